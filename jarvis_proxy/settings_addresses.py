@@ -1,0 +1,160 @@
+"""Settings that say where something is: hosts, URLs, origins and networks. Pure.
+
+Parsers like those of ``settings_parse``: text that is not empty in, ValueError when wrong.
+"""
+
+import re
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+from jarvis_proxy.settings_parse import split
+
+_LABEL: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
+_ORIGIN: Final = re.compile(r"([a-z][a-z0-9+.-]*)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?")
+
+
+def host(text: str) -> str:
+    """Parse an IP address (IPv6 with or without brackets) or a host name."""
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    if _is_address(bare) or (bare == text and _is_host_name(text)):
+        return bare
+    raise ValueError(
+        "must be an IP address or a host name without scheme and port, such as 0.0.0.0 or 127.0.0.1"
+    )
+
+
+def base_url(text: str) -> str:
+    """Parse an upstream's base URL; the result has no trailing slash."""
+    parts = _http_parts(text)
+    if parts is None or parts.username is not None or parts.password is not None:
+        raise ValueError(
+            "must be an http:// or https:// address with a host, such as https://api.example.com/v1,"
+            " without user name, query and #"
+        )
+    if parts.path.rstrip("/").endswith(("/completions", "/models", "/responses", "/embeddings")):
+        raise ValueError(
+            "must end before the endpoint: https://api.example.com/v1, "
+            "not https://api.example.com/v1/chat/completions"
+        )
+    return text.rstrip("/")
+
+
+def proxy_url(text: str) -> str:
+    """Parse the outbound proxy; user name and password may stand in it."""
+    if text.lower().startswith("socks"):
+        raise ValueError(
+            "SOCKS is not supported by the HTTP client inside; run an HTTP proxy that forwards to"
+            " your SOCKS proxy (privoxy and gost do) and give its address, such as"
+            " http://127.0.0.1:8118"
+        )
+    parts = _http_parts(text)
+    if parts is None or parts.path not in ("", "/"):
+        raise ValueError(
+            "must be an http:// or https:// proxy address without a path, such as"
+            " http://proxy.example.com:3128 or http://user:password@proxy.example.com:3128"
+        )
+    return text.rstrip("/")
+
+
+def redis_url(text: str) -> str:
+    """Parse the address of Redis or Valkey; ``valkey`` schemes become ``redis`` ones."""
+    scheme, _, rest = text.partition("://")
+    scheme = scheme.lower().replace("valkey", "redis")
+    url = f"{scheme}://{rest}"
+    parts = _split_url(url)
+    if parts is not None and " " not in text:
+        if scheme == "unix" and len(parts.path) > 1:
+            return url
+        numbered = re.fullmatch(r"/?[0-9]*", parts.path) is not None
+        if scheme in ("redis", "rediss") and parts.hostname and numbered:
+            return url
+    raise ValueError(
+        "must be redis://host:6379/0, rediss:// for TLS, or unix:///path/to/socket;"
+        " user name and password go before the host, percent-encoded"
+    )
+
+
+def origins(text: str) -> tuple[str, ...]:
+    """Parse browser origins: ``*`` alone, or scheme://host[:port] each."""
+    if text == "*":
+        return ("*",)
+    found: dict[str, None] = {}
+    for number, entry in enumerate(split(text.lower()), 1):
+        origin = entry.removesuffix("/")
+        if origin != "null" and _ORIGIN.fullmatch(origin) is None:
+            raise ValueError(
+                f"entry {number} must be an origin such as https://chat.example.com, without a"
+                " path; * stands alone and allows all; empty turns CORS off"
+            )
+        found[origin] = None
+    return tuple(found)
+
+
+def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Parse addresses and CIDR networks."""
+    found: dict[IPv4Network | IPv6Network, None] = {}
+    for number, entry in enumerate(split(text), 1):
+        try:
+            # Strict: 10.1.2.3/8 would trust sixteen million machines where one was meant.
+            found[ip_network(entry)] = None
+        except ValueError:
+            raise ValueError(
+                f"entry {number} must be an IP address or a network without host bits,"
+                " such as 10.0.0.0/8 or 192.0.2.7"
+            ) from None
+    return tuple(found)
+
+
+def is_loopback(name: str) -> bool:
+    """Tell whether a listening address can be reached from this machine only."""
+    if _is_address(name):
+        address = ip_address(name)
+        # Python 3.11 does not call ::ffff:127.0.0.1 loopback.
+        return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+    return name.lower() == "localhost" or name.lower().endswith(".localhost")
+
+
+def is_local(name: str) -> bool:
+    """Tell whether a host is likely this machine or on this network, judged by its name alone."""
+    if _is_address(name):
+        return not ip_address(name).is_global
+    local = (".local", ".localhost", ".lan", ".internal", ".home.arpa")
+    return "." not in name or name.lower().endswith(local)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_host_name(text: str) -> bool:
+    labels = text.removesuffix(".").split(".")
+    # A last label of digits is a mistyped address: 256.0.0.1, 127.1.
+    return (
+        len(text) <= 253
+        and all(_LABEL.fullmatch(label) for label in labels)
+        and not labels[-1].isdigit()
+    )
+
+
+def _http_parts(text: str) -> SplitResult | None:
+    parts = _split_url(text)
+    if parts is None or parts.scheme not in ("http", "https"):
+        return None
+    if any(char in text for char in " \\?#") or not text.isascii():
+        return None
+    name = parts.hostname or ""
+    return parts if _is_address(name) or _is_host_name(name) else None
+
+
+def _split_url(text: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # raises where it is no number, or too large
+    except ValueError:
+        return None
+    return parts

@@ -1,0 +1,167 @@
+"""Single settings, from text to values; a refusal says what would be right. Pure.
+
+Every parser takes cleaned text that is not empty and raises ValueError with the end of the sentence
+"NAME: …". No message repeats what was given: a key pasted into the wrong line must not be printed.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Final, TypeVar
+
+T = TypeVar("T")
+
+MEBIBYTE: Final = 1024 * 1024
+MAX_SECONDS: Final = 86_400
+
+_NUMBER: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
+_WHOLE: Final = re.compile(r"[0-9]{1,9}")
+_MODEL: Final = re.compile(r"[!-~]{1,256}")
+_SECRET: Final = re.compile(r"[!-~]+")
+_PLACEHOLDER: Final = re.compile(
+    r"(?:sk-|sk-[a-z]+-|AIza(?:Sy)?)?(?:x{3,}|\.{3}|…)"  # sk-xxx, AIzaSyxxx, xxx, sk-...
+    r"|(?:sk-)?your[-_ ].*"
+    r"|<.*>|change[-_]?me|replace[-_]?me",
+    re.IGNORECASE,
+)
+_QUOTED: Final = re.compile(r"""(["'])(.*)\1(?:\s+#.*)?""")
+_COMMENT: Final = re.compile(r"(?:^|\s+)#.*")
+_TRUE: Final = frozenset(("true", "yes", "on", "1"))
+_FALSE: Final = frozenset(("false", "no", "off", "0"))
+
+
+class SettingsError(Exception):
+    """Every problem with the settings at once, one sentence each; never a value."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class Reader:
+    """Reads settings from an environment; gathers problems, and hints for the log."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._env = env
+        self.problems: list[str] = []
+        self.hints: list[str] = []
+
+    def text(self, name: str) -> str:
+        """Return the cleaned text of a setting, ``""`` when absent, empty or not printable."""
+        text = clean(self._env.get(name, ""))
+        if text.isprintable():
+            return text
+        # Also what a quote left open in .env gives: its value runs on over the next lines.
+        self.problem(
+            name, "holds a line break or an invisible character; type it anew, and close its quotes"
+        )
+        return ""
+
+    def has(self, name: str) -> bool:
+        """Tell whether a setting is there at all, be it empty."""
+        return name in self._env
+
+    def problem(self, name: str, message: str) -> None:
+        """Note that the start must be refused. A setting's sentence is kept once."""
+        problem = f"{name}: {message}."
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+    def problems_of(self, name: str) -> list[str]:
+        """Return what was noted about one setting so far."""
+        return [problem for problem in self.problems if problem.startswith(f"{name}:")]
+
+    def read(self, name: str, parse: Callable[[str], T], default: T) -> T:
+        """Return the parsed setting; *default* when it is absent, empty or wrong."""
+        text = self.text(name)
+        if not text:
+            return default
+        try:
+            return parse(text)
+        except ValueError as exc:
+            self.problem(name, str(exc))
+            return default
+
+
+def clean(raw: str) -> str:
+    """Return the value without surrounding space, quotes and a comment behind it.
+
+    The reader of .env has done that already, but container runtimes hand over ``--env-file`` lines
+    as they stand. ``#`` at the very start is a comment too: ``KEY=# why`` sets nothing.
+    """
+    text = raw.strip().removeprefix("\ufeff")
+    if quoted := _QUOTED.fullmatch(text):
+        return quoted[2].strip()
+    return _COMMENT.split(text, maxsplit=1)[0]
+
+
+def split(text: str) -> list[str]:
+    """Return the comma-separated entries that are not empty."""
+    return [entry for part in text.split(",") if (entry := part.strip())]
+
+
+def is_placeholder(text: str) -> bool:
+    """Tell whether *text* is what example files hold in place of a key."""
+    return _PLACEHOLDER.fullmatch(text) is not None
+
+
+def is_secret(text: str) -> bool:
+    """Tell whether *text* can be a key: visible ASCII, so that it fits into a header."""
+    return _SECRET.fullmatch(text) is not None
+
+
+def seconds(text: str) -> float:
+    """Parse a duration in seconds."""
+    if _NUMBER.fullmatch(text) and 0 < (value := float(text)) <= MAX_SECONDS:
+        return value
+    raise ValueError(
+        f"must be a number of seconds above 0 and at most {MAX_SECONDS}, such as 5 or 2.5"
+    )
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """Return a parser for a whole number from *low* to *high*."""
+
+    def parse(text: str) -> int:
+        if _WHOLE.fullmatch(text) and low <= (value := int(text)) <= high:
+            return value
+        raise ValueError(f"must be a whole number from {low} to {high}")
+
+    return parse
+
+
+def mebibytes(low: int, high: int) -> Callable[[str], int]:
+    """Return a parser for a size given in MB (of 1024 * 1024 bytes); its value is in bytes."""
+    parse = whole(low, high)
+    return lambda text: parse(text) * MEBIBYTE
+
+
+def choice(*options: str) -> Callable[[str], str]:
+    """Return a parser for one of *options*, in any case."""
+
+    def parse(text: str) -> str:
+        if (value := text.lower()) in options:
+            return value
+        raise ValueError(f"must be one of {', '.join(options)}")
+
+    return parse
+
+
+def flag(text: str) -> bool:
+    """Parse true or false."""
+    if (value := text.lower()) in _TRUE:
+        return True
+    if value in _FALSE:
+        return False
+    raise ValueError("must be true or false")
+
+
+def file_path(text: str) -> str:
+    """Take the path of a file as it stands."""
+    return text
+
+
+def model_name(text: str) -> str:
+    """Parse one model name, with or without ``upstream/`` before it."""
+    if _MODEL.fullmatch(text) is None or any(char in text for char in ",=|*"):
+        raise ValueError("must be a model's name, such as openai/gpt-4.1-mini")
+    return text

@@ -1,0 +1,447 @@
+"""Settings.from_env: defaults, every kind of wrong value, secrets, hints, and .env.example."""
+
+import re
+from dataclasses import FrozenInstanceError, fields
+from hashlib import sha256
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from jarvis_proxy.settings import SETTINGS, Limits, Settings, SettingsError
+from jarvis_proxy.settings_fields import described
+
+ROOT = Path(__file__).resolve().parents[1]
+KEY = "k" * 32
+GOOD = {"PROXY_API_KEYS": KEY, "HOST": "127.0.0.1", "OPENAI_API_KEY": "o", "GEMINI_API_KEY": "g"}
+CANARY = "caNaryN0tToBeSeenAnywhere,=|* /?#"
+
+BROKEN = {
+    "no client key": ({"PROXY_API_KEYS": ""}, "PROXY_API_KEYS"),
+    "client key is a comment": ({"PROXY_API_KEYS": "# my key"}, "PROXY_API_KEYS"),
+    "client key is a placeholder": ({"PROXY_API_KEYS": "your-proxy-key"}, "PROXY_API_KEYS"),
+    "only commas for client keys": ({"PROXY_API_KEYS": " , ,"}, "PROXY_API_KEYS"),
+    "client key with a space": ({"PROXY_API_KEYS": "Bearer abcdefgh"}, "PROXY_API_KEYS"),
+    "client key not ASCII": ({"PROXY_API_KEYS": "schlüssel"}, "PROXY_API_KEYS"),
+    "client key name without key": ({"PROXY_API_KEYS": "laptop:"}, "PROXY_API_KEYS"),
+    "client key name empty": ({"PROXY_API_KEYS": ":abcdefgh"}, "PROXY_API_KEYS"),
+    "client key with two colons": ({"PROXY_API_KEYS": "a:b:c"}, "PROXY_API_KEYS"),
+    "client key name with a space": ({"PROXY_API_KEYS": "my phone:abc"}, "PROXY_API_KEYS"),
+    "digest too short": ({"PROXY_API_KEYS": "sha256:abc123"}, "PROXY_API_KEYS"),
+    "digest not hexadecimal": ({"PROXY_API_KEYS": "a:sha256:" + "g" * 64}, "PROXY_API_KEYS"),
+    "client key twice": ({"PROXY_API_KEYS": f"a:{KEY},b:{KEY}"}, "PROXY_API_KEYS"),
+    "client key twice, once as digest": (
+        {"PROXY_API_KEYS": f"{KEY},sha256:{sha256(KEY.encode()).hexdigest()}"},
+        "PROXY_API_KEYS",
+    ),
+    "client name twice": ({"PROXY_API_KEYS": f"a:{KEY},a:{KEY}2"}, "PROXY_API_KEYS"),
+    "quote left open": ({"PROXY_API_KEYS": f"{KEY}\nHOST=127.0.0.1"}, "PROXY_API_KEYS"),
+    "upstream key with a space": ({"OPENAI_API_KEY": "Bearer sk-1"}, "OPENAI_API_KEY"),
+    "upstream key not ASCII": ({"GEMINI_API_KEY": "AIzaSy–1"}, "GEMINI_API_KEY"),
+    "upstream key with a zero-width space": ({"GEMINI_API_KEY": "AI\u200bza"}, "GEMINI_API_KEY"),
+    "base URL without scheme": ({"OPENAI_BASE_URL": "api.openai.com/v1"}, "OPENAI_BASE_URL"),
+    "base URL ftp": ({"OPENAI_BASE_URL": "ftp://api.openai.com"}, "OPENAI_BASE_URL"),
+    "base URL without host": ({"OPENAI_BASE_URL": "https:///v1"}, "OPENAI_BASE_URL"),
+    "base URL with a query": ({"OPENAI_BASE_URL": "https://a.example/v1?k=1"}, "OPENAI_BASE_URL"),
+    "base URL with a user": ({"OPENAI_BASE_URL": "https://u:p@a.example"}, "OPENAI_BASE_URL"),
+    "base URL with a wrong port": ({"GEMINI_BASE_URL": "https://a.example:99999"}, "GEMINI"),
+    "base URL with an open bracket": ({"GEMINI_BASE_URL": "https://[::1/v1"}, "GEMINI_BASE_URL"),
+    "base URL with a backslash": ({"GEMINI_BASE_URL": r"https://a.example\v1"}, "GEMINI_BASE_URL"),
+    "base URL with the endpoint": (
+        {"OPENAI_BASE_URL": "https://a.example/v1/chat/completions"},
+        "OPENAI_BASE_URL",
+    ),
+    "upstream name wrong": ({"UPSTREAMS": "9lives"}, "UPSTREAMS"),
+    "upstream name that is a key": ({"UPSTREAMS": "sk-abc"}, "UPSTREAMS"),
+    "upstream name too long": ({"UPSTREAMS": "a" * 25}, "UPSTREAMS"),
+    "upstream name taken": ({"UPSTREAMS": "OpenAI"}, "UPSTREAMS"),
+    "upstream name twice": (
+        {"UPSTREAMS": "my-llm,my_llm", "MY_LLM_BASE_URL": "https://a.example"},
+        "UPSTREAMS",
+    ),
+    "upstream without base URL": ({"UPSTREAMS": "deepseek"}, "DEEPSEEK_BASE_URL"),
+    "upstream with a wrong base URL": (
+        {"UPSTREAMS": "deepseek", "DEEPSEEK_BASE_URL": "deepseek"},
+        "DEEPSEEK_BASE_URL",
+    ),
+    "star inside a model": (
+        {"UPSTREAMS": "x", "X_BASE_URL": "https://a.example", "X_MODELS": "a*b"},
+        "X_MODELS",
+    ),
+    "model in two lists": (
+        {
+            "UPSTREAMS": "x,y",
+            "X_BASE_URL": "https://a.example",
+            "Y_BASE_URL": "https://b.example",
+            "X_MODELS": "m",
+            "Y_MODELS": "n,m",
+        },
+        "Y_MODELS",
+    ),
+    "default model with a space": ({"DEFAULT_MODEL": "gpt 4"}, "DEFAULT_MODEL"),
+    "default model is itself": ({"DEFAULT_MODEL": "jarvis-default"}, "DEFAULT_MODEL"),
+    "alias without target": ({"MODEL_ALIASES": "fast"}, "MODEL_ALIASES"),
+    "alias to a bare model": ({"MODEL_ALIASES": "fast=gpt-4o"}, "MODEL_ALIASES"),
+    "alias to an unknown upstream": ({"MODEL_ALIASES": "fast=acme/gpt"}, "MODEL_ALIASES"),
+    "alias to no model": ({"MODEL_ALIASES": "fast=openai/"}, "MODEL_ALIASES"),
+    "alias twice": ({"MODEL_ALIASES": "a=openai/x,a=openai/y"}, "MODEL_ALIASES"),
+    "fallback without target": ({"FALLBACKS": "gpt-4o="}, "FALLBACKS"),
+    "fallback with an empty target": ({"FALLBACKS": "gpt-4o=a||b"}, "FALLBACKS"),
+    "fallback to itself": ({"FALLBACKS": "gpt-4o=gpt-4o"}, "FALLBACKS"),
+    "fallback twice": ({"FALLBACKS": "a=b,a=c"}, "FALLBACKS"),
+    "host with a port": ({"HOST": "0.0.0.0:9000"}, "HOST"),
+    "host with a scheme": ({"HOST": "http://localhost"}, "HOST"),
+    "host mistyped": ({"HOST": "256.0.0.1"}, "HOST"),
+    "host in brackets but no address": ({"HOST": "[localhost]"}, "HOST"),
+    "port not a number": ({"PORT": "http"}, "PORT"),
+    "port 0": ({"PORT": "0"}, "PORT"),
+    "port too large": ({"PORT": "65536"}, "PORT"),
+    "port negative": ({"PORT": "-1"}, "PORT"),
+    "port in other digits": ({"PORT": "٩٠٠٠"}, "PORT"),
+    "port of five thousand digits": ({"PORT": "9" * 5000}, "PORT"),
+    "passthrough wrong": ({"PASSTHROUGH": "none"}, "PASSTHROUGH"),
+    "body size with a unit": ({"MAX_BODY_MB": "64MB"}, "MAX_BODY_MB"),
+    "body size 0": ({"MAX_BODY_MB": "0"}, "MAX_BODY_MB"),
+    "body larger than all bodies": ({"MAX_BODY_MB": "512"}, "MAX_INFLIGHT_MB"),
+    "timeout with a unit": ({"CONNECT_TIMEOUT": "5s"}, "CONNECT_TIMEOUT"),
+    "timeout 0": ({"FIRST_BYTE_TIMEOUT": "0"}, "FIRST_BYTE_TIMEOUT"),
+    "timeout negative": ({"IDLE_TIMEOUT": "-1"}, "IDLE_TIMEOUT"),
+    "timeout nan": ({"IDLE_TIMEOUT": "nan"}, "IDLE_TIMEOUT"),
+    "timeout infinite": ({"STREAM_TOTAL_TIMEOUT": "inf"}, "STREAM_TOTAL_TIMEOUT"),
+    "timeout too large": ({"DRAIN_TIMEOUT": "86401"}, "DRAIN_TIMEOUT"),
+    "workers not whole": ({"WORKERS": "1.5"}, "WORKERS"),
+    "workers without Redis": ({"WORKERS": "2"}, "WORKERS"),
+    "Redis without scheme": ({"REDIS_URL": "localhost:6379"}, "REDIS_URL"),
+    "Redis over http": ({"REDIS_URL": "http://localhost:6379"}, "REDIS_URL"),
+    "Redis with a wrong port": ({"REDIS_URL": "redis://localhost:redis"}, "REDIS_URL"),
+    "Redis database not a number": ({"REDIS_URL": "redis://localhost/db"}, "REDIS_URL"),
+    "log level wrong": ({"LOG_LEVEL": "verbose"}, "LOG_LEVEL"),
+    "log format wrong": ({"LOG_FORMAT": "xml"}, "LOG_FORMAT"),
+    "TLS certificate alone": ({"TLS_CERT_FILE": "cert.pem"}, "TLS_KEY_FILE"),
+    "TLS key alone": ({"TLS_KEY_FILE": "key.pem"}, "TLS_CERT_FILE"),
+    "origin with a path": ({"CORS_ORIGINS": "https://a.example/chat"}, "CORS_ORIGINS"),
+    "star among origins": ({"CORS_ORIGINS": "*,https://a.example"}, "CORS_ORIGINS"),
+    "trusted proxy by name": ({"TRUSTED_PROXIES": "proxy.example"}, "TRUSTED_PROXIES"),
+    "trusted network with host bits": ({"TRUSTED_PROXIES": "10.1.2.3/8"}, "TRUSTED_PROXIES"),
+    "SOCKS proxy": ({"UPSTREAM_PROXY": "socks5://127.0.0.1:1080"}, "UPSTREAM_PROXY"),
+    "proxy without scheme": ({"UPSTREAM_PROXY": "proxy.example:3128"}, "UPSTREAM_PROXY"),
+    "proxy with a path": ({"UPSTREAM_PROXY": "http://proxy.example/x"}, "UPSTREAM_PROXY"),
+    "image URLs wrong": ({"IMAGE_URLS": "yes"}, "IMAGE_URLS"),
+    "strict not a flag": ({"STRICT_PARAMS": "maybe"}, "STRICT_PARAMS"),
+    "limit 0": ({"MAX_STREAMS": "0"}, "MAX_STREAMS"),
+    "JSON depth too large": ({"MAX_JSON_DEPTH": "100000"}, "MAX_JSON_DEPTH"),
+}
+
+
+def problems_of(env: dict[str, str]) -> tuple[str, ...]:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_env(env)
+    return caught.value.problems
+
+
+@pytest.mark.parametrize(("change", "setting"), BROKEN.values(), ids=BROKEN)
+def test_a_wrong_value_is_one_problem_that_names_its_setting(
+    change: dict[str, str], setting: str
+) -> None:
+    problems = problems_of(GOOD | change)
+
+    assert len(problems) == 1
+    assert problems[0].startswith(setting)
+    assert re.fullmatch(r"[A-Z0-9_]+: [^\n]{15,}\.", problems[0])
+
+
+def test_there_are_enough_wrong_values() -> None:
+    assert len(BROKEN) >= 45
+
+
+def test_all_problems_are_reported_at_once() -> None:
+    problems = problems_of({"PORT": "x", "HOST": "a b", "LOG_LEVEL": "loud", "IDLE_TIMEOUT": "0"})
+
+    assert [problem.partition(":")[0] for problem in problems] == [
+        "PROXY_API_KEYS",
+        "HOST",
+        "PORT",
+        "IDLE_TIMEOUT",
+        "LOG_LEVEL",
+    ]
+
+
+def test_the_message_of_the_error_holds_every_problem() -> None:
+    error = SettingsError(("A: one.", "B: two."))
+
+    assert str(error) == "A: one.\nB: two."
+
+
+@pytest.mark.parametrize("name", [setting.name for setting in SETTINGS])
+def test_no_problem_shows_a_value(name: str) -> None:
+    """Whatever the setting: a key that was pasted into the wrong line must not be printed."""
+    env = {
+        **GOOD,
+        "UPSTREAMS": "x",
+        "X_BASE_URL": "https://a.example",
+        name.replace("<NAME>", "X"): f"{CANARY}\x07{CANARY}",
+    }
+    shown = "\n".join(problems_of(env))
+
+    assert "caNary" not in shown
+    assert "canary" not in shown.lower()
+
+
+@pytest.mark.parametrize("name", [setting.name for setting in SETTINGS])
+def test_no_problem_and_no_hint_shows_a_printable_value(name: str) -> None:
+    setting = name.replace("<NAME>", "X")
+    env = {**GOOD, "UPSTREAMS": "x", "X_BASE_URL": "https://a.example", setting: CANARY}
+    try:
+        shown = "\n".join(Settings.from_env(env).hints)
+    except SettingsError as exc:
+        shown = str(exc)
+
+    assert "canary" not in shown.lower()
+
+
+def test_secrets_are_in_no_repr_and_no_hint() -> None:
+    settings = Settings.from_env(
+        {
+            "PROXY_API_KEYS": "short-canary,named:" + "canary" * 9 + ",sha256:" + "ca" * 32,
+            "OPENAI_API_KEY": "sk-canary1,sk-canary2,sk-xxx,sk-canary1",
+            "GEMINI_API_KEY": "sk-canary3",
+            "UPSTREAMS": "more",
+            "MORE_BASE_URL": "http://llm.example.com/v1",
+            "MORE_API_KEY": "canary4",
+            "REDIS_URL": "redis://user:canary5@localhost",
+            "UPSTREAM_PROXY": "http://user:canary6@proxy.example:3128",
+        }
+    )
+    shown = repr(settings) + "\n".join(settings.hints)
+
+    assert "canary" not in shown
+    assert "ca" * 32 not in shown
+    for key in settings.client_keys:
+        assert key.digest.hex() not in shown
+        assert repr(key.digest) not in shown
+
+
+def test_one_client_key_is_all_that_must_be_set() -> None:
+    settings = Settings.from_env({"PROXY_API_KEYS": KEY})
+
+    assert Settings(client_keys=settings.client_keys, hints=settings.hints) == settings
+
+
+def test_the_defaults_are_those_of_the_documentation() -> None:
+    settings = Settings()
+
+    assert (settings.host, settings.port) == ("0.0.0.0", 9000)
+    assert (
+        settings.connect_timeout,
+        settings.first_byte_timeout,
+        settings.idle_timeout,
+    ) == (5, 600, 300)
+    assert (settings.commit_after, settings.heartbeat_interval) == (15, 15)
+    assert (settings.body_idle_timeout, settings.body_total_timeout) == (20, 120)
+    assert (
+        settings.write_stall_timeout,
+        settings.drain_timeout,
+        settings.stream_total_timeout,
+    ) == (60, 120, 3600)
+    assert settings.max_body == 64 * 1024 * 1024
+    assert settings.default_model == "openai/gpt-4.1-mini"
+    assert (
+        settings.passthrough,
+        settings.image_urls,
+        settings.strict_params,
+    ) == ("inference", "fetch", False)
+    assert (
+        settings.workers,
+        settings.redis_url,
+        settings.log_level,
+        settings.log_format,
+    ) == (1, "", "info", "text")
+    assert settings.cors_origins == ("*",)
+    assert [upstream.name for upstream in settings.upstreams] == ["openai", "gemini"]
+    expected = Limits(
+        max_streams=512,
+        max_streams_per_key=64,
+        max_connections=1024,
+        max_connections_per_ip=128,
+        max_bytes_in_flight=256 * 1024 * 1024,
+        json_depth=64,
+    )
+    assert expected == settings.limits
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=[setting.name for setting in SETTINGS])
+def test_setting_the_documented_default_changes_nothing(
+    setting: object, request: pytest.FixtureRequest
+) -> None:
+    name, default = next((s.name, s.default) for s in SETTINGS if s is setting)
+    if not default:
+        default = GOOD.get(name, "")
+    base = {"PROXY_API_KEYS": KEY}
+    changed = base if name in GOOD and name != "HOST" else {**base, name: default}
+
+    assert Settings.from_env(base) == Settings.from_env(changed)
+
+
+def test_every_value_arrives_in_its_field() -> None:
+    settings = Settings.from_env(
+        {
+            "PROXY_API_KEYS": f"laptop:{KEY}",
+            "OPENAI_API_KEY": "o1, o2",
+            "OPENAI_BASE_URL": "http://10.0.0.1:8080/v1/",
+            "GEMINI_API_KEY": "g1",
+            "GEMINI_BASE_URL": "https://g.example/v1beta",
+            "UPSTREAMS": "My-LLM",
+            "MY_LLM_BASE_URL": "http://ollama:11434/v1",
+            "MY_LLM_API_KEY": "m1",
+            "MY_LLM_MODELS": "llama-*, qwen3",
+            "DEFAULT_MODEL": "qwen3",
+            "MODEL_ALIASES": "fast = GEMINI/gemini-3-flash , big=my-llm/a/b:c",
+            "FALLBACKS": "gpt-4o = fast | qwen3",
+            "HOST": "[::1]",
+            "PORT": "9001",
+            "PASSTHROUGH": "ALL",
+            "MAX_BODY_MB": "32",
+            "CONNECT_TIMEOUT": "2.5",
+            "FIRST_BYTE_TIMEOUT": "10",
+            "IDLE_TIMEOUT": "11",
+            "COMMIT_AFTER": "12",
+            "HEARTBEAT_INTERVAL": "13",
+            "BODY_IDLE_TIMEOUT": "14",
+            "BODY_TOTAL_TIMEOUT": "15",
+            "WRITE_STALL_TIMEOUT": "16",
+            "DRAIN_TIMEOUT": "17",
+            "STREAM_TOTAL_TIMEOUT": "18",
+            "WORKERS": "2",
+            "REDIS_URL": "valkey://localhost:6379/1",
+            "LOG_LEVEL": "Debug",
+            "LOG_FORMAT": "json",
+            "TLS_CERT_FILE": "cert.pem",
+            "TLS_KEY_FILE": "key.pem",
+            "CORS_ORIGINS": "https://Chat.example/, null",
+            "TRUSTED_PROXIES": "10.0.0.0/8, ::1",
+            "UPSTREAM_PROXY": "http://u:p@proxy.example:3128/",
+            "IMAGE_URLS": "pass",
+            "STRICT_PARAMS": "True",
+            "MAX_STREAMS": "1",
+            "MAX_STREAMS_PER_KEY": "2",
+            "MAX_CONNECTIONS": "3",
+            "MAX_CONNECTIONS_PER_IP": "4",
+            "MAX_INFLIGHT_MB": "33",
+            "MAX_JSON_DEPTH": "7",
+        }
+    )
+
+    assert [key.name for key in settings.client_keys] == ["laptop"]
+    openai, gemini, mine = settings.upstreams
+    assert (openai.keys, openai.base_url) == (("o1", "o2"), "http://10.0.0.1:8080/v1")
+    assert (gemini.keys, gemini.base_url) == (("g1",), "https://g.example/v1beta")
+    assert (mine.name, mine.base_url) == ("my-llm", "http://ollama:11434/v1")
+    assert (mine.keys, mine.models) == (("m1",), ("llama-*", "qwen3"))
+    assert settings.default_model == "qwen3"
+    assert settings.model_aliases == {"fast": "gemini/gemini-3-flash", "big": "my-llm/a/b:c"}
+    assert settings.fallbacks == {"gpt-4o": ("fast", "qwen3")}
+    assert (settings.host, settings.port, settings.passthrough) == ("::1", 9001, "all")
+    assert settings.max_body == 32 * 1024 * 1024
+    assert (
+        settings.connect_timeout,
+        settings.first_byte_timeout,
+        settings.idle_timeout,
+        settings.commit_after,
+        settings.heartbeat_interval,
+        settings.body_idle_timeout,
+        settings.body_total_timeout,
+        settings.write_stall_timeout,
+        settings.drain_timeout,
+        settings.stream_total_timeout,
+    ) == (2.5, 10, 11, 12, 13, 14, 15, 16, 17, 18)
+    assert (settings.workers, settings.redis_url) == (2, "redis://localhost:6379/1")
+    assert (settings.log_level, settings.log_format) == ("debug", "json")
+    assert (settings.tls_cert_file, settings.tls_key_file) == ("cert.pem", "key.pem")
+    assert settings.cors_origins == ("https://chat.example", "null")
+    assert (ip_network("10.0.0.0/8"), ip_network("::1")) == settings.trusted_proxies
+    assert settings.upstream_proxy == "http://u:p@proxy.example:3128"
+    assert (settings.image_urls, settings.strict_params) == ("pass", True)
+    assert settings.limits == Limits(
+        max_streams=1,
+        max_streams_per_key=2,
+        max_connections=3,
+        max_connections_per_ip=4,
+        max_bytes_in_flight=33 * 1024 * 1024,
+        json_depth=7,
+    )
+    assert settings.hints == ()
+
+
+def test_the_documented_example_file_starts_with_hints() -> None:
+    """As a container runtime hands it over: with the comments and quotes still in place."""
+    settings = Settings.from_env(
+        {
+            "OPENAI_API_KEY": "sk-xxx          # your OpenAI key",
+            "GEMINI_API_KEY": "AIzaSyxxx   # your Gemini key",
+            "PROXY_API_KEYS": "jarvis-local-secret # clients send this",
+            "HOST": '"0.0.0.0"   # all addresses',
+            "PORT": "9000",
+        }
+    )
+
+    assert [upstream.keys for upstream in settings.upstreams] == [()] * 2
+    assert settings.client_keys[0].default
+    shown = "\n".join(settings.hints)
+    for phrase in (
+        "OPENAI_API_KEY holds a placeholder",
+        "GEMINI_API_KEY holds a placeholder",
+        "jarvis-local-secret",
+        "TLS is off",
+        "jarvis-echo",
+    ):
+        assert phrase in shown
+
+
+def test_an_empty_cors_origins_turns_cors_off() -> None:
+    assert Settings.from_env({**GOOD, "CORS_ORIGINS": ""}).cors_origins == ()
+
+
+def test_a_tls_file_that_cannot_be_read_is_a_problem() -> None:
+    env = {**GOOD, "TLS_CERT_FILE": "cert.pem", "TLS_KEY_FILE": "key.pem"}
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_env(env, is_readable=lambda path: path == "cert.pem")
+
+    assert caught.value.problems == ("TLS_KEY_FILE: must name a file that the server may read.",)
+
+
+def test_settings_cannot_be_changed() -> None:
+    settings = Settings()
+
+    with pytest.raises(FrozenInstanceError):
+        settings.port = 1  # type: ignore[misc]  # that it is refused is the claim
+    with pytest.raises(TypeError):
+        settings.model_aliases["a"] = "b"  # type: ignore[index]  # as above
+    assert not hasattr(settings, "__dict__")
+
+
+def test_every_field_says_what_sets_it() -> None:
+    silent = {spec.name for spec in fields(Settings) if not spec.metadata.get("settings")}
+
+    assert {"limits", "hints"} == silent
+    assert len(fields(Limits)) == len(described(Limits))
+    assert len(SETTINGS) == len({setting.name for setting in SETTINGS})
+    for setting in SETTINGS:
+        assert re.fullmatch(r"[^\n]{10,160}\.", setting.description)
+
+
+def test_the_example_file_has_each_setting_once_with_default_unit_and_sentence() -> None:
+    text = (ROOT / ".env.example").read_text(encoding="utf-8")
+    found = {}
+    for block in text.split("\n\n"):
+        comments = [line.removeprefix("# ") for line in block.splitlines() if line[:2] == "# "]
+        for name, value in re.findall(r"^#?([A-Z<][A-Z_>]*)=(.*)$", block, re.MULTILINE):
+            assert name not in found
+            found[name] = (value, " ".join(comments))
+    expected = {setting.name: setting for setting in SETTINGS}
+
+    assert expected.keys() == found.keys()
+    for name, setting in expected.items():
+        value, comment = found[name]
+        assert setting.default == value
+        unit = f" ({setting.unit})" if setting.unit else ""
+        assert comment.startswith(setting.description + unit)
