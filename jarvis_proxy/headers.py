@@ -1,0 +1,105 @@
+"""Which headers cross the proxy, in each direction. Pure.
+
+Outbound request headers are built from an allow-list, so that a credential, a cookie or a
+forwarding header of the client cannot reach an upstream by any spelling, nor by being named in
+``Connection``. Response headers are an allow-list too: what describes the answer and its limits.
+
+Source: RFC 9110, section 7.6.1 (hop-by-hop fields and ``Connection``).
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+_MAX_VALUE: Final = 256
+
+# Lower-cased names. `accept` tells audio from JSON on some endpoints; the rest are OpenAI's own.
+_REQUEST_ALLOWED: Final = (
+    "accept",
+    "content-type",
+    "idempotency-key",
+    "openai-beta",
+    "x-client-request-id",
+)
+_RESPONSE_ALLOWED: Final = frozenset(
+    {
+        "accept-ranges",
+        "content-disposition",
+        "content-encoding",
+        "content-language",
+        "content-range",
+        "content-type",
+        "last-modified",
+        "openai-model",
+        "openai-processing-ms",
+        "openai-version",
+        "retry-after",
+        "retry-after-ms",
+        "x-request-id",
+        "x-should-retry",
+    }
+)
+_RATE_LIMIT_PREFIX: Final = "x-ratelimit-"
+
+EXPOSED: Final = (
+    "openai-processing-ms, retry-after, retry-after-ms, x-jarvis-attempts, x-jarvis-ignored, "
+    "x-jarvis-model, x-jarvis-upstream, x-ratelimit-limit-requests, x-ratelimit-limit-tokens, "
+    "x-ratelimit-remaining-requests, x-ratelimit-remaining-tokens, x-ratelimit-reset-requests, "
+    "x-ratelimit-reset-tokens, x-request-id, x-should-retry"
+)
+"""Response headers that a page in a browser may read (``Access-Control-Expose-Headers``)."""
+
+
+def is_field_value(value: str) -> bool:
+    """Tell whether *value* may be sent on: printable ASCII of a sane length."""
+    return len(value) <= _MAX_VALUE and value.isascii() and value.isprintable()
+
+
+def request_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the client's headers that go to an upstream, names lower-cased.
+
+    *headers* must look names up without regard to case (aiohttp's do).
+    """
+    named = connection_names(headers.get("connection", ""))
+    crossing: dict[str, str] = {}
+    for name in _REQUEST_ALLOWED:
+        value = headers.get(name)
+        if value is not None and name not in named and is_field_value(value):
+            crossing[name] = value
+    return crossing
+
+
+def response_headers(headers: Iterable[tuple[str, str]], connection: str = "") -> dict[str, str]:
+    """Return an upstream's headers that go to the client, names lower-cased.
+
+    *connection* is the upstream's ``Connection`` value: what it names stays behind.
+    """
+    named = connection_names(connection) if connection else frozenset()
+    crossing: dict[str, str] = {}
+    for raw_name, value in headers:
+        name = raw_name.lower()
+        if (
+            (name in _RESPONSE_ALLOWED or name.startswith(_RATE_LIMIT_PREFIX))
+            and name not in named
+            and is_field_value(value)
+        ):
+            crossing[name] = value
+    return crossing
+
+
+def connection_names(connection: str) -> frozenset[str]:
+    """Return the field names, lower-cased, that a ``Connection`` value declares hop-by-hop."""
+    return frozenset(name.strip().lower() for name in connection.split(","))
+
+
+def media_type(content_type: str) -> str:
+    """Return the type/subtype of a ``Content-Type`` value, lower-cased, without parameters."""
+    return content_type.partition(";")[0].strip().lower()
+
+
+def charset(content_type: str) -> str | None:
+    """Return the charset parameter of a ``Content-Type`` value, lower-cased, if there is one."""
+    for parameter in content_type.split(";")[1:]:
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "charset":
+            return value.strip().strip('"').lower()
+    return None

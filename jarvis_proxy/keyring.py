@@ -1,0 +1,69 @@
+"""Who is calling: client keys, compared without telling how close a wrong one was. Pure.
+
+Only SHA-256 digests are kept. The digest of what was presented is compared with every key's, each
+in constant time and without an early exit, so that the time taken tells nothing.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Iterable, Sequence
+from typing import Final, Protocol
+
+_KEY_HEADERS: Final = ("x-api-key", "api-key", "x-goog-api-key")
+
+
+class _Key(Protocol):
+    @property
+    def name(self) -> str: ...
+    @property
+    def digest(self) -> bytes: ...
+
+
+class Headers(Protocol):
+    """Header fields, looked up without regard to case (aiohttp's are)."""
+
+    def getall(self, key: str, default: Sequence[str], /) -> Sequence[str]:
+        """Return every value of a field."""
+
+
+class KeyRing:
+    """The client keys of this proxy."""
+
+    __slots__ = ("_keys",)
+
+    def __init__(self, keys: Iterable[_Key]) -> None:
+        self._keys = tuple((key.digest, key.name) for key in keys)
+
+    def identify(self, presented: Sequence[bytes]) -> str | None:
+        """Return the name of the first presented key that is one of ours, or None."""
+        found: str | None = None
+        for token in presented:
+            digest = hashlib.sha256(token).digest()
+            for known, name in self._keys:
+                if hmac.compare_digest(digest, known) and found is None:
+                    found = name
+        return found
+
+
+def presented_keys(headers: Headers, query_key: str | None) -> tuple[bytes, ...]:
+    """Return every key a request carries: Authorization, x-api-key, api-key, x-goog-api-key, ?key=.
+
+    ``Authorization`` counts with or without ``Bearer``, in any case; of a field that comes twice,
+    each value. Bytes that are no UTF-8 reach
+    us as surrogates and go back to the same bytes here, so no header value can raise.
+    """
+    found: list[bytes] = []
+    for authorization in headers.getall("authorization", ()):
+        scheme, _, rest = authorization.strip().partition(" ")
+        token = rest.strip() if scheme.lower() == "bearer" else authorization.strip()
+        if token:
+            found.append(_bytes(token))
+    for name in _KEY_HEADERS:
+        found.extend(_bytes(value.strip()) for value in headers.getall(name, ()) if value)
+    if query_key:
+        found.append(_bytes(query_key))
+    return tuple(found)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")

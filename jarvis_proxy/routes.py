@@ -1,0 +1,115 @@
+"""Addresses: from any spelling of a path to one endpoint, or to the nearest one. Pure.
+
+Clients differ in what they add to the base URL, so every API address is served under several
+prefixes; doubled slashes and one trailing slash are forgiven. Everything else about a path is
+exact: nothing is decoded and no dots are resolved, so what was matched is what is asked upstream.
+"""
+
+import difflib
+import re
+from dataclasses import dataclass
+from typing import Final, Literal
+from urllib.parse import unquote
+
+PREFIXES: Final = ("", "/v1", "/v1/v1", "/openai/v1", "/api/v1")
+
+Kind = Literal["root", "health", "ready", "models", "model", "infer", "other"]
+
+INFERENCE: Final = (
+    "chat/completions",
+    "completions",
+    "responses",
+    "embeddings",
+    "images/generations",
+    "images/edits",
+    "images/variations",
+    "audio/speech",
+    "audio/transcriptions",
+    "audio/translations",
+    "moderations",
+)
+"""Endpoints that take a model and answer: what PASSTHROUGH=inference relays."""
+
+OPEN: Final[frozenset[Kind]] = frozenset({"root", "health", "ready"})
+"""Kinds that answer without a key."""
+
+_READ: Final = ("GET", "HEAD")
+_SEGMENTS: Final = re.compile(
+    r"[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*(?:/[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*)*"
+)
+_UNSAFE_ID: Final = re.compile(r"[%\\;#?]|\.\.|//|^/|/$|(?:^|/)\./")
+_MAX_PATH: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A known address. *endpoint* is the normalised path; *route* is what logs show of it."""
+
+    kind: Kind
+    endpoint: str
+    route: str
+    methods: tuple[str, ...]
+    model_id: str = ""
+
+
+def _fixed() -> dict[str, Match]:
+    table = {
+        "health": Match("health", "health", "/health", _READ),
+        "ready": Match("ready", "ready", "/ready", _READ),
+        "models": Match("models", "models", "/v1/models", _READ),
+    }
+    for endpoint in INFERENCE:
+        table[endpoint] = Match("infer", endpoint, f"/v1/{endpoint}", ("POST",))
+    spelled = {
+        f"{prefix}/{endpoint}": match for endpoint, match in table.items() for prefix in PREFIXES
+    }
+    spelled["/"] = Match("root", "", "/", _READ)
+    return spelled
+
+
+_FIXED: Final = _fixed()
+_ADDRESSES: Final = ("/health", "/ready", "/v1/models", *(f"/v1/{e}" for e in INFERENCE))
+
+
+def match(path: str, *, everything: bool = False) -> Match | None:
+    """Return the address that *path* (raw, without query) spells, or None.
+
+    With *everything*, any well-formed path below a prefix is an address of kind ``other``.
+    """
+    if (found := _FIXED.get(path)) is not None:
+        return found
+    if len(path) > _MAX_PATH or not path.startswith("/"):
+        return None
+    path = re.sub(r"/{2,}", "/", path)
+    if len(path) > 1:
+        path = path.removesuffix("/")
+    if (found := _FIXED.get(path)) is not None:
+        return found
+    rest = _without_prefix(path)
+    if rest.startswith("models/"):
+        return _model(rest.removeprefix("models/"))
+    if everything and _SEGMENTS.fullmatch(rest):
+        return Match("other", rest, "/v1/*", ())
+    return None
+
+
+def _without_prefix(path: str) -> str:
+    for prefix in sorted(PREFIXES, key=len, reverse=True):
+        if path.startswith(prefix + "/"):
+            return path[len(prefix) + 1 :]
+    return path  # "*", or an absolute URL
+
+
+def _model(raw_id: str) -> Match | None:
+    """Return the address of one model; its id may hold a slash, written plainly or as %2F."""
+    model_id = unquote(raw_id)
+    if not model_id.isprintable() or _UNSAFE_ID.search(model_id):
+        return None
+    return Match("model", "models/{id}", "/v1/models/{id}", _READ, model_id)
+
+
+def nearest(path: str) -> str:
+    """Return the known address that looks most like *path*, for a helpful 404."""
+    tail = "/v1/" + _without_prefix(re.sub(r"/{2,}", "/", path[:200]) or "/")
+    found = difflib.get_close_matches(tail, _ADDRESSES, n=1, cutoff=0.5)
+    return found[0] if found else "/v1/chat/completions"
