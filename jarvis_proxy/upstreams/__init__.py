@@ -1,0 +1,1 @@
+"""The upstreams: each describes requests and translates answers; none does IO."""

@@ -1,0 +1,166 @@
+"""The seam between the shell, which moves bytes, and the upstreams, which shape them. Pure.
+
+An upstream *describes* what to send and never sends it, so timeouts, retries, limits and the
+relay are written once, in the shell, and every translator is tested without a socket.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from jarvis_proxy.errors import ProxyError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One downstream request after auth and routing.
+
+    *endpoint* is the normalised path without prefix (``chat/completions``); *model* is the name
+    that the client asked for and sees in the answer; *target_model* is the upstream's name for it;
+    *body* is the body as received, after content decoding; *headers* are those that may cross.
+    *created* is in epoch seconds, *now* on the monotonic clock. *strict_params* turns parameters
+    without an equivalent into errors; *show_thoughts* asks for them where the request does not say.
+    """
+
+    endpoint: str
+    model: str
+    target_model: str
+    stream: bool
+    body: bytes
+    id: str
+    created: int
+    now: float
+    method: str = "POST"
+    query: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    strict_params: bool = False
+    show_thoughts: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamRequest:
+    """What to send: a value, not an action. *path* stands below the upstream's base URL.
+
+    The shell adds the base URL and the credentials, so no key ever passes through a translator.
+    """
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """A downloaded ``http(s)`` attachment: its MIME type and its bytes."""
+
+    mime_type: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What the shell must look up before ``exchange``: attachment URLs and tool call ids."""
+
+    urls: tuple[str, ...] = ()
+    call_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TokenUsage:
+    """Tokens of one call as the upstream counted them."""
+
+    prompt: int = 0
+    completion: int = 0
+    cached: int = 0
+    reasoning: int = 0
+
+    def __add__(self, other: "TokenUsage") -> "TokenUsage":
+        return TokenUsage(
+            self.prompt + other.prompt,
+            self.completion + other.completion,
+            self.cached + other.cached,
+            self.reasoning + other.reasoning,
+        )
+
+
+class StreamTranslator(Protocol):
+    """Upstream bytes in, whole downstream SSE events out."""
+
+    usage: TokenUsage | None
+    """The tokens, once known."""
+    done: bool
+    """The answer is complete and ``[DONE]`` (or its equal) is out: read no further."""
+    next_request: UpstreamRequest | None
+    """After ``feed_eof``: the answer goes on with this request, to the same translator."""
+
+    def feed(self, data: bytes) -> bytes:
+        """Return the whole events that *data* completes, or ``b""``.
+
+        Raises:
+            ProxyError: the upstream reported an error or broke its protocol; its ``preceding``
+                holds the whole events that *data* completed before. Do not feed again.
+        """
+
+    def feed_eof(self) -> bytes:
+        """Return what the end of the upstream's body completes.
+
+        Raises:
+            ProxyError: 502 `upstream_truncated`, the answer was not complete.
+        """
+
+
+class Exchange(Protocol):
+    """One request to one upstream and the way back."""
+
+    raw: bool
+    """True: answers of any type pass on as they came; False: they are translated."""
+
+    @property
+    def requests(self) -> tuple[UpstreamRequest, ...]:
+        """One; or one per choice (a *lane* each) where the upstream gives one choice a call."""
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """Response headers that the translation adds, such as ``x-jarvis-ignored``."""
+
+    @property
+    def usage(self) -> TokenUsage | None:
+        """The tokens of a whole answer, once it is translated."""
+
+    def translate_error(
+        self, status: int, headers: Mapping[str, str], body: bytes
+    ) -> ProxyError | None:
+        """Return the downstream error for an upstream status ≥ 400; None: pass it on unchanged."""
+
+    def recover(self, status: int, body: bytes) -> "Exchange | None":
+        """Return a changed exchange worth one more try after this refusal, or None."""
+
+    def translate_reply(self, body: bytes, lane: int = 0) -> UpstreamRequest | None:
+        """Take a whole 200 body; return the request that continues it, or None when complete.
+
+        Raises:
+            ProxyError: the body holds an error or nothing usable.
+        """
+
+    def answer(self) -> bytes:
+        """Return the downstream JSON body after every lane's reply was taken."""
+
+    def stream_translator(self, lane: int = 0) -> StreamTranslator:
+        """Return a fresh translator for one lane's stream; the last lane to end says ``[DONE]``."""
+
+
+class Upstream(Protocol):
+    """A place that answers calls."""
+
+    name: str
+
+    def needs(self, call: Call) -> Needs:
+        """Return what must be looked up before ``exchange`` (nothing, for most)."""
+
+    def exchange(self, call: Call, media: Mapping[str, Media | ProxyError]) -> Exchange:
+        """Return the exchange for *call*.
+
+        Raises:
+            ProxyError: 400, the call cannot be expressed, or this upstream has no such endpoint.
+        """

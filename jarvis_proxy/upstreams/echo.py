@@ -1,0 +1,149 @@
+"""`jarvis-echo`: the embedded model that says the last user message again. Pure.
+
+It needs no key and no network, so that a newcomer, an uptime monitor or a doctor can try the whole
+path free of charge. It answers in OpenAI's form like an upstream would, and is relayed like one.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import msgspec
+
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.openai_head import wants_usage
+from jarvis_proxy.sse import DONE
+from jarvis_proxy.upstreams.base import Call, Media, Needs
+from jarvis_proxy.upstreams.openai import PassthroughExchange
+
+_GREETING: Final = "Hello from jarvis-echo: send a user message and it comes back."
+_WORD: Final = re.compile(r"\S+\s*|\s+")
+_MAX_PACED_SECONDS: Final = 3.0
+_PACE_SECONDS: Final = 0.03
+
+
+class _Message(msgspec.Struct):
+    role: str = ""
+    content: Any = None
+
+
+class _EchoRequest(msgspec.Struct):
+    model: str = ""
+    messages: list[_Message] = []
+    stream: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EchoReply:
+    """An answer in *pieces*; a stream pauses *pace* seconds before each piece but the first."""
+
+    content_type: str
+    pieces: tuple[bytes, ...]
+    pace: float
+
+
+class EchoUpstream:
+    """The embedded upstream: describes its request like every other one."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def needs(self, call: Call) -> Needs:
+        """Return that nothing is needed."""
+        return Needs()
+
+    def exchange(self, call: Call, media: Mapping[str, Media | ProxyError]) -> PassthroughExchange:
+        """Return the exchange for a chat call.
+
+        Raises:
+            ProxyError: 400 `unsupported_endpoint`, echo only chats; 400 for an unknown model.
+        """
+        if call.endpoint != "chat/completions":
+            raise ProxyError(
+                400,
+                f"The model '{call.model}' only chats: call /v1/chat/completions.",
+                code="unsupported_endpoint",
+                param="model",
+            )
+        head = {"x-jarvis-call": call.id, "x-jarvis-created": str(call.created)}
+        return PassthroughExchange(self.name, replace(call, headers=head), call.body)
+
+
+def reply(body: bytes, *, reply_id: str, created: int) -> EchoReply:
+    """Return the echo of a chat request.
+
+    Raises:
+        ProxyError: 400 `invalid_type`, the messages are not in OpenAI's form.
+    """
+    try:
+        request = msgspec.json.decode(body, type=_EchoRequest)
+    except msgspec.MsgspecError:
+        raise ProxyError(
+            400,
+            "'messages' must be a list of objects with 'role' and 'content'.",
+            code="invalid_type",
+            param="messages",
+        ) from None
+    text = _last_user_text(request.messages)
+    words = _WORD.findall(text)
+    prompt = sum(len(_WORD.findall(_text(message.content))) for message in request.messages)
+    usage = {
+        "prompt_tokens": prompt,
+        "completion_tokens": len(words),
+        "total_tokens": prompt + len(words),
+    }
+    head = {"id": f"chatcmpl-{reply_id}", "created": created, "model": request.model}
+    if not request.stream:
+        return EchoReply("application/json", (_completion(head, text, usage),), 0.0)
+    chunks = _chunks(head, words, usage if wants_usage(body) else None)
+    pace = min(_PACE_SECONDS, _MAX_PACED_SECONDS / max(1, len(words)))
+    return EchoReply("text/event-stream; charset=utf-8", (*chunks, DONE), pace)
+
+
+def _completion(head: dict[str, Any], text: str, usage: dict[str, int]) -> bytes:
+    message = {"role": "assistant", "content": text, "refusal": None}
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
+    return msgspec.json.encode(
+        {**head, "object": "chat.completion", "choices": [choice], "usage": usage}
+    )
+
+
+def _chunks(
+    head: dict[str, Any], words: list[str], usage: dict[str, int] | None
+) -> tuple[bytes, ...]:
+    def chunk(choices: list[dict[str, Any]], usage_now: dict[str, int] | None) -> bytes:
+        body = {**head, "object": "chat.completion.chunk", "choices": choices}
+        if usage is not None:
+            body["usage"] = usage_now
+        return b"data: " + msgspec.json.encode(body) + b"\n\n"
+
+    def delta(delta: dict[str, str], finish_reason: str | None = None) -> bytes:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+        return chunk([choice], None)
+
+    last = (chunk([], usage),) if usage is not None else ()
+    return (
+        delta({"role": "assistant", "content": ""}),
+        *(delta({"content": word}) for word in words),
+        delta({}, "stop"),
+        *last,
+    )
+
+
+def _last_user_text(messages: list[_Message]) -> str:
+    for message in reversed(messages):
+        if message.role == "user" and (text := _text(message.content)):
+            return text
+    return _GREETING
+
+
+def _text(content: object) -> str:
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        return ""
+    texts = (part.get("text") for part in content if isinstance(part, dict))
+    return "\n".join(text for text in texts if isinstance(text, str))

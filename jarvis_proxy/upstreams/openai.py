@@ -1,0 +1,87 @@
+"""Any OpenAI-compatible upstream: the request goes on as it came, the answer comes back so. Pure.
+
+Source: https://platform.openai.com/docs/api-reference (read 2026-11).
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.openai_head import with_model
+from jarvis_proxy.upstreams.base import Call, Media, Needs, TokenUsage, UpstreamRequest
+from jarvis_proxy.upstreams.passthrough import PassthroughStream, Usage, stream_kind
+from jarvis_proxy.upstreams.upstream_errors import auth_failed
+
+
+class _Answer(msgspec.Struct):
+    usage: Usage | None = None
+
+
+_ANSWER: Final = msgspec.json.Decoder(_Answer)
+
+
+class PassthroughExchange:
+    """One request passed on; only the model's name is changed, and only where an alias says so."""
+
+    __slots__ = ("_body", "_endpoint", "_upstream", "requests", "usage")
+
+    raw: bool = True
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def __init__(self, upstream: str, call: Call, body: bytes) -> None:
+        self._upstream = upstream
+        self._endpoint = call.endpoint
+        self._body = b""
+        self.usage: TokenUsage | None = None
+        path = f"/{call.endpoint}?{call.query}" if call.query else f"/{call.endpoint}"
+        self.requests = (UpstreamRequest(call.method, path, call.headers, body),)
+
+    def translate_error(
+        self, status: int, headers: Mapping[str, str], body: bytes
+    ) -> ProxyError | None:
+        """Return an error only where ours is at fault; else None: the upstream's own passes on."""
+        return auth_failed(self._upstream) if status == 401 else None
+
+    def recover(self, status: int, body: bytes) -> None:
+        """Return None: what is passed on as it came is not changed to please an upstream."""
+
+    def translate_reply(self, body: bytes, lane: int = 0) -> None:
+        """Take the answer and note its usage."""
+        self._body = body
+        # Only an answer that counts tokens is decoded, and of it only the counts.
+        if b'"usage"' in body:
+            try:
+                usage = _ANSWER.decode(body).usage
+            except msgspec.MsgspecError:
+                usage = None
+            self.usage = None if usage is None else usage.counted()
+
+    def answer(self) -> bytes:
+        """Return the upstream's very bytes."""
+        return self._body
+
+    def stream_translator(self, lane: int = 0) -> PassthroughStream:
+        """Return a watcher that passes events on."""
+        return PassthroughStream(stream_kind(self._endpoint))
+
+
+class OpenAIUpstream:
+    """OpenAI, or anything that speaks its API."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def needs(self, call: Call) -> Needs:
+        """Return that nothing is needed."""
+        return Needs()
+
+    def exchange(self, call: Call, media: Mapping[str, Media | ProxyError]) -> PassthroughExchange:
+        """Return the exchange that passes *call* on."""
+        body = call.body
+        if body and call.target_model != call.model:
+            body = with_model(body, call.target_model)
+        return PassthroughExchange(self.name, call, body)

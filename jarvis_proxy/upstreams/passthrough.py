@@ -1,0 +1,257 @@
+"""Streams of OpenAI-compatible upstreams: relayed byte for byte, but never blindly. Pure.
+
+What is watched: where events end, whether the answer is complete, errors in place of chunks, and
+usage. What is changed: only lines that the official SDKs cannot bear (``id:``, ``retry:``,
+``event: ping``), which no OpenAI stream has.
+"""
+
+import re
+from typing import Final, Literal
+
+import msgspec
+
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.sse import DONE, KEEPALIVE, MAX_EVENT_BYTES, last_boundary, too_large
+from jarvis_proxy.upstreams.base import TokenUsage, UpstreamRequest
+from jarvis_proxy.upstreams.upstream_errors import error_from_object
+
+StreamKind = Literal["chat", "responses", "other"]
+
+
+class _Choice(msgspec.Struct):
+    index: int = 0
+    finish_reason: str | None = None
+
+
+class _CachedTokens(msgspec.Struct):
+    cached_tokens: int | None = None
+
+
+class _ReasoningTokens(msgspec.Struct):
+    reasoning_tokens: int | None = None
+
+
+class Usage(msgspec.Struct):
+    """The usage fields that are counted, under chat's and under the Responses API's names."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    prompt_tokens_details: _CachedTokens | None = None
+    input_tokens_details: _CachedTokens | None = None
+    completion_tokens_details: _ReasoningTokens | None = None
+    output_tokens_details: _ReasoningTokens | None = None
+
+    def counted(self) -> TokenUsage:
+        """Return the counts, absent ones as 0."""
+        cached = self.prompt_tokens_details or self.input_tokens_details
+        reasoning = self.completion_tokens_details or self.output_tokens_details
+        return TokenUsage(
+            self.prompt_tokens or self.input_tokens or 0,
+            self.completion_tokens or self.output_tokens or 0,
+            (cached and cached.cached_tokens) or 0,
+            (reasoning and reasoning.reasoning_tokens) or 0,
+        )
+
+
+class _Response(msgspec.Struct):
+    usage: Usage | None = None
+
+
+class _Frame(msgspec.Struct):
+    """What is looked for in an event; decoding it also proves that the event is JSON."""
+
+    choices: list[_Choice] | None = None
+    usage: Usage | None = None
+    error: msgspec.Raw = msgspec.Raw()
+    type: str | None = None
+    response: _Response | None = None
+
+
+_FRAME: Final = msgspec.json.Decoder(_Frame)
+_NULL: Final = (b"", b"null", b"false", b'""', b"{}")
+_TERMINAL: Final = frozenset({"response.completed", "response.failed", "response.incomplete"})
+_BLOCK: Final = re.compile(rb".*?(?:\n\n|\r\n\r\n|\r\r|\n\r\n?|\r\n\r)", re.DOTALL)
+
+
+class PassthroughStream:
+    """A StreamTranslator that returns its input, whole events at a time."""
+
+    __slots__ = (
+        "_finished",
+        "_kind",
+        "_pending",
+        "_pending_bytes",
+        "_seen",
+        "_terminal",
+        "done",
+        "next_request",
+        "usage",
+    )
+
+    def __init__(self, kind: StreamKind) -> None:
+        self._kind = kind
+        self._pending: list[bytes] = []  # an event whose end has not come
+        self._pending_bytes = 0
+        self._seen: set[int] = set()
+        self._finished: set[int] = set()
+        self._terminal = False
+        self.usage: TokenUsage | None = None
+        self.done = False
+        self.next_request: UpstreamRequest | None = None
+
+    def feed(self, data: bytes) -> bytes:
+        """Return what is whole up to the last event boundary; the rest waits for its end.
+
+        Raises:
+            ProxyError: the error that an event carries; 502 `upstream_bad_frame`,
+                `upstream_frame_too_large`.
+        """
+        if self._pending:
+            data = self._join(data)
+            if not data:
+                return b""
+        cut = len(data) if data.endswith(b"\n\n") else last_boundary(data)
+        if cut != len(data):
+            self._pending.append(data[cut:])
+            self._pending_bytes = len(data) - cut
+            self._check_size()
+            if not cut:
+                return b""
+            data = data[:cut]
+        # One event in the common form, the case of nearly every read.
+        if data.startswith(b"data: {") and data.count(b"\n") == 2 and data.endswith(b"\n\n"):
+            self._watch(data[6:-2], "")
+            return data
+        return self._feed_blocks(data)
+
+    def _join(self, data: bytes) -> bytes:
+        """Return pending bytes and *data* as one if an event ends in it; else keep it: b""."""
+        if not last_boundary(self._pending[-1][-3:] + data):
+            self._pending.append(data)
+            self._pending_bytes += len(data)
+            self._check_size()
+            return b""
+        # Joined once per event, so a large event costs linear time however it is cut.
+        data = b"".join((*self._pending, data))
+        self._pending.clear()
+        self._pending_bytes = 0
+        return data
+
+    def _check_size(self) -> None:
+        if self._pending_bytes > MAX_EVENT_BYTES:
+            raise too_large()
+
+    def _feed_blocks(self, data: bytes) -> bytes:
+        out: list[bytes] = []
+        try:
+            for found in _BLOCK.finditer(data):
+                out.append(self._take_block(found[0]))
+                if self.done:
+                    break  # nothing may follow the end, whatever the upstream still sends
+        except ProxyError as exc:
+            exc.preceding = b"".join(out)
+            raise
+        return b"".join(out)
+
+    def _take_block(self, block: bytes) -> bytes:
+        """Return the event *block* as the client may see it."""
+        lines = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+        data = [line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:")]
+        names = [line[6:].strip() for line in lines if line.startswith(b"event:")]
+        event = names[-1].decode("utf-8", "replace") if names else ""
+        if not data:
+            return _comment(block, lines)
+        if event == "ping" and self._kind != "other":
+            return b""
+        payload = b"\n".join(data)
+        if payload.strip() == b"[DONE]":
+            self.done = True
+        elif payload.strip():
+            self._watch(payload, event)
+        else:
+            return b""  # an empty data line is no JSON, and the SDKs would raise on it
+        if any(line.startswith((b"id:", b"retry:")) for line in lines):
+            kept = [line for line in lines if line and not line.startswith((b"id:", b"retry:"))]
+            return b"\n".join(kept) + b"\n\n"
+        return block
+
+    def _watch(self, payload: bytes, event: str) -> None:
+        """Note what the event says about completeness, usage and errors."""
+        try:
+            frame = _FRAME.decode(payload)
+        except msgspec.ValidationError:
+            if payload.lstrip()[:1] != b"{":
+                raise _bad_frame() from None
+            return  # JSON of another shape than we know: not ours to judge
+        except (msgspec.DecodeError, RecursionError):
+            raise _bad_frame() from None
+        if frame.choices:
+            for choice in frame.choices:
+                self._seen.add(choice.index)
+                if choice.finish_reason:
+                    self._finished.add(choice.index)
+        if frame.usage is not None:
+            self.usage = frame.usage.counted()
+        if (error := bytes(frame.error)) not in _NULL:
+            raise error_from_object(error)
+        if event == "error" or frame.type == "error":
+            raise error_from_object(payload)
+        if frame.type in _TERMINAL and self._kind == "responses":
+            self._terminal = self.done = True
+            if frame.response is not None and frame.response.usage is not None:
+                self.usage = frame.response.usage.counted()
+
+    def feed_eof(self) -> bytes:
+        """Return the end of the stream: what lacked only its blank line, a missing ``[DONE]``.
+
+        Raises:
+            ProxyError: 502 `upstream_truncated`, the upstream ended before the answer did.
+        """
+        out = b"" if self.done else self._feed_rest()
+        if self.done or self._kind == "other":
+            return out
+        if self._kind == "chat" and self._finished and self._seen == self._finished:
+            self.done = True
+            return out + DONE
+        error = ProxyError(
+            502,
+            "The upstream ended its stream before the answer was complete.",
+            code="upstream_truncated",
+        )
+        error.preceding = out
+        raise error
+
+    def _feed_rest(self) -> bytes:
+        rest = b"".join(self._pending)
+        self._pending.clear()
+        if self._kind == "other" or not rest.strip():
+            return rest
+        try:
+            # The last event may lack its blank line and still be whole.
+            return self._feed_blocks(rest.rstrip(b"\r\n") + b"\n\n")
+        except ProxyError as exc:
+            if exc.code == "upstream_bad_frame":
+                return b""  # half an event: dropped, and the stream counts as cut
+            raise
+
+
+def stream_kind(endpoint: str) -> StreamKind:
+    """Return by which rules a stream of *endpoint* is complete."""
+    if endpoint in ("chat/completions", "completions"):
+        return "chat"
+    return "responses" if endpoint == "responses" else "other"
+
+
+def _comment(block: bytes, lines: list[bytes]) -> bytes:
+    if not any(line.startswith(b":") for line in lines):
+        return b""  # an event without data: SDKs would try to parse its emptiness
+    # One client takes a line that begins ": ping" for the end of everything behind it.
+    return KEEPALIVE if block.lstrip().lower().startswith(b": ping") else block
+
+
+def _bad_frame() -> ProxyError:
+    return ProxyError(
+        502, "The upstream sent an event that is not valid JSON.", code="upstream_bad_frame"
+    )
