@@ -1,0 +1,364 @@
+"""Upstream IO: pooled sessions, sending, and network errors as ProxyError. IO.
+
+Every default of ClientSession that would hurt a stream or leak a secret is overridden here: the
+total timeout (cuts long answers), the pool limit (queues the 101st stream in silence), redirects
+(would carry a key and the prompt to another host), cookies, proxies from the environment.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Final, Protocol
+
+import aiohttp
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
+
+from jarvis_proxy import __version__
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.upstreams import echo
+from jarvis_proxy.upstreams.base import UpstreamRequest
+
+NETWORK_ERRORS: Final = (aiohttp.ClientError, OSError, asyncio.TimeoutError)
+"""What reading from an upstream may raise; give it to ``read_error``."""
+
+_MAX_CACHED: Final = 512
+_DRAIN_AFTER_END: Final = 1.0
+Body = bytes | AsyncIterable[bytes]
+
+
+class UpstreamReply(Protocol):
+    """An answer whose head has come."""
+
+    status: int
+    headers: Mapping[str, str]
+
+    async def readany(self) -> bytes:
+        """Return what has arrived, waiting for something; ``b""`` at the end.
+
+        Raises one of NETWORK_ERRORS when the answer is cut.
+        """
+
+    def is_broken(self) -> bool:
+        """Tell whether the connection died without the reader having noticed."""
+
+    def finish(self) -> None:
+        """Let the connection go back to the pool if the answer ends now, else close it soon."""
+
+    def close(self) -> None:
+        """Close the connection at once, whatever of the answer has not come."""
+
+
+class Door(Protocol):
+    """The way to one upstream."""
+
+    async def send(
+        self, request: UpstreamRequest, key: str | None, body: Body | None = None
+    ) -> UpstreamReply:
+        """Send *request* (with *body* in place of its own, if given); return when the head is here.
+
+        Raises:
+            ProxyError: 502 or 504, by what went wrong; see ``send_error``.
+        """
+
+    async def close(self) -> None:
+        """Close every connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransportOptions:
+    """How upstreams are reached. Times in seconds."""
+
+    connect_timeout: float = 5.0
+    proxy: str | None = None
+
+
+class HttpReply:
+    """An UpstreamReply over HTTP."""
+
+    __slots__ = ("_response", "headers", "readany", "status")
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+        self.status = response.status
+        self.headers: Mapping[str, str] = response.headers
+        # Bound once: a stream reads thousands of times, and a wrapper would cost each time.
+        self.readany = response.content.readany
+
+    def is_broken(self) -> bool:
+        """Tell whether the peer closed although the parser waits (a malformed chunk size)."""
+        connection = self._response.connection
+        if connection is None:
+            return False
+        transport = connection.transport
+        return transport is None or transport.is_closing()
+
+    def finish(self) -> None:
+        """Release the connection at the answer's end, which gets a moment to arrive."""
+        content = self._response.content
+        if content.is_eof():
+            self._response.release()
+            return
+        # Closing now would cost the next call a new TLS handshake, and the end of the chunked
+        # body is nearly always in the next packet. StreamReader stops a flood meanwhile.
+        timer = asyncio.get_running_loop().call_later(_DRAIN_AFTER_END, self._response.close)
+        content.on_eof(timer.cancel)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._response.close()
+
+
+class HttpDoor:
+    """One upstream behind a pooled ClientSession."""
+
+    def __init__(
+        self,
+        name: str,
+        base_url: str,
+        *,
+        key_header: str = "Authorization",
+        key_prefix: str = "Bearer ",
+        options: TransportOptions | None = None,
+        resolver: aiohttp.abc.AbstractResolver | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
+        self.name = name
+        self._base_url = base_url
+        self._key_header = key_header
+        self._key_prefix = key_prefix
+        self._options = options or TransportOptions()
+        self._resolver = resolver
+        self._ssl: ssl.SSLContext | bool = True if ssl_context is None else ssl_context
+        self._urls: dict[str, URL] = {}
+        self._headers: dict[tuple[object, ...], CIMultiDictProxy[str]] = {}
+        trace = aiohttp.TraceConfig()
+        trace.on_connection_create_start.append(_note_new_connection)
+        self._session = self._new_session(trace, force_close=False)
+        # Used for the one re-send after a stale connection: it never takes one from a pool.
+        self._fresh_session: aiohttp.ClientSession | None = None
+
+    def _new_session(
+        self, trace: aiohttp.TraceConfig | None, *, force_close: bool
+    ) -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(
+            limit=0,
+            ttl_dns_cache=60,
+            ssl=self._ssl,
+            resolver=self._resolver,
+            force_close=force_close,
+            keepalive_timeout=aiohttp.helpers.sentinel if force_close else 15.0,
+        )
+        return aiohttp.ClientSession(
+            connector=connector,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._options.connect_timeout),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+            auto_decompress=False,
+            read_bufsize=16 * 1024,
+            max_headers=128,
+            raise_for_status=False,
+            trace_configs=[trace] if trace is not None else None,
+        )
+
+    async def send(
+        self, request: UpstreamRequest, key: str | None, body: Body | None = None
+    ) -> HttpReply:
+        """Send *request* with *key*; one re-send where a pooled connection proved dead."""
+        attempt = SimpleNamespace(is_fresh=False)
+        data: Body | None = request.body if body is None else body
+        try:
+            return await self._send(self._session, request, key, data, attempt)
+        except NETWORK_ERRORS as exc:
+            if attempt.is_fresh or not isinstance(data, bytes) or not _is_stale(exc):
+                raise send_error(exc) from exc
+        # The connection came from the pool and died before a byte of an answer: the upstream had
+        # closed it while it was idle. This is the only case in which a POST is sent again.
+        if self._fresh_session is None:
+            self._fresh_session = self._new_session(None, force_close=True)
+        try:
+            return await self._send(self._fresh_session, request, key, data, attempt)
+        except NETWORK_ERRORS as exc:
+            raise send_error(exc) from exc
+
+    async def _send(
+        self,
+        session: aiohttp.ClientSession,
+        request: UpstreamRequest,
+        key: str | None,
+        data: Body | None,
+        attempt: SimpleNamespace,
+    ) -> HttpReply:
+        response = await session.request(
+            request.method,
+            self._url(request.path),
+            data=data or None,
+            headers=self._request_headers(request.headers, key),
+            allow_redirects=False,
+            proxy=self._options.proxy,
+            trace_request_ctx=attempt,
+        )
+        return HttpReply(response)
+
+    def _url(self, path: str) -> URL:
+        # Parsing a URL costs more than sending a small request's headers; paths are few.
+        url = self._urls.get(path)
+        if url is None:
+            if len(self._urls) >= _MAX_CACHED:
+                self._urls.clear()
+            url = self._urls[path] = URL(self._base_url + path, encoded=True)
+        return url
+
+    def _request_headers(
+        self, crossing: Mapping[str, str], key: str | None
+    ) -> CIMultiDictProxy[str]:
+        cache_key = (key, *crossing.items())
+        headers = self._headers.get(cache_key)
+        if headers is None:
+            if len(self._headers) >= _MAX_CACHED:
+                self._headers.clear()
+            built = CIMultiDict(
+                {"Accept": "*/*", "User-Agent": f"jarvis-proxy/{__version__}", **crossing}
+            )
+            # A compressor at the upstream would hold events back.
+            built["Accept-Encoding"] = "identity"
+            if key:
+                built[self._key_header] = self._key_prefix + key
+            headers = self._headers[cache_key] = CIMultiDictProxy(built)
+        return headers
+
+    async def close(self) -> None:
+        """Close both sessions."""
+        await self._session.close()
+        if self._fresh_session is not None:
+            await self._fresh_session.close()
+
+
+class LocalReply:
+    """An UpstreamReply of the embedded model."""
+
+    __slots__ = ("_pieces", "headers", "status")
+
+    def __init__(self, reply: echo.EchoReply) -> None:
+        self.status = 200
+        self.headers: Mapping[str, str] = {"Content-Type": reply.content_type}
+        self._pieces = _paced(reply)
+
+    async def readany(self) -> bytes:
+        """Return the next piece."""
+        return await anext(self._pieces, b"")
+
+    def is_broken(self) -> bool:
+        """Return False: nothing can break."""
+        return False
+
+    def finish(self) -> None:
+        """Do nothing: there is no connection."""
+
+    def close(self) -> None:
+        """Do nothing: there is no connection."""
+
+
+class LocalDoor:
+    """The way to the embedded model."""
+
+    async def send(
+        self, request: UpstreamRequest, key: str | None, body: Body | None = None
+    ) -> LocalReply:
+        """Return the echo."""
+        reply_id = request.headers.get("x-jarvis-call", "")
+        created = int(request.headers.get("x-jarvis-created", "0"))
+        return LocalReply(echo.reply(request.body, reply_id=reply_id, created=created))
+
+    async def close(self) -> None:
+        """Do nothing: there is no connection."""
+
+
+async def _paced(reply: echo.EchoReply) -> AsyncIterator[bytes]:
+    for index, piece in enumerate(reply.pieces):
+        if index:
+            await asyncio.sleep(reply.pace)
+        yield piece
+
+
+async def _note_new_connection(
+    session: aiohttp.ClientSession,
+    context: SimpleNamespace,
+    params: aiohttp.TraceConnectionCreateStartParams,
+) -> None:
+    context.trace_request_ctx.is_fresh = True
+
+
+def _is_stale(exc: BaseException) -> bool:
+    """Tell whether a connection from the pool ended before a byte of an answer came."""
+    if isinstance(exc, aiohttp.ServerDisconnectedError):
+        # With part of an answer's head received, the message is that head and no text.
+        return isinstance(exc.message, str)
+    if isinstance(exc, aiohttp.ClientConnectorError):
+        return False
+    return isinstance(exc, aiohttp.ClientOSError | ConnectionError)
+
+
+class ConnectFailure(ProxyError):
+    """The upstream was not reached: nothing of the request was sent, so it may be tried again."""
+
+
+def send_error(exc: BaseException) -> ProxyError:
+    """Return what the client is told when an upstream could not be asked.
+
+    Codes: `upstream_dns_error`, `upstream_tls_error`, `upstream_connect_error` (502),
+    `upstream_connect_timeout` (504): nothing was sent. `upstream_disconnected`,
+    `upstream_bad_response` (502): it was.
+    """
+    match exc:
+        case aiohttp.ClientConnectorDNSError():
+            return ConnectFailure(
+                502, "The upstream's host name could not be resolved.", code="upstream_dns_error"
+            )
+        case aiohttp.ClientConnectorCertificateError():
+            return ProxyError(
+                502,
+                "The upstream's TLS certificate is not valid.",
+                code="upstream_tls_error",
+                should_retry=False,
+            )
+        case aiohttp.ClientSSLError():
+            return ConnectFailure(
+                502, "TLS with the upstream could not be set up.", code="upstream_tls_error"
+            )
+        case aiohttp.ConnectionTimeoutError():
+            return ConnectFailure(
+                504,
+                "The upstream could not be reached in time.",
+                code="upstream_connect_timeout",
+            )
+        case aiohttp.ClientConnectorError() | aiohttp.ClientHttpProxyError():
+            return ConnectFailure(
+                502, "The upstream could not be reached.", code="upstream_connect_error"
+            )
+        case aiohttp.ClientResponseError() | aiohttp.InvalidURL():
+            return bad_response()
+        case _:
+            return ProxyError(
+                502,
+                "The upstream closed the connection before it answered.",
+                code="upstream_disconnected",
+            )
+
+
+def read_error(exc: BaseException) -> ProxyError:
+    """Return what the client is told when an answer that had begun was cut: 502."""
+    if isinstance(exc, aiohttp.ClientResponseError):
+        return bad_response()
+    return ProxyError(
+        502, "The upstream's answer ended before it was complete.", code="upstream_truncated"
+    )
+
+
+def bad_response() -> ProxyError:
+    """Return 502 `upstream_bad_response`: what came is not what this API answers."""
+    return ProxyError(
+        502, "The upstream's answer could not be understood.", code="upstream_bad_response"
+    )

@@ -1,0 +1,1 @@
+"""The shell that faces downstream clients."""

@@ -1,0 +1,100 @@
+"""Responses that are not streamed: JSON, errors, and the headers that every answer has. IO."""
+
+import math
+from collections.abc import Mapping
+from typing import Final
+
+from aiohttp import web
+
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.headers import EXPOSED
+from jarvis_proxy.web.keys import RECORD, SHELL
+
+_JSON: Final = "application/json"
+_MAX_RETRY_AFTER: Final = 60
+
+
+class RelayedError(ProxyError):
+    """An upstream's own error answer, to be passed on unchanged."""
+
+    def __init__(self, error: ProxyError, raw: bytes, raw_headers: Mapping[str, str]) -> None:
+        super().__init__(
+            error.status,
+            error.message,
+            error_type=error.error_type,
+            code=error.code,
+            param=error.param,
+            retry_after=error.retry_after,
+        )
+        self.raw = raw
+        self.raw_headers = raw_headers
+
+
+def common_headers(request: web.Request) -> dict[str, str]:
+    """Return the headers that every answer to *request* has, before its own."""
+    headers = {"x-request-id": request[RECORD].request_id}
+    record = request[RECORD]
+    if record.upstream != "-":
+        headers["x-jarvis-upstream"] = record.upstream
+        headers["x-jarvis-attempts"] = str(max(1, record.attempts))
+    headers.update(cors_headers(request))
+    return headers
+
+
+def cors_headers(request: web.Request) -> dict[str, str]:
+    """Return what lets a page of another origin read the answer; nothing for other callers."""
+    origin = request.headers.get("Origin")
+    if origin is None:
+        return {}
+    allowed = request.app[SHELL].settings.cors_origins
+    if "*" in allowed:
+        # No cookies are used, so any origin may call; a key is still needed.
+        return {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": EXPOSED}
+    if origin in allowed:
+        return {
+            "Access-Control-Allow-Origin": origin,
+            "Access-Control-Expose-Headers": EXPOSED,
+            "Vary": "Origin",
+        }
+    return {}
+
+
+def json_response(
+    request: web.Request,
+    body: bytes,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+) -> web.Response:
+    """Return *body*, JSON already encoded, with the common headers under its own."""
+    merged = common_headers(request)
+    merged["Content-Type"] = _JSON
+    if headers:
+        merged.update(headers)
+    return web.Response(body=body, status=status, headers=merged)
+
+
+def error_response(request: web.Request, error: ProxyError) -> web.Response:
+    """Return *error* in OpenAI's form, or an upstream's own error as it came."""
+    record = request[RECORD]
+    record.code = "" if error.code is None else str(error.code)
+    if isinstance(error, RelayedError):
+        return json_response(request, error.raw, error.status, error.raw_headers)
+    return json_response(request, error.body(), error.status, error_headers(error))
+
+
+def error_headers(error: ProxyError) -> dict[str, str]:
+    """Return the headers of an error: when, and whether, to try again."""
+    headers = dict(error.headers)
+    if error.should_retry is not None:
+        headers["x-should-retry"] = "true" if error.should_retry else "false"
+    if error.retry_after is not None:
+        seconds = max(1, math.ceil(error.retry_after))
+        if seconds <= _MAX_RETRY_AFTER:
+            headers["Retry-After"] = str(seconds)
+            headers["retry-after-ms"] = str(max(1, math.ceil(error.retry_after * 1000)))
+        else:
+            # The Node SDK would sleep for hours without a word to its user.
+            headers["x-should-retry"] = "false"
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return headers

@@ -1,0 +1,167 @@
+"""The application: what is shared, the middlewares in order, the one route. IO."""
+
+import asyncio
+import contextlib
+import secrets
+import string
+import time
+from collections.abc import AsyncIterator, Mapping
+from typing import Final
+
+from aiohttp import web
+
+from jarvis_proxy.catalog import Catalog
+from jarvis_proxy.fetch import MediaFetcher
+from jarvis_proxy.keyring import KeyRing
+from jarvis_proxy.registry import DEFAULT_NAME, EMBEDDED, GEMINI, ModelRegistry
+from jarvis_proxy.routes import Kind
+from jarvis_proxy.settings import Settings, UpstreamSettings
+from jarvis_proxy.transport import HttpDoor, LocalDoor, TransportOptions
+from jarvis_proxy.upstreams.base import Upstream
+from jarvis_proxy.upstreams.echo import EchoUpstream
+from jarvis_proxy.upstreams.gemini.signatures import MemoryVault
+from jarvis_proxy.upstreams.gemini.upstream import GeminiUpstream
+from jarvis_proxy.upstreams.openai import OpenAIUpstream
+from jarvis_proxy.web import info, proxy
+from jarvis_proxy.web.keys import MATCH, SHELL, Place, Shell
+from jarvis_proxy.web.log import AccessLog
+from jarvis_proxy.web.middlewares import Handler, access_log, auth
+from jarvis_proxy.web.refresh import Refresher
+from jarvis_proxy.web.watch import TimeLimits, Watch
+from jarvis_proxy.web.wire import Runner, without_banner
+
+_ALPHABET: Final = string.ascii_letters + string.digits
+_HANDLERS: Final[Mapping[Kind, Handler]] = {
+    "root": info.root,
+    "health": info.health,
+    "ready": info.ready,
+    "models": info.models,
+    "model": info.model,
+    "infer": proxy.infer,
+    "other": proxy.pass_on,
+}
+
+
+def create_app(settings: Settings, log: AccessLog) -> web.Application:
+    """Return the application; connections are opened when it starts."""
+    # The order matters: the log sees every outcome, so it is outermost; auth decides first of
+    # everything that may answer.
+    app = web.Application(middlewares=[access_log, auth], client_max_size=settings.max_body)
+    # One route: addresses are matched by routes.py, on the raw path, before any decoding.
+    app.router.add_route("*", "/{path:.*}", _dispatch, expect_handler=_expect)
+
+    async def shared(app: web.Application) -> AsyncIterator[None]:
+        shell = build_shell(settings, log)
+        app[SHELL] = shell
+        clock = asyncio.create_task(shell.watch.run(), name="watch")
+        models = asyncio.create_task(shell.refresher.run(), name="models")
+        try:
+            yield
+        finally:
+            for task in (clock, models):
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+            for place in shell.places.values():
+                await place.door.close()
+            await shell.fetcher.close()
+
+    app.cleanup_ctx.append(shared)
+    app.on_response_prepare.append(without_banner)
+    return app
+
+
+def build_shell(settings: Settings, log: AccessLog) -> Shell:
+    """Return what requests share; must be called in the running loop."""
+    registry = ModelRegistry(
+        settings.upstreams,
+        default_model=settings.default_model,
+        aliases=settings.model_aliases,
+        fallbacks=settings.fallbacks,
+    )
+    places = {upstream.name: _place(upstream, settings) for upstream in settings.upstreams}
+    catalog = Catalog(
+        {**registry.aliases, DEFAULT_NAME: settings.default_model},
+        registry.exact_models,
+        place=lambda name: registry.route(name).upstream,
+    )
+    shell = Shell(
+        settings=settings,
+        keyring=KeyRing(settings.client_keys),
+        registry=registry,
+        places=places,
+        catalog=catalog,
+        fetcher=MediaFetcher(),
+        watch=Watch(time_limits(settings), time.monotonic),
+        access_log=log,
+        refresher=Refresher(catalog, places),
+    )
+    places[EMBEDDED] = Place(EchoUpstream(EMBEDDED), LocalDoor())
+    return shell
+
+
+def _place(upstream: UpstreamSettings, settings: Settings) -> Place:
+    options = TransportOptions(
+        connect_timeout=settings.connect_timeout, proxy=settings.upstream_proxy or None
+    )
+    if upstream.name == GEMINI:
+        shaper: Upstream = GeminiUpstream(
+            GEMINI, vault=MemoryVault(), new_id=new_call_id, image_urls=settings.image_urls
+        )
+        # In a header: a key in a URL ends up in logs.
+        door = HttpDoor(
+            GEMINI, upstream.base_url, key_header="x-goog-api-key", key_prefix="", options=options
+        )
+    else:
+        shaper = OpenAIUpstream(upstream.name)
+        door = HttpDoor(upstream.name, upstream.base_url, options=options)
+    return Place(shaper, door, upstream.keys)
+
+
+def new_call_id() -> str:
+    """Return 24 random letters and digits: a tool call id that every client keeps intact."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(24))
+
+
+def time_limits(settings: Settings) -> TimeLimits:
+    """Return the clock's limits."""
+    return TimeLimits(
+        first_byte=settings.first_byte_timeout,
+        idle=settings.idle_timeout,
+        total=settings.stream_total_timeout,
+        commit_after=settings.commit_after,
+        heartbeat=settings.heartbeat_interval,
+        write_stall=settings.write_stall_timeout,
+        body_idle=settings.body_idle_timeout,
+        body_total=settings.body_total_timeout,
+    )
+
+
+def make_runner(app: web.Application, settings: Settings) -> web.AppRunner:
+    """Return the runner, every default that matters said out loud.
+
+    Tests start the server through this too, so that they see what production does.
+    """
+    return Runner(
+        app,
+        access_log=None,  # ours writes one line a call, without queries or header values
+        handler_cancellation=True,  # a client that leaves ends its upstream call at once
+        # Reverse proxies keep idle connections for up to 120 s; others have no reason to.
+        keepalive_timeout=130 if settings.trusted_proxies else 20,
+        lingering_time=2,
+        auto_decompress=False,  # bodies are inflated within limits, see body.py
+        max_line_size=8190,
+        max_field_size=8190,
+        max_headers=64,
+    )
+
+
+async def _dispatch(request: web.Request) -> web.StreamResponse:
+    return await _HANDLERS[request[MATCH].kind](request)
+
+
+async def _expect(request: web.Request) -> web.StreamResponse | None:
+    """Leave ``Expect: 100-continue`` to the reader of the body, after auth and size are known."""
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        return None
+    raise web.HTTPExpectationFailed

@@ -1,0 +1,38 @@
+"""From a request to a Call. IO (reads the request's head)."""
+
+import time
+
+from aiohttp import web
+
+from jarvis_proxy.headers import request_headers
+from jarvis_proxy.registry import Route
+from jarvis_proxy.upstreams.base import Call
+from jarvis_proxy.web.keys import MATCH, RECORD, Shell
+
+
+def new_call(
+    request: web.Request, shell: Shell, route: Route, model: str | None, stream: bool, body: bytes
+) -> Call:
+    """Return the Call that *request* is, with *body* in place of its own."""
+    record = request[RECORD]
+    return Call(
+        endpoint=request[MATCH].endpoint,
+        model=model or "",
+        target_model=route.target,
+        stream=stream,
+        body=body,
+        id=record.request_id.removeprefix("req_"),
+        created=int(record.started_at),
+        now=time.monotonic(),
+        method=request.method,
+        query=query_without_key(request.query_string),
+        headers=request_headers(request.headers),
+        strict_params=shell.settings.strict_params,
+    )
+
+
+def query_without_key(query: str) -> str:
+    """Return a raw query without the client's key."""
+    if not query:
+        return ""
+    return "&".join(part for part in query.split("&") if not part.lower().startswith("key="))

@@ -1,0 +1,164 @@
+"""The client's side of one streamed answer. IO.
+
+Only whole SSE events are written, so a heartbeat or an error event is in place at any time.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+from aiohttp import HttpVersion11, web
+
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.record import CallRecord
+from jarvis_proxy.sse import KEEPALIVE
+from jarvis_proxy.web.answers import common_headers
+from jarvis_proxy.web.keys import RECORD
+
+SSE_HEADERS: Final = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-cache, no-transform",
+    "X-Accel-Buffering": "no",  # nginx would hold events back
+}
+
+
+class Downstream:
+    """A streamed answer: its head is held back until there is something to say.
+
+    *headers* are those of the answer itself; they may still change until it is committed.
+    """
+
+    __slots__ = (
+        "_chunked",
+        "_commit_task",
+        "_protocol",
+        "_record",
+        "_request",
+        "_response",
+        "_responses_api",
+        "_sequence",
+        "_transport",
+        "committed",
+        "headers",
+        "stalled",
+        "started",
+        "status",
+    )
+
+    def __init__(self, request: web.Request, *, responses_api: bool = False) -> None:
+        self._request = request
+        self._record: CallRecord = request[RECORD]
+        self._response: web.StreamResponse | None = None
+        self._commit_task: asyncio.Task[None] | None = None
+        self._responses_api = responses_api
+        self._sequence = 0
+        self._chunked = True
+        self.headers: dict[str, str] = dict(SSE_HEADERS)
+        self.status = 200
+        self.committed = False
+        self.started = False
+        """Something of the answer, more than heartbeats, is out: there is no way back."""
+        self.stalled = False
+        # The connection's protocol knows when the client's socket is full; StreamResponse.write
+        # asks it too, but through two more calls for every frame.
+        self._protocol = cast(Any, request.protocol)
+        transport = request.transport
+        if transport is None:
+            raise ConnectionResetError("the client is gone")
+        self._transport = transport
+
+    async def commit(self) -> None:
+        """Send status and headers."""
+        if self._commit_task is not None:
+            await self._commit_task
+        if not self.committed:
+            await self._commit()
+
+    async def start(self) -> None:
+        """Commit, and know that what follows is the answer."""
+        if not self.committed:
+            await self.commit()
+        self.started = True
+
+    async def _commit(self) -> None:
+        headers = {**common_headers(self._request), **self.headers}
+        response = web.StreamResponse(status=self.status, headers=headers)
+        # An HTTP/1.0 client gets the bare bytes; the end of the connection is the end.
+        self._chunked = self._request.version >= HttpVersion11
+        if self._chunked:
+            response.enable_chunked_encoding()
+        await response.prepare(self._request)
+        self._response = response
+        self.committed = True
+        self._record.status = self.status
+        self._record.first_byte = time.monotonic()
+        self._record.streamed = True
+
+    def commit_soon(self) -> None:
+        """Send the head from a task of its own, while the call goes on waiting."""
+        if self._commit_task is None:
+            self._commit_task = asyncio.create_task(self._commit_and_beat())
+
+    async def _commit_and_beat(self) -> None:
+        with contextlib.suppress(ConnectionError):
+            if not self.committed:
+                await self._commit()
+                self.beat()
+
+    def beat(self) -> None:
+        """Write a heartbeat comment."""
+        self._put(KEEPALIVE)
+
+    def write(self, events: bytes) -> bool:
+        """Write whole events; return True if the client's buffer is full: ``await drained()``.
+
+        To be called only once committed.
+        """
+        self._put(events)
+        return bool(self._protocol._paused)
+
+    def _put(self, data: bytes) -> None:
+        self._record.bytes_out += len(data)
+        if self._chunked:
+            # One write with the chunk's frame around it: half the system calls.
+            self._transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+        else:
+            self._transport.write(data)
+
+    async def drained(self) -> None:
+        """Wait until the client has read enough. Meanwhile nothing is read upstream."""
+        self.stalled = True
+        try:
+            await self._protocol._drain_helper()
+        finally:
+            self.stalled = False
+
+    async def fail(self, error: ProxyError) -> web.StreamResponse:
+        """Say *error* in the stream, and end it cleanly: both SDKs then raise it with its code."""
+        await self.commit()
+        event = error.responses_event(self._sequence) if self._responses_api else error.event()
+        self._put(event)
+        return await self.end()
+
+    async def end(self) -> web.StreamResponse:
+        """End the answer."""
+        await self.commit()
+        assert self._response is not None  # noqa: S101 - commit() made it
+        await self._response.write_eof()
+        return self._response
+
+    def abort(self) -> None:
+        """Cut the connection, so that the client sees that the answer is not whole."""
+        self._transport.abort()
+
+
+def status_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return an SSE answer's headers with those that crossed from the upstream."""
+    merged = {name: value for name, value in headers.items() if name != "content-type"}
+    content_type = headers.get("content-type")
+    merged.update(SSE_HEADERS)
+    if content_type is not None:
+        merged["Content-Type"] = content_type
+    return merged

@@ -1,0 +1,49 @@
+"""What the application and a request carry: the typed keys. IO (types of the shell)."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from aiohttp import web
+
+from jarvis_proxy.catalog import Catalog
+from jarvis_proxy.fetch import MediaFetcher
+from jarvis_proxy.keyring import KeyRing
+from jarvis_proxy.record import CallRecord
+from jarvis_proxy.registry import ModelRegistry
+from jarvis_proxy.routes import Match
+from jarvis_proxy.settings import Settings
+from jarvis_proxy.transport import Door
+from jarvis_proxy.upstreams.base import Upstream
+from jarvis_proxy.web.log import AccessLog
+from jarvis_proxy.web.refresh import Refresher
+from jarvis_proxy.web.watch import Watch
+
+
+@dataclass(slots=True)
+class Place:
+    """One upstream as the shell sees it: who shapes its calls, the way to it, our keys for it."""
+
+    upstream: Upstream
+    door: Door
+    keys: tuple[str, ...] = field(default=(), repr=False)
+
+
+@dataclass(slots=True)
+class Shell:
+    """Everything that requests share."""
+
+    settings: Settings
+    keyring: KeyRing
+    registry: ModelRegistry
+    places: dict[str, Place]
+    catalog: Catalog
+    fetcher: MediaFetcher
+    watch: Watch
+    access_log: AccessLog
+    refresher: Refresher
+    draining: bool = False
+
+
+SHELL: Final = web.AppKey("SHELL", Shell)
+RECORD: Final = web.RequestKey("RECORD", CallRecord)
+MATCH: Final = web.RequestKey("MATCH", Match)

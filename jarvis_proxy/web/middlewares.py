@@ -1,0 +1,148 @@
+"""The middlewares, outermost first: access log with the one error mapping, then auth. IO.
+
+There are two because each costs microseconds on every request even when it has nothing to do.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from random import SystemRandom
+from typing import Final
+
+from aiohttp import web
+
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.keyring import presented_keys
+from jarvis_proxy.record import CallRecord
+from jarvis_proxy.routes import OPEN, match, nearest
+from jarvis_proxy.web.answers import RelayedError, cors_headers, error_response
+from jarvis_proxy.web.keys import MATCH, RECORD, SHELL
+
+_LOG: Final = logging.getLogger(__name__)
+_RANDOM: Final = SystemRandom()
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_SAFE_HEADERS: Final = "Authorization, Content-Type"
+
+
+@web.middleware
+async def access_log(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Keep the call's record, map every error, write the one log line."""
+    record = CallRecord(
+        request_id=f"req_{_RANDOM.getrandbits(96):024x}",
+        started=time.monotonic(),
+        started_at=time.time(),
+        method=request.method,
+        user_agent=request.headers.get("User-Agent", ""),
+        client_ip=request.remote or "",
+    )
+    request[RECORD] = record
+    try:
+        response = await _answered(request, handler)
+    except asyncio.CancelledError:
+        record.outcome, record.status = "client_closed", 499
+        raise
+    except ConnectionError:
+        # aiohttp's word for writing to a client that has left; nobody will read this answer.
+        record.outcome, record.status = "client_closed", 499
+        return web.Response(status=499)
+    else:
+        if not record.status:
+            record.status = response.status
+        return response
+    finally:
+        record.ended = time.monotonic()
+        request.app[SHELL].access_log.write(record)
+
+
+async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
+    record = request[RECORD]
+    try:
+        return await handler(request)
+    except ProxyError as error:
+        record.outcome = "upstream_error" if _is_upstreams(error) else "refused"
+        response = error_response(request, error)
+    except web.HTTPException as exc:
+        record.outcome = "refused"
+        response = error_response(request, ProxyError(exc.status, exc.reason or "Refused."))
+    except ConnectionError:
+        raise
+    except Exception as exc:
+        record.outcome = "internal_error"
+        # The class and the place are logged, never the message: it may hold content.
+        _LOG.error("internal error in %s %s", record.request_id, record.route, exc_info=exc)
+        message = f"The proxy failed; its log says more under {record.request_id}."
+        response = error_response(request, ProxyError(500, message, code="internal_error"))
+    if request.can_read_body and not request.content.at_eof():
+        # The rest of the body is not read: the connection cannot be used again.
+        response.force_close()
+    return response
+
+
+def _is_upstreams(error: ProxyError) -> bool:
+    return isinstance(error, RelayedError) or error.status >= 500
+
+
+@web.middleware
+async def auth(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Find the address, then the key: before the method, the body, or anything else is looked at.
+
+    An unknown address asks for a key too, so that nobody can map this server without one.
+    """
+    shell = request.app[SHELL]
+    record = request[RECORD]
+    path = request.rel_url.raw_path
+    found = match(path, everything=shell.settings.passthrough == "all")
+    if found is not None:
+        request[MATCH] = found
+        record.route = found.route
+    if request.method == "OPTIONS" and shell.settings.cors_origins:
+        return _preflight(request)
+    if found is None or found.kind not in OPEN:
+        query_key = request.rel_url.query.get("key") if request.query_string else None
+        name = shell.keyring.identify(presented_keys(request.headers, query_key))
+        if name is None:
+            raise unauthorized()
+        record.key_name = name
+    if found is None:
+        raise ProxyError(
+            404,
+            f"There is nothing at this address. The nearest is {nearest(path)}.",
+            code="unknown_url",
+            should_retry=False,
+        )
+    if found.methods and request.method not in found.methods:
+        raise ProxyError(
+            405,
+            f"This address takes {' and '.join(found.methods)}.",
+            code="method_not_allowed",
+            headers=(("Allow", ", ".join(found.methods)),),
+        )
+    return await handler(request)
+
+
+def unauthorized() -> ProxyError:
+    """Return the one 401, the same bytes whatever was wrong with the key."""
+    return ProxyError(
+        401,
+        "Incorrect API key provided. Send one of this proxy's keys (PROXY_API_KEYS in its .env) "
+        "as 'Authorization: Bearer KEY'.",
+        code="invalid_api_key",
+        should_retry=False,
+    )
+
+
+def _preflight(request: web.Request) -> web.Response:
+    asked = request.headers.get("Access-Control-Request-Headers", "")
+    headers = cors_headers(request) | {
+        "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
+        # Named one by one: "*" would not cover Authorization.
+        "Access-Control-Allow-Headers": asked if _is_header_list(asked) else _SAFE_HEADERS,
+        "Access-Control-Max-Age": "86400",
+        "x-request-id": request[RECORD].request_id,
+    }
+    return web.Response(status=204, headers=headers)
+
+
+def _is_header_list(value: str) -> bool:
+    return 0 < len(value) <= 2048 and value.isascii() and value.replace(",", "").isprintable()

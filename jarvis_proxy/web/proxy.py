@@ -1,0 +1,72 @@
+"""The one handler behind every endpoint that takes a model. IO."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from aiohttp import web
+
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.headers import media_type
+from jarvis_proxy.openai_head import decode_head, with_model
+from jarvis_proxy.upstreams.base import Media
+from jarvis_proxy.web.body import check_json_type, read_body
+from jarvis_proxy.web.call import new_call
+from jarvis_proxy.web.keys import MATCH, RECORD, SHELL
+from jarvis_proxy.web.multipart import relay_any, relay_form
+from jarvis_proxy.web.relay import Relay
+from jarvis_proxy.web.watch import Watched
+
+_TAKES_DEFAULT: Final = ("chat/completions", "completions", "responses")
+_Handler = Callable[[web.Request, Watched], Awaitable[web.StreamResponse]]
+
+
+async def infer(request: web.Request) -> web.StreamResponse:
+    """Answer a call that names a model, by whichever upstream serves it."""
+    if media_type(request.headers.get("Content-Type", "")) == "multipart/form-data":
+        return await _under_watch(request, relay_form)
+    return await _under_watch(request, _infer)
+
+
+async def pass_on(request: web.Request) -> web.StreamResponse:
+    """Relay any other OpenAI path as it is (PASSTHROUGH=all), streaming both ways."""
+    return await _under_watch(request, relay_any)
+
+
+async def _under_watch(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    """Run *handler* under the clock; turn a cancellation by the clock into its error."""
+    watch = request.app[SHELL].watch
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - a handler always runs in a task
+    watched = watch.open(task)
+    try:
+        return await handler(request, watched)
+    except asyncio.CancelledError:
+        raise watched.reason() from None
+    finally:
+        watch.close(watched)
+
+
+async def _infer(request: web.Request, watched: Watched) -> web.StreamResponse:
+    shell = request.app[SHELL]
+    check_json_type(request)
+    body = await read_body(request, shell.settings.max_body, watched)
+    record = request[RECORD]
+    record.bytes_in = len(body)
+    head = decode_head(body)
+    model = head.model
+    if model is None and request[MATCH].endpoint not in _TAKES_DEFAULT:
+        # Moderations and images have defaults of OpenAI's own.
+        route = shell.registry.openai()
+    else:
+        route = shell.registry.resolve(model)
+    if model is None and route.target:
+        model, body = shell.settings.default_model, with_model(body, route.target)
+    record.model, record.upstream, record.target = model or "-", route.upstream, route.target
+    call = new_call(request, shell, route, model, stream=bool(head.stream), body=body)
+    place = shell.places[route.upstream]
+    media: Mapping[str, Media | ProxyError] = {}
+    if urls := place.upstream.needs(call).urls:
+        media = await shell.fetcher.fetch_all(urls)
+    exchange = place.upstream.exchange(call, media)
+    return await Relay(request, watched, place, call, exchange).run()

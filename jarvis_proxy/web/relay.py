@@ -1,0 +1,357 @@
+"""Relay: one call's answer from an upstream to its client, as it arrives. IO."""
+
+import asyncio
+import time
+from collections.abc import Coroutine, Mapping
+from typing import Any, Final, TypeVar
+
+from aiohttp import web
+
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.headers import media_type, response_headers
+from jarvis_proxy.transport import (
+    NETWORK_ERRORS,
+    Body,
+    UpstreamReply,
+    bad_response,
+    read_error,
+)
+from jarvis_proxy.upstreams.base import (
+    Call,
+    Exchange,
+    StreamTranslator,
+    TokenUsage,
+    UpstreamRequest,
+)
+from jarvis_proxy.upstreams.upstream_errors import error_from_body
+from jarvis_proxy.web.answers import RelayedError, common_headers, json_response
+from jarvis_proxy.web.downstream import Downstream, status_headers
+from jarvis_proxy.web.keys import RECORD, Place
+from jarvis_proxy.web.watch import Watched
+
+T = TypeVar("T")
+
+_SSE: Final = "text/event-stream"
+_MAX_ERROR_BODY: Final = 1024 * 1024
+_MAX_WHOLE_BODY: Final = 64 * 1024 * 1024
+_BUFFERED_TYPES: Final = ("application/json", "text/")
+
+
+class _Refused(ProxyError):
+    """An upstream's status ≥ 400, with what it takes to think of a better request."""
+
+    def __init__(self, error: ProxyError, raw: bytes) -> None:
+        super().__init__(
+            error.status,
+            error.message,
+            error_type=error.error_type,
+            code=error.code,
+            param=error.param,
+            retry_after=error.retry_after,
+            should_retry=error.should_retry,
+            headers=error.headers,
+        )
+        self.raw = raw
+
+
+class Relay:
+    """One call: its requests upstream, their answers, and the client's side of them."""
+
+    __slots__ = (
+        "_body",
+        "_call",
+        "_down",
+        "_exchange",
+        "_place",
+        "_record",
+        "_replies",
+        "_request",
+        "_watched",
+    )
+
+    def __init__(
+        self,
+        request: web.Request,
+        watched: Watched,
+        place: Place,
+        call: Call,
+        exchange: Exchange,
+        *,
+        body: Body | None = None,
+    ) -> None:
+        self._request = request
+        self._body = body
+        self._record = request[RECORD]
+        self._watched = watched
+        self._place = place
+        self._call = call
+        self._exchange = exchange
+        self._down: Downstream | None = None
+        self._replies: list[UpstreamReply] = []
+
+    async def run(self) -> web.StreamResponse:
+        """Ask the upstream and relay its answer.
+
+        Raises:
+            ProxyError: nothing has been sent to the client yet; the middleware answers.
+        """
+        if self._call.stream:
+            self._down = Downstream(self._request, responses_api=self._call.endpoint == "responses")
+            self._watched.downstream = self._down
+        try:
+            return await self._run()
+        except ProxyError as error:
+            return await self._fail(error)
+        except asyncio.CancelledError:
+            return await self._fail(self._watched.reason())
+        finally:
+            for reply in self._replies:
+                reply.close()  # a finished one is not affected
+
+    async def _fail(self, error: ProxyError) -> web.StreamResponse:
+        """Say *error* in the stream that has begun; raise it where none has."""
+        down = self._down
+        if error.preceding and down is not None:
+            await self._write(down, error.preceding)
+        if down is None or not down.committed:
+            raise error
+        self._record.outcome = "upstream_error"
+        self._record.code = "" if error.code is None else str(error.code)
+        return await down.fail(error)
+
+    async def _run(self) -> web.StreamResponse:
+        """Try; where the refusal shows a better request, try that one, once."""
+        while True:
+            try:
+                return await self._attempt()
+            except _Refused as refusal:
+                better = self._exchange.recover(refusal.status, refusal.raw)
+                if better is None or (self._down is not None and self._down.started):
+                    raise
+                self._exchange = better
+
+    async def _attempt(self) -> web.StreamResponse:
+        exchange = self._exchange
+        replies = await _together([self._open(request) for request in exchange.requests])
+        self._watched.answered = True
+        if not exchange.raw:
+            if self._call.stream:
+                return await self._stream(replies)
+            return await self._whole_lanes(replies)
+        kind = media_type(replies[0].headers.get("Content-Type", ""))
+        if kind == _SSE:
+            return await self._stream(replies)
+        if kind == "text/html":
+            raise bad_response()
+        if kind.startswith(_BUFFERED_TYPES):
+            return await self._whole(replies[0])
+        return await self._copy(replies[0])
+
+    async def _open(self, upstream_request: UpstreamRequest) -> UpstreamReply:
+        """Send, and return the reply if its status is good.
+
+        Raises:
+            ProxyError: it could not be sent, or the status is not good.
+        """
+        place = self._place
+        self._record.attempts += 1
+        key = place.keys[0] if place.keys else None
+        reply = await place.door.send(upstream_request, key, self._body)
+        self._replies.append(reply)
+        self._watched.replies.append(reply)
+        self._watched.heard = True
+        if reply.status >= 300:
+            raise await self._refusal(reply)
+        return reply
+
+    async def _refusal(self, reply: UpstreamReply) -> ProxyError:
+        if reply.status < 400:
+            # Following it would carry the key and the prompt to wherever it points.
+            return ProxyError(
+                502,
+                "The upstream answered with a redirect, which is not followed.",
+                code="upstream_redirect",
+                should_retry=False,
+            )
+        raw = await read_whole(reply, _MAX_ERROR_BODY, self._watched)
+        error = self._exchange.translate_error(reply.status, reply.headers, raw)
+        if error is not None:
+            return _Refused(error, raw)
+        return relayed_error(reply, raw)
+
+    async def _whole_lanes(self, replies: list[UpstreamReply]) -> web.Response:
+        """Translate whole answers, each lane with its continuations, into one."""
+
+        async def lane(index: int, reply: UpstreamReply) -> None:
+            while True:
+                body = await read_whole(reply, _MAX_WHOLE_BODY, self._watched)
+                following = self._exchange.translate_reply(body, index)
+                if following is None:
+                    return
+                reply = await self._open(following)
+
+        await _together([lane(index, reply) for index, reply in enumerate(replies)])
+        return self._json(self._exchange.answer(), {})
+
+    async def _whole(self, reply: UpstreamReply) -> web.Response:
+        """Pass on an answer that is read whole first: a cut one becomes an error, not half."""
+        body = await read_whole(reply, _MAX_WHOLE_BODY, self._watched)
+        if not body and self._call.method == "POST":
+            raise bad_response()
+        self._exchange.translate_reply(body)
+        headers = response_headers(reply.headers.items(), reply.headers.get("Connection", ""))
+        return self._json(self._exchange.answer(), headers)
+
+    def _json(self, body: bytes, headers: Mapping[str, str]) -> web.Response:
+        if self._down is not None and self._down.committed:
+            raise bad_response()  # a stream was promised and has begun
+        self._count(self._exchange.usage)
+        self._record.first_byte = time.monotonic()
+        self._record.bytes_out = len(body)
+        merged = {**dict(self._exchange.headers), **headers}
+        content_type = merged.pop("content-type", None)
+        if content_type is not None:
+            merged["Content-Type"] = content_type
+        return json_response(self._request, body, self._replies[0].status, merged)
+
+    async def _copy(self, reply: UpstreamReply) -> web.StreamResponse:
+        """Copy an answer of any other type as it arrives."""
+        return await copy_reply(self._request, reply, self._watched)
+
+    async def _stream(self, replies: list[UpstreamReply]) -> web.StreamResponse:
+        down = self._down
+        if down is None:
+            # A stream that was not asked for in JSON: speech, or a form's transcription.
+            self._down = down = Downstream(self._request)
+            self._watched.downstream = down
+        if not down.committed:
+            headers = response_headers(
+                replies[0].headers.items(), replies[0].headers.get("Connection", "")
+            )
+            if not self._exchange.raw:
+                headers = {}
+            down.headers = {**dict(self._exchange.headers), **status_headers(headers)}
+        translators = [self._exchange.stream_translator(i) for i in range(len(replies))]
+        lanes = zip(replies, translators, strict=True)
+        try:
+            await _together([self._pump(reply, translator, down) for reply, translator in lanes])
+        finally:
+            for translator in translators:
+                self._count(translator.usage)
+        return await down.end()
+
+    async def _pump(
+        self, reply: UpstreamReply, translator: StreamTranslator, down: Downstream
+    ) -> None:
+        """Carry one lane's stream to its end, through its continuations."""
+        watched, feed, write = self._watched, translator.feed, down.write
+        while True:
+            read = reply.readany
+            try:
+                # What happens per frame is these few lines: no task, no timer, no log.
+                while not translator.done and (data := await read()):
+                    watched.heard = True
+                    if events := feed(data):
+                        watched.wrote = True
+                        if not down.started:
+                            await down.start()
+                        if write(events):
+                            await down.drained()
+            except NETWORK_ERRORS as exc:
+                raise read_error(exc) from exc
+            if not translator.done and (events := translator.feed_eof()):
+                await self._write(down, events)
+            reply.finish()
+            if translator.next_request is None:
+                return
+            reply = await self._open(translator.next_request)
+
+    async def _write(self, down: Downstream, events: bytes) -> None:
+        self._watched.wrote = True
+        await down.start()
+        if down.write(events):
+            await down.drained()
+
+    def _count(self, usage: TokenUsage | None) -> None:
+        """Add *usage* to the record."""
+        if usage is None:
+            return
+        record = self._record
+        record.prompt_tokens = (record.prompt_tokens or 0) + usage.prompt
+        record.completion_tokens = (record.completion_tokens or 0) + usage.completion
+        record.cached_tokens = (record.cached_tokens or 0) + usage.cached
+        record.reasoning_tokens = (record.reasoning_tokens or 0) + usage.reasoning
+
+
+async def copy_reply(
+    request: web.Request, reply: UpstreamReply, watched: Watched
+) -> web.StreamResponse:
+    """Copy an answer of any type as it arrives; a cut one is cut for the client too."""
+    headers = common_headers(request)
+    headers.update(response_headers(reply.headers.items(), reply.headers.get("Connection", "")))
+    length = reply.headers.get("Content-Length")
+    response = web.StreamResponse(status=reply.status, headers=headers)
+    if length is not None and length.isdecimal():
+        response.content_length = int(length)
+    await response.prepare(request)
+    record = request[RECORD]
+    record.status, record.first_byte = reply.status, time.monotonic()
+    try:
+        while data := await reply.readany():
+            watched.heard = True
+            record.bytes_out += len(data)
+            await response.write(data)
+        await response.write_eof()
+    except NETWORK_ERRORS:
+        # The head is out and there is no room for an error: the client must see the cut.
+        record.outcome, record.code = "upstream_error", "upstream_truncated"
+        if request.transport is not None:
+            request.transport.abort()
+    reply.finish()
+    return response
+
+
+async def read_whole(reply: UpstreamReply, limit: int, watched: Watched) -> bytes:
+    """Return an answer's whole body.
+
+    Raises:
+        ProxyError: 502, it was cut or is larger than *limit*.
+    """
+    pieces: list[bytes] = []
+    size = 0
+    try:
+        while data := await reply.readany():
+            watched.heard = True
+            size += len(data)
+            if size > limit:
+                raise bad_response()
+            pieces.append(data)
+    except NETWORK_ERRORS as exc:
+        raise read_error(exc) from exc
+    reply.finish()
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def relayed_error(reply: UpstreamReply, raw: bytes) -> ProxyError:
+    """Return an upstream's error as it came, if it is JSON; a gateway's page becomes ours."""
+    if media_type(reply.headers.get("Content-Type", "")) != "application/json" or not raw:
+        error = bad_response()
+        error.status = reply.status if reply.status < 500 else 502
+        return error
+    error = error_from_body(raw)
+    error.status = reply.status
+    crossing = response_headers(reply.headers.items(), reply.headers.get("Connection", ""))
+    content_type = crossing.pop("content-type", "application/json")
+    return RelayedError(error, raw, {**crossing, "Content-Type": content_type})
+
+
+async def _together(lanes: list[Coroutine[Any, Any, T]]) -> list[T]:
+    """Await one, or all at the same time; the first failure cancels the others."""
+    if len(lanes) == 1:
+        return [await lanes[0]]
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(lane) for lane in lanes]
+    except* ProxyError as failures:
+        raise failures.exceptions[0] from None
+    return [task.result() for task in tasks]

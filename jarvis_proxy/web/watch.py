@@ -1,0 +1,235 @@
+"""One coarse clock for all open calls: time limits, heartbeats, dead connections. IO.
+
+A timer per read would cost more than relaying a frame does. So calls only set flags as they go,
+and one task walks over all of them once a tick (a second, in production).
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from jarvis_proxy.errors import ProxyError
+
+MAX_TICK: Final = 1.0
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLimits:
+    """Seconds. *first_byte* is until an answer begins, *idle* between its pieces."""
+
+    first_byte: float
+    idle: float
+    total: float
+    commit_after: float
+    heartbeat: float
+    write_stall: float
+    body_idle: float
+    body_total: float
+
+    @property
+    def tick(self) -> float:
+        """How often the clock looks: a fraction of the smallest limit, a second at most."""
+        smallest = min(
+            self.first_byte,
+            self.idle,
+            self.commit_after,
+            self.heartbeat,
+            self.write_stall,
+            self.body_idle,
+        )
+        return min(MAX_TICK, smallest / 4)
+
+
+class Breakable(Protocol):
+    """An upstream's answer, as the clock sees it."""
+
+    def is_broken(self) -> bool:
+        """Tell whether the connection died without the reader having noticed."""
+
+
+class Beating(Protocol):
+    """The client's side of a stream, as the clock sees it."""
+
+    committed: bool
+    stalled: bool
+
+    def commit_soon(self) -> None:
+        """Send status and headers although nothing has come yet."""
+
+    def beat(self) -> None:
+        """Send a heartbeat; only called between whole events."""
+
+    def abort(self) -> None:
+        """Cut the connection to the client."""
+
+
+class Watched:
+    """One call under the clock. The call sets *heard* and *wrote*; the clock clears them."""
+
+    __slots__ = (
+        "_heard_at",
+        "_limits",
+        "_opened",
+        "_reading",
+        "_stalled_since",
+        "_task",
+        "_wrote_at",
+        "answered",
+        "downstream",
+        "error",
+        "heard",
+        "replies",
+        "uploading",
+        "wrote",
+    )
+
+    def __init__(self, task: asyncio.Task[object], limits: TimeLimits, now: float) -> None:
+        self._task = task
+        self._limits = limits
+        self._opened = self._heard_at = self._wrote_at = now
+        self._stalled_since: float | None = None
+        self._reading = True
+        self.heard = False
+        self.wrote = False
+        self.uploading = False
+        """The body streams on while it arrives: only its silence is limited, not its length."""
+        self.answered = False
+        self.downstream: Beating | None = None
+        self.replies: list[Breakable] = []
+        self.error: ProxyError | None = None
+        """Why the clock cancelled the call; None when the client left."""
+
+    def expire(self, error: ProxyError) -> None:
+        """Cancel the call; it finds *error* as the reason."""
+        if self.error is None:
+            self.error = error
+            self._task.cancel()
+
+    def reason(self) -> ProxyError:
+        """Return why the clock cancelled the call, which then goes on to say so.
+
+        To be called while a CancelledError is handled.
+
+        Raises:
+            CancelledError: the clock did not; the client left.
+        """
+        if self.error is None:
+            raise asyncio.CancelledError
+        self._task.uncancel()
+        return self.error
+
+    def body_read(self) -> None:
+        """Say that the request is here and the upstream's time begins."""
+        self._reading = False
+        self.heard = True
+
+    def tick(self, now: float) -> None:
+        """Compare this call with its limits."""
+        if self.error is not None:
+            return
+        if self.heard:
+            self.heard = False
+            self._heard_at = now
+        if self._reading:
+            self._check_body(now)
+            return
+        if self._is_stalled(now):
+            return
+        self._check_upstream(now)
+        if self.error is None and self.downstream is not None:
+            self._keep_alive(self.downstream, now)
+
+    def _check_body(self, now: float) -> None:
+        limits = self._limits
+        is_late = not self.uploading and now - self._opened >= limits.body_total
+        if is_late or now - self._heard_at >= limits.body_idle:
+            self.expire(
+                ProxyError(408, "The request body did not arrive in time.", code="request_timeout")
+            )
+
+    def _is_stalled(self, now: float) -> bool:
+        """Tell whether the client does not read; nothing is read upstream meanwhile."""
+        if self.downstream is None or not self.downstream.stalled:
+            self._stalled_since = None
+            return False
+        if self._stalled_since is None:
+            self._stalled_since = now
+        self._heard_at = now  # silence that the client causes is not the upstream's
+        if now - self._stalled_since >= self._limits.write_stall:
+            self.expire(ProxyError(408, "The client did not read its answer.", code="write_stall"))
+            self.downstream.abort()
+        return True
+
+    def _check_upstream(self, now: float) -> None:
+        silent = now - self._heard_at
+        if now - self._opened >= self._limits.total:
+            self.expire(_too_slow("The answer took longer than the proxy allows.", "timeout"))
+        elif not self.answered and silent >= self._limits.first_byte:
+            self.expire(_too_slow("The upstream did not answer in time.", "timeout"))
+        elif self.answered and silent >= self._limits.idle:
+            self.expire(_too_slow("The upstream fell silent in its answer.", "idle_timeout"))
+        elif any(reply.is_broken() for reply in self.replies):
+            self.expire(
+                ProxyError(
+                    502,
+                    "The upstream's answer ended before it was complete.",
+                    code="upstream_truncated",
+                )
+            )
+
+    def _keep_alive(self, downstream: Beating, now: float) -> None:
+        if self.wrote:
+            self.wrote = False
+            self._wrote_at = now
+        if not downstream.committed:
+            if now - self._opened >= self._limits.commit_after:
+                downstream.commit_soon()
+                self._wrote_at = now
+        elif now - self._wrote_at >= self._limits.heartbeat:
+            downstream.beat()
+            self._wrote_at = now
+
+
+class Watch:
+    """The clock and the calls it watches."""
+
+    def __init__(self, limits: TimeLimits, clock: Clock) -> None:
+        self.limits = limits
+        self._clock = clock
+        self._live: set[Watched] = set()
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def open(self, task: asyncio.Task[object]) -> Watched:
+        """Put a call, run by *task*, under the clock."""
+        watched = Watched(task, self.limits, self._clock())
+        self._live.add(watched)
+        return watched
+
+    def close(self, watched: Watched) -> None:
+        """Take a call from under the clock."""
+        self._live.discard(watched)
+
+    def expire_all(self, error: Callable[[], ProxyError]) -> None:
+        """Cancel every call, each with an error of its own."""
+        for watched in tuple(self._live):
+            watched.expire(error())
+
+    def tick(self) -> None:
+        """Look at every call once."""
+        now = self._clock()
+        for watched in tuple(self._live):
+            watched.tick(now)
+
+    async def run(self) -> None:
+        """Tick until cancelled."""
+        while True:
+            await asyncio.sleep(self.limits.tick)
+            self.tick()
+
+
+def _too_slow(message: str, code: str) -> ProxyError:
+    return ProxyError(504, message, code=f"upstream_{code}", should_retry=False)

@@ -1,0 +1,87 @@
+"""Fixtures: the proxy, started as in production, and upstreams that play what they are told."""
+
+import contextlib
+import io
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+
+import pytest
+from aiohttp import web
+
+from jarvis_proxy.settings import Settings
+from jarvis_proxy.web.app import create_app, make_runner
+from jarvis_proxy.web.keys import SHELL, Shell
+from jarvis_proxy.web.log import LineWriter, configure_logging
+from tests.raw_upstream import RawUpstream, Script
+
+KEY = "test-key-0123456789abcdef"
+BEARER = {"Authorization": f"Bearer {KEY}"}
+OPENAI_KEY = "sk-upstream-canary-0123456789"
+GEMINI_KEY = "AIza-upstream-canary-0123456789"
+
+
+@dataclass
+class Proxy:
+    """A running proxy: its port, what it shares, and its log."""
+
+    port: int
+    shell: Shell
+    log: io.StringIO
+    writer: LineWriter
+
+    @property
+    def url(self) -> str:
+        """The address that clients use."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def logged(self) -> str:
+        """Return what was logged so far; the log is closed by this."""
+        self.writer.close()
+        return self.log.getvalue()
+
+
+ProxyFactory = Callable[..., AbstractAsyncContextManager[Proxy]]
+
+
+@contextlib.asynccontextmanager
+async def running_proxy(
+    openai: str = "http://127.0.0.1:9/v1", gemini: str = "http://127.0.0.1:9/v1beta", **env: str
+) -> AsyncIterator[Proxy]:
+    """Start a proxy on a free port; *env* are further settings."""
+    settings = Settings.from_env(
+        {
+            "PROXY_API_KEYS": f"tester:{KEY}",
+            "HOST": "127.0.0.1",
+            "OPENAI_API_KEY": OPENAI_KEY,
+            "OPENAI_BASE_URL": openai,
+            "GEMINI_API_KEY": GEMINI_KEY,
+            "GEMINI_BASE_URL": gemini,
+            "LOG_LEVEL": "debug",
+            **env,
+        }
+    )
+    stream = io.StringIO()
+    writer, log = configure_logging(settings.log_format, settings.log_level, stream)
+    app = create_app(settings, log)
+    runner = make_runner(app, settings)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield Proxy(runner.addresses[0][1], app[SHELL], stream, writer)
+    finally:
+        await runner.cleanup()
+        writer.close()
+
+
+@pytest.fixture
+def proxy() -> ProxyFactory:
+    """Return the factory of proxies."""
+    return running_proxy
+
+
+@pytest.fixture
+def upstream() -> Callable[[Script], AbstractAsyncContextManager[RawUpstream]]:
+    """Return the factory of scripted upstreams."""
+    return lambda script: RawUpstream(script).running()

@@ -1,0 +1,282 @@
+"""The relay at the socket: whole events, completeness, errors in place, nothing cut in silence."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from tests.conftest import BEARER, running_proxy
+from tests.raw_client import RawResponse, connect, fetch
+from tests.raw_upstream import Peer, RawUpstream, Received, chat_chunk, completion
+
+DONE = b"data: [DONE]\n\n"
+FAST = {
+    "COMMIT_AFTER": "0.2",
+    "HEARTBEAT_INTERVAL": "0.2",
+    "IDLE_TIMEOUT": "0.8",
+    "FIRST_BYTE_TIMEOUT": "0.8",
+}
+Script = Callable[[Peer, Received], Awaitable[None]]
+
+
+async def stream(script: Script, **settings: str) -> tuple[RawResponse, str]:
+    """Stream one chat answer of an upstream that plays *script*; return it and the log."""
+    upstream = RawUpstream(script)
+    async with upstream.running(), running_proxy(upstream.base_url, **settings) as proxy:
+        body: dict[str, object] = {"model": "gpt-4o-mini", "stream": True, "messages": []}
+        response = await asyncio.wait_for(
+            fetch(proxy.port, "/v1/chat/completions", body, BEARER), 20
+        )
+        return response, proxy.logged()
+
+
+def error_event(response: RawResponse) -> dict[str, object]:
+    """Return the error of the last event."""
+    last = response.body.rstrip().rpartition(b"data: ")[2]
+    error = json.loads(last)["error"]
+    assert isinstance(error, dict)
+    return error
+
+
+def playing(*steps: bytes, end: str = "chunk") -> Script:
+    """Return a script that sends each step as a chunk, then ends in the way named."""
+
+    async def play(peer: Peer, request: Received) -> None:
+        await peer.head()
+        for step in steps:
+            await peer.chunk(step)
+        match end:
+            case "chunk":
+                await peer.last_chunk()
+            case "fin":
+                peer.close()
+            case "rst":
+                await asyncio.sleep(0.05)
+                peer.reset()
+            case "hold":
+                await peer.closed()
+
+    return play
+
+
+@pytest.mark.parametrize("cut", range(1, len(chat_chunk("é", None)), 7))
+async def test_whole_events_only_whatever_the_cut(cut: int) -> None:
+    event, last = chat_chunk("é"), chat_chunk(None, "stop")
+
+    async def play(peer: Peer, request: Received) -> None:
+        await peer.head()
+        await peer.chunk(event[:cut])
+        await asyncio.sleep(0.01)
+        await peer.chunk(event[cut:] + last[:cut])
+        await asyncio.sleep(0.01)
+        await peer.chunk(last[cut:] + DONE)
+        await peer.last_chunk()
+
+    response, _ = await stream(play)
+
+    assert response.body == event + last + DONE
+    assert response.whole
+
+
+@pytest.mark.parametrize("end", ["chunk", "fin", "rst"])
+async def test_cut_stream_ends_with_an_error_event_and_no_done(end: str) -> None:
+    response, log = await stream(playing(chat_chunk("Hel"), b'data: {"half', end=end))
+
+    assert error_event(response)["code"] == "upstream_truncated"
+    assert response.body.startswith(chat_chunk("Hel"))
+    assert b"[DONE]" not in response.body
+    assert b"half" not in response.body
+    assert response.whole
+    assert "outcome=upstream_error code=upstream_truncated" in log
+
+
+async def test_missing_done_is_added_when_every_choice_has_finished() -> None:
+    sent = chat_chunk("Hi") + chat_chunk(None, "stop")
+
+    response, _ = await stream(playing(sent))
+
+    assert response.body == sent + DONE
+
+
+async def test_answer_ends_at_done_though_the_upstream_holds_the_socket() -> None:
+    sent = chat_chunk("Hi") + chat_chunk(None, "stop") + DONE
+
+    response, _ = await stream(playing(sent, chat_chunk("late") + DONE, end="hold"))
+
+    assert response.body == sent
+    assert response.whole
+
+
+async def test_error_in_the_first_event_becomes_a_status() -> None:
+    event = b'data: {"error":{"message":"slow down","type":"rate_limit_error","code":"x"}}\n\n'
+
+    response, _ = await stream(playing(event))
+
+    assert response.status == 429
+    assert response.error()["message"] == "slow down"
+
+
+async def test_error_in_mid_stream_is_said_once_and_ends_the_stream() -> None:
+    event = b'data: {"error":{"message":"broke","type":"server_error","code":"x"}}\n\n'
+
+    response, _ = await stream(playing(chat_chunk("Hi") + event + chat_chunk("more")))
+
+    assert response.body.startswith(chat_chunk("Hi"))
+    assert error_event(response)["message"] == "broke"
+    assert b"more" not in response.body
+
+
+async def test_silent_upstream_gets_heartbeats_then_an_error() -> None:
+    response, log = await stream(playing(end="hold"), **FAST)
+
+    assert response.status == 200
+    assert response.body.startswith(b": keepalive\n\n")
+    assert error_event(response)["code"] == "upstream_idle_timeout"
+    assert "status=200 outcome=upstream_error" in log
+
+
+async def test_silence_before_the_head_keeps_the_status_open_then_beats() -> None:
+    async def play(peer: Peer, request: Received) -> None:
+        await asyncio.sleep(0.5)
+        await playing(chat_chunk("Hi"), chat_chunk(None, "stop") + DONE)(peer, request)
+
+    response, _ = await stream(play, **FAST)
+
+    comments, _, rest = response.body.partition(b"data:")
+    assert set(comments.split(b"\n\n")) == {b": keepalive", b""}
+    assert b"data:" + rest == chat_chunk("Hi") + chat_chunk(None, "stop") + DONE
+
+
+async def test_heartbeats_fill_a_pause_between_events() -> None:
+    async def play(peer: Peer, request: Received) -> None:
+        await peer.head()
+        await peer.chunk(chat_chunk("a") + b"data: ")
+        await asyncio.sleep(0.5)
+        await peer.chunk(chat_chunk(None, "stop")[6:] + DONE)
+        await peer.last_chunk()
+
+    response, _ = await stream(play, **FAST)
+
+    assert b": keepalive\n\n" in response.body
+    assert response.body.replace(b": keepalive\n\n", b"") == (
+        chat_chunk("a") + chat_chunk(None, "stop") + DONE
+    )
+
+
+async def test_upstream_that_never_answers_is_given_up_with_504() -> None:
+    settings = {**FAST, "COMMIT_AFTER": "5", "HEARTBEAT_INTERVAL": "5"}
+
+    async def play(peer: Peer, request: Received) -> None:
+        await peer.closed()
+
+    response, _ = await stream(play, **settings)
+
+    assert (response.status, response.error()["code"]) == (504, "upstream_timeout")
+    assert response.headers["x-should-retry"] == "false"
+
+
+async def test_broken_chunk_size_does_not_hang() -> None:
+    async def play(peer: Peer, request: Received) -> None:
+        await peer.head()
+        await peer.chunk(chat_chunk("Hi"))
+        await peer.send(b"zz\r\nnonsense\r\n")
+        await peer.closed()
+
+    response, _ = await stream(play, **FAST)
+
+    assert error_event(response)["code"] == "upstream_bad_response"
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_redirects_are_not_followed(status: int) -> None:
+    async def play(peer: Peer, request: Received) -> None:
+        location = f"Location: http://127.0.0.1:{peer.writer.get_extra_info('sockname')[1]}/x"
+        await peer.reply(b"", status, None, [location])
+
+    upstream = RawUpstream(play)
+    async with upstream.running(), running_proxy(upstream.base_url) as proxy:
+        body: dict[str, object] = {"model": "gpt-4o-mini", "messages": []}
+        response = await fetch(proxy.port, "/v1/chat/completions", body, BEARER)
+
+    assert (response.status, response.error()["code"]) == (502, "upstream_redirect")
+    assert len(upstream.received) == 1
+
+
+async def test_whole_answer_that_is_cut_becomes_an_error() -> None:
+    async def play(peer: Peer, request: Received) -> None:
+        await peer.head(200, "application/json", length=1000)
+        await peer.send(completion())
+        peer.close()
+
+    response, _ = await stream(play)
+
+    assert (response.status, response.error()["code"]) == (502, "upstream_truncated")
+
+
+async def test_binary_answer_that_is_cut_is_cut_for_the_client_too() -> None:
+    async def play(peer: Peer, request: Received) -> None:
+        await peer.head(200, "audio/mpeg")
+        await peer.chunk(b"\x00" * 4096)
+        await asyncio.sleep(0.05)
+        peer.reset()
+
+    upstream = RawUpstream(play)
+    async with upstream.running(), running_proxy(upstream.base_url) as proxy:
+        body: dict[str, object] = {"model": "tts-1", "input": "hi", "voice": "alloy"}
+        with contextlib.suppress(ConnectionError):
+            response = await fetch(proxy.port, "/v1/audio/speech", body, BEARER)
+            assert not response.whole
+
+
+async def test_gateway_page_becomes_an_error_in_our_form() -> None:
+    async def play(peer: Peer, request: Received) -> None:
+        await peer.reply(b"<html>nice</html>", 200, "text/html")
+
+    response, _ = await stream(play)
+
+    assert (response.status, response.error()["code"]) == (502, "upstream_bad_response")
+
+
+async def test_dead_pooled_connection_is_replaced_without_a_word() -> None:
+    async def play(peer: Peer, request: Received) -> None:
+        await peer.reply(completion())
+        peer.reset()  # without having said Connection: close
+
+    upstream = RawUpstream(play)
+    async with upstream.running(), running_proxy(upstream.base_url) as proxy:
+        body: dict[str, object] = {"model": "gpt-4o-mini", "messages": []}
+        statuses = [
+            (await fetch(proxy.port, "/v1/chat/completions", body, BEARER)).status
+            for _ in range(20)
+        ]
+
+    assert statuses == [200] * 20
+
+
+async def test_client_that_leaves_closes_the_upstream_at_once() -> None:
+    gone = asyncio.Event()
+
+    async def play(peer: Peer, request: Received) -> None:
+        await peer.head()
+        await peer.chunk(chat_chunk("Hi"))
+        await peer.closed()
+        gone.set()
+
+    upstream = RawUpstream(play)
+    async with upstream.running(), running_proxy(upstream.base_url) as proxy:
+        async with connect(proxy.port) as connection:
+            body = json.dumps({"model": "gpt-4o-mini", "stream": True, "messages": []}).encode()
+            await connection.post(
+                "/v1/chat/completions", body, {**BEARER, "Content-Type": "application/json"}
+            )
+            await connection.head()
+            assert await connection.chunk() == chat_chunk("Hi")
+        await asyncio.wait_for(gone.wait(), 0.1)
+        await asyncio.sleep(0)
+        log = proxy.logged()
+
+    assert "outcome=client_closed" in log
+    assert "status=499" in log
+    assert "error" not in log.replace("upstream_error", "")
