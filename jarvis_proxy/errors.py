@@ -1,0 +1,96 @@
+"""The one error that reaches a downstream client, in OpenAI's form. Pure.
+
+Source: https://platform.openai.com/docs/guides/error-codes (read 2026-11).
+"""
+
+from typing import Final
+
+import msgspec
+
+_DEFAULT_TYPES: Final = {403: "permission_error", 429: "rate_limit_error"}
+
+
+class ErrorBody(msgspec.Struct):
+    """The object behind ``error``; ``param`` and ``code`` are null when unknown."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | int | None
+
+
+class _Envelope(msgspec.Struct):
+    error: ErrorBody
+
+
+class _ResponsesError(msgspec.Struct, tag_field="type", tag="error"):
+    code: str | None
+    message: str
+    param: str | None
+    sequence_number: int
+    error: ErrorBody
+
+
+class ProxyError(Exception):
+    """A failure that the downstream client is told about.
+
+    *status* is the HTTP status. *retry_after* is in seconds and becomes ``Retry-After``;
+    *should_retry* becomes ``x-should-retry``, which OpenAI's SDKs obey over their own rules.
+    *headers* are further response headers. A stream translator that finds the fault behind good
+    events sets ``preceding`` to those events; they are sent before the error.
+    """
+
+    preceding: bytes = b""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        error_type: str | None = None,
+        code: str | int | None = None,
+        param: str | None = None,
+        retry_after: float | None = None,
+        should_retry: bool | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.error_type = error_type or default_type(status)
+        self.code = code
+        self.param = param
+        self.retry_after = retry_after
+        self.should_retry = should_retry
+        self.headers = headers
+
+    def body(self) -> bytes:
+        """Return OpenAI's JSON error object, ``{"error":{"message","type","param","code"}}``."""
+        body = ErrorBody(self.message, self.error_type, self.param, self.code)
+        return msgspec.json.encode(_Envelope(body))
+
+    def event(self) -> bytes:
+        """Return the SSE event that both official SDKs raise as ``APIError`` with our code."""
+        return b"data: " + self.body() + b"\n\n"
+
+    def responses_event(self, sequence_number: int) -> bytes:
+        """Return the error event of a Responses stream: its native fields and the object above.
+
+        The native fields alone are yielded by the SDKs as an ordinary event; the object makes
+        them raise.
+        """
+        event = _ResponsesError(
+            self.code if self.code is None else str(self.code),
+            self.message,
+            self.param,
+            sequence_number,
+            ErrorBody(self.message, self.error_type, self.param, self.code),
+        )
+        return b"event: error\ndata: " + msgspec.json.encode(event) + b"\n\n"
+
+
+def default_type(status: int) -> str:
+    """Return OpenAI's error type for an HTTP status where none better is known."""
+    if status >= 500:
+        return "server_error"
+    return _DEFAULT_TYPES.get(status, "invalid_request_error")

@@ -1,0 +1,221 @@
+"""The answers of OpenAI's chat completions, as this proxy writes them. Pure.
+
+Keys are in the order in which OpenAI sends them. A field that is ``UNSET`` is left out, one that is
+None is sent as null: clients tell the two apart. Fields that OpenAI does not have are marked.
+
+Source: https://platform.openai.com/docs/api-reference/chat/object (read 2026-11).
+"""
+
+from typing import Literal
+
+from msgspec import UNSET, Struct, UnsetType, field
+
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "function_call"]
+"""The five that exist; strict clients fail on any other."""
+
+ExtraContent = dict[str, dict[str, str]]
+"""``{"google": {"thought_signature": ...}}``, the place that Google's own OpenAI layer uses."""
+
+
+class PromptTokensDetails(Struct):
+    """Parts of ``prompt_tokens``, already counted in it."""
+
+    cached_tokens: int = 0
+    audio_tokens: int = 0
+    cache_write_tokens: int = 0
+
+
+class CompletionTokensDetails(Struct):
+    """Parts of ``completion_tokens``, already counted in it."""
+
+    reasoning_tokens: int = 0
+    audio_tokens: int = 0
+    accepted_prediction_tokens: int = 0
+    rejected_prediction_tokens: int = 0
+
+
+class Usage(Struct):
+    """Tokens of one answer; all of its choices together."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    total_tokens: int = 0
+    prompt_tokens_details: PromptTokensDetails = field(default_factory=PromptTokensDetails)
+    completion_tokens_details: CompletionTokensDetails = field(
+        default_factory=CompletionTokensDetails
+    )
+
+
+class FunctionPayload(Struct):
+    """A function's name and its arguments, a JSON text."""
+
+    name: str
+    arguments: str
+
+
+class CustomPayload(Struct):
+    """A custom tool's name and its free-form input."""
+
+    name: str
+    input: str
+
+
+class ToolCall(Struct):
+    """One tool call; *index* only in streams, and exactly one of *function* and *custom*."""
+
+    index: int | UnsetType = UNSET
+    id: str | UnsetType = UNSET
+    type: Literal["function", "custom"] = "function"
+    function: FunctionPayload | UnsetType = UNSET
+    custom: CustomPayload | UnsetType = UNSET
+    extra_content: ExtraContent | UnsetType = UNSET  # not OpenAI's
+
+
+class ImageURL(Struct):
+    """Where a picture is: here always a ``data:`` URL."""
+
+    url: str
+
+
+class Image(Struct, kw_only=True):
+    """A picture in an answer. Not OpenAI's: the form that OpenRouter's clients read."""
+
+    type: Literal["image_url"] = "image_url"
+    image_url: ImageURL
+    index: int
+
+
+class Audio(Struct):
+    """Speech, as base64; in a stream the *data* of all pieces is one text. Times in epoch s."""
+
+    id: str | UnsetType = UNSET
+    data: str | UnsetType = UNSET
+    expires_at: int | UnsetType = UNSET
+    transcript: str | UnsetType = UNSET
+
+
+class URLCitation(Struct):
+    """A source for the characters *start_index* up to *end_index* of the content."""
+
+    end_index: int
+    start_index: int
+    title: str
+    url: str
+
+
+class Annotation(Struct, kw_only=True):
+    """An annotation of the content."""
+
+    type: Literal["url_citation"] = "url_citation"
+    url_citation: URLCitation
+
+
+class TopLogprob(Struct):
+    """One alternative at a token's place."""
+
+    token: str
+    logprob: float
+    bytes: list[int]
+
+
+class TokenLogprob(Struct):
+    """One token of the content with its alternatives."""
+
+    token: str
+    logprob: float
+    bytes: list[int]
+    top_logprobs: list[TopLogprob]
+
+
+class Logprobs(Struct):
+    """Log probabilities of a choice's tokens."""
+
+    content: list[TokenLogprob]
+    refusal: None = None
+
+
+class Message(Struct):
+    """A whole assistant message."""
+
+    role: Literal["assistant"] = "assistant"
+    content: str | None = ""
+    reasoning_content: str | UnsetType = UNSET  # not OpenAI's
+    function_call: FunctionPayload | UnsetType = UNSET
+    tool_calls: list[ToolCall] | UnsetType = UNSET
+    refusal: None = None
+    annotations: list[Annotation] = field(default_factory=list)
+    audio: Audio | UnsetType = UNSET
+    images: list[Image] | UnsetType = UNSET  # not OpenAI's
+    extra_content: ExtraContent | UnsetType = UNSET  # not OpenAI's
+
+
+class Delta(Struct):
+    """What a chunk adds to the message."""
+
+    role: Literal["assistant"] | UnsetType = UNSET
+    content: str | UnsetType = UNSET
+    reasoning_content: str | UnsetType = UNSET  # not OpenAI's
+    function_call: FunctionPayload | UnsetType = UNSET
+    tool_calls: list[ToolCall] | UnsetType = UNSET
+    annotations: list[Annotation] | UnsetType = UNSET
+    audio: Audio | UnsetType = UNSET
+    images: list[Image] | UnsetType = UNSET  # not OpenAI's
+    extra_content: ExtraContent | UnsetType = UNSET  # not OpenAI's
+
+
+class ChoiceExtras(Struct, kw_only=True):
+    """What Gemini says about a choice beyond OpenAI's fields.
+
+    On the choice and not on the message: a message comes back in the next request, and OpenAI
+    refuses fields there that it does not know.
+    """
+
+    native_finish_reason: str | UnsetType = UNSET
+    finish_message: str | UnsetType = UNSET
+    grounding_metadata: dict[str, object] | UnsetType = UNSET
+    citations: list[dict[str, object]] | UnsetType = UNSET
+
+
+class Choice(ChoiceExtras):
+    """One choice of a whole answer."""
+
+    index: int
+    message: Message
+    logprobs: Logprobs | None
+    finish_reason: FinishReason
+
+
+class ChatCompletion(Struct, kw_only=True):
+    """A whole answer; *created* in epoch seconds."""
+
+    id: str
+    object: Literal["chat.completion"] = "chat.completion"
+    created: int
+    model: str
+    choices: list[Choice]
+    usage: Usage
+    service_tier: str | UnsetType = UNSET
+    system_fingerprint: None = None
+    model_version: str | UnsetType = UNSET  # not OpenAI's
+
+
+class ChunkChoice(ChoiceExtras):
+    """One choice's part of a chunk."""
+
+    index: int
+    delta: Delta
+    logprobs: Logprobs | None = None
+    finish_reason: FinishReason | None = None
+
+
+class Chunk(Struct, kw_only=True):
+    """One event of a stream; *usage* is UNSET unless the client asked for it."""
+
+    id: str
+    object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
+    created: int
+    model: str
+    service_tier: str | UnsetType = UNSET
+    system_fingerprint: None = None
+    choices: list[ChunkChoice]
+    usage: Usage | UnsetType | None = UNSET
