@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from aiohttp import http_parser
 
-from jarvis_proxy.environment import env_file_hints, load_environment
+from jarvis_proxy.environment import env_file_hints, is_readable, load_environment
 from jarvis_proxy.settings import Settings, SettingsError
 from jarvis_proxy.web.log import configure_logging
 from jarvis_proxy.web.serve import serve
@@ -31,7 +31,9 @@ def main(arguments: Sequence[str]) -> int:
         sys.stderr.write(f"unknown argument: {arguments[0]}\nusage: python server.py\n")
         return 2
     try:
-        settings = Settings.from_env(load_environment(_ENV_FILE, os.environ))
+        settings = Settings.from_env(
+            load_environment(_ENV_FILE, os.environ), is_readable=is_readable
+        )
     except SettingsError as exc:
         sys.stderr.write(problems_text(exc))
         return EX_CONFIG

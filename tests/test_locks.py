@@ -1,0 +1,107 @@
+"""The lock files: every package pinned and hashed, few of them, and nothing else inside."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+LOCKS = ("requirements.lock", "requirements-redis.lock", "requirements-test.lock")
+PINNED = re.compile(r"([a-z0-9][a-z0-9-]*)==([0-9][0-9a-z.]*)(?: ; ([^\\]+))? \\")
+HASH = re.compile(r"    --hash=sha256:[0-9a-f]{64}(?: \\)?")
+NOTE = re.compile(r"    #[a-z0-9 ().:-]*")  # no slash: no path, no URL
+DEPENDENCY = re.compile(r"([A-Za-z0-9-]+)([^;]*)(?:;.*)?")
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def pins(lock: str) -> dict[str, str]:
+    """Return name → version of a lock file."""
+    text = (ROOT / lock).read_text(encoding="ascii")
+    found = [match for line in text.splitlines() if (match := PINNED.fullmatch(line))]
+    assert len(found) == len({match[1] for match in found})
+    return {match[1]: match[2] for match in found}
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
+
+
+def satisfies(version: str, bounds: str) -> bool:
+    """Tell whether a plain version satisfies bounds such as ``>=3.14.3,<4``."""
+    for bound in filter(None, (part.strip() for part in bounds.split(","))):
+        operator, limit = re.fullmatch(r"(>=|<|==)\s*([0-9.]+)", bound).groups()  # type: ignore[union-attr]
+        have, want = numbers(version), numbers(limit)
+        if not {">=": have >= want, "<": have < want, "==": have == want}[operator]:
+            return False
+    return True
+
+
+def declared() -> dict[str, list[str]]:
+    """Return the dependencies in pyproject.toml by the lock file that must pin them."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    serving: list[str] = project["project"]["dependencies"]
+    redis: list[str] = project["project"]["optional-dependencies"]["redis"]
+    test: list[str] = project["dependency-groups"]["test"]
+    return dict(zip(LOCKS, (serving, serving + redis, serving + redis + test), strict=True))
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_every_line_is_a_pin_a_hash_or_a_note(lock: str) -> None:
+    """So there is no index, URL, host or path of the machine that made the file."""
+    lines = (ROOT / lock).read_text(encoding="ascii").splitlines()
+    odd = [line for line in lines if not any(p.fullmatch(line) for p in (PINNED, HASH, NOTE))]
+
+    assert odd == []
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_every_pin_is_followed_by_a_hash(lock: str) -> None:
+    lines = (ROOT / lock).read_text(encoding="ascii").splitlines()
+    after = [lines[at + 1] for at, line in enumerate(lines) if PINNED.fullmatch(line)]
+
+    assert after
+    assert all(HASH.fullmatch(line) for line in after)
+
+
+def test_the_server_runs_on_at_most_fifteen_packages() -> None:
+    assert len(pins(LOCKS[0])) <= 15
+
+
+def test_redis_adds_its_client_alone() -> None:
+    """And async-timeout, which the client needs on Python 3.11.0 to 3.11.2 only."""
+    assert pins(LOCKS[1]).keys() - pins(LOCKS[0]).keys() == {"redis", "async-timeout"}
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_every_dependency_is_pinned_within_its_bounds(lock: str) -> None:
+    pinned = pins(lock)
+    for dependency in declared()[lock]:
+        name, bounds = DEPENDENCY.fullmatch(dependency).groups()  # type: ignore[union-attr]
+
+        assert satisfies(pinned[normal(name)], bounds), dependency
+
+
+@pytest.mark.parametrize("lock", LOCKS[1:])
+def test_the_larger_lock_files_agree_with_the_small_one(lock: str) -> None:
+    """So tests run on what is served, and installing one after the other changes no version."""
+    larger = pins(lock)
+
+    assert pins(LOCKS[0]) == {name: larger[name] for name in pins(LOCKS[0])}
+
+
+@pytest.mark.parametrize(
+    ("version", "bounds", "expected"),
+    [
+        ("3.14.5", ">=3.14.3,<4", True),
+        ("3.14.2", ">=3.14.3,<4", False),
+        ("4.0", ">=3.14.3,<4", False),
+        ("0.22.0", ">=0.20,<1", True),
+        ("1.0", "", True),
+    ],
+)
+def test_bounds_are_compared_as_numbers(version: str, bounds: str, expected: bool) -> None:
+    assert expected is satisfies(version, bounds)

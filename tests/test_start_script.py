@@ -1,0 +1,223 @@
+"""start.sh as a newcomer meets it: a copy of it in an odd place, with lock files that are empty.
+
+Empty lock files need no network; that the real ones install is what the test run itself shows.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+TOOLS = ("sh", "dirname", "readlink", "cat", "rm", "mkdir", "grep")
+KEY = re.compile(r"sk-jarvis-[0-9a-f]{64}")
+SERVER = """
+import os, sys
+print("pid", os.getpid())
+print("in", os.getcwd())
+print("args", sys.argv[1:])
+print("own venv", sys.prefix != sys.base_prefix)
+"""
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="start.sh is for POSIX shells")
+
+
+def make_project(folder: Path) -> Path:
+    (folder / "jarvis_proxy").mkdir(parents=True)
+    for name in (
+        "start.sh",
+        ".env.example",
+        "jarvis_proxy/__init__.py",
+        "jarvis_proxy/first_run.py",
+    ):
+        shutil.copy(ROOT / name, folder / name)
+    for name in ("requirements.lock", "requirements-redis.lock", "requirements-test.lock"):
+        (folder / name).write_text("# nothing\n")
+    (folder / "server.py").write_text(SERVER)
+    return folder
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return make_project(tmp_path / "a project's folder")
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Return a project after its first start, and what that start printed."""
+    folder = make_project(tmp_path_factory.mktemp("first") / "it's here")
+    return folder, start(folder).stdout
+
+
+def start(
+    folder: Path, *args: str, cwd: Path | None = None, **environ: str
+) -> subprocess.CompletedProcess[str]:
+    env = {name: value for name, value in os.environ.items() if name not in _SET_IN_TESTS}
+    return subprocess.run(
+        [folder / "start.sh", *args],
+        cwd=cwd or folder,
+        env=env | environ,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+_SET_IN_TESTS = frozenset(("PROXY_API_KEYS", "REDIS_URL", "PORT", "PYTHONPATH"))
+
+
+def tools_only(folder: Path, *, python: str | None = None) -> str:
+    """Return a PATH with a few tools and, if given, a python3 that runs the shell text *python*."""
+    folder.mkdir()
+    for name in TOOLS:
+        tool = shutil.which(name)
+        assert tool is not None
+        (folder / name).symlink_to(tool)
+    if python is not None:
+        (folder / "python3").write_text(f"#!/bin/sh\n{python}\n")
+        (folder / "python3").chmod(0o755)
+    return str(folder)
+
+
+def test_the_first_start_makes_venv_and_env_and_runs_the_server(
+    started: tuple[Path, str],
+) -> None:
+    folder, output = started
+    (key,) = KEY.findall(output)
+
+    assert f"in {folder}\nargs []\nown venv True\n" in output
+    assert f"PROXY_API_KEYS={key}\n" in (folder / ".env").read_text()
+    assert (folder / ".env").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_second_start_installs_nothing_and_shows_no_key(started: tuple[Path, str]) -> None:
+    folder, _ = started
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+    again = start(folder)
+    after = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+    assert (again.returncode, again.stderr) == (0, "")
+    assert again.stdout.startswith("pid ")
+    assert before == after
+
+
+def test_it_may_be_called_from_anywhere_and_through_a_link(
+    started: tuple[Path, str], tmp_path: Path
+) -> None:
+    folder, _ = started
+    (tmp_path / "start.sh").symlink_to(folder / "start.sh")
+
+    assert f"in {folder}\n" in start(folder, cwd=tmp_path, CDPATH="/").stdout
+    assert f"in {folder}\n" in start(tmp_path, cwd=Path("/")).stdout
+
+
+def test_arguments_go_to_the_server_as_they_are(started: tuple[Path, str]) -> None:
+    assert "args ['doctor', 'a b', '*']\n" in start(started[0], "doctor", "a b", "*").stdout
+
+
+def test_the_server_takes_the_place_of_the_script(started: tuple[Path, str]) -> None:
+    """So that signals reach it."""
+    with subprocess.Popen([started[0] / "start.sh"], stdout=subprocess.PIPE, text=True) as process:
+        output, _ = process.communicate()
+
+    assert f"pid {process.pid}\n" in output
+
+
+def test_it_starts_without_any_stdin(started: tuple[Path, str]) -> None:
+    done = subprocess.run(
+        ["sh", "-c", './start.sh "$@" <&-', "sh"],
+        cwd=started[0],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_exit_code_of_the_server_is_its_own(started: tuple[Path, str]) -> None:
+    folder, _ = started
+    (folder / "server.py").write_text("raise SystemExit(78)")
+    try:
+        assert start(folder).returncode == 78
+    finally:
+        (folder / "server.py").write_text(SERVER)
+
+
+def test_redis_is_installed_where_it_is_set(started: tuple[Path, str]) -> None:
+    folder, _ = started
+    stamp = folder / ".venv" / "installed-requirements-redis.lock"
+    assert not stamp.exists()
+    text = (folder / ".env").read_text()
+    try:
+        (folder / ".env").write_text(text + "REDIS_URL= redis://localhost # shared\n")
+        done = start(folder)
+    finally:
+        (folder / ".env").write_text(text)
+
+    assert done.returncode == 0
+    assert stamp.exists()
+
+
+def test_the_test_command_hands_its_arguments_to_pytest(started: tuple[Path, str]) -> None:
+    folder, _ = started
+    (folder / "pytest.py").write_text("import sys; print('pytest', sys.argv[1:])")
+    done = start(folder, "test", "-k", "a b")
+
+    assert done.stdout == "pytest ['-k', 'a b']\n"
+    assert (folder / ".venv" / "installed-requirements-test.lock").exists()
+
+
+def test_a_changed_lock_file_is_installed(started: tuple[Path, str]) -> None:
+    folder, _ = started
+    lock = folder / "requirements.lock"
+    try:
+        lock.write_text("none-such==1.0\n")  # without a hash: refused before anything is fetched
+        done = start(folder)
+    finally:
+        lock.write_text("# nothing\n")
+
+    assert done.returncode == 69
+    assert "the packages could not be installed" in done.stderr
+    assert "pid" not in done.stdout
+
+
+def test_what_an_interrupted_start_left_is_thrown_away(project: Path) -> None:
+    """Also: a .env and keys that are there are left alone."""
+    (project / ".venv" / "lib").mkdir(parents=True)
+    (project / ".venv" / "lib" / "half").write_text("")
+    (project / ".venv" / "unfinished").write_text("")
+    (project / ".env").write_text("PROXY_API_KEYS=mine\n")
+    done = start(project)
+
+    assert done.returncode == 0
+    assert not (project / ".venv" / "lib" / "half").exists()
+    assert not (project / ".venv" / "unfinished").exists()
+    assert KEY.search(done.stdout) is None
+    assert (project / ".env").read_text() == "PROXY_API_KEYS=mine\n"
+
+
+@pytest.mark.parametrize(
+    ("python", "phrase"),
+    [
+        (None, "there is no python3 here"),
+        ("case $2 in *version_info\\[:2\\]\\)) echo 3.9;; *) exit 1;; esac", "python3 here is 3.9"),
+        (f'case $2 in *ensurepip*) exit 1;; *) exec "{sys.executable}" "$@";; esac', "-venv"),
+    ],
+    ids=["no Python", "an old Python", "no ensurepip"],
+)
+def test_what_is_missing_is_said_with_the_command_that_brings_it(
+    project: Path, tmp_path: Path, python: str | None, phrase: str
+) -> None:
+    done = start(project, PATH=tools_only(tmp_path / "bin", python=python))
+
+    assert done.returncode == 69
+    assert phrase in done.stderr
+    assert "apt install python3" in done.stderr
+    assert not (project / ".venv").exists()
+    assert not (project / ".env").exists()
