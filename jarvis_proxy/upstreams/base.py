@@ -11,6 +11,10 @@ from typing import Protocol
 from jarvis_proxy.errors import ProxyError
 
 
+class RetryableReply(ProxyError):
+    """An answer of nothing: the same request, asked again once, often gives a good one."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """One downstream request after auth and routing.

@@ -7,7 +7,7 @@ from typing import Final
 from aiohttp import web
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.headers import EXPOSED
+from jarvis_proxy.headers import EXPOSED, is_field_value
 from jarvis_proxy.web.keys import RECORD, SHELL
 
 _JSON: Final = "application/json"
@@ -37,6 +37,8 @@ def common_headers(request: web.Request) -> dict[str, str]:
     if record.upstream != "-":
         headers["x-jarvis-upstream"] = record.upstream
         headers["x-jarvis-attempts"] = str(max(1, record.attempts))
+    if record.target not in ("-", "") and is_field_value(record.target):
+        headers["x-jarvis-model"] = record.target
     headers.update(cors_headers(request))
     return headers
 
@@ -78,8 +80,19 @@ def error_response(request: web.Request, error: ProxyError) -> web.Response:
     record = request[RECORD]
     record.code = "" if error.code is None else str(error.code)
     if isinstance(error, RelayedError):
-        return json_response(request, error.raw, error.status, error.raw_headers)
+        return json_response(request, error.raw, error.status, _relayed_headers(error))
     return json_response(request, error.body(), error.status, error_headers(error))
+
+
+def _relayed_headers(error: RelayedError) -> dict[str, str]:
+    headers = dict(error.raw_headers)
+    if error.retry_after is not None and error.retry_after > _MAX_RETRY_AFTER:
+        headers.pop("retry-after", None)
+        headers.pop("retry-after-ms", None)
+        headers["x-should-retry"] = "false"
+    if error.should_retry is not None:
+        headers.setdefault("x-should-retry", "true" if error.should_retry else "false")
+    return headers
 
 
 def error_headers(error: ProxyError) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import Final
 
 from aiohttp import web
 
+from jarvis_proxy.attempts import KeyPool
 from jarvis_proxy.catalog import Catalog
 from jarvis_proxy.fetch import MediaFetcher
 from jarvis_proxy.keyring import KeyRing
@@ -115,7 +116,7 @@ def _place(upstream: UpstreamSettings, settings: Settings) -> Place:
     else:
         shaper = OpenAIUpstream(upstream.name)
         door = HttpDoor(upstream.name, upstream.base_url, options=options)
-    return Place(shaper, door, upstream.keys)
+    return Place(shaper, door, KeyPool(upstream.keys))
 
 
 def new_call_id() -> str:

@@ -119,6 +119,12 @@ class Downstream:
         self._put(events)
         return bool(self._protocol._paused)
 
+    async def send(self, events: bytes) -> None:
+        """Write whole events, whatever has to be done first."""
+        await self.start()
+        if self.write(events):
+            await self.drained()
+
     def _put(self, data: bytes) -> None:
         self._record.bytes_out += len(data)
         if self._chunked:

@@ -5,6 +5,7 @@ from typing import Final
 
 from aiohttp import web
 
+from jarvis_proxy.attempts import Breaker, KeyPool, RetryBudget
 from jarvis_proxy.catalog import Catalog
 from jarvis_proxy.fetch import MediaFetcher
 from jarvis_proxy.keyring import KeyRing
@@ -21,11 +22,12 @@ from jarvis_proxy.web.watch import Watch
 
 @dataclass(slots=True)
 class Place:
-    """One upstream as the shell sees it: who shapes its calls, the way to it, our keys for it."""
+    """One upstream as the shell sees it: its dialect, the way to it, our keys, its health."""
 
     upstream: Upstream
     door: Door
-    keys: tuple[str, ...] = field(default=(), repr=False)
+    pool: KeyPool = field(default_factory=lambda: KeyPool(()), repr=False)
+    breaker: Breaker = field(default_factory=Breaker)
 
 
 @dataclass(slots=True)
@@ -41,6 +43,7 @@ class Shell:
     watch: Watch
     access_log: AccessLog
     refresher: Refresher
+    budget: RetryBudget = field(default_factory=RetryBudget)
     draining: bool = False
 
 

@@ -11,8 +11,8 @@ from jarvis_proxy.forms import FormScanner
 from jarvis_proxy.registry import Route
 from jarvis_proxy.web.body import check_declared_length, continue_if_expected, too_large
 from jarvis_proxy.web.call import new_call
+from jarvis_proxy.web.conversation import Conversation
 from jarvis_proxy.web.keys import RECORD, SHELL
-from jarvis_proxy.web.relay import Relay
 from jarvis_proxy.web.watch import Watched
 
 _LOOK_AHEAD: Final = 1024 * 1024
@@ -135,14 +135,13 @@ async def _relay(
         length = _rename(upload, route.target, length)
     if length is not None and request.can_read_body:
         call = replace(call, headers={**call.headers, "content-length": str(length)})
-    place = shell.places[route.upstream]
-    exchange = place.upstream.exchange(call, {})
     body = upload.pieces() if request.can_read_body or upload.head else None
     if body is None:
         watched.body_read()
-    relay = Relay(request, watched, place, call, exchange, body=body)
+    # An upload streams on and cannot be sent again: one place, one attempt.
+    conversation = Conversation(request, watched, (route,), lambda _: call, body=body)
     try:
-        return await relay.run()
+        return await conversation.run()
     except ProxyError:
         if upload.error is not None:
             raise upload.error from None

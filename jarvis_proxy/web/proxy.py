@@ -1,20 +1,20 @@
 """The one handler behind every endpoint that takes a model. IO."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from aiohttp import web
 
-from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.headers import media_type
 from jarvis_proxy.openai_head import decode_head, with_model
-from jarvis_proxy.upstreams.base import Media
+from jarvis_proxy.registry import Route
+from jarvis_proxy.upstreams.base import Call
 from jarvis_proxy.web.body import check_json_type, read_body
 from jarvis_proxy.web.call import new_call
+from jarvis_proxy.web.conversation import Conversation
 from jarvis_proxy.web.keys import MATCH, RECORD, SHELL
 from jarvis_proxy.web.multipart import relay_any, relay_form
-from jarvis_proxy.web.relay import Relay
 from jarvis_proxy.web.watch import Watched
 
 _TAKES_DEFAULT: Final = ("chat/completions", "completions", "responses")
@@ -63,10 +63,9 @@ async def _infer(request: web.Request, watched: Watched) -> web.StreamResponse:
     if model is None and route.target:
         model, body = shell.settings.default_model, with_model(body, route.target)
     record.model, record.upstream, record.target = model or "-", route.upstream, route.target
-    call = new_call(request, shell, route, model, stream=bool(head.stream), body=body)
-    place = shell.places[route.upstream]
-    media: Mapping[str, Media | ProxyError] = {}
-    if urls := place.upstream.needs(call).urls:
-        media = await shell.fetcher.fetch_all(urls)
-    exchange = place.upstream.exchange(call, media)
-    return await Relay(request, watched, place, call, exchange).run()
+
+    def make_call(route: Route) -> Call:
+        return new_call(request, shell, route, model, stream=bool(head.stream), body=body)
+
+    routes = (route, *shell.registry.fallbacks(head.model))
+    return await Conversation(request, watched, routes, make_call).run()

@@ -50,7 +50,7 @@ class Refresher:
 
     async def refresh(self) -> None:
         """Ask every upstream once, all at the same time."""
-        names = [n for n, place in self._places.items() if n != EMBEDDED and place.keys]
+        names = [n for n, place in self._places.items() if n != EMBEDDED and place.pool.keys]
         await asyncio.gather(*(self._refresh(name) for name in names))
         self._refreshed_at = time.monotonic()
 
@@ -85,7 +85,7 @@ class Refresher:
     async def _get(self, name: str, path: str) -> bytes:
         place = self._places[name]
         request = UpstreamRequest("GET", path, {}, b"")
-        reply = await place.door.send(request, place.keys[0])
+        reply = await place.door.send(request, place.pool.keys[0])
         try:
             pieces, size = [], 0
             while size <= _MAX_BODY and (data := await reply.readany()):

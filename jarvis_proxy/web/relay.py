@@ -37,10 +37,10 @@ _MAX_WHOLE_BODY: Final = 64 * 1024 * 1024
 _BUFFERED_TYPES: Final = ("application/json", "text/")
 
 
-class _Refused(ProxyError):
+class Refused(ProxyError):
     """An upstream's status ≥ 400, with what it takes to think of a better request."""
 
-    def __init__(self, error: ProxyError, raw: bytes) -> None:
+    def __init__(self, error: ProxyError, upstream_status: int, raw: bytes) -> None:
         super().__init__(
             error.status,
             error.message,
@@ -51,22 +51,28 @@ class _Refused(ProxyError):
             should_retry=error.should_retry,
             headers=error.headers,
         )
+        self.upstream_status = upstream_status
         self.raw = raw
 
 
 class Relay:
-    """One call: its requests upstream, their answers, and the client's side of them."""
+    """One attempt: its requests upstream, their answers, and the client's side of them.
+
+    *down* is the stream that the client asked for, shared by all attempts of a call; None where
+    it asked for a whole answer. *body* is a request body that streams on.
+    """
 
     __slots__ = (
         "_body",
         "_call",
-        "_down",
         "_exchange",
+        "_key",
         "_place",
         "_record",
         "_replies",
         "_request",
         "_watched",
+        "down",
     )
 
     def __init__(
@@ -77,6 +83,8 @@ class Relay:
         call: Call,
         exchange: Exchange,
         *,
+        key: str | None,
+        down: Downstream | None,
         body: Body | None = None,
     ) -> None:
         self._request = request
@@ -86,49 +94,23 @@ class Relay:
         self._place = place
         self._call = call
         self._exchange = exchange
-        self._down: Downstream | None = None
+        self._key = key
+        self.down = down
         self._replies: list[UpstreamReply] = []
 
     async def run(self) -> web.StreamResponse:
-        """Ask the upstream and relay its answer.
+        """Ask the upstream and relay its answer to the end.
 
         Raises:
-            ProxyError: nothing has been sent to the client yet; the middleware answers.
+            ProxyError: the attempt failed; ``Downstream.started`` tells whether another may follow.
         """
-        if self._call.stream:
-            self._down = Downstream(self._request, responses_api=self._call.endpoint == "responses")
-            self._watched.downstream = self._down
+        self._record.attempts += 1
         try:
-            return await self._run()
-        except ProxyError as error:
-            return await self._fail(error)
-        except asyncio.CancelledError:
-            return await self._fail(self._watched.reason())
+            return await self._attempt()
         finally:
             for reply in self._replies:
                 reply.close()  # a finished one is not affected
-
-    async def _fail(self, error: ProxyError) -> web.StreamResponse:
-        """Say *error* in the stream that has begun; raise it where none has."""
-        down = self._down
-        if error.preceding and down is not None:
-            await self._write(down, error.preceding)
-        if down is None or not down.committed:
-            raise error
-        self._record.outcome = "upstream_error"
-        self._record.code = "" if error.code is None else str(error.code)
-        return await down.fail(error)
-
-    async def _run(self) -> web.StreamResponse:
-        """Try; where the refusal shows a better request, try that one, once."""
-        while True:
-            try:
-                return await self._attempt()
-            except _Refused as refusal:
-                better = self._exchange.recover(refusal.status, refusal.raw)
-                if better is None or (self._down is not None and self._down.started):
-                    raise
-                self._exchange = better
+            self._watched.replies.clear()
 
     async def _attempt(self) -> web.StreamResponse:
         exchange = self._exchange
@@ -153,10 +135,7 @@ class Relay:
         Raises:
             ProxyError: it could not be sent, or the status is not good.
         """
-        place = self._place
-        self._record.attempts += 1
-        key = place.keys[0] if place.keys else None
-        reply = await place.door.send(upstream_request, key, self._body)
+        reply = await self._place.door.send(upstream_request, self._key, self._body)
         self._replies.append(reply)
         self._watched.replies.append(reply)
         self._watched.heard = True
@@ -176,7 +155,7 @@ class Relay:
         raw = await read_whole(reply, _MAX_ERROR_BODY, self._watched)
         error = self._exchange.translate_error(reply.status, reply.headers, raw)
         if error is not None:
-            return _Refused(error, raw)
+            return Refused(error, reply.status, raw)
         return relayed_error(reply, raw)
 
     async def _whole_lanes(self, replies: list[UpstreamReply]) -> web.Response:
@@ -203,7 +182,7 @@ class Relay:
         return self._json(self._exchange.answer(), headers)
 
     def _json(self, body: bytes, headers: Mapping[str, str]) -> web.Response:
-        if self._down is not None and self._down.committed:
+        if self.down is not None and self.down.committed:
             raise bad_response()  # a stream was promised and has begun
         self._count(self._exchange.usage)
         self._record.first_byte = time.monotonic()
@@ -219,10 +198,10 @@ class Relay:
         return await copy_reply(self._request, reply, self._watched)
 
     async def _stream(self, replies: list[UpstreamReply]) -> web.StreamResponse:
-        down = self._down
+        down = self.down
         if down is None:
             # A stream that was not asked for in JSON: speech, or a form's transcription.
-            self._down = down = Downstream(self._request)
+            down = self.down = Downstream(self._request)
             self._watched.downstream = down
         if not down.committed:
             headers = response_headers(
@@ -268,9 +247,7 @@ class Relay:
 
     async def _write(self, down: Downstream, events: bytes) -> None:
         self._watched.wrote = True
-        await down.start()
-        if down.write(events):
-            await down.drained()
+        await down.send(events)
 
     def _count(self, usage: TokenUsage | None) -> None:
         """Add *usage* to the record."""
@@ -341,8 +318,17 @@ def relayed_error(reply: UpstreamReply, raw: bytes) -> ProxyError:
     error = error_from_body(raw)
     error.status = reply.status
     crossing = response_headers(reply.headers.items(), reply.headers.get("Connection", ""))
+    error.retry_after = seconds(crossing.get("retry-after"))
     content_type = crossing.pop("content-type", "application/json")
     return RelayedError(error, raw, {**crossing, "Content-Type": content_type})
+
+
+def seconds(retry_after: str | None) -> float | None:
+    """Return a ``Retry-After`` in seconds; None where there is none, or a date."""
+    try:
+        return None if retry_after is None else max(0.0, float(retry_after))
+    except ValueError:
+        return None
 
 
 async def _together(lanes: list[Coroutine[Any, Any, T]]) -> list[T]:

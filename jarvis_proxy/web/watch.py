@@ -71,6 +71,8 @@ class Watched:
     __slots__ = (
         "_heard_at",
         "_limits",
+        "_asked",
+        "_asked_at",
         "_opened",
         "_reading",
         "_stalled_since",
@@ -80,6 +82,7 @@ class Watched:
         "downstream",
         "error",
         "heard",
+        "patience",
         "replies",
         "uploading",
         "wrote",
@@ -88,14 +91,17 @@ class Watched:
     def __init__(self, task: asyncio.Task[object], limits: TimeLimits, now: float) -> None:
         self._task = task
         self._limits = limits
-        self._opened = self._heard_at = self._wrote_at = now
+        self._opened = self._asked_at = self._heard_at = self._wrote_at = now
         self._stalled_since: float | None = None
         self._reading = True
+        self._asked = False
         self.heard = False
         self.wrote = False
         self.uploading = False
         """The body streams on while it arrives: only its silence is limited, not its length."""
         self.answered = False
+        self.patience: float | None = None
+        """Seconds that a whole answer may take from when it was asked for; None for a stream."""
         self.downstream: Beating | None = None
         self.replies: list[Breakable] = []
         self.error: ProxyError | None = None
@@ -118,12 +124,18 @@ class Watched:
         if self.error is None:
             raise asyncio.CancelledError
         self._task.uncancel()
-        return self.error
+        error, self.error = self.error, None
+        return error
+
+    def restart(self) -> None:
+        """Say that another upstream is asked: its time begins now."""
+        self.answered = False
+        self.heard = self._asked = True
 
     def body_read(self) -> None:
         """Say that the request is here and the upstream's time begins."""
         self._reading = False
-        self.heard = True
+        self.heard = self._asked = True
 
     def tick(self, now: float) -> None:
         """Compare this call with its limits."""
@@ -132,6 +144,9 @@ class Watched:
         if self.heard:
             self.heard = False
             self._heard_at = now
+        if self._asked:
+            self._asked = False
+            self._asked_at = now
         if self._reading:
             self._check_body(now)
             return
@@ -166,6 +181,8 @@ class Watched:
         silent = now - self._heard_at
         if now - self._opened >= self._limits.total:
             self.expire(_too_slow("The answer took longer than the proxy allows.", "timeout"))
+        elif self.patience is not None and now - self._asked_at >= self.patience:
+            self.expire(_too_slow("The whole answer took too long: stream it.", "timeout"))
         elif not self.answered and silent >= self._limits.first_byte:
             self.expire(_too_slow("The upstream did not answer in time.", "timeout"))
         elif self.answered and silent >= self._limits.idle:

@@ -1,0 +1,267 @@
+"""One call and its attempts: keys in turn, another try, fallbacks. IO around attempts.py.
+
+As long as nothing but heartbeats went to the client, another attempt may follow.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from random import SystemRandom
+from typing import Final
+
+from aiohttp import web
+
+from jarvis_proxy.attempts import Failure, Plan, Step, unavailable
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.registry import Route
+from jarvis_proxy.transport import Body, ConnectFailure
+from jarvis_proxy.upstreams.base import Call, Exchange, RetryableReply
+from jarvis_proxy.web.answers import RelayedError
+from jarvis_proxy.web.downstream import Downstream
+from jarvis_proxy.web.keys import RECORD, SHELL, Place
+from jarvis_proxy.web.relay import Refused, Relay
+from jarvis_proxy.web.watch import Watched
+
+_RANDOM: Final = SystemRandom()
+_WHOLE_ANSWER: Final = 590.0
+_OVERLOAD: Final = frozenset({500, 502, 503, 504, 529})
+
+
+class Conversation:
+    """A call and the places that may answer it: its model's own first, then the fallbacks."""
+
+    __slots__ = (
+        "_body",
+        "_call",
+        "_down",
+        "_exchange",
+        "_key",
+        "_make_call",
+        "_place",
+        "_plan",
+        "_record",
+        "_request",
+        "_retrying",
+        "_routes",
+        "_shell",
+        "_watched",
+    )
+
+    def __init__(
+        self,
+        request: web.Request,
+        watched: Watched,
+        routes: tuple[Route, ...],
+        make_call: Callable[[Route], Call],
+        *,
+        body: Body | None = None,
+    ) -> None:
+        self._request = request
+        self._watched = watched
+        self._routes = routes
+        self._make_call = make_call
+        self._body = body
+        self._shell = request.app[SHELL]
+        self._record = request[RECORD]
+        self._plan = Plan(len(routes), "x-stainless-retry-count" in request.headers)
+        self._retrying = False
+        self._down: Downstream | None = None
+        self._place: Place
+        self._call: Call
+        self._exchange: Exchange
+        self._key: int | None = None
+
+    async def run(self) -> web.StreamResponse:
+        """Answer the call.
+
+        Raises:
+            ProxyError: every attempt failed, and nothing has been sent to the client.
+        """
+        await self._enter(0)
+        if self._call.stream:
+            self._down = Downstream(self._request, responses_api=self._call.endpoint == "responses")
+            self._watched.downstream = self._down
+        else:
+            self._watched.patience = patience(self._request.headers)
+        try:
+            while True:
+                error = await self._attempt()
+                if isinstance(error, web.StreamResponse):
+                    return error
+                if not await self._prepare_next(error):
+                    return await self._fail(error)
+        except ProxyError as error:
+            return await self._fail(error)
+        finally:
+            if self._retrying:
+                self._shell.budget.give_back()
+
+    async def _enter(self, index: int) -> None:
+        """Make the call for one of its places, and choose a key."""
+        route = self._routes[index]
+        self._place = self._shell.places[route.upstream]
+        self._record.upstream, self._record.target = route.upstream, route.target
+        self._call = self._make_call(route)
+        urls = self._place.upstream.needs(self._call).urls
+        media = await self._shell.fetcher.fetch_all(urls) if urls else {}
+        self._exchange = self._place.upstream.exchange(self._call, media)
+        self._key = self._place.pool.pick(route.target, time.monotonic())
+
+    async def _attempt(self) -> web.StreamResponse | ProxyError:
+        """Make one attempt; return the answer, or why there is none."""
+        place = self._place
+        if (wait := place.breaker.admit(time.monotonic())) is not None:
+            return unavailable(wait)
+        relay = Relay(
+            self._request,
+            self._watched,
+            place,
+            self._call,
+            self._exchange,
+            key=None if self._key is None else place.pool.keys[self._key],
+            down=self._down,
+            body=self._body,
+        )
+        try:
+            response = await relay.run()
+        except ProxyError as error:
+            self._down = relay.down
+            return error
+        except asyncio.CancelledError:
+            self._down = relay.down
+            place.breaker.abandoned()
+            return self._watched.reason()
+        place.breaker.succeeded()
+        return response
+
+    async def _prepare_next(self, error: ProxyError) -> bool:
+        """Note the failure; return whether the next attempt is ready to be made."""
+        failure = classify(error, several_keys=len(self._place.pool.keys) > 1)
+        self._note(failure, error)
+        if self._body is not None or (self._down is not None and self._down.started):
+            return False
+        if isinstance(error, Refused) and self._improve(error):
+            return True
+        step, key = self._next_step(failure, error)
+        if step is None or not self._may_retry():
+            return False
+        if step.delay:
+            await self._sleep(step.delay)
+        self._watched.restart()
+        return await self._go(step, key)
+
+    async def _go(self, step: Step, key: int | None) -> bool:
+        if self._routes[step.place] == Route(self._record.upstream, self._record.target):
+            if key is not None:
+                self._key = key
+            return True
+        try:
+            await self._enter(step.place)
+        except ProxyError as error:
+            # This fallback cannot express the call; perhaps the next one can.
+            return await self._prepare_next(error)
+        return True
+
+    def _improve(self, refusal: Refused) -> bool:
+        """Take the better request that a refusal shows, if there is one."""
+        better = self._exchange.recover(refusal.upstream_status, refusal.raw)
+        if better is None:
+            return False
+        self._exchange = better
+        return True
+
+    def _next_step(self, failure: Failure, error: ProxyError) -> tuple[Step | None, int | None]:
+        key = None
+        if failure in (Failure.KEY_REFUSED, Failure.RATE_LIMITED) and self._key is not None:
+            self._plan.tried |= {self._key}
+            key = self._place.pool.pick(
+                self._record.target, time.monotonic(), tried=self._plan.tried
+            )
+        step = self._plan.after(
+            failure,
+            other_key=key is not None,
+            retry_after=error.retry_after,
+            chance=_RANDOM.random(),
+        )
+        return step, key
+
+    def _may_retry(self) -> bool:
+        if not self._retrying:
+            self._retrying = self._shell.budget.take(len(self._shell.watch))
+        return self._retrying
+
+    async def _sleep(self, delay: float) -> None:
+        try:
+            await asyncio.sleep(delay)
+        except asyncio.CancelledError:
+            raise self._watched.reason() from None
+
+    def _note(self, failure: Failure, error: ProxyError) -> None:
+        """Let the key and the upstream's breaker learn from the failure."""
+        now, place = time.monotonic(), self._place
+        match failure:
+            case Failure.UNSENT | Failure.OVERLOADED:
+                place.breaker.failed(now)
+            case Failure.BROKEN | Failure.UNUSABLE:
+                place.breaker.abandoned()
+            case _:
+                place.breaker.succeeded()
+        if self._key is None:
+            return
+        if failure is Failure.KEY_REFUSED:
+            place.pool.refused(self._key, now)
+        elif failure is Failure.RATE_LIMITED:
+            place.pool.limited(self._key, self._record.target, now, error.retry_after)
+
+    async def _fail(self, error: ProxyError) -> web.StreamResponse:
+        """Say *error* in the stream that has begun; raise it where none has."""
+        if self._record.attempts > 1 and error.should_retry is None:
+            # Tried more than once already: the client's own retries would multiply it.
+            error.should_retry = False
+        down = self._down
+        if error.preceding and down is not None:
+            await down.send(error.preceding)
+        if down is None or not down.committed:
+            raise error
+        self._record.outcome = "upstream_error"
+        self._record.code = "" if error.code is None else str(error.code)
+        return await down.fail(error)
+
+
+def patience(headers: Mapping[str, str]) -> float:
+    """Return how long a whole answer may take, in seconds: less than the client will wait.
+
+    OpenAI's SDKs say in a header when they give up; they should see our 504, not give up and pay
+    for the same answer again.
+    """
+    limit = _WHOLE_ANSWER
+    for name in ("x-stainless-timeout", "x-stainless-read-timeout"):
+        try:
+            told = float(headers.get(name, ""))
+        except ValueError:
+            continue
+        if told > 0:
+            limit = min(limit, max(told - 5.0, told / 2))
+    return limit
+
+
+def classify(error: ProxyError, *, several_keys: bool) -> Failure:
+    """Return what kind of failure *error* is."""
+    match error:
+        case ConnectFailure():
+            return Failure.UNSENT
+        case RetryableReply():
+            return Failure.UNUSABLE
+    if error.code == "upstream_auth_failed":
+        return Failure.KEY_REFUSED
+    if error.status == 403 and several_keys:
+        return Failure.KEY_REFUSED
+    if error.status == 429:
+        return Failure.RATE_LIMITED
+    if error.status < 500 or error.code == "server_shutdown":
+        return Failure.FINAL
+    if isinstance(error, Refused | RelayedError) and error.status in _OVERLOAD:
+        return Failure.OVERLOADED
+    if error.code is None or not str(error.code).startswith("upstream_"):
+        return Failure.OVERLOADED  # an error that came as the first event
+    return Failure.BROKEN
