@@ -49,8 +49,8 @@ def presented_keys(headers: Headers, query_key: str | None) -> tuple[bytes, ...]
     """Return every key a request carries: Authorization, x-api-key, api-key, x-goog-api-key, ?key=.
 
     ``Authorization`` counts with or without ``Bearer``, in any case; of a field that comes twice,
-    each value. Bytes that are no UTF-8 reach
-    us as surrogates and go back to the same bytes here, so no header value can raise.
+    each value. Bytes that are no UTF-8 reach us as surrogates and go back to the same bytes here,
+    so no header value can raise.
     """
     found: list[bytes] = []
     for authorization in headers.getall("authorization", ()):
@@ -59,7 +59,8 @@ def presented_keys(headers: Headers, query_key: str | None) -> tuple[bytes, ...]
         if token:
             found.append(_bytes(token))
     for name in _KEY_HEADERS:
-        found.extend(_bytes(value.strip()) for value in headers.getall(name, ()) if value)
+        values = (value.strip() for value in headers.getall(name, ()))
+        found.extend(_bytes(value) for value in values if value)
     if query_key:
         found.append(_bytes(query_key))
     return tuple(found)

@@ -11,8 +11,6 @@ import msgspec
 
 from jarvis_proxy.errors import ProxyError
 
-MAX_DEPTH: Final = 64
-
 
 class RequestHead(msgspec.Struct):
     """What routing needs. Everything else is skipped, not decoded, whatever its size."""
@@ -34,79 +32,89 @@ _POSITION: Final = re.compile(r"\(byte (\d+)\)")
 _PATH: Final = re.compile(r" - at `\$\.?([^`]*)`")
 _LONGEST_NUMBER: Final = 4300  # Python's own limit for digits of an integer
 _LONG_NUMBER: Final = re.compile(rb"[0-9]{%d}" % _LONGEST_NUMBER)
+_STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 
 
 def decode_head(body: bytes) -> RequestHead:
     """Return `model` and `stream` of a JSON body.
 
+    How deep a body may nest is left to the decoder's own limit of some hundred levels: counting
+    them would cost more than the decoding.
+
     Raises:
         ProxyError: 400 `invalid_json` with a position (never an excerpt); 400 `invalid_type`.
     """
     try:
+        if not body.isascii():
+            body.decode("utf-8")  # the decoder skips strings without a look at their bytes
         head = _DECODER.decode(body)
+    except UnicodeDecodeError as exc:
+        raise _not_json(f" at byte {exc.start}: it is not UTF-8") from None
     except msgspec.ValidationError as exc:
         raise _wrong_type(str(exc)) from None
     except msgspec.DecodeError as exc:
-        raise _not_json(str(exc)) from None
+        found = _POSITION.search(str(exc))
+        raise _not_json(f" at byte {found[1]}" if found else ": it ends too early") from None
     except RecursionError:
-        raise _not_json("nested too deeply") from None
-    _check_text(body)
+        raise _nested() from None
+    if len(body) >= _LONGEST_NUMBER and _has_endless_number(body):
+        raise _not_json(f": it holds a number of {_LONGEST_NUMBER} digits or more")
+    if _may_repeat_a_name(body):
+        _check_duplicates(body)
     return head
 
 
-def _check_text(body: bytes) -> None:
-    """Refuse what a skipping decoder lets pass: bytes that are no UTF-8, endless numbers, and
-    a `model` or `stream` given twice, of which an upstream might see the other one."""
-    if not body.isascii():
-        try:
-            body.decode("utf-8")
-        except UnicodeDecodeError as exc:
-            raise _not_json(f"invalid UTF-8 (byte {exc.start})") from None
-    if len(body) >= _LONGEST_NUMBER and _has_endless_number(body):
-        raise _not_json(f"a number of more than {_LONGEST_NUMBER} digits")
-    if body.count(b'"model"') > 1 or body.count(b'"stream"') > 1:
-        _check_duplicates(body)
-
-
 def _has_endless_number(body: bytes) -> bool:
-    # A run of that many digits covers one of every so many bytes: look there, and only there.
+    # A run of that many digits covers one of these blocks from end to end.
     step = _LONGEST_NUMBER // 2
-    for at in range(0, len(body), step):
-        if body[at : at + 1].isdigit() and body[at : at + step].isdigit():
-            window = body[max(0, at - _LONGEST_NUMBER) : at + _LONGEST_NUMBER + step]
-            if _LONG_NUMBER.search(window) and not _inside_string(body, at):
-                return True
-    return False
+    if not any(body[at : at + step].isdigit() for at in range(0, len(body), step)):
+        return False
+    return _LONG_NUMBER.search(_STRING.sub(b'""', body)) is not None
 
 
-def _inside_string(body: bytes, at: int) -> bool:
-    # Valid JSON: a quote that no backslash escapes opens or closes a string.
-    before = body[:at].replace(b"\\\\", b"").replace(b'\\"', b"")
-    return before.count(b'"') % 2 == 1
+def _may_repeat_a_name(body: bytes) -> bool:
+    # A name's letters may be written as escapes, \u006d for m: rare enough to look closer.
+    return (
+        body.count(b'"model"') > 1
+        or body.count(b'"stream"') > 1
+        or b"\\u006" in body
+        or b"\\u007" in body
+    )
 
 
 def _check_duplicates(body: bytes) -> None:
+    """Refuse a `model` or `stream` given twice, of which an upstream might see the other one."""
     seen: list[str] = []
 
-    def top_level(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    def note(pairs: list[tuple[str, object]]) -> None:
         # Called for inner objects first; the last call is the outermost object's.
         seen[:] = [name for name, _ in pairs]
-        return {}
 
     try:
-        json.loads(body, object_pairs_hook=top_level)
-    except (ValueError, RecursionError):
-        raise _not_json("not valid") from None
+        json.loads(body, object_pairs_hook=note)
+    except RecursionError:
+        raise _nested() from None
     for name in ("model", "stream"):
         if seen.count(name) > 1:
             raise ProxyError(
-                400, f"The request names '{name}' twice.", code="invalid_json", param=name
+                400,
+                f"The request names '{name}' twice.",
+                code="invalid_json",
+                param=name,
+                should_retry=False,
             )
 
 
 def with_model(body: bytes, model: str) -> bytes:
-    """Return *body* with another model name; every other value keeps its very bytes."""
-    fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    """Return *body*, a JSON object, with another model name; other values keep their very bytes.
+
+    Raises:
+        ProxyError: 400 `invalid_json`, it is nested too deeply.
+    """
+    try:
+        fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    except RecursionError:
+        raise _nested() from None
     fields["model"] = msgspec.Raw(msgspec.json.encode(model))
     return msgspec.json.encode(fields)
 
@@ -117,26 +125,22 @@ def wants_usage(body: bytes) -> bool:
         return False
     try:
         options = msgspec.json.decode(body, type=_HeadWithOptions).stream_options
-    except msgspec.MsgspecError:
+    except (ValueError, RecursionError):
         return False
     return bool(options and options.include_usage)
 
 
-def _not_json(detail: str) -> ProxyError:
-    found = _POSITION.search(detail)
-    where = f" at byte {found[1]}" if found else ""
-    if not found and "deep" in detail:
-        where = ": it is nested too deeply"
-    elif not found and "digits" in detail:
-        where = f": it holds {detail}"
-    elif "truncated" in detail:
-        where = ": it ends too early"
+def _not_json(where: str) -> ProxyError:
     return ProxyError(
         400,
         f"The request body is not valid JSON{where}.",
         code="invalid_json",
         should_retry=False,
     )
+
+
+def _nested() -> ProxyError:
+    return _not_json(": it is nested too deeply")
 
 
 def _wrong_type(detail: str) -> ProxyError:

@@ -145,14 +145,16 @@ class ModelRegistry:
                 code="model_not_found",
                 param="model",
             )
+        if name == DEFAULT_NAME and name not in self._aliases:
+            name = self._default
+        asked = name
         for _ in range(_MAX_HOPS):
-            if name == DEFAULT_NAME and name not in self._aliases:
-                name = self._default
             target = self._aliases.get(name)
             if target is None or target == name:
                 break
             name = target
-        return self._place(name)
+        # An alias leads to `upstream/model`, whatever names the other upstreams' lists claim.
+        return self._place(name, claimable=name == asked)
 
     def fallbacks(self, model: str | None) -> tuple[Route, ...]:
         """Return where a failed call to *model* may go instead, in order; only usable places."""
@@ -164,15 +166,22 @@ class ModelRegistry:
         """Tell whether *model*'s upstream has what it needs to answer."""
         return self.route(model).upstream not in self._keyless
 
-    def _place(self, name: str) -> Route:
-        if (upstream := self._exact.get(name)) is not None:
+    def _place(self, name: str, *, claimable: bool) -> Route:
+        """Return where *name*, no alias, belongs; *claimable*: a list may hold `upstream/model`.
+
+        Some upstreams have models of such names (`openai/gpt-oss-120b`): the list that holds one
+        in full gets it. A pattern does not, or `*` would swallow every other upstream.
+        """
+        head, _, rest = name.partition("/")
+        stated = bool(rest) and head in self._names
+        if (claimable or not stated) and (upstream := self._exact.get(name)) is not None:
             return Route(upstream, name)
-        for prefix, upstream in self._patterns:
-            if name.startswith(prefix):
-                return Route(upstream, name)
-        head, slash, rest = name.partition("/")
-        if slash and rest and head in self._names and head != GEMINI:
+        if stated and head != GEMINI:
             return Route(head, rest)
+        if not stated:
+            for prefix, upstream in self._patterns:
+                if name.startswith(prefix):
+                    return Route(upstream, name)
         bare = _without_gemini_prefix(name)
         if bare != name or name.startswith(_GEMINI_FAMILIES):
             return Route(GEMINI, _GEMINI_NAMES.get(bare, bare))

@@ -60,11 +60,7 @@ class SSEDecoder:
         *lines, rest = data.split(b"\n")
         events: list[SSEEvent] = []
         if lines and self._held:
-            # Pieces are joined once, when their line ends: linear time for a line of any length.
-            self._held.append(lines[0])
-            self._held_bytes -= sum(map(len, self._held[:-1]))
-            lines[0] = b"".join(self._held)
-            self._held.clear()
+            lines[0] = self._release() + lines[0]
         for line in lines:
             if line:
                 self._take_line(line)
@@ -83,15 +79,22 @@ class SSEDecoder:
         The specification discards it; a caller may take it when its data is whole.
         """
         if self._held:
-            line = b"".join(self._held)
-            self._held.clear()
-            self._take_line(line)
+            self._take_line(self._release())
         return self._dispatch()
+
+    def _release(self) -> bytes:
+        """Return the pieces of the unfinished line; joined only here, so in linear time."""
+        line = b"".join(self._held)
+        self._held_bytes -= len(line)
+        self._held.clear()
+        return line
 
     def _take_line(self, line: bytes) -> None:
         if self._first:
             self._first = False
             line = line.removeprefix(_BOM)
+            if not line:
+                return
         self._held_bytes += len(line)
         if self._held_bytes > self._max:
             raise too_large()
@@ -100,7 +103,7 @@ class SSEDecoder:
             return  # a comment
         if name not in _FIELDS:
             if len(self.stray) < _MAX_STRAY_BYTES:
-                self.stray += line + b"\n"
+                self.stray = (self.stray + line + b"\n")[:_MAX_STRAY_BYTES]
             return
         value = value.removeprefix(b" ")
         if name == b"data":
@@ -112,6 +115,7 @@ class SSEDecoder:
         data, event = self._data, self._event
         self._held_bytes = 0
         self._event = ""
+        self._first = False
         if not data:
             return None
         self._data = []

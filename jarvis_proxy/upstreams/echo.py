@@ -13,6 +13,7 @@ import msgspec
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.openai_head import wants_usage
+from jarvis_proxy.record import printable
 from jarvis_proxy.sse import DONE
 from jarvis_proxy.upstreams.base import Call, Media, Needs
 from jarvis_proxy.upstreams.openai import PassthroughExchange
@@ -21,6 +22,8 @@ _GREETING: Final = "Hello from jarvis-echo: send a user message and it comes bac
 _WORD: Final = re.compile(r"\S+\s*|\s+")
 _MAX_PACED_SECONDS: Final = 3.0
 _PACE_SECONDS: Final = 0.03
+_MAX_TEXT: Final = 100_000
+"""Characters in all messages: each word of an answer becomes a chunk, all of which are held."""
 
 
 class _Message(msgspec.Struct):
@@ -59,12 +62,12 @@ class EchoUpstream:
         """Return the exchange for a chat call.
 
         Raises:
-            ProxyError: 400 `unsupported_endpoint`, echo only chats; 400 for an unknown model.
+            ProxyError: 400 `unsupported_endpoint`, echo only chats.
         """
         if call.endpoint != "chat/completions":
             raise ProxyError(
                 400,
-                f"The model '{call.model}' only chats: call /v1/chat/completions.",
+                f"The model '{printable(call.model)}' only chats: call /v1/chat/completions.",
                 code="unsupported_endpoint",
                 param="model",
             )
@@ -76,20 +79,29 @@ def reply(body: bytes, *, reply_id: str, created: int) -> EchoReply:
     """Return the echo of a chat request.
 
     Raises:
-        ProxyError: 400 `invalid_type`, the messages are not in OpenAI's form.
+        ProxyError: 400 `invalid_type`, the messages are not in OpenAI's form; 400
+            `context_length_exceeded`, they are longer than the model takes.
     """
     try:
         request = msgspec.json.decode(body, type=_EchoRequest)
-    except msgspec.MsgspecError:
+    except (ValueError, RecursionError):
         raise ProxyError(
             400,
             "'messages' must be a list of objects with 'role' and 'content'.",
             code="invalid_type",
             param="messages",
         ) from None
+    texts = [_text(message.content) for message in request.messages]
+    if sum(map(len, texts)) > _MAX_TEXT:
+        raise ProxyError(
+            400,
+            f"This model takes {_MAX_TEXT} characters at most.",
+            code="context_length_exceeded",
+            param="messages",
+        )
     text = _last_user_text(request.messages)
     words = _WORD.findall(text)
-    prompt = sum(len(_WORD.findall(_text(message.content))) for message in request.messages)
+    prompt = sum(len(_WORD.findall(text)) for text in texts)
     usage = {
         "prompt_tokens": prompt,
         "completion_tokens": len(words),

@@ -54,7 +54,7 @@ class PassthroughExchange:
         if b'"usage"' in body:
             try:
                 usage = _ANSWER.decode(body).usage
-            except msgspec.MsgspecError:
+            except (ValueError, RecursionError):
                 usage = None
             self.usage = None if usage is None else usage.counted()
 

@@ -72,7 +72,11 @@ class _Frame(msgspec.Struct):
 _FRAME: Final = msgspec.json.Decoder(_Frame)
 _NULL: Final = (b"", b"null", b"false", b'""', b"{}")
 _TERMINAL: Final = frozenset({"response.completed", "response.failed", "response.incomplete"})
-_BLOCK: Final = re.compile(rb".*?(?:\n\n|\r\n\r\n|\r\r|\n\r\n?|\r\n\r)", re.DOTALL)
+_BOM: Final = b"\xef\xbb\xbf"
+# What makes SDKs raise, or lose what follows it: Continue drops the rest after ": ping".
+_UNBEARABLE: Final = (b"id:", b"retry:", b": ping")
+# A blank line before an event stands alone, so that blocks do not depend on how data is cut.
+_BLOCK: Final = re.compile(rb"\r\n?|\n|(?:[^\r\n]++(?:\r\n?+|\n))++(?:\r\n?+|\n)")
 
 
 class PassthroughStream:
@@ -84,7 +88,7 @@ class PassthroughStream:
         "_pending",
         "_pending_bytes",
         "_seen",
-        "_terminal",
+        "_swallow_lf",
         "done",
         "next_request",
         "usage",
@@ -96,7 +100,7 @@ class PassthroughStream:
         self._pending_bytes = 0
         self._seen: set[int] = set()
         self._finished: set[int] = set()
-        self._terminal = False
+        self._swallow_lf = False  # the LF of a CRLF whose CR ended a block that was changed
         self.usage: TokenUsage | None = None
         self.done = False
         self.next_request: UpstreamRequest | None = None
@@ -108,98 +112,106 @@ class PassthroughStream:
             ProxyError: the error that an event carries; 502 `upstream_bad_frame`,
                 `upstream_frame_too_large`.
         """
+        if self.done or not data:
+            return b""  # nothing may follow the end, whatever the upstream still sends
+        if self._swallow_lf:
+            self._swallow_lf = False
+            data = data.removeprefix(b"\n")
         if self._pending:
             data = self._join(data)
-            if not data:
-                return b""
         cut = len(data) if data.endswith(b"\n\n") else last_boundary(data)
         if cut != len(data):
             self._pending.append(data[cut:])
             self._pending_bytes = len(data) - cut
-            self._check_size()
-            if not cut:
-                return b""
             data = data[:cut]
+        if not data:
+            return b""
         # One event in the common form, the case of nearly every read.
-        if data.startswith(b"data: {") and data.count(b"\n") == 2 and data.endswith(b"\n\n"):
+        if (
+            data.startswith(b"data: {")
+            and data.count(b"\n") == 2
+            and data.endswith(b"\n\n")
+            and b"\r" not in data
+        ):
             self._watch(data[6:-2], "")
             return data
         return self._feed_blocks(data)
 
     def _join(self, data: bytes) -> bytes:
         """Return pending bytes and *data* as one if an event ends in it; else keep it: b""."""
-        if not last_boundary(self._pending[-1][-3:] + data):
-            self._pending.append(data)
+        if not last_boundary(self._pending[-1][-1:] + data):
             self._pending_bytes += len(data)
-            self._check_size()
+            if self._pending_bytes > MAX_EVENT_BYTES:
+                raise too_large()
+            self._pending.append(data)
             return b""
         # Joined once per event, so a large event costs linear time however it is cut.
         data = b"".join((*self._pending, data))
         self._pending.clear()
-        self._pending_bytes = 0
         return data
-
-    def _check_size(self) -> None:
-        if self._pending_bytes > MAX_EVENT_BYTES:
-            raise too_large()
 
     def _feed_blocks(self, data: bytes) -> bytes:
         out: list[bytes] = []
         try:
             for found in _BLOCK.finditer(data):
-                out.append(self._take_block(found[0]))
+                block = found[0]
+                taken = self._take_block(block)
+                out.append(taken)
+                self._swallow_lf = taken != block and block.endswith(b"\r") and not self._pending
                 if self.done:
-                    break  # nothing may follow the end, whatever the upstream still sends
+                    break
         except ProxyError as exc:
             exc.preceding = b"".join(out)
             raise
         return b"".join(out)
 
     def _take_block(self, block: bytes) -> bytes:
-        """Return the event *block* as the client may see it."""
+        """Return the event *block*, or a blank line, as the client may see it."""
         lines = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+        lines[0] = lines[0].removeprefix(_BOM)
         data = [line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:")]
+        if not data:
+            return _without_data(block, lines)
         names = [line[6:].strip() for line in lines if line.startswith(b"event:")]
         event = names[-1].decode("utf-8", "replace") if names else ""
-        if not data:
-            return _comment(block, lines)
-        if event == "ping" and self._kind != "other":
-            return b""
-        payload = b"\n".join(data)
-        if payload.strip() == b"[DONE]":
-            self.done = True
-        elif payload.strip():
-            self._watch(payload, event)
-        else:
+        payload = b"\n".join(data).strip(b" \t\n")
+        if not payload or (event == "ping" and self._kind != "other"):
             return b""  # an empty data line is no JSON, and the SDKs would raise on it
-        if any(line.startswith((b"id:", b"retry:")) for line in lines):
-            kept = [line for line in lines if line and not line.startswith((b"id:", b"retry:"))]
+        if payload == b"[DONE]":
+            self._end()
+        else:
+            self._watch(payload, event)
+        if any(line.startswith(_UNBEARABLE) for line in lines):
+            kept = [line for line in lines if line and not line.startswith(_UNBEARABLE)]
             return b"\n".join(kept) + b"\n\n"
         return block
+
+    def _end(self) -> None:
+        """Take a ``[DONE]``; a Responses stream is complete by its last event and nothing else."""
+        if self._kind == "responses":
+            raise _truncated()
+        self.done = True
 
     def _watch(self, payload: bytes, event: str) -> None:
         """Note what the event says about completeness, usage and errors."""
         try:
             frame = _FRAME.decode(payload)
         except msgspec.ValidationError:
-            if payload.lstrip()[:1] != b"{":
-                raise _bad_frame() from None
-            return  # JSON of another shape than we know: not ours to judge
-        except (msgspec.DecodeError, RecursionError):
+            frame = _other_shape(payload)
+        except (ValueError, RecursionError):
             raise _bad_frame() from None
-        if frame.choices:
-            for choice in frame.choices:
-                self._seen.add(choice.index)
-                if choice.finish_reason:
-                    self._finished.add(choice.index)
-        if frame.usage is not None:
-            self.usage = frame.usage.counted()
         if (error := bytes(frame.error)) not in _NULL:
             raise error_from_object(error)
         if event == "error" or frame.type == "error":
             raise error_from_object(payload)
+        for choice in frame.choices or ():
+            self._seen.add(choice.index)
+            if choice.finish_reason:
+                self._finished.add(choice.index)
+        if frame.usage is not None:
+            self.usage = frame.usage.counted()
         if frame.type in _TERMINAL and self._kind == "responses":
-            self._terminal = self.done = True
+            self.done = True
             if frame.response is not None and frame.response.usage is not None:
                 self.usage = frame.response.usage.counted()
 
@@ -215,22 +227,19 @@ class PassthroughStream:
         if self._kind == "chat" and self._finished and self._seen == self._finished:
             self.done = True
             return out + DONE
-        error = ProxyError(
-            502,
-            "The upstream ended its stream before the answer was complete.",
-            code="upstream_truncated",
-        )
+        error = _truncated()
         error.preceding = out
         raise error
 
     def _feed_rest(self) -> bytes:
         rest = b"".join(self._pending)
         self._pending.clear()
-        if self._kind == "other" or not rest.strip():
+        line = rest.rstrip(b"\r\n")
+        if self._kind == "other" or not line:
             return rest
         try:
             # The last event may lack its blank line and still be whole.
-            return self._feed_blocks(rest.rstrip(b"\r\n") + b"\n\n")
+            return self._feed_blocks(line + b"\n\n")
         except ProxyError as exc:
             if exc.code == "upstream_bad_frame":
                 return b""  # half an event: dropped, and the stream counts as cut
@@ -244,11 +253,36 @@ def stream_kind(endpoint: str) -> StreamKind:
     return "responses" if endpoint == "responses" else "other"
 
 
-def _comment(block: bytes, lines: list[bytes]) -> bytes:
-    if not any(line.startswith(b":") for line in lines):
-        return b""  # an event without data: SDKs would try to parse its emptiness
-    # One client takes a line that begins ": ping" for the end of everything behind it.
-    return KEEPALIVE if block.lstrip().lower().startswith(b": ping") else block
+def _without_data(block: bytes, lines: list[bytes]) -> bytes:
+    """Return what is left of a block without data: comments and blank lines.
+
+    Anything else there SDKs would take for an event, and try to parse its emptiness.
+    """
+    said = [line for line in lines if line]
+    if not all(line.startswith(b":") and not line.startswith(_UNBEARABLE) for line in said):
+        return KEEPALIVE if any(line.startswith(b":") for line in said) else b""
+    return block
+
+
+def _other_shape(payload: bytes) -> _Frame:
+    """Return what can be told of an object whose fields are not of the types we know.
+
+    Raises:
+        ProxyError: 502 `upstream_bad_frame`, it is no JSON object.
+    """
+    try:
+        fields = msgspec.json.decode(payload, type=dict[str, msgspec.Raw])
+    except (ValueError, RecursionError):
+        raise _bad_frame() from None
+    return _Frame(error=fields.get("error", msgspec.Raw()))
+
+
+def _truncated() -> ProxyError:
+    return ProxyError(
+        502,
+        "The upstream ended its stream before the answer was complete.",
+        code="upstream_truncated",
+    )
 
 
 def _bad_frame() -> ProxyError:

@@ -4,26 +4,26 @@ Source: https://platform.openai.com/docs/guides/error-codes (read 2026-11).
 """
 
 import re
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
-from jarvis_proxy.errors import ProxyError, default_type
+from jarvis_proxy.errors import ProxyError
 
 _SECRETS: Final = re.compile(r"\b(?:sk-|AIza|Bearer\s+)[A-Za-z0-9_\-*.]{4,}")
+_STATUS: Final = re.compile(r"[45][0-9]{2}")
 _MAX_MESSAGE: Final = 1000
 
+_KEY_REFUSED: Final = (401, "401", "invalid_api_key", "invalid_authentication")
 _STATUS_BY_CODE: Final = {
     "context_length_exceeded": 400,
     "insufficient_quota": 429,
-    "invalid_api_key": 502,
     "model_not_found": 404,
     "rate_limit_exceeded": 429,
     "server_overloaded": 503,
     "overloaded": 503,
 }
 _STATUS_BY_TYPE: Final = {
-    "authentication_error": 502,
     "insufficient_quota": 429,
     "invalid_request_error": 400,
     "not_found_error": 404,
@@ -36,10 +36,12 @@ _STATUS_BY_TYPE: Final = {
 
 
 class _Error(msgspec.Struct):
-    message: str | None = None
-    type: str | None = None
-    param: str | None = None
-    code: str | int | None = None
+    """An error as upstreams write it: with fields of any type, none of which may hide the rest."""
+
+    message: Any = None
+    type: Any = None
+    param: Any = None
+    code: Any = None
 
 
 def redacted(message: str) -> str:
@@ -54,40 +56,51 @@ class _Body(msgspec.Struct):
 def error_from_body(body: bytes) -> ProxyError:
     """Return the error that a whole JSON answer ``{"error": ...}`` speaks of."""
     try:
-        return error_from_object(bytes(msgspec.json.decode(body, type=_Body).error))
-    except msgspec.MsgspecError:
-        return error_from_object(b"null")
+        raw = bytes(msgspec.json.decode(body, type=_Body).error)
+    except (ValueError, RecursionError):
+        raw = b"null"
+    return error_from_object(raw)
 
 
 def error_from_object(raw: bytes) -> ProxyError:
     """Return the error that *raw*, the JSON behind ``error``, speaks of, with its HTTP status."""
     try:
-        error = msgspec.json.decode(raw, type=_Error | str | None)
-    except msgspec.MsgspecError:
-        error = None
-    if isinstance(error, str):
-        error = _Error(message=error)
-    if error is None:
-        error = _Error()
-    status = _status(error)
+        found = msgspec.json.decode(raw, type=_Error | str | None)
+    except (ValueError, RecursionError):
+        found = None
+    error = found if isinstance(found, _Error) else _Error(message=found)
+    kind, code = _text(error.type), _code(error.code)
+    if code in _KEY_REFUSED or kind == "authentication_error":
+        return auth_failed("the upstream")  # a client would take it for its own key
+    status = _status(kind, code)
     return ProxyError(
         status,
-        redacted(error.message or "The upstream reported an error."),
-        error_type=error.type if error.type not in (None, "error") else default_type(status),
-        code=error.code if error.code is not None else "upstream_error",
-        param=error.param,
+        _text(error.message) or "The upstream reported an error.",
+        error_type=None if kind == "error" else kind,
+        code="upstream_error" if code is None else code,
+        param=_text(error.param),
     )
 
 
-def _status(error: _Error) -> int:
-    if isinstance(error.code, int) and 400 <= error.code < 600:
-        return error.code
-    if isinstance(error.code, str):
-        if error.code in _STATUS_BY_CODE:
-            return _STATUS_BY_CODE[error.code]
-        if error.code.isdecimal() and 400 <= int(error.code[:4]) < 600:
-            return int(error.code)
-    return _STATUS_BY_TYPE.get(error.type or "", 502)
+def _text(value: object) -> str | None:
+    return redacted(value) if isinstance(value, str) else None
+
+
+def _code(value: object) -> str | int | None:
+    # A number that is no HTTP status says nothing to a client, and may be of any length.
+    if isinstance(value, int | float) and 400 <= value < 600:
+        return int(value)
+    return _text(value)
+
+
+def _status(kind: str | None, code: str | int | None) -> int:
+    if isinstance(code, int):
+        return code
+    if code in _STATUS_BY_CODE:
+        return _STATUS_BY_CODE[code]
+    if code is not None and _STATUS.fullmatch(code):
+        return int(code)
+    return _STATUS_BY_TYPE.get(kind or "", 502)
 
 
 def auth_failed(upstream: str) -> ProxyError:

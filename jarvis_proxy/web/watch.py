@@ -69,10 +69,10 @@ class Watched:
     """One call under the clock. The call sets *heard* and *wrote*; the clock clears them."""
 
     __slots__ = (
-        "_heard_at",
-        "_limits",
         "_asked",
         "_asked_at",
+        "_heard_at",
+        "_limits",
         "_opened",
         "_reading",
         "_stalled_since",
