@@ -1,0 +1,1 @@
+"""Gemini behind OpenAI's dialect."""

@@ -1,0 +1,96 @@
+"""Function calls of a model as OpenAI's tool calls. Pure.
+
+Source: https://ai.google.dev/gemini-api/docs/function-calling (read 2026-11).
+"""
+
+from typing import Final
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from jarvis_proxy.openai_types import CustomPayload, ExtraContent, FunctionPayload, ToolCall
+from jarvis_proxy.upstreams.gemini.error_body import BROKEN
+from jarvis_proxy.upstreams.gemini.errors import bad_frame
+from jarvis_proxy.upstreams.gemini.reply_context import ReplyContext
+from jarvis_proxy.upstreams.gemini.reply_types import FunctionCall
+from jarvis_proxy.upstreams.gemini.request import ChatPlan
+from jarvis_proxy.upstreams.gemini.signatures import Remembered
+
+_NAMESPACES: Final = ("default_api.", "default_api:")
+
+
+class _CustomInput(msgspec.Struct):
+    input: str
+
+
+def to_tool_call(
+    context: ReplyContext, call: FunctionCall, signature: str | None, index: int
+) -> ToolCall:
+    """Return the tool call, under a new id under which its signature is remembered.
+
+    The model's own id does not serve: it may be absent, and would not be unique in a conversation.
+
+    Raises:
+        ProxyError: 502 `upstream_bad_frame`, the arguments are not JSON.
+    """
+    plan = context.plan
+    function = to_function(plan, call.name or "", call.args)
+    call_id = f"call_{context.new_id()}"
+    native_id = call.id or None
+    if signature is not None or native_id is not None:
+        context.vault.put(call_id, Remembered(signature, native_id), context.call.now)
+    tool_call = ToolCall(index=index, id=call_id, extra_content=signed(signature))
+    if function.name in plan.custom_tools:
+        tool_call.type = "custom"
+        tool_call.custom = CustomPayload(function.name, _custom_input(function.arguments))
+    else:
+        tool_call.function = function
+    return tool_call
+
+
+def to_function(plan: ChatPlan, name: str, args: Raw) -> FunctionPayload:
+    """Return a call's name, as the client knows it, and its arguments as compact JSON.
+
+    Raises:
+        ProxyError: 502 `upstream_bad_frame`, the arguments are not JSON.
+    """
+    return FunctionPayload(_client_name(plan, name), _arguments(args))
+
+
+def signed(signature: str | None) -> ExtraContent | UnsetType:
+    """Return the field that carries a thought signature, in Google's own place for it."""
+    return UNSET if signature is None else {"google": {"thought_signature": signature}}
+
+
+def _client_name(plan: ChatPlan, name: str) -> str:
+    if name in plan.renamed:
+        return plan.renamed[name]
+    if name not in plan.declared:
+        for namespace in _NAMESPACES:  # models at times let their inner one out
+            bare = name.removeprefix(namespace)
+            bare = plan.renamed.get(bare, bare)
+            if bare != name and bare in plan.declared:
+                return bare
+    return name
+
+
+def _arguments(raw: Raw) -> str:
+    if not raw:
+        return "{}"  # a tool without parameters
+    try:
+        return msgspec.json.encode(msgspec.json.decode(raw) or {}).decode()
+    except BROKEN:
+        pass
+    try:
+        # Numbers outside of every machine's range are still JSON: they go on as they were written.
+        return msgspec.json.format(bytes(raw), indent=-1).decode()
+    except BROKEN:
+        raise bad_frame() from None
+
+
+def _custom_input(arguments: str) -> str:
+    """Return the text for a custom tool, which Gemini knows as a function of one string."""
+    try:
+        return msgspec.json.decode(arguments, type=_CustomInput).input
+    except BROKEN:
+        return arguments

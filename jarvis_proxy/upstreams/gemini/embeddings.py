@@ -1,0 +1,322 @@
+"""/v1/embeddings on Gemini: texts to batchEmbedContents, vectors back in OpenAI's form. Pure.
+
+Sources: https://ai.google.dev/api/embeddings and
+https://platform.openai.com/docs/api-reference/embeddings (read 2026-11).
+"""
+
+import base64
+import math
+import struct
+from collections.abc import Mapping
+from itertools import chain
+from typing import Final, Literal, NoReturn
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.upstreams.base import (
+    Call,
+    Exchange,
+    StreamTranslator,
+    TokenUsage,
+    UpstreamRequest,
+)
+from jarvis_proxy.upstreams.gemini import errors, faults
+from jarvis_proxy.upstreams.gemini.error_body import BROKEN
+from jarvis_proxy.upstreams.gemini.usage import translate_usage
+from jarvis_proxy.upstreams.gemini.values import mend_surrogates
+
+CHUNK: Final = 100
+"""Inputs of one batchEmbedContents. Google's limit is unverified; no peer sends more."""
+
+MAX_INPUTS: Final = 2048
+"""OpenAI's own limit: without one, a small body would become any number of upstream calls."""
+
+_UNIT_TOLERANCE: Final = 1e-4
+"""How far from length 1 the rounding of a whole vector's numbers may lead."""
+
+
+class _Request(msgspec.Struct):
+    """The downstream body. *task_type* and *title* are not OpenAI's: Google's own, passed on."""
+
+    input: object = None
+    dimensions: int | None = None
+    encoding_format: str | None = None
+    task_type: str | None = None
+    title: str | None = None
+
+
+class _Text(msgspec.Struct):
+    text: str
+
+
+class _Content(msgspec.Struct):
+    parts: tuple[_Text]
+
+
+class _EmbedRequest(msgspec.Struct, rename="camel"):
+    model: str
+    content: _Content
+    task_type: str | UnsetType = UNSET
+    title: str | UnsetType = UNSET
+    output_dimensionality: int | UnsetType = UNSET
+
+
+class _Batch(msgspec.Struct):
+    requests: list[_EmbedRequest]
+
+
+class _Vector(msgspec.Struct):
+    values: list[float]
+
+
+class _Reply(msgspec.Struct, rename="camel"):
+    embeddings: list[_Vector] | None = None
+    usage_metadata: Raw = Raw()
+    error: Raw = Raw()
+
+
+class _Embedding(msgspec.Struct, kw_only=True):
+    object: Literal["embedding"] = "embedding"
+    index: int
+    embedding: Raw
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: int
+    total_tokens: int
+
+
+class _Answer(msgspec.Struct, kw_only=True):
+    object: Literal["list"] = "list"
+    data: list[_Embedding]
+    model: str
+    usage: _Usage
+
+
+_REQUEST: Final = msgspec.json.Decoder(_Request)
+_REPLY: Final = msgspec.json.Decoder(_Reply)
+
+
+class EmbeddingsExchange:
+    """One embeddings call: a lane per 100 inputs, and all vectors in the order of the inputs.
+
+    Usage is what ``usageMetadata`` says. gemini-embedding-001 sends none: there the tokens of an
+    input are estimated as a quarter of its UTF-8 bytes, rounded up, which is about right for
+    English and a little high for most other languages.
+    """
+
+    __slots__ = ("_base64", "_call", "_lanes", "_normalise", "_texts", "_tokens", "requests")
+
+    raw: bool = False
+
+    def __init__(self, call: Call) -> None:
+        """Take the call.
+
+        Raises:
+            ProxyError: 400, the body is not OpenAI's embeddings request, its input is tokens, or
+                it asks for a stream.
+        """
+        if call.stream:
+            raise _no_stream()
+        request = _decode(call.body)
+        texts = _texts(request.input)
+        self._call = call
+        self._base64 = _wants_base64(request.encoding_format)
+        if request.dimensions is not None and request.dimensions < 1:
+            raise faults.out_of_range("dimensions", request.dimensions, low=1)
+        # Google cuts a vector of gemini-embedding-001 off and does not scale what is left; for
+        # gemini-embedding-2 that is unverified. OpenAI's vectors have length 1: so do all of ours.
+        self._normalise = request.dimensions is not None
+        self._texts = [texts[at : at + CHUNK] for at in range(0, len(texts), CHUNK)]
+        self._lanes: list[list[Raw] | None] = [None] * len(self._texts)
+        self._tokens = [0] * len(self._texts)
+        self.requests: tuple[UpstreamRequest, ...] = tuple(
+            _upstream_request(call.target_model, request, chunk) for chunk in self._texts
+        )
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """Return nothing: no parameter of an embeddings request goes unheard."""
+        return ()
+
+    @property
+    def usage(self) -> TokenUsage | None:
+        """Return the prompt's tokens once every lane's reply was taken."""
+        return None if None in self._lanes else TokenUsage(prompt=sum(self._tokens))
+
+    def translate_error(self, status: int, headers: Mapping[str, str], body: bytes) -> ProxyError:
+        """Return the downstream error for an upstream status ≥ 400."""
+        return errors.translate_error(status, body, model=self._call.model, headers=headers)
+
+    def recover(self, status: int, body: bytes) -> Exchange | None:
+        """Return None: there is nothing to leave out of an embeddings request."""
+        return None
+
+    def translate_reply(self, body: bytes, lane: int = 0) -> None:
+        """Take a whole 200 body with the vectors of one lane.
+
+        Raises:
+            ProxyError: 502 `upstream_bad_response` or `empty_response`, or the error in the body.
+        """
+        reply = self._decode_reply(body)
+        vectors = reply.embeddings or []
+        if not vectors:
+            raise errors.empty_reply()
+        if len(vectors) != len(self._texts[lane]):
+            raise errors.bad_response()
+        self._tokens[lane] = translate_usage(reply.usage_metadata).prompt_tokens or sum(
+            map(_estimate, self._texts[lane])
+        )
+        # Each lane is encoded as it comes: a call may hold millions of numbers, and encoding them
+        # all at the end would stop every other call for that long.
+        self._lanes[lane] = [self._encode(vector.values) for vector in vectors]
+
+    def answer(self) -> bytes:
+        """Return OpenAI's list of embeddings.
+
+        Raises:
+            ProxyError: 502 `upstream_truncated`, a lane has no reply.
+        """
+        lanes = [lane for lane in self._lanes if lane is not None]
+        if len(lanes) < len(self._lanes):
+            raise errors.truncated()
+        vectors = enumerate(chain.from_iterable(lanes))
+        tokens = sum(self._tokens)
+        answer = _Answer(
+            data=[_Embedding(index=index, embedding=vector) for index, vector in vectors],
+            model=self._call.model,
+            usage=_Usage(prompt_tokens=tokens, total_tokens=tokens),
+        )
+        return msgspec.json.encode(answer)
+
+    def stream_translator(self, lane: int = 0) -> StreamTranslator:
+        """Refuse: nobody streams vectors.
+
+        Raises:
+            ProxyError: 400 `unsupported_value`.
+        """
+        raise _no_stream()
+
+    def _decode_reply(self, body: bytes) -> _Reply:
+        try:
+            reply = _REPLY.decode(body)
+        except BROKEN as exc:
+            error = errors.error_in_text(body, model=self._call.model)
+            raise (error or errors.bad_response()) from exc
+        if reply.error:
+            raise errors.error_in_answer(reply.error, model=self._call.model)
+        return reply
+
+    def _encode(self, values: list[float]) -> Raw:
+        """Return one vector as JSON: an array of numbers, or base64 of little-endian float32."""
+        if self._normalise:
+            length = math.hypot(*values)
+            if length > 0 and abs(length - 1) > _UNIT_TOLERANCE:
+                values = [value / length for value in values]
+        if not self._base64:
+            return Raw(msgspec.json.encode(values))
+        try:
+            packed = struct.pack(f"<{len(values)}f", *values)
+        except OverflowError as exc:
+            raise errors.bad_response() from exc
+        return Raw(b'"' + base64.b64encode(packed) + b'"')
+
+
+def _upstream_request(model: str, request: _Request, texts: list[str]) -> UpstreamRequest:
+    embed_requests = [
+        _EmbedRequest(
+            model=f"models/{model}",
+            content=_Content((_Text(text),)),
+            task_type=UNSET if request.task_type is None else request.task_type,
+            title=UNSET if request.title is None else request.title,
+            output_dimensionality=UNSET if request.dimensions is None else request.dimensions,
+        )
+        for text in texts
+    ]
+    return UpstreamRequest(
+        "POST",
+        f"/models/{model}:batchEmbedContents",
+        {"Content-Type": "application/json"},
+        msgspec.json.encode(_Batch(embed_requests)),
+    )
+
+
+def _decode(body: bytes) -> _Request:
+    try:
+        return _REQUEST.decode(body)
+    except msgspec.ValidationError as exc:
+        raise faults.mismatch(exc) from exc
+    except BROKEN:
+        pass
+    try:
+        return _REQUEST.decode(mend_surrogates(body))
+    except BROKEN as exc:
+        message = "The request body is not valid JSON."
+        raise ProxyError(400, message, code="invalid_json", should_retry=False) from exc
+
+
+def _texts(value: object) -> list[str]:
+    """Return the inputs, one or many, as texts."""
+    if value is None:
+        raise faults.missing("input")
+    if isinstance(value, str):
+        return [_text(value, "input")]
+    if not isinstance(value, list):
+        raise faults.wrong_type("input", "a string or an array of strings", value)
+    if not value:
+        message = (
+            "Invalid 'input': empty array. Expected an array with minimum length 1, "
+            "but got an empty array instead."
+        )
+        raise faults.invalid("input", message, "empty_array")
+    if any(_is_tokens(item) for item in value):
+        _refuse_tokens()
+    if len(value) > MAX_INPUTS:
+        message = (
+            f"Invalid 'input': array too long. Expected an array with maximum length {MAX_INPUTS}, "
+            f"but got an array with length {len(value)} instead."
+        )
+        raise faults.invalid("input", message, "array_above_max_length")
+    return [_text(item, f"input[{at}]") for at, item in enumerate(value)]
+
+
+def _is_tokens(item: object) -> bool:
+    return isinstance(item, list) or (isinstance(item, int) and not isinstance(item, bool))
+
+
+def _refuse_tokens() -> NoReturn:
+    message = (
+        "Gemini models take text, not tokens: send 'input' as a string or an array of strings. "
+        "(LangChain does so with check_embedding_ctx_length=False.)"
+    )
+    raise faults.invalid("input", message, "unsupported_value")
+
+
+def _text(value: object, param: str) -> str:
+    if not isinstance(value, str):
+        raise faults.wrong_type(param, "a string", value)
+    if not value:
+        message = f"Invalid '{param}': empty string. Expected a string with minimum length 1."
+        raise faults.invalid(param, message, "empty_string")
+    return value
+
+
+def _no_stream() -> ProxyError:
+    message = "Embeddings are not streamed: leave 'stream' out."
+    return faults.invalid("stream", message, "unsupported_value")
+
+
+def _wants_base64(encoding_format: str | None) -> bool:
+    if encoding_format not in (None, "float", "base64"):
+        message = (
+            f"Invalid value: '{encoding_format[:64]}'. Supported values are: 'float' and 'base64'."
+        )
+        raise faults.invalid("encoding_format", message)
+    return encoding_format == "base64"
+
+
+def _estimate(text: str) -> int:
+    """Return about how many tokens *text* is."""
+    return -(-len(text.encode()) // 4)

@@ -1,0 +1,300 @@
+"""A chat completions request → a Gemini generateContent request. Pure.
+
+Source: https://ai.google.dev/api/generate-content (read 2026-11). Google answers 400 to a field
+that it does not know, so only fields of ``GenerateRequest`` are ever sent.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.upstreams.base import Call, Media, Needs
+from jarvis_proxy.upstreams.gemini.carriers import SENTINEL, Signer, bare_id
+from jarvis_proxy.upstreams.gemini.content import ContentReader, ImageUrls, web_links
+from jarvis_proxy.upstreams.gemini.extension import read_extension, safety_settings
+from jarvis_proxy.upstreams.gemini.faults import invalid, mismatch
+from jarvis_proxy.upstreams.gemini.messages import Conversation, build_messages
+from jarvis_proxy.upstreams.gemini.models import ModelTraits, knowledge
+from jarvis_proxy.upstreams.gemini.notes import Notes
+from jarvis_proxy.upstreams.gemini.output import set_format, set_modalities
+from jarvis_proxy.upstreams.gemini.parameters import (
+    lanes,
+    note_unmapped,
+    service_tier,
+    set_limits,
+    set_logprobs,
+    set_media,
+    set_sampling,
+)
+from jarvis_proxy.upstreams.gemini.request_types import (
+    ChatRequest,
+    Content,
+    GenerateRequest,
+    GenerationConfig,
+    Part,
+    SafetySetting,
+    SystemInstruction,
+    ThinkingConfig,
+)
+from jarvis_proxy.upstreams.gemini.signatures import SignatureVault
+from jarvis_proxy.upstreams.gemini.thinking import asked_with, thinking_config
+from jarvis_proxy.upstreams.gemini.tool_choice import tool_config
+from jarvis_proxy.upstreams.gemini.tools import read_tools
+from jarvis_proxy.upstreams.gemini.values import mend_surrogates
+
+__all__ = ["SENTINEL", "ChatPlan", "Relaxation", "build_chat", "needs"]
+
+_DECODER: Final = msgspec.json.Decoder(ChatRequest)
+
+
+@dataclass(frozen=True, slots=True)
+class Relaxation:
+    """What a recovery attempt changes, after the upstream refused the request as it was."""
+
+    sentinel_signatures: bool = False
+    """No real signature is sent; calls get the placeholder by the same rules."""
+    no_thinking: bool = False
+    """``thinkingConfig`` is left out."""
+    loose_schemas: bool = False
+    """Schemas go without minItems, maxItems, minimum, maximum, pattern and format."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChatPlan:
+    """An upstream request, and what the way back must know of it."""
+
+    body: bytes
+    """JSON of the generateContent request, camelCase."""
+    lanes: int
+    """``n``: upstream calls, one choice each."""
+    ignored: tuple[str, ...]
+    """Parameters, and parts of messages, without an equivalent; printable ASCII."""
+    include_usage: bool
+    """``stream_options.include_usage``."""
+    declared: frozenset[str]
+    """Function names as the client declared them."""
+    renamed: Mapping[str, str]
+    """Upstream function name → the client's, where they differ."""
+    custom_tools: frozenset[str]
+    """The client's names of tools of type "custom"."""
+    legacy_functions: bool
+    """Answer with ``message.function_call``."""
+    first_call_only: bool
+    """``parallel_tool_calls: false``."""
+    think_tag: str | None
+    """Thoughts go into the content, between tags of this name."""
+    audio_format: str | None
+    """"wav" or "pcm16" when the answer is spoken."""
+    service_tier_asked: bool
+    """The answer names the service tier."""
+    signature_sources: Mapping[str, int]
+    """How each signature came back: extra_content, reasoning_details, provider_fields, id, vault,
+    sentinel → count."""
+
+
+def needs(call: Call, image_urls: ImageUrls = "fetch") -> Needs:
+    """Return the links to download and the tool call ids to look up before ``build_chat``.
+
+    Raises:
+        ProxyError: 400, as ``build_chat``.
+    """
+    request = _decode(call.body)
+    contents = [
+        message.content
+        for message in request.messages
+        if message.role not in ("system", "developer")
+    ]
+    ids = (bare_id(past.id or "") for m in request.messages for past in m.tool_calls or ())
+    return Needs(
+        urls=web_links(contents) if image_urls == "fetch" else (),
+        call_ids=tuple(dict.fromkeys(filter(None, ids))),
+    )
+
+
+def build_chat(
+    call: Call,
+    *,
+    vault: SignatureVault,
+    media: Mapping[str, Media | ProxyError],
+    image_urls: ImageUrls = "fetch",
+    relaxation: Relaxation = Relaxation(),
+) -> ChatPlan:
+    """Return the upstream request for a chat completions call to a Gemini model.
+
+    *vault* knows the signatures of earlier tool calls; *media* holds, by URL, what ``needs`` asked
+    for or why it could not be had. *image_urls*: "fetch" takes *media*, "pass" gives links to
+    Google, "refuse" is 400.
+
+    Raises:
+        ProxyError: 400 with the param in OpenAI's form; whatever stands in *media*.
+    """
+    job = _Job(call, relaxation)
+    request, traits, notes = job.request, job.traits, job.notes
+    count = lanes(request)
+    signer = Signer(traits, vault, call.now, sentinel_only=relaxation.sentinel_signatures)
+    reader = ContentReader(traits, media, image_urls)
+    plan = read_tools(request, traits, notes, loose=relaxation.loose_schemas)
+    choice = tool_config(request, plan, traits, notes)
+    conversation = build_messages(
+        request.messages,
+        traits=traits,
+        reader=reader,
+        signer=signer,
+        names=plan.names,
+        notes=notes,
+    )
+    answer = job.answer(with_tools=plan.tools() is not None, resolution=reader.resolution)
+    conversation.system += answer.instructions
+    body = GenerateRequest(
+        conversation.contents,
+        _system_instruction(conversation, traits),
+        plan.tools(),
+        choice,
+        job.safety(),
+        answer.config if answer.config != GenerationConfig() else None,
+        job.cached_content(),
+        service_tier(request, notes),
+    )
+    _check_cache(body)
+    return ChatPlan(
+        body=_encode(body),
+        lanes=count,
+        ignored=notes.names,
+        include_usage=bool(request.stream_options and request.stream_options.include_usage),
+        declared=plan.names.declared,
+        renamed=dict(plan.names.renamed),
+        custom_tools=plan.custom,
+        legacy_functions=plan.legacy,
+        first_call_only=request.parallel_tool_calls is False,
+        think_tag=job.extension.thought_tag_marker,
+        audio_format=answer.audio_format,
+        service_tier_asked=request.service_tier is not None,
+        signature_sources=dict(signer.sources),
+    )
+
+
+@dataclass(slots=True)
+class _Answer:
+    """The answer as it was asked for; *instructions* say in words what no field can."""
+
+    config: GenerationConfig = field(default_factory=GenerationConfig)
+    instructions: list[str] = field(default_factory=list)
+    audio_format: str | None = None
+
+
+class _Job:
+    """One translation: the request with what every step of it looks at."""
+
+    __slots__ = ("_call", "_relaxation", "extension", "notes", "request", "traits")
+
+    def __init__(self, call: Call, relaxation: Relaxation) -> None:
+        self._call = call
+        self._relaxation = relaxation
+        self.request = _decode(call.body)
+        self.traits = knowledge(call.target_model)
+        self.notes = Notes(strict=call.strict_params)
+        self.extension = read_extension(self.request, self.notes)
+
+    def answer(self, *, with_tools: bool, resolution: str | None) -> _Answer:
+        """Return what the request says about the answer."""
+        request, traits, notes = self.request, self.traits, self.notes
+        answer = _Answer()
+        config = answer.config
+        set_sampling(config, request, self.extension, traits, notes)
+        set_limits(config, request, traits)
+        set_logprobs(config, request, traits, notes)
+        loose = self._relaxation.loose_schemas
+        words = set_format(config, request, traits, notes, with_tools=with_tools, loose=loose)
+        if words is not None:
+            answer.instructions.append(words)
+        answer.audio_format = set_modalities(config, request, self.extension, traits, notes)
+        set_media(config, self.extension, traits, notes, resolution=resolution)
+        config.thinking_config = self._thinking()
+        note_unmapped(request, notes)
+        return answer
+
+    def _thinking(self) -> ThinkingConfig | None:
+        request, notes = self.request, self.notes
+        show = self._call.show_thoughts
+        config = thinking_config(request, self.extension, self.traits, notes, show_thoughts=show)
+        if config is None or not self._relaxation.no_thinking:
+            return config
+        if (param := asked_with(request, self.extension)) is not None:
+            notes.mention(param)
+        return None
+
+    def safety(self) -> list[SafetySetting] | None:
+        """Return the safety settings, from the first of the places where they may stand."""
+        extension = self.extension
+        for param, value in (
+            ("safety_settings", self.request.safety_settings),
+            ("safetySettings", self.request.safety_settings_camel),
+            (f"{extension.param}.safety_settings", extension.safety_settings),
+        ):
+            if value is not None:
+                return safety_settings(value, param, self.notes)
+        return None
+
+    def cached_content(self) -> str | None:
+        """Return the name of the cache to start from."""
+        request = self.request
+        return (
+            request.cached_content or request.cached_content_camel or self.extension.cached_content
+        )
+
+
+def _decode(body: bytes) -> ChatRequest:
+    try:
+        try:
+            request = _DECODER.decode(body)
+        except msgspec.ValidationError:
+            raise
+        except msgspec.DecodeError:
+            request = _DECODER.decode(mend_surrogates(body))
+    except msgspec.ValidationError as exc:
+        raise mismatch(exc) from exc
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+        raise ProxyError(400, f"The body is not valid JSON: {exc}.", code="invalid_json") from exc
+    except RecursionError as exc:
+        raise ProxyError(400, "The body is nested too deeply.", code="invalid_json") from exc
+    if not request.messages:
+        message = (
+            "Invalid 'messages': empty array. Expected an array with minimum length 1, "
+            "but got an empty array instead."
+        )
+        raise invalid("messages", message, "empty_array")
+    return request
+
+
+def _encode(body: GenerateRequest) -> bytes:
+    try:
+        return msgspec.json.encode(body)
+    except RecursionError as exc:
+        raise ProxyError(400, "The body is nested too deeply.", code="invalid_json") from exc
+
+
+def _check_cache(body: GenerateRequest) -> None:
+    beside = body.system_instruction or body.tools or body.tool_config
+    if body.cached_content is not None and beside is not None:
+        message = "cached_content holds the system instruction and tools; send none beside it."
+        raise invalid("cached_content", message)
+
+
+def _system_instruction(
+    conversation: Conversation, traits: ModelTraits
+) -> SystemInstruction | None:
+    """Return the system's texts; models that know no system get them first of all instead."""
+    parts = [Part(text=text) for text in conversation.system]
+    if not parts:
+        return None
+    if traits.system_instruction:
+        return SystemInstruction(parts)
+    first = conversation.contents[0]
+    if first.role == "user":
+        first.parts[:0] = parts
+    else:
+        conversation.contents.insert(0, Content("user", parts))
+    return None

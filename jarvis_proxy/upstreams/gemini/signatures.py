@@ -1,0 +1,158 @@
+"""Thought signatures of tool calls, remembered between turns. Pure.
+
+Clients lose what they do not know: a signature beside a tool call often does not come back, its id
+always does, though one client strips it to letters and digits and cuts it. So the id is short and
+plain, and the proxy remembers what belongs to it.
+
+Source: https://ai.google.dev/gemini-api/docs/thought-signatures (read 2026-11).
+"""
+
+import re
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final, NamedTuple, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What the proxy knows about one tool call that a model made: opaque upstream state."""
+
+    signature: str | None
+    native_id: str | None
+
+
+class SignatureVault(Protocol):
+    """Remembers tool calls by the id that the client was given."""
+
+    def get(self, call_id: str, now: float) -> Remembered | None:
+        """Return what is known about *call_id*, however a client may have mangled it."""
+
+    def put(self, call_id: str, value: Remembered, now: float) -> None:
+        """Remember *value* under *call_id*; *now* is on the monotonic clock."""
+
+
+KEY_LENGTH: Final = 28
+"""``call`` and 24 letters and digits: what every mangling that is known leaves of our ids."""
+
+_PUNCTUATION: Final = re.compile("[^A-Za-z0-9]+")
+_MAX_ID: Final = 4096  # signatures inside ids, as some gateways make them, reach this order
+
+
+def vault_keys(call_id: str) -> tuple[str, ...]:
+    """Return the keys under which *call_id* may be known, the likeliest first; () for none.
+
+    An id cut below 28 characters has only itself as a key, so it finds nothing rather than the
+    signature of another call.
+    """
+    plain = _PUNCTUATION.sub("", call_id[:_MAX_ID])
+    if len(plain) > KEY_LENGTH:
+        return plain, plain[:KEY_LENGTH]
+    return (plain,) if plain else ()
+
+
+class VaultStats(NamedTuple):
+    """A vault's counters since the start, and what it holds now (*bytes* is an estimate)."""
+
+    entries: int
+    bytes: int
+    hits: int
+    misses: int
+    evicted: int
+    expired: int
+
+
+class _Entry(NamedTuple):
+    value: Remembered
+    expires: float
+    size: int
+
+
+class MemoryVault:
+    """A vault in memory: bounded in entries and bytes, least recently used goes first.
+
+    Times are in seconds on the caller's monotonic clock. An entry lives for *ttl* after it was
+    put, however often it is read. One that alone exceeds *max_bytes* is not kept.
+    """
+
+    __slots__ = (
+        "_bytes",
+        "_entries",
+        "_max_bytes",
+        "_max_entries",
+        "_ttl",
+        "evicted",
+        "expired",
+        "hits",
+        "misses",
+    )
+
+    ENTRY_BYTES: Final = 400
+    """What an entry costs in memory beside its texts."""
+
+    def __init__(
+        self,
+        *,
+        max_entries: int = 50_000,
+        max_bytes: int = 64 * 1024 * 1024,
+        ttl: float = 24 * 3600,
+    ) -> None:
+        self._max_entries = max_entries
+        self._max_bytes = max_bytes
+        self._ttl = ttl
+        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._bytes = 0
+        self.hits = 0
+        self.misses = 0
+        self.evicted = 0
+        self.expired = 0
+
+    @property
+    def stats(self) -> VaultStats:
+        """Return the counters as they are now."""
+        return VaultStats(
+            len(self._entries), self._bytes, self.hits, self.misses, self.evicted, self.expired
+        )
+
+    def get(self, call_id: str, now: float) -> Remembered | None:
+        """Return what is known about *call_id*, or None."""
+        for key in vault_keys(call_id):
+            entry = self._entries.get(key)
+            if entry is None:
+                continue
+            if entry.expires <= now:
+                self._drop(key)
+                self.expired += 1
+                continue
+            self._entries.move_to_end(key)
+            self.hits += 1
+            return entry.value
+        self.misses += 1
+        return None
+
+    def put(self, call_id: str, value: Remembered, now: float) -> None:
+        """Remember *value* under *call_id* in place of what was known about it."""
+        keys = vault_keys(call_id)
+        if not keys:
+            return
+        key = keys[0]
+        if key in self._entries:
+            self._drop(key)
+        size = self.ENTRY_BYTES + len(value.signature or "") + len(value.native_id or "")
+        if size > self._max_bytes:
+            return
+        self._entries[key] = _Entry(value, now + self._ttl, size)
+        self._bytes += size
+        self._make_room(now)
+
+    def _make_room(self, now: float) -> None:
+        entries = self._entries
+        while len(entries) > self._max_entries or self._bytes > self._max_bytes:
+            self._drop(next(iter(entries)))
+            self.evicted += 1
+        # What nobody asks for any more gathers at this end, and goes when its time is up.
+        while entries and next(iter(entries.values())).expires <= now:
+            self._drop(next(iter(entries)))
+            self.expired += 1
+
+    def _drop(self, key: str) -> None:
+        self._bytes -= self._entries.pop(key).size

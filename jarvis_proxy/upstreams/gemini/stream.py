@@ -1,0 +1,193 @@
+"""A Gemini stream, cut anywhere, to an OpenAI stream. Pure.
+
+Source: https://ai.google.dev/api/generate-content#method:-models.streamgeneratecontent
+(read 2026-11).
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.sse import DONE, MAX_EVENT_BYTES, SSEDecoder, too_large
+from jarvis_proxy.upstreams.base import TokenUsage, UpstreamRequest
+from jarvis_proxy.upstreams.gemini.chunks import ChunkSink, usage_event
+from jarvis_proxy.upstreams.gemini.errors import (
+    bad_frame,
+    bad_response,
+    error_in_text,
+    truncated,
+)
+from jarvis_proxy.upstreams.gemini.lane import Answer, Lane
+from jarvis_proxy.upstreams.gemini.reply_context import ReplyContext
+from jarvis_proxy.upstreams.gemini.reply_types import decode_frame, decode_frames
+from jarvis_proxy.upstreams.gemini.usage import to_token_usage
+
+_LEADING: Final = b"\xef\xbb\xbf \t\r\n"
+_DONE: Final = b"[DONE]"
+_CLOSED: Final = ((b"[", b"]"), (b"{", b"}"))
+
+
+class GeminiStreamTranslator:
+    """Turns one lane's bytes into chunks; implements ``StreamTranslator``.
+
+    Holds back a partial event until the rest comes. A body that is JSON instead of events, as
+    Gemini sends it without ``alt=sse`` and at times for an error, is held back whole. Gemini has
+    no mark for the end: an answer is complete when the body ends and each choice has a finish
+    reason.
+    """
+
+    __slots__ = (
+        "_answer",
+        "_body",
+        "_body_bytes",
+        "_context",
+        "_continue_with",
+        "_decoder",
+        "_lane",
+        "_out",
+        "_started",
+        "done",
+        "next_request",
+    )
+
+    def __init__(
+        self,
+        context: ReplyContext,
+        answer: Answer,
+        lane: int = 0,
+        *,
+        continue_with: Callable[[str], UpstreamRequest],
+    ) -> None:
+        self.done = False
+        self.next_request: UpstreamRequest | None = None
+        self._context = context
+        self._answer = answer
+        self._continue_with = continue_with
+        self._out: list[bytes] = []
+        self._lane = Lane(context, answer, lane, make_sink=self._sink, streamed=True)
+        self._decoder = SSEDecoder()
+        self._started = False
+        self._body: list[bytes] | None = None
+        self._body_bytes = 0
+
+    @property
+    def usage(self) -> TokenUsage | None:
+        """The tokens of this lane, as far as the upstream has counted them."""
+        usage = self._lane.usage
+        return None if usage is None else to_token_usage(usage)
+
+    def feed(self, data: bytes) -> bytes:
+        """Return the chunks that *data* completes, or ``b""``.
+
+        Raises:
+            ProxyError: the upstream reported an error, or 502 `upstream_bad_frame`,
+                `upstream_frame_too_large`; the chunks completed before are its ``preceding``.
+        """
+        if not self._started:
+            data = data.lstrip(_LEADING)
+            if not data:
+                return b""
+            self._started = True
+            if data[0] in b"[{":
+                self._body = []
+        if self._body is not None:
+            self._hold(self._body, data)
+            return b""
+        try:
+            for event in self._decoder.feed(data):
+                self._take(event.data)
+        except ProxyError as error:
+            error.preceding = self._flush()
+            raise
+        return self._flush()
+
+    def feed_eof(self) -> bytes:
+        """Return the last chunks; ``[DONE]`` only behind a complete answer.
+
+        After it, ``next_request`` is the request that continues the answer, or None.
+
+        Raises:
+            ProxyError: the upstream reported an error in place of the end, or 502
+                `upstream_truncated`, `empty_response`, `upstream_malformed_response`,
+                `upstream_bad_frame`, `upstream_bad_response`.
+        """
+        try:
+            self._take_rest()
+            token = self._lane.close()
+        except ProxyError as error:
+            error.preceding = self._flush()
+            raise
+        self.next_request = None if token is None else self._continue_with(token)
+        if token is not None:
+            self._restart()
+        elif self._answer.complete:
+            if self._context.plan.include_usage:
+                self._out.append(usage_event(self._context, self._answer))
+            self._out.append(DONE)
+            self.done = True
+        return self._flush()
+
+    def _restart(self) -> None:
+        self._decoder = SSEDecoder()
+        self._started = False
+        self._body = None
+        self._body_bytes = 0
+
+    def _sink(self, index: int) -> ChunkSink:
+        return ChunkSink(self._context, self._answer, index, out=self._out)
+
+    def _flush(self) -> bytes:
+        out = self._out
+        data = out[0] if len(out) == 1 else b"".join(out)
+        out.clear()
+        return data
+
+    def _hold(self, body: list[bytes], data: bytes) -> None:
+        body.append(data)
+        self._body_bytes += len(data)
+        if self._body_bytes > MAX_EVENT_BYTES:
+            raise too_large()
+
+    def _take(self, data: bytes) -> None:
+        if data.startswith(b"{"):  # as nearly always
+            self._lane.take(decode_frame(data))
+        elif data != _DONE:  # not Google's; gateways that imitate it add it
+            for frame in decode_frames(data):
+                self._lane.take(frame)
+
+    def _take_rest(self) -> None:
+        """Take what the end of the body leaves: a body of JSON, half an event, a raw error."""
+        if self._body is not None:
+            self._take_body(b"".join(self._body).rstrip())
+            return
+        event = self._decoder.close()
+        if event is not None:
+            self._take_unterminated(event.data)
+        # Google breaks off with a pretty-printed error that is no event.
+        stray = self._decoder.stray.strip()
+        if not stray:
+            return
+        error = error_in_text(stray, model=self._context.call.model)
+        if error is not None:
+            raise error
+        if stray.startswith(b"<"):
+            raise bad_response()
+        if stray[0] in b"[{":
+            raise bad_frame()
+
+    def _take_body(self, body: bytes) -> None:
+        if (body[:1], body[-1:]) not in _CLOSED:
+            raise truncated()
+        for frame in decode_frames(body):
+            self._lane.take(frame)
+
+    def _take_unterminated(self, data: bytes) -> None:
+        """Take an event without its blank line if it is whole: then it was only cut there."""
+        if data == _DONE:
+            return
+        try:
+            frames = decode_frames(data)
+        except ProxyError:
+            raise truncated() from None
+        for frame in frames:
+            self._lane.take(frame)

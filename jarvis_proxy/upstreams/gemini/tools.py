@@ -1,0 +1,247 @@
+"""Tools of a chat request → function declarations and Google's own tools. Pure.
+
+Source: https://ai.google.dev/gemini-api/docs/function-calling, /google-search, /code-execution and
+/url-context (read 2026-11).
+"""
+
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from jarvis_proxy.upstreams.gemini.faults import convert, invalid, missing, wrong_type
+from jarvis_proxy.upstreams.gemini.models import ModelTraits
+from jarvis_proxy.upstreams.gemini.names import Names
+from jarvis_proxy.upstreams.gemini.notes import Notes
+from jarvis_proxy.upstreams.gemini.request_types import (
+    ChatRequest,
+    CustomSpec,
+    FunctionDeclaration,
+    FunctionSpec,
+    Tool,
+)
+from jarvis_proxy.upstreams.gemini.schema import clean
+from jarvis_proxy.upstreams.gemini.schema_terms import Schema
+
+ServerTool = Literal["google_search", "code_execution", "url_context"]
+
+MAX_FUNCTIONS: Final = 512
+
+_SERVER_TOOLS: Final[dict[str, ServerTool]] = {
+    "web_search": "google_search",
+    "web_search_preview": "google_search",
+    "googleSearch": "google_search",
+    "google_search": "google_search",
+    "code_execution": "code_execution",
+    "codeExecution": "code_execution",
+    "code_interpreter": "code_execution",
+    "url_context": "url_context",
+    "urlContext": "url_context",
+}
+_SEARCH_OPTIONS: Final = "web_search_options"
+
+
+@dataclass(slots=True)
+class ToolPlan:
+    """The tools of one request. *functions* stand in the client's order."""
+
+    functions: list[FunctionDeclaration] = field(default_factory=list)
+    server_tools: list[ServerTool] = field(default_factory=list)
+    names: Names = field(default_factory=lambda: Names(()))
+    custom: frozenset[str] = frozenset()
+    strict: bool = False
+    """A function asked for arguments that keep to its schema."""
+    legacy: bool = False
+    """``functions`` or ``function_call`` were used."""
+
+    def tools(self) -> list[Tool] | None:
+        """Return the ``tools`` of the upstream request, None when there are none."""
+        tools = [Tool(function_declarations=self.functions)] if self.functions else []
+        for name in self.server_tools:
+            match name:
+                case "google_search":
+                    tools.append(Tool(google_search={}))
+                case "code_execution":
+                    tools.append(Tool(code_execution={}))
+                case "url_context":
+                    tools.append(Tool(url_context={}))
+        return tools or None
+
+
+@dataclass(slots=True)
+class _Declared:
+    """One function as the client declared it, with the param of its specification."""
+
+    spec: FunctionSpec
+    param: str
+    custom: bool = False
+
+
+def read_tools(
+    request: ChatRequest, traits: ModelTraits, notes: Notes, *, loose: bool = False
+) -> ToolPlan:
+    """Return the tools that a request declares, as far as the model takes them.
+
+    Raises:
+        ProxyError: 400, an unknown type, a name twice, more than 512 functions, a broken schema.
+    """
+    declared, server_tools = _read(request, notes)
+    legacy = not declared and (request.functions is not None or request.function_call is not None)
+    if not declared:
+        declared = [
+            _Declared(spec, f"functions[{index}]")
+            for index, spec in enumerate(request.functions or ())
+        ]
+    elif request.functions:
+        notes.ignore("functions")  # the older form of what `tools` says
+    _check(declared)
+    if declared and not traits.functions:
+        notes.ignore("functions" if legacy else "tools")
+        declared = []
+    server_tools = _usable(server_tools, traits, notes, beside_functions=bool(declared))
+    names = Names(item.spec.name for item in declared)
+    return ToolPlan(
+        functions=[_declaration(item, names, notes, loose=loose) for item in declared],
+        server_tools=list(dict.fromkeys(server_tools.values())),
+        names=names,
+        custom=frozenset(item.spec.name for item in declared if item.custom),
+        strict=any(item.spec.strict for item in declared),
+        legacy=legacy,
+    )
+
+
+def _read(request: ChatRequest, notes: Notes) -> tuple[list[_Declared], dict[str, ServerTool]]:
+    """Return the functions, and Google's own tools by the param that asks for each."""
+    declared: list[_Declared] = []
+    server_tools: dict[str, ServerTool] = {}
+    for index, tool in enumerate(request.tools or ()):
+        param = f"tools[{index}]"
+        kind = _kind(tool, param)
+        if kind == "function":
+            # Some clients send the flat form of another OpenAI address.
+            flat = tool.get("function") is None
+            where = param if flat else f"{param}.function"
+            spec = convert(tool if flat else tool["function"], FunctionSpec, where)
+            declared.append(_Declared(spec, where))
+        elif kind == "custom":
+            declared.append(_custom(tool, param, notes))
+        elif kind in _SERVER_TOOLS:
+            server_tools[param] = _SERVER_TOOLS[kind]
+            for key in tool.keys() - {"type", kind}:
+                notes.ignore(f"{param}.{key}")
+        else:
+            raise invalid(f"{param}.type", f"Invalid value: '{kind[:64]}'.")
+    if request.web_search_options is not None:
+        server_tools[_SEARCH_OPTIONS] = "google_search"
+        for key in sorted(request.web_search_options):
+            notes.ignore(f"{_SEARCH_OPTIONS}.{key}")
+    return declared, server_tools
+
+
+def _kind(tool: dict[str, object], param: str) -> str:
+    kind = tool.get("type")
+    if isinstance(kind, str):
+        return kind
+    if kind is not None:
+        raise wrong_type(f"{param}.type", "a string", kind)
+    if "function" in tool or "name" in tool:
+        return "function"
+    for key in tool:
+        if key in _SERVER_TOOLS:
+            return key  # Google's own spelling: {"googleSearch": {}}
+    raise missing(f"{param}.type")
+
+
+def _custom(tool: dict[str, object], param: str, notes: Notes) -> _Declared:
+    """Return a custom tool as a function of one text; its grammar can only be described."""
+    where = f"{param}.custom"
+    spec = convert(tool.get("custom"), CustomSpec, where)
+    form = spec.format or {}
+    words: Schema = {"type": "string"}
+    if form.get("type") not in (None, "text"):
+        notes.ignore(f"{where}.format")
+        grammar = form.get("grammar", form)
+        definition = grammar.get("definition") if isinstance(grammar, dict) else None
+        if isinstance(definition, str):
+            words["description"] = f"Must match this grammar:\n{definition}"
+    parameters: dict[str, object] = {
+        "type": "object",
+        "properties": {"input": words},
+        "required": ["input"],
+    }
+    return _Declared(FunctionSpec(spec.name, spec.description, parameters), where, custom=True)
+
+
+def _check(declared: list[_Declared]) -> None:
+    if len(declared) > MAX_FUNCTIONS:
+        message = f"Too many functions: at most {MAX_FUNCTIONS}, got {len(declared)}."
+        raise invalid("tools", message, "array_above_max_length")
+    seen: set[str] = set()
+    for item in declared:
+        name = item.spec.name
+        if not name:
+            raise missing(f"{item.param}.name")
+        if name in seen:
+            raise invalid(f"{item.param}.name", f"Function '{name[:64]}' is declared twice.")
+        seen.add(name)
+
+
+def _usable(
+    server_tools: dict[str, ServerTool],
+    traits: ModelTraits,
+    notes: Notes,
+    *,
+    beside_functions: bool,
+) -> dict[str, ServerTool]:
+    if traits.server_tools and (traits.mixes_tools or not beside_functions):
+        return server_tools
+    for param in server_tools:
+        notes.ignore(param)
+    return {}
+
+
+def _declaration(
+    item: _Declared, names: Names, notes: Notes, *, loose: bool
+) -> FunctionDeclaration:
+    return FunctionDeclaration(
+        names.upstream(item.spec.name),
+        item.spec.description or None,
+        _parameters(item, notes, loose=loose),
+    )
+
+
+def _parameters(item: _Declared, notes: Notes, *, loose: bool) -> Schema | None:
+    """Return cleaned parameters, None for a function without any."""
+    given, param = item.spec.parameters, f"{item.param}.parameters"
+    if not isinstance(given, dict):
+        return None
+    schema = _as_object(clean(_without_null(given), param=param, loose=loose), param, item)
+    if loose and clean(given, param=param) != clean(given, param=param, loose=True):
+        notes.mention(param)
+    said = schema.keys() - {"type", "properties", "title", "description", "required", "$defs"}
+    said -= {"additionalProperties"} if schema.get("additionalProperties") is False else set()
+    # "should be non-empty for OBJECT type": no properties are said by no parameters.
+    return schema if said or schema.get("properties") else None
+
+
+def _without_null(schema: Schema) -> Schema:
+    """Return root parameters that cannot be null: they are an object or absent."""
+    named = schema.get("type")
+    if isinstance(named, list) and "object" in named:
+        schema = {**schema, "type": "object"}
+    return {key: value for key, value in schema.items() if key != "nullable"}
+
+
+def _as_object(schema: Schema, param: str, item: _Declared) -> Schema:
+    definitions = schema.get("$defs")
+    reference = schema.get("$ref")
+    if isinstance(reference, str) and isinstance(definitions, dict):
+        # The root must show that it is an object, which a reference does not.
+        schema = {**definitions[reference.rpartition("/")[2]], "$defs": definitions}
+    kind = schema.get("type", "object")
+    if kind != "object":
+        raise invalid(
+            param,
+            f"Invalid schema for function '{item.spec.name[:64]}': schema must be a JSON Schema "
+            f"of 'type: \"object\"', got 'type: \"{kind}\"'.",
+            "invalid_function_parameters",
+        )
+    return {"type": "object", **schema}

@@ -1,0 +1,106 @@
+"""JSON values of unknown shape: reading, measuring and naming them without trust. Pure."""
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+MAX_DEPTH: Final = 100
+"""Levels of nesting that we walk; protocol buffers, which read what we send, take no more."""
+
+EXACT_INTEGER: Final = 2**53
+"""Google keeps the numbers of arguments and results as doubles: above this they change."""
+
+_ESCAPE: Final = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|(?P<lone>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+
+
+class NotJSON(ValueError):
+    """The text is no JSON that we can hold."""
+
+
+def parse(text: str) -> object:
+    """Return the JSON value that *text* is.
+
+    Raises:
+        NotJSON: it is not JSON, or nested deeper than we walk.
+    """
+    try:
+        value: object = msgspec.json.decode(text)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as exc:
+        raise NotJSON(str(exc)) from exc
+    if not within_depth(value):
+        raise NotJSON(f"nested deeper than {MAX_DEPTH} levels")
+    return value
+
+
+def compact(value: object) -> str:
+    """Return *value* as JSON without spaces."""
+    return msgspec.json.encode(value).decode()
+
+
+def children(value: object) -> Iterable[object]:
+    """Return what a container holds directly; nothing for a scalar."""
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def within_depth(value: object, limit: int = MAX_DEPTH) -> bool:
+    """Tell whether containers nest at most *limit* deep. A scalar has depth 0."""
+    level = [value]
+    for _ in range(limit):
+        level = [child for item in level for child in children(item)]
+        if not level:
+            return True
+    return not any(isinstance(item, dict | list) for item in level)
+
+
+def contains_key(value: object, key: str) -> bool:
+    """Tell whether an object anywhere inside *value* has the key."""
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict) and key in item:
+            return True
+        waiting.extend(children(item))
+    return False
+
+
+def survives_as_doubles(value: object) -> bool:
+    """Tell whether no integer inside *value* changes when it is kept as a double."""
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, int) and abs(item) > EXACT_INTEGER:
+            return False
+        waiting.extend(children(item))
+    return True
+
+
+def kind(value: object) -> str:
+    """Return the value's JSON type in words, as OpenAI's messages put it."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "a boolean"
+    if isinstance(value, int):
+        return "an integer"
+    if isinstance(value, float):
+        return "a number"
+    if isinstance(value, str):
+        return "a string"
+    return "an array" if isinstance(value, list) else "an object"
+
+
+def mend_surrogates(body: bytes) -> bytes:
+    """Return JSON text with every half of a surrogate pair replaced by U+FFFD.
+
+    JavaScript clients that cut a string inside an emoji send ``\\ud83d`` alone; no decoder that
+    must give UTF-8 can take it, and the half is lost anyway.
+    """
+    return _ESCAPE.sub(lambda m: rb"\ufffd" if m["lone"] else m[0], body)

@@ -1,0 +1,273 @@
+"""What the tests of the way back from Gemini share: plans, frames, and a plain reader of chunks."""
+
+import itertools
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.openai_types import FunctionPayload, Image, TokenLogprob, ToolCall
+from jarvis_proxy.upstreams.base import Call
+from jarvis_proxy.upstreams.gemini.candidate import Finish
+from jarvis_proxy.upstreams.gemini.reply_context import ReplyContext
+from jarvis_proxy.upstreams.gemini.reply_types import Blob
+from jarvis_proxy.upstreams.gemini.request import ChatPlan, Relaxation
+from jarvis_proxy.upstreams.gemini.signatures import MemoryVault, SignatureVault
+from jarvis_proxy.upstreams.gemini.upstream import GeminiChatExchange
+
+JSON = dict[str, Any]
+NOW = 1000.0
+CREATED = 1_800_000_000
+DONE = b"data: [DONE]\n\n"
+
+
+def a_plan(
+    *,
+    body: bytes = b'{"contents":[]}',
+    lanes: int = 1,
+    ignored: tuple[str, ...] = (),
+    include_usage: bool = False,
+    declared: Iterable[str] = (),
+    renamed: Mapping[str, str] | None = None,
+    custom_tools: Iterable[str] = (),
+    legacy_functions: bool = False,
+    first_call_only: bool = False,
+    think_tag: str | None = None,
+    audio_format: str | None = None,
+    service_tier_asked: bool = False,
+) -> ChatPlan:
+    return ChatPlan(
+        body=body,
+        lanes=lanes,
+        ignored=ignored,
+        include_usage=include_usage,
+        declared=frozenset(declared),
+        renamed=renamed or {},
+        custom_tools=frozenset(custom_tools),
+        legacy_functions=legacy_functions,
+        first_call_only=first_call_only,
+        think_tag=think_tag,
+        audio_format=audio_format,
+        service_tier_asked=service_tier_asked,
+        signature_sources={},
+    )
+
+
+def a_call(*, stream: bool = False, model: str = "my-model", target: str = "gemini-x") -> Call:
+    return Call(
+        endpoint="chat/completions",
+        model=model,
+        target_model=target,
+        stream=stream,
+        body=b"{}",
+        id="req-1",
+        created=CREATED,
+        now=NOW,
+    )
+
+
+def ids() -> Callable[[], str]:
+    """Return a source of ids: 24 characters that count up."""
+    counter = itertools.count()
+    return lambda: f"{next(counter):024d}"
+
+
+def a_context(plan: ChatPlan | None = None, vault: SignatureVault | None = None) -> ReplyContext:
+    return ReplyContext(a_call(), plan or a_plan(), vault or MemoryVault(), ids())
+
+
+def an_exchange(
+    plan: ChatPlan | None = None,
+    *,
+    stream: bool = False,
+    vault: SignatureVault | None = None,
+    call: Call | None = None,
+) -> GeminiChatExchange:
+    chosen = plan or a_plan()
+
+    def build(relaxation: Relaxation) -> ChatPlan:
+        assert relaxation == Relaxation()
+        return chosen
+
+    return GeminiChatExchange(
+        call or a_call(stream=stream), build, vault=vault or MemoryVault(), new_id=ids()
+    )
+
+
+# -- Gemini's side ---------------------------------------------------------------------------
+
+
+def a_frame(
+    *parts: JSON, finish: str | None = None, usage: JSON | None = None, **candidate: Any
+) -> JSON:
+    """Return a frame with one candidate; *candidate* are further fields of it."""
+    body: JSON = {"content": {"role": "model", "parts": list(parts)}, **candidate}
+    if finish is not None:
+        body["finishReason"] = finish
+    frame: JSON = {"candidates": [body]}
+    if usage is not None:
+        frame["usageMetadata"] = usage
+    return frame
+
+
+def a_usage(prompt: int, candidates: int, thoughts: int = 0, **more: Any) -> JSON:
+    return {
+        "promptTokenCount": prompt,
+        "candidatesTokenCount": candidates,
+        "thoughtsTokenCount": thoughts,
+        "totalTokenCount": prompt + candidates + thoughts,
+        **more,
+    }
+
+
+def a_function_call(name: str, args: JSON | None = None, **more: Any) -> JSON:
+    call: JSON = {"name": name, **more}
+    if args is not None:
+        call["args"] = args
+    return {"functionCall": call}
+
+
+def sse(*frames: JSON, eol: str = "\r\n") -> bytes:
+    """Return *frames* as Google sends them with ``alt=sse``."""
+    lines = (f"data: {json.dumps(frame, ensure_ascii=False)}{eol}{eol}" for frame in frames)
+    return "".join(lines).encode()
+
+
+# -- a plain reader of our answers -----------------------------------------------------------
+
+
+def stream_outcome(
+    exchange: GeminiChatExchange, pieces: Iterable[bytes]
+) -> tuple[bytes, ProxyError | None]:
+    """Feed *pieces* as one lane; return all that reaches the client and the error that ends it."""
+    translator = exchange.stream_translator()
+    out = b""
+    try:
+        for piece in pieces:
+            out += translator.feed(piece)
+        out += translator.feed_eof()
+    except ProxyError as error:
+        return out + error.preceding, error
+    return out, None
+
+
+def stream(data: bytes, plan: ChatPlan | None = None, **more: Any) -> bytes:
+    """Return the whole translation of a stream that must not fail."""
+    out, error = stream_outcome(an_exchange(plan, stream=True, **more), [data])
+    if error is not None:
+        raise error
+    return out
+
+
+def stream_error(data: bytes, plan: ChatPlan | None = None) -> ProxyError:
+    _, error = stream_outcome(an_exchange(plan, stream=True), [data])
+    assert error is not None
+    return error
+
+
+def whole(*frames: JSON, plan: ChatPlan | None = None, **more: Any) -> JSON:
+    """Return the ChatCompletion for *frames* (more than one: as a JSON array)."""
+    exchange = an_exchange(plan, **more)
+    body = frames[0] if len(frames) == 1 else list(frames)
+    assert exchange.translate_reply(json.dumps(body).encode()) is None
+    answer = json.loads(exchange.answer())
+    assert isinstance(answer, dict)
+    return answer
+
+
+def chunks_of(data: bytes) -> list[JSON]:
+    """Return the chunks of a complete stream, without its ``[DONE]``."""
+    assert data.endswith(DONE)
+    return events_of(data.removesuffix(DONE))
+
+
+def events_of(data: bytes) -> list[JSON]:
+    events = data.split(b"\n\n")
+    assert events.pop() == b""
+    assert all(event.startswith(b"data: {") for event in events)
+    return [json.loads(event.removeprefix(b"data: ")) for event in events]
+
+
+def deltas_of(data: bytes, index: int = 0) -> list[JSON]:
+    """Return one choice's deltas, in order."""
+    return [
+        choice["delta"]
+        for chunk in chunks_of(data)
+        for choice in chunk["choices"]
+        if choice["index"] == index
+    ]
+
+
+def finishes_of(data: bytes) -> list[JSON]:
+    """Return every choice that carries a finish reason."""
+    choices = (choice for chunk in chunks_of(data) for choice in chunk["choices"])
+    return [choice for choice in choices if choice["finish_reason"] is not None]
+
+
+def accumulate(chunks: Iterable[JSON]) -> dict[int, JSON]:
+    """Put chunks together as a client does; return index → choice with a whole message."""
+    choices: dict[int, JSON] = {}
+    for chunk in chunks:
+        for piece in chunk["choices"]:
+            index = piece["index"]
+            choice = choices.setdefault(index, {"index": index, "message": {}})
+            _add_delta(choice["message"], piece["delta"])
+            if piece["logprobs"] is not None:
+                tokens = choice.setdefault("logprobs", {"content": [], "refusal": None})
+                tokens["content"] += piece["logprobs"]["content"]
+            extras = {k: v for k, v in piece.items() if k not in ("index", "delta", "logprobs")}
+            choice.update({k: v for k, v in extras.items() if v is not None})
+    return choices
+
+
+def _add_delta(message: JSON, delta: JSON) -> None:
+    for key, value in delta.items():
+        match key:
+            case "content" | "reasoning_content":
+                message[key] = message.get(key, "") + value
+            case "tool_calls":
+                calls = message.setdefault(key, [])
+                for call in value:
+                    assert call["index"] == len(calls)
+                    calls.append({k: v for k, v in call.items() if k != "index"})
+            case "images" | "annotations":
+                message.setdefault(key, []).extend(value)
+            case "audio":
+                audio = message.setdefault(key, {})
+                for name, part in value.items():
+                    audio[name] = audio.get(name, "") + part if name == "data" else part
+            case _:
+                message[key] = value
+
+
+class RecordingSink:
+    """A sink that writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.emitted = False
+        self.told: list[tuple[str, Any]] = []
+        self.end: Finish | None = None
+
+    def text(self, text: str, /) -> None:
+        self.told.append(("text", text))
+
+    def thought(self, text: str, /) -> None:
+        self.told.append(("thought", text))
+
+    def tool_call(self, call: ToolCall, /) -> None:
+        self.told.append(("tool_call", call))
+
+    def function_call(self, call: FunctionPayload, /) -> None:
+        self.told.append(("function_call", call))
+
+    def image(self, image: Image, /) -> None:
+        self.told.append(("image", image))
+
+    def speech(self, blob: Blob, /) -> None:
+        self.told.append(("speech", blob))
+
+    def logprobs(self, tokens: list[TokenLogprob], /) -> None:
+        self.told.append(("logprobs", tokens))
+
+    def finish(self, finish: Finish, /) -> None:
+        self.end = finish
