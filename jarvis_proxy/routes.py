@@ -37,7 +37,7 @@ _READ: Final = ("GET", "HEAD")
 _SEGMENTS: Final = re.compile(
     r"[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*(?:/[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*)*"
 )
-_UNSAFE_ID: Final = re.compile(r"[%\\;#?]|\.\.|//|^/|/$|(?:^|/)\./")
+_UNSAFE_ID: Final = re.compile(r"[%\\;#?]|\.\.|//|^/|/$|(?:^|/)\.(?:/|$)")
 _MAX_PATH: Final = 1024
 
 

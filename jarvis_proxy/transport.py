@@ -153,7 +153,12 @@ class HttpDoor:
         )
         return aiohttp.ClientSession(
             connector=connector,
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._options.connect_timeout),
+            # `connect` has the name lookup in it, which `sock_connect` has not.
+            timeout=aiohttp.ClientTimeout(
+                total=None,
+                connect=self._options.connect_timeout + 1,
+                sock_connect=self._options.connect_timeout,
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
             auto_decompress=False,
@@ -296,8 +301,6 @@ def _is_stale(exc: BaseException) -> bool:
     if isinstance(exc, aiohttp.ServerDisconnectedError):
         # With part of an answer's head received, the message is that head and no text.
         return isinstance(exc.message, str)
-    if isinstance(exc, aiohttp.ClientConnectorError):
-        return False
     return isinstance(exc, aiohttp.ClientOSError | ConnectionError)
 
 

@@ -1,0 +1,196 @@
+"""Which headers cross the proxy, and what their values may look like."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from multidict import CIMultiDict
+
+from jarvis_proxy.headers import (
+    EXPOSED,
+    charset,
+    connection_names,
+    is_field_value,
+    media_type,
+    request_headers,
+    response_headers,
+)
+
+CROSSING = {
+    "accept": "application/json",
+    "content-type": "application/json",
+    "idempotency-key": "abc",
+    "openai-beta": "assistants=v2",
+    "x-client-request-id": "trace-1",
+}
+PRIVATE = [
+    "Authorization",
+    "AUTHORIZATION",
+    "api-key",
+    "Api_Key",
+    "x-api-key",
+    "x-goog-api-key",
+    "Cookie",
+    "OpenAI-Organization",
+    "OpenAI-Project",
+    "Forwarded",
+    "X-Forwarded-For",
+    "X-Forwarded-Proto",
+    "X-Real-IP",
+    "Via",
+    "Host",
+    "Origin",
+    "Referer",
+    "User-Agent",
+    "X-Stainless-Lang",
+    "traceparent",
+    "Accept-Encoding",
+    "Connection",
+    "Keep-Alive",
+    "Proxy-Authorization",
+    "Proxy-Connection",
+    "TE",
+    "Trailer",
+    "Transfer-Encoding",
+    "Upgrade",
+    "Expect",
+    "Content-Length",
+    "Content-Encoding",
+]
+
+
+@pytest.mark.parametrize("name", PRIVATE)
+def test_request_header_stays_behind(name: str) -> None:
+    headers = CIMultiDict({**CROSSING, name: "canary"})
+
+    assert request_headers(headers) == CROSSING
+
+
+def test_allowed_request_headers_cross_in_lower_case() -> None:
+    headers = CIMultiDict({name.upper(): value for name, value in CROSSING.items()})
+
+    assert request_headers(headers) == CROSSING
+
+
+@pytest.mark.parametrize("connection", ["OpenAI-Beta", "close, openai-beta", " OPENAI-BETA ,x"])
+def test_request_header_named_in_connection_stays_behind(connection: str) -> None:
+    headers = CIMultiDict({**CROSSING, "Connection": connection})
+
+    assert "openai-beta" not in request_headers(headers)
+
+
+def test_naming_a_credential_in_connection_is_inert() -> None:
+    headers = CIMultiDict({"Connection": "authorization, x-api-key", "Authorization": "Bearer x"})
+
+    assert request_headers(headers) == {}
+
+
+RESPONSE_CASES = {
+    "content-type": True,
+    "content-disposition": True,
+    "content-encoding": True,
+    "content-language": True,
+    "content-range": True,
+    "accept-ranges": True,
+    "last-modified": True,
+    "openai-model": True,
+    "openai-processing-ms": True,
+    "openai-version": True,
+    "retry-after": True,
+    "retry-after-ms": True,
+    "x-request-id": True,
+    "x-should-retry": True,
+    "x-ratelimit-limit-requests": True,
+    "x-ratelimit-remaining-tokens": True,
+    "x-ratelimit-reset-tokens": True,
+    "set-cookie": False,
+    "server": False,
+    "openai-organization": False,
+    "openai-project": False,
+    "cf-ray": False,
+    "cf-cache-status": False,
+    "location": False,
+    "date": False,
+    "alt-svc": False,
+    "strict-transport-security": False,
+    "transfer-encoding": False,
+    "content-length": False,
+    "connection": False,
+    "keep-alive": False,
+    "www-authenticate": False,
+    "access-control-allow-origin": False,
+}
+
+
+@pytest.mark.parametrize(("name", "crosses"), RESPONSE_CASES.items())
+def test_response_header_crosses_only_if_it_is_on_the_list(name: str, crosses: bool) -> None:
+    expected = {name: "value"} if crosses else {}
+
+    assert response_headers([(name.title(), "value")]) == expected
+
+
+def test_response_header_named_in_connection_stays_behind() -> None:
+    headers = [("X-Request-Id", "r1"), ("Retry-After", "3"), ("Connection", "x-request-id")]
+
+    assert response_headers(headers, "close, X-Request-ID") == {"retry-after": "3"}
+
+
+def test_connection_names_are_lower_cased_and_trimmed() -> None:
+    assert connection_names("Close,  X-Foo ,x-bar") == {"close", "x-foo", "x-bar"}
+
+
+@pytest.mark.parametrize(
+    ("value", "good"),
+    [
+        ("plain", True),
+        ('a b;c="d"', True),
+        ("", True),
+        ("x" * 256, True),
+        ("x" * 257, False),
+        ("tab\there", False),
+        ("line\nbreak", False),
+        ("carriage\rreturn", False),
+        ("nul\0", False),
+        ("del\x7f", False),
+        ("é", False),
+        ("\udcff", False),
+        ("\u2028", False),
+    ],
+)
+def test_value_crosses_only_as_printable_ascii_of_sane_length(value: str, good: bool) -> None:
+    assert is_field_value(value) is good
+    assert ("accept" in request_headers({"accept": value})) is good
+    assert ("retry-after" in response_headers([("Retry-After", value)])) is good
+
+
+@given(st.dictionaries(st.text(), st.text()))
+def test_no_header_can_make_the_lists_fail_or_leak(headers: dict[str, str]) -> None:
+    folded = CIMultiDict(headers)
+
+    assert set(request_headers(folded)) <= set(CROSSING)
+    crossed = response_headers(folded.items(), folded.get("connection", ""))
+    assert all(RESPONSE_CASES.get(name, name.startswith("x-ratelimit-")) for name in crossed)
+    assert all(is_field_value(value) for value in crossed.values())
+
+
+def test_exposed_headers_are_ours_or_cross_from_upstreams() -> None:
+    """What a page may read must exist, else the list promises nothing."""
+    for name in EXPOSED.split(", "):
+        assert name.startswith("x-jarvis-") or response_headers([(name, "1")]) == {name: "1"}
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "encoding"),
+    [
+        ("application/json", "application/json", None),
+        ("Application/JSON; charset=UTF-8", "application/json", "utf-8"),
+        ('text/plain;format=flowed; Charset="utf-8"', "text/plain", "utf-8"),
+        ("text/plain; charset = latin-1 ", "text/plain", "latin-1"),
+        ("text/plain; charset", "text/plain", ""),
+        ("  text/event-stream  ", "text/event-stream", None),
+        ("", "", None),
+        (";;;", "", None),
+    ],
+)
+def test_content_type_is_taken_apart(value: str, kind: str, encoding: str | None) -> None:
+    assert media_type(value) == kind
+    assert charset(value) == encoding
