@@ -49,7 +49,7 @@ def create_app(settings: Settings, log: AccessLog) -> web.Application:
     # everything that may answer.
     app = web.Application(middlewares=[access_log, auth], client_max_size=settings.max_body)
     # One route: addresses are matched by routes.py, on the raw path, before any decoding.
-    app.router.add_route("*", "/{path:.*}", _dispatch, expect_handler=_expect)
+    app.router.add_route("*", r"/{path:[\s\S]*}", _dispatch, expect_handler=_expect)
 
     async def shared(app: web.Application) -> AsyncIterator[None]:
         shell = build_shell(settings, log)
@@ -150,6 +150,8 @@ def make_runner(app: web.Application, settings: Settings) -> web.AppRunner:
         # Reverse proxies keep idle connections for up to 120 s; others have no reason to.
         keepalive_timeout=130 if settings.trusted_proxies else 20,
         lingering_time=2,
+        # After the drain: what has not ended by then is not going to.
+        shutdown_timeout=1,
         auto_decompress=False,  # bodies are inflated within limits, see body.py
         max_line_size=8190,
         max_field_size=8190,
@@ -161,8 +163,5 @@ async def _dispatch(request: web.Request) -> web.StreamResponse:
     return await _HANDLERS[request[MATCH].kind](request)
 
 
-async def _expect(request: web.Request) -> web.StreamResponse | None:
-    """Leave ``Expect: 100-continue`` to the reader of the body, after auth and size are known."""
-    if request.headers.get("Expect", "").lower() == "100-continue":
-        return None
-    raise web.HTTPExpectationFailed
+async def _expect(request: web.Request) -> None:
+    """Leave ``Expect`` to the reader of the body, after auth and size are known."""

@@ -3,7 +3,7 @@
 import zlib
 from typing import Final
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.headers import charset, media_type
@@ -42,8 +42,20 @@ def check_declared_length(request: web.Request, limit: int) -> None:
 
 
 async def continue_if_expected(request: web.Request) -> None:
-    """Ask for the body if the client waits to be asked: only now, after key and size are known."""
-    if request.headers.get("Expect") and request.transport is not None:
+    """Ask for the body if the client waits to be asked: only now, after key and size are known.
+
+    Raises:
+        ProxyError: 417 `expectation_failed`, the client expects something else.
+    """
+    expected = request.headers.get("Expect")
+    if not expected:
+        return
+    if expected.strip().lower() != "100-continue":
+        raise ProxyError(
+            417, "The only expectation known here is 100-continue.", code="expectation_failed"
+        )
+    # A client of HTTP/1.0 would take the interim answer for the answer.
+    if request.version >= HttpVersion11 and request.transport is not None:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 

@@ -1,6 +1,7 @@
 """From a request to a Call. IO (reads the request's head)."""
 
 import time
+from urllib.parse import unquote_plus
 
 from aiohttp import web
 
@@ -25,14 +26,19 @@ def new_call(
         created=int(record.started_at),
         now=time.monotonic(),
         method=request.method,
-        query=query_without_key(request.query_string),
+        # As it came: once decoded, it could end the request line and begin headers of its own.
+        query=query_without_key(request.rel_url.raw_query_string),
         headers=request_headers(request.headers),
         strict_params=shell.settings.strict_params,
     )
 
 
 def query_without_key(query: str) -> str:
-    """Return a raw query without the client's key."""
+    """Return a raw query without the client's key, however its name is spelled."""
     if not query:
         return ""
-    return "&".join(part for part in query.split("&") if not part.lower().startswith("key="))
+    return "&".join(part for part in query.split("&") if not _is_key(part))
+
+
+def _is_key(part: str) -> bool:
+    return unquote_plus(part.partition("=")[0]).strip().lower() == "key"

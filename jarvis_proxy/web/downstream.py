@@ -89,6 +89,8 @@ class Downstream:
         self._chunked = self._request.version >= HttpVersion11
         if self._chunked:
             response.enable_chunked_encoding()
+        else:
+            response.force_close()  # even if it asked for keep-alive: nothing else marks the end
         await response.prepare(self._request)
         self._response = response
         self.committed = True

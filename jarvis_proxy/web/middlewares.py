@@ -18,6 +18,7 @@ from jarvis_proxy.record import CallRecord
 from jarvis_proxy.routes import OPEN, match, nearest
 from jarvis_proxy.web.answers import RelayedError, cors_headers, error_response
 from jarvis_proxy.web.keys import MATCH, RECORD, SHELL
+from jarvis_proxy.web.wire import WireFault, check_request
 
 _LOG: Final = logging.getLogger(__name__)
 _RANDOM: Final = SystemRandom()
@@ -49,6 +50,8 @@ async def access_log(request: web.Request, handler: Handler) -> web.StreamRespon
     else:
         if not record.status:
             record.status = response.status
+        if request.app[SHELL].draining:
+            response.force_close()
         return response
     finally:
         record.ended = time.monotonic()
@@ -62,6 +65,8 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
     except ProxyError as error:
         record.outcome = "upstream_error" if _is_upstreams(error) else "refused"
         response = error_response(request, error)
+        if isinstance(error, WireFault):
+            response.force_close()
     except web.HTTPException as exc:
         record.outcome = "refused"
         response = error_response(request, ProxyError(exc.status, exc.reason or "Refused."))
@@ -80,6 +85,8 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
 
 
 def _is_upstreams(error: ProxyError) -> bool:
+    if isinstance(error, WireFault):
+        return False
     return isinstance(error, RelayedError) or error.status >= 500
 
 
@@ -89,9 +96,11 @@ async def auth(request: web.Request, handler: Handler) -> web.StreamResponse:
 
     An unknown address asks for a key too, so that nobody can map this server without one.
     """
+    check_request(request)
     shell = request.app[SHELL]
     record = request[RECORD]
-    path = request.rel_url.raw_path
+    # The path as it came: nothing decoded, no fragment or host cut off.
+    path = request.raw_path.partition("?")[0]
     found = match(path, everything=shell.settings.passthrough == "all")
     if found is not None:
         request[MATCH] = found

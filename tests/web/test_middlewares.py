@@ -1,0 +1,453 @@
+"""Who gets in, by which door, and what every answer has: at the socket."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+
+import pytest
+from aiohttp import web
+
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.upstreams.base import Call, Media, Needs
+from jarvis_proxy.upstreams.openai import PassthroughExchange
+from jarvis_proxy.web.keys import Place
+from tests.conftest import BEARER, KEY, OPENAI_KEY, Proxy, running_proxy
+from tests.raw_client import RawResponse, connect, fetch
+from tests.raw_upstream import Peer, RawUpstream, Received, completion
+
+ECHO: dict[str, object] = {
+    "model": "jarvis-echo",
+    "messages": [{"role": "user", "content": "hello"}],
+}
+CHAT = "/v1/chat/completions"
+PAGE = {"Origin": "https://page.example"}
+
+
+async def answer(peer: Peer, request: Received) -> None:
+    await peer.reply(completion())
+
+
+async def raw(proxy: Proxy, data: bytes) -> RawResponse:
+    """Send exact bytes on a connection of their own and return the response."""
+    async with connect(proxy.port) as connection:
+        await connection.send(data)
+        return await asyncio.wait_for(connection.response(), 5)
+
+
+def same_for_all(response: RawResponse) -> tuple[object, ...]:
+    """Return what of a response could tell one failure from another."""
+    changing = ("x-request-id", "date")
+    headers = {n: v for n, v in response.headers.items() if n not in changing}
+    return response.status, headers, response.body
+
+
+# Keys
+
+CARRIERS = {
+    "bearer": ("Authorization", f"Bearer {KEY}"),
+    "lower bearer": ("authorization", f"bearer {KEY}"),
+    "loud bearer": ("AUTHORIZATION", f"BEARER {KEY}"),
+    "spaces": ("Authorization", f"Bearer   {KEY}  "),
+    "no scheme": ("Authorization", KEY),
+    "x-api-key": ("X-Api-Key", KEY),
+    "api-key": ("api-key", KEY),
+    "azure": ("API-KEY", KEY),
+    "google": ("x-goog-api-key", KEY),
+    "loud google": ("X-GOOG-API-KEY", KEY),
+}
+QUERIES = [f"key={KEY}", f"%6bey={KEY}", f"a=b&key={KEY}", f"key={KEY.replace('-', '%2D')}"]
+
+
+@pytest.mark.parametrize("carrier", CARRIERS)
+async def test_key_opens_in_each_header_and_stays_here(carrier: str) -> None:
+    upstream = RawUpstream(answer)
+    name, value = CARRIERS[carrier]
+    async with upstream.running(), running_proxy(upstream.base_url) as proxy:
+        response = await fetch(proxy.port, CHAT, {"model": "gpt-4o"}, {name: value})
+        log = proxy.logged()
+
+    assert response.status == 200
+    (seen,) = upstream.received
+    assert KEY not in repr(seen)
+    assert [v for n, v in seen.headers if "key" in n.lower() or n.lower() == "authorization"] == [
+        f"Bearer {OPENAI_KEY}"
+    ]
+    assert "key=tester" in log
+    assert KEY not in log
+
+
+@pytest.mark.parametrize("query", QUERIES)
+async def test_key_opens_in_the_query_and_stays_here(query: str) -> None:
+    upstream = RawUpstream(answer)
+    async with upstream.running(), running_proxy(upstream.base_url) as proxy:
+        response = await fetch(proxy.port, f"{CHAT}?{query}", {"model": "gpt-4o"})
+        log = proxy.logged()
+
+    assert response.status == 200
+    (seen,) = upstream.received
+    assert seen.path == (CHAT + "?a=b" if query.startswith("a=b") else CHAT)
+    assert KEY not in log
+
+
+async def test_a_wrong_key_beside_the_right_one_does_not_lock_out() -> None:
+    async with running_proxy() as proxy:
+        headers = {**BEARER, "x-api-key": "something-of-the-clients-own"}
+        assert (await fetch(proxy.port, CHAT, ECHO, headers)).status == 200
+
+
+BAD_KEYS = {
+    "none": b"",
+    "wrong": b"Authorization: Bearer wrong\r\n",
+    "prefix": b"Authorization: Bearer " + KEY[:-1].encode() + b"\r\n",
+    "longer": b"Authorization: Bearer " + KEY.encode() + b"x\r\n",
+    "other case": b"Authorization: Bearer " + KEY.upper().encode() + b"\r\n",
+    "two keys": b"Authorization: Bearer " + KEY.encode() + b"," + KEY.encode() + b"\r\n",
+    "empty": b"Authorization:\r\n",
+    "scheme only": b"Authorization: Bearer\r\n",
+    "basic": b"Authorization: Basic " + KEY.encode() + b"\r\n",
+    "latin-1": b"Authorization: Bearer \xff\xfe\r\n",
+    "utf-8": "Authorization: Bearer schlüssel\r\n".encode(),
+    "x-api-key": b"x-api-key: wrong\r\n",
+    "x-api-key latin-1": b"x-api-key: \xe9\r\n",
+    "api-key": b"api-key: wrong\r\n",
+    "google": b"x-goog-api-key: wrong\r\n",
+    "cookie": b"Cookie: key=" + KEY.encode() + b"\r\n",
+    "upstream's": b"Authorization: Bearer " + OPENAI_KEY.encode() + b"\r\n",
+}
+
+
+@pytest.mark.parametrize("bad", BAD_KEYS)
+async def test_every_wrong_key_gets_the_same_401(bad: str) -> None:
+    async with running_proxy() as proxy:
+        plain = await raw(proxy, b"GET /v1/models HTTP/1.1\r\nHost: x\r\n\r\n")
+        response = await raw(
+            proxy, b"GET /v1/models HTTP/1.1\r\nHost: x\r\n" + BAD_KEYS[bad] + b"\r\n"
+        )
+
+    assert response.status == 401
+    assert response.error()["code"] == "invalid_api_key"
+    assert response.error()["type"] == "invalid_request_error"
+    assert response.headers["www-authenticate"] == "Bearer"
+    assert response.headers["content-type"] == "application/json"
+    assert same_for_all(response) == same_for_all(plain)
+
+
+@pytest.mark.parametrize("query", ["key=", "key=wrong", "key=%ff", "key=%00", "key", "&&=&"])
+async def test_wrong_key_in_the_query_gets_the_same_401(query: str) -> None:
+    async with running_proxy() as proxy:
+        plain = await fetch(proxy.port, "/v1/models", method="GET")
+        response = await fetch(proxy.port, f"/v1/models?{query}", method="GET")
+
+    assert same_for_all(response) == same_for_all(plain)
+    assert response.status == 401
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v1/models"),
+        ("GET", "/v1/models/gpt-4o"),
+        ("POST", CHAT),
+        ("DELETE", CHAT),
+        ("GET", "/v1/files"),
+        ("GET", "/admin"),
+        ("GET", "/.env"),
+        ("PUT", "/v1/models/..%2f..%2fetc"),
+        ("GET", "/v1/a%0Ab"),
+        ("TRACE", "/"),
+    ],
+)
+async def test_nobody_maps_the_server_without_a_key(method: str, path: str) -> None:
+    async with running_proxy() as proxy:
+        plain = await fetch(proxy.port, "/v1/models", method="GET")
+        response = await fetch(proxy.port, path, method=method)
+
+    if path == "/":
+        assert response.status == 405  # an open address: its methods are no secret
+    else:
+        assert same_for_all(response) == same_for_all(plain)
+
+
+async def test_body_of_a_stranger_is_not_waited_for() -> None:
+    async with running_proxy() as proxy, connect(proxy.port) as connection:
+        await connection.send(
+            b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 60000000\r\n\r\n{"
+        )
+        response = await asyncio.wait_for(connection.response(), 1)
+        # Nor is the connection kept: what follows could be taken for a request.
+        assert await asyncio.wait_for(connection.reader.read(), 5) == b""
+
+    assert response.status == 401
+
+
+async def test_sdk_is_told_not_to_try_a_wrong_key_again() -> None:
+    async with running_proxy() as proxy:
+        response = await fetch(proxy.port, CHAT, ECHO)
+
+    assert response.headers["x-should-retry"] == "false"
+
+
+# Addresses and methods
+
+
+@pytest.mark.parametrize("prefix", ["", "/v1", "/v1/v1", "/openai/v1", "/api/v1"])
+@pytest.mark.parametrize("spelling", ["{}/chat/completions", "/{}/chat//completions/"])
+async def test_every_prefix_and_spelling_leads_to_the_normalised_path(
+    prefix: str, spelling: str
+) -> None:
+    upstream = RawUpstream(answer)
+    async with upstream.running(), running_proxy(upstream.base_url) as proxy:
+        path = spelling.format(prefix)
+        response = await fetch(proxy.port, path, {"model": "gpt-4o"}, BEARER)
+
+    assert response.status == 200
+    assert upstream.received[0].path == CHAT
+
+
+@pytest.mark.parametrize(
+    ("path", "nearest"),
+    [
+        ("/v1/chat/completion", "/v1/chat/completions"),
+        ("/chat", "/v1/chat/completions"),
+        ("/v1/embedding", "/v1/embeddings"),
+        ("/healthz", "/health"),
+        ("/v1/model", "/v1/models"),
+        ("/v1/audio/transcription", "/v1/audio/transcriptions"),
+        ("/v1/../admin", "/v1/"),
+        ("/v1/chat/completions%00", "/v1/chat/completions"),
+        ("/v1/chat/completions#x", "/v1/chat/completions"),
+        ("/v1/%63hat/completions", "/v1/chat/completions"),
+        ("/v1/chat/completions;x", "/v1/chat/completions"),
+        ("/v1\\chat\\completions", "/v1/chat/completions"),
+        ("/v1/" + "a" * 5000, "/v1/chat/completions"),
+        ("/v1/files", "/v1/"),
+        ("/v1/a%0Ab", "/v1/"),
+    ],
+)
+async def test_unknown_address_is_told_the_nearest_one(path: str, nearest: str) -> None:
+    async with running_proxy() as proxy:
+        response = await fetch(proxy.port, path, ECHO, BEARER)
+
+    assert (response.status, response.error()["code"]) == (404, "unknown_url")
+    assert nearest in str(response.error()["message"])
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["x-should-retry"] == "false"
+    assert b"<" not in response.body
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allow"),
+    [
+        ("GET", CHAT, "POST"),
+        ("HEAD", CHAT, "POST"),
+        ("PUT", CHAT, "POST"),
+        ("DELETE", "/v1/embeddings", "POST"),
+        ("TRACE", CHAT, "POST"),
+        ("PATCH", "/v1/responses", "POST"),
+        ("POST", "/health", "GET, HEAD"),
+        ("POST", "/", "GET, HEAD"),
+        ("DELETE", "/v1/models", "GET, HEAD"),
+        ("POST", "/v1/models/gpt-4o", "GET, HEAD"),
+    ],
+)
+async def test_wrong_method_is_told_the_right_ones(method: str, path: str, allow: str) -> None:
+    async with running_proxy() as proxy:
+        response = await asyncio.wait_for(_headless(proxy, path, method), 5)
+
+    assert response.status == 405
+    assert response.headers["allow"] == allow
+    assert response.headers["content-type"] == "application/json"
+    if method != "HEAD":
+        assert response.error()["code"] == "method_not_allowed"
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/ready", "/v1/models", "/v1/models/gpt-4o"])
+async def test_head_is_get_without_its_body(path: str) -> None:
+    async with running_proxy() as proxy:
+        full = await fetch(proxy.port, path, headers=BEARER, method="GET")
+        async with connect(proxy.port) as connection:
+            await connection.post(path, b"", BEARER, "HEAD")
+            status, headers = await connection.head()
+            # The next answer on the connection starts where a body would stand.
+            await connection.post("/health", b"", method="GET")
+            following = await connection.response()
+
+    assert (status, full.status) == (200, 200)
+    assert headers["content-length"] == str(len(full.body))
+    assert headers["content-type"] == full.headers["content-type"]
+    assert following.status == 200
+
+
+async def _headless(proxy: Proxy, path: str, method: str) -> RawResponse:
+    """Return a response whose body is not waited for if *method* is HEAD."""
+    if method != "HEAD":
+        return await fetch(proxy.port, path, headers=BEARER, method=method)
+    async with connect(proxy.port) as connection:
+        await connection.post(path, b"", BEARER, method)
+        status, headers = await connection.head()
+        return RawResponse(status, headers, b"", b"", whole=True)
+
+
+# CORS
+
+
+@pytest.mark.parametrize("path", [CHAT, "/v1/models", "/health", "/nowhere", "/v1/%00", "*"])
+async def test_preflight_needs_no_key_anywhere_and_echoes_the_headers_asked_for(path: str) -> None:
+    asked = "authorization, content-type, x-stainless-lang, x-stainless-retry-count"
+    async with running_proxy() as proxy:
+        headers = {
+            **PAGE,
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": asked,
+        }
+        response = await fetch(proxy.port, path, headers=headers, method="OPTIONS")
+
+    assert (response.status, response.body) == (204, b"")
+    assert response.headers["access-control-allow-origin"] == "*"
+    assert response.headers["access-control-allow-headers"] == asked
+    assert "POST" in response.headers["access-control-allow-methods"]
+    assert int(response.headers["access-control-max-age"]) > 0
+
+
+@pytest.mark.parametrize("asked", ["", "x" * 3000, "ÿ", "a\tb"])
+async def test_preflight_that_asks_for_odd_headers_gets_the_usual_ones(asked: str) -> None:
+    async with running_proxy() as proxy:
+        headers = {**PAGE, "Access-Control-Request-Headers": asked}
+        response = await fetch(proxy.port, CHAT, headers=headers, method="OPTIONS")
+
+    assert response.status == 204
+    assert response.headers["access-control-allow-headers"] == "Authorization, Content-Type"
+
+
+@pytest.mark.parametrize(
+    ("origins", "origin", "allowed", "varies"),
+    [
+        ("*", "https://page.example", "*", None),
+        ("*", None, None, None),
+        ("https://page.example", "https://page.example", "https://page.example", "Origin"),
+        ("https://a.example,https://b.example", "https://b.example", "https://b.example", "Origin"),
+        ("https://page.example", "https://evil.example", None, None),
+        ("https://page.example", "null", None, None),
+        ("", "https://page.example", None, None),
+    ],
+)
+async def test_answers_may_be_read_by_the_pages_of_the_setting(
+    origins: str, origin: str | None, allowed: str | None, varies: str | None
+) -> None:
+    page = {} if origin is None else {"Origin": origin}
+    async with running_proxy(CORS_ORIGINS=origins) as proxy:
+        responses = [
+            await fetch(proxy.port, CHAT, ECHO, {**BEARER, **page}),
+            await fetch(proxy.port, CHAT, {**ECHO, "stream": True}, {**BEARER, **page}),
+            await fetch(proxy.port, CHAT, ECHO, page),
+            await fetch(proxy.port, "/nowhere", ECHO, {**BEARER, **page}),
+        ]
+
+    assert [response.status for response in responses] == [200, 200, 401, 404]
+    for response in responses:
+        assert response.headers.get("access-control-allow-origin") == allowed
+        assert response.headers.get("vary") == varies
+        exposed = response.headers.get("access-control-expose-headers", "")
+        assert ("x-request-id" in exposed) == (allowed is not None)
+        assert "access-control-allow-credentials" not in response.headers
+
+
+async def test_without_cors_options_is_a_method_like_others() -> None:
+    async with running_proxy(CORS_ORIGINS="") as proxy:
+        stranger = await fetch(proxy.port, CHAT, headers=PAGE, method="OPTIONS")
+        known = await fetch(proxy.port, CHAT, headers={**BEARER, **PAGE}, method="OPTIONS")
+
+    assert stranger.status == 401
+    assert (known.status, known.headers["allow"]) == (405, "POST")
+
+
+# What every answer has
+
+
+async def test_every_answer_has_an_id_of_its_own_and_no_banner() -> None:
+    async with running_proxy() as proxy:
+        responses = [
+            await fetch(proxy.port, "/health", method="GET"),
+            await fetch(proxy.port, "/nowhere", method="GET"),
+            await fetch(proxy.port, CHAT, ECHO, BEARER),
+            await fetch(proxy.port, CHAT, {**ECHO, "stream": True}, BEARER),
+            await fetch(proxy.port, CHAT, method="OPTIONS"),
+            await raw(proxy, b"nonsense\r\n\r\n"),
+        ]
+        log = proxy.logged()
+
+    ids = [response.headers["x-request-id"] for response in responses[:-1]]
+    assert len(set(ids)) == len(ids)
+    assert all(f"id={request_id} " in log for request_id in ids)
+    assert not any("server" in response.headers for response in responses)
+
+
+class Failing:
+    """An upstream whose code fails."""
+
+    name = "openai"
+
+    def __init__(self, failure: Exception) -> None:
+        self._failure = failure
+
+    def needs(self, call: Call) -> Needs:
+        return Needs()
+
+    def exchange(self, call: Call, media: Mapping[str, Media | ProxyError]) -> PassthroughExchange:
+        raise self._failure
+
+
+def failing_with(proxy: Proxy, failure: Exception) -> None:
+    place = proxy.shell.places["openai"]
+    proxy.shell.places["openai"] = Place(Failing(failure), place.door, place.pool)
+
+
+async def test_failure_of_ours_is_a_500_that_tells_its_id_and_nothing_else() -> None:
+    async with running_proxy() as proxy:
+        failing_with(proxy, ValueError("canary of the prompt"))
+        async with connect(proxy.port) as connection:
+            headers = {**BEARER, "Content-Type": "application/json"}
+            await connection.post(CHAT, b'{"model":"gpt-4o"}', headers)
+            response = await connection.response()
+            await connection.post(CHAT, json.dumps(ECHO).encode(), headers)
+            following = await connection.response()
+        log = proxy.logged()
+
+    assert (response.status, response.error()["code"]) == (500, "internal_error")
+    assert response.headers["x-request-id"] in str(response.error()["message"])
+    assert b"canary" not in response.body
+    assert "canary" not in log
+    assert "error internal error in req_" in log
+    assert "[ValueError at test_middlewares.py:" in log
+    assert "status=500 outcome=internal_error" in log
+    assert following.status == 200
+
+
+async def test_refusal_of_the_library_is_told_in_our_form() -> None:
+    async with running_proxy() as proxy:
+        failing_with(proxy, web.HTTPGone(text="canary"))
+        response = await fetch(proxy.port, CHAT, {"model": "gpt-4o"}, BEARER)
+
+    assert (response.status, response.error()["message"]) == (410, "Gone")
+    assert b"canary" not in response.body
+
+
+async def test_client_that_left_while_it_was_answered_is_logged_as_gone() -> None:
+    async with running_proxy() as proxy:
+        failing_with(proxy, ConnectionResetError("Cannot write to closing transport"))
+        await fetch(proxy.port, CHAT, {"model": "gpt-4o"}, BEARER)
+        log = proxy.logged()
+
+    assert "status=499 outcome=client_closed" in log
+    assert "internal error" not in log
+
+
+async def test_connection_closes_after_the_answer_while_draining() -> None:
+    async with running_proxy() as proxy, connect(proxy.port) as connection:
+        proxy.shell.draining = True
+        await connection.post("/health", b"", method="GET")
+        response = await connection.response()
+        assert await asyncio.wait_for(connection.reader.read(), 2) == b""
+
+    assert response.status == 200
+    assert response.headers["connection"] == "close"
