@@ -183,6 +183,17 @@ class Settings:
             parse.flag,
         ),
     )
+    show_thoughts: Literal["auto", "always", "never"] = field(
+        default="auto",
+        metadata=set_by(
+            "SHOW_THOUGHTS",
+            "auto",
+            "",
+            "Gemini's thoughts as reasoning_content where the request does not say: auto (streams"
+            " of clients that need a sign of life), always or never.",
+            parse.choice("auto", "always", "never"),
+        ),
+    )
     max_body: int = field(
         default=64 * MEBIBYTE,
         metadata=set_by(

@@ -30,7 +30,19 @@ def new_call(
         query=query_without_key(request.rel_url.raw_query_string),
         headers=request_headers(request.headers),
         strict_params=shell.settings.strict_params,
+        show_thoughts=_shows_thoughts(request, shell.settings.show_thoughts, stream=stream),
     )
+
+
+def _shows_thoughts(request: web.Request, setting: str, *, stream: bool) -> bool:
+    """Tell whether to ask a model for its thoughts although the request does not say.
+
+    For clients on OpenAI's SDK for JavaScript, such as OpenClaw, thoughts are the one sign of life
+    that their watchdogs count; they show them, or drop them.
+    """
+    if setting != "auto":
+        return setting == "always"
+    return stream and request.headers.get("x-stainless-lang", "").lower() == "js"
 
 
 def query_without_key(query: str) -> str:

@@ -79,7 +79,7 @@ class Conversation:
         """
         await self._enter(0)
         if self._call.stream:
-            self._down = Downstream(self._request, responses_api=self._call.endpoint == "responses")
+            self._down = Downstream(self._request, self._call)
             self._watched.downstream = self._down
         else:
             self._watched.patience = patience(self._request.headers)

@@ -12,8 +12,10 @@ from typing import Any, Final, cast
 from aiohttp import HttpVersion11, web
 
 from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.heartbeats import Shape, beat, shape_for
+from jarvis_proxy.openai_head import wants_usage
 from jarvis_proxy.record import CallRecord
-from jarvis_proxy.sse import KEEPALIVE
+from jarvis_proxy.upstreams.base import Call
 from jarvis_proxy.web.answers import common_headers
 from jarvis_proxy.web.keys import RECORD
 
@@ -23,6 +25,10 @@ SSE_HEADERS: Final = {
     "X-Accel-Buffering": "no",  # nginx would hold events back
 }
 
+_SAMPLE: Final = 1024
+_LAST: Final = 2**31 - 1
+"""A sequence number past every event's: those that went out are not counted."""
+
 
 class Downstream:
     """A streamed answer: its head is held back until there is something to say.
@@ -31,14 +37,15 @@ class Downstream:
     """
 
     __slots__ = (
+        "_call",
         "_chunked",
         "_commit_task",
         "_protocol",
         "_record",
         "_request",
         "_response",
-        "_responses_api",
-        "_sequence",
+        "_sample",
+        "_shape",
         "_transport",
         "committed",
         "headers",
@@ -47,13 +54,16 @@ class Downstream:
         "status",
     )
 
-    def __init__(self, request: web.Request, *, responses_api: bool = False) -> None:
+    def __init__(self, request: web.Request, call: Call) -> None:
         self._request = request
+        self._call = call
+        self._shape: Shape = shape_for(
+            request.headers, endpoint=call.endpoint, asks_usage=wants_usage(call.body)
+        )
+        self._sample = b""  # the first events, for heartbeats that look like them
         self._record: CallRecord = request[RECORD]
         self._response: web.StreamResponse | None = None
         self._commit_task: asyncio.Task[None] | None = None
-        self._responses_api = responses_api
-        self._sequence = 0
         self._chunked = True
         self.headers: dict[str, str] = dict(SSE_HEADERS)
         self.status = 200
@@ -109,15 +119,21 @@ class Downstream:
                 await self._commit()
                 self.beat()
 
-    def beat(self) -> None:
-        """Write a heartbeat comment."""
-        self._put(KEEPALIVE)
+    def beat(self, *, is_long: bool = False) -> None:
+        """Write a heartbeat; after a long silence in the shape that this client needs."""
+        shape: Shape = self._shape if is_long else "comment"
+        call = self._call
+        self._put(
+            beat(shape, self._sample, call_id=call.id, created=call.created, model=call.model)
+        )
 
     def write(self, events: bytes) -> bool:
         """Write whole events; return True if the client's buffer is full: ``await drained()``.
 
         To be called only once committed.
         """
+        if not self._sample:
+            self._sample = events[:_SAMPLE]
         self._put(events)
         return bool(self._protocol._paused)
 
@@ -146,8 +162,8 @@ class Downstream:
     async def fail(self, error: ProxyError) -> web.StreamResponse:
         """Say *error* in the stream, and end it cleanly: both SDKs then raise it with its code."""
         await self.commit()
-        event = error.responses_event(self._sequence) if self._responses_api else error.event()
-        self._put(event)
+        is_responses = self._call.endpoint == "responses"
+        self._put(error.responses_event(_LAST) if is_responses else error.event())
         return await self.end()
 
     async def end(self) -> web.StreamResponse:

@@ -201,7 +201,7 @@ class Relay:
         down = self.down
         if down is None:
             # A stream that was not asked for in JSON: speech, or a form's transcription.
-            down = self.down = Downstream(self._request)
+            down = self.down = Downstream(self._request, self._call)
             self._watched.downstream = down
         if not down.committed:
             headers = response_headers(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.heartbeats import CHUNK_AFTER
 
 MAX_TICK: Final = 1.0
 Clock = Callable[[], float]
@@ -58,8 +59,8 @@ class Beating(Protocol):
     def commit_soon(self) -> None:
         """Send status and headers although nothing has come yet."""
 
-    def beat(self) -> None:
-        """Send a heartbeat; only called between whole events."""
+    def beat(self, *, is_long: bool = False) -> None:
+        """Send a heartbeat between whole events; *is_long*: the silence has lasted."""
 
     def abort(self) -> None:
         """Cut the connection to the client."""
@@ -205,7 +206,8 @@ class Watched:
                 downstream.commit_soon()
                 self._wrote_at = now
         elif now - self._wrote_at >= self._limits.heartbeat:
-            downstream.beat()
+            silent = now - self._heard_at
+            downstream.beat(is_long=silent >= self._limits.heartbeat * CHUNK_AFTER)
             self._wrote_at = now
 
 

@@ -280,3 +280,33 @@ async def test_client_that_leaves_closes_the_upstream_at_once() -> None:
     assert "outcome=client_closed" in log
     assert "status=499" in log
     assert "error" not in log.replace("upstream_error", "")
+
+
+@pytest.mark.parametrize(
+    ("headers", "options", "beat"),
+    [
+        ({"x-stainless-lang": "js"}, {}, b'"choices":[{"index":0,"delta":{},"finish_reason":null'),
+        ({}, {"include_usage": True}, b'"choices":[]'),
+        ({}, {}, b": keepalive\n\n: keepalive\n\n: keepalive"),
+    ],
+)
+async def test_long_silence_is_filled_in_the_shape_that_the_client_needs(
+    headers: dict[str, str], options: dict[str, bool], beat: bytes
+) -> None:
+    async def play(peer: Peer, request: Received) -> None:
+        await peer.head()
+        await peer.chunk(chat_chunk("a"))
+        await asyncio.sleep(0.9)
+        await peer.chunk(chat_chunk(None, "stop") + DONE)
+        await peer.last_chunk()
+
+    upstream = RawUpstream(play)
+    settings = {**FAST, "IDLE_TIMEOUT": "5"}
+    body = {"model": "gpt-4o-mini", "stream": True, "messages": [], "stream_options": options}
+    async with upstream.running(), running_proxy(upstream.base_url, **settings) as proxy:
+        response = await fetch(proxy.port, "/v1/chat/completions", body, {**BEARER, **headers})
+
+    assert beat in response.body
+    lines = [line for line in response.body.splitlines() if line.startswith(b"data: {")]
+    ids = {json.loads(line[6:])["id"] for line in lines}
+    assert ids == {"chatcmpl-1"}
