@@ -159,6 +159,8 @@ class PassthroughStream:
                 out.append(taken)
                 self._swallow_lf = taken != block and block.endswith(b"\r") and not self._pending
                 if self.done:
+                    if taken.endswith(b"\r\n\r"):
+                        out.append(b"\n")  # the rest of a CRLF: nothing more is read
                     break
         except ProxyError as exc:
             exc.preceding = b"".join(out)

@@ -22,15 +22,15 @@ from jarvis_proxy.upstreams.gemini.usage import add_usage, service_tier, transla
 MAX_HOPS: Final = 16
 """So many times an answer may go on in a further request; each sends the whole prompt again."""
 
-_NULL: Final = len(b"null")
 _SHORT: Final = 64
+"""Bytes of JSON; a block with counts and their details is longer."""
 
 
 class Answer:
     """What the lanes of one downstream answer have in common.
 
-    *id* and *model_version* are the first that any lane's upstream names; *usages* and *tiers* are
-    those of the lanes that have ended.
+    *id* and *model_version* are the first that any lane's upstream names; *usages* are those of
+    the lanes that have ended, *tier* that of the last of them.
     """
 
     __slots__ = ("id", "lanes", "model_version", "tier", "usages")
@@ -118,15 +118,16 @@ class Lane:
         Raises:
             ProxyError: the frame is an error, or not what a frame should be.
         """
-        if len(frame.error) > _NULL:
+        if len(frame.error) and bytes(frame.error) != b"null":
             raise error_in_answer(bytes(frame.error), model=self._context.call.model)
         answer = self._answer
         if answer.id is None and frame.response_id:
             answer.id = frame.response_id
         if answer.model_version is None and frame.model_version:
             answer.model_version = frame.model_version
-        # Replaced, not added: each frame's block speaks of the whole answer so far, and only the last
-        # is looked at. A short one may be without counts, as Vertex sends them, and says nothing.
+        # Replaced, not added: each frame's block speaks of the whole answer so far, and only the
+        # last is looked at. A short one may be without counts, as Vertex sends them: it says
+        # nothing.
         usage = frame.usage_metadata
         if len(usage) > _SHORT or b"TokenCount" in bytes(usage):
             self._usage = usage

@@ -385,7 +385,10 @@ def test_an_unusable_answer_is_worth_a_retry_unless_something_was_sent() -> None
     assert fresh.body() == late.body()
     assert (fresh.status, fresh.code) == (502, "upstream_malformed_response")
     assert isinstance(errors.empty_reply(), RetryableReply)
-    assert not isinstance(errors.truncated(), RetryableReply)
+    for error in (errors.truncated(), errors.bad_frame(), errors.bad_response()):
+        assert not isinstance(error, RetryableReply)
+        assert error.status == 502
+        assert str(error.code).startswith("upstream_")
 
 
 @given(

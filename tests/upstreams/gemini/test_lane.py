@@ -101,6 +101,14 @@ def test_an_error_in_a_frame_is_raised_as_what_it_is() -> None:
         Reading().take({"error": {"code": 503, "message": "busy", "status": "UNAVAILABLE"}})
 
     assert (caught.value.status, caught.value.code) == (503, "overloaded")
+
+
+@pytest.mark.parametrize("error", [{}, "text", [], 7, {"code": None}])
+def test_an_error_of_any_shape_is_one(error: Any) -> None:
+    with pytest.raises(ProxyError) as caught:
+        Reading().take({"error": error})
+
+    assert (caught.value.status, caught.value.code) == (502, "upstream_bad_response")
     Reading().take({"error": None})
 
 

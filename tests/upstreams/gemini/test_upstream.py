@@ -6,7 +6,14 @@ from collections.abc import Mapping
 import pytest
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.base import Call, Exchange, Needs, StreamTranslator, Upstream
+from jarvis_proxy.upstreams.base import (
+    Call,
+    Exchange,
+    Needs,
+    StreamTranslator,
+    TokenUsage,
+    Upstream,
+)
 from jarvis_proxy.upstreams.gemini.embeddings import EmbeddingsExchange
 from jarvis_proxy.upstreams.gemini.request import ChatPlan, Relaxation
 from jarvis_proxy.upstreams.gemini.signatures import MemoryVault, Remembered
@@ -17,6 +24,7 @@ from tests.upstreams.gemini.replies import (
     a_frame,
     a_function_call,
     a_plan,
+    a_usage,
     an_exchange,
     ids,
 )
@@ -151,6 +159,31 @@ def test_a_version_that_is_no_header_value_is_not_one(version: str) -> None:
     exchange.translate_reply(json.dumps(frame).encode())
 
     assert exchange.headers == ()
+
+
+def test_tokens_are_known_when_the_answer_is() -> None:
+    exchange = an_exchange()
+    assert exchange.usage is None
+
+    frame = a_frame({"text": "a"}, finish="STOP", usage=a_usage(3, 4, 5))
+    exchange.translate_reply(json.dumps(frame).encode())
+
+    assert exchange.usage == TokenUsage(3, 9, reasoning=5)
+
+
+def test_an_answer_that_goes_on_is_asked_for_with_its_token() -> None:
+    exchange = an_exchange(a_plan(body=b'{"contents":[1]}'))
+    hop = a_frame({"text": "a"}, finish="CONTINUATION", continuationToken='t"1')
+    (request,) = exchange.requests
+
+    following = exchange.translate_reply(json.dumps(hop).encode())
+    assert following is not None
+    assert (following.path, following.headers) == (request.path, request.headers)
+    assert json.loads(following.body) == {"continuationToken": 't"1', "contents": [1]}
+    exchange.translate_reply(json.dumps(a_frame({"text": "b"}, finish="STOP")).encode())
+
+    (choice,) = json.loads(exchange.answer())["choices"]
+    assert choice["message"]["content"] == "ab"
 
 
 def test_errors_are_always_translated() -> None:
