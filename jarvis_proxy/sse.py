@@ -49,6 +49,8 @@ class SSEDecoder:
         Raises:
             ProxyError: 502 `upstream_frame_too_large`.
         """
+        if (event := self._single(data)) is not None:
+            return [event]
         if self._skip_lf and data:
             self._skip_lf = False
             if data[0] == 0x0A:
@@ -72,6 +74,24 @@ class SSEDecoder:
             if self._held_bytes > self._max:
                 raise too_large()
         return events
+
+    def _single(self, data: bytes) -> SSEEvent | None:
+        """Return the event, if *data* is just one in the common form: what nearly every read is.
+
+        Taken without looking at its lines, which costs a third.
+        """
+        if data[:6] != b"data: " or self._held or self._data or self._event or self._skip_lf:
+            return None
+        if data.endswith(b"\r\n\r\n"):
+            value = data[6:-4]
+        elif data.endswith(b"\n\n"):
+            value = data[6:-2]
+        else:
+            return None
+        if b"\n" in value or b"\r" in value or len(value) > self._max - 6:
+            return None
+        self._first = False
+        return SSEEvent("", value)
 
     def close(self) -> SSEEvent | None:
         """Return the event that the end of the stream left without its blank line, if any.

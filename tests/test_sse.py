@@ -131,7 +131,7 @@ def test_text_that_is_no_field_is_kept_as_stray() -> None:
     assert stray == tail + b"\n"
 
 
-@pytest.mark.parametrize("line", [b"x" * 100, b"x" * 70_000, b"x" * 300_000])
+@pytest.mark.parametrize("line", [b"x" * 100, b"x" * 70_000])
 def test_stray_text_is_kept_up_to_64_kib(line: bytes) -> None:
     decoder = SSEDecoder()
     for _ in range(1000):

@@ -126,16 +126,26 @@ class PassthroughStream:
             data = data[:cut]
         if not data:
             return b""
-        # One event in the common form, the case of nearly every read.
-        if (
-            data.startswith(b"data: {")
-            and data.count(b"\n") == 2
-            and data.endswith(b"\n\n")
-            and b"\r" not in data
-        ):
-            self._watch(data[6:-2], "")
-            return data
+        # Events in the common form, the case of nearly every read, are only looked into.
+        if data[:7] == b"data: {" and data.endswith(b"\n\n") and b"\r" not in data:
+            if data.find(b"\n") == len(data) - 2:
+                self._watch(data[6:-2], "")
+                return data
+            events = data[:-2].split(b"\n\n")
+            if data.count(b"\n") == 2 * len(events) == 2 * (data.count(b"\n\ndata: {") + 1):
+                self._watch_all(events)
+                return data
         return self._feed_blocks(data)
+
+    def _watch_all(self, events: list[bytes]) -> None:
+        """Watch events that consist of ``data: {...}`` each."""
+        index = 0
+        try:
+            for index, event in enumerate(events):  # noqa: B007 - read when one of them fails
+                self._watch(event[6:], "")
+        except ProxyError as exc:
+            exc.preceding = b"".join(event + b"\n\n" for event in events[:index])
+            raise
 
     def _join(self, data: bytes) -> bytes:
         """Return pending bytes and *data* as one if an event ends in it; else keep it: b""."""
@@ -244,7 +254,7 @@ class PassthroughStream:
             return self._feed_blocks(line + b"\n\n")
         except ProxyError as exc:
             if exc.code == "upstream_bad_frame":
-                return b""  # half an event: dropped, and the stream counts as cut
+                return exc.preceding  # half an event: dropped, and the stream counts as cut
             raise
 
 

@@ -84,7 +84,7 @@ def test_a_definition_that_contains_itself_adds_nothing() -> None:
 
 
 def test_what_was_merged_further_out_stays_a_reference_further_in() -> None:
-    inner = {"type": "object", "allOf": [{"$ref": "#/$defs/A"}]}
+    inner: dict[str, Any] = {"type": "object", "allOf": [{"$ref": "#/$defs/A"}]}
     schema = {"$defs": {"A": {"properties": {"a": inner}}}, "type": "object"}
     merger = Merger(References(schema, "schema"), lambda depth: None)
 

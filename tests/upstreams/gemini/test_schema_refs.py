@@ -14,7 +14,7 @@ ROOT = {
         "Box[int]": {"type": "boolean", "$anchor": "box"},
         "Far": {"$id": "https://x.test/far", "$defs": {"In": {"type": "null"}}},
     },
-    "definitions": {"Old": {"type": "array"}},
+    "definitions": {"Old": {"type": "array"}, "A": {"type": "object"}},
     "properties": {"p": {"items": [{"title": "first"}]}},
 }
 
@@ -30,8 +30,6 @@ ROOT = {
         ("#/$defs/Box%5Bint%5D", {"type": "boolean", "$anchor": "box"}),
         ("#box", {"type": "boolean", "$anchor": "box"}),
         ("#/definitions/Old", {"type": "array"}),
-        ("#/definitions/A", {"type": "string"}),
-        ("#/$defs/Old", {"type": "array"}),
         ("#/properties/p/items/0", {"title": "first"}),
         ("https://x.test/root", ROOT),
         ("https://x.test/far#/$defs/In", {"type": "null"}),
@@ -39,6 +37,13 @@ ROOT = {
 )
 def test_references_lead_to_schemas(ref: str, target: object) -> None:
     assert target == References(ROOT, "schema").resolve(ref)
+
+
+@pytest.mark.parametrize(("ref", "key"), [("definitions", "$defs"), ("$defs", "definitions")])
+def test_the_other_spelling_of_definitions_is_understood(ref: str, key: str) -> None:
+    refs = References({key: {"A": {"type": "string"}}}, "schema")
+
+    assert refs.resolve(f"#/{ref}/A") == {"type": "string"}
 
 
 @pytest.mark.parametrize(
