@@ -13,6 +13,7 @@ from dotenv.parser import Binding, parse_stream
 
 from jarvis_proxy.settings import SETTINGS, SettingsError
 from jarvis_proxy.settings_parse import split
+from jarvis_proxy.settings_policies import is_policy_setting
 from jarvis_proxy.settings_routes import env_prefix
 
 MAX_FILE_BYTES: Final = 1024 * 1024
@@ -171,7 +172,7 @@ def _name_hints(name: str, bindings: list[Binding]) -> list[str]:
     for binding in bindings:
         key = binding.key or ""
         guess = get_close_matches(key.upper(), known, n=1, cutoff=0.85)
-        if key not in known and guess:
+        if key not in known and guess and not is_policy_setting(key):
             hints.append(
                 f"{name}, line {_line(binding)}: this name is no setting and has no effect;"
                 f" is {guess[0]} meant?"

@@ -16,11 +16,13 @@ from jarvis_proxy import settings_routes as routes
 from jarvis_proxy.settings_fields import Limits, Setting, described, parsed, set_by
 from jarvis_proxy.settings_hints import exposure_hints, upstream_hints
 from jarvis_proxy.settings_parse import MEBIBYTE, Reader, SettingsError
+from jarvis_proxy.settings_policies import KeyPolicy, policies
 from jarvis_proxy.settings_routes import ClientKey, UpstreamSettings
 
 __all__ = [
     "SETTINGS",
     "ClientKey",
+    "KeyPolicy",
     "Limits",
     "Setting",
     "Settings",
@@ -342,6 +344,8 @@ class Settings:
         ),
     )
     limits: Limits = field(default_factory=Limits)
+    policies: Mapping[str, KeyPolicy] = field(default_factory=lambda: MappingProxyType({}))
+    """By the names of client keys; a key without one may do everything."""
     hints: tuple[str, ...] = ()
     """Sentences for the log at the start: what works but deserves a second look."""
 
@@ -357,8 +361,10 @@ class Settings:
         reader = Reader(env)
         upstreams = routes.upstreams(reader)
         names = [upstream.name for upstream in upstreams]
+        client_keys = routes.client_keys(reader)
         settings = cls(
-            client_keys=routes.client_keys(reader),
+            client_keys=client_keys,
+            policies=policies(reader, client_keys),
             upstreams=upstreams,
             default_model=routes.default_model(reader, upstreams),
             model_aliases=routes.model_aliases(reader, names),
@@ -410,5 +416,6 @@ def _check_together(settings: Settings, reader: Reader, is_readable: Callable[[s
         )
 
 
-SETTINGS: Final = (*described(Settings), *described(Limits))
-"""Every setting, for the documentation; ``<NAME>`` stands for a name in UPSTREAMS."""
+SETTINGS: Final = (*described(Settings), *described(Limits), *described(KeyPolicy))
+"""Every setting, for the documentation; ``<NAME>`` stands for a name in UPSTREAMS, and in
+``KEY_<NAME>_`` for a name in PROXY_API_KEYS."""

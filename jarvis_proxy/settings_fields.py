@@ -29,10 +29,15 @@ def set_by(
     return {"settings": (Setting(name, default, unit, description),), "parser": parser}
 
 
-def parsed(cls: type[Any], reader: Reader) -> dict[str, Any]:
-    """Return a value for each field of *cls* whose metadata has a parser, by field name."""
+def parsed(cls: type[Any], reader: Reader, name: str = "") -> dict[str, Any]:
+    """Return a value for each field of *cls* whose metadata has a parser, by field name.
+
+    *name* is put in place of ``<NAME>`` in the settings' names.
+    """
     return {
-        spec.name: reader.read(_names(spec)[0].name, spec.metadata["parser"], spec.default)
+        spec.name: reader.read(
+            _names(spec)[0].name.replace("<NAME>", name), spec.metadata["parser"], spec.default
+        )
         for spec in fields(cls)
         if spec.metadata.get("parser") is not None
     }

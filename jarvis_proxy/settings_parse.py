@@ -60,6 +60,10 @@ class Reader:
         """Tell whether a setting is there at all, be it empty."""
         return name in self._env
 
+    def names(self) -> tuple[str, ...]:
+        """Return the name of everything in the environment."""
+        return tuple(self._env)
+
     def problem(self, name: str, message: str) -> None:
         """Note that the start must be refused. A setting's sentence is kept once."""
         problem = f"{name}: {message}."

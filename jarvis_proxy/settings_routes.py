@@ -235,6 +235,12 @@ def _upstream_names(reader: Reader) -> Iterator[str]:
                 f"entry {number} is a name that is taken ({', '.join(sorted(_RESERVED))});"
                 " choose another",
             )
+        elif f"{env_prefix(name)}_".startswith("KEY_"):
+            reader.problem(
+                "UPSTREAMS",
+                f"entry {number} must not begin with key: its settings would look like those of a"
+                " client key; choose another name",
+            )
         elif env_prefix(name) in seen:
             # a-b and a_b would be set by the same A_B_BASE_URL.
             reader.problem("UPSTREAMS", f"entry {number} repeats an earlier name; remove it")

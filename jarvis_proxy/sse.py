@@ -80,7 +80,7 @@ class SSEDecoder:
 
         Taken without looking at its lines, which costs a third.
         """
-        if data[:6] != b"data: " or self._held or self._data or self._event or self._skip_lf:
+        if data[:6] != b"data: " or self._held_bytes or self._skip_lf:
             return None
         if data.endswith(b"\r\n\r\n"):
             value = data[6:-4]

@@ -8,11 +8,12 @@ total timeout (cuts long answers), the pool limit (queues the 101st stream in si
 import asyncio
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Final, Protocol
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
@@ -111,6 +112,34 @@ class HttpReply:
         self._response.close()
 
 
+class _Attempt:
+    """One request on its way: whether it went over a connection made for it."""
+
+    __slots__ = ("is_fresh",)
+
+    def __init__(self) -> None:
+        self.is_fresh = False
+
+
+_ATTEMPT: Final[ContextVar[_Attempt]] = ContextVar("attempt")
+
+
+class _Connector(aiohttp.TCPConnector):
+    """A pool that tells a request whether its connection is new.
+
+    TraceConfig tells it too, but costs each request as much as two middlewares.
+    """
+
+    async def _create_connection(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[aiohttp.tracing.Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's signature
+    ) -> ResponseHandler:
+        _ATTEMPT.get().is_fresh = True
+        return await super()._create_connection(req, traces, timeout)
+
+
 class HttpDoor:
     """One upstream behind a pooled ClientSession."""
 
@@ -134,16 +163,12 @@ class HttpDoor:
         self._ssl: ssl.SSLContext | bool = True if ssl_context is None else ssl_context
         self._urls: dict[str, URL] = {}
         self._headers: dict[tuple[object, ...], CIMultiDictProxy[str]] = {}
-        trace = aiohttp.TraceConfig()
-        trace.on_connection_create_start.append(_note_new_connection)
-        self._session = self._new_session(trace, force_close=False)
+        self._session = self._new_session(force_close=False)
         # Used for the one re-send after a stale connection: it never takes one from a pool.
         self._fresh_session: aiohttp.ClientSession | None = None
 
-    def _new_session(
-        self, trace: aiohttp.TraceConfig | None, *, force_close: bool
-    ) -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(
+    def _new_session(self, *, force_close: bool) -> aiohttp.ClientSession:
+        connector = _Connector(
             limit=0,
             ttl_dns_cache=60,
             ssl=self._ssl,
@@ -165,26 +190,26 @@ class HttpDoor:
             read_bufsize=16 * 1024,
             max_headers=128,
             raise_for_status=False,
-            trace_configs=[trace] if trace is not None else None,
         )
 
     async def send(
         self, request: UpstreamRequest, key: str | None, body: Body | None = None
     ) -> HttpReply:
         """Send *request* with *key*; one re-send where a pooled connection proved dead."""
-        attempt = SimpleNamespace(is_fresh=False)
+        attempt = _Attempt()
+        _ATTEMPT.set(attempt)
         data: Body | None = request.body if body is None else body
         try:
-            return await self._send(self._session, request, key, data, attempt)
+            return await self._send(self._session, request, key, data)
         except NETWORK_ERRORS as exc:
             if attempt.is_fresh or not isinstance(data, bytes) or not _is_stale(exc):
                 raise send_error(exc) from exc
         # The connection came from the pool and died before a byte of an answer: the upstream had
         # closed it while it was idle. This is the only case in which a POST is sent again.
         if self._fresh_session is None:
-            self._fresh_session = self._new_session(None, force_close=True)
+            self._fresh_session = self._new_session(force_close=True)
         try:
-            return await self._send(self._fresh_session, request, key, data, attempt)
+            return await self._send(self._fresh_session, request, key, data)
         except NETWORK_ERRORS as exc:
             raise send_error(exc) from exc
 
@@ -194,7 +219,6 @@ class HttpDoor:
         request: UpstreamRequest,
         key: str | None,
         data: Body | None,
-        attempt: SimpleNamespace,
     ) -> HttpReply:
         response = await session.request(
             request.method,
@@ -203,7 +227,6 @@ class HttpDoor:
             headers=self._request_headers(request.headers, key),
             allow_redirects=False,
             proxy=self._options.proxy,
-            trace_request_ctx=attempt,
         )
         return HttpReply(response)
 
@@ -286,14 +309,6 @@ async def _paced(reply: echo.EchoReply) -> AsyncIterator[bytes]:
         if index:
             await asyncio.sleep(reply.pace)
         yield piece
-
-
-async def _note_new_connection(
-    session: aiohttp.ClientSession,
-    context: SimpleNamespace,
-    params: aiohttp.TraceConnectionCreateStartParams,
-) -> None:
-    context.trace_request_ctx.is_fresh = True
 
 
 def _is_stale(exc: BaseException) -> bool:

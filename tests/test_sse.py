@@ -167,6 +167,8 @@ def outcome(pieces: Sequence[bytes], limit: int) -> list[SSEEvent] | str | int |
         (b":23456789012\n\n", True),
         (b":234567890123\n\n", False),
         (b"x" * 50, False),
+        (b":234\ndata: 3\n\ndata: 456789\n\n", True),
+        (b":23456\ndata: 3\n\n", False),
     ],
 )
 def test_limit_holds_for_an_event_with_all_its_lines(stream: bytes, fits: bool) -> None:

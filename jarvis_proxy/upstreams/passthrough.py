@@ -133,19 +133,22 @@ class PassthroughStream:
                 return data
             events = data[:-2].split(b"\n\n")
             if data.count(b"\n") == 2 * len(events) == 2 * (data.count(b"\n\ndata: {") + 1):
-                self._watch_all(events)
-                return data
+                return self._pass_all(data, events)
         return self._feed_blocks(data)
 
-    def _watch_all(self, events: list[bytes]) -> None:
-        """Watch events that consist of ``data: {...}`` each."""
-        index = 0
+    def _pass_all(self, data: bytes, events: list[bytes]) -> bytes:
+        """Watch *events*, each ``data: {...}`` and nothing else; return *data* up to the end."""
+        passed = 0
         try:
-            for index, event in enumerate(events):  # noqa: B007 - read when one of them fails
+            for event in events:
                 self._watch(event[6:], "")
+                passed += len(event) + 2
+                if self.done:
+                    break
         except ProxyError as exc:
-            exc.preceding = b"".join(event + b"\n\n" for event in events[:index])
+            exc.preceding = data[:passed]
             raise
+        return data[:passed]
 
     def _join(self, data: bytes) -> bytes:
         """Return pending bytes and *data* as one if an event ends in it; else keep it: b""."""

@@ -236,8 +236,10 @@ def patience(headers: Mapping[str, str]) -> float:
     """
     limit = _WHOLE_ANSWER
     for name in ("x-stainless-timeout", "x-stainless-read-timeout"):
+        if (value := headers.get(name)) is None:
+            continue
         try:
-            told = float(headers.get(name, ""))
+            told = float(value)
         except ValueError:
             continue
         if told > 0:

@@ -28,7 +28,7 @@ class Upload:
         self._limit = limit
         self._record = request[RECORD]
         self.scanner: FormScanner | None = None
-        self.expected: Route | None = None
+        self.upstream = ""
         self.head: list[bytes] = []
         self.error: ProxyError | None = None
 
@@ -79,8 +79,10 @@ class Upload:
         scanner.feed(data)
         if scanner.model is None:
             return
+        self._record.model = scanner.model
         route = self._request.app[SHELL].registry.resolve(scanner.model)
-        if route != self.expected and scanner.model != route.target:
+        # The upload is on its way already, and the name in it cannot be changed any more.
+        if route != Route(self.upstream, scanner.model):
             raise ProxyError(
                 400,
                 "Put the form's 'model' field before its file: the upload must start before the "
@@ -102,7 +104,7 @@ async def relay_form(request: web.Request, watched: Watched) -> web.StreamRespon
     model = scanner.model
     # With a large file in front of its model, the upload starts where unknown models go.
     route = shell.registry.resolve(model) if model is not None else shell.registry.openai()
-    upload.expected = route
+    upload.upstream = route.upstream
     return await _relay(request, watched, upload, route, model)
 
 

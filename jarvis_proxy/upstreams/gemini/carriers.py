@@ -169,7 +169,7 @@ def _genuine(value: object) -> str | None:
             return None
     if value is None or value in _PLACEHOLDERS or not _BASE64.match(value):
         return None
-    return value
+    return None if len(value.rstrip("=")) % 4 == 1 else value
 
 
 def _unwrap(value: object) -> str | None:
