@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.json_depth import is_deeper
 
 
 class RequestHead(msgspec.Struct):
@@ -31,15 +32,17 @@ _DECODER: Final = msgspec.json.Decoder(RequestHead)
 _POSITION: Final = re.compile(r"\(byte (\d+)\)")
 _PATH: Final = re.compile(r" - at `\$\.?([^`]*)`")
 _LONGEST_NUMBER: Final = 4300  # Python's own limit for digits of an integer
+_DIGITS: Final = frozenset(b"0123456789")
+_SEARCHED: Final = 256 * 1024
+"""Larger bodies are not searched for a name given twice: it would cost more than relaying them."""
 _LONG_NUMBER: Final = re.compile(rb"[0-9]{%d}" % _LONGEST_NUMBER)
 _STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 
 
-def decode_head(body: bytes) -> RequestHead:
-    """Return `model` and `stream` of a JSON body.
+def decode_head(body: bytes, max_depth: int | None = None) -> RequestHead:
+    """Return `model` and `stream` of a JSON body that nests *max_depth* levels at most.
 
-    How deep a body may nest is left to the decoder's own limit of some hundred levels: counting
-    them would cost more than the decoding.
+    Without a *max_depth* the decoder's own limit of some hundred levels holds.
 
     Raises:
         ProxyError: 400 `invalid_json` with a position (never an excerpt); 400 `invalid_type`.
@@ -57,17 +60,21 @@ def decode_head(body: bytes) -> RequestHead:
         raise _not_json(f" at byte {found[1]}" if found else ": it ends too early") from None
     except RecursionError:
         raise _nested() from None
+    if max_depth is not None and is_deeper(body, max_depth):
+        raise _not_json(f": it is nested too deeply, more than {max_depth} levels")
     if len(body) >= _LONGEST_NUMBER and _has_endless_number(body):
         raise _not_json(f": it holds a number of {_LONGEST_NUMBER} digits or more")
-    if _may_repeat_a_name(body):
+    if len(body) <= _SEARCHED and _may_repeat_a_name(body):
         _check_duplicates(body)
     return head
 
 
 def _has_endless_number(body: bytes) -> bool:
-    # A run of that many digits covers one of these blocks from end to end.
+    # A run of that many digits covers one of these blocks from end to end. Most blocks are told
+    # by their first byte, so that a picture of megabytes is not copied for this.
     step = _LONGEST_NUMBER // 2
-    if not any(body[at : at + step].isdigit() for at in range(0, len(body), step)):
+    starts = [at for at in range(0, len(body), step) if body[at] in _DIGITS]
+    if not any(body[at : at + step].isdigit() for at in starts):
         return False
     return _LONG_NUMBER.search(_STRING.sub(b'""', body)) is not None
 
