@@ -130,6 +130,8 @@ class _Connector(aiohttp.TCPConnector):
     TraceConfig tells it too, but costs each request as much as two middlewares.
     """
 
+    connect_limit: float | None = None
+
     async def _create_connection(
         self,
         req: aiohttp.ClientRequest,
@@ -137,7 +139,13 @@ class _Connector(aiohttp.TCPConnector):
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's signature
     ) -> ResponseHandler:
         _ATTEMPT.get().is_fresh = True
-        return await super()._create_connection(req, traces, timeout)
+        # Only a new connection is timed as a whole, name lookup included: ClientTimeout(connect=)
+        # would arm a timer for every request, those on pooled connections too.
+        try:
+            async with asyncio.timeout(self.connect_limit):
+                return await super()._create_connection(req, traces, timeout)
+        except TimeoutError as exc:
+            raise aiohttp.ConnectionTimeoutError from exc
 
 
 class HttpDoor:
@@ -176,14 +184,10 @@ class HttpDoor:
             force_close=force_close,
             keepalive_timeout=aiohttp.helpers.sentinel if force_close else 15.0,
         )
+        connector.connect_limit = self._options.connect_timeout + 1
         return aiohttp.ClientSession(
             connector=connector,
-            # `connect` has the name lookup in it, which `sock_connect` has not.
-            timeout=aiohttp.ClientTimeout(
-                total=None,
-                connect=self._options.connect_timeout + 1,
-                sock_connect=self._options.connect_timeout,
-            ),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._options.connect_timeout),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
             auto_decompress=False,

@@ -13,6 +13,7 @@ from jarvis_proxy.transport import (
     ConnectFailure,
     HttpDoor,
     LocalDoor,
+    _Connector,
     read_error,
 )
 from jarvis_proxy.upstreams.base import UpstreamRequest
@@ -150,10 +151,12 @@ async def test_session_overrides_every_default_that_hurts() -> None:
     async with opened(HttpDoor("x", "http://127.0.0.1:9/v1")) as door:
         session = door._session
         connector = session.connector
-        assert isinstance(connector, aiohttp.TCPConnector)
+        assert isinstance(connector, _Connector)
         timeout = session.timeout
         assert (timeout.total, timeout.sock_read) == (None, None)
-        assert (timeout.sock_connect, timeout.connect) == (5.0, 6.0)
+        # What bounds a name lookup is the connector's own limit: it costs new connections only.
+        assert (timeout.sock_connect, timeout.connect) == (5.0, None)
+        assert connector.connect_limit == 6.0
         assert (connector.limit, connector.limit_per_host, connector.force_close) == (0, 0, False)
         assert connector._keepalive_timeout == 15.0
         assert connector._cached_hosts._ttl == 60
