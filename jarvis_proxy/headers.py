@@ -38,7 +38,7 @@ _RESPONSE_ALLOWED: Final = frozenset(
         "x-should-retry",
     }
 )
-_RATE_LIMIT_PREFIX: Final = "x-ratelimit-"
+RATE_LIMIT_PREFIX: Final = "x-ratelimit-"
 
 EXPOSED: Final = (
     "openai-processing-ms, retry-after, retry-after-ms, x-jarvis-attempts, x-jarvis-ignored, "
@@ -78,7 +78,7 @@ def response_headers(headers: Iterable[tuple[str, str]], connection: str = "") -
     for raw_name, value in headers:
         name = raw_name.lower()
         if (
-            (name in _RESPONSE_ALLOWED or name.startswith(_RATE_LIMIT_PREFIX))
+            (name in _RESPONSE_ALLOWED or name.startswith(RATE_LIMIT_PREFIX))
             and name not in named
             and is_field_value(value)
         ):

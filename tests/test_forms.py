@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jarvis_proxy.errors import ProxyError
@@ -227,6 +227,7 @@ FRAGMENTS = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(
     st.lists(FRAGMENTS | st.binary(max_size=5), max_size=12).map(b"".join),
     st.lists(st.integers(0, 200), max_size=6),
@@ -235,6 +236,7 @@ def test_any_bytes_cut_anywhere_say_the_same(form: bytes, cuts: list[int]) -> No
     assert scan(cut_at(form, cuts)) == scan([form])
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_content_type_gives_a_scanner_or_a_400(content_type: str) -> None:
     assert scan([b"x"], content_type).code in (None, "invalid_multipart")

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
@@ -136,6 +136,7 @@ def test_ring_without_keys_knows_nobody() -> None:
     assert KeyRing([]).identify([b"", KEY.encode()]) is None
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["Authorization", "x-api-key"]), st.binary())))
 def test_no_header_bytes_can_raise_or_get_in(fields: list[tuple[str, bytes]]) -> None:
     headers = [(name, value.decode("utf-8", "surrogateescape")) for name, value in fields]
@@ -143,6 +144,7 @@ def test_no_header_bytes_can_raise_or_get_in(fields: list[tuple[str, bytes]]) ->
     assert caller(*headers) in (None, "bytes")  # two bytes are soon guessed
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
 def test_any_key_is_recognised_again(secret: str) -> None:
     ring = KeyRing([Key("anyone", secret.encode())])

@@ -4,7 +4,7 @@ import json
 import sys
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from jarvis_proxy.errors import ProxyError
@@ -162,6 +162,37 @@ def test_digits_in_strings_and_numbers_of_bearable_length_pass(digits: bytes) ->
     assert decode_head(b'{"a":' + digits + b',"model":"x"}').model == "x"
 
 
+@pytest.mark.parametrize(
+    ("depth", "max_depth", "fits"),
+    [(7, 7, True), (8, 7, False), (64, 64, True), (65, 64, False), (300, None, True)],
+)
+def test_body_may_nest_as_deep_as_the_limit_says(
+    depth: int, max_depth: int | None, fits: bool
+) -> None:
+    inner = depth - 1
+    body = b'{"a":"[[[[[[[[","b":' + b"[" * inner + b"]" * inner + b',"model":"m"}'
+
+    if fits:
+        assert decode_head(body, max_depth).model == "m"
+        return
+    with pytest.raises(ProxyError, match=f"too deeply, more than {max_depth} levels") as caught:
+        decode_head(body, max_depth)
+    assert (caught.value.status, caught.value.code) == (400, "invalid_json")
+
+
+@pytest.mark.parametrize(("size", "searched"), [(200_000, True), (300_000, False)])
+def test_only_a_body_of_moderate_size_is_searched_for_a_name_given_twice(
+    size: int, searched: bool
+) -> None:
+    """The decoder takes the last one; of a picture of megabytes no more is asked."""
+    body = b'{"model":"a","x":"' + b"x" * size + b'","model":"b"}'
+
+    if searched:
+        assert "twice" in refusal(body).message
+    else:
+        assert decode_head(body).model == "b"
+
+
 @pytest.mark.parametrize("lead", range(0, 4400, 97))
 def test_huge_number_is_found_wherever_it_stands(lead: int) -> None:
     body = b'{"a":"' + b"1" * lead + b'","b":' + b"7" * 4300 + b"}"
@@ -184,6 +215,7 @@ def test_any_depth_gives_a_head_or_a_400(repeat: bytes) -> None:
     assert outcomes <= {"m", "invalid_json"}
 
 
+@settings(deadline=None)
 @given(st.binary())
 @example(b'{"model":"\xff')
 def test_arbitrary_bytes_give_a_head_or_a_400(body: bytes) -> None:
@@ -209,6 +241,7 @@ BODIES = st.dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(BODIES, st.text() | st.none(), st.booleans() | st.none(), st.booleans())
 def test_any_object_gives_its_head(
     body: dict[str, object], model: str | None, stream: bool | None, ensure_ascii: bool
@@ -218,6 +251,7 @@ def test_any_object_gives_its_head(
     assert decode_head(text.encode()) == RequestHead(model, stream)
 
 
+@settings(deadline=None)
 @given(BODIES, st.text(), st.text())
 def test_only_the_model_is_changed(body: dict[str, object], old: str, new: str) -> None:
     text = json.dumps({"model": old, **body}, ensure_ascii=False).encode()

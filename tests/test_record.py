@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jarvis_proxy.record import CallRecord, as_json, as_text, ascii_json, printable
@@ -150,6 +150,7 @@ def test_hostile_value_stays_one_value_of_one_line(field: str, hostile: str) -> 
     assert len(line.splitlines()) == 1
 
 
+@settings(deadline=None)
 @given(ANY_TEXT, ANY_TEXT, ANY_TEXT)
 def test_any_text_makes_exactly_one_line_that_reads_back(model: str, agent: str, code: str) -> None:
     record = full_record()
@@ -162,6 +163,7 @@ def test_any_text_makes_exactly_one_line_that_reads_back(model: str, agent: str,
         assert read.get(name, "") == ("" if value == "-" else value)
 
 
+@settings(deadline=None)
 @given(ANY_TEXT)
 def test_json_line_is_ascii_and_reads_back(text: str) -> None:
     line = ascii_json({"message": text})

@@ -1,7 +1,7 @@
 """Addresses: every forgiven spelling leads to one endpoint, and nothing else leads anywhere."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jarvis_proxy.routes import INFERENCE, OPEN, PREFIXES, Match, match, nearest
@@ -172,6 +172,7 @@ def test_other_paths_match_only_when_everything_is_passed_on(prefix: str, rest: 
     assert match(f"{prefix}//{rest}/", everything=True) == Match("other", rest, "/v1/*", ())
 
 
+@settings(deadline=None)
 @given(st.text(st.sampled_from("/.%2eE5cf;\\#?v1modelsaA:@~_-\0\n é"), max_size=40))
 def test_what_is_asked_upstream_is_always_plain(path: str) -> None:
     """No match can name an upstream path that a server might read as another one."""
@@ -212,6 +213,7 @@ def test_nearest_address_is_named(path: str, expected: str) -> None:
     assert nearest(path) == expected
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_nearest_address_is_always_one_that_exists(path: str) -> None:
     assert match(nearest(path)) is not None

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jarvis_proxy.errors import ProxyError
@@ -219,11 +219,13 @@ ANY_STREAM = st.lists(ALPHABET | st.binary(max_size=3), max_size=20).map(b"".joi
 CUTS = st.lists(st.integers(0, 80), max_size=8)
 
 
+@settings(deadline=None)
 @given(ANY_STREAM, CUTS)
 def test_any_bytes_cut_anywhere_give_the_same_events(stream: bytes, cuts: list[int]) -> None:
     assert decoded(cut_at(stream, cuts)) == decoded([stream])
 
 
+@settings(deadline=None)
 @given(ANY_STREAM)
 def test_line_ends_make_no_difference(stream: bytes) -> None:
     plain = stream.replace(b"\r", b"")
@@ -234,6 +236,7 @@ def test_line_ends_make_no_difference(stream: bytes) -> None:
         assert decoded([plain.replace(b"\n", end)]) == expected
 
 
+@settings(deadline=None)
 @given(ANY_STREAM, CUTS, st.integers(0, 20))
 def test_any_bytes_give_events_or_our_error(stream: bytes, cuts: list[int], limit: int) -> None:
     found = outcome(cut_at(stream, cuts), limit)
@@ -272,6 +275,7 @@ def test_last_boundary_is_just_behind_the_last_blank_line(data: bytes, expected:
     assert last_boundary(data) == expected
 
 
+@settings(deadline=None)
 @given(st.text("\r\nx", max_size=30))
 def test_last_boundary_agrees_with_a_plain_reading(text: str) -> None:
     """The last line end that follows another one directly; CRLF is one line end."""

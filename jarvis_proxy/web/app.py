@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import resource
 import secrets
 import string
 import time
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from aiohttp import web
@@ -14,22 +16,27 @@ from jarvis_proxy.attempts import KeyPool
 from jarvis_proxy.catalog import Catalog
 from jarvis_proxy.fetch import MediaFetcher
 from jarvis_proxy.keyring import KeyRing
+from jarvis_proxy.limits import Limiter, MemoryLimiter
 from jarvis_proxy.registry import DEFAULT_NAME, EMBEDDED, GEMINI, ModelRegistry
 from jarvis_proxy.routes import Kind
 from jarvis_proxy.settings import Settings, UpstreamSettings
 from jarvis_proxy.transport import HttpDoor, LocalDoor, TransportOptions
 from jarvis_proxy.upstreams.base import Upstream
 from jarvis_proxy.upstreams.echo import EchoUpstream
-from jarvis_proxy.upstreams.gemini.signatures import MemoryVault
+from jarvis_proxy.upstreams.gemini.signatures import MemoryVault, SignatureVault
 from jarvis_proxy.upstreams.gemini.upstream import GeminiUpstream
 from jarvis_proxy.upstreams.openai import OpenAIUpstream
 from jarvis_proxy.web import info, proxy
+from jarvis_proxy.web.answers import rate_limits
+from jarvis_proxy.web.connections import ConnectionLimits, Connections, affordable
+from jarvis_proxy.web.edge import Runner
+from jarvis_proxy.web.guard import Guard
 from jarvis_proxy.web.keys import MATCH, SHELL, Place, Shell
 from jarvis_proxy.web.log import AccessLog
 from jarvis_proxy.web.middlewares import Handler, access_log, auth
 from jarvis_proxy.web.refresh import Refresher
 from jarvis_proxy.web.watch import TimeLimits, Watch
-from jarvis_proxy.web.wire import Runner, without_banner
+from jarvis_proxy.web.wire import METHODS, method_not_allowed, without_banner
 
 _ALPHABET: Final = string.ascii_letters + string.digits
 _HANDLERS: Final[Mapping[Kind, Handler]] = {
@@ -43,8 +50,17 @@ _HANDLERS: Final[Mapping[Kind, Handler]] = {
 }
 
 
-def create_app(settings: Settings, log: AccessLog) -> web.Application:
+@dataclass(slots=True)
+class Kept:
+    """What outlives a change of settings, because clients' next requests build on it."""
+
+    vault: SignatureVault = field(default_factory=MemoryVault)
+    limiter: Limiter = field(default_factory=MemoryLimiter)
+
+
+def create_app(settings: Settings, log: AccessLog, kept: Kept | None = None) -> web.Application:
     """Return the application; connections are opened when it starts."""
+    kept = kept or Kept()
     # The order matters: the log sees every outcome, so it is outermost; auth decides first of
     # everything that may answer.
     app = web.Application(middlewares=[access_log, auth], client_max_size=settings.max_body)
@@ -52,7 +68,7 @@ def create_app(settings: Settings, log: AccessLog) -> web.Application:
     app.router.add_route("*", r"/{path:[\s\S]*}", _dispatch, expect_handler=_expect)
 
     async def shared(app: web.Application) -> AsyncIterator[None]:
-        shell = build_shell(settings, log)
+        shell = build_shell(settings, log, kept)
         app[SHELL] = shell
         clock = asyncio.create_task(shell.watch.run(), name="watch")
         models = asyncio.create_task(shell.refresher.run(), name="models")
@@ -69,10 +85,12 @@ def create_app(settings: Settings, log: AccessLog) -> web.Application:
 
     app.cleanup_ctx.append(shared)
     app.on_response_prepare.append(without_banner)
+    if settings.policies:
+        app.on_response_prepare.append(rate_limits)
     return app
 
 
-def build_shell(settings: Settings, log: AccessLog) -> Shell:
+def build_shell(settings: Settings, log: AccessLog, kept: Kept) -> Shell:
     """Return what requests share; must be called in the running loop."""
     registry = ModelRegistry(
         settings.upstreams,
@@ -80,7 +98,7 @@ def build_shell(settings: Settings, log: AccessLog) -> Shell:
         aliases=settings.model_aliases,
         fallbacks=settings.fallbacks,
     )
-    places = {upstream.name: _place(upstream, settings) for upstream in settings.upstreams}
+    places = {upstream.name: _place(upstream, settings, kept) for upstream in settings.upstreams}
     catalog = Catalog(
         {**registry.aliases, DEFAULT_NAME: settings.default_model},
         registry.exact_models,
@@ -96,18 +114,19 @@ def build_shell(settings: Settings, log: AccessLog) -> Shell:
         watch=Watch(time_limits(settings), time.monotonic),
         access_log=log,
         refresher=Refresher(catalog, places),
+        guard=Guard(settings, registry, kept.limiter, clock=time.monotonic, wall=time.time),
     )
     places[EMBEDDED] = Place(EchoUpstream(EMBEDDED), LocalDoor())
     return shell
 
 
-def _place(upstream: UpstreamSettings, settings: Settings) -> Place:
+def _place(upstream: UpstreamSettings, settings: Settings, kept: Kept) -> Place:
     options = TransportOptions(
         connect_timeout=settings.connect_timeout, proxy=settings.upstream_proxy or None
     )
     if upstream.name == GEMINI:
         shaper: Upstream = GeminiUpstream(
-            GEMINI, vault=MemoryVault(), new_id=new_call_id, image_urls=settings.image_urls
+            GEMINI, vault=kept.vault, new_id=new_call_id, image_urls=settings.image_urls
         )
         # In a header: a key in a URL ends up in logs.
         door = HttpDoor(
@@ -138,17 +157,35 @@ def time_limits(settings: Settings) -> TimeLimits:
     )
 
 
-def make_runner(app: web.Application, settings: Settings) -> web.AppRunner:
+def connection_limits(settings: Settings) -> ConnectionLimits:
+    """Return how many connections clients may hold, within what this process may open."""
+    max_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return ConnectionLimits(
+        total=affordable(settings.limits.max_connections, max_files),
+        per_network=settings.limits.max_connections_per_ip,
+        trusted=settings.trusted_proxies,
+    )
+
+
+def keepalive_timeout(settings: Settings) -> float:
+    """Return how many seconds a connection may wait for a request's whole head.
+
+    Reverse proxies keep idle connections for up to 120 s; others have no reason to.
+    """
+    return 130 if settings.trusted_proxies else 20
+
+
+def make_runner(app: web.Application, settings: Settings) -> Runner:
     """Return the runner, every default that matters said out loud.
 
     Tests start the server through this too, so that they see what production does.
     """
     return Runner(
         app,
+        connections=Connections(connection_limits(settings)),
         access_log=None,  # ours writes one line a call, without queries or header values
         handler_cancellation=True,  # a client that leaves ends its upstream call at once
-        # Reverse proxies keep idle connections for up to 120 s; others have no reason to.
-        keepalive_timeout=130 if settings.trusted_proxies else 20,
+        keepalive_timeout=keepalive_timeout(settings),
         lingering_time=2,
         # After the drain: what has not ended by then is not going to.
         shutdown_timeout=1,
@@ -160,6 +197,8 @@ def make_runner(app: web.Application, settings: Settings) -> web.AppRunner:
 
 
 async def _dispatch(request: web.Request) -> web.StreamResponse:
+    if request.method not in METHODS:
+        raise method_not_allowed()
     return await _HANDLERS[request[MATCH].kind](request)
 
 

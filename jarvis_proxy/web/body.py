@@ -7,6 +7,7 @@ from aiohttp import HttpVersion11, web
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.headers import charset, media_type
+from jarvis_proxy.web.keys import ADMISSION
 from jarvis_proxy.web.watch import Watched
 
 _JSON_TYPES: Final = frozenset({"application/json", "text/json", ""})
@@ -65,28 +66,37 @@ async def read_body(request: web.Request, limit: int, watched: Watched) -> bytes
     Raises:
         ProxyError: 413 `request_too_large`, by its declared length or by counting (*limit* holds
             after decompression too); 415 `unsupported_encoding`; 400 for a damaged body; 408
-            (from *watched*) for one that does not arrive in time.
+            (from *watched*) for one that does not arrive in time; 503 `overloaded`, all bodies
+            together take too much.
     """
+    admission = request[ADMISSION]
     check_declared_length(request, limit)
+    admission.check_room(request.content_length or 0)
     await continue_if_expected(request)
     encoding = request.headers.get("Content-Encoding", "").strip().lower()
     body = await _read(request, limit, watched)
     watched.body_read()
     if encoding in ("", "identity"):
         return body
-    return _decompressed(body, encoding, limit)
+    plain = _decompressed(body, encoding, limit)
+    admission.hold(len(plain) - len(body))
+    return plain
 
 
 async def _read(request: web.Request, limit: int, watched: Watched) -> bytes:
-    content = request.content
+    content, hold = request.content, request[ADMISSION].hold
     first = await content.readany()
+    hold(len(first))
     if content.at_eof():
         _check_size(len(first), limit)
         return first
     pieces, size = [first], len(first)
+    watched.received = size
     while data := await content.readany():
         watched.heard = True
         size += len(data)
+        watched.received = size
+        hold(len(data))
         _check_size(size, limit)
         pieces.append(data)
     return b"".join(pieces)

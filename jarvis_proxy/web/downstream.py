@@ -1,6 +1,6 @@
-"""The client's side of one streamed answer. IO.
+"""The client's side of one answer: streamed, or delivered as a whole. IO.
 
-Only whole SSE events are written, so a heartbeat or an error event is in place at any time.
+Of a stream only whole SSE events are written: a heartbeat or an error event is in place any time.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from jarvis_proxy.record import CallRecord
 from jarvis_proxy.upstreams.base import Call
 from jarvis_proxy.web.answers import common_headers
 from jarvis_proxy.web.keys import RECORD
+from jarvis_proxy.web.watch import Watched
 
 SSE_HEADERS: Final = {
     "Content-Type": "text/event-stream; charset=utf-8",
@@ -25,6 +26,8 @@ SSE_HEADERS: Final = {
     "X-Accel-Buffering": "no",  # nginx would hold events back
 }
 
+_LARGE: Final = 32 * 1024
+"""A smaller answer fits into the connection's buffer, whether or not it is read."""
 _SAMPLE: Final = 1024
 _LAST: Final = 2**31 - 1
 """A sequence number past every event's: those that went out are not counted."""
@@ -173,9 +176,65 @@ class Downstream:
         await self._response.write_eof()
         return self._response
 
+    def pending(self) -> int:
+        """Return how many bytes wait for the client to read."""
+        return self._transport.get_write_buffer_size()
+
     def abort(self) -> None:
         """Cut the connection, so that the client sees that the answer is not whole."""
         self._transport.abort()
+
+
+class Delivery:
+    """An answer that is no stream, as the clock sees it: it has no heartbeats, but may stall."""
+
+    committed = False
+
+    def __init__(self, request: web.Request) -> None:
+        self._protocol = cast(Any, request.protocol)
+        self._transport = request.transport
+
+    @property
+    def stalled(self) -> bool:
+        """Whether the client has to read before more can be written."""
+        return bool(self._protocol._paused)
+
+    def pending(self) -> int:
+        """Return how many bytes wait for the client to read."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
+    def commit_soon(self) -> None:
+        """Do nothing: the answer is begun when it is there."""
+
+    def beat(self, *, is_long: bool = False) -> None:
+        """Do nothing: there is no room for a comment."""
+
+    def abort(self) -> None:
+        """Cut the connection, so that the client sees that the answer is not whole."""
+        if self._transport is not None:
+            self._transport.abort()
+
+
+async def deliver(
+    request: web.Request, response: web.StreamResponse, watched: Watched
+) -> web.StreamResponse:
+    """Send a large whole answer from here, under the clock; leave any other to aiohttp.
+
+    aiohttp would wait without end for a client that does not read.
+    """
+    if not isinstance(response, web.Response) or response.prepared:
+        return response
+    if not isinstance(response.body, bytes) or len(response.body) < _LARGE:
+        return response
+    delivery = watched.downstream = Delivery(request)
+    watched.delivering = True
+    try:
+        await response.prepare(request)
+        await response.write_eof()
+    except asyncio.CancelledError:
+        delivery.abort()  # half of it may be out: nothing may follow, not even an error
+        raise
+    return response
 
 
 def status_headers(headers: Mapping[str, str]) -> dict[str, str]:

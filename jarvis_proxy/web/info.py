@@ -7,10 +7,9 @@ from typing import Final
 
 from aiohttp import web
 
-from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.record import printable
+from jarvis_proxy.access import model_not_found
 from jarvis_proxy.web.answers import json_response
-from jarvis_proxy.web.keys import MATCH, SHELL
+from jarvis_proxy.web.keys import MATCH, RECORD, SHELL
 
 HEALTH: Final = b'{"status":"ok","service":"jarvis-openai-proxy"}'
 _ROOT: Final = b'{"service":"jarvis-openai-proxy","api":"/v1","health":"/health"}'
@@ -40,7 +39,7 @@ async def models(request: web.Request) -> web.StreamResponse:
     headers: dict[str, str] = {}
     if failing := shell.catalog.failing():
         headers["x-jarvis-warning"] = f"models not up to date: {', '.join(failing)}"
-    body = shell.catalog.listing(shell.registry.is_usable)
+    body = shell.catalog.listing(shell.guard.may_see(request[RECORD].key_name))
     return json_response(request, body, headers=headers)
 
 
@@ -49,12 +48,7 @@ async def model(request: web.Request) -> web.StreamResponse:
     shell = request.app[SHELL]
     shell.refresher.wake_if_stale()
     model_id = request[MATCH].model_id
-    entry = shell.catalog.entry(model_id, shell.registry.is_usable)
+    entry = shell.catalog.entry(model_id, shell.guard.may_see(request[RECORD].key_name))
     if entry is None:
-        raise ProxyError(
-            404,
-            f"The model '{printable(model_id)}' does not exist or this key may not use it.",
-            code="model_not_found",
-            param="model",
-        )
+        raise model_not_found(model_id)
     return json_response(request, entry)

@@ -15,6 +15,7 @@ from jarvis_proxy.routes import Match
 from jarvis_proxy.settings import Settings
 from jarvis_proxy.transport import Door
 from jarvis_proxy.upstreams.base import Upstream
+from jarvis_proxy.web.guard import Admission, Guard
 from jarvis_proxy.web.log import AccessLog
 from jarvis_proxy.web.refresh import Refresher
 from jarvis_proxy.web.watch import Watch
@@ -43,6 +44,7 @@ class Shell:
     watch: Watch
     access_log: AccessLog
     refresher: Refresher
+    guard: Guard
     budget: RetryBudget = field(default_factory=RetryBudget)
     draining: bool = False
 
@@ -50,3 +52,4 @@ class Shell:
 SHELL: Final = web.AppKey("SHELL", Shell)
 RECORD: Final = web.RequestKey("RECORD", CallRecord)
 MATCH: Final = web.RequestKey("MATCH", Match)
+ADMISSION: Final = web.RequestKey("ADMISSION", Admission)

@@ -4,12 +4,13 @@ A log that cannot be written must not hold up a call: lines wait in a bounded qu
 their own, and what does not fit is counted and dropped.
 """
 
-import contextlib
 import logging
-import queue
+import os
+import select
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final, Literal, TextIO
@@ -17,59 +18,114 @@ from typing import Final, Literal, TextIO
 from jarvis_proxy.record import CallRecord, as_json, as_text, ascii_json
 
 _MAX_LINES: Final = 10_000
+_BATCH: Final = 1000
+_GATHER: Final = 0.05
+"""Seconds that the first line of a batch waits for more."""
+_TOO_SLOW: Final = "the log is too slow, or cannot be written"
 _QUIET_ROUTES: Final = frozenset({"/health", "/ready"})
 LogFormat = Literal["text", "json"]
 
 
 class LineWriter:
-    """Writes lines to a stream from a thread; ``write`` never blocks and never raises."""
+    """Writes lines to a stream from a thread; ``write`` never blocks and never raises.
+
+    Without *stream*, it is stderr, whatever that is at the moment.
+    """
 
     def __init__(self, stream: TextIO | None = None, max_lines: int = _MAX_LINES) -> None:
         self._stream = stream
-        self._queue: queue.Queue[Callable[[], str] | None] = queue.Queue(max_lines)
-        self._dropped = 0
+        self._max_lines = max_lines
+        self._lines: deque[Callable[[], str]] = deque()
+        self._idle = False
+        self._wake = threading.Event()
+        self._closing = threading.Event()
+        self._dropped = 0  # counted where lines come from
+        self._lost = 0  # counted in the thread
+        self._told = 0  # how many of both the log has told about
+        self.note: Callable[[str], str] = _text_note
+        """Makes the line by which the log speaks of itself."""
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
 
     def write(self, line: Callable[[], str]) -> None:
         """Queue a line; *line* is called, in the thread, to make it."""
-        try:
-            self._queue.put_nowait(line)
-        except queue.Full:
+        if len(self._lines) >= self._max_lines:
             self._dropped += 1
+            return
+        self._lines.append(line)
+        # Waking a thread costs more than a line does: only the first line of a batch pays it.
+        if self._idle:
+            self._idle = False
+            self._wake.set()
 
     def close(self, timeout: float = 2.0) -> None:
         """Write what is queued and end the thread; give up after *timeout* seconds."""
-        with contextlib.suppress(queue.Full):
-            self._queue.put(None, timeout=timeout)
-            self._thread.join(timeout)
+        self._closing.set()
+        self._wake.set()
+        self._thread.join(timeout)
 
     def _run(self) -> None:
-        while (first := self._queue.get()) is not None:
-            batch = [first]
-            ending = False
-            # Everything that waits goes out in one write.
-            with contextlib.suppress(queue.Empty):
-                while len(batch) < 1000:
-                    following = self._queue.get_nowait()
-                    if following is None:
-                        ending = True
-                        break
-                    batch.append(following)
-            self._write(batch)
-            if ending:
-                return
+        while not self._closing.is_set():
+            # First idle, then the look: a line that comes in between is seen by one or the other.
+            self._idle = True
+            if not self._lines:
+                self._wake.wait()
+            self._wake.clear()
+            self._closing.wait(_GATHER)
+            self._write_all()
+        self._write_all()
 
-    def _write(self, batch: list[Callable[[], str]]) -> None:
-        lines = [make() for make in batch]
-        if self._dropped:
-            dropped, self._dropped = self._dropped, 0
-            lines.append(f"{_now()} warning {dropped} log lines were dropped: the log is too slow")
-        stream = self._stream or sys.stderr
-        # A full disk or a closed pipe costs lines, never a call.
-        with contextlib.suppress(OSError, ValueError):
-            stream.write("\n".join(lines) + "\n")
+    def _write_all(self) -> None:
+        while self._lines:
+            batch = [self._lines.popleft() for _ in range(min(len(self._lines), _BATCH))]
+            lines = [line for make in batch if (line := _made(make)) is not None]
+            dropped = self._dropped + self._lost - self._told
+            if dropped:
+                lines.append(self.note(f"{dropped} log lines were dropped: {_TOO_SLOW}"))
+            text = "".join(f"{line}\n" for line in lines)
+            if write_text(self._stream or sys.stderr, text):
+                self._told += dropped
+            else:
+                self._lost += len(batch)
+
+
+def write_text(stream: TextIO | None, text: str) -> bool:
+    """Write *text*, past Python's buffers where there is a file below; return whether it went out.
+
+    A thread that blocks in a buffered write holds the buffer's lock, and Python aborts when it
+    finds that lock held at the end. And what a full disk leaves in a buffer fails at the end again.
+    """
+    if stream is None:
+        return False  # started without stderr
+    try:
+        number = stream.fileno()
+    except (OSError, ValueError):  # no file: text in memory
+        number = -1
+    try:
+        if number >= 0:
+            _write_bytes(number, text.encode("utf-8", "backslashreplace"))
+        else:
+            stream.write(text)
             stream.flush()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _write_bytes(number: int, data: bytes) -> None:
+    """Write all of *data*, waiting for room where the file, shared with others, does not block."""
+    while data:
+        try:
+            data = data[os.write(number, data) :]
+        except BlockingIOError:
+            select.select((), (number,), ())
+
+
+def _made(make: Callable[[], str]) -> str | None:
+    try:
+        return make()
+    except Exception:  # a line that cannot be made must not end the log
+        return None
 
 
 class AccessLog:
@@ -102,22 +158,33 @@ class QueuedHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Queue one line for *record*."""
+        try:
+            self._emit(record)
+        except Exception:  # arguments that do not fit their message are no reason to fail a call
+            self.handleError(record)
+
+    def _emit(self, record: logging.LogRecord) -> None:
         text = record.getMessage() if record.name.startswith("jarvis_proxy") else _foreign(record)
         if record.exc_info and record.exc_info[1] is not None:
             text += f" [{_where(record.exc_info[1])}]"
-        level, moment = record.levelname.lower(), record.created
-        if self._json:
-            line = ascii_json({"time": _iso(moment), "event": level, "message": text})
-        else:
-            line = f"{_iso(moment)} {level} {text}"
+        make = _json_line if self._json else _text_line
+        line = make(record.created, record.levelname.lower(), text)
         self._writer.write(lambda: line)
 
 
 def configure_logging(
-    log_format: LogFormat, level: str, stream: TextIO | None = None
+    log_format: LogFormat,
+    level: str,
+    stream: TextIO | None = None,
+    *,
+    writer: LineWriter | None = None,
 ) -> tuple[LineWriter, AccessLog]:
-    """Send everything that is logged in this process through one LineWriter; return it."""
-    writer = LineWriter(stream)
+    """Send everything that is logged in this process through one LineWriter; return it.
+
+    With a *writer* that is there already, only form and level change.
+    """
+    writer = writer or LineWriter(stream)
+    writer.note = _json_note if log_format == "json" else _text_note
     root = logging.getLogger()
     root.handlers[:] = [QueuedHandler(writer, log_format)]
     number = logging.getLevelNamesMapping()[level.upper()]
@@ -141,8 +208,20 @@ def _where(exc: BaseException) -> str:
     return f"{type(exc).__name__} at {place}" if place else type(exc).__name__
 
 
-def _now() -> str:
-    return _iso(time.time())
+def _text_line(moment: float, level: str, text: str) -> str:
+    return f"{_iso(moment)} {level} {text}"
+
+
+def _json_line(moment: float, level: str, text: str) -> str:
+    return ascii_json({"time": _iso(moment), "event": level, "message": text})
+
+
+def _text_note(text: str) -> str:
+    return _text_line(time.time(), "warning", text)
+
+
+def _json_note(text: str) -> str:
+    return _json_line(time.time(), "warning", text)
 
 
 def _iso(moment: float) -> str:

@@ -13,7 +13,9 @@ from typing import Final
 from aiohttp import web
 
 from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.failures import too_many_failures
 from jarvis_proxy.keyring import presented_keys
+from jarvis_proxy.limits import LimitReached
 from jarvis_proxy.record import CallRecord
 from jarvis_proxy.routes import OPEN, match, nearest
 from jarvis_proxy.web.answers import RelayedError, cors_headers, error_response
@@ -29,13 +31,14 @@ _SAFE_HEADERS: Final = "Authorization, Content-Type"
 @web.middleware
 async def access_log(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Keep the call's record, map every error, write the one log line."""
+    shell = request.app[SHELL]
     record = CallRecord(
         request_id=f"req_{_RANDOM.getrandbits(96):024x}",
         started=time.monotonic(),
         started_at=time.time(),
         method=request.method,
         user_agent=request.headers.get("User-Agent", ""),
-        client_ip=request.remote or "",
+        client_ip=shell.guard.address(request),
     )
     request[RECORD] = record
     try:
@@ -50,12 +53,12 @@ async def access_log(request: web.Request, handler: Handler) -> web.StreamRespon
     else:
         if not record.status:
             record.status = response.status
-        if request.app[SHELL].draining:
+        if shell.draining:
             response.force_close()
         return response
     finally:
         record.ended = time.monotonic()
-        request.app[SHELL].access_log.write(record)
+        shell.access_log.write(record)
 
 
 async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -85,7 +88,7 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
 
 
 def _is_upstreams(error: ProxyError) -> bool:
-    if isinstance(error, WireFault):
+    if isinstance(error, WireFault | LimitReached):
         return False
     return isinstance(error, RelayedError) or error.status >= 500
 
@@ -110,9 +113,10 @@ async def auth(request: web.Request, handler: Handler) -> web.StreamResponse:
     if found is None or found.kind not in OPEN:
         query_key = request.rel_url.query.get("key") if request.query_string else None
         name = shell.keyring.identify(presented_keys(request.headers, query_key))
-        if name is None:
-            raise unauthorized()
-        record.key_name = name
+        record.key_name = name or "-"
+        if name is None or not shell.guard.opens(name, record.client_ip):
+            wait = shell.guard.failed(record.client_ip)
+            raise too_many_failures(wait) if wait else unauthorized()
     if found is None:
         raise ProxyError(
             404,

@@ -12,7 +12,7 @@ from jarvis_proxy.registry import Route
 from jarvis_proxy.web.body import check_declared_length, continue_if_expected, too_large
 from jarvis_proxy.web.call import new_call
 from jarvis_proxy.web.conversation import Conversation
-from jarvis_proxy.web.keys import RECORD, SHELL
+from jarvis_proxy.web.keys import ADMISSION, RECORD, SHELL
 from jarvis_proxy.web.watch import Watched
 
 _LOOK_AHEAD: Final = 1024 * 1024
@@ -53,6 +53,7 @@ class Upload:
             data = await self.read()
             if not data:
                 return
+            self._request[ADMISSION].hold(len(data))
             self.head.append(data)
             size += len(data)
             scanner.feed(data)
@@ -80,7 +81,7 @@ class Upload:
         if scanner.model is None:
             return
         self._record.model = scanner.model
-        route = self._request.app[SHELL].registry.resolve(scanner.model)
+        route = self._request[ADMISSION].resolve(scanner.model)
         # The upload is on its way already, and the name in it cannot be changed any more.
         if route != Route(self.upstream, scanner.model):
             raise ProxyError(
@@ -96,14 +97,14 @@ async def relay_form(request: web.Request, watched: Watched) -> web.StreamRespon
     """Relay a multipart form by its `model` field."""
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise ProxyError(415, "Send forms uncompressed.", code="unsupported_encoding")
-    shell = request.app[SHELL]
+    admission = request[ADMISSION]
     upload = _open(request, watched)
     scanner = FormScanner(request.headers.get("Content-Type", ""))
     await continue_if_expected(request)
     await upload.find_model(scanner)
     model = scanner.model
     # With a large file in front of its model, the upload starts where unknown models go.
-    route = shell.registry.resolve(model) if model is not None else shell.registry.openai()
+    route = admission.resolve(model) if model is not None else admission.openai()
     upload.upstream = route.upstream
     return await _relay(request, watched, upload, route, model)
 
@@ -113,7 +114,7 @@ async def relay_any(request: web.Request, watched: Watched) -> web.StreamRespons
     upload = _open(request, watched)
     await continue_if_expected(request)
     # These paths name no model: they are OpenAI's.
-    return await _relay(request, watched, upload, request.app[SHELL].registry.openai(), None)
+    return await _relay(request, watched, upload, request[ADMISSION].openai(), None)
 
 
 def _open(request: web.Request, watched: Watched) -> Upload:
@@ -126,6 +127,7 @@ def _open(request: web.Request, watched: Watched) -> Upload:
 async def _relay(
     request: web.Request, watched: Watched, upload: Upload, route: Route, model: str | None
 ) -> web.StreamResponse:
+    await request[ADMISSION].ask()
     record = request[RECORD]
     record.upstream, record.target = route.upstream, route.target
     if model:
@@ -135,9 +137,11 @@ async def _relay(
     length = request.content_length
     if model is not None and route.target != model and upload.scanner is not None:
         length = _rename(upload, route.target, length)
-    if length is not None and request.can_read_body:
+    # What was read ahead may have been all of it.
+    has_body = bool(upload.head) or request.can_read_body
+    if length is not None and has_body:
         call = replace(call, headers={**call.headers, "content-length": str(length)})
-    body = upload.pieces() if request.can_read_body or upload.head else None
+    body = upload.pieces() if has_body else None
     if body is None:
         watched.body_read()
     # An upload streams on and cannot be sent again: one place, one attempt.

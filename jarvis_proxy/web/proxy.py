@@ -13,7 +13,8 @@ from jarvis_proxy.upstreams.base import Call
 from jarvis_proxy.web.body import check_json_type, read_body
 from jarvis_proxy.web.call import new_call
 from jarvis_proxy.web.conversation import Conversation
-from jarvis_proxy.web.keys import MATCH, RECORD, SHELL
+from jarvis_proxy.web.downstream import deliver
+from jarvis_proxy.web.keys import ADMISSION, MATCH, RECORD, SHELL
 from jarvis_proxy.web.multipart import relay_any, relay_form
 from jarvis_proxy.web.watch import Watched
 
@@ -34,38 +35,47 @@ async def pass_on(request: web.Request) -> web.StreamResponse:
 
 
 async def _under_watch(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    """Run *handler* under the clock; turn a cancellation by the clock into its error."""
-    watch = request.app[SHELL].watch
+    """Run *handler* under the clock; turn a cancellation by the clock into its error.
+
+    Raises:
+        ProxyError: 503 or 429, there is no place for another call.
+    """
+    shell, record = request.app[SHELL], request[RECORD]
+    watch = shell.watch
+    admission = shell.guard.enter(record.key_name, record.request_id, len(watch))
+    request[ADMISSION] = admission
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - a handler always runs in a task
     watched = watch.open(task)
     try:
-        return await handler(request, watched)
+        return await deliver(request, await handler(request, watched), watched)
     except asyncio.CancelledError:
         raise watched.reason() from None
     finally:
         watch.close(watched)
+        admission.leave(record)
 
 
 async def _infer(request: web.Request, watched: Watched) -> web.StreamResponse:
-    shell = request.app[SHELL]
+    shell, admission = request.app[SHELL], request[ADMISSION]
     check_json_type(request)
     body = await read_body(request, shell.settings.max_body, watched)
     record = request[RECORD]
     record.bytes_in = len(body)
-    head = decode_head(body)
+    head = decode_head(body, shell.settings.limits.json_depth)
     model = head.model
     if model is None and request[MATCH].endpoint not in _TAKES_DEFAULT:
         # Moderations and images have defaults of OpenAI's own.
-        route = shell.registry.openai()
+        route = admission.openai()
     else:
-        route = shell.registry.resolve(model)
+        route = admission.resolve(model)
     if model is None and route.target:
         model, body = shell.settings.default_model, with_model(body, route.target)
+    await admission.ask(body)
     record.model, record.upstream, record.target = model or "-", route.upstream, route.target
 
     def make_call(route: Route) -> Call:
         return new_call(request, shell, route, model, stream=bool(head.stream), body=body)
 
-    routes = (route, *shell.registry.fallbacks(head.model))
+    routes = (route, *admission.fallbacks(head.model))
     return await Conversation(request, watched, routes, make_call).run()

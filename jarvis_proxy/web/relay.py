@@ -25,7 +25,7 @@ from jarvis_proxy.upstreams.base import (
 )
 from jarvis_proxy.upstreams.upstream_errors import error_from_body
 from jarvis_proxy.web.answers import RelayedError, common_headers, json_response
-from jarvis_proxy.web.downstream import Downstream, status_headers
+from jarvis_proxy.web.downstream import Delivery, Downstream, status_headers
 from jarvis_proxy.web.keys import RECORD, Place
 from jarvis_proxy.web.watch import Watched
 
@@ -273,6 +273,7 @@ async def copy_reply(
     await response.prepare(request)
     record = request[RECORD]
     record.status, record.first_byte = reply.status, time.monotonic()
+    delivery = watched.downstream = Delivery(request)
     try:
         while data := await reply.readany():
             watched.heard = True
@@ -282,8 +283,10 @@ async def copy_reply(
     except NETWORK_ERRORS:
         # The head is out and there is no room for an error: the client must see the cut.
         record.outcome, record.code = "upstream_error", "upstream_truncated"
-        if request.transport is not None:
-            request.transport.abort()
+        delivery.abort()
+    except asyncio.CancelledError:
+        delivery.abort()  # by the clock: nothing may follow half an answer, not even an error
+        raise
     reply.finish()
     return response
 

@@ -28,6 +28,10 @@ class TimeLimits:
     write_stall: float
     body_idle: float
     body_total: float
+    body_grace: float = 10.0
+    """A body has so long, and more for what has come of it..."""
+    body_rate: float = 1024.0
+    """...at so many bytes a second: one that drips is cut off though it is never silent."""
 
     @property
     def tick(self) -> float:
@@ -54,7 +58,13 @@ class Beating(Protocol):
     """The client's side of a stream, as the clock sees it."""
 
     committed: bool
-    stalled: bool
+
+    @property
+    def stalled(self) -> bool:
+        """Whether the client has to read before more can be written."""
+
+    def pending(self) -> int:
+        """Return how many bytes wait for the client to read."""
 
     def commit_soon(self) -> None:
         """Send status and headers although nothing has come yet."""
@@ -75,15 +85,18 @@ class Watched:
         "_heard_at",
         "_limits",
         "_opened",
+        "_pending",
         "_reading",
         "_stalled_since",
         "_task",
         "_wrote_at",
         "answered",
+        "delivering",
         "downstream",
         "error",
         "heard",
         "patience",
+        "received",
         "replies",
         "uploading",
         "wrote",
@@ -94,12 +107,17 @@ class Watched:
         self._limits = limits
         self._opened = self._asked_at = self._heard_at = self._wrote_at = now
         self._stalled_since: float | None = None
+        self._pending = 0
         self._reading = True
         self._asked = False
         self.heard = False
         self.wrote = False
         self.uploading = False
         """The body streams on while it arrives: only its silence is limited, not its length."""
+        self.received = 0
+        """Bytes of the body so far."""
+        self.delivering = False
+        """The upstream has done its part: only the client is waited for."""
         self.answered = False
         self.patience: float | None = None
         """Seconds that a whole answer may take from when it was asked for; None for a stream."""
@@ -151,15 +169,21 @@ class Watched:
         if self._reading:
             self._check_body(now)
             return
-        if self._is_stalled(now):
+        if self._is_stalled(now) or self.delivering:
             return
         self._check_upstream(now)
         if self.error is None and self.downstream is not None:
             self._keep_alive(self.downstream, now)
 
     def _check_body(self, now: float) -> None:
-        limits = self._limits
-        is_late = not self.uploading and now - self._opened >= limits.body_total
+        limits, open_for = self._limits, now - self._opened
+        if self.uploading:
+            # It goes on as fast as the upstream takes it: only its silence is the client's fault.
+            is_late = open_for >= limits.total
+        else:
+            earned = limits.body_grace + self.received / limits.body_rate
+            is_dripping = self._heard_at == now and open_for > earned
+            is_late = is_dripping or open_for >= limits.body_total
         if is_late or now - self._heard_at >= limits.body_idle:
             self.expire(
                 ProxyError(408, "The request body did not arrive in time.", code="request_timeout")
@@ -170,8 +194,10 @@ class Watched:
         if self.downstream is None or not self.downstream.stalled:
             self._stalled_since = None
             return False
-        if self._stalled_since is None:
-            self._stalled_since = now
+        pending = self.downstream.pending()
+        if self._stalled_since is None or pending != self._pending:
+            # A slow reader may be found waiting at every look and still take something between.
+            self._stalled_since, self._pending = now, pending
         self._heard_at = now  # silence that the client causes is not the upstream's
         if now - self._stalled_since >= self._limits.write_stall:
             self.expire(ProxyError(408, "The client did not read its answer.", code="write_stall"))

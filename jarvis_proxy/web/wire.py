@@ -22,8 +22,8 @@ _TEXTS: Final = {
 }
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 """RFC 3986, 3.2.2; an empty one is allowed by RFC 9110, 7.2."""
-_METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
-_ALLOW: Final = (("Allow", ", ".join(sorted(_METHODS))),)
+METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
+"""What may be relayed; a parser in front of us or behind us may treat others specially."""
 
 
 class WireFault(ProxyError):
@@ -35,8 +35,8 @@ def check_request(request: web.Request) -> None:
 
     Raises:
         WireFault: 505 for HTTP/2 and later; 501 for a transfer coding beside ``chunked``; 405 for
-            CONNECT, ``OPTIONS *`` and methods that this API does not have; 400 for HTTP/0.9,
-            chunks in HTTP/1.0, an absolute address, a Host that is none.
+            CONNECT and ``OPTIONS *``; 400 for HTTP/0.9, chunks in HTTP/1.0, an absolute address,
+            a Host that is none.
     """
     headers = request.headers
     coding = headers.get("Transfer-Encoding")
@@ -46,10 +46,8 @@ def check_request(request: web.Request) -> None:
         raise WireFault(
             501, "The only transfer coding here is chunked.", code="unsupported_transfer_encoding"
         )
-    if request.method not in _METHODS or request.raw_path == "*":
-        raise WireFault(
-            405, "This server has no such method.", code="method_not_allowed", headers=_ALLOW
-        )
+    if request.method == "CONNECT" or request.raw_path == "*":
+        raise method_not_allowed()
     # An address with a host in it is for a forwarding proxy; it would overrule the Host header.
     if not request.raw_path.startswith("/") or _HOST.fullmatch(headers.get("Host", "")) is None:
         raise not_http()
@@ -66,6 +64,14 @@ def _check_version(request: web.Request, coding: str | None) -> None:
     # end, or for the next request.
     if version != HttpVersion10 or coding is not None:
         raise not_http()
+
+
+def method_not_allowed() -> WireFault:
+    """Return 405 `method_not_allowed` for a method that no address has."""
+    allow = ("Allow", ", ".join(sorted(METHODS)))
+    return WireFault(
+        405, "This server has no such method.", code="method_not_allowed", headers=(allow,)
+    )
 
 
 def not_http() -> WireFault:
@@ -91,7 +97,7 @@ class Refusal(web.Response):
 
 def full_answer() -> bytes:
     """Return the whole answer for a connection too many: nothing of a request is read."""
-    error = ProxyError(503, "Too many connections are open.", code="too_many_connections")
+    error = ProxyError(503, "Too many connections are open.", code="overloaded")
     body = error.body()
     lines = (
         "HTTP/1.1 503 Service Unavailable",

@@ -3,7 +3,7 @@
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jarvis_proxy.errors import ProxyError
@@ -524,6 +524,7 @@ STREAMS = st.lists(FRAGMENTS | st.binary(max_size=3), max_size=12).map(b"".join)
 KINDS: st.SearchStrategy[StreamKind] = st.sampled_from(["chat", "responses", "other"])
 
 
+@settings(deadline=None)
 @given(KINDS, STREAMS, st.lists(st.integers(0, 400), max_size=8))
 def test_any_bytes_cut_anywhere_come_to_the_same(
     kind: StreamKind, stream: bytes, cuts: list[int]
@@ -531,11 +532,13 @@ def test_any_bytes_cut_anywhere_come_to_the_same(
     assert play(kind, cut_at(stream, cuts)) == play(kind, [stream])
 
 
+@settings(deadline=None)
 @given(KINDS, STREAMS)
 def test_any_bytes_one_by_one_come_to_the_same(kind: StreamKind, stream: bytes) -> None:
     assert play(kind, [bytes([byte]) for byte in stream]) == play(kind, [stream])
 
 
+@settings(deadline=None)
 @given(KINDS, st.binary())
 def test_arbitrary_bytes_raise_nothing_but_our_errors(kind: StreamKind, stream: bytes) -> None:
     """`play` lets every other exception through."""
@@ -544,6 +547,7 @@ def test_arbitrary_bytes_raise_nothing_but_our_errors(kind: StreamKind, stream: 
     assert found.done or found.code is not None or kind == "other"
 
 
+@settings(deadline=None)
 @given(st.sampled_from(list(GOLDEN.values())), st.data())
 def test_stream_with_a_hole_is_complete_or_an_error(golden: Golden, data: st.DataObject) -> None:
     """A stretch is lost on the way: no end is made up."""

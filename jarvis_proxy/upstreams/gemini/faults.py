@@ -58,17 +58,14 @@ def out_of_range(
     param: str, value: float, *, low: float | None = None, high: float | None = None
 ) -> ProxyError:
     """Return the 400 for a number below *low* or, with *low* None, above *high*."""
-    number = "integer" if isinstance(value, int) and isinstance(low or high, int) else "decimal"
-    side, sign, bound, code = (
-        ("below minimum", ">=", low, "below_min")
-        if low is not None
-        else ("above maximum", "<=", high, "above_max")
-    )
+    below = low is not None
+    bound = low if below else high
+    number = "integer" if isinstance(value, int) and isinstance(bound, int) else "decimal"
     message = (
-        f"Invalid '{param}': {number} {side} value. "
-        f"Expected a value {sign} {bound}, but got {value} instead."
+        f"Invalid '{param}': {number} {'below minimum' if below else 'above maximum'} value. "
+        f"Expected a value {'>=' if below else '<='} {bound}, but got {value} instead."
     )
-    return invalid(param, message, f"{number}_{code}_value")
+    return invalid(param, message, f"{number}_{'below_min' if below else 'above_max'}_value")
 
 
 def check_range(param: str, value: float, low: float, high: float) -> None:

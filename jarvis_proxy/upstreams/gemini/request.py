@@ -160,7 +160,7 @@ def build_chat(
     )
     _check_cache(body)
     return ChatPlan(
-        body=_encode(body),
+        body=msgspec.json.encode(body),
         lanes=count,
         ignored=notes.names,
         include_usage=bool(request.stream_options and request.stream_options.include_usage),
@@ -267,13 +267,6 @@ def _decode(body: bytes) -> ChatRequest:
         )
         raise invalid("messages", message, "empty_array")
     return request
-
-
-def _encode(body: GenerateRequest) -> bytes:
-    try:
-        return msgspec.json.encode(body)
-    except RecursionError as exc:
-        raise ProxyError(400, "The body is nested too deeply.", code="invalid_json") from exc
 
 
 def _check_cache(body: GenerateRequest) -> None:

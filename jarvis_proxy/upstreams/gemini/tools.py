@@ -7,7 +7,7 @@ Source: https://ai.google.dev/gemini-api/docs/function-calling, /google-search, 
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from jarvis_proxy.upstreams.gemini.faults import convert, invalid, missing, wrong_type
+from jarvis_proxy.upstreams.gemini.faults import convert, invalid, missing, required, wrong_type
 from jarvis_proxy.upstreams.gemini.models import ModelTraits
 from jarvis_proxy.upstreams.gemini.names import Names
 from jarvis_proxy.upstreams.gemini.notes import Notes
@@ -117,10 +117,10 @@ def _read(request: ChatRequest, notes: Notes) -> tuple[list[_Declared], dict[str
         kind = _kind(tool, param)
         if kind == "function":
             # Some clients send the flat form of another OpenAI address.
-            flat = tool.get("function") is None
+            flat = tool.get("function") is None and "name" in tool
             where = param if flat else f"{param}.function"
-            spec = convert(tool if flat else tool["function"], FunctionSpec, where)
-            declared.append(_Declared(spec, where))
+            inner = tool if flat else required(tool.get("function"), where)
+            declared.append(_Declared(convert(inner, FunctionSpec, where), where))
         elif kind == "custom":
             declared.append(_custom(tool, param, notes))
         elif kind in _SERVER_TOOLS:
@@ -153,7 +153,7 @@ def _kind(tool: dict[str, object], param: str) -> str:
 def _custom(tool: dict[str, object], param: str, notes: Notes) -> _Declared:
     """Return a custom tool as a function of one text; its grammar can only be described."""
     where = f"{param}.custom"
-    spec = convert(tool.get("custom"), CustomSpec, where)
+    spec = convert(required(tool.get("custom"), where), CustomSpec, where)
     form = spec.format or {}
     words: Schema = {"type": "string"}
     if form.get("type") not in (None, "text"):

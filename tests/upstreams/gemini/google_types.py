@@ -70,7 +70,10 @@ def assert_conversation_rules(body: Json, *, signed: bool, ids: bool) -> None:
         assert not results
         if calls:
             assert index > 0, "a conversation opens with calls"
+            assert index + 1 < len(contents), "calls without results"
             answers = contents[index + 1]["parts"][: len(calls)]
+            assert len(answers) == len(calls)
+            assert all("functionResponse" in answer for answer in answers)
             for call, answer in zip(calls, answers, strict=True):
                 asked_call, result = call["functionCall"], answer["functionResponse"]
                 assert asked_call["name"] == result["name"] != ""

@@ -1,0 +1,73 @@
+"""A client's address: the peer's own, or what trusted proxies say of it. Pure.
+
+Source: https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/X-Forwarded-For (read
+2026-11): every proxy appends the address it was called from, so only the right end can be believed.
+"""
+
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Final
+
+Address = IPv4Address | IPv6Address
+Networks = Iterable[IPv4Network | IPv6Network]
+
+_SUBSCRIBER: Final = 64
+"""Bits of an IPv6 address that one subscriber has in common: the rest is theirs to choose."""
+
+
+def parse_ip(text: str) -> Address | None:
+    """Return the address that *text* is, None when it is none.
+
+    An IPv4 address in an IPv6 one (``::ffff:192.0.2.1``, what a dual-stack socket shows) is the
+    IPv4 address; a zone (``%eth0``) is dropped.
+    """
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    if isinstance(address, IPv4Address):
+        return address
+    return address.ipv4_mapped or IPv6Address(int(address))
+
+
+def is_within(address: Address | None, networks: Networks) -> bool:
+    """Tell whether *address* is in one of *networks*; False for None."""
+    return address is not None and any(address in network for network in networks)
+
+
+def client_ip(peer: str, forwarded: Iterable[str], trusted: Networks) -> str:
+    """Return the address of the client behind *peer*.
+
+    *forwarded* are the values of ``X-Forwarded-For``, in order. They count only as far as trusted
+    hops report them: the answer is the right-most address that is not a trusted proxy's own, and
+    the last trusted one where something that is no address stands before it.
+    """
+    address = parse_ip(peer)
+    if address is None or not is_within(address, trusted):
+        return peer
+    for hop in reversed(",".join(forwarded).split(",")):
+        reported = parse_ip(_without_port(hop.strip()))
+        if reported is None:
+            break
+        address = reported
+        if not is_within(address, trusted):
+            break
+    return str(address)
+
+
+def failure_source(address: str) -> str:
+    """Return under what name failures from *address* are counted: IPv6 by /64, all else as it is.
+
+    An IPv6 subscriber has 2**64 addresses at least, and could use a new one for every guess.
+    """
+    parsed = parse_ip(address)
+    if isinstance(parsed, IPv6Address):
+        return str(ip_network((parsed, _SUBSCRIBER), strict=False))
+    return address if parsed is None else str(parsed)
+
+
+def _without_port(hop: str) -> str:
+    """Return ``192.0.2.1`` of ``192.0.2.1:8080``, and ``2001:db8::1`` of ``[2001:db8::1]:8080``."""
+    if hop.startswith("["):
+        return hop[1:].partition("]")[0]
+    return hop.partition(":")[0] if hop.count(":") == 1 else hop

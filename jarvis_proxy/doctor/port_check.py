@@ -1,0 +1,121 @@
+"""Whether the server could listen on its port, or who does. IO."""
+
+import errno
+import os
+import socket
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from jarvis_proxy.doctor.answers import Answer
+from jarvis_proxy.doctor.findings import Finding, ok, problem, warning
+from jarvis_proxy.doctor.network import Machine, fault_words
+from jarvis_proxy.doctor.options import Site
+from jarvis_proxy.doctor.site_answers import is_ours
+from jarvis_proxy.doctor.visitor import FAULTS, visiting
+from jarvis_proxy.settings import Settings
+
+_CHECK: Final = "port"
+_ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  compared, not listened on
+
+
+async def check_port(machine: Machine, settings: Settings) -> tuple[Finding, Site | None]:
+    """Return the finding, and where on this machine the running proxy answers, if it does."""
+    try:
+        addresses = await machine.resolve(settings.host, settings.port)
+        _bind_shortly(addresses, settings.port)
+    except OSError as exc:
+        if exc.errno == errno.EADDRINUSE:
+            return await _who_listens(machine, settings)
+        return _not_possible(exc, settings), None
+    return ok(_CHECK, f"{settings.port} is free"), None
+
+
+def local_site(settings: Settings) -> Site:
+    """Return where this machine reaches its own server."""
+    scheme = "https" if settings.tls_cert_file else "http"
+    return Site(scheme, _ANY.get(settings.host, settings.host), settings.port)
+
+
+def _bind_shortly(addresses: Sequence[str], port: int) -> None:
+    """Take every address, as the server would, and let go again.
+
+    Raises:
+        OSError: the server could not.
+    """
+    for address in addresses:
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as sock:
+            if os.name == "posix" and sys.platform != "cygwin":
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.bind((address, port))
+
+
+async def _who_listens(machine: Machine, settings: Settings) -> tuple[Finding, Site | None]:
+    site = local_site(settings)
+    answer = await _health(machine, site)
+    if answer is not None and is_ours(answer):
+        return ok(_CHECK, f"{site.port} is served by this proxy, which is running"), site
+    other = Site("http" if site.scheme == "https" else "https", site.host, site.port)
+    found = await _health(machine, other)
+    if found is not None and is_ours(found):
+        return (
+            warning(
+                _CHECK,
+                f"a proxy is running there, but it speaks {other.scheme} and the settings say"
+                f" {site.scheme}",
+                "Start it again, so that it takes the new settings.",
+            ),
+            other,
+        )
+    server = "" if answer is None else answer.header("server")[:40]
+    who = f" (it calls itself {server})" if server.isprintable() and server else ""
+    return (
+        problem(
+            _CHECK,
+            f"{site.port} is taken by another program{who}",
+            "Stop that program, or set PORT to another number. This shows which it is:",
+            f"ss -ltnp 'sport = :{site.port}'",
+        ),
+        None,
+    )
+
+
+async def _health(machine: Machine, site: Site) -> Answer | None:
+    try:
+        async with visiting(machine, verify=False) as visitor:
+            return await visitor.ask("GET", f"{site.url}/health", timeout_s=5)
+    except FAULTS:
+        return None
+
+
+def _not_possible(exc: OSError, settings: Settings) -> Finding:
+    match exc.errno:
+        case errno.EACCES | errno.EPERM:
+            return problem(
+                _CHECK,
+                f"this user may not listen on {settings.port}",
+                "Set PORT to a number above 1023; port 443 is best left to a reverse proxy"
+                " (deploy/Caddyfile, deploy/nginx.conf).",
+            )
+        case errno.EADDRNOTAVAIL:
+            return problem(
+                _CHECK,
+                f"HOST ({settings.host}) is no address of this machine",
+                "Set HOST=0.0.0.0 for all its addresses, or 127.0.0.1 for this machine only; the"
+                " address that a router or provider shows is often not the machine's own.",
+            )
+        case _ if isinstance(exc, socket.gaierror):
+            return problem(
+                _CHECK,
+                f"HOST ({settings.host}) cannot be resolved to an address",
+                "Set HOST to an address: 0.0.0.0, or 127.0.0.1.",
+            )
+        case _:
+            return problem(
+                _CHECK,
+                f"cannot listen on {settings.host}, port {settings.port}: {fault_words(exc)}",
+                "Set HOST to an address of this machine, such as 0.0.0.0 or 127.0.0.1.",
+            )

@@ -1,0 +1,245 @@
+"""How much one client key may use: token buckets, and who keeps them. Pure.
+
+The clock's reading is passed in, in seconds on the monotonic clock.
+
+Source of the headers: https://platform.openai.com/docs/guides/rate-limits (read 2026-11).
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final, Literal, Protocol
+
+from jarvis_proxy.errors import ProxyError
+
+_MINUTE: Final = 60.0
+
+Reason = Literal["requests", "tokens", "concurrency"]
+
+
+class LimitReached(ProxyError):
+    """A limit of our own: the request is refused, no upstream is at fault."""
+
+
+class TokenBucket:
+    """Fills steadily up to its capacity; what is used is taken out of it. It starts full."""
+
+    __slots__ = ("_at", "_level", "capacity", "per_second")
+
+    def __init__(self, capacity: float, per_second: float, now: float) -> None:
+        self.capacity = capacity
+        self.per_second = per_second
+        self._level = capacity
+        self._at = now
+
+    def level(self, now: float) -> float:
+        """Return what is in it; less than nothing when more was spent than there was."""
+        # A clock that does not go backwards may still be read by two callers out of turn.
+        passed = max(0.0, now - self._at)
+        self._level = min(self.capacity, self._level + passed * self.per_second)
+        self._at += passed
+        return self._level
+
+    def wait(self, amount: float, now: float) -> float:
+        """Return in how many seconds *amount* will be in it: 0.0 when it is.
+
+        Of more than the capacity, the capacity is enough: it would never come otherwise.
+        """
+        return max(0.0, min(amount, self.capacity) - self.level(now)) / self.per_second
+
+    def spend(self, amount: float, now: float) -> None:
+        """Take *amount* out, even if that is more than there is; a negative one is put back."""
+        self._level = min(self.capacity, self.level(now) - amount)
+
+    def reset(self, now: float) -> float:
+        """Return in how many seconds it will be full."""
+        return (self.capacity - self.level(now)) / self.per_second
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What one key may use: requests and tokens a minute, calls at once; None is without limit."""
+
+    rpm: int | None = None
+    tpm: int | None = None
+    concurrency: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """How a limit stands: what it is, what is left of it, and in how many seconds all is back."""
+
+    limit: int
+    remaining: int
+    reset: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a call may go: *refused* names the limit that forbids it for *wait* seconds."""
+
+    refused: Reason | None = None
+    wait: float = 0.0
+    requests: Meter | None = None
+    tokens: Meter | None = None
+
+    def headers(self) -> Iterator[tuple[str, str]]:
+        """Yield OpenAI's ``x-ratelimit-*`` headers for the limits that there are."""
+        for name, meter in (("requests", self.requests), ("tokens", self.tokens)):
+            if meter is not None:
+                yield f"x-ratelimit-limit-{name}", str(meter.limit)
+                yield f"x-ratelimit-remaining-{name}", str(meter.remaining)
+                yield f"x-ratelimit-reset-{name}", duration(meter.reset)
+
+    def refusal(self) -> LimitReached:
+        """Return 429 `rate_limit_exceeded` for a call that may not go."""
+        if self.refused == "concurrency":
+            return too_many_at_once()
+        meter, kind = self.requests, "requests per min (RPM)"
+        if self.refused == "tokens":
+            meter, kind = self.tokens, "tokens per min (TPM)"
+        limit = "" if meter is None else f": Limit {meter.limit}"
+        return LimitReached(
+            429,
+            f"Rate limit of this key reached on {kind}{limit}. "
+            f"Please try again in {duration(self.wait)}.",
+            error_type=self.refused,
+            code="rate_limit_exceeded",
+            retry_after=self.wait,
+        )
+
+
+class Limiter(Protocol):
+    """Counts what keys use: in this process, or for several in a store that they share.
+
+    ``admit`` is awaited, since a shared store is asked over the network. The other two are called
+    while a call ends, be it cancelled, and must not wait: a shared store is told afterwards, from
+    a task of the implementation's own.
+    """
+
+    async def admit(
+        self, key: str, quota: Quota, *, call_id: str, tokens: int, now: float
+    ) -> Verdict:
+        """Decide on a call, and count it if it may go: one request, *tokens* for now, one more
+        at once. A refused call counts nothing.
+
+        *now* may be replaced by the store's own clock.
+        """
+
+    def settle(self, key: str, tokens: int, now: float) -> None:
+        """Count *tokens* more than ``admit`` did; fewer, when it is negative."""
+
+    def release(self, key: str, call_id: str) -> None:
+        """Count a call as ended. To be called for every one that ``admit`` was asked about, even
+        if that was cancelled; a call that does not count is ignored.
+        """
+
+
+@dataclass(slots=True)
+class _Use:
+    """What one key uses."""
+
+    quota: Quota
+    requests: TokenBucket | None
+    tokens: TokenBucket | None
+    running: set[str] = field(default_factory=set)
+
+
+class MemoryLimiter:
+    """The Limiter of a single process."""
+
+    def __init__(self) -> None:
+        self._uses: dict[str, _Use] = {}
+
+    async def admit(
+        self, key: str, quota: Quota, *, call_id: str, tokens: int, now: float
+    ) -> Verdict:
+        """Decide on a call, and count it if it may go."""
+        use = self._use(key, quota, now)
+        refused, wait = _refusal(use, tokens, now)
+        if refused is None:
+            use.running.add(call_id)
+            for bucket, amount in ((use.requests, 1), (use.tokens, tokens)):
+                if bucket is not None:
+                    bucket.spend(amount, now)
+        return Verdict(refused, wait, _meter(use.requests, now), _meter(use.tokens, now))
+
+    def settle(self, key: str, tokens: int, now: float) -> None:
+        """Count *tokens* more, or fewer."""
+        use = self._uses.get(key)
+        if use is not None and use.tokens is not None:
+            use.tokens.spend(tokens, now)
+
+    def release(self, key: str, call_id: str) -> None:
+        """Count a call as ended."""
+        if (use := self._uses.get(key)) is not None:
+            use.running.discard(call_id)
+
+    def _use(self, key: str, quota: Quota, now: float) -> _Use:
+        use = self._uses.get(key)
+        if use is None or use.quota != quota:
+            running = set() if use is None else use.running  # the settings were read anew
+            use = _Use(quota, _bucket(quota.rpm, now), _bucket(quota.tpm, now), running)
+            self._uses[key] = use
+        return use
+
+
+def _refusal(use: _Use, tokens: int, now: float) -> tuple[Reason | None, float]:
+    """Return which limit forbids a call, and for how long."""
+    at_once = use.quota.concurrency
+    if at_once is not None and len(use.running) >= at_once:
+        return "concurrency", 1.0
+    if use.requests is not None and (wait := use.requests.wait(1, now)):
+        return "requests", wait
+    # Not even a call without tokens goes while more was spent than there was.
+    if use.tokens is not None and (wait := use.tokens.wait(max(tokens, 1), now)):
+        return "tokens", wait
+    return None, 0.0
+
+
+def _bucket(per_minute: int | None, now: float) -> TokenBucket | None:
+    """Return a bucket that holds a minute's worth."""
+    return None if per_minute is None else TokenBucket(per_minute, per_minute / _MINUTE, now)
+
+
+def _meter(bucket: TokenBucket | None, now: float) -> Meter | None:
+    if bucket is None:
+        return None
+    remaining = max(0, math.floor(bucket.level(now)))
+    return Meter(int(bucket.capacity), remaining, bucket.reset(now))
+
+
+def too_many_at_once() -> LimitReached:
+    """Return 429 `rate_limit_exceeded` for a key with too many calls in progress."""
+    return LimitReached(
+        429,
+        "This key has as many requests in progress as it may. "
+        "Please try again when one of them has ended.",
+        error_type="requests",
+        code="rate_limit_exceeded",
+        retry_after=1.0,
+    )
+
+
+def overloaded(what: str, chance: float) -> LimitReached:
+    """Return 503 `overloaded`; *chance*, in [0, 1), spreads the retries over 1 to 5 seconds."""
+    return LimitReached(
+        503,
+        f"The proxy is busy: {what}. Please try again.",
+        code="overloaded",
+        retry_after=1.0 + 4.0 * chance,
+        should_retry=True,
+    )
+
+
+def duration(seconds: float) -> str:
+    """Return a time as OpenAI's headers show it: ``120ms``, ``8.64s``, ``6m0s``, ``1h0m0s``."""
+    total = math.ceil(seconds * 1000)
+    if total < 1000:
+        return f"{total}ms" if total > 0 else "0s"
+    minutes, rest = divmod(total, 60_000)
+    hours, minutes = divmod(minutes, 60)
+    text = f"{rest / 1000:.3f}".rstrip("0").rstrip(".") + "s"
+    if hours:
+        return f"{hours}h{minutes}m{text}"
+    return f"{minutes}m{text}" if minutes else text

@@ -1,0 +1,87 @@
+"""Warnings that could come by the thousand, said now and then, and never with content. IO (logs).
+
+What goes wrong outside any call is told here: errors that nobody awaited, a stalled event loop.
+"""
+
+import asyncio
+import logging
+import re
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+_LOG: Final = logging.getLogger(__name__)
+_EVERY: Final = 10.0
+_MAX_KINDS: Final = 64
+_LAG_PROBE: Final = 0.1
+_LAG_LIMIT: Final = 0.25
+_PLAIN: Final = re.compile(r"[A-Za-z][\w .,'-]*")
+"""The words that asyncio's messages begin with; a repr, which may hold content, comes after."""
+
+
+class Occasional:
+    """Logs each kind of warning once in *every* seconds, with how often it came meanwhile."""
+
+    def __init__(self, every: float = _EVERY, clock: Callable[[], float] = time.monotonic) -> None:
+        self._every = every
+        self._clock = clock
+        self._said_at: dict[str, float] = {}
+        self._unsaid: dict[str, int] = {}
+
+    def warn(self, kind: str, text: str, exc: BaseException | None = None) -> None:
+        """Log *text*, unless a warning of this *kind* was logged a moment ago."""
+        now = self._clock()
+        said_at = self._said_at.get(kind)
+        if said_at is not None and now - said_at < self._every:
+            self._unsaid[kind] = self._unsaid.get(kind, 0) + 1
+            return
+        if len(self._said_at) >= _MAX_KINDS:
+            self._said_at.clear()
+        self._said_at[kind] = now
+        unsaid = self._unsaid.pop(kind, 0)
+        more = f" ({unsaid} more since the last warning)" if unsaid else ""
+        _LOG.warning("%s%s", text, more, exc_info=exc)
+
+
+def exception_handler(
+    occasional: Occasional,
+) -> Callable[[asyncio.AbstractEventLoop, dict[str, Any]], None]:
+    """Return the event loop's handler of errors that belong to no call.
+
+    asyncio's own prints tracebacks, and the reprs of callbacks with their arguments, once for each
+    of a thousand failed accepts.
+    """
+
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        exc = context.get("exception")
+        said = _PLAIN.match(str(context.get("message", "")))
+        text = "" if said is None else said[0].strip()
+        kind = f"{text} {type(exc).__name__}"
+        occasional.warn(kind, f"event loop: {text or 'error'}", exc)
+
+    return handle
+
+
+class LagProbe:
+    """Measures how late the event loop is: what holds it up holds up every call.
+
+    *worst* is the longest delay so far, in seconds.
+    """
+
+    def __init__(self, occasional: Occasional, clock: Callable[[], float] = time.monotonic) -> None:
+        self._occasional = occasional
+        self._clock = clock
+        self.worst = 0.0
+
+    async def run(self) -> None:
+        """Measure until cancelled."""
+        while True:
+            asleep_since = self._clock()
+            await asyncio.sleep(_LAG_PROBE)
+            self.note(self._clock() - asleep_since - _LAG_PROBE)
+
+    def note(self, lag: float) -> None:
+        """Take one measurement; a lag of 250 ms or more is worth a warning."""
+        self.worst = max(self.worst, lag)
+        if lag >= _LAG_LIMIT:
+            self._occasional.warn("lag", f"the event loop stood still for {lag * 1000:.0f} ms")

@@ -1,0 +1,215 @@
+"""Clients' connections: counted, bounded, and answered in JSON when they send no HTTP. IO.
+
+Everything here is below the application: aiohttp's own connections, with the answers and the
+limits that they lack.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, cast
+
+from aiohttp import HttpVersion11, web
+from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
+from aiohttp.streams import EMPTY_PAYLOAD
+from aiohttp.web_protocol import RequestHandler, _ErrInfo
+
+from jarvis_proxy.web.alarms import Occasional
+from jarvis_proxy.web.connections import Connections, Excess
+from jarvis_proxy.web.wire import Refusal, full_answer, not_http
+
+_LOG: Final = logging.getLogger(__name__)
+_MAX_HEAD: Final = 32 * 1024
+_TOO_MANY_HEADERS: Final = "Too many headers received"  # aiohttp has no class of its own for it
+
+_Handler = Callable[[Any], Awaitable[web.StreamResponse]]
+
+
+class Runner(web.AppRunner):
+    """An AppRunner whose connections answer malformed HTTP in JSON, and are counted."""
+
+    def __init__(self, app: web.Application, *, connections: Connections, **kwargs: Any) -> None:
+        super().__init__(app, **kwargs)
+        self.connections = connections
+
+    async def _make_server(self) -> web.Server:
+        server = await super()._make_server()
+        # AppRunner has no hook for the class of its connections; the server it made has no state
+        # beyond what the subclass shares.
+        server.__class__ = Server
+        cast(Server, server).begin(self.connections)
+        return server
+
+    @property
+    def edge(self) -> "Server":
+        """The server, once set up."""
+        return cast(Server, self.server)
+
+
+class Server(web.Server):
+    """What all connections share."""
+
+    counted: Connections
+    occasional: Occasional
+    _handler: _Handler
+
+    def begin(self, connections: Connections) -> None:
+        """Put the server, just made, in between its connections and the application."""
+        self.counted = connections
+        self.occasional = Occasional()
+        self._handler = cast(_Handler, self.request_handler)
+        self.request_handler = self._dispatch
+
+    def direct(self, handler: _Handler) -> None:
+        """Give requests to come to another application's *handler*, on open connections too."""
+        self._handler = handler
+
+    def set_keepalive(self, seconds: float) -> None:
+        """Let connections to come wait so long for a request."""
+        self._kwargs["keepalive_timeout"] = seconds
+
+    def close_idle(self, seconds: float) -> None:
+        """Close the connections that have waited *seconds* or longer for a request."""
+        for connection in self.connections:
+            cast(Connection, connection).close_if_idle(seconds)
+
+    def _dispatch(self, request: web.BaseRequest) -> Awaitable[web.StreamResponse]:
+        return self._handler(request)
+
+    def __call__(self) -> RequestHandler:
+        return Connection(self, loop=self._loop, **self._kwargs)
+
+
+class Connection(RequestHandler):
+    """One client's connection."""
+
+    __slots__ = ("_edge", "_head_size", "_network")
+
+    def __init__(self, edge: Server, **kwargs: Any) -> None:
+        super().__init__(edge, **kwargs)
+        self._edge = edge
+        self._head_size = 0
+        self._network: str | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Let the client in, or tell it at once that the server is full."""
+        peer = transport.get_extra_info("peername")
+        counted = self._edge.counted
+        network = counted.network(str(peer[0]) if isinstance(peer, tuple) and peer else "")
+        excess = counted.open(network)
+        if excess is None:
+            self._network = network
+            super().connection_made(transport)
+            return
+        self._edge.occasional.warn(excess, _full_warning(excess, counted))
+        self._force_close = True
+        transport = cast(asyncio.Transport, transport)
+        transport.write(full_answer())
+        transport.close()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Count one less."""
+        super().connection_lost(exc)
+        if self._network is not None:
+            self._edge.counted.close(self._network)
+            self._network = None
+
+    def data_received(self, data: bytes) -> None:
+        """Parse, with an eye on the size of heads and on bodies that break off."""
+        if not self._is_waiting and self._request_count:
+            super().data_received(data)
+            self._tell_broken_body()
+            return
+        self._head_size += len(data)
+        super().data_received(data)
+        if self._head_size > _MAX_HEAD and not self._head_fits():
+            self._messages.clear()
+            self._give_up(431)
+        elif self._messages:
+            self._head_size = 0
+
+    @property
+    def _is_waiting(self) -> bool:
+        """Whether no request is in progress: what comes now belongs to a head."""
+        return self._waiter is not None and not self._waiter.done()
+
+    def _head_fits(self) -> bool:
+        """Tell whether what came is large by its body only."""
+        if not self._messages:
+            return False
+        message = self._messages[0][0]
+        if isinstance(message, _ErrInfo):
+            return True
+        return sum(len(n) + len(v) + 4 for n, v in message.raw_headers) <= _MAX_HEAD
+
+    def _tell_broken_body(self) -> None:
+        """Let the reader of a body know that the rest of it is malformed.
+
+        aiohttp queues the error behind the request, whose handler would wait for the rest.
+        """
+        if not self._messages or not isinstance(self._messages[-1][0], _ErrInfo):
+            return
+        if len(self._messages) > 1:
+            payload = self._messages[-2][1]
+        elif self._current_request is not None:
+            payload = self._current_request._payload
+        else:
+            return
+        if not payload.is_eof():
+            self._messages.pop()
+            self._close = True
+            payload.set_exception(not_http())
+            payload.feed_eof()
+
+    def _give_up(self, status: int) -> None:
+        """Answer a head that is not whole, and close."""
+        error = HttpProcessingError(code=status)
+        self._messages.append((_ErrInfo(status, error, ""), EMPTY_PAYLOAD))
+        self._close = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _process_keepalive(self) -> None:
+        """Close when no request came in time; if a part of one did, say so first."""
+        is_due = self._loop.time() >= self._next_keepalive_close_time
+        if is_due and self._head_size and self._is_waiting:
+            self._keepalive_handle = None
+            self._give_up(408)
+        else:
+            super()._process_keepalive()
+
+    def close_if_idle(self, seconds: float) -> None:
+        """Close if the client has sent nothing for *seconds* since its last answer."""
+        if not self._is_waiting or self._head_size:
+            return
+        idle_since = self._next_keepalive_close_time - self.keepalive_timeout
+        if self._loop.time() - idle_since >= seconds:
+            self.force_close()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Return a fixed answer; *message* may quote the request and is not used."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer has begun")
+        if isinstance(exc, LineTooLong) or getattr(exc, "message", "") == _TOO_MANY_HEADERS:
+            status = 431
+        if status >= 500:
+            _LOG.error("internal error below the application", exc_info=exc)
+        else:
+            _LOG.info("refused from %s: no valid HTTP (%s)", request.remote, type(exc).__name__)
+        request._version = HttpVersion11  # aiohttp's stand-in for a broken request says 1.0
+        return Refusal(status)
+
+
+def _full_warning(excess: Excess, counted: Connections) -> str:
+    if excess == "total":
+        return f"{len(counted)} connections are open, the most there may be: more are refused"
+    return (
+        f"one client holds {counted.limits.per_network} connections, the most it may "
+        "(MAX_CONNECTIONS_PER_IP): more are refused"
+    )

@@ -1,0 +1,146 @@
+"""Settings that change while the server runs: one application after the other. IO.
+
+Each set of settings has an application of its own, with its keys, routes and doors. Requests go to
+the newest; calls in progress end in the one that they began in, which is closed when it is empty.
+So no call ever sees half of one and half of the other.
+"""
+
+import asyncio
+import contextlib
+import logging
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.settings import Settings, SettingsError
+from jarvis_proxy.web.app import (
+    Kept,
+    connection_limits,
+    create_app,
+    keepalive_timeout,
+    make_runner,
+)
+from jarvis_proxy.web.edge import Runner
+from jarvis_proxy.web.keys import SHELL, Shell
+from jarvis_proxy.web.log import AccessLog, LineWriter, configure_logging
+from jarvis_proxy.web.tls import load_certificate, tls_context
+
+_LOG: Final = logging.getLogger(__name__)
+_LOOK_EVERY: Final = 1.0
+_FIXED: Final = {"host": "HOST", "port": "PORT", "workers": "WORKERS"}
+"""Fields that are read once, by the name of their setting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One application in its time; *close* closes what it opened."""
+
+    shell: Shell
+    close: Callable[[], Awaitable[object]]
+
+
+class Generations:
+    """The application in force, and those that still have calls in progress."""
+
+    def __init__(self, settings: Settings, log: AccessLog) -> None:
+        self.settings = settings
+        self.tls: ssl.SSLContext | None = None
+        self._log = log
+        self._kept = Kept()
+        app = create_app(settings, log, self._kept)
+        self.runner: Runner = make_runner(app, settings)
+        self._current: Generation
+        self._old: dict[asyncio.Task[None], Generation] = {}
+        self._is_draining = False
+
+    async def start(self) -> None:
+        """Open what the first application needs.
+
+        Raises:
+            SettingsError: the certificate cannot be used.
+        """
+        self.tls = tls_context(self.settings)
+        await self.runner.setup()
+        # The runner closes it once more at the end, which does no harm.
+        self._current = Generation(self.runner.app[SHELL], self.runner.app.cleanup)
+
+    @property
+    def shell(self) -> Shell:
+        """What requests share now."""
+        return self._current.shell
+
+    def __len__(self) -> int:
+        """Return how many calls are in progress, the old applications' too."""
+        return sum(len(shell.watch) for shell in self._shells())
+
+    def expire_all(self, error: Callable[[], ProxyError]) -> None:
+        """End every call with an error."""
+        for shell in self._shells():
+            shell.watch.expire_all(error)
+
+    def drain(self) -> None:
+        """Say in every answer from now on that the connection closes."""
+        self._is_draining = True
+        for shell in self._shells():
+            shell.draining = True
+
+    def _shells(self) -> list[Shell]:
+        return [generation.shell for generation in (self._current, *self._old.values())]
+
+    async def replace(self, settings: Settings) -> None:
+        """Put *settings* in force for requests to come.
+
+        Raises:
+            SettingsError: the certificate cannot be used; nothing has changed.
+        """
+        if self._is_draining:
+            return
+        if self.tls is not None and settings.tls_cert_file:
+            tls_context(settings)  # tried before it is trusted
+            load_certificate(self.tls, settings)
+        for problem in what_needs_a_restart(self.settings, settings):
+            _LOG.warning("%s takes effect at the next start", problem)
+        new = web.AppRunner(create_app(settings, self._log, self._kept))
+        await new.setup()
+        assert new.server is not None  # noqa: S101 - it was just set up
+        edge = self.runner.edge
+        edge.counted.limits = connection_limits(settings)
+        edge.set_keepalive(keepalive_timeout(settings))
+        edge.direct(new.server.request_handler)
+        old, self._current = self._current, Generation(new.app[SHELL], new.cleanup)
+        self.settings = settings
+        task = asyncio.create_task(self._retire(old), name="old settings")
+        self._old[task] = old
+        task.add_done_callback(self._old.pop)
+
+    async def _retire(self, generation: Generation) -> None:
+        """Wait until *generation* has no call left, then close it."""
+        try:
+            # Not at once: a request may be on its way from the connection to the application.
+            await asyncio.sleep(_LOOK_EVERY)
+            while len(generation.shell.watch):  # noqa: ASYNC110 - a signal would cost every call
+                await asyncio.sleep(_LOOK_EVERY)
+        finally:
+            await generation.close()
+
+    async def close(self) -> None:
+        """Close everything, whatever is in progress."""
+        for task in tuple(self._old):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        if self._current is not None:
+            await self.runner.cleanup()
+            await self._current.close()
+
+
+def what_needs_a_restart(old: Settings, new: Settings) -> list[str]:
+    """Return the settings that differ and are read at the start only."""
+    names = [name for field, name in _FIXED.items() if getattr(old, field) != getattr(new, field)]
+    if bool(old.tls_cert_file) != bool(new.tls_cert_file):
+        names.append("TLS_CERT_FILE")
+    return names

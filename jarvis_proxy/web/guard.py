@@ -1,0 +1,240 @@
+"""At the door: whose address it is, whether a key opens, whether there is room for the call. IO.
+
+What a call takes (a place, bytes of memory, tokens) is kept in its Admission and given back at its
+end. A key without a policy costs a look into a table and two additions.
+"""
+
+from collections.abc import Callable
+from random import SystemRandom
+from typing import Final
+
+from aiohttp import web
+
+from jarvis_proxy.access import KeyAccess, model_needed, model_not_found
+from jarvis_proxy.client_ip import client_ip, failure_source
+from jarvis_proxy.failures import Failures
+from jarvis_proxy.limits import Limiter, LimitReached, Quota, Verdict, overloaded, too_many_at_once
+from jarvis_proxy.record import CallRecord
+from jarvis_proxy.registry import ModelRegistry, Route
+from jarvis_proxy.settings import KeyPolicy, Settings
+from jarvis_proxy.token_estimates import estimate_answer, estimate_prompt
+
+_RANDOM: Final = SystemRandom()
+Clock = Callable[[], float]
+
+
+class Guard:
+    """What decides on requests, and what those in progress take.
+
+    *clock* is monotonic, *wall* in epoch seconds.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        registry: ModelRegistry,
+        limiter: Limiter,
+        *,
+        clock: Clock,
+        wall: Clock,
+    ) -> None:
+        self.limits = settings.limits
+        self.registry = registry
+        self.limiter = limiter
+        self.clock = clock
+        self.bytes_in_flight = 0
+        self.in_progress: dict[str, int] = {}
+        self._wall = wall
+        self._trusted = settings.trusted_proxies
+        self._failures = Failures(clock())
+        self._access = {
+            name: KeyAccess(policy, registry.route) for name, policy in settings.policies.items()
+        }
+        self._quotas = {
+            name: quota
+            for name, policy in settings.policies.items()
+            if (quota := _quota(policy)) != Quota()
+        }
+
+    def address(self, request: web.Request) -> str:
+        """Return the address of the client, seen through trusted proxies; ``""`` if unknown."""
+        peer = request.remote or ""
+        if not self._trusted:
+            return peer
+        return client_ip(peer, request.headers.getall("X-Forwarded-For", ()), self._trusted)
+
+    def opens(self, key: str, address: str) -> bool:
+        """Tell whether the key called *key* opens anything from *address* now."""
+        access = self._access.get(key)
+        return access is None or access.is_open(address, self._wall())
+
+    def failed(self, address: str) -> float:
+        """Count a request without a valid key; return how many seconds its sender should wait."""
+        return self._failures.note(failure_source(address), self.clock())
+
+    def enter(self, key: str, call_id: str, running: int) -> "Admission":
+        """Give a call of *key* a place beside the *running* ones.
+
+        Raises:
+            LimitReached: 503 `overloaded`; 429 `rate_limit_exceeded`, the key has no place left.
+        """
+        if running >= self.limits.max_streams:
+            raise busy("it answers as many requests as it can")
+        count = self.in_progress.get(key, 0)
+        quota = self._quotas.get(key)
+        if count >= self._places(quota):
+            raise too_many_at_once()
+        self.in_progress[key] = count + 1
+        return Admission(self, key, call_id, self._access.get(key), quota)
+
+    def may_see(self, key: str) -> Callable[[str], bool]:
+        """Return what tells whether a model is shown to *key*."""
+        access, registry = self._access.get(key), self.registry
+        if access is None or not access.is_limited:
+            return registry.is_usable
+        return lambda model: (
+            registry.is_usable(model) and access.allows(model, registry.route(model))
+        )
+
+    def _places(self, quota: Quota | None) -> int:
+        """Return how many calls a key may have in progress, those whose body arrives included."""
+        most = self.limits.max_streams_per_key
+        return most if quota is None else max(most, quota.concurrency or 0)
+
+
+class Admission:
+    """One call that was let in: which models it may use, and what it takes until its end."""
+
+    __slots__ = (
+        "_access",
+        "_asked",
+        "_call_id",
+        "_guard",
+        "_key",
+        "_quota",
+        "_reserved",
+        "_size",
+        "verdict",
+    )
+
+    def __init__(
+        self,
+        guard: Guard,
+        key: str,
+        call_id: str,
+        access: KeyAccess | None,
+        quota: Quota | None,
+    ) -> None:
+        self._guard = guard
+        self._key = key
+        self._call_id = call_id
+        self._access = access
+        self._quota = quota
+        self._size = 0
+        self._asked = False
+        self._reserved = 0
+        self.verdict: Verdict | None = None
+        """How the key's limits stand, for one that has some."""
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether there are models that the call may not use."""
+        return self._access is not None and self._access.is_limited
+
+    def resolve(self, model: str | None) -> Route:
+        """Return where *model* is served; None or ``""`` means the default model.
+
+        Raises:
+            ProxyError: 404 `model_not_found`, also for a model that the key may not use.
+        """
+        registry, access = self._guard.registry, self._access
+        if access is not None and not access.allows(model or None, registry.route(model)):
+            raise model_not_found(model or "jarvis-default")
+        return registry.resolve(model)
+
+    def openai(self) -> Route:
+        """Return the way to OpenAI for a request that names no model.
+
+        Raises:
+            ProxyError: 404 `model_not_found`, OpenAI has no key here, or this key may use certain
+                models only: it could reach the others this way.
+        """
+        route = self._guard.registry.openai()
+        if self._access is not None and not self._access.allows(None, route):
+            raise model_needed()
+        return route
+
+    def fallbacks(self, model: str | None) -> tuple[Route, ...]:
+        """Return where a failed call to *model* may go instead: places that the key may use."""
+        access = self._access
+        routes = self._guard.registry.fallbacks(model)
+        if access is None:
+            return routes
+        return tuple(route for route in routes if access.allows(None, route))
+
+    def check_room(self, size: int) -> None:
+        """Refuse a body of *size* bytes for which there is no memory left.
+
+        Raises:
+            LimitReached: 503 `overloaded`.
+        """
+        if self._guard.bytes_in_flight + size > self._guard.limits.max_bytes_in_flight:
+            raise busy("it holds as many request bodies as it can")
+
+    def hold(self, size: int) -> None:
+        """Count *size* bytes of the body as held until the call ends; a negative one: let go.
+
+        Raises:
+            LimitReached: 503 `overloaded`.
+        """
+        guard = self._guard
+        self._size += size
+        guard.bytes_in_flight += size
+        if guard.bytes_in_flight > guard.limits.max_bytes_in_flight and size > 0:
+            raise busy("it holds as many request bodies as it can")
+
+    async def ask(self, body: bytes = b"") -> None:
+        """Ask whether the key's limits allow the call, just before it goes upstream.
+
+        Raises:
+            LimitReached: 429 `rate_limit_exceeded`.
+        """
+        quota, guard = self._quota, self._guard
+        if quota is None:
+            return
+        self._asked = True
+        self._reserved = 0 if quota.tpm is None else estimate_prompt(body)
+        verdict = await guard.limiter.admit(
+            self._key, quota, call_id=self._call_id, tokens=self._reserved, now=guard.clock()
+        )
+        self.verdict = verdict
+        if verdict.refused is not None:
+            raise verdict.refusal()
+
+    def leave(self, record: CallRecord) -> None:
+        """Give back what the call took, and count the tokens that *record* knows of."""
+        guard = self._guard
+        guard.bytes_in_flight -= self._size
+        guard.in_progress[self._key] -= 1
+        if not self._asked:
+            return
+        guard.limiter.release(self._key, self._call_id)
+        if self.verdict is not None and self.verdict.refused is None:
+            more = self._tokens(record) - self._reserved
+            guard.limiter.settle(self._key, more, guard.clock())
+
+    def _tokens(self, record: CallRecord) -> int:
+        if record.prompt_tokens is not None:
+            return record.prompt_tokens + (record.completion_tokens or 0)
+        if record.first_byte is None:
+            return 0  # it failed before an answer
+        return self._reserved + estimate_answer(record.bytes_out, streamed=record.streamed)
+
+
+def busy(what: str) -> LimitReached:
+    """Return 503 `overloaded`, its retry spread over some seconds."""
+    return overloaded(what, _RANDOM.random())
+
+
+def _quota(policy: KeyPolicy) -> Quota:
+    return Quota(policy.rpm, policy.tpm, policy.concurrency)

@@ -1,0 +1,166 @@
+"""Hand-over: a server that is started anew takes the port from the one that runs. IO.
+
+The running server offers its listening sockets, in Linux's abstract namespace, to processes of the
+same user. A new one takes them and serves, and only then tells the old one to go. So a restart is
+one command, no client is refused, and no connection that waits to be accepted is lost, as it would
+be with two sockets on one port. Where it is not to be had, the port is simply in use.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import os
+import socket
+import struct
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from jarvis_proxy.web.listen import adopted
+
+_LOG: Final = logging.getLogger(__name__)
+_GREETING: Final = b"jarvis-proxy hand-over 1\n"
+_GO: Final = b"go\n"
+_MAX_SOCKETS: Final = 64
+_PATIENCE: Final = 2.0
+_START: Final = 30.0
+"""Seconds that a new server may take from having the sockets to serving."""
+_PEER: Final = struct.Struct("3i")  # pid, user, group
+
+
+def offer_name(host: str, port: int) -> bytes:
+    """Return where in the abstract namespace the server of an address offers its sockets."""
+    place = f"{os.geteuid()} {host} {port}".encode()
+    return b"\0jarvis-proxy-" + hashlib.sha256(place).hexdigest()[:32].encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Listening sockets that a running server shares."""
+
+    sockets: list[socket.socket]
+    connection: socket.socket
+    pid: int
+
+    async def confirm(self) -> None:
+        """Tell the other server to take no more connections; return when it will not."""
+        loop = asyncio.get_running_loop()
+        with contextlib.closing(self.connection), contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(_PATIENCE):
+                await loop.sock_sendall(self.connection, _GO)
+                await loop.sock_recv(self.connection, 1)  # it closes
+
+
+async def take(name: bytes) -> Taken | None:
+    """Return the sockets of the server that offers them under *name*, None if there is none."""
+    if sys.platform != "linux":
+        return None
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.setblocking(False)
+    taken: Taken | None = None
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            taken = await _take(connection, name)
+    except (OSError, TimeoutError):
+        return None
+    finally:
+        if taken is None:
+            connection.close()
+    return taken
+
+
+async def _take(connection: socket.socket, name: bytes) -> Taken | None:
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(connection, name)
+    pid, user = _peer(connection)
+    if user != os.geteuid():
+        return None  # anybody can offer under any name
+    await _readable(connection)
+    greeting, numbers, _, _ = socket.recv_fds(connection, len(_GREETING), _MAX_SOCKETS)
+    sockets = [sock for number in numbers if (sock := adopted(number)) is not None]
+    if greeting != _GREETING or not sockets:
+        for sock in sockets:
+            sock.close()
+        return None
+    return Taken(sockets, connection, pid)
+
+
+class Offer:
+    """Offers *sockets* under *name*; calls *go* when another server has taken over."""
+
+    def __init__(
+        self, name: bytes, sockets: Sequence[socket.socket], go: Callable[[], None]
+    ) -> None:
+        self._name = name
+        self._numbers = [sock.fileno() for sock in sockets]
+        self._go = go
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to offer; where the system has no such thing, do nothing."""
+        if sys.platform != "linux":
+            return
+        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            listening.bind(self._name)
+            listening.listen(4)
+        except OSError as exc:
+            listening.close()
+            _LOG.debug("no hand-over: %s", exc.strerror)
+            return
+        listening.setblocking(False)
+        self._task = asyncio.create_task(self._serve(listening), name="hand-over")
+
+    async def stop(self) -> None:
+        """Offer no longer."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _serve(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        with contextlib.closing(listening):
+            while True:
+                try:
+                    connection, _ = await loop.sock_accept(listening)
+                except OSError:  # no file to be had
+                    await asyncio.sleep(_PATIENCE)
+                    continue
+                with contextlib.closing(connection), contextlib.suppress(OSError, TimeoutError):
+                    async with asyncio.timeout(_START):
+                        if await self._give(connection):
+                            # Before the new server is told, so that it can offer in its turn.
+                            listening.close()
+                            self._go()
+                            return
+
+    async def _give(self, connection: socket.socket) -> bool:
+        pid, user = _peer(connection)
+        if user != os.geteuid():
+            return False
+        socket.send_fds(connection, [_GREETING], self._numbers)
+        if await asyncio.get_running_loop().sock_recv(connection, len(_GO)) != _GO:
+            return False  # it did not come to serve
+        _LOG.info("process %d takes over", pid)
+        return True
+
+
+def _peer(connection: socket.socket) -> tuple[int, int]:
+    """Return the process and the user at the other end."""
+    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
+    pid, user, _ = _PEER.unpack(raw)
+    return pid, user
+
+
+async def _readable(connection: socket.socket) -> None:
+    """Wait until there is something to receive."""
+    loop = asyncio.get_running_loop()
+    ready = asyncio.Event()
+    loop.add_reader(connection, ready.set)
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_reader(connection)

@@ -1,0 +1,143 @@
+"""Listening: on sockets that the service manager opened, that a running server gives, or new. IO.
+
+Sources: https://www.freedesktop.org/software/systemd/man/latest/sd_listen_fds.html (read 2026-11).
+"""
+
+import asyncio
+import contextlib
+import errno
+import os
+import socket
+import ssl
+from collections.abc import MutableMapping, Sequence
+from typing import Final
+
+from aiohttp import web
+
+BACKLOG: Final = 4096
+"""With 128, ten thousand clients that connect at once wait for tens of seconds."""
+_FIRST_FD: Final = 3
+_HANDSHAKE: Final = 10.0
+_TLS_CLOSE: Final = 2.0
+_HINTS: Final = {
+    errno.EADDRINUSE: "another program has the port; stop it, or set PORT",
+    errno.EACCES: "this user may not have the port; set PORT to 1024 or more",
+    errno.EADDRNOTAVAIL: "the address is not this machine's; set HOST",
+}
+
+
+def inherited_sockets(environ: MutableMapping[str, str]) -> list[socket.socket]:
+    """Return the listening sockets that the service manager passed to this process.
+
+    The variables that tell of them are removed from *environ*, as the protocol asks.
+    """
+    told = [environ.pop(name, "") for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")]
+    pid, count = (text if text.isascii() and text.isdecimal() else "0" for text in told[:2])
+    if int(pid) != os.getpid():
+        return []
+    numbers = range(_FIRST_FD, _FIRST_FD + int(count))
+    return [sock for number in numbers if (sock := adopted(number)) is not None]
+
+
+def adopted(number: int) -> socket.socket | None:
+    """Return the socket that a file descriptor is, None if it does not listen for streams."""
+    try:
+        sock = socket.socket(fileno=number)
+        is_listening = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    except OSError:
+        return None
+    if sock.type != socket.SOCK_STREAM or not is_listening:
+        sock.detach()
+        return None
+    sock.setblocking(False)
+    sock.set_inheritable(False)
+    return sock
+
+
+async def bind(host: str, port: int) -> list[socket.socket]:
+    """Return a listening socket for each address of *host*.
+
+    Raises:
+        OSError: none of them can be had, or another program has one.
+    """
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(
+        host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
+    sockets: list[socket.socket] = []
+    failure: OSError | None = None
+    with contextlib.ExitStack() as opened:
+        for family, _, _, _, address in dict.fromkeys(found):
+            try:
+                sock = _bound(family, address)
+            except OSError as exc:
+                if exc.errno == errno.EADDRINUSE:
+                    raise
+                failure = failure or exc  # such as IPv6 where there is none
+            else:
+                opened.callback(sock.close)
+                sockets.append(sock)
+        if not sockets and failure is not None:
+            raise failure
+        opened.pop_all()
+    return sockets
+
+
+def _bound(family: int, address: tuple[object, ...]) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        # A port whose last connections have not quite ended is free.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(address)
+        sock.listen(BACKLOG)
+        sock.setblocking(False)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def why_not(error: OSError) -> str:
+    """Return in one line why an address cannot be listened on, and what to do."""
+    reason = (error.strerror or str(error)).lower()
+    hint = _HINTS.get(error.errno or 0)
+    return f"{reason}: {hint}" if hint else reason
+
+
+def names(sockets: Sequence[socket.socket], *, tls: bool) -> str:
+    """Return the addresses of *sockets* as URLs, for the log."""
+    return ", ".join(_name(sock, "https" if tls else "http") for sock in sockets)
+
+
+def _name(sock: socket.socket, scheme: str) -> str:
+    if sock.family == socket.AF_UNIX:
+        return f"{scheme}+unix:{sock.getsockname()}"
+    host, port = sock.getsockname()[:2]
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+class Site(web.SockSite):
+    """A SockSite whose TLS handshakes and closes are bounded in time."""
+
+    def __init__(
+        self, runner: web.AppRunner, sock: socket.socket, tls: ssl.SSLContext | None
+    ) -> None:
+        super().__init__(runner, sock, ssl_context=tls, backlog=BACKLOG)
+
+    async def start(self) -> None:
+        """Begin to accept connections."""
+        await web.BaseSite.start(self)
+        server = self._runner.server
+        assert server is not None  # noqa: S101 - the constructor of BaseSite checked
+        has_tls = self._ssl_context is not None
+        self._server = await asyncio.get_running_loop().create_server(
+            server,
+            sock=self._sock,
+            ssl=self._ssl_context,
+            backlog=self._backlog,
+            # A minute, asyncio's own patience, is long for a socket that no limit counts yet.
+            ssl_handshake_timeout=_HANDSHAKE if has_tls else None,
+            ssl_shutdown_timeout=_TLS_CLOSE if has_tls else None,
+        )

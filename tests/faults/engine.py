@@ -1,0 +1,331 @@
+"""Plays rows of the matrix: one upstream, one proxy for each set of limits, all clients. IO."""
+
+import asyncio
+import contextlib
+import re
+import socket
+import ssl
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import openai
+import trustme
+
+from jarvis_proxy.transport import HttpDoor, TransportOptions
+from tests.conftest import GEMINI_KEY, KEY, OPENAI_KEY, Proxy, running_proxy
+from tests.eventually import eventually
+from tests.faults import node
+from tests.faults.clients import ClientKind, Observed, ask, ask_async, ask_raw
+from tests.faults.dialects import DIALECTS, Dialect, Surface
+from tests.faults.rows import SETTINGS, Limits, Row, Sight
+from tests.faults.scripts import Script, Stage, play
+from tests.raw_site import FakeResolver
+from tests.raw_upstream import Peer, RawUpstream, Received
+from tests.test_transport_faults import BrokenResolver
+
+_AT_ONCE: Final = 24
+_PATIENCE: Final = 25.0
+_ROOMY: Final = {
+    "MAX_STREAMS": "100000",
+    "MAX_STREAMS_PER_KEY": "100000",
+    "MAX_CONNECTIONS": "100000",
+    "MAX_CONNECTIONS_PER_IP": "100000",
+}
+"""A matrix is a crowd from one address with one key: what limits crowds is tested elsewhere."""
+
+_UNIT: Final = re.compile(r"/u(\d+)[/:-]|gemini-u(\d+):")
+
+
+@dataclass
+class Unit:
+    """One row on one surface for one client: an upstream of its own, and what came of it."""
+
+    number: int
+    row: Row
+    surface: Surface
+    client: ClientKind
+    requests: int = 0
+    sent: bytes = b""
+    observed: Observed | None = None
+    trouble: str = ""
+    on_stage: int = 0
+
+    @property
+    def dialect(self) -> Dialect:
+        """The form of its answers."""
+        return DIALECTS[self.surface]
+
+    @property
+    def script(self) -> Script:
+        """What its upstream plays."""
+        return self.row.cases[self.surface][0]
+
+    @property
+    def sight(self) -> Sight:
+        """What its client is to see."""
+        return self.row.cases[self.surface][1]
+
+    @property
+    def model(self) -> str:
+        """The model that leads to its script."""
+        name = f"u{self.number}"
+        return f"gemini-{name}" if self.surface == "gemini" else f"{name}/gpt-4o-mini"
+
+    @property
+    def alone(self) -> bool:
+        """Whether it needs a proxy to itself: all of Gemini shares its keys and its breaker."""
+        return self.surface == "gemini" and (
+            self.row.one_by_one or self.row.keys > 1 or self.row.address != "scripted"
+        )
+
+
+@dataclass
+class Run:
+    """All units of one run, and everything that was logged."""
+
+    units: dict[tuple[str, Surface, ClientKind], Unit] = field(default_factory=dict)
+    log: str = ""
+
+
+async def run(wanted: Iterable[tuple[Row, Surface, ClientKind]]) -> Run:
+    """Play every unit that is wanted and return what was seen."""
+    units = [Unit(n, row, surface, client) for n, (row, surface, client) in enumerate(wanted)]
+    result = Run({(u.row.name, u.surface, u.client): u for u in units})
+    upstream = RawUpstream(_dispatch(units))
+    groups: dict[tuple[Limits, int], list[Unit]] = defaultdict(list)
+    for unit in units:
+        groups[unit.row.limits, unit.number if unit.alone else -1].append(unit)
+    async with upstream.running(), places_of_no_answer() as ports:
+        at_once = asyncio.Semaphore(_AT_ONCE)
+        with ThreadPoolExecutor(8) as threads:
+            asyncio.get_running_loop().set_default_executor(threads)
+            logs = await asyncio.gather(
+                *(
+                    _play_group(group, limits, upstream, ports, at_once)
+                    for (limits, _), group in groups.items()
+                )
+            )
+        await eventually(lambda: not any(unit.on_stage for unit in units))
+    result.log = "".join(logs)
+    return result
+
+
+def _dispatch(units: list[Unit]):  # type: ignore[no-untyped-def]
+    async def script(peer: Peer, request: Received) -> None:
+        if request.method == "GET":
+            await peer.reply(b'{"object":"list","data":[],"models":[]}')
+            return
+        found = _UNIT.search(request.path)
+        assert found is not None
+        unit = units[int(found[1] or found[2])]
+        stage = Stage(peer, unit.dialect, unit.requests)
+        unit.requests += 1
+        unit.on_stage += 1
+        try:
+            await play(unit.script, stage)
+        finally:
+            unit.on_stage -= 1
+            unit.sent = bytes(stage.sent)
+
+    return script
+
+
+async def _play_group(
+    units: list[Unit],
+    limits: Limits,
+    upstream: RawUpstream,
+    ports: "Ports",
+    at_once: asyncio.Semaphore,
+) -> str:
+    env = {**_ROOMY, **SETTINGS[limits]}
+    gemini = f"http://127.0.0.1:{upstream.port}/gemini"
+    for unit in units:
+        keys = ",".join([OPENAI_KEY, *(f"{OPENAI_KEY}-{n}" for n in range(1, unit.row.keys))])
+        base = ports.base_url(unit, upstream.port)
+        if unit.surface == "gemini":
+            env["GEMINI_API_KEY"] = keys.replace(OPENAI_KEY, GEMINI_KEY)
+            gemini = base if unit.alone else gemini
+        else:
+            env[f"U{unit.number}_BASE_URL"], env[f"U{unit.number}_API_KEY"] = base, keys
+    env["UPSTREAMS"] = ",".join(f"u{u.number}" for u in units if u.surface != "gemini")
+    async with running_proxy(gemini=gemini, **env) as proxy:
+        for unit in units:
+            ports.redirect(proxy, unit)
+        await _play_all(units, proxy, at_once)
+        return proxy.logged()
+
+
+async def _play_all(units: list[Unit], proxy: Proxy, at_once: asyncio.Semaphore) -> None:
+    url = f"{proxy.url}/v1"
+    alone = asyncio.Lock()
+    options = {"base_url": url, "api_key": KEY, "max_retries": 0, "timeout": _PATIENCE}
+    with openai.OpenAI(**options) as sync_client:  # type: ignore[arg-type]
+        async with openai.AsyncOpenAI(**options) as async_client:  # type: ignore[arg-type]
+
+            async def once(unit: Unit) -> Observed:
+                match unit.client:
+                    case "sync":
+                        return await asyncio.to_thread(ask, sync_client, unit.dialect, unit.model)
+                    case "async":
+                        return await ask_async(async_client, unit.dialect, unit.model)
+                    case _:
+                        return await ask_raw(proxy.port, unit.dialect, unit.model)
+
+            async def one(unit: Unit) -> None:
+                async with at_once:
+                    if unit.row.one_by_one:
+                        async with alone:
+                            await _times(unit, once)
+                    else:
+                        await _times(unit, once)
+
+            nodes = [unit for unit in units if unit.client == "node"]
+            others = [unit for unit in units if unit.client != "node"]
+            await asyncio.gather(*map(one, others))
+            if nodes:
+                await _play_node(nodes, url)
+
+
+async def _times(unit: Unit, once) -> None:  # type: ignore[no-untyped-def]
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            for _ in range(unit.row.times):
+                unit.observed = await once(unit)
+    except Exception as exc:  # noqa: BLE001 - what an SDK must not raise is what is looked for
+        unit.trouble = f"{type(exc).__name__}: {exc}"
+
+
+async def _play_node(units: list[Unit], url: str) -> None:
+    calls = [
+        node.Call(
+            str(unit.number),
+            unit.dialect,
+            unit.model,
+            times=unit.row.times,
+            alone=unit.row.one_by_one,
+        )
+        for unit in units
+    ]
+    answers = await node.ask_all(calls, url, KEY)
+    for unit in units:
+        answer = answers.get(str(unit.number))
+        if isinstance(answer, Observed):
+            unit.observed = answer
+        else:
+            unit.trouble = answer or "no answer from the subprocess"
+
+
+@dataclass
+class Ports:
+    """Where the upstreams are that are none."""
+
+    closed: int
+    swallowing: int
+    expired: int
+    wrong: int
+    untrusted: int
+    old_tls: int
+    hanging_up: int
+    trusted: ssl.SSLContext
+
+    def base_url(self, unit: Unit, scripted: int) -> str:
+        """Return the base URL of a unit's upstream."""
+        path = "gemini" if unit.surface == "gemini" else f"u{unit.number}/v1"
+        match unit.row.address:
+            case "scripted":
+                return f"http://127.0.0.1:{scripted}/{path}"
+            case "closed port":
+                return f"http://127.0.0.1:{self.closed}/{path}"
+            case "swallows packets":
+                return f"http://127.0.0.1:{self.swallowing}/{path}"
+            case "unknown name" | "name never resolves":
+                return f"http://nowhere.test/{path}"
+        port = {
+            "expired certificate": self.expired,
+            "wrong certificate": self.wrong,
+            "unknown authority": self.untrusted,
+            "old TLS": self.old_tls,
+            "cut handshake": self.hanging_up,
+        }[unit.row.address]
+        return f"https://api.test:{port}/{path}"
+
+    def redirect(self, proxy: Proxy, unit: Unit) -> None:
+        """Give the way to a unit's upstream the names and the trust that its row asks for."""
+        address = unit.row.address
+        if address in ("scripted", "closed port", "swallows packets"):
+            return
+        place = proxy.shell.places["gemini" if unit.surface == "gemini" else f"u{unit.number}"]
+        resolver: FakeResolver = FakeResolver({"api.test": ["127.0.0.1"]})
+        if address in ("unknown name", "name never resolves"):
+            resolver = BrokenResolver(hangs=address == "name never resolves")
+        trusted = None if address == "unknown authority" else self.trusted
+        place.door = HttpDoor(
+            unit.model,
+            self.base_url(unit, 0),
+            options=TransportOptions(connect_timeout=0.5),
+            resolver=resolver,
+            ssl_context=trusted,
+        )
+
+
+@contextlib.asynccontextmanager
+async def places_of_no_answer() -> AsyncIterator[Ports]:
+    """Open what a connection can fail at."""
+    authority = trustme.CA()
+    trusted = ssl.create_default_context()
+    authority.configure_trust(trusted)
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+
+    async def alert(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        writer.write(b"\x15\x03\x01\x00\x02\x02\x46")  # fatal: protocol version
+        await reader.read()
+        writer.close()
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        writer.close()
+
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def listen(answer, context: ssl.SSLContext | None = None) -> int:  # type: ignore[no-untyped-def]
+            server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context)
+            await stack.enter_async_context(_closing(server))
+            return int(server.sockets[0].getsockname()[1])
+
+        def signed(certificate: trustme.LeafCert) -> ssl.SSLContext:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            certificate.configure_cert(context)
+            return context
+
+        closed = stack.enter_context(socket.socket())
+        closed.bind(("127.0.0.1", 0))  # bound, so that nobody else takes it, but not listened on
+        swallowing = stack.enter_context(socket.socket())
+        swallowing.bind(("127.0.0.1", 0))
+        swallowing.listen(0)
+        for _ in range(4):
+            knocking = stack.enter_context(socket.socket())
+            knocking.setblocking(False)
+            knocking.connect_ex(swallowing.getsockname())
+        yield Ports(
+            closed.getsockname()[1],
+            swallowing.getsockname()[1],
+            await listen(hang_up, signed(authority.issue_cert("api.test", not_after=yesterday))),
+            await listen(hang_up, signed(authority.issue_cert("other.test"))),
+            await listen(hang_up, signed(authority.issue_cert("api.test"))),
+            await listen(alert),
+            await listen(hang_up),
+            trusted,
+        )
+
+
+@contextlib.asynccontextmanager
+async def _closing(server: asyncio.Server) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        server.close()

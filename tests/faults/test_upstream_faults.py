@@ -1,0 +1,47 @@
+"""Every fault of an upstream, on every surface, as every kind of client sees it."""
+
+import asyncio
+
+import pytest
+
+from tests.faults import engine, node
+from tests.faults.clients import CLIENTS, ClientKind
+from tests.faults.dialects import Surface
+from tests.faults.rows import Row
+from tests.faults.upstream_rows import ROWS
+from tests.faults.verdict import judge
+
+CASES = [
+    pytest.param(row, surface, client, id=f"{row.name}-{surface}-{client}")
+    for row in ROWS
+    for surface in row.cases
+    for client in CLIENTS
+]
+
+
+@pytest.fixture(scope="module")
+def played(request: pytest.FixtureRequest) -> engine.Run:
+    """Play, all together, what the tests that were selected will ask for."""
+    wanted = [
+        (call.params["row"], call.params["surface"], call.params["client"])
+        for item in request.session.items
+        if (call := getattr(item, "callspec", None)) is not None
+        and item.path == request.path
+        and "row" in call.params
+    ]
+    if node.missing():
+        wanted = [unit for unit in wanted if unit[2] != "node"]
+    return asyncio.run(engine.run(wanted))
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(("row", "surface", "client"), CASES)
+def test_client_sees(row: Row, surface: Surface, client: ClientKind, played: engine.Run) -> None:
+    if client == "node" and (reason := node.missing()):
+        pytest.skip(reason)
+    unit = played.units[row.name, surface, client]
+
+    assert unit.trouble == ""
+    assert unit.observed is not None
+    assert judge(client, unit.dialect, unit.sight, unit.observed, unit.sent) == []
+    assert unit.sight.calls_for(sdk=client != "raw") == unit.requests

@@ -1,0 +1,75 @@
+"""Every recorded OpenAI stream passes through unchanged and is seen to be complete."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from jarvis_proxy.upstreams.base import TokenUsage
+from jarvis_proxy.upstreams.passthrough import StreamKind, stream_kind
+from tests.upstreams.openai_streams import Outcome, play
+from tests.wire import recordings, response_of
+
+STREAMS = [
+    recording
+    for recording in recordings("openai")
+    if recording.values[0] is None or "sse" in recording.values[0]["response"]
+]
+_FINISHED = re.compile(rb'"finish_reason": ?"|"type": ?"response\.completed"')
+
+
+def stream_of(recording: dict[str, Any]) -> tuple[StreamKind, bytes]:
+    path = recording["request"]["path"].partition("?")[0]
+    return stream_kind(path.removeprefix("/v1/")), response_of(recording)[0]
+
+
+def usage_of(stream: bytes) -> TokenUsage | None:
+    """Return the last usage in *stream*, read by other means than the one under test."""
+    found = None
+    for line in stream.decode().split("\n"):
+        if not line.startswith("data: {"):
+            continue
+        event = json.loads(line.removeprefix("data: "))
+        usage = (event.get("response") or event).get("usage")
+        if usage:
+            names = [name for name in usage if name.endswith("_tokens_details")]
+            details = {key: count for name in names for key, count in (usage[name] or {}).items()}
+            found = TokenUsage(
+                usage.get("prompt_tokens", usage.get("input_tokens", 0)),
+                usage.get("completion_tokens", usage.get("output_tokens", 0)),
+                details.get("cached_tokens", 0),
+                details.get("reasoning_tokens", 0),
+            )
+    return found
+
+
+@pytest.mark.parametrize("recording", STREAMS)
+def test_recorded_stream_is_byte_identical_and_complete(recording: dict[str, Any]) -> None:
+    kind, stream = stream_of(recording)
+
+    found = play(kind, [stream])
+
+    assert found == Outcome(stream, None, True, usage_of(stream))
+    # Every cut of a short stream, some 150 of a long one.
+    for at in range(1, len(stream), max(1, len(stream) // 150)):
+        assert play(kind, [stream[:at], stream[at:]]) == found
+    for size in (1, 2, 3, 7, 64, 1021):
+        pieces = [stream[at : at + size] for at in range(0, len(stream), size)]
+        assert play(kind, pieces) == found
+
+
+@pytest.mark.parametrize("recording", STREAMS)
+def test_recorded_stream_that_breaks_off_is_never_taken_for_complete(
+    recording: dict[str, Any],
+) -> None:
+    kind, stream = stream_of(recording)
+    # Before the last finish reason at least one choice is still open.
+    still_open = [found.start() for found in _FINISHED.finditer(stream)][-1:] or [len(stream) - 9]
+
+    for at in range(0, still_open[0], max(1, still_open[0] // 100)):
+        found = play(kind, [stream[:at]])
+        assert found.code == ("upstream_truncated" if kind != "other" else None)
+        assert not found.done
+        assert b"[DONE]" not in found.out
+        assert stream.startswith(found.out.removesuffix(b"\n"))

@@ -1,0 +1,28 @@
+"""What requests share must not show a key, wherever it is printed."""
+
+from tests.conftest import GEMINI_KEY, KEY, OPENAI_KEY, running_proxy
+
+
+async def test_no_key_is_in_any_repr() -> None:
+    async with running_proxy(
+        UPSTREAMS="extra",
+        EXTRA_BASE_URL="http://127.0.0.1:9/v1",
+        EXTRA_API_KEY="extra-canary-key",
+        UPSTREAM_PROXY="http://user:proxy-canary@127.0.0.1:9",
+    ) as proxy:
+        shell = proxy.shell
+        printed = "\n".join(
+            [
+                repr(shell),
+                str(shell),
+                *map(repr, shell.places.values()),
+                *(repr(place.pool) for place in shell.places.values()),
+                *(repr(place.door) for place in shell.places.values()),
+                repr(shell.settings),
+                repr(shell.keyring),
+            ]
+        )
+
+    assert "tester" in printed  # the keys' names may show
+    for secret in (KEY, OPENAI_KEY, GEMINI_KEY, "extra-canary-key", "proxy-canary"):
+        assert secret not in printed
