@@ -215,11 +215,13 @@ class Conversation:
 
     async def _fail(self, error: ProxyError) -> web.StreamResponse:
         """Say *error* in the stream that has begun; raise it where none has."""
-        if self._record.attempts > 1 and error.should_retry is None:
+        if isinstance(error, ConnectFailure):
+            error.should_retry = True  # nothing was sent, so nothing is billed twice
+        elif self._record.attempts > 1 and error.should_retry is None:
             # Tried more than once already: the client's own retries would multiply it.
             error.should_retry = False
         down = self._down
-        if error.preceding and down is not None:
+        if b"data:" in error.preceding and down is not None:
             await down.send(error.preceding)
         if down is None or not down.committed:
             raise error

@@ -233,6 +233,8 @@ class Relay:
                     if events := feed(data):
                         watched.wrote = True
                         if not down.started:
+                            if b"data:" not in events:
+                                continue  # a comment is no answer: another may still be tried
                             await down.start()
                         if write(events):
                             await down.drained()

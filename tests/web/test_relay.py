@@ -310,3 +310,13 @@ async def test_long_silence_is_filled_in_the_shape_that_the_client_needs(
     lines = [line for line in response.body.splitlines() if line.startswith(b"data: {")]
     ids = {json.loads(line[6:])["id"] for line in lines}
     assert ids == {"chatcmpl-1"}
+
+
+@pytest.mark.parametrize("comment", [b": processing\n\n", b"\n\n", b"\r\n\r\n"])
+async def test_a_comment_of_the_upstream_is_no_answer_yet(comment: bytes) -> None:
+    event = b'data: {"error":{"message":"slow down","type":"rate_limit_error","code":"x"}}\n\n'
+
+    apart, _ = await stream(playing(comment, event))
+    together, _ = await stream(playing(comment + event))
+
+    assert (apart.status, together.status) == (429, 429)
