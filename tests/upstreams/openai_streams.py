@@ -120,3 +120,8 @@ GOLDEN = {
     "completions_n2": Golden("chat", COMPLETIONS_N2, TWO_LAST),
     "responses": Golden("responses", RESPONSES, RESPONSES_LAST, TokenUsage(5, 7, 1, 6)),
 }
+
+# Single events, to put streams together from.
+CHUNK = b'data: {"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":null}]}\n\n'
+FINISH = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
+ERROR = b'data: {"error":{"message":"Busy.","type":"server_error","code":"overloaded"}}\n\n'

@@ -109,7 +109,7 @@ class _Builder:
                     self._add("user", self._reader.parts(turn.message.content, where))
                 case OrphanTurn():
                     self._add("user", self._orphan(turn))
-                case ModelTurn():
+                case _:
                     last_model = turn.index
                     self._model(turn)
         self._open()

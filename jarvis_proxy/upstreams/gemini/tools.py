@@ -61,7 +61,7 @@ class ToolPlan:
                     tools.append(Tool(google_search={}))
                 case "code_execution":
                     tools.append(Tool(code_execution={}))
-                case "url_context":
+                case _:
                     tools.append(Tool(url_context={}))
         return tools or None
 

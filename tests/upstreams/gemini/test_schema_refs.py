@@ -68,6 +68,13 @@ def test_references_that_lead_nowhere_are_a_400(ref: str) -> None:
     ) == ("invalid_schema", "tools[0].function.parameters")
 
 
+def test_several_anchors_are_found_in_one_schema() -> None:
+    refs = References(ROOT, "schema")
+
+    assert refs.resolve("#box") == {"type": "boolean", "$anchor": "box"}
+    assert refs.resolve("https://x.test/root") is ROOT
+
+
 def test_names_are_plain_and_apart_and_each_target_is_pending_once() -> None:
     refs = References(ROOT, "schema")
     asked = ["#/$defs/A", "#/$defs/Box%5Bint%5D", "#/$defs/A", "#", "#/properties/p/items/0"]

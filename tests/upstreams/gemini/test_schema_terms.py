@@ -42,6 +42,14 @@ def test_constraints_in_words(value: object, words: str) -> None:
     assert words == constraint("k", value)
 
 
+def test_a_constraint_too_deep_to_write_is_only_named() -> None:
+    value: object = 1
+    for _ in range(101):
+        value = [value]
+
+    assert constraint("contains", value) == "contains"
+
+
 def test_words_join_the_description_or_become_it() -> None:
     empty: dict[str, Any] = {}
     told: dict[str, Any] = {"description": "D"}
@@ -121,6 +129,24 @@ def test_each_of_several_types_takes_its_own_keywords() -> None:
             {"type": "boolean"},
         ]
     }
+
+
+def test_an_array_says_what_it_holds() -> None:
+    assert with_types({}, ["array"]) == {"type": "array", "items": {}}
+
+
+def test_choices_go_to_the_types_that_they_are_of() -> None:
+    out: dict[str, Any] = {"enum": ["a", 1, 1.5]}
+
+    assert with_types(out, ["string", "integer", "boolean"]) == {
+        "anyOf": [{"type": "string", "enum": ["a"]}, {"type": "integer", "enum": [1]}]
+    }
+
+
+def test_branches_that_are_there_say_the_types() -> None:
+    out: dict[str, Any] = {"anyOf": [{"type": "string"}, {"type": "integer"}]}
+
+    assert out == with_types(out, ["string", "integer"])
 
 
 @pytest.mark.parametrize(
