@@ -5,14 +5,10 @@ Source: https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/X-Forwarde
 """
 
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Final
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 Address = IPv4Address | IPv6Address
 Networks = Iterable[IPv4Network | IPv6Network]
-
-_SUBSCRIBER: Final = 64
-"""Bits of an IPv6 address that one subscriber has in common: the rest is theirs to choose."""
 
 
 def parse_ip(text: str) -> Address | None:
@@ -53,17 +49,6 @@ def client_ip(peer: str, forwarded: Iterable[str], trusted: Networks) -> str:
         if not is_within(address, trusted):
             break
     return str(address)
-
-
-def failure_source(address: str) -> str:
-    """Return under what name failures from *address* are counted: IPv6 by /64, all else as it is.
-
-    An IPv6 subscriber has 2**64 addresses at least, and could use a new one for every guess.
-    """
-    parsed = parse_ip(address)
-    if isinstance(parsed, IPv6Address):
-        return str(ip_network((parsed, _SUBSCRIBER), strict=False))
-    return address if parsed is None else str(parsed)
 
 
 def _without_port(hop: str) -> str:

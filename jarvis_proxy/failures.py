@@ -57,6 +57,7 @@ def too_many_failures(wait: float) -> LimitReached:
         429,
         "Too many requests without a valid API key came from this address. "
         "A request with a valid key is answered all the same.",
+        limit="failures",
         code="rate_limit_exceeded",
         retry_after=wait,
         should_retry=False,

@@ -15,10 +15,32 @@ from jarvis_proxy.errors import ProxyError
 _MINUTE: Final = 60.0
 
 Reason = Literal["requests", "tokens", "concurrency"]
+Limit = Reason | Literal["busy", "failures", "budget"]
 
 
 class LimitReached(ProxyError):
-    """A limit of our own: the request is refused, no upstream is at fault."""
+    """A limit of our own: the request is refused, no upstream is at fault. *limit* names it."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        limit: Limit,
+        code: str,
+        error_type: str | None = None,
+        retry_after: float,
+        should_retry: bool | None = None,
+    ) -> None:
+        super().__init__(
+            status,
+            message,
+            error_type=error_type,
+            code=code,
+            retry_after=retry_after,
+            should_retry=should_retry,
+        )
+        self.limit = limit
 
 
 class TokenBucket:
@@ -103,6 +125,7 @@ class Verdict:
             429,
             f"Rate limit of this key reached on {kind}{limit}. "
             f"Please try again in {duration(self.wait)}.",
+            limit=self.refused or "requests",
             error_type=self.refused,
             code="rate_limit_exceeded",
             retry_after=self.wait,
@@ -215,6 +238,7 @@ def too_many_at_once() -> LimitReached:
         429,
         "This key has as many requests in progress as it may. "
         "Please try again when one of them has ended.",
+        limit="concurrency",
         error_type="requests",
         code="rate_limit_exceeded",
         retry_after=1.0,
@@ -226,6 +250,7 @@ def overloaded(what: str, chance: float) -> LimitReached:
     return LimitReached(
         503,
         f"The proxy is busy: {what}. Please try again.",
+        limit="busy",
         code="overloaded",
         retry_after=1.0 + 4.0 * chance,
         should_retry=True,

@@ -1,6 +1,8 @@
 """The command: checks what it starts from, then serves. IO."""
 
 import asyncio
+import contextlib
+import errno
 import gc
 import logging
 import os
@@ -14,12 +16,18 @@ from aiohttp import http_parser
 
 from jarvis_proxy.environment import env_file_hints, is_readable, load_environment
 from jarvis_proxy.settings import Settings, SettingsError
-from jarvis_proxy.web.log import configure_logging
+from jarvis_proxy.web.app import connection_limits
+from jarvis_proxy.web.listen import why_not
+from jarvis_proxy.web.log import configure_logging, write_text
 from jarvis_proxy.web.serve import serve
+from jarvis_proxy.web.tls import tls_context
 
 EX_CONFIG: Final = 78
 _LOG: Final = logging.getLogger(__name__)
 _ENV_FILE: Final = Path(__file__).resolve().parent.parent / ".env"
+_FILES_PER_CONNECTION: Final = 3
+_MORE_FILES: Final = 64
+_PR_SET_DUMPABLE: Final = 4  # linux/prctl.h
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -27,18 +35,17 @@ def main(arguments: Sequence[str]) -> int:
 
     0: served until told to stop. 1: the port cannot be had. 78: the settings are wrong.
     """
+    keep_standard_streams()
     if arguments:
-        sys.stderr.write(f"unknown argument: {arguments[0]}\nusage: python server.py\n")
+        say(f"unknown argument: {arguments[0]}\nusage: python server.py\n")
         return 2
     try:
-        settings = Settings.from_env(
-            load_environment(_ENV_FILE, os.environ), is_readable=is_readable
-        )
+        settings = load_settings()
     except SettingsError as exc:
-        sys.stderr.write(problems_text(exc))
+        say(problems_text(exc))
         return EX_CONFIG
     if not has_c_parser():
-        sys.stderr.write(
+        say(
             "aiohttp runs without its C parser, whose strictness keeps requests from being "
             "smuggled. Install aiohttp's binary wheel: ./start.sh does.\n"
         )
@@ -46,17 +53,31 @@ def main(arguments: Sequence[str]) -> int:
     return _serve(settings)
 
 
+def load_settings() -> Settings:
+    """Return what the environment and .env say now.
+
+    Raises:
+        SettingsError: with every problem.
+    """
+    settings = Settings.from_env(load_environment(_ENV_FILE, os.environ), is_readable=is_readable)
+    tls_context(settings)
+    return settings
+
+
 def _serve(settings: Settings) -> int:
     harden()
+    raise_file_limit(settings.limits.max_connections)
     writer, log = configure_logging(settings.log_format, settings.log_level)
-    for hint in (*env_file_hints(_ENV_FILE), *settings.hints):
+    for hint in (*env_file_hints(_ENV_FILE), *settings.hints, *_file_hints(settings)):
         _LOG.warning("%s", hint)
     try:
-        run(serve(settings, log))
+        run(serve(settings, log, reload=load_settings))
     except OSError as exc:
-        reason = exc.strerror or exc
-        _LOG.error("cannot listen on %s:%d: %s", settings.host, settings.port, reason)
+        _LOG.error("cannot listen on %s:%d: %s", settings.host, settings.port, why_not(exc))
         return 1
+    except SettingsError as exc:  # the certificate was changed a moment ago
+        _LOG.error("%s", " ".join(exc.problems))
+        return EX_CONFIG
     finally:
         writer.close()
     return 0
@@ -72,13 +93,64 @@ def run(main: Coroutine[Any, Any, None]) -> None:
         uvloop.run(main)
 
 
+def keep_standard_streams() -> None:
+    """Open what of stdin, stdout and stderr is closed.
+
+    Else the next file to be opened, such as a client's connection, takes the number, and what is
+    meant for a stream goes there.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError as exc:
+            if exc.errno == errno.EBADF:
+                os.open(os.devnull, os.O_RDWR)
+
+
 def harden() -> None:
     """Leave no core dump, which would hold keys and content, and settle the garbage collector."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with contextlib.suppress(OSError, ValueError):  # a service manager may forbid it, and does it
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    forbid_tracing()
     # What is alive now stays alive: collecting it again and again costs 5 to 10 % of a request.
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 50, 1000)
+
+
+def forbid_tracing() -> None:
+    """Keep the same user's other processes from reading this one's memory, on Linux.
+
+    A core dump piped to a program knows no limit on its size; this forbids it as well.
+    """
+    if sys.platform != "linux":
+        return
+    # MemoryError: libffi may want memory that is writable and executable.
+    with contextlib.suppress(ImportError, OSError, AttributeError, MemoryError):
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def raise_file_limit(max_connections: int) -> None:
+    """Allow as many open files as *max_connections* take, if the hard limit does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = max(8192, _MORE_FILES + _FILES_PER_CONNECTION * max_connections)
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _file_hints(settings: Settings) -> list[str]:
+    possible = connection_limits(settings).total
+    if possible >= settings.limits.max_connections:
+        return []
+    return [
+        f"MAX_CONNECTIONS: only {possible} are possible, for this process may open few files; "
+        "raise the limit (`ulimit -n`, LimitNOFILE= in a unit)."
+    ]
 
 
 def has_c_parser() -> bool:
@@ -90,3 +162,8 @@ def problems_text(error: SettingsError) -> str:
     """Return every problem of the settings, one a line."""
     lines = [f"  - {problem}" for problem in error.problems]
     return "\n".join(["The settings are wrong. Mend them in .env:", *lines, ""])
+
+
+def say(text: str) -> None:
+    """Write *text* to stderr, whatever state it is in."""
+    write_text(sys.stderr, text)

@@ -21,7 +21,12 @@ _ENCODER: Final = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"))
 
 @dataclass(slots=True)
 class CallRecord:
-    """One call. Times are in seconds on the monotonic clock, but *started_at*: epoch seconds."""
+    """One call. Times are in seconds on the monotonic clock, but *started_at*: epoch seconds.
+
+    *received* is when the request's last byte was here, *asked* when an upstream was first asked,
+    *heard* when what became *first_byte* came from there. *cost* is in billionths of a dollar.
+    *limit* names the limit of ours that refused the call.
+    """
 
     request_id: str
     started: float
@@ -35,6 +40,10 @@ class CallRecord:
     status: int = 0
     outcome: Outcome = "ok"
     code: str = ""
+    limit: str = ""
+    received: float | None = None
+    asked: float | None = None
+    heard: float | None = None
     first_byte: float | None = None
     ended: float = 0.0
     bytes_in: int = 0
@@ -43,6 +52,7 @@ class CallRecord:
     completion_tokens: int | None = None
     cached_tokens: int | None = None
     reasoning_tokens: int | None = None
+    cost: int | None = None
     attempts: int = 0
     streamed: bool = False
     user_agent: str = ""
@@ -73,6 +83,18 @@ class CallRecord:
             "reasoning_tokens": self.reasoning_tokens,
             "agent": printable(self.user_agent),
         }
+
+    def overhead(self) -> float | None:
+        """Return how much of the time to the first byte was the proxy's own work.
+
+        None where that is not known: no answer, an upload, links that were downloaded first.
+        """
+        if self.received is None or self.asked is None:
+            return None
+        if self.heard is None or self.first_byte is None:
+            return None
+        # The head of a stream may have gone out before the upstream said anything.
+        return self.asked - self.received + max(0.0, self.first_byte - self.heard)
 
     def _ms(self, moment: float | None) -> float | None:
         return None if moment is None else round((moment - self.started) * 1000, 1)

@@ -13,7 +13,19 @@ from urllib.parse import unquote
 
 PREFIXES: Final = ("", "/v1", "/v1/v1", "/openai/v1", "/api/v1")
 
-Kind = Literal["root", "health", "ready", "models", "model", "infer", "other"]
+Kind = Literal[
+    "root",
+    "health",
+    "ready",
+    "metrics",
+    "models",
+    "model",
+    "usage",
+    "subscription",
+    "billing",
+    "infer",
+    "other",
+]
 
 INFERENCE: Final = (
     "chat/completions",
@@ -30,10 +42,14 @@ INFERENCE: Final = (
 )
 """Endpoints that take a model and answer: what PASSTHROUGH=inference relays."""
 
-OPEN: Final[frozenset[Kind]] = frozenset({"root", "health", "ready"})
-"""Kinds that answer without a key."""
+OPEN: Final[frozenset[Kind]] = frozenset({"root", "health", "ready", "metrics"})
+"""Kinds that answer without a client's key; ``metrics`` looks for one of its own."""
+
+RELAYED: Final = "/v1/*"
+"""What logs show of every address of kind ``other``."""
 
 _READ: Final = ("GET", "HEAD")
+_BILLING: Final[dict[str, Kind]] = {"subscription": "subscription", "usage": "billing"}
 _SEGMENTS: Final = re.compile(
     r"[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*(?:/[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*)*"
 )
@@ -57,6 +73,14 @@ def _fixed() -> dict[str, Match]:
         "health": Match("health", "health", "/health", _READ),
         "ready": Match("ready", "ready", "/ready", _READ),
         "models": Match("models", "models", "/v1/models", _READ),
+        "usage": Match("usage", "usage", "/v1/usage", _READ),
+        # What NextChat asks for the balance that it shows, as OpenAI once answered it.
+        **{
+            f"dashboard/billing/{name}": Match(
+                kind, f"dashboard/billing/{name}", f"/v1/dashboard/billing/{name}", _READ
+            )
+            for name, kind in _BILLING.items()
+        },
     }
     for endpoint in INFERENCE:
         table[endpoint] = Match("infer", endpoint, f"/v1/{endpoint}", ("POST",))
@@ -64,11 +88,12 @@ def _fixed() -> dict[str, Match]:
         f"{prefix}/{endpoint}": match for endpoint, match in table.items() for prefix in PREFIXES
     }
     spelled["/"] = Match("root", "", "/", _READ)
+    spelled["/metrics"] = Match("metrics", "metrics", "/metrics", _READ)
     return spelled
 
 
 _FIXED: Final = _fixed()
-_ADDRESSES: Final = ("/health", "/ready", "/v1/models", *(f"/v1/{e}" for e in INFERENCE))
+_ADDRESSES: Final = ("/health", "/ready", "/v1/models", "/v1/usage", *(f"/v1/{e}" for e in INFERENCE))
 
 
 def match(path: str, *, everything: bool = False) -> Match | None:
@@ -89,7 +114,7 @@ def match(path: str, *, everything: bool = False) -> Match | None:
     if rest.startswith("models/"):
         return _model(rest.removeprefix("models/"))
     if everything and _SEGMENTS.fullmatch(rest):
-        return Match("other", rest, "/v1/*", ())
+        return Match("other", rest, RELAYED, ())
     return None
 
 

@@ -10,6 +10,7 @@ import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Protocol
 
 import aiohttp
@@ -49,7 +50,7 @@ class UpstreamReply(Protocol):
         """Let the connection go back to the pool if the answer ends now, else close it soon."""
 
     def close(self) -> None:
-        """Close the connection at once, whatever of the answer has not come."""
+        """Close the connection at once, unless the answer is finished."""
 
 
 class Door(Protocol):
@@ -79,10 +80,14 @@ class TransportOptions:
 class HttpReply:
     """An UpstreamReply over HTTP."""
 
-    __slots__ = ("_response", "headers", "readany", "status")
+    __slots__ = ("_finished", "_finishing", "_response", "headers", "readany", "status")
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
+    def __init__(
+        self, response: aiohttp.ClientResponse, finishing: set[aiohttp.ClientResponse]
+    ) -> None:
         self._response = response
+        self._finished = False
+        self._finishing = finishing
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
         # Bound once: a stream reads thousands of times, and a wrapper would cost each time.
@@ -98,18 +103,26 @@ class HttpReply:
 
     def finish(self) -> None:
         """Release the connection at the answer's end, which gets a moment to arrive."""
+        self._finished = True
         content = self._response.content
         if content.is_eof():
             self._response.release()
             return
         # Closing now would cost the next call a new TLS handshake, and the end of the chunked
         # body is nearly always in the next packet. StreamReader stops a flood meanwhile.
-        timer = asyncio.get_running_loop().call_later(_DRAIN_AFTER_END, self._response.close)
+        self._finishing.add(self._response)
+        timer = asyncio.get_running_loop().call_later(_DRAIN_AFTER_END, self._give_up)
         content.on_eof(timer.cancel)
+        content.on_eof(partial(self._finishing.discard, self._response))
+
+    def _give_up(self) -> None:
+        self._finishing.discard(self._response)
+        self._response.close()
 
     def close(self) -> None:
-        """Close the connection."""
-        self._response.close()
+        """Close the connection, unless it is about to go back to the pool."""
+        if not self._finished:
+            self._response.close()
 
 
 class _Attempt:
@@ -172,6 +185,7 @@ class HttpDoor:
         self._urls: dict[str, URL] = {}
         self._headers: dict[tuple[object, ...], CIMultiDictProxy[str]] = {}
         self._session = self._new_session(force_close=False)
+        self._finishing: set[aiohttp.ClientResponse] = set()
         # Used for the one re-send after a stale connection: it never takes one from a pool.
         self._fresh_session: aiohttp.ClientSession | None = None
 
@@ -232,7 +246,7 @@ class HttpDoor:
             allow_redirects=False,
             proxy=self._options.proxy,
         )
-        return HttpReply(response)
+        return HttpReply(response, self._finishing)
 
     def _url(self, path: str) -> URL:
         # Parsing a URL costs more than sending a small request's headers; paths are few.
@@ -263,6 +277,8 @@ class HttpDoor:
 
     async def close(self) -> None:
         """Close both sessions."""
+        for response in tuple(self._finishing):
+            response.close()
         await self._session.close()
         if self._fresh_session is not None:
             await self._fresh_session.close()

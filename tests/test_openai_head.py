@@ -215,6 +215,16 @@ def test_any_depth_gives_a_head_or_a_400(repeat: bytes) -> None:
     assert outcomes <= {"m", "invalid_json"}
 
 
+@pytest.mark.parametrize("levels", [4, 64])
+def test_depth_has_a_limit_where_one_is_given(levels: int) -> None:
+    inner = levels - 1
+    body = b'{"x":' + b"[" * inner + b"]" * inner + b',"model":"m"}'
+
+    assert decode_head(body, levels).model == "m"
+    with pytest.raises(ProxyError, match=f"nested too deeply, more than {levels - 1} levels"):
+        decode_head(body, levels - 1)
+
+
 @settings(deadline=None)
 @given(st.binary())
 @example(b'{"model":"\xff')

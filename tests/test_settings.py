@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jarvis_proxy.settings import SETTINGS, Limits, Settings, SettingsError
+from jarvis_proxy.settings import SETTINGS, KeyPolicy, Limits, Settings, SettingsError
 from jarvis_proxy.settings_fields import described
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -130,6 +130,11 @@ BROKEN = {
     "strict not a flag": ({"STRICT_PARAMS": "maybe"}, "STRICT_PARAMS"),
     "limit 0": ({"MAX_STREAMS": "0"}, "MAX_STREAMS"),
     "JSON depth too large": ({"MAX_JSON_DEPTH": "100000"}, "MAX_JSON_DEPTH"),
+    "policy of an unknown key": ({"KEY_LAPTOP_RPM": "1"}, "KEY_LAPTOP_RPM"),
+    "upstream named like a key's policy": (
+        {"UPSTREAMS": "key-laptop", "KEY_LAPTOP_BASE_URL": "https://a.example"},
+        "UPSTREAMS",
+    ),
 }
 
 
@@ -328,6 +333,7 @@ def test_every_value_arrives_in_its_field() -> None:
             "MAX_CONNECTIONS_PER_IP": "4",
             "MAX_INFLIGHT_MB": "33",
             "MAX_JSON_DEPTH": "7",
+            "KEY_LAPTOP_RPM": "8",
         }
     )
 
@@ -369,6 +375,7 @@ def test_every_value_arrives_in_its_field() -> None:
         max_bytes_in_flight=33 * 1024 * 1024,
         json_depth=7,
     )
+    assert settings.policies == {"laptop": KeyPolicy(rpm=8)}
     assert settings.hints == ()
 
 
@@ -422,7 +429,7 @@ def test_settings_cannot_be_changed() -> None:
 def test_every_field_says_what_sets_it() -> None:
     silent = {spec.name for spec in fields(Settings) if not spec.metadata.get("settings")}
 
-    assert {"limits", "hints"} == silent
+    assert {"limits", "policies", "hints"} == silent
     assert len(fields(Limits)) == len(described(Limits))
     assert len(SETTINGS) == len({setting.name for setting in SETTINGS})
     for setting in SETTINGS:
@@ -434,7 +441,7 @@ def test_the_example_file_has_each_setting_once_with_default_unit_and_sentence()
     found = {}
     for block in text.split("\n\n"):
         comments = [line.removeprefix("# ") for line in block.splitlines() if line[:2] == "# "]
-        for name, value in re.findall(r"^#?([A-Z<][A-Z_>]*)=(.*)$", block, re.MULTILINE):
+        for name, value in re.findall(r"^#?([A-Z<][A-Z_<>]*)=(.*)$", block, re.MULTILINE):
             assert name not in found
             found[name] = (value, " ".join(comments))
     expected = {setting.name: setting for setting in SETTINGS}

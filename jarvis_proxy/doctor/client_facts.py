@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from jarvis_proxy.doctor.clients import Facts
+from jarvis_proxy.doctor.client_steps import Facts
 from jarvis_proxy.doctor.options import Site
 from jarvis_proxy.registry import ECHO_MODEL, GEMINI, ModelRegistry
 from jarvis_proxy.settings import Settings

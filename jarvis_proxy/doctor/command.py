@@ -5,6 +5,7 @@ import io
 import platform
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -13,20 +14,24 @@ from aiohttp import http_parser
 from jarvis_proxy import __version__
 from jarvis_proxy.doctor import file_checks, settings_checks
 from jarvis_proxy.doctor.client_facts import client_facts
-from jarvis_proxy.doctor.clients import CLIENTS, Facts
+from jarvis_proxy.doctor.clients import CLIENTS
 from jarvis_proxy.doctor.findings import Finding, exit_code, ok, problem
 from jarvis_proxy.doctor.network import Machine
 from jarvis_proxy.doctor.options import Options, parse_options
 from jarvis_proxy.doctor.output import Output, progress_on, style_for
 from jarvis_proxy.doctor.port_check import check_port
-from jarvis_proxy.doctor.report import as_json, client_text, summary_text, title_text
+from jarvis_proxy.doctor.report import as_json, client_text, paragraph, summary_text, title_text
 from jarvis_proxy.doctor.site_checks import check_here, check_site
 from jarvis_proxy.doctor.upstream_checks import check_upstreams
-from jarvis_proxy.environment import is_readable, load_environment, parse_env
+from jarvis_proxy.environment import is_readable, load_environment
 from jarvis_proxy.registry import ModelRegistry
 from jarvis_proxy.settings import Settings, SettingsError
 
 _INTERRUPTED: Final = 130
+_KEY_HINT: Final = (
+    "The key of a client is one of PROXY_API_KEYS in .env; put it where YOUR-PROXY-KEY stands, or"
+    " into the environment variable JARVIS_KEY."
+)
 
 
 def main(arguments: Sequence[str], env_file: Path, environ: Mapping[str, str]) -> int:
@@ -49,33 +54,116 @@ def main(arguments: Sequence[str], env_file: Path, environ: Mapping[str, str]) -
         progress=progress_on(sys.stderr, environ),
     )
     try:
-        return asyncio.run(Doctor(Machine(), output).run(options, env_file, environ))
+        return asyncio.run(examine(Machine(), output, options, Start.read(env_file, environ)))
     except KeyboardInterrupt:
         return _INTERRUPTED
 
 
-class Doctor:
-    """Runs the checks, one section after the other."""
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What the server would start from. *settings* is None where it would not, see *refusal*."""
 
-    def __init__(self, machine: Machine, output: Output) -> None:
-        self._machine = machine
-        self._output = output
+    env_file: Path
+    environ: Mapping[str, str]
+    env: Mapping[str, str] = field(repr=False)
+    file_values: Mapping[str, str] = field(repr=False)
+    settings: Settings | None
+    refusal: SettingsError | None
 
-    async def run(self, options: Options, env_file: Path, environ: Mapping[str, str]) -> int:
-        """Check everything that *options* ask for, print it, and return the exit code."""
-        output = self._output
-        output.text(f"Jarvis proxy {__version__}, doctor\n")
-        env, refusals = _environment(env_file, environ)
-        key = settings_checks.clear_client_key(env)
-        output.hide([key] if key else [])
-        settings: Settings | None = None
-        if options.site is None or env_file.exists() or environ.get("PROXY_API_KEYS"):
-            settings, refusals = self._settings(env_file, environ, env, refusals)
-        if settings is not None:
-            await self._examine(settings, key)
-        if options.site is not None:
-            found = await check_site(self._machine, options.site, key, output.notice)
-            output.section(f"From outside: {options.site.url}", found)
-        code = exit_code(output.findings, settings_refused=bool(refusals))
-        self._conclude(options, self._facts(options, settings), code)
+    @classmethod
+    def read(cls, env_file: Path, environ: Mapping[str, str]) -> "Start":
+        """Read the file and the environment as the server does."""
+        file_values: Mapping[str, str] = {}
+        settings, refusal = None, None
+        try:
+            file_values = load_environment(env_file, {})
+            settings = Settings.from_env({**file_values, **environ}, is_readable=is_readable)
+        except SettingsError as exc:
+            refusal = exc
+        env = {**file_values, **environ}
+        return cls(env_file, environ, env, file_values, settings, refusal)
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether no server was ever set up here: the doctor visits one from another machine."""
+        return not self.env_file.exists() and not self.environ.get("PROXY_API_KEYS")
+
+
+async def examine(machine: Machine, output: Output, options: Options, start: Start) -> int:
+    """Check everything that *options* ask for, print it, and return the exit code."""
+    output.hide(settings_checks.secrets(start.env, start.settings))
+    output.text(f"Jarvis proxy {__version__}, doctor\n")
+    registry = None if start.settings is None else _registry(start.settings)
+    key = settings_checks.clear_client_key(start.env)
+    is_visit = options.site is not None and start.is_elsewhere
+    if start.settings is not None and registry is not None:
+        await _check_set_up(machine, output, start, start.settings, registry)
+    elif start.refusal is not None and not is_visit:
+        found = [*_program(), *file_checks.env_file(start.env_file)]
+        output.section("Settings", found + settings_checks.refused(start.refusal))
+    if options.site is not None:
+        findings = await check_site(machine, options.site, key, output.notice)
+        output.section(f"From outside: {options.site.url}", findings)
+    refused = start.refusal is not None and not is_visit
+    code = exit_code(output.findings, settings_refused=refused)
+    facts = client_facts(start.settings, registry, options.site, machine.own_address())
+    clients = [client for client in CLIENTS if client.id in options.clients]
+    if start.settings is None and options.site is None:
+        clients = []  # neither the address nor the models are known
+    if output.as_json:
+        output.json(as_json(__version__, output.sections, clients, facts=facts, code=code))
         return code
+    if clients:
+        output.text(title_text("Settings for clients", output.style))
+        output.text(paragraph(_KEY_HINT, output.style))
+    for client in clients:
+        output.text(client_text(client, facts, output.style))
+    output.text(summary_text(output.findings, output.style))
+    return code
+
+
+async def _check_set_up(
+    machine: Machine, output: Output, start: Start, settings: Settings, registry: ModelRegistry
+) -> None:
+    """Check this machine's server: its settings, the server itself if it runs, its upstreams."""
+    output.notice("the settings")
+    port, running = await check_port(machine, settings)
+    found = [
+        *_program(),
+        *file_checks.env_file(start.env_file),
+        *settings_checks.settings_checks(settings, start.file_values, start.environ),
+        *file_checks.tls_files(settings, machine.now()),
+        port,
+    ]
+    output.section("Settings", found)
+    if running is not None:
+        key = settings_checks.clear_client_key(start.env)
+        findings = await check_here(machine, running, key, output.notice)
+        output.section("The running proxy", findings)
+    results = await check_upstreams(machine, settings, output.notice)
+    routing = settings_checks.models(settings, registry, results.listed)
+    output.section("Upstreams", [*results.findings, *routing])
+
+
+def _registry(settings: Settings) -> ModelRegistry:
+    return ModelRegistry(
+        settings.upstreams,
+        default_model=settings.default_model,
+        aliases=settings.model_aliases,
+        fallbacks=settings.fallbacks,
+    )
+
+
+def _program() -> list[Finding]:
+    """Return whether the program itself can run: the server refuses to without the C parser."""
+    check = "program"
+    if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
+        return [
+            problem(
+                check,
+                "aiohttp runs without its C parser, whose strictness keeps requests from being"
+                " smuggled",
+                "Install aiohttp's binary wheel: ./start.sh does.",
+            )
+        ]
+    return [ok(check, f"version {__version__} on Python {platform.python_version()}")]

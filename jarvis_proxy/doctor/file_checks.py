@@ -133,7 +133,9 @@ def _key_permissions(path: str) -> list[Finding]:
         return []
     return [
         warning(
-            _TLS, "every user of this machine may read the private key", "Take the right away:",
+            _TLS,
+            "every user of this machine may read the private key",
+            "Take the right away:",
             f"chmod o-rwx {path}",
         )
     ]

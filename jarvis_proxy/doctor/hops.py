@@ -116,12 +116,16 @@ _TABLE: Final = (
         ("server", "edgeone"),
     ),
     _row(
-        Hop("Vercel", "Rewrites to another server stream; functions must return the stream itself."),
+        Hop(
+            "Vercel", "Rewrites to another server stream; functions must return the stream itself."
+        ),
         ("x-vercel-id", ""),
     ),
     _row(
-        Hop("Google's load balancer", "It streams by itself: turn Cloud CDN off for the path."
-            + _BEHIND_CDN),
+        Hop(
+            "Google's load balancer",
+            "It streams by itself: turn Cloud CDN off for the path." + _BEHIND_CDN,
+        ),
         ("via", r"\bgoogle\b"),
         ("server", "^(?:gws|google frontend)"),
     ),
@@ -185,7 +189,11 @@ _TABLE: Final = (
         ("server", "^lighttpd"),
     ),
     _row(
-        Hop("Varnish", "Set beresp.do_stream = true, or pipe the path.", "set beresp.do_stream = true;"),
+        Hop(
+            "Varnish",
+            "Set beresp.do_stream = true, or pipe the path.",
+            "set beresp.do_stream = true;",
+        ),
         ("x-varnish", ""),
         ("via", "varnish"),
     ),
@@ -202,9 +210,7 @@ UNNAMED: Final = Hop(
     " proxy, and turn response buffering and compression off for text/event-stream. Run the test"
     " on the server itself, with --url http://127.0.0.1:PORT, to see that the proxy is not it.",
 )
-_UNKNOWN_ADVICE: Final = (
-    "Turn response buffering and compression off for text/event-stream there."
-)
+_UNKNOWN_ADVICE: Final = "Turn response buffering and compression off for text/event-stream there."
 
 
 def find_hops(headers: Mapping[str, str]) -> tuple[Hop, ...]:

@@ -101,8 +101,9 @@ def _refused(upstream: UpstreamSettings, check: str, answer: Answer) -> Finding:
             return problem(check, f"{_RESTRICTED[code]} ({said})", _mend_key(upstream))
     if not _NO_CREDIT.isdisjoint(codes) or status == 402:
         return problem(
-            check, f"its credit is used up ({said})", f"Add credit at {upstream.name}, or take"
-            " another key.",
+            check,
+            f"its credit is used up ({said})",
+            f"Add credit at {upstream.name}, or take another key.",
         )
     if not _NO_SCOPE.isdisjoint(codes):
         return warning(
@@ -121,7 +122,8 @@ def _without_verdict(upstream: UpstreamSettings, check: str, *, status: int, sai
         return _no_list(upstream, check, said)
     if status == 407:
         return problem(
-            check, "the outbound proxy wants other credentials (407)",
+            check,
+            "the outbound proxy wants other credentials (407)",
             "Put user name and password into UPSTREAM_PROXY: http://user:password@host:3128",
         )
     if status == 429:

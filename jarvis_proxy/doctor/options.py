@@ -54,8 +54,8 @@ def parse_options(arguments: Sequence[str]) -> Options:
     """
     parser = argparse.ArgumentParser(
         prog="python server.py doctor",
-        description="Check settings, port, TLS files, upstreams and keys, spending no tokens;"
-        " then print settings for clients.",
+        description="Check settings, port, TLS files, upstreams and keys, spending no tokens; then"
+        "\nprint settings for clients.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

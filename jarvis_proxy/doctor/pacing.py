@@ -6,6 +6,7 @@ at the end, or into a few; a slow or shaky network only delays some events.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, Literal
 
 PACE: Final = 0.03
@@ -36,7 +37,7 @@ class Pacing:
 
 def judge(arrivals: Sequence[float]) -> Pacing:
     """Return how events came whose times of arrival, in seconds, are *arrivals* (at least two)."""
-    gaps = [later - earlier for earlier, later in zip(arrivals, arrivals[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(arrivals)]
     bursts = 1 + sum(gap >= _SAME_BURST for gap in gaps)
     span = arrivals[-1] - arrivals[0]
     kind: Literal["paced", "bunched", "held"] = "paced"

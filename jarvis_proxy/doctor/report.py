@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from jarvis_proxy.doctor.clients import Client, Facts, Step
+from jarvis_proxy.doctor.client_steps import Facts, Step
+from jarvis_proxy.doctor.clients import Client
 from jarvis_proxy.doctor.findings import Finding, Status, summary
 
 _COLOURS: Final = {
@@ -44,6 +45,11 @@ class Section:
 def title_text(title: str, style: Style) -> str:
     """Return the line above a section, an empty line before it."""
     return f"\n{style.paint(title, _BOLD)}\n"
+
+
+def paragraph(text: str, style: Style) -> str:
+    """Return a sentence or more, indented."""
+    return "".join(f"  {line}\n" for line in _wrapped(text, style.width - 2))
 
 
 def finding_text(finding: Finding, style: Style) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from typing import Final
+from urllib.parse import urlsplit
 
 from jarvis_proxy.doctor.findings import Finding, ok, problem, skipped, warning
 from jarvis_proxy.registry import GEMINI, OPENAI, ModelRegistry
@@ -225,3 +226,15 @@ def clear_client_key(env: Mapping[str, str]) -> str | None:
         if key and not is_digest and not is_placeholder(key):
             return key
     return None
+
+
+def secrets(env: Mapping[str, str], settings: Settings | None) -> set[str]:
+    """Return every text that must not be shown, whatever happens."""
+    found = {clean(env.get("JARVIS_KEY", ""))}
+    for entry in split(clean(env.get("PROXY_API_KEYS", ""))):
+        found.add(entry.rpartition(":")[2].strip())
+    if settings is not None:
+        found.update(key for upstream in settings.upstreams for key in upstream.keys)
+        for url in (settings.upstream_proxy, settings.redis_url):
+            found.add(urlsplit(url).password or "")
+    return found - {""}

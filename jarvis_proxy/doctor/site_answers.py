@@ -169,14 +169,15 @@ def judge_models(visit: Visit, bearer: Answer, api_key: Answer | None) -> Findin
     if bearer.status != 200:
         return problem(check, f"{bearer.status} ({bearer.content_type}) in place of the list")
     try:
-        count = len(parse_openai_models(bearer.body))
+        number = len(parse_openai_models(bearer.body))
     except ProxyError:
         return problem(check, f"200, but no list of models ({bearer.content_type})")
+    count = f"{number} model{'' if number == 1 else 's'}"
     if stale := bearer.header("x-jarvis-warning"):
         return warning(
-            check, f"{count} models; {stale[:200]}", "The section on upstreams says more about it."
+            check, f"{count}; {stale[:200]}", "The section on upstreams says more about it."
         )
-    return ok(check, f"{count} models")
+    return ok(check, count)
 
 
 def judge_large_body(answer: Answer) -> Finding:

@@ -148,8 +148,9 @@ def _buffered(found: pacing.Pacing, hops: tuple[Hop, ...], first: float) -> Find
     else:
         detail = f"{found.events} events came in {found.bursts} bursts"
     hops = hops or (UNNAMED,)
-    advice = " ".join(f"{hop.name}: {hop.streaming}" if len(hops) > 1 else hop.streaming
-                      for hop in hops)
+    advice = " ".join(
+        f"{hop.name}: {hop.streaming}" if len(hops) > 1 else hop.streaming for hop in hops
+    )
     examples: Iterable[str] = (hop.example for hop in hops if hop.example)
     return problem(
         CHECK,

@@ -9,6 +9,7 @@ _NOT_YET_VALID: Final = 9
 _EXPIRED: Final = 10
 _UNKNOWN_ISSUER: Final = frozenset((2, 18, 19, 20, 21, 27))
 _OTHER_NAME: Final = frozenset((62, 64))
+_PLAIN_TEXT: Final = frozenset(("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +26,11 @@ def read_fault(exc: OSError) -> TLSFault:
         return _certificate_fault(exc)
     if isinstance(exc, TimeoutError):
         return TLSFault("silent", "the TLS handshake got no answer")
-    if isinstance(exc, ssl.SSLError) and exc.reason in (
-        "WRONG_VERSION_NUMBER",
-        "HTTP_REQUEST",
-        "PACKET_LENGTH_TOO_LONG",
-    ):
+    reason = getattr(exc, "reason", None)  # not every ssl.SSLError has one
+    if reason in _PLAIN_TEXT:
         return TLSFault("plain", "what answers there does not speak TLS")
-    if isinstance(exc, ssl.SSLError) and exc.reason:
-        return TLSFault("other", f"the TLS handshake failed: {exc.reason.lower()}")
+    if reason:
+        return TLSFault("other", f"the TLS handshake failed: {str(reason).lower()}")
     return TLSFault("cut", "the connection was cut during the TLS handshake")
 
 

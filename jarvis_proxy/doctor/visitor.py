@@ -50,9 +50,7 @@ class Visitor:
         start = self._clock()
         async with asyncio.timeout(timeout_s), self._send(method, url, headers, body) as response:
             data = await response.content.read(_MAX_BODY)
-            return Answer(
-                response.status, _lowered(response.headers), data, self._clock() - start
-            )
+            return Answer(response.status, _lowered(response.headers), data, self._clock() - start)
 
     async def stream(
         self, url: str, headers: Mapping[str, str], body: bytes, timeout_s: float = 30.0

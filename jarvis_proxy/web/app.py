@@ -188,7 +188,7 @@ def make_runner(app: web.Application, settings: Settings) -> Runner:
         keepalive_timeout=keepalive_timeout(settings),
         lingering_time=2,
         # After the drain: what has not ended by then is not going to.
-        shutdown_timeout=1,
+        shutdown_timeout=0.25,
         auto_decompress=False,  # bodies are inflated within limits, see body.py
         max_line_size=8190,
         max_field_size=8190,

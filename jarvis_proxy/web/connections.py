@@ -3,8 +3,10 @@
 from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Address, IPv6Network
 from typing import Final, Literal
+
+from jarvis_proxy.client_ip import is_within, parse_ip
 
 _FEWEST: Final = 8
 _RESERVE: Final = 64
@@ -12,7 +14,6 @@ _PER_CONNECTION: Final = 3
 _V6_PREFIX: Final = 64
 
 Excess = Literal["total", "network"]
-Networks = tuple[IPv4Network | IPv6Network, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class ConnectionLimits:
 
     total: int
     per_network: int
-    trusted: Networks = ()
+    trusted: tuple[IPv4Network | IPv6Network, ...] = ()
 
 
 class Connections:
@@ -38,7 +39,9 @@ class Connections:
     def network(self, address: str) -> str:
         """Return what *address* is counted under; "" where only the total counts."""
         trusted = self.limits.trusted
-        return "" if trusted and is_in(address, trusted) else network_of(address)
+        if trusted and is_within(parse_ip(address), trusted):
+            return ""
+        return network_of(address)
 
     def open(self, network: str) -> Excess | None:
         """Count a connection from *network*, or say which limit keeps it out."""
@@ -71,24 +74,7 @@ def affordable(wanted: int, max_files: int) -> int:
 @lru_cache(maxsize=4096)
 def network_of(address: str) -> str:
     """Return an IPv4 address, or the /64 that a household has in IPv6; "" for anything else."""
-    ip = _parse(address)
+    ip = parse_ip(address)
     if isinstance(ip, IPv6Address):
         return str(IPv6Network((ip, _V6_PREFIX), strict=False))
     return "" if ip is None else str(ip)
-
-
-@lru_cache(maxsize=4096)
-def is_in(address: str, networks: Networks) -> bool:
-    """Tell whether *address* is in one of *networks*."""
-    ip = _parse(address)
-    return ip is not None and any(ip in network for network in networks)
-
-
-def _parse(address: str) -> IPv4Address | IPv6Address | None:
-    try:
-        ip = ip_address(address.partition("%")[0])  # a zone is no part of the address
-    except ValueError:
-        return None
-    if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
-        return ip.ipv4_mapped
-    return ip

@@ -4,6 +4,7 @@ As long as nothing but heartbeats went to the client, another attempt may follow
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping
 from random import SystemRandom
@@ -22,6 +23,7 @@ from jarvis_proxy.web.keys import RECORD, SHELL, Place
 from jarvis_proxy.web.relay import Refused, Relay
 from jarvis_proxy.web.watch import Watched
 
+_LOG: Final = logging.getLogger(__name__)
 _RANDOM: Final = SystemRandom()
 _WHOLE_ANSWER: Final = 590.0
 _OVERLOAD: Final = frozenset({500, 502, 503, 504, 529})
@@ -92,9 +94,15 @@ class Conversation:
                     return await self._fail(error)
         except ProxyError as error:
             return await self._fail(error)
+        except ConnectionError:
+            raise  # the client is gone
+        except Exception as exc:
+            return await self._fail_inside(exc)
         finally:
             if self._retrying:
                 self._shell.budget.give_back()
+            if self._down is not None and self._down.promised and not self._down.ended:
+                self._down.abort()  # an answer has begun: whatever is said now must not join it
 
     async def _enter(self, index: int) -> None:
         """Make the call for one of its places, and choose a key."""
@@ -140,6 +148,8 @@ class Conversation:
         self._note(failure, error)
         if self._body is not None or (self._down is not None and self._down.started):
             return False
+        if self._request.transport is None or self._request.transport.is_closing():
+            return False  # cut in the middle of an answer of another kind
         if isinstance(error, Refused) and self._improve(error):
             return True
         step, key = self._next_step(failure, error)
@@ -223,11 +233,22 @@ class Conversation:
         down = self._down
         if b"data:" in error.preceding and down is not None:
             await down.send(error.preceding)
-        if down is None or not down.committed:
+        if down is None or not down.promised:
             raise error
         self._record.outcome = "upstream_error"
         self._record.code = "" if error.code is None else str(error.code)
         return await down.fail(error)
+
+    async def _fail_inside(self, exc: Exception) -> web.StreamResponse:
+        """Say in the stream that the proxy itself failed; leave it to others where none is."""
+        if self._down is None or not self._down.promised:
+            raise exc
+        record = self._record
+        # The class and the place are logged, never the message: it may hold content.
+        _LOG.error("internal error in %s %s", record.request_id, record.route, exc_info=exc)
+        record.outcome, record.code = "internal_error", "internal_error"
+        message = f"The proxy failed; its log says more under {record.request_id}."
+        return await self._down.fail(ProxyError(500, message, code="internal_error"))
 
 
 def patience(headers: Mapping[str, str]) -> float:

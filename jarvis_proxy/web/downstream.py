@@ -51,6 +51,7 @@ class Downstream:
         "_shape",
         "_transport",
         "committed",
+        "ended",
         "headers",
         "stalled",
         "started",
@@ -74,6 +75,7 @@ class Downstream:
         self.started = False
         """Something of the answer, more than heartbeats, is out: there is no way back."""
         self.stalled = False
+        self.ended = False
         # The connection's protocol knows when the client's socket is full; StreamResponse.write
         # asks it too, but through two more calls for every frame.
         self._protocol = cast(Any, request.protocol)
@@ -81,6 +83,11 @@ class Downstream:
         if transport is None:
             raise ConnectionResetError("the client is gone")
         self._transport = transport
+
+    @property
+    def promised(self) -> bool:
+        """Whether the head is out or on its way: no other answer can take its place."""
+        return self.committed or self._commit_task is not None
 
     async def commit(self) -> None:
         """Send status and headers."""
@@ -173,6 +180,9 @@ class Downstream:
         """End the answer."""
         await self.commit()
         assert self._response is not None  # noqa: S101 - commit() made it
+        if self._protocol._paused:
+            await self.drained()  # under the clock, which write_eof would not be
+        self.ended = True
         await self._response.write_eof()
         return self._response
 

@@ -11,12 +11,12 @@ from typing import Any, Final, cast
 
 from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
-from aiohttp.streams import EMPTY_PAYLOAD
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from jarvis_proxy.web.alarms import Occasional
 from jarvis_proxy.web.connections import Connections, Excess
-from jarvis_proxy.web.wire import Refusal, full_answer, not_http
+from jarvis_proxy.web.wire import Refusal, WireFault, full_answer, not_http
 
 _LOG: Final = logging.getLogger(__name__)
 _MAX_HEAD: Final = 32 * 1024
@@ -83,13 +83,14 @@ class Server(web.Server):
 class Connection(RequestHandler):
     """One client's connection."""
 
-    __slots__ = ("_edge", "_head_size", "_network")
+    __slots__ = ("_body", "_edge", "_head_size", "_network")
 
     def __init__(self, edge: Server, **kwargs: Any) -> None:
         super().__init__(edge, **kwargs)
         self._edge = edge
         self._head_size = 0
         self._network: str | None = None
+        self._body: StreamReader = EMPTY_PAYLOAD
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Let the client in, or tell it at once that the server is full."""
@@ -116,17 +117,17 @@ class Connection(RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Parse, with an eye on the size of heads and on bodies that break off."""
-        if not self._is_waiting and self._request_count:
-            super().data_received(data)
-            self._tell_broken_body()
-            return
-        self._head_size += len(data)
+        is_head = self._is_waiting or not self._request_count
         super().data_received(data)
-        if self._head_size > _MAX_HEAD and not self._head_fits():
-            self._messages.clear()
-            self._give_up(431)
-        elif self._messages:
-            self._head_size = 0
+        if is_head:
+            self._head_size += len(data)
+            if self._head_size > _MAX_HEAD and not self._head_fits():
+                self._messages.clear()
+                self._give_up(431)
+            elif self._messages:
+                self._head_size = 0
+        if self._messages:
+            self._note_body()
 
     @property
     def _is_waiting(self) -> bool:
@@ -142,24 +143,23 @@ class Connection(RequestHandler):
             return True
         return sum(len(n) + len(v) + 4 for n, v in message.raw_headers) <= _MAX_HEAD
 
-    def _tell_broken_body(self) -> None:
-        """Let the reader of a body know that the rest of it is malformed.
+    def _note_body(self) -> None:
+        """Remember whose body comes now; let its reader know when the rest is malformed.
 
         aiohttp queues the error behind the request, whose handler would wait for the rest.
         """
-        if not self._messages or not isinstance(self._messages[-1][0], _ErrInfo):
-            return
-        if len(self._messages) > 1:
-            payload = self._messages[-2][1]
-        elif self._current_request is not None:
-            payload = self._current_request._payload
-        else:
-            return
-        if not payload.is_eof():
+        message, payload = self._messages[-1]
+        if not isinstance(message, _ErrInfo):
+            self._body = payload
+        elif not self._body.is_eof():
             self._messages.pop()
             self._close = True
-            payload.set_exception(not_http())
-            payload.feed_eof()
+            self._body.set_exception(not_http())
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        """Log, but not that a malformed body could not be read to its end after the answer."""
+        if not isinstance(kw.get("exc_info"), WireFault):
+            super().log_exception(*args, **kw)
 
     def _give_up(self, status: int) -> None:
         """Answer a head that is not whole, and close."""

@@ -16,7 +16,7 @@ from typing import Final
 from aiohttp import web
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.settings import Settings, SettingsError
+from jarvis_proxy.settings import Settings
 from jarvis_proxy.web.app import (
     Kept,
     connection_limits,
@@ -26,7 +26,7 @@ from jarvis_proxy.web.app import (
 )
 from jarvis_proxy.web.edge import Runner
 from jarvis_proxy.web.keys import SHELL, Shell
-from jarvis_proxy.web.log import AccessLog, LineWriter, configure_logging
+from jarvis_proxy.web.log import AccessLog, configure_logging
 from jarvis_proxy.web.tls import load_certificate, tls_context
 
 _LOG: Final = logging.getLogger(__name__)
@@ -55,7 +55,6 @@ class Generations:
         self.runner: Runner = make_runner(app, settings)
         self._current: Generation
         self._old: dict[asyncio.Task[None], Generation] = {}
-        self._is_draining = False
 
     async def start(self) -> None:
         """Open what the first application needs.
@@ -84,7 +83,6 @@ class Generations:
 
     def drain(self) -> None:
         """Say in every answer from now on that the connection closes."""
-        self._is_draining = True
         for shell in self._shells():
             shell.draining = True
 
@@ -97,25 +95,36 @@ class Generations:
         Raises:
             SettingsError: the certificate cannot be used; nothing has changed.
         """
-        if self._is_draining:
-            return
         if self.tls is not None and settings.tls_cert_file:
             tls_context(settings)  # tried before it is trusted
-            load_certificate(self.tls, settings)
-        for problem in what_needs_a_restart(self.settings, settings):
-            _LOG.warning("%s takes effect at the next start", problem)
-        new = web.AppRunner(create_app(settings, self._log, self._kept))
+        for name in what_needs_a_restart(self.settings, settings):
+            _LOG.warning("a change of %s takes effect at the next start", name)
+        log = self._log_for(settings)
+        new = web.AppRunner(create_app(settings, log, self._kept))
         await new.setup()
         assert new.server is not None  # noqa: S101 - it was just set up
+        # From here on nothing is awaited: a request finds all of the old or all of the new.
+        if self.tls is not None and settings.tls_cert_file:
+            load_certificate(self.tls, settings)
         edge = self.runner.edge
         edge.counted.limits = connection_limits(settings)
         edge.set_keepalive(keepalive_timeout(settings))
         edge.direct(new.server.request_handler)
         old, self._current = self._current, Generation(new.app[SHELL], new.cleanup)
-        self.settings = settings
+        self.shell.draining = old.shell.draining
+        self.settings, self._log = settings, log
         task = asyncio.create_task(self._retire(old), name="old settings")
         self._old[task] = old
         task.add_done_callback(self._old.pop)
+
+    def _log_for(self, settings: Settings) -> AccessLog:
+        if (settings.log_format, settings.log_level) == (
+            self.settings.log_format,
+            self.settings.log_level,
+        ):
+            return self._log
+        _, log = configure_logging(settings.log_format, settings.log_level, writer=self._log.writer)
+        return log
 
     async def _retire(self, generation: Generation) -> None:
         """Wait until *generation* has no call left, then close it."""
@@ -128,14 +137,13 @@ class Generations:
             await generation.close()
 
     async def close(self) -> None:
-        """Close everything, whatever is in progress."""
+        """Close everything, whatever is in progress. To be called after ``start``."""
+        await self.runner.cleanup()
+        await self._current.close()
         for task in tuple(self._old):
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-        if self._current is not None:
-            await self.runner.cleanup()
-            await self._current.close()
 
 
 def what_needs_a_restart(old: Settings, new: Settings) -> list[str]:

@@ -11,13 +11,14 @@ from typing import Final
 from aiohttp import web
 
 from jarvis_proxy.access import KeyAccess, model_needed, model_not_found
-from jarvis_proxy.client_ip import client_ip, failure_source
+from jarvis_proxy.client_ip import client_ip
 from jarvis_proxy.failures import Failures
 from jarvis_proxy.limits import Limiter, LimitReached, Quota, Verdict, overloaded, too_many_at_once
 from jarvis_proxy.record import CallRecord
 from jarvis_proxy.registry import ModelRegistry, Route
 from jarvis_proxy.settings import KeyPolicy, Settings
 from jarvis_proxy.token_estimates import estimate_answer, estimate_prompt
+from jarvis_proxy.web.connections import network_of
 
 _RANDOM: Final = SystemRandom()
 Clock = Callable[[], float]
@@ -70,7 +71,7 @@ class Guard:
 
     def failed(self, address: str) -> float:
         """Count a request without a valid key; return how many seconds its sender should wait."""
-        return self._failures.note(failure_source(address), self.clock())
+        return self._failures.note(network_of(address), self.clock())
 
     def enter(self, key: str, call_id: str, running: int) -> "Admission":
         """Give a call of *key* a place beside the *running* ones.

@@ -132,7 +132,7 @@ class AccessLog:
     """One line a call, if the level lets it through."""
 
     def __init__(self, writer: LineWriter, log_format: LogFormat, level: int) -> None:
-        self._writer = writer
+        self.writer = writer
         self._format = as_json if log_format == "json" else as_text
         self._level = level
 
@@ -140,7 +140,7 @@ class AccessLog:
         """Queue the line of a finished call; it is formatted only if it is written."""
         level = logging.DEBUG if record.route in _QUIET_ROUTES else logging.INFO
         if level >= self._level:
-            self._writer.write(lambda: self._format(record, _iso(record.started_at)))
+            self.writer.write(lambda: self._format(record, _iso(record.started_at)))
 
 
 class QueuedHandler(logging.Handler):

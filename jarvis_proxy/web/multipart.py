@@ -7,7 +7,7 @@ from typing import Final
 from aiohttp import web
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.forms import FormScanner
+from jarvis_proxy.forms import FormScanner, invalid_form
 from jarvis_proxy.registry import Route
 from jarvis_proxy.web.body import check_declared_length, continue_if_expected, too_large
 from jarvis_proxy.web.call import new_call
@@ -31,6 +31,7 @@ class Upload:
         self.upstream = ""
         self.head: list[bytes] = []
         self.error: ProxyError | None = None
+        self._second: FormScanner | None = None
 
     async def read(self) -> bytes:
         """Return what has arrived, ``b""`` at the end.
@@ -58,6 +59,24 @@ class Upload:
             size += len(data)
             scanner.feed(data)
 
+    def refuse_second(self, scanner: FormScanner) -> None:
+        """Search the rest of the form for another model, which an upstream might take instead.
+
+        Raises:
+            ProxyError: 400 `invalid_multipart`, now or while the rest is read.
+        """
+        assert self.scanner is not None  # noqa: S101 - the first model was found with it
+        assert self.scanner.span is not None  # noqa: S101 - as above
+        self._second = scanner
+        self._check_second(b"".join(self.head)[self.scanner.span[1] :])
+
+    def _check_second(self, data: bytes) -> None:
+        if self._second is None:
+            return
+        self._second.feed(data)
+        if self._second.model is not None:
+            raise invalid_form("it has two fields called 'model'")
+
     async def pieces(self) -> AsyncIterator[bytes]:
         """Yield the whole body: what was read ahead, then the rest as it arrives."""
         try:
@@ -66,6 +85,7 @@ class Upload:
             self.head = []
             while data := await self.read():
                 self._check_late_model(data)
+                self._check_second(data)
                 yield data
         except ProxyError as exc:
             # aiohttp reports a failed body as a failed connection; keep the cause.
@@ -99,13 +119,16 @@ async def relay_form(request: web.Request, watched: Watched) -> web.StreamRespon
         raise ProxyError(415, "Send forms uncompressed.", code="unsupported_encoding")
     admission = request[ADMISSION]
     upload = _open(request, watched)
-    scanner = FormScanner(request.headers.get("Content-Type", ""))
+    content_type = request.headers.get("Content-Type", "")
+    scanner = FormScanner(content_type)
     await continue_if_expected(request)
     await upload.find_model(scanner)
     model = scanner.model
     # With a large file in front of its model, the upload starts where unknown models go.
     route = admission.resolve(model) if model is not None else admission.openai()
     upload.upstream = route.upstream
+    if model is not None and admission.is_limited:
+        upload.refuse_second(FormScanner(content_type))
     return await _relay(request, watched, upload, route, model)
 
 

@@ -20,29 +20,43 @@ _LOG: Final = logging.getLogger(__name__)
 _FIRST_AFTER: Final = 1.0
 """Seconds after the start: the first requests come before."""
 _STALE_AFTER: Final = 300.0
-_TIMEOUT: Final = 20.0
+_PATIENCE: Final = 20.0
 _MAX_PAGES: Final = 20
 _MAX_BODY: Final = 8 * 1024 * 1024
 
 
 class Refresher:
-    """Asks every upstream with a key for its models: soon after the start, then when asked for."""
+    """Asks every upstream with a key for its models: soon after the start, then when asked for.
 
-    def __init__(self, catalog: Catalog, places: Mapping[str, "Place"]) -> None:
+    The times are in seconds; no setting changes them.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        places: Mapping[str, "Place"],
+        *,
+        first_after: float = _FIRST_AFTER,
+        stale_after: float = _STALE_AFTER,
+        patience: float = _PATIENCE,
+    ) -> None:
         self._catalog = catalog
         self._places = places
+        self._first_after = first_after
+        self._stale_after = stale_after
+        self._patience = patience
         self._wanted = asyncio.Event()
         self._refreshed_at: float | None = None
 
     def wake_if_stale(self) -> None:
         """Have the lists refreshed behind the caller's back, if they are old."""
         last = self._refreshed_at
-        if last is not None and time.monotonic() - last > _STALE_AFTER:
+        if last is not None and time.monotonic() - last > self._stale_after:
             self._wanted.set()
 
     async def run(self) -> None:
         """Refresh until cancelled."""
-        await asyncio.sleep(_FIRST_AFTER)
+        await asyncio.sleep(self._first_after)
         while True:
             await self.refresh()
             self._wanted.clear()
@@ -56,7 +70,7 @@ class Refresher:
 
     async def _refresh(self, name: str) -> None:
         try:
-            async with asyncio.timeout(_TIMEOUT):
+            async with asyncio.timeout(self._patience):
                 entries = await self._fetch(name)
         except (ProxyError, TimeoutError) as exc:
             self._catalog.failed(name)

@@ -2,10 +2,11 @@
 
 import asyncio
 import time
+import zlib
 from collections.abc import Coroutine, Mapping
 from typing import Any, Final, TypeVar
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.headers import media_type, response_headers
@@ -32,6 +33,7 @@ from jarvis_proxy.web.watch import Watched
 T = TypeVar("T")
 
 _SSE: Final = "text/event-stream"
+_JSON: Final = "application/json"
 _MAX_ERROR_BODY: Final = 1024 * 1024
 _MAX_WHOLE_BODY: Final = 64 * 1024 * 1024
 _BUFFERED_TYPES: Final = ("application/json", "text/")
@@ -121,10 +123,12 @@ class Relay:
                 return await self._stream(replies)
             return await self._whole_lanes(replies)
         kind = media_type(replies[0].headers.get("Content-Type", ""))
-        if kind == _SSE:
-            return await self._stream(replies)
         if kind == "text/html":
             raise bad_response()
+        # A stream that was asked for is one even where its type says otherwise: what is no stream
+        # at all lacks its end. Passed on as it is, it would look to SDKs like an empty answer.
+        if kind == _SSE or (self.down is not None and kind != _JSON):
+            return await self._stream(replies)
         if kind.startswith(_BUFFERED_TYPES):
             return await self._whole(replies[0])
         return await self._copy(replies[0])
@@ -163,7 +167,7 @@ class Relay:
 
         async def lane(index: int, reply: UpstreamReply) -> None:
             while True:
-                body = await read_whole(reply, _MAX_WHOLE_BODY, self._watched)
+                body = unpacked(reply, await read_whole(reply, _MAX_WHOLE_BODY, self._watched))
                 following = self._exchange.translate_reply(body, index)
                 if following is None:
                     return
@@ -174,16 +178,17 @@ class Relay:
 
     async def _whole(self, reply: UpstreamReply) -> web.Response:
         """Pass on an answer that is read whole first: a cut one becomes an error, not half."""
-        body = await read_whole(reply, _MAX_WHOLE_BODY, self._watched)
+        body = unpacked(reply, await read_whole(reply, _MAX_WHOLE_BODY, self._watched))
         if not body and self._call.method == "POST":
             raise bad_response()
         self._exchange.translate_reply(body)
         headers = response_headers(reply.headers.items(), reply.headers.get("Connection", ""))
+        headers.pop("content-encoding", None)
         return self._json(self._exchange.answer(), headers)
 
     def _json(self, body: bytes, headers: Mapping[str, str]) -> web.Response:
-        if self.down is not None and self.down.committed:
-            raise bad_response()  # a stream was promised and has begun
+        if self.down is not None and self.down.promised:
+            raise bad_response()  # a stream has begun
         self._count(self._exchange.usage)
         self._record.first_byte = time.monotonic()
         self._record.bytes_out = len(body)
@@ -199,6 +204,8 @@ class Relay:
 
     async def _stream(self, replies: list[UpstreamReply]) -> web.StreamResponse:
         down = self.down
+        if any(_coding(reply) for reply in replies):
+            raise bad_response()  # `identity` was asked for, and events cannot be seen in this
         if down is None:
             # A stream that was not asked for in JSON: speech, or a form's transcription.
             down = self.down = Downstream(self._request, self._call)
@@ -209,6 +216,8 @@ class Relay:
             )
             if not self._exchange.raw:
                 headers = {}
+            if media_type(headers.get("content-type", "")) != _SSE:
+                headers.pop("content-type", None)
             down.headers = {**dict(self._exchange.headers), **status_headers(headers)}
         translators = [self._exchange.stream_translator(i) for i in range(len(replies))]
         lanes = zip(replies, translators, strict=True)
@@ -272,6 +281,8 @@ async def copy_reply(
     response = web.StreamResponse(status=reply.status, headers=headers)
     if length is not None and length.isdecimal():
         response.content_length = int(length)
+    elif request.version < HttpVersion11:
+        response.force_close()  # no length and no chunks: the end of the connection is the end
     await response.prepare(request)
     record = request[RECORD]
     record.status, record.first_byte = reply.status, time.monotonic()
@@ -314,12 +325,41 @@ async def read_whole(reply: UpstreamReply, limit: int, watched: Watched) -> byte
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
+def unpacked(reply: UpstreamReply, body: bytes) -> bytes:
+    """Return *body* without the compression that nobody asked for.
+
+    Raises:
+        ProxyError: 502 `upstream_truncated`, the archive ends too early, which no length tells;
+            `upstream_bad_response` for one that is damaged, too large or of another kind.
+    """
+    coding = _coding(reply)
+    if not coding or not body:
+        return body
+    if coding not in ("gzip", "x-gzip", "deflate"):
+        raise bad_response()
+    inflate = zlib.decompressobj(15 if coding == "deflate" else 31)
+    try:
+        plain = inflate.decompress(body, _MAX_WHOLE_BODY)
+    except zlib.error:
+        raise bad_response() from None
+    if inflate.unconsumed_tail:
+        raise bad_response()
+    if not inflate.eof:
+        raise read_error(EOFError())
+    return plain
+
+
+def _coding(reply: UpstreamReply) -> str:
+    coding = reply.headers.get("Content-Encoding", "").strip().lower()
+    return "" if coding == "identity" else coding
+
+
 def relayed_error(reply: UpstreamReply, raw: bytes) -> ProxyError:
     """Return an upstream's error as it came, if it is JSON; a gateway's page becomes ours."""
     if media_type(reply.headers.get("Content-Type", "")) != "application/json" or not raw:
         error = bad_response()
         error.status = reply.status if reply.status < 500 else 502
-        return error
+        return Refused(error, reply.status, raw)
     error = error_from_body(raw)
     error.status = reply.status
     crossing = response_headers(reply.headers.items(), reply.headers.get("Connection", ""))

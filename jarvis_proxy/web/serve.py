@@ -3,22 +3,27 @@
 import asyncio
 import contextlib
 import logging
+import os
 import signal
-import ssl
+from collections.abc import Callable
 from typing import Final
 
-from aiohttp import web
-
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.settings import Settings
-from jarvis_proxy.web.app import create_app, make_runner
-from jarvis_proxy.web.keys import SHELL, Shell
+from jarvis_proxy.settings import Settings, SettingsError
+from jarvis_proxy.web.alarms import LagProbe, Occasional, exception_handler
+from jarvis_proxy.web.generations import Generations
+from jarvis_proxy.web.handover import Offer, Taken, offer_name, take
+from jarvis_proxy.web.listen import Site, bind, inherited_sockets, names
 from jarvis_proxy.web.log import AccessLog
 
 _LOG: Final = logging.getLogger(__name__)
-_LAST_WORDS: Final = 2.0
+_LAST_WORDS: Final = 3.0
+_LAST_WORDS_IN_A_HURRY: Final = 1.0
 _POLL: Final = 0.05
-_BACKLOG: Final = 4096
+_IDLE_GRACE: Final = 1.0
+"""Seconds that idle connections stay open in a drain: a request may be on its way on one."""
+
+Reload = Callable[[], Settings]
 
 
 class Stop:
@@ -27,57 +32,136 @@ class Stop:
     def __init__(self) -> None:
         self.drain = asyncio.Event()
         self.hurry = asyncio.Event()
+        self._signals = 0
 
     def signal(self) -> None:
         """Take one signal."""
-        (self.hurry if self.drain.is_set() else self.drain).set()
+        self._signals += 1
+        self.drain.set()
+        if self._signals > 1:
+            self.hurry.set()
+
+    def hand_over(self) -> None:
+        """Drain because another server has the port now: no signal has come yet."""
+        self.drain.set()
 
 
-async def serve(settings: Settings, log: AccessLog, stop: Stop | None = None) -> None:
+class Terminal:
+    """The terminal that the server was started from, if any.
+
+    Its end comes as the same signal that asks for other settings.
+    """
+
+    def __init__(self) -> None:
+        is_ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN  # as nohup has it
+        self._was_there = not is_ignored and _has_terminal()
+
+    def is_gone(self) -> bool:
+        """Tell whether there was one and is none any more."""
+        return self._was_there and not _has_terminal()
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
+
+
+async def serve(
+    settings: Settings, log: AccessLog, stop: Stop | None = None, *, reload: Reload | None = None
+) -> None:
     """Serve until told to stop, then let answers in progress end.
+
+    *reload* reads the settings anew; it is called, in a thread, at SIGHUP.
 
     Raises:
         OSError: the address cannot be listened on.
+        SettingsError: the certificate cannot be used.
     """
     stop = stop or Stop()
     loop = asyncio.get_running_loop()
+    occasional = Occasional()
+    loop.set_exception_handler(exception_handler(occasional))
+    wanted = asyncio.Event()
+    _take_signals(loop, stop, wanted)
+    generations = Generations(settings, log)
+    await generations.start()
+    background = [asyncio.create_task(LagProbe(occasional).run(), name="lag")]
+    if reload is not None:
+        task = _reload_when(wanted, generations, reload, stop)
+        background.append(asyncio.create_task(task, name="reload"))
+    try:
+        await _serve(generations, stop)
+    finally:
+        for running in background:
+            running.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await running
+        await generations.close()
+
+
+def _take_signals(loop: asyncio.AbstractEventLoop, stop: Stop, wanted: asyncio.Event) -> None:
+    terminal = Terminal()
+
+    def hang_up() -> None:
+        if terminal.is_gone():
+            stop.signal()
+        else:
+            wanted.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.signal)
-    app = create_app(settings, log)
-    runner = make_runner(app, settings)
-    await runner.setup()
-    try:
-        site = web.TCPSite(
-            runner,
-            settings.host,
-            settings.port,
-            backlog=_BACKLOG,
-            reuse_address=True,
-            ssl_context=tls_context(settings),
-        )
+    loop.add_signal_handler(signal.SIGHUP, hang_up)
+
+
+async def _serve(generations: Generations, stop: Stop) -> None:
+    settings = generations.settings
+    name = offer_name(settings.host, settings.port)
+    taken: Taken | None = None
+    offer: Offer | None = None
+    sockets = inherited_sockets(os.environ)
+    # What the service manager opened is not ours to give away.
+    if not sockets:
+        taken = await take(name)
+        sockets = taken.sockets if taken else await bind(settings.host, settings.port)
+        offer = Offer(name, sockets, stop.hand_over)
+    sites = [Site(generations.runner, sock, generations.tls) for sock in sockets]
+    for site in sites:
         await site.start()
-        _LOG.info("serving on %s", address(settings))
-        await stop.drain.wait()
-        await drain(app[SHELL], site, stop, settings.drain_timeout)
-    finally:
-        await runner.cleanup()
+    _LOG.info("serving on %s", names(sockets, tls=generations.tls is not None))
+    if taken is not None:
+        _LOG.info("process %d had the port; it ends when its calls have", taken.pid)
+        await taken.confirm()
+    if offer is not None:
+        offer.start()
+    await stop.drain.wait()
+    if offer is not None:
+        await offer.stop()
+    await drain(generations, sites, stop, generations.settings.drain_timeout)
 
 
-async def drain(shell: Shell, site: web.BaseSite, stop: Stop, limit: float) -> None:
-    """Take no new calls; wait for those in progress; tell the rest that the server goes."""
-    shell.draining = True
-    await site.stop()
-    _LOG.info("draining: %d calls in progress", len(shell.watch))
-    await _until_empty(shell, stop.hurry, limit)
-    shell.watch.expire_all(_shutting_down)
-    await _until_empty(shell, asyncio.Event(), _LAST_WORDS)
+async def drain(generations: Generations, sites: list[Site], stop: Stop, limit: float) -> None:
+    """Take no new connections; wait for calls in progress; tell the rest that the server goes."""
+    generations.drain()
+    for site in sites:
+        await site.stop()
+    _LOG.info("draining: %d calls in progress", len(generations))
+    await _until_empty(generations, stop.hurry, limit)
+    generations.expire_all(_shutting_down)
+    patience = _LAST_WORDS_IN_A_HURRY if stop.hurry.is_set() else _LAST_WORDS
+    await _until_empty(generations, asyncio.Event(), patience)
 
 
-async def _until_empty(shell: Shell, hurry: asyncio.Event, limit: float) -> None:
+async def _until_empty(generations: Generations, hurry: asyncio.Event, limit: float) -> None:
+    """Wait until every connection is closed: what is written last has then been sent."""
+    edge = generations.runner.edge
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(limit):
             # Looked at now and then: a signal per finished call would cost every call.
-            while len(shell.watch) and not hurry.is_set():  # noqa: ASYNC110
+            while edge.connections and not hurry.is_set():
+                edge.close_idle(_IDLE_GRACE)
                 await asyncio.sleep(_POLL)
 
 
@@ -91,18 +175,19 @@ def _shutting_down() -> ProxyError:
     )
 
 
-def tls_context(settings: Settings) -> ssl.SSLContext | None:
-    """Return the TLS context for the certificate of the settings, None without one."""
-    if not settings.tls_cert_file:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(settings.tls_cert_file, settings.tls_key_file)
-    return context
-
-
-def address(settings: Settings) -> str:
-    """Return the address that the server listens on, as a URL."""
-    scheme = "https" if settings.tls_cert_file else "http"
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"{scheme}://{host}:{settings.port}"
+async def _reload_when(
+    wanted: asyncio.Event, generations: Generations, reload: Reload, stop: Stop
+) -> None:
+    """Put other settings in force each time that they are *wanted*, until cancelled."""
+    while True:
+        await wanted.wait()
+        wanted.clear()
+        if stop.drain.is_set():
+            continue
+        try:
+            settings = await asyncio.to_thread(reload)
+            await generations.replace(settings)
+        except SettingsError as exc:
+            _LOG.error("the old settings stay in force: %s", " ".join(exc.problems))
+        else:
+            _LOG.info("the settings were read again and are in force")

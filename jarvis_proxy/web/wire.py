@@ -40,7 +40,8 @@ def check_request(request: web.Request) -> None:
     """
     headers = request.headers
     coding = headers.get("Transfer-Encoding")
-    if request.version != HttpVersion11:
+    # Not `version`, which would remember what it said: see below.
+    if request._version != HttpVersion11:
         _check_version(request, coding)
     if coding is not None and coding.strip().lower() != "chunked":
         raise WireFault(
@@ -54,10 +55,11 @@ def check_request(request: web.Request) -> None:
 
 
 def _check_version(request: web.Request, coding: str | None) -> None:
-    version = request.version
+    version = request._version
     if version != HttpVersion10:
-        # The answer's first line is written in the request's version.
+        # The answer's first line is written in the request's version, which is cached by now.
         request._version = HttpVersion11
+        request._cache.pop("version", None)
     if version.major > 1:
         raise WireFault(505, "This server speaks HTTP/1.1.", code="http_version_not_supported")
     # HTTP/1.0 knows no chunks: what stands before this server may have taken them for the body's

@@ -28,6 +28,10 @@ from tests.raw_upstream import Peer, RawUpstream, Received
 from tests.test_transport_faults import BrokenResolver
 
 _AT_ONCE: Final = 24
+_RETRYING_AT_ONCE: Final = 3
+"""A proxy lets so many calls be retried, however few are in progress (attempts.RetryBudget)."""
+_SHARDS: Final = 4
+"""Proxies among which the rows with retries are dealt out."""
 _PATIENCE: Final = 25.0
 _ROOMY: Final = {
     "MAX_STREAMS": "100000",
@@ -76,10 +80,17 @@ class Unit:
         return f"gemini-{name}" if self.surface == "gemini" else f"{name}/gpt-4o-mini"
 
     @property
+    def proxy(self) -> str:
+        """Name the proxy that it goes through, among those with the same limits."""
+        if self.alone:
+            return f"own {self.number}"
+        return f"shard {self.number % _SHARDS}" if self.row.retried else ""
+
+    @property
     def alone(self) -> bool:
         """Whether it needs a proxy to itself: all of Gemini shares its keys and its breaker."""
         return self.surface == "gemini" and (
-            self.row.one_by_one or self.row.keys > 1 or self.row.address != "scripted"
+            self.row.retried or self.row.keys > 1 or self.row.address != "scripted"
         )
 
 
@@ -96,9 +107,9 @@ async def run(wanted: Iterable[tuple[Row, Surface, ClientKind]]) -> Run:
     units = [Unit(n, row, surface, client) for n, (row, surface, client) in enumerate(wanted)]
     result = Run({(u.row.name, u.surface, u.client): u for u in units})
     upstream = RawUpstream(_dispatch(units))
-    groups: dict[tuple[Limits, int], list[Unit]] = defaultdict(list)
+    groups: dict[tuple[Limits, str], list[Unit]] = defaultdict(list)
     for unit in units:
-        groups[unit.row.limits, unit.number if unit.alone else -1].append(unit)
+        groups[unit.row.limits, unit.proxy].append(unit)
     async with upstream.running(), places_of_no_answer() as ports:
         at_once = asyncio.Semaphore(_AT_ONCE)
         with ThreadPoolExecutor(8) as threads:
@@ -154,14 +165,14 @@ async def _play_group(
     env["UPSTREAMS"] = ",".join(f"u{u.number}" for u in units if u.surface != "gemini")
     async with running_proxy(gemini=gemini, **env) as proxy:
         for unit in units:
-            ports.redirect(proxy, unit)
+            await ports.redirect(proxy, unit)
         await _play_all(units, proxy, at_once)
         return proxy.logged()
 
 
 async def _play_all(units: list[Unit], proxy: Proxy, at_once: asyncio.Semaphore) -> None:
     url = f"{proxy.url}/v1"
-    alone = asyncio.Lock()
+    few = asyncio.Semaphore(_RETRYING_AT_ONCE)
     options = {"base_url": url, "api_key": KEY, "max_retries": 0, "timeout": _PATIENCE}
     with openai.OpenAI(**options) as sync_client:  # type: ignore[arg-type]
         async with openai.AsyncOpenAI(**options) as async_client:  # type: ignore[arg-type]
@@ -176,12 +187,8 @@ async def _play_all(units: list[Unit], proxy: Proxy, at_once: asyncio.Semaphore)
                         return await ask_raw(proxy.port, unit.dialect, unit.model)
 
             async def one(unit: Unit) -> None:
-                async with at_once:
-                    if unit.row.one_by_one:
-                        async with alone:
-                            await _times(unit, once)
-                    else:
-                        await _times(unit, once)
+                async with few if unit.row.retried else contextlib.nullcontext(), at_once:
+                    await _times(unit, once)
 
             nodes = [unit for unit in units if unit.client == "node"]
             others = [unit for unit in units if unit.client != "node"]
@@ -195,7 +202,7 @@ async def _times(unit: Unit, once) -> None:  # type: ignore[no-untyped-def]
         async with asyncio.timeout(_PATIENCE):
             for _ in range(unit.row.times):
                 unit.observed = await once(unit)
-    except Exception as exc:  # noqa: BLE001 - what an SDK must not raise is what is looked for
+    except Exception as exc:
         unit.trouble = f"{type(exc).__name__}: {exc}"
 
 
@@ -206,7 +213,7 @@ async def _play_node(units: list[Unit], url: str) -> None:
             unit.dialect,
             unit.model,
             times=unit.row.times,
-            alone=unit.row.one_by_one,
+            alone=unit.row.retried,
         )
         for unit in units
     ]
@@ -253,7 +260,7 @@ class Ports:
         }[unit.row.address]
         return f"https://api.test:{port}/{path}"
 
-    def redirect(self, proxy: Proxy, unit: Unit) -> None:
+    async def redirect(self, proxy: Proxy, unit: Unit) -> None:
         """Give the way to a unit's upstream the names and the trust that its row asks for."""
         address = unit.row.address
         if address in ("scripted", "closed port", "swallows packets"):
@@ -263,6 +270,7 @@ class Ports:
         if address in ("unknown name", "name never resolves"):
             resolver = BrokenResolver(hangs=address == "name never resolves")
         trusted = None if address == "unknown authority" else self.trusted
+        replaced = place.door
         place.door = HttpDoor(
             unit.model,
             self.base_url(unit, 0),
@@ -270,6 +278,7 @@ class Ports:
             resolver=resolver,
             ssl_context=trusted,
         )
+        await replaced.close()
 
 
 @contextlib.asynccontextmanager

@@ -95,9 +95,8 @@ class Row:
     """Keys that the proxy has for this upstream."""
     times: int = 1
     """Calls one after the other, of which the last one counts."""
-    fallback: bool = False
-    one_by_one: bool = False
-    """Retries are a share of the calls in progress: rows that need one run alone."""
+    retried: bool = False
+    """The proxy may try again, and a budget limits how many calls may at the same time."""
 
 
 STREAMS: Final[tuple[Surface, ...]] = ("chat", "responses", "gemini")

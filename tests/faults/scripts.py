@@ -18,6 +18,7 @@ _GOOGLE: Final = (
     '{"error":{"code":%d,"message":"no luck","status":"%s","details":[%s]}}'  # as Google sends it
 )
 _FLOOD: Final = 64 * 1024
+_TURNS: Final = 30
 
 
 @dataclass
@@ -89,6 +90,12 @@ def send(data: bytes) -> Step:
         await on.peer.send(data)
 
     return step
+
+
+async def seen(on: Stage) -> None:
+    """Let the proxy take what was sent: it runs on the same event loop, so turns suffice."""
+    for _ in range(_TURNS):
+        await asyncio.sleep(0)
 
 
 def pause(seconds: float) -> Step:
@@ -226,8 +233,8 @@ async def fin(on: Stage) -> None:
 
 
 async def rst(on: Stage) -> None:
-    """Reset the connection (RST), after what was sent has left."""
-    await asyncio.sleep(0.05)
+    """Reset the connection (RST) once what was sent has been read."""
+    await seen(on)
     on.peer.reset()
 
 

@@ -34,7 +34,7 @@ _OPENAI: Final[tuple[Surface, ...]] = ("chat", "whole", "responses")
 
 
 def _unreachable(name: str, fault: str, address: Address, sight: Sight) -> Row:
-    return Row(name, fault, on(ALL, (), sight), address=address, one_by_one=True)
+    return Row(name, fault, on(ALL, (), sight), address=address, retried=True)
 
 
 CONNECTING: Final = (
@@ -95,7 +95,7 @@ CONNECTING: Final = (
     Row(
         "stale-connection",
         "The pooled connection was closed while it was idle.",
-        on(ALL, (play.good, play.rst), WHOLE_ANSWER),
+        on(ALL, (play.good, play.rst), Sight(calls=3)),
         times=3,
     ),
     Row(
@@ -211,7 +211,7 @@ CUTS: Final = (
                 _GEMINI, (play.head, play.eof), refused(502, "empty_response", calls=2, sdk_calls=2)
             ),
         },
-        one_by_one=True,
+        retried=True,
     ),
     Row(
         "no-done",
@@ -263,17 +263,17 @@ CUTS: Final = (
         {
             **on(
                 STREAMS,
-                (play.head, play.events(0), play.send(b"zz\r\nnonsense\r\n"), play.hold),
-                broken("upstream_bad_response"),
+                (play.head, play.events(0), play.seen, play.send(b"zz\r\nnonsense\r\n"), play.hold),
+                broken("upstream_truncated"),
             ),
             **on(
                 _WHOLE,
                 (
                     play.head_with(content_type="application/json"),
-                    play.send(b"zz\r\nnonsense\r\n"),
+                    play.seen, play.send(b"zz\r\nnonsense\r\n"),
                     play.hold,
                 ),
-                refused(502, "upstream_bad_response"),
+                refused(502, "upstream_truncated"),
             ),
         },
     ),
@@ -320,16 +320,19 @@ CONTENT: Final = (
         "endless-event",
         "An event that goes past 32 MiB.",
         on(STREAMS, (play.head, play.events(0), play.flood), broken("upstream_frame_too_large")),
-        one_by_one=True,
+        retried=True,
     ),
     Row(
         "pings",
         "`event: ping`, a bare `data:`, comments and `: ping` between events.",
-        on(
-            STREAMS,
-            (play.decorated(b"event: ping", b"data:", b"event: ping\ndata: {}", b": ping"),),
-            WHOLE_ANSWER,
-        ),
+        {
+            **on(
+                OPENAI_STREAMS,
+                (play.decorated(b"event: ping", b"data:", b"event: ping\ndata: {}", b": ping"),),
+                WHOLE_ANSWER,
+            ),
+            **on(_GEMINI, (play.decorated(b"event: ping\ndata: {}", b": ping"),), WHOLE_ANSWER),
+        },
     ),
     Row(
         "ids",
@@ -432,7 +435,7 @@ GEMINI_ENDS: Final = (
 def _first_event(name: str, fault: str, status: int, code: str, google: str, **seen: Sight) -> Row:
     script: Script = (play.head, play.error_event(status, code, google), play.hold)
     sights = {"chat": seen["openai"], "responses": seen["openai"], "gemini": seen["gemini"]}
-    return Row(name, fault, {s: (script, sight) for s, sight in sights.items()}, one_by_one=True)  # type: ignore[misc]
+    return Row(name, fault, {s: (script, sight) for s, sight in sights.items()}, retried=True)  # type: ignore[misc]
 
 
 ERRORS: Final = (
@@ -469,12 +472,12 @@ ERRORS: Final = (
         {
             **on(
                 OPENAI_STREAMS,
-                (play.head, play.events(0), play.error_event(500, "oops"), play.rest),
+                (play.head, play.events(0), play.seen, play.error_event(500, "oops"), play.rest),
                 broken("oops"),
             ),
             **on(
                 _GEMINI,
-                (play.head, play.events(0), play.error_event(503, "", "UNAVAILABLE"), play.rest),
+                (play.head, play.events(0), play.seen, play.error_event(503, "", "UNAVAILABLE"), play.rest),
                 broken("overloaded"),
             ),
         },
@@ -536,7 +539,7 @@ ERRORS: Final = (
                     refused(seen, code, calls=2, sdk_calls=1),
                 ),
             },
-            one_by_one=True,
+            retried=True,
         )
         for status, google, seen, code in (
             (500, "INTERNAL", 500, "internal_error"),
@@ -550,9 +553,9 @@ ERRORS: Final = (
         on(
             ALL,
             (play.in_turn((play.refusal(503, "oops", "UNAVAILABLE"),), (play.good,)),),
-            Sight(calls=2, sdk_calls=2),
+            Sight(calls=3, sdk_calls=2),
         ),
-        one_by_one=True,
+        retried=True,
         times=2,
     ),
     Row(
@@ -570,7 +573,7 @@ ERRORS: Final = (
                 refused(503, "upstream_unavailable", calls=5, sdk_calls=5),
             ),
         },
-        one_by_one=True,
+        retried=True,
         times=6,
     ),
     *(
@@ -583,7 +586,7 @@ ERRORS: Final = (
                 Sight(calls=2),
             ),
             keys=2,
-            one_by_one=True,
+            retried=True,
         )
         for status, google in (
             (401, "UNAUTHENTICATED"),
@@ -600,7 +603,7 @@ ERRORS: Final = (
             refused(502, "upstream_auth_failed", "false", calls=2),
         ),
         keys=2,
-        one_by_one=True,
+        retried=True,
     ),
     Row(
         "bad-request",
@@ -627,7 +630,7 @@ ERRORS: Final = (
                 (play.reply(status, _PAGE, "text/html"),),
                 refused(502, "upstream_bad_response", calls=2, sdk_calls=1),
             ),
-            one_by_one=True,
+            retried=True,
         )
         for status in (502, 520, 524)
     ),
@@ -649,7 +652,7 @@ ERRORS: Final = (
             (play.reply(500, b"<Error/>", "application/xml"),),
             refused(502, "upstream_bad_response", calls=2, sdk_calls=1),
         ),
-        one_by_one=True,
+        retried=True,
     ),
     *(
         Row(

@@ -292,7 +292,7 @@ async def _headless(proxy: Proxy, path: str, method: str) -> RawResponse:
 # CORS
 
 
-@pytest.mark.parametrize("path", [CHAT, "/v1/models", "/health", "/nowhere", "/v1/%00", "*"])
+@pytest.mark.parametrize("path", [CHAT, "/v1/models", "/health", "/nowhere", "/v1/%00"])
 async def test_preflight_needs_no_key_anywhere_and_echoes_the_headers_asked_for(path: str) -> None:
     asked = "authorization, content-type, x-stainless-lang, x-stainless-retry-count"
     async with running_proxy() as proxy:

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from jarvis_proxy.web.app import make_runner
 from jarvis_proxy.web.middlewares import Handler
-from jarvis_proxy.web.wire import without_banner
+from jarvis_proxy.web.wire import full_answer, without_banner
 from tests.conftest import KEY, Proxy, running_proxy
 from tests.raw_client import connect
 from tests.raw_upstream import Peer, RawUpstream, Received, completion
@@ -66,9 +66,9 @@ MALFORMED = {
     "bare cr": post(BODY, b"X-Canary: a\rb"),
     "bare lf": b"GET /health HTTP/1.1\nHost: x\nX-Canary: canary\n\n",
     "utf-8 path": post(line="GET /v1/canärý HTTP/1.1".encode()),
-    "too many headers": post(BODY, *(b"X-Canary-%d: canary" % n for n in range(100))),
 }
 TOO_LONG = {
+    "too many headers": post(BODY, *(b"X-Canary-%d: canary" % n for n in range(100))),
     "address": post(line=b"GET /" + b"canary" * 2000 + b" HTTP/1.1"),
     "header": post(BODY, b"X-Canary: " + b"canary" * 2000),
     "header name": post(BODY, b"X-" + b"Canary" * 2000 + b": a"),
@@ -84,6 +84,8 @@ REFUSED = {
     "host with a space": (post(host=b"Host: a b"), 400),
     "host with a long port": (post(host=b"Host: a:canary"), 400),
     "connect": (b"CONNECT canary:443 HTTP/1.1\r\nHost: canary:443\r\n\r\n", 405),
+    "options *": (b"OPTIONS * HTTP/1.1\r\nHost: canary\r\n\r\n", 405),
+    "absolute address": (post(line=b"GET http://canary/v1/models HTTP/1.1"), 400),
 }
 GOOD_HOSTS = [b"", b" ", b" proxy", b" 127.0.0.1:9000", b" [::1]:9000", b" under_score.example"]
 
@@ -158,16 +160,20 @@ async def test_what_two_servers_could_read_in_two_ways_is_refused(case: str) -> 
 
 
 @pytest.mark.parametrize(
-    "data",
-    [post(line=b"POST /v1/chat/completions HTTP/2.0"), b"GET /health\r\n\r\n"],
+    ("data", "status"),
+    [
+        (post(line=b"POST /v1/chat/completions HTTP/2.0"), 505),
+        (b"GET /health\r\n\r\n", 400),
+    ],
     ids=["2.0", "0.9"],
 )
-async def test_other_versions_of_http_are_refused(data: bytes) -> None:
+async def test_other_versions_of_http_are_refused(data: bytes, status: int) -> None:
     async with running_proxy() as proxy, connect(proxy.port) as connection:
         await connection.send(data)
         raw = await asyncio.wait_for(connection.reader.read(), 5)
 
-    assert_is_one_error(raw, 505)
+    assert_is_one_error(raw, status)
+    assert raw.startswith(b"HTTP/1.1 ")
 
 
 @pytest.mark.parametrize(("headers", "kept"), [(b"", False), (b"Connection: keep-alive\r\n", True)])
@@ -276,6 +282,19 @@ async def test_answer_that_fails_after_it_began_is_cut_not_mixed_with_an_error()
         response = await asyncio.wait_for(connection.response(), 5)
 
     assert (response.status, response.body, response.whole) == (200, b"half", False)
+
+
+def test_connection_too_many_gets_a_whole_answer_that_is_worth_a_retry() -> None:
+    raw = full_answer()
+    status, headers, body = parsed(raw)
+
+    assert_is_one_error(raw, 503)
+    assert status == 503
+    assert headers["content-length"] == str(len(body))
+    assert headers["connection"] == "close"
+    assert (headers["retry-after"], headers["x-should-retry"]) == ("1", "true")
+    assert headers["x-request-id"].startswith("req_")
+    assert full_answer() != raw  # each has its own id
 
 
 async def test_banner_is_removed_where_there_is_one() -> None:

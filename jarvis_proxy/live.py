@@ -1,0 +1,276 @@
+"""Live: the last minutes and the last calls, for whoever looks on. Pure.
+
+A finished call costs an append; calls are summed up in batches, or when someone asks. Of a call
+only names, times and numbers are kept: never content, never a key. Moments are seconds on the
+monotonic clock.
+"""
+
+from collections import Counter, deque
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+import msgspec
+
+from jarvis_proxy.record import CallRecord, printable
+from jarvis_proxy.windows import Tally, Window
+
+KEPT_CALLS: Final = 200
+
+_BATCH: Final = 256
+_SECONDS: Final = 300
+_SHARES: Final = (0.5, 0.9, 0.99)
+_MAX_NAME: Final = 48
+_MAX_CAUSES: Final = 12
+_QUIET: Final = frozenset({"/health", "/ready", "/metrics", "/dashboard", "/dashboard/events"})
+"""Monitors and the live page itself: what they ask, if they may, says nothing of the traffic."""
+
+
+class Second(msgspec.Struct):
+    """What ended within second *t* of the monotonic clock."""
+
+    t: int
+    calls: int = 0
+    errors: int = 0
+    prompt: int = 0
+    completion: int = 0
+
+
+class Call(msgspec.Struct):
+    """A finished call, as it is shown. *n* counts calls; *at* is epoch seconds, times are in ms.
+
+    *cost* is in billionths of a dollar. What is unknown is null.
+    """
+
+    n: int
+    at: float
+    key: str
+    route: str
+    model: str
+    target: str
+    upstream: str
+    status: int
+    outcome: str
+    code: str
+    attempts: int
+    ttfb: float | None
+    ms: float
+    prompt: int | None
+    completion: int | None
+    cost: int | None
+    streamed: bool
+
+
+class Sums(msgspec.Struct):
+    """Sums over the last minutes, and the calls that are open now.
+
+    *ttfb* and *ms* are the times to the first byte and to the end that 50, 90 and 99 % of the calls
+    with an answer stayed below, in ms; null where there was none. *cost* is as in ``Call``.
+    """
+
+    name: str
+    calls: int
+    errors: int
+    open: int
+    prompt: int
+    completion: int
+    cost: int
+    ttfb: list[float | None]
+    ms: list[float | None]
+
+
+class Cause(msgspec.Struct):
+    """Why calls failed: an error code or a status, and whose doing the outcome says it was."""
+
+    code: str
+    outcome: str
+    calls: int
+
+
+class Totals(msgspec.Struct):
+    """All sums; *keys*, *models* and *upstreams* are the busiest ones."""
+
+    all: Sums
+    keys: list[Sums]
+    models: list[Sums]
+    upstreams: list[Sums]
+    causes: list[Cause]
+
+
+class _Place(NamedTuple):
+    """What calls are summed up by."""
+
+    second: int
+    key: str
+    model: str
+    upstream: str
+
+
+class Live:
+    """What happened lately, and what is going on."""
+
+    def __init__(self) -> None:
+        self.open: dict[str, CallRecord] = {}
+        """Calls in progress, by their id."""
+        self._fresh: list[CallRecord] = []
+        self._last: deque[CallRecord] = deque(maxlen=KEPT_CALLS)
+        self._count = 0
+        self._seconds: deque[Second] = deque(maxlen=_SECONDS)
+        self._all = Window(size=1)
+        self._keys, self._models, self._upstreams = Window(), Window(), Window()
+        self._causes = Window(size=_MAX_CAUSES)
+
+    def add(self, record: CallRecord) -> None:
+        """Take a call that has ended; it must not change any more."""
+        self._fresh.append(record)
+        if len(self._fresh) >= _BATCH:
+            self._sum_up()
+
+    @property
+    def count(self) -> int:
+        """The number of the last call."""
+        self._sum_up()
+        return self._count
+
+    def calls(self, after: int, limit: int = KEPT_CALLS) -> list[Call]:
+        """Return the first *limit* of the kept calls whose number is above *after*."""
+        self._sum_up()
+        oldest = self._count - len(self._last) + 1
+        start = max(after + 1, oldest)
+        stop = min(start + limit, self._count + 1)
+        return [_call(number, self._last[number - oldest]) for number in range(start, stop)]
+
+    def seconds(self, after: int, now: float) -> list[Second]:
+        """Return the seconds behind *after* that are over and in which calls ended."""
+        self._sum_up()
+        start = max(after, int(now) - _SECONDS - 1)
+        return [second for second in self._seconds if start < second.t < int(now)]
+
+    def totals(self, now: float, most: int = 12) -> Totals:
+        """Return the sums of the last minutes, with *most* groups of each kind."""
+        self._sum_up()
+        for window in (self._all, self._keys, self._models, self._upstreams, self._causes):
+            window.expire(now)
+        keys: Counter[str] = Counter()
+        models: Counter[str] = Counter()
+        upstreams: Counter[str] = Counter()
+        for record in self.open.values():
+            keys[_name(record.key_name)] += 1
+            models[_name(record.model)] += 1
+            upstreams[_name(record.upstream)] += 1
+        return Totals(
+            _sums("", self._all.totals.get("", Tally()), len(self.open)),
+            _busiest(self._keys.totals, keys, most),
+            _busiest(self._models.totals, models, most),
+            _busiest(self._upstreams.totals, upstreams, most),
+            _by_cause(self._causes.totals),
+        )
+
+    def _sum_up(self) -> None:
+        """Sum up the fresh calls: first by their places, which are fewer, then by each name."""
+        fresh, self._fresh = self._fresh, []
+        places: dict[_Place, Tally] = {}
+        for record in fresh:
+            if record.route in _QUIET and record.outcome != "refused":
+                continue
+            self._last.append(record)
+            self._count += 1
+            place = _Place(int(record.ended), record.key_name, record.model, record.upstream)
+            if (tally := places.get(place)) is None:
+                tally = places[place] = Tally()
+            _count(tally, record)
+            if record.outcome != "ok":
+                label = f"{record.outcome} {_name(record.code) or record.status}"
+                self._causes.add(place.second, label, Tally(calls=1))
+        for place, tally in places.items():
+            self._count_second(place.second, tally)
+            self._all.add(place.second, "", tally)
+            self._keys.add(place.second, _name(place.key), tally)
+            self._models.add(place.second, _name(place.model), tally)
+            self._upstreams.add(place.second, _name(place.upstream), tally)
+
+    def _count_second(self, t: int, tally: Tally) -> None:
+        if not self._seconds or self._seconds[-1].t < t:
+            self._seconds.append(Second(t))
+        second = self._seconds[-1]
+        second.calls += tally.calls
+        second.errors += tally.errors
+        second.prompt += tally.prompt
+        second.completion += tally.completion
+
+
+def _count(tally: Tally, record: CallRecord) -> None:
+    tally.calls += 1
+    if record.outcome not in ("ok", "client_closed"):
+        tally.errors += 1
+    tally.prompt += record.prompt_tokens or 0
+    tally.completion += record.completion_tokens or 0
+    tally.cost += record.cost or 0
+    if record.first_byte is not None and record.attempts:
+        # What we answer ourselves, such as a refusal, would make every upstream look fast.
+        tally.first_byte.add(record.first_byte - record.started)
+        tally.duration.add(record.ended - record.started)
+
+
+def _name(text: str) -> str:
+    name = printable(text)
+    return name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 1]}…"
+
+
+def _call(number: int, record: CallRecord) -> Call:
+    lasted = record.ended - record.started
+    ttfb = None if record.first_byte is None else record.first_byte - record.started
+    return Call(
+        number,
+        round(record.started_at + lasted, 1),
+        _name(record.key_name),
+        record.route,
+        _name(record.model),
+        _name(record.target),
+        record.upstream,
+        record.status,
+        record.outcome,
+        _name(record.code),
+        record.attempts,
+        _ms(ttfb),
+        _ms(lasted) or 0.0,
+        record.prompt_tokens,
+        record.completion_tokens,
+        record.cost,
+        record.streamed,
+    )
+
+
+def _ms(seconds: float | None) -> float | None:
+    """Return *seconds* in ms, as exact as anyone can use it: three digits."""
+    return None if seconds is None else float(f"{seconds * 1000:.3g}")
+
+
+def _sums(name: str, tally: Tally, open_calls: int) -> Sums:
+    return Sums(
+        name,
+        tally.calls,
+        tally.errors,
+        open_calls,
+        tally.prompt,
+        tally.completion,
+        tally.cost,
+        [_ms(seconds) for seconds in tally.first_byte.percentiles(_SHARES)],
+        [_ms(seconds) for seconds in tally.duration.percentiles(_SHARES)],
+    )
+
+
+def _busiest(totals: Mapping[str, Tally], running: Counter[str], most: int) -> list[Sums]:
+    """Return the names with the most calls, those that run included."""
+    size = Counter({name: tally.calls for name, tally in totals.items()}) + running
+    return [
+        _sums(name, totals.get(name, Tally()), running[name]) for name, _ in size.most_common(most)
+    ]
+
+
+def _by_cause(totals: Mapping[str, Tally]) -> list[Cause]:
+    counted = sorted(totals.items(), key=lambda item: -item[1].calls)
+    found = []
+    for label, tally in counted:
+        outcome, _, code = label.partition(" ")
+        found.append(Cause(code, outcome, tally.calls))
+    return found

@@ -1,0 +1,117 @@
+"""Windows: sums and percentiles of the last minutes, by label, each of a bounded size. Pure.
+
+Moments are seconds on the monotonic clock. A window is a row of slices: what is counted goes into
+the newest slice and into the total, and a slice that grows too old is taken out of the total again.
+"""
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+OTHER: Final = "other"
+"""The label of what came when every label was taken."""
+
+_GROWTH: Final = math.log(1.1)
+"""A bucket ends 10 % above the one before, so a percentile is wrong by 5 % at most."""
+_SHORTEST: Final = 0.0001
+
+
+class Sketch:
+    """How long things took, well enough for percentiles: a count for each bucket of durations."""
+
+    __slots__ = ("_counts",)
+
+    def __init__(self) -> None:
+        self._counts: dict[int, int] = {}
+
+    def add(self, seconds: float) -> None:
+        """Take one duration."""
+        bucket = math.ceil(math.log(max(seconds, _SHORTEST)) / _GROWTH)
+        self._counts[bucket] = self._counts.get(bucket, 0) + 1
+
+    def merge(self, other: "Sketch", sign: Literal[1, -1] = 1) -> None:
+        """Add what *other* holds, or take it out again."""
+        for bucket, count in other._counts.items():
+            total = self._counts.get(bucket, 0) + sign * count
+            if total:
+                self._counts[bucket] = total
+            else:
+                del self._counts[bucket]
+
+    def percentiles(self, shares: Sequence[float]) -> list[float | None]:
+        """Return the duration below which each of the ascending *shares* lies; None if empty."""
+        if not self._counts:
+            return [None] * len(shares)
+        buckets = sorted(self._counts.items())
+        total = sum(count for _, count in buckets)
+        found: list[float | None] = []
+        reached, at = 0, iter(buckets)
+        middle = 0.0
+        for share in shares:
+            while reached < share * total:
+                bucket, count = next(at)
+                reached += count
+                middle = math.exp((bucket - 0.5) * _GROWTH)
+            found.append(middle)
+        return found
+
+
+@dataclass(slots=True)
+class Tally:
+    """Sums over calls. *cost* is in billionths of a dollar."""
+
+    calls: int = 0
+    errors: int = 0
+    prompt: int = 0
+    completion: int = 0
+    cost: int = 0
+    first_byte: Sketch = field(default_factory=Sketch)
+    duration: Sketch = field(default_factory=Sketch)
+
+    def merge(self, other: "Tally", sign: Literal[1, -1] = 1) -> None:
+        """Add the sums of *other*, or take them out again."""
+        self.calls += sign * other.calls
+        self.errors += sign * other.errors
+        self.prompt += sign * other.prompt
+        self.completion += sign * other.completion
+        self.cost += sign * other.cost
+        self.first_byte.merge(other.first_byte, sign)
+        self.duration.merge(other.duration, sign)
+
+
+class Window:
+    """Tallies of the last *slices* times *width* seconds, by label; *size* labels and OTHER."""
+
+    __slots__ = ("_size", "_slices", "_width", "seconds", "totals")
+
+    def __init__(self, *, width: int = 15, slices: int = 20, size: int = 50) -> None:
+        self.seconds = width * slices
+        self.totals: dict[str, Tally] = {}
+        self._width = width
+        self._size = size
+        self._slices: deque[tuple[int, dict[str, Tally]]] = deque()
+
+    def add(self, moment: float, label: str, tally: Tally) -> None:
+        """Count *tally*, which belongs to *moment*; moments come in their order, or nearly so."""
+        if label not in self.totals and len(self.totals) >= self._size:
+            label = OTHER
+        number = int(moment) // self._width
+        if not self._slices or self._slices[-1][0] < number:
+            self._slices.append((number, {}))
+        for place in (self._slices[-1][1], self.totals):
+            if label not in place:
+                place[label] = Tally()
+            place[label].merge(tally)
+
+    def expire(self, now: float) -> None:
+        """Forget what is older than the window."""
+        oldest = (int(now) - self.seconds) // self._width
+        while self._slices and self._slices[0][0] <= oldest:
+            _, gone = self._slices.popleft()
+            for label, tally in gone.items():
+                total = self.totals[label]
+                total.merge(tally, -1)
+                if not total.calls:
+                    del self.totals[label]

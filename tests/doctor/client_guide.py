@@ -1,0 +1,97 @@
+"""docs/clients.md, made of the doctor's own templates: ``python -m tests.doctor.client_guide``."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, Literal
+
+from jarvis_proxy.doctor.client_steps import Facts, Step
+from jarvis_proxy.doctor.clients import CLIENTS, Client
+from tests.doctor.client_guide_zh import CHINESE
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+Language = Literal["en", "zh"]
+GUIDES: Final[dict[Language, Path]] = {
+    "en": ROOT / "docs" / "clients.md",
+    "zh": ROOT / "docs" / "clients.zh-CN.md",
+}
+FACTS: Final = Facts("http://HOST:9000", ("gemini-3-flash", "gpt-4.1-mini"), ("gpt-4.1-mini",))
+"""What the guide's examples are filled with."""
+
+_TITLE: Final = "Clients"
+_BEFORE: Final = (
+    "How each client is set up for Jarvis proxy, one by one.",
+    "The same, filled with your server's address and the models that your keys reach, is printed"
+    " by",
+)
+_COMMAND: Final = "```sh\n./start.sh doctor\n```"
+_AFTER: Final = (
+    "With `--client openclaw` (or another name) it prints one of them only.",
+    "In all of it `HOST:9000` stands for the address of your server, `YOUR-PROXY-KEY` and"
+    " `JARVIS_KEY` for one of `PROXY_API_KEYS`; your OpenAI and Google keys stay on the server.",
+    "Behind a reverse proxy with TLS the address is `https://YOUR-NAME` without a port.",
+    "`gemini-3-flash` and `gpt-4.1-mini` are examples: `GET /v1/models` lists what your server"
+    " has.",
+    "To see that all is well from where a client stands, run"
+    " `./start.sh doctor --url https://YOUR-NAME`.",
+)
+
+
+def render(language: Language) -> str:
+    """Return the guide as Markdown."""
+    before, after = (
+        "".join(f"{_said(sentence, language)}\n" for sentence in part) for part in (_BEFORE, _AFTER)
+    )
+    pieces = [f"# {_said(_TITLE, language)}\n", before, f"{_COMMAND}\n", after]
+    for client in CLIENTS:
+        pieces += _section(client, language)
+    return "\n".join(pieces)
+
+
+def sentences() -> Iterator[str]:
+    """Yield every English text that the guide in Chinese has in Chinese."""
+    yield from (_TITLE, *_BEFORE, *_AFTER)
+    for client in CLIENTS:
+        for step in client.steps(FACTS):
+            yield step.say
+            yield from (value for _, value in step.fields if _is_sentence(value))
+        yield from client.notes
+
+
+def _section(client: Client, language: Language) -> Iterator[str]:
+    yield f"## {client.name}\n"
+    for step in client.steps(FACTS):
+        yield f"{_said(step.say, language)}\n"
+        yield _step(step, language)
+    if client.notes:
+        yield "".join(f"- {_said(note, language)}\n" for note in client.notes)
+
+
+def _step(step: Step, language: Language) -> str:
+    if step.text:
+        return f"```{step.language}\n{step.text}\n```\n"
+    head = "| 字段 | 值 |" if language == "zh" else "| Field | Value |"
+    rows = [f"| {label} | {_value(value, language)} |" for label, value in step.fields]
+    return "\n".join([head, "|---|---|", *rows, ""])
+
+
+def _value(value: str, language: Language) -> str:
+    return _said(value, language) if _is_sentence(value) else f"`{value}`"
+
+
+def _is_sentence(value: str) -> bool:
+    """Tell whether a field's value is words about it, not text to be typed in."""
+    return value in ("on", "off", "Chat", "Tool Call", "Support", "LLM", "OpenAI") or " " in value
+
+
+def _said(text: str, language: Language) -> str:
+    return CHINESE[text] if language == "zh" else text
+
+
+def main() -> None:
+    """Write both guides."""
+    for language, path in GUIDES.items():
+        path.write_text(render(language), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""The templates, and that what they give can be read by whoever it is for."""
+
+import ast
+import re
+
+import pytest
+
+from jarvis_proxy.doctor import client_steps
+from jarvis_proxy.doctor.client_steps import KEY, Facts, Step
+from jarvis_proxy.doctor.clients import CLIENTS, Client
+
+GEMINI = Facts("https://my.host", ("gemini-3-flash", "gemini/gemini-2.5-pro"))
+MIXED = Facts("http://10.0.0.5:9000", ("own/llama", "gpt-4.1-mini"), ("own/llama", "gpt-4.1-mini"))
+ECHO = Facts("http://127.0.0.1:9000", ("jarvis-echo",))
+
+
+def fields(steps: tuple[Step, ...]) -> dict[str, str]:
+    return {label: value for step in steps for label, value in step.fields}
+
+
+@pytest.mark.parametrize("facts", [GEMINI, MIXED, ECHO])
+@pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.id)
+def test_no_template_is_left_unfilled(client: Client, facts: Facts) -> None:
+    for step in client.steps(facts):
+        assert step.say.endswith(":")
+        assert bool(step.text) != bool(step.fields)
+        assert bool(step.text) == bool(step.language)
+        for text in (step.text, *dict(step.fields).values()):
+            assert not re.search(r"\{(?:facts|KEY|model)", text)
+            assert text == text.rstrip()
+
+
+@pytest.mark.parametrize("facts", [GEMINI, MIXED])
+def test_addresses_have_v1_once_where_the_client_adds_none(facts: Facts) -> None:
+    for steps in (client_steps.open_webui, client_steps.lobechat, client_steps.n8n):
+        assert facts.base_url in fields(steps(facts)).values()
+    for steps in (client_steps.nextchat, client_steps.cherry_studio):
+        assert facts.root in fields(steps(facts)).values()
+
+
+def test_openclaw_is_told_what_each_model_can_do() -> None:
+    text = client_steps.openclaw(Facts("http://h", ("gemini-3-flash", "gpt-4o", "llama")))[0].text
+
+    assert 'baseUrl: "http://h/v1"' in text
+    assert 'apiKey: "${JARVIS_KEY}"' in text
+    assert "timeoutSeconds: 600" in text
+    assert 'primary: "jarvis/gemini-3-flash"' in text
+    flash, four, llama = re.findall(r"\{ id: .*?\} \}", text, re.DOTALL)
+    assert 'reasoning: true,\n            input: ["text", "image"]' in flash
+    assert "contextWindow: 1000000, maxTokens: 65536" in flash
+    assert 'reasoning: false,\n            input: ["text", "image"]' in four
+    assert 'input: ["text"], contextWindow: 128000, maxTokens: 8192' in llama
+
+
+def test_home_assistant_gets_a_model_that_the_responses_api_reaches() -> None:
+    assert fields(client_steps.home_assistant(MIXED))["Model"] == "own/llama"
+    assert fields(client_steps.home_assistant(GEMINI))["Model"] == "gpt-4.1-mini"
+
+
+def test_continue_gets_every_model() -> None:
+    text = client_steps.continue_dev(MIXED)[0].text
+
+    assert text.count("provider: openai") == 2
+    assert "apiKey: ${{ secrets.JARVIS_KEY }}" in text
+
+
+def test_the_python_example_is_python() -> None:
+    (step,) = client_steps.python(GEMINI)
+
+    assert ast.parse(step.text)
+    assert 'base_url="https://my.host/v1"' in step.text
+
+
+def test_keys_are_named_and_never_shown() -> None:
+    assert fields(client_steps.dify(MIXED))["API Key"] == KEY
+    assert f"OPENAI_API_KEY={KEY}" in client_steps.nextchat(MIXED)[1].text

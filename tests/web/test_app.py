@@ -1,0 +1,224 @@
+"""The application as it is put together: what is shared, every default that matters, the end."""
+
+import asyncio
+import json
+import re
+from ipaddress import ip_network
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from jarvis_proxy.settings import Settings
+from jarvis_proxy.transport import HttpDoor, LocalDoor
+from jarvis_proxy.web.app import (
+    connection_limits,
+    create_app,
+    make_runner,
+    new_call_id,
+    time_limits,
+)
+from jarvis_proxy.web.log import AccessLog, LineWriter
+from tests.conftest import BEARER, GEMINI_KEY, KEY, running_proxy
+from tests.raw_client import fetch
+from tests.raw_upstream import Peer, RawUpstream, Received
+
+ENV = {"PROXY_API_KEYS": KEY, "HOST": "127.0.0.1"}
+
+
+def settings(**env: str) -> Settings:
+    return Settings.from_env({**ENV, **env})
+
+
+def application(**env: str) -> tuple[web.Application, LineWriter]:
+    writer = LineWriter()
+    return create_app(settings(**env), AccessLog(writer, "text", 20)), writer
+
+
+# The server
+
+
+@pytest.mark.parametrize(("env", "keepalive"), [({}, 20), ({"TRUSTED_PROXIES": "10.0.0.0/8"}, 130)])
+async def test_server_overrides_every_default_that_hurts(
+    env: dict[str, str], keepalive: int
+) -> None:
+    app, writer = application(**env)
+    runner = make_runner(app, settings(**env))
+    await runner.setup()
+    try:
+        server = runner.server
+        assert server is not None
+        assert server.handler_cancellation is True
+        connection = server()
+        assert connection.access_log is None
+        assert connection.keepalive_timeout == keepalive
+        assert connection._lingering_time == 2
+        assert (connection.max_line_size, connection.max_field_size) == (8190, 8190)
+        assert connection.max_headers == 64
+        assert runner._shutdown_timeout <= 2
+        assert app._client_max_size == 64 * 1024 * 1024
+    finally:
+        await runner.cleanup()
+        writer.close()
+
+
+async def test_there_is_one_route_and_no_files() -> None:
+    app, writer = application()
+    writer.close()
+
+    resources = list(app.router.resources())
+    assert len(resources) == 1
+    assert not any(isinstance(resource, web.StaticResource) for resource in resources)
+
+
+async def test_body_is_not_unpacked_by_the_library() -> None:
+    """A bomb would be inflated before its size is known."""
+    async with running_proxy() as proxy:
+        headers = {**BEARER, "Content-Encoding": "gzip", "Content-Type": "application/json"}
+        body = b'{"model":"jarvis-echo","messages":[]}'
+        response = await fetch(proxy.port, "/v1/chat/completions", body, headers)
+
+    assert response.error()["code"] == "invalid_encoding"  # our reader looked at it, not aiohttp's
+
+
+# What is shared
+
+
+async def test_each_upstream_has_its_place_and_its_way_of_being_asked() -> None:
+    async with running_proxy(
+        UPSTREAMS="deepseek", DEEPSEEK_BASE_URL="http://127.0.0.1:9/x", DEEPSEEK_API_KEY="a,b"
+    ) as proxy:
+        places = proxy.shell.places
+        assert set(places) == {"openai", "gemini", "deepseek", "jarvis"}
+        assert isinstance(places["jarvis"].door, LocalDoor)
+        assert all(isinstance(places[n].door, HttpDoor) for n in ("openai", "gemini", "deepseek"))
+        assert len(places["deepseek"].pool.keys) == 2
+        assert {name: place.upstream.name for name, place in places.items()} == {
+            name: name for name in places
+        }
+
+
+async def test_each_upstream_has_a_session_of_its_own() -> None:
+    async with running_proxy() as proxy:
+        doors = [place.door for place in proxy.shell.places.values()]
+        sessions = {id(door._session) for door in doors if isinstance(door, HttpDoor)}
+
+    assert len(sessions) == 2
+
+
+async def test_key_for_gemini_is_never_in_an_address() -> None:
+    async def play(peer: Peer, request: Received) -> None:
+        await peer.reply(b'{"error":{"code":400,"message":"x","status":"INVALID_ARGUMENT"}}', 400)
+
+    gemini = RawUpstream(play, base_path="/v1beta")
+    async with gemini.running(), running_proxy(gemini=gemini.base_url) as proxy:
+        body: dict[str, object] = {
+            "model": "gemini-2.5-flash",
+            "messages": [{"role": "user", "content": "hi"}],
+        }
+        await fetch(proxy.port, "/v1/chat/completions", body, BEARER)
+
+    (seen,) = gemini.received
+    assert GEMINI_KEY not in seen.path
+    assert seen.header("x-goog-api-key") == GEMINI_KEY
+
+
+@pytest.mark.parametrize("method", ["TRACE", "PROPFIND", "PURGE"])
+async def test_methods_that_no_api_has_are_not_relayed(method: str) -> None:
+    openai = RawUpstream(_refuse)
+    async with openai.running(), running_proxy(openai.base_url, PASSTHROUGH="all") as proxy:
+        response = await fetch(proxy.port, "/v1/files", headers=BEARER, method=method)
+
+    assert (response.status, response.error()["code"]) == (405, "method_not_allowed")
+    assert "POST" in response.headers["allow"]
+    assert openai.received == []
+
+
+@pytest.mark.parametrize(("env", "told"), [({"KEY_TESTER_RPM": "7"}, True), ({}, False)])
+async def test_key_with_limits_is_told_how_it_stands(env: dict[str, str], told: bool) -> None:
+    async with running_proxy(**env) as proxy:
+        body: dict[str, object] = {"model": "jarvis-echo", "messages": []}
+        response = await fetch(proxy.port, "/v1/chat/completions", body, BEARER)
+
+    limit = response.headers.get("x-ratelimit-limit-requests")
+    assert limit == ("7" if told else None)
+
+
+async def test_default_model_is_listed_under_its_name() -> None:
+    async with running_proxy(DEFAULT_MODEL="gemini/gemini-2.5-pro") as proxy:
+        response = await fetch(
+            proxy.port, "/v1/models/jarvis-default", headers=BEARER, method="GET"
+        )
+
+    assert json.loads(response.body)["id"] == "jarvis-default"
+
+
+def test_call_ids_are_letters_and_digits_that_every_client_keeps() -> None:
+    ids = {new_call_id() for _ in range(1000)}
+
+    assert len(ids) == 1000
+    assert all(re.fullmatch(r"[A-Za-z0-9]{24}", call_id) for call_id in ids)
+
+
+def test_clock_has_the_limits_of_the_settings() -> None:
+    limits = time_limits(
+        settings(
+            FIRST_BYTE_TIMEOUT="1",
+            IDLE_TIMEOUT="2",
+            STREAM_TOTAL_TIMEOUT="3",
+            COMMIT_AFTER="4",
+            HEARTBEAT_INTERVAL="5",
+            WRITE_STALL_TIMEOUT="6",
+            BODY_IDLE_TIMEOUT="7",
+            BODY_TOTAL_TIMEOUT="8",
+        )
+    )
+
+    assert (limits.first_byte, limits.idle, limits.total, limits.commit_after) == (1, 2, 3, 4)
+    assert (limits.heartbeat, limits.write_stall) == (5, 6)
+    assert (limits.body_idle, limits.body_total) == (7, 8)
+
+
+async def test_connect_timeout_and_outbound_proxy_reach_the_doors() -> None:
+    asked = RawUpstream(_refuse)
+    async with asked.running():
+        proxied = f"http://127.0.0.1:{asked.port}"
+        async with running_proxy(
+            "http://api.test/v1", CONNECT_TIMEOUT="0.5", UPSTREAM_PROXY=proxied
+        ) as proxy:
+            door = proxy.shell.places["openai"].door
+            assert isinstance(door, HttpDoor)
+            assert door._session.timeout.sock_connect == 0.5
+            await fetch(proxy.port, "/v1/chat/completions", {"model": "gpt-4o"}, BEARER)
+
+    assert asked.received[0].path == "http://api.test/v1/chat/completions"
+
+
+async def _refuse(peer: Peer, request: Received) -> None:
+    await peer.reply(b'{"error":{"message":"x"}}', 400)
+
+
+def test_trusted_proxies_are_counted_as_many_clients() -> None:
+    limits = connection_limits(settings(TRUSTED_PROXIES="10.0.0.0/8", MAX_CONNECTIONS="10"))
+
+    assert limits.trusted == (ip_network("10.0.0.0/8"),)
+    assert limits.total <= 10
+
+
+# The end
+
+
+async def test_nothing_is_left_open() -> None:
+    before = asyncio.all_tasks()
+    async with running_proxy() as proxy:
+        doors = [place.door for place in proxy.shell.places.values()]
+        await fetch(proxy.port, "/v1/models", headers=BEARER, method="GET")
+        assert len(asyncio.all_tasks()) > len(before)
+
+    assert {task for task in asyncio.all_tasks() if not task.done()} <= before
+    sessions: list[aiohttp.ClientSession] = [
+        door._session for door in doors if isinstance(door, HttpDoor)
+    ]
+    assert sessions
+    assert all(session.closed for session in sessions)
+    assert proxy.shell.fetcher._session.closed
