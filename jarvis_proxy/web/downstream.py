@@ -147,6 +147,10 @@ class Downstream:
         self._put(events)
         return bool(self._protocol._paused)
 
+    def is_full(self) -> bool:
+        """Tell whether the client has to read before more is written."""
+        return bool(self._protocol._paused)
+
     async def send(self, events: bytes) -> None:
         """Write whole events, whatever has to be done first."""
         await self.start()

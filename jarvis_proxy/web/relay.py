@@ -232,21 +232,10 @@ class Relay:
         self, reply: UpstreamReply, translator: StreamTranslator, down: Downstream
     ) -> None:
         """Carry one lane's stream to its end, through its continuations."""
-        watched, feed, write = self._watched, translator.feed, down.write
         while True:
-            read = reply.readany
             try:
-                # What happens per frame is these few lines: no task, no timer, no log.
-                while not translator.done and (data := await read()):
-                    watched.heard = True
-                    if events := feed(data):
-                        watched.wrote = True
-                        if not down.started:
-                            if b"data:" not in events:
-                                continue  # a comment is no answer: another may still be tried
-                            await down.start()
-                        if write(events):
-                            await down.drained()
+                await self._begin(reply, translator, down)
+                await self._flow(reply, translator, down)
             except NETWORK_ERRORS as exc:
                 raise read_error(exc) from exc
             if not translator.done and (events := translator.feed_eof()):
@@ -255,6 +244,45 @@ class Relay:
             if translator.next_request is None:
                 return
             reply = await self._open(translator.next_request)
+
+    async def _begin(
+        self, reply: UpstreamReply, translator: StreamTranslator, down: Downstream
+    ) -> None:
+        """Read until something of the answer is out: so long, another may still be tried."""
+        while not down.started and not translator.done and (data := await reply.readany()):
+            self._watched.heard = True
+            events = translator.feed(data)
+            if b"data:" in events:  # a comment is no answer
+                await self._write(down, events)
+
+    async def _flow(
+        self, reply: UpstreamReply, translator: StreamTranslator, down: Downstream
+    ) -> None:
+        """Relay what follows, as it arrives."""
+        watched, feed, write = self._watched, translator.feed, down.write
+        fault: ProxyError | None = None
+
+        def take(data: bytes) -> bool:
+            # What happens per frame is these few lines: no task, no timer, no log.
+            nonlocal fault
+            watched.heard = True
+            try:
+                events = feed(data)
+            except ProxyError as exc:
+                fault = exc
+                return True
+            if events:
+                watched.wrote = True
+                return write(events) or translator.done
+            return translator.done
+
+        if not down.started:
+            return  # the answer ended before it began
+        while not translator.done and await reply.push(take):
+            if fault is not None:
+                raise fault
+            if down.is_full():
+                await down.drained()
 
     async def _write(self, down: Downstream, events: bytes) -> None:
         self._watched.wrote = True
