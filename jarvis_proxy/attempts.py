@@ -100,6 +100,12 @@ class KeyPool:
             if state.until > now or any(until > now for until in state.by_model.values())
         )
 
+    def rests(self, now: float) -> list[float]:
+        """Return for each key how many seconds it still rests, for all models or for some."""
+        return [
+            max(0.0, max((state.until, *state.by_model.values())) - now) for state in self._states
+        ]
+
 
 class Breaker:
     """Stops asking an upstream that fails again and again, and tries it with one call later."""

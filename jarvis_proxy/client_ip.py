@@ -5,12 +5,14 @@ Source: https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/X-Forwarde
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 Address = IPv4Address | IPv6Address
 Networks = Iterable[IPv4Network | IPv6Network]
 
 
+@lru_cache(maxsize=4096)
 def parse_ip(text: str) -> Address | None:
     """Return the address that *text* is, None when it is none.
 

@@ -37,7 +37,7 @@ def render(families: Sequence[Family], accept: str) -> tuple[bytes, str]:
     from prometheus_client.exposition import choose_encoder
 
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(families))  # type: ignore[arg-type]  # a Collector by its method
+    registry.register(_Collector(families))
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     encoder, content_type = choose_encoder(accept)
@@ -51,19 +51,13 @@ def _metric(family: Family) -> "Metric":
         HistogramMetricFamily,
     )
 
-    match family.kind:
-        case "counter":
-            counter = CounterMetricFamily(family.name, family.about, labels=family.labels)
-            for labels, value in family.samples.items():
-                counter.add_metric(labels, value)
-            return counter
-        case "gauge":
-            gauge = GaugeMetricFamily(family.name, family.about, labels=family.labels)
-            for labels, value in family.samples.items():
-                gauge.add_metric(labels, value)
-            return gauge
-        case "histogram":
-            metric = HistogramMetricFamily(family.name, family.about, labels=family.labels)
-            for labels, histogram in family.histograms.items():
-                metric.add_metric(labels, list(histogram.buckets()), histogram.sum)
-            return metric
+    if family.kind == "histogram":
+        metric = HistogramMetricFamily(family.name, family.about, labels=family.labels)
+        for labels, histogram in family.histograms.items():
+            metric.add_metric(labels, list(histogram.buckets()), histogram.sum)
+        return metric
+    plain = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
+    simple = plain(family.name, family.about, labels=family.labels)
+    for labels, value in family.samples.items():
+        simple.add_metric(labels, value)
+    return simple

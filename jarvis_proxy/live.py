@@ -6,8 +6,8 @@ monotonic clock.
 """
 
 from collections import Counter, deque
-from collections.abc import Mapping
-from typing import Final, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 import msgspec
 
@@ -96,13 +96,8 @@ class Totals(msgspec.Struct):
     causes: list[Cause]
 
 
-class _Place(NamedTuple):
-    """What calls are summed up by."""
-
-    second: int
-    key: str
-    model: str
-    upstream: str
+_Place = tuple[int, str, str, str]
+"""What calls are summed up by: the second, the key, the model, the upstream."""
 
 
 class Live:
@@ -168,25 +163,24 @@ class Live:
     def _sum_up(self) -> None:
         """Sum up the fresh calls: first by their places, which are fewer, then by each name."""
         fresh, self._fresh = self._fresh, []
-        places: dict[_Place, Tally] = {}
+        places: dict[_Place, list[CallRecord]] = {}
         for record in fresh:
             if record.route in _QUIET and record.outcome != "refused":
                 continue
             self._last.append(record)
             self._count += 1
-            place = _Place(int(record.ended), record.key_name, record.model, record.upstream)
-            if (tally := places.get(place)) is None:
-                tally = places[place] = Tally()
-            _count(tally, record)
+            place = (int(record.ended), record.key_name, record.model, record.upstream)
+            places.setdefault(place, []).append(record)
             if record.outcome != "ok":
                 label = f"{record.outcome} {_name(record.code) or record.status}"
-                self._causes.add(place.second, label, Tally(calls=1))
-        for place, tally in places.items():
-            self._count_second(place.second, tally)
-            self._all.add(place.second, "", tally)
-            self._keys.add(place.second, _name(place.key), tally)
-            self._models.add(place.second, _name(place.model), tally)
-            self._upstreams.add(place.second, _name(place.upstream), tally)
+                self._causes.add(record.ended, label, Tally(calls=1))
+        for (second, key, model, upstream), records in places.items():
+            tally = _tally(records)
+            self._count_second(second, tally)
+            self._all.add(second, "", tally)
+            self._keys.add(second, _name(key), tally)
+            self._models.add(second, _name(model), tally)
+            self._upstreams.add(second, _name(upstream), tally)
 
     def _count_second(self, t: int, tally: Tally) -> None:
         if not self._seconds or self._seconds[-1].t < t:
@@ -198,17 +192,21 @@ class Live:
         second.completion += tally.completion
 
 
-def _count(tally: Tally, record: CallRecord) -> None:
-    tally.calls += 1
-    if record.outcome not in ("ok", "client_closed"):
-        tally.errors += 1
-    tally.prompt += record.prompt_tokens or 0
-    tally.completion += record.completion_tokens or 0
-    tally.cost += record.cost or 0
-    if record.first_byte is not None and record.attempts:
-        # What we answer ourselves, such as a refusal, would make every upstream look fast.
-        tally.first_byte.add(record.first_byte - record.started)
-        tally.duration.add(record.ended - record.started)
+def _tally(records: Sequence[CallRecord]) -> Tally:
+    tally = Tally(len(records))
+    first_byte, duration = tally.first_byte.add, tally.duration.add
+    for record in records:
+        if record.outcome not in ("ok", "client_closed"):
+            tally.errors += 1
+        if record.prompt_tokens is not None:
+            tally.prompt += record.prompt_tokens
+            tally.completion += record.completion_tokens or 0
+            tally.cost += record.cost or 0
+        if record.first_byte is not None and record.attempts:
+            # What we answer ourselves, such as a refusal, would make every upstream look fast.
+            first_byte(record.first_byte - record.started)
+            duration(record.ended - record.started)
+    return tally
 
 
 def _name(text: str) -> str:

@@ -12,14 +12,10 @@ from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from aiohttp import http_parser
-
 from jarvis_proxy.environment import env_file_hints, is_readable, load_environment
+from jarvis_proxy.price_files import load_prices
 from jarvis_proxy.settings import Settings, SettingsError
-from jarvis_proxy.web.app import connection_limits
-from jarvis_proxy.web.listen import why_not
 from jarvis_proxy.web.log import configure_logging, write_text
-from jarvis_proxy.web.serve import serve
 from jarvis_proxy.web.tls import tls_context
 
 EX_CONFIG: Final = 78
@@ -61,10 +57,15 @@ def load_settings() -> Settings:
     """
     settings = Settings.from_env(load_environment(_ENV_FILE, os.environ), is_readable=is_readable)
     tls_context(settings)
+    load_prices(settings)
     return settings
 
 
 def _serve(settings: Settings) -> int:
+    # Only now: a wrong setting is told in a fraction of the time that the server takes to load.
+    from jarvis_proxy.web.listen import why_not
+    from jarvis_proxy.web.serve import serve
+
     harden()
     raise_file_limit(settings.limits.max_connections)
     writer, log = configure_logging(settings.log_format, settings.log_level)
@@ -144,6 +145,8 @@ def raise_file_limit(max_connections: int) -> None:
 
 
 def _file_hints(settings: Settings) -> list[str]:
+    from jarvis_proxy.web.app import connection_limits
+
     possible = connection_limits(settings).total
     if possible >= settings.limits.max_connections:
         return []
@@ -155,6 +158,8 @@ def _file_hints(settings: Settings) -> list[str]:
 
 def has_c_parser() -> bool:
     """Tell whether aiohttp parses requests in C."""
+    from aiohttp import http_parser
+
     return http_parser.HttpRequestParser is not http_parser.HttpRequestParserPy
 
 

@@ -63,7 +63,7 @@ Labels = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One metric: *samples* by the values of *labels*. *unit* and ``_total`` are in no name here."""
+    """One metric: *samples* by the values of *labels*. A counter's name lacks ``_total`` here."""
 
     name: str
     kind: Kind
@@ -77,6 +77,8 @@ class Metrics:
     """What has happened since the start."""
 
     def __init__(self) -> None:
+        self.signatures: Counter[str] = Counter()
+        """How thought signatures of tool calls came back; counted by who looks for them."""
         self._models: set[tuple[str, str]] = set()
         self._requests: Counter[Labels] = Counter()
         self._calls: Counter[Labels] = Counter()
@@ -194,6 +196,14 @@ class Metrics:
                 "Calls with known tokens for whose model no price is known.",
                 model,
                 samples=dict(self._unpriced),
+            ),
+            Family(
+                "jarvis_signatures_recovered",
+                "counter",
+                "Thought signatures of tool calls sent back to Gemini, by the way they were found;"
+                " sentinel: not found, a placeholder was sent.",
+                ("way",),
+                samples={(way,): count for way, count in self.signatures.items()},
             ),
             Family(
                 "jarvis_time_to_first_byte_seconds",

@@ -151,7 +151,9 @@ class Prices:
         prices = self._find(record.upstream, record.target.lower())
         if prices is None:
             return None
-        price = next((p for p in reversed(prices) if p.applies(record.started_at)), prices[0])
+        price = prices[0]
+        if len(prices) > 1:
+            price = next((p for p in reversed(prices) if p.applies(record.started_at)), price)
         return _cost(price, prompt or 0, record.cached_tokens or 0, completion or 0)
 
     def _search(self, upstream: str, model: str) -> tuple[Price, ...] | None:

@@ -25,6 +25,8 @@ Kind = Literal[
     "billing",
     "infer",
     "other",
+    "page",
+    "events",
 ]
 
 INFERENCE: Final = (
@@ -42,8 +44,25 @@ INFERENCE: Final = (
 )
 """Endpoints that take a model and answer: what PASSTHROUGH=inference relays."""
 
-OPEN: Final[frozenset[Kind]] = frozenset({"root", "health", "ready", "metrics"})
-"""Kinds that answer without a client's key; ``metrics`` looks for one of its own."""
+OPEN: Final[frozenset[Kind]] = frozenset({"root", "health", "ready", "metrics", "page", "events"})
+"""Kinds that answer without a client's key; ``metrics`` and ``events`` look for their own."""
+
+LIVE_PAGE: Final[frozenset[Kind]] = frozenset({"page", "events"})
+"""The live page at /dashboard, which is not there without an admin key."""
+
+ASSETS: Final = (
+    "charts.js",
+    "dashboard.css",
+    "dashboard.js",
+    "playground.js",
+    "stream.js",
+    "tables.js",
+    "uPlot.iife.min.js",
+    "uPlot.min.css",
+    "usage.js",
+    "words.js",
+)
+"""The files that the live page loads."""
 
 RELAYED: Final = "/v1/*"
 """What logs show of every address of kind ``other``."""
@@ -89,11 +108,20 @@ def _fixed() -> dict[str, Match]:
     }
     spelled["/"] = Match("root", "", "/", _READ)
     spelled["/metrics"] = Match("metrics", "metrics", "/metrics", _READ)
+    spelled["/dashboard"] = Match("page", "dashboard.html", "/dashboard", _READ)
+    spelled["/dashboard/events"] = Match("events", "events", "/dashboard/events", ("GET",))
+    for name in ASSETS:
+        spelled[f"/dashboard/{name}"] = Match("page", name, "/dashboard", _READ)
     return spelled
 
 
 _FIXED: Final = _fixed()
-_ADDRESSES: Final = ("/health", "/ready", "/v1/models", "/v1/usage", *(f"/v1/{e}" for e in INFERENCE))
+_ADDRESSES: Final = (
+    "/health",
+    "/ready",
+    "/v1/models",
+    *(f"/v1/{e}" for e in INFERENCE),
+)
 
 
 def match(path: str, *, everything: bool = False) -> Match | None:

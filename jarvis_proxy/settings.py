@@ -69,6 +69,17 @@ class Settings:
             " name:sha256:digest.",
         ),
     )
+    admin_key: ClientKey | None = field(
+        default=None,
+        metadata=set_by(
+            "ADMIN_KEY",
+            "",
+            "",
+            "Key of the live page at /dashboard, 16 characters or more, or sha256:digest; without"
+            " it there is no page.",
+            routes.admin_key,
+        ),
+    )
     upstreams: tuple[UpstreamSettings, ...] = field(
         default=routes.DEFAULT_UPSTREAMS, metadata={"settings": _UPSTREAM_SETTINGS}
     )
@@ -343,6 +354,37 @@ class Settings:
             parse.choice("text", "json"),
         ),
     )
+    state_dir: str = field(
+        default="state",
+        metadata=set_by(
+            "STATE_DIR",
+            "state",
+            "",
+            "Folder, beside server.py or absolute, for what keys have used: counters, never"
+            " content; empty keeps them in memory.",
+        ),
+    )
+    prices_file: str = field(
+        default="",
+        metadata=set_by(
+            "PRICES_FILE",
+            "",
+            "",
+            "JSON file with prices of your own; they win over the built-in table.",
+            parse.file_path,
+        ),
+    )
+    metrics_key: ClientKey | None = field(
+        default=None,
+        metadata=set_by(
+            "METRICS_KEY",
+            "",
+            "",
+            "Key of /metrics, 16 characters or more, or sha256:digest; without it only this"
+            " machine may ask.",
+            routes.metrics_key,
+        ),
+    )
     limits: Limits = field(default_factory=Limits)
     policies: Mapping[str, KeyPolicy] = field(default_factory=lambda: MappingProxyType({}))
     """By the names of client keys; a key without one may do everything."""
@@ -370,6 +412,7 @@ class Settings:
             model_aliases=routes.model_aliases(reader, names),
             fallbacks=routes.fallbacks(reader),
             cors_origins=_cors_origins(reader),
+            state_dir=_state_dir(reader),
             limits=Limits(**parsed(Limits, reader)),
             **parsed(cls, reader),
         )
@@ -396,6 +439,11 @@ def _cors_origins(reader: Reader) -> tuple[str, ...]:
     return reader.read("CORS_ORIGINS", addresses.origins, default)
 
 
+def _state_dir(reader: Reader) -> str:
+    """Return STATE_DIR, where empty is not absent: it turns storing off."""
+    return reader.read("STATE_DIR", parse.file_path, "" if reader.has("STATE_DIR") else "state")
+
+
 def _check_together(settings: Settings, reader: Reader, is_readable: Callable[[str], bool]) -> None:
     """Note what single settings cannot tell: which of them do not go together."""
     files = {"TLS_CERT_FILE": settings.tls_cert_file, "TLS_KEY_FILE": settings.tls_key_file}
@@ -404,6 +452,18 @@ def _check_together(settings: Settings, reader: Reader, is_readable: Callable[[s
             reader.problem(name, "must be set too: HTTPS needs a certificate and its key")
         elif path and not is_readable(path):
             reader.problem(name, "must name a file that the server may read")
+    if settings.prices_file and not is_readable(settings.prices_file):
+        reader.problem("PRICES_FILE", "must name a file that the server may read")
+    metrics = settings.metrics_key
+    if metrics is not None and any(key.digest == metrics.digest for key in settings.client_keys):
+        reader.problem(
+            "METRICS_KEY", "must not be one of PROXY_API_KEYS: their holders would see all names"
+        )
+    admin = settings.admin_key
+    if admin is not None and any(key.digest == admin.digest for key in settings.client_keys):
+        reader.problem(
+            "ADMIN_KEY", "must not be one of PROXY_API_KEYS: their holders would see all calls"
+        )
     if settings.workers > 1 and not settings.redis_url:
         reader.problem(
             "WORKERS",

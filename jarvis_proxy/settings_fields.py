@@ -57,30 +57,38 @@ _COUNT: Final = parse.whole(1, 1_000_000)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How much the server takes on at once; past a limit it says so, it never queues."""
+    """How much the server takes on at once; past a limit it says so, it never queues.
+
+    The defaults are what one process bears, at some 30 KiB a stream: they keep the server alive
+    under attack. What is fair between keys or addresses only its operator knows.
+    """
 
     max_streams: int = field(
-        default=512,
+        default=8192,
         metadata=set_by(
-            "MAX_STREAMS", "512", "", "Requests in progress at the same time; more get 503.", _COUNT
+            "MAX_STREAMS",
+            "8192",
+            "",
+            "Requests in progress at the same time; more get 503.",
+            _COUNT,
         ),
     )
     max_streams_per_key: int = field(
-        default=64,
+        default=8192,
         metadata=set_by(
-            "MAX_STREAMS_PER_KEY", "64", "", "The same for one client key; more get 429.", _COUNT
+            "MAX_STREAMS_PER_KEY", "8192", "", "The same for one client key; more get 429.", _COUNT
         ),
     )
     max_connections: int = field(
-        default=1024,
+        default=8192,
         metadata=set_by(
-            "MAX_CONNECTIONS", "1024", "", "Open client connections; more are closed.", _COUNT
+            "MAX_CONNECTIONS", "8192", "", "Open client connections; more are closed.", _COUNT
         ),
     )
     max_connections_per_ip: int = field(
-        default=128,
+        default=1024,
         metadata=set_by(
-            "MAX_CONNECTIONS_PER_IP", "128", "", "The same for one client address.", _COUNT
+            "MAX_CONNECTIONS_PER_IP", "1024", "", "The same for one client address.", _COUNT
         ),
     )
     max_bytes_in_flight: int = field(

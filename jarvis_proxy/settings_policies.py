@@ -9,12 +9,13 @@ from types import MappingProxyType
 from typing import Final, NoReturn
 
 from jarvis_proxy import settings_parse as parse
+from jarvis_proxy.budgets import Budget, parse_budgets
 from jarvis_proxy.settings_addresses import networks
 from jarvis_proxy.settings_fields import parsed, set_by
 from jarvis_proxy.settings_parse import Reader
 from jarvis_proxy.settings_routes import ClientKey
 
-_KINDS: Final = ("MODELS", "RPM", "TPM", "CONCURRENCY", "EXPIRES", "CIDRS")
+_KINDS: Final = ("MODELS", "RPM", "TPM", "CONCURRENCY", "BUDGET", "EXPIRES", "CIDRS")
 _SETTING: Final = re.compile(rf"KEY_([A-Z0-9_]{{1,64}})_(?:{'|'.join(_KINDS)})", re.I | re.A)
 _NOT_IN_NAMES: Final = re.compile(r"[^A-Z0-9]")
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -108,6 +109,17 @@ class KeyPolicy:
             "",
             "Requests of the client key NAME in progress at the same time; more get 429.",
             parse.whole(1, 1_000_000),
+        ),
+    )
+    budget: tuple[Budget, ...] = field(
+        default=(),
+        metadata=set_by(
+            "KEY_<NAME>_BUDGET",
+            "",
+            "",
+            "What the client key NAME may use a day or month (UTC), such as 5USD/day or"
+            " 2000000tokens/month, or several, comma-separated; then it gets 429.",
+            parse_budgets,
         ),
     )
     expires: float | None = field(

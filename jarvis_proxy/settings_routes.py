@@ -103,6 +103,27 @@ def client_keys(reader: Reader) -> tuple[ClientKey, ...]:
     return tuple(keys)
 
 
+def admin_key(text: str) -> ClientKey:
+    """Parse the key of the live page: the key alone, or sha256:digest; no weak one."""
+    return _own_key("admin", text)
+
+
+def metrics_key(text: str) -> ClientKey:
+    """Parse the key of /metrics, like that of the live page."""
+    return _own_key("metrics", text)
+
+
+def _own_key(name: str, text: str) -> ClientKey:
+    key = None if is_placeholder(text) else _client_key(f"{name}:{text}")
+    if not isinstance(key, ClientKey) or key.weak or key.default:
+        raise ValueError(
+            f"must be {MIN_KEY_LENGTH} or more visible ASCII characters without spaces and colons,"
+            " best what `openssl rand -hex 32` prints, or the digest of such a key as"
+            " sha256:digest"
+        )
+    return key
+
+
 def upstreams(reader: Reader) -> tuple[UpstreamSettings, ...]:
     """Return OpenAI, Gemini and those that UPSTREAMS names, in that order."""
     found = [

@@ -1,4 +1,4 @@
-"""Usage: what each client key used of each model on each day, and whether its budget is spent. Pure.
+"""Usage: what each client key used of each model on each day, and what is left of budgets. Pure.
 
 Counters only. What a call used is taken from its CallRecord when it has ended, however it ended: a
 stream that was cut counts with the tokens that are known of it. Days are those of UTC.
@@ -26,9 +26,9 @@ _KEPT_DAYS: Final = 62
 class Counts:
     """Sums over calls.
 
-    *cached* tokens are a part of *prompt*, *reasoning* ones of *completion*. *cost* is in billionths
-    of a dollar, and lacks *unpriced* calls: those whose tokens are known and whose price is not.
-    *unmeasured* calls are those of which nobody told how many tokens they took.
+    *cached* tokens are a part of *prompt*, *reasoning* ones of *completion*. *cost* is in
+    billionths of a dollar, and lacks *unpriced* calls: those whose tokens are known and whose price
+    is not. *unmeasured* calls are those of which nobody told how many tokens they took.
     """
 
     calls: int = 0
@@ -86,6 +86,18 @@ class UsageStore(Protocol):
 
     async def add(self, rows: Sequence[UsageRow]) -> bool:
         """Add *rows* to the sums, all or none; return whether that was done."""
+
+
+class NoStore:
+    """The store of those who keep usage in memory only."""
+
+    async def load(self, since: str) -> Sequence[UsageRow] | None:
+        """Return None: what is in memory stays."""
+        return None
+
+    async def add(self, rows: Sequence[UsageRow]) -> bool:
+        """Take *rows* and forget them."""
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +186,11 @@ class UsageBook:
         """Yield each day from *first* to *last* on which *key* was used, with its models."""
         found = [(day, models) for (day, of), models in self._rows.items() if of == key]
         yield from sorted((pair for pair in found if first <= pair[0] <= last), key=lambda p: p[0])
+
+    def sums(self) -> Iterator[tuple[str, str, Counts]]:
+        """Yield each key with each day and each month in which it was used, and the sums."""
+        for (key, period), counts in self._spent.items():
+            yield key, period, counts
 
     def _book(self, day: str, key: str, model: str, counts: Counts) -> str:
         """Add to the sums; return the name under which the model is counted."""

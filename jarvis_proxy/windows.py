@@ -4,18 +4,19 @@ Moments are seconds on the monotonic clock. A window is a row of slices: what is
 the newest slice and into the total, and a slice that grows too old is taken out of the total again.
 """
 
-import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import ceil, exp, log
 from typing import Final, Literal
 
 OTHER: Final = "other"
 """The label of what came when every label was taken."""
 
-_GROWTH: Final = math.log(1.1)
+_GROWTH: Final = log(1.1)
 """A bucket ends 10 % above the one before, so a percentile is wrong by 5 % at most."""
 _SHORTEST: Final = 0.0001
+_FIRST: Final = ceil(log(_SHORTEST) / _GROWTH)
 
 
 class Sketch:
@@ -28,8 +29,9 @@ class Sketch:
 
     def add(self, seconds: float) -> None:
         """Take one duration."""
-        bucket = math.ceil(math.log(max(seconds, _SHORTEST)) / _GROWTH)
-        self._counts[bucket] = self._counts.get(bucket, 0) + 1
+        bucket = ceil(log(seconds) / _GROWTH) if seconds > _SHORTEST else _FIRST
+        counts = self._counts
+        counts[bucket] = counts.get(bucket, 0) + 1
 
     def merge(self, other: "Sketch", sign: Literal[1, -1] = 1) -> None:
         """Add what *other* holds, or take it out again."""
@@ -53,7 +55,7 @@ class Sketch:
             while reached < share * total:
                 bucket, count = next(at)
                 reached += count
-                middle = math.exp((bucket - 0.5) * _GROWTH)
+                middle = exp((bucket - 0.5) * _GROWTH)
             found.append(middle)
         return found
 

@@ -58,6 +58,7 @@ async def running_proxy(
             "GEMINI_API_KEY": GEMINI_KEY,
             "GEMINI_BASE_URL": gemini,
             "LOG_LEVEL": "debug",
+            "STATE_DIR": "",
             **env,
         }
     )

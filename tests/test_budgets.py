@@ -61,7 +61,7 @@ def test_what_is_no_budget_is_refused_by_what_would_be_right(text: str) -> None:
 
 
 def test_a_period_has_one_budget_in_each_unit() -> None:
-    with pytest.raises(ValueError, match="^entry 2 must be"):
+    with pytest.raises(ValueError, match=r"^entry 2 must be"):
         parse_budgets("5USD/day,6USD/day")
 
 
@@ -95,9 +95,7 @@ def test_days_turn_at_midnight_in_utc() -> None:
         ("2028-01-31", "2028-02-01", "2028-02-01"),
     ],
 )
-def test_a_period_ends_where_the_next_one_begins(
-    day: str, next_day: str, next_month: str
-) -> None:
+def test_a_period_ends_where_the_next_one_begins(day: str, next_day: str, next_month: str) -> None:
     assert ends_at("day", day).isoformat() == f"{next_day}T00:00:00+00:00"
     assert ends_at("month", day).isoformat() == f"{next_month}T00:00:00+00:00"
 

@@ -88,9 +88,7 @@ def test_gemini_is_googles_whatever_its_address() -> None:
         (r"^gpt-\d+$", ["gpt-5"], ["gpt-5-mini", "a-gpt-5"]),
     ],
 )
-def test_a_name_matches_as_it_is_spelled(
-    name: str, matching: list[str], others: list[str]
-) -> None:
+def test_a_name_matches_as_it_is_spelled(name: str, matching: list[str], others: list[str]) -> None:
     prices = Prices(table(model(name, input=1, output=1)), [("maker", "")])
     found = [text for text in matching + others if prices.cost(record("maker", text)) is not None]
 
@@ -204,7 +202,9 @@ def test_the_embedded_model_is_free() -> None:
 
 
 def test_without_a_table_nothing_is_known() -> None:
-    assert Prices(None, [("openai", "https://api.openai.com/v1")]).cost(record("openai", "m")) is None
+    assert (
+        Prices(None, [("openai", "https://api.openai.com/v1")]).cost(record("openai", "m")) is None
+    )
 
 
 # -- PRICES_FILE -----------------------------------------------------------------------------

@@ -118,8 +118,34 @@ def test_root_is_an_address(path: str) -> None:
     assert match(path) == Match("root", "", "/", READ)
 
 
-def test_only_root_health_and_readiness_are_open() -> None:
-    assert {"root", "health", "ready"} == OPEN
+def test_what_is_open_without_a_clients_key_is_told_by_kind() -> None:
+    """Metrics and the live page's events ask for keys of their own; the page holds no data."""
+    assert {"root", "health", "ready", "metrics", "page", "events"} == OPEN
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/v1/usage", "usage"),
+        ("/usage", "usage"),
+        ("/v1/dashboard/billing/subscription", "subscription"),
+        ("/dashboard/billing/subscription", "subscription"),
+        ("/v1/dashboard/billing/usage", "billing"),
+        ("/dashboard/billing/usage/", "billing"),
+        ("/metrics", "metrics"),
+        ("//metrics/", "metrics"),
+    ],
+)
+def test_numbers_have_addresses_that_are_only_read(path: str, kind: str) -> None:
+    found = match(path)
+
+    assert found is not None
+    assert (found.kind, found.methods) == (kind, READ)
+    assert found == match(path, everything=True)
+
+
+def test_metrics_are_at_one_address_only() -> None:
+    assert match("/v1/metrics") is None
 
 
 @pytest.mark.parametrize(

@@ -264,10 +264,10 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
     assert settings.cors_origins == ("*",)
     assert [upstream.name for upstream in settings.upstreams] == ["openai", "gemini"]
     expected = Limits(
-        max_streams=512,
-        max_streams_per_key=64,
-        max_connections=1024,
-        max_connections_per_ip=128,
+        max_streams=8192,
+        max_streams_per_key=8192,
+        max_connections=8192,
+        max_connections_per_ip=1024,
         max_bytes_in_flight=256 * 1024 * 1024,
         json_depth=64,
     )

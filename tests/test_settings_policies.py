@@ -132,7 +132,7 @@ def test_a_wrong_value_is_one_problem_that_does_not_show_it(kind: str, text: str
     [
         ("KEY_PHONE_RPM", "PROXY_API_KEYS does not name"),
         ("KEY_LAPTOP_2_RPM", "PROXY_API_KEYS does not name"),
-        ("KEY_LAPTOP_RMP", "end in MODELS, RPM, TPM, CONCURRENCY, EXPIRES, CIDRS"),
+        ("KEY_LAPTOP_RMP", "end in MODELS, RPM, TPM, CONCURRENCY, "),
         ("KEY_LAPTOP_", "end in MODELS"),
         ("key_laptop_rpms", "end in MODELS"),
         ("KEY_laptop_RPM", "must be written KEY_LAPTOP_RPM"),

@@ -1,9 +1,9 @@
-"""Makes jarvis_proxy/prices.json from the installed genai-prices: ``python tools/update_prices.py``.
+"""Makes jarvis_proxy/prices.json from the installed genai-prices.
 
-To be run before each release, after ``pip install --upgrade genai-prices``. Prices are taken for
-text at the standard tier, since a call's record has no more than tokens. Where pictures or sound in
-answers cost more, their price counts for the whole answer: models that make them make little else.
-What is not priced by the token is left out, and so shows as unknown.
+To be run before each release: ``pip install --upgrade genai-prices``, then this script. Prices are
+taken for text at the standard tier, since a call's record has no more than tokens. Where pictures or
+sound in answers cost more, their price counts for the whole answer: models that make them make
+little else. What is not priced by the token is left out, and so shows as unknown.
 
 Source: https://github.com/pydantic/genai-prices (MIT).
 """
@@ -35,7 +35,9 @@ def render(today: date) -> str:
     for number, (provider, models) in enumerate(found, 1):
         head = {"url": provider.api_pattern}
         also = provider.fallback_model_providers or []
-        lines.append(f'{_json(provider.id)}: {_json(head)[:-1]}, "also": {_json(also)}, "models": [')
+        lines.append(
+            f'{_json(provider.id)}: {_json(head)[:-1]}, "also": {_json(also)}, "models": ['
+        )
         lines += [f"{_json(model)}{',' * (model is not models[-1])}" for model in models]
         lines.append("]}" + "," * (number < len(found)))
     return "\n".join((*lines, "}}", ""))

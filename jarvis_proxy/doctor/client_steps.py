@@ -83,7 +83,9 @@ def _openclaw_model(model: str) -> str:
     bare = model.rpartition("/")[2]
     context, answer, reasoning = 128_000, 8192, False
     sees = '"text", "image"' if bare.startswith(_SEEING) else '"text"'
-    if bare.startswith("gemini-"):
+    if bare.startswith("gpt-4.1"):
+        context, answer = 1_000_000, 32_768
+    elif bare.startswith("gemini-"):
         traits = knowledge(bare)
         context, answer, reasoning = 1_000_000, traits.output_limit, traits.thinking != "none"
     return (

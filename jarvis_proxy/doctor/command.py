@@ -64,7 +64,7 @@ class Start:
     """What the server would start from. *settings* is None where it would not, see *refusal*."""
 
     env_file: Path
-    environ: Mapping[str, str]
+    environ: Mapping[str, str] = field(repr=False)
     env: Mapping[str, str] = field(repr=False)
     file_values: Mapping[str, str] = field(repr=False)
     settings: Settings | None

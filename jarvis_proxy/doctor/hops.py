@@ -132,10 +132,10 @@ _TABLE: Final = (
     _row(
         Hop(
             "nginx",
-            "Set proxy_buffering off and gzip off where nginx passes on to the proxy, and take out"
-            " any proxy_ignore_headers X-Accel-Buffering. Of two nginx in a row, both need it: the"
-            " inner one keeps the X-Accel-Buffering header to itself. Then: nginx -s reload"
-            " (deploy/nginx.conf is a whole file that does it).",
+            "Set proxy_http_version 1.1, proxy_buffering off and gzip off where nginx passes on to"
+            " the proxy, and take out any proxy_ignore_headers X-Accel-Buffering. Of two nginx in a"
+            " row, both need it: the inner one keeps the X-Accel-Buffering header to itself. Then:"
+            " nginx -s reload (deploy/nginx.conf is a whole file that does it).",
             _NGINX,
             _NGINX_LIMIT,
         ),

@@ -162,9 +162,10 @@ def _base_url(upstream: UpstreamSettings) -> str:
 def _new_key(upstream: UpstreamSettings) -> str:
     console = _CONSOLES.get(upstream.name)
     where = f" Keys are made at {console}" if console else ""
+    until = "calls to it fail" if len(upstream.keys) == 1 else "calls go on with the others"
     return (
-        f"Put a valid key into {upstream.key_setting} and start the server again; meanwhile calls"
-        f" pass over this one.{where}"
+        f"Put a valid key into {upstream.key_setting} and start the server again; until then"
+        f" {until}.{where}"
     )
 
 

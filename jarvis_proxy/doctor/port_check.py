@@ -1,9 +1,7 @@
 """Whether the server could listen on its port, or who does. IO."""
 
 import errno
-import os
 import socket
-import sys
 from collections.abc import Sequence
 from typing import Final
 
@@ -16,6 +14,7 @@ from jarvis_proxy.doctor.visitor import FAULTS, visiting
 from jarvis_proxy.settings import Settings
 
 _CHECK: Final = "port"
+_TIMEOUT: Final = 2.0
 _ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  compared, not listened on
 
 
@@ -46,8 +45,7 @@ def _bind_shortly(addresses: Sequence[str], port: int) -> None:
     for address in addresses:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         with socket.socket(family, socket.SOCK_STREAM) as sock:
-            if os.name == "posix" and sys.platform != "cygwin":
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             sock.bind((address, port))
@@ -59,7 +57,8 @@ async def _who_listens(machine: Machine, settings: Settings) -> tuple[Finding, S
     if answer is not None and is_ours(answer):
         return ok(_CHECK, f"{site.port} is served by this proxy, which is running"), site
     other = Site("http" if site.scheme == "https" else "https", site.host, site.port)
-    found = await _health(machine, other)
+    # Who has answered in one of the two does not speak the other.
+    found = None if answer is not None else await _health(machine, other)
     if found is not None and is_ours(found):
         return (
             warning(
@@ -86,7 +85,7 @@ async def _who_listens(machine: Machine, settings: Settings) -> tuple[Finding, S
 async def _health(machine: Machine, site: Site) -> Answer | None:
     try:
         async with visiting(machine, verify=False) as visitor:
-            return await visitor.ask("GET", f"{site.url}/health", timeout_s=5)
+            return await visitor.ask("GET", f"{site.url}/health", timeout_s=_TIMEOUT)
     except FAULTS:
         return None
 

@@ -129,9 +129,9 @@ def _connection_advice(target: Target, attempts: Sequence[Attempt]) -> str:
             )
         case "proxy":
             return f"Is the address in {target.setting} right, and is that proxy running?"
-        case "upstream" if is_refused:
+        case _ if is_refused:
             return f"Nothing listens there: are host and port in {target.setting} right?"
-        case "upstream":
+        case _:
             return (
                 "A firewall seems to keep this machine from going out: allow TCP to port"
                 f" {target.port}, or set UPSTREAM_PROXY to an HTTP proxy that may."

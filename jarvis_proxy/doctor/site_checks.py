@@ -138,8 +138,8 @@ class _Examination:
 
     async def _stream(self, key: str) -> Finding:
         answer, arrivals = await self._stream_once(key)
-        if isinstance(arrivals, Arrivals) and arrivals.whole and not arrivals.paced:
-            # One lost packet bunches some events, too; a buffer does it every time.
+        if isinstance(arrivals, Arrivals) and arrivals.whole and arrivals.pacing.kind == "bunched":
+            # A bad moment of the network bunches events, too; a buffer does it every time.
             answer, arrivals = await self._stream_once(key)
         if isinstance(arrivals, Arrivals):
             return judge_stream(answer, arrivals, here=self._visit.here)

@@ -5,10 +5,10 @@ from typing import Any, Final
 
 import msgspec
 
-from jarvis_proxy.doctor import pacing
 from jarvis_proxy.doctor.answers import Answer, error_codes
 from jarvis_proxy.doctor.findings import Finding, ok, problem, warning
 from jarvis_proxy.doctor.hops import UNNAMED, Hop, find_hops, names
+from jarvis_proxy.doctor.pacing import Pacing, judge
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.registry import ECHO_MODEL
 from jarvis_proxy.sse import SSEDecoder
@@ -87,9 +87,9 @@ class Arrivals:
                 self.text += choice.delta.content
 
     @property
-    def paced(self) -> bool:
-        """Whether the words, at least two of them, came as they were sent."""
-        return pacing.judge(self.times).kind == "paced"
+    def pacing(self) -> Pacing:
+        """How the words came, at least two of them."""
+        return judge(self.times)
 
     @property
     def whole(self) -> bool:
@@ -117,7 +117,7 @@ def judge_stream(answer: Answer, arrivals: Arrivals, *, here: bool) -> Finding:
     hops = find_hops(answer.headers)
     if not arrivals.whole:
         return _damaged(arrivals, hops)
-    found = pacing.judge(arrivals.times)
+    found = arrivals.pacing
     if found.kind == "paced":
         return _paced(answer, found, hops)
     if here:
@@ -129,7 +129,7 @@ def judge_stream(answer: Answer, arrivals: Arrivals, *, here: bool) -> Finding:
     return _buffered(found, hops, arrivals.times[0])
 
 
-def _paced(answer: Answer, found: pacing.Pacing, hops: tuple[Hop, ...]) -> Finding:
+def _paced(answer: Answer, found: Pacing, hops: tuple[Hop, ...]) -> Finding:
     through = f", through {names(hops)}" if hops else ""
     detail = f"{found.events} events came one by one over {found.span:.1f} s{through}"
     if coding := answer.header("content-encoding"):
@@ -141,7 +141,7 @@ def _paced(answer: Answer, found: pacing.Pacing, hops: tuple[Hop, ...]) -> Findi
     return ok(CHECK, detail)
 
 
-def _buffered(found: pacing.Pacing, hops: tuple[Hop, ...], first: float) -> Finding:
+def _buffered(found: Pacing, hops: tuple[Hop, ...], first: float) -> Finding:
     who = names(hops)
     if found.kind == "held":
         detail = f"{found.events} events came all at once after {first:.1f} s"

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import io
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -73,7 +74,11 @@ class Visitor:
         self, method: str, url: str, headers: Mapping[str, str] | None, body: bytes
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         async with self._session.request(
-            method, url, headers=headers, data=body or None, allow_redirects=False
+            method,
+            url,
+            headers=headers,
+            data=io.BytesIO(body) if body else None,
+            allow_redirects=False,
         ) as response:
             yield response
 
@@ -105,7 +110,7 @@ def fault_of(exc: BaseException) -> str:
     match exc:
         case TimeoutError():
             return "no answer in time"
-        case aiohttp.ClientSSLError() | aiohttp.ClientConnectorCertificateError():
+        case aiohttp.ClientSSLError() | aiohttp.ClientConnectorCertificateError() | ssl.SSLError():
             return "TLS failed"
         case aiohttp.ClientConnectorError():
             return f"no connection: {fault_words(exc.os_error)}"

@@ -65,12 +65,18 @@ def exception_handler(
 class LagProbe:
     """Measures how late the event loop is: what holds it up holds up every call.
 
-    *worst* is the longest delay so far, in seconds.
+    *worst* is the longest delay so far, in seconds. *observe* is told of every measurement.
     """
 
-    def __init__(self, occasional: Occasional, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        occasional: Occasional,
+        clock: Callable[[], float] = time.monotonic,
+        observe: Callable[[float], None] = lambda lag: None,
+    ) -> None:
         self._occasional = occasional
         self._clock = clock
+        self._observe = observe
         self.worst = 0.0
 
     async def run(self) -> None:
@@ -83,5 +89,6 @@ class LagProbe:
     def note(self, lag: float) -> None:
         """Take one measurement; a lag of 250 ms or more is worth a warning."""
         self.worst = max(self.worst, lag)
+        self._observe(lag)
         if lag >= _LAG_LIMIT:
             self._occasional.warn("lag", f"the event loop stood still for {lag * 1000:.0f} ms")

@@ -8,6 +8,8 @@ import string
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
 from typing import Final
 
 from aiohttp import web
@@ -17,6 +19,9 @@ from jarvis_proxy.catalog import Catalog
 from jarvis_proxy.fetch import MediaFetcher
 from jarvis_proxy.keyring import KeyRing
 from jarvis_proxy.limits import Limiter, MemoryLimiter
+from jarvis_proxy.live import Live
+from jarvis_proxy.metrics import Metrics
+from jarvis_proxy.price_files import load_prices
 from jarvis_proxy.registry import DEFAULT_NAME, EMBEDDED, GEMINI, ModelRegistry
 from jarvis_proxy.routes import Kind
 from jarvis_proxy.settings import Settings, UpstreamSettings
@@ -26,8 +31,11 @@ from jarvis_proxy.upstreams.echo import EchoUpstream
 from jarvis_proxy.upstreams.gemini.signatures import MemoryVault, SignatureVault
 from jarvis_proxy.upstreams.gemini.upstream import GeminiUpstream
 from jarvis_proxy.upstreams.openai import OpenAIUpstream
-from jarvis_proxy.web import info, proxy
+from jarvis_proxy.usage import NoStore, UsageBook, UsageStore
+from jarvis_proxy.usage_store import SqliteStore, UsageKeeper
+from jarvis_proxy.web import dashboard, info, metrics, proxy, usage
 from jarvis_proxy.web.answers import rate_limits
+from jarvis_proxy.web.board import Board
 from jarvis_proxy.web.connections import ConnectionLimits, Connections, affordable
 from jarvis_proxy.web.edge import Runner
 from jarvis_proxy.web.guard import Guard
@@ -39,14 +47,23 @@ from jarvis_proxy.web.watch import TimeLimits, Watch
 from jarvis_proxy.web.wire import METHODS, method_not_allowed, without_banner
 
 _ALPHABET: Final = string.ascii_letters + string.digits
+_ROOT: Final = Path(__file__).resolve().parents[2]
+"""The folder of server.py, beside which relative paths are."""
+LOOPBACK: Final = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 _HANDLERS: Final[Mapping[Kind, Handler]] = {
     "root": info.root,
     "health": info.health,
     "ready": info.ready,
+    "metrics": metrics.metrics,
     "models": info.models,
     "model": info.model,
+    "usage": usage.usage,
+    "subscription": usage.subscription,
+    "billing": usage.billing,
     "infer": proxy.infer,
     "other": proxy.pass_on,
+    "page": dashboard.page,
+    "events": dashboard.events,
 }
 
 
@@ -56,6 +73,16 @@ class Kept:
 
     vault: SignatureVault = field(default_factory=MemoryVault)
     limiter: Limiter = field(default_factory=MemoryLimiter)
+    metrics: Metrics = field(default_factory=Metrics)
+    usage: UsageBook = field(default_factory=UsageBook)
+    keeper: UsageKeeper | None = None
+    shells: list[Shell] = field(default_factory=list)
+    """Of every application that is not closed yet."""
+    live: Live = field(default_factory=Live)
+    board: Board = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.board = Board(self.live)
 
 
 def create_app(settings: Settings, log: AccessLog, kept: Kept | None = None) -> web.Application:
@@ -70,24 +97,45 @@ def create_app(settings: Settings, log: AccessLog, kept: Kept | None = None) -> 
     async def shared(app: web.Application) -> AsyncIterator[None]:
         shell = build_shell(settings, log, kept)
         app[SHELL] = shell
+        app[metrics.SHELLS] = kept.shells
+        kept.shells.append(shell)
+        keeper = await _keep_usage(settings, kept)
+        app[dashboard.BOARD] = kept.board
         clock = asyncio.create_task(shell.watch.run(), name="watch")
         models = asyncio.create_task(shell.refresher.run(), name="models")
+        board = asyncio.create_task(kept.board.run(shell), name="board")
+        saving = asyncio.create_task(keeper.run(), name="usage")
         try:
             yield
         finally:
-            for task in (clock, models):
+            for task in (clock, models, board, saving):
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
             for place in shell.places.values():
                 await place.door.close()
             await shell.fetcher.close()
+            kept.shells.remove(shell)
+            await keeper.save()
 
     app.cleanup_ctx.append(shared)
     app.on_response_prepare.append(without_banner)
     if settings.policies:
         app.on_response_prepare.append(rate_limits)
     return app
+
+
+async def _keep_usage(settings: Settings, kept: Kept) -> UsageKeeper:
+    """Return what stores usage; the first application opens it, and takes over what is stored."""
+    kept.usage.budgets = {
+        name: policy.budget for name, policy in settings.policies.items() if policy.budget
+    }
+    if kept.keeper is None:
+        folder = settings.state_dir
+        store: UsageStore = SqliteStore(_ROOT / folder) if folder else NoStore()
+        kept.keeper = UsageKeeper(kept.usage, store, time.time)
+        await kept.keeper.load()
+    return kept.keeper
 
 
 def build_shell(settings: Settings, log: AccessLog, kept: Kept) -> Shell:
@@ -115,6 +163,10 @@ def build_shell(settings: Settings, log: AccessLog, kept: Kept) -> Shell:
         access_log=log,
         refresher=Refresher(catalog, places),
         guard=Guard(settings, registry, kept.limiter, clock=time.monotonic, wall=time.time),
+        metrics=kept.metrics,
+        usage=kept.usage,
+        prices=load_prices(settings),
+        live=None if settings.admin_key is None else kept.live,
     )
     places[EMBEDDED] = Place(EchoUpstream(EMBEDDED), LocalDoor())
     return shell
@@ -126,7 +178,11 @@ def _place(upstream: UpstreamSettings, settings: Settings, kept: Kept) -> Place:
     )
     if upstream.name == GEMINI:
         shaper: Upstream = GeminiUpstream(
-            GEMINI, vault=kept.vault, new_id=new_call_id, image_urls=settings.image_urls
+            GEMINI,
+            vault=kept.vault,
+            new_id=new_call_id,
+            image_urls=settings.image_urls,
+            signature_sources=kept.metrics.signatures,
         )
         # In a header: a key in a URL ends up in logs.
         door = HttpDoor(
@@ -163,7 +219,8 @@ def connection_limits(settings: Settings) -> ConnectionLimits:
     return ConnectionLimits(
         total=affordable(settings.limits.max_connections, max_files),
         per_network=settings.limits.max_connections_per_ip,
-        trusted=settings.trusted_proxies,
+        # This machine's own connections are its reverse proxy's, with many clients behind them.
+        trusted=(*settings.trusted_proxies, *LOOPBACK),
     )
 
 

@@ -30,6 +30,8 @@ class Connections:
 
     def __init__(self, limits: ConnectionLimits) -> None:
         self.limits = limits
+        self.refused: Counter[Excess] = Counter()
+        """How many were kept out, by the limit that did it."""
         self._total = 0
         self._by_network: Counter[str] = Counter()
 
@@ -45,10 +47,14 @@ class Connections:
 
     def open(self, network: str) -> Excess | None:
         """Count a connection from *network*, or say which limit keeps it out."""
+        excess: Excess | None = None
         if self._total >= self.limits.total:
-            return "total"
-        if network and self._by_network[network] >= self.limits.per_network:
-            return "network"
+            excess = "total"
+        elif network and self._by_network[network] >= self.limits.per_network:
+            excess = "network"
+        if excess is not None:
+            self.refused[excess] += 1
+            return excess
         self._total += 1
         self._by_network[network] += 1
         return None

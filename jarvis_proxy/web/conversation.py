@@ -16,7 +16,7 @@ from jarvis_proxy.attempts import Failure, Plan, Step, unavailable
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.registry import Route
 from jarvis_proxy.transport import Body, ConnectFailure
-from jarvis_proxy.upstreams.base import Call, Exchange, RetryableReply
+from jarvis_proxy.upstreams.base import Call, Exchange, Media, RetryableReply
 from jarvis_proxy.web.answers import RelayedError
 from jarvis_proxy.web.downstream import Downstream
 from jarvis_proxy.web.keys import RECORD, SHELL, Place
@@ -110,8 +110,10 @@ class Conversation:
         self._place = self._shell.places[route.upstream]
         self._record.upstream, self._record.target = route.upstream, route.target
         self._call = self._make_call(route)
-        urls = self._place.upstream.needs(self._call).urls
-        media = await self._shell.fetcher.fetch_all(urls) if urls else {}
+        media: Mapping[str, Media | ProxyError] = {}
+        if urls := self._place.upstream.needs(self._call).urls:
+            self._record.received = None  # the wait for a download is no overhead of ours
+            media = await self._shell.fetcher.fetch_all(urls)
         self._exchange = self._place.upstream.exchange(self._call, media)
         self._key = self._place.pool.pick(route.target, time.monotonic())
 

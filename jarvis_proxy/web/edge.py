@@ -92,6 +92,11 @@ class Connection(RequestHandler):
         self._network: str | None = None
         self._body: StreamReader = EMPTY_PAYLOAD
 
+    @property
+    def counted(self) -> Connections:
+        """All connections, this one among them."""
+        return self._edge.counted
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Let the client in, or tell it at once that the server is full."""
         peer = transport.get_extra_info("peername")

@@ -31,7 +31,7 @@ from jarvis_proxy.web.tls import load_certificate, tls_context
 
 _LOG: Final = logging.getLogger(__name__)
 _LOOK_EVERY: Final = 1.0
-_FIXED: Final = {"host": "HOST", "port": "PORT", "workers": "WORKERS"}
+_FIXED: Final = {"host": "HOST", "port": "PORT", "workers": "WORKERS", "state_dir": "STATE_DIR"}
 """Fields that are read once, by the name of their setting."""
 
 

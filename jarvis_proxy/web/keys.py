@@ -9,12 +9,16 @@ from jarvis_proxy.attempts import Breaker, KeyPool, RetryBudget
 from jarvis_proxy.catalog import Catalog
 from jarvis_proxy.fetch import MediaFetcher
 from jarvis_proxy.keyring import KeyRing
+from jarvis_proxy.live import Live
+from jarvis_proxy.metrics import Metrics
+from jarvis_proxy.prices import Prices
 from jarvis_proxy.record import CallRecord
 from jarvis_proxy.registry import ModelRegistry
 from jarvis_proxy.routes import Match
 from jarvis_proxy.settings import Settings
 from jarvis_proxy.transport import Door
 from jarvis_proxy.upstreams.base import Upstream
+from jarvis_proxy.usage import UsageBook
 from jarvis_proxy.web.guard import Admission, Guard
 from jarvis_proxy.web.log import AccessLog
 from jarvis_proxy.web.refresh import Refresher
@@ -45,7 +49,12 @@ class Shell:
     access_log: AccessLog
     refresher: Refresher
     guard: Guard
+    metrics: Metrics
+    usage: UsageBook
+    prices: Prices
     budget: RetryBudget = field(default_factory=RetryBudget)
+    live: Live | None = None
+    """What the live page shows; None where there is no such page."""
     draining: bool = False
 
 

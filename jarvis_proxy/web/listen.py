@@ -121,10 +121,18 @@ def _name(sock: socket.socket, scheme: str) -> str:
 class Site(web.SockSite):
     """A SockSite whose TLS handshakes and closes are bounded in time."""
 
+    __slots__ = ("_handshake",)
+
     def __init__(
-        self, runner: web.AppRunner, sock: socket.socket, tls: ssl.SSLContext | None
+        self,
+        runner: web.AppRunner,
+        sock: socket.socket,
+        tls: ssl.SSLContext | None,
+        *,
+        handshake: float = _HANDSHAKE,
     ) -> None:
         super().__init__(runner, sock, ssl_context=tls, backlog=BACKLOG)
+        self._handshake = handshake
 
     async def start(self) -> None:
         """Begin to accept connections."""
@@ -138,6 +146,6 @@ class Site(web.SockSite):
             ssl=self._ssl_context,
             backlog=self._backlog,
             # A minute, asyncio's own patience, is long for a socket that no limit counts yet.
-            ssl_handshake_timeout=_HANDSHAKE if has_tls else None,
+            ssl_handshake_timeout=self._handshake if has_tls else None,
             ssl_shutdown_timeout=_TLS_CLOSE if has_tls else None,
         )

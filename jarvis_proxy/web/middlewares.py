@@ -17,7 +17,7 @@ from jarvis_proxy.failures import too_many_failures
 from jarvis_proxy.keyring import presented_keys
 from jarvis_proxy.limits import LimitReached
 from jarvis_proxy.record import CallRecord
-from jarvis_proxy.routes import OPEN, match, nearest
+from jarvis_proxy.routes import LIVE_PAGE, OPEN, match, nearest
 from jarvis_proxy.web.answers import RelayedError, cors_headers, error_response
 from jarvis_proxy.web.keys import MATCH, RECORD, SHELL
 from jarvis_proxy.web.wire import WireFault, check_request
@@ -58,6 +58,11 @@ async def access_log(request: web.Request, handler: Handler) -> web.StreamRespon
         return response
     finally:
         record.ended = time.monotonic()
+        record.cost = shell.prices.cost(record)
+        shell.usage.add(record)
+        shell.metrics.observe(record)
+        if shell.live is not None:
+            shell.live.add(record)
         shell.access_log.write(record)
 
 
@@ -67,6 +72,8 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
         return await handler(request)
     except ProxyError as error:
         record.outcome = "upstream_error" if _is_upstreams(error) else "refused"
+        if isinstance(error, LimitReached):
+            record.limit = error.limit
         response = error_response(request, error)
         if isinstance(error, WireFault):
             response.force_close()
@@ -105,6 +112,8 @@ async def auth(request: web.Request, handler: Handler) -> web.StreamResponse:
     # The path as it came: nothing decoded, no fragment or host cut off.
     path = request.raw_path.partition("?")[0]
     found = match(path, everything=shell.settings.passthrough == "all")
+    if found is not None and found.kind in LIVE_PAGE and shell.settings.admin_key is None:
+        found = None
     if found is not None:
         request[MATCH] = found
         record.route = found.route

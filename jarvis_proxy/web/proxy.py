@@ -1,6 +1,7 @@
 """The one handler behind every endpoint that takes a model. IO."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -38,21 +39,26 @@ async def _under_watch(request: web.Request, handler: _Handler) -> web.StreamRes
     """Run *handler* under the clock; turn a cancellation by the clock into its error.
 
     Raises:
-        ProxyError: 503 or 429, there is no place for another call.
+        ProxyError: 503 or 429, there is no place for another call, or no budget.
     """
     shell, record = request.app[SHELL], request[RECORD]
     watch = shell.watch
+    shell.usage.check(record.key_name, time.time())
     admission = shell.guard.enter(record.key_name, record.request_id, len(watch))
     request[ADMISSION] = admission
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - a handler always runs in a task
     watched = watch.open(task)
+    if shell.live is not None:
+        shell.live.open[record.request_id] = record
     try:
         return await deliver(request, await handler(request, watched), watched)
     except asyncio.CancelledError:
         raise watched.reason() from None
     finally:
         watch.close(watched)
+        if shell.live is not None:
+            shell.live.open.pop(record.request_id, None)
         admission.leave(record)
 
 
@@ -61,6 +67,7 @@ async def _infer(request: web.Request, watched: Watched) -> web.StreamResponse:
     check_json_type(request)
     body = await read_body(request, shell.settings.max_body, watched)
     record = request[RECORD]
+    record.received = time.monotonic()
     record.bytes_in = len(body)
     head = decode_head(body, shell.settings.limits.json_depth)
     model = head.model

@@ -107,6 +107,8 @@ class Relay:
             ProxyError: the attempt failed; ``Downstream.started`` tells whether another may follow.
         """
         self._record.attempts += 1
+        if self._record.asked is None:
+            self._record.asked = time.monotonic()
         try:
             return await self._attempt()
         finally:
@@ -167,7 +169,7 @@ class Relay:
 
         async def lane(index: int, reply: UpstreamReply) -> None:
             while True:
-                body = unpacked(reply, await read_whole(reply, _MAX_WHOLE_BODY, self._watched))
+                body = await self._read(reply)
                 following = self._exchange.translate_reply(body, index)
                 if following is None:
                     return
@@ -176,9 +178,14 @@ class Relay:
         await _together([lane(index, reply) for index, reply in enumerate(replies)])
         return self._json(self._exchange.answer(), {})
 
+    async def _read(self, reply: UpstreamReply) -> bytes:
+        body = await read_whole(reply, _MAX_WHOLE_BODY, self._watched)
+        self._record.heard = time.monotonic()
+        return unpacked(reply, body)
+
     async def _whole(self, reply: UpstreamReply) -> web.Response:
         """Pass on an answer that is read whole first: a cut one becomes an error, not half."""
-        body = unpacked(reply, await read_whole(reply, _MAX_WHOLE_BODY, self._watched))
+        body = await self._read(reply)
         if not body and self._call.method == "POST":
             raise bad_response()
         self._exchange.translate_reply(body)
@@ -251,6 +258,7 @@ class Relay:
         """Read until something of the answer is out: so long, another may still be tried."""
         while not down.started and not translator.done and (data := await reply.readany()):
             self._watched.heard = True
+            self._record.heard = time.monotonic()
             events = translator.feed(data)
             if b"data:" in events:  # a comment is no answer
                 await self._write(down, events)
@@ -260,7 +268,7 @@ class Relay:
     ) -> None:
         """Relay what follows, as it arrives."""
         watched, feed, write = self._watched, translator.feed, down.write
-        fault: ProxyError | None = None
+        fault: Exception | None = None
 
         def take(data: bytes) -> bool:
             # What happens per frame is these few lines: no task, no timer, no log.
@@ -268,7 +276,7 @@ class Relay:
             watched.heard = True
             try:
                 events = feed(data)
-            except ProxyError as exc:
+            except Exception as exc:  # of any kind: it must not reach the parser that calls this
                 fault = exc
                 return True
             if events:

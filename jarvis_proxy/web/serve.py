@@ -88,7 +88,8 @@ async def serve(
     _take_signals(loop, stop, wanted)
     generations = Generations(settings, log)
     await generations.start()
-    background = [asyncio.create_task(LagProbe(occasional).run(), name="lag")]
+    probe = LagProbe(occasional, observe=generations.shell.metrics.observe_lag)
+    background = [asyncio.create_task(probe.run(), name="lag")]
     if reload is not None:
         task = _reload_when(wanted, generations, reload, stop)
         background.append(asyncio.create_task(task, name="reload"))
@@ -159,7 +160,9 @@ async def _until_empty(generations: Generations, hurry: asyncio.Event, limit: fl
     edge = generations.runner.edge
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(limit):
-            # Looked at now and then: a signal per finished call would cost every call.
+            # Looked at now and then: a signal per finished call would cost every call. And not at
+            # once: uvloop tells of a connection a moment after it has accepted it.
+            await asyncio.sleep(_POLL)
             while edge.connections and not hurry.is_set():
                 edge.close_idle(_IDLE_GRACE)
                 await asyncio.sleep(_POLL)

@@ -248,6 +248,12 @@ class Watch:
     def __len__(self) -> int:
         return len(self._live)
 
+    @property
+    def streams(self) -> int:
+        """How many calls are answering with a stream that has begun."""
+        downstreams = (watched.downstream for watched in self._live)
+        return sum(1 for down in downstreams if down is not None and down.committed)
+
     def open(self, task: asyncio.Task[object]) -> Watched:
         """Put a call, run by *task*, under the clock."""
         watched = Watched(task, self.limits, self._clock())

@@ -4,7 +4,9 @@ from typing import Final
 
 CHINESE: Final = {
     "Clients": "客户端",
-    "How each client is set up for Jarvis proxy, one by one.": "逐个说明各客户端怎样接到 Jarvis 代理。",
+    "How each client is set up for Jarvis proxy, one by one.": (
+        "逐个说明各客户端怎样接到 Jarvis 代理。"
+    ),
     "The same, filled with your server's address and the models that your keys reach, is printed"
     " by": "下面这条命令会打印同样的内容，并填好你服务器的地址和密钥能用的模型：",
     "With `--client openclaw` (or another name) it prints one of them only.": (

@@ -39,7 +39,7 @@ def test_addresses_have_v1_once_where_the_client_adds_none(facts: Facts) -> None
 
 
 def test_openclaw_is_told_what_each_model_can_do() -> None:
-    text = client_steps.openclaw(Facts("http://h", ("gemini-3-flash", "gpt-4o", "llama")))[0].text
+    text = client_steps.openclaw(Facts("http://h", ("gemini-3-flash", "gpt-4.1", "llama")))[0].text
 
     assert 'baseUrl: "http://h/v1"' in text
     assert 'apiKey: "${JARVIS_KEY}"' in text
@@ -49,6 +49,7 @@ def test_openclaw_is_told_what_each_model_can_do() -> None:
     assert 'reasoning: true,\n            input: ["text", "image"]' in flash
     assert "contextWindow: 1000000, maxTokens: 65536" in flash
     assert 'reasoning: false,\n            input: ["text", "image"]' in four
+    assert "contextWindow: 1000000, maxTokens: 32768" in four
     assert 'input: ["text"], contextWindow: 128000, maxTokens: 8192' in llama
 
 

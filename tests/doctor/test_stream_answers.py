@@ -47,9 +47,9 @@ def bunched() -> Arrivals:
 def test_the_words_come_back_whole() -> None:
     arrivals = paced()
 
-    assert (arrivals.text, arrivals.whole, arrivals.paced) == (TEXT, True, True)
+    assert (arrivals.text, arrivals.whole, arrivals.pacing.kind) == (TEXT, True, "paced")
     assert len(arrivals.times) == WORDS
-    assert not at_once().paced
+    assert at_once().pacing.kind == "held"
 
 
 @pytest.mark.parametrize("size", [1, 7, 100])
@@ -128,7 +128,7 @@ def test_advice_for_two_hops_says_whose_it_is() -> None:
     found = judge_stream(Answer(200, {**NGINX, "cf-ray": "1"}), at_once(), here=False)
 
     assert "Cloudflare: " in found.advice
-    assert " nginx: Set proxy_buffering off" in found.advice
+    assert " nginx: Set proxy_http_version 1.1" in found.advice
 
 
 def test_a_small_buffer_is_found_by_its_bursts() -> None:

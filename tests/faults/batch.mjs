@@ -7,8 +7,8 @@ const AT_ONCE = 16;
 
 let input = "";
 for await (const piece of process.stdin) input += piece;
-const { key, calls } = JSON.parse(input);
-const client = new OpenAI.OpenAI({ apiKey: key, baseURL, maxRetries: 0, timeout: 25_000 });
+const calls = JSON.parse(input);
+const options = { baseURL, maxRetries: 0, timeout: 25_000 };
 
 function read(seen, item) {
   if (item.type === "response.output_text.delta") seen.text += item.delta;
@@ -21,8 +21,9 @@ function read(seen, item) {
     }
 }
 
-async function ask({ surface, body }) {
+async function ask({ surface, body, key }) {
   const seen = { text: "", finish: null };
+  const client = new OpenAI.OpenAI({ ...options, apiKey: key });
   try {
     const api = surface === "responses" ? client.responses : client.chat.completions;
     const answer = await api.create(body);

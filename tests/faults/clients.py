@@ -14,7 +14,7 @@ import openai
 
 from tests.conftest import BEARER
 from tests.faults.dialects import DONE, Dialect
-from tests.raw_client import fetch
+from tests.raw_client import RawResponse, fetch
 
 ClientKind = Literal["sync", "async", "node", "raw"]
 CLIENTS: Final[tuple[ClientKind, ...]] = ("sync", "async", "node", "raw")
@@ -31,7 +31,7 @@ class Observed:
     error: str = ""
     code: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
+    body: bytes = field(default=b"", repr=False)
     """The raw client only: the body, de-chunked."""
     whole: bool = True
     """The raw client only: the body ended as HTTP says that it should."""
@@ -64,10 +64,9 @@ def note_error(seen: Observed, error: openai.APIError) -> None:
         seen.headers = {name.lower(): value for name, value in error.response.headers.items()}
 
 
-def ask(client: openai.OpenAI, dialect: Dialect, model: str) -> Observed:
+def ask(client: openai.OpenAI, dialect: Dialect, request: Mapping[str, Any]) -> Observed:
     """Make one call with the SDK without asyncio."""
     seen = Observed()
-    request = dialect.request(model)
     try:
         answer = cast(
             Any,
@@ -82,10 +81,11 @@ def ask(client: openai.OpenAI, dialect: Dialect, model: str) -> Observed:
     return seen
 
 
-async def ask_async(client: openai.AsyncOpenAI, dialect: Dialect, model: str) -> Observed:
+async def ask_async(
+    client: openai.AsyncOpenAI, dialect: Dialect, request: Mapping[str, Any]
+) -> Observed:
     """Make one call with the SDK for asyncio."""
     seen = Observed()
-    request = dialect.request(model)
     try:
         answer = cast(
             Any,
@@ -105,9 +105,18 @@ async def ask_async(client: openai.AsyncOpenAI, dialect: Dialect, model: str) ->
     return seen
 
 
-async def ask_raw(port: int, dialect: Dialect, model: str) -> Observed:
+async def ask_raw(
+    port: int,
+    dialect: Dialect,
+    request: Mapping[str, Any],
+    headers: Mapping[str, str] = BEARER,
+) -> Observed:
     """Make one call over a raw socket."""
-    response = await fetch(port, dialect.path, dialect.request(model), BEARER)
+    return observe(await fetch(port, dialect.path, dict(request), headers), dialect)
+
+
+def observe(response: RawResponse, dialect: Dialect) -> Observed:
+    """Return what a raw response says."""
     seen = Observed(
         response.status, headers=response.headers, body=response.body, whole=response.whole
     )

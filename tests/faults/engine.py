@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import openai
 import trustme
@@ -44,7 +44,7 @@ _ROOMY: Final = {
 _UNIT: Final = re.compile(r"/u(\d+)[/:-]|gemini-u(\d+):")
 
 
-@dataclass
+@dataclass(repr=False)
 class Unit:
     """One row on one surface for one client: an upstream of its own, and what came of it."""
 
@@ -80,6 +80,11 @@ class Unit:
         return f"gemini-{name}" if self.surface == "gemini" else f"{name}/gpt-4o-mini"
 
     @property
+    def request(self) -> dict[str, Any]:
+        """What its client asks."""
+        return self.dialect.request(self.model)
+
+    @property
     def proxy(self) -> str:
         """Name the proxy that it goes through, among those with the same limits."""
         if self.alone:
@@ -90,11 +95,14 @@ class Unit:
     def alone(self) -> bool:
         """Whether it needs a proxy to itself: all of Gemini shares its keys and its breaker."""
         return self.surface == "gemini" and (
-            self.row.retried or self.row.keys > 1 or self.row.address != "scripted"
+            self.row.retried
+            or self.row.fresh
+            or self.row.keys > 1
+            or self.row.address != "scripted"
         )
 
 
-@dataclass
+@dataclass(repr=False)
 class Run:
     """All units of one run, and everything that was logged."""
 
@@ -128,7 +136,11 @@ async def run(wanted: Iterable[tuple[Row, Surface, ClientKind]]) -> Run:
 def _dispatch(units: list[Unit]):  # type: ignore[no-untyped-def]
     async def script(peer: Peer, request: Received) -> None:
         if request.method == "GET":
-            await peer.reply(b'{"object":"list","data":[],"models":[]}')
+            # A connection left behind in the pool would change what some rows meet.
+            await peer.reply(
+                b'{"object":"list","data":[],"models":[]}', extra=["Connection: close"]
+            )
+            peer.close()
             return
         found = _UNIT.search(request.path)
         assert found is not None
@@ -180,11 +192,11 @@ async def _play_all(units: list[Unit], proxy: Proxy, at_once: asyncio.Semaphore)
             async def once(unit: Unit) -> Observed:
                 match unit.client:
                     case "sync":
-                        return await asyncio.to_thread(ask, sync_client, unit.dialect, unit.model)
+                        return await asyncio.to_thread(ask, sync_client, unit.dialect, unit.request)
                     case "async":
-                        return await ask_async(async_client, unit.dialect, unit.model)
+                        return await ask_async(async_client, unit.dialect, unit.request)
                     case _:
-                        return await ask_raw(proxy.port, unit.dialect, unit.model)
+                        return await ask_raw(proxy.port, unit.dialect, unit.request)
 
             async def one(unit: Unit) -> None:
                 async with few if unit.row.retried else contextlib.nullcontext(), at_once:
@@ -210,14 +222,14 @@ async def _play_node(units: list[Unit], url: str) -> None:
     calls = [
         node.Call(
             str(unit.number),
-            unit.dialect,
-            unit.model,
+            unit.surface,
+            unit.request,
             times=unit.row.times,
             alone=unit.row.retried,
         )
         for unit in units
     ]
-    answers = await node.ask_all(calls, url, KEY)
+    answers = await node.ask_all(calls, url)
     for unit in units:
         answer = answers.get(str(unit.number))
         if isinstance(answer, Observed):
@@ -263,8 +275,9 @@ class Ports:
     async def redirect(self, proxy: Proxy, unit: Unit) -> None:
         """Give the way to a unit's upstream the names and the trust that its row asks for."""
         address = unit.row.address
-        if address in ("scripted", "closed port", "swallows packets"):
+        if address in ("scripted", "closed port"):
             return
+        is_timed = address in ("swallows packets", "name never resolves")
         place = proxy.shell.places["gemini" if unit.surface == "gemini" else f"u{unit.number}"]
         resolver: FakeResolver = FakeResolver({"api.test": ["127.0.0.1"]})
         if address in ("unknown name", "name never resolves"):
@@ -274,7 +287,7 @@ class Ports:
         place.door = HttpDoor(
             unit.model,
             self.base_url(unit, 0),
-            options=TransportOptions(connect_timeout=0.5),
+            options=TransportOptions(connect_timeout=0.5 if is_timed else 10),
             resolver=resolver,
             ssl_context=trusted,
         )

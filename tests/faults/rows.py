@@ -24,7 +24,7 @@ Address = Literal[
 Limits = Literal["default", "beats", "limits", "status", "total"]
 
 SETTINGS: Final[Mapping[Limits, Mapping[str, str]]] = {
-    "default": {"CONNECT_TIMEOUT": "0.5"},
+    "default": {},
     "beats": {"COMMIT_AFTER": "0.2", "HEARTBEAT_INTERVAL": "0.2"},
     "limits": {
         "COMMIT_AFTER": "0.2",
@@ -95,6 +95,8 @@ class Row:
     """Keys that the proxy has for this upstream."""
     times: int = 1
     """Calls one after the other, of which the last one counts."""
+    fresh: bool = False
+    """It must not meet a connection that another row left in the pool."""
     retried: bool = False
     """The proxy may try again, and a budget limits how many calls may at the same time."""
 

@@ -102,6 +102,7 @@ CONNECTING: Final = (
         "closed-without-answer",
         "A fresh connection is closed instead of an answer.",
         on(ALL, (play.fin,), refused(502, "upstream_disconnected")),
+        fresh=True,
     ),
 )
 
@@ -270,7 +271,8 @@ CUTS: Final = (
                 _WHOLE,
                 (
                     play.head_with(content_type="application/json"),
-                    play.seen, play.send(b"zz\r\nnonsense\r\n"),
+                    play.seen,
+                    play.send(b"zz\r\nnonsense\r\n"),
                     play.hold,
                 ),
                 refused(502, "upstream_truncated"),
@@ -477,7 +479,13 @@ ERRORS: Final = (
             ),
             **on(
                 _GEMINI,
-                (play.head, play.events(0), play.seen, play.error_event(503, "", "UNAVAILABLE"), play.rest),
+                (
+                    play.head,
+                    play.events(0),
+                    play.seen,
+                    play.error_event(503, "", "UNAVAILABLE"),
+                    play.rest,
+                ),
                 broken("overloaded"),
             ),
         },

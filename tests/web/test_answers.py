@@ -161,6 +161,32 @@ async def test_whole_answer_keeps_its_headers_and_names_where_it_came_from() -> 
     assert "prompt_tokens=3 completion_tokens=2" in log
 
 
+@pytest.mark.parametrize("rpm", ["", "9"])
+async def test_limits_that_a_client_sees_are_its_own(rpm: str) -> None:
+    """Those of the upstream are of an account that others use too."""
+
+    async def play(peer: Peer, request: Received) -> None:
+        extra = ["x-ratelimit-limit-requests: 5000", "x-ratelimit-remaining-tokens: 4999"]
+        await peer.reply(completion(), extra=extra)
+
+    upstream = RawUpstream(play)
+    env = {"KEY_TESTER_RPM": rpm} if rpm else {}
+    async with upstream.running(), running_proxy(upstream.base_url, **env) as proxy:
+        response = await fetch(proxy.port, CHAT, {"model": "gpt-4o"}, BEARER)
+        uncounted = await fetch(proxy.port, "/v1/models", headers=BEARER, method="GET")
+
+    limits = {n: v for n, v in response.headers.items() if n.startswith("x-ratelimit-")}
+    if rpm:
+        assert limits["x-ratelimit-limit-requests"] == "9"
+        assert "x-ratelimit-remaining-tokens" not in limits
+    else:
+        assert limits == {
+            "x-ratelimit-limit-requests": "5000",
+            "x-ratelimit-remaining-tokens": "4999",
+        }
+    assert not [name for name in uncounted.headers if name.startswith("x-ratelimit-")]
+
+
 async def test_refusal_of_ours_names_no_upstream() -> None:
     async with running_proxy() as proxy:
         response = await fetch(proxy.port, CHAT, b"{", BEARER)

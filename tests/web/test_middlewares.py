@@ -209,7 +209,7 @@ async def test_every_prefix_and_spelling_leads_to_the_normalised_path(
     ("path", "nearest"),
     [
         ("/v1/chat/completion", "/v1/chat/completions"),
-        ("/chat", "/v1/chat/completions"),
+        ("/chat/complete", "/v1/chat/completions"),
         ("/v1/embedding", "/v1/embeddings"),
         ("/healthz", "/health"),
         ("/v1/model", "/v1/models"),

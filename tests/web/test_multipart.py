@@ -159,6 +159,29 @@ async def test_late_model_without_a_key_says_which_setting_would_enable_it() -> 
     assert received == []
 
 
+@pytest.mark.parametrize("size", [100, 3 * MIB])
+async def test_key_for_some_models_cannot_smuggle_in_another(size: int) -> None:
+    """An upstream might take the second of two fields."""
+    body = form(model("whisper-1"), file(size), model("gpt-4o-transcribe"))
+    limited, received, _ = await uploaded(body, KEY_TESTER_MODELS="whisper-1")
+    assert (limited.status, limited.error()["code"]) == (400, "invalid_multipart")
+    assert received == []
+
+    allowed, received, _ = await uploaded(
+        form(model("whisper-1"), file(size)), KEY_TESTER_MODELS="whisper-1"
+    )
+    assert allowed.status == 200
+    assert len(received) == 1
+
+
+async def test_key_may_use_its_models_only() -> None:
+    for body in (form(model("gpt-4o-transcribe"), file(9)), form(file(3 * MIB), model("tts-1"))):
+        response, received, _ = await uploaded(body, KEY_TESTER_MODELS="whisper-1")
+
+        assert 400 <= response.status < 500
+        assert received == []
+
+
 @pytest.mark.parametrize("path", [SPEECH, "/v1/images/edits", "/v1/audio/translations"])
 async def test_model_that_takes_no_forms_says_which_address_serves_it(path: str) -> None:
     for name in ("gemini-2.5-flash", "jarvis-echo"):

@@ -4,6 +4,7 @@ Source: https://ai.google.dev/api/generate-content (read 2026-11).
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final, cast
@@ -41,10 +42,11 @@ _SCHEMA_FAULT: Final = re.compile(r"too many states", re.IGNORECASE)
 class GeminiUpstream:
     """Google's generateContent behind OpenAI's dialect; implements ``Upstream``.
 
-    *new_id* gives 24 random letters and digits; *image_urls* is the setting ``IMAGE_URLS``.
+    *new_id* gives 24 random letters and digits; *image_urls* is the setting ``IMAGE_URLS``; in
+    *signature_sources* is counted how thought signatures come back, as ``ChatPlan`` tells it.
     """
 
-    __slots__ = ("_image_urls", "_new_id", "_vault", "name")
+    __slots__ = ("_image_urls", "_new_id", "_signature_sources", "_vault", "name")
 
     def __init__(
         self,
@@ -53,11 +55,13 @@ class GeminiUpstream:
         vault: SignatureVault,
         new_id: Callable[[], str],
         image_urls: ImageUrls = "fetch",
+        signature_sources: Counter[str] | None = None,
     ) -> None:
         self.name = name
         self._vault = vault
         self._new_id = new_id
         self._image_urls = image_urls
+        self._signature_sources = Counter() if signature_sources is None else signature_sources
 
     def needs(self, call: Call) -> Needs:
         """Return the attachments to download and the tool call ids to look up.
@@ -91,13 +95,15 @@ class GeminiUpstream:
 
     def _chat(self, call: Call, media: Mapping[str, Media | ProxyError]) -> "GeminiChatExchange":
         def build(relaxation: Relaxation) -> ChatPlan:
-            return build_chat(
+            plan = build_chat(
                 call,
                 vault=self._vault,
                 media=media,
                 image_urls=self._image_urls,
                 relaxation=relaxation,
             )
+            self._signature_sources.update(plan.signature_sources)
+            return plan
 
         return GeminiChatExchange(call, build, vault=self._vault, new_id=self._new_id)
 

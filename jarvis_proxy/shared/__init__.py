@@ -1,0 +1,1 @@
+"""What several processes share through Redis or Valkey: limits, quarantine, signatures, usage."""

@@ -1,0 +1,133 @@
+"""Gathers what many callers ask at the same time into one command. IO (futures).
+
+redis-py's work is by the command, some 50 µs each; one operation more in a command costs two.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+Command = tuple[bytes | str | int | float, ...]
+
+_MAX_PENDING: Final = 10_000
+_MAX_BATCH: Final = 256
+"""One command must not hold up the store, which does one at a time."""
+
+Op = TypeVar("Op")
+Answer = TypeVar("Answer")
+_Waiting = list[tuple[Op, "asyncio.Future[Answer | None] | None"]]
+
+
+class Way(Protocol):
+    """What carries the commands to the store and the replies back."""
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the store works."""
+
+    @property
+    def answers(self) -> bool:
+        """Whether it is worth waiting for an answer now."""
+
+    def wake(self) -> None:
+        """Send what was gathered, soon."""
+
+
+class Batch(Generic[Op, Answer]):
+    """Some operations on their way as one *command*."""
+
+    __slots__ = ("_gather", "_taken", "command")
+
+    def __init__(
+        self, command: Command, gather: "Gather[Op, Answer]", taken: "_Waiting[Op, Answer]"
+    ) -> None:
+        self.command = command
+        self._gather = gather
+        self._taken = taken
+
+    def deliver(self, reply: Any) -> None:
+        """Give everybody his part of the reply.
+
+        Raises:
+            ValueError: it does not have as many parts as were asked for.
+        """
+        asked = [(op, future) for op, future in self._taken if future is not None]
+        if not asked:
+            return
+        answers = self._gather.split(reply, [op for op, _ in asked])
+        for (_, future), answer in zip(asked, answers, strict=True):
+            if not future.done():
+                future.set_result(answer)
+
+    def dismiss(self) -> None:
+        """Let nobody wait any longer."""
+        _dismiss(self._taken)
+
+    def lost(self) -> None:
+        """Let nobody wait; what was told may not have been done."""
+        _dismiss(self._taken)
+        self._gather.on_lost([op for op, future in self._taken if future is None])
+
+
+class Gather(Generic[Op, Answer]):
+    """Gathers operations of one kind, which go through *way*.
+
+    *build* makes the command for some of them; *split* takes its reply apart, one answer for each
+    operation that was asked, none for those that were told, in their order. *on_lost* is given
+    those that were told and perhaps not done.
+    """
+
+    def __init__(
+        self,
+        way: Way,
+        build: Callable[[Sequence[Op]], Command],
+        split: Callable[[Any, Sequence[Op]], Iterable[Answer]],
+        on_lost: Callable[[Sequence[Op]], None] = lambda ops: None,
+    ) -> None:
+        self.split = split
+        self.on_lost = on_lost
+        self._way = way
+        self._build = build
+        self._ops: _Waiting[Op, Answer] = []
+
+    @property
+    def pending(self) -> int:
+        """How many operations wait to be sent."""
+        return len(self._ops)
+
+    async def ask(self, op: Op) -> Answer | None:
+        """Return the store's answer to *op*, None where there is none in time."""
+        if not self._way.answers or len(self._ops) >= _MAX_PENDING:
+            return None
+        future: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
+        self._ops.append((op, future))
+        self._way.wake()
+        return await future
+
+    def tell(self, op: Op) -> bool:
+        """Have *op* done when its turn comes; return False if it will not be."""
+        if not self._way.is_up or len(self._ops) >= _MAX_PENDING:
+            return False
+        self._ops.append((op, None))
+        self._way.wake()
+        return True
+
+    def take(self) -> Batch[Op, Answer]:
+        """Return the next operations as one command."""
+        taken, self._ops = self._ops[:_MAX_BATCH], self._ops[_MAX_BATCH:]
+        return Batch(self._build([op for op, _ in taken]), self, taken)
+
+    def dismiss(self) -> None:
+        """Let nobody wait any longer; what was asked is still sent."""
+        _dismiss(self._ops)
+
+    def clear(self) -> None:
+        """Let nobody wait any longer, and send nothing of what waits."""
+        ops, self._ops = self._ops, []
+        Batch((), self, ops).lost()
+
+
+def _dismiss(waiting: _Waiting[Any, Any]) -> None:
+    for _, future in waiting:
+        if future is not None and not future.done():
+            future.set_result(None)

@@ -1,0 +1,52 @@
+"""Whether the shared store can be used now, and how long to leave it alone. Pure.
+
+Times are in seconds on the monotonic clock.
+"""
+
+from typing import Final
+
+_FIRST_PAUSE: Final = 0.25
+_LONGEST_PAUSE: Final = 2.0
+_LONGEST_PAUSE_UNSTEADY: Final = 30.0
+_STEADY_AFTER: Final = 10.0
+_LATE_IN_A_ROW: Final = 3
+
+
+class Standing:
+    """The store's state, from what is noted about it. It begins as not usable."""
+
+    __slots__ = ("_late", "_pause", "_since", "usable")
+
+    def __init__(self) -> None:
+        self.usable = False
+        self._since = 0.0
+        self._late = 0
+        self._pause = _FIRST_PAUSE
+
+    def came_up(self, now: float) -> None:
+        """Note that the store works."""
+        self.usable = True
+        self._since = now
+        self._late = 0
+
+    def went_down(self, now: float) -> None:
+        """Note that it failed."""
+        if self.usable and now - self._since >= _STEADY_AFTER:
+            self._pause = _FIRST_PAUSE
+        self.usable = False
+
+    def answered(self, *, late: bool) -> bool:
+        """Note an answer; return False when answers were late so often that it counts as down."""
+        self._late = self._late + 1 if late else 0
+        return self._late < _LATE_IN_A_ROW
+
+    def next_pause(self, *, reachable: bool) -> float:
+        """Return how many seconds to wait before it is tried again.
+
+        *reachable*: it was there and failed at its work. That may go on for long, and every try
+        costs calls their time, so the pauses grow further than for one that is not there.
+        """
+        pause = self._pause
+        longest = _LONGEST_PAUSE_UNSTEADY if reachable else _LONGEST_PAUSE
+        self._pause = min(pause * 2, longest)
+        return pause

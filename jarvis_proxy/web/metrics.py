@@ -1,0 +1,132 @@
+"""GET /metrics: for Prometheus, by a key of its own, or from this machine. IO."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from typing import Final, cast
+
+from aiohttp import web
+
+from jarvis_proxy import __version__
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.exposition import render
+from jarvis_proxy.failures import too_many_failures
+from jarvis_proxy.keyring import KeyRing, presented_keys
+from jarvis_proxy.metrics import Family, gauge
+from jarvis_proxy.settings_addresses import is_loopback
+from jarvis_proxy.web.edge import Connection
+from jarvis_proxy.web.keys import RECORD, SHELL, Place, Shell
+
+SHELLS: Final = web.AppKey("SHELLS", list[Shell])
+"""Those of all settings whose calls have not ended yet, the newest included."""
+
+METRICS: Final = "metrics"
+"""What the log calls the holder of METRICS_KEY."""
+
+_FORWARDED: Final = ("Forwarded", "Via", "X-Forwarded-For", "X-Real-IP")
+
+
+async def metrics(request: web.Request) -> web.StreamResponse:
+    """Send every metric in the format that is asked for.
+
+    Raises:
+        ProxyError: 401 `invalid_api_key`; 429 `rate_limit_exceeded`, wrong keys again and again.
+    """
+    check_access(request)
+    shell = request.app[SHELL]
+    families = [*shell.metrics.families(), *_now(request)]
+    accept = request.headers.get("Accept", "")
+    # Thousands of series take a while to write down; nothing in them changes meanwhile.
+    body, content_type = await asyncio.to_thread(render, families, accept)
+    headers = {"x-request-id": request[RECORD].request_id, "Content-Type": content_type}
+    return web.Response(body=body, headers=headers)
+
+
+def check_access(request: web.Request) -> None:
+    """Let METRICS_KEY pass, and who asks on this machine; a wrong key counts as a client's does.
+
+    Raises:
+        ProxyError: 401 `invalid_api_key`, 429 `rate_limit_exceeded`.
+    """
+    shell, record = request.app[SHELL], request[RECORD]
+    key = shell.settings.metrics_key
+    ring = KeyRing(() if key is None else (key,))
+    if ring.identify(presented_keys(request.headers, None)) is not None:
+        record.key_name = METRICS
+    elif not _is_local(request):
+        wait = shell.guard.failed(record.client_ip)
+        raise too_many_failures(wait) if wait else _refused()
+
+
+def _is_local(request: web.Request) -> bool:
+    """Tell whether a program on this machine asks, and for itself.
+
+    A reverse proxy here asks for others; so does a browser for the page that it shows, whose
+    site's name may even lead to this machine.
+    """
+    headers = request.headers
+    if not is_loopback(request.remote or "") or "Origin" in headers:
+        return False
+    if any(name in headers for name in _FORWARDED):
+        return False
+    name = headers.get("Host", "").rpartition("]")[0].lstrip("[")
+    return is_loopback(name or headers.get("Host", "").partition(":")[0])
+
+
+def _refused() -> ProxyError:
+    return ProxyError(
+        401,
+        "Metrics are for this machine only (http://127.0.0.1), or for METRICS_KEY of this proxy's "
+        ".env as 'Authorization: Bearer KEY'.",
+        code="invalid_api_key",
+        should_retry=False,
+    )
+
+
+def _now(request: web.Request) -> Iterator[Family]:
+    """Yield what is so at this moment."""
+    shells = request.app[SHELLS]
+    yield gauge("jarvis_info", "The proxy's version.", {(__version__,): 1}, ["version"])
+    yield gauge(
+        "jarvis_requests_in_progress",
+        "Calls of models that have not ended.",
+        {(): sum(len(shell.watch) for shell in shells)},
+    )
+    yield gauge(
+        "jarvis_streams_open",
+        "Streams that have begun and not ended.",
+        {(): sum(shell.watch.streams for shell in shells)},
+    )
+    places = {name: place for name, place in request.app[SHELL].places.items() if place.pool.keys}
+    yield from _upstreams(places, time.monotonic())
+    connections = cast(Connection, request.protocol).counted
+    yield gauge("jarvis_connections_open", "Open client connections.", {(): len(connections)})
+    yield Family(
+        "jarvis_connections_refused",
+        "counter",
+        "Client connections that were refused, by the limit: in all, or of one network.",
+        ("limit",),
+        samples={(limit,): count for limit, count in connections.refused.items()},
+    )
+
+
+def _upstreams(places: dict[str, Place], now: float) -> Iterator[Family]:
+    label = ["upstream"]
+    yield gauge(
+        "jarvis_upstream_keys",
+        "Keys of an upstream.",
+        {(name,): len(place.pool.keys) for name, place in places.items()},
+        label,
+    )
+    yield gauge(
+        "jarvis_upstream_keys_quarantined",
+        "Keys of an upstream that rest after a refusal, for all models or for some.",
+        {(name,): place.pool.resting(now) for name, place in places.items()},
+        label,
+    )
+    yield gauge(
+        "jarvis_upstream_held_off",
+        "1 while calls to an upstream are held off because it failed again and again.",
+        {(name,): int(place.breaker.is_open) for name, place in places.items()},
+        label,
+    )

@@ -1,0 +1,97 @@
+// Charts by uPlot, in the page's colours, as wide as their place, redrawn when either changes.
+
+import { number, timeOfDay, words } from "./words.js";
+
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const LEGEND = 24;
+
+function colour(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+}
+
+export class Chart {
+  /** lines: {label, colour, fill, dash}, the first one in front. */
+  constructor(holder, lines, { days = false, value = number } = {}) {
+    this.holder = holder;
+    this.lines = lines;
+    this.days = days;
+    this.value = value;
+    this.data = [[], ...lines.map(() => [])];
+    dark.addEventListener("change", () => this.draw());
+    new ResizeObserver(() => this.resize()).observe(holder);
+  }
+
+  set(data) {
+    this.data = data;
+    if (this.plot) this.plot.setData(data);
+    else this.draw();
+  }
+
+  size() {
+    return { width: this.holder.clientWidth, height: this.holder.clientHeight - LEGEND };
+  }
+
+  resize() {
+    if (this.plot && this.holder.clientWidth) this.plot.setSize(this.size());
+  }
+
+  draw() {
+    this.plot?.destroy();
+    this.plot = null;
+    if (!this.holder.clientWidth) return; // not shown yet
+    this.plot = new uPlot(this.options(), this.data, this.holder);
+  }
+
+  options() {
+    const axis = {
+      stroke: colour("soft"), grid: { stroke: colour("line"), width: 1 }, ticks: { show: false },
+      font: "11px system-ui, sans-serif",
+    };
+    const day = (seconds) => new Date(seconds * 1000).toISOString().slice(5, 10);
+    const time = (seconds) => timeOfDay(seconds).slice(0, 5);
+    return {
+      ...this.size(),
+      padding: [6, 4, 0, 0],
+      cursor: { drag: { x: false, y: false }, points: { size: 6 }, y: false },
+      scales: { x: this.width(), y: { range: (_, low, high) => [0, Math.max(high * 1.1, 1)] } },
+      axes: [
+        {
+          ...axis, grid: { show: false }, size: 22, space: 60,
+          incrs: this.days ? [86400, 2 * 86400, 7 * 86400] : [60, 120, 300],
+          values: (_, splits) => splits.map(this.days ? day : time),
+        },
+        {
+          ...axis, size: 44, space: 26,
+          values: (_, splits) => splits.map((split) => this.value(split)),
+        },
+      ],
+      series: [
+        {
+          label: this.days ? words.day : words.time,
+          value: (plot, x) => (this.days ? day : timeOfDay)(x ?? plot.data[0].at(-1) ?? 0),
+        },
+        ...this.lines.map((line, index) => this.series(line, index + 1)),
+      ],
+    };
+  }
+
+  /** The time axis; bars of days need room for half a bar at both ends. */
+  width() {
+    const half = 43200;
+    return this.days ? { time: false, range: (_, first, last) => [first - half, last + half] } : {};
+  }
+
+  series(line, index) {
+    const paths = this.days ? uPlot.paths.bars({ size: [0.7, 28] }) : uPlot.paths.stepped({ align: 1 });
+    return {
+      label: line.label,
+      stroke: colour(line.colour),
+      width: this.days ? 0 : 1.25,
+      fill: line.fill ? colour(line.fill) : undefined,
+      paths,
+      points: { show: false },
+      // Where no pointer is, the newest value is shown.
+      value: (plot, y) => this.value(y ?? plot.data[index].at(-1) ?? 0),
+    };
+  }
+}

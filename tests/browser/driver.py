@@ -1,0 +1,63 @@
+"""Runs one scenario of scenarios.mjs in chromium, and says what is missing where it cannot. IO."""
+
+import asyncio
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any, Final
+
+_SCRIPT: Final = Path(__file__).with_name("scenarios.mjs")
+_PLACES: Final = (Path(__file__).parents[1] / "node", Path(__file__).parent)
+"""Where ``npm install`` may have put playwright-core; NODE_PATH is looked at too."""
+_BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
+_PATIENCE: Final = 45.0
+
+
+def missing() -> str:
+    """Return why no browser can be driven here, "" if one can."""
+    for found, what in (
+        (shutil.which("node"), "node"),
+        (_browser(), "chromium"),
+        (_package(), "playwright-core, a package for Node.js (npm install in tests/browser),"),
+    ):
+        if found is None:
+            return f"{what} is not installed"
+    return ""
+
+
+def _browser() -> str | None:
+    return next((path for name in _BROWSERS if (path := shutil.which(name))), None)
+
+
+def _package() -> str | None:
+    folders = [place / "node_modules" for place in _PLACES]
+    folders += [Path(entry) for entry in os.environ.get("NODE_PATH", "").split(":") if entry]
+    packages = (folder / "playwright-core" / "package.json" for folder in folders)
+    return next((str(path) for path in packages if path.is_file()), None)
+
+
+async def play(scenario: str, url: str, **given: object) -> Any:
+    """Return what *scenario* saw on the page at *url*.
+
+    Raises:
+        AssertionError: the page or the scenario failed, with what the browser said.
+    """
+    task = {"scenario": scenario, "url": url, "browser": _browser(), "package": _package(), **given}
+    process = await asyncio.create_subprocess_exec(
+        "node",
+        str(_SCRIPT),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        # Keys go through stdin: an argument can be seen by every user of the machine.
+        async with asyncio.timeout(_PATIENCE):
+            out, complaint = await process.communicate(json.dumps(task).encode())
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode == 0, complaint.decode()
+    return json.loads(out)

@@ -1,0 +1,101 @@
+// The official SDK for Node against the proxy: one scenario a run, its outcome as JSON on stdout.
+// Usage: node sdk.mjs BASE_URL API_KEY SCENARIO MODEL
+
+import { createRequire } from "node:module";
+import { pathToFileURL } from "node:url";
+
+// The package is installed where this process runs, which need not be where this file lies.
+const require = createRequire(process.cwd() + "/");
+const { default: OpenAI } = await import(pathToFileURL(require.resolve("openai")).href);
+
+const [baseURL, apiKey, scenario, model] = process.argv.slice(2);
+const client = new OpenAI({ baseURL, apiKey, maxRetries: scenario === "retries" ? 1 : 0 });
+const messages = [{ role: "user", content: "How is the weather?" }];
+const tools = [
+  {
+    type: "function",
+    function: {
+      name: "get_weather",
+      parameters: { type: "object", properties: { city: { type: "string" } } },
+    },
+  },
+];
+
+const scenarios = {
+  async plain() {
+    const answer = await client.chat.completions.create({ model, messages });
+    return { text: answer.choices[0].message.content, finish: answer.choices[0].finish_reason };
+  },
+
+  async streamed() {
+    let text = "";
+    const finish = [];
+    for await (const chunk of await client.chat.completions.create({ model, messages, stream: true })) {
+      text += chunk.choices[0]?.delta?.content ?? "";
+      if (chunk.choices[0]?.finish_reason) finish.push(chunk.choices[0].finish_reason);
+    }
+    return { text, finish };
+  },
+
+  async tools() {
+    const first = client.chat.completions.stream({ model, messages, tools });
+    const { message } = (await first.finalChatCompletion()).choices[0];
+    const calls = message.tool_calls.map(({ id, type, function: { name, arguments: args } }) => ({
+      id,
+      type,
+      function: { name, arguments: args },
+    }));
+    const history = [
+      ...messages,
+      { role: "assistant", content: null, tool_calls: calls },
+      ...calls.map(({ id }) => ({ role: "tool", tool_call_id: id, content: "sunny" })),
+    ];
+    const second = client.chat.completions.stream({ model, messages: history, tools });
+    const answer = (await second.finalChatCompletion()).choices[0];
+    return { arguments: calls.map((call) => call.function.arguments), text: answer.message.content };
+  },
+
+  async broken() {
+    let text = "";
+    try {
+      const broken = [{ role: "user", content: "breaks-in-the-middle" }];
+      for await (const chunk of await client.chat.completions.create({
+        model,
+        messages: broken,
+        stream: true,
+      })) {
+        text += chunk.choices[0]?.delta?.content ?? "";
+      }
+    } catch (error) {
+      return { text, ...told(error) };
+    }
+    return { text };
+  },
+
+  async refused() {
+    try {
+      await client.chat.completions.create({ model, messages });
+    } catch (error) {
+      return told(error);
+    }
+    return {};
+  },
+
+  async models() {
+    const ids = [];
+    for await (const { id } of client.models.list()) ids.push(id);
+    return { ids };
+  },
+};
+scenarios.retries = scenarios.refused;
+
+function told(error) {
+  return {
+    error: error.constructor.name,
+    isAPIError: error instanceof OpenAI.APIError,
+    status: error.status ?? null,
+    code: error.code ?? null,
+  };
+}
+
+console.log(JSON.stringify(await scenarios[scenario]()));

@@ -1,0 +1,643 @@
+"""The server's life as a process: signals, draining, other settings, and what a host can do to it.
+
+``JARVIS_TEST_DRAINS`` and ``JARVIS_TEST_RESTARTS`` set how often (5 and 4; a long run: 50, 20).
+"""
+
+import ast
+import asyncio
+import contextlib
+import fcntl
+import os
+import re
+import resource
+import shutil
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from tests.conftest import BEARER, KEY
+from tests.eventually import eventually
+from tests.raw_client import RawConnection, RawResponse, connect, fetch
+from tests.raw_upstream import Peer, RawUpstream, Received, chat_chunk
+from tests.server_process import (
+    ROOT,
+    Server,
+    free_port,
+    make_project,
+    running_server,
+    with_openai,
+    write_env,
+)
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes as Linux has them")
+
+DRAINS = int(os.environ.get("JARVIS_TEST_DRAINS", "5"))
+RESTARTS = int(os.environ.get("JARVIS_TEST_RESTARTS", "4"))
+CHAT = "/v1/chat/completions"
+STREAM: dict[str, object] = {"model": "gpt-4o", "messages": [], "stream": True}
+HEALTH = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+DONE = b"data: [DONE]\n\n"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a project without a .env."""
+    return make_project(tmp_path_factory.mktemp("project") / "proxy")
+
+
+class Streams:
+    """An upstream whose streams go on until they are let go."""
+
+    def __init__(self) -> None:
+        self.upstream = RawUpstream(self.play)
+        self.let_go = asyncio.Event()
+
+    async def play(self, peer: Peer, request: Received) -> None:
+        if request.path.endswith("/models"):
+            await peer.reply(b'{"object":"list","data":[]}')
+            return
+        await peer.head()
+        await peer.chunk(chat_chunk("first"))
+        await self.let_go.wait()
+        for number in range(5):
+            await peer.chunk(chat_chunk(str(number)))
+        await peer.chunk(chat_chunk(finish="stop") + DONE)
+        await peer.last_chunk()
+
+    @property
+    def count(self) -> int:
+        """How many streams were asked for."""
+        return sum(r.path.endswith("/completions") for r in self.upstream.received)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator["Streams"]:
+        async with self.upstream.running():
+            yield self
+
+
+async def stream(port: int, key: str = KEY) -> RawResponse:
+    return await fetch(port, CHAT, STREAM, {"Authorization": f"Bearer {key}"})
+
+
+def is_complete(response: RawResponse) -> bool:
+    """Tell whether a stream ended as it should: every chunk, the mark, the last chunk."""
+    parts = response.body.split(b"\n\n")
+    return response.whole and response.body.endswith(DONE) and len(parts) == 9
+
+
+def is_cut_with_a_word(response: RawResponse) -> bool:
+    """Tell whether a stream ended with the error that says why, and no mark."""
+    last = response.body.split(b"\n\n")[-2]
+    return response.whole and b'"code":"server_shutdown"' in last and DONE not in response.body
+
+
+def assert_no_traceback(log: str) -> None:
+    assert "Traceback" not in log
+    assert " error " not in log, log
+
+
+# Draining
+
+
+async def test_drain_lets_every_stream_end_and_exits_with_0(project: Path) -> None:
+    for _ in range(DRAINS):
+        streams = Streams()
+        async with (
+            streams.running(),
+            running_server(project, env=with_openai(streams.upstream.base_url)) as server,
+        ):
+            asked = [asyncio.create_task(stream(server.port)) for _ in range(20)]
+            await eventually(lambda: streams.count == 20)  # noqa: B023
+            server.signal(signal.SIGTERM)
+            await server.logged("draining: 20 calls in progress")
+            streams.let_go.set()
+            answers = await asyncio.gather(*asked)
+
+            assert await server.exit_code() == 0
+            assert [is_complete(answer) for answer in answers] == [True] * 20
+            assert_no_traceback(server.log)
+
+
+async def test_drain_takes_no_connections_and_says_so_on_those_there_are(project: Path) -> None:
+    streams = Streams()
+    async with (
+        streams.running(),
+        running_server(project, env=with_openai(streams.upstream.base_url)) as server,
+        connect(server.port) as idle,
+        connect(server.port) as probing,
+    ):
+        for connection in (idle, probing):
+            await connection.send(HEALTH)
+            assert (await connection.response()).status == 200
+        asked = asyncio.create_task(stream(server.port))
+        await eventually(lambda: streams.count == 1)
+        server.signal(signal.SIGTERM)
+        await server.logged("draining")
+
+        with pytest.raises(ConnectionRefusedError):
+            await fetch(server.port, "/health", method="GET")
+        await probing.send(HEALTH.replace(b"/health", b"/ready"))
+        ready = await probing.response()
+        assert (ready.status, ready.headers["connection"]) == (503, "close")
+        assert await asyncio.wait_for(idle.reader.read(), 3) == b""
+        assert not asked.done()
+        streams.let_go.set()
+        assert is_complete(await asked)
+        assert await server.exit_code() == 0
+
+
+async def test_what_has_not_ended_in_time_is_told_why(project: Path) -> None:
+    streams = Streams()
+    async with streams.running():
+        env = with_openai(streams.upstream.base_url)
+        async with running_server(project, env=env | {"DRAIN_TIMEOUT": "0.3"}) as server:
+            asked = [asyncio.create_task(stream(server.port)) for _ in range(5)]
+            await eventually(lambda: streams.count == 5)
+            server.signal(signal.SIGTERM)
+            answers = await asyncio.gather(*asked)
+
+            assert await server.exit_code(5) == 0
+            assert [is_cut_with_a_word(answer) for answer in answers] == [True] * 5
+            assert_no_traceback(server.log)
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+async def test_a_second_signal_ends_it_within_two_seconds(
+    project: Path, second: signal.Signals
+) -> None:
+    streams = Streams()
+    async with (
+        streams.running(),
+        running_server(project, env=with_openai(streams.upstream.base_url)) as server,
+    ):
+        asked = [asyncio.create_task(stream(server.port)) for _ in range(5)]
+        silent = await asyncio.open_connection("127.0.0.1", server.port)
+        silent[1].write(HEALTH[:-4])
+        await eventually(lambda: streams.count == 5)
+        server.signal(signal.SIGTERM)
+        await server.logged("draining")
+        began = time.monotonic()
+        server.signal(second)
+        assert await server.exit_code(5) == 0
+        took = time.monotonic() - began
+        answers = await asyncio.gather(*asked)
+        silent[1].close()
+
+        assert took < 2
+        assert [is_cut_with_a_word(answer) for answer in answers] == [True] * 5
+        assert_no_traceback(server.log)
+
+
+async def test_a_terminal_that_is_closed_ends_it(project: Path) -> None:
+    """Else a server would stay behind unseen, with the port."""
+    main, terminal = os.openpty()
+
+    def own_the_terminal() -> None:
+        os.setsid()
+        fcntl.ioctl(terminal, 0x540E, 0)  # TIOCSCTTY
+
+    async with running_server(project, pass_fds=[terminal], preexec=own_the_terminal) as server:
+        os.close(terminal)
+        os.close(main)
+        assert await server.exit_code() == 0
+        assert_no_traceback(server.log)
+
+
+# Other settings
+
+
+async def test_reload_is_for_new_calls_and_those_in_progress_end_in_the_old(
+    tmp_path: Path,
+) -> None:
+    old, new = Streams(), Streams()
+    async with old.running(), new.running():
+        lines = "PROXY_API_KEYS={}\nOPENAI_API_KEY=sk-upstream\nOPENAI_BASE_URL={}\n"
+        project = make_project(
+            tmp_path / "p", lines.format("first-key-0123456789", old.upstream.base_url)
+        )
+        async with server_by_file(project) as server, connect(server.port) as kept:
+            await kept.send(HEALTH)
+            await kept.response()
+            asked = asyncio.create_task(stream(server.port, "first-key-0123456789"))
+            await eventually(lambda: old.count == 1)
+            write_env(project, lines.format("second-key-0123456789", new.upstream.base_url))
+            server.signal(signal.SIGHUP)
+            await server.logged("the settings were read again and are in force")
+
+            assert (await server.echo("first-key-0123456789")).status == 401
+            assert (await server.echo("second-key-0123456789")).status == 200
+            await kept.post("/v1/models", b"", {"x-api-key": "second-key-0123456789"}, "GET")
+            assert (await kept.response()).status == 200  # on a connection from before
+            other = asyncio.create_task(stream(server.port, "second-key-0123456789"))
+            await eventually(lambda: new.count == 1)
+            assert old.upstream.open_connections >= 1
+            old.let_go.set()
+            assert is_complete(await asked)
+            await eventually(lambda: old.upstream.open_connections == 0)  # its doors are closed
+            new.let_go.set()
+            assert is_complete(await other)
+            assert (old.count, new.count) == (1, 1)
+            assert_no_traceback(server.log)
+            server.signal(signal.SIGTERM)
+            assert await server.exit_code() == 0
+
+
+@contextlib.asynccontextmanager
+async def server_by_file(project: Path) -> AsyncIterator[Server]:
+    """Start a server whose keys come from its .env."""
+    async with running_server(project, command=("env", "-u", "PROXY_API_KEYS")) as server:
+        yield server
+
+
+async def test_a_broken_file_changes_nothing_and_is_one_error_without_values(
+    tmp_path: Path,
+) -> None:
+    good = "PROXY_API_KEYS=first-key-0123456789\n"
+    project = make_project(tmp_path / "p", good)
+    async with server_by_file(project) as server:
+        write_env(project, "PROXY_API_KEYS=second-key-0123456789\nMAX_BODY_MB=canary\n")
+        server.signal(signal.SIGHUP)
+        await server.logged("the old settings stay in force")
+        assert (await server.echo("first-key-0123456789")).status == 200
+        assert (await server.echo("second-key-0123456789")).status == 401
+        (line,) = [line for line in server.log.splitlines() if " error " in line]
+        assert "MAX_BODY_MB" in line
+        assert "canary" not in server.log
+        assert "second-key" not in server.log
+
+        write_env(project, good.replace("first", "third") + "LOG_FORMAT=json\nHOST=127.0.0.2\n")
+        server.signal(signal.SIGHUP)
+        await server.logged("the settings were read again and are in force")
+        assert (await server.echo("third-key-0123456789")).status == 200
+        await server.logged('"event":"call"')
+
+
+async def test_a_reload_names_what_needs_a_restart(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", "PROXY_API_KEYS=first-key-0123456789\n")
+    command = ("env", "-u", "PROXY_API_KEYS", "-u", "HOST")
+    async with running_server(project, command=command) as server:
+        write_env(project, "PROXY_API_KEYS=first-key-0123456789\nHOST=127.0.0.2\n")
+        server.signal(signal.SIGHUP)
+        await server.logged("a change of HOST takes effect at the next start")
+        assert (await server.echo("first-key-0123456789")).status == 200
+
+
+# Restarts
+
+
+class Load:
+    """Requests at an even pace, some on connections of their own, some on one that is kept."""
+
+    def __init__(self, port: int, per_second: float = 50) -> None:
+        self._port = port
+        self._pause = 1 / per_second
+        self._calls: list[asyncio.Task[None]] = []
+        self._kept: RawConnection | None = None
+        self._stack = contextlib.AsyncExitStack()
+        self.failures: list[str] = []
+        self.done = 0
+
+    async def run(self) -> None:
+        """Ask until cancelled."""
+        number = 0
+        while True:
+            call = self._on_kept() if number % 5 == 0 else self._on_own()
+            self._calls.append(asyncio.create_task(self._counted(call)))
+            number += 1
+            await asyncio.sleep(self._pause)
+
+    async def finish(self) -> None:
+        """Wait for the answers that are still to come."""
+        await asyncio.gather(*self._calls)
+        await self._stack.aclose()
+
+    async def _counted(self, call: Awaitable[RawResponse]) -> None:
+        try:
+            async with asyncio.timeout(20):
+                response = await call
+        except (OSError, EOFError, TimeoutError) as exc:
+            self.failures.append(f"{call.__name__}: {exc!r}")  # type: ignore[attr-defined]
+            return
+        self.done += 1
+        if response.status != 200 or not response.whole:
+            self.failures.append(f"{response.status} {response.body!r}")
+
+    async def _on_own(self) -> RawResponse:
+        return await fetch(self._port, CHAT, ECHO, {**BEARER, "Connection": "close"})
+
+    async def _on_kept(self) -> RawResponse:
+        """Ask on the one connection that is kept, as a client's pool does."""
+        connection, self._kept = self._kept, None
+        if connection is None or connection.reader.at_eof():
+            connection = await self._stack.enter_async_context(connect(self._port))
+        await connection.post("/v1/models", b"", BEARER, "GET")
+        response = await connection.response()
+        if response.headers.get("connection") != "close":
+            self._kept = connection
+        return response
+
+
+ECHO: dict[str, object] = {"model": "jarvis-echo", "messages": [{"role": "user", "content": "a"}]}
+
+
+@contextlib.asynccontextmanager
+async def load(port: int) -> AsyncIterator[None]:
+    """Ask all the time; no request may fail."""
+    asking = Load(port)
+    running = asyncio.create_task(asking.run())
+    yield
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await asking.finish()
+    assert asking.failures == []
+    assert asking.done > 20
+
+
+async def test_a_new_server_takes_over_and_no_request_fails(project: Path) -> None:
+    port = free_port()
+    async with contextlib.AsyncExitStack() as stack:
+        old = await stack.enter_async_context(running_server(project, port=port))
+        async with load(port):
+            for _ in range(RESTARTS):
+                new = await stack.enter_async_context(running_server(project, port=port))
+                assert await old.exit_code() == 0
+                assert f"process {new.process.pid} takes over" in old.log
+                assert_no_traceback(old.log)
+                old = new
+
+
+async def test_a_signal_to_the_one_that_goes_is_its_first(project: Path) -> None:
+    """A script that starts the new one and then stops the old one must not cut streams."""
+    streams = Streams()
+    port = free_port()
+    async with streams.running():
+        env = with_openai(streams.upstream.base_url)
+        async with running_server(project, port=port, env=env) as old:
+            asked = asyncio.create_task(stream(port))
+            await eventually(lambda: streams.count == 1)
+            async with running_server(project, port=port, env=env) as new:
+                await old.logged("draining")
+                old.signal(signal.SIGTERM)
+                assert (await new.echo()).status == 200
+                streams.let_go.set()
+                assert is_complete(await asked)
+                assert await old.exit_code() == 0
+
+
+async def test_a_new_server_that_fails_leaves_the_old_one_alone(project: Path) -> None:
+    port = free_port()
+    async with running_server(project, port=port) as old:
+        async with running_server(project, port=port, env={"MAX_BODY_MB": "x"}, wait=False) as new:
+            assert await new.exit_code() == 78
+        assert (await old.echo()).status == 200
+        assert "takes over" not in old.log
+
+
+async def test_sockets_of_a_service_manager_outlive_the_server(project: Path) -> None:
+    """LISTEN_FDS: what connects while no server runs waits, and is served by the next one."""
+    sock = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    port = sock.getsockname()[1]
+    # The variable must hold the number of the process that becomes the server.
+    command = ("sh", "-c", 'export LISTEN_PID=$$ LISTEN_FDS=1; exec "$@"', "sh")
+
+    def start() -> contextlib.AbstractAsyncContextManager[Server]:
+        return running_server(
+            project,
+            port=port,
+            command=command,
+            pass_fds=[3, sock.fileno()],
+            preexec=lambda: os.dup2(sock.fileno(), 3),
+        )
+
+    with sock:
+        async with contextlib.AsyncExitStack() as stack:
+            server = await stack.enter_async_context(start())
+            async with load(port):
+                for _ in range(max(2, RESTARTS // 2)):
+                    server.signal(signal.SIGTERM)
+                    assert await server.exit_code() == 0
+                    assert_no_traceback(server.log)
+                    server = await stack.enter_async_context(start())
+
+
+# The host
+
+
+async def test_a_port_in_use_is_one_line_and_1(project: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        port = sock.getsockname()[1]
+        async with running_server(project, port=port, wait=False) as server:
+            assert await server.exit_code() == 1
+    (line,) = [line for line in server.log.splitlines() if " error " in line]
+
+    assert f"cannot listen on 127.0.0.1:{port}: address already in use: " in line
+    assert "set PORT" in line
+    assert "Traceback" not in server.log
+
+
+async def test_an_address_of_another_machine_is_one_line_and_1(project: Path) -> None:
+    async with running_server(project, wait=False, env={"HOST": "192.0.2.1"}) as server:
+        assert await server.exit_code() == 1
+    (line,) = [line for line in server.log.splitlines() if " error " in line]
+
+    assert "set HOST" in line
+
+
+def _without_the_right_to_low_ports() -> tuple[str, ...]:
+    if os.geteuid() != 0:
+        return ()
+    drop = "-net_bind_service"
+    return ("setpriv", f"--bounding-set={drop}", f"--inh-caps={drop}")
+
+
+def _low_ports_are_free_for_all() -> bool:
+    start = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+    return start.exists() and int(start.read_text()) <= 79
+
+
+@pytest.mark.skipif(
+    _low_ports_are_free_for_all() or (os.geteuid() == 0 and shutil.which("setpriv") is None),
+    reason="this user may have any port",
+)
+async def test_a_port_without_permission_is_one_line_and_1(project: Path) -> None:
+    command = _without_the_right_to_low_ports()
+    async with running_server(project, port=79, command=command, wait=False) as server:
+        assert await server.exit_code() == 1
+    (line,) = [line for line in server.log.splitlines() if " error " in line]
+
+    assert "cannot listen on 127.0.0.1:79: permission denied: " in line
+    assert "set PORT" in line
+
+
+async def test_few_files_bound_the_connections_and_streams_go_on(project: Path) -> None:
+    streams = Streams()
+    command = ("sh", "-c", 'ulimit -n 64; exec "$@"', "sh")
+    async with streams.running():
+        env = with_openai(streams.upstream.base_url)
+        async with running_server(project, command=command, env=env) as server:
+            asked = asyncio.create_task(stream(server.port))
+            await eventually(lambda: streams.count == 1)
+            async with contextlib.AsyncExitStack() as stack:
+                opened = [await stack.enter_async_context(connect(server.port)) for _ in range(100)]
+                for connection in opened[-50:]:
+                    assert (await connection.response()).status == 503
+            await eventually_serves(server)
+            streams.let_go.set()
+            assert is_complete(await asked)
+
+        assert "MAX_CONNECTIONS: only 8 are possible" in server.log
+        assert_no_traceback(server.log)
+        assert len(server.log.splitlines()) < 20
+
+
+async def eventually_serves(server: Server, seconds: float = 5) -> None:
+    """Wait until a request is answered again."""
+    async with asyncio.timeout(seconds):
+        while (await server.echo()).status != 200:  # noqa: ASYNC110 - another process serves
+            await asyncio.sleep(0.02)
+
+
+async def test_files_that_run_out_cost_no_flood_of_tracebacks(project: Path) -> None:
+    """Lower the limit of the running process below what it has open: accept() then fails."""
+    streams = Streams()
+    async with streams.running():
+        env = with_openai(streams.upstream.base_url)
+        async with running_server(project, env=env) as server:
+            asked = asyncio.create_task(stream(server.port))
+            await eventually(lambda: streams.count == 1)
+            pid = server.process.pid
+            before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, before[1]))
+            for _ in range(3):
+                with contextlib.suppress(OSError):
+                    socket.create_connection(("127.0.0.1", server.port)).close()
+            async with connect(server.port) as waiting:
+                await waiting.send(HEALTH)
+                # It cannot be let in now: it waits, or is closed.
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(waiting.reader.read(), 0.5)
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+            await server.ready()
+            assert (await server.echo()).status == 200
+            streams.let_go.set()
+            assert is_complete(await asked)
+
+        assert "Traceback" not in server.log
+        assert len(server.log.splitlines()) < 20
+
+
+def full_disk() -> IO[bytes]:
+    return Path("/dev/full").open("wb", buffering=0)
+
+
+@pytest.mark.parametrize("state", ["closed", "full", "blocked", "gone"])
+async def test_a_log_that_cannot_be_written_costs_no_call(project: Path, state: str) -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    command: tuple[str, ...] = ()
+    with contextlib.ExitStack() as opened:
+        stderr: IO[bytes] = opened.enter_context(os.fdopen(writer, "wb", buffering=0))
+        if state == "closed":
+            command = ("sh", "-c", 'exec "$@" 2>&- <&-', "sh")
+        elif state == "full":
+            stderr = opened.enter_context(full_disk())
+        elif state == "blocked":
+            with contextlib.suppress(BlockingIOError):
+                while stderr.write(b"x" * 4096):
+                    pass
+            os.set_blocking(writer, True)  # as a pipe to another program is
+        if state == "gone":
+            os.close(reader)
+        async with running_server(project, command=command, stderr=stderr) as server:
+            for _ in range(5):
+                assert (await server.echo()).status == 200
+            server.signal(signal.SIGTERM)
+            assert await server.exit_code(10) == 0
+        if state != "gone":
+            os.close(reader)
+
+
+async def test_a_wrong_setting_is_78_wherever_the_words_go(project: Path) -> None:
+    with full_disk() as full:
+        async with running_server(
+            project, stderr=full, wait=False, env={"MAX_BODY_MB": "x"}
+        ) as server:
+            assert await server.exit_code() == 78
+
+
+async def test_a_crash_leaves_no_memory_behind(project: Path) -> None:
+    before = set(os.listdir(project))
+    allow = ("sh", "-c", 'ulimit -c unlimited; exec "$@"', "sh")
+    async with running_server(project, command=allow) as server:
+        core = resource.prlimit(server.process.pid, resource.RLIMIT_CORE)
+        server.signal(signal.SIGSEGV)
+        assert await server.exit_code() == -signal.SIGSEGV
+
+    assert core == (0, 0)
+    assert set(os.listdir(project)) - before == {server.log_path.name}
+
+
+async def test_no_process_of_the_same_user_may_read_its_memory() -> None:
+    """Seen from inside: the flag that forbids core dumps and tracers."""
+    code = (
+        "import ctypes\n"
+        "from jarvis_proxy.main import forbid_tracing\n"
+        "get = lambda: ctypes.CDLL(None).prctl(3, 0, 0, 0, 0)\n"  # PR_GET_DUMPABLE
+        "before = get(); forbid_tracing(); print(before, get())"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    printed, _ = await process.communicate()
+
+    assert printed == b"1 0\n"
+
+
+# Time
+
+
+WALL_CLOCKS = re.compile(r"\btime\.time\b|\bdatetime\.(now|utcnow|today)\b|\bdate\.today\b")
+TIMERS = (
+    "alarms",
+    "conversation",
+    "edge",
+    "generations",
+    "guard",
+    "refresh",
+    "relay",
+    "serve",
+    "watch",
+)
+
+
+@pytest.mark.parametrize("module", TIMERS)
+def test_no_timer_reads_a_clock_that_can_jump(module: str) -> None:
+    """A step of a day must move no limit."""
+    source = (ROOT / "jarvis_proxy/web" / f"{module}.py").read_text(encoding="utf-8")
+
+    assert not WALL_CLOCKS.search(ast.unparse(ast.parse(source)))
+
+
+# The unit
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+async def test_the_unit_leaves_little_to_an_attacker() -> None:
+    process = await asyncio.create_subprocess_exec(
+        *("systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold=20"),
+        ROOT / "deploy/jarvis-proxy.service",
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    printed, _ = await process.communicate()
+    level = re.search(rb"Overall exposure level for \S+ ([0-9.]+)", printed)
+
+    assert level is not None, printed
+    assert float(level[1]) <= 2.0
+    assert process.returncode == 0

@@ -1,0 +1,168 @@
+"""The official SDK for Node has a word too: its streams end, and fail, in ways of their own."""
+
+import asyncio
+import json
+import shutil
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import KEY, Proxy, running_proxy
+from tests.raw_upstream import Peer, RawUpstream, Received
+from tests.sdk_upstreams import SIGNATURE, TEXT, FakeGemini, FakeOpenAI
+
+Json = dict[str, Any]
+
+NODE = Path(__file__).resolve().parent / "node"
+MODELS = ["gpt-4o", "gemini-3.5-flash"]
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the SDK's package in it: the one beside the script, or a fresh one."""
+    if shutil.which("node") is None:
+        pytest.skip("there is no node here to run the SDK for Node with")
+    if (NODE / "node_modules" / "openai").is_dir():
+        return NODE
+    if shutil.which("npm") is None:
+        pytest.skip("there is no npm here to install the SDK for Node with")
+    folder = tmp_path_factory.mktemp("node")
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(NODE / name, folder / name)
+    command = ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
+    try:
+        subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=50)
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
+        pytest.skip("npm could not install the SDK for Node: is there a way to its registry?")
+    return folder
+
+
+class Node:
+    """Runs scenarios of sdk.mjs against a proxy."""
+
+    def __init__(self, folder: Path, proxy: Proxy) -> None:
+        self._folder = folder
+        self._proxy = proxy
+
+    async def run(self, scenario: str, model: str, key: str = KEY, path: str = "/v1") -> Json:
+        process = await asyncio.create_subprocess_exec(
+            "node",
+            str(NODE / "sdk.mjs"),
+            f"{self._proxy.url}{path}",
+            key,
+            scenario,
+            model,
+            cwd=self._folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        out, err = await asyncio.wait_for(process.communicate(), 30)
+        assert process.returncode == 0, err.decode()
+        outcome = json.loads(out)
+        assert isinstance(outcome, dict)
+        return outcome
+
+
+class Scene:
+    """A proxy with both upstreams behind it, and Node in front."""
+
+    def __init__(self, node: Node, openai: FakeOpenAI, gemini: FakeGemini) -> None:
+        self.node = node
+        self.openai = openai
+        self.gemini = gemini
+
+
+@pytest.fixture
+async def scene(installed: Path) -> AsyncIterator[Scene]:
+    openai, gemini = FakeOpenAI(), FakeGemini()
+    async with (
+        openai.upstream.running(),
+        gemini.upstream.running(),
+        running_proxy(openai.upstream.base_url, gemini.upstream.base_url) as proxy,
+    ):
+        yield Scene(Node(installed, proxy), openai, gemini)
+
+
+async def test_plain_and_streamed_answers(scene: Scene) -> None:
+    scenarios = [(name, model) for name in ("plain", "streamed") for model in MODELS]
+    outcomes = await asyncio.gather(*(scene.node.run(*one) for one in scenarios))
+
+    assert outcomes == [
+        {"text": TEXT, "finish": "stop"},
+        {"text": TEXT, "finish": "stop"},
+        {"text": TEXT, "finish": ["stop"]},
+        {"text": TEXT, "finish": ["stop"]},
+    ]
+
+
+async def test_embedded_model(scene: Scene) -> None:
+    outcome = await scene.node.run("streamed", "jarvis-echo", path="")
+
+    assert outcome == {"text": "How is the weather?", "finish": ["stop"]}
+
+
+async def test_tools_over_two_turns(scene: Scene) -> None:
+    openai, gemini = await asyncio.gather(*(scene.node.run("tools", m) for m in MODELS))
+
+    assert openai == {"arguments": ['{"city":"Boston"}'], "text": TEXT}
+    assert [json.loads(one)["city"] for one in gemini["arguments"]] == ["Boston", "New Delhi"]
+    assert gemini["text"] == TEXT
+    calls, results = scene.gemini.conversations[1]["contents"][-2:]
+    assert [part.get("thoughtSignature") for part in calls["parts"]] == [SIGNATURE, None]
+    assert [part["functionResponse"]["id"] for part in results["parts"]] == [
+        "dv8szvqe",
+        "j80tal12",
+    ]
+
+
+async def test_stream_that_breaks_off_raises_with_our_code(scene: Scene) -> None:
+    outcomes = await asyncio.gather(*(scene.node.run("broken", model) for model in MODELS))
+
+    assert outcomes == [
+        {
+            "text": text,
+            "error": "APIError",
+            "isAPIError": True,
+            "status": None,
+            "code": "upstream_truncated",
+        }
+        for text in ("Hel", "Boston: 21 °C, ")
+    ]
+
+
+async def test_refusals_have_their_classes(scene: Scene) -> None:
+    wrong, missing = await asyncio.gather(
+        scene.node.run("refused", "gpt-4o", key="wrong"),
+        scene.node.run("refused", "gpt-4o", path="/v2"),
+    )
+
+    assert (wrong["error"], wrong["status"], wrong["code"]) == (
+        "AuthenticationError",
+        401,
+        "invalid_api_key",
+    )
+    assert (missing["error"], missing["code"]) == ("NotFoundError", "unknown_url")
+
+
+async def test_wait_of_hours_ends_at_once(installed: Path) -> None:
+    """The SDK would sleep for as long as it is told to, without a word."""
+
+    async def play(peer: Peer, request: Received) -> None:
+        body = b'{"error":{"message":"quota","type":"tokens","code":"insufficient_quota"}}'
+        await peer.reply(body, 429, extra=["Retry-After: 7200"])
+
+    upstream = RawUpstream(play)
+    async with upstream.running(), running_proxy(upstream.base_url) as proxy:
+        outcome = await Node(installed, proxy).run("retries", "gpt-4o")
+
+    assert (outcome["error"], outcome["code"]) == ("RateLimitError", "insufficient_quota")
+    assert len([seen for seen in upstream.received if seen.method == "POST"]) == 1
+
+
+async def test_models_are_listed(scene: Scene) -> None:
+    outcome = await scene.node.run("models", "-")
+
+    assert {"gpt-4o", "gemini-3-flash", "jarvis-echo"} <= set(outcome["ids"])

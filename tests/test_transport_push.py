@@ -1,0 +1,105 @@
+"""Frames that are pushed from the upstream's connection, without a task step for each."""
+
+import asyncio
+
+import pytest
+
+from jarvis_proxy.transport import NETWORK_ERRORS, HttpDoor, HttpReply
+from tests.eventually import eventually
+from tests.raw_upstream import Peer, RawUpstream, Received
+from tests.test_transport import KEY, Sink, asking, opened
+
+
+async def test_pieces_are_pushed_as_they_arrive_and_in_order() -> None:
+    sink = Sink()
+
+    async def play(peer: Peer, request: Received) -> None:
+        await peer.head()
+        for number in range(20):
+            before = len(sink.pieces)
+            await peer.chunk(b"%d;" % number)
+            await eventually(lambda before=before: len(sink.pieces) > before)  # type: ignore[misc] # mypy's limit
+        await peer.last_chunk()
+
+    upstream = RawUpstream(play)
+    async with upstream.running(), opened(HttpDoor("x", upstream.base_url)) as door:
+        reply = await door.send(asking(), KEY)
+        while await asyncio.wait_for(reply.push(sink), 5):
+            pass
+        assert not await reply.push(sink)  # nor ever after
+        reply.finish()
+        reply = await door.send(asking(), KEY)
+        reply.close()
+
+    assert sink.pieces == [b"%d;" % number for number in range(20)]
+    assert upstream.connections == 1
+
+
+async def test_what_comes_after_the_sink_has_enough_waits() -> None:
+    async def play(peer: Peer, request: Received) -> None:
+        await peer.head()
+        for number in range(50):
+            await peer.chunk(b"%d;" % number)
+            await asyncio.sleep(0.001)
+        await peer.last_chunk()
+
+    upstream = RawUpstream(play)
+    async with upstream.running(), opened(HttpDoor("x", upstream.base_url)) as door:
+        reply = await door.send(asking(), KEY)
+        pieces: list[bytes] = []
+        more = True
+        while more:
+            sink = Sink(room=1)
+            more = await asyncio.wait_for(reply.push(sink), 5)
+            pieces += sink.pieces
+        reply.finish()
+
+    assert b"".join(pieces) == b"".join(b"%d;" % number for number in range(50))
+
+
+@pytest.mark.parametrize("end", ["fin", "rst"])
+async def test_cut_is_told_to_who_waits_for_a_push(end: str) -> None:
+    async def play(peer: Peer, request: Received) -> None:
+        await peer.head()
+        await peer.chunk(b"half")
+        await eventually(lambda: sink.pieces)
+        if end == "fin":
+            peer.close()
+        else:
+            peer.reset()
+
+    sink = Sink()
+    upstream = RawUpstream(play)
+    async with upstream.running(), opened(HttpDoor("x", upstream.base_url)) as door:
+        reply = await door.send(asking(), KEY)
+        with pytest.raises(NETWORK_ERRORS):
+            await asyncio.wait_for(_push_all(reply, sink), 5)
+        with pytest.raises(NETWORK_ERRORS):
+            await reply.push(sink)
+        reply.close()
+
+    assert sink.pieces == [b"half"]
+
+
+async def _push_all(reply: HttpReply, sink: Sink) -> None:
+    while await reply.push(sink):
+        pass
+
+
+async def test_cancelled_push_leaves_the_answer_readable() -> None:
+    go_on = asyncio.Event()
+
+    async def play(peer: Peer, request: Received) -> None:
+        await peer.head()
+        await go_on.wait()
+        await peer.chunk(b"late")
+        await peer.last_chunk()
+
+    upstream = RawUpstream(play)
+    async with upstream.running(), opened(HttpDoor("x", upstream.base_url)) as door:
+        reply = await door.send(asking(), KEY)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(reply.push(Sink()), 0.05)
+        go_on.set()
+        assert await asyncio.wait_for(reply.readany(), 5) == b"late"
+        reply.close()
