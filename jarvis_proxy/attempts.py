@@ -6,7 +6,7 @@ to the same place.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
@@ -50,12 +50,17 @@ class _KeyState:
 
 
 class KeyPool:
-    """The keys of one upstream, taken in turn; a refused or limited one rests for a while."""
+    """The keys of one upstream, taken in turn; a refused or limited one rests for a while.
 
-    __slots__ = ("_next", "_states", "keys")
+    *told* is called with the index of a key that begins to rest, the model for which it does (None:
+    for all) and until when.
+    """
+
+    __slots__ = ("_next", "_states", "keys", "told")
 
     def __init__(self, keys: Sequence[str]) -> None:
         self.keys = tuple(keys)
+        self.told: Callable[[int, str | None, float], object] = lambda index, model, until: None
         self._states = [_KeyState() for _ in self.keys]
         self._next = 0
 
@@ -82,6 +87,7 @@ class KeyPool:
         """Let a key rest whose credentials were refused."""
         state = self._states[index]
         state.until, state.failed_at = now + _KEY_REFUSED_FOR, now
+        self.told(index, None, state.until)
 
     def limited(self, index: int, model: str, now: float, retry_after: float | None) -> None:
         """Let a key rest for one model: as long as the upstream says, an hour at most."""
@@ -91,6 +97,15 @@ class KeyPool:
         state.failed_at = now
         if len(state.by_model) > 1000:
             state.by_model = {m: until for m, until in state.by_model.items() if until > now}
+        self.told(index, model, now + rest)
+
+    def hear(self, index: int, model: str | None, until: float) -> None:
+        """Let a key rest of which another process says so."""
+        state = self._states[index]
+        if model is None:
+            state.until = max(state.until, until)
+        else:
+            state.by_model[model] = max(state.by_model.get(model, 0.0), until)
 
     def resting(self, now: float) -> int:
         """Return how many keys rest, for all models or for some."""
@@ -108,11 +123,16 @@ class KeyPool:
 
 
 class Breaker:
-    """Stops asking an upstream that fails again and again, and tries it with one call later."""
+    """Stops asking an upstream that fails again and again, and tries it with one call later.
 
-    __slots__ = ("_failures", "_open_for", "_open_until", "_probing")
+    *told* is called with the moment until which calls are held off, and with None when they are
+    no longer.
+    """
+
+    __slots__ = ("_failures", "_open_for", "_open_until", "_probing", "told")
 
     def __init__(self) -> None:
+        self.told: Callable[[float | None], object] = lambda until: None
         self._failures: deque[float] = deque(maxlen=_FAILURES_TO_OPEN)
         self._open_until: float | None = None
         self._open_for = _FIRST_OPEN
@@ -132,8 +152,10 @@ class Breaker:
     def succeeded(self) -> None:
         """Note an answer of any status below 500: the upstream works."""
         if self._open_until is not None or self._failures:
-            self._failures.clear()
-            self._open_until, self._open_for, self._probing = None, _FIRST_OPEN, False
+            was_open = self._open_until is not None
+            self._close()
+            if was_open:
+                self.told(None)
 
     def failed(self, now: float) -> None:
         """Note a connect failure or an answer of 500 and above."""
@@ -141,10 +163,23 @@ class Breaker:
             # The probe failed: stay away for twice as long.
             self._open_for = min(self._open_for * 2, _LONGEST_OPEN)
             self._open_until, self._probing = now + self._open_for, False
+            self.told(self._open_until)
             return
         self._failures.append(now)
         if len(self._failures) == _FAILURES_TO_OPEN and now - self._failures[0] <= _FAILURE_WINDOW:
             self._open_until = now + self._open_for
+            self.told(self._open_until)
+
+    def hear(self, until: float | None) -> None:
+        """Hold calls off of which another process says so; None: it got an answer again."""
+        if until is None:
+            self._close()
+        elif self._open_until is None or until > self._open_until:
+            self._open_until = until
+
+    def _close(self) -> None:
+        self._failures.clear()
+        self._open_until, self._open_for, self._probing = None, _FIRST_OPEN, False
 
     def abandoned(self) -> None:
         """Note that a call ended without telling whether the upstream works (its client left)."""

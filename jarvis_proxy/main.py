@@ -32,8 +32,10 @@ def main(arguments: Sequence[str]) -> int:
     0: served until told to stop. 1: the port cannot be had. 78: the settings are wrong.
     """
     keep_standard_streams()
+    if arguments and arguments[0] == "doctor":
+        return _doctor(arguments[1:])
     if arguments:
-        say(f"unknown argument: {arguments[0]}\nusage: python server.py\n")
+        say(f"unknown argument: {arguments[0]}\nusage: python server.py [doctor]\n")
         return 2
     try:
         settings = load_settings()
@@ -47,6 +49,14 @@ def main(arguments: Sequence[str]) -> int:
         )
         return 1
     return _serve(settings)
+
+
+def _doctor(arguments: Sequence[str]) -> int:
+    # Loaded only when it is called: it is as large as the server.
+    from jarvis_proxy.doctor import command
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # it holds keys, like the server
+    return command.main(arguments, _ENV_FILE, os.environ)
 
 
 def load_settings() -> Settings:

@@ -137,8 +137,7 @@ class Metrics:
         """Return the label for the call's model: an unknown name gets none of its own."""
         place = (record.upstream, record.target)
         if place not in self._models:
-            answered = record.status == 200 and record.first_byte is not None
-            if not answered or len(self._models) >= _MAX_MODELS:
+            if record.heard is None or len(self._models) >= _MAX_MODELS:
                 return OTHER
             self._models.add(place)
         return printable(record.target) or _NONE

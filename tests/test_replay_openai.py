@@ -57,7 +57,7 @@ async def test_exchange_is_byte_identical(recording: dict[str, Any]) -> None:
         headers = {**BEARER, **_PRIVATE, "Content-Type": content_type}
         response = await fetch(proxy.port, path, body, headers)
 
-    (seen,) = upstream.received
+    (seen,) = (request for request in upstream.received if request.method == "POST")
     assert seen.body == body
     assert seen.path == path
     assert seen.header("Authorization") == f"Bearer {OPENAI_KEY}"

@@ -1,56 +1,82 @@
 """Resting keys and held-off upstreams, told by each process to the others. IO.
 
 Decisions stay where calls are: each process asks its own KeyPool and Breaker. What one of them
-learns from an upstream goes into a stream in the store, which the others read once a second.
-A process that starts reads what still holds.
+learns from an upstream goes into a stream in the store, which the others read once a second. A
+process that starts reads what still holds.
 
-Keys of upstreams appear as a digest of which half is kept: enough to tell them apart, and no help
-to whoever reads it.
+Upstreams' keys appear as half a digest: enough to tell them apart, and of no use to who reads it.
 """
 
 import asyncio
+import contextlib
 import hashlib
-import logging
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 
 from jarvis_proxy.attempts import Breaker, KeyPool
-from jarvis_proxy.shared.link import PREFIX, Link
+from jarvis_proxy.shared.gather import Command, Gather
+from jarvis_proxy.shared.link import Link
 
-_LOG: Final = logging.getLogger(__name__)
 _POLL_EVERY: Final = 1.0
-_STREAM: Final = f"{PREFIX}health"
 _MAX_EVENTS: Final = 1000
-_MAX_READ: Final = 1000
+_MAX_UNTOLD: Final = 200
 _KEPT: Final = 3700
 """Seconds: the longest rest, an hour, and a little more."""
 _WORTH_TELLING: Final = 1.0
 """Seconds by which a rest must get longer: a hundred calls may meet the same limit at once."""
-_ENCODER: Final = msgspec.json.Encoder()
+
+# ARGV: the events, most events to keep, seconds to keep them.
+_ADD: Final = """
+for _, event in ipairs(cmsgpack.unpack(ARGV[1])) do
+  redis.call('XADD', 'jarvis:health', 'MAXLEN', '~', ARGV[2], '*', 'event', event)
+end
+redis.call('EXPIRE', 'jarvis:health', ARGV[3])
+return 1
+"""
+
+# ARGV: the last event that is known, most events to read. Ages are in milliseconds.
+_READ: Final = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local last, found = ARGV[1], {}
+for _, entry in ipairs(redis.call('XRANGE', 'jarvis:health', '(' .. last, '+', 'COUNT', ARGV[2])) do
+  last = entry[1]
+  found[#found + 1] = {now - tonumber(string.match(last, '^%d+')), entry[2][2]}
+end
+return cmsgpack.pack({last, found})
+"""
 
 
-class Event(msgspec.Struct, omit_defaults=True):
-    """What one process learnt of *upstream*.
+class Event(msgspec.Struct, array_like=True):
+    """What the process *origin* learnt of *upstream*.
 
-    With *key*, that key rests for *rest* seconds from the event on, for *model* or, without, for
-    all; without *key*, the upstream is held off for so long; *rest* 0: it works again.
+    With *key*, that key rests for *rest* seconds from the event on, for *model* or, without one,
+    for all; without *key*, the upstream is held off for so long. *rest* 0: it works again.
     """
 
     origin: str
     upstream: str
+    key: str
+    model: str
     rest: float
-    key: str = ""
-    model: str = ""
 
 
+_ENCODER: Final = msgspec.msgpack.Encoder()
 _DECODER: Final = msgspec.json.Decoder(Event)
+_NEWS: Final = msgspec.msgpack.Decoder(tuple[str, list[tuple[float, str]]])
+
+_What = tuple[str, str, str]
+"""Upstream, key, model."""
+_Op = tuple[_What, float | None]
+"""What rests, and until when on this process's clock; None: no longer."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Watched:
     pool: KeyPool
     breaker: Breaker
@@ -58,9 +84,9 @@ class _Watched:
 
 
 class SharedHealth:
-    """Carries what pools and breakers learn from one process to the others.
+    """Carries what pools and breakers learn to the other processes, and back.
 
-    *origin* names this process: its own events come back to it too.
+    *origin* names this process, whose own events come back to it too.
     """
 
     def __init__(
@@ -70,44 +96,107 @@ class SharedHealth:
         self._origin = origin
         self._clock = clock
         self._watched: dict[str, _Watched] = {}
-        self._until: dict[tuple[str, str, str], float] = {}
-        """Until when what rests, as far as that was told or heard."""
-        self._events = link.gather(_add, lambda reply, asked: ())
-        self._last_id = "0-0"
+        self._until: dict[_What, float] = {}
+        """Until when what rests, as far as this process told or heard it; 0: no longer."""
+        self._add = link.script(_ADD)
+        self._read = link.script(_READ)
+        self._last = "0-0"
+        self._untold: deque[_Op] = deque(maxlen=_MAX_UNTOLD)
+        self._ops: Gather[_Op, None] = link.gather(
+            self._command, lambda reply, asked: (), self._untold.extend
+        )
         link.when_back(self._start_over)
 
     def watch(self, upstream: str, pool: KeyPool, breaker: Breaker) -> None:
-        """Share what *pool* and *breaker* learn; those of other settings before are let go."""
-        self._watched[upstream] = _Watched(pool, breaker, [digest(key) for key in pool.keys])
-        pool.told = lambda index, model, until: self._rests(upstream, pool, index, model, until)
-        breaker.told = lambda until: self._held_off(upstream, until)
+        """Share what *pool* and *breaker* learn of *upstream*.
+
+        Those of the settings before, if there were any, still tell and are told no more.
+        """
+        digests = [digest(key) for key in pool.keys]
+
+        def rests(index: int, model: str | None, until: float) -> None:
+            self._tell((upstream, digests[index], model or ""), until)
+
+        pool.told = rests
+        breaker.told = lambda until: self._tell((upstream, "", ""), until)
+        self._watched[upstream] = _Watched(pool, breaker, digests)
         now = self._clock()
-        for (name, key, model), until in self._until.items():
-            if name == upstream and until > now:
-                self._apply(upstream, key, model, until, now)
+        for what, until in self._until.items():
+            if what[0] == upstream and until > now:
+                self._apply(what, until)
 
-    def _rests(
-        self, upstream: str, pool: KeyPool, index: int, model: str | None, until: float
-    ) -> None:
-        watched = self._watched.get(upstream)
-        if watched is not None and watched.pool is pool:
-            self._tell(upstream, watched.digests[index], model or "", until)
+    async def run(self) -> None:
+        """Read what others tell until cancelled."""
+        while True:
+            await self.poll()
+            await asyncio.sleep(_POLL_EVERY)
 
-    def _held_off(self, upstream: str, until: float | None) -> None:
-        self._tell(upstream, "", "", until)
-
-    def _tell(self, upstream: str, key: str, model: str, until: float | None) -> None:
-        now = self._clock()
-        known = self._until.get((upstream, key, model), 0.0)
-        if until is not None and until - known < _WORTH_TELLING:
+    async def poll(self) -> None:
+        """Read what others told since the last time."""
+        command = self._read.call(self._last.encode(), _MAX_EVENTS)
+        replies = await self._link.execute([command])
+        if replies is None:
             return
-        if until is None and known <= now:
-            return  # nobody holds it off
-        self._note(upstream, key, model, until, now)
-        rest = 0.0 if until is None else round(until - now, 3)
-        self._events.tell(Event(self._origin, upstream, rest, key, model))
+        now = self._clock()
+        self._last, news = _NEWS.decode(replies[0])
+        for age_ms, text in news:
+            with contextlib.suppress(msgspec.MsgspecError):  # another version may have written it
+                event = _DECODER.decode(text)
+                if event.origin != self._origin:
+                    self._hear(event, age_ms / 1000, now)
 
-    def _note(self, upstream: str, key: str, model: str, until: float | None, now: float) -> None:
+    def _hear(self, event: Event, age: float, now: float) -> None:
+        what = (event.upstream, event.key, event.model)
+        until = now + event.rest - age if event.rest else 0.0
+        if until and until <= now:
+            return
+        self._note(what, until)
+        self._apply(what, until)
+
+    def _apply(self, what: _What, until: float) -> None:
+        upstream, key, model = what
+        watched = self._watched.get(upstream)
+        if watched is None:
+            return
+        if not key:
+            watched.breaker.hear(until or None)
+        elif key in watched.digests:
+            watched.pool.hear(watched.digests.index(key), model or None, until)
+
+    def _tell(self, what: _What, until: float | None) -> None:
+        known = self._until.get(what, 0.0)
+        worth_it = known > 0.0 if until is None else until - known >= _WORTH_TELLING
+        if not worth_it:
+            return
+        self._note(what, until or 0.0)
+        if not self._ops.tell((what, until)):
+            self._untold.append((what, until))
+
+    def _note(self, what: _What, until: float) -> None:
         if len(self._until) >= _MAX_EVENTS:
-            self._until = {what: end for what, end in self._until.items() if end > now}
-        self._until[upstream, key, model] = until or 0.0
+            now = self._clock()
+            self._until = {known: end for known, end in self._until.items() if end > now}
+        self._until[what] = until
+
+    def _start_over(self) -> None:
+        """Read everything anew, for the store may be another; tell what could not be told."""
+        self._last = "0-0"
+        untold = list(self._untold)
+        self._untold.clear()
+        for op in untold:
+            if not self._ops.tell(op):
+                self._untold.append(op)
+
+    def _command(self, ops: Sequence[_Op]) -> Command:
+        now = self._clock()
+        events = []
+        for what, until in ops:
+            rest = 0.0 if until is None else max(0.001, round(until - now, 3))
+            event = Event(self._origin, *what, rest)
+            events.append(msgspec.json.encode(event).decode())
+        return self._add.call(_ENCODER.encode(events), _MAX_EVENTS, _KEPT)
+
+
+def digest(key: str) -> str:
+    """Return by which name an upstream's key is told."""
+    return hashlib.sha256(key.encode()).hexdigest()[:32]

@@ -4,7 +4,7 @@ What many callers ask at the same time goes out as a few commands in one round t
 for 100 ms at most and then goes on with what its own process knows; while the store is away, or
 late, nobody waits at all. One warning tells of an outage, one line of its end.
 
-redis-py is imported here alone, and only where REDIS_URL is set.
+redis-py is imported here alone, and this module only where REDIS_URL is set.
 
 Sources: https://redis.io/docs/latest/develop/interact/programmability/eval-intro/,
 https://redis.readthedocs.io/ (read 2026-11).
@@ -16,14 +16,17 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
+
+from msgspec import MsgspecError
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, RedisError
 
 from jarvis_proxy.shared.gather import Batch, Command, Gather
 from jarvis_proxy.shared.standing import Standing
-
-if TYPE_CHECKING:
-    from redis.asyncio import Redis
 
 PREFIX: Final = "jarvis:"
 """What every key begins with."""
@@ -34,28 +37,10 @@ _LIMIT: Final = 1.0
 _LAST_WORDS: Final = 1.0
 _LOG: Final = logging.getLogger(__name__)
 
+_FAILURES: Final = (RedisError, OSError, TimeoutError)
+
 Op = TypeVar("Op")
 Answer = TypeVar("Answer")
-
-
-class Missing(Exception):
-    """redis-py is not installed."""
-
-
-def require() -> None:
-    """Make sure that redis-py is there.
-
-    Raises:
-        Missing: with what to do.
-    """
-    try:
-        import redis.asyncio  # noqa: F401
-    except ImportError as exc:
-        raise Missing(
-            "REDIS_URL is set and the package redis is not installed. ./start.sh installs it when "
-            "REDIS_URL is set; or: .venv/bin/python -m pip install --require-hashes -r "
-            "requirements-redis.lock"
-        ) from exc
 
 
 class Script:
@@ -148,7 +133,7 @@ class Link:
         try:
             async with asyncio.timeout(limit):
                 replies = await self._run(commands)
-        except (*_errors(), OSError, TimeoutError):
+        except _FAILURES:
             self.wake()  # the main connection finds out what is wrong
             return None
         return None if any(isinstance(reply, Exception) for reply in replies) else replies
@@ -184,7 +169,7 @@ class Link:
             await self._connect()
             try:
                 await self._serve()
-            except (*_errors(), OSError, TimeoutError) as exc:
+            except (*_FAILURES, ValueError, MsgspecError) as exc:
                 self._lost(exc)
 
     async def _connect(self) -> None:
@@ -197,7 +182,7 @@ class Link:
                     await self._client.ping()
                     reachable = True
                     await self._prepare()
-            except (*_errors(), OSError, TimeoutError) as exc:
+            except _FAILURES as exc:
                 self._warn(exc)
                 await self._hang_up()
                 self._tried.set()
@@ -251,7 +236,7 @@ class Link:
     async def _hang_up(self) -> None:
         client, self._client = self._client, None
         if client is not None:
-            with contextlib.suppress(*_errors(), OSError):
+            with contextlib.suppress(*_FAILURES):
                 await client.aclose()
 
     # -- its work ------------------------------------------------------------------------------
@@ -299,13 +284,13 @@ class Link:
         if self._flying is not flying or not flying:
             return  # the answer came meanwhile
         self._is_late = True
-        for waiting in (*flying, *self._gathers):
-            waiting.dismiss()
+        for batch in flying:
+            batch.dismiss()
+        for gather in self._gathers:
+            gather.dismiss()
 
     async def _run_scripts(self, commands: Sequence[Command]) -> list[Any]:
         """Return the replies; scripts that the store has forgotten are loaded again."""
-        from redis.exceptions import NoScriptError
-
         replies = await self._run(commands)
         forgotten = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
         if forgotten:
@@ -325,11 +310,7 @@ class Link:
         return replies
 
 
-def _client(url: str, limit: float) -> "Redis":
-    from redis.asyncio import Redis
-    from redis.asyncio.retry import Retry
-    from redis.backoff import NoBackoff
-
+def _client(url: str, limit: float) -> Redis:
     return Redis.from_url(
         url,
         protocol=2,
@@ -338,12 +319,6 @@ def _client(url: str, limit: float) -> "Redis":
         retry=Retry(NoBackoff(), 0),  # when to try again is decided here
         client_name="jarvis-proxy",
     )
-
-
-def _errors() -> tuple[type[Exception], ...]:
-    from redis.exceptions import RedisError
-
-    return (RedisError,)
 
 
 def _name(url: str) -> str:

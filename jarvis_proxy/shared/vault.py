@@ -159,7 +159,9 @@ def _get(lookups: Sequence[_Keys]) -> Command:
     return ("MGET", *(_KEY + key for keys in lookups for key in keys))
 
 
-def _split(values: Sequence[bytes | None], lookups: Sequence[_Keys]) -> Iterator[Sequence[bytes | None]]:
+def _split(
+    values: Sequence[bytes | None], lookups: Sequence[_Keys]
+) -> Iterator[Sequence[bytes | None]]:
     start = 0
     for keys in lookups:
         yield values[start : start + len(keys)]

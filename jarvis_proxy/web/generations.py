@@ -101,11 +101,15 @@ class Generations:
             _LOG.warning("a change of %s takes effect at the next start", name)
         log = self._log_for(settings)
         new = web.AppRunner(create_app(settings, log, self._kept))
-        await new.setup()
+        try:
+            await new.setup()
+            if self.tls is not None and settings.tls_cert_file:
+                load_certificate(self.tls, settings)
+        except BaseException:
+            await new.cleanup()
+            raise
         assert new.server is not None  # noqa: S101 - it was just set up
         # From here on nothing is awaited: a request finds all of the old or all of the new.
-        if self.tls is not None and settings.tls_cert_file:
-            load_certificate(self.tls, settings)
         edge = self.runner.edge
         edge.counted.limits = connection_limits(settings)
         edge.set_keepalive(keepalive_timeout(settings))

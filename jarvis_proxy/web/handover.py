@@ -53,16 +53,21 @@ class Taken:
                 await loop.sock_recv(self.connection, 1)  # it closes
 
 
-async def take(name: bytes) -> Taken | None:
-    """Return the sockets of the server that offers them under *name*, None if there is none."""
+async def take(
+    name: bytes, *, user: Callable[[], int] = os.geteuid, patience: float = _PATIENCE
+) -> Taken | None:
+    """Return the sockets of the server that offers them under *name*, None if there is none.
+
+    Only a server of *user* is believed, and only one that answers within *patience* seconds.
+    """
     if sys.platform != "linux":
         return None
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.setblocking(False)
     taken: Taken | None = None
     try:
-        async with asyncio.timeout(_PATIENCE):
-            taken = await _take(connection, name)
+        async with asyncio.timeout(patience):
+            taken = await _take(connection, name, user())
     except (OSError, TimeoutError):
         return None
     finally:
@@ -71,11 +76,11 @@ async def take(name: bytes) -> Taken | None:
     return taken
 
 
-async def _take(connection: socket.socket, name: bytes) -> Taken | None:
+async def _take(connection: socket.socket, name: bytes, user: int) -> Taken | None:
     loop = asyncio.get_running_loop()
     await loop.sock_connect(connection, name)
-    pid, user = _peer(connection)
-    if user != os.geteuid():
+    pid, other = _peer(connection)
+    if other != user:
         return None  # anybody can offer under any name
     await _readable(connection)
     greeting, numbers, _, _ = socket.recv_fds(connection, len(_GREETING), _MAX_SOCKETS)
@@ -91,12 +96,19 @@ class Offer:
     """Offers *sockets* under *name*; calls *go* when another server has taken over."""
 
     def __init__(
-        self, name: bytes, sockets: Sequence[socket.socket], go: Callable[[], None]
+        self,
+        name: bytes,
+        sockets: Sequence[socket.socket],
+        go: Callable[[], None],
+        *,
+        user: Callable[[], int] = os.geteuid,
     ) -> None:
         self._name = name
+        self._user = user
         self._numbers = [sock.fileno() for sock in sockets]
         self._go = go
         self._task: asyncio.Task[None] | None = None
+        self._listening: socket.socket | None = None
 
     def start(self) -> None:
         """Begin to offer; where the system has no such thing, do nothing."""
@@ -111,6 +123,7 @@ class Offer:
             _LOG.debug("no hand-over: %s", exc.strerror)
             return
         listening.setblocking(False)
+        self._listening = listening
         self._task = asyncio.create_task(self._serve(listening), name="hand-over")
 
     async def stop(self) -> None:
@@ -119,27 +132,28 @@ class Offer:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+        if self._listening is not None:
+            self._listening.close()
 
     async def _serve(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        with contextlib.closing(listening):
-            while True:
-                try:
-                    connection, _ = await loop.sock_accept(listening)
-                except OSError:  # no file to be had
-                    await asyncio.sleep(_PATIENCE)
-                    continue
-                with contextlib.closing(connection), contextlib.suppress(OSError, TimeoutError):
-                    async with asyncio.timeout(_START):
-                        if await self._give(connection):
-                            # Before the new server is told, so that it can offer in its turn.
-                            listening.close()
-                            self._go()
-                            return
+        while True:
+            try:
+                connection, _ = await loop.sock_accept(listening)
+            except OSError:  # no file to be had
+                await asyncio.sleep(_PATIENCE)
+                continue
+            with contextlib.closing(connection), contextlib.suppress(OSError, TimeoutError):
+                async with asyncio.timeout(_START):
+                    if await self._give(connection):
+                        # Before the new server is told, so that it can offer in its turn.
+                        listening.close()
+                        self._go()
+                        return
 
     async def _give(self, connection: socket.socket) -> bool:
-        pid, user = _peer(connection)
-        if user != os.geteuid():
+        pid, other = _peer(connection)
+        if other != self._user():
             return False
         socket.send_fds(connection, [_GREETING], self._numbers)
         if await asyncio.get_running_loop().sock_recv(connection, len(_GO)) != _GO:

@@ -321,7 +321,8 @@ async def copy_reply(
         response.force_close()  # no length and no chunks: the end of the connection is the end
     await response.prepare(request)
     record = request[RECORD]
-    record.status, record.first_byte = reply.status, time.monotonic()
+    record.status = reply.status
+    record.heard = record.first_byte = time.monotonic()
     delivery = watched.downstream = Delivery(request)
     try:
         while data := await reply.readany():

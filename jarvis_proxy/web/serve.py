@@ -192,5 +192,7 @@ async def _reload_when(
             await generations.replace(settings)
         except SettingsError as exc:
             _LOG.error("the old settings stay in force: %s", " ".join(exc.problems))
+        except Exception as exc:  # such as a full disk: the next try may do better
+            _LOG.error("the old settings stay in force", exc_info=exc)
         else:
             _LOG.info("the settings were read again and are in force")

@@ -82,11 +82,9 @@ async def billing(request: web.Request) -> web.StreamResponse:
     first = _day(request, "start_date", f"{today[:7]}-01")
     end = _day(request, "end_date", "")
     days = [pair for pair in shell.usage.days(key, first, end or today) if pair[0] != end]
-    total = _total(days)
-    cost = total.known_cost if total.calls else 0
     body = {
         "object": "list",
-        "total_usage": None if cost is None else cost / _NANO_PER_CENT,
+        "total_usage": _cents(_total(days)),
         "daily_costs": [_daily(day, models) for day, models in days],
     }
     return json_response(request, msgspec.json.encode(body))
@@ -121,7 +119,7 @@ def _by_model(models: Mapping[str, Counts]) -> list[dict[str, Any]]:
 
 def _sums(counts: Counts) -> dict[str, Any]:
     """Return sums as they are shown; a cost of null is an unknown one."""
-    cost = counts.known_cost if counts.calls else 0
+    cost = _cost(counts)
     return {
         "calls": counts.calls,
         "prompt_tokens": counts.prompt,
@@ -153,10 +151,15 @@ def _number(amount: int, unit: int) -> float:
 
 def _daily(day: str, models: Mapping[str, Counts]) -> dict[str, Any]:
     midnight = datetime.fromisoformat(day).replace(tzinfo=UTC)
-    return {
-        "timestamp": midnight.timestamp(),
-        "line_items": [
-            {"name": name, "cost": counts.cost / _NANO_PER_CENT}
-            for name, counts in sorted(models.items())
-        ],
-    }
+    items = [{"name": name, "cost": _cents(counts)} for name, counts in sorted(models.items())]
+    return {"timestamp": midnight.timestamp(), "line_items": items}
+
+
+def _cents(counts: Counts) -> float | None:
+    cost = _cost(counts)
+    return None if cost is None else cost / _NANO_PER_CENT
+
+
+def _cost(counts: Counts) -> int | None:
+    """Return what calls cost together, in billionths of a dollar; None if that is unknown."""
+    return counts.known_cost if counts.calls else 0

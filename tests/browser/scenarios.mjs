@@ -50,20 +50,22 @@ const text = (page, selector) => page.textContent(selector);
 const texts = (page, selector) => page.$$eval(selector, (all) => all.map((e) => e.textContent));
 
 const scenarios = {
-  async picture() {
-    const page = await enter({ viewport: task.viewport, scheme: task.scheme, locale: task.locale,
-      deviceScaleFactor: task.scale ?? 1, isMobile: task.mobile ?? false });
+  async pictures() {
+    const { viewport, scheme, locale, scale = 1, mobile = false } = task;
+    const page = await enter({ viewport, scheme, locale, deviceScaleFactor: scale, isMobile: mobile });
     await page.waitForFunction(() => document.querySelectorAll("#call-list tbody tr").length > 50);
-    if (task.before) await page.evaluate(task.before);
     if (task.ask) {
       await page.fill("#client-key", task.clientKey);
       await page.fill("#message", task.ask);
       await page.click("#send");
-      await page.waitForFunction(() => document.getElementById("send").disabled === false);
+      await page.waitForFunction(() => !document.getElementById("send").disabled);
     }
-    await page.waitForTimeout(task.settle ?? 1500);
-    await page.screenshot({ path: task.path, fullPage: task.full ?? false });
-    return { height: await page.evaluate(() => document.documentElement.scrollHeight) };
+    for (const [selector, path] of task.stops) {
+      // At once, whatever the page's own scrolling is like.
+      await page.$eval(selector, (element) => element.scrollIntoView({ behavior: "instant" }));
+      await page.screenshot({ path });
+    }
+    return {};
   },
   async door() {
     const page = await open({ viewport: task.viewport, scheme: task.scheme, locale: task.locale });

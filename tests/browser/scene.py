@@ -99,8 +99,6 @@ def furnish(shell: Shell, seed: int = 7) -> Random:
     gemini.limited(1, "gemini-3.1-pro-preview", now, 42.0)
     for _ in range(5):
         shell.places["deepseek"].breaker.failed(now)
-    for name in shell.places:
-        shell.catalog.update(name, [])
     shell.usage.restore(_month(random))
     return random
 

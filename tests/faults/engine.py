@@ -3,29 +3,24 @@
 import asyncio
 import contextlib
 import re
-import socket
-import ssl
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import openai
-import trustme
 
-from jarvis_proxy.transport import HttpDoor, TransportOptions
 from tests.conftest import GEMINI_KEY, KEY, OPENAI_KEY, Proxy, running_proxy
 from tests.eventually import eventually
 from tests.faults import node
+from tests.faults.addresses import Addresses, opened
 from tests.faults.clients import ClientKind, Observed, ask, ask_async, ask_raw
 from tests.faults.dialects import DIALECTS, Dialect, Surface
 from tests.faults.rows import SETTINGS, Limits, Row, Sight
 from tests.faults.scripts import Script, Stage, play
-from tests.raw_site import FakeResolver
 from tests.raw_upstream import Peer, RawUpstream, Received
-from tests.test_transport_faults import BrokenResolver
+from tests.raw_upstream import Script as Player
 
 _AT_ONCE: Final = 24
 _RETRYING_AT_ONCE: Final = 3
@@ -80,6 +75,11 @@ class Unit:
         return f"gemini-{name}" if self.surface == "gemini" else f"{name}/gpt-4o-mini"
 
     @property
+    def path(self) -> str:
+        """Where its upstream's API is, below the address."""
+        return "gemini" if self.surface == "gemini" else f"u{self.number}/v1"
+
+    @property
     def request(self) -> dict[str, Any]:
         """What its client asks."""
         return self.dialect.request(self.model)
@@ -118,13 +118,13 @@ async def run(wanted: Iterable[tuple[Row, Surface, ClientKind]]) -> Run:
     groups: dict[tuple[Limits, str], list[Unit]] = defaultdict(list)
     for unit in units:
         groups[unit.row.limits, unit.proxy].append(unit)
-    async with upstream.running(), places_of_no_answer() as ports:
+    async with upstream.running(), opened(upstream.port) as addresses:
         at_once = asyncio.Semaphore(_AT_ONCE)
         with ThreadPoolExecutor(8) as threads:
             asyncio.get_running_loop().set_default_executor(threads)
             logs = await asyncio.gather(
                 *(
-                    _play_group(group, limits, upstream, ports, at_once)
+                    _play_group(group, limits, addresses, at_once)
                     for (limits, _), group in groups.items()
                 )
             )
@@ -133,7 +133,7 @@ async def run(wanted: Iterable[tuple[Row, Surface, ClientKind]]) -> Run:
     return result
 
 
-def _dispatch(units: list[Unit]):  # type: ignore[no-untyped-def]
+def _dispatch(units: list[Unit]) -> Player:
     async def script(peer: Peer, request: Received) -> None:
         if request.method == "GET":
             # A connection left behind in the pool would change what some rows meet.
@@ -160,15 +160,14 @@ def _dispatch(units: list[Unit]):  # type: ignore[no-untyped-def]
 async def _play_group(
     units: list[Unit],
     limits: Limits,
-    upstream: RawUpstream,
-    ports: "Ports",
+    addresses: Addresses,
     at_once: asyncio.Semaphore,
 ) -> str:
     env = {**_ROOMY, **SETTINGS[limits]}
-    gemini = f"http://127.0.0.1:{upstream.port}/gemini"
+    gemini = addresses.base_url("scripted", "gemini")
     for unit in units:
         keys = ",".join([OPENAI_KEY, *(f"{OPENAI_KEY}-{n}" for n in range(1, unit.row.keys))])
-        base = ports.base_url(unit, upstream.port)
+        base = addresses.base_url(unit.row.address, unit.path)
         if unit.surface == "gemini":
             env["GEMINI_API_KEY"] = keys.replace(OPENAI_KEY, GEMINI_KEY)
             gemini = base if unit.alone else gemini
@@ -177,9 +176,18 @@ async def _play_group(
     env["UPSTREAMS"] = ",".join(f"u{u.number}" for u in units if u.surface != "gemini")
     async with running_proxy(gemini=gemini, **env) as proxy:
         for unit in units:
-            await ports.redirect(proxy, unit)
+            await _lead_to(addresses, proxy, unit)
         await _play_all(units, proxy, at_once)
         return proxy.logged()
+
+
+async def _lead_to(addresses: Addresses, proxy: Proxy, unit: Unit) -> None:
+    """Give the way to a unit's upstream the names and the trust that its row asks for."""
+    door = addresses.door(unit.row.address, unit.path)
+    if door is not None:
+        place = proxy.shell.places["gemini" if unit.surface == "gemini" else f"u{unit.number}"]
+        replaced, place.door = place.door, door
+        await replaced.close()
 
 
 async def _play_all(units: list[Unit], proxy: Proxy, at_once: asyncio.Semaphore) -> None:
@@ -209,7 +217,7 @@ async def _play_all(units: list[Unit], proxy: Proxy, at_once: asyncio.Semaphore)
                 await _play_node(nodes, url)
 
 
-async def _times(unit: Unit, once) -> None:  # type: ignore[no-untyped-def]
+async def _times(unit: Unit, once: Callable[[Unit], Awaitable[Observed]]) -> None:
     try:
         async with asyncio.timeout(_PATIENCE):
             for _ in range(unit.row.times):
@@ -236,118 +244,3 @@ async def _play_node(units: list[Unit], url: str) -> None:
             unit.observed = answer
         else:
             unit.trouble = answer or "no answer from the subprocess"
-
-
-@dataclass
-class Ports:
-    """Where the upstreams are that are none."""
-
-    closed: int
-    swallowing: int
-    expired: int
-    wrong: int
-    untrusted: int
-    old_tls: int
-    hanging_up: int
-    trusted: ssl.SSLContext
-
-    def base_url(self, unit: Unit, scripted: int) -> str:
-        """Return the base URL of a unit's upstream."""
-        path = "gemini" if unit.surface == "gemini" else f"u{unit.number}/v1"
-        match unit.row.address:
-            case "scripted":
-                return f"http://127.0.0.1:{scripted}/{path}"
-            case "closed port":
-                return f"http://127.0.0.1:{self.closed}/{path}"
-            case "swallows packets":
-                return f"http://127.0.0.1:{self.swallowing}/{path}"
-            case "unknown name" | "name never resolves":
-                return f"http://nowhere.test/{path}"
-        port = {
-            "expired certificate": self.expired,
-            "wrong certificate": self.wrong,
-            "unknown authority": self.untrusted,
-            "old TLS": self.old_tls,
-            "cut handshake": self.hanging_up,
-        }[unit.row.address]
-        return f"https://api.test:{port}/{path}"
-
-    async def redirect(self, proxy: Proxy, unit: Unit) -> None:
-        """Give the way to a unit's upstream the names and the trust that its row asks for."""
-        address = unit.row.address
-        if address in ("scripted", "closed port"):
-            return
-        is_timed = address in ("swallows packets", "name never resolves")
-        place = proxy.shell.places["gemini" if unit.surface == "gemini" else f"u{unit.number}"]
-        resolver: FakeResolver = FakeResolver({"api.test": ["127.0.0.1"]})
-        if address in ("unknown name", "name never resolves"):
-            resolver = BrokenResolver(hangs=address == "name never resolves")
-        trusted = None if address == "unknown authority" else self.trusted
-        replaced = place.door
-        place.door = HttpDoor(
-            unit.model,
-            self.base_url(unit, 0),
-            options=TransportOptions(connect_timeout=0.5 if is_timed else 10),
-            resolver=resolver,
-            ssl_context=trusted,
-        )
-        await replaced.close()
-
-
-@contextlib.asynccontextmanager
-async def places_of_no_answer() -> AsyncIterator[Ports]:
-    """Open what a connection can fail at."""
-    authority = trustme.CA()
-    trusted = ssl.create_default_context()
-    authority.configure_trust(trusted)
-    yesterday = datetime.now(UTC) - timedelta(days=1)
-
-    async def alert(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(100)
-        writer.write(b"\x15\x03\x01\x00\x02\x02\x46")  # fatal: protocol version
-        await reader.read()
-        writer.close()
-
-    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(100)
-        writer.close()
-
-    async with contextlib.AsyncExitStack() as stack:
-
-        async def listen(answer, context: ssl.SSLContext | None = None) -> int:  # type: ignore[no-untyped-def]
-            server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context)
-            await stack.enter_async_context(_closing(server))
-            return int(server.sockets[0].getsockname()[1])
-
-        def signed(certificate: trustme.LeafCert) -> ssl.SSLContext:
-            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            certificate.configure_cert(context)
-            return context
-
-        closed = stack.enter_context(socket.socket())
-        closed.bind(("127.0.0.1", 0))  # bound, so that nobody else takes it, but not listened on
-        swallowing = stack.enter_context(socket.socket())
-        swallowing.bind(("127.0.0.1", 0))
-        swallowing.listen(0)
-        for _ in range(4):
-            knocking = stack.enter_context(socket.socket())
-            knocking.setblocking(False)
-            knocking.connect_ex(swallowing.getsockname())
-        yield Ports(
-            closed.getsockname()[1],
-            swallowing.getsockname()[1],
-            await listen(hang_up, signed(authority.issue_cert("api.test", not_after=yesterday))),
-            await listen(hang_up, signed(authority.issue_cert("other.test"))),
-            await listen(hang_up, signed(authority.issue_cert("api.test"))),
-            await listen(alert),
-            await listen(hang_up),
-            trusted,
-        )
-
-
-@contextlib.asynccontextmanager
-async def _closing(server: asyncio.Server) -> AsyncIterator[None]:
-    try:
-        yield
-    finally:
-        server.close()

@@ -16,9 +16,9 @@ from tests.conftest import KEY
 from tests.faults.clients import Observed
 from tests.faults.dialects import Surface
 
-_SCRIPT: Final = Path(__file__).with_name("batch.mjs")
 _PACKAGE: Final = Path(__file__).resolve().parents[1] / "node"
 """Where package.json and its lock are, and the package itself where ``npm ci`` was run there."""
+_SCRIPT: Final = _PACKAGE / "batch.mjs"
 _PATIENCE: Final = 60.0
 
 

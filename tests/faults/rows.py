@@ -58,6 +58,8 @@ class Sight:
     """The bytes are compared with what the script sent, not with the plain good answer."""
     beats: bool = False
     finish: str = "stop"
+    words: str = ""
+    """What ``describe`` says, where that is not plain."""
 
     def calls_for(self, *, sdk: bool) -> int:
         """Return how many requests reach the upstream."""
@@ -65,6 +67,8 @@ class Sight:
 
     def describe(self) -> str:
         """Return the sight in words, as Markdown."""
+        if self.words:
+            return self.words
         if self.code is None:
             words = "the whole answer"
             if self.finish != "stop":

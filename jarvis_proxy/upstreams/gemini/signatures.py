@@ -129,6 +129,11 @@ class MemoryVault:
         self.misses += 1
         return None
 
+    def knows(self, call_id: str, now: float) -> bool:
+        """Tell whether ``get`` would find something, without its being counted as a use."""
+        found = (self._entries.get(key) for key in vault_keys(call_id))
+        return any(entry is not None and entry.expires > now for entry in found)
+
     def put(self, call_id: str, value: Remembered, now: float) -> None:
         """Remember *value* under *call_id* in place of what was known about it."""
         keys = vault_keys(call_id)

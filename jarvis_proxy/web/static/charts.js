@@ -10,7 +10,7 @@ function colour(name) {
 }
 
 export class Chart {
-  /** lines: {label, colour, fill, dash}, the first one in front. */
+  /** lines: {label, colour, fill, bars}. */
   constructor(holder, lines, { days = false, value = number } = {}) {
     this.holder = holder;
     this.lines = lines;
@@ -82,13 +82,13 @@ export class Chart {
   }
 
   series(line, index) {
-    const paths = this.days ? uPlot.paths.bars({ size: [0.7, 28] }) : uPlot.paths.stepped({ align: 1 });
+    const bars = this.days || line.bars;
     return {
       label: line.label,
       stroke: colour(line.colour),
-      width: this.days ? 0 : 1.25,
+      width: bars ? 0 : 1.25,
       fill: line.fill ? colour(line.fill) : undefined,
-      paths,
+      paths: bars ? uPlot.paths.bars({ size: [this.days ? 0.7 : 1, 28] }) : uPlot.paths.stepped({ align: 1 }),
       points: { show: false },
       // Where no pointer is, the newest value is shown.
       value: (plot, y) => this.value(y ?? plot.data[index].at(-1) ?? 0),

@@ -24,7 +24,7 @@ translate(document);
 const charts = {
   calls: new Chart(get("chart-calls"), [
     { label: words.requests, colour: "accent", fill: "tint" },
-    { label: words.errors, colour: "bad" },
+    { label: words.errors, colour: "bad", fill: "bad", bars: true },
   ]),
   tokens: new Chart(get("chart-tokens"), [
     { label: words.completion, colour: "accent", fill: "tint" },

@@ -93,8 +93,10 @@ function keys(row) {
     make("i", seconds > 0 ? "resting" : "")
   )));
   if (!resting.length) return make("span", "", dots, ` ${row.keys.length || ""}`);
-  const longest = duration(1000 * Math.max(...resting));
-  return make("span", "", dots, " ", words.keysRest(resting.length, row.keys.length, longest));
+  const longest = Math.max(...resting);
+  return make("span", "", dots, " ", words.keysRest(
+    resting.length, row.keys.length, longest < 60 ? `${longest} s` : duration(1000 * longest),
+  ));
 }
 
 const callColumns = [

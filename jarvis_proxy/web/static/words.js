@@ -119,10 +119,10 @@ const clock = new Intl.DateTimeFormat(language, {
 });
 const moment = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
 
-/** A count: exact up to 99,999, then short. */
+/** A count: exact up to 9,999, then short. */
 export function number(value) {
   return value === null || value === undefined ? words.none
-    : value < 100000 ? whole.format(value) : compact.format(value);
+    : value < 10000 ? whole.format(value) : compact.format(value);
 }
 
 /** A rate: one decimal where it says something. */

@@ -1,0 +1,136 @@
+"""docs/reliability.md, made from the matrix: ``python -m tests.faults.document`` writes it. IO."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+from tests.faults import client_rows, upstream_rows
+from tests.faults.dialects import Surface
+from tests.faults.elsewhere import ELSEWHERE
+from tests.faults.inner_rows import INNER
+from tests.faults.leaving_rows import LEAVINGS
+from tests.faults.rows import ALL, OPENAI_STREAMS, STREAMS, Row
+
+PATH: Final = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
+_NAMES: Final[dict[Surface, str]] = {
+    "chat": "chat streams",
+    "whole": "whole answers",
+    "responses": "Responses streams",
+    "gemini": "Gemini streams",
+}
+_GROUPS: Final[dict[frozenset[Surface], str]] = {
+    frozenset(ALL): "",
+    frozenset(STREAMS): "streams",
+    frozenset(OPENAI_STREAMS): "OpenAI streams",
+    frozenset(("chat", "whole", "responses")): "OpenAI",
+}
+_INTRO: Final = """\
+# What happens when something breaks
+
+[README](../README.md) · [When something goes wrong](troubleshooting.md)
+
+This page is made from the data of the tests: `python -m tests.faults.document` writes it, and a \
+test compares.
+
+## The promise
+
+A streamed answer ends in one of two ways, and a client can tell them apart:
+
+- It is complete: every event that the upstream sent has arrived, in order and unchanged \
+(translated, for Gemini), and then `[DONE]`, or `response.completed`.
+- It is not, and the client is told: by a status of 400 or above as long as nothing but heartbeats \
+was sent, else by an error event as the last one, with a code, and without `[DONE]`. \
+OpenAI's SDKs raise both as exceptions with that code.
+
+If not even the error event can be sent, the connection is cut in a way that HTTP clients report \
+as an error.
+What never happens: an answer that ends early and looks complete, an end that the upstream did not \
+send, half an event.
+(A missing `[DONE]` behind a finish reason is added: that answer was complete.)
+
+What is not promised: that an answer that broke off is continued, or that a failed call costs \
+nothing at the upstream.
+
+## How it is tested
+
+For each row a scripted upstream, or client, of raw sockets plays the fault against the proxy, \
+built as it runs in production, on loopback.
+Upstream faults are played on chat streams, whole chat answers, Responses streams and chat streams \
+translated from Gemini, wherever they can occur there.
+Each is seen by four clients: OpenAI's SDK for Python with and without asyncio, OpenAI's SDK for \
+Node.js (where Node is installed), and a raw socket that compares bytes.
+The SDKs must raise the right class of exception with the right `code`; the raw client must see \
+whole events, one end, and no key, address or traceback of the proxy's side.
+How many requests reach the upstream is counted as well.
+Time limits are scaled down from minutes to tenths of a second.
+
+The tables below show one fault at a time.
+Random faults, many at once, are the business of the soak test: \
+`python -m tests.soak --streams 100000 --seed 1`.
+What needs a network of several machines (packet loss, a client whose power is cut) is not tested.
+
+The last column names the test: `./start.sh test tests/faults -k reset-in-event`.
+"""
+_CLIENTS: Final = """\
+## Clients at fault
+
+The request is refused before any upstream is asked; one line of the log tells status and code.
+"""
+_LEAVING: Final = """\
+## Clients that leave
+
+The call ends, the upstream's connection is closed at once, nothing is asked again, and the log \
+has one line with status 499.
+"""
+_INNER: Final = """\
+## The proxy itself
+
+A fault of our own is told with the id under which the log says where it was; neither holds content.
+"""
+_ELSEWHERE: Final = """\
+## Held by other tests
+
+These need another stage than one upstream and one client.
+"""
+
+
+def render() -> str:
+    """Return the page."""
+    parts = [_INTRO, "## Upstreams at fault\n"]
+    for title, rows in upstream_rows.GROUPS:
+        parts += [f"### {title}\n", _table(_upstream_line(row) for row in rows)]
+    parts.append(_CLIENTS)
+    for title, faults in client_rows.GROUPS:
+        lines = [(fault.fault, fault.sight.describe(), fault.name) for fault in faults]
+        parts += [f"### {title}\n", _table(lines)]
+    parts += [_LEAVING, _table((row.fault, "nothing: it is gone", row.name) for row in LEAVINGS)]
+    parts += [_INNER, _table((row.fault, row.streamed.describe(), row.name) for row in INNER)]
+    parts.append(_ELSEWHERE)
+    for title, others in ELSEWHERE:
+        lines = [(o.fault + ".", o.seen, f"{o.file}::{o.test}") for o in others]
+        parts += [f"### {title}\n", _table(lines)]
+    return "\n".join(parts)
+
+
+def _table(lines: Iterable[Sequence[str]]) -> str:
+    body = [f"| {fault} | {seen} | `{name}` |\n" for fault, seen, name in lines]
+    return "".join(["| Fault | What the client sees | Test |\n", "|---|---|---|\n", *body])
+
+
+def _upstream_line(row: Row) -> tuple[str, str, str]:
+    by_sight: dict[str, list[Surface]] = {}
+    for surface, (_, sight) in row.cases.items():
+        by_sight.setdefault(sight.describe(), []).append(surface)
+    seen = "; ".join(_where(surfaces, words) for words, surfaces in by_sight.items())
+    return row.fault, seen, row.name
+
+
+def _where(surfaces: Sequence[Surface], words: str) -> str:
+    place = _GROUPS.get(frozenset(surfaces))
+    if place is None:
+        place = " and ".join(_NAMES[surface] for surface in surfaces)
+    return f"{place}: {words}" if place else words
+
+
+if __name__ == "__main__":
+    PATH.write_text(render(), encoding="utf-8")

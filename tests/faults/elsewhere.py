@@ -1,0 +1,177 @@
+"""Faults that are held by tests of their own, outside of the matrix. No IO."""
+
+from typing import Final, NamedTuple
+
+
+class Elsewhere(NamedTuple):
+    """A fault, what is seen of it, and the test: its file below tests/ and its function."""
+
+    fault: str
+    seen: str
+    file: str
+    test: str
+
+
+_EDGE: Final = "web/test_edge.py"
+_GUARD: Final = "web/test_guard.py"
+_LIFE: Final = "test_lifecycle.py"
+ELSEWHERE: Final[tuple[tuple[str, tuple[Elsewhere, ...]], ...]] = (
+    (
+        "Every cut",
+        (
+            Elsewhere(
+                "A stream is cut at any byte, by a clean end, FIN or RST",
+                "the whole answer where all of it had come, else an error event or a status",
+                "faults/test_every_cut.py",
+                "test_cut_at_every_byte_is_complete_or_told",
+            ),
+            Elsewhere(
+                "The client leaves at any moment",
+                "nothing; the upstream's connection is closed at once",
+                "faults/test_leaving_clients.py",
+                "test_call_ends_with_its_client_wherever_it_stands",
+            ),
+        ),
+    ),
+    (
+        "Many and slow",
+        (
+            Elsewhere(
+                "Thousands of streams, half of them with random faults",
+                "complete and equal, or an explicit error",
+                "test_soak.py",
+                "test_no_stream_ends_in_silence_and_no_good_one_fails",
+            ),
+            Elsewhere(
+                "Any order of opening, sending, resetting, stalling, leaving, reloading, draining",
+                "the same; no connection, task or descriptor is left",
+                "test_state_machine.py",
+                "test_any_course_of_events",
+            ),
+            Elsewhere(
+                "Many clients that read nothing",
+                "memory stays bounded, the upstreams are paused, other streams go on",
+                "test_slow_readers.py",
+                "test_slow_readers_cost_bounded_memory_and_no_other_stream",
+            ),
+            Elsewhere(
+                "Hundreds of streams at once",
+                "all complete; tasks and descriptors come back to what they were",
+                "test_many_streams.py",
+                "test_many_streams_at_once_complete_and_leave_nothing",
+            ),
+            Elsewhere(
+                "A client that stops reading",
+                "its connection is cut after `WRITE_STALL_TIMEOUT`",
+                "web/test_downstream.py",
+                "test_client_that_stops_reading_a_stream_is_cut_off",
+            ),
+        ),
+    ),
+    (
+        "Connections and requests",
+        (
+            Elsewhere(
+                "More connections than the limit",
+                "503 `overloaded`, closed",
+                _EDGE,
+                "test_one_connection_too_many_is_told_so_and_closed",
+            ),
+            Elsewhere(
+                "A request head that drips",
+                "408, closed",
+                _EDGE,
+                "test_dripping_a_head_does_not_buy_time",
+            ),
+            Elsewhere(
+                "A request body that drips",
+                "408, closed",
+                _GUARD,
+                "test_dripping_body_is_given_up_though_it_is_never_silent",
+            ),
+            Elsewhere(
+                "Bodies that take more memory together than the limit",
+                "503 `overloaded`",
+                _GUARD,
+                "test_bodies_together_have_a_limit_and_give_it_back",
+            ),
+            Elsewhere(
+                "More calls at once than the limit",
+                "503 `overloaded`",
+                _GUARD,
+                "test_overload_is_told_at_once_and_health_stays_quick",
+            ),
+            Elsewhere(
+                "A storm of wrong keys",
+                "429 after ten; a right key still opens",
+                _GUARD,
+                "test_ten_wrong_keys_are_told_so_and_the_next_to_wait",
+            ),
+            Elsewhere(
+                "Malformed HTTP, smuggling, pipelining, upgrades: over 81 payloads",
+                "an answer with the right status, or the connection is closed",
+                "web/test_wire_payloads.py",
+                "test_payload_comes_to_its_answer",
+            ),
+            Elsewhere(
+                "A wrong method",
+                "405 with `Allow`",
+                "web/test_middlewares.py",
+                "test_wrong_method_is_told_the_right_ones",
+            ),
+        ),
+    ),
+    (
+        "Processes",
+        (
+            Elsewhere(
+                "SIGTERM during streams",
+                "every stream ends, exit code 0",
+                _LIFE,
+                "test_drain_lets_every_stream_end_and_exits_with_0",
+            ),
+            Elsewhere(
+                "Streams that outlast the drain",
+                "error event `server_shutdown`",
+                _LIFE,
+                "test_what_has_not_ended_in_time_is_told_why",
+            ),
+            Elsewhere(
+                "A second signal",
+                "the same at once, exit within two seconds",
+                _LIFE,
+                "test_a_second_signal_ends_it_within_two_seconds",
+            ),
+            Elsewhere(
+                "SIGHUP with a broken file",
+                "nothing changes",
+                _LIFE,
+                "test_a_broken_file_changes_nothing_and_is_one_error_without_values",
+            ),
+            Elsewhere(
+                "A log that cannot be written",
+                "nothing: calls go on",
+                _LIFE,
+                "test_a_log_that_cannot_be_written_costs_no_call",
+            ),
+            Elsewhere(
+                "Descriptors run out",
+                "streams go on, new connections wait",
+                _LIFE,
+                "test_files_that_run_out_cost_no_flood_of_tracebacks",
+            ),
+            Elsewhere(
+                "The clock jumps",
+                "nothing: no time limit reads it",
+                _LIFE,
+                "test_no_timer_reads_a_clock_that_can_jump",
+            ),
+            Elsewhere(
+                "A new server takes over under load",
+                "no request fails",
+                _LIFE,
+                "test_a_new_server_takes_over_and_no_request_fails",
+            ),
+        ),
+    ),
+)
