@@ -74,6 +74,8 @@ _SEGMENTS: Final = re.compile(
 )
 _UNSAFE_ID: Final = re.compile(r"[%\\;#?]|\.\.|//|^/|/$|(?:^|/)\.(?:/|$)")
 _MAX_PATH: Final = 1024
+_OPENAIS: Final[frozenset[Kind]] = frozenset({"infer", "models", "model"})
+_RELAYED_METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,26 +126,36 @@ _ADDRESSES: Final = (
 )
 
 
-def match(path: str, *, everything: bool = False) -> Match | None:
+def match(path: str, *, everything: bool = False, method: str = "") -> Match | None:
     """Return the address that *path* (raw, without query) spells, or None.
 
-    With *everything*, any well-formed path below a prefix is an address of kind ``other``.
+    With *everything*, any well-formed path below a prefix is an address of kind ``other``; so is
+    one of OpenAI's that is asked with another *method* than ours (a DELETE of a model).
     """
     if (found := _FIXED.get(path)) is not None:
-        return found
+        return _by_method(found, path, method) if everything else found
     if len(path) > _MAX_PATH or not path.startswith("/"):
         return None
     path = re.sub(r"/{2,}", "/", path)
     if len(path) > 1:
         path = path.removesuffix("/")
-    if (found := _FIXED.get(path)) is not None:
-        return found
+    found = _FIXED.get(path)
     rest = _without_prefix(path)
-    if rest.startswith("models/"):
-        return _model(rest.removeprefix("models/"))
-    if everything and _SEGMENTS.fullmatch(rest):
-        return Match("other", rest, RELAYED, ())
-    return None
+    if found is None and rest.startswith("models/"):
+        found = _model(rest.removeprefix("models/"))
+    if not everything:
+        return found
+    return _other(rest) if found is None else _by_method(found, path, method)
+
+
+def _by_method(found: Match, path: str, method: str) -> Match:
+    if found.kind not in _OPENAIS or method not in _RELAYED_METHODS or method in found.methods:
+        return found
+    return _other(_without_prefix(path)) or found
+
+
+def _other(rest: str) -> Match | None:
+    return Match("other", rest, RELAYED, ()) if _SEGMENTS.fullmatch(rest) else None
 
 
 def _without_prefix(path: str) -> str:

@@ -243,3 +243,36 @@ def test_nearest_address_is_named(path: str, expected: str) -> None:
 @given(st.text())
 def test_nearest_address_is_always_one_that_exists(path: str) -> None:
     assert match(nearest(path)) is not None
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "endpoint"),
+    [
+        ("DELETE", "/v1/models/ft:gpt-4o-mini:me", "models/ft:gpt-4o-mini:me"),
+        ("GET", "/v1/chat/completions", "chat/completions"),
+        ("GET", "//v1/chat/completions/", "chat/completions"),
+        ("POST", "/models", "models"),
+    ],
+)
+def test_with_everything_other_methods_are_openais(method: str, path: str, endpoint: str) -> None:
+    found = match(path, everything=True, method=method)
+
+    assert found is not None
+    assert (found.kind, found.endpoint) == ("other", endpoint)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "kind"),
+    [
+        ("POST", "/v1/chat/completions", "infer"),
+        ("HEAD", "/v1/chat/completions", "infer"),
+        ("DELETE", "/health", "health"),
+        ("DELETE", "/v1/models/a%2Fb", "model"),
+        ("GET", "/v1/models/gpt-4o", "model"),
+    ],
+)
+def test_with_everything_our_own_methods_stay_ours(method: str, path: str, kind: str) -> None:
+    found = match(path, everything=True, method=method)
+
+    assert found is not None
+    assert found.kind == kind

@@ -15,7 +15,7 @@ _MAX_BATCH: Final = 256
 
 Op = TypeVar("Op")
 Answer = TypeVar("Answer")
-_Waiting = list[tuple[Op, "asyncio.Future[Answer | None] | None"]]
+_Waiting = list[tuple[Op, asyncio.Future[Answer | None] | None]]
 
 
 class Way(Protocol):
@@ -39,7 +39,7 @@ class Batch(Generic[Op, Answer]):
     __slots__ = ("_gather", "_taken", "command")
 
     def __init__(
-        self, command: Command, gather: "Gather[Op, Answer]", taken: "_Waiting[Op, Answer]"
+        self, command: Command, gather: "Gather[Op, Answer]", taken: _Waiting[Op, Answer]
     ) -> None:
         self.command = command
         self._gather = gather

@@ -1,4 +1,4 @@
-"""The way into what is shared: redis-py is loaded only here, and only where REDIS_URL is set. IO."""
+"""The way into what is shared. redis-py is loaded here only, and only with REDIS_URL set. IO."""
 
 from importlib.util import find_spec
 from typing import TYPE_CHECKING

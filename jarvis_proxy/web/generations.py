@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,10 +37,14 @@ _FIXED: Final = {"host": "HOST", "port": "PORT", "workers": "WORKERS", "state_di
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """One application in its time; *close* closes what it opened."""
+    """One application in its time."""
 
-    shell: Shell
-    close: Callable[[], Awaitable[object]]
+    runner: web.AppRunner
+
+    @property
+    def shell(self) -> Shell:
+        """What its requests share."""
+        return self.runner.app[SHELL]
 
 
 class Generations:
@@ -49,12 +53,13 @@ class Generations:
     def __init__(self, settings: Settings, log: AccessLog) -> None:
         self.settings = settings
         self.tls: ssl.SSLContext | None = None
+        # Connections belong to no application: they outlive each of them.
+        self.runner: Runner = make_runner(web.Application(), settings)
         self._log = log
         self._kept = Kept()
-        app = create_app(settings, log, self._kept)
-        self.runner: Runner = make_runner(app, settings)
         self._current: Generation
         self._old: dict[asyncio.Task[None], Generation] = {}
+        self._closing = asyncio.Event()
 
     async def start(self) -> None:
         """Open what the first application needs.
@@ -64,8 +69,26 @@ class Generations:
         """
         self.tls = tls_context(self.settings)
         await self.runner.setup()
-        # The runner closes it once more at the end, which does no harm.
-        self._current = Generation(self.runner.app[SHELL], self.runner.app.cleanup)
+        await self._enter(self.settings, self._log)
+
+    async def _enter(self, settings: Settings, log: AccessLog) -> None:
+        """Make an application and give it all requests to come."""
+        runner = web.AppRunner(create_app(settings, log, self._kept))
+        try:
+            await runner.setup()
+            if self.tls is not None and settings.tls_cert_file:
+                load_certificate(self.tls, settings)
+        except BaseException:
+            await runner.cleanup()
+            raise
+        assert runner.server is not None  # noqa: S101 - it was just set up
+        # From here on nothing is awaited: a request finds all of the old or all of the new.
+        edge = self.runner.edge
+        edge.counted.limits = connection_limits(settings)
+        edge.set_keepalive(keepalive_timeout(settings))
+        edge.direct(runner.server.request_handler)
+        self._current = Generation(runner)
+        self.settings, self._log = settings, log
 
     @property
     def shell(self) -> Shell:
@@ -99,24 +122,9 @@ class Generations:
             tls_context(settings)  # tried before it is trusted
         for name in what_needs_a_restart(self.settings, settings):
             _LOG.warning("a change of %s takes effect at the next start", name)
-        log = self._log_for(settings)
-        new = web.AppRunner(create_app(settings, log, self._kept))
-        try:
-            await new.setup()
-            if self.tls is not None and settings.tls_cert_file:
-                load_certificate(self.tls, settings)
-        except BaseException:
-            await new.cleanup()
-            raise
-        assert new.server is not None  # noqa: S101 - it was just set up
-        # From here on nothing is awaited: a request finds all of the old or all of the new.
-        edge = self.runner.edge
-        edge.counted.limits = connection_limits(settings)
-        edge.set_keepalive(keepalive_timeout(settings))
-        edge.direct(new.server.request_handler)
-        old, self._current = self._current, Generation(new.app[SHELL], new.cleanup)
+        old = self._current
+        await self._enter(settings, self._log_for(settings))
         self.shell.draining = old.shell.draining
-        self.settings, self._log = settings, log
         task = asyncio.create_task(self._retire(old), name="old settings")
         self._old[task] = old
         task.add_done_callback(self._old.pop)
@@ -132,22 +140,23 @@ class Generations:
 
     async def _retire(self, generation: Generation) -> None:
         """Wait until *generation* has no call left, then close it."""
-        try:
-            # Not at once: a request may be on its way from the connection to the application.
-            await asyncio.sleep(_LOOK_EVERY)
-            while len(generation.shell.watch):  # noqa: ASYNC110 - a signal would cost every call
-                await asyncio.sleep(_LOOK_EVERY)
-        finally:
-            await generation.close()
+        # Not at once: a request may be on its way from the connection to the application.
+        await self._pause()
+        while len(generation.shell.watch) and not self._closing.is_set():
+            await self._pause()
+        await generation.runner.cleanup()
+
+    async def _pause(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_EVERY):
+                await self._closing.wait()
 
     async def close(self) -> None:
         """Close everything, whatever is in progress. To be called after ``start``."""
         await self.runner.cleanup()
-        await self._current.close()
-        for task in tuple(self._old):
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        self._closing.set()
+        await asyncio.gather(*self._old)
+        await self._current.runner.cleanup()
 
 
 def what_needs_a_restart(old: Settings, new: Settings) -> list[str]:

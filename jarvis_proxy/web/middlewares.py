@@ -111,7 +111,7 @@ async def auth(request: web.Request, handler: Handler) -> web.StreamResponse:
     record = request[RECORD]
     # The path as it came: nothing decoded, no fragment or host cut off.
     path = request.raw_path.partition("?")[0]
-    found = match(path, everything=shell.settings.passthrough == "all")
+    found = match(path, everything=shell.settings.passthrough == "all", method=request.method)
     if found is not None and found.kind in LIVE_PAGE and shell.settings.admin_key is None:
         found = None
     if found is not None:

@@ -42,8 +42,8 @@ class Served:
     async def models(self, key: str) -> RawResponse:
         return await fetch(self.port, "/v1/models", headers={"x-api-key": key}, method="GET")
 
-    async def stream(self, key: str = KEY) -> RawResponse:
-        body: dict[str, object] = {"model": "gpt-4o", "messages": [], "stream": True}
+    async def stream(self, key: str = KEY, model: str = "gpt-4o") -> RawResponse:
+        body: dict[str, object] = {"model": model, "messages": [], "stream": True}
         return await fetch(self.port, CHAT, body, {"x-api-key": key})
 
 
@@ -136,15 +136,15 @@ async def test_a_removed_upstream_serves_its_last_call() -> None:
             UPSTREAMS="extra",
             EXTRA_BASE_URL=held.upstream.base_url,
             EXTRA_API_KEY="sk-extra",
-            EXTRA_MODELS="gpt-4o",
+            EXTRA_MODELS="extra-model",
         ) as served,
     ):
-        asked = asyncio.create_task(served.stream())
+        asked = asyncio.create_task(served.stream(model="extra-model"))
         await eventually(lambda: held.calls == 1)
         await served.generations.replace(settings())
         held.let_go.set()
         assert whole(await asked)
-        assert (await served.stream()).status == 404
+        assert (await served.stream(model="extra-model")).status == 404
 
 
 async def test_every_generation_is_ended_and_drained() -> None:
@@ -299,4 +299,5 @@ async def test_closing_ends_what_is_in_progress_everywhere() -> None:
             await served.generations.replace(settings(**held.env()))
         answer = await asyncio.wait_for(asked, 5)
         assert not whole(answer)
+        held.let_go.set()
         await eventually(lambda: held.upstream.open_connections == 0)
