@@ -8,6 +8,7 @@ Source: RFC 9110, section 7.6.1 (hop-by-hop fields and ``Connection``).
 """
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Final
 
 _MAX_VALUE: Final = 256
@@ -76,14 +77,20 @@ def response_headers(headers: Iterable[tuple[str, str]], connection: str = "") -
     named = connection_names(connection) if connection else frozenset()
     crossing: dict[str, str] = {}
     for raw_name, value in headers:
-        name = raw_name.lower()
-        if (
-            (name in _RESPONSE_ALLOWED or name.startswith(RATE_LIMIT_PREFIX))
-            and name not in named
-            and is_field_value(value)
-        ):
+        name = _crossing_name(raw_name)
+        if name and name not in named and is_field_value(value):
             crossing[name] = value
     return crossing
+
+
+@lru_cache(maxsize=1024)
+def _crossing_name(raw_name: str) -> str:
+    """Return a response header's name lower-cased if it crosses, else ``""``.
+
+    An upstream sends the same few names with every answer, so each is judged once.
+    """
+    name = raw_name.lower()
+    return name if name in _RESPONSE_ALLOWED or name.startswith(RATE_LIMIT_PREFIX) else ""
 
 
 def connection_names(connection: str) -> frozenset[str]:
