@@ -54,6 +54,8 @@ def parse_budgets(text: str) -> tuple[Budget, ...]:
                 " once, such as 5USD/day or 2000000tokens/month"
             )
         found[budget.unit, budget.period] = budget
+    if not found:
+        raise ValueError("must be a budget, such as 5USD/day, or be left empty")
     return tuple(found.values())
 
 

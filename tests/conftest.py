@@ -11,6 +11,8 @@ from aiohttp import web
 
 from jarvis_proxy.settings import Settings
 from jarvis_proxy.web.app import create_app, make_runner
+from jarvis_proxy.web.board import Board
+from jarvis_proxy.web.dashboard import BOARD
 from jarvis_proxy.web.keys import SHELL, Shell
 from jarvis_proxy.web.log import LineWriter, configure_logging
 from tests.raw_upstream import RawUpstream, Script
@@ -29,6 +31,7 @@ class Proxy:
     shell: Shell
     log: io.StringIO
     writer: LineWriter
+    board: Board
 
     @property
     def url(self) -> str:
@@ -70,7 +73,7 @@ async def running_proxy(
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     try:
-        yield Proxy(runner.addresses[0][1], app[SHELL], stream, writer)
+        yield Proxy(runner.addresses[0][1], app[SHELL], stream, writer, app[BOARD])
     finally:
         await runner.cleanup()
         writer.close()

@@ -60,6 +60,11 @@ def test_what_is_no_budget_is_refused_by_what_would_be_right(text: str) -> None:
         parse_budgets(text)
 
 
+def test_commas_alone_are_no_budget() -> None:
+    with pytest.raises(ValueError, match="must be a budget"):
+        parse_budgets(" , ,")
+
+
 def test_a_period_has_one_budget_in_each_unit() -> None:
     with pytest.raises(ValueError, match=r"^entry 2 must be"):
         parse_budgets("5USD/day,6USD/day")

@@ -231,6 +231,7 @@ def test_a_refusal_is_openais_429(reason: Reason, phrase: str) -> None:
     assert (error.status, error.retry_after) == (429, 19.9999)
     assert (body["type"], body["code"]) == (reason, "rate_limit_exceeded")
     assert phrase in body["message"]
+    assert error.limit == reason
 
 
 def test_a_refusal_without_a_meter_is_still_one() -> None:
@@ -243,6 +244,7 @@ def test_too_many_at_once_is_a_429_to_be_tried_again_soon() -> None:
     assert isinstance(error, LimitReached)
     assert (error.status, error.code, error.retry_after) == (429, "rate_limit_exceeded", 1.0)
     assert too_many_at_once().message == error.message
+    assert error.limit == "concurrency"
 
 
 @pytest.mark.parametrize(("chance", "seconds"), [(0.0, 1.0), (0.5, 3.0), (0.999, 4.996)])
@@ -252,6 +254,7 @@ def test_overload_spreads_the_retries(chance: float, seconds: float) -> None:
     assert (error.status, error.code, error.should_retry) == (503, "overloaded", True)
     assert error.retry_after == pytest.approx(seconds)
     assert "it has no room" in error.message
+    assert error.limit == "busy"
 
 
 @pytest.mark.parametrize(

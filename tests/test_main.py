@@ -68,7 +68,8 @@ def env(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
 def usual(env: pytest.MonkeyPatch, **more: str) -> int:
     """Set what a start needs; return the port."""
     port = free_port()
-    for name, value in {"PROXY_API_KEYS": KEY, "HOST": "127.0.0.1", "PORT": str(port)}.items():
+    needed = {"PROXY_API_KEYS": KEY, "HOST": "127.0.0.1", "PORT": str(port), "STATE_DIR": ""}
+    for name, value in needed.items():
         env.setenv(name, value)
     for name, value in more.items():
         env.setenv(name, value)
@@ -170,6 +171,19 @@ def test_certificate_that_is_none_is_a_wrong_setting(
     assert "canary" not in said
 
 
+def test_prices_that_are_none_are_a_wrong_setting(
+    env: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "prices.json").write_text("canary")
+    usual(env, PRICES_FILE=str(tmp_path / "prices.json"))
+    code = main([])
+
+    said = capfd.readouterr().err
+    assert code == EX_CONFIG
+    assert "  - PRICES_FILE: must be JSON" in said
+    assert "canary" not in said
+
+
 def test_certificate_that_breaks_at_the_last_moment_is_told_too(
     env: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -184,6 +198,15 @@ def test_certificate_that_breaks_at_the_last_moment_is_told_too(
 def test_unknown_argument_is_told_how_to_use_it(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["--verbose"]) == 2
     assert "usage: python server.py" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("argument", "code"), [("--help", 0), ("--nonsense", 2)])
+def test_doctor_is_called_by_its_name(
+    capfd: pytest.CaptureFixture[str], argument: str, code: int
+) -> None:
+    assert main(["doctor", argument]) == code
+    said = capfd.readouterr()
+    assert "doctor" in said.out + said.err
 
 
 def test_slow_parser_is_refused(env: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:

@@ -95,6 +95,31 @@ def test_call_that_never_answered_has_no_time_to_first_byte() -> None:
     assert "ttfb_ms" not in as_text(record, "now")
 
 
+def test_overhead_is_before_the_upstream_was_asked_and_after_it_was_heard() -> None:
+    record = full_record()
+    record.received, record.asked = 10.001, 10.003
+    record.heard, record.first_byte = 10.249, 10.25
+
+    assert record.overhead() == pytest.approx(0.003)
+
+
+def test_a_head_that_went_out_first_is_no_time_saved() -> None:
+    record = full_record()
+    record.received, record.asked = 10.001, 10.003
+    record.heard = 10.75
+
+    assert record.overhead() == pytest.approx(0.002)
+
+
+@pytest.mark.parametrize("unknown", ["received", "asked", "heard", "first_byte"])
+def test_overhead_is_unknown_where_a_moment_is(unknown: str) -> None:
+    record = full_record()
+    record.received = record.asked = record.heard = record.first_byte = 10.1
+    setattr(record, unknown, None)
+
+    assert record.overhead() is None
+
+
 def test_text_line_leaves_out_what_is_unknown_but_keeps_zero() -> None:
     expected = (
         "2023-11-14T22:13:20Z call id=req_1 key=laptop ip=192.0.2.7 method=POST "

@@ -130,6 +130,8 @@ BROKEN = {
     "strict not a flag": ({"STRICT_PARAMS": "maybe"}, "STRICT_PARAMS"),
     "limit 0": ({"MAX_STREAMS": "0"}, "MAX_STREAMS"),
     "JSON depth too large": ({"MAX_JSON_DEPTH": "100000"}, "MAX_JSON_DEPTH"),
+    "metrics key too short": ({"METRICS_KEY": "short"}, "METRICS_KEY"),
+    "metrics key that is a client's": ({"METRICS_KEY": KEY}, "METRICS_KEY"),
     "policy of an unknown key": ({"KEY_LAPTOP_RPM": "1"}, "KEY_LAPTOP_RPM"),
     "upstream named like a key's policy": (
         {"UPSTREAMS": "key-laptop", "KEY_LAPTOP_BASE_URL": "https://a.example"},
@@ -452,3 +454,28 @@ def test_the_example_file_has_each_setting_once_with_default_unit_and_sentence()
         assert setting.default == value
         unit = f" ({setting.unit})" if setting.unit else ""
         assert comment.startswith(setting.description + unit)
+
+
+@pytest.mark.parametrize(
+    ("env", "expected"),
+    [
+        ({}, "state"),
+        ({"STATE_DIR": ""}, ""),
+        ({"STATE_DIR": "# nowhere"}, ""),
+        ({"STATE_DIR": "/var/lib/jarvis"}, "/var/lib/jarvis"),
+    ],
+)
+def test_an_empty_state_folder_is_not_an_absent_one(env: dict[str, str], expected: str) -> None:
+    assert Settings.from_env(GOOD | env).state_dir == expected
+
+
+def test_a_prices_file_must_be_readable() -> None:
+    with pytest.raises(SettingsError, match=r"^PRICES_FILE: must name a file"):
+        Settings.from_env(GOOD | {"PRICES_FILE": "prices.json"}, is_readable=lambda path: False)
+
+
+def test_the_metrics_key_is_kept_as_its_digest() -> None:
+    key = Settings.from_env(GOOD | {"METRICS_KEY": "m" * 16}).metrics_key
+
+    assert key is not None
+    assert key.digest == sha256(b"m" * 16).digest()

@@ -5,6 +5,7 @@ from ipaddress import ip_network
 
 import pytest
 
+from jarvis_proxy.budgets import NANO, Budget
 from jarvis_proxy.settings_parse import Reader
 from jarvis_proxy.settings_policies import (
     KeyPolicy,
@@ -35,6 +36,7 @@ def test_every_value_arrives_in_its_field() -> None:
             "KEY_LAPTOP_RPM": "60",
             "KEY_LAPTOP_TPM": "100000",
             "KEY_LAPTOP_CONCURRENCY": "4",
+            "KEY_LAPTOP_BUDGET": "5USD/day, 1000tokens/month",
             "KEY_LAPTOP_EXPIRES": "2027-01-31",
             "KEY_LAPTOP_CIDRS": "192.0.2.0/24, 2001:db8::/32",
         }
@@ -47,6 +49,7 @@ def test_every_value_arrives_in_its_field() -> None:
             rpm=60,
             tpm=100_000,
             concurrency=4,
+            budget=(Budget(5 * NANO, "USD", "day"), Budget(1000, "tokens", "month")),
             expires=epoch(2027, 2, 1),
             cidrs=(ip_network("192.0.2.0/24"), ip_network("2001:db8::/32")),
         )
@@ -102,6 +105,7 @@ WRONG = {
     "RPM": ["0", "-1", "1.5", "many", "1000001"],
     "TPM": ["0", "1k", "9999999999"],
     "CONCURRENCY": ["0", "x"],
+    "BUDGET": ["5", "5EUR/day", "5USD/year", "1USD/day,2USD/day", "0tokens/day", ",,"],
     "EXPIRES": [
         "tomorrow",
         "2027-02-30",

@@ -1,9 +1,10 @@
 """Makes jarvis_proxy/prices.json from the installed genai-prices.
 
-To be run before each release: ``pip install --upgrade genai-prices``, then this script. Prices are
-taken for text at the standard tier, since a call's record has no more than tokens. Where pictures or
-sound in answers cost more, their price counts for the whole answer: models that make them make
-little else. What is not priced by the token is left out, and so shows as unknown.
+To be run before each release: ``pip install --upgrade genai-prices``, then
+``python -m tools.update_prices``. Prices are taken for text at the standard tier, since a call's
+record has no more than tokens. Where pictures or sound in answers cost more, their price counts for
+the whole answer: models that make them make little else. What is not priced by the token is left
+out, and so shows as unknown.
 
 Source: https://github.com/pydantic/genai-prices (MIT).
 """

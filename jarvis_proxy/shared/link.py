@@ -23,10 +23,13 @@ from msgspec import MsgspecError
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from jarvis_proxy.record import printable
 from jarvis_proxy.shared.gather import Batch, Command, Gather
-from jarvis_proxy.shared.standing import Standing
+from jarvis_proxy.shared.standing import STEADY_AFTER, Standing
 
 PREFIX: Final = "jarvis:"
 """What every key begins with."""
@@ -83,6 +86,8 @@ class Link:
         self._flying: list[Batch[Any, Any]] = []
         self._is_late = False
         self._told = False
+        self._failed_at_work = False
+        self._proof: asyncio.TimerHandle | None = None
         self._client: Redis | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -171,6 +176,8 @@ class Link:
                 await self._serve()
             except (*_FAILURES, ValueError, MsgspecError) as exc:
                 self._lost(exc)
+                await self._hang_up()
+                await asyncio.sleep(self._standing.next_pause(reachable=True))
 
     async def _connect(self) -> None:
         """Try until the store works."""
@@ -205,25 +212,32 @@ class Link:
     def _came_up(self) -> None:
         self._standing.came_up(self._clock())
         if self._told:
-            _LOG.info("Redis at %s works again", self.name)
-            self._told = False
+            # One that connects and then fails at its work must prove itself first.
+            loop = asyncio.get_running_loop()
+            self._proof = loop.call_later(STEADY_AFTER if self._failed_at_work else 0, self._praise)
         self._tried.set()
         for callback in self._on_return:
             callback()
 
-    def _lost(self, exc: BaseException) -> None:
+    def _praise(self) -> None:
+        _LOG.info("Redis at %s works again", self.name)
+        self._told = self._failed_at_work = False
+
+    def _lost(self, exc: Exception) -> None:
         self._standing.went_down(self._clock())
+        self._failed_at_work = not isinstance(exc, RedisConnectionError | OSError)
         self._warn(exc)
         self._give_up()
 
-    def _warn(self, exc: BaseException) -> None:
+    def _warn(self, exc: Exception) -> None:
         """Tell of an outage, once."""
+        if self._proof is not None:
+            self._proof.cancel()
         if not self._told:
-            # The class alone: a message may hold the address with its password.
             _LOG.warning(
                 "Redis at %s cannot be used (%s): each process goes on with what it knows itself",
                 self.name,
-                "too slow" if isinstance(exc, TimeoutError) else type(exc).__name__,
+                _reason(exc),
             )
             self._told = True
 
@@ -234,10 +248,10 @@ class Link:
         self._idle.set()
 
     async def _hang_up(self) -> None:
-        client, self._client = self._client, None
-        if client is not None:
+        if self._client is not None:
             with contextlib.suppress(*_FAILURES):
-                await client.aclose()
+                await self._client.aclose()
+            self._client = None  # not before: this may have been cancelled
 
     # -- its work ------------------------------------------------------------------------------
 
@@ -319,6 +333,15 @@ def _client(url: str, limit: float) -> Redis:
         retry=Retry(NoBackoff(), 0),  # when to try again is decided here
         client_name="jarvis-proxy",
     )
+
+
+def _reason(exc: Exception) -> str:
+    """Return what went wrong; redis-py's own messages may hold the address with its password."""
+    if isinstance(exc, TimeoutError | RedisTimeoutError):
+        return "too slow"
+    if isinstance(exc, ResponseError):  # what the store said
+        return printable(f"{type(exc).__name__}: {exc}")
+    return type(exc).__name__
 
 
 def _name(url: str) -> str:

@@ -8,7 +8,8 @@ from typing import Final
 _FIRST_PAUSE: Final = 0.25
 _LONGEST_PAUSE: Final = 2.0
 _LONGEST_PAUSE_UNSTEADY: Final = 30.0
-_STEADY_AFTER: Final = 10.0
+STEADY_AFTER: Final = 10.0
+"""Seconds that it must have worked for an outage to be a new one."""
 _LATE_IN_A_ROW: Final = 3
 
 
@@ -31,7 +32,7 @@ class Standing:
 
     def went_down(self, now: float) -> None:
         """Note that it failed."""
-        if self.usable and now - self._since >= _STEADY_AFTER:
+        if self.usable and now - self._since >= STEADY_AFTER:
             self._pause = _FIRST_PAUSE
         self.usable = False
 

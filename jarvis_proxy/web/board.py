@@ -15,7 +15,7 @@ from jarvis_proxy.web.keys import Shell
 
 MAX_VIEWERS: Final = 8
 
-_CALLS_AT_ONCE: Final = 32
+_CALLS_AT_ONCE: Final = 24
 """Calls in one event; with longer names and all groups it stays below 20 KB."""
 _USAGE_EVERY: Final = 10
 """Ticks from one look at the usage by day to the next: it takes longer and changes slowly."""

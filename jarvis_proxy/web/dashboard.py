@@ -42,8 +42,6 @@ _SECURITY: Final[Mapping[str, str]] = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-_WRITE_STALL: Final = 30.0
-
 
 @dataclass(frozen=True, slots=True)
 class Asset:
@@ -107,7 +105,7 @@ async def events(request: web.Request) -> web.StreamResponse:
 
 async def _write(request: web.Request, response: web.StreamResponse, data: bytes) -> None:
     try:
-        async with asyncio.timeout(_WRITE_STALL):
+        async with asyncio.timeout(request.app[SHELL].settings.write_stall_timeout):
             await response.write(data)
     except TimeoutError:
         # Its place is for those who read.

@@ -52,6 +52,7 @@ class Generations:
 
     def __init__(self, settings: Settings, log: AccessLog) -> None:
         self.settings = settings
+        self._at_start = settings
         self.tls: ssl.SSLContext | None = None
         # Connections belong to no application: they outlive each of them.
         self.runner: Runner = make_runner(web.Application(), settings)
@@ -120,7 +121,7 @@ class Generations:
         """
         if self.tls is not None and settings.tls_cert_file:
             tls_context(settings)  # tried before it is trusted
-        for name in what_needs_a_restart(self.settings, settings):
+        for name in what_needs_a_restart(self._at_start, settings):
             _LOG.warning("a change of %s takes effect at the next start", name)
         old = self._current
         await self._enter(settings, self._log_for(settings))

@@ -37,8 +37,10 @@ def _package() -> str | None:
     return next((str(path) for path in packages if path.is_file()), None)
 
 
-async def play(scenario: str, url: str, **given: object) -> Any:
-    """Return what *scenario* saw on the page at *url*.
+async def play(
+    scenario: str, url: str, *, inside: asyncio.Event | None = None, **given: object
+) -> Any:
+    """Return what *scenario* saw on the page at *url*; it sets *inside* where it says so.
 
     Raises:
         AssertionError: the page or the scenario failed, with what the browser said.
@@ -51,13 +53,23 @@ async def play(scenario: str, url: str, **given: object) -> Any:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
     try:
         # Keys go through stdin: an argument can be seen by every user of the machine.
+        process.stdin.write(json.dumps(task).encode())
+        process.stdin.write_eof()
+        line = b""
         async with asyncio.timeout(_PATIENCE):
-            out, complaint = await process.communicate(json.dumps(task).encode())
+            async for line in process.stdout:
+                if inside is not None:
+                    inside.set()
+            complaint = await process.stderr.read()
+            await process.wait()
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
     assert process.returncode == 0, complaint.decode()
-    return json.loads(out)
+    return json.loads(line)

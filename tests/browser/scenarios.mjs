@@ -49,6 +49,14 @@ async function enter(options) {
 const text = (page, selector) => page.textContent(selector);
 const texts = (page, selector) => page.$$eval(selector, (all) => all.map((e) => e.textContent));
 
+/** Where a key could be found by someone who comes after, or by another site. */
+async function whereKeysAre(page) {
+  return page.evaluate(async () => ({
+    session: Object.values(sessionStorage), local: localStorage.length, cookies: document.cookie,
+    address: location.href, databases: (await indexedDB.databases()).length,
+  }));
+}
+
 const scenarios = {
   async pictures() {
     const { viewport, scheme, locale, scale = 1, mobile = false } = task;
@@ -67,10 +75,162 @@ const scenarios = {
     }
     return {};
   },
-  async door() {
-    const page = await open({ viewport: task.viewport, scheme: task.scheme, locale: task.locale });
-    await page.screenshot({ path: task.path });
-    return {};
+
+  /** A wrong key, then the right one, a reload, a way out: and where the key is meanwhile. */
+  async login() {
+    const page = await open();
+    const before = { board: await page.isVisible("#board"), door: await page.isVisible("#door") };
+    await login(page, task.wrongKey);
+    await page.waitForFunction(() => document.getElementById("refused").textContent !== "");
+    const wrong = { said: await text(page, "#refused"), board: await page.isVisible("#board"),
+      kept: await page.evaluate(() => sessionStorage.length) };
+    await login(page, "schlüssel");
+    const odd = await text(page, "#refused");
+    await login(page);
+    await page.waitForSelector("#state.live");
+    const inside = { ...await whereKeysAre(page), field: await page.inputValue("#admin-key"),
+      door: await page.isVisible("#door") };
+    await page.reload();
+    await page.waitForSelector("#state.live");
+    await page.click("#leave");
+    const outside = { ...await whereKeysAre(page), board: await page.isVisible("#board") };
+    await page.reload();
+    const after = await page.isVisible("#login");
+    return { before, wrong, odd, inside, outside, after };
+  },
+
+  /** The numbers at one moment and when more calls have ended. */
+  async numbers() {
+    const page = await enter();
+    const read = () => page.evaluate(() => ({
+      calls: Number(document.getElementById("rate-more").textContent.split(" ")[0]),
+      rate: Number(document.getElementById("rate").textContent),
+      tokens: document.getElementById("tokens").textContent,
+      ttfb: document.getElementById("ttfb").textContent,
+      first: document.querySelector("#call-list tbody tr").textContent,
+    }));
+    await page.waitForFunction(() => document.querySelectorAll("#call-list tbody tr").length > 2);
+    await page.waitForFunction(() => document.getElementById("rate-more").textContent);
+    const first = await read();
+    await page.waitForFunction((calls) => (
+      Number(document.getElementById("rate-more").textContent.split(" ")[0]) > calls + 3
+    ), first.calls);
+    const second = await read();
+    const tables = {};
+    for (const id of ["models", "keys", "upstreams", "causes", "health", "by-day"]) {
+      tables[id] = await texts(page, `#${id} tbody td:first-child`);
+    }
+    const ink = await page.$$eval("#now ~ .charts canvas", (all) => all.map((canvas) => {
+      const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      return new Set(new Uint32Array(data.buffer)).size;
+    }));
+    await page.fill("#filter", "invalid_json");
+    const filtered = await texts(page, "#call-list tbody tr");
+    return { first, second, tables, ink, filtered };
+  },
+
+  /** What a message to a model looks like at every moment. */
+  async ask() {
+    const page = await enter();
+    await page.evaluate(() => {
+      window.seen = [];
+      new MutationObserver(() => window.seen.push([
+        document.getElementById("thoughts-text").textContent,
+        document.getElementById("answer-text").textContent,
+      ])).observe(document.getElementById("answer"), { subtree: true, childList: true });
+    });
+    await page.fill("#client-key", task.clientKey);
+    await page.fill("#model", task.model);
+    await page.fill("#message", task.message);
+    await page.click("#send");
+    if (task.stopAt) {
+      await page.waitForFunction((text) => (
+        document.getElementById("answer-text").textContent.includes(text)
+      ), task.stopAt);
+      await page.click("#stop");
+    }
+    await page.waitForFunction(() => !document.getElementById("send").disabled);
+    return {
+      seen: await page.evaluate(() => window.seen),
+      thoughts: await page.isVisible("#thoughts-text"),
+      facts: await text(page, "#answer-facts"),
+      error: await text(page, "#answer-error"),
+      ...await whereKeysAre(page),
+    };
+  },
+
+  /** Names, codes, messages and answers that are markup: what became of them. */
+  async markup() {
+    const page = await enter();
+    await page.waitForFunction(() => document.querySelectorAll("#call-list tbody tr").length > 0);
+    await page.waitForSelector("#models tbody td");
+    await page.fill("#client-key", task.clientKey);
+    await page.dispatchEvent("#client-key", "change");
+    await page.waitForFunction(() => document.querySelectorAll("#model-names option").length > 0);
+    const answers = [];
+    for (const model of task.models) {
+      await page.fill("#model", model);
+      await page.fill("#message", task.payload);
+      await page.click("#send");
+      await page.waitForFunction(() => !document.getElementById("send").disabled);
+      answers.push(await text(page, "#answer"));
+    }
+    return {
+      answers,
+      models: await texts(page, "#models tbody td:first-child"),
+      keys: await texts(page, "#keys tbody td:first-child"),
+      causes: await texts(page, "#causes tbody td:first-child"),
+      calls: await texts(page, "#call-list tbody tr"),
+      offered: await page.$$eval("#model-names option", (all) => all.map((one) => one.value)),
+      strangers: await page.$$eval("main img, main script, main iframe, main svg, main a", (all) => all.length),
+      ran: await page.evaluate(() => "ran" in window),
+      assignment: await page.evaluate(() => {
+        try { document.body.innerHTML = "<b>x</b>"; return "allowed"; } catch (error) { return error.name; }
+      }),
+    };
+  },
+
+  /** How wide everything is on a phone, in both languages and schemes. */
+  async phone() {
+    const found = [];
+    for (const [locale, scheme] of [["en-US", "light"], ["zh-CN", "dark"], ["zh-TW", "light"], ["de", "dark"]]) {
+      const page = await enter({ viewport: PHONE, isMobile: true, hasTouch: true, locale, scheme });
+      await page.waitForFunction(() => document.querySelectorAll("#call-list tbody tr").length > 9);
+      await page.waitForSelector("#by-day tbody td");
+      found.push(await page.evaluate(() => ({
+        lang: document.documentElement.lang,
+        send: document.getElementById("send").textContent,
+        ground: getComputedStyle(document.body).backgroundColor,
+        width: document.documentElement.scrollWidth,
+        wide: [...document.querySelectorAll("main *:not(option)")].filter((element) => (
+          element.checkVisibility() && !element.closest(".wide, .u-wrap, .u-legend")
+            && element.getBoundingClientRect().right > innerWidth + 0.5
+        )).map((element) => element.id || element.tagName),
+        cut: [...document.querySelectorAll(".wide")].filter((element) => (
+          element.checkVisibility() && element.scrollWidth > element.clientWidth + 1
+        )).map((element) => element.id),
+        small: [...document.querySelectorAll("input:not([type=checkbox]), textarea")].filter((element) => (
+          parseFloat(getComputedStyle(element).fontSize) < 16
+        )).map((element) => element.id),
+      })));
+      await page.context().close();
+    }
+    return { found };
+  },
+
+  /** What the page says while the events are gone, and that it finds back. */
+  async recovery() {
+    const page = await enter();
+    await page.evaluate(() => {
+      const state = document.getElementById("state");
+      window.states = [state.textContent];
+      new MutationObserver(() => {
+        if (window.states.at(-1) !== state.textContent) window.states.push(state.textContent);
+      }).observe(state, { childList: true });
+    });
+    process.stdout.write("inside\n");
+    await page.waitForFunction(() => window.states.length >= 3);
+    return { states: await page.evaluate(() => window.states), rows: (await texts(page, "#call-list tbody tr")).length };
   },
 };
 

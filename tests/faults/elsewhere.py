@@ -86,8 +86,8 @@ ELSEWHERE: Final[tuple[tuple[str, tuple[Elsewhere, ...]], ...]] = (
             Elsewhere(
                 "A request body that drips",
                 "408, closed",
-                _GUARD,
-                "test_dripping_body_is_given_up_though_it_is_never_silent",
+                "web/test_body.py",
+                "test_body_that_drips_is_given_up",
             ),
             Elsewhere(
                 "Bodies that take more memory together than the limit",

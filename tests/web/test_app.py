@@ -23,7 +23,7 @@ from tests.conftest import BEARER, GEMINI_KEY, KEY, running_proxy
 from tests.raw_client import fetch
 from tests.raw_upstream import Peer, RawUpstream, Received
 
-ENV = {"PROXY_API_KEYS": KEY, "HOST": "127.0.0.1"}
+ENV = {"PROXY_API_KEYS": KEY, "HOST": "127.0.0.1", "STATE_DIR": ""}
 
 
 def settings(**env: str) -> Settings:

@@ -20,6 +20,7 @@ def test_total_is_kept_and_given_back() -> None:
     connections.close("a")
     assert connections.open("c") is None
     assert connections.open("d") == "total"
+    assert connections.refused == {"total": 2}
 
 
 def test_one_network_has_its_own_limit() -> None:
@@ -29,6 +30,7 @@ def test_one_network_has_its_own_limit() -> None:
     assert connections.open("b") is None
     connections.close("a")
     assert connections.open("a") is None
+    assert connections.refused == {"network": 1}
 
 
 def test_what_belongs_to_no_network_counts_in_the_total_only() -> None:

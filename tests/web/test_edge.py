@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import io
 import json
 import socket
 from collections.abc import AsyncIterator
@@ -13,6 +14,7 @@ from jarvis_proxy.settings import Settings
 from jarvis_proxy.web.app import make_runner
 from jarvis_proxy.web.connections import ConnectionLimits
 from jarvis_proxy.web.edge import Runner
+from jarvis_proxy.web.log import configure_logging
 from tests.conftest import BEARER, running_proxy
 from tests.eventually import eventually
 from tests.raw_client import RawConnection, connect, fetch
@@ -214,6 +216,12 @@ async def test_a_large_body_is_no_large_head() -> None:
     assert response.status == 200
 
 
+async def test_what_is_no_request_at_all_is_told_so_however_long_it_is() -> None:
+    async with edge() as (port, _), connect(port) as connection:
+        await connection.send(b"\x16\x03\x01" + b"a" * 60_000 + b"\r\n\r\n")
+        assert (await rest(connection)).startswith(b"HTTP/1.1 400 ")
+
+
 # Bodies that break off
 
 BROKEN = {
@@ -308,6 +316,22 @@ async def test_a_queued_body_found_malformed_is_refused_in_its_turn() -> None:
     assert first.status == 200
     assert after == b"" or after.startswith(b"HTTP/1.1 400 ")
     assert len(upstream.received) == 1
+
+
+async def test_other_faults_of_the_connection_are_logged_by_their_place_only() -> None:
+    async def nothing(request: web.BaseRequest) -> web.StreamResponse:
+        return None  # type: ignore[return-value]  # what aiohttp complains about
+
+    stream = io.StringIO()
+    writer, _ = configure_logging("text", "info", stream)
+    async with edge() as (port, runner), connect(port) as connection:
+        runner.edge.direct(nothing)
+        await connection.send(GET.replace(b"/", b"/?canary", 1))
+        assert (await connection.response()).status == 500
+    writer.close()
+
+    assert " error aiohttp.server: error at web_protocol:" in stream.getvalue()
+    assert "canary" not in stream.getvalue()
 
 
 # Applications in turn

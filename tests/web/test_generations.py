@@ -14,6 +14,7 @@ from aiohttp import web
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.settings import Settings, SettingsError
+from jarvis_proxy.usage_store import SqliteStore
 from jarvis_proxy.web.generations import Generations, what_needs_a_restart
 from jarvis_proxy.web.log import LineWriter, configure_logging
 from tests.conftest import KEY
@@ -27,7 +28,8 @@ HEALTH = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 def settings(**env: str) -> Settings:
-    return Settings.from_env({"PROXY_API_KEYS": KEY, "HOST": "127.0.0.1", **env})
+    nowhere = {"STATE_DIR": ""}
+    return Settings.from_env({"PROXY_API_KEYS": KEY, "HOST": "127.0.0.1", **nowhere, **env})
 
 
 @dataclass
@@ -282,6 +284,7 @@ async def test_https_cannot_be_turned_on_or_off_and_the_log_says_so(tmp_path: Pa
         ({"HOST": "127.0.0.2"}, ["HOST"]),
         ({"PORT": "9001"}, ["PORT"]),
         ({"WORKERS": "2", "REDIS_URL": "redis://127.0.0.1/0"}, ["WORKERS"]),
+        ({"STATE_DIR": "elsewhere"}, ["STATE_DIR"]),
         ({"HOST": "::1", "PORT": "1"}, ["HOST", "PORT"]),
         ({"PROXY_API_KEYS": OTHER_KEY, "MAX_BODY_MB": "1", "IDLE_TIMEOUT": "1"}, []),
     ],
@@ -301,3 +304,37 @@ async def test_closing_ends_what_is_in_progress_everywhere() -> None:
         assert not whole(answer)
         held.let_go.set()
         await eventually(lambda: held.upstream.open_connections == 0)
+
+
+async def test_what_keys_used_is_counted_on_across_a_change(tmp_path: Path) -> None:
+    held = Held()
+    async with held.upstream.running():
+        env = {**held.env(), "STATE_DIR": str(tmp_path)}
+        async with serving(**env) as served:
+            streaming = asyncio.create_task(served.stream())
+            await eventually(lambda: held.calls == 1)
+            await served.generations.replace(settings(**env))
+            held.let_go.set()
+            await streaming
+            await served.stream()
+            metrics = served.generations.shell.metrics
+    stored = await SqliteStore(tmp_path).load("")
+    counted = {family.name: family.samples for family in metrics.families()}
+
+    assert stored is not None
+    assert [row.counts.calls for row in stored] == [2]
+    assert sum(counted["jarvis_upstream_calls"].values()) == 2
+
+
+async def test_budgets_change_with_the_settings() -> None:
+    key = {"PROXY_API_KEYS": f"laptop:{KEY}"}
+    body: dict[str, object] = {
+        "model": "jarvis-echo",
+        "messages": [{"role": "user", "content": "Hi"}],
+    }
+    async with serving(**key) as served:
+        before = await fetch(served.port, CHAT, body, {"x-api-key": KEY})
+        await served.generations.replace(settings(**key, KEY_LAPTOP_BUDGET="1token/day"))
+        after = await fetch(served.port, CHAT, body, {"x-api-key": KEY})
+
+    assert (before.status, after.status) == (200, 429)

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import shutil
+from asyncio.subprocess import PIPE, STDOUT
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -171,6 +173,23 @@ async def test_metrics_agree_with_the_access_log_over_every_kind_of_call() -> No
     )
     assert len(lines) == 14
     assert sum(tokens.values()) > 1000
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
+async def test_promtool_has_nothing_to_say_about_the_whole_answer() -> None:
+    upstream = RawUpstream(script)
+    async with (
+        upstream.running(),
+        running_proxy(upstream.base_url, upstream.base_url) as proxy,
+    ):
+        await run_calls(proxy)
+        response = await scrape(proxy)
+    checking = await asyncio.create_subprocess_exec(
+        "promtool", "check", "metrics", stdin=PIPE, stdout=PIPE, stderr=STDOUT
+    )
+    said, _ = await checking.communicate(response.body)
+
+    assert (checking.returncode, said) == (0, b"")
 
 
 async def test_overhead_is_known_of_answers_streamed_or_not_and_is_small() -> None:

@@ -21,7 +21,6 @@ ECHO: dict[str, object] = {
     "messages": [{"role": "user", "content": "hello"}],
 }
 CHAT = "/v1/chat/completions"
-PAGE = {"Origin": "https://page.example"}
 
 
 async def answer(peer: Peer, request: Received) -> None:
@@ -289,79 +288,6 @@ async def _headless(proxy: Proxy, path: str, method: str) -> RawResponse:
         return RawResponse(status, headers, b"", b"", whole=True)
 
 
-# CORS
-
-
-@pytest.mark.parametrize("path", [CHAT, "/v1/models", "/health", "/nowhere", "/v1/%00"])
-async def test_preflight_needs_no_key_anywhere_and_echoes_the_headers_asked_for(path: str) -> None:
-    asked = "authorization, content-type, x-stainless-lang, x-stainless-retry-count"
-    async with running_proxy() as proxy:
-        headers = {
-            **PAGE,
-            "Access-Control-Request-Method": "POST",
-            "Access-Control-Request-Headers": asked,
-        }
-        response = await fetch(proxy.port, path, headers=headers, method="OPTIONS")
-
-    assert (response.status, response.body) == (204, b"")
-    assert response.headers["access-control-allow-origin"] == "*"
-    assert response.headers["access-control-allow-headers"] == asked
-    assert "POST" in response.headers["access-control-allow-methods"]
-    assert int(response.headers["access-control-max-age"]) > 0
-
-
-@pytest.mark.parametrize("asked", ["", "x" * 3000, "ÿ", "a\tb"])
-async def test_preflight_that_asks_for_odd_headers_gets_the_usual_ones(asked: str) -> None:
-    async with running_proxy() as proxy:
-        headers = {**PAGE, "Access-Control-Request-Headers": asked}
-        response = await fetch(proxy.port, CHAT, headers=headers, method="OPTIONS")
-
-    assert response.status == 204
-    assert response.headers["access-control-allow-headers"] == "Authorization, Content-Type"
-
-
-@pytest.mark.parametrize(
-    ("origins", "origin", "allowed", "varies"),
-    [
-        ("*", "https://page.example", "*", None),
-        ("*", None, None, None),
-        ("https://page.example", "https://page.example", "https://page.example", "Origin"),
-        ("https://a.example,https://b.example", "https://b.example", "https://b.example", "Origin"),
-        ("https://page.example", "https://evil.example", None, None),
-        ("https://page.example", "null", None, None),
-        ("", "https://page.example", None, None),
-    ],
-)
-async def test_answers_may_be_read_by_the_pages_of_the_setting(
-    origins: str, origin: str | None, allowed: str | None, varies: str | None
-) -> None:
-    page = {} if origin is None else {"Origin": origin}
-    async with running_proxy(CORS_ORIGINS=origins) as proxy:
-        responses = [
-            await fetch(proxy.port, CHAT, ECHO, {**BEARER, **page}),
-            await fetch(proxy.port, CHAT, {**ECHO, "stream": True}, {**BEARER, **page}),
-            await fetch(proxy.port, CHAT, ECHO, page),
-            await fetch(proxy.port, "/nowhere", ECHO, {**BEARER, **page}),
-        ]
-
-    assert [response.status for response in responses] == [200, 200, 401, 404]
-    for response in responses:
-        assert response.headers.get("access-control-allow-origin") == allowed
-        assert response.headers.get("vary") == varies
-        exposed = response.headers.get("access-control-expose-headers", "")
-        assert ("x-request-id" in exposed) == (allowed is not None)
-        assert "access-control-allow-credentials" not in response.headers
-
-
-async def test_without_cors_options_is_a_method_like_others() -> None:
-    async with running_proxy(CORS_ORIGINS="") as proxy:
-        stranger = await fetch(proxy.port, CHAT, headers=PAGE, method="OPTIONS")
-        known = await fetch(proxy.port, CHAT, headers={**BEARER, **PAGE}, method="OPTIONS")
-
-    assert stranger.status == 401
-    assert (known.status, known.headers["allow"]) == (405, "POST")
-
-
 # What every answer has
 
 
@@ -392,6 +318,44 @@ async def test_every_answer_has_an_id_of_its_own_and_no_banner() -> None:
     assert len(set(ids)) == len(ids)
     assert all(f"id={request_id} " in log for request_id in ids)
     assert not any("server" in response.headers for response in responses)
+
+
+async def test_call_past_a_limit_is_refused_and_is_no_fault_of_an_upstream() -> None:
+    async with running_proxy(KEY_TESTER_RPM="1") as proxy:
+        first = await fetch(proxy.port, CHAT, ECHO, BEARER)
+        second = await fetch(proxy.port, CHAT, ECHO, BEARER)
+        log = proxy.logged()
+
+    assert (first.status, second.status) == (200, 429)
+    assert second.error()["code"] == "rate_limit_exceeded"
+    assert "status=429 outcome=refused" in log
+
+
+async def test_storm_of_wrong_keys_is_slowed_down_and_the_owner_gets_in() -> None:
+    async with running_proxy() as proxy:
+        statuses = [
+            (await fetch(proxy.port, "/v1/models", headers={"api-key": "x"}, method="GET")).status
+            for _ in range(40)
+        ]
+        owner = await fetch(proxy.port, "/v1/models", headers=BEARER, method="GET")
+
+    assert statuses[0] == 401
+    assert statuses[-1] == 429
+    assert owner.status == 200
+
+
+async def test_live_page_is_there_with_an_admin_key_only() -> None:
+    admin = "admin-key-0123456789abcdef"
+    async with running_proxy() as without, running_proxy(ADMIN_KEY=admin) as proxy:
+        absent = await fetch(without.port, "/dashboard", headers=BEARER, method="GET")
+        present = await fetch(proxy.port, "/dashboard", method="GET")
+        await fetch(proxy.port, CHAT, ECHO, BEARER)
+        live = proxy.shell.live
+        assert live is not None
+        assert live.open == {}
+
+    assert absent.status == 404
+    assert present.status == 200
 
 
 class Failing:

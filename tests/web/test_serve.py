@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import io
 import json
 import os
@@ -49,6 +50,7 @@ def settings(port: int, **env: str) -> Settings:
         {
             "PROXY_API_KEYS": KEY,
             "HOST": "127.0.0.1",
+            "STATE_DIR": "",
             "PORT": str(port),
             "OPENAI_API_KEY": OPENAI_KEY,
             "OPENAI_BASE_URL": "http://127.0.0.1:9/v1",
@@ -327,6 +329,36 @@ async def test_without_a_way_to_read_them_a_hang_up_does_nothing() -> None:
         os.kill(os.getpid(), signal.SIGHUP)
         assert await status(server.port, KEY) == 200
         assert not server.task.done()
+
+
+class Tty:
+    """A controlling terminal that can be closed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.is_there = True
+        self._open = os.open
+        monkeypatch.setattr(os, "open", self)
+
+    def __call__(self, path: str, flags: int, *args: int, **more: int) -> int:
+        if path != "/dev/tty":
+            return self._open(path, flags, *args, **more)
+        if not self.is_there:
+            raise OSError(errno.ENXIO, "No such device or address")
+        return self._open(os.devnull, flags)
+
+
+async def test_hang_up_of_a_closed_terminal_ends_the_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tty = Tty(monkeypatch)
+    reloading = Reloading()
+    async with serving(reloading) as server:
+        reloading.next = settings(server.port)
+        os.kill(os.getpid(), signal.SIGHUP)
+        await eventually(lambda: "were read again and are in force" in server.stream.getvalue())
+        tty.is_there = False
+        os.kill(os.getpid(), signal.SIGHUP)
+        await server.ended()
 
 
 def test_who_ignores_hang_ups_has_no_terminal_to_lose() -> None:

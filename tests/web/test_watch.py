@@ -426,6 +426,17 @@ async def test_shutdown_ends_every_call_with_an_error_of_its_own() -> None:
     await asyncio.wait(tasks)
 
 
+async def test_streams_that_have_begun_are_counted() -> None:
+    watch = Watch(LIMITS, Clock())
+    task: asyncio.Task[object] = asyncio.create_task(asyncio.Event().wait())
+    for downstream in (None, Stream(), Stream(committed=True), Stream(committed=True)):
+        watch.open(task).downstream = downstream
+
+    assert (len(watch), watch.streams) == (4, 2)
+    task.cancel()
+    await asyncio.wait([task])
+
+
 async def test_clock_goes_on_until_it_is_cancelled() -> None:
     watch = Watch(replace(LIMITS, heartbeat=0.04), Clock())
     stream = Stream(committed=True)
@@ -455,3 +466,12 @@ async def test_clock_goes_on_until_it_is_cancelled() -> None:
 )
 def test_clock_looks_four_times_in_the_smallest_limit(limits: TimeLimits, tick: float) -> None:
     assert limits.tick == pytest.approx(tick)
+
+
+def test_streams_are_counted_from_their_head_on(scene: Scene) -> None:
+    assert scene.watch.streams == 0
+    stream = scene.call.downstream = Stream()
+    assert scene.watch.streams == 0
+    stream.committed = True
+
+    assert scene.watch.streams == 1

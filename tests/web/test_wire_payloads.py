@@ -32,8 +32,8 @@ def test_there_are_as_many_payloads_as_were_measured_and_no_name_twice() -> None
     assert len(smuggling) >= 24
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: re.sub(r"\W+", "-", case.id))
-async def test_payload_comes_to_its_answer(case: Case) -> None:
+async def come_to_its_answer(case: Case) -> None:
+    """Send the payload to a proxy; look at what comes back, and at what its upstream sees."""
     upstream = RawUpstream(answer)
     async with (
         upstream.running(),
@@ -52,3 +52,20 @@ async def test_payload_comes_to_its_answer(case: Case) -> None:
     assert (*case.answers, *([200] if case.kept else [])) == tuple(actual)
     assert case.upstream == len([r for r in upstream.received if r.path.endswith("/completions")])
     assert "smuggled" not in repr(upstream.received)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [case for case in CASES if not case.lingers],
+    ids=lambda case: re.sub(r"\W+", "-", case.id),
+)
+async def test_payload_comes_to_its_answer(case: Case) -> None:
+    await come_to_its_answer(case)
+
+
+async def test_what_is_answered_before_its_body_came_is_closed_in_the_end() -> None:
+    """All at once, for each takes its two seconds."""
+    async with asyncio.TaskGroup() as group:
+        for case in CASES:
+            if case.lingers:
+                group.create_task(come_to_its_answer(case))

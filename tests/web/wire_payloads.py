@@ -10,7 +10,8 @@ from tests.conftest import KEY
 class Case:
     """*answers* are the statuses in order, *upstream* how many requests the upstream may see.
 
-    *kept* tells that the connection must be usable afterwards; else it must be closed.
+    *kept* tells that the connection must be usable afterwards; else it must be closed. *lingers*:
+    it is closed late, since the server reads on for a moment to let the client have its answer.
     """
 
     id: str
@@ -18,6 +19,7 @@ class Case:
     answers: tuple[int, ...]
     kept: bool = False
     upstream: int = 0
+    lingers: bool = False
 
 
 AUTH: Final = f"Authorization: Bearer {KEY}".encode()
@@ -322,6 +324,7 @@ def _exchanges() -> list[Case]:
     expect = b"Expect: 100-continue"
     large = b"Content-Length: 999999999999"
     head = request(expect, b"Content-Length: 32")
+    elsewhere = head.replace(b"/chat/comp", b"/chat/camp")
     return [
         Case("two at once", sized() + sized(), (200, 200), True, 2),
         Case("two at once, the second's key is wrong", sized() + wrong_key, (200, 401), False, 1),
@@ -333,10 +336,10 @@ def _exchanges() -> list[Case]:
         Case("upgrade to h2c", upgrade + b"h2c\r\n\r\n", (200,), True),
         Case("upgrade to h2c, with a body", sized(*h2c), (200,), True, 1),
         Case("upgrade to a web socket", upgrade + socket + HEALTH, (200, 200), True),
-        Case("length too large, no body", request(large), (413,)),
-        Case("expect, key wrong", head.replace(KEY.encode(), b"wrong"), (401,)),
-        Case("expect, length too large", request(expect, large), (413,)),
-        Case("expect, no such address", head.replace(b"/chat/comp", b"/chat/camp"), (404,)),
+        Case("length too large, no body", request(large), (413,), lingers=True),
+        Case("expect, key wrong", head.replace(KEY.encode(), b"wrong"), (401,), lingers=True),
+        Case("expect, length too large", request(expect, large), (413,), lingers=True),
+        Case("expect, no such address", elsewhere, (404,), lingers=True),
         Case("expect, all well", head + BODY, (100, 200), True, 1),
         Case("expect in capitals", head.replace(b"100-c", b"100-C") + BODY, (100, 200), True, 1),
         Case("expect something else", sized(b"Expect: 200-ok") + SMUGGLED, (417,)),

@@ -92,11 +92,11 @@ function forget(reason) {
   connection?.abort();
   sessionStorage.removeItem(KEY);
   get("admin-key").value = "";
-  get("refused").textContent = reason;
   get("board").hidden = get("nav").hidden = true;
   get("door").hidden = false;
   get("about").textContent = "";
   say("", "");
+  get("refused").textContent = reason;
   get("admin-key").focus();
 }
 

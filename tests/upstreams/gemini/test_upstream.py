@@ -1,6 +1,7 @@
 """Gemini as an upstream: addresses, headers, recoveries."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 
 import pytest
@@ -199,7 +200,8 @@ def test_errors_are_always_translated() -> None:
 def test_a_call_that_was_answered_is_signed_when_it_comes_back() -> None:
     """From one turn's answer to the next one's request, through a client that keeps the id."""
     vault = MemoryVault()
-    upstream = an_upstream(vault)
+    sources: Counter[str] = Counter()
+    upstream = GeminiUpstream("gemini", vault=vault, new_id=ids(), signature_sources=sources)
     first = upstream.exchange(a_chat(), {})
     part = {**a_function_call("f", {"a": 1}, id="dv8szvqe"), "thoughtSignature": "EvsBCvgB"}
     first.translate_reply(json.dumps(a_frame(part, finish="STOP")).encode())
@@ -223,6 +225,7 @@ def test_a_call_that_was_answered_is_signed_when_it_comes_back() -> None:
     contents = json.loads(second.requests[0].body)["contents"]
     assert contents[1]["parts"][0]["thoughtSignature"] == "EvsBCvgB"
     assert contents[1]["parts"][0]["functionCall"]["id"] == "dv8szvqe"
+    assert sources == {"vault": 1}
 
 
 # -- recovery -----------------------------------------------------------------------------------

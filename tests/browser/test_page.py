@@ -1,0 +1,247 @@
+"""The live page in a real browser: login, numbers that move, the playground, markup, a phone."""
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator
+from random import Random
+from typing import Any
+
+import pytest
+
+from jarvis_proxy.catalog import ModelEntry
+from jarvis_proxy.record import CallRecord
+from tests.browser import scene
+from tests.browser.driver import missing, play
+from tests.conftest import BEARER, KEY, Proxy, running_proxy
+from tests.eventually import eventually
+from tests.raw_client import fetch
+from tests.raw_upstream import Peer, RawUpstream, Received
+
+pytestmark = pytest.mark.skipif(bool(missing()), reason=f"no browser to test in: {missing()}")
+
+ADMIN_KEY = "admin-key-canary-0123456789"
+CHAT = "/v1/chat/completions"
+MARKUP = '<img src=x onerror="ran=1"><script>ran=1</script>'
+
+
+def event(delta: dict[str, object], finish: str | None = None, **more: object) -> bytes:
+    """Return one chunk of an OpenAI stream."""
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    head = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    return b"data: " + json.dumps({**head, "choices": [choice], **more}).encode() + b"\n\n"
+
+
+@contextlib.asynccontextmanager
+async def background(coroutine: Any) -> AsyncIterator[None]:
+    task = asyncio.create_task(coroutine)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_login_needs_the_admin_key_and_keeps_it_in_this_tab_only() -> None:
+    async with running_proxy(ADMIN_KEY=ADMIN_KEY) as proxy:
+        seen = await play("login", proxy.url, adminKey=ADMIN_KEY, wrongKey=KEY)
+
+    nowhere = {"local": 0, "cookies": "", "databases": 0, "address": f"{proxy.url}/dashboard"}
+    assert seen["before"] == {"board": False, "door": True}
+    assert seen["wrong"] == {"said": "This is not the admin key.", "board": False, "kept": 0}
+    assert seen["odd"] == "This is not the admin key."
+    assert seen["inside"] == {"session": [ADMIN_KEY], "field": "", "door": False, **nowhere}
+    assert seen["outside"] == {"session": [], "board": False, **nowhere}
+    assert seen["after"] is True
+    assert seen["trouble"] == []
+
+
+async def test_numbers_move_while_traffic_flows() -> None:
+    async with running_proxy(ADMIN_KEY=ADMIN_KEY) as proxy, background(_traffic(proxy)):
+        seen = await play("numbers", proxy.url, adminKey=ADMIN_KEY)
+
+    first, second = seen["first"], seen["second"]
+    assert second["calls"] > first["calls"] + 3
+    assert second["rate"] > 0
+    assert second["tokens"] != "0.0"
+    assert second["ttfb"].endswith("ms")
+    assert second["first"] != first["first"]
+    assert set(seen["tables"]["models"]) == {"jarvis-echo", "–"}
+    assert seen["tables"]["keys"] == ["tester"]
+    assert seen["tables"]["causes"] == ["invalid_json"]
+    assert seen["tables"]["health"] == ["openai", "gemini", "jarvis"]
+    assert len(seen["tables"]["by-day"]) == 1
+    assert all(colours > 3 for colours in seen["ink"])
+    assert len(seen["ink"]) == 2
+    assert seen["filtered"]
+    assert all("invalid_json" in row for row in seen["filtered"])
+    assert seen["trouble"] == []
+
+
+async def _traffic(proxy: Proxy) -> None:
+    body: dict[str, object] = {
+        "model": "jarvis-echo",
+        "messages": [{"role": "user", "content": "one two three"}],
+    }
+    while True:
+        for _ in range(4):
+            await fetch(proxy.port, CHAT, body, BEARER)
+        await fetch(proxy.port, CHAT, b"{", {**BEARER, "Content-Type": "application/json"})
+        await asyncio.sleep(0.1)
+
+
+async def test_playground_shows_an_answer_as_it_comes_with_its_thoughts_apart() -> None:
+    async def answer(peer: Peer, request: Received) -> None:
+        await peer.head()
+        for piece in ("Let me ", "think."):
+            await peer.chunk(event({"reasoning_content": piece}))
+            await asyncio.sleep(0.1)
+        for piece in ("Hello, ", "you ", "there!"):
+            await peer.chunk(event({"content": piece}))
+            await asyncio.sleep(0.1)
+        usage = {"prompt_tokens": 12, "completion_tokens": 34, "total_tokens": 46}
+        await peer.chunk(event({}, "stop", usage=usage) + b"data: [DONE]\n\n")
+        await peer.last_chunk()
+
+    upstream = RawUpstream(answer)
+    async with upstream.running(), running_proxy(upstream.base_url, ADMIN_KEY=ADMIN_KEY) as proxy:
+        seen = await _ask(proxy, "gpt-4o", "Hi <b>there</b>")
+    (asked,) = [received for received in upstream.received if received.method == "POST"]
+    steps = [tuple(step) for step in seen["seen"]]
+
+    assert json.loads(asked.body)["messages"] == [{"role": "user", "content": "Hi <b>there</b>"}]
+    whole = ("Let me think.", "Hello, you there!")
+    assert steps[-1] == whole
+    assert {("Let me ", ""), ("Let me think.", ""), ("Let me think.", "Hello, ")} <= set(steps)
+    assert seen["thoughts"] is True
+    assert "12 tokens in, 34 out" in seen["facts"]
+    assert seen["error"] == ""
+    assert seen["session"] == [ADMIN_KEY]  # the client's key is kept nowhere
+    assert seen["trouble"] == []
+
+
+async def test_stop_ends_the_call_upstream() -> None:
+    gone = asyncio.Event()
+
+    async def answer(peer: Peer, request: Received) -> None:
+        await peer.head()
+        await peer.chunk(event({"content": "Once upon "}))
+        await peer.reader.read()
+        gone.set()
+
+    upstream = RawUpstream(answer)
+    async with upstream.running(), running_proxy(upstream.base_url, ADMIN_KEY=ADMIN_KEY) as proxy:
+        seen = await _ask(proxy, "gpt-4o", "Tell me", stopAt="Once upon")
+        async with asyncio.timeout(5):
+            await gone.wait()
+
+    assert seen["facts"].endswith("stopped")
+    assert seen["error"] == ""
+
+
+@pytest.mark.parametrize(
+    ("key", "model", "expected"),
+    [
+        ("wrong-key", "gpt-4o", "401: Incorrect API key provided."),
+        (KEY, "gemini/none", "404: "),
+        (KEY, "gpt-4o", "The upstream"),
+    ],
+    ids=["wrong key", "no such model", "an answer that breaks off"],
+)
+async def test_playground_says_what_went_wrong(key: str, model: str, expected: str) -> None:
+    async def answer(peer: Peer, request: Received) -> None:
+        await peer.head()
+        await peer.chunk(event({"content": "Half of "}))
+        peer.reset()
+
+    upstream = RawUpstream(answer)
+    env = {"ADMIN_KEY": ADMIN_KEY, "GEMINI_API_KEY": ""}
+    async with upstream.running(), running_proxy(upstream.base_url, **env) as proxy:
+        seen = await _ask(proxy, model, "Hi", key=key)
+
+    assert seen["error"].startswith(expected)
+
+
+async def _ask(proxy: Proxy, model: str, message: str, key: str = KEY, **more: object) -> Any:
+    given = {"adminKey": ADMIN_KEY, "clientKey": key, "model": model, "message": message}
+    return await play("ask", proxy.url, **given, **more)
+
+
+async def test_markup_in_names_codes_messages_and_answers_stays_text() -> None:
+    async def answer(peer: Peer, request: Received) -> None:
+        if b"refuse" in request.body:
+            error = {"message": MARKUP, "type": MARKUP, "code": MARKUP, "param": None}
+            await peer.reply(json.dumps({"error": error}).encode(), 400)
+            return
+        await peer.head()
+        await peer.chunk(event({"reasoning_content": MARKUP}))
+        await peer.chunk(event({"content": MARKUP}))
+        await peer.chunk(event({}, MARKUP) + b"data: [DONE]\n\n")
+        await peer.last_chunk()
+
+    upstream = RawUpstream(answer)
+    async with upstream.running(), running_proxy(upstream.base_url, ADMIN_KEY=ADMIN_KEY) as proxy:
+        await eventually(lambda: proxy.shell.catalog.failing())
+        proxy.shell.catalog.update("openai", [ModelEntry(MARKUP, 1, MARKUP)])
+        now = time.monotonic()
+        fields: dict[str, Any] = dict.fromkeys(
+            ("key_name", "model", "target", "upstream", "route", "code"), MARKUP
+        )
+        record = CallRecord("x", now, time.time(), ended=now, outcome="upstream_error", **fields)
+        assert proxy.shell.live is not None
+        proxy.shell.live.add(record)
+        models = [MARKUP.replace(" ", "/"), "refuse"]
+        seen = await play(
+            "markup", proxy.url, adminKey=ADMIN_KEY, clientKey=KEY, models=models, payload=MARKUP
+        )
+
+    assert seen["ran"] is False
+    assert seen["strangers"] == 0
+    assert seen["answers"][0].count(MARKUP) == 2
+    assert MARKUP in seen["answers"][1]
+    start = MARKUP[:30]
+    for place in ("models", "keys", "causes"):
+        assert any(name.startswith(start) for name in seen[place]), place
+    assert any(start in row for row in seen["calls"])
+    assert MARKUP in seen["offered"]
+    assert seen["assignment"] == "TypeError"
+    (blocked,) = seen["trouble"]  # the assignment that the scenario tried
+    assert "requires 'TrustedHTML'" in blocked
+
+
+async def test_everything_fits_a_phone_in_both_languages_and_schemes() -> None:
+    async with running_proxy(**scene.SETTINGS) as proxy:
+        scene.furnish(proxy.shell)
+        seen = await play("phone", proxy.url, adminKey=scene.SETTINGS["ADMIN_KEY"])
+    found = seen["found"]
+
+    assert [one["lang"] for one in found] == ["en", "zh-CN", "zh-CN", "en"]
+    assert [one["send"] for one in found] == ["Send", "发送", "发送", "Send"]
+    assert found[0]["ground"] == found[2]["ground"] != found[1]["ground"] == found[3]["ground"]
+    for one in found:
+        assert one["width"] == 360
+        assert (one["wide"], one["cut"], one["small"]) == ([], [], [])
+    assert seen["trouble"] == []
+
+
+async def test_page_finds_back_after_the_events_were_gone() -> None:
+    async with running_proxy(ADMIN_KEY=ADMIN_KEY) as proxy:
+        assert proxy.shell.live is not None
+        for record in scene.evening(time.monotonic(), Random(1)):
+            proxy.shell.live.add(record)
+
+        inside = asyncio.Event()
+
+        async def restart() -> None:
+            await inside.wait()
+            proxy.shell.draining = True
+            await eventually(lambda: proxy.board.viewers == 0, 30)
+            proxy.shell.draining = False
+
+        async with background(restart()):
+            seen = await play("recovery", proxy.url, inside=inside, adminKey=ADMIN_KEY)
+
+    assert seen["states"] == ["live", "reconnecting…", "live"]
+    assert seen["rows"] == 200

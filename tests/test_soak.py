@@ -1,0 +1,23 @@
+"""Thousands of streams with random faults: none ends in silence, no good one fails."""
+
+import random
+
+import pytest
+
+from tests.soak import soak
+
+STREAMS = 5000
+
+
+@pytest.mark.timeout(180)
+async def test_no_stream_ends_in_silence_and_no_good_one_fails() -> None:
+    """``python -m tests.soak --seed N --only M`` plays a stream that went wrong again."""
+    seed = random.SystemRandom().randrange(10**6)
+    print(f"seed {seed}")
+
+    report = await soak(STREAMS, seed)
+
+    print(report)
+    assert report.wrong == []
+    assert report.streams == STREAMS
+    assert report.faultless > STREAMS / 3
