@@ -1,4 +1,4 @@
-"""Metrics: sums over CallRecords, in plain numbers that cost a call two or three µs. Pure.
+"""Metrics: sums over CallRecords, in plain numbers that cost a call a few µs. Pure.
 
 Labels are of bounded size: routes, keys and upstreams come from the settings, and a model gets a
 name of its own only when an upstream has answered for it, the first hundred of them.

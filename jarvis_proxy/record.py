@@ -24,8 +24,8 @@ class CallRecord:
     """One call. Times are in seconds on the monotonic clock, but *started_at*: epoch seconds.
 
     *received* is when the request's last byte was here, *asked* when an upstream was first asked,
-    *heard* when an answer, not a refusal, last came in before *first_byte* went out. *cost* is in billionths of a dollar.
-    *limit* names the limit of ours that refused the call.
+    *heard* when an answer, not a refusal, last came in before *first_byte* went out. *cost* is in
+    billionths of a dollar. *limit* names the limit of ours that refused the call.
     """
 
     request_id: str

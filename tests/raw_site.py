@@ -1,6 +1,7 @@
 """Listeners on loopback for tests that dial, and a resolver that asks no network."""
 
 import asyncio
+import contextlib
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -108,7 +109,8 @@ class Site:
             writer.close()
 
     async def _watch(self, reader: asyncio.StreamReader) -> None:
-        await reader.read()
+        with contextlib.suppress(ConnectionError):  # left with our bytes unread: a reset
+            await reader.read()
         self.closed_by_peer.set()
 
     def close(self) -> None:

@@ -16,6 +16,7 @@ _SKIPPED: Final = frozenset(("__pycache__", "build", "dist", "node_modules", "st
 _SHOWN_DOT_FILES: Final = frozenset((".env.example",))
 _BLOCK: Final = re.compile(r"(?<=<!-- tree -->\n```text\n).*?(?=```\n<!-- /tree -->)", re.DOTALL)
 _SENTENCE: Final = re.compile(r"(?<=[.!?])\s")
+_COMMENT: Final = re.compile(r"(#|//|/\*) ")
 _WIDEST: Final = 36
 
 # What says nothing about itself in a first line.
@@ -25,14 +26,22 @@ _ENGLISH: Final = {
     "README.md": "This page.",
     "README.zh-CN.md": "This page in Chinese.",
     "deploy/": "For a server that runs it all the time.",
+    "deploy/grafana-dashboard.json": "Traffic, tokens, cost and health in Grafana, from /metrics.",
     "docs/": "What would make this page too long.",
     "docs/troubleshooting.md": "Every error code and every refused start: cause and remedy.",
     "docs/troubleshooting.zh-CN.md": "The same in Chinese.",
+    "jarvis_proxy/web/static/": "The live page: no build step, nothing from other hosts.",
+    "jarvis_proxy/web/static/LICENSE-uPlot": "uPlot's licence.",
+    "jarvis_proxy/web/static/dashboard.html": "The page itself.",
+    "jarvis_proxy/web/static/uPlot.iife.min.js": "Charts: uPlot as it was released.",
+    "jarvis_proxy/web/static/uPlot.min.css": "Its style.",
+    "jarvis_proxy/prices.json": "What models cost; made by tools/update_prices.py.",
     "pyproject.toml": "Dependencies, and the rules of every tool.",
     "requirements-redis.lock": "The same with the client for Redis.",
     "requirements-test.lock": "The same with everything that the tests need.",
     "requirements.lock": "The packages that it runs on, each pinned and hashed.",
-    "tests/": "Mirrors jarvis_proxy; shared pieces stand here.",
+    "tests/": "Mirrors jarvis_proxy: web/test_relay.py is for web/relay.py. Below is the rest.",
+    "tests/browser/package.json": "What drives the browser.",
 }
 
 
@@ -62,9 +71,9 @@ def paths() -> Iterator[str]:
 
 def describe(path: str, language: Language) -> str:
     """Return one sentence about the file or folder at *path*."""
-    if language == "zh" and (chinese := CHINESE.get(path) or _mirrored(path, "测试 {}。")):
+    if language == "zh" and (chinese := CHINESE.get(path)):
         return chinese
-    return _ENGLISH.get(path) or _own_words(ROOT / path) or _mirrored(path, "Tests of {}.")
+    return _ENGLISH.get(path) or _own_words(ROOT / path)
 
 
 def _lines(folder: Path, indent: str, language: Language) -> Iterator[tuple[str, str]]:
@@ -97,6 +106,8 @@ def _is_shown(entry: Path) -> bool:
         return not skipped and entry.suffix != ".egg-info" and bool(_entries(entry))
     if entry.name.startswith("."):
         return entry.name in _SHOWN_DOT_FILES
+    if _mirrored(_name(entry), "{}"):
+        return False  # its place says what it is
     # A folder's own line speaks of its __init__.py.
     return entry.name != "__init__.py" and ".sqlite3" not in entry.name
 
@@ -126,11 +137,11 @@ def _own_words(path: Path) -> str:
 
 
 def _first_comment(text: str) -> str:
-    """Return the first lines that begin with ``# ``, joined, up to one that does not."""
+    """Return the first lines that are comments, joined, up to one that is not."""
     found: list[str] = []
     for line in text.splitlines():
-        if line.startswith("# "):
-            found.append(line[2:])
+        if mark := _COMMENT.match(line):
+            found.append(line[mark.end() :].removesuffix("*/"))
         elif found or not line.startswith("#!"):
             break
     return " ".join(found)

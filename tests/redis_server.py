@@ -1,4 +1,4 @@
-"""A real Redis on a port of its own: started, stopped, killed, frozen. Skips where there is none."""
+"""A real Redis on a port of its own: started, stopped, killed, frozen. Skips without one."""
 
 import asyncio
 import contextlib

@@ -14,6 +14,7 @@ import pytest
 
 from jarvis_proxy import routes
 from jarvis_proxy.settings import SETTINGS, KeyPolicy, Limits, Settings
+from jarvis_proxy.settings_policies import is_policy_setting
 from jarvis_proxy.upstreams.gemini import faults
 from jarvis_proxy.web import wire
 from tests.conftest import KEY, ProxyFactory
@@ -25,6 +26,9 @@ from tests.readme_tree_zh import CHINESE
 ENGLISH = READMES["en"].read_text(encoding="utf-8")
 CHINESE_README = READMES["zh"].read_text(encoding="utf-8")
 TROUBLESHOOTING = [ROOT / "docs/troubleshooting.md", ROOT / "docs/troubleshooting.zh-CN.md"]
+GUIDES = [ROOT / "docs/guide.md", ROOT / "docs/guide.zh-CN.md"]
+SECURITY = ROOT / "SECURITY.md"
+DOCKERFILE = ROOT / "deploy/Dockerfile"
 both_readmes = pytest.mark.parametrize("readme", [ENGLISH, CHINESE_README], ids=["en", "zh"])
 both_guides = pytest.mark.parametrize("guide", TROUBLESHOOTING, ids=["en", "zh"])
 
@@ -97,7 +101,7 @@ COMPUTED: dict[str, set[str]] = {
     "live.py: _name(record.code)": set(),  # what a call ended with: any of the others
     "live.py: label.partition(' ')": set(),
     "upstreams/gemini/errors.py: fault.status.lower()": set(),  # Google's own; `invalid_request`
-    """upstreams/gemini/faults.py: f"{number}_{('below_min' if below else 'above_max')}_value\"""": {
+    "upstreams/gemini/faults.py: f\"{number}_{('below_min' if below else 'above_max')}_value\"": {
         str(error.code)
         for error in (
             faults.out_of_range("n", 0, low=1),
@@ -183,8 +187,9 @@ def test_every_address_and_prefix_is_named(readme: str) -> None:
     [
         (ENGLISH, CHINESE_README),
         tuple(guide.read_text(encoding="utf-8") for guide in TROUBLESHOOTING),
+        tuple(guide.read_text(encoding="utf-8") for guide in GUIDES),
     ],
-    ids=["README", "troubleshooting"],
+    ids=["README", "troubleshooting", "guide"],
 )
 def test_both_languages_have_the_same_shape(english: str, chinese: str) -> None:
     assert [h.level for h in headings(english)] == [h.level for h in headings(chinese)]
@@ -196,7 +201,9 @@ def _without_tree(text: str) -> list[Block]:
     return [block for block in blocks(text) if "jarvis_proxy/" not in block.text]
 
 
-@pytest.mark.parametrize("document", [*READMES.values(), *TROUBLESHOOTING], ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "document", [*READMES.values(), *TROUBLESHOOTING, *GUIDES, SECURITY], ids=lambda p: p.name
+)
 def test_every_link_inside_the_documents_leads_somewhere(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
     anchors = {_anchor(heading.text) for heading in headings(text)}
@@ -214,6 +221,64 @@ def test_every_link_inside_the_documents_leads_somewhere(document: Path) -> None
 def _anchor(title: str) -> str:
     """Return a heading's anchor, as GitHub makes it."""
     return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("document", [*TROUBLESHOOTING, *GUIDES], ids=lambda p: p.name)
+def test_documents_speak_of_settings_that_are_there(document: Path) -> None:
+    """Names in capitals are settings, or are listed here for what else they are."""
+    known = {s.name for s in SETTINGS} | {"JARVIS_KEY", "REPOSITORY", "HOST:9000"}
+    text = document.read_text(encoding="utf-8")
+    named = set(re.findall(r"`([A-Z][A-Z<>]*_[A-Z_<>]+)=?", text))
+    named |= set(re.findall(r"^([A-Z]+_[A-Z_]+)=", text, flags=re.MULTILINE))
+
+    assert named
+    assert {name for name in named if not _is_setting(name, known)} == set()
+
+
+def _is_setting(name: str, known: set[str]) -> bool:
+    return name in known or is_policy_setting(name)
+
+
+# -- what is promised ------------------------------------------------------------------------
+
+
+def test_every_promise_names_tests_that_are_there() -> None:
+    promises = [row for row in rows(SECURITY.read_text(encoding="utf-8")) if "tests/" in row[-1]]
+    named = [code_spans(row[-1]) for row in promises]
+    missing = {path for paths in named for path in paths if not (ROOT / path).is_file()}
+
+    assert promises
+    assert all(named)
+    assert missing == set()
+
+
+# -- the image -------------------------------------------------------------------------------
+
+
+def test_the_image_holds_the_program_and_nothing_else_of_this_folder() -> None:
+    """A wildcard, or the folder as a whole, would take .env along."""
+    lines = DOCKERFILE.read_text(encoding="utf-8").splitlines()
+    copied = [line.split()[1:-1] for line in lines if line.startswith("COPY ")]
+    ours = [name for names in copied for name in names if not names[0].startswith("--from")]
+
+    assert ours == ["${LOCK}", "server.py", "jarvis_proxy"]
+
+
+def test_the_image_has_hashed_packages_only_and_a_user_without_rights() -> None:
+    text = DOCKERFILE.read_text(encoding="utf-8")
+    users = re.findall(r"^USER (\d+):(\d+)$", text, flags=re.MULTILINE)
+
+    assert (
+        text.count(" pip ") >= text.count("--require-hashes") == text.count("--requirement ") == 1
+    )
+    assert users == [("10001", "10001")]
+
+
+def test_the_health_check_of_the_image_asks_an_address_that_is_there() -> None:
+    asked = re.findall(r"http://127\.0\.0\.1:9000(/\w+)", DOCKERFILE.read_text(encoding="utf-8"))
+
+    assert asked
+    assert all((found := routes.match(path)) and found.kind in routes.OPEN for path in asked)
 
 
 # -- the tree --------------------------------------------------------------------------------

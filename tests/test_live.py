@@ -161,9 +161,9 @@ def test_seconds_of_more_than_five_minutes_ago_are_not_told() -> None:
 
 
 def test_everything_is_summed_up_by_key_model_and_upstream() -> None:
-    totals = live(
-        call(), call(key_name="phone", model="slow"), failed(upstream="gemini")
-    ).totals(NOW + 1)
+    totals = live(call(), call(key_name="phone", model="slow"), failed(upstream="gemini")).totals(
+        NOW + 1
+    )
     sums = totals.all
 
     assert (sums.calls, sums.errors, sums.prompt, sums.completion, sums.cost) == (3, 1, 20, 40, 10)

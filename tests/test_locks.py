@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCKS = ("requirements.lock", "requirements-redis.lock", "requirements-test.lock")
-PINNED = re.compile(r"([a-z0-9][a-z0-9-]*)==([0-9][0-9a-z.]*)(?: ; ([^\\]+))? \\")
+PINNED = re.compile(r"([a-z0-9][a-z0-9-]*)(?:\[[a-z]+\])?==([0-9][0-9a-z.]*)(?: ; ([^\\]+))? \\")
 HASH = re.compile(r"    --hash=sha256:[0-9a-f]{64}(?: \\)?")
 NOTE = re.compile(r"    #[a-z0-9 ().:-]*")  # no slash: no path, no URL
 DEPENDENCY = re.compile(r"([A-Za-z0-9-]+)([^;]*)(?:;.*)?")

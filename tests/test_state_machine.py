@@ -91,7 +91,7 @@ class Streams(RuleBasedStateMachine):
     def leave(self, pick: int, way: Way) -> None:
         self.runner.run(self.world.leave(self.stream(pick), way))
 
-    @precondition(lambda self: self.is_busy)
+    @precondition(lambda self: self.is_busy and self.world.may_beat)
     @rule()
     def beat(self) -> None:
         self.runner.run(self.world.beat())
@@ -115,6 +115,14 @@ class Streams(RuleBasedStateMachine):
     def drain(self) -> None:
         ends = self.runner.run(self.world.drain())
         assert all(seen.is_explicit for seen in ends), ends
+
+    @precondition(lambda self: self.world.is_draining)
+    @rule(surfaces=st.lists(SURFACES, min_size=1, max_size=4))
+    def start_again(self, surfaces: list[Surface]) -> None:
+        self.runner.run(self.world.close())
+        self.world = World()
+        self.runner.run(self.world.open())
+        self.open(surfaces)
 
     @invariant()
     def upstream_connections_are_those_of_live_streams(self) -> None:

@@ -3,10 +3,11 @@
 import json
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from openai import AsyncOpenAI
+from openai.types.chat import ChatCompletionFunctionToolParam, ChatCompletionMessageParam
 
 from tests.conftest import KEY, running_proxy
 from tests.strict_gemini import StrictGemini
@@ -21,8 +22,8 @@ FAMILIES = [
 ]
 
 
-def function(name: str, **properties: str) -> Json:
-    schema = {"type": "object", "properties": {n: {"type": t} for n, t in properties.items()}}
+def function(name: str, **properties: str) -> ChatCompletionFunctionToolParam:
+    schema: Json = {"type": "object", "properties": {n: {"type": t} for n, t in properties.items()}}
     return {"type": "function", "function": {"name": name, "parameters": schema}}
 
 
@@ -54,8 +55,8 @@ def mangled(message: Json) -> Json:
 async def whole(client: AsyncOpenAI, model: str, messages: list[Json]) -> Json:
     answer = await client.chat.completions.create(
         model=model,
-        messages=messages,  # type: ignore[arg-type]
-        tools=TOOLS,  # type: ignore[arg-type]
+        messages=cast("list[ChatCompletionMessageParam]", messages),
+        tools=TOOLS,
     )
     return answer.choices[0].message.model_dump(exclude_none=True)
 
@@ -66,8 +67,8 @@ async def streamed(client: AsyncOpenAI, model: str, messages: list[Json]) -> Jso
     text = ""
     async for chunk in await client.chat.completions.create(
         model=model,
-        messages=messages,  # type: ignore[arg-type]
-        tools=TOOLS,  # type: ignore[arg-type]
+        messages=cast("list[ChatCompletionMessageParam]", messages),
+        tools=TOOLS,
         stream=True,
     ):
         delta = chunk.choices[0].delta
@@ -162,7 +163,7 @@ async def test_every_parameter_at_once_is_not_refused(model: str) -> None:
                 {"role": "user", "content": [{"type": "text", "text": "Two."}]},
                 {"role": "assistant", "content": "The answer"},
             ],
-            tools=TOOLS,  # type: ignore[arg-type]
+            tools=TOOLS,
             tool_choice="auto",
             parallel_tool_calls=False,
             temperature=0.3,

@@ -51,6 +51,9 @@ class Stream:
     connection: RawConnection | None = None
     reading: asyncio.Task[RawResponse] | None = None
     is_paused: bool = False
+    was_paused: bool = False
+    quiet: float = 0.0
+    """Seconds, at the most, for which the upstream has been silent."""
 
     @property
     def rest(self) -> bytes:
@@ -172,6 +175,8 @@ class World:
     async def _send(self, stream: Stream, data: bytes) -> None:
         assert stream.peer is not None
         stream.sent.append(data)
+        if not stream.was_paused:  # else it may not have come through
+            stream.quiet = 0.0
         # Not awaited: where the client does not read, the upstream has to wait.
         task = asyncio.create_task(_quietly(stream.peer.chunk(data)))
         stream.sending.add(task)
@@ -181,7 +186,7 @@ class World:
     def stop_reading(self, stream: Stream) -> None:
         """Let the client read nothing for now."""
         assert stream.connection is not None
-        stream.is_paused = True
+        stream.is_paused = stream.was_paused = True
         stream.connection.writer.transport.pause_reading()  # type: ignore[attr-defined]
 
     def go_on_reading(self, stream: Stream) -> None:
@@ -236,10 +241,25 @@ class World:
             writer.transport.abort()
         await self._forget(stream)
 
-    async def beat(self) -> list[Outcome]:
-        """Let the time of a heartbeat pass in silence."""
+    @property
+    def may_beat(self) -> bool:
+        """Whether every stream survives the silence of one more heartbeat."""
         limits = self._generations.shell.watch.limits
-        return await self._pass(max(limits.heartbeat, limits.commit_after) + 1)
+        return all(
+            stream.quiet + self._beat < (limits.write_stall if stream.was_paused else limits.idle)
+            for stream in self.live
+        )
+
+    @property
+    def _beat(self) -> float:
+        limits = self._generations.shell.watch.limits
+        return max(limits.heartbeat, limits.commit_after) + 1
+
+    async def beat(self) -> None:
+        """Let the time of a heartbeat pass in silence."""
+        await self._pass(self._beat)
+        for stream in self.live:
+            stream.quiet += self._beat
 
     async def fall_silent(self) -> list[Outcome]:
         """Let so much time pass that nothing in progress survives; return what becomes of it."""
@@ -247,12 +267,11 @@ class World:
         await self._pass(max(limits.idle, limits.first_byte, limits.write_stall) + 1)
         return [await self._ended(stream) for stream in tuple(self.live)]
 
-    async def _pass(self, seconds: float) -> list[Outcome]:
+    async def _pass(self, seconds: float) -> None:
         self._tick()  # what came so far counts from now
         self.now += seconds
         self._tick()
         await turns()
-        return []
 
     def _tick(self) -> None:
         for shell in self._generations._shells():
@@ -293,6 +312,12 @@ class World:
             return
         text = request.path + request.body.decode()
         stream = self._known[next(name for name in self._known if name in text)]
+        if stream.peer is not None:
+            # Gemini's answer of nothing is worth another try, which ends the same way.
+            await peer.head(extra=["Connection: close"])
+            await peer.last_chunk()
+            await peer.closed()
+            return
         stream.peer = peer
         # Without a pool of idle connections each one that is open belongs to a live stream.
         await peer.head(extra=["Connection: close"])

@@ -156,7 +156,7 @@ class Link:
         """Send what is left, for a second at most, and hang up."""
         if self._task is None:
             return
-        if self._standing.usable and any(gather.pending for gather in self._gathers):
+        if self._flying or any(gather.pending for gather in self._gathers):
             self._idle.clear()
             self.wake()
             with contextlib.suppress(TimeoutError):
@@ -266,7 +266,7 @@ class Link:
             self._wanted.clear()
             while batches := [gather.take() for gather in self._gathers if gather.pending]:
                 await self._send(batches)
-            self._idle.set()
+            self._idle.set()  # for close()
 
     async def _send(self, batches: list[Batch[Any, Any]]) -> None:
         timer = asyncio.get_running_loop().call_later(self._patience, self._nearly_late)
@@ -328,7 +328,9 @@ def _client(url: str, limit: float) -> Redis:
     return Redis.from_url(
         url,
         protocol=2,
-        socket_timeout=limit,
+        # Time limits are set here, around whole round trips. With its own, redis-py calls
+        # asyncio.wait_for, which before Python 3.12 may swallow a cancellation.
+        socket_timeout=None,
         socket_connect_timeout=limit,
         retry=Retry(NoBackoff(), 0),  # when to try again is decided here
         client_name="jarvis-proxy",

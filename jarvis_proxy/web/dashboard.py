@@ -43,6 +43,7 @@ _SECURITY: Final[Mapping[str, str]] = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 
+
 @dataclass(frozen=True, slots=True)
 class Asset:
     """One of the page's files."""

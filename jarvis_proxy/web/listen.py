@@ -19,6 +19,8 @@ BACKLOG: Final = 4096
 _FIRST_FD: Final = 3
 _HANDSHAKE: Final = 10.0
 _TLS_CLOSE: Final = 2.0
+_KEEPALIVE: Final = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
+"""Seconds of silence before the first probe, between probes, and how many go unanswered."""
 _HINTS: Final = {
     errno.EADDRINUSE: "another program has the port; stop it, or set PORT",
     errno.EACCES: "this user may not have the port; set PORT to 1024 or more",
@@ -118,6 +120,20 @@ def _name(sock: socket.socket, scheme: str) -> str:
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
+def notice_dead_peers(sock: socket.socket) -> None:
+    """Have connections that *sock* accepts ended a minute after their client has lost power.
+
+    The system's own patience is two hours. Accepted sockets inherit the times; that they are asked
+    after at all, aiohttp sets on each.
+    """
+    if sock.family == socket.AF_UNIX:
+        return
+    for name, value in _KEEPALIVE.items():
+        if (option := getattr(socket, name, None)) is not None:
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
 class Site(web.SockSite):
     """A SockSite whose TLS handshakes and closes are bounded in time."""
 
@@ -136,6 +152,7 @@ class Site(web.SockSite):
 
     async def start(self) -> None:
         """Begin to accept connections."""
+        notice_dead_peers(self._sock)
         await web.BaseSite.start(self)
         server = self._runner.server
         assert server is not None  # noqa: S101 - the constructor of BaseSite checked

@@ -62,7 +62,7 @@ async def play(
         process.stdin.write_eof()
         line = b""
         async with asyncio.timeout(_PATIENCE):
-            async for line in process.stdout:
+            async for line in process.stdout:  # noqa: B007  (the last one is the result)
                 if inside is not None:
                     inside.set()
             complaint = await process.stderr.read()

@@ -1,4 +1,4 @@
-"""A busy evening for the live page: calls, open ones, resting keys, a month of usage. IO (clock)."""
+"""A busy evening for the live page: calls, open ones, resting keys, a month of usage. IO."""
 
 import asyncio
 import time

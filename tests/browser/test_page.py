@@ -5,6 +5,7 @@ import contextlib
 import json
 import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -97,27 +98,26 @@ async def test_playground_shows_an_answer_as_it_comes_with_its_thoughts_apart() 
         await peer.head()
         for piece in ("Let me ", "think."):
             await peer.chunk(event({"reasoning_content": piece}))
-            await asyncio.sleep(0.1)
         for piece in ("Hello, ", "you ", "there!"):
             await peer.chunk(event({"content": piece}))
-            await asyncio.sleep(0.1)
         usage = {"prompt_tokens": 12, "completion_tokens": 34, "total_tokens": 46}
         await peer.chunk(event({}, "stop", usage=usage) + b"data: [DONE]\n\n")
         await peer.last_chunk()
 
     upstream = RawUpstream(answer)
     async with upstream.running(), running_proxy(upstream.base_url, ADMIN_KEY=ADMIN_KEY) as proxy:
-        seen = await _ask(proxy, "gpt-4o", "Hi <b>there</b>")
+        seen = await _ask(proxy, Ask("gpt-4o", "Hi <b>there</b>"))
     (asked,) = [received for received in upstream.received if received.method == "POST"]
-    steps = [tuple(step) for step in seen["seen"]]
+    (shown,) = seen["answers"]
+    steps = [tuple(step) for step in shown["seen"]]
 
     assert json.loads(asked.body)["messages"] == [{"role": "user", "content": "Hi <b>there</b>"}]
     whole = ("Let me think.", "Hello, you there!")
     assert steps[-1] == whole
     assert {("Let me ", ""), ("Let me think.", ""), ("Let me think.", "Hello, ")} <= set(steps)
-    assert seen["thoughts"] is True
-    assert "12 tokens in, 34 out" in seen["facts"]
-    assert seen["error"] == ""
+    assert shown["thoughts"] is True
+    assert "12 tokens in, 34 out" in shown["facts"]
+    assert shown["error"] == ""
     assert seen["session"] == [ADMIN_KEY]  # the client's key is kept nowhere
     assert seen["trouble"] == []
 
@@ -133,24 +133,15 @@ async def test_stop_ends_the_call_upstream() -> None:
 
     upstream = RawUpstream(answer)
     async with upstream.running(), running_proxy(upstream.base_url, ADMIN_KEY=ADMIN_KEY) as proxy:
-        seen = await _ask(proxy, "gpt-4o", "Tell me", stopAt="Once upon")
+        seen = await _ask(proxy, Ask("gpt-4o", "Tell me", stop_at="Once upon"))
         async with asyncio.timeout(5):
             await gone.wait()
 
-    assert seen["facts"].endswith("stopped")
-    assert seen["error"] == ""
+    assert seen["answers"][0]["facts"].endswith("stopped")
+    assert seen["answers"][0]["error"] == ""
 
 
-@pytest.mark.parametrize(
-    ("key", "model", "expected"),
-    [
-        ("wrong-key", "gpt-4o", "401: Incorrect API key provided."),
-        (KEY, "gemini/none", "404: "),
-        (KEY, "gpt-4o", "The upstream"),
-    ],
-    ids=["wrong key", "no such model", "an answer that breaks off"],
-)
-async def test_playground_says_what_went_wrong(key: str, model: str, expected: str) -> None:
+async def test_playground_says_what_went_wrong() -> None:
     async def answer(peer: Peer, request: Received) -> None:
         await peer.head()
         await peer.chunk(event({"content": "Half of "}))
@@ -159,14 +150,38 @@ async def test_playground_says_what_went_wrong(key: str, model: str, expected: s
     upstream = RawUpstream(answer)
     env = {"ADMIN_KEY": ADMIN_KEY, "GEMINI_API_KEY": ""}
     async with upstream.running(), running_proxy(upstream.base_url, **env) as proxy:
-        seen = await _ask(proxy, model, "Hi", key=key)
+        seen = await _ask(
+            proxy,
+            Ask("gpt-4o", key="wrong-key"),
+            Ask("gpt-4o", key="schlüssel"),
+            Ask("gemini/none"),
+            Ask("gpt-4o"),
+        )
+    errors = [answer["error"] for answer in seen["answers"]]
 
-    assert seen["error"].startswith(expected)
+    assert errors[0].startswith("401: Incorrect API key provided.")
+    assert errors[1] == "401: This is no key."
+    assert errors[2].startswith("404: ")
+    assert errors[3].startswith("The upstream")  # and half of an answer above it
+    assert seen["answers"][3]["seen"][-1][1] == "Half of "
 
 
-async def _ask(proxy: Proxy, model: str, message: str, key: str = KEY, **more: object) -> Any:
-    given = {"adminKey": ADMIN_KEY, "clientKey": key, "model": model, "message": message}
-    return await play("ask", proxy.url, **given, **more)
+@dataclass(frozen=True)
+class Ask:
+    """One message to one model."""
+
+    model: str
+    message: str = "Hi"
+    key: str = KEY
+    stop_at: str = ""
+
+
+async def _ask(proxy: Proxy, *asks: Ask) -> Any:
+    given = [
+        {"model": ask.model, "message": ask.message, "key": ask.key, "stopAt": ask.stop_at}
+        for ask in asks
+    ]
+    return await play("ask", proxy.url, adminKey=ADMIN_KEY, asks=given)
 
 
 async def test_markup_in_names_codes_messages_and_answers_stays_text() -> None:
@@ -215,14 +230,29 @@ async def test_everything_fits_a_phone_in_both_languages_and_schemes() -> None:
     async with running_proxy(**scene.SETTINGS) as proxy:
         scene.furnish(proxy.shell)
         seen = await play("phone", proxy.url, adminKey=scene.SETTINGS["ADMIN_KEY"])
-    found = seen["found"]
+    english, chinese = seen["found"]
 
-    assert [one["lang"] for one in found] == ["en", "zh-CN", "zh-CN", "en"]
-    assert [one["send"] for one in found] == ["Send", "发送", "发送", "Send"]
-    assert found[0]["ground"] == found[2]["ground"] != found[1]["ground"] == found[3]["ground"]
-    for one in found:
-        assert one["width"] == 360
-        assert (one["wide"], one["cut"], one["small"]) == ([], [], [])
+    assert (english["send"], chinese["send"]) == ("Send", "发送")
+    assert english["ground"] != chinese["ground"]
+    for page in (english, chinese):
+        assert page["width"] == 360
+        assert (page["beyond"], page["scrolls"], page["small"]) == ([], [], [])
+    assert seen["trouble"] == []
+
+
+async def test_language_is_the_browsers_chinese_or_else_english() -> None:
+    locales = ["en-GB", "zh-CN", "zh-TW", "zh-Hans-SG", "de-DE"]
+    async with running_proxy(ADMIN_KEY=ADMIN_KEY) as proxy:
+        seen = await play("languages", proxy.url, locales=locales)
+
+    english, chinese = ["en", "Show"], ["zh-CN", "查看"]
+    assert [seen["found"][locale] for locale in locales] == [
+        english,
+        chinese,
+        chinese,
+        chinese,
+        english,
+    ]
     assert seen["trouble"] == []
 
 

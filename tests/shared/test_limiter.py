@@ -186,7 +186,8 @@ async def test_a_dead_process_gives_its_places_back(
 ) -> None:
     quota = Quota(concurrency=1)
     await two[0].admit(quota, call="a")
-    (score,) = [score for _, score in await store.zrange("jarvis:calls:laptop", 0, -1, False, True)]
+    score = await store.zscore("jarvis:calls:laptop", "a")
+    assert isinstance(score, float)
     now, _ = await store.time()
     # As it will be when nobody has renewed it.
     await store.zadd("jarvis:calls:laptop", {"a": (now - 1) * 1000})
@@ -218,7 +219,7 @@ async def test_leases_are_renewed_again_and_again(
         await store.zadd("jarvis:calls:laptop", {"a": 1})
         async with asyncio.timeout(5):
             while await store.zscore("jarvis:calls:laptop", "a") == 1:
-                await asyncio.sleep(0.01)
+                pass
     running.cancel()
 
 

@@ -228,7 +228,7 @@ async def test_those_that_queue_behind_a_late_answer_stop_waiting_too(server: Re
         server.send(signal.SIGCONT)
         await eventually(lambda: kit.link.answers)
 
-        assert answers == [None, None]
+        assert not any(answers)
 
 
 async def test_a_store_that_takes_no_writes_is_not_used(
@@ -337,6 +337,6 @@ async def test_the_log_calls_it_by_its_address_alone(url: str, name: str) -> Non
 
 async def test_a_unix_socket_will_do(tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("redis") / "redis.sock"
-    async with RedisServer(options=("--unixsocket", str(path))).running():
-        async with Kit(f"unix://{path}").running() as kit:
-            assert await kit.sum.ask(1) == 1
+    server = RedisServer(options=("--unixsocket", str(path)))
+    async with server.running(), Kit(f"unix://{path}").running() as kit:
+        assert await kit.sum.ask(1) == 1

@@ -24,7 +24,9 @@ Event = tuple[str, Any]
 def call(number: int, **more: Any) -> CallRecord:
     now = time.monotonic()
     fields: dict[str, Any] = {"route": "/v1/chat/completions", "status": 200, "attempts": 1, **more}
-    return CallRecord(f"req_{number}", now - 2, time.time() - 2, first_byte=now, ended=now, **fields)
+    return CallRecord(
+        f"req_{number}", now - 2, time.time() - 2, first_byte=now, ended=now, **fields
+    )
 
 
 def parsed(data: bytes) -> list[Event]:
@@ -135,12 +137,11 @@ async def test_a_viewer_who_is_too_slow_is_told_the_history_anew() -> None:
 
 
 async def test_more_calls_than_one_event_holds_come_in_the_next_ones() -> None:
-    async with shown() as (board, live, shell):
-        async with contextlib.aclosing(board.view(shell)) as news:
-            await anext(news)
-            for number in range(100):
-                live.add(call(number))
-            numbers = [[c["n"] for c in (await snapshot(news))["calls"]] for _ in range(5)]
+    async with shown() as (board, live, shell), contextlib.aclosing(board.view(shell)) as news:
+        await anext(news)
+        for number in range(100):
+            live.add(call(number))
+        numbers = [[c["n"] for c in (await snapshot(news))["calls"]] for _ in range(5)]
 
     assert [len(some) for some in numbers] == [24, 24, 24, 24, 4]
     assert [n for some in numbers for n in some] == list(range(1, 101))
@@ -205,12 +206,11 @@ async def test_nothing_is_made_while_nobody_looks() -> None:
 
 
 async def test_viewers_go_when_the_server_drains() -> None:
-    async with shown() as (board, _, shell):
-        async with contextlib.aclosing(board.view(shell)) as news:
-            await anext(news)
-            shell.draining = True
-            async with asyncio.timeout(5):
-                rest = [piece async for piece in news]
+    async with shown() as (board, _, shell), contextlib.aclosing(board.view(shell)) as news:
+        await anext(news)
+        shell.draining = True
+        async with asyncio.timeout(5):
+            rest = [piece async for piece in news]
 
     assert rest == []
     assert board.viewers == 0
@@ -273,9 +273,8 @@ async def _rest(news: AsyncGenerator[bytes, None]) -> list[bytes]:
 
 
 async def test_usage_comes_at_first_and_now_and_then() -> None:
-    async with shown() as (board, _, shell):
-        async with contextlib.aclosing(board.view(shell)) as news:
-            names = [[name for name, _ in await next_events(news)] for _ in range(25)]
+    async with shown() as (board, _, shell), contextlib.aclosing(board.view(shell)) as news:
+        names = [[name for name, _ in await next_events(news)] for _ in range(25)]
 
     assert names[0] == ["history", "usage"]
     assert 2 <= sum("usage" in some for some in names[1:]) <= 3

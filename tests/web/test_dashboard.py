@@ -117,8 +117,19 @@ def test_page_has_no_inline_code_and_no_way_from_text_to_markup() -> None:
     """The policy forbids it; this says so before a browser does."""
     html = (STATIC / "dashboard.html").read_text(encoding="utf-8")
     ours = [path for path in STATIC.iterdir() if path.suffix == ".js" and "uPlot" not in path.name]
-    forbidden = ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(",
-                 "new Function", "localStorage", "cssText", "setAttribute", "http://", "https://")
+    forbidden = (
+        "innerHTML",
+        "outerHTML",
+        "insertAdjacentHTML",
+        "document.write",
+        "eval(",
+        "new Function",
+        "localStorage",
+        "cssText",
+        "setAttribute",
+        "http://",
+        "https://",
+    )
 
     assert not re.search(r"<style|<script(?![^>]*\bsrc=)|\son\w+=|\sstyle=", html)
     assert not [

@@ -5,7 +5,7 @@ import contextlib
 import io
 import ssl
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -291,6 +291,17 @@ async def test_https_cannot_be_turned_on_or_off_and_the_log_says_so(tmp_path: Pa
 )
 def test_what_only_a_restart_can_change_is_named(env: dict[str, str], named: list[str]) -> None:
     assert what_needs_a_restart(settings(), settings(**env)) == named
+
+
+async def test_an_application_that_cannot_start_leaves_the_one_that_runs() -> None:
+    broken = replace(settings(), model_aliases=None)  # type: ignore[arg-type]  # a mistake of ours
+    async with serving() as served:
+        before = served.generations.shell
+        with pytest.raises((TypeError, AttributeError)):
+            await served.generations.replace(broken)
+
+        assert served.generations.shell is before
+        assert (await served.models(KEY)).status == 200
 
 
 async def test_closing_ends_what_is_in_progress_everywhere() -> None:

@@ -16,6 +16,7 @@ from jarvis_proxy.settings import Settings
 from jarvis_proxy.web.app import make_runner
 from jarvis_proxy.web.listen import Site, adopted, bind, inherited_sockets, names, why_not
 from jarvis_proxy.web.tls import tls_context
+from tests.eventually import eventually
 from tests.server_process import free_port
 
 
@@ -180,6 +181,31 @@ def test_the_name_of_a_local_socket_is_its_path(tmp_path: Path) -> None:
         sock.bind(path)
 
         assert names([sock], tls=False) == f"http+unix:{path}"
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_KEEPIDLE"), reason="the system has no such times")
+async def test_a_client_without_power_is_noticed_within_a_minute() -> None:
+    app = web.Application()
+    runner = make_runner(app, Settings())
+    await runner.setup()
+    (sock,) = await bind("127.0.0.1", free_port())
+    await Site(runner, sock, None).start()
+    try:
+        _, writer = await asyncio.open_connection(*sock.getsockname())
+        await eventually(lambda: runner.edge.connections)
+        (connection,) = runner.edge.connections
+        assert connection.transport is not None
+        served = connection.transport.get_extra_info("socket")
+        idle, interval, count = (
+            served.getsockopt(socket.IPPROTO_TCP, getattr(socket, name))
+            for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT")
+        )
+        writer.close()
+
+        assert served.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert idle + interval * count <= 60
+    finally:
+        await runner.cleanup()
 
 
 async def hello(request: web.Request) -> web.Response:

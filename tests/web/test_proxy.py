@@ -391,6 +391,25 @@ async def test_client_that_leaves_a_silent_upstream_is_noticed() -> None:
     assert "status=499 outcome=client_closed" in log
 
 
+async def test_live_page_shows_a_call_for_as_long_as_it_lasts() -> None:
+    go_on = asyncio.Event()
+
+    async def play(peer: Peer, request: Received) -> None:
+        await go_on.wait()
+        await answer(peer, request)
+
+    upstream = RawUpstream(play)
+    env = {"ADMIN_KEY": "admin-key-0123456789abcdef"}
+    async with upstream.running(), running_proxy(upstream.base_url, **env) as proxy:
+        live = proxy.shell.live
+        assert live is not None
+        asking = asyncio.create_task(fetch(proxy.port, CHAT, {"model": "gpt-4o"}, BEARER))
+        await eventually(lambda: len(live.open) == 1)
+        go_on.set()
+        await asking
+        await eventually(lambda: len(live.open) == 0)
+
+
 async def test_record_of_a_call_has_its_numbers() -> None:
     upstream = RawUpstream(answer)
     async with upstream.running(), running_proxy(upstream.base_url, LOG_FORMAT="json") as proxy:

@@ -50,8 +50,8 @@ def settings(port: int, **env: str) -> Settings:
         {
             "PROXY_API_KEYS": KEY,
             "HOST": "127.0.0.1",
-            "STATE_DIR": "",
             "PORT": str(port),
+            "STATE_DIR": "",
             "OPENAI_API_KEY": OPENAI_KEY,
             "OPENAI_BASE_URL": "http://127.0.0.1:9/v1",
             **env,

@@ -4,7 +4,7 @@
 
 import { Chart } from "./charts.js";
 import * as playground from "./playground.js";
-import { ask, serverEvents } from "./stream.js";
+import { ask, isKey, serverEvents } from "./stream.js";
 import { CallList, causeColumns, fill, filterOf, healthColumns, sumColumns } from "./tables.js";
 import * as usage from "./usage.js";
 import { dayAndTime, duration, number, rate, share, translate, words } from "./words.js";
@@ -185,9 +185,8 @@ function countCalls() {
 get("login").addEventListener("submit", (event) => {
   event.preventDefault();
   const key = get("admin-key").value.trim();
-  // What no header can carry is no key; the browser would refuse to send it.
-  if (!/^[!-~]+$/.test(key)) forget(words.wrongKey);
-  else watch(key);
+  if (isKey(key)) watch(key);
+  else forget(words.wrongKey);
 });
 get("leave").addEventListener("click", () => forget(""));
 

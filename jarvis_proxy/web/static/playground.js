@@ -1,6 +1,6 @@
 // The playground: one message to one model, with a client's key, streamed as any client gets it.
 
-import { ask, errorMessage, serverEvents } from "./stream.js";
+import { ask, errorMessage, isKey, serverEvents } from "./stream.js";
 import { duration, number, words } from "./words.js";
 
 const get = (id) => document.getElementById(id);
@@ -48,9 +48,13 @@ async function listModels() {
 }
 
 async function play(signal) {
-  const view = new Answer();
+  const view = new Answer(), key = get("client-key").value.trim();
+  if (!isKey(key)) {
+    view.fail(`401: ${words.noSuchKey}`);
+    return;
+  }
   try {
-    const response = await ask("v1/chat/completions", get("client-key").value.trim(), {
+    const response = await ask("v1/chat/completions", key, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify({

@@ -30,6 +30,11 @@ export async function* serverEvents(body) {
   }
 }
 
+/** Tell whether a text can be a key: what no header can carry, the browser would not send. */
+export function isKey(text) {
+  return /^[!-~]+$/.test(text);
+}
+
 /** Ask this server, with a key in a header and nothing kept anywhere. */
 export function ask(path, key, options = {}) {
   return fetch(path, {
