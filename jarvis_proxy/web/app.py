@@ -25,6 +25,7 @@ from jarvis_proxy.price_files import load_prices
 from jarvis_proxy.registry import DEFAULT_NAME, EMBEDDED, GEMINI, ModelRegistry
 from jarvis_proxy.routes import Kind
 from jarvis_proxy.settings import Settings, UpstreamSettings
+from jarvis_proxy.spellings import Oddities
 from jarvis_proxy.transport import HttpDoor, LocalDoor, TransportOptions
 from jarvis_proxy.upstreams.base import Upstream
 from jarvis_proxy.upstreams.echo import EchoUpstream
@@ -75,6 +76,7 @@ class Kept:
     limiter: Limiter = field(default_factory=MemoryLimiter)
     metrics: Metrics = field(default_factory=Metrics)
     usage: UsageBook = field(default_factory=UsageBook)
+    oddities: Oddities = field(default_factory=Oddities)
     keeper: UsageKeeper | None = None
     shells: list[Shell] = field(default_factory=list)
     """Of every application that is not closed yet."""
@@ -166,6 +168,7 @@ def build_shell(settings: Settings, log: AccessLog, kept: Kept) -> Shell:
         metrics=kept.metrics,
         usage=kept.usage,
         prices=load_prices(settings),
+        oddities=kept.oddities,
         live=None if settings.admin_key is None else kept.live,
     )
     places[EMBEDDED] = Place(EchoUpstream(EMBEDDED), LocalDoor())

@@ -16,6 +16,7 @@ from jarvis_proxy.record import CallRecord
 from jarvis_proxy.registry import ModelRegistry
 from jarvis_proxy.routes import Match
 from jarvis_proxy.settings import Settings
+from jarvis_proxy.spellings import Oddities
 from jarvis_proxy.transport import Door
 from jarvis_proxy.upstreams.base import Upstream
 from jarvis_proxy.usage import UsageBook
@@ -52,6 +53,7 @@ class Shell:
     metrics: Metrics
     usage: UsageBook
     prices: Prices
+    oddities: Oddities
     budget: RetryBudget = field(default_factory=RetryBudget)
     live: Live | None = None
     """What the live page shows; None where there is no such page."""

@@ -1,0 +1,51 @@
+"""Odd spellings: what a client writes in an unusual way, and is served all the same. Pure.
+
+They work for ever; the hint is for whoever set the client up, and comes once for each key.
+"""
+
+from typing import Final
+
+_SPARE_PREFIXES: Final = ("/v1/v1/", "/openai/v1/", "/api/v1/")
+
+
+class Oddities:
+    """Tells of the first odd spelling of each client key."""
+
+    __slots__ = ("_told",)
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+
+    def hint(
+        self, key: str, path: str, authorization: str | None, *, in_query: bool
+    ) -> tuple[str, ...]:
+        """Return what is odd about a request of *key*, in words; nothing once some was told.
+
+        *path* is as it came, *in_query* whether the query has a key.
+        """
+        bare = authorization is not None and " " not in authorization.strip()
+        if not (bare or in_query or _is_odd(path)) or key in self._told:
+            return ()
+        self._told.add(key)
+        return tuple(_words(path, bare=bare, in_query=in_query))
+
+
+def _is_odd(path: str) -> bool:
+    return "//" in path or path[-1:] == "/" or path.startswith(_SPARE_PREFIXES)
+
+
+def _words(path: str, *, bare: bool, in_query: bool) -> list[str]:
+    words = []
+    if in_query:
+        words.append(
+            "it stands in the address (?key=), where logs of reverse proxies may keep it: "
+            "'Authorization: Bearer KEY' is safer"
+        )
+    if bare:
+        words.append("it comes without 'Bearer' before it")
+    if "//" in path or path[-1:] == "/":
+        words.append("the address has a slash too many")
+    prefix = next((p for p in _SPARE_PREFIXES if path.startswith(p)), None)
+    if prefix is not None:
+        words.append(f"the address begins with {prefix}: a base URL that ends in /v1 is enough")
+    return words
