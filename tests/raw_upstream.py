@@ -99,6 +99,9 @@ class RawUpstream:
     open_connections: int = 0
     port: int = 0
     base_path: str = "/v1"
+    plays_lists: bool = False
+    """Whether the lists of models, which the proxy asks for behind its clients' backs a second
+    after its start, are left to *script* too; otherwise there are none, and none is kept."""
 
     @property
     def base_url(self) -> str:
@@ -111,6 +114,9 @@ class RawUpstream:
         peer = Peer(reader, writer)
         try:
             while (request := await _read_request(reader)) is not None:
+                if _is_list(request) and not self.plays_lists:
+                    await peer.send(_NO_LIST)
+                    continue
                 self.received.append(request)
                 await self.script(peer, request)
                 if writer.is_closing():
@@ -132,6 +138,13 @@ class RawUpstream:
             server.close()
             if hasattr(server, "close_clients"):
                 server.close_clients()
+
+
+_NO_LIST = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+
+
+def _is_list(request: Received) -> bool:
+    return request.method == "GET" and request.path.partition("?")[0].endswith("/models")
 
 
 async def _read_request(reader: asyncio.StreamReader) -> Received | None:
