@@ -15,6 +15,7 @@ from typing import Any, Final
 from jarvis_proxy.environment import env_file_hints, is_readable, load_environment
 from jarvis_proxy.price_files import load_prices
 from jarvis_proxy.settings import Settings, SettingsError
+from jarvis_proxy.shared.opening import check_redis
 from jarvis_proxy.web.log import configure_logging, write_text
 from jarvis_proxy.web.tls import tls_context
 
@@ -66,6 +67,7 @@ def load_settings() -> Settings:
         SettingsError: with every problem.
     """
     settings = Settings.from_env(load_environment(_ENV_FILE, os.environ), is_readable=is_readable)
+    check_redis(settings.redis_url)
     tls_context(settings)
     load_prices(settings)
     return settings

@@ -104,12 +104,18 @@ class UsageKeeper:
         store: UsageStore,
         clock: Callable[[], float],
         every: float = _SAVE_EVERY,
+        *,
+        load_every: int = _LOAD_EVERY,
     ) -> None:
-        """*clock* gives epoch seconds; *every* is how many seconds pass between two writes."""
+        """*clock* gives epoch seconds; *every* is how many seconds pass between two writes.
+
+        After *load_every* writes, what others wrote is read.
+        """
         self._book = book
         self._store = store
         self._clock = clock
         self._every = every
+        self._load_every = load_every
         self._lock = asyncio.Lock()
 
     async def load(self) -> None:
@@ -141,7 +147,7 @@ class UsageKeeper:
     async def run(self) -> None:
         """Save, and now and then load, until cancelled."""
         while True:
-            for _ in range(_LOAD_EVERY):
+            for _ in range(self._load_every):
                 await asyncio.sleep(self._every)
                 await self.save()
             await self.load()

@@ -25,6 +25,7 @@ _BY_FOLDER: Final = {
         "Caddyfile": "前置 HTTPS，Caddy 自动获取证书。",
         "grafana-dashboard.json": "Grafana 面板：流量、词元、费用和健康状况，数据来自 /metrics。",
         "jarvis-proxy.service": "systemd 服务，除用量计数外没有任何可写之处。",
+        "haproxy.cfg": "前置多台服务器的 HAProxy；一份完整的 haproxy.cfg。",
         "nginx.conf": "前置 HTTPS；一份完整的 nginx.conf。",
     },
     "docs/": {

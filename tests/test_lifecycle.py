@@ -11,12 +11,11 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import BEARER
 from tests.eventually import eventually
 from tests.held_streams import (
     Streams,
@@ -25,7 +24,7 @@ from tests.held_streams import (
     is_cut_with_a_word,
     stream,
 )
-from tests.raw_client import RawConnection, RawResponse, connect, fetch
+from tests.raw_client import connect, fetch
 from tests.server_process import (
     Server,
     free_port,
@@ -34,12 +33,12 @@ from tests.server_process import (
     with_openai,
     write_env,
 )
+from tests.steady_load import load
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes as Linux has them")
 
 DRAINS = int(os.environ.get("JARVIS_TEST_DRAINS", "5"))
 RESTARTS = int(os.environ.get("JARVIS_TEST_RESTARTS", "4"))
-CHAT = "/v1/chat/completions"
 HEALTH = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -237,74 +236,6 @@ async def test_a_reload_names_what_needs_a_restart(tmp_path: Path) -> None:
 
 
 # Restarts
-
-
-class Load:
-    """Requests at an even pace, some on connections of their own, some on one that is kept."""
-
-    def __init__(self, port: int, per_second: float = 50) -> None:
-        self._port = port
-        self._pause = 1 / per_second
-        self._calls: list[asyncio.Task[None]] = []
-        self._kept: RawConnection | None = None
-        self._stack = contextlib.AsyncExitStack()
-        self.failures: list[str] = []
-        self.done = 0
-
-    async def run(self) -> None:
-        """Ask until cancelled."""
-        number = 0
-        while True:
-            call = self._on_kept() if number % 5 == 0 else self._on_own()
-            self._calls.append(asyncio.create_task(self._counted(call)))
-            number += 1
-            await asyncio.sleep(self._pause)
-
-    async def finish(self) -> None:
-        """Wait for the answers that are still to come."""
-        await asyncio.gather(*self._calls)
-        await self._stack.aclose()
-
-    async def _counted(self, call: Awaitable[RawResponse]) -> None:
-        try:
-            async with asyncio.timeout(20):
-                response = await call
-        except (OSError, EOFError, TimeoutError) as exc:
-            self.failures.append(f"{call.__name__}: {exc!r}")  # type: ignore[attr-defined]
-            return
-        self.done += 1
-        if response.status != 200 or not response.whole:
-            self.failures.append(f"{response.status} {response.body!r}")
-
-    async def _on_own(self) -> RawResponse:
-        return await fetch(self._port, CHAT, ECHO, {**BEARER, "Connection": "close"})
-
-    async def _on_kept(self) -> RawResponse:
-        """Ask on the one connection that is kept, as a client's pool does."""
-        connection, self._kept = self._kept, None
-        if connection is None or connection.reader.at_eof():
-            connection = await self._stack.enter_async_context(connect(self._port))
-        await connection.post("/v1/models", b"", BEARER, "GET")
-        response = await connection.response()
-        if response.headers.get("connection") != "close":
-            self._kept = connection
-        return response
-
-
-ECHO: dict[str, object] = {"model": "jarvis-echo", "messages": [{"role": "user", "content": "a"}]}
-
-
-@contextlib.asynccontextmanager
-async def load(port: int) -> AsyncIterator[None]:
-    """Ask all the time; no request may fail."""
-    asking = Load(port)
-    running = asyncio.create_task(asking.run())
-    yield
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
-    await asking.finish()
-    assert asking.failures == []
-    assert asking.done > 20
 
 
 @pytest.mark.timeout(60 + 10 * RESTARTS)

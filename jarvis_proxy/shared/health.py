@@ -138,7 +138,10 @@ class SharedHealth:
         if replies is None:
             return
         now = self._clock()
-        self._last, news = _NEWS.decode(replies[0])
+        try:
+            self._last, news = _NEWS.decode(replies[0])
+        except ValueError:
+            return  # somebody else's: it must not end the reading
         for age_ms, text in news:
             with contextlib.suppress(msgspec.MsgspecError):  # another version may have written it
                 event = _DECODER.decode(text)

@@ -85,6 +85,7 @@ class Link:
         self._tried = asyncio.Event()
         self._flying: list[Batch[Any, Any]] = []
         self._is_late = False
+        self._is_doubtful = False
         self._told = False
         self._failed_at_work = False
         self._proof: asyncio.TimerHandle | None = None
@@ -139,6 +140,7 @@ class Link:
             async with asyncio.timeout(limit):
                 replies = await self._run(commands)
         except _FAILURES:
+            self._is_doubtful = True
             self.wake()  # the main connection finds out what is wrong
             return None
         return None if any(isinstance(reply, Exception) for reply in replies) else replies
@@ -264,6 +266,10 @@ class Link:
         while True:
             await self._wanted.wait()
             self._wanted.clear()
+            if self._is_doubtful:
+                self._is_doubtful = False
+                async with asyncio.timeout(self._limit):
+                    await self._run([("PING",)])
             while batches := [gather.take() for gather in self._gathers if gather.pending]:
                 await self._send(batches)
             self._idle.set()  # for close()

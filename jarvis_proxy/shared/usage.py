@@ -21,6 +21,8 @@ _KEPT_DAYS: Final = 70
 _BATCH_KNOWN: Final = 3600
 """Seconds for which the store knows the number of a batch."""
 _LIMIT: Final = 5.0
+_ADD_LIMIT: Final = 1.0
+"""The last sums are added while the server ends, which must not take long."""
 
 # ARGV: the rows as [[day, [field, amount, …]], …], the batch's number, seconds to keep a day,
 # seconds to know the batch.
@@ -62,9 +64,12 @@ class RedisUsageStore:
         replies = await self._link.execute(commands, _LIMIT)
         if replies is None:
             return None
-        read = {
-            day: _rows(day, _SUMS.decode(raw)) for day, raw in zip(wanted, replies, strict=True)
-        }
+        try:
+            read = {
+                day: _rows(day, _SUMS.decode(raw)) for day, raw in zip(wanted, replies, strict=True)
+            }
+        except ValueError:  # what is there is not ours
+            return None
         all_days = {**self._past, **read}
         newest = max((day for day, rows in all_days.items() if rows), default=days[0])
         over = (date.fromisoformat(newest) - timedelta(days=1)).isoformat()
@@ -90,7 +95,7 @@ class RedisUsageStore:
         number, rows = self._in_doubt
         kept = _KEPT_DAYS * 24 * 3600
         command = self._add.call(_ENCODER.encode(_sums(rows)), number, kept, _BATCH_KNOWN)
-        if await self._link.execute([command], _LIMIT) is not None:
+        if await self._link.execute([command], _ADD_LIMIT) is not None:
             self._in_doubt = None
 
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
@@ -25,6 +25,7 @@ from jarvis_proxy.price_files import load_prices
 from jarvis_proxy.registry import DEFAULT_NAME, EMBEDDED, GEMINI, ModelRegistry
 from jarvis_proxy.routes import Kind
 from jarvis_proxy.settings import Settings, UpstreamSettings
+from jarvis_proxy.shared.opening import open_shared
 from jarvis_proxy.spellings import Oddities
 from jarvis_proxy.transport import HttpDoor, LocalDoor, TransportOptions
 from jarvis_proxy.upstreams.base import Upstream
@@ -46,6 +47,9 @@ from jarvis_proxy.web.middlewares import Handler, access_log, auth
 from jarvis_proxy.web.refresh import Refresher
 from jarvis_proxy.web.watch import TimeLimits, Watch
 from jarvis_proxy.web.wire import METHODS, method_not_allowed, without_banner
+
+if TYPE_CHECKING:
+    from jarvis_proxy.shared.state import SharedState
 
 _ALPHABET: Final = string.ascii_letters + string.digits
 _ROOT: Final = Path(__file__).resolve().parents[2]
@@ -81,20 +85,43 @@ class Kept:
     shells: list[Shell] = field(default_factory=list)
     """Of every application that is not closed yet."""
     live: Live = field(default_factory=Live)
+    shared: "SharedState | None" = None
+    """What other processes know too; None without REDIS_URL."""
     board: Board = field(init=False)
 
     def __post_init__(self) -> None:
         self.board = Board(self.live)
 
+    async def open(self, redis_url: str) -> None:
+        """Share with other processes through the store at *redis_url*; ``""``: with none."""
+        shared = open_shared(redis_url)
+        if shared is not None:
+            self.shared, self.vault, self.limiter = shared, shared.vault, shared.limiter
+            await shared.start()
+
+    async def close(self) -> None:
+        """Tell other processes what is left to tell; to be called after every application."""
+        if self.shared is not None:
+            await self.shared.close()
+
 
 def create_app(settings: Settings, log: AccessLog, kept: Kept | None = None) -> web.Application:
-    """Return the application; connections are opened when it starts."""
+    """Return the application; connections are opened when it starts.
+
+    Without *kept*, which is open then and stays so, it has what outlives it for itself.
+    """
+    is_owner = kept is None
     kept = kept or Kept()
     # The order matters: the log sees every outcome, so it is outermost; auth decides first of
     # everything that may answer.
     app = web.Application(middlewares=[access_log, auth], client_max_size=settings.max_body)
     # One route: addresses are matched by routes.py, on the raw path, before any decoding.
     app.router.add_route("*", r"/{path:[\s\S]*}", _dispatch, expect_handler=_expect)
+
+    async def kept_open(app: web.Application) -> AsyncIterator[None]:
+        await kept.open(settings.redis_url)
+        yield
+        await kept.close()
 
     async def shared(app: web.Application) -> AsyncIterator[None]:
         shell = build_shell(settings, log, kept)
@@ -120,6 +147,8 @@ def create_app(settings: Settings, log: AccessLog, kept: Kept | None = None) -> 
             kept.shells.remove(shell)
             await keeper.save()
 
+    if is_owner:
+        app.cleanup_ctx.append(kept_open)
     app.cleanup_ctx.append(shared)
     app.on_response_prepare.append(without_banner)
     if settings.policies:
@@ -133,11 +162,18 @@ async def _keep_usage(settings: Settings, kept: Kept) -> UsageKeeper:
         name: policy.budget for name, policy in settings.policies.items() if policy.budget
     }
     if kept.keeper is None:
-        folder = settings.state_dir
-        store: UsageStore = SqliteStore(_ROOT / folder) if folder else NoStore()
-        kept.keeper = UsageKeeper(kept.usage, store, time.time)
+        kept.keeper = _usage_keeper(settings, kept)
         await kept.keeper.load()
     return kept.keeper
+
+
+def _usage_keeper(settings: Settings, kept: Kept) -> UsageKeeper:
+    if kept.shared is not None:
+        # Budgets are compared with what all processes used: it must not be a minute old.
+        return UsageKeeper(kept.usage, kept.shared.usage, time.time, every=1, load_every=2)
+    folder = settings.state_dir
+    store: UsageStore = SqliteStore(_ROOT / folder) if folder else NoStore()
+    return UsageKeeper(kept.usage, store, time.time)
 
 
 def build_shell(settings: Settings, log: AccessLog, kept: Kept) -> Shell:
@@ -171,6 +207,10 @@ def build_shell(settings: Settings, log: AccessLog, kept: Kept) -> Shell:
         oddities=kept.oddities,
         live=None if settings.admin_key is None else kept.live,
     )
+    if kept.shared is not None:
+        shell.vault = kept.shared.vault
+        for name, place in places.items():
+            kept.shared.health.watch(name, place.pool, place.breaker)
     places[EMBEDDED] = Place(EchoUpstream(EMBEDDED), LocalDoor())
     return shell
 

@@ -111,9 +111,12 @@ class Conversation:
         self._record.upstream, self._record.target = route.upstream, route.target
         self._call = self._make_call(route)
         media: Mapping[str, Media | ProxyError] = {}
-        if urls := self._place.upstream.needs(self._call).urls:
+        needs = self._place.upstream.needs(self._call)
+        if needs.urls:
             self._record.received = None  # the wait for a download is no overhead of ours
-            media = await self._shell.fetcher.fetch_all(urls)
+            media = await self._shell.fetcher.fetch_all(needs.urls)
+        if needs.call_ids and self._shell.vault is not None:
+            await self._shell.vault.fetch(needs.call_ids, time.monotonic())
         self._exchange = self._place.upstream.exchange(self._call, media)
         self._key = self._place.pool.pick(route.target, time.monotonic())
 

@@ -31,7 +31,13 @@ from jarvis_proxy.web.tls import load_certificate, tls_context
 
 _LOG: Final = logging.getLogger(__name__)
 _LOOK_EVERY: Final = 1.0
-_FIXED: Final = {"host": "HOST", "port": "PORT", "workers": "WORKERS", "state_dir": "STATE_DIR"}
+_FIXED: Final = {
+    "host": "HOST",
+    "port": "PORT",
+    "workers": "WORKERS",
+    "redis_url": "REDIS_URL",
+    "state_dir": "STATE_DIR",
+}
 """Fields that are read once, by the name of their setting."""
 
 
@@ -70,6 +76,7 @@ class Generations:
         """
         self.tls = tls_context(self.settings)
         await self.runner.setup()
+        await self._kept.open(self.settings.redis_url)
         await self._enter(self.settings, self._log)
 
     async def _enter(self, settings: Settings, log: AccessLog) -> None:
@@ -158,6 +165,7 @@ class Generations:
         self._closing.set()
         await asyncio.gather(*self._old)
         await self._current.runner.cleanup()
+        await self._kept.close()
 
 
 def what_needs_a_restart(old: Settings, new: Settings) -> list[str]:

@@ -1,7 +1,7 @@
 """What the application and a request carry: the typed keys. IO (types of the shell)."""
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
@@ -24,6 +24,9 @@ from jarvis_proxy.web.guard import Admission, Guard
 from jarvis_proxy.web.log import AccessLog
 from jarvis_proxy.web.refresh import Refresher
 from jarvis_proxy.web.watch import Watch
+
+if TYPE_CHECKING:
+    from jarvis_proxy.shared.vault import SharedVault
 
 
 @dataclass(slots=True)
@@ -57,6 +60,8 @@ class Shell:
     budget: RetryBudget = field(default_factory=RetryBudget)
     live: Live | None = None
     """What the live page shows; None where there is no such page."""
+    vault: "SharedVault | None" = None
+    """Where signatures of other processes are fetched from; None where there are no others."""
     draining: bool = False
 
 

@@ -283,7 +283,7 @@ async def test_https_cannot_be_turned_on_or_off_and_the_log_says_so(tmp_path: Pa
         ({}, []),
         ({"HOST": "127.0.0.2"}, ["HOST"]),
         ({"PORT": "9001"}, ["PORT"]),
-        ({"WORKERS": "2", "REDIS_URL": "redis://127.0.0.1/0"}, ["WORKERS"]),
+        ({"WORKERS": "2", "REDIS_URL": "redis://127.0.0.1/0"}, ["WORKERS", "REDIS_URL"]),
         ({"STATE_DIR": "elsewhere"}, ["STATE_DIR"]),
         ({"HOST": "::1", "PORT": "1"}, ["HOST", "PORT"]),
         ({"PROXY_API_KEYS": OTHER_KEY, "MAX_BODY_MB": "1", "IDLE_TIMEOUT": "1"}, []),
