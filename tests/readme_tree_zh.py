@@ -145,6 +145,7 @@ _BY_FOLDER: Final = {
     },
     "tests/": {
         "conftest.py": "夹具：按生产方式启动的代理，以及照剧本行事的上游。",
+        "crowds.py": "大量并发的流，读或不读：python -m tests.crowds hold 或 slow。",
         "error_codes.py": "从源代码的语法里找出错误代码，文档必须逐一解释。",
         "markdown.py": "测试所看的 Markdown：标题、表格、代码块。",
         "raw_client.py": "裸套接字客户端：发什么字节就是什么字节。",

@@ -15,6 +15,7 @@ class Elsewhere(NamedTuple):
 _EDGE: Final = "web/test_edge.py"
 _GUARD: Final = "web/test_guard.py"
 _LIFE: Final = "test_lifecycle.py"
+_HOST: Final = "test_host_faults.py"
 ELSEWHERE: Final[tuple[tuple[str, tuple[Elsewhere, ...]], ...]] = (
     (
         "Every cut",
@@ -151,19 +152,19 @@ ELSEWHERE: Final[tuple[tuple[str, tuple[Elsewhere, ...]], ...]] = (
             Elsewhere(
                 "A log that cannot be written",
                 "nothing: calls go on",
-                _LIFE,
+                _HOST,
                 "test_a_log_that_cannot_be_written_costs_no_call",
             ),
             Elsewhere(
                 "Descriptors run out",
                 "streams go on, new connections wait",
-                _LIFE,
+                _HOST,
                 "test_files_that_run_out_cost_no_flood_of_tracebacks",
             ),
             Elsewhere(
                 "The clock jumps",
                 "nothing: no time limit reads it",
-                _LIFE,
+                _HOST,
                 "test_no_timer_reads_a_clock_that_can_jump",
             ),
             Elsewhere(

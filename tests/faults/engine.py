@@ -118,13 +118,18 @@ async def run(wanted: Iterable[tuple[Row, Surface, ClientKind]]) -> Run:
     groups: dict[tuple[Limits, str], list[Unit]] = defaultdict(list)
     for unit in units:
         groups[unit.row.limits, unit.proxy].append(unit)
-    async with upstream.running(), opened(upstream.port) as addresses:
+    has_node = any(unit.client == "node" for unit in units)
+    async with (
+        upstream.running(),
+        opened(upstream.port) as addresses,
+        node.running() if has_node else contextlib.nullcontext() as sdk,
+    ):
         at_once = asyncio.Semaphore(_AT_ONCE)
         with ThreadPoolExecutor(8) as threads:
             asyncio.get_running_loop().set_default_executor(threads)
             logs = await asyncio.gather(
                 *(
-                    _play_group(group, limits, addresses, at_once)
+                    _play_group(group, limits, addresses, at_once, sdk)
                     for (limits, _), group in groups.items()
                 )
             )
@@ -162,6 +167,7 @@ async def _play_group(
     limits: Limits,
     addresses: Addresses,
     at_once: asyncio.Semaphore,
+    sdk: node.NodeSdk | None,
 ) -> str:
     env = {**_ROOMY, **SETTINGS[limits]}
     gemini = addresses.base_url("scripted", "gemini")
@@ -177,7 +183,7 @@ async def _play_group(
     async with running_proxy(gemini=gemini, **env) as proxy:
         for unit in units:
             await _lead_to(addresses, proxy, unit)
-        await _play_all(units, proxy, at_once)
+        await _play_all(units, proxy, at_once, sdk)
         return proxy.logged()
 
 
@@ -190,7 +196,9 @@ async def _lead_to(addresses: Addresses, proxy: Proxy, unit: Unit) -> None:
         await replaced.close()
 
 
-async def _play_all(units: list[Unit], proxy: Proxy, at_once: asyncio.Semaphore) -> None:
+async def _play_all(
+    units: list[Unit], proxy: Proxy, at_once: asyncio.Semaphore, sdk: node.NodeSdk | None
+) -> None:
     url = f"{proxy.url}/v1"
     few = asyncio.Semaphore(_RETRYING_AT_ONCE)
     options = {"base_url": url, "api_key": KEY, "max_retries": 0, "timeout": _PATIENCE}
@@ -203,6 +211,9 @@ async def _play_all(units: list[Unit], proxy: Proxy, at_once: asyncio.Semaphore)
                         return await asyncio.to_thread(ask, sync_client, unit.dialect, unit.request)
                     case "async":
                         return await ask_async(async_client, unit.dialect, unit.request)
+                    case "node":
+                        assert sdk is not None
+                        return await sdk.ask(url, unit.surface, unit.request)
                     case _:
                         return await ask_raw(proxy.port, unit.dialect, unit.request)
 
@@ -210,11 +221,7 @@ async def _play_all(units: list[Unit], proxy: Proxy, at_once: asyncio.Semaphore)
                 async with few if unit.row.retried else contextlib.nullcontext(), at_once:
                     await _times(unit, once)
 
-            nodes = [unit for unit in units if unit.client == "node"]
-            others = [unit for unit in units if unit.client != "node"]
-            await asyncio.gather(*map(one, others))
-            if nodes:
-                await _play_node(nodes, url)
+            await asyncio.gather(*map(one, units))
 
 
 async def _times(unit: Unit, once: Callable[[Unit], Awaitable[Observed]]) -> None:
@@ -224,23 +231,3 @@ async def _times(unit: Unit, once: Callable[[Unit], Awaitable[Observed]]) -> Non
                 unit.observed = await once(unit)
     except Exception as exc:
         unit.trouble = f"{type(exc).__name__}: {exc}"
-
-
-async def _play_node(units: list[Unit], url: str) -> None:
-    calls = [
-        node.Call(
-            str(unit.number),
-            unit.surface,
-            unit.request,
-            times=unit.row.times,
-            alone=unit.row.retried,
-        )
-        for unit in units
-    ]
-    answers = await node.ask_all(calls, url)
-    for unit in units:
-        answer = answers.get(str(unit.number))
-        if isinstance(answer, Observed):
-            unit.observed = answer
-        else:
-            unit.trouble = answer or "no answer from the subprocess"

@@ -1,13 +1,15 @@
-"""The official SDK for Node.js: all calls of a batch in one subprocess. IO."""
+"""The official SDK for Node.js in one subprocess, which makes the calls it is told. IO."""
 
 import asyncio
 import atexit
+import contextlib
+import itertools
 import json
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -19,19 +21,7 @@ from tests.faults.dialects import Surface
 _PACKAGE: Final = Path(__file__).resolve().parents[1] / "node"
 """Where package.json and its lock are, and the package itself where ``npm ci`` was run there."""
 _SCRIPT: Final = _PACKAGE / "batch.mjs"
-_PATIENCE: Final = 60.0
-
-
-@dataclass(frozen=True)
-class Call:
-    """One call for the batch: made *times* times, the last one counts."""
-
-    id: str
-    surface: Surface
-    body: Mapping[str, Any]
-    key: str = KEY
-    times: int = 1
-    alone: bool = False
+_LONGEST_LINE: Final = 2**24
 
 
 class Missing(Exception):
@@ -73,23 +63,66 @@ def missing() -> str:
     return ""
 
 
-async def ask_all(calls: Sequence[Call], url: str) -> dict[str, Observed | str]:
-    """Make all calls; return what was seen by each, or what went wrong in words."""
+class Trouble(Exception):
+    """The SDK raised what is no error of the API's; the text says what."""
+
+
+class NodeSdk:
+    """The SDK, in a process that runs."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._numbers = itertools.count()
+        self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
+
+    async def ask(
+        self, url: str, surface: Surface, body: Mapping[str, Any], key: str = KEY
+    ) -> Observed:
+        """Make one call.
+
+        Raises:
+            Trouble: it ended in another way than an answer or an error of the API's.
+        """
+        number = next(self._numbers)
+        answer = self._waiting[number] = asyncio.get_running_loop().create_future()
+        call = {"id": number, "url": url, "surface": surface, "body": body, "key": key}
+        assert self._process.stdin is not None
+        # The key goes through stdin: an argument can be seen by every user of the machine.
+        self._process.stdin.write(json.dumps(call).encode() + b"\n")
+        seen = await answer
+        if "trouble" in seen:
+            raise Trouble(seen["trouble"])
+        return Observed(**seen)
+
+    async def listen(self) -> None:
+        """Take what the process tells, until it ends."""
+        assert self._process.stdout is not None
+        while line := await self._process.stdout.readline():
+            seen = json.loads(line)
+            answer = self._waiting.pop(seen.pop("id"))
+            if not answer.done():  # nobody may wait any longer
+                answer.set_result(seen)
+        for answer in self._waiting.values():
+            if not answer.done():
+                answer.set_exception(Trouble("the process of Node has ended"))
+
+
+@contextlib.asynccontextmanager
+async def running() -> AsyncIterator[NodeSdk]:
+    """Start the process; end it afterwards."""
     process = await asyncio.create_subprocess_exec(
         "node",
         str(_SCRIPT),
         str(home() / "package.json"),
-        url,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
+        stdin=PIPE,
+        stdout=PIPE,
+        limit=_LONGEST_LINE,
     )
-    # The key goes through stdin: an argument can be seen by every user of the machine.
-    text = json.dumps([asdict(call) for call in calls]).encode()
-    async with asyncio.timeout(_PATIENCE):
-        out, _ = await process.communicate(text)
-    found: dict[str, Observed | str] = {}
-    for line in out.splitlines():
-        answer = json.loads(line)
-        number, trouble = answer.pop("id"), answer.pop("trouble", "")
-        found[number] = trouble or Observed(**answer)
-    return found
+    sdk = NodeSdk(process)
+    listening = asyncio.create_task(sdk.listen())
+    try:
+        yield sdk
+    finally:
+        process.kill()
+        await process.wait()
+        await listening

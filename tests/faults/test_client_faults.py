@@ -77,15 +77,11 @@ async def test_client_is_told(fault: Fault, client: ClientKind) -> None:
 async def test_node_is_told() -> None:
     if reason := await asyncio.to_thread(node.missing):
         pytest.skip(reason)
-    faults = {fault.name: fault for fault in FAULTS if fault.body is not None}
-    calls = [
-        node.Call(name, "whole", fault.body or {}, fault.key) for name, fault in faults.items()
-    ]
-    async with proxy() as (running, upstream):
-        answers = await node.ask_all(calls, f"{running.url}/v1")
+    faults = [fault for fault in FAULTS if fault.body is not None]
+    async with proxy() as (running, upstream), node.running() as sdk:
+        url = f"{running.url}/v1"
+        for fault in faults:
+            seen = await sdk.ask(url, "whole", fault.body or {}, fault.key)
+            assert judge("node", WHOLE, fault.sight, seen, b"") == [], fault.name
 
-    for name, fault in faults.items():
-        seen = answers[name]
-        assert isinstance(seen, Observed), seen
-        assert judge("node", WHOLE, fault.sight, seen, b"") == [], name
     assert upstream.received == []

@@ -1,14 +1,10 @@
-// Makes the calls that stdin names with OpenAI's SDK, and tells on stdout what each one saw.
+// Makes calls with OpenAI's SDK: each line of stdin names one, each line of stdout tells what it saw.
 import { createRequire } from "node:module";
+import { createInterface } from "node:readline";
 
-const [home, baseURL] = process.argv.slice(2);
+const [home] = process.argv.slice(2);
 const OpenAI = createRequire(home)("openai");
-const AT_ONCE = 16;
-
-let input = "";
-for await (const piece of process.stdin) input += piece;
-const calls = JSON.parse(input);
-const options = { baseURL, maxRetries: 0, timeout: 25_000 };
+const options = { maxRetries: 0, timeout: 25_000 };
 
 function read(seen, item) {
   if (item.type === "response.output_text.delta") seen.text += item.delta;
@@ -21,9 +17,9 @@ function read(seen, item) {
     }
 }
 
-async function ask({ surface, body, key }) {
+async function ask({ surface, body, key, url }) {
   const seen = { text: "", finish: null };
-  const client = new OpenAI.OpenAI({ ...options, apiKey: key });
+  const client = new OpenAI.OpenAI({ ...options, apiKey: key, baseURL: url });
   try {
     const api = surface === "responses" ? client.responses : client.chat.completions;
     const answer = await api.create(body);
@@ -43,16 +39,11 @@ async function ask({ surface, body, key }) {
 async function play(call) {
   let seen;
   try {
-    for (let turn = 0; turn < call.times; turn++) seen = await ask(call);
+    seen = await ask(call);
   } catch (error) {
     seen = { trouble: `${error?.constructor?.name}: ${error}` };
   }
   console.log(JSON.stringify({ id: call.id, ...seen }));
 }
 
-const queue = calls.filter((call) => !call.alone);
-const worker = async () => {
-  for (let call; (call = queue.shift()); ) await play(call);
-};
-await Promise.all(Array.from({ length: AT_ONCE }, worker));
-for (const call of calls.filter((call) => call.alone)) await play(call);
+for await (const line of createInterface({ input: process.stdin })) play(JSON.parse(line));
