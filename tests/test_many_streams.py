@@ -1,4 +1,4 @@
-"""Hundreds of streams at once, read: ``python -m tests.crowds hold`` holds thousands for minutes."""
+"""Hundreds of streams at once; ``python -m tests.crowds hold`` has thousands, for minutes."""
 
 import sys
 
