@@ -116,7 +116,7 @@ class RawUpstream:
             while (request := await _read_request(reader)) is not None:
                 if _is_list(request) and not self.plays_lists:
                     await peer.send(_NO_LIST)
-                    continue
+                    return  # a connection that scripts did not see must not come from a pool
                 self.received.append(request)
                 await self.script(peer, request)
                 if writer.is_closing():
@@ -140,7 +140,7 @@ class RawUpstream:
                 server.close_clients()
 
 
-_NO_LIST = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+_NO_LIST = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 def _is_list(request: Received) -> bool:

@@ -187,10 +187,10 @@ async def play(port: int, course: Course) -> Outcome:
     try:
         async with asyncio.timeout(60):
             response = await fetch(port, course.dialect.path, request, _SDK)
+    except TimeoutError:  # before OSError, whose subclass it is
+        return Outcome("wrong", why="no end in 60 seconds")
     except (OSError, asyncio.IncompleteReadError) as exc:
         return Outcome("cut", why=f"no answer: {type(exc).__name__}")
-    except TimeoutError:
-        return Outcome("wrong", why="no end in 60 seconds")
     return outcome(response, good)
 
 

@@ -115,7 +115,7 @@ async def test_upstream_without_a_key_gets_no_credentials() -> None:
 
 
 async def test_a_get_has_no_body() -> None:
-    upstream = RawUpstream(answer)
+    upstream = RawUpstream(answer, plays_lists=True)
     async with upstream.running(), opened(HttpDoor("x", upstream.base_url)) as door:
         await read(door, UpstreamRequest("GET", "/models", {}, b""))
 

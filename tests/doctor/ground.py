@@ -105,7 +105,7 @@ async def serving(
     script: Script, leaf: trustme.LeafCert | None = None
 ) -> AsyncIterator[RawUpstream]:
     """Run a scripted upstream, with TLS where there is a certificate."""
-    upstream = RawUpstream(script)
+    upstream = RawUpstream(script, plays_lists=True)
     if leaf is None:
         async with upstream.running():
             yield upstream

@@ -31,13 +31,13 @@ def ids(proxy: Proxy) -> set[str]:
 
 
 async def test_every_upstream_with_a_key_is_asked_with_its_key() -> None:
-    openai = RawUpstream(openai_answer)
+    openai = RawUpstream(openai_answer, plays_lists=True)
 
     async def play(peer: Peer, request: Received) -> None:
         await peer.reply(gemini_page("gemini-9"))
 
-    gemini = RawUpstream(play, base_path="/v1beta")
-    keyless = RawUpstream(openai_answer)
+    gemini = RawUpstream(play, base_path="/v1beta", plays_lists=True)
+    keyless = RawUpstream(openai_answer, plays_lists=True)
     async with openai.running(), gemini.running(), keyless.running():
         env = {"UPSTREAMS": "other", "OTHER_BASE_URL": keyless.base_url}
         async with running_proxy(openai.base_url, gemini.base_url, **env) as proxy:
@@ -64,7 +64,7 @@ async def test_pages_are_turned_until_the_last_one() -> None:
         name, following = pages[request.path.partition("&pageToken=")[2]]
         await peer.reply(gemini_page(name, following))
 
-    gemini = RawUpstream(play, base_path="/v1beta")
+    gemini = RawUpstream(play, base_path="/v1beta", plays_lists=True)
     async with gemini.running(), running_proxy(gemini=gemini.base_url) as proxy:
         await proxy.shell.refresher.refresh()
         assert {"gemini-a", "gemini-b", "gemini-c"} <= ids(proxy)
@@ -79,7 +79,7 @@ async def test_pages_that_never_end_are_not_turned_for_ever(tokens: str, pages: 
         token = "again" if tokens == "same" else f"page-{number}"
         await peer.reply(gemini_page(f"gemini-{number}", token))
 
-    gemini = RawUpstream(play, base_path="/v1beta")
+    gemini = RawUpstream(play, base_path="/v1beta", plays_lists=True)
     async with gemini.running(), running_proxy(gemini=gemini.base_url) as proxy:
         await proxy.shell.refresher.refresh()
         assert f"gemini-{pages}" in ids(proxy)
@@ -109,7 +109,7 @@ async def test_list_that_cannot_be_read_leaves_the_old_one(
         else:
             await peer.reply(body, status)
 
-    openai = RawUpstream(play)
+    openai = RawUpstream(play, plays_lists=True)
     async with openai.running(), running_proxy(openai.base_url, GEMINI_API_KEY="") as proxy:
         await proxy.shell.refresher.refresh()
         await proxy.shell.refresher.refresh()
@@ -129,7 +129,7 @@ async def test_list_that_is_cut_is_no_list() -> None:
         await peer.send(OPENAI_LIST)
         peer.close()
 
-    openai = RawUpstream(play)
+    openai = RawUpstream(play, plays_lists=True)
     async with openai.running(), running_proxy(openai.base_url) as proxy:
         await proxy.shell.refresher.refresh()
         assert "gpt-9" not in ids(proxy)
@@ -139,7 +139,7 @@ async def test_list_that_is_cut_is_no_list() -> None:
 
 
 async def test_upstream_that_cannot_be_reached_is_told_once_and_hinders_no_other() -> None:
-    openai = RawUpstream(openai_answer)
+    openai = RawUpstream(openai_answer, plays_lists=True)
     async with openai.running(), running_proxy(openai.base_url) as proxy:
         await proxy.shell.refresher.refresh()
         assert "gpt-9" in ids(proxy)
@@ -154,7 +154,7 @@ async def test_upstream_that_never_answers_is_given_up() -> None:
     async def play(peer: Peer, request: Received) -> None:
         await peer.closed()
 
-    openai = RawUpstream(play)
+    openai = RawUpstream(play, plays_lists=True)
     async with openai.running(), running_proxy(openai.base_url) as proxy:
         shell = proxy.shell
         refresher = Refresher(shell.catalog, shell.places, patience=0.1)
@@ -165,7 +165,7 @@ async def test_upstream_that_never_answers_is_given_up() -> None:
 
 
 async def test_lists_are_read_after_the_start_and_again_when_old_and_wanted() -> None:
-    openai = RawUpstream(openai_answer)
+    openai = RawUpstream(openai_answer, plays_lists=True)
     async with openai.running(), running_proxy(openai.base_url, GEMINI_API_KEY="") as proxy:
         shell = proxy.shell
         shell.refresher = Refresher(shell.catalog, shell.places, first_after=0.0, stale_after=0.0)
@@ -182,7 +182,7 @@ async def test_lists_are_read_after_the_start_and_again_when_old_and_wanted() ->
 
 
 async def test_fresh_lists_are_not_asked_for_again() -> None:
-    openai = RawUpstream(openai_answer)
+    openai = RawUpstream(openai_answer, plays_lists=True)
     async with openai.running(), running_proxy(openai.base_url) as proxy:
         await proxy.shell.refresher.refresh()
         await fetch(proxy.port, "/v1/models", headers=BEARER, method="GET")
@@ -190,7 +190,7 @@ async def test_fresh_lists_are_not_asked_for_again() -> None:
 
 
 async def test_nothing_is_wanted_before_the_first_list_was_asked_for() -> None:
-    openai = RawUpstream(openai_answer)
+    openai = RawUpstream(openai_answer, plays_lists=True)
     async with openai.running(), running_proxy(openai.base_url) as proxy:
         proxy.shell.refresher.wake_if_stale()
         assert not proxy.shell.refresher._wanted.is_set()
