@@ -78,8 +78,11 @@ def response_headers(headers: Iterable[tuple[str, str]], connection: str = "") -
     crossing: dict[str, str] = {}
     for raw_name, value in headers:
         name = _crossing_name(raw_name)
-        if name and name not in named and is_field_value(value):
+        # is_field_value(), written out: an answer has twenty headers, and a call costs more.
+        if name and len(value) <= _MAX_VALUE and value.isascii() and value.isprintable():
             crossing[name] = value
+    for name in named:
+        crossing.pop(name, None)
     return crossing
 
 

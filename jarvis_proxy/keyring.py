@@ -25,6 +25,9 @@ class Headers(Protocol):
     def getall(self, key: str, default: Sequence[str], /) -> Sequence[str]:
         """Return every value of a field."""
 
+    def __contains__(self, key: object, /) -> bool:
+        """Tell whether there is such a field."""
+
 
 class KeyRing:
     """The client keys of this proxy."""
@@ -59,6 +62,8 @@ def presented_keys(headers: Headers, query_key: str | None) -> tuple[bytes, ...]
         if token:
             found.append(_bytes(token))
     for name in _KEY_HEADERS:
+        if name not in headers:
+            continue
         values = (value.strip() for value in headers.getall(name, ()))
         found.extend(_bytes(value) for value in values if value)
     if query_key:

@@ -21,6 +21,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from jarvis_proxy import __version__
+from jarvis_proxy.direct import DirectResponse, DirectSender, taken_whole
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams import echo
 from jarvis_proxy.upstreams.base import UpstreamRequest
@@ -31,6 +32,7 @@ NETWORK_ERRORS: Final = (aiohttp.ClientError, OSError, asyncio.TimeoutError)
 _MAX_CACHED: Final = 512
 _DRAIN_AFTER_END: Final = 1.0
 Body = bytes | AsyncIterable[bytes]
+_Response = aiohttp.ClientResponse | DirectResponse
 Sink = Callable[[bytes], bool]
 """Takes a piece of an answer; returns True to be given no more for now. It must not raise."""
 
@@ -46,6 +48,9 @@ class UpstreamReply(Protocol):
 
         Raises one of NETWORK_ERRORS when the answer is cut.
         """
+
+    def whole(self) -> bytes | None:
+        """Return the whole answer if all of it is here already, and nothing of it has been read."""
 
     async def push(self, sink: "Sink") -> bool:
         """Give *sink* what arrives, as it arrives, until it wants attention or the answer ends.
@@ -112,9 +117,7 @@ class HttpReply:
 
     __slots__ = ("_finished", "_finishing", "_response", "headers", "readany", "status")
 
-    def __init__(
-        self, response: aiohttp.ClientResponse, finishing: set[aiohttp.ClientResponse]
-    ) -> None:
+    def __init__(self, response: _Response, finishing: set[_Response]) -> None:
         self._response = response
         self._finished = False
         self._finishing = finishing
@@ -122,6 +125,10 @@ class HttpReply:
         self.headers: Mapping[str, str] = response.headers
         # Bound once: a stream reads thousands of times, and a wrapper would cost each time.
         self.readany = response.content.readany
+
+    def whole(self) -> bytes | None:
+        """Return the body that came with its head, as small ones do."""
+        return taken_whole(self._response.content)
 
     async def push(self, sink: Sink) -> bool:
         """Give *sink* what arrives, without a task step for each piece."""
@@ -236,8 +243,12 @@ class HttpDoor:
         self._ssl: ssl.SSLContext | bool = True if ssl_context is None else ssl_context
         self._urls: dict[str, URL] = {}
         self._headers: dict[tuple[object, ...], CIMultiDictProxy[str]] = {}
+        self._heads: dict[tuple[object, ...], bytes] = {}
         self._session = self._new_session(force_close=False)
-        self._finishing: set[aiohttp.ClientResponse] = set()
+        self._direct: DirectSender | None = None
+        if self._options.proxy is None:
+            self._direct = DirectSender(self._session, URL(base_url, encoded=True))
+        self._finishing: set[_Response] = set()
         # Used for the one re-send after a stale connection: it never takes one from a pool.
         self._fresh_session: aiohttp.ClientSession | None = None
 
@@ -270,6 +281,9 @@ class HttpDoor:
         _ATTEMPT.set(attempt)
         data: Body | None = request.body if body is None else body
         try:
+            if self._direct is not None and isinstance(data, bytes) and data:
+                head = self._head(self._direct, request, key)
+                return HttpReply(await self._direct.send(head, data), self._finishing)
             return await self._send(self._session, request, key, data)
         except NETWORK_ERRORS as exc:
             if attempt.is_fresh or not isinstance(data, bytes) or not _is_stale(exc):
@@ -299,6 +313,17 @@ class HttpDoor:
             proxy=self._options.proxy,
         )
         return HttpReply(response, self._finishing)
+
+    def _head(self, direct: DirectSender, request: UpstreamRequest, key: str | None) -> bytes:
+        # Paths, keys and the headers that cross are few: what they make together is made once.
+        kind = (request.method, request.path, key, *request.headers.items())
+        head = self._heads.get(kind)
+        if head is None:
+            if len(self._heads) >= _MAX_CACHED:
+                self._heads.clear()
+            url, headers = self._url(request.path), self._request_headers(request.headers, key)
+            head = self._heads[kind] = direct.head(request.method, url, headers)
+        return head
 
     def _url(self, path: str) -> URL:
         # Parsing a URL costs more than sending a small request's headers; paths are few.
@@ -349,6 +374,9 @@ class LocalReply:
     async def readany(self) -> bytes:
         """Return the next piece."""
         return await anext(self._pieces, b"")
+
+    def whole(self) -> None:
+        """Return None: it comes at its own pace."""
 
     async def push(self, sink: Sink) -> bool:
         """Give *sink* the next piece."""

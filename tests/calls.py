@@ -1,8 +1,9 @@
 """CallRecords of calls that have ended, for tests of what reads them."""
 
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
+
+from msgspec.structs import replace
 
 from jarvis_proxy.record import CallRecord
 

@@ -37,6 +37,7 @@ _BY_FOLDER: Final = {
         "attempts.py": "上游失败后怎么办：换密钥、再试、换地方，或放弃。",
         "budgets.py": "额度：一个客户端密钥每天或每月可用的词元或金额。",
         "catalog.py": "GET /v1/models 背后的模型目录。",
+        "direct.py": "把请求直接写到池中的连接上，不经过 aiohttp 的包装对象。",
         "environment.py": "读取 .env，与进程的环境变量合并。",
         "errors.py": "唯一会送到客户端的错误，OpenAI 格式。",
         "exposition.py": "把指标写成 Prometheus 读的格式。",
@@ -141,6 +142,7 @@ _BY_FOLDER: Final = {
         "serve.py": "运行服务器：监听、信号、排空。",
         "usage.py": "调用者自己的密钥用了多少，额度还剩多少。",
         "watch.py": "所有进行中调用的一个粗粒度时钟：时限、心跳、死连接。",
+        "whole.py": "完整的回答：头和正文一次写出。",
         "wire.py": "应用之下的边缘：aiohttp 自己会说的话，改成我们的说法。",
     },
     "tests/": {

@@ -6,10 +6,11 @@ path free of charge. It answers in OpenAI's form like an upstream would, and is 
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.openai_head import wants_usage

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final, Literal, TextIO
 
 from jarvis_proxy.record import CallRecord, as_json, as_text, ascii_json
@@ -225,4 +226,11 @@ def _json_note(text: str) -> str:
 
 
 def _iso(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")
+    seconds, micros = divmod(round(moment * 1e6), 1_000_000)
+    return f"{_iso_second(seconds)}.{micros // 1000:03d}+00:00"
+
+
+@lru_cache(maxsize=8)
+def _iso_second(seconds: int) -> str:
+    """Return a second's date and time, which the lines of a second share."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]

@@ -1,10 +1,10 @@
 """Uploads: forms whose `model` is found while they stream on, and bodies of any other kind. IO."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from typing import Final
 
 from aiohttp import web
+from msgspec.structs import replace
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.forms import FormScanner, invalid_form

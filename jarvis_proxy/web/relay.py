@@ -347,6 +347,12 @@ async def read_whole(reply: UpstreamReply, limit: int, watched: Watched) -> byte
     Raises:
         ProxyError: 502, it was cut or is larger than *limit*.
     """
+    watched.heard = True
+    if (body := reply.whole()) is not None:
+        if len(body) > limit:
+            raise bad_response()
+        reply.finish()
+        return body
     pieces: list[bytes] = []
     size = 0
     try:

@@ -5,12 +5,12 @@ import json
 import math
 import struct
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from openai.types import CreateEmbeddingResponse
 
 from jarvis_proxy.errors import ProxyError

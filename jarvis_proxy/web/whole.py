@@ -1,0 +1,76 @@
+"""A whole answer: head and body in one write. IO.
+
+aiohttp's Response prepares a writer and a multidict for what may still come: cookies, compression,
+chunks, signals. An answer whose bytes are all here needs none of it, and without it costs a third.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from aiohttp import HttpVersion11, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.helpers import rfc822_formatted_time
+from aiohttp.http_writer import StreamWriter
+from multidict import CIMultiDict
+
+from jarvis_proxy.headers import RATE_LIMIT_PREFIX
+from jarvis_proxy.web.keys import ADMISSION
+
+_COPIED: Final = 64 * 1024
+"""A body so large is written by itself: joining it to its head would copy it."""
+
+
+class WholeAnswer(web.Response):
+    """A Response of *body*, bytes, with *headers*, which name its type."""
+
+    def __init__(self, body: bytes, status: int, headers: Mapping[str, str]) -> None:
+        web.StreamResponse.__init__(self, status=status, _real_headers=CIMultiDict(headers))
+        self._body = body
+
+    async def _start(self, request: web.BaseRequest) -> AbstractStreamWriter:
+        if self._must_be_empty_body or request.version != HttpVersion11:
+            return await super()._start(request)
+        writer = request.writer
+        assert isinstance(writer, StreamWriter)  # noqa: S101 - no other one is ever made
+        if self._keep_alive is None:
+            self._keep_alive = request.keep_alive
+        if isinstance(request, web.Request):
+            tell_limits(request, self)
+        body = self._body
+        assert isinstance(body, bytes)  # noqa: S101 - given to __init__
+        head = self._head(len(body))
+        if len(body) < _COPIED:
+            writer._write(head + body)
+        else:
+            writer._write(head)
+            writer._write(body)
+        self._eof_sent = True  # so that nothing is left for write_eof
+        await writer.drain()
+        return writer
+
+    def _head(self, size: int) -> bytes:
+        headers = self._headers
+        lines = [f"HTTP/1.1 {self._status} {self._reason}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        lines.append(f"Content-Length: {size}")
+        lines.append(f"Date: {rfc822_formatted_time()}")
+        if not self._keep_alive:
+            lines.append("Connection: close")
+        text = "\n".join(lines)
+        if text.count("\n") != len(lines) - 1 or "\r" in text or "\0" in text:
+            raise ValueError("a control character in the head of an answer")
+        return f"{text}\n\n".replace("\n", "\r\n").encode("utf-8", "surrogateescape")
+
+
+def tell_limits(request: web.Request, response: web.StreamResponse) -> None:
+    """Tell the holder of a key with limits how they stand, on every answer that was counted.
+
+    An upstream's own limits are then left out: they are of our account, which others use too.
+    """
+    admission = request.get(ADMISSION)
+    if admission is None or admission.verdict is None:
+        return
+    headers = response.headers
+    for name in [name for name in headers if name.lower().startswith(RATE_LIMIT_PREFIX)]:
+        headers.popall(name, None)
+    headers.update(admission.verdict.headers())
