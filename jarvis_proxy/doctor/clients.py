@@ -32,6 +32,8 @@ CLIENTS: Final = (
             "`timeoutSeconds` raises OpenClaw's own watchdog, which otherwise gives up after 120"
             " seconds of silence, asks again, and is billed again.",
             "`apiKey` takes the key from the environment variable `JARVIS_KEY` of OpenClaw.",
+            "`jarvis-echo` shows nothing in OpenClaw: it repeats the last message, which is"
+            " OpenClaw's own context, and OpenClaw hides that.",
         ),
     ),
     Client(

@@ -1,17 +1,23 @@
 """Runs one scenario of scenarios.mjs in chromium, and says what is missing where it cannot. IO."""
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 _SCRIPT: Final = Path(__file__).with_name("scenarios.mjs")
+_CHROMIUM: Final = Path(__file__).with_name("chromium.mjs")
 _PLACES: Final = (Path(__file__).parents[1] / "node", Path(__file__).parent)
-"""Where ``npm install`` may have put playwright-core; NODE_PATH is looked at too."""
+"""Where ``npm install`` may have put packages; NODE_PATH is looked at too."""
 _BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
 _PATIENCE: Final = 45.0
+_running: list[str] = []
+"""Where the chromium of ``chromium`` listens."""
 
 
 def missing() -> str:
@@ -19,21 +25,46 @@ def missing() -> str:
     for found, what in (
         (shutil.which("node"), "node"),
         (_browser(), "chromium"),
-        (_package(), "playwright-core, a package for Node.js (npm install in tests/browser),"),
+        (
+            package("playwright-core"),
+            "playwright-core, a package for Node.js (npm install in tests/browser),",
+        ),
     ):
         if found is None:
             return f"{what} is not installed"
     return ""
 
 
+@contextlib.contextmanager
+def chromium() -> Iterator[None]:
+    """Keep a chromium running, which ``play`` then uses."""
+    process = subprocess.Popen(
+        ["node", str(_CHROMIUM), str(_browser()), str(package("playwright-core"))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        _running.append(process.stdout.readline().strip())
+        try:
+            yield
+        finally:
+            _running.clear()
+            process.stdin.close()
+            process.wait(20)
+
+
 def _browser() -> str | None:
     return next((path for name in _BROWSERS if (path := shutil.which(name))), None)
 
 
-def _package() -> str | None:
+def package(name: str) -> str | None:
+    """Return the path of a package's package.json, None where it is not installed."""
     folders = [place / "node_modules" for place in _PLACES]
     folders += [Path(entry) for entry in os.environ.get("NODE_PATH", "").split(":") if entry]
-    packages = (folder / "playwright-core" / "package.json" for folder in folders)
+    packages = (folder / name / "package.json" for folder in folders)
     return next((str(path) for path in packages if path.is_file()), None)
 
 
@@ -45,7 +76,14 @@ async def play(
     Raises:
         AssertionError: the page or the scenario failed, with what the browser said.
     """
-    task = {"scenario": scenario, "url": url, "browser": _browser(), "package": _package(), **given}
+    (endpoint,) = _running
+    task = {
+        "scenario": scenario,
+        "url": url,
+        "browser": endpoint,
+        "package": package("playwright-core"),
+        **given,
+    }
     process = await asyncio.create_subprocess_exec(
         "node",
         str(_SCRIPT),

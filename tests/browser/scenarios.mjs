@@ -10,10 +10,7 @@ const { chromium } = createRequire(task.package)("playwright-core");
 const DESKTOP = { width: 1280, height: 900 };
 const PHONE = { width: 360, height: 740 };
 
-const browser = await chromium.launch({
-  executablePath: task.browser,
-  args: ["--no-sandbox", "--disable-dev-shm-usage"], // root has no sandbox
-});
+const browser = await chromium.connect(task.browser);
 const trouble = [];
 
 async function open({ viewport = DESKTOP, scheme = "light", locale = "en-US", ...more } = {}) {
@@ -238,6 +235,41 @@ const scenarios = {
     return { found };
   },
 
+  /** A page of another site that uses OpenAI's SDK: what it may ask, and what it may read. */
+  async another_site() {
+    const page = await (await browser.newContext()).newPage();
+    page.on("pageerror", (error) => trouble.push(`page error: ${error}`));
+    await page.goto(task.url);
+    return page.evaluate(async ({ proxy, key, models }) => {
+      const { default: OpenAI } = await import("/openai/index.mjs");
+      const make = (apiKey) => new OpenAI({
+        baseURL: `${proxy}/v1`, apiKey, maxRetries: 0, dangerouslyAllowBrowser: true,
+      });
+      const client = make(key);
+      const messages = [{ role: "user", content: "How is the weather?" }];
+      const told = { origin: location.origin, texts: {}, errors: {} };
+      for (const model of models) {
+        const { data, response } = await client.chat.completions
+          .create({ model, messages, stream: true }).withResponse();
+        let text = "";
+        for await (const chunk of data) text += chunk.choices[0]?.delta?.content ?? "";
+        told.texts[model] = text;
+        told.id = response.headers.get("x-request-id");
+      }
+      told.models = (await client.models.list()).data.map((model) => model.id);
+      const fail = async (name, call) => {
+        try {
+          await call();
+        } catch (error) {
+          told.errors[name] = [error.status ?? null, error.code ?? error.constructor.name];
+        }
+      };
+      await fail("wrong key", () => make("wrong").models.list());
+      await fail("wrong place", () => client.embeddings.create({ model: "jarvis-echo", input: "x" }));
+      return told;
+    }, task);
+  },
+
   /** What the page says while the events are gone, and that it finds back. */
   async recovery() {
     const page = await enter();
@@ -261,5 +293,5 @@ try {
   process.stderr.write(`${error.stack}\n${trouble.join("\n")}\n`);
   process.exitCode = 1;
 } finally {
-  await browser.close();
+  await browser.close(); // what this scenario opened; others have pages of their own
 }

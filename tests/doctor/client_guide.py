@@ -35,6 +35,56 @@ _AFTER: Final = (
     " `./start.sh doctor --url https://YOUR-NAME`.",
 )
 
+_RUN_TITLE: Final = "What was run"
+_RUN_BEFORE: Final = (
+    "These clients were run against the proxy in November 2026, on Debian 12.",
+    "Behind it were programs that answer, call tools, break off and refuse as OpenAI and Google"
+    " do; no real service was called.",
+    "Each was asked for a relayed model (`gpt-4o`), for a translated one (`gemini-3-flash`), and"
+    " for `jarvis-echo`.",
+)
+_RUN_HEAD: Final = ("Client", "Version", "What", "Result")
+_ALL: Final = "whole, streamed, tool loops to their end, an answer that breaks off, a wrong key"
+_GOOD: Final = "as it should"
+_RUNS: Final = (
+    ("openai for Python", "3.57.0", _ALL, _GOOD),
+    ("openai for Node", "6.49.0", _ALL, _GOOD),
+    (
+        "openai in a web page of another site",
+        "6.49.0, Chromium 156",
+        "streamed, list of models, refusals, response headers",
+        _GOOD,
+    ),
+    ("LangChain for Python", "langchain-openai 1.7.4", _ALL, _GOOD),
+    ("LangChain for JavaScript", "@langchain/openai 1.5.8", _ALL, _GOOD),
+    ("Vercel AI SDK", "ai 6.0.326, @ai-sdk/openai-compatible 2.0.92", _ALL, _GOOD),
+    (
+        "Vercel AI SDK with `openai.chat()`",
+        "ai 6.0.326, @ai-sdk/openai 3.0.141",
+        _ALL,
+        _GOOD,
+    ),
+    ("llm", "0.36", _ALL, _GOOD),
+    (
+        "aider",
+        "0.86.2 with LiteLLM 1.81.10",
+        "streamed, an answer that breaks off, a wrong key",
+        _GOOD,
+    ),
+    (
+        "OpenClaw",
+        "2026.9.6 with Node 26.10.0",
+        "the settings above, two turns, tool loops to their end",
+        "as it should; `jarvis-echo` shows nothing there",
+    ),
+)
+_RUN_AFTER: Final = (
+    "An answer that breaks off arrives as an error of the client's own kind, with the code"
+    " `upstream_truncated` where the client shows codes; a wrong key as its error for 401.",
+    "The other clients on this page were not run; their settings are taken from their"
+    " documentation and source.",
+)
+
 
 def render(language: Language) -> str:
     """Return the guide as Markdown."""
@@ -44,7 +94,7 @@ def render(language: Language) -> str:
     pieces = [f"# {_said(_TITLE, language)}\n", before, f"{_COMMAND}\n", after]
     for client in CLIENTS:
         pieces += _section(client, language)
-    return "\n".join(pieces)
+    return "\n".join([*pieces, *_runs(language)])
 
 
 def sentences() -> Iterator[str]:
@@ -55,6 +105,23 @@ def sentences() -> Iterator[str]:
             yield step.say
             yield from (value for _, value in step.fields if _is_sentence(value))
         yield from client.notes
+    yield from (_RUN_TITLE, *_RUN_BEFORE, *_RUN_HEAD, *_RUN_AFTER)
+    for _, _, what, result in _RUNS:
+        yield from (what, result)
+    yield from (name for name, *_ in _RUNS if " in a " in name or " with " in name)
+
+
+def _runs(language: Language) -> Iterator[str]:
+    yield f"## {_said(_RUN_TITLE, language)}\n"
+    yield "".join(f"{_said(sentence, language)}\n" for sentence in _RUN_BEFORE)
+    head = " | ".join(_said(word, language) for word in _RUN_HEAD)
+    rows = [
+        " | ".join((CHINESE.get(name, name) if language == "zh" else name, version, *said))
+        for name, version, what, result in _RUNS
+        for said in [(_said(what, language), _said(result, language))]
+    ]
+    yield "\n".join([f"| {head} |", "|---|---|---|---|", *(f"| {row} |" for row in rows), ""])
+    yield "".join(f"{_said(sentence, language)}\n" for sentence in _RUN_AFTER)
 
 
 def _section(client: Client, language: Language) -> Iterator[str]:

@@ -55,6 +55,11 @@ CHINESE: Final = {
     "`apiKey` takes the key from the environment variable `JARVIS_KEY` of OpenClaw.": (
         "`apiKey` 从 OpenClaw 的环境变量 `JARVIS_KEY` 读取密钥。"
     ),
+    "`jarvis-echo` shows nothing in OpenClaw: it repeats the last message, which is OpenClaw's own"
+    " context, and OpenClaw hides that.": (
+        "`jarvis-echo` 在 OpenClaw 里不显示内容：它复述最后一条消息，而那是 OpenClaw 自己的上下文，"
+        "会被它隐藏。"
+    ),
     # Open WebUI.
     "Admin Settings → Connections → OpenAI API → Add Connection:": (
         "管理员设置 → 外部连接 → OpenAI API → 添加连接："
@@ -136,4 +141,42 @@ CHINESE: Final = {
     # OpenAI's SDKs.
     "pip install openai, then:": "先 pip install openai，然后：",
     "npm install openai, then:": "先 npm install openai，然后：",
+    # What was run.
+    "What was run": "实际运行过的客户端",
+    "These clients were run against the proxy in November 2026, on Debian 12.": (
+        "以下客户端于 2026 年 11 月在 Debian 12 上实际连接本代理运行过。"
+    ),
+    "Behind it were programs that answer, call tools, break off and refuse as OpenAI and Google"
+    " do; no real service was called.": (
+        "代理后面是模拟程序，像 OpenAI 和 Google 那样回答、调用工具、中途断开和拒绝；没有调用真实"
+        "服务。"
+    ),
+    "Each was asked for a relayed model (`gpt-4o`), for a translated one (`gemini-3-flash`), and"
+    " for `jarvis-echo`.": (
+        "每个客户端都用了一个转发的模型（`gpt-4o`）、一个翻译的模型（`gemini-3-flash`）和 "
+        "`jarvis-echo`。"
+    ),
+    "Client": "客户端",
+    "Version": "版本",
+    "What": "试了什么",
+    "Result": "结果",
+    "whole, streamed, tool loops to their end, an answer that breaks off, a wrong key": (
+        "完整回答、流式、多轮工具调用、中途断开的回答、错误的密钥"
+    ),
+    "as it should": "正常",
+    "streamed, list of models, refusals, response headers": "流式、模型列表、拒绝、响应头",
+    "streamed, an answer that breaks off, a wrong key": "流式、中途断开的回答、错误的密钥",
+    "the settings above, two turns, tool loops to their end": (
+        "用上面的设置，两轮对话，多轮工具调用"
+    ),
+    "as it should; `jarvis-echo` shows nothing there": ("正常；`jarvis-echo` 在那里不显示内容"),
+    "openai in a web page of another site": "别的网站页面里的 openai",
+    "Vercel AI SDK with `openai.chat()`": "Vercel AI SDK，用 `openai.chat()`",
+    "An answer that breaks off arrives as an error of the client's own kind, with the code"
+    " `upstream_truncated` where the client shows codes; a wrong key as its error for 401.": (
+        "中途断开的回答会成为客户端自己的错误，能显示代码的会显示 `upstream_truncated`；错误的密钥"
+        "成为它的 401 错误。"
+    ),
+    "The other clients on this page were not run; their settings are taken from their"
+    " documentation and source.": "本页其余客户端没有运行过；设置取自它们的文档和源代码。",
 }
