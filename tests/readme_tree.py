@@ -28,6 +28,8 @@ _ENGLISH: Final = {
     "deploy/": "For a server that runs it all the time.",
     "deploy/grafana-dashboard.json": "Traffic, tokens, cost and health in Grafana, from /metrics.",
     "docs/": "What would make this page too long.",
+    "docs/live-page.png": "A picture of the live page.",
+    "docs/live-page-phone.png": "The same on a phone, dark and in Chinese.",
     "docs/troubleshooting.md": "Every error code and every refused start: cause and remedy.",
     "docs/troubleshooting.zh-CN.md": "The same in Chinese.",
     "jarvis_proxy/web/static/": "The live page: no build step, nothing from other hosts.",
