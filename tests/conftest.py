@@ -14,6 +14,7 @@ from jarvis_proxy.web.app import create_app, make_runner
 from jarvis_proxy.web.board import Board
 from jarvis_proxy.web.dashboard import BOARD
 from jarvis_proxy.web.keys import SHELL, Shell
+from jarvis_proxy.web.listen import BACKLOG
 from jarvis_proxy.web.log import LineWriter, configure_logging
 from tests.raw_upstream import RawUpstream, Script
 
@@ -70,7 +71,8 @@ async def running_proxy(
     app = create_app(settings, log)
     runner = make_runner(app, settings)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    # As in production. Where a short queue overflows, a connection waits for a minute.
+    site = web.TCPSite(runner, "127.0.0.1", 0, backlog=BACKLOG)
     await site.start()
     try:
         yield Proxy(runner.addresses[0][1], app[SHELL], stream, writer, app[BOARD])
