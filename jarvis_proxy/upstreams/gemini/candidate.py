@@ -55,8 +55,9 @@ class Finish:
 class Sink(Protocol):
     """Where a candidate's answer goes: into chunks, or into a whole message."""
 
-    emitted: bool
-    """The client has been sent something of it, be it only a thought."""
+    @property
+    def emitted(self) -> bool:
+        """Tell whether the client has been sent something of it, be it only a thought."""
 
     def text(self, text: str, /) -> None:
         """Take a piece of the content."""

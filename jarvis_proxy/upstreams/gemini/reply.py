@@ -3,6 +3,8 @@
 Source: https://platform.openai.com/docs/api-reference/chat/object (read 2026-11).
 """
 
+from collections.abc import Callable
+
 from msgspec import UNSET
 
 from jarvis_proxy.openai_types import (
@@ -16,7 +18,7 @@ from jarvis_proxy.openai_types import (
     TokenLogprob,
     ToolCall,
 )
-from jarvis_proxy.upstreams.gemini.candidate import Finish
+from jarvis_proxy.upstreams.gemini.candidate import Finish, Sink
 from jarvis_proxy.upstreams.gemini.errors import bad_response, empty_reply
 from jarvis_proxy.upstreams.gemini.lane import Answer, Lane
 from jarvis_proxy.upstreams.gemini.media_out import whole_speech
@@ -132,14 +134,25 @@ class MessageSink:
 
 
 class LaneReply:
-    """One lane's whole reply, its continuations appended."""
+    """One lane's whole reply, its continuations appended.
+
+    *make_sink* is for answers that are no messages: then there are no choices.
+    """
 
     __slots__ = ("_context", "_lane", "_sinks")
 
-    def __init__(self, context: ReplyContext, answer: Answer, number: int) -> None:
+    def __init__(
+        self,
+        context: ReplyContext,
+        answer: Answer,
+        number: int,
+        make_sink: Callable[[int], Sink] | None = None,
+    ) -> None:
         self._context = context
         self._sinks: dict[int, MessageSink] = {}
-        self._lane = Lane(context, answer, number, make_sink=self._sink, streamed=False)
+        self._lane = Lane(
+            context, answer, number, make_sink=make_sink or self._sink, streamed=False
+        )
 
     def take(self, body: bytes) -> str | None:
         """Take a whole body; return the token with which a further request continues it, or None.

@@ -1,4 +1,4 @@
-"""A Gemini stream, cut anywhere, to an OpenAI stream. Pure.
+"""A Gemini stream, cut anywhere, to an OpenAI stream of chunks or of a response's events. Pure.
 
 Source: https://ai.google.dev/api/generate-content#method:-models.streamgeneratecontent
 (read 2026-11).
@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Final
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.sse import DONE, MAX_EVENT_BYTES, SSEDecoder, too_large
+from jarvis_proxy.sse import MAX_EVENT_BYTES, SSEDecoder, too_large
 from jarvis_proxy.upstreams.base import TokenUsage, UpstreamRequest
-from jarvis_proxy.upstreams.gemini.chunks import ChunkSink, usage_event
+from jarvis_proxy.upstreams.gemini.candidate import Sink
 from jarvis_proxy.upstreams.gemini.errors import (
     bad_frame,
     bad_response,
@@ -28,7 +28,10 @@ _CLOSED: Final = ((b"[", b"]"), (b"{", b"}"))
 
 
 class GeminiStreamTranslator:
-    """Turns one lane's bytes into chunks; implements ``StreamTranslator``.
+    """Turns one lane's bytes into events; implements ``StreamTranslator``.
+
+    *make_sink* gives the sink for a choice, which writes into the list given; *end* gives what
+    follows when all lanes have ended.
 
     Holds back a partial event until the rest comes. A body that is JSON instead of events, as
     Gemini sends it without ``alt=sse`` and at times for an error, is held back whole. Gemini has
@@ -43,6 +46,7 @@ class GeminiStreamTranslator:
         "_context",
         "_continue_with",
         "_decoder",
+        "_end",
         "_lane",
         "_out",
         "_started",
@@ -56,6 +60,8 @@ class GeminiStreamTranslator:
         answer: Answer,
         lane: int = 0,
         *,
+        make_sink: Callable[[int, list[bytes]], Sink],
+        end: Callable[[], bytes],
         continue_with: Callable[[str], UpstreamRequest],
     ) -> None:
         self.done = False
@@ -63,8 +69,12 @@ class GeminiStreamTranslator:
         self._context = context
         self._answer = answer
         self._continue_with = continue_with
+        self._end = end
         self._out: list[bytes] = []
-        self._lane = Lane(context, answer, lane, make_sink=self._sink, streamed=True)
+        out = self._out
+        self._lane = Lane(
+            context, answer, lane, make_sink=lambda index: make_sink(index, out), streamed=True
+        )
         self._decoder = SSEDecoder()
         self._started = False
         self._body: list[bytes] | None = None
@@ -121,9 +131,7 @@ class GeminiStreamTranslator:
         if token is not None:
             self._restart()
         elif self._answer.complete:
-            if self._context.plan.include_usage:
-                self._out.append(usage_event(self._context, self._answer))
-            self._out.append(DONE)
+            self._out.append(self._end())
             self.done = True
         return self._flush()
 
@@ -132,9 +140,6 @@ class GeminiStreamTranslator:
         self._started = False
         self._body = None
         self._body_bytes = 0
-
-    def _sink(self, index: int) -> ChunkSink:
-        return ChunkSink(self._context, self._answer, index, out=self._out)
 
     def _flush(self) -> bytes:
         out = self._out

@@ -9,11 +9,11 @@ from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.openai_types import FunctionPayload, Image, TokenLogprob, ToolCall
 from jarvis_proxy.upstreams.base import Call
 from jarvis_proxy.upstreams.gemini.candidate import Finish
+from jarvis_proxy.upstreams.gemini.exchange import GeminiChatExchange
 from jarvis_proxy.upstreams.gemini.reply_context import ReplyContext
 from jarvis_proxy.upstreams.gemini.reply_types import Blob
 from jarvis_proxy.upstreams.gemini.request import ChatPlan, Relaxation
 from jarvis_proxy.upstreams.gemini.signatures import MemoryVault, SignatureVault
-from jarvis_proxy.upstreams.gemini.upstream import GeminiChatExchange
 
 JSON = dict[str, Any]
 NOW = 1000.0

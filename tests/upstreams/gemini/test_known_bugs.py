@@ -10,9 +10,9 @@ import pytest
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.base import RetryableReply
+from jarvis_proxy.upstreams.gemini.exchange import GeminiChatExchange
 from jarvis_proxy.upstreams.gemini.request import ChatPlan, Relaxation
 from jarvis_proxy.upstreams.gemini.signatures import MemoryVault, Remembered
-from jarvis_proxy.upstreams.gemini.upstream import GeminiChatExchange
 from tests.upstreams.gemini.replies import (
     DONE,
     JSON,

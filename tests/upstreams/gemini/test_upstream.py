@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
 
 import pytest
 
@@ -12,21 +11,16 @@ from jarvis_proxy.upstreams.base import (
     Exchange,
     Needs,
     StreamTranslator,
-    TokenUsage,
     Upstream,
 )
 from jarvis_proxy.upstreams.gemini.embeddings import EmbeddingsExchange
-from jarvis_proxy.upstreams.gemini.request import ChatPlan, Relaxation
 from jarvis_proxy.upstreams.gemini.signatures import MemoryVault, Remembered
-from jarvis_proxy.upstreams.gemini.upstream import GeminiChatExchange, GeminiUpstream
+from jarvis_proxy.upstreams.gemini.upstream import GeminiUpstream
 from tests.upstreams.gemini.replies import (
     NOW,
     a_call,
     a_frame,
     a_function_call,
-    a_plan,
-    a_usage,
-    an_exchange,
     ids,
 )
 
@@ -140,63 +134,6 @@ def test_it_is_what_the_shell_expects() -> None:
     assert (upstream.name, exchange.raw, translator.done) == ("gemini", False, False)
 
 
-# -- and back ---------------------------------------------------------------------------------
-
-
-def test_headers_name_what_was_left_out_and_who_answered() -> None:
-    exchange = an_exchange(a_plan(ignored=("logit_bias", "seed")))
-    assert exchange.headers == (("x-jarvis-ignored", "logit_bias, seed"),)
-
-    frame = {**a_frame({"text": "a"}, finish="STOP"), "modelVersion": "gemini-3.8-flash"}
-    exchange.translate_reply(json.dumps(frame).encode())
-
-    assert ("x-gemini-model-version", "gemini-3.8-flash") in list(exchange.headers)
-
-
-@pytest.mark.parametrize("version", ["a\r\nb", "é", "", "x" * 200])
-def test_a_version_that_is_no_header_value_is_not_one(version: str) -> None:
-    exchange = an_exchange()
-    frame = {**a_frame({"text": "a"}, finish="STOP"), "modelVersion": version}
-    exchange.translate_reply(json.dumps(frame).encode())
-
-    assert exchange.headers == ()
-
-
-def test_tokens_are_known_when_the_answer_is() -> None:
-    exchange = an_exchange()
-    assert exchange.usage is None
-
-    frame = a_frame({"text": "a"}, finish="STOP", usage=a_usage(3, 4, 5))
-    exchange.translate_reply(json.dumps(frame).encode())
-
-    assert exchange.usage == TokenUsage(3, 9, reasoning=5)
-
-
-def test_an_answer_that_goes_on_is_asked_for_with_its_token() -> None:
-    exchange = an_exchange(a_plan(body=b'{"contents":[1]}'))
-    hop = a_frame({"text": "a"}, finish="CONTINUATION", continuationToken='t"1')
-    (request,) = exchange.requests
-
-    following = exchange.translate_reply(json.dumps(hop).encode())
-    assert following is not None
-    assert (following.path, following.headers) == (request.path, request.headers)
-    assert json.loads(following.body) == {"continuationToken": 't"1', "contents": [1]}
-    exchange.translate_reply(json.dumps(a_frame({"text": "b"}, finish="STOP")).encode())
-
-    (choice,) = json.loads(exchange.answer())["choices"]
-    assert choice["message"]["content"] == "ab"
-
-
-def test_errors_are_always_translated() -> None:
-    exchange = an_exchange()
-
-    named = exchange.translate_error(404, {}, b'{"error":{"message":"models/x is not found"}}')
-    limited = exchange.translate_error(429, {"retry-after": "7"}, b"")
-
-    assert "`my-model`" in named.message
-    assert limited.retry_after == 7.0
-
-
 def test_a_call_that_was_answered_is_signed_when_it_comes_back() -> None:
     """From one turn's answer to the next one's request, through a client that keeps the id."""
     vault = MemoryVault()
@@ -226,89 +163,3 @@ def test_a_call_that_was_answered_is_signed_when_it_comes_back() -> None:
     assert contents[1]["parts"][0]["thoughtSignature"] == "EvsBCvgB"
     assert contents[1]["parts"][0]["functionCall"]["id"] == "dv8szvqe"
     assert sources == {"vault": 1}
-
-
-# -- recovery -----------------------------------------------------------------------------------
-
-
-class Builder:
-    """Makes plans, and remembers how relaxed each was."""
-
-    def __init__(self) -> None:
-        self.asked: list[Relaxation] = []
-
-    def __call__(self, relaxation: Relaxation) -> ChatPlan:
-        self.asked.append(relaxation)
-        return a_plan(body=json.dumps({"n": len(self.asked)}).encode())
-
-
-def recovering(builder: Builder) -> GeminiChatExchange:
-    return GeminiChatExchange(a_call(), builder, vault=MemoryVault(), new_id=ids())
-
-
-def refused(message: str) -> bytes:
-    return json.dumps({"error": {"code": 400, "message": message}}).encode()
-
-
-RECOVERIES: Mapping[str, Relaxation] = {
-    "Function call is missing a thought_signature in functionCall parts.": Relaxation(
-        sentinel_signatures=True
-    ),
-    "Thought signature is not valid": Relaxation(sentinel_signatures=True),
-    "Corrupted thought signature.": Relaxation(sentinel_signatures=True),
-    "Thinking level MINIMAL is not supported for this model.": Relaxation(no_thinking=True),
-    "thinking_budget is out of range": Relaxation(no_thinking=True),
-    "The schema produces a constraint that has too many states for serving.": Relaxation(
-        loose_schemas=True
-    ),
-}
-
-
-@pytest.mark.parametrize("message", RECOVERIES)
-def test_a_refusal_that_we_know_is_tried_again_with_a_change(message: str) -> None:
-    builder = Builder()
-
-    recovered = recovering(builder).recover(400, refused(message))
-
-    assert recovered is not None
-    assert builder.asked == [Relaxation(), RECOVERIES[message]]
-    assert json.loads(recovered.requests[0].body) == {"n": 2}
-
-
-@pytest.mark.parametrize("message", RECOVERIES)
-def test_each_change_is_made_once(message: str) -> None:
-    recovered = recovering(Builder()).recover(400, refused(message))
-
-    assert recovered is not None
-    assert recovered.recover(400, refused(message)) is None
-
-
-def test_changes_add_up() -> None:
-    exchange: GeminiChatExchange | None = recovering(builder := Builder())
-    for message in RECOVERIES:
-        assert exchange is not None
-        exchange = exchange.recover(400, refused(message)) or exchange
-
-    everything = Relaxation(sentinel_signatures=True, no_thinking=True, loose_schemas=True)
-    assert builder.asked[-1] == everything
-    assert len(builder.asked) == 4
-
-
-@pytest.mark.parametrize(
-    ("status", "body"),
-    [
-        (400, refused("Invalid value")),
-        (400, b"thought_signature"),
-        (400, b""),
-        (404, refused("thought_signature")),
-        (500, refused("too many states")),
-    ],
-)
-def test_other_refusals_are_final(status: int, body: bytes) -> None:
-    assert recovering(Builder()).recover(status, body) is None
-
-
-def test_an_array_around_the_refusal_changes_nothing() -> None:
-    body = b"[" + refused("Thought signature is not valid") + b"]"
-
-    assert recovering(Builder()).recover(400, body) is not None
