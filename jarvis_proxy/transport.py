@@ -405,7 +405,9 @@ class LocalDoor:
         """Return the echo."""
         reply_id = request.headers.get("x-jarvis-call", "")
         created = int(request.headers.get("x-jarvis-created", "0"))
-        return LocalReply(echo.reply(request.body, reply_id=reply_id, created=created))
+        endpoint = request.path.partition("?")[0].removeprefix("/")
+        reply = echo.reply(request.body, reply_id=reply_id, created=created, endpoint=endpoint)
+        return LocalReply(reply)
 
     async def close(self) -> None:
         """Do nothing: there is no connection."""

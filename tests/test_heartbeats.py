@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import pytest
 from openai.types.chat import ChatCompletionChunk
+from openai.types.responses import ResponseInProgressEvent
 
 from jarvis_proxy.heartbeats import Shape, beat, shape_for
 
@@ -19,7 +20,8 @@ CHUNK = b'data: {"id":"chatcmpl-7","object":"chat.completion.chunk","created":7,
         ({"x-stainless-lang": "js"}, "chat/completions", False, "empty_delta"),
         ({"x-stainless-lang": "JS"}, "chat/completions", True, "empty_delta"),
         ({"x-stainless-lang": "python"}, "chat/completions", False, "comment"),
-        ({"x-stainless-lang": "js"}, "responses", True, "comment"),
+        ({"x-stainless-lang": "js"}, "responses", True, "in_progress"),
+        ({}, "responses", False, "in_progress"),
         ({"x-stainless-lang": "js"}, "completions", True, "comment"),
     ],
 )
@@ -63,3 +65,21 @@ def test_before_the_answer_it_has_the_calls(sample: bytes) -> None:
     chunk = parsed("empty_delta", sample)
 
     assert (chunk.id, chunk.created, chunk.model) == ("chatcmpl-abc", 5, "gpt-x")
+
+
+@pytest.mark.parametrize("before", ['"id":"resp_7-a",', '"id" : "resp_7-a" ,'])
+def test_a_response_s_beat_repeats_that_it_is_in_progress(before: str) -> None:
+    created = f'event: response.created\ndata: {{"response":{{{before}"object":"resp'.encode()
+
+    raw = beat("in_progress", created, call_id="abc", created=5, model="gpt-x")
+
+    name, data = raw.removesuffix(b"\n\n").split(b"\n")
+    event = ResponseInProgressEvent.model_validate_json(data.removeprefix(b"data: "))
+    assert name == b"event: response.in_progress"
+    assert (event.response.id, event.response.created_at) == ("resp_7-a", 5)
+    assert (event.response.status, event.response.model) == ("in_progress", "gpt-x")
+    assert event.sequence_number == 1
+
+
+def test_a_response_that_has_not_begun_gets_a_comment() -> None:
+    assert beat("in_progress", b"", call_id="a", created=1, model="m") == b": keepalive\n\n"

@@ -5,7 +5,7 @@ from typing import Final
 
 from jarvis_proxy.doctor.client_steps import Facts
 from jarvis_proxy.doctor.options import Site
-from jarvis_proxy.registry import ECHO_MODEL, GEMINI, ModelRegistry
+from jarvis_proxy.registry import ECHO_MODEL, ModelRegistry
 from jarvis_proxy.settings import Settings
 
 _MOST: Final = 6
@@ -26,9 +26,7 @@ def client_facts(
     root = site.url if site is not None else _root(settings, own)
     if settings is None or registry is None:
         return Facts(root, (ECHO_MODEL,))
-    models = _models(settings, registry)
-    openai = tuple(m for m in models if registry.route(m).upstream != GEMINI and m != ECHO_MODEL)
-    return Facts(root, models, openai)
+    return Facts(root, _models(settings, registry))
 
 
 def _root(settings: Settings | None, own: str | None) -> str:

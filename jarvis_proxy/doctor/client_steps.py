@@ -22,12 +22,11 @@ class Facts:
     """What the templates are filled with.
 
     *root* is the proxy's address without ``/v1``; *models* are names that clients may ask for, the
-    best first; *openai_models* are those among them that are served on /v1/responses.
+    best first.
     """
 
     root: str
     models: tuple[str, ...]
-    openai_models: tuple[str, ...] = ()
 
     @property
     def base_url(self) -> str:
@@ -173,7 +172,6 @@ def cherry_studio(facts: Facts) -> tuple[Step, ...]:
 
 def home_assistant(facts: Facts) -> tuple[Step, ...]:
     """Return the steps for Home Assistant, which calls /v1/responses only."""
-    model = facts.openai_models[0] if facts.openai_models else "gpt-4.1-mini"
     return (
         Step(
             "The integration has no field for an address. Set it in the environment of the"
@@ -184,7 +182,7 @@ def home_assistant(facts: Facts) -> tuple[Step, ...]:
         ),
         Step(
             "Then Settings → Devices & services → Add integration → OpenAI:",
-            fields=(("API key", KEY), ("Model", model)),
+            fields=(("API key", KEY), ("Model", facts.model)),
         ),
     )
 
@@ -202,7 +200,7 @@ def n8n(facts: Facts) -> tuple[Step, ...]:
         ),
         Step(
             "In the node OpenAI Chat Model:",
-            fields=(("Model", facts.model), ("Use Responses API", "off")),
+            fields=(("Model", facts.model),),
         ),
     )
 

@@ -77,11 +77,11 @@ CLIENTS: Final = (
         "Home Assistant",
         client_steps.home_assistant,
         (
-            "It uses the Responses API only, which reaches models of OpenAI and of compatible"
-            " upstreams that have it, but no Gemini models.",
+            "It uses the Responses API only, which reaches models of OpenAI and Gemini, and those"
+            " of compatible upstreams that have it.",
             "Every other use of OpenAI's SDK in that container goes to the proxy, too.",
             "The custom integration Extended OpenAI Conversation has a field for the address and"
-            " uses chat completions, so it reaches Gemini models as well.",
+            " uses chat completions, so it reaches every model.",
         ),
     ),
     Client(
@@ -89,8 +89,8 @@ CLIENTS: Final = (
         "n8n",
         client_steps.n8n,
         (
-            "Use Responses API is on by default and reaches no Gemini models: turn it off in each"
-            " node.",
+            "Use Responses API is on by default, which is well for models of OpenAI and Gemini:"
+            " turn it off for upstreams that do not have it.",
         ),
     ),
     Client(

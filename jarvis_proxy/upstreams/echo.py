@@ -14,11 +14,16 @@ from msgspec.structs import replace
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.openai_head import wants_usage
+from jarvis_proxy.openai_types import Usage
 from jarvis_proxy.record import printable
+from jarvis_proxy.responses_types import Response
 from jarvis_proxy.sse import DONE
 from jarvis_proxy.upstreams.base import Call, Media, Needs
 from jarvis_proxy.upstreams.openai import PassthroughExchange
+from jarvis_proxy.upstreams.responses_writer import ResponseWriter
 
+_SERVED: Final = ("chat/completions", "responses")
+_SSE: Final = "text/event-stream; charset=utf-8"
 _GREETING: Final = "Hello from jarvis-echo: send a user message and it comes back."
 _WORD: Final = re.compile(r"\S+\s*|\s+")
 _MAX_PACED_SECONDS: Final = 3.0
@@ -35,6 +40,7 @@ class _Message(msgspec.Struct):
 class _EchoRequest(msgspec.Struct):
     model: str = ""
     messages: list[_Message] = []
+    input: Any = None
     stream: bool | None = None
 
 
@@ -65,10 +71,11 @@ class EchoUpstream:
         Raises:
             ProxyError: 400 `unsupported_endpoint`, echo only chats.
         """
-        if call.endpoint != "chat/completions":
+        if call.endpoint not in _SERVED:
             raise ProxyError(
                 400,
-                f"The model '{printable(call.model)}' only chats: call /v1/chat/completions.",
+                f"The model '{printable(call.model)}' only chats: call /v1/chat/completions or "
+                "/v1/responses.",
                 code="unsupported_endpoint",
                 param="model",
             )
@@ -76,44 +83,83 @@ class EchoUpstream:
         return PassthroughExchange(self.name, replace(call, headers=head), call.body)
 
 
-def reply(body: bytes, *, reply_id: str, created: int) -> EchoReply:
-    """Return the echo of a chat request.
+def reply(
+    body: bytes, *, reply_id: str, created: int, endpoint: str = "chat/completions"
+) -> EchoReply:
+    """Return the echo of a request to one of the two endpoints that are served.
 
     Raises:
         ProxyError: 400 `invalid_type`, the messages are not in OpenAI's form; 400
             `context_length_exceeded`, they are longer than the model takes.
     """
-    try:
-        request = msgspec.json.decode(body, type=_EchoRequest)
-    except (ValueError, RecursionError):
-        raise ProxyError(
-            400,
-            "'messages' must be a list of objects with 'role' and 'content'.",
-            code="invalid_type",
-            param="messages",
-        ) from None
+    is_response = endpoint == "responses"
+    param = "input" if is_response else "messages"
+    request = _decode(body, param)
     texts = [_text(message.content) for message in request.messages]
     if sum(map(len, texts)) > _MAX_TEXT:
         raise ProxyError(
             400,
             f"This model takes {_MAX_TEXT} characters at most.",
             code="context_length_exceeded",
-            param="messages",
+            param=param,
         )
-    text = _last_user_text(request.messages)
-    words = _WORD.findall(text)
+    words = _WORD.findall(_last_user_text(request.messages))
     prompt = sum(len(_WORD.findall(text)) for text in texts)
     usage = {
         "prompt_tokens": prompt,
         "completion_tokens": len(words),
         "total_tokens": prompt + len(words),
     }
+    pace = min(_PACE_SECONDS, _MAX_PACED_SECONDS / max(1, len(words)))
+    if is_response:
+        response, events = _response(body, request.model, words, reply_id, created, usage)
+        if request.stream:
+            return EchoReply(_SSE, events, pace)
+        return EchoReply("application/json", (response,), 0.0)
     head = {"id": f"chatcmpl-{reply_id}", "created": created, "model": request.model}
     if not request.stream:
-        return EchoReply("application/json", (_completion(head, text, usage),), 0.0)
+        return EchoReply("application/json", (_completion(head, "".join(words), usage),), 0.0)
     chunks = _chunks(head, words, usage if wants_usage(body) else None)
-    pace = min(_PACE_SECONDS, _MAX_PACED_SECONDS / max(1, len(words)))
-    return EchoReply("text/event-stream; charset=utf-8", (*chunks, DONE), pace)
+    return EchoReply(_SSE, (*chunks, DONE), pace)
+
+
+def _decode(body: bytes, param: str) -> _EchoRequest:
+    try:
+        request = msgspec.json.decode(body, type=_EchoRequest)
+        if param == "input":
+            given = request.input
+            said = [_Message("user", given)] if isinstance(given, str) else given
+            request.messages = msgspec.convert(said, list[_Message])
+    except (ValueError, RecursionError):
+        raise ProxyError(
+            400,
+            f"'{param}' must be a list of objects with 'role' and 'content'.",
+            code="invalid_type",
+            param=param,
+        ) from None
+    return request
+
+
+def _response(
+    body: bytes,
+    model: str,
+    words: list[str],
+    reply_id: str,
+    created: int,
+    usage: dict[str, int],
+) -> tuple[bytes, tuple[bytes, ...]]:
+    """Return the whole response, and the events that tell of it."""
+    events: list[bytes] = []
+    response = Response(
+        id=f"resp_{reply_id}", created_at=created, status="in_progress", model=model, output=[]
+    )
+    writer = ResponseWriter(response, lambda: reply_id, events)
+    for word in words:
+        writer.text(word)
+    writer.finish(None, [])
+    counts = Usage(usage["prompt_tokens"], usage["completion_tokens"], usage["total_tokens"])
+    writer.end(counts, None)
+    return msgspec.json.encode(response), tuple(events)
 
 
 def _completion(head: dict[str, Any], text: str, usage: dict[str, int]) -> bytes:

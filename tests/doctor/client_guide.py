@@ -14,7 +14,7 @@ GUIDES: Final[dict[Language, Path]] = {
     "en": ROOT / "docs" / "clients.md",
     "zh": ROOT / "docs" / "clients.zh-CN.md",
 }
-FACTS: Final = Facts("http://HOST:9000", ("gemini-3-flash", "gpt-4.1-mini"), ("gpt-4.1-mini",))
+FACTS: Final = Facts("http://HOST:9000", ("gemini-3-flash", "gpt-4.1-mini"))
 """What the guide's examples are filled with."""
 
 _TITLE: Final = "Clients"

@@ -101,23 +101,24 @@ CHINESE: Final = {
     "Then Settings → Devices & services → Add integration → OpenAI:": (
         "然后：设置 → 设备与服务 → 添加集成 → OpenAI："
     ),
-    "It uses the Responses API only, which reaches models of OpenAI and of compatible upstreams"
-    " that have it, but no Gemini models.": (
-        "它只用 Responses API，只能用 OpenAI 以及支持该 API 的兼容上游的模型，不能用 Gemini 模型。"
+    "It uses the Responses API only, which reaches models of OpenAI and Gemini, and those of"
+    " compatible upstreams that have it.": (
+        "它只用 Responses API：可以用 OpenAI 和 Gemini 的模型，以及支持该 API 的兼容上游的模型。"
     ),
     "Every other use of OpenAI's SDK in that container goes to the proxy, too.": (
         "该容器里其他用到 OpenAI SDK 的地方也会走代理。"
     ),
     "The custom integration Extended OpenAI Conversation has a field for the address and uses chat"
-    " completions, so it reaches Gemini models as well.": (
-        "自定义集成 Extended OpenAI Conversation 可以填地址，用的是 chat completions，所以 Gemini "
-        "模型也能用。"
+    " completions, so it reaches every model.": (
+        "自定义集成 Extended OpenAI Conversation 可以填地址，用的是 chat completions，所以任何模型"
+        "都能用。"
     ),
     # n8n.
     "Credentials → OpenAI:": "Credentials（凭据）→ OpenAI：",
     "In the node OpenAI Chat Model:": "在节点 OpenAI Chat Model 里：",
-    "Use Responses API is on by default and reaches no Gemini models: turn it off in each node.": (
-        "“Use Responses API” 默认打开，用不了 Gemini 模型：在每个节点里关掉它。"
+    "Use Responses API is on by default, which is well for models of OpenAI and Gemini: turn it off"
+    " for upstreams that do not have it.": (
+        "“Use Responses API” 默认打开，OpenAI 和 Gemini 的模型都能用；上游不支持该 API 时才要关掉。"
     ),
     # Dify.
     "Install the plugin OpenAI-API-compatible, then Settings → Model Provider → Add Model:": (

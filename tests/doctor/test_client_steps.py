@@ -10,7 +10,7 @@ from jarvis_proxy.doctor.client_steps import KEY, Facts, Step
 from jarvis_proxy.doctor.clients import CLIENTS, Client
 
 GEMINI = Facts("https://my.host", ("gemini-3-flash", "gemini/gemini-2.5-pro"))
-MIXED = Facts("http://10.0.0.5:9000", ("own/llama", "gpt-4.1-mini"), ("own/llama", "gpt-4.1-mini"))
+MIXED = Facts("http://10.0.0.5:9000", ("own/llama", "gpt-4.1-mini"))
 ECHO = Facts("http://127.0.0.1:9000", ("jarvis-echo",))
 
 
@@ -53,9 +53,10 @@ def test_openclaw_is_told_what_each_model_can_do() -> None:
     assert 'input: ["text"], contextWindow: 128000, maxTokens: 8192' in llama
 
 
-def test_home_assistant_gets_a_model_that_the_responses_api_reaches() -> None:
+def test_clients_of_the_responses_api_get_gemini_models_too() -> None:
     assert fields(client_steps.home_assistant(MIXED))["Model"] == "own/llama"
-    assert fields(client_steps.home_assistant(GEMINI))["Model"] == "gpt-4.1-mini"
+    assert fields(client_steps.home_assistant(GEMINI))["Model"] == "gemini-3-flash"
+    assert fields(client_steps.n8n(GEMINI))["Model"] == "gemini-3-flash"
 
 
 def test_continue_gets_every_model() -> None:

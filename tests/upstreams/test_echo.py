@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from openai.types.responses import Response
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.base import Call, Needs, TokenUsage
 from jarvis_proxy.upstreams.echo import EchoReply, EchoUpstream, reply
+from tests.upstreams.gemini.responses.events import read, rebuild
 from tests.upstreams.openai_streams import Outcome, play
 
 CALL = Call(
@@ -211,7 +213,7 @@ def test_exchange_carries_id_and_time_to_the_reply() -> None:
     assert request.headers == {"x-jarvis-call": "abc", "x-jarvis-created": "1700000000"}
 
 
-@pytest.mark.parametrize("endpoint", ["responses", "completions", "embeddings", "audio/speech"])
+@pytest.mark.parametrize("endpoint", ["completions", "embeddings", "audio/speech"])
 def test_other_endpoints_are_refused_with_the_right_address(endpoint: str) -> None:
     call = Call(
         endpoint=endpoint,
@@ -229,8 +231,63 @@ def test_other_endpoints_are_refused_with_the_right_address(endpoint: str) -> No
 
     assert (caught.value.status, caught.value.code) == (400, "unsupported_endpoint")
     assert caught.value.param == "model"
-    assert "/v1/chat/completions" in caught.value.message
+    assert "/v1/chat/completions or /v1/responses" in caught.value.message
     assert f"'{'m' * 64}'" in caught.value.message
+
+
+def responded(given: object, **fields: object) -> EchoReply:
+    body = json.dumps({"model": "jarvis-echo", "input": given, **fields})
+    return reply(body.encode(), reply_id="abc", created=1_700_000_000, endpoint="responses")
+
+
+@pytest.mark.parametrize(
+    "given_",
+    [
+        "Hello there",
+        [{"role": "user", "content": "Hello there"}],
+        [
+            {"role": "user", "content": "Before"},
+            {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
+            {"role": "user", "content": [{"type": "input_text", "text": "Hello there"}]},
+        ],
+    ],
+)
+def test_a_response_says_the_last_input_again(given_: object) -> None:
+    (body,) = responded(given_).pieces
+
+    response = Response.model_validate_json(body)
+
+    assert (response.id, response.output_text) == ("resp_abc", "Hello there")
+    assert response.usage is not None
+    assert response.usage.output_tokens == 2
+
+
+def test_a_response_is_streamed_word_by_word() -> None:
+    answer = responded("Hello there", stream=True)
+
+    events = read(b"".join(answer.pieces))
+
+    assert answer.content_type == "text/event-stream; charset=utf-8"
+    assert answer.pace > 0
+    deltas = [e["delta"] for e in events if e["type"] == "response.output_text.delta"]
+    assert deltas == ["Hello ", "there"]
+    assert rebuild(events) == events[-1]["response"]["output"]
+
+
+@pytest.mark.parametrize("given_", [None, 5, ["a"], {"a": 1}])
+def test_input_of_another_form_is_refused(given_: object) -> None:
+    with pytest.raises(ProxyError) as caught:
+        responded(given_)
+
+    assert (caught.value.status, caught.value.code) == (400, "invalid_type")
+    assert caught.value.param == "input"
+
+
+def test_an_endless_input_is_refused() -> None:
+    with pytest.raises(ProxyError) as caught:
+        responded("a" * 100_001)
+
+    assert (caught.value.code, caught.value.param) == ("context_length_exceeded", "input")
 
 
 @settings(deadline=None)

@@ -17,6 +17,9 @@ from jarvis_proxy.upstreams.gemini.values import NotJSON, parse
 SENTINEL: Final = "skip_thought_signature_validator"
 """Google's last resort for a call that has no real signature; costs continuity of reasoning."""
 
+MESSAGE_ID: Final = "msg_"
+"""How the ids of a response's messages begin, under which a text's signature is remembered."""
+
 _DUMMIES: Final = (SENTINEL, "context_engineering_is_the_way_to_go")
 _PLACEHOLDERS: Final = frozenset(
     (*_DUMMIES, *(base64.b64encode(dummy.encode()).decode() for dummy in _DUMMIES))
@@ -86,7 +89,17 @@ class Signer:
         """Return the signature to send with the last text of an assistant message."""
         if self._traits.signatures == "none" or self._sentinel_only:
             return None
-        return self._take(next(_carried_by_message(message), None))
+        found = next(_carried_by_message(message), None)
+        if found is None and (known := self._vaulted(message.id)) is not None:
+            found = _Found("vault", known)
+        return self._take(found)
+
+    def _vaulted(self, message_id: object) -> str | None:
+        """Return the signature of a text that went out as the message of a response."""
+        if not isinstance(message_id, str) or not message_id.startswith(MESSAGE_ID):
+            return None
+        known = self._vault.get(message_id, self._now)
+        return None if known is None else known.signature
 
     def _take(self, found: _Found | None) -> str | None:
         if found is None or found.signature in self._used:

@@ -12,7 +12,7 @@ import msgspec
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.base import Call, Media, Needs
-from jarvis_proxy.upstreams.gemini.carriers import SENTINEL, Signer, bare_id
+from jarvis_proxy.upstreams.gemini.carriers import MESSAGE_ID, SENTINEL, Signer, bare_id
 from jarvis_proxy.upstreams.gemini.content import ContentReader, ImageUrls, web_links
 from jarvis_proxy.upstreams.gemini.extension import read_extension, safety_settings
 from jarvis_proxy.upstreams.gemini.faults import invalid, mismatch
@@ -96,7 +96,7 @@ class ChatPlan:
 
 
 def needs(call: Call, image_urls: ImageUrls = "fetch") -> Needs:
-    """Return the links to download and the tool call ids to look up before ``build_chat``.
+    """Return the links to download and the ids to look up before ``build_chat``.
 
     Raises:
         ProxyError: 400, as ``build_chat``.
@@ -107,10 +107,12 @@ def needs(call: Call, image_urls: ImageUrls = "fetch") -> Needs:
         for message in request.messages
         if message.role not in ("system", "developer")
     ]
-    ids = (bare_id(past.id or "") for m in request.messages for past in m.tool_calls or ())
+    calls = (bare_id(past.id or "") for m in request.messages for past in m.tool_calls or ())
+    said = (message.id for message in request.messages)
+    texts = (name for name in said if isinstance(name, str) and name.startswith(MESSAGE_ID))
     return Needs(
         urls=web_links(contents) if image_urls == "fetch" else (),
-        call_ids=tuple(dict.fromkeys(filter(None, ids))),
+        call_ids=tuple(dict.fromkeys(filter(None, (*calls, *texts)))),
     )
 
 

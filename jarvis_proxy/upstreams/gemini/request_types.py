@@ -89,6 +89,7 @@ class Message(msgspec.Struct):
 
     role: str
     content: MessageContent = None
+    id: object = None
     name: str | None = None
     tool_calls: list[ToolCall] | None = None
     tool_call_id: str | None = None

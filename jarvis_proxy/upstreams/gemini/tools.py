@@ -36,6 +36,9 @@ _SERVER_TOOLS: Final[dict[str, ServerTool]] = {
     "url_context": "url_context",
     "urlContext": "url_context",
 }
+_TOOL_SEARCH: Final = "tool_search"
+"""OpenAI's way to load functions later: without it all of them are there at once."""
+
 _SEARCH_OPTIONS: Final = "web_search_options"
 
 
@@ -127,6 +130,8 @@ def _read(request: ChatRequest, notes: Notes) -> tuple[list[_Declared], dict[str
             server_tools[param] = _SERVER_TOOLS[kind]
             for key in tool.keys() - {"type", kind}:
                 notes.ignore(f"{param}.{key}")
+        elif kind == _TOOL_SEARCH:
+            notes.ignore(param)
         else:
             raise invalid(f"{param}.type", f"Invalid value: '{kind[:64]}'.")
     if request.web_search_options is not None:

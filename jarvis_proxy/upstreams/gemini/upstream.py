@@ -13,7 +13,12 @@ from jarvis_proxy.upstreams.base import Call, Exchange, Media, Needs
 from jarvis_proxy.upstreams.gemini.content import ImageUrls
 from jarvis_proxy.upstreams.gemini.embeddings import EmbeddingsExchange
 from jarvis_proxy.upstreams.gemini.exchange import GeminiChatExchange
+from jarvis_proxy.upstreams.gemini.models import knowledge
 from jarvis_proxy.upstreams.gemini.request import ChatPlan, Relaxation, build_chat, needs
+from jarvis_proxy.upstreams.gemini.responses.exchange import (
+    GeminiResponsesExchange,
+    inner_chat,
+)
 from jarvis_proxy.upstreams.gemini.signatures import SignatureVault
 
 _MODEL_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -49,7 +54,17 @@ class GeminiUpstream:
         Raises:
             ProxyError: 400, the body is not a chat request.
         """
-        return needs(call, self._image_urls) if call.endpoint == "chat/completions" else Needs()
+        match call.endpoint:
+            case "chat/completions":
+                return needs(call, self._image_urls)
+            case "responses":
+                chat, asked = inner_chat(call)
+                try:
+                    return needs(chat, self._image_urls)
+                except ProxyError as error:
+                    raise asked.places.blame(error) from None
+            case _:
+                return Needs()
 
     def exchange(self, call: Call, media: Mapping[str, Media | ProxyError]) -> Exchange:
         """Return the exchange for *call*.
@@ -62,6 +77,9 @@ class GeminiUpstream:
             case "chat/completions":
                 _check_model(call)
                 return self._chat(call, media)
+            case "responses":
+                _check_model(call)
+                return self._responses(call, media)
             case "embeddings":
                 _check_model(call)
                 return EmbeddingsExchange(call)
@@ -69,11 +87,28 @@ class GeminiUpstream:
                 raise ProxyError(
                     400,
                     f"/v1/{call.endpoint} is not served for Gemini models. Use "
-                    "/v1/chat/completions, or /v1/embeddings for embedding models.",
+                    "/v1/chat/completions or /v1/responses, or /v1/embeddings for embedding "
+                    "models.",
                     code="unsupported_endpoint",
                 )
 
-    def _chat(self, call: Call, media: Mapping[str, Media | ProxyError]) -> "GeminiChatExchange":
+    def _chat(self, call: Call, media: Mapping[str, Media | ProxyError]) -> GeminiChatExchange:
+        build = self._builder(call, media)
+        return GeminiChatExchange(call, build, vault=self._vault, new_id=self._new_id)
+
+    def _responses(
+        self, call: Call, media: Mapping[str, Media | ProxyError]
+    ) -> GeminiResponsesExchange:
+        if "AUDIO" in knowledge(call.target_model).outputs:
+            message = "A response has no place for speech. Use /v1/chat/completions."
+            raise ProxyError(400, message, code="unsupported_endpoint", param="model")
+        chat, asked = inner_chat(call)
+        build = self._builder(chat, media)
+        return GeminiResponsesExchange(chat, asked, build, vault=self._vault, new_id=self._new_id)
+
+    def _builder(
+        self, call: Call, media: Mapping[str, Media | ProxyError]
+    ) -> Callable[[Relaxation], ChatPlan]:
         def build(relaxation: Relaxation) -> ChatPlan:
             plan = build_chat(
                 call,
@@ -85,7 +120,7 @@ class GeminiUpstream:
             self._signature_sources.update(plan.signature_sources)
             return plan
 
-        return GeminiChatExchange(call, build, vault=self._vault, new_id=self._new_id)
+        return build
 
 
 def _check_model(call: Call) -> None:

@@ -250,3 +250,34 @@ def test_an_empty_id_is_looked_up_nowhere() -> None:
 def test_ids_without_what_was_appended_and_without_punctuation() -> None:
     assert bare_id("call_1__thought__QUJD") == bare_id("call_1") == "call_1"
     assert plain_id("call_1-a.b:ü") == "call1ab"
+
+
+KNOWN = {"msg_1": Remembered(SIGNED, None), "msg_2": Remembered(None, "n")}
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (message(id="msg_1"), SIGNED),
+        (message(id="msg_1", **extra(OTHER)), OTHER),
+        (message(id="msg_2"), None),
+        (message(id="msg_3"), None),
+        (message(id="call_1"), None),
+        (message(id=5), None),
+        (message(), None),
+    ],
+)
+def test_a_text_that_was_a_response_s_message_is_known_by_its_id(
+    said: Message, expected: str | None
+) -> None:
+    known = {**KNOWN, "call_1": Remembered(OTHER, None)}
+
+    assert signer(vault=known).for_text(said) == expected
+
+
+def test_a_text_known_by_its_id_is_counted_as_from_the_vault() -> None:
+    by = signer(vault=dict(KNOWN))
+
+    by.for_text(message(id="msg_1"))
+
+    assert by.sources == {"vault": 1}

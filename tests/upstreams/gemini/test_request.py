@@ -385,6 +385,12 @@ def test_needs_are_the_links_to_download_and_the_calls_to_look_up() -> None:
     assert needs(call, "pass") == needs(call, "refuse") == Needs((), ("call_1", "call_2"))
 
 
+def test_needs_are_the_messages_of_responses_too() -> None:
+    messages = [user(), called("call_1", id="msg_1"), called("call_2", id="run-1"), user()]
+
+    assert needs(make_call({"messages": messages})) == Needs((), ("call_1", "call_2", "msg_1"))
+
+
 def test_needs_of_a_broken_body_are_a_400() -> None:
     with pytest.raises(ProxyError):
         needs(make_call({"messages": []}))

@@ -180,3 +180,13 @@ def test_counters_tell_hits_and_misses() -> None:
     stats = vault.stats
     assert (stats.hits, stats.misses, stats.entries) == (2, 1, 1)
     assert stats.bytes >= len("sig-one") + len("n1")
+
+
+def test_a_look_without_use_is_not_counted() -> None:
+    vault = MemoryVault(ttl=10.0)
+    vault.put(an_id(1), ONE, 0.0)
+
+    assert vault.knows(mangled(an_id(1)), 9.0)
+    assert not vault.knows(an_id(1), 10.0)
+    assert not vault.knows(an_id(2), 1.0)
+    assert (vault.stats.hits, vault.stats.misses) == (0, 0)

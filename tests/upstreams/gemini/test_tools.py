@@ -310,3 +310,10 @@ def test_loose_parameters_are_noted_where_they_differ() -> None:
 
     assert "minimum" not in str(plan.functions[0].parameters_json_schema).split("description")[0]
     assert ignored == ("tools[0].function.parameters",)
+
+
+def test_functions_that_would_be_loaded_later_are_there_at_once() -> None:
+    plan, ignored = read(tools=[{"type": "tool_search"}, function("f", defer_loading=True)])
+
+    assert [declaration.name for declaration in plan.functions] == ["f"]
+    assert ignored == ("tools[0]",)

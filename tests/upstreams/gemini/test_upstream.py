@@ -86,17 +86,18 @@ def test_embeddings_have_an_exchange_of_their_own() -> None:
     assert isinstance(an_upstream().exchange(call, {}), EmbeddingsExchange)
 
 
-@pytest.mark.parametrize("endpoint", ["audio/speech", "completions", "responses", "models"])
+@pytest.mark.parametrize("endpoint", ["audio/speech", "completions", "moderations", "models"])
 def test_other_endpoints_are_refused_with_the_address_that_serves(endpoint: str) -> None:
     error = refusal(replaced(a_call(), endpoint=endpoint))
 
     assert (error.status, error.code) == (400, "unsupported_endpoint")
     assert f"/v1/{endpoint}" in error.message
     assert "/v1/chat/completions" in error.message
+    assert "/v1/responses" in error.message
     assert "/v1/embeddings" in error.message
 
 
-@pytest.mark.parametrize("endpoint", ["chat/completions", "embeddings"])
+@pytest.mark.parametrize("endpoint", ["chat/completions", "responses", "embeddings"])
 @pytest.mark.parametrize(
     "name", ["a/b", "../files", "", "..", "a?b", "a:b", "a%2Fb", "é", "a b", "a\n"]
 )

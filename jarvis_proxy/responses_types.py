@@ -1,0 +1,206 @@
+"""The answers of OpenAI's Responses API, as this proxy writes them. Pure.
+
+What the request said is repeated in its own bytes, so those fields are raw.
+
+Source: https://platform.openai.com/docs/api-reference/responses/object (read 2026-11) and recorded
+answers.
+"""
+
+from collections.abc import Mapping
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType, field
+
+from jarvis_proxy.openai_types import TokenLogprob
+
+Status = Literal["in_progress", "completed", "incomplete"]
+
+
+class InputTokensDetails(Struct):
+    """Parts of ``input_tokens``, already counted in it."""
+
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+
+
+class OutputTokensDetails(Struct):
+    """Parts of ``output_tokens``, already counted in it."""
+
+    reasoning_tokens: int = 0
+
+
+class ResponseUsage(Struct):
+    """Tokens of one response."""
+
+    input_tokens: int = 0
+    input_tokens_details: InputTokensDetails = field(default_factory=InputTokensDetails)
+    output_tokens: int = 0
+    output_tokens_details: OutputTokensDetails = field(default_factory=OutputTokensDetails)
+    total_tokens: int = 0
+
+
+class URLCitation(Struct, tag_field="type", tag="url_citation"):
+    """A source for the characters *start_index* up to *end_index* of the text."""
+
+    end_index: int
+    start_index: int
+    title: str
+    url: str
+
+
+class OutputText(Struct, tag_field="type", tag="output_text"):
+    """The text of a message."""
+
+    annotations: list[URLCitation] = field(default_factory=list)
+    logprobs: list[TokenLogprob] = field(default_factory=list)
+    text: str = ""
+
+
+class MessageItem(Struct, tag_field="type", tag="message", kw_only=True):
+    """What the model said."""
+
+    id: str
+    status: Status
+    content: list[OutputText]
+    role: Literal["assistant"] = "assistant"
+
+
+class SummaryText(Struct, tag_field="type", tag="summary_text"):
+    """Thoughts, as far as they are told."""
+
+    text: str
+
+
+class ReasoningItem(Struct, tag_field="type", tag="reasoning", kw_only=True):
+    """What the model thought; *encrypted_content* is only for those who asked for it."""
+
+    id: str
+    summary: list[SummaryText] = field(default_factory=list)
+    encrypted_content: str | UnsetType = UNSET
+
+
+class FunctionCallItem(Struct, tag_field="type", tag="function_call", kw_only=True):
+    """A function call; *arguments* are JSON text."""
+
+    id: str
+    status: Status
+    arguments: str
+    call_id: str
+    name: str
+
+
+class CustomCallItem(Struct, tag_field="type", tag="custom_tool_call", kw_only=True):
+    """A custom tool's call; *input* is free text."""
+
+    id: str
+    status: Status
+    call_id: str
+    input: str
+    name: str
+
+
+class ImageItem(Struct, tag_field="type", tag="image_generation_call", kw_only=True):
+    """A picture that the model made, as base64; None until it is there."""
+
+    id: str
+    status: Literal["in_progress", "completed"]
+    result: str | None
+    output_format: str | UnsetType = UNSET
+
+
+OutputItem: TypeAlias = MessageItem | ReasoningItem | FunctionCallItem | CustomCallItem | ImageItem
+
+
+class IncompleteDetails(Struct):
+    """Why a response is not complete."""
+
+    reason: Literal["max_output_tokens", "content_filter"]
+
+
+class Echo(Struct, kw_only=True):
+    """What a response repeats of its request; the defaults are OpenAI's."""
+
+    instructions: Raw = Raw(b"null")
+    max_output_tokens: Raw = Raw(b"null")
+    max_tool_calls: Raw = Raw(b"null")
+    metadata: Raw = Raw(b"{}")
+    parallel_tool_calls: Raw = Raw(b"true")
+    prompt_cache_key: Raw = Raw(b"null")
+    reasoning: Raw = Raw(b'{"effort":null,"summary":null}')
+    safety_identifier: Raw = Raw(b"null")
+    temperature: Raw = Raw(b"1.0")
+    text: Raw = Raw(b'{"format":{"type":"text"},"verbosity":"medium"}')
+    tool_choice: Raw = Raw(b'"auto"')
+    tools: Raw = Raw(b"[]")
+    top_logprobs: Raw = Raw(b"0")
+    top_p: Raw = Raw(b"1.0")
+    truncation: Raw = Raw(b'"disabled"')
+    user: Raw = Raw(b"null")
+
+
+class ResponseExtras(Echo, kw_only=True):
+    """What Gemini says about an answer beyond OpenAI's fields."""
+
+    native_finish_reason: str | UnsetType = UNSET
+    finish_message: str | UnsetType = UNSET
+    grounding_metadata: Mapping[str, object] | UnsetType = UNSET
+    citations: list[dict[str, object]] | UnsetType = UNSET
+
+
+class Response(ResponseExtras, kw_only=True):
+    """A response, whole or so far. *created_at* is in epoch seconds.
+
+    Nothing is stored here, whatever the request wished: *store* is false.
+    """
+
+    id: str
+    object: Literal["response"] = "response"
+    created_at: int
+    status: Status
+    background: bool = False
+    error: None = None
+    incomplete_details: IncompleteDetails | None = None
+    model: str
+    output: list[OutputItem]
+    previous_response_id: None = None
+    service_tier: str = "default"
+    store: bool = False
+    usage: ResponseUsage | None = None
+
+
+_ECHOED: Final = Echo.__struct_fields__
+_OBJECTS: Final = ("reasoning", "text")
+_FIELDS: Final = msgspec.json.Decoder(dict[str, Raw])
+_TOOLS: Final = msgspec.json.Decoder(list[dict[str, Raw]])
+_NULL: Final = b"null"
+
+
+def echo_of(fields: Mapping[str, Raw]) -> Echo:
+    """Return what a response repeats of a request with *fields*, filled up as OpenAI does it.
+
+    Raises:
+        msgspec.ValidationError: reasoning, text or tools are of another type.
+    """
+    echo = Echo()
+    for name in _ECHOED:
+        given = fields.get(name)
+        if given is None or bytes(given) == _NULL:
+            continue
+        if name in _OBJECTS:
+            given = _filled(_FIELDS.decode(given), _FIELDS.decode(getattr(echo, name)))
+        elif name == "tools":
+            given = Raw(msgspec.json.encode([_tool(tool) for tool in _TOOLS.decode(given)]))
+        setattr(echo, name, given)
+    return echo
+
+
+def _filled(given: dict[str, Raw], defaults: dict[str, Raw]) -> Raw:
+    said = {name: value for name, value in given.items() if bytes(value) != _NULL}
+    return Raw(msgspec.json.encode(defaults | said))
+
+
+def _tool(tool: dict[str, Raw]) -> dict[str, Raw]:
+    if bytes(tool.get("type", Raw())) != b'"function"':
+        return tool
+    return {"parameters": Raw(_NULL), "strict": Raw(b"false"), **tool}

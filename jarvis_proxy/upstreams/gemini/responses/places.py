@@ -1,0 +1,70 @@
+"""Where the chat request's parts stood in the Responses request, for messages and headers. Pure."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Final
+
+from jarvis_proxy.errors import ProxyError
+
+_MESSAGE: Final = re.compile(r"messages\[(\d+)\](.*)\Z", re.DOTALL)
+_PART: Final = re.compile(r"\.content\[(\d+)\](.*)\Z", re.DOTALL)
+_CALL: Final = re.compile(r"\.tool_calls\[(\d+)\](?:\.function|\.custom)?(.*)\Z", re.DOTALL)
+_TOOL: Final = re.compile(r"(tools\[\d+\])\.(?:function|custom)(.*)\Z", re.DOTALL)
+# The longer name stands before the one that it begins with.
+_NAMES: Final = (
+    ("response_format.json_schema.schema", "text.format.schema"),
+    ("response_format.json_schema", "text.format"),
+    ("response_format", "text.format"),
+    ("max_completion_tokens", "max_output_tokens"),
+    ("reasoning_effort", "reasoning.effort"),
+    ("include_thoughts", "reasoning.summary"),
+    ("verbosity", "text.verbosity"),
+    ("logprobs", "include"),
+    ("messages", "input"),
+)
+
+
+@dataclass(slots=True)
+class Place:
+    """What one chat message was made of: the params of all, of each part and of each call."""
+
+    param: str
+    parts: list[str] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
+
+
+class Places:
+    """Turns params of the chat request into those of the Responses request."""
+
+    __slots__ = ("_messages",)
+
+    def __init__(self, messages: list[Place]) -> None:
+        self._messages = messages
+
+    def param(self, chat_param: str) -> str:
+        """Return the name by which the client knows *chat_param*."""
+        if found := _MESSAGE.match(chat_param):
+            return self._in_message(int(found[1]), found[2])
+        if found := _TOOL.match(chat_param):
+            return found[1] + found[2]
+        for theirs, ours in _NAMES:
+            if chat_param == theirs or chat_param.startswith(f"{theirs}."):
+                return ours + chat_param[len(theirs) :]
+        return chat_param
+
+    def blame(self, error: ProxyError) -> ProxyError:
+        """Return *error*, about the chat request, as one about the Responses request."""
+        if error.param is not None:
+            param = self.param(error.param)
+            error.message = error.message.replace(f"'{error.param}'", f"'{param}'")
+            error.param = param
+        return error
+
+    def _in_message(self, number: int, rest: str) -> str:
+        if number >= len(self._messages):
+            return f"input{rest}"
+        place = self._messages[number]
+        for pattern, params in ((_PART, place.parts), (_CALL, place.calls)):
+            if (found := pattern.match(rest)) and int(found[1]) < len(params):
+                return params[int(found[1])] + found[2]
+        return place.param + rest

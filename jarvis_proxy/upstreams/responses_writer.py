@@ -1,0 +1,307 @@
+"""An answer, piece by piece, as a response's items and the events that tell of them. Pure.
+
+Items follow one another: the next begins when the one before is done. So every event is about the
+last item, and clients that look at one item at a time lose nothing.
+
+Source: https://platform.openai.com/docs/api-reference/responses-streaming (read 2026-11) and
+recorded streams.
+"""
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+import msgspec
+
+from jarvis_proxy.openai_types import TokenLogprob, Usage
+from jarvis_proxy.responses_types import (
+    CustomCallItem,
+    FunctionCallItem,
+    ImageItem,
+    IncompleteDetails,
+    InputTokensDetails,
+    MessageItem,
+    OutputItem,
+    OutputText,
+    OutputTokensDetails,
+    ReasoningItem,
+    Response,
+    ResponseUsage,
+    Status,
+    SummaryText,
+    URLCitation,
+)
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class _Hot(NamedTuple):
+    """What stands around the number and the text in every delta of one item."""
+
+    head: bytes
+    middle: bytes
+    tail: bytes
+
+
+class ResponseWriter:
+    """Writes one answer into *response*; its events go into *out*, or nowhere with None.
+
+    *new_id* gives what is unique in an item's id. Nothing is written before there is something to
+    show: until then the answer can still become another one.
+    """
+
+    __slots__ = (
+        "_citations",
+        "_hot",
+        "_logprobs",
+        "_message",
+        "_new_id",
+        "_number",
+        "_out",
+        "_pieces",
+        "_reasoning",
+        "emitted",
+        "response",
+    )
+
+    def __init__(
+        self, response: Response, new_id: Callable[[], str], out: list[bytes] | None = None
+    ) -> None:
+        self.response = response
+        self.emitted = False
+        """Events have been written."""
+        self._new_id = new_id
+        self._out = out
+        self._number = 0  # of the next event
+        self._message: MessageItem | None = None  # the last item, where that is one
+        self._reasoning: ReasoningItem | None = None
+        self._pieces: list[str] = []  # of the last item's text
+        self._logprobs: list[TokenLogprob] = []
+        self._citations: list[URLCitation] = []  # for the message that is to be closed
+        self._hot = _Hot(b"", b"", b"")
+
+    # -- pieces of the answer ----------------------------------------------------------------
+
+    def text(self, text: str) -> None:
+        """Take a piece of the text."""
+        if self._message is None:
+            self._open_message()
+        self._delta(text)
+
+    def thought(self, text: str) -> None:
+        """Take a piece of the thoughts that are told."""
+        item = self._reasoning or self._open_reasoning()
+        if not item.summary:
+            self._open_summary(item)
+        self._delta(text)
+
+    def logprobs(self, tokens: list[TokenLogprob]) -> None:
+        """Take the log probabilities of the text just given."""
+        self._logprobs += tokens
+
+    def sealed(self, secret: str) -> None:
+        """Take what the client is to give back unread, with the call that follows."""
+        if self._reasoning is None:
+            self._open_reasoning()
+        self._close(secret=secret)
+
+    def function_call(self, call_id: str, name: str, arguments: str) -> None:
+        """Take a whole function call."""
+        item = FunctionCallItem(
+            id=f"fc_{self._new_id()}",
+            status="in_progress",
+            arguments="",
+            call_id=call_id,
+            name=name,
+        )
+        place = self._add(item)
+        kind = "response.function_call_arguments"
+        self._emit(f"{kind}.delta", **place, delta=arguments)
+        item.arguments, item.status = arguments, "completed"
+        self._emit(f"{kind}.done", **place, arguments=arguments, name=name)
+        self._done(item)
+
+    def custom_call(self, call_id: str, name: str, text: str) -> None:
+        """Take a whole call of a custom tool."""
+        new = f"ctc_{self._new_id()}"
+        item = CustomCallItem(id=new, status="in_progress", call_id=call_id, input="", name=name)
+        place = self._add(item)
+        kind = "response.custom_tool_call_input"
+        self._emit(f"{kind}.delta", **place, delta=text)
+        item.input, item.status = text, "completed"
+        self._emit(f"{kind}.done", **place, input=text)
+        self._done(item)
+
+    def image(self, data: str, form: str) -> None:
+        """Take a picture: base64, and its kind (``png``)."""
+        item = ImageItem(id=f"ig_{self._new_id()}", status="in_progress", result=None)
+        place = self._add(item)
+        kind = "response.image_generation_call"
+        self._emit(f"{kind}.in_progress", **place)
+        self._emit(f"{kind}.generating", **place)
+        item.result, item.status, item.output_format = data, "completed", form
+        self._emit(f"{kind}.completed", **place)
+        self._done(item)
+
+    # -- its end -----------------------------------------------------------------------------
+
+    def finish(
+        self, incomplete: IncompleteDetails | None, citations: list[URLCitation]
+    ) -> str | None:
+        """End the answer; return the id of its last message, if there is one.
+
+        *citations* count in the text of all messages together. An answer of nothing becomes an
+        empty message, which clients find where they look for one.
+        """
+        response = self.response
+        if incomplete is None and all(isinstance(i, ReasoningItem) for i in response.output):
+            self._open_message()
+        self._place(citations)
+        self._close(status="completed" if incomplete is None else "incomplete")
+        response.incomplete_details = incomplete
+        response.status = "completed" if incomplete is None else "incomplete"
+        messages = [item for item in response.output if isinstance(item, MessageItem)]
+        return messages[-1].id if messages else None
+
+    def end(self, usage: Usage, tier: str | None) -> None:
+        """Take the tokens, and write the last event. To be called behind ``finish``."""
+        response = self.response
+        response.usage = to_response_usage(usage)
+        response.service_tier = tier or response.service_tier
+        self._emit(f"response.{response.status}", response=response)
+
+    # -- items -------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        if self._number == 0:
+            for kind in ("response.created", "response.in_progress"):
+                self._write(kind, {"response": self.response})
+
+    def _add(self, item: OutputItem) -> dict[str, object]:
+        """Begin an item behind the last one; return how events name it."""
+        self._close()
+        self._begin()
+        index = len(self.response.output)
+        self._emit("response.output_item.added", output_index=index, item=item)
+        self.response.output.append(item)
+        return {"item_id": item.id, "output_index": index}
+
+    def _done(self, item: OutputItem) -> None:
+        index = len(self.response.output) - 1
+        self._emit("response.output_item.done", output_index=index, item=item)
+
+    def _open_message(self) -> None:
+        message = MessageItem(id=f"msg_{self._new_id()}", status="in_progress", content=[])
+        place = self._add(message)
+        self._message = message
+        self._emit("response.content_part.added", **place, content_index=0, part=OutputText())
+        message.content.append(OutputText())
+        self._warm("response.output_text.delta", {**place, "content_index": 0}, {"logprobs": []})
+
+    def _open_reasoning(self) -> ReasoningItem:
+        item = ReasoningItem(id=f"rs_{self._new_id()}")
+        self._add(item)
+        self._reasoning = item
+        return item
+
+    def _open_summary(self, item: ReasoningItem) -> None:
+        place = {**self._last_place(), "summary_index": 0}
+        part = SummaryText("")
+        self._emit("response.reasoning_summary_part.added", **place, part=part)
+        item.summary.append(part)
+        self._warm("response.reasoning_summary_text.delta", place, {})
+
+    def _last_place(self) -> dict[str, object]:
+        output = self.response.output
+        return {"item_id": output[-1].id, "output_index": len(output) - 1}
+
+    def _close(self, *, status: Status = "completed", secret: str | None = None) -> None:
+        """End the last item, where it is one that has pieces."""
+        message, reasoning = self._message, self._reasoning
+        self._message = self._reasoning = None
+        text = "".join(self._pieces)
+        self._pieces.clear()
+        if message is not None:
+            self._close_message(message, text, status)
+        elif reasoning is not None:
+            self._close_reasoning(reasoning, text, secret)
+
+    def _close_message(self, message: MessageItem, text: str, status: Status) -> None:
+        place = {**self._last_place(), "content_index": 0}
+        part = message.content[0]
+        part.text, part.logprobs = text, self._logprobs
+        self._logprobs = []
+        for number, citation in enumerate(self._citations):
+            kind = "response.output_text.annotation.added"
+            self._emit(kind, **place, annotation_index=number, annotation=citation)
+            part.annotations.append(citation)
+        self._citations = []
+        self._emit("response.output_text.done", **place, text=text, logprobs=part.logprobs)
+        self._emit("response.content_part.done", **place, part=part)
+        message.status = status
+        self._done(message)
+
+    def _close_reasoning(self, item: ReasoningItem, text: str, secret: str | None) -> None:
+        if item.summary:
+            place = {**self._last_place(), "summary_index": 0}
+            item.summary[0].text = text
+            self._emit("response.reasoning_summary_text.done", **place, text=text)
+            self._emit("response.reasoning_summary_part.done", **place, part=item.summary[0])
+        if secret is not None:
+            item.encrypted_content = secret
+        self._done(item)
+
+    def _place(self, citations: list[URLCitation]) -> None:
+        """Give each citation to the message that it is about, counted from that one's start."""
+        start = 0
+        for item in self.response.output:
+            if not isinstance(item, MessageItem):
+                continue
+            is_open = item is self._message
+            size = sum(map(len, self._pieces)) if is_open else len(item.content[0].text)
+            mine = [
+                URLCitation(c.end_index - start, c.start_index - start, c.title, c.url)
+                for c in citations
+                if start <= c.start_index and c.end_index <= start + size
+            ]
+            # Of a message that is done no event can tell any more; the response itself does.
+            (self._citations if is_open else item.content[0].annotations).extend(mine)
+            start += size
+
+    # -- events ------------------------------------------------------------------------------
+
+    def _delta(self, text: str) -> None:
+        self._pieces.append(text)
+        out = self._out
+        if out is not None:
+            head, middle, tail = self._hot
+            out.append(b"%b%d%b%b%b" % (head, self._number, middle, _encode(text), tail))
+            self._number += 1
+
+    def _warm(self, kind: str, place: dict[str, object], rest: dict[str, object]) -> None:
+        """Encode once what is the same in all deltas of an item."""
+        before = _encode({"type": kind, "sequence_number": 0})[:-2]
+        middle = b"," + _encode({**place, "delta": ""})[1:-3]
+        tail = (b"," + _encode(rest)[1:] if rest else b"}") + b"\n\n"
+        self._hot = _Hot(b"event: %b\ndata: %b" % (kind.encode(), before), middle, tail)
+
+    def _emit(self, kind: str, **fields: object) -> None:
+        self._begin()
+        self._write(kind, fields)
+
+    def _write(self, kind: str, fields: dict[str, object]) -> None:
+        if self._out is not None:
+            event = {"type": kind, "sequence_number": self._number, **fields}
+            self._out.append(b"event: %b\ndata: %b\n\n" % (kind.encode(), _encode(event)))
+            self.emitted = True
+        self._number += 1
+
+
+def to_response_usage(usage: Usage) -> ResponseUsage:
+    """Return chat's counts under the names of the Responses API."""
+    return ResponseUsage(
+        usage.prompt_tokens,
+        InputTokensDetails(usage.prompt_tokens_details.cached_tokens),
+        usage.completion_tokens,
+        OutputTokensDetails(usage.completion_tokens_details.reasoning_tokens),
+        usage.total_tokens,
+    )

@@ -1,0 +1,234 @@
+"""One Responses call there and back: headers, errors, recoveries, retries."""
+
+import json
+from typing import Any
+
+import pytest
+
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.upstreams.base import Needs, RetryableReply, TokenUsage
+from jarvis_proxy.upstreams.gemini.responses.exchange import GeminiResponsesExchange
+from jarvis_proxy.upstreams.gemini.signatures import MemoryVault
+from jarvis_proxy.upstreams.gemini.upstream import GeminiUpstream
+from tests.upstreams.gemini.replies import a_frame, a_function_call, a_usage, ids, sse
+from tests.upstreams.gemini.responses.events import (
+    JSON,
+    a_request,
+    outcome,
+    read,
+    responding,
+    streamed,
+    whole,
+)
+
+END = a_frame({"text": ""}, finish="STOP")
+
+
+def sent(exchange: GeminiResponsesExchange) -> JSON:
+    body: JSON = json.loads(exchange.requests[0].body)
+    return body
+
+
+def refusal(body: JSON, **more: Any) -> ProxyError:
+    with pytest.raises(ProxyError) as caught:
+        responding(body, **more)
+    return caught.value
+
+
+def test_a_request_goes_to_generate_content() -> None:
+    (request,) = responding({"instructions": "Be brief."}, stream=True).requests
+
+    assert request.path == "/models/gemini-3.5-flash:streamGenerateContent?alt=sse"
+    assert json.loads(request.body) == {
+        "contents": [{"role": "user", "parts": [{"text": "Hi"}]}],
+        "systemInstruction": {"parts": [{"text": "Be brief."}]},
+    }
+
+
+def test_what_the_request_said_is_repeated() -> None:
+    body = {
+        "instructions": "Be brief.",
+        "tools": [{"type": "function", "name": "f", "parameters": {"type": "object"}}],
+        "tool_choice": {"type": "function", "name": "f"},
+        "metadata": {"a": "b"},
+        "temperature": 0.5,
+        "max_output_tokens": 99,
+        "text": {"verbosity": "low"},
+        "reasoning": {"effort": "low"},
+    }
+
+    response = whole(a_frame({"text": "a"}, finish="STOP"), body=body)
+
+    assert response["instructions"] == "Be brief."
+    assert response["tools"] == [{**body["tools"][0], "strict": False}]  # type: ignore[index]
+    assert response["text"] == {"format": {"type": "text"}, "verbosity": "low"}
+    assert response["reasoning"] == {"effort": "low", "summary": None}
+    for name in ("tool_choice", "metadata", "temperature", "max_output_tokens"):
+        assert response[name] == body[name]
+
+
+def test_a_response_has_the_call_s_id_and_the_client_s_model() -> None:
+    response = whole(a_frame({"text": "a"}, finish="STOP"))
+
+    assert (response["id"], response["model"]) == ("resp_req-1", "my-model")
+    assert response["store"] is False
+
+
+def test_nothing_follows_the_last_event() -> None:
+    out, _ = outcome([sse(a_frame({"text": "a"}), END)])
+
+    assert read(out)[-1]["type"] == "response.completed"
+    assert b"[DONE]" not in out
+
+
+def test_headers_name_what_was_left_out_as_the_client_knows_it() -> None:
+    exchange = responding({"max_tool_calls": 3, "text": {"verbosity": "low"}})
+    assert exchange.headers == (("x-jarvis-ignored", "max_tool_calls, text.verbosity"),)
+
+    frame = {**a_frame({"text": "a"}, finish="STOP"), "modelVersion": "gemini-3.8-flash"}
+    exchange.translate_reply(json.dumps(frame).encode())
+
+    assert ("x-gemini-model-version", "gemini-3.8-flash") in list(exchange.headers)
+    assert responding().headers == ()
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"temperature": 9}, "temperature"),
+        ({"max_output_tokens": 0}, "max_output_tokens"),
+        ({"max_output_tokens": "x"}, "max_output_tokens"),
+        ({"reasoning": {"effort": "utmost"}}, "reasoning.effort"),
+        ({"text": {"format": {"type": "xml"}}}, "text.format.type"),
+        ({"input": []}, "input"),
+        ({"input": [{"role": "user", "content": [{"type": "x"}]}]}, "input[0].content[0].type"),
+        ({"input": [{"role": "user", "content": [{"type": "input_text"}]}]},
+         "input[0].content[0].text"),
+        ({"input": [{"type": "function_call", "call_id": "c"}]}, "input[0].name"),
+        ({"tools": [{"type": "file_search"}]}, "tools[0].type"),
+        ({"tools": [{"type": "function"}]}, "tools[0].name"),
+    ],
+)  # fmt: skip
+def test_an_error_is_about_the_client_s_param(body: JSON, param: str) -> None:
+    error = refusal(body)
+
+    assert (error.status, error.param) == (400, param)
+    assert "messages" not in error.message
+
+
+def test_a_refusal_of_google_s_is_about_the_client_s_param() -> None:
+    body = b'{"error":{"code":400,"message":"Invalid max_output_tokens"}}'
+
+    assert responding().translate_error(400, {}, body).param == "max_output_tokens"
+
+
+def test_needs_are_those_of_the_chat() -> None:
+    upstream = GeminiUpstream("gemini", vault=MemoryVault(), new_id=ids())
+    picture = {"type": "input_image", "image_url": "https://example.com/a.png"}
+    items = [
+        {"role": "user", "content": [picture]},
+        {"type": "message", "role": "assistant", "id": "msg_a", "content": "x"},
+        {"type": "function_call", "call_id": "call_a", "name": "f", "arguments": "{}"},
+    ]
+
+    needs = upstream.needs(a_request({"input": items}))
+
+    assert needs == Needs(("https://example.com/a.png",), ("call_a", "msg_a"))
+    with pytest.raises(ProxyError) as caught:
+        upstream.needs(a_request({"input": []}))
+    assert caught.value.param == "input"
+
+
+def test_models_that_speak_are_not_served_here() -> None:
+    error = refusal({}, target="gemini-3.8-flash-tts")
+
+    assert error.code == "unsupported_endpoint"
+
+
+def test_a_refused_signature_is_replaced_once() -> None:
+    items = [
+        {"role": "user", "content": "a"},
+        {"type": "reasoning", "summary": [], "encrypted_content": "gemini:c2ln"},
+        {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c", "output": "x"},
+    ]
+    exchange = responding({"input": items})
+    assert sent(exchange)["contents"][1]["parts"][0]["thoughtSignature"] == "c2ln"
+
+    fault = b'{"error":{"code":400,"message":"Thought signature is not valid"}}'
+    again = exchange.recover(400, fault)
+
+    assert isinstance(again, GeminiResponsesExchange)
+    signature = sent(again)["contents"][1]["parts"][0]["thoughtSignature"]
+    assert signature == "skip_thought_signature_validator"
+    assert again.recover(400, fault) is None
+
+
+def test_the_first_candidate_is_the_answer() -> None:
+    second: JSON = {"index": 1, "content": {"parts": [{"text": "b"}]}, "finishReason": "STOP"}
+    first: JSON = {"content": {"parts": [{"text": "a"}]}, "finishReason": "STOP"}
+
+    response = whole({"candidates": [first, second]})
+    (event,) = [e for e in streamed(sse({"candidates": [first, second]})) if "delta" in e]
+
+    assert response["output"][0]["content"][0]["text"] == event["delta"] == "a"
+
+
+def test_an_answer_that_goes_on_is_one_response() -> None:
+    exchange = responding()
+    hop = a_frame({"text": "a"}, finish="CONTINUATION", continuationToken="t")
+
+    following = exchange.translate_reply(json.dumps(hop).encode())
+    assert following is not None
+    end = a_frame({"text": "b"}, finish="STOP", usage=a_usage(1, 2))
+    exchange.translate_reply(json.dumps(end).encode())
+
+    (item,) = json.loads(exchange.answer())["output"]
+    assert item["content"][0]["text"] == "ab"
+    assert exchange.usage == TokenUsage(1, 2)
+
+
+def test_a_second_attempt_begins_anew() -> None:
+    exchange = responding(stream=True)
+    broken = sse(a_frame(finish="MALFORMED_FUNCTION_CALL"))
+    first = exchange.stream_translator()
+    assert first.feed(broken) == b""
+    with pytest.raises(RetryableReply):
+        first.feed_eof()
+
+    second = exchange.stream_translator()
+    events = read(second.feed(sse(a_frame({"text": "a"}), END)) + second.feed_eof())
+
+    assert events[-1]["response"]["output"][0]["content"][0]["text"] == "a"
+
+
+def test_an_error_comes_behind_what_was_whole() -> None:
+    fault = b'data: {"error":{"code":503,"message":"overloaded"}}\r\n\r\n'
+
+    out, error = outcome([sse(a_frame({"text": "a"})) + fault])
+
+    assert error is not None
+    assert error.code == "overloaded"
+    kinds = [event["type"] for event in read(out)]
+    assert kinds[-1] == "response.output_text.delta"
+
+
+def test_a_call_that_was_answered_is_signed_when_it_comes_back() -> None:
+    vault = MemoryVault()
+    part = {**a_function_call("f", {"a": 1}, id="dv8szvqe"), "thoughtSignature": "EvsBCvgB"}
+    (call,) = whole(a_frame(part, finish="STOP"), vault=vault)["output"]
+    signed = a_frame({"text": "a", "thoughtSignature": "Eq4=" }, finish="STOP")  # fmt: skip
+    (said,) = whole(signed, vault=vault)["output"]
+    items = [
+        {"role": "user", "content": "Hi"},
+        call,
+        {"type": "function_call_output", "call_id": call["call_id"], "output": "done"},
+        said,
+        {"role": "user", "content": "More"},
+    ]
+
+    contents = sent(responding({"input": items}, vault=vault))["contents"]
+
+    assert contents[1]["parts"][0]["thoughtSignature"] == "EvsBCvgB"
+    assert contents[1]["parts"][0]["functionCall"]["id"] == "dv8szvqe"
+    assert contents[3]["parts"] == [{"text": "a", "thoughtSignature": "Eq4="}]
