@@ -1,9 +1,9 @@
 """One Responses call to Gemini, there and back. Pure."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 import msgspec
+from msgspec.structs import replace
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.responses_types import Echo, Response

@@ -1,10 +1,10 @@
 """A Responses request as the chat request that asks the same."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.responses.request import AsChat, as_chat
