@@ -131,7 +131,8 @@ async def _serve(generations: Generations, stop: Stop) -> None:
     sites = [Site(generations.runner, sock, generations.tls) for sock in sockets]
     for site in sites:
         await site.start()
-    _LOG.info("serving on %s", names(sockets, tls=generations.tls is not None))
+    page = "" if settings.admin_key is None else "; the live page is at /dashboard"
+    _LOG.info("serving on %s%s", names(sockets, tls=generations.tls is not None), page)
     if taken is not None:
         _LOG.info("process %d had the port; it ends when its calls have", taken.pid)
         await taken.confirm()

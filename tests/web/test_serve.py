@@ -119,6 +119,17 @@ async def rest(connection: RawConnection) -> tuple[bytes, bool]:
 # Stopping
 
 
+async def test_the_log_says_where_the_live_page_is_if_there_is_one() -> None:
+    async with serving(ADMIN_KEY="admin-key-0123456789abcdef") as running:
+        with_page = running.stream.getvalue()
+    async with serving() as running:
+        without = running.stream.getvalue()
+
+    assert f"serving on http://127.0.0.1:{running.port}" in without
+    assert "; the live page is at /dashboard" in with_page
+    assert "/dashboard" not in without
+
+
 async def test_streams_in_progress_end_before_the_server_does() -> None:
     held = Held()
     async with (
