@@ -342,9 +342,9 @@ class HttpDoor:
         if headers is None:
             if len(self._headers) >= _MAX_CACHED:
                 self._headers.clear()
-            built = CIMultiDict(
-                {"Accept": "*/*", "User-Agent": f"jarvis-proxy/{__version__}", **crossing}
-            )
+            built = CIMultiDict({"Accept": "*/*", "User-Agent": f"jarvis-proxy/{__version__}"})
+            for name, value in crossing.items():
+                built[name] = value  # whatever its case, in place of ours
             # A compressor at the upstream would hold events back.
             built["Accept-Encoding"] = "identity"
             if key:

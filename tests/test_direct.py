@@ -21,7 +21,8 @@ async def _pieces(body: bytes) -> AsyncIterator[bytes]:
 @pytest.mark.parametrize("path", ["/chat/completions", "/files/a%2Fb?after=%20x"])
 async def test_heads_are_those_that_the_session_sends(path: str) -> None:
     upstream = RawUpstream(answer)
-    request = asking(path, b'{"a":1}')
+    headers = {"content-type": "application/json", "accept": "audio/wav", "user-agent": "us"}
+    request = UpstreamRequest("POST", path, headers, b'{"a":1}')
     async with upstream.running(), opened(HttpDoor("x", upstream.base_url)) as door:
         await read(door, request)
         # The way of what does not fit: through the session, here with a length that is known.
@@ -32,6 +33,8 @@ async def test_heads_are_those_that_the_session_sends(path: str) -> None:
 
     direct, by_session = upstream.received
     assert direct == by_session
+    names = [name.lower() for name, _ in direct.headers]
+    assert len(names) == len(set(names))
 
 
 async def test_body_is_sent_as_it_is_whatever_its_size() -> None:

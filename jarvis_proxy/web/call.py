@@ -27,7 +27,7 @@ def new_call(
         now=time.monotonic(),
         method=request.method,
         # As it came: once decoded, it could end the request line and begin headers of its own.
-        query=query_without_key(request.rel_url.raw_query_string),
+        query=query_without_key(request.raw_path.partition("?")[2].partition("#")[0]),
         headers=request_headers(request.headers),
         strict_params=shell.settings.strict_params,
         show_thoughts=_shows_thoughts(request, shell.settings.show_thoughts, stream=stream),

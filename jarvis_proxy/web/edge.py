@@ -6,7 +6,8 @@ limits that they lack.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, cast
 
 from aiohttp import HttpVersion11, web
@@ -22,6 +23,7 @@ _LOG: Final = logging.getLogger(__name__)
 _MAX_HEAD: Final = 32 * 1024
 _TOO_MANY_HEADERS: Final = "Too many headers received"  # aiohttp has no class of its own for it
 
+_EAGER_TASKS: Final = sys.version_info >= (3, 12)
 _Handler = Callable[[Any], Awaitable[web.StreamResponse]]
 
 
@@ -46,10 +48,34 @@ class Runner(web.AppRunner):
         return cast(Server, self.server)
 
 
+class InlineLoop:
+    """The event loop as connections see it: what they start as a task they await themselves.
+
+    aiohttp runs each request in a task of its own beside the connection's, which waits for it: two
+    turns of the loop more. It does without where tasks start eagerly, from Python 3.12 on.
+    """
+
+    __slots__ = ("_loop", "call_at", "create_future", "time")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self.call_at = loop.call_at
+        self.create_future = loop.create_future
+        self.time = loop.time
+
+    def create_task(self, coroutine: Coroutine[Any, Any, Any]) -> Coroutine[Any, Any, Any]:
+        """Return *coroutine*, to be awaited where it is."""
+        return coroutine
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loop, name)
+
+
 class Server(web.Server):
     """What all connections share."""
 
     counted: Connections
+    inline_loop: asyncio.AbstractEventLoop | None
     occasional: Occasional
     _handler: _Handler
 
@@ -57,6 +83,8 @@ class Server(web.Server):
         """Put the server, just made, in between its connections and the application."""
         self.counted = connections
         self.occasional = Occasional()
+        inline = None if _EAGER_TASKS else InlineLoop(self._loop)
+        self.inline_loop = cast(asyncio.AbstractEventLoop | None, inline)
         self._handler = cast(_Handler, self.request_handler)
         self.request_handler = self._dispatch
 
@@ -106,6 +134,8 @@ class Connection(RequestHandler):
         if excess is None:
             self._network = network
             super().connection_made(transport)
+            if self._edge.inline_loop is not None:
+                self._loop = self._edge.inline_loop  # before the connection's task first runs
             return
         self._edge.occasional.warn(excess, _full_warning(excess, counted))
         self._force_close = True
