@@ -91,7 +91,7 @@ async def test_session_and_direct_requests_share_connections() -> None:
     async with upstream.running(), opened(HttpDoor("x", upstream.base_url)) as door:
         for _ in range(3):
             await read(door)
-            await read(door, UpstreamRequest("GET", "/models", {}, b""))
+            await read(door, UpstreamRequest("GET", "/files", {}, b""))
             reply = await door.send(asking(), KEY, _pieces(b"streamed"))
             while await reply.readany():
                 pass
