@@ -185,17 +185,11 @@ class CandidateReader:
         )
 
     def _take_part(self, number: int, part: Part) -> None:
-        text = part.text
-        if text is not None:
-            if part.thought:
-                if text:
-                    self._think(text)
-                return  # a thought's signature has no place: thoughts never go back
-            if part.thought_signature:
-                self._signature = part.thought_signature
-            if text:
-                self._say(number, text)
-        elif part.function_call is not None:
+        if part.text and part.thought:
+            self._think(part.text)  # a thought's signature has no place: thoughts never go back
+        elif part.text is not None and not part.thought:
+            self._take_text(number, part.text, part.thought_signature)
+        if part.function_call is not None:
             self._take_call(part.function_call, part.thought_signature)
         elif part.inline_data is not None:
             if not part.thought:  # picture models sketch while they think
@@ -203,13 +197,27 @@ class CandidateReader:
         elif part.executable_code is not None:
             code = part.executable_code
             language = (code.language or "").lower().replace("language_unspecified", "")
-            self._say(OWN_WORDS, f"\n```{language}\n{code.code or ''}\n```\n")
+            self._show(f"\n```{language}\n{code.code or ''}\n```\n", thought=part.thought)
         elif part.code_execution_result is not None:
             result = part.code_execution_result
             outcome = result.outcome or "OUTCOME_OK"
             failed = "" if outcome == "OUTCOME_OK" else f"{outcome}\n"
-            self._say(OWN_WORDS, f"\n```output\n{failed}{result.output or ''}\n```\n")
+            words = f"\n```output\n{failed}{result.output or ''}\n```\n"
+            self._show(words, thought=part.thought)
         # Other kinds are passed over, signed or not: what server-side tools did cannot come back.
+
+    def _take_text(self, number: int, text: str, signature: str | None) -> None:
+        if signature:
+            self._signature = signature
+        if text:
+            self._say(number, text)
+
+    def _show(self, words: str, *, thought: bool | None) -> None:
+        """Show what Google's own tools did; what they did for a thought is one."""
+        if thought:
+            self._think(words)
+        else:
+            self._say(OWN_WORDS, words)
 
     def _say(self, number: int, text: str) -> None:
         if self._thinking:

@@ -13,6 +13,7 @@ from msgspec import Raw
 
 from jarvis_proxy.upstreams.gemini.error_body import BROKEN
 from jarvis_proxy.upstreams.gemini.errors import bad_frame
+from jarvis_proxy.upstreams.gemini.values import mend_surrogates
 
 
 class PartialArg(msgspec.Struct, rename="camel"):
@@ -155,6 +156,11 @@ def decode_frame(data: bytes) -> Frame:
     """
     try:
         return _FRAME.decode(data)
+    except BROKEN:
+        pass
+    try:
+        # Half of an emoji, cut by a limit of tokens, is no reason to throw the answer away.
+        return _FRAME.decode(mend_surrogates(data))
     except BROKEN:
         raise bad_frame() from None  # msgspec's words would show what is in the frame
 
