@@ -27,18 +27,20 @@ class _Collector:
             yield _metric(family)
 
 
-def render(families: Sequence[Family], accept: str) -> tuple[bytes, str]:
+def render(families: Sequence[Family], accept: str, *, process: bool = True) -> tuple[bytes, str]:
     """Return the exposition of *families*, and its content type.
 
-    *accept* is the request's header: OpenMetrics is for those who ask for it. Takes milliseconds
-    where there are thousands of series, so it is to be called in a thread.
+    *process* adds what this process takes of the system. *accept* is the request's header:
+    OpenMetrics is for those who ask for it. Takes milliseconds where there are thousands of
+    series, so it is to be called in a thread.
     """
     from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
     from prometheus_client.exposition import choose_encoder
 
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector(families))
-    ProcessCollector(registry=registry)
+    if process:
+        ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     encoder, content_type = choose_encoder(accept)
     return encoder(registry), content_type

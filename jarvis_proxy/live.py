@@ -6,7 +6,7 @@ monotonic clock.
 """
 
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -96,6 +96,30 @@ class Totals(msgspec.Struct):
     causes: list[Cause]
 
 
+class Standing(msgspec.Struct):
+    """Sums by name over the last minutes, and how many calls are open by name."""
+
+    all: dict[str, Tally]
+    keys: dict[str, Tally]
+    models: dict[str, Tally]
+    upstreams: dict[str, Tally]
+    causes: dict[str, Tally]
+    open: int
+    open_keys: dict[str, int]
+    open_models: dict[str, int]
+    open_upstreams: dict[str, int]
+
+
+class LivePart(msgspec.Struct):
+    """What one process, called *origin*, has to show; *count* is the number of its last call."""
+
+    origin: str
+    count: int
+    calls: list[Call]
+    seconds: list[Second]
+    standing: Standing
+
+
 _Place = tuple[int, str, str, str]
 """What calls are summed up by: the second, the key, the model, the upstream."""
 
@@ -142,6 +166,10 @@ class Live:
 
     def totals(self, now: float, most: int = 12) -> Totals:
         """Return the sums of the last minutes, with *most* groups of each kind."""
+        return totals([self.standing(now)], most)
+
+    def standing(self, now: float) -> Standing:
+        """Return how things stand: to be read at once, for it changes."""
         self._sum_up()
         for window in (self._all, self._keys, self._models, self._upstreams, self._causes):
             window.expire(now)
@@ -152,13 +180,21 @@ class Live:
             keys[_name(record.key_name)] += 1
             models[_name(record.model)] += 1
             upstreams[_name(record.upstream)] += 1
-        return Totals(
-            _sums("", self._all.totals.get("", Tally()), len(self.open)),
-            _busiest(self._keys.totals, keys, most),
-            _busiest(self._models.totals, models, most),
-            _busiest(self._upstreams.totals, upstreams, most),
-            _by_cause(self._causes.totals),
+        return Standing(
+            self._all.totals,
+            self._keys.totals,
+            self._models.totals,
+            self._upstreams.totals,
+            self._causes.totals,
+            len(self.open),
+            keys,
+            models,
+            upstreams,
         )
+
+    def part(self, origin: str, now: float) -> LivePart:
+        """Return all that there is to show, for the process that shows it."""
+        return LivePart(origin, self.count, self.calls(0), self.seconds(0, now), self.standing(now))
 
     def _sum_up(self) -> None:
         """Sum up the fresh calls: first by their places, which are fewer, then by each name."""
@@ -190,6 +226,44 @@ class Live:
         second.errors += tally.errors
         second.prompt += tally.prompt
         second.completion += tally.completion
+
+
+def totals(standings: Sequence[Standing], most: int) -> Totals:
+    """Return the sums of several *standings*, with *most* groups of each kind."""
+    return Totals(
+        _sums(
+            "", _merged(s.all for s in standings).get("", Tally()), sum(s.open for s in standings)
+        ),
+        _busiest(_merged(s.keys for s in standings), _added(s.open_keys for s in standings), most),
+        _busiest(
+            _merged(s.models for s in standings), _added(s.open_models for s in standings), most
+        ),
+        _busiest(
+            _merged(s.upstreams for s in standings),
+            _added(s.open_upstreams for s in standings),
+            most,
+        ),
+        _by_cause(_merged(s.causes for s in standings)),
+    )
+
+
+def _merged(parts: Iterable[Mapping[str, Tally]]) -> Mapping[str, Tally]:
+    """Return the tallies of all *parts*; where there is one part, it is that one."""
+    first, *others = parts
+    if not others:
+        return first
+    found: dict[str, Tally] = {}
+    for part in (first, *others):
+        for label, tally in part.items():
+            found.setdefault(label, Tally()).merge(tally)
+    return found
+
+
+def _added(parts: Iterable[Mapping[str, int]]) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for part in parts:
+        found.update(part)
+    return found
 
 
 def _tally(records: Sequence[CallRecord]) -> Tally:

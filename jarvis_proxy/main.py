@@ -7,10 +7,11 @@ import gc
 import logging
 import os
 import resource
+import select
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from jarvis_proxy.environment import env_file_hints, is_readable, load_environment
 from jarvis_proxy.price_files import load_prices
@@ -18,6 +19,9 @@ from jarvis_proxy.settings import Settings, SettingsError
 from jarvis_proxy.shared.opening import check_redis
 from jarvis_proxy.web.log import configure_logging, write_text
 from jarvis_proxy.web.tls import tls_context
+
+if TYPE_CHECKING:
+    from jarvis_proxy.web.worker import Berth
 
 EX_CONFIG: Final = 78
 _LOG: Final = logging.getLogger(__name__)
@@ -66,11 +70,21 @@ def load_settings() -> Settings:
     Raises:
         SettingsError: with every problem.
     """
-    settings = Settings.from_env(load_environment(_ENV_FILE, os.environ), is_readable=is_readable)
+    return _read()[0]
+
+
+def _read() -> tuple[Settings, Mapping[str, str]]:
+    """Return the settings and the environment that they are in."""
+    environ = load_environment(_ENV_FILE, os.environ)
+    settings = Settings.from_env(environ, is_readable=is_readable)
+    if settings.workers > 1 and sys.platform != "linux":
+        raise SettingsError(
+            ("WORKERS: more than 1 needs Linux, where the kernel shares out the connections.",)
+        )
     check_redis(settings.redis_url)
     tls_context(settings)
     load_prices(settings)
-    return settings
+    return settings, environ
 
 
 def _serve(settings: Settings) -> int:
@@ -78,11 +92,12 @@ def _serve(settings: Settings) -> int:
     from jarvis_proxy.web.listen import why_not
     from jarvis_proxy.web.serve import serve
 
+    if settings.workers > 1:
+        return _supervise(settings)
     harden()
     raise_file_limit(settings.limits.max_connections)
     writer, log = configure_logging(settings.log_format, settings.log_level)
-    for hint in (*env_file_hints(_ENV_FILE), *settings.hints, *_file_hints(settings)):
-        _LOG.warning("%s", hint)
+    _hint(settings)
     try:
         run(serve(settings, log, reload=load_settings))
     except OSError as exc:
@@ -94,6 +109,52 @@ def _serve(settings: Settings) -> int:
     finally:
         writer.close()
     return 0
+
+
+def _supervise(settings: Settings) -> int:
+    from jarvis_proxy.web.handover import acquire
+    from jarvis_proxy.web.listen import why_not
+    from jarvis_proxy.web.log import PlainWriter, log_through
+    from jarvis_proxy.workers.supervisor import Supervisor
+
+    harden()
+    raise_file_limit(settings.limits.max_connections)
+    writer = PlainWriter()
+    log_through(writer, settings.log_format, settings.log_level)
+    _hint(settings)
+    try:
+        # In a loop that is gone before the first worker is made.
+        opening = acquire(settings.host, settings.port, os.environ, settings.workers)
+        port = asyncio.run(opening)
+    except OSError as exc:
+        _LOG.error("cannot listen on %s:%d: %s", settings.host, settings.port, why_not(exc))
+        return 1
+    return Supervisor(
+        settings, port.sockets, _work, _read, name=port.name, taken=port.taken, writer=writer
+    ).run()
+
+
+def _work(settings: Settings, berth: "Berth") -> int:
+    """Serve as one worker of several; return its exit code."""
+    from jarvis_proxy.web.log import LineWriter, log_through
+    from jarvis_proxy.web.worker import work
+
+    # Workers write to one pipe: what is no longer than this is not mixed up with others' lines.
+    writer = LineWriter(at_once=select.PIPE_BUF)
+    log = log_through(writer, settings.log_format, settings.log_level)
+    try:
+        run(work(settings, log, berth))
+    except SettingsError as exc:
+        _LOG.error("%s", " ".join(exc.problems))
+        return EX_CONFIG
+    finally:
+        writer.close()
+    return 0
+
+
+def _hint(settings: Settings) -> None:
+    for hint in (*env_file_hints(_ENV_FILE), *settings.hints, *_file_hints(settings)):
+        _LOG.warning("%s", hint)
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:

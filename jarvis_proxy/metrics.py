@@ -27,6 +27,8 @@ _LAGS: Final = (.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1., 2.5, 5.)
 # fmt: on
 
 Kind = Literal["counter", "gauge", "histogram"]
+Merge = Literal["sum", "max"]
+"""What several processes' values are together: most add up, some are the same in each."""
 
 
 class Histogram:
@@ -51,6 +53,11 @@ class Histogram:
             total += count
             yield "+Inf" if bound == float("inf") else repr(bound), total
 
+    def merge(self, other: "Histogram") -> None:
+        """Add what *other*, of the same bounds, holds."""
+        self.counts = [mine + more for mine, more in zip(self.counts, other.counts, strict=True)]
+        self.sum += other.sum
+
     def copy(self) -> "Histogram":
         """Return one that does not change."""
         other = Histogram(self.bounds)
@@ -71,6 +78,7 @@ class Family:
     labels: Labels = ()
     samples: Mapping[Labels, float] = field(default_factory=dict)
     histograms: Mapping[Labels, Histogram] = field(default_factory=dict)
+    merge: Merge = "sum"
 
 
 class Metrics:
@@ -235,10 +243,15 @@ class Metrics:
 
 
 def gauge(
-    name: str, about: str, samples: Mapping[Labels, float], labels: Iterable[str] = ()
+    name: str,
+    about: str,
+    samples: Mapping[Labels, float],
+    labels: Iterable[str] = (),
+    *,
+    merge: Merge = "sum",
 ) -> Family:
     """Return a metric of what is so now."""
-    return Family(name, "gauge", about, tuple(labels), samples)
+    return Family(name, "gauge", about, tuple(labels), samples, merge=merge)
 
 
 def _of(

@@ -19,34 +19,32 @@ _SHORTEST: Final = 0.0001
 _FIRST: Final = ceil(log(_SHORTEST) / _GROWTH)
 
 
+@dataclass(slots=True)
 class Sketch:
     """How long things took, well enough for percentiles: a count for each bucket of durations."""
 
-    __slots__ = ("_counts",)
-
-    def __init__(self) -> None:
-        self._counts: dict[int, int] = {}
+    counts: dict[int, int] = field(default_factory=dict)
 
     def add(self, seconds: float) -> None:
         """Take one duration."""
         bucket = ceil(log(seconds) / _GROWTH) if seconds > _SHORTEST else _FIRST
-        counts = self._counts
+        counts = self.counts
         counts[bucket] = counts.get(bucket, 0) + 1
 
     def merge(self, other: "Sketch", sign: Literal[1, -1] = 1) -> None:
         """Add what *other* holds, or take it out again."""
-        for bucket, count in other._counts.items():
-            total = self._counts.get(bucket, 0) + sign * count
+        for bucket, count in other.counts.items():
+            total = self.counts.get(bucket, 0) + sign * count
             if total:
-                self._counts[bucket] = total
+                self.counts[bucket] = total
             else:
-                del self._counts[bucket]
+                del self.counts[bucket]
 
     def percentiles(self, shares: Sequence[float]) -> list[float | None]:
         """Return the duration below which each of the ascending *shares* lies; None if empty."""
-        if not self._counts:
+        if not self.counts:
             return [None] * len(shares)
-        buckets = sorted(self._counts.items())
+        buckets = sorted(self.counts.items())
         total = sum(count for _, count in buckets)
         found: list[float | None] = []
         reached, at = 0, iter(buckets)

@@ -112,6 +112,8 @@ COMPUTED: dict[str, set[str]] = {
     },
     "upstreams/upstream_errors.py: _code(error.code)": set(),  # the upstream's own
     "web/refresh.py: f'status_{reply.status}'": set(),  # for the log only
+    "workers/supervisor.py: os.waitstatus_to_exitcode(status)": set(),  # a process's
+    "workers/supervisor.py: self._work(self._settings, berth)": set(),
     "web/wire.py: _NOT_HTTP[1]": {wire._NOT_HTTP[1]},
     "web/wire.py: _TEXTS.get(status, ('The proxy failed.', 'internal_error'))": {
         code for _, code in wire._TEXTS.values()

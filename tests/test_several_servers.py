@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import signal
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -21,16 +20,13 @@ from tests.balancers import (
     nginx_conf,
     says,
 )
-from tests.conftest import GEMINI_KEY, KEY
+from tests.conftest import KEY
 from tests.eventually import eventually
-from tests.raw_client import RawResponse, fetch
-from tests.raw_upstream import Peer, RawUpstream, Received
 from tests.redis_server import RedisServer, needs_redis
 from tests.server_process import Server, make_project, running_server
 from tests.steady_load import load
+from tests.tool_turns import CHAT, SIGNATURE, Gemini, ask, echo, has_used, second_turn, turn
 
-CHAT = "/v1/chat/completions"
-SIGNATURE = "EvsBCvgBAdHtim9signature"
 LIMITED = "limited-key-0123456789abcdef"
 
 
@@ -72,56 +68,6 @@ async def pair(
         yield found
 
 
-async def ask(port: int, body: dict[str, object], key: str = KEY) -> RawResponse:
-    headers = {"Authorization": f"Bearer {key}", "Connection": "close"}
-    return await fetch(port, CHAT, body, headers)
-
-
-async def echo(port: int, key: str = KEY) -> RawResponse:
-    return await ask(port, {"model": "jarvis-echo", "messages": []}, key)
-
-
-class Gemini:
-    """Calls a tool, with a signature, and keeps what comes back."""
-
-    def __init__(self) -> None:
-        self.upstream = RawUpstream(self.play, base_path="/v1beta")
-
-    async def play(self, peer: Peer, request: Received) -> None:
-        part = {"functionCall": {"name": "f", "args": {}, "id": "n1"}}
-        content = {"role": "model", "parts": [{**part, "thoughtSignature": SIGNATURE}]}
-        await peer.reply(
-            json.dumps({"candidates": [{"content": content, "finishReason": "STOP"}]}).encode()
-        )
-
-    def env(self) -> dict[str, str]:
-        return {"GEMINI_API_KEY": GEMINI_KEY, "GEMINI_BASE_URL": self.upstream.base_url}
-
-    @property
-    def asked(self) -> list[bytes]:
-        """The bodies of the calls, without looks at lists of models."""
-        return [r.body for r in self.upstream.received if r.method == "POST"]
-
-
-TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
-
-
-def turn(*more: object) -> dict[str, object]:
-    """Return a request with a tool, its history going on with *more*."""
-    messages = [{"role": "user", "content": "Call f."}, *more]
-    return {"model": "gemini-3-pro-preview", "tools": TOOLS, "messages": messages}
-
-
-def second_turn(first: RawResponse) -> dict[str, object]:
-    """Return the request after *first*, of a client that keeps ids and nothing else."""
-    call = json.loads(first.body)["choices"][0]["message"]["tool_calls"][0]
-    bare = {"id": call["id"], "type": "function", "function": call["function"]}
-    return turn(
-        {"role": "assistant", "content": None, "tool_calls": [bare]},
-        {"role": "tool", "tool_call_id": call["id"], "content": "done"},
-    )
-
-
 @needs_redis
 @needs_haproxy
 async def test_signatures_limits_and_usage_are_the_same_behind_haproxy(project: Path) -> None:
@@ -134,7 +80,7 @@ async def test_signatures_limits_and_usage_are_the_same_behind_haproxy(project: 
         assert first.status == 200, first.body
         again = [await ask(both.port, second_turn(first)) for _ in range(4)]
         assert [response.status for response in again] == [200] * 4
-        assert [SIGNATURE.encode() in body for body in gemini.asked] == [False] + [True] * 4
+        assert [SIGNATURE in body for body in gemini.asked] == [False] + [True] * 4
 
         answers = await asyncio.gather(*(echo(both.port, LIMITED) for _ in range(20)))
         assert sorted(response.status for response in answers) == [200] * 7 + [429] * 13
@@ -143,17 +89,6 @@ async def test_signatures_limits_and_usage_are_the_same_behind_haproxy(project: 
 
         for server in both.servers:
             await has_used(server.port, LIMITED, calls=7)
-
-
-async def has_used(port: int, key: str, calls: int) -> None:
-    """Wait until a server says that the key has made so many calls, on all servers together."""
-    headers = {"Authorization": f"Bearer {key}"}
-    found = -1
-    async with asyncio.timeout(10):
-        while found != calls:
-            response = await fetch(port, "/v1/usage", headers=headers, method="GET")
-            found = int(json.loads(response.body)["total"]["calls"])
-            await asyncio.sleep(0.05)
 
 
 @needs_redis

@@ -41,6 +41,7 @@ from jarvis_proxy.web import dashboard, info, metrics, proxy, usage
 from jarvis_proxy.web.answers import rate_limits
 from jarvis_proxy.web.board import Board
 from jarvis_proxy.web.connections import ConnectionLimits, Connections, affordable
+from jarvis_proxy.web.crew import Crew
 from jarvis_proxy.web.edge import Runner
 from jarvis_proxy.web.guard import Guard
 from jarvis_proxy.web.keys import MATCH, SHELL, Place, Shell
@@ -89,10 +90,12 @@ class Kept:
     live: Live = field(default_factory=Live)
     shared: "SharedState | None" = None
     """What other processes know too; None without REDIS_URL."""
+    crew: Crew | None = None
+    """The other workers of this machine; None where this process is alone."""
     board: Board = field(init=False)
 
     def __post_init__(self) -> None:
-        self.board = Board(self.live)
+        self.board = Board(self.live, self.crew)
 
     async def open(self, redis_url: str) -> None:
         """Share with other processes through the store at *redis_url*; ``""``: with none."""
@@ -127,6 +130,7 @@ def create_app(settings: Settings, log: AccessLog, kept: Kept | None = None) -> 
         shell = build_shell(settings, log, kept)
         app[SHELL] = shell
         app[metrics.SHELLS] = kept.shells
+        app[metrics.CREW] = kept.crew
         kept.shells.append(shell)
         keeper = await _keep_usage(settings, kept)
         app[dashboard.BOARD] = kept.board

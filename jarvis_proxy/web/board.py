@@ -9,7 +9,9 @@ import msgspec
 
 from jarvis_proxy import __version__
 from jarvis_proxy.live import KEPT_CALLS, Call, Live, Second, Totals
+from jarvis_proxy.live_sums import LiveSums
 from jarvis_proxy.usage_days import overview
+from jarvis_proxy.web.crew import Crew
 from jarvis_proxy.web.guard import busy
 from jarvis_proxy.web.keys import Shell
 
@@ -60,18 +62,20 @@ class Snapshot(msgspec.Struct):
 
 
 class Board:
-    """Shows one shell, the newest, to a few viewers."""
+    """Shows one shell, the newest, to a few viewers; with a *crew*, all of its workers' calls."""
 
     def __init__(
         self,
         live: Live,
+        crew: Crew | None = None,
         *,
         tick: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self.viewers = 0
-        self._live = live
+        self._live = live if crew is None else LiveSums(live, crew.parts)
+        self._crew = crew
         self._tick = tick
         self._clock = clock
         self._wall = wall
@@ -95,6 +99,8 @@ class Board:
                 if not self.viewers:
                     self._wanted.clear()
                 elif self._shell is shell:
+                    if self._crew is not None:
+                        self._crew.look(self._clock())
                     self._news = self._snapshot(shell)
                     if self._number % _USAGE_EVERY == 0:
                         self._news += self._usage(shell)
@@ -114,11 +120,13 @@ class Board:
         """
         if self.viewers >= MAX_VIEWERS:
             raise busy("as many as may look at the live page do")
-        if not self.viewers:
-            self._last_call, self._last_second = self._live.count, int(self._clock()) - 1
         self.viewers += 1
-        self._wanted.set()
         try:
+            if self.viewers == 1:
+                if self._crew is not None:
+                    await self._crew.gathered()
+                self._last_call, self._last_second = self._live.count, int(self._clock()) - 1
+            self._wanted.set()
             seen = self._number
             yield self._history(shell)
             while self._shows(shell):
@@ -143,7 +151,7 @@ class Board:
     def _history(self, shell: Shell) -> bytes:
         now = self._clock()
         calls = [call for call in self._live.calls(0) if call.n <= self._last_call]
-        seconds = [s for s in self._live.seconds(0, now) if s.t <= self._last_second]
+        seconds = self._live.seconds(0, self._last_second + 1)
         clock = (now, self._wall())
         events = [
             _event("history", History(__version__, self._started_at, KEPT_CALLS, clock, seconds))

@@ -7,7 +7,6 @@ So no call ever sees half of one and half of the other.
 
 import asyncio
 import contextlib
-import logging
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Final
 from aiohttp import web
 
 from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.metrics import Family
 from jarvis_proxy.settings import Settings
 from jarvis_proxy.web.app import (
     Kept,
@@ -24,12 +24,13 @@ from jarvis_proxy.web.app import (
     keepalive_timeout,
     make_runner,
 )
+from jarvis_proxy.web.crew import Crew
 from jarvis_proxy.web.edge import Runner
 from jarvis_proxy.web.keys import SHELL, Shell
-from jarvis_proxy.web.log import AccessLog, configure_logging
+from jarvis_proxy.web.log import AccessLog, log_through
+from jarvis_proxy.web.metrics import families
 from jarvis_proxy.web.tls import load_certificate, tls_context
 
-_LOG: Final = logging.getLogger(__name__)
 _LOOK_EVERY: Final = 1.0
 _FIXED: Final = {
     "host": "HOST",
@@ -56,17 +57,18 @@ class Generation:
 class Generations:
     """The application in force, and those that still have calls in progress."""
 
-    def __init__(self, settings: Settings, log: AccessLog) -> None:
+    def __init__(self, settings: Settings, log: AccessLog, crew: Crew | None = None) -> None:
         self.settings = settings
-        self._at_start = settings
         self.tls: ssl.SSLContext | None = None
         # Connections belong to no application: they outlive each of them.
         self.runner: Runner = make_runner(web.Application(), settings)
         self._log = log
-        self._kept = Kept()
+        self._kept = Kept(crew=crew)
+        self._crew = crew
         self._current: Generation
         self._old: dict[asyncio.Task[None], Generation] = {}
         self._closing = asyncio.Event()
+        self._writing: asyncio.Task[None]
 
     async def start(self) -> None:
         """Open what the first application needs.
@@ -78,6 +80,12 @@ class Generations:
         await self.runner.setup()
         await self._kept.open(self.settings.redis_url)
         await self._enter(self.settings, self._log)
+        if self._crew is not None:
+            writing = self._crew.run(self._families, self._kept.live)
+            self._writing = asyncio.create_task(writing, name="crew")
+
+    def _families(self) -> list[Family]:
+        return families(self._kept.shells, self.runner.connections)
 
     async def _enter(self, settings: Settings, log: AccessLog) -> None:
         """Make an application and give it all requests to come."""
@@ -128,8 +136,6 @@ class Generations:
         """
         if self.tls is not None and settings.tls_cert_file:
             tls_context(settings)  # tried before it is trusted
-        for name in what_needs_a_restart(self._at_start, settings):
-            _LOG.warning("a change of %s takes effect at the next start", name)
         old = self._current
         await self._enter(settings, self._log_for(settings))
         self.shell.draining = old.shell.draining
@@ -143,8 +149,7 @@ class Generations:
             self.settings.log_level,
         ):
             return self._log
-        _, log = configure_logging(settings.log_format, settings.log_level, writer=self._log.writer)
-        return log
+        return log_through(self._log.writer, settings.log_format, settings.log_level)
 
     async def _retire(self, generation: Generation) -> None:
         """Wait until *generation* has no call left, then close it."""
@@ -162,6 +167,9 @@ class Generations:
     async def close(self) -> None:
         """Close everything, whatever is in progress. To be called after ``start``."""
         await self.runner.cleanup()
+        if self._crew is not None:
+            self._writing.cancel()
+            self._crew.write(self._families())  # the last calls too
         self._closing.set()
         await asyncio.gather(*self._old)
         await self._current.runner.cleanup()
@@ -169,7 +177,7 @@ class Generations:
 
 
 def what_needs_a_restart(old: Settings, new: Settings) -> list[str]:
-    """Return the settings that differ and are read at the start only."""
+    """Return the settings that differ from those of the start, and are read then only."""
     names = [name for field, name in _FIXED.items() if getattr(old, field) != getattr(new, field)]
     if bool(old.tls_cert_file) != bool(new.tls_cert_file):
         names.append("TLS_CERT_FILE")

@@ -14,16 +14,17 @@ import os
 import socket
 import struct
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from jarvis_proxy.web.listen import adopted
+from jarvis_proxy.web.listen import adopted, bind, inherited_sockets
 
 _LOG: Final = logging.getLogger(__name__)
 _GREETING: Final = b"jarvis-proxy hand-over 1\n"
 _GO: Final = b"go\n"
-_MAX_SOCKETS: Final = 64
+MAX_SOCKETS: Final = 128
+"""Several for each address, where there are several workers; Linux passes 253 at once."""
 _PATIENCE: Final = 2.0
 _START: Final = 30.0
 """Seconds that a new server may take from having the sockets to serving."""
@@ -51,6 +52,35 @@ class Taken:
             async with asyncio.timeout(_PATIENCE):
                 await loop.sock_sendall(self.connection, _GO)
                 await loop.sock_recv(self.connection, 1)  # it closes
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """Listening sockets; *name* is where they are to be offered, None: they are not ours to give.
+
+    *taken* has the server that had them so far.
+    """
+
+    sockets: list[socket.socket]
+    name: bytes | None = None
+    taken: Taken | None = None
+
+
+async def acquire(host: str, port: int, environ: MutableMapping[str, str], shares: int = 0) -> Port:
+    """Return the sockets of the service manager, of a running server, or new ones.
+
+    *shares* is how many new ones there are to be for each address, as ``bind`` has it.
+
+    Raises:
+        OSError: the address cannot be listened on.
+    """
+    if sockets := inherited_sockets(environ):
+        return Port(sockets)
+    name = offer_name(host, port)
+    taken = await take(name)
+    if taken is not None:
+        return Port(taken.sockets, name, taken)
+    return Port(await bind(host, port, min(shares, MAX_SOCKETS // 2)), name)
 
 
 async def take(
@@ -83,7 +113,7 @@ async def _take(connection: socket.socket, name: bytes, user: int) -> Taken | No
     if other != user:
         return None  # anybody can offer under any name
     await _readable(connection)
-    greeting, numbers, _, _ = socket.recv_fds(connection, len(_GREETING), _MAX_SOCKETS)
+    greeting, numbers, _, _ = socket.recv_fds(connection, len(_GREETING), MAX_SOCKETS)
     sockets = [sock for number in numbers if (sock := adopted(number)) is not None]
     if greeting != _GREETING or not sockets:
         for sock in sockets:

@@ -56,8 +56,10 @@ def adopted(number: int) -> socket.socket | None:
     return sock
 
 
-async def bind(host: str, port: int) -> list[socket.socket]:
+async def bind(host: str, port: int, shares: int = 0) -> list[socket.socket]:
     """Return a listening socket for each address of *host*.
+
+    With *shares*, so many for each address, among which the kernel shares out the connections.
 
     Raises:
         OSError: none of them can be had, or another program has one.
@@ -71,34 +73,65 @@ async def bind(host: str, port: int) -> list[socket.socket]:
     with contextlib.ExitStack() as opened:
         for family, _, _, _, address in dict.fromkeys(found):
             try:
-                sock = _bound(family, address)
+                bound = (
+                    [_bound(family, address)] if not shares else _shared(family, address, shares)
+                )
             except OSError as exc:
                 if exc.errno == errno.EADDRINUSE:
                     raise
                 failure = failure or exc  # such as IPv6 where there is none
             else:
-                opened.callback(sock.close)
-                sockets.append(sock)
+                for sock in bound:
+                    opened.callback(sock.close)
+                    sock.listen(BACKLOG)
+                sockets += bound
         if not sockets and failure is not None:
             raise failure
         opened.pop_all()
     return sockets
 
 
-def _bound(family: int, address: tuple[object, ...]) -> socket.socket:
+def _shared(family: int, address: tuple[object, ...], shares: int) -> list[socket.socket]:
+    # One that shares would not be told that another server of this user has the port.
+    _bound(family, address).close()
+    sockets: list[socket.socket] = []
+    try:
+        for _ in range(shares):
+            sockets.append(_bound(family, address, shares=True))
+    except OSError:
+        for sock in sockets:
+            sock.close()
+        raise
+    return sockets
+
+
+def _bound(family: int, address: tuple[object, ...], *, shares: bool = False) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         # A port whose last connections have not quite ended is free.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shares:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind(address)
-        sock.listen(BACKLOG)
         sock.setblocking(False)
     except OSError:
         sock.close()
         raise
     return sock
+
+
+def deal(sockets: Sequence[socket.socket], hands: int) -> list[list[socket.socket]]:
+    """Share *sockets* out among so many workers: each gets one at least of every address."""
+    same: dict[object, list[socket.socket]] = {}
+    for sock in sockets:
+        same.setdefault((sock.family, sock.getsockname()), []).append(sock)
+    dealt: list[list[socket.socket]] = [[] for _ in range(hands)]
+    for of_one in same.values():
+        for number, hand in enumerate(dealt):
+            hand += of_one[number::hands] or [of_one[number % len(of_one)]]
+    return dealt
 
 
 def why_not(error: OSError) -> str:
@@ -110,7 +143,7 @@ def why_not(error: OSError) -> str:
 
 def names(sockets: Sequence[socket.socket], *, tls: bool) -> str:
     """Return the addresses of *sockets* as URLs, for the log."""
-    return ", ".join(_name(sock, "https" if tls else "http") for sock in sockets)
+    return ", ".join(dict.fromkeys(_name(sock, "https" if tls else "http") for sock in sockets))
 
 
 def _name(sock: socket.socket, scheme: str) -> str:

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final, Literal, TextIO
@@ -30,11 +30,20 @@ LogFormat = Literal["text", "json"]
 class LineWriter:
     """Writes lines to a stream from a thread; ``write`` never blocks and never raises.
 
-    Without *stream*, it is stderr, whatever that is at the moment.
+    Without *stream*, it is stderr, whatever that is at the moment. Not more than *at_once*
+    characters are written at once, if no line is longer: processes that share a pipe keep each
+    other's lines whole that way.
     """
 
-    def __init__(self, stream: TextIO | None = None, max_lines: int = _MAX_LINES) -> None:
+    def __init__(
+        self,
+        stream: TextIO | None = None,
+        max_lines: int = _MAX_LINES,
+        *,
+        at_once: int | None = None,
+    ) -> None:
         self._stream = stream
+        self._at_once = at_once
         self._max_lines = max_lines
         self._lines: deque[Callable[[], str]] = deque()
         self._idle = False
@@ -83,11 +92,36 @@ class LineWriter:
             dropped = self._dropped + self._lost - self._told
             if dropped:
                 lines.append(self.note(f"{dropped} log lines were dropped: {_TOO_SLOW}"))
-            text = "".join(f"{line}\n" for line in lines)
-            if write_text(self._stream or sys.stderr, text):
+            texts = self._texts(f"{line}\n" for line in lines)
+            if all(write_text(self._stream or sys.stderr, text) for text in texts):
                 self._told += dropped
             else:
                 self._lost += len(batch)
+
+    def _texts(self, lines: Iterable[str]) -> list[str]:
+        """Return the lines joined into what is written at once."""
+        if self._at_once is None:
+            return ["".join(lines)]
+        texts = [""]
+        for line in lines:
+            if texts[-1] and len(texts[-1]) + len(line) > self._at_once:
+                texts.append("")
+            texts[-1] += line
+        return texts
+
+
+class PlainWriter:
+    """Writes each line at once: for a process that has no calls, and may have no threads."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream
+        self.note: Callable[[str], str] = _text_note
+
+    def write(self, line: Callable[[], str]) -> None:
+        """Write the line that *line* makes."""
+        made = _made(line)
+        if made is not None:
+            write_text(self._stream or sys.stderr, f"{made}\n")
 
 
 def write_text(stream: TextIO | None, text: str) -> bool:
@@ -129,10 +163,13 @@ def _made(make: Callable[[], str]) -> str | None:
         return None
 
 
+Writer = LineWriter | PlainWriter
+
+
 class AccessLog:
     """One line a call, if the level lets it through."""
 
-    def __init__(self, writer: LineWriter, log_format: LogFormat, level: int) -> None:
+    def __init__(self, writer: Writer, log_format: LogFormat, level: int) -> None:
         self.writer = writer
         self._format = as_json if log_format == "json" else as_text
         self._level = level
@@ -152,7 +189,7 @@ class QueuedHandler(logging.Handler):
     its class and the place where it was raised.
     """
 
-    def __init__(self, writer: LineWriter, log_format: LogFormat) -> None:
+    def __init__(self, writer: Writer, log_format: LogFormat) -> None:
         super().__init__()
         self._writer = writer
         self._json = log_format == "json"
@@ -174,17 +211,15 @@ class QueuedHandler(logging.Handler):
 
 
 def configure_logging(
-    log_format: LogFormat,
-    level: str,
-    stream: TextIO | None = None,
-    *,
-    writer: LineWriter | None = None,
+    log_format: LogFormat, level: str, stream: TextIO | None = None
 ) -> tuple[LineWriter, AccessLog]:
-    """Send everything that is logged in this process through one LineWriter; return it.
+    """Send everything that is logged in this process through a new LineWriter; return it."""
+    writer = LineWriter(stream)
+    return writer, log_through(writer, log_format, level)
 
-    With a *writer* that is there already, only form and level change.
-    """
-    writer = writer or LineWriter(stream)
+
+def log_through(writer: Writer, log_format: LogFormat, level: str) -> AccessLog:
+    """Send everything that is logged in this process through *writer*."""
     writer.note = _json_note if log_format == "json" else _text_note
     root = logging.getLogger()
     root.handlers[:] = [QueuedHandler(writer, log_format)]
@@ -193,7 +228,7 @@ def configure_logging(
     logging.getLogger("jarvis_proxy").setLevel(number)
     # A failing handler must not print the record that it failed on.
     logging.raiseExceptions = False
-    return writer, AccessLog(writer, log_format, number)
+    return AccessLog(writer, log_format, number)
 
 
 def _foreign(record: logging.LogRecord) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, cast
 
 from aiohttp import web
@@ -14,11 +14,15 @@ from jarvis_proxy.failures import too_many_failures
 from jarvis_proxy.keyring import KeyRing, presented_keys
 from jarvis_proxy.metrics import Family, gauge
 from jarvis_proxy.settings_addresses import is_loopback
+from jarvis_proxy.web.connections import Connections
+from jarvis_proxy.web.crew import Crew
 from jarvis_proxy.web.edge import Connection
 from jarvis_proxy.web.keys import RECORD, SHELL, Place, Shell
 
 SHELLS: Final = web.AppKey("SHELLS", list[Shell])
-"""Those of all settings whose calls have not ended yet, the newest included."""
+"""Those of all settings whose calls have not ended yet, the newest last."""
+CREW: Final = web.AppKey("CREW", cast(type[Crew | None], Crew))
+"""The other workers, whose metrics are added; None where this process is alone."""
 
 METRICS: Final = "metrics"
 """What the log calls the holder of METRICS_KEY."""
@@ -33,11 +37,15 @@ async def metrics(request: web.Request) -> web.StreamResponse:
         ProxyError: 401 `invalid_api_key`; 429 `rate_limit_exceeded`, wrong keys again and again.
     """
     check_access(request)
-    shell = request.app[SHELL]
-    families = [*shell.metrics.families(), *_now(request)]
+    connections = cast(Connection, request.protocol).counted
+    shells = request.app[SHELLS]
+    found = families(shells, connections)
+    crew = request.app[CREW]
+    if crew is not None:
+        found = crew.sums(found)
     accept = request.headers.get("Accept", "")
     # Thousands of series take a while to write down; nothing in them changes meanwhile.
-    body, content_type = await asyncio.to_thread(render, families, accept)
+    body, content_type = await asyncio.to_thread(render, found, accept, process=crew is None)
     headers = {"x-request-id": request[RECORD].request_id, "Content-Type": content_type}
     return web.Response(body=body, headers=headers)
 
@@ -83,10 +91,16 @@ def _refused() -> ProxyError:
     )
 
 
-def _now(request: web.Request) -> Iterator[Family]:
+def families(shells: Sequence[Shell], connections: Connections) -> list[Family]:
+    """Return every metric of this process; of *shells*, the last one is in force."""
+    return [*shells[-1].metrics.families(), *_now(shells, connections)]
+
+
+def _now(shells: Sequence[Shell], connections: Connections) -> Iterator[Family]:
     """Yield what is so at this moment."""
-    shells = request.app[SHELLS]
-    yield gauge("jarvis_info", "The proxy's version.", {(__version__,): 1}, ["version"])
+    yield gauge(
+        "jarvis_info", "The proxy's version.", {(__version__,): 1}, ["version"], merge="max"
+    )
     yield gauge(
         "jarvis_requests_in_progress",
         "Calls of models that have not ended.",
@@ -97,9 +111,8 @@ def _now(request: web.Request) -> Iterator[Family]:
         "Streams that have begun and not ended.",
         {(): sum(shell.watch.streams for shell in shells)},
     )
-    places = {name: place for name, place in request.app[SHELL].places.items() if place.pool.keys}
+    places = {name: place for name, place in shells[-1].places.items() if place.pool.keys}
     yield from _upstreams(places, time.monotonic())
-    connections = cast(Connection, request.protocol).counted
     yield gauge("jarvis_connections_open", "Open client connections.", {(): len(connections)})
     yield Family(
         "jarvis_connections_refused",
@@ -117,16 +130,19 @@ def _upstreams(places: dict[str, Place], now: float) -> Iterator[Family]:
         "Keys of an upstream.",
         {(name,): len(place.pool.keys) for name, place in places.items()},
         label,
+        merge="max",
     )
     yield gauge(
         "jarvis_upstream_keys_quarantined",
         "Keys of an upstream that rest after a refusal, for all models or for some.",
         {(name,): place.pool.resting(now) for name, place in places.items()},
         label,
+        merge="max",
     )
     yield gauge(
         "jarvis_upstream_held_off",
         "1 while calls to an upstream are held off because it failed again and again.",
         {(name,): int(place.breaker.is_open) for name, place in places.items()},
         label,
+        merge="max",
     )

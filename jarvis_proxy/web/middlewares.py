@@ -5,6 +5,7 @@ There are two because each costs microseconds on every request even when it has 
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Awaitable, Callable
 from random import Random
@@ -24,6 +25,7 @@ from jarvis_proxy.web.wire import WireFault, check_request
 
 _LOG: Final = logging.getLogger(__name__)
 _RANDOM: Final = Random()  # noqa: S311 - ids are unique, not secret; a system call costs more
+os.register_at_fork(after_in_child=_RANDOM.seed)  # else each worker would make the same ids
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _SAFE_HEADERS: Final = "Authorization, Content-Type"
 

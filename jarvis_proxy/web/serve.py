@@ -5,15 +5,16 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import Callable
-from typing import Final
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, Final
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.settings import Settings, SettingsError
 from jarvis_proxy.web.alarms import LagProbe, Occasional, exception_handler
-from jarvis_proxy.web.generations import Generations
-from jarvis_proxy.web.handover import Offer, Taken, offer_name, take
-from jarvis_proxy.web.listen import Site, bind, inherited_sockets, names
+from jarvis_proxy.web.crew import Crew
+from jarvis_proxy.web.generations import Generations, what_needs_a_restart
+from jarvis_proxy.web.handover import Offer, acquire
+from jarvis_proxy.web.listen import Site, names
 from jarvis_proxy.web.log import AccessLog
 
 _LOG: Final = logging.getLogger(__name__)
@@ -81,26 +82,46 @@ async def serve(
         SettingsError: the certificate cannot be used.
     """
     stop = stop or Stop()
-    loop = asyncio.get_running_loop()
-    occasional = Occasional()
-    loop.set_exception_handler(exception_handler(occasional))
     wanted = asyncio.Event()
-    _take_signals(loop, stop, wanted)
-    generations = Generations(settings, log)
+    _take_signals(asyncio.get_running_loop(), stop, wanted)
+    async with in_force(settings, log) as generations, contextlib.AsyncExitStack() as stack:
+        if reload is not None:
+            task = _reload_when(wanted, generations, reload, stop)
+            await stack.enter_async_context(beside(task, "reload"))
+        await _serve(generations, stop)
+
+
+@contextlib.asynccontextmanager
+async def in_force(
+    settings: Settings, log: AccessLog, crew: Crew | None = None
+) -> AsyncIterator[Generations]:
+    """Open what *settings* ask for, and close whatever is in force in the end.
+
+    Raises:
+        SettingsError: the certificate cannot be used.
+    """
+    occasional = Occasional()
+    asyncio.get_running_loop().set_exception_handler(exception_handler(occasional))
+    generations = Generations(settings, log, crew)
     await generations.start()
     probe = LagProbe(occasional, observe=generations.shell.metrics.observe_lag)
-    background = [asyncio.create_task(probe.run(), name="lag")]
-    if reload is not None:
-        task = _reload_when(wanted, generations, reload, stop)
-        background.append(asyncio.create_task(task, name="reload"))
     try:
-        await _serve(generations, stop)
+        async with beside(probe.run(), "lag"):
+            yield generations
     finally:
-        for running in background:
-            running.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await running
         await generations.close()
+
+
+@contextlib.asynccontextmanager
+async def beside(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
+    """Have *work* done in a task until the block ends."""
+    task = asyncio.create_task(work, name=name)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
 
 def _take_signals(loop: asyncio.AbstractEventLoop, stop: Stop, wanted: asyncio.Event) -> None:
@@ -119,29 +140,29 @@ def _take_signals(loop: asyncio.AbstractEventLoop, stop: Stop, wanted: asyncio.E
 
 async def _serve(generations: Generations, stop: Stop) -> None:
     settings = generations.settings
-    name = offer_name(settings.host, settings.port)
-    taken: Taken | None = None
+    port = await acquire(settings.host, settings.port, os.environ)
     offer: Offer | None = None
-    sockets = inherited_sockets(os.environ)
-    # What the service manager opened is not ours to give away.
-    if not sockets:
-        taken = await take(name)
-        sockets = taken.sockets if taken else await bind(settings.host, settings.port)
-        offer = Offer(name, sockets, stop.hand_over)
-    sites = [Site(generations.runner, sock, generations.tls) for sock in sockets]
+    if port.name is not None:
+        offer = Offer(port.name, port.sockets, stop.hand_over)
+    sites = [Site(generations.runner, sock, generations.tls) for sock in port.sockets]
     for site in sites:
         await site.start()
-    page = "" if settings.admin_key is None else "; the live page is at /dashboard"
-    _LOG.info("serving on %s%s", names(sockets, tls=generations.tls is not None), page)
-    if taken is not None:
-        _LOG.info("process %d had the port; it ends when its calls have", taken.pid)
-        await taken.confirm()
+    where = names(port.sockets, tls=generations.tls is not None)
+    _LOG.info("serving on %s%s", where, page_note(settings))
+    if port.taken is not None:
+        _LOG.info("process %d had the port; it ends when its calls have", port.taken.pid)
+        await port.taken.confirm()
     if offer is not None:
         offer.start()
     await stop.drain.wait()
     if offer is not None:
         await offer.stop()
     await drain(generations, sites, stop, generations.settings.drain_timeout)
+
+
+def page_note(settings: Settings) -> str:
+    """Return what the first line of the log says of the live page, if there is one."""
+    return "" if settings.admin_key is None else "; the live page is at /dashboard"
 
 
 async def drain(generations: Generations, sites: list[Site], stop: Stop, limit: float) -> None:
@@ -179,10 +200,17 @@ def _shutting_down() -> ProxyError:
     )
 
 
+def warn_of_restart(at_start: Settings, settings: Settings) -> None:
+    """Name in the log what of *settings* does not take effect now."""
+    for name in what_needs_a_restart(at_start, settings):
+        _LOG.warning("a change of %s takes effect at the next start", name)
+
+
 async def _reload_when(
     wanted: asyncio.Event, generations: Generations, reload: Reload, stop: Stop
 ) -> None:
     """Put other settings in force each time that they are *wanted*, until cancelled."""
+    at_start = generations.settings
     while True:
         await wanted.wait()
         wanted.clear()
@@ -191,6 +219,7 @@ async def _reload_when(
         try:
             settings = await asyncio.to_thread(reload)
             await generations.replace(settings)
+            warn_of_restart(at_start, settings)
         except SettingsError as exc:
             _LOG.error("the old settings stay in force: %s", " ".join(exc.problems))
         except Exception as exc:  # such as a full disk: the next try may do better

@@ -168,6 +168,30 @@ ELSEWHERE: Final[tuple[tuple[str, tuple[Elsewhere, ...]], ...]] = (
                 "test_no_timer_reads_a_clock_that_can_jump",
             ),
             Elsewhere(
+                "A worker of several is killed",
+                "its calls are cut; another one takes its place within a second",
+                "test_workers.py",
+                "test_a_killed_worker_is_replaced_within_a_second_and_its_counts_stay",
+            ),
+            Elsewhere(
+                "A worker is told to go",
+                "nothing: its streams end, the next one serves",
+                "test_workers.py",
+                "test_a_worker_that_is_told_to_go_drains_while_the_next_one_serves",
+            ),
+            Elsewhere(
+                "Redis dies, stands still, comes back",
+                "nothing: each process goes on with what it knows",
+                "test_several_servers.py",
+                "test_no_request_fails_when_redis_dies_and_all_is_shared_again_when_it_is_back",
+            ),
+            Elsewhere(
+                "A server behind HAProxy is restarted",
+                "nothing: the others take its calls",
+                "test_several_servers.py",
+                "test_a_server_that_is_restarted_behind_haproxy_fails_no_request",
+            ),
+            Elsewhere(
                 "A new server takes over under load",
                 "no request fails",
                 _LIFE,

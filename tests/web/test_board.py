@@ -11,8 +11,11 @@ import pytest
 
 from jarvis_proxy.limits import LimitReached
 from jarvis_proxy.live import KEPT_CALLS, Live
+from jarvis_proxy.metrics import gauge
 from jarvis_proxy.record import CallRecord
+from jarvis_proxy.sheets import Sheet
 from jarvis_proxy.web.board import MAX_VIEWERS, Board, upstreams
+from jarvis_proxy.web.crew import Crew, Desk
 from jarvis_proxy.web.keys import Shell
 from tests.conftest import running_proxy
 from tests.eventually import eventually
@@ -295,3 +298,31 @@ async def test_health_tells_of_breakers_resting_keys_and_old_lists_but_never_a_k
     assert (found["gemini"].held_off, found["gemini"].is_stale) == (True, False)
     assert found["jarvis"].keys == []
     assert "canary" not in repr(found)
+
+
+# Several workers
+
+
+async def test_a_page_shows_the_calls_of_the_other_workers_too() -> None:
+    desks, looks = [Desk(), Desk()], Sheet(64)
+    crew, other = Crew(desks, 0, looks), Crew(desks, 1, looks)
+    own, others = Live(), Live()
+    own.add(call(1))
+    for number in range(3):
+        others.add(call(number, model="theirs"))
+    async with running_proxy() as proxy:
+        board = Board(own, crew, tick=TICK)
+        showing = asyncio.create_task(board.run(proxy.shell))
+        writing = asyncio.create_task(other.run(lambda: [gauge("here", "", {(): 1})], others))
+        await asyncio.sleep(0)
+        async with contextlib.aclosing(board.view(proxy.shell)) as news:
+            first = await next_events(news)
+            later = await next_events(news)
+        for task in (showing, writing):
+            task.cancel()
+
+    (calls,) = [data for name, data in first if name == "calls"]
+    (snapshot,) = [data for name, data in later if name == "snapshot"]
+    assert [shown["n"] for shown in calls] == [1, 2, 3, 4]
+    assert snapshot["totals"]["all"]["calls"] == 4
+    assert "theirs" in [sums["name"] for sums in snapshot["totals"]["models"]]

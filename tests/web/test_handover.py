@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from jarvis_proxy.web.handover import Offer, offer_name, take
+from jarvis_proxy.web.handover import MAX_SOCKETS, Offer, acquire, offer_name, take
+from tests.server_process import free_port
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="abstract sockets are Linux's")
 
@@ -185,3 +186,35 @@ async def test_other_systems_have_no_hand_over(monkeypatch: pytest.MonkeyPatch) 
         assert await take(where) is None
     monkeypatch.undo()
     assert await take(where) is None
+
+
+# Where a server's sockets come from
+
+
+async def test_without_anybody_to_give_any_new_sockets_are_made_and_can_be_offered() -> None:
+    port = free_port()
+    found = await acquire("127.0.0.1", port, {}, 2)
+    for sock in found.sockets:
+        sock.close()
+
+    assert len(found.sockets) == 2
+    assert found.name == offer_name("127.0.0.1", port)
+    assert found.taken is None
+
+
+async def test_not_more_are_made_than_can_be_handed_over() -> None:
+    found = await acquire("127.0.0.1", free_port(), {}, 256)
+    for sock in found.sockets:
+        sock.close()
+
+    assert len(found.sockets) == MAX_SOCKETS // 2
+
+
+async def test_the_sockets_of_a_running_server_come_first() -> None:
+    port = free_port()
+    async with offered(offer_name("127.0.0.1", port), lambda: None) as listening:
+        found = await acquire("127.0.0.1", port, {})
+        assert found.taken is not None
+        (sock,) = found.sockets
+        with sock, found.taken.connection:
+            assert sock.getsockname() == listening.getsockname()

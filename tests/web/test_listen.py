@@ -13,8 +13,17 @@ import trustme
 from aiohttp import web
 
 from jarvis_proxy.settings import Settings
+from jarvis_proxy.web import listen
 from jarvis_proxy.web.app import make_runner
-from jarvis_proxy.web.listen import Site, adopted, bind, inherited_sockets, names, why_not
+from jarvis_proxy.web.listen import (
+    Site,
+    adopted,
+    bind,
+    deal,
+    inherited_sockets,
+    names,
+    why_not,
+)
 from jarvis_proxy.web.tls import tls_context
 from tests.eventually import eventually
 from tests.server_process import free_port
@@ -166,7 +175,9 @@ def test_names_are_urls(listening: socket.socket) -> None:
     port = listening.getsockname()[1]
 
     assert names([listening], tls=False) == f"http://127.0.0.1:{port}"
-    assert names([listening, listening], tls=True) == ", ".join([f"https://127.0.0.1:{port}"] * 2)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        both = [f"https://127.0.0.1:{port}", f"https://127.0.0.1:{other.getsockname()[1]}"]
+        assert names([listening, other, listening], tls=True) == ", ".join(both)
 
 
 @pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
@@ -246,3 +257,65 @@ async def test_a_site_serves_tls_and_ends_handshakes_that_do_not_end(tmp_path: P
         assert protocol is None
     finally:
         await runner.cleanup()
+
+
+# Several workers
+
+
+async def test_sockets_that_share_a_port_are_so_many_and_another_server_is_refused() -> None:
+    sockets = await bind("127.0.0.1", free_port(), 3)
+    port = sockets[0].getsockname()[1]
+    try:
+        assert [sock.getsockname()[1] for sock in sockets] == [port] * 3
+        for shares in (0, 2):
+            with pytest.raises(OSError, match="in use") as caught:
+                await bind("127.0.0.1", port, shares)
+            assert caught.value.errno == errno.EADDRINUSE
+    finally:
+        for sock in sockets:
+            sock.close()
+
+
+async def test_of_sockets_that_share_none_is_left_when_one_cannot_be_had(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[socket.socket] = []
+    bound = listen._bound
+
+    def until_the_third(family: int, address: tuple[object, ...], **how: bool) -> socket.socket:
+        if len(made) == 2:
+            raise OSError(errno.EMFILE, "too many open files")
+        sock = bound(family, address, **how)
+        if how:
+            made.append(sock)
+        return sock
+
+    monkeypatch.setattr(listen, "_bound", until_the_third)
+    with pytest.raises(OSError, match="too many"):
+        await bind("127.0.0.1", free_port(), 3)
+
+    assert [sock.fileno() for sock in made] == [-1, -1]
+
+
+@pytest.mark.parametrize(
+    ("sockets", "hands", "expected"),
+    [
+        (2, 2, [[0], [1]]),
+        (1, 3, [[0], [0], [0]]),  # a service manager's
+        (3, 2, [[0, 2], [1]]),  # of a server that had more workers
+        (2, 3, [[0], [1], [0]]),
+    ],
+)
+async def test_every_worker_is_dealt_a_socket_of_every_address(
+    sockets: int, hands: int, expected: list[list[int]]
+) -> None:
+    ours = await bind("127.0.0.1", free_port(), sockets)
+    other = await bind("127.0.0.1", free_port())
+    try:
+        dealt = deal([*ours, *other], hands)
+        assert [[ours.index(s) for s in hand if s in ours] for hand in dealt] == expected
+        assert all(hand[-1] is other[0] for hand in dealt)
+        assert names(ours, tls=False) == f"http://127.0.0.1:{ours[0].getsockname()[1]}"
+    finally:
+        for sock in (*ours, *other):
+            sock.close()

@@ -18,7 +18,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jarvis_proxy.record import CallRecord
-from jarvis_proxy.web.log import AccessLog, LineWriter, LogFormat, configure_logging, write_text
+from jarvis_proxy.web import log as log_module
+from jarvis_proxy.web.log import (
+    AccessLog,
+    LineWriter,
+    LogFormat,
+    PlainWriter,
+    configure_logging,
+    log_through,
+    write_text,
+)
 from tests.conftest import BEARER, running_proxy
 from tests.raw_client import connect, fetch
 
@@ -405,12 +414,47 @@ def test_message_whose_values_do_not_fit_raises_nothing(
 def test_other_form_and_level_keep_the_writer() -> None:
     stream = io.StringIO()
     writer, _ = configure_logging("text", "info", stream)
-    same, log = configure_logging("json", "error", writer=writer)
+    log = log_through(writer, "json", "error")
     logging.getLogger("jarvis_proxy.web.test").warning("quiet")
     logging.getLogger("jarvis_proxy.web.test").error("loud")
     log.write(record())
     writer.close()
 
-    assert same is writer
     (line,) = stream.getvalue().splitlines()
     assert json.loads(line)["message"] == "loud"
+
+
+# Several processes
+
+
+def test_no_more_is_written_at_once_than_a_pipe_keeps_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written: list[str] = []
+
+    def note(stream: object, text: str) -> bool:
+        written.append(text)
+        return True
+
+    monkeypatch.setattr(log_module, "write_text", note)
+    writer = LineWriter(io.StringIO(), at_once=10)
+    for line in ("1234", "1234", "123456789012345", "1", "2"):
+        writer.write(lambda line=line: line)  # type: ignore[misc]
+    writer.close()
+
+    assert "".join(written) == "1234\n1234\n123456789012345\n1\n2\n"
+    assert all(len(text) <= 10 or text == "123456789012345\n" for text in written)
+    assert len(written) <= 5
+
+
+def test_a_plain_writer_writes_at_once_and_what_cannot_be_made_is_left_out() -> None:
+    stream = io.StringIO()
+    log_through(PlainWriter(stream), "text", "info")
+    logging.getLogger("jarvis_proxy.web.test").warning("loud")
+    assert stream.getvalue().endswith(" warning loud\n")
+
+    def broken() -> str:
+        raise ValueError
+
+    PlainWriter(stream).write(broken)
+    assert stream.getvalue().count("\n") == 1
