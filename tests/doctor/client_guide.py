@@ -45,6 +45,7 @@ _RUN_BEFORE: Final = (
 )
 _RUN_HEAD: Final = ("Client", "Version", "What", "Result")
 _ALL: Final = "whole, streamed, tool loops to their end, an answer that breaks off, a wrong key"
+_ABOVE: Final = "those above"
 _GOOD: Final = "as it should"
 _RUNS: Final = (
     ("openai for Python", "3.57.0", _ALL, _GOOD),
@@ -62,6 +63,19 @@ _RUNS: Final = (
         "Vercel AI SDK with `openai.chat()`",
         "ai 6.0.326, @ai-sdk/openai 3.0.141",
         _ALL,
+        _GOOD,
+    ),
+    (
+        "Vercel AI SDK with `openai()`, which uses `/v1/responses`",
+        "ai 6.0.326, @ai-sdk/openai 3.0.141",
+        "Gemini: whole, streamed, tool loops to their end, an answer that breaks off, two turns",
+        "as it should with `providerOptions: { openai: { store: false } }`; without it a second"
+        " turn is refused, for nothing is stored here",
+    ),
+    (
+        "openai and LangChain over `/v1/responses`",
+        _ABOVE,
+        "Gemini: whole, streamed, tool loops to their end",
         _GOOD,
     ),
     ("llm", "0.36", _ALL, _GOOD),
@@ -108,7 +122,8 @@ def sentences() -> Iterator[str]:
     yield from (_RUN_TITLE, *_RUN_BEFORE, *_RUN_HEAD, *_RUN_AFTER)
     for _, _, what, result in _RUNS:
         yield from (what, result)
-    yield from (name for name, *_ in _RUNS if " in a " in name or " with " in name)
+    yield from (name for name, *_ in _RUNS if " in a " in name or "`" in name)
+    yield from (version for _, version, *_ in _RUNS if version == _ABOVE)
 
 
 def _runs(language: Language) -> Iterator[str]:
@@ -116,12 +131,16 @@ def _runs(language: Language) -> Iterator[str]:
     yield "".join(f"{_said(sentence, language)}\n" for sentence in _RUN_BEFORE)
     head = " | ".join(_said(word, language) for word in _RUN_HEAD)
     rows = [
-        " | ".join((CHINESE.get(name, name) if language == "zh" else name, version, *said))
+        " | ".join((*(_named(word, language) for word in (name, version)), *said))
         for name, version, what, result in _RUNS
         for said in [(_said(what, language), _said(result, language))]
     ]
     yield "\n".join([f"| {head} |", "|---|---|---|---|", *(f"| {row} |" for row in rows), ""])
     yield "".join(f"{_said(sentence, language)}\n" for sentence in _RUN_AFTER)
+
+
+def _named(name: str, language: Language) -> str:
+    return CHINESE.get(name, name) if language == "zh" else name
 
 
 def _section(client: Client, language: Language) -> Iterator[str]:

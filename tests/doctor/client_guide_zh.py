@@ -173,6 +173,20 @@ CHINESE: Final = {
     "as it should; `jarvis-echo` shows nothing there": ("正常；`jarvis-echo` 在那里不显示内容"),
     "openai in a web page of another site": "别的网站页面里的 openai",
     "Vercel AI SDK with `openai.chat()`": "Vercel AI SDK，用 `openai.chat()`",
+    "Vercel AI SDK with `openai()`, which uses `/v1/responses`": (
+        "Vercel AI SDK，用 `openai()`，即 `/v1/responses`"
+    ),
+    "Gemini: whole, streamed, tool loops to their end, an answer that breaks off, two turns": (
+        "Gemini：完整回答、流式、多轮工具调用、中途断开的回答、两轮对话"
+    ),
+    "as it should with `providerOptions: { openai: { store: false } }`; without it a second"
+    " turn is refused, for nothing is stored here": (
+        "设置 `providerOptions: { openai: { store: false } }` 时正常；不设置时第二轮会被拒绝，因为"
+        "这里什么也不保存"
+    ),
+    "openai and LangChain over `/v1/responses`": "openai 和 LangChain，用 `/v1/responses`",
+    "those above": "同上",
+    "Gemini: whole, streamed, tool loops to their end": "Gemini：完整回答、流式、多轮工具调用",
     "An answer that breaks off arrives as an error of the client's own kind, with the code"
     " `upstream_truncated` where the client shows codes; a wrong key as its error for 401.": (
         "中途断开的回答会成为客户端自己的错误，能显示代码的会显示 `upstream_truncated`；错误的密钥"

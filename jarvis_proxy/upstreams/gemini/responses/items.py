@@ -15,6 +15,9 @@ from jarvis_proxy.upstreams.gemini.responses.places import Place
 SEAL: Final = "gemini:"
 """What stands before a thought signature in ``encrypted_content``: others' secrets are not ours."""
 
+_REASONING_ID: Final = "rs_"
+"""How the ids of a response's reasoning begin."""
+
 _ROLES: Final = ("user", "assistant", "system", "developer")
 _TEXTS: Final = ("input_text", "output_text", "text")
 
@@ -100,6 +103,8 @@ class _Reader:
                 self._secret = secret.removeprefix(SEAL) if secret.startswith(SEAL) else None
             case "image_generation_call":
                 self._picture(item, param)
+            case "item_reference" if (item.id or "").startswith(_REASONING_ID):
+                pass  # Vercel's SDK refers to it; what matters of it is remembered with the call
             case "item_reference":
                 message = (
                     "This proxy stores nothing, so it knows no earlier items. Send each item "

@@ -247,5 +247,14 @@ def test_what_cannot_be_read_is_refused(item: Json, code: str, param: str) -> No
     assert (error.code, error.param) == (code, param)
 
 
+def test_a_reference_to_reasoning_says_nothing_and_is_no_mistake() -> None:
+    """Vercel's SDK refers to it where it stores by default; the calls behind it come whole."""
+    notes = Notes()
+    said = read({"type": "item_reference", "id": "rs_1"}, call("a"), notes=notes)[0]
+
+    assert [message["tool_calls"] for message in said] == [[as_chat("a")]]
+    assert notes.names == ()
+
+
 def test_a_reference_is_refused_with_what_to_do() -> None:
     assert '"store": false' in refusal({"type": "item_reference", "id": "msg_1"}).message
