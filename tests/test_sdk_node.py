@@ -133,6 +133,21 @@ async def test_stream_that_breaks_off_raises_with_our_code(scene: Scene) -> None
     ]
 
 
+async def test_a_response_is_streamed_with_tools_and_fails_with_our_code(scene: Scene) -> None:
+    outcome, broken = await asyncio.gather(
+        *(scene.node.run(name, MODELS[1]) for name in ("responses", "brokenResponse"))
+    )
+
+    assert (outcome["text"], outcome["turn"]) == (TEXT, 1)
+    assert {"response.function_call_arguments.done", "response.output_text.delta"} <= set(
+        outcome["kinds"]
+    )
+    calls = scene.gemini.conversations[-1]["contents"][-2:]
+    assert [part.get("thoughtSignature") for part in calls[0]["parts"]] == [SIGNATURE, None]
+    assert broken["last"] == "response.output_text.delta"
+    assert (broken["isAPIError"], broken["code"]) == (True, "upstream_truncated")
+
+
 async def test_refusals_have_their_classes(scene: Scene) -> None:
     wrong, missing = await asyncio.gather(
         scene.node.run("refused", "gpt-4o", key="wrong"),

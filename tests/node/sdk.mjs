@@ -81,6 +81,41 @@ const scenarios = {
     return {};
   },
 
+  async responses() {
+    // Items go back as they came, which is how this API is used.
+    const flat = tools.map(({ function: { name, parameters } }) => ({
+      type: "function",
+      name,
+      parameters,
+      strict: false,
+    }));
+    const input = [...messages];
+    const kinds = new Set();
+    for (let turn = 0; turn < 3; turn++) {
+      const stream = client.responses.stream({ model, input, tools: flat, store: false });
+      for await (const event of stream) kinds.add(event.type);
+      const response = await stream.finalResponse();
+      const calls = response.output.filter((item) => item.type === "function_call");
+      if (calls.length === 0) return { text: response.output_text, turn, kinds: [...kinds].sort() };
+      input.push(...response.output);
+      for (const { call_id } of calls) {
+        input.push({ type: "function_call_output", call_id, output: "sunny" });
+      }
+    }
+    return {};
+  },
+
+  async brokenResponse() {
+    const kinds = [];
+    try {
+      const asked = { model, input: "breaks-in-the-middle", stream: true };
+      for await (const event of await client.responses.create(asked)) kinds.push(event.type);
+    } catch (error) {
+      return { last: kinds.at(-1), ...told(error) };
+    }
+    return { last: kinds.at(-1) };
+  },
+
   async models() {
     const ids = [];
     for await (const { id } of client.models.list()) ids.push(id);
