@@ -6,15 +6,15 @@ import resource
 import secrets
 import string
 import time
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from aiohttp import web
-from aiohttp.web_urldispatcher import UrlDispatcher, UrlMappingMatchInfo
+from aiohttp.web_urldispatcher import UrlMappingMatchInfo
 
 from jarvis_proxy.attempts import KeyPool
 from jarvis_proxy.catalog import Catalog
@@ -117,9 +117,11 @@ def create_app(settings: Settings, log: AccessLog, kept: Kept | None = None) -> 
     """
     is_owner = kept is None
     kept = kept or Kept()
-    app = web.Application(client_max_size=settings.max_body)
-    # Past the setter, which warns of attributes that aiohttp does not know as settable.
-    object.__setattr__(app, "_handle", _way_in(app))
+    # The order matters: the log sees every outcome, so it is outermost; auth decides first of
+    # everything that may answer.
+    app = web.Application(middlewares=[access_log, auth], client_max_size=settings.max_body)
+    # One route: addresses are matched by routes.py, on the raw path, before any decoding.
+    app.router.add_route("*", r"/{path:[\s\S]*}", _dispatch, expect_handler=_expect)
 
     async def kept_open(app: web.Application) -> AsyncIterator[None]:
         await kept.open(settings.redis_url)
@@ -287,6 +289,7 @@ def make_runner(app: web.Application, settings: Settings) -> Runner:
     return Runner(
         app,
         connections=Connections(connection_limits(settings)),
+        way_in=way_in(app),
         access_log=None,  # ours writes one line a call, without queries or header values
         handler_cancellation=True,  # a client that leaves ends its upstream call at once
         keepalive_timeout=keepalive_timeout(settings),
@@ -300,24 +303,27 @@ def make_runner(app: web.Application, settings: Settings) -> Runner:
     )
 
 
-def _way_in(app: web.Application) -> Handler:
-    """Return what answers every request to *app*, in place of aiohttp's router.
+def way_in(app: web.Application) -> Handler | None:
+    """Return *app*'s middlewares around its one route, put together once; None if it has others.
 
-    Addresses are matched by routes.py, on the raw path, before any decoding. A route that takes
-    them all, and two middlewares around it, would cost each request as much as parsing it does.
+    Finding the route and wrapping it anew would cost each request as much as parsing it does.
     """
-    route = UrlDispatcher().add_route("*", "/{path:.*}", _dispatch)
+    routes = list(app.router.routes())
+    if len(routes) != 1:
+        return None
+    (route,) = routes
     found = UrlMappingMatchInfo({}, route)
     found.add_app(app)
     found.freeze()
-    # The order matters: the log sees every outcome, so it is outermost; auth decides first of
-    # everything that may answer.
-    authorized = partial(auth, handler=_dispatch)
+    handler: Handler = route.handler
+    for middleware in reversed(app.middlewares):
+        handler = partial(
+            cast(Callable[..., Awaitable[web.StreamResponse]], middleware), handler=handler
+        )
 
     def handle(request: web.Request) -> Awaitable[web.StreamResponse]:
         request._match_info = found  # no more than the way to the application
-        # `Expect` is left to the reader of the body, after auth and size are known.
-        return access_log(request, authorized)
+        return handler(request)
 
     return handle
 
@@ -326,3 +332,7 @@ async def _dispatch(request: web.Request) -> web.StreamResponse:
     if request.method not in METHODS:
         raise method_not_allowed()
     return await _HANDLERS[request[MATCH].kind](request)
+
+
+async def _expect(request: web.Request) -> None:
+    """Leave ``Expect`` to the reader of the body, after auth and size are known."""

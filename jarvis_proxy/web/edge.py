@@ -28,18 +28,30 @@ _Handler = Callable[[Any], Awaitable[web.StreamResponse]]
 
 
 class Runner(web.AppRunner):
-    """An AppRunner whose connections answer malformed HTTP in JSON, and are counted."""
+    """An AppRunner whose connections answer malformed HTTP in JSON, and are counted.
 
-    def __init__(self, app: web.Application, *, connections: Connections, **kwargs: Any) -> None:
+    *way_in* answers requests in place of the application's own, slower way to its handlers.
+    """
+
+    def __init__(
+        self,
+        app: web.Application,
+        *,
+        connections: Connections,
+        way_in: Callable[[web.Request], Awaitable[web.StreamResponse]] | None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(app, **kwargs)
         self.connections = connections
+        self._way_in = way_in
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
         # AppRunner has no hook for the class of its connections; the server it made has no state
         # beyond what the subclass shares.
         server.__class__ = Server
-        cast(Server, server).begin(self.connections)
+        handler = server.request_handler if self._way_in is None else self._way_in
+        cast(Server, server).begin(self.connections, cast(_Handler, handler))
         return server
 
     @property
@@ -79,13 +91,13 @@ class Server(web.Server):
     occasional: Occasional
     _handler: _Handler
 
-    def begin(self, connections: Connections) -> None:
-        """Put the server, just made, in between its connections and the application."""
+    def begin(self, connections: Connections, handler: _Handler) -> None:
+        """Put the server, just made, in between its connections and the application's *handler*."""
         self.counted = connections
         self.occasional = Occasional()
         inline = None if _EAGER_TASKS else InlineLoop(self._loop)
         self.inline_loop = cast(asyncio.AbstractEventLoop | None, inline)
-        self._handler = cast(_Handler, self.request_handler)
+        self._handler = handler
         self.request_handler = self._dispatch
 
     def direct(self, handler: _Handler) -> None:

@@ -23,6 +23,7 @@ from jarvis_proxy.web.app import (
     create_app,
     keepalive_timeout,
     make_runner,
+    way_in,
 )
 from jarvis_proxy.web.crew import Crew
 from jarvis_proxy.web.edge import Runner
@@ -89,7 +90,8 @@ class Generations:
 
     async def _enter(self, settings: Settings, log: AccessLog) -> None:
         """Make an application and give it all requests to come."""
-        runner = web.AppRunner(create_app(settings, log, self._kept))
+        app = create_app(settings, log, self._kept)
+        runner = web.AppRunner(app)
         try:
             await runner.setup()
             if self.tls is not None and settings.tls_cert_file:
@@ -97,12 +99,13 @@ class Generations:
         except BaseException:
             await runner.cleanup()
             raise
-        assert runner.server is not None  # noqa: S101 - it was just set up
+        handler = way_in(app)
+        assert handler is not None  # noqa: S101 - create_app() made its route
         # From here on nothing is awaited: a request finds all of the old or all of the new.
         edge = self.runner.edge
         edge.counted.limits = connection_limits(settings)
         edge.set_keepalive(keepalive_timeout(settings))
-        edge.direct(runner.server.request_handler)
+        edge.direct(handler)
         self._current = Generation(runner)
         self.settings, self._log = settings, log
 

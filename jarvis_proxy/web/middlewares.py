@@ -1,4 +1,4 @@
-"""What every request passes, outermost first: access log with the one error mapping, then auth. IO.
+"""The middlewares, outermost first: access log with the one error mapping, then auth. IO.
 
 There are two because each costs microseconds on every request even when it has nothing to do.
 """
@@ -30,6 +30,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _SAFE_HEADERS: Final = "Authorization, Content-Type"
 
 
+@web.middleware
 async def access_log(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Keep the call's record, map every error, write the one log line."""
     shell = request.app[SHELL]
@@ -101,6 +102,7 @@ def _is_upstreams(error: ProxyError) -> bool:
     return isinstance(error, RelayedError) or error.status >= 500
 
 
+@web.middleware
 async def auth(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Find the address, then the key: before the method, the body, or anything else is looked at.
 

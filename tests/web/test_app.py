@@ -19,6 +19,7 @@ from jarvis_proxy.web.app import (
     time_limits,
 )
 from jarvis_proxy.web.log import AccessLog, LineWriter
+from jarvis_proxy.web.middlewares import access_log, auth
 from tests.conftest import BEARER, GEMINI_KEY, KEY, running_proxy
 from tests.raw_client import fetch
 from tests.raw_upstream import Peer, RawUpstream, Received
@@ -62,11 +63,20 @@ async def test_server_overrides_every_default_that_hurts(
         writer.close()
 
 
-async def test_aiohttp_knows_no_address_and_no_files() -> None:
+async def test_there_is_one_route_and_no_files() -> None:
     app, writer = application()
     writer.close()
 
-    assert not list(app.router.resources())
+    resources = list(app.router.resources())
+    assert len(resources) == 1
+    assert not any(isinstance(resource, web.StaticResource) for resource in resources)
+
+
+async def test_the_log_is_around_auth_and_both_are_around_everything() -> None:
+    app, writer = application()
+    writer.close()
+
+    assert list(app.middlewares) == [access_log, auth]
 
 
 async def test_body_is_not_unpacked_by_the_library() -> None:
