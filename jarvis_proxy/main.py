@@ -13,6 +13,7 @@ from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from jarvis_proxy import memory
 from jarvis_proxy.environment import env_file_hints, is_readable, load_environment
 from jarvis_proxy.price_files import load_prices
 from jarvis_proxy.settings import Settings, SettingsError
@@ -182,7 +183,7 @@ def keep_standard_streams() -> None:
 
 
 def harden() -> None:
-    """Leave no core dump, which would hold keys and content, and settle the garbage collector."""
+    """Leave no core dump, which would hold keys and content, and settle how memory is managed."""
     with contextlib.suppress(OSError, ValueError):  # a service manager may forbid it, and does it
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     forbid_tracing()
@@ -190,6 +191,7 @@ def harden() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 50, 1000)
+    memory.keep_at_hand()
 
 
 def forbid_tracing() -> None:

@@ -73,6 +73,7 @@ _BY_FOLDER: Final = {
         "limits.py": "一个客户端密钥可以用多少：令牌桶，以及谁来保管。",
         "live.py": "实时：最近几分钟和最近的调用，给看的人。",
         "main.py": "命令本身：检查启动条件，然后服务。",
+        "memory.py": "进程的内存：有调用时留着，空闲时还给系统。",
         "media_types.py": "按字节判断是什么媒体，不信自称。",
         "metrics.py": "指标：对 CallRecord 求和，每次调用只花几微秒。",
         "openai_head.py": "OpenAI 请求体的开头：只看 model 和 stream。",

@@ -1,6 +1,7 @@
 """The head of a request body: two fields of good ones, and a plain 400 for every bad one."""
 
 import json
+import re
 import sys
 
 import pytest
@@ -8,7 +9,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.openai_head import RequestHead, decode_head, wants_usage, with_model
+from jarvis_proxy.openai_head import (
+    RequestHead,
+    decode_head,
+    wants_usage,
+    with_model,
+    without_long_strings,
+)
 
 CANARY = b"canary-prompt"
 
@@ -184,13 +191,78 @@ def test_body_may_nest_as_deep_as_the_limit_says(
 def test_only_a_body_of_moderate_size_is_searched_for_a_name_given_twice(
     size: int, searched: bool
 ) -> None:
-    """The decoder takes the last one; of a picture of megabytes no more is asked."""
-    body = b'{"model":"a","x":"' + b"x" * size + b'","model":"b"}'
+    """The decoder takes the last one; of a talk of megabytes no more is asked."""
+    body = b'{"model":"a","x":["' + b'","'.join([b"x" * 997] * (size // 1000)) + b'"],"model":"b"}'
 
     if searched:
         assert "twice" in refusal(body).message
     else:
         assert decode_head(body).model == "b"
+
+
+_LONG_STRING = b"QUJD" * 20_000
+
+
+@pytest.mark.parametrize(
+    ("body", "outline"),
+    [
+        (b'{"a":"%b","model":"m"}', b'{"a":"","model":"m"}'),
+        (b'{"a":"x\\"y","b":["%b"],"model":"m"}', b'{"a":"x\\"y","b":[""],"model":"m"}'),
+        (b'{"a":"x\\\\","b":"%b","model":"m"}', b'{"a":"x\\\\","b":"","model":"m"}'),
+        (b'{"a":"%b\\n","b":"%b","model":"m"}', None),
+        (b'{"a":"%b","b":"%b","model":"m"}', b'{"a":"","b":"","model":"m"}'),
+        (b'"%b"', b'""'),
+        (b"%b", None),
+        (b'{"a":"%b', None),
+    ],
+)
+def test_long_strings_are_looked_past(body: bytes, outline: bytes | None) -> None:
+    whole = body.replace(b"%b", _LONG_STRING)
+    expected = outline
+    if outline is None:  # what has an escape in it, or no end, stays
+        expected = whole if b"\\n" not in body else b'{"a":"%b\\n","b":"","model":"m"}'
+        expected = expected.replace(b"%b", _LONG_STRING)
+
+    assert without_long_strings(whole) == expected
+
+
+def test_body_of_very_many_strings_is_not_searched_to_its_end() -> None:
+    whole = b'{"a":[' + b'"a",' * 1100 + b'"%b"]}' % _LONG_STRING
+
+    assert without_long_strings(whole) is whole
+
+
+@given(
+    st.dictionaries(
+        st.text(max_size=4),
+        st.one_of(st.text(max_size=8), st.integers(), st.lists(st.text(max_size=3), max_size=3)),
+        max_size=5,
+    ),
+    st.integers(0, 5),
+    st.sampled_from(["x", '"', "\\", "é", "/", "\n"]),
+    st.booleans(),
+)
+def test_head_is_the_same_with_a_long_string_anywhere(
+    fields: dict[str, object], place: int, end: str, ascii_only: bool
+) -> None:
+    pairs = [(name, value) for name, value in fields.items() if name not in ("model", "stream")]
+    pairs.insert(min(place, len(pairs)), ("picture", "A" * 70_000 + end))
+    body = json.dumps({**dict(pairs), "model": 'm"x', "stream": True}, ensure_ascii=ascii_only)
+
+    head = decode_head(body.encode())
+
+    assert (head.model, head.stream) == ('m"x', True)
+
+
+@pytest.mark.parametrize("fault", [b"", b"]", b"}}", b',"x"', b"1"])
+def test_fault_behind_a_long_string_is_told_with_its_place(fault: bytes) -> None:
+    start = b'{"a":"' + _LONG_STRING + b'"'
+    message = refusal(start + fault).message
+
+    found = re.search(r"at byte (\d+)|ends too early", message)
+    assert found is not None
+    if found[1]:
+        assert int(found[1]) >= len(start)
 
 
 @pytest.mark.parametrize("lead", range(0, 4400, 97))

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, Final
 
 from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.memory import give_back_when_idle
 from jarvis_proxy.settings import Settings, SettingsError
 from jarvis_proxy.web.alarms import LagProbe, Occasional, exception_handler
 from jarvis_proxy.web.crew import Crew
@@ -105,8 +106,9 @@ async def in_force(
     generations = Generations(settings, log, crew)
     await generations.start()
     probe = LagProbe(occasional, observe=generations.shell.metrics.observe_lag)
+    tidying = give_back_when_idle(lambda: not len(generations))
     try:
-        async with beside(probe.run(), "lag"):
+        async with beside(probe.run(), "lag"), beside(tidying, "memory"):
             yield generations
     finally:
         await generations.close()
