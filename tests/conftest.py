@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import pytest
 from aiohttp import web
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from jarvis_proxy.settings import Settings
 from jarvis_proxy.web.app import create_app, make_runner
@@ -17,6 +19,12 @@ from jarvis_proxy.web.keys import SHELL, Shell
 from jarvis_proxy.web.listen import BACKLOG
 from jarvis_proxy.web.log import LineWriter, configure_logging
 from tests.raw_upstream import RawUpstream, Script
+
+# How long an example takes tells of the machine's other work, and of nothing that is tested.
+hypothesis_settings.register_profile(
+    "tests", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("tests")
 
 KEY = "test-key-0123456789abcdef"
 BEARER = {"Authorization": f"Bearer {KEY}"}

@@ -52,11 +52,12 @@ def test_arguments_that_are_not_text_are_a_bad_frame(raw: bytes) -> None:
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
-    lambda v: st.lists(v) | st.dictionaries(st.text(), v),
+    lambda v: st.lists(v, max_size=4) | st.dictionaries(st.text(), v, max_size=4),
+    max_leaves=8,
 )
 
 
-@given(st.dictionaries(st.text(), values))
+@given(st.dictionaries(st.text(), values, max_size=4))
 def test_any_arguments_keep_their_value(args: dict[str, object]) -> None:
     raw = json.dumps(args, indent=2).encode()
 

@@ -425,7 +425,7 @@ ROOTS = st.builds(
 
 
 @given(schema=ROOTS, loose=st.booleans())
-@settings(suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=60)
 def test_cleaning_gives_the_dialect_and_cleaning_again_changes_nothing(
     schema: dict[str, Any], loose: bool
 ) -> None:
