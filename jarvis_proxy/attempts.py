@@ -125,6 +125,8 @@ class KeyPool:
 class Breaker:
     """Stops asking an upstream that fails again and again, and tries it with one call later.
 
+    That call is the probe: ``admit`` let it in although ``is_open``. It ends in ``succeeded``,
+    ``failed`` or ``abandoned``, of which the last is for probes only.
     *told* is called with the moment until which calls are held off, and with None when they are
     no longer.
     """
@@ -157,9 +159,11 @@ class Breaker:
             if was_open:
                 self.told(None)
 
-    def failed(self, now: float) -> None:
+    def failed(self, now: float, *, is_probe: bool = False) -> None:
         """Note a connect failure or an answer of 500 and above."""
         if self._open_until is not None:
+            if not is_probe:
+                return  # it was asked before: nothing new
             # The probe failed: stay away for twice as long.
             self._open_for = min(self._open_for * 2, _LONGEST_OPEN)
             self._open_until, self._probing = now + self._open_for, False
@@ -182,7 +186,7 @@ class Breaker:
         self._open_until, self._open_for, self._probing = None, _FIRST_OPEN, False
 
     def abandoned(self) -> None:
-        """Note that a call ended without telling whether the upstream works (its client left)."""
+        """Note that the probe ended without telling whether the upstream works."""
         self._probing = False
 
     @property
@@ -202,7 +206,11 @@ def unavailable(seconds: float) -> ProxyError:
 
 
 class RetryBudget:
-    """Keeps retries a small share of the calls in progress, so that they cannot feed a storm."""
+    """Keeps retries a small share of the calls in progress, so that they cannot feed a storm.
+
+    A retry is the same question to the same place. Other keys and fallbacks are none: keys that
+    failed rest and upstreams that fail are left alone, so those do not pile up.
+    """
 
     __slots__ = ("_retrying",)
 
@@ -223,10 +231,14 @@ class RetryBudget:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What to do next: after *delay* seconds, ask place number *place* of the call's plan."""
+    """What to do next: after *delay* seconds, ask place number *place* of the call's plan.
+
+    *is_retry*: the same is asked again, for which the budget must have room.
+    """
 
     place: int
     delay: float = 0.0
+    is_retry: bool = False
 
 
 @dataclass(slots=True)
@@ -269,7 +281,7 @@ class Plan:
 
     def _again(self, delay: float) -> Step:
         self.again = True
-        return Step(self.place, delay)
+        return Step(self.place, delay, is_retry=True)
 
     def _elsewhere(self) -> Step | None:
         if self.place + 1 >= self.places:

@@ -62,13 +62,18 @@ def test_what_was_not_sent_is_tried_once_more_after_a_jittered_moment(
 def test_an_unusable_answer_is_asked_for_once_more_without_delay() -> None:
     plan = Plan(1, retries_itself=True)
 
-    assert step(plan, Failure.UNUSABLE) == Step(0)
+    assert step(plan, Failure.UNUSABLE) == Step(0, is_retry=True)
     assert step(plan, Failure.UNUSABLE) is None
 
 
 @pytest.mark.parametrize(
     ("retry_after", "expected"),
-    [(None, Step(0, 0.5)), (2.0, Step(0, 2.0)), (5.0, Step(0, 5.0)), (6.0, None)],
+    [
+        (None, Step(0, 0.5, is_retry=True)),
+        (2.0, Step(0, 2.0, is_retry=True)),
+        (5.0, Step(0, 5.0, is_retry=True)),
+        (6.0, None),
+    ],
 )
 def test_an_overloaded_upstream_is_asked_again_if_it_says_soon(
     retry_after: float | None, expected: Step | None
@@ -189,7 +194,7 @@ def test_one_call_probes_an_open_breaker_and_each_failure_doubles_the_pause() ->
     for _ in range(5):
         assert breaker.admit(now) is None
         assert breaker.admit(now) == 1.0
-        breaker.failed(now)
+        breaker.failed(now, is_probe=True)
         pause = breaker.admit(now)
         assert pause is not None
         pauses.append(pause)
@@ -199,6 +204,17 @@ def test_one_call_probes_an_open_breaker_and_each_failure_doubles_the_pause() ->
     assert breaker.admit(now) is None
     breaker.succeeded()
     assert not breaker.is_open
+
+
+def test_calls_from_before_do_not_lengthen_the_pause_nor_end_the_probe() -> None:
+    breaker = Breaker()
+    for _ in range(50):
+        breaker.failed(0.0)
+    assert breaker.admit(1.0) == 9.0
+    assert breaker.admit(10.0) is None
+    breaker.failed(10.5)
+
+    assert breaker.admit(10.5) == 1.0
 
 
 def test_a_probe_whose_client_left_leaves_room_for_the_next() -> None:

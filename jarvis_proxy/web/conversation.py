@@ -12,7 +12,7 @@ from typing import Final
 
 from aiohttp import web
 
-from jarvis_proxy.attempts import Failure, Plan, Step, unavailable
+from jarvis_proxy.attempts import Breaker, Failure, Plan, Step, unavailable
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.registry import Route
 from jarvis_proxy.transport import Body, ConnectFailure
@@ -41,6 +41,7 @@ class Conversation:
         "_make_call",
         "_place",
         "_plan",
+        "_probed",
         "_record",
         "_request",
         "_retrying",
@@ -67,6 +68,7 @@ class Conversation:
         self._record = request[RECORD]
         self._plan = Plan(len(routes), "x-stainless-retry-count" in request.headers)
         self._retrying = False
+        self._probed: Breaker | None = None
         self._down: Downstream | None = None
         self._place: Place
         self._call: Call
@@ -101,6 +103,7 @@ class Conversation:
         finally:
             if self._retrying:
                 self._shell.budget.give_back()
+            self._end_probe()
             if self._down is not None and self._down.promised and not self._down.ended:
                 self._down.abort()  # an answer has begun: whatever is said now must not join it
 
@@ -125,6 +128,7 @@ class Conversation:
         place = self._place
         if (wait := place.breaker.admit(time.monotonic())) is not None:
             return unavailable(wait)
+        self._probed = place.breaker if place.breaker.is_open else None
         relay = Relay(
             self._request,
             self._watched,
@@ -142,8 +146,8 @@ class Conversation:
             return error
         except asyncio.CancelledError:
             self._down = relay.down
-            place.breaker.abandoned()
             return self._watched.reason()
+        self._probed = None
         place.breaker.succeeded()
         return response
 
@@ -158,7 +162,7 @@ class Conversation:
         if isinstance(error, Refused) and self._improve(error):
             return True
         step, key = self._next_step(failure, error)
-        if step is None or not self._may_retry():
+        if step is None or (step.is_retry and not self._may_retry()):
             return False
         if step.delay:
             await self._sleep(step.delay)
@@ -214,12 +218,15 @@ class Conversation:
     def _note(self, failure: Failure, error: ProxyError) -> None:
         """Let the key and the upstream's breaker learn from the failure."""
         now, place = time.monotonic(), self._place
+        is_probe = self._probed is not None
         match failure:
             case Failure.UNSENT | Failure.OVERLOADED:
-                place.breaker.failed(now)
+                self._probed = None
+                place.breaker.failed(now, is_probe=is_probe)
             case Failure.BROKEN | Failure.UNUSABLE:
-                place.breaker.abandoned()
+                self._end_probe()
             case _:
+                self._probed = None
                 place.breaker.succeeded()
         if self._key is None:
             return
@@ -227,6 +234,12 @@ class Conversation:
             place.pool.refused(self._key, now)
         elif failure is Failure.RATE_LIMITED:
             place.pool.limited(self._key, self._record.target, now, error.retry_after)
+
+    def _end_probe(self) -> None:
+        """Let another call find out whether the upstream works, if this one was to and did not."""
+        probed, self._probed = self._probed, None
+        if probed is not None:
+            probed.abandoned()
 
     async def _fail(self, error: ProxyError) -> web.StreamResponse:
         """Say *error* in the stream that has begun; raise it where none has."""

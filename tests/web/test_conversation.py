@@ -1,13 +1,25 @@
 """A call and its attempts, at the socket: keys in turn, another try, fallbacks, the breaker."""
 
+import asyncio
 import json
+import time
 from collections.abc import Mapping
 
+import openai
 import pytest
 
-from tests.conftest import BEARER, running_proxy
-from tests.raw_client import RawResponse, fetch
-from tests.raw_upstream import Peer, RawUpstream, Received, chat_chunk, completion
+from tests.conftest import BEARER, KEY, running_proxy
+from tests.eventually import eventually
+from tests.faults.inner_rows import BuggyUpstream
+from tests.raw_client import RawResponse, connect, fetch
+from tests.raw_upstream import (
+    Peer,
+    RawUpstream,
+    Received,
+    Script,
+    chat_chunk,
+    completion,
+)
 
 DONE = b"data: [DONE]\n\n"
 SDK = {"x-stainless-retry-count": "0"}
@@ -224,6 +236,124 @@ async def test_an_upstream_that_keeps_failing_is_left_alone() -> None:
     assert len([r for r in upstream.received if r.method == "POST"]) == 5
 
 
+CHAT: dict[str, object] = {"model": "gpt-4o-mini", "messages": []}
+
+
+async def test_one_call_alone_finds_out_whether_an_upstream_works_again() -> None:
+    let_go = asyncio.Event()
+
+    async def play(peer: Peer, request: Received) -> None:
+        if request.method == "GET":
+            await peer.reply(b'{"object":"list","data":[]}')
+            return
+        await let_go.wait()
+        await peer.reply(completion())
+
+    upstream = RawUpstream(play)
+    async with upstream.running(), running_proxy(upstream.base_url) as proxy:
+
+        def ask() -> asyncio.Task[RawResponse]:
+            return asyncio.create_task(fetch(proxy.port, "/v1/chat/completions", CHAT, BEARER))
+
+        def asked() -> int:
+            return sum(request.method == "POST" for request in upstream.received)
+
+        proxy.shell.places["openai"].breaker.hear(time.monotonic() - 1)
+        probe = ask()
+        await eventually(lambda: asked() == 1)
+        others = await asyncio.gather(*(ask() for _ in range(5)))
+
+        assert [other.status for other in others] == [503] * 5
+        assert asked() == 1
+        let_go.set()
+        assert (await probe).status == 200
+        assert (await ask()).status == 200
+
+
+@pytest.mark.parametrize("end", ["bug", "reset"])
+async def test_a_probe_that_tells_nothing_leaves_it_to_the_next_call(end: str) -> None:
+    async def play(peer: Peer, request: Received) -> None:
+        if request.method == "GET":
+            await peer.reply(b'{"object":"list","data":[]}')
+            return
+        await peer.head()
+        while True:
+            await peer.chunk(chat_chunk("x" * 10_000))
+
+    upstream = RawUpstream(play)
+    async with upstream.running(), running_proxy(upstream.base_url) as proxy:
+        place = proxy.shell.places["openai"]
+        if end == "bug":
+            place.upstream = BuggyUpstream("openai", 1)
+        place.breaker.hear(time.monotonic() - 1)
+        async with connect(proxy.port) as client:
+            body = json.dumps({**CHAT, "stream": True}).encode()
+            await client.post("/v1/chat/completions", body, BEARER)
+            await client.head()
+            client.writer.transport.abort()
+        await eventually(lambda: len(proxy.shell.watch) == 0)
+
+        assert place.breaker.admit(time.monotonic()) is None
+
+
+async def test_a_fallback_is_there_for_all_calls_not_for_a_share_of_them() -> None:
+    all_asked = asyncio.Barrier(20)
+
+    async def play(peer: Peer, request: Received) -> None:
+        await all_asked.wait()  # so that they are in progress at the same time
+        await peer.reply(completion())
+
+    other = RawUpstream(play)
+    async with other.running(), asyncio.timeout(10):
+        settings = {
+            "UPSTREAMS": "other",
+            "OTHER_BASE_URL": other.base_url,
+            "OTHER_API_KEY": "k",
+            "OTHER_MODELS": "m",
+            "FALLBACKS": "gpt-4o-mini=other/m",
+        }
+        responses = await at_once(refusing(500), 20, SDK, **settings)
+
+    assert [response.status for response in responses] == [200] * 20
+
+
+async def test_another_key_is_there_for_all_calls() -> None:
+    async def play(peer: Peer, request: Received) -> None:
+        if request.method == "GET":
+            await peer.reply(b'{"object":"list","data":[]}')
+        elif request.header("Authorization") == "Bearer second":
+            await peer.reply(completion())
+        else:
+            await asyncio.sleep(0.2)  # until all of them have asked
+            await peer.reply(b'{"error":{"message":"slow down","code":"rate_limit"}}', 429)
+
+    responses = await at_once(play, 20, SDK, OPENAI_API_KEY="first,second")
+
+    assert [response.status for response in responses] == [200] * 20
+
+
+async def test_retries_are_a_share_of_the_calls() -> None:
+    """At 100 % failure, for clients that do not try again themselves."""
+    answers = refusing(500, extra=("Retry-After: 0",))
+    responses = await at_once(answers, 50, {})
+
+    assert {response.status for response in responses} <= {500, 503}
+    assert len(answers.keys) <= 1.2 * 50
+
+
+async def at_once(
+    script: Script, calls: int, headers: Mapping[str, str], **env: str
+) -> list[RawResponse]:
+    upstream = RawUpstream(script)
+    async with upstream.running(), running_proxy(upstream.base_url, **env) as proxy:
+        return await asyncio.gather(
+            *(
+                fetch(proxy.port, "/v1/chat/completions", CHAT, {**BEARER, **headers})
+                for _ in range(calls)
+            )
+        )
+
+
 @pytest.mark.parametrize("sdk", [False, True])
 async def test_upstream_calls_stay_few_when_everything_fails(sdk: bool) -> None:
     _, upstream = await ask(
@@ -232,3 +362,37 @@ async def test_upstream_calls_stay_few_when_everything_fails(sdk: bool) -> None:
 
     calls = len([r for r in upstream.received if r.method == "POST"])
     assert calls <= 1.2 * 30
+
+
+@pytest.mark.parametrize("failure", ["500", "429", "cut", "refused"])
+def test_a_users_call_by_the_sdk_is_three_upstream_calls_at_most(failure: str) -> None:
+    """The SDK tries three times as it comes; the proxy does not multiply that."""
+    asked = []
+
+    async def play(peer: Peer, request: Received) -> None:
+        if request.method == "GET":
+            await peer.reply(b'{"object":"list","data":[]}')
+            return
+        asked.append(request)
+        if failure == "cut":
+            peer.reset()
+        else:
+            body = b'{"error":{"message":"no","code":"x"}}'
+            await peer.reply(body, int(failure), extra=("Retry-After: 0",))
+
+    async def call() -> None:
+        upstream = RawUpstream(play)
+        async with upstream.running():
+            url = "http://127.0.0.1:9/v1" if failure == "refused" else upstream.base_url
+            async with (
+                running_proxy(url) as proxy,
+                openai.AsyncOpenAI(base_url=f"{proxy.url}/v1", api_key=KEY) as client,
+            ):
+                with pytest.raises(openai.APIError):
+                    await client.chat.completions.create(model="gpt-4o-mini", messages=[])
+                attempts = proxy.logged().count(" call ")
+        assert attempts <= 3
+
+    asyncio.run(call())
+
+    assert len(asked) <= 3

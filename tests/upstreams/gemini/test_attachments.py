@@ -43,6 +43,11 @@ def test_data_urls_as_clients_send_them(url: str, mime: str) -> None:
     assert found.base64 == PNG64
 
 
+@pytest.mark.parametrize(("sloppy", "strict"), [("QUJm", "QUJm"), ("QUF=", "QUE="), ("QX", "QQ==")])
+def test_bits_behind_the_last_byte_are_cleared(sloppy: str, strict: str) -> None:
+    assert from_base64(sloppy, mime="image/png").base64 == strict
+
+
 def test_a_data_url_without_base64_is_encoded() -> None:
     found = from_data_url("data:,Hello%2C%20world")
 
