@@ -298,6 +298,7 @@ _BY_FOLDER: Final = {
         "wire.py": "真实服务的录制交互，如果手边有的话。",
         "world.py": "一个事件循环上的代理、上游和客户端，一步一步推动。",
         "browser/": "真实浏览器里的实时页面：chromium，由 playwright-core 驱动。",
+        "clients/": "对代理运行的真实客户端，版本见 docs/clients.zh-CN.md。",
         "doctor/": "体检的测试：设备、故障、完整的记录。",
         "faults/": "故障矩阵：会出什么错（作为数据），各类客户端此时必须看到什么。",
     },
@@ -311,6 +312,12 @@ _BY_FOLDER: Final = {
         "scene.py": "实时页面的一个繁忙夜晚：调用、未完的、休息的密钥、一个月的用量。",
         "test_another_site.py": "别的网站的页面，用 OpenAI SDK：CORS 允许问什么、读什么。",
         "test_page.py": "真实浏览器里的实时页面：登录、会动的数字、试验场、标记、手机。",
+    },
+    "tests/clients/": {
+        "__main__.py": "安装真实的客户端并对代理运行：python -m tests.clients 文件夹。",
+        "node_clients.mjs": "Node.js 的客户端，用自己的包运行。",
+        "python_clients.py": "Python 的客户端，用自己的包运行。",
+        "scene.py": "真实客户端遇到的：代理，以及会调用工具、断开和拒绝的上游。",
     },
     "tests/doctor/": {
         "client_guide.py": "docs/clients.md，由体检自己的模板生成。",

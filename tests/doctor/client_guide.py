@@ -95,6 +95,8 @@ _RUNS: Final = (
 _RUN_AFTER: Final = (
     "An answer that breaks off arrives as an error of the client's own kind, with the code"
     " `upstream_truncated` where the client shows codes; a wrong key as its error for 401.",
+    "`.venv/bin/python -m tests.clients FOLDER` installs the SDKs among them into a folder and runs"
+    " them again.",
     "The other clients on this page were not run; their settings are taken from their"
     " documentation and source.",
 )

@@ -1,0 +1,1 @@
+"""Real clients against the proxy, at versions that docs/clients.md names."""
