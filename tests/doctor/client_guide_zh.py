@@ -193,7 +193,9 @@ CHINESE: Final = {
         "成为它的 401 错误。"
     ),
     "`.venv/bin/python -m tests.clients FOLDER` installs the SDKs among them into a folder and runs"
-    " them again.": "`.venv/bin/python -m tests.clients 文件夹` 把其中的 SDK 装进一个文件夹，再运行一遍。",
+    " them again.": (
+        "`.venv/bin/python -m tests.clients FOLDER` 把其中的 SDK 装进一个文件夹，再运行一遍。"
+    ),
     "The other clients on this page were not run; their settings are taken from their"
     " documentation and source.": "本页其余客户端没有运行过；设置取自它们的文档和源代码。",
 }
