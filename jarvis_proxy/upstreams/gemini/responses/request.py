@@ -13,6 +13,7 @@ from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.responses_types import Echo, echo_of
 from jarvis_proxy.upstreams.base import Call
 from jarvis_proxy.upstreams.gemini.faults import invalid, mismatch, missing
+from jarvis_proxy.upstreams.gemini.models import knowledge
 from jarvis_proxy.upstreams.gemini.notes import Notes
 from jarvis_proxy.upstreams.gemini.responses.items import Item, JsonObject, read_input
 from jarvis_proxy.upstreams.gemini.responses.places import Places
@@ -38,6 +39,7 @@ _SAME: Final = (
 )
 _SEARCH: Final = "web_search"
 _INTERPRETER: Final = "code_interpreter"
+_PAINTING: Final = "image_generation"
 
 
 class _Format(msgspec.Struct):
@@ -116,8 +118,7 @@ def as_chat(call: Call) -> AsChat:
     chat["max_completion_tokens"] = request.max_output_tokens
     if _LOGPROBS in include:
         chat["logprobs"] = True
-    if request.tools is not None:
-        chat["tools"] = [_tool(tool) for tool in request.tools]
+    _set_tools(chat, request.tools, notes, draws="IMAGE" in knowledge(call.target_model).outputs)
     _set_reasoning(chat, request.reasoning)
     _set_text(chat, request.text)
     return AsChat(
@@ -168,6 +169,24 @@ def _refuse_state(request: _Request) -> None:
             "A response in the background would have to be stored, and nothing is stored here."
         )
         raise invalid("background", message, "unsupported_parameter")
+
+
+def _set_tools(
+    chat: dict[str, object], tools: list[JsonObject] | None, notes: Notes, *, draws: bool
+) -> None:
+    """Set the tools; what OpenAI draws with, a model that *draws* by itself needs no tool for."""
+    if tools is None:
+        return
+    kept: list[JsonObject] = []
+    for index, tool in enumerate(tools):
+        if draws and tool.get("type") == _PAINTING:
+            chat["modalities"] = ["text", "image"]
+            chat.pop("tool_choice", None)  # there is no other tool that it could mean
+            for key in sorted(tool.keys() - {"type"}):
+                notes.ignore(f"tools[{index}].{key}")
+        else:
+            kept.append(_tool(tool))
+    chat["tools"] = kept
 
 
 def _set_reasoning(chat: dict[str, object], reasoning: _Reasoning | None) -> None:

@@ -201,3 +201,23 @@ def test_half_of_a_surrogate_pair_does_not_spoil_the_request() -> None:
     body = json.loads(raw(b'{"input":"a\\ud83d"}').body)
 
     assert body["messages"] == [{"role": "user", "content": "a\ufffd"}]
+
+
+PAINTING: Json = {
+    "tools": [{"type": "image_generation", "output_format": "png"}, {"type": "web_search"}],
+    "tool_choice": {"type": "image_generation"},
+}
+
+
+def test_a_model_that_draws_needs_no_tool_for_it() -> None:
+    asked = as_chat(a_request(PAINTING, target="gemini-3-pro-image"))
+
+    body = json.loads(asked.body)
+    assert body["modalities"] == ["text", "image"]
+    assert body["tools"] == [{"type": "web_search"}]
+    assert "tool_choice" not in body
+    assert asked.ignored == ("tools[0].output_format",)
+
+
+def test_a_model_that_does_not_draw_is_asked_with_the_tool_and_refuses_it() -> None:
+    assert chat(**PAINTING)["tools"] == PAINTING["tools"]
