@@ -13,6 +13,8 @@ import pytest
 from tests.conftest import KEY, Proxy, running_proxy
 from tests.raw_upstream import Peer, RawUpstream, Received
 from tests.sdk_upstreams import SIGNATURE, TEXT, FakeGemini, FakeOpenAI
+from tests.strict_gemini import StrictGemini
+from tests.test_tool_loops import FAMILIES
 
 Json = dict[str, Any]
 
@@ -131,6 +133,16 @@ async def test_stream_that_breaks_off_raises_with_our_code(scene: Scene) -> None
         }
         for text in ("Hel", "Boston: 21 °C, ")
     ]
+
+
+async def test_three_steps_of_tools_pass_a_strict_gemini_on_every_family(installed: Path) -> None:
+    gemini = StrictGemini()
+    upstream = gemini.running()
+    async with upstream.running(), running_proxy(gemini=upstream.base_url) as proxy:
+        outcome = await Node(installed, proxy).run("loops", ",".join(FAMILIES))
+
+    assert gemini.refusals == []
+    assert outcome == {family: [[2, 1]] * 3 for family in FAMILIES}
 
 
 async def test_a_response_is_streamed_with_tools_and_fails_with_our_code(scene: Scene) -> None:

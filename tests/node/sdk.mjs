@@ -105,6 +105,15 @@ const scenarios = {
     return {};
   },
 
+  async loops() {
+    // Tool loops on several models, comma-separated: how many calls each step of each made.
+    const steps = {};
+    for (const one of model.split(",")) {
+      steps[one] = [await chatLoop(one, false), await chatLoop(one, true), await itemLoop(one)];
+    }
+    return steps;
+  },
+
   async brokenResponse() {
     const kinds = [];
     try {
@@ -123,6 +132,45 @@ const scenarios = {
   },
 };
 scenarios.retries = scenarios.refused;
+
+const wanted = ["get_weather", "get_forecast"];
+
+async function chatLoop(model, streamed) {
+  const history = [...messages];
+  const tools = wanted.map((name) => ({ type: "function", function: { name, parameters: {} } }));
+  const steps = [];
+  for (let turn = 0; turn < 4; turn++) {
+    const body = { model, messages: history, tools };
+    const answer = streamed
+      ? await client.chat.completions.stream(body).finalChatCompletion()
+      : await client.chat.completions.create(body);
+    const { message } = answer.choices[0];
+    if (!message.tool_calls?.length) break;
+    steps.push(message.tool_calls.length);
+    history.push(message);
+    for (const { id } of message.tool_calls) {
+      history.push({ role: "tool", tool_call_id: id, content: "sunny" });
+    }
+  }
+  return steps;
+}
+
+async function itemLoop(model) {
+  const input = [...messages];
+  const tools = wanted.map((name) => ({ type: "function", name, parameters: {}, strict: false }));
+  const steps = [];
+  for (let turn = 0; turn < 4; turn++) {
+    const response = await client.responses.stream({ model, input, tools }).finalResponse();
+    const calls = response.output.filter((item) => item.type === "function_call");
+    if (calls.length === 0) break;
+    steps.push(calls.length);
+    input.push(...response.output);
+    for (const { call_id } of calls) {
+      input.push({ type: "function_call_output", call_id, output: "sunny" });
+    }
+  }
+  return steps;
+}
 
 function told(error) {
   return {
