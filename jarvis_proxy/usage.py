@@ -18,7 +18,7 @@ OTHER: Final = "other"
 """The model of calls above the number of models that a key's day may have."""
 
 _MAX_MODELS: Final = 100
-_KEPT_DAYS: Final = 62
+KEPT_DAYS: Final = 62
 """This month and the one before are in it, on every day of the year."""
 
 
@@ -231,7 +231,7 @@ def is_usage(record: CallRecord) -> bool:
 
 def oldest_day(now: float) -> str:
     """Return the first day that is kept in memory."""
-    return day_of(now - timedelta(days=_KEPT_DAYS).total_seconds())
+    return day_of(now - timedelta(days=KEPT_DAYS).total_seconds())
 
 
 def spent_out(state: BudgetState) -> LimitReached:

@@ -41,6 +41,8 @@ _BY_FOLDER: Final = {
         "nginx.conf": "前置 HTTPS；一份完整的 nginx.conf。",
     },
     "docs/": {
+        "scaling.md": "多个进程、多台机器：设置、共享的内容和数字（英文）。",
+        "scaling.zh-CN.md": "多个进程、多台机器：设置、共享的内容和数字。",
         "clients.md": "各客户端怎样设置（英文）。",
         "clients.zh-CN.md": "各客户端怎样设置。",
         "guide.md": "部署到自己的服务器（英文）。",
@@ -75,7 +77,10 @@ _BY_FOLDER: Final = {
         "main.py": "命令本身：检查启动条件，然后服务。",
         "memory.py": "进程的内存：有调用时留着，空闲时还给系统。",
         "media_types.py": "按字节判断是什么媒体，不信自称。",
+        "live_sums.py": "把几个进程的实时页面合成一个。",
+        "metric_sums.py": "把几个进程的指标合成一份：写下、读出、相加。",
         "metrics.py": "指标：对 CallRecord 求和，每次调用只花几微秒。",
+        "sheets.py": "进程共享的内存页：一个进程写，其他进程读。",
         "openai_head.py": "OpenAI 请求体的开头：只看 model 和 stream。",
         "openai_types.py": "本代理写出的 OpenAI 聊天回答的类型。",
         "responses_types.py": "本代理写出的 Responses API 回答的类型。",
@@ -104,6 +109,7 @@ _BY_FOLDER: Final = {
         "shared/": "多个进程通过 Redis 或 Valkey 共享的东西：限额、休息的密钥、签名、用量。",
         "upstreams/": "各上游：描述请求、翻译回答，自己不做 IO。",
         "web/": "面向客户端的外壳。",
+        "workers/": "一个端口上的多个进程，以及让它们活着的父进程。",
     },
     "jarvis_proxy/doctor/": {
         "answers.py": "供检查判断的一个 HTTP 回答，以及它的错误对象。",
@@ -220,6 +226,7 @@ _BY_FOLDER: Final = {
         "edge.py": "客户端的连接：计数、限量，发来的不是 HTTP 时用 JSON 回答。",
         "generations.py": "运行中改变的设置：一个应用接替另一个。",
         "guard.py": "门口：谁的地址、密钥能否打开、有没有位置。",
+        "crew.py": "本机的各个 worker：一起数的指标，一起显示的实时页面。",
         "handover.py": "交接：新启动的服务器从运行中的那里接过端口。",
         "info.py": "代理关于自己的回答：健康、就绪、模型。",
         "keys.py": "应用和请求携带的东西：带类型的键。",
@@ -237,6 +244,7 @@ _BY_FOLDER: Final = {
         "watch.py": "所有进行中调用的一个粗粒度时钟：时限、心跳、死连接。",
         "whole.py": "完整的回答：头和正文一次写出。",
         "wire.py": "应用之下的边缘：aiohttp 自己会说的话，改成我们的说法。",
+        "worker.py": "几个 worker 中的一个：在父进程的套接字上服务，听父进程的话。",
         "static/": "实时页面：无构建步骤，不从别处加载任何东西。",
     },
     "jarvis_proxy/web/static/": {
@@ -350,6 +358,10 @@ _BY_FOLDER: Final = {
         "test_upstream_faults.py": "上游的每种故障，在每个表面，每类客户端所见。",
         "upstream_rows.py": "上游的全部故障，按文档的顺序。",
         "verdict.py": "把客户端看到的与它应看到的相比。",
+    },
+    "jarvis_proxy/workers/": {
+        "backoff.py": "下一个 worker 等多久：不等，除非接连死掉。",
+        "supervisor.py": "父进程：启动 worker，替换死掉的，转发听到的。",
     },
     "tests/shared/": {
         "conftest.py": "夹具：本目录测试用的 Redis，每个测试前清空。",

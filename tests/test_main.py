@@ -184,6 +184,30 @@ def test_prices_that_are_none_are_a_wrong_setting(
     assert "canary" not in said
 
 
+def test_a_store_without_its_package_is_refused_with_what_to_do(
+    env: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    usual(env, REDIS_URL="redis://:canary@127.0.0.1:6379/0")
+    env.setitem(sys.modules, "redis", None)
+    code = main([])
+
+    said = capfd.readouterr().err
+    assert code == EX_CONFIG
+    assert "  - REDIS_URL needs the Python package redis, which is not installed" in said
+    assert "canary" not in said
+
+
+def test_workers_are_refused_where_the_kernel_does_not_share_out_connections(
+    env: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    usual(env, REDIS_URL="redis://127.0.0.1:6379/0", WORKERS="2")
+    env.setattr(sys, "platform", "darwin")
+    code = main([])
+
+    assert code == EX_CONFIG
+    assert "  - WORKERS: more than 1 needs Linux" in capfd.readouterr().err
+
+
 def test_certificate_that_breaks_at_the_last_moment_is_told_too(
     env: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,8 +14,10 @@ from typing import Final
 import msgspec
 
 from jarvis_proxy.shared.link import Link
-from jarvis_proxy.usage import COUNTS, Counts, UsageRow
+from jarvis_proxy.usage import COUNTS, KEPT_DAYS, Counts, UsageRow
 
+_CHANGING: Final = 3
+"""Yesterday, today and tomorrow."""
 _KEPT_DAYS: Final = 70
 """Longer than any process asks for."""
 _BATCH_KNOWN: Final = 3600
@@ -71,9 +73,7 @@ class RedisUsageStore:
         except ValueError:  # what is there is not ours
             return None
         all_days = {**self._past, **read}
-        newest = max((day for day, rows in all_days.items() if rows), default=days[0])
-        over = (date.fromisoformat(newest) - timedelta(days=1)).isoformat()
-        self._past = {day: all_days[day] for day in days if day < over}
+        self._past = {day: all_days[day] for day in days[:-_CHANGING]}
         return [row for day in days for row in all_days[day]]
 
     async def add(self, rows: Sequence[UsageRow]) -> bool:
@@ -100,8 +100,9 @@ class RedisUsageStore:
 
 
 def _days(since: str) -> list[str]:
+    """Return the days from *since*, the oldest that is kept, to tomorrow: clocks differ."""
     first = date.fromisoformat(since)
-    return [(first + timedelta(days=number)).isoformat() for number in range(_KEPT_DAYS)]
+    return [(first + timedelta(days=number)).isoformat() for number in range(KEPT_DAYS + 2)]
 
 
 def _sums(rows: Sequence[UsageRow]) -> list[tuple[str, list[str | int]]]:
