@@ -1,7 +1,6 @@
 """The seam keeps its form: every upstream describes a chat call, and adds up its tokens."""
 
 import json
-from dataclasses import FrozenInstanceError
 
 import pytest
 
@@ -71,5 +70,5 @@ def test_an_endpoint_that_is_not_served_is_refused(upstream: Upstream) -> None:
 
 
 def test_a_call_cannot_be_changed_by_who_shapes_it() -> None:
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError):
         call().model = "other"  # type: ignore[misc]

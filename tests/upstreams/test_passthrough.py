@@ -350,8 +350,8 @@ def test_empty_error_is_none(value: bytes) -> None:
         b"[DONE]]",
         b"[done]",
         b"<html>",
-        b'{"a":' + b"[" * 3000 + b"]" * 3000 + b"}",
-        b'{"type":1,"a":' + b"[" * 3000 + b"]" * 3000 + b"}",
+        b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b'{"type":1,"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     ],
     ids=lambda data: data[:24].decode("latin-1"),
 )
