@@ -7,6 +7,7 @@ fit (an outbound proxy, a body that streams) goes through the session.
 """
 
 import asyncio
+import collections
 import re
 from collections.abc import Mapping
 from functools import cached_property
@@ -23,6 +24,7 @@ _NO_TRACES: Final[list[Any]] = []
 _NO_TIMER: Final = TimerNoop()
 _CONTROLS: Final = re.compile(rb"[\x00-\x1f\x7f]")
 _PARSER: Final = "jarvis_parser"
+_NOTHING: Final[collections.deque[bytes]] = collections.deque(maxlen=0)
 _COPIED: Final = 64 * 1024
 """A body so large is written by itself: joining it to its head would copy it."""
 
@@ -73,8 +75,10 @@ def taken_whole(content: StreamReader) -> bytes | None:
         return None
     if len(content._buffer) != 1 or content._buffer_offset or content._size > content._low_water:
         return None
-    content._size = 0
-    return content._buffer.popleft()
+    (body,) = content._buffer
+    # An empty deque holds half a kilobyte, and this one would stay as long as the answer streams.
+    content._size, content._buffer = 0, _NOTHING
+    return body
 
 
 class _Way(aiohttp.ClientRequest):

@@ -6,7 +6,7 @@ name of its own only when an upstream has answered for it, the first hundred of 
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -15,6 +15,7 @@ from jarvis_proxy.record import CallRecord, printable
 OTHER: Final = "other"
 _NONE: Final = "-"
 _MAX_MODELS: Final = 100
+_BATCH: Final = 256
 _NANO: Final = 1e9
 
 # fmt: off
@@ -87,6 +88,7 @@ class Metrics:
     def __init__(self) -> None:
         self.signatures: Counter[str] = Counter()
         """How thought signatures of tool calls came back; counted by who looks for them."""
+        self._fresh: list[CallRecord] = []
         self._models: set[tuple[str, str]] = set()
         self._requests: Counter[Labels] = Counter()
         self._calls: Counter[Labels] = Counter()
@@ -101,45 +103,78 @@ class Metrics:
         self._lag = Histogram(_LAGS)
 
     def observe(self, record: CallRecord) -> None:
-        """Take a call that has ended."""
-        route = record.route or _NONE
-        self._requests[route, record.key_name, str(record.status), record.outcome] += 1
-        _of(self._durations, (route,), _DURATIONS).observe(record.ended - record.started)
-        if record.limit:
-            self._limits[record.limit, record.key_name] += 1
-        if record.attempts:
-            self._observe_upstream(record)
+        """Take a call that has ended; it must not change any more."""
+        # Summed up in batches, or when someone asks: calls have most of their labels in common.
+        self._fresh.append(record)
+        if len(self._fresh) >= _BATCH:
+            self._sum_up()
 
     def observe_lag(self, seconds: float) -> None:
         """Take a measurement of how late the event loop was."""
         self._lag.observe(max(0.0, seconds))
 
-    def _observe_upstream(self, record: CallRecord) -> None:
-        place = (record.upstream, self._model(record))
-        self._calls[*place, record.outcome] += 1
-        if record.attempts > 1:
-            self._retries[record.upstream,] += record.attempts - 1
-        if record.first_byte is not None:
-            waited = record.first_byte - record.started
-            _of(self._first_bytes, place, _WAITS).observe(waited)
-        if (overhead := record.overhead()) is not None:
-            self._overhead.observe(overhead)
-        if record.prompt_tokens is not None:
-            self._count_tokens((record.key_name, *place), record)
+    def _sum_up(self) -> None:
+        fresh, self._fresh = self._fresh, []
+        groups: dict[tuple[object, ...], list[CallRecord]] = {}
+        for r in fresh:
+            names = (r.route, r.key_name, r.status, r.outcome, r.upstream, r.target)
+            kind = (*names, r.limit, r.attempts, r.heard is None)
+            if (group := groups.get(kind)) is None:
+                groups[kind] = [r]
+            else:
+                group.append(r)
+        for group in groups.values():
+            self._observe_alike(group)
 
-    def _count_tokens(self, owner: Labels, record: CallRecord) -> None:
+    def _observe_alike(self, records: Sequence[CallRecord]) -> None:
+        """Take calls that have their labels in common."""
+        first, calls = records[0], len(records)
+        route = first.route or _NONE
+        self._requests[route, first.key_name, str(first.status), first.outcome] += calls
+        durations = _of(self._durations, (route,), _DURATIONS)
+        for record in records:
+            durations.observe(record.ended - record.started)
+        if first.limit:
+            self._limits[first.limit, first.key_name] += calls
+        if first.attempts:
+            self._observe_upstream(records)
+
+    def _observe_upstream(self, records: Sequence[CallRecord]) -> None:
+        first = records[0]
+        place = (first.upstream, self._model(first))
+        self._calls[*place, first.outcome] += len(records)
+        if first.attempts > 1:
+            self._retries[first.upstream,] += (first.attempts - 1) * len(records)
+        for record in records:
+            if record.first_byte is not None:
+                waited = record.first_byte - record.started
+                _of(self._first_bytes, place, _WAITS).observe(waited)
+            if (overhead := record.overhead()) is not None:
+                self._overhead.observe(overhead)
+        self._count_tokens((first.key_name, *place), records)
+
+    def _count_tokens(self, owner: Labels, records: Sequence[CallRecord]) -> None:
+        prompt = completion = cached = reasoning = cost = unpriced = 0
+        for record in records:
+            if record.prompt_tokens is not None:
+                prompt += record.prompt_tokens
+                completion += record.completion_tokens or 0
+                cached += record.cached_tokens or 0
+                reasoning += record.reasoning_tokens or 0
+                cost += record.cost or 0
+                unpriced += record.cost is None
         for kind, tokens in (
-            ("prompt", record.prompt_tokens),
-            ("completion", record.completion_tokens),
-            ("cached", record.cached_tokens),
-            ("reasoning", record.reasoning_tokens),
+            ("prompt", prompt),
+            ("completion", completion),
+            ("cached", cached),
+            ("reasoning", reasoning),
         ):
             if tokens:
                 self._tokens[*owner, kind] += tokens
-        if record.cost is None:
-            self._unpriced[owner[1:]] += 1
-        elif record.cost:
-            self._costs[owner] += record.cost
+        if unpriced:
+            self._unpriced[owner[1:]] += unpriced
+        if cost:
+            self._costs[owner] += cost
 
     def _model(self, record: CallRecord) -> str:
         """Return the label for the call's model: an unknown name gets none of its own."""
@@ -152,6 +187,7 @@ class Metrics:
 
     def families(self) -> list[Family]:
         """Return everything as it is now; what comes later changes none of it."""
+        self._sum_up()
         model = ("upstream", "model")
         return [
             Family(

@@ -6,6 +6,7 @@ total timeout (cuts long answers), the pool limit (queues the 101st stream in si
 """
 
 import asyncio
+import collections
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
 from contextvars import ContextVar
@@ -48,6 +49,9 @@ class UpstreamReply(Protocol):
 
         Raises one of NETWORK_ERRORS when the answer is cut.
         """
+
+    def forget_headers(self) -> None:
+        """Let go of the headers: nobody will ask for them any more."""
 
     def whole(self) -> bytes | None:
         """Return the whole answer if all of it is here already, and nothing of it has been read."""
@@ -102,14 +106,26 @@ class _PushReader(StreamReader):
 
     __slots__ = ()
 
+    def begin_http_chunk_receiving(self) -> None:
+        """Note nothing: where chunks begin matters only to who reads them one by one."""
+
+    def end_http_chunk_receiving(self) -> None:
+        """Note nothing."""
+
     def feed_data(self, data: bytes, size: int = 0) -> bool:
         """Hand *data* on; where the sink has enough, what follows is buffered as usual."""
         if cast(Sink, self._timer)(data):
-            self.__class__ = StreamReader  # type: ignore[assignment]
+            _buffer_again(self)
             waiter, self._waiter = self._waiter, None
             if waiter is not None and not waiter.done():
                 waiter.set_result(None)
         return False
+
+
+def _buffer_again(content: StreamReader) -> None:
+    content.__class__ = StreamReader
+    if content._http_chunk_splits is None:
+        content._http_chunk_splits = collections.deque()  # a chunk may be in progress
 
 
 class HttpReply:
@@ -125,6 +141,12 @@ class HttpReply:
         self.headers: Mapping[str, str] = response.headers
         # Bound once: a stream reads thousands of times, and a wrapper would cost each time.
         self.readany = response.content.readany
+
+    def forget_headers(self) -> None:
+        """Let go of the headers, kilobytes that a stream has no more use for."""
+        self.headers = {}
+        if isinstance(self._response, DirectResponse):
+            self._response.headers = {}
 
     def whole(self) -> bytes | None:
         """Return the body that came with its head, as small ones do."""
@@ -145,10 +167,11 @@ class HttpReply:
         content._waiter = waiter = asyncio.get_running_loop().create_future()
         content._timer = cast(BaseTimerContext, sink)
         content.__class__ = _PushReader
+        content._http_chunk_splits = None  # half a kilobyte
         try:
             await waiter  # the reader's own signals end it too: the body's end, and an error
         finally:
-            content.__class__ = StreamReader
+            _buffer_again(content)
             content._timer, content._waiter = timer, None
         return True
 
@@ -374,6 +397,9 @@ class LocalReply:
     async def readany(self) -> bytes:
         """Return the next piece."""
         return await anext(self._pieces, b"")
+
+    def forget_headers(self) -> None:
+        """Do nothing: there are few."""
 
     def whole(self) -> None:
         """Return None: it comes at its own pace."""

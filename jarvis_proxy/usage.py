@@ -18,6 +18,7 @@ OTHER: Final = "other"
 """The model of calls above the number of models that a key's day may have."""
 
 _MAX_MODELS: Final = 100
+_BATCH: Final = 256
 KEPT_DAYS: Final = 62
 """This month and the one before are in it, on every day of the year."""
 
@@ -50,6 +51,19 @@ class Counts:
         self.cost += other.cost
         self.unpriced += other.unpriced
         self.unmeasured += other.unmeasured
+
+    def add_call(self, record: CallRecord) -> None:
+        """Add what one call took."""
+        self.calls += 1
+        if record.prompt_tokens is None:
+            self.unmeasured += 1
+        else:
+            self.prompt += record.prompt_tokens
+            self.unpriced += record.cost is None
+        self.completion += record.completion_tokens or 0
+        self.cached += record.cached_tokens or 0
+        self.reasoning += record.reasoning_tokens or 0
+        self.cost += record.cost or 0
 
     @property
     def tokens(self) -> int:
@@ -121,6 +135,7 @@ class UsageBook:
     def __init__(self, budgets: Mapping[str, Sequence[Budget]] | None = None) -> None:
         self.budgets: Mapping[str, Sequence[Budget]] = budgets or {}
         """By the names of client keys."""
+        self._fresh: list[CallRecord] = []
         self._rows: dict[tuple[str, str], dict[str, Counts]] = {}
         self._spent: dict[tuple[str, str], Counts] = {}
         self._pending: dict[tuple[str, str, str], Counts] = {}
@@ -129,16 +144,31 @@ class UsageBook:
 
     def add(self, record: CallRecord) -> None:
         """Count a call that has ended; one that took nothing from an upstream does not count."""
-        if not is_usage(record):
-            return
-        day = self._today(record.started_at + record.ended - record.started)
-        counts = _counts(record)
-        model = self._book(day, record.key_name, _model(record), counts)
-        pending = self._pending.setdefault((day, record.key_name, model), Counts())
-        pending.add(counts)
+        if is_usage(record):
+            # Summed up in batches, or when someone asks: most calls add to the same few sums.
+            self._fresh.append(record)
+            if len(self._fresh) >= _BATCH:
+                self._sum_up()
+
+    def _sum_up(self) -> None:
+        fresh, self._fresh = self._fresh, []
+        places: dict[tuple[str, str, str, str], Counts] = {}
+        for record in fresh:
+            day = self._today(record.started_at + record.ended - record.started)
+            place = (day, record.key_name, record.upstream, record.target)
+            if (counts := places.get(place)) is None:
+                counts = places[place] = Counts()
+            counts.add_call(record)
+        for (day, key, upstream, target), counts in places.items():
+            model = self._book(day, key, _model(upstream, target), counts)
+            self._pending.setdefault((day, key, model), Counts()).add(counts)
+        if fresh:
+            last = fresh[-1]
+            self._forget(oldest_day(last.started_at + last.ended - last.started))
 
     def restore(self, rows: Iterable[UsageRow]) -> None:
         """Take over the stored sums; what is not stored yet comes on top of them."""
+        self._sum_up()
         self._rows.clear()
         self._spent.clear()
         pending = (UsageRow(*names, counts) for names, counts in self._pending.items())
@@ -147,6 +177,7 @@ class UsageBook:
 
     def take_pending(self) -> list[UsageRow]:
         """Return what is to be stored, and forget that it is."""
+        self._sum_up()
         rows = [UsageRow(*names, counts) for names, counts in self._pending.items()]
         self._pending.clear()
         return rows
@@ -171,6 +202,7 @@ class UsageBook:
 
     def states(self, key: str, now: float) -> Iterator[BudgetState]:
         """Yield how the budgets of *key* stand."""
+        self._sum_up()
         today = self._today(now)
         for budget in self.budgets.get(key, ()):
             counts = self._spent.get((key, period_of(budget.period, today)), Counts())
@@ -184,11 +216,13 @@ class UsageBook:
 
     def days(self, key: str, first: str, last: str) -> Iterator[tuple[str, Mapping[str, Counts]]]:
         """Yield each day from *first* to *last* on which *key* was used, with its models."""
+        self._sum_up()
         found = [(day, models) for (day, of), models in self._rows.items() if of == key]
         yield from sorted((pair for pair in found if first <= pair[0] <= last), key=lambda p: p[0])
 
     def sums(self) -> Iterator[tuple[str, str, Counts]]:
         """Yield each key with each day and each month in which it was used, and the sums."""
+        self._sum_up()
         for (key, period), counts in self._spent.items():
             yield key, period, counts
 
@@ -203,10 +237,10 @@ class UsageBook:
         return model
 
     def _today(self, moment: float) -> str:
+        """Return the day of *moment*; nearly always it is the one that was asked for last."""
         number = day_number(moment)
         if number != self._day_number:
             self._day_number, self._day = number, day_of(moment)
-            self._forget(oldest_day(moment))
         return self._day
 
     def _forget(self, oldest: str) -> None:
@@ -248,20 +282,6 @@ def spent_out(state: BudgetState) -> LimitReached:
     )
 
 
-def _counts(record: CallRecord) -> Counts:
-    measured = record.prompt_tokens is not None
-    return Counts(
-        1,
-        record.prompt_tokens or 0,
-        record.completion_tokens or 0,
-        record.cached_tokens or 0,
-        record.reasoning_tokens or 0,
-        record.cost or 0,
-        int(measured and record.cost is None),
-        int(not measured),
-    )
-
-
-def _model(record: CallRecord) -> str:
+def _model(upstream: str, target: str) -> str:
     """Return ``upstream/model``; what names no model takes the upstream's own default."""
-    return f"{record.upstream}/{printable(record.target) or 'default'}"
+    return f"{upstream}/{printable(target) or 'default'}"

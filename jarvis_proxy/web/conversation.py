@@ -89,11 +89,13 @@ class Conversation:
             self._watched.patience = patience(self._request.headers)
         try:
             while True:
-                error = await self._attempt()
-                if isinstance(error, web.StreamResponse):
-                    return error
-                if not await self._prepare_next(error):
-                    return await self._fail(error)
+                result = await self._attempt()
+                if not isinstance(
+                    result, ProxyError
+                ):  # a check of aiohttp's ABC costs ten times this
+                    return result
+                if not await self._prepare_next(result):
+                    return await self._fail(result)
         except ProxyError as error:
             return await self._fail(error)
         except ConnectionError:

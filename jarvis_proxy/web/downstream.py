@@ -19,6 +19,7 @@ from jarvis_proxy.upstreams.base import Call
 from jarvis_proxy.web.answers import common_headers
 from jarvis_proxy.web.keys import RECORD
 from jarvis_proxy.web.watch import Watched
+from jarvis_proxy.web.whole import WholeAnswer
 
 SSE_HEADERS: Final = {
     "Content-Type": "text/event-stream; charset=utf-8",
@@ -112,6 +113,8 @@ class Downstream:
         else:
             response.force_close()  # even if it asked for keep-alive: nothing else marks the end
         await response.prepare(self._request)
+        response.headers.clear()  # they are out, and would stay as long as the stream lasts
+        self.headers = {}
         self._response = response
         self.committed = True
         self._record.status = self.status
@@ -236,9 +239,7 @@ async def deliver(
 
     aiohttp would wait without end for a client that does not read.
     """
-    if not isinstance(response, web.Response) or response.prepared:
-        return response
-    if not isinstance(response.body, bytes) or len(response.body) < _LARGE:
+    if type(response) is not WholeAnswer or len(response.content) < _LARGE:
         return response
     delivery = watched.downstream = Delivery(request)
     watched.delivering = True

@@ -226,6 +226,8 @@ class Relay:
             if media_type(headers.get("content-type", "")) != _SSE:
                 headers.pop("content-type", None)
             down.headers = {**dict(self._exchange.headers), **status_headers(headers)}
+        for reply in replies:
+            reply.forget_headers()
         translators = [self._exchange.stream_translator(i) for i in range(len(replies))]
         lanes = zip(replies, translators, strict=True)
         try:

@@ -5,7 +5,7 @@ chunks, signals. An answer whose bytes are all here needs none of it, and withou
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, cast
 
 from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
@@ -25,19 +25,17 @@ class WholeAnswer(web.Response):
 
     def __init__(self, body: bytes, status: int, headers: Mapping[str, str]) -> None:
         web.StreamResponse.__init__(self, status=status, _real_headers=CIMultiDict(headers))
-        self._body = body
+        self._body = self.content = body
 
     async def _start(self, request: web.BaseRequest) -> AbstractStreamWriter:
         if self._must_be_empty_body or request.version != HttpVersion11:
             return await super()._start(request)
-        writer = request.writer
-        assert isinstance(writer, StreamWriter)  # noqa: S101 - no other one is ever made
+        writer = cast(StreamWriter, request.writer)  # no other one is ever made
         if self._keep_alive is None:
             self._keep_alive = request.keep_alive
         if isinstance(request, web.Request):
             tell_limits(request, self)
-        body = self._body
-        assert isinstance(body, bytes)  # noqa: S101 - given to __init__
+        body = self.content
         head = self._head(len(body))
         if len(body) < _COPIED:
             writer._write(head + body)
