@@ -52,6 +52,7 @@ def resident() -> int:
 
 async def give_back_when_idle(is_idle: Callable[[], bool], every: float = _LOOK_EVERY) -> None:
     """Give memory back whenever much has been taken and *is_idle* says so, until cancelled."""
+    give_back()  # what the start took
     least = resident()
     while True:
         await asyncio.sleep(every)
