@@ -7,7 +7,7 @@ answers.
 """
 
 from collections.abc import Mapping
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType, field
@@ -118,40 +118,17 @@ class IncompleteDetails(Struct):
     reason: Literal["max_output_tokens", "content_filter"]
 
 
-class Echo(Struct, kw_only=True):
-    """What a response repeats of its request; the defaults are OpenAI's."""
-
-    instructions: Raw = Raw(b"null")
-    max_output_tokens: Raw = Raw(b"null")
-    max_tool_calls: Raw = Raw(b"null")
-    metadata: Raw = Raw(b"{}")
-    parallel_tool_calls: Raw = Raw(b"true")
-    prompt_cache_key: Raw = Raw(b"null")
-    reasoning: Raw = Raw(b'{"effort":null,"summary":null}')
-    safety_identifier: Raw = Raw(b"null")
-    temperature: Raw = Raw(b"1.0")
-    text: Raw = Raw(b'{"format":{"type":"text"},"verbosity":"medium"}')
-    tool_choice: Raw = Raw(b'"auto"')
-    tools: Raw = Raw(b"[]")
-    top_logprobs: Raw = Raw(b"0")
-    top_p: Raw = Raw(b"1.0")
-    truncation: Raw = Raw(b'"disabled"')
-    user: Raw = Raw(b"null")
+_REASONING: Final = Raw(b'{"effort":null,"summary":null}')
+_TEXT: Final = Raw(b'{"format":{"type":"text"},"verbosity":"medium"}')
+_NULL: Final = b"null"
 
 
-class ResponseExtras(Echo, kw_only=True):
-    """What Gemini says about an answer beyond OpenAI's fields."""
-
-    native_finish_reason: str | UnsetType = UNSET
-    finish_message: str | UnsetType = UNSET
-    grounding_metadata: Mapping[str, object] | UnsetType = UNSET
-    citations: list[dict[str, object]] | UnsetType = UNSET
-
-
-class Response(ResponseExtras, kw_only=True):
+class Response(Struct, kw_only=True):
     """A response, whole or so far. *created_at* is in epoch seconds.
 
-    Nothing is stored here, whatever the request wished: *store* is false.
+    What tells it from others comes first, for the rest may be long. Raw is what it repeats of its
+    request; the defaults there are OpenAI's. Nothing is stored here, whatever the request wished:
+    *store* is false.
     """
 
     id: str
@@ -161,37 +138,74 @@ class Response(ResponseExtras, kw_only=True):
     background: bool = False
     error: None = None
     incomplete_details: IncompleteDetails | None = None
+    instructions: Raw = Raw(_NULL)
+    max_output_tokens: Raw = Raw(_NULL)
+    max_tool_calls: Raw = Raw(_NULL)
     model: str
     output: list[OutputItem]
+    parallel_tool_calls: Raw = Raw(b"true")
     previous_response_id: None = None
+    prompt_cache_key: Raw = Raw(_NULL)
+    reasoning: Raw = _REASONING
+    safety_identifier: Raw = Raw(_NULL)
     service_tier: str = "default"
     store: bool = False
+    temperature: Raw = Raw(b"1.0")
+    text: Raw = _TEXT
+    tool_choice: Raw = Raw(b'"auto"')
+    tools: Raw = Raw(b"[]")
+    top_logprobs: Raw = Raw(b"0")
+    top_p: Raw = Raw(b"1.0")
+    truncation: Raw = Raw(b'"disabled"')
     usage: ResponseUsage | None = None
+    user: Raw = Raw(_NULL)
+    metadata: Raw = Raw(b"{}")
+    # Not OpenAI's: what Gemini says about an answer beyond that.
+    native_finish_reason: str | UnsetType = UNSET
+    finish_message: str | UnsetType = UNSET
+    grounding_metadata: dict[str, Any] | UnsetType = UNSET
+    citations: list[dict[str, Any]] | UnsetType = UNSET
 
 
-_ECHOED: Final = Echo.__struct_fields__
-_OBJECTS: Final = ("reasoning", "text")
+_ECHOED: Final = (
+    "instructions",
+    "max_output_tokens",
+    "max_tool_calls",
+    "metadata",
+    "parallel_tool_calls",
+    "prompt_cache_key",
+    "reasoning",
+    "safety_identifier",
+    "temperature",
+    "text",
+    "tool_choice",
+    "tools",
+    "top_logprobs",
+    "top_p",
+    "truncation",
+    "user",
+)
+_OBJECTS: Final = {"reasoning": _REASONING, "text": _TEXT}
 _FIELDS: Final = msgspec.json.Decoder(dict[str, Raw])
 _TOOLS: Final = msgspec.json.Decoder(list[dict[str, Raw]])
-_NULL: Final = b"null"
 
 
-def echo_of(fields: Mapping[str, Raw]) -> Echo:
+def echo_of(fields: Mapping[str, Raw]) -> dict[str, Any]:
     """Return what a response repeats of a request with *fields*, filled up as OpenAI does it.
 
     Raises:
         msgspec.ValidationError: reasoning, text or tools are of another type.
     """
-    echo = Echo()
+    echo: dict[str, Any] = {}
     for name in _ECHOED:
         given = fields.get(name)
         if given is None or bytes(given) == _NULL:
             continue
         if name in _OBJECTS:
-            given = _filled(_FIELDS.decode(given), _FIELDS.decode(getattr(echo, name)))
+            given = _filled(_FIELDS.decode(given), _FIELDS.decode(_OBJECTS[name]))
         elif name == "tools":
             given = Raw(msgspec.json.encode([_tool(tool) for tool in _TOOLS.decode(given)]))
-        setattr(echo, name, given)
+        echo[name] = given
     return echo
 
 

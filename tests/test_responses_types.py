@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from openai.types.responses import Response as SDKResponse
 
-from jarvis_proxy.responses_types import Echo, Response, echo_of
+from jarvis_proxy.responses_types import Response, echo_of
 
 Json = dict[str, Any]
 
@@ -19,22 +19,27 @@ def echoed(**given: Any) -> Json:
     return echo
 
 
-def test_what_the_request_does_not_say_is_openai_s_default() -> None:
-    echo = echoed()
+def bare(**more: Any) -> Response:
+    return Response(id="resp_1", created_at=5, status="in_progress", model="m", output=[], **more)
 
-    assert echo == json.loads(msgspec.json.encode(Echo()))
-    assert (echo["temperature"], echo["top_p"], echo["tool_choice"]) == (1.0, 1.0, "auto")
-    assert echo["text"] == {"format": {"type": "text"}, "verbosity": "medium"}
+
+def test_what_the_request_does_not_say_is_openai_s_default() -> None:
+    response = json.loads(msgspec.json.encode(bare(**echo_of({}))))
+
+    assert (response["temperature"], response["top_p"]) == (1.0, 1.0)
+    assert (response["tool_choice"], response["metadata"]) == ("auto", {})
+    assert response["text"] == {"format": {"type": "text"}, "verbosity": "medium"}
+    assert response["reasoning"] == {"effort": None, "summary": None}
 
 
 def test_null_is_no_wish() -> None:
-    assert echoed(temperature=None, tools=None, text=None, unknown=1) == echoed()
+    assert echoed(temperature=None, tools=None, text=None, unknown=1) == {}
 
 
 def test_values_are_repeated_in_their_own_bytes() -> None:
     echo = echo_of({"temperature": msgspec.Raw(b"1e0"), "user": msgspec.Raw(b'"\\u0061"')})
 
-    assert (bytes(echo.temperature), bytes(echo.user)) == (b"1e0", b'"\\u0061"')
+    assert (bytes(echo["temperature"]), bytes(echo["user"])) == (b"1e0", b'"\\u0061"')
 
 
 def test_objects_are_filled_up() -> None:
@@ -61,9 +66,12 @@ def test_another_type_is_an_error(field: str) -> None:
 
 
 def test_a_bare_response_is_one_for_the_sdk() -> None:
-    response = Response(id="resp_1", created_at=5, status="in_progress", model="m", output=[])
-
-    parsed = SDKResponse.model_validate_json(msgspec.json.encode(response))
+    parsed = SDKResponse.model_validate_json(msgspec.json.encode(bare()))
 
     assert (parsed.id, parsed.status, parsed.output_text) == ("resp_1", "in_progress", "")
     assert parsed.usage is None
+
+
+def test_its_id_comes_first() -> None:
+    """Heartbeats look for it in the first bytes of a stream."""
+    assert msgspec.json.encode(bare()).startswith(b'{"id":"resp_1","object":"response",')

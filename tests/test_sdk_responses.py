@@ -325,7 +325,9 @@ async def test_long_silence_is_filled_with_what_every_client_bears() -> None:
     ):
         client = AsyncOpenAI(base_url=proxy.url, api_key=KEY, max_retries=0)
         events = []
-        async for event in await client.responses.create(model=MODEL, input="Hi", stream=True):
+        async for event in await client.responses.create(
+            model=MODEL, instructions="long " * 1000, input="Hi", stream=True
+        ):
             events.append(event)
             if len(events) > 2 and event.type == "response.in_progress":
                 silent.set()

@@ -6,7 +6,7 @@ import msgspec
 from msgspec.structs import replace
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.responses_types import Echo, Response
+from jarvis_proxy.responses_types import Response
 from jarvis_proxy.upstreams.base import Call, StreamTranslator
 from jarvis_proxy.upstreams.gemini.candidate import Sink
 from jarvis_proxy.upstreams.gemini.exchange import GeminiChatExchange
@@ -65,14 +65,13 @@ class GeminiResponsesExchange(GeminiChatExchange):
 
     def _new_writer(self, out: list[bytes] | None) -> ResponseWriter:
         call = self._context.call
-        repeated = {name: getattr(self._asked.echo, name) for name in Echo.__struct_fields__}
         response = Response(
             id=f"resp_{call.id}",
             created_at=call.created,
             status="in_progress",
             model=call.model,
             output=[],
-            **repeated,
+            **self._asked.echo,
         )
         return ResponseWriter(response, self._context.new_id, out)
 

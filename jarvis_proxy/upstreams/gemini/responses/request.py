@@ -4,13 +4,13 @@ Source: https://platform.openai.com/docs/api-reference/responses/create (read 20
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import Raw
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.responses_types import Echo, echo_of
+from jarvis_proxy.responses_types import echo_of
 from jarvis_proxy.upstreams.base import Call
 from jarvis_proxy.upstreams.gemini.faults import invalid, mismatch, missing
 from jarvis_proxy.upstreams.gemini.models import knowledge
@@ -88,7 +88,7 @@ class AsChat:
     body: bytes
     places: Places
     """Where what the chat request says stood in the other one."""
-    echo: Echo
+    echo: dict[str, Any]
     """What the response repeats."""
     sealed: bool
     """Thought signatures go out as ``encrypted_content``."""
@@ -130,7 +130,7 @@ def as_chat(call: Call) -> AsChat:
     )
 
 
-def _decode(body: bytes) -> tuple[_Request, dict[str, Raw], Echo]:
+def _decode(body: bytes) -> tuple[_Request, dict[str, Raw], dict[str, Any]]:
     try:
         try:
             fields = _FIELDS.decode(body)

@@ -1,0 +1,67 @@
+"""The golden streams, in golden/: ``python -m tests.upstreams.gemini.golden_files`` writes them.
+
+NAME.sse is what Google sends, byte for byte, written from its documentation and in the form of
+recorded traffic; NAME.expected.sse is what a chat client then gets, NAME.responses.sse what a
+client of the Responses API gets. An answer that fails ends in the error event. Only the latter two
+are written: read the difference before it is committed.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.upstreams.base import StreamTranslator
+from tests.upstreams.gemini.replies import a_plan, an_exchange
+from tests.upstreams.gemini.responses.events import responding
+
+GOLDEN: Final = Path(__file__).resolve().parent / "golden"
+NAMES: Final = sorted(
+    path.name.removesuffix(".sse") for path in GOLDEN.glob("*.sse") if path.name.count(".") == 1
+)
+_PLAN: Final = a_plan(include_usage=True, declared=["get_weather", "search", "f"])
+_LAST: Final = 2**31 - 1
+
+
+def sent(name: str) -> bytes:
+    """Return what Google sends."""
+    return (GOLDEN / f"{name}.sse").read_bytes()
+
+
+def chat_stream(pieces: Iterable[bytes]) -> bytes:
+    """Return what a chat client gets for *pieces*."""
+    out, error = _run(an_exchange(_PLAN, stream=True).stream_translator(), pieces)
+    return out if error is None else out + error.event()
+
+
+def responses_stream(pieces: Iterable[bytes]) -> bytes:
+    """Return what a client of the Responses API gets for *pieces*."""
+    body = {"include": ["reasoning.encrypted_content"]}
+    out, error = _run(responding(body, stream=True).stream_translator(), pieces)
+    return out if error is None else out + error.responses_event(_LAST)
+
+
+STREAMS: Final = {"expected": chat_stream, "responses": responses_stream}
+"""The kinds of golden output, and what makes each."""
+
+
+def _run(translator: StreamTranslator, pieces: Iterable[bytes]) -> tuple[bytes, ProxyError | None]:
+    out = b""
+    try:
+        for piece in pieces:
+            out += translator.feed(piece)
+        out += translator.feed_eof()
+    except ProxyError as error:
+        return out + error.preceding, error
+    return out, None
+
+
+def main() -> None:
+    """Write what is got now over what was expected."""
+    for name in NAMES:
+        for kind, stream in STREAMS.items():
+            (GOLDEN / f"{name}.{kind}.sse").write_bytes(stream([sent(name)]))
+
+
+if __name__ == "__main__":
+    main()
