@@ -2,11 +2,15 @@
 
 import asyncio
 import json
+import re
 import time
 from dataclasses import dataclass, field
 from typing import Final, cast
 
+from bench.upstream import now
+
 _DONE: Final = b"data: [DONE]\n\n"
+_SENT: Final = re.compile(rb"@(\d+)@")
 
 
 @dataclass(slots=True)
@@ -17,7 +21,9 @@ class Tally:
     frames: int = 0
     errors: int = 0
     latencies: list[float] = field(default_factory=list)
-    first_bytes: list[float] = field(default_factory=list)
+    first_tokens: list[float] = field(default_factory=list)
+    delays: list[float] = field(default_factory=list)
+    """Seconds that frames were on their way; the upstream writes into each when it was sent."""
     counting: bool = False
     opened: asyncio.Event = field(default_factory=asyncio.Event)
     closed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -35,6 +41,11 @@ class Load:
     frames: int = 0
     pause: float = 0.0
     body_bytes: int = 0
+
+    @property
+    def is_geminis(self) -> bool:
+        """Whether Gemini's own address is asked, whose streams have no mark at their end."""
+        return self.path.endswith("alt=sse")
 
     def request(self) -> bytes:
         """Return the request, byte for byte."""
@@ -67,6 +78,7 @@ class Client(asyncio.Protocol):
         self._buffer = b""
         self._asked = 0.0
         self._first = True
+        self._has_token = False
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -84,8 +96,6 @@ class Client(asyncio.Protocol):
         """Count frames; ask again when the answer is whole."""
         if self._first:
             self._first = False
-            if self._tally.counting:
-                self._tally.first_bytes.append(time.perf_counter() - self._asked)
             if not data.startswith(b"HTTP/1.1 200"):
                 self._tally.errors += 1
         if self._load.frames:
@@ -94,11 +104,17 @@ class Client(asyncio.Protocol):
             self._take_whole(data)
 
     def _take_stream(self, data: bytes) -> None:
+        if not self._has_token and b"data: {" in data:
+            self._has_token = True
+            if self._tally.counting:
+                self._tally.first_tokens.append(time.perf_counter() - self._asked)
         if self._tally.counting:
             self._tally.frames += data.count(b"data: {")
+            moment = now()
+            self._tally.delays += [(moment - int(sent)) / 1e6 for sent in _SENT.findall(data)]
         self._buffer = (self._buffer + data)[-64:]
         if self._buffer.endswith(b"0\r\n\r\n"):
-            if _DONE not in self._buffer:
+            if _DONE not in self._buffer and not self._load.is_geminis:
                 self._tally.errors += 1
             self._ended()
 
@@ -119,6 +135,7 @@ class Client(asyncio.Protocol):
     def _ask(self) -> None:
         self._buffer = b""
         self._first = True
+        self._has_token = False
         self._asked = time.perf_counter()
         self._transport.write(self._request)
 

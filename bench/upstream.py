@@ -8,6 +8,7 @@ import asyncio
 import json
 import re
 import sys
+import time
 from typing import Final, cast
 
 _FRAME_BYTES: Final = 320
@@ -18,15 +19,20 @@ _STREAM_HEAD: Final = (
 )
 
 
+def now() -> int:
+    """Return the monotonic clock, which all processes of a machine share, in microseconds."""
+    return time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+
+
 def openai_frame(number: int) -> bytes:
-    """Return one chunk of a chat stream, of the usual size."""
+    """Return one chunk of a chat stream, of the usual size, with the moment of its sending."""
     chunk = {
         "id": "chatcmpl-bench",
         "object": "chat.completion.chunk",
         "created": 1,
         "model": "gpt-4o-mini",
         "choices": [
-            {"index": 0, "delta": {"content": f" word{number}"}, "finish_reason": None},
+            {"index": 0, "delta": {"content": f" word{number}@{now()}@"}, "finish_reason": None},
         ],
         "obfuscation": "",
     }
@@ -37,7 +43,7 @@ def openai_frame(number: int) -> bytes:
 def gemini_frame(number: int, finish: str | None = None) -> bytes:
     """Return one frame of a Gemini stream."""
     candidate: dict[str, object] = {
-        "content": {"parts": [{"text": f" word{number}"}], "role": "model"},
+        "content": {"parts": [{"text": f" word{number}@{now()}@"}], "role": "model"},
         "index": 0,
     }
     if finish:

@@ -25,8 +25,10 @@ _BY_FOLDER: Final = {
     },
     "bench/": {
         "__main__.py": "轮流测量本代理和任何其他代理：python -m bench。",
+        "figures.py": "量到的数字：按轮次，减去没有代理时的部分，列成表。",
         "load.py": "负载：裸连接，一个回答完整了就再问。",
         "process.py": "被测量的进程：启动、CPU 时间、内存。",
+        "rounds.py": "一个代理、一个场景：全新的进程承受负载，得出数字。",
         "upstream.py": "用于负载的小上游：OpenAI 和 Gemini 的回答，整体或按节奏分帧。",
     },
     "deploy/": {
