@@ -10,9 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.base import StreamTranslator
-from tests.upstreams.gemini.replies import a_plan, an_exchange
+from tests.upstreams.gemini.replies import a_plan, an_exchange, fed
 from tests.upstreams.gemini.responses.events import responding
 
 GOLDEN: Final = Path(__file__).resolve().parent / "golden"
@@ -30,30 +28,19 @@ def sent(name: str) -> bytes:
 
 def chat_stream(pieces: Iterable[bytes]) -> bytes:
     """Return what a chat client gets for *pieces*."""
-    out, error = _run(an_exchange(_PLAN, stream=True).stream_translator(), pieces)
+    out, error = fed(an_exchange(_PLAN, stream=True).stream_translator(), pieces)
     return out if error is None else out + error.event()
 
 
 def responses_stream(pieces: Iterable[bytes]) -> bytes:
     """Return what a client of the Responses API gets for *pieces*."""
     body = {"include": ["reasoning.encrypted_content"]}
-    out, error = _run(responding(body, stream=True).stream_translator(), pieces)
+    out, error = fed(responding(body, stream=True).stream_translator(), pieces)
     return out if error is None else out + error.responses_event(_LAST)
 
 
 STREAMS: Final = {"expected": chat_stream, "responses": responses_stream}
 """The kinds of golden output, and what makes each."""
-
-
-def _run(translator: StreamTranslator, pieces: Iterable[bytes]) -> tuple[bytes, ProxyError | None]:
-    out = b""
-    try:
-        for piece in pieces:
-            out += translator.feed(piece)
-        out += translator.feed_eof()
-    except ProxyError as error:
-        return out + error.preceding, error
-    return out, None
 
 
 def main() -> None:

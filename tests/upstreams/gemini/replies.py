@@ -7,7 +7,7 @@ from typing import Any
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.openai_types import FunctionPayload, Image, TokenLogprob, ToolCall
-from jarvis_proxy.upstreams.base import Call
+from jarvis_proxy.upstreams.base import Call, StreamTranslator
 from jarvis_proxy.upstreams.gemini.candidate import Finish
 from jarvis_proxy.upstreams.gemini.exchange import GeminiChatExchange
 from jarvis_proxy.upstreams.gemini.reply_context import ReplyContext
@@ -140,7 +140,11 @@ def stream_outcome(
     exchange: GeminiChatExchange, pieces: Iterable[bytes]
 ) -> tuple[bytes, ProxyError | None]:
     """Feed *pieces* as one lane; return all that reaches the client and the error that ends it."""
-    translator = exchange.stream_translator()
+    return fed(exchange.stream_translator(), pieces)
+
+
+def fed(translator: StreamTranslator, pieces: Iterable[bytes]) -> tuple[bytes, ProxyError | None]:
+    """Return what *translator* makes of *pieces*, and the error that ends it."""
     out = b""
     try:
         for piece in pieces:

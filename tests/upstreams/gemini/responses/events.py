@@ -13,7 +13,7 @@ from jarvis_proxy.upstreams.base import Call
 from jarvis_proxy.upstreams.gemini.responses.exchange import GeminiResponsesExchange
 from jarvis_proxy.upstreams.gemini.signatures import MemoryVault
 from jarvis_proxy.upstreams.gemini.upstream import GeminiUpstream
-from tests.upstreams.gemini.replies import a_call, ids
+from tests.upstreams.gemini.replies import a_call, fed, ids
 
 JSON = dict[str, Any]
 EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
@@ -64,15 +64,9 @@ def outcome(
 ) -> tuple[bytes, ProxyError | None]:
     """Feed *pieces*; return all that reaches the client, and the error that ends it."""
     translator = responding(body, stream=True, **more).stream_translator()
-    out = b""
-    try:
-        for piece in pieces:
-            out += translator.feed(piece)
-        out += translator.feed_eof()
-    except ProxyError as error:
-        return out + error.preceding, error
-    assert translator.done
-    return out, None
+    out, error = fed(translator, pieces)
+    assert translator.done is (error is None)
+    return out, error
 
 
 def streamed(data: bytes, body: JSON | None = None, **more: Any) -> list[JSON]:
