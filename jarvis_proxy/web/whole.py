@@ -24,8 +24,23 @@ class WholeAnswer(web.Response):
     """A Response of *body*, bytes, with *headers*, which name its type."""
 
     def __init__(self, body: bytes, status: int, headers: Mapping[str, str]) -> None:
-        web.StreamResponse.__init__(self, status=status, _real_headers=CIMultiDict(headers))
+        # Not aiohttp's: it makes a multidict, which is made here for who asks for it.
+        self._state = {}
+        self._set_status(status, None)
         self._body = self.content = body
+        self._given = headers
+        self._made: CIMultiDict[str] | None = None
+
+    @property
+    def headers(self) -> CIMultiDict[str]:
+        """The headers, to be read or changed before the answer is sent."""
+        if self._made is None:
+            self._made = CIMultiDict(self._given)
+        return self._made
+
+    @property
+    def _headers(self) -> CIMultiDict[str]:  # type: ignore[override]  # an attribute in aiohttp
+        return self.headers
 
     async def _start(self, request: web.BaseRequest) -> AbstractStreamWriter:
         if self._must_be_empty_body or request.version != HttpVersion11:
@@ -47,7 +62,7 @@ class WholeAnswer(web.Response):
         return writer
 
     def _head(self, size: int) -> bytes:
-        headers = self._headers
+        headers = self._given if self._made is None else self._made
         lines = [f"HTTP/1.1 {self._status} {self._reason}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         lines.append(f"Content-Length: {size}")
