@@ -234,10 +234,10 @@ class Settings:
         ),
     )
     idle_timeout: float = field(
-        default=300.0,
+        default=600.0,
         metadata=set_by(
             "IDLE_TIMEOUT",
-            "300",
+            "600",
             "s",
             "Silence of an upstream in the middle of an answer; then the client gets an error.",
             parse.seconds,

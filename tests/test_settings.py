@@ -242,7 +242,7 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
         settings.connect_timeout,
         settings.first_byte_timeout,
         settings.idle_timeout,
-    ) == (5, 600, 300)
+    ) == (5, 600, 600)
     assert (settings.commit_after, settings.heartbeat_interval) == (15, 15)
     assert (settings.body_idle_timeout, settings.body_total_timeout) == (20, 120)
     assert (
