@@ -241,3 +241,44 @@ def test_retries_stay_a_fifth_of_the_calls_but_three_always_fit() -> None:
     assert not budget.take(20)
     budget.give_back()
     assert budget.take(20)
+
+
+def test_a_key_rests_of_which_another_process_says_so() -> None:
+    pool = KeyPool(("a", "b", "c"))
+
+    pool.hear(0, None, 50.0)
+    pool.hear(0, None, 20.0)
+    pool.hear(1, "m", 30.0)
+    pool.hear(1, "m", 10.0)
+
+    assert pool.rests(10.0) == [40.0, 20.0, 0.0]
+    assert pool.resting(10.0) == 2
+    assert pool.pick("m", 10.0) == 2
+
+
+def test_a_breaker_opens_and_closes_when_another_process_says_so() -> None:
+    breaker = Breaker()
+
+    breaker.hear(50.0)
+    breaker.hear(20.0)
+    assert (breaker.is_open, breaker.admit(10.0)) == (True, 40.0)
+
+    breaker.hear(60.0)
+    assert breaker.admit(10.0) == 50.0
+    breaker.hear(None)
+    assert (breaker.is_open, breaker.admit(10.0)) == (False, None)
+
+
+def test_a_good_answer_is_told_only_where_the_breaker_was_open() -> None:
+    told: list[float | None] = []
+    breaker = Breaker()
+    breaker.told = told.append
+
+    breaker.succeeded()
+    breaker.failed(0.0)
+    breaker.succeeded()
+    assert told == []
+
+    breaker.hear(10.0)
+    breaker.succeeded()
+    assert told == [None]

@@ -132,6 +132,7 @@ BROKEN = {
     "JSON depth too large": ({"MAX_JSON_DEPTH": "100000"}, "MAX_JSON_DEPTH"),
     "metrics key too short": ({"METRICS_KEY": "short"}, "METRICS_KEY"),
     "metrics key that is a client's": ({"METRICS_KEY": KEY}, "METRICS_KEY"),
+    "admin key that is a client's": ({"ADMIN_KEY": KEY}, "ADMIN_KEY"),
     "policy of an unknown key": ({"KEY_LAPTOP_RPM": "1"}, "KEY_LAPTOP_RPM"),
     "upstream named like a key's policy": (
         {"UPSTREAMS": "key-laptop", "KEY_LAPTOP_BASE_URL": "https://a.example"},
