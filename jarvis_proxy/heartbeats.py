@@ -59,13 +59,14 @@ def shape_for(headers: Mapping[str, str], *, endpoint: str, asks_usage: bool) ->
 
     OpenAI's SDK for JavaScript (OpenClaw is built on it) bears an empty delta; who asked for a
     usage chunk has to bear empty ``choices``. Others might raise on either. A response's stream has
-    an event that says just this, and every client of that API tells events by their names.
+    an event of its own that says just this.
     """
+    is_js = headers.get("x-stainless-lang", "").lower() == "js"
     if endpoint == "responses":
-        return "in_progress"
+        return "in_progress" if is_js else "comment"
     if endpoint != "chat/completions":
         return "comment"
-    if headers.get("x-stainless-lang", "").lower() == "js":
+    if is_js:
         return "empty_delta"
     return "empty_choices" if asks_usage else "comment"
 

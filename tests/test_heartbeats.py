@@ -21,7 +21,7 @@ CHUNK = b'data: {"id":"chatcmpl-7","object":"chat.completion.chunk","created":7,
         ({"x-stainless-lang": "JS"}, "chat/completions", True, "empty_delta"),
         ({"x-stainless-lang": "python"}, "chat/completions", False, "comment"),
         ({"x-stainless-lang": "js"}, "responses", True, "in_progress"),
-        ({}, "responses", False, "in_progress"),
+        ({"x-stainless-lang": "python"}, "responses", False, "comment"),
         ({"x-stainless-lang": "js"}, "completions", True, "comment"),
     ],
 )

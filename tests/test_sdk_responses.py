@@ -323,7 +323,13 @@ async def test_long_silence_is_filled_with_what_every_client_bears() -> None:
         upstream.running(),
         running_proxy(gemini=upstream.base_url, HEARTBEAT_INTERVAL="0.1") as proxy,
     ):
-        client = AsyncOpenAI(base_url=proxy.url, api_key=KEY, max_retries=0)
+        # As the SDK for JavaScript, whose users have watchdogs that count events only.
+        client = AsyncOpenAI(
+            base_url=proxy.url,
+            api_key=KEY,
+            max_retries=0,
+            default_headers={"x-stainless-lang": "js"},
+        )
         events = []
         async for event in await client.responses.create(
             model=MODEL, instructions="long " * 1000, input="Hi", stream=True
