@@ -192,7 +192,13 @@ class Visitor:
         await self.post(
             {"model": "gemini-3.5-flash", "messages": [{"role": "user", "content": content}]}
         )
-        await self.post({"model": "gpt-4o", "input": self._canaries.text("input")}, "/v1/responses")
+        for model in ("gpt-4o", "gemini-3.5-flash", "jarvis-echo"):
+            for want in ("", "want-400", "want-cut"):
+                asked = f"{want} {self._canaries.text(f'input {model} {want}')}"
+                body = {"model": model, "input": asked, "stream": want == "want-cut"}
+                await self.post(body, "/v1/responses")
+        odd = {"type": self._canaries.new("item"), "encrypted_content": self._canaries.new("seal")}
+        await self.post({"model": "gemini-3.5-flash", "input": [odd]}, "/v1/responses")
         await self.post({"model": "gemini-embedding-001", "input": 5}, "/v1/embeddings")
 
     async def broken_bodies(self) -> None:

@@ -202,6 +202,20 @@ def test_a_second_attempt_begins_anew() -> None:
     assert events[-1]["response"]["output"][0]["content"][0]["text"] == "a"
 
 
+def test_a_second_attempt_at_a_whole_answer_begins_anew() -> None:
+    exchange = responding()
+    assert exchange.requests
+    thought = a_frame({"text": "hm", "thought": True}, finish="MALFORMED_FUNCTION_CALL")
+    with pytest.raises(RetryableReply):
+        exchange.translate_reply(json.dumps(thought).encode())
+
+    assert exchange.requests
+    exchange.translate_reply(json.dumps(a_frame({"text": "a"}, finish="STOP")).encode())
+
+    (item,) = json.loads(exchange.answer())["output"]
+    assert item["content"][0]["text"] == "a"
+
+
 def test_an_error_comes_behind_what_was_whole() -> None:
     fault = b'data: {"error":{"code":503,"message":"overloaded"}}\r\n\r\n'
 
