@@ -3,11 +3,17 @@
 Source: https://platform.openai.com/docs/guides/error-codes (read 2026-11).
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
+HIDDEN: Final = "[redacted]"
 _DEFAULT_TYPES: Final = {403: "permission_error", 429: "rate_limit_error"}
+
+
+_SHORTEST_SECRET: Final = 12
+"""Shorter ones are words, such as the ``ollama`` of an upstream that wants no key."""
 
 
 class ErrorBody(msgspec.Struct):
@@ -64,6 +70,16 @@ class ProxyError(Exception):
         self.should_retry = should_retry
         self.headers = headers
 
+    def hide(self, secrets: Sequence[str]) -> None:
+        """Black out *secrets* that an upstream has repeated in its error."""
+        for secret in long_enough(secrets):
+            self.message = self.message.replace(secret, HIDDEN)
+            self.error_type = self.error_type.replace(secret, HIDDEN)
+            if isinstance(self.code, str):
+                self.code = self.code.replace(secret, HIDDEN)
+            if self.param is not None:
+                self.param = self.param.replace(secret, HIDDEN)
+
     def body(self) -> bytes:
         """Return OpenAI's JSON error object, ``{"error":{"message","type","param","code"}}``."""
         body = ErrorBody(self.message, self.error_type, self.param, self.code)
@@ -94,3 +110,8 @@ def default_type(status: int) -> str:
     if status >= 500:
         return "server_error"
     return _DEFAULT_TYPES.get(status, "invalid_request_error")
+
+
+def long_enough(secrets: Sequence[str]) -> list[str]:
+    """Return those of *secrets* that are no words of which a message may be made."""
+    return [secret for secret in secrets if len(secret) >= _SHORTEST_SECRET]

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from jarvis_proxy.errors import ProxyError, default_type
+from jarvis_proxy.errors import HIDDEN, ProxyError, default_type
 from jarvis_proxy.sse import SSEDecoder, SSEEvent
 
 FULL = ProxyError(
@@ -115,3 +115,26 @@ def test_responses_event_writes_a_numeric_code_as_text() -> None:
     assert json.loads(event.data)["code"] == "503"
     assert json.loads(event.data)["error"]["code"] == 503
     assert json.loads(bare.data)["code"] is None
+
+
+def test_secrets_are_blacked_out_wherever_an_upstream_repeats_them() -> None:
+    key = "gsk-0123456789ab"
+    error = ProxyError(
+        400, f"key {key} is bad", error_type=f"t-{key}", code=f"c-{key}", param=f"p-{key}"
+    )
+    error.hide(["other-0123456789", key])
+
+    assert key.encode() not in error.body()
+    assert error.message == f"key {HIDDEN} is bad"
+    assert (error.error_type, error.code, error.param) == (
+        f"t-{HIDDEN}",
+        f"c-{HIDDEN}",
+        f"p-{HIDDEN}",
+    )
+
+
+def test_words_that_stand_for_a_key_and_numbers_stay() -> None:
+    error = ProxyError(400, "ollama: no such model", code=404)
+    error.hide(["ollama", ""])
+
+    assert (error.message, error.code, error.param) == ("ollama: no such model", 404, None)

@@ -8,9 +8,10 @@ from typing import Any, Final
 
 import msgspec
 
-from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.errors import HIDDEN, ProxyError
 
 _SECRETS: Final = re.compile(r"\b(?:sk-|AIza|Bearer\s+)[A-Za-z0-9_\-*.]{4,}")
+_SECRETS_IN_BYTES: Final = re.compile(_SECRETS.pattern.encode())
 _STATUS: Final = re.compile(r"[45][0-9]{2}")
 _MAX_MESSAGE: Final = 1000
 
@@ -46,7 +47,12 @@ class _Error(msgspec.Struct):
 
 def redacted(message: str) -> str:
     """Return *message* without anything that looks like a key, cut to a sane length."""
-    return _SECRETS.sub("[redacted]", message)[:_MAX_MESSAGE]
+    return _SECRETS.sub(HIDDEN, message)[:_MAX_MESSAGE]
+
+
+def without_keys(body: bytes) -> bytes:
+    """Return an error's *body* as it is, but for what looks like a key."""
+    return _SECRETS_IN_BYTES.sub(HIDDEN.encode(), body)
 
 
 class _Body(msgspec.Struct):

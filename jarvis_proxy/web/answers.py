@@ -1,12 +1,12 @@
 """Responses that are not streamed: JSON, errors, and the headers that every answer has. IO."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from aiohttp import web
 
-from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.errors import HIDDEN, ProxyError, long_enough
 from jarvis_proxy.headers import EXPOSED, is_field_value
 from jarvis_proxy.web.keys import RECORD, SHELL
 from jarvis_proxy.web.whole import WholeAnswer, tell_limits
@@ -29,6 +29,15 @@ class RelayedError(ProxyError):
         )
         self.raw = raw
         self.raw_headers = raw_headers
+
+    def hide(self, secrets: Sequence[str]) -> None:
+        """Black out *secrets* in the bytes too, which else stay as they came."""
+        super().hide(secrets)
+        for secret in long_enough(secrets):
+            self.raw = self.raw.replace(secret.encode(), HIDDEN.encode())
+            self.raw_headers = {
+                name: value.replace(secret, HIDDEN) for name, value in self.raw_headers.items()
+            }
 
 
 def common_headers(request: web.Request) -> dict[str, str]:

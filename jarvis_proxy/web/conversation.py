@@ -145,6 +145,7 @@ class Conversation:
             response = await relay.run()
         except ProxyError as error:
             self._down = relay.down
+            error.hide(place.pool.keys)
             return error
         except asyncio.CancelledError:
             self._down = relay.down

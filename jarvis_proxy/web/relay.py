@@ -24,7 +24,7 @@ from jarvis_proxy.upstreams.base import (
     TokenUsage,
     UpstreamRequest,
 )
-from jarvis_proxy.upstreams.upstream_errors import error_from_body
+from jarvis_proxy.upstreams.upstream_errors import error_from_body, without_keys
 from jarvis_proxy.web.answers import RelayedError, common_headers, json_response
 from jarvis_proxy.web.downstream import Delivery, Downstream, status_headers
 from jarvis_proxy.web.keys import RECORD, Place
@@ -410,7 +410,7 @@ def relayed_error(reply: UpstreamReply, raw: bytes) -> ProxyError:
     crossing = response_headers(reply.headers.items(), reply.headers.get("Connection", ""))
     error.retry_after = seconds(crossing.get("retry-after"))
     content_type = crossing.pop("content-type", "application/json")
-    return RelayedError(error, raw, {**crossing, "Content-Type": content_type})
+    return RelayedError(error, without_keys(raw), {**crossing, "Content-Type": content_type})
 
 
 def seconds(retry_after: str | None) -> float | None:

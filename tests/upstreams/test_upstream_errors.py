@@ -12,6 +12,7 @@ from jarvis_proxy.upstreams.upstream_errors import (
     error_from_body,
     error_from_object,
     redacted,
+    without_keys,
 )
 
 UNKNOWN = "The upstream reported an error."
@@ -231,3 +232,10 @@ def test_any_json_becomes_an_error_that_can_be_sent(value: object) -> None:
 def test_any_bytes_become_an_error(raw: bytes) -> None:
     assert 400 <= error_from_object(raw).status < 600
     assert 400 <= error_from_body(raw).status < 600
+
+
+def test_a_body_loses_what_looks_like_a_key_and_nothing_else() -> None:
+    body = b'{"error": {"message": "Incorrect API key: sk-proj-ab**yz.", "code": null}}\n'
+
+    assert without_keys(body) == body.replace(b"sk-proj-ab**yz.", b"[redacted]")
+    assert without_keys(b"no key in \xff this") == b"no key in \xff this"

@@ -396,3 +396,59 @@ def test_a_users_call_by_the_sdk_is_three_upstream_calls_at_most(failure: str) -
     asyncio.run(call())
 
     assert len(asked) <= 3
+
+
+SECRET = "gsk-ordinary-0123456789"  # of a form that nobody knows
+PLACES = ("400", "403", "404", "429", "500", "page", "header", "first event", "later event")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("model", ["gpt-4o-mini", "gemini-2.5-flash"])
+async def test_an_upstream_that_repeats_its_key_in_an_error_does_not_give_it_away(
+    model: str, stream: bool
+) -> None:
+    where = ""
+
+    async def play(peer: Peer, request: Received) -> None:
+        if request.method == "GET":
+            await peer.reply(b'{"object":"list","data":[]}')
+            return
+        said = f"the key {SECRET} and sk-canary-0123456789 and Bearer {SECRET} are wrong"
+        error = json.dumps({"error": {"message": said, "type": SECRET, "code": SECRET}}).encode()
+        if where == "page":
+            await peer.reply(said.encode(), 400, "text/html")
+        elif where == "header":
+            await peer.reply(error, 400, extra=[f"x-request-id: {SECRET}"])
+        elif where.isdigit():
+            await peer.reply(error, int(where))
+        else:
+            await peer.head()
+            if where == "later event":
+                await peer.chunk(chat_chunk("Hi"))
+            await peer.chunk(b"data: " + error + b"\n\n")
+            await peer.last_chunk()
+
+    upstream = RawUpstream(play)
+    keys = {"OPENAI_API_KEY": f"{SECRET},another-key-0123456789", "GEMINI_API_KEY": SECRET}
+    seen = {}
+    async with (
+        upstream.running(),
+        running_proxy(upstream.base_url, upstream.base_url, **keys) as proxy,
+    ):
+        for where in PLACES:
+            body: dict[str, object] = {
+                "model": model,
+                "messages": [{"role": "user", "content": "Hi"}],
+                "stream": stream,
+            }
+            seen[where] = await fetch(proxy.port, "/v1/chat/completions", body, {**BEARER, **SDK})
+            for place in proxy.shell.places.values():
+                place.breaker.succeeded()
+        log = proxy.logged()
+
+    for where, response in seen.items():
+        told = f"{response.headers} {response.body!r}"
+        assert SECRET not in told, where
+        assert "sk-canary" not in told, where
+    assert b"redacted" in seen["400"].body
+    assert SECRET not in log
