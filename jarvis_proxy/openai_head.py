@@ -37,6 +37,7 @@ _LARGE: Final = 64 * 1024
 _LONG: Final = 16 * 1024
 _MOST_QUOTES: Final = 1000
 _BACKSLASH: Final = 0x5C
+_MOST_BACKSLASHES: Final = 64
 _SEARCHED: Final = 256 * 1024
 """Larger bodies are not searched for a name given twice: it would cost more than relaying them."""
 _LONG_NUMBER: Final = re.compile(rb"[0-9]{%d}" % _LONGEST_NUMBER)
@@ -100,8 +101,12 @@ def without_long_strings(body: bytes) -> bytes:
         end = body.find(b'"', end + 1)
         if end < 0:
             break  # no JSON, or no string any more
-        if body[end - 1] == _BACKSLASH and _is_escaped(body, end):
-            continue
+        if body[end - 1] == _BACKSLASH:
+            backslashes = _backslashes(body, end)
+            if backslashes == _MOST_BACKSLASHES:
+                return body  # nobody writes that: it is not worth counting them
+            if backslashes % 2:
+                continue
         if end - start >= _LONG and body.find(b"\\", start, end) < 0:
             pieces.append(body[copied : start + 1])
             copied = end
@@ -111,12 +116,10 @@ def without_long_strings(body: bytes) -> bytes:
     return b"".join((*pieces, body[copied:])) if pieces else body
 
 
-def _is_escaped(body: bytes, at: int) -> bool:
-    """Tell whether an odd number of backslashes stands before *at*."""
-    before = at
-    while body[before - 1] == _BACKSLASH:
-        before -= 1
-    return (at - before) % 2 == 1
+def _backslashes(body: bytes, at: int) -> int:
+    """Return how many backslashes stand before *at*: `_MOST_BACKSLASHES` for more than that."""
+    before = body[max(0, at - _MOST_BACKSLASHES) : at]
+    return len(before) - len(before.rstrip(b"\\"))
 
 
 def _has_endless_number(body: bytes) -> bool:

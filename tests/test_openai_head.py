@@ -226,6 +226,23 @@ def test_long_strings_are_looked_past(body: bytes, outline: bytes | None) -> Non
     assert without_long_strings(whole) == expected
 
 
+def test_body_of_backslashes_is_not_counted_through() -> None:
+    """Once it was, byte by byte, from each quote on: seconds for a body of megabytes."""
+    whole = b'{"a":"%b","b":"%b","model":"m"}' % (b"\\\\" * 100_000, _LONG_STRING)
+
+    assert without_long_strings(whole) is whole
+    assert decode_head(whole).model == "m"
+
+
+@pytest.mark.parametrize("count", range(1, 8))
+def test_quote_behind_backslashes_ends_a_string_if_they_are_even(count: int) -> None:
+    end = b"" if count % 2 == 0 else b'"'
+    whole = b'{"a":"%b"%b,"b":"%b","model":"m"}' % (b"\\" * count, end, _LONG_STRING)
+
+    assert without_long_strings(whole) == whole.replace(_LONG_STRING, b"")
+    assert decode_head(whole).model == "m"
+
+
 def test_body_of_very_many_strings_is_not_searched_to_its_end() -> None:
     whole = b'{"a":[' + b'"a",' * 1100 + b'"%b"]}' % _LONG_STRING
 

@@ -4,12 +4,13 @@ Oracle: the first byte chooses the kind of stream; bytes, error and usage are th
 cut; there is an end or an error, never both and never neither; only whole events come out.
 """
 
+from dataclasses import replace
 from typing import Final
 
 from jarvis_proxy.sse import SSEDecoder, SSEEvent
 from jarvis_proxy.upstreams.passthrough import StreamKind
 from tests.fuzz.cuts import cuts_of
-from tests.upstreams.openai_streams import play
+from tests.upstreams.openai_streams import Outcome, play
 
 TOKENS: Final = (
     b"data: ", b"\n\n", b"\r\n", b"\r", b"data: [DONE]\n\n", b"event: error\n", b"id: 1\n",
@@ -29,4 +30,12 @@ def check(data: bytes) -> None:
     # Comments and unknown fields may hold the very bytes; what counts are events.
     assert found.code is None or DONE_EVENT not in SSEDecoder().feed(found.out)
     for pieces in cuts_of(stream):
-        assert play(kind, pieces) == found
+        assert _settled(play(kind, pieces)) == _settled(found)
+
+
+def _settled(found: Outcome) -> Outcome:
+    """Return *found* without the line ends behind its end.
+
+    A CR ends the last event at once; whether its LF is still taken depends on when it comes.
+    """
+    return replace(found, out=found.out.rstrip(b"\r\n")) if found.done else found
