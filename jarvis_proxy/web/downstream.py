@@ -5,6 +5,8 @@ Of a stream only whole SSE events are written: a heartbeat or an error event is 
 
 import asyncio
 import contextlib
+import socket
+import struct
 import time
 from collections.abc import Mapping
 from typing import Any, Final, cast
@@ -30,6 +32,7 @@ SSE_HEADERS: Final = {
 _LARGE: Final = 32 * 1024
 """A smaller answer fits into the connection's buffer, whether or not it is read."""
 _SAMPLE: Final = 1024
+_RST: Final = struct.pack("ii", 1, 0)  # linger for no time
 _LAST: Final = 2**31 - 1
 """A sequence number past every event's: those that went out are not counted."""
 
@@ -201,6 +204,10 @@ class Downstream:
         """Cut the connection, so that the client sees that the answer is not whole."""
         self._transport.abort()
 
+    def reset(self) -> None:
+        """Cut the connection at once, with what waits for the client to read."""
+        _reset(self._transport)
+
 
 class Delivery:
     """An answer that is no stream, as the clock sees it: it has no heartbeats, but may stall."""
@@ -230,6 +237,20 @@ class Delivery:
         """Cut the connection, so that the client sees that the answer is not whole."""
         if self._transport is not None:
             self._transport.abort()
+
+    def reset(self) -> None:
+        """Cut the connection at once, with what waits for the client to read."""
+        if self._transport is not None:
+            _reset(self._transport)
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    """Close with RST: else the system would go on to offer megabytes to who does not read them."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None:
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RST)
+    transport.abort()
 
 
 async def deliver(

@@ -72,8 +72,8 @@ class Beating(Protocol):
     def beat(self, *, is_long: bool = False) -> None:
         """Send a heartbeat between whole events; *is_long*: the silence has lasted."""
 
-    def abort(self) -> None:
-        """Cut the connection to the client."""
+    def reset(self) -> None:
+        """Cut the connection to the client and throw away what it has not read."""
 
 
 class Watched:
@@ -201,7 +201,7 @@ class Watched:
         self._heard_at = now  # silence that the client causes is not the upstream's
         if now - self._stalled_since >= self._limits.write_stall:
             self.expire(ProxyError(408, "The client did not read its answer.", code="write_stall"))
-            self.downstream.abort()
+            self.downstream.reset()
         return True
 
     def _check_upstream(self, now: float) -> None:

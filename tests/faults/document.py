@@ -65,8 +65,16 @@ How many requests reach the upstream is counted as well.
 Time limits are scaled down from minutes to tenths of a second.
 
 The tables below show one fault at a time.
-Random faults, many at once, are the business of the soak test: \
-`python -m tests.soak --streams 100000 --seed 1`.
+The suite has small forms of the following; each prints what it saw and fails if it is too much:
+
+- Random faults, many at once: `python -m tests.soak --streams 100000 --seed 1`.
+- Thousands of streams for minutes, and what each costs: \
+`python -m tests.crowds hold --streams 2000 --minutes 10`.
+- Clients that do not read, and what others feel of them: `python -m tests.crowds slow`.
+- Any bytes into every parser and translator: `python -m tests.fuzz --seconds 600`.
+- Restarts and drains: `JARVIS_TEST_DRAINS=50 JARVIS_TEST_RESTARTS=20 \
+./start.sh test tests/test_lifecycle.py`.
+
 What needs a network of several machines (packet loss, a client whose power is cut) is not tested.
 
 The last column names the test: `./start.sh test tests/faults -k reset-in-event`.

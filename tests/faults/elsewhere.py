@@ -62,10 +62,33 @@ ELSEWHERE: Final[tuple[tuple[str, tuple[Elsewhere, ...]], ...]] = (
                 "test_many_streams_at_once_complete_and_leave_nothing",
             ),
             Elsewhere(
+                "slowhttptest: bodies and heads that drip, answers that are not read",
+                "every connection is closed in time, others are served",
+                "test_slowhttptest.py",
+                "test_connections_are_freed_and_others_served",
+            ),
+            Elsewhere(
                 "A client that stops reading",
-                "its connection is cut after `WRITE_STALL_TIMEOUT`",
+                "its connection is reset after `WRITE_STALL_TIMEOUT`",
                 "web/test_downstream.py",
                 "test_client_that_stops_reading_a_stream_is_cut_off",
+            ),
+        ),
+    ),
+    (
+        "Any input",
+        (
+            Elsewhere(
+                "Bytes of any kind in requests, streams, answers, errors and `.env`",
+                "what each parser's and translator's rule says, or an error of ours",
+                "test_fuzz.py",
+                "test_changed_inputs_are_handled",
+            ),
+            Elsewhere(
+                "What fuzzing found",
+                "the same",
+                "test_fuzz.py",
+                "test_what_it_starts_from_and_what_it_found_is_handled",
             ),
         ),
     ),

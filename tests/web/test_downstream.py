@@ -232,6 +232,15 @@ class Lazy:
         head = "\r\n".join([f"POST {CHAT} HTTP/1.1", *lines, f"Content-Length: {len(body)}"])
         await self._loop.sock_sendall(self._sock, head.encode() + b"\r\n\r\n" + body)
 
+    async def was_reset(self) -> bool:
+        """Read until the connection ends; tell whether it was by a reset."""
+        try:
+            while await self._loop.sock_recv(self._sock, 2**20):
+                pass
+        except ConnectionResetError:
+            return True
+        return False
+
     async def read(self, end: bytes = b"") -> bytes:
         """Read until the connection ends, or until *end* has come."""
         pieces: list[bytes] = []
@@ -325,6 +334,8 @@ async def test_client_that_stops_reading_a_stream_is_cut_off() -> None:
         await asyncio.wait_for(flood.left.wait(), 5)
         await eventually(lambda: len(proxy.shell.watch) == 0)
         await eventually(lambda: " call " in proxy.log.getvalue())
+        # The system lets go of it too: it would else offer what is unread for minutes.
+        assert await asyncio.wait_for(client.was_reset(), 5)
         log = proxy.logged()
 
     assert log.count(" call ") == 1

@@ -51,8 +51,8 @@ class Stream:
     def beat(self, *, is_long: bool = False) -> None:
         self.done.append("long beat" if is_long else "beat")
 
-    def abort(self) -> None:
-        self.done.append("abort")
+    def reset(self) -> None:
+        self.done.append("reset")
 
 
 @dataclass
@@ -300,7 +300,7 @@ def test_client_that_does_not_read_is_cut_off(scene: Scene) -> None:
 
     scene.after(1)
     assert scene.code() == (408, "write_stall")
-    assert stream.done == ["abort"]
+    assert stream.done == ["reset"]
 
 
 def test_client_that_reads_again_has_its_time_anew(scene: Scene) -> None:
@@ -353,7 +353,7 @@ def test_silence_that_the_client_causes_is_not_the_upstreams() -> None:
         stream.stalled = False
         scene.after(29)
         assert scene.code() is None
-        assert "abort" not in stream.done
+        assert "reset" not in stream.done
         scene.task.cancel()
 
     asyncio.run(play())
