@@ -18,7 +18,12 @@ from tests.raw_client import RawResponse, fetch
 
 ClientKind = Literal["sync", "async", "node", "raw"]
 CLIENTS: Final[tuple[ClientKind, ...]] = ("sync", "async", "node", "raw")
-_HEARTBEAT: Final = re.compile(rb": keepalive\n\n|data: [^\n]*\"choices\":\[\][^\n]*\n\n")
+_HEARTBEAT: Final = re.compile(
+    rb": keepalive\n\n"
+    rb"|data: [^\n]*\"choices\":\[\][^\n]*\n\n"
+    rb"|event: response\.in_progress\n[^\n]*\n\n"
+)
+"""No dialect here has an event of these shapes of its own."""
 
 
 @dataclass
