@@ -1,7 +1,7 @@
 """Sheets of memory that processes share: each is written by one and read by the others. IO (mmap).
 
-Whoever is forked after a sheet was made has it too. Nobody waits for anybody: a reader who finds a
-sheet half written sees so, by its checksum, and looks again later.
+Whoever is forked after a sheet was made has it too. Nobody waits for anybody. A sheet has two
+sides, written in turn: while one is being written, or was when its writer died, the other is read.
 """
 
 import mmap
@@ -9,26 +9,40 @@ import struct
 from typing import Final
 from zlib import crc32
 
-_HEADER: Final = struct.Struct("=II")  # length, checksum
+_HEADER: Final = struct.Struct("=III")  # turn, length, checksum of both
 
 
 class Sheet:
     """*size* bytes at most, of which only those that are written to take memory."""
 
     def __init__(self, size: int) -> None:
-        self._memory = mmap.mmap(-1, _HEADER.size + size)
         self._size = size
+        self._side = _HEADER.size + size
+        self._memory = mmap.mmap(-1, 2 * self._side)
 
     def write(self, data: bytes) -> bool:
         """Put *data* in place of what is there; return False, with no change, if it is too long."""
         if len(data) > self._size:
             return False
-        _HEADER.pack_into(self._memory, 0, len(data), crc32(data))
-        self._memory[_HEADER.size : _HEADER.size + len(data)] = data
+        turns = [self._turn(0), self._turn(1)]
+        start = self._side * (turns[1] < turns[0])
+        turn = max(turns) + 1
+        _HEADER.pack_into(self._memory, start, turn, len(data), crc32(data, turn))
+        start += _HEADER.size
+        self._memory[start : start + len(data)] = data
         return True
 
     def read(self) -> bytes | None:
-        """Return what is there, ``b""`` at first; None while it is being written."""
-        length, checksum = _HEADER.unpack_from(self._memory)
-        data = self._memory[_HEADER.size : _HEADER.size + length]
-        return data if crc32(data) == checksum else None
+        """Return what is there, ``b""`` at first; None if it changes too fast to be read."""
+        for side in sorted((0, 1), key=self._turn, reverse=True):
+            start = side * self._side
+            turn, length, checksum = _HEADER.unpack_from(self._memory, start)
+            start += _HEADER.size
+            data = self._memory[start : start + length]
+            if crc32(data, turn) == checksum:
+                return data
+        return None
+
+    def _turn(self, side: int) -> int:
+        turn, _, _ = _HEADER.unpack_from(self._memory, side * self._side)
+        return int(turn)

@@ -28,12 +28,35 @@ def test_what_is_too_long_changes_nothing() -> None:
     assert sheet.read() == b"before"
 
 
-def test_what_is_half_written_is_not_read() -> None:
+def test_while_something_is_written_what_was_there_before_is_read() -> None:
     sheet = Sheet(10)
+    for number in range(5):
+        sheet.write(b"%d" % number)
+        before = sheet._memory[:]
+        sheet.write(b"next")
+        spoil(sheet, before)
+        assert sheet.read() == b"%d" % number
+        sheet._memory[:] = before
+
+
+def test_what_is_half_written_on_both_sides_is_not_read() -> None:
+    sheet = Sheet(10)
+    before = sheet._memory[:]
     sheet.write(b"0123456789")
-    sheet._memory[10] ^= 1
+    spoil(sheet, before)
+    sheet.write(b"0123456789")  # the side that is whole is older
+    assert sheet.read() == b"0123456789"
+    spoil(sheet, before)
+    sheet._memory[4] ^= 1
+    sheet._memory[sheet._side + 4] ^= 1
 
     assert sheet.read() is None
+
+
+def spoil(sheet: Sheet, before: bytes) -> None:
+    """Change the last byte of what differs from *before*."""
+    changed = [at for at, byte in enumerate(sheet._memory[:]) if byte != before[at]]
+    sheet._memory[changed[-1]] ^= 1
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")

@@ -1,7 +1,12 @@
-"""A model that calls a tool, and a client that forgets its signature between two turns."""
+"""What servers must know together: signatures that a client forgets, and what a key has used.
+
+A process that has waited for Redis for 100 ms goes on by itself, as it should; on a machine under
+load that happens now and then. So both are tried again, which helps nobody who shares nothing.
+"""
 
 import asyncio
 import json
+from collections.abc import Sequence
 
 from tests.conftest import GEMINI_KEY, KEY
 from tests.raw_client import RawResponse, fetch
@@ -9,6 +14,7 @@ from tests.raw_upstream import Peer, RawUpstream, Received
 
 CHAT = "/v1/chat/completions"
 SIGNATURE = b"EvsBCvgBAdHtim9signature"
+LIMITED = tuple(f"limited-key-{number}-0123456789abcdef" for number in range(4))
 
 
 async def ask(port: int, body: dict[str, object], key: str = KEY) -> RawResponse:
@@ -70,3 +76,34 @@ def second_turn(first: RawResponse) -> dict[str, object]:
         {"role": "assistant", "content": None, "tool_calls": [bare]},
         {"role": "tool", "tool_call_id": call["id"], "content": "done"},
     )
+
+
+async def assert_signed(port: int, gemini: Gemini, first: RawResponse, times: int) -> None:
+    """Ask for the turn after *first* so many times; each must go to Google with its signature."""
+    signed: list[bool] = []
+    async with asyncio.timeout(15):
+        while signed.count(True) < times:
+            before = len(gemini.asked)
+            answers = [await ask(port, second_turn(first)) for _ in range(times)]
+            assert [answer.status for answer in answers] == [200] * times
+            signed = [SIGNATURE in body for body in gemini.asked[before:]]
+
+
+def limited(rpm: int) -> dict[str, str]:
+    """Return the settings by which each of the keys LIMITED may ask so often."""
+    keys = [f"limited{number}:{key}" for number, key in enumerate(LIMITED)]
+    rates = {f"KEY_LIMITED{number}_RPM": str(rpm) for number in range(len(LIMITED))}
+    return {"PROXY_API_KEYS": ",".join((f"tester:{KEY}", *keys)), **rates}
+
+
+async def assert_limited(ports: Sequence[int], rpm: int) -> str:
+    """Ask twice too often at each of *ports*; together they let *rpm* pass. Return the key."""
+    found = []
+    for key in LIMITED:
+        calls = (echo(port, key) for port in ports for _ in range(2 * rpm))
+        statuses = [answer.status for answer in await asyncio.gather(*calls)]
+        assert set(statuses) <= {200, 429}
+        found.append(statuses.count(200))
+        if found[-1] == rpm:
+            return key
+    raise AssertionError(f"{found} calls passed, of which only {rpm} may")
