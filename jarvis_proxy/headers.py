@@ -8,6 +8,7 @@ Source: RFC 9110, section 7.6.1 (hop-by-hop fields and ``Connection``).
 """
 
 from collections.abc import Iterable, Mapping
+from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Final
 
@@ -113,3 +114,36 @@ def charset(content_type: str) -> str | None:
         if name.strip().lower() == "charset":
             return value.strip().strip('"').lower()
     return None
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Return for how many seconds, from *now* in epoch seconds, *headers* ask to wait.
+
+    The longest of ``retry-after-ms``, and of ``retry-after`` in seconds or as a date: clients
+    differ in which they obey. None where nothing can be understood.
+    """
+    waits = [
+        wait
+        for wait in (
+            _number(headers.get("retry-after-ms"), 0.001),
+            _number(headers.get("retry-after"), 1.0),
+            _until(headers.get("retry-after"), now),
+        )
+        if wait is not None
+    ]
+    return max(waits, default=None)
+
+
+def _number(text: str | None, unit: float) -> float | None:
+    try:
+        found = float(text or "")
+    except ValueError:
+        return None
+    return max(0.0, found * unit) if found == found else None  # not for NaN
+
+
+def _until(text: str | None, now: float) -> float | None:
+    try:
+        return max(0.0, parsedate_to_datetime(text or "").timestamp() - now)
+    except (ValueError, OverflowError):
+        return None

@@ -13,6 +13,7 @@ from jarvis_proxy.headers import (
     media_type,
     request_headers,
     response_headers,
+    retry_after,
 )
 
 CROSSING = {
@@ -195,3 +196,22 @@ def test_exposed_headers_are_ours_or_cross_from_upstreams() -> None:
 def test_content_type_is_taken_apart(value: str, kind: str, encoding: str | None) -> None:
     assert media_type(value) == kind
     assert charset(value) == encoding
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({}, None),
+        ({"retry-after": "7"}, 7.0),
+        ({"retry-after": "-7"}, 0.0),
+        ({"retry-after-ms": "6500"}, 6.5),
+        ({"retry-after": "7", "retry-after-ms": "6500"}, 7.0),
+        ({"retry-after": "Tue, 14 Nov 2023 22:14:20 GMT"}, 60.0),
+        ({"retry-after": "Tue, 14 Nov 2023 22:13:00 GMT"}, 0.0),
+        ({"retry-after": "nan"}, None),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": "Tue, 14 Nov 99999 22:13:00 GMT"}, None),
+    ],
+)
+def test_the_longest_wait_is_what_counts(headers: dict[str, str], expected: float | None) -> None:
+    assert retry_after(headers, 1_700_000_000.0) == expected

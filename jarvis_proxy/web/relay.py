@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 from aiohttp import HttpVersion11, web
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.headers import media_type, response_headers
+from jarvis_proxy.headers import media_type, response_headers, retry_after
 from jarvis_proxy.transport import (
     NETWORK_ERRORS,
     Body,
@@ -408,17 +408,9 @@ def relayed_error(reply: UpstreamReply, raw: bytes) -> ProxyError:
     error = error_from_body(raw)
     error.status = reply.status
     crossing = response_headers(reply.headers.items(), reply.headers.get("Connection", ""))
-    error.retry_after = seconds(crossing.get("retry-after"))
+    error.retry_after = retry_after(crossing, time.time())
     content_type = crossing.pop("content-type", "application/json")
     return RelayedError(error, without_keys(raw), {**crossing, "Content-Type": content_type})
-
-
-def seconds(retry_after: str | None) -> float | None:
-    """Return a ``Retry-After`` in seconds; None where there is none, or a date."""
-    try:
-        return None if retry_after is None else max(0.0, float(retry_after))
-    except ValueError:
-        return None
 
 
 async def _together(lanes: list[Coroutine[Any, Any, T]]) -> list[T]:
