@@ -6,24 +6,22 @@ total timeout (cuts long answers), the pool limit (queues the 101st stream in si
 """
 
 import asyncio
-import collections
 import ssl
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
-from aiohttp.helpers import BaseTimerContext
-from aiohttp.streams import StreamReader
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from jarvis_proxy import __version__
 from jarvis_proxy.direct import DirectResponse, DirectSender, taken_whole
 from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.push import PushingProtocol, Sink, push
 from jarvis_proxy.upstreams import echo
 from jarvis_proxy.upstreams.base import UpstreamRequest
 
@@ -34,8 +32,6 @@ _MAX_CACHED: Final = 512
 _DRAIN_AFTER_END: Final = 1.0
 Body = bytes | AsyncIterable[bytes]
 _Response = aiohttp.ClientResponse | DirectResponse
-Sink = Callable[[bytes], bool]
-"""Takes a piece of an answer; returns True to be given no more for now. It must not raise."""
 
 
 class UpstreamReply(Protocol):
@@ -96,38 +92,6 @@ class TransportOptions:
     proxy: str | None = None
 
 
-class _PushReader(StreamReader):
-    """A StreamReader that hands data on as it arrives, instead of waking a reader for it.
-
-    Waking a task for every frame is a quarter of what relaying a frame costs. A response's reader
-    is made by aiohttp's parser and cannot be chosen, so it changes its class while it is pushed
-    from; the sink lies in the slot of the read timer, which is not used meanwhile.
-    """
-
-    __slots__ = ()
-
-    def begin_http_chunk_receiving(self) -> None:
-        """Note nothing: where chunks begin matters only to who reads them one by one."""
-
-    def end_http_chunk_receiving(self) -> None:
-        """Note nothing."""
-
-    def feed_data(self, data: bytes, size: int = 0) -> bool:
-        """Hand *data* on; where the sink has enough, what follows is buffered as usual."""
-        if cast(Sink, self._timer)(data):
-            _buffer_again(self)
-            waiter, self._waiter = self._waiter, None
-            if waiter is not None and not waiter.done():
-                waiter.set_result(None)
-        return False
-
-
-def _buffer_again(content: StreamReader) -> None:
-    content.__class__ = StreamReader
-    if content._http_chunk_splits is None:
-        content._http_chunk_splits = collections.deque()  # a chunk may be in progress
-
-
 class HttpReply:
     """An UpstreamReply over HTTP."""
 
@@ -154,26 +118,7 @@ class HttpReply:
 
     async def push(self, sink: Sink) -> bool:
         """Give *sink* what arrives, without a task step for each piece."""
-        content = self._response.content
-        if (exception := content.exception()) is not None:
-            raise exception
-        if content._buffer:
-            # What came before: taken the usual way, which lets the peer go on.
-            sink(content.read_nowait())
-            return True
-        if content.is_eof():
-            return False
-        timer = content._timer
-        content._waiter = waiter = asyncio.get_running_loop().create_future()
-        content._timer = cast(BaseTimerContext, sink)
-        content.__class__ = _PushReader
-        content._http_chunk_splits = None  # half a kilobyte
-        try:
-            await waiter  # the reader's own signals end it too: the body's end, and an error
-        finally:
-            _buffer_again(content)
-            content._timer, content._waiter = timer, None
-        return True
+        return await push(self._response.content, sink)
 
     def is_broken(self) -> bool:
         """Tell whether the peer closed although the parser waits (a malformed chunk size)."""
@@ -226,6 +171,12 @@ class _Connector(aiohttp.TCPConnector):
     """
 
     connect_limit: float | None = None
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._factory = cast(
+            "partial[ResponseHandler]", partial(PushingProtocol, loop=asyncio.get_running_loop())
+        )
 
     async def _create_connection(
         self,

@@ -93,6 +93,7 @@ _BY_FOLDER: Final = {
         "registry.py": "ModelRegistry：从模型名到提供它的上游。",
         "routes.py": "地址：任何写法的路径归到一个端点，或最接近的一个。",
         "settings.py": "Settings：把环境变成一个不可变对象，问题一次报全。",
+        "push.py": "回答随到随交，不必每一块都唤醒一个任务。",
         "settings_addresses.py": "表示位置的设置：主机、网址、来源、网络。",
         "settings_fields.py": "字段怎样说明自己由哪个设置填写；以及各种上限。",
         "settings_hints.py": "启动时日志大声提醒的事。",

@@ -103,3 +103,26 @@ async def test_cancelled_push_leaves_the_answer_readable() -> None:
         go_on.set()
         assert await asyncio.wait_for(reply.readany(), 5) == b"late"
         reply.close()
+
+
+async def test_one_read_is_one_piece_however_many_chunks_are_in_it() -> None:
+    ready = asyncio.Event()
+
+    async def play(peer: Peer, request: Received) -> None:
+        await peer.head()
+        await ready.wait()
+        await peer.send(
+            b"".join(b"%x\r\n%b\r\n" % (6, b"frame;") for _ in range(200)) + b"0\r\n\r\n"
+        )
+
+    sink = Sink()
+    upstream = RawUpstream(play)
+    async with upstream.running(), opened(HttpDoor("x", upstream.base_url)) as door:
+        reply = await door.send(asking(), KEY)
+        pushing = asyncio.create_task(_push_all(reply, sink))
+        await asyncio.sleep(0)
+        ready.set()
+        await asyncio.wait_for(pushing, 5)
+        reply.finish()
+
+    assert sink.pieces == [b"frame;" * 200]

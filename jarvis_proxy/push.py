@@ -1,0 +1,97 @@
+"""Answers that are handed on as they arrive, without a task step for each piece. IO.
+
+Waking a task for every frame is a quarter of what relaying a frame costs. A response's reader is
+made by aiohttp's parser and cannot be chosen, so it changes its class while it is pushed from.
+"""
+
+import asyncio
+import collections
+from collections.abc import Callable
+from typing import cast
+
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.helpers import BaseTimerContext
+from aiohttp.streams import StreamReader
+
+Sink = Callable[[bytes], bool]
+"""Takes a piece of an answer; returns True to be given no more for now. It must not raise."""
+
+
+class PushingProtocol(ResponseHandler):
+    """An upstream's connection that hands on what one read brought, as one piece.
+
+    The parser gives chunk after chunk; a busy upstream sends hundreds at once, and each would be
+    a write to the client.
+    """
+
+    pushed_from: StreamReader | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """Parse, and hand on what came of it."""
+        super().data_received(data)
+        content = self.pushed_from
+        if content is None or not content._buffer or type(content) is not _PushReader:
+            return
+        buffer = content._buffer
+        piece = buffer[0] if len(buffer) == 1 else b"".join(buffer)
+        buffer.clear()
+        # The sink lies in the slot of the read timer, which is not used meanwhile.
+        if cast(Sink, content._timer)(piece):
+            buffer_again(content)
+            waiter, content._waiter = content._waiter, None
+            if waiter is not None and not waiter.done():
+                waiter.set_result(None)
+
+
+class _PushReader(StreamReader):
+    """A StreamReader that wakes nobody: its connection takes what is in it."""
+
+    __slots__ = ()
+
+    def begin_http_chunk_receiving(self) -> None:
+        """Note nothing: where chunks begin matters only to who reads them one by one."""
+
+    def end_http_chunk_receiving(self) -> None:
+        """Note nothing."""
+
+    def feed_data(self, data: bytes, size: int = 0) -> bool:
+        """Keep *data* until the connection has parsed all that it read."""
+        self._buffer.append(data)
+        return False
+
+
+def buffer_again(content: StreamReader) -> None:
+    """Let *content* be read as usual."""
+    content.__class__ = StreamReader
+    if content._http_chunk_splits is None:
+        content._http_chunk_splits = collections.deque()  # a chunk may be in progress
+
+
+async def push(content: StreamReader, sink: Sink) -> bool:
+    """Give *sink* what arrives until it has enough, or the answer ends; return if more may come.
+
+    Raises what reading raises when the answer is cut.
+    """
+    if (exception := content.exception()) is not None:
+        raise exception
+    if content._buffer:
+        # What came before: taken the usual way, which lets the peer go on.
+        sink(content.read_nowait())
+        return True
+    if content.is_eof():
+        return False
+    protocol = cast(PushingProtocol, content._protocol)
+    timer = content._timer
+    content._waiter = waiter = asyncio.get_running_loop().create_future()
+    content._timer = cast(BaseTimerContext, sink)
+    content.__class__ = _PushReader
+    content._http_chunk_splits = None  # half a kilobyte
+    protocol.pushed_from = content
+    try:
+        await waiter  # the reader's own signals end it too: the body's end, and an error
+    finally:
+        if protocol.pushed_from is content:  # else the connection has gone on to another answer
+            protocol.pushed_from = None
+        buffer_again(content)
+        content._timer, content._waiter = timer, None
+    return True
