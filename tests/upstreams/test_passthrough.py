@@ -498,3 +498,46 @@ def test_two_choices_both_must_finish() -> None:
     cut = COMPLETIONS_N2[: COMPLETIONS_N2.index(b"\n\n", first) + 2]
 
     assert fed(cut) == Outcome(cut, "upstream_truncated", False, None)
+
+
+_WORD = b'data: {"choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
+_STOP = b'data: {"choices":[{"index":0,"finish_reason":"stop"}]}\n\n'
+
+
+@pytest.mark.parametrize(
+    ("events", "code"),
+    [
+        ([_WORD, b"data: {}},{{}\n\n", _STOP], "upstream_bad_frame"),
+        ([_WORD, b'data: {"a":[{}\n\n', b'data: {"b":1}]}\n\n', _STOP], "upstream_bad_frame"),
+        ([_WORD, b'data: {"error":{"message":"m","code":"c"}}\n\n', _STOP], "c"),
+        ([_WORD, b"data: {no}\n\n"], "upstream_bad_frame"),
+    ],
+)
+def test_events_of_one_read_are_judged_one_by_one(events: list[bytes], code: str) -> None:
+    """They are decoded together; what is wrong with one of them must be found all the same."""
+    with pytest.raises(ProxyError) as caught:
+        PassthroughStream("chat").feed(b"".join(events))
+
+    assert caught.value.code == code
+    assert caught.value.preceding == events[0]
+
+
+@pytest.mark.parametrize("words", [0, 1, 2, 50])
+@pytest.mark.parametrize("kind", ["chat", "other"])
+def test_end_in_the_same_read_is_seen(words: int, kind: StreamKind) -> None:
+    stream = PassthroughStream(kind)
+    data = _WORD * words + _STOP + DONE
+
+    assert stream.feed(data) == data
+    assert stream.done
+    assert stream.feed_eof() == b""
+
+
+def test_nothing_of_a_read_goes_out_behind_the_end_of_responses() -> None:
+    event = b'data: {"type":"response.output_text.delta","delta":"a"}\n\n'
+    end = b'data: {"type":"response.completed","response":{"usage":{"input_tokens":3}}}\n\n'
+    stream = PassthroughStream("responses")
+
+    assert stream.feed(event + event + end + event) == event + event + end
+    assert stream.done
+    assert stream.usage == TokenUsage(prompt=3)
