@@ -305,7 +305,6 @@ _BY_FOLDER: Final = {
         "test_state_machine.py": "任意的事件顺序：每个流要么完整要么明确出错，什么也不剩。",
         "test_tool_loops.py": "官方 SDK 的工具循环，对着拒绝 Google 所拒绝之事的 Gemini。",
         "test_transport_faults.py": "通往上游的网络坏了会怎样：每种一个错误，不含秘密。",
-        "test_transport_push.py": "从上游的连接直接推来的帧，不必每帧一步任务。",
         "wire.py": "真实服务的录制交互，如果手边有的话。",
         "world.py": "一个事件循环上的代理、上游和客户端，一步一步推动。",
         "browser/": "真实浏览器里的实时页面：chromium，由 playwright-core 驱动。",
