@@ -137,6 +137,7 @@ _BY_FOLDER: Final = {
         "site_answers.py": "一个地址的回答说明从客户端到代理的路怎么样。",
         "site_checks.py": "客户端在一个地址上遇到的代理：从连通到有节奏的流。",
         "stream_answers.py": "jarvis-echo 的流到达的样子说明它走了什么路。",
+        "store_check.py": "Redis 是否可用，设置能否让额度和限额有效。",
         "tls_faults.py": "TLS 握手为什么失败，怎么办。",
         "upstream_checks.py": "上游能否连上，密钥是否有效。",
         "visitor.py": "体检扮演的客户端：提问，记下什么时候来了什么。",

@@ -22,6 +22,7 @@ from jarvis_proxy.doctor.output import Output, progress_on, style_for
 from jarvis_proxy.doctor.port_check import check_port
 from jarvis_proxy.doctor.report import as_json, client_text, paragraph, summary_text, title_text
 from jarvis_proxy.doctor.site_checks import check_here, check_site
+from jarvis_proxy.doctor.store_check import check_store
 from jarvis_proxy.doctor.upstream_checks import check_upstreams
 from jarvis_proxy.environment import is_readable, load_environment
 from jarvis_proxy.registry import ModelRegistry
@@ -134,6 +135,7 @@ async def _check_set_up(
         *settings_checks.settings_checks(settings, start.file_values, start.environ),
         *file_checks.tls_files(settings, machine.now()),
         port,
+        *await check_store(settings.redis_url),
     ]
     output.section("Settings", found)
     if running is not None:
