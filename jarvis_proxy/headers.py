@@ -97,16 +97,20 @@ def _crossing_name(raw_name: str) -> str:
     return name if name in _RESPONSE_ALLOWED or name.startswith(RATE_LIMIT_PREFIX) else ""
 
 
+@lru_cache(maxsize=256)
 def connection_names(connection: str) -> frozenset[str]:
     """Return the field names, lower-cased, that a ``Connection`` value declares hop-by-hop."""
     return frozenset(name.strip().lower() for name in connection.split(","))
 
 
+# Remembered, as clients send the same few values with every call.
+@lru_cache(maxsize=256)
 def media_type(content_type: str) -> str:
     """Return the type/subtype of a ``Content-Type`` value, lower-cased, without parameters."""
     return content_type.partition(";")[0].strip().lower()
 
 
+@lru_cache(maxsize=256)
 def charset(content_type: str) -> str | None:
     """Return the charset parameter of a ``Content-Type`` value, lower-cased, if there is one."""
     for parameter in content_type.split(";")[1:]:

@@ -9,6 +9,7 @@ _NO_STRUCTURE: Final = bytes(byte for byte in range(256) if byte not in b'"[]{}'
 _STEPS: Final = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # +1 and -1 as signed bytes
 _ESCAPED: Final = re.compile(rb'\\["\\]')
 _MOST: Final = 1_000_000
+_SMALL: Final = 4096
 
 
 def is_deeper(body: bytes, levels: int) -> bool:
@@ -34,8 +35,11 @@ def is_deeper(body: bytes, levels: int) -> bool:
 def _has_more(body: bytes, levels: int) -> bool:
     """Tell whether more than *levels* brackets open in *body*.
 
-    Found one by one: counting a byte in megabytes takes thirty times as long as not finding it.
+    In a large one they are found one by one: counting a byte in megabytes takes thirty times as
+    long as not finding it.
     """
+    if len(body) < _SMALL:
+        return body.count(b"[") + body.count(b"{") > levels
     found = 0
     for bracket in (b"[", b"{"):
         at = body.find(bracket)

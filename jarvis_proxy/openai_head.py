@@ -137,8 +137,7 @@ def _may_repeat_a_name(body: bytes) -> bool:
     return (
         body.count(b'"model"') > 1
         or body.count(b'"stream"') > 1
-        or b"\\u006" in body
-        or b"\\u007" in body
+        or (b"\\u00" in body and (b"\\u006" in body or b"\\u007" in body))
     )
 
 

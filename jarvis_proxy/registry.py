@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, Protocol
 
@@ -93,6 +94,8 @@ class ModelRegistry:
                     self._patterns.append((model[:-1], upstream.name))
                 else:
                     self._exact.setdefault(model, upstream.name)
+        # Names come from clients, so what is remembered of them is bounded.
+        self._remembered = lru_cache(maxsize=1024)(self._find)
         # The longest prefix is the most exact statement, whatever the order of the settings.
         self._patterns.sort(key=lambda pattern: len(pattern[0]), reverse=True)
 
@@ -137,7 +140,9 @@ class ModelRegistry:
 
     def route(self, model: str | None) -> Route:
         """Return where *model* belongs, whether or not its upstream has a key."""
-        name = model or DEFAULT_NAME
+        return self._remembered(model or DEFAULT_NAME)
+
+    def _find(self, name: str) -> Route:
         if len(name) > _MAX_NAME:
             raise ProxyError(
                 404,
@@ -158,6 +163,8 @@ class ModelRegistry:
 
     def fallbacks(self, model: str | None) -> tuple[Route, ...]:
         """Return where a failed call to *model* may go instead, in order; only usable places."""
+        if not self._fallbacks:
+            return ()
         others = self._fallbacks.get(model or DEFAULT_NAME, ())
         routes = (self.route(other) for other in others)
         return tuple(route for route in routes if route.upstream not in self._keyless)
