@@ -13,7 +13,7 @@ from aiohttp import web
 from jarvis_proxy.settings import Settings
 from jarvis_proxy.web.app import make_runner
 from jarvis_proxy.web.connections import ConnectionLimits
-from jarvis_proxy.web.edge import Runner
+from jarvis_proxy.web.edge import InlineLoop, Runner
 from jarvis_proxy.web.log import configure_logging
 from tests.conftest import BEARER, running_proxy
 from tests.eventually import eventually
@@ -376,3 +376,18 @@ async def test_keepalive_to_a_dead_client_is_on() -> None:
         sock = served.transport.get_extra_info("socket")
 
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+
+
+async def test_connections_see_the_loop_with_tasks_run_in_place() -> None:
+    loop = asyncio.get_running_loop()
+    inline = InlineLoop(loop)
+
+    async def answer() -> int:
+        return 42
+
+    assert await inline.create_task(answer()) == 42
+    assert inline.time() == pytest.approx(loop.time(), abs=1)
+    assert not inline.create_future().done()
+    assert inline.get_debug() == loop.get_debug()
+    handle = inline.call_at(loop.time() + 60, answer)
+    handle.cancel()
