@@ -83,3 +83,15 @@ def test_it_agrees_with_a_decoder(value: object, levels: int, indent: int | None
 )
 def test_more_brackets_than_anyone_means_count_as_too_deep(body: bytes) -> None:
     assert is_deeper(body, 64)
+
+
+@pytest.mark.parametrize("padding", [0, 5000])
+@pytest.mark.parametrize(("depth", "deeper"), [(5, False), (6, True)])
+def test_it_makes_no_difference_how_large_a_body_is(padding: int, depth: int, deeper: bool) -> None:
+    body = b"[" * depth + b'"%b"' % (b"x" * padding) + b"]" * depth
+
+    assert is_deeper(body, 5) == deeper
+
+
+def test_few_brackets_in_a_large_body_are_not_deep() -> None:
+    assert not is_deeper(b'{"a":[1],"b":"%b"}' % (b"x" * 5000), 2)

@@ -172,3 +172,13 @@ def test_a_gauge_is_a_family_too() -> None:
     family = gauge("jarvis_streams_open", "Streams.", {("a",): 1.0}, ["upstream"])
 
     assert family == Family("jarvis_streams_open", "gauge", "Streams.", ("upstream",), {("a",): 1})
+
+
+def test_calls_are_summed_up_in_batches_and_none_is_lost() -> None:
+    records = [call(target="a" if number % 3 else "b") for number in range(600)]
+
+    tokens = samples("jarvis_tokens", *records)
+
+    assert sum(samples("jarvis_requests", *records).values()) == 600
+    assert tokens["laptop", "openai", "a", "prompt"] == 4000
+    assert tokens["laptop", "openai", "b", "prompt"] == 2000

@@ -212,3 +212,17 @@ def test_json_line_is_ascii_and_reads_back(text: str) -> None:
 )
 def test_printable_keeps_64_characters_of_ascii(text: str, expected: str) -> None:
     assert printable(text) == expected
+
+
+def test_line_has_every_count_that_is_known() -> None:
+    record = full_record()
+    record.cached_tokens, record.reasoning_tokens, record.code = 3, 0, "odd code"
+    pairs = parsed(as_text(record, "now"))
+    fields = record.fields()
+
+    shown = {name: str(value) for name, value in fields.items() if value not in (None, "", "-")}
+    assert pairs == shown
+
+    record.prompt_tokens = record.completion_tokens = record.cached_tokens = None
+    record.reasoning_tokens = None
+    assert "tokens" not in as_text(record, "now")

@@ -296,3 +296,17 @@ def test_a_moment_is_a_day_of_its_own_in_utc() -> None:
     (after,) = book.states("laptop", now + 1)
 
     assert (before.resets_at, after.resets_at) == ("2026-11-24T00:00:00Z", "2026-11-25T00:00:00Z")
+
+
+def test_calls_are_summed_up_in_batches_and_none_is_lost() -> None:
+    book = UsageBook()
+    for number in range(600):
+        book.add(call(target="a" if number % 3 else "b"))
+
+    ((_, models),) = book.days("laptop", "2026-11-23", "2026-11-23")
+
+    assert {name: counts.calls for name, counts in models.items()} == {
+        "openai/a": 400,
+        "openai/b": 200,
+    }
+    assert sum(row.counts.prompt for row in book.take_pending()) == 6000
