@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -113,8 +113,11 @@ class Streams(RuleBasedStateMachine):
     @precondition(lambda self: self.is_busy and not self.world.is_draining)
     @rule()
     def drain(self) -> None:
+        paused = [stream.is_paused for stream in self.world.live]
         ends = self.runner.run(self.world.drain())
-        assert all(seen.is_explicit for seen in ends), ends
+        for was_paused, seen in zip(paused, ends, strict=True):
+            # One that does not read in time is cut off, as above.
+            assert seen.is_explicit or (was_paused and seen.kind == "cut"), seen
 
     @precondition(lambda self: self.world.is_draining)
     @rule(surfaces=st.lists(SURFACES, min_size=1, max_size=4))
@@ -141,8 +144,10 @@ class Streams(RuleBasedStateMachine):
         act()
 
 
+# In the suite a failure is told as it was found: making it smaller takes minutes.
+_NO_SHRINKING = [phase for phase in Phase if phase is not Phase.shrink]
 PROFILES = {
-    "few": settings(max_examples=30, stateful_step_count=25),
+    "few": settings(max_examples=30, stateful_step_count=25, phases=_NO_SHRINKING),
     "thorough": settings(max_examples=2000, stateful_step_count=100),
 }
 PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "few")
@@ -152,4 +157,10 @@ PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "few")
 def test_any_course_of_events() -> None:
     # Time is no measure here: a step waits for what happens elsewhere.
     chosen = settings(PROFILES[PROFILE], deadline=None, suppress_health_check=list(HealthCheck))
-    run_state_machine_as_test(Streams, settings=chosen)
+    # What the tests before have left is looked through once, not for each example.
+    gc.collect()
+    gc.freeze()
+    try:
+        run_state_machine_as_test(Streams, settings=chosen)
+    finally:
+        gc.unfreeze()
