@@ -1,13 +1,14 @@
 """Responses that are not streamed: JSON, errors, and the headers that every answer has. IO."""
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from aiohttp import web
 
 from jarvis_proxy.errors import HIDDEN, ProxyError, long_enough
-from jarvis_proxy.headers import EXPOSED, is_field_value
+from jarvis_proxy.headers import EXPOSED, is_field_value, retry_after
 from jarvis_proxy.web.keys import RECORD, SHELL
 from jarvis_proxy.web.whole import WholeAnswer, tell_limits
 
@@ -88,6 +89,14 @@ def json_response(
 async def rate_limits(request: web.Request, response: web.StreamResponse) -> None:
     """Put the limits of the key on an answer that aiohttp sends: a stream, or a copy."""
     tell_limits(request, response)
+
+
+def asked_wait(headers: Mapping[str, str]) -> float | None:
+    """Return for how many seconds an upstream's *headers* ask to wait, as ``retry_after`` does.
+
+    A date becomes seconds here, once: no time limit ever reads the clock that can jump.
+    """
+    return retry_after(headers, time.time())
 
 
 def error_response(request: web.Request, error: ProxyError) -> web.Response:

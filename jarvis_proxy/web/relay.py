@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 from aiohttp import HttpVersion11, web
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.headers import media_type, response_headers, retry_after
+from jarvis_proxy.headers import media_type, response_headers
 from jarvis_proxy.transport import (
     NETWORK_ERRORS,
     Body,
@@ -25,7 +25,7 @@ from jarvis_proxy.upstreams.base import (
     UpstreamRequest,
 )
 from jarvis_proxy.upstreams.upstream_errors import error_from_body, without_keys
-from jarvis_proxy.web.answers import RelayedError, common_headers, json_response
+from jarvis_proxy.web.answers import RelayedError, asked_wait, common_headers, json_response
 from jarvis_proxy.web.downstream import Delivery, Downstream, status_headers
 from jarvis_proxy.web.keys import RECORD, Place
 from jarvis_proxy.web.watch import Watched
@@ -408,7 +408,7 @@ def relayed_error(reply: UpstreamReply, raw: bytes) -> ProxyError:
     error = error_from_body(raw)
     error.status = reply.status
     crossing = response_headers(reply.headers.items(), reply.headers.get("Connection", ""))
-    error.retry_after = retry_after(crossing, time.time())
+    error.retry_after = asked_wait(crossing)
     content_type = crossing.pop("content-type", "application/json")
     return RelayedError(error, without_keys(raw), {**crossing, "Content-Type": content_type})
 
