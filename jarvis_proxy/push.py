@@ -26,6 +26,16 @@ class PushingProtocol(ResponseHandler):
 
     pushed_from: StreamReader | None = None
 
+    def close(self) -> None:
+        """Close now: what of a request is not sent yet is wanted by nobody any more.
+
+        Else a body would stay in memory, and the connection open, until the upstream has read it.
+        """
+        if self.transport is not None and self.transport.get_write_buffer_size():
+            self.abort()
+        else:
+            super().close()
+
     def data_received(self, data: bytes) -> None:
         """Parse, and hand on what came of it."""
         super().data_received(data)

@@ -12,6 +12,7 @@ from jarvis_proxy.upstreams.base import UpstreamRequest
 from tests.eventually import eventually
 from tests.raw_upstream import Peer, RawUpstream, Received
 from tests.test_transport import KEY, answer, asking, opened, read
+from tests.world import open_files
 
 
 async def _pieces(body: bytes) -> AsyncIterator[bytes]:
@@ -164,6 +165,36 @@ async def test_cancelled_request_closes_its_connection() -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         await eventually(lambda: upstream.open_connections == 0)
+
+
+@pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
+@pytest.mark.parametrize("way", ["direct", "session"])
+async def test_cancelled_large_request_does_not_wait_until_the_upstream_has_read_it(
+    way: str,
+) -> None:
+    """Else the body would stay in memory, and the connection open, as long as it likes."""
+    asked, over = asyncio.Event(), asyncio.Event()
+
+    async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await over.wait()
+        writer.transport.abort()
+
+    async with await asyncio.start_server(deaf, "127.0.0.1", 0, limit=1024) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with opened(HttpDoor("x", f"http://127.0.0.1:{port}")) as door:
+            if way == "session":
+                door._direct = None
+            before = open_files()
+            task = asyncio.create_task(door.send(asking(body=b"x" * 40_000_000), KEY))
+            await asyncio.wait_for(asked.wait(), 5)
+            assert open_files() == before + 2  # both ends
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            await eventually(lambda: open_files() == before + 1)
+            over.set()
+            await eventually(lambda: open_files() == before)
 
 
 async def test_control_character_never_goes_out() -> None:
