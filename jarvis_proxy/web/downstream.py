@@ -176,6 +176,11 @@ class Downstream:
         self.stalled = True
         try:
             await self._protocol._drain_helper()
+        except asyncio.CancelledError:
+            # What was waited for is cancelled too, and aiohttp would have whoever waits next, to
+            # say why the stream ends, wait for that very thing.
+            self._protocol._drain_waiter = None
+            raise
         finally:
             self.stalled = False
 

@@ -246,6 +246,8 @@ class Relay:
                 await self._begin(reply, translator, down)
                 await self._flow(reply, translator, down)
             except NETWORK_ERRORS as exc:
+                if self._request.transport is None:
+                    raise  # it was the client that left
                 raise read_error(exc) from exc
             if not translator.done and (events := translator.feed_eof()):
                 await self._write(down, events)
@@ -420,6 +422,9 @@ async def _together(lanes: list[Coroutine[Any, Any, T]]) -> list[T]:
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(lane) for lane in lanes]
-    except* ProxyError as failures:
-        raise failures.exceptions[0] from None
+    except ExceptionGroup as failures:
+        first = failures.exceptions[0]
+        if isinstance(first, ProxyError | ConnectionError):
+            raise first from None
+        raise
     return [task.result() for task in tasks]

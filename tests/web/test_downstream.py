@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 from unittest import mock
@@ -12,6 +13,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
+from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.record import CallRecord
 from jarvis_proxy.upstreams.base import Call
 from jarvis_proxy.web.downstream import Delivery, Downstream, status_headers
@@ -232,6 +234,10 @@ class Lazy:
         head = "\r\n".join([f"POST {CHAT} HTTP/1.1", *lines, f"Content-Length: {len(body)}"])
         await self._loop.sock_sendall(self._sock, head.encode() + b"\r\n\r\n" + body)
 
+    def leave_with_reset(self) -> None:
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._sock.close()
+
     async def was_reset(self) -> bool:
         """Read until the connection ends; tell whether it was by a reset."""
         try:
@@ -261,21 +267,24 @@ async def lazy(port: int) -> AsyncIterator[Lazy]:
 
 
 EVENT = chat_chunk("x" * 60_000)
+FRAME = b'data: {"candidates":[{"content":{"parts":[{"text":"%b"}]}}]}\r\n\r\n' % (b"x" * 60_000)
+TWO = b'{"model":"gemini-2.5-flash","n":2,"stream":true,"messages":[{"role":"user","content":"?"}]}'
 
 
 class Flood:
     """An upstream that sends events as fast as they are taken."""
 
-    def __init__(self, events: int = 10_000) -> None:
+    def __init__(self, events: int = 10_000, event: bytes = EVENT) -> None:
         self.sent = 0
         self.left = asyncio.Event()
         self._events = events
+        self._event = event
 
     async def play(self, peer: Peer, request: Received) -> None:
         await peer.head()
         with contextlib.suppress(ConnectionError):
             for _ in range(self._events):
-                await peer.chunk(EVENT)
+                await peer.chunk(self._event)
                 self.sent += 1
             await peer.chunk(chat_chunk(None, "stop") + DONE)
             await peer.last_chunk()
@@ -339,6 +348,44 @@ async def test_client_that_stops_reading_a_stream_is_cut_off() -> None:
         log = proxy.logged()
 
     assert log.count(" call ") == 1
+    assert "internal" not in log
+
+
+async def test_slow_client_is_told_why_its_stream_is_ended_by_the_clock() -> None:
+    """It reads on, so it must not find half an answer without an error."""
+    upstream = RawUpstream(Flood().play)
+    async with (
+        upstream.running(),
+        running_proxy(upstream.base_url) as proxy,
+        lazy(proxy.port) as client,
+    ):
+        await client.ask(ASK)
+        await eventually(lambda: is_stalled(proxy))
+        proxy.shell.watch.expire_all(lambda: ProxyError(503, "Gone.", code="server_shutdown"))
+        raw = await asyncio.wait_for(client.read(b"0\r\n\r\n"), 20)
+
+    assert raw.endswith(b"0\r\n\r\n")
+    assert b'"code":"server_shutdown"' in raw[-500:]
+
+
+@pytest.mark.parametrize("body", [ASK, TWO])
+async def test_client_that_leaves_while_it_is_waited_for_has_left(body: bytes) -> None:
+    """With several answers at once it is not a lane that failed, nor the upstream."""
+    upstream = RawUpstream(Flood(event=EVENT if body == ASK else FRAME).play)
+    async with (
+        upstream.running(),
+        running_proxy(upstream.base_url, upstream.base_url) as proxy,
+        lazy(proxy.port) as client,
+    ):
+        await client.ask(body)
+        await eventually(lambda: is_stalled(proxy))
+        client.leave_with_reset()
+        await eventually(lambda: len(proxy.shell.watch) == 0)
+        await eventually(lambda: " call " in proxy.log.getvalue())
+        log = proxy.logged()
+
+    assert log.count(" call ") == 1
+    assert "outcome=client_closed attempts=1" in log  # and no code
     assert "internal" not in log
 
 
