@@ -7,7 +7,7 @@ made by aiohttp's parser and cannot be chosen, so it changes its class while it 
 import asyncio
 import collections
 from collections.abc import Callable
-from typing import cast
+from typing import Final, cast
 
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.helpers import BaseTimerContext
@@ -15,6 +15,9 @@ from aiohttp.streams import StreamReader
 
 Sink = Callable[[bytes], bool]
 """Takes a piece of an answer; returns True to be given no more for now. It must not raise."""
+
+_JOINED: Final = 16 * 1024
+"""So many bytes are handed on as one piece, if they come in smaller ones."""
 
 
 class PushingProtocol(ResponseHandler):
@@ -42,15 +45,38 @@ class PushingProtocol(ResponseHandler):
         content = self.pushed_from
         if content is None or not content._buffer or type(content) is not _PushReader:
             return
-        buffer = content._buffer
-        piece = buffer[0] if len(buffer) == 1 else b"".join(buffer)
-        buffer.clear()
+        pieces = tuple(content._buffer)
+        content._buffer.clear()
         # The sink lies in the slot of the read timer, which is not used meanwhile.
-        if cast(Sink, content._timer)(piece):
-            buffer_again(content)
-            waiter, content._waiter = content._waiter, None
-            if waiter is not None and not waiter.done():
-                waiter.set_result(None)
+        taken = _hand_on(pieces, cast(Sink, content._timer))
+        if taken is None:
+            return
+        buffer_again(content)
+        rest = pieces[taken:]
+        content._buffer.extend(rest)
+        content._size += sum(map(len, rest))
+        if content._size > content._high_water and not self._reading_paused:
+            self.pause_reading()
+        waiter, content._waiter = content._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+
+def _hand_on(pieces: tuple[bytes, ...], sink: Sink) -> int | None:
+    """Give *pieces* to *sink*, many as one; return how many it took until it had enough, or None.
+
+    One read may bring a quarter of a megabyte: joined as a whole it would lie in memory several
+    times for each client that reads slowly.
+    """
+    start = size = 0
+    for end, piece in enumerate(pieces, 1):
+        size += len(piece)
+        if size < _JOINED and end < len(pieces):
+            continue
+        if sink(pieces[start] if end - start == 1 else b"".join(pieces[start:end])):
+            return end
+        start, size = end, 0
+    return None
 
 
 class _PushReader(StreamReader):

@@ -108,6 +108,8 @@ def _spoil(rng: random.Random, fault: str, events: list[bytes]) -> bytes:
 
 def _cut(rng: random.Random, data: bytes) -> list[bytes]:
     """Cut *data* anywhere: through lines, events and characters."""
+    if not data:
+        return []  # an empty chunk would be the last one: the body's end, where none is meant
     if rng.random() < 0.3:
         return [data]
     marks = sorted(rng.randrange(len(data) + 1) for _ in range(rng.randint(1, 8)))

@@ -126,3 +126,30 @@ async def test_one_read_is_one_piece_however_many_chunks_are_in_it() -> None:
         reply.finish()
 
     assert sink.pieces == [b"frame;" * 200]
+
+
+async def test_one_read_of_much_is_several_pieces_and_the_rest_waits_for_room() -> None:
+    """A read may bring a quarter of a megabyte, which a slow client must not have lying about."""
+    ready = asyncio.Event()
+    chunk = b"%x\r\n%b\r\n" % (1000, b"x" * 1000)
+
+    async def play(peer: Peer, request: Received) -> None:
+        await peer.head()
+        await ready.wait()
+        await peer.send(chunk * 200 + b"0\r\n\r\n")
+
+    upstream = RawUpstream(play)
+    async with upstream.running(), opened(HttpDoor("x", upstream.base_url)) as door:
+        reply = await door.send(asking(), KEY)
+        sink = Sink(room=2)
+        pushing = asyncio.create_task(reply.push(sink))
+        await asyncio.sleep(0)
+        ready.set()
+        assert await asyncio.wait_for(pushing, 5)
+        rest = Sink()
+        await asyncio.wait_for(_push_all(reply, rest), 5)
+        reply.finish()
+
+    assert max(map(len, sink.pieces)) < 20_000
+    assert len(sink.pieces) <= 2
+    assert b"".join(sink.pieces + rest.pieces) == b"x" * 200_000
