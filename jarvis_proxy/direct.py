@@ -50,12 +50,7 @@ class DirectResponse:
     def release(self) -> None:
         """Give the connection back to the pool, which closes it where it cannot be used again."""
         connection, self.connection = self.connection, None
-        if connection is None:
-            return
-        transport = connection.transport
-        if transport is not None and transport.get_write_buffer_size():
-            connection.close()  # answered before all of the body was sent: the rest would follow
-        else:
+        if connection is not None:
             connection.release()
 
     def close(self) -> None:

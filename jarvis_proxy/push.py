@@ -6,6 +6,10 @@ made by aiohttp's parser and cannot be chosen, so it changes its class while it 
 
 import asyncio
 import collections
+import contextlib
+import fcntl
+import struct
+import termios
 from collections.abc import Callable
 from typing import Final, cast
 
@@ -13,6 +17,7 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.helpers import BaseTimerContext
 from aiohttp.streams import StreamReader
 
+_INT: Final = struct.Struct("i")
 Sink = Callable[[bytes], bool]
 """Takes a piece of an answer; returns True to be given no more for now. It must not raise."""
 
@@ -34,10 +39,15 @@ class PushingProtocol(ResponseHandler):
 
         Else a body would stay in memory, and the connection open, until the upstream has read it.
         """
-        if self.transport is not None and self.transport.get_write_buffer_size():
+        if self.transport is not None and has_unsent(self.transport):
             self.abort()
         else:
             super().close()
+
+    @property
+    def should_close(self) -> bool:
+        """Whether no other request may follow; none may behind one that is not sent to its end."""
+        return super().should_close or (self.transport is not None and has_unsent(self.transport))
 
     def data_received(self, data: bytes) -> None:
         """Parse, and hand on what came of it."""
@@ -77,6 +87,19 @@ def _hand_on(pieces: tuple[bytes, ...], sink: Sink) -> int | None:
             return end
         start, size = end, 0
     return None
+
+
+def has_unsent(transport: asyncio.Transport) -> bool:
+    """Tell whether a part of what was written has not left this machine."""
+    if transport.get_write_buffer_size():
+        return True
+    if transport.get_extra_info("ssl_object") is None:
+        return False
+    # Below TLS is another buffer, which cannot be seen; what lies in it waits for the system's.
+    waiting = b"\0" * _INT.size
+    with contextlib.suppress(OSError):  # not every system tells
+        waiting = fcntl.ioctl(transport.get_extra_info("socket"), termios.TIOCOUTQ, waiting)
+    return bool(_INT.unpack(waiting)[0])
 
 
 class _PushReader(StreamReader):

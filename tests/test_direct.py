@@ -1,10 +1,12 @@
 """Requests written straight to the pool: the same bytes as the session's, and the same faults."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
+import trustme
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.transport import HttpDoor, HttpReply, TransportOptions
@@ -124,7 +126,33 @@ async def test_answer_that_nobody_asked_for_is_nobodys_answer() -> None:
     assert upstream.connections == 2
 
 
-async def test_connection_is_not_kept_whose_request_was_not_sent_to_its_end() -> None:
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+def serving(authority: trustme.CA, scheme: str) -> ssl.SSLContext | None:
+    if scheme == "http":
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    return context
+
+
+def door_to(server: asyncio.Server, authority: trustme.CA, scheme: str) -> HttpDoor:
+    trusted = ssl.create_default_context()
+    authority.configure_trust(trusted)
+    port = server.sockets[0].getsockname()[1]
+    return HttpDoor("x", f"{scheme}://127.0.0.1:{port}", ssl_context=trusted)
+
+
+SCHEMES = pytest.mark.parametrize("scheme", ["http", "https"])
+
+
+@SCHEMES
+async def test_connection_is_not_kept_whose_request_was_not_sent_to_its_end(
+    authority: trustme.CA, scheme: str
+) -> None:
     """The rest of the body would be taken for the next request."""
 
     over = asyncio.Event()
@@ -139,15 +167,17 @@ async def test_connection_is_not_kept_whose_request_was_not_sent_to_its_end() ->
         peer.close()
         ended.set()
 
-    async with await asyncio.start_server(early, "127.0.0.1", 0, limit=1024) as server:
-        port = server.sockets[0].getsockname()[1]
-        async with opened(HttpDoor("x", f"http://127.0.0.1:{port}")) as door:
-            reply = await asyncio.wait_for(door.send(asking(body=b"x" * 40_000_000), KEY), 5)
-            assert (reply.status, await reply.readany()) == (413, b"{}")
-            reply.finish()
-            assert not door._session.connector._conns  # type: ignore[union-attr]
-            over.set()
-            await asyncio.wait_for(ended.wait(), 5)
+    tls = serving(authority, scheme)
+    async with (
+        await asyncio.start_server(early, "127.0.0.1", 0, limit=1024, ssl=tls) as server,
+        opened(door_to(server, authority, scheme)) as door,
+    ):
+        reply = await asyncio.wait_for(door.send(asking(body=b"x" * 40_000_000), KEY), 5)
+        assert (reply.status, await reply.readany()) == (413, b"{}")
+        reply.finish()
+        assert not door._session.connector._conns  # type: ignore[union-attr]
+        over.set()
+        await asyncio.wait_for(ended.wait(), 5)
 
 
 async def test_cancelled_request_closes_its_connection() -> None:
@@ -167,10 +197,27 @@ async def test_cancelled_request_closes_its_connection() -> None:
         await eventually(lambda: upstream.open_connections == 0)
 
 
+@SCHEMES
+async def test_connection_is_kept_whose_request_was_sent(
+    authority: trustme.CA, scheme: str
+) -> None:
+    upstream = RawUpstream(answer)
+    tls = serving(authority, scheme)
+    async with (
+        await asyncio.start_server(upstream._serve, "127.0.0.1", 0, ssl=tls) as server,
+        opened(door_to(server, authority, scheme)) as door,
+    ):
+        for size in (1, 100_000, 5_000_000, 1):
+            assert await read(door, asking(body=b"x" * size)) == b'{"ok":true}'
+
+    assert upstream.connections == 1
+
+
+@SCHEMES
 @pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
 @pytest.mark.parametrize("way", ["direct", "session"])
 async def test_cancelled_large_request_does_not_wait_until_the_upstream_has_read_it(
-    way: str,
+    authority: trustme.CA, way: str, scheme: str
 ) -> None:
     """Else the body would stay in memory, and the connection open, as long as it likes."""
     asked, over = asyncio.Event(), asyncio.Event()
@@ -180,21 +227,23 @@ async def test_cancelled_large_request_does_not_wait_until_the_upstream_has_read
         await over.wait()
         writer.transport.abort()
 
-    async with await asyncio.start_server(deaf, "127.0.0.1", 0, limit=1024) as server:
-        port = server.sockets[0].getsockname()[1]
-        async with opened(HttpDoor("x", f"http://127.0.0.1:{port}")) as door:
-            if way == "session":
-                door._direct = None
-            before = open_files()
-            task = asyncio.create_task(door.send(asking(body=b"x" * 40_000_000), KEY))
-            await asyncio.wait_for(asked.wait(), 5)
-            assert open_files() == before + 2  # both ends
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
-            await eventually(lambda: open_files() == before + 1)
-            over.set()
-            await eventually(lambda: open_files() == before)
+    tls = serving(authority, scheme)
+    async with (
+        await asyncio.start_server(deaf, "127.0.0.1", 0, limit=1024, ssl=tls) as server,
+        opened(door_to(server, authority, scheme)) as door,
+    ):
+        if way == "session":
+            door._direct = None
+        before = open_files()
+        task = asyncio.create_task(door.send(asking(body=b"x" * 40_000_000), KEY))
+        await asyncio.wait_for(asked.wait(), 5)
+        assert open_files() == before + 2  # both ends
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await eventually(lambda: open_files() == before + 1)
+        over.set()
+        await eventually(lambda: open_files() == before)
 
 
 async def test_control_character_never_goes_out() -> None:
