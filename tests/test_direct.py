@@ -1,6 +1,7 @@
 """Requests written straight to the pool: the same bytes as the session's, and the same faults."""
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import AsyncIterator
 
@@ -14,7 +15,6 @@ from jarvis_proxy.upstreams.base import UpstreamRequest
 from tests.eventually import eventually
 from tests.raw_upstream import Peer, RawUpstream, Received
 from tests.test_transport import KEY, answer, asking, opened, read
-from tests.world import open_files
 
 
 async def _pieces(body: bytes) -> AsyncIterator[bytes]:
@@ -220,12 +220,15 @@ async def test_cancelled_large_request_does_not_wait_until_the_upstream_has_read
     authority: trustme.CA, way: str, scheme: str
 ) -> None:
     """Else the body would stay in memory, and the connection open, as long as it likes."""
-    asked, over = asyncio.Event(), asyncio.Event()
+    asked, over, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         asked.set()
         await over.wait()
         writer.transport.abort()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+        ended.set()
 
     tls = serving(authority, scheme)
     async with (
@@ -234,16 +237,20 @@ async def test_cancelled_large_request_does_not_wait_until_the_upstream_has_read
     ):
         if way == "session":
             door._direct = None
-        before = open_files()
         task = asyncio.create_task(door.send(asking(body=b"x" * 40_000_000), KEY))
         await asyncio.wait_for(asked.wait(), 5)
-        assert open_files() == before + 2  # both ends
+        connector = door._session.connector
+        assert connector is not None
+        await eventually(lambda: connector._acquired)
+        (protocol,) = connector._acquired
+        closed = protocol.closed
+        assert closed is not None
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await eventually(lambda: open_files() == before + 1)
+        await asyncio.wait_for(closed, 5)
         over.set()
-        await eventually(lambda: open_files() == before)
+        await asyncio.wait_for(ended.wait(), 5)
 
 
 async def test_control_character_never_goes_out() -> None:
