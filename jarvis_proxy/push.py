@@ -65,7 +65,8 @@ class PushingProtocol(ResponseHandler):
         rest = pieces[taken:]
         content._buffer.extend(rest)
         content._size += sum(map(len, rest))
-        if content._size > content._high_water and not self._reading_paused:
+        is_full = content._size > content._high_water and not content.is_eof()
+        if is_full and not self._reading_paused:
             self.pause_reading()
         waiter, content._waiter = content._waiter, None
         if waiter is not None and not waiter.done():

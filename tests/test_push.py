@@ -153,3 +153,36 @@ async def test_one_read_of_much_is_several_pieces_and_the_rest_waits_for_room() 
     assert max(map(len, sink.pieces)) < 20_000
     assert len(sink.pieces) <= 2
     assert b"".join(sink.pieces + rest.pieces) == b"x" * 200_000
+
+
+async def test_connection_serves_the_next_call_while_the_end_of_an_answer_waits_for_room() -> None:
+    """It is in the pool again: a client that does not read must not hold up another one's call."""
+
+    async def play(peer: Peer, request: Received) -> None:
+        if len(upstream.received) > 1:
+            await peer.reply(b"{}")
+            return
+        await peer.head()
+        await eventually(lambda: waits)
+        size = b"%x\r\n%b\r\n"
+        await peer.send(b"".join(size % (4096, b"x" * 4096) for _ in range(30)) + b"0\r\n\r\n")
+
+    waits: list[bool] = []
+    upstream = RawUpstream(play)
+    async with upstream.running(), opened(HttpDoor("x", upstream.base_url)) as door:
+        reply = await door.send(asking(), KEY)
+        sink = Sink(room=1)
+        pushing = asyncio.create_task(reply.push(sink))
+        await asyncio.sleep(0)
+        waits.append(True)
+        assert await asyncio.wait_for(pushing, 5)
+        other = await asyncio.wait_for(door.send(asking(), KEY), 5)
+        assert await asyncio.wait_for(other.readany(), 5) == b"{}"
+        other.finish()
+        pieces = [*sink.pieces]
+        while data := await reply.readany():
+            pieces.append(data)
+        reply.finish()
+
+    assert b"".join(pieces) == b"x" * 4096 * 30
+    assert upstream.connections == 1
