@@ -244,6 +244,8 @@ class Relay:
         while True:
             try:
                 await self._begin(reply, translator, down)
+                if down.started and self._place.breaker.is_open:
+                    self._place.breaker.succeeded()  # others need not wait for this answer's end
                 await self._flow(reply, translator, down)
             except NETWORK_ERRORS as exc:
                 if self._request.transport is None:

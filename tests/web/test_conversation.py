@@ -270,6 +270,33 @@ async def test_one_call_alone_finds_out_whether_an_upstream_works_again() -> Non
         assert (await ask()).status == 200
 
 
+async def test_others_need_not_wait_for_the_end_of_the_stream_that_found_out() -> None:
+    async def play(peer: Peer, request: Received) -> None:
+        await peer.head()
+        await peer.chunk(chat_chunk("Hi"))
+        if len(upstream.received) == 1:
+            await peer.closed()  # this answer is a long one
+            return
+        await peer.chunk(chat_chunk(None, "stop") + b"data: [DONE]\n\n")
+        await peer.last_chunk()
+
+    upstream = RawUpstream(play)
+    body = json.dumps({**CHAT, "stream": True}).encode()
+    async with (
+        upstream.running(),
+        running_proxy(upstream.base_url) as proxy,
+        connect(proxy.port) as probe,
+    ):
+        proxy.shell.places["openai"].breaker.hear(time.monotonic() - 1)
+        await probe.post("/v1/chat/completions", body, BEARER)
+        await probe.head()
+        assert await probe.chunk() == chat_chunk("Hi")
+        other = await fetch(proxy.port, "/v1/chat/completions", body, BEARER)
+
+    assert other.status == 200
+    assert other.body.endswith(b"data: [DONE]\n\n")
+
+
 @pytest.mark.parametrize("end", ["bug", "reset"])
 async def test_a_probe_that_tells_nothing_leaves_it_to_the_next_call(end: str) -> None:
     async def play(peer: Peer, request: Received) -> None:
