@@ -123,7 +123,7 @@ class HttpReply:
     def is_broken(self) -> bool:
         """Tell whether the peer closed although the parser waits (a malformed chunk size)."""
         connection = self._response.connection
-        if connection is None:
+        if connection is None or self._finished:
             return False
         transport = connection.transport
         return transport is None or transport.is_closing()

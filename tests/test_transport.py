@@ -17,6 +17,7 @@ from jarvis_proxy.transport import (
     read_error,
 )
 from jarvis_proxy.upstreams.base import UpstreamRequest
+from tests.eventually import eventually
 from tests.raw_upstream import Peer, RawUpstream, Received
 
 KEY = "sk-canary-of-the-upstream"
@@ -471,3 +472,23 @@ async def test_embedded_model_refuses_what_is_no_conversation() -> None:
         )
 
     assert (caught.value.status, caught.value.param) == (400, "messages")
+
+
+async def test_an_answer_that_is_finished_does_not_break_any_more() -> None:
+    """The clock would end the whole call: its other answers, or the client's last reading."""
+
+    async def play(peer: Peer, request: Received) -> None:
+        await peer.head()
+        await peer.chunk(b"data: [DONE]\n\n")
+        await finished.wait()
+        peer.close()  # without the last chunk
+
+    finished = asyncio.Event()
+    upstream = RawUpstream(play)
+    async with upstream.running(), opened(HttpDoor("x", upstream.base_url)) as door:
+        reply = await door.send(asking(), KEY)
+        assert await reply.readany() == b"data: [DONE]\n\n"
+        reply.finish()
+        finished.set()
+        await eventually(lambda: reply._response.content.exception())
+        assert not reply.is_broken()
