@@ -59,6 +59,10 @@ class RedisUsageStore:
 
     async def load(self, since: str) -> Sequence[UsageRow] | None:
         """Return the sums from the day *since* on; None if they cannot be read."""
+        if self._in_doubt is not None:
+            await self._settle()
+        if self._in_doubt is not None:
+            return None  # without it the sums would be too small
         days = _days(since)
         wanted = [day for day in days if day not in self._past]
         # A command for each day: the store does nothing else while it does one.

@@ -128,6 +128,23 @@ async def test_a_batch_whose_answer_was_lost_is_not_counted_twice(
     assert await two[1].loaded() == [row(calls=6)]
 
 
+async def test_a_batch_in_doubt_is_settled_though_nothing_more_is_used(
+    two: tuple[Process, Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = two[0]
+
+    async def nothing(commands: object, limit: float = 1.0) -> None:
+        return None
+
+    with monkeypatch.context() as away:
+        away.setattr(process.link, "execute", nothing)
+        assert await process.usage.add([row()])
+        assert await process.usage.load(SINCE) is None  # what is known here is more than that
+
+    assert await process.loaded() == [row()]
+    assert await two[1].loaded() == [row()]
+
+
 async def test_nothing_is_lost_while_the_store_is_away(
     two: tuple[Process, Process], server: RedisServer
 ) -> None:
