@@ -36,6 +36,7 @@ _SSE: Final = "text/event-stream"
 _JSON: Final = "application/json"
 _MAX_ERROR_BODY: Final = 1024 * 1024
 _MAX_WHOLE_BODY: Final = 64 * 1024 * 1024
+_MOST_TOKENS: Final = 1_000_000_000
 _BUFFERED_TYPES: Final = ("application/json", "text/")
 
 
@@ -307,10 +308,17 @@ class Relay:
         if usage is None:
             return
         record = self._record
-        record.prompt_tokens = (record.prompt_tokens or 0) + usage.prompt
-        record.completion_tokens = (record.completion_tokens or 0) + usage.completion
-        record.cached_tokens = (record.cached_tokens or 0) + usage.cached
-        record.reasoning_tokens = (record.reasoning_tokens or 0) + usage.reasoning
+        record.prompt_tokens = (record.prompt_tokens or 0) + _sane(usage.prompt)
+        record.completion_tokens = (record.completion_tokens or 0) + _sane(usage.completion)
+        record.cached_tokens = (record.cached_tokens or 0) + _sane(usage.cached)
+        record.reasoning_tokens = (record.reasoning_tokens or 0) + _sane(usage.reasoning)
+
+
+def _sane(tokens: int) -> int:
+    """Return a count that can be added up: below nothing it would fill budgets up again, and
+    one past every measure no store would take, nor anything after it.
+    """
+    return min(max(0, tokens), _MOST_TOKENS)
 
 
 async def copy_reply(

@@ -14,7 +14,7 @@ from jarvis_proxy.usage import Counts, UsageRow
 from jarvis_proxy.usage_store import FILE_NAME, SqliteStore
 from tests.conftest import BEARER, KEY, Proxy, running_proxy
 from tests.raw_client import RawResponse, fetch
-from tests.raw_upstream import RawUpstream
+from tests.raw_upstream import Peer, RawUpstream, Received, completion
 from tests.scripted_calls import Told, chat, run_calls, script
 
 CHAT = "/v1/chat/completions"
@@ -285,6 +285,27 @@ async def test_counters_are_stored_and_no_content(tmp_path: Path) -> None:
     assert rows == [(TODAY, "tester", "jarvis/jarvis-echo", 1)]
     assert canary.encode() not in stored
     assert KEY.encode() not in stored
+
+
+async def test_counts_that_cannot_be_neither_fill_budgets_nor_end_the_storing(
+    tmp_path: Path,
+) -> None:
+    """A local server may tell -1; and a count that no store takes would stop every later one."""
+
+    async def play(peer: Peer, request: Received) -> None:
+        usage = {"prompt_tokens": -5, "completion_tokens": 10**30}
+        await peer.reply(json.dumps(json.loads(completion()) | {"usage": usage}).encode())
+
+    upstream = RawUpstream(play)
+    async with (
+        upstream.running(),
+        running_proxy(upstream.base_url, STATE_DIR=str(tmp_path)) as proxy,
+    ):
+        await fetch(proxy.port, CHAT, chat("gpt-4o"), BEARER)
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as database:
+        rows = database.execute("SELECT calls, prompt, completion FROM usage").fetchall()
+
+    assert rows == [(1, 0, 1_000_000_000)]
 
 
 async def test_an_empty_setting_writes_nothing(
