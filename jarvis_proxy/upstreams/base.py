@@ -134,6 +134,10 @@ class Exchange(Protocol):
     def usage(self) -> TokenUsage | None:
         """The tokens of a whole answer, once it is translated."""
 
+    @property
+    def spent(self) -> TokenUsage | None:
+        """The tokens that are known of a whole answer which failed before its end."""
+
     def translate_error(
         self, status: int, headers: Mapping[str, str], body: bytes
     ) -> ProxyError | None:

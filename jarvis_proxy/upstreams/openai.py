@@ -38,6 +38,11 @@ class PassthroughExchange:
         path = f"/{call.endpoint}?{call.query}" if call.query else f"/{call.endpoint}"
         self.requests = (UpstreamRequest(call.method, path, call.headers, body),)
 
+    @property
+    def spent(self) -> TokenUsage | None:
+        """Return what ``usage`` says: an answer in one piece is there, or nothing is known."""
+        return self.usage
+
     def translate_error(
         self, status: int, headers: Mapping[str, str], body: bytes
     ) -> ProxyError | None:

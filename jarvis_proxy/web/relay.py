@@ -176,7 +176,11 @@ class Relay:
                     return
                 reply = await self._open(following)
 
-        await _together([lane(index, reply) for index, reply in enumerate(replies)])
+        try:
+            await _together([lane(index, reply) for index, reply in enumerate(replies)])
+        except BaseException:
+            self._count(self._exchange.spent)  # it has to be paid all the same
+            raise
         return self._json(self._exchange.answer(), {})
 
     async def _read(self, reply: UpstreamReply) -> bytes:

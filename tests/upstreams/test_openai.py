@@ -131,7 +131,7 @@ def test_answer_is_the_upstreams_very_bytes_and_its_usage_is_noted(
     body: bytes, usage: TokenUsage | None
 ) -> None:
     passing = exchange()
-    assert passing.usage is None
+    assert (passing.usage, passing.spent) == (None, None)
 
     passing.translate_reply(body)
 

@@ -1,5 +1,6 @@
 """What keys used, to the token; what a spent budget does; and the addresses that tell."""
 
+import asyncio
 import json
 import sqlite3
 import time
@@ -15,7 +16,7 @@ from jarvis_proxy.usage_store import FILE_NAME, SqliteStore
 from tests.conftest import BEARER, KEY, Proxy, running_proxy
 from tests.raw_client import RawResponse, fetch
 from tests.raw_upstream import Peer, RawUpstream, Received, completion
-from tests.scripted_calls import Told, chat, run_calls, script
+from tests.scripted_calls import Told, chat, gemini_frame, run_calls, script
 
 CHAT = "/v1/chat/completions"
 PHONE = "phone-key-0123456789abcdef"
@@ -285,6 +286,30 @@ async def test_counters_are_stored_and_no_content(tmp_path: Path) -> None:
     assert rows == [(TODAY, "tester", "jarvis/jarvis-echo", 1)]
     assert canary.encode() not in stored
     assert KEY.encode() not in stored
+
+
+async def test_what_a_failed_answer_took_counts_too() -> None:
+    first = asyncio.Event()
+
+    async def play(peer: Peer, request: Received) -> None:
+        if first.is_set():
+            await peer.head(200, "application/json")
+            await asyncio.sleep(0.1)  # the other one is read meanwhile
+            await peer.chunk(b'{"error":{"code":400,"message":"no"}}')
+            await peer.last_chunk()
+            return
+        first.set()
+        answer = gemini_frame("Hi", 40, 10, "STOP").removeprefix(b"data: ")
+        await peer.reply(answer)
+
+    upstream = RawUpstream(play)
+    async with upstream.running(), running_proxy(gemini=upstream.base_url) as proxy:
+        body = chat("gemini-2.5-flash") | {"n": 2}
+        response = await fetch(proxy.port, CHAT, body, BEARER)
+        total = (await told(proxy))["total"]
+
+    assert response.status == 400
+    assert (total["prompt_tokens"], total["completion_tokens"]) == (40, 10)
 
 
 async def test_counts_that_cannot_be_neither_fill_budgets_nor_end_the_storing(

@@ -146,6 +146,12 @@ class EmbeddingsExchange:
         """Return the prompt's tokens once every lane's reply was taken."""
         return None if None in self._lanes else TokenUsage(prompt=sum(self._tokens))
 
+    @property
+    def spent(self) -> TokenUsage | None:
+        """Return the prompt's tokens of the lanes whose reply was taken."""
+        tokens = sum(self._tokens)
+        return TokenUsage(prompt=tokens) if tokens else None
+
     def translate_error(self, status: int, headers: Mapping[str, str], body: bytes) -> ProxyError:
         """Return the downstream error for an upstream status ≥ 400."""
         return errors.translate_error(status, body, model=self._call.model, headers=headers)
@@ -205,7 +211,7 @@ class EmbeddingsExchange:
         except BROKEN as exc:
             error = errors.error_in_text(body, model=self._call.model)
             raise (error or errors.bad_response()) from exc
-        if reply.error:
+        if reply.error and bytes(reply.error) != b"null":
             raise errors.error_in_answer(reply.error, model=self._call.model)
         return reply
 

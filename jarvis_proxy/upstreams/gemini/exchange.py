@@ -6,6 +6,7 @@ Source: https://ai.google.dev/api/generate-content (read 2026-11).
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import reduce
 from typing import Final, cast
 
 import msgspec
@@ -22,7 +23,7 @@ from jarvis_proxy.upstreams.gemini.reply_context import ReplyContext
 from jarvis_proxy.upstreams.gemini.request import ChatPlan, Relaxation
 from jarvis_proxy.upstreams.gemini.signatures import SignatureVault
 from jarvis_proxy.upstreams.gemini.stream import GeminiStreamTranslator
-from jarvis_proxy.upstreams.gemini.usage import to_token_usage
+from jarvis_proxy.upstreams.gemini.usage import add_usage, to_token_usage
 
 _VERSION: Final = re.compile(r"[A-Za-z0-9._/@:-]{1,128}")
 _HEADERS: Final = {"Content-Type": "application/json"}
@@ -82,6 +83,13 @@ class GeminiChatExchange:
     def usage(self) -> TokenUsage | None:
         """Return the tokens of all lanes together, once each has ended."""
         return to_token_usage(self._answer.usage) if self._answer.complete else None
+
+    @property
+    def spent(self) -> TokenUsage | None:
+        """Return the tokens of all lanes, as far as the upstream told them in this attempt."""
+        replies = [reply for attempt, reply in self._lanes.values() if attempt == self._attempt]
+        told = [usage for reply in replies if (usage := reply.usage) is not None]
+        return to_token_usage(reduce(add_usage, told)) if told else None
 
     def translate_error(self, status: int, headers: Mapping[str, str], body: bytes) -> ProxyError:
         """Return the downstream error for an upstream status ≥ 400; never passed on as it came."""

@@ -17,6 +17,7 @@ from jarvis_proxy.openai_types import (
     Message,
     TokenLogprob,
     ToolCall,
+    Usage,
 )
 from jarvis_proxy.upstreams.gemini.candidate import Finish, Sink
 from jarvis_proxy.upstreams.gemini.errors import bad_response, empty_reply
@@ -169,6 +170,11 @@ class LaneReply:
         for frame in decode_frames(body):
             self._lane.take(frame)
         return self._lane.close()
+
+    @property
+    def usage(self) -> Usage | None:
+        """The tokens so far, or None where the upstream has not said."""
+        return self._lane.usage
 
     def choices(self) -> list[Choice]:
         """Return the lane's choices that have ended, in order."""

@@ -227,8 +227,8 @@ def test_vectors_come_back_as_openai_sends_them() -> None:
     embeddings = exchange(["a", "b"])
     metadata = {"promptTokenCount": 7, "promptTokenDetails": [{"modality": "TEXT"}]}
 
-    assert embeddings.usage is None
-    embeddings.translate_reply(reply([0.5, -0.25], [1, 0], usageMetadata=metadata))
+    assert (embeddings.usage, embeddings.spent) == (None, None)
+    embeddings.translate_reply(reply([0.5, -0.25], [1, 0], error=None, usageMetadata=metadata))
 
     assert embeddings.answer() == (
         b'{"object":"list","data":['
@@ -302,6 +302,7 @@ def test_an_answer_with_a_lane_missing_is_never_given() -> None:
     embeddings.translate_reply(reply([1.0]), 1)
 
     assert embeddings.usage is None
+    assert embeddings.spent == TokenUsage(prompt=1)
     with pytest.raises(ProxyError) as caught:
         embeddings.answer()
     assert (caught.value.status, caught.value.code) == (502, "upstream_truncated")

@@ -203,6 +203,21 @@ def test_an_array_of_frames_is_one_answer() -> None:
     assert answer["choices"][0]["message"]["content"] == "ab"
 
 
+def test_tokens_of_a_lane_are_spent_though_another_one_fails() -> None:
+    exchange = an_exchange(a_plan(lanes=2))
+    assert exchange.spent is None
+    frame = a_frame({"text": "a"}, finish="STOP", usage=a_usage(10, 1))
+    assert exchange.requests
+    exchange.translate_reply(json.dumps(frame).encode(), 0)
+    with pytest.raises(ProxyError):
+        exchange.translate_reply(b"{}", 1)
+
+    assert exchange.usage is None
+    assert exchange.spent == TokenUsage(10, 1)
+    assert exchange.requests  # asked anew: those were counted
+    assert exchange.spent is None
+
+
 def test_lanes_make_one_answer() -> None:
     exchange = an_exchange(a_plan(lanes=2))
     for lane, text in ((1, "b"), (0, "a")):
@@ -212,6 +227,7 @@ def test_lanes_make_one_answer() -> None:
 
     answer = json.loads(exchange.answer())
 
+    assert exchange.spent == exchange.usage
     assert [(c["index"], c["message"]["content"]) for c in answer["choices"]] == [
         (0, "a"),
         (1, "b"),
