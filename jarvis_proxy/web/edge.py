@@ -21,6 +21,7 @@ from jarvis_proxy.web.wire import Refusal, WireFault, full_answer, not_http
 
 _LOG: Final = logging.getLogger(__name__)
 _MAX_HEAD: Final = 32 * 1024
+_BUFFERED: Final = 64 * 1024
 _TOO_MANY_HEADERS: Final = "Too many headers received"  # aiohttp has no class of its own for it
 
 _EAGER_TASKS: Final = sys.version_info >= (3, 12)
@@ -146,6 +147,10 @@ class Connection(RequestHandler):
         if excess is None:
             self._network = network
             super().connection_made(transport)
+            if transport.get_extra_info("ssl_object") is not None:
+                # As without TLS. Half a megabyte, its own limit, waits in each of two buffers, and
+                # a client that reads it slowly looks like one that does not read.
+                cast(asyncio.Transport, transport).set_write_buffer_limits(high=_BUFFERED)
             if self._edge.inline_loop is not None:
                 self._loop = self._edge.inline_loop  # before the connection's task first runs
             return

@@ -56,7 +56,7 @@ class WholeAnswer(web.Response):
             writer._write(head + body)
         else:
             writer._write(head)
-            writer._write(body)
+            await _write_large(writer, body)
         self._eof_sent = True  # so that nothing is left for write_eof
         await writer.drain()
         return writer
@@ -73,6 +73,20 @@ class WholeAnswer(web.Response):
         if text.count("\n") != len(lines) - 1 or "\r" in text or "\0" in text:
             raise ValueError("a control character in the head of an answer")
         return f"{text}\n\n".replace("\n", "\r\n").encode("utf-8", "surrogateescape")
+
+
+async def _write_large(writer: StreamWriter, body: bytes) -> None:
+    transport = writer.transport
+    if transport is None or transport.get_extra_info("ssl_object") is None:
+        writer._write(body)
+        return
+    # All that is written at once TLS hands on at once, to a buffer that cannot be seen: the answer
+    # would count as sent, and the connection be closed as an idle one, while the client reads.
+    rest = memoryview(body)
+    while rest:
+        writer._write(rest[:_COPIED])
+        await writer.drain()
+        rest = rest[_COPIED:]
 
 
 def tell_limits(request: web.Request, response: web.StreamResponse) -> None:

@@ -1,14 +1,22 @@
 """Answers in one write: what is on the wire, byte for byte, and where aiohttp does it."""
 
+import asyncio
 import re
+import ssl
+from pathlib import Path
 
 import pytest
 from aiohttp import web
 
 from jarvis_proxy.settings import Settings
+from jarvis_proxy.web import listen
 from jarvis_proxy.web.app import make_runner
+from jarvis_proxy.web.listen import bind
+from jarvis_proxy.web.tls import tls_context
 from jarvis_proxy.web.whole import WholeAnswer
 from tests.raw_client import RawConnection, connect
+from tests.web.test_tls import AUTHORITY
+from tests.web.test_tls import settings as tls_settings
 
 HEADERS = {"x-request-id": "req_1", "Content-Type": "application/json"}
 
@@ -96,3 +104,31 @@ def test_control_character_never_goes_out(value: str) -> None:
 
     with pytest.raises(ValueError, match="control character"):
         answer._head(2)
+
+
+async def test_slow_client_gets_all_of_a_large_answer_under_tls_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits in TLS's buffers is not sent: the connection is not idle, nor to be closed."""
+    monkeypatch.setattr(listen, "_TLS_CLOSE", 0.1)
+    settings = tls_settings(tmp_path)
+    body = b"x" * 16_000_000
+    serving = Serving(body)
+    await serving.__aenter__()
+    serving._runner.edge.set_keepalive(0.1)
+    (sock,) = await bind("127.0.0.1", 0)
+    await listen.Site(serving._runner, sock, tls_context(settings)).start()
+    trusted = ssl.create_default_context()
+    AUTHORITY.configure_trust(trusted)
+    reader, writer = await asyncio.open_connection(
+        *sock.getsockname(), ssl=trusted, server_hostname="localhost", limit=2**16
+    )
+    try:
+        client = RawConnection(reader, writer)
+        await client.post("/", b"")
+        await client.head()
+        await asyncio.sleep(0.5)
+        assert await asyncio.wait_for(reader.readexactly(len(body)), 10) == body
+    finally:
+        writer.transport.abort()
+        await serving.__aexit__()
