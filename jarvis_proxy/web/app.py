@@ -1,7 +1,7 @@
 """The application: what is shared, the middlewares in order, the one route. IO."""
 
 import asyncio
-import contextlib
+import logging
 import resource
 import secrets
 import string
@@ -54,6 +54,7 @@ from jarvis_proxy.web.wire import METHODS, method_not_allowed, without_banner
 if TYPE_CHECKING:
     from jarvis_proxy.shared.state import SharedState
 
+_LOG: Final = logging.getLogger(__name__)
 _ALPHABET: Final = string.ascii_letters + string.digits
 _ROOT: Final = Path(__file__).resolve().parents[2]
 """The folder of server.py, beside which relative paths are."""
@@ -145,8 +146,12 @@ def create_app(settings: Settings, log: AccessLog, kept: Kept | None = None) -> 
         finally:
             for task in (clock, models, board, saving):
                 task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
+                try:
                     await task
+                except asyncio.CancelledError:
+                    pass
+                except Exception as exc:  # what follows, such as the last sums, must be done yet
+                    _LOG.error("the task of %s had failed", task.get_name(), exc_info=exc)
             for place in shell.places.values():
                 await place.door.close()
             await shell.fetcher.close()

@@ -13,6 +13,7 @@ import pytest
 from jarvis_proxy.budgets import day_of
 from jarvis_proxy.usage import Counts, UsageRow
 from jarvis_proxy.usage_store import FILE_NAME, SqliteStore
+from jarvis_proxy.web.refresh import Refresher
 from tests.conftest import BEARER, KEY, Proxy, running_proxy
 from tests.raw_client import RawResponse, fetch
 from tests.raw_upstream import Peer, RawUpstream, Received, completion
@@ -331,6 +332,23 @@ async def test_counts_that_cannot_be_neither_fill_budgets_nor_end_the_storing(
         rows = database.execute("SELECT calls, prompt, completion FROM usage").fetchall()
 
     assert rows == [(1, 0, 1_000_000_000)]
+
+
+async def test_usage_is_stored_at_the_end_though_something_else_has_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(refresher: Refresher) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(Refresher, "run", broken)
+    async with running_proxy(STATE_DIR=str(tmp_path)) as proxy:
+        await fetch(proxy.port, CHAT, chat("jarvis-echo"), BEARER)
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as database:
+        rows = database.execute("SELECT calls FROM usage").fetchall()
+
+    assert rows == [(1,)]
+    assert "RuntimeError" in proxy.logged()
+    assert "a bug" not in proxy.logged()
 
 
 async def test_an_empty_setting_writes_nothing(
