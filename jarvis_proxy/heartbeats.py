@@ -103,6 +103,6 @@ def _head(sample: bytes) -> _Head | None:
     line = sample.partition(b"data:")[2].partition(b"\n")[0]
     try:
         head = msgspec.json.decode(line, type=_Head)
-    except msgspec.MsgspecError:
+    except (ValueError, RecursionError):  # such as a name that is no UTF-8
         return None
     return head if head.id else None

@@ -60,7 +60,16 @@ def test_a_beat_has_the_id_of_the_chunks_around_it() -> None:
     assert (chunk.id, chunk.created, chunk.model) == ("chatcmpl-7", 7, "m")
 
 
-@pytest.mark.parametrize("sample", [b"", b": x\n\n", b"data: [DONE]\n\n", b'data: {"a":1}\n\n'])
+@pytest.mark.parametrize(
+    "sample",
+    [
+        b"",
+        b": x\n\n",
+        b"data: [DONE]\n\n",
+        b'data: {"a":1}\n\n',
+        b'data: {"id":"a","model":"\xff"}\n\n',
+    ],
+)
 def test_before_the_answer_it_has_the_calls(sample: bytes) -> None:
     chunk = parsed("empty_delta", sample)
 

@@ -5,6 +5,7 @@ and one task walks over all of them once a tick (a second, in production).
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -13,6 +14,7 @@ from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.heartbeats import CHUNK_AFTER
 
 MAX_TICK: Final = 1.0
+_LOG: Final = logging.getLogger(__name__)
 Clock = Callable[[], float]
 
 
@@ -273,7 +275,11 @@ class Watch:
         """Look at every call once."""
         now = self._clock()
         for watched in tuple(self._live):
-            watched.tick(now)
+            try:
+                watched.tick(now)
+            except Exception as exc:  # no call may stop the clock of all others
+                _LOG.error("internal error of the clock: a call is ended", exc_info=exc)
+                watched.expire(ProxyError(500, "The proxy failed.", code="internal_error"))
 
     async def run(self) -> None:
         """Tick until cancelled."""

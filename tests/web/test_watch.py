@@ -468,6 +468,28 @@ def test_clock_looks_four_times_in_the_smallest_limit(limits: TimeLimits, tick: 
     assert limits.tick == pytest.approx(tick)
 
 
+def test_a_call_that_cannot_be_looked_at_does_not_stop_the_clock_of_the_others(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Faulty(Stream):
+        def beat(self, *, is_long: bool = False) -> None:
+            raise ValueError("canary")
+
+    asked(scene).downstream = Faulty(committed=True)
+    others = [scene.watch.open(scene.task) for _ in range(5)]
+    downs = [Stream(committed=True) for _ in others]
+    for other, down in zip(others, downs, strict=True):
+        other.body_read()
+        other.downstream = down
+    for _ in range(3):
+        scene.after(15)
+
+    assert scene.code() == (500, "internal_error")
+    assert all(len(down.done) == 3 for down in downs)
+    assert len(caplog.records) == 1
+    assert "canary" not in caplog.records[0].getMessage()
+
+
 def test_streams_are_counted_from_their_head_on(scene: Scene) -> None:
     assert scene.watch.streams == 0
     stream = scene.call.downstream = Stream()
