@@ -36,6 +36,7 @@ _SSE: Final = "text/event-stream"
 _JSON: Final = "application/json"
 _MAX_ERROR_BODY: Final = 1024 * 1024
 _MAX_WHOLE_BODY: Final = 64 * 1024 * 1024
+_MOST_ARCHIVES: Final = 100
 _MOST_TOKENS: Final = 1_000_000_000
 _BUFFERED_TYPES: Final = ("application/json", "text/")
 
@@ -398,16 +399,23 @@ def unpacked(reply: UpstreamReply, body: bytes) -> bytes:
         return body
     if coding not in ("gzip", "x-gzip", "deflate"):
         raise bad_response()
-    inflate = zlib.decompressobj(15 if coding == "deflate" else 31)
-    try:
-        plain = inflate.decompress(body, _MAX_WHOLE_BODY)
-    except zlib.error:
-        raise bad_response() from None
-    if inflate.unconsumed_tail:
-        raise bad_response()
-    if not inflate.eof:
-        raise read_error(EOFError())
-    return plain
+    pieces: list[bytes] = []
+    room = _MAX_WHOLE_BODY + 1
+    for _ in range(_MOST_ARCHIVES):  # RFC 1952, 2.2: there may be several, one behind the other
+        inflate = zlib.decompressobj(15 if coding == "deflate" else 31)
+        try:
+            pieces.append(inflate.decompress(body, room))
+        except zlib.error:
+            raise bad_response() from None
+        room -= len(pieces[-1])
+        if not room:
+            raise bad_response()
+        if not inflate.eof:
+            raise read_error(EOFError())
+        body = inflate.unused_data
+        if not body:
+            return b"".join(pieces)
+    raise bad_response()
 
 
 def _coding(reply: UpstreamReply) -> str:
