@@ -34,6 +34,10 @@ class PushingProtocol(ResponseHandler):
 
     pushed_from: StreamReader | None = None
 
+    def __init__(self, waiting: "list[PushingProtocol]", loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self._waiting = waiting
+
     def close(self) -> None:
         """Close now: what of a request is not sent yet is wanted by nobody any more.
 
@@ -50,8 +54,18 @@ class PushingProtocol(ResponseHandler):
         return super().should_close or (self.transport is not None and has_unsent(self.transport))
 
     def data_received(self, data: bytes) -> None:
-        """Parse, and hand on what came of it."""
+        """Parse; what came of it is handed on when all that can be read now has been."""
         super().data_received(data)
+        content = self.pushed_from
+        if content is not None and content._buffer and type(content) is _PushReader:
+            # Each write wakes who is written to, if it sleeps: reading all connections first and
+            # writing to all clients then costs them, and the kernel, half as many wakings.
+            if not self._waiting:
+                self._loop.call_soon(_hand_on_all, self._waiting)
+            self._waiting.append(self)
+
+    def hand_on(self) -> None:
+        """Hand on what has come."""
         content = self.pushed_from
         if content is None or not content._buffer or type(content) is not _PushReader:
             return
@@ -71,6 +85,13 @@ class PushingProtocol(ResponseHandler):
         waiter, content._waiter = content._waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
+
+
+def _hand_on_all(waiting: list[PushingProtocol]) -> None:
+    protocols = tuple(waiting)
+    waiting.clear()
+    for protocol in protocols:
+        protocol.hand_on()
 
 
 def _hand_on(pieces: tuple[bytes, ...], sink: Sink) -> int | None:
@@ -151,6 +172,7 @@ async def push(content: StreamReader, sink: Sink) -> bool:
         await waiter  # the reader's own signals end it too: the body's end, and an error
     finally:
         if protocol.pushed_from is content:  # else the connection has gone on to another answer
+            protocol.hand_on()  # the end, or an error, came with it
             protocol.pushed_from = None
         buffer_again(content)
         content._timer, content._waiter = timer, None

@@ -174,9 +174,9 @@ class _Connector(aiohttp.TCPConnector):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._factory = cast(
-            "partial[ResponseHandler]", partial(PushingProtocol, loop=asyncio.get_running_loop())
-        )
+        waiting: list[PushingProtocol] = []
+        made = partial(PushingProtocol, waiting, asyncio.get_running_loop())
+        self._factory = cast("partial[ResponseHandler]", made)
 
     async def _create_connection(
         self,
