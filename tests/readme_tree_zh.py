@@ -43,6 +43,8 @@ _BY_FOLDER: Final = {
         "nginx.conf": "前置 HTTPS；一份完整的 nginx.conf。",
     },
     "docs/": {
+        "performance.md": "性能：一个进程的开销，与其他网关的比较（英文）。",
+        "performance.zh-CN.md": "性能：一个进程的开销，与其他网关的比较。",
         "scaling.md": "多个进程、多台机器：设置、共享的内容和数字（英文）。",
         "scaling.zh-CN.md": "多个进程、多台机器：设置、共享的内容和数字。",
         "clients.md": "各客户端怎样设置（英文）。",
