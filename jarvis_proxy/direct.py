@@ -159,6 +159,10 @@ class DirectSender:
             transport.write(b"%b%d\r\n\r\n" % (head, size))
             transport.write(body)
         message, content = await protocol.read()
-        while 100 <= message.code < 200 and message.code != 101:
-            message, content = await protocol.read()
+        try:
+            while 100 <= message.code < 200 and message.code != 101:
+                message, content = await protocol.read()
+        except (aiohttp.ClientConnectionError, OSError) as exc:
+            # The request has been taken: with a head to tell it, this is no stale connection.
+            raise aiohttp.ServerDisconnectedError(message) from exc
         return DirectResponse(connection, message.code, message.headers, content)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import aiohttp
 import pytest
@@ -300,3 +300,25 @@ async def test_reply_has_what_the_relay_uses() -> None:
         reply.finish()
         reply.close()
         assert not isinstance(reply._response, aiohttp.ClientResponse)
+
+
+@pytest.mark.parametrize("cut", [Peer.close, Peer.reset], ids=["fin", "rst"])
+async def test_request_that_was_taken_is_not_sent_again(cut: Callable[[Peer], None]) -> None:
+    """An interim answer (1xx) came over the pooled connection: the request may be billed."""
+
+    async def play(peer: Peer, request: Received) -> None:
+        if len(upstream.received) == 1:
+            await answer(peer, request)
+            return
+        await peer.send(b"HTTP/1.1 102 Processing\r\n\r\n")
+        await asyncio.sleep(0.05)  # until it is read: a reset overtakes what is not
+        cut(peer)
+
+    upstream = RawUpstream(play)
+    async with upstream.running(), opened(HttpDoor("x", upstream.base_url)) as door:
+        await read(door, asking())
+        with pytest.raises(ProxyError) as failed:
+            await read(door, asking())
+
+    assert failed.value.code == "upstream_disconnected"
+    assert len(upstream.received) == 2
