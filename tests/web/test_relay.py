@@ -334,6 +334,7 @@ PACKED = gzip.compress(b'{"a":') + gzip.compress(b"1}")
         (PACKED + b"rubbish", 502, b"upstream_bad_response"),
         (gzip.compress(b"") * 101, 502, b"upstream_bad_response"),
     ],
+    ids=["two", "cut", "rubbish-behind", "too-many"],  # their bytes hold the time
 )
 async def test_archives_behind_one_another_are_one_answer(
     packed: bytes, status: int, body: bytes
