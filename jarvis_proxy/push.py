@@ -13,6 +13,7 @@ import termios
 from collections.abc import Callable
 from typing import Final, cast
 
+from aiohttp.client_exceptions import ClientError
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.helpers import BaseTimerContext
 from aiohttp.streams import StreamReader
@@ -57,24 +58,30 @@ class PushingProtocol(ResponseHandler):
         """Parse; what came of it is handed on when all that can be read now has been."""
         super().data_received(data)
         content = self.pushed_from
-        if content is not None and content._buffer and type(content) is _PushReader:
+        if content is None or not content._buffer or type(content) is not _PushReader:
+            return
+        if len(data) >= _JOINED:
+            # More is likely to lie behind it, and the loop goes on to read that, up to the
+            # connection's end, before anything else has its turn: whoever has enough says so now.
+            self.hand_on()
+        else:
             # Each write wakes who is written to, if it sleeps: reading all connections first and
             # writing to all clients then costs them, and the kernel, half as many wakings.
             if not self._waiting:
                 self._loop.call_soon(_hand_on_all, self._waiting)
             self._waiting.append(self)
 
-    def hand_on(self) -> None:
-        """Hand on what has come."""
+    def hand_on(self) -> bool:
+        """Hand on what has come; return whether whoever takes it has enough."""
         content = self.pushed_from
         if content is None or not content._buffer or type(content) is not _PushReader:
-            return
+            return False
         pieces = tuple(content._buffer)
         content._buffer.clear()
         # The sink lies in the slot of the read timer, which is not used meanwhile.
         taken = _hand_on(pieces, cast(Sink, content._timer))
         if taken is None:
-            return
+            return False
         buffer_again(content)
         rest = pieces[taken:]
         content._buffer.extend(rest)
@@ -85,6 +92,7 @@ class PushingProtocol(ResponseHandler):
         waiter, content._waiter = content._waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
+        return True
 
 
 def _hand_on_all(waiting: list[PushingProtocol]) -> None:
@@ -168,11 +176,17 @@ async def push(content: StreamReader, sink: Sink) -> bool:
     content.__class__ = _PushReader
     content._http_chunk_splits = None  # half a kilobyte
     protocol.pushed_from = content
+    has_enough = False
     try:
         await waiter  # the reader's own signals end it too: the body's end, and an error
+    except (ClientError, OSError):
+        # What came before the error comes first: it may be all that was waited for.
+        if not (protocol.pushed_from is content and (has_enough := protocol.hand_on())):
+            raise
     finally:
         if protocol.pushed_from is content:  # else the connection has gone on to another answer
-            protocol.hand_on()  # the end, or an error, came with it
+            if not has_enough:
+                protocol.hand_on()  # the end came with it
             protocol.pushed_from = None
         buffer_again(content)
         content._timer, content._waiter = timer, None
