@@ -102,7 +102,7 @@ COMPUTED: dict[str, set[str]] = {
     "live.py: _name(record.code)": set(),  # what a call ended with: any of the others
     "live.py: label.partition(' ')": set(),
     "upstreams/gemini/errors.py: fault.status.lower()": set(),  # Google's own; `invalid_request`
-    "upstreams/gemini/faults.py: f\"{number}_{('below_min' if below else 'above_max')}_value\"": {
+    "upstreams/gemini/faults.py: f'{number}_{side}_value'": {
         str(error.code)
         for error in (
             faults.out_of_range("n", 0, low=1),

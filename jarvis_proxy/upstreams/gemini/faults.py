@@ -65,7 +65,8 @@ def out_of_range(
         f"Invalid '{param}': {number} {'below minimum' if below else 'above maximum'} value. "
         f"Expected a value {'>=' if below else '<='} {bound}, but got {value} instead."
     )
-    return invalid(param, message, f"{number}_{'below_min' if below else 'above_max'}_value")
+    side = "below_min" if below else "above_max"
+    return invalid(param, message, f"{number}_{side}_value")
 
 
 def check_range(param: str, value: float, low: float, high: float) -> None:
