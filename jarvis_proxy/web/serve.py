@@ -22,7 +22,7 @@ _LOG: Final = logging.getLogger(__name__)
 _LAST_WORDS: Final = 3.0
 _LAST_WORDS_IN_A_HURRY: Final = 1.0
 _POLL: Final = 0.05
-_IDLE_GRACE: Final = 1.0
+_IDLE_GRACE: Final = 2.0
 """Seconds that idle connections stay open in a drain: a request may be on its way on one."""
 
 Reload = Callable[[], Settings]
