@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -88,11 +88,11 @@ async def metric(port: int, name: str) -> float:
     return sum(map(float, values))
 
 
-async def counted(port: int, name: str, value: float) -> None:
+async def counted(port: int, name: str, value: float | Callable[[], float]) -> None:
     """Wait until a metric has a value, whoever answers: ten times it is not the same one."""
     found: set[float] = set()
     async with asyncio.timeout(10):
-        while found != {value}:
+        while found != {value() if callable(value) else value}:
             found = {await metric(port, name) for _ in range(10)}
 
 
@@ -124,8 +124,9 @@ async def test_signatures_limits_usage_and_metrics_are_the_same_in_both(project:
         key = await assert_limited([server.port], 7)
         for _ in range(3):
             await has_used(server.port, key, calls=7)
-        refused = server.log.count(" status=429 ")
-        await counted(server.port, "jarvis_limits_hit_total", refused)
+        await server.logged(" status=429 ")
+        refused = "jarvis_limits_hit_total"
+        await counted(server.port, refused, lambda: server.log.count(" status=429 "))
         await counted(server.port, "jarvis_signatures_recovered_total", len(gemini.asked) - 1)
         await counted(server.port, "jarvis_workers", 2)
         ids = re.findall(r"call id=(\S+)", server.log)
