@@ -13,15 +13,16 @@ import termios
 from collections.abc import Callable
 from typing import Final, cast
 
-from aiohttp.client_exceptions import ClientError
+from aiohttp.client_exceptions import ClientError, ClientPayloadError
 from aiohttp.client_proto import ResponseHandler
-from aiohttp.helpers import BaseTimerContext
+from aiohttp.helpers import _EXC_SENTINEL, BaseTimerContext, set_exception
 from aiohttp.streams import StreamReader
 
 _INT: Final = struct.Struct("i")
 Sink = Callable[[bytes], bool]
 """Takes a piece of an answer; returns True to be given no more for now. It must not raise."""
 
+_BROKEN: Final = "the answer broke off"
 _JOINED: Final = 16 * 1024
 """So many bytes are handed on as one piece, if they come in smaller ones."""
 
@@ -53,6 +54,17 @@ class PushingProtocol(ResponseHandler):
     def should_close(self) -> bool:
         """Whether no other request may follow; none may behind one that is not sent to its end."""
         return super().should_close or (self.transport is not None and has_unsent(self.transport))
+
+    def set_exception(self, exc: BaseException, exc_cause: BaseException = _EXC_SENTINEL) -> None:
+        """Tell it to whoever reads an answer too: that will not go on.
+
+        aiohttp tells who waits for a head. At a malformed chunk size it closes the connection,
+        and who reads the body would wait for ever.
+        """
+        payload = self._payload
+        super().set_exception(exc, exc_cause)
+        if payload is not None and not payload.is_eof() and payload.exception() is None:
+            set_exception(payload, ClientPayloadError(_BROKEN), exc)
 
     def data_received(self, data: bytes) -> None:
         """Parse; what came of it is handed on when all that can be read now has been."""
@@ -176,17 +188,17 @@ async def push(content: StreamReader, sink: Sink) -> bool:
     content.__class__ = _PushReader
     content._http_chunk_splits = None  # half a kilobyte
     protocol.pushed_from = content
-    has_enough = False
     try:
         await waiter  # the reader's own signals end it too: the body's end, and an error
     except (ClientError, OSError):
         # What came before the error comes first: it may be all that was waited for.
-        if not (protocol.pushed_from is content and (has_enough := protocol.hand_on())):
+        if protocol.pushed_from is content:
+            protocol.hand_on()
+        if type(content) is _PushReader:
             raise
     finally:
         if protocol.pushed_from is content:  # else the connection has gone on to another answer
-            if not has_enough:
-                protocol.hand_on()  # the end came with it
+            protocol.hand_on()  # the end came with it
             protocol.pushed_from = None
         buffer_again(content)
         content._timer, content._waiter = timer, None

@@ -58,9 +58,6 @@ class UpstreamReply(Protocol):
         Returns whether more may come. Raises as ``readany`` does.
         """
 
-    def is_broken(self) -> bool:
-        """Tell whether the connection died without the reader having noticed."""
-
     def finish(self) -> None:
         """Let the connection go back to the pool if the answer ends now, else close it soon."""
 
@@ -119,14 +116,6 @@ class HttpReply:
     async def push(self, sink: Sink) -> bool:
         """Give *sink* what arrives, without a task step for each piece."""
         return await push(self._response.content, sink)
-
-    def is_broken(self) -> bool:
-        """Tell whether the peer closed although the parser waits (a malformed chunk size)."""
-        connection = self._response.connection
-        if connection is None or self._finished:
-            return False
-        transport = connection.transport
-        return transport is None or transport.is_closing()
 
     def finish(self) -> None:
         """Release the connection at the answer's end, which gets a moment to arrive."""
@@ -361,10 +350,6 @@ class LocalReply:
         if data:
             sink(data)
         return bool(data)
-
-    def is_broken(self) -> bool:
-        """Return False: nothing can break."""
-        return False
 
     def finish(self) -> None:
         """Do nothing: there is no connection."""

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import aiohttp
 import pytest
 
 from jarvis_proxy.transport import NETWORK_ERRORS, HttpDoor, HttpReply
@@ -186,3 +187,52 @@ async def test_connection_serves_the_next_call_while_the_end_of_an_answer_waits_
 
     assert b"".join(pieces) == b"x" * 4096 * 30
     assert upstream.connections == 1
+
+
+@pytest.mark.parametrize("room", [1, 100])
+@pytest.mark.parametrize("more", [0, 20_000])
+async def test_what_came_before_a_broken_chunk_is_handed_on_before_the_error(
+    room: int, more: int
+) -> None:
+    ready = asyncio.Event()
+
+    async def play(peer: Peer, request: Received) -> None:
+        await peer.head()
+        await ready.wait()
+        await peer.send(b"3\r\nend\r\nzz\r\n" + b"x" * more)
+        await peer.closed()
+
+    upstream = RawUpstream(play)
+    async with upstream.running(), opened(HttpDoor("x", upstream.base_url)) as door:
+        reply = await door.send(asking(), KEY)
+        sink = Sink(room=room)
+        pushing = asyncio.create_task(_push_all(reply, sink))
+        await asyncio.sleep(0)
+        ready.set()
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await asyncio.wait_for(pushing, 5)
+        reply.close()
+
+    assert sink.pieces == [b"end"]
+
+
+async def test_who_has_enough_before_an_error_never_hears_of_it() -> None:
+    ready = asyncio.Event()
+
+    async def play(peer: Peer, request: Received) -> None:
+        await peer.head()
+        await ready.wait()
+        await peer.send(b"3\r\nend\r\nzz\r\n")
+        await peer.closed()
+
+    upstream = RawUpstream(play)
+    async with upstream.running(), opened(HttpDoor("x", upstream.base_url)) as door:
+        reply = await door.send(asking(), KEY)
+        sink = Sink(room=1)
+        pushing = asyncio.create_task(reply.push(sink))
+        await asyncio.sleep(0)
+        ready.set()
+        assert await asyncio.wait_for(pushing, 5)
+        reply.close()
+
+    assert sink.pieces == [b"end"]

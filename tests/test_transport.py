@@ -17,7 +17,6 @@ from jarvis_proxy.transport import (
     read_error,
 )
 from jarvis_proxy.upstreams.base import UpstreamRequest
-from tests.eventually import eventually
 from tests.raw_upstream import Peer, RawUpstream, Received
 
 KEY = "sk-canary-of-the-upstream"
@@ -382,10 +381,8 @@ async def test_close_closes_the_connection_at_once() -> None:
     upstream = RawUpstream(play)
     async with upstream.running(), opened(HttpDoor("x", upstream.base_url)) as door:
         reply = await door.send(asking(), KEY)
-        assert not reply.is_broken()
         reply.close()
         await asyncio.wait_for(closed.wait(), 0.5)
-        assert not reply.is_broken()  # closed by us, which is no fault
 
 
 async def test_broken_chunk_size_does_not_look_like_silence() -> None:
@@ -400,12 +397,9 @@ async def test_broken_chunk_size_does_not_look_like_silence() -> None:
     upstream = RawUpstream(play)
     async with upstream.running(), opened(HttpDoor("x", upstream.base_url)) as door:
         reply = await door.send(asking(), KEY)
-        assert not reply.is_broken()
         head_read.set()
-        with pytest.raises((TimeoutError, *NETWORK_ERRORS)):
-            async with asyncio.timeout(0.2):
-                await reply.readany()
-        assert reply.is_broken()
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await asyncio.wait_for(reply.readany(), 5)
         reply.close()
 
 
@@ -447,7 +441,6 @@ async def test_embedded_model_answers_without_a_network() -> None:
     assert b'"id":"chatcmpl-abc"' in whole
     assert b"Hi there" in whole
     assert await reply.readany() == b""
-    assert not reply.is_broken()
     reply.finish()
     reply.close()
     await door.close()
@@ -472,23 +465,3 @@ async def test_embedded_model_refuses_what_is_no_conversation() -> None:
         )
 
     assert (caught.value.status, caught.value.param) == (400, "messages")
-
-
-async def test_an_answer_that_is_finished_does_not_break_any_more() -> None:
-    """The clock would end the whole call: its other answers, or the client's last reading."""
-
-    async def play(peer: Peer, request: Received) -> None:
-        await peer.head()
-        await peer.chunk(b"data: [DONE]\n\n")
-        await finished.wait()
-        peer.close()  # without the last chunk
-
-    finished = asyncio.Event()
-    upstream = RawUpstream(play)
-    async with upstream.running(), opened(HttpDoor("x", upstream.base_url)) as door:
-        reply = await door.send(asking(), KEY)
-        assert await reply.readany() == b"data: [DONE]\n\n"
-        reply.finish()
-        finished.set()
-        await eventually(lambda: reply._response.content.exception())
-        assert not reply.is_broken()

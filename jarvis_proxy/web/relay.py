@@ -116,7 +116,6 @@ class Relay:
         finally:
             for reply in self._replies:
                 reply.close()  # a finished one is not affected
-            self._watched.replies.clear()
 
     async def _attempt(self) -> web.StreamResponse:
         exchange = self._exchange
@@ -145,7 +144,6 @@ class Relay:
         """
         reply = await self._place.door.send(upstream_request, self._key, self._body)
         self._replies.append(reply)
-        self._watched.replies.append(reply)
         self._watched.heard = True
         if reply.status >= 300:
             raise await self._refusal(reply)

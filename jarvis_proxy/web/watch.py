@@ -1,4 +1,4 @@
-"""One coarse clock for all open calls: time limits, heartbeats, dead connections. IO.
+"""One coarse clock for all open calls: time limits and heartbeats. IO.
 
 A timer per read would cost more than relaying a frame does. So calls only set flags as they go,
 and one task walks over all of them once a tick (a second, in production).
@@ -49,13 +49,6 @@ class TimeLimits:
         return min(MAX_TICK, smallest / 4)
 
 
-class Breakable(Protocol):
-    """An upstream's answer, as the clock sees it."""
-
-    def is_broken(self) -> bool:
-        """Tell whether the connection died without the reader having noticed."""
-
-
 class Beating(Protocol):
     """The client's side of a stream, as the clock sees it."""
 
@@ -99,7 +92,6 @@ class Watched:
         "heard",
         "patience",
         "received",
-        "replies",
         "uploading",
         "wrote",
     )
@@ -124,7 +116,6 @@ class Watched:
         self.patience: float | None = None
         """Seconds that a whole answer may take from when it was asked for; None for a stream."""
         self.downstream: Beating | None = None
-        self.replies: list[Breakable] = []
         self.error: ProxyError | None = None
         """Why the clock cancelled the call; None when the client left."""
 
@@ -216,14 +207,6 @@ class Watched:
             self.expire(_too_slow("The upstream did not answer in time.", "timeout"))
         elif self.answered and silent >= self._limits.idle:
             self.expire(_too_slow("The upstream fell silent in its answer.", "idle_timeout"))
-        elif any(reply.is_broken() for reply in self.replies):
-            self.expire(
-                ProxyError(
-                    502,
-                    "The upstream's answer ended before it was complete.",
-                    code="upstream_truncated",
-                )
-            )
 
     def _keep_alive(self, downstream: Beating, now: float) -> None:
         if self.wrote:
