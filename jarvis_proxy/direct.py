@@ -11,7 +11,7 @@ import collections
 import re
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import aiohttp
 from aiohttp.client_reqrep import ConnectionKey
@@ -19,6 +19,8 @@ from aiohttp.helpers import TimerNoop
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from yarl import URL
+
+from jarvis_proxy.turns import LateWriter
 
 _NO_TRACES: Final[list[Any]] = []
 _NO_TIMER: Final = TimerNoop()
@@ -154,7 +156,7 @@ class DirectSender:
             kept[_PARSER] = protocol._parser
         size = len(body)
         if size < _COPIED:
-            transport.write(b"%b%d\r\n\r\n%b" % (head, size, body))
+            cast(LateWriter, protocol).write_late(b"%b%d\r\n\r\n%b" % (head, size, body))
         else:
             transport.write(b"%b%d\r\n\r\n" % (head, size))
             transport.write(body)

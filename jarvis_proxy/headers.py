@@ -7,7 +7,7 @@ forwarding header of the client cannot reach an upstream by any spelling, nor by
 Source: RFC 9110, section 7.6.1 (hop-by-hop fields and ``Connection``).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Final
@@ -61,30 +61,27 @@ def request_headers(headers: Mapping[str, str]) -> dict[str, str]:
 
     *headers* must look names up without regard to case (aiohttp's do).
     """
-    named = connection_names(headers.get("connection", ""))
     crossing: dict[str, str] = {}
     for name in _REQUEST_ALLOWED:
         value = headers.get(name)
-        if value is not None and name not in named and is_field_value(value):
+        if value is not None and is_field_value(value):
             crossing[name] = value
-    return crossing
+    return _without_named(crossing, headers.get("connection"))
 
 
-def response_headers(headers: Iterable[tuple[str, str]], connection: str = "") -> dict[str, str]:
+def response_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """Return an upstream's headers that go to the client, names lower-cased.
 
-    *connection* is the upstream's ``Connection`` value: what it names stays behind.
+    *headers* must look names up without regard to case. Of a field that comes twice the last value
+    counts. What its ``Connection`` names stays behind.
     """
-    named = connection_names(connection) if connection else frozenset()
     crossing: dict[str, str] = {}
-    for raw_name, value in headers:
+    for raw_name, value in headers.items():
         name = _crossing_name(raw_name)
         # is_field_value(), written out: an answer has twenty headers, and a call costs more.
         if name and len(value) <= _MAX_VALUE and value.isascii() and value.isprintable():
             crossing[name] = value
-    for name in named:
-        crossing.pop(name, None)
-    return crossing
+    return _without_named(crossing, headers.get("Connection"))
 
 
 @lru_cache(maxsize=1024)
@@ -95,6 +92,13 @@ def _crossing_name(raw_name: str) -> str:
     """
     name = raw_name.lower()
     return name if name in _RESPONSE_ALLOWED or name.startswith(RATE_LIMIT_PREFIX) else ""
+
+
+def _without_named(crossing: dict[str, str], connection: str | None) -> dict[str, str]:
+    if connection:
+        for name in connection_names(connection):
+            crossing.pop(name, None)
+    return crossing
 
 
 @lru_cache(maxsize=256)

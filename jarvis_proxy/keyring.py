@@ -57,15 +57,15 @@ def presented_keys(headers: Headers, query_key: str | None) -> tuple[bytes, ...]
     """
     found: list[bytes] = []
     for authorization in headers.getall("authorization", ()):
-        scheme, _, rest = authorization.strip().partition(" ")
-        token = rest.strip() if scheme.lower() == "bearer" else authorization.strip()
+        whole = authorization.strip()
+        scheme, _, rest = whole.partition(" ")
+        token = rest.strip() if scheme.lower() == "bearer" else whole
         if token:
             found.append(_bytes(token))
     for name in _KEY_HEADERS:
-        if name not in headers:
-            continue
-        values = (value.strip() for value in headers.getall(name, ()))
-        found.extend(_bytes(value) for value in values if value)
+        if name in headers:
+            values = (value.strip() for value in headers.getall(name, ()))
+            found.extend(_bytes(value) for value in values if value)
     if query_key:
         found.append(_bytes(query_key))
     return tuple(found)

@@ -18,6 +18,8 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.helpers import _EXC_SENTINEL, BaseTimerContext, set_exception
 from aiohttp.streams import StreamReader
 
+from jarvis_proxy.turns import LateWriter, Turn
+
 _INT: Final = struct.Struct("i")
 Sink = Callable[[bytes], bool]
 """Takes a piece of an answer; returns True to be given no more for now. It must not raise."""
@@ -27,7 +29,7 @@ _JOINED: Final = 16 * 1024
 """So many bytes are handed on as one piece, if they come in smaller ones."""
 
 
-class PushingProtocol(ResponseHandler):
+class PushingProtocol(LateWriter, ResponseHandler):
     """An upstream's connection that hands on what one read brought, as one piece.
 
     The parser gives chunk after chunk; a busy upstream sends hundreds at once, and each would be
@@ -36,9 +38,10 @@ class PushingProtocol(ResponseHandler):
 
     pushed_from: StreamReader | None = None
 
-    def __init__(self, waiting: "list[PushingProtocol]", loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, turn: Turn, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
-        self._waiting = waiting
+        self.turn = turn
+        self.unsent = b""
 
     def close(self) -> None:
         """Close now: what of a request is not sent yet is wanted by nobody any more.
@@ -77,11 +80,7 @@ class PushingProtocol(ResponseHandler):
             # connection's end, before anything else has its turn: whoever has enough says so now.
             self.hand_on()
         else:
-            # Each write wakes who is written to, if it sleeps: reading all connections first and
-            # writing to all clients then costs them, and the kernel, half as many wakings.
-            if not self._waiting:
-                self._loop.call_soon(_hand_on_all, self._waiting)
-            self._waiting.append(self)
+            self.turn.add(self.hand_on)
 
     def hand_on(self) -> bool:
         """Hand on what has come; return whether whoever takes it has enough."""
@@ -105,13 +104,6 @@ class PushingProtocol(ResponseHandler):
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
         return True
-
-
-def _hand_on_all(waiting: list[PushingProtocol]) -> None:
-    protocols = tuple(waiting)
-    waiting.clear()
-    for protocol in protocols:
-        protocol.hand_on()
 
 
 def _hand_on(pieces: tuple[bytes, ...], sink: Sink) -> int | None:

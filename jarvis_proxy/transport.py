@@ -22,6 +22,7 @@ from jarvis_proxy import __version__
 from jarvis_proxy.direct import DirectResponse, DirectSender, taken_whole
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.push import PushingProtocol, Sink, push
+from jarvis_proxy.turns import Turn
 from jarvis_proxy.upstreams import echo
 from jarvis_proxy.upstreams.base import UpstreamRequest
 
@@ -163,8 +164,8 @@ class _Connector(aiohttp.TCPConnector):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        waiting: list[PushingProtocol] = []
-        made = partial(PushingProtocol, waiting, asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        made = partial(PushingProtocol, Turn(loop), loop)
         self._factory = cast("partial[ResponseHandler]", made)
 
     async def _create_connection(

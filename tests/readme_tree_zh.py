@@ -106,6 +106,7 @@ _BY_FOLDER: Final = {
         "sse.py": "SSE：从字节到事件，以及完整事件在哪里结束。",
         "token_estimates.py": "还没有人数过时，一次调用大约多少词元。",
         "transport.py": "上游 IO：连接池、发送，网络错误变成 ProxyError。",
+        "turns.py": "在事件循环一轮的末尾一起完成的写操作。",
         "usage.py": "用量：每个客户端密钥每天用了每个模型多少，额度还剩多少。",
         "usage_days.py": "每天用了多少、每个密钥本月用了多少：给实时页面。",
         "usage_store.py": "把用量写进 SQLite 文件，每隔几秒由一个线程写入。",

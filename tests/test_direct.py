@@ -10,6 +10,7 @@ import pytest
 import trustme
 
 from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.push import PushingProtocol
 from jarvis_proxy.transport import HttpDoor, HttpReply, TransportOptions
 from jarvis_proxy.upstreams.base import UpstreamRequest
 from tests.eventually import eventually
@@ -321,3 +322,23 @@ async def test_request_that_was_taken_is_not_sent_again(cut: Callable[[Peer], No
 
     assert failed.value.code == "upstream_disconnected"
     assert len(upstream.received) == 2
+
+
+async def test_a_request_whose_connection_closes_in_the_turn_in_which_it_begins_is_sent_once() -> (
+    None
+):
+    upstream = RawUpstream(answer)
+    async with upstream.running(), opened(HttpDoor("x", upstream.base_url)) as door:
+        await read(door, asking())
+        assert door._direct is not None
+        connector = door._direct._session.connector
+        assert connector is not None
+        ((pooled, _),) = next(iter(connector._conns.values()))
+        assert isinstance(pooled, PushingProtocol)
+        sending = asyncio.create_task(door.send(asking(), KEY))
+        await asyncio.sleep(0)
+        assert pooled.unsent
+        pooled.close()
+        assert await (await sending).readany() == b'{"ok":true}'
+
+    assert (len(upstream.received), upstream.connections) == (2, 2)

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 from aiohttp import web
@@ -43,14 +44,25 @@ class RelayedError(ProxyError):
 
 def common_headers(request: web.Request) -> dict[str, str]:
     """Return the headers that every answer to *request* has, before its own."""
-    headers = {"x-request-id": request[RECORD].request_id}
     record = request[RECORD]
-    if record.upstream != "-":
-        headers["x-jarvis-upstream"] = record.upstream
-        headers["x-jarvis-attempts"] = str(max(1, record.attempts))
-    if record.target not in ("-", "") and is_field_value(record.target):
-        headers["x-jarvis-model"] = record.target
-    headers.update(cors_headers(request))
+    headers = {
+        "x-request-id": record.request_id,
+        **_place_headers(record.upstream, record.attempts, record.target),
+    }
+    if "Origin" in request.headers:
+        headers.update(cors_headers(request))
+    return headers
+
+
+@lru_cache(maxsize=256)  # most calls go to the same few places, at the first attempt
+def _place_headers(upstream: str, attempts: int, target: str) -> Mapping[str, str]:
+    """Return what tells where a call went; nothing for one that goes nowhere."""
+    headers: dict[str, str] = {}
+    if upstream != "-":
+        headers["x-jarvis-upstream"] = upstream
+        headers["x-jarvis-attempts"] = str(max(1, attempts))
+    if target not in ("-", "") and is_field_value(target):
+        headers["x-jarvis-model"] = target
     return headers
 
 

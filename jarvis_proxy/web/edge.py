@@ -15,6 +15,7 @@ from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
+from jarvis_proxy.turns import LateWriter, Turn
 from jarvis_proxy.web.alarms import Occasional
 from jarvis_proxy.web.connections import Connections, Excess
 from jarvis_proxy.web.wire import Refusal, WireFault, full_answer, not_http
@@ -88,6 +89,7 @@ class Server(web.Server):
     """What all connections share."""
 
     counted: Connections
+    turn: Turn
     inline_loop: asyncio.AbstractEventLoop | None
     occasional: Occasional
     _handler: _Handler
@@ -95,6 +97,7 @@ class Server(web.Server):
     def begin(self, connections: Connections, handler: _Handler) -> None:
         """Put the server, just made, in between its connections and the application's *handler*."""
         self.counted = connections
+        self.turn = Turn(self._loop)
         self.occasional = Occasional()
         inline = None if _EAGER_TASKS else InlineLoop(self._loop)
         self.inline_loop = cast(asyncio.AbstractEventLoop | None, inline)
@@ -115,20 +118,24 @@ class Server(web.Server):
             cast(Connection, connection).close_if_idle(seconds)
 
     def _dispatch(self, request: web.BaseRequest) -> Awaitable[web.StreamResponse]:
+        # What is to be said comes behind what was said.
+        cast(Connection, request.protocol).flush()
         return self._handler(request)
 
     def __call__(self) -> RequestHandler:
         return Connection(self, loop=self._loop, **self._kwargs)
 
 
-class Connection(RequestHandler):
+class Connection(LateWriter, RequestHandler):
     """One client's connection."""
 
-    __slots__ = ("_body", "_edge", "_head_size", "_network")
+    __slots__ = ("_body", "_edge", "_head_size", "_network", "turn", "unsent")
 
     def __init__(self, edge: Server, **kwargs: Any) -> None:
         super().__init__(edge, **kwargs)
         self._edge = edge
+        self.turn = edge.turn
+        self.unsent = b""
         self._head_size = 0
         self._network: str | None = None
         self._body: StreamReader = EMPTY_PAYLOAD
@@ -208,6 +215,16 @@ class Connection(RequestHandler):
             self._close = True
             self._body.set_exception(not_http())
 
+    def eof_received(self) -> None:
+        """Say what is to be said: the event loop closes the connection after this."""
+        self.flush()
+        super().eof_received()
+
+    def force_close(self) -> None:
+        """Close, after what is to be said."""
+        self.flush()
+        super().force_close()
+
     def log_exception(self, *args: Any, **kw: Any) -> None:
         """Log, but not that a malformed body could not be read to its end after the answer."""
         if not isinstance(kw.get("exc_info"), WireFault):
@@ -246,6 +263,7 @@ class Connection(RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """Return a fixed answer; *message* may quote the request and is not used."""
+        self.flush()
         if request.writer.output_size > 0:
             raise ConnectionError("an answer has begun")
         if isinstance(exc, LineTooLong) or getattr(exc, "message", "") == _TOO_MANY_HEADERS:

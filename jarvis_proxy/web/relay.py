@@ -3,7 +3,7 @@
 import asyncio
 import time
 import zlib
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from aiohttp import HttpVersion11, web
@@ -193,7 +193,7 @@ class Relay:
         if not body and self._call.method == "POST":
             raise bad_response()
         self._exchange.translate_reply(body)
-        headers = response_headers(reply.headers.items(), reply.headers.get("Connection", ""))
+        headers = response_headers(reply.headers)
         headers.pop("content-encoding", None)
         return self._json(self._exchange.answer(), headers)
 
@@ -204,9 +204,8 @@ class Relay:
         self._record.first_byte = time.monotonic()
         self._record.bytes_out = len(body)
         merged = {**dict(self._exchange.headers), **headers}
-        content_type = merged.pop("content-type", None)
-        if content_type is not None:
-            merged["Content-Type"] = content_type
+        if "content-type" in merged:
+            merged["Content-Type"] = merged.pop("content-type")
         return json_response(self._request, body, self._replies[0].status, merged)
 
     async def _copy(self, reply: UpstreamReply) -> web.StreamResponse:
@@ -222,9 +221,7 @@ class Relay:
             down = self.down = Downstream(self._request, self._call)
             self._watched.downstream = down
         if not down.committed:
-            headers = response_headers(
-                replies[0].headers.items(), replies[0].headers.get("Connection", "")
-            )
+            headers = response_headers(replies[0].headers)
             if not self._exchange.raw:
                 headers = {}
             if media_type(headers.get("content-type", "")) != _SSE:
@@ -310,18 +307,21 @@ class Relay:
         """Add *usage* to the record."""
         if usage is None:
             return
-        record = self._record
-        record.prompt_tokens = (record.prompt_tokens or 0) + _sane(usage.prompt)
-        record.completion_tokens = (record.completion_tokens or 0) + _sane(usage.completion)
-        record.cached_tokens = (record.cached_tokens or 0) + _sane(usage.cached)
-        record.reasoning_tokens = (record.reasoning_tokens or 0) + _sane(usage.reasoning)
+        record, counts = self._record, _sane(usage)
+        record.prompt_tokens = (record.prompt_tokens or 0) + counts[0]
+        record.completion_tokens = (record.completion_tokens or 0) + counts[1]
+        record.cached_tokens = (record.cached_tokens or 0) + counts[2]
+        record.reasoning_tokens = (record.reasoning_tokens or 0) + counts[3]
 
 
-def _sane(tokens: int) -> int:
-    """Return a count that can be added up: below nothing it would fill budgets up again, and
-    one past every measure no store would take, nor anything after it.
+def _sane(usage: TokenUsage) -> Sequence[int]:
+    """Return the four counts, so that they can be added up: below nothing they would fill budgets
+    up again, and one past every measure no store would take, nor anything after it.
     """
-    return min(max(0, tokens), _MOST_TOKENS)
+    counts = (usage.prompt, usage.completion, usage.cached, usage.reasoning)
+    if min(counts) >= 0 and max(counts) <= _MOST_TOKENS:
+        return counts
+    return [min(max(0, tokens), _MOST_TOKENS) for tokens in counts]
 
 
 async def copy_reply(
@@ -329,7 +329,7 @@ async def copy_reply(
 ) -> web.StreamResponse:
     """Copy an answer of any type as it arrives; a cut one is cut for the client too."""
     headers = common_headers(request)
-    headers.update(response_headers(reply.headers.items(), reply.headers.get("Connection", "")))
+    headers.update(response_headers(reply.headers))
     length = reply.headers.get("Content-Length")
     response = web.StreamResponse(status=reply.status, headers=headers)
     if length is not None and length.isdecimal():
@@ -429,7 +429,7 @@ def relayed_error(reply: UpstreamReply, raw: bytes) -> ProxyError:
         return Refused(error, reply.status, raw)
     error = error_from_body(raw)
     error.status = reply.status
-    crossing = response_headers(reply.headers.items(), reply.headers.get("Connection", ""))
+    crossing = response_headers(reply.headers)
     error.retry_after = asked_wait(crossing)
     content_type = crossing.pop("content-type", "application/json")
     return RelayedError(error, without_keys(raw), {**crossing, "Content-Type": content_type})

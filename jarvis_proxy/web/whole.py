@@ -7,15 +7,17 @@ chunks, signals. An answer whose bytes are all here needs none of it, and withou
 from collections.abc import Mapping
 from typing import Final, cast
 
-from aiohttp import HttpVersion11, web
+from aiohttp import ClientConnectionResetError, HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.helpers import rfc822_formatted_time
 from aiohttp.http_writer import StreamWriter
 from multidict import CIMultiDict
 
 from jarvis_proxy.headers import RATE_LIMIT_PREFIX
+from jarvis_proxy.turns import LateWriter
 from jarvis_proxy.web.keys import ADMISSION
 
+_LINE: Final = ": ".join
 _COPIED: Final = 64 * 1024
 """A body so large is written by itself: joining it to its head would copy it."""
 
@@ -53,7 +55,7 @@ class WholeAnswer(web.Response):
         body = self.content
         head = self._head(len(body))
         if len(body) < _COPIED:
-            writer._write(head + body)
+            self._write(request, writer, head + body)
         else:
             writer._write(head)
             await _write_large(writer, body)
@@ -61,12 +63,25 @@ class WholeAnswer(web.Response):
         await writer.drain()
         return writer
 
+    def _write(self, request: web.BaseRequest, writer: StreamWriter, data: bytes) -> None:
+        connection = request.protocol
+        # Only where another request may follow: else the connection is about to be closed.
+        if self._keep_alive and request.content.is_eof() and isinstance(connection, LateWriter):
+            if connection.transport is None or connection.transport.is_closing():
+                raise ClientConnectionResetError("the client is gone")
+            connection.write_late(data)
+            writer.output_size += len(data)
+        else:
+            writer._write(data)
+
     def _head(self, size: int) -> bytes:
         headers = self._given if self._made is None else self._made
-        lines = [f"HTTP/1.1 {self._status} {self._reason}"]
-        lines += [f"{name}: {value}" for name, value in headers.items()]
-        lines.append(f"Content-Length: {size}")
-        lines.append(f"Date: {rfc822_formatted_time()}")
+        lines = [
+            f"HTTP/1.1 {self._status} {self._reason}",
+            *map(_LINE, headers.items()),
+            f"Content-Length: {size}",
+            f"Date: {rfc822_formatted_time()}",
+        ]
         if not self._keep_alive:
             lines.append("Connection: close")
         text = "\n".join(lines)

@@ -13,8 +13,9 @@ from aiohttp import web
 from jarvis_proxy.settings import Settings
 from jarvis_proxy.web.app import make_runner
 from jarvis_proxy.web.connections import ConnectionLimits
-from jarvis_proxy.web.edge import InlineLoop, Runner
+from jarvis_proxy.web.edge import Connection, InlineLoop, Runner
 from jarvis_proxy.web.log import configure_logging
+from jarvis_proxy.web.whole import WholeAnswer
 from tests.conftest import BEARER, running_proxy
 from tests.eventually import eventually
 from tests.raw_client import RawConnection, connect, fetch
@@ -391,3 +392,79 @@ async def test_connections_see_the_loop_with_tasks_run_in_place() -> None:
     assert inline.get_debug() == loop.get_debug()
     handle = inline.call_at(loop.time() + 60, answer)
     handle.cancel()
+
+
+# Answers that are written at the end of the turn
+
+
+@pytest.mark.parametrize("end", ["eof", "force_close", "close_idle"])
+async def test_an_answer_is_out_before_its_connection_is_closed(end: str) -> None:
+    """What closes it may have its turn between the answer and the end of the turn."""
+
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        connection = request.protocol
+        assert isinstance(connection, Connection)
+
+        def close() -> None:
+            assert connection.unsent
+            if end == "eof":
+                connection.eof_received()
+                assert connection.transport is not None
+                connection.transport.close()
+            elif end == "force_close":
+                connection.force_close()
+            else:
+                runner.edge.close_idle(0)
+
+        asyncio.get_running_loop().call_soon(close)
+        return WholeAnswer(b"{}", 200, {})
+
+    async with edge() as (port, runner), connect(port) as connection:
+        runner.edge.direct(handler)
+        await connection.send(GET)
+        raw = await rest(connection)
+
+    assert raw.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert raw.endswith(b"\r\n\r\n{}")
+
+
+async def test_answers_of_all_kinds_keep_their_order() -> None:
+    """Whole ones wait for the end of the turn; streams and refusals do not."""
+    async with running_proxy() as proxy, connect(proxy.port) as connection:
+        body = b'{"model":"jarvis-echo","stream":true,"messages":[{"role":"user","content":"a"}]}'
+        health = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+        chat = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n" + AUTH
+        streamed = chat + b"\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+        await connection.send(health + streamed + health + streamed)
+        first = await connection.response()  # the rest is not asked for in the same read
+        await connection.send(b"\x00 malformed\r\n\r\n")
+        answers = [first, *[await connection.response() for _ in range(4)]]
+        assert await rest(connection) == b""
+
+    assert [response.status for response in answers] == [200, 200, 200, 200, 400]
+    kinds = [response.headers["content-type"].partition(";")[0] for response in answers]
+    assert kinds == ["application/json", "text/event-stream"] * 2 + ["application/json"]
+    assert all(response.whole for response in answers)
+
+
+async def test_an_answer_to_a_client_that_has_left_is_an_error_of_the_connection() -> None:
+    errors: list[Exception] = []
+
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.abort()
+        response = WholeAnswer(b"{}", 200, {})
+        try:
+            await response.prepare(request)
+        except ConnectionError as exc:
+            errors.append(exc)
+            raise
+        return response
+
+    async with edge() as (port, runner), connect(port) as connection:
+        runner.edge.direct(handler)
+        await connection.send(GET)
+        with contextlib.suppress(ConnectionError):
+            assert await rest(connection) == b""
+
+    assert len(errors) == 1
