@@ -118,6 +118,17 @@ class PassthroughStream:
         """
         if self.done or not data:
             return b""  # nothing may follow the end, whatever the upstream still sends
+        # One event in the common form, the case of nearly every read, is only looked into.
+        if (
+            data.find(b"\n") == len(data) - 2
+            and data.startswith(b"data: {")
+            and data.endswith(b"\n\n")
+            and b"\r" not in data
+            and not self._pending
+        ):
+            self._swallow_lf = False
+            self._watch(data[6:-2], "")
+            return data
         if self._swallow_lf:
             self._swallow_lf = False
             data = data.removeprefix(b"\n")
@@ -130,11 +141,8 @@ class PassthroughStream:
             data = data[:cut]
         if not data:
             return b""
-        # Events in the common form, the case of nearly every read, are only looked into.
+        # So are several.
         if data[:7] == b"data: {" and data.endswith(b"\n\n") and b"\r" not in data:
-            if data.find(b"\n") == len(data) - 2:
-                self._watch(data[6:-2], "")
-                return data
             is_last = data.endswith(b"\n\n" + DONE) and self._kind != "responses"
             events = data[: -len(DONE)] if is_last else data
             # No line end but those between events and the two at the end.
