@@ -56,10 +56,12 @@ class TokenBucket:
 
     def level(self, now: float) -> float:
         """Return what is in it; less than nothing when more was spent than there was."""
-        # A clock that does not go backwards may still be read by two callers out of turn.
-        passed = max(0.0, now - self._at)
-        self._level = min(self.capacity, self._level + passed * self.per_second)
-        self._at += passed
+        # One call asks several times; and a clock that does not go backwards may still be read by
+        # two callers out of turn.
+        passed = now - self._at
+        if passed > 0:
+            self._level = min(self.capacity, self._level + passed * self.per_second)
+            self._at = now
         return self._level
 
     def wait(self, amount: float, now: float) -> float:
