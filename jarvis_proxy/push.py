@@ -25,6 +25,7 @@ Sink = Callable[[bytes], bool]
 """Takes a piece of an answer; returns True to be given no more for now. It must not raise."""
 
 _BROKEN: Final = "the answer broke off"
+_LONGEST_SIZE: Final = 8  # digits of a chunk's size and the line's end
 _JOINED: Final = 16 * 1024
 """So many bytes are handed on as one piece, if they come in smaller ones."""
 
@@ -37,6 +38,8 @@ class PushingProtocol(LateWriter, ResponseHandler):
     """
 
     pushed_from: StreamReader | None = None
+    is_between: bool = False
+    """Whether the last thing that the parser saw of the answer was the end of a chunk."""
 
     def __init__(self, turn: Turn, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
@@ -71,9 +74,21 @@ class PushingProtocol(LateWriter, ResponseHandler):
 
     def data_received(self, data: bytes) -> None:
         """Parse; what came of it is handed on when all that can be read now has been."""
-        ResponseHandler.data_received(self, data)  # super() costs each frame a quarter more
         content = self.pushed_from
-        if content is None or not content._buffer or type(content) is not _PushReader:
+        if content is None:
+            ResponseHandler.data_received(self, data)
+            return
+        if self.is_between and (payload := whole_chunk(data)) is not None:
+            # Nearly every read of an answer that is paced is one chunk. Between two, the parser is
+            # in the same state before and after it; leaving it out saves a fifth of a frame.
+            content._buffer.append(payload)
+        else:
+            self.is_between = False
+            ResponseHandler.data_received(self, data)
+            # Without a line's end the parser may have seen a part of the next chunk's head.
+            if not data.endswith(b"\r\n") or content._eof:
+                self.is_between = False
+        if not content._buffer or type(content) is not _PushReader:
             return
         if len(data) >= _JOINED:
             # More is likely to lie behind it, and the loop goes on to read that, up to the
@@ -105,11 +120,26 @@ class PushingProtocol(LateWriter, ResponseHandler):
         content._size += sum(map(len, rest))
         is_full = content._size > content._high_water and not content.is_eof()
         if is_full and not self._reading_paused:
-            self.pause_reading()
+            # Not pause_reading(): the parser, which is not at work now, would pause at the next
+            # chunk that it sees, and keep back what came with it until more comes.
+            self._reading_paused = True
+            self._pause_transport_reading()
         waiter, content._waiter = content._waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
         return True
+
+
+def whole_chunk(data: bytes) -> bytes | None:
+    """Return what is in *data* if that is exactly one chunk, in the common form, else None.
+
+    RFC 9112, 7.1; here without extensions and leading zeros. The last chunk is none.
+    """
+    end = data.find(b"\r\n", 0, _LONGEST_SIZE)
+    size = len(data) - end - 4
+    if end > 0 and size > 0 and data.endswith(b"\r\n") and data[:end].lower() == b"%x" % size:
+        return data[end + 2 : -2]
+    return None
 
 
 def _hand_on(pieces: tuple[bytes, ...], sink: Sink) -> int | None:
@@ -148,10 +178,12 @@ class _PushReader(StreamReader):
     __slots__ = ()
 
     def begin_http_chunk_receiving(self) -> None:
-        """Note nothing: where chunks begin matters only to who reads them one by one."""
+        """Note only that the parser is in a chunk."""
+        cast(PushingProtocol, self._protocol).is_between = False
 
     def end_http_chunk_receiving(self) -> None:
-        """Note nothing."""
+        """Note only that it is behind one."""
+        cast(PushingProtocol, self._protocol).is_between = True
 
     def feed_data(self, data: bytes, size: int = 0) -> bool:
         """Keep *data* until the connection has parsed all that it read."""
@@ -186,6 +218,7 @@ async def push(content: StreamReader, sink: Sink) -> bool:
     content.__class__ = _PushReader
     content._http_chunk_splits = None  # half a kilobyte
     protocol.pushed_from = content
+    protocol.is_between = False  # it may have come to a chunk's middle meanwhile
     try:
         await waiter  # the reader's own signals end it too: the body's end, and an error
     except (ClientError, OSError):

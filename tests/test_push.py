@@ -1,11 +1,17 @@
 """Frames that are pushed from the upstream's connection, without a task step for each."""
 
 import asyncio
+import itertools
 
 import aiohttp
 import pytest
+from aiohttp.helpers import TimerNoop
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from jarvis_proxy.push import PushingProtocol, push, whole_chunk
 from jarvis_proxy.transport import NETWORK_ERRORS, HttpDoor, HttpReply
+from jarvis_proxy.turns import Turn
 from tests.eventually import eventually
 from tests.raw_upstream import Peer, RawUpstream, Received
 from tests.test_transport import KEY, Sink, asking, opened
@@ -236,3 +242,133 @@ async def test_who_has_enough_before_an_error_never_hears_of_it() -> None:
         reply.close()
 
     assert sink.pieces == [b"end"]
+
+
+async def test_what_comes_after_a_pause_is_not_kept_back() -> None:
+    """The end of an answer may be what comes next, and nothing after it to bring it along."""
+    chunk = b"%x\r\n%b\r\n" % (1000, b"x" * 1000)
+    go_on = asyncio.Event()
+
+    async def play(peer: Peer, request: Received) -> None:
+        await peer.head()
+        await eventually(lambda: waits)
+        await peer.send(chunk * 100)
+        await go_on.wait()
+        await peer.send(b"2\r\nno\r\n2\r\nw!\r\n")
+        await peer.closed()
+
+    waits: list[bool] = []
+    upstream = RawUpstream(play)
+    async with upstream.running(), opened(HttpDoor("x", upstream.base_url)) as door:
+        reply = await door.send(asking(), KEY)
+        sink = Sink(room=1)
+        pushing = asyncio.create_task(reply.push(sink))
+        await asyncio.sleep(0)
+        waits.append(True)
+        assert await asyncio.wait_for(pushing, 5)
+        rest = Sink()
+        while sum(map(len, sink.pieces + rest.pieces)) < 100_000:
+            assert await asyncio.wait_for(reply.push(rest), 5)
+        end = Sink()
+        pushing = asyncio.create_task(reply.push(end))
+        await asyncio.sleep(0)
+        go_on.set()
+        await eventually(lambda: b"".join(end.pieces) == b"now!")
+        reply.close()
+        with pytest.raises(NETWORK_ERRORS):
+            await asyncio.wait_for(pushing, 5)
+
+
+@pytest.mark.parametrize(
+    ("data", "payload"),
+    [
+        (b"1\r\na\r\n", b"a"),
+        (b"4\r\n\r\n\r\n\r\n", b"\r\n\r\n"),
+        (b"1a\r\n" + b"x" * 26 + b"\r\n", b"x" * 26),
+        (b"1A\r\n" + b"x" * 26 + b"\r\n", b"x" * 26),
+        (b"fffff\r\n" + b"x" * 0xFFFFF + b"\r\n", b"x" * 0xFFFFF),
+        (b"", None),
+        (b"\r\n", None),
+        (b"0\r\n\r\n", None),  # the last one
+        (b"1\r\na\r\n0\r\n\r\n", None),  # with the last one
+        (b"1\r\na\r\n1\r\nb\r\n", None),  # two
+        (b"2\r\na\r\n", None),  # a part of one
+        (b"1\r\na\r\n1", None),
+        (b"1\r\na\n\n", None),
+        (b"01\r\na\r\n", None),
+        (b"1;x=y\r\na\r\n", None),
+        (b"+1\r\na\r\n", None),
+        (b" 1\r\na\r\n", None),
+        (b"0x1\r\na\r\n", None),
+        (b"g\r\n" + b"x" * 16 + b"\r\n", None),
+    ],
+)
+def test_whole_chunk_is_one_and_in_the_common_form(data: bytes, payload: bytes | None) -> None:
+    assert whole_chunk(data) == payload
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    pieces=st.lists(
+        st.sampled_from((b"x", b"\r\n", b"5", b"0\r\n\r\n", b"1\r\na\r\n", b"y" * 17)),
+        min_size=1,
+        max_size=12,
+    ),
+    extension=st.sampled_from((b"", b";a=b", b" ")),
+    cuts=st.lists(st.integers(0, 400), max_size=8),
+)
+def test_chunks_are_read_the_same_however_they_are_cut(
+    pieces: list[bytes], extension: bytes, cuts: list[int]
+) -> None:
+    """Whole ones go past the parser, which must not notice: cut at their ends, and elsewhere."""
+    framed = [
+        b"%x%b\r\n%b\r\n" % (len(p), extension if i % 3 == 2 else b"", p)
+        for i, p in enumerate(pieces)
+    ]
+    ends = [sum(map(len, framed[: i + 1])) for i in range(len(framed))]
+    data = b"".join(framed)
+    at_ends = [0, *ends]
+    anywhere = sorted({0, len(data), *(cut % len(data) for cut in cuts), *ends[::2]})
+    for marks in (at_ends, anywhere):
+        reads = [data[a:b] for a, b in itertools.pairwise(marks)]
+        assert asyncio.run(_pushed([*reads, b"0\r\n\r\n"])) == (b"".join(pieces), True)
+        assert asyncio.run(_pushed([*reads, b"zz\r\n"])) == (b"".join(pieces), False)
+
+
+class _Wire(asyncio.Transport):
+    """A connection to nowhere."""
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def is_closing(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        pass
+
+
+async def _pushed(reads: list[bytes]) -> tuple[bytes, bool]:
+    """Feed *reads* to a connection; return what it pushes, and whether the answer was whole."""
+    loop = asyncio.get_running_loop()
+    protocol = PushingProtocol(Turn(loop), loop)
+    protocol.transport = _Wire()
+    protocol.set_response_params(timer=TimerNoop(), read_until_eof=True, auto_decompress=False)
+    protocol.data_received(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    _, content = await protocol.read()
+    sink = Sink()
+
+    async def push_all() -> bool:
+        try:
+            while await push(content, sink):
+                pass
+        except aiohttp.ClientPayloadError:
+            return False
+        return True
+
+    pushing = asyncio.create_task(push_all())
+    for data in reads:
+        await asyncio.sleep(0)
+        protocol.data_received(data)
+    whole = await asyncio.wait_for(pushing, 5)
+    return b"".join(sink.pieces), whole

@@ -127,7 +127,13 @@ class PassthroughStream:
             and not self._pending
         ):
             self._swallow_lf = False
-            self._watch(data[6:-2], "")
+            payload = data[6:-2]
+            try:
+                frame = _FRAME.decode(payload)
+            except (ValueError, RecursionError):
+                self._watch(payload, "")
+            else:
+                self._look_at(frame, payload, "")
             return data
         if self._swallow_lf:
             self._swallow_lf = False
@@ -256,12 +262,15 @@ class PassthroughStream:
             frame = _other_shape(payload)
         except (ValueError, RecursionError):
             raise _bad_frame() from None
+        self._look_at(frame, payload, event)
+
+    def _look_at(self, frame: _Frame, payload: bytes, event: str) -> None:
         if frame.error is not _NO_ERROR and (error := bytes(frame.error)) not in _NULL:
             raise error_from_object(error)
         if event == "error" or frame.type == "error":
             raise error_from_object(payload)
         self._note(frame)
-        if frame.type in _TERMINAL and self._kind == "responses":
+        if self._kind == "responses" and frame.type in _TERMINAL:
             self.done = True
             if frame.response is not None and frame.response.usage is not None:
                 self.usage = frame.response.usage.counted()
