@@ -25,6 +25,7 @@ Sink = Callable[[bytes], bool]
 """Takes a piece of an answer; returns True to be given no more for now. It must not raise."""
 
 _BROKEN: Final = "the answer broke off"
+_BETWEEN: Final[collections.deque[int]] = collections.deque(maxlen=0)
 _LONGEST_SIZE: Final = 8  # digits of a chunk's size and the line's end
 _JOINED: Final = 16 * 1024
 """So many bytes are handed on as one piece, if they come in smaller ones."""
@@ -38,8 +39,6 @@ class PushingProtocol(LateWriter, ResponseHandler):
     """
 
     pushed_from: StreamReader | None = None
-    is_between: bool = False
-    """Whether the last thing that the parser saw of the answer was the end of a chunk."""
 
     def __init__(self, turn: Turn, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
@@ -78,16 +77,15 @@ class PushingProtocol(LateWriter, ResponseHandler):
         if content is None:
             ResponseHandler.data_received(self, data)
             return
-        if self.is_between and (payload := whole_chunk(data)) is not None:
+        if content._http_chunk_splits is _BETWEEN and (payload := whole_chunk(data)) is not None:
             # Nearly every read of an answer that is paced is one chunk. Between two, the parser is
             # in the same state before and after it; leaving it out saves a fifth of a frame.
             content._buffer.append(payload)
         else:
-            self.is_between = False
             ResponseHandler.data_received(self, data)
             # Without a line's end the parser may have seen a part of the next chunk's head.
-            if not data.endswith(b"\r\n") or content._eof:
-                self.is_between = False
+            if type(content) is _PushReader and (content._eof or not data.endswith(b"\r\n")):
+                content._http_chunk_splits = None
         if not content._buffer or type(content) is not _PushReader:
             return
         if len(data) >= _JOINED:
@@ -175,15 +173,17 @@ def has_unsent(transport: asyncio.Transport) -> bool:
 class _PushReader(StreamReader):
     """A StreamReader that wakes nobody: its connection takes what is in it."""
 
+    # Where chunks begin matters only to who reads them one by one. In the list of those places is
+    # noted instead whether the parser is between two of them.
     __slots__ = ()
 
     def begin_http_chunk_receiving(self) -> None:
-        """Note only that the parser is in a chunk."""
-        cast(PushingProtocol, self._protocol).is_between = False
+        """Note that the parser is in a chunk."""
+        self._http_chunk_splits = None
 
     def end_http_chunk_receiving(self) -> None:
-        """Note only that it is behind one."""
-        cast(PushingProtocol, self._protocol).is_between = True
+        """Note that it is behind one."""
+        self._http_chunk_splits = _BETWEEN
 
     def feed_data(self, data: bytes, size: int = 0) -> bool:
         """Keep *data* until the connection has parsed all that it read."""
@@ -194,7 +194,7 @@ class _PushReader(StreamReader):
 def buffer_again(content: StreamReader) -> None:
     """Let *content* be read as usual."""
     content.__class__ = StreamReader
-    if content._http_chunk_splits is None:
+    if content._http_chunk_splits is None or content._http_chunk_splits is _BETWEEN:
         content._http_chunk_splits = collections.deque()  # a chunk may be in progress
 
 
@@ -216,9 +216,9 @@ async def push(content: StreamReader, sink: Sink) -> bool:
     content._waiter = waiter = asyncio.get_running_loop().create_future()
     content._timer = cast(BaseTimerContext, sink)
     content.__class__ = _PushReader
-    content._http_chunk_splits = None  # half a kilobyte
+    # A list is half a kilobyte; and a chunk may be in progress.
+    content._http_chunk_splits = None
     protocol.pushed_from = content
-    protocol.is_between = False  # it may have come to a chunk's middle meanwhile
     try:
         await waiter  # the reader's own signals end it too: the body's end, and an error
     except (ClientError, OSError):
