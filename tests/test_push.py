@@ -1,7 +1,9 @@
 """Frames that are pushed from the upstream's connection, without a task step for each."""
 
 import asyncio
+import contextlib
 import itertools
+from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
@@ -195,51 +197,45 @@ async def test_connection_serves_the_next_call_while_the_end_of_an_answer_waits_
     assert upstream.connections == 1
 
 
-@pytest.mark.parametrize("room", [1, 100])
-@pytest.mark.parametrize("more", [0, 20_000])
-async def test_what_came_before_a_broken_chunk_is_handed_on_before_the_error(
-    room: int, more: int
-) -> None:
+@contextlib.asynccontextmanager
+async def waiting(sink: Sink, data: bytes) -> AsyncIterator[tuple[HttpReply, asyncio.Task[bool]]]:
+    """Push an answer to *sink*, of which *data* comes when that is waited for."""
     ready = asyncio.Event()
 
     async def play(peer: Peer, request: Received) -> None:
         await peer.head()
         await ready.wait()
-        await peer.send(b"3\r\nend\r\nzz\r\n" + b"x" * more)
+        await peer.send(data)
         await peer.closed()
 
     upstream = RawUpstream(play)
     async with upstream.running(), opened(HttpDoor("x", upstream.base_url)) as door:
         reply = await door.send(asking(), KEY)
-        sink = Sink(room=room)
-        pushing = asyncio.create_task(_push_all(reply, sink))
+        pushing = asyncio.create_task(reply.push(sink))
         await asyncio.sleep(0)
         ready.set()
+        yield reply, pushing
+        reply.close()
+
+
+@pytest.mark.parametrize("more", [0, 20_000])
+async def test_what_came_before_a_broken_chunk_is_handed_on_before_the_error(more: int) -> None:
+    sink = Sink()
+    async with waiting(sink, b"3\r\nend\r\nzz\r\n" + b"x" * more) as (_, pushing):
         with pytest.raises(aiohttp.ClientPayloadError):
             await asyncio.wait_for(pushing, 5)
-        reply.close()
 
     assert sink.pieces == [b"end"]
 
 
-async def test_who_has_enough_before_an_error_never_hears_of_it() -> None:
-    ready = asyncio.Event()
-
-    async def play(peer: Peer, request: Received) -> None:
-        await peer.head()
-        await ready.wait()
-        await peer.send(b"3\r\nend\r\nzz\r\n")
-        await peer.closed()
-
-    upstream = RawUpstream(play)
-    async with upstream.running(), opened(HttpDoor("x", upstream.base_url)) as door:
-        reply = await door.send(asking(), KEY)
-        sink = Sink(room=1)
-        pushing = asyncio.create_task(reply.push(sink))
-        await asyncio.sleep(0)
-        ready.set()
+@pytest.mark.parametrize("more", [0, 20_000])
+async def test_who_has_enough_hears_of_a_broken_chunk_only_by_asking_on(more: int) -> None:
+    sink = Sink(room=1)
+    async with waiting(sink, b"3\r\nend\r\nzz\r\n" + b"x" * more) as (reply, pushing):
         assert await asyncio.wait_for(pushing, 5)
-        reply.close()
+        assert sink.pieces == [b"end"]
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await asyncio.wait_for(reply.push(sink), 5)
 
     assert sink.pieces == [b"end"]
 
