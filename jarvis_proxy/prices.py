@@ -178,18 +178,19 @@ class Prices:
 
 
 def _cost(price: Price, prompt: int, cached: int, completion: int) -> Cost:
-    rates = price.rates(prompt) if price.tiers else price
+    rates = price.rates(prompt)
+    total = 0.0
     cached = min(cached, prompt)
-    fresh = prompt - cached
-    for_fresh, for_output = rates.input, rates.output
-    for_cached = for_fresh if rates.cached is None else rates.cached
-    if (
-        (fresh and for_fresh is None)
-        or (cached and for_cached is None)
-        or (completion and for_output is None)
+    cached_rate = rates.input if rates.cached is None else rates.cached
+    for tokens, rate in (
+        (prompt - cached, rates.input),
+        (cached, cached_rate),
+        (completion, rates.output),
     ):
-        return None  # this provider asks for another unit than tokens
-    total = fresh * (for_fresh or 0) + cached * (for_cached or 0) + completion * (for_output or 0)
+        if tokens:
+            if rate is None:
+                return None  # this provider asks for another unit than tokens
+            total += tokens * rate
     return round(total * _NANO_PER_MILLION)
 
 

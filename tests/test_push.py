@@ -19,6 +19,27 @@ from tests.raw_upstream import Peer, RawUpstream, Received
 from tests.test_transport import KEY, Sink, asking, opened
 
 
+@contextlib.asynccontextmanager
+async def waiting(sink: Sink, data: bytes) -> AsyncIterator[tuple[HttpReply, asyncio.Task[bool]]]:
+    """Push an answer to *sink*, of which *data* comes when that is waited for."""
+    ready = asyncio.Event()
+
+    async def play(peer: Peer, request: Received) -> None:
+        await peer.head()
+        await ready.wait()
+        await peer.send(data)
+        await peer.closed()
+
+    upstream = RawUpstream(play)
+    async with upstream.running(), opened(HttpDoor("x", upstream.base_url)) as door:
+        reply = await door.send(asking(), KEY)
+        pushing = asyncio.create_task(reply.push(sink))
+        await asyncio.sleep(0)
+        ready.set()
+        yield reply, pushing
+        reply.close()
+
+
 async def test_pieces_are_pushed_as_they_arrive_and_in_order() -> None:
     sink = Sink()
 
@@ -115,49 +136,21 @@ async def test_cancelled_push_leaves_the_answer_readable() -> None:
 
 
 async def test_one_read_is_one_piece_however_many_chunks_are_in_it() -> None:
-    ready = asyncio.Event()
-
-    async def play(peer: Peer, request: Received) -> None:
-        await peer.head()
-        await ready.wait()
-        await peer.send(
-            b"".join(b"%x\r\n%b\r\n" % (6, b"frame;") for _ in range(200)) + b"0\r\n\r\n"
-        )
-
     sink = Sink()
-    upstream = RawUpstream(play)
-    async with upstream.running(), opened(HttpDoor("x", upstream.base_url)) as door:
-        reply = await door.send(asking(), KEY)
-        pushing = asyncio.create_task(_push_all(reply, sink))
-        await asyncio.sleep(0)
-        ready.set()
-        await asyncio.wait_for(pushing, 5)
-        reply.finish()
+    async with waiting(sink, b"6\r\nframe;\r\n" * 200 + b"0\r\n\r\n") as (reply, pushing):
+        assert await asyncio.wait_for(pushing, 5)
+        assert not await reply.push(sink)
 
     assert sink.pieces == [b"frame;" * 200]
 
 
 async def test_one_read_of_much_is_several_pieces_and_the_rest_waits_for_room() -> None:
     """A read may bring a quarter of a megabyte, which a slow client must not have lying about."""
-    ready = asyncio.Event()
     chunk = b"%x\r\n%b\r\n" % (1000, b"x" * 1000)
-
-    async def play(peer: Peer, request: Received) -> None:
-        await peer.head()
-        await ready.wait()
-        await peer.send(chunk * 200 + b"0\r\n\r\n")
-
-    upstream = RawUpstream(play)
-    async with upstream.running(), opened(HttpDoor("x", upstream.base_url)) as door:
-        reply = await door.send(asking(), KEY)
-        sink = Sink(room=2)
-        pushing = asyncio.create_task(reply.push(sink))
-        await asyncio.sleep(0)
-        ready.set()
+    sink, rest = Sink(room=2), Sink()
+    async with waiting(sink, chunk * 200 + b"0\r\n\r\n") as (reply, pushing):
         assert await asyncio.wait_for(pushing, 5)
-        rest = Sink()
         await asyncio.wait_for(_push_all(reply, rest), 5)
-        reply.finish()
 
     assert max(map(len, sink.pieces)) < 20_000
     assert len(sink.pieces) <= 2
@@ -195,27 +188,6 @@ async def test_connection_serves_the_next_call_while_the_end_of_an_answer_waits_
 
     assert b"".join(pieces) == b"x" * 4096 * 30
     assert upstream.connections == 1
-
-
-@contextlib.asynccontextmanager
-async def waiting(sink: Sink, data: bytes) -> AsyncIterator[tuple[HttpReply, asyncio.Task[bool]]]:
-    """Push an answer to *sink*, of which *data* comes when that is waited for."""
-    ready = asyncio.Event()
-
-    async def play(peer: Peer, request: Received) -> None:
-        await peer.head()
-        await ready.wait()
-        await peer.send(data)
-        await peer.closed()
-
-    upstream = RawUpstream(play)
-    async with upstream.running(), opened(HttpDoor("x", upstream.base_url)) as door:
-        reply = await door.send(asking(), KEY)
-        pushing = asyncio.create_task(reply.push(sink))
-        await asyncio.sleep(0)
-        ready.set()
-        yield reply, pushing
-        reply.close()
 
 
 @pytest.mark.parametrize("more", [0, 20_000])

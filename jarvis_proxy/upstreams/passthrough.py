@@ -127,13 +127,7 @@ class PassthroughStream:
             and not self._pending
         ):
             self._swallow_lf = False
-            payload = data[6:-2]
-            try:
-                frame = _FRAME.decode(payload)
-            except (ValueError, RecursionError):
-                self._watch(payload, "")
-            else:
-                self._look_at(frame, payload, "")
+            self._watch(data[6:-2], "")
             return data
         if self._swallow_lf:
             self._swallow_lf = False
@@ -262,9 +256,6 @@ class PassthroughStream:
             frame = _other_shape(payload)
         except (ValueError, RecursionError):
             raise _bad_frame() from None
-        self._look_at(frame, payload, event)
-
-    def _look_at(self, frame: _Frame, payload: bytes, event: str) -> None:
         if frame.error is not _NO_ERROR and (error := bytes(frame.error)) not in _NULL:
             raise error_from_object(error)
         if event == "error" or frame.type == "error":

@@ -45,13 +45,11 @@ class RelayedError(ProxyError):
 def common_headers(request: web.Request) -> dict[str, str]:
     """Return the headers that every answer to *request* has, before its own."""
     record = request[RECORD]
-    headers = {
+    return {
         "x-request-id": record.request_id,
         **_place_headers(record.upstream, record.attempts, record.target),
+        **cors_headers(request),
     }
-    if "Origin" in request.headers:
-        headers.update(cors_headers(request))
-    return headers
 
 
 @lru_cache(maxsize=256)  # most calls go to the same few places, at the first attempt

@@ -150,10 +150,8 @@ class Downstream:
         """
         if not self._sample:
             self._sample = events[:_SAMPLE]
-        # _put(), written out: this is done for every frame.
-        self._record.bytes_out += len(events)
-        self._transport.write(b"%x\r\n%b\r\n" % (len(events), events) if self._chunked else events)
-        return self._protocol._paused  # type: ignore[no-any-return]
+        self._put(events)
+        return bool(self._protocol._paused)
 
     def is_full(self) -> bool:
         """Tell whether the client has to read before more is written."""

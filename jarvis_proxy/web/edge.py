@@ -177,7 +177,7 @@ class Connection(LateWriter, RequestHandler):
     def data_received(self, data: bytes) -> None:
         """Parse, with an eye on the size of heads and on bodies that break off."""
         is_head = self._is_waiting or not self._request_count
-        RequestHandler.data_received(self, data)  # super() costs more
+        super().data_received(data)
         if is_head:
             self._head_size += len(data)
             if self._head_size > _MAX_HEAD and not self._head_fits():
