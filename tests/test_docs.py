@@ -1,4 +1,4 @@
-"""The documents say what the code does: settings, error codes, addresses, examples, the tree."""
+"""The documents say what the code does: settings, error codes, addresses, examples."""
 
 import ast
 import asyncio
@@ -20,9 +20,9 @@ from jarvis_proxy.web import wire
 from tests.conftest import KEY, ProxyFactory
 from tests.error_codes import PACKAGE, find_codes
 from tests.markdown import Block, blocks, code_spans, headings, prose, rows
-from tests.readme_tree import READMES, ROOT, Language, describe, paths, render, with_tree
-from tests.readme_tree_zh import CHINESE
 
+ROOT = Path(__file__).resolve().parent.parent
+READMES = {"en": ROOT / "README.md", "zh": ROOT / "README.zh-CN.md"}
 ENGLISH = READMES["en"].read_text(encoding="utf-8")
 CHINESE_README = READMES["zh"].read_text(encoding="utf-8")
 TROUBLESHOOTING = [ROOT / "docs/troubleshooting.md", ROOT / "docs/troubleshooting.zh-CN.md"]
@@ -282,27 +282,6 @@ def test_the_health_check_of_the_image_asks_an_address_that_is_there() -> None:
 
     assert asked
     assert all((found := routes.match(path)) and found.kind in routes.OPEN for path in asked)
-
-
-# -- the tree --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("language", READMES)
-def test_the_tree_is_the_one_that_is_there(language: Language) -> None:
-    """To mend it: python -m tests.readme_tree"""
-    readme = READMES[language].read_text(encoding="utf-8")
-
-    assert with_tree(readme, render(language)) == readme
-
-
-def test_every_file_in_the_tree_says_what_it_is() -> None:
-    silent = [path for path in paths() if not describe(path, "en")]
-
-    assert [path for path in silent if not re.fullmatch(r"tests/.*/", path)] == []
-
-
-def test_no_chinese_words_are_kept_for_files_that_are_gone() -> None:
-    assert set(CHINESE) <= set(paths())
 
 
 # -- the examples ----------------------------------------------------------------------------
