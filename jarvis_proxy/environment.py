@@ -14,14 +14,13 @@ from dotenv.parser import Binding, parse_stream
 from jarvis_proxy.settings import SETTINGS, SettingsError
 from jarvis_proxy.settings_parse import split
 from jarvis_proxy.settings_policies import is_policy_setting
-from jarvis_proxy.settings_routes import env_prefix
+from jarvis_proxy.settings_routes import settings_of
 
 MAX_FILE_BYTES: Final = 1024 * 1024
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _USUAL_NAME: Final = re.compile(r"[A-Z][A-Z0-9_]*")
 _LINE_END: Final = re.compile(r"\r\n|\n|\r")
-_UPSTREAM_SETTINGS: Final = ("BASE_URL", "API_KEY", "MODELS")
 _UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -166,8 +165,7 @@ def _name_hints(name: str, bindings: list[Binding]) -> list[str]:
     """Return a hint for each name that is no setting but close to one."""
     values = {binding.key: binding.value or "" for binding in bindings}
     known = {setting.name for setting in SETTINGS}
-    for upstream in split(values.get("UPSTREAMS", "")):
-        known.update(f"{env_prefix(upstream)}_{what}" for what in _UPSTREAM_SETTINGS)
+    known |= settings_of(("openai", "gemini", *split(values.get("UPSTREAMS", ""))))
     hints: list[str] = []
     for binding in bindings:
         key = binding.key or ""

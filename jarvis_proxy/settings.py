@@ -52,6 +52,26 @@ _UPSTREAM_SETTINGS: Final = (
         "",
         "Models that the upstream NAME answers, comma-separated; a * at the end matches a prefix.",
     ),
+    Setting(
+        "UPSTREAM_PROXY",
+        "",
+        "",
+        "HTTP proxy for calls to upstreams outside this machine and its network, such as"
+        " http://user:password@proxy.example:3128.",
+    ),
+    Setting(
+        "UPSTREAM_NO_PROXY",
+        "",
+        "",
+        "Hosts that are called without UPSTREAM_PROXY, written as in NO_PROXY: names, domains,"
+        " addresses, networks, *.",
+    ),
+    Setting(
+        "<NAME>_PROXY",
+        "",
+        "",
+        "The proxy of the upstream NAME alone, openai and gemini too: an address, or direct.",
+    ),
 )
 
 
@@ -321,17 +341,6 @@ class Settings:
             "",
             "Redis or Valkey for what workers share, such as redis://127.0.0.1:6379/0.",
             addresses.redis_url,
-        ),
-    )
-    upstream_proxy: str = field(
-        default="",
-        repr=False,
-        metadata=set_by(
-            "UPSTREAM_PROXY",
-            "",
-            "",
-            "HTTP proxy for calls to upstreams, such as http://user:password@proxy.example:3128.",
-            addresses.proxy_url,
         ),
     )
     log_level: Literal["debug", "info", "warning", "error"] = field(

@@ -4,20 +4,40 @@ Parsers like those of ``settings_parse``: text that is not empty in, ValueError 
 """
 
 import re
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from jarvis_proxy.settings_parse import split
 
 _LABEL: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
+_NUMBER: Final = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
+_LOCAL_DOMAINS: Final = (
+    ".local",
+    ".localhost",
+    ".internal",
+    ".home.arpa",  # reserved
+    ".lan",
+    ".home",
+    ".corp",
+    ".intranet",
+    ".private",
+    ".svc",  # in wide use, never delegated
+)
 _ORIGIN: Final = re.compile(r"([a-z][a-z0-9+.-]*)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?")
 
 
 def host(text: str) -> str:
     """Parse an IP address (IPv6 with or without brackets) or a host name."""
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
-    if _is_address(bare) or (bare == text and _is_host_name(text)):
+    if address_in(bare) or (bare == text and is_host_name(text)):
         return bare
     raise ValueError(
         "must be an IP address or a host name without scheme and port, such as 0.0.0.0 or 127.0.0.1"
@@ -108,36 +128,38 @@ def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
 
 def is_loopback(name: str) -> bool:
     """Tell whether a listening address can be reached from this machine only."""
-    if _is_address(name):
-        address = ip_address(name)
-        # Python 3.11 does not call ::ffff:127.0.0.1 loopback.
-        return (getattr(address, "ipv4_mapped", None) or address).is_loopback
-    return name.lower() == "localhost" or name.lower().endswith(".localhost")
+    if (address := address_in(name)) is not None:
+        return address.is_loopback
+    bare = name.lower().rstrip(".")
+    return bare == "localhost" or bare.endswith(".localhost")
 
 
 def is_local(name: str) -> bool:
     """Tell whether a host is likely this machine or on this network, judged by its name alone."""
-    if _is_address(name):
-        return not ip_address(name).is_global
-    local = (".local", ".localhost", ".lan", ".internal", ".home.arpa")
-    return "." not in name or name.lower().endswith(local)
+    if (address := address_in(name)) is not None:
+        return not address.is_global
+    bare = name.lower().rstrip(".")
+    return "." not in bare or bare.endswith(_LOCAL_DOMAINS)
 
 
-def _is_address(text: str) -> bool:
+def address_in(text: str) -> IPv4Address | IPv6Address | None:
+    """Return the IP address that *text* is, an IPv4-mapped one as IPv4; None for a name."""
     try:
-        ip_address(text)
+        address = ip_address(text)
     except ValueError:
-        return False
-    return True
+        return None
+    # Python 3.11 calls ::ffff:127.0.0.1 no loopback, and ::ffff:8.8.8.8 private.
+    return getattr(address, "ipv4_mapped", None) or address
 
 
-def _is_host_name(text: str) -> bool:
+def is_host_name(text: str) -> bool:
+    """Tell whether *text* can be the name of a host: no address, well or badly written."""
     labels = text.removesuffix(".").split(".")
-    # A last label of digits is a mistyped address: 256.0.0.1, 127.1.
+    # A last label that is a number makes it an address to resolvers: 256.0.0.1, 127.1, 0x7f000001.
     return (
         len(text) <= 253
         and all(_LABEL.fullmatch(label) for label in labels)
-        and not labels[-1].isdigit()
+        and not _NUMBER.fullmatch(labels[-1])
     )
 
 
@@ -148,7 +170,7 @@ def _http_parts(text: str) -> SplitResult | None:
     if any(char in text for char in " \\?#") or not text.isascii():
         return None
     name = parts.hostname or ""
-    return parts if _is_address(name) or _is_host_name(name) else None
+    return parts if address_in(name) or is_host_name(name) else None
 
 
 def _split_url(text: str) -> SplitResult | None:

@@ -1,19 +1,27 @@
 """The settings that are lists: client keys, upstreams and the roads between models. Pure."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Final
 
-from jarvis_proxy.settings_addresses import base_url
+from jarvis_proxy.settings_addresses import base_url, proxy_url
 from jarvis_proxy.settings_parse import (
     Reader,
     is_placeholder,
     is_secret,
     model_name,
     split,
+)
+from jarvis_proxy.settings_proxies import (
+    OWN_NAMES,
+    Exemption,
+    OutboundProxy,
+    choose_proxy,
+    exemptions,
+    upstream_proxy,
 )
 
 OPENAI_BASE_URL: Final = "https://api.openai.com/v1"
@@ -25,6 +33,7 @@ MIN_KEY_LENGTH: Final = 16
 """A shorter client key is weak: it can be guessed."""
 
 _EXAMPLE_DIGEST: Final = sha256(b"jarvis-local-secret").digest()
+_NOTHING: Final[tuple[Exemption, ...]] = ()
 _RESERVED: Final = frozenset(("openai", "gemini", "jarvis", "echo", "models", "google"))
 # Short, since problems show it as part of a setting's name: no key that was pasted here fits.
 _UPSTREAM_NAME: Final = re.compile(r"(?!sk-)[a-z][a-z0-9_-]{0,23}")
@@ -49,13 +58,20 @@ class ClientKey:
 class UpstreamSettings:
     """One upstream: where it is, its keys (a pool) and the model names that lead to it.
 
-    A name in *models* that ends in ``*`` stands for every name that starts so.
+    A name in *models* that ends in ``*`` stands for every name that starts so. Without *proxy*,
+    connections are made directly.
     """
 
     name: str
     base_url: str
     keys: tuple[str, ...] = field(default=(), repr=False)
     models: tuple[str, ...] = ()
+    proxy: OutboundProxy | None = None
+
+    @property
+    def url_setting(self) -> str:
+        """The setting that says where this upstream is."""
+        return f"{env_prefix(self.name)}_BASE_URL"
 
     @property
     def key_setting(self) -> str:
@@ -72,6 +88,15 @@ DEFAULT_UPSTREAMS: Final = (
 def env_prefix(upstream: str) -> str:
     """Return what the names of an upstream's settings start with."""
     return upstream.upper().replace("-", "_")
+
+
+def settings_of(upstreams: Iterable[str]) -> set[str]:
+    """Return the names of every setting of the upstreams that are so called."""
+    return {
+        f"{env_prefix(name)}_{what}"
+        for name in upstreams
+        for what in ("BASE_URL", "API_KEY", "MODELS", "PROXY")
+    }
 
 
 def client_keys(reader: Reader) -> tuple[ClientKey, ...]:
@@ -129,9 +154,7 @@ def upstreams(reader: Reader) -> tuple[UpstreamSettings, ...]:
     found = [
         UpstreamSettings(
             upstream.name,
-            reader.read(
-                f"{env_prefix(upstream.name)}_BASE_URL", base_url, default=upstream.base_url
-            ),
+            reader.read(upstream.url_setting, base_url, default=upstream.base_url),
             _key_pool(reader, upstream.key_setting),
         )
         for upstream in DEFAULT_UPSTREAMS
@@ -147,7 +170,23 @@ def upstreams(reader: Reader) -> tuple[UpstreamSettings, ...]:
             )
         claimed.update(upstream.models)
         found.append(upstream)
-    return tuple(found)
+    return _with_proxies(reader, found)
+
+
+def _with_proxies(
+    reader: Reader, found: Sequence[UpstreamSettings]
+) -> tuple[UpstreamSettings, ...]:
+    url = reader.read("UPSTREAM_PROXY", proxy_url, "")
+    general = OutboundProxy(url) if url else None
+    exempt = reader.read("UPSTREAM_NO_PROXY", exemptions, _NOTHING)
+    chosen = []
+    for upstream in found:
+        setting = f"{env_prefix(upstream.name)}_PROXY"
+        url = reader.read(setting, upstream_proxy, "")
+        own = OutboundProxy(url, setting) if url else None
+        proxy = choose_proxy(upstream.base_url, own=own, general=general, exempt=exempt)
+        chosen.append(replace(upstream, proxy=proxy))
+    return tuple(chosen)
 
 
 def default_model(reader: Reader, known: tuple[UpstreamSettings, ...]) -> str:
@@ -254,6 +293,12 @@ def _upstream_names(reader: Reader) -> Iterator[str]:
             reader.problem(
                 "UPSTREAMS",
                 f"entry {number} is a name that is taken ({', '.join(sorted(_RESERVED))});"
+                " choose another",
+            )
+        elif env_prefix(name) in OWN_NAMES:
+            reader.problem(
+                "UPSTREAMS",
+                f"entry {number} is a name whose proxy setting would mean something else;"
                 " choose another",
             )
         elif f"{env_prefix(name)}_".startswith("KEY_"):

@@ -10,6 +10,7 @@ import pytest
 
 from jarvis_proxy.settings import SETTINGS, KeyPolicy, Limits, Settings, SettingsError
 from jarvis_proxy.settings_fields import described
+from jarvis_proxy.settings_proxies import OutboundProxy
 
 ROOT = Path(__file__).resolve().parents[1]
 KEY = "k" * 32
@@ -125,6 +126,12 @@ BROKEN = {
     "trusted network with host bits": ({"TRUSTED_PROXIES": "10.1.2.3/8"}, "TRUSTED_PROXIES"),
     "SOCKS proxy": ({"UPSTREAM_PROXY": "socks5://127.0.0.1:1080"}, "UPSTREAM_PROXY"),
     "proxy without scheme": ({"UPSTREAM_PROXY": "proxy.example:3128"}, "UPSTREAM_PROXY"),
+    "no-proxy entry with a scheme": ({"UPSTREAM_NO_PROXY": "http://a"}, "UPSTREAM_NO_PROXY"),
+    "an upstream's proxy without scheme": ({"OPENAI_PROXY": "proxy:3128"}, "OPENAI_PROXY"),
+    "upstream whose proxy would be everyone's": (
+        {"UPSTREAMS": "upstream", "UPSTREAM_BASE_URL": "https://a.example"},
+        "UPSTREAMS",
+    ),
     "proxy with a path": ({"UPSTREAM_PROXY": "http://proxy.example/x"}, "UPSTREAM_PROXY"),
     "image URLs wrong": ({"IMAGE_URLS": "yes"}, "IMAGE_URLS"),
     "strict not a flag": ({"STRICT_PARAMS": "maybe"}, "STRICT_PARAMS"),
@@ -220,6 +227,7 @@ def test_secrets_are_in_no_repr_and_no_hint() -> None:
             "UPSTREAM_PROXY": "http://user:canary6@proxy.example:3128",
         }
     )
+    assert settings.upstreams[0].proxy is not None
     shown = repr(settings) + "\n".join(settings.hints)
 
     assert "canary" not in shown
@@ -298,8 +306,11 @@ def test_every_value_arrives_in_its_field() -> None:
             "OPENAI_BASE_URL": "http://10.0.0.1:8080/v1/",
             "GEMINI_API_KEY": "g1",
             "GEMINI_BASE_URL": "https://g.example/v1beta",
-            "UPSTREAMS": "My-LLM",
+            "UPSTREAMS": "My-LLM,exempt,own,other",
             "MY_LLM_BASE_URL": "http://ollama:11434/v1",
+            "EXEMPT_BASE_URL": "https://llm.example.net/v1",
+            "OWN_BASE_URL": "https://own.example.com/v1",
+            "OTHER_BASE_URL": "https://other.example.com/v1",
             "MY_LLM_API_KEY": "m1",
             "MY_LLM_MODELS": "llama-*, qwen3",
             "DEFAULT_MODEL": "qwen3",
@@ -328,6 +339,10 @@ def test_every_value_arrives_in_its_field() -> None:
             "CORS_ORIGINS": "https://Chat.example/, null",
             "TRUSTED_PROXIES": "10.0.0.0/8, ::1",
             "UPSTREAM_PROXY": "http://u:p@proxy.example:3128/",
+            "UPSTREAM_NO_PROXY": "example.net",
+            "OWN_PROXY": "Direct",
+            **{f"{name}_API_KEY": "k" for name in ("EXEMPT", "OWN", "OTHER")},
+            "GEMINI_PROXY": "http://gemini.example:8080",
             "IMAGE_URLS": "pass",
             "STRICT_PARAMS": "True",
             "MAX_STREAMS": "1",
@@ -341,7 +356,7 @@ def test_every_value_arrives_in_its_field() -> None:
     )
 
     assert [key.name for key in settings.client_keys] == ["laptop"]
-    openai, gemini, mine = settings.upstreams
+    openai, gemini, mine, *_ = settings.upstreams
     assert (openai.keys, openai.base_url) == (("o1", "o2"), "http://10.0.0.1:8080/v1")
     assert (gemini.keys, gemini.base_url) == (("g1",), "https://g.example/v1beta")
     assert (mine.name, mine.base_url) == ("my-llm", "http://ollama:11434/v1")
@@ -368,7 +383,15 @@ def test_every_value_arrives_in_its_field() -> None:
     assert (settings.tls_cert_file, settings.tls_key_file) == ("cert.pem", "key.pem")
     assert settings.cors_origins == ("https://chat.example", "null")
     assert (ip_network("10.0.0.0/8"), ip_network("::1")) == settings.trusted_proxies
-    assert settings.upstream_proxy == "http://u:p@proxy.example:3128"
+    general = OutboundProxy("http://u:p@proxy.example:3128")
+    assert [upstream.proxy for upstream in settings.upstreams] == [
+        None,  # on this network
+        OutboundProxy("http://gemini.example:8080", "GEMINI_PROXY"),
+        None,
+        None,  # in UPSTREAM_NO_PROXY
+        None,  # OWN_PROXY says so
+        general,
+    ]
     assert (settings.image_urls, settings.strict_params) == ("pass", True)
     assert settings.limits == Limits(
         max_streams=1,

@@ -14,7 +14,6 @@ from jarvis_proxy.doctor.findings import Finding, ok, problem, warning
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.registry import GEMINI, OPENAI
 from jarvis_proxy.settings import UpstreamSettings
-from jarvis_proxy.settings_routes import env_prefix
 
 _CONSOLES: Final = {
     OPENAI: "https://platform.openai.com/api-keys",
@@ -59,7 +58,7 @@ def judge(upstream: UpstreamSettings, label: str, answer: Answer) -> KeyVerdict:
             problem(
                 check,
                 f"{answer.status}: the base URL redirects, to {place}, which is not followed",
-                f"Set {_base_url(upstream)} to where it leads.",
+                f"Set {upstream.url_setting} to where it leads.",
             )
         )
     return KeyVerdict(_refused(upstream, check, answer))
@@ -76,7 +75,7 @@ def _listed(upstream: UpstreamSettings, check: str, answer: Answer) -> KeyVerdic
             problem(
                 check,
                 f"200, but what came is no list of models ({answer.content_type})",
-                f"{_base_url(upstream)} leads to something else, a website or a login page:"
+                f"{upstream.url_setting} leads to something else, a website or a login page:"
                 " it must be the API's address.",
             )
         )
@@ -124,7 +123,7 @@ def _without_verdict(upstream: UpstreamSettings, check: str, *, status: int, sai
         return problem(
             check,
             "the outbound proxy wants other credentials (407)",
-            "Put user name and password into UPSTREAM_PROXY: http://user:password@host:3128",
+            proxy_password(upstream),
         )
     if status == 429:
         return warning(
@@ -140,7 +139,7 @@ def _without_verdict(upstream: UpstreamSettings, check: str, *, status: int, sai
 
 
 def _no_list(upstream: UpstreamSettings, check: str, said: str) -> Finding:
-    setting = _base_url(upstream)
+    setting = upstream.url_setting
     if upstream.name in (OPENAI, GEMINI):
         version = "/v1beta" if upstream.name == GEMINI else "/v1"
         return problem(
@@ -155,8 +154,10 @@ def _no_list(upstream: UpstreamSettings, check: str, said: str) -> Finding:
     )
 
 
-def _base_url(upstream: UpstreamSettings) -> str:
-    return f"{env_prefix(upstream.name)}_BASE_URL"
+def proxy_password(upstream: UpstreamSettings) -> str:
+    """Return the advice for an outbound proxy that wants other credentials."""
+    setting = "UPSTREAM_PROXY" if upstream.proxy is None else upstream.proxy.setting
+    return f"Put user name and password into {setting}: http://user:password@host:3128"
 
 
 def _new_key(upstream: UpstreamSettings) -> str:

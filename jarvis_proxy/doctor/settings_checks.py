@@ -10,7 +10,7 @@ from jarvis_proxy.settings import SETTINGS, Settings, SettingsError
 from jarvis_proxy.settings_addresses import is_loopback
 from jarvis_proxy.settings_hints import exposure_hints, upstream_hints
 from jarvis_proxy.settings_parse import clean, is_placeholder, split
-from jarvis_proxy.settings_routes import ClientKey, env_prefix
+from jarvis_proxy.settings_routes import ClientKey, settings_of
 
 _NEW_KEY: Final = "openssl rand -hex 32"
 _CLIENT_KEYS: Final = "client keys"
@@ -57,8 +57,7 @@ def overrides(file_values: Mapping[str, str], environ: Mapping[str, str]) -> lis
     It explains the most puzzling of faults: .env says one thing, the server does another.
     """
     known = {setting.name for setting in SETTINGS}
-    for name in split(file_values.get("UPSTREAMS", "")):
-        known.update(f"{env_prefix(name)}_{what}" for what in ("BASE_URL", "API_KEY", "MODELS"))
+    known |= settings_of(("openai", "gemini", *split(file_values.get("UPSTREAMS", ""))))
     differing = [
         name
         for name in sorted(known & file_values.keys() & environ.keys())
@@ -235,6 +234,7 @@ def secrets(env: Mapping[str, str], settings: Settings | None) -> set[str]:
         found.add(entry.rpartition(":")[2].strip())
     if settings is not None:
         found.update(key for upstream in settings.upstreams for key in upstream.keys)
-        for url in (settings.upstream_proxy, settings.redis_url):
+        proxies = (upstream.proxy.url for upstream in settings.upstreams if upstream.proxy)
+        for url in (*proxies, settings.redis_url):
             found.add(urlsplit(url).password or "")
     return found - {""}

@@ -20,7 +20,7 @@ from jarvis_proxy.doctor.reach import Reach, Target, reach
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.registry import GEMINI
 from jarvis_proxy.settings import Settings, UpstreamSettings
-from jarvis_proxy.settings_routes import env_prefix
+from jarvis_proxy.settings_proxies import OutboundProxy
 from jarvis_proxy.transport import NETWORK_ERRORS, HttpDoor, TransportOptions, UpstreamReply
 from jarvis_proxy.upstreams.base import UpstreamRequest
 
@@ -48,15 +48,22 @@ class _Visit:
 async def check_upstreams(
     machine: Machine, settings: Settings, notice: Callable[[str], None]
 ) -> UpstreamResults:
-    """Check the outbound proxy, then every upstream that has a key, all at the same time."""
+    """Check the outbound proxies, then every upstream that has a key, all at the same time.
+
+    An upstream behind a proxy that cannot be reached is not asked.
+    """
     results = UpstreamResults()
-    if settings.upstream_proxy:
+    upstreams = [upstream for upstream in settings.upstreams if upstream.keys]
+    for proxy in dict.fromkeys(upstream.proxy for upstream in upstreams):
+        if proxy is None:
+            continue
         notice("the outbound proxy")
-        found = await _check_proxy(machine, settings)
+        found = await _check_proxy(machine, settings, proxy)
         results.findings += found.findings
         if not found.reached:
-            return results
-    upstreams = [upstream for upstream in settings.upstreams if upstream.keys]
+            upstreams = [upstream for upstream in upstreams if upstream.proxy != proxy]
+            if not upstreams:
+                return results
     notice(", ".join(upstream.name for upstream in upstreams))
     visits = await asyncio.gather(*(_visit(machine, settings, each) for each in upstreams))
     for upstream, visit in zip(upstreams, visits, strict=True):
@@ -74,11 +81,11 @@ def _clock(visits: Iterable[tuple[UpstreamSettings, _Visit]]) -> Finding:
     return skipped("clock", "no upstream answered with its time")
 
 
-async def _check_proxy(machine: Machine, settings: Settings) -> Reach:
-    parts = urlsplit(settings.upstream_proxy)
+async def _check_proxy(machine: Machine, settings: Settings, proxy: OutboundProxy) -> Reach:
+    parts = urlsplit(proxy.url)
     target = Target(
         "outbound proxy",
-        "UPSTREAM_PROXY",
+        proxy.setting,
         parts.hostname or "",
         _port(parts),
         tls=parts.scheme == "https",
@@ -89,13 +96,13 @@ async def _check_proxy(machine: Machine, settings: Settings) -> Reach:
 
 async def _visit(machine: Machine, settings: Settings, upstream: UpstreamSettings) -> _Visit:
     visit = _Visit([])
-    if settings.upstream_proxy:
+    if upstream.proxy is not None:
         # Names are resolved and connections made by the outbound proxy: only it can tell.
         return await _ask_with_each_key(machine, settings, upstream, visit)
     parts = urlsplit(upstream.base_url)
     target = Target(
         upstream.name,
-        f"{env_prefix(upstream.name)}_BASE_URL",
+        upstream.url_setting,
         parts.hostname or "",
         _port(parts),
         tls=parts.scheme == "https",
@@ -136,7 +143,8 @@ def _door(machine: Machine, settings: Settings, upstream: UpstreamSettings) -> H
         key_header="x-goog-api-key" if is_gemini else "Authorization",
         key_prefix="" if is_gemini else "Bearer ",
         options=TransportOptions(
-            connect_timeout=settings.connect_timeout, proxy=settings.upstream_proxy or None
+            connect_timeout=settings.connect_timeout,
+            proxy=None if upstream.proxy is None else upstream.proxy.url,
         ),
         resolver=MachineResolver(machine.resolve),
         ssl_context=machine.tls(),
@@ -182,7 +190,7 @@ def _unanswered(check: str, upstream: UpstreamSettings, error: ProxyError) -> Fi
         return problem(
             check,
             "the outbound proxy wants other credentials (407)",
-            "Put user name and password into UPSTREAM_PROXY: http://user:password@host:3128",
+            key_answers.proxy_password(upstream),
         )
     if isinstance(cause, aiohttp.ClientHttpProxyError):
         return problem(
@@ -190,7 +198,7 @@ def _unanswered(check: str, upstream: UpstreamSettings, error: ProxyError) -> Fi
             f"the outbound proxy does not connect to {upstream.name} ({cause.status})",
             "Does that proxy allow this host, and can it reach it?",
         )
-    advice = f"Does {env_prefix(upstream.name)}_BASE_URL lead to the API?"
+    advice = f"Does {upstream.url_setting} lead to the API?"
     return problem(check, f"not asked: {error.message} ({error.code})", advice)
 
 

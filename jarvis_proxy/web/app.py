@@ -228,7 +228,8 @@ def build_shell(settings: Settings, log: AccessLog, kept: Kept) -> Shell:
 
 def _place(upstream: UpstreamSettings, settings: Settings, kept: Kept) -> Place:
     options = TransportOptions(
-        connect_timeout=settings.connect_timeout, proxy=settings.upstream_proxy or None
+        connect_timeout=settings.connect_timeout,
+        proxy=None if upstream.proxy is None else upstream.proxy.url,
     )
     if upstream.name == GEMINI:
         shaper: Upstream = GeminiUpstream(

@@ -25,6 +25,7 @@ from tests.raw_upstream import Peer, Received, Script
 
 CA = trustme.CA()
 NAMES = {"api.example.com": ("127.0.0.1",)}
+FAR = "https://api.example.com/v1"
 PLAIN = {"PROXY_API_KEYS": f"tester:{KEY}", "HOST": "127.0.0.1", "OPENAI_API_KEY": OPENAI_KEY}
 GOOGLE_REFUSAL = (
     b'{"error":{"code":400,"message":"API key not valid: canary","status":"INVALID_ARGUMENT",'
@@ -277,14 +278,16 @@ async def test_gemini_key_that_is_not_valid(tmp_path: Path) -> None:
 
 
 async def test_outbound_proxy_that_is_down(tmp_path: Path) -> None:
-    found = await transcript_of(tmp_path, UPSTREAM_PROXY=f"http://127.0.0.1:{free_port()}")
+    outbound = f"http://127.0.0.1:{free_port()}"
+    found = await transcript_of(tmp_path, OPENAI_BASE_URL=FAR, UPSTREAM_PROXY=outbound)
 
     assert_golden("outbound_proxy_down", found)
 
 
 async def test_outbound_proxy_that_wants_a_password(tmp_path: Path) -> None:
     async with serving(answers(407, b"", "text/plain")) as proxy:
-        found = await transcript_of(tmp_path, UPSTREAM_PROXY=f"http://127.0.0.1:{proxy.port}")
+        outbound = f"http://127.0.0.1:{proxy.port}"
+        found = await transcript_of(tmp_path, OPENAI_BASE_URL=FAR, UPSTREAM_PROXY=outbound)
 
     assert_golden("outbound_proxy_password", found)
 

@@ -195,6 +195,27 @@ async def test_an_outbound_proxy_out_of_reach_ends_the_checks() -> None:
     ]
 
 
+async def test_c8_each_outbound_proxy_is_checked_and_ends_the_checks_behind_it_alone() -> None:
+    async with serving(answers()) as openai:
+        results = await checked(
+            OPENAI_API_KEY=OPENAI_KEY,
+            OPENAI_BASE_URL=openai.base_url,
+            GEMINI_API_KEY=GEMINI_KEY,
+            GEMINI_PROXY=f"http://127.0.0.1:{free_port()}",
+            UPSTREAM_PROXY=f"http://127.0.0.1:{free_port()}",
+        )
+
+    assert told(results) == [
+        ("outbound proxy: name", "ok"),
+        ("outbound proxy: connection", "problem"),
+        ("openai: name", "ok"),
+        ("openai: connection", "ok"),
+        ("openai: key", "ok"),
+        ("clock", "ok"),
+    ]
+    assert "GEMINI_PROXY" in str(results.findings[1].advice)
+
+
 async def test_what_an_outbound_proxy_refuses_is_told() -> None:
     for status, words in (
         (407, "the outbound proxy wants other credentials (407)"),

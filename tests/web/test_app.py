@@ -203,6 +203,43 @@ async def test_connect_timeout_and_outbound_proxy_reach_the_doors() -> None:
     assert paths == ["http://api.test/v1/chat/completions"]
 
 
+@pytest.mark.parametrize("body", [{"model": "gpt-4o"}, {"model": "near/m"}], ids=["far", "near"])
+async def test_c8_the_outbound_proxy_does_not_catch_an_upstream_on_loopback(
+    body: dict[str, object],
+) -> None:
+    outbound, near = RawUpstream(_refuse), RawUpstream(_refuse)
+    async with (
+        outbound.running(),
+        near.running(),
+        running_proxy(
+            "http://api.test/v1",
+            UPSTREAM_PROXY=f"http://127.0.0.1:{outbound.port}",
+            UPSTREAMS="near",
+            NEAR_BASE_URL=f"http://127.0.0.1:{near.port}/v1",
+            NEAR_API_KEY="near-key",
+        ) as proxy,
+    ):
+        await fetch(proxy.port, "/v1/chat/completions", body, BEARER)
+
+    asked = [request.path for request in (*outbound.received, *near.received) if request.body]
+    expected = "/v1/chat/completions"
+    assert asked == [expected if body["model"] == "near/m" else f"http://api.test{expected}"]
+
+
+async def test_c8_an_upstream_has_an_outbound_proxy_of_its_own() -> None:
+    outbound = RawUpstream(_refuse)
+    async with (
+        outbound.running(),
+        running_proxy(
+            "http://127.0.0.1:9/v1", OPENAI_PROXY=f"http://127.0.0.1:{outbound.port}"
+        ) as proxy,
+    ):
+        await fetch(proxy.port, "/v1/chat/completions", {"model": "gpt-4o"}, BEARER)
+
+    paths = {request.path for request in outbound.received if request.body}
+    assert paths == {"http://127.0.0.1:9/v1/chat/completions"}
+
+
 async def _refuse(peer: Peer, request: Received) -> None:
     await peer.reply(b'{"error":{"message":"x"}}', 400)
 
