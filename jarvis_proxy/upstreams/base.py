@@ -5,8 +5,8 @@ relay are written once, in the shell, and every translator is tested without a s
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Final, Protocol
 
 import msgspec
 
@@ -66,11 +66,33 @@ class Media:
     data: bytes
 
 
-class Needs(msgspec.Struct, frozen=True):
-    """What the shell must look up before ``exchange``: attachment URLs and tool call ids."""
+class Decoded:
+    """What an upstream has decoded of a call, to be taken once: it may be larger than the body."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: object) -> None:
+        self._value = value
+
+    def take(self) -> object:
+        """Return it and let go of it; None if it was taken."""
+        value, self._value = self._value, None
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What the shell must look up before ``exchange``: attachment URLs and tool call ids.
+
+    *decoded* is for ``exchange`` to go on with, so that a body is decoded once.
+    """
 
     urls: tuple[str, ...] = ()
     call_ids: tuple[str, ...] = ()
+    decoded: Decoded | None = field(default=None, compare=False, repr=False)
+
+
+NOTHING_NEEDED: Final = Needs()
 
 
 class TokenUsage(msgspec.Struct, frozen=True):
@@ -123,6 +145,10 @@ class Exchange(Protocol):
     """True: answers of any type pass on as they came; False: they are translated."""
 
     @property
+    def weight(self) -> int:
+        """Bytes of the bodies of all *requests* together."""
+
+    @property
     def requests(self) -> tuple[UpstreamRequest, ...]:
         """One; or one per choice (a *lane* each) where the upstream gives one choice a call."""
 
@@ -168,8 +194,10 @@ class Upstream(Protocol):
     def needs(self, call: Call) -> Needs:
         """Return what must be looked up before ``exchange`` (nothing, for most)."""
 
-    def exchange(self, call: Call, media: Mapping[str, Media | ProxyError]) -> Exchange:
-        """Return the exchange for *call*.
+    def exchange(
+        self, call: Call, media: Mapping[str, Media | ProxyError], decoded: Decoded | None = None
+    ) -> Exchange:
+        """Return the exchange for *call*; *decoded* comes from what ``needs`` returned for it.
 
         Raises:
             ProxyError: 400, the call cannot be expressed, or this upstream has no such endpoint.

@@ -18,7 +18,7 @@ from jarvis_proxy.openai_types import Usage
 from jarvis_proxy.record import printable
 from jarvis_proxy.responses_types import Response
 from jarvis_proxy.sse import DONE
-from jarvis_proxy.upstreams.base import Call, Media, Needs
+from jarvis_proxy.upstreams.base import NOTHING_NEEDED, Call, Decoded, Media, Needs
 from jarvis_proxy.upstreams.openai import PassthroughExchange
 from jarvis_proxy.upstreams.responses_writer import ResponseWriter
 
@@ -63,9 +63,11 @@ class EchoUpstream:
 
     def needs(self, call: Call) -> Needs:
         """Return that nothing is needed."""
-        return Needs()
+        return NOTHING_NEEDED
 
-    def exchange(self, call: Call, media: Mapping[str, Media | ProxyError]) -> PassthroughExchange:
+    def exchange(
+        self, call: Call, media: Mapping[str, Media | ProxyError], decoded: Decoded | None = None
+    ) -> PassthroughExchange:
         """Return the exchange for a chat call.
 
         Raises:

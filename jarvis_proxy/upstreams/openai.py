@@ -10,7 +10,15 @@ import msgspec
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.openai_head import with_model
-from jarvis_proxy.upstreams.base import Call, Media, Needs, TokenUsage, UpstreamRequest
+from jarvis_proxy.upstreams.base import (
+    NOTHING_NEEDED,
+    Call,
+    Decoded,
+    Media,
+    Needs,
+    TokenUsage,
+    UpstreamRequest,
+)
 from jarvis_proxy.upstreams.passthrough import PassthroughStream, Usage, stream_kind
 from jarvis_proxy.upstreams.upstream_errors import auth_failed
 
@@ -37,6 +45,11 @@ class PassthroughExchange:
         self.usage: TokenUsage | None = None
         path = f"/{call.endpoint}?{call.query}" if call.query else f"/{call.endpoint}"
         self.requests = (UpstreamRequest(call.method, path, call.headers, body),)
+
+    @property
+    def weight(self) -> int:
+        """Return the size of the body."""
+        return len(self.requests[0].body)
 
     @property
     def spent(self) -> TokenUsage | None:
@@ -82,9 +95,11 @@ class OpenAIUpstream:
 
     def needs(self, call: Call) -> Needs:
         """Return that nothing is needed."""
-        return Needs()
+        return NOTHING_NEEDED
 
-    def exchange(self, call: Call, media: Mapping[str, Media | ProxyError]) -> PassthroughExchange:
+    def exchange(
+        self, call: Call, media: Mapping[str, Media | ProxyError], decoded: Decoded | None = None
+    ) -> PassthroughExchange:
         """Return the exchange that passes *call* on."""
         body = call.body
         if body and call.target_model != call.model:

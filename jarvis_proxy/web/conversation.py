@@ -122,7 +122,7 @@ class Conversation:
             media = await self._shell.fetcher.fetch_all(needs.urls)
         if needs.call_ids and self._shell.vault is not None:
             await self._shell.vault.fetch(needs.call_ids, time.monotonic())
-        self._exchange = self._place.upstream.exchange(self._call, media)
+        self._exchange = self._place.upstream.exchange(self._call, media, needs.decoded)
         self._key = self._place.pool.pick(route.target, time.monotonic())
 
     async def _attempt(self) -> web.StreamResponse | ProxyError:

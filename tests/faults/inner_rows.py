@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.base import Call, Media, UpstreamRequest
+from jarvis_proxy.upstreams.base import Call, Decoded, Media, UpstreamRequest
 from jarvis_proxy.upstreams.openai import OpenAIUpstream, PassthroughExchange
 from jarvis_proxy.upstreams.passthrough import PassthroughStream
 from tests.faults.rows import Sight, broken, refused
@@ -51,7 +51,9 @@ class BuggyUpstream(OpenAIUpstream):
         super().__init__(name)
         self._fails_at = fails_at
 
-    def exchange(self, call: Call, media: Mapping[str, Media | ProxyError]) -> PassthroughExchange:
+    def exchange(
+        self, call: Call, media: Mapping[str, Media | ProxyError], decoded: Decoded | None = None
+    ) -> PassthroughExchange:
         """Return what fails, or fail."""
         if self._fails_at < 0:
             raise Bug("canary-content")

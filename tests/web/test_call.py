@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pytest
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.base import Call, Media, Needs
+from jarvis_proxy.upstreams.base import Call, Decoded, Media, Needs
 from jarvis_proxy.upstreams.openai import PassthroughExchange
 from jarvis_proxy.web.call import query_without_key
 from jarvis_proxy.web.keys import Place
@@ -144,7 +144,9 @@ class Recording:
         self.calls.append(call)
         raise ProxyError(409, "Enough.", code="enough")
 
-    def exchange(self, call: Call, media: Mapping[str, Media | ProxyError]) -> PassthroughExchange:
+    def exchange(
+        self, call: Call, media: Mapping[str, Media | ProxyError], decoded: Decoded | None = None
+    ) -> PassthroughExchange:
         raise AssertionError("not reached")
 
 

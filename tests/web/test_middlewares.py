@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.base import Call, Media, Needs
+from jarvis_proxy.upstreams.base import Call, Decoded, Media, Needs
 from jarvis_proxy.upstreams.openai import PassthroughExchange
 from jarvis_proxy.web.keys import Place
 from tests.conftest import BEARER, KEY, OPENAI_KEY, Proxy, running_proxy
@@ -369,7 +369,9 @@ class Failing:
     def needs(self, call: Call) -> Needs:
         return Needs()
 
-    def exchange(self, call: Call, media: Mapping[str, Media | ProxyError]) -> PassthroughExchange:
+    def exchange(
+        self, call: Call, media: Mapping[str, Media | ProxyError], decoded: Decoded | None = None
+    ) -> PassthroughExchange:
         raise self._failure
 
 

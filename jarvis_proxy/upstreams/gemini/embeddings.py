@@ -137,6 +137,11 @@ class EmbeddingsExchange:
         )
 
     @property
+    def weight(self) -> int:
+        """Return the size of all bodies."""
+        return sum(len(request.body) for request in self.requests)
+
+    @property
     def headers(self) -> tuple[tuple[str, str], ...]:
         """Return nothing: no parameter of an embeddings request goes unheard."""
         return ()

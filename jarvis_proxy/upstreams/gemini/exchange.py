@@ -59,6 +59,11 @@ class GeminiChatExchange:
         self._lanes: dict[int, tuple[int, LaneReply]] = {}  # with the attempt that began it
 
     @property
+    def weight(self) -> int:
+        """Return the size of the body, times the choices: each is sent by itself."""
+        return len(self.plan.body) * self.plan.lanes
+
+    @property
     def requests(self) -> tuple[UpstreamRequest, ...]:
         """Return the same request once for each choice.
 

@@ -5,13 +5,13 @@ that it does not know, so only fields of ``GenerateRequest`` are ever sent.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import msgspec
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.base import Call, Media, Needs
+from jarvis_proxy.upstreams.base import Call, Decoded, Media, Needs
 from jarvis_proxy.upstreams.gemini.carriers import MESSAGE_ID, SENTINEL, Signer, bare_id
 from jarvis_proxy.upstreams.gemini.content import ContentReader, ImageUrls, web_links
 from jarvis_proxy.upstreams.gemini.extension import read_extension, safety_settings
@@ -113,6 +113,7 @@ def needs(call: Call, image_urls: ImageUrls = "fetch") -> Needs:
     return Needs(
         urls=web_links(contents) if image_urls == "fetch" else (),
         call_ids=tuple(dict.fromkeys(filter(None, (*calls, *texts)))),
+        decoded=Decoded(request),
     )
 
 
@@ -123,21 +124,34 @@ def build_chat(
     media: Mapping[str, Media | ProxyError],
     image_urls: ImageUrls = "fetch",
     relaxation: Relaxation = Relaxation(),
+    decoded: Decoded | None = None,
 ) -> ChatPlan:
     """Return the upstream request for a chat completions call to a Gemini model.
 
     *vault* knows the signatures of earlier tool calls; *media* holds, by URL, what ``needs`` asked
     for or why it could not be had. *image_urls*: "fetch" takes *media*, "pass" gives links to
-    Google, "refuse" is 400.
+    Google, "refuse" is 400. *decoded* comes from ``needs``.
 
     Raises:
         ProxyError: 400 with the param in OpenAI's form; whatever stands in *media*.
     """
-    job = _Job(call, relaxation)
+    job = _Job(call, relaxation, decoded)
+    request, plan = _translate(
+        job, vault=vault, reader=ContentReader(job.traits, media, image_urls)
+    )
+    # What was decoded is let go of before as much again is made of it.
+    del job
+    return replace(plan, body=msgspec.json.encode(request))
+
+
+def _translate(
+    job: "_Job", *, vault: SignatureVault, reader: ContentReader
+) -> tuple[GenerateRequest, ChatPlan]:
+    """Return the upstream request, and the plan without its body."""
     request, traits, notes = job.request, job.traits, job.notes
     count = lanes(request)
-    signer = Signer(traits, vault, call.now, sentinel_only=relaxation.sentinel_signatures)
-    reader = ContentReader(traits, media, image_urls)
+    relaxation = job.relaxation
+    signer = Signer(traits, vault, job.now, sentinel_only=relaxation.sentinel_signatures)
     plan = read_tools(request, traits, notes, loose=relaxation.loose_schemas)
     choice = tool_config(request, plan, traits, notes)
     conversation = build_messages(
@@ -161,8 +175,8 @@ def build_chat(
         service_tier(request, notes),
     )
     _check_cache(body)
-    return ChatPlan(
-        body=msgspec.json.encode(body),
+    return body, ChatPlan(
+        body=b"",
         lanes=count,
         ignored=notes.names,
         include_usage=bool(request.stream_options and request.stream_options.include_usage),
@@ -190,12 +204,22 @@ class _Answer:
 class _Job:
     """One translation: the request with what every step of it looks at."""
 
-    __slots__ = ("_call", "_relaxation", "extension", "notes", "request", "traits")
+    __slots__ = (
+        "_show_thoughts",
+        "extension",
+        "notes",
+        "now",
+        "relaxation",
+        "request",
+        "traits",
+    )
 
-    def __init__(self, call: Call, relaxation: Relaxation) -> None:
-        self._call = call
-        self._relaxation = relaxation
-        self.request = _decode(call.body)
+    def __init__(self, call: Call, relaxation: Relaxation, decoded: Decoded | None) -> None:
+        self.now = call.now
+        self._show_thoughts = call.show_thoughts
+        self.relaxation = relaxation
+        taken = None if decoded is None else decoded.take()
+        self.request = taken if isinstance(taken, ChatRequest) else _decode(call.body)
         self.traits = knowledge(call.target_model)
         self.notes = Notes(strict=call.strict_params)
         self.extension = read_extension(self.request, self.notes)
@@ -208,7 +232,7 @@ class _Job:
         set_sampling(config, request, self.extension, traits, notes)
         set_limits(config, request, traits)
         set_logprobs(config, request, traits, notes)
-        loose = self._relaxation.loose_schemas
+        loose = self.relaxation.loose_schemas
         words = set_format(config, request, traits, notes, with_tools=with_tools, loose=loose)
         if words is not None:
             answer.instructions.append(words)
@@ -220,9 +244,9 @@ class _Job:
 
     def _thinking(self) -> ThinkingConfig | None:
         request, notes = self.request, self.notes
-        show = self._call.show_thoughts
+        show = self._show_thoughts
         config = thinking_config(request, self.extension, self.traits, notes, show_thoughts=show)
-        if config is None or not self._relaxation.no_thinking:
+        if config is None or not self.relaxation.no_thinking:
             return config
         if (param := asked_with(request, self.extension)) is not None:
             notes.mention(param)

@@ -6,10 +6,13 @@ Source: https://ai.google.dev/api/generate-content (read 2026-11).
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Final
+from dataclasses import replace
+from typing import Final, NamedTuple
+
+from msgspec.structs import replace as replaced
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.base import Call, Exchange, Media, Needs
+from jarvis_proxy.upstreams.base import NOTHING_NEEDED, Call, Decoded, Exchange, Media, Needs
 from jarvis_proxy.upstreams.gemini.content import ImageUrls
 from jarvis_proxy.upstreams.gemini.embeddings import EmbeddingsExchange
 from jarvis_proxy.upstreams.gemini.exchange import GeminiChatExchange
@@ -19,9 +22,18 @@ from jarvis_proxy.upstreams.gemini.responses.exchange import (
     GeminiResponsesExchange,
     inner_chat,
 )
+from jarvis_proxy.upstreams.gemini.responses.request import AsChat
 from jarvis_proxy.upstreams.gemini.signatures import SignatureVault
 
 _MODEL_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+
+class _AsChat(NamedTuple):
+    """A Responses request on its way: the chat call without its body, and that body decoded."""
+
+    chat: Call
+    asked: AsChat
+    decoded: Decoded | None
 
 
 class GeminiUpstream:
@@ -58,16 +70,24 @@ class GeminiUpstream:
             case "chat/completions":
                 return needs(call, self._image_urls)
             case "responses":
-                chat, asked = inner_chat(call)
-                try:
-                    return needs(chat, self._image_urls)
-                except ProxyError as error:
-                    raise asked.places.blame(error) from None
+                return self._needs_of_response(call)
             case _:
-                return Needs()
+                return NOTHING_NEEDED
 
-    def exchange(self, call: Call, media: Mapping[str, Media | ProxyError]) -> Exchange:
-        """Return the exchange for *call*.
+    def _needs_of_response(self, call: Call) -> Needs:
+        chat, asked = inner_chat(call)
+        try:
+            found = needs(chat, self._image_urls)
+        except ProxyError as error:
+            raise asked.places.blame(error) from None
+        # The chat request's bytes are as many as the body's: they are not kept beside it.
+        as_chat = _AsChat(replaced(chat, body=b""), replace(asked, body=b""), found.decoded)
+        return replace(found, decoded=Decoded(as_chat))
+
+    def exchange(
+        self, call: Call, media: Mapping[str, Media | ProxyError], decoded: Decoded | None = None
+    ) -> Exchange:
+        """Return the exchange for *call*; *decoded* comes from what ``needs`` returned for it.
 
         Raises:
             ProxyError: 400, the call cannot be expressed or this upstream has no such endpoint;
@@ -76,10 +96,10 @@ class GeminiUpstream:
         match call.endpoint:
             case "chat/completions":
                 _check_model(call)
-                return self._chat(call, media)
+                return self._chat(call, media, decoded)
             case "responses":
                 _check_model(call)
-                return self._responses(call, media)
+                return self._responses(call, media, decoded)
             case "embeddings":
                 _check_model(call)
                 return EmbeddingsExchange(call)
@@ -92,30 +112,46 @@ class GeminiUpstream:
                     code="unsupported_endpoint",
                 )
 
-    def _chat(self, call: Call, media: Mapping[str, Media | ProxyError]) -> GeminiChatExchange:
-        build = self._builder(call, media)
+    def _chat(
+        self, call: Call, media: Mapping[str, Media | ProxyError], decoded: Decoded | None
+    ) -> GeminiChatExchange:
+        build = self._builder(call, media, decoded, again=lambda: call)
         return GeminiChatExchange(call, build, vault=self._vault, new_id=self._new_id)
 
     def _responses(
-        self, call: Call, media: Mapping[str, Media | ProxyError]
+        self, call: Call, media: Mapping[str, Media | ProxyError], decoded: Decoded | None
     ) -> GeminiResponsesExchange:
         if "AUDIO" in knowledge(call.target_model).outputs:
             message = "A response has no place for speech. Use /v1/chat/completions."
             raise ProxyError(400, message, code="unsupported_endpoint", param="model")
-        chat, asked = inner_chat(call)
-        build = self._builder(chat, media)
+        taken = None if decoded is None else decoded.take()
+        if not isinstance(taken, _AsChat):
+            return self._responses(call, media, self._needs_of_response(call).decoded)
+        chat, asked, decoded = taken
+        del taken
+        build = self._builder(chat, media, decoded, again=lambda: inner_chat(call)[0])
         return GeminiResponsesExchange(chat, asked, build, vault=self._vault, new_id=self._new_id)
 
     def _builder(
-        self, call: Call, media: Mapping[str, Media | ProxyError]
+        self,
+        chat: Call,
+        media: Mapping[str, Media | ProxyError],
+        decoded: Decoded | None,
+        *,
+        again: Callable[[], Call],
     ) -> Callable[[Relaxation], ChatPlan]:
+        """Return what builds the request: from *decoded* the first time, then *again* whole."""
+
         def build(relaxation: Relaxation) -> ChatPlan:
+            nonlocal decoded
+            first, decoded = decoded, None
             plan = build_chat(
-                call,
+                again() if first is None else chat,
                 vault=self._vault,
                 media=media,
                 image_urls=self._image_urls,
                 relaxation=relaxation,
+                decoded=first,
             )
             self._signature_sources.update(plan.signature_sources)
             return plan

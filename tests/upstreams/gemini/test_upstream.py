@@ -1,8 +1,12 @@
 """Gemini as an upstream: addresses, headers, recoveries."""
 
 import json
+import sys
 from collections import Counter
+from collections.abc import Callable
+from types import FrameType
 
+import msgspec
 import pytest
 
 from jarvis_proxy.errors import ProxyError
@@ -125,6 +129,60 @@ def test_needs_are_those_of_a_chat() -> None:
 
     assert an_upstream().needs(chat) == Needs((url,), ("call_x-1",))
     assert an_upstream().needs(replaced(chat, endpoint="embeddings")) == Needs()
+
+
+def decodings(do: Callable[[], object], body: bytes) -> list[object]:
+    """Return the types as which *do* had JSON of *body*'s size or more decoded."""
+    found: list[object] = []
+
+    def note(frame: FrameType, event: str, arg: object) -> None:
+        decoder = getattr(arg, "__self__", None)
+        if event == "c_call" and isinstance(decoder, msgspec.json.Decoder):
+            given = frame.f_locals.get("body", b"")
+            if len(given) >= len(body) // 2:
+                found.append(decoder.type)
+
+    sys.setprofile(note)
+    try:
+        do()
+    finally:
+        sys.setprofile(None)
+    return found
+
+
+@pytest.mark.parametrize("endpoint", ["chat/completions", "responses"])
+def test_d3_body_is_decoded_once(endpoint: str) -> None:
+    said = [{"role": "user", "content": "word " * 1000}]
+    name = "input" if endpoint == "responses" else "messages"
+    body = json.dumps({"model": "m", name: said}).encode()
+    call = replaced(a_call(), body=body, endpoint=endpoint)
+    upstream = an_upstream()
+
+    def translate() -> None:
+        upstream.exchange(call, {}, upstream.needs(call).decoded)
+
+    found = decodings(translate, body)
+    assert found
+    assert len(found) == len(set(map(str, found)))
+
+
+@pytest.mark.parametrize("endpoint", ["chat/completions", "responses"])
+def test_d3_recovery_builds_the_whole_request_from_the_body_again(endpoint: str) -> None:
+    said = [{"role": "user", "content": "canary " * 1000}]
+    name = "input" if endpoint == "responses" else "messages"
+    body = json.dumps({"model": "m", name: said, "reasoning": {"effort": "low"}}).encode()
+    call = replaced(a_call(target="gemini-3.5-flash"), body=body, endpoint=endpoint)
+    upstream = an_upstream()
+    first = upstream.exchange(call, {}, upstream.needs(call).decoded)
+
+    refusal = b'{"error":{"code":400,"message":"Thinking level is not supported."}}'
+    better = first.recover(400, refusal)
+
+    assert better is not None
+    sent = [exchange.requests[0].body for exchange in (first, better)]
+    assert b"thinkingConfig" in sent[0]
+    assert b"thinkingConfig" not in sent[1]
+    assert [body.count(b"canary") for body in sent] == [1000, 1000]
 
 
 def test_it_is_what_the_shell_expects() -> None:
