@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from jarvis_proxy import surrogates
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.json_depth import is_deeper
 
@@ -29,6 +30,8 @@ class _HeadWithOptions(msgspec.Struct):
 
 
 _DECODER: Final = msgspec.json.Decoder(RequestHead)
+_FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_OPTIONS: Final = msgspec.json.Decoder(_HeadWithOptions)
 _POSITION: Final = re.compile(r"\(byte (\d+)\)")
 _PATH: Final = re.compile(r" - at `\$\.?([^`]*)`")
 _LONGEST_NUMBER: Final = 4300  # Python's own limit for digits of an integer
@@ -47,7 +50,8 @@ _STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 def decode_head(body: bytes, max_depth: int | None = None) -> RequestHead:
     """Return `model` and `stream` of a JSON body that nests *max_depth* levels at most.
 
-    Without a *max_depth* the decoder's own limit of some hundred levels holds.
+    Without a *max_depth* the decoder's own limit of some hundred levels holds. Half of a surrogate
+    pair, which JSON allows and upstreams judge for themselves, counts as U+FFFD.
 
     Raises:
         ProxyError: 400 `invalid_json` with a position (never an excerpt); 400 `invalid_type`.
@@ -57,11 +61,13 @@ def decode_head(body: bytes, max_depth: int | None = None) -> RequestHead:
             body.decode("utf-8")  # the decoder skips strings without a look at their bytes
         if len(body) >= _LARGE:
             body = _checked_outline(body)
-        head = _DECODER.decode(body)
+        head = surrogates.decode(_DECODER, body)
     except UnicodeDecodeError as exc:
         raise _not_json(f" at byte {exc.start}: it is not UTF-8") from None
     except msgspec.ValidationError as exc:
         raise _wrong_type(str(exc)) from None
+    except surrogates.TooManyHalves as exc:
+        raise _not_json(f": it holds {exc}") from None
     except msgspec.DecodeError as exc:
         found = _POSITION.search(str(exc))
         raise _not_json(f" at byte {found[1]}" if found else ": it ends too early") from None
@@ -81,7 +87,7 @@ def _checked_outline(body: bytes) -> bytes:
     outline = without_long_strings(body)
     if outline is not body:
         try:
-            _DECODER.decode(outline)
+            surrogates.decode(_DECODER, outline)
         except msgspec.DecodeError:
             return body
     return outline
@@ -167,15 +173,21 @@ def _check_duplicates(body: bytes) -> None:
 def with_model(body: bytes, model: str) -> bytes:
     """Return *body*, a JSON object, with another model name; other values keep their very bytes.
 
+    Lone halves of surrogate pairs, which the decoder refuses, are hidden from it.
+
     Raises:
         ProxyError: 400 `invalid_json`, it is nested too deeply.
     """
+    name = msgspec.json.encode(model)
     try:
-        fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+        try:
+            return msgspec.json.encode(_FIELDS.decode(body) | {"model": msgspec.Raw(name)})
+        except msgspec.DecodeError:
+            hidden = surrogates.Hidden(body, beside=name)
+        fields = _FIELDS.decode(hidden.body) | {"model": msgspec.Raw(name)}
     except RecursionError:
         raise _nested() from None
-    fields["model"] = msgspec.Raw(msgspec.json.encode(model))
-    return msgspec.json.encode(fields)
+    return hidden.shown(msgspec.json.encode(fields))
 
 
 def wants_usage(body: bytes) -> bool:
@@ -183,7 +195,7 @@ def wants_usage(body: bytes) -> bool:
     if b'"include_usage"' not in body:
         return False
     try:
-        options = msgspec.json.decode(body, type=_HeadWithOptions).stream_options
+        options = surrogates.decode(_OPTIONS, body).stream_options
     except (ValueError, RecursionError):
         return False
     return bool(options and options.include_usage)

@@ -38,6 +38,14 @@ def refusal(body: bytes) -> ProxyError:
         (b'{"messages":[{"model":"x","stream":1}],"model":"y"}', "y", None),
         (b'{"x":1e999,"model":"y"}', "y", None),
         (b'{"x":"\\ud83d\\ude00","model":"y"}', "y", None),
+        pytest.param(b'{"x":"\\ud83d","model":"y"}', "y", None, id="b1-high"),
+        pytest.param(b'{"x":"\\uDE00 tail","model":"y"}', "y", None, id="b1-low"),
+        pytest.param(b'{"x":"\\ud83d\\n","stream":true}', None, True, id="b1-before-escape"),
+        pytest.param(b'{"\\ud83d":{"\\ude00":1},"model":"y"}', "y", None, id="b1-names"),
+        pytest.param(b'{"model":"y\\ud83d"}', "y\ufffd", None, id="b1-model"),
+        pytest.param(
+            b'{"x":"' + b"a" * 70_000 + b'","z":"\\ud83d","model":"y"}', "y", None, id="b1-large"
+        ),
         (b'{"x":' + b"[" * 60 + b"]" * 60 + b',"model":"y"}', "y", None),
     ],
 )
@@ -66,9 +74,12 @@ INVALID_JSON = {
     "control character": (b'{"a":"x\ny"}', "at byte 7"),
     "NUL": (b'{"a":"\x00"}', "at byte 6"),
     "wrong escape": (b'{"a":"\\q"}', "at byte 7"),
-    "lone high surrogate": (b'{"a":"\\ud800 and more"}', "at byte 12"),
-    "lone low surrogate": (b'{"a":"\\udc00 and more"}', "at byte 12"),
-    "lone surrogate in the model": (b'{"model":"\\ud800\\u0041xxxx"}', "at byte 22"),
+    "fault behind a lone surrogate": (b'{"a":"\\ud800",}', "at byte 14"),
+    "cut behind a lone surrogate": (b'{"a":"\\ud800"', "it ends too early"),
+    "very many lone surrogates": (
+        b'{"a":"' + b"\\udc00" * 50_001 + b'"}',
+        "it holds more than 50000 halves of surrogate pairs",
+    ),
     "invalid UTF-8 in the model": (b'{"model":"\xff"}', "at byte 10: it is not UTF-8"),
     "invalid UTF-8 in a value": (b'{"a":"\xff"}', "at byte 6: it is not UTF-8"),
     "invalid UTF-8 in a name": (b'{"\xff":1}', "at byte 2: it is not UTF-8"),
@@ -365,6 +376,14 @@ def test_other_values_keep_their_bytes_and_order() -> None:
     assert with_model(body, "new\né") == expected
 
 
+def test_b1_lone_surrogates_keep_their_bytes_beside_another_model() -> None:
+    body = rb'{"a":"\ud83d ~half0~d83d","\uDE00":"\ude00","model":"x\ud83d","b":"\ud83d\ude00"}'
+
+    assert with_model(body, "~half1~d83d") == (
+        rb'{"a":"\ud83d ~half0~d83d","\uDE00":"\ude00","model":"~half1~d83d","b":"\ud83d\ude00"}'
+    )
+
+
 def test_model_is_added_where_none_was_named() -> None:
     assert with_model(b'{"a":1}', "x") == b'{"a":1,"model":"x"}'
 
@@ -378,6 +397,7 @@ def test_model_cannot_be_put_into_an_abyss() -> None:
     ("body", "expected"),
     [
         (b'{"stream_options":{"include_usage":true}}', True),
+        (b'{"a":"\\ud83d","stream_options":{"include_usage":true}}', True),
         (b'{"stream_options":{"include_usage":false}}', False),
         (b'{"stream_options":{"include_usage":null}}', False),
         (b'{"stream_options":{"include_usage":"yes"}}', False),

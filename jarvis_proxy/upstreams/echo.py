@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
+from jarvis_proxy import surrogates
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.openai_head import wants_usage
 from jarvis_proxy.openai_types import Usage
@@ -42,6 +43,9 @@ class _EchoRequest(msgspec.Struct):
     messages: list[_Message] = []
     input: Any = None
     stream: bool | None = None
+
+
+_REQUEST: Final = msgspec.json.Decoder(_EchoRequest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +131,7 @@ def reply(
 
 def _decode(body: bytes, param: str) -> _EchoRequest:
     try:
-        request = msgspec.json.decode(body, type=_EchoRequest)
+        request = surrogates.decode(_REQUEST, body)
         if param == "input":
             given = request.input
             said = [_Message("user", given)] if isinstance(given, str) else given

@@ -14,6 +14,7 @@ from typing import Final, Literal, NoReturn
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from jarvis_proxy import surrogates
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.base import (
     Call,
@@ -25,7 +26,6 @@ from jarvis_proxy.upstreams.base import (
 from jarvis_proxy.upstreams.gemini import errors, faults
 from jarvis_proxy.upstreams.gemini.error_body import BROKEN
 from jarvis_proxy.upstreams.gemini.usage import translate_usage
-from jarvis_proxy.upstreams.gemini.values import mend_surrogates
 
 CHUNK: Final = 100
 """Inputs of one batchEmbedContents. Google's limit is unverified; no peer sends more."""
@@ -256,13 +256,9 @@ def _upstream_request(model: str, request: _Request, texts: list[str]) -> Upstre
 
 def _decode(body: bytes) -> _Request:
     try:
-        return _REQUEST.decode(body)
+        return surrogates.decode(_REQUEST, body)
     except msgspec.ValidationError as exc:
         raise faults.mismatch(exc) from exc
-    except BROKEN:
-        pass
-    try:
-        return _REQUEST.decode(mend_surrogates(body))
     except BROKEN as exc:
         message = "The request body is not valid JSON."
         raise ProxyError(400, message, code="invalid_json", should_retry=False) from exc

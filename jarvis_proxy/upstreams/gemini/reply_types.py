@@ -11,9 +11,9 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
+from jarvis_proxy import surrogates
 from jarvis_proxy.upstreams.gemini.error_body import BROKEN
 from jarvis_proxy.upstreams.gemini.errors import bad_frame
-from jarvis_proxy.upstreams.gemini.values import mend_surrogates
 
 
 class PartialArg(msgspec.Struct, rename="camel"):
@@ -155,12 +155,8 @@ def decode_frame(data: bytes) -> Frame:
         ProxyError: 502 `upstream_bad_frame`.
     """
     try:
-        return _FRAME.decode(data)
-    except BROKEN:
-        pass
-    try:
         # Half of an emoji, cut by a limit of tokens, is no reason to throw the answer away.
-        return _FRAME.decode(mend_surrogates(data))
+        return surrogates.decode(_FRAME, data)
     except BROKEN:
         raise bad_frame() from None  # msgspec's words would show what is in the frame
 
@@ -174,6 +170,6 @@ def decode_frames(data: bytes) -> list[Frame]:
     if data.lstrip()[:1] != b"[":
         return [decode_frame(data)]
     try:
-        return _FRAMES.decode(data)
+        return surrogates.decode(_FRAMES, data)
     except BROKEN:
         raise bad_frame() from None

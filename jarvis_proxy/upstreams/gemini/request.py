@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from jarvis_proxy import surrogates
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.base import Call, Decoded, Media, Needs
 from jarvis_proxy.upstreams.gemini.carriers import MESSAGE_ID, SENTINEL, Signer, bare_id
@@ -43,7 +44,6 @@ from jarvis_proxy.upstreams.gemini.signatures import SignatureVault
 from jarvis_proxy.upstreams.gemini.thinking import asked_with, thinking_config
 from jarvis_proxy.upstreams.gemini.tool_choice import tool_config
 from jarvis_proxy.upstreams.gemini.tools import read_tools
-from jarvis_proxy.upstreams.gemini.values import mend_surrogates
 
 __all__ = ["SENTINEL", "ChatPlan", "Relaxation", "build_chat", "needs"]
 
@@ -274,12 +274,7 @@ class _Job:
 
 def _decode(body: bytes) -> ChatRequest:
     try:
-        try:
-            request = _DECODER.decode(body)
-        except msgspec.ValidationError:
-            raise
-        except msgspec.DecodeError:
-            request = _DECODER.decode(mend_surrogates(body))
+        request = surrogates.decode(_DECODER, body)
     except msgspec.ValidationError as exc:
         raise mismatch(exc) from exc
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:

@@ -1,10 +1,11 @@
 """JSON values of unknown shape: reading, measuring and naming them without trust. Pure."""
 
-import re
 from collections.abc import Iterable
 from typing import Final
 
 import msgspec
+
+from jarvis_proxy import surrogates
 
 MAX_DEPTH: Final = 100
 """Levels of nesting that we walk; protocol buffers, which read what we send, take no more."""
@@ -12,11 +13,7 @@ MAX_DEPTH: Final = 100
 EXACT_INTEGER: Final = 2**53
 """Google keeps the numbers of arguments and results as doubles: above this they change."""
 
-_ESCAPE: Final = re.compile(
-    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-    rb"|(?P<lone>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
-    re.DOTALL,
-)
+_ANY: Final = msgspec.json.Decoder()
 
 
 class NotJSON(ValueError):
@@ -24,13 +21,13 @@ class NotJSON(ValueError):
 
 
 def parse(text: str) -> object:
-    """Return the JSON value that *text* is.
+    """Return the JSON value that *text* is; half of a surrogate pair in it is U+FFFD.
 
     Raises:
         NotJSON: it is not JSON, or nested deeper than we walk.
     """
     try:
-        value: object = msgspec.json.decode(text)
+        value = surrogates.decode(_ANY, text.encode())
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as exc:
         raise NotJSON(str(exc)) from exc
     if not within_depth(value):
@@ -95,12 +92,3 @@ def kind(value: object) -> str:
     if isinstance(value, str):
         return "a string"
     return "an array" if isinstance(value, list) else "an object"
-
-
-def mend_surrogates(body: bytes) -> bytes:
-    """Return JSON text with every half of a surrogate pair replaced by U+FFFD.
-
-    JavaScript clients that cut a string inside an emoji send ``\\ud83d`` alone; no decoder that
-    must give UTF-8 can take it, and the half is lost anyway.
-    """
-    return _ESCAPE.sub(lambda m: rb"\ufffd" if m["lone"] else m[0], body)

@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
+from jarvis_proxy import surrogates
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.responses_types import echo_of
 from jarvis_proxy.upstreams.base import Call
@@ -17,7 +18,6 @@ from jarvis_proxy.upstreams.gemini.models import knowledge
 from jarvis_proxy.upstreams.gemini.notes import Notes
 from jarvis_proxy.upstreams.gemini.responses.items import Item, JsonObject, read_input
 from jarvis_proxy.upstreams.gemini.responses.places import Places
-from jarvis_proxy.upstreams.gemini.values import mend_surrogates
 
 _ENCRYPTED: Final = "reasoning.encrypted_content"
 _LOGPROBS: Final = "message.output_text.logprobs"
@@ -132,15 +132,9 @@ def as_chat(call: Call) -> AsChat:
 
 def _decode(body: bytes) -> tuple[_Request, dict[str, Raw], dict[str, Any]]:
     try:
-        try:
-            fields = _FIELDS.decode(body)
-            request = _REQUEST.decode(body)
-        except msgspec.ValidationError:
-            raise
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            body = mend_surrogates(body)
-            fields, request = _FIELDS.decode(body), _REQUEST.decode(body)
-        return request, fields, echo_of(fields)
+        body = surrogates.replace_lone(body)
+        fields = _FIELDS.decode(body)
+        return _REQUEST.decode(body), fields, echo_of(fields)
     except msgspec.ValidationError as exc:
         raise mismatch(exc) from exc
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:
