@@ -20,7 +20,8 @@ from jarvis_proxy.upstreams.base import Call, Exchange, Media, RetryableReply
 from jarvis_proxy.web.answers import RelayedError
 from jarvis_proxy.web.downstream import Downstream
 from jarvis_proxy.web.keys import RECORD, SHELL, Place
-from jarvis_proxy.web.relay import Refused, Relay
+from jarvis_proxy.web.refusals import Refused
+from jarvis_proxy.web.relay import Relay
 from jarvis_proxy.web.watch import Watched
 
 _LOG: Final = logging.getLogger(__name__)

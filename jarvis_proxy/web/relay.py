@@ -2,11 +2,10 @@
 
 import asyncio
 import time
-import zlib
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
-from aiohttp import HttpVersion11, web
+from aiohttp import web
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.headers import media_type, response_headers
@@ -24,10 +23,12 @@ from jarvis_proxy.upstreams.base import (
     TokenUsage,
     UpstreamRequest,
 )
-from jarvis_proxy.upstreams.upstream_errors import error_from_body, without_keys
-from jarvis_proxy.web.answers import RelayedError, asked_wait, common_headers, json_response
-from jarvis_proxy.web.downstream import Delivery, Downstream, status_headers
+from jarvis_proxy.web.answers import json_response
+from jarvis_proxy.web.copying import copy_reply
+from jarvis_proxy.web.downstream import Downstream, status_headers
 from jarvis_proxy.web.keys import RECORD, Place
+from jarvis_proxy.web.refusals import Refused, relayed_error
+from jarvis_proxy.web.replies import MAX_WHOLE_BODY, coding_of, read_whole, unpacked
 from jarvis_proxy.web.watch import Watched
 
 T = TypeVar("T")
@@ -35,28 +36,8 @@ T = TypeVar("T")
 _SSE: Final = "text/event-stream"
 _JSON: Final = "application/json"
 _MAX_ERROR_BODY: Final = 1024 * 1024
-_MAX_WHOLE_BODY: Final = 64 * 1024 * 1024
-_MOST_ARCHIVES: Final = 100
 _MOST_TOKENS: Final = 1_000_000_000
 _BUFFERED_TYPES: Final = ("application/json", "text/")
-
-
-class Refused(ProxyError):
-    """An upstream's status ≥ 400, with what it takes to think of a better request."""
-
-    def __init__(self, error: ProxyError, upstream_status: int, raw: bytes) -> None:
-        super().__init__(
-            error.status,
-            error.message,
-            error_type=error.error_type,
-            code=error.code,
-            param=error.param,
-            retry_after=error.retry_after,
-            should_retry=error.should_retry,
-            headers=error.headers,
-        )
-        self.upstream_status = upstream_status
-        self.raw = raw
 
 
 class Relay:
@@ -183,7 +164,7 @@ class Relay:
         return self._json(self._exchange.answer(), {})
 
     async def _read(self, reply: UpstreamReply) -> bytes:
-        body = await read_whole(reply, _MAX_WHOLE_BODY, self._watched)
+        body = await read_whole(reply, MAX_WHOLE_BODY, self._watched)
         self._record.heard = time.monotonic()
         return unpacked(reply, body)
 
@@ -214,7 +195,7 @@ class Relay:
 
     async def _stream(self, replies: list[UpstreamReply]) -> web.StreamResponse:
         down = self.down
-        if any(_coding(reply) for reply in replies):
+        if any(coding_of(reply) for reply in replies):
             raise bad_response()  # `identity` was asked for, and events cannot be seen in this
         if down is None:
             # A stream that was not asked for in JSON: speech, or a form's transcription.
@@ -322,117 +303,6 @@ def _sane(usage: TokenUsage) -> Sequence[int]:
     if min(counts) >= 0 and max(counts) <= _MOST_TOKENS:
         return counts
     return [min(max(0, tokens), _MOST_TOKENS) for tokens in counts]
-
-
-async def copy_reply(
-    request: web.Request, reply: UpstreamReply, watched: Watched
-) -> web.StreamResponse:
-    """Copy an answer of any type as it arrives; a cut one is cut for the client too."""
-    headers = common_headers(request)
-    headers.update(response_headers(reply.headers))
-    length = reply.headers.get("Content-Length")
-    response = web.StreamResponse(status=reply.status, headers=headers)
-    if length is not None and length.isdecimal():
-        response.content_length = int(length)
-    elif request.version < HttpVersion11:
-        response.force_close()  # no length and no chunks: the end of the connection is the end
-    await response.prepare(request)
-    record = request[RECORD]
-    record.status = reply.status
-    record.heard = record.first_byte = time.monotonic()
-    delivery = watched.downstream = Delivery(request)
-    try:
-        while data := await reply.readany():
-            watched.heard = True
-            record.bytes_out += len(data)
-            await response.write(data)
-        await response.write_eof()
-    except NETWORK_ERRORS:
-        # The head is out and there is no room for an error: the client must see the cut.
-        record.outcome, record.code = "upstream_error", "upstream_truncated"
-        delivery.abort()
-    except asyncio.CancelledError:
-        delivery.abort()  # by the clock: nothing may follow half an answer, not even an error
-        raise
-    reply.finish()
-    return response
-
-
-async def read_whole(reply: UpstreamReply, limit: int, watched: Watched) -> bytes:
-    """Return an answer's whole body.
-
-    Raises:
-        ProxyError: 502, it was cut or is larger than *limit*.
-    """
-    watched.heard = True
-    if (body := reply.whole()) is not None:
-        if len(body) > limit:
-            raise bad_response()
-        reply.finish()
-        return body
-    pieces: list[bytes] = []
-    size = 0
-    try:
-        while data := await reply.readany():
-            watched.heard = True
-            size += len(data)
-            if size > limit:
-                raise bad_response()
-            pieces.append(data)
-    except NETWORK_ERRORS as exc:
-        raise read_error(exc) from exc
-    reply.finish()
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-
-def unpacked(reply: UpstreamReply, body: bytes) -> bytes:
-    """Return *body* without the compression that nobody asked for.
-
-    Raises:
-        ProxyError: 502 `upstream_truncated`, the archive ends too early, which no length tells;
-            `upstream_bad_response` for one that is damaged, too large or of another kind.
-    """
-    coding = _coding(reply)
-    if not coding or not body:
-        return body
-    if coding not in ("gzip", "x-gzip", "deflate"):
-        raise bad_response()
-    pieces: list[bytes] = []
-    room = _MAX_WHOLE_BODY + 1
-    for _ in range(_MOST_ARCHIVES):  # RFC 1952, 2.2: there may be several, one behind the other
-        inflate = zlib.decompressobj(15 if coding == "deflate" else 31)
-        try:
-            pieces.append(inflate.decompress(body, room))
-        except zlib.error:
-            raise bad_response() from None
-        room -= len(pieces[-1])
-        if not room:
-            raise bad_response()
-        if not inflate.eof:
-            raise read_error(EOFError())
-        body = inflate.unused_data
-        if not body:
-            return b"".join(pieces)
-    raise bad_response()
-
-
-def _coding(reply: UpstreamReply) -> str:
-    coding = reply.headers.get("Content-Encoding", "").strip().lower()
-    return "" if coding == "identity" else coding
-
-
-def relayed_error(reply: UpstreamReply, raw: bytes) -> ProxyError:
-    """Return an upstream's error as it came, if it is JSON; a gateway's page becomes ours."""
-    if media_type(reply.headers.get("Content-Type", "")) != "application/json" or not raw:
-        error = bad_response()
-        error.status = reply.status if reply.status < 500 else 502
-        return Refused(error, reply.status, raw)
-    error = error_from_body(raw)
-    error.status = reply.status
-    crossing = response_headers(reply.headers)
-    error.retry_after = asked_wait(crossing)
-    content_type = crossing.pop("content-type", "application/json")
-    return RelayedError(error, without_keys(raw), {**crossing, "Content-Type": content_type})
 
 
 async def _together(lanes: list[Coroutine[Any, Any, T]]) -> list[T]:

@@ -1,8 +1,6 @@
 """The relay at the socket: whole events, completeness, errors in place, nothing cut in silence."""
 
 import asyncio
-import contextlib
-import gzip
 import json
 from collections.abc import Awaitable, Callable
 
@@ -216,30 +214,6 @@ async def test_whole_answer_that_is_cut_becomes_an_error() -> None:
     assert (response.status, response.error()["code"]) == (502, "upstream_truncated")
 
 
-async def test_binary_answer_that_is_cut_is_cut_for_the_client_too() -> None:
-    async def play(peer: Peer, request: Received) -> None:
-        await peer.head(200, "audio/mpeg")
-        await peer.chunk(b"\x00" * 4096)
-        await asyncio.sleep(0.05)
-        peer.reset()
-
-    upstream = RawUpstream(play)
-    async with upstream.running(), running_proxy(upstream.base_url) as proxy:
-        body: dict[str, object] = {"model": "tts-1", "input": "hi", "voice": "alloy"}
-        with contextlib.suppress(ConnectionError):
-            response = await fetch(proxy.port, "/v1/audio/speech", body, BEARER)
-            assert not response.whole
-
-
-async def test_gateway_page_becomes_an_error_in_our_form() -> None:
-    async def play(peer: Peer, request: Received) -> None:
-        await peer.reply(b"<html>nice</html>", 200, "text/html")
-
-    response, _ = await stream(play)
-
-    assert (response.status, response.error()["code"]) == (502, "upstream_bad_response")
-
-
 async def test_dead_pooled_connection_is_replaced_without_a_word() -> None:
     async def play(peer: Peer, request: Received) -> None:
         await peer.reply(completion())
@@ -323,31 +297,10 @@ async def test_a_comment_of_the_upstream_is_no_answer_yet(comment: bytes) -> Non
     assert (apart.status, together.status) == (429, 429)
 
 
-PACKED = gzip.compress(b'{"a":') + gzip.compress(b"1}")
-
-
-@pytest.mark.parametrize(
-    ("packed", "status", "body"),
-    [
-        (PACKED, 200, b'{"a":1}'),
-        (PACKED[:-1], 502, b"upstream_truncated"),
-        (PACKED + b"rubbish", 502, b"upstream_bad_response"),
-        (gzip.compress(b"") * 101, 502, b"upstream_bad_response"),
-    ],
-    ids=["two", "cut", "rubbish-behind", "too-many"],  # their bytes hold the time
-)
-async def test_archives_behind_one_another_are_one_answer(
-    packed: bytes, status: int, body: bytes
-) -> None:
-    """Half of an answer must not look like a whole one."""
-
+async def test_gateway_page_becomes_an_error_in_our_form() -> None:
     async def play(peer: Peer, request: Received) -> None:
-        await peer.reply(packed, extra=["Content-Encoding: gzip"])
+        await peer.reply(b"<html>nice</html>", 200, "text/html")
 
-    upstream = RawUpstream(play)
-    async with upstream.running(), running_proxy(upstream.base_url) as proxy:
-        asked: dict[str, object] = {"model": "gpt-4o", "messages": []}
-        response = await fetch(proxy.port, "/v1/chat/completions", asked, BEARER)
+    response, _ = await stream(play)
 
-    assert response.status == status
-    assert body in response.body
+    assert (response.status, response.error()["code"]) == (502, "upstream_bad_response")

@@ -1,0 +1,47 @@
+"""Copying: an answer of any type, as it arrives. IO."""
+
+import asyncio
+import time
+
+from aiohttp import HttpVersion11, web
+
+from jarvis_proxy.headers import response_headers
+from jarvis_proxy.transport import NETWORK_ERRORS, UpstreamReply
+from jarvis_proxy.web.answers import common_headers
+from jarvis_proxy.web.downstream import Delivery
+from jarvis_proxy.web.keys import RECORD
+from jarvis_proxy.web.watch import Watched
+
+
+async def copy_reply(
+    request: web.Request, reply: UpstreamReply, watched: Watched
+) -> web.StreamResponse:
+    """Copy an answer of any type as it arrives; a cut one is cut for the client too."""
+    headers = common_headers(request)
+    headers.update(response_headers(reply.headers))
+    length = reply.headers.get("Content-Length")
+    response = web.StreamResponse(status=reply.status, headers=headers)
+    if length is not None and length.isdecimal():
+        response.content_length = int(length)
+    elif request.version < HttpVersion11:
+        response.force_close()  # no length and no chunks: the end of the connection is the end
+    await response.prepare(request)
+    record = request[RECORD]
+    record.status = reply.status
+    record.heard = record.first_byte = time.monotonic()
+    delivery = watched.downstream = Delivery(request)
+    try:
+        while data := await reply.readany():
+            watched.heard = True
+            record.bytes_out += len(data)
+            await response.write(data)
+        await response.write_eof()
+    except NETWORK_ERRORS:
+        # The head is out and there is no room for an error: the client must see the cut.
+        record.outcome, record.code = "upstream_error", "upstream_truncated"
+        delivery.abort()
+    except asyncio.CancelledError:
+        delivery.abort()  # by the clock: nothing may follow half an answer, not even an error
+        raise
+    reply.finish()
+    return response
