@@ -9,7 +9,8 @@ class Failures:
     """Failed attempts by source: a few at once, then a few a minute, and so many from all together.
 
     Only failures are counted and only a failure can be refused, so nobody is locked out by what
-    their neighbours do. The table keeps the *size* sources that failed last.
+    their neighbours do. The table keeps the *size* sources that failed last. Of many sources at
+    once, such as the networks of one IPv6 prefix, the limit for all together is the one that holds.
     """
 
     __slots__ = ("_all", "_burst", "_per_second", "_size", "_sources")
@@ -32,10 +33,10 @@ class Failures:
     def __len__(self) -> int:
         return len(self._sources)
 
-    def note(self, source: str, now: float) -> float:
-        """Count a failure of *source*; return how long it should wait, 0.0 if it need not."""
+    def note(self, source: str, now: float, guesses: int = 1) -> float:
+        """Count wrong *guesses* of *source*; return how long it should wait, 0.0 if it need not."""
         # Asked first: no flood of sources can push the others out of the table quickly.
-        if wait := self._all.wait(1, now):
+        if wait := self._all.wait(guesses, now):
             return wait
         bucket = self._sources.get(source)
         if bucket is None:
@@ -44,16 +45,20 @@ class Failures:
                 self._sources.popitem(last=False)
         else:
             self._sources.move_to_end(source)
-        if wait := bucket.wait(1, now):
+        if wait := bucket.wait(guesses, now):
             return wait
-        bucket.spend(1, now)
-        self._all.spend(1, now)
+        bucket.spend(guesses, now)
+        self._all.spend(guesses, now)
         return 0.0
 
 
-def too_many_failures(wait: float) -> LimitReached:
+class TooManyFailures(LimitReached):
+    """The refusal of who guesses: it is sent late, and the connection is closed after it."""
+
+
+def too_many_failures(wait: float) -> TooManyFailures:
     """Return 429 `rate_limit_exceeded` for an address that sends wrong keys again and again."""
-    return LimitReached(
+    return TooManyFailures(
         429,
         "Too many requests without a valid API key came from this address. "
         "A request with a valid key is answered all the same.",

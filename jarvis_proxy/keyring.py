@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 
 _KEY_HEADERS: Final = ("x-api-key", "api-key", "x-goog-api-key")
+MOST_PRESENTED: Final = 4
+"""So many different keys of one request are compared: clients send one, seldom two."""
 
 
 class _Key(Protocol):
@@ -49,11 +51,12 @@ class KeyRing:
 
 
 def presented_keys(headers: Headers, query_key: str | None) -> tuple[bytes, ...]:
-    """Return every key a request carries: Authorization, x-api-key, api-key, x-goog-api-key, ?key=.
+    """Return the keys a request carries: Authorization, x-api-key, api-key, x-goog-api-key, ?key=.
 
     ``Authorization`` counts with or without ``Bearer``, in any case; of a field that comes twice,
-    each value. Bytes that are no UTF-8 reach us as surrogates and go back to the same bytes here,
-    so no header value can raise.
+    each value. A key that stands in several places counts once, and keys past the fourth are not
+    looked at: each one is a guess. Bytes that are no UTF-8 reach us as surrogates and go back to
+    the same bytes here, so no header value can raise.
     """
     found: list[bytes] = []
     for authorization in headers.getall("authorization", ()):
@@ -68,7 +71,9 @@ def presented_keys(headers: Headers, query_key: str | None) -> tuple[bytes, ...]
             found.extend(_bytes(value) for value in values if value)
     if query_key:
         found.append(_bytes(query_key))
-    return tuple(found)
+    if len(found) < 2:  # nearly always
+        return tuple(found)
+    return tuple(dict.fromkeys(found))[:MOST_PRESENTED]
 
 
 def _bytes(text: str) -> bytes:

@@ -45,6 +45,26 @@ def test_the_table_keeps_those_that_failed_last() -> None:
     assert failures.note("b", NOW) == 0
 
 
+def test_d7_each_guess_counts() -> None:
+    failures = Failures(NOW)
+    waits = [failures.note("a", NOW, 4) for _ in range(3)]
+
+    assert waits[:2] == [0.0, 0.0]
+    assert waits[2] == pytest.approx(12)  # two are left, and four were made
+    assert failures.note("a", NOW, 2) == 0
+
+
+def test_d7_many_sources_cannot_push_one_out_that_fails() -> None:
+    """A prefix of IPv6 has more networks than the table has places."""
+    failures = Failures(NOW, burst=1, size=100)
+    failures.note("guesser", NOW)
+    for n in range(10_000):
+        failures.note(f"2001:db8:0:{n:x}::/64", NOW)
+
+    assert len(failures) == 50
+    assert failures.note("guesser", NOW + 1) > 0
+
+
 def test_the_refusal_is_not_worth_a_retry() -> None:
     error = too_many_failures(5.5)
 

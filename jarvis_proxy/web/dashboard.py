@@ -15,7 +15,6 @@ from typing import Final
 from aiohttp import web
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.failures import too_many_failures
 from jarvis_proxy.keyring import KeyRing, presented_keys
 from jarvis_proxy.web.board import Board
 from jarvis_proxy.web.downstream import SSE_HEADERS
@@ -124,9 +123,9 @@ def check_admin(request: web.Request) -> None:
     shell, record = request.app[SHELL], request[RECORD]
     admin = shell.settings.admin_key
     ring = KeyRing(() if admin is None else (admin,))
-    if ring.identify(presented_keys(request.headers, None)) is None:
-        wait = shell.guard.failed(record.client_ip)
-        raise too_many_failures(wait) if wait else _wrong_key()
+    keys = presented_keys(request.headers, None)
+    if ring.identify(keys) is None:
+        raise shell.guard.failed(record.client_ip, len(keys), _wrong_key())
     record.key_name = ADMIN
 
 

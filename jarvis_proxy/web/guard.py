@@ -4,6 +4,7 @@ What a call takes (a place, bytes of memory, tokens) is kept in its Admission an
 end. A key without a policy costs a look into a table and two additions.
 """
 
+import asyncio
 from collections.abc import Callable
 from random import SystemRandom
 from typing import Final
@@ -12,7 +13,8 @@ from aiohttp import web
 
 from jarvis_proxy.access import KeyAccess, model_needed, model_not_found
 from jarvis_proxy.client_ip import client_ip
-from jarvis_proxy.failures import Failures
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.failures import Failures, too_many_failures
 from jarvis_proxy.limits import Limiter, LimitReached, Quota, Verdict, overloaded, too_many_at_once
 from jarvis_proxy.record import CallRecord
 from jarvis_proxy.registry import ModelRegistry, Route
@@ -21,13 +23,17 @@ from jarvis_proxy.token_estimates import estimate_answer, estimate_prompt
 from jarvis_proxy.web.connections import network_of
 
 _RANDOM: Final = SystemRandom()
+_HELD_BACK: Final = 1.0
+"""Seconds that the refusal of a guess is late."""
+_SHARE_HELD_BACK: Final = 4
+"""Of all the connections that there may be, at most one in so many waits for such a refusal."""
 Clock = Callable[[], float]
 
 
 class Guard:
     """What decides on requests, and what those in progress take.
 
-    *clock* is monotonic, *wall* in epoch seconds.
+    *clock* is monotonic, *wall* in epoch seconds. *connections* is how many clients may hold.
     """
 
     def __init__(
@@ -38,6 +44,7 @@ class Guard:
         *,
         clock: Clock,
         wall: Clock,
+        connections: int,
     ) -> None:
         self.limits = settings.limits
         self.registry = registry
@@ -45,7 +52,10 @@ class Guard:
         self.clock = clock
         self.bytes_in_flight = 0
         self.in_progress: dict[str, int] = {}
+        self.held_back = 0
+        """How many wait for the refusal of a guess."""
         self._wall = wall
+        self._most_held_back = max(1, connections // _SHARE_HELD_BACK)
         self._trusted = settings.trusted_proxies
         self._failures = Failures(clock())
         self._access = {
@@ -69,9 +79,26 @@ class Guard:
         access = self._access.get(key)
         return access is None or access.is_open(address, self._wall())
 
-    def failed(self, address: str) -> float:
-        """Count a request without a valid key; return how many seconds its sender should wait."""
-        return self._failures.note(network_of(address), self.clock())
+    def failed(self, address: str, guesses: int, refusal: ProxyError) -> ProxyError:
+        """Count a request without a valid key, and with so many *guesses*; return what to raise.
+
+        That is *refusal*, or TooManyFailures for an address that fails again and again.
+        """
+        wait = self._failures.note(network_of(address), self.clock(), max(1, guesses))
+        return too_many_failures(wait) if wait else refusal
+
+    async def hold_back(self) -> None:
+        """Make who guesses wait, unless too many do: they hold connections meanwhile.
+
+        Behind a trusted proxy these are everybody's connections.
+        """
+        if self.held_back >= self._most_held_back:
+            return
+        self.held_back += 1
+        try:
+            await asyncio.sleep(_HELD_BACK)
+        finally:
+            self.held_back -= 1
 
     def enter(self, key: str, call_id: str, running: int) -> "Admission":
         """Give a call of *key* a place beside the *running* ones.

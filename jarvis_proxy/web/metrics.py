@@ -10,7 +10,6 @@ from aiohttp import web
 from jarvis_proxy import __version__
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.exposition import render
-from jarvis_proxy.failures import too_many_failures
 from jarvis_proxy.keyring import KeyRing, presented_keys
 from jarvis_proxy.metrics import Family, gauge
 from jarvis_proxy.settings_addresses import is_loopback
@@ -59,11 +58,11 @@ def check_access(request: web.Request) -> None:
     shell, record = request.app[SHELL], request[RECORD]
     key = shell.settings.metrics_key
     ring = KeyRing(() if key is None else (key,))
-    if ring.identify(presented_keys(request.headers, None)) is not None:
+    keys = presented_keys(request.headers, None)
+    if ring.identify(keys) is not None:
         record.key_name = METRICS
     elif not _is_local(request):
-        wait = shell.guard.failed(record.client_ip)
-        raise too_many_failures(wait) if wait else _refused()
+        raise shell.guard.failed(record.client_ip, len(keys), _refused())
 
 
 def _is_local(request: web.Request) -> bool:

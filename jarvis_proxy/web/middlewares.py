@@ -14,7 +14,7 @@ from typing import Final
 from aiohttp import web
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.failures import too_many_failures
+from jarvis_proxy.failures import TooManyFailures
 from jarvis_proxy.keyring import presented_keys
 from jarvis_proxy.limits import LimitReached
 from jarvis_proxy.record import CallRecord
@@ -76,8 +76,10 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
         record.outcome = "upstream_error" if _is_upstreams(error) else "refused"
         if isinstance(error, LimitReached):
             record.limit = error.limit
+        if isinstance(error, TooManyFailures):
+            await request.app[SHELL].guard.hold_back()
         response = error_response(request, error)
-        if isinstance(error, WireFault):
+        if isinstance(error, WireFault | TooManyFailures):
             response.force_close()
     except web.HTTPException as exc:
         record.outcome = "refused"
@@ -123,11 +125,11 @@ async def auth(request: web.Request, handler: Handler) -> web.StreamResponse:
         return _preflight(request)
     if found is None or found.kind not in OPEN:
         query_key = request.rel_url.query.get("key") if request.query_string else None
-        name = shell.keyring.identify(presented_keys(request.headers, query_key))
+        keys = presented_keys(request.headers, query_key)
+        name = shell.keyring.identify(keys)
         record.key_name = name or "-"
         if name is None or not shell.guard.opens(name, record.client_ip):
-            wait = shell.guard.failed(record.client_ip)
-            raise too_many_failures(wait) if wait else unauthorized()
+            raise shell.guard.failed(record.client_ip, len(keys), unauthorized())
         if found is not None:
             authorization = request.headers.get("Authorization")
             odd = shell.oddities.hint(name, path, authorization, in_query=bool(query_key))

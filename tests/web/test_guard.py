@@ -1,11 +1,13 @@
 """The door at the socket: overload, memory for bodies, brute force, keys that do not open."""
 
 import asyncio
+import contextlib
 import gzip
 import time
 
 import pytest
 
+from jarvis_proxy.failures import Failures
 from tests.conftest import BEARER, KEY, Proxy, running_proxy
 from tests.eventually import eventually
 from tests.raw_client import RawConnection, RawResponse, connect, fetch
@@ -249,6 +251,114 @@ async def test_log_shows_the_client_behind_a_trusted_proxy() -> None:
         log = proxy.logged()
 
     assert "ip=192.0.2.7" in log
+
+
+def request_with(*keys: str, forwarded: str = "") -> bytes:
+    lines = ["GET /v1/models HTTP/1.1", "Host: h", *(f"x-api-key: {key}" for key in keys)]
+    if forwarded:
+        lines.append(f"X-Forwarded-For: {forwarded}")
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+async def test_d7_each_of_four_keys_counts_and_the_fifth_is_not_looked_at() -> None:
+    async with running_proxy() as proxy:
+        async with connect(proxy.port) as connection:
+            await connection.send(request_with("a", "b", "c", "d", KEY))
+            fifth = await connection.response()
+            await connection.send(request_with("a", "b", "c", KEY))
+            fourth = await connection.response()
+            await connection.send(request_with("e", "f", "g", "h"))
+            second = await connection.response()
+        third = await fetch(proxy.port, "/v1/models", headers={"x-api-key": "i"}, method="GET")
+        late = await asyncio.wait_for(refused(proxy, key="j"), 5)
+        fourth_wrong = await asyncio.wait_for(refused(proxy, key="k"), 5)
+
+    assert (fifth.status, fourth.status, second.status, third.status) == (401, 200, 401, 401)
+    assert (late.status, fourth_wrong.status) == (401, 429)
+
+
+PLACES = {
+    "client key": "/v1/models",
+    "unknown address": "/nothing/here",
+    "admin key": "/dashboard/events",
+    "metrics key": "/metrics",
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+async def test_d7_who_guesses_on_waits_and_loses_the_connection(place: str) -> None:
+    env = {"ADMIN_KEY": "admin-key-0123456789", "METRICS_KEY": "metrics-key-0123456789"}
+    request = f"GET {PLACES[place]} HTTP/1.1\r\nHost: h\r\nVia: x\r\napi-key: no\r\n\r\n".encode()
+    async with running_proxy(**env) as proxy, connect(proxy.port) as connection:
+        for _ in range(10):
+            await connection.send(request)
+            assert (await connection.response()).status == 401
+        await connection.send(request * 50)  # what follows the next refusal is not looked at
+        await eventually(lambda: proxy.shell.guard.held_back == 1)
+        response = await connection.response()
+        rest = await asyncio.wait_for(connection.reader.read(), 5)
+        held_back = proxy.shell.guard.held_back
+        log = proxy.logged()
+
+    assert response.status == 429
+    assert response.headers["connection"] == "close"
+    assert rest == b""
+    assert held_back == 0
+    assert log.count("status=429") == 1
+
+
+@pytest.mark.parametrize("forwarded", ["", "192.0.2.7", "2001:db8::7"])
+async def test_d7_a_valid_key_is_never_held_back(forwarded: str) -> None:
+    """Not from the address that guesses, nor while as many guesses wait as may."""
+    async with (
+        running_proxy(TRUSTED_PROXIES="127.0.0.1", MAX_CONNECTIONS="40") as proxy,
+        contextlib.AsyncExitStack() as stack,
+    ):
+        guard = proxy.shell.guard
+        for _ in range(10):
+            await refused(proxy, forwarded)
+        guessing = [await stack.enter_async_context(connect(proxy.port)) for _ in range(10)]
+        for connection in guessing:
+            await connection.send(request_with("wrong", forwarded=forwarded))
+        await eventually(lambda: guard.held_back == 10)
+        async with connect(proxy.port) as connection:
+            await connection.send(request_with("wrong", KEY, forwarded=forwarded))
+            right = await connection.response()
+            still_waiting = guard.held_back
+            await connection.send(request_with("wrong", forwarded=forwarded))
+            eleventh = await connection.response()  # no place to wait: refused at once
+            waiting_then = guard.held_back
+        late = [await connection.response() for connection in guessing]
+
+    assert (right.status, still_waiting) == (200, 10)
+    assert (eleventh.status, eleventh.headers["connection"], waiting_then) == (429, "close", 10)
+    assert [response.status for response in late] == [429] * 10
+
+
+async def test_d7_the_networks_of_one_prefix_are_slowed_together() -> None:
+    async with running_proxy(TRUSTED_PROXIES="127.0.0.1") as proxy:
+        guard = proxy.shell.guard
+        guard.clock = lambda: 1000.0
+        guard._failures = Failures(1000.0)
+        statuses = [(await refused(proxy, f"2001:db8:0:{n:x}::1")).status for n in range(50)]
+        next_one = asyncio.create_task(refused(proxy, "2001:db8:1::1"))
+        await eventually(lambda: guard.held_back == 1)
+        statuses.append((await next_one).status)
+
+    assert statuses == [401] * 50 + [429]
+
+
+async def test_d7_a_guesser_who_leaves_gives_the_place_back() -> None:
+    async with running_proxy() as proxy:
+        for _ in range(10):
+            await refused(proxy)
+        async with connect(proxy.port) as connection:
+            await connection.send(request_with("wrong"))
+            await eventually(lambda: proxy.shell.guard.held_back == 1)
+        await eventually(lambda: proxy.shell.guard.held_back == 0)
+        log = proxy.logged()
+
+    assert "outcome=client_closed" in log
 
 
 # Policies: who and where from
