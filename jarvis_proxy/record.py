@@ -26,7 +26,8 @@ class CallRecord(msgspec.Struct):
 
     *received* is when the request's last byte was here, *asked* when an upstream was first asked,
     *heard* when an answer, not a refusal, last came in before *first_byte* went out. *cost* is in
-    billionths of a dollar. *limit* names the limit of ours that refused the call.
+    billionths of a dollar. *limit* names the limit of ours that refused the call. *admitted* tells
+    whether a key opened: what the caller of any other says is a stranger's word.
     """
 
     request_id: str
@@ -35,6 +36,7 @@ class CallRecord(msgspec.Struct):
     method: str = ""
     route: str = ""
     key_name: str = "-"
+    admitted: bool = False
     model: str = "-"
     target: str = "-"
     upstream: str = "-"

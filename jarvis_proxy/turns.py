@@ -11,6 +11,8 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from jarvis_proxy.line_quota import STRANGER
+
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -35,7 +37,8 @@ class Turn:
             try:
                 do()
             except Exception as exc:  # it is one connection's: the others' turn must come too
-                _LOG.error("internal error at the end of a turn", exc_info=exc)
+                extra = {STRANGER: f"turn {type(exc).__name__}"}
+                _LOG.error("internal error at the end of a turn", exc_info=exc, extra=extra)
 
 
 class LateWriter:

@@ -126,7 +126,7 @@ def check_admin(request: web.Request) -> None:
     keys = presented_keys(request.headers, None)
     if ring.identify(keys) is None:
         raise shell.guard.failed(record.client_ip, len(keys), _wrong_key())
-    record.key_name = ADMIN
+    record.key_name, record.admitted = ADMIN, True
 
 
 def _wrong_key() -> ProxyError:

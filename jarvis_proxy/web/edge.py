@@ -15,6 +15,7 @@ from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
+from jarvis_proxy.line_quota import STRANGER
 from jarvis_proxy.turns import LateWriter, Turn
 from jarvis_proxy.web.alarms import Occasional
 from jarvis_proxy.web.connections import Connections, Excess
@@ -268,10 +269,12 @@ class Connection(LateWriter, RequestHandler):
             raise ConnectionError("an answer has begun")
         if isinstance(exc, LineTooLong) or getattr(exc, "message", "") == _TOO_MANY_HEADERS:
             status = 431
+        name = type(exc).__name__
+        extra = {STRANGER: f"{status} {name}"}  # no key was looked at
         if status >= 500:
-            _LOG.error("internal error below the application", exc_info=exc)
+            _LOG.error("internal error below the application", exc_info=exc, extra=extra)
         else:
-            _LOG.info("refused from %s: no valid HTTP (%s)", request.remote, type(exc).__name__)
+            _LOG.info("refused from %s: no valid HTTP (%s)", request.remote, name, extra=extra)
         request._version = HttpVersion11  # aiohttp's stand-in for a broken request says 1.0
         return Refusal(status)
 

@@ -10,12 +10,13 @@ import select
 import sys
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final, Literal, TextIO
 
+from jarvis_proxy.line_quota import STRANGER, LineQuota, summary
 from jarvis_proxy.record import CallRecord, as_json, as_text, ascii_json
 
 _MAX_LINES: Final = 10_000
@@ -46,6 +47,7 @@ class LineWriter:
         self._at_once = at_once
         self._max_lines = max_lines
         self._lines: deque[Callable[[], str]] = deque()
+        self._later: deque[tuple[float, Callable[[], str]]] = deque()
         self._idle = False
         self._wake = threading.Event()
         self._closing = threading.Event()
@@ -68,6 +70,14 @@ class LineWriter:
             self._idle = False
             self._wake.set()
 
+    def write_later(self, line: Callable[[], str], seconds: float) -> None:
+        """Queue a line that is made and written after *seconds*, or at the end if that is sooner.
+
+        The seconds must be the same for all lines.
+        """
+        self._later.append((time.monotonic() + seconds, line))
+        self._wake.set()
+
     def close(self, timeout: float = 2.0) -> None:
         """Write what is queued and end the thread; give up after *timeout* seconds."""
         self._closing.set()
@@ -79,11 +89,21 @@ class LineWriter:
             # First idle, then the look: a line that comes in between is seen by one or the other.
             self._idle = True
             if not self._lines:
-                self._wake.wait()
+                self._wake.wait(self._pause())
             self._wake.clear()
             self._closing.wait(_GATHER)
+            self._take_due(time.monotonic())
             self._write_all()
+        self._take_due(float("inf"))
         self._write_all()
+
+    def _pause(self) -> float | None:
+        """Return for how many seconds there is nothing to do; None: until a line comes."""
+        return max(0.0, self._later[0][0] - time.monotonic()) if self._later else None
+
+    def _take_due(self, now: float) -> None:
+        while self._later and self._later[0][0] <= now:
+            self._lines.append(self._later.popleft()[1])
 
     def _write_all(self) -> None:
         while self._lines:
@@ -122,6 +142,10 @@ class PlainWriter:
         made = _made(line)
         if made is not None:
             write_text(self._stream or sys.stderr, f"{made}\n")
+
+    def write_later(self, line: Callable[[], str], seconds: float) -> None:
+        """Write it now: there is no thread that could wait."""
+        self.write(line)
 
 
 def write_text(stream: TextIO | None, text: str) -> bool:
@@ -166,18 +190,49 @@ def _made(make: Callable[[], str]) -> str | None:
 Writer = LineWriter | PlainWriter
 
 
+class Strangers:
+    """Lines that anybody may cause, without a key: a few a second, and one about the others."""
+
+    def __init__(self, writer: Writer, clock: Callable[[], float] = time.monotonic) -> None:
+        self._writer = writer
+        self._clock = clock
+        self._quota = LineQuota()
+
+    def may_write(self, kind: str) -> bool:
+        """Tell whether a line of *kind* may be written now; else it is counted."""
+        counts = self._quota.take(kind, self._clock())
+        if counts is None:
+            return True
+        if counts.total() == 1:
+            self._writer.write_later(partial(self._told, counts), 1.0)
+        return False
+
+    def _told(self, counts: Counter[str]) -> str:
+        # A copy: the event loop's thread may be counting still.
+        return self._writer.note(summary(Counter(dict(counts))))
+
+
 class AccessLog:
     """One line a call, if the level lets it through."""
 
-    def __init__(self, writer: Writer, log_format: LogFormat, level: int) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        log_format: LogFormat,
+        level: int,
+        strangers: Strangers | None = None,
+    ) -> None:
         self.writer = writer
+        self._strangers = strangers or Strangers(writer)
         self._format = as_json if log_format == "json" else as_text
         self._level = level
 
     def write(self, record: CallRecord) -> None:
         """Queue the line of a finished call; it is formatted only if it is written."""
         level = logging.DEBUG if record.route in _QUIET_ROUTES else logging.INFO
-        if level >= self._level:
+        if level < self._level:
+            return
+        if record.admitted or self._strangers.may_write(f"{record.status} {record.code}".rstrip()):
             self.writer.write(lambda: self._format(record, _iso(record.started_at)))
 
 
@@ -186,12 +241,14 @@ class QueuedHandler(logging.Handler):
 
     aiohttp's own messages carry header values and body bytes of malformed requests, and a
     traceback shows values. So of a foreign record only its kind is written, and of an exception
-    its class and the place where it was raised.
+    its class and the place where it was raised. Libraries speak of connections, which anybody may
+    open: their lines are a stranger's.
     """
 
-    def __init__(self, writer: Writer, log_format: LogFormat) -> None:
+    def __init__(self, writer: Writer, log_format: LogFormat, strangers: Strangers) -> None:
         super().__init__()
         self._writer = writer
+        self._strangers = strangers
         self._json = log_format == "json"
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -202,7 +259,11 @@ class QueuedHandler(logging.Handler):
             self.handleError(record)
 
     def _emit(self, record: logging.LogRecord) -> None:
-        text = record.getMessage() if record.name.startswith("jarvis_proxy") else _foreign(record)
+        is_ours = record.name.startswith("jarvis_proxy")
+        kind = getattr(record, STRANGER, None if is_ours else _foreign(record))
+        if kind is not None and not self._strangers.may_write(kind):
+            return
+        text = record.getMessage() if is_ours else _foreign(record)
         if record.exc_info and record.exc_info[1] is not None:
             text += f" [{_where(record.exc_info[1])}]"
         make = _json_line if self._json else _text_line
@@ -222,13 +283,14 @@ def log_through(writer: Writer, log_format: LogFormat, level: str) -> AccessLog:
     """Send everything that is logged in this process through *writer*."""
     writer.note = _json_note if log_format == "json" else _text_note
     root = logging.getLogger()
-    root.handlers[:] = [QueuedHandler(writer, log_format)]
+    strangers = Strangers(writer)
+    root.handlers[:] = [QueuedHandler(writer, log_format, strangers)]
     number = logging.getLevelNamesMapping()[level.upper()]
     root.setLevel(max(number, logging.INFO))
     logging.getLogger("jarvis_proxy").setLevel(number)
     # A failing handler must not print the record that it failed on.
     logging.raiseExceptions = False
-    return AccessLog(writer, log_format, number)
+    return AccessLog(writer, log_format, number, strangers)
 
 
 def _foreign(record: logging.LogRecord) -> str:

@@ -60,7 +60,7 @@ def check_access(request: web.Request) -> None:
     ring = KeyRing(() if key is None else (key,))
     keys = presented_keys(request.headers, None)
     if ring.identify(keys) is not None:
-        record.key_name = METRICS
+        record.key_name, record.admitted = METRICS, True
     elif not _is_local(request):
         raise shell.guard.failed(record.client_ip, len(keys), _refused())
 

@@ -17,6 +17,7 @@ from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.failures import TooManyFailures
 from jarvis_proxy.keyring import presented_keys
 from jarvis_proxy.limits import LimitReached
+from jarvis_proxy.line_quota import STRANGER
 from jarvis_proxy.record import CallRecord
 from jarvis_proxy.routes import LIVE_PAGE, OPEN, match, nearest
 from jarvis_proxy.web.answers import RelayedError, cors_headers, error_response
@@ -89,7 +90,9 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
     except Exception as exc:
         record.outcome = "internal_error"
         # The class and the place are logged, never the message: it may hold content.
-        _LOG.error("internal error in %s %s", record.request_id, record.route, exc_info=exc)
+        extra = None if record.admitted else {STRANGER: f"500 {type(exc).__name__}"}
+        said = (record.request_id, record.route)
+        _LOG.error("internal error in %s %s", *said, exc_info=exc, extra=extra)
         message = f"The proxy failed; its log says more under {record.request_id}."
         response = error_response(request, ProxyError(500, message, code="internal_error"))
     if request.can_read_body and not request.content.at_eof():
@@ -130,6 +133,7 @@ async def auth(request: web.Request, handler: Handler) -> web.StreamResponse:
         record.key_name = name or "-"
         if name is None or not shell.guard.opens(name, record.client_ip):
             raise shell.guard.failed(record.client_ip, len(keys), unauthorized())
+        record.admitted = True
         if found is not None:
             authorization = request.headers.get("Authorization")
             odd = shell.oddities.hint(name, path, authorization, in_query=bool(query_key))
