@@ -4,17 +4,14 @@ import os
 import re
 import stat
 from collections.abc import Mapping
-from difflib import get_close_matches
 from io import StringIO
 from pathlib import Path
 from typing import Final
 
 from dotenv.parser import Binding, parse_stream
 
-from jarvis_proxy.settings import SETTINGS, SettingsError
-from jarvis_proxy.settings_parse import split
-from jarvis_proxy.settings_policies import is_policy_setting
-from jarvis_proxy.settings_routes import settings_of
+from jarvis_proxy.settings import SettingsError
+from jarvis_proxy.settings_names import known_names, meant_by
 
 MAX_FILE_BYTES: Final = 1024 * 1024
 
@@ -164,15 +161,14 @@ def _permission_hints(name: str, status: os.stat_result) -> list[str]:
 def _name_hints(name: str, bindings: list[Binding]) -> list[str]:
     """Return a hint for each name that is no setting but close to one."""
     values = {binding.key: binding.value or "" for binding in bindings}
-    known = {setting.name for setting in SETTINGS}
-    known |= settings_of(("openai", "gemini", *split(values.get("UPSTREAMS", ""))))
+    known = known_names(values.get("UPSTREAMS", ""))
     hints: list[str] = []
     for binding in bindings:
         key = binding.key or ""
-        guess = get_close_matches(key.upper(), known, n=1, cutoff=0.85)
-        if key not in known and guess and not is_policy_setting(key):
+        meant = meant_by(key, known)
+        if meant is not None:
             hints.append(
                 f"{name}, line {_line(binding)}: this name is no setting and has no effect;"
-                f" is {guess[0]} meant?"
+                f" is {meant} meant?"
             )
     return hints

@@ -17,6 +17,7 @@ from jarvis_proxy import memory
 from jarvis_proxy.environment import env_file_hints, is_readable, load_environment
 from jarvis_proxy.price_files import load_prices
 from jarvis_proxy.settings import Settings, SettingsError
+from jarvis_proxy.settings_names import environment_hints, with_origin
 from jarvis_proxy.shared.opening import check_redis
 from jarvis_proxy.web.log import configure_logging, write_text
 from jarvis_proxy.web.tls import tls_context
@@ -77,7 +78,10 @@ def load_settings() -> Settings:
 def _read() -> tuple[Settings, Mapping[str, str]]:
     """Return the settings and the environment that they are in."""
     environ = load_environment(_ENV_FILE, os.environ)
-    settings = Settings.from_env(environ, is_readable=is_readable)
+    try:
+        settings = Settings.from_env(environ, is_readable=is_readable)
+    except SettingsError as exc:
+        raise with_origin(exc, os.environ) from None
     if settings.workers > 1 and sys.platform != "linux":
         raise SettingsError(
             ("WORKERS: more than 1 needs Linux, where the kernel shares out the connections.",)
@@ -90,7 +94,6 @@ def _read() -> tuple[Settings, Mapping[str, str]]:
 
 def _serve(settings: Settings) -> int:
     # Only now: a wrong setting is told in a fraction of the time that the server takes to load.
-    from jarvis_proxy.web.listen import why_not
     from jarvis_proxy.web.serve import serve
 
     if settings.workers > 1:
@@ -102,7 +105,7 @@ def _serve(settings: Settings) -> int:
     try:
         run(serve(settings, log, reload=load_settings))
     except OSError as exc:
-        _LOG.error("cannot listen on %s:%d: %s", settings.host, settings.port, why_not(exc))
+        _LOG.error("%s", cannot_listen(settings, exc, os.environ))
         return 1
     except SettingsError as exc:  # the certificate was changed a moment ago
         _LOG.error("%s", " ".join(exc.problems))
@@ -114,7 +117,6 @@ def _serve(settings: Settings) -> int:
 
 def _supervise(settings: Settings) -> int:
     from jarvis_proxy.web.handover import acquire
-    from jarvis_proxy.web.listen import why_not
     from jarvis_proxy.web.log import PlainWriter, log_through
     from jarvis_proxy.workers.supervisor import Supervisor
 
@@ -125,10 +127,10 @@ def _supervise(settings: Settings) -> int:
     _hint(settings)
     try:
         # In a loop that is gone before the first worker is made.
-        opening = acquire(settings.host, settings.port, os.environ, settings.workers)
+        opening = acquire(settings.hosts, settings.port, os.environ, settings.workers)
         port = asyncio.run(opening)
     except OSError as exc:
-        _LOG.error("cannot listen on %s:%d: %s", settings.host, settings.port, why_not(exc))
+        _LOG.error("%s", cannot_listen(settings, exc, os.environ))
         return 1
     return Supervisor(
         settings, port.sockets, _work, _read, name=port.name, taken=port.taken, writer=writer
@@ -153,8 +155,26 @@ def _work(settings: Settings, berth: "Berth") -> int:
     return 0
 
 
+def cannot_listen(settings: Settings, error: OSError, environ: Mapping[str, str]) -> str:
+    """Return in one line why no address can be listened on, and where the address came from."""
+    from jarvis_proxy.web.listen import why_not
+
+    host = error.filename or ",".join(settings.hosts)
+    sources = [name for name in ("HOST", "PORT") if environ.get(name)]
+    note = (
+        f"; the environment sets {' and '.join(sources)}, which wins over .env" if sources else ""
+    )
+    return f"cannot listen on {host}:{settings.port}: {why_not(error)}{note}"
+
+
 def _hint(settings: Settings) -> None:
-    for hint in (*env_file_hints(_ENV_FILE), *settings.hints, *_file_hints(settings)):
+    upstreams = ",".join(upstream.name for upstream in settings.upstreams)
+    for hint in (
+        *env_file_hints(_ENV_FILE),
+        *environment_hints(os.environ, upstreams),
+        *settings.hints,
+        *_file_hints(settings),
+    ):
         _LOG.warning("%s", hint)
 
 
@@ -241,7 +261,7 @@ def has_c_parser() -> bool:
 def problems_text(error: SettingsError) -> str:
     """Return every problem of the settings, one a line."""
     lines = [f"  - {problem}" for problem in error.problems]
-    return "\n".join(["The settings are wrong. Mend them in .env:", *lines, ""])
+    return "\n".join(["Invalid settings; fix them in .env:", *lines, ""])
 
 
 def say(text: str) -> None:

@@ -103,14 +103,15 @@ class Settings:
     upstreams: tuple[UpstreamSettings, ...] = field(
         default=routes.DEFAULT_UPSTREAMS, metadata={"settings": _UPSTREAM_SETTINGS}
     )
-    host: str = field(
-        default="0.0.0.0",  # noqa: S104  the documented default; a start says so loudly
+    hosts: tuple[str, ...] = field(
+        default=("0.0.0.0",),  # noqa: S104  the documented default; a start says so loudly
         metadata=set_by(
             "HOST",
             "0.0.0.0",  # noqa: S104
             "",
-            "Address to listen on; 127.0.0.1 is reached from this machine only.",
-            addresses.host,
+            "Address to listen on, or several, comma-separated; 127.0.0.1 is reached from this"
+            " machine only.",
+            addresses.hosts,
         ),
     )
     port: int = field(
@@ -389,8 +390,8 @@ class Settings:
             "METRICS_KEY",
             "",
             "",
-            "Key of /metrics, 16 characters or more, or sha256:digest; without it only this"
-            " machine may ask.",
+            "Key of /metrics, 16 characters or more, or sha256:digest; without it only this machine"
+            " may ask, with HOST on loopback and TRUSTED_PROXIES empty.",
             routes.metrics_key,
         ),
     )
@@ -399,6 +400,16 @@ class Settings:
     """By the names of client keys; a key without one may do everything."""
     hints: tuple[str, ...] = ()
     """Sentences for the log at the start: what works but deserves a second look."""
+
+    @property
+    def metrics_need_key(self) -> bool:
+        """Whether /metrics is refused without METRICS_KEY, even to programs on this machine.
+
+        Where others can reach the server, or a reverse proxy stands before it, a request from
+        loopback may be a stranger's.
+        """
+        on_loopback = all(map(addresses.is_loopback, self.hosts))
+        return self.metrics_key is not None or bool(self.trusted_proxies) or not on_loopback
 
     @classmethod
     def from_env(
@@ -432,7 +443,7 @@ class Settings:
         hints = (
             *reader.hints,
             *exposure_hints(
-                settings.host,
+                settings.hosts,
                 settings.client_keys,
                 tls=tls,
                 trusted_proxies=settings.trusted_proxies,

@@ -18,6 +18,7 @@ from urllib.parse import SplitResult, urlsplit
 from jarvis_proxy.settings_parse import split
 
 _LABEL: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
+WILDCARDS: Final = ("::", "0.0.0.0")  # noqa: S104  compared, not a default
 _NUMBER: Final = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
 _LOCAL_DOMAINS: Final = (
     ".local",
@@ -42,6 +43,16 @@ def host(text: str) -> str:
     raise ValueError(
         "must be an IP address or a host name without scheme and port, such as 0.0.0.0 or 127.0.0.1"
     )
+
+
+def hosts(text: str) -> tuple[str, ...]:
+    """Parse the addresses to listen on; each is kept once."""
+    return tuple(dict.fromkeys(host(entry) for entry in split(text))) or (host(text),)
+
+
+def stands_for(host: str) -> tuple[str, ...]:
+    """Return what is listened on for *host*: for ``::``, IPv4's wildcard too."""
+    return WILDCARDS if host == WILDCARDS[0] else (host,)
 
 
 def base_url(text: str) -> str:

@@ -1,6 +1,6 @@
 """What the log says loudly at the start: works, but deserves a second look. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Network, IPv6Network
 from urllib.parse import urlsplit
 
@@ -9,7 +9,7 @@ from jarvis_proxy.settings_routes import ClientKey, UpstreamSettings
 
 
 def exposure_hints(
-    host: str,
+    hosts: Sequence[str],
     client_keys: tuple[ClientKey, ...],
     *,
     tls: bool,
@@ -21,7 +21,7 @@ def exposure_hints(
             "TRUSTED_PROXIES covers every address, so anyone can claim any address in"
             " X-Forwarded-For: name your own proxies only."
         )
-    if is_loopback(host):
+    if all(map(is_loopback, hosts)):
         return
     if any(key.default for key in client_keys):
         yield (

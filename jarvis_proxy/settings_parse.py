@@ -6,9 +6,12 @@ Every parser takes cleaned text that is not empty and raises ValueError with the
 
 import re
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from typing import Final, TypeVar
 
 T = TypeVar("T")
+_NEAR: Final = 0.75
+"""As close as PROXY_KEY is to PROXY_API_KEYS. For a setting that is missing, it may be a guess."""
 
 MEBIBYTE: Final = 1024 * 1024
 MAX_SECONDS: Final = 86_400
@@ -59,6 +62,22 @@ class Reader:
     def has(self, name: str) -> bool:
         """Tell whether a setting is there at all, be it empty."""
         return name in self._env
+
+    def entries(self, name: str) -> list[str]:
+        """Return the comma-separated entries of a setting; semicolons get a hint."""
+        entries = split(self.text(name))
+        if any(";" in entry for entry in entries):
+            self.hints.append(
+                f"{name} holds a semicolon, which separates nothing: put commas between entries."
+            )
+        return entries
+
+    def near(self, name: str) -> str | None:
+        """Return a variable that has a value and is named almost as the setting *name*."""
+        others = (other for other in self._env if other != name and self._env[other].strip())
+        names = {other.upper(): other for other in others}
+        found = get_close_matches(name, names, n=1, cutoff=_NEAR)
+        return names[found[0]] if found else None
 
     def names(self) -> tuple[str, ...]:
         """Return the name of everything in the environment."""

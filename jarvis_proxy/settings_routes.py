@@ -102,14 +102,10 @@ def settings_of(upstreams: Iterable[str]) -> set[str]:
 def client_keys(reader: Reader) -> tuple[ClientKey, ...]:
     """Return the keys in PROXY_API_KEYS; none at all is a problem."""
     name = "PROXY_API_KEYS"
-    entries = split(reader.text(name))
+    entries = reader.entries(name)
     real = [entry for entry in entries if not is_placeholder(entry)]
     if not real and not reader.problems_of(name):
-        reader.problem(
-            name,
-            "must hold at least one client key; ./start.sh makes a random one when there is no"
-            " .env, or set it to a long random text, such as what `openssl rand -hex 32` prints",
-        )
+        reader.problem(name, _no_client_key(reader.near(name)))
     elif len(real) < len(entries):
         reader.hints.append(f"{name} holds a placeholder, which opens nothing: remove it.")
     keys: list[ClientKey] = []
@@ -126,6 +122,14 @@ def client_keys(reader: Reader) -> tuple[ClientKey, ...]:
         else:
             keys.append(key)
     return tuple(keys)
+
+
+def _no_client_key(near: str | None) -> str:
+    message = (
+        "must hold at least one client key; ./start.sh makes a random one when there is no"
+        " .env, or set it to a long random text, such as what `openssl rand -hex 32` prints"
+    )
+    return message if near is None else f"{message}. {near} is set, but is no setting: rename it"
 
 
 def admin_key(text: str) -> ClientKey:
@@ -249,6 +253,8 @@ def _client_key(entry: str) -> ClientKey | str:
         if not _SHA256.fullmatch(hexadecimal := hexadecimal.strip().lower()):
             return "must have 64 hexadecimal digits after sha256:"
         digest, weak = bytes.fromhex(hexadecimal), False
+    elif colon and ";" in secret:
+        return "holds a semicolon; commas separate entries"
     elif colon:
         return "has two colons: it must be key, name:key, sha256:digest or name:sha256:digest"
     elif not secret or is_placeholder(secret):
@@ -261,7 +267,7 @@ def _client_key(entry: str) -> ClientKey | str:
 
 
 def _key_pool(reader: Reader, setting: str) -> tuple[str, ...]:
-    entries = split(reader.text(setting))
+    entries = reader.entries(setting)
     pool: dict[str, None] = {}
     for number, entry in enumerate(entries, 1):
         if is_placeholder(entry):
@@ -330,7 +336,7 @@ def _extra_upstream(reader: Reader, name: str) -> UpstreamSettings:
 
 
 def _models(reader: Reader, setting: str) -> tuple[str, ...]:
-    entries = split(reader.text(setting))
+    entries = reader.entries(setting)
     for number, entry in enumerate(entries, 1):
         prefix = entry.removesuffix("*")
         if prefix and not _is_model(prefix):

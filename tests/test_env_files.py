@@ -170,7 +170,7 @@ def test_a_broken_file_is_78_and_one_message_without_values(
     assert outcome.code == 78, outcome.complaint
     assert outcome.printed == ""
     first, *problems = outcome.complaint.splitlines()
-    assert first == "The settings are wrong. Mend them in .env:"
+    assert first == "Invalid settings; fix them in .env:"
     assert len(problems) >= 1
     assert all(problem.startswith("  - ") for problem in problems)
     assert any(BROKEN[case].named in problem for problem in problems)

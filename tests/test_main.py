@@ -104,7 +104,7 @@ def test_server_runs_until_it_is_told_to_stop(
     said = capfd.readouterr().err
     assert code == 0
     assert answers[0].startswith(b"HTTP/1.1 200 OK")
-    assert f"info serving on http://127.0.0.1:{port}" in said
+    assert f"info serving on http://127.0.0.1:{port}\n" in said
     assert "OPENAI_API_KEY is empty: set it to enable the models of openai." in said
     assert KEY not in said
     assert resource.getrlimit(resource.RLIMIT_CORE)[0] == 0
@@ -124,6 +124,50 @@ def test_port_in_use_is_one_error_line(
     assert "Traceback" not in said
     (line,) = [line for line in said.splitlines() if " warning " not in line]
     assert f" error cannot listen on 127.0.0.1:{port}: " in line
+
+
+def test_c17_a_host_that_a_shell_exported_is_named_with_its_origin(
+    env: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    usual(env, HOST="x86_64-conda-linux-gnu")
+    code = main([])
+
+    said = capfd.readouterr().err
+    assert code == 1
+    (line,) = [line for line in said.splitlines() if " error " in line]
+    assert "cannot listen on x86_64-conda-linux-gnu:" in line
+    assert "the environment sets HOST and PORT, which wins over .env" in line
+    assert "run `unset HOST`" in said
+
+
+def test_c17_a_host_of_the_file_is_not_called_the_environments(
+    env: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    usual(env)
+    env.delenv("HOST")
+    env.delenv("PORT")
+    (tmp_path / ".env").write_text("HOST=127.0.0.1,192.0.2.1\nPORT=27999\n")
+    code = main([])
+
+    said = capfd.readouterr().err
+    assert code == 1
+    (line,) = [line for line in said.splitlines() if " error " in line]
+    assert "cannot listen on 192.0.2.1:27999: " in line
+    assert "environment" not in line
+
+
+def test_c17_a_wrong_value_of_the_environment_says_so(
+    env: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("IDLE_TIMEOUT=none\n")
+    usual(env, PORT="tcp://172.17.0.2:9000")
+    code = main([])
+
+    said = capfd.readouterr().err
+    assert code == EX_CONFIG
+    lines = {line.partition(":")[0]: line for line in said.splitlines()}
+    assert lines["  - PORT"].endswith("The environment sets it, which wins over .env.")
+    assert "environment" not in lines["  - IDLE_TIMEOUT"]
 
 
 def test_every_problem_is_told_at_once_and_no_value(
@@ -256,7 +300,7 @@ def test_few_files_are_hinted_at() -> None:
 
 def test_problems_are_one_a_line() -> None:
     assert problems_text(SettingsError(("PORT: a.", "HOST: b."))) == (
-        "The settings are wrong. Mend them in .env:\n  - PORT: a.\n  - HOST: b.\n"
+        "Invalid settings; fix them in .env:\n  - PORT: a.\n  - HOST: b.\n"
     )
 
 
@@ -341,7 +385,7 @@ def test_process_without_a_key_says_what_to_do(tmp_path: Path) -> None:
 
     assert done.returncode == 78
     assert done.stdout == ""
-    assert done.stderr.splitlines()[0] == "The settings are wrong. Mend them in .env:"
+    assert done.stderr.splitlines()[0] == "Invalid settings; fix them in .env:"
     assert "PROXY_API_KEYS" in done.stderr
     assert "PORT" in done.stderr
     assert "canary" not in done.stderr

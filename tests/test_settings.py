@@ -246,7 +246,7 @@ def test_one_client_key_is_all_that_must_be_set() -> None:
 def test_the_defaults_are_those_of_the_documentation() -> None:
     settings = Settings()
 
-    assert (settings.host, settings.port) == ("0.0.0.0", 9000)
+    assert (settings.hosts, settings.port) == (("0.0.0.0",), 9000)
     assert (
         settings.connect_timeout,
         settings.first_byte_timeout,
@@ -364,7 +364,7 @@ def test_every_value_arrives_in_its_field() -> None:
     assert settings.default_model == "qwen3"
     assert settings.model_aliases == {"fast": "gemini/gemini-3-flash", "big": "my-llm/a/b:c"}
     assert settings.fallbacks == {"gpt-4o": ("fast", "qwen3")}
-    assert (settings.host, settings.port, settings.passthrough) == ("::1", 9001, "all")
+    assert (settings.hosts, settings.port, settings.passthrough) == (("::1",), 9001, "all")
     assert settings.max_body == 32 * 1024 * 1024
     assert (
         settings.connect_timeout,

@@ -5,6 +5,7 @@ import pytest
 from jarvis_proxy.settings_addresses import (
     base_url,
     host,
+    hosts,
     is_local,
     is_loopback,
     networks,
@@ -30,11 +31,41 @@ def test_a_host_is_an_address_or_a_name(text: str, value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["*", "127.1", "1.2.3.4:80", "a..b", "-a", "a-", "a b", "a/b", "[1.2.3.4", "a" * 254]
+    "text",
+    [
+        "*",
+        "127.1",
+        "1.2.3.4:80",
+        "a..b",
+        "-a",
+        "a-",
+        "a b",
+        "a/b",
+        "[1.2.3.4",
+        "a" * 254,
+        "0x7f000001",
+    ],
 )
 def test_anything_else_is_no_host(text: str) -> None:
     with pytest.raises(ValueError, match="must be an IP address or a host name"):
         host(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("127.0.0.1", ("127.0.0.1",)),
+        ("127.0.0.1, [::1] ,localhost,127.0.0.1", ("127.0.0.1", "::1", "localhost")),
+    ],
+)
+def test_c17_several_hosts_are_comma_separated(text: str, values: tuple[str, ...]) -> None:
+    assert values == hosts(text)
+
+
+@pytest.mark.parametrize("text", [",", "127.0.0.1,http://a", "127.0.0.1;::1", "127.0.0.1 ::1"])
+def test_c17_each_host_is_checked(text: str) -> None:
+    with pytest.raises(ValueError, match="must be an IP address or a host name"):
+        hosts(text)
 
 
 @pytest.mark.parametrize(
@@ -140,6 +171,7 @@ def test_networks_are_kept_once() -> None:
         ("::1", True),
         ("::ffff:127.0.0.1", True),
         ("localhost", True),
+        ("localhost.", True),
         ("jarvis.LOCALHOST", True),
         ("0.0.0.0", False),
         ("::", False),
@@ -159,7 +191,11 @@ def test_loopback_is_what_no_other_machine_reaches(name: str, expected: bool) ->
         ("Box.Local", True),
         ("10.1.2.3", True),
         ("::1", True),
+        ("100.64.0.1", True),
+        ("::ffff:10.0.0.1", True),
+        ("nas.lan.", True),
         ("8.8.8.8", False),
+        ("::ffff:8.8.8.8", False),
         ("llm.example.com", False),
     ],
 )

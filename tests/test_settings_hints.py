@@ -15,13 +15,13 @@ EXAMPLE = ClientKey("example", sha256(b"e").digest(), default=True)
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
 def test_on_a_loopback_address_nothing_is_risky(host: str) -> None:
-    assert list(exposure_hints(host, (WEAK, EXAMPLE), tls=False, trusted_proxies=())) == []
+    assert list(exposure_hints([host], (WEAK, EXAMPLE), tls=False, trusted_proxies=())) == []
 
 
 def test_strong_keys_and_tls_need_no_word() -> None:
     networks = (ip_network("10.0.0.0/8"),)
 
-    assert list(exposure_hints("0.0.0.0", (STRONG,), tls=True, trusted_proxies=networks)) == []
+    assert list(exposure_hints(["0.0.0.0"], (STRONG,), tls=True, trusted_proxies=networks)) == []
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_strong_keys_and_tls_need_no_word() -> None:
 def test_each_risk_on_a_public_address_is_one_sentence_that_says_what_to_do(
     keys: tuple[ClientKey, ...], tls: bool, phrase: str
 ) -> None:
-    (hint,) = exposure_hints("0.0.0.0", keys, tls=tls, trusted_proxies=())
+    (hint,) = exposure_hints(["0.0.0.0"], keys, tls=tls, trusted_proxies=())
 
     assert phrase in hint
     assert "\n" not in hint
@@ -43,7 +43,7 @@ def test_each_risk_on_a_public_address_is_one_sentence_that_says_what_to_do(
 
 def test_trusting_every_proxy_is_told_even_on_loopback() -> None:
     (hint,) = exposure_hints(
-        "127.0.0.1", (STRONG,), tls=False, trusted_proxies=(ip_network("::/0"),)
+        ["127.0.0.1"], (STRONG,), tls=False, trusted_proxies=(ip_network("::/0"),)
     )
 
     assert "TRUSTED_PROXIES" in hint

@@ -50,6 +50,61 @@ def test_the_key_of_the_documented_example_is_known_in_any_form(as_digest: bool)
     assert not key.weak
 
 
+@pytest.mark.parametrize(
+    ("setting", "env"),
+    [
+        ("PROXY_API_KEYS", {"PROXY_API_KEYS": f"{KEY};{KEY}2"}),
+        ("PROXY_API_KEYS", {"PROXY_API_KEYS": f"laptop:{KEY};{KEY}2,phone:{KEY}3"}),
+        ("OPENAI_API_KEY", {"OPENAI_API_KEY": "sk-1;sk-2"}),
+        ("X_MODELS", {"UPSTREAMS": "x", "X_BASE_URL": "https://a.example", "X_MODELS": "a;b"}),
+    ],
+)
+def test_c17_a_semicolon_between_entries_gets_a_hint(setting: str, env: dict[str, str]) -> None:
+    reader = Reader(env)
+    client_keys(reader)
+    upstreams(reader)
+
+    assert f"{setting} holds a semicolon, which separates nothing: put commas" in str(reader.hints)
+    assert KEY not in str(reader.hints)
+
+
+def test_c17_named_keys_with_a_semicolon_between_are_refused_with_the_reason() -> None:
+    reader = Reader({"PROXY_API_KEYS": f"laptop:{KEY};phone:{KEY}2"})
+    client_keys(reader)
+
+    assert reader.problems == [
+        "PROXY_API_KEYS: entry 1 holds a semicolon; commas separate entries."
+    ]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "PROXY_API_KEY",
+        "proxy_api_keys",
+        "PROXY_APIKEYS",
+        "PROXY_KEY",
+        "PROXY_KEYS",
+        "PROXY-API-KEYS",
+    ],
+)
+def test_c17_a_missing_client_key_names_the_setting_that_was_mistyped(name: str) -> None:
+    reader = Reader({name: KEY, "OPENAI_API_KEY": "sk-1", "PATH": "/bin", "HTTP_PROXY": "x"})
+    client_keys(reader)
+
+    (problem,) = reader.problems
+    assert f"{name} is set, but is no setting: rename it." in problem
+    assert KEY not in problem
+
+
+@pytest.mark.parametrize("name", ["OPENAI_API_KEY", "OPENAI_API_KEYS", "ADMIN_KEY", "HTTPS_PROXY"])
+def test_c17_what_is_another_setting_is_not_taken_for_a_mistyped_one(name: str) -> None:
+    reader = Reader({name: KEY, "PROXY_API_KEY": " "})
+    client_keys(reader)
+
+    assert "rename" not in reader.problems[0]
+
+
 def test_a_placeholder_beside_a_client_key_opens_nothing() -> None:
     reader = Reader({"PROXY_API_KEYS": f"sk-xxx,{KEY}"})
     keys = client_keys(reader)

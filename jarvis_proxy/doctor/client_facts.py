@@ -7,10 +7,10 @@ from jarvis_proxy.doctor.client_steps import Facts
 from jarvis_proxy.doctor.options import Site
 from jarvis_proxy.registry import ECHO_MODEL, ModelRegistry
 from jarvis_proxy.settings import Settings
+from jarvis_proxy.settings_addresses import WILDCARDS
 
 _MOST: Final = 6
 _WELL_KNOWN: Final = ("gemini-3-flash", "gpt-4.1-mini")
-_ANY: Final = ("0.0.0.0", "::")  # noqa: S104  compared, not listened on
 _EXAMPLE_ROOT: Final = "http://HOST:9000"
 
 
@@ -32,7 +32,9 @@ def client_facts(
 def _root(settings: Settings | None, own: str | None) -> str:
     if settings is None:
         return _EXAMPLE_ROOT
-    host = (own or "127.0.0.1") if settings.host in _ANY else settings.host
+    host = settings.hosts[0]
+    if not set(WILDCARDS).isdisjoint(settings.hosts):
+        host = own or "127.0.0.1"
     return Site("https" if settings.tls_cert_file else "http", host, settings.port).url
 
 

@@ -27,6 +27,7 @@ from jarvis_proxy.doctor.upstream_checks import check_upstreams
 from jarvis_proxy.environment import is_readable, load_environment
 from jarvis_proxy.registry import ModelRegistry
 from jarvis_proxy.settings import Settings, SettingsError
+from jarvis_proxy.settings_names import with_origin
 
 _INTERRUPTED: Final = 130
 _KEY_HINT: Final = (
@@ -80,7 +81,7 @@ class Start:
             file_values = load_environment(env_file, {})
             settings = Settings.from_env({**file_values, **environ}, is_readable=is_readable)
         except SettingsError as exc:
-            refusal = exc
+            refusal = with_origin(exc, environ)
         env = {**file_values, **environ}
         return cls(env_file, environ, env, file_values, settings, refusal)
 

@@ -12,6 +12,7 @@ from jarvis_proxy.doctor.options import Site
 from jarvis_proxy.doctor.site_answers import is_ours
 from jarvis_proxy.doctor.visitor import FAULTS, visiting
 from jarvis_proxy.settings import Settings
+from jarvis_proxy.settings_addresses import stands_for
 
 _CHECK: Final = "port"
 _TIMEOUT: Final = 2.0
@@ -20,39 +21,50 @@ _ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  compared, not
 
 async def check_port(machine: Machine, settings: Settings) -> tuple[Finding, Site | None]:
     """Return the finding, and where on this machine the running proxy answers, if it does."""
-    try:
-        addresses = await machine.resolve(settings.host, settings.port)
-        _bind_shortly(addresses, settings.port)
-    except OSError as exc:
-        if exc.errno == errno.EADDRINUSE:
-            return await _who_listens(machine, settings)
-        return _not_possible(exc, settings), None
+    for host in settings.hosts:
+        try:
+            names = [await machine.resolve(name, settings.port) for name in stands_for(host)]
+            _bind_shortly([address for found in names for address in found], settings.port)
+        except OSError as exc:
+            if exc.errno == errno.EADDRINUSE:
+                return await _who_listens(machine, settings, host)
+            return _not_possible(exc, settings, host), None
     return ok(_CHECK, f"{settings.port} is free"), None
 
 
-def local_site(settings: Settings) -> Site:
-    """Return where this machine reaches its own server."""
+def local_site(settings: Settings, host: str) -> Site:
+    """Return where this machine reaches its own server that listens on *host*."""
     scheme = "https" if settings.tls_cert_file else "http"
-    return Site(scheme, _ANY.get(settings.host, settings.host), settings.port)
+    return Site(scheme, _ANY.get(host, host), settings.port)
 
 
 def _bind_shortly(addresses: Sequence[str], port: int) -> None:
     """Take every address, as the server would, and let go again.
 
     Raises:
-        OSError: the server could not.
+        OSError: the server could not: another program has one, or none of them can be had.
     """
+    failures: list[OSError] = []
     for address in addresses:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        with socket.socket(family, socket.SOCK_STREAM) as sock:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            sock.bind((address, port))
+        try:
+            with socket.socket(family, socket.SOCK_STREAM) as sock:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                sock.bind((address, port))
+        except OSError as exc:
+            if exc.errno == errno.EADDRINUSE:
+                raise
+            failures.append(exc)
+    if failures and len(failures) == len(addresses):
+        raise failures[0]
 
 
-async def _who_listens(machine: Machine, settings: Settings) -> tuple[Finding, Site | None]:
-    site = local_site(settings)
+async def _who_listens(
+    machine: Machine, settings: Settings, host: str
+) -> tuple[Finding, Site | None]:
+    site = local_site(settings, host)
     answer = await _health(machine, site)
     if answer is not None and is_ours(answer):
         return ok(_CHECK, f"{site.port} is served by this proxy, which is running"), site
@@ -90,7 +102,7 @@ async def _health(machine: Machine, site: Site) -> Answer | None:
         return None
 
 
-def _not_possible(exc: OSError, settings: Settings) -> Finding:
+def _not_possible(exc: OSError, settings: Settings, host: str) -> Finding:
     match exc.errno:
         case errno.EACCES | errno.EPERM:
             return problem(
@@ -102,19 +114,19 @@ def _not_possible(exc: OSError, settings: Settings) -> Finding:
         case errno.EADDRNOTAVAIL:
             return problem(
                 _CHECK,
-                f"HOST ({settings.host}) is no address of this machine",
+                f"HOST ({host}) is no address of this machine",
                 "Set HOST=0.0.0.0 for all its addresses, or 127.0.0.1 for this machine only; the"
                 " address that a router or provider shows is often not the machine's own.",
             )
         case _ if isinstance(exc, socket.gaierror):
             return problem(
                 _CHECK,
-                f"HOST ({settings.host}) cannot be resolved to an address",
+                f"HOST ({host}) cannot be resolved to an address",
                 "Set HOST to an address: 0.0.0.0, or 127.0.0.1.",
             )
         case _:
             return problem(
                 _CHECK,
-                f"cannot listen on {settings.host}, port {settings.port}: {fault_words(exc)}",
+                f"cannot listen on {host}, port {settings.port}: {fault_words(exc)}",
                 "Set HOST to an address of this machine, such as 0.0.0.0 or 127.0.0.1.",
             )

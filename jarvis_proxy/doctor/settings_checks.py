@@ -6,11 +6,12 @@ from urllib.parse import urlsplit
 
 from jarvis_proxy.doctor.findings import Finding, ok, problem, skipped, warning
 from jarvis_proxy.registry import GEMINI, OPENAI, ModelRegistry
-from jarvis_proxy.settings import SETTINGS, Settings, SettingsError
+from jarvis_proxy.settings import Settings, SettingsError
 from jarvis_proxy.settings_addresses import is_loopback
 from jarvis_proxy.settings_hints import exposure_hints, upstream_hints
+from jarvis_proxy.settings_names import environment_hints, known_names
 from jarvis_proxy.settings_parse import clean, is_placeholder, split
-from jarvis_proxy.settings_routes import ClientKey, settings_of
+from jarvis_proxy.settings_routes import ClientKey
 
 _NEW_KEY: Final = "openssl rand -hex 32"
 _CLIENT_KEYS: Final = "client keys"
@@ -30,6 +31,10 @@ def settings_checks(
     return [
         *_hints(settings),
         *overrides(file_values, environ),
+        *(
+            warning("environment", hint)
+            for hint in environment_hints(environ, _upstreams(file_values, environ))
+        ),
         *client_keys(settings.client_keys),
         *listening(settings),
         *enabled_upstreams(settings),
@@ -41,7 +46,7 @@ def _hints(settings: Settings) -> list[Finding]:
     tls = bool(settings.tls_cert_file)
     elsewhere = {
         *exposure_hints(
-            settings.host, settings.client_keys, tls=tls, trusted_proxies=settings.trusted_proxies
+            settings.hosts, settings.client_keys, tls=tls, trusted_proxies=settings.trusted_proxies
         ),
         *upstream_hints(settings.upstreams),
     }
@@ -56,8 +61,7 @@ def overrides(file_values: Mapping[str, str], environ: Mapping[str, str]) -> lis
 
     It explains the most puzzling of faults: .env says one thing, the server does another.
     """
-    known = {setting.name for setting in SETTINGS}
-    known |= settings_of(("openai", "gemini", *split(file_values.get("UPSTREAMS", ""))))
+    known = known_names(file_values.get("UPSTREAMS", ""))
     differing = [
         name
         for name in sorted(known & file_values.keys() & environ.keys())
@@ -73,6 +77,10 @@ def overrides(file_values: Mapping[str, str], environ: Mapping[str, str]) -> lis
             " service's unit or compose file).",
         )
     ]
+
+
+def _upstreams(file_values: Mapping[str, str], environ: Mapping[str, str]) -> str:
+    return environ.get("UPSTREAMS", file_values.get("UPSTREAMS", ""))
 
 
 def client_keys(keys: tuple[ClientKey, ...]) -> list[Finding]:
@@ -114,11 +122,11 @@ def _key_name(key: ClientKey, number: int) -> str:
 def listening(settings: Settings) -> list[Finding]:
     """Return who can reach the server, and whether what they send can be read on the way."""
     tls = bool(settings.tls_cert_file)
-    hints = exposure_hints(settings.host, (), tls=tls, trusted_proxies=settings.trusted_proxies)
+    hints = exposure_hints(settings.hosts, (), tls=tls, trusted_proxies=settings.trusted_proxies)
     found = [warning("listening", hint) for hint in hints]
     if found:
         return found
-    if is_loopback(settings.host):
+    if all(map(is_loopback, settings.hosts)):
         return [ok("listening", "on this machine only, or behind a reverse proxy on it")]
     return [ok("listening", "on the network, with TLS")]
 

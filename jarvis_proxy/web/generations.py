@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from aiohttp import web
@@ -34,7 +34,7 @@ from jarvis_proxy.web.tls import load_certificate, tls_context
 
 _LOOK_EVERY: Final = 1.0
 _FIXED: Final = {
-    "host": "HOST",
+    "hosts": "HOST",
     "port": "PORT",
     "workers": "WORKERS",
     "redis_url": "REDIS_URL",
@@ -139,6 +139,8 @@ class Generations:
         """
         if self.tls is not None and settings.tls_cert_file:
             tls_context(settings)  # tried before it is trusted
+        # What depends on them must fit the addresses that are listened on.
+        settings = replace(settings, hosts=self.settings.hosts, port=self.settings.port)
         old = self._current
         await self._enter(settings, self._log_for(settings))
         self.shell.draining = old.shell.draining

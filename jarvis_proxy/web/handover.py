@@ -31,9 +31,9 @@ _START: Final = 30.0
 _PEER: Final = struct.Struct("3i")  # pid, user, group
 
 
-def offer_name(host: str, port: int) -> bytes:
-    """Return where in the abstract namespace the server of an address offers its sockets."""
-    place = f"{os.geteuid()} {host} {port}".encode()
+def offer_name(hosts: Sequence[str], port: int) -> bytes:
+    """Return where in the abstract namespace the server of these addresses offers its sockets."""
+    place = f"{os.geteuid()} {','.join(hosts)} {port}".encode()
     return b"\0jarvis-proxy-" + hashlib.sha256(place).hexdigest()[:32].encode()
 
 
@@ -66,7 +66,9 @@ class Port:
     taken: Taken | None = None
 
 
-async def acquire(host: str, port: int, environ: MutableMapping[str, str], shares: int = 0) -> Port:
+async def acquire(
+    hosts: Sequence[str], port: int, environ: MutableMapping[str, str], shares: int = 0
+) -> Port:
     """Return the sockets of the service manager, of a running server, or new ones.
 
     *shares* is how many new ones there are to be for each address, as ``bind`` has it.
@@ -76,11 +78,13 @@ async def acquire(host: str, port: int, environ: MutableMapping[str, str], share
     """
     if sockets := inherited_sockets(environ):
         return Port(sockets)
-    name = offer_name(host, port)
+    name = offer_name(hosts, port)
     taken = await take(name)
     if taken is not None:
         return Port(taken.sockets, name, taken)
-    return Port(await bind(host, port, min(shares, MAX_SOCKETS // 2)), name)
+    # A host has two addresses at most, one of each IP version, but for a name with more.
+    most = MAX_SOCKETS // (2 * len(hosts))
+    return Port(await bind(hosts, port, min(shares, most)), name)
 
 
 async def take(

@@ -14,6 +14,8 @@ from typing import Final
 
 from aiohttp import web
 
+from jarvis_proxy.settings_addresses import WILDCARDS, stands_for
+
 BACKLOG: Final = 4096
 """With 128, ten thousand clients that connect at once wait for tens of seconds."""
 _FIRST_FD: Final = 3
@@ -26,6 +28,8 @@ _HINTS: Final = {
     errno.EACCES: "this user may not have the port; set PORT to 1024 or more",
     errno.EADDRNOTAVAIL: "the address is not this machine's; set HOST",
 }
+_Place = tuple[int, tuple[object, ...]]
+"""A socket family and an address in its form."""
 
 
 def inherited_sockets(environ: MutableMapping[str, str]) -> list[socket.socket]:
@@ -56,22 +60,73 @@ def adopted(number: int) -> socket.socket | None:
     return sock
 
 
-async def bind(host: str, port: int, shares: int = 0) -> list[socket.socket]:
-    """Return a listening socket for each address of *host*.
+async def bind(hosts: Sequence[str], port: int, shares: int = 0) -> list[socket.socket]:
+    """Return a listening socket for each address of *hosts*; ``::`` stands for IPv4 as well.
 
     With *shares*, so many for each address, among which the kernel shares out the connections.
 
     Raises:
-        OSError: none of them can be had, or another program has one.
+        OSError: none of one host's addresses can be had, or another program has one. Its
+            ``filename`` is that host.
     """
+    sockets: list[socket.socket] = []
+    with contextlib.ExitStack() as opened:
+        for host, places in (await _places(hosts, port)).items():
+            try:
+                bound = _bind_each(places, shares)
+            except OSError as exc:
+                exc.filename = host
+                raise
+            for sock in bound:
+                opened.callback(sock.close)
+                sock.listen(BACKLOG)
+            sockets += bound
+        opened.pop_all()
+    return sockets
+
+
+async def _places(hosts: Sequence[str], port: int) -> dict[str, list[_Place]]:
+    """Return what each host stands for: every place once, none that a wildcard covers."""
+    found: dict[str, list[_Place]] = {}
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(
-        host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )
+    for host in hosts:
+        found[host] = []
+        for one in stands_for(host):
+            try:
+                infos = await loop.getaddrinfo(
+                    one or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+                )
+            except OSError as exc:
+                exc.filename = host
+                raise
+            found[host] += [(family, address) for family, _, _, _, address in infos]
+    everywhere = {
+        family for places in found.values() for family, address in places if address[0] in WILDCARDS
+    }
+    seen: set[_Place] = set()
+    for places in found.values():
+        kept = [
+            (family, address)
+            for family, address in dict.fromkeys(places)
+            if (family, address) not in seen
+            and (family not in everywhere or address[0] in WILDCARDS)
+        ]
+        seen.update(kept)
+        places[:] = kept
+    return found
+
+
+def _bind_each(places: Sequence[_Place], shares: int) -> list[socket.socket]:
+    """Return the sockets of one host. An address that cannot be had is passed over, as IPv6 is on
+    a machine without it.
+
+    Raises:
+        OSError: there is no other address, or another program has one of them.
+    """
     sockets: list[socket.socket] = []
     failure: OSError | None = None
     with contextlib.ExitStack() as opened:
-        for family, _, _, _, address in dict.fromkeys(found):
+        for family, address in places:
             try:
                 bound = (
                     [_bound(family, address)] if not shares else _shared(family, address, shares)
@@ -79,11 +134,10 @@ async def bind(host: str, port: int, shares: int = 0) -> list[socket.socket]:
             except OSError as exc:
                 if exc.errno == errno.EADDRINUSE:
                     raise
-                failure = failure or exc  # such as IPv6 where there is none
+                failure = failure or exc
             else:
                 for sock in bound:
                     opened.callback(sock.close)
-                    sock.listen(BACKLOG)
                 sockets += bound
         if not sockets and failure is not None:
             raise failure
@@ -138,6 +192,8 @@ def why_not(error: OSError) -> str:
     """Return in one line why an address cannot be listened on, and what to do."""
     reason = (error.strerror or str(error)).lower()
     hint = _HINTS.get(error.errno or 0)
+    if isinstance(error, socket.gaierror):
+        hint = "HOST must be an address of this machine, such as 0.0.0.0 or 127.0.0.1"
     return f"{reason}: {hint}" if hint else reason
 
 

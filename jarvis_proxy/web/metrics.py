@@ -1,4 +1,4 @@
-"""GET /metrics: for Prometheus, by a key of its own, or from this machine. IO."""
+"""GET /metrics: for Prometheus, by a key of its own, or on a machine that is closed. IO."""
 
 import asyncio
 import time
@@ -50,7 +50,9 @@ async def metrics(request: web.Request) -> web.StreamResponse:
 
 
 def check_access(request: web.Request) -> None:
-    """Let METRICS_KEY pass, and who asks on this machine; a wrong key counts as a client's does.
+    """Let METRICS_KEY pass; without that setting, programs on a machine that nobody else reaches.
+
+    A wrong key counts as a client's does.
 
     Raises:
         ProxyError: 401 `invalid_api_key`, 429 `rate_limit_exceeded`.
@@ -61,7 +63,7 @@ def check_access(request: web.Request) -> None:
     keys = presented_keys(request.headers, None)
     if ring.identify(keys) is not None:
         record.key_name, record.admitted = METRICS, True
-    elif not _is_local(request):
+    elif shell.settings.metrics_need_key or not _is_local(request):
         raise shell.guard.failed(record.client_ip, len(keys), _refused())
 
 
@@ -83,8 +85,9 @@ def _is_local(request: web.Request) -> bool:
 def _refused() -> ProxyError:
     return ProxyError(
         401,
-        "Metrics are for this machine only (http://127.0.0.1), or for METRICS_KEY of this proxy's "
-        ".env as 'Authorization: Bearer KEY'.",
+        "Send METRICS_KEY of this proxy's .env as 'Authorization: Bearer KEY'. Without that "
+        "setting, metrics are only for this machine (http://127.0.0.1), and only while HOST is a "
+        "loopback address and TRUSTED_PROXIES is empty.",
         code="invalid_api_key",
         should_retry=False,
     )

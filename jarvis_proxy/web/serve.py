@@ -142,7 +142,7 @@ def _take_signals(loop: asyncio.AbstractEventLoop, stop: Stop, wanted: asyncio.E
 
 async def _serve(generations: Generations, stop: Stop) -> None:
     settings = generations.settings
-    port = await acquire(settings.host, settings.port, os.environ)
+    port = await acquire(settings.hosts, settings.port, os.environ)
     offer: Offer | None = None
     if port.name is not None:
         offer = Offer(port.name, port.sockets, stop.hand_over)
@@ -163,8 +163,11 @@ async def _serve(generations: Generations, stop: Stop) -> None:
 
 
 def page_note(settings: Settings) -> str:
-    """Return what the first line of the log says of the live page, if there is one."""
-    return "" if settings.admin_key is None else "; the live page is at /dashboard"
+    """Return what the first line of the log says of the live page and of /metrics."""
+    page = "" if settings.admin_key is None else "; the live page is at /dashboard"
+    if settings.metrics_key is None and settings.metrics_need_key:
+        return f"{page}; /metrics is closed until METRICS_KEY is set"
+    return page
 
 
 async def drain(generations: Generations, sites: list[Site], stop: Stop, limit: float) -> None:

@@ -17,14 +17,14 @@ from tests.doctor.ground import answers, free_port, machine, serving
 
 async def test_a_free_port_is_well() -> None:
     port = free_port()
-    found, site = await check_port(machine(), Settings(host="127.0.0.1", port=port))
+    found, site = await check_port(machine(), Settings(hosts=("127.0.0.1",), port=port))
 
     assert (found.status, found.detail, site) == ("ok", f"{port} is free", None)
 
 
 async def test_our_own_running_proxy_is_no_fault(proxy: ProxyFactory) -> None:
     async with proxy() as running:
-        found, site = await check_port(machine(), Settings(host="0.0.0.0", port=running.port))
+        found, site = await check_port(machine(), Settings(hosts=("0.0.0.0",), port=running.port))
 
         assert found.status == "ok"
         assert "served by this proxy" in found.detail
@@ -36,7 +36,7 @@ async def test_our_own_running_proxy_is_no_fault(proxy: ProxyFactory) -> None:
 )
 async def test_another_program_is_named_where_it_names_itself(extra: list[str], name: str) -> None:
     async with serving(answers(200, b"hello", "text/html", extra)) as other:
-        found, site = await check_port(machine(), Settings(host="127.0.0.1", port=other.port))
+        found, site = await check_port(machine(), Settings(hosts=("127.0.0.1",), port=other.port))
 
     assert (found.status, site) == ("problem", None)
     assert found.detail == f"{other.port} is taken by another program{name}"
@@ -51,14 +51,14 @@ async def test_a_program_that_speaks_something_else_is_another_program() -> None
     server = await asyncio.start_server(greet, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     async with server:
-        found, _ = await check_port(machine(), Settings(host="127.0.0.1", port=port))
+        found, _ = await check_port(machine(), Settings(hosts=("127.0.0.1",), port=port))
 
     assert found.detail.endswith("another program")
 
 
 async def test_a_proxy_that_still_speaks_http_is_a_warning(proxy: ProxyFactory) -> None:
     async with proxy() as running:
-        settings = Settings(host="127.0.0.1", port=running.port, tls_cert_file="server.pem")
+        settings = Settings(hosts=("127.0.0.1",), port=running.port, tls_cert_file="server.pem")
         found, site = await check_port(machine(), settings)
 
     assert found.status == "warning"
@@ -68,7 +68,7 @@ async def test_a_proxy_that_still_speaks_http_is_a_warning(proxy: ProxyFactory) 
 
 async def test_a_proxy_that_still_speaks_https_is_a_warning() -> None:
     async with serving(answers(200, HEALTH), trustme.CA().issue_cert("my.host")) as running:
-        settings = Settings(host="127.0.0.1", port=running.port)
+        settings = Settings(hosts=("127.0.0.1",), port=running.port)
         found, site = await check_port(machine(), settings)
 
     assert found.status == "warning"
@@ -84,7 +84,7 @@ async def test_a_proxy_that_still_speaks_https_is_a_warning() -> None:
     ],
 )
 async def test_a_host_that_is_not_ours_is_a_problem(host: str, words: str) -> None:
-    found, _ = await check_port(machine(), Settings(host=host, port=free_port()))
+    found, _ = await check_port(machine(), Settings(hosts=(host,), port=free_port()))
 
     assert (found.status, found.detail) == ("problem", words)
 
@@ -101,7 +101,7 @@ async def test_what_the_system_forbids_is_told(error: OSError, words: str) -> No
         raise error
 
     on = machine()
-    found, _ = await check_port(type(on)(resolve=resolve), Settings(host="127.0.0.1", port=80))
+    found, _ = await check_port(type(on)(resolve=resolve), Settings(hosts=("127.0.0.1",), port=80))
 
     assert found.status == "problem"
     assert words in found.detail
@@ -114,7 +114,7 @@ async def test_an_ipv6_port_is_tried_for_ipv6_alone() -> None:
     with socket.socket() as other:
         other.bind(("0.0.0.0", port))
         other.listen()
-        found, _ = await check_port(machine(), Settings(host="::1", port=port))
+        found, _ = await check_port(machine(), Settings(hosts=("::1",), port=port))
 
     assert found.status == "ok"
 
@@ -123,9 +123,9 @@ async def test_an_ipv6_port_is_tried_for_ipv6_alone() -> None:
     ("settings", "expected"),
     [
         (Settings(), Site("http", "127.0.0.1", 9000)),
-        (Settings(host="::", port=1), Site("http", "::1", 1)),
-        (Settings(host="10.0.0.1", tls_cert_file="c"), Site("https", "10.0.0.1", 9000)),
+        (Settings(hosts=("::",), port=1), Site("http", "::1", 1)),
+        (Settings(hosts=("10.0.0.1",), tls_cert_file="c"), Site("https", "10.0.0.1", 9000)),
     ],
 )
 def test_where_the_own_server_answers(settings: Settings, expected: Site) -> None:
-    assert local_site(settings) == expected
+    assert local_site(settings, settings.hosts[0]) == expected

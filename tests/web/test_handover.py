@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="abstract socket
 
 def name() -> bytes:
     """Return a name that nobody else uses."""
-    return offer_name(os.urandom(8).hex(), 9000)
+    return offer_name([os.urandom(8).hex()], 9000)
 
 
 @contextlib.asynccontextmanager
@@ -35,10 +35,14 @@ async def offered(
 
 
 def test_a_name_is_of_one_user_and_one_address_and_fits() -> None:
-    names = {offer_name("127.0.0.1", 9000), offer_name("127.0.0.1", 9001), offer_name("::", 9000)}
+    names = {
+        offer_name(["127.0.0.1"], 9000),
+        offer_name(["127.0.0.1"], 9001),
+        offer_name(["::"], 9000),
+    }
 
     assert len(names) == 3
-    assert offer_name("x" * 500, 1) == offer_name("x" * 500, 1)
+    assert offer_name(["x" * 500], 1) == offer_name(["x" * 500], 1)
     assert all(name.startswith(b"\0jarvis-proxy-") and len(name) < 100 for name in names)
 
 
@@ -193,17 +197,17 @@ async def test_other_systems_have_no_hand_over(monkeypatch: pytest.MonkeyPatch) 
 
 async def test_without_anybody_to_give_any_new_sockets_are_made_and_can_be_offered() -> None:
     port = free_port()
-    found = await acquire("127.0.0.1", port, {}, 2)
+    found = await acquire(["127.0.0.1"], port, {}, 2)
     for sock in found.sockets:
         sock.close()
 
     assert len(found.sockets) == 2
-    assert found.name == offer_name("127.0.0.1", port)
+    assert found.name == offer_name(["127.0.0.1"], port)
     assert found.taken is None
 
 
 async def test_not_more_are_made_than_can_be_handed_over() -> None:
-    found = await acquire("127.0.0.1", free_port(), {}, 256)
+    found = await acquire(["127.0.0.1"], free_port(), {}, 256)
     for sock in found.sockets:
         sock.close()
 
@@ -212,8 +216,8 @@ async def test_not_more_are_made_than_can_be_handed_over() -> None:
 
 async def test_the_sockets_of_a_running_server_come_first() -> None:
     port = free_port()
-    async with offered(offer_name("127.0.0.1", port), lambda: None) as listening:
-        found = await acquire("127.0.0.1", port, {})
+    async with offered(offer_name(["127.0.0.1"], port), lambda: None) as listening:
+        found = await acquire(["127.0.0.1"], port, {})
         assert found.taken is not None
         (sock,) = found.sockets
         with sock, found.taken.connection:

@@ -99,7 +99,7 @@ def test_the_variables_are_removed_so_that_no_child_believes_them() -> None:
 
 async def test_bind_listens_on_every_address_of_a_host() -> None:
     port = free_port()
-    sockets = await bind("localhost", port)
+    sockets = await bind(["localhost"], port)
     try:
         assert {sock.getsockname()[1] for sock in sockets} == {port}
         assert "127.0.0.1" in {sock.getsockname()[0] for sock in sockets}
@@ -115,15 +115,65 @@ async def test_bind_listens_on_every_address_of_a_host() -> None:
 
 @pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
 async def test_ipv6_is_bound_by_itself() -> None:
-    (sock,) = await bind("::1", free_port())
+    (sock,) = await bind(["::1"], free_port())
     with sock:
         assert sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY) == 1
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+async def test_c17_the_wildcard_of_ipv6_listens_for_ipv4_too() -> None:
+    port = free_port()
+    sockets = await bind(["::"], port)
+    try:
+        for host in ("127.0.0.1", "::1"):
+            _, writer = await asyncio.open_connection(host, port)
+            writer.close()
+        assert [sock.getsockname()[0] for sock in sockets] == ["::", "0.0.0.0"]
+    finally:
+        for sock in sockets:
+            sock.close()
+
+
+@pytest.mark.parametrize(
+    ("hosts", "expected"),
+    [
+        (["127.0.0.1", "127.0.0.2"], ["127.0.0.1", "127.0.0.2"]),
+        (["127.0.0.1", "0.0.0.0", "127.0.0.2"], ["0.0.0.0"]),
+        (["0.0.0.0", "0.0.0.0"], ["0.0.0.0"]),
+        (["127.0.0.1", "127.0.0.1"], ["127.0.0.1"]),
+    ],
+    ids=lambda hosts: ",".join(hosts),
+)
+@pytest.mark.parametrize("shares", [0, 2])
+async def test_c17_each_of_several_hosts_is_listened_on_once(
+    hosts: list[str], expected: list[str], shares: int
+) -> None:
+    sockets = await bind(hosts, free_port(), shares)
+    try:
+        found = [sock.getsockname()[0] for sock in sockets]
+        assert found == [host for host in expected for _ in range(shares or 1)]
+    finally:
+        for sock in sockets:
+            sock.close()
+
+
+@pytest.mark.parametrize("wrong", ["192.0.2.1", "no.such.host.invalid"])
+async def test_c17_one_host_that_cannot_be_had_is_named_and_leaves_nothing_open(wrong: str) -> None:
+    open_files = []
+    for _ in range(2):  # the first lookup of a process leaves a socket of the resolver's
+        with pytest.raises(OSError, match=r"assign|not known|resolution") as caught:
+            await bind(["127.0.0.1", wrong], free_port())
+        open_files.append(len(os.listdir("/proc/self/fd")))
+
+    assert caught.value.filename == wrong
+    assert "HOST" in why_not(caught.value)
+    assert open_files[0] == open_files[1]
 
 
 async def test_a_port_in_use_is_an_error_and_leaves_nothing_open(listening: socket.socket) -> None:
     before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(OSError, match="in use") as caught:
-        await bind("127.0.0.1", listening.getsockname()[1])
+        await bind(["127.0.0.1"], listening.getsockname()[1])
 
     assert caught.value.errno == errno.EADDRINUSE
     assert len(os.listdir("/proc/self/fd")) == before
@@ -142,12 +192,12 @@ async def test_an_address_that_cannot_be_had_is_passed_over_where_another_can(
         return found
 
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
-    (sock,) = await bind("both.example", 9000)
+    (sock,) = await bind(["both.example"], 9000)
     with sock:
         assert sock.getsockname() == found[1][4]
     del found[1]
     with pytest.raises(OSError, match="assign") as caught:
-        await bind("one.example", 9000)
+        await bind(["one.example"], 9000)
     assert caught.value.errno == errno.EADDRNOTAVAIL
 
 
@@ -199,7 +249,7 @@ async def test_a_client_without_power_is_noticed_within_a_minute() -> None:
     app = web.Application()
     runner = make_runner(app, Settings())
     await runner.setup()
-    (sock,) = await bind("127.0.0.1", free_port())
+    (sock,) = await bind(["127.0.0.1"], free_port())
     await Site(runner, sock, None).start()
     try:
         _, writer = await asyncio.open_connection(*sock.getsockname())
@@ -236,7 +286,7 @@ async def test_a_site_serves_tls_and_ends_handshakes_that_do_not_end(tmp_path: P
     app.router.add_get("/", hello)
     runner = make_runner(app, settings)
     await runner.setup()
-    (sock,) = await bind("127.0.0.1", free_port())
+    (sock,) = await bind(["127.0.0.1"], free_port())
     site = Site(runner, sock, tls_context(settings), handshake=0.2)
     await site.start()
     try:
@@ -263,13 +313,13 @@ async def test_a_site_serves_tls_and_ends_handshakes_that_do_not_end(tmp_path: P
 
 
 async def test_sockets_that_share_a_port_are_so_many_and_another_server_is_refused() -> None:
-    sockets = await bind("127.0.0.1", free_port(), 3)
+    sockets = await bind(["127.0.0.1"], free_port(), 3)
     port = sockets[0].getsockname()[1]
     try:
         assert [sock.getsockname()[1] for sock in sockets] == [port] * 3
         for shares in (0, 2):
             with pytest.raises(OSError, match="in use") as caught:
-                await bind("127.0.0.1", port, shares)
+                await bind(["127.0.0.1"], port, shares)
             assert caught.value.errno == errno.EADDRINUSE
     finally:
         for sock in sockets:
@@ -292,7 +342,7 @@ async def test_of_sockets_that_share_none_is_left_when_one_cannot_be_had(
 
     monkeypatch.setattr(listen, "_bound", until_the_third)
     with pytest.raises(OSError, match="too many"):
-        await bind("127.0.0.1", free_port(), 3)
+        await bind(["127.0.0.1"], free_port(), 3)
 
     assert [sock.fileno() for sock in made] == [-1, -1]
 
@@ -309,8 +359,8 @@ async def test_of_sockets_that_share_none_is_left_when_one_cannot_be_had(
 async def test_every_worker_is_dealt_a_socket_of_every_address(
     sockets: int, hands: int, expected: list[list[int]]
 ) -> None:
-    ours = await bind("127.0.0.1", free_port(), sockets)
-    other = await bind("127.0.0.1", free_port())
+    ours = await bind(["127.0.0.1"], free_port(), sockets)
+    other = await bind(["127.0.0.1"], free_port())
     try:
         dealt = deal([*ours, *other], hands)
         assert [[ours.index(s) for s in hand if s in ours] for hand in dealt] == expected

@@ -97,9 +97,43 @@ async def test_the_key_reads_from_anywhere_and_the_log_names_its_holder() -> Non
         here = await scrape(proxy)
     logged = proxy.logged()
 
-    assert (response.status, here.status) == (200, 200)
+    assert (response.status, here.status) == (200, 401)
     assert "key=metrics" in logged
     assert KEY not in logged
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        {"HOST": "0.0.0.0"},
+        {"HOST": "::"},
+        {"HOST": "127.0.0.1,10.0.0.1"},
+        {"HOST": "proxy.example"},
+        {"TRUSTED_PROXIES": "127.0.0.1"},
+        {"TRUSTED_PROXIES": "10.0.0.0/8"},
+    ],
+    ids=lambda env: "-".join(("d8", *env.values())),
+)
+async def test_d8_where_a_stranger_may_come_from_loopback_the_key_is_needed(
+    env: dict[str, str],
+) -> None:
+    """As behind a reverse proxy on this machine that adds no header and names 127.0.0.1."""
+    bearer = {"Authorization": f"Bearer {KEY}"}
+    async with running_proxy(**env) as proxy:
+        without = await scrape(proxy)
+    async with running_proxy(METRICS_KEY=KEY, **env) as proxy:
+        refused, right = await scrape(proxy), await scrape(proxy, {**HERE, **bearer})
+
+    assert (without.status, refused.status, right.status) == (401, 401, 200)
+    assert "METRICS_KEY" in str(without.error()["message"])
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.0.0.1,::1"])
+async def test_d8_on_loopback_alone_this_machine_needs_none(host: str) -> None:
+    async with running_proxy(HOST=host) as proxy:
+        response = await scrape(proxy)
+
+    assert response.status == 200
 
 
 async def test_guessing_the_key_is_slowed_down_like_guessing_a_clients() -> None:

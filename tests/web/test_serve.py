@@ -130,6 +130,23 @@ async def test_the_log_says_where_the_live_page_is_if_there_is_one() -> None:
     assert "/dashboard" not in without
 
 
+@pytest.mark.parametrize(
+    ("env", "is_closed"),
+    [
+        ({}, False),
+        ({"TRUSTED_PROXIES": "127.0.0.1"}, True),
+        ({"TRUSTED_PROXIES": "127.0.0.1", "METRICS_KEY": "m" * 16}, False),
+    ],
+)
+async def test_d8_the_log_says_that_metrics_want_a_key_that_is_not_set(
+    env: dict[str, str], is_closed: bool
+) -> None:
+    async with serving(None, **env) as running:
+        (line,) = [line for line in running.stream.getvalue().splitlines() if "serving on" in line]
+
+    assert is_closed == line.endswith("; /metrics is closed until METRICS_KEY is set")
+
+
 async def test_streams_in_progress_end_before_the_server_does() -> None:
     held = Held()
     async with (

@@ -116,7 +116,7 @@ async def test_slow_client_gets_all_of_a_large_answer_under_tls_too(
     serving = Serving(body)
     await serving.__aenter__()
     serving._runner.edge.set_keepalive(0.1)
-    (sock,) = await bind("127.0.0.1", 0)
+    (sock,) = await bind(["127.0.0.1"], 0)
     await listen.Site(serving._runner, sock, tls_context(settings)).start()
     trusted = ssl.create_default_context()
     AUTHORITY.configure_trust(trusted)

@@ -139,7 +139,7 @@ async def test_settings_that_cannot_be_taken_in_change_nothing() -> None:
 
 
 async def test_a_worker_offers_the_sockets_of_all_and_tells_when_they_are_taken() -> None:
-    name = offer_name(os.urandom(8).hex(), 9000)
+    name = offer_name([os.urandom(8).hex()], 9000)
     spare = socket.create_server(("127.0.0.1", 0))
     async with worker(name=name, spare=[spare]) as parent:
         taken = None
@@ -157,7 +157,7 @@ async def test_a_worker_offers_the_sockets_of_all_and_tells_when_they_are_taken(
 
 
 async def test_the_server_that_had_the_port_is_told_once_the_worker_serves() -> None:
-    name, gone = offer_name(os.urandom(8).hex(), 9000), asyncio.Event()
+    name, gone = offer_name([os.urandom(8).hex()], 9000), asyncio.Event()
     with socket.create_server(("127.0.0.1", 0)) as listening:
         offer = Offer(name, [listening], gone.set)
         offer.start()
