@@ -47,17 +47,19 @@ class Usage(Struct):
 
 
 class FunctionPayload(Struct):
-    """A function's name and its arguments, a JSON text."""
+    """A function's name and its arguments, a JSON text; *namespace* if it belongs to one."""
 
     name: str
     arguments: str
+    namespace: str | UnsetType = UNSET  # not OpenAI's in chat: as its Responses API has it
 
 
 class CustomPayload(Struct):
-    """A custom tool's name and its free-form input."""
+    """A custom tool's name and its free-form input; *namespace* as above."""
 
     name: str
     input: str
+    namespace: str | UnsetType = UNSET
 
 
 class ToolCall(Struct):

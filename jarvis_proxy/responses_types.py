@@ -88,6 +88,7 @@ class FunctionCallItem(Struct, tag_field="type", tag="function_call", kw_only=Tr
     arguments: str
     call_id: str
     name: str
+    namespace: str | UnsetType = UNSET
 
 
 class CustomCallItem(Struct, tag_field="type", tag="custom_tool_call", kw_only=True):
@@ -98,6 +99,17 @@ class CustomCallItem(Struct, tag_field="type", tag="custom_tool_call", kw_only=T
     call_id: str
     input: str
     name: str
+    namespace: str | UnsetType = UNSET
+
+
+class ToolSearchCallItem(Struct, tag_field="type", tag="tool_search_call", kw_only=True):
+    """A call of the search for tools, which the client runs; *arguments* are a JSON object."""
+
+    id: str
+    status: Status
+    arguments: Raw
+    call_id: str
+    execution: Literal["client"] = "client"
 
 
 class ImageItem(Struct, tag_field="type", tag="image_generation_call", kw_only=True):
@@ -109,7 +121,9 @@ class ImageItem(Struct, tag_field="type", tag="image_generation_call", kw_only=T
     output_format: str | UnsetType = UNSET
 
 
-OutputItem: TypeAlias = MessageItem | ReasoningItem | FunctionCallItem | CustomCallItem | ImageItem
+OutputItem: TypeAlias = (
+    MessageItem | ReasoningItem | FunctionCallItem | CustomCallItem | ToolSearchCallItem | ImageItem
+)
 
 
 class IncompleteDetails(Struct):

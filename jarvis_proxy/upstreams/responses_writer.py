@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import msgspec
+from msgspec import UNSET, Raw, UnsetType
 
 from jarvis_proxy.openai_types import TokenLogprob, Usage
 from jarvis_proxy.responses_types import (
@@ -28,6 +29,7 @@ from jarvis_proxy.responses_types import (
     ResponseUsage,
     Status,
     SummaryText,
+    ToolSearchCallItem,
     URLCitation,
 )
 
@@ -104,7 +106,9 @@ class ResponseWriter:
             self._open_reasoning()
         self._close(secret=secret)
 
-    def function_call(self, call_id: str, name: str, arguments: str) -> None:
+    def function_call(
+        self, call_id: str, name: str, arguments: str, namespace: str | UnsetType = UNSET
+    ) -> None:
         """Take a whole function call."""
         item = FunctionCallItem(
             id=f"fc_{self._new_id()}",
@@ -112,6 +116,7 @@ class ResponseWriter:
             arguments="",
             call_id=call_id,
             name=name,
+            namespace=namespace,
         )
         place = self._add(item)
         kind = "response.function_call_arguments"
@@ -120,15 +125,35 @@ class ResponseWriter:
         self._emit(f"{kind}.done", **place, arguments=arguments, name=name)
         self._done(item)
 
-    def custom_call(self, call_id: str, name: str, text: str) -> None:
+    def custom_call(
+        self, call_id: str, name: str, text: str, namespace: str | UnsetType = UNSET
+    ) -> None:
         """Take a whole call of a custom tool."""
-        new = f"ctc_{self._new_id()}"
-        item = CustomCallItem(id=new, status="in_progress", call_id=call_id, input="", name=name)
+        item = CustomCallItem(
+            id=f"ctc_{self._new_id()}",
+            status="in_progress",
+            call_id=call_id,
+            input="",
+            name=name,
+            namespace=namespace,
+        )
         place = self._add(item)
         kind = "response.custom_tool_call_input"
         self._emit(f"{kind}.delta", **place, delta=text)
         item.input, item.status = text, "completed"
         self._emit(f"{kind}.done", **place, input=text)
+        self._done(item)
+
+    def tool_search_call(self, call_id: str, arguments: str) -> None:
+        """Take a whole call of the search for tools, which the client runs."""
+        item = ToolSearchCallItem(
+            id=f"tsc_{self._new_id()}",
+            status="in_progress",
+            arguments=Raw(b"{}"),
+            call_id=call_id,
+        )
+        self._add(item)
+        item.arguments, item.status = Raw(arguments.encode()), "completed"
         self._done(item)
 
     def image(self, data: str, form: str) -> None:

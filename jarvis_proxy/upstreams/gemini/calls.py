@@ -11,6 +11,7 @@ from msgspec import UNSET, Raw, UnsetType
 from jarvis_proxy.openai_types import CustomPayload, ExtraContent, FunctionPayload, ToolCall
 from jarvis_proxy.upstreams.gemini.error_body import BROKEN
 from jarvis_proxy.upstreams.gemini.errors import bad_frame
+from jarvis_proxy.upstreams.gemini.names import Member, member_called
 from jarvis_proxy.upstreams.gemini.reply_context import ReplyContext
 from jarvis_proxy.upstreams.gemini.reply_types import FunctionCall
 from jarvis_proxy.upstreams.gemini.request import ChatPlan
@@ -40,9 +41,10 @@ def to_tool_call(
     if signature is not None or native_id is not None:
         context.vault.put(call_id, Remembered(signature, native_id), context.call.now)
     tool_call = ToolCall(index=index, id=call_id, extra_content=signed(signature))
-    if function.name in plan.custom_tools:
+    name, namespace = function.name, function.namespace
+    if (name if namespace is UNSET else Member(namespace, name)) in plan.custom_tools:
         tool_call.type = "custom"
-        tool_call.custom = CustomPayload(function.name, _custom_input(function.arguments))
+        tool_call.custom = CustomPayload(name, _custom_input(function.arguments), namespace)
     else:
         tool_call.function = function
     return tool_call
@@ -54,7 +56,10 @@ def to_function(plan: ChatPlan, name: str, args: Raw) -> FunctionPayload:
     Raises:
         ProxyError: 502 `upstream_bad_frame`, the arguments are not JSON.
     """
-    return FunctionPayload(_client_name(plan, name), _arguments(args))
+    found = _client_name(plan, name)
+    if isinstance(found, Member):
+        return FunctionPayload(found.name, _arguments(args), found.namespace)
+    return FunctionPayload(found, _arguments(args))
 
 
 def signed(signature: str | None) -> ExtraContent | UnsetType:
@@ -62,16 +67,21 @@ def signed(signature: str | None) -> ExtraContent | UnsetType:
     return UNSET if signature is None else {"google": {"thought_signature": signature}}
 
 
-def _client_name(plan: ChatPlan, name: str) -> str:
-    if name in plan.renamed:
-        return plan.renamed[name]
-    if name not in plan.declared:
-        for namespace in _NAMESPACES:  # models at times let their inner one out
-            bare = name.removeprefix(namespace)
-            bare = plan.renamed.get(bare, bare)
-            if bare != name and bare in plan.declared:
-                return bare
-    return name
+def _client_name(plan: ChatPlan, name: str) -> str | Member:
+    if (found := _declared(plan, name)) is not None:
+        return found
+    for namespace in _NAMESPACES:  # models at times let their inner one out
+        bare = name.removeprefix(namespace)
+        if bare != name and (found := _declared(plan, bare)) is not None:
+            return found
+    return member_called(name, plan.namespaced.values()) or name
+
+
+def _declared(plan: ChatPlan, name: str) -> str | Member | None:
+    if name in plan.namespaced:
+        return plan.namespaced[name]
+    name = plan.renamed.get(name, name)
+    return name if name in plan.declared else None
 
 
 def _arguments(raw: Raw) -> str:

@@ -23,6 +23,7 @@ class PastCall:
     name: str
     args: dict[str, object]
     source: ToolCall | None
+    namespace: str | None = None
     result: tuple[int, Message] | None = None
 
 
@@ -124,12 +125,15 @@ def _calls(message: Message, param: str) -> list[PastCall]:
 def _call(call: ToolCall, param: str) -> PastCall:
     if call.custom is not None and call.function is None:
         name = _name(call.custom.name, f"{param}.custom.name")
-        return PastCall(param, call.id or "", name, {"input": call.custom.input or ""}, call)
+        args: dict[str, object] = {"input": call.custom.input or ""}
+        namespace = call.custom.namespace or call.namespace
+        return PastCall(param, call.id or "", name, args, call, namespace)
     if call.function is None:
         raise missing(f"{param}.function")
     name = _name(call.function.name, f"{param}.function.name")
     args = arguments(call.function.arguments, f"{param}.function.arguments")
-    return PastCall(param, call.id or "", name, args, call)
+    namespace = call.function.namespace or call.namespace
+    return PastCall(param, call.id or "", name, args, call, namespace)
 
 
 def _name(name: str | None, param: str) -> str:

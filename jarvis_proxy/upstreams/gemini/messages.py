@@ -193,7 +193,7 @@ class _Builder:
     def _call(self, call: PastCall, turn: ModelTurn, *, first: bool) -> tuple[Part, Result]:
         known = self._signer.remembered(call.id)
         call_id = self._id(call, known.native_id if known is not None else None)
-        name = self._names.upstream(call.name)
+        name = self._names.upstream(call.name, call.namespace)
         signature = self._signer.for_call(call.source, turn.message, known, first=first)
         part = Part(
             function_call=FunctionCall(name, call.args, call_id), thought_signature=signature

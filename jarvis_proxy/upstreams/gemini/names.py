@@ -1,44 +1,135 @@
 """Function names: the client's and, where Gemini's rules differ, the upstream's. Pure.
 
+A function inside a namespace goes under one flat name that holds both names.
+
 Source: https://ai.google.dev/api/caching#FunctionDeclaration (read 2026-11): a letter or ``_``
 first, then letters, digits and ``_.:-``, at most 128.
 """
 
+import hashlib
 import re
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 _LEGAL: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}\Z")
 _ILLEGAL: Final = re.compile(r"[^A-Za-z0-9_.:-]")
 _MAX_LENGTH: Final = 128
+_NOT_FLAT: Final = re.compile(r"[^A-Za-z0-9_-]")
+_MAX_FLAT: Final = 64
+"""What every client and every API of this kind takes as a function's name."""
+_DIGEST: Final = 8
+_SEPARATORS: Final = re.compile(r"[.:/]|__")
+
+
+class Member(NamedTuple):
+    """A function inside a namespace, by the client's own names."""
+
+    namespace: str
+    name: str
 
 
 class Names:
-    """Maps the names of one request both ways; *declared* are those that the client declared."""
+    """Maps the names of one request both ways.
 
-    __slots__ = ("_upstream", "declared", "renamed")
+    *declared* are the names of plain functions as the client declared them; *members* are the
+    functions inside namespaces.
+    """
 
-    def __init__(self, declared: Iterable[str]) -> None:
+    __slots__ = ("_bare", "_flat", "_upstream", "declared", "namespaced", "renamed")
+
+    def __init__(self, declared: Iterable[str], members: Iterable[Member] = ()) -> None:
         self.declared = frozenset(declared)
         self._upstream: dict[str, str] = {}
         self.renamed: dict[str, str] = {}
         """The upstream's name → the client's, where they differ."""
+        self._flat: dict[Member, str] = {}
+        self.namespaced: dict[str, Member] = {}
+        """The upstream's name → the function inside a namespace."""
+        self._bare: dict[str, Member | None] = {}  # None: in more than one namespace
+        for member in members:
+            self._flatten(member)
 
-    def upstream(self, name: str) -> str:
-        """Return the name that Gemini takes: the same wherever it is legal."""
+    def upstream(self, name: str, namespace: str | None = None) -> str:
+        """Return the name that Gemini takes: the same wherever it is legal.
+
+        A call in a history may have lost its namespace. It is found by its bare name.
+        """
+        if namespace:
+            return self._flatten(Member(namespace, name))
+        if name not in self.declared and (member := self._bare.get(name)) is not None:
+            return self._flat[member]
         if _LEGAL.match(name):
             return name
         if name not in self._upstream:
             self._upstream[name] = self._rename(name)
         return self._upstream[name]
 
+    def find(self, name: str, namespace: str | None = None) -> str | None:
+        """Return the upstream's name of a function that the client declared, None for others."""
+        if namespace:
+            return self._flat.get(Member(namespace, name))
+        if name in self.declared or self._bare.get(name) is not None:
+            return self.upstream(name)
+        return name if name in self.namespaced else None
+
+    def inside(self, namespace: str) -> list[str]:
+        """Return the upstream's names of all functions inside *namespace*."""
+        return [flat for member, flat in self._flat.items() if member.namespace == namespace]
+
     def _rename(self, name: str) -> str:
-        wanted = _ILLEGAL.sub("_", name)
-        if not (wanted[0].isalpha() or wanted[0] == "_"):
-            wanted = "_" + wanted
+        wanted = _with_letter(_ILLEGAL.sub("_", name))
         new, count = wanted[:_MAX_LENGTH], 1
-        while new in self.declared or new in self.renamed:
+        while self._is_taken(new):
             count += 1
             new = f"{wanted[: _MAX_LENGTH - 8]}_{count}"
         self.renamed[new] = name
         return new
+
+    def _flatten(self, member: Member) -> str:
+        if member in self._flat:
+            return self._flat[member]
+        flat, count = flat_name(member), 0
+        while self._is_taken(flat):
+            flat = _with_digest(flat_name(member), f"{member.namespace}\0{member.name}\0{count}")
+            count += 1
+        self._flat[member], self.namespaced[flat] = flat, member
+        self._bare[member.name] = None if member.name in self._bare else member
+        return flat
+
+    def _is_taken(self, name: str) -> bool:
+        return name in self.declared or name in self.renamed or name in self.namespaced
+
+
+def flat_name(member: Member) -> str:
+    """Return the one name for a function inside a namespace, at most 64 characters.
+
+    It depends on nothing but the two names, so that the same history always reads the same.
+    """
+    namespace, name = member
+    full = namespace + ("" if namespace.endswith("__") else "__") + name
+    flat = _with_letter(_NOT_FLAT.sub("_", full))
+    return flat if len(flat) <= _MAX_FLAT else _with_digest(flat, full)
+
+
+def member_called(name: str, namespaced: Iterable[Member]) -> Member | None:
+    """Return the function inside a namespace that a model means by *name*, None if unclear.
+
+    Models drop the namespace, or write another separator behind it.
+    """
+    spelled = _SEPARATORS.sub("_", name)
+    found = [
+        member
+        for member in namespaced
+        if name == member.name
+        or spelled == _SEPARATORS.sub("_", f"{member.namespace.rstrip('_')}__{member.name}")
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def _with_letter(name: str) -> str:
+    return name if name[:1].isalpha() or name[:1] == "_" else "_" + name
+
+
+def _with_digest(flat: str, full: str) -> str:
+    digest = hashlib.sha256(full.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST]
+    return f"{flat[: _MAX_FLAT - _DIGEST - 1]}_{digest}"

@@ -19,6 +19,7 @@ from jarvis_proxy.upstreams.gemini.extension import read_extension, safety_setti
 from jarvis_proxy.upstreams.gemini.faults import invalid, mismatch
 from jarvis_proxy.upstreams.gemini.messages import Conversation, build_messages
 from jarvis_proxy.upstreams.gemini.models import ModelTraits, knowledge
+from jarvis_proxy.upstreams.gemini.names import Member
 from jarvis_proxy.upstreams.gemini.notes import Notes
 from jarvis_proxy.upstreams.gemini.output import set_format, set_modalities
 from jarvis_proxy.upstreams.gemini.parameters import (
@@ -78,7 +79,7 @@ class ChatPlan:
     """Function names as the client declared them."""
     renamed: Mapping[str, str]
     """Upstream function name → the client's, where they differ."""
-    custom_tools: frozenset[str]
+    custom_tools: frozenset[str | Member]
     """The client's names of tools of type "custom"."""
     legacy_functions: bool
     """Answer with ``message.function_call``."""
@@ -93,6 +94,10 @@ class ChatPlan:
     signature_sources: Mapping[str, int]
     """How each signature came back: extra_content, reasoning_details, provider_fields, id, vault,
     sentinel → count."""
+    namespaced: Mapping[str, Member] = field(default_factory=dict)
+    """Upstream function name → the function inside a namespace."""
+    tool_search: bool = False
+    """The client looks for tools itself when the model calls ``tool_search``."""
 
 
 def needs(call: Call, image_urls: ImageUrls = "fetch") -> Needs:
@@ -182,7 +187,9 @@ def _translate(
         include_usage=bool(request.stream_options and request.stream_options.include_usage),
         declared=plan.names.declared,
         renamed=dict(plan.names.renamed),
+        namespaced=dict(plan.names.namespaced),
         custom_tools=plan.custom,
+        tool_search=plan.tool_search,
         legacy_functions=plan.legacy,
         first_call_only=request.parallel_tool_calls is False,
         think_tag=job.extension.thought_tag_marker,

@@ -57,6 +57,7 @@ class CalledFunction(msgspec.Struct):
 
     name: str | None = None
     arguments: object = None
+    namespace: str | None = None
 
 
 class CalledCustom(msgspec.Struct):
@@ -64,6 +65,7 @@ class CalledCustom(msgspec.Struct):
 
     name: str | None = None
     input: str | None = None
+    namespace: str | None = None
 
 
 class ToolCall(msgspec.Struct):
@@ -73,6 +75,7 @@ class ToolCall(msgspec.Struct):
     type: str | None = None
     function: CalledFunction | None = None
     custom: CalledCustom | None = None
+    namespace: str | None = None
     extra_content: object = None
     provider_specific_fields: object = None
 
@@ -109,6 +112,8 @@ class FunctionSpec(msgspec.Struct):
     description: str | None = None
     parameters: dict[str, object] | bool | None = None
     strict: bool | None = None
+    namespace: str | None = None
+    defer_loading: bool | None = None
 
 
 class CustomSpec(msgspec.Struct):
@@ -117,6 +122,8 @@ class CustomSpec(msgspec.Struct):
     name: str
     description: str | None = None
     format: dict[str, object] | None = None
+    namespace: str | None = None
+    defer_loading: bool | None = None
 
 
 class StreamOptions(msgspec.Struct):

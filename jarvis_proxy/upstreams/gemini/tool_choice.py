@@ -3,24 +3,30 @@
 Source: https://ai.google.dev/api/caching#FunctionCallingConfig (read 2026-11).
 """
 
+from dataclasses import dataclass
 from typing import Final, Literal
 
 from jarvis_proxy.upstreams.gemini.faults import invalid, missing, wrong_type
 from jarvis_proxy.upstreams.gemini.models import ModelTraits
+from jarvis_proxy.upstreams.gemini.names import Member
+from jarvis_proxy.upstreams.gemini.namespaces import NAMESPACE
 from jarvis_proxy.upstreams.gemini.notes import Notes
 from jarvis_proxy.upstreams.gemini.request_types import (
     ChatRequest,
     FunctionCallingConfig,
     ToolConfig,
 )
-from jarvis_proxy.upstreams.gemini.tools import ToolPlan
+from jarvis_proxy.upstreams.gemini.tools import TOOL_SEARCH, ToolPlan
 
-_WORDS: Final[dict[str, Literal["AUTO", "ANY", "NONE"]]] = {
+_Mode = Literal["AUTO", "ANY", "NONE", "VALIDATED"]
+_WORDS: Final[dict[str, _Mode]] = {
     "auto": "AUTO",
     "none": "NONE",
     "required": "ANY",
     "any": "ANY",
+    "validated": "VALIDATED",  # Gemini's own: as "auto", with arguments that keep to the schema
 }
+_NAMED: Final = (None, "function", "custom", NAMESPACE)
 
 
 def tool_config(
@@ -42,9 +48,11 @@ def tool_config(
         if config is not None and config.mode == "NONE":
             plan.server_tools.clear()
         return None
-    if config is None or config.mode == "AUTO":
-        strict = plan.strict and traits.validated_mode
-        config = FunctionCallingConfig("VALIDATED") if strict else None
+    if config is None or (
+        config.mode in ("AUTO", "VALIDATED") and not config.allowed_function_names
+    ):
+        asked = plan.strict or (config is not None and config.mode == "VALIDATED")
+        config = FunctionCallingConfig("VALIDATED") if asked and traits.validated_mode else None
     if not plan.server_tools:
         return ToolConfig(config) if config is not None else None
     # What the server's tools did comes back in parts that a client of this API cannot keep.
@@ -58,6 +66,20 @@ def _asked(request: ChatRequest) -> tuple[str, str | dict[str, object] | None]:
     return "function_call", request.function_call
 
 
+@dataclass(slots=True)
+class _Wish:
+    """A mode, and the functions that it is limited to; None is no limit."""
+
+    mode: _Mode
+    only: list[Member] | None = None
+    """A plain function has no namespace; a whole namespace has no name."""
+
+    @property
+    def leaves_it_open(self) -> bool:
+        """The model may well answer without a call."""
+        return self.mode in ("AUTO", "VALIDATED") and self.only is None
+
+
 def _read(
     choice: str | dict[str, object],
     param: str,
@@ -66,36 +88,35 @@ def _read(
     notes: Notes,
 ) -> FunctionCallingConfig | None:
     word = choice if isinstance(choice, str) else choice.get("type")
-    if isinstance(word, str) and word in _WORDS:
-        config = FunctionCallingConfig(_WORDS[word])
+    if isinstance(word, str) and word.lower() in _WORDS:
+        wish = _Wish(_WORDS[word.lower()])
     elif isinstance(choice, str):
-        supported = "'none', 'auto', and 'required'"
+        supported = "'none', 'auto', 'validated', and 'required'"
         message = f"Invalid value: '{choice[:64]}'. Supported values are: {supported}."
         raise invalid(param, message)
     elif word == "allowed_tools":
-        config = _allowed(choice, param, plan)
-    elif word in (None, "function", "custom"):
-        config = FunctionCallingConfig("ANY", [_named(choice, param)])
+        wish = _allowed(choice, param, plan)
+    elif word in _NAMED or (word == TOOL_SEARCH and plan.tool_search):
+        wish = _Wish("ANY", [_named(choice, param)])
     else:
         notes.ignore(param)  # one of the server's own tools: Google knows no such choice
         return None
     if plan.functions:
-        names = config.allowed_function_names
-        config.allowed_function_names = names and _declared(names, plan, param)
-        return config
-    return _without_functions(config, param, request, plan, notes)
+        names = None if wish.only is None else _declared(wish.only, plan, param)
+        return FunctionCallingConfig(wish.mode, names)
+    return _without_functions(wish, param, request, plan, notes)
 
 
 def _without_functions(
-    config: FunctionCallingConfig,
+    wish: _Wish,
     param: str,
     request: ChatRequest,
     plan: ToolPlan,
     notes: Notes,
 ) -> FunctionCallingConfig | None:
     """Judge a choice where no function is left to choose."""
-    if config.mode in ("AUTO", "NONE"):
-        return config
+    if wish.mode == "NONE" or wish.leaves_it_open:
+        return FunctionCallingConfig(wish.mode)
     if plan.server_tools:
         notes.ignore(param)
     elif request.tools is None and request.functions is None:
@@ -104,7 +125,7 @@ def _without_functions(
     return None  # an empty list of tools, or tools that the model does not take
 
 
-def _allowed(choice: dict[str, object], param: str, plan: ToolPlan) -> FunctionCallingConfig:
+def _allowed(choice: dict[str, object], param: str, plan: ToolPlan) -> _Wish:
     inner = choice.get("allowed_tools", choice)
     where = f"{param}.allowed_tools"
     if not isinstance(inner, dict):
@@ -113,37 +134,49 @@ def _allowed(choice: dict[str, object], param: str, plan: ToolPlan) -> FunctionC
     if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):
         raise wrong_type(f"{where}.tools", "an array of objects", tools)
     mode = inner.get("mode")
-    if mode not in ("auto", "required"):
-        message = "Supported values are: 'auto' and 'required'."
+    if mode not in ("auto", "validated", "required"):
+        message = "Supported values are: 'auto', 'validated', and 'required'."
         raise invalid(f"{where}.mode", message)
     names = [
         _named(tool, f"{where}.tools[{index}]")
         for index, tool in enumerate(tools)
-        if tool.get("type") in (None, "function", "custom")
+        if tool.get("type") in _NAMED or (tool.get("type") == TOOL_SEARCH and plan.tool_search)
     ]
     if not names:
-        return FunctionCallingConfig("NONE" if plan.functions else "AUTO")
+        return _Wish("NONE" if plan.functions else "AUTO")
     # Names are legal with ANY and VALIDATED only.
-    return FunctionCallingConfig("ANY" if mode == "required" else "VALIDATED", names)
+    return _Wish("ANY" if mode == "required" else "VALIDATED", names)
 
 
-def _named(choice: dict[str, object], param: str) -> str:
-    """Return the name in ``{"type":"function","function":{"name":…}}`` and its flat relatives."""
-    where = param
+def _named(choice: dict[str, object], param: str) -> Member:
+    """Return what ``{"type":"function","function":{"name":…}}`` and its flat relatives name."""
+    kind, where = choice.get("type"), param
     for key in ("function", "custom"):
         if isinstance(inner := choice.get(key), dict):
-            choice, where = inner, f"{param}.{key}"
-    name = choice.get("name")
+            choice, where = {NAMESPACE: choice.get(NAMESPACE), **inner}, f"{param}.{key}"
+    name = TOOL_SEARCH if kind == TOOL_SEARCH else choice.get("name")
     if name is None:
         raise missing(f"{where}.name")
     if not isinstance(name, str):
         raise wrong_type(f"{where}.name", "a string", name)
-    return name
+    if kind == NAMESPACE:
+        return Member(name, "")
+    namespace = choice.get(NAMESPACE)
+    return Member(namespace if isinstance(namespace, str) else "", name)
 
 
-def _declared(names: list[str], plan: ToolPlan, param: str) -> list[str]:
-    for name in names:
-        if name not in plan.names.declared:
-            message = f"Tool choice '{name[:64]}' not found in 'tools' parameter."
+def _declared(wanted: list[Member], plan: ToolPlan, param: str) -> list[str]:
+    """Return the upstream's names, each once."""
+    names: dict[str, None] = {}
+    for namespace, name in wanted:
+        if name:
+            found = plan.names.find(name, namespace)
+            names |= {} if found is None else {found: None}
+        else:
+            inside = plan.names.inside(namespace)
+            found = inside[0] if inside else None
+            names |= dict.fromkeys(inside)
+        if found is None:
+            message = f"Tool choice '{(name or namespace)[:64]}' not found in 'tools' parameter."
             raise invalid(param, message)
-    return [plan.names.upstream(name) for name in dict.fromkeys(names)]
+    return list(names)

@@ -7,9 +7,11 @@ Source: https://ai.google.dev/gemini-api/docs/function-calling, /google-search, 
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.faults import convert, invalid, missing, required, wrong_type
 from jarvis_proxy.upstreams.gemini.models import ModelTraits
-from jarvis_proxy.upstreams.gemini.names import Names
+from jarvis_proxy.upstreams.gemini.names import Member, Names
+from jarvis_proxy.upstreams.gemini.namespaces import NAMESPACE, members
 from jarvis_proxy.upstreams.gemini.notes import Notes
 from jarvis_proxy.upstreams.gemini.request_types import (
     ChatRequest,
@@ -36,8 +38,31 @@ _SERVER_TOOLS: Final[dict[str, ServerTool]] = {
     "url_context": "url_context",
     "urlContext": "url_context",
 }
-_TOOL_SEARCH: Final = "tool_search"
-"""OpenAI's way to load functions later: without it all of them are there at once."""
+TOOL_SEARCH: Final = "tool_search"
+"""OpenAI's way to load functions later. The client runs it, or OpenAI's servers do."""
+
+_OPENAIS_OWN: Final = frozenset(
+    (
+        "apply_patch",
+        "computer",
+        "computer_use",
+        "computer_use_preview",
+        "file_search",
+        "image_generation",
+        "local_shell",
+        "mcp",
+        "programmatic_tool_calling",
+        "shell",
+    )
+)
+"""What only OpenAI's servers run, or only OpenAI's models know how to call."""
+
+_SEARCH_PARAMETERS: Final = {
+    "type": "object",
+    "properties": {"query": {"type": "string"}},
+    "required": ["query"],
+}
+"""Of a search whose client says nothing about them."""
 
 _SEARCH_OPTIONS: Final = "web_search_options"
 
@@ -49,7 +74,9 @@ class ToolPlan:
     functions: list[FunctionDeclaration] = field(default_factory=list)
     server_tools: list[ServerTool] = field(default_factory=list)
     names: Names = field(default_factory=lambda: Names(()))
-    custom: frozenset[str] = frozenset()
+    custom: frozenset[str | Member] = frozenset()
+    tool_search: bool = False
+    """The client looks for further tools itself."""
     strict: bool = False
     """A function asked for arguments that keep to its schema."""
     legacy: bool = False
@@ -77,6 +104,12 @@ class _Declared:
     param: str
     custom: bool = False
 
+    @property
+    def key(self) -> str | Member:
+        """What tells it from others."""
+        namespace = self.spec.namespace
+        return Member(namespace, self.spec.name) if namespace else self.spec.name
+
 
 def read_tools(
     request: ChatRequest, traits: ModelTraits, notes: Notes, *, loose: bool = False
@@ -86,7 +119,9 @@ def read_tools(
     Raises:
         ProxyError: 400, an unknown type, a name twice, more than 512 functions, a broken schema.
     """
-    declared, server_tools = _read(request, notes)
+    reader = _Reader(notes)
+    reader.read(request)
+    declared, server_tools = reader.found(), reader.server_tools
     legacy = not declared and (request.functions is not None or request.function_call is not None)
     if not declared:
         declared = [
@@ -100,45 +135,96 @@ def read_tools(
         notes.ignore("functions" if legacy else "tools")
         declared = []
     server_tools = _usable(server_tools, traits, notes, beside_functions=bool(declared))
-    names = Names(item.spec.name for item in declared)
+    keys = [item.key for item in declared]
+    names = Names(
+        (key for key in keys if isinstance(key, str)),
+        (key for key in keys if isinstance(key, Member)),
+    )
     return ToolPlan(
         functions=[_declaration(item, names, notes, loose=loose) for item in declared],
         server_tools=list(dict.fromkeys(server_tools.values())),
         names=names,
-        custom=frozenset(item.spec.name for item in declared if item.custom),
+        custom=frozenset(item.key for item in declared if item.custom),
+        tool_search=reader.tool_search and bool(declared),
         strict=any(item.spec.strict for item in declared),
         legacy=legacy,
     )
 
 
-def _read(request: ChatRequest, notes: Notes) -> tuple[list[_Declared], dict[str, ServerTool]]:
-    """Return the functions, and Google's own tools by the param that asks for each."""
-    declared: list[_Declared] = []
-    server_tools: dict[str, ServerTool] = {}
-    for index, tool in enumerate(request.tools or ()):
-        param = f"tools[{index}]"
+class _Reader:
+    """Reads the tools of a request: functions, and Google's own tools by param."""
+
+    __slots__ = ("_declared", "_notes", "server_tools", "tool_search")
+
+    def __init__(self, notes: Notes) -> None:
+        self._notes = notes
+        self._declared: list[_Declared] = []
+        self.server_tools: dict[str, ServerTool] = {}
+        self.tool_search = False
+
+    def read(self, request: ChatRequest) -> None:
+        """Take what *request* declares."""
+        for index, tool in enumerate(request.tools or ()):
+            self._take(tool, f"tools[{index}]")
+        if request.web_search_options is not None:
+            self.server_tools[_SEARCH_OPTIONS] = "google_search"
+            for key in sorted(request.web_search_options):
+                self._notes.ignore(f"{_SEARCH_OPTIONS}.{key}")
+
+    def found(self) -> list[_Declared]:
+        """Return the functions that the model may call: not those that a search loads later."""
+        if not self.tool_search:
+            return self._declared
+        return [item for item in self._declared if not item.spec.defer_loading]
+
+    def _take(self, tool: dict[str, object], param: str) -> None:
         kind = _kind(tool, param)
         if kind == "function":
-            # Some clients send the flat form of another OpenAI address.
-            flat = tool.get("function") is None and "name" in tool
-            where = param if flat else f"{param}.function"
-            inner = tool if flat else required(tool.get("function"), where)
-            declared.append(_Declared(convert(inner, FunctionSpec, where), where))
+            self._declared.append(_function(tool, param))
         elif kind == "custom":
-            declared.append(_custom(tool, param, notes))
+            self._declared.append(_custom(tool, param, self._notes))
+        elif kind == NAMESPACE:
+            for member, where in members(tool, param, self._notes):
+                self._take(member, where)
         elif kind in _SERVER_TOOLS:
-            server_tools[param] = _SERVER_TOOLS[kind]
-            for key in tool.keys() - {"type", kind}:
-                notes.ignore(f"{param}.{key}")
-        elif kind == _TOOL_SEARCH:
-            notes.ignore(param)
+            self.server_tools[param] = _SERVER_TOOLS[kind]
+            for key in sorted(tool.keys() - {"type", kind}):
+                self._notes.ignore(f"{param}.{key}")
+        elif kind == TOOL_SEARCH:
+            self._take_search(tool, param)
         else:
-            raise invalid(f"{param}.type", f"Invalid value: '{kind[:64]}'.")
-    if request.web_search_options is not None:
-        server_tools[_SEARCH_OPTIONS] = "google_search"
-        for key in sorted(request.web_search_options):
-            notes.ignore(f"{_SEARCH_OPTIONS}.{key}")
-    return declared, server_tools
+            raise _unknown(kind, param)
+
+    def _take_search(self, tool: dict[str, object], param: str) -> None:
+        """Take a search that the client runs as a function; OpenAI's own is left out.
+
+        Without a search all functions are there at once.
+        """
+        if tool.get("execution") != "client":
+            self._notes.ignore(param)
+            return
+        self.tool_search = True
+        search: dict[str, object] = {"name": TOOL_SEARCH, "parameters": _SEARCH_PARAMETERS}
+        search |= {key: value for key, value in tool.items() if value is not None}
+        self._declared.append(_Declared(convert(search, FunctionSpec, param), param))
+
+
+def _function(tool: dict[str, object], param: str) -> _Declared:
+    # Some clients send the flat form of another OpenAI address.
+    flat = tool.get("function") is None and "name" in tool
+    where = param if flat else f"{param}.function"
+    inner = tool if flat else required(tool.get("function"), where)
+    return _Declared(convert(inner, FunctionSpec, where), where)
+
+
+def _unknown(kind: str, param: str) -> ProxyError:
+    if kind not in _OPENAIS_OWN:
+        return invalid(f"{param}.type", f"Invalid value: '{kind[:64]}'.")
+    message = (
+        f"This model cannot run tools of type '{kind}': they are part of OpenAI's own service. "
+        "Leave this tool out, declare a function in its place, or choose one of OpenAI's models."
+    )
+    return invalid(f"{param}.type", message)
 
 
 def _kind(tool: dict[str, object], param: str) -> str:
@@ -157,8 +243,10 @@ def _kind(tool: dict[str, object], param: str) -> str:
 
 def _custom(tool: dict[str, object], param: str, notes: Notes) -> _Declared:
     """Return a custom tool as a function of one text; its grammar can only be described."""
-    where = f"{param}.custom"
-    spec = convert(required(tool.get("custom"), where), CustomSpec, where)
+    flat = tool.get("custom") is None and "name" in tool
+    where = param if flat else f"{param}.custom"
+    inner = tool if flat else required(tool.get("custom"), where)
+    spec = convert(inner, CustomSpec, where)
     form = spec.format or {}
     words: Schema = {"type": "string"}
     if form.get("type") not in (None, "text"):
@@ -172,21 +260,28 @@ def _custom(tool: dict[str, object], param: str, notes: Notes) -> _Declared:
         "properties": {"input": words},
         "required": ["input"],
     }
-    return _Declared(FunctionSpec(spec.name, spec.description, parameters), where, custom=True)
+    function = FunctionSpec(
+        spec.name,
+        spec.description,
+        parameters,
+        namespace=spec.namespace,
+        defer_loading=spec.defer_loading,
+    )
+    return _Declared(function, where, custom=True)
 
 
 def _check(declared: list[_Declared]) -> None:
     if len(declared) > MAX_FUNCTIONS:
         message = f"Too many functions: at most {MAX_FUNCTIONS}, got {len(declared)}."
         raise invalid("tools", message, "array_above_max_length")
-    seen: set[str] = set()
+    seen: set[str | Member] = set()
     for item in declared:
         name = item.spec.name
         if not name:
             raise missing(f"{item.param}.name")
-        if name in seen:
+        if item.key in seen:
             raise invalid(f"{item.param}.name", f"Function '{name[:64]}' is declared twice.")
-        seen.add(name)
+        seen.add(item.key)
 
 
 def _usable(
@@ -207,7 +302,7 @@ def _declaration(
     item: _Declared, names: Names, notes: Notes, *, loose: bool
 ) -> FunctionDeclaration:
     return FunctionDeclaration(
-        names.upstream(item.spec.name),
+        names.upstream(item.spec.name, item.spec.namespace),
         item.spec.description or None,
         _parameters(item, notes, loose=loose),
     )

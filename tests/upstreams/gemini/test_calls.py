@@ -2,6 +2,7 @@
 
 import json
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from jarvis_proxy.openai_types import CustomPayload, FunctionPayload, ToolCall
 from jarvis_proxy.upstreams.gemini.calls import signed, to_function, to_tool_call
 from jarvis_proxy.upstreams.gemini.reply_types import FunctionCall
 from jarvis_proxy.upstreams.gemini.signatures import MemoryVault, Remembered
+from tests.upstreams.gemini.chat import asking, plan_for
 from tests.upstreams.gemini.replies import NOW, a_context, a_plan
 
 
@@ -130,3 +132,59 @@ def test_a_custom_tool_gets_its_text_back() -> None:
 def test_an_unsigned_call_carries_no_empty_field() -> None:
     assert signed(None) is UNSET
     assert signed("s") == {"google": {"thought_signature": "s"}}
+
+
+def test_a1_a_chat_client_gets_the_namespace_beside_the_bare_name() -> None:
+    """Whole way: declared in a namespace, called by its flat name, and back in the history."""
+    member = {"type": "function", "name": "get_weather"}
+    space = {"type": "namespace", "name": "mcp__wx", "tools": [member]}
+    plan = plan_for(asking(tools=[space]))
+    context = a_context(plan)
+
+    function = FunctionCall(id="n1", name="mcp__wx__get_weather", args=Raw(b"{}"))
+    call = to_tool_call(context, function, None, 0)
+    assert call.function == FunctionPayload("get_weather", "{}", "mcp__wx")
+
+    history = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "tool_calls": [json.loads(msgspec.json.encode(call))]},
+        {"role": "tool", "tool_call_id": call.id, "content": "21"},
+    ]
+    contents = json.loads(plan_for({"messages": history, "tools": [space]}).body)["contents"]
+    assert contents[1]["parts"][0]["functionCall"]["name"] == "mcp__wx__get_weather"
+    assert contents[2]["parts"][0]["functionResponse"]["name"] == "mcp__wx__get_weather"
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        {"function": {"name": "f", "namespace": "wx", "arguments": "{}"}},
+        {"function": {"name": "f", "arguments": "{}"}, "namespace": "wx"},
+        {"function": {"name": "f", "arguments": "{}"}},
+        {"function": {"name": "wx__f", "arguments": "{}"}},
+        {"type": "custom", "custom": {"name": "f", "namespace": "wx", "input": "a"}},
+        {"type": "custom", "custom": {"name": "f", "input": "a"}, "namespace": "wx"},
+    ],
+    ids=str,
+)
+def test_a1_a_history_may_name_the_function_in_each_way(function: dict[str, object]) -> None:
+    space = {"type": "namespace", "name": "wx", "tools": [{"type": "function", "name": "f"}]}
+    messages = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "tool_calls": [{"id": "a", **function}]},
+        {"role": "tool", "tool_call_id": "a", "content": "21"},
+    ]
+
+    contents = json.loads(plan_for({"messages": messages, "tools": [space]}).body)["contents"]
+
+    assert contents[1]["parts"][0]["functionCall"]["name"] == "wx__f"
+
+
+def test_a1_a_custom_member_is_a_custom_call() -> None:
+    space = {"type": "namespace", "name": "db", "tools": [{"type": "custom", "name": "sql"}]}
+    context = a_context(plan_for(asking(tools=[space])))
+
+    args = Raw(b'{"input":"SELECT 1"}')
+    call = to_tool_call(context, FunctionCall(name="db__sql", args=args), None, 0)
+
+    assert (call.type, call.custom) == ("custom", CustomPayload("sql", "SELECT 1", "db"))

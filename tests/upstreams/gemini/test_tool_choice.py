@@ -53,6 +53,10 @@ def allowed(word: str, *tools: Any) -> dict[str, Any]:
         ("none", mode("NONE")),
         ("required", mode("ANY")),
         ("any", mode("ANY")),
+        ("validated", mode("VALIDATED")),
+        ({"type": "validated"}, mode("VALIDATED")),
+        ("VALIDATED", mode("VALIDATED")),
+        (allowed("validated", named("f")), mode("VALIDATED", "f")),
         (named("f"), mode("ANY", "f")),
         (named("9g"), mode("ANY", "_9g")),
         ({"type": "function", "name": "f"}, mode("ANY", "f")),
@@ -197,3 +201,72 @@ def test_functions_beside_googles_tools_need_the_flag(choice: Any, expected: Any
 
 def test_older_models_get_neither_the_flag_nor_googles_tools() -> None:
     assert chosen(tools=[function("f"), SEARCH], model=OLD) == (None, ("tools[1]",), [])
+
+
+@pytest.mark.parametrize("model", [OLD, NEWEST])
+def test_a3_validated_is_geminis_own_mode(model: str) -> None:
+    assert chosen("validated", model=model)[0] == mode("VALIDATED")
+
+
+def test_a3_a_model_without_the_mode_is_left_free() -> None:
+    assert chosen("validated", model="gemini-2.0-flash") == (None, (), [])
+
+
+@pytest.mark.parametrize("tools", [None, []])
+def test_a3_validated_without_tools_says_nothing(tools: Any) -> None:
+    assert chosen("validated", tools=tools) == (None, (), [])
+
+
+def test_a3_validated_beside_googles_own_tools() -> None:
+    config, ignored, kept = chosen("validated", tools=[function("f"), SEARCH])
+
+    assert config == {**mode("VALIDATED"), "includeServerSideToolInvocations": True}
+    assert (ignored, kept) == (("tools.server_side_history",), ["google_search"])
+    assert chosen("validated", tools=[SEARCH]) == (None, (), ["google_search"])
+
+
+SPACE = {
+    "type": "namespace",
+    "name": "wx",
+    "tools": [{"type": "function", "name": "f"}, {"type": "function", "name": "only"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("choice", "names"),
+    [
+        ({"type": "function", "name": "f"}, ["f"]),
+        ({"type": "function", "name": "f", "namespace": "wx"}, ["wx__f"]),
+        ({"type": "function", "function": {"name": "f", "namespace": "wx"}}, ["wx__f"]),
+        ({"type": "function", "namespace": "wx", "function": {"name": "f"}}, ["wx__f"]),
+        ({"type": "function", "name": "only"}, ["wx__only"]),
+        ({"type": "function", "name": "wx__f"}, ["wx__f"]),
+        ({"type": "namespace", "name": "wx"}, ["wx__f", "wx__only"]),
+        (allowed("required", {"type": "namespace", "name": "wx"}), ["wx__f", "wx__only"]),
+        (
+            allowed("required", named("f"), {"type": "function", "name": "f", "namespace": "wx"}),
+            ["f", "wx__f"],
+        ),
+        ({"type": "tool_search"}, ["tool_search"]),
+        (allowed("required", {"type": "tool_search"}), ["tool_search"]),
+    ],
+    ids=str,
+)
+def test_a1_functions_inside_namespaces_are_chosen(choice: Any, names: list[str]) -> None:
+    search = {"type": "tool_search", "execution": "client"}
+
+    assert chosen(choice, tools=[function("f"), SPACE, search])[0] == mode("ANY", *names)
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"type": "function", "name": "nope", "namespace": "wx"},
+        {"type": "function", "name": "f", "namespace": "other"},
+        {"type": "namespace", "name": "other"},
+    ],
+    ids=str,
+)
+def test_a1_a_choice_outside_of_the_namespace_is_a_400(choice: Any) -> None:
+    with pytest.raises(ProxyError, match="not found in 'tools'"):
+        chosen(choice, tools=[function("f"), SPACE])

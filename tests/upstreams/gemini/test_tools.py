@@ -7,6 +7,7 @@ import pytest
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.models import knowledge
+from jarvis_proxy.upstreams.gemini.names import Member
 from jarvis_proxy.upstreams.gemini.notes import Notes
 from jarvis_proxy.upstreams.gemini.request_types import ChatRequest
 from jarvis_proxy.upstreams.gemini.tools import MAX_FUNCTIONS, ToolPlan, read_tools
@@ -317,3 +318,98 @@ def test_functions_that_would_be_loaded_later_are_there_at_once() -> None:
 
     assert [declaration.name for declaration in plan.functions] == ["f"]
     assert ignored == ("tools[0]",)
+
+
+SPACE = {
+    "type": "namespace",
+    "name": "mcp__wx",
+    "description": "Weather.",
+    "tools": [
+        {"type": "function", "name": "get_weather", "parameters": CITY, "strict": True},
+        {"type": "custom", "name": "sql", "description": "Ask."},
+    ],
+}
+SEARCH_TOOL = {"type": "tool_search", "execution": "client", "description": "Find tools."}
+
+
+def test_a1_functions_inside_a_namespace_are_declared_under_flat_names() -> None:
+    plan, ignored = read(tools=[function("get_weather"), SPACE])
+
+    names = [declaration.name for declaration in plan.functions]
+    assert names == ["get_weather", "mcp__wx__get_weather", "mcp__wx__sql"]
+    assert plan.functions[1].description == "Weather."
+    assert plan.functions[1].parameters_json_schema == CITY
+    assert plan.custom == frozenset({Member("mcp__wx", "sql")})
+    assert (plan.strict, ignored) == (True, ())
+
+
+def test_a1_they_count_among_the_functions_and_may_not_come_twice() -> None:
+    many = {
+        "type": "namespace",
+        "name": "n",
+        "tools": [{"type": "function", "name": f"f{i}"} for i in range(MAX_FUNCTIONS)],
+    }
+    assert len(read(tools=[many])[0].functions) == MAX_FUNCTIONS
+    with pytest.raises(ProxyError, match="Too many functions"):
+        read(tools=[many, function("one_more")])
+    with pytest.raises(ProxyError, match="declared twice") as caught:
+        read(tools=[SPACE, SPACE])
+    assert caught.value.param == "tools[1].tools[0].name"
+
+
+def test_a1_a_schema_that_cannot_be_names_its_place() -> None:
+    broken = {"type": "function", "name": "f", "parameters": {"type": "string"}}
+    with pytest.raises(ProxyError) as caught:
+        read(tools=[{"type": "namespace", "name": "n", "tools": [broken]}])
+
+    assert caught.value.param == "tools[0].tools[0].parameters"
+
+
+def test_a2_a_search_that_the_client_runs_is_a_function() -> None:
+    parameters = {"type": "object", "properties": {"query": {"type": "string"}}}
+    plan, ignored = read(tools=[{**SEARCH_TOOL, "parameters": parameters}])
+
+    assert declared({**SEARCH_TOOL, "parameters": parameters}) == [
+        {"name": "tool_search", "description": "Find tools.", "parametersJsonSchema": parameters}
+    ]
+    assert (plan.tool_search, ignored) == (True, ())
+
+
+@pytest.mark.parametrize("parameters", [{}, {"parameters": None}])
+def test_a2_a_search_without_parameters_takes_a_query(parameters: Any) -> None:
+    (search,) = declared({**SEARCH_TOOL, **parameters})
+
+    assert search["parametersJsonSchema"]["properties"] == {"query": {"type": "string"}}
+
+
+def test_a2_what_the_search_loads_later_is_not_there_yet() -> None:
+    member = {"type": "function", "name": "f", "defer_loading": True}
+    space = {"type": "namespace", "name": "n", "tools": [member, {**member, "name": "g"}]}
+    later = [function("h", defer_loading=True), {"type": "custom", "name": "c", **LATER}]
+    plan, _ = read(tools=[SEARCH_TOOL, space, function("i"), *later])
+
+    assert [declaration.name for declaration in plan.functions] == ["tool_search", "i"]
+
+
+LATER: dict[str, Any] = {"defer_loading": True}
+
+
+def test_a2_a_search_of_openais_leaves_everything_there_at_once() -> None:
+    plan, ignored = read(tools=[{**SEARCH_TOOL, "execution": "server"}, function("f", **LATER)])
+
+    assert [declaration.name for declaration in plan.functions] == ["f"]
+    assert (plan.tool_search, ignored) == (False, ("tools[0]",))
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["mcp", "file_search", "computer_use", "computer_use_preview", "computer", "image_generation"],
+)
+def test_b14_the_message_says_that_this_model_cannot_run_it(kind: str) -> None:
+    with pytest.raises(ProxyError) as caught:
+        read(tools=[function("f"), {"type": kind}])
+
+    error = caught.value
+    assert (error.status, error.param, error.code) == (400, "tools[1].type", "invalid_value")
+    assert error.message.startswith(f"This model cannot run tools of type '{kind}'")
+    assert "Invalid value" not in error.message

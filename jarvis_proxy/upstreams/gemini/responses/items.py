@@ -8,9 +8,11 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from jarvis_proxy.upstreams.gemini.carriers import MESSAGE_ID
-from jarvis_proxy.upstreams.gemini.faults import invalid, missing, wrong_type
+from jarvis_proxy.upstreams.gemini.faults import convert, invalid, missing, wrong_type
 from jarvis_proxy.upstreams.gemini.notes import Notes
 from jarvis_proxy.upstreams.gemini.responses.places import Place
+from jarvis_proxy.upstreams.gemini.responses.tools import listed
+from jarvis_proxy.upstreams.gemini.tools import TOOL_SEARCH
 
 SEAL: Final = "gemini:"
 """What stands before a thought signature in ``encrypted_content``: others' secrets are not ours."""
@@ -21,7 +23,26 @@ _REASONING_ID: Final = "rs_"
 _ROLES: Final = ("user", "assistant", "system", "developer")
 _TEXTS: Final = ("input_text", "output_text", "text")
 
-JsonObject: TypeAlias = dict[str, object]
+_READ: Final = frozenset(
+    (
+        "additional_tools",
+        "custom_tool_call",
+        "custom_tool_call_output",
+        "function_call",
+        "function_call_output",
+        "image_generation_call",
+        "item_reference",
+        "message",
+        "reasoning",
+        "tool_search_call",
+        "tool_search_output",
+    )
+)
+"""Types of items that say something here."""
+
+JsonObject: TypeAlias = dict[str, Any]
+LoadedTools: TypeAlias = list[tuple[JsonObject, str]]
+"""Tools that came in the input, each with its param."""
 _Content: TypeAlias = str | list[Any] | None
 
 
@@ -34,40 +55,49 @@ class Item(msgspec.Struct):
     content: object = None
     call_id: str | None = None
     name: str | None = None
+    namespace: str | None = None
     arguments: object = None
     input: object = None
+    execution: str | None = None
+    tools: list[JsonObject] | None = None
     output: object = None
     encrypted_content: str | None = None
     result: object = None
 
 
 def read_input(
-    given: str | list[Item], instructions: str | None, notes: Notes
+    given: str | list[JsonObject],
+    instructions: str | None,
+    notes: Notes,
+    loaded: LoadedTools | None = None,
 ) -> tuple[list[JsonObject], list[Place]]:
     """Return the chat messages that *given* says, with where each came from.
 
+    Tools that came in the input are added to *loaded*. Items of a type that means nothing to this
+    model are left out and noted: conversations that began with a model of OpenAI's hold them.
+
     Raises:
-        ProxyError: 400, an item of unknown type, one that only OpenAI's store can tell, or content
-            of the wrong type.
+        ProxyError: 400, an item that only OpenAI's store can tell, or content of the wrong type.
     """
-    reader = _Reader(notes)
+    reader = _Reader(notes, [] if loaded is None else loaded)
     if instructions:
         reader.say({"role": "system", "content": instructions}, Place("instructions"))
     if isinstance(given, str):
         reader.say({"role": "user", "content": given}, Place("input"))
     else:
         for index, item in enumerate(given):
-            reader.take(item, f"input[{index}]")
+            reader.read(item, f"input[{index}]")
     return reader.messages, reader.places
 
 
 class _Reader:
     """Gathers what the model did in a row into one message: chat has its calls beside its text."""
 
-    __slots__ = ("_calls", "_notes", "_open", "_parts", "_pictures", "_place", "_secret",
-                 "messages", "places")  # fmt: skip
+    __slots__ = ("_calls", "_loaded", "_notes", "_open", "_parts", "_pictures", "_place",
+                 "_secret", "messages", "places")  # fmt: skip
 
-    def __init__(self, notes: Notes) -> None:
+    def __init__(self, notes: Notes, loaded: LoadedTools) -> None:
+        self._loaded = loaded
         self.messages: list[JsonObject] = []
         self.places: list[Place] = []
         self._notes = notes
@@ -85,36 +115,49 @@ class _Reader:
         self.messages.append(message)
         self.places.append(place)
 
-    def take(self, item: Item, param: str) -> None:
-        """Add what *item* says."""
+    def read(self, item: JsonObject, param: str) -> None:
+        """Add what *item* says, if it is of a type that says something here."""
+        kind = item.get("type")
+        if kind is None or kind in _READ:
+            self._take(convert(item, Item, param), param)
+        elif isinstance(kind, str):
+            self._notes.ignore(param)  # what OpenAI's servers did, or will do next month
+        else:
+            raise wrong_type(f"{param}.type", "a string", kind)
+
+    def _take(self, item: Item, param: str) -> None:
         match item.type:
             case "message" | None:
                 self._message(item, param)
             case "function_call":
                 function = {"name": item.name, "arguments": item.arguments}
+                function |= {"namespace": item.namespace} if item.namespace else {}
                 self._call(item, {"type": "function", "function": function}, param)
             case "custom_tool_call":
                 custom = {"name": item.name, "input": item.input}
+                custom |= {"namespace": item.namespace} if item.namespace else {}
                 self._call(item, {"type": "custom", "custom": custom}, param)
             case "function_call_output" | "custom_tool_call_output":
                 self._output(item, param)
             case "reasoning":
                 secret = item.encrypted_content or ""
                 self._secret = secret.removeprefix(SEAL) if secret.startswith(SEAL) else None
+            case "tool_search_call":
+                self._search(item, param)
+            case "tool_search_output":
+                self._found(item, param)
+            case "additional_tools":
+                self._load(item, param)
             case "image_generation_call":
                 self._picture(item, param)
             case "item_reference" if (item.id or "").startswith(_REASONING_ID):
                 pass  # Vercel's SDK refers to it; what matters of it is remembered with the call
-            case "item_reference":
+            case _:
                 message = (
                     "This proxy stores nothing, so it knows no earlier items. Send each item "
                     'whole; most clients do so with "store": false.'
                 )
                 raise invalid(param, message, "unsupported_parameter")
-            case other if other.endswith(("_call", "_output")) or other.startswith("mcp_"):
-                self._notes.ignore(param)  # what tools of OpenAI's servers did
-            case other:
-                raise invalid(f"{param}.type", f"Invalid value: '{other[:64]}'.")
 
     def _message(self, item: Item, param: str) -> None:
         if item.role is None:
@@ -141,6 +184,28 @@ class _Reader:
             self._secret = None
         self._calls.append({"id": item.call_id or item.id, **call})
         self._place.calls.append(param)
+
+    def _search(self, item: Item, param: str) -> None:
+        """Take a call of the search for tools, if the client ran it."""
+        if not _is_clients(item):
+            self._notes.ignore(param)
+            return
+        function = {"name": TOOL_SEARCH, "arguments": item.arguments}
+        self._call(item, {"type": "function", "function": function}, param)
+
+    def _found(self, item: Item, param: str) -> None:
+        """Take what a search found: from now on the model has these tools."""
+        self._load(item, param)
+        if not _is_clients(item):
+            self._notes.ignore(param)
+            return
+        said = listed(item.tools or [])
+        message: JsonObject = {"role": "tool", "tool_call_id": item.call_id, "content": said}
+        self.say(message, Place(param))
+
+    def _load(self, item: Item, param: str) -> None:
+        for index, tool in enumerate(item.tools or ()):
+            self._loaded.append((tool, f"{param}.tools[{index}]"))
 
     def _picture(self, item: Item, param: str) -> None:
         if not isinstance(item.result, str):
@@ -170,6 +235,11 @@ class _Reader:
             self.say(message, Place(param))
             self._place, self._open, self._secret = self.places[-1], message, secret
         return self._open
+
+
+def _is_clients(item: Item) -> bool:
+    """Tell whether a search for tools was run by the client: OpenAI's own have no call id."""
+    return item.call_id is not None and item.execution in (None, "client")
 
 
 def _content(value: object, param: str) -> _Content:

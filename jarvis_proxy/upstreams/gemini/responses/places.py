@@ -9,7 +9,7 @@ from jarvis_proxy.errors import ProxyError
 _MESSAGE: Final = re.compile(r"messages\[(\d+)\](.*)\Z", re.DOTALL)
 _PART: Final = re.compile(r"\.content\[(\d+)\](.*)\Z", re.DOTALL)
 _CALL: Final = re.compile(r"\.tool_calls\[(\d+)\](?:\.function|\.custom)?(.*)\Z", re.DOTALL)
-_TOOL: Final = re.compile(r"(tools\[\d+\])\.(?:function|custom)(.*)\Z", re.DOTALL)
+_TOOL: Final = re.compile(r"tools\[(\d+)\](?:\.(?:function|custom)(?=[.\[]|\Z))?(.*)\Z", re.DOTALL)
 # The longer name stands before the one that it begins with.
 _NAMES: Final = (
     ("response_format.json_schema.schema", "text.format.schema"),
@@ -34,19 +34,25 @@ class Place:
 
 
 class Places:
-    """Turns params of the chat request into those of the Responses request."""
+    """Turns params of the chat request into those of the Responses request.
 
-    __slots__ = ("_messages",)
+    *tools* are the params of the chat request's tools, where they differ.
+    """
 
-    def __init__(self, messages: list[Place]) -> None:
+    __slots__ = ("_messages", "_tools")
+
+    def __init__(self, messages: list[Place], tools: list[str] | None = None) -> None:
         self._messages = messages
+        self._tools = tools or []
 
     def param(self, chat_param: str) -> str:
         """Return the name by which the client knows *chat_param*."""
         if found := _MESSAGE.match(chat_param):
             return self._in_message(int(found[1]), found[2])
         if found := _TOOL.match(chat_param):
-            return found[1] + found[2]
+            number = int(found[1])
+            tool = self._tools[number] if number < len(self._tools) else f"tools[{number}]"
+            return tool + found[2]
         for theirs, ours in _NAMES:
             if chat_param == theirs or chat_param.startswith(f"{theirs}."):
                 return ours + chat_param[len(theirs) :]

@@ -16,8 +16,9 @@ from jarvis_proxy.upstreams.base import Call
 from jarvis_proxy.upstreams.gemini.faults import invalid, mismatch, missing
 from jarvis_proxy.upstreams.gemini.models import knowledge
 from jarvis_proxy.upstreams.gemini.notes import Notes
-from jarvis_proxy.upstreams.gemini.responses.items import Item, JsonObject, read_input
+from jarvis_proxy.upstreams.gemini.responses.items import JsonObject, LoadedTools, read_input
 from jarvis_proxy.upstreams.gemini.responses.places import Places
+from jarvis_proxy.upstreams.gemini.responses.tools import ChatTools, chat_tools
 
 _ENCRYPTED: Final = "reasoning.encrypted_content"
 _LOGPROBS: Final = "message.output_text.logprobs"
@@ -37,9 +38,6 @@ _SAME: Final = (
     "google",
     "extra_body",
 )
-_SEARCH: Final = "web_search"
-_INTERPRETER: Final = "code_interpreter"
-_PAINTING: Final = "image_generation"
 
 
 class _Format(msgspec.Struct):
@@ -62,7 +60,7 @@ class _Reasoning(msgspec.Struct):
 class _Request(msgspec.Struct):
     """What is not simply passed on."""
 
-    input: str | list[Item] | None = None
+    input: str | list[JsonObject] | None = None
     instructions: str | None = None
     include: list[str] | None = None
     max_output_tokens: Raw = Raw(b"null")
@@ -109,21 +107,23 @@ def as_chat(call: Call) -> AsChat:
     notes = Notes(strict=call.strict_params)
     if request.max_tool_calls is not None:
         notes.ignore("max_tool_calls")
-    if request.truncation not in (None, "disabled"):
+    if request.truncation not in (None, "", "disabled"):
         notes.ignore("truncation")
-    messages, places = read_input(request.input, request.instructions, notes)
+    loaded: LoadedTools = []
+    messages, places = read_input(request.input, request.instructions, notes, loaded)
     include = request.include or []
     chat: dict[str, object] = {name: fields[name] for name in _SAME if name in fields}
     chat["messages"] = messages
     chat["max_completion_tokens"] = request.max_output_tokens
     if _LOGPROBS in include:
         chat["logprobs"] = True
-    _set_tools(chat, request.tools, notes, draws="IMAGE" in knowledge(call.target_model).outputs)
+    draws = "IMAGE" in knowledge(call.target_model).outputs
+    tools = _set_tools(chat, chat_tools(request.tools, loaded, notes, draws=draws))
     _set_reasoning(chat, request.reasoning)
     _set_text(chat, request.text)
     return AsChat(
         body=msgspec.json.encode(chat),
-        places=Places(places),
+        places=Places(places, tools),
         echo=echo,
         sealed=_ENCRYPTED in include,
         ignored=notes.names,
@@ -149,13 +149,13 @@ def _refuse_state(request: _Request) -> None:
         ("previous_response_id", request.previous_response_id),
         ("conversation", request.conversation),
     ):
-        if value is not None:
+        if value not in (None, ""):  # some clients send an empty one for none
             message = (
                 f"This proxy stores no conversations, so '{param}' leads to none. Send the whole "
                 "conversation as 'input'."
             )
             raise invalid(param, message, "unsupported_parameter")
-    if request.prompt is not None:
+    if request.prompt not in (None, ""):
         message = "Prompts stored at OpenAI cannot be read here. Send their text as 'instructions'."
         raise invalid("prompt", message, "unsupported_parameter")
     if request.background:
@@ -165,22 +165,15 @@ def _refuse_state(request: _Request) -> None:
         raise invalid("background", message, "unsupported_parameter")
 
 
-def _set_tools(
-    chat: dict[str, object], tools: list[JsonObject] | None, notes: Notes, *, draws: bool
-) -> None:
-    """Set the tools; what OpenAI draws with, a model that *draws* by itself needs no tool for."""
-    if tools is None:
-        return
-    kept: list[JsonObject] = []
-    for index, tool in enumerate(tools):
-        if draws and tool.get("type") == _PAINTING:
-            chat["modalities"] = ["text", "image"]
-            chat.pop("tool_choice", None)  # there is no other tool that it could mean
-            for key in sorted(tool.keys() - {"type"}):
-                notes.ignore(f"tools[{index}].{key}")
-        else:
-            kept.append(_tool(tool))
-    chat["tools"] = kept
+def _set_tools(chat: dict[str, object], found: ChatTools | None) -> list[str]:
+    """Set the tools; return the param of each."""
+    if found is None:
+        return []
+    if found.paints:
+        chat["modalities"] = ["text", "image"]
+        chat.pop("tool_choice", None)  # there is no other tool that it could mean
+    chat["tools"] = found.tools
+    return found.params
 
 
 def _set_reasoning(chat: dict[str, object], reasoning: _Reasoning | None) -> None:
@@ -203,15 +196,3 @@ def _set_text(chat: dict[str, object], text: _Text | None) -> None:
         schema = form.schema if len(form.schema) else None
         wanted["json_schema"] = {"schema": schema, "description": form.description}
     chat["response_format"] = wanted
-
-
-def _tool(tool: JsonObject) -> JsonObject:
-    """Return a tool in chat's spelling."""
-    kind = tool.get("type")
-    if kind in ("function", "custom") and kind not in tool:
-        return {"type": kind, kind: {k: v for k, v in tool.items() if k != "type"}}
-    if isinstance(kind, str) and kind.startswith(_SEARCH):
-        return {**tool, "type": _SEARCH}  # dated names: web_search_2025_08_26
-    if kind == _INTERPRETER:
-        return {"type": kind}  # its container is where OpenAI would run it
-    return tool

@@ -9,6 +9,7 @@ from jarvis_proxy.upstreams.gemini.reply_context import ReplyContext
 from jarvis_proxy.upstreams.gemini.reply_types import Blob
 from jarvis_proxy.upstreams.gemini.responses.items import SEAL
 from jarvis_proxy.upstreams.gemini.signatures import Remembered
+from jarvis_proxy.upstreams.gemini.tools import TOOL_SEARCH
 from jarvis_proxy.upstreams.responses_writer import ResponseWriter
 
 
@@ -44,10 +45,16 @@ class ResponseSink:
             self._writer.sealed(SEAL + call.extra_content["google"]["thought_signature"])
         call_id = call.id or ""
         if call.custom is not UNSET:
-            self._writer.custom_call(call_id, call.custom.name, call.custom.input)
+            custom = call.custom
+            self._writer.custom_call(call_id, custom.name, custom.input, custom.namespace)
+            return
+        function = call.function
+        assert function is not UNSET  # noqa: S101 - each call has one of the two
+        name, arguments, namespace = function.name, function.arguments, function.namespace
+        if name == TOOL_SEARCH and namespace is UNSET and self._context.plan.tool_search:
+            self._writer.tool_search_call(call_id, arguments)
         else:
-            assert call.function is not UNSET  # noqa: S101 - each call has one of the two
-            self._writer.function_call(call_id, call.function.name, call.function.arguments)
+            self._writer.function_call(call_id, name, arguments, namespace)
 
     def function_call(self, call: FunctionPayload, /) -> None:
         """Do nothing: no Responses request declares ``functions``."""

@@ -246,3 +246,148 @@ def test_a_call_that_was_answered_is_signed_when_it_comes_back() -> None:
     assert contents[1]["parts"][0]["thoughtSignature"] == "EvsBCvgB"
     assert contents[1]["parts"][0]["functionCall"]["id"] == "dv8szvqe"
     assert contents[3]["parts"] == [{"text": "a", "thoughtSignature": "Eq4="}]
+
+
+WEATHER = {
+    "type": "namespace",
+    "name": "mcp__wx",
+    "description": "Weather.",
+    "tools": [
+        {"type": "function", "name": "get_weather", "parameters": {"type": "object"}},
+        {"type": "custom", "name": "sql"},
+    ],
+}
+
+
+def functions(exchange: GeminiResponsesExchange) -> list[str]:
+    (tool,) = sent(exchange)["tools"]
+    return [function["name"] for function in tool["functionDeclarations"]]
+
+
+@pytest.mark.parametrize(
+    "called",
+    [
+        "mcp__wx__get_weather",
+        "get_weather",
+        "mcp__wx.get_weather",
+        "default_api.mcp__wx__get_weather",
+    ],
+)
+def test_a1_a_call_comes_back_bare_with_its_namespace(called: str) -> None:
+    frames = [a_frame(a_function_call(called, {"city": "Rome"})), END]
+    events = streamed(sse(*frames), {"tools": [WEATHER]})
+
+    added, done = (
+        [event["item"] for event in events if event["type"] == f"response.output_item.{kind}"]
+        for kind in ("added", "done")
+    )
+    (item,) = events[-1]["response"]["output"]
+    (written,) = whole(*frames, body={"tools": [WEATHER]})["output"]
+    for found in (added[0], done[0], item, written):
+        assert (found["type"], found["name"]) == ("function_call", "get_weather")
+        assert found["namespace"] == "mcp__wx"
+    assert done[0]["arguments"] == '{"city":"Rome"}'
+    arguments = [e for e in events if e["type"] == "response.function_call_arguments.done"]
+    assert [event["name"] for event in arguments] == ["get_weather"]
+
+
+def test_a1_a_custom_member_comes_back_so_too() -> None:
+    frames = [a_frame(a_function_call("mcp__wx__sql", {"input": "SELECT 1"})), END]
+
+    (item,) = streamed(sse(*frames), {"tools": [WEATHER]})[-1]["response"]["output"]
+
+    assert (item["type"], item["name"], item["namespace"], item["input"]) == (
+        "custom_tool_call",
+        "sql",
+        "mcp__wx",
+        "SELECT 1",
+    )
+
+
+def test_a1_a_plain_function_has_no_namespace() -> None:
+    frames = [a_frame(a_function_call("f", {})), END]
+    plain = {"type": "function", "name": "f"}
+
+    (item,) = streamed(sse(*frames), {"tools": [WEATHER, plain]})[-1]["response"]["output"]
+
+    assert "namespace" not in item
+
+
+def test_a1_the_history_has_the_names_that_are_declared() -> None:
+    """The function of the second call is declared no more; its name is made in the same way."""
+    call = {"type": "function_call", "name": "get_weather", "arguments": "{}"}
+    items = [
+        {"role": "user", "content": "Hi"},
+        {**call, "call_id": "a", "namespace": "mcp__wx"},
+        {"type": "function_call_output", "call_id": "a", "output": "21"},
+        {**call, "call_id": "b", "namespace": "mcp__old"},
+        {"type": "function_call_output", "call_id": "b", "output": "22"},
+    ]
+    exchange = responding({"input": items, "tools": [WEATHER]})
+
+    parts = [part for content in sent(exchange)["contents"] for part in content["parts"]]
+    assert [part["functionCall"]["name"] for part in parts if "functionCall" in part] == [
+        "mcp__wx__get_weather",
+        "mcp__old__get_weather",
+    ]
+    assert [part["functionResponse"]["name"] for part in parts if "functionResponse" in part] == [
+        "mcp__wx__get_weather",
+        "mcp__old__get_weather",
+    ]
+
+
+SEARCHING = {"type": "tool_search", "execution": "client", "description": "Find tools."}
+
+
+def test_a2_a_search_is_answered_as_one() -> None:
+    frames = [a_frame(a_function_call("tool_search", {"query": "weather"})), END]
+    events = streamed(sse(*frames), {"tools": [SEARCHING]})
+
+    added, done = (event["item"] for event in events if "output_item" in event["type"])
+    (item,) = events[-1]["response"]["output"]
+    assert (added["type"], added["status"], added["arguments"]) == (
+        "tool_search_call",
+        "in_progress",
+        {},
+    )
+    assert done == item
+    assert item["id"].startswith("tsc_")
+    assert {key: item[key] for key in ("type", "execution", "status", "arguments")} == {
+        "type": "tool_search_call",
+        "execution": "client",
+        "status": "completed",
+        "arguments": {"query": "weather"},
+    }
+    assert item["call_id"].startswith("call_")
+
+
+def test_a2_a_function_of_that_name_stays_a_function() -> None:
+    frames = [a_frame(a_function_call("tool_search", {})), END]
+    plain = {"type": "function", "name": "tool_search"}
+
+    (item,) = streamed(sse(*frames), {"tools": [plain]})[-1]["response"]["output"]
+
+    assert item["type"] == "function_call"
+
+
+def test_a2_what_a_search_found_is_declared_and_signed() -> None:
+    items = [
+        {"role": "user", "content": "Hi"},
+        {"type": "reasoning", "summary": [], "encrypted_content": "gemini:QUJD"},
+        {
+            "type": "tool_search_call",
+            "call_id": "a",
+            "execution": "client",
+            "arguments": {"query": "weather"},
+            "status": "completed",
+        },
+        {"type": "tool_search_output", "call_id": "a", "execution": "client", "tools": [WEATHER]},
+    ]
+    exchange = responding({"input": items, "tools": [SEARCHING]})
+
+    assert functions(exchange) == ["tool_search", "mcp__wx__get_weather", "mcp__wx__sql"]
+    _, model, user = sent(exchange)["contents"]
+    assert model["parts"][0]["functionCall"]["args"] == {"query": "weather"}
+    assert model["parts"][0]["thoughtSignature"] == "QUJD"
+    (result,) = user["parts"]
+    assert "mcp__wx__get_weather" in result["functionResponse"]["response"]["output"]

@@ -2,12 +2,11 @@
 
 from typing import Any
 
-import msgspec
 import pytest
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.notes import Notes
-from jarvis_proxy.upstreams.gemini.responses.items import Item, read_input
+from jarvis_proxy.upstreams.gemini.responses.items import read_input
 from jarvis_proxy.upstreams.gemini.responses.places import Place
 
 Json = dict[str, Any]
@@ -22,8 +21,7 @@ def messages(*items: Json, instructions: str | None = None) -> list[Json]:
 def read(
     *items: Json, instructions: str | None = None, notes: Notes | None = None
 ) -> tuple[list[Json], list[Place]]:
-    given = msgspec.convert(list(items), list[Item])
-    return read_input(given, instructions, notes or Notes())
+    return read_input(list(items), instructions, notes or Notes())
 
 
 def refusal(item: Json) -> ProxyError:
@@ -225,9 +223,96 @@ def test_what_tools_of_openai_s_servers_did_is_left_out_and_named(item: Json) ->
     assert notes.names == ("input[1]",)
 
 
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"type": "compaction", "encrypted_content": "x"},
+        {"type": "compaction_trigger"},
+        {"type": "context_compaction", "id": None},
+        {"type": "agent_message", "content": [{"type": "text"}], "role": 5},
+        {"type": "of_next_month", "id": 5, "name": {}, "output": {"a": 1}, "role": ["x"]},
+        {"type": "", "content": 5},
+    ],
+    ids=lambda item: item["type"],
+)
+def test_a8_items_that_mean_nothing_here_are_left_out_and_named(item: Json) -> None:
+    notes = Notes()
+    said = read(call("a"), item, {"role": "user", "content": "a"}, notes=notes)[0]
+
+    assert [message["role"] for message in said] == ["assistant", "user"]
+    assert notes.names == ("input[1]",)
+
+
+def test_a1_a_call_keeps_its_namespace() -> None:
+    named = {"name": "f", "namespace": "mcp__wx", "arguments": "{}"}
+    custom = {"name": "sql", "namespace": "db", "input": "SELECT 1"}
+
+    (said,) = messages(
+        {"type": "function_call", "call_id": "a", **named},
+        {"type": "custom_tool_call", "call_id": "b", **custom},
+    )
+
+    assert [one.get("function") or one["custom"] for one in said["tool_calls"]] == [named, custom]
+
+
+def test_a2_a_search_and_what_it_found_are_a_call_and_its_result() -> None:
+    tool = {"type": "function", "name": "f"}
+    loaded: list[Any] = []
+    notes = Notes()
+    said, _ = read_input(
+        [
+            {"type": "reasoning", "encrypted_content": "gemini:QUJD"},
+            {
+                "type": "tool_search_call",
+                "call_id": "a",
+                "execution": "client",
+                "arguments": {"query": "weather"},
+            },
+            {"type": "tool_search_output", "call_id": "a", "execution": "client", "tools": [tool]},
+            {"type": "additional_tools", "role": "developer", "tools": [tool]},
+        ],
+        None,
+        notes,
+        loaded,
+    )
+
+    function = {"name": "tool_search", "arguments": {"query": "weather"}}
+    (asked,) = said[0]["tool_calls"]
+    assert asked == {
+        "id": "a",
+        "type": "function",
+        "function": function,
+        "extra_content": {"google": {"thought_signature": "QUJD"}},
+    }
+    assert said[1:] == [
+        {"role": "tool", "tool_call_id": "a", "content": "Tools that are available now: f"}
+    ]
+    assert loaded == [(tool, "input[2].tools[0]"), (tool, "input[3].tools[0]")]
+    assert notes.names == ()
+
+
+def test_a2_a_search_that_openai_ran_is_left_out_but_its_tools_are_not() -> None:
+    tool = {"type": "function", "name": "f"}
+    loaded: list[Any] = []
+    notes = Notes()
+    said, _ = read_input(
+        [
+            {"type": "tool_search_call", "call_id": None, "execution": "server", "arguments": {}},
+            {"type": "tool_search_output", "call_id": None, "execution": "server", "tools": [tool]},
+        ],
+        None,
+        notes,
+        loaded,
+    )
+
+    assert (said, loaded) == ([], [(tool, "input[1].tools[0]")])
+    assert notes.names == ("input[0]", "input[1]")
+
+
 REFUSALS: list[tuple[Json, str, str]] = [
     ({"type": "item_reference", "id": "msg_1"}, "unsupported_parameter", "input[0]"),
-    ({"type": "compaction", "encrypted_content": "x"}, "invalid_value", "input[0].type"),
+    ({"type": 5}, "invalid_type", "input[0].type"),
+    ({"type": "function_call", "name": 5}, "invalid_type", "input[0].name"),
     ({"role": "tool", "content": "x"}, "invalid_value", "input[0].role"),
     ({"content": "x"}, "missing_required_parameter", "input[0].role"),
     ({"role": "user", "content": {"a": 1}}, "invalid_type", "input[0].content"),

@@ -221,3 +221,35 @@ def test_a_model_that_draws_needs_no_tool_for_it() -> None:
 
 def test_a_model_that_does_not_draw_is_asked_with_the_tool_and_refuses_it() -> None:
     assert chat(**PAINTING)["tools"] == PAINTING["tools"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"previous_response_id": ""},
+        {"previous_response_id": None},
+        {"conversation": ""},
+        {"prompt": ""},
+        {"truncation": ""},
+    ],
+    ids=str,
+)
+def test_b13_an_empty_reference_is_none(fields: Json) -> None:
+    asked = as_chat(a_request(fields))
+
+    assert asked.ignored == ()
+    assert asked.body == as_chat(a_request({})).body
+
+
+def test_a2_tools_of_the_input_are_declared_and_blamed_where_they_stand() -> None:
+    tool = {"type": "function", "name": "f"}
+    items = [
+        {"role": "user", "content": "Hi"},
+        {"type": "additional_tools", "role": "developer", "tools": [tool]},
+    ]
+    asked = as_chat(a_request({"input": items, "tools": [{**tool, "name": "g"}]}))
+
+    names = [one["function"]["name"] for one in json.loads(asked.body)["tools"]]
+    assert names == ["g", "f"]
+    assert asked.places.param("tools[1].function.parameters") == "input[1].tools[0].parameters"
+    assert asked.places.param("tools[0].function.name") == "tools[0].name"
