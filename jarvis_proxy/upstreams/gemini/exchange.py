@@ -186,6 +186,6 @@ class GeminiChatExchange:
             return replace(now, sentinel_signatures=True)
         if _THINKING_FAULT.search(message) and not now.no_thinking:
             return replace(now, no_thinking=True)
-        if _SCHEMA_FAULT.search(message) and not now.loose_schemas:
-            return replace(now, loose_schemas=True)
+        if _SCHEMA_FAULT.search(message) and now.schemas.limits:
+            return replace(now, schemas=replace(now.schemas, limits=False))
         return None

@@ -18,9 +18,11 @@ from jarvis_proxy.upstreams.gemini.request_types import (
     SpeechConfig,
     VoiceConfig,
 )
-from jarvis_proxy.upstreams.gemini.schema import clean
+from jarvis_proxy.upstreams.gemini.schema import clean_as
+from jarvis_proxy.upstreams.gemini.schema_form import FULL, SchemaForm
 from jarvis_proxy.upstreams.gemini.schema_terms import Schema
 from jarvis_proxy.upstreams.gemini.values import compact
+from jarvis_proxy.work import Work
 
 _JSON: Final = "application/json"
 _ONLY_JSON: Final = "Answer with JSON only, without code fences or other text."
@@ -52,11 +54,13 @@ def set_format(
     notes: Notes,
     *,
     with_tools: bool,
-    loose: bool,
+    form: SchemaForm = FULL,
+    work: Work | None = None,
 ) -> str | None:
     """Set a JSON answer; return an instruction that says it in words, where it must be said so.
 
     Older models refuse a JSON answer next to tools: the tools stay, the form becomes words.
+    *form* says how far the schema is relaxed; *work* is the request's budget.
 
     Raises:
         ProxyError: 400, an unknown format, or a schema that cannot be read.
@@ -64,7 +68,7 @@ def set_format(
     wanted = request.response_format
     if wanted is None or wanted.type == "text":
         return None
-    schema = _schema(wanted, notes, loose=loose)
+    schema = _schema(wanted, notes, form, work or Work())
     if not traits.json_output:
         notes.ignore("response_format")
         return None
@@ -107,7 +111,7 @@ def set_modalities(
     return _set_speech(config, request)
 
 
-def _schema(wanted: ResponseFormat, notes: Notes, *, loose: bool) -> Schema | None:
+def _schema(wanted: ResponseFormat, notes: Notes, form: SchemaForm, work: Work) -> Schema | None:
     match wanted.type:
         case "json_schema":
             if wanted.json_schema is None:
@@ -126,8 +130,8 @@ def _schema(wanted: ResponseFormat, notes: Notes, *, loose: bool) -> Schema | No
             raise invalid("response_format.type", message)
     if not isinstance(given, dict) or not given:
         return None
-    schema = clean(given, param=param, loose=loose)
-    if loose and schema != clean(given, param=param):
+    schema, relaxed = clean_as(given, form, param=param, work=work)
+    if relaxed:
         notes.mention(param)
     if description and "description" not in schema and "$ref" not in schema:
         schema["description"] = description

@@ -41,10 +41,12 @@ from jarvis_proxy.upstreams.gemini.request_types import (
     SystemInstruction,
     ThinkingConfig,
 )
+from jarvis_proxy.upstreams.gemini.schema_form import FULL, SchemaForm
 from jarvis_proxy.upstreams.gemini.signatures import SignatureVault
 from jarvis_proxy.upstreams.gemini.thinking import asked_with, thinking_config
 from jarvis_proxy.upstreams.gemini.tool_choice import tool_config
 from jarvis_proxy.upstreams.gemini.tools import read_tools
+from jarvis_proxy.work import Work
 
 __all__ = ["SENTINEL", "ChatPlan", "Relaxation", "build_chat", "needs"]
 
@@ -59,8 +61,8 @@ class Relaxation:
     """No real signature is sent; calls get the placeholder by the same rules."""
     no_thinking: bool = False
     """``thinkingConfig`` is left out."""
-    loose_schemas: bool = False
-    """Schemas go without minItems, maxItems, minimum, maximum, pattern and format."""
+    schemas: SchemaForm = FULL
+    """How far schemas are relaxed, see ``SchemaForm``: limits, loops and depth become words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,7 @@ def _translate(
     count = lanes(request)
     relaxation = job.relaxation
     signer = Signer(traits, vault, job.now, sentinel_only=relaxation.sentinel_signatures)
-    plan = read_tools(request, traits, notes, loose=relaxation.loose_schemas)
+    plan = read_tools(request, traits, notes, form=relaxation.schemas, work=job.work)
     choice = tool_config(request, plan, traits, notes)
     conversation = build_messages(
         request.messages,
@@ -219,6 +221,7 @@ class _Job:
         "relaxation",
         "request",
         "traits",
+        "work",
     )
 
     def __init__(self, call: Call, relaxation: Relaxation, decoded: Decoded | None) -> None:
@@ -229,6 +232,7 @@ class _Job:
         self.request = taken if isinstance(taken, ChatRequest) else _decode(call.body)
         self.traits = knowledge(call.target_model)
         self.notes = Notes(strict=call.strict_params)
+        self.work = Work.for_body(len(call.body))
         self.extension = read_extension(self.request, self.notes)
 
     def answer(self, *, with_tools: bool, resolution: str | None) -> _Answer:
@@ -239,8 +243,15 @@ class _Job:
         set_sampling(config, request, self.extension, traits, notes)
         set_limits(config, request, traits)
         set_logprobs(config, request, traits, notes)
-        loose = self.relaxation.loose_schemas
-        words = set_format(config, request, traits, notes, with_tools=with_tools, loose=loose)
+        words = set_format(
+            config,
+            request,
+            traits,
+            notes,
+            with_tools=with_tools,
+            form=self.relaxation.schemas,
+            work=self.work,
+        )
         if words is not None:
             answer.instructions.append(words)
         answer.audio_format = set_modalities(config, request, self.extension, traits, notes)

@@ -2,16 +2,19 @@
 
 Source: https://ai.google.dev/api/generate-content#FIELDS.response_json_schema (read 2026-11) and
 recorded requests that the models took. What cannot be said in that dialect moves, in short, to
-the description, where the model reads it.
+the description, where the model reads it. A cleaned schema allows all that the original allows.
 """
 
 import math
-from typing import Final
+from typing import Final, NamedTuple
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.faults import invalid
+from jarvis_proxy.upstreams.gemini.schema_depth import limit_depth
+from jarvis_proxy.upstreams.gemini.schema_form import FULL, SchemaForm
+from jarvis_proxy.upstreams.gemini.schema_loops import open_loops
 from jarvis_proxy.upstreams.gemini.schema_merge import Merger
-from jarvis_proxy.upstreams.gemini.schema_refs import References
+from jarvis_proxy.upstreams.gemini.schema_refs import References, reference
 from jarvis_proxy.upstreams.gemini.schema_terms import (
     Choices,
     Schema,
@@ -21,13 +24,12 @@ from jarvis_proxy.upstreams.gemini.schema_terms import (
     describe,
     implied_type,
     is_number,
+    one_of,
     types_of,
     with_types,
 )
-from jarvis_proxy.upstreams.gemini.values import MAX_DEPTH, within_depth
-
-_MAX_NODES: Final = 20_000
-"""Schemas looked at in one cleaning: a chain of ``allOf`` can double at every link."""
+from jarvis_proxy.upstreams.gemini.values import MAX_DEPTH, copyable
+from jarvis_proxy.work import Work
 
 _FORMATS: Final = frozenset(
     ("date-time", "date", "time", "int32", "int64", "float", "double", "enum")
@@ -41,36 +43,81 @@ HINTED: Final = (
     # Taken by 2.5 when recorded; whether newer models take them is unverified. In the
     # description they are refused by none, and the model gets to read them.
     "multipleOf", "minProperties", "maxProperties", "minLength", "maxLength", "pattern",
-    "uniqueItems",
+    "uniqueItems", "contentEncoding", "contentMediaType", "contentSchema", "examples", "example",
 )  # fmt: skip
 """Keywords that become words of the description."""
 
+_FLAGS: Final = ("deprecated", "readOnly", "writeOnly")
+"""Keywords that become words where they are true."""
 
-def clean(schema: object, *, param: str = "schema", loose: bool = False) -> Schema:
+_SPOKEN: Final = frozenset(
+    (*HINTED, *_BOUNDS, "type", "format", "enum", "const", "anyOf", "oneOf", "allOf", "items",
+     "prefixItems", "properties", "required", "additionalProperties", "exclusiveMinimum",
+     "exclusiveMaximum")
+)  # fmt: skip
+_BESIDE_REFERENCE: Final = _SPOKEN - {"type"}
+_ANY_NAME: Final = frozenset(
+    ("", "^", "$", "^.*", ".*", ".*$", "^.*$", "(.*)", "^(.*)$", ".+", "^.+$", "^(.+)$",
+     "[\\s\\S]*", "^[\\s\\S]*$")
+)  # fmt: skip
+"""Patterns that stand for every name: generators write records so."""
+
+
+class Cleaned(NamedTuple):
+    """A schema in Gemini's dialect. *relaxed*: its form made it say less than the full one."""
+
+    schema: Schema
+    relaxed: bool
+
+
+def clean(
+    schema: object, *, param: str = "schema", form: SchemaForm = FULL, work: Work | None = None
+) -> Schema:
     """Return *schema* in the dialect of ``responseJsonSchema`` and ``parametersJsonSchema``.
 
-    Cleaning a clean schema changes nothing. *loose* also turns into words what can make the
-    upstream say "too many states": minItems, maxItems, minimum and maximum; and drops formats.
+    As ``clean_as``, without the mark.
+    """
+    return clean_as(schema, form, param=param, work=work or Work()).schema
+
+
+def clean_as(schema: object, form: SchemaForm, *, param: str, work: Work) -> Cleaned:
+    """Return *schema* in Gemini's dialect and in *form*. Cleaning a clean schema changes nothing.
 
     Raises:
         ProxyError: 400 `invalid_schema` with *param*: a reference that leads nowhere, a value that
-            is no schema, or more than 100 levels.
+            is no schema, or more than 100 levels; 400 `request_too_complex`.
     """
-    return _Cleaner(schema, param, loose=loose).clean()
+    cleaner = _Cleaner(schema, param, form, work)
+    out = cleaner.clean()
+    relaxed = cleaner.relaxed
+    if cleaner.refers:
+        out = open_loops(out, work).schema
+    if form.depth is not None:
+        out, cut = limit_depth(out, form.depth, work)
+        return Cleaned(out, relaxed or cut)
+    if not form.loops:
+        out, opened = open_loops(out, work, every=True)
+        return Cleaned(out, relaxed or opened)
+    return Cleaned(out, relaxed)
 
 
 class _Cleaner:
-    __slots__ = ("_loose", "_merger", "_param", "_refs", "_root", "_visits")
+    __slots__ = ("_form", "_merger", "_param", "_refs", "_root", "_work", "refers", "relaxed")
 
-    def __init__(self, root: object, param: str, *, loose: bool) -> None:
+    def __init__(self, root: object, param: str, form: SchemaForm, work: Work) -> None:
         self._root = root
         self._param = param
-        self._loose = loose
-        self._refs = References(root, param)
-        self._merger = Merger(self._refs, self._visit)
-        self._visits = 0
+        self._form = form
+        self._work = work
+        self._refs = References(root, param, work)
+        self._merger = Merger(self._refs, self._visit, work)
+        self.refers = False
+        """A reference is left in the schema."""
+        self.relaxed = False
 
     def clean(self) -> Schema:
+        if not isinstance(self._root, bool | dict):
+            raise self._broken("a schema must be an object or a boolean")
         out = self._node(self._root, 1) or {}
         definitions: Schema = {}
         while self._refs.pending:
@@ -83,89 +130,133 @@ class _Cleaner:
         return out
 
     def _visit(self, depth: int) -> None:
-        self._visits += 1
+        self._work.spend(param=self._param)
         if depth > MAX_DEPTH:
             raise self._broken(f"it nests deeper than {MAX_DEPTH} levels")
-        if self._visits > _MAX_NODES:
-            raise self._broken("it is too large")
 
     def _broken(self, why: str) -> ProxyError:
         return invalid(self._param, f"Invalid schema: {why}.", "invalid_schema")
 
     def _node(self, schema: object, depth: int) -> Schema | None:
-        """Return a cleaned schema; None for ``false``, which nothing can satisfy."""
-        self._visit(depth)
-        if isinstance(schema, bool):
-            return {} if schema else None
-        if not isinstance(schema, dict):
-            raise self._broken("a schema must be an object or a boolean")
-        schema, mark = self._merger.enter(schema, depth)
-        out = self._whole(schema, depth)
-        self._merger.leave(mark)
-        return out
+        """Return a cleaned schema; None for ``false``, which nothing can satisfy.
 
-    def _whole(self, schema: Schema, depth: int) -> Schema:
+        What is no schema at all, such as null or PHP's ``[]`` for ``{}``, allows any value.
+        """
+        self._visit(depth)
+        if not isinstance(schema, dict):
+            return None if schema is False else {}
+        self._work.spend(len(schema), param=self._param)
+        merged = self._merger.enter(schema, depth)
         hints: list[str] = []
+        out = self._whole(merged.schema, depth, hints)
+        self._merger.leave(merged)
+        lost = [constraint(key, value) for key, value in merged.lost if key in _SPOKEN]
+        return self._finish(out, merged.schema, hints + lost)
+
+    def _whole(self, schema: Schema, depth: int, hints: list[str]) -> Schema:
         types, nullable = types_of(schema)
-        if isinstance(ref := schema.get("$ref"), str):
-            out: Schema = {"$ref": self._refs.rename(ref)}
+        if (ref := reference(schema)) is not None:
+            out = self._reference(ref, hints)
+            hints += self._words(schema, _BESIDE_REFERENCE)
         else:
-            allowed = choices(schema, hints)
+            allowed = choices(schema, types, hints, self._work)
             nullable = nullable or allowed.null
-            out = self._structure(schema, depth, types=types, allowed=allowed, hints=hints)
+            out = self._structure(schema, depth, allowed=allowed, hints=hints)
+        hints += [f"{key}: true" for key in _FLAGS if schema.get(key) is True]
+        return add_null(out) if nullable else out
+
+    def _finish(self, out: Schema, schema: Schema, hints: list[str]) -> Schema:
+        """Return *out* with the texts of *schema*."""
+        texts: Schema = {}
         for key in ("title", "description"):
             if isinstance(text := schema.get(key), str):
-                out[key] = text
-        if "default" in schema and within_depth(schema["default"]):
-            out["default"] = schema["default"]
-        describe(out, hints)
-        if nullable:
-            out = add_null(out)
-        if "$ref" in out and len(out) > 1:
+                self._work.spend_text(len(text), param=self._param)
+                texts[key] = text
+        if "default" in schema and copyable(schema["default"], self._work):
+            texts["default"] = schema["default"]
+        describe(texts, hints)
+        if "$ref" in out and texts:
             # Only `$` keywords may stand next to `$ref`.
-            out["anyOf"] = [{"$ref": out.pop("$ref")}]
-        return out
+            return {**texts, "anyOf": [out]}
+        return {**out, **texts}
+
+    def _reference(self, ref: str, hints: list[str]) -> Schema:
+        if self._refs.is_outside(ref):
+            hints.append(constraint("as in", ref))
+            return {}
+        self.refers = True
+        return {"$ref": self._refs.rename(ref)}
+
+    def _words(self, schema: Schema, keys: frozenset[str]) -> list[str]:
+        return [constraint(key, value) for key, value in schema.items() if key in keys]
 
     def _structure(
-        self, schema: Schema, depth: int, *, types: list[str], allowed: Choices, hints: list[str]
+        self, schema: Schema, depth: int, *, allowed: Choices, hints: list[str]
     ) -> Schema:
         out: Schema = {}
+        types = allowed.types
         if allowed.values is not None:
             out["enum"] = allowed.values
         for key in ("anyOf", "oneOf"):
             if branches := self._branches(schema.get(key), depth):
                 out[key] = branches
-        # Of several types each takes its own keywords, and choices leave scalars only: what no
-        # type takes is not walked, so no definition is kept for its sake.
-        spread = len(types) > 1 and not out.keys() & {"anyOf", "oneOf"}
-        if not spread or ("object" in types and allowed.values is None):
-            self._object(out, schema, depth)
-        if not spread or ("array" in types and allowed.values is None):
+            elif _says_something(schema.get(key)):
+                hints.append(constraint(key, schema[key]))
+        # Each type takes its own keywords, and choices leave scalars only: what no type takes is
+        # not walked, so no definition is kept for its sake.
+        scalar = len(types) > 1 and (
+            allowed.values is not None or any(key in out for key in _EITHER)
+        )
+        if not types or ("object" in types and not scalar):
+            self._object(out, schema, depth, hints)
+        if not types or ("array" in types and not scalar):
             self._array(out, schema, depth)
-        if not types:
-            types = [allowed.type] if allowed.type else implied_type(out)
+        types = types or implied_type(out)
         self._limits(out, schema, types, hints=hints)
         hints += [
             constraint(key, schema[key])
             for key in HINTED
-            if key in schema and not (key == "uniqueItems" and schema[key] is False)
+            if key in schema and not _is_idle(key, schema[key])
         ]
         return with_types(out, types)
 
-    def _object(self, out: Schema, schema: Schema, depth: int) -> None:
+    def _object(self, out: Schema, schema: Schema, depth: int, hints: list[str]) -> None:
+        kept: Schema = {}
         if isinstance(properties := schema.get("properties"), dict):
             cleaned = {key: self._node(value, depth + 1) for key, value in properties.items()}
-            kept: Schema = {key: value for key, value in cleaned.items() if value is not None}
+            kept = {key: value for key, value in cleaned.items() if value is not None}
             out["properties"] = kept
             for key in ("required", "propertyOrdering"):
                 # A name that is no property is a 400.
-                if names := _names(schema.get(key), kept):
+                if names := self._names(schema.get(key), kept):
                     out[key] = names
-        extra = schema.get("additionalProperties")
-        if isinstance(extra, bool):
+        extra = self._extra(schema, depth)
+        if extra is not None:
             out["additionalProperties"] = extra
-        elif isinstance(extra, dict):
-            out["additionalProperties"] = self._node(extra, depth + 1)
+        required = schema.get("required")
+        if (out or "type" in schema) and isinstance(required, list):
+            missing = [name for name in required if isinstance(name, str) and name not in kept]
+            if missing:
+                hints.append(constraint("required", missing))
+
+    def _extra(self, schema: Schema, depth: int) -> Schema | bool | None:
+        """Return what properties without a name of their own may be: the union of all patterns.
+
+        A pattern for all names leaves nothing to ``additionalProperties``. Where others are there
+        and any further name is allowed, with any value, then nothing is ruled out.
+        """
+        extra, patterns = schema.get("additionalProperties"), schema.get("patternProperties")
+        patterns = patterns if isinstance(patterns, dict) else {}
+        for pattern in patterns.keys() & _ANY_NAME:
+            node = self._node(patterns[pattern], depth + 1)
+            return False if node is None else node
+        if extra is not False and not isinstance(extra, dict):
+            return extra if isinstance(extra, bool) else None
+        branches = [self._node(value, depth + 1) for value in patterns.values()]
+        if isinstance(extra, dict):
+            branches.append(self._node(extra, depth + 1))
+        allowed = [branch for branch in branches if branch is not None]
+        return one_of(allowed) if allowed else False
 
     def _array(self, out: Schema, schema: Schema, depth: int) -> None:
         items = schema.get("items")
@@ -197,12 +288,37 @@ class _Cleaner:
                 found[key] = int(value)
         _close("minimum", found, schema, whole=types == ["integer"], hints=hints)
         _close("maximum", found, schema, whole=types == ["integer"], hints=hints)
-        if self._loose:
+        form = schema.get("format")
+        if isinstance(form, str) and form in _FORMATS:
+            found["format"] = form
+        elif isinstance(form, str) and form:
+            hints.append(constraint("format", form))
+        if self._form.limits:
+            out.update(found)
+        elif found:
             hints += [constraint(key, value) for key, value in found.items()]
-            return
-        out.update(found)
-        if schema.get("format") in _FORMATS:
-            out["format"] = schema["format"]
+            self.relaxed = True
+
+    def _names(self, value: object, known: Schema) -> list[str]:
+        if not isinstance(value, list):
+            return []
+        self._work.spend(len(value), param=self._param)
+        names = (name for name in value if isinstance(name, str) and name in known)
+        return list(dict.fromkeys(names))
+
+
+_EITHER: Final = ("anyOf", "oneOf")
+
+
+def _says_something(branches: object) -> bool:
+    return isinstance(branches, list) and any(isinstance(item, dict) and item for item in branches)
+
+
+def _is_idle(key: str, value: object) -> bool:
+    """Tell whether a keyword with this value rules nothing out that is not said elsewhere."""
+    if key == "patternProperties":
+        return isinstance(value, dict) and len(value) == 1 and value.keys() <= _ANY_NAME
+    return key == "uniqueItems" and value is False
 
 
 def _close(key: str, found: Schema, schema: Schema, *, whole: bool, hints: list[str]) -> None:
@@ -219,9 +335,3 @@ def _close(key: str, found: Schema, schema: Schema, *, whole: bool, hints: list[
     else:
         hints.append(constraint(name, value))
     found[key] = (max if low else min)(value, bound) if is_number(bound) else value
-
-
-def _names(value: object, known: Schema) -> list[str]:
-    if not isinstance(value, list):
-        return []
-    return list(dict.fromkeys(name for name in value if isinstance(name, str) and name in known))

@@ -4,32 +4,57 @@ Source: https://json-schema.org/draft/2020-12/json-schema-core (8.2, read 2026-1
 """
 
 import re
-from collections import deque
+from collections import Counter, deque
 from typing import Final
 from urllib.parse import unquote
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.faults import invalid
 from jarvis_proxy.upstreams.gemini.values import children
+from jarvis_proxy.work import Work
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_.-]")
 _OTHER_SPELLING: Final = {"definitions": "$defs", "$defs": "definitions"}
+REFERENCES: Final = ("$ref", "$dynamicRef", "$recursiveRef")
+_NAMES: Final = (("$id", ""), ("$anchor", "#"), ("$dynamicAnchor", "#"))
+_MOST_DIGITS: Final = 9
+
+
+def reference(schema: object) -> str | None:
+    """Return the reference that *schema* makes, in whichever draft's keyword, or None."""
+    if isinstance(schema, dict):
+        for key in REFERENCES:
+            if isinstance(ref := schema.get(key), str):
+                return ref
+    return None
 
 
 class References:
     """Resolves references in one schema and collects the definitions that they need.
 
     Wherever a reference leads, after cleaning it reads ``#/$defs/<name>``, or ``#``: definitions
-    are kept, never inlined, so recursive and deeply shared schemas stay small.
+    are kept, never inlined, so recursive and deeply shared schemas stay small. Each target has one
+    name and each reference is followed once, however often it stands in the schema.
     """
 
-    __slots__ = ("_anchors", "_names", "_param", "_root", "_taken", "pending")
+    __slots__ = (
+        "_anchors",
+        "_names",
+        "_param",
+        "_repeats",
+        "_root",
+        "_targets",
+        "_work",
+        "pending",
+    )
 
-    def __init__(self, root: object, param: str) -> None:
+    def __init__(self, root: object, param: str, work: Work) -> None:
         self._root = root
         self._param = param
-        self._names: dict[str, str] = {}
-        self._taken: set[str] = set()
+        self._work = work
+        self._targets: dict[str, object] = {}
+        self._names: dict[int, str] = {}  # by the target's identity: the root keeps it alive
+        self._repeats: Counter[str] = Counter()
         self._anchors: dict[str, object] | None = None
         self.pending: deque[tuple[str, object]] = deque()
         """Names handed out, with their uncleaned definitions."""
@@ -38,33 +63,50 @@ class References:
         """Return the reference as it reads after cleaning; its target then is in ``pending``.
 
         Raises:
-            ProxyError: 400, nothing in this schema stands there.
+            ProxyError: 400, as ``resolve``.
         """
         target = self.resolve(ref)
         if target is self._root:
             return "#"
-        if ref not in self._names:
-            name = self._name(ref)
-            self._names[ref] = name
+        name = self._names.get(id(target))
+        if name is None:
+            name = self._names[id(target)] = self._name(ref)
             self.pending.append((name, target))
-        return f"#/$defs/{self._names[ref]}"
+        return f"#/$defs/{name}"
 
     def resolve(self, ref: str) -> object:
-        """Return the uncleaned schema that *ref* means.
+        """Return the uncleaned schema that *ref* means; True, any value, if it leads outside.
 
         Raises:
-            ProxyError: 400, nothing in this schema stands there.
+            ProxyError: 400, *ref* points into this schema, and nothing stands there.
         """
+        if ref not in self._targets:
+            self._targets[ref] = self._find(ref)
+        return self._targets[ref]
+
+    def is_outside(self, ref: str) -> bool:
+        """Tell whether *ref* leads to another document, which nobody reads for us."""
+        base = ref.partition("#")[0]
+        return bool(base) and base not in self._anchored()
+
+    def _find(self, ref: str) -> object:
+        if self.is_outside(ref):
+            return True
         base, _, fragment = ref.partition("#")
-        start = self._anchored(base, ref) if base else self._root
+        start = self._anchored()[base] if base else self._root
         if not fragment:
             return start
-        if not fragment.startswith("/"):
-            return self._anchored("#" + fragment, ref)
-        return self._walk(start, fragment, ref)
+        if fragment.startswith("/"):
+            return self._walk(start, fragment, ref)
+        anchors = self._anchored()
+        if "#" + fragment not in anchors:
+            raise self._unresolved(ref)
+        return anchors["#" + fragment]
 
     def _walk(self, node: object, pointer: str, ref: str) -> object:
-        for token in unquote(pointer)[1:].split("/"):
+        tokens = unquote(pointer)[1:].split("/")
+        self._work.spend(len(tokens), param=self._param)
+        for token in tokens:
             node = self._step(node, token.replace("~1", "/").replace("~0", "~"), ref)
         return node
 
@@ -73,16 +115,30 @@ class References:
             for key in (token, _OTHER_SPELLING.get(token, token)):
                 if key in node:
                     return node[key]
-        if isinstance(node, list) and token.isdecimal() and int(token) < len(node):
-            return node[int(token)]
+        if isinstance(node, list) and token.isdecimal() and len(token) <= _MOST_DIGITS:
+            index = int(token)
+            if index < len(node):
+                return node[index]
         raise self._unresolved(ref)
 
-    def _anchored(self, name: str, ref: str) -> object:
+    def _anchored(self) -> dict[str, object]:
         if self._anchors is None:
-            self._anchors = _find_anchors(self._root)
-        if name not in self._anchors:
-            raise self._unresolved(ref)
-        return self._anchors[name]
+            self._anchors = self._find_anchors()
+        return self._anchors
+
+    def _find_anchors(self) -> dict[str, object]:
+        """Return every schema that has a name of its own: an ``$id``, an anchor with ``#``."""
+        found: dict[str, object] = {}
+        waiting = [self._root]
+        while waiting:
+            node = waiting.pop()
+            self._work.spend(param=self._param)
+            if isinstance(node, dict):
+                for key, prefix in _NAMES:
+                    if isinstance(name := node.get(key), str):
+                        found.setdefault(prefix + name, node)
+            waiting.extend(children(node))
+        return found
 
     def _unresolved(self, ref: str) -> ProxyError:
         return invalid(
@@ -93,23 +149,17 @@ class References:
 
     def _name(self, ref: str) -> str:
         wanted = _UNSAFE.sub("_", unquote(ref.rpartition("/")[2])) or "_"
-        name, count = wanted, 1
-        while name in self._taken:
-            count += 1
-            name = f"{wanted}_{count}"
-        self._taken.add(name)
-        return name
+        return free_name(wanted, self._repeats)
 
 
-def _find_anchors(root: object) -> dict[str, object]:
-    """Return every schema that has a name of its own: ``$id``, ``$anchor`` with ``#`` before."""
-    found: dict[str, object] = {}
-    waiting = [root]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, dict):
-            for key, prefix in (("$id", ""), ("$anchor", "#")):
-                if isinstance(name := node.get(key), str):
-                    found.setdefault(prefix + name, node)
-        waiting.extend(children(node))
-    return found
+def free_name(wanted: str, repeats: Counter[str]) -> str:
+    """Return *wanted*, or with a number if it is taken. *repeats* counts what was given out.
+
+    Counting goes on where it stopped, so that thousands of equal names cost no search each.
+    """
+    name = wanted
+    while repeats[name]:
+        repeats[wanted] += 1
+        name = f"{wanted}_{repeats[wanted]}"
+    repeats[name] += 1
+    return name

@@ -5,7 +5,8 @@ Source: https://json-schema.org/draft/2020-12/json-schema-validation (6, read 20
 
 from typing import Final, NamedTuple, TypeAlias, TypeGuard
 
-from jarvis_proxy.upstreams.gemini.values import compact, within_depth
+from jarvis_proxy.upstreams.gemini.values import compact, excerpt
+from jarvis_proxy.work import Work
 
 Schema: TypeAlias = dict[str, object]
 
@@ -20,14 +21,16 @@ _FOR_TYPE: Final = {
     "integer": ("minimum", "maximum", "format"),
     "number": ("minimum", "maximum", "format"),
 }
+_TYPED: Final = frozenset(key for keys in _FOR_TYPE.values() for key in keys)
+"""Keywords that say nothing about values of other types, where Google refuses them."""
 
 
 class Choices(NamedTuple):
-    """What ``enum`` or ``const`` leaves: values, whether null was one, the type they share."""
+    """What ``enum`` or ``const`` leaves: values, whether null was one, the types that they have."""
 
     values: list[object] | None = None
     null: bool = False
-    type: str | None = None
+    types: list[str] = []  # noqa: RUF012 - never changed
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
@@ -37,10 +40,10 @@ def is_number(value: object) -> TypeGuard[int | float]:
 
 def constraint(key: str, value: object) -> str:
     """Return a constraint in short, as a description can say it."""
-    if not within_depth(value):
-        return key
-    text = value if isinstance(value, str) and value else compact(value)
-    return f"{key}: {text[:_LONGEST_HINT]}"
+    if isinstance(value, str) and value:
+        return f"{key}: {value[:_LONGEST_HINT]}"
+    text = excerpt(value, _LONGEST_HINT)
+    return f"{key}: {text}" if text else key
 
 
 def describe(out: Schema, hints: list[str]) -> None:
@@ -69,26 +72,41 @@ def types_of(schema: Schema) -> tuple[list[str], bool]:
     return types, nullable
 
 
-def choices(schema: Schema, hints: list[str]) -> Choices:
-    """Return what ``const`` or ``enum`` leaves once only strings and numbers may stand there."""
-    if "const" in schema:
-        given: object = [schema["const"]]
-    else:
-        given = schema.get("enum")
+def choices(schema: Schema, types: list[str], hints: list[str], work: Work) -> Choices:
+    """Return what ``const`` or ``enum`` leaves once only strings and numbers may stand there.
+
+    The types of the choices are those of *types* that the values have; where no value is of any of
+    them, that is a slip of the pen, and the values count.
+    """
+    given = [schema["const"]] if "const" in schema else schema.get("enum")
     if not isinstance(given, list):
-        return Choices()
+        return Choices(types=types)
+    work.spend(len(given))
     values = [value for value in given if value is not None]
     null = len(values) < len(given)
     if not values:
-        return Choices(null=null and "type" in schema, type="null" if null else None)
-    if any(isinstance(value, bool | dict | list) for value in values):
+        return Choices(null=null and "type" in schema, types=types or (["null"] if null else []))
+    fitting = [value for value in values if any(_fits(value, name) for name in types)]
+    if not fitting:
+        fitting, types = values, []
+    types = types or _shared_types(fitting)
+    if any(isinstance(value, bool | dict | list) for value in fitting):
         hints.append(constraint("one of", values))
-        return Choices(null=null, type=_shared_type(values))
+        return Choices(None, null, types)
     # An empty string among the choices is a 400.
-    kept = [value for value in {(type(v), v): v for v in values}.values() if value != ""]
+    kept = [value for value in {(type(v), v): v for v in fitting}.values() if value != ""]
     if not kept:
         hints.append(constraint("one of", values))
-    return Choices(kept or None, null, _shared_type(kept or values))
+    work.spend_text(sum(len(value) for value in kept if isinstance(value, str)))
+    return Choices(kept or None, null, types)
+
+
+def one_of(branches: list[Schema]) -> Schema:
+    """Return a schema for what any of *branches* allows."""
+    if {} in branches:
+        return {}
+    apart = {compact(branch): branch for branch in branches}
+    return branches[0] if len(apart) == 1 else {"anyOf": list(apart.values())}
 
 
 def implied_type(out: Schema) -> list[str]:
@@ -108,12 +126,14 @@ def with_types(out: Schema, types: list[str]) -> Schema:
     if not types:
         return out
     if len(types) == 1:
-        return _complete({"type": types[0], **out})
-    branches = [] if "anyOf" in out or "oneOf" in out else _branches(out, types)
+        others = _TYPED.difference(_FOR_TYPE.get(types[0], ()))
+        kept = {key: value for key, value in out.items() if key not in others}
+        return _complete({"type": types[0], **kept})
+    if "anyOf" in out or "oneOf" in out:
+        return out  # these branches say it already
+    branches = _branches(out, types)
     if not branches:
-        # Other branches say it already, or the choices are of none of the types and say more.
-        shared = _shared_type(out.get("enum"))
-        return with_types(out, [shared] if shared else [])
+        return out  # the choices are of none of the types, and say more
     return branches[0] if len(branches) == 1 else {"anyOf": branches}
 
 
@@ -131,16 +151,12 @@ def add_null(out: Schema) -> Schema:
     return {**shared, "anyOf": [rest, null]}
 
 
-def _shared_type(values: object) -> str | None:
-    if not isinstance(values, list):
-        return None
-    if all(isinstance(value, str) for value in values):
-        return "string"
-    if all(isinstance(value, bool) for value in values):
-        return "boolean"
-    if all(is_number(value) for value in values):
-        return "integer" if all(isinstance(value, int) for value in values) else "number"
-    return None
+def _shared_types(values: list[object]) -> list[str]:
+    """Return the one type that all *values* have; none where they have several."""
+    for name in ("integer", "number", "string", "boolean"):
+        if all(_fits(value, name) for value in values):
+            return [name]
+    return []
 
 
 def _branches(out: Schema, types: list[str]) -> list[Schema]:
@@ -159,9 +175,19 @@ def _branches(out: Schema, types: list[str]) -> list[Schema]:
 
 
 def _fits(value: object, name: str) -> bool:
-    if isinstance(value, str):
-        return name == "string"
-    return name == "number" or (name == "integer" and isinstance(value, int))
+    match value:
+        case bool():
+            return name == "boolean"
+        case int():
+            return name in ("integer", "number")
+        case float():
+            return name == "number" or (name == "integer" and value.is_integer())
+        case str():
+            return name == "string"
+        case list():
+            return name == "array"
+        case _:
+            return name == ("object" if isinstance(value, dict) else "null")
 
 
 def _complete(out: Schema) -> Schema:

@@ -20,8 +20,10 @@ from jarvis_proxy.upstreams.gemini.request_types import (
     FunctionSpec,
     Tool,
 )
-from jarvis_proxy.upstreams.gemini.schema import clean
+from jarvis_proxy.upstreams.gemini.schema import clean_as
+from jarvis_proxy.upstreams.gemini.schema_form import FULL, SchemaForm
 from jarvis_proxy.upstreams.gemini.schema_terms import Schema
+from jarvis_proxy.work import Work
 
 ServerTool = Literal["google_search", "code_execution", "url_context"]
 
@@ -112,13 +114,22 @@ class _Declared:
 
 
 def read_tools(
-    request: ChatRequest, traits: ModelTraits, notes: Notes, *, loose: bool = False
+    request: ChatRequest,
+    traits: ModelTraits,
+    notes: Notes,
+    *,
+    form: SchemaForm = FULL,
+    work: Work | None = None,
 ) -> ToolPlan:
     """Return the tools that a request declares, as far as the model takes them.
 
+    *form* says how far schemas are relaxed; *work* is the request's budget.
+
     Raises:
-        ProxyError: 400, an unknown type, a name twice, more than 512 functions, a broken schema.
+        ProxyError: 400, an unknown type, a name twice, more than 512 functions, a broken schema,
+            or more work than one request may take.
     """
+    work = work or Work()
     reader = _Reader(notes)
     reader.read(request)
     declared, server_tools = reader.found(), reader.server_tools
@@ -141,7 +152,7 @@ def read_tools(
         (key for key in keys if isinstance(key, Member)),
     )
     return ToolPlan(
-        functions=[_declaration(item, names, notes, loose=loose) for item in declared],
+        functions=[_declaration(item, names, notes, form=form, work=work) for item in declared],
         server_tools=list(dict.fromkeys(server_tools.values())),
         names=names,
         custom=frozenset(item.key for item in declared if item.custom),
@@ -299,22 +310,23 @@ def _usable(
 
 
 def _declaration(
-    item: _Declared, names: Names, notes: Notes, *, loose: bool
+    item: _Declared, names: Names, notes: Notes, *, form: SchemaForm, work: Work
 ) -> FunctionDeclaration:
     return FunctionDeclaration(
         names.upstream(item.spec.name, item.spec.namespace),
         item.spec.description or None,
-        _parameters(item, notes, loose=loose),
+        _parameters(item, notes, form=form, work=work),
     )
 
 
-def _parameters(item: _Declared, notes: Notes, *, loose: bool) -> Schema | None:
+def _parameters(item: _Declared, notes: Notes, *, form: SchemaForm, work: Work) -> Schema | None:
     """Return cleaned parameters, None for a function without any."""
     given, param = item.spec.parameters, f"{item.param}.parameters"
     if not isinstance(given, dict):
         return None
-    schema = _as_object(clean(_without_null(given), param=param, loose=loose), param, item)
-    if loose and clean(given, param=param) != clean(given, param=param, loose=True):
+    cleaned = clean_as(_without_null(given), form, param=param, work=work)
+    schema = _as_object(cleaned.schema, param, item)
+    if cleaned.relaxed:
         notes.mention(param)
     said = schema.keys() - {"type", "properties", "title", "description", "required", "$defs"}
     said -= {"additionalProperties"} if schema.get("additionalProperties") is False else set()

@@ -1,11 +1,13 @@
 """JSON values of unknown shape: reading, measuring and naming them without trust. Pure."""
 
 from collections.abc import Iterable
-from typing import Final
+from itertools import islice
+from typing import Final, NamedTuple
 
 import msgspec
 
 from jarvis_proxy import surrogates
+from jarvis_proxy.work import Work
 
 MAX_DEPTH: Final = 100
 """Levels of nesting that we walk; protocol buffers, which read what we send, take no more."""
@@ -57,6 +59,18 @@ def within_depth(value: object, limit: int = MAX_DEPTH) -> bool:
     return not any(isinstance(item, dict | list) for item in level)
 
 
+def copyable(value: object, work: Work, limit: int = MAX_DEPTH) -> bool:
+    """Tell whether *value* nests at most *limit* deep, and count what it takes to copy it."""
+    level = [value]
+    for _ in range(limit + 1):
+        work.spend(len(level))
+        work.spend_text(sum(len(item) for item in level if isinstance(item, str)))
+        level = [child for item in level for child in children(item)]
+        if not level:
+            return True
+    return False
+
+
 def contains_key(value: object, key: str) -> bool:
     """Tell whether an object anywhere inside *value* has the key."""
     waiting = [value]
@@ -92,3 +106,66 @@ def kind(value: object) -> str:
     if isinstance(value, str):
         return "a string"
     return "an array" if isinstance(value, list) else "an object"
+
+
+def same(first: object, second: object, work: Work) -> bool:
+    """Tell whether two JSON values are equal, at one step of *work* for each pair compared."""
+    waiting = [(first, second)]
+    while waiting:
+        one, other = waiting.pop()
+        if one is other:
+            continue
+        work.spend()
+        if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
+            waiting += [(value, other[key]) for key, value in one.items()]
+        elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+            waiting += zip(one, other, strict=True)
+        elif isinstance(one, dict | list) or type(one) is not type(other) or one != other:
+            return False
+    return True
+
+
+def excerpt(value: object, limit: int) -> str:
+    """Return the first *limit* characters of *value* as JSON; the rest is not even looked at.
+
+    Empty for what nests deeper than ``MAX_DEPTH`` within these characters.
+    """
+    pieces: list[str] = []
+    length = depth = 0
+    waiting: list[object] = [value]
+    while waiting and length < limit:
+        item = waiting.pop()
+        if isinstance(item, _Mark):
+            piece = item.text
+            depth -= piece in "}]"
+        elif isinstance(item, dict | list):
+            piece = "{" if isinstance(item, dict) else "["
+            waiting += _inside(item, limit)
+            depth += 1
+            if depth > MAX_DEPTH:
+                return ""
+        else:
+            piece = compact(item[:limit] if isinstance(item, str) else item)
+        pieces.append(piece)
+        length += len(piece)
+    return "".join(pieces)[:limit]
+
+
+class _Mark(NamedTuple):
+    """A piece of JSON text between values."""
+
+    text: str
+
+
+def _inside(value: dict[str, object] | list[object], limit: int) -> list[object]:
+    """Return what follows the bracket that opens *value*, the last first."""
+    found: list[object] = []
+    if isinstance(value, dict):
+        for key, inner in islice(value.items(), limit):
+            found += [_Mark(f"{',' if found else ''}{compact(key[:limit])}:"), inner]
+        found.append(_Mark("}"))
+    else:
+        for inner in islice(value, limit):
+            found += [_Mark(","), inner] if found else [inner]
+        found.append(_Mark("]"))
+    return found[::-1]

@@ -8,6 +8,7 @@ import pytest
 from jarvis_proxy.upstreams.base import TokenUsage
 from jarvis_proxy.upstreams.gemini.exchange import GeminiChatExchange
 from jarvis_proxy.upstreams.gemini.request import ChatPlan, Relaxation
+from jarvis_proxy.upstreams.gemini.schema_form import SchemaForm
 from jarvis_proxy.upstreams.gemini.signatures import MemoryVault
 from tests.upstreams.gemini.replies import (
     a_call,
@@ -104,7 +105,7 @@ RECOVERIES: Mapping[str, Relaxation] = {
     "Thinking level MINIMAL is not supported for this model.": Relaxation(no_thinking=True),
     "thinking_budget is out of range": Relaxation(no_thinking=True),
     "The schema produces a constraint that has too many states for serving.": Relaxation(
-        loose_schemas=True
+        schemas=SchemaForm(limits=False)
     ),
 }
 
@@ -134,7 +135,9 @@ def test_changes_add_up() -> None:
         assert exchange is not None
         exchange = exchange.recover(400, refused(message)) or exchange
 
-    everything = Relaxation(sentinel_signatures=True, no_thinking=True, loose_schemas=True)
+    everything = Relaxation(
+        sentinel_signatures=True, no_thinking=True, schemas=SchemaForm(limits=False)
+    )
     assert builder.asked[-1] == everything
     assert len(builder.asked) == 4
 

@@ -11,19 +11,21 @@ from jarvis_proxy.upstreams.gemini.models import knowledge
 from jarvis_proxy.upstreams.gemini.notes import Notes
 from jarvis_proxy.upstreams.gemini.output import set_format, set_modalities
 from jarvis_proxy.upstreams.gemini.request_types import ChatRequest, GenerationConfig
+from jarvis_proxy.upstreams.gemini.schema_form import FULL, SchemaForm
 from tests.upstreams.gemini.chat import NEWEST, OLD, asking
 
 PAINTER, SPEAKER = "gemini-3-pro-image", "gemini-3.8-flash-tts"
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
+LOOSE = SchemaForm(limits=False)
 JSON = {"responseMimeType": "application/json"}
 
 
 def formatted(
-    response_format: Any, model: str = NEWEST, *, with_tools: bool = False, loose: bool = False
+    response_format: Any, model: str = NEWEST, *, with_tools: bool = False, form: SchemaForm = FULL
 ) -> tuple[dict[str, Any], str | None, tuple[str, ...]]:
     notes, config = Notes(), GenerationConfig()
     request = msgspec.convert(asking(response_format=response_format), ChatRequest)
-    words = set_format(config, request, knowledge(model), notes, with_tools=with_tools, loose=loose)
+    words = set_format(config, request, knowledge(model), notes, with_tools=with_tools, form=form)
     return msgspec.to_builtins(config), words, notes.names
 
 
@@ -114,11 +116,11 @@ def test_formats_that_cannot_be_are_a_400(wanted: Any, param: str, code: str) ->
 
 def test_a_loose_schema_is_noted_where_it_differs() -> None:
     bounded = {"type": "array", "items": {"type": "string"}, "maxItems": 3}
-    config, _, ignored = formatted(schema_format(bounded), loose=True)
+    config, _, ignored = formatted(schema_format(bounded), form=LOOSE)
 
     assert "maxItems" not in config["responseJsonSchema"]
     assert ignored == ("response_format.json_schema.schema",)
-    assert formatted(schema_format(SCHEMA), loose=True)[2] == ()
+    assert formatted(schema_format(SCHEMA), form=LOOSE)[2] == ()
 
 
 def shaped(

@@ -8,6 +8,7 @@ import pytest
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.base import Media, Needs
 from jarvis_proxy.upstreams.gemini.request import SENTINEL, ChatPlan, Relaxation, needs
+from jarvis_proxy.upstreams.gemini.schema_form import SchemaForm
 from jarvis_proxy.upstreams.gemini.signatures import Remembered
 from tests.upstreams.gemini.chat import (
     JPEG_BYTES,
@@ -467,7 +468,7 @@ def test_after_too_many_states_schemas_go_without_bounds() -> None:
         tools=[function("f", bounded)],
         response_format={"type": "json_schema", "json_schema": {"schema": bounded}},
     )
-    plan = plan_for(asked, relaxation=Relaxation(loose_schemas=True))
+    plan = plan_for(asked, relaxation=Relaxation(schemas=SchemaForm(limits=False)))
 
     assert b"maxItems" in plan_for(asked).body
     assert b'"maxItems"' not in plan.body

@@ -11,6 +11,7 @@ import pytest
 
 from jarvis_proxy.upstreams.base import Media
 from jarvis_proxy.upstreams.gemini.request import SENTINEL, Relaxation, needs
+from jarvis_proxy.upstreams.gemini.schema_form import SchemaForm
 from jarvis_proxy.upstreams.gemini.signatures import Remembered
 from tests.upstreams.gemini.chat import (
     JPEG_BYTES,
@@ -206,11 +207,11 @@ def test_row_30_a_list_of_types_is_a_choice() -> None:
 def test_row_31_a_schema_of_too_many_states_is_relaxed_for_the_second_try() -> None:
     bounded = {"type": "array", "items": {"type": "string", "format": "date"}, "maxItems": 900}
     schema = {"type": "object", "properties": {"p": bounded}}
-    relaxed = parameters(schema, relaxation=Relaxation(loose_schemas=True))
+    relaxed = parameters(schema, relaxation=Relaxation(schemas=SchemaForm(limits=False)))
 
     assert relaxed["properties"]["p"] == {
         "type": "array",
-        "items": {"type": "string"},
+        "items": {"type": "string", "description": "(format: date)"},
         "description": "(maxItems: 900)",
     }
 

@@ -6,11 +6,12 @@ import pytest
 
 from jarvis_proxy.upstreams.gemini.schema_merge import Merger
 from jarvis_proxy.upstreams.gemini.schema_refs import References
+from jarvis_proxy.work import Work
 
 
 def merged(schema: dict[str, Any]) -> dict[str, Any]:
-    merger = Merger(References(schema, "schema"), lambda depth: None)
-    return merger.enter(schema, 1)[0]
+    merger = Merger(References(schema, "schema", Work()), lambda depth: None, Work())
+    return merger.enter(schema, 1).schema
 
 
 A = {"type": "string"}
@@ -29,7 +30,7 @@ B = {"type": "number"}
         ({"allOf": [{"allOf": [{"title": "T"}]}, A]}, {"title": "T", "type": "string"}),
         (
             {"required": ["a"], "allOf": [{"required": ["b"]}, {"required": ["a"]}]},
-            {"required": ["a", "b", "a"]},
+            {"required": ["a", "b"]},
         ),
         (
             {"properties": {"a": A}, "allOf": [{"properties": {"b": B, "a": A}}]},
@@ -86,13 +87,13 @@ def test_a_definition_that_contains_itself_adds_nothing() -> None:
 def test_what_was_merged_further_out_stays_a_reference_further_in() -> None:
     inner: dict[str, Any] = {"type": "object", "allOf": [{"$ref": "#/$defs/A"}]}
     schema = {"$defs": {"A": {"properties": {"a": inner}}}, "type": "object"}
-    merger = Merger(References(schema, "schema"), lambda depth: None)
+    merger = Merger(References(schema, "schema", Work()), lambda depth: None, Work())
 
-    outer, mark = merger.enter(inner, 1)
-    further_in, inner_mark = merger.enter(inner, 2)
-    merger.leave(inner_mark)
-    merger.leave(mark)
-    again, _ = merger.enter(inner, 1)
+    outer = merger.enter(inner, 1)
+    further_in = merger.enter(inner, 2)
+    merger.leave(further_in)
+    merger.leave(outer)
+    again = merger.enter(inner, 1)
 
-    assert outer == again == {"type": "object", "properties": {"a": inner}}
-    assert further_in == {"type": "object", "$ref": "#/$defs/A"}
+    assert outer.schema == again.schema == {"type": "object", "properties": {"a": inner}}
+    assert further_in.schema == {"type": "object", "$ref": "#/$defs/A"}

@@ -12,9 +12,11 @@ from jarvis_proxy.upstreams.gemini.schema_terms import (
     describe,
     implied_type,
     is_number,
+    one_of,
     types_of,
     with_types,
 )
+from jarvis_proxy.work import Work
 
 NULL = {"type": "null"}
 
@@ -82,13 +84,13 @@ def test_types_and_null(schema: dict[str, Any], types: tuple[list[str], bool]) -
     ("schema", "found", "hints"),
     [
         ({}, Choices(), []),
-        ({"const": 1, "enum": [2]}, Choices([1], False, "integer"), []),
-        ({"enum": ["a", None, ""]}, Choices(["a"], True, "string"), []),
-        ({"enum": [1, 1.0, 2.5]}, Choices([1, 1.0, 2.5], False, "number"), []),
-        ({"enum": [True, None]}, Choices(None, True, "boolean"), ["one of: [true]"]),
-        ({"enum": [None]}, Choices(None, False, "null"), []),
-        ({"enum": [None], "type": "string"}, Choices(None, True, "null"), []),
-        ({"enum": [""]}, Choices(None, False, "string"), ['one of: [""]']),
+        ({"const": 1, "enum": [2]}, Choices([1], False, ["integer"]), []),
+        ({"enum": ["a", None, ""]}, Choices(["a"], True, ["string"]), []),
+        ({"enum": [1, 1.0, 2.5]}, Choices([1, 1.0, 2.5], False, ["number"]), []),
+        ({"enum": [True, None]}, Choices(None, True, ["boolean"]), ["one of: [true]"]),
+        ({"enum": [None]}, Choices(None, False, ["null"]), []),
+        ({"enum": [None], "type": "string"}, Choices(None, True, ["string"]), []),
+        ({"enum": [""]}, Choices(None, False, ["string"]), ['one of: [""]']),
         ({"enum": []}, Choices(), []),
     ],
     ids=str,
@@ -98,7 +100,28 @@ def test_choices_and_what_is_said_in_words(
 ) -> None:
     said: list[str] = []
 
-    assert (found, hints) == (choices(schema, said), said)
+    assert (found, hints) == (choices(schema, types_of(schema)[0], said, Work()), said)
+
+
+def test_d2_choices_are_counted() -> None:
+    work = Work()
+    choices({"enum": ["x" * 640, *range(99)]}, [], [], work)
+
+    assert work.steps == 100 + 10
+
+
+@pytest.mark.parametrize(
+    ("branches", "expected"),
+    [
+        ([{"type": "string"}], {"type": "string"}),
+        ([{"type": "string"}, {"type": "string"}], {"type": "string"}),
+        ([{"type": "string"}, NULL], {"anyOf": [{"type": "string"}, NULL]}),
+        ([{"type": "string"}, {}], {}),
+    ],
+    ids=str,
+)
+def test_one_of_several(branches: list[dict[str, Any]], expected: dict[str, Any]) -> None:
+    assert expected == one_of(branches)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +175,7 @@ def test_branches_that_are_there_say_the_types() -> None:
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        (["a"], {"type": "string", "enum": ["a"]}),
+        (["a"], {"enum": ["a"]}),
         (["a", 1], {"enum": ["a", 1]}),
     ],
 )
@@ -176,3 +199,19 @@ def test_choices_of_none_of_the_types_count(values: list[Any], expected: dict[st
 )
 def test_null_is_one_more_choice(schema: dict[str, Any], expected: dict[str, Any]) -> None:
     assert expected == add_null(schema)
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("string", {"format"}),
+        ("array", {"items", "minItems"}),
+        ("object", {"properties"}),
+        ("integer", {"minimum", "format"}),
+        ("boolean", set()),
+    ],
+)
+def test_b10_keywords_of_other_types_go(name: str, kept: set[str]) -> None:
+    out: dict[str, Any] = {"properties": {}, "items": {}, "minItems": 1, "minimum": 1}
+
+    assert {"type", *kept} == with_types({**out, "format": "date"}, [name]).keys()

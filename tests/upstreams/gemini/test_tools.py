@@ -10,6 +10,7 @@ from jarvis_proxy.upstreams.gemini.models import knowledge
 from jarvis_proxy.upstreams.gemini.names import Member
 from jarvis_proxy.upstreams.gemini.notes import Notes
 from jarvis_proxy.upstreams.gemini.request_types import ChatRequest
+from jarvis_proxy.upstreams.gemini.schema_form import FULL, SchemaForm
 from jarvis_proxy.upstreams.gemini.tools import MAX_FUNCTIONS, ToolPlan, read_tools
 from tests.upstreams.gemini.chat import NEWEST, OLD, asking, function
 
@@ -18,11 +19,11 @@ CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required"
 
 
 def read(
-    model: str = NEWEST, *, loose: bool = False, **fields: Any
+    model: str = NEWEST, *, form: SchemaForm = FULL, **fields: Any
 ) -> tuple[ToolPlan, tuple[str, ...]]:
     notes = Notes()
     request = msgspec.convert(asking(**fields), ChatRequest)
-    return read_tools(request, knowledge(model), notes, loose=loose), notes.names
+    return read_tools(request, knowledge(model), notes, form=form), notes.names
 
 
 def tools(model: str = NEWEST, **fields: Any) -> Any:
@@ -307,7 +308,9 @@ def test_strict_functions_are_seen(strict: bool | None, expected: bool) -> None:
 
 def test_loose_parameters_are_noted_where_they_differ() -> None:
     bounded = {"type": "object", "properties": {"n": {"type": "integer", "minimum": 1}}}
-    plan, ignored = read(loose=True, tools=[function("f", bounded), function("g", CITY)])
+    plan, ignored = read(
+        form=SchemaForm(limits=False), tools=[function("f", bounded), function("g", CITY)]
+    )
 
     assert "minimum" not in str(plan.functions[0].parameters_json_schema).split("description")[0]
     assert ignored == ("tools[0].function.parameters",)

@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from jarvis_proxy.upstreams.gemini.values import (
     MAX_DEPTH,
@@ -10,10 +12,22 @@ from jarvis_proxy.upstreams.gemini.values import (
     children,
     compact,
     contains_key,
+    copyable,
+    excerpt,
     kind,
     parse,
+    same,
     survives_as_doubles,
     within_depth,
+)
+from jarvis_proxy.work import Work
+
+JSON: st.SearchStrategy[Any] = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(-9, 9), st.sampled_from(["", "a", "\n"])),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.sampled_from("ab"), inner, max_size=2)
+    ),
+    max_leaves=6,
 )
 
 
@@ -79,3 +93,64 @@ def test_kinds_are_named_in_words() -> None:
 )
 def test_b1_half_of_a_surrogate_pair_does_not_spoil_a_value(text: str, expected: object) -> None:
     assert parse(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "null"),
+        ("a" * 30, '"' + "a" * 19),
+        ({"a": [1, True, "x"], "b": {}}, '{"a":[1,true,"x"],"b'),
+        ([], "[]"),
+        ({}, "{}"),
+        ([[], {"k" * 30: 1}], '[[],{"' + "k" * 14),
+        (list(range(9)), "[0,1,2,3,4,5,6,7,8]"),
+    ],
+    ids=str,
+)
+def test_the_beginning_of_a_value(value: object, text: str) -> None:
+    assert text == excerpt(value, 20)
+
+
+def test_b9_a_value_nested_deeper_than_we_walk_has_no_excerpt() -> None:
+    value: object = 1
+    for _ in range(101):
+        value = [value]
+
+    assert excerpt(value, 200) == ""
+
+
+@given(value=JSON)
+def test_an_excerpt_is_how_the_json_begins(value: object) -> None:
+    assert excerpt(value, 1000) == compact(value)[:1000]
+    assert excerpt(value, 7) == compact(value)[:7]
+
+
+@given(one=JSON, other=JSON)
+def test_values_are_the_same_if_their_json_is(one: object, other: object) -> None:
+    assert same(one, one, Work())
+    assert same(one, other, Work()) is (compact(sorted_keys(one)) == compact(sorted_keys(other)))
+
+
+def sorted_keys(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: sorted_keys(value[key]) for key in sorted(value)}
+    return [sorted_keys(item) for item in value] if isinstance(value, list) else value
+
+
+def test_d2_comparing_is_counted() -> None:
+    work = Work()
+    same([{"a": [1, 2]}], [{"a": [1, 2]}], work)
+
+    assert work.steps == 3
+
+
+@pytest.mark.parametrize(("levels", "expected"), [(2, True), (3, False)])
+def test_d2_copying_is_counted(levels: int, expected: bool) -> None:
+    value: object = ["x" * 640, 1]
+    for _ in range(levels - 1):
+        value = [value]
+    work = Work()
+
+    assert copyable(value, work, 2) is expected
+    assert work.steps == (levels + 2 + 10 if expected else 3)

@@ -1,0 +1,70 @@
+"""The budget of work for translating one request. Pure.
+
+A small request can ask for much: one that repeats a definition in every place, for example. Each
+step of a translation is counted here, and past the budget the request is refused. So the cost of a
+request grows with its size, and a request of any size has a largest cost.
+"""
+
+from typing import Final
+
+from jarvis_proxy.errors import ProxyError
+
+BASE_STEPS: Final = 25_000
+"""Steps that every request may take, however small it is."""
+
+MAX_STEPS: Final = 1_000_000
+"""Steps that no request may pass. One step takes 1 to 3 µs."""
+
+_BYTES_PER_STEP: Final = 2  # the densest JSON, such as {"a":{}}, takes one step for 3 bytes
+_CHARACTERS_PER_STEP: Final = 64
+
+
+class Work:
+    """Counts the steps of one translation.
+
+    A step is one JSON value looked at or copied. Share one object among all parts of a request.
+    """
+
+    __slots__ = ("_limit", "steps")
+
+    def __init__(self, limit: int = MAX_STEPS) -> None:
+        self._limit = limit
+        self.steps = 0
+        """Steps taken so far."""
+
+    @classmethod
+    def for_body(cls, size: int) -> "Work":
+        """Return the budget of a request whose body has *size* bytes."""
+        return cls(min(BASE_STEPS + size // _BYTES_PER_STEP, MAX_STEPS))
+
+    def spend(self, steps: int = 1, *, param: str | None = None) -> None:
+        """Count *steps*, before they are taken.
+
+        Raises:
+            ProxyError: 400 `request_too_complex` with *param*, the budget is spent.
+        """
+        self.steps += steps
+        if self.steps > self._limit:
+            raise too_complex(param)
+
+    def spend_text(self, length: int, *, param: str | None = None) -> None:
+        """Count a text of *length* characters that is copied: a step for each 64 of them.
+
+        Raises:
+            ProxyError: 400 `request_too_complex` with *param*, the budget is spent.
+        """
+        self.spend(length // _CHARACTERS_PER_STEP, param=param)
+
+
+def too_complex(param: str | None = None) -> ProxyError:
+    """Return the 400 for a request that takes more work to translate than one may cost."""
+    where = f" '{param}'" if param else ""
+    return ProxyError(
+        400,
+        f"This request takes too much work to translate{where}. Send fewer or simpler tools, "
+        "schemas and messages; in schemas, reference a definition instead of merging it with "
+        "'allOf' in many places.",
+        code="request_too_complex",
+        param=param,
+        should_retry=False,
+    )
