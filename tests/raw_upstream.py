@@ -130,7 +130,7 @@ class RawUpstream:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["RawUpstream"]:
         """Listen on a free port of loopback."""
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=4096)
+        server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, backlog=4096)
         self.port = server.sockets[0].getsockname()[1]
         try:
             yield self

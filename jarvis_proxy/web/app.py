@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Final, cast
 from aiohttp import web
 from aiohttp.web_urldispatcher import UrlMappingMatchInfo
 
-from jarvis_proxy.attempts import KeyPool
 from jarvis_proxy.catalog import Catalog
 from jarvis_proxy.fetch import MediaFetcher
+from jarvis_proxy.key_pool import KeyPool
 from jarvis_proxy.keyring import KeyRing
 from jarvis_proxy.limits import Limiter, MemoryLimiter
 from jarvis_proxy.live import Live
@@ -228,7 +228,7 @@ def build_shell(settings: Settings, log: AccessLog, kept: Kept) -> Shell:
     if kept.shared is not None:
         shell.vault = kept.shared.vault
         for name, place in places.items():
-            kept.shared.health.watch(name, place.pool, place.breaker)
+            kept.shared.health.watch(name, place.pool, place.breakers)
     places[EMBEDDED] = Place(EchoUpstream(EMBEDDED), LocalDoor())
     return shell
 

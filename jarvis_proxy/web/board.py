@@ -27,7 +27,8 @@ _ENCODE: Final = msgspec.json.Encoder().encode
 class Upstream(msgspec.Struct):
     """How an upstream is. *keys* has the seconds that each of its keys still rests.
 
-    *held_off*: its calls are refused for a while, because it failed again and again.
+    *held_off*: calls are refused for a while, because it failed again and again;
+    *models_held_off*: for how many of its models they are.
     *is_stale*: its list of models could not be had.
     """
 
@@ -35,6 +36,7 @@ class Upstream(msgspec.Struct):
     keys: list[int]
     held_off: bool
     is_stale: bool
+    models_held_off: int = 0
 
 
 class History(msgspec.Struct):
@@ -183,8 +185,9 @@ def upstreams(shell: Shell, now: float) -> list[Upstream]:
         Upstream(
             name,
             [int(seconds + 0.999) for seconds in place.pool.rests(now)],
-            place.breaker.is_open,
+            place.breakers.holds_upstream(now),
             name in stale,
+            place.breakers.models_held(now),
         )
         for name, place in shell.places.items()
     ]

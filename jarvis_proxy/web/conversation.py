@@ -12,12 +12,13 @@ from typing import Final
 
 from aiohttp import web
 
-from jarvis_proxy.attempts import Breaker, Failure, Plan, Step, unavailable
+from jarvis_proxy.attempts import Failure, Plan, Step, unavailable
+from jarvis_proxy.breakers import Ticket
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.registry import Route
 from jarvis_proxy.transport import Body, ConnectFailure
-from jarvis_proxy.upstreams.base import Call, Exchange, Media, RetryableReply
-from jarvis_proxy.web.answers import RelayedError
+from jarvis_proxy.upstreams.base import Call, Exchange, Media
+from jarvis_proxy.web.diagnosis import classify, rest_for
 from jarvis_proxy.web.downstream import Downstream
 from jarvis_proxy.web.keys import RECORD, SHELL, Place
 from jarvis_proxy.web.refusals import Refused
@@ -27,7 +28,6 @@ from jarvis_proxy.web.watch import Watched
 _LOG: Final = logging.getLogger(__name__)
 _RANDOM: Final = SystemRandom()
 _WHOLE_ANSWER: Final = 590.0
-_OVERLOAD: Final = frozenset({500, 502, 503, 504, 529})
 
 
 class Conversation:
@@ -42,12 +42,12 @@ class Conversation:
         "_make_call",
         "_place",
         "_plan",
-        "_probed",
         "_record",
         "_request",
         "_retrying",
         "_routes",
         "_shell",
+        "_ticket",
         "_watched",
     )
 
@@ -69,7 +69,7 @@ class Conversation:
         self._record = request[RECORD]
         self._plan = Plan(len(routes), "x-stainless-retry-count" in request.headers)
         self._retrying = False
-        self._probed: Breaker | None = None
+        self._ticket: Ticket | None = None
         self._down: Downstream | None = None
         self._place: Place
         self._call: Call
@@ -106,7 +106,7 @@ class Conversation:
         finally:
             if self._retrying:
                 self._shell.budget.give_back()
-            self._end_probe()
+            self._abandon()
             if self._down is not None and self._down.promised and not self._down.ended:
                 self._down.abort()  # an answer has begun: whatever is said now must not join it
 
@@ -124,20 +124,28 @@ class Conversation:
         if needs.call_ids and self._shell.vault is not None:
             await self._shell.vault.fetch(needs.call_ids, time.monotonic())
         self._exchange = self._place.upstream.exchange(self._call, media, needs.decoded)
-        self._key = self._place.pool.pick(route.target, time.monotonic())
+        self._key = self._pick()
+
+    def _pick(self, tried: frozenset[int] = frozenset()) -> int | None:
+        record = self._record
+        pool, client = self._place.pool, record.key_name
+        return pool.pick(record.target, time.monotonic(), tried, client=client)
 
     async def _attempt(self) -> web.StreamResponse | ProxyError:
         """Make one attempt; return the answer, or why there is none."""
         place = self._place
-        if (wait := place.breaker.admit(time.monotonic())) is not None:
-            return unavailable(wait)
-        self._probed = place.breaker if place.breaker.is_open else None
+        record = self._record
+        ticket = place.breakers.admit(record.target, record.key_name, time.monotonic())
+        if not isinstance(ticket, Ticket):
+            return unavailable(ticket)
+        self._ticket = ticket
         relay = Relay(
             self._request,
             self._watched,
             place,
             self._call,
             self._exchange,
+            ticket=ticket,
             key=None if self._key is None else place.pool.keys[self._key],
             down=self._down,
             body=self._body,
@@ -151,13 +159,13 @@ class Conversation:
         except asyncio.CancelledError:
             self._down = relay.down
             return self._watched.reason()
-        self._probed = None
-        place.breaker.succeeded()
+        self._ticket = None
+        ticket.answered()
         return response
 
     async def _prepare_next(self, error: ProxyError) -> bool:
         """Note the failure; return whether the next attempt is ready to be made."""
-        failure = classify(error, several_keys=len(self._place.pool.keys) > 1)
+        failure = classify(error)
         self._note(failure, error)
         if self._body is not None or (self._down is not None and self._down.started):
             return False
@@ -195,11 +203,9 @@ class Conversation:
 
     def _next_step(self, failure: Failure, error: ProxyError) -> tuple[Step | None, int | None]:
         key = None
-        if failure in (Failure.KEY_REFUSED, Failure.RATE_LIMITED) and self._key is not None:
+        if failure is Failure.KEY_REFUSED and self._key is not None:
             self._plan.tried |= {self._key}
-            key = self._place.pool.pick(
-                self._record.target, time.monotonic(), tried=self._plan.tried
-            )
+            key = self._pick(tried=self._plan.tried)
         step = self._plan.after(
             failure,
             other_key=key is not None,
@@ -220,30 +226,33 @@ class Conversation:
             raise self._watched.reason() from None
 
     def _note(self, failure: Failure, error: ProxyError) -> None:
-        """Let the key and the upstream's breaker learn from the failure."""
-        now, place = time.monotonic(), self._place
-        is_probe = self._probed is not None
+        """Let the key and the breakers learn from the failure."""
+        now = time.monotonic()
+        ticket, self._ticket = self._ticket, None
+        if ticket is None:
+            return  # nothing was asked
         match failure:
-            case Failure.UNSENT | Failure.OVERLOADED:
-                self._probed = None
-                place.breaker.failed(now, is_probe=is_probe)
-            case Failure.BROKEN | Failure.UNUSABLE:
-                self._end_probe()
+            case Failure.UNSENT:
+                ticket.unreachable(now)
+            case Failure.UNANSWERED:
+                ticket.unanswered(now)
+            case Failure.OVERLOADED:
+                ticket.failed(now)
+            case Failure.BROKEN | Failure.UNUSABLE | Failure.OURS:
+                ticket.abandoned()
             case _:
-                self._probed = None
-                place.breaker.succeeded()
-        if self._key is None:
-            return
-        if failure is Failure.KEY_REFUSED:
-            place.pool.refused(self._key, now)
-        elif failure is Failure.RATE_LIMITED:
-            place.pool.limited(self._key, self._record.target, now, error.retry_after)
+                ticket.answered()
+        if failure is Failure.KEY_REFUSED and self._key is not None:
+            rest = rest_for(error, uploading=self._body is not None)
+            if rest is not None:
+                record, pool = self._record, self._place.pool
+                pool.rest(self._key, record.target, now, rest, client=record.key_name)
 
-    def _end_probe(self) -> None:
+    def _abandon(self) -> None:
         """Let another call find out whether the upstream works, if this one was to and did not."""
-        probed, self._probed = self._probed, None
-        if probed is not None:
-            probed.abandoned()
+        ticket, self._ticket = self._ticket, None
+        if ticket is not None:
+            ticket.abandoned()
 
     async def _fail(self, error: ProxyError) -> web.StreamResponse:
         """Say *error* in the stream that has begun; raise it where none has."""
@@ -290,25 +299,3 @@ def patience(headers: Mapping[str, str]) -> float:
         if told > 0:
             limit = min(limit, max(told - 5.0, told / 2))
     return limit
-
-
-def classify(error: ProxyError, *, several_keys: bool) -> Failure:
-    """Return what kind of failure *error* is."""
-    match error:
-        case ConnectFailure():
-            return Failure.UNSENT
-        case RetryableReply():
-            return Failure.UNUSABLE
-    if error.code == "upstream_auth_failed":
-        return Failure.KEY_REFUSED
-    if error.status == 403 and several_keys:
-        return Failure.KEY_REFUSED
-    if error.status == 429:
-        return Failure.RATE_LIMITED
-    if error.status < 500 or error.code == "server_shutdown":
-        return Failure.FINAL
-    if isinstance(error, Refused | RelayedError) and error.status in _OVERLOAD:
-        return Failure.OVERLOADED
-    if error.code is None or not str(error.code).startswith("upstream_"):
-        return Failure.OVERLOADED  # an error that came as the first event
-    return Failure.BROKEN

@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from jarvis_proxy.attempts import Breaker, KeyPool, RetryBudget
+from jarvis_proxy.attempts import RetryBudget
+from jarvis_proxy.breakers import Breakers
 from jarvis_proxy.catalog import Catalog
 from jarvis_proxy.fetch import MediaFetcher
+from jarvis_proxy.key_pool import KeyPool
 from jarvis_proxy.keyring import KeyRing
 from jarvis_proxy.live import Live
 from jarvis_proxy.metrics import Metrics
@@ -36,7 +38,7 @@ class Place:
     upstream: Upstream
     door: Door
     pool: KeyPool = field(default_factory=lambda: KeyPool(()), repr=False)
-    breaker: Breaker = field(default_factory=Breaker)
+    breakers: Breakers = field(default_factory=Breakers)
 
 
 @dataclass(slots=True)

@@ -143,8 +143,16 @@ def _upstreams(places: dict[str, Place], now: float) -> Iterator[Family]:
     )
     yield gauge(
         "jarvis_upstream_held_off",
-        "1 while calls to an upstream are held off because it failed again and again.",
-        {(name,): int(place.breaker.is_open) for name, place in places.items()},
+        "1 while calls to an upstream are held off because it could not be reached or was silent.",
+        {(name,): int(place.breakers.holds_upstream(now)) for name, place in places.items()},
+        label,
+        merge="max",
+    )
+    # A number, not the models' names: those come from clients.
+    yield gauge(
+        "jarvis_upstream_models_held_off",
+        "Models of an upstream for which calls are held off because they failed again and again.",
+        {(name,): place.breakers.models_held(now) for name, place in places.items()},
         label,
         merge="max",
     )

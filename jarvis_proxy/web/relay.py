@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 
 from aiohttp import web
 
+from jarvis_proxy.breakers import Ticket
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.headers import media_type, response_headers
 from jarvis_proxy.transport import (
@@ -56,6 +57,7 @@ class Relay:
         "_record",
         "_replies",
         "_request",
+        "_ticket",
         "_watched",
         "down",
     )
@@ -68,6 +70,7 @@ class Relay:
         call: Call,
         exchange: Exchange,
         *,
+        ticket: Ticket,
         key: str | None,
         down: Downstream | None,
         body: Body | None = None,
@@ -79,6 +82,7 @@ class Relay:
         self._place = place
         self._call = call
         self._exchange = exchange
+        self._ticket = ticket
         self._key = key
         self.down = down
         self._replies: list[UpstreamReply] = []
@@ -226,8 +230,8 @@ class Relay:
         while True:
             try:
                 await self._begin(reply, translator, down)
-                if down.started and self._place.breaker.is_open:
-                    self._place.breaker.succeeded()  # others need not wait for this answer's end
+                if down.started:
+                    self._ticket.answered()  # others need not wait for this answer's end
                 await self._flow(reply, translator, down)
             except NETWORK_ERRORS as exc:
                 if self._request.transport is None:

@@ -204,7 +204,7 @@ class Watched:
         elif self.patience is not None and now - self._asked_at >= self.patience:
             self.expire(_too_slow("The whole answer took too long: stream it.", "timeout"))
         elif not self.answered and silent >= self._limits.first_byte:
-            self.expire(_too_slow("The upstream did not answer in time.", "timeout"))
+            self.expire(FirstByteTimeout())
         elif self.answered and silent >= self._limits.idle:
             self.expire(_too_slow("The upstream fell silent in its answer.", "idle_timeout"))
 
@@ -269,6 +269,14 @@ class Watch:
         while True:
             await asyncio.sleep(self.limits.tick)
             self.tick()
+
+
+class FirstByteTimeout(ProxyError):
+    """504 `upstream_timeout`: the upstream took the request and was silent for too long."""
+
+    def __init__(self) -> None:
+        message = "The upstream did not answer in time."
+        super().__init__(504, message, code="upstream_timeout", should_retry=False)
 
 
 def _too_slow(message: str, code: str) -> ProxyError:

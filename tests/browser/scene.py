@@ -7,6 +7,7 @@ from random import Random
 from typing import Final
 
 from jarvis_proxy.budgets import day_of
+from jarvis_proxy.key_pool import Rest
 from jarvis_proxy.record import CallRecord, Outcome
 from jarvis_proxy.usage import Counts, UsageRow
 from jarvis_proxy.web.keys import Shell
@@ -96,9 +97,9 @@ def furnish(shell: Shell, seed: int = 7) -> Random:
         record = call(random, now + 60, 10_000 + number)
         shell.live.open[record.request_id] = record
     gemini = shell.places["gemini"].pool
-    gemini.limited(1, "gemini-3.1-pro-preview", now, 42.0)
-    for _ in range(5):
-        shell.places["deepseek"].breaker.failed(now)
+    gemini.rest(1, "gemini-3.1-pro-preview", now, Rest(42.0))
+    for client in ("alice", "bob"):
+        shell.places["deepseek"].breakers.hear("", client, now + 60.0)
     shell.usage.restore(_month(random))
     return random
 

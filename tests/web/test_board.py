@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from jarvis_proxy.key_pool import Rest
 from jarvis_proxy.limits import LimitReached
 from jarvis_proxy.live import KEPT_CALLS, Live
 from jarvis_proxy.metrics import gauge
@@ -288,14 +289,16 @@ async def test_health_tells_of_breakers_resting_keys_and_old_lists_but_never_a_k
         shell = proxy.shell
         await eventually(lambda: set(shell.catalog.failing()) == {"openai", "gemini"})
         shell.catalog.update("gemini", [])
-        shell.places["openai"].pool.limited(1, "gpt-4o", 100.0, 41.5)
-        for _ in range(5):
-            shell.places["gemini"].breaker.failed(100.0)
+        shell.places["openai"].pool.rest(1, "gpt-4o", 100.0, Rest(41.5))
+        shell.places["gemini"].breakers.hear("", "tester", 101.0)
+        for model in ("gpt-4o", "o3"):
+            shell.places["openai"].breakers.hear(model, "tester", 101.0)
         found = {upstream.name: upstream for upstream in upstreams(shell, 100.0)}
 
     assert found["openai"].keys == [0, 42, 0]
     assert (found["openai"].held_off, found["openai"].is_stale) == (False, True)
     assert (found["gemini"].held_off, found["gemini"].is_stale) == (True, False)
+    assert (found["openai"].models_held_off, found["gemini"].models_held_off) == (2, 0)
     assert found["jarvis"].keys == []
     assert "canary" not in repr(found)
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import openai
 import pytest
 
+from jarvis_proxy.breakers import Breakers, Ticket
 from tests.conftest import BEARER, KEY, running_proxy
 from tests.eventually import eventually
 from tests.faults.inner_rows import BuggyUpstream
@@ -23,6 +24,7 @@ from tests.raw_upstream import (
 
 DONE = b"data: [DONE]\n\n"
 SDK = {"x-stainless-retry-count": "0"}
+CHAT: dict[str, object] = {"model": "gpt-4o-mini", "messages": []}
 
 
 def refusing(status: int, code: str = "x", extra: tuple[str, ...] = ()) -> "Answers":
@@ -76,9 +78,9 @@ async def ask(
     return responses, upstream
 
 
-@pytest.mark.parametrize("status", [401, 403, 429])
+@pytest.mark.parametrize("status", [401, 402, 403, 408, 429, 498])
 @pytest.mark.parametrize("stream", [False, True])
-async def test_another_key_answers_where_one_is_refused(status: int, stream: bool) -> None:
+async def test_c4_another_key_answers_where_one_is_refused(status: int, stream: bool) -> None:
     answers = refusing(status).then(Answers(OK))
 
     (response,), _ = await ask(answers, stream=stream, OPENAI_API_KEY="sk-one-1,sk-two-2")
@@ -97,6 +99,75 @@ async def test_a_refused_key_is_left_alone_afterwards() -> None:
 
     assert [response.status for response in responses] == [200] * 4
     assert answers.keys == ["sk-one-1", *["sk-two-2"] * 4]
+
+
+@pytest.mark.parametrize("status", [402, 408, 498])
+@pytest.mark.parametrize("keys", ["sk-one-1", "sk-one-1,sk-two-2"], ids=["one-key", "two-keys"])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_c4_a_fallback_answers_where_no_key_is_left(
+    status: int, keys: str, stream: bool
+) -> None:
+    places = "gpt-4o-mini=jarvis-echo"
+    (response,), _ = await ask(
+        refusing(status), stream=stream, OPENAI_API_KEY=keys, FALLBACKS=places
+    )
+
+    assert response.status == 200
+    assert response.headers["x-jarvis-upstream"] == "jarvis"
+
+
+@pytest.mark.parametrize("status", [402, 408, 498])
+async def test_c4_a_key_without_means_rests_for_long(status: int) -> None:
+    answers = refusing(status).then(Answers(OK))
+
+    responses, _ = await ask(answers, times=4, OPENAI_API_KEY="sk-one-1,sk-two-2")
+
+    assert [response.status for response in responses] == [200] * 4
+    assert answers.keys == ["sk-one-1", *["sk-two-2"] * 4]
+
+
+@pytest.mark.parametrize("status", [402, 408, 498])
+async def test_c4_without_another_place_the_upstreams_own_words_come_through(status: int) -> None:
+    (response,), _ = await ask(refusing(status, "balance"))
+
+    assert (response.status, response.error()["code"]) == (status, "balance")
+
+
+@pytest.mark.parametrize("status", [403, 404])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_c4_a_model_that_the_upstream_lacks_is_answered_by_its_fallback(
+    status: int, stream: bool
+) -> None:
+    answers = refusing(status, "model_not_found")
+    (response,), _ = await ask(answers, stream=stream, FALLBACKS="gpt-4o-mini=jarvis-echo")
+
+    assert response.status == 200
+    assert response.headers["x-jarvis-upstream"] == "jarvis"
+    assert len(answers.keys) == 1
+
+
+@pytest.mark.parametrize("code", ["model_not_found", "content_policy_violation"])
+async def test_d6_a_403_that_names_the_request_lets_no_key_rest(code: str) -> None:
+    upstream = RawUpstream(refusing(403, code))
+    env = {"OPENAI_API_KEY": "sk-one-1,sk-two-2"}
+    async with upstream.running(), running_proxy(upstream.base_url, **env) as proxy:
+        response = await fetch(proxy.port, "/v1/chat/completions", CHAT, BEARER)
+        resting = proxy.shell.places["openai"].pool.resting(time.monotonic())
+
+    assert response.status == 403
+    assert resting == 0
+
+
+async def test_d6_a_403_rests_a_key_for_that_model_only() -> None:
+    answers = refusing(403).then(Answers(OK))
+    upstream = RawUpstream(answers)
+    env = {"OPENAI_API_KEY": "sk-one-1,sk-two-2"}
+    async with upstream.running(), running_proxy(upstream.base_url, **env) as proxy:
+        for model in ("gpt-4o-mini", "gpt-4o-mini", "o3", "o3"):
+            await fetch(proxy.port, "/v1/chat/completions", {**CHAT, "model": model}, BEARER)
+
+    assert answers.keys[:3] == ["sk-one-1", "sk-two-2", "sk-two-2"]
+    assert set(answers.keys[3:]) == {"sk-one-1", "sk-two-2"}
 
 
 async def test_no_key_left_is_our_fault_and_not_the_clients() -> None:
@@ -236,9 +307,6 @@ async def test_an_upstream_that_keeps_failing_is_left_alone() -> None:
     assert len([r for r in upstream.received if r.method == "POST"]) == 5
 
 
-CHAT: dict[str, object] = {"model": "gpt-4o-mini", "messages": []}
-
-
 async def test_one_call_alone_finds_out_whether_an_upstream_works_again() -> None:
     let_go = asyncio.Event()
 
@@ -258,7 +326,7 @@ async def test_one_call_alone_finds_out_whether_an_upstream_works_again() -> Non
         def asked() -> int:
             return sum(request.method == "POST" for request in upstream.received)
 
-        proxy.shell.places["openai"].breaker.hear(time.monotonic() - 1)
+        proxy.shell.places["openai"].breakers.hear("", "tester", time.monotonic() - 1)
         probe = ask()
         await eventually(lambda: asked() == 1)
         others = await asyncio.gather(*(ask() for _ in range(5)))
@@ -287,7 +355,7 @@ async def test_others_need_not_wait_for_the_end_of_the_stream_that_found_out() -
         running_proxy(upstream.base_url) as proxy,
         connect(proxy.port) as probe,
     ):
-        proxy.shell.places["openai"].breaker.hear(time.monotonic() - 1)
+        proxy.shell.places["openai"].breakers.hear("", "tester", time.monotonic() - 1)
         await probe.post("/v1/chat/completions", body, BEARER)
         await probe.head()
         assert await probe.chunk() == chat_chunk("Hi")
@@ -312,7 +380,7 @@ async def test_a_probe_that_tells_nothing_leaves_it_to_the_next_call(end: str) -
         place = proxy.shell.places["openai"]
         if end == "bug":
             place.upstream = BuggyUpstream("openai", 1)
-        place.breaker.hear(time.monotonic() - 1)
+        place.breakers.hear("", "tester", time.monotonic() - 1)
         async with connect(proxy.port) as client:
             body = json.dumps({**CHAT, "stream": True}).encode()
             await client.post("/v1/chat/completions", body, BEARER)
@@ -320,7 +388,8 @@ async def test_a_probe_that_tells_nothing_leaves_it_to_the_next_call(end: str) -
             client.writer.transport.abort()
         await eventually(lambda: len(proxy.shell.watch) == 0)
 
-        assert place.breaker.admit(time.monotonic()) is None
+        found = place.breakers.admit("gpt-4o-mini", "tester", time.monotonic())
+        assert isinstance(found, Ticket)
 
 
 async def test_a_fallback_is_there_for_all_calls_not_for_a_share_of_them() -> None:
@@ -470,7 +539,7 @@ async def test_an_upstream_that_repeats_its_key_in_an_error_does_not_give_it_awa
             }
             seen[where] = await fetch(proxy.port, "/v1/chat/completions", body, {**BEARER, **SDK})
             for place in proxy.shell.places.values():
-                place.breaker.succeeded()
+                place.breakers = Breakers()
         log = proxy.logged()
 
     for where, response in seen.items():

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import shutil
+import time
 from asyncio.subprocess import PIPE, STDOUT
 from collections import Counter
 from collections.abc import Mapping
@@ -290,21 +291,18 @@ async def test_keys_that_rest_and_upstreams_that_are_left_alone_are_shown() -> N
     ):
         before = await samples(proxy)
         await fetch(proxy.port, CHAT, chat("gpt-4o"), BEARER)
-        for _ in range(5):
-            proxy.shell.places["gemini"].breaker.failed(0.0)
+        for model in ("", "gemini-9", "gemini-10"):
+            far = time.monotonic() + 60.0
+            proxy.shell.places["gemini"].breakers.hear(model, "tester", far)
         after = await samples(proxy)
 
     openai, gemini = (("upstream", "openai"),), (("upstream", "gemini"),)
     assert before["jarvis_upstream_keys", openai] == 2
     assert before["jarvis_upstream_keys_quarantined", openai] == 0
     assert after["jarvis_upstream_keys_quarantined", openai] == 2
-    assert (
-        before["jarvis_upstream_held_off", gemini],
-        after["jarvis_upstream_held_off", gemini],
-    ) == (
-        0,
-        1,
-    )
+    held_off, models = "jarvis_upstream_held_off", "jarvis_upstream_models_held_off"
+    assert (before[held_off, gemini], after[held_off, gemini]) == (0, 1)
+    assert (before[models, gemini], after[models, gemini]) == (0, 2)
 
 
 async def test_signatures_are_counted_by_the_way_they_came_back() -> None:

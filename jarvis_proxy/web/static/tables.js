@@ -83,6 +83,7 @@ export const healthColumns = [
 function state(row) {
   if (row.held_off) return make("span", "bad", words.heldOff);
   if (row.name !== "jarvis" && !row.keys.length) return make("span", "soft", words.noKey);
+  if (row.models_held_off) return make("span", "warn", words.modelsHeldOff(row.models_held_off));
   return row.is_stale ? make("span", "warn", words.stale) : words.healthy;
 }
 

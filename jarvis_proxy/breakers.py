@@ -1,0 +1,247 @@
+"""Circuit breakers: which calls are held off after an upstream failed again and again. Pure.
+
+No client can shut out another: one client's failures hold off that client only, and a client whose
+own calls have not failed is always let through. Its call shows at once whether the others' failures
+were their requests' fault. Times are in seconds on the monotonic clock.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+LONGEST_PAUSE: Final = 120.0
+_FIRST_PAUSE: Final = 10.0
+_ENOUGH: Final = 5
+_WINDOW: Final = 10.0
+_FROM_ONE: Final = 3
+"""So many failures of one client count against others: two clients must fail, not one."""
+_MAX_MODELS: Final = 256
+_MAX_CLIENTS: Final = 256
+_ANOTHER_PROBES: Final = 1.0
+
+
+class _Client:
+    """What one client's calls met. *until* is None unless the client is held off."""
+
+    __slots__ = ("failures", "pause", "probing", "until", "weight")
+
+    def __init__(self) -> None:
+        self.failures: deque[float] = deque(maxlen=_ENOUGH)
+        self.pause = _FIRST_PAUSE
+        self.probing = False
+        self.until: float | None = None
+        self.weight = _FROM_ONE
+
+    def recent(self, now: float) -> int:
+        return sum(1 for moment in self.failures if now - moment <= _WINDOW)
+
+    def counts_against_others(self, now: float) -> int:
+        if self.until is not None:
+            return self.weight if now <= self.until + _WINDOW else 0
+        return min(self.weight, self.recent(now))
+
+
+class Breaker:
+    """Holds off the clients whose calls keep failing; one good answer lets all of them in again.
+
+    After its pause a client may send one call, the probe. A probe ends in ``succeeded``, ``failed``
+    or ``abandoned``. *told* is called with a client that is held off and until when; with None for
+    the moment when all are let in again.
+    """
+
+    __slots__ = ("_clients", "told")
+
+    def __init__(self) -> None:
+        self._clients: dict[str, _Client] = {}
+        self.told: Callable[[str, float | None], object] = lambda client, until: None
+
+    def wait(self, client: str, now: float) -> float | None:
+        """Return None if *client* may call, else the seconds until it may."""
+        state = self._clients.get(client)
+        if state is None or state.until is None:
+            return None
+        if now < state.until:
+            return state.until - now
+        return _ANOTHER_PROBES if state.probing else None
+
+    def enter(self, client: str) -> bool:
+        """Note a call that ``wait`` let in; return whether it is a probe."""
+        state = self._clients.get(client)
+        if state is None or state.until is None:
+            return False
+        state.probing = True
+        return True
+
+    def succeeded(self) -> None:
+        """Note a good answer: all clients may call again."""
+        if self._clients:
+            was_holding = any(state.until is not None for state in self._clients.values())
+            self._clients.clear()
+            if was_holding:
+                self.told("", None)
+
+    def failed(
+        self, client: str, now: float, *, is_probe: bool = False, proven: bool = False
+    ) -> None:
+        """Note a failure; *proven*: no request can have caused it, so one client is witness enough.
+
+        A second client is then held off at its own first failure.
+        """
+        state = self._state(client)
+        state.weight = _ENOUGH if proven else _FROM_ONE
+        if state.until is not None:
+            if is_probe:
+                state.pause = min(state.pause * 2, LONGEST_PAUSE)
+                self._hold(client, state, now)
+            return  # other calls were sent before: they tell nothing new
+        state.failures.append(now)
+        together = sum(other.counts_against_others(now) for other in self._clients.values())
+        for name, each in self._clients.items():
+            failures = each.recent(now)
+            if each.until is None and failures and max(failures, together) >= _ENOUGH:
+                self._hold(name, each, now)
+
+    def abandoned(self, client: str) -> None:
+        """Note that a probe ended without telling anything."""
+        if (state := self._clients.get(client)) is not None:
+            state.probing = False
+
+    def hear(self, client: str, until: float | None) -> None:
+        """Take over from another process that *client* is held off; None: all are let in again."""
+        if until is None:
+            self._clients.clear()
+            return
+        state = self._state(client)
+        if state.until is None or until > state.until:
+            state.until = until
+
+    def holds(self, now: float) -> bool:
+        """Tell whether calls of anyone are held off."""
+        return any(
+            state.until is not None and (state.until > now or state.probing)
+            for state in self._clients.values()
+        )
+
+    def _hold(self, client: str, state: _Client, now: float) -> None:
+        state.until, state.probing = now + state.pause, False
+        self.told(client, state.until)
+
+    def _state(self, client: str) -> _Client:
+        state = self._clients.get(client)
+        if state is None:
+            if len(self._clients) >= _MAX_CLIENTS:
+                del self._clients[next(iter(self._clients))]
+            state = self._clients[client] = _Client()
+        return state
+
+
+class Breakers:
+    """The breakers of one upstream: one for reaching it, one for each model that fails.
+
+    *told* is called with a model (``""``: the whole upstream), a client that is held off and until
+    when; the client ``""`` and None mean that all are let in again.
+    """
+
+    __slots__ = ("_models", "told", "upstream")
+
+    def __init__(self) -> None:
+        self.told: Callable[[str, str, float | None], object] = lambda model, client, until: None
+        self.upstream = self._new("")
+        self._models: dict[str, Breaker] = {}
+
+    def admit(self, model: str, client: str, now: float) -> "Ticket | float":
+        """Return a ticket for a call that may go, else the seconds until one may."""
+        breakers = [self.upstream]
+        if (of_model := self._models.get(model)) is not None:
+            breakers.append(of_model)
+        waits = [wait for each in breakers if (wait := each.wait(client, now)) is not None]
+        if waits:
+            return max(waits)
+        return Ticket(self, model, client, [each for each in breakers if each.enter(client)])
+
+    def hear(self, model: str, client: str, until: float | None) -> None:
+        """Take over what another process says."""
+        if not model:
+            self.upstream.hear(client, until)
+        elif until is None:
+            self._models.pop(model, None)
+        else:
+            self.of(model).hear(client, until)
+
+    def holds_upstream(self, now: float) -> bool:
+        """Tell whether anyone's calls to every model are held off."""
+        return self.upstream.holds(now)
+
+    def models_held(self, now: float) -> int:
+        """Return for how many models anyone's calls are held off."""
+        return sum(1 for breaker in self._models.values() if breaker.holds(now))
+
+    def __len__(self) -> int:
+        """Return how many models are remembered."""
+        return len(self._models)
+
+    def of(self, model: str) -> Breaker:
+        """Return the breaker of *model*."""
+        breaker = self._models.pop(model, None)
+        if breaker is None:
+            breaker = self._new(model)
+            if len(self._models) >= _MAX_MODELS:
+                # Names come from clients. Forgetting one lets calls through, and harms nobody.
+                del self._models[next(iter(self._models))]
+        self._models[model] = breaker  # the last one that failed is the last one to go
+        return breaker
+
+    def _new(self, model: str) -> Breaker:
+        breaker = Breaker()
+        breaker.told = lambda client, until: self.told(model, client, until)
+        return breaker
+
+    def works(self, model: str) -> None:
+        """Note a good answer of *model*."""
+        self.upstream.succeeded()
+        if self._models and (breaker := self._models.pop(model, None)) is not None:
+            breaker.succeeded()
+
+
+class Ticket:
+    """One call that was let in. It ends in one of these methods, else no other call may probe."""
+
+    __slots__ = ("_breakers", "_client", "_model", "_probed")
+
+    def __init__(self, breakers: Breakers, model: str, client: str, probed: list[Breaker]) -> None:
+        self._breakers = breakers
+        self._model = model
+        self._client = client
+        self._probed = probed
+
+    def answered(self) -> None:
+        """Note an answer of any status below 500: upstream and model work."""
+        self._probed = []
+        self._breakers.works(self._model)
+
+    def failed(self, now: float) -> None:
+        """Note an answer of 500 or above: it tells about the model only."""
+        breakers = self._breakers
+        breakers.upstream.succeeded()
+        self._fail(breakers.of(self._model), now, proven=False)
+
+    def unreachable(self, now: float) -> None:
+        """Note that the upstream could not be reached, which no request can cause."""
+        self._fail(self._breakers.upstream, now, proven=True)
+
+    def unanswered(self, now: float) -> None:
+        """Note that the upstream took the request and did not answer in time."""
+        self._fail(self._breakers.upstream, now, proven=False)
+
+    def abandoned(self) -> None:
+        """Note an end that tells nothing: other calls find out what this one did not."""
+        probed, self._probed = self._probed, []
+        for breaker in probed:
+            breaker.abandoned(self._client)
+
+    def _fail(self, breaker: Breaker, now: float, *, proven: bool) -> None:
+        is_probe = breaker in self._probed
+        if is_probe:
+            self._probed.remove(breaker)
+        breaker.failed(self._client, now, is_probe=is_probe, proven=proven)
+        self.abandoned()
