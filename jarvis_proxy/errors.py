@@ -47,6 +47,12 @@ class ProxyError(Exception):
     """
 
     preceding: bytes = b""
+    is_upstreams: bool = False
+    """The upstream said so; it is not the proxy that refuses."""
+    acts_as: int | None = None
+    """The status by which the next attempt is chosen, where the client's is another one."""
+    reason: str = ""
+    """What the upstream said, for the log only; without keys."""
 
     def __init__(
         self,
@@ -74,6 +80,7 @@ class ProxyError(Exception):
         """Black out *secrets* that an upstream has repeated in its error."""
         for secret in long_enough(secrets):
             self.message = self.message.replace(secret, HIDDEN)
+            self.reason = self.reason.replace(secret, HIDDEN)
             self.error_type = self.error_type.replace(secret, HIDDEN)
             if isinstance(self.code, str):
                 self.code = self.code.replace(secret, HIDDEN)

@@ -7,6 +7,7 @@ forwarding header of the client cannot reach an upstream by any spelling, nor by
 Source: RFC 9110, section 7.6.1 (hop-by-hop fields and ``Connection``).
 """
 
+import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -39,6 +40,10 @@ _RESPONSE_ALLOWED: Final = frozenset(
         "x-request-id",
         "x-should-retry",
     }
+)
+_LEADING_NUMBER: Final = re.compile(
+    r"\s*+[+-]?(?:inf(?:inity)?\b|(?:\d++(?:\.\d*+)?|\.\d++)(?:e[+-]?\d++)?)",
+    re.ASCII | re.IGNORECASE,
 )
 RATE_LIMIT_PREFIX: Final = "x-ratelimit-"
 
@@ -143,11 +148,9 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
 
 
 def _number(text: str | None, unit: float) -> float | None:
-    try:
-        found = float(text or "")
-    except ValueError:
-        return None
-    return max(0.0, found * unit) if found == found else None  # not for NaN
+    # As JavaScript's parseFloat has it, by which an SDK sleeps: "7200s" are two hours.
+    found = _LEADING_NUMBER.match(text or "")
+    return None if found is None else max(0.0, float(found[0].strip()) * unit)
 
 
 def _until(text: str | None, now: float) -> float | None:

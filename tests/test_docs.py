@@ -111,7 +111,9 @@ COMPUTED: dict[str, set[str]] = {
             faults.out_of_range("temperature", 2.5, high=2.0),
         )
     },
-    "upstreams/upstream_errors.py: _code(error.code)": set(),  # the upstream's own
+    "upstreams/error_shapes.py: next(iter((*codes, *numbers, *others)), None)": set(),
+    "upstreams/error_shapes.py: status.get('status_code')": set(),  # the upstream's own, as above
+    "upstreams/upstream_errors.py: _code(spoken.code)": set(),
     "web/refresh.py: f'status_{reply.status}'": set(),  # for the log only
     "workers/supervisor.py: os.waitstatus_to_exitcode(status)": set(),  # a process's
     "workers/supervisor.py: self._work(self._settings, berth)": set(),

@@ -20,6 +20,7 @@ from jarvis_proxy.upstreams.base import (
     UpstreamRequest,
 )
 from jarvis_proxy.upstreams.passthrough import PassthroughStream, Usage, stream_kind
+from jarvis_proxy.upstreams.refusal_body import read_refusal
 from jarvis_proxy.upstreams.upstream_errors import auth_failed
 
 
@@ -60,7 +61,10 @@ class PassthroughExchange:
         self, status: int, headers: Mapping[str, str], body: bytes
     ) -> ProxyError | None:
         """Return an error only where ours is at fault; else None: the upstream's own passes on."""
-        return auth_failed(self._upstream) if status == 401 else None
+        if status != 401:
+            return None
+        refusal, _ = read_refusal(status, headers.get("Content-Type", ""), body)
+        return auth_failed(self._upstream, refusal.reason or refusal.message)
 
     def recover(self, status: int, body: bytes) -> None:
         """Return None: what is passed on as it came is not changed to please an upstream."""

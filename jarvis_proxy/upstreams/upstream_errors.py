@@ -4,15 +4,16 @@ Source: https://platform.openai.com/docs/guides/error-codes (read 2026-11).
 """
 
 import re
-from typing import Any, Final
-
-import msgspec
+from typing import Final
 
 from jarvis_proxy.errors import HIDDEN, ProxyError
+from jarvis_proxy.upstreams.error_shapes import SpokenError, find_error, is_answer
+from jarvis_proxy.upstreams.json_values import fields_of, loads
 
 _SECRETS: Final = re.compile(r"\b(?:sk-|AIza|Bearer\s+)[A-Za-z0-9_\-*.]{4,}")
 _SECRETS_IN_BYTES: Final = re.compile(_SECRETS.pattern.encode())
 _STATUS: Final = re.compile(r"[45][0-9]{2}")
+_ADDRESS: Final = re.compile(r"about:|urn:|https?://|/")
 _MAX_MESSAGE: Final = 1000
 
 _KEY_REFUSED: Final = (401, "401", "invalid_api_key", "invalid_authentication")
@@ -34,15 +35,18 @@ _STATUS_BY_TYPE: Final = {
     "requests": 429,
     "tokens": 429,
 }
+_MINIMAX: Final = {
+    1002: 429,
+    1004: 401,
+    1008: 402,
+    1041: 429,
+    2049: 401,
+    2056: 429,
+}
+"""MiniMax' own codes that are about its key or its limits, and what they would be as a status.
 
-
-class _Error(msgspec.Struct):
-    """An error as upstreams write it: with fields of any type, none of which may hide the rest."""
-
-    message: Any = None
-    type: Any = None
-    param: Any = None
-    code: Any = None
+Source: https://platform.minimax.io/docs/api-reference/errorcode (read 2026-11).
+"""
 
 
 def redacted(message: str) -> str:
@@ -55,41 +59,70 @@ def without_keys(body: bytes) -> bytes:
     return _SECRETS_IN_BYTES.sub(HIDDEN.encode(), body)
 
 
-class _Body(msgspec.Struct):
-    error: msgspec.Raw
-
-
 def error_from_body(body: bytes) -> ProxyError:
-    """Return the error that a whole JSON answer ``{"error": ...}`` speaks of."""
-    try:
-        raw = bytes(msgspec.json.decode(body, type=_Body).error)
-    except (ValueError, RecursionError):
-        raw = b"null"
-    return error_from_object(raw)
+    """Return the error that a JSON answer with a status of 400 or above speaks of."""
+    return error_from_value(_value(body), is_error=True) or _error(SpokenError())
+
+
+def error_in_answer(body: bytes) -> ProxyError | None:
+    """Return the error that a whole answer with a status of 200 is; None: it is an answer."""
+    value = _value(body)
+    if isinstance(value, list) and value:
+        value = value[0]
+    return None if is_answer(fields_of(value)) else error_from_value(value)
 
 
 def error_from_object(raw: bytes) -> ProxyError:
     """Return the error that *raw*, the JSON behind ``error``, speaks of, with its HTTP status."""
+    return error_from_value({"error": _value(raw)}) or _error(SpokenError())
+
+
+def error_from_value(value: object, *, is_error: bool = False) -> ProxyError | None:
+    """Return the error that a decoded object speaks of, with its HTTP status; None: of none.
+
+    *is_error*: it is known to be one. A list stands for its first object, as with Google.
+    """
+    if isinstance(value, list) and value:
+        value = value[0]
+    spoken = find_error(fields_of(value), is_error=is_error)
+    return None if spoken is None else _error(spoken)
+
+
+def _value(data: bytes) -> object:
     try:
-        found = msgspec.json.decode(raw, type=_Error | str | None)
-    except (ValueError, RecursionError):
-        found = None
-    error = found if isinstance(found, _Error) else _Error(message=found)
-    kind, code = _text(error.type), _code(error.code)
-    if code in _KEY_REFUSED or kind == "authentication_error":
-        return auth_failed("the upstream")  # a client would take it for its own key
-    status = _status(kind, code)
-    return ProxyError(
-        status,
-        _text(error.message) or "The upstream reported an error.",
-        error_type=None if kind == "error" else kind,
+        return loads(data)
+    except ValueError:
+        return None
+
+
+def _error(spoken: SpokenError) -> ProxyError:
+    """Return the error for the client: its status is its code where that is one, else 502."""
+    kind, code, message = _kind(spoken.type), _code(spoken.code), _text(spoken.message)
+    meant = _MINIMAX.get(spoken.code) if isinstance(spoken.code, int) else None
+    if code in _KEY_REFUSED or kind == "authentication_error" or meant == 401:
+        return auth_failed("the upstream", message)  # a client would take it for its own key
+    error = ProxyError(
+        _status(kind, code, spoken.status),
+        message or "The upstream reported an error.",
+        error_type=kind,
         code="upstream_error" if code is None else code,
-        param=_text(error.param),
+        param=_text(spoken.param),
     )
+    error.is_upstreams, error.acts_as = True, meant
+    return error
+
+
+def _kind(value: object) -> str | None:
+    # A problem's type is an address (RFC 9457), which says nothing to a client.
+    text = _text(value)
+    return None if text in (None, "error") or _ADDRESS.match(text or "") else text
 
 
 def _text(value: object) -> str | None:
-    return redacted(value) if isinstance(value, str) else None
+    if not isinstance(value, str):
+        return None
+    # Halves of surrogate pairs cannot be sent on in JSON that is UTF-8.
+    return redacted(value.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
 
 
 def _code(value: object) -> str | int | None:
@@ -99,22 +132,30 @@ def _code(value: object) -> str | int | None:
     return _text(value)
 
 
-def _status(kind: str | None, code: str | int | None) -> int:
+def _status(kind: str | None, code: str | int | None, status: object) -> int:
     if isinstance(code, int):
         return code
     if code in _STATUS_BY_CODE:
         return _STATUS_BY_CODE[code]
     if code is not None and _STATUS.fullmatch(code):
         return int(code)
+    told = _code(status)
+    if told is not None:
+        return int(told)
     return _STATUS_BY_TYPE.get(kind or "", 502)
 
 
-def auth_failed(upstream: str) -> ProxyError:
-    """Return the error for our own key being refused: the client's key is not to blame."""
-    return ProxyError(
+def auth_failed(upstream: str, reason: str | None = None) -> ProxyError:
+    """Return the error for our own key being refused: the client's key is not to blame.
+
+    *reason* is what the upstream said, for the log: it is about our account.
+    """
+    error = ProxyError(
         502,
         f"The proxy's own key for {upstream} was refused. Whoever runs this proxy must set a "
         f"valid key for it.",
         code="upstream_auth_failed",
         should_retry=False,
     )
+    error.is_upstreams, error.reason = True, reason or ""
+    return error

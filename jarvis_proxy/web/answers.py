@@ -18,7 +18,9 @@ _MAX_RETRY_AFTER: Final = 60
 
 
 class RelayedError(ProxyError):
-    """An upstream's own error answer, to be passed on unchanged."""
+    """An upstream's own error answer: status and headers pass on, and *raw*, its body in JSON."""
+
+    is_upstreams = True
 
     def __init__(self, error: ProxyError, raw: bytes, raw_headers: Mapping[str, str]) -> None:
         super().__init__(
@@ -29,6 +31,7 @@ class RelayedError(ProxyError):
             param=error.param,
             retry_after=error.retry_after,
         )
+        self.reason = error.reason
         self.raw = raw
         self.raw_headers = raw_headers
 
@@ -121,8 +124,7 @@ def error_response(request: web.Request, error: ProxyError) -> web.Response:
 def _relayed_headers(error: RelayedError) -> dict[str, str]:
     headers = dict(error.raw_headers)
     if error.retry_after is not None and error.retry_after > _MAX_RETRY_AFTER:
-        headers.pop("retry-after", None)
-        headers.pop("retry-after-ms", None)
+        # A client may read how long it is; the SDK for Node would sleep for hours without a word.
         headers["x-should-retry"] = "false"
     if error.should_retry is not None:
         headers.setdefault("x-should-retry", "true" if error.should_retry else "false")

@@ -18,6 +18,7 @@ from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.registry import Route
 from jarvis_proxy.transport import Body, ConnectFailure
 from jarvis_proxy.upstreams.base import Call, Exchange, Media
+from jarvis_proxy.upstreams.refusal_body import for_log
 from jarvis_proxy.web.diagnosis import classify, rest_for
 from jarvis_proxy.web.downstream import Downstream
 from jarvis_proxy.web.keys import RECORD, SHELL, Place
@@ -155,6 +156,10 @@ class Conversation:
         except ProxyError as error:
             self._down = relay.down
             error.hide(place.pool.keys)
+            if error.reason:
+                # A client cannot change it; who runs the proxy can.
+                name = self._record.upstream
+                _LOG.warning("%s refused the proxy's key: %s", name, for_log(error.reason))
             return error
         except asyncio.CancelledError:
             self._down = relay.down

@@ -17,7 +17,9 @@ from jarvis_proxy.web.answers import RelayedError
 from jarvis_proxy.web.refusals import Refused
 from jarvis_proxy.web.watch import FirstByteTimeout
 
-_OVERLOAD: Final = frozenset({500, 502, 503, 504, 529})
+_OVERLOAD: Final = frozenset({500, 502, 503, 504, 529, 530, *range(520, 528)})
+"""Also those that Cloudflare has for an upstream that is down."""
+
 _ANOTHER_KEY: Final = frozenset({401, 402, 403, 408, 429, 498})
 """498: Groq's flex capacity for a key is used up."""
 _OURS: Final = frozenset({"request_timeout", "write_stall", "server_shutdown"})
@@ -60,9 +62,10 @@ def classify(error: ProxyError) -> Failure:
         return Failure.OURS
     if error.code == "upstream_auth_failed":
         return Failure.KEY_REFUSED
-    if error.status in _ANOTHER_KEY:
+    status = error.acts_as or error.status
+    if status in _ANOTHER_KEY:
         # What breaks a provider's rules breaks them with every key, and may cost each of them.
-        is_final = error.status == 403 and _POLICY.search(_words(error)) is not None
+        is_final = status == 403 and _POLICY.search(_words(error)) is not None
         return Failure.FINAL if is_final else Failure.KEY_REFUSED
     if error.status < 500:
         return Failure.MODEL_MISSING if _is_missing_model(error) else Failure.FINAL
@@ -79,7 +82,7 @@ def rest_for(error: ProxyError, *, uploading: bool) -> Rest | None:
     An error that names the request (its size, a rule, a model that this account does not have)
     says nothing about the key's other calls. *uploading*: the client's pace may be why it is late.
     """
-    status = error.upstream_status if isinstance(error, Refused) else error.status
+    status = error.upstream_status if isinstance(error, Refused) else error.acts_as or error.status
     if status == 401 or (error.code == "upstream_auth_failed" and status != 403):
         return Rest(_LONG, for_all=True, proven=True)
     words = _words(error)

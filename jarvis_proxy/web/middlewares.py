@@ -20,7 +20,7 @@ from jarvis_proxy.limits import LimitReached
 from jarvis_proxy.line_quota import STRANGER
 from jarvis_proxy.record import CallRecord
 from jarvis_proxy.routes import LIVE_PAGE, OPEN, match, nearest
-from jarvis_proxy.web.answers import RelayedError, cors_headers, error_response
+from jarvis_proxy.web.answers import cors_headers, error_response
 from jarvis_proxy.web.keys import MATCH, RECORD, SHELL
 from jarvis_proxy.web.wire import WireFault, check_request
 
@@ -104,7 +104,7 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
 def _is_upstreams(error: ProxyError) -> bool:
     if isinstance(error, WireFault | LimitReached):
         return False
-    return isinstance(error, RelayedError) or error.status >= 500
+    return error.is_upstreams or error.status >= 500
 
 
 @web.middleware

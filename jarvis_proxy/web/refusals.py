@@ -1,14 +1,36 @@
-"""Refusals: what an upstream's status of 400 and above becomes for the client."""
+"""Refusals: what an upstream's status of 400 and above becomes for the client. IO (reads it)."""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from typing import Final
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.headers import media_type, response_headers
-from jarvis_proxy.transport import UpstreamReply, bad_response
-from jarvis_proxy.upstreams.upstream_errors import error_from_body, without_keys
+from jarvis_proxy.headers import response_headers
+from jarvis_proxy.transport import NETWORK_ERRORS, UpstreamReply
+from jarvis_proxy.upstreams.refusal_body import read_refusal
 from jarvis_proxy.web.answers import RelayedError, asked_wait
+from jarvis_proxy.web.replies import unpacked
+from jarvis_proxy.web.watch import Watched
+
+_MAX_BODY: Final = 1024 * 1024
+_PATIENCE: Final = 10.0
+# They describe the body that came, which is not always the one that goes out.
+_OF_THE_BODY: Final = (
+    "accept-ranges",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "content-range",
+    "content-type",
+    "last-modified",
+)
 
 
 class Refused(ProxyError):
     """An upstream's status ≥ 400, with what it takes to think of a better request."""
+
+    is_upstreams = True
 
     def __init__(self, error: ProxyError, upstream_status: int, raw: bytes) -> None:
         super().__init__(
@@ -21,19 +43,40 @@ class Refused(ProxyError):
             should_retry=error.should_retry,
             headers=error.headers,
         )
+        self.reason = error.reason
         self.upstream_status = upstream_status
         self.raw = raw
 
 
-def relayed_error(reply: UpstreamReply, raw: bytes) -> ProxyError:
-    """Return an upstream's error as it came, if it is JSON; a gateway's page becomes ours."""
-    if media_type(reply.headers.get("Content-Type", "")) != "application/json" or not raw:
-        error = bad_response()
-        error.status = reply.status if reply.status < 500 else 502
-        return Refused(error, reply.status, raw)
-    error = error_from_body(raw)
-    error.status = reply.status
-    crossing = response_headers(reply.headers)
+async def read_refused(reply: UpstreamReply, watched: Watched) -> bytes:
+    """Return an error's body, as much of it as there is: its head says enough to go on.
+
+    Bodies that are cut, endless or packed in an unknown way are no reason to lose the status.
+    """
+    watched.heard = True
+    pieces: list[bytes] = []
+    size = 0
+    with contextlib.suppress(TimeoutError, *NETWORK_ERRORS):
+        async with asyncio.timeout(_PATIENCE):
+            while size < _MAX_BODY and (data := await reply.readany()):
+                watched.heard = True
+                size += len(data)
+                pieces.append(data)
+    reply.finish()
+    try:
+        return unpacked(reply, b"".join(pieces)[:_MAX_BODY])
+    except ProxyError:
+        return b""
+
+
+def relayed_error(status: int, headers: Mapping[str, str], raw: bytes) -> RelayedError:
+    """Return an upstream's error with its status and waits: as it came if it is a JSON object.
+
+    Of anything else, an excerpt becomes the message of an error in OpenAI's form.
+    """
+    error, body = read_refusal(status, headers.get("Content-Type", ""), raw)
+    crossing = response_headers(headers)
     error.retry_after = asked_wait(crossing)
-    content_type = crossing.pop("content-type", "application/json")
-    return RelayedError(error, without_keys(raw), {**crossing, "Content-Type": content_type})
+    for name in _OF_THE_BODY:
+        crossing.pop(name, None)
+    return RelayedError(error, body, {**crossing, "Content-Type": "application/json"})

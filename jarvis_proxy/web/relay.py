@@ -28,7 +28,7 @@ from jarvis_proxy.web.answers import json_response
 from jarvis_proxy.web.copying import copy_reply
 from jarvis_proxy.web.downstream import Downstream, status_headers
 from jarvis_proxy.web.keys import RECORD, Place
-from jarvis_proxy.web.refusals import Refused, relayed_error
+from jarvis_proxy.web.refusals import Refused, read_refused, relayed_error
 from jarvis_proxy.web.replies import MAX_WHOLE_BODY, coding_of, read_whole, unpacked
 from jarvis_proxy.web.watch import Watched
 
@@ -36,7 +36,6 @@ T = TypeVar("T")
 
 _SSE: Final = "text/event-stream"
 _JSON: Final = "application/json"
-_MAX_ERROR_BODY: Final = 1024 * 1024
 _MOST_TOKENS: Final = 1_000_000_000
 _BUFFERED_TYPES: Final = ("application/json", "text/")
 
@@ -143,11 +142,11 @@ class Relay:
                 code="upstream_redirect",
                 should_retry=False,
             )
-        raw = await read_whole(reply, _MAX_ERROR_BODY, self._watched)
+        raw = await read_refused(reply, self._watched)
         error = self._exchange.translate_error(reply.status, reply.headers, raw)
         if error is not None:
             return Refused(error, reply.status, raw)
-        return relayed_error(reply, raw)
+        return relayed_error(reply.status, reply.headers, raw)
 
     async def _whole_lanes(self, replies: list[UpstreamReply]) -> web.Response:
         """Translate whole answers, each lane with its continuations, into one."""

@@ -279,7 +279,7 @@ ERRORS: Final = (
             **on(
                 _OPENAI,
                 (play.refusal(429, "insufficient_quota", extra=("Retry-After: 7200",)),),
-                refused(429, "insufficient_quota", "false", retry_after=None),
+                refused(429, "insufficient_quota", "false", retry_after="7200"),
             ),
             **on(
                 _GEMINI,
@@ -390,11 +390,18 @@ ERRORS: Final = (
         Row(
             f"page-{status}",
             f"A gateway's page in HTML with status {status}.",
-            on(
-                ALL,
-                (play.reply(status, _PAGE, "text/html"),),
-                refused(502, "upstream_bad_response", calls=2, sdk_calls=1),
-            ),
+            {
+                **on(
+                    _OPENAI,
+                    (play.reply(status, _PAGE, "text/html"),),
+                    refused(status, "upstream_bad_response", calls=2, sdk_calls=1),
+                ),
+                **on(
+                    _GEMINI,
+                    (play.reply(status, _PAGE, "text/html"),),
+                    refused(502, "upstream_bad_response", calls=2, sdk_calls=1),
+                ),
+            },
             retried=True,
         )
         for status in (502, 520, 524)
@@ -415,7 +422,7 @@ ERRORS: Final = (
         on(
             _OPENAI,
             (play.reply(500, b"<Error/>", "application/xml"),),
-            refused(502, "upstream_bad_response", calls=2, sdk_calls=1),
+            refused(500, "upstream_bad_response", calls=2, sdk_calls=1),
         ),
         retried=True,
     ),

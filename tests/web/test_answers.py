@@ -68,16 +68,32 @@ async def test_refusal_of_an_openai_upstream_is_passed_on_unchanged(status: int)
         ("Retry-After: Wed, 21 Oct 2099 07:28:00 GMT",),
         ("retry-after-ms: 3600000",),
         ("Retry-After: 1", "retry-after-ms: 3600000"),
+        ("Retry-After: 7200s",),
+        ("Retry-After: 120, 240",),
+        ("Retry-After: 2099-10-21T07:28:00Z",),
+        ("Retry-After: 3600", "x-should-retry: true"),
     ],
 )
-async def test_wait_of_hours_is_not_passed_on(lines: tuple[str, ...]) -> None:
-    """The Node SDK would sleep through it without a word to its user."""
+async def test_c3_a_wait_of_hours_stays_and_no_sdk_sleeps_on_it(lines: tuple[str, ...]) -> None:
+    """The SDK for Node would sleep through it without a word to its user."""
     response, _ = await relayed(429, ERROR, *lines)
 
+    sent = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
     assert response.body == ERROR
-    assert "retry-after" not in response.headers
-    assert "retry-after-ms" not in response.headers
+    assert {name: response.headers.get(name) for name in sent} == {
+        **sent,
+        **({"x-should-retry": "false"} if "x-should-retry" in sent else {}),
+    }
     assert response.headers["x-should-retry"] == "false"
+
+
+@pytest.mark.parametrize("line", ["Retry-After: 60", "retry-after-ms: 60000", "Retry-After: soon"])
+async def test_c3_of_a_short_wait_the_client_decides(line: str) -> None:
+    response, _ = await relayed(429, ERROR, line)
+
+    name, _, value = line.partition(": ")
+    assert response.headers[name.lower()] == value
+    assert "x-should-retry" not in response.headers
 
 
 async def test_client_is_told_not_to_repeat_what_was_tried_with_every_key() -> None:
@@ -133,22 +149,23 @@ async def test_refusal_of_our_own_key_does_not_look_like_the_clients_fault() -> 
 @pytest.mark.parametrize(
     ("status", "content_type", "body", "expected"),
     [
-        (502, "text/html", b"<html>bad gateway canary</html>", 502),
-        (503, "text/plain", b"canary", 502),
-        (404, "text/html", b"<html>canary</html>", 404),
-        (429, "application/json", b"", 429),
-        (500, "application/xml", b"<Error>canary</Error>", 502),
+        (502, "text/html", b"<html>bad gateway</html>", ": bad gateway"),
+        (503, "text/plain", b"no upstream", ": no upstream"),
+        (404, "text/html", b"<html>nothing</html>", ": nothing"),
+        (429, "application/json", b"", " and no message."),
+        (500, "application/xml", b"<Error>busy</Error>", ": busy"),
+        (520, "", b"sk-abcdef0123456789", ": [redacted]"),
     ],
 )
 async def test_page_of_a_gateway_becomes_an_error_in_our_form(
-    status: int, content_type: str, body: bytes, expected: int
+    status: int, content_type: str, body: bytes, expected: str
 ) -> None:
     response, _ = await relayed(status, body, content_type=content_type)
 
-    assert response.status == expected
+    assert response.status == status
     assert response.error()["code"] == "upstream_bad_response"
+    assert response.error()["message"] == f"The upstream answered with status {status}{expected}"
     assert response.headers["content-type"] == "application/json"
-    assert b"canary" not in response.body
 
 
 async def test_code_of_an_upstream_cannot_break_the_log() -> None:

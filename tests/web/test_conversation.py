@@ -190,10 +190,10 @@ async def test_the_last_429_is_passed_on_with_its_hint() -> None:
     assert len(answers.keys) == 1
 
 
-async def test_a_hint_of_hours_is_not_passed_on_to_sdks_that_would_sleep_on_it() -> None:
+async def test_c3_a_hint_of_hours_stays_and_sdks_do_not_sleep_on_it() -> None:
     (response,), _ = await ask(refusing(429, extra=("Retry-After: 7200",)))
 
-    assert "retry-after" not in response.headers
+    assert response.headers["retry-after"] == "7200"
     assert response.headers["x-should-retry"] == "false"
 
 

@@ -1,0 +1,208 @@
+"""The spellings in which OpenAI-compatible upstreams put an error in place of an answer. Pure.
+
+Found by what is missing: an object that holds a part of an answer is an answer, whatever else it
+says. Of the others, these are errors (read 2026-11):
+
+- ``{"error": ...}``: OpenAI and most; an object, a text, or true beside other fields;
+- ``{"base_resp": {"status_code": ..., "status_msg": ...}}``: MiniMax;
+- ``{"object": "error", ...}``, ``{"type": "error", ...}``: vLLM, FastChat, Anthropic;
+- ``{"detail": ...}``: FastAPI; with ``title`` and ``status``: RFC 9457;
+- ``{"errors": [...]}``: Cloudflare; ``{"fault": {"faultstring": ...}}``: Apigee;
+- ``{"code": ..., "message": ...}``, ``msg``, ``error_msg``, ``status_code``: gateways.
+"""
+
+from typing import Final
+
+import msgspec
+
+from jarvis_proxy.upstreams.json_values import Fields, fields_of, items_of
+
+_MESSAGES: Final = (
+    "message",
+    "msg",
+    "detail",
+    "details",
+    "error_msg",
+    "error_message",
+    "errorMessage",
+    "errmsg",
+    "err_msg",
+    "status_msg",
+    "faultstring",
+    "error_description",
+    "description",
+    "reason",
+    "title",
+    "Message",
+)
+_CODES: Final = (
+    "code",
+    "status_code",
+    "statusCode",
+    "error_code",
+    "errorCode",
+    "errcode",
+    "err_code",
+    "status",
+    "Code",
+)
+# A field that only errors have is enough; a text called `message` could be anything.
+_TELLING: Final = (
+    "error_msg",
+    "error_message",
+    "errorMessage",
+    "errmsg",
+    "err_msg",
+    "error_code",
+    "errorCode",
+    "errcode",
+    "err_code",
+)
+_GOOD: Final = frozenset(
+    {
+        "",
+        "completed",
+        "in_progress",
+        "none",
+        "ok",
+        "pending",
+        "processing",
+        "queued",
+        "running",
+        "succeeded",
+        "success",
+        "true",
+    }
+)
+_PARTS: Final = ("choices", "output", "data", "results", "embedding")
+_DEEPEST: Final = 4
+
+
+class SpokenError(msgspec.Struct):
+    """An error's fields, of any type: none of which may hide the rest.
+
+    *status* is beside the code where an upstream tells both.
+    """
+
+    message: object = None
+    type: object = None
+    param: object = None
+    code: object = None
+    status: object = None
+
+
+def is_answer(fields: Fields) -> bool:
+    """Tell whether *fields* hold a part of an answer, be it an empty text."""
+    if fields.get("object") == "response":
+        return True  # a failed one tells its error itself, in a form that clients know
+    return isinstance(fields.get("text"), str) or any(items_of(fields.get(n)) for n in _PARTS)
+
+
+def find_error(fields: Fields, *, is_error: bool = False) -> SpokenError | None:
+    """Return the error that an object without a part of an answer tells; None: it tells none.
+
+    *is_error*: it is known to be one, by a status or an event's name.
+    """
+    for name in ("error", "Error", "errors"):
+        if (error := _inner(fields.get(name), fields)) is not None:
+            return error
+    if (error := _minimax(fields_of(fields.get("base_resp")))) is not None:
+        return error
+    if fault := fields_of(fields.get("fault")):
+        return _spoken({**fields_of(fault.get("detail")), **fault})
+    if is_error or "error" in (fields.get("object"), fields.get("type")):
+        return _spoken(fields)
+    return _spoken(fields) if _speaks_of_failure(fields) else None
+
+
+def _inner(value: object, beside: Fields) -> SpokenError | None:
+    """Return the error in *value*, which stands behind ``error`` with the fields *beside* it."""
+    for _ in range(_DEEPEST):
+        if isinstance(value, list):
+            value = value[0] if value else None
+        inner = fields_of(value)
+        if not (nested := inner.get("error")) or isinstance(nested, bool):
+            break
+        value = nested if _message(inner) is None else {**inner, "error": None}
+    if isinstance(value, dict):
+        return _spoken(value, beside) if value else None
+    if isinstance(value, str):
+        own = _spoken(beside)
+        if value and own.message is not None and len(value) <= len(str(own.message)):
+            return own  # `"error": "Too Many Requests", "message": "..."`
+        return SpokenError(value, None, own.param, own.code, own.status) if value else None
+    return _spoken(beside) if value else None
+
+
+def _minimax(status: Fields) -> SpokenError | None:
+    code = status.get("status_code")
+    if code in (None, 0, "0"):
+        return None
+    return SpokenError(message=status.get("status_msg"), code=code)
+
+
+def _speaks_of_failure(fields: Fields) -> bool:
+    codes = [fields[name] for name in _CODES if name in fields]
+    if any(map(_is_failure, codes)) and _message(fields) is not None:
+        return True
+    if fields.get("success") is False or fields.get("ok") is False:
+        return True
+    if any(fields.get(name) not in (None, *_GOOD, 0) for name in _TELLING):
+        return True
+    if fields.get("detail") not in (None, "", [], {}):
+        return True
+    # With nothing beside it that could make it something else.
+    is_alone = fields.keys() <= {*_MESSAGES, *_CODES, "type", "param", "request_id", "requestId"}
+    return is_alone and not codes and _message(fields) is not None
+
+
+def _is_failure(code: object) -> bool:
+    if isinstance(code, bool) or code is None:
+        return False
+    if isinstance(code, int | float):
+        return code != 0 and not 200 <= code < 300
+    if not isinstance(code, str) or code.lower() in _GOOD:
+        return False
+    is_number = code.isascii() and code.isdecimal()
+    return not (is_number and (not code.strip("0") or (len(code) == 3 and code[0] == "2")))
+
+
+def _spoken(fields: Fields, beside: Fields | None = None) -> SpokenError:
+    codes, others = _codes(fields), [] if beside is None else _codes(beside)
+    numbers = [code for code in (*codes, *others) if _is_status(code)]
+    message = _message(fields)
+    if message is None and beside is not None:
+        message = _message(beside)
+    return SpokenError(
+        message=message,
+        type=fields.get("type"),
+        param=fields.get("param"),
+        code=next(iter((*codes, *numbers, *others)), None),
+        status=numbers[0] if numbers else None,
+    )
+
+
+def _codes(fields: Fields) -> list[object]:
+    """Return what may be codes; `status` is one only as a number, else a word such as "error"."""
+    found = [(name, fields[name]) for name in _CODES if fields.get(name) is not None]
+    return [code for name, code in found if name != "status" or _is_status(code)]
+
+
+def _is_status(code: object) -> bool:
+    if isinstance(code, str):
+        return len(code) == 3 and code.isdecimal() and code[0] in "45"
+    return isinstance(code, int | float) and 400 <= code < 600
+
+
+def _message(fields: Fields) -> object:
+    """Return the first text among the fields that hold messages, looking into what they hold."""
+    found: list[object] = [fields.get(name) for name in _MESSAGES]
+    for _ in range(_DEEPEST):
+        for value in found:
+            if isinstance(value, str) and value:
+                return value
+        inner = [fields_of((items_of(value) or [value])[0]) for value in found]
+        found = [one.get(name) for one in inner for name in (*_MESSAGES, "error")]
+        if not any(found):
+            break
+    return None

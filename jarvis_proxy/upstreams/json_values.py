@@ -1,0 +1,43 @@
+"""JSON as the official SDKs read it, which is more than the standard allows. Pure.
+
+Python's reads halves of surrogate pairs, ``NaN`` and ``Infinity``; Node's reads the halves too.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import cast
+
+import msgspec
+
+Fields = Mapping[str, object]
+
+
+def loads(data: bytes) -> object:
+    """Return the value of *data*.
+
+    Raises:
+        ValueError: no official SDK would read it either, or it is nested too deeply.
+    """
+    try:
+        return cast(object, msgspec.json.decode(data))
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return cast(object, json.loads(data.decode("utf-8-sig")))
+    except (ValueError, RecursionError):
+        raise ValueError("this is no JSON") from None
+
+
+def dumps(value: object) -> bytes:
+    """Return *value* as JSON in ASCII: halves of surrogate pairs stay what they were."""
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def fields_of(value: object) -> Fields:
+    """Return *value* if it is an object, else one without fields."""
+    return cast(Fields, value) if isinstance(value, dict) else {}
+
+
+def items_of(value: object) -> list[object]:
+    """Return *value* if it is a list, else an empty one."""
+    return value if isinstance(value, list) else []

@@ -1,0 +1,126 @@
+"""Usage as OpenAI-compatible upstreams tell it, wherever they put it. Pure.
+
+It is read field by field: what cannot be understood hides nothing else, and never fails a call.
+
+Source: https://platform.openai.com/docs/api-reference/chat/object (read 2026-11); Groq's streams
+have it in ``x_groq.usage``, Moonshot's in ``choices[0].usage``.
+"""
+
+import math
+from typing import Final
+
+import msgspec
+
+from jarvis_proxy.upstreams.base import TokenUsage
+from jarvis_proxy.upstreams.json_values import Fields, fields_of, items_of
+
+_LONGEST_NUMBER: Final = 20
+
+
+class CachedTokens(msgspec.Struct):
+    """The part of the prompt's tokens that came from a cache."""
+
+    cached_tokens: int | None = None
+
+
+class ReasoningTokens(msgspec.Struct):
+    """The part of the completion's tokens that were thoughts."""
+
+    reasoning_tokens: int | None = None
+
+
+class Usage(msgspec.Struct):
+    """The usage fields that are counted, under chat's and under the Responses API's names."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    prompt_tokens_details: CachedTokens | None = None
+    input_tokens_details: CachedTokens | None = None
+    completion_tokens_details: ReasoningTokens | None = None
+    output_tokens_details: ReasoningTokens | None = None
+
+    def counted(self) -> TokenUsage:
+        """Return the counts, absent ones as 0."""
+        cached = self.prompt_tokens_details or self.input_tokens_details
+        reasoning = self.completion_tokens_details or self.output_tokens_details
+        return TokenUsage(
+            self.prompt_tokens or self.input_tokens or 0,
+            self.completion_tokens or self.output_tokens or 0,
+            (cached and cached.cached_tokens) or 0,
+            (reasoning and reasoning.reasoning_tokens) or 0,
+        )
+
+
+class Holder(msgspec.Struct, gc=False):
+    """Something that may hold usage."""
+
+    usage: Usage | None = None
+
+
+class Answer(msgspec.Struct):
+    """The places of a whole answer, or of an event, where usage may stand."""
+
+    usage: Usage | None = None
+    choices: list[Holder] | None = None
+    x_groq: Holder | None = None
+
+    def counted(self) -> TokenUsage | None:
+        """Return the counts, None where there are none."""
+        usage = self.usage
+        if usage is None and self.x_groq is not None:
+            usage = self.x_groq.usage
+        if usage is None:
+            usage = next((c.usage for c in reversed(self.choices or ()) if c.usage), None)
+        return None if usage is None else usage.counted()
+
+
+def usage_in(fields: Fields) -> TokenUsage | None:
+    """Return the usage in an answer's or an event's *fields*, however odd the types in it are."""
+    places = (
+        fields,
+        fields_of(fields.get("x_groq")),
+        *(fields_of(choice) for choice in reversed(items_of(fields.get("choices")))),
+    )
+    found = (read_usage(place.get("usage")) for place in places)
+    return next((usage for usage in found if usage is not None), None)
+
+
+def read_usage(value: object) -> TokenUsage | None:
+    """Return the counts in *value*, the JSON behind ``usage``; None where none can be read."""
+    fields = fields_of(value)
+    cached = _details(fields, "prompt_tokens_details", "input_tokens_details")
+    reasoning = _details(fields, "completion_tokens_details", "output_tokens_details")
+    counts = (
+        _first(fields, "prompt_tokens", "input_tokens"),
+        _first(fields, "completion_tokens", "output_tokens"),
+        _first(cached, "cached_tokens"),
+        _first(reasoning, "reasoning_tokens"),
+    )
+    if all(count is None for count in counts):
+        return None
+    return TokenUsage(*(count or 0 for count in counts))
+
+
+def _details(fields: Fields, *names: str) -> Fields:
+    return next((found for name in names if (found := fields_of(fields.get(name)))), {})
+
+
+def _first(fields: Fields, *names: str) -> int | None:
+    counts = [count for name in names if (count := _count(fields.get(name))) is not None]
+    return next((count for count in counts if count), counts[0] if counts else None)
+
+
+def _count(value: object) -> int | None:
+    """Return a number of tokens that is written as an integer, with a fraction, or as text."""
+    if isinstance(value, str):
+        if len(value) > _LONGEST_NUMBER:
+            return None
+        try:
+            value = float(value)
+        except ValueError:
+            return None
+    if isinstance(value, float):
+        return int(value) if math.isfinite(value) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
