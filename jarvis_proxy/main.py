@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from jarvis_proxy import memory
 from jarvis_proxy.environment import env_file_hints, is_readable, load_environment
+from jarvis_proxy.own_address import check_base_urls
 from jarvis_proxy.price_files import load_prices
 from jarvis_proxy.settings import Settings, SettingsError
 from jarvis_proxy.settings_names import environment_hints, with_origin
@@ -80,6 +81,7 @@ def _read() -> tuple[Settings, Mapping[str, str]]:
     environ = load_environment(_ENV_FILE, os.environ)
     try:
         settings = Settings.from_env(environ, is_readable=is_readable)
+        check_base_urls(settings)
     except SettingsError as exc:
         raise with_origin(exc, os.environ) from None
     if settings.workers > 1 and sys.platform != "linux":

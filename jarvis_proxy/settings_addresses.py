@@ -58,6 +58,11 @@ def stands_for(host: str) -> tuple[str, ...]:
 def base_url(text: str) -> str:
     """Parse an upstream's base URL; the result has no trailing slash."""
     parts = _http_parts(text)
+    if parts is None and _is_odd_address(text):
+        raise ValueError(
+            "must give an address as four decimal numbers, such as 127.0.0.1: not shortened, not in"
+            " octal or hexadecimal, and not as one number"
+        )
     if parts is None or parts.username is not None or parts.password is not None:
         raise ValueError(
             "must be an http:// or https:// address with a host, such as https://api.example.com/v1,"
@@ -182,6 +187,13 @@ def _http_parts(text: str) -> SplitResult | None:
         return None
     name = parts.hostname or ""
     return parts if address_in(name) or is_host_name(name) else None
+
+
+def _is_odd_address(text: str) -> bool:
+    """Tell whether the host of a URL is a number, which resolvers still take for an address."""
+    parts = _split_url(text)
+    host = (parts.hostname or "").rstrip(".") if parts is not None else ""
+    return _NUMBER.fullmatch(host.rpartition(".")[2]) is not None
 
 
 def _split_url(text: str) -> SplitResult | None:

@@ -225,6 +225,16 @@ async def test_a_broken_file_changes_nothing_and_is_one_error_without_values(
         await server.logged('"event":"call"')
 
 
+async def test_c12_a_reload_refuses_a_base_url_that_leads_here(tmp_path: Path) -> None:
+    good = "PROXY_API_KEYS=first-key-0123456789\n"
+    project = make_project(tmp_path / "p", good)
+    async with server_by_file(project) as server:
+        write_env(project, f"{good}OPENAI_BASE_URL=http://localhost:{server.port}/v1\n")
+        server.signal(signal.SIGHUP)
+        await server.logged("OPENAI_BASE_URL: must not lead to this proxy itself")
+        assert (await server.echo("first-key-0123456789")).status == 200
+
+
 async def test_a_reload_names_what_needs_a_restart(tmp_path: Path) -> None:
     project = make_project(tmp_path / "p", "PROXY_API_KEYS=first-key-0123456789\n")
     command = ("env", "-u", "PROXY_API_KEYS", "-u", "HOST")

@@ -201,6 +201,20 @@ def test_every_problem_is_told_at_once_and_no_value(
     assert "canary" not in said.err + said.out
 
 
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]", "[::ffff:127.0.0.1]"])
+def test_c12_a_base_url_that_leads_here_is_a_wrong_setting(
+    env: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], host: str
+) -> None:
+    port = usual(env)
+    env.setenv("OPENAI_BASE_URL", f"http://{host}:{port}/v1")
+    code = main([])
+
+    said = capfd.readouterr().err
+    assert code == EX_CONFIG
+    assert f"  - OPENAI_BASE_URL: must not lead to this proxy itself (port {port} " in said
+    assert "The environment sets it, which wins over .env." in said
+
+
 def test_certificate_that_is_none_is_a_wrong_setting(
     env: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

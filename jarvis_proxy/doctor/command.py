@@ -25,6 +25,7 @@ from jarvis_proxy.doctor.site_checks import check_here, check_site
 from jarvis_proxy.doctor.store_check import check_store
 from jarvis_proxy.doctor.upstream_checks import check_upstreams
 from jarvis_proxy.environment import is_readable, load_environment
+from jarvis_proxy.own_address import check_base_urls
 from jarvis_proxy.registry import ModelRegistry
 from jarvis_proxy.settings import Settings, SettingsError
 from jarvis_proxy.settings_names import with_origin
@@ -80,7 +81,9 @@ class Start:
         try:
             file_values = load_environment(env_file, {})
             settings = Settings.from_env({**file_values, **environ}, is_readable=is_readable)
+            check_base_urls(settings)
         except SettingsError as exc:
+            settings = None
             refusal = with_origin(exc, environ)
         env = {**file_values, **environ}
         return cls(env_file, environ, env, file_values, settings, refusal)

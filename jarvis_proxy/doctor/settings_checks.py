@@ -20,7 +20,7 @@ _ENABLED: Final = "upstream keys"
 
 def refused(error: SettingsError) -> list[Finding]:
     """Return a problem for each reason why the server would not start."""
-    advice = "Mend it in .env, or in the environment if it is set there."
+    advice = "Fix it in .env, or in the environment if it is set there."
     return [problem("settings", sentence, advice) for sentence in error.problems]
 
 

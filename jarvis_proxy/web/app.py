@@ -18,6 +18,7 @@ from aiohttp.web_urldispatcher import UrlMappingMatchInfo
 
 from jarvis_proxy.catalog import Catalog
 from jarvis_proxy.fetch import MediaFetcher
+from jarvis_proxy.hops import Hops
 from jarvis_proxy.key_pool import KeyPool
 from jarvis_proxy.keyring import KeyRing
 from jarvis_proxy.limits import Limiter, MemoryLimiter
@@ -55,6 +56,8 @@ if TYPE_CHECKING:
     from jarvis_proxy.shared.state import SharedState
 
 _LOG: Final = logging.getLogger(__name__)
+# Made before workers are forked: each of them knows the others' requests.
+_SECRET: Final = secrets.token_bytes(32)
 _ALPHABET: Final = string.ascii_letters + string.digits
 _ROOT: Final = Path(__file__).resolve().parents[2]
 """The folder of server.py, beside which relative paths are."""
@@ -196,6 +199,9 @@ def build_shell(settings: Settings, log: AccessLog, kept: Kept) -> Shell:
         fallbacks=settings.fallbacks,
     )
     places = {upstream.name: _place(upstream, settings, kept) for upstream in settings.upstreams}
+    hops = Hops(_SECRET, settings.upstreams)
+    for name, mark in hops.marks.items():
+        places[name].mark = mark
     catalog = Catalog(
         {**registry.aliases, DEFAULT_NAME: settings.default_model},
         registry.exact_models,
@@ -223,6 +229,7 @@ def build_shell(settings: Settings, log: AccessLog, kept: Kept) -> Shell:
         usage=kept.usage,
         prices=load_prices(settings),
         oddities=kept.oddities,
+        hops=hops,
         live=None if settings.admin_key is None else kept.live,
     )
     if kept.shared is not None:

@@ -60,6 +60,8 @@ def classify(error: ProxyError) -> Failure:
             return Failure.OURS
     if error.code in _OURS:
         return Failure.OURS
+    if error.code == "loop_detected":
+        return Failure.BROKEN  # not again: the request is on its way already
     if error.code == "upstream_auth_failed":
         return Failure.KEY_REFUSED
     status = error.acts_as or error.status

@@ -9,6 +9,7 @@ from jarvis_proxy.attempts import RetryBudget
 from jarvis_proxy.breakers import Breakers
 from jarvis_proxy.catalog import Catalog
 from jarvis_proxy.fetch import MediaFetcher
+from jarvis_proxy.hops import Hops
 from jarvis_proxy.key_pool import KeyPool
 from jarvis_proxy.keyring import KeyRing
 from jarvis_proxy.live import Live
@@ -33,12 +34,16 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Place:
-    """One upstream as the shell sees it: its dialect, the way to it, our keys, its health."""
+    """One upstream as the shell sees it: its dialect, the way to it, our keys, its health.
+
+    *mark* goes with each request, so that one that comes back is known; ``""``: none goes.
+    """
 
     upstream: Upstream
     door: Door
     pool: KeyPool = field(default_factory=lambda: KeyPool(()), repr=False)
     breakers: Breakers = field(default_factory=Breakers)
+    mark: str = ""
 
 
 @dataclass(slots=True)
@@ -59,6 +64,7 @@ class Shell:
     usage: UsageBook
     prices: Prices
     oddities: Oddities
+    hops: Hops
     budget: RetryBudget = field(default_factory=RetryBudget)
     live: Live | None = None
     """What the live page shows; None where there is no such page."""

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.failures import TooManyFailures
+from jarvis_proxy.hops import HOP
 from jarvis_proxy.keyring import presented_keys
 from jarvis_proxy.limits import LimitReached
 from jarvis_proxy.line_quota import STRANGER
@@ -115,6 +116,8 @@ async def auth(request: web.Request, handler: Handler) -> web.StreamResponse:
     """
     check_request(request)
     shell = request.app[SHELL]
+    if (came_with := request.headers.get(HOP)) is not None:
+        shell.hops.check(came_with)
     record = request[RECORD]
     # The path as it came: nothing decoded, no fragment or host cut off.
     path = request.raw_path.partition("?")[0]

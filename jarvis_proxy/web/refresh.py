@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from jarvis_proxy.catalog import Catalog, ModelEntry, parse_gemini_models, parse_openai_models
 from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.hops import marked
 from jarvis_proxy.registry import EMBEDDED, GEMINI
 from jarvis_proxy.transport import NETWORK_ERRORS, read_error
 from jarvis_proxy.upstreams.base import UpstreamRequest
@@ -99,6 +100,8 @@ class Refresher:
     async def _get(self, name: str, path: str) -> bytes:
         place = self._places[name]
         request = UpstreamRequest("GET", path, {}, b"")
+        if place.mark:
+            request = marked(request, place.mark, None)
         reply = await place.door.send(request, place.pool.keys[0])
         try:
             pieces, size = [], 0
@@ -109,6 +112,8 @@ class Refresher:
             raise read_error(exc) from exc
         finally:
             reply.finish()
+        if reply.status == 508:
+            raise ProxyError(508, "The upstream leads back here.", code="loop_detected")
         if reply.status != 200:
             raise ProxyError(502, "No model list.", code=f"status_{reply.status}")
         return b"".join(pieces)

@@ -10,6 +10,7 @@ from aiohttp import web
 from jarvis_proxy.breakers import Ticket
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.headers import media_type, response_headers
+from jarvis_proxy.hops import HOP, loop_detected, marked
 from jarvis_proxy.transport import (
     NETWORK_ERRORS,
     Body,
@@ -27,7 +28,7 @@ from jarvis_proxy.upstreams.base import (
 from jarvis_proxy.web.answers import json_response
 from jarvis_proxy.web.copying import copy_reply
 from jarvis_proxy.web.downstream import Downstream, status_headers
-from jarvis_proxy.web.keys import RECORD, Place
+from jarvis_proxy.web.keys import RECORD, SHELL, Place
 from jarvis_proxy.web.refusals import Refused, read_refused, relayed_error
 from jarvis_proxy.web.replies import MAX_WHOLE_BODY, coding_of, read_whole, unpacked
 from jarvis_proxy.web.watch import Watched
@@ -126,6 +127,9 @@ class Relay:
         Raises:
             ProxyError: it could not be sent, or the status is not good.
         """
+        if self._place.mark:
+            earlier = self._request.headers.get(HOP)
+            upstream_request = marked(upstream_request, self._place.mark, earlier)
         reply = await self._place.door.send(upstream_request, self._key, self._body)
         self._replies.append(reply)
         self._watched.heard = True
@@ -143,6 +147,9 @@ class Relay:
                 should_retry=False,
             )
         raw = await read_refused(reply, self._watched)
+        if reply.status == 508 and self._place.mark and b'"loop_detected"' in raw:
+            hops = self._request.app[SHELL].hops
+            return loop_detected(hops.settings[self._place.mark])
         error = self._exchange.translate_error(reply.status, reply.headers, raw)
         if error is not None:
             return Refused(error, reply.status, raw)

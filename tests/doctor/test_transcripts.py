@@ -277,6 +277,15 @@ async def test_gemini_key_that_is_not_valid(tmp_path: Path) -> None:
     assert_golden("gemini_key_refused", found)
 
 
+async def test_c12_base_url_that_leads_to_this_proxy(tmp_path: Path) -> None:
+    port = free_port()
+    found = await transcript_of(
+        tmp_path, PORT=str(port), OPENAI_BASE_URL=f"http://localhost:{port}/v1"
+    )
+
+    assert_golden("base_url_leads_here", found)
+
+
 async def test_outbound_proxy_that_is_down(tmp_path: Path) -> None:
     outbound = f"http://127.0.0.1:{free_port()}"
     found = await transcript_of(tmp_path, OPENAI_BASE_URL=FAR, UPSTREAM_PROXY=outbound)
