@@ -96,18 +96,28 @@ class MediaFetcher:
             read_bufsize=64 * 1024,
         )
 
-    async def fetch_all(self, urls: Sequence[str]) -> dict[str, Media | ProxyError]:
+    async def fetch_all(
+        self, urls: Sequence[str], hold: Callable[[int], None] = lambda size: None
+    ) -> dict[str, Media | ProxyError]:
         """Return, for each URL once, what it holds, or the one error that all failures share.
 
         The error is 400 `invalid_image_url` and says neither address nor status nor reason: it
         must not answer questions about the proxy's network. No URL makes this raise.
+
+        *hold* is told of each byte that comes before it is kept, and of those let go of (less
+        than 0). It may raise a ProxyError, with which all downloads end.
         """
         wanted = list(dict.fromkeys(urls))
         deadline = asyncio.get_running_loop().time() + self._limits.call_seconds
         gate = asyncio.Semaphore(self._limits.at_once)
-        budget = _Budget(self._limits.max_call_bytes)
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._fetch(url, deadline, gate, budget)) for url in wanted]
+        budget = _Budget(self._limits.max_call_bytes, hold)
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(self._fetch(url, deadline, gate, budget)) for url in wanted
+                ]
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
         return {url: task.result() for url, task in zip(wanted, tasks, strict=True)}
 
     async def close(self) -> None:
@@ -145,16 +155,20 @@ class MediaFetcher:
         if (reply.content_length or 0) > min(limit, budget.left):
             raise _Refused("declared too large")
         parts: list[bytes] = []
-        async for data in reply.content.iter_any():
-            limit -= len(data)
-            budget.left -= len(data)
-            if limit < 0 or budget.left < 0:
-                raise _Refused("too large")
-            parts.append(data)
-        whole = b"".join(parts)
-        mime_type = media_type(whole, declared)
-        if mime_type is None:
-            raise _Refused("no media")
+        try:
+            async for data in reply.content.iter_any():
+                limit -= len(data)
+                budget.take(len(data))
+                parts.append(data)
+                if limit < 0 or budget.left < 0:
+                    raise _Refused("too large")
+            whole = b"".join(parts)
+            mime_type = media_type(whole, declared)
+            if mime_type is None:
+                raise _Refused("no media")
+        except BaseException:
+            budget.hold(-sum(map(len, parts)))
+            raise
         return Media(mime_type, whole)
 
     def _checked(self, url: URL) -> URL:
@@ -184,9 +198,15 @@ class MediaFetcher:
 
 @dataclass(slots=True)
 class _Budget:
-    """Bytes that the downloads of one call may still take."""
+    """Bytes that the downloads of one call may still take, and who counts those they took."""
 
     left: int
+    hold: Callable[[int], None]
+
+    def take(self, size: int) -> None:
+        """Count *size* bytes. Raises what ``hold`` raises."""
+        self.left -= size
+        self.hold(size)
 
 
 class ThreadResolver(AbstractResolver):

@@ -97,7 +97,8 @@ class Limits:
             "MAX_INFLIGHT_MB",
             "256",
             "MB",
-            "Memory for all request bodies together; more get 503.",
+            "Memory for all calls together: bodies, what is translated or downloaded, "
+            "answers in part; more get 503.",
             parse.mebibytes(1, 1_048_576),
         ),
     )

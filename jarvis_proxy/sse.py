@@ -11,6 +11,7 @@ MAX_EVENT_BYTES: Final = 32 * 1024 * 1024
 """An event may carry a picture of megabytes; past this the stream is refused."""
 
 _MAX_STRAY_BYTES: Final = 64 * 1024
+_LINE_BYTES: Final = 48
 _BOM: Final = b"\xef\xbb\xbf"
 _FIELDS: Final = frozenset((b"data", b"event", b"id", b"retry"))
 
@@ -92,6 +93,11 @@ class SSEDecoder:
             return None
         self._first = False
         return SSEEvent("", value)
+
+    @property
+    def held(self) -> int:
+        """About how many bytes are kept of an event that is not whole: each line has its cost."""
+        return self._held_bytes + _LINE_BYTES * len(self._data)
 
     def close(self) -> SSEEvent | None:
         """Return the event that the end of the stream left without its blank line, if any.

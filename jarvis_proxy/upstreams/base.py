@@ -67,12 +67,16 @@ class Media:
 
 
 class Decoded:
-    """What an upstream has decoded of a call, to be taken once: it may be larger than the body."""
+    """What an upstream has decoded of a call, to be taken once: it may be larger than the body.
 
-    __slots__ = ("_value",)
+    *size* is about how many bytes of memory it takes.
+    """
 
-    def __init__(self, value: object) -> None:
+    __slots__ = ("_value", "size")
+
+    def __init__(self, value: object, size: int) -> None:
         self._value = value
+        self.size = size
 
     def take(self) -> object:
         """Return it and let go of it; None if it was taken."""
@@ -117,6 +121,8 @@ class StreamTranslator(Protocol):
 
     usage: TokenUsage | None
     """The tokens, once known."""
+    held: int
+    """About how many bytes it keeps: of an event that is not whole, or for the answer's end."""
     done: bool
     """The answer is complete and ``[DONE]`` (or its equal) is out: read no further."""
     next_request: UpstreamRequest | None
@@ -146,7 +152,7 @@ class Exchange(Protocol):
 
     @property
     def weight(self) -> int:
-        """Bytes of the bodies of all *requests* together."""
+        """Bytes of the bodies of all *requests* together; one that is the call's counts nothing."""
 
     @property
     def requests(self) -> tuple[UpstreamRequest, ...]:

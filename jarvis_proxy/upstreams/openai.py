@@ -34,7 +34,7 @@ _ANSWER: Final = msgspec.json.Decoder(_Answer)
 class PassthroughExchange:
     """One request passed on; only the model's name is changed, and only where an alias says so."""
 
-    __slots__ = ("_body", "_endpoint", "_upstream", "requests", "usage")
+    __slots__ = ("_body", "_endpoint", "_upstream", "_weight", "requests", "usage")
 
     raw: bool = True
     headers: tuple[tuple[str, str], ...] = ()
@@ -43,14 +43,15 @@ class PassthroughExchange:
         self._upstream = upstream
         self._endpoint = call.endpoint
         self._body = b""
+        self._weight = 0 if body is call.body else len(body)
         self.usage: TokenUsage | None = None
         path = f"/{call.endpoint}?{call.query}" if call.query else f"/{call.endpoint}"
         self.requests = (UpstreamRequest(call.method, path, call.headers, body),)
 
     @property
     def weight(self) -> int:
-        """Return the size of the body."""
-        return len(self.requests[0].body)
+        """Return the size of the body, where it is not the call's own."""
+        return self._weight
 
     @property
     def spent(self) -> TokenUsage | None:

@@ -90,10 +90,10 @@ class PassthroughStream:
         "_finished",
         "_kind",
         "_pending",
-        "_pending_bytes",
         "_seen",
         "_swallow_lf",
         "done",
+        "held",
         "next_request",
         "usage",
     )
@@ -101,7 +101,7 @@ class PassthroughStream:
     def __init__(self, kind: StreamKind) -> None:
         self._kind = kind
         self._pending: list[bytes] = []  # an event whose end has not come
-        self._pending_bytes = 0
+        self.held = 0  # of that event
         self._seen: set[int] = set()
         self._finished: set[int] = set()
         self._swallow_lf = False  # the LF of a CRLF whose CR ended a block that was changed
@@ -137,7 +137,7 @@ class PassthroughStream:
         cut = len(data) if data.endswith(b"\n\n") else last_boundary(data)
         if cut != len(data):
             self._pending.append(data[cut:])
-            self._pending_bytes = len(data) - cut
+            self.held = len(data) - cut
             data = data[:cut]
         if not data:
             return b""
@@ -194,14 +194,15 @@ class PassthroughStream:
     def _join(self, data: bytes) -> bytes:
         """Return pending bytes and *data* as one if an event ends in it; else keep it: b""."""
         if not last_boundary(self._pending[-1][-1:] + data):
-            self._pending_bytes += len(data)
-            if self._pending_bytes > MAX_EVENT_BYTES:
+            self.held += len(data)
+            if self.held > MAX_EVENT_BYTES:
                 raise too_large()
             self._pending.append(data)
             return b""
         # Joined once per event, so a large event costs linear time however it is cut.
         data = b"".join((*self._pending, data))
         self._pending.clear()
+        self.held = 0
         return data
 
     def _feed_blocks(self, data: bytes) -> bytes:

@@ -33,6 +33,9 @@ from jarvis_proxy.responses_types import (
     URLCitation,
 )
 
+_PIECE_BYTES: Final = 64
+_TOKEN_BYTES: Final = 512
+_ITEM_BYTES: Final = 1024
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -62,6 +65,7 @@ class ResponseWriter:
         "_pieces",
         "_reasoning",
         "emitted",
+        "kept",
         "response",
     )
 
@@ -71,6 +75,8 @@ class ResponseWriter:
         self.response = response
         self.emitted = False
         """Events have been written."""
+        self.kept = 0
+        """About how many bytes *response* takes so far."""
         self._new_id = new_id
         self._out = out
         self._number = 0  # of the next event
@@ -99,6 +105,7 @@ class ResponseWriter:
     def logprobs(self, tokens: list[TokenLogprob]) -> None:
         """Take the log probabilities of the text just given."""
         self._logprobs += tokens
+        self.kept += _TOKEN_BYTES * len(tokens)
 
     def sealed(self, secret: str) -> None:
         """Take what the client is to give back unread, with the call that follows."""
@@ -122,6 +129,7 @@ class ResponseWriter:
         kind = "response.function_call_arguments"
         self._emit(f"{kind}.delta", **place, delta=arguments)
         item.arguments, item.status = arguments, "completed"
+        self.kept += len(arguments) + _ITEM_BYTES
         self._emit(f"{kind}.done", **place, arguments=arguments, name=name)
         self._done(item)
 
@@ -141,6 +149,7 @@ class ResponseWriter:
         kind = "response.custom_tool_call_input"
         self._emit(f"{kind}.delta", **place, delta=text)
         item.input, item.status = text, "completed"
+        self.kept += len(text) + _ITEM_BYTES
         self._emit(f"{kind}.done", **place, input=text)
         self._done(item)
 
@@ -164,6 +173,7 @@ class ResponseWriter:
         self._emit(f"{kind}.in_progress", **place)
         self._emit(f"{kind}.generating", **place)
         item.result, item.status, item.output_format = data, "completed", form
+        self.kept += len(data) + _ITEM_BYTES
         self._emit(f"{kind}.completed", **place)
         self._done(item)
 
@@ -296,6 +306,7 @@ class ResponseWriter:
 
     def _delta(self, text: str) -> None:
         self._pieces.append(text)
+        self.kept += len(text) + _PIECE_BYTES
         out = self._out
         if out is not None:
             head, middle, tail = self._hot

@@ -44,7 +44,7 @@ from jarvis_proxy.web.board import Board
 from jarvis_proxy.web.connections import ConnectionLimits, Connections, affordable
 from jarvis_proxy.web.crew import Crew
 from jarvis_proxy.web.edge import Runner
-from jarvis_proxy.web.guard import Guard
+from jarvis_proxy.web.guard import Guard, Memory
 from jarvis_proxy.web.keys import MATCH, SHELL, Place, Shell
 from jarvis_proxy.web.log import AccessLog
 from jarvis_proxy.web.middlewares import Handler, access_log, auth
@@ -85,6 +85,7 @@ class Kept:
 
     vault: SignatureVault = field(default_factory=MemoryVault)
     limiter: Limiter = field(default_factory=MemoryLimiter)
+    memory: Memory = field(default_factory=Memory)
     metrics: Metrics = field(default_factory=Metrics)
     usage: UsageBook = field(default_factory=UsageBook)
     oddities: Oddities = field(default_factory=Oddities)
@@ -224,6 +225,7 @@ def build_shell(settings: Settings, log: AccessLog, kept: Kept) -> Shell:
             clock=time.monotonic,
             wall=time.time,
             connections=connection_limits(settings).total,
+            memory=kept.memory,
         ),
         metrics=kept.metrics,
         usage=kept.usage,

@@ -15,13 +15,14 @@ from aiohttp import web
 from jarvis_proxy.attempts import Failure, Plan, Step, unavailable
 from jarvis_proxy.breakers import Ticket
 from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.limits import LimitReached
 from jarvis_proxy.registry import Route
 from jarvis_proxy.transport import Body, ConnectFailure
 from jarvis_proxy.upstreams.base import Call, Exchange, Media
 from jarvis_proxy.upstreams.refusal_body import for_log
 from jarvis_proxy.web.diagnosis import classify, rest_for
 from jarvis_proxy.web.downstream import Downstream
-from jarvis_proxy.web.keys import RECORD, SHELL, Place
+from jarvis_proxy.web.keys import ADMISSION, RECORD, SHELL, Place
 from jarvis_proxy.web.refusals import Refused
 from jarvis_proxy.web.relay import Relay
 from jarvis_proxy.web.watch import Watched
@@ -41,6 +42,8 @@ class Conversation:
         "_exchange",
         "_key",
         "_make_call",
+        "_media",
+        "_memory",
         "_place",
         "_plan",
         "_record",
@@ -68,6 +71,8 @@ class Conversation:
         self._body = body
         self._shell = request.app[SHELL]
         self._record = request[RECORD]
+        self._media = request[ADMISSION].share()
+        self._memory = request[ADMISSION].share()
         self._plan = Plan(len(routes), "x-stainless-retry-count" in request.headers)
         self._retrying = False
         self._ticket: Ticket | None = None
@@ -118,19 +123,31 @@ class Conversation:
         self._record.upstream, self._record.target = route.upstream, route.target
         self._call = self._make_call(route)
         media: Mapping[str, Media | ProxyError] = {}
+        self._media.set(0)  # another place's, which has failed
         needs = self._place.upstream.needs(self._call)
+        # It is there already. Refused is what comes on top of it.
+        self._memory.note(0 if needs.decoded is None else needs.decoded.size)
         if needs.urls:
             self._record.received = None  # the wait for a download is no overhead of ours
-            media = await self._shell.fetcher.fetch_all(needs.urls)
+            media = await self._shell.fetcher.fetch_all(needs.urls, self._media.add)
         if needs.call_ids and self._shell.vault is not None:
             await self._shell.vault.fetch(needs.call_ids, time.monotonic())
-        self._exchange = self._place.upstream.exchange(self._call, media, needs.decoded)
+        self._take(self._place.upstream.exchange(self._call, media, needs.decoded))
         self._key = self._pick()
 
     def _pick(self, tried: frozenset[int] = frozenset()) -> int | None:
         record = self._record
         pool, client = self._place.pool, record.key_name
         return pool.pick(record.target, time.monotonic(), tried, client=client)
+
+    def _take(self, exchange: Exchange) -> None:
+        """Take *exchange*, whose request is held beside the body as long as the call lasts.
+
+        Raises:
+            LimitReached: 503 `overloaded`, there is no memory for it.
+        """
+        self._exchange = exchange
+        self._memory.set(exchange.weight)
 
     async def _attempt(self) -> web.StreamResponse | ProxyError:
         """Make one attempt; return the answer, or why there is none."""
@@ -203,7 +220,7 @@ class Conversation:
         better = self._exchange.recover(refusal.upstream_status, refusal.raw)
         if better is None:
             return False
-        self._exchange = better
+        self._take(better)
         return True
 
     def _next_step(self, failure: Failure, error: ProxyError) -> tuple[Step | None, int | None]:
@@ -271,7 +288,8 @@ class Conversation:
             await down.send(error.preceding)
         if down is None or not down.promised:
             raise error
-        self._record.outcome = "upstream_error"
+        is_ours = isinstance(error, LimitReached)
+        self._record.outcome = "refused" if is_ours else "upstream_error"
         self._record.code = "" if error.code is None else str(error.code)
         return await down.fail(error)
 

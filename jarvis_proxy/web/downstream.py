@@ -19,7 +19,7 @@ from jarvis_proxy.openai_head import wants_usage
 from jarvis_proxy.record import CallRecord
 from jarvis_proxy.upstreams.base import Call
 from jarvis_proxy.web.answers import common_headers
-from jarvis_proxy.web.keys import RECORD
+from jarvis_proxy.web.keys import ADMISSION, RECORD
 from jarvis_proxy.web.watch import Watched
 from jarvis_proxy.web.whole import WholeAnswer
 
@@ -54,6 +54,7 @@ class Downstream:
         "_sample",
         "_shape",
         "_transport",
+        "_waiting",
         "committed",
         "ended",
         "headers",
@@ -70,6 +71,7 @@ class Downstream:
         )
         self._sample = b""  # the first events, for heartbeats that look like them
         self._record: CallRecord = request[RECORD]
+        self._waiting = request[ADMISSION].share()  # for the client to read
         self._response: web.StreamResponse | None = None
         self._commit_task: asyncio.Task[None] | None = None
         self._chunked = True
@@ -174,6 +176,7 @@ class Downstream:
     async def drained(self) -> None:
         """Wait until the client has read enough. Meanwhile nothing is read upstream."""
         self.stalled = True
+        self._waiting.note(self.pending())
         try:
             await self._protocol._drain_helper()
         except asyncio.CancelledError:
@@ -183,6 +186,7 @@ class Downstream:
             raise
         finally:
             self.stalled = False
+            self._waiting.note(0)
 
     async def fail(self, error: ProxyError) -> web.StreamResponse:
         """Say *error* in the stream, and end it cleanly: both SDKs then raise it with its code."""

@@ -28,12 +28,23 @@ _HELD_BACK: Final = 1.0
 _SHARE_HELD_BACK: Final = 4
 """Of all the connections that there may be, at most one in so many waits for such a refusal."""
 Clock = Callable[[], float]
+_FULL: Final = "it holds as much of requests and answers as it can"
+
+
+class Memory:
+    """How many bytes of requests and answers the process holds, over every set of settings."""
+
+    __slots__ = ("held",)
+
+    def __init__(self) -> None:
+        self.held = 0
 
 
 class Guard:
     """What decides on requests, and what those in progress take.
 
-    *clock* is monotonic, *wall* in epoch seconds. *connections* is how many clients may hold.
+    *clock* is monotonic, *wall* in epoch seconds. *connections* is how many clients may hold,
+    *memory* the process's.
     """
 
     def __init__(
@@ -45,12 +56,13 @@ class Guard:
         clock: Clock,
         wall: Clock,
         connections: int,
+        memory: Memory,
     ) -> None:
         self.limits = settings.limits
         self.registry = registry
         self.limiter = limiter
         self.clock = clock
-        self.bytes_in_flight = 0
+        self.memory = memory
         self.in_progress: dict[str, int] = {}
         self.held_back = 0
         """How many wait for the refusal of a guess."""
@@ -66,6 +78,11 @@ class Guard:
             for name, policy in settings.policies.items()
             if (quota := _quota(policy)) != Quota()
         }
+
+    @property
+    def bytes_in_flight(self) -> int:
+        """How many bytes of requests and answers are held."""
+        return self.memory.held
 
     def address(self, request: web.Request) -> str:
         """Return the address of the client, seen through trusted proxies; ``""`` if unknown."""
@@ -139,6 +156,7 @@ class Admission:
         "_call_id",
         "_guard",
         "_key",
+        "_left",
         "_quota",
         "_reserved",
         "_size",
@@ -159,6 +177,7 @@ class Admission:
         self._access = access
         self._quota = quota
         self._size = 0
+        self._left = False
         self._asked = False
         self._reserved = 0
         self.verdict: Verdict | None = None
@@ -201,25 +220,35 @@ class Admission:
         return tuple(route for route in routes if access.allows(None, route))
 
     def check_room(self, size: int) -> None:
-        """Refuse a body of *size* bytes for which there is no memory left.
+        """Refuse what takes *size* bytes more when there is no memory left for it.
 
         Raises:
             LimitReached: 503 `overloaded`.
         """
-        if self._guard.bytes_in_flight + size > self._guard.limits.max_bytes_in_flight:
-            raise busy("it holds as many request bodies as it can")
+        limit = self._guard.limits.max_bytes_in_flight
+        if self._guard.memory.held + size > limit:
+            raise busy(_FULL) if self._size + size <= limit else never_enough()
 
     def hold(self, size: int) -> None:
-        """Count *size* bytes of the body as held until the call ends; a negative one: let go.
+        """Count *size* bytes more as held until the call ends; a negative one: let go.
 
         Raises:
-            LimitReached: 503 `overloaded`.
+            LimitReached: 503 `overloaded`. They are counted all the same, to the call's end.
         """
-        guard = self._guard
+        self.note(size)
+        if size > 0:
+            self.check_room(0)
+
+    def note(self, size: int) -> None:
+        """Count as ``hold`` does, and refuse nothing: what is held now was held before."""
+        if self._left:
+            return
         self._size += size
-        guard.bytes_in_flight += size
-        if guard.bytes_in_flight > guard.limits.max_bytes_in_flight and size > 0:
-            raise busy("it holds as many request bodies as it can")
+        self._guard.memory.held += size
+
+    def share(self) -> "Share":
+        """Return a part of what the call holds that changes in size: nothing so far."""
+        return Share(self)
 
     async def ask(self, body: bytes = b"") -> None:
         """Ask whether the key's limits allow the call, just before it goes upstream.
@@ -242,7 +271,8 @@ class Admission:
     def leave(self, record: CallRecord) -> None:
         """Give back what the call took, and count the tokens that *record* knows of."""
         guard = self._guard
-        guard.bytes_in_flight -= self._size
+        guard.memory.held -= self._size
+        self._left = True
         guard.in_progress[self._key] -= 1
         if not self._asked:
             return
@@ -257,6 +287,48 @@ class Admission:
         if record.first_byte is None:
             return 0  # it failed before an answer
         return self._reserved + estimate_answer(record.bytes_out, streamed=record.streamed)
+
+
+class Share:
+    """A part of what a call holds, such as an event that is not whole: its size changes."""
+
+    __slots__ = ("_admission", "size")
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+        self.size = 0
+
+    def set(self, size: int) -> None:
+        """Hold *size* bytes in place of what was held.
+
+        Raises:
+            LimitReached: 503 `overloaded`; they count all the same.
+        """
+        more, self.size = size - self.size, size
+        if more:
+            self._admission.hold(more)
+
+    def add(self, size: int) -> None:
+        """Hold *size* bytes more. Raises as ``set`` does."""
+        self.set(self.size + size)
+
+    def note(self, size: int) -> None:
+        """Hold *size* bytes in place of what was held, and refuse nothing."""
+        more, self.size = size - self.size, size
+        self._admission.note(more)
+
+
+def never_enough() -> LimitReached:
+    """Return 503 `overloaded` for a call that takes more than all memory there is for calls."""
+    return LimitReached(
+        503,
+        "This call takes more memory than the proxy has for all calls together. Send less at "
+        "once, or raise MAX_INFLIGHT_MB.",
+        limit="busy",
+        code="overloaded",
+        retry_after=5.0,
+        should_retry=False,
+    )
 
 
 def busy(what: str) -> LimitReached:

@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.headers import response_headers
+from jarvis_proxy.limits import LimitReached
 from jarvis_proxy.transport import NETWORK_ERRORS, UpstreamReply
 from jarvis_proxy.upstreams.refusal_body import read_refusal
 from jarvis_proxy.web.answers import RelayedError, asked_wait
@@ -48,23 +49,27 @@ class Refused(ProxyError):
         self.raw = raw
 
 
-async def read_refused(reply: UpstreamReply, watched: Watched) -> bytes:
+async def read_refused(
+    reply: UpstreamReply, watched: Watched, hold: Callable[[int], None]
+) -> bytes:
     """Return an error's body, as much of it as there is: its head says enough to go on.
 
-    Bodies that are cut, endless or packed in an unknown way are no reason to lose the status.
+    Bodies that are cut, endless, packed in an unknown way, or for which *hold* has no memory are
+    no reason to lose the status.
     """
     watched.heard = True
     pieces: list[bytes] = []
     size = 0
-    with contextlib.suppress(TimeoutError, *NETWORK_ERRORS):
+    with contextlib.suppress(TimeoutError, LimitReached, *NETWORK_ERRORS):
         async with asyncio.timeout(_PATIENCE):
             while size < _MAX_BODY and (data := await reply.readany()):
                 watched.heard = True
+                hold(len(data))
                 size += len(data)
                 pieces.append(data)
     reply.finish()
     try:
-        return unpacked(reply, b"".join(pieces)[:_MAX_BODY])
+        return unpacked(reply, b"".join(pieces)[:_MAX_BODY], hold, _MAX_BODY)
     except ProxyError:
         return b""
 

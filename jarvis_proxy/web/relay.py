@@ -28,7 +28,8 @@ from jarvis_proxy.upstreams.base import (
 from jarvis_proxy.web.answers import json_response
 from jarvis_proxy.web.copying import copy_reply
 from jarvis_proxy.web.downstream import Downstream, status_headers
-from jarvis_proxy.web.keys import RECORD, SHELL, Place
+from jarvis_proxy.web.guard import Share
+from jarvis_proxy.web.keys import ADMISSION, RECORD, SHELL, Place
 from jarvis_proxy.web.refusals import Refused, read_refused, relayed_error
 from jarvis_proxy.web.replies import MAX_WHOLE_BODY, coding_of, read_whole, unpacked
 from jarvis_proxy.web.watch import Watched
@@ -38,6 +39,8 @@ T = TypeVar("T")
 _SSE: Final = "text/event-stream"
 _JSON: Final = "application/json"
 _MOST_TOKENS: Final = 1_000_000_000
+_UNCOUNTED: Final = 4096
+"""So much of an event that is not whole is not worth counting: nearly every read ends an event."""
 _BUFFERED_TYPES: Final = ("application/json", "text/")
 
 
@@ -52,6 +55,7 @@ class Relay:
         "_body",
         "_call",
         "_exchange",
+        "_held",
         "_key",
         "_place",
         "_record",
@@ -86,6 +90,7 @@ class Relay:
         self._key = key
         self.down = down
         self._replies: list[UpstreamReply] = []
+        self._held = request[ADMISSION].share()  # of answers that are read whole
 
     async def run(self) -> web.StreamResponse:
         """Ask the upstream and relay its answer to the end.
@@ -98,6 +103,9 @@ class Relay:
             self._record.asked = time.monotonic()
         try:
             return await self._attempt()
+        except BaseException:
+            self._held.note(0)  # nobody will have it
+            raise
         finally:
             for reply in self._replies:
                 reply.close()  # a finished one is not affected
@@ -146,7 +154,7 @@ class Relay:
                 code="upstream_redirect",
                 should_retry=False,
             )
-        raw = await read_refused(reply, self._watched)
+        raw = await read_refused(reply, self._watched, self._held.add)
         if reply.status == 508 and self._place.mark and b'"loop_detected"' in raw:
             hops = self._request.app[SHELL].hops
             return loop_detected(hops.settings[self._place.mark])
@@ -174,9 +182,9 @@ class Relay:
         return self._json(self._exchange.answer(), {})
 
     async def _read(self, reply: UpstreamReply) -> bytes:
-        body = await read_whole(reply, MAX_WHOLE_BODY, self._watched)
+        body = await read_whole(reply, MAX_WHOLE_BODY, self._watched, self._held.add)
         self._record.heard = time.monotonic()
-        return unpacked(reply, body)
+        return unpacked(reply, body, self._held.add)
 
     async def _whole(self, reply: UpstreamReply) -> web.Response:
         """Pass on an answer that is read whole first: a cut one becomes an error, not half."""
@@ -233,12 +241,21 @@ class Relay:
         self, reply: UpstreamReply, translator: StreamTranslator, down: Downstream
     ) -> None:
         """Carry one lane's stream to its end, through its continuations."""
+        held = self._request[ADMISSION].share()
+        try:
+            await self._carry(reply, translator, down, held)
+        finally:
+            held.note(0)
+
+    async def _carry(
+        self, reply: UpstreamReply, translator: StreamTranslator, down: Downstream, held: Share
+    ) -> None:
         while True:
             try:
-                await self._begin(reply, translator, down)
+                await self._begin(reply, translator, down, held)
                 if down.started:
                     self._ticket.answered()  # others need not wait for this answer's end
-                await self._flow(reply, translator, down)
+                await self._flow(reply, translator, down, held)
             except NETWORK_ERRORS as exc:
                 if self._request.transport is None:
                     raise  # it was the client that left
@@ -251,18 +268,19 @@ class Relay:
             reply = await self._open(translator.next_request)
 
     async def _begin(
-        self, reply: UpstreamReply, translator: StreamTranslator, down: Downstream
+        self, reply: UpstreamReply, translator: StreamTranslator, down: Downstream, held: Share
     ) -> None:
         """Read until something of the answer is out: so long, another may still be tried."""
         while not down.started and not translator.done and (data := await reply.readany()):
             self._watched.heard = True
             self._record.heard = time.monotonic()
             events = translator.feed(data)
+            held.set(translator.held)
             if b"data:" in events:  # a comment is no answer
                 await self._write(down, events)
 
     async def _flow(
-        self, reply: UpstreamReply, translator: StreamTranslator, down: Downstream
+        self, reply: UpstreamReply, translator: StreamTranslator, down: Downstream, held: Share
     ) -> None:
         """Relay what follows, as it arrives."""
         watched, feed, write = self._watched, translator.feed, down.write
@@ -274,6 +292,8 @@ class Relay:
             watched.heard = True
             try:
                 events = feed(data)
+                if abs(translator.held - held.size) > _UNCOUNTED:
+                    held.set(translator.held)
             except Exception as exc:  # of any kind: it must not reach the parser that calls this
                 fault = exc
                 return True

@@ -1,6 +1,7 @@
 """An upstream's answer as bytes: read whole, unpacked. IO."""
 
 import zlib
+from collections.abc import Callable
 from typing import Final
 
 from jarvis_proxy.transport import NETWORK_ERRORS, UpstreamReply, bad_response, read_error
@@ -12,11 +13,13 @@ MAX_WHOLE_BODY: Final = 64 * 1024 * 1024
 _MOST_ARCHIVES: Final = 100
 
 
-async def read_whole(reply: UpstreamReply, limit: int, watched: Watched) -> bytes:
-    """Return an answer's whole body.
+async def read_whole(
+    reply: UpstreamReply, limit: int, watched: Watched, hold: Callable[[int], None]
+) -> bytes:
+    """Return an answer's whole body; *hold* counts the bytes as they come.
 
     Raises:
-        ProxyError: 502, it was cut or is larger than *limit*.
+        ProxyError: 502, it was cut or is larger than *limit*; what *hold* raises.
     """
     watched.heard = True
     if (body := reply.whole()) is not None:
@@ -32,6 +35,7 @@ async def read_whole(reply: UpstreamReply, limit: int, watched: Watched) -> byte
             size += len(data)
             if size > limit:
                 raise bad_response()
+            hold(len(data))
             pieces.append(data)
     except NETWORK_ERRORS as exc:
         raise read_error(exc) from exc
@@ -39,8 +43,10 @@ async def read_whole(reply: UpstreamReply, limit: int, watched: Watched) -> byte
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-def unpacked(reply: UpstreamReply, body: bytes) -> bytes:
-    """Return *body* without the compression that nobody asked for.
+def unpacked(
+    reply: UpstreamReply, body: bytes, hold: Callable[[int], None], limit: int = MAX_WHOLE_BODY
+) -> bytes:
+    """Return *body* without the compression that nobody asked for; *hold* counts what comes of it.
 
     Raises:
         ProxyError: 502 `upstream_truncated`, the archive ends too early, which no length tells;
@@ -52,7 +58,7 @@ def unpacked(reply: UpstreamReply, body: bytes) -> bytes:
     if coding not in ("gzip", "x-gzip", "deflate"):
         raise bad_response()
     pieces: list[bytes] = []
-    room = MAX_WHOLE_BODY + 1
+    room = limit + 1
     for _ in range(_MOST_ARCHIVES):  # RFC 1952, 2.2: there may be several, one behind the other
         inflate = zlib.decompressobj(15 if coding == "deflate" else 31)
         try:
@@ -60,6 +66,7 @@ def unpacked(reply: UpstreamReply, body: bytes) -> bytes:
         except zlib.error:
             raise bad_response() from None
         room -= len(pieces[-1])
+        hold(len(pieces[-1]))
         if not room:
             raise bad_response()
         if not inflate.eof:

@@ -17,7 +17,8 @@ from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.record import CallRecord
 from jarvis_proxy.upstreams.base import Call
 from jarvis_proxy.web.downstream import Delivery, Downstream, status_headers
-from jarvis_proxy.web.keys import RECORD
+from jarvis_proxy.web.guard import Admission
+from jarvis_proxy.web.keys import ADMISSION, RECORD
 from tests.conftest import BEARER, KEY, Proxy, running_proxy
 from tests.eventually import eventually
 from tests.raw_client import RawResponse, connect, fetch
@@ -475,6 +476,7 @@ class Wire:
         transport.write = self.written.append
         self.request = make_mocked_request("POST", CHAT, transport=transport)
         self.request[RECORD] = CallRecord("req_1", 0.0, 0.0)
+        self.request[ADMISSION] = mock.create_autospec(Admission, instance=True)
         self.protocol: Any = self.request.protocol
         self.protocol._paused = False
         self.heads = mock.AsyncMock()
@@ -541,6 +543,7 @@ def abandoned() -> web.Request:
     """Return a request whose client has gone."""
     request = make_mocked_request("POST", CHAT)
     request[RECORD] = CallRecord("req_1", 0.0, 0.0)
+    request[ADMISSION] = mock.create_autospec(Admission, instance=True)
     request.protocol.transport = None
     assert request.transport is None
     return request

@@ -22,7 +22,9 @@ _FILE_NAME: Final = re.compile(r"files/[A-Za-z0-9_-]+\Z")
 _FILES_BASE: Final = "https://generativelanguage.googleapis.com/v1beta/"
 _YOUTUBE_HOSTS: Final = frozenset(("youtube.com", "www.youtube.com", "m.youtube.com"))
 _YOUTUBE_PATHS: Final = ("/shorts/", "/live/", "/embed/")
-_URL_SAFE: Final = str.maketrans("-_", "+/")
+_CLEANED: Final = str.maketrans("-_", "+/", " \t\n\r\f\v")
+_STEP: Final = 256 * 1024
+"""Letters of base64 that are looked at together; they come in fours."""
 
 
 class NotAttached(ValueError):
@@ -71,10 +73,11 @@ def from_data_url(url: str, filename: str = "") -> Attachment:
     Raises:
         NotAttached: the base64 is none, or there is no data.
     """
-    head, comma, payload = url[len("data:") :].partition(",")
-    if not comma:
+    end = url.find(",")
+    if end < 0:
         raise NotAttached("the data URL has no comma, so no data")
-    mime, *parameters = head.split(";")
+    mime, *parameters = url[len("data:") : end].split(";")
+    payload = url[end + 1 :]
     if any(parameter.strip().lower() == "base64" for parameter in parameters):
         if "%" in payload:
             payload = unquote_to_bytes(payload).decode("latin-1")
@@ -88,18 +91,41 @@ def from_base64(data: str, *, mime: str = "", filename: str = "") -> Attachment:
     Raises:
         NotAttached: it is no base64, or empty.
     """
-    text = "".join(data.split()).rstrip("=").translate(_URL_SAFE)
-    text += "=" * (-len(text) % 4)
-    try:
-        raw = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as exc:
-        raise NotAttached("the data is not valid base64") from exc
-    if not raw:
+    text = data if _is_base64(data) else _repaired(data)
+    if not text:
         raise NotAttached("there is no data")
+    raw = base64.b64decode(text[: _STEP // 4])
     if text.endswith("="):
         # The last letter may carry bits that belong to no byte, which strict readers refuse.
         text = text[:-4] + base64.b64encode(base64.b64decode(text[-4:])).decode()
     return Attachment(_mime(raw, mime, filename), text)
+
+
+def _is_base64(text: str) -> bool:
+    """Tell whether *text* is base64 as it should be. Nothing is kept of what is decoded."""
+    if len(text) % 4:
+        return False
+    try:
+        for start in range(0, len(text), _STEP):
+            binascii.a2b_base64(text[start : start + _STEP], strict_mode=True)
+            if text[start + _STEP - 1 : start + _STEP] == "=" and start + _STEP < len(text):
+                return False
+    except (binascii.Error, ValueError):
+        return False
+    return True
+
+
+def _repaired(data: str) -> str:
+    """Return base64 without white space, in the standard alphabet, padded.
+
+    Raises:
+        NotAttached: it is no base64.
+    """
+    text = data.translate(_CLEANED).rstrip("=")
+    text += "=" * (-len(text) % 4)
+    if not _is_base64(text):
+        raise NotAttached("the data is not valid base64")
+    return text
 
 
 def from_bytes(raw: bytes, *, mime: str = "", filename: str = "") -> Attachment:

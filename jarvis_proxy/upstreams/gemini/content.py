@@ -43,6 +43,10 @@ _LEVELS: Final = ("LOW", "MEDIUM", "HIGH", "ULTRA_HIGH")
 _REFUSED: Final = frozenset(("image/gif",))
 
 
+_MAX_LINKED: Final = 75 * 1024 * 1024
+"""Bytes behind all links of a request; one that is given twice counts twice."""
+
+
 class _Source(NamedTuple):
     """Where a part's data is, and what to say when it cannot be had."""
 
@@ -59,7 +63,7 @@ class ContentReader:
     links to the web: "fetch" takes *media*, "pass" leaves the download to Google, "refuse" is 400.
     """
 
-    __slots__ = ("_image_urls", "_level", "_media", "_traits")
+    __slots__ = ("_image_urls", "_level", "_media", "_room", "_traits")
 
     def __init__(
         self,
@@ -71,6 +75,7 @@ class ContentReader:
         self._media = media
         self._image_urls = image_urls
         self._level = -1
+        self._room = _MAX_LINKED
 
     @property
     def resolution(self) -> str | None:
@@ -186,6 +191,10 @@ class ContentReader:
             case ProxyError() as error:
                 raise _placed(error, param)
             case Media(mime_type=mime, data=data):
+                self._room -= len(data)
+                if self._room < 0:
+                    message = "The files behind the links are larger than 75 MiB together."
+                    raise invalid(param, message, source.code)
                 try:
                     found = from_bytes(data, mime=mime, filename=name or source.url)
                 except NotAttached as exc:
@@ -245,9 +254,9 @@ def texts(content: MessageContent, param: str) -> list[str]:
     return [text for text in found if text]
 
 
-def web_links(contents: Iterable[MessageContent]) -> tuple[str, ...]:
-    """Return the links in contents that somebody has to download, each once, in order."""
-    found: dict[str, None] = {}
+def web_links(contents: Iterable[MessageContent]) -> list[str]:
+    """Return the links in contents that somebody has to download, in order."""
+    found: list[str] = []
     for content in contents:
         for part, _ in each_part(content, ""):
             match part:
@@ -256,10 +265,10 @@ def web_links(contents: Iterable[MessageContent]) -> tuple[str, ...]:
                     | ContentPart(type="video_url", video_url=link)
                     | ContentPart(type="audio_url", audio_url=link)
                 ) if link is not None:
-                    found[_link(link, "").url] = None
+                    found.append(_link(link, "").url)
                 case ContentPart(type="file", file=InputFile(file_id=None) as file):
-                    found[(file.file_data or file.file_url or "").strip()] = None
-    return tuple(url for url in found if link_kind(url) == "web")
+                    found.append((file.file_data or file.file_url or "").strip())
+    return [url for url in found if link_kind(url) == "web"]
 
 
 def _resolution(level: int) -> str:

@@ -24,6 +24,7 @@ from jarvis_proxy.upstreams.base import (
     UpstreamRequest,
 )
 from jarvis_proxy.upstreams.gemini import errors, faults
+from jarvis_proxy.upstreams.gemini.bounds import check_values
 from jarvis_proxy.upstreams.gemini.error_body import BROKEN
 from jarvis_proxy.upstreams.gemini.usage import translate_usage
 
@@ -255,6 +256,7 @@ def _upstream_request(model: str, request: _Request, texts: list[str]) -> Upstre
 
 
 def _decode(body: bytes) -> _Request:
+    check_values(body)
     try:
         return surrogates.decode(_REQUEST, body)
     except msgspec.ValidationError as exc:

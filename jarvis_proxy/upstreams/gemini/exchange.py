@@ -136,7 +136,11 @@ class GeminiChatExchange:
         return self._translator(lane, self._chunks, self._chat_end)
 
     def _translator(
-        self, lane: int, make_sink: Callable[[int, list[bytes]], Sink], end: Callable[[], bytes]
+        self,
+        lane: int,
+        make_sink: Callable[[int, list[bytes]], Sink],
+        end: Callable[[], bytes],
+        kept: Callable[[], int] = lambda: 0,
     ) -> StreamTranslator:
         translator = GeminiStreamTranslator(
             self._context,
@@ -145,6 +149,7 @@ class GeminiChatExchange:
             make_sink=make_sink,
             end=end,
             continue_with=self._continue_with,
+            kept=kept,
         )
         # The protocol has plain attributes; the tokens are counted only when someone asks.
         return cast(StreamTranslator, translator)

@@ -13,6 +13,12 @@ import msgspec
 from jarvis_proxy import surrogates
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.base import Call, Decoded, Media, Needs
+from jarvis_proxy.upstreams.gemini.bounds import (
+    check_links,
+    check_request,
+    check_values,
+    decoded_size,
+)
 from jarvis_proxy.upstreams.gemini.carriers import MESSAGE_ID, SENTINEL, Signer, bare_id
 from jarvis_proxy.upstreams.gemini.content import ContentReader, ImageUrls, web_links
 from jarvis_proxy.upstreams.gemini.extension import read_extension, safety_settings
@@ -117,10 +123,12 @@ def needs(call: Call, image_urls: ImageUrls = "fetch") -> Needs:
     calls = (bare_id(past.id or "") for m in request.messages for past in m.tool_calls or ())
     said = (message.id for message in request.messages)
     texts = (name for name in said if isinstance(name, str) and name.startswith(MESSAGE_ID))
+    links = web_links(contents) if image_urls == "fetch" else []
+    check_links(len(links))
     return Needs(
-        urls=web_links(contents) if image_urls == "fetch" else (),
+        urls=tuple(dict.fromkeys(links)),
         call_ids=tuple(dict.fromkeys(filter(None, (*calls, *texts)))),
-        decoded=Decoded(request),
+        decoded=Decoded(request, decoded_size(call.body)),
     )
 
 
@@ -291,6 +299,7 @@ class _Job:
 
 
 def _decode(body: bytes) -> ChatRequest:
+    check_values(body)
     try:
         request = surrogates.decode(_DECODER, body)
     except msgspec.ValidationError as exc:
@@ -305,6 +314,7 @@ def _decode(body: bytes) -> ChatRequest:
             "but got an empty array instead."
         )
         raise invalid("messages", message, "empty_array")
+    check_request(request)
     return request
 
 

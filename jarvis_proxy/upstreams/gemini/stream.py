@@ -31,7 +31,7 @@ class GeminiStreamTranslator:
     """Turns one lane's bytes into events; implements ``StreamTranslator``.
 
     *make_sink* gives the sink for a choice, which writes into the list given; *end* gives what
-    follows when all lanes have ended.
+    follows when all lanes have ended; *kept* tells how many bytes the sinks keep until then.
 
     Holds back a partial event until the rest comes. A body that is JSON instead of events, as
     Gemini sends it without ``alt=sse`` and at times for an error, is held back whole. Gemini has
@@ -47,6 +47,7 @@ class GeminiStreamTranslator:
         "_continue_with",
         "_decoder",
         "_end",
+        "_kept",
         "_lane",
         "_out",
         "_started",
@@ -63,6 +64,7 @@ class GeminiStreamTranslator:
         make_sink: Callable[[int, list[bytes]], Sink],
         end: Callable[[], bytes],
         continue_with: Callable[[str], UpstreamRequest],
+        kept: Callable[[], int] = lambda: 0,
     ) -> None:
         self.done = False
         self.next_request: UpstreamRequest | None = None
@@ -70,6 +72,7 @@ class GeminiStreamTranslator:
         self._answer = answer
         self._continue_with = continue_with
         self._end = end
+        self._kept = kept
         self._out: list[bytes] = []
         out = self._out
         self._lane = Lane(
@@ -85,6 +88,11 @@ class GeminiStreamTranslator:
         """The tokens of this lane, as far as the upstream has counted them."""
         usage = self._lane.usage
         return None if usage is None else to_token_usage(usage)
+
+    @property
+    def held(self) -> int:
+        """About how many bytes are kept."""
+        return self._decoder.held + self._body_bytes + self._kept()
 
     def feed(self, data: bytes) -> bytes:
         """Return the chunks that *data* completes, or ``b""``.

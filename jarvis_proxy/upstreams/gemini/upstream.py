@@ -13,6 +13,7 @@ from msgspec.structs import replace as replaced
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.base import NOTHING_NEEDED, Call, Decoded, Exchange, Media, Needs
+from jarvis_proxy.upstreams.gemini.bounds import decoded_size
 from jarvis_proxy.upstreams.gemini.content import ImageUrls
 from jarvis_proxy.upstreams.gemini.embeddings import EmbeddingsExchange
 from jarvis_proxy.upstreams.gemini.exchange import GeminiChatExchange
@@ -82,7 +83,7 @@ class GeminiUpstream:
             raise asked.places.blame(error) from None
         # The chat request's bytes are as many as the body's: they are not kept beside it.
         as_chat = _AsChat(replaced(chat, body=b""), replace(asked, body=b""), found.decoded)
-        return replace(found, decoded=Decoded(as_chat))
+        return replace(found, decoded=Decoded(as_chat, decoded_size(call.body)))
 
     def exchange(
         self, call: Call, media: Mapping[str, Media | ProxyError], decoded: Decoded | None = None

@@ -61,7 +61,11 @@ class GeminiResponsesExchange(GeminiChatExchange):
     def stream_translator(self, lane: int = 0) -> StreamTranslator:
         """Return a fresh translator of the stream into the events of a response."""
         self._index = None
-        return self._translator(lane, self._sink, self._response_end)
+        return self._translator(lane, self._sink, self._response_end, self._kept)
+
+    def _kept(self) -> int:
+        """Return how much of the answer is kept for its last event, which repeats it."""
+        return 0 if self._index is None else self._writer.kept
 
     def _new_writer(self, out: list[bytes] | None) -> ResponseWriter:
         call = self._context.call

@@ -13,6 +13,7 @@ from jarvis_proxy import surrogates
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.responses_types import echo_of
 from jarvis_proxy.upstreams.base import Call
+from jarvis_proxy.upstreams.gemini.bounds import MAX_MESSAGES, check_length, check_values
 from jarvis_proxy.upstreams.gemini.faults import invalid, mismatch, missing
 from jarvis_proxy.upstreams.gemini.models import knowledge
 from jarvis_proxy.upstreams.gemini.notes import Notes
@@ -101,6 +102,8 @@ def as_chat(call: Call) -> AsChat:
         ProxyError: 400 with the param; `unsupported_parameter` for what would need stored state.
     """
     request, fields, echo = _decode(call.body)
+    if isinstance(request.input, list):
+        check_length("input", len(request.input), MAX_MESSAGES)
     _refuse_state(request)
     if request.input is None:
         raise missing("input")
@@ -131,6 +134,7 @@ def as_chat(call: Call) -> AsChat:
 
 
 def _decode(body: bytes) -> tuple[_Request, dict[str, Raw], dict[str, Any]]:
+    check_values(body)
     try:
         body = surrogates.replace_lone(body)
         fields = _FIELDS.decode(body)
