@@ -47,6 +47,14 @@ HINTED: Final = (
 )  # fmt: skip
 """Keywords that become words of the description."""
 
+_HINTED: Final = frozenset(HINTED)
+_LIMITING: Final = frozenset((*_BOUNDS, "format", "exclusiveMinimum", "exclusiveMaximum"))
+_TEXTS: Final = ("title", "description")
+_PLAIN: Final = frozenset(("type", *_TEXTS))
+_PLAIN_TYPES: Final = frozenset(("string", "integer", "number", "boolean"))
+_NODE_STEPS: Final = 4
+"""What a schema costs beside its keywords: it is merged, typed and described."""
+
 _FLAGS: Final = ("deprecated", "readOnly", "writeOnly")
 """Keywords that become words where they are true."""
 
@@ -129,8 +137,8 @@ class _Cleaner:
             out["$defs"] = definitions
         return out
 
-    def _visit(self, depth: int) -> None:
-        self._work.spend(param=self._param)
+    def _visit(self, depth: int, steps: int = 1) -> None:
+        self._work.spend(steps, param=self._param)
         if depth > MAX_DEPTH:
             raise self._broken(f"it nests deeper than {MAX_DEPTH} levels")
 
@@ -142,10 +150,14 @@ class _Cleaner:
 
         What is no schema at all, such as null or PHP's ``[]`` for ``{}``, allows any value.
         """
-        self._visit(depth)
-        if not isinstance(schema, dict):
+        if not isinstance(schema, dict) or not schema:
+            self._visit(depth)
             return None if schema is False else {}
-        self._work.spend(len(schema), param=self._param)
+        if _is_plain(schema):
+            self._visit(depth, 1 + len(schema))
+            self._spend_texts(schema)
+            return dict(schema)
+        self._visit(depth, _NODE_STEPS + len(schema))
         merged = self._merger.enter(schema, depth)
         hints: list[str] = []
         out = self._whole(merged.schema, depth, hints)
@@ -167,11 +179,8 @@ class _Cleaner:
 
     def _finish(self, out: Schema, schema: Schema, hints: list[str]) -> Schema:
         """Return *out* with the texts of *schema*."""
-        texts: Schema = {}
-        for key in ("title", "description"):
-            if isinstance(text := schema.get(key), str):
-                self._work.spend_text(len(text), param=self._param)
-                texts[key] = text
+        texts: Schema = {key: text for key in _TEXTS if isinstance(text := schema.get(key), str)}
+        self._spend_texts(texts)
         if "default" in schema and copyable(schema["default"], self._work):
             texts["default"] = schema["default"]
         describe(texts, hints)
@@ -179,6 +188,11 @@ class _Cleaner:
             # Only `$` keywords may stand next to `$ref`.
             return {**texts, "anyOf": [out]}
         return {**out, **texts}
+
+    def _spend_texts(self, texts: Schema) -> None:
+        for key in _TEXTS:
+            if isinstance(text := texts.get(key), str):
+                self._work.spend_text(len(text), param=self._param)
 
     def _reference(self, ref: str, hints: list[str]) -> Schema:
         if self._refs.is_outside(ref):
@@ -212,12 +226,14 @@ class _Cleaner:
         if not types or ("array" in types and not scalar):
             self._array(out, schema, depth)
         types = types or implied_type(out)
-        self._limits(out, schema, types, hints=hints)
-        hints += [
-            constraint(key, schema[key])
-            for key in HINTED
-            if key in schema and not _is_idle(key, schema[key])
-        ]
+        if not _LIMITING.isdisjoint(schema):
+            self._limits(out, schema, types, hints=hints)
+        if not _HINTED.isdisjoint(schema):
+            hints += [
+                constraint(key, schema[key])
+                for key in HINTED
+                if key in schema and not _is_idle(key, schema[key])
+            ]
         return with_types(out, types)
 
     def _object(self, out: Schema, schema: Schema, depth: int, hints: list[str]) -> None:
@@ -308,6 +324,17 @@ class _Cleaner:
 
 
 _EITHER: Final = ("anyOf", "oneOf")
+
+
+def _is_plain(schema: Schema) -> bool:
+    """Tell whether a schema is a type and its texts, as most are: these stay as they are."""
+    kind = schema.get("type")
+    return (
+        schema.keys() <= _PLAIN
+        and isinstance(kind, str)
+        and kind in _PLAIN_TYPES
+        and all(isinstance(text, str) for text in schema.values())
+    )
 
 
 def _says_something(branches: object) -> bool:

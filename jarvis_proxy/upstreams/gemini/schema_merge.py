@@ -61,7 +61,7 @@ class Merger:
         members = schema.get("allOf")
         ref = reference(schema)
         if not isinstance(members, list):
-            if ref is None or not (schema.keys() & _BESIDE) or self._refs.is_outside(ref):
+            if ref is None or _BESIDE.isdisjoint(schema) or self._refs.is_outside(ref):
                 return Merged(schema)
             members = []
         elif ref is None and (alone := _reference_alone(schema, members)) is not None:
@@ -70,12 +70,14 @@ class Merger:
         found: list[Schema] = []
         self._flatten(schema, depth, found, merged)
         merged.schema = self._unite(found, merged.lost)
-        self._ancestors.update(merged.targets.keys())
+        for target in merged.targets:
+            self._ancestors[target] += 1
         return merged
 
     def leave(self, merged: Merged) -> None:
         """Forget what was merged into a schema."""
-        self._ancestors.subtract(merged.targets.keys())
+        for target in merged.targets:
+            self._ancestors[target] -= 1
 
     def _flatten(self, schema: Schema, depth: int, found: list[Schema], merged: Merged) -> None:
         """Add *schema* and all that it is made of to *found*, references resolved, each once."""

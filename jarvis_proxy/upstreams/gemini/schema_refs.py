@@ -16,13 +16,14 @@ from jarvis_proxy.work import Work
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_.-]")
 _OTHER_SPELLING: Final = {"definitions": "$defs", "$defs": "definitions"}
 REFERENCES: Final = ("$ref", "$dynamicRef", "$recursiveRef")
+_REFERRING: Final = frozenset(REFERENCES)
 _NAMES: Final = (("$id", ""), ("$anchor", "#"), ("$dynamicAnchor", "#"))
 _MOST_DIGITS: Final = 9
 
 
 def reference(schema: object) -> str | None:
     """Return the reference that *schema* makes, in whichever draft's keyword, or None."""
-    if isinstance(schema, dict):
+    if isinstance(schema, dict) and not _REFERRING.isdisjoint(schema):
         for key in REFERENCES:
             if isinstance(ref := schema.get(key), str):
                 return ref
