@@ -7,6 +7,7 @@ forwarding header of the client cannot reach an upstream by any spelling, nor by
 Source: RFC 9110, section 7.6.1 (hop-by-hop fields and ``Connection``).
 """
 
+import hashlib
 import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -72,6 +73,18 @@ def request_headers(headers: Mapping[str, str]) -> dict[str, str]:
         if value is not None and is_field_value(value):
             crossing[name] = value
     return _without_named(crossing, headers.get("connection"))
+
+
+def idempotency_key(value: str, client: str) -> str:
+    """Return the ``Idempotency-Key`` that goes upstream for a *client*'s *value*.
+
+    All clients share our account there: with the same value, one would get another's answer. A
+    client's name is digested, since it is no business of the upstream's.
+    """
+    prefix = hashlib.sha256(b"idempotency key of " + client.encode()).hexdigest()[:16]
+    if len(value) > _MAX_VALUE // 2:  # upstreams take 255 characters or fewer
+        value = hashlib.sha256(value.encode()).hexdigest()
+    return f"{prefix}-{value}"
 
 
 def response_headers(headers: Mapping[str, str]) -> dict[str, str]:

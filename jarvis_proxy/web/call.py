@@ -5,7 +5,7 @@ from urllib.parse import unquote_plus
 
 from aiohttp import web
 
-from jarvis_proxy.headers import request_headers
+from jarvis_proxy.headers import idempotency_key, request_headers
 from jarvis_proxy.registry import Route
 from jarvis_proxy.upstreams.base import Call
 from jarvis_proxy.web.keys import MATCH, RECORD, Shell
@@ -16,6 +16,9 @@ def new_call(
 ) -> Call:
     """Return the Call that *request* is, with *body* in place of its own."""
     record = request[RECORD]
+    headers = request_headers(request.headers)
+    if (key := headers.get("idempotency-key")) is not None:
+        headers["idempotency-key"] = idempotency_key(key, record.key_name)
     return Call(
         endpoint=request[MATCH].endpoint,
         model=model or "",
@@ -28,7 +31,7 @@ def new_call(
         method=request.method,
         # As it came: once decoded, it could end the request line and begin headers of its own.
         query=query_without_key(request.raw_path.partition("?")[2].partition("#")[0]),
-        headers=request_headers(request.headers),
+        headers=headers,
         strict_params=shell.settings.strict_params,
         show_thoughts=_shows_thoughts(request, shell.settings.show_thoughts, stream=stream),
     )

@@ -8,7 +8,7 @@ from aiohttp import HttpVersion11, web
 from jarvis_proxy.headers import response_headers
 from jarvis_proxy.transport import NETWORK_ERRORS, UpstreamReply
 from jarvis_proxy.web.answers import common_headers
-from jarvis_proxy.web.downstream import Delivery
+from jarvis_proxy.web.downstream import Delivery, check_still_there
 from jarvis_proxy.web.keys import RECORD
 from jarvis_proxy.web.watch import Watched
 
@@ -16,7 +16,11 @@ from jarvis_proxy.web.watch import Watched
 async def copy_reply(
     request: web.Request, reply: UpstreamReply, watched: Watched
 ) -> web.StreamResponse:
-    """Copy an answer of any type as it arrives; a cut one is cut for the client too."""
+    """Copy an answer of any type as it arrives; a cut one is cut for the client too.
+
+    Raises:
+        ConnectionResetError: the client has left.
+    """
     headers = common_headers(request)
     headers.update(response_headers(reply.headers))
     length = reply.headers.get("Content-Length")
@@ -37,6 +41,7 @@ async def copy_reply(
             await response.write(data)
         await response.write_eof()
     except NETWORK_ERRORS:
+        check_still_there(request)
         # The head is out and there is no room for an error: the client must see the cut.
         record.outcome, record.code = "upstream_error", "upstream_truncated"
         delivery.abort()

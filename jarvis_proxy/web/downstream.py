@@ -166,6 +166,10 @@ class Downstream:
             await self.drained()
 
     def _put(self, data: bytes) -> None:
+        if self._transport.is_closing():
+            # The client has left, and its call is about to be cancelled. asyncio's transports drop
+            # what comes now; uvloop's raise RuntimeError, which would look like a fault of ours.
+            return
         self._record.bytes_out += len(data)
         if self._chunked:
             # One write with the chunk's frame around it: half the system calls.
@@ -251,6 +255,16 @@ class Delivery:
         """Cut the connection at once, with what waits for the client to read."""
         if self._transport is not None:
             _reset(self._transport)
+
+
+def check_still_there(request: web.Request) -> None:
+    """Tell a client that has left from an upstream that failed: both are network errors.
+
+    Raises:
+        ConnectionResetError: the client's connection is closed.
+    """
+    if request.transport is None or request.transport.is_closing():
+        raise ConnectionResetError("the client is gone")
 
 
 def _reset(transport: asyncio.Transport) -> None:

@@ -27,7 +27,7 @@ from jarvis_proxy.upstreams.base import (
 )
 from jarvis_proxy.web.answers import json_response
 from jarvis_proxy.web.copying import copy_reply
-from jarvis_proxy.web.downstream import Downstream, status_headers
+from jarvis_proxy.web.downstream import Downstream, check_still_there, status_headers
 from jarvis_proxy.web.guard import Share
 from jarvis_proxy.web.keys import ADMISSION, RECORD, SHELL, Place
 from jarvis_proxy.web.refusals import Refused, read_refused, relayed_error
@@ -257,8 +257,7 @@ class Relay:
                     self._ticket.answered()  # others need not wait for this answer's end
                 await self._flow(reply, translator, down, held)
             except NETWORK_ERRORS as exc:
-                if self._request.transport is None:
-                    raise  # it was the client that left
+                check_still_there(self._request)
                 raise read_error(exc) from exc
             if not translator.done and (events := translator.feed_eof()):
                 await self._write(down, events)
@@ -336,15 +335,27 @@ def _sane(usage: TokenUsage) -> Sequence[int]:
 
 
 async def _together(lanes: list[Coroutine[Any, Any, T]]) -> list[T]:
-    """Await one, or all at the same time; the first failure cancels the others."""
+    """Await one, or all at the same time; the first failure cancels the others.
+
+    A cancellation of the caller always comes through, also where it coincides with a failure: a
+    TaskGroup would raise the failure alone, and the clock and the client would wait for nothing.
+    """
     if len(lanes) == 1:
         return [await lanes[0]]
+    tasks = [asyncio.create_task(lane) for lane in lanes]
     try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(lane) for lane in lanes]
-    except ExceptionGroup as failures:
-        first = failures.exceptions[0]
-        if isinstance(first, ProxyError | ConnectionError):
-            raise first from None
-        raise
-    return [task.result() for task in tasks]
+        done, rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        failed = [task for task in tasks if task in done and task.exception() is not None]
+        if rest:
+            _cancel(tasks)
+            await asyncio.wait(rest)
+    finally:
+        _cancel(tasks)
+    return [task.result() for task in failed or tasks]
+
+
+def _cancel(tasks: list[asyncio.Task[T]]) -> None:
+    """Cancel those of *tasks* that still run, and take note of how the others failed."""
+    for task in tasks:
+        if not task.cancel() and not task.cancelled():
+            task.exception()

@@ -62,7 +62,6 @@ async def test_query_goes_on_as_it_came() -> None:
 
 async def test_only_headers_of_the_list_cross() -> None:
     crossing = {
-        "Idempotency-Key": "abc",
         "OpenAI-Beta": "assistants=v2",
         "X-Client-Request-Id": "client-1",
         "Accept": "application/json",
@@ -86,6 +85,24 @@ async def test_only_headers_of_the_list_cross() -> None:
     assert {name: seen.header(name) for name in crossing} == crossing
     assert {name for name in staying if seen.header(name) is not None} == {"User-Agent"}
     assert str(seen.header("User-Agent")).startswith("jarvis-proxy/")
+
+
+@pytest.mark.parametrize("value", ["abc", "x" * 250], ids=["short", "long"])
+@pytest.mark.parametrize("path", [CHAT, "/v1/audio/speech"])
+async def test_d19_the_idempotency_keys_of_two_clients_never_meet(value: str, path: str) -> None:
+    upstream = RawUpstream(answer)
+    keys = ["alices-key-0123456789", "bobs-key-0123456789"]
+    env = {"PROXY_API_KEYS": f"alice:{keys[0]},bob:{keys[1]}"}
+    async with upstream.running(), running_proxy(upstream.base_url, **env) as proxy:
+        for key in (*keys, *keys):
+            headers = {"Authorization": f"Bearer {key}", "Idempotency-Key": value}
+            await fetch(proxy.port, path, {"model": "gpt-4o", "messages": []}, headers)
+    sent = [request.header("Idempotency-Key") or "" for request in upstream.received]
+
+    assert sent[0] != sent[1]
+    assert sent[:2] == sent[2:]
+    assert all(each.endswith(value) for each in sent) == (value == "abc")
+    assert max(map(len, sent)) <= 255
 
 
 @pytest.mark.parametrize(

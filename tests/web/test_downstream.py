@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import re
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -474,6 +475,7 @@ class Wire:
         self.written: list[bytes] = []
         transport = mock.Mock(spec=asyncio.Transport)
         transport.write = self.written.append
+        transport.is_closing.return_value = False
         self.request = make_mocked_request("POST", CHAT, transport=transport)
         self.request[RECORD] = CallRecord("req_1", 0.0, 0.0)
         self.request[ADMISSION] = mock.create_autospec(Admission, instance=True)
@@ -562,3 +564,42 @@ def test_delivery_to_a_client_that_is_gone_waits_for_nothing() -> None:
 
     assert delivery.pending() == 0
     assert not delivery.committed
+
+
+async def _leavers(count: int) -> str:
+    """Return the log after *count* clients reset their connections in the middle of answers."""
+
+    async def play(peer: Peer, request: Received) -> None:
+        is_sound = request.path.endswith("/speech")
+        await peer.head(200, "audio/mpeg" if is_sound else "text/event-stream")
+        for _ in range(200):
+            await peer.chunk(b"z" * 90_000 if is_sound else chat_chunk("x" * 3000))
+            await asyncio.sleep(0)
+        await peer.closed()
+
+    async def leave(port: int, number: int) -> None:
+        path = "/v1/audio/speech" if number % 3 == 0 else "/v1/chat/completions"
+        body = json.dumps({"model": "gpt-4o", "stream": path != "/v1/audio/speech"}).encode()
+        async with connect(port) as client:
+            await client.post(path, body, JSON)
+            await client.head()
+            await client.reader.readexactly(1 + 997 * number % 20_000)
+            sock = client.writer.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.writer.transport.abort()
+
+    upstream = RawUpstream(play)
+    async with upstream.running(), running_proxy(upstream.base_url) as proxy:
+        for start in range(0, count, 15):
+            await asyncio.gather(*(leave(proxy.port, start + n) for n in range(15)))
+        await eventually(lambda: len(proxy.shell.watch) == 0)
+        return proxy.logged()
+
+
+@pytest.mark.parametrize("name", ["asyncio", "uvloop"])
+def test_d16_a_client_that_resets_has_left_and_nothing_else_went_wrong(name: str) -> None:
+    log = pytest.importorskip(name).run(_leavers(150))
+
+    assert " error " not in log
+    assert set(re.findall(r"outcome=(\w+)", log)) == {"client_closed"}
+    assert set(re.findall(r" status=(\d+)", log)) == {"499"}

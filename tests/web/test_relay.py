@@ -6,7 +6,10 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.web.relay import _together
 from tests.conftest import BEARER, running_proxy
+from tests.eventually import eventually
 from tests.raw_client import RawResponse, connect, fetch
 from tests.raw_upstream import Peer, RawUpstream, Received, chat_chunk, completion
 
@@ -304,3 +307,52 @@ async def test_gateway_page_becomes_an_error_in_our_form() -> None:
     response, _ = await stream(play)
 
     assert (response.status, response.error()["code"]) == (502, "upstream_bad_response")
+
+
+async def _fail(moment: asyncio.Future[None]) -> None:
+    await moment
+    raise ProxyError(503, "a lane failed")
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_d17_a_cancellation_that_coincides_with_a_lanes_failure_is_never_lost(
+    turns: int,
+) -> None:
+    moment: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    left: list[asyncio.Task[object]] = []
+
+    async def wait() -> None:
+        left.append(asyncio.current_task())  # type: ignore[arg-type]  # a lane is a task
+        await asyncio.Event().wait()
+
+    call = asyncio.create_task(_together([_fail(moment), wait()]))
+    await eventually(lambda: len(left) == 1)
+    moment.set_result(None)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    asked = call.cancel()
+    await asyncio.wait([call, *left])
+
+    assert call.cancelled() == asked
+    assert asked or isinstance(call.exception(), ProxyError)
+
+
+async def test_d17_lanes_that_fail_end_the_others_and_nothing_is_left_running() -> None:
+    moment: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    before = asyncio.all_tasks()
+    moment.set_result(None)
+    with pytest.raises(ProxyError, match="a lane failed"):
+        await _together([asyncio.Event().wait(), _fail(moment), _fail(moment)])
+
+    assert asyncio.all_tasks() == before
+
+
+async def test_d17_a_cancelled_call_leaves_no_lane_behind() -> None:
+    before = asyncio.all_tasks()
+    calls = [asyncio.create_task(_together([asyncio.Event().wait() for _ in range(3)]))]
+    await eventually(lambda: len(asyncio.all_tasks() - before) == 4)
+    calls[0].cancel()
+    await asyncio.wait(calls)
+    await eventually(lambda: asyncio.all_tasks() == before)
+
+    assert calls[0].cancelled()

@@ -289,6 +289,30 @@ async def test_counters_are_stored_and_no_content(tmp_path: Path) -> None:
     assert KEY.encode() not in stored
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_e_the_tokens_of_each_choice_count(stream: bool) -> None:
+    counts = [(40, 10), (7, 3)]
+
+    async def play(peer: Peer, request: Received) -> None:
+        frame = gemini_frame("Hi", *counts.pop(0), "STOP")
+        if stream:
+            await peer.head()
+            await peer.chunk(frame)
+            await peer.last_chunk()
+        else:
+            await peer.reply(frame.removeprefix(b"data: "))
+
+    upstream = RawUpstream(play)
+    async with upstream.running(), running_proxy(gemini=upstream.base_url) as proxy:
+        body = chat("gemini-2.5-flash") | {"n": 2, "stream": stream}
+        response = await fetch(proxy.port, CHAT, body, BEARER)
+        total = (await told(proxy))["total"]
+
+    assert response.status == 200
+    assert counts == []
+    assert (total["prompt_tokens"], total["completion_tokens"]) == (47, 13)
+
+
 async def test_what_a_failed_answer_took_counts_too() -> None:
     first = asyncio.Event()
 
