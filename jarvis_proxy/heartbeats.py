@@ -6,22 +6,17 @@ that says nothing, in the shape that they are known to bear. A beat is only sent
 is within its idle limit: it means that the answer is still being waited for.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Final, Literal
 
 import msgspec
 
-from jarvis_proxy.responses_types import Response
 from jarvis_proxy.sse import KEEPALIVE
 
 Shape = Literal["comment", "empty_choices", "empty_delta", "in_progress"]
 
 CHUNK_AFTER: Final = 4 / 3
 """Silence, in heartbeat intervals, after which a chunk takes the place of the comment."""
-
-
-_RESPONSE_ID: Final = re.compile(rb'"id"\s*:\s*"(resp[A-Za-z0-9_-]{1,128})"')
 
 
 class _Head(msgspec.Struct):
@@ -47,23 +42,16 @@ class _Chunk(msgspec.Struct):
     choices: list[_Delta]
 
 
-class _InProgress(msgspec.Struct, tag_field="type", tag="response.in_progress"):
-    """An event of a response that has been sent before, its number included."""
-
-    response: Response
-    sequence_number: int = 1
-
-
 def shape_for(headers: Mapping[str, str], *, endpoint: str, asks_usage: bool) -> Shape:
     """Return the shape of beats for a client, by what its request tells of it.
 
     OpenAI's SDK for JavaScript (OpenClaw is built on it) bears an empty delta; who asked for a
     usage chunk has to bear empty ``choices``. Others might raise on either. A response's stream has
-    an event of its own that says just this.
+    an event of its own that says just this; Codex, too, counts events only.
     """
     is_js = headers.get("x-stainless-lang", "").lower() == "js"
     if endpoint == "responses":
-        return "in_progress" if is_js else "comment"
+        return "in_progress" if is_js or _is_codex(headers) else "comment"
     if endpoint != "chat/completions":
         return "comment"
     if is_js:
@@ -71,32 +59,23 @@ def shape_for(headers: Mapping[str, str], *, endpoint: str, asks_usage: bool) ->
     return "empty_choices" if asks_usage else "comment"
 
 
+def _is_codex(headers: Mapping[str, str]) -> bool:
+    named = (headers.get("originator", ""), headers.get("user-agent", ""))
+    return any(name.lower().startswith("codex") for name in named)
+
+
 def beat(shape: Shape, sample: bytes, *, call_id: str, created: int, model: str) -> bytes:
-    """Return one heartbeat.
+    """Return one heartbeat; a response's event is not made here (``response_events``).
 
     *sample* is the first events of the answer, ``b""`` before it began: a beat carries the id,
     time and model of the chunks around it.
     """
-    if shape == "comment":
+    if shape in ("comment", "in_progress"):
         return KEEPALIVE
-    if shape == "in_progress":
-        return _in_progress(sample, created, model)
     head = _head(sample) or _Head(f"chatcmpl-{call_id}", created, model)
     choices = [] if shape == "empty_choices" else [_Delta()]
     chunk = _Chunk(head.id, "chat.completion.chunk", head.created, head.model, choices)
     return b"data: " + msgspec.json.encode(chunk) + b"\n\n"
-
-
-def _in_progress(sample: bytes, created: int, model: str) -> bytes:
-    """Return the event, once a response has been named: SDKs want its creation to come first."""
-    found = _RESPONSE_ID.search(sample)
-    if found is None:
-        return KEEPALIVE
-    response = Response(
-        id=found[1].decode(), created_at=created, status="in_progress", model=model, output=[]
-    )
-    event = msgspec.json.encode(_InProgress(response))
-    return b"event: response.in_progress\ndata: " + event + b"\n\n"
 
 
 def _head(sample: bytes) -> _Head | None:

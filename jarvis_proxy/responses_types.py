@@ -14,7 +14,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType, field
 
 from jarvis_proxy.openai_types import TokenLogprob
 
-Status = Literal["in_progress", "completed", "incomplete"]
+Status = Literal["in_progress", "completed", "incomplete", "failed"]
 
 
 class InputTokensDetails(Struct):
@@ -126,6 +126,13 @@ OutputItem: TypeAlias = (
 )
 
 
+class ResponseError(Struct):
+    """Why a response failed."""
+
+    code: str
+    message: str
+
+
 class IncompleteDetails(Struct):
     """Why a response is not complete."""
 
@@ -150,7 +157,7 @@ class Response(Struct, kw_only=True):
     created_at: int
     status: Status
     background: bool = False
-    error: None = None
+    error: ResponseError | None = None
     incomplete_details: IncompleteDetails | None = None
     instructions: Raw = Raw(_NULL)
     max_output_tokens: Raw = Raw(_NULL)

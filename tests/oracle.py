@@ -44,7 +44,8 @@ def outcome(response: RawResponse, good: Callable[[bytes], bytes]) -> Outcome:
     full = good(body)
     if body == full:
         return Outcome("complete")
-    before, mark, last = body.rpartition(b"data: ")
+    told = without_failed_response(body)
+    before, mark, last = told.rpartition(b"data: ")
     code = error_code(last) if mark else None
     if code is None:
         return Outcome("wrong", why=f"{body[-300:]!r} is neither the good end nor an error")
@@ -54,6 +55,19 @@ def outcome(response: RawResponse, good: Callable[[bytes], bytes]) -> Outcome:
     if b"[DONE]" in before:
         return Outcome("wrong", why="an error came behind [DONE]")
     return Outcome("error event", code)
+
+
+def without_failed_response(body: bytes) -> bytes:
+    """Return *body* without the ``response.failed`` that must follow a response's error event."""
+    before, mark, last = body.rpartition(b"event: response.failed\ndata: ")
+    if not mark:
+        return body
+    error = json.loads(before.rpartition(b"data: ")[2])
+    failed = json.loads(last)
+    assert failed["sequence_number"] == error["sequence_number"] + 1
+    assert failed["response"]["status"] == "failed"
+    assert failed["response"]["error"]["message"] == error["message"]
+    return before
 
 
 def error_code(data: bytes) -> str | None:

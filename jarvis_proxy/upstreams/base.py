@@ -11,6 +11,7 @@ from typing import Final, Protocol
 import msgspec
 
 from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.response_events import EventNumbers
 
 
 class RetryableReply(ProxyError):
@@ -127,6 +128,8 @@ class StreamTranslator(Protocol):
     """The answer is complete and ``[DONE]`` (or its equal) is out: read no further."""
     next_request: UpstreamRequest | None
     """After ``feed_eof``: the answer goes on with this request, to the same translator."""
+    failure: ProxyError | None
+    """What the upstream itself says, in events that pass as they came, about why it failed."""
 
     def feed(self, data: bytes) -> bytes:
         """Return the whole events that *data* completes, or ``b""``.
@@ -188,8 +191,13 @@ class Exchange(Protocol):
     def answer(self) -> bytes:
         """Return the downstream JSON body after every lane's reply was taken."""
 
-    def stream_translator(self, lane: int = 0) -> StreamTranslator:
-        """Return a fresh translator for one lane's stream; the last lane to end says ``[DONE]``."""
+    def stream_translator(
+        self, lane: int = 0, numbers: EventNumbers | None = None
+    ) -> StreamTranslator:
+        """Return a fresh translator for one lane's stream; the last lane to end says ``[DONE]``.
+
+        *numbers* count the events of a response that the client has had or will have.
+        """
 
 
 class Upstream(Protocol):

@@ -10,6 +10,7 @@ import msgspec
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.openai_head import with_model
+from jarvis_proxy.response_events import EventNumbers
 from jarvis_proxy.upstreams.base import (
     NOTHING_NEEDED,
     Call,
@@ -85,7 +86,9 @@ class PassthroughExchange:
         """Return the upstream's very bytes."""
         return self._body
 
-    def stream_translator(self, lane: int = 0) -> PassthroughStream:
+    def stream_translator(
+        self, lane: int = 0, numbers: EventNumbers | None = None
+    ) -> PassthroughStream:
         """Return a watcher that passes events on."""
         return PassthroughStream(stream_kind(self._endpoint))
 

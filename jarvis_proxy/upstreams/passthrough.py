@@ -13,7 +13,7 @@ import msgspec
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.sse import DONE, KEEPALIVE, MAX_EVENT_BYTES, last_boundary, too_large
 from jarvis_proxy.upstreams.base import TokenUsage, UpstreamRequest
-from jarvis_proxy.upstreams.upstream_errors import error_from_object
+from jarvis_proxy.upstreams.upstream_errors import error_from_object, without_keys
 
 StreamKind = Literal["chat", "responses", "other"]
 
@@ -57,6 +57,7 @@ class Usage(msgspec.Struct):
 
 class _Response(msgspec.Struct):
     usage: Usage | None = None
+    error: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _NO_ERROR: Final = msgspec.Raw()
@@ -87,12 +88,14 @@ class PassthroughStream:
     """A StreamTranslator that returns its input, whole events at a time."""
 
     __slots__ = (
+        "_began",
         "_finished",
         "_kind",
         "_pending",
         "_seen",
         "_swallow_lf",
         "done",
+        "failure",
         "held",
         "next_request",
         "usage",
@@ -108,6 +111,8 @@ class PassthroughStream:
         self.usage: TokenUsage | None = None
         self.done = False
         self.next_request: UpstreamRequest | None = None
+        self.failure: ProxyError | None = None
+        self._began = False  # an event has passed
 
     def feed(self, data: bytes) -> bytes:
         """Return what is whole up to the last event boundary; the rest waits for its end.
@@ -128,7 +133,7 @@ class PassthroughStream:
         ):
             self._swallow_lf = False
             self._watch(data[6:-2], "")
-            return data
+            return data if self.failure is None else without_keys(data)
         if self._swallow_lf:
             self._swallow_lf = False
             data = data.removeprefix(b"\n")
@@ -158,6 +163,7 @@ class PassthroughStream:
     def _pass_all(self, data: bytes, count: int) -> bytes:
         """Watch *count* events, each ``data: {...}`` and nothing else; return *data* to the end."""
         if count > 1 and self._watch_together(data, count):
+            self._began = True
             return data
         passed = 0
         try:
@@ -169,7 +175,7 @@ class PassthroughStream:
         except ProxyError as exc:
             exc.preceding = data[:passed]
             raise
-        return data[:passed]
+        return data[:passed] if self.failure is None else without_keys(data[:passed])
 
     def _watch_together(self, data: bytes, count: int) -> bool:
         """Watch events that are decoded as one list; return False if each needs a closer look.
@@ -238,6 +244,8 @@ class PassthroughStream:
             self._end()
         else:
             self._watch(payload, event)
+        if self.failure is not None:
+            block = without_keys(block)
         if any(line.startswith(_UNBEARABLE) for line in lines):
             kept = [line for line in lines if line and not line.startswith(_UNBEARABLE)]
             return b"\n".join(kept) + b"\n\n"
@@ -257,13 +265,19 @@ class PassthroughStream:
             frame = _other_shape(payload)
         except (ValueError, RecursionError):
             raise _bad_frame() from None
-        if frame.error is not _NO_ERROR and (error := bytes(frame.error)) not in _NULL:
-            raise error_from_object(error)
-        if event == "error" or frame.type == "error":
-            raise error_from_object(payload)
+        if (error := _error_of(frame, payload, event)) is not None:
+            # A response that has begun fails in its own words: `error`, then `response.failed`.
+            is_named = event == "error" or frame.type == "error"
+            if not (is_named and self._began and self._kind == "responses"):
+                raise error
+            self.failure = error
+            return
+        self._began = True
         self._note(frame)
         if self._kind == "responses" and frame.type in _TERMINAL:
             self.done = True
+            if frame.type == "response.failed" and self.failure is None:
+                self.failure = _failure_of(frame)
             if frame.response is not None and frame.response.usage is not None:
                 self.usage = frame.response.usage.counted()
 
@@ -288,7 +302,7 @@ class PassthroughStream:
         if self._kind == "chat" and self._finished and self._seen == self._finished:
             self.done = True
             return out + DONE
-        error = _truncated()
+        error = self.failure or _truncated()
         error.preceding = out
         raise error
 
@@ -305,6 +319,19 @@ class PassthroughStream:
             if exc.code == "upstream_bad_frame":
                 return exc.preceding  # half an event: dropped, and the stream counts as cut
             raise
+
+
+def _error_of(frame: _Frame, payload: bytes, event: str) -> ProxyError | None:
+    """Return the error that an event in place of a chunk speaks of."""
+    if frame.error is not _NO_ERROR and (error := bytes(frame.error)) not in _NULL:
+        return error_from_object(error)
+    if event == "error" or frame.type == "error":
+        return error_from_object(payload)
+    return None
+
+
+def _failure_of(frame: _Frame) -> ProxyError:
+    return error_from_object(b"null" if frame.response is None else bytes(frame.response.error))
 
 
 def stream_kind(endpoint: str) -> StreamKind:

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from jarvis_proxy.openai_types import TokenLogprob, Usage
+from jarvis_proxy.response_events import EventNumbers
 from jarvis_proxy.responses_types import (
     CustomCallItem,
     FunctionCallItem,
@@ -50,17 +51,19 @@ class _Hot(NamedTuple):
 class ResponseWriter:
     """Writes one answer into *response*; its events go into *out*, or nowhere with None.
 
-    *new_id* gives what is unique in an item's id. Nothing is written before there is something to
-    show: until then the answer can still become another one.
+    *new_id* gives what is unique in an item's id. *numbers* tell how many events the client has
+    had already: then it knows that there is a response. Nothing is written before there is
+    something to show: until then the answer can still become another one.
     """
 
     __slots__ = (
+        "_begun",
         "_citations",
         "_hot",
         "_logprobs",
         "_message",
         "_new_id",
-        "_number",
+        "_numbers",
         "_out",
         "_pieces",
         "_reasoning",
@@ -70,7 +73,11 @@ class ResponseWriter:
     )
 
     def __init__(
-        self, response: Response, new_id: Callable[[], str], out: list[bytes] | None = None
+        self,
+        response: Response,
+        new_id: Callable[[], str],
+        out: list[bytes] | None = None,
+        numbers: EventNumbers | None = None,
     ) -> None:
         self.response = response
         self.emitted = False
@@ -79,7 +86,8 @@ class ResponseWriter:
         """About how many bytes *response* takes so far."""
         self._new_id = new_id
         self._out = out
-        self._number = 0  # of the next event
+        self._numbers = EventNumbers() if numbers is None else numbers
+        self._begun = False
         self._message: MessageItem | None = None  # the last item, where that is one
         self._reasoning: ReasoningItem | None = None
         self._pieces: list[str] = []  # of the last item's text
@@ -207,7 +215,10 @@ class ResponseWriter:
     # -- items -------------------------------------------------------------------------------
 
     def _begin(self) -> None:
-        if self._number == 0:
+        if self._begun:
+            return
+        self._begun = True
+        if self._numbers.next == 0:
             for kind in ("response.created", "response.in_progress"):
                 self._write(kind, {"response": self.response})
 
@@ -310,8 +321,8 @@ class ResponseWriter:
         out = self._out
         if out is not None:
             head, middle, tail = self._hot
-            out.append(b"%b%d%b%b%b" % (head, self._number, middle, _encode(text), tail))
-            self._number += 1
+            number = self._numbers.take()
+            out.append(b"%b%d%b%b%b" % (head, number, middle, _encode(text), tail))
 
     def _warm(self, kind: str, place: dict[str, object], rest: dict[str, object]) -> None:
         """Encode once what is the same in all deltas of an item."""
@@ -326,10 +337,9 @@ class ResponseWriter:
 
     def _write(self, kind: str, fields: dict[str, object]) -> None:
         if self._out is not None:
-            event = {"type": kind, "sequence_number": self._number, **fields}
+            event = {"type": kind, "sequence_number": self._numbers.take(), **fields}
             self._out.append(b"event: %b\ndata: %b\n\n" % (kind.encode(), _encode(event)))
             self.emitted = True
-        self._number += 1
 
 
 def to_response_usage(usage: Usage) -> ResponseUsage:

@@ -17,6 +17,7 @@ from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.heartbeats import Shape, beat, shape_for
 from jarvis_proxy.openai_head import wants_usage
 from jarvis_proxy.record import CallRecord
+from jarvis_proxy.response_events import EventNumbers, OwnEvents
 from jarvis_proxy.upstreams.base import Call
 from jarvis_proxy.web.answers import common_headers
 from jarvis_proxy.web.keys import ADMISSION, RECORD
@@ -33,8 +34,6 @@ _LARGE: Final = 32 * 1024
 """A smaller answer fits into the connection's buffer, whether or not it is read."""
 _SAMPLE: Final = 1024
 _RST: Final = struct.pack("ii", 1, 0)  # linger for no time
-_LAST: Final = 2**31 - 1
-"""A sequence number past every event's: those that went out are not counted."""
 
 
 class Downstream:
@@ -47,12 +46,14 @@ class Downstream:
         "_call",
         "_chunked",
         "_commit_task",
+        "_own",
         "_protocol",
         "_record",
         "_request",
         "_response",
         "_sample",
         "_shape",
+        "_starting",
         "_transport",
         "_waiting",
         "committed",
@@ -69,6 +70,8 @@ class Downstream:
         self._shape: Shape = shape_for(
             request.headers, endpoint=call.endpoint, asks_usage=wants_usage(call.body)
         )
+        self._own = _own_events(call)
+        self._starting = False
         self._sample = b""  # the first events, for heartbeats that look like them
         self._record: CallRecord = request[RECORD]
         self._waiting = request[ADMISSION].share()  # for the client to read
@@ -90,6 +93,13 @@ class Downstream:
             raise ConnectionResetError("the client is gone")
         self._transport = transport
 
+    def attempt(self, *, relayed: bool) -> EventNumbers | None:
+        """Return the numbers for the events of an answer that is to begin; None if they have none.
+
+        *relayed*: they come with numbers of the upstream's.
+        """
+        return None if self._own is None else self._own.attempt(relayed=relayed)
+
     @property
     def promised(self) -> bool:
         """Whether the head is out or on its way: no other answer can take its place."""
@@ -104,6 +114,7 @@ class Downstream:
 
     async def start(self) -> None:
         """Commit, and know that what follows is the answer."""
+        self._starting = True
         if not self.committed:
             await self.commit()
         self.started = True
@@ -139,8 +150,14 @@ class Downstream:
 
     def beat(self, *, is_long: bool = False) -> None:
         """Write a heartbeat; after a long silence in the shape that this client needs."""
-        shape: Shape = self._shape if is_long else "comment"
         call = self._call
+        own = self._own if self._shape == "in_progress" else None
+        # Without a response even a short silence needs its event; none comes in between where the
+        # answer's first events are written, but wait for the head.
+        if own is not None and self.started == self._starting and (is_long or not self.started):
+            self._put(own.beat())
+            return
+        shape: Shape = self._shape if is_long else "comment"
         self._put(
             beat(shape, self._sample, call_id=call.id, created=call.created, model=call.model)
         )
@@ -150,7 +167,9 @@ class Downstream:
 
         To be called only once committed.
         """
-        if not self._sample:
+        if self._own is not None:
+            self._own.passed(events)
+        elif not self._sample:
             self._sample = events[:_SAMPLE]
         self._put(events)
         return bool(self._protocol._paused)
@@ -195,8 +214,7 @@ class Downstream:
     async def fail(self, error: ProxyError) -> web.StreamResponse:
         """Say *error* in the stream, and end it cleanly: both SDKs then raise it with its code."""
         await self.commit()
-        is_responses = self._call.endpoint == "responses"
-        self._put(error.responses_event(_LAST) if is_responses else error.event())
+        self._put(error.event() if self._own is None else self._own.failure(error))
         return await self.end()
 
     async def end(self) -> web.StreamResponse:
@@ -294,6 +312,13 @@ async def deliver(
         delivery.abort()  # half of it may be out: nothing may follow, not even an error
         raise
     return response
+
+
+def _own_events(call: Call) -> OwnEvents | None:
+    """Return what the proxy itself says in a stream of *call*, None where it has no such events."""
+    if call.endpoint != "responses":
+        return None
+    return OwnEvents(call.id, call.created, call.model, call.body)
 
 
 def status_headers(headers: Mapping[str, str]) -> dict[str, str]:

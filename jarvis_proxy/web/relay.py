@@ -228,14 +228,24 @@ class Relay:
             down.headers = {**dict(self._exchange.headers), **status_headers(headers)}
         for reply in replies:
             reply.forget_headers()
-        translators = [self._exchange.stream_translator(i) for i in range(len(replies))]
+        translators = self._translators(len(replies), down)
         lanes = zip(replies, translators, strict=True)
         try:
             await _together([self._pump(reply, translator, down) for reply, translator in lanes])
         finally:
             for translator in translators:
                 self._count(translator.usage)
+                if translator.failure is not None:
+                    self._record.outcome = "upstream_error"
+                    self._record.code = str(translator.failure.code)
         return await down.end()
+
+    def _translators(self, lanes: int, down: Downstream) -> list[StreamTranslator]:
+        exchange = self._exchange
+        numbers = down.attempt(relayed=exchange.raw)
+        if exchange.raw:  # its events have the upstream's numbers
+            return [exchange.stream_translator(lane) for lane in range(lanes)]
+        return [exchange.stream_translator(lane, numbers) for lane in range(lanes)]
 
     async def _pump(
         self, reply: UpstreamReply, translator: StreamTranslator, down: Downstream

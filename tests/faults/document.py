@@ -39,7 +39,8 @@ A streamed answer ends in one of two ways, and a client can tell them apart:
 - It is complete: every event that the upstream sent has arrived, in order and unchanged \
 (translated, for Gemini), and then `[DONE]`, or `response.completed`.
 - It is not, and the client is told: by a status of 400 or above as long as nothing but heartbeats \
-was sent, else by an error event as the last one, with a code, and without `[DONE]`. \
+was sent, else by an error event as the last one, with a code, and without `[DONE]` \
+(on `/v1/responses`, `response.failed` follows it). \
 OpenAI's SDKs raise both as exceptions with that code.
 
 If not even the error event can be sent, the connection is cut in a way that HTTP clients report \

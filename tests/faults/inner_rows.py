@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.response_events import EventNumbers
 from jarvis_proxy.upstreams.base import Call, Decoded, Media, UpstreamRequest
 from jarvis_proxy.upstreams.openai import OpenAIUpstream, PassthroughExchange
 from jarvis_proxy.upstreams.passthrough import PassthroughStream
@@ -39,7 +40,9 @@ class BuggyExchange(PassthroughExchange):
         """Fail."""
         raise Bug("canary-content")
 
-    def stream_translator(self, lane: int = 0) -> PassthroughStream:
+    def stream_translator(
+        self, lane: int = 0, numbers: EventNumbers | None = None
+    ) -> PassthroughStream:
         """Return what fails."""
         return BuggyStream(self.fails_at)
 

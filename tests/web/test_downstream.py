@@ -170,8 +170,8 @@ async def test_error_in_a_responses_stream_has_its_native_fields_too() -> None:
     created = b'event: response.created\ndata: {"type":"response.created"}\n\n'
     response = await failed("/v1/responses", created)
 
-    event = response.body.removeprefix(created)
-    name, _, data = event.rstrip(b"\n").partition(b"\n")
+    event, _, _ = response.body.removeprefix(created).partition(b"\n\n")
+    name, _, data = event.partition(b"\n")
     assert name == b"event: error"
     error = json.loads(data.removeprefix(b"data: "))
     assert error["type"] == "error"

@@ -16,6 +16,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from jarvis_proxy import surrogates
 from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.response_events import EventNumbers
 from jarvis_proxy.upstreams.base import (
     Call,
     Exchange,
@@ -203,7 +204,9 @@ class EmbeddingsExchange:
         )
         return msgspec.json.encode(answer)
 
-    def stream_translator(self, lane: int = 0) -> StreamTranslator:
+    def stream_translator(
+        self, lane: int = 0, numbers: EventNumbers | None = None
+    ) -> StreamTranslator:
         """Refuse: nobody streams vectors.
 
         Raises:

@@ -12,6 +12,7 @@ from typing import Final, cast
 import msgspec
 
 from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.response_events import EventNumbers
 from jarvis_proxy.sse import DONE
 from jarvis_proxy.upstreams.base import Call, StreamTranslator, TokenUsage, UpstreamRequest
 from jarvis_proxy.upstreams.gemini.candidate import Sink
@@ -131,7 +132,9 @@ class GeminiChatExchange:
         lanes = [self._lanes[number][1] for number in sorted(self._lanes)]
         return msgspec.json.encode(build_completion(self._context, self._answer, lanes))
 
-    def stream_translator(self, lane: int = 0) -> StreamTranslator:
+    def stream_translator(
+        self, lane: int = 0, numbers: EventNumbers | None = None
+    ) -> StreamTranslator:
         """Return a fresh translator for one lane's stream; the last lane to end says ``[DONE]``."""
         return self._translator(lane, self._chunks, self._chat_end)
 

@@ -52,6 +52,7 @@ class GeminiStreamTranslator:
         "_out",
         "_started",
         "done",
+        "failure",
         "next_request",
     )
 
@@ -68,6 +69,7 @@ class GeminiStreamTranslator:
     ) -> None:
         self.done = False
         self.next_request: UpstreamRequest | None = None
+        self.failure: ProxyError | None = None
         self._context = context
         self._answer = answer
         self._continue_with = continue_with

@@ -2,7 +2,8 @@
 
 NAME.sse is what Google sends, byte for byte, written from its documentation and in the form of
 recorded traffic; NAME.expected.sse is what a chat client then gets, NAME.responses.sse what a
-client of the Responses API gets. An answer that fails ends in the error event. Only the latter two
+client of the Responses API gets. An answer that fails ends in an error event, and for the latter
+in ``response.failed``. Only the latter two
 are written: read the difference before it is committed.
 """
 
@@ -10,7 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from tests.upstreams.gemini.replies import a_plan, an_exchange, fed
+from jarvis_proxy.response_events import OwnEvents
+from tests.upstreams.gemini.replies import CREATED, a_plan, an_exchange, fed
 from tests.upstreams.gemini.responses.events import responding
 
 GOLDEN: Final = Path(__file__).resolve().parent / "golden"
@@ -18,7 +20,6 @@ NAMES: Final = sorted(
     path.name.removesuffix(".sse") for path in GOLDEN.glob("*.sse") if path.name.count(".") == 1
 )
 _PLAN: Final = a_plan(include_usage=True, declared=["get_weather", "search", "f"])
-_LAST: Final = 2**31 - 1
 
 
 def sent(name: str) -> bytes:
@@ -35,8 +36,11 @@ def chat_stream(pieces: Iterable[bytes]) -> bytes:
 def responses_stream(pieces: Iterable[bytes]) -> bytes:
     """Return what a client of the Responses API gets for *pieces*."""
     body = {"include": ["reasoning.encrypted_content"]}
-    out, error = fed(responding(body, stream=True).stream_translator(), pieces)
-    return out if error is None else out + error.responses_event(_LAST)
+    own = OwnEvents("req-1", CREATED, "my-model", b"")
+    numbers = own.attempt(relayed=False)
+    out, error = fed(responding(body, stream=True).stream_translator(0, numbers), pieces)
+    own.passed(out)
+    return out if error is None else out + own.failure(error)
 
 
 STREAMS: Final = {"expected": chat_stream, "responses": responses_stream}

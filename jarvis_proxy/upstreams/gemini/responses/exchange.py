@@ -6,6 +6,7 @@ import msgspec
 from msgspec.structs import replace
 
 from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.response_events import EventNumbers
 from jarvis_proxy.responses_types import Response
 from jarvis_proxy.upstreams.base import Call, StreamTranslator
 from jarvis_proxy.upstreams.gemini.candidate import Sink
@@ -21,7 +22,7 @@ from jarvis_proxy.upstreams.responses_writer import ResponseWriter
 class GeminiResponsesExchange(GeminiChatExchange):
     """A chat call in the clothes of the Responses API. *build* is given the chat call."""
 
-    __slots__ = ("_asked", "_index", "_writer")
+    __slots__ = ("_asked", "_index", "_numbers", "_writer")
 
     def __init__(
         self,
@@ -34,6 +35,7 @@ class GeminiResponsesExchange(GeminiChatExchange):
         relaxation: Relaxation | None = None,
     ) -> None:
         self._asked = asked
+        self._numbers: EventNumbers | None = None
         self._index: int | None = None  # of the candidate that is the answer: the first to come
         try:
             super().__init__(call, build, vault=vault, new_id=new_id, relaxation=relaxation)
@@ -58,9 +60,11 @@ class GeminiResponsesExchange(GeminiChatExchange):
         self._writer.end(self._answer.usage, self._answer.tier)
         return msgspec.json.encode(self._writer.response)
 
-    def stream_translator(self, lane: int = 0) -> StreamTranslator:
+    def stream_translator(
+        self, lane: int = 0, numbers: EventNumbers | None = None
+    ) -> StreamTranslator:
         """Return a fresh translator of the stream into the events of a response."""
-        self._index = None
+        self._index, self._numbers = None, numbers
         return self._translator(lane, self._sink, self._response_end, self._kept)
 
     def _kept(self) -> int:
@@ -77,7 +81,7 @@ class GeminiResponsesExchange(GeminiChatExchange):
             output=[],
             **self._asked.echo,
         )
-        return ResponseWriter(response, self._context.new_id, out)
+        return ResponseWriter(response, self._context.new_id, out, self._numbers)
 
     def _new_reply(self, lane: int) -> LaneReply:
         self._index = None
