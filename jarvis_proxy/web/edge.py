@@ -123,8 +123,27 @@ class Server(web.Server):
         cast(Connection, request.protocol).flush()
         return self._handler(request)
 
+    def admit(self, peer: object) -> "Connection | None":
+        """Return a connection of *peer*, counted from now on; None: there is no room for it."""
+        network = self.network(peer)
+        return Connection(self, network, **self._made_with()) if self.has_room(network) else None
+
+    def has_room(self, network: str) -> bool:
+        """Count a connection from *network*, or warn that there is no room for it."""
+        excess = self.counted.open(network)
+        if excess is not None:
+            self.occasional.warn(excess, _full_warning(excess, self.counted))
+        return excess is None
+
+    def network(self, peer: object) -> str:
+        """Return what connections of *peer*, a socket's address, are counted under."""
+        return self.counted.network(str(peer[0]) if isinstance(peer, tuple) and peer else "")
+
+    def _made_with(self) -> dict[str, Any]:
+        return {"loop": self._loop, **self._kwargs}
+
     def __call__(self) -> RequestHandler:
-        return Connection(self, loop=self._loop, **self._kwargs)
+        return Connection(self, None, **self._made_with())
 
 
 class Connection(LateWriter, RequestHandler):
@@ -132,13 +151,14 @@ class Connection(LateWriter, RequestHandler):
 
     __slots__ = ("_body", "_edge", "_head_size", "_network", "turn", "unsent")
 
-    def __init__(self, edge: Server, **kwargs: Any) -> None:
+    def __init__(self, edge: Server, network: str | None, **kwargs: Any) -> None:
         super().__init__(edge, **kwargs)
         self._edge = edge
         self.turn = edge.turn
         self.unsent = b""
         self._head_size = 0
-        self._network: str | None = None
+        self._network = network
+        """What it is counted under; None while, or when, it is not counted."""
         self._body: StreamReader = EMPTY_PAYLOAD
 
     @property
@@ -148,12 +168,10 @@ class Connection(LateWriter, RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Let the client in, or tell it at once that the server is full."""
-        peer = transport.get_extra_info("peername")
-        counted = self._edge.counted
-        network = counted.network(str(peer[0]) if isinstance(peer, tuple) and peer else "")
-        excess = counted.open(network)
-        if excess is None:
-            self._network = network
+        if self._network is None:
+            network = self._edge.network(transport.get_extra_info("peername"))
+            self._network = network if self._edge.has_room(network) else None
+        if self._network is not None:
             super().connection_made(transport)
             if transport.get_extra_info("ssl_object") is not None:
                 # As without TLS. Half a megabyte, its own limit, waits in each of two buffers, and
@@ -162,7 +180,6 @@ class Connection(LateWriter, RequestHandler):
             if self._edge.inline_loop is not None:
                 self._loop = self._edge.inline_loop  # before the connection's task first runs
             return
-        self._edge.occasional.warn(excess, _full_warning(excess, counted))
         self._force_close = True
         transport = cast(asyncio.Transport, transport)
         transport.write(full_answer())
@@ -171,6 +188,10 @@ class Connection(LateWriter, RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         """Count one less."""
         super().connection_lost(exc)
+        self.release()
+
+    def release(self) -> None:
+        """Count one less; a second time does nothing."""
         if self._network is not None:
             self._edge.counted.close(self._network)
             self._network = None

@@ -10,17 +10,18 @@ import os
 import socket
 import ssl
 from collections.abc import MutableMapping, Sequence
-from typing import Final
+from typing import Final, cast
 
 from aiohttp import web
 
 from jarvis_proxy.settings_addresses import WILDCARDS, stands_for
+from jarvis_proxy.web.edge import Runner
+from jarvis_proxy.web.handshakes import Handshakes
 
 BACKLOG: Final = 4096
 """With 128, ten thousand clients that connect at once wait for tens of seconds."""
 _FIRST_FD: Final = 3
-_HANDSHAKE: Final = 10.0
-_TLS_CLOSE: Final = 2.0
+_HANDSHAKE: Final = 5.0
 _KEEPALIVE: Final = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 """Seconds of silence before the first probe, between probes, and how many go unanswered."""
 _HINTS: Final = {
@@ -224,13 +225,13 @@ def notice_dead_peers(sock: socket.socket) -> None:
 
 
 class Site(web.SockSite):
-    """A SockSite whose TLS handshakes and closes are bounded in time."""
+    """A SockSite whose TLS connections are counted, and bounded in time, from their first byte."""
 
-    __slots__ = ("_handshake",)
+    __slots__ = ("_handshake", "_handshakes")
 
     def __init__(
         self,
-        runner: web.AppRunner,
+        runner: Runner,
         sock: socket.socket,
         tls: ssl.SSLContext | None,
         *,
@@ -238,20 +239,21 @@ class Site(web.SockSite):
     ) -> None:
         super().__init__(runner, sock, ssl_context=tls, backlog=BACKLOG)
         self._handshake = handshake
+        self._handshakes: Handshakes | None = None
 
     async def start(self) -> None:
         """Begin to accept connections."""
         notice_dead_peers(self._sock)
+        if self._ssl_context is None:
+            await super().start()
+            return
         await web.BaseSite.start(self)
-        server = self._runner.server
-        assert server is not None  # noqa: S101 - the constructor of BaseSite checked
-        has_tls = self._ssl_context is not None
-        self._server = await asyncio.get_running_loop().create_server(
-            server,
-            sock=self._sock,
-            ssl=self._ssl_context,
-            backlog=self._backlog,
-            # A minute, asyncio's own patience, is long for a socket that no limit counts yet.
-            ssl_handshake_timeout=self._handshake if has_tls else None,
-            ssl_shutdown_timeout=_TLS_CLOSE if has_tls else None,
-        )
+        admit = cast(Runner, self._runner).edge.admit
+        self._handshakes = Handshakes(self._sock, self._ssl_context, admit, self._handshake)
+        self._handshakes.start(self._backlog)
+
+    async def stop(self) -> None:
+        """Accept no more connections; those that are open go on."""
+        await super().stop()
+        if self._handshakes is not None:
+            await self._handshakes.stop()

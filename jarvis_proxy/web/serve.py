@@ -183,14 +183,17 @@ async def drain(generations: Generations, sites: list[Site], stop: Stop, limit: 
 
 
 async def _until_empty(generations: Generations, hurry: asyncio.Event, limit: float) -> None:
-    """Wait until every connection is closed: what is written last has then been sent."""
+    """Wait until every connection is closed: what is written last has then been sent.
+
+    One in its handshake counts: its client does not know yet that the server goes.
+    """
     edge = generations.runner.edge
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(limit):
             # Looked at now and then: a signal per finished call would cost every call. And not at
             # once: uvloop tells of a connection a moment after it has accepted it.
             await asyncio.sleep(_POLL)
-            while edge.connections and not hurry.is_set():
+            while len(edge.counted) and not hurry.is_set():
                 edge.close_idle(_IDLE_GRACE)
                 await asyncio.sleep(_POLL)
 
