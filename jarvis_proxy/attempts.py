@@ -91,6 +91,8 @@ class Plan:
     place: int = 0
     tried: frozenset[int] = frozenset()
     again: bool = False
+    asked_anew: bool = False
+    """For an answer that could not be used: whatever was tried before to get an answer at all."""
 
     def after(
         self, failure: Failure, *, other_key: bool, retry_after: float | None, chance: float
@@ -107,8 +109,9 @@ class Plan:
                     return Step(self.place)
             case Failure.UNSENT if not self.again:
                 return self._again(0.05 + 0.1 * chance)
-            case Failure.UNUSABLE if not self.again:
-                return self._again(0.0)
+            case Failure.UNUSABLE if not self.asked_anew:
+                self.asked_anew = True
+                return Step(self.place, is_retry=True)
             case Failure.OVERLOADED if not self.again and not self.retries_itself:
                 if retry_after is None:
                     return self._again(0.5 * (0.75 + 0.5 * chance))
@@ -124,5 +127,5 @@ class Plan:
         if self.place + 1 >= self.places:
             return None
         self.place += 1
-        self.tried, self.again = frozenset(), False
+        self.tried, self.again, self.asked_anew = frozenset(), False, False
         return Step(self.place)

@@ -18,6 +18,10 @@ class RetryableReply(ProxyError):
     """An answer of nothing: the same request, asked again once, often gives a good one."""
 
 
+class EmptyReply(RetryableReply):
+    """An answer in order but for that it says nothing. Asked again, the exchange takes it so."""
+
+
 # Structs, not dataclasses, for what every call makes: a frozen dataclass sets each of its fields
 # through object.__setattr__, which takes ten times as long.
 

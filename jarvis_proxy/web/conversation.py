@@ -18,7 +18,7 @@ from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.limits import LimitReached
 from jarvis_proxy.registry import Route
 from jarvis_proxy.transport import Body, ConnectFailure
-from jarvis_proxy.upstreams.base import Call, Exchange, Media
+from jarvis_proxy.upstreams.base import Call, EmptyReply, Exchange, Media
 from jarvis_proxy.upstreams.refusal_body import for_log
 from jarvis_proxy.web.diagnosis import classify, rest_for
 from jarvis_proxy.web.downstream import Downstream
@@ -193,7 +193,9 @@ class Conversation:
             return False
         if self._request.transport is None or self._request.transport.is_closing():
             return False  # cut in the middle of an answer of another kind
-        if isinstance(error, Refused) and self._improve(error):
+        if isinstance(error, EmptyReply) or (isinstance(error, Refused) and self._improve(error)):
+            # Another request, or one that is never repeated: no rule of retries may stop it.
+            self._watched.restart()
             return True
         step, key = self._next_step(failure, error)
         if step is None or (step.is_retry and not self._may_retry()):

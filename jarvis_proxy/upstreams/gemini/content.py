@@ -47,6 +47,15 @@ _MAX_LINKED: Final = 75 * 1024 * 1024
 """Bytes behind all links of a request; one that is given twice counts twice."""
 
 
+class NotTaken(ProxyError):
+    """400: the upstream takes no media of this type."""
+
+    def __init__(self, mime: str, param: str) -> None:
+        message = f"Gemini does not take {mime}; send PNG, JPEG, WEBP, HEIC or HEIF."
+        super().__init__(400, message, code="invalid_image_format", param=param)
+        self.mime = mime
+
+
 class _Source(NamedTuple):
     """Where a part's data is, and what to say when it cannot be had."""
 
@@ -61,17 +70,23 @@ class ContentReader:
 
     *media* holds what the shell downloaded, or why it could not. *image_urls* says what becomes of
     links to the web: "fetch" takes *media*, "pass" leaves the download to Google, "refuse" is 400.
+    *refused* are MIME types that the upstream has refused in this call.
     """
 
-    __slots__ = ("_image_urls", "_level", "_media", "_room", "_traits")
+    __slots__ = ("_image_urls", "_level", "_media", "_refused", "_room", "_traits", "left_out")
 
     def __init__(
         self,
         traits: ModelTraits,
         media: Mapping[str, Media | ProxyError],
         image_urls: ImageUrls = "fetch",
+        *,
+        refused: frozenset[str] = frozenset(),
     ) -> None:
         self._traits = traits
+        self._refused = _REFUSED | refused
+        self.left_out: list[str] = []
+        """Params of media for which words stand."""
         self._media = media
         self._image_urls = image_urls
         self._level = -1
@@ -84,8 +99,11 @@ class ContentReader:
             return None
         return _resolution(min(self._level, _LEVELS.index("HIGH")))
 
-    def parts(self, content: MessageContent, param: str) -> list[Part]:
+    def parts(self, content: MessageContent, param: str, *, past: bool = False) -> list[Part]:
         """Return the parts of a user's or a tool's content; empty texts are left out.
+
+        In content of the *past*, which nobody can send otherwise any more, words stand for media
+        that the model does not take: or the conversation could never go on.
 
         Raises:
             ProxyError: 400 with the part as param, ``messages[0].content[1]``.
@@ -93,15 +111,24 @@ class ContentReader:
         return [
             built
             for part, where in each_part(content, param)
-            if (built := self.part(part, where)).text != ""
+            if (built := self.part(part, where, past=past)).text != ""
         ]
 
-    def part(self, part: ContentPart, param: str) -> Part:
-        """Return one content part as a Gemini part.
+    def part(self, part: ContentPart, param: str, *, past: bool = False) -> Part:
+        """Return one content part as a Gemini part; *past* is as in ``parts``.
 
         Raises:
             ProxyError: 400, of unknown type, without its data, or the data cannot be used.
         """
+        try:
+            return self._part(part, param)
+        except NotTaken as error:
+            if not past:
+                raise
+            self.left_out.append(param)
+            return Part(text=f"[{error.mime} left out: the model cannot read it]")
+
+    def _part(self, part: ContentPart, param: str) -> Part:
         match part.type:
             case "text":
                 return Part(text=required(part.text, f"{param}.text"))
@@ -186,7 +213,9 @@ class ContentReader:
             message = "Links are not downloaded here; send the data as a data URL."
             raise invalid(param, message, source.code)
         if self._image_urls == "pass":
-            return Part(file_data=FileData(source.url, from_name(source.url) or source.fallback))
+            mime = from_name(source.url) or source.fallback
+            self._check(mime, param)
+            return Part(file_data=FileData(source.url, mime))
         match self._media.get(source.url):
             case ProxyError() as error:
                 raise _placed(error, param)
@@ -221,10 +250,12 @@ class ContentReader:
         if not found.mime:
             message = "The kind of data cannot be told; send it as data:<MIME type>;base64,<data>."
             raise invalid(param, message, code)
-        if found.mime in _REFUSED:
-            message = f"Gemini does not take {found.mime}; send PNG, JPEG, WEBP, HEIC or HEIF."
-            raise invalid(param, message, "invalid_image_format")
+        self._check(found.mime, param)
         return Part(inline_data=Blob(found.mime, found.base64))
+
+    def _check(self, mime: str, param: str) -> None:
+        if mime in self._refused:
+            raise NotTaken(mime, param)
 
 
 def each_part(content: MessageContent, param: str) -> Iterator[tuple[ContentPart, str]]:

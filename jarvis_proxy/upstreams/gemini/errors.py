@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.base import RetryableReply
+from jarvis_proxy.upstreams.base import EmptyReply, RetryableReply
 from jarvis_proxy.upstreams.gemini.error_body import (
     Fault,
     GoogleError,
@@ -20,6 +20,7 @@ from jarvis_proxy.upstreams.gemini.error_body import (
     read_delay,
     words_of,
 )
+from jarvis_proxy.upstreams.gemini.recovery import SIGNATURE_FAULT
 
 
 def translate_error(
@@ -83,6 +84,11 @@ def empty_reply() -> RetryableReply:
     return RetryableReply(502, "The upstream sent an empty answer.", code="empty_response")
 
 
+def empty_answer() -> EmptyReply:
+    """Return the error for an answer that ends well and holds nothing."""
+    return EmptyReply(502, "The model's answer is empty.", code="empty_response")
+
+
 def malformed_reply(native: str, *, retryable: bool) -> ProxyError:
     """Return the error for an answer that holds only a call which the upstream could not read."""
     kind = RetryableReply if retryable else ProxyError
@@ -117,8 +123,6 @@ _TOO_LONG: Final = re.compile(
     r"token count\b.*\bexceeds|exceeds the (?:maximum|model's).*\btokens|context (?:length|window)",
     re.I | re.S,
 )
-SIGNATURE_FAULT: Final = re.compile(r"thought.?signature", re.I)
-"""Finds, in Google's words, that a thought signature is missing or not valid."""
 _LOCATION: Final = re.compile(r"location is not supported", re.I)
 _TOO_LARGE: Final = re.compile(r"payload size exceeds|request (?:payload|entity).{0,40}large", re.I)
 _NO_QUOTA: Final = re.compile(r"\blimit: ?0(?![\d.])")

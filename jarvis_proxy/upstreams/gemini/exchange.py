@@ -5,7 +5,6 @@ Source: https://ai.google.dev/api/generate-content (read 2026-11).
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import reduce
 from typing import Final, cast
 
@@ -17,19 +16,18 @@ from jarvis_proxy.sse import DONE
 from jarvis_proxy.upstreams.base import Call, StreamTranslator, TokenUsage, UpstreamRequest
 from jarvis_proxy.upstreams.gemini.candidate import Sink
 from jarvis_proxy.upstreams.gemini.chunks import ChunkSink, usage_event
-from jarvis_proxy.upstreams.gemini.errors import SIGNATURE_FAULT, message_of, translate_error
+from jarvis_proxy.upstreams.gemini.errors import message_of, translate_error
 from jarvis_proxy.upstreams.gemini.lane import Answer
+from jarvis_proxy.upstreams.gemini.recovery import NOTHING_RELAXED, Relaxation, remedies
 from jarvis_proxy.upstreams.gemini.reply import LaneReply, build_completion
 from jarvis_proxy.upstreams.gemini.reply_context import ReplyContext
-from jarvis_proxy.upstreams.gemini.request import ChatPlan, Relaxation
+from jarvis_proxy.upstreams.gemini.request import ChatPlan
 from jarvis_proxy.upstreams.gemini.signatures import SignatureVault
 from jarvis_proxy.upstreams.gemini.stream import GeminiStreamTranslator
 from jarvis_proxy.upstreams.gemini.usage import add_usage, to_token_usage
 
 _VERSION: Final = re.compile(r"[A-Za-z0-9._/@:-]{1,128}")
 _HEADERS: Final = {"Content-Type": "application/json"}
-_THINKING_FAULT: Final = re.compile(r"thinking[ _]?(?:level|budget)", re.IGNORECASE)
-_SCHEMA_FAULT: Final = re.compile(r"too many states", re.IGNORECASE)
 
 
 class GeminiChatExchange:
@@ -49,10 +47,10 @@ class GeminiChatExchange:
         *,
         vault: SignatureVault,
         new_id: Callable[[], str],
-        relaxation: Relaxation | None = None,
+        relaxation: Relaxation = NOTHING_RELAXED,
     ) -> None:
         self._build = build
-        self._relaxation = relaxation or Relaxation()
+        self._relaxation = relaxation
         self.plan = build(self._relaxation)
         self._context = ReplyContext(call, self.plan, vault, new_id)
         self._answer = Answer(self.plan.lanes)
@@ -72,6 +70,7 @@ class GeminiChatExchange:
         so that one that failed between two continuations can be asked for again.
         """
         self._attempt += 1
+        self._answer.begin()
         return (self._request(self.plan.body),) * self.plan.lanes
 
     @property
@@ -104,14 +103,20 @@ class GeminiChatExchange:
     def recover(self, status: int, body: bytes) -> "GeminiChatExchange | None":
         """Return a changed exchange worth one more try after this refusal, or None.
 
-        Each of the three changes is made once: real signatures replaced by Google's placeholder,
-        no thinking asked for, schemas without bounds.
-
-        Raises:
-            ProxyError: the request cannot be built that way.
+        What is changed is in ``recovery.REMEDIES``. Each change is made once, and only where it
+        makes another request: what the upstream has refused is not sent to it again.
         """
-        relaxed = self._relax(message_of(body)) if status == 400 else None
-        return None if relaxed is None else self._relaxed(relaxed)
+        if status != 400:
+            return None
+        for relaxation in remedies(message_of(body), self._relaxation):
+            try:
+                better = self._relaxed(relaxation)
+            except ProxyError:
+                continue  # in strict mode, or without the part that the call is about
+            if better.plan.body != self.plan.body:
+                better._answer.was_empty = self._answer.was_empty
+                return better
+        return None
 
     def translate_reply(self, body: bytes, lane: int = 0) -> UpstreamRequest | None:
         """Take a whole 200 body; return the request that continues it, or None when complete.
@@ -187,13 +192,3 @@ class GeminiChatExchange:
         """Return the same request with the token by which the upstream goes on."""
         field = b'{"continuationToken":' + msgspec.json.encode(token) + b","
         return self._request(field + self.plan.body.lstrip()[1:])
-
-    def _relax(self, message: str) -> Relaxation | None:
-        now = self._relaxation
-        if SIGNATURE_FAULT.search(message) and not now.sentinel_signatures:
-            return replace(now, sentinel_signatures=True)
-        if _THINKING_FAULT.search(message) and not now.no_thinking:
-            return replace(now, no_thinking=True)
-        if _SCHEMA_FAULT.search(message) and now.schemas.limits:
-            return replace(now, schemas=replace(now.schemas, limits=False))
-        return None

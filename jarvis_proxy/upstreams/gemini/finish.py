@@ -38,6 +38,7 @@ _MALFORMED: Final = frozenset(
         "MISSING_THOUGHT_SIGNATURE",
     )
 )
+_PLAIN: Final = frozenset(("STOP", "", "FINISH_REASON_UNSPECIFIED"))
 # It accompanies STOP in nine of ten answers with calls, and says nothing.
 _IDLE_MESSAGES: Final = frozenset(
     ("Model generated function call(s).", "Model generated function call(s)")
@@ -66,6 +67,11 @@ def translate_finish(native: str, *, called: bool, said: bool, legacy: bool) -> 
 def is_malformed(native: str) -> bool:
     """Tell whether the model tried to call a tool and the upstream could not make it out."""
     return native.upper() in _MALFORMED
+
+
+def is_plain_end(native: str) -> bool:
+    """Tell whether the model ended by itself, and nothing cut or filtered its answer."""
+    return native.upper() in _PLAIN
 
 
 def telling(message: str | None) -> str | None:

@@ -4,6 +4,7 @@ Clients send results late, twice, never, out of order, under repeated or changed
 the results of a turn's calls right after it, one for each call.
 """
 
+import contextlib
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -86,21 +87,42 @@ def read_history(messages: list[Message]) -> tuple[list[Turn], list[tuple[int, M
                     f"Invalid value: '{message.role[:64]}'. Supported values are: 'system', "
                     "'assistant', 'user', 'function', 'tool', and 'developer'.",
                 )
-    return turns, system
+    return _adopted(turns), system
+
+
+def _adopted(turns: list[Turn]) -> list[Turn]:
+    """Return *turns* without the results that can only mean the one call still open before them.
+
+    Clients lose and remake ids. Only after all others have found their calls, so that such a
+    result takes nobody's place.
+    """
+    kept: list[Turn] = []
+    open_calls: list[PastCall] = []
+    for turn in turns:
+        if isinstance(turn, OrphanTurn):
+            message = turn.message
+            if len(open_calls) == 1 and message.tool_call_id and not message.name:
+                open_calls.pop().result = (turn.index, turn.message)
+                continue
+        elif isinstance(turn, ModelTurn) and turn.calls:
+            open_calls = [call for call in turn.calls if call.result is None]
+        kept.append(turn)
+    return kept
 
 
 def arguments(value: object, param: str) -> dict[str, object]:
     """Return a call's arguments as the object that Google wants.
 
-    Text that is no JSON, the trace of a stream that broke, is kept under ``_raw_arguments``: the
-    conversation must stay replayable.
+    Some clients encode them twice: text that is an object's JSON is that object. Text that is no
+    JSON, the trace of a stream that broke, is kept under ``_raw_arguments``: the conversation must
+    stay replayable.
 
     Raises:
         ProxyError: 400, arguments that are not text and nest deeper than we walk.
     """
     if isinstance(value, str):
         try:
-            value = parse(value) if value.strip() else {}
+            value = _twice(parse(value)) if value.strip() else {}
         except NotJSON:
             return {"_raw_arguments": value}
     if value is None:
@@ -108,6 +130,15 @@ def arguments(value: object, param: str) -> dict[str, object]:
     if not within_depth(value):
         raise invalid(param, f"Invalid '{param}': nested deeper than {MAX_DEPTH} levels.")
     return value if isinstance(value, dict) else {"value": value}
+
+
+def _twice(value: object) -> object:
+    """Return the object that *value* is as JSON text; else *value*."""
+    if isinstance(value, str):
+        with contextlib.suppress(NotJSON):
+            inner = parse(value)
+            return inner if isinstance(inner, dict) else value
+    return value
 
 
 def _calls(message: Message, param: str) -> list[PastCall]:

@@ -9,12 +9,13 @@ from typing import Final
 from jarvis_proxy.openai_types import Usage
 from jarvis_proxy.upstreams.gemini.candidate import CandidateReader, Sink
 from jarvis_proxy.upstreams.gemini.errors import (
+    empty_answer,
     empty_reply,
     error_in_answer,
     malformed_reply,
     truncated,
 )
-from jarvis_proxy.upstreams.gemini.finish import BLOCKED, CONTINUATION, is_malformed
+from jarvis_proxy.upstreams.gemini.finish import BLOCKED, CONTINUATION, is_malformed, is_plain_end
 from jarvis_proxy.upstreams.gemini.reply_context import ReplyContext
 from jarvis_proxy.upstreams.gemini.reply_types import Frame
 from jarvis_proxy.upstreams.gemini.usage import add_usage, service_tier, translate_usage
@@ -33,7 +34,17 @@ class Answer:
     the lanes that have ended, *tier* that of the last of them.
     """
 
-    __slots__ = ("id", "lanes", "model_version", "tier", "usages")
+    __slots__ = (
+        "abandoned",
+        "empty_is_final",
+        "id",
+        "lanes",
+        "model_version",
+        "sinks",
+        "tier",
+        "usages",
+        "was_empty",
+    )
 
     def __init__(self, lanes: int) -> None:
         self.lanes = lanes
@@ -41,6 +52,25 @@ class Answer:
         self.model_version: str | None = None
         self.tier: str | None = None
         self.usages: dict[int, Usage] = {}
+        self.sinks: list[Sink] = []
+        self.abandoned = False
+        """It will be asked for again: nothing more of this one may be sent."""
+        self.was_empty = False
+        """An attempt ended with nothing to say."""
+        self.empty_is_final = False
+        """The next one that does is taken as it is."""
+
+    def begin(self) -> None:
+        """Begin an attempt: forget what one that failed has left."""
+        self.usages.clear()
+        self.sinks.clear()
+        self.abandoned = False
+        self.empty_is_final = self.was_empty
+
+    @property
+    def emitted(self) -> bool:
+        """The client has been sent something of a lane."""
+        return any(sink.emitted for sink in self.sinks)
 
     @property
     def complete(self) -> bool:
@@ -149,6 +179,8 @@ class Lane:
 
         Raises:
             ProxyError: 502 `empty_response`, `upstream_truncated`, `upstream_malformed_response`.
+            One that is a ``RetryableReply`` is worth one silent retry; an ``EmptyReply`` never
+            comes a second time.
         """
         if not self._readers:
             if not self._block:
@@ -164,6 +196,7 @@ class Lane:
         if token is not None:
             return token
         self._refuse_malformed(readers)
+        self._refuse_empty(readers)
         for reader in readers:
             reader.finish()
         self._answer.usages[self._number] = self.usage or Usage()
@@ -174,6 +207,7 @@ class Lane:
         choice = self._number if self._answer.lanes > 1 else index
         reader = CandidateReader(self._context, self._make_sink(choice))
         self._readers[index] = reader
+        self._answer.sinks.append(reader.sink)
         return reader
 
     def _continuation(self) -> str | None:
@@ -190,8 +224,21 @@ class Lane:
         return token
 
     def _refuse_malformed(self, readers: list[CandidateReader]) -> None:
-        """Raise where all there is is a call that the upstream could not make out."""
-        natives = [reader.native or "" for reader in readers if reader.unusable]
+        """Raise where the answer ends in a call that the upstream could not make out.
+
+        Text before it is no finished answer: it may be the call's own text.
+        """
+        natives = [reader.native or "" for reader in readers if not reader.called]
         if len(natives) == len(readers) and all(map(is_malformed, natives)):
-            emitted = any(reader.sink.emitted for reader in readers)
-            raise malformed_reply(natives[0], retryable=not emitted)
+            answer = self._answer
+            answer.abandoned = not answer.emitted
+            raise malformed_reply(natives[0], retryable=answer.abandoned)
+
+    def _refuse_empty(self, readers: list[CandidateReader]) -> None:
+        """Raise, once, where the model ended without a word."""
+        answer = self._answer
+        if answer.empty_is_final or answer.emitted:
+            return
+        if all(reader.unusable and is_plain_end(reader.native or "") for reader in readers):
+            answer.was_empty = answer.abandoned = True
+            raise empty_answer()

@@ -15,6 +15,7 @@ from jarvis_proxy.upstreams.gemini.history import (
     ModelTurn,
     OrphanTurn,
     PastCall,
+    Turn,
     UserTurn,
     read_history,
 )
@@ -65,6 +66,27 @@ def build_messages(
     return builder.build(messages)
 
 
+def _end_of_past(turns: list[Turn]) -> int:
+    """Return where the model has spoken last with something behind it: so far all is past."""
+    spoken = [turn for turn in turns if isinstance(turn, ModelTurn)]
+    if spoken and spoken[-1] is turns[-1] and not any(call.result for call in spoken[-1].calls):
+        spoken.pop()
+    return spoken[-1].index if spoken else 0
+
+
+def results_last(contents: list[Content]) -> bool:
+    """Put the results of tools behind what else stands in their turns; tell whether any moved.
+
+    Some models take what follows a result for the model's: "Requests ending with a model turn".
+    """
+    moved = False
+    for content in contents:
+        ordered = sorted(content.parts, key=lambda part: part.function_response is not None)
+        if content.role == "user" and ordered != content.parts:
+            content.parts, moved = ordered, True
+    return moved
+
+
 class _Builder:
     __slots__ = (
         "_contents",
@@ -102,11 +124,13 @@ class _Builder:
             for text in texts(message.content, f"messages[{index}].content")
         ]
         last_model = 0
+        past = _end_of_past(turns)
         for turn in turns:
             match turn:
                 case UserTurn():
                     where = f"messages[{turn.index}].content"
-                    self._add("user", self._reader.parts(turn.message.content, where))
+                    content, is_past = turn.message.content, turn.index < past
+                    self._add("user", self._reader.parts(content, where, past=is_past))
                 case OrphanTurn():
                     self._add("user", self._orphan(turn))
                 case _:
@@ -116,6 +140,8 @@ class _Builder:
         if self._contents[-1].role == "model" and not self._traits.prefill:
             self._add("user", [Part(text=_GO_ON)])
             self._notes.ignore(f"messages[{last_model}].prefill")
+        for param in self._reader.left_out:
+            self._notes.mention(param)
         return Conversation(self._contents, instructions)
 
     def _add(self, role: Literal["user", "model"], parts: list[Part]) -> None:
@@ -138,7 +164,7 @@ class _Builder:
         param = f"messages[{turn.index}]"
         self._notes.ignore(param)
         label = turn.message.tool_call_id or turn.message.name or "unknown"
-        parts = self._reader.parts(turn.message.content, f"{param}.content")
+        parts = self._reader.parts(turn.message.content, f"{param}.content", past=True)
         said = "\n".join(part.text for part in parts if part.text is not None)
         media = [part for part in parts if part.text is None]
         return [Part(text=f"Tool result ({label}): {said}"), *media]
@@ -165,7 +191,7 @@ class _Builder:
         keeps; from the user it takes them as something to work on.
         """
         message, param = turn.message, f"messages[{turn.index}]"
-        parts = self._reader.parts(message.content, f"{param}.content")
+        parts = self._reader.parts(message.content, f"{param}.content", past=True)
         said = [part for part in parts if part.text is not None]
         if message.refusal:
             said.append(Part(text=message.refusal))
@@ -187,7 +213,7 @@ class _Builder:
             url = link.get("url") if isinstance(link, dict) else link
             if isinstance(url, str) and link_kind(url) == "data":
                 part = ContentPart(type="image_url", image_url=url)
-                found.append(self._reader.part(part, f"{param}.images[{index}]"))
+                found.append(self._reader.part(part, f"{param}.images[{index}]", past=True))
         return found
 
     def _call(self, call: PastCall, turn: ModelTurn, *, first: bool) -> tuple[Part, Result]:

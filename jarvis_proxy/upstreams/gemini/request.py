@@ -23,7 +23,7 @@ from jarvis_proxy.upstreams.gemini.carriers import MESSAGE_ID, SENTINEL, Signer,
 from jarvis_proxy.upstreams.gemini.content import ContentReader, ImageUrls, web_links
 from jarvis_proxy.upstreams.gemini.extension import read_extension, safety_settings
 from jarvis_proxy.upstreams.gemini.faults import invalid, mismatch
-from jarvis_proxy.upstreams.gemini.messages import Conversation, build_messages
+from jarvis_proxy.upstreams.gemini.messages import Conversation, build_messages, results_last
 from jarvis_proxy.upstreams.gemini.models import ModelTraits, knowledge
 from jarvis_proxy.upstreams.gemini.names import Member
 from jarvis_proxy.upstreams.gemini.notes import Notes
@@ -37,6 +37,7 @@ from jarvis_proxy.upstreams.gemini.parameters import (
     set_media,
     set_sampling,
 )
+from jarvis_proxy.upstreams.gemini.recovery import NOTHING_RELAXED, Relaxation
 from jarvis_proxy.upstreams.gemini.request_types import (
     ChatRequest,
     Content,
@@ -47,7 +48,6 @@ from jarvis_proxy.upstreams.gemini.request_types import (
     SystemInstruction,
     ThinkingConfig,
 )
-from jarvis_proxy.upstreams.gemini.schema_form import FULL, SchemaForm
 from jarvis_proxy.upstreams.gemini.signatures import SignatureVault
 from jarvis_proxy.upstreams.gemini.thinking import asked_with, thinking_config
 from jarvis_proxy.upstreams.gemini.tool_choice import tool_config
@@ -57,18 +57,6 @@ from jarvis_proxy.work import Work
 __all__ = ["SENTINEL", "ChatPlan", "Relaxation", "build_chat", "needs"]
 
 _DECODER: Final = msgspec.json.Decoder(ChatRequest)
-
-
-@dataclass(frozen=True, slots=True)
-class Relaxation:
-    """What a recovery attempt changes, after the upstream refused the request as it was."""
-
-    sentinel_signatures: bool = False
-    """No real signature is sent; calls get the placeholder by the same rules."""
-    no_thinking: bool = False
-    """``thinkingConfig`` is left out."""
-    schemas: SchemaForm = FULL
-    """How far schemas are relaxed, see ``SchemaForm``: limits, loops and depth become words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +126,7 @@ def build_chat(
     vault: SignatureVault,
     media: Mapping[str, Media | ProxyError],
     image_urls: ImageUrls = "fetch",
-    relaxation: Relaxation = Relaxation(),
+    relaxation: Relaxation = NOTHING_RELAXED,
     decoded: Decoded | None = None,
 ) -> ChatPlan:
     """Return the upstream request for a chat completions call to a Gemini model.
@@ -151,9 +139,8 @@ def build_chat(
         ProxyError: 400 with the param in OpenAI's form; whatever stands in *media*.
     """
     job = _Job(call, relaxation, decoded)
-    request, plan = _translate(
-        job, vault=vault, reader=ContentReader(job.traits, media, image_urls)
-    )
+    reader = ContentReader(job.traits, media, image_urls, refused=relaxation.refused_types)
+    request, plan = _translate(job, vault=vault, reader=reader)
     # What was decoded is let go of before as much again is made of it.
     del job
     return replace(plan, body=msgspec.json.encode(request))
@@ -168,7 +155,7 @@ def _translate(
     relaxation = job.relaxation
     signer = Signer(traits, vault, job.now, sentinel_only=relaxation.sentinel_signatures)
     plan = read_tools(request, traits, notes, form=relaxation.schemas, work=job.work)
-    choice = tool_config(request, plan, traits, notes)
+    choice = tool_config(request, plan, traits, notes, soft=relaxation.soft_choice)
     conversation = build_messages(
         request.messages,
         traits=traits,
@@ -177,6 +164,8 @@ def _translate(
         names=plan.names,
         notes=notes,
     )
+    if relaxation.user_last and results_last(conversation.contents):
+        notes.mention("messages.order")
     answer = job.answer(with_tools=plan.tools() is not None, resolution=reader.resolution)
     conversation.system += answer.instructions
     body = GenerateRequest(
@@ -234,11 +223,11 @@ class _Job:
 
     def __init__(self, call: Call, relaxation: Relaxation, decoded: Decoded | None) -> None:
         self.now = call.now
-        self._show_thoughts = call.show_thoughts
+        self._show_thoughts = call.show_thoughts and relaxation.own_thoughts
         self.relaxation = relaxation
         taken = None if decoded is None else decoded.take()
         self.request = taken if isinstance(taken, ChatRequest) else _decode(call.body)
-        self.traits = knowledge(call.target_model)
+        self.traits = relaxation.traits(knowledge(call.target_model))
         self.notes = Notes(strict=call.strict_params)
         self.work = Work.for_body(len(call.body))
         self.extension = read_extension(self.request, self.notes)

@@ -54,7 +54,7 @@ def read_result(
     Raises:
         ProxyError: 400, content that cannot be read.
     """
-    parts = reader.parts(message.content, f"{param}.content")
+    parts = reader.parts(message.content, f"{param}.content", past=True)
     text = "\n".join(part.text for part in parts if part.text is not None)
     media = [part for part in parts if part.text is None]
     inside = [part for part in media if traits.response_media and _fits_inside(part)]

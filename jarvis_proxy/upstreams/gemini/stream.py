@@ -153,6 +153,8 @@ class GeminiStreamTranslator:
 
     def _flush(self) -> bytes:
         out = self._out
+        if self._answer.abandoned:
+            out.clear()
         data = out[0] if len(out) == 1 else b"".join(out)
         out.clear()
         return data

@@ -13,6 +13,8 @@ from jarvis_proxy.upstreams.gemini.notes import Notes
 from jarvis_proxy.upstreams.gemini.request_types import ChatRequest, ThinkingConfig
 
 _EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+# What gateways and their clients say for "none", and for saying nothing.
+_SYNONYMS: Final[dict[str, str | None]] = {"disable": "none", "default": None, "auto": None}
 _BUDGETS: Final = {"minimal": 1024, "low": 1024, "medium": 8192, "high": 24_576}
 # XHIGH is in the SDK's enum; which model takes it is unverified, so it is never sent.
 _LEVELS: Final = {"low": "LOW", "medium": "MEDIUM", "high": "HIGH", "xhigh": "HIGH", "max": "HIGH"}
@@ -64,7 +66,9 @@ def asked_with(request: ChatRequest, extension: Extension) -> str | None:
     """Return the name of the parameter that asks about thinking, None where none does."""
     if extension.thinking_config is not None:
         return f"{extension.param}.thinking_config"
-    names = ("reasoning_effort", "reasoning", "thinking", "include_thoughts")
+    if _named_effort(request.reasoning_effort) is not None:
+        return "reasoning_effort"
+    names = ("reasoning", "thinking", "include_thoughts")
     return next((name for name in names if getattr(request, name) is not None), None)
 
 
@@ -76,7 +80,7 @@ def _native(
     *,
     param: str,
 ) -> ThinkingConfig:
-    if request.reasoning_effort is not None:
+    if _named_effort(request.reasoning_effort) is not None:
         message = "reasoning_effort and thinking_config cannot be used together."
         raise invalid("reasoning_effort", message)
     if wish.thinking_level is not None and wish.thinking_budget is not None:
@@ -100,11 +104,16 @@ def _native(
     return config
 
 
+def _named_effort(value: str | None) -> str | None:
+    """Return an effort in OpenAI's words; None where *value* says what saying nothing says."""
+    return value if value is None else _SYNONYMS.get(value, value)
+
+
 def _effort(request: ChatRequest) -> str | None:
     """Return the effort asked for in words, whoever's field it stands in."""
-    named = [("reasoning_effort", request.reasoning_effort)]
+    named = [("reasoning_effort", _named_effort(request.reasoning_effort))]
     if request.reasoning is not None:
-        named.append(("reasoning.effort", request.reasoning.effort))
+        named.append(("reasoning.effort", _named_effort(request.reasoning.effort)))
     for param, value in named:
         if value is None:
             continue

@@ -30,12 +30,17 @@ _NAMED: Final = (None, "function", "custom", NAMESPACE)
 
 
 def tool_config(
-    request: ChatRequest, plan: ToolPlan, traits: ModelTraits, notes: Notes
+    request: ChatRequest,
+    plan: ToolPlan,
+    traits: ModelTraits,
+    notes: Notes,
+    *,
+    soft: bool = False,
 ) -> ToolConfig | None:
     """Return how the tools of *plan* are to be used; None leaves it to the model.
 
     With "none" and without functions, Google's own tools are taken out of *plan*: they know no
-    mode.
+    mode. *soft* leaves out what holds the model to the functions and their schemas.
 
     Raises:
         ProxyError: 400, an unknown choice, or one of a function that is not declared.
@@ -51,13 +56,30 @@ def tool_config(
     if config is None or (
         config.mode in ("AUTO", "VALIDATED") and not config.allowed_function_names
     ):
-        asked = plan.strict or (config is not None and config.mode == "VALIDATED")
-        config = FunctionCallingConfig("VALIDATED") if asked and traits.validated_mode else None
+        asked = config is not None and config.mode == "VALIDATED"
+        param = param if asked else "tools.strict"
+        validated = (asked or plan.strict) and traits.validated_mode
+        config = FunctionCallingConfig("VALIDATED") if validated else None
+    if soft and config is not None:
+        config = _softened(config, param, traits, notes)
     if not plan.server_tools:
         return ToolConfig(config) if config is not None else None
     # What the server's tools did comes back in parts that a client of this API cannot keep.
     notes.mention("tools.server_side_history")
     return ToolConfig(config, include_server_side_tool_invocations=True)
+
+
+def _softened(
+    config: FunctionCallingConfig, param: str, traits: ModelTraits, notes: Notes
+) -> FunctionCallingConfig:
+    """Return the mode that asks less of the model; the choice of functions stays, if it can."""
+    if config.mode in ("AUTO", "NONE"):
+        return config
+    notes.mention(param)
+    names = config.allowed_function_names
+    if config.mode == "ANY" and names and traits.validated_mode:
+        return FunctionCallingConfig("VALIDATED", names)
+    return FunctionCallingConfig("AUTO")
 
 
 def _asked(request: ChatRequest) -> tuple[str, str | dict[str, object] | None]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from jarvis_proxy.response_events import OwnEvents
-from tests.upstreams.gemini.replies import CREATED, a_plan, an_exchange, fed
+from tests.upstreams.gemini.replies import CREATED, a_plan, an_exchange, fed, stream_outcome
 from tests.upstreams.gemini.responses.events import responding
 
 GOLDEN: Final = Path(__file__).resolve().parent / "golden"
@@ -29,7 +29,7 @@ def sent(name: str) -> bytes:
 
 def chat_stream(pieces: Iterable[bytes]) -> bytes:
     """Return what a chat client gets for *pieces*."""
-    out, error = fed(an_exchange(_PLAN, stream=True).stream_translator(), pieces)
+    out, error = stream_outcome(an_exchange(_PLAN, stream=True), pieces)
     return out if error is None else out + error.event()
 
 

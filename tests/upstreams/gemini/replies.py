@@ -7,7 +7,7 @@ from typing import Any
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.openai_types import FunctionPayload, Image, TokenLogprob, ToolCall
-from jarvis_proxy.upstreams.base import Call, StreamTranslator
+from jarvis_proxy.upstreams.base import Call, EmptyReply, StreamTranslator, UpstreamRequest
 from jarvis_proxy.upstreams.gemini.candidate import Finish
 from jarvis_proxy.upstreams.gemini.exchange import GeminiChatExchange
 from jarvis_proxy.upstreams.gemini.reply_context import ReplyContext
@@ -139,8 +139,27 @@ def sse(*frames: JSON, eol: str = "\r\n") -> bytes:
 def stream_outcome(
     exchange: GeminiChatExchange, pieces: Iterable[bytes]
 ) -> tuple[bytes, ProxyError | None]:
-    """Feed *pieces* as one lane; return all that reaches the client and the error that ends it."""
-    return fed(exchange.stream_translator(), pieces)
+    """Feed *pieces* as one lane; return all that reaches the client and the error that ends it.
+
+    As the shell does, ask again where an answer says nothing.
+    """
+    _, out, error = streamed_by(exchange, pieces)
+    return out, error
+
+
+def streamed_by(
+    exchange: GeminiChatExchange, pieces: Iterable[bytes]
+) -> tuple[StreamTranslator, bytes, ProxyError | None]:
+    """Return the translator as well, the second where the first answer said nothing."""
+    pieces = list(pieces)
+    translator = exchange.stream_translator()
+    out, error = fed(translator, pieces)
+    if isinstance(error, EmptyReply):
+        assert not out
+        assert exchange.requests  # another attempt begins
+        translator = exchange.stream_translator()
+        out, error = fed(translator, pieces)
+    return translator, out, error
 
 
 def fed(translator: StreamTranslator, pieces: Iterable[bytes]) -> tuple[bytes, ProxyError | None]:
@@ -173,10 +192,20 @@ def whole(*frames: JSON, plan: ChatPlan | None = None, **more: Any) -> JSON:
     """Return the ChatCompletion for *frames* (more than one: as a JSON array)."""
     exchange = an_exchange(plan, **more)
     body = frames[0] if len(frames) == 1 else list(frames)
-    assert exchange.translate_reply(json.dumps(body).encode()) is None
+    assert replied(exchange, json.dumps(body).encode()) is None
     answer = json.loads(exchange.answer())
     assert isinstance(answer, dict)
     return answer
+
+
+def replied(exchange: GeminiChatExchange, body: bytes) -> UpstreamRequest | None:
+    """Give *exchange* a whole reply, twice if the first says nothing."""
+    assert exchange.requests
+    try:
+        return exchange.translate_reply(body)
+    except EmptyReply:
+        assert exchange.requests
+        return exchange.translate_reply(body)
 
 
 def chunks_of(data: bytes) -> list[JSON]:

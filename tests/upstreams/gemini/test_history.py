@@ -1,5 +1,6 @@
 """history: every tool result next to its call."""
 
+import json
 from typing import Any
 
 import msgspec
@@ -43,7 +44,7 @@ def turns(*messages: dict[str, Any]) -> list[str]:
         ([result("a")], ["orphan 0"]),
         ([result("a"), called("a")], ["orphan 0", "model 1 [None]"]),
         ([called("a"), result("a"), result("a")], ["model 0 [1]", "orphan 2"]),
-        ([called("a"), result("zz")], ["model 0 [None]", "orphan 1"]),
+        ([called("a"), result("zz")], ["model 0 [1]"]),
         (
             [called("c"), result("c"), called("c"), result("c")],
             ["model 0 [1]", "model 2 [3]"],
@@ -78,7 +79,7 @@ def turns(*messages: dict[str, Any]) -> list[str]:
         "no call",
         "result before its call",
         "two results",
-        "unknown id",
+        "b12-unknown id",
         "ids used again each turn",
         "same id open twice",
         "two turns then their results",
@@ -95,6 +96,37 @@ def turns(*messages: dict[str, Any]) -> list[str]:
     ],
 )
 def test_results_find_their_calls(messages: list[dict[str, Any]], expected: list[str]) -> None:
+    assert expected == turns(*messages)
+
+
+@pytest.mark.parametrize(
+    ("messages", "expected"),
+    [
+        ([called("a"), result("zz"), user()], ["model 0 [1]", "user 2"]),
+        ([called("a", "b"), result("a"), result("zz")], ["model 0 [1, 2]"]),
+        ([called("a", "b"), result("zz"), result("a")], ["model 0 [2, 1]"]),
+        ([called("a"), result("zz"), result("a")], ["model 0 [2]", "orphan 1"]),
+        ([called("a"), result("yy"), result("zz")], ["model 0 [1]", "orphan 2"]),
+        ([called("a", "b"), result("zz")], ["model 0 [None, None]", "orphan 1"]),
+        ([called("a"), called("b"), result("zz")], ["model 0 [None]", "model 1 [2]"]),
+        ([result("zz"), called("a")], ["orphan 0", "model 1 [None]"]),
+        ([called("a"), user(), result("zz")], ["model 0 [2]", "user 1"]),
+    ],
+    ids=[
+        "b12-user behind",
+        "b12-last one open",
+        "b12-last one open, out of order",
+        "b12-known id counts",
+        "b12-two unknown ids",
+        "b12-two open",
+        "b12-latest turn",
+        "b12-before the call",
+        "b12-user between",
+    ],
+)
+def test_b12_result_under_an_unknown_id_answers_the_one_open_call(
+    messages: list[dict[str, Any]], expected: list[str]
+) -> None:
     assert expected == turns(*messages)
 
 
@@ -161,6 +193,15 @@ def test_a_custom_call_is_a_call_with_one_input() -> None:
         ("3", {"value": 3}),
         ("null", {}),
         ('{"a": ', {"_raw_arguments": '{"a": '}),
+        pytest.param(json.dumps('{"a": 1}'), {"a": 1}, id="b12-encoded twice"),
+        pytest.param(json.dumps(""), {"value": ""}, id="b12-empty text"),
+        pytest.param(json.dumps("[1]"), {"value": "[1]"}, id="b12-no object"),
+        pytest.param(json.dumps("Rome"), {"value": "Rome"}, id="b12-text"),
+        pytest.param(
+            json.dumps(json.dumps('{"a": 1}')),
+            {"value": json.dumps('{"a": 1}')},
+            id="b12-encoded three times",
+        ),
         ("[" * 150 + "]" * 150, {"_raw_arguments": "[" * 150 + "]" * 150}),
         ({"a": 1}, {"a": 1}),
         ([1], {"value": [1]}),

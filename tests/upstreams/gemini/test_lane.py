@@ -7,7 +7,7 @@ import pytest
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.openai_types import Usage
-from jarvis_proxy.upstreams.base import RetryableReply
+from jarvis_proxy.upstreams.base import EmptyReply, RetryableReply
 from jarvis_proxy.upstreams.gemini.lane import MAX_HOPS, Answer, Lane
 from jarvis_proxy.upstreams.gemini.reply_types import decode_frame
 from tests.upstreams.gemini.replies import (
@@ -18,6 +18,14 @@ from tests.upstreams.gemini.replies import (
     a_function_call,
     a_plan,
     a_usage,
+)
+
+MALFORMED = (
+    "MALFORMED_FUNCTION_CALL",
+    "UNEXPECTED_TOOL_CALL",
+    "TOO_MANY_TOOL_CALLS",
+    "MALFORMED_RESPONSE",
+    "MISSING_THOUGHT_SIGNATURE",
 )
 
 
@@ -207,14 +215,24 @@ def test_a_call_gone_wrong_is_worth_a_retry_until_something_was_sent() -> None:
         assert isinstance(error, RetryableReply) is retryable
 
 
-@pytest.mark.parametrize(
-    ("part", "reason"), [({"text": "a"}, "stop"), (a_function_call("f"), "tool_calls")]
-)
-def test_what_came_before_a_call_went_wrong_stands(part: JSON, reason: str) -> None:
-    reading = Reading().take(a_frame(part), a_frame(finish="MALFORMED_FUNCTION_CALL"))
+def test_calls_that_came_before_one_went_wrong_stand() -> None:
+    call = a_frame(a_function_call("f"))
+    reading = Reading().take(call, a_frame(finish="MALFORMED_FUNCTION_CALL"))
 
     assert reading.lane.close() is None
-    assert reading.reason() == reason
+    assert reading.reason() == "tool_calls"
+
+
+@pytest.mark.parametrize("native", MALFORMED)
+@pytest.mark.parametrize("emitted", [False, True])
+def test_b7_text_before_a_call_that_went_wrong_is_no_answer(native: str, emitted: bool) -> None:
+    reading = Reading().take(a_frame({"text": "call:f{"}))
+    reading.sinks[0].emitted = emitted
+
+    error = reading.take(a_frame(finish=native)).fails()
+
+    assert (error.status, error.code) == (502, "upstream_malformed_response")
+    assert isinstance(error, RetryableReply) is not emitted
 
 
 def test_one_candidate_gone_wrong_does_not_spoil_another() -> None:
@@ -225,13 +243,48 @@ def test_one_candidate_gone_wrong_does_not_spoil_another() -> None:
     assert (reading.reason(0), reading.reason(1)) == ("stop", "stop")
 
 
-def test_an_empty_answer_that_says_stop_is_one() -> None:
-    """Reported where a placeholder stood for a signature; tolerated."""
-    reading = Reading().take(a_frame(finish="STOP"))
+EMPTY: dict[str, list[JSON]] = {
+    "no parts": [a_frame(finish="STOP")],
+    "no content": [{"candidates": [{"finishReason": "STOP"}]}],
+    "empty text": [a_frame({"text": ""}), a_frame({"text": ""}, finish="STOP")],
+    "a thought": [a_frame({"text": "hm", "thought": True}), a_frame(finish="STOP")],
+    "a call without a name": [a_frame({"functionCall": {}}, finish="STOP")],
+    "another word": [a_frame(finish="FINISH_REASON_UNSPECIFIED")],
+}
 
-    assert reading.lane.close() is None
-    assert reading.reason() == "stop"
-    assert reading.sinks[0].told == []
+
+@pytest.mark.parametrize("frames", EMPTY.values(), ids=[f"b8-{name}" for name in EMPTY])
+def test_b8_an_answer_of_nothing_is_asked_for_again_once(frames: list[JSON]) -> None:
+    answer = Answer(1)
+    error = Reading(answer=answer).take(*frames).fails()
+    answer.begin()
+    again = Reading(answer=answer).take(*frames)
+
+    assert isinstance(error, EmptyReply)
+    assert again.lane.close() is None
+    assert again.reason() == "stop"
+
+
+@pytest.mark.parametrize("native", ["MAX_TOKENS", "SAFETY", "RECITATION", "OTHER", "NO_IMAGE"])
+def test_b8_an_answer_that_was_cut_or_filtered_is_not_asked_for_again(native: str) -> None:
+    assert Reading().take(a_frame(finish=native)).lane.close() is None
+
+
+def test_b8_all_lanes_of_nothing_are_asked_for_again() -> None:
+    answer = Answer(2)
+    lanes = [Reading(answer=answer, number=n).take(a_frame(finish="STOP")) for n in (0, 1)]
+
+    assert all(isinstance(lane.fails(), EmptyReply) for lane in lanes)
+
+
+def test_b8_nothing_is_asked_for_again_once_another_lane_has_spoken() -> None:
+    answer = Answer(2)
+    first = Reading(answer=answer).take(a_frame({"text": "a"}))
+    second = Reading(answer=answer, number=1).take(a_frame(finish="STOP"))
+    first.sinks[0].emitted = True
+
+    assert second.lane.close() is None
+    assert second.reason(1) == "stop"
 
 
 def going_on(text: str, token: str | None, usage: Any = None) -> JSON:

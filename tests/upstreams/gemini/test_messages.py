@@ -9,14 +9,20 @@ import pytest
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.carriers import SENTINEL, Signer
 from jarvis_proxy.upstreams.gemini.content import ContentReader
-from jarvis_proxy.upstreams.gemini.messages import build_messages
+from jarvis_proxy.upstreams.gemini.messages import build_messages, results_last
 from jarvis_proxy.upstreams.gemini.models import knowledge
 from jarvis_proxy.upstreams.gemini.names import Names
 from jarvis_proxy.upstreams.gemini.notes import Notes
-from jarvis_proxy.upstreams.gemini.request_types import Message
+from jarvis_proxy.upstreams.gemini.recovery import Relaxation
+from jarvis_proxy.upstreams.gemini.request_types import (
+    Content,
+    FunctionResponse,
+    Message,
+    Part,
+)
 from jarvis_proxy.upstreams.gemini.results import MISSING
 from jarvis_proxy.upstreams.gemini.signatures import Remembered
-from tests.upstreams.gemini.chat import NEWEST, OLD, PNG, DictVault, called, result, user
+from tests.upstreams.gemini.chat import NEWEST, OLD, PNG, DictVault, called, plan_for, result, user
 
 Json = dict[str, Any]
 PREFILLING = "gemini-3.5-flash"
@@ -341,3 +347,90 @@ def test_thousands_of_equal_ids_are_told_apart_quickly() -> None:
     sent = {part["functionCall"]["id"] for part in built.contents[1]["parts"]}
 
     assert len(sent) == len(ids)
+
+
+# -- media that the model does not take --------------------------------------------------------
+
+GIF = {"type": "image_url", "image_url": {"url": "data:image/gif;base64,R0lGODlh"}}
+LEFT_OUT = "[image/gif left out: the model cannot read it]"
+
+
+@pytest.mark.parametrize(
+    ("messages", "param"),
+    [
+        ([user([GIF]), said("a"), user()], "messages[0].content[0]"),
+        ([user([GIF, GIF]), called("a"), result("a")], "messages[0].content[0]"),
+        ([user(), said([GIF]), user()], "messages[1].content[0]"),
+        ([user(), called("a"), result("a", [GIF])], "messages[2].content[0]"),
+        ([user(), called("a"), result("a", [GIF]), said("b"), user()], "messages[2].content[0]"),
+        ([user(), result("a", [GIF]), user()], "messages[1].content[0]"),
+    ],
+    ids=["b11-old turn", "b11-before calls", "b11-model", "b11-result", "b11-old", "b11-orphan"],
+)
+def test_b11_words_stand_for_a_picture_of_the_past(messages: list[Json], param: str) -> None:
+    built = Built(*messages)
+
+    assert LEFT_OUT in json.dumps(built.contents)
+    assert "inlineData" not in json.dumps(built.contents)
+    assert param in built.notes.names
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [user([GIF])],
+        [user(), said("a"), user([GIF])],
+        [user(), said("a"), user([GIF]), user("and")],
+        [user([GIF]), said("prefilled")],
+    ],
+    ids=["b11-only turn", "b11-last turn", "b11-last of two messages", "b11-before a prefill"],
+)
+def test_b11_picture_in_the_last_turn_is_a_400(messages: list[Json]) -> None:
+    with pytest.raises(ProxyError, match="does not take image/gif") as caught:
+        Built(*messages)
+
+    assert (caught.value.status, caught.value.code) == (400, "invalid_image_format")
+
+
+def test_b11_strict_parameters_do_not_stop_a_conversation() -> None:
+    messages = [user([GIF]), said("a"), user()]
+
+    plan = plan_for({"messages": messages}, strict_params=True)
+
+    assert plan.ignored == ("messages[0].content[0]",)
+
+
+def test_b11_type_that_the_upstream_refused_is_left_out_of_the_past() -> None:
+    bitmap = {"type": "image_url", "image_url": {"url": "data:image/bmp;base64,Qk0="}}
+    refused = Relaxation(refused_types=frozenset({"image/bmp"}))
+    body = {"messages": [user([bitmap]), said("a"), user()]}
+
+    assert b"image/bmp left out" in plan_for(body, relaxation=refused).body
+    assert b'"mimeType":"image/bmp"' in plan_for(body).body
+    with pytest.raises(ProxyError, match="image/bmp"):
+        plan_for({"messages": [user([bitmap])]}, relaxation=refused)
+
+
+def test_b11_link_to_a_picture_of_the_past_is_left_out_where_links_are_passed() -> None:
+    link = {"type": "image_url", "image_url": {"url": "https://example.com/a.gif"}}
+    body = {"messages": [user([link]), said("a"), user()]}
+
+    assert LEFT_OUT.encode() in plan_for(body, image_urls="pass").body
+
+
+# -- what some models take for the model's last word -----------------------------------------------
+
+
+def test_b6_results_come_last_in_their_turn() -> None:
+    contents = [
+        Content("user", [Part(text="q")]),
+        Content("user", [_answered("a"), Part(text="b"), _answered("c"), Part(text="d")]),
+    ]
+
+    assert results_last(contents)
+    assert [part.text for part in contents[1].parts] == ["b", "d", None, None]
+    assert not results_last(contents)
+
+
+def _answered(name: str) -> Part:
+    return Part(function_response=FunctionResponse(name, {}))

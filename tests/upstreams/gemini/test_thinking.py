@@ -243,3 +243,26 @@ def test_the_parameter_that_asked_is_known(fields: dict[str, Any], name: str | N
     request = msgspec.convert(asking(**fields), ChatRequest)
 
     assert name == asked_with(request, read_extension(request, Notes()))
+
+
+@pytest.mark.parametrize("model", [NEWEST, OLD, PRO, LITE, MINIMAL, "gemini-2.0-flash"])
+@pytest.mark.parametrize(
+    ("effort", "same"), [("disable", "none"), ("default", None), ("auto", None)]
+)
+@pytest.mark.parametrize("show_thoughts", [False, True])
+def test_b13_efforts_of_other_gateways_are_none_or_nothing(
+    model: str, effort: str, same: str | None, show_thoughts: bool
+) -> None:
+    expected = thinking(model, show_thoughts=show_thoughts, reasoning_effort=same)
+
+    for asked in ({"reasoning_effort": effort}, {"reasoning": {"effort": effort}}):
+        assert thinking(model, show_thoughts=show_thoughts, **asked)[0] == expected[0]
+
+
+def test_b13_effort_that_says_nothing_leaves_the_word_to_others() -> None:
+    wish: dict[str, Any] = {"google": {"thinking_config": {"thinking_level": "high"}}}
+
+    assert thinking(reasoning_effort="auto", **wish) == thinking(**wish)
+    assert thinking(reasoning_effort="default", thinking={"type": "disabled"}) == thinking(
+        thinking={"type": "disabled"}
+    )

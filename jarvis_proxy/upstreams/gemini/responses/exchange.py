@@ -11,8 +11,9 @@ from jarvis_proxy.responses_types import Response
 from jarvis_proxy.upstreams.base import Call, StreamTranslator
 from jarvis_proxy.upstreams.gemini.candidate import Sink
 from jarvis_proxy.upstreams.gemini.exchange import GeminiChatExchange
+from jarvis_proxy.upstreams.gemini.recovery import NOTHING_RELAXED, Relaxation
 from jarvis_proxy.upstreams.gemini.reply import LaneReply, MessageSink
-from jarvis_proxy.upstreams.gemini.request import ChatPlan, Relaxation
+from jarvis_proxy.upstreams.gemini.request import ChatPlan
 from jarvis_proxy.upstreams.gemini.responses.request import AsChat, as_chat
 from jarvis_proxy.upstreams.gemini.responses.sink import ResponseSink
 from jarvis_proxy.upstreams.gemini.signatures import SignatureVault
@@ -32,7 +33,7 @@ class GeminiResponsesExchange(GeminiChatExchange):
         *,
         vault: SignatureVault,
         new_id: Callable[[], str],
-        relaxation: Relaxation | None = None,
+        relaxation: Relaxation = NOTHING_RELAXED,
     ) -> None:
         self._asked = asked
         self._numbers: EventNumbers | None = None

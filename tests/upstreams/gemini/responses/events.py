@@ -13,7 +13,7 @@ from jarvis_proxy.upstreams.base import Call
 from jarvis_proxy.upstreams.gemini.responses.exchange import GeminiResponsesExchange
 from jarvis_proxy.upstreams.gemini.signatures import MemoryVault
 from jarvis_proxy.upstreams.gemini.upstream import GeminiUpstream
-from tests.upstreams.gemini.replies import a_call, fed, ids
+from tests.upstreams.gemini.replies import a_call, ids, replied, streamed_by
 
 JSON = dict[str, Any]
 EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
@@ -52,7 +52,7 @@ def responding(
 def whole(*frames: JSON, body: JSON | None = None, **more: Any) -> JSON:
     """Return the response for *frames*, which OpenAI's types must take."""
     exchange = responding(body, **more)
-    assert exchange.translate_reply(json.dumps(frames).encode()) is None
+    assert replied(exchange, json.dumps(frames).encode()) is None
     raw = exchange.answer()
     Response.model_validate_json(raw)
     response: JSON = json.loads(raw)
@@ -63,8 +63,8 @@ def outcome(
     pieces: Iterable[bytes], body: JSON | None = None, **more: Any
 ) -> tuple[bytes, ProxyError | None]:
     """Feed *pieces*; return all that reaches the client, and the error that ends it."""
-    translator = responding(body, stream=True, **more).stream_translator()
-    out, error = fed(translator, pieces)
+    exchange = responding(body, stream=True, **more)
+    translator, out, error = streamed_by(exchange, pieces)
     assert translator.done is (error is None)
     return out, error
 

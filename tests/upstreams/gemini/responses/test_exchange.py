@@ -196,6 +196,7 @@ def test_a_second_attempt_begins_anew() -> None:
     with pytest.raises(RetryableReply):
         first.feed_eof()
 
+    assert exchange.requests
     second = exchange.stream_translator()
     events = read(second.feed(sse(a_frame({"text": "a"}), END)) + second.feed_eof())
 
