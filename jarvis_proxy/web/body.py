@@ -8,6 +8,7 @@ from aiohttp import HttpVersion11, web
 from jarvis_proxy.direct import taken_whole
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.headers import charset, media_type
+from jarvis_proxy.pieces import Pieces
 from jarvis_proxy.web.keys import ADMISSION
 from jarvis_proxy.web.watch import Watched
 
@@ -95,16 +96,16 @@ async def _read(request: web.Request, limit: int, watched: Watched) -> bytes:
     if content.at_eof():
         _check_size(len(first), limit)
         return first
-    pieces, size = [first], len(first)
-    watched.received = size
+    pieces = Pieces()
+    pieces.add(first)
+    watched.received = pieces.size
     while data := await content.readany():
         watched.heard = True
-        size += len(data)
-        watched.received = size
+        pieces.add(data)
+        watched.received = pieces.size
         hold(len(data))
-        _check_size(size, limit)
-        pieces.append(data)
-    return b"".join(pieces)
+        _check_size(pieces.size, limit)
+    return pieces.join()
 
 
 def _check_size(size: int, limit: int) -> None:

@@ -1,13 +1,17 @@
-"""Uploads: forms whose `model` is found while they stream on, and bodies of any other kind. IO."""
+"""Uploads: forms that wait for their `model` and stream on, and bodies of any other kind. IO.
+
+Nothing of a form goes anywhere before its model is known. What comes before it is held in memory,
+never on disk, and counted.
+"""
 
 from collections.abc import AsyncIterator
-from typing import Final
 
 from aiohttp import web
 from msgspec.structs import replace
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.forms import FormScanner, invalid_form
+from jarvis_proxy.pieces import Pieces
 from jarvis_proxy.registry import Route
 from jarvis_proxy.web.body import check_declared_length, continue_if_expected, too_large
 from jarvis_proxy.web.call import new_call
@@ -15,21 +19,18 @@ from jarvis_proxy.web.conversation import Conversation
 from jarvis_proxy.web.keys import ADMISSION, RECORD, SHELL
 from jarvis_proxy.web.watch import Watched
 
-_LOOK_AHEAD: Final = 1024 * 1024
-"""So much of a form is read in search of its model before the upload starts without it."""
-
 
 class Upload:
-    """A request body on its way upstream: counted, never held."""
+    """A request body on its way upstream: what is read before it may go is held, the rest not."""
 
     def __init__(self, request: web.Request, watched: Watched, limit: int) -> None:
         self._request = request
         self._watched = watched
         self._limit = limit
         self._record = request[RECORD]
-        self.scanner: FormScanner | None = None
-        self.upstream = ""
-        self.head: list[bytes] = []
+        self._share = request[ADMISSION].share()
+        self.head = Pieces()
+        """What was read and has not gone on."""
         self.error: ProxyError | None = None
         self._second: FormScanner | None = None
 
@@ -39,36 +40,38 @@ class Upload:
         Raises:
             ProxyError: 413, the body is past its limit.
         """
+        watched = self._watched
+        watched.awaits_client = True
         data = await self._request.content.readany()
-        self._watched.heard = True
+        watched.awaits_client = False
+        watched.heard = True
         self._record.bytes_in += len(data)
+        watched.received = self._record.bytes_in
         if self._record.bytes_in > self._limit:
             raise too_large(self._limit)
         return data
 
     async def find_model(self, scanner: FormScanner) -> None:
-        """Read on until the model is known, the form ends, or enough was read in vain."""
-        self.scanner = scanner
-        size = 0
-        while scanner.model is None and size < _LOOK_AHEAD:
-            data = await self.read()
-            if not data:
-                return
-            self._request[ADMISSION].hold(len(data))
-            self.head.append(data)
-            size += len(data)
+        """Read on until the model is known or the form ends.
+
+        Raises:
+            ProxyError: 413, 408 or 503 `overloaded`: it is too large, slow, or there is no memory;
+                400 `invalid_multipart`.
+        """
+        while scanner.model is None and (data := await self.read()):
+            self._share.add(len(data))
+            self.head.add(data)
             scanner.feed(data)
 
-    def refuse_second(self, scanner: FormScanner) -> None:
-        """Search the rest of the form for another model, which an upstream might take instead.
+    def refuse_second(self, scanner: FormScanner, start: int) -> None:
+        """Search the form from *start* for another model, which an upstream might take instead.
 
         Raises:
             ProxyError: 400 `invalid_multipart`, now or while the rest is read.
         """
-        assert self.scanner is not None  # noqa: S101 - the first model was found with it
-        assert self.scanner.span is not None  # noqa: S101 - as above
         self._second = scanner
-        self._check_second(b"".join(self.head)[self.scanner.span[1] :])
+        for data in self.head.after(start):
+            self._check_second(data)
 
     def _check_second(self, data: bytes) -> None:
         if self._second is None:
@@ -80,11 +83,10 @@ class Upload:
     async def pieces(self) -> AsyncIterator[bytes]:
         """Yield the whole body: what was read ahead, then the rest as it arrives."""
         try:
-            for data in self.head:
+            while data := self.head.pop():
                 yield data
-            self.head = []
+                self._share.note(self.head.size)
             while data := await self.read():
-                self._check_late_model(data)
                 self._check_second(data)
                 yield data
         except ProxyError as exc:
@@ -92,25 +94,6 @@ class Upload:
             self.error = exc
             raise
         self._watched.body_read()
-
-    def _check_late_model(self, data: bytes) -> None:
-        scanner = self.scanner
-        if scanner is None or scanner.model is not None:
-            return
-        scanner.feed(data)
-        if scanner.model is None:
-            return
-        self._record.model = scanner.model
-        route = self._request[ADMISSION].resolve(scanner.model)
-        # The upload is on its way already, and the name in it cannot be changed any more.
-        if route != Route(self.upstream, scanner.model):
-            raise ProxyError(
-                400,
-                "Put the form's 'model' field before its file: the upload must start before the "
-                "file is here as a whole.",
-                code="model_after_file",
-                param="model",
-            )
 
 
 async def relay_form(request: web.Request, watched: Watched) -> web.StreamResponse:
@@ -123,12 +106,13 @@ async def relay_form(request: web.Request, watched: Watched) -> web.StreamRespon
     scanner = FormScanner(content_type)
     await continue_if_expected(request)
     await upload.find_model(scanner)
-    model = scanner.model
-    # With a large file in front of its model, the upload starts where unknown models go.
+    model, span = scanner.model, scanner.span
+    # Some addresses have a default of OpenAI's own.
     route = admission.resolve(model) if model is not None else admission.openai()
-    upload.upstream = route.upstream
-    if model is not None and admission.is_limited:
-        upload.refuse_second(FormScanner(content_type))
+    if span is not None and admission.is_limited:
+        upload.refuse_second(FormScanner(content_type), span[1])
+    if span is not None and route.target != model:
+        upload.head.replace(*span, route.target.encode())
     return await _relay(request, watched, upload, route, model)
 
 
@@ -158,10 +142,10 @@ async def _relay(
     shell = request.app[SHELL]
     call = new_call(request, shell, route, model, stream=False, body=b"")
     length = request.content_length
-    if model is not None and route.target != model and upload.scanner is not None:
-        length = _rename(upload, route.target, length)
+    if length is not None:
+        length += upload.head.size - record.bytes_in  # a model of another name
     # What was read ahead may have been all of it.
-    has_body = bool(upload.head) or request.can_read_body
+    has_body = bool(upload.head.size) or request.can_read_body
     if length is not None and has_body:
         call = replace(call, headers={**call.headers, "content-length": str(length)})
     body = upload.pieces() if has_body else None
@@ -175,14 +159,3 @@ async def _relay(
         if upload.error is not None:
             raise upload.error from None
         raise
-
-
-def _rename(upload: Upload, target: str, length: int | None) -> int | None:
-    """Put *target* in place of the model's name in what was read ahead; return the new length."""
-    assert upload.scanner is not None  # noqa: S101 - the caller checked
-    assert upload.scanner.span is not None  # noqa: S101 - a model was found
-    start, end = upload.scanner.span
-    whole = b"".join(upload.head)
-    name = target.encode()
-    upload.head = [whole[:start], name, whole[end:]]
-    return None if length is None else length + len(name) - (end - start)

@@ -77,8 +77,10 @@ class Watched:
     __slots__ = (
         "_asked",
         "_asked_at",
+        "_awaited",
         "_heard_at",
         "_limits",
+        "_looked_at",
         "_opened",
         "_pending",
         "_reading",
@@ -86,6 +88,7 @@ class Watched:
         "_task",
         "_wrote_at",
         "answered",
+        "awaits_client",
         "delivering",
         "downstream",
         "error",
@@ -107,7 +110,11 @@ class Watched:
         self.heard = False
         self.wrote = False
         self.uploading = False
-        """The body streams on while it arrives: only its silence is limited, not its length."""
+        """The body streams on while it arrives, as fast as the upstream takes it."""
+        self.awaits_client = False
+        """Of an upload: at the moment it is the client that is waited for."""
+        self._looked_at = now
+        self._awaited = 0.0
         self.received = 0
         """Bytes of the body so far."""
         self.delivering = False
@@ -170,13 +177,14 @@ class Watched:
 
     def _check_body(self, now: float) -> None:
         limits, open_for = self._limits, now - self._opened
-        if self.uploading:
-            # It goes on as fast as the upstream takes it: only its silence is the client's fault.
-            is_late = open_for >= limits.total
-        else:
-            earned = limits.body_grace + self.received / limits.body_rate
-            is_dripping = self._heard_at == now and open_for > earned
-            is_late = is_dripping or open_for >= limits.body_total
+        if self.uploading and self.awaits_client:
+            self._awaited += now - self._looked_at
+        self._looked_at = now
+        # An upload may be slow because the upstream is: of its time only the client's own counts.
+        spent = self._awaited if self.uploading else open_for
+        is_dripping = spent > limits.body_grace + self.received / limits.body_rate
+        most = limits.total if self.uploading else limits.body_total
+        is_late = open_for >= most or (is_dripping and self._heard_at == now)
         if is_late or now - self._heard_at >= limits.body_idle:
             self.expire(
                 ProxyError(408, "The request body did not arrive in time.", code="request_timeout")

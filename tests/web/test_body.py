@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 import random
+import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Callable
 
@@ -411,3 +412,25 @@ async def test_client_of_http_1_0_is_not_sent_an_interim_answer() -> None:
         )
         await connection.send(head.encode() + body)
         assert (await connection.response()).status == 200
+
+
+ZEROS = b"\0" * 1024 * 1024
+BOMB_MIB = 96
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "zstd"])
+async def test_e_bomb_is_not_inflated_past_the_limit(coding: str) -> None:
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31 if coding == "gzip" else 15)
+    body = b"".join(packer.compress(ZEROS) for _ in range(BOMB_MIB)) + packer.flush()
+    if coding == "zstd":
+        body = zstandard.ZstdCompressor(write_content_size=False).compress(ZEROS * BOMB_MIB)
+    async with running_proxy(MAX_BODY_MB="1") as proxy:
+        tracemalloc.start()
+        try:
+            response = await fetch(proxy.port, CHAT, body, {**JSON, "Content-Encoding": coding})
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+
+    assert (response.status, response.error()["code"]) == (413, "request_too_large")
+    assert peak < 16 * 1024 * 1024

@@ -16,7 +16,6 @@ from tests.web.limited import (
     CALL,
     CHAT,
     ECHO,
-    FILE,
     JSON,
     MIB,
     OTHER,
@@ -24,7 +23,6 @@ from tests.web.limited import (
     answer,
     ask,
     calls_in_progress,
-    form,
     hold,
     outcome,
     same_for_all,
@@ -169,18 +167,6 @@ async def test_compressed_body_counts_by_what_it_expands_to() -> None:
 
     assert len(packed) < 10_000
     assert outcome(response) == (503, "overloaded")
-
-
-async def test_part_of_a_form_that_was_read_ahead_is_counted_as_held() -> None:
-    upstream = RawUpstream(hold)
-    async with upstream.running(), running_proxy(upstream.base_url) as proxy:
-        async with connect(proxy.port) as connection:
-            body = form(("model", "whisper-1"), FILE)
-            headers = {**BEARER, "Content-Type": "multipart/form-data; boundary=b"}
-            await connection.post("/v1/audio/transcriptions", body, headers)
-            await eventually(lambda: len(upstream.received) == 1)
-            assert 0 < proxy.shell.guard.bytes_in_flight <= len(body)
-        await eventually(lambda: proxy.shell.guard.bytes_in_flight == 0)
 
 
 # Depth

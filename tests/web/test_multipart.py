@@ -1,7 +1,8 @@
-"""Uploads: routed by a field of the form, never held, never larger or slower than allowed."""
+"""Uploads: routed by a field of the form, never larger or slower than allowed; held up to it."""
 
 import asyncio
 import contextlib
+import dataclasses
 import tracemalloc
 from collections.abc import AsyncIterator
 
@@ -124,31 +125,104 @@ async def test_form_goes_to_the_upstream_of_its_model() -> None:
     assert extra.received[0].header("Authorization") == "Bearer groq-key"
 
 
-@pytest.mark.parametrize(
-    ("name", "env"),
-    [
-        ("ears", {"MODEL_ALIASES": "ears=openai/whisper-1"}),
-        ("openai/whisper-1", {}),
-        ("gemini-2.5-flash", {}),
-        (
-            "whisper-large-v3",
-            {
-                "UPSTREAMS": "groq",
-                "GROQ_BASE_URL": "http://127.0.0.1:9/v1",
-                "GROQ_API_KEY": "k",
-                "GROQ_MODELS": "whisper-large-v3",
-            },
-        ),
-    ],
-)
-async def test_model_that_comes_too_late_to_be_followed_is_refused(
-    name: str, env: dict[str, str]
-) -> None:
-    response, received, _ = await uploaded(form(file(3 * MIB), model(name)), **env)
+LATE: dict[str, tuple[str, dict[str, str], str]] = {
+    "c6-alias": ("ears", {"MODEL_ALIASES": "ears=openai/whisper-1"}, "whisper-1"),
+    "c6-named-upstream": ("openai/whisper-1", {}, "whisper-1"),
+    "c6-another-upstream": ("whisper-large-v3", {"GROQ_MODELS": "whisper-large-v3"}, ""),
+    "c6-no-key-of-openai": (
+        "whisper-large-v3",
+        {"GROQ_MODELS": "whisper-large-v3", "OPENAI_API_KEY": ""},
+        "",
+    ),
+    "c6-allowed-model": ("whisper-1", {"KEY_TESTER_MODELS": "whisper-1"}, "whisper-1"),
+}
 
-    error = response.error()
-    assert (response.status, error["code"], error["param"]) == (400, "model_after_file", "model")
-    assert received == []  # what was on its way was cut off
+
+@pytest.mark.parametrize(("name", "env", "sent_as"), LATE.values(), ids=LATE)
+@pytest.mark.parametrize("order", ["model first", "file first"])
+async def test_c6_form_goes_where_its_model_is_in_either_order(
+    name: str, env: dict[str, str], sent_as: str, order: str
+) -> None:
+    """Nothing of it goes anywhere before."""
+    parts = [model(name), file(3 * MIB)]
+    renamed = [model(sent_as or name), file(3 * MIB)]
+    if order == "file first":
+        parts.reverse()
+        renamed.reverse()
+    openai, groq = RawUpstream(answer), RawUpstream(answer)
+    async with openai.running(), groq.running():
+        more = {"UPSTREAMS": "groq", "GROQ_BASE_URL": groq.base_url, "GROQ_API_KEY": "groq-key"}
+        async with running_proxy(openai.base_url, **{**more, **env}) as proxy:
+            response = await asyncio.wait_for(fetch(proxy.port, SPEECH, form(*parts), FORM), 10)
+
+    asked, other = (openai, groq) if sent_as else (groq, openai)
+    assert (response.status, response.body) == (200, TEXT)
+    assert [seen.body for seen in asked.received] == [form(*renamed)]
+    assert other.connections == other.open_connections == 0
+
+
+async def test_c6_late_model_that_takes_no_forms_is_refused_and_nothing_was_sent() -> None:
+    response, received, _ = await uploaded(form(file(3 * MIB), model("gemini-2.5-flash")))
+
+    assert (response.status, response.error()["code"]) == (400, "unsupported_endpoint")
+    assert received == []
+
+
+async def test_c6_what_comes_before_the_model_is_held_and_counted_until_it_goes_on() -> None:
+    async with (
+        Sink().running() as upstream,
+        running_proxy(upstream.base_url) as proxy,
+        connect(proxy.port) as connection,
+    ):
+        body = form(file(3 * MIB), model("whisper-1"), file(MIB))
+        guard, end = proxy.shell.guard, len(form(file(3 * MIB))) - 20
+        await connection.post(SPEECH, body[:end], {**FORM, "Content-Length": str(len(body))})
+        await eventually(lambda: guard.bytes_in_flight == end)
+        assert upstream.connections == 0
+        await connection.send(body[end : end + 200])
+        await eventually(lambda: upstream.bytes >= end)
+        await eventually(lambda: guard.bytes_in_flight == 0)
+        await connection.send(body[end + 200 :])
+        response = await asyncio.wait_for(connection.response(), 10)
+
+    assert response.status == 200
+    assert upstream.bytes == len(body)
+
+
+async def test_c6_form_without_room_is_refused_and_nothing_was_sent() -> None:
+    body = form(file(MIB - 1000), model("whisper-1"))
+    env = {"MAX_BODY_MB": "1", "MAX_INFLIGHT_MB": "1"}
+    async with (
+        Sink().running() as upstream,
+        running_proxy(upstream.base_url, **env) as proxy,
+        connect(proxy.port) as first,
+        connect(proxy.port) as second,
+    ):
+        await first.post(SPEECH, body[:700_000], {**FORM, "Content-Length": str(len(body))})
+        await eventually(lambda: proxy.shell.guard.bytes_in_flight == 700_000)
+        await second.post(SPEECH, body[:700_000], {**FORM, "Content-Length": str(len(body))})
+        response = await asyncio.wait_for(second.response(), 5)
+        await first.send(body[700_000:])
+        gone = await asyncio.wait_for(first.response(), 5)
+
+    assert (response.status, response.error()["code"]) == (503, "overloaded")
+    assert gone.status == 200
+    assert upstream.bytes == len(body)
+
+
+async def test_c6_form_without_end_is_held_up_to_the_largest_body() -> None:
+    async with (
+        Sink().running() as upstream,
+        running_proxy(upstream.base_url, MAX_BODY_MB="1") as proxy,
+        connect(proxy.port) as connection,
+    ):
+        sending = asyncio.create_task(send(connection, form(file(3 * MIB)), sized=False))
+        response = await asyncio.wait_for(connection.response(), 10)
+        sending.cancel()
+        await asyncio.wait([sending])
+
+    assert (response.status, response.error()["code"]) == (413, "request_too_large")
+    assert upstream.connections == 0
 
 
 async def test_late_model_without_a_key_says_which_setting_would_enable_it() -> None:
@@ -307,6 +381,34 @@ async def test_upload_that_stalls_is_given_up_on_both_sides(sent: bytes) -> None
 
     assert upstream.connections == (b"whisper" in sent)
     assert (response.status, response.error()["code"]) == (408, "request_timeout")
+
+
+@pytest.mark.parametrize("path", [SPEECH, "/v1/files"])
+@pytest.mark.parametrize("start", [b"--xYzZy\r\n", model("whisper-1")], ids=["before", "behind"])
+async def test_d18_upload_that_drips_is_given_up_on_both_sides(path: str, start: bytes) -> None:
+    """It is never silent, and far below the rate that bodies of JSON have to keep."""
+    env = {"BODY_IDLE_TIMEOUT": "1", "PASSTHROUGH": "all"}
+    async with (
+        Sink().running() as upstream,
+        running_proxy(upstream.base_url, **env) as proxy,
+        connect(proxy.port) as connection,
+    ):
+        watch = proxy.shell.watch
+        watch.limits = dataclasses.replace(watch.limits, body_grace=0.5)
+        await connection.post(path, start, {**FORM, "Content-Length": "100000"})
+        answering = asyncio.create_task(connection.response())
+        async with asyncio.timeout(10):
+            while not answering.done():
+                with contextlib.suppress(ConnectionError):
+                    await connection.send(b"a")
+                await asyncio.sleep(0.05)
+        if upstream.connections:
+            await asyncio.wait_for(upstream.cut.wait(), 5)
+
+    assert (answering.result().status, answering.result().error()["code"]) == (
+        408,
+        "request_timeout",
+    )
 
 
 async def test_upload_may_take_longer_than_a_request_of_json() -> None:

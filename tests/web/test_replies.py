@@ -1,9 +1,12 @@
 """Answers that are read whole, and unpacked."""
 
 import gzip
+import tracemalloc
+import zlib
 
 import pytest
 
+from jarvis_proxy.web.replies import MAX_WHOLE_BODY
 from tests.conftest import BEARER, running_proxy
 from tests.raw_client import fetch
 from tests.raw_upstream import Peer, RawUpstream, Received
@@ -36,3 +39,26 @@ async def test_archives_behind_one_another_are_one_answer(
 
     assert response.status == status
     assert body in response.body
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+async def test_e_bomb_is_not_inflated_past_the_limit(coding: str) -> None:
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31 if coding == "gzip" else 15)
+    zeros = b"\0" * 1024 * 1024
+    packed = b"".join(packer.compress(zeros) for _ in range(300)) + packer.flush()
+
+    async def play(peer: Peer, request: Received) -> None:
+        await peer.reply(packed, extra=[f"Content-Encoding: {coding}"])
+
+    upstream = RawUpstream(play)
+    async with upstream.running(), running_proxy(upstream.base_url) as proxy:
+        asked: dict[str, object] = {"model": "gpt-4o", "messages": []}
+        tracemalloc.start()
+        try:
+            response = await fetch(proxy.port, "/v1/chat/completions", asked, BEARER)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+
+    assert (response.status, response.error()["code"]) == (502, "upstream_bad_response")
+    assert peak < 2 * MAX_WHOLE_BODY + 16 * 1024 * 1024  # zlib joins what it made

@@ -136,6 +136,36 @@ def test_upload_may_take_as_long_as_it_moves(scene: Scene) -> None:
     assert scene.code() == (408, "request_timeout")
 
 
+def test_d18_upload_that_the_client_lets_drip_is_cut(scene: Scene) -> None:
+    scene.call.uploading = scene.call.awaits_client = True
+    for _ in range(10):
+        scene.call.heard = True
+        scene.after(1)
+    assert scene.code() is None
+
+    scene.call.heard = True
+    scene.after(1)
+    assert scene.code() == (408, "request_timeout")
+
+
+def test_d18_upload_that_the_upstream_takes_slowly_is_not(scene: Scene) -> None:
+    scene.call.uploading = True
+    for number in range(100):
+        scene.call.heard = True
+        scene.call.awaits_client = number % 20 == 0
+        scene.after(1)
+    assert scene.code() is None
+
+
+def test_d18_upload_at_the_least_rate_goes_on(scene: Scene) -> None:
+    scene.call.uploading = scene.call.awaits_client = True
+    for _ in range(100):
+        scene.call.heard = True
+        scene.call.received += 1024
+        scene.after(1)
+    assert scene.code() is None
+
+
 def test_upload_may_not_take_longer_than_any_answer(scene: Scene) -> None:
     scene.call.uploading = True
     for _ in range(359):

@@ -1,0 +1,78 @@
+"""Bytes that come in pieces of any size, and are kept until they are whole. Pure.
+
+A piece of two bytes takes fifty as an object: who sends a byte at a time must not take fifty times
+the memory that is counted. Small pieces are gathered; large ones stay as they are, uncopied.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Final
+
+_SMALL: Final = 4096
+_GATHERED: Final = 64 * 1024
+
+
+class Pieces:
+    """Bytes in pieces; *size* is how many there are."""
+
+    __slots__ = ("_pieces", "size")
+
+    def __init__(self) -> None:
+        self._pieces: deque[bytes | bytearray] = deque()
+        self.size = 0
+
+    def __iter__(self) -> Iterator[bytes | bytearray]:
+        return iter(self._pieces)
+
+    def add(self, data: bytes) -> None:
+        """Keep *data* behind the rest."""
+        if not data:
+            return
+        self.size += len(data)
+        if len(data) >= _SMALL:
+            self._pieces.append(data)
+            return
+        last = self._pieces[-1] if self._pieces else b""
+        if isinstance(last, bytearray) and len(last) < _GATHERED:
+            last += data
+        else:
+            self._pieces.append(bytearray(data))
+
+    def join(self) -> bytes:
+        """Return all of it. It is copied, unless it came in one large piece."""
+        if len(self._pieces) == 1:
+            return bytes(self._pieces[0])  # the same object where it is bytes
+        return b"".join(self._pieces)
+
+    def pop(self) -> bytes:
+        """Return the first piece and let go of it; ``b""`` when there is none."""
+        if not self._pieces:
+            return b""
+        piece = bytes(self._pieces.popleft())
+        self.size -= len(piece)
+        return piece
+
+    def replace(self, start: int, end: int, data: bytes) -> None:
+        """Put *data* in place of the bytes from *start* up to *end*; no other piece is copied."""
+        found: deque[bytes | bytearray] = deque()
+        at = 0
+        for piece in self._pieces:
+            following = at + len(piece)
+            if following <= start or at >= end:
+                found.append(piece)
+            else:
+                found.append(piece[: max(0, start - at)])
+                if at <= start:
+                    found.append(data)
+                found.append(piece[max(0, end - at) :])
+            at = following
+        self._pieces = deque(piece for piece in found if piece)
+        self.size += len(data) - (end - start)
+
+    def after(self, start: int) -> Iterator[bytes]:
+        """Yield the bytes from *start* on."""
+        at = 0
+        for piece in self._pieces:
+            if at + len(piece) > start:
+                yield bytes(piece[max(0, start - at) :])
+            at += len(piece)
