@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
+from jarvis_proxy import surrogates
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.responses_types import Response, ResponseError, echo_of
 from jarvis_proxy.sse import SSEDecoder
@@ -191,7 +192,8 @@ def _shortened(events: bytes) -> bytes:
 def _echo(body: bytes) -> dict[str, Any]:
     """Return what the response repeats of its request, nothing where that is not whole."""
     try:
-        return echo_of(_FIELDS.decode(body))
+        fields = surrogates.decode(_FIELDS, body)
+        return echo_of(fields)
     except (ValueError, RecursionError):
         return {}
 

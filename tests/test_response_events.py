@@ -235,3 +235,11 @@ def test_a4_the_code_is_one_that_clients_act_on(
     status: int, code: str | int | None, kind: str | None, expected: str
 ) -> None:
     assert failed_code(ProxyError(status, "x", code=code, error_type=kind)) == expected
+
+
+def test_b1_request_with_half_an_emoji_is_repeated_too() -> None:
+    body = rb'{"input":"q","instructions":"cut \ud83d"}'
+
+    beat = OwnEvents("req-1", 1, "my-model", body).beat()
+
+    assert b'"instructions":"cut \\ufffd"' in beat

@@ -1,5 +1,6 @@
 """Requests that Gemini refuses and takes when changed, at the socket: whole, streamed, in lanes."""
 
+import asyncio
 import json
 import re
 from collections.abc import Callable
@@ -9,7 +10,7 @@ import pytest
 
 from jarvis_proxy.upstreams.gemini.carriers import SENTINEL
 from tests.conftest import BEARER, Proxy, running_proxy
-from tests.raw_client import RawResponse, fetch
+from tests.raw_client import RawResponse, connect, fetch
 from tests.raw_upstream import Peer, RawUpstream, Received
 
 Json = dict[str, Any]
@@ -181,6 +182,10 @@ ANSWERED = [
 ]
 PREFILLED = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
 PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
+ALLOWED = {
+    "type": "allowed_tools",
+    "allowed_tools": {"mode": "auto", "tools": [{"type": "function", "function": {"name": "f"}}]},
+}
 FORMAT = {"type": "json_schema", "json_schema": {"name": "n", "schema": LIST}}
 PARAMETERS = r"tools\[0\]\.function\.parameters"
 
@@ -202,6 +207,15 @@ CASES = {
         chat(tools=[tool({})], tool_choice={"type": "function", "function": {"name": "f"}}),
         ("any",),
         "tool_choice",
+    ),
+    "b3-named, no grammar": Case(
+        chat(tools=[tool({})], tool_choice={"type": "function", "function": {"name": "f"}}),
+        ("any", "validated"),
+        "tool_choice",
+        3,
+    ),
+    "b3-allowed": Case(
+        chat(tools=[tool({})], tool_choice=ALLOWED), ("any", "validated"), "tool_choice"
     ),
     "b3-strict": Case(chat(tools=[tool(LIST, strict=True)]), ("validated",), r".*tools\.strict.*"),
     "b4-depth": Case(chat(tools=[tool(nested(9))]), ("depth",), PARAMETERS),
@@ -503,3 +517,45 @@ async def test_b8_empty_answer_is_asked_for_again_after_an_overload() -> None:
 
         assert (response.status, gemini.asked) == (200, 3)
         assert b"Hi" in response.body
+
+
+class Hesitant(Gemini):
+    """Refuses, or answers with nothing, only when *told* to."""
+
+    def __init__(self, *rules: str) -> None:
+        super().__init__(*rules)
+        self.told = asyncio.Event()
+
+    async def __call__(self, peer: Peer, request: Received) -> None:
+        await self.told.wait()
+        if not self.rules and not self.bodies:
+            self.bodies.append({})
+            await answer(peer, request, None, "STOP")
+        else:
+            await super().__call__(peer, request)
+
+
+@pytest.mark.parametrize("rule", [("model turn",), ()], ids=["b6-refused", "b8-empty"])
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses"])
+async def test_stream_whose_head_is_out_is_asked_for_again(
+    rule: tuple[str, ...], path: str
+) -> None:
+    gemini = Hesitant(*rule)
+    body = CASES["b6-prefill"].body | {"stream": True}
+    body["input"] = body["messages"]
+    upstream = RawUpstream(gemini, base_path="/v1beta")
+    async with (
+        upstream.running(),
+        running_proxy(gemini=upstream.base_url, COMMIT_AFTER="0.1") as proxy,
+        connect(proxy.port) as client,
+    ):
+        await client.post(path, json.dumps(body).encode(), BEARER)
+        status, _ = await client.head()
+        gemini.told.set()
+        events = b""
+        while chunk := await client.chunk():
+            events += chunk
+
+    assert (status, len(gemini.bodies)) == (200, 2)
+    assert b'"Hi"' in events
+    assert b"error" not in events.replace(b'"error":null', b"")

@@ -30,7 +30,9 @@ class Relaxation:
     schemas: SchemaForm = FULL
     """How far schemas are relaxed, see ``SchemaForm``: limits, loops and depth become words."""
     soft_choice: bool = False
-    """Functions are neither forced nor held to their schemas, as far as that can be left out."""
+    """Functions are neither forced nor, where no choice needs it, held to their schemas."""
+    free_choice: bool = False
+    """A choice of functions goes too, so that the model is held to no schema."""
     refused_types: frozenset[str] = frozenset()
     """MIME types that the upstream does not take."""
 
@@ -93,6 +95,10 @@ _LOOP: Final = _says(r"\bref loops?\b|\b(?:circular|cyclic|recursive)\b.{0,80}\b
 _DEEP: Final = _says(
     r"nesting depth|nested too deep|too deeply nested|maximum (?:schema )?depth|recursion limit"
 )
+_MODE: Final = re.compile(
+    r"(?i:\bmode\b).{0,40}\b(?:ANY|VALIDATED)\b|\b(?:ANY|VALIDATED)\b.{0,40}(?i:\bmode\b)"
+)
+_BARE: Final = _says(r"contains an invalid argument|\A\W*invalid[ _]argument\W*\Z")
 
 SIGNATURE_FAULT: Final = _says(r"thought.?signature")
 """Finds, in Google's words, that a thought signature is missing or not valid."""
@@ -124,20 +130,12 @@ REMEDIES: Final = (
     Remedy(_LOOP, _shallow, _SCHEMA),
     Remedy(_COMPLEX, _no_limits, _SCHEMA),
     Remedy(_COMPLEX, _set(soft_choice=True), _CHOICE),
-    Remedy(
-        re.compile(
-            r"(?i:\bmode\b).{0,40}\b(?:ANY|VALIDATED)\b|\b(?:ANY|VALIDATED)\b.{0,40}(?i:\bmode\b)"
-        ),
-        _set(soft_choice=True),
-        _CHOICE,
-    ),
+    Remedy(_MODE, _set(soft_choice=True), _CHOICE),
     # It names nothing. These are what is known to bring it about: many limits in schemas, modes
     # that hold the model to large schemas, and perhaps what nobody but the proxy asked for.
-    Remedy(
-        _says(r"contains an invalid argument|\A\W*invalid[ _]argument\W*\Z"),
-        _anything_known,
-        rf"{_SCHEMA}|{_CHOICE}",
-    ),
+    Remedy(_BARE, _anything_known, rf"{_SCHEMA}|{_CHOICE}"),
+    Remedy(_BARE, _set(free_choice=True), _CHOICE),
+    Remedy(_MODE, _set(free_choice=True), _CHOICE),
 )
 """Looked at from the top. Each change is made at most once in a call."""
 

@@ -155,7 +155,8 @@ def _translate(
     relaxation = job.relaxation
     signer = Signer(traits, vault, job.now, sentinel_only=relaxation.sentinel_signatures)
     plan = read_tools(request, traits, notes, form=relaxation.schemas, work=job.work)
-    choice = tool_config(request, plan, traits, notes, soft=relaxation.soft_choice)
+    soft, free = relaxation.soft_choice, relaxation.free_choice
+    choice = tool_config(request, plan, traits, notes, soft=soft, free=free)
     conversation = build_messages(
         request.messages,
         traits=traits,

@@ -36,11 +36,13 @@ def tool_config(
     notes: Notes,
     *,
     soft: bool = False,
+    free: bool = False,
 ) -> ToolConfig | None:
     """Return how the tools of *plan* are to be used; None leaves it to the model.
 
     With "none" and without functions, Google's own tools are taken out of *plan*: they know no
-    mode. *soft* leaves out what holds the model to the functions and their schemas.
+    mode. *soft* leaves out what holds the model to the functions and their schemas; *free* a
+    choice of functions as well.
 
     Raises:
         ProxyError: 400, an unknown choice, or one of a function that is not declared.
@@ -60,8 +62,8 @@ def tool_config(
         param = param if asked else "tools.strict"
         validated = (asked or plan.strict) and traits.validated_mode
         config = FunctionCallingConfig("VALIDATED") if validated else None
-    if soft and config is not None:
-        config = _softened(config, param, traits, notes)
+    if (soft or free) and config is not None:
+        config = _softened(config, param, traits, notes, free=free)
     if not plan.server_tools:
         return ToolConfig(config) if config is not None else None
     # What the server's tools did comes back in parts that a client of this API cannot keep.
@@ -70,16 +72,18 @@ def tool_config(
 
 
 def _softened(
-    config: FunctionCallingConfig, param: str, traits: ModelTraits, notes: Notes
+    config: FunctionCallingConfig, param: str, traits: ModelTraits, notes: Notes, *, free: bool
 ) -> FunctionCallingConfig:
-    """Return the mode that asks less of the model; the choice of functions stays, if it can."""
+    """Return the mode that asks less of the model; a choice of functions stays unless *free*."""
     if config.mode in ("AUTO", "NONE"):
         return config
-    notes.mention(param)
     names = config.allowed_function_names
-    if config.mode == "ANY" and names and traits.validated_mode:
-        return FunctionCallingConfig("VALIDATED", names)
-    return FunctionCallingConfig("AUTO")
+    softer = FunctionCallingConfig("AUTO")
+    if names and traits.validated_mode and not free:
+        softer = FunctionCallingConfig("VALIDATED", names)
+    if softer.mode != config.mode:
+        notes.mention(param)
+    return softer
 
 
 def _asked(request: ChatRequest) -> tuple[str, str | dict[str, object] | None]:

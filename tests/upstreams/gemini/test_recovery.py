@@ -178,6 +178,7 @@ def test_what_was_relaxed_before_stays_relaxed() -> None:
         own_thoughts=False,
         schemas=SchemaForm(limits=False, loops=False, depth=SAFE_DEPTH),
         soft_choice=True,
+        free_choice=True,
         refused_types=frozenset({"image/gif"}),
     )
 

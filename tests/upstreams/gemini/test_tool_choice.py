@@ -270,3 +270,40 @@ def test_a1_functions_inside_namespaces_are_chosen(choice: Any, names: list[str]
 def test_a1_a_choice_outside_of_the_namespace_is_a_400(choice: Any) -> None:
     with pytest.raises(ProxyError, match="not found in 'tools'"):
         chosen(choice, tools=[function("f"), SPACE])
+
+
+@pytest.mark.parametrize(
+    ("choice", "soft", "free", "ignored"),
+    [
+        ("auto", None, None, ()),
+        ("none", mode("NONE"), mode("NONE"), ()),
+        ("required", mode("AUTO"), mode("AUTO"), ("tool_choice",)),
+        ("validated", mode("AUTO"), mode("AUTO"), ("tool_choice",)),
+        (named("f"), mode("VALIDATED", "f"), mode("AUTO"), ("tool_choice",)),
+        (allowed("required", named("f")), mode("VALIDATED", "f"), mode("AUTO"), ("tool_choice",)),
+        (allowed("auto", named("f")), mode("VALIDATED", "f"), mode("AUTO"), ("tool_choice",)),
+    ],
+)
+def test_b3_choice_may_be_softened(
+    choice: Any, soft: Any, free: Any, ignored: tuple[str, ...]
+) -> None:
+    softened, freed = softer(choice), softer(choice, free=True)
+
+    assert (softened[0], freed[0]) == (soft, free)
+    assert softened[1] == (() if choice == allowed("auto", named("f")) else ignored)
+    assert freed[1] == ignored
+
+
+def test_b3_strict_functions_may_be_left_unvalidated() -> None:
+    assert softer(None, tools=STRICT) == (mode("AUTO"), ("tools.strict",))
+    assert softer(named("f"), model="gemini-2.0-flash") == (mode("AUTO"), ("tool_choice",))
+
+
+def softer(
+    choice: Any, *, free: bool = False, tools: Any = TOOLS, model: str = NEWEST
+) -> tuple[Any, tuple[str, ...]]:
+    notes, traits = Notes(), knowledge(model)
+    request = msgspec.convert(asking(tools=tools, tool_choice=choice), ChatRequest)
+    plan = read_tools(request, traits, notes)
+    config = tool_config(request, plan, traits, notes, soft=True, free=free)
+    return msgspec.to_builtins(config), notes.names
