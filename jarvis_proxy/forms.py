@@ -9,10 +9,12 @@ import re
 from typing import Final
 
 from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.single_model import MODEL, check_names
 
 _MAX_HEAD: Final = 16 * 1024
 _MAX_VALUE: Final = 1024
 _BOUNDARY: Final = re.compile(r'boundary=(?:"([^"\r\n]{1,70})"|([^;,\s"]{1,70}))', re.IGNORECASE)
+_ANY_BOUNDARY: Final = re.compile(r"boundary[^=;,]{0,8}=", re.IGNORECASE)
 # Parameters before the name are taken whole, quotes and all: a file may be called "a; name=model".
 _MODEL_FIELD: Final = re.compile(
     rb"""^content-disposition:[^;\n]*+
@@ -20,10 +22,23 @@ _MODEL_FIELD: Final = re.compile(
     ;\s*name=(?-i:"model"|model)\s*(?:;|$)""",
     re.IGNORECASE | re.MULTILINE | re.VERBOSE,
 )
+# What every client writes, and every upstream reads alike: one line each.
+_PLAIN_NAME: Final = re.compile(
+    rb"""content-disposition:\ *form-data;\ *name=(?-i:"([A-Za-z0-9_.\[\]-]{1,64})")
+    (?:;\ *filename="(?:[^"\\\r\n]|\\.)*+")?(?:;\ *filename\*=[A-Za-z0-9!#$&+.^_`{}~%'-]*+)?""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_PLAIN_LINE: Final = re.compile(
+    rb"content-(?:type|length|transfer-encoding):[^\r\n]*+", re.IGNORECASE
+)
 
 
 class FormScanner:
-    """Reads a form's bytes as they pass and remembers what its `model` field says."""
+    """Reads a form's bytes as they pass and remembers what its `model` field says.
+
+    A *strict* one takes only forms that all upstreams read alike: for keys that may use certain
+    models. Of others, a second `model` in an odd spelling might be the one that an upstream takes.
+    """
 
     __slots__ = (
         "_buffer",
@@ -33,19 +48,23 @@ class FormScanner:
         "_in_model",
         "_offset",
         "_read",
+        "_strict",
         "model",
         "span",
     )
 
-    def __init__(self, content_type: str) -> None:
+    def __init__(self, content_type: str, *, strict: bool = False) -> None:
         """Take the boundary from a ``Content-Type``.
 
         Raises:
-            ProxyError: 400 `invalid_multipart`, it names none.
+            ProxyError: 400 `invalid_multipart`, it names none, or a *strict* one finds two.
         """
         found = _BOUNDARY.search(content_type)
         if found is None:
             raise invalid_form("its Content-Type names no boundary")
+        if strict and len(_ANY_BOUNDARY.findall(content_type)) > 1:
+            raise not_plain("its Content-Type names two boundaries")
+        self._strict = strict
         self._delimiter = b"\r\n--" + (found[1] or found[2]).encode("latin-1", "replace")
         # The first delimiter has no line break before it: pretend that one came.
         self._buffer = b"\r\n"
@@ -65,6 +84,8 @@ class FormScanner:
             ProxyError: 400 `invalid_multipart`.
         """
         if self._ended:
+            if self._strict and self.model is None:
+                _check_epilogue(data)
             return
         self._buffer += data
         while self._step():
@@ -79,6 +100,8 @@ class FormScanner:
         if self._in_head:
             return self._take_head()
         at = self._buffer.find(self._delimiter, self._read)
+        if self._strict:
+            self._check_delimiters(at)
         if self._in_model:
             self._take_model(at)
             return False
@@ -93,19 +116,45 @@ class FormScanner:
     def _take_head(self) -> bool:
         start = self._read
         if self._buffer.startswith(b"--", start):
+            if self._strict:
+                _check_epilogue(self._buffer[start + 2 :])
             self._end()  # the closing delimiter: nothing follows
             return False
+        behind = self._buffer[start : start + 2]
+        if self._strict and len(behind) == 2 and behind != b"\r\n":
+            raise not_plain("something stands behind a delimiter")
         end = self._buffer.find(b"\r\n\r\n", start, start + _MAX_HEAD)
         if end < 0:
             if len(self._buffer) - start >= _MAX_HEAD:
                 raise invalid_form("a part's headers are too long")
             return False
-        head = self._buffer[start:end].replace(b"\r\n", b"\n")
-        self._in_model = _MODEL_FIELD.search(head) is not None
+        self._in_model = self._is_model(self._buffer[start:end])
         # The blank line's last CRLF may be the first one of the next delimiter (an empty part).
         self._read = end + 2
         self._in_head = False
         return True
+
+    def _is_model(self, head: bytes) -> bool:
+        """Tell whether a part's *head* is that of the model."""
+        if not self._strict:
+            return _MODEL_FIELD.search(head.replace(b"\r\n", b"\n")) is not None
+        names = []
+        for line in head.removeprefix(b"\r\n").split(b"\r\n"):
+            if found := _PLAIN_NAME.fullmatch(line):
+                names.append(found[1].decode("ascii"))
+            elif not _PLAIN_LINE.fullmatch(line):
+                names.clear()
+                break
+        if len(names) != 1:
+            raise not_plain('a part must begin like this: Content-Disposition: form-data; name="x"')
+        check_names(name for name in names if name != MODEL)
+        return names == [MODEL]
+
+    def _check_delimiters(self, at: int) -> None:
+        """Refuse what lenient readers take for a delimiter, before the next one, which is *at*."""
+        loose = self._buffer.find(self._delimiter[2:], self._read)
+        if loose >= 0 and loose != at + 2:
+            raise not_plain("its boundary stands inside a part")
 
     def _take_model(self, at: int) -> None:
         """Take the model's name, which ends *at* the next delimiter (-1: not here yet)."""
@@ -129,6 +178,17 @@ class FormScanner:
     def _end(self) -> None:
         self._ended = True
         self._read = len(self._buffer)
+
+
+def _check_epilogue(data: bytes) -> None:
+    """Refuse what stands behind the closing delimiter: lenient readers go on there."""
+    if data.strip(b"\r\n"):
+        raise not_plain("something stands behind its end")
+
+
+def not_plain(reason: str) -> ProxyError:
+    """Return 400 `invalid_multipart` for a form that not all upstreams read alike."""
+    return invalid_form(f"{reason}, for this key may use certain models only")
 
 
 def invalid_form(reason: str) -> ProxyError:

@@ -241,3 +241,93 @@ def test_any_bytes_cut_anywhere_say_the_same(form: bytes, cuts: list[int]) -> No
 def test_any_content_type_gives_a_scanner_or_a_400(content_type: str) -> None:
     assert scan([b"x"], content_type).code in (None, "invalid_multipart")
     assert scan([b"x"], "boundary=" + content_type).code in (None, "invalid_multipart")
+
+
+def strictly(form: bytes, step: int, content_type: str = TYPE) -> str | None:
+    """Return the model of a form for a key that may use certain models only."""
+    first = FormScanner(content_type, strict=True)
+    for at in range(0, len(form), step):
+        first.feed(form[at : at + step])
+    if first.span is not None:
+        rest = form[first.span[1] :]
+        second = FormScanner(content_type, strict=True)
+        for at in range(0, len(rest), step):
+            second.feed(rest[at : at + step])
+        assert second.model is None
+    return first.model
+
+
+DISPOSITION = b"Content-Disposition: form-data; "
+CHEAP = part(DISPOSITION + b'name="model"', b"cheap")
+
+
+@pytest.mark.parametrize(
+    "lead",
+    [
+        b"",
+        part(
+            DISPOSITION + b'name="file"; filename="a b.mp3"\r\nContent-Type: audio/mpeg', b"\0\r\n-"
+        ),
+        part(DISPOSITION + b"name=\"file\"; filename*=UTF-8''%C3%A4.mp3", b"x"),
+        part(DISPOSITION + 'name="file"; filename="ä \\" b.mp3"'.encode(), b"x"),
+        part(b"Content-Type: text/plain; charset=utf-8\r\n" + DISPOSITION + b'name="a"', b"x"),
+        part(DISPOSITION.lower() + b'name="timestamp_granularities[]"', b""),
+    ],
+    ids=["alone", "curl", "rfc5987", "utf-8", "type-first", "lower-case"],
+)
+@pytest.mark.parametrize("step", [1, 7, 10_000])
+def test_d10_what_clients_write_is_plain(lead: bytes, step: int) -> None:
+    FormScanner("multipart/form-data; boundary=----WebKitFormBoundary7MA4", strict=True)
+    assert strictly(lead + CHEAP + END, step) == "cheap"
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        part(DISPOSITION + b"name*=UTF-8''model", b"dear"),
+        part(DISPOSITION + b'name="Model"', b"dear"),
+        part(DISPOSITION + b'name="models"', b"dear"),
+        part(DISPOSITION + b'name="model[]"', b"dear"),
+        part(DISPOSITION + b'name="mod\\el"', b"dear"),
+        part(DISPOSITION + b"name='model'", b"dear"),
+        part(DISPOSITION + b"name=model", b"dear"),
+        part(DISPOSITION + b'name="%6dodel"', b"dear"),
+        part(DISPOSITION + b'name="a"; name="model"', b"dear"),
+        part(DISPOSITION + b'filename="a"; name="model"', b"dear"),
+        part(b'Content-Disposition:form-data;\tname\t=\t"model"', b"dear"),
+        part(b'Content-Disposition: form-data;\r\n name="model"', b"dear"),
+        part(DISPOSITION + b'name="a"\r\n' + DISPOSITION + b'name="model"', b"dear"),
+        part(DISPOSITION + b'name="a"\r' + DISPOSITION + b'name="model"', b"dear"),
+        part(DISPOSITION + b'name="a"\n' + DISPOSITION + b'name="model"', b"dear"),
+        part(b"X-Odd: y", b"dear"),
+        part(DISPOSITION + b'name="a"', b"b\n" + part(DISPOSITION + b'name="model"', b"dear")),
+        part(DISPOSITION + b'name="a"', b"b" + DELIMITER),
+        DELIMITER + b" \r\n" + DISPOSITION + b'name="model"\r\n\r\ndear\r\n',
+        DELIMITER + b"\n" + DISPOSITION + b'name="model"\n\ndear\r\n',
+        DELIMITER + b"--x\r\n" + part(DISPOSITION + b'name="model"', b"dear"),
+        DELIMITER + b"--\r\n" + part(DISPOSITION + b'name="model"', b"dear"),
+    ],
+)
+@pytest.mark.parametrize("step", [1, 7, 10_000])
+@pytest.mark.parametrize("first", [True, False])
+def test_d10_no_second_model_in_an_odd_spelling_is_taken(
+    odd: bytes, step: int, first: bool
+) -> None:
+    form = (odd + CHEAP if first else CHEAP + odd) + END
+    with pytest.raises(ProxyError) as caught:
+        strictly(form, step)
+
+    assert caught.value.code in ("invalid_multipart", "unsupported_parameter")
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "multipart/form-data; boundary=X-bound; boundary=Y",
+        "multipart/form-data; xboundary=Y; boundary=X-bound",
+        "multipart/form-data; boundary*=utf-8''Y; boundary=X-bound",
+    ],
+)
+def test_d10_no_second_boundary_is_taken(content_type: str) -> None:
+    with pytest.raises(ProxyError):
+        FormScanner(content_type, strict=True)

@@ -29,8 +29,7 @@ def new_call(
         created=int(record.started_at),
         now=time.monotonic(),
         method=request.method,
-        # As it came: once decoded, it could end the request line and begin headers of its own.
-        query=query_without_key(request.raw_path.partition("?")[2].partition("#")[0]),
+        query=query_without_key(raw_query(request)),
         headers=headers,
         strict_params=shell.settings.strict_params,
         show_thoughts=_shows_thoughts(request, shell.settings.show_thoughts, stream=stream),
@@ -46,6 +45,11 @@ def _shows_thoughts(request: web.Request, setting: str, *, stream: bool) -> bool
     if setting != "auto":
         return setting == "always"
     return stream and request.headers.get("x-stainless-lang", "").lower() == "js"
+
+
+def raw_query(request: web.Request) -> str:
+    """Return the query as it came: decoded, it could end the request line and begin headers."""
+    return request.raw_path.partition("?")[2].partition("#")[0]
 
 
 def query_without_key(query: str) -> str:

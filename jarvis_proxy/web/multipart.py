@@ -13,8 +13,9 @@ from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.forms import FormScanner, invalid_form
 from jarvis_proxy.pieces import Pieces
 from jarvis_proxy.registry import Route
+from jarvis_proxy.single_model import check_query
 from jarvis_proxy.web.body import check_declared_length, continue_if_expected, too_large
-from jarvis_proxy.web.call import new_call
+from jarvis_proxy.web.call import new_call, raw_query
 from jarvis_proxy.web.conversation import Conversation
 from jarvis_proxy.web.keys import ADMISSION, RECORD, SHELL
 from jarvis_proxy.web.watch import Watched
@@ -103,14 +104,16 @@ async def relay_form(request: web.Request, watched: Watched) -> web.StreamRespon
     admission = request[ADMISSION]
     upload = _open(request, watched)
     content_type = request.headers.get("Content-Type", "")
-    scanner = FormScanner(content_type)
+    scanner = FormScanner(content_type, strict=admission.is_limited)
+    if admission.is_limited:
+        check_query(raw_query(request))
     await continue_if_expected(request)
     await upload.find_model(scanner)
     model, span = scanner.model, scanner.span
     # Some addresses have a default of OpenAI's own.
     route = admission.resolve(model) if model is not None else admission.openai()
     if span is not None and admission.is_limited:
-        upload.refuse_second(FormScanner(content_type), span[1])
+        upload.refuse_second(FormScanner(content_type, strict=True), span[1])
     if span is not None and route.target != model:
         upload.head.replace(*span, route.target.encode())
     return await _relay(request, watched, upload, route, model)

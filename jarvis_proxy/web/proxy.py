@@ -10,9 +10,10 @@ from aiohttp import web
 from jarvis_proxy.headers import media_type
 from jarvis_proxy.openai_head import decode_head, with_model
 from jarvis_proxy.registry import Route
+from jarvis_proxy.single_model import check_query, only_model
 from jarvis_proxy.upstreams.base import Call
 from jarvis_proxy.web.body import check_json_type, read_body
-from jarvis_proxy.web.call import new_call
+from jarvis_proxy.web.call import new_call, raw_query
 from jarvis_proxy.web.conversation import Conversation
 from jarvis_proxy.web.downstream import deliver
 from jarvis_proxy.web.keys import ADMISSION, MATCH, RECORD, SHELL
@@ -62,6 +63,20 @@ async def _under_watch(request: web.Request, handler: _Handler) -> web.StreamRes
         admission.leave(record)
 
 
+def _with_nothing_beside(request: web.Request, body: bytes, model: str | None) -> bytes:
+    """Return *body* with *model* as its only model, for a key that may use certain models.
+
+    Raises:
+        ProxyError: 400, body or query might name another one; 404, a tool names one that the key
+            may not use.
+    """
+    check_query(raw_query(request))
+    body, others = only_model(body, model)
+    for other in others:
+        request[ADMISSION].resolve(other)
+    return body
+
+
 async def _infer(request: web.Request, watched: Watched) -> web.StreamResponse:
     shell, admission = request.app[SHELL], request[ADMISSION]
     check_json_type(request)
@@ -78,6 +93,8 @@ async def _infer(request: web.Request, watched: Watched) -> web.StreamResponse:
         route = admission.resolve(model)
     if model is None and route.target:
         model, body = shell.settings.default_model, with_model(body, route.target)
+    if admission.is_limited:
+        body = _with_nothing_beside(request, body, model)
     await admission.ask(body)
     record.model, record.upstream, record.target = model or "-", route.upstream, route.target
 

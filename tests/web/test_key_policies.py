@@ -142,6 +142,75 @@ async def test_forms_reach_no_hidden_model(
 LIMITS = [f"x-ratelimit-{w}-{k}" for k in ("requests", "tokens") for w in ("limit", "remaining")]
 
 
+DEAR = [
+    (CHAT, b'{"model":"gpt-4o","Model":"o3"}', "unsupported_parameter"),
+    (CHAT, b'{"model":"gpt-4o","models":["o3"]}', "unsupported_parameter"),
+    (CHAT, b'{"model":"gpt-4o","pad":[%b1],"model":"o3"}' % (b'"x",' * 100_000), "model_not_found"),
+    (CHAT, b'{"model":"o3","pad":[%b1],"model":"gpt-4o"}' % (b'"x",' * 100_000), "invalid_json"),
+    (f"{CHAT}?model=o3", b'{"model":"gpt-4o"}', "unsupported_parameter"),
+    ("/v1/completions", b'{"model":"gpt-4o","Model":"o3"}', "unsupported_parameter"),
+    ("/v1/embeddings", b'{"model":"gpt-4o","fallbacks":["o3"]}', "unsupported_parameter"),
+    (
+        "/v1/responses",
+        b'{"model":"gpt-4o","input":"x","tools":[{"type":"image_generation","model":"o3"}]}',
+        "model_not_found",
+    ),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "code"), DEAR)
+async def test_d10_no_other_model_is_reached_by_an_odd_spelling(
+    path: str, body: bytes, code: str
+) -> None:
+    upstream = RawUpstream(answer)
+    async with (
+        upstream.running(),
+        running_proxy(upstream.base_url, KEY_TESTER_MODELS="gpt-4o", **TWO_KEYS) as proxy,
+    ):
+        response = await fetch(proxy.port, path, body, JSON)
+        others = await fetch(proxy.port, path, body, {**JSON, **OTHER})
+
+    assert response.error()["code"] == code
+    assert len(upstream.received) == (1 if others.status == 200 else 0)
+
+
+@pytest.mark.parametrize("name", ["gpt-4o", "cheap"], ids=["as-it-is", "alias"])
+async def test_d10_the_body_is_written_with_the_one_model(name: str) -> None:
+    upstream = RawUpstream(answer)
+    env = {"KEY_TESTER_MODELS": "gpt-4o", "MODEL_ALIASES": "cheap=openai/gpt-4o"}
+    async with upstream.running(), running_proxy(upstream.base_url, **env) as proxy:
+        body = json.dumps({"pad": "x" * 300_000, "model": name}).encode()
+        response = await fetch(proxy.port, CHAT, body, JSON)
+
+    assert response.status == 200
+    assert json.loads(upstream.received[0].body) == {"pad": "x" * 300_000, "model": "gpt-4o"}
+
+
+ODD_FIELDS = ['name="Model"', "name*=UTF-8''model", "name='model'", 'name="models"']
+
+
+@pytest.mark.parametrize("odd", ODD_FIELDS)
+@pytest.mark.parametrize("query", ["", "?model=o3"])
+async def test_d10_forms_reach_no_hidden_model_in_an_odd_spelling(odd: str, query: str) -> None:
+    upstream = RawUpstream(answer)
+    extra = "" if query else f"--b\r\nContent-Disposition: form-data; {odd}\r\n\r\no3\r\n"
+    body = extra.encode() + form(("model", "gpt-4o"), FILE)
+    async with (
+        upstream.running(),
+        running_proxy(upstream.base_url, KEY_TESTER_MODELS="gpt-4o", **TWO_KEYS) as proxy,
+    ):
+        headers = {"Content-Type": "multipart/form-data; boundary=b"}
+        path = f"/v1/audio/transcriptions{query}"
+        response = await fetch(proxy.port, path, body, {**BEARER, **headers})
+        plain = await fetch(
+            proxy.port, "/v1/audio/transcriptions", body[len(extra) :], {**BEARER, **headers}
+        )
+
+    assert response.error()["code"] in ("unsupported_parameter", "invalid_multipart")
+    assert plain.status == 200
+    assert len(upstream.received) == 1
+
+
 def standing(response: RawResponse) -> list[str | None]:
     return [response.headers.get(name) for name in LIMITS]
 
