@@ -51,6 +51,8 @@ class ProxyError(Exception):
     """The upstream said so; it is not the proxy that refuses."""
     acts_as: int | None = None
     """The status by which the next attempt is chosen, where the client's is another one."""
+    refusal: bytes = b""
+    """The body in which an upstream refused the request, though its status said otherwise."""
     reason: str = ""
     """What the upstream said, for the log only; without keys."""
 

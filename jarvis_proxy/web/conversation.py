@@ -193,7 +193,7 @@ class Conversation:
             return False
         if self._request.transport is None or self._request.transport.is_closing():
             return False  # cut in the middle of an answer of another kind
-        if isinstance(error, EmptyReply) or (isinstance(error, Refused) and self._improve(error)):
+        if isinstance(error, EmptyReply) or self._improve(error):
             # Another request, or one that is never repeated: no rule of retries may stop it.
             self._watched.restart()
             return True
@@ -217,9 +217,14 @@ class Conversation:
             return await self._prepare_next(error)
         return True
 
-    def _improve(self, refusal: Refused) -> bool:
-        """Take the better request that a refusal shows, if there is one."""
-        better = self._exchange.recover(refusal.upstream_status, refusal.raw)
+    def _improve(self, error: ProxyError) -> bool:
+        """Take the better request that a refusal shows, if *error* is one and there is one."""
+        if isinstance(error, Refused):
+            better = self._exchange.recover(error.upstream_status, error.raw)
+        elif error.refusal:
+            better = self._exchange.recover(error.status, error.refusal)
+        else:
+            return False
         if better is None:
             return False
         self._take(better)

@@ -106,8 +106,9 @@ RULES = {
 class Gemini:
     """Refuses by its rules, the first first; else answers."""
 
-    def __init__(self, *rules: str) -> None:
+    def __init__(self, *rules: str, status: int = 400) -> None:
         self.rules = [RULES[name] for name in rules]
+        self.status = status
         self.bodies: list[Json] = []
 
     async def __call__(self, peer: Peer, request: Received) -> None:
@@ -116,9 +117,17 @@ class Gemini:
         for rule in self.rules:
             if rule.refuses(body):
                 error = {"code": 400, "message": rule.words, "status": "INVALID_ARGUMENT"}
-                await peer.reply(json.dumps({"error": error}).encode(), 400)
+                await self._refuse(peer, request, json.dumps({"error": error}).encode())
                 return
         await answer(peer, request, {"text": "Hi"}, "STOP")
+
+    async def _refuse(self, peer: Peer, request: Received, error: bytes) -> None:
+        if self.status == 200 and ":streamGenerateContent" in request.path:
+            await peer.head(200)
+            await peer.chunk(b"data: " + error + b"\r\n\r\n")
+            await peer.last_chunk()
+        else:
+            await peer.reply(error, self.status)
 
 
 async def answer(peer: Peer, request: Received, part: Json | None, finish: str) -> None:
@@ -281,6 +290,18 @@ async def test_refused_request_is_changed_and_answered(case: Case, form: Json) -
         assert texts == ["Hi"] * form.get("n", 1)
     assert re.fullmatch(case.named, response.headers.get("x-jarvis-ignored", ""))
     assert response.headers["x-jarvis-attempts"] == str(case.tries)
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+async def test_refusal_behind_status_200_is_one(form: Json) -> None:
+    case = CASES["several"]
+    gemini = Gemini(*case.rules, status=200)
+
+    response = await ask(gemini, {**case.body, **form}, prepare=no_budget)
+
+    assert response.status == 200
+    assert response.headers["x-jarvis-attempts"] == str(case.tries)
+    assert response.body.count(b'"Hi"') == form.get("n", 1)
 
 
 def as_response(body: Json) -> Json:

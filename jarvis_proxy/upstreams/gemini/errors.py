@@ -40,7 +40,7 @@ def translate_error(
 
 def error_in_answer(raw: bytes, *, model: str) -> ProxyError:
     """Return the error for *raw*, what stands behind ``error`` in an answer with status 200."""
-    return _late(parse_error(raw), model)
+    return _late(parse_error(raw), model, b'{"error":' + raw + b"}")
 
 
 def error_in_text(text: bytes, *, model: str) -> ProxyError | None:
@@ -49,7 +49,7 @@ def error_in_text(text: bytes, *, model: str) -> ProxyError | None:
     Google breaks a stream off with such a text where an event would be due.
     """
     error = parse_body(text)
-    return None if error is None else _late(error, model)
+    return None if error is None else _late(error, model, text)
 
 
 def message_of(body: bytes) -> str:
@@ -128,11 +128,14 @@ _TOO_LARGE: Final = re.compile(r"payload size exceeds|request (?:payload|entity)
 _NO_QUOTA: Final = re.compile(r"\blimit: ?0(?![\d.])")
 
 
-def _late(error: GoogleError, model: str) -> ProxyError:
+def _late(error: GoogleError, model: str, body: bytes) -> ProxyError:
     """Map an error that came after status 200: it says itself which status it would have been."""
     code = error.code or 0
     named = _STATUS_CODES.get((error.status or "").upper(), 502)
-    return _map(code if 400 <= code < 600 else named, Fault(error), model)
+    told = _map(code if 400 <= code < 600 else named, Fault(error), model)
+    if told.status == 400:
+        told.refusal = body
+    return told
 
 
 def _map(status: int, fault: Fault, model: str) -> ProxyError:
