@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shlex
 import subprocess
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Self
 
 _TICKS = os.sysconf("SC_CLK_TCK")
+_PEAK = re.compile(r"VmHWM:\s+(\d+) kB")
 
 
 class Process:
@@ -58,6 +60,15 @@ class Process:
                     if line.startswith("Pss:"):
                         total += int(line.split()[1])
         return total
+
+    def peak_mb(self) -> int:
+        """Return the largest resident size since the start, in megabytes, of all processes."""
+        total = 0
+        for pid in self._pids():
+            with contextlib.suppress(OSError):
+                found = _PEAK.search(Path(f"/proc/{pid}/status").read_text())
+                total += int(found[1]) * 1024 if found else 0
+        return round(total / 1e6)
 
     def _pids(self) -> list[int]:
         pids = [self._process.pid]

@@ -3,6 +3,7 @@
 Source: https://platform.openai.com/docs/api-reference/chat/create (read 2026-11).
 """
 
+import codecs
 import json
 import re
 from typing import Final
@@ -37,6 +38,8 @@ _PATH: Final = re.compile(r" - at `\$\.?([^`]*)`")
 _LONGEST_NUMBER: Final = 4300  # Python's own limit for digits of an integer
 _DIGITS: Final = frozenset(b"0123456789")
 _LARGE: Final = 64 * 1024
+_STEP: Final = 256 * 1024
+_UTF8: Final = codecs.getincrementaldecoder("utf-8")
 _LONG: Final = 16 * 1024
 _MOST_QUOTES: Final = 1000
 _BACKSLASH: Final = 0x5C
@@ -58,7 +61,7 @@ def decode_head(body: bytes, max_depth: int | None = None) -> RequestHead:
     """
     try:
         if not body.isascii():
-            body.decode("utf-8")  # the decoder skips strings without a look at their bytes
+            _check_utf8(body)  # the decoder skips strings without a look at their bytes
         if len(body) >= _LARGE:
             body = _checked_outline(body)
         head = surrogates.decode(_DECODER, body)
@@ -80,6 +83,22 @@ def decode_head(body: bytes, max_depth: int | None = None) -> RequestHead:
     if len(body) <= _SEARCHED and _may_repeat_a_name(body):
         _check_duplicates(body)
     return head
+
+
+def _check_utf8(body: bytes) -> None:
+    """Look at *body* in pieces: as text, one with an emoji takes four times its size.
+
+    Raises:
+        UnicodeDecodeError: it is not UTF-8, with the position in *body* as its start.
+    """
+    decoder = _UTF8()
+    for start in range(0, len(body), _STEP):
+        begun = len(decoder.getstate()[0])  # bytes of a character that the last piece cut
+        try:
+            decoder.decode(body[start : start + _STEP], start + _STEP >= len(body))
+        except UnicodeDecodeError as exc:
+            exc.start += start - begun
+            raise
 
 
 def _checked_outline(body: bytes) -> bytes:

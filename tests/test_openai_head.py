@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+import tracemalloc
 
 import pytest
 from hypothesis import example, given, settings
@@ -411,3 +412,22 @@ def test_model_cannot_be_put_into_an_abyss() -> None:
 )
 def test_usage_is_wanted_only_where_the_options_say_so(body: bytes, expected: bool) -> None:
     assert wants_usage(body) is expected
+
+
+@pytest.mark.parametrize("before", [0, 1, 4, 7])
+def test_d3_utf8_is_checked_in_pieces(before: int) -> None:
+    """As text, a body with an emoji would take four times its size."""
+    body = b'{"model":"m","a":"' + b"x" * before + "é€🦀".encode() * 400_000 + b'"}'
+    tracemalloc.start()
+    try:
+        assert decode_head(body).model == "m"
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 3 * len(body)
+    at = len(body) - 2
+    for broken in (b"\x80", b"\xc3", b"\xf0\x9f\xa6"):
+        with pytest.raises(ProxyError) as caught:
+            decode_head(body[:at] + broken + body[at:])
+        assert f"at byte {at}: it is not UTF-8" in caught.value.message

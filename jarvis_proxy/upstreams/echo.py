@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from jarvis_proxy import surrogates
 from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.json_values import holds_more
 from jarvis_proxy.openai_head import wants_usage
 from jarvis_proxy.openai_types import Usage
 from jarvis_proxy.record import printable
@@ -30,7 +31,9 @@ _WORD: Final = re.compile(r"\S+\s*|\s+")
 _MAX_PACED_SECONDS: Final = 3.0
 _PACE_SECONDS: Final = 0.03
 _MAX_TEXT: Final = 100_000
-"""Characters in all messages: each word of an answer becomes a chunk, all of which are held."""
+"""Characters in all messages."""
+_MAX_PIECES: Final = 1000
+"""A longer answer has several words in a chunk: all chunks are held, and each takes 250 bytes."""
 
 
 class _Message(msgspec.Struct):
@@ -103,12 +106,7 @@ def reply(
     request = _decode(body, param)
     texts = [_text(message.content) for message in request.messages]
     if sum(map(len, texts)) > _MAX_TEXT:
-        raise ProxyError(
-            400,
-            f"This model takes {_MAX_TEXT} characters at most.",
-            code="context_length_exceeded",
-            param=param,
-        )
+        raise _too_long(param)
     words = _WORD.findall(_last_user_text(request.messages))
     prompt = sum(len(_WORD.findall(text)) for text in texts)
     usage = {
@@ -116,6 +114,7 @@ def reply(
         "completion_tokens": len(words),
         "total_tokens": prompt + len(words),
     }
+    words = _gathered(words)
     pace = min(_PACE_SECONDS, _MAX_PACED_SECONDS / max(1, len(words)))
     if is_response:
         response, events = _response(body, request.model, words, reply_id, created, usage)
@@ -129,7 +128,26 @@ def reply(
     return EchoReply(_SSE, (*chunks, DONE), pace)
 
 
+def _gathered(words: list[str]) -> list[str]:
+    """Return *words*, several in one where there are very many."""
+    count = -(-len(words) // _MAX_PIECES)
+    if count <= 1:
+        return words
+    return ["".join(words[at : at + count]) for at in range(0, len(words), count)]
+
+
+def _too_long(param: str) -> ProxyError:
+    return ProxyError(
+        400,
+        f"This model takes {_MAX_TEXT} characters at most.",
+        code="context_length_exceeded",
+        param=param,
+    )
+
+
 def _decode(body: bytes, param: str) -> _EchoRequest:
+    if holds_more(body, 2 * _MAX_TEXT):
+        raise _too_long(param)  # it would take up to thirty times its size
     try:
         request = surrogates.decode(_REQUEST, body)
         if param == "input":

@@ -130,6 +130,8 @@ class Conversation:
         if needs.urls:
             self._record.received = None  # the wait for a download is no overhead of ours
             media = await self._shell.fetcher.fetch_all(needs.urls, self._media.add)
+            # Their base64, before it is made.
+            self._memory.add(self._media.size + self._media.size // 3)
         if needs.call_ids and self._shell.vault is not None:
             await self._shell.vault.fetch(needs.call_ids, time.monotonic())
         self._take(self._place.upstream.exchange(self._call, media, needs.decoded))

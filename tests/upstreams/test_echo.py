@@ -1,6 +1,7 @@
 """`jarvis-echo`: says the last user message again, in a form that every client takes."""
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -155,7 +156,35 @@ def test_answer_under_the_name_that_was_asked_for() -> None:
     assert json.loads(body)["model"] == "an-alias"
 
 
-@pytest.mark.parametrize(("words", "pace"), [(1, 0.03), (100, 0.03), (300, 0.01), (30_000, 0.0001)])
+def test_d3_echo_refuses_very_many_values_before_it_decodes_them() -> None:
+    body = b'{"model":"jarvis-echo","messages":[{"role":"user","content":[%b1]}]}' % (
+        b"{}," * 300_000
+    )
+    tracemalloc.start()
+    try:
+        with pytest.raises(ProxyError) as caught:
+            reply(body, reply_id="1", created=0)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert caught.value.code == "context_length_exceeded"
+    assert peak < 2 * len(body)
+
+
+@pytest.mark.parametrize("endpoint", ["chat/completions", "responses"])
+def test_d12_echo_takes_no_more_memory_than_a_few_times_its_text(endpoint: str) -> None:
+    text = "a " * 49_000
+    body = {"model": "jarvis-echo", "messages": [user(text)], "input": text, "stream": True}
+    answer = reply(json.dumps(body).encode(), reply_id="1", created=0, endpoint=endpoint)
+    pieces = tuple(answer.pieces)
+
+    assert sum(map(len, pieces)) < 12 * len(text)
+    assert len(pieces) < 1100
+    assert b"".join(pieces).count(b"a ") >= 49_000
+
+
+@pytest.mark.parametrize(("words", "pace"), [(1, 0.03), (100, 0.03), (300, 0.01), (30_000, 0.003)])
 def test_stream_is_paced_but_never_longer_than_three_seconds(words: int, pace: float) -> None:
     answer = asked(user("a " * words), stream=True)
 
