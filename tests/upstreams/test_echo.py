@@ -204,7 +204,7 @@ def test_stream_is_paced_but_never_longer_than_three_seconds(words: int, pace: f
         b"{",
         b"",
         b'{"messages":[{"role":"\xff"}]}',
-        b'{"messages":[{"content":' + b"[" * 200_000,
+        b'{"messages":[{"content":' + b"[" * 100_000,
     ],
     ids=lambda body: body[:40].decode("latin-1"),
 )
