@@ -1,13 +1,9 @@
 #!/bin/sh
-# Starts Jarvis proxy on a machine that has Python 3.11 or newer and nothing else.
-#
-#   ./start.sh              sets up what is missing, then runs the server in the foreground
-#   ./start.sh doctor       checks settings, port, upstreams and keys
-#   ./start.sh test [...]   runs the test suite; what follows goes to pytest
-#
-# Everything it makes is in this folder: .venv (packages) and .env (settings, on the first start).
+# Starts Jarvis proxy on Linux or macOS with Python 3.11 or newer; `./start.sh --help` says more.
 set -eu
-unset CDPATH PYTHONHOME PYTHONPATH
+# What would have Python look elsewhere for modules, or end in a prompt.
+unset CDPATH PYTHONHOME PYTHONPATH PYTHONSAFEPATH PYTHONPLATLIBDIR PYTHONUSERBASE PYTHONEXECUTABLE \
+    PYTHONCASEOK PYTHONWARNINGS PYTHONINSPECT PYTHONSTARTUP __PYVENV_LAUNCHER__
 
 # Without any stdin, the next file to be opened would take its number and be read as input.
 (: <&0) 2>/dev/null || exec </dev/null
@@ -25,6 +21,23 @@ cd -- "$(dirname -- "$script")"
 venv=.venv
 # Is there while packages are being installed: what an interrupted start left is thrown away.
 unfinished=$venv/unfinished
+
+usage() {
+    cat <<'END'
+Usage: ./start.sh [COMMAND]
+
+  ./start.sh              set up what is missing, then run the server in the foreground
+  ./start.sh doctor       check settings, port, upstreams and keys; print settings for clients
+  ./start.sh test [...]   run the test suite; what follows goes to pytest
+  ./start.sh --help       print this text
+
+It needs Linux or macOS (on Windows: WSL) and Python 3.11 or newer.
+Everything it makes is in its own folder: .venv (packages) and .env (settings, on the first start).
+Settings are in .env, which .env.example explains; PORT=9001 ./start.sh sets one for once.
+Of pip's own settings, those that say where packages come from are used: PIP_INDEX_URL, PIP_PROXY,
+PIP_CERT, pip.conf. The server ends with Ctrl-C, once its calls have; a second Ctrl-C is quicker.
+END
+}
 
 say() {
     printf 'start.sh: %s\n' "$*" >&2
@@ -61,6 +74,49 @@ print("%d.%d" % sys.version_info[:2])' 2>/dev/null || echo broken). Install a ne
         "apt install python3 python3-venv"
 }
 
+# Runs a command with its output on stderr. A full disk ends the script with a message of its own:
+# what programs say then is seldom to the point.
+run() {
+    told=$({
+        { "$@" 2>&1 && echo ok >&3 || :; } | while IFS= read -r line || [ -n "$line" ]; do
+            printf '%s\n' "$line" >&2
+            case $line in
+                *"[Errno 28]"* | *"[Errno 122]"* | *"No space left"* | *[Qq]"uota exceeded"*)
+                    echo full >&3
+                    ;;
+            esac
+        done
+    } 3>&1)
+    case $told in
+        *full*) disk_full ;;
+        *ok*) return 0 ;;
+    esac
+    return 1
+}
+
+disk_full() {
+    die "the disk is full. The packages take about 100 MB in $venv, and as much in the temporary" \
+        "folder (${TMPDIR:-/tmp}) while they are installed. Free some space and start again."
+}
+
+# True if this folder takes no file of a few MB, for lack of space.
+is_disk_full() {
+    probe=$venv.probe
+    full=1
+    "$1" -I -S -c 'import errno, os, sys
+try:
+    with open(sys.argv[1], "wb") as file:
+        for _ in range(16):
+            file.write(bytes(1 << 20))
+        file.flush()
+        os.fsync(file.fileno())
+except OSError as error:
+    sys.exit(error.errno not in (errno.ENOSPC, errno.EDQUOT))
+sys.exit(1)' "$probe" 2>/dev/null && full=0
+    rm -f -- "$probe"
+    return $full
+}
+
 make_venv() {
     python=$(find_python)
     if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
@@ -69,9 +125,47 @@ make_venv() {
             "apt install python3-venv (or python$version-venv)"
     fi
     rm -rf -- "$venv"
-    mkdir -- "$venv"
-    : >"$unfinished"
-    "$python" -m venv "$venv" >&2 || die "could not make $venv; the lines above say why."
+    { mkdir -- "$venv" && : >"$unfinished"; } || cannot_make "$python"
+    run "$python" -m venv "$venv" || cannot_make "$python"
+}
+
+cannot_make() {
+    is_disk_full "$1" && disk_full
+    die "could not make $venv; the lines above say why."
+}
+
+# Runs pip in .venv, without the settings that would install elsewhere, or something else. Those
+# that say where packages come from stay, as does pip.conf, whose places the options below override.
+pip() {
+    "$venv/bin/python" -I -c 'import os, sys
+KEPT = """CACHE_DIR CERT CLIENT_CERT CONFIG_FILE DEFAULT_TIMEOUT EXTRA_INDEX_URL FIND_LINKS INDEX_URL
+KEYRING_PROVIDER NO_CACHE_DIR NO_INDEX PROXY RETRIES TIMEOUT TRUSTED_HOST USE_FEATURE""".split()
+for name in list(os.environ):
+    if name.startswith("PIP_") and name[4:] not in KEPT:
+        del os.environ[name]
+os.environ["PIP_USER"] = "0"
+os.execv(sys.executable, [sys.executable, "-I", "-m", "pip", *sys.argv[1:]])' "$@"
+}
+
+# True if what the server imports of the lock file $1 is there; with $2, if it can be imported.
+has_imports() {
+    "$venv/bin/python" -I -c 'import importlib, importlib.util, re, sys
+MODULES = {
+    "aiohttp": "aiohttp",
+    "msgspec": "msgspec",
+    "prometheus-client": "prometheus_client",
+    "python-dotenv": "dotenv.parser",
+    "redis": "redis.asyncio",
+    "uvloop": "uvloop",
+    "zstandard": "zstandard",
+}
+with open(sys.argv[1], encoding="utf-8") as lock:
+    names = re.findall(r"^([a-z0-9-]+)==", lock.read(), re.MULTILINE)
+for module in map(MODULES.get, names):
+    if module is not None and sys.argv[2]:
+        importlib.import_module(module)
+    elif module is not None and importlib.util.find_spec(module.partition(".")[0]) is None:
+        sys.exit(1)' "$1" "${2-}"
 }
 
 # Makes sure that there is a .venv with a Python that runs and a pip.
@@ -80,9 +174,9 @@ need_venv() {
         make_venv
     elif ! is_python "$venv/bin/python" 11; then
         die "the $venv in this folder has a Python older than 3.11. Remove it and start again."
-    elif ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
+    elif ! pip --version >/dev/null 2>&1; then
         # Made by another tool, or left without its packages by an upgrade of the system's Python.
-        "$venv/bin/python" -m ensurepip >/dev/null 2>&1 ||
+        run "$venv/bin/python" -m ensurepip ||
             die "the $venv in this folder has no pip. Remove it and start again."
     fi
 }
@@ -96,7 +190,7 @@ with open(sys.argv[1], "rb") as lock:
 
 is_installed() {
     [ ! -e "$unfinished" ] && [ -f "$venv/installed-$1" ] &&
-        [ "$(fingerprint "$1")" = "$(cat "$venv/installed-$1")" ]
+        [ "$(fingerprint "$1")" = "$(cat "$venv/installed-$1")" ] && has_imports "$1" 2>/dev/null
 }
 
 # Installs exactly what the lock file $1 says, unless that was done before.
@@ -111,16 +205,29 @@ install() {
         fi
     fi
     need_venv
-    : >"$unfinished"
+    add_packages "$1"
+    if ! has_imports "$1" really 2>/dev/null; then
+        # pip takes a package for installed whose files are gone or are another Python's.
+        make_venv
+        add_packages "$1"
+        run has_imports "$1" really ||
+            die "the packages are installed, but the server cannot import them; the lines above" \
+                "say why."
+    fi
+    { fingerprint "$1" >"$venv/installed-$1" && rm -f -- "$unfinished"; } ||
+        cannot_make "$venv/bin/python"
+    exec 9<&-
+}
+
+add_packages() {
+    { : >"$unfinished"; } || cannot_make "$venv/bin/python"
     say "installing the packages of $1 into $venv; this takes a moment, once."
     # A hash for each package, and no package whose installation runs code.
-    PIP_USER=0 "$venv/bin/python" -m pip --disable-pip-version-check --no-input install --quiet \
-        --require-hashes --only-binary :all: -r "$1" >&2 ||
-        die "the packages could not be installed; the lines above say why. Is there a way to the" \
-            "package index? Start again when it is mended."
-    fingerprint "$1" >"$venv/installed-$1"
-    rm -f -- "$unfinished"
-    exec 9<&-
+    run pip --disable-pip-version-check --no-input install --quiet --target= --root=/ \
+        --prefix="$PWD/$venv" --require-hashes --only-binary :all: -r "$1" && return
+    is_disk_full "$venv/bin/python" && disk_full
+    die "the packages could not be installed; the lines above say why. Can this machine reach the" \
+        "package index? Start again when it can."
 }
 
 # True if REDIS_URL is set in the environment or in .env.
@@ -130,6 +237,12 @@ wants_redis() {
             .env 2>/dev/null
 }
 
+case ${1-} in
+    -h | --help | help)
+        usage
+        exit 0
+        ;;
+esac
 if [ "${1-}" = test ]; then
     shift
     install requirements-test.lock

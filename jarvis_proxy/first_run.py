@@ -1,5 +1,6 @@
 """The first start: .env with a random client key, shown once. Does file IO; start.sh runs it."""
 
+import errno
 import os
 import secrets
 import sys
@@ -85,6 +86,17 @@ there is also a live page, at {address}/dashboard.
 """
 
 
+def _advice(fault: OSError | ValueError) -> str:
+    """Return the end of the sentence that says why there is no .env, and what to do."""
+    reason = fault.strerror if isinstance(fault, OSError) else str(fault)
+    if isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{reason}): the disk is full. Free some space and start again."
+    return (
+        f"{reason}). Make this folder writable for the first start, or set PROXY_API_KEYS in the"
+        " environment."
+    )
+
+
 def main(folder: Path, environ: Mapping[str, str]) -> int:
     """Write *folder*/.env unless it is there; return the exit code."""
     key = new_key()
@@ -94,11 +106,7 @@ def main(folder: Path, environ: Mapping[str, str]) -> int:
     except (OSError, ValueError) as exc:
         if environ.get("PROXY_API_KEYS"):
             return 0  # a container on a read-only disk, set up by its environment
-        reason = exc.strerror if isinstance(exc, OSError) else str(exc)
-        sys.stderr.write(
-            f"start.sh: cannot write .env ({reason}). Make this folder writable for the first"
-            " start, or set PROXY_API_KEYS in the environment.\n"
-        )
+        sys.stderr.write(f"start.sh: cannot write .env ({_advice(exc)}\n")
         return 73  # EX_CANTCREAT
     if written:
         sys.stdout.write(greeting(key, environ))

@@ -31,6 +31,10 @@ _LOG: Final = logging.getLogger(__name__)
 _ENV_FILE: Final = Path(__file__).resolve().parent.parent / ".env"
 _FILES_PER_CONNECTION: Final = 3
 _MORE_FILES: Final = 64
+_USAGE: Final = """usage: python server.py [doctor]
+Without an argument it serves; settings are in .env, which .env.example explains. The doctor checks
+settings, port, upstreams and keys. ./start.sh installs the packages first.
+"""
 _PR_SET_DUMPABLE: Final = 4  # linux/prctl.h
 
 
@@ -42,8 +46,11 @@ def main(arguments: Sequence[str]) -> int:
     keep_standard_streams()
     if arguments and arguments[0] == "doctor":
         return _doctor(arguments[1:])
+    if arguments and arguments[0] in ("-h", "--help"):
+        write_text(sys.stdout, _USAGE)
+        return 0
     if arguments:
-        say(f"unknown argument: {arguments[0]}\nusage: python server.py [doctor]\n")
+        say(f"unknown argument: {arguments[0]}\n{_USAGE}")
         return 2
     try:
         settings = load_settings()

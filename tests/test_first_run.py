@@ -1,5 +1,6 @@
 """The first start: .env appears whole, private, and once."""
 
+import errno
 import os
 import re
 from pathlib import Path
@@ -109,6 +110,19 @@ def test_a_folder_that_cannot_be_written_to_is_told(
     """Here since its .env.example is not there; on a read-only disk the path is the same."""
     assert main(tmp_path / "none", {}) == 73
     assert "cannot write .env (No such file or directory)" in capsys.readouterr().err
+
+
+def test_c16_a_full_disk_is_named(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "open", full)
+    assert main(folder, {}) == 73
+    said = capsys.readouterr().err
+    assert "(No space left on device): the disk is full. Free some space" in said
+    assert "writable" not in said
 
 
 def test_a_broken_example_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

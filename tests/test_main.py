@@ -282,6 +282,14 @@ def test_unknown_argument_is_told_how_to_use_it(capfd: pytest.CaptureFixture[str
     assert "usage: python server.py" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("argument", ["--help", "-h"])
+def test_help_is_text_and_no_fault(capfd: pytest.CaptureFixture[str], argument: str) -> None:
+    assert main([argument]) == 0
+    said = capfd.readouterr()
+    assert said.out.startswith("usage: python server.py")
+    assert said.err == ""
+
+
 @pytest.mark.parametrize(("argument", "code"), [("--help", 0), ("--nonsense", 2)])
 def test_doctor_is_called_by_its_name(
     capfd: pytest.CaptureFixture[str], argument: str, code: int

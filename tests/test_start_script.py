@@ -3,11 +3,14 @@
 Empty lock files need no network; that the real ones install is what the test run itself shows.
 """
 
+import hashlib
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -66,6 +69,36 @@ def start(
         text=True,
         check=False,
     )
+
+
+def with_package(folder: Path, content: str = "") -> Path:
+    """Have the project in *folder* need a package of its own; return where pip finds it.
+
+    It is called as one that the server imports.
+    """
+    name = "zstandard-9.0-py3-none-any.whl"
+    wheels = folder / "wheels"
+    wheels.mkdir()
+    info = "zstandard-9.0.dist-info"
+    with zipfile.ZipFile(wheels / name, "w") as wheel:
+        wheel.writestr("zstandard/__init__.py", content)
+        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: zstandard\nVersion: 9.0\n")
+        wheel.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        wheel.writestr(f"{info}/RECORD", "zstandard/__init__.py,,\n")
+    digest = hashlib.sha256((wheels / name).read_bytes()).hexdigest()
+    (folder / "requirements.lock").write_text(f"zstandard==9.0 \\\n    --hash=sha256:{digest}\n")
+    (folder / "server.py").write_text(
+        "import jarvis_proxy, zstandard; print('at', zstandard.__file__)"
+    )
+    return wheels
+
+
+def start_with(folder: Path, wheels: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    # As an address: pip takes a space for the end of a path.
+    found = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": wheels.as_uri()}
+    return start(folder, cwd=None, **found, **environ)
 
 
 _SET_IN_TESTS = frozenset(("PROXY_API_KEYS", "REDIS_URL", "PORT", "PYTHONPATH"))
@@ -221,3 +254,119 @@ def test_what_is_missing_is_said_with_the_command_that_brings_it(
     assert "apt install python3" in done.stderr
     assert not (project / ".venv").exists()
     assert not (project / ".env").exists()
+
+
+# What is set outside: C16
+
+
+@pytest.fixture
+def made(started: tuple[Path, str], tmp_path: Path) -> Path:
+    """Return a project whose .venv is there and empty: making one takes seconds."""
+    return shutil.copytree(started[0], tmp_path / "a project's folder", symlinks=True)
+
+
+ELSEWHERE = {
+    "target": {"PIP_TARGET": "{}/elsewhere"},
+    "prefix": {"PIP_PREFIX": "{}/elsewhere"},
+    "root": {"PIP_ROOT": "{}/elsewhere"},
+    "user": {"PIP_USER": "1", "PYTHONUSERBASE": "{}/elsewhere"},
+    "dry run": {"PIP_DRY_RUN": "1"},
+    "another Python": {"PIP_PYTHON": "{}/no-python"},
+    "other packages": {"PIP_CONSTRAINT": "{}/no-file", "PIP_NO_BINARY": ":all:"},
+    "safe path": {"PYTHONSAFEPATH": "1"},
+    "other folders": {"PYTHONHOME": "{}/elsewhere", "PYTHONPLATLIBDIR": "lib64"},
+    "prompt": {"PYTHONINSPECT": "1", "PYTHONWARNINGS": "error"},
+}
+
+
+@pytest.mark.parametrize("environ", ELSEWHERE.values(), ids=[f"c16-{name}" for name in ELSEWHERE])
+def test_c16_nothing_set_outside_sends_packages_or_imports_elsewhere(
+    made: Path, tmp_path: Path, environ: dict[str, str]
+) -> None:
+    wheels = with_package(made)
+    done = start_with(
+        made, wheels, **{name: value.format(tmp_path) for name, value in environ.items()}
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert f"at {made}/.venv/lib/" in done.stdout
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_c16_a_first_start_comes_by_them_too(project: Path, tmp_path: Path) -> None:
+    elsewhere = str(tmp_path / "elsewhere")
+    wheels = with_package(project)
+    done = start_with(
+        project, wheels, PIP_TARGET=elsewhere, PYTHONSAFEPATH="1", PYTHONHOME=elsewhere
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert KEY.search(done.stdout)
+    assert f"at {project}/.venv/lib/" in done.stdout
+
+
+@pytest.mark.parametrize("option", ["target", "prefix"])
+def test_c16_no_file_of_pips_sends_packages_elsewhere(
+    made: Path, tmp_path: Path, option: str
+) -> None:
+    wheels = with_package(made)
+    (tmp_path / "pip.conf").write_text(f"[install]\n{option} = {tmp_path}/elsewhere\nuser = no\n")
+    done = start_with(made, wheels, PIP_CONFIG_FILE=str(tmp_path / "pip.conf"))
+
+    assert done.returncode == 0, done.stderr
+    assert f"at {made}/.venv/lib/" in done.stdout
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_c16_packages_whose_files_are_gone_are_installed_again(made: Path) -> None:
+    """pip alone would take them for installed."""
+    wheels = with_package(made)
+    assert start_with(made, wheels).returncode == 0
+    (lost,) = made.glob(".venv/lib/python*/site-packages/zstandard")
+    shutil.rmtree(lost)
+    again = start_with(made, wheels)
+
+    assert again.returncode == 0, again.stderr
+    assert f"at {made}/.venv/lib/" in again.stdout
+
+
+def test_c16_packages_that_cannot_be_imported_are_not_installed(made: Path) -> None:
+    wheels = with_package(made, "raise ImportError('built for another machine')")
+    done = start_with(made, wheels)
+
+    assert done.returncode == 69
+    assert "built for another machine" in done.stderr
+    assert "the server cannot import them" in done.stderr
+    assert not (made / ".venv" / "installed-requirements.lock").exists()
+
+
+def test_the_script_knows_what_the_server_imports() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*settings["dependencies"], *settings["optional-dependencies"]["redis"]]
+    named = re.findall(r'^    "([a-z-]+)": "[a-z_.]+",$', (ROOT / "start.sh").read_text(), re.M)
+
+    assert sorted(re.split(r"[>=; ]", text)[0] for text in wanted) == sorted(named)
+
+
+@pytest.mark.parametrize("said", ["OSError: [Errno 28] No space left on device", "Quota exceeded"])
+def test_c16_a_full_disk_is_named(project: Path, tmp_path: Path, said: str) -> None:
+    python = (
+        f'case $* in *"-m venv"*) echo "{said}"; exit 1;; *) exec "{sys.executable}" "$@";; esac'
+    )
+    done = start(project, PATH=tools_only(tmp_path / "bin", python=python))
+
+    assert done.returncode == 69
+    assert said in done.stderr
+    assert "the disk is full" in done.stderr
+    assert "say why" not in done.stderr
+
+
+@pytest.mark.parametrize("argument", ["--help", "-h"])
+def test_c16_help_is_text_and_makes_nothing(project: Path, argument: str) -> None:
+    before = sorted(project.iterdir())
+    done = start(project, argument)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    for word in ("./start.sh doctor", "./start.sh test", ".env", "Windows: WSL"):
+        assert word in done.stdout
+    assert before == sorted(project.iterdir())
