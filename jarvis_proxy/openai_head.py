@@ -190,20 +190,25 @@ def _check_duplicates(body: bytes) -> None:
 
 
 def with_model(body: bytes, model: str) -> bytes:
-    """Return *body*, a JSON object, with another model name; other values keep their very bytes.
+    """Return *body*, a JSON object, with another model name. Raises as ``with_field`` does."""
+    return with_field(body, "model", msgspec.json.encode(model))
+
+
+def with_field(body: bytes, name: str, value: bytes) -> bytes:
+    """Return *body*, a JSON object, with *value*, JSON, as *name*; others keep their very bytes.
 
     Lone halves of surrogate pairs, which the decoder refuses, are hidden from it.
 
     Raises:
         ProxyError: 400 `invalid_json`, it is nested too deeply.
     """
-    name = msgspec.json.encode(model)
+    changed = {name: msgspec.Raw(value)}
     try:
         try:
-            return msgspec.json.encode(_FIELDS.decode(body) | {"model": msgspec.Raw(name)})
+            return msgspec.json.encode(_FIELDS.decode(body) | changed)
         except msgspec.DecodeError:
-            hidden = surrogates.Hidden(body, beside=name)
-        fields = _FIELDS.decode(hidden.body) | {"model": msgspec.Raw(name)}
+            hidden = surrogates.Hidden(body, beside=value)
+        fields = _FIELDS.decode(hidden.body) | changed
     except RecursionError:
         raise _nested() from None
     return hidden.shown(msgspec.json.encode(fields))

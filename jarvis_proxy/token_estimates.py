@@ -6,6 +6,8 @@ _BASE64: Final = b";base64,"
 _BYTES_PER_TOKEN: Final = 4
 _BYTES_PER_EVENT: Final = 256
 """One token's event in OpenAI's stream, its JSON included."""
+_BYTES_OF_FRAME: Final = 400
+"""Of a whole answer, what is not its text."""
 
 
 def estimate_prompt(body: bytes) -> int:
@@ -18,14 +20,19 @@ def estimate_prompt(body: bytes) -> int:
         end = body.find(b'"', start)
         if end < 0:
             end = len(body)
+        # Text that only says so counts as text from its first space on.
+        space = body.find(b" ", start, end)
+        end = end if space < 0 else space
         size -= end - start
     return size // _BYTES_PER_TOKEN
 
 
-def estimate_answer(size: int, *, streamed: bool) -> int:
+def estimate_answer(size: int, *, streamed: bool, is_text: bool = False) -> int:
     """Return about how many tokens an answer of *size* bytes has whose upstream did not say.
 
-    Whole answers of models say it; those that do not are sound, pictures and verdicts, whose
-    bytes are no tokens.
+    Of whole answers only *is_text* ones count: the bytes of sound, pictures and verdicts are no
+    tokens.
     """
-    return size // _BYTES_PER_EVENT if streamed else 0
+    if streamed:
+        return size // _BYTES_PER_EVENT
+    return max(0, size - _BYTES_OF_FRAME) // _BYTES_PER_TOKEN if is_text else 0

@@ -34,6 +34,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     *body* is the body as received, after content decoding; *headers* are those that may cross.
     *created* is in epoch seconds, *now* on the monotonic clock. *strict_params* turns parameters
     without an equivalent into errors; *show_thoughts* asks for them where the request does not say.
+    *counts_tokens*: the client's key has a limit on tokens, so usage must be known.
     """
 
     endpoint: str
@@ -49,6 +50,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     strict_params: bool = False
     show_thoughts: bool = False
+    counts_tokens: bool = False
 
 
 class UpstreamRequest(msgspec.Struct, frozen=True):

@@ -11,6 +11,11 @@ import msgspec
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.openai_head import with_model
 from jarvis_proxy.response_events import EventNumbers
+from jarvis_proxy.upstreams.asked_usage import (
+    UnaskedUsageStream,
+    asking_for_usage,
+    refuses_usage,
+)
 from jarvis_proxy.upstreams.base import (
     NOTHING_NEEDED,
     Call,
@@ -33,18 +38,26 @@ _ANSWER: Final = msgspec.json.Decoder(_Answer)
 
 
 class PassthroughExchange:
-    """One request passed on; only the model's name is changed, and only where an alias says so."""
+    """One request passed on. Changed are only the model's name, where an alias says so, and
+    whether usage is asked for, where the key's tokens are counted.
+    """
 
-    __slots__ = ("_body", "_endpoint", "_upstream", "_weight", "requests", "usage")
+    __slots__ = ("_body", "_call", "_plain", "_upstream", "_weight", "requests", "usage")
 
     raw: bool = True
     headers: tuple[tuple[str, str], ...] = ()
 
     def __init__(self, upstream: str, call: Call, body: bytes) -> None:
         self._upstream = upstream
-        self._endpoint = call.endpoint
+        self._call = call
         self._body = b""
         self._weight = 0 if body is call.body else len(body)
+        self._plain: bytes | None = None  # the body without a request for usage of our own
+        if call.counts_tokens and call.stream:
+            asking = asking_for_usage(call.endpoint, body)
+            if asking is not None:
+                self._plain, body = body, asking
+                self._weight += len(body)
         self.usage: TokenUsage | None = None
         path = f"/{call.endpoint}?{call.query}" if call.query else f"/{call.endpoint}"
         self.requests = (UpstreamRequest(call.method, path, call.headers, body),)
@@ -68,8 +81,18 @@ class PassthroughExchange:
         refusal, _ = read_refusal(status, headers.get("Content-Type", ""), body)
         return auth_failed(self._upstream, refusal.reason or refusal.message)
 
-    def recover(self, status: int, body: bytes) -> None:
-        """Return None: what is passed on as it came is not changed to please an upstream."""
+    def recover(self, status: int, body: bytes) -> "PassthroughExchange | None":
+        """Return the request as it came where our own request for usage may be what is refused.
+
+        Nothing else that is passed on is changed to please an upstream.
+        """
+        if self._plain is None or not refuses_usage(status, body):
+            return None
+        headers = dict(self._call.headers)
+        if "idempotency-key" in headers:
+            headers["idempotency-key"] += "-2"  # the same key stands for the same body
+        call = msgspec.structs.replace(self._call, counts_tokens=False, headers=headers)
+        return PassthroughExchange(self._upstream, call, self._plain)
 
     def translate_reply(self, body: bytes, lane: int = 0) -> None:
         """Take the answer and note its usage."""
@@ -90,7 +113,8 @@ class PassthroughExchange:
         self, lane: int = 0, numbers: EventNumbers | None = None
     ) -> PassthroughStream:
         """Return a watcher that passes events on."""
-        return PassthroughStream(stream_kind(self._endpoint))
+        kind = stream_kind(self._call.endpoint)
+        return PassthroughStream(kind) if self._plain is None else UnaskedUsageStream(kind)
 
 
 class OpenAIUpstream:

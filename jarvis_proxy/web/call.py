@@ -8,7 +8,7 @@ from aiohttp import web
 from jarvis_proxy.headers import idempotency_key, request_headers
 from jarvis_proxy.registry import Route
 from jarvis_proxy.upstreams.base import Call
-from jarvis_proxy.web.keys import MATCH, RECORD, Shell
+from jarvis_proxy.web.keys import ADMISSION, MATCH, RECORD, Shell
 
 
 def new_call(
@@ -32,6 +32,7 @@ def new_call(
         query=query_without_key(raw_query(request)),
         headers=headers,
         strict_params=shell.settings.strict_params,
+        counts_tokens=request[ADMISSION].counts_tokens,
         show_thoughts=_shows_thoughts(request, shell.settings.show_thoughts, stream=stream),
     )
 

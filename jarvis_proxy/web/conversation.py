@@ -20,6 +20,7 @@ from jarvis_proxy.registry import Route
 from jarvis_proxy.transport import Body, ConnectFailure
 from jarvis_proxy.upstreams.base import Call, EmptyReply, Exchange, Media
 from jarvis_proxy.upstreams.refusal_body import for_log
+from jarvis_proxy.web.answers import RelayedError
 from jarvis_proxy.web.diagnosis import classify, rest_for
 from jarvis_proxy.web.downstream import Downstream
 from jarvis_proxy.web.keys import ADMISSION, RECORD, SHELL, Place
@@ -223,6 +224,8 @@ class Conversation:
         """Take the better request that a refusal shows, if *error* is one and there is one."""
         if isinstance(error, Refused):
             better = self._exchange.recover(error.upstream_status, error.raw)
+        elif isinstance(error, RelayedError):
+            better = self._exchange.recover(error.status, error.raw)
         elif error.refusal:
             better = self._exchange.recover(error.status, error.refusal)
         else:

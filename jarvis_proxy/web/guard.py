@@ -23,6 +23,7 @@ from jarvis_proxy.token_estimates import estimate_answer, estimate_prompt
 from jarvis_proxy.web.connections import network_of
 
 _RANDOM: Final = SystemRandom()
+_TEXT: Final = ("/v1/chat/completions", "/v1/completions", "/v1/responses")
 _HELD_BACK: Final = 1.0
 """Seconds that the refusal of a guess is late."""
 _SHARE_HELD_BACK: Final = 4
@@ -78,6 +79,9 @@ class Guard:
             for name, policy in settings.policies.items()
             if (quota := _quota(policy)) != Quota()
         }
+        self._counted = frozenset(
+            name for name, policy in settings.policies.items() if policy.tpm or policy.budget
+        )
 
     @property
     def bytes_in_flight(self) -> int:
@@ -130,7 +134,9 @@ class Guard:
         if count >= self._places(quota):
             raise too_many_at_once()
         self.in_progress[key] = count + 1
-        return Admission(self, key, call_id, self._access.get(key), quota)
+        admission = Admission(self, key, call_id, self._access.get(key), quota)
+        admission.counts_tokens = key in self._counted
+        return admission
 
     def may_see(self, key: str) -> Callable[[str], bool]:
         """Return what tells whether a model is shown to *key*."""
@@ -157,9 +163,11 @@ class Admission:
         "_guard",
         "_key",
         "_left",
+        "_prompt",
         "_quota",
         "_reserved",
         "_size",
+        "counts_tokens",
         "verdict",
     )
 
@@ -180,6 +188,9 @@ class Admission:
         self._left = False
         self._asked = False
         self._reserved = 0
+        self._prompt = 0
+        self.counts_tokens = False
+        """Whether the key has a limit or a budget of tokens or money."""
         self.verdict: Verdict | None = None
         """How the key's limits stand, for one that has some."""
 
@@ -257,10 +268,12 @@ class Admission:
             LimitReached: 429 `rate_limit_exceeded`.
         """
         quota, guard = self._quota, self._guard
+        if self.counts_tokens:
+            self._prompt = estimate_prompt(body)
         if quota is None:
             return
         self._asked = True
-        self._reserved = 0 if quota.tpm is None else estimate_prompt(body)
+        self._reserved = 0 if quota.tpm is None else self._prompt
         verdict = await guard.limiter.admit(
             self._key, quota, call_id=self._call_id, tokens=self._reserved, now=guard.clock()
         )
@@ -269,7 +282,12 @@ class Admission:
             raise verdict.refusal()
 
     def leave(self, record: CallRecord) -> None:
-        """Give back what the call took, and count the tokens that *record* knows of."""
+        """Give back what the call took, and count its tokens.
+
+        Those of a key with limits are estimated in *record* where no upstream told them.
+        """
+        if self.counts_tokens and record.prompt_tokens is None:
+            self._estimate(record)
         guard = self._guard
         guard.memory.held -= self._size
         self._left = True
@@ -282,11 +300,15 @@ class Admission:
             guard.limiter.settle(self._key, more, guard.clock())
 
     def _tokens(self, record: CallRecord) -> int:
-        if record.prompt_tokens is not None:
-            return record.prompt_tokens + (record.completion_tokens or 0)
-        if record.first_byte is None:
-            return 0  # it failed before an answer
-        return self._reserved + estimate_answer(record.bytes_out, streamed=record.streamed)
+        return (record.prompt_tokens or 0) + (record.completion_tokens or 0)
+
+    def _estimate(self, record: CallRecord) -> None:
+        if record.heard is None or record.first_byte is None:
+            return  # it failed before an answer
+        is_text = record.route in _TEXT
+        answer = estimate_answer(record.bytes_out, streamed=record.streamed, is_text=is_text)
+        if self._prompt or answer:
+            record.prompt_tokens, record.completion_tokens = self._prompt, answer
 
 
 class Share:
