@@ -51,7 +51,7 @@ def shape_for(headers: Mapping[str, str], *, endpoint: str, asks_usage: bool) ->
     """
     is_js = headers.get("x-stainless-lang", "").lower() == "js"
     if endpoint == "responses":
-        return "in_progress" if is_js or _is_codex(headers) else "comment"
+        return "in_progress" if is_js or is_codex(headers) else "comment"
     if endpoint != "chat/completions":
         return "comment"
     if is_js:
@@ -59,7 +59,8 @@ def shape_for(headers: Mapping[str, str], *, endpoint: str, asks_usage: bool) ->
     return "empty_choices" if asks_usage else "comment"
 
 
-def _is_codex(headers: Mapping[str, str]) -> bool:
+def is_codex(headers: Mapping[str, str]) -> bool:
+    """Tell whether the client is Codex, in any of its forms."""
     named = (headers.get("originator", ""), headers.get("user-agent", ""))
     return any(name.lower().startswith("codex") for name in named)
 

@@ -33,6 +33,8 @@ INFERENCE: Final = (
     "chat/completions",
     "completions",
     "responses",
+    "responses/compact",
+    "responses/input_tokens",
     "embeddings",
     "images/generations",
     "images/edits",

@@ -170,6 +170,7 @@ class ResponseWriter:
             call_id=call_id,
         )
         self._add(item)
+        self.kept += len(arguments) + _ITEM_BYTES
         item.arguments, item.status = Raw(arguments.encode()), "completed"
         self._done(item)
 

@@ -17,20 +17,28 @@ _ZSTD_PIECE: Final = 256  # expands to 8 MiB at most
 _UTF8: Final = frozenset({None, "utf-8", "utf8", "us-ascii"})
 
 
-def check_json_type(request: web.Request) -> None:
-    """Refuse a body that says it is not JSON in UTF-8; one that says nothing is taken for it.
+def is_json_type(request: web.Request) -> bool:
+    """Tell whether the request says that its body is JSON, or says nothing."""
+    kind = media_type(request.headers.get("Content-Type", ""))
+    return kind in _JSON_TYPES or kind.endswith("+json")
+
+
+def check_charset(request: web.Request) -> None:
+    """Refuse a body that says it is not in UTF-8.
+
+    Of its type nothing is refused here: curl calls every body a form, and one that is JSON is taken
+    whatever it says.
 
     Raises:
         ProxyError: 415 `unsupported_media_type`.
     """
-    content_type = request.headers.get("Content-Type", "")
-    kind = media_type(content_type)
-    if kind not in _JSON_TYPES and not kind.endswith("+json"):
-        raise ProxyError(
-            415, "Send the request as application/json.", code="unsupported_media_type"
-        )
-    if charset(content_type) not in _UTF8:
+    if charset(request.headers.get("Content-Type", "")) not in _UTF8:
         raise ProxyError(415, "Send the request in UTF-8.", code="unsupported_media_type")
+
+
+def not_json_type() -> ProxyError:
+    """Return 415 `unsupported_media_type`, for a body that neither says it is JSON nor is it."""
+    return ProxyError(415, "Send the request as application/json.", code="unsupported_media_type")
 
 
 def check_declared_length(request: web.Request, limit: int) -> None:

@@ -5,7 +5,7 @@ from urllib.parse import unquote_plus
 
 from aiohttp import web
 
-from jarvis_proxy.headers import idempotency_key, request_headers
+from jarvis_proxy.headers import idempotency_key, media_type, request_headers
 from jarvis_proxy.registry import Route
 from jarvis_proxy.upstreams.base import Call
 from jarvis_proxy.web.keys import ADMISSION, MATCH, RECORD, Shell
@@ -19,6 +19,8 @@ def new_call(
     headers = request_headers(request.headers)
     if (key := headers.get("idempotency-key")) is not None:
         headers["idempotency-key"] = idempotency_key(key, record.key_name)
+    if body and not media_type(headers.get("content-type", "")).endswith("json"):
+        headers["content-type"] = "application/json"  # as the body is, whatever the client calls it
     return Call(
         endpoint=request[MATCH].endpoint,
         model=model or "",

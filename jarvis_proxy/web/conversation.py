@@ -15,6 +15,7 @@ from aiohttp import web
 from jarvis_proxy.attempts import Failure, Plan, Step, unavailable
 from jarvis_proxy.breakers import Ticket
 from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.heartbeats import is_codex
 from jarvis_proxy.limits import LimitReached
 from jarvis_proxy.registry import Route
 from jarvis_proxy.transport import Body, ConnectFailure
@@ -74,7 +75,7 @@ class Conversation:
         self._record = request[RECORD]
         self._media = request[ADMISSION].share()
         self._memory = request[ADMISSION].share()
-        self._plan = Plan(len(routes), "x-stainless-retry-count" in request.headers)
+        self._plan = Plan(len(routes), _retries_itself(request.headers))
         self._retrying = False
         self._ticket: Ticket | None = None
         self._down: Downstream | None = None
@@ -315,6 +316,11 @@ class Conversation:
         record.outcome, record.code = "internal_error", "internal_error"
         message = f"The proxy failed; its log says more under {record.request_id}."
         return await self._down.fail(ProxyError(500, message, code="internal_error"))
+
+
+def _retries_itself(headers: Mapping[str, str]) -> bool:
+    """Tell whether the client tries again by itself, as OpenAI's SDKs and Codex do."""
+    return "x-stainless-retry-count" in headers or is_codex(headers)
 
 
 def patience(headers: Mapping[str, str]) -> float:

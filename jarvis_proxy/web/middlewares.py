@@ -20,15 +20,18 @@ from jarvis_proxy.keyring import presented_keys
 from jarvis_proxy.limits import LimitReached
 from jarvis_proxy.line_quota import STRANGER
 from jarvis_proxy.record import CallRecord
-from jarvis_proxy.routes import LIVE_PAGE, OPEN, match, nearest
+from jarvis_proxy.routes import LIVE_PAGE, OPEN, match
+from jarvis_proxy.unknown_addresses import hint
 from jarvis_proxy.web.answers import cors_headers, error_response
 from jarvis_proxy.web.keys import MATCH, RECORD, SHELL
-from jarvis_proxy.web.wire import WireFault, check_request
+from jarvis_proxy.web.wire import WireFault, check_request, no_websocket, wants_websocket
 
 _LOG: Final = logging.getLogger(__name__)
 _RANDOM: Final = Random()  # noqa: S311 - ids are unique, not secret; a system call costs more
 os.register_at_fork(after_in_child=_RANDOM.seed)  # else each worker would make the same ids
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_CALLED: Final = ("infer", "other")
+_PROBING: Final = frozenset(("GET", "HEAD"))
 _SAFE_HEADERS: Final = "Authorization, Content-Type"
 
 
@@ -135,6 +138,8 @@ async def auth(request: web.Request, handler: Handler) -> web.StreamResponse:
         name = shell.keyring.identify(keys)
         record.key_name = name or "-"
         if name is None or not shell.guard.opens(name, record.client_ip):
+            if not keys and request.method in _PROBING:
+                raise unauthorized()  # without a key, nothing was guessed
             raise shell.guard.failed(record.client_ip, len(keys), unauthorized())
         record.admitted = True
         if found is not None:
@@ -145,10 +150,12 @@ async def auth(request: web.Request, handler: Handler) -> web.StreamResponse:
     if found is None:
         raise ProxyError(
             404,
-            f"There is nothing at this address. The nearest is {nearest(path)}.",
+            f"There is nothing at this address. {hint(path)}",
             code="unknown_url",
             should_retry=False,
         )
+    if found.kind in _CALLED and wants_websocket(request):
+        raise no_websocket()
     if found.methods and request.method not in found.methods:
         raise ProxyError(
             405,

@@ -7,12 +7,13 @@ from typing import Final
 
 from aiohttp import web
 
+from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.headers import media_type
-from jarvis_proxy.openai_head import decode_head, with_model
+from jarvis_proxy.openai_head import RequestHead, decode_head, with_model
 from jarvis_proxy.registry import Route
 from jarvis_proxy.single_model import check_query, only_model
 from jarvis_proxy.upstreams.base import Call
-from jarvis_proxy.web.body import check_json_type, read_body
+from jarvis_proxy.web.body import check_charset, is_json_type, not_json_type, read_body
 from jarvis_proxy.web.call import new_call, raw_query
 from jarvis_proxy.web.conversation import Conversation
 from jarvis_proxy.web.downstream import deliver
@@ -79,12 +80,12 @@ def _with_nothing_beside(request: web.Request, body: bytes, model: str | None) -
 
 async def _infer(request: web.Request, watched: Watched) -> web.StreamResponse:
     shell, admission = request.app[SHELL], request[ADMISSION]
-    check_json_type(request)
+    check_charset(request)
     body = await read_body(request, shell.settings.max_body, watched)
     record = request[RECORD]
     record.received = time.monotonic()
     record.bytes_in = len(body)
-    head = decode_head(body, shell.settings.limits.json_depth)
+    head = _head(request, body, shell.settings.limits.json_depth)
     model = head.model
     if model is None and request[MATCH].endpoint not in _TAKES_DEFAULT:
         # Moderations and images have defaults of OpenAI's own.
@@ -103,3 +104,18 @@ async def _infer(request: web.Request, watched: Watched) -> web.StreamResponse:
 
     routes = (route, *admission.fallbacks(head.model))
     return await Conversation(request, watched, routes, make_call).run()
+
+
+def _head(request: web.Request, body: bytes, max_depth: int) -> RequestHead:
+    """Return what the body says, whatever its type says.
+
+    Raises:
+        ProxyError: 400, as ``decode_head``; 415 `unsupported_media_type`, it is of another type.
+    """
+    try:
+        return decode_head(body, max_depth)
+    except ProxyError as error:
+        is_json = is_json_type(request) or body.lstrip()[:1] in (b"{", b"[")
+        if error.code == "invalid_json" and not is_json:
+            raise not_json_type() from None
+        raise

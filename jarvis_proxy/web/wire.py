@@ -76,6 +76,25 @@ def method_not_allowed() -> WireFault:
     )
 
 
+def wants_websocket(request: web.Request) -> bool:
+    """Tell whether the client wants to leave HTTP for a WebSocket."""
+    return "websocket" in request.headers.get("Upgrade", "").lower()
+
+
+def no_websocket() -> WireFault:
+    """Return 426 `websocket_not_served`: clients that have another way then take it at once.
+
+    RFC 9110, 15.5.22: the answer names what it can be asked by, which is HTTP.
+    """
+    return WireFault(
+        426,
+        "There are no WebSockets here. Send the request by POST; the answer can be streamed.",
+        code="websocket_not_served",
+        should_retry=False,
+        headers=(("Upgrade", "HTTP/1.1"),),
+    )
+
+
 def not_http() -> WireFault:
     """Return 400 `bad_request`."""
     return WireFault(400, _NOT_HTTP[0], code=_NOT_HTTP[1])

@@ -207,10 +207,13 @@ async def test_an_overloaded_upstream_is_asked_once_more(status: int) -> None:
     assert len(answers.keys) == 2
 
 
-async def test_an_sdk_gets_the_failure_and_tries_again_itself() -> None:
+@pytest.mark.parametrize(
+    "headers", [SDK, {"originator": "codex_exec"}, {"User-Agent": "codex_exec/0.171.0"}], ids=str
+)
+async def test_a_client_that_tries_again_itself_gets_the_failure(headers: dict[str, str]) -> None:
     answers = refusing(503)
 
-    (response,), _ = await ask(answers, headers=SDK)
+    (response,), _ = await ask(answers, headers=headers)
 
     assert response.status == 503
     assert "x-should-retry" not in response.headers

@@ -533,3 +533,104 @@ async def test_connection_closes_after_the_answer_while_draining() -> None:
 
     assert response.status == 200
     assert response.headers["connection"] == "close"
+
+
+WEBSOCKET = {
+    **BEARER,
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+
+
+@pytest.mark.parametrize("passthrough", ["inference", "all"])
+@pytest.mark.parametrize("path", ["/v1/responses", "/responses", "/v1/chat/completions"])
+async def test_a6_a_websocket_is_refused_at_once_so_that_clients_fall_back(
+    path: str, passthrough: str
+) -> None:
+    async with running_proxy(PASSTHROUGH=passthrough) as proxy:
+        response = await asyncio.wait_for(
+            fetch(proxy.port, path, headers=WEBSOCKET, method="GET"), 5
+        )
+
+    assert (response.status, response.error()["code"]) == (426, "websocket_not_served")
+    assert "websocket" not in response.headers["upgrade"].lower()
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["connection"] == "close"
+
+
+async def test_a6_a_websocket_needs_a_key_too() -> None:
+    async with running_proxy() as proxy:
+        headers = {**WEBSOCKET, "Authorization": "Bearer wrong-key-0123456789"}
+        response = await fetch(proxy.port, "/v1/responses", headers=headers, method="GET")
+
+    assert response.status == 401
+
+
+@pytest.mark.parametrize("endpoint", ["responses/compact", "responses/input_tokens"])
+@pytest.mark.parametrize("prefix", ["/v1", "", "/openai/v1"])
+async def test_a7_these_belong_to_what_is_relayed(endpoint: str, prefix: str) -> None:
+    async def play(peer: Peer, request: Received) -> None:
+        await peer.reply(b'{"object":"response.compaction","output":[]}')
+
+    upstream = RawUpstream(play)
+    body: dict[str, object] = {"model": "gpt-5", "input": "Hi"}
+    async with upstream.running(), running_proxy(upstream.base_url) as proxy:
+        response = await fetch(proxy.port, f"{prefix}/{endpoint}", body, BEARER)
+        refused = await fetch(
+            proxy.port, f"{prefix}/{endpoint}", {**body, "model": "gemini-3-flash"}, BEARER
+        )
+
+    assert response.body == b'{"object":"response.compaction","output":[]}'
+    assert [request.path for request in upstream.received] == [f"/v1/{endpoint}"]
+    assert (refused.status, refused.error()["code"]) == (400, "unsupported_endpoint")
+    assert "/v1/responses" in str(refused.error()["message"])
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/v1/messages/count_tokens", "Anthropic"),
+        ("/v1/files", "PASSTHROUGH=all"),
+        ("/v1beta/models/gemini-3-flash:generateContent", "Google"),
+    ],
+)
+async def test_a9_an_unknown_address_is_told_what_would_serve_it(path: str, words: str) -> None:
+    async with running_proxy() as proxy:
+        response = await fetch(proxy.port, path, ECHO, BEARER)
+
+    assert (response.status, response.error()["code"]) == (404, "unknown_url")
+    assert words in str(response.error()["message"])
+    assert "nearest" not in str(response.error()["message"])
+
+
+PROBES = ["/api/hello", "/healthz", "/favicon.ico", "/robots.txt", "/v1/models", "/v1", "/x"]
+
+
+async def test_a10_probes_without_a_key_are_no_wrong_keys() -> None:
+    async with running_proxy() as proxy:
+        for path in PROBES * 4:
+            for method in ("HEAD", "GET"):
+                async with connect(proxy.port) as connection:
+                    await connection.send(f"{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+                    status, _ = await asyncio.wait_for(connection.head(), 5)
+                assert status == 401
+        wrong = {"Authorization": "Bearer wrong-key-0123456789"}
+        statuses = [
+            (await fetch(proxy.port, "/v1/models", headers=wrong, method="GET")).status
+            for _ in range(10)
+        ]
+
+    assert statuses == [401] * 10, "all that may be guessed wrongly is still there"
+
+
+async def test_a10_a_wrong_key_counts_whatever_is_asked() -> None:
+    wrong = {"Authorization": "Bearer wrong-key-0123456789"}
+    async with running_proxy() as proxy:
+        statuses = [
+            (await fetch(proxy.port, "/healthz", headers=wrong, method="GET")).status
+            for _ in range(11)
+        ]
+
+    assert statuses == [401] * 10 + [429]
