@@ -73,7 +73,7 @@ class Sums(msgspec.Struct):
     open: int
     prompt: int
     completion: int
-    cost: int
+    cost: int | None
     ttfb: list[float | None]
     ms: list[float | None]
 
@@ -276,6 +276,8 @@ def _tally(records: Sequence[CallRecord]) -> Tally:
             tally.prompt += record.prompt_tokens
             tally.completion += record.completion_tokens or 0
             tally.cost += record.cost or 0
+            tally.priced += record.cost is not None
+            tally.unpriced += record.cost is None
         if record.first_byte is not None and record.attempts:
             # What we answer ourselves, such as a refusal, would make every upstream look fast.
             first_byte(record.first_byte - record.started)
@@ -325,7 +327,7 @@ def _sums(name: str, tally: Tally, open_calls: int) -> Sums:
         open_calls,
         tally.prompt,
         tally.completion,
-        tally.cost,
+        tally.known_cost,
         [_ms(seconds) for seconds in tally.first_byte.percentiles(_SHARES)],
         [_ms(seconds) for seconds in tally.duration.percentiles(_SHARES)],
     )

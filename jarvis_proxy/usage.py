@@ -72,8 +72,9 @@ class Counts:
 
     @property
     def known_cost(self) -> int | None:
-        """The cost, None where no call has a known one."""
-        return self.cost if self.cost or self.calls > self.unpriced + self.unmeasured else None
+        """The cost; None where nothing is known of it, not that it was nothing."""
+        is_known = self.calls > self.unpriced + self.unmeasured and not self.unpriced
+        return self.cost if self.cost or is_known else None
 
 
 COUNTS: Final = tuple(spec.name for spec in fields(Counts))

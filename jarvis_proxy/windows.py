@@ -60,15 +60,25 @@ class Sketch:
 
 @dataclass(slots=True)
 class Tally:
-    """Sums over calls. *cost* is in billionths of a dollar."""
+    """Sums over calls. *cost* is in billionths of a dollar, and that of *priced* calls alone.
+
+    *unpriced* calls are those whose tokens are known and whose price is not.
+    """
 
     calls: int = 0
     errors: int = 0
     prompt: int = 0
     completion: int = 0
     cost: int = 0
+    priced: int = 0
+    unpriced: int = 0
     first_byte: Sketch = field(default_factory=Sketch)
     duration: Sketch = field(default_factory=Sketch)
+
+    @property
+    def known_cost(self) -> int | None:
+        """The cost; None where nothing is known of it, not that it was nothing."""
+        return None if not self.priced or (not self.cost and self.unpriced) else self.cost
 
     def merge(self, other: "Tally", sign: Literal[1, -1] = 1) -> None:
         """Add the sums of *other*, or take them out again."""
@@ -77,6 +87,8 @@ class Tally:
         self.prompt += sign * other.prompt
         self.completion += sign * other.completion
         self.cost += sign * other.cost
+        self.priced += sign * other.priced
+        self.unpriced += sign * other.unpriced
         self.first_byte.merge(other.first_byte, sign)
         self.duration.merge(other.duration, sign)
 

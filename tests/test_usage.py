@@ -94,7 +94,7 @@ def test_a_call_without_tokens_is_counted_as_unmeasured_and_never_guessed() -> N
     assert counts.known_cost is None
 
 
-def test_an_unknown_price_is_no_cost_of_zero() -> None:
+def test_c15_an_unknown_price_is_no_cost_of_zero() -> None:
     book = UsageBook()
     book.add(call(cost=None))
     unknown = days(book)["2026-11-23"]["openai/gpt-4o"]
@@ -104,7 +104,19 @@ def test_an_unknown_price_is_no_cost_of_zero() -> None:
     book.add(call(cost=0))
     some = days(book)["2026-11-23"]["openai/gpt-4o"]
 
-    assert (some.unpriced, some.known_cost) == (1, 0)
+    assert (some.unpriced, some.known_cost) == (1, None)
+
+    book.add(call(cost=7))
+    more = days(book)["2026-11-23"]["openai/gpt-4o"]
+
+    assert (more.unpriced, more.known_cost) == (1, 7)
+
+
+def test_c15_a_known_price_of_nothing_is_a_cost_of_zero() -> None:
+    book = UsageBook()
+    book.add(call(cost=0))
+
+    assert days(book)["2026-11-23"]["openai/gpt-4o"].known_cost == 0
 
 
 @pytest.mark.parametrize(

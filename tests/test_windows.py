@@ -109,3 +109,25 @@ def test_labels_above_the_limit_are_counted_together_until_others_leave() -> Non
 
     assert crowded == {"a": 2, "b": 1, OTHER: 2}
     assert set(window.totals) == {"c"}
+
+
+@pytest.mark.parametrize(
+    ("tally", "expected"),
+    [
+        (Tally(), None),
+        (Tally(calls=2, unpriced=2), None),
+        (Tally(calls=2, priced=1, unpriced=1), None),
+        (Tally(calls=2, priced=2), 0),
+        (Tally(calls=2, priced=1, unpriced=1, cost=7), 7),
+    ],
+)
+def test_c15_a_cost_of_which_nothing_is_known_is_none(tally: Tally, expected: int | None) -> None:
+    assert tally.known_cost == expected
+
+
+def test_what_is_known_of_a_cost_leaves_with_its_calls() -> None:
+    tally = Tally(calls=1, priced=1, cost=5)
+    tally.merge(Tally(calls=1, unpriced=1))
+    tally.merge(Tally(calls=1, priced=1, cost=5), -1)
+
+    assert tally.known_cost is None

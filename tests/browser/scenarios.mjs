@@ -13,9 +13,10 @@ const PHONE = { width: 360, height: 740 };
 const browser = await chromium.connect(task.browser);
 const trouble = [];
 
-async function open({ viewport = DESKTOP, scheme = "light", locale = "en-US", ...more } = {}) {
+async function open({ viewport = DESKTOP, scheme = "light", locale = "en-US", init, ...more } = {}) {
   const context = await browser.newContext({ viewport, colorScheme: scheme, locale, ...more });
   const page = await context.newPage();
+  if (init) await page.addInitScript(init);
   page.on("pageerror", (error) => trouble.push(`page error: ${error}`));
   page.on("console", (message) => {
     // A refused key is told by its status; the browser notes that as an error of its own.
@@ -124,6 +125,28 @@ const scenarios = {
     await page.fill("#filter", "invalid_json");
     const filtered = await texts(page, "#call-list tbody tr");
     return { first, second, tables, ink, filtered };
+  },
+
+  /** What the charts write beside their axes, and what the tables say of costs. */
+  async axes() {
+    const page = await enter({
+      init: () => {
+        window.drawn = [];
+        const { fillText } = CanvasRenderingContext2D.prototype;
+        CanvasRenderingContext2D.prototype.fillText = function draw(text, ...more) {
+          window.drawn.push(text);
+          return fillText.call(this, text, ...more);
+        };
+      },
+    });
+    await page.waitForFunction(
+      (calls) => document.querySelectorAll("#call-list tbody tr td.n").length >= calls, task.calls,
+    );
+    const cells = {};
+    for (const id of ["models", "keys", "upstreams", "by-day", "by-key", "call-list"]) {
+      cells[id] = await texts(page, `#${id} tbody td`);
+    }
+    return { drawn: await page.evaluate(() => window.drawn), cells };
   },
 
   /** What messages to models look like at every moment, one after the other. */

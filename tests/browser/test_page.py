@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import re
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -79,6 +80,38 @@ async def test_numbers_move_while_traffic_flows() -> None:
     assert seen["filtered"]
     assert all("invalid_json" in row for row in seen["filtered"])
     assert seen["trouble"] == []
+
+
+def numbers_beside_axes(drawn: list[str]) -> set[str]:
+    """Return what was drawn but times and days, which every chart has."""
+    return {text for text in drawn if text and not re.fullmatch(r"\d\d[:-]\d\d", text)}
+
+
+async def test_c15_empty_charts_have_no_numbers() -> None:
+    async with running_proxy(ADMIN_KEY=ADMIN_KEY) as proxy:
+        seen = await play("axes", proxy.url, adminKey=ADMIN_KEY, calls=0)
+
+    assert numbers_beside_axes(seen["drawn"]) == set()
+    assert seen["trouble"] == []
+
+
+async def test_c15_an_unknown_price_is_a_dash_and_no_axis_of_dollars() -> None:
+    async def answer(peer: Peer, request: Received) -> None:
+        usage = {"prompt_tokens": 9, "completion_tokens": 9, "total_tokens": 18}
+        body = {"object": "chat.completion", "choices": [], "usage": usage}
+        await peer.reply(json.dumps(body).encode())
+
+    upstream = RawUpstream(answer)
+    async with upstream.running(), running_proxy(upstream.base_url, ADMIN_KEY=ADMIN_KEY) as proxy:
+        body: dict[str, object] = {"model": "nobody-knows-1", "messages": []}
+        assert (await fetch(proxy.port, CHAT, body, BEARER)).status == 200
+        seen = await play("axes", proxy.url, adminKey=ADMIN_KEY, calls=1)
+
+    for name, cells in seen["cells"].items():
+        assert cells, name
+        assert not [cell for cell in cells if "$" in cell], name
+    assert not [text for text in numbers_beside_axes(seen["drawn"]) if "$" in text]
+    assert "1" in numbers_beside_axes(seen["drawn"])
 
 
 async def _traffic(proxy: Proxy) -> None:

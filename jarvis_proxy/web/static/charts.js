@@ -4,6 +4,7 @@ import { number, timeOfDay, words } from "./words.js";
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const LEGEND = 24;
+const WHOLE = Array.from({ length: 12 }, (_, power) => [1, 2, 5].map((n) => n * 10 ** power)).flat();
 
 function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
@@ -61,8 +62,8 @@ export class Chart {
           values: (_, splits) => splits.map(this.days ? day : time),
         },
         {
-          ...axis, size: 44, space: 26,
-          values: (_, splits) => splits.map((split) => this.value(split)),
+          ...axis, size: 44, space: 26, incrs: this.value === number ? WHOLE : undefined,
+          values: (_, splits) => this.labels(splits),
         },
       ],
       series: [
@@ -73,6 +74,13 @@ export class Chart {
         ...this.lines.map((line, index) => this.series(line, index + 1)),
       ],
     };
+  }
+
+  /** The numbers of the upright axis: none where there is nothing to measure, none twice. */
+  labels(splits) {
+    const isEmpty = !this.data.slice(1).some((line) => line.some((value) => value));
+    const texts = splits.map((split) => this.value(split));
+    return texts.map((text, at) => (isEmpty || text === texts[at - 1] ? "" : text));
   }
 
   /** The time axis; bars of days need room for half a bar at both ends. */
@@ -91,7 +99,7 @@ export class Chart {
       paths: bars ? uPlot.paths.bars({ size: [this.days ? 0.7 : 1, 28] }) : uPlot.paths.stepped({ align: 1 }),
       points: { show: false },
       // Where no pointer is, the newest value is shown.
-      value: (plot, y) => this.value(y ?? plot.data[index].at(-1) ?? 0),
+      value: (plot, y, _, at) => this.value(at === null ? plot.data[index].at(-1) : y),
     };
   }
 }

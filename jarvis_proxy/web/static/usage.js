@@ -44,8 +44,9 @@ export function show({ days, keys, budgets }) {
   fill(get("by-key"), keyColumns, keys, words.noUsage);
   fill(get("budgets"), budgetColumns, budgets, "");
   get("budgets").hidden = !budgets.length;
-  const cost = new Map(days.map((day) => [Date.parse(day.name) / 1000, day.cost ?? 0]));
+  const cost = new Map(days.map((day) => [Date.parse(day.name) / 1000, day.cost]));
   const last = Math.floor(Date.now() / 86400000) * 86400;
   const times = Array.from({ length: 31 }, (_, back) => last - (30 - back) * 86400);
-  chart.set([times, times.map((time) => cost.get(time) ?? 0)]);
+  // A day without calls cost nothing; what calls without a price cost is unknown.
+  chart.set([times, times.map((time) => (cost.has(time) ? cost.get(time) : 0))]);
 }
