@@ -6,6 +6,7 @@ Source: https://html.spec.whatwg.org/multipage/server-sent-events.html (9.2.6, r
 from typing import Final, NamedTuple
 
 from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.pieces import Pieces
 
 MAX_EVENT_BYTES: Final = 32 * 1024 * 1024
 """An event may carry a picture of megabytes; past this the stream is refused."""
@@ -35,7 +36,7 @@ class SSEDecoder:
 
     def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         self._max = max_event_bytes
-        self._held: list[bytes] = []  # pieces of a line whose end has not come yet
+        self._held = Pieces()  # of a line whose end has not come yet
         self._held_bytes = 0  # of the unfinished event: its whole lines and the pieces above
         self._data: list[bytes] = []
         self._event = ""
@@ -62,7 +63,7 @@ class SSEDecoder:
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         *lines, rest = data.split(b"\n")
         events: list[SSEEvent] = []
-        if lines and self._held:
+        if lines and self._held.size:
             lines[0] = self._release() + lines[0]
         for line in lines:
             if line:
@@ -70,7 +71,7 @@ class SSEDecoder:
             elif (event := self._dispatch()) is not None:
                 events.append(event)
         if rest:
-            self._held.append(rest)
+            self._held.add(rest)
             self._held_bytes += len(rest)
             if self._held_bytes > self._max:
                 raise too_large()
@@ -104,15 +105,15 @@ class SSEDecoder:
 
         The specification discards it; a caller may take it when its data is whole.
         """
-        if self._held:
+        if self._held.size:
             self._take_line(self._release())
         return self._dispatch()
 
     def _release(self) -> bytes:
         """Return the pieces of the unfinished line; joined only here, so in linear time."""
-        line = b"".join(self._held)
+        line = self._held.join()
         self._held_bytes -= len(line)
-        self._held.clear()
+        self._held = Pieces()
         return line
 
     def _take_line(self, line: bytes) -> None:

@@ -2,13 +2,16 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator
 
 import pytest
 
 from bench.figures import NO_PROXY, Row, added, percentile, table
+from bench.greedy_upstream import GreedyUpstream
 from bench.load import Load, Tally, run
 from bench.rounds import DIRECT, SCENARIOS, measure
+from bench.shapes import ANSWERS, REQUESTS, Shape
 from bench.upstream import Connection
 
 BEARER = ("Authorization: Bearer x",)
@@ -110,3 +113,33 @@ def test_table_has_medians_and_leaves_out_what_was_not_measured() -> None:
 )
 def test_percentile(values: list[float], share: float, expected: float) -> None:
     assert percentile(values, share) == expected
+
+
+@pytest.mark.parametrize("shape", REQUESTS + ANSWERS, ids=lambda shape: shape.name)
+def test_requests_of_every_shape_have_about_the_size_that_is_asked_for(shape: Shape) -> None:
+    body = shape.body(200_000)
+
+    assert len(body) <= 500_000
+    if shape.kind == "application/json" and not shape.coding:
+        assert json.loads(body)["model"]
+    if shape in REQUESTS and not shape.coding and "as many" not in shape.name:
+        assert len(body) >= 150_000
+
+
+async def test_an_upstream_holds_its_answer_or_gives_much_of_it() -> None:
+    upstream = GreedyUpstream()
+    server = await asyncio.start_server(upstream.serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    sizes: dict[str, int] = {}
+    for answer in ("event", "whole", "small"):
+        upstream.answer = answer
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}")
+        head = await reader.readuntil(b"\r\n\r\n")
+        sizes[answer] = len(await reader.read(65536))
+        assert head.startswith(b"HTTP/1.1 200")
+        writer.close()
+    server.close()
+
+    assert sizes["event"] > 100
+    assert sizes["small"] == 2

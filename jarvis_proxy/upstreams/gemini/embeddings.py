@@ -24,7 +24,7 @@ from jarvis_proxy.upstreams.base import (
     TokenUsage,
     UpstreamRequest,
 )
-from jarvis_proxy.upstreams.gemini import errors, faults
+from jarvis_proxy.upstreams.gemini import errors, faults, reply_types
 from jarvis_proxy.upstreams.gemini.bounds import check_values
 from jarvis_proxy.upstreams.gemini.error_body import BROKEN
 from jarvis_proxy.upstreams.gemini.usage import translate_usage
@@ -215,6 +215,7 @@ class EmbeddingsExchange:
         raise _no_stream()
 
     def _decode_reply(self, body: bytes) -> _Reply:
+        reply_types.check_values(body)
         try:
             reply = _REPLY.decode(body)
         except BROKEN as exc:

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from jarvis_proxy import surrogates
+from jarvis_proxy.json_values import holds_more
 from jarvis_proxy.upstreams.gemini.error_body import BROKEN
 from jarvis_proxy.upstreams.gemini.errors import bad_frame
 
@@ -143,9 +144,23 @@ class Frame(msgspec.Struct, rename="camel"):
     error: Raw = Raw()
 
 
+_LARGE: Final = 1024 * 1024
+_MOST_VALUES: Final = 3_000_000
+"""65,000 tokens with ten alternatives each have as many."""
+
 # Not strict: numbers may come as strings, as proto3's JSON writes 64-bit ones and NaN.
 _FRAME: Final = msgspec.json.Decoder(Frame, strict=False)
 _FRAMES: Final = msgspec.json.Decoder(list[Frame], strict=False)
+
+
+def check_values(data: bytes) -> None:
+    """Refuse an answer of more values than any has: each takes up to fifty times its bytes.
+
+    Raises:
+        ProxyError: 502 `upstream_bad_frame`.
+    """
+    if len(data) > _LARGE and holds_more(data, _MOST_VALUES):
+        raise bad_frame()
 
 
 def decode_frame(data: bytes) -> Frame:
@@ -154,6 +169,7 @@ def decode_frame(data: bytes) -> Frame:
     Raises:
         ProxyError: 502 `upstream_bad_frame`.
     """
+    check_values(data)
     try:
         # Half of an emoji, cut by a limit of tokens, is no reason to throw the answer away.
         return surrogates.decode(_FRAME, data)
@@ -169,6 +185,7 @@ def decode_frames(data: bytes) -> list[Frame]:
     """
     if data.lstrip()[:1] != b"[":
         return [decode_frame(data)]
+    check_values(data)
     try:
         return surrogates.decode(_FRAMES, data)
     except BROKEN:

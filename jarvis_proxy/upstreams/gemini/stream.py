@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.pieces import Pieces
 from jarvis_proxy.sse import MAX_EVENT_BYTES, SSEDecoder, too_large
 from jarvis_proxy.upstreams.base import TokenUsage, UpstreamRequest
 from jarvis_proxy.upstreams.gemini.candidate import Sink
@@ -42,7 +43,6 @@ class GeminiStreamTranslator:
     __slots__ = (
         "_answer",
         "_body",
-        "_body_bytes",
         "_context",
         "_continue_with",
         "_decoder",
@@ -82,8 +82,7 @@ class GeminiStreamTranslator:
         )
         self._decoder = SSEDecoder()
         self._started = False
-        self._body: list[bytes] | None = None
-        self._body_bytes = 0
+        self._body: Pieces | None = None
 
     @property
     def usage(self) -> TokenUsage | None:
@@ -94,7 +93,8 @@ class GeminiStreamTranslator:
     @property
     def held(self) -> int:
         """About how many bytes are kept."""
-        return self._decoder.held + self._body_bytes + self._kept()
+        body = 0 if self._body is None else self._body.size
+        return self._decoder.held + body + self._kept()
 
     def feed(self, data: bytes) -> bytes:
         """Return the chunks that *data* completes, or ``b""``.
@@ -109,7 +109,7 @@ class GeminiStreamTranslator:
                 return b""
             self._started = True
             if data[0] in b"[{":
-                self._body = []
+                self._body = Pieces()
         if self._body is not None:
             self._hold(self._body, data)
             return b""
@@ -149,7 +149,6 @@ class GeminiStreamTranslator:
         self._decoder = SSEDecoder()
         self._started = False
         self._body = None
-        self._body_bytes = 0
 
     def _flush(self) -> bytes:
         out = self._out
@@ -159,10 +158,9 @@ class GeminiStreamTranslator:
         out.clear()
         return data
 
-    def _hold(self, body: list[bytes], data: bytes) -> None:
-        body.append(data)
-        self._body_bytes += len(data)
-        if self._body_bytes > MAX_EVENT_BYTES:
+    def _hold(self, body: Pieces, data: bytes) -> None:
+        body.add(data)
+        if body.size > MAX_EVENT_BYTES:
             raise too_large()
 
     def _take(self, data: bytes) -> None:
@@ -175,7 +173,7 @@ class GeminiStreamTranslator:
     def _take_rest(self) -> None:
         """Take what the end of the body leaves: a body of JSON, half an event, a raw error."""
         if self._body is not None:
-            self._take_body(b"".join(self._body).rstrip())
+            self._take_body(self._body.join().rstrip())
             return
         event = self._decoder.close()
         if event is not None:

@@ -1,5 +1,7 @@
 """Frames: what is read, what is passed over, what is refused."""
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -65,3 +67,25 @@ def test_any_bytes_give_frames_or_the_error(data: bytes) -> None:
 
 def test_half_of_a_surrogate_pair_is_replaced() -> None:
     assert decode_frame(b'{"responseId":"a\\ud800"}').response_id == "a\ufffd"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"candidates":[%b{}]}' % (b"{}," * 3_000_000),
+        b"[%b{}]" % (b"{}," * 3_000_000),
+        b'{"candidates":[{"content":{"parts":[%b{}]}}]}' % (b"{}," * 3_000_000),
+    ],
+    ids=["candidates", "frames", "parts"],
+)
+def test_d12_frame_of_very_many_values_is_refused_before_it_is_decoded(body: bytes) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(ProxyError) as caught:
+            decode_frames(body)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert caught.value.code == "upstream_bad_frame"
+    assert peak < 2 * len(body)
