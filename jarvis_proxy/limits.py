@@ -13,6 +13,8 @@ from typing import Final, Literal, Protocol
 from jarvis_proxy.errors import ProxyError
 
 _MINUTE: Final = 60.0
+LONGEST_DEBT: Final = 1440
+"""Minutes for which a key has to wait at most, however much more than it had was spent: a day."""
 
 Reason = Literal["requests", "tokens", "concurrency"]
 Limit = Reason | Literal["busy", "failures", "budget"]
@@ -73,7 +75,8 @@ class TokenBucket:
 
     def spend(self, amount: float, now: float) -> None:
         """Take *amount* out, even if that is more than there is; a negative one is put back."""
-        self._level = min(self.capacity, self.level(now) - amount)
+        left = min(self.capacity, self.level(now) - amount)
+        self._level = max(left, -LONGEST_DEBT * _MINUTE * self.per_second)
 
     def reset(self, now: float) -> float:
         """Return in how many seconds it will be full."""

@@ -278,3 +278,10 @@ def test_overload_spreads_the_retries(chance: float, seconds: float) -> None:
 )
 def test_durations_look_like_openais(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_d14_no_debt_takes_longer_than_a_day() -> None:
+    bucket = TokenBucket(1000, 1000 / 60, 0.0)
+    bucket.spend(10**12, 0.0)
+
+    assert bucket.wait(1, 0.0) == pytest.approx(24 * 3600, rel=0.01)

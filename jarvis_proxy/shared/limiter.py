@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from jarvis_proxy.limits import MemoryLimiter, Meter, Quota, Reason, Verdict
+from jarvis_proxy.limits import LONGEST_DEBT, MemoryLimiter, Meter, Quota, Reason, Verdict
 from jarvis_proxy.shared.gather import Command, Gather
 from jarvis_proxy.shared.link import Link
 
@@ -24,18 +24,26 @@ _RENEW_EVERY: Final = LEASE / 3
 # Levels are kept with the moment they were true; a bucket that has not been asked about until it
 # was full again is gone. "a" admits a call: name, call, requests and tokens a minute, calls at once
 # (0: no limit), tokens. "s" settles tokens, "r" releases a call, "k" keeps some.
-# Durations are in milliseconds.
+# Durations are in milliseconds. What is kept is bounded as it is read: whatever wrote it, no key is
+# shut out for longer than its own calls could do.
 _LUA: Final = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local lease = tonumber(ARGV[2]) * 1000
+local lease, debt = tonumber(ARGV[2]) * 1000, tonumber(ARGV[3])
 
 local function bucket(key, field, capacity)
   if capacity == 0 then return nil end
   local kept = redis.call('HMGET', key, field, field .. '_at')
   local level, at = tonumber(kept[1]) or capacity, tonumber(kept[2]) or now
-  local rate = capacity / 60000
-  level = math.min(capacity, level + math.max(0, now - at) * rate)
+  local rate, lowest = capacity / 60000, -debt * capacity
+  -- Nobody of us wrote that, or the clock was set back: it must not stay so.
+  if not (level >= lowest and at >= 0 and at <= now) then
+    level, at = level < lowest and lowest or math.min(level, capacity), now
+    if level ~= level then level = capacity end
+    redis.call('HSET', key, field, level, field .. '_at', at)
+    if redis.call('PTTL', key) < 0 then redis.call('PEXPIRE', key, (debt + 1) * 60000) end
+  end
+  level = math.min(capacity, level + (now - at) * rate)
   return {key = key, field = field, capacity = capacity, rate = rate, level = level}
 end
 
@@ -44,7 +52,7 @@ local function wait(b, amount)
 end
 
 local function spend(b, amount)
-  b.level = math.min(b.capacity, b.level - amount)
+  b.level = math.max(-debt * b.capacity, math.min(b.capacity, b.level - amount))
   redis.call('HSET', b.key, b.field, b.level, b.field .. '_at', now)
   local full = math.ceil((b.capacity - b.level) / b.rate) + 60000
   if redis.call('PTTL', b.key) < full then redis.call('PEXPIRE', b.key, full) end
@@ -62,6 +70,7 @@ local function admit(op)
   local refused, delay = 0, 0
   if at_once > 0 then
     redis.call('ZREMRANGEBYSCORE', calls, '-inf', now)
+    redis.call('ZREMRANGEBYSCORE', calls, '(' .. (now + lease), '+inf')
     if redis.call('ZCARD', calls) >= at_once then refused, delay = 1, 1000 end
   end
   if refused == 0 and requests then
@@ -177,7 +186,7 @@ class SharedLimiter:
             self.renew()
 
     def _command(self, ops: Sequence[_Op]) -> Command:
-        return self._script.call(_ENCODER.encode(ops), LEASE)
+        return self._script.call(_ENCODER.encode(ops), LEASE, LONGEST_DEBT)
 
 
 def _verdict(answer: _Answer, quota: Quota) -> Verdict:

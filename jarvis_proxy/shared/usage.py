@@ -33,7 +33,12 @@ local batch = 'jarvis:usage-batch:' .. ARGV[2]
 if not redis.call('SET', batch, 1, 'NX', 'EX', ARGV[4]) then return 0 end
 for _, row in ipairs(cmsgpack.unpack(ARGV[1])) do
   local key, sums = 'jarvis:usage:' .. row[1], row[2]
-  for i = 1, #sums, 2 do redis.call('HINCRBY', key, sums[i], string.format('%.0f', sums[i + 1])) end
+  for i = 1, #sums, 2 do
+    local amount = string.format('%.0f', sums[i + 1])
+    local added = redis.pcall('HINCRBY', key, sums[i], amount)
+    -- What is there is no number, or nearly too large for one: nobody of us wrote it.
+    if type(added) == 'table' then redis.call('HSET', key, sums[i], amount) end
+  end
   redis.call('EXPIRE', key, ARGV[3])
 end
 return 1
@@ -44,6 +49,9 @@ _LOAD: Final = "return cmsgpack.pack(redis.call('HGETALL', 'jarvis:usage:' .. AR
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _SUMS: Final = msgspec.msgpack.Decoder(list[str])
+_MOST: Final = 2**53
+_MOST_EACH: Final = 1_000_000_000
+"""So many tokens a single call is counted with at most."""
 
 
 class RedisUsageStore:
@@ -122,11 +130,24 @@ def _sums(rows: Sequence[UsageRow]) -> list[tuple[str, list[str | int]]]:
 
 
 def _rows(day: str, sums: Sequence[str]) -> list[UsageRow]:
-    """Return the rows of a day; fields that are not ours are left out."""
+    """Return the rows of a day, each sum in the bounds of what calls can take.
+
+    Fields that are not ours are left out.
+    """
     found: dict[tuple[str, str], dict[str, int]] = {}
     for field, amount in zip(sums[::2], sums[1::2], strict=True):
         name, _, rest = field.partition(" ")
         key, _, model = rest.partition(" ")
         if name in COUNTS and model:
             found.setdefault((key, model), {})[name] = int(amount)
-    return [UsageRow(day, *names, Counts(**counts)) for names, counts in found.items()]
+    return [UsageRow(day, *names, _bounded(counts)) for names, counts in found.items()]
+
+
+def _bounded(counts: dict[str, int]) -> Counts:
+    """Return sums that add up: below nothing they would refill a budget."""
+    calls = min(max(0, counts.get("calls", 0)), _MOST)
+    tokens = min(calls * _MOST_EACH, _MOST)
+    most = {"calls": calls, "cost": _MOST}
+    return Counts(
+        **{name: min(max(0, total), most.get(name, tokens)) for name, total in counts.items()}
+    )

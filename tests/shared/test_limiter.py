@@ -291,3 +291,34 @@ async def test_the_store_holds_names_and_numbers_alone(
 
     assert keys == [b"jarvis:alive", b"jarvis:calls:laptop", b"jarvis:limit:laptop"]
     assert sorted(fields) == [b"requests", b"requests_at", b"tokens", b"tokens_at"]
+
+
+DAY = 24 * 3600
+FAR = "99999999999999999"
+
+
+@pytest.mark.parametrize("field", ["requests", "tokens"])
+@pytest.mark.parametrize("level", ["-1e300", "-inf", "nan", "1e300", "x", ""])
+@pytest.mark.parametrize("at", [FAR, "nan", "-1e300", "0", "x"])
+async def test_d14_no_bucket_of_a_store_shuts_a_key_out_for_ever(
+    two: tuple[Process, Process], store: Redis, field: str, level: str, at: str
+) -> None:
+    await store.hset("jarvis:limit:laptop", mapping={field: level, f"{field}_at": at})
+    first = await two[0].admit(Quota(rpm=10, tpm=100), 1)
+    await asyncio.sleep(0.05)  # the store's clock cannot be moved
+    verdict = await two[0].admit(Quota(rpm=10, tpm=100), 1)
+    meters = [meter for meter in (verdict.requests, verdict.tokens) if meter is not None]
+
+    assert first.wait <= DAY + 60
+    assert verdict.wait < first.wait or first.refused is None
+    assert all(meter.remaining <= meter.limit and meter.reset <= DAY + 120 for meter in meters)
+    assert 0 < await store.pttl("jarvis:limit:laptop") <= (DAY + 600) * 1000
+
+
+async def test_d14_calls_that_a_store_says_will_last_for_ever_are_forgotten(
+    two: tuple[Process, Process], store: Redis
+) -> None:
+    await store.zadd("jarvis:calls:laptop", {f"ghost{number}": float(FAR) for number in range(5)})
+    verdict = await two[0].admit(Quota(concurrency=1))
+
+    assert verdict.refused is None

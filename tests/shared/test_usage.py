@@ -159,3 +159,41 @@ async def test_nothing_is_lost_while_the_store_is_away(
     assert await process.usage.add([row(calls=2)])
 
     assert await process.loaded() == [row(calls=3)]
+
+
+HASH = f"jarvis:usage:{DAY}"
+FIELD = "laptop openai/gpt-4o"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("prompt", "-5", 0),
+        ("prompt", str(2**62), 2_000_000_000),
+        ("completion", "9" * 19, 2_000_000_000),
+        ("cost", "-1", 0),
+        ("cost", str(2**62), 2**53),
+        ("calls", "-7", 0),
+        ("calls", str(2**62), 2**53),
+    ],
+)
+async def test_d14_what_a_store_says_of_usage_is_bounded_as_calls_would_be(
+    two: tuple[Process, Process], store: Redis, name: str, value: str, expected: int
+) -> None:
+    assert await two[0].usage.add([row(calls=2), row(key="phone")])
+    await store.hset(HASH, f"{name} {FIELD}", value)
+    rows = {each.key: each.counts for each in await two[1].loaded()}
+
+    assert getattr(rows["laptop"], name) == expected
+    assert rows["phone"] == Counts(calls=1)
+
+
+@pytest.mark.parametrize("value", ["x", str(2**63 - 1), "1.5"])
+async def test_d14_sums_go_on_where_the_store_holds_what_no_process_wrote(
+    two: tuple[Process, Process], store: Redis, value: str
+) -> None:
+    await store.hset(HASH, f"calls {FIELD}", value)
+    for _ in range(2):
+        assert await two[0].usage.add([row(), row(key="phone")])
+
+    assert await two[1].loaded() == [row(calls=2), row(key="phone", calls=2)]
