@@ -6,7 +6,6 @@ import errno
 import gc
 import logging
 import os
-import resource
 import select
 import sys
 from collections.abc import Coroutine, Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from jarvis_proxy import memory
 from jarvis_proxy.environment import env_file_hints, is_readable, load_environment
+from jarvis_proxy.file_limit import forbid_core_dumps, raise_max_files
 from jarvis_proxy.own_address import check_base_urls
 from jarvis_proxy.price_files import load_prices
 from jarvis_proxy.settings import Settings, SettingsError
@@ -44,6 +44,9 @@ def main(arguments: Sequence[str]) -> int:
     0: served until told to stop. 1: the port cannot be had. 78: the settings are wrong.
     """
     keep_standard_streams()
+    if sys.platform == "win32":
+        say("Jarvis proxy runs on Linux and macOS. On Windows, run it in WSL: wsl --install\n")
+        return 1
     if arguments and arguments[0] == "doctor":
         return _doctor(arguments[1:])
     if arguments and arguments[0] in ("-h", "--help"):
@@ -70,7 +73,7 @@ def _doctor(arguments: Sequence[str]) -> int:
     # Loaded only when it is called: it is as large as the server.
     from jarvis_proxy.doctor import command
 
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # it holds keys, like the server
+    forbid_core_dumps()  # it holds keys, like the server
     return command.main(arguments, _ENV_FILE, os.environ)
 
 
@@ -213,8 +216,7 @@ def keep_standard_streams() -> None:
 
 def harden() -> None:
     """Leave no core dump, which would hold keys and content, and settle how memory is managed."""
-    with contextlib.suppress(OSError, ValueError):  # a service manager may forbid it, and does it
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    forbid_core_dumps()
     forbid_tracing()
     # What is alive now stays alive: collecting it again and again costs 5 to 10 % of a request.
     gc.collect()
@@ -239,13 +241,7 @@ def forbid_tracing() -> None:
 
 def raise_file_limit(max_connections: int) -> None:
     """Allow as many open files as *max_connections* take, if the hard limit does."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = max(8192, _MORE_FILES + _FILES_PER_CONNECTION * max_connections)
-    if hard != resource.RLIM_INFINITY:
-        wanted = min(wanted, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    raise_max_files(max(8192, _MORE_FILES + _FILES_PER_CONNECTION * max_connections))
 
 
 def _file_hints(settings: Settings) -> list[str]:

@@ -7,9 +7,7 @@ made by aiohttp's parser and cannot be chosen, so it changes its class while it 
 import asyncio
 import collections
 import contextlib
-import fcntl
 import struct
-import termios
 from collections.abc import Callable
 from typing import Final, cast
 
@@ -19,6 +17,12 @@ from aiohttp.helpers import _EXC_SENTINEL, BaseTimerContext, set_exception
 from aiohttp.streams import StreamReader
 
 from jarvis_proxy.turns import LateWriter, Turn
+
+try:
+    import fcntl
+    import termios
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 _INT: Final = struct.Struct("i")
 Sink = Callable[[bytes], bool]
@@ -164,6 +168,8 @@ def has_unsent(transport: asyncio.Transport) -> bool:
     if transport.get_extra_info("ssl_object") is None:
         return False
     # Below TLS is another buffer, which cannot be seen; what lies in it waits for the system's.
+    if fcntl is None:
+        return False
     waiting = b"\0" * _INT.size
     with contextlib.suppress(OSError):  # not every system tells
         waiting = fcntl.ioctl(transport.get_extra_info("socket"), termios.TIOCOUTQ, waiting)

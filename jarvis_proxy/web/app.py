@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import resource
 import secrets
 import string
 import time
@@ -18,6 +17,7 @@ from aiohttp.web_urldispatcher import UrlMappingMatchInfo
 
 from jarvis_proxy.catalog import Catalog
 from jarvis_proxy.fetch import MediaFetcher
+from jarvis_proxy.file_limit import max_files
 from jarvis_proxy.hops import Hops
 from jarvis_proxy.key_pool import KeyPool
 from jarvis_proxy.keyring import KeyRing
@@ -286,9 +286,8 @@ def time_limits(settings: Settings) -> TimeLimits:
 
 def connection_limits(settings: Settings) -> ConnectionLimits:
     """Return how many connections clients may hold, within what this process may open."""
-    max_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return ConnectionLimits(
-        total=affordable(settings.limits.max_connections, max_files),
+        total=affordable(settings.limits.max_connections, max_files()),
         per_network=settings.limits.max_connections_per_ip,
         # This machine's own connections are its reverse proxy's, with many clients behind them.
         trusted=(*settings.trusted_proxies, *LOOPBACK),

@@ -7,13 +7,14 @@ lies on all of them. The sums of a worker that is gone stay, so that no counter 
 import asyncio
 import contextlib
 import logging
+import mmap
 import os
-import resource
 import struct
 import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from jarvis_proxy.file_limit import max_files
 from jarvis_proxy.live import Live, LivePart
 from jarvis_proxy.live_sums import decode_part, encode_part
 from jarvis_proxy.metric_sums import add, counters, decode, encode
@@ -93,8 +94,7 @@ class Crew:
         used = os.times()
         with open("/proc/self/statm", "rb") as file:
             virtual, resident = (int(pages) for pages in file.read().split()[:2])
-        most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        page = resource.getpagesize()
+        most, page = max_files(), mmap.PAGESIZE
         return [
             gauge("jarvis_workers", "Processes that serve.", {(): 1}),
             Family(

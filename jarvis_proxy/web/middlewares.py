@@ -28,7 +28,8 @@ from jarvis_proxy.web.wire import WireFault, check_request, no_websocket, wants_
 
 _LOG: Final = logging.getLogger(__name__)
 _RANDOM: Final = Random()  # noqa: S311 - ids are unique, not secret; a system call costs more
-os.register_at_fork(after_in_child=_RANDOM.seed)  # else each worker would make the same ids
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_RANDOM.seed)  # else each worker would make the same ids
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _CALLED: Final = ("infer", "other")
 _PROBING: Final = frozenset(("GET", "HEAD"))

@@ -1,0 +1,40 @@
+"""How many files this process may open, and that it leaves no core dump. IO (asks the system).
+
+Linux and macOS have the module ``resource``. Elsewhere there is no limit to read or to set.
+"""
+
+import contextlib
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
+NO_LIMIT = 2**31 - 1
+
+
+def max_files() -> int:
+    """Return how many files may be open; NO_LIMIT where the system has none."""
+    if resource is None:
+        return NO_LIMIT
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return NO_LIMIT if soft == resource.RLIM_INFINITY else soft
+
+
+def raise_max_files(wanted: int) -> None:
+    """Allow *wanted* open files, as far as the hard limit goes; never fewer than now."""
+    if resource is None:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def forbid_core_dumps() -> None:
+    """Leave no core dump, which would hold keys and content."""
+    if resource is not None:
+        with contextlib.suppress(OSError, ValueError):  # a service manager may have forbidden it
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
