@@ -13,6 +13,8 @@ import msgspec
 from jarvis_proxy import surrogates
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.json_depth import is_deeper
+from jarvis_proxy.json_outline import outline
+from jarvis_proxy.json_values import has_more_fields
 
 
 class RequestHead(msgspec.Struct):
@@ -41,13 +43,15 @@ _LARGE: Final = 64 * 1024
 _STEP: Final = 256 * 1024
 _UTF8: Final = codecs.getincrementaldecoder("utf-8")
 _LONG: Final = 16 * 1024
+_MOST_FIELDS: Final = 20_000
+"""Fields of a request. APIs have some dozens."""
 _MOST_QUOTES: Final = 1000
 _BACKSLASH: Final = 0x5C
 _MOST_BACKSLASHES: Final = 64
 _SEARCHED: Final = 256 * 1024
 """Larger bodies are not searched for a name given twice: it would cost more than relaying them."""
 _LONG_NUMBER: Final = re.compile(rb"[0-9]{%d}" % _LONGEST_NUMBER)
-_STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+_NUMBERS: Final = b"0123456789.-+eE,:[]{}"
 
 
 def decode_head(body: bytes, max_depth: int | None = None) -> RequestHead:
@@ -78,6 +82,8 @@ def decode_head(body: bytes, max_depth: int | None = None) -> RequestHead:
         raise _nested() from None
     if max_depth is not None and is_deeper(body, max_depth):
         raise _not_json(f": it is nested too deeply, more than {max_depth} levels")
+    if len(body) >= _LARGE and has_more_fields(body, _MOST_FIELDS):
+        raise _not_json(f": it has more than {_MOST_FIELDS} fields")
     if len(body) >= _LONGEST_NUMBER and _has_endless_number(body):
         raise _not_json(f": it holds a number of {_LONGEST_NUMBER} digits or more")
     if len(body) <= _SEARCHED and _may_repeat_a_name(body):
@@ -154,7 +160,12 @@ def _has_endless_number(body: bytes) -> bool:
     starts = [at for at in range(0, len(body), step) if body[at] in _DIGITS]
     if not any(body[at : at + step].isdigit() for at in starts):
         return False
-    return _LONG_NUMBER.search(_STRING.sub(b'""', body)) is not None
+    before = b""
+    for piece in outline(body, _NUMBERS):
+        if _LONG_NUMBER.search(before + piece):
+            return True
+        before = (before + piece)[-_LONGEST_NUMBER:]
+    return False
 
 
 def _may_repeat_a_name(body: bytes) -> bool:

@@ -81,8 +81,9 @@ def test_it_agrees_with_a_decoder(value: object, levels: int, indent: int | None
 @pytest.mark.parametrize(
     "body", [b"[" + b"[]," * 1_100_000 + b"1]", b"[" + b'"[",' * 1_100_000 + b"1]"]
 )
-def test_more_brackets_than_anyone_means_count_as_too_deep(body: bytes) -> None:
-    assert is_deeper(body, 64)
+def test_d2_brackets_count_exactly_however_many_there_are(body: bytes) -> None:
+    assert not is_deeper(body, 2)
+    assert is_deeper(body.removesuffix(b"1]") + b"[[]]]", 2)
 
 
 @pytest.mark.parametrize("padding", [0, 5000])

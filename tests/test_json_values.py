@@ -2,12 +2,13 @@
 
 import json
 import tracemalloc
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jarvis_proxy.json_values import holds_more, rough_count, rough_count_in_text
+from jarvis_proxy.json_values import has_more_fields, holds_more, rough_count, rough_count_in_text
 
 MIB = 1024 * 1024
 LEAVES = st.none() | st.booleans() | st.integers() | st.text('",[{\\é', max_size=5)
@@ -64,3 +65,22 @@ def test_d3_text_is_counted_as_bytes_are() -> None:
     text = '{"a":[1,2],"é":","}'
 
     assert rough_count_in_text(text) == rough_count(text.encode()) == 5
+
+
+@given(
+    st.dictionaries(st.text('",:{é', max_size=5), VALUES, max_size=9), st.sampled_from([None, 1])
+)
+def test_d2_fields_of_the_body_are_counted_and_no_others(
+    body: dict[str, Any], indent: int | None
+) -> None:
+    text = json.dumps(body, indent=indent, ensure_ascii=False).encode()
+
+    assert not has_more_fields(text, len(body))
+    assert has_more_fields(text, len(body) - 1)
+
+
+def test_d2_fields_may_lie_across_pieces() -> None:
+    body = b"{" + b",".join(b'"k%d":{"a":[{"b":1}]}' % n for n in range(50_000)) + b"}"
+
+    assert not has_more_fields(body, 50_000)
+    assert has_more_fields(body, 49_999)

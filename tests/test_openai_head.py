@@ -431,3 +431,10 @@ def test_d3_utf8_is_checked_in_pieces(before: int) -> None:
         with pytest.raises(ProxyError) as caught:
             decode_head(body[:at] + broken + body[at:])
         assert f"at byte {at}: it is not UTF-8" in caught.value.message
+
+
+def test_d2_a_body_of_more_fields_than_anyone_means_is_refused() -> None:
+    fields = ",".join(f'"k{number}":1' for number in range(20_000))
+
+    assert decode_head(b"{%b}" % fields.encode()).model is None
+    assert "20000 fields" in refusal(b'{"model":"a",%b}' % fields.encode()).message
