@@ -11,6 +11,7 @@ day. It holds what Google gave: opaque strings, no content.
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from threading import Lock
 from typing import Final
 
 import msgspec
@@ -88,7 +89,7 @@ class SharedVault:
         max_entries: int = MAX_ENTRIES,
         max_bytes: int = MAX_BYTES,
     ) -> None:
-        self.local = local or MemoryVault()
+        self.local = local or MemoryVault(lock=Lock())
         self._wall = wall
         self._bounds = (TTL, max_entries, max_bytes)
         self._script = link.script(_PUT)

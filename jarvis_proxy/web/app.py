@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Final, cast
 
 from aiohttp import web
@@ -83,7 +84,7 @@ _HANDLERS: Final[Mapping[Kind, Handler]] = {
 class Kept:
     """What outlives a change of settings, because clients' next requests build on it."""
 
-    vault: SignatureVault = field(default_factory=MemoryVault)
+    vault: SignatureVault = field(default_factory=lambda: MemoryVault(lock=Lock()))
     limiter: Limiter = field(default_factory=MemoryLimiter)
     memory: Memory = field(default_factory=Memory)
     metrics: Metrics = field(default_factory=Metrics)
@@ -160,6 +161,7 @@ def create_app(settings: Settings, log: AccessLog, kept: Kept | None = None) -> 
                 await place.door.close()
             await shell.fetcher.close()
             kept.shells.remove(shell)
+            shell.offload.close()
             await keeper.save()
 
     if is_owner:
@@ -254,6 +256,7 @@ def _place(upstream: UpstreamSettings, settings: Settings, kept: Kept) -> Place:
             new_id=new_call_id,
             image_urls=settings.image_urls,
             signature_sources=kept.metrics.signatures,
+            lock=Lock(),
         )
         # In a header: a key in a URL ends up in logs.
         door = HttpDoor(

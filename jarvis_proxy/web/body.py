@@ -1,6 +1,7 @@
 """Reading a request's body within its limits. IO."""
 
 import zlib
+from functools import partial
 from typing import Final
 
 from aiohttp import HttpVersion11, web
@@ -9,7 +10,7 @@ from jarvis_proxy.direct import taken_whole
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.headers import charset, media_type
 from jarvis_proxy.pieces import Pieces
-from jarvis_proxy.web.keys import ADMISSION
+from jarvis_proxy.web.keys import ADMISSION, RECORD, SHELL
 from jarvis_proxy.web.watch import Watched
 
 _JSON_TYPES: Final = frozenset({"application/json", "text/json", ""})
@@ -88,7 +89,9 @@ async def read_body(request: web.Request, limit: int, watched: Watched) -> bytes
     watched.body_read()
     if encoding in ("", "identity"):
         return body
-    plain = _decompressed(body, encoding, limit)
+    # What a few bytes expand to is not known before.
+    job = partial(_decompressed, body, encoding, limit)
+    plain = await request.app[SHELL].offload.run(limit, request[RECORD].key_name, job)
     admission.hold(len(plain) - len(body))
     return plain
 

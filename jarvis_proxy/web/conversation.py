@@ -7,8 +7,9 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from random import SystemRandom
-from typing import Final
+from typing import Final, TypeVar
 
 from aiohttp import web
 
@@ -29,6 +30,7 @@ from jarvis_proxy.web.refusals import Refused
 from jarvis_proxy.web.relay import Relay
 from jarvis_proxy.web.watch import Watched
 
+_T = TypeVar("_T")
 _LOG: Final = logging.getLogger(__name__)
 _RANDOM: Final = SystemRandom()
 _WHOLE_ANSWER: Final = 590.0
@@ -126,7 +128,8 @@ class Conversation:
         self._call = self._make_call(route)
         media: Mapping[str, Media | ProxyError] = {}
         self._media.set(0)  # another place's, which has failed
-        needs = self._place.upstream.needs(self._call)
+        upstream, call = self._place.upstream, self._call
+        needs = await self._offload(partial(upstream.needs, call))
         # It is there already. Refused is what comes on top of it.
         self._memory.note(0 if needs.decoded is None else needs.decoded.size)
         if needs.urls:
@@ -136,7 +139,8 @@ class Conversation:
             self._memory.add(self._media.size + self._media.size // 3)
         if needs.call_ids and self._shell.vault is not None:
             await self._shell.vault.fetch(needs.call_ids, time.monotonic())
-        self._take(self._place.upstream.exchange(self._call, media, needs.decoded))
+        job = partial(upstream.exchange, call, media, needs.decoded)
+        self._take(await self._offload(job))
         self._key = self._pick()
 
     def _pick(self, tried: frozenset[int] = frozenset()) -> int | None:
@@ -152,6 +156,17 @@ class Conversation:
         """
         self._exchange = exchange
         self._memory.set(exchange.weight)
+
+    async def _offload(self, job: Callable[[], _T]) -> _T:
+        """Run *job*, which looks at all of the body, beside the event loop if that takes long.
+
+        Raises:
+            ProxyError: what *job* raises, or why the call was cut.
+        """
+        try:
+            return await self._shell.offload.run(len(self._call.body), self._record.key_name, job)
+        except asyncio.CancelledError:
+            raise self._watched.reason() from None
 
     async def _attempt(self) -> web.StreamResponse | ProxyError:
         """Make one attempt; return the answer, or why there is none."""
@@ -197,7 +212,7 @@ class Conversation:
             return False
         if self._request.transport is None or self._request.transport.is_closing():
             return False  # cut in the middle of an answer of another kind
-        if isinstance(error, EmptyReply) or self._improve(error):
+        if isinstance(error, EmptyReply) or await self._improve(error):
             # Another request, or one that is never repeated: no rule of retries may stop it.
             self._watched.restart()
             return True
@@ -221,16 +236,17 @@ class Conversation:
             return await self._prepare_next(error)
         return True
 
-    def _improve(self, error: ProxyError) -> bool:
+    async def _improve(self, error: ProxyError) -> bool:
         """Take the better request that a refusal shows, if *error* is one and there is one."""
         if isinstance(error, Refused):
-            better = self._exchange.recover(error.upstream_status, error.raw)
+            status, refusal = error.upstream_status, error.raw
         elif isinstance(error, RelayedError):
-            better = self._exchange.recover(error.status, error.raw)
+            status, refusal = error.status, error.raw
         elif error.refusal:
-            better = self._exchange.recover(error.status, error.refusal)
+            status, refusal = error.status, error.refusal
         else:
             return False
+        better = await self._offload(partial(self._exchange.recover, status, refusal))
         if better is None:
             return False
         self._take(better)

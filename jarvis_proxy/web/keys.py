@@ -25,6 +25,7 @@ from jarvis_proxy.upstreams.base import Upstream
 from jarvis_proxy.usage import UsageBook
 from jarvis_proxy.web.guard import Admission, Guard
 from jarvis_proxy.web.log import AccessLog
+from jarvis_proxy.web.offload import Offload
 from jarvis_proxy.web.refresh import Refresher
 from jarvis_proxy.web.watch import Watch
 
@@ -66,6 +67,7 @@ class Shell:
     oddities: Oddities
     hops: Hops
     budget: RetryBudget = field(default_factory=RetryBudget)
+    offload: Offload = field(default_factory=Offload)
     live: Live | None = None
     """What the live page shows; None where there is no such page."""
     vault: "SharedVault | None" = None

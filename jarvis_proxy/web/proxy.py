@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 from aiohttp import web
@@ -64,7 +65,7 @@ async def _under_watch(request: web.Request, handler: _Handler) -> web.StreamRes
         admission.leave(record)
 
 
-def _with_nothing_beside(request: web.Request, body: bytes, model: str | None) -> bytes:
+async def _with_nothing_beside(request: web.Request, body: bytes, model: str | None) -> bytes:
     """Return *body* with *model* as its only model, for a key that may use certain models.
 
     Raises:
@@ -72,7 +73,8 @@ def _with_nothing_beside(request: web.Request, body: bytes, model: str | None) -
             may not use.
     """
     check_query(raw_query(request))
-    body, others = only_model(body, model)
+    job, client = partial(only_model, body, model), request[RECORD].key_name
+    body, others = await request.app[SHELL].offload.run(len(body), client, job)
     for other in others:
         request[ADMISSION].resolve(other)
     return body
@@ -85,7 +87,8 @@ async def _infer(request: web.Request, watched: Watched) -> web.StreamResponse:
     record = request[RECORD]
     record.received = time.monotonic()
     record.bytes_in = len(body)
-    head = _head(request, body, shell.settings.limits.json_depth)
+    job = partial(_head, request, body, shell.settings.limits.json_depth)
+    head = await shell.offload.run(len(body), record.key_name, job)
     model = head.model
     if model is None and request[MATCH].endpoint not in _TAKES_DEFAULT:
         # Moderations and images have defaults of OpenAI's own.
@@ -93,9 +96,11 @@ async def _infer(request: web.Request, watched: Watched) -> web.StreamResponse:
     else:
         route = admission.resolve(model)
     if model is None and route.target:
-        model, body = shell.settings.default_model, with_model(body, route.target)
+        model = shell.settings.default_model
+        named = partial(with_model, body, route.target)
+        body = await shell.offload.run(len(body), record.key_name, named)
     if admission.is_limited:
-        body = _with_nothing_beside(request, body, model)
+        body = await _with_nothing_beside(request, body, model)
     await admission.ask(body)
     record.model, record.upstream, record.target = model or "-", route.upstream, route.target
 

@@ -8,6 +8,7 @@ first, then letters, digits and ``_.:-``, at most 128.
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
@@ -35,11 +36,12 @@ class Names:
     functions inside namespaces.
     """
 
-    __slots__ = ("_bare", "_flat", "_upstream", "declared", "namespaced", "renamed")
+    __slots__ = ("_bare", "_flat", "_repeats", "_upstream", "declared", "namespaced", "renamed")
 
     def __init__(self, declared: Iterable[str], members: Iterable[Member] = ()) -> None:
         self.declared = frozenset(declared)
         self._upstream: dict[str, str] = {}
+        self._repeats: Counter[str] = Counter()
         self.renamed: dict[str, str] = {}
         """The upstream's name → the client's, where they differ."""
         self._flat: dict[Member, str] = {}
@@ -78,10 +80,11 @@ class Names:
 
     def _rename(self, name: str) -> str:
         wanted = _with_letter(_ILLEGAL.sub("_", name))
-        new, count = wanted[:_MAX_LENGTH], 1
+        new, stem = wanted[:_MAX_LENGTH], wanted[: _MAX_LENGTH - 8]
         while self._is_taken(new):
-            count += 1
-            new = f"{wanted[: _MAX_LENGTH - 8]}_{count}"
+            # Counting goes on where it stopped: thousands of names may become alike.
+            self._repeats[stem] += 1
+            new = f"{stem}_{self._repeats[stem] + 1}"
         self.renamed[new] = name
         return new
 

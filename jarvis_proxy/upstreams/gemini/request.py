@@ -6,7 +6,7 @@ that it does not know, so only fields of ``GenerateRequest`` are ever sent.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -96,6 +96,13 @@ class ChatPlan:
     """The client looks for tools itself when the model calls ``tool_search``."""
 
 
+class _Read(NamedTuple):
+    """A decoded request, and how many bytes its body had."""
+
+    request: ChatRequest
+    size: int
+
+
 def needs(call: Call, image_urls: ImageUrls = "fetch") -> Needs:
     """Return the links to download and the ids to look up before ``build_chat``.
 
@@ -116,7 +123,7 @@ def needs(call: Call, image_urls: ImageUrls = "fetch") -> Needs:
     return Needs(
         urls=tuple(dict.fromkeys(links)),
         call_ids=tuple(dict.fromkeys(filter(None, (*calls, *texts)))),
-        decoded=Decoded(request, decoded_size(call.body)),
+        decoded=Decoded(_Read(request, len(call.body)), decoded_size(call.body)),
     )
 
 
@@ -227,10 +234,12 @@ class _Job:
         self._show_thoughts = call.show_thoughts and relaxation.own_thoughts
         self.relaxation = relaxation
         taken = None if decoded is None else decoded.take()
-        self.request = taken if isinstance(taken, ChatRequest) else _decode(call.body)
+        if not isinstance(taken, _Read):
+            taken = _Read(_decode(call.body), len(call.body))
+        self.request = taken.request
         self.traits = relaxation.traits(knowledge(call.target_model))
         self.notes = Notes(strict=call.strict_params)
-        self.work = Work.for_body(len(call.body))
+        self.work = Work.for_body(taken.size)
         self.extension = read_extension(self.request, self.notes)
 
     def answer(self, *, with_tools: bool, resolution: str | None) -> _Answer:

@@ -9,6 +9,7 @@ Source: https://ai.google.dev/gemini-api/docs/thought-signatures (read 2026-11).
 
 import re
 from collections import OrderedDict
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
@@ -71,12 +72,14 @@ class MemoryVault:
     """A vault in memory: bounded in entries and bytes, least recently used goes first.
 
     Times are in seconds on the caller's monotonic clock. An entry lives for *ttl* after it was
-    put, however often it is read. One that alone exceeds *max_bytes* is not kept.
+    put, however often it is read. One that alone exceeds *max_bytes* is not kept. *lock* is held
+    while it is looked at or changed, for owners with several threads.
     """
 
     __slots__ = (
         "_bytes",
         "_entries",
+        "_lock",
         "_max_bytes",
         "_max_entries",
         "_ttl",
@@ -95,7 +98,9 @@ class MemoryVault:
         max_entries: int = 50_000,
         max_bytes: int = 64 * 1024 * 1024,
         ttl: float = 24 * 3600,
+        lock: AbstractContextManager[object] | None = None,
     ) -> None:
+        self._lock = nullcontext() if lock is None else lock
         self._max_entries = max_entries
         self._max_bytes = max_bytes
         self._ttl = ttl
@@ -115,7 +120,12 @@ class MemoryVault:
 
     def get(self, call_id: str, now: float) -> Remembered | None:
         """Return what is known about *call_id*, or None."""
-        for key in vault_keys(call_id):
+        keys = vault_keys(call_id)
+        with self._lock:
+            return self._get(keys, now)
+
+    def _get(self, keys: tuple[str, ...], now: float) -> Remembered | None:
+        for key in keys:
             entry = self._entries.get(key)
             if entry is None:
                 continue
@@ -139,7 +149,10 @@ class MemoryVault:
         keys = vault_keys(call_id)
         if not keys:
             return
-        key = keys[0]
+        with self._lock:
+            self._put(keys[0], value, now)
+
+    def _put(self, key: str, value: Remembered, now: float) -> None:
         if key in self._entries:
             self._drop(key)
         size = self.ENTRY_BYTES + len(value.signature or "") + len(value.native_id or "")

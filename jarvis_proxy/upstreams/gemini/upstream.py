@@ -6,6 +6,7 @@ Source: https://ai.google.dev/api/generate-content (read 2026-11).
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Final, NamedTuple
 
@@ -41,10 +42,11 @@ class GeminiUpstream:
     """Google's generateContent behind OpenAI's dialect; implements ``Upstream``.
 
     *new_id* gives 24 random letters and digits; *image_urls* is the setting ``IMAGE_URLS``; in
-    *signature_sources* is counted how thought signatures come back, as ``ChatPlan`` tells it.
+    *signature_sources* is counted how thought signatures come back, as ``ChatPlan`` tells it;
+    *lock* is held meanwhile. Calls may be translated in several threads.
     """
 
-    __slots__ = ("_image_urls", "_new_id", "_signature_sources", "_vault", "name")
+    __slots__ = ("_image_urls", "_lock", "_new_id", "_signature_sources", "_vault", "name")
 
     def __init__(
         self,
@@ -54,7 +56,9 @@ class GeminiUpstream:
         new_id: Callable[[], str],
         image_urls: ImageUrls = "fetch",
         signature_sources: Counter[str] | None = None,
+        lock: AbstractContextManager[object] | None = None,
     ) -> None:
+        self._lock = nullcontext() if lock is None else lock
         self.name = name
         self._vault = vault
         self._new_id = new_id
@@ -154,7 +158,8 @@ class GeminiUpstream:
                 relaxation=relaxation,
                 decoded=first,
             )
-            self._signature_sources.update(plan.signature_sources)
+            with self._lock:
+                self._signature_sources.update(plan.signature_sources)
             return plan
 
         return build

@@ -146,3 +146,21 @@ def test_a1_what_a_model_means(name: str, expected: Member | None) -> None:
     members = [Member("mcp__wx", "get_weather"), Member("a", "twice"), Member("b", "twice")]
 
     assert member_called(name, members) == expected
+
+
+def test_d2_thousands_of_names_that_become_alike_are_looked_up_once_each() -> None:
+    class Counting(Names):
+        __slots__ = ("looked",)
+        looked: int
+
+        def _is_taken(self, name: str) -> bool:
+            self.looked += 1
+            return super()._is_taken(name)
+
+    names = Counting(())
+    names.looked = 0
+    renamed = [names.upstream("a" * 130 + chr(0x100 + number)) for number in range(3000)]
+
+    assert len(set(renamed)) == 3000
+    assert renamed[1:3] == ["a" * 120 + "_2", "a" * 120 + "_3"]
+    assert names.looked <= 2 * 3000
