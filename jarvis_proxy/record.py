@@ -87,6 +87,13 @@ class CallRecord(msgspec.Struct):
             "agent": printable(self.user_agent),
         }
 
+    def add_tokens(self, prompt: int, completion: int, cached: int, reasoning: int) -> None:
+        """Add what an upstream counted, once that is known."""
+        self.prompt_tokens = (self.prompt_tokens or 0) + prompt
+        self.completion_tokens = (self.completion_tokens or 0) + completion
+        self.cached_tokens = (self.cached_tokens or 0) + cached
+        self.reasoning_tokens = (self.reasoning_tokens or 0) + reasoning
+
     def overhead(self) -> float | None:
         """Return how much of the time to the first byte was the proxy's own work.
 

@@ -95,6 +95,16 @@ def test_call_that_never_answered_has_no_time_to_first_byte() -> None:
     assert "ttfb_ms" not in as_text(record, "now")
 
 
+def test_tokens_of_several_answers_add_up() -> None:
+    record = CallRecord(request_id="req_1", started=0.0, started_at=0.0)
+
+    record.add_tokens(3, 2, 1, 0)
+    record.add_tokens(10, 0, 0, 4)
+
+    counts = (record.prompt_tokens, record.completion_tokens)
+    assert (*counts, record.cached_tokens, record.reasoning_tokens) == (13, 2, 1, 4)
+
+
 def test_overhead_is_before_the_upstream_was_asked_and_after_it_was_heard() -> None:
     record = full_record()
     record.received, record.asked = 10.001, 10.003

@@ -16,7 +16,8 @@ import msgspec
 from jarvis_proxy import surrogates
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.openai_head import with_field
-from jarvis_proxy.upstreams.passthrough import PassthroughStream, StreamKind
+from jarvis_proxy.upstreams.frames import StreamKind
+from jarvis_proxy.upstreams.passthrough import PassthroughStream
 
 _ENDPOINTS: Final = ("chat/completions", "completions")
 _OURS: Final = frozenset(

@@ -13,6 +13,8 @@ import msgspec
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.response_events import EventNumbers
 
+_MOST_TOKENS: Final = 1_000_000_000
+
 
 class RetryableReply(ProxyError):
     """An answer of nothing: the same request, asked again once, often gives a good one."""
@@ -121,6 +123,16 @@ class TokenUsage(msgspec.Struct, frozen=True):
             self.cached + other.cached,
             self.reasoning + other.reasoning,
         )
+
+    def bounded(self) -> tuple[int, int, int, int]:
+        """Return the four counts, clamped: negative ones would refill budgets, and huge ones
+        overflow the store.
+        """
+        counts = (self.prompt, self.completion, self.cached, self.reasoning)
+        if min(counts) >= 0 and max(counts) <= _MOST_TOKENS:
+            return counts
+        prompt, completion, cached, reasoning = (min(max(0, n), _MOST_TOKENS) for n in counts)
+        return prompt, completion, cached, reasoning
 
 
 class StreamTranslator(Protocol):

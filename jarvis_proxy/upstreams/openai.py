@@ -11,6 +11,7 @@ import msgspec
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.openai_head import with_model
 from jarvis_proxy.response_events import EventNumbers
+from jarvis_proxy.routes import INFERENCE
 from jarvis_proxy.upstreams.asked_usage import (
     UnaskedUsageStream,
     asking_for_usage,
@@ -25,16 +26,17 @@ from jarvis_proxy.upstreams.base import (
     TokenUsage,
     UpstreamRequest,
 )
-from jarvis_proxy.upstreams.passthrough import PassthroughStream, Usage, stream_kind
+from jarvis_proxy.upstreams.json_values import fields_of, loads
+from jarvis_proxy.upstreams.openai_usage import Answer, usage_in
+from jarvis_proxy.upstreams.passthrough import PassthroughStream, stream_kind
 from jarvis_proxy.upstreams.refusal_body import read_refusal
-from jarvis_proxy.upstreams.upstream_errors import auth_failed
+from jarvis_proxy.upstreams.upstream_errors import auth_failed, error_in_answer
+from jarvis_proxy.upstreams.whole_as_stream import chat_stream, image_stream, response_stream
 
-
-class _Answer(msgspec.Struct):
-    usage: Usage | None = None
-
-
-_ANSWER: Final = msgspec.json.Decoder(_Answer)
+_ANSWER: Final = msgspec.json.Decoder(Answer)
+_LONGEST_ERROR: Final = 64 * 1024
+_PARTS: Final = (b'"choices"', b'"output"', b'"data"', b'"results"')
+"""With one of these and usage it is an answer: no need to look closer."""
 
 
 class PassthroughExchange:
@@ -42,7 +44,16 @@ class PassthroughExchange:
     whether usage is asked for, where the key's tokens are counted.
     """
 
-    __slots__ = ("_body", "_call", "_plain", "_upstream", "_weight", "requests", "usage")
+    __slots__ = (
+        "_body",
+        "_call",
+        "_is_judged",
+        "_plain",
+        "_upstream",
+        "_weight",
+        "requests",
+        "usage",
+    )
 
     raw: bool = True
     headers: tuple[tuple[str, str], ...] = ()
@@ -50,6 +61,8 @@ class PassthroughExchange:
     def __init__(self, upstream: str, call: Call, body: bytes) -> None:
         self._upstream = upstream
         self._call = call
+        # Elsewhere `error` and its like are fields of good answers, such as a batch's.
+        self._is_judged = call.method == "POST" and call.endpoint in INFERENCE
         self._body = b""
         self._weight = 0 if body is call.body else len(body)
         self._plain: bytes | None = None  # the body without a request for usage of our own
@@ -95,15 +108,32 @@ class PassthroughExchange:
         return PassthroughExchange(self._upstream, call, self._plain)
 
     def translate_reply(self, body: bytes, lane: int = 0) -> None:
-        """Take the answer and note its usage."""
+        """Take the answer and note its usage.
+
+        Raises:
+            ProxyError: it is an error, though its status is good.
+        """
         self._body = body
         # Only an answer that counts tokens is decoded, and of it only the counts.
         if b'"usage"' in body:
-            try:
-                usage = _ANSWER.decode(body).usage
-            except (ValueError, RecursionError):
-                usage = None
-            self.usage = None if usage is None else usage.counted()
+            self.usage = _usage(body)
+        is_plain = self.usage is not None and any(part in body for part in _PARTS)
+        if self._is_judged and not is_plain and len(body) < _LONGEST_ERROR:
+            error = error_in_answer(body)
+            if error is not None:
+                raise error
+
+    def as_stream(self, numbers: EventNumbers | None, *, asks_usage: bool) -> bytes | None:
+        """Return the whole answer as the stream that was asked for; None: it is not one."""
+        try:
+            answer = fields_of(loads(self._body))
+        except ValueError:
+            return None
+        if self._call.endpoint.startswith("images/"):
+            return image_stream(answer)
+        if stream_kind(self._call.endpoint) == "chat":
+            return chat_stream(answer, asks_usage=asks_usage)
+        return response_stream(answer, numbers or EventNumbers())
 
     def answer(self) -> bytes:
         """Return the upstream's very bytes."""
@@ -115,6 +145,17 @@ class PassthroughExchange:
         """Return a watcher that passes events on."""
         kind = stream_kind(self._call.endpoint)
         return PassthroughStream(kind) if self._plain is None else UnaskedUsageStream(kind)
+
+
+def _usage(body: bytes) -> TokenUsage | None:
+    try:
+        return _ANSWER.decode(body).counted()
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return usage_in(fields_of(loads(body)))
+    except ValueError:
+        return None
 
 
 class OpenAIUpstream:

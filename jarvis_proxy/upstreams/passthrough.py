@@ -6,76 +6,23 @@ usage. What is changed: only lines that the official SDKs cannot bear (``id:``, 
 """
 
 import re
-from typing import Final, Literal
-
-import msgspec
+from typing import Final
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.sse import DONE, KEEPALIVE, MAX_EVENT_BYTES, last_boundary, too_large
 from jarvis_proxy.upstreams.base import TokenUsage, UpstreamRequest
-from jarvis_proxy.upstreams.upstream_errors import error_from_object, without_keys
+from jarvis_proxy.upstreams.frames import (
+    FRAMES,
+    Frame,
+    StreamKind,
+    broken_choice,
+    error_of,
+    failure_of,
+    is_odd,
+    read_frame,
+)
+from jarvis_proxy.upstreams.upstream_errors import without_keys
 
-StreamKind = Literal["chat", "responses", "other"]
-
-
-class _Choice(msgspec.Struct, gc=False):
-    index: int = 0
-    finish_reason: str | None = None
-
-
-class _CachedTokens(msgspec.Struct):
-    cached_tokens: int | None = None
-
-
-class _ReasoningTokens(msgspec.Struct):
-    reasoning_tokens: int | None = None
-
-
-class Usage(msgspec.Struct):
-    """The usage fields that are counted, under chat's and under the Responses API's names."""
-
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    prompt_tokens_details: _CachedTokens | None = None
-    input_tokens_details: _CachedTokens | None = None
-    completion_tokens_details: _ReasoningTokens | None = None
-    output_tokens_details: _ReasoningTokens | None = None
-
-    def counted(self) -> TokenUsage:
-        """Return the counts, absent ones as 0."""
-        cached = self.prompt_tokens_details or self.input_tokens_details
-        reasoning = self.completion_tokens_details or self.output_tokens_details
-        return TokenUsage(
-            self.prompt_tokens or self.input_tokens or 0,
-            self.completion_tokens or self.output_tokens or 0,
-            (cached and cached.cached_tokens) or 0,
-            (reasoning and reasoning.reasoning_tokens) or 0,
-        )
-
-
-class _Response(msgspec.Struct):
-    usage: Usage | None = None
-    error: msgspec.Raw = msgspec.Raw(b"null")
-
-
-_NO_ERROR: Final = msgspec.Raw()
-
-
-class _Frame(msgspec.Struct, gc=False):
-    """What is looked for in an event; decoding it also proves that the event is JSON."""
-
-    choices: list[_Choice] | None = None
-    usage: Usage | None = None
-    error: msgspec.Raw = _NO_ERROR
-    type: str | None = None
-    response: _Response | None = None
-
-
-_FRAME: Final = msgspec.json.Decoder(_Frame)
-_FRAMES: Final = msgspec.json.Decoder(list[_Frame])
-_NULL: Final = (b"", b"null", b"false", b'""', b"{}")
 _TERMINAL: Final = frozenset({"response.completed", "response.failed", "response.incomplete"})
 _BOM: Final = b"\xef\xbb\xbf"
 # What makes SDKs raise, or lose what follows it: Continue drops the rest after ": ping".
@@ -88,6 +35,7 @@ class PassthroughStream:
     """A StreamTranslator that returns its input, whole events at a time."""
 
     __slots__ = (
+        "_answered",
         "_began",
         "_finished",
         "_kind",
@@ -105,6 +53,7 @@ class PassthroughStream:
         self._kind = kind
         self._pending: list[bytes] = []  # an event whose end has not come
         self.held = 0  # of that event
+        self._answered = False  # something has come that may be a part of the answer
         self._seen: set[int] = set()
         self._finished: set[int] = set()
         self._swallow_lf = False  # the LF of a CRLF whose CR ended a block that was changed
@@ -132,7 +81,8 @@ class PassthroughStream:
             and not self._pending
         ):
             self._swallow_lf = False
-            self._watch(data[6:-2], "")
+            if not self._passes(data[6:-2], ""):
+                return b""
             return data if self.failure is None else without_keys(data)
         if self._swallow_lf:
             self._swallow_lf = False
@@ -156,8 +106,8 @@ class PassthroughStream:
                 passed = self._pass_all(events, count)
                 if not is_last or self.done:
                     return passed
-                self._end()
-                return data
+                self._end(passed)
+                return data if passed is events else passed + DONE
         return self._feed_blocks(data)
 
     def _pass_all(self, data: bytes, count: int) -> bytes:
@@ -165,17 +115,18 @@ class PassthroughStream:
         if count > 1 and self._watch_together(data, count):
             self._began = True
             return data
-        passed = 0
+        passed: list[bytes] = []
         try:
             for event in data[:-2].split(b"\n\n"):
-                self._watch(event[6:], "")
-                passed += len(event) + 2
+                if self._passes(event[6:], ""):
+                    passed.append(event + b"\n\n")
                 if self.done:
                     break
         except ProxyError as exc:
-            exc.preceding = data[:passed]
+            exc.preceding = b"".join(passed)
             raise
-        return data[:passed] if self.failure is None else without_keys(data[:passed])
+        whole = b"".join(passed)
+        return whole if self.failure is None else without_keys(whole)
 
     def _watch_together(self, data: bytes, count: int) -> bool:
         """Watch events that are decoded as one list; return False if each needs a closer look.
@@ -183,18 +134,19 @@ class PassthroughStream:
         A busy upstream sends a hundred at once, and most of what one costs is the call.
         """
         try:
-            frames = _FRAMES.decode(b"[%b]" % data[6:-2].replace(b"\n\ndata: ", b","))
+            frames = FRAMES.decode(b"[%b]" % data[6:-2].replace(b"\n\ndata: ", b","))
         except (ValueError, RecursionError):
             return False
         if len(frames) != count:
             return False  # two halves that make a whole
-        note = self._note
-        for frame in frames:
-            if frame.error is not _NO_ERROR:
-                return False
-            if frame.type is not None and (frame.type == "error" or frame.type in _TERMINAL):
-                return False
-            note(frame)
+        note, kind = self._note, self._kind
+        try:
+            for frame in frames:
+                if is_odd(frame, kind) or frame.type in _TERMINAL:
+                    return False
+                note(frame)
+        except ProxyError:
+            return False  # raised again where it is known which events came before it
         return True
 
     def _join(self, data: bytes) -> bytes:
@@ -241,9 +193,9 @@ class PassthroughStream:
         if not payload or (event == "ping" and self._kind != "other"):
             return b""  # an empty data line is no JSON, and the SDKs would raise on it
         if payload == b"[DONE]":
-            self._end()
-        else:
-            self._watch(payload, event)
+            self._end(b"")
+        elif not self._passes(payload, event):
+            return b""
         if self.failure is not None:
             block = without_keys(block)
         if any(line.startswith(_UNBEARABLE) for line in lines):
@@ -251,21 +203,37 @@ class PassthroughStream:
             return b"\n".join(kept) + b"\n\n"
         return block
 
-    def _end(self) -> None:
+    def _end(self, preceding: bytes) -> None:
         """Take a ``[DONE]``; a Responses stream is complete by its last event and nothing else."""
-        if self._kind == "responses":
-            raise _truncated()
+        if self._kind == "responses" or (self._kind == "chat" and not self._answered):
+            error = _truncated()
+            error.preceding = preceding
+            raise error
         self.done = True
+
+    def _passes(self, payload: bytes, event: str) -> bool:
+        """Look into an event; return whether it goes on.
+
+        Once every choice has its finish reason the answer is there: what SDKs could not read, or
+        would raise on, is left out from then on.
+        """
+        try:
+            self._watch(payload, event)
+        except ProxyError:
+            if self.is_settled:
+                return False
+            raise
+        return True
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all of the answer has come, though its end has not."""
+        return self._kind == "chat" and bool(self._finished) and self._seen == self._finished
 
     def _watch(self, payload: bytes, event: str) -> None:
         """Note what the event says about completeness, usage and errors."""
-        try:
-            frame = _FRAME.decode(payload)
-        except msgspec.ValidationError:
-            frame = _other_shape(payload)
-        except (ValueError, RecursionError):
-            raise _bad_frame() from None
-        if (error := _error_of(frame, payload, event)) is not None:
+        frame = read_frame(payload)
+        if (error := error_of(frame, payload, event, self._kind)) is not None:
             # A response that has begun fails in its own words: `error`, then `response.failed`.
             is_named = event == "error" or frame.type == "error"
             if not (is_named and self._began and self._kind == "responses"):
@@ -277,18 +245,19 @@ class PassthroughStream:
         if self._kind == "responses" and frame.type in _TERMINAL:
             self.done = True
             if frame.type == "response.failed" and self.failure is None:
-                self.failure = _failure_of(frame)
-            if frame.response is not None and frame.response.usage is not None:
-                self.usage = frame.response.usage.counted()
+                self.failure = failure_of(frame)
 
-    def _note(self, frame: _Frame) -> None:
+    def _note(self, frame: Frame) -> None:
         if frame.choices is not None:
+            self._answered = True
             for choice in frame.choices:
                 if choice.finish_reason:
+                    if (error := broken_choice(choice)) is not None:
+                        raise error
                     self._finished.add(choice.index)
                 self._seen.add(choice.index)
-        if frame.usage is not None:
-            self.usage = frame.usage.counted()
+        if (tokens := frame.tokens()) is not None:
+            self.usage = tokens
 
     def feed_eof(self) -> bytes:
         """Return the end of the stream: what lacked only its blank line, a missing ``[DONE]``.
@@ -299,7 +268,7 @@ class PassthroughStream:
         out = b"" if self.done else self._feed_rest()
         if self.done or self._kind == "other":
             return out
-        if self._kind == "chat" and self._finished and self._seen == self._finished:
+        if self.is_settled:
             self.done = True
             return out + DONE
         error = self.failure or _truncated()
@@ -321,19 +290,6 @@ class PassthroughStream:
             raise
 
 
-def _error_of(frame: _Frame, payload: bytes, event: str) -> ProxyError | None:
-    """Return the error that an event in place of a chunk speaks of."""
-    if frame.error is not _NO_ERROR and (error := bytes(frame.error)) not in _NULL:
-        return error_from_object(error)
-    if event == "error" or frame.type == "error":
-        return error_from_object(payload)
-    return None
-
-
-def _failure_of(frame: _Frame) -> ProxyError:
-    return error_from_object(b"null" if frame.response is None else bytes(frame.response.error))
-
-
 def stream_kind(endpoint: str) -> StreamKind:
     """Return by which rules a stream of *endpoint* is complete."""
     if endpoint in ("chat/completions", "completions"):
@@ -352,28 +308,9 @@ def _without_data(block: bytes, lines: list[bytes]) -> bytes:
     return block
 
 
-def _other_shape(payload: bytes) -> _Frame:
-    """Return what can be told of an object whose fields are not of the types we know.
-
-    Raises:
-        ProxyError: 502 `upstream_bad_frame`, it is no JSON object.
-    """
-    try:
-        fields = msgspec.json.decode(payload, type=dict[str, msgspec.Raw])
-    except (ValueError, RecursionError):
-        raise _bad_frame() from None
-    return _Frame(error=fields.get("error", msgspec.Raw()))
-
-
 def _truncated() -> ProxyError:
     return ProxyError(
         502,
         "The upstream ended its stream before the answer was complete.",
         code="upstream_truncated",
-    )
-
-
-def _bad_frame() -> ProxyError:
-    return ProxyError(
-        502, "The upstream sent an event that is not valid JSON.", code="upstream_bad_frame"
     )

@@ -20,6 +20,7 @@ from jarvis_proxy.heartbeats import is_codex
 from jarvis_proxy.limits import LimitReached
 from jarvis_proxy.registry import Route
 from jarvis_proxy.transport import Body, ConnectFailure
+from jarvis_proxy.upstreams.answer_kinds import streams_events
 from jarvis_proxy.upstreams.base import Call, EmptyReply, Exchange, Media
 from jarvis_proxy.upstreams.refusal_body import for_log
 from jarvis_proxy.web.answers import RelayedError
@@ -93,7 +94,7 @@ class Conversation:
             ProxyError: every attempt failed, and nothing has been sent to the client.
         """
         await self._enter(0)
-        if self._call.stream:
+        if self._call.stream and streams_events(self._call.endpoint):
             self._down = Downstream(self._request, self._call)
             self._watched.downstream = self._down
         else:
@@ -317,6 +318,8 @@ class Conversation:
             await down.send(error.preceding)
         if down is None or not down.promised:
             raise error
+        if down.is_settled:
+            return await down.settle()
         is_ours = isinstance(error, LimitReached)
         self._record.outcome = "refused" if is_ours else "upstream_error"
         self._record.code = "" if error.code is None else str(error.code)

@@ -9,7 +9,7 @@ import socket
 import struct
 import time
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 from aiohttp import HttpVersion11, web
 
@@ -18,6 +18,7 @@ from jarvis_proxy.heartbeats import Shape, beat, shape_for
 from jarvis_proxy.openai_head import wants_usage
 from jarvis_proxy.record import CallRecord
 from jarvis_proxy.response_events import EventNumbers, OwnEvents
+from jarvis_proxy.sse import DONE
 from jarvis_proxy.upstreams.base import Call
 from jarvis_proxy.web.answers import common_headers
 from jarvis_proxy.web.keys import ADMISSION, RECORD
@@ -34,6 +35,14 @@ _LARGE: Final = 32 * 1024
 """A smaller answer fits into the connection's buffer, whether or not it is read."""
 _SAMPLE: Final = 1024
 _RST: Final = struct.pack("ii", 1, 0)  # linger for no time
+
+
+class Source(Protocol):
+    """What a stream is made from."""
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all of the answer has come, though its end has not."""
 
 
 class Downstream:
@@ -59,6 +68,7 @@ class Downstream:
         "committed",
         "ended",
         "headers",
+        "source",
         "stalled",
         "started",
         "status",
@@ -80,6 +90,7 @@ class Downstream:
         self._chunked = True
         self.headers: dict[str, str] = dict(SSE_HEADERS)
         self.status = 200
+        self.source: Source | None = None
         self.committed = False
         self.started = False
         """Something of the answer, more than heartbeats, is out: there is no way back."""
@@ -215,6 +226,16 @@ class Downstream:
         """Say *error* in the stream, and end it cleanly: both SDKs then raise it with its code."""
         await self.commit()
         self._put(error.event() if self._own is None else self._own.failure(error))
+        return await self.end()
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the client has all of the answer but ``[DONE]``: no failure can harm it."""
+        return self.started and self.source is not None and self.source.is_settled
+
+    async def settle(self) -> web.StreamResponse:
+        """Say ``[DONE]``, which the upstream did not come to, and end the answer."""
+        self._put(DONE)
         return await self.end()
 
     async def end(self) -> web.StreamResponse:

@@ -6,14 +6,16 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.headers import response_headers
+from jarvis_proxy.headers import charset, is_field_value, media_type, response_headers
 from jarvis_proxy.limits import LimitReached
 from jarvis_proxy.transport import NETWORK_ERRORS, UpstreamReply
+from jarvis_proxy.upstreams.base import Exchange
 from jarvis_proxy.upstreams.refusal_body import read_refusal
 from jarvis_proxy.web.answers import RelayedError, asked_wait
 from jarvis_proxy.web.replies import unpacked
 from jarvis_proxy.web.watch import Watched
 
+_JSON: Final = "application/json"
 _MAX_BODY: Final = 1024 * 1024
 _PATIENCE: Final = 10.0
 # They describe the body that came, which is not always the one that goes out.
@@ -74,6 +76,24 @@ async def read_refused(
         return b""
 
 
+def redirected() -> ProxyError:
+    """Return 502 `upstream_redirect`: following it would carry the key and the prompt elsewhere."""
+    return ProxyError(
+        502,
+        "The upstream answered with a redirect, which is not followed.",
+        code="upstream_redirect",
+        should_retry=False,
+    )
+
+
+def refusal(reply: UpstreamReply, exchange: Exchange, raw: bytes) -> ProxyError:
+    """Return the error that *exchange* makes of a refusal with the body *raw*, or it as it came."""
+    error = exchange.translate_error(reply.status, reply.headers, raw)
+    if error is not None:
+        return Refused(error, reply.status, raw)
+    return relayed_error(reply.status, reply.headers, raw)
+
+
 def relayed_error(status: int, headers: Mapping[str, str], raw: bytes) -> RelayedError:
     """Return an upstream's error with its status and waits: as it came if it is a JSON object.
 
@@ -84,4 +104,8 @@ def relayed_error(status: int, headers: Mapping[str, str], raw: bytes) -> Relaye
     error.retry_after = asked_wait(crossing)
     for name in _OF_THE_BODY:
         crossing.pop(name, None)
-    return RelayedError(error, body, {**crossing, "Content-Type": "application/json"})
+    label = headers.get("Content-Type", "")
+    kept = (
+        media_type(label) == _JSON and charset(label) in (None, "utf-8") and is_field_value(label)
+    )
+    return RelayedError(error, body, {**crossing, "Content-Type": label if kept else _JSON})

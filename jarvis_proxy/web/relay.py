@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping
 from typing import Any, Final, TypeVar
 
 from aiohttp import web
@@ -11,12 +11,20 @@ from jarvis_proxy.breakers import Ticket
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.headers import media_type, response_headers
 from jarvis_proxy.hops import HOP, loop_detected, marked
+from jarvis_proxy.openai_head import wants_usage
 from jarvis_proxy.transport import (
     NETWORK_ERRORS,
     Body,
     UpstreamReply,
     bad_response,
     read_error,
+)
+from jarvis_proxy.upstreams.answer_kinds import (
+    ANSWERS_JSON,
+    First,
+    is_json_under_another_label,
+    is_looked_at,
+    kind_of,
 )
 from jarvis_proxy.upstreams.base import (
     Call,
@@ -25,23 +33,30 @@ from jarvis_proxy.upstreams.base import (
     TokenUsage,
     UpstreamRequest,
 )
+from jarvis_proxy.upstreams.openai import PassthroughExchange
+from jarvis_proxy.upstreams.passthrough import PassthroughStream, stream_kind
 from jarvis_proxy.web.answers import json_response
 from jarvis_proxy.web.copying import copy_reply
 from jarvis_proxy.web.downstream import Downstream, check_still_there, status_headers
 from jarvis_proxy.web.guard import Share
 from jarvis_proxy.web.keys import ADMISSION, RECORD, SHELL, Place
-from jarvis_proxy.web.refusals import Refused, read_refused, relayed_error
-from jarvis_proxy.web.replies import MAX_WHOLE_BODY, coding_of, read_whole, unpacked
+from jarvis_proxy.web.refusals import read_refused, redirected, refusal
+from jarvis_proxy.web.replies import (
+    MAX_WHOLE_BODY,
+    Peeked,
+    plain,
+    read_whole,
+    uncoded,
+    unpacked,
+)
 from jarvis_proxy.web.watch import Watched
 
 T = TypeVar("T")
 
 _SSE: Final = "text/event-stream"
 _JSON: Final = "application/json"
-_MOST_TOKENS: Final = 1_000_000_000
 _UNCOUNTED: Final = 4096
 """So much of an event that is not whole is not worth counting: nearly every read ends an event."""
-_BUFFERED_TYPES: Final = ("application/json", "text/")
 
 
 class Relay:
@@ -118,16 +133,28 @@ class Relay:
             if self._call.stream:
                 return await self._stream(replies)
             return await self._whole_lanes(replies)
-        kind = media_type(replies[0].headers.get("Content-Type", ""))
-        if kind == "text/html":
-            raise bad_response()
-        # A stream that was asked for is one even where its type says otherwise: what is no stream
-        # at all lacks its end. Passed on as it is, it would look to SDKs like an empty answer.
-        if kind == _SSE or (self.down is not None and kind != _JSON):
-            return await self._stream(replies)
-        if kind.startswith(_BUFFERED_TYPES):
-            return await self._whole(replies[0])
-        return await self._copy(replies[0])
+        return await self._raw(replies[0])
+
+    async def _raw(self, reply: UpstreamReply) -> web.StreamResponse:
+        """Relay an answer as it came, by what it is: labels are wrong now and then."""
+        call, asked = self._call, self.down is not None
+        label, endpoint = reply.headers.get("Content-Type", ""), call.endpoint
+        if call.method == "HEAD" or not is_looked_at(label, endpoint, asked=asked):
+            return await copy_reply(self._request, reply, self._watched)
+        if not asked and media_type(label) == _JSON and endpoint in ANSWERS_JSON:
+            return await self._whole(reply)  # nearly every answer, and looking costs time
+        peeked = Peeked(reply)
+        if asked and media_type(label) == _SSE:
+            self._prepare(reply)  # heartbeats may go out before its first bytes are here
+        first = await peeked.peek(self._watched)
+        match kind_of(first, label, endpoint, asked=asked):
+            case "events":
+                return await self._stream([peeked])
+            case "whole":
+                return await self._whole(peeked, first)
+            case "copy":
+                return await copy_reply(self._request, peeked, self._watched)
+        raise bad_response()
 
     async def _open(self, upstream_request: UpstreamRequest) -> UpstreamReply:
         """Send, and return the reply if its status is good.
@@ -147,21 +174,12 @@ class Relay:
 
     async def _refusal(self, reply: UpstreamReply) -> ProxyError:
         if reply.status < 400:
-            # Following it would carry the key and the prompt to wherever it points.
-            return ProxyError(
-                502,
-                "The upstream answered with a redirect, which is not followed.",
-                code="upstream_redirect",
-                should_retry=False,
-            )
+            return redirected()
         raw = await read_refused(reply, self._watched, self._held.add)
         if reply.status == 508 and self._place.mark and b'"loop_detected"' in raw:
             hops = self._request.app[SHELL].hops
             return loop_detected(hops.settings[self._place.mark])
-        error = self._exchange.translate_error(reply.status, reply.headers, raw)
-        if error is not None:
-            return Refused(error, reply.status, raw)
-        return relayed_error(reply.status, reply.headers, raw)
+        return refusal(reply, self._exchange, raw)
 
     async def _whole_lanes(self, replies: list[UpstreamReply]) -> web.Response:
         """Translate whole answers, each lane with its continuations, into one."""
@@ -186,19 +204,45 @@ class Relay:
         self._record.heard = time.monotonic()
         return unpacked(reply, body, self._held.add)
 
-    async def _whole(self, reply: UpstreamReply) -> web.Response:
-        """Pass on an answer that is read whole first: a cut one becomes an error, not half."""
+    async def _whole(
+        self, reply: UpstreamReply, first: First | None = "json"
+    ) -> web.StreamResponse:
+        """Pass on an answer that is read whole first: a cut one becomes an error, not half.
+
+        *first* is what it begins with.
+        """
         body = await self._read(reply)
-        if not body and self._call.method == "POST":
-            raise bad_response()
+        label, endpoint = reply.headers.get("Content-Type", ""), self._call.endpoint
+        if endpoint in ANSWERS_JSON and self._call.method == "POST" and not body.strip():
+            raise bad_response()  # nowhere else is nothing an answer: silence has an empty text
         self._exchange.translate_reply(body)
+        if self.down is not None and (events := self._as_stream(self.down)) is not None:
+            self._prepare(reply)
+            self._count(self._exchange.usage)
+            await self._write(self.down, events)
+            return await self.down.end()
         headers = response_headers(reply.headers)
         headers.pop("content-encoding", None)
+        if is_json_under_another_label(first, label, endpoint):
+            headers["content-type"] = _JSON
         return self._json(self._exchange.answer(), headers)
 
+    def _as_stream(self, down: Downstream) -> bytes | None:
+        """Return a whole answer as the stream that was asked for, None if it may go on as it is.
+
+        Raises:
+            ProxyError: 502 `upstream_bad_response`, it is neither.
+        """
+        events = None
+        if isinstance(self._exchange, PassthroughExchange):
+            numbers = down.attempt(relayed=False)
+            asks_usage = wants_usage(self._call.body)
+            events = self._exchange.as_stream(numbers, asks_usage=asks_usage)
+        if events is None and (down.promised or stream_kind(self._call.endpoint) != "other"):
+            raise bad_response()
+        return events
+
     def _json(self, body: bytes, headers: Mapping[str, str]) -> web.Response:
-        if self.down is not None and self.down.promised:
-            raise bad_response()  # a stream has begun
         self._count(self._exchange.usage)
         self._record.first_byte = time.monotonic()
         self._record.bytes_out = len(body)
@@ -207,28 +251,28 @@ class Relay:
             merged["Content-Type"] = merged.pop("content-type")
         return json_response(self._request, body, self._replies[0].status, merged)
 
-    async def _copy(self, reply: UpstreamReply) -> web.StreamResponse:
-        """Copy an answer of any other type as it arrives."""
-        return await copy_reply(self._request, reply, self._watched)
-
-    async def _stream(self, replies: list[UpstreamReply]) -> web.StreamResponse:
-        down = self.down
-        if any(coding_of(reply) for reply in replies):
-            raise bad_response()  # `identity` was asked for, and events cannot be seen in this
-        if down is None:
+    def _prepare(self, reply: UpstreamReply) -> Downstream:
+        """Return the client's side of a stream, with the headers that cross from *reply*."""
+        if self.down is None:
             # A stream that was not asked for in JSON: speech, or a form's transcription.
-            down = self.down = Downstream(self._request, self._call)
-            self._watched.downstream = down
+            self.down = self._watched.downstream = Downstream(self._request, self._call)
+        down = self.down
         if not down.committed:
-            headers = response_headers(replies[0].headers)
-            if not self._exchange.raw:
-                headers = {}
+            headers = response_headers(reply.headers) if self._exchange.raw else {}
+            headers.pop("content-encoding", None)
             if media_type(headers.get("content-type", "")) != _SSE:
                 headers.pop("content-type", None)
             down.headers = {**dict(self._exchange.headers), **status_headers(headers)}
+        return down
+
+    async def _stream(self, replies: list[UpstreamReply]) -> web.StreamResponse:
+        down = self._prepare(replies[0])
+        replies = [uncoded(reply) for reply in replies]
         for reply in replies:
             reply.forget_headers()
         translators = self._translators(len(replies), down)
+        if isinstance(translators[0], PassthroughStream):
+            down.source = translators[0]
         lanes = zip(replies, translators, strict=True)
         try:
             await _together([self._pump(reply, translator, down) for reply, translator in lanes])
@@ -265,7 +309,7 @@ class Relay:
                 await self._begin(reply, translator, down, held)
                 if down.started:
                     self._ticket.answered()  # others need not wait for this answer's end
-                await self._flow(reply, translator, down, held)
+                await self._flow(plain(reply), translator, down, held)
             except NETWORK_ERRORS as exc:
                 check_still_there(self._request)
                 raise read_error(exc) from exc
@@ -274,7 +318,7 @@ class Relay:
             reply.finish()
             if translator.next_request is None:
                 return
-            reply = await self._open(translator.next_request)
+            reply = uncoded(await self._open(translator.next_request))
 
     async def _begin(
         self, reply: UpstreamReply, translator: StreamTranslator, down: Downstream, held: Share
@@ -325,23 +369,8 @@ class Relay:
 
     def _count(self, usage: TokenUsage | None) -> None:
         """Add *usage* to the record."""
-        if usage is None:
-            return
-        record, counts = self._record, _sane(usage)
-        record.prompt_tokens = (record.prompt_tokens or 0) + counts[0]
-        record.completion_tokens = (record.completion_tokens or 0) + counts[1]
-        record.cached_tokens = (record.cached_tokens or 0) + counts[2]
-        record.reasoning_tokens = (record.reasoning_tokens or 0) + counts[3]
-
-
-def _sane(usage: TokenUsage) -> Sequence[int]:
-    """Return the four counts, so that they can be added up: below nothing they would fill budgets
-    up again, and one past every measure no store would take, nor anything after it.
-    """
-    counts = (usage.prompt, usage.completion, usage.cached, usage.reasoning)
-    if min(counts) >= 0 and max(counts) <= _MOST_TOKENS:
-        return counts
-    return [min(max(0, tokens), _MOST_TOKENS) for tokens in counts]
+        if usage is not None:
+            self._record.add_tokens(*usage.bounded())
 
 
 async def _together(lanes: list[Coroutine[Any, Any, T]]) -> list[T]:

@@ -1,16 +1,127 @@
-"""An upstream's answer as bytes: read whole, unpacked. IO."""
+"""An upstream's answer as bytes: looked into, unpacked, read whole. IO."""
 
-import zlib
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Mapping
 from typing import Final
 
+from multidict import CIMultiDict
+
+from jarvis_proxy.content_coding import Damaged, Inflater, is_known
+from jarvis_proxy.push import Sink
 from jarvis_proxy.transport import NETWORK_ERRORS, UpstreamReply, bad_response, read_error
+from jarvis_proxy.upstreams.answer_kinds import First, first_bytes
 from jarvis_proxy.web.watch import Watched
 
 MAX_WHOLE_BODY: Final = 64 * 1024 * 1024
 """A larger answer that has to be read whole is refused, packed or unpacked."""
 
-_MOST_ARCHIVES: Final = 100
+
+class Peeked:
+    """An UpstreamReply whose beginning can be looked at, unpacked where it came compressed."""
+
+    __slots__ = ("_inflater", "_kept", "_reply", "headers", "status")
+
+    def __init__(self, reply: UpstreamReply) -> None:
+        """Take an answer of which nothing has been read.
+
+        Raises:
+            ProxyError: 502 `upstream_bad_response`, it came in a coding that is not known here.
+        """
+        self._reply = reply
+        self._kept = b""
+        self._inflater: Inflater | None = None
+        self.status = reply.status
+        self.headers: Mapping[str, str] = reply.headers
+        if coding := coding_of(reply):
+            if not is_known(coding):
+                raise bad_response()
+            self._inflater = Inflater(coding)
+            plain = CIMultiDict(reply.headers)
+            for name in ("Content-Encoding", "Content-Length"):
+                plain.popall(name, None)
+            self.headers = plain
+
+    async def peek(self, watched: Watched) -> First | None:
+        """Return what the answer begins with, None for an empty one; nothing of it is lost.
+
+        Raises:
+            ProxyError: 502, it was cut, or its compression is damaged.
+        """
+        first: First | None = None
+        try:
+            while (first := first_bytes(self._kept)) is None and (data := await self._read()):
+                watched.heard = True
+                self._kept += data
+        except NETWORK_ERRORS as exc:
+            raise read_error(exc) from exc
+        return first
+
+    def rest(self) -> UpstreamReply:
+        """Return what the rest is read from: without a step between, where none is needed."""
+        return self if self._kept or self._inflater is not None else self._reply
+
+    async def _read(self) -> bytes:
+        if self._inflater is None:
+            # A small answer is here as a whole, and to ask for it is cheaper than to read.
+            return self._reply.whole() or await self._reply.readany()
+        return await self._unpack(self._inflater)
+
+    async def _unpack(self, inflater: Inflater) -> bytes:
+        try:
+            while not (piece := inflater.take()):
+                data = await self._reply.readany()
+                if not data:
+                    break
+                inflater.put(data)
+            else:
+                await asyncio.sleep(0)  # much may come out of little: others have their turn
+        except Damaged as exc:
+            raise bad_response() from exc
+        if not piece and not inflater.is_complete:
+            raise read_error(EOFError())
+        return piece
+
+    async def readany(self) -> bytes:
+        """Return what has arrived, waiting for something; ``b""`` at the end."""
+        kept, self._kept = self._kept, b""
+        return kept or await self._read()
+
+    def forget_headers(self) -> None:
+        """Let go of the headers."""
+        self.headers = {}
+        self._reply.forget_headers()
+
+    def whole(self) -> bytes | None:
+        """Return None: its beginning may have been read."""
+
+    async def push(self, sink: Sink) -> bool:
+        """Give *sink* the next piece."""
+        data = await self.readany()
+        if data:
+            sink(data)
+        return bool(data)
+
+    def finish(self) -> None:
+        """Let the connection go back to the pool."""
+        self._reply.finish()
+
+    def close(self) -> None:
+        """Close the connection at once, unless the answer is finished."""
+        self._reply.close()
+
+
+def uncoded(reply: UpstreamReply) -> UpstreamReply:
+    """Return *reply* without a compression that nobody asked for.
+
+    Raises:
+        ProxyError: 502 `upstream_bad_response`, its coding is not known here.
+    """
+    return Peeked(reply) if coding_of(reply) else reply
+
+
+def plain(reply: UpstreamReply) -> UpstreamReply:
+    """Return what the rest of *reply* is best read from."""
+    return reply.rest() if isinstance(reply, Peeked) else reply
 
 
 async def read_whole(
@@ -55,26 +166,22 @@ def unpacked(
     coding = coding_of(reply)
     if not coding or not body:
         return body
-    if coding not in ("gzip", "x-gzip", "deflate"):
+    if not is_known(coding):
         raise bad_response()
-    pieces: list[bytes] = []
-    room = limit + 1
-    for _ in range(_MOST_ARCHIVES):  # RFC 1952, 2.2: there may be several, one behind the other
-        inflate = zlib.decompressobj(15 if coding == "deflate" else 31)
-        try:
-            pieces.append(inflate.decompress(body, room))
-        except zlib.error:
-            raise bad_response() from None
-        room -= len(pieces[-1])
-        hold(len(pieces[-1]))
-        if not room:
-            raise bad_response()
-        if not inflate.eof:
-            raise read_error(EOFError())
-        body = inflate.unused_data
-        if not body:
-            return b"".join(pieces)
-    raise bad_response()
+    inflater, pieces, size = Inflater(coding), [], 0
+    inflater.put(body)
+    try:
+        while piece := inflater.take():
+            pieces.append(piece)
+            size += len(piece)
+            hold(len(piece))
+            if size > limit:
+                raise bad_response()
+    except Damaged as exc:
+        raise bad_response() from exc
+    if not inflater.is_complete:
+        raise read_error(EOFError())
+    return b"".join(pieces)
 
 
 def coding_of(reply: UpstreamReply) -> str:

@@ -444,7 +444,7 @@ ERRORS: Final = (
         on(
             STREAMS,
             (play.head_with("Content-Encoding: gzip"), play.gzipped(1.0), play.eof),
-            refused(502, "upstream_bad_response"),
+            WHOLE_ANSWER,
         ),
     ),
     Row(

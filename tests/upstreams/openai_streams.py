@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.sse import last_boundary
 from jarvis_proxy.upstreams.base import TokenUsage
-from jarvis_proxy.upstreams.passthrough import PassthroughStream, StreamKind
+from jarvis_proxy.upstreams.frames import StreamKind
+from jarvis_proxy.upstreams.passthrough import PassthroughStream
 
 LINE_ENDS = {"LF": b"\n", "CRLF": b"\r\n", "CR": b"\r"}
 

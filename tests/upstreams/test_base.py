@@ -39,6 +39,18 @@ def test_tokens_add_up_field_by_field() -> None:
     assert total == TokenUsage(prompt=11, completion=22, cached=33, reasoning=44)
 
 
+@pytest.mark.parametrize(
+    ("usage", "bounded"),
+    [
+        (TokenUsage(1, 2, 3, 4), (1, 2, 3, 4)),
+        (TokenUsage(-1, 2, -3, 4), (0, 2, 0, 4)),
+        (TokenUsage(10**30, 2, 3, 10**9 + 1), (10**9, 2, 3, 10**9)),
+    ],
+)
+def test_counts_are_clamped(usage: TokenUsage, bounded: tuple[int, int, int, int]) -> None:
+    assert usage.bounded() == bounded
+
+
 @by_name
 def test_a_chat_call_is_described_and_nothing_is_sent(upstream: Upstream) -> None:
     assert upstream.needs(call()) == type(upstream.needs(call()))()

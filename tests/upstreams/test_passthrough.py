@@ -7,12 +7,8 @@ import pytest
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.sse import DONE, KEEPALIVE, MAX_EVENT_BYTES
 from jarvis_proxy.upstreams.base import TokenUsage
-from jarvis_proxy.upstreams.passthrough import (
-    PassthroughStream,
-    StreamKind,
-    Usage,
-    stream_kind,
-)
+from jarvis_proxy.upstreams.frames import StreamKind
+from jarvis_proxy.upstreams.passthrough import PassthroughStream, stream_kind
 from tests.splits import assert_same_for_every_split
 from tests.upstreams.openai_streams import (
     CHAT,
@@ -337,13 +333,11 @@ def test_empty_error_is_none(value: bytes) -> None:
         b"}",
         b'{"a":1',
         b'{"a":1} x',
-        b'{"a":NaN}',
         b'{"choices":[{"index":',
         b'{"choices":5, oops}',
         b'{"type":"\xff"}',
         b'{"type":1,"a":"\x00"}',
         b"[]",
-        b'[{"error":{"message":"x"}}]',
         b"null",
         b"12",
         b'"text"',
@@ -373,7 +367,6 @@ def test_data_that_is_no_json_object_is_an_error(data: bytes) -> None:
         b'{"choices":5}',
         b'{"choices":[null],"type":7}',
         b'{"usage":[1,2]}',
-        b'{"usage":{"prompt_tokens":"9"}}',
         b'{"object":"list","data":[]}',
         b"{}",
     ],
@@ -400,18 +393,6 @@ def test_stream_of_another_endpoint_may_end_anywhere(stream: bytes, end: bytes) 
     framed = stream.replace(b"\n", end)
 
     assert fed(framed, "other") == Outcome(framed, None, b"[DONE]" in stream, None)
-
-
-@pytest.mark.parametrize(
-    ("usage", "expected"),
-    [
-        (Usage(), TokenUsage()),
-        (Usage(prompt_tokens=3, completion_tokens=0), TokenUsage(3)),
-        (Usage(input_tokens=3, output_tokens=4), TokenUsage(3, 4)),
-    ],
-)
-def test_absent_counts_are_zero(usage: Usage, expected: TokenUsage) -> None:
-    assert usage.counted() == expected
 
 
 @pytest.mark.parametrize(

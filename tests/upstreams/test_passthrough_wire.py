@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from jarvis_proxy.upstreams.base import TokenUsage
-from jarvis_proxy.upstreams.passthrough import StreamKind, stream_kind
+from jarvis_proxy.upstreams.frames import StreamKind
+from jarvis_proxy.upstreams.passthrough import stream_kind
 from tests.upstreams.openai_streams import Outcome, play
 from tests.wire import recordings, response_of
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from jarvis_proxy.sse import SSEDecoder, SSEEvent
-from jarvis_proxy.upstreams.passthrough import StreamKind
+from jarvis_proxy.upstreams.frames import StreamKind
 from tests.fuzz.cuts import cuts_of
 from tests.upstreams.openai_streams import Outcome, play
 

@@ -1,0 +1,86 @@
+"""Compressed answers, unpacked as they arrive, a bounded piece at a time. Pure.
+
+Source: RFC 9110, section 8.4.1; RFC 1952, section 2.2 (several archives behind one another).
+"""
+
+import zlib
+from typing import Final
+
+_PIECE: Final = 64 * 1024
+"""So much comes out at once, however little went in."""
+
+_MOST_EMPTY: Final = 100
+"""More archives than this with nothing in them, one behind the other, are an attack."""
+
+_GZIP: Final = 31
+_ZLIB: Final = 15
+_RAW: Final = -15
+
+
+class Damaged(Exception):
+    """What came is not of the coding that its label says."""
+
+
+def is_known(coding: str) -> bool:
+    """Tell whether an Inflater takes a ``Content-Encoding``, given in lower case."""
+    return coding in ("gzip", "x-gzip", "deflate")
+
+
+class Inflater:
+    """Unpacks one answer: ``put`` what came, then ``take`` until nothing is left."""
+
+    __slots__ = ("_archive", "_empty", "_gzip", "_input", "is_complete")
+
+    def __init__(self, coding: str) -> None:
+        self._gzip = coding != "deflate"
+        self._archive: zlib._Decompress | None = None
+        self._input = b""
+        self._empty = 0
+        self.is_complete = True
+        """What came so far ends with the end of an archive."""
+
+    def put(self, data: bytes) -> None:
+        """Give the next bytes; all before them must have been taken."""
+        self._input = self._input + data if self._input else data
+
+    def take(self) -> bytes:
+        """Return the next piece, 64 KiB at most; ``b""`` when more has to be put first.
+
+        Raises:
+            Damaged: the archive is broken, or there is something else behind it.
+        """
+        while self._input:
+            if self._archive is None and not self._begin():
+                return b""
+            if piece := self._inflate():
+                self._empty = 0
+                return piece
+        return self._inflate() if self._archive is not None else b""
+
+    def _begin(self) -> bool:
+        """Open an archive, once its first two bytes are here; they tell deflate's two forms."""
+        self.is_complete = False
+        if len(self._input) < 2:
+            return False
+        window = _GZIP
+        if not self._gzip:
+            is_zlib = self._input[0] & 15 == 8 and not int.from_bytes(self._input[:2], "big") % 31
+            window = _ZLIB if is_zlib else _RAW
+        self._archive = zlib.decompressobj(window)
+        return True
+
+    def _inflate(self) -> bytes:
+        archive = self._archive
+        assert archive is not None  # noqa: S101 - begun before
+        try:
+            piece = archive.decompress(self._input, _PIECE)
+        except zlib.error:
+            raise Damaged from None
+        self._input = archive.unconsumed_tail
+        if archive.eof:
+            self._input = archive.unused_data
+            self._archive, self.is_complete = None, True
+            self._empty += 1
+            if self._empty > _MOST_EMPTY:
+                raise Damaged
+        return piece

@@ -1,0 +1,180 @@
+"""Events of OpenAI-compatible streams, looked into: choices, usage, errors. Pure."""
+
+from typing import Final, Literal
+
+import msgspec
+
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.upstreams.base import TokenUsage
+from jarvis_proxy.upstreams.json_values import Fields, dumps, fields_of, loads
+from jarvis_proxy.upstreams.openai_usage import Holder, Usage, read_usage, usage_in
+from jarvis_proxy.upstreams.upstream_errors import error_from_object, error_from_value
+
+StreamKind = Literal["chat", "responses", "other"]
+"""By which rules a stream is complete."""
+
+NO_ERROR: Final = msgspec.Raw()
+_BROKEN: Final = "error"
+"""The finish reason that OpenRouter gives a choice whose provider failed."""
+
+
+class Choice(msgspec.Struct, gc=False):
+    """One choice's part of an event."""
+
+    index: int = 0
+    finish_reason: str | None = None
+    usage: Usage | None = None
+    error: msgspec.Raw = NO_ERROR
+
+
+class Response(msgspec.Struct):
+    """A response, as its first and last events hold it."""
+
+    usage: Usage | None = None
+    error: msgspec.Raw = NO_ERROR
+
+
+class BaseResp(msgspec.Struct):
+    """MiniMax' word on how it went: 0 is well."""
+
+    status_code: int = 0
+
+
+class Frame(msgspec.Struct, gc=False):
+    """What is looked for in an event; decoding it also proves that the event is JSON."""
+
+    choices: list[Choice] | None = None
+    usage: Usage | None = None
+    error: msgspec.Raw = NO_ERROR
+    type: str | None = None
+    response: Response | None = None
+    x_groq: Holder | None = None
+    base_resp: BaseResp | None = None
+
+    def tokens(self) -> TokenUsage | None:
+        """Return the usage that it tells, None where it tells none."""
+        usage = self.usage
+        if usage is None and self.x_groq is not None:
+            usage = self.x_groq.usage
+        if usage is None and self.response is not None:
+            usage = self.response.usage
+        for choice in self.choices or ():
+            usage = usage or choice.usage
+        return None if usage is None else usage.counted()
+
+
+class OddFrame(Frame):
+    """An event with fields of types that nobody expects: what can be read of it."""
+
+    told: TokenUsage | None = None
+
+    def tokens(self) -> TokenUsage | None:
+        """Return the usage that could be read."""
+        return self.told
+
+
+_FRAME: Final = msgspec.json.Decoder(Frame)
+FRAMES: Final = msgspec.json.Decoder(list[Frame])
+
+
+def read_frame(payload: bytes) -> Frame:
+    """Return what an event holds: strictly where that goes, else field by field.
+
+    Raises:
+        ProxyError: 502 `upstream_bad_frame`, it is not a JSON object that an official SDK reads.
+    """
+    try:
+        return _FRAME.decode(payload)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        value = loads(payload)
+    except ValueError:
+        raise bad_frame() from None
+    if isinstance(value, list) and (error := error_from_value(value)) is not None:
+        raise error
+    if not isinstance(value, dict):
+        raise bad_frame()
+    return _odd(value)
+
+
+def _odd(fields: Fields) -> OddFrame:
+    kind, response = fields.get("type"), fields_of(fields.get("response"))
+    choices = fields.get("choices")
+    return OddFrame(
+        choices=[_choice(c) for c in map(fields_of, choices) if c]
+        if isinstance(choices, list)
+        else None,
+        error=_raw(fields.get("error")),
+        type=kind if isinstance(kind, str) else None,
+        response=Response(error=_raw(response.get("error"))) if response else None,
+        base_resp=BaseResp(1) if _fails(fields_of(fields.get("base_resp"))) else None,
+        told=usage_in(fields) or read_usage(response.get("usage")),
+    )
+
+
+def _choice(fields: Fields) -> Choice:
+    index, reason, error = (fields.get(name) for name in ("index", "finish_reason", "error"))
+    return Choice(
+        index=int(index) if isinstance(index, int | float) and abs(index) < 1000 else 0,
+        finish_reason=str(reason) if reason else None,
+        error=_raw(error),
+    )
+
+
+def _raw(value: object) -> msgspec.Raw:
+    return NO_ERROR if value is None else msgspec.Raw(dumps(value))
+
+
+def _fails(base_resp: Fields) -> bool:
+    return base_resp.get("status_code") not in (None, 0, "0")
+
+
+def is_odd(frame: Frame, kind: StreamKind) -> bool:
+    """Tell whether *frame* may be an error in place of a part of the answer."""
+    if frame.error is not NO_ERROR:
+        return True
+    if frame.base_resp is not None and frame.base_resp.status_code:
+        return True
+    if frame.choices is None:
+        return kind == "chat" or frame.type is None or frame.type == "error"
+    return False
+
+
+def error_of(frame: Frame, payload: bytes, event: str, kind: StreamKind) -> ProxyError | None:
+    """Return the error that an event is in place of a part of the answer, or None.
+
+    *event* is its name, if it has one; *payload* its data, from which *frame* was read.
+    """
+    if event != "error" and not is_odd(frame, kind):
+        return None
+    fields = fields_of(loads(payload.decode("utf-8", "replace").encode()))
+    if event != "error" and not _stands_alone(frame, fields, kind):
+        # Something else of the stream: only what says that it is an error counts.
+        fields = {name: fields.get(name) for name in ("error", "base_resp")}
+    return error_from_value(fields, is_error=event == "error")
+
+
+def _stands_alone(frame: Frame, fields: Fields, kind: StreamKind) -> bool:
+    if frame.choices or (frame.type is not None and frame.type != "error"):
+        return False
+    return kind == "chat" or fields.get("object") in (None, "error")
+
+
+def broken_choice(choice: Choice) -> ProxyError | None:
+    """Return the error of a choice that ended with one, which says so as its finish reason."""
+    if choice.finish_reason != _BROKEN:
+        return None
+    return error_from_object(bytes(choice.error))
+
+
+def failure_of(frame: Frame) -> ProxyError:
+    """Return the error of a response that failed."""
+    return error_from_object(b"" if frame.response is None else bytes(frame.response.error))
+
+
+def bad_frame() -> ProxyError:
+    """Return the error for an event that no official SDK could read."""
+    return ProxyError(
+        502, "The upstream sent an event that is not valid JSON.", code="upstream_bad_frame"
+    )

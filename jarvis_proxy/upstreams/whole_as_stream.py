@@ -1,0 +1,139 @@
+"""A whole answer where a stream was asked for, as the stream that it would have been. Pure.
+
+Some upstreams ignore ``stream``. SDKs read no JSON there: they would see an empty answer.
+
+Source: https://platform.openai.com/docs/api-reference/chat-streaming,
+https://platform.openai.com/docs/api-reference/responses-streaming (read 2026-11).
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from jarvis_proxy.response_events import EventNumbers
+from jarvis_proxy.sse import DONE
+from jarvis_proxy.upstreams.json_values import Fields, dumps, fields_of, items_of
+
+_ENDS: Final = frozenset({"completed", "failed", "incomplete"})
+_IMAGE: Final = ("background", "output_format", "quality", "size")
+
+
+def chat_stream(answer: Fields, *, asks_usage: bool) -> bytes | None:
+    """Return a chat's or a text completion's chunks and ``[DONE]``; None: it has no choices.
+
+    Usage is a chunk of its own for those who asked for it; for others it stands beside the finish
+    reason, as a chunk without choices breaks some clients.
+    """
+    choices = [
+        fields for choice in items_of(answer.get("choices")) if (fields := fields_of(choice))
+    ]
+    if not choices:
+        return None
+    is_text = not any("message" in choice for choice in choices)
+    kind = "text_completion" if is_text else "chat.completion.chunk"
+    head = {k: v for k, v in answer.items() if k not in ("choices", "usage")} | {"object": kind}
+    usage = {} if answer.get("usage") is None else {"usage": answer["usage"]}
+    begun = [_begun(choice, is_text=is_text) for choice in choices]
+    ended = [_ended(choice, is_text=is_text) for choice in choices]
+    chunks: list[Fields] = [
+        {**head, "choices": begun},
+        {**head, "choices": ended, **({} if asks_usage else usage)},
+    ]
+    if asks_usage and usage:
+        chunks.append({**head, "choices": [], **usage})
+    return b"".join(b"data: %b\n\n" % dumps(chunk) for chunk in chunks) + DONE
+
+
+def _begun(choice: Fields, *, is_text: bool) -> Fields:
+    rest = {k: v for k, v in choice.items() if k not in ("message", "finish_reason")}
+    if not is_text:
+        rest["delta"] = _delta(fields_of(choice.get("message")))
+    return {"index": 0, **rest, "finish_reason": None}
+
+
+def _delta(message: Fields) -> Fields:
+    delta = {"role": "assistant", **{k: v for k, v in message.items() if v is not None}}
+    calls = [fields_of(call) for call in items_of(message.get("tool_calls"))]
+    if calls:
+        delta["tool_calls"] = [{**call, "index": index} for index, call in enumerate(calls)]
+    return delta
+
+
+def _ended(choice: Fields, *, is_text: bool) -> Fields:
+    calls = fields_of(choice.get("message")).get("tool_calls")
+    reason = choice.get("finish_reason") or ("tool_calls" if calls else "stop")
+    return {
+        "index": choice.get("index", 0),
+        **({"text": ""} if is_text else {"delta": {}}),
+        "logprobs": None,
+        "finish_reason": reason,
+    }
+
+
+def image_stream(answer: Fields) -> bytes | None:
+    """Return the event of a finished picture for each one; None: they are links, or none."""
+    pictures = [fields_of(picture) for picture in items_of(answer.get("data"))]
+    if not pictures or not all(isinstance(p.get("b64_json"), str) for p in pictures):
+        return None
+    kind = "image_generation.completed"
+    shared = {name: answer[name] for name in _IMAGE if name in answer}
+    shared |= {"created_at": answer.get("created"), "usage": answer.get("usage")}
+    return b"".join(
+        _event({"type": kind, "b64_json": picture["b64_json"], **shared}) for picture in pictures
+    )
+
+
+def response_stream(answer: Fields, numbers: EventNumbers) -> bytes | None:
+    """Return the events of a whole response; None: it is none."""
+    if not isinstance(answer.get("output"), list) and answer.get("object") != "response":
+        return None
+    begun = {**answer, "status": "in_progress", "output": [], "usage": None, "error": None}
+    status = answer.get("status")
+    end = status if status in _ENDS else "completed"
+    events: list[dict[str, object]] = [
+        {"type": "response.created", "response": begun},
+        {"type": "response.in_progress", "response": begun},
+    ]
+    for index, item in enumerate(items_of(answer.get("output"))):
+        for event in _item(fields_of(item)):
+            events.append({**event, "output_index": index})
+    events.append({"type": f"response.{end}", "response": answer})
+    return b"".join(_event({**event, "sequence_number": numbers.take()}) for event in events)
+
+
+def _item(item: Fields) -> Iterator[dict[str, object]]:
+    empty = {"content": [], "summary": [], "arguments": "", "input": ""}
+    begun = {**item, **{name: value for name, value in empty.items() if item.get(name)}}
+    if "status" in item:
+        begun["status"] = "in_progress"
+    yield {"type": "response.output_item.added", "item": begun}
+    place = {"item_id": item.get("id", "")}
+    for name, event in (
+        ("arguments", "response.function_call_arguments"),
+        ("input", "response.custom_tool_call_input"),
+    ):
+        if isinstance(text := item.get(name), str) and text:
+            yield {"type": f"{event}.delta", **place, "delta": text}
+            yield {"type": f"{event}.done", **place, name: text}
+    if item.get("type") == "message":
+        for index, part in enumerate(items_of(item.get("content"))):
+            yield from _part(fields_of(part), {**place, "content_index": index}, "content_part")
+    for index, part in enumerate(items_of(item.get("summary"))):
+        where = {**place, "summary_index": index}
+        yield from _part(fields_of(part), where, "reasoning_summary_part")
+    yield {"type": "response.output_item.done", "item": item}
+
+
+def _part(part: Fields, place: Fields, event: str) -> Iterator[dict[str, object]]:
+    name = "refusal" if part.get("type") == "refusal" else "text"
+    kinds = {"refusal": "refusal", "summary_text": "reasoning_summary_text"}
+    kind = f"response.{kinds.get(str(part.get('type')), 'output_text')}"
+    logprobs = {"logprobs": part.get("logprobs") or []} if kind == "response.output_text" else {}
+    yield {"type": f"response.{event}.added", **place, "part": {**part, name: ""}}
+    if isinstance(text := part.get(name), str):
+        yield {"type": f"{kind}.delta", **place, "delta": text, **logprobs}
+        yield {"type": f"{kind}.done", **place, name: text, **logprobs}
+    yield {"type": f"response.{event}.done", **place, "part": part}
+
+
+def _event(event: Fields) -> bytes:
+    return b"event: %b\ndata: %b\n\n" % (str(event["type"]).encode(), dumps(event))
