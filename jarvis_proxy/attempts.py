@@ -5,6 +5,7 @@ been answered even in part is ever asked again, and nothing that may have been b
 to the same place.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -46,24 +47,28 @@ class RetryBudget:
     """Keeps retries a small share of the calls in progress, so that they cannot feed a storm.
 
     A retry is the same question to the same place. Other keys and fallbacks are none: keys that
-    failed rest and calls that keep failing are held off, so those do not pile up.
+    failed rest and calls that keep failing are held off, so those do not pile up. Each client may
+    have one, whatever the others take.
     """
 
-    __slots__ = ("_retrying",)
+    __slots__ = ("_by_client",)
 
     def __init__(self) -> None:
-        self._retrying = 0
+        self._by_client: Counter[str] = Counter()
 
-    def take(self, calls: int) -> bool:
+    def take(self, calls: int, client: str = "") -> bool:
         """Return whether one more retry fits, with *calls* in progress; if so it is taken."""
-        if self._retrying >= max(_BUDGET_LEAST, calls * _BUDGET_SHARE):
+        is_full = self._by_client.total() >= max(_BUDGET_LEAST, calls * _BUDGET_SHARE)
+        if is_full and client in self._by_client:
             return False
-        self._retrying += 1
+        self._by_client[client] += 1
         return True
 
-    def give_back(self) -> None:
-        """Return a retry that has ended."""
-        self._retrying -= 1
+    def give_back(self, client: str = "") -> None:
+        """Return a retry of *client* that has ended."""
+        self._by_client[client] -= 1
+        if not self._by_client[client]:
+            del self._by_client[client]
 
 
 @dataclass(frozen=True, slots=True)

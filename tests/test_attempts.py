@@ -103,6 +103,21 @@ def test_an_open_breaker_says_when_to_come_back_a_minute_at_most() -> None:
     assert unavailable(5.0).code == "upstream_unavailable"
 
 
+def test_d6_retries_of_one_client_leave_one_for_each_other() -> None:
+    budget = RetryBudget()
+    for _ in range(5):
+        budget.take(1, "alice")
+
+    assert [budget.take(1, name) for name in ("alice", "bob", "bob", "carol")] == [
+        False,
+        True,
+        False,
+        True,
+    ]
+    budget.give_back("bob")
+    assert budget.take(1, "bob")
+
+
 def test_retries_stay_a_fifth_of_the_calls_but_three_always_fit() -> None:
     budget = RetryBudget()
 

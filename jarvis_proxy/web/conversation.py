@@ -116,7 +116,7 @@ class Conversation:
             return await self._fail_inside(exc)
         finally:
             if self._retrying:
-                self._shell.budget.give_back()
+                self._shell.budget.give_back(self._record.key_name)
             self._abandon()
             if self._down is not None and self._down.promised and not self._down.ended:
                 self._down.abort()  # an answer has begun: whatever is said now must not join it
@@ -268,7 +268,8 @@ class Conversation:
 
     def _may_retry(self) -> bool:
         if not self._retrying:
-            self._retrying = self._shell.budget.take(len(self._shell.watch))
+            calls, client = len(self._shell.watch), self._record.key_name
+            self._retrying = self._shell.budget.take(calls, client)
         return self._retrying
 
     async def _sleep(self, delay: float) -> None:
