@@ -25,7 +25,7 @@ def haproxy_cfg(port: int, servers: Sequence[int]) -> str:
     text = HAPROXY_CFG.read_text(encoding="utf-8")
     for number, server in enumerate(servers, 1):
         text = _swap(text, f"10.0.0.1{number}:9000", f"127.0.0.1:{server}")
-    text = _swap(text, "maxconn 100000", "maxconn 2000")  # a test's machine may open few files
+    text = _swap(text, "maxconn 8000", "maxconn 2000")  # a test's machine may open few files
     return _swap(text, "bind :80\n", f"bind 127.0.0.1:{port}\n")
 
 
@@ -51,7 +51,7 @@ def nginx_conf(folder: Path, port: int, servers: Sequence[int]) -> str:
     for number, server in enumerate(servers, 1):
         text = _swap(text, f"#server 10.0.0.1{number}:9000", f"server 127.0.0.1:{server}")
     for line in text.splitlines():
-        if line.strip().startswith(("listen [::]", "ssl_", "return 308", "listen 80")):
+        if line.strip().startswith(("listen [::]", "ssl_")):
             text = _swap(text, f"{line}\n", "", 1)
     text = _swap(text, "listen 443 ssl http2;", f"listen 127.0.0.1:{port};")
     text = text.replace("/var/log/nginx", str(folder))
