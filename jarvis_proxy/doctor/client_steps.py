@@ -237,6 +237,33 @@ def aider(facts: Facts) -> tuple[Step, ...]:
     )
 
 
+def codex(facts: Facts) -> tuple[Step, ...]:
+    """Return the steps for Codex CLI."""
+    return (
+        Step(
+            "Into `~/.codex/config.toml`:",
+            text=f'model = "{facts.model}"\nmodel_provider = "jarvis"\n\n'
+            f'[model_providers.jarvis]\nname = "Jarvis"\nbase_url = "{facts.base_url}"\n'
+            f'env_key = "{KEY_VARIABLE}"\nwire_api = "responses"',
+            language="toml",
+        ),
+    )
+
+
+def copilot(facts: Facts) -> tuple[Step, ...]:
+    """Return the steps for GitHub Copilot CLI."""
+    return (
+        Step(
+            "In the shell:",
+            text=f"export COPILOT_PROVIDER_BASE_URL={facts.base_url}\n"
+            f'export COPILOT_PROVIDER_API_KEY="${KEY_VARIABLE}"\n'
+            f"export COPILOT_MODEL={facts.model}\n"
+            "copilot",
+            language="sh",
+        ),
+    )
+
+
 def continue_dev(facts: Facts) -> tuple[Step, ...]:
     """Return the steps for Continue."""
     models = "\n".join(

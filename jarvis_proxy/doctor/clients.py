@@ -115,6 +115,28 @@ CLIENTS: Final = (
         client_steps.continue_dev,
         ("Put the key into `~/.continue/.env` as `JARVIS_KEY=…`.",),
     ),
+    Client(
+        "codex",
+        "Codex CLI",
+        client_steps.codex,
+        (
+            "`env_key` takes the key from the environment variable `JARVIS_KEY` of Codex.",
+            "Codex warns that it has no metadata for models that are not OpenAI's; it works all the"
+            " same, with MCP servers too.",
+            "It uses the Responses API only, which reaches models of OpenAI and Gemini, and those"
+            " of compatible upstreams that have it.",
+        ),
+    ),
+    Client(
+        "copilot",
+        "GitHub Copilot CLI",
+        client_steps.copilot,
+        (
+            "`COPILOT_OFFLINE=true` keeps it from GitHub's own services.",
+            "`COPILOT_PROVIDER_WIRE_API=responses` makes it use the Responses API, for models of"
+            " OpenAI and Gemini.",
+        ),
+    ),
     Client("openai-python", "openai for Python", client_steps.python),
     Client("openai-node", "openai for Node", client_steps.node),
 )

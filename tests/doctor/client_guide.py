@@ -86,6 +86,20 @@ _RUNS: Final = (
         _GOOD,
     ),
     (
+        "Codex CLI",
+        "0.171.0",
+        "Gemini and OpenAI: the settings above and its built-in provider, one tool after the other,"
+        " tools at once, with and without an MCP server, an answer that breaks off, long silence, a"
+        " limit, a prompt that is too long",
+        _GOOD,
+    ),
+    (
+        "GitHub Copilot CLI",
+        "1.0.102 with Node 26.10.0",
+        "Gemini: the settings above and the Responses API, one tool after the other, tools at once",
+        _GOOD,
+    ),
+    (
         "OpenClaw",
         "2026.9.6 with Node 26.10.0",
         "the settings above, two turns, tool loops to their end",

@@ -198,4 +198,30 @@ CHINESE: Final = {
     ),
     "The other clients on this page were not run; their settings are taken from their"
     " documentation and source.": "本页其余客户端没有运行过；设置取自它们的文档和源代码。",
+    # Coding agents.
+    "Into `~/.codex/config.toml`:": "写入 `~/.codex/config.toml`：",
+    "`env_key` takes the key from the environment variable `JARVIS_KEY` of Codex.": (
+        "`env_key` 表示从 Codex 的环境变量 `JARVIS_KEY` 读取密钥。"
+    ),
+    "Codex warns that it has no metadata for models that are not OpenAI's; it works all the same,"
+    " with MCP servers too.": (
+        "对不属于 OpenAI 的模型，Codex 会警告没有模型元数据；照样可以使用，MCP 服务器也一样。"
+    ),
+    "`COPILOT_OFFLINE=true` keeps it from GitHub's own services.": (
+        "`COPILOT_OFFLINE=true` 让它不访问 GitHub 自己的服务。"
+    ),
+    "`COPILOT_PROVIDER_WIRE_API=responses` makes it use the Responses API, for models of OpenAI and"
+    " Gemini.": (
+        "`COPILOT_PROVIDER_WIRE_API=responses` 让它使用 Responses API，适用于 OpenAI 和 Gemini 的"
+        "模型。"
+    ),
+    "Gemini and OpenAI: the settings above and its built-in provider, one tool after the other,"
+    " tools at once, with and without an MCP server, an answer that breaks off, long silence, a"
+    " limit, a prompt that is too long": (
+        "Gemini 和 OpenAI：上面的设置和它的内置提供商、逐个调用工具、同时调用多个工具、有无 MCP "
+        "服务器、中断的回答、长时间静默、限流、过长的提示"
+    ),
+    "Gemini: the settings above and the Responses API, one tool after the other, tools at once": (
+        "Gemini：上面的设置和 Responses API、逐个调用工具、同时调用多个工具"
+    ),
 }

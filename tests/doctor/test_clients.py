@@ -21,6 +21,8 @@ WANTED = (
     "Dify",
     "aider",
     "Continue",
+    "Codex CLI",
+    "GitHub Copilot CLI",
     "openai for Python",
     "openai for Node",
 )

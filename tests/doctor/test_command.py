@@ -44,7 +44,7 @@ def test_json_is_one_object(env_file: Path, capsys: pytest.CaptureFixture[str]) 
     report = json.loads(capsys.readouterr().out)
 
     assert (code, report["exit_code"], report["summary"]["problem"]) == (0, 0, 0)
-    assert len(report["clients"]) == 12
+    assert len(report["clients"]) == 14
     assert {check["section"] for check in report["checks"]} == {"Settings", "Upstreams"}
 
 
