@@ -9,13 +9,17 @@ https://ai.google.dev/api/models (read 2026-11).
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final, Literal
 
 import msgspec
 
 from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.json_values import holds_more
 
 _MAX_ID: Final = 256
+_MOST_MODELS: Final = 20_000
+_MOST_VALUES: Final = 500_000
 _MAX_CREATED: Final = 2**53
 """Readers of JSON that know only doubles count exactly up to here."""
 
@@ -87,6 +91,7 @@ def parse_openai_models(body: bytes) -> list[ModelEntry]:
     Raises:
         ProxyError: 502 `upstream_bad_response`, *body* is no list of models.
     """
+    _check_values(body)
     try:
         bare = body.lstrip()[:1] == b"["
         items = _BARE_LIST.decode(body) if bare else _OPENAI_LIST.decode(body).data
@@ -111,6 +116,7 @@ def parse_gemini_models(body: bytes) -> tuple[list[ModelEntry], str | None]:
     Raises:
         ProxyError: 502 `upstream_bad_response`, *body* is no page of models.
     """
+    _check_values(body)
     try:
         page = _GEMINI_LIST.decode(body)
     except _BROKEN as exc:
@@ -154,7 +160,7 @@ class Catalog:
 
     def update(self, upstream: str, entries: Iterable[ModelEntry]) -> None:
         """Replace an upstream's list."""
-        self._lists[upstream] = list(entries)
+        self._lists[upstream] = list(islice(entries, _MOST_MODELS))
         self._failing.discard(upstream)
         self._merged = self._merge()
 
@@ -224,6 +230,12 @@ def _seconds(created: float | str | None) -> int:
     if isinstance(created, str) or created is None or not 0 <= created <= _MAX_CREATED:
         return 0
     return int(created)
+
+
+def _check_values(body: bytes) -> None:
+    """Refuse a list of more values than any has: each takes many times its bytes."""
+    if holds_more(body, _MOST_VALUES):
+        raise _no_list()
 
 
 def _no_list() -> ProxyError:
