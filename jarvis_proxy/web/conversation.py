@@ -21,7 +21,7 @@ from jarvis_proxy.limits import LimitReached
 from jarvis_proxy.registry import Route
 from jarvis_proxy.transport import Body, ConnectFailure
 from jarvis_proxy.upstreams.answer_kinds import streams_events
-from jarvis_proxy.upstreams.base import Call, EmptyReply, Exchange, Media
+from jarvis_proxy.upstreams.base import Call, EmptyReply, Exchange, Media, Needs
 from jarvis_proxy.upstreams.refusal_body import for_log
 from jarvis_proxy.web.answers import RelayedError
 from jarvis_proxy.web.diagnosis import classify, rest_for
@@ -127,12 +127,36 @@ class Conversation:
         self._place = self._shell.places[route.upstream]
         self._record.upstream, self._record.target = route.upstream, route.target
         self._call = self._make_call(route)
-        media: Mapping[str, Media | ProxyError] = {}
-        self._media.set(0)  # another place's, which has failed
+        self._media.note(0)  # another place's, which has failed
+        self._memory.note(0)
+        needs, exchange = await self._offload(self._prepare)
+        if exchange is None:
+            media = await self._look_up(needs)
+            upstream = self._place.upstream
+            job = partial(upstream.exchange, self._call, media, needs.decoded)
+            exchange = await self._offload(job)
+        self._take(exchange)
+        self._key = self._pick()
+
+    def _prepare(self) -> tuple[Needs, Exchange | None]:
+        """Return what the call needs; with its exchange, where nothing has to be waited for.
+
+        In one go: what is decoded for a call is not left lying about while others have their turn.
+        """
         upstream, call = self._place.upstream, self._call
-        needs = await self._offload(partial(upstream.needs, call))
-        # It is there already. Refused is what comes on top of it.
-        self._memory.note(0 if needs.decoded is None else needs.decoded.size)
+        needs = upstream.needs(call)
+        if needs.urls or (needs.call_ids and self._shell.vault is not None):
+            return needs, None
+        return needs, upstream.exchange(call, {}, needs.decoded)
+
+    async def _look_up(self, needs: Needs) -> Mapping[str, Media | ProxyError]:
+        """Return what is behind the links; have signatures fetched.
+
+        Raises:
+            LimitReached: 503 `overloaded`, there is no memory to wait with.
+        """
+        media: Mapping[str, Media | ProxyError] = {}
+        self._memory.set(0 if needs.decoded is None else needs.decoded.size)
         if needs.urls:
             self._record.received = None  # the wait for a download is no overhead of ours
             media = await self._shell.fetcher.fetch_all(needs.urls, self._media.add)
@@ -140,9 +164,7 @@ class Conversation:
             self._memory.add(self._media.size + self._media.size // 3)
         if needs.call_ids and self._shell.vault is not None:
             await self._shell.vault.fetch(needs.call_ids, time.monotonic())
-        job = partial(upstream.exchange, call, media, needs.decoded)
-        self._take(await self._offload(job))
-        self._key = self._pick()
+        return media
 
     def _pick(self, tried: frozenset[int] = frozenset()) -> int | None:
         record = self._record

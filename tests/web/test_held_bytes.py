@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 import gzip
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import TypeVar
 
 import pytest
 
+from jarvis_proxy.web.offload import Offload
 from tests.conftest import BEARER, Proxy, running_proxy
 from tests.eventually import eventually
 from tests.raw_client import RawConnection, RawResponse, connect, fetch
@@ -15,12 +17,13 @@ from tests.raw_site import PNG, Site, fetching, listening, reply
 from tests.raw_upstream import Peer, RawUpstream, Received, Script, chat_chunk, completion
 from tests.web.limited import CHAT, JSON, MIB, outcome
 
+T = TypeVar("T")
 SMALL = {"MAX_BODY_MB": "1", "MAX_INFLIGHT_MB": "2"}
 RESPONSES = "/v1/responses"
 
 
 def asked(name: str = "gpt-4o", *, stream: bool = True, **more: object) -> bytes:
-    said = [{"role": "user", "content": "Hi"}]
+    said = more.pop("messages", [{"role": "user", "content": "Hi"}])
     return json.dumps({"model": name, "messages": said, "stream": stream, **more}).encode()
 
 
@@ -396,3 +399,26 @@ async def test_d4_new_settings_count_what_the_old_ones_hold() -> None:
         await shell.fetcher.close()
         for place in shell.places.values():
             await place.door.close()
+
+
+# D3: what is decoded
+
+
+async def test_d3_what_is_decoded_does_not_wait_while_others_have_their_turn() -> None:
+    turns: list[int] = []
+
+    class Counting(Offload):
+        async def run(self, size: int, client: str, job: Callable[[], T]) -> T:
+            turns.append(size)
+            return await super().run(size, client, job)
+
+    upstream = RawUpstream(gemini)
+    async with upstream.running(), running_proxy(gemini=upstream.base_url) as proxy:
+        proxy.shell.offload = Counting()
+        body = asked("gemini-2.5-flash", stream=False, messages=[
+            {"role": "user", "content": "x" * 300_000}])  # fmt: skip
+        response = await asyncio.wait_for(fetch(proxy.port, CHAT, body, JSON), 10)
+        proxy.shell.offload.close()
+
+    assert response.status == 200
+    assert turns == [len(body)] * 2  # to be routed, and to be translated

@@ -4,6 +4,7 @@ The bounds are far above what a model can take, and keep a small body from becom
 objects. So a request takes at most about four times its body, beside a fixed amount.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -26,6 +27,7 @@ MAX_LINKS: Final = 16
 """Links to download. Each becomes up to 27 MB of the request."""
 
 _VALUE_BYTES: Final = 100
+_FOUR_BYTES: Final = re.compile(rb"[\xf0-\xf4]|\\u[dD][89abAB]")
 
 
 def check_values(body: bytes) -> None:
@@ -39,8 +41,12 @@ def check_values(body: bytes) -> None:
 
 
 def decoded_size(body: bytes) -> int:
-    """Return about how many bytes of memory *body* takes when it is decoded."""
-    return 2 * len(body) + _VALUE_BYTES * min(rough_count(body), MAX_VALUES)
+    """Return about how many bytes of memory *body* takes when it is decoded, at the most.
+
+    A text takes as many bytes for each character as its widest one needs.
+    """
+    width = 4 if _FOUR_BYTES.search(body) else 1 if body.isascii() and b"\\u" not in body else 2
+    return width * len(body) + _VALUE_BYTES * min(rough_count(body), MAX_VALUES)
 
 
 def check_request(request: ChatRequest) -> None:

@@ -172,5 +172,9 @@ def test_d3_bounds_are_included(check: Callable[[int], None], most: int, code: s
 
 
 def test_d3_decoded_size_grows_with_the_values() -> None:
-    assert decoded_size(b"x" * 1000) == 2000
+    assert decoded_size(b"x" * 1000) == 1000
+    assert decoded_size("é".encode() * 500) == 2000
+    assert decoded_size(b"\\u00e9" * 100 + b"x" * 400) == 2000
+    assert decoded_size("🦀".encode() + b"x" * 996) == 4000
+    assert decoded_size(b"\\ud83e\\udd80" + b"x" * 988) == 4000
     assert decoded_size(many(b"{}", 1000)) > 200_000
