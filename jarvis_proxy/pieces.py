@@ -38,6 +38,10 @@ class Pieces:
         else:
             self._pieces.append(bytearray(data))
 
+    def last(self) -> bytes:
+        """Return the last byte; ``b""`` when there is none."""
+        return bytes(self._pieces[-1][-1:]) if self._pieces else b""
+
     def join(self) -> bytes:
         """Return all of it. It is copied, unless it came in one large piece."""
         if len(self._pieces) == 1:

@@ -6,7 +6,7 @@ import msgspec
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.base import TokenUsage
-from jarvis_proxy.upstreams.json_values import Fields, dumps, fields_of, loads
+from jarvis_proxy.upstreams.json_values import Fields, dumps, fields_of, is_swarm, loads
 from jarvis_proxy.upstreams.openai_usage import Holder, Usage, read_usage, usage_in
 from jarvis_proxy.upstreams.upstream_errors import error_from_object, error_from_value
 
@@ -83,6 +83,8 @@ def read_frame(payload: bytes) -> Frame:
     Raises:
         ProxyError: 502 `upstream_bad_frame`, it is not a JSON object that an official SDK reads.
     """
+    if is_swarm(payload):
+        raise bad_frame()
     try:
         return _FRAME.decode(payload)
     except (ValueError, RecursionError):

@@ -5,19 +5,32 @@ Python's reads halves of surrogate pairs, ``NaN`` and ``Infinity``; Node's reads
 
 import json
 from collections.abc import Mapping
-from typing import cast
+from typing import Final, cast
 
 import msgspec
 
+from jarvis_proxy.json_values import holds_more
+
 Fields = Mapping[str, object]
+LARGE: Final = 1024 * 1024
+"""Bytes of JSON that take little memory as objects, whatever they hold."""
+_MOST_VALUES: Final = 3_000_000
+"""More than any answer has: each takes up to fifty times its bytes."""
+
+
+def is_swarm(data: bytes) -> bool:
+    """Tell whether *data* holds so many values that it must not be decoded."""
+    return len(data) > LARGE and holds_more(data, _MOST_VALUES)
 
 
 def loads(data: bytes) -> object:
     """Return the value of *data*.
 
     Raises:
-        ValueError: no official SDK would read it either, or it is nested too deeply.
+        ValueError: no official SDK would read it either, or it is nested too deeply or too large.
     """
+    if is_swarm(data):
+        raise ValueError("these are too many values")
     try:
         return cast(object, msgspec.json.decode(data))
     except (ValueError, RecursionError):

@@ -9,6 +9,7 @@ import re
 from typing import Final
 
 from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.pieces import Pieces
 from jarvis_proxy.sse import DONE, KEEPALIVE, MAX_EVENT_BYTES, last_boundary, too_large
 from jarvis_proxy.upstreams.base import TokenUsage, UpstreamRequest
 from jarvis_proxy.upstreams.frames import (
@@ -21,6 +22,7 @@ from jarvis_proxy.upstreams.frames import (
     is_odd,
     read_frame,
 )
+from jarvis_proxy.upstreams.json_values import LARGE
 from jarvis_proxy.upstreams.upstream_errors import without_keys
 
 _TERMINAL: Final = frozenset({"response.completed", "response.failed", "response.incomplete"})
@@ -51,7 +53,7 @@ class PassthroughStream:
 
     def __init__(self, kind: StreamKind) -> None:
         self._kind = kind
-        self._pending: list[bytes] = []  # an event whose end has not come
+        self._pending = Pieces()  # of an event whose end has not come
         self.held = 0  # of that event
         self._answered = False  # something has come that may be a part of the answer
         self._seen: set[int] = set()
@@ -78,7 +80,7 @@ class PassthroughStream:
             and data.startswith(b"data: {")
             and data.endswith(b"\n\n")
             and b"\r" not in data
-            and not self._pending
+            and not self.held
         ):
             self._swallow_lf = False
             if not self._passes(data[6:-2], ""):
@@ -87,11 +89,11 @@ class PassthroughStream:
         if self._swallow_lf:
             self._swallow_lf = False
             data = data.removeprefix(b"\n")
-        if self._pending:
+        if self.held:
             data = self._join(data)
         cut = len(data) if data.endswith(b"\n\n") else last_boundary(data)
         if cut != len(data):
-            self._pending.append(data[cut:])
+            self._pending.add(data[cut:])
             self.held = len(data) - cut
             data = data[:cut]
         if not data:
@@ -133,6 +135,8 @@ class PassthroughStream:
 
         A busy upstream sends a hundred at once, and most of what one costs is the call.
         """
+        if len(data) > LARGE:
+            return False
         try:
             frames = FRAMES.decode(b"[%b]" % data[6:-2].replace(b"\n\ndata: ", b","))
         except (ValueError, RecursionError):
@@ -151,15 +155,19 @@ class PassthroughStream:
 
     def _join(self, data: bytes) -> bytes:
         """Return pending bytes and *data* as one if an event ends in it; else keep it: b""."""
-        if not last_boundary(self._pending[-1][-1:] + data):
+        if not last_boundary(self._pending.last() + data):
             self.held += len(data)
             if self.held > MAX_EVENT_BYTES:
                 raise too_large()
-            self._pending.append(data)
+            self._pending.add(data)
             return b""
         # Joined once per event, so a large event costs linear time however it is cut.
-        data = b"".join((*self._pending, data))
-        self._pending.clear()
+        self._pending.add(data)
+        return self._release()
+
+    def _release(self) -> bytes:
+        """Return what is pending, and let go of it."""
+        data, self._pending = self._pending.join(), Pieces()
         self.held = 0
         return data
 
@@ -170,7 +178,7 @@ class PassthroughStream:
                 block = found[0]
                 taken = self._take_block(block)
                 out.append(taken)
-                self._swallow_lf = taken != block and block.endswith(b"\r") and not self._pending
+                self._swallow_lf = taken != block and block.endswith(b"\r") and not self.held
                 if self.done:
                     if taken.endswith(b"\r\n\r"):
                         out.append(b"\n")  # the rest of a CRLF: nothing more is read
@@ -276,8 +284,7 @@ class PassthroughStream:
         raise error
 
     def _feed_rest(self) -> bytes:
-        rest = b"".join(self._pending)
-        self._pending.clear()
+        rest = self._release()
         line = rest.rstrip(b"\r\n")
         if self._kind == "other" or not line:
             return rest

@@ -7,6 +7,7 @@ from typing import Final
 from multidict import CIMultiDict
 
 from jarvis_proxy.content_coding import Damaged, Inflater, is_known
+from jarvis_proxy.pieces import Pieces
 from jarvis_proxy.push import Sink
 from jarvis_proxy.transport import NETWORK_ERRORS, UpstreamReply, bad_response, read_error
 from jarvis_proxy.upstreams.answer_kinds import First, first_bytes
@@ -138,20 +139,18 @@ async def read_whole(
             raise bad_response()
         reply.finish()
         return body
-    pieces: list[bytes] = []
-    size = 0
+    pieces = Pieces()
     try:
         while data := await reply.readany():
             watched.heard = True
-            size += len(data)
-            if size > limit:
+            if pieces.size + len(data) > limit:
                 raise bad_response()
             hold(len(data))
-            pieces.append(data)
+            pieces.add(data)
     except NETWORK_ERRORS as exc:
         raise read_error(exc) from exc
     reply.finish()
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    return pieces.join()
 
 
 def unpacked(
