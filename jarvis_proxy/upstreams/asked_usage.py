@@ -32,6 +32,7 @@ _OURS: Final = frozenset(
         "service_tier",
         "system_fingerprint",
         "usage",
+        "x_groq",
     }
 )
 """Fields of a chunk that only tells usage. One with others, such as citations, stays without it."""
