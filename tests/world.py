@@ -52,6 +52,7 @@ class Stream:
     reading: asyncio.Task[RawResponse] | None = None
     is_paused: bool = False
     was_paused: bool = False
+    is_finished: bool = False
     quiet: float = 0.0
     """Seconds, at the most, for which the upstream has been silent."""
 
@@ -202,6 +203,7 @@ class World:
         self.go_on_reading(stream)
         await self._sent(stream)
         assert stream.peer is not None
+        stream.is_finished = True
         await _quietly(stream.peer.chunk(stream.rest))
         await _quietly(stream.peer.last_chunk())
         return await self._outcome(stream)
@@ -315,6 +317,8 @@ class World:
         if stream.peer is not None:
             # Gemini's answer of nothing is worth another try, which ends the same way.
             await peer.head(extra=["Connection: close"])
+            if stream.is_finished:
+                await peer.chunk(b"".join(stream.sent) + stream.rest)
             await peer.last_chunk()
             await peer.closed()
             return
