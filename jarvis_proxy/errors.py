@@ -3,17 +3,13 @@
 Source: https://platform.openai.com/docs/guides/error-codes (read 2026-11).
 """
 
-from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
-HIDDEN: Final = "[redacted]"
+from jarvis_proxy.redaction import HIDDEN, Secrets
+
 _DEFAULT_TYPES: Final = {403: "permission_error", 429: "rate_limit_error"}
-
-
-_SHORTEST_SECRET: Final = 12
-"""Shorter ones are words, such as the ``ollama`` of an upstream that wants no key."""
 
 
 class ErrorBody(msgspec.Struct):
@@ -78,16 +74,18 @@ class ProxyError(Exception):
         self.should_retry = should_retry
         self.headers = headers
 
-    def hide(self, secrets: Sequence[str]) -> None:
+    def hide(self, secrets: Secrets) -> None:
         """Black out *secrets* that an upstream has repeated in its error."""
-        for secret in long_enough(secrets):
-            self.message = self.message.replace(secret, HIDDEN)
-            self.reason = self.reason.replace(secret, HIDDEN)
-            self.error_type = self.error_type.replace(secret, HIDDEN)
-            if isinstance(self.code, str):
-                self.code = self.code.replace(secret, HIDDEN)
-            if self.param is not None:
-                self.param = self.param.replace(secret, HIDDEN)
+        self.message = secrets.hide(self.message)
+        self.reason = secrets.hide(self.reason)
+        self.error_type = secrets.hide(self.error_type)
+        if isinstance(self.code, str):
+            self.code = secrets.hide(self.code)
+        if self.param is not None:
+            self.param = secrets.hide(self.param)
+        if self.preceding:
+            events = secrets.hide_bytes(self.preceding)
+            self.preceding = b"" if events == HIDDEN.encode() else events
 
     def body(self) -> bytes:
         """Return OpenAI's JSON error object, ``{"error":{"message","type","param","code"}}``."""
@@ -119,8 +117,3 @@ def default_type(status: int) -> str:
     if status >= 500:
         return "server_error"
     return _DEFAULT_TYPES.get(status, "invalid_request_error")
-
-
-def long_enough(secrets: Sequence[str]) -> list[str]:
-    """Return those of *secrets* that are no words of which a message may be made."""
-    return [secret for secret in secrets if len(secret) >= _SHORTEST_SECRET]

@@ -95,7 +95,8 @@ def _readers() -> dict[str, list[str]]:
 
 # Codes that no literal spells, by the expression that makes them.
 COMPUTED: dict[str, set[str]] = {
-    "errors.py: self.code.replace(secret, HIDDEN)": set(),  # any other's, blacked out
+    "web/secrecy.py: hidden(record.code)": set(),
+    "errors.py: secrets.hide(self.code)": set(),  # any other's, blacked out
     "doctor/command.py: exit_code(output.findings, settings_refused=refused)": set(),  # a process's
     "doctor/report.py: _COLOURS[finding.status]": set(),  # the terminal's
     "doctor/report.py: _COLOURS[status]": set(),

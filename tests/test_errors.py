@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from jarvis_proxy.errors import HIDDEN, ProxyError, default_type
+from jarvis_proxy.errors import ProxyError, default_type
+from jarvis_proxy.redaction import HIDDEN, Secrets
 from jarvis_proxy.sse import SSEDecoder, SSEEvent
 
 FULL = ProxyError(
@@ -122,7 +123,7 @@ def test_secrets_are_blacked_out_wherever_an_upstream_repeats_them() -> None:
     error = ProxyError(
         400, f"key {key} is bad", error_type=f"t-{key}", code=f"c-{key}", param=f"p-{key}"
     )
-    error.hide(["other-0123456789", key])
+    error.hide(Secrets(["other-0123456789", key]))
 
     assert key.encode() not in error.body()
     assert error.message == f"key {HIDDEN} is bad"
@@ -135,6 +136,6 @@ def test_secrets_are_blacked_out_wherever_an_upstream_repeats_them() -> None:
 
 def test_words_that_stand_for_a_key_and_numbers_stay() -> None:
     error = ProxyError(400, "ollama: no such model", code=404)
-    error.hide(["ollama", ""])
+    error.hide(Secrets(["ollama", ""]))
 
     assert (error.message, error.code, error.param) == ("ollama: no such model", 404, None)

@@ -6,7 +6,8 @@ Source: https://platform.openai.com/docs/guides/error-codes (read 2026-11).
 import re
 from typing import Final
 
-from jarvis_proxy.errors import HIDDEN, ProxyError
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.redaction import HIDDEN
 from jarvis_proxy.upstreams.error_shapes import SpokenError, find_error, is_answer
 from jarvis_proxy.upstreams.json_values import fields_of, loads
 

@@ -2,14 +2,16 @@
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
 from aiohttp import web
 
-from jarvis_proxy.errors import HIDDEN, ProxyError, long_enough
+from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.headers import EXPOSED, is_field_value, retry_after
+from jarvis_proxy.redaction import Secrets
+from jarvis_proxy.upstreams.json_values import loads
 from jarvis_proxy.web.keys import RECORD, SHELL
 from jarvis_proxy.web.whole import WholeAnswer, tell_limits
 
@@ -35,14 +37,22 @@ class RelayedError(ProxyError):
         self.raw = raw
         self.raw_headers = raw_headers
 
-    def hide(self, secrets: Sequence[str]) -> None:
+    def hide(self, secrets: Secrets) -> None:
         """Black out *secrets* in the bytes too, which else stay as they came."""
         super().hide(secrets)
-        for secret in long_enough(secrets):
-            self.raw = self.raw.replace(secret.encode(), HIDDEN.encode())
-            self.raw_headers = {
-                name: value.replace(secret, HIDDEN) for name, value in self.raw_headers.items()
-            }
+        self.raw_headers = secrets.hide_in_headers(self.raw_headers)
+        raw = secrets.hide_bytes(self.raw)
+        if raw is not self.raw:
+            # Where digits of a key were a number, what is left is no JSON.
+            self.raw = raw if _is_json(raw) else self.body()
+
+
+def _is_json(raw: bytes) -> bool:
+    try:
+        loads(raw)
+    except ValueError:
+        return False
+    return True
 
 
 def common_headers(request: web.Request) -> dict[str, str]:

@@ -26,6 +26,7 @@ from jarvis_proxy.limits import Limiter, MemoryLimiter
 from jarvis_proxy.live import Live
 from jarvis_proxy.metrics import Metrics
 from jarvis_proxy.price_files import load_prices
+from jarvis_proxy.redaction import Secrets
 from jarvis_proxy.registry import DEFAULT_NAME, EMBEDDED, GEMINI, ModelRegistry
 from jarvis_proxy.routes import Kind
 from jarvis_proxy.settings import Settings, UpstreamSettings
@@ -233,6 +234,7 @@ def build_shell(settings: Settings, log: AccessLog, kept: Kept) -> Shell:
         usage=kept.usage,
         prices=load_prices(settings),
         oddities=kept.oddities,
+        secrets=Secrets(key for upstream in settings.upstreams for key in upstream.keys),
         hops=hops,
         live=None if settings.admin_key is None else kept.live,
     )

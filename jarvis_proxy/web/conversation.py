@@ -29,6 +29,7 @@ from jarvis_proxy.web.downstream import Downstream
 from jarvis_proxy.web.keys import ADMISSION, RECORD, SHELL, Place
 from jarvis_proxy.web.refusals import Refused
 from jarvis_proxy.web.relay import Relay
+from jarvis_proxy.web.secrecy import hide_in_error
 from jarvis_proxy.web.watch import Watched
 
 _T = TypeVar("_T")
@@ -214,7 +215,7 @@ class Conversation:
             response = await relay.run()
         except ProxyError as error:
             self._down = relay.down
-            error.hide(place.pool.keys)
+            hide_in_error(self._request, error)
             if error.reason:
                 # A client cannot change it; who runs the proxy can.
                 name = self._record.upstream

@@ -5,11 +5,11 @@ import time
 
 from aiohttp import HttpVersion11, web
 
-from jarvis_proxy.headers import response_headers
 from jarvis_proxy.transport import NETWORK_ERRORS, UpstreamReply
 from jarvis_proxy.web.answers import common_headers
 from jarvis_proxy.web.downstream import Delivery, check_still_there
 from jarvis_proxy.web.keys import RECORD
+from jarvis_proxy.web.secrecy import crossing_headers
 from jarvis_proxy.web.watch import Watched
 
 
@@ -22,7 +22,7 @@ async def copy_reply(
         ConnectionResetError: the client has left.
     """
     headers = common_headers(request)
-    headers.update(response_headers(reply.headers))
+    headers.update(crossing_headers(request, reply.headers))
     length = reply.headers.get("Content-Length")
     response = web.StreamResponse(status=reply.status, headers=headers)
     if length is not None and length.isdecimal():

@@ -16,6 +16,7 @@ from jarvis_proxy.live import Live
 from jarvis_proxy.metrics import Metrics
 from jarvis_proxy.prices import Prices
 from jarvis_proxy.record import CallRecord
+from jarvis_proxy.redaction import Secrets
 from jarvis_proxy.registry import ModelRegistry
 from jarvis_proxy.routes import Match
 from jarvis_proxy.settings import Settings
@@ -65,6 +66,8 @@ class Shell:
     usage: UsageBook
     prices: Prices
     oddities: Oddities
+    secrets: Secrets
+    """The keys of all upstreams."""
     hops: Hops
     budget: RetryBudget = field(default_factory=RetryBudget)
     offload: Offload = field(default_factory=Offload)

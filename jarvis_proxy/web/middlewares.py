@@ -24,6 +24,7 @@ from jarvis_proxy.routes import LIVE_PAGE, OPEN, match
 from jarvis_proxy.unknown_addresses import hint
 from jarvis_proxy.web.answers import cors_headers, error_response
 from jarvis_proxy.web.keys import MATCH, RECORD, SHELL
+from jarvis_proxy.web.secrecy import hide_in_record
 from jarvis_proxy.web.wire import WireFault, check_request, no_websocket, wants_websocket
 
 _LOG: Final = logging.getLogger(__name__)
@@ -67,6 +68,7 @@ async def access_log(request: web.Request, handler: Handler) -> web.StreamRespon
     finally:
         record.ended = time.monotonic()
         record.cost = shell.prices.cost(record)
+        hide_in_record(request, record)
         shell.usage.add(record)
         shell.metrics.observe(record)
         if shell.live is not None:

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from jarvis_proxy.breakers import Ticket
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.headers import media_type, response_headers
+from jarvis_proxy.headers import media_type
 from jarvis_proxy.hops import HOP, loop_detected, marked
 from jarvis_proxy.openai_head import wants_usage
 from jarvis_proxy.transport import (
@@ -49,6 +49,7 @@ from jarvis_proxy.web.replies import (
     uncoded,
     unpacked,
 )
+from jarvis_proxy.web.secrecy import crossing_headers, hide_in_events
 from jarvis_proxy.web.watch import Watched
 
 T = TypeVar("T")
@@ -221,7 +222,7 @@ class Relay:
             self._count(self._exchange.usage)
             await self._write(self.down, events)
             return await self.down.end()
-        headers = response_headers(reply.headers)
+        headers = crossing_headers(self._request, reply.headers)
         headers.pop("content-encoding", None)
         if is_json_under_another_label(first, label, endpoint):
             headers["content-type"] = _JSON
@@ -258,7 +259,7 @@ class Relay:
             self.down = self._watched.downstream = Downstream(self._request, self._call)
         down = self.down
         if not down.committed:
-            headers = response_headers(reply.headers) if self._exchange.raw else {}
+            headers = crossing_headers(self._request, reply.headers) if self._exchange.raw else {}
             headers.pop("content-encoding", None)
             if media_type(headers.get("content-type", "")) != _SSE:
                 headers.pop("content-type", None)
@@ -314,7 +315,7 @@ class Relay:
                 check_still_there(self._request)
                 raise read_error(exc) from exc
             if not translator.done and (events := translator.feed_eof()):
-                await self._write(down, events)
+                await self._write(down, self._shown(translator, events))
             reply.finish()
             if translator.next_request is None:
                 return
@@ -327,7 +328,7 @@ class Relay:
         while not down.started and not translator.done and (data := await reply.readany()):
             self._watched.heard = True
             self._record.heard = time.monotonic()
-            events = translator.feed(data)
+            events = self._shown(translator, translator.feed(data))
             held.set(translator.held)
             if b"data:" in events:  # a comment is no answer
                 await self._write(down, events)
@@ -345,6 +346,8 @@ class Relay:
             watched.heard = True
             try:
                 events = feed(data)
+                if translator.failure is not None:
+                    events = self._shown(translator, events)
                 if abs(translator.held - held.size) > _UNCOUNTED:
                     held.set(translator.held)
             except Exception as exc:  # of any kind: it must not reach the parser that calls this
@@ -362,6 +365,15 @@ class Relay:
                 raise fault
             if down.is_full():
                 await down.drained()
+
+    def _shown(self, translator: StreamTranslator, events: bytes) -> bytes:
+        """Return *events*, but those in which the upstream's stream fails without keys."""
+        if translator.failure is None or not events:
+            return events
+        hidden = hide_in_events(self._request, events)
+        if not hidden:
+            raise translator.failure  # told in our words
+        return hidden
 
     async def _write(self, down: Downstream, events: bytes) -> None:
         self._watched.wrote = True

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from jarvis_proxy.settings import Settings
-from jarvis_proxy.web import listen
+from jarvis_proxy.web import handshakes, listen
 from jarvis_proxy.web.app import make_runner
 from jarvis_proxy.web.listen import bind
 from jarvis_proxy.web.tls import tls_context
@@ -110,7 +110,7 @@ async def test_slow_client_gets_all_of_a_large_answer_under_tls_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What waits in TLS's buffers is not sent: the connection is not idle, nor to be closed."""
-    monkeypatch.setattr(listen, "_TLS_CLOSE", 0.1)
+    monkeypatch.setattr(handshakes, "_TLS_CLOSE", 0.1)
     settings = tls_settings(tmp_path)
     body = b"x" * 16_000_000
     serving = Serving(body)

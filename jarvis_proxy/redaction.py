@@ -1,0 +1,213 @@
+"""Keys in texts from outside: found in any spelling, whole or in part, and blacked out. Pure.
+
+An upstream may repeat the key that it was called with: escaped as JSON, percent-encoded, in base64,
+cut off or partly masked. So texts are compared as they read once decoded, and every run of eight
+characters of a key counts. Time grows with the length of the text, not with the number of keys.
+"""
+
+import base64
+import re
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+HIDDEN: Final = "[redacted]"
+_RUN: Final = 8
+"""Shorter pieces of a key tell nobody anything, and stand in words."""
+_BLOCK: Final = 4
+"""A run holds at least one block that begins at a multiple of a block's length."""
+_NO_KEY: Final = re.compile(r"[a-z_-]{0,11}")
+"""A word in place of a key, such as the ``ollama`` of an upstream that wants none."""
+_WORD: Final = re.compile(rb"(?<![^-_./+:])[a-z]{8,12}(?![^-_./+:])")
+"""In ``sk-upstream-f3Zq...`` the word alone tells nothing, and messages have it."""
+_LEVELS: Final = 3
+"""As deep as encodings of different kinds are looked into; the same one repeated is one level."""
+_MOST_READ: Final = 4096
+"""Of a key."""
+_MOST_FINDS: Final = 20_000
+"""A text with more escaped letters, or more traces of keys, is no message: nothing of it is shown.
+Each costs a microsecond."""
+_ESCAPE: Final = re.compile(
+    # In JSON and programs, however many backslashes there are; a needless one before punctuation.
+    rb"(?<!\\)\\++(?:u00([2-7][0-9a-f])|u\{0{0,4}([2-7][0-9a-f])\}|U000000([2-7][0-9a-f])|x([2-7][0-9a-f])"
+    rb"|(?=[!#-&(-/:-@[\]^_`{-~]))"
+    rb"|%(?:25)*+(?:u00)?([2-7][0-9a-f])"  # in URLs
+    rb"|&(?:amp;)*+(?:#x0{0,4}([2-7][0-9a-f])|#0{0,4}(3[2-9]|[4-9][0-9]|1[01][0-9]|12[0-6])"
+    rb"|(amp|sol|lowbar|hyphen|period|plus|equals|colon|tilde));",  # in HTML
+    re.IGNORECASE,
+)
+_NAMED: Final = {
+    b"amp": b"&",
+    b"sol": b"/",
+    b"lowbar": b"_",
+    b"hyphen": b"-",
+    b"period": b".",
+    b"plus": b"+",
+    b"equals": b"=",
+    b"colon": b":",
+    b"tilde": b"~",
+}
+_CUT: Final = re.compile(rb"(?:\\(?:u[0-9a-f]{0,3}|x[0-9a-f]?)?|%[0-9a-f]?)\Z", re.IGNORECASE)
+"""The beginning of an escape, at the end of what is looked at."""
+_LONGEST_CUT: Final = 5
+_DECIMAL: Final = 7
+_NAME: Final = 8
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
+
+
+class Secrets:
+    """Keys that no text may show, those of *more* among them. A word in place of a key is none."""
+
+    __slots__ = ("_blocks", "_runs")
+    _blocks: set[int]
+    _runs: set[bytes]
+
+    def __init__(self, keys: Iterable[str], *, more: "Secrets | None" = None) -> None:
+        runs: set[bytes] = set()
+        for key in set(keys):
+            if len(key) >= _RUN and not _NO_KEY.fullmatch(key):
+                runs |= _all_runs(key[:_MOST_READ].encode("utf-8", "surrogateescape"))
+        offsets = range(_RUN - _BLOCK + 1)
+        blocks = set(_blocks(b"".join(run[i : i + _BLOCK] for run in runs for i in offsets)))
+        self._runs = runs if more is None else runs | more._runs
+        self._blocks = blocks if more is None else blocks | more._blocks
+
+    def hide(self, text: str) -> str:
+        """Return *text* with every piece of a key blacked out."""
+        data = text.encode("utf-8", "surrogatepass")
+        hidden = self.hide_bytes(data)
+        return text if hidden is data else hidden.decode("utf-8", "replace")
+
+    def hide_bytes(self, data: bytes) -> bytes:
+        """Return *data*, text in UTF-8 or alike, with every piece of a key blacked out.
+
+        The very same object where there is none.
+        """
+        plain, level = data, 0
+        spans: list[tuple[int, int]] = []
+        while True:
+            if self.may_show(plain):
+                found = list(self._spans(plain))
+                if len(found) > _MOST_FINDS:
+                    return HIDDEN.encode()
+                spans += _in_original(data, found, level)
+            plain, finds = _ESCAPE.subn(_meaning, plain, count=_MOST_FINDS)
+            if finds >= _MOST_FINDS:
+                return HIDDEN.encode()
+            if not finds or level == _LEVELS:
+                return _blacked_out(data, sorted(spans)) if spans else data
+            level += 1
+
+    def hide_in_headers(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """Return *headers* with keys blacked out, and without those whose name shows one."""
+        return {
+            name: self.hide(value)
+            for name, value in headers.items()
+            if self.hide_bytes(plain := name.encode("utf-8", "surrogateescape")) is plain
+        }
+
+    def may_show(self, plain: bytes) -> bool:
+        """Tell whether it is worth looking for keys in *plain*: quickly, and seldom in vain.
+
+        As it stands: what is encoded in it is not seen.
+        """
+        return len(plain) >= _RUN and not self._blocks.isdisjoint(_blocks(plain.lower()))
+
+    def _spans(self, plain: bytes) -> Iterator[tuple[int, int]]:
+        """Yield where pieces of keys begin and end, in order and apart from each other.
+
+        Where there are too many traces of keys, more spans than there may be.
+        """
+        lower, runs, blocks = plain.lower(), self._runs, self._blocks
+        traces = [n * _BLOCK for n, block in enumerate(_blocks(lower)) if block in blocks]
+        if len(traces) > _MOST_FINDS:
+            yield from ((0, 0) for _ in traces)
+            return
+        start = end = seen = 0
+        for at in traces:
+            for i in range(max(seen, at - _RUN + _BLOCK), at + 1):
+                if lower[i : i + _RUN] in runs:
+                    if i > end or not end:
+                        if end:
+                            yield start, end
+                        start = i
+                    end = i + _RUN
+            seen = at + 1
+        if end:
+            yield start, end
+
+
+def _blocks(text: bytes) -> "array[int]":
+    """Return the blocks of *text* as numbers, without what is left at its end."""
+    found = array("I")
+    found.frombytes(text[: len(text) // _BLOCK * _BLOCK])
+    return found
+
+
+def _all_runs(key: bytes) -> set[bytes]:
+    words = {run for word in _WORD.findall(key) for run in _runs(word)}
+    plain = _runs(key.lower()) - words
+    return plain.union(*map(_runs, _encoded(key)))
+
+
+def _runs(form: bytes) -> set[bytes]:
+    return {form[i : i + _RUN] for i in range(len(form) - _RUN + 1)}
+
+
+def _encoded(key: bytes) -> Iterator[bytes]:
+    """Yield *key* as it may be written without escapes, in small letters."""
+    yield key.hex().encode()
+    for before in range(3):  # bytes in front of it shift its bits in base64
+        coded = base64.b64encode(bytes(before) + key)
+        own = coded[-(-8 * before // 6) : 8 * (before + len(key)) // 6]
+        yield own.lower()
+        yield own.translate(_URL_SAFE).lower()
+
+
+def _meaning(escape: re.Match[bytes]) -> bytes:
+    """Return what an escape stands for."""
+    kind = escape.lastindex
+    if kind is None:
+        return b""  # backslashes
+    if kind == _NAME:
+        return _NAMED[escape[kind].lower()]
+    return bytes([int(escape[kind], 10 if kind == _DECIMAL else 16)])
+
+
+def _blacked_out(data: bytes, spans: Iterable[tuple[int, int]]) -> bytes:
+    """Return *data* with each of *spans* hidden, which are in order but may overlap."""
+    pieces, at = [], -1
+    for start, end in spans:
+        if start > at:
+            pieces += [data[max(at, 0) : start], HIDDEN.encode()]
+        at = max(at, end)
+    return b"".join((*pieces, data[max(at, 0) :]))
+
+
+def _in_original(
+    data: bytes, spans: Iterable[tuple[int, int]], level: int
+) -> Iterator[tuple[int, int]]:
+    """Yield where in *data* places are that were found in what it is when decoded *level* times."""
+    origins = _origins(data, level) if level and spans else None
+    for start, end in spans:
+        if origins is not None:
+            start, end = origins[start], origins[end]
+        # The first letter may be the end of an escape, of which no half may be left.
+        cut = _CUT.search(data, max(0, start - _LONGEST_CUT), start)
+        yield start if cut is None else cut.start(), end
+
+
+def _origins(data: bytes, level: int) -> "array[int]":
+    """Return for each byte of *data*, decoded *level* times, where it came from; then the end."""
+    origins = array("L", range(len(data) + 1))
+    for _ in range(level):
+        found, pieces, at = array("L"), [], 0
+        for escape in _ESCAPE.finditer(data):
+            meaning = _meaning(escape)
+            found += origins[at : escape.start()]
+            found.extend([origins[escape.start()]] * len(meaning))
+            pieces += [data[at : escape.start()], meaning]
+            at = escape.end()
+        origins = found + origins[at:]
+        data = b"".join((*pieces, data[at:]))
+    return origins
