@@ -24,6 +24,8 @@ from jarvis_proxy.web.wire import Refusal, WireFault, full_answer, not_http
 _LOG: Final = logging.getLogger(__name__)
 _MAX_HEAD: Final = 32 * 1024
 _BUFFERED: Final = 64 * 1024
+_IN_A_ROW: Final = 8
+"""So many requests of one connection are handled in one turn of the event loop."""
 _TOO_MANY_HEADERS: Final = "Too many headers received"  # aiohttp has no class of its own for it
 
 _EAGER_TASKS: Final = sys.version_info >= (3, 12)
@@ -119,9 +121,20 @@ class Server(web.Server):
             cast(Connection, connection).close_if_idle(seconds)
 
     def _dispatch(self, request: web.BaseRequest) -> Awaitable[web.StreamResponse]:
+        connection = cast(Connection, request.protocol)
         # What is to be said comes behind what was said.
-        cast(Connection, request.protocol).flush()
-        return self._handler(request)
+        connection.flush()
+        connection.in_a_row += 1
+        return self._handler(request) if connection.in_a_row < _IN_A_ROW else self._later(request)
+
+    async def _later(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Let other connections have their turn first.
+
+        Requests that came together are handled without one turn of the loop between them.
+        """
+        cast(Connection, request.protocol).in_a_row = 0
+        await asyncio.sleep(0)
+        return await self._handler(request)
 
     def admit(self, peer: object) -> "Connection | None":
         """Return a connection of *peer*, counted from now on; None: there is no room for it."""
@@ -149,13 +162,14 @@ class Server(web.Server):
 class Connection(LateWriter, RequestHandler):
     """One client's connection."""
 
-    __slots__ = ("_body", "_edge", "_head_size", "_network", "turn", "unsent")
+    __slots__ = ("_body", "_edge", "_head_size", "_network", "in_a_row", "turn", "unsent")
 
     def __init__(self, edge: Server, network: str | None, **kwargs: Any) -> None:
         super().__init__(edge, **kwargs)
         self._edge = edge
         self.turn = edge.turn
         self.unsent = b""
+        self.in_a_row = 0
         self._head_size = 0
         self._network = network
         """What it is counted under; None while, or when, it is not counted."""
@@ -199,6 +213,8 @@ class Connection(LateWriter, RequestHandler):
     def data_received(self, data: bytes) -> None:
         """Parse, with an eye on the size of heads and on bodies that break off."""
         is_head = self._is_waiting or not self._request_count
+        if self._is_waiting:
+            self.in_a_row = 0
         super().data_received(data)
         if is_head:
             self._head_size += len(data)

@@ -5,11 +5,13 @@ import contextlib
 import io
 import json
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp import web
 
+from jarvis_proxy.record import CallRecord
 from jarvis_proxy.settings import Settings
 from jarvis_proxy.web.app import make_runner
 from jarvis_proxy.web.connections import ConnectionLimits
@@ -468,3 +470,33 @@ async def test_an_answer_to_a_client_that_has_left_is_an_error_of_the_connection
             assert await rest(connection) == b""
 
     assert len(errors) == 1
+
+
+async def test_requests_that_come_together_let_other_connections_have_their_turn() -> None:
+    """One connection's thousands of requests for a page without a key held up everybody."""
+    async with running_proxy() as proxy:
+        turn, loop = 0, asyncio.get_running_loop()
+        handled: Counter[int] = Counter()
+
+        def next_turn() -> None:
+            nonlocal turn
+            turn += 1
+            handle.append(loop.call_soon(next_turn))
+            handle.pop(0)
+
+        handle = [loop.call_soon(next_turn)]
+        log = proxy.shell.access_log.write
+
+        def write(record: CallRecord) -> None:
+            handled[turn] += 1
+            log(record)
+
+        proxy.shell.access_log.write = write  # type: ignore[method-assign]
+        async with connect(proxy.port) as connection:
+            await connection.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n" * 200)
+            statuses = [(await connection.response()).status for _ in range(200)]
+        handle[0].cancel()
+
+    assert statuses == [200] * 200
+    assert handled.total() == 200
+    assert max(handled.values()) <= 10
