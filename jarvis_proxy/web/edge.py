@@ -263,6 +263,13 @@ class Connection(LateWriter, RequestHandler):
         self.flush()
         super().force_close()
 
+    def linger(self, seconds: float) -> None:
+        """Go on reading, and dropping, a body for so long behind an answer that did not need it.
+
+        A client that sends on while the connection closes gets a reset in place of the answer.
+        """
+        self._lingering_time = seconds
+
     def log_exception(self, *args: Any, **kw: Any) -> None:
         """Log, but not that a malformed body could not be read to its end after the answer."""
         if not isinstance(kw.get("exc_info"), WireFault):

@@ -4,6 +4,7 @@ Nothing of a form goes anywhere before its model is known. What comes before it 
 never on disk, and counted.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 
 from aiohttp import web
@@ -33,6 +34,7 @@ class Upload:
         self.head = Pieces()
         """What was read and has not gone on."""
         self.error: ProxyError | None = None
+        self._reader: asyncio.Task[object] | None = None
         self._second: FormScanner | None = None
 
     async def read(self) -> bytes:
@@ -43,7 +45,9 @@ class Upload:
         """
         watched = self._watched
         watched.awaits_client = True
+        self._reader = asyncio.current_task()
         data = await self._request.content.readany()
+        self._reader = None
         watched.awaits_client = False
         watched.heard = True
         self._record.bytes_in += len(data)
@@ -51,6 +55,17 @@ class Upload:
         if self._record.bytes_in > self._limit:
             raise too_large(self._limit)
         return data
+
+    async def stop(self) -> None:
+        """Read no more: the upstream has answered without the rest.
+
+        What still waits for the client's next bytes would be in the way of whoever reads on, so
+        that the client can send to its end and then read the answer.
+        """
+        reader, self._reader = self._reader, None
+        if reader is not None and reader is not asyncio.current_task():
+            reader.cancel()
+            await asyncio.wait([reader])
 
     async def find_model(self, scanner: FormScanner) -> None:
         """Read on until the model is known or the form ends.
@@ -87,14 +102,26 @@ class Upload:
             while data := self.head.pop():
                 yield data
                 self._share.note(self.head.size)
+                await _hear_upstream()
             while data := await self.read():
                 self._check_second(data)
                 yield data
+                await _hear_upstream()
         except ProxyError as exc:
             # aiohttp reports a failed body as a failed connection; keep the cause.
             self.error = exc
             raise
         self._watched.body_read()
+
+
+async def _hear_upstream() -> None:
+    """Let the event loop read what has come from the upstream, before more is written to it.
+
+    One that refuses an upload answers and closes: the next write fails, and with the connection
+    the answer would be lost that lies in the kernel's buffer. One step polls, one reads.
+    """
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
 
 
 async def relay_form(request: web.Request, watched: Watched) -> web.StreamResponse:
@@ -162,3 +189,5 @@ async def _relay(
         if upload.error is not None:
             raise upload.error from None
         raise
+    finally:
+        await upload.stop()

@@ -18,11 +18,13 @@ from jarvis_proxy.web.body import check_charset, is_json_type, not_json_type, re
 from jarvis_proxy.web.call import new_call, raw_query
 from jarvis_proxy.web.conversation import Conversation
 from jarvis_proxy.web.downstream import deliver
+from jarvis_proxy.web.edge import Connection
 from jarvis_proxy.web.keys import ADMISSION, MATCH, RECORD, SHELL
 from jarvis_proxy.web.multipart import relay_any, relay_form
 from jarvis_proxy.web.watch import Watched
 
 _TAKES_DEFAULT: Final = ("chat/completions", "completions", "responses")
+_LINGER: Final = 30.0
 _Handler = Callable[[web.Request, Watched], Awaitable[web.StreamResponse]]
 
 
@@ -45,6 +47,9 @@ async def _under_watch(request: web.Request, handler: _Handler) -> web.StreamRes
         ProxyError: 503 or 429, there is no place for another call, or no budget.
     """
     shell, record = request.app[SHELL], request[RECORD]
+    if not request.content.is_eof() and isinstance(request.protocol, Connection):
+        # Whoever refuses, the upstream or we: the client is to get the answer, and not a reset.
+        request.protocol.linger(_LINGER)
     watch = shell.watch
     shell.usage.check(record.key_name, time.time())
     admission = shell.guard.enter(record.key_name, record.request_id, len(watch))
