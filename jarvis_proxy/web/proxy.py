@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final
+from typing import Final, cast
 
 from aiohttp import web
 
@@ -47,9 +47,6 @@ async def _under_watch(request: web.Request, handler: _Handler) -> web.StreamRes
         ProxyError: 503 or 429, there is no place for another call, or no budget.
     """
     shell, record = request.app[SHELL], request[RECORD]
-    if not request.content.is_eof() and isinstance(request.protocol, Connection):
-        # Whoever refuses, the upstream or we: the client is to get the answer, and not a reset.
-        request.protocol.linger(_LINGER)
     watch = shell.watch
     shell.usage.check(record.key_name, time.time())
     admission = shell.guard.enter(record.key_name, record.request_id, len(watch))
@@ -64,6 +61,9 @@ async def _under_watch(request: web.Request, handler: _Handler) -> web.StreamRes
     except asyncio.CancelledError:
         raise watched.reason() from None
     finally:
+        if watched.received and not request.content.is_eof():
+            # It was answered in the middle of its body: the client is to get that, not a reset.
+            cast(Connection, request.protocol).linger(_LINGER)
         watch.close(watched)
         if shell.live is not None:
             shell.live.open.pop(record.request_id, None)
