@@ -1,6 +1,7 @@
 """The official SDK for Node has a word too: its streams end, and fail, in ways of their own."""
 
 import asyncio
+import gzip
 import json
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import KEY, Proxy, running_proxy
-from tests.raw_upstream import Peer, RawUpstream, Received
+from tests.raw_upstream import Peer, RawUpstream, Received, chat_chunk, completion
 from tests.sdk_upstreams import SIGNATURE, TEXT, FakeGemini, FakeOpenAI
 from tests.strict_gemini import StrictGemini
 from tests.test_tool_loops import FAMILIES
@@ -98,6 +99,39 @@ async def test_plain_and_streamed_answers(scene: Scene) -> None:
         {"text": TEXT, "finish": ["stop"]},
         {"text": TEXT, "finish": ["stop"]},
     ]
+
+
+async def _odd(peer: Peer, request: Received) -> None:
+    """Answer in a way of each model's own, none of which the request lets one expect."""
+    good = chat_chunk("Hi") + chat_chunk(None, "stop")
+    match json.loads(request.body)["model"]:
+        case "gpt-whole":
+            await peer.reply(completion("Hi"))
+        case "gpt-error":
+            await peer.reply(b'{"error":{"message":"Busy.","code":503}}')
+        case "gpt-packed":
+            packed = gzip.compress(good + b"data: [DONE]\n\n")
+            await peer.reply(packed, 200, "text/html", ["Content-Encoding: gzip"])
+        case "gpt-junk":
+            await peer.head()
+            await peer.chunk(good + b"data: junk\n\n")
+            peer.reset()
+        case _:
+            await peer.reply(b"Slow down.", 429, "text/plain", ["Retry-After: 7200"])
+
+
+async def test_answers_that_are_not_what_was_asked_for(installed: Path) -> None:
+    """``retries`` would not end if the SDK slept for as long as the last one asks to wait."""
+    upstream = RawUpstream(_odd)
+    runs = [("streamed", f"gpt-{name}") for name in ("whole", "packed", "junk")]
+    runs += [("refused", "gpt-error"), ("retries", "gpt-slow")]
+    async with upstream.running(), running_proxy(upstream.base_url) as proxy:
+        node = Node(installed, proxy)
+        *good, error, slow = await asyncio.gather(*(node.run(*run) for run in runs))
+
+    assert good == [{"text": "Hi", "finish": ["stop"]}] * 3
+    assert (error["error"], error["status"]) == ("InternalServerError", 503)
+    assert (slow["error"], slow["status"]) == ("RateLimitError", 429)
 
 
 async def test_embedded_model(scene: Scene) -> None:
