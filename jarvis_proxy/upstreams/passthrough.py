@@ -14,6 +14,7 @@ from jarvis_proxy.sse import DONE, KEEPALIVE, MAX_EVENT_BYTES, last_boundary, to
 from jarvis_proxy.upstreams.base import TokenUsage, UpstreamRequest
 from jarvis_proxy.upstreams.frames import (
     FRAMES,
+    NO_ERROR,
     Frame,
     StreamKind,
     broken_choice,
@@ -146,7 +147,8 @@ class PassthroughStream:
         note, kind = self._note, self._kind
         try:
             for frame in frames:
-                if is_odd(frame, kind) or frame.type in _TERMINAL:
+                is_plain = frame.choices and frame.error is NO_ERROR and frame.base_resp is None
+                if not is_plain and (is_odd(frame, kind) or frame.type in _TERMINAL):
                     return False
                 note(frame)
         except ProxyError:
@@ -241,6 +243,11 @@ class PassthroughStream:
     def _watch(self, payload: bytes, event: str) -> None:
         """Note what the event says about completeness, usage and errors."""
         frame = read_frame(payload)
+        is_plain = frame.choices and frame.error is NO_ERROR and frame.base_resp is None
+        if is_plain and not event:  # as nearly every chunk is: a call less
+            self._began = True
+            self._note(frame)
+            return
         if (error := error_of(frame, payload, event, self._kind)) is not None:
             # A response that has begun fails in its own words: `error`, then `response.failed`.
             is_named = event == "error" or frame.type == "error"
@@ -256,15 +263,19 @@ class PassthroughStream:
                 self.failure = failure_of(frame)
 
     def _note(self, frame: Frame) -> None:
-        if frame.choices is not None:
+        choices = frame.choices
+        tells = frame.usage is not None or frame.x_groq is not None or frame.response is not None
+        if choices is not None:
             self._answered = True
-            for choice in frame.choices:
+            for choice in choices:
                 if choice.finish_reason:
                     if (error := broken_choice(choice)) is not None:
                         raise error
                     self._finished.add(choice.index)
+                if choice.usage is not None:
+                    tells = True
                 self._seen.add(choice.index)
-        if (tokens := frame.tokens()) is not None:
+        if (tells or type(frame) is not Frame) and (tokens := frame.tokens()) is not None:
             self.usage = tokens
 
     def feed_eof(self) -> bytes:
