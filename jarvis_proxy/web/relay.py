@@ -1,9 +1,8 @@
 """Relay: one call's answer from an upstream to its client, as it arrives. IO."""
 
-import asyncio
 import time
-from collections.abc import Coroutine, Mapping
-from typing import Any, Final, TypeVar
+from collections.abc import Mapping
+from typing import Final
 
 from aiohttp import web
 
@@ -40,6 +39,7 @@ from jarvis_proxy.web.copying import copy_reply
 from jarvis_proxy.web.downstream import Downstream, check_still_there, status_headers
 from jarvis_proxy.web.guard import Share
 from jarvis_proxy.web.keys import ADMISSION, RECORD, SHELL, Place
+from jarvis_proxy.web.lanes import together
 from jarvis_proxy.web.refusals import read_refused, redirected, refusal
 from jarvis_proxy.web.replies import (
     MAX_WHOLE_BODY,
@@ -51,8 +51,6 @@ from jarvis_proxy.web.replies import (
 )
 from jarvis_proxy.web.secrecy import crossing_headers, hide_in_events
 from jarvis_proxy.web.watch import Watched
-
-T = TypeVar("T")
 
 _SSE: Final = "text/event-stream"
 _JSON: Final = "application/json"
@@ -128,7 +126,7 @@ class Relay:
 
     async def _attempt(self) -> web.StreamResponse:
         exchange = self._exchange
-        replies = await _together([self._open(request) for request in exchange.requests])
+        replies = await together([self._open(request) for request in exchange.requests])
         self._watched.answered = True
         if not exchange.raw:
             if self._call.stream:
@@ -194,7 +192,7 @@ class Relay:
                 reply = await self._open(following)
 
         try:
-            await _together([lane(index, reply) for index, reply in enumerate(replies)])
+            await together([lane(index, reply) for index, reply in enumerate(replies)])
         except BaseException:
             self._count(self._exchange.spent)  # it has to be paid all the same
             raise
@@ -276,7 +274,7 @@ class Relay:
             down.source = translators[0]
         lanes = zip(replies, translators, strict=True)
         try:
-            await _together([self._pump(reply, translator, down) for reply, translator in lanes])
+            await together([self._pump(reply, translator, down) for reply, translator in lanes])
         finally:
             for translator in translators:
                 self._count(translator.usage)
@@ -383,30 +381,3 @@ class Relay:
         """Add *usage* to the record."""
         if usage is not None:
             self._record.add_tokens(*usage.bounded())
-
-
-async def _together(lanes: list[Coroutine[Any, Any, T]]) -> list[T]:
-    """Await one, or all at the same time; the first failure cancels the others.
-
-    A cancellation of the caller always comes through, also where it coincides with a failure: a
-    TaskGroup would raise the failure alone, and the clock and the client would wait for nothing.
-    """
-    if len(lanes) == 1:
-        return [await lanes[0]]
-    tasks = [asyncio.create_task(lane) for lane in lanes]
-    try:
-        done, rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-        failed = [task for task in tasks if task in done and task.exception() is not None]
-        if rest:
-            _cancel(tasks)
-            await asyncio.wait(rest)
-    finally:
-        _cancel(tasks)
-    return [task.result() for task in failed or tasks]
-
-
-def _cancel(tasks: list[asyncio.Task[T]]) -> None:
-    """Cancel those of *tasks* that still run, and take note of how the others failed."""
-    for task in tasks:
-        if not task.cancel() and not task.cancelled():
-            task.exception()
