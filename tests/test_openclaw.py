@@ -120,7 +120,8 @@ async def test_request_for_openai_arrives_byte_for_byte(capture: Json) -> None:
 
     (seen,) = upstream.received
     assert (seen.path, seen.body) == ("/v1/chat/completions", body)
-    assert [name for name, _ in seen.headers if name.lower().startswith(("x-", "trace"))] == []
+    told = [name for name, _ in seen.headers if name.lower().startswith(("x-", "trace"))]
+    assert told == ["x-jarvis-hop"], "nothing of the client's"
     assert response.body == b"".join(EVENTS)
 
 
