@@ -71,10 +71,10 @@ def main(arguments: Sequence[str]) -> int:
 
 def _doctor(arguments: Sequence[str]) -> int:
     # Loaded only when it is called: it is as large as the server.
-    from jarvis_proxy.doctor import command
+    from jarvis_proxy.doctor import cli
 
     forbid_core_dumps()  # it holds keys, like the server
-    return command.main(arguments, _ENV_FILE, os.environ)
+    return cli.main(arguments, _ENV_FILE, os.environ)
 
 
 def load_settings() -> Settings:

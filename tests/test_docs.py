@@ -97,7 +97,7 @@ def _readers() -> dict[str, list[str]]:
 COMPUTED: dict[str, set[str]] = {
     "web/secrecy.py: hidden(record.code)": set(),
     "errors.py: secrets.hide(self.code)": set(),  # any other's, blacked out
-    "doctor/command.py: exit_code(output.findings, settings_refused=refused)": set(),  # a process's
+    "doctor/cli.py: exit_code(output.findings, settings_refused=refused)": set(),  # a process's
     "doctor/report.py: _COLOURS[finding.status]": set(),  # the terminal's
     "doctor/report.py: _COLOURS[status]": set(),
     "live.py: _name(record.code)": set(),  # what a call ended with: any of the others

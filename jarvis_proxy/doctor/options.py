@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from jarvis_proxy.doctor.clients import CLIENTS
+from jarvis_proxy.doctor.client_guides.registry import CLIENTS
 
 _NONE: Final = "none"
 _ALL: Final = "all"
@@ -20,7 +20,7 @@ exit code: 0 all is well, warnings at most; 1 something does not work; 2 wrong a
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class ProxyUrl:
     """An address under which clients reach the proxy; *path* has no slash at its end."""
 
     scheme: str
@@ -41,7 +41,7 @@ class Site:
 class Options:
     """What the doctor is asked for. *clients* are ids of ``CLIENTS``."""
 
-    site: Site | None = None
+    site: ProxyUrl | None = None
     as_json: bool = False
     clients: tuple[str, ...] = tuple(client.id for client in CLIENTS)
 
@@ -84,15 +84,15 @@ def _chosen(names: list[str] | None) -> tuple[str, ...]:
     return tuple(client.id for client in CLIENTS if client.id in names)
 
 
-def _site(text: str) -> Site:
+def _site(text: str) -> ProxyUrl:
     """Return the address that *text* holds; ``/v1`` at its end is left out."""
     try:
-        return parse_site(text)
+        return parse_proxy_url(text)
     except ValueError as exc:
         raise argparse.ArgumentTypeError(str(exc)) from None
 
 
-def parse_site(text: str) -> Site:
+def parse_proxy_url(text: str) -> ProxyUrl:
     """Return the address that *text* holds; ``/v1`` at its end is left out.
 
     Raises:
@@ -109,4 +109,4 @@ def parse_site(text: str) -> Site:
     if parts.scheme not in ("http", "https") or not host or not is_plain or " " in parts.path:
         raise ValueError(wanted)
     path = parts.path.rstrip("/").removesuffix("/v1").rstrip("/")
-    return Site(parts.scheme, host, port or (443 if parts.scheme == "https" else 80), path)
+    return ProxyUrl(parts.scheme, host, port or (443 if parts.scheme == "https" else 80), path)

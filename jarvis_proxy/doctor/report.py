@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from jarvis_proxy.doctor.client_steps import Facts, Step
-from jarvis_proxy.doctor.clients import Client
+from jarvis_proxy.doctor.client_guides.registry import Client
+from jarvis_proxy.doctor.client_guides.steps import GuideContext, GuideStep
 from jarvis_proxy.doctor.findings import Finding, Status, summary
 
 _COLOURS: Final = {
@@ -80,7 +80,7 @@ def summary_text(findings: Sequence[Finding], style: Style) -> str:
     return "\n" + "\n".join(lines) + "\n"
 
 
-def client_text(client: Client, facts: Facts, style: Style) -> str:
+def client_text(client: Client, facts: GuideContext, style: Style) -> str:
     """Return how to set up one client."""
     lines = ["", f"  {style.paint(client.name, _BOLD)}"]
     for step in client.steps(facts):
@@ -92,7 +92,7 @@ def client_text(client: Client, facts: Facts, style: Style) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _step_lines(step: Step) -> Iterator[str]:
+def _step_lines(step: GuideStep) -> Iterator[str]:
     width = max((len(label) for label, _ in step.fields), default=0) + 2
     yield from (f"{label + ':':<{width}}{value}" for label, value in step.fields)
     yield from step.text.splitlines()
@@ -103,7 +103,7 @@ def as_json(
     sections: Iterable[Section],
     clients: Sequence[Client],
     *,
-    facts: Facts,
+    facts: GuideContext,
     code: int,
 ) -> dict[str, Any]:
     """Return the whole report as an object for machines; its keys are a promise."""
@@ -132,7 +132,7 @@ def as_json(
     }
 
 
-def _client_json(client: Client, facts: Facts) -> dict[str, Any]:
+def _client_json(client: Client, facts: GuideContext) -> dict[str, Any]:
     return {
         "id": client.id,
         "name": client.name,

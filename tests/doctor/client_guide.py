@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Literal
 
-from jarvis_proxy.doctor.client_steps import Facts, Step
-from jarvis_proxy.doctor.clients import CLIENTS, Client
+from jarvis_proxy.doctor.client_guides.registry import CLIENTS, Client
+from jarvis_proxy.doctor.client_guides.steps import GuideContext, GuideStep
 from tests.doctor.client_guide_zh import CHINESE
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -14,7 +14,7 @@ GUIDES: Final[dict[Language, Path]] = {
     "en": ROOT / "docs" / "clients.md",
     "zh": ROOT / "docs" / "clients.zh-CN.md",
 }
-FACTS: Final = Facts("http://HOST:9000", ("gemini-3-flash", "gpt-4.1-mini"))
+FACTS: Final = GuideContext("http://HOST:9000", ("gemini-3-flash", "gpt-4.1-mini"))
 """What the guide's examples are filled with."""
 
 _TITLE: Final = "Clients"
@@ -168,7 +168,7 @@ def _section(client: Client, language: Language) -> Iterator[str]:
         yield "".join(f"- {_said(note, language)}\n" for note in client.notes)
 
 
-def _step(step: Step, language: Language) -> str:
+def _step(step: GuideStep, language: Language) -> str:
     if step.text:
         return f"```{step.language}\n{step.text}\n```\n"
     head = "| 字段 | 值 |" if language == "zh" else "| Field | Value |"

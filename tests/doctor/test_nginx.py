@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import KEY, ProxyFactory
-from tests.doctor.ground import Transcript, consult, free_port, machine
+from tests.doctor.fixtures import Transcript, free_port, machine, run_doctor
 from tests.doctor.transcripts import assert_golden
 
 NGINX = shutil.which("nginx")
@@ -82,7 +82,7 @@ async def nginx(folder: Path, target: int, *settings: str) -> AsyncIterator[int]
 
 
 async def visit(folder: Path, port: int) -> Transcript:
-    return await consult(
+    return await run_doctor(
         folder,
         None,
         *("--client", "none", "--url", f"http://127.0.0.1:{port}"),

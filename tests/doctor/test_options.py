@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jarvis_proxy.doctor.clients import CLIENTS
-from jarvis_proxy.doctor.options import Options, Site, parse_options, parse_site
+from jarvis_proxy.doctor.client_guides.registry import CLIENTS
+from jarvis_proxy.doctor.options import Options, ProxyUrl, parse_options, parse_proxy_url
 
 EVERY = tuple(client.id for client in CLIENTS)
 
@@ -19,7 +19,9 @@ def test_all_arguments_are_taken() -> None:
         ["--url", "https://my.host", "--json", "--client", "n8n", "--client", "aider"]
     )
 
-    assert Options(Site("https", "my.host", 443), as_json=True, clients=("n8n", "aider")) == found
+    assert (
+        Options(ProxyUrl("https", "my.host", 443), as_json=True, clients=("n8n", "aider")) == found
+    )
 
 
 @pytest.mark.parametrize(
@@ -35,23 +37,23 @@ def test_clients_are_chosen_by_name(chosen: list[str], expected: tuple[str, ...]
 @pytest.mark.parametrize(
     ("text", "expected", "url"),
     [
-        ("https://my.host", Site("https", "my.host", 443), "https://my.host"),
-        ("https://my.host/", Site("https", "my.host", 443), "https://my.host"),
-        ("https://my.host/v1", Site("https", "my.host", 443), "https://my.host"),
-        ("https://my.host/v1/", Site("https", "my.host", 443), "https://my.host"),
+        ("https://my.host", ProxyUrl("https", "my.host", 443), "https://my.host"),
+        ("https://my.host/", ProxyUrl("https", "my.host", 443), "https://my.host"),
+        ("https://my.host/v1", ProxyUrl("https", "my.host", 443), "https://my.host"),
+        ("https://my.host/v1/", ProxyUrl("https", "my.host", 443), "https://my.host"),
         (
             "https://my.host/jarvis/v1",
-            Site("https", "my.host", 443, "/jarvis"),
+            ProxyUrl("https", "my.host", 443, "/jarvis"),
             "https://my.host/jarvis",
         ),
-        ("http://my.host:9000", Site("http", "my.host", 9000), "http://my.host:9000"),
-        ("http://my.host:443", Site("http", "my.host", 443), "http://my.host:443"),
-        (" https://My.Host:443 ", Site("https", "my.host", 443), "https://my.host"),
-        ("http://[::1]:9000", Site("http", "::1", 9000), "http://[::1]:9000"),
+        ("http://my.host:9000", ProxyUrl("http", "my.host", 9000), "http://my.host:9000"),
+        ("http://my.host:443", ProxyUrl("http", "my.host", 443), "http://my.host:443"),
+        (" https://My.Host:443 ", ProxyUrl("https", "my.host", 443), "https://my.host"),
+        ("http://[::1]:9000", ProxyUrl("http", "::1", 9000), "http://[::1]:9000"),
     ],
 )
-def test_an_address_is_brought_to_one_form(text: str, expected: Site, url: str) -> None:
-    found = parse_site(text)
+def test_an_address_is_brought_to_one_form(text: str, expected: ProxyUrl, url: str) -> None:
+    found = parse_proxy_url(text)
 
     assert expected == found
     assert url == found.url
@@ -87,11 +89,11 @@ def test_another_text_is_refused_without_being_repeated(
 @given(st.text(max_size=30))
 def test_any_text_is_an_address_or_refused(text: str) -> None:
     try:
-        found = parse_site(text)
+        found = parse_proxy_url(text)
     except ValueError:
         return
 
-    assert found == parse_site(found.url)
+    assert found == parse_proxy_url(found.url)
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from jarvis_proxy.doctor.client_steps import Facts
-from jarvis_proxy.doctor.clients import CLIENTS
+from jarvis_proxy.doctor.client_guides.registry import CLIENTS
+from jarvis_proxy.doctor.client_guides.steps import GuideContext
 from jarvis_proxy.doctor.findings import Finding, ok, problem, skipped, warning
 from jarvis_proxy.doctor.report import (
     Section,
@@ -20,7 +20,7 @@ from jarvis_proxy.doctor.report import (
 
 PLAIN = Style(width=60)
 COLOUR = Style(colour=True, width=60)
-FACTS = Facts("http://HOST:9000", ("gemini-3-flash",))
+FACTS = GuideContext("http://HOST:9000", ("gemini-3-flash",))
 BROKEN = problem(
     "port", "9000 is taken", "Stop that program, or set PORT to another one.", "ss -ltnp\n\nkill"
 )

@@ -10,13 +10,13 @@ import pytest
 import trustme
 
 from tests.conftest import GEMINI_KEY, KEY, OPENAI_KEY, running_proxy
-from tests.doctor.ground import (
+from tests.doctor.fixtures import (
     GEMINI_LIST,
     Transcript,
     answers,
-    consult,
     free_port,
     machine,
+    run_doctor,
     serving,
     silent_port,
 )
@@ -45,21 +45,21 @@ async def good_openai() -> AsyncIterator[dict[str, str]]:
 async def transcript_of(folder: Path, **changed: str) -> Transcript:
     """Return the transcript of a sound set-up in which some settings are *changed*."""
     async with good_openai() as env:
-        return await consult(folder, {**env, **changed}, "--client", "none")
+        return await run_doctor(folder, {**env, **changed}, "--client", "none")
 
 
 async def at_upstream(folder: Path, script: Script, **changed: str) -> Transcript:
     """Return the transcript of a set-up whose one upstream plays *script*."""
     async with serving(script) as upstream:
         env = {**PLAIN, "PORT": str(free_port()), "OPENAI_BASE_URL": upstream.base_url, **changed}
-        return await consult(folder, env, "--client", "none")
+        return await run_doctor(folder, env, "--client", "none")
 
 
 async def at_tls_port(folder: Path, port: int) -> Transcript:
     """Return the transcript of a set-up whose one upstream is said to speak TLS on *port*."""
     url = f"https://api.example.com:{port}/v1"
     env = {**PLAIN, "PORT": str(free_port()), "OPENAI_BASE_URL": url}
-    return await consult(folder, env, "--client", "none", on=machine(NAMES, ca=CA))
+    return await run_doctor(folder, env, "--client", "none", on=machine(NAMES, ca=CA))
 
 
 async def test_a_sound_set_up(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ async def test_a_sound_set_up(tmp_path: Path) -> None:
             "OPENAI_BASE_URL": openai.base_url,
             "GEMINI_BASE_URL": gemini_url,
         }
-        found = await consult(tmp_path, env)
+        found = await run_doctor(tmp_path, env)
 
     assert found.code == 0
     assert_golden("sound", found)
@@ -124,7 +124,7 @@ async def test_settings_that_the_server_refuses(
 
 
 async def test_no_env_file(tmp_path: Path) -> None:
-    found = await consult(tmp_path, None)
+    found = await run_doctor(tmp_path, None)
 
     assert found.code == 78
     assert_golden("no_env_file", found)
@@ -132,7 +132,7 @@ async def test_no_env_file(tmp_path: Path) -> None:
 
 async def test_env_file_that_others_read(tmp_path: Path) -> None:
     async with good_openai() as env:
-        found = await consult(tmp_path, env, "--client", "none", mode=0o644)
+        found = await run_doctor(tmp_path, env, "--client", "none", mode=0o644)
 
     assert_golden("env_file_mode", found)
 
@@ -140,7 +140,7 @@ async def test_env_file_that_others_read(tmp_path: Path) -> None:
 async def test_environment_that_overrides_the_file(tmp_path: Path) -> None:
     async with good_openai() as env:
         environ = {"OPENAI_API_KEY": "sk-another-canary-0123", "PORT": str(free_port())}
-        found = await consult(tmp_path, env, "--client", "none", environ=environ)
+        found = await run_doctor(tmp_path, env, "--client", "none", environ=environ)
 
     assert_golden("environment_overrides", found)
 
@@ -324,6 +324,6 @@ async def test_keys_of_clients_as_digests_only(tmp_path: Path) -> None:
 def test_every_golden_transcript_is_looked_at() -> None:
     """A name that no test has would never be compared."""
     here = Path(__file__).resolve().parent
-    sources = "".join(path.read_text(encoding="utf-8") for path in here.glob("test_*.py"))
+    sources = "".join(path.read_text(encoding="utf-8") for path in here.rglob("test_*.py"))
 
     assert [path.stem for path in GOLDEN.glob("*.txt") if f'"{path.stem}"' not in sources] == []

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from tests.doctor.ground import Transcript, lasting
+from tests.doctor.fixtures import Transcript, without_volatile
 
 GOLDEN: Final = Path(__file__).resolve().parent / "golden"
 
@@ -15,7 +15,7 @@ GOLDEN: Final = Path(__file__).resolve().parent / "golden"
 def assert_golden(name: str, transcript: Transcript) -> None:
     """Compare a transcript, without what differs from run to run, with the one that is kept."""
     path = GOLDEN / f"{name}.txt"
-    text = f"{lasting(transcript.text)}exit code {transcript.code}\n"
+    text = f"{without_volatile(transcript.text)}exit code {transcript.code}\n"
     if os.environ.get("UPDATE_GOLDEN"):
         path.write_text(text, encoding="utf-8")
 

@@ -1,0 +1,1 @@
+"""How each client is set up for the proxy."""

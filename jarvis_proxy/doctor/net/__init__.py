@@ -1,0 +1,1 @@
+"""What the doctor asks the network: names, connections, TLS, HTTP."""

@@ -1,0 +1,131 @@
+"""Whose the port is."""
+
+import asyncio
+import socket
+from collections.abc import Sequence
+
+import pytest
+import trustme
+
+from jarvis_proxy.doctor.checks.port import check_port, local_site
+from jarvis_proxy.doctor.options import ProxyUrl
+from jarvis_proxy.settings import Settings
+from jarvis_proxy.web.info import HEALTH
+from tests.conftest import ProxyFactory
+from tests.doctor.fixtures import answers, free_port, machine, serving
+
+
+async def test_a_free_port_is_well() -> None:
+    port = free_port()
+    found, site = await check_port(machine(), Settings(hosts=("127.0.0.1",), port=port))
+
+    assert (found.status, found.detail, site) == ("ok", f"{port} is free", None)
+
+
+async def test_our_own_running_proxy_is_no_fault(proxy: ProxyFactory) -> None:
+    async with proxy() as running:
+        found, site = await check_port(machine(), Settings(hosts=("0.0.0.0",), port=running.port))
+
+        assert found.status == "ok"
+        assert "served by this proxy" in found.detail
+        assert site == ProxyUrl("http", "127.0.0.1", running.port)
+
+
+@pytest.mark.parametrize(
+    ("extra", "name"), [(["Server: nginx/1.22"], " (it calls itself nginx/1.22)"), ([], "")]
+)
+async def test_another_program_is_named_where_it_names_itself(extra: list[str], name: str) -> None:
+    async with serving(answers(200, b"hello", "text/html", extra)) as other:
+        found, site = await check_port(machine(), Settings(hosts=("127.0.0.1",), port=other.port))
+
+    assert (found.status, site) == ("problem", None)
+    assert found.detail == f"{other.port} is taken by another program{name}"
+    assert found.example == f"ss -ltnp 'sport = :{other.port}'"
+
+
+async def test_a_program_that_speaks_something_else_is_another_program() -> None:
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mail\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(greet, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server:
+        found, _ = await check_port(machine(), Settings(hosts=("127.0.0.1",), port=port))
+
+    assert found.detail.endswith("another program")
+
+
+async def test_a_proxy_that_still_speaks_http_is_a_warning(proxy: ProxyFactory) -> None:
+    async with proxy() as running:
+        settings = Settings(hosts=("127.0.0.1",), port=running.port, tls_cert_file="server.pem")
+        found, site = await check_port(machine(), settings)
+
+    assert found.status == "warning"
+    assert "speaks http and the settings say https" in found.detail
+    assert site == ProxyUrl("http", "127.0.0.1", running.port)
+
+
+async def test_a_proxy_that_still_speaks_https_is_a_warning() -> None:
+    async with serving(answers(200, HEALTH), trustme.CA().issue_cert("my.host")) as running:
+        settings = Settings(hosts=("127.0.0.1",), port=running.port)
+        found, site = await check_port(machine(), settings)
+
+    assert found.status == "warning"
+    assert "speaks https and the settings say http" in found.detail
+    assert site == ProxyUrl("https", "127.0.0.1", running.port)
+
+
+@pytest.mark.parametrize(
+    ("host", "words"),
+    [
+        ("203.0.113.77", "HOST (203.0.113.77) is no address of this machine"),
+        ("no.such.host", "HOST (no.such.host) cannot be resolved to an address"),
+    ],
+)
+async def test_a_host_that_is_not_ours_is_a_problem(host: str, words: str) -> None:
+    found, _ = await check_port(machine(), Settings(hosts=(host,), port=free_port()))
+
+    assert (found.status, found.detail) == ("problem", words)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (PermissionError(13, "Permission denied"), "this user may not listen on 80"),
+        (OSError(97, "Address family not supported"), "address family not supported"),
+    ],
+)
+async def test_what_the_system_forbids_is_told(error: OSError, words: str) -> None:
+    async def resolve(host: str, port: int) -> Sequence[str]:
+        raise error
+
+    on = machine()
+    found, _ = await check_port(type(on)(resolve=resolve), Settings(hosts=("127.0.0.1",), port=80))
+
+    assert found.status == "problem"
+    assert words in found.detail
+
+
+async def test_an_ipv6_port_is_tried_for_ipv6_alone() -> None:
+    if not socket.has_ipv6:
+        pytest.skip("this machine has no IPv6")
+    port = free_port()
+    with socket.socket() as other:
+        other.bind(("0.0.0.0", port))
+        other.listen()
+        found, _ = await check_port(machine(), Settings(hosts=("::1",), port=port))
+
+    assert found.status == "ok"
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (Settings(), ProxyUrl("http", "127.0.0.1", 9000)),
+        (Settings(hosts=("::",), port=1), ProxyUrl("http", "::1", 1)),
+        (Settings(hosts=("10.0.0.1",), tls_cert_file="c"), ProxyUrl("https", "10.0.0.1", 9000)),
+    ],
+)
+def test_where_the_own_server_answers(settings: Settings, expected: ProxyUrl) -> None:
+    assert local_site(settings, settings.hosts[0]) == expected

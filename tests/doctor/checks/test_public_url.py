@@ -1,0 +1,224 @@
+"""The proxy visited from outside, through hops that do what hops do: whole transcripts."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import trustme
+
+from jarvis_proxy.doctor.checks.public_url import check_local_server, check_public_url
+from jarvis_proxy.doctor.net.machine import ProbeEnv
+from jarvis_proxy.doctor.options import ProxyUrl
+from jarvis_proxy.web.info import HEALTH
+from tests.conftest import KEY, ProxyFactory
+from tests.doctor.fixtures import Transcript, answers, free_port, hop, machine, run_doctor, serving
+from tests.doctor.transcripts import assert_golden
+from tests.raw_upstream import Peer, Received
+
+CA = trustme.CA()
+NAMES = {"my.host": ("127.0.0.1",)}
+KEY_HERE = {"JARVIS_KEY": KEY}
+CLOUDFLARE = {"Server": "cloudflare", "CF-Ray": "8f1a2b3c4d5e6f70-FRA"}
+
+
+async def visit(
+    folder: Path,
+    url: str,
+    *,
+    on: ProbeEnv | None = None,
+    environ: Mapping[str, str] = KEY_HERE,
+) -> Transcript:
+    """Visit *url* from another machine: there is no .env here."""
+    arguments = ("--client", "none", "--url", url)
+    return await run_doctor(folder, None, *arguments, on=on or machine(NAMES), environ=environ)
+
+
+async def test_a_proxy_without_anybody_in_between_is_well(
+    tmp_path: Path, proxy: ProxyFactory
+) -> None:
+    async with proxy() as running:
+        found = await visit(tmp_path, f"{running.url}/v1")
+
+    assert found.code == 0
+    assert_golden("site_sound", found)
+
+
+async def test_without_a_key_in_clear_the_rest_is_tested(
+    tmp_path: Path, proxy: ProxyFactory
+) -> None:
+    async with proxy() as running:
+        found = await visit(tmp_path, running.url, environ={})
+
+    assert found.code == 0
+    assert_golden("site_without_key", found)
+
+
+async def test_a_wrong_key_is_told(tmp_path: Path, proxy: ProxyFactory) -> None:
+    async with proxy() as running:
+        found = await visit(tmp_path, running.url, environ={"JARVIS_KEY": "a-canary-of-old"})
+
+    assert_golden("site_key_refused", found)
+
+
+async def test_an_address_where_nobody_listens(tmp_path: Path) -> None:
+    assert_golden("site_unreachable", await visit(tmp_path, f"http://127.0.0.1:{free_port()}"))
+
+
+async def test_a_name_that_nobody_knows(tmp_path: Path) -> None:
+    assert_golden("site_unknown_name", await visit(tmp_path, "https://no.such.host"))
+
+
+async def test_a_public_name_without_tls(tmp_path: Path, proxy: ProxyFactory) -> None:
+    async with proxy() as running:
+        found = await visit(tmp_path, f"http://my.host:{running.port}")
+
+    assert_golden("site_in_clear", found)
+
+
+@pytest.mark.parametrize(
+    ("name", "leaf", "on"),
+    [
+        ("site_certificate_untrusted", CA.issue_cert("my.host"), machine(NAMES)),
+        ("site_certificate_of_another", CA.issue_cert("other.host"), machine(NAMES, ca=CA)),
+    ],
+)
+async def test_a_certificate_that_clients_refuse(
+    tmp_path: Path, name: str, leaf: trustme.LeafCert, on: ProbeEnv
+) -> None:
+    async with serving(answers(200, HEALTH), leaf) as site:
+        assert_golden(name, await visit(tmp_path, f"https://my.host:{site.port}", on=on))
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "body", "extra"),
+    [
+        ("site_of_another_service", 200, b"<h1>Welcome to nginx!</h1>", ["Server: nginx/1.22"]),
+        ("site_gateway_error", 502, b"<h1>Bad Gateway</h1>", ["Server: nginx"]),
+        ("site_cloudflare_error", 521, b"<html>", ["Server: cloudflare", "CF-Ray: 1"]),
+        ("site_login_in_front", 401, b"<html>", ["Server: nginx", "WWW-Authenticate: Basic"]),
+        ("site_redirects", 308, b"", ["Location: https://my.host/health", "Server: Caddy"]),
+    ],
+)
+async def test_something_else_answers(
+    tmp_path: Path, name: str, status: int, body: bytes, extra: list[str]
+) -> None:
+    async with serving(answers(status, body, "text/html", extra)) as site:
+        found = await visit(tmp_path, f"http://127.0.0.1:{site.port}")
+
+    assert found.code == 1
+    assert all(request.header("Authorization") is None for request in site.received)
+    assert_golden(name, found)
+
+
+async def test_a_hop_that_adds_a_key_of_its_own_is_found(
+    tmp_path: Path, proxy: ProxyFactory
+) -> None:
+    def add_key(headers: dict[str, str]) -> dict[str, str]:
+        return {**headers, "Authorization": f"Bearer {KEY}"}
+
+    async with (
+        proxy() as running,
+        hop(running.url, {"Server": "nginx"}, on_request=add_key) as port,
+    ):
+        found = await visit(tmp_path, f"http://127.0.0.1:{port}")
+
+    assert "a request without a key is let in" in found.lines_of("auth")
+    assert "(nginx)" in found.lines_of("auth")
+
+
+async def test_a_hop_that_drops_the_key_is_found(tmp_path: Path, proxy: ProxyFactory) -> None:
+    def drop(headers: dict[str, str]) -> dict[str, str]:
+        return {name: value for name, value in headers.items() if name != "Authorization"}
+
+    async with proxy() as running, hop(running.url, {"Server": "nginx"}, on_request=drop) as port:
+        found = await visit(tmp_path, f"http://127.0.0.1:{port}")
+
+    assert_golden("site_drops_authorization", found)
+
+
+async def test_a_cdn_that_collects_answers_is_named(tmp_path: Path, proxy: ProxyFactory) -> None:
+    async with proxy() as running, hop(running.url, CLOUDFLARE) as port:
+        found = await visit(tmp_path, f"http://127.0.0.1:{port}")
+
+    assert found.code == 1
+    assert_golden("site_buffering_cdn", found)
+
+
+async def test_a_buffer_without_a_name_is_found_all_the_same(
+    tmp_path: Path, proxy: ProxyFactory
+) -> None:
+    async with proxy() as running, hop(running.url, {"Server": "Own/1"}) as port:
+        found = await visit(tmp_path, f"http://127.0.0.1:{port}")
+
+    assert "Own/1 holds streams back" in " ".join(found.lines_of("stream").split())
+
+
+async def test_a_hop_that_cuts_answers_is_found(tmp_path: Path, proxy: ProxyFactory) -> None:
+    def cut(body: bytes) -> bytes:
+        return body[:2500]
+
+    async with proxy() as running, hop(running.url, {"Server": "nginx"}, keep=cut) as port:
+        found = await visit(tmp_path, f"http://127.0.0.1:{port}")
+
+    assert "it broke off after" in found.lines_of("stream")
+
+
+async def test_a_stream_that_is_refused_is_told(tmp_path: Path) -> None:
+    async def script(peer: Peer, request: Received) -> None:
+        if request.path == "/health":
+            await peer.reply(HEALTH)
+        elif request.header("Authorization") != f"Bearer {KEY}":
+            await peer.reply(b'{"error":{"code":"invalid_api_key"}}', 401)
+        elif request.method == "GET":
+            await peer.reply(b'{"data":[{"id":"jarvis-echo"}]}')
+        elif len(request.body) > 1_000_000:
+            peer.close()
+        else:
+            await peer.reply(b"<html>", 405, "text/html", ["Server: nginx"])
+
+    async with serving(script) as site:
+        found = await visit(tmp_path, f"http://127.0.0.1:{site.port}")
+
+    assert "the connection was closed without an answer" in found.lines_of("large request")
+    assert "Does nginx pass on POST to every path" in found.lines_of("stream")
+
+
+async def test_this_machine_s_own_server_is_asked_without_name_and_certificate(
+    proxy: ProxyFactory,
+) -> None:
+    async with proxy() as running:
+        site = ProxyUrl("http", "127.0.0.1", running.port)
+        found = await check_local_server(machine(), site, KEY, lambda what: None)
+
+    assert [finding.check for finding in found] == [
+        "health",
+        "auth",
+        "models",
+        "large request",
+        "stream",
+    ]
+    assert {finding.status for finding in found} == {"ok"}
+
+
+async def test_what_is_waited_for_is_said(proxy: ProxyFactory) -> None:
+    said: list[str] = []
+    async with proxy() as running:
+        await check_public_url(
+            machine(), ProxyUrl("http", "127.0.0.1", running.port), None, said.append
+        )
+
+    assert said == [
+        "a connection to 127.0.0.1",
+        f"health at {running.url}",
+        f"auth at {running.url}",
+    ]
+
+
+async def test_no_prompt_of_the_doctor_and_no_key_stands_in_the_log(proxy: ProxyFactory) -> None:
+    async with proxy() as running:
+        site = ProxyUrl("http", "127.0.0.1", running.port)
+        await check_local_server(machine(), site, KEY, lambda what: None)
+        log = running.logged()
+
+    assert "word07" not in log
+    assert KEY not in log

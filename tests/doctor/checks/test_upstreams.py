@@ -1,0 +1,231 @@
+"""Upstreams, asked for nothing but their lists."""
+
+import trustme
+
+from jarvis_proxy.doctor.checks.upstreams import UpstreamResults, check_upstreams
+from jarvis_proxy.doctor.net.machine import ProbeEnv
+from jarvis_proxy.settings import Settings
+from tests.conftest import GEMINI_KEY, OPENAI_KEY
+from tests.doctor.fixtures import GEMINI_LIST, answers, free_port, machine, serving
+from tests.raw_upstream import Peer, Received, Script
+
+CA = trustme.CA()
+
+
+def settings(**env: str) -> Settings:
+    return Settings.from_env({"PROXY_API_KEYS": "a-long-client-key", "HOST": "127.0.0.1", **env})
+
+
+async def checked(on: ProbeEnv | None = None, **env: str) -> UpstreamResults:
+    results = await check_upstreams(on or machine(), settings(**env), lambda what: None)
+    assert "canary" not in str(results)
+    return results
+
+
+def told(results: UpstreamResults) -> list[tuple[str, str]]:
+    return [(finding.check, str(finding.status)) for finding in results.findings]
+
+
+async def test_each_upstream_is_asked_once_for_its_models_with_its_key() -> None:
+    async with (
+        serving(answers()) as openai,
+        serving(answers(body=GEMINI_LIST)) as gemini,
+    ):
+        results = await checked(
+            OPENAI_API_KEY=OPENAI_KEY,
+            OPENAI_BASE_URL=openai.base_url,
+            GEMINI_API_KEY=GEMINI_KEY,
+            GEMINI_BASE_URL=f"http://127.0.0.1:{gemini.port}/v1beta",
+        )
+
+    assert [name for name, status in told(results) if status == "ok"] == [
+        "openai: name",
+        "openai: connection",
+        "openai: key",
+        "gemini: name",
+        "gemini: connection",
+        "gemini: key",
+        "clock",
+    ]
+    assert results.listed["gemini"] == frozenset({"gemini-3-flash-preview"})
+    (asked,) = openai.received
+    assert (asked.method, asked.path) == ("GET", "/v1/models")
+    assert asked.header("Authorization") == f"Bearer {OPENAI_KEY}"
+    (asked,) = gemini.received
+    assert (asked.method, asked.path) == ("GET", "/v1beta/models?pageSize=1000")
+    assert asked.header("x-goog-api-key") == GEMINI_KEY
+
+
+async def test_without_keys_nobody_is_asked() -> None:
+    assert told(await checked()) == [("clock", "skipped")]
+
+
+async def test_every_key_of_a_pool_is_tried_and_called_by_its_place() -> None:
+    async def script(peer: Peer, request: Received) -> None:
+        is_good = request.header("Authorization") == "Bearer sk-canary-good"
+        await (answers() if is_good else answers(401, b""))(peer, request)
+
+    async with serving(script) as openai:
+        results = await checked(
+            OPENAI_API_KEY="sk-canary-good,sk-canary-bad", OPENAI_BASE_URL=openai.base_url
+        )
+
+    assert told(results)[2:4] == [("openai: key 1 of 2", "ok"), ("openai: key 2 of 2", "problem")]
+    assert results.listed["openai"] == frozenset({"gpt-4.1-mini", "gpt-4o"})
+
+
+async def test_the_list_of_a_later_key_is_taken_where_the_first_gives_none() -> None:
+    async def script(peer: Peer, request: Received) -> None:
+        is_good = request.header("Authorization") == "Bearer sk-canary-good"
+        await (answers() if is_good else answers(401, b""))(peer, request)
+
+    async with serving(script) as openai:
+        results = await checked(
+            OPENAI_API_KEY="sk-canary-bad,sk-canary-good", OPENAI_BASE_URL=openai.base_url
+        )
+
+    assert results.listed["openai"] == frozenset({"gpt-4.1-mini", "gpt-4o"})
+
+
+async def test_an_upstream_out_of_reach_is_not_asked_with_a_key() -> None:
+    results = await checked(
+        OPENAI_API_KEY=OPENAI_KEY, OPENAI_BASE_URL=f"http://127.0.0.1:{free_port()}/v1"
+    )
+
+    assert told(results) == [
+        ("openai: name", "ok"),
+        ("openai: connection", "problem"),
+        ("clock", "skipped"),
+    ]
+
+
+async def test_tls_upstreams_are_verified_before_a_key_is_sent() -> None:
+    leaf = CA.issue_cert("api.example.com")
+    names = {"api.example.com": ("127.0.0.1",)}
+    async with serving(answers(), leaf) as openai:
+        env = {
+            "OPENAI_API_KEY": OPENAI_KEY,
+            "OPENAI_BASE_URL": f"https://api.example.com:{openai.port}/v1",
+        }
+        trusted = await checked(machine(names, ca=CA), **env)
+        untrusted = await checked(machine(names), **env)
+
+    assert told(trusted)[2:4] == [("openai: TLS", "ok"), ("openai: key", "ok")]
+    assert told(untrusted)[2:] == [("openai: TLS", "problem"), ("clock", "skipped")]
+    assert len(openai.received) == 1
+
+
+async def test_a_clock_that_is_off_is_told_by_the_first_upstream_with_a_date() -> None:
+    async def undated(peer: Peer, request: Received) -> None:
+        await peer.reply(b"{}", 500)
+
+    async with (
+        serving(undated) as openai,
+        serving(answers(body=GEMINI_LIST, clock=4000)) as gemini,
+    ):
+        results = await checked(
+            OPENAI_API_KEY=OPENAI_KEY,
+            OPENAI_BASE_URL=openai.base_url,
+            GEMINI_API_KEY=GEMINI_KEY,
+            GEMINI_BASE_URL=f"http://127.0.0.1:{gemini.port}/v1beta",
+        )
+
+    clock = results.findings[-1]
+    assert (clock.check, clock.status) == ("clock", "problem")
+    assert "67 min behind gemini" in clock.detail
+
+
+async def cut(peer: Peer, request: Received) -> None:
+    peer.close()
+
+
+async def half(peer: Peer, request: Received) -> None:
+    await peer.head(200, "application/json", length=1000)
+    peer.close()
+
+
+async def test_an_upstream_that_hangs_up_is_a_problem_and_a_half_answer_a_warning() -> None:
+    for script, status, words in (
+        (cut, "problem", "not asked: The upstream closed the connection"),
+        (half, "warning", "no whole answer within 20 s"),
+    ):
+        async with serving(script) as openai:
+            results = await checked(OPENAI_API_KEY=OPENAI_KEY, OPENAI_BASE_URL=openai.base_url)
+        key = results.findings[2]
+
+        assert (key.check, key.status) == ("openai: key", status)
+        assert words in key.detail
+
+
+def tunnel(status: int) -> Script:
+    """Return a script of an HTTP proxy that answers CONNECT with *status*."""
+
+    async def script(peer: Peer, request: Received) -> None:
+        await peer.reply(b"", status, None)
+        peer.close()
+
+    return script
+
+
+async def test_the_outbound_proxy_is_asked_in_place_of_the_upstream() -> None:
+    async with serving(answers()) as proxy:
+        results = await checked(
+            OPENAI_API_KEY=OPENAI_KEY,
+            OPENAI_BASE_URL="http://api.example.com/v1",
+            UPSTREAM_PROXY=f"http://user:canary-password@127.0.0.1:{proxy.port}",
+        )
+
+    assert told(results) == [
+        ("outbound proxy: name", "ok"),
+        ("outbound proxy: connection", "ok"),
+        ("openai: key", "ok"),
+        ("clock", "ok"),
+    ]
+    assert proxy.received[-1].path == "http://api.example.com/v1/models"
+
+
+async def test_an_outbound_proxy_out_of_reach_ends_the_checks() -> None:
+    results = await checked(
+        OPENAI_API_KEY=OPENAI_KEY, UPSTREAM_PROXY=f"http://127.0.0.1:{free_port()}"
+    )
+
+    assert told(results) == [
+        ("outbound proxy: name", "ok"),
+        ("outbound proxy: connection", "problem"),
+    ]
+
+
+async def test_c8_each_outbound_proxy_is_checked_and_ends_the_checks_behind_it_alone() -> None:
+    async with serving(answers()) as openai:
+        results = await checked(
+            OPENAI_API_KEY=OPENAI_KEY,
+            OPENAI_BASE_URL=openai.base_url,
+            GEMINI_API_KEY=GEMINI_KEY,
+            GEMINI_PROXY=f"http://127.0.0.1:{free_port()}",
+            UPSTREAM_PROXY=f"http://127.0.0.1:{free_port()}",
+        )
+
+    assert told(results) == [
+        ("outbound proxy: name", "ok"),
+        ("outbound proxy: connection", "problem"),
+        ("openai: name", "ok"),
+        ("openai: connection", "ok"),
+        ("openai: key", "ok"),
+        ("clock", "ok"),
+    ]
+    assert "GEMINI_PROXY" in str(results.findings[1].advice)
+
+
+async def test_what_an_outbound_proxy_refuses_is_told() -> None:
+    for status, words in (
+        (407, "the outbound proxy wants other credentials (407)"),
+        (403, "the outbound proxy does not connect to openai (403)"),
+    ):
+        async with serving(tunnel(status)) as proxy:
+            results = await checked(
+                OPENAI_API_KEY=OPENAI_KEY,
+                OPENAI_BASE_URL="https://api.example.com/v1",
+                UPSTREAM_PROXY=f"http://127.0.0.1:{proxy.port}",
+            )
+
+        assert results.findings[2].detail == words

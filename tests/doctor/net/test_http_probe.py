@@ -1,0 +1,144 @@
+"""Asking as a client does."""
+
+import gzip
+import ssl
+
+import aiohttp
+import pytest
+import trustme
+
+from jarvis_proxy.doctor.net.http_probe import FAULTS, describe_error, open_probe
+from tests.doctor.fixtures import answers, free_port, machine, serving
+from tests.raw_upstream import Peer, Received, Script
+
+
+async def test_an_answer_is_whole_and_timed() -> None:
+    async with (
+        serving(answers(418, b"tea", "text/plain", ["X-A: b"])) as server,
+        open_probe(machine()) as visitor,
+    ):
+        found = await visitor.ask("GET", f"http://127.0.0.1:{server.port}/health")
+
+    assert (found.status, found.body, found.header("x-a")) == (418, b"tea", "b")
+    assert found.seconds > 0
+    assert "jarvis-proxy-doctor/" in (server.received[0].header("User-Agent") or "")
+
+
+async def test_redirects_are_not_followed() -> None:
+    async with (
+        serving(answers(302, b"", extra=["Location: /x"])) as server,
+        open_probe(machine()) as visitor,
+    ):
+        found = await visitor.ask("GET", f"http://127.0.0.1:{server.port}/")
+
+    assert found.status == 302
+    assert len(server.received) == 1
+
+
+async def test_headers_and_body_are_sent() -> None:
+    async with serving(answers()) as server, open_probe(machine()) as visitor:
+        await visitor.ask(
+            "POST", f"http://127.0.0.1:{server.port}/", headers={"X-A": "b"}, body=b"{}"
+        )
+
+    assert (server.received[0].header("X-A"), server.received[0].body) == ("b", b"{}")
+    assert "gzip" in (server.received[0].header("Accept-Encoding") or "")
+
+
+async def test_a_stream_is_kept_piece_by_piece_and_unpacked() -> None:
+    async def script(peer: Peer, request: Received) -> None:
+        packed = gzip.compress(b"one two")
+        await peer.head(extra=["Content-Encoding: gzip"])
+        await peer.chunk(packed[:12])
+        await peer.chunk(packed[12:])
+        await peer.last_chunk()
+
+    async with serving(script) as server, open_probe(machine()) as visitor:
+        answer, pieces = await visitor.stream(f"http://127.0.0.1:{server.port}/", {}, b"{}")
+
+    assert answer.header("content-encoding") == "gzip"
+    assert b"".join(piece.data for piece in pieces) == b"one two"
+    assert [piece.at for piece in pieces] == sorted(piece.at for piece in pieces)
+
+
+async def test_a_stream_that_is_cut_is_kept_as_far_as_it_came() -> None:
+    async def script(peer: Peer, request: Received) -> None:
+        await peer.head()
+        await peer.chunk(b"data: 1\n\n")
+        peer.close()
+
+    async with serving(script) as server, open_probe(machine()) as visitor:
+        answer, pieces = await visitor.stream(f"http://127.0.0.1:{server.port}/", {}, b"{}")
+
+    assert answer.status == 200
+    assert [piece.data for piece in pieces] == [b"data: 1\n\n"]
+
+
+async def test_any_certificate_will_do_for_one_s_own_server() -> None:
+    async with (
+        serving(answers(), trustme.CA().issue_cert("other.host")) as server,
+        open_probe(machine(), verify=False) as visitor,
+    ):
+        found = await visitor.ask("GET", f"https://127.0.0.1:{server.port}/")
+
+    assert found.status == 200
+
+
+async def cut(peer: Peer, request: Received) -> None:
+    peer.close()
+
+
+async def garbled(peer: Peer, request: Received) -> None:
+    await peer.send(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")
+
+
+async def half(peer: Peer, request: Received) -> None:
+    await peer.head(length=100)
+    peer.close()
+
+
+async def silent(peer: Peer, request: Received) -> None:
+    await peer.closed()
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        (cut, "the connection was closed without an answer"),
+        (garbled, "what came is not HTTP"),
+        (half, "the answer was cut off"),
+        (silent, "no answer in time"),
+    ],
+)
+async def test_each_fault_has_its_words(script: Script, expected: str) -> None:
+    async with serving(script) as server, open_probe(machine()) as visitor:
+        with pytest.raises(FAULTS) as caught:
+            await visitor.ask("GET", f"http://127.0.0.1:{server.port}/", timeout_s=0.2)
+
+    assert describe_error(caught.value) == expected
+
+
+async def test_no_connection_and_no_trust_have_their_words() -> None:
+    async with (
+        serving(answers(), trustme.CA().issue_cert("my.host")) as server,
+        open_probe(machine({"my.host": ("127.0.0.1",)})) as visitor,
+    ):
+        with pytest.raises(FAULTS) as refused:
+            await visitor.ask("GET", f"http://127.0.0.1:{free_port()}/")
+        with pytest.raises(FAULTS) as untrusted:
+            await visitor.ask("GET", f"https://my.host:{server.port}/")
+
+    assert describe_error(refused.value) == "no connection: refused"
+    assert describe_error(untrusted.value) == "TLS failed"
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (ConnectionResetError(104, "x"), "the connection failed: cut"),
+        (ssl.SSLError(1, "bad record"), "TLS failed"),
+        (aiohttp.ClientError(), "the connection failed"),
+    ],
+)
+def test_other_faults_have_words_too(error: Exception, expected: str) -> None:
+    assert describe_error(error) == expected
