@@ -5,6 +5,7 @@ import contextlib
 import gc
 import json
 import os
+import re
 import resource
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -42,6 +43,8 @@ class Measure:
     """Calls that wait for their client to read; nothing is read upstream for them."""
     buffered: int
     """Bytes that wait in this process for clients to read."""
+    errors: int
+    """Lines of errors of our own in the log."""
 
 
 class MeasuredProxy:
@@ -131,6 +134,7 @@ def _measure(proxy: Proxy) -> Measure:
         calls=len(calls),
         stalled=sum(client.stalled for client in clients),
         buffered=sum(client.pending() for client in clients),
+        errors=len(re.findall(r"^\S+ error ", proxy.log.getvalue(), re.MULTILINE)),
     )
 
 

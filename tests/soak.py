@@ -1,21 +1,22 @@
-"""Many streams with random faults: ``python -m tests.soak --streams 100000 --seed 1``. IO.
+"""Many streams and other calls, with random faults: ``python -m tests.soak --minutes 10``. IO.
 
-Each stream's course follows from the seed and its number alone, so one that went wrong can be
+Each call's course follows from the seed and its number alone, so one that went wrong can be
 played again: ``--only NUMBER``. The proxy runs in a process of its own.
 """
 
 import argparse
 import asyncio
+import itertools
 import json
 import random
 import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from tests import soak_visits
 from tests.conftest import BEARER
 from tests.faults.dialects import Dialect, chat_event, event, gemini_event
 from tests.faults.scripts import Stage
@@ -23,7 +24,18 @@ from tests.measured_proxy import raise_file_limit, start
 from tests.oracle import DONE, Outcome, outcome, same, translated
 from tests.raw_client import fetch
 from tests.raw_upstream import Peer, RawUpstream, Received
+from tests.soak_visits import Visit, visit
 
+_SETTINGS: Final = {
+    "IDLE_TIMEOUT": "3",
+    "COMMIT_AFTER": "60",
+    "HEARTBEAT_INTERVAL": "60",
+    "UPSTREAMS": "early",
+    "EARLY_API_KEY": "early-key-0123456789",
+    "EARLY_MODELS": "early-*",
+}
+_UNTIL_IDLE: Final = 40.0
+"""Seconds after which the proxy has closed its idle connections to upstreams."""
 IDLE: Final = 3.0
 """Seconds of silence after which the proxy gives up, in this test."""
 _LONGEST_PAUSE: Final = 0.02
@@ -58,12 +70,12 @@ class Course:
 
 
 _HARMLESS: Final = ("two dones", "data after done", "reset after done", "held after done")
-_MAYBE: Final = ("fin", "rst", "eof", "half event")
-"""Cuts: one behind the last event does no harm."""
-_FAULTS: Final = (*_MAYBE, "bad frame", "error event", "error first", "stall", *_HARMLESS)
+_MAYBE: Final = ("fin", "rst", "eof", "half event", "bad frame", "error event")
+"""Behind the last event, or behind the finish reason, they do no harm."""
+_FAULTS: Final = (*_MAYBE, "error first", "stall", *_HARMLESS)
 
 
-def course(seed: int, number: int) -> Course:
+def course_of(seed: int, number: int) -> Course:
     """Return the course of stream *number*: half of them have no fault."""
     rng = random.Random(f"{seed}:{number}")
     is_gemini = rng.random() < 0.5
@@ -127,6 +139,17 @@ class Report:
     wrong: list[str] = field(default_factory=list)
     seconds: float = 0.0
     left: str = ""
+    errors: int = 0
+    """Lines of errors of its own in the proxy's log."""
+    files: int = 0
+    """Descriptors that the proxy has more than before, a while after the last call."""
+
+    def note_visit(self, one: Visit, seen: Outcome) -> None:
+        """Count one call of another kind."""
+        self.streams += 1
+        self.outcomes[f"{one.kind}: {seen.kind} {seen.code}".rstrip()] += 1
+        if seen.kind in ("cut", "wrong"):
+            self.wrong.append(f"call {one.number} ({one.kind}): {seen}")
 
     def note(self, course: Course, seen: Outcome) -> None:
         """Count one stream."""
@@ -139,8 +162,9 @@ class Report:
     def __str__(self) -> str:
         lines = [f"  {count:7} {name}" for name, count in sorted(self.outcomes.items())]
         head = (
-            f"seed {self.seed}: {self.streams} streams, {self.faultless} without a fault, "
-            f"{self.seconds:.1f} s, {len(self.wrong)} wrong; {self.left}"
+            f"seed {self.seed}: {self.streams} calls, {self.faultless} streams without a fault, "
+            f"{self.seconds:.1f} s, {len(self.wrong)} wrong, {self.errors} errors in the log, "
+            f"{self.files} descriptors left; {self.left}"
         )
         return "\n".join([head, *lines, *self.wrong[:20]])
 
@@ -148,17 +172,19 @@ class Report:
 class Upstream:
     """Plays each stream's course, found by its number in the model's name."""
 
-    def __init__(self, find: Callable[[int], Course]) -> None:
-        self._find = find
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
         self.raw = RawUpstream(self._play)
 
     async def _play(self, peer: Peer, request: Received) -> None:
         if request.method == "GET":
             await peer.reply(b'{"object":"list","data":[],"models":[]}')
             return
+        if await soak_visits.answer(self._seed, peer, request):
+            return
         found = _MODEL.search(request.path.encode() + request.body)
         assert found is not None
-        course = self._find(int(found[1]))
+        course = course_of(self._seed, int(found[1]))
         stage = Stage(peer, course.dialect)
         await peer.head()
         for piece, pause in zip(course.pieces, course.pauses, strict=True):
@@ -196,41 +222,61 @@ async def play(port: int, course: Course) -> Outcome:
     return outcome(response, good)
 
 
-async def soak(streams: int, seed: int, *, at_once: int = 200, only: int | None = None) -> Report:
-    """Play so many streams, *at_once* at the same time."""
+async def soak(
+    calls: int | None,
+    seed: int,
+    *,
+    at_once: int = 200,
+    only: int | None = None,
+    seconds: float | None = None,
+) -> Report:
+    """Play so many calls, or for so many seconds, *at_once* at the same time."""
     report = Report(seed)
-    numbers = iter(range(streams) if only is None else [only])
-    upstream = Upstream(lambda number: course(seed, number))
-    url = upstream.raw
+    numbers = itertools.count() if calls is None else iter(range(calls))
+    if only is not None:
+        numbers = iter([only])
+    upstream = Upstream(seed).raw
     began = time.monotonic()
 
     async def work(port: int) -> None:
         for number in numbers:
-            one = course(seed, number)
-            report.note(one, await play(port, one))
+            if seconds is not None and time.monotonic() - began > seconds:
+                return
+            one = visit(seed, number)
+            if one is not None:
+                report.note_visit(one, await soak_visits.play(port, one))
+            else:
+                stream = course_of(seed, number)
+                report.note(stream, await play(port, stream))
 
-    settings = {"IDLE_TIMEOUT": str(IDLE), "COMMIT_AFTER": "60", "HEARTBEAT_INTERVAL": "60"}
-    async with url.running(), start(openai=url.base_url, gemini=url.base_url, **settings) as proxy:
-        before = await proxy.measure()
-        await asyncio.gather(*(work(proxy.port) for _ in range(at_once)))
-        after = await proxy.settled()
-        report.left = f"RSS {before.rss >> 20} to {after.rss >> 20} MiB"
-    report.seconds = time.monotonic() - began
+    async with upstream.running(), soak_visits.early_upstream() as early:
+        url = upstream.base_url
+        async with start(openai=url, gemini=url, EARLY_BASE_URL=early, **_SETTINGS) as proxy:
+            before = await proxy.measure()
+            await asyncio.gather(*(work(proxy.port) for _ in range(at_once)))
+            report.seconds = time.monotonic() - began
+            after = await proxy.unchanged(before, _UNTIL_IDLE)
+            report.errors, report.files = after.errors, after.files - before.files
+            report.left = f"RSS {before.rss >> 20} to {after.rss >> 20} MiB"
     return report
 
 
 def main() -> int:
-    """Run the command; 1 if a stream went wrong."""
+    """Run the command; 1 if something went wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--streams", type=int, default=100_000)
+    parser.add_argument("--calls", type=int, help="how many, where no minutes are given")
+    parser.add_argument("--minutes", type=float)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     parser.add_argument("--at-once", type=int, default=200)
-    parser.add_argument("--only", type=int, help="play this stream alone")
+    parser.add_argument("--only", type=int, help="play this call alone")
     given = parser.parse_args()
     raise_file_limit()
-    report = asyncio.run(soak(given.streams, given.seed, at_once=given.at_once, only=given.only))
+    seconds = None if given.minutes is None else given.minutes * 60
+    calls = given.calls or (100_000 if seconds is None else None)
+    run = soak(calls, given.seed, at_once=given.at_once, only=given.only, seconds=seconds)
+    report = asyncio.run(run)
     sys.stdout.write(f"{report}\n")
-    return 1 if report.wrong else 0
+    return 1 if report.wrong or report.errors or report.files > 0 else 0
 
 
 if __name__ == "__main__":

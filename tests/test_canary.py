@@ -83,13 +83,54 @@ def test_marks_are_found_in_every_form(spell: int) -> None:
     assert canaries.found_in(b"some log: nothing") == []
 
 
+def pieces(key: str) -> list[str]:
+    """Return *key* as an upstream may repeat it: escaped, encoded, cut in two."""
+    escaped = "".join(f"\\u{ord(c):04x}" for c in key)
+    percent = "".join(f"%{ord(c):02x}" for c in key)
+    return [key, escaped, percent, key[: len(key) // 2], f"..{key[-9:]}", key.upper()]
+
+
+def runs_of(key: str, data: bytes) -> list[str]:
+    """Return what *data* shows of *key*: eight characters of it or more."""
+    text = data.decode("utf-8", "replace").lower()
+    return [key[i : i + 8] for i in range(len(key) - 7) if key[i : i + 8] in text]
+
+
+async def repeat_key(peer: Peer, wanted: str, key: str, said: str) -> None:
+    """Answer with our own *key* in it, in one of the ways that *wanted* names."""
+    words = " ".join([said.replace('"', "").replace("\\", ""), *pieces(key)])
+    headers = [f"x-request-id: {key[:13]}", f"x-ratelimit-{key}: 1", f"openai-model: {key}"]
+    error = f'{{"error":{{"message":"{words}","type":"t","code":"{key}","param":"{key}"}}}}'
+    if "key-in-text" in wanted:
+        await peer.reply(words.encode(), 503, "text/plain", headers)
+    elif "key-in-page" in wanted:
+        await peer.reply(f"<html><p>{words}</p>".encode(), 500, "text/html", headers)
+    elif "key-in-200" in wanted:
+        await peer.reply(error.encode(), extra=headers)
+    elif "key-in-header" in wanted:
+        await peer.reply(completion(said), extra=headers)
+    elif "key-in-events" in wanted:
+        created = {"type": "response.created", "sequence_number": 0, "response": {"id": "r"}}
+        failed = f'{{"type":"response.failed","sequence_number":2,"response":{error[:-1]}}}}}'
+        await peer.head(extra=headers)
+        await peer.chunk(b"data: " + json.dumps(created).encode() + b"\n\n")
+        last = f'{{"type":"error","sequence_number":1,{error[10:-1]}'
+        await peer.chunk(f"event: error\ndata: {last}\n\ndata: {failed}\n\n".encode())
+        await peer.last_chunk()
+    else:
+        await peer.reply(error.encode(), 400, extra=headers)
+
+
 def upstreams(canaries: Canaries) -> tuple[RawUpstream, RawUpstream]:
     """Return an OpenAI and a Gemini whose every word is marked."""
 
     async def openai(peer: Peer, request: Received) -> None:
         wanted = request.body.decode("utf-8", "replace")
         said = canaries.text(f"openai says {len(canaries.tokens)}")
+        key = (request.header("authorization") or "").removeprefix("Bearer ")
         match request.path.rpartition("/")[2]:
+            case _ if "want-key" in wanted:
+                await repeat_key(peer, wanted, key, said)
             case _ if "want-400" in wanted:
                 error = {"message": said, "type": "t", "code": "c", "param": said}
                 await peer.reply(json.dumps({"error": error}).encode(), 400)
@@ -135,7 +176,10 @@ def upstreams(canaries: Canaries) -> tuple[RawUpstream, RawUpstream]:
         frame: Json = {
             "candidates": [{"content": {"role": "model", "parts": parts}, "finishReason": "STOP"}]
         }
-        if b"want-400" in request.body:
+        key = request.header("x-goog-api-key") or ""
+        if b"want-key" in request.body:
+            await repeat_key(peer, "key", key, said)
+        elif b"want-400" in request.body:
             error = {"code": 400, "message": said, "status": "INVALID_ARGUMENT"}
             await peer.reply(json.dumps({"error": error}).encode(), 400)
         elif b"want-nonsense" in request.body:
@@ -172,6 +216,10 @@ class Visitor:
             body = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
         merged = {**self._headers, **{n.replace("_", "-"): v for n, v in headers.items()}}
         response = await asyncio.wait_for(fetch(self._port, path, body, merged), 10)
+        told = str(response.headers).encode() + response.body
+        for name, key in self._canaries.tokens.items():
+            if name.startswith("key for"):
+                assert runs_of(key, told) == [], name
         return response.status
 
     async def answers_and_failures(self) -> None:
@@ -200,6 +248,22 @@ class Visitor:
         odd = {"type": self._canaries.new("item"), "encrypted_content": self._canaries.new("seal")}
         await self.post({"model": "gemini-3.5-flash", "input": [odd]}, "/v1/responses")
         await self.post({"model": "gemini-embedding-001", "input": 5}, "/v1/embeddings")
+
+    async def repeated_keys(self) -> None:
+        """Upstreams that repeat our keys, and a client that puts its own where names belong."""
+        for want in ("text", "page", "200", "header", "error"):
+            for stream in (False, True):
+                await self.post(self.body("gpt-4o", f"want-key-in-{want}", stream=stream))
+        body = {"model": "gpt-4o", "input": "want-key-in-events", "stream": True}
+        await self.post(body, "/v1/responses")
+        await self.post(self.body("gemini-3.5-flash", "want-key"))
+        key = self._headers["Authorization"].removeprefix("Bearer ")
+        for name in (key, key[3:20], f"sk-{self._canaries.new('another key')}"):
+            await self.post(self.body(f"openai/{name}"), User_Agent=f"app {name}")
+            await self.post(self.body("gpt-4o"), f"{CHAT}?key={name}", Referer=name)
+        guess = self._canaries.new("guess")
+        for _ in range(12):  # some of them past the burst, and past the lines of a second
+            await self.post(b"{}", Authorization=f"Bearer {guess}", User_Agent=guess)
 
     async def broken_bodies(self) -> None:
         mark = self._canaries.text("broken body")
@@ -328,6 +392,7 @@ async def test_nothing_that_is_said_is_written_anywhere(tmp_path: Path, log_form
         async with running_server(project, command=to_file, env=env) as server:
             visitor = Visitor(server, canaries, key)
             await visitor.answers_and_failures()
+            await visitor.repeated_keys()
             await visitor.broken_bodies()
             await visitor.odd_requests()
             await visitor.uploads()
@@ -339,8 +404,12 @@ async def test_nothing_that_is_said_is_written_anywhere(tmp_path: Path, log_form
             log = server.log
 
     assert log.count("call") > 50  # it did speak
+    assert "without a valid key left out" in log
     assert "internal" not in log
     written = {path: path.read_bytes() for path in project.rglob("*") if is_new(path, project)}
     assert project / "stdout.txt" in written
     marked = {str(path): canaries.found_in(data) for path, data in written.items()}
     assert {path: names for path, names in marked.items() if names} == {}
+    keys = [token for name, token in canaries.tokens.items() if "key" in name or name == "guess"]
+    parts = [run for key in keys for data in written.values() for run in runs_of(key, data)]
+    assert parts == []
