@@ -166,3 +166,22 @@ def test_any_key_is_recognised_again(secret: str) -> None:
     ring = KeyRing([Key("anyone", secret.encode())])
 
     assert ring.identify(presented_keys(CIMultiDict(), secret)) == "anyone"
+
+
+@dataclass(frozen=True)
+class Digest:
+    """A key of which nothing but its digest is known."""
+
+    name: str
+    digest: bytes
+
+
+@pytest.mark.parametrize("byte", range(32))
+def test_e_every_byte_of_a_digest_is_compared(byte: int) -> None:
+    digest = bytearray(hashlib.sha256(b"presented").digest())
+    digest[byte] ^= 1
+    ring = KeyRing([Digest("nearly", bytes(digest))])
+
+    assert ring.identify([b"presented"]) is None
+    digest[byte] ^= 1
+    assert KeyRing([Digest("exactly", bytes(digest))]).identify([b"presented"]) == "exactly"

@@ -149,6 +149,22 @@ def test_d13_json_stays_json_and_the_rest_of_it_stays() -> None:
     assert json.loads(hidden) == body
 
 
+@pytest.mark.parametrize(
+    "before", ["\\u00", "\\u0", "\\u", "\\x", "\\", "%", "%2", "\\u004", "\\x4"]
+)
+def test_d13_no_half_of_an_escape_is_left(before: str) -> None:
+    """The letters behind it are those of the key, whether or not they belong to the escape."""
+    key = "0bcdefg1-9hijkl"
+
+    assert Secrets([key]).hide(f"say {before}{key}.") == f"say {HIDDEN}."
+
+
+def test_d13_a_whole_escape_in_front_of_a_key_stays() -> None:
+    text = json.dumps({"message": "\u00fc0bcdefg1-9hijkl"})
+
+    assert Secrets(["0bcdefg1-9hijkl"]).hide(text) == text.replace("0bcdefg1-9hijkl", HIDDEN)
+
+
 def test_d13_a_key_of_the_very_word_that_hides_it() -> None:
     assert Secrets(["[redacted]-0"]).hide("x [redacted]-0 y") == f"x {HIDDEN} y"
 

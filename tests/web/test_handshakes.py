@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import inspect
 import io
 import logging
 import os
@@ -20,9 +21,11 @@ from aiohttp import web
 from jarvis_proxy.settings import Settings
 from jarvis_proxy.web import handshakes
 from jarvis_proxy.web.app import make_runner
-from jarvis_proxy.web.connections import ConnectionLimits, Connections
+from jarvis_proxy.web.connections import ConnectionLimits
+from jarvis_proxy.web.edge import Runner
 from jarvis_proxy.web.listen import Site, bind
 from jarvis_proxy.web.log import configure_logging
+from jarvis_proxy.web.serve import Stop, drain
 from jarvis_proxy.web.tls import tls_context
 from tests.eventually import eventually
 from tests.server_process import free_port
@@ -56,9 +59,10 @@ def log() -> Iterator[io.StringIO]:
 class Served:
     """A TLS site on loopback."""
 
-    def __init__(self, site: Site, counted: Connections, port: int) -> None:
+    def __init__(self, runner: Runner, site: Site, port: int) -> None:
+        self.runner = runner
         self.site = site
-        self.counted = counted
+        self.counted = runner.edge.counted
         self.port = port
 
     async def silent(self) -> asyncio.StreamReader:
@@ -104,12 +108,13 @@ async def serving(
     app.router.add_get("/", hello)
     runner = make_runner(app, settings)
     await runner.setup()
-    counted = runner.edge.counted
-    counted.limits = ConnectionLimits(total, per_network)  # loopback is no exception here
+    runner.edge.counted.limits = ConnectionLimits(
+        total, per_network
+    )  # loopback is no exception here
     (sock,) = await bind(["127.0.0.1"], free_port())
     site = Site(runner, sock, tls_context(settings), handshake=handshake)
     await site.start()
-    served = Served(site, counted, sock.getsockname()[1])
+    served = Served(runner, site, sock.getsockname()[1])
     served._kept = []
     try:
         yield served
@@ -289,3 +294,43 @@ async def test_d5_accepting_goes_on_after_descriptors_had_run_out(
     async with serving(tmp_path) as served:
         assert (await served.get()).startswith(b"HTTP/1.1 200 ")
     assert failures == []
+
+
+def test_d5_a_handshake_has_five_seconds() -> None:
+    assert inspect.signature(Site).parameters["handshake"].default == 5.0
+
+
+def test_d5_a_drain_waits_for_handshakes(run: Loop, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with serving(tmp_path) as served:
+            left: list[int] = []
+
+            class Generations:
+                runner = served.runner
+
+                def __len__(self) -> int:
+                    return 0
+
+                def drain(self) -> None:
+                    """Do nothing."""
+
+                def expire_all(self, error: object) -> None:
+                    left.append(len(served.counted))
+
+            sock = socket.create_connection(("127.0.0.1", served.port))
+            await eventually(lambda: len(served.counted) == 1)
+            draining = asyncio.create_task(
+                drain(Generations(), [served.site], Stop(), 20)  # type: ignore[arg-type]
+            )
+            with contextlib.suppress(TimeoutError):
+                await eventually(lambda: left, 0.3)  # it would be over by now
+            reader, writer = await asyncio.open_connection(
+                sock=sock, ssl=trusting(), server_hostname="localhost"
+            )
+            writer.write(REQUEST)
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+            writer.close()
+            await asyncio.wait_for(draining, 20)
+            assert left == [0]
+
+    run(scenario())

@@ -1,5 +1,6 @@
 """No key comes back from an upstream that repeats it: in no error, no header, no log line."""
 
+import asyncio
 import json
 import re
 from collections.abc import Callable
@@ -8,8 +9,8 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.conftest import KEY, running_proxy
-from tests.raw_client import RawResponse, fetch
+from tests.conftest import BEARER, KEY, running_proxy
+from tests.raw_client import RawResponse, connect, fetch
 from tests.raw_upstream import Peer, RawUpstream, Received, chat_chunk, completion
 
 METRICS = "metrics-canary-0123456789"
@@ -225,6 +226,39 @@ async def test_d13_no_error_of_gemini_repeats_a_key(spelling: str, stream: bool)
     assert response.status == 400
     assert shown(everything(response), GOOGLES) == []
     assert shown(log, GOOGLES) == []
+
+
+async def test_d13_events_with_too_many_traces_of_keys_become_an_error_of_ours() -> None:
+    """They cannot be told from an attack, and half an event would be no error."""
+    began = asyncio.Event()
+
+    async def flood(peer: Peer, request: Received) -> None:
+        created = {"type": "response.created", "sequence_number": 0, "response": {"id": "r"}}
+        await peer.head()
+        await peer.chunk(f"data: {json.dumps(created)}\n\n".encode())
+        await began.wait()
+        message = OURS[:7] * 40_000
+        error = {"type": "error", "code": "c", "message": message, "sequence_number": 1}
+        await peer.chunk(f"event: error\ndata: {json.dumps(error)}\n\n".encode())
+        await peer.last_chunk()
+
+    body = json.dumps({"model": "gpt-4o", "input": "x", "stream": True}).encode()
+    async with (
+        RawUpstream(flood).running() as upstream,
+        running_proxy(upstream.base_url, OPENAI_API_KEY=OURS) as proxy,
+        connect(proxy.port) as connection,
+    ):
+        await connection.post("/v1/responses", body, BEARER)
+        status, _ = await connection.head()
+        said = await connection.chunk() or b""
+        began.set()
+        while chunk := await connection.chunk():
+            said += chunk
+
+    events = [json.loads(line[6:]) for line in said.splitlines() if line.startswith(b"data: ")]
+    assert (status, chunk) == (200, b"")
+    assert [event["type"] for event in events] == ["response.created", "error", "response.failed"]
+    assert len(said) < 5000
 
 
 async def test_d13_what_is_left_of_json_is_json() -> None:
