@@ -24,7 +24,7 @@ _REQUEST_ALLOWED: Final = (
     "openai-beta",
     "x-client-request-id",
 )
-_RESPONSE_ALLOWED: Final = frozenset(
+RESPONSE_ALLOWED: Final = frozenset(
     {
         "accept-ranges",
         "content-disposition",
@@ -109,7 +109,7 @@ def _crossing_name(raw_name: str) -> str:
     An upstream sends the same few names with every answer, so each is judged once.
     """
     name = raw_name.lower()
-    return name if name in _RESPONSE_ALLOWED or name.startswith(RATE_LIMIT_PREFIX) else ""
+    return name if name in RESPONSE_ALLOWED or name.startswith(RATE_LIMIT_PREFIX) else ""
 
 
 def _without_named(crossing: dict[str, str], connection: str | None) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import Final
 from aiohttp import web
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.headers import response_headers
+from jarvis_proxy.headers import EXPOSED, RESPONSE_ALLOWED, response_headers
 from jarvis_proxy.keyring import presented_keys
 from jarvis_proxy.record import CallRecord
 from jarvis_proxy.redaction import HIDDEN, Secrets
@@ -19,8 +19,11 @@ from jarvis_proxy.web.keys import SHELL
 
 _LONGEST: Final = 256
 """Of what a client presents as a key; more would cost time and is none of ours."""
+_SHORTEST: Final = 8
+_COMMON: Final = frozenset(EXPOSED.split(", ")) | RESPONSE_ALLOWED
 _BLOCK: Final = 4
 """Any eight characters of a key hold one of its blocks of four."""
+_BLOCKS: Final = web.RequestKey("_BLOCKS", tuple[bytes, ...])
 _MARKS: Final = (b"\\", b"%", b"&", b"sk-", b"aiza", b"bearer")
 """What encoded text has, and keys that are known by their looks."""
 
@@ -39,7 +42,9 @@ def hide_in_events(request: web.Request, events: bytes) -> bytes:
 def crossing_headers(request: web.Request, headers: Mapping[str, str]) -> dict[str, str]:
     """Return an upstream's headers that go to the client, names lower-cased, without keys."""
     crossing = response_headers(headers)
-    if _may_show(request, "\n".join([*crossing, *crossing.values()])):
+    words = [value for value in crossing.values() if len(value) >= _SHORTEST]
+    words += [name for name in crossing if name not in _COMMON]
+    if words and _may_show(request, "\n".join(words)):
         return _secrets(request).hide_in_headers(crossing)
     return crossing
 
@@ -74,10 +79,21 @@ def _secrets(request: web.Request) -> Secrets:
 def _may_show(request: web.Request, text: str) -> bool:
     """Tell quickly whether *text* is worth a search: nearly all is not."""
     data = text.encode("utf-8", "surrogateescape").lower()
-    if any(mark in data for mark in _MARKS) or request.app[SHELL].secrets.may_show(data):
-        return True
-    return any(
-        key[at : at + _BLOCK] in data
-        for key in map(bytes.lower, _presented(request))
-        for at in range(0, len(key) - _BLOCK + 1, _BLOCK)
-    )
+    # Plain loops: every call comes here twice, and a generator costs as much as the search.
+    for mark in _MARKS:
+        if mark in data:
+            return True
+    for block in _presented_blocks(request):
+        if block in data:
+            return True
+    return request.app[SHELL].secrets.may_show(data)
+
+
+def _presented_blocks(request: web.Request) -> tuple[bytes, ...]:
+    blocks = request.get(_BLOCKS)
+    if blocks is None:
+        keys = [key.lower() for key in _presented(request)]
+        starts = range(0, _LONGEST, _BLOCK)
+        cut = (key[i : i + _BLOCK] for key in keys for i in starts)
+        request[_BLOCKS] = blocks = tuple(block for block in cut if len(block) == _BLOCK)
+    return blocks
