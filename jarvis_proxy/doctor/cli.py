@@ -19,12 +19,12 @@ from jarvis_proxy.doctor.checks.public_url import check_local_server, check_publ
 from jarvis_proxy.doctor.checks.redis import check_redis_store
 from jarvis_proxy.doctor.checks.upstreams import check_upstreams
 from jarvis_proxy.doctor.client_guides.context import guide_context
-from jarvis_proxy.doctor.client_guides.registry import CLIENTS
+from jarvis_proxy.doctor.client_guides.registry import read_guide
 from jarvis_proxy.doctor.findings import Finding, exit_code, ok, problem
 from jarvis_proxy.doctor.net.machine import ProbeEnv
 from jarvis_proxy.doctor.options import Options, parse_options
 from jarvis_proxy.doctor.output import Output, progress_on, style_for
-from jarvis_proxy.doctor.report import as_json, client_text, paragraph, summary_text, title_text
+from jarvis_proxy.doctor.report import as_json, guide_text, paragraph, summary_text, title_text
 from jarvis_proxy.environment import is_readable, load_environment
 from jarvis_proxy.own_address import check_base_urls
 from jarvis_proxy.registry import ModelRegistry
@@ -105,29 +105,29 @@ async def run_checks(
     output.text(f"Jarvis proxy {__version__}, doctor\n")
     registry = None if start.settings is None else _registry(start.settings)
     key = settings_check.clear_client_key(start.env)
-    is_visit = options.site is not None and start.is_elsewhere
+    is_visit = options.url is not None and start.is_elsewhere
     if start.settings is not None and registry is not None:
         await _check_set_up(machine, output, start, start.settings, registry)
     elif start.refusal is not None and not is_visit:
         found = [*_program(), *files.env_file(start.env_file)]
         output.section("Settings", found + settings_check.startup_errors(start.refusal))
-    if options.site is not None:
-        findings = await check_public_url(machine, options.site, key, output.notice)
-        output.section(f"From outside: {options.site.url}", findings)
+    if options.url is not None:
+        findings = await check_public_url(machine, options.url, key, output.notice)
+        output.section(f"From outside: {options.url.url}", findings)
     refused = start.refusal is not None and not is_visit
     code = exit_code(output.findings, settings_refused=refused)
-    facts = guide_context(start.settings, registry, options.site, machine.own_address())
-    clients = [client for client in CLIENTS if client.id in options.clients]
-    if start.settings is None and options.site is None:
-        clients = []  # neither the address nor the models are known
+    context = guide_context(start.settings, registry, options.url, machine.own_address())
+    # Without settings and --url neither the address nor the models are known.
+    is_known = start.settings is not None or options.url is not None
+    guides = [read_guide(client, context) for client in options.clients if is_known]
     if output.as_json:
-        output.json(as_json(__version__, output.sections, clients, facts=facts, code=code))
+        output.json(as_json(__version__, output.sections, guides, context=context, code=code))
         return code
-    if clients:
+    if guides:
         output.text(title_text("Settings for clients", output.style))
         output.text(paragraph(_KEY_HINT, output.style))
-    for client in clients:
-        output.text(client_text(client, facts, output.style))
+    for guide in guides:
+        output.text(guide_text(guide, output.style))
     output.text(summary_text(output.findings, output.style))
     return code
 

@@ -1,12 +1,12 @@
 """How findings and client settings look: as text with or without colour, and as JSON. Pure."""
 
+import dataclasses
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from jarvis_proxy.doctor.client_guides.registry import Client
-from jarvis_proxy.doctor.client_guides.steps import GuideContext, GuideStep
+from jarvis_proxy.doctor.client_guides.context import GuideContext
+from jarvis_proxy.doctor.client_guides.registry import Guide
 from jarvis_proxy.doctor.findings import Finding, Status, summary
 
 _COLOURS: Final = {
@@ -22,7 +22,7 @@ _INDENT: Final = 2 + _STATUS_WIDTH + _CHECK_WIDTH
 _NARROWEST: Final = 30
 
 
-@dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Style:
     """How text is laid out: *colour* by ANSI sequences, sentences wrapped at *width* columns."""
 
@@ -34,7 +34,7 @@ class Style:
         return f"\x1b[{code}m{text}\x1b[0m" if self.colour else text
 
 
-@dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Section:
     """A part of the report."""
 
@@ -80,67 +80,42 @@ def summary_text(findings: Sequence[Finding], style: Style) -> str:
     return "\n" + "\n".join(lines) + "\n"
 
 
-def client_text(client: Client, facts: GuideContext, style: Style) -> str:
+def guide_text(guide: Guide, style: Style) -> str:
     """Return how to set up one client."""
-    lines = ["", f"  {style.paint(client.name, _BOLD)}"]
-    for step in client.steps(facts):
+    lines = ["", f"  {style.paint(guide.name, _BOLD)}"]
+    for step in guide.steps:
+        width = max(map(len, step.fields), default=0) + 2
+        fields = [f"{label + ':':<{width}}{value}" for label, value in step.fields.items()]
         lines += [f"    {line}" for line in _wrapped(_plain(step.say), style.width - 4)]
-        lines += [f"      {line}".rstrip() for line in _step_lines(step)]
-    for note in client.notes:
+        lines += [f"      {line}".rstrip() for line in (*fields, *step.text.splitlines())]
+    for note in guide.notes:
         first, *rest = _wrapped(_plain(note), style.width - 6)
         lines += [f"    - {first}", *(f"      {line}" for line in rest)]
     return "\n".join(lines) + "\n"
 
 
-def _step_lines(step: GuideStep) -> Iterator[str]:
-    width = max((len(label) for label, _ in step.fields), default=0) + 2
-    yield from (f"{label + ':':<{width}}{value}" for label, value in step.fields)
-    yield from step.text.splitlines()
-
-
 def as_json(
     version: str,
     sections: Iterable[Section],
-    clients: Sequence[Client],
+    guides: Iterable[Guide],
     *,
-    facts: GuideContext,
+    context: GuideContext,
     code: int,
 ) -> dict[str, Any]:
     """Return the whole report as an object for machines; its keys are a promise."""
-    sections = list(sections)
-    findings = [finding for section in sections for finding in section.findings]
-    counts = {str(status): sum(f.status is status for f in findings) for status in Status}
+    checks = [
+        {"section": section.title, **dataclasses.asdict(finding)}
+        for section in sections
+        for finding in section.findings
+    ]
     return {
         "version": version,
         "exit_code": code,
-        "summary": counts,
-        "checks": [
-            {
-                "section": section.title,
-                "check": finding.check,
-                "status": str(finding.status),
-                "detail": finding.detail,
-                "advice": finding.advice,
-                "example": finding.example,
-            }
-            for section in sections
-            for finding in section.findings
-        ],
-        "base_url": facts.base_url,
-        "models": list(facts.models),
-        "clients": [_client_json(client, facts) for client in clients],
-    }
-
-
-def _client_json(client: Client, facts: GuideContext) -> dict[str, Any]:
-    return {
-        "id": client.id,
-        "name": client.name,
-        "steps": [
-            {"say": step.say, "fields": dict(step.fields), "text": step.text}
-            for step in client.steps(facts)
-        ],
-        "notes": list(client.notes),
+        "summary": {status: sum(c["status"] == status for c in checks) for status in Status},
+        "checks": checks,
+        "base_url": context.base_url,
+        "models": list(context.models),
+        "clients": [dataclasses.asdict(guide) for guide in guides],
     }
 
 

@@ -1,13 +1,12 @@
 """The command line."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from jarvis_proxy.doctor.client_guides.registry import CLIENTS
-from jarvis_proxy.doctor.options import Options, ProxyUrl, parse_options, parse_proxy_url
+from jarvis_proxy.doctor.net.proxy_url import ProxyUrl
+from jarvis_proxy.doctor.options import Options, parse_options
 
-EVERY = tuple(client.id for client in CLIENTS)
+EVERY = CLIENTS
 
 
 def test_without_arguments_everything_local_is_asked_for() -> None:
@@ -35,31 +34,6 @@ def test_clients_are_chosen_by_name(chosen: list[str], expected: tuple[str, ...]
 
 
 @pytest.mark.parametrize(
-    ("text", "expected", "url"),
-    [
-        ("https://my.host", ProxyUrl("https", "my.host", 443), "https://my.host"),
-        ("https://my.host/", ProxyUrl("https", "my.host", 443), "https://my.host"),
-        ("https://my.host/v1", ProxyUrl("https", "my.host", 443), "https://my.host"),
-        ("https://my.host/v1/", ProxyUrl("https", "my.host", 443), "https://my.host"),
-        (
-            "https://my.host/jarvis/v1",
-            ProxyUrl("https", "my.host", 443, "/jarvis"),
-            "https://my.host/jarvis",
-        ),
-        ("http://my.host:9000", ProxyUrl("http", "my.host", 9000), "http://my.host:9000"),
-        ("http://my.host:443", ProxyUrl("http", "my.host", 443), "http://my.host:443"),
-        (" https://My.Host:443 ", ProxyUrl("https", "my.host", 443), "https://my.host"),
-        ("http://[::1]:9000", ProxyUrl("http", "::1", 9000), "http://[::1]:9000"),
-    ],
-)
-def test_an_address_is_brought_to_one_form(text: str, expected: ProxyUrl, url: str) -> None:
-    found = parse_proxy_url(text)
-
-    assert expected == found
-    assert url == found.url
-
-
-@pytest.mark.parametrize(
     "text",
     [
         "",
@@ -84,16 +58,6 @@ def test_another_text_is_refused_without_being_repeated(
     said = capsys.readouterr().err
     assert "must look like https://my.host" in said
     assert "secret" not in said
-
-
-@given(st.text(max_size=30))
-def test_any_text_is_an_address_or_refused(text: str) -> None:
-    try:
-        found = parse_proxy_url(text)
-    except ValueError:
-        return
-
-    assert found == parse_proxy_url(found.url)
 
 
 @pytest.mark.parametrize(

@@ -4,15 +4,15 @@ import json
 
 import pytest
 
-from jarvis_proxy.doctor.client_guides.registry import CLIENTS
-from jarvis_proxy.doctor.client_guides.steps import GuideContext
+from jarvis_proxy.doctor.client_guides.context import GuideContext
+from jarvis_proxy.doctor.client_guides.registry import read_guide
 from jarvis_proxy.doctor.findings import Finding, ok, problem, skipped, warning
 from jarvis_proxy.doctor.report import (
     Section,
     Style,
     as_json,
-    client_text,
     finding_text,
+    guide_text,
     paragraph,
     summary_text,
     title_text,
@@ -90,9 +90,7 @@ def test_titles_and_summaries() -> None:
 
 
 def test_a_client_s_settings_are_plain_text() -> None:
-    (nextchat,) = [client for client in CLIENTS if client.id == "nextchat"]
-
-    text = client_text(nextchat, FACTS, Style(width=80))
+    text = guide_text(read_guide("nextchat", FACTS), Style(width=80))
 
     assert text.startswith("\n  NextChat\n    Settings → Custom Endpoint:\n")
     assert "      OpenAI Endpoint: http://HOST:9000\n" in text
@@ -103,7 +101,11 @@ def test_a_client_s_settings_are_plain_text() -> None:
 
 def test_json_has_everything() -> None:
     report = as_json(
-        "1.2", [Section("Settings", (BROKEN, ok("a", "b")))], CLIENTS[:1], facts=FACTS, code=1
+        "1.2",
+        [Section("Settings", (BROKEN, ok("a", "b")))],
+        [read_guide("openclaw", FACTS)],
+        context=FACTS,
+        code=1,
     )
 
     assert json.loads(json.dumps(report)) == report

@@ -10,7 +10,7 @@ from jarvis_proxy.doctor.findings import Finding, ok, problem, warning
 from jarvis_proxy.doctor.net.http_answer import HttpAnswer
 from jarvis_proxy.doctor.net.http_probe import FAULTS, open_probe
 from jarvis_proxy.doctor.net.machine import ProbeEnv, describe_os_error
-from jarvis_proxy.doctor.options import ProxyUrl
+from jarvis_proxy.doctor.net.proxy_url import ProxyUrl
 from jarvis_proxy.settings import Settings
 from jarvis_proxy.settings_addresses import stands_for
 

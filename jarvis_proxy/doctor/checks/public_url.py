@@ -27,8 +27,8 @@ from jarvis_proxy.doctor.findings import Finding, problem, skipped
 from jarvis_proxy.doctor.net.http_answer import HttpAnswer
 from jarvis_proxy.doctor.net.http_probe import FAULTS, ProbeClient, describe_error, open_probe
 from jarvis_proxy.doctor.net.machine import ProbeEnv
+from jarvis_proxy.doctor.net.proxy_url import ProxyUrl
 from jarvis_proxy.doctor.net.reachability import ReachTarget, reach
-from jarvis_proxy.doctor.options import ProxyUrl
 
 _TIMEOUT: Final = 10.0
 _LARGE: Final = 1_500_000

@@ -9,7 +9,7 @@ from jarvis_proxy.catalog import parse_openai_models
 from jarvis_proxy.doctor.checks.intermediaries import find_intermediaries, names
 from jarvis_proxy.doctor.findings import Finding, ok, problem, skipped, warning
 from jarvis_proxy.doctor.net.http_answer import HttpAnswer, error_codes, printable_url
-from jarvis_proxy.doctor.options import ProxyUrl
+from jarvis_proxy.doctor.net.proxy_url import ProxyUrl
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.settings_addresses import is_local
 

@@ -1,53 +1,101 @@
-"""What the client templates are filled with, from the settings and the machine. Pure."""
+"""What the client guides are filled with, from the settings and the machine. Pure.
+
+No guide holds a key: a client's key is named, never shown.
+"""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
-from jarvis_proxy.doctor.client_guides.steps import GuideContext
-from jarvis_proxy.doctor.options import ProxyUrl
+from jarvis_proxy.doctor.net.proxy_url import ProxyUrl
 from jarvis_proxy.registry import ECHO_MODEL, ModelRegistry
 from jarvis_proxy.settings import Settings
 from jarvis_proxy.settings_addresses import WILDCARDS
+from jarvis_proxy.upstreams.gemini.models import knowledge
 
-_MOST: Final = 6
+_MAX_MODELS: Final = 6
 _WELL_KNOWN: Final = ("gemini-3-flash", "gpt-4.1-mini")
+_VISION_PREFIXES: Final = ("gemini-", "gpt-4", "gpt-5", "gpt-6")
 _EXAMPLE_ROOT: Final = "http://HOST:9000"
+
+
+@dataclass(frozen=True, slots=True)
+class GuideContext:
+    """The values of the templates.
+
+    *root* is the proxy's address without ``/v1``; *models* are names that clients may ask for, the
+    best first.
+    """
+
+    root: str
+    models: tuple[str, ...]
+
+    @property
+    def base_url(self) -> str:
+        """The address with ``/v1``, as most clients want it."""
+        return f"{self.root}/v1"
+
+    @property
+    def values(self) -> dict[str, str]:
+        """The values of every placeholder outside ``{{#each model}}``."""
+        return {
+            "root": self.root,
+            "base_url": self.base_url,
+            "model": self.models[0],
+            "models": ", ".join(self.models),
+            "model_list": ",".join(self.models),
+            "added_models": ",".join(f"+{model}" for model in self.models),
+        }
+
+    def model_values(self, model: str) -> dict[str, str]:
+        """Return the values inside ``{{#each model}}``; of unknown models, what all can do."""
+        bare = model.rpartition("/")[2]
+        context_window, max_tokens, reasoning = 128_000, 8192, False
+        if bare.startswith("gpt-4.1"):
+            context_window, max_tokens = 1_000_000, 32_768
+        elif bare.startswith("gemini-"):
+            traits = knowledge(bare)
+            context_window, max_tokens = 1_000_000, traits.output_limit
+            reasoning = traits.thinking != "none"
+        return {
+            **self.values,
+            "model": model,
+            "reasoning": str(reasoning).lower(),
+            "input": '"text", "image"' if bare.startswith(_VISION_PREFIXES) else '"text"',
+            "context_window": str(context_window),
+            "max_tokens": str(max_tokens),
+        }
 
 
 def guide_context(
     settings: Settings | None,
     registry: ModelRegistry | None,
-    site: ProxyUrl | None,
-    own: str | None,
+    url: ProxyUrl | None,
+    own_address: str | None,
 ) -> GuideContext:
-    """Return the facts for clients of a server with *settings*.
+    """Return the context for clients of a server with *settings*.
 
-    *site* is the address that clients use, where it is known; else it is made of HOST and PORT, or
-    of *own*, this machine's address, where the server listens on all of them. Without settings (the
-    doctor runs on another machine) the models are those that every server has.
+    The address is *url* if given, else made of HOST and PORT, with *own_address* for a wildcard
+    HOST. Without settings (the doctor runs on another machine) only `jarvis-echo` is sure to exist.
     """
-    root = site.url if site is not None else _root(settings, own)
+    root = url.url if url is not None else _root(settings, own_address)
     if settings is None or registry is None:
         return GuideContext(root, (ECHO_MODEL,))
-    return GuideContext(root, _models(settings, registry))
+    names = [name for name in _candidates(settings, registry) if registry.is_usable(name)]
+    return GuideContext(root, tuple(dict.fromkeys(names))[:_MAX_MODELS] or (ECHO_MODEL,))
 
 
-def _root(settings: Settings | None, own: str | None) -> str:
+def _root(settings: Settings | None, own_address: str | None) -> str:
     if settings is None:
         return _EXAMPLE_ROOT
     host = settings.hosts[0]
     if not set(WILDCARDS).isdisjoint(settings.hosts):
-        host = own or "127.0.0.1"
+        host = own_address or "127.0.0.1"
     return ProxyUrl("https" if settings.tls_cert_file else "http", host, settings.port).url
 
 
-def _models(settings: Settings, registry: ModelRegistry) -> tuple[str, ...]:
-    names = [name for name in _candidates(settings, registry) if registry.is_usable(name)]
-    return tuple(dict.fromkeys(names))[:_MOST] or (ECHO_MODEL,)
-
-
 def _candidates(settings: Settings, registry: ModelRegistry) -> Iterator[str]:
-    """Yield names worth showing: the default, what people added, then what everyone knows."""
+    """Yield the default model, then the operator's names, then well-known ones."""
     yield _shortest(settings.default_model, registry)
     yield from settings.model_aliases
     yield from _WELL_KNOWN
@@ -56,6 +104,6 @@ def _candidates(settings: Settings, registry: ModelRegistry) -> Iterator[str]:
 
 
 def _shortest(model: str, registry: ModelRegistry) -> str:
-    """Return *model* without ``upstream/`` where that leads to the same place."""
+    """Return *model* without ``upstream/`` if it routes to the same place."""
     bare = model.partition("/")[2]
     return bare if bare and registry.route(bare) == registry.route(model) else model

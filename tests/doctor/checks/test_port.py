@@ -8,7 +8,7 @@ import pytest
 import trustme
 
 from jarvis_proxy.doctor.checks.port import check_port, local_site
-from jarvis_proxy.doctor.options import ProxyUrl
+from jarvis_proxy.doctor.net.proxy_url import ProxyUrl
 from jarvis_proxy.settings import Settings
 from jarvis_proxy.web.info import HEALTH
 from tests.conftest import ProxyFactory

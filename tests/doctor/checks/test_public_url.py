@@ -8,7 +8,7 @@ import trustme
 
 from jarvis_proxy.doctor.checks.public_url import check_local_server, check_public_url
 from jarvis_proxy.doctor.net.machine import ProbeEnv
-from jarvis_proxy.doctor.options import ProxyUrl
+from jarvis_proxy.doctor.net.proxy_url import ProxyUrl
 from jarvis_proxy.web.info import HEALTH
 from tests.conftest import KEY, ProxyFactory
 from tests.doctor.fixtures import Transcript, answers, free_port, hop, machine, run_doctor, serving

@@ -12,7 +12,7 @@ from jarvis_proxy.doctor.checks.public_url_verdicts import (
     is_ours,
 )
 from jarvis_proxy.doctor.net.http_answer import HttpAnswer
-from jarvis_proxy.doctor.options import ProxyUrl
+from jarvis_proxy.doctor.net.proxy_url import ProxyUrl
 from jarvis_proxy.web.info import HEALTH
 
 SITE = ProxyUrl("https", "my.host", 443)

@@ -3,7 +3,7 @@
 import pytest
 
 from jarvis_proxy.doctor.client_guides.context import guide_context
-from jarvis_proxy.doctor.options import ProxyUrl
+from jarvis_proxy.doctor.net.proxy_url import ProxyUrl
 from jarvis_proxy.registry import ModelRegistry
 from jarvis_proxy.settings import Settings
 
@@ -75,7 +75,7 @@ def test_the_models_are_those_that_have_a_key(env: dict[str, str], models: tuple
     facts = guide_context(*prepared(**env), None, None)
 
     assert facts.models == models
-    assert facts.model == models[0]
+    assert facts.values["model"] == models[0]
 
 
 def test_many_models_are_cut_to_a_handful() -> None:
