@@ -5,7 +5,6 @@
 
 import asyncio
 import contextlib
-import fcntl
 import os
 import signal
 import socket
@@ -141,15 +140,23 @@ async def test_a_second_signal_ends_it_within_two_seconds(
         assert_no_traceback(server.log)
 
 
+# No function between fork and exec does this: other threads' locks stay held there. The signal
+# may be ignored already, as under nohup, and would stay so.
+_OWN_THE_TERMINAL = """
+import fcntl, os, signal, sys, termios
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+os.setsid()
+fcntl.ioctl(int(sys.argv[1]), termios.TIOCSCTTY, 0)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
 async def test_a_terminal_that_is_closed_ends_it(project: Path) -> None:
     """Else a server would stay behind unseen, with the port."""
     main, terminal = os.openpty()
-
-    def own_the_terminal() -> None:
-        os.setsid()
-        fcntl.ioctl(terminal, 0x540E, 0)  # TIOCSCTTY
-
-    async with running_server(project, pass_fds=[terminal], preexec=own_the_terminal) as server:
+    command = (sys.executable, "-c", _OWN_THE_TERMINAL, str(terminal))
+    async with running_server(project, pass_fds=[terminal], command=command) as server:
+        await server.logged("serving on")  # it listens to signals, and not another one on its port
         os.close(terminal)
         os.close(main)
         assert await server.exit_code() == 0

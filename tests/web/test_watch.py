@@ -265,6 +265,32 @@ def test_stream_is_committed_when_the_upstream_is_slow_and_then_beats(scene: Sce
     assert stream.done == ["commit", "long beat", "long beat"]
 
 
+def test_e_heartbeats_keep_their_interval_however_often_the_clock_looks(scene: Scene) -> None:
+    stream = scene.call.downstream = Stream()
+    asked(scene)
+    beats: list[int] = []
+    for second in range(1, 91):
+        before = len(stream.done)
+        scene.after(1)
+        beats += [second] * (len(stream.done) - before)
+
+    assert beats == [15, 30, 45, 60, 75, 90]
+    assert stream.done[0] == "commit"
+
+
+def test_e_what_is_written_between_moves_the_next_heartbeat(scene: Scene) -> None:
+    stream = scene.call.downstream = Stream(committed=True)
+    asked(scene)
+    beats: list[int] = []
+    for second in range(1, 61):
+        scene.call.wrote = second == 20
+        before = len(stream.done)
+        scene.after(1)
+        beats += [second] * (len(stream.done) - before)
+
+    assert beats == [15, 35, 50]
+
+
 def test_heartbeats_come_in_silence_only(scene: Scene) -> None:
     stream = scene.call.downstream = Stream(committed=True)
     asked(scene)
