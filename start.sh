@@ -152,6 +152,7 @@ has_imports() {
     "$venv/bin/python" -I -c 'import importlib, importlib.util, re, sys
 MODULES = {
     "aiohttp": "aiohttp",
+    "httptools": "httptools",
     "msgspec": "msgspec",
     "prometheus-client": "prometheus_client",
     "python-dotenv": "dotenv.parser",

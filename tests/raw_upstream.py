@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -128,9 +129,11 @@ class RawUpstream:
             writer.close()
 
     @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator["RawUpstream"]:
+    async def running(self, tls: ssl.SSLContext | None = None) -> AsyncIterator["RawUpstream"]:
         """Listen on a free port of loopback."""
-        server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, backlog=4096)
+        server = await asyncio.start_server(
+            self._serve, "127.0.0.1", self.port, backlog=4096, ssl=tls
+        )
         self.port = server.sockets[0].getsockname()[1]
         try:
             yield self

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from jarvis_proxy import routes
+from jarvis_proxy.aiohttp_ext import malformed_requests
 from jarvis_proxy.settings import SETTINGS, KeyPolicy, Limits, Settings
 from jarvis_proxy.settings_policies import is_policy_setting
 from jarvis_proxy.upstreams.gemini import faults
-from jarvis_proxy.web import wire
 from tests.conftest import KEY, ProxyFactory
 from tests.error_codes import PACKAGE, find_codes
 from tests.markdown import Block, blocks, code_spans, headings, prose, rows
@@ -118,9 +118,10 @@ COMPUTED: dict[str, set[str]] = {
     "web/refresh.py: f'status_{reply.status}'": set(),  # for the log only
     "workers/supervisor.py: os.waitstatus_to_exitcode(status)": set(),  # a process's
     "workers/supervisor.py: self._work(self._settings, berth)": set(),
-    "web/wire.py: _NOT_HTTP[1]": {wire._NOT_HTTP[1]},
-    "web/wire.py: _TEXTS.get(status, ('The proxy failed.', 'internal_error'))": {
-        code for _, code in wire._TEXTS.values()
+    "aiohttp_ext/malformed_requests.py: _NOT_HTTP[1]": {malformed_requests._NOT_HTTP[1]},
+    "aiohttp_ext/malformed_requests.py: "
+    "_TEXTS.get(status, ('The proxy failed.', 'internal_error'))": {
+        code for _, code in malformed_requests._TEXTS.values()
     },
 }
 FOUND = find_codes()

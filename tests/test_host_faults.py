@@ -239,7 +239,6 @@ WALL_CLOCKS = re.compile(r"\btime\.time\b|\bdatetime\.(now|utcnow|today)\b|\bdat
 TIMERS = (
     "alarms",
     "conversation",
-    "edge",
     "generations",
     "guard",
     "refresh",

@@ -3,7 +3,8 @@
 Each mode opens connections that it would hold for ever. The server must close them in time, which
 is seen at its open files (the program itself goes on reading what had come before the end), and
 answer others meanwhile. Heads have twenty seconds, for which there is no setting: that mode is
-played where ``JARVIS_TEST_SLOWHTTPTEST=all`` is set; tests/web/test_edge.py has it scaled down.
+played where ``JARVIS_TEST_SLOWHTTPTEST=all`` is set; it is scaled down in
+tests/aiohttp_ext/test_server_connection.py.
 """
 
 import asyncio

@@ -9,11 +9,10 @@ from typing import Final
 from aiohttp import web
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.headers import EXPOSED, is_field_value, retry_after
+from jarvis_proxy.headers import EXPOSED, RATE_LIMIT_PREFIX, is_field_value, retry_after
 from jarvis_proxy.redaction import Secrets
 from jarvis_proxy.upstreams.json_values import loads
-from jarvis_proxy.web.keys import RECORD, SHELL
-from jarvis_proxy.web.whole import WholeAnswer, tell_limits
+from jarvis_proxy.web.keys import ADMISSION, RECORD, SHELL
 
 _JSON: Final = "application/json"
 _MAX_RETRY_AFTER: Final = 60
@@ -106,12 +105,21 @@ def json_response(
     merged["Content-Type"] = _JSON
     if headers:
         merged.update(headers)
-    return WholeAnswer(body, status, merged)
+    return web.Response(body=body, status=status, headers=merged)
 
 
 async def rate_limits(request: web.Request, response: web.StreamResponse) -> None:
-    """Put the limits of the key on an answer that aiohttp sends: a stream, or a copy."""
-    tell_limits(request, response)
+    """Tell the holder of a key with limits how they stand, on every answer that was counted.
+
+    An upstream's own limits are then left out: they are of our account, which others use too.
+    """
+    admission = request.get(ADMISSION)
+    if admission is None or admission.verdict is None:
+        return
+    headers = response.headers
+    for name in [name for name in headers if name.lower().startswith(RATE_LIMIT_PREFIX)]:
+        headers.popall(name, None)
+    headers.update(admission.verdict.headers())
 
 
 def asked_wait(headers: Mapping[str, str]) -> float | None:

@@ -5,18 +5,24 @@ import logging
 import secrets
 import string
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
-from aiohttp.web_urldispatcher import UrlMappingMatchInfo
 
+from jarvis_proxy.aiohttp_ext.dispatch import direct_dispatch
+from jarvis_proxy.aiohttp_ext.malformed_requests import (
+    METHODS,
+    method_not_allowed,
+    strip_server_header,
+)
+from jarvis_proxy.aiohttp_ext.server_connection import ProxyRunner
 from jarvis_proxy.catalog import Catalog
+from jarvis_proxy.connection_counter import ConnectionCounter, ConnectionLimits, affordable
 from jarvis_proxy.fetch import MediaFetcher
 from jarvis_proxy.file_limit import max_files
 from jarvis_proxy.hops import Hops
@@ -32,7 +38,8 @@ from jarvis_proxy.routes import Kind
 from jarvis_proxy.settings import Settings, UpstreamSettings
 from jarvis_proxy.shared.opening import open_shared
 from jarvis_proxy.spellings import Oddities
-from jarvis_proxy.transport import HttpDoor, LocalDoor, TransportOptions
+from jarvis_proxy.upstream_client.local import LocalTransport
+from jarvis_proxy.upstream_client.transport import HttpTransport, TransportOptions
 from jarvis_proxy.upstreams.base import Upstream
 from jarvis_proxy.upstreams.echo import EchoUpstream
 from jarvis_proxy.upstreams.gemini.signatures import MemoryVault, SignatureVault
@@ -41,18 +48,16 @@ from jarvis_proxy.upstreams.openai import OpenAIUpstream
 from jarvis_proxy.usage import NoStore, UsageBook, UsageStore
 from jarvis_proxy.usage_store import SqliteStore, UsageKeeper
 from jarvis_proxy.web import dashboard, info, metrics, proxy, usage
+from jarvis_proxy.web.alarms import Occasional
 from jarvis_proxy.web.answers import rate_limits
 from jarvis_proxy.web.board import Board
-from jarvis_proxy.web.connections import ConnectionLimits, Connections, affordable
 from jarvis_proxy.web.crew import Crew
-from jarvis_proxy.web.edge import Runner
 from jarvis_proxy.web.guard import Guard, Memory
 from jarvis_proxy.web.keys import MATCH, SHELL, Place, Shell
 from jarvis_proxy.web.log import AccessLog
 from jarvis_proxy.web.middlewares import Handler, access_log, auth
 from jarvis_proxy.web.refresh import Refresher
 from jarvis_proxy.web.watch import TimeLimits, Watch
-from jarvis_proxy.web.wire import METHODS, method_not_allowed, without_banner
 
 if TYPE_CHECKING:
     from jarvis_proxy.shared.state import SharedState
@@ -159,7 +164,7 @@ def create_app(settings: Settings, log: AccessLog, kept: Kept | None = None) -> 
                 except Exception as exc:  # what follows, such as the last sums, must be done yet
                     _LOG.error("the task of %s had failed", task.get_name(), exc_info=exc)
             for place in shell.places.values():
-                await place.door.close()
+                await place.transport.close()
             await shell.fetcher.close()
             kept.shells.remove(shell)
             shell.offload.close()
@@ -168,7 +173,7 @@ def create_app(settings: Settings, log: AccessLog, kept: Kept | None = None) -> 
     if is_owner:
         app.cleanup_ctx.append(kept_open)
     app.cleanup_ctx.append(shared)
-    app.on_response_prepare.append(without_banner)
+    app.on_response_prepare.append(strip_server_header)
     if settings.policies:
         app.on_response_prepare.append(rate_limits)
     return app
@@ -242,7 +247,7 @@ def build_shell(settings: Settings, log: AccessLog, kept: Kept) -> Shell:
         shell.vault = kept.shared.vault
         for name, place in places.items():
             kept.shared.health.watch(name, place.pool, place.breakers)
-    places[EMBEDDED] = Place(EchoUpstream(EMBEDDED), LocalDoor())
+    places[EMBEDDED] = Place(EchoUpstream(EMBEDDED), LocalTransport())
     return shell
 
 
@@ -261,13 +266,13 @@ def _place(upstream: UpstreamSettings, settings: Settings, kept: Kept) -> Place:
             lock=Lock(),
         )
         # In a header: a key in a URL ends up in logs.
-        door = HttpDoor(
+        transport = HttpTransport(
             GEMINI, upstream.base_url, key_header="x-goog-api-key", key_prefix="", options=options
         )
     else:
         shaper = OpenAIUpstream(upstream.name)
-        door = HttpDoor(upstream.name, upstream.base_url, options=options)
-    return Place(shaper, door, KeyPool(upstream.keys))
+        transport = HttpTransport(upstream.name, upstream.base_url, options=options)
+    return Place(shaper, transport, KeyPool(upstream.keys))
 
 
 def new_call_id() -> str:
@@ -307,15 +312,16 @@ def keepalive_timeout(settings: Settings) -> float:
     return 130 if settings.trusted_proxies else 20
 
 
-def make_runner(app: web.Application, settings: Settings) -> Runner:
+def make_runner(app: web.Application, settings: Settings) -> ProxyRunner:
     """Return the runner, every default that matters said out loud.
 
     Tests start the server through this too, so that they see what production does.
     """
-    return Runner(
+    return ProxyRunner(
         app,
-        connections=Connections(connection_limits(settings)),
-        way_in=way_in(app),
+        counter=ConnectionCounter(connection_limits(settings)),
+        warn=Occasional().warn,
+        dispatch=direct_dispatch(app),
         access_log=None,  # ours writes one line a call, without queries or header values
         handler_cancellation=True,  # a client that leaves ends its upstream call at once
         keepalive_timeout=keepalive_timeout(settings),
@@ -327,31 +333,6 @@ def make_runner(app: web.Application, settings: Settings) -> Runner:
         max_field_size=8190,
         max_headers=64,
     )
-
-
-def way_in(app: web.Application) -> Handler | None:
-    """Return *app*'s middlewares around its one route, put together once; None if it has others.
-
-    Finding the route and wrapping it anew would cost each request as much as parsing it does.
-    """
-    routes = list(app.router.routes())
-    if len(routes) != 1:
-        return None
-    (route,) = routes
-    found = UrlMappingMatchInfo({}, route)
-    found.add_app(app)
-    found.freeze()
-    handler: Handler = route.handler
-    for middleware in reversed(app.middlewares):
-        handler = partial(
-            cast(Callable[..., Awaitable[web.StreamResponse]], middleware), handler=handler
-        )
-
-    def handle(request: web.Request) -> Awaitable[web.StreamResponse]:
-        request._match_info = found  # no more than the way to the application
-        return handler(request)
-
-    return handle
 
 
 async def _dispatch(request: web.Request) -> web.StreamResponse:

@@ -6,7 +6,6 @@ from typing import Final
 
 from aiohttp import HttpVersion11, web
 
-from jarvis_proxy.direct import taken_whole
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.headers import charset, media_type
 from jarvis_proxy.pieces import Pieces
@@ -98,10 +97,6 @@ async def read_body(request: web.Request, limit: int, watched: Watched) -> bytes
 
 async def _read(request: web.Request, limit: int, watched: Watched) -> bytes:
     content, hold = request.content, request[ADMISSION].hold
-    if (body := taken_whole(content)) is not None:
-        hold(len(body))
-        _check_size(len(body), limit)
-        return body
     first = await content.readany()
     hold(len(first))
     if content.at_eof():

@@ -19,7 +19,8 @@ from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.heartbeats import is_codex
 from jarvis_proxy.limits import LimitReached
 from jarvis_proxy.registry import Route
-from jarvis_proxy.transport import Body, ConnectFailure
+from jarvis_proxy.upstream_client.client import Body
+from jarvis_proxy.upstream_client.errors import ConnectFailure
 from jarvis_proxy.upstreams.answer_kinds import streams_events
 from jarvis_proxy.upstreams.base import Call, EmptyReply, Exchange, Media, Needs
 from jarvis_proxy.upstreams.refusal_body import for_log

@@ -5,7 +5,8 @@ import time
 
 from aiohttp import HttpVersion11, web
 
-from jarvis_proxy.transport import NETWORK_ERRORS, UpstreamReply
+from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS
+from jarvis_proxy.upstream_client.transport import Response
 from jarvis_proxy.web.answers import common_headers
 from jarvis_proxy.web.downstream import Delivery, check_still_there
 from jarvis_proxy.web.keys import RECORD
@@ -13,9 +14,7 @@ from jarvis_proxy.web.secrecy import crossing_headers
 from jarvis_proxy.web.watch import Watched
 
 
-async def copy_reply(
-    request: web.Request, reply: UpstreamReply, watched: Watched
-) -> web.StreamResponse:
+async def copy_reply(request: web.Request, reply: Response, watched: Watched) -> web.StreamResponse:
     """Copy an answer of any type as it arrives; a cut one is cut for the client too.
 
     Raises:

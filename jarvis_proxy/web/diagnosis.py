@@ -11,7 +11,7 @@ from jarvis_proxy.attempts import Failure
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.key_pool import Rest
 from jarvis_proxy.limits import LimitReached
-from jarvis_proxy.transport import ConnectFailure
+from jarvis_proxy.upstream_client.errors import ConnectFailure
 from jarvis_proxy.upstreams.base import RetryableReply
 from jarvis_proxy.web.answers import RelayedError
 from jarvis_proxy.web.refusals import Refused

@@ -9,10 +9,11 @@ import socket
 import struct
 import time
 from collections.abc import Mapping
-from typing import Any, Final, Protocol, cast
+from typing import Final, Protocol
 
 from aiohttp import HttpVersion11, web
 
+from jarvis_proxy.aiohttp_ext.server_connection import connection_of
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.heartbeats import Shape, beat, shape_for
 from jarvis_proxy.openai_head import wants_usage
@@ -23,7 +24,6 @@ from jarvis_proxy.upstreams.base import Call
 from jarvis_proxy.web.answers import common_headers
 from jarvis_proxy.web.keys import ADMISSION, RECORD
 from jarvis_proxy.web.watch import Watched
-from jarvis_proxy.web.whole import WholeAnswer
 
 SSE_HEADERS: Final = {
     "Content-Type": "text/event-stream; charset=utf-8",
@@ -33,6 +33,7 @@ SSE_HEADERS: Final = {
 
 _LARGE: Final = 32 * 1024
 """A smaller answer fits into the connection's buffer, whether or not it is read."""
+_PIECE: Final = 64 * 1024
 _SAMPLE: Final = 1024
 _RST: Final = struct.pack("ii", 1, 0)  # linger for no time
 
@@ -55,8 +56,8 @@ class Downstream:
         "_call",
         "_chunked",
         "_commit_task",
+        "_connection",
         "_own",
-        "_protocol",
         "_record",
         "_request",
         "_response",
@@ -96,9 +97,7 @@ class Downstream:
         """Something of the answer, more than heartbeats, is out: there is no way back."""
         self.stalled = False
         self.ended = False
-        # The connection's protocol knows when the client's socket is full; StreamResponse.write
-        # asks it too, but through two more calls for every frame.
-        self._protocol = cast(Any, request.protocol)
+        self._connection = connection_of(request)
         transport = request.transport
         if transport is None:
             raise ConnectionResetError("the client is gone")
@@ -183,11 +182,11 @@ class Downstream:
         elif not self._sample:
             self._sample = events[:_SAMPLE]
         self._put(events)
-        return bool(self._protocol._paused)
+        return self._connection.is_write_paused
 
     def is_full(self) -> bool:
         """Tell whether the client has to read before more is written."""
-        return bool(self._protocol._paused)
+        return self._connection.is_write_paused
 
     async def send(self, events: bytes) -> None:
         """Write whole events, whatever has to be done first."""
@@ -212,12 +211,7 @@ class Downstream:
         self.stalled = True
         self._waiting.note(self.pending())
         try:
-            await self._protocol._drain_helper()
-        except asyncio.CancelledError:
-            # What was waited for is cancelled too, and aiohttp would have whoever waits next, to
-            # say why the stream ends, wait for that very thing.
-            self._protocol._drain_waiter = None
-            raise
+            await self._connection.drain()
         finally:
             self.stalled = False
             self._waiting.note(0)
@@ -242,7 +236,7 @@ class Downstream:
         """End the answer."""
         await self.commit()
         assert self._response is not None  # noqa: S101 - commit() made it
-        if self._protocol._paused:
+        if self._connection.is_write_paused:
             await self.drained()  # under the clock, which write_eof would not be
         self.ended = True
         await self._response.write_eof()
@@ -267,13 +261,13 @@ class Delivery:
     committed = False
 
     def __init__(self, request: web.Request) -> None:
-        self._protocol = cast(Any, request.protocol)
+        self._connection = connection_of(request)
         self._transport = request.transport
 
     @property
     def stalled(self) -> bool:
         """Whether the client has to read before more can be written."""
-        return bool(self._protocol._paused)
+        return self._connection.is_write_paused
 
     def pending(self) -> int:
         """Return how many bytes wait for the client to read."""
@@ -322,17 +316,23 @@ async def deliver(
 
     aiohttp would wait without end for a client that does not read.
     """
-    if type(response) is not WholeAnswer or len(response.content) < _LARGE:
+    body = response.body if isinstance(response, web.Response) else None
+    if not isinstance(body, bytes) or len(body) < _LARGE:
         return response
+    streamed = web.StreamResponse(status=response.status, headers=response.headers)
+    streamed.content_length = len(body)
     delivery = watched.downstream = Delivery(request)
     watched.delivering = True
     try:
-        await response.prepare(request)
-        await response.write_eof()
+        await streamed.prepare(request)
+        # In pieces: all that is written at once TLS takes at once, into a buffer that nobody sees.
+        for start in range(0, len(body), _PIECE):
+            await streamed.write(memoryview(body)[start : start + _PIECE])
+        await streamed.write_eof()
     except asyncio.CancelledError:
         delivery.abort()  # half of it may be out: nothing may follow, not even an error
         raise
-    return response
+    return streamed
 
 
 def _own_events(call: Call) -> OwnEvents | None:

@@ -14,6 +14,8 @@ from typing import Final
 
 from aiohttp import web
 
+from jarvis_proxy.aiohttp_ext.dispatch import direct_dispatch
+from jarvis_proxy.aiohttp_ext.server_connection import ProxyRunner
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.metrics import Family
 from jarvis_proxy.settings import Settings
@@ -23,10 +25,8 @@ from jarvis_proxy.web.app import (
     create_app,
     keepalive_timeout,
     make_runner,
-    way_in,
 )
 from jarvis_proxy.web.crew import Crew
-from jarvis_proxy.web.edge import Runner
 from jarvis_proxy.web.keys import SHELL, Shell
 from jarvis_proxy.web.log import AccessLog, log_through
 from jarvis_proxy.web.metrics import families
@@ -62,7 +62,7 @@ class Generations:
         self.settings = settings
         self.tls: ssl.SSLContext | None = None
         # Connections belong to no application: they outlive each of them.
-        self.runner: Runner = make_runner(web.Application(), settings)
+        self.runner: ProxyRunner = make_runner(web.Application(), settings)
         self._log = log
         self._kept = Kept(crew=crew)
         self._crew = crew
@@ -86,7 +86,7 @@ class Generations:
             self._writing = asyncio.create_task(writing, name="crew")
 
     def _families(self) -> list[Family]:
-        return families(self._kept.shells, self.runner.connections)
+        return families(self._kept.shells, self.runner.counter)
 
     async def _enter(self, settings: Settings, log: AccessLog) -> None:
         """Make an application and give it all requests to come."""
@@ -99,13 +99,13 @@ class Generations:
         except BaseException:
             await runner.cleanup()
             raise
-        handler = way_in(app)
+        handler = direct_dispatch(app)
         assert handler is not None  # noqa: S101 - create_app() made its route
         # From here on nothing is awaited: a request finds all of the old or all of the new.
-        edge = self.runner.edge
-        edge.counted.limits = connection_limits(settings)
-        edge.set_keepalive(keepalive_timeout(settings))
-        edge.direct(handler)
+        server = self.runner.server
+        server.counter.limits = connection_limits(settings)
+        server.set_keepalive(keepalive_timeout(settings))
+        server.set_handler(handler)
         self._current = Generation(runner)
         self.settings, self._log = settings, log
 

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from jarvis_proxy.access import KeyAccess, model_needed, model_not_found
 from jarvis_proxy.client_ip import client_ip
+from jarvis_proxy.connection_counter import network_of
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.failures import Failures, too_many_failures
 from jarvis_proxy.limits import Limiter, LimitReached, Quota, Verdict, overloaded, too_many_at_once
@@ -20,7 +21,6 @@ from jarvis_proxy.record import CallRecord
 from jarvis_proxy.registry import ModelRegistry, Route
 from jarvis_proxy.settings import KeyPolicy, Settings
 from jarvis_proxy.token_estimates import estimate_answer, estimate_prompt
-from jarvis_proxy.web.connections import network_of
 
 _RANDOM: Final = SystemRandom()
 _TEXT: Final = ("/v1/chat/completions", "/v1/completions", "/v1/responses")

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
+from jarvis_proxy.aiohttp_ext.server_connection import ClientConnection
 from jarvis_proxy.line_quota import STRANGER
-from jarvis_proxy.web.edge import Connection
 
 _LOG: Final = logging.getLogger(__name__)
 _TLS_CLOSE: Final = 2.0
@@ -32,7 +32,7 @@ class Handshakes:
         self,
         sock: socket.socket,
         tls: ssl.SSLContext,
-        admit: Callable[[object], Connection | None],
+        admit: Callable[[object], ClientConnection | None],
         patience: float,
     ) -> None:
         self._sock = sock
@@ -78,7 +78,7 @@ class Handshakes:
             await asyncio.sleep(0)  # accepting may find the next one without a turn of the loop
 
     async def _shake_hands(
-        self, sock: socket.socket, address: object, connection: Connection
+        self, sock: socket.socket, address: object, connection: ClientConnection
     ) -> None:
         try:
             await asyncio.get_running_loop().connect_accepted_socket(

@@ -21,7 +21,7 @@ from jarvis_proxy.registry import ModelRegistry
 from jarvis_proxy.routes import Match
 from jarvis_proxy.settings import Settings
 from jarvis_proxy.spellings import Oddities
-from jarvis_proxy.transport import Door
+from jarvis_proxy.upstream_client.transport import Transport
 from jarvis_proxy.upstreams.base import Upstream
 from jarvis_proxy.usage import UsageBook
 from jarvis_proxy.web.guard import Admission, Guard
@@ -42,7 +42,7 @@ class Place:
     """
 
     upstream: Upstream
-    door: Door
+    transport: Transport
     pool: KeyPool = field(default_factory=lambda: KeyPool(()), repr=False)
     breakers: Breakers = field(default_factory=Breakers)
     mark: str = ""

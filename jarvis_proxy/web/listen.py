@@ -14,8 +14,8 @@ from typing import Final, cast
 
 from aiohttp import web
 
+from jarvis_proxy.aiohttp_ext.server_connection import ProxyRunner
 from jarvis_proxy.settings_addresses import WILDCARDS, stands_for
-from jarvis_proxy.web.edge import Runner
 from jarvis_proxy.web.handshakes import Handshakes
 
 BACKLOG: Final = 4096
@@ -231,7 +231,7 @@ class Site(web.SockSite):
 
     def __init__(
         self,
-        runner: Runner,
+        runner: ProxyRunner,
         sock: socket.socket,
         tls: ssl.SSLContext | None,
         *,
@@ -248,7 +248,7 @@ class Site(web.SockSite):
             await super().start()
             return
         await web.BaseSite.start(self)
-        admit = cast(Runner, self._runner).edge.admit
+        admit = cast(ProxyRunner, self._runner).server.admit
         self._handshakes = Handshakes(self._sock, self._ssl_context, admit, self._handshake)
         self._handshakes.start(self._backlog)
 

@@ -8,14 +8,14 @@ from typing import Final, cast
 from aiohttp import web
 
 from jarvis_proxy import __version__
+from jarvis_proxy.aiohttp_ext.server_connection import connection_of
+from jarvis_proxy.connection_counter import ConnectionCounter
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.exposition import render
 from jarvis_proxy.keyring import KeyRing, presented_keys
 from jarvis_proxy.metrics import Family, gauge
 from jarvis_proxy.settings_addresses import is_loopback
-from jarvis_proxy.web.connections import Connections
 from jarvis_proxy.web.crew import Crew
-from jarvis_proxy.web.edge import Connection
 from jarvis_proxy.web.keys import RECORD, SHELL, Place, Shell
 
 SHELLS: Final = web.AppKey("SHELLS", list[Shell])
@@ -36,7 +36,7 @@ async def metrics(request: web.Request) -> web.StreamResponse:
         ProxyError: 401 `invalid_api_key`; 429 `rate_limit_exceeded`, wrong keys again and again.
     """
     check_access(request)
-    connections = cast(Connection, request.protocol).counted
+    connections = connection_of(request).counter
     shells = request.app[SHELLS]
     found = families(shells, connections)
     crew = request.app[CREW]
@@ -93,12 +93,12 @@ def _refused() -> ProxyError:
     )
 
 
-def families(shells: Sequence[Shell], connections: Connections) -> list[Family]:
+def families(shells: Sequence[Shell], connections: ConnectionCounter) -> list[Family]:
     """Return every metric of this process; of *shells*, the last one is in force."""
     return [*shells[-1].metrics.families(), *_now(shells, connections)]
 
 
-def _now(shells: Sequence[Shell], connections: Connections) -> Iterator[Family]:
+def _now(shells: Sequence[Shell], connections: ConnectionCounter) -> Iterator[Family]:
     """Yield what is so at this moment."""
     yield gauge(
         "jarvis_info", "The proxy's version.", {(__version__,): 1}, ["version"], merge="max"

@@ -13,6 +13,12 @@ from typing import Final
 
 from aiohttp import web
 
+from jarvis_proxy.aiohttp_ext.malformed_requests import (
+    MalformedRequest,
+    check_request,
+    no_websocket,
+    wants_websocket,
+)
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.failures import TooManyFailures
 from jarvis_proxy.hops import HOP
@@ -25,7 +31,6 @@ from jarvis_proxy.unknown_addresses import hint
 from jarvis_proxy.web.answers import cors_headers, error_response
 from jarvis_proxy.web.keys import MATCH, RECORD, SHELL
 from jarvis_proxy.web.secrecy import hide_in_record
-from jarvis_proxy.web.wire import WireFault, check_request, no_websocket, wants_websocket
 
 _LOG: Final = logging.getLogger(__name__)
 _RANDOM: Final = Random()  # noqa: S311 - ids are unique, not secret; a system call costs more
@@ -87,7 +92,7 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
         if isinstance(error, TooManyFailures):
             await request.app[SHELL].guard.hold_back()
         response = error_response(request, error)
-        if isinstance(error, WireFault | TooManyFailures):
+        if isinstance(error, MalformedRequest | TooManyFailures):
             response.force_close()
     except web.HTTPException as exc:
         record.outcome = "refused"
@@ -109,7 +114,7 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
 
 
 def _is_upstreams(error: ProxyError) -> bool:
-    if isinstance(error, WireFault | LimitReached):
+    if isinstance(error, MalformedRequest | LimitReached):
         return False
     return error.is_upstreams or error.status >= 500
 

@@ -4,10 +4,11 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final, cast
+from typing import Final
 
 from aiohttp import web
 
+from jarvis_proxy.aiohttp_ext.server_connection import connection_of
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.headers import media_type
 from jarvis_proxy.openai_head import RequestHead, decode_head, with_model
@@ -18,7 +19,6 @@ from jarvis_proxy.web.body import check_charset, is_json_type, not_json_type, re
 from jarvis_proxy.web.call import new_call, raw_query
 from jarvis_proxy.web.conversation import Conversation
 from jarvis_proxy.web.downstream import deliver
-from jarvis_proxy.web.edge import Connection
 from jarvis_proxy.web.keys import ADMISSION, MATCH, RECORD, SHELL
 from jarvis_proxy.web.multipart import relay_any, relay_form
 from jarvis_proxy.web.watch import Watched
@@ -63,7 +63,7 @@ async def _under_watch(request: web.Request, handler: _Handler) -> web.StreamRes
     finally:
         if watched.received and not request.content.is_eof():
             # It was answered in the middle of its body: the client is to get that, not a reset.
-            cast(Connection, request.protocol).linger(_LINGER)
+            connection_of(request).linger(_LINGER)
         watch.close(watched)
         if shell.live is not None:
             shell.live.open.pop(record.request_id, None)

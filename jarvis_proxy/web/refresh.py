@@ -11,7 +11,7 @@ from jarvis_proxy.catalog import Catalog, ModelEntry, parse_gemini_models, parse
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.hops import marked
 from jarvis_proxy.registry import EMBEDDED, GEMINI
-from jarvis_proxy.transport import NETWORK_ERRORS, read_error
+from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS, read_error
 from jarvis_proxy.upstreams.base import UpstreamRequest
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class Refresher:
         request = UpstreamRequest("GET", path, {}, b"")
         if place.mark:
             request = marked(request, place.mark, None)
-        reply = await place.door.send(request, place.pool.keys[0])
+        reply = await place.transport.send(request, place.pool.keys[0])
         try:
             pieces, size = [], 0
             while size <= _MAX_BODY and (data := await reply.readany()):

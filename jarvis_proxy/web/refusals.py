@@ -8,7 +8,8 @@ from typing import Final
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.headers import charset, is_field_value, media_type, response_headers
 from jarvis_proxy.limits import LimitReached
-from jarvis_proxy.transport import NETWORK_ERRORS, UpstreamReply
+from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS
+from jarvis_proxy.upstream_client.transport import Response
 from jarvis_proxy.upstreams.base import Exchange
 from jarvis_proxy.upstreams.refusal_body import read_refusal
 from jarvis_proxy.web.answers import RelayedError, asked_wait
@@ -51,9 +52,7 @@ class Refused(ProxyError):
         self.raw = raw
 
 
-async def read_refused(
-    reply: UpstreamReply, watched: Watched, hold: Callable[[int], None]
-) -> bytes:
+async def read_refused(reply: Response, watched: Watched, hold: Callable[[int], None]) -> bytes:
     """Return an error's body, as much of it as there is: its head says enough to go on.
 
     Bodies that are cut, endless, packed in an unknown way, or for which *hold* has no memory are
@@ -86,7 +85,7 @@ def redirected() -> ProxyError:
     )
 
 
-def refusal(reply: UpstreamReply, exchange: Exchange, raw: bytes) -> ProxyError:
+def refusal(reply: Response, exchange: Exchange, raw: bytes) -> ProxyError:
     """Return the error that *exchange* makes of a refusal with the body *raw*, or it as it came."""
     error = exchange.translate_error(reply.status, reply.headers, raw)
     if error is not None:

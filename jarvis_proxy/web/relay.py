@@ -11,13 +11,9 @@ from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.headers import media_type
 from jarvis_proxy.hops import HOP, loop_detected, marked
 from jarvis_proxy.openai_head import wants_usage
-from jarvis_proxy.transport import (
-    NETWORK_ERRORS,
-    Body,
-    UpstreamReply,
-    bad_response,
-    read_error,
-)
+from jarvis_proxy.upstream_client.client import Body
+from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS, bad_response, read_error
+from jarvis_proxy.upstream_client.transport import Response
 from jarvis_proxy.upstreams.answer_kinds import (
     ANSWERS_JSON,
     First,
@@ -103,7 +99,7 @@ class Relay:
         self._ticket = ticket
         self._key = key
         self.down = down
-        self._replies: list[UpstreamReply] = []
+        self._replies: list[Response] = []
         self._held = request[ADMISSION].share()  # of answers that are read whole
 
     async def run(self) -> web.StreamResponse:
@@ -134,7 +130,7 @@ class Relay:
             return await self._whole_lanes(replies)
         return await self._raw(replies[0])
 
-    async def _raw(self, reply: UpstreamReply) -> web.StreamResponse:
+    async def _raw(self, reply: Response) -> web.StreamResponse:
         """Relay an answer as it came, by what it is: labels are wrong now and then."""
         call, asked = self._call, self.down is not None
         label, endpoint = reply.headers.get("Content-Type", ""), call.endpoint
@@ -155,7 +151,7 @@ class Relay:
                 return await copy_reply(self._request, peeked, self._watched)
         raise bad_response()
 
-    async def _open(self, upstream_request: UpstreamRequest) -> UpstreamReply:
+    async def _open(self, upstream_request: UpstreamRequest) -> Response:
         """Send, and return the reply if its status is good.
 
         Raises:
@@ -164,14 +160,14 @@ class Relay:
         if self._place.mark:
             earlier = self._request.headers.get(HOP)
             upstream_request = marked(upstream_request, self._place.mark, earlier)
-        reply = await self._place.door.send(upstream_request, self._key, self._body)
+        reply = await self._place.transport.send(upstream_request, self._key, self._body)
         self._replies.append(reply)
         self._watched.heard = True
         if reply.status >= 300:
             raise await self._refusal(reply)
         return reply
 
-    async def _refusal(self, reply: UpstreamReply) -> ProxyError:
+    async def _refusal(self, reply: Response) -> ProxyError:
         if reply.status < 400:
             return redirected()
         raw = await read_refused(reply, self._watched, self._held.add)
@@ -180,10 +176,10 @@ class Relay:
             return loop_detected(hops.settings[self._place.mark])
         return refusal(reply, self._exchange, raw)
 
-    async def _whole_lanes(self, replies: list[UpstreamReply]) -> web.Response:
+    async def _whole_lanes(self, replies: list[Response]) -> web.Response:
         """Translate whole answers, each lane with its continuations, into one."""
 
-        async def lane(index: int, reply: UpstreamReply) -> None:
+        async def lane(index: int, reply: Response) -> None:
             while True:
                 body = await self._read(reply)
                 following = self._exchange.translate_reply(body, index)
@@ -198,14 +194,12 @@ class Relay:
             raise
         return self._json(self._exchange.answer(), {})
 
-    async def _read(self, reply: UpstreamReply) -> bytes:
+    async def _read(self, reply: Response) -> bytes:
         body = await read_whole(reply, MAX_WHOLE_BODY, self._watched, self._held.add)
         self._record.heard = time.monotonic()
         return unpacked(reply, body, self._held.add)
 
-    async def _whole(
-        self, reply: UpstreamReply, first: First | None = "json"
-    ) -> web.StreamResponse:
+    async def _whole(self, reply: Response, first: First | None = "json") -> web.StreamResponse:
         """Pass on an answer that is read whole first: a cut one becomes an error, not half.
 
         *first* is what it begins with.
@@ -250,7 +244,7 @@ class Relay:
             merged["Content-Type"] = merged.pop("content-type")
         return json_response(self._request, body, self._replies[0].status, merged)
 
-    def _prepare(self, reply: UpstreamReply) -> Downstream:
+    def _prepare(self, reply: Response) -> Downstream:
         """Return the client's side of a stream, with the headers that cross from *reply*."""
         if self.down is None:
             # A stream that was not asked for in JSON: speech, or a form's transcription.
@@ -264,7 +258,7 @@ class Relay:
             down.headers = {**dict(self._exchange.headers), **status_headers(headers)}
         return down
 
-    async def _stream(self, replies: list[UpstreamReply]) -> web.StreamResponse:
+    async def _stream(self, replies: list[Response]) -> web.StreamResponse:
         down = self._prepare(replies[0])
         replies = [uncoded(reply) for reply in replies]
         for reply in replies:
@@ -290,9 +284,7 @@ class Relay:
             return [exchange.stream_translator(lane) for lane in range(lanes)]
         return [exchange.stream_translator(lane, numbers) for lane in range(lanes)]
 
-    async def _pump(
-        self, reply: UpstreamReply, translator: StreamTranslator, down: Downstream
-    ) -> None:
+    async def _pump(self, reply: Response, translator: StreamTranslator, down: Downstream) -> None:
         """Carry one lane's stream to its end, through its continuations."""
         held = self._request[ADMISSION].share()
         try:
@@ -301,7 +293,7 @@ class Relay:
             held.note(0)
 
     async def _carry(
-        self, reply: UpstreamReply, translator: StreamTranslator, down: Downstream, held: Share
+        self, reply: Response, translator: StreamTranslator, down: Downstream, held: Share
     ) -> None:
         while True:
             try:
@@ -320,7 +312,7 @@ class Relay:
             reply = uncoded(await self._open(translator.next_request))
 
     async def _begin(
-        self, reply: UpstreamReply, translator: StreamTranslator, down: Downstream, held: Share
+        self, reply: Response, translator: StreamTranslator, down: Downstream, held: Share
     ) -> None:
         """Read until something of the answer is out: so long, another may still be tried."""
         while not down.started and not translator.done and (data := await reply.readany()):
@@ -332,7 +324,7 @@ class Relay:
                 await self._write(down, events)
 
     async def _flow(
-        self, reply: UpstreamReply, translator: StreamTranslator, down: Downstream, held: Share
+        self, reply: Response, translator: StreamTranslator, down: Downstream, held: Share
     ) -> None:
         """Relay what follows, as it arrives."""
         watched, feed, write = self._watched, translator.feed, down.write
@@ -358,7 +350,7 @@ class Relay:
 
         if not down.started:
             return  # the answer ended before it began
-        while not translator.done and await reply.push(take):
+        while not translator.done and await reply.stream_to(take):
             if fault is not None:
                 raise fault
             if down.is_full():

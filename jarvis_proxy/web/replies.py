@@ -8,8 +8,9 @@ from multidict import CIMultiDict
 
 from jarvis_proxy.content_coding import Damaged, Inflater, is_known
 from jarvis_proxy.pieces import Pieces
-from jarvis_proxy.push import Sink
-from jarvis_proxy.transport import NETWORK_ERRORS, UpstreamReply, bad_response, read_error
+from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS, bad_response, read_error
+from jarvis_proxy.upstream_client.response import Sink
+from jarvis_proxy.upstream_client.transport import Response
 from jarvis_proxy.upstreams.answer_kinds import First, first_bytes
 from jarvis_proxy.web.watch import Watched
 
@@ -18,11 +19,11 @@ MAX_WHOLE_BODY: Final = 64 * 1024 * 1024
 
 
 class Peeked:
-    """An UpstreamReply whose beginning can be looked at, unpacked where it came compressed."""
+    """An Response whose beginning can be looked at, unpacked where it came compressed."""
 
     __slots__ = ("_inflater", "_kept", "_reply", "headers", "status")
 
-    def __init__(self, reply: UpstreamReply) -> None:
+    def __init__(self, reply: Response) -> None:
         """Take an answer of which nothing has been read.
 
         Raises:
@@ -57,14 +58,14 @@ class Peeked:
             raise read_error(exc) from exc
         return first
 
-    def rest(self) -> UpstreamReply:
+    def rest(self) -> Response:
         """Return what the rest is read from: without a step between, where none is needed."""
         return self if self._kept or self._inflater is not None else self._reply
 
     async def _read(self) -> bytes:
         if self._inflater is None:
             # A small answer is here as a whole, and to ask for it is cheaper than to read.
-            return self._reply.whole() or await self._reply.readany()
+            return self._reply.buffered_body() or await self._reply.readany()
         return await self._unpack(self._inflater)
 
     async def _unpack(self, inflater: Inflater) -> bytes:
@@ -92,10 +93,10 @@ class Peeked:
         self.headers = {}
         self._reply.forget_headers()
 
-    def whole(self) -> bytes | None:
+    def buffered_body(self) -> bytes | None:
         """Return None: its beginning may have been read."""
 
-    async def push(self, sink: Sink) -> bool:
+    async def stream_to(self, sink: Sink) -> bool:
         """Give *sink* the next piece."""
         data = await self.readany()
         if data:
@@ -111,7 +112,7 @@ class Peeked:
         self._reply.close()
 
 
-def uncoded(reply: UpstreamReply) -> UpstreamReply:
+def uncoded(reply: Response) -> Response:
     """Return *reply* without a compression that nobody asked for.
 
     Raises:
@@ -120,13 +121,13 @@ def uncoded(reply: UpstreamReply) -> UpstreamReply:
     return Peeked(reply) if coding_of(reply) else reply
 
 
-def plain(reply: UpstreamReply) -> UpstreamReply:
+def plain(reply: Response) -> Response:
     """Return what the rest of *reply* is best read from."""
     return reply.rest() if isinstance(reply, Peeked) else reply
 
 
 async def read_whole(
-    reply: UpstreamReply, limit: int, watched: Watched, hold: Callable[[int], None]
+    reply: Response, limit: int, watched: Watched, hold: Callable[[int], None]
 ) -> bytes:
     """Return an answer's whole body; *hold* counts the bytes as they come.
 
@@ -134,7 +135,7 @@ async def read_whole(
         ProxyError: 502, it was cut or is larger than *limit*; what *hold* raises.
     """
     watched.heard = True
-    if (body := reply.whole()) is not None:
+    if (body := reply.buffered_body()) is not None:
         if len(body) > limit:
             raise bad_response()
         reply.finish()
@@ -154,7 +155,7 @@ async def read_whole(
 
 
 def unpacked(
-    reply: UpstreamReply, body: bytes, hold: Callable[[int], None], limit: int = MAX_WHOLE_BODY
+    reply: Response, body: bytes, hold: Callable[[int], None], limit: int = MAX_WHOLE_BODY
 ) -> bytes:
     """Return *body* without the compression that nobody asked for; *hold* counts what comes of it.
 
@@ -183,7 +184,7 @@ def unpacked(
     return b"".join(pieces)
 
 
-def coding_of(reply: UpstreamReply) -> str:
+def coding_of(reply: Response) -> str:
     """Return the content coding of an answer, lower-cased; ``""`` where it has none."""
     coding = reply.headers.get("Content-Encoding", "").strip().lower()
     return "" if coding == "identity" else coding

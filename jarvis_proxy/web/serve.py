@@ -187,14 +187,14 @@ async def _until_empty(generations: Generations, hurry: asyncio.Event, limit: fl
 
     One in its handshake counts: its client does not know yet that the server goes.
     """
-    edge = generations.runner.edge
+    server = generations.runner.server
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(limit):
             # Looked at now and then: a signal per finished call would cost every call. And not at
             # once: uvloop tells of a connection a moment after it has accepted it.
             await asyncio.sleep(_POLL)
-            while len(edge.counted) and not hurry.is_set():
-                edge.close_idle(_IDLE_GRACE)
+            while len(server.counter) and not hurry.is_set():
+                server.close_idle(_IDLE_GRACE)
                 await asyncio.sleep(_POLL)
 
 

@@ -11,10 +11,10 @@ from typing import Final
 
 import trustme
 
-from jarvis_proxy.transport import HttpDoor, TransportOptions
+from jarvis_proxy.upstream_client.transport import HttpTransport, TransportOptions
 from tests.faults.rows import Address
 from tests.raw_site import FakeResolver
-from tests.test_transport_faults import BrokenResolver
+from tests.upstream_client.test_errors import BrokenResolver
 
 _ORDINARY: Final = ("scripted", "closed port")
 _TIMED: Final = ("swallows packets", "name never resolves")
@@ -38,14 +38,14 @@ class Addresses:
             return f"http://127.0.0.1:{self.ports[address]}/{path}"
         return f"https://api.test:{self.ports[address]}/{path}"
 
-    def door(self, address: Address, path: str) -> HttpDoor | None:
+    def transport(self, address: Address, path: str) -> HttpTransport | None:
         """Return the way to *address* with names and trust of its own; None: the usual one."""
         if address in _ORDINARY:
             return None
         resolver = FakeResolver({"api.test": ["127.0.0.1"]})
         if address in _BY_NAME:
             resolver = BrokenResolver(hangs=address == "name never resolves")
-        return HttpDoor(
+        return HttpTransport(
             path,
             self.base_url(address, path),
             options=TransportOptions(connect_timeout=0.5 if address in _TIMED else 10),

@@ -12,7 +12,7 @@ class Elsewhere(NamedTuple):
     test: str
 
 
-_EDGE: Final = "web/test_edge.py"
+_EDGE: Final = "aiohttp_ext/test_server_connection.py"
 _GUARD: Final = "web/test_guard.py"
 _LIFE: Final = "test_lifecycle.py"
 _HOST: Final = "test_host_faults.py"

@@ -189,10 +189,10 @@ async def _play_group(
 
 async def _lead_to(addresses: Addresses, proxy: Proxy, unit: Unit) -> None:
     """Give the way to a unit's upstream the names and the trust that its row asks for."""
-    door = addresses.door(unit.row.address, unit.path)
-    if door is not None:
+    transport = addresses.transport(unit.row.address, unit.path)
+    if transport is not None:
         place = proxy.shell.places["gemini" if unit.surface == "gemini" else f"u{unit.number}"]
-        replaced, place.door = place.door, door
+        replaced, place.transport = place.transport, transport
         await replaced.close()
 
 

@@ -10,7 +10,8 @@ import pytest
 from aiohttp import web
 
 from jarvis_proxy.settings import Settings
-from jarvis_proxy.transport import HttpDoor, LocalDoor
+from jarvis_proxy.upstream_client.local import LocalTransport
+from jarvis_proxy.upstream_client.transport import HttpTransport
 from jarvis_proxy.web.app import (
     connection_limits,
     create_app,
@@ -48,14 +49,14 @@ async def test_server_overrides_every_default_that_hurts(
     await runner.setup()
     try:
         server = runner.server
-        assert server is not None
-        assert server.handler_cancellation is True
-        connection = server()
-        assert connection.access_log is None
-        assert connection.keepalive_timeout == keepalive
-        assert connection._lingering_time == 2
-        assert (connection.max_line_size, connection.max_field_size) == (8190, 8190)
-        assert connection.max_headers == 64
+        assert server.keepalive_timeout == keepalive
+        handler = server.new_handler(server())
+        assert handler._manager is not None
+        assert handler._manager.handler_cancellation is True
+        assert handler.access_log is None
+        assert handler._lingering_time == 2
+        assert (handler.max_line_size, handler.max_field_size) == (8190, 8190)
+        assert handler.max_headers == 64
         assert runner._shutdown_timeout <= 2
         assert app._client_max_size == 64 * 1024 * 1024
     finally:
@@ -98,8 +99,10 @@ async def test_each_upstream_has_its_place_and_its_way_of_being_asked() -> None:
     ) as proxy:
         places = proxy.shell.places
         assert set(places) == {"openai", "gemini", "deepseek", "jarvis"}
-        assert isinstance(places["jarvis"].door, LocalDoor)
-        assert all(isinstance(places[n].door, HttpDoor) for n in ("openai", "gemini", "deepseek"))
+        assert isinstance(places["jarvis"].transport, LocalTransport)
+        assert all(
+            isinstance(places[n].transport, HttpTransport) for n in ("openai", "gemini", "deepseek")
+        )
         assert len(places["deepseek"].pool.keys) == 2
         assert {name: place.upstream.name for name, place in places.items()} == {
             name: name for name in places
@@ -108,8 +111,12 @@ async def test_each_upstream_has_its_place_and_its_way_of_being_asked() -> None:
 
 async def test_each_upstream_has_a_session_of_its_own() -> None:
     async with running_proxy() as proxy:
-        doors = [place.door for place in proxy.shell.places.values()]
-        sessions = {id(door._session) for door in doors if isinstance(door, HttpDoor)}
+        transports = [place.transport for place in proxy.shell.places.values()]
+        sessions = {
+            id(transport.session)
+            for transport in transports
+            if isinstance(transport, HttpTransport)
+        }
 
     assert len(sessions) == 2
 
@@ -187,16 +194,16 @@ def test_clock_has_the_limits_of_the_settings() -> None:
     assert (limits.body_idle, limits.body_total) == (7, 8)
 
 
-async def test_connect_timeout_and_outbound_proxy_reach_the_doors() -> None:
+async def test_connect_timeout_and_outbound_proxy_reach_the_transports() -> None:
     asked = RawUpstream(_refuse)
     async with asked.running():
         proxied = f"http://127.0.0.1:{asked.port}"
         async with running_proxy(
             "http://api.test/v1", CONNECT_TIMEOUT="0.5", UPSTREAM_PROXY=proxied
         ) as proxy:
-            door = proxy.shell.places["openai"].door
-            assert isinstance(door, HttpDoor)
-            assert door._session.timeout.sock_connect == 0.5
+            transport = proxy.shell.places["openai"].transport
+            assert isinstance(transport, HttpTransport)
+            assert transport.session.timeout.sock_connect == 0.5
             await fetch(proxy.port, "/v1/chat/completions", {"model": "gpt-4o"}, BEARER)
 
     paths = [request.path for request in asked.received if request.method == "POST"]
@@ -258,13 +265,13 @@ def test_trusted_proxies_are_counted_as_many_clients() -> None:
 async def test_nothing_is_left_open() -> None:
     before = asyncio.all_tasks()
     async with running_proxy() as proxy:
-        doors = [place.door for place in proxy.shell.places.values()]
+        transports = [place.transport for place in proxy.shell.places.values()]
         await fetch(proxy.port, "/v1/models", headers=BEARER, method="GET")
         assert len(asyncio.all_tasks()) > len(before)
 
     assert {task for task in asyncio.all_tasks() if not task.done()} <= before
     sessions: list[aiohttp.ClientSession] = [
-        door._session for door in doors if isinstance(door, HttpDoor)
+        transport.session for transport in transports if isinstance(transport, HttpTransport)
     ]
     assert sessions
     assert all(session.closed for session in sessions)

@@ -184,7 +184,7 @@ async def test_thoughts_are_asked_for_where_they_help(
 ) -> None:
     recording = Recording()
     async with running_proxy(SHOW_THOUGHTS=setting, STRICT_PARAMS="true") as proxy:
-        proxy.shell.places["openai"] = Place(recording, proxy.shell.places["openai"].door)
+        proxy.shell.places["openai"] = Place(recording, proxy.shell.places["openai"].transport)
         body: dict[str, object] = {"model": "gpt-4o", "stream": stream}
         await fetch(proxy.port, CHAT, body, {**BEARER, "x-stainless-lang": language})
 

@@ -14,6 +14,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
+from jarvis_proxy.aiohttp_ext.server_connection import ClientConnection
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.record import CallRecord
 from jarvis_proxy.upstreams.base import Call
@@ -479,8 +480,10 @@ class Wire:
         self.request = make_mocked_request("POST", CHAT, transport=transport)
         self.request[RECORD] = CallRecord("req_1", 0.0, 0.0)
         self.request[ADMISSION] = mock.create_autospec(Admission, instance=True)
-        self.protocol: Any = self.request.protocol
-        self.protocol._paused = False
+        self.connection = mock.create_autospec(ClientConnection, instance=True)
+        self.connection.is_write_paused = False
+        protocol: Any = self.request.protocol
+        protocol.connection = self.connection
         self.heads = mock.AsyncMock()
         self.request._payload_writer.write_headers = self.heads  # type: ignore[method-assign] # counts
 
@@ -527,8 +530,8 @@ async def test_answer_that_overtakes_the_clock_needs_no_heartbeat() -> None:
 async def test_what_is_sent_waits_until_the_client_has_room() -> None:
     wire = Wire()
     room = asyncio.Event()
-    wire.protocol._paused = True
-    wire.protocol._drain_helper = room.wait
+    wire.connection.is_write_paused = True
+    wire.connection.drain = room.wait
     down = wire.stream()
     sending = asyncio.create_task(down.send(b"data: 1\n\n"))
     await eventually(lambda: down.stalled)

@@ -18,11 +18,11 @@ import trustme
 import uvloop
 from aiohttp import web
 
+from jarvis_proxy.aiohttp_ext.server_connection import ProxyRunner
+from jarvis_proxy.connection_counter import ConnectionLimits
 from jarvis_proxy.settings import Settings
 from jarvis_proxy.web import handshakes
 from jarvis_proxy.web.app import make_runner
-from jarvis_proxy.web.connections import ConnectionLimits
-from jarvis_proxy.web.edge import Runner
 from jarvis_proxy.web.listen import Site, bind
 from jarvis_proxy.web.log import configure_logging
 from jarvis_proxy.web.serve import Stop, drain
@@ -59,10 +59,10 @@ def log() -> Iterator[io.StringIO]:
 class Served:
     """A TLS site on loopback."""
 
-    def __init__(self, runner: Runner, site: Site, port: int) -> None:
+    def __init__(self, runner: ProxyRunner, site: Site, port: int) -> None:
         self.runner = runner
         self.site = site
-        self.counted = runner.edge.counted
+        self.counted = runner.server.counter
         self.port = port
 
     async def silent(self) -> asyncio.StreamReader:
@@ -108,7 +108,7 @@ async def serving(
     app.router.add_get("/", hello)
     runner = make_runner(app, settings)
     await runner.setup()
-    runner.edge.counted.limits = ConnectionLimits(
+    runner.server.counter.limits = ConnectionLimits(
         total, per_network
     )  # loopback is no exception here
     (sock,) = await bind(["127.0.0.1"], free_port())

@@ -398,7 +398,7 @@ async def test_d4_new_settings_count_what_the_old_ones_hold() -> None:
     for shell in shells:
         await shell.fetcher.close()
         for place in shell.places.values():
-            await place.door.close()
+            await place.transport.close()
 
 
 # D3: what is decoded

@@ -17,7 +17,7 @@ async def test_no_key_is_in_any_repr() -> None:
                 str(shell),
                 *map(repr, shell.places.values()),
                 *(repr(place.pool) for place in shell.places.values()),
-                *(repr(place.door) for place in shell.places.values()),
+                *(repr(place.transport) for place in shell.places.values()),
                 repr(shell.settings),
                 repr(shell.keyring),
             ]

@@ -253,8 +253,8 @@ async def test_a_client_without_power_is_noticed_within_a_minute() -> None:
     await Site(runner, sock, None).start()
     try:
         _, writer = await asyncio.open_connection(*sock.getsockname())
-        await eventually(lambda: runner.edge.connections)
-        (connection,) = runner.edge.connections
+        await eventually(lambda: list(runner.server.connections))
+        (connection,) = runner.server.connections
         assert connection.transport is not None
         served = connection.transport.get_extra_info("socket")
         idle, interval, count = (

@@ -469,7 +469,7 @@ class Failing:
 
 def failing_with(proxy: Proxy, failure: Exception) -> None:
     place = proxy.shell.places["openai"]
-    proxy.shell.places["openai"] = Place(Failing(failure), place.door, place.pool)
+    proxy.shell.places["openai"] = Place(Failing(failure), place.transport, place.pool)
 
 
 async def test_failure_of_ours_is_a_500_that_tells_its_id_and_nothing_else() -> None:

@@ -188,7 +188,7 @@ async def test_broken_chunk_size_does_not_hang() -> None:
 
     response, _ = await stream(play, **FAST)
 
-    assert error_event(response)["code"] == "upstream_bad_response"
+    assert error_event(response)["code"] == "upstream_truncated"
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

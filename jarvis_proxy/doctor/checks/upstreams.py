@@ -1,7 +1,7 @@
 """Whether the upstreams can be reached, and whether their keys are valid. IO.
 
-Each is asked for its list of models, through the very door that calls take, and for nothing else:
-no tokens are spent.
+Each is asked for its list of models, on the way that calls take, and for nothing else: no tokens
+are spent.
 """
 
 import asyncio
@@ -21,7 +21,8 @@ from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.registry import GEMINI
 from jarvis_proxy.settings import Settings, UpstreamSettings
 from jarvis_proxy.settings_proxies import OutboundProxy
-from jarvis_proxy.transport import NETWORK_ERRORS, HttpDoor, TransportOptions, UpstreamReply
+from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS
+from jarvis_proxy.upstream_client.transport import HttpTransport, Response, TransportOptions
 from jarvis_proxy.upstreams.base import UpstreamRequest
 
 _TIMEOUT: Final = 20.0
@@ -117,11 +118,11 @@ async def _visit(machine: ProbeEnv, settings: Settings, upstream: UpstreamSettin
 async def _ask_with_each_key(
     machine: ProbeEnv, settings: Settings, upstream: UpstreamSettings, visit: _Visit
 ) -> _Visit:
-    door = _door(machine, settings, upstream)
+    transport = _transport(machine, settings, upstream)
     try:
         for number, key in enumerate(upstream.keys, 1):
             label = "key" if len(upstream.keys) == 1 else f"key {number} of {len(upstream.keys)}"
-            answer = await _ask(door, upstream, label, key)
+            answer = await _ask(transport, upstream, label, key)
             if isinstance(answer, Finding):
                 visit.findings.append(answer)
                 continue
@@ -130,14 +131,14 @@ async def _ask_with_each_key(
             visit.findings.append(verdict.finding)
             visit.models = verdict.models if visit.models is None else visit.models
     finally:
-        await door.close()
+        await transport.close()
     return visit
 
 
-def _door(machine: ProbeEnv, settings: Settings, upstream: UpstreamSettings) -> HttpDoor:
+def _transport(machine: ProbeEnv, settings: Settings, upstream: UpstreamSettings) -> HttpTransport:
     """Return the way to *upstream* that calls take too."""
     is_gemini = upstream.name == GEMINI
-    return HttpDoor(
+    return HttpTransport(
         upstream.name,
         upstream.base_url,
         key_header="x-goog-api-key" if is_gemini else "Authorization",
@@ -152,14 +153,14 @@ def _door(machine: ProbeEnv, settings: Settings, upstream: UpstreamSettings) -> 
 
 
 async def _ask(
-    door: HttpDoor, upstream: UpstreamSettings, label: str, key: str
+    transport: HttpTransport, upstream: UpstreamSettings, label: str, key: str
 ) -> HttpAnswer | Finding:
     """Return the answer to the list of models, or the finding that there is none."""
     path = "/models?pageSize=1000" if upstream.name == GEMINI else "/models"
     check = f"{upstream.name}: {label}"
     try:
         async with asyncio.timeout(_TIMEOUT):
-            reply = await door.send(UpstreamRequest("GET", path, {}, b""), key)
+            reply = await transport.send(UpstreamRequest("GET", path, {}, b""), key)
             return await _read(reply)
     except ProxyError as exc:
         return _unanswered(check, upstream, exc)
@@ -171,7 +172,7 @@ async def _ask(
         )
 
 
-async def _read(reply: UpstreamReply) -> HttpAnswer:
+async def _read(reply: Response) -> HttpAnswer:
     pieces, size = [], 0
     try:
         while size <= _MAX_BODY and (data := await reply.readany()):

@@ -28,6 +28,7 @@ NAMES: Final = (
     "request_head",
     "env_file",
     "upstream_error",
+    "upstream_answer",
 )
 
 

@@ -8,9 +8,12 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 
+from jarvis_proxy.aiohttp_ext.malformed_requests import (
+    server_full_response,
+    strip_server_header,
+)
 from jarvis_proxy.web.app import make_runner
 from jarvis_proxy.web.middlewares import Handler
-from jarvis_proxy.web.wire import full_answer, without_banner
 from tests.conftest import KEY, Proxy, running_proxy
 from tests.raw_client import connect
 from tests.raw_upstream import Peer, RawUpstream, Received, completion
@@ -268,7 +271,10 @@ async def test_failure_below_the_application_is_a_500_without_its_text() -> None
         log = proxy.logged()
 
     assert_is_one_error(raw, 500)
-    assert "error internal error below the application [ValueError at test_wire.py:" in log
+    assert (
+        "error internal error below the application [ValueError at test_malformed_requests.py:"
+        in log
+    )
     assert "canary" not in log
 
 
@@ -285,7 +291,7 @@ async def test_answer_that_fails_after_it_began_is_cut_not_mixed_with_an_error()
 
 
 def test_connection_too_many_gets_a_whole_answer_that_is_worth_a_retry() -> None:
-    raw = full_answer()
+    raw = server_full_response()
     status, headers, body = parsed(raw)
 
     assert_is_one_error(raw, 503)
@@ -294,14 +300,14 @@ def test_connection_too_many_gets_a_whole_answer_that_is_worth_a_retry() -> None
     assert headers["connection"] == "close"
     assert (headers["retry-after"], headers["x-should-retry"]) == ("1", "true")
     assert headers["x-request-id"].startswith("req_")
-    assert full_answer() != raw  # each has its own id
+    assert server_full_response() != raw  # each has its own id
 
 
 async def test_banner_is_removed_where_there_is_one() -> None:
     response = web.Response(headers={"Server": "Python/3 aiohttp/3"})
     request: web.Request = web.Request.__new__(web.Request)  # not looked at
 
-    await without_banner(request, response)
-    await without_banner(request, response)
+    await strip_server_header(request, response)
+    await strip_server_header(request, response)
 
     assert "Server" not in response.headers

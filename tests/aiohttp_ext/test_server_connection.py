@@ -11,13 +11,12 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 
+from jarvis_proxy.aiohttp_ext.server_connection import ProxyRunner, connection_of
+from jarvis_proxy.connection_counter import ConnectionLimits
 from jarvis_proxy.record import CallRecord
 from jarvis_proxy.settings import Settings
 from jarvis_proxy.web.app import make_runner
-from jarvis_proxy.web.connections import ConnectionLimits
-from jarvis_proxy.web.edge import Connection, InlineLoop, Runner
 from jarvis_proxy.web.log import configure_logging
-from jarvis_proxy.web.whole import WholeAnswer
 from tests.conftest import BEARER, running_proxy
 from tests.eventually import eventually
 from tests.raw_client import RawConnection, connect, fetch
@@ -36,17 +35,17 @@ async def hello(request: web.BaseRequest) -> web.Response:
 
 
 @contextlib.asynccontextmanager
-async def edge(
+async def serving(
     keepalive: float = 20, limits: ConnectionLimits | None = None
-) -> AsyncIterator[tuple[int, Runner]]:
+) -> AsyncIterator[tuple[int, ProxyRunner]]:
     """Serve "hello" on connections as ours are; yield the port and the runner."""
     app = web.Application()
     app.router.add_route("*", "/", hello)
     runner = make_runner(app, Settings())
     await runner.setup()
-    runner.edge.set_keepalive(keepalive)
+    runner.server.set_keepalive(keepalive)
     if limits is not None:
-        runner.edge.counted.limits = limits
+        runner.server.counter.limits = limits
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:
         yield runner.addresses[0][1], runner
@@ -63,7 +62,7 @@ async def rest(connection: RawConnection, seconds: float = 3.0) -> bytes:
 
 
 async def test_one_connection_too_many_is_told_so_and_closed() -> None:
-    async with edge(limits=ConnectionLimits(2, 9)) as (port, runner):
+    async with serving(limits=ConnectionLimits(2, 9)) as (port, runner):
         async with connect(port) as first, connect(port) as second:
             for connection in (first, second):
                 await connection.send(GET)
@@ -71,7 +70,7 @@ async def test_one_connection_too_many_is_told_so_and_closed() -> None:
             async with connect(port) as third:
                 response = await third.response()
                 assert await rest(third) == b""
-            assert len(runner.edge.counted) == 2
+            assert len(runner.server.counter) == 2
 
             assert response.status == 503
             assert response.error()["code"] == "overloaded"
@@ -80,14 +79,14 @@ async def test_one_connection_too_many_is_told_so_and_closed() -> None:
             assert response.headers["connection"] == "close"
             assert response.headers["x-request-id"].startswith("req_")
 
-        await eventually(lambda: len(runner.edge.counted) == 0)
+        await eventually(lambda: len(runner.server.counter) == 0)
         async with connect(port) as fourth:
             await fourth.send(GET)
             assert (await fourth.response()).status == 200
 
 
 async def test_one_address_cannot_take_all_connections() -> None:
-    async with edge(limits=ConnectionLimits(9, 1)) as (port, _), connect(port) as first:
+    async with serving(limits=ConnectionLimits(9, 1)) as (port, _), connect(port) as first:
         await first.send(GET)
         assert (await first.response()).status == 200
         async with connect(port) as second:
@@ -136,7 +135,7 @@ async def test_a_flood_of_connections_costs_one_line_of_log_and_no_traceback() -
 
 
 async def test_a_head_that_does_not_end_in_time_is_answered_with_408() -> None:
-    async with edge(keepalive=0.2) as (port, _), connect(port) as connection:
+    async with serving(keepalive=0.2) as (port, _), connect(port) as connection:
         await connection.send(GET[:-2])
         status, headers = await connection.head()
         body = json.loads(await rest(connection))
@@ -148,7 +147,7 @@ async def test_a_head_that_does_not_end_in_time_is_answered_with_408() -> None:
 
 async def test_dripping_a_head_does_not_buy_time() -> None:
     loop = asyncio.get_running_loop()
-    async with edge(keepalive=0.4) as (port, _), connect(port) as connection:
+    async with serving(keepalive=0.4) as (port, _), connect(port) as connection:
         began = loop.time()
         reading = asyncio.create_task(connection.reader.read())
         for byte in GET[:-2] * 2:
@@ -163,7 +162,7 @@ async def test_dripping_a_head_does_not_buy_time() -> None:
 
 
 async def test_a_second_head_has_its_time_from_the_answer_before() -> None:
-    async with edge(keepalive=0.2) as (port, _), connect(port) as connection:
+    async with serving(keepalive=0.2) as (port, _), connect(port) as connection:
         await connection.send(GET)
         assert (await connection.response()).status == 200
         await connection.send(b"GET / HT")
@@ -173,7 +172,7 @@ async def test_a_second_head_has_its_time_from_the_answer_before() -> None:
 @pytest.mark.parametrize("asked", [False, True])
 async def test_an_idle_connection_is_closed_without_a_word(asked: bool) -> None:
     """A client that meant to ask something would take a 408 for its answer."""
-    async with edge(keepalive=0.2) as (port, _), connect(port) as connection:
+    async with serving(keepalive=0.2) as (port, _), connect(port) as connection:
         if asked:
             await connection.send(GET)
             assert (await connection.response()).status == 200
@@ -181,18 +180,18 @@ async def test_an_idle_connection_is_closed_without_a_word(asked: bool) -> None:
 
 
 async def test_close_idle_spares_those_that_ask_or_have_just_asked() -> None:
-    async with edge() as (port, runner), connect(port) as idle, connect(port) as asking:
+    async with serving() as (port, runner), connect(port) as idle, connect(port) as asking:
         await idle.send(GET)
         await idle.response()
         await asking.send(GET[:-2])
-        await eventually(lambda: any(c._head_size for c in runner.edge.connections))  # type: ignore[attr-defined]
+        await eventually(lambda: any(c._head_size for c in runner.server.connections))
 
-        runner.edge.close_idle(5)
+        runner.server.close_idle(5)
         await asking.send(b"\r\n")
         assert (await asking.response()).status == 200
         await asking.send(GET[:-2])
-        await eventually(lambda: any(c._head_size for c in runner.edge.connections))  # type: ignore[attr-defined]
-        runner.edge.close_idle(0)
+        await eventually(lambda: any(c._head_size for c in runner.server.connections))
+        runner.server.close_idle(0)
         assert await rest(idle) == b""
         await asking.send(b"\r\n")
         assert (await asking.response()).status == 200
@@ -202,13 +201,13 @@ async def test_close_idle_spares_those_that_ask_or_have_just_asked() -> None:
 
 
 async def test_a_head_that_grows_without_end_is_cut_at_32_kib() -> None:
-    async with edge() as (port, runner), connect(port) as connection:
+    async with serving() as (port, runner), connect(port) as connection:
         await connection.send(b"GET / HTTP/1.1\r\nHost: x\r\n")
         for n in range(8):
             await connection.send(b"X-%d: " % n + b"a" * 4200 + b"\r\n")
             if n < 7:
                 await eventually(
-                    lambda: any(c._head_size > 4200 * (n + 1) for c in runner.edge.connections)  # type: ignore[attr-defined]  # noqa: B023
+                    lambda: any(c._head_size > 4200 * (n + 1) for c in runner.server.connections)  # noqa: B023
                 )
         assert (await rest(connection)).startswith(b"HTTP/1.1 431 ")
 
@@ -222,7 +221,7 @@ async def test_a_large_body_is_no_large_head() -> None:
 
 
 async def test_what_is_no_request_at_all_is_told_so_however_long_it_is() -> None:
-    async with edge() as (port, _), connect(port) as connection:
+    async with serving() as (port, _), connect(port) as connection:
         await connection.send(b"\x16\x03\x01" + b"a" * 60_000 + b"\r\n\r\n")
         assert (await rest(connection)).startswith(b"HTTP/1.1 400 ")
 
@@ -329,8 +328,8 @@ async def test_other_faults_of_the_connection_are_logged_by_their_place_only() -
 
     stream = io.StringIO()
     writer, _ = configure_logging("text", "info", stream)
-    async with edge() as (port, runner), connect(port) as connection:
-        runner.edge.direct(nothing)
+    async with serving() as (port, runner), connect(port) as connection:
+        runner.server.set_handler(nothing)
         await connection.send(GET.replace(b"/", b"/?canary", 1))
         assert (await connection.response()).status == 500
     writer.close()
@@ -346,10 +345,10 @@ async def test_requests_on_open_connections_go_where_the_edge_is_directed() -> N
     async def other(request: web.BaseRequest) -> web.Response:
         return web.Response(text="other")
 
-    async with edge() as (port, runner), connect(port) as connection:
+    async with serving() as (port, runner), connect(port) as connection:
         await connection.send(GET)
         assert (await connection.response()).body == b"hello"
-        runner.edge.direct(other)
+        runner.server.set_handler(other)
         await connection.send(GET)
         assert (await connection.response()).body == b"other"
 
@@ -360,40 +359,25 @@ def test_every_default_of_aiohttp_that_matters_is_overridden() -> None:
     expected = {
         "access_log": None,
         "handler_cancellation": True,
-        "keepalive_timeout": 20,
+        "keepalive_timeout": 30,  # a backstop: ours ends after 20
         "lingering_time": 2,
         "auto_decompress": False,
         "max_line_size": 8190,
         "max_field_size": 8190,
         "max_headers": 64,
     }
-    assert expected == {name: runner._kwargs[name] for name in expected}
+    assert expected == {name: {**runner._kwargs, **runner._options}[name] for name in expected}
 
 
 async def test_keepalive_to_a_dead_client_is_on() -> None:
-    async with edge() as (port, runner), connect(port) as connection:
+    async with serving() as (port, runner), connect(port) as connection:
         await connection.send(GET)
         await connection.response()
-        (served,) = runner.edge.connections
+        (served,) = runner.server.connections
         assert served.transport is not None
         sock = served.transport.get_extra_info("socket")
 
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
-
-
-async def test_connections_see_the_loop_with_tasks_run_in_place() -> None:
-    loop = asyncio.get_running_loop()
-    inline = InlineLoop(loop)
-
-    async def answer() -> int:
-        return 42
-
-    assert await inline.create_task(answer()) == 42
-    assert inline.time() == pytest.approx(loop.time(), abs=1)
-    assert not inline.create_future().done()
-    assert inline.get_debug() == loop.get_debug()
-    handle = inline.call_at(loop.time() + 60, answer)
-    handle.cancel()
 
 
 # Answers that are written at the end of the turn
@@ -404,25 +388,25 @@ async def test_an_answer_is_out_before_its_connection_is_closed(end: str) -> Non
     """What closes it may have its turn between the answer and the end of the turn."""
 
     async def handler(request: web.BaseRequest) -> web.StreamResponse:
-        connection = request.protocol
-        assert isinstance(connection, Connection)
+        connection = connection_of(request)
+        transport = connection.transport
+        assert transport is not None
 
         def close() -> None:
-            assert connection.unsent
+            assert transport.get_write_buffer_size()
             if end == "eof":
                 connection.eof_received()
-                assert connection.transport is not None
-                connection.transport.close()
+                transport.close()
             elif end == "force_close":
-                connection.force_close()
+                request.protocol.force_close()
             else:
-                runner.edge.close_idle(0)
+                runner.server.close_idle(0)
 
         asyncio.get_running_loop().call_soon(close)
-        return WholeAnswer(b"{}", 200, {})
+        return web.Response(body=b"{}")
 
-    async with edge() as (port, runner), connect(port) as connection:
-        runner.edge.direct(handler)
+    async with serving() as (port, runner), connect(port) as connection:
+        runner.server.set_handler(handler)
         await connection.send(GET)
         raw = await rest(connection)
 
@@ -455,16 +439,17 @@ async def test_an_answer_to_a_client_that_has_left_is_an_error_of_the_connection
     async def handler(request: web.BaseRequest) -> web.StreamResponse:
         assert request.transport is not None
         request.transport.abort()
-        response = WholeAnswer(b"{}", 200, {})
+        response = web.Response(body=b"{}")
         try:
             await response.prepare(request)
+            await response.write_eof()
         except ConnectionError as exc:
             errors.append(exc)
             raise
         return response
 
-    async with edge() as (port, runner), connect(port) as connection:
-        runner.edge.direct(handler)
+    async with serving() as (port, runner), connect(port) as connection:
+        runner.server.set_handler(handler)
         await connection.send(GET)
         with contextlib.suppress(ConnectionError):
             assert await rest(connection) == b""

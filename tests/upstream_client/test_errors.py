@@ -11,16 +11,11 @@ import aiohttp
 import pytest
 import trustme
 
-from jarvis_proxy.transport import (
-    ConnectFailure,
-    HttpDoor,
-    TransportOptions,
-    read_error,
-    send_error,
-)
+from jarvis_proxy.upstream_client.errors import ConnectFailure, read_error, send_error
+from jarvis_proxy.upstream_client.transport import HttpTransport, TransportOptions
 from tests.raw_site import FakeResolver
 from tests.raw_upstream import Peer, RawUpstream, Received
-from tests.test_transport import KEY, answer, opened, read, refusal
+from tests.upstream_client.test_transport import KEY, answer, opened, read, refusal
 
 FAST = TransportOptions(connect_timeout=0.2)
 
@@ -44,7 +39,7 @@ class BrokenResolver(FakeResolver):
 
 
 async def test_refused_connection(unused_tcp_port: int) -> None:
-    error = await refusal(HttpDoor("x", f"http://127.0.0.1:{unused_tcp_port}/v1"))
+    error = await refusal(HttpTransport("x", f"http://127.0.0.1:{unused_tcp_port}/v1"))
 
     assert isinstance(error, ConnectFailure)
     assert (error.status, error.code, error.error_type) == (
@@ -55,16 +50,18 @@ async def test_refused_connection(unused_tcp_port: int) -> None:
 
 
 async def test_unknown_host() -> None:
-    door = HttpDoor("x", "http://nowhere.test/v1", resolver=BrokenResolver(hangs=False))
-    error = await refusal(door)
+    transport = HttpTransport("x", "http://nowhere.test/v1", resolver=BrokenResolver(hangs=False))
+    error = await refusal(transport)
 
     assert isinstance(error, ConnectFailure)
     assert (error.status, error.code) == (502, "upstream_dns_error")
 
 
 async def test_resolver_that_never_answers_is_given_up() -> None:
-    door = HttpDoor("x", "http://slow.test/v1", options=FAST, resolver=BrokenResolver(hangs=True))
-    error = await refusal(door)
+    transport = HttpTransport(
+        "x", "http://slow.test/v1", options=FAST, resolver=BrokenResolver(hangs=True)
+    )
+    error = await refusal(transport)
 
     assert isinstance(error, ConnectFailure)
     assert (error.status, error.code) == (504, "upstream_connect_timeout")
@@ -80,7 +77,7 @@ async def test_address_that_swallows_packets_is_given_up() -> None:
             knocking = held.enter_context(socket.socket())
             knocking.setblocking(False)
             knocking.connect_ex(("127.0.0.1", port))
-        error = await refusal(HttpDoor("x", f"http://127.0.0.1:{port}/v1", options=FAST))
+        error = await refusal(HttpTransport("x", f"http://127.0.0.1:{port}/v1", options=FAST))
 
     assert isinstance(error, ConnectFailure)
     assert (error.status, error.code) == (504, "upstream_connect_timeout")
@@ -105,7 +102,7 @@ async def test_head_that_is_no_http(head: bytes) -> None:
 
     upstream = RawUpstream(play)
     async with upstream.running():
-        error = await refusal(HttpDoor("x", upstream.base_url))
+        error = await refusal(HttpTransport("x", upstream.base_url))
 
     assert (error.status, error.code) == (502, "upstream_bad_response")
     assert not isinstance(error, ConnectFailure)
@@ -161,9 +158,9 @@ async def tls_upstream(
         server.close()
 
 
-def tls_door(upstream: RawUpstream, trusted: ssl.SSLContext | None) -> HttpDoor:
+def tls_door(upstream: RawUpstream, trusted: ssl.SSLContext | None) -> HttpTransport:
     resolver = FakeResolver({"api.test": ["127.0.0.1"]})
-    return HttpDoor(
+    return HttpTransport(
         "x", f"https://api.test:{upstream.port}/v1", resolver=resolver, ssl_context=trusted
     )
 
@@ -178,9 +175,9 @@ async def test_valid_certificate_is_spoken_to(authority: trustme.CA) -> None:
     certificate = authority.issue_cert("api.test")
     async with (
         tls_upstream(certificate) as upstream,
-        opened(tls_door(upstream, trusting(authority))) as door,
+        opened(tls_door(upstream, trusting(authority))) as transport,
     ):
-        assert await read(door) == b'{"ok":true}'
+        assert await read(transport) == b'{"ok":true}'
 
 
 @pytest.mark.parametrize("fault", ["expired", "wrong host", "unknown authority"])
@@ -257,9 +254,11 @@ async def test_outbound_proxy_is_used_and_given_its_own_credentials() -> None:
     proxy = RawUpstream(answer)
     async with proxy.running():
         options = TransportOptions(proxy=f"http://user:pass@127.0.0.1:{proxy.port}")
-        door = HttpDoor("x", "http://api.test/v1", options=options, resolver=FakeResolver())
-        async with opened(door):
-            assert await read(door) == b'{"ok":true}'
+        transport = HttpTransport(
+            "x", "http://api.test/v1", options=options, resolver=FakeResolver()
+        )
+        async with opened(transport):
+            assert await read(transport) == b'{"ok":true}'
 
     (seen,) = proxy.received
     assert seen.path == "http://api.test/v1/chat/completions"
@@ -274,7 +273,7 @@ async def test_outbound_proxy_that_refuses() -> None:
     proxy = RawUpstream(play)
     async with proxy.running():
         options = TransportOptions(proxy=f"http://127.0.0.1:{proxy.port}")
-        error = await refusal(HttpDoor("x", "https://api.test/v1", options=options))
+        error = await refusal(HttpTransport("x", "https://api.test/v1", options=options))
 
     assert isinstance(error, ConnectFailure)
     assert (error.status, error.code) == (502, "upstream_connect_error")

@@ -13,7 +13,7 @@ _RESERVE: Final = 64
 _PER_CONNECTION: Final = 3
 _V6_PREFIX: Final = 64
 
-Excess = Literal["total", "network"]
+LimitKind = Literal["total", "network"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +25,12 @@ class ConnectionLimits:
     trusted: tuple[IPv4Network | IPv6Network, ...] = ()
 
 
-class Connections:
+class ConnectionCounter:
     """Counts open connections and decides about new ones. *limits* may change at any time."""
 
     def __init__(self, limits: ConnectionLimits) -> None:
         self.limits = limits
-        self.refused: Counter[Excess] = Counter()
+        self.refused: Counter[LimitKind] = Counter()
         """How many were kept out, by the limit that did it."""
         self._total = 0
         self._by_network: Counter[str] = Counter()
@@ -45,16 +45,16 @@ class Connections:
             return ""
         return network_of(address)
 
-    def open(self, network: str) -> Excess | None:
+    def open(self, network: str) -> LimitKind | None:
         """Count a connection from *network*, or say which limit keeps it out."""
-        excess: Excess | None = None
+        limit: LimitKind | None = None
         if self._total >= self.limits.total:
-            excess = "total"
+            limit = "total"
         elif network and self._by_network[network] >= self.limits.per_network:
-            excess = "network"
-        if excess is not None:
-            self.refused[excess] += 1
-            return excess
+            limit = "network"
+        if limit is not None:
+            self.refused[limit] += 1
+            return limit
         self._total += 1
         self._by_network[network] += 1
         return None

@@ -1,11 +1,12 @@
-"""What is no request for this server, and the fixed words to say so. No IO.
+"""Malformed requests, and their answers: OpenAI's error object with a fixed text. No IO.
 
-aiohttp answers malformed HTTP in plain text, quoting the offending bytes, and logs them. Here the
-answer is OpenAI's error object with a fixed text. And what its parser lets pass although no honest
-client sends it is refused here.
+aiohttp answers malformed HTTP in plain text, quotes the offending bytes and logs them. Its parser
+also lets requests pass that no honest client sends; those are refused here.
 """
 
 import re
+from collections.abc import Sequence
+from http import HTTPStatus
 from random import SystemRandom
 from typing import Final
 
@@ -26,7 +27,7 @@ METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST",
 """What may be relayed; a parser in front of us or behind us may treat others specially."""
 
 
-class WireFault(ProxyError):
+class MalformedRequest(ProxyError):
     """The request's framing cannot be trusted: the connection is closed after the answer."""
 
 
@@ -34,9 +35,9 @@ def check_request(request: web.Request) -> None:
     """Refuse a request that two parsers could read in two ways, or that is none for this server.
 
     Raises:
-        WireFault: 505 for HTTP/2 and later; 501 for a transfer coding beside ``chunked``; 405 for
-            CONNECT and ``OPTIONS *``; 400 for HTTP/0.9, chunks in HTTP/1.0, an absolute address,
-            a Host that is none.
+        MalformedRequest: 505 for HTTP/2 and later; 501 for a transfer coding beside ``chunked``;
+            405 for CONNECT and ``OPTIONS *``; 400 for HTTP/0.9, chunks in HTTP/1.0, an absolute
+            address, a Host that is none.
     """
     headers = request.headers
     coding = headers.get("Transfer-Encoding")
@@ -44,7 +45,7 @@ def check_request(request: web.Request) -> None:
     if request._version != HttpVersion11:
         _check_version(request, coding)
     if coding is not None and coding.strip().lower() != "chunked":
-        raise WireFault(
+        raise MalformedRequest(
             501, "The only transfer coding here is chunked.", code="unsupported_transfer_encoding"
         )
     if request.method == "CONNECT" or request.raw_path == "*":
@@ -57,21 +58,27 @@ def check_request(request: web.Request) -> None:
 def _check_version(request: web.Request, coding: str | None) -> None:
     version = request._version
     if version != HttpVersion10:
-        # The answer's first line is written in the request's version, which is cached by now.
-        request._version = HttpVersion11
-        request._cache.pop("version", None)
+        speak_http_1_1(request)
     if version.major > 1:
-        raise WireFault(505, "This server speaks HTTP/1.1.", code="http_version_not_supported")
+        raise MalformedRequest(
+            505, "This server speaks HTTP/1.1.", code="http_version_not_supported"
+        )
     # HTTP/1.0 knows no chunks: what stands before this server may have taken them for the body's
     # end, or for the next request.
     if version != HttpVersion10 or coding is not None:
         raise not_http()
 
 
-def method_not_allowed() -> WireFault:
+def speak_http_1_1(request: web.BaseRequest) -> None:
+    """Have the answer's first line say HTTP/1.1, whatever version the request claims."""
+    request._version = HttpVersion11
+    request._cache.pop("version", None)  # aiohttp keeps what it has read once
+
+
+def method_not_allowed() -> MalformedRequest:
     """Return 405 `method_not_allowed` for a method that no address has."""
     allow = ("Allow", ", ".join(sorted(METHODS)))
-    return WireFault(
+    return MalformedRequest(
         405, "This server has no such method.", code="method_not_allowed", headers=(allow,)
     )
 
@@ -81,12 +88,12 @@ def wants_websocket(request: web.Request) -> bool:
     return "websocket" in request.headers.get("Upgrade", "").lower()
 
 
-def no_websocket() -> WireFault:
+def no_websocket() -> MalformedRequest:
     """Return 426 `websocket_not_served`: clients that have another way then take it at once.
 
     RFC 9110, 15.5.22: the answer names what it can be asked by, which is HTTP.
     """
-    return WireFault(
+    return MalformedRequest(
         426,
         "There are no WebSockets here. Send the request by POST; the answer can be streamed.",
         code="websocket_not_served",
@@ -95,38 +102,35 @@ def no_websocket() -> WireFault:
     )
 
 
-def not_http() -> WireFault:
+def not_http() -> MalformedRequest:
     """Return 400 `bad_request`."""
-    return WireFault(400, _NOT_HTTP[0], code=_NOT_HTTP[1])
+    return MalformedRequest(400, _NOT_HTTP[0], code=_NOT_HTTP[1])
 
 
-class Refusal(web.Response):
-    """The answer to what is no request, from below the application."""
-
-    def __init__(self, status: int) -> None:
-        text, code = _TEXTS.get(status, ("The proxy failed.", "internal_error"))
-        headers = {"x-request-id": new_request_id(), "Content-Type": "application/json"}
-        body = ProxyError(status, text, code=code).body()
-        super().__init__(body=body, status=status, headers=headers)
-        self.force_close()
-
-    async def _prepare_headers(self) -> None:
-        await super()._prepare_headers()
-        # No signal is sent for an answer from below the application.
-        self.headers.popall("Server", None)
+def _error(status: int) -> ProxyError:
+    text, code = _TEXTS.get(status, ("The proxy failed.", "internal_error"))
+    return ProxyError(status, text, code=code)
 
 
-def full_answer() -> bytes:
+def refusal_bytes(status: int) -> bytes:
+    """Return the whole answer to a request whose head is not whole."""
+    return _whole_answer(_error(status), ())
+
+
+def server_full_response() -> bytes:
     """Return the whole answer for a connection too many: nothing of a request is read."""
     error = ProxyError(503, "Too many connections are open.", code="overloaded")
+    return _whole_answer(error, ("Retry-After: 1", "x-should-retry: true"))
+
+
+def _whole_answer(error: ProxyError, headers: Sequence[str]) -> bytes:
     body = error.body()
     lines = (
-        "HTTP/1.1 503 Service Unavailable",
+        f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}",
         "Content-Type: application/json",
         f"Content-Length: {len(body)}",
         f"x-request-id: {new_request_id()}",
-        "Retry-After: 1",
-        "x-should-retry: true",
+        *headers,
         "Connection: close",
     )
     return "\r\n".join((*lines, "", "")).encode() + body
@@ -137,6 +141,6 @@ def new_request_id() -> str:
     return f"req_{_RANDOM.getrandbits(96):024x}"
 
 
-async def without_banner(request: web.Request, response: web.StreamResponse) -> None:
+async def strip_server_header(request: web.Request, response: web.StreamResponse) -> None:
     """Remove the header that names the server software and its version."""
     response.headers.popall("Server", None)

@@ -1,21 +1,22 @@
-"""Requests written straight to the pool: the same bytes as the session's, and the same faults."""
+"""Requests over the session's pool: their bytes, and which connections are used again."""
 
 import asyncio
 import contextlib
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 
 import aiohttp
 import pytest
 import trustme
+from yarl import URL
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.push import PushingProtocol
-from jarvis_proxy.transport import HttpDoor, HttpReply, TransportOptions
+from jarvis_proxy.upstream_client.transport import HttpTransport, TransportOptions
 from jarvis_proxy.upstreams.base import UpstreamRequest
 from tests.eventually import eventually
 from tests.raw_upstream import Peer, RawUpstream, Received
-from tests.test_transport import KEY, answer, asking, opened, read
+from tests.upstream_client.test_transport import KEY, answer, asking, opened, read
 
 
 async def _pieces(body: bytes) -> AsyncIterator[bytes]:
@@ -27,26 +28,39 @@ async def test_heads_are_those_that_the_session_sends(path: str) -> None:
     upstream = RawUpstream(answer)
     headers = {"content-type": "application/json", "accept": "audio/wav", "user-agent": "us"}
     request = UpstreamRequest("POST", path, headers, b'{"a":1}')
-    async with upstream.running(), opened(HttpDoor("x", upstream.base_url)) as door:
-        await read(door, request)
-        # The way of what does not fit: through the session, here with a length that is known.
-        response = await door._session.post(
-            door._url(path), data=b'{"a":1}', headers=door._request_headers(request.headers, KEY)
-        )
-        response.release()
+    async with upstream.running(), opened(HttpTransport("x", upstream.base_url)) as transport:
+        await read(transport, request)
+        url = f"http://127.0.0.1:{upstream.port}/v1{path}"
+        given = {
+            "Accept": "audio/wav",
+            "User-Agent": "us",
+            "content-type": "application/json",
+            "Accept-Encoding": "identity",
+            "Authorization": f"Bearer {KEY}",
+        }
+        async with aiohttp.ClientSession() as session:
+            response = await session.post(URL(url, encoded=True), data=b'{"a":1}', headers=given)
+            response.release()
 
-    direct, by_session = upstream.received
-    assert direct == by_session
-    names = [name.lower() for name, _ in direct.headers]
+    ours, by_session = upstream.received
+    assert (ours.method, ours.path, ours.body) == (
+        by_session.method,
+        by_session.path,
+        by_session.body,
+    )
+    assert {(n.lower(), v) for n, v in ours.headers} == {
+        (n.lower(), v) for n, v in by_session.headers
+    }
+    names = [name.lower() for name, _ in ours.headers]
     assert len(names) == len(set(names))
 
 
 async def test_body_is_sent_as_it_is_whatever_its_size() -> None:
     bodies = [b"x", b"y" * 65_535, b"z" * 65_536, b"z" * 3_000_000]
     upstream = RawUpstream(answer)
-    async with upstream.running(), opened(HttpDoor("x", upstream.base_url)) as door:
+    async with upstream.running(), opened(HttpTransport("x", upstream.base_url)) as transport:
         for body in bodies:
-            assert await read(door, asking(body=body)) == b'{"ok":true}'
+            assert await read(transport, asking(body=body)) == b'{"ok":true}'
 
     assert [seen.body for seen in upstream.received] == bodies
     assert upstream.connections == 1
@@ -70,9 +84,9 @@ async def test_parser_reads_answers_of_every_kind_one_after_the_other() -> None:
 
     upstream = RawUpstream(play)
     seen = []
-    async with upstream.running(), opened(HttpDoor("x", upstream.base_url)) as door:
+    async with upstream.running(), opened(HttpTransport("x", upstream.base_url)) as transport:
         for _ in answers:
-            reply = await asyncio.wait_for(door.send(asking(), KEY), 5)
+            reply = await asyncio.wait_for(transport.send(asking(), KEY), 5)
             body = b""
             while data := await reply.readany():
                 body += data
@@ -92,11 +106,11 @@ async def test_parser_reads_answers_of_every_kind_one_after_the_other() -> None:
 
 async def test_session_and_direct_requests_share_connections() -> None:
     upstream = RawUpstream(answer)
-    async with upstream.running(), opened(HttpDoor("x", upstream.base_url)) as door:
+    async with upstream.running(), opened(HttpTransport("x", upstream.base_url)) as transport:
         for _ in range(3):
-            await read(door)
-            await read(door, UpstreamRequest("GET", "/files", {}, b""))
-            reply = await door.send(asking(), KEY, _pieces(b"streamed"))
+            await read(transport)
+            await read(transport, UpstreamRequest("GET", "/files", {}, b""))
+            reply = await transport.send(asking(), KEY, _pieces(b"streamed"))
             while await reply.readany():
                 pass
             reply.finish()
@@ -117,12 +131,11 @@ async def test_answer_that_nobody_asked_for_is_nobodys_answer() -> None:
             await peer.reply(b'"a stranger"')
 
     upstream = RawUpstream(play)
-    async with upstream.running(), opened(HttpDoor("x", upstream.base_url)) as door:
-        assert await read(door) == b'"mine"'
-        ((protocol, _),) = next(iter(door._session.connector._conns.values()))  # type: ignore[union-attr]
+    async with upstream.running(), opened(HttpTransport("x", upstream.base_url)) as transport:
+        assert await read(transport) == b'"mine"'
         pooled.set()
-        await eventually(lambda: len(protocol))
-        assert await read(door) == b'"mine"'
+        await eventually(lambda: upstream.open_connections == 0)
+        assert await read(transport) == b'"mine"'
 
     assert upstream.connections == 2
 
@@ -140,11 +153,11 @@ def serving(authority: trustme.CA, scheme: str) -> ssl.SSLContext | None:
     return context
 
 
-def door_to(server: asyncio.Server, authority: trustme.CA, scheme: str) -> HttpDoor:
+def door_to(server: asyncio.Server, authority: trustme.CA, scheme: str) -> HttpTransport:
     trusted = ssl.create_default_context()
     authority.configure_trust(trusted)
     port = server.sockets[0].getsockname()[1]
-    return HttpDoor("x", f"{scheme}://127.0.0.1:{port}", ssl_context=trusted)
+    return HttpTransport("x", f"{scheme}://127.0.0.1:{port}", ssl_context=trusted)
 
 
 SCHEMES = pytest.mark.parametrize("scheme", ["http", "https"])
@@ -171,12 +184,12 @@ async def test_connection_is_not_kept_whose_request_was_not_sent_to_its_end(
     tls = serving(authority, scheme)
     async with (
         await asyncio.start_server(early, "127.0.0.1", 0, limit=1024, ssl=tls) as server,
-        opened(door_to(server, authority, scheme)) as door,
+        opened(door_to(server, authority, scheme)) as transport,
     ):
-        reply = await asyncio.wait_for(door.send(asking(body=b"x" * 40_000_000), KEY), 5)
+        reply = await asyncio.wait_for(transport.send(asking(body=b"x" * 40_000_000), KEY), 5)
         assert (reply.status, await reply.readany()) == (413, b"{}")
         reply.finish()
-        assert not door._session.connector._conns  # type: ignore[union-attr]
+        assert not transport.session.connector._conns  # type: ignore[union-attr]
         over.set()
         await asyncio.wait_for(ended.wait(), 5)
 
@@ -189,8 +202,8 @@ async def test_cancelled_request_closes_its_connection() -> None:
         await peer.closed()
 
     upstream = RawUpstream(play)
-    async with upstream.running(), opened(HttpDoor("x", upstream.base_url)) as door:
-        task = asyncio.create_task(door.send(asking(), KEY))
+    async with upstream.running(), opened(HttpTransport("x", upstream.base_url)) as transport:
+        task = asyncio.create_task(transport.send(asking(), KEY))
         await asyncio.wait_for(asked.wait(), 5)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -206,19 +219,17 @@ async def test_connection_is_kept_whose_request_was_sent(
     tls = serving(authority, scheme)
     async with (
         await asyncio.start_server(upstream._serve, "127.0.0.1", 0, ssl=tls) as server,
-        opened(door_to(server, authority, scheme)) as door,
+        opened(door_to(server, authority, scheme)) as transport,
     ):
         for size in (1, 100_000, 5_000_000, 1):
-            assert await read(door, asking(body=b"x" * size)) == b'{"ok":true}'
+            assert await read(transport, asking(body=b"x" * size)) == b'{"ok":true}'
 
     assert upstream.connections == 1
 
 
 @SCHEMES
-@pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
-@pytest.mark.parametrize("way", ["direct", "session"])
 async def test_cancelled_large_request_does_not_wait_until_the_upstream_has_read_it(
-    authority: trustme.CA, way: str, scheme: str
+    authority: trustme.CA, scheme: str
 ) -> None:
     """Else the body would stay in memory, and the connection open, as long as it likes."""
     asked, over, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -234,13 +245,11 @@ async def test_cancelled_large_request_does_not_wait_until_the_upstream_has_read
     tls = serving(authority, scheme)
     async with (
         await asyncio.start_server(deaf, "127.0.0.1", 0, limit=1024, ssl=tls) as server,
-        opened(door_to(server, authority, scheme)) as door,
+        opened(door_to(server, authority, scheme)) as transport,
     ):
-        if way == "session":
-            door._direct = None
-        task = asyncio.create_task(door.send(asking(body=b"x" * 40_000_000), KEY))
+        task = asyncio.create_task(transport.send(asking(body=b"x" * 40_000_000), KEY))
         await asyncio.wait_for(asked.wait(), 5)
-        connector = door._session.connector
+        connector = transport.session.connector
         assert connector is not None
         await eventually(lambda: connector._acquired)
         (protocol,) = connector._acquired
@@ -255,51 +264,48 @@ async def test_cancelled_large_request_does_not_wait_until_the_upstream_has_read
 
 
 async def test_control_character_never_goes_out() -> None:
-    async with opened(HttpDoor("x", "http://127.0.0.1:9/v1")) as door:
+    async with opened(HttpTransport("x", "http://127.0.0.1:9/v1")) as transport:
         with pytest.raises(ValueError, match="control character"):
-            await door.send(UpstreamRequest("POST", "/x", {"x-a": "b\r\nx-c: d"}, b"{}"), KEY)
+            await transport.send(UpstreamRequest("POST", "/x", {"x-a": "b\r\nx-c: d"}, b"{}"), KEY)
 
 
-async def test_outbound_proxy_is_the_sessions_affair() -> None:
+async def test_outbound_proxy_that_is_not_there() -> None:
     options = TransportOptions(proxy="http://127.0.0.1:9")
-    async with opened(HttpDoor("x", "http://upstream.invalid/v1", options=options)) as door:
-        assert door._direct is None
+    there = HttpTransport("x", "http://upstream.invalid/v1", options=options)
+    async with opened(there) as transport:
         with pytest.raises(ProxyError, match="could not be reached"):
-            await door.send(asking(), KEY)
+            await transport.send(asking(), KEY)
 
 
-async def test_closed_door_sends_nothing() -> None:
+async def test_closed_transport_sends_nothing() -> None:
     upstream = RawUpstream(answer)
     async with upstream.running():
-        door = HttpDoor("x", upstream.base_url)
-        await door.close()
+        transport = HttpTransport("x", upstream.base_url)
+        await transport.close()
         with pytest.raises(ProxyError):
-            await door.send(asking(), KEY)
+            await transport.send(asking(), KEY)
 
     assert upstream.received == []
 
 
 async def test_memory_of_kinds_of_requests_is_bounded() -> None:
     upstream = RawUpstream(answer)
-    async with upstream.running(), opened(HttpDoor("x", upstream.base_url)) as door:
-        assert door._direct is not None
+    async with upstream.running(), opened(HttpTransport("x", upstream.base_url)) as transport:
         for number in range(1100):
-            door._head(door._direct, asking(f"/files/{number}"), KEY)
-        assert len(door._heads) <= 512
+            transport._head(asking(f"/files/{number}"), KEY)
+        assert len(transport._heads) <= 512
 
 
 async def test_reply_has_what_the_relay_uses() -> None:
     upstream = RawUpstream(answer)
-    async with upstream.running(), opened(HttpDoor("x", upstream.base_url)) as door:
-        reply = await door.send(asking(), KEY)
-        assert isinstance(reply, HttpReply)
-        await eventually(reply._response.content.is_eof)
-        assert reply.whole() == b'{"ok":true}'
-        assert reply.whole() is None  # it was taken
+    async with upstream.running(), opened(HttpTransport("x", upstream.base_url)) as transport:
+        reply = await transport.send(asking(), KEY)
+        await eventually(lambda: reply.complete)
+        assert reply.buffered_body() == b'{"ok":true}'
+        assert reply.buffered_body() is None  # it was taken
         assert await reply.readany() == b""
         reply.finish()
         reply.close()
-        assert not isinstance(reply._response, aiohttp.ClientResponse)
 
 
 @pytest.mark.parametrize("cut", [Peer.close, Peer.reset], ids=["fin", "rst"])
@@ -315,30 +321,62 @@ async def test_request_that_was_taken_is_not_sent_again(cut: Callable[[Peer], No
         cut(peer)
 
     upstream = RawUpstream(play)
-    async with upstream.running(), opened(HttpDoor("x", upstream.base_url)) as door:
-        await read(door, asking())
+    async with upstream.running(), opened(HttpTransport("x", upstream.base_url)) as transport:
+        await read(transport, asking())
         with pytest.raises(ProxyError) as failed:
-            await read(door, asking())
+            await read(transport, asking())
 
     assert failed.value.code == "upstream_disconnected"
     assert len(upstream.received) == 2
 
 
-async def test_a_request_whose_connection_closes_in_the_turn_in_which_it_begins_is_sent_once() -> (
-    None
-):
+@pytest.mark.parametrize("how", ["closed", "bytes"])
+async def test_request_is_sent_once_when_its_connection_ends_before_it_is_written(
+    how: str,
+) -> None:
+    """Requests are written at the end of the event loop's iteration; nothing was sent by then."""
     upstream = RawUpstream(answer)
-    async with upstream.running(), opened(HttpDoor("x", upstream.base_url)) as door:
-        await read(door, asking())
-        assert door._direct is not None
-        connector = door._direct._session.connector
-        assert connector is not None
-        ((pooled, _),) = next(iter(connector._conns.values()))
-        assert isinstance(pooled, PushingProtocol)
-        sending = asyncio.create_task(door.send(asking(), KEY))
+    async with upstream.running(), opened(HttpTransport("x", upstream.base_url)) as transport:
+        reply = await transport.send(asking(), KEY)
+        connection = reply._connection
+        while await reply.readany():
+            pass
+        reply.finish()
+        sending = asyncio.create_task(transport.send(asking(), KEY))
         await asyncio.sleep(0)
-        assert pooled.unsent
-        pooled.close()
+        assert connection.response is not None
+        if how == "closed":
+            connection.transport.abort()
+        else:
+            connection.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno")
         assert await (await sending).readany() == b'{"ok":true}'
 
     assert (len(upstream.received), upstream.connections) == (2, 2)
+
+
+async def test_bytes_that_the_event_loop_has_not_read_yet_are_nobodys_answer() -> None:
+    """They wait in the socket of a pooled connection when the next request is about to go out."""
+    good = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nmine"
+    bad = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nanother"
+    listener = socket.create_server(("127.0.0.1", 0))
+    base_url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+    loop = asyncio.get_running_loop()
+
+    def accept_and_answer() -> socket.socket:
+        peer, _ = listener.accept()
+        while b"{}" not in peer.recv(65536, socket.MSG_PEEK):
+            pass
+        peer.recv(65536)
+        peer.sendall(good)
+        return peer
+
+    with listener:
+        async with opened(HttpTransport("x", base_url)) as transport:
+            first = loop.run_in_executor(None, accept_and_answer)
+            assert await read(transport) == b"mine"
+            peer = await first
+            second = loop.run_in_executor(None, accept_and_answer)
+            peer.sendall(bad)  # the loop does not run until the next request is written
+            assert await read(transport) == b"mine"
+            peer.close()
+            (await second).close()

@@ -4,16 +4,16 @@ from ipaddress import ip_network
 
 import pytest
 
-from jarvis_proxy.web.connections import (
+from jarvis_proxy.connection_counter import (
+    ConnectionCounter,
     ConnectionLimits,
-    Connections,
     affordable,
     network_of,
 )
 
 
 def test_total_is_kept_and_given_back() -> None:
-    connections = Connections(ConnectionLimits(2, 9))
+    connections = ConnectionCounter(ConnectionLimits(2, 9))
 
     assert [connections.open(n) for n in ("a", "b", "c")] == [None, None, "total"]
     assert len(connections) == 2
@@ -24,7 +24,7 @@ def test_total_is_kept_and_given_back() -> None:
 
 
 def test_one_network_has_its_own_limit() -> None:
-    connections = Connections(ConnectionLimits(9, 2))
+    connections = ConnectionCounter(ConnectionLimits(9, 2))
 
     assert [connections.open("a") for _ in range(3)] == [None, None, "network"]
     assert connections.open("b") is None
@@ -34,13 +34,13 @@ def test_one_network_has_its_own_limit() -> None:
 
 
 def test_what_belongs_to_no_network_counts_in_the_total_only() -> None:
-    connections = Connections(ConnectionLimits(3, 1))
+    connections = ConnectionCounter(ConnectionLimits(3, 1))
 
     assert [connections.open("") for _ in range(4)] == [None, None, None, "total"]
 
 
 def test_nothing_is_kept_of_a_network_without_connections() -> None:
-    connections = Connections(ConnectionLimits(9, 9))
+    connections = ConnectionCounter(ConnectionLimits(9, 9))
     connections.open("a")
     connections.close("a")
 
@@ -49,7 +49,7 @@ def test_nothing_is_kept_of_a_network_without_connections() -> None:
 
 def test_a_trusted_proxy_is_no_network() -> None:
     trusted = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
-    connections = Connections(ConnectionLimits(9, 1, trusted))
+    connections = ConnectionCounter(ConnectionLimits(9, 1, trusted))
 
     assert connections.network("10.1.2.3") == ""
     assert connections.network("::ffff:10.1.2.3") == ""

@@ -1,26 +1,30 @@
-"""Frames that are pushed from the upstream's connection, without a task step for each."""
+"""Answers as they arrive: parsed, pushed to a sink, and nothing behind their end."""
 
 import asyncio
 import contextlib
 import itertools
 from collections.abc import AsyncIterator
+from typing import cast
 
 import aiohttp
 import pytest
-from aiohttp.helpers import TimerNoop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jarvis_proxy.push import PushingProtocol, push, whole_chunk
-from jarvis_proxy.transport import NETWORK_ERRORS, HttpDoor, HttpReply
-from jarvis_proxy.turns import Turn
+from jarvis_proxy.upstream_client.connection import UpstreamConnection
+from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS
+from jarvis_proxy.upstream_client.response import UpstreamResponse
+from jarvis_proxy.upstream_client.transport import HttpTransport
+from jarvis_proxy.write_batching import WriteBatch
 from tests.eventually import eventually
 from tests.raw_upstream import Peer, RawUpstream, Received
-from tests.test_transport import KEY, Sink, asking, opened
+from tests.upstream_client.test_transport import KEY, Sink, asking, opened
 
 
 @contextlib.asynccontextmanager
-async def waiting(sink: Sink, data: bytes) -> AsyncIterator[tuple[HttpReply, asyncio.Task[bool]]]:
+async def waiting(
+    sink: Sink, data: bytes
+) -> AsyncIterator[tuple[UpstreamResponse, asyncio.Task[bool]]]:
     """Push an answer to *sink*, of which *data* comes when that is waited for."""
     ready = asyncio.Event()
 
@@ -31,9 +35,9 @@ async def waiting(sink: Sink, data: bytes) -> AsyncIterator[tuple[HttpReply, asy
         await peer.closed()
 
     upstream = RawUpstream(play)
-    async with upstream.running(), opened(HttpDoor("x", upstream.base_url)) as door:
-        reply = await door.send(asking(), KEY)
-        pushing = asyncio.create_task(reply.push(sink))
+    async with upstream.running(), opened(HttpTransport("x", upstream.base_url)) as transport:
+        reply = await transport.send(asking(), KEY)
+        pushing = asyncio.create_task(reply.stream_to(sink))
         await asyncio.sleep(0)
         ready.set()
         yield reply, pushing
@@ -52,13 +56,13 @@ async def test_pieces_are_pushed_as_they_arrive_and_in_order() -> None:
         await peer.last_chunk()
 
     upstream = RawUpstream(play)
-    async with upstream.running(), opened(HttpDoor("x", upstream.base_url)) as door:
-        reply = await door.send(asking(), KEY)
-        while await asyncio.wait_for(reply.push(sink), 5):
+    async with upstream.running(), opened(HttpTransport("x", upstream.base_url)) as transport:
+        reply = await transport.send(asking(), KEY)
+        while await asyncio.wait_for(reply.stream_to(sink), 5):
             pass
-        assert not await reply.push(sink)  # nor ever after
+        assert not await reply.stream_to(sink)  # nor ever after
         reply.finish()
-        reply = await door.send(asking(), KEY)
+        reply = await transport.send(asking(), KEY)
         reply.close()
 
     assert sink.pieces == [b"%d;" % number for number in range(20)]
@@ -74,13 +78,13 @@ async def test_what_comes_after_the_sink_has_enough_waits() -> None:
         await peer.last_chunk()
 
     upstream = RawUpstream(play)
-    async with upstream.running(), opened(HttpDoor("x", upstream.base_url)) as door:
-        reply = await door.send(asking(), KEY)
+    async with upstream.running(), opened(HttpTransport("x", upstream.base_url)) as transport:
+        reply = await transport.send(asking(), KEY)
         pieces: list[bytes] = []
         more = True
         while more:
             sink = Sink(room=1)
-            more = await asyncio.wait_for(reply.push(sink), 5)
+            more = await asyncio.wait_for(reply.stream_to(sink), 5)
             pieces += sink.pieces
         reply.finish()
 
@@ -100,19 +104,19 @@ async def test_cut_is_told_to_who_waits_for_a_push(end: str) -> None:
 
     sink = Sink()
     upstream = RawUpstream(play)
-    async with upstream.running(), opened(HttpDoor("x", upstream.base_url)) as door:
-        reply = await door.send(asking(), KEY)
+    async with upstream.running(), opened(HttpTransport("x", upstream.base_url)) as transport:
+        reply = await transport.send(asking(), KEY)
         with pytest.raises(NETWORK_ERRORS):
             await asyncio.wait_for(_push_all(reply, sink), 5)
         with pytest.raises(NETWORK_ERRORS):
-            await reply.push(sink)
+            await reply.stream_to(sink)
         reply.close()
 
     assert sink.pieces == [b"half"]
 
 
-async def _push_all(reply: HttpReply, sink: Sink) -> None:
-    while await reply.push(sink):
+async def _push_all(reply: UpstreamResponse, sink: Sink) -> None:
+    while await reply.stream_to(sink):
         pass
 
 
@@ -126,10 +130,10 @@ async def test_cancelled_push_leaves_the_answer_readable() -> None:
         await peer.last_chunk()
 
     upstream = RawUpstream(play)
-    async with upstream.running(), opened(HttpDoor("x", upstream.base_url)) as door:
-        reply = await door.send(asking(), KEY)
+    async with upstream.running(), opened(HttpTransport("x", upstream.base_url)) as transport:
+        reply = await transport.send(asking(), KEY)
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(reply.push(Sink()), 0.05)
+            await asyncio.wait_for(reply.stream_to(Sink()), 0.05)
         go_on.set()
         assert await asyncio.wait_for(reply.readany(), 5) == b"late"
         reply.close()
@@ -139,7 +143,7 @@ async def test_one_read_is_one_piece_however_many_chunks_are_in_it() -> None:
     sink = Sink()
     async with waiting(sink, b"6\r\nframe;\r\n" * 200 + b"0\r\n\r\n") as (reply, pushing):
         assert await asyncio.wait_for(pushing, 5)
-        assert not await reply.push(sink)
+        assert not await reply.stream_to(sink)
 
     assert sink.pieces == [b"frame;" * 200]
 
@@ -171,14 +175,14 @@ async def test_connection_serves_the_next_call_while_the_end_of_an_answer_waits_
 
     waits: list[bool] = []
     upstream = RawUpstream(play)
-    async with upstream.running(), opened(HttpDoor("x", upstream.base_url)) as door:
-        reply = await door.send(asking(), KEY)
+    async with upstream.running(), opened(HttpTransport("x", upstream.base_url)) as transport:
+        reply = await transport.send(asking(), KEY)
         sink = Sink(room=1)
-        pushing = asyncio.create_task(reply.push(sink))
+        pushing = asyncio.create_task(reply.stream_to(sink))
         await asyncio.sleep(0)
         waits.append(True)
         assert await asyncio.wait_for(pushing, 5)
-        other = await asyncio.wait_for(door.send(asking(), KEY), 5)
+        other = await asyncio.wait_for(transport.send(asking(), KEY), 5)
         assert await asyncio.wait_for(other.readany(), 5) == b"{}"
         other.finish()
         pieces = [*sink.pieces]
@@ -207,7 +211,7 @@ async def test_who_has_enough_hears_of_a_broken_chunk_only_by_asking_on(more: in
         assert await asyncio.wait_for(pushing, 5)
         assert sink.pieces == [b"end"]
         with pytest.raises(aiohttp.ClientPayloadError):
-            await asyncio.wait_for(reply.push(sink), 5)
+            await asyncio.wait_for(reply.stream_to(sink), 5)
 
     assert sink.pieces == [b"end"]
 
@@ -227,52 +231,24 @@ async def test_what_comes_after_a_pause_is_not_kept_back() -> None:
 
     waits: list[bool] = []
     upstream = RawUpstream(play)
-    async with upstream.running(), opened(HttpDoor("x", upstream.base_url)) as door:
-        reply = await door.send(asking(), KEY)
+    async with upstream.running(), opened(HttpTransport("x", upstream.base_url)) as transport:
+        reply = await transport.send(asking(), KEY)
         sink = Sink(room=1)
-        pushing = asyncio.create_task(reply.push(sink))
+        pushing = asyncio.create_task(reply.stream_to(sink))
         await asyncio.sleep(0)
         waits.append(True)
         assert await asyncio.wait_for(pushing, 5)
         rest = Sink()
         while sum(map(len, sink.pieces + rest.pieces)) < 100_000:
-            assert await asyncio.wait_for(reply.push(rest), 5)
+            assert await asyncio.wait_for(reply.stream_to(rest), 5)
         end = Sink()
-        pushing = asyncio.create_task(reply.push(end))
+        pushing = asyncio.create_task(reply.stream_to(end))
         await asyncio.sleep(0)
         go_on.set()
         await eventually(lambda: b"".join(end.pieces) == b"now!")
         reply.close()
         with pytest.raises(NETWORK_ERRORS):
             await asyncio.wait_for(pushing, 5)
-
-
-@pytest.mark.parametrize(
-    ("data", "payload"),
-    [
-        (b"1\r\na\r\n", b"a"),
-        (b"4\r\n\r\n\r\n\r\n", b"\r\n\r\n"),
-        (b"1a\r\n" + b"x" * 26 + b"\r\n", b"x" * 26),
-        (b"1A\r\n" + b"x" * 26 + b"\r\n", b"x" * 26),
-        (b"fffff\r\n" + b"x" * 0xFFFFF + b"\r\n", b"x" * 0xFFFFF),
-        (b"", None),
-        (b"\r\n", None),
-        (b"0\r\n\r\n", None),  # the last one
-        (b"1\r\na\r\n0\r\n\r\n", None),  # with the last one
-        (b"1\r\na\r\n1\r\nb\r\n", None),  # two
-        (b"2\r\na\r\n", None),  # a part of one
-        (b"1\r\na\r\n1", None),
-        (b"1\r\na\n\n", None),
-        (b"01\r\na\r\n", None),
-        (b"1;x=y\r\na\r\n", None),
-        (b"+1\r\na\r\n", None),
-        (b" 1\r\na\r\n", None),
-        (b"0x1\r\na\r\n", None),
-        (b"g\r\n" + b"x" * 16 + b"\r\n", None),
-    ],
-)
-def test_whole_chunk_is_one_and_in_the_common_form(data: bytes, payload: bytes | None) -> None:
-    assert whole_chunk(data) == payload
 
 
 @settings(deadline=None, max_examples=60)
@@ -288,7 +264,7 @@ def test_whole_chunk_is_one_and_in_the_common_form(data: bytes, payload: bytes |
 def test_chunks_are_read_the_same_however_they_are_cut(
     pieces: list[bytes], extension: bytes, cuts: list[int]
 ) -> None:
-    """Whole ones go past the parser, which must not notice: cut at their ends, and elsewhere."""
+    """Cut at their ends, and elsewhere."""
     framed = [
         b"%x%b\r\n%b\r\n" % (len(p), extension if i % 3 == 2 else b"", p)
         for i, p in enumerate(pieces)
@@ -299,11 +275,11 @@ def test_chunks_are_read_the_same_however_they_are_cut(
     anywhere = sorted({0, len(data), *(cut % len(data) for cut in cuts), *ends[::2]})
     for marks in (at_ends, anywhere):
         reads = [data[a:b] for a, b in itertools.pairwise(marks)]
-        assert asyncio.run(_pushed([*reads, b"0\r\n\r\n"])) == (b"".join(pieces), True)
-        assert asyncio.run(_pushed([*reads, b"zz\r\n"])) == (b"".join(pieces), False)
+        assert asyncio.run(_streamed([*reads, b"0\r\n\r\n"])) == (b"".join(pieces), True)
+        assert asyncio.run(_streamed([*reads, b"zz\r\n"])) == (b"".join(pieces), False)
 
 
-class _Wire(asyncio.Transport):
+class _Pipe(asyncio.Transport):
     """A connection to nowhere."""
 
     def get_write_buffer_size(self) -> int:
@@ -312,31 +288,50 @@ class _Wire(asyncio.Transport):
     def is_closing(self) -> bool:
         return False
 
+
+class _Lease:
+    """A place in a pool; notes how it was given back."""
+
+    def __init__(self) -> None:
+        self.ended: list[str] = []
+
+    def release(self) -> None:
+        self.ended.append("release")
+
     def close(self) -> None:
-        pass
+        self.ended.append("close")
 
 
-async def _pushed(reads: list[bytes]) -> tuple[bytes, bool]:
-    """Feed *reads* to a connection; return what it pushes, and whether the answer was whole."""
-    loop = asyncio.get_running_loop()
-    protocol = PushingProtocol(Turn(loop), loop)
-    protocol.transport = _Wire()
-    protocol.set_response_params(timer=TimerNoop(), read_until_eof=True, auto_decompress=False)
-    protocol.data_received(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-    _, content = await protocol.read()
+def _response(*, has_body: bool = True) -> tuple[UpstreamResponse, UpstreamConnection, _Lease]:
+    """Return a response in progress on a connection to nowhere."""
+    batch = WriteBatch(asyncio.get_running_loop())
+    connection = UpstreamConnection(asyncio.Protocol(), _Pipe(), batch)
+    lease = _Lease()
+    response = UpstreamResponse(
+        cast(aiohttp.connector.Connection, lease), connection, has_body=has_body
+    )
+    return response, connection, lease
+
+
+async def _streamed(reads: list[bytes]) -> tuple[bytes, bool]:
+    """Feed *reads* to a connection; return what it streams, and whether the answer was whole."""
+    response, connection, _ = _response()
+    connection.data_received(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    await response.head()
     sink = Sink()
 
-    async def push_all() -> bool:
+    async def stream_all() -> bool:
         try:
-            while await push(content, sink):
+            while await response.stream_to(sink):
                 pass
         except aiohttp.ClientPayloadError:
             return False
         return True
 
-    pushing = asyncio.create_task(push_all())
+    streaming = asyncio.create_task(stream_all())
     for data in reads:
         await asyncio.sleep(0)
-        protocol.data_received(data)
-    whole = await asyncio.wait_for(pushing, 5)
+        if connection.response is not None:
+            connection.data_received(data)
+    whole = await asyncio.wait_for(streaming, 5)
     return b"".join(sink.pieces), whole

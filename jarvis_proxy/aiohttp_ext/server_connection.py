@@ -1,0 +1,450 @@
+"""Clients' connections: counted, bounded, and answered in JSON when they send no HTTP. IO.
+
+A protocol of ours stands in front of aiohttp's on each connection. It counts connections, limits
+the time and the size of a request's head, batches writes, and knows when a client reads slowly.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, Final, cast
+
+from aiohttp import web
+from aiohttp.http import RawRequestMessage
+
+from jarvis_proxy.aiohttp_ext.malformed_requests import (
+    MalformedRequest,
+    not_http,
+    refusal_bytes,
+    server_full_response,
+)
+from jarvis_proxy.connection_counter import ConnectionCounter, LimitKind
+from jarvis_proxy.line_quota import STRANGER
+from jarvis_proxy.write_batching import BatchedTransport, WriteBatch
+
+_LOG: Final = logging.getLogger(__name__)
+_MAX_HEAD: Final = 32 * 1024
+_WRITE_BUFFER: Final = 64 * 1024
+_TOO_LONG: Final = ("LineTooLong", "Too many headers received")
+_IN_A_ROW: Final = 8
+"""Pipelined requests of one connection that are handled before others get their turn."""
+_BACKSTOP: Final = 10.0
+"""Seconds after which aiohttp closes an idle connection, should ours not have done so."""
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Warn = Callable[[str, str], object]
+"""Takes the kind of a warning, and its text."""
+
+
+class ProxyRunner(web.AppRunner):
+    """An AppRunner whose connections are ``ClientConnection``.
+
+    *dispatch* answers requests in place of the application's own, slower way to its handlers.
+    *warn* is called when a limit keeps a connection out. *keepalive_timeout*: seconds that a
+    connection may wait for a request's whole head.
+    """
+
+    def __init__(
+        self,
+        app: web.Application,
+        *,
+        counter: ConnectionCounter,
+        warn: Warn,
+        dispatch: Handler | None,
+        keepalive_timeout: float,
+        **options: Any,
+    ) -> None:
+        super().__init__(app, keepalive_timeout=keepalive_timeout + _BACKSTOP, **options)
+        self.counter = counter
+        self._warn = warn
+        self._dispatch = dispatch
+        self._keepalive_timeout = keepalive_timeout
+        self._connection_server: ConnectionServer | None = None
+        options.pop("shutdown_timeout", None)
+        options.pop("handler_cancellation", None)
+        self._options = {**options, "keepalive_timeout": keepalive_timeout + _BACKSTOP}
+
+    async def setup(self) -> None:
+        """Start the application."""
+        await super().setup()
+        server = super().server
+        assert server is not None  # noqa: S101 - setup() made it
+        handler = cast(Handler, server.request_handler)
+        self._connection_server = ConnectionServer(
+            server,
+            handler=self._dispatch or handler,
+            counter=self.counter,
+            warn=self._warn,
+            keepalive_timeout=self._keepalive_timeout,
+            options=self._options,
+        )
+        server.request_handler = self._connection_server.handle
+
+    @property
+    def server(self) -> "ConnectionServer":  # type: ignore[override] # in place of aiohttp's
+        """What makes connections, once set up."""
+        assert self._connection_server is not None  # noqa: S101 - asked for after setup()
+        return self._connection_server
+
+
+class ConnectionServer:
+    """What all connections share; called, it makes one."""
+
+    def __init__(
+        self,
+        server: web.Server,
+        *,
+        handler: Handler,
+        counter: ConnectionCounter,
+        warn: Warn,
+        keepalive_timeout: float,
+        options: dict[str, Any],
+    ) -> None:
+        self.counter = counter
+        self.keepalive_timeout = keepalive_timeout
+        """Seconds that a connection may wait for a request's whole head."""
+        self.loop = asyncio.get_running_loop()
+        self.batch = WriteBatch(self.loop)
+        self._server = server
+        self._handler = handler
+        self._options = options
+        self._warn = warn
+
+    def __call__(self) -> "ClientConnection":
+        """Return a connection that is counted when it is made."""
+        return ClientConnection(self, None)
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer a request."""
+        connection = connection_of(request)
+        connection.request_began()
+        if connection.requests_in_a_row >= _IN_A_ROW:
+            # Pipelined requests are handled without an iteration of the loop between them.
+            connection.requests_in_a_row = 0
+            await asyncio.sleep(0)
+        try:
+            return await self._handler(cast(web.Request, request))
+        finally:
+            connection.request_ended(request)
+
+    def set_keepalive(self, seconds: float) -> None:
+        """Let connections wait so long for a request's whole head."""
+        self.keepalive_timeout = seconds
+        self._options["keepalive_timeout"] = seconds + _BACKSTOP
+
+    def set_handler(self, handler: Handler) -> None:
+        """Give requests to come to another application's *handler*, on open connections too."""
+        self._handler = handler
+
+    def new_handler(self, connection: "ClientConnection") -> "JsonRequestHandler":
+        """Return aiohttp's protocol for *connection*."""
+        return JsonRequestHandler(self._server, connection, loop=self.loop, **self._options)
+
+    def admit(self, peer: object) -> "ClientConnection | None":
+        """Return a connection of *peer*, counted from now on; None: there is no room for it."""
+        network = self.network(peer)
+        return ClientConnection(self, network) if self.has_room(network) else None
+
+    def has_room(self, network: str) -> bool:
+        """Count a connection from *network*, or warn that there is no room for it."""
+        limit = self.counter.open(network)
+        if limit is not None:
+            self._warn(limit, _full_warning(limit, self.counter))
+        return limit is None
+
+    def network(self, peer: object) -> str:
+        """Return what connections of *peer*, a socket's address, are counted under."""
+        return self.counter.network(str(peer[0]) if isinstance(peer, tuple) and peer else "")
+
+    @property
+    def connections(self) -> Iterator["ClientConnection"]:
+        """The open connections."""
+        for handler in self._server.connections:
+            yield cast(JsonRequestHandler, handler).connection
+
+    def close_idle(self, seconds: float) -> None:
+        """Close the connections that have waited *seconds* or longer for a request."""
+        for connection in self.connections:
+            connection.close_if_idle(seconds)
+
+
+class JsonRequestHandler(web.RequestHandler):
+    """aiohttp's protocol of one connection; it refuses malformed HTTP in JSON."""
+
+    __slots__ = ("_body", "connection")
+
+    def __init__(self, server: web.Server, connection: "ClientConnection", **options: Any) -> None:
+        super().__init__(server, **options)
+        self.connection = connection
+        self._body: Any = None
+
+    def data_received(self, data: bytes) -> None:
+        """Parse; tell the reader of a body at once when the rest of it is malformed.
+
+        aiohttp queues the error behind the request, whose handler would wait for the rest.
+        """
+        super().data_received(data)
+        if self._messages:
+            message, payload = self._messages[-1]
+            if isinstance(message, RawRequestMessage):
+                self._body = payload
+            elif self._body is not None and not self._body.is_eof():
+                self._messages.pop()
+                self.close()
+                self._body.set_exception(not_http())
+
+    @property
+    def has_requests(self) -> bool:
+        """Whether requests wait to be answered, malformed ones among them."""
+        return bool(self._messages)
+
+    def head_fits(self) -> bool:
+        """Tell whether the head of the request that waits is within its limit."""
+        if not self._messages:
+            return False
+        message = self._messages[0][0]
+        if not isinstance(message, RawRequestMessage):
+            return True  # it is malformed, and will be answered so
+        return sum(len(name) + len(value) + 4 for name, value in message.raw_headers) <= _MAX_HEAD
+
+    def drop_requests(self) -> None:
+        """Answer none of the requests that wait."""
+        self._messages.clear()
+
+    def linger(self, seconds: float) -> None:
+        """Read and drop the rest of a body for so long behind an answer that did not need it.
+
+        A client that still sends while the connection closes gets a reset instead of the answer.
+        """
+        self._lingering_time = seconds
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        """Log, but not that a malformed body could not be read to its end after the answer."""
+        if not isinstance(kw.get("exc_info"), MalformedRequest):
+            super().log_exception(*args, **kw)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Return a fixed answer; *message* may quote the request and is not used."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer has begun")
+        if type(exc).__name__ in _TOO_LONG or getattr(exc, "message", "") in _TOO_LONG:
+            status = 431
+        name = type(exc).__name__
+        extra = {STRANGER: f"{status} {name}"}  # no key was looked at
+        if status >= 500:
+            _LOG.error("internal error below the application", exc_info=exc, extra=extra)
+        else:
+            _LOG.info("refused from %s: no valid HTTP (%s)", request.remote, name, extra=extra)
+        # Written and closed here: aiohttp's own answer would name its version, and say HTTP/1.0.
+        self.connection.refuse(status)
+        return web.Response(status=status)
+
+
+class ClientConnection(asyncio.Protocol):
+    """One client's connection, in front of aiohttp's protocol.
+
+    *network*: what it is counted under already, None if it is not counted yet.
+    """
+
+    __slots__ = (
+        "_drain_waiters",
+        "_handler",
+        "_head_size",
+        "_idle_since",
+        "_is_refused",
+        "_network",
+        "_server",
+        "_timer",
+        "_waits_for_head",
+        "is_write_paused",
+        "requests_in_a_row",
+        "transport",
+    )
+
+    def __init__(self, server: ConnectionServer, network: str | None) -> None:
+        self.transport: BatchedTransport | None = None
+        self.is_write_paused = False
+        """Whether the client has to read before more is written."""
+        self.requests_in_a_row = 0
+        self._server = server
+        self._network = network
+        self._handler: JsonRequestHandler | None = None
+        self._is_refused = False
+        self._waits_for_head = True
+        self._head_size = 0
+        self._idle_since = server.loop.time()
+        self._timer: asyncio.TimerHandle | None = None
+        self._drain_waiters: list[asyncio.Future[None]] = []
+
+    # Called by the event loop
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Let the client in, or tell it at once that the server is full."""
+        server = self._server
+        raw = cast(asyncio.Transport, transport)
+        self.transport = BatchedTransport(raw, server.batch)
+        if self._network is None:
+            network = server.network(raw.get_extra_info("peername"))
+            if not server.has_room(network):
+                self._answer(server_full_response())
+                return
+            self._network = network
+        if raw.get_extra_info("ssl_object") is not None:
+            # As without TLS. Half a megabyte, its own limit, waits in each of two buffers, and
+            # a client that reads it slowly looks like one that does not read.
+            raw.set_write_buffer_limits(high=_WRITE_BUFFER)
+        self._handler = server.new_handler(self)
+        self._handler.connection_made(self.transport)
+        self._start_timer(server.keepalive_timeout)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse, within the limit on the size of a head."""
+        if self._is_refused or self._handler is None:
+            return
+        is_head = self._waits_for_head
+        if is_head:
+            self.requests_in_a_row = 0
+        self._handler.data_received(data)
+        if is_head:
+            self._head_size += len(data)
+            self._waits_for_head = not self._handler.has_requests
+            if self._head_size > _MAX_HEAD and not self._handler.head_fits():
+                self._handler.drop_requests()
+                self.refuse(431)
+
+    def eof_received(self) -> bool | None:
+        """Write what is to be written: the event loop closes the connection after this."""
+        if self.transport is not None:
+            self.transport.flush()
+        if self._handler is not None:
+            self._handler.eof_received()
+        return None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Count one less."""
+        if self._handler is not None:
+            self._handler.connection_lost(exc)
+        if self._timer is not None:
+            self._timer.cancel()
+        self.release()
+        self._wake_writers()
+
+    def pause_writing(self) -> None:
+        """Let writers wait: the client reads slowly."""
+        self.is_write_paused = True
+        if self._handler is not None:
+            self._handler.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Let writers go on."""
+        self.is_write_paused = False
+        if self._handler is not None:
+            self._handler.resume_writing()
+        self._wake_writers()
+
+    # Called by the server and the handlers
+
+    def release(self) -> None:
+        """Count one less; a second time does nothing."""
+        if self._network is not None:
+            self._server.counter.close(self._network)
+            self._network = None
+
+    async def drain(self) -> None:
+        """Wait until the client has read enough for more to be written.
+
+        Raises:
+            ConnectionResetError: the client is gone.
+        """
+        while self.is_write_paused and self.transport is not None:
+            if self.transport.is_closing():
+                raise ConnectionResetError("the client is gone")
+            waiter = self._server.loop.create_future()
+            self._drain_waiters.append(waiter)
+            await waiter
+
+    def _wake_writers(self) -> None:
+        waiters, self._drain_waiters = self._drain_waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def request_began(self) -> None:
+        """Note that a request's head is here."""
+        self._waits_for_head = False
+        self.requests_in_a_row += 1
+
+    def request_ended(self, request: web.BaseRequest) -> None:
+        """Note that *request* is answered: what follows its body is another head."""
+        if request.content.is_eof():
+            self._waits_for_head = True
+            self._head_size = 0
+            self._idle_since = self._server.loop.time()
+
+    def linger(self, seconds: float) -> None:
+        """Read and drop the rest of the request's body for so long behind its answer."""
+        if self._handler is not None:
+            self._handler.linger(seconds)
+
+    @property
+    def counter(self) -> ConnectionCounter:
+        """What counts all connections, this one among them."""
+        return self._server.counter
+
+    def close_if_idle(self, seconds: float) -> None:
+        """Close if the client has sent nothing for *seconds* since its last answer."""
+        is_idle = self._waits_for_head and not self._head_size
+        if is_idle and self._server.loop.time() - self._idle_since >= seconds:
+            self._close()
+
+    def _start_timer(self, seconds: float) -> None:
+        self._timer = self._server.loop.call_later(seconds, self._check_time)
+
+    def _check_time(self) -> None:
+        """Close when no request came in time; if a part of one did, say so first."""
+        server = self._server
+        left = self._idle_since + server.keepalive_timeout - server.loop.time()
+        if not self._waits_for_head or self._has_unsent():
+            self._start_timer(server.keepalive_timeout)
+        elif left > 0:
+            self._start_timer(left)
+        elif self._head_size:
+            self.refuse(408)
+        else:
+            self._close()
+
+    def _has_unsent(self) -> bool:
+        return self.transport is not None and self.transport.get_write_buffer_size() > 0
+
+    def _close(self) -> None:
+        if self.transport is not None:
+            self.transport.close()
+
+    def refuse(self, status: int) -> None:
+        """Answer what is no whole request, and close."""
+        self._answer(refusal_bytes(status))
+
+    def _answer(self, answer: bytes) -> None:
+        self._is_refused = True
+        if self.transport is not None:
+            self.transport.write(answer)
+            self.transport.close()
+
+
+def connection_of(request: web.BaseRequest) -> ClientConnection:
+    """Return the connection that *request* came on."""
+    return cast(JsonRequestHandler, request.protocol).connection
+
+
+def _full_warning(limit: LimitKind, counter: ConnectionCounter) -> str:
+    if limit == "total":
+        return f"{len(counter)} connections are open, the most there may be: more are refused"
+    return (
+        f"one client holds {counter.limits.per_network} connections, the most it may "
+        "(MAX_CONNECTIONS_PER_IP): more are refused"
+    )

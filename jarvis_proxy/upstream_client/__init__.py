@@ -1,0 +1,1 @@
+"""How upstreams are reached: one path for every kind of call."""

@@ -1,0 +1,74 @@
+"""What failures of the network are to a client. Pure but for the classes of aiohttp."""
+
+import asyncio
+from typing import Final
+
+import aiohttp
+
+from jarvis_proxy.errors import ProxyError
+
+NETWORK_ERRORS: Final = (aiohttp.ClientError, OSError, asyncio.TimeoutError)
+"""What reading from an upstream may raise; give it to ``read_error``."""
+
+
+class ConnectFailure(ProxyError):
+    """The upstream was not reached: nothing of the request was sent, so it may be tried again."""
+
+
+def send_error(exc: BaseException) -> ProxyError:
+    """Return what the client is told when an upstream could not be asked.
+
+    Codes: `upstream_dns_error`, `upstream_tls_error`, `upstream_connect_error` (502),
+    `upstream_connect_timeout` (504): nothing was sent. `upstream_disconnected`,
+    `upstream_bad_response` (502): it was.
+    """
+    match exc:
+        case aiohttp.ClientConnectorDNSError():
+            return ConnectFailure(
+                502, "The upstream's host name could not be resolved.", code="upstream_dns_error"
+            )
+        case aiohttp.ClientConnectorCertificateError():
+            return ProxyError(
+                502,
+                "The upstream's TLS certificate is not valid.",
+                code="upstream_tls_error",
+                should_retry=False,
+            )
+        case aiohttp.ClientSSLError():
+            return ConnectFailure(
+                502, "TLS with the upstream could not be set up.", code="upstream_tls_error"
+            )
+        case aiohttp.ConnectionTimeoutError():
+            return ConnectFailure(
+                504,
+                "The upstream could not be reached in time.",
+                code="upstream_connect_timeout",
+            )
+        case aiohttp.ClientConnectorError() | aiohttp.ClientHttpProxyError():
+            return ConnectFailure(
+                502, "The upstream could not be reached.", code="upstream_connect_error"
+            )
+        case aiohttp.ClientResponseError() | aiohttp.InvalidURL():
+            return bad_response()
+        case _:
+            return ProxyError(
+                502,
+                "The upstream closed the connection before it answered.",
+                code="upstream_disconnected",
+            )
+
+
+def read_error(exc: BaseException) -> ProxyError:
+    """Return what the client is told when an answer that had begun was cut: 502."""
+    if isinstance(exc, aiohttp.ClientResponseError):
+        return bad_response()
+    return ProxyError(
+        502, "The upstream's answer ended before it was complete.", code="upstream_truncated"
+    )
+
+
+def bad_response() -> ProxyError:
+    """Return 502 `upstream_bad_response`: what came is not what this API answers."""
+    return ProxyError(
+        502, "The upstream's answer could not be understood.", code="upstream_bad_response"
+    )

@@ -1,0 +1,67 @@
+"""The way to the embedded model, which has no network. IO only in that it waits."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+
+from jarvis_proxy.upstream_client.client import Body
+from jarvis_proxy.upstream_client.response import Sink
+from jarvis_proxy.upstreams import echo
+from jarvis_proxy.upstreams.base import UpstreamRequest
+
+
+class LocalResponse:
+    """An answer of the embedded model."""
+
+    __slots__ = ("_pieces", "headers", "status")
+
+    def __init__(self, reply: echo.EchoReply) -> None:
+        self.status = 200
+        self.headers: Mapping[str, str] = {"Content-Type": reply.content_type}
+        self._pieces = _paced(reply)
+
+    async def readany(self) -> bytes:
+        """Return the next piece, ``b""`` at the end."""
+        return await anext(self._pieces, b"")
+
+    def forget_headers(self) -> None:
+        """Do nothing: there are few."""
+
+    def buffered_body(self) -> None:
+        """Return None: it comes at its own pace."""
+
+    async def stream_to(self, sink: Sink) -> bool:
+        """Give *sink* the next piece."""
+        data = await self.readany()
+        if data:
+            sink(data)
+        return bool(data)
+
+    def finish(self) -> None:
+        """Do nothing: there is no connection."""
+
+    def close(self) -> None:
+        """Do nothing: there is no connection."""
+
+
+class LocalTransport:
+    """The way to the embedded model."""
+
+    async def send(
+        self, request: UpstreamRequest, key: str | None, body: Body | None = None
+    ) -> LocalResponse:
+        """Return the echo."""
+        reply_id = request.headers.get("x-jarvis-call", "")
+        created = int(request.headers.get("x-jarvis-created", "0"))
+        endpoint = request.path.partition("?")[0].removeprefix("/")
+        reply = echo.reply(request.body, reply_id=reply_id, created=created, endpoint=endpoint)
+        return LocalResponse(reply)
+
+    async def close(self) -> None:
+        """Do nothing: there is no connection."""
+
+
+async def _paced(reply: echo.EchoReply) -> AsyncIterator[bytes]:
+    for index, piece in enumerate(reply.pieces):
+        if index:
+            await asyncio.sleep(reply.pace)
+        yield piece

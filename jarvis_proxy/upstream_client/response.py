@@ -1,0 +1,404 @@
+"""One answer of an upstream: its head, then its body, whole, in pieces or pushed to a sink. IO.
+
+A parser serves one answer. Whatever stands behind the answer's end costs the connection, and can
+reach nobody.
+
+Sources: RFC 9112 (framing, section 6.3), RFC 9110, section 15.2 (interim responses).
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import aiohttp
+import httptools
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from jarvis_proxy.upstream_client.connection import UpstreamConnection
+
+Sink = Callable[[bytes], bool]
+"""Takes a piece of a body; returns True to get no more for now. It must not raise."""
+
+_PIECE: Final = 16 * 1024
+"""A sink gets small pieces joined to about this size, so that it can apply backpressure."""
+_READ_BUFFER: Final = 64 * 1024
+_MAX_HEADERS: Final = 128
+_MAX_FIELD: Final = 8190
+_MAX_OVERHEAD: Final = 64 * 1024
+"""Bytes in a row that are no body: a head, interim responses, chunk extensions, trailers."""
+_DRAIN_SECONDS: Final = 1.0
+_BODILESS: Final = frozenset({204, 304})
+_VERSIONS: Final = frozenset({"1.0", "1.1"})
+_PARSE_ERRORS: Final = (httptools.HttpParserError, httptools.HttpParserUpgrade)
+_NO_HEADERS: Final = CIMultiDictProxy[str](CIMultiDict())
+
+
+class UpstreamResponse:
+    """An answer: ``await head()`` first, then read the body by one of three ways.
+
+    ``buffered_body()`` returns a body that came with its head, ``readany()`` reads pieces,
+    ``stream_to()`` pushes them to a sink. The connection goes back to the pool when the answer has
+    ended. *has_body* is False for the answer to a HEAD request.
+    """
+
+    __slots__ = (
+        "_buffered",
+        "_connection",
+        "_drain_timer",
+        "_error",
+        "_finished",
+        "_has_body",
+        "_is_reading_paused",
+        "_is_reusable",
+        "_lease",
+        "_lines",
+        "_overhead",
+        "_parser",
+        "_pieces",
+        "_sink",
+        "_started",
+        "_until_closed",
+        "_upload",
+        "_waiter",
+        "complete",
+        "headers",
+        "on_body",
+        "received",
+        "status",
+    )
+
+    def __init__(
+        self,
+        lease: aiohttp.connector.Connection,
+        connection: UpstreamConnection,
+        *,
+        has_body: bool,
+    ) -> None:
+        self.status = 0
+        self.headers: CIMultiDictProxy[str] = _NO_HEADERS
+        self.received = False
+        """Whether any byte came; if so, the request must not be sent again."""
+        self.complete = False
+        self._lease: aiohttp.connector.Connection | None = lease
+        self._connection = connection
+        connection.response = self
+        self._has_body = has_body
+        self._pieces: list[bytes] = []
+        self.on_body = self._pieces.append  # called by the parser for each piece of the body
+        self._parser = httptools.HttpResponseParser(self)
+        # As lenient as other clients are; with one answer a parser neither can hide anything.
+        self._parser.set_dangerous_leniencies(
+            lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
+        )
+        self._lines: list[tuple[str, str]] = []
+        self._started = False
+        self._is_reusable = False
+        self._until_closed = False
+        self._overhead = 0
+        self._buffered = 0
+        self._is_reading_paused = False
+        self._sink: Sink | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._error: BaseException | None = None
+        self._upload: asyncio.Task[None] | None = None
+        self._drain_timer: asyncio.TimerHandle | None = None
+        self._finished = False
+
+    # Called by the parser
+
+    def on_message_begin(self) -> None:
+        """Refuse a second answer: it ends the connection."""
+        if self.complete:
+            raise ValueError("a second answer")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take one field of the head; trailers are dropped."""
+        if self._started:
+            return
+        if len(self._lines) >= _MAX_HEADERS or len(name) + len(value) > _MAX_FIELD:
+            raise ValueError("the head is too large")
+        self._lines.append((name.decode("latin-1"), value.decode("utf-8", "surrogateescape")))
+
+    def on_headers_complete(self) -> None:
+        """Take the head; skip those of interim responses (1xx)."""
+        parser = self._parser
+        lines, self._lines = self._lines, []
+        status = parser.get_status_code()
+        if status < 200:
+            if status == 101:
+                raise ValueError("an upgrade that nobody asked for")
+            return
+        if parser.get_http_version() not in _VERSIONS:
+            raise ValueError("not HTTP/1")
+        self.status = status
+        self.headers = CIMultiDictProxy(CIMultiDict(lines))
+        self._is_reusable = parser.should_keep_alive()
+        coding = self.headers.get("Transfer-Encoding")
+        self._until_closed = (
+            "Content-Length" not in self.headers
+            if coding is None
+            else coding.rpartition(",")[2].strip().lower() != "chunked"
+        )
+        self._started = True
+        if status in _BODILESS:
+            self._has_body = False
+        self.complete = not self._has_body
+        if status >= 300:
+            self._stop_upload()  # the upstream has decided without the rest
+
+    def on_message_complete(self) -> None:
+        """Take the end of the body."""
+        self.complete = self._started
+
+    # Called by the connection
+
+    def feed(self, data: bytes) -> None:
+        """Parse *data* and deliver the pieces of the body in it."""
+        self.received = True
+        try:
+            self._parser.feed_data(data)
+        except _PARSE_ERRORS as exc:
+            self._is_reusable = False
+            if not self.complete:
+                self._fail(_cut() if self._started else _malformed(), exc)
+                return
+        if self._pieces:
+            self._overhead = 0
+            self._take_pieces(len(data))
+        else:
+            self._overhead += len(data)
+            if self._overhead > _MAX_OVERHEAD and not self.complete:
+                self._fail(_cut() if self._started else _malformed())
+                return
+            if self._started and self._sink is None:
+                self._wake()
+        if self.complete:
+            self._end()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Take the end of the connection, which is the end of an answer without a length."""
+        if self.complete:
+            return
+        if self._started:
+            if exc is None and self._until_closed:
+                self.complete = True
+                self._is_reusable = False
+                self._end()
+            else:
+                self._fail(_cut(), exc)
+        elif isinstance(exc, OSError) and not self.received:
+            self._fail(aiohttp.ClientOSError(*exc.args), exc)
+        else:
+            self._fail(aiohttp.ServerDisconnectedError(), exc)
+
+    def _take_pieces(self, size: int) -> None:
+        if not self._has_body:
+            self._pieces.clear()
+            self._is_reusable = False
+        elif self._sink is None:
+            self._buffered += size
+            if self._buffered > _READ_BUFFER and not self.complete:
+                self._pause_reading()
+            self._wake()
+        else:
+            self._deliver()
+
+    def _deliver(self) -> None:
+        """Give the sink what has come, in pieces that a slow client can afford to hold."""
+        pieces, sink = self._pieces, self._sink
+        if sink is None or not pieces:
+            return
+        if len(pieces) == 1:  # nearly every read of a paced stream
+            if sink(pieces.pop()):
+                self._stop_streaming()
+            return
+        start = size = 0
+        for end, piece in enumerate(pieces, 1):
+            size += len(piece)
+            if size < _PIECE and end < len(pieces):
+                continue
+            if sink(b"".join(pieces[start:end])):
+                del pieces[:end]
+                self._buffered = sum(map(len, pieces))
+                self._stop_streaming()
+                return
+            start, size = end, 0
+        pieces.clear()
+
+    def _stop_streaming(self) -> None:
+        self._sink = None
+        if not self.complete:
+            self._pause_reading()
+        self._wake()
+
+    def _pause_reading(self) -> None:
+        transport = self._connection.transport
+        if not self._is_reading_paused and not transport.is_closing():
+            self._is_reading_paused = True
+            transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if self._is_reading_paused:
+            self._is_reading_paused = False
+            if not self._connection.transport.is_closing():
+                self._connection.transport.resume_reading()
+
+    def _wake(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def _fail(self, error: BaseException, cause: BaseException | None = None) -> None:
+        if self._error is None:
+            error.__cause__ = cause
+            self._error = error
+        self._is_reusable = False
+        self._end()
+
+    def _end(self) -> None:
+        """Deliver the rest and give the connection back, or close it."""
+        self._deliver()
+        self._wake()
+        lease, self._lease = self._lease, None
+        if lease is None:
+            return
+        connection = self._connection
+        connection.response = None
+        self._stop_upload()
+        if self._drain_timer is not None:
+            self._drain_timer.cancel()
+        if connection.has_unsent():
+            # Nobody waits for the answer to the rest of this request.
+            connection.transport.abort()
+            lease.close()
+        elif self._is_reusable and not connection.transport.is_closing():
+            self._resume_reading()
+            lease.release()
+        else:
+            lease.close()
+        del self._parser  # it refers to this object, and this object to it
+
+    # Called by who sent the request
+
+    def upload(self, task: asyncio.Task[None]) -> None:
+        """Tie *task*, which writes the request's body, to this answer: it ends with it."""
+        self._upload = task
+
+    def upload_failed(self, error: BaseException) -> None:
+        """Fail with *error*: the request's body cannot be read to its end."""
+        if not self.complete:
+            self._fail(error)
+
+    def _stop_upload(self) -> None:
+        if self._upload is not None and not self._upload.done():
+            self._upload.cancel()
+            self._is_reusable = False
+
+    async def head(self) -> None:
+        """Wait for the head: ``status`` and ``headers``.
+
+        Raises:
+            aiohttp.ClientResponseError: what came is not HTTP.
+            aiohttp.ServerDisconnectedError, aiohttp.ClientOSError: the connection ended.
+            BaseException: what reading the request's body raised.
+        """
+        while not self._started:
+            if self._error is not None:
+                raise self._error
+            await self._wait()
+
+    async def _wait(self) -> None:
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def forget_headers(self) -> None:
+        """Let go of the headers, kilobytes that a stream has no more use for."""
+        self.headers = _NO_HEADERS
+
+    def buffered_body(self) -> bytes | None:
+        """Return the whole body if all of it is here and nothing of it was read, else None."""
+        if not self.complete or self._error is not None or not self._pieces:
+            return None
+        return self._take()
+
+    def _take(self) -> bytes:
+        pieces = self._pieces
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        self._buffered = 0
+        return data
+
+    async def readany(self) -> bytes:
+        """Return what has arrived, waiting for something; ``b""`` at the end.
+
+        Raises:
+            aiohttp.ClientPayloadError: the answer was cut, or is malformed from here on.
+        """
+        while not self._pieces:
+            if self._error is not None:
+                raise self._error
+            if self.complete:
+                return b""
+            self._resume_reading()
+            await self._wait()
+        return self._take()
+
+    async def stream_to(self, sink: Sink) -> bool:
+        """Give *sink* what arrives until it returns True or the answer ends.
+
+        Returns whether more may come. Raises as ``readany`` does.
+        """
+        if self._pieces:
+            self._sink = sink
+            self._deliver()
+            self._sink = None
+            return True
+        if self._error is not None:
+            raise self._error
+        if self.complete:
+            return False
+        self._sink = sink
+        self._resume_reading()
+        try:
+            await self._wait()
+            if self._error is not None and self._sink is sink:
+                raise self._error
+        finally:
+            self._deliver()
+            self._sink = None
+        return True
+
+    def finish(self) -> None:
+        """Read no more: release the connection if the answer ends within a second, else close it.
+
+        Closing it at once would cost the next call a TLS handshake, and the end of a chunked body
+        is nearly always in the next packet.
+        """
+        self._finished = True
+        self._pieces.clear()
+        self._buffered = 0
+        if self._lease is not None:
+            self._resume_reading()
+            loop = asyncio.get_running_loop()
+            self._drain_timer = loop.call_later(_DRAIN_SECONDS, self._abort)
+
+    def close(self) -> None:
+        """Close the connection at once, unless the answer is finished."""
+        if not self._finished:
+            self._abort()
+
+    def _abort(self) -> None:
+        if self._lease is not None:
+            self._fail(aiohttp.ClientConnectionError("the answer was closed"))
+
+
+def _malformed() -> aiohttp.ClientError:
+    info = aiohttp.RequestInfo(None, "", None, None)  # type: ignore[arg-type] # nobody looks at it
+    return aiohttp.ClientResponseError(info, (), message="the answer is not HTTP")
+
+
+def _cut() -> aiohttp.ClientError:
+    return aiohttp.ClientPayloadError("the answer was cut")

@@ -1,0 +1,179 @@
+"""The way to one upstream: its address, its key, the headers that every request carries. IO.
+
+Every default of ClientSession that would hurt a stream or leak a secret is overridden here: the
+total timeout (cuts long answers), the pool limit (queues the 101st stream in silence), cookies,
+proxies from the environment.
+"""
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import aiohttp
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
+
+from jarvis_proxy import __version__
+from jarvis_proxy.upstream_client.client import Body, PoolRequest, UpstreamClient
+from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS, send_error
+from jarvis_proxy.upstream_client.response import Sink, UpstreamResponse
+from jarvis_proxy.upstreams.base import UpstreamRequest
+
+_MAX_CACHED: Final = 512
+
+
+class Response(Protocol):
+    """An answer whose head has come."""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The header fields, whatever their case."""
+
+    async def readany(self) -> bytes:
+        """Return what has arrived, waiting for something; ``b""`` at the end.
+
+        Raises one of NETWORK_ERRORS when the answer is cut.
+        """
+
+    def forget_headers(self) -> None:
+        """Let go of the headers: nobody will ask for them any more."""
+
+    def buffered_body(self) -> bytes | None:
+        """Return the whole body if all of it is here already, and nothing of it has been read."""
+
+    async def stream_to(self, sink: Sink) -> bool:
+        """Give *sink* what arrives, as it arrives, until it returns True or the answer ends.
+
+        Returns whether more may come. Raises as ``readany`` does.
+        """
+
+    def finish(self) -> None:
+        """Let the connection go back to the pool if the answer ends now, else close it soon."""
+
+    def close(self) -> None:
+        """Close the connection at once, unless the answer is finished."""
+
+
+class Transport(Protocol):
+    """The way to one upstream."""
+
+    async def send(
+        self, request: UpstreamRequest, key: str | None, body: Body | None = None
+    ) -> Response:
+        """Send *request* (with *body* in place of its own, if given); return when the head is here.
+
+        Raises:
+            ProxyError: 502 or 504, by what went wrong (see ``send_error``); or what *body* raised.
+        """
+
+    async def close(self) -> None:
+        """Close every connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransportOptions:
+    """How upstreams are reached. Times in seconds."""
+
+    connect_timeout: float = 5.0
+    proxy: str | None = None
+
+
+class HttpTransport:
+    """One upstream behind a pooled ClientSession."""
+
+    def __init__(
+        self,
+        name: str,
+        base_url: str,
+        *,
+        key_header: str = "Authorization",
+        key_prefix: str = "Bearer ",
+        options: TransportOptions | None = None,
+        resolver: aiohttp.abc.AbstractResolver | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
+        self.name = name
+        self._base_url = base_url
+        self._key_header = key_header
+        self._key_prefix = key_prefix
+        self._heads: dict[tuple[object, ...], bytes] = {}
+        options = options or TransportOptions()
+        self.session = _new_session(options, resolver, ssl_context)
+        self._client = UpstreamClient(
+            self.session,
+            URL(base_url, encoded=True),
+            proxy=None if options.proxy is None else URL(options.proxy),
+        )
+
+    async def send(
+        self, request: UpstreamRequest, key: str | None, body: Body | None = None
+    ) -> UpstreamResponse:
+        """Send *request* with *key*; see ``UpstreamClient.send`` for the one re-send.
+
+        Raises:
+            ProxyError: 502 or 504, see ``send_error``; or what reading *body* raised.
+            ValueError: a control character in the path, the key or a header.
+        """
+        head = self._head(request, key)
+        data = request.body if body is None else body
+        try:
+            return await self._client.send(head, data, has_body=request.method != "HEAD")
+        except NETWORK_ERRORS as exc:
+            raise send_error(exc) from exc
+
+    def _head(self, request: UpstreamRequest, key: str | None) -> bytes:
+        # Paths, keys and the headers that cross are few: what they make together is made once.
+        kind = (request.method, request.path, key, *request.headers.items())
+        head = self._heads.get(kind)
+        if head is None:
+            if len(self._heads) >= _MAX_CACHED:
+                self._heads.clear()
+            url = URL(self._base_url + request.path, encoded=True)
+            headers = self._request_headers(request.headers, key)
+            head = self._heads[kind] = self._client.encode_head(request.method, url, headers)
+        return head
+
+    def _request_headers(
+        self, crossing: Mapping[str, str], key: str | None
+    ) -> CIMultiDictProxy[str]:
+        headers = CIMultiDict({"Accept": "*/*", "User-Agent": f"jarvis-proxy/{__version__}"})
+        for name, value in crossing.items():
+            headers[name] = value  # in any case of its letters, in place of ours
+        # A compressor at the upstream would hold events back.
+        headers["Accept-Encoding"] = "identity"
+        if key:
+            headers[self._key_header] = self._key_prefix + key
+        return CIMultiDictProxy(headers)
+
+    async def close(self) -> None:
+        """Close every connection, those of answers in progress too."""
+        await self.session.close()
+
+
+def _new_session(
+    options: TransportOptions,
+    resolver: aiohttp.abc.AbstractResolver | None,
+    ssl_context: ssl.SSLContext | None,
+) -> aiohttp.ClientSession:
+    connector = aiohttp.TCPConnector(
+        limit=0,
+        ttl_dns_cache=60,
+        ssl=True if ssl_context is None else ssl_context,
+        resolver=resolver,
+        keepalive_timeout=15.0,
+    )
+    return aiohttp.ClientSession(
+        connector=connector,
+        request_class=PoolRequest,
+        # `connect` bounds a new connection as a whole, name lookup included.
+        timeout=aiohttp.ClientTimeout(
+            total=None, connect=options.connect_timeout + 1, sock_connect=options.connect_timeout
+        ),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+    )

@@ -1,0 +1,48 @@
+"""The embedded model as a transport."""
+
+import pytest
+
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.upstream_client.local import LocalTransport
+from jarvis_proxy.upstreams.base import UpstreamRequest
+from tests.upstream_client.test_transport import Sink
+
+
+async def test_embedded_model_answers_without_a_network() -> None:
+    transport = LocalTransport()
+    body = b'{"model":"jarvis-echo","messages":[{"role":"user","content":"Hi there"}]}'
+    head = {"x-jarvis-call": "abc", "x-jarvis-created": "1700000000"}
+    reply = await transport.send(UpstreamRequest("POST", "/chat/completions", head, body), None)
+
+    whole = await reply.readany()
+    assert reply.status == 200
+    assert reply.headers == {"Content-Type": "application/json"}
+    assert b'"id":"chatcmpl-abc"' in whole
+    assert b"Hi there" in whole
+    assert await reply.readany() == b""
+    reply.finish()
+    reply.close()
+    await transport.close()
+
+
+async def test_embedded_model_streams_word_by_word() -> None:
+    body = b'{"model":"jarvis-echo","stream":true,"messages":[{"role":"user","content":"a b c"}]}'
+    reply = await LocalTransport().send(
+        UpstreamRequest("POST", "/chat/completions", {}, body), None
+    )
+
+    sink = Sink()
+    while await reply.stream_to(sink):
+        pass
+
+    assert len(sink.pieces) == 6  # the role, three words, the finish reason, [DONE]
+    assert sink.pieces[-1] == b"data: [DONE]\n\n"
+
+
+async def test_embedded_model_refuses_what_is_no_conversation() -> None:
+    with pytest.raises(ProxyError) as caught:
+        await LocalTransport().send(
+            UpstreamRequest("POST", "/chat/completions", {}, b'{"messages":5}'), None
+        )
+
+    assert (caught.value.status, caught.value.param) == (400, "messages")
