@@ -81,13 +81,13 @@ async def _one(shape: Shape, size: int, calls: int, upstream: int) -> tuple[int,
     env = {**environment(port, upstream), "MAX_INFLIGHT_MB": str(_INFLIGHT), "LOG_LEVEL": "error"}
     with Process(command, env, port, None) as process:
         start = process.peak_mb()
-        ends = await asyncio.gather(*(_call(port, shape, body) for _ in range(calls)))
+        ends = await asyncio.gather(*(call(port, shape, body) for _ in range(calls)))
         peak = process.peak_mb()
     counted = collections.Counter(ends).most_common()
     return start, peak, ", ".join(f"{count} × {end}" for end, count in counted)
 
 
-async def _call(port: int, shape: Shape, body: bytes) -> str:
+async def call(port: int, shape: Shape, body: bytes) -> str:
     """Send one request, keep its connection as long as the others; return how it ended."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     seen = b""

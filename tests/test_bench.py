@@ -12,7 +12,9 @@ from bench.greedy_upstream import GreedyUpstream
 from bench.load import Load, Tally, run
 from bench.rounds import DIRECT, SCENARIOS, measure
 from bench.shapes import ANSWERS, REQUESTS, Shape
+from bench.stalls import probing
 from bench.upstream import Connection
+from bench.work_shapes import WORK
 
 BEARER = ("Authorization: Bearer x",)
 GEMINI = "/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse"
@@ -113,6 +115,29 @@ def test_table_has_medians_and_leaves_out_what_was_not_measured() -> None:
 )
 def test_percentile(values: list[float], share: float, expected: float) -> None:
     assert percentile(values, share) == expected
+
+
+@pytest.mark.parametrize("shape", WORK, ids=lambda shape: shape.name)
+def test_requests_that_ask_for_work_grow_with_the_size_that_is_asked_for(shape: Shape) -> None:
+    if shape.coding or "as many" in shape.name:
+        return
+    sizes = [len(shape.body(size)) for size in (100_000, 200_000)]
+
+    assert 50_000 <= sizes[0] <= 250_000
+    assert 1.5 <= sizes[1] / sizes[0] <= 2.5
+
+
+def test_others_are_asked_how_long_they_wait() -> None:
+    async def serve() -> tuple[float, float]:
+        async with upstream() as port:
+            with probing(port) as probe:
+                await asyncio.sleep(0.2)
+                return await asyncio.to_thread(probe), await asyncio.to_thread(probe)
+
+    first, second = asyncio.run(serve())
+
+    assert 0 < first < 60_000
+    assert 0 < second < 60_000
 
 
 @pytest.mark.parametrize("shape", REQUESTS + ANSWERS, ids=lambda shape: shape.name)

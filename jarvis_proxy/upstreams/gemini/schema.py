@@ -52,6 +52,7 @@ _LIMITING: Final = frozenset((*_BOUNDS, "format", "exclusiveMinimum", "exclusive
 _TEXTS: Final = ("title", "description")
 _PLAIN: Final = frozenset(("type", *_TEXTS))
 _PLAIN_TYPES: Final = frozenset(("string", "integer", "number", "boolean"))
+_CHARACTERS_PER_STEP: Final = 8  # of a value that becomes words
 _NODE_STEPS: Final = 4
 """What a schema costs beside its keywords: it is merged, typed and described."""
 
@@ -183,7 +184,9 @@ class _Cleaner:
         self._spend_texts(texts)
         if "default" in schema and copyable(schema["default"], self._work):
             texts["default"] = schema["default"]
-        describe(texts, hints)
+        if hints:
+            self._work.spend(sum(map(len, hints)) // _CHARACTERS_PER_STEP, param=self._param)
+            describe(texts, hints)
         if "$ref" in out and texts:
             # Only `$` keywords may stand next to `$ref`.
             return {**texts, "anyOf": [out]}

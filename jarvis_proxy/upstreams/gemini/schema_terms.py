@@ -89,16 +89,16 @@ def choices(schema: Schema, types: list[str], hints: list[str], work: Work) -> C
     fitting = [value for value in values if any(_fits(value, name) for name in types)]
     if not fitting:
         fitting, types = values, []
-    types = types or _shared_types(fitting)
+    types = [name for name in types if any(_fits(value, name) for value in fitting)]
     if any(isinstance(value, bool | dict | list) for value in fitting):
         hints.append(constraint("one of", values))
-        return Choices(None, null, types)
+        return Choices(None, null, types or _shared_types(fitting))
     # An empty string among the choices is a 400.
     kept = [value for value in {(type(v), v): v for v in fitting}.values() if value != ""]
     if not kept:
         hints.append(constraint("one of", values))
     work.spend_text(sum(len(value) for value in kept if isinstance(value, str)))
-    return Choices(kept or None, null, types)
+    return Choices(kept or None, null, types or _shared_types(kept or fitting))
 
 
 def one_of(branches: list[Schema]) -> Schema:

@@ -130,6 +130,9 @@ def excerpt(value: object, limit: int) -> str:
 
     Empty for what nests deeper than ``MAX_DEPTH`` within these characters.
     """
+    if isinstance(value, list) and not any(isinstance(item, dict | list) for item in value[:limit]):
+        head = [item[:limit] if isinstance(item, str) else item for item in value[:limit]]
+        return compact(head)[:limit]  # so many values take more characters than that
     pieces: list[str] = []
     length = depth = 0
     waiting: list[object] = [value]
@@ -140,7 +143,7 @@ def excerpt(value: object, limit: int) -> str:
             depth -= piece in "}]"
         elif isinstance(item, dict | list):
             piece = "{" if isinstance(item, dict) else "["
-            waiting += _inside(item, limit)
+            waiting += _inside(item, limit - length)
             depth += 1
             if depth > MAX_DEPTH:
                 return ""

@@ -92,6 +92,7 @@ def test_types_and_null(schema: dict[str, Any], types: tuple[list[str], bool]) -
         ({"enum": [None], "type": "string"}, Choices(None, True, ["string"]), []),
         ({"enum": [""]}, Choices(None, False, ["string"]), ['one of: [""]']),
         ({"enum": []}, Choices(), []),
+        ({"enum": [0, ""]}, Choices([0], False, ["integer"]), []),
     ],
     ids=str,
 )
