@@ -56,12 +56,17 @@ async def _under_watch(request: web.Request, handler: _Handler) -> web.StreamRes
     watched = watch.open(task)
     if shell.live is not None:
         shell.live.open[record.request_id] = record
+    is_late = False
     try:
         return await deliver(request, await handler(request, watched), watched)
     except asyncio.CancelledError:
+        is_late = True
         raise watched.reason() from None
+    except ProxyError as error:
+        is_late = error.code == "request_timeout"
+        raise
     finally:
-        if watched.received and not request.content.is_eof():
+        if watched.received and not is_late and not request.content.is_eof():
             # It was answered in the middle of its body: the client is to get that, not a reset.
             connection_of(request).linger(_LINGER)
         watch.close(watched)
