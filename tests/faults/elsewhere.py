@@ -138,6 +138,12 @@ ELSEWHERE: Final[tuple[tuple[str, tuple[Elsewhere, ...]], ...]] = (
                 "test_payload_comes_to_its_answer",
             ),
             Elsewhere(
+                "A base URL that leads back to the proxy, over other servers",
+                "508 `loop_detected` after one round; it names the setting",
+                "web/test_middlewares.py",
+                "test_c12_a_call_that_comes_back_is_refused_at_once_with_its_setting",
+            ),
+            Elsewhere(
                 "A wrong method",
                 "405 with `Allow`",
                 "web/test_middlewares.py",
@@ -171,6 +177,18 @@ ELSEWHERE: Final[tuple[tuple[str, tuple[Elsewhere, ...]], ...]] = (
                 "nothing changes",
                 _LIFE,
                 "test_a_broken_file_changes_nothing_and_is_one_error_without_values",
+            ),
+            Elsewhere(
+                "SIGHUP with a base URL that is the proxy's own address",
+                "nothing changes",
+                "test_lifecycle.py",
+                "test_c12_a_reload_refuses_a_base_url_that_leads_here",
+            ),
+            Elsewhere(
+                "The terminal that it was started from is closed",
+                "every stream ends, exit code 0",
+                "test_lifecycle.py",
+                "test_a_terminal_that_is_closed_ends_it",
             ),
             Elsewhere(
                 "A log that cannot be written",
