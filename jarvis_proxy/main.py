@@ -9,6 +9,8 @@ import os
 import select
 import sys
 from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,24 +33,30 @@ _LOG: Final = logging.getLogger(__name__)
 _ENV_FILE: Final = Path(__file__).resolve().parent.parent / ".env"
 _FILES_PER_CONNECTION: Final = 3
 _MORE_FILES: Final = 64
-_USAGE: Final = """usage: python server.py [doctor]
+_USAGE: Final = """usage: python server.py [doctor], or jarvis-proxy [doctor]
 Without an argument it serves; settings are in .env, which .env.example explains. The doctor checks
 settings, port, upstreams and keys. ./start.sh installs the packages first.
 """
 _PR_SET_DUMPABLE: Final = 4  # linux/prctl.h
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Run the command and return its exit code.
+def command() -> int:
+    """Run the installed command ``jarvis-proxy``, with the .env of the working folder."""
+    return main(sys.argv[1:], Path.cwd() / ".env")
+
+
+def main(arguments: Sequence[str], env_file: Path | None = None) -> int:
+    """Run the command and return its exit code; without *env_file* it is the project's .env.
 
     0: served until told to stop. 1: the port cannot be had. 78: the settings are wrong.
     """
     keep_standard_streams()
+    env_file = env_file or _ENV_FILE
     if sys.platform == "win32":
         say("Jarvis proxy runs on Linux and macOS. On Windows, run it in WSL: wsl --install\n")
         return 1
     if arguments and arguments[0] == "doctor":
-        return _doctor(arguments[1:])
+        return _doctor(arguments[1:], env_file)
     if arguments and arguments[0] in ("-h", "--help"):
         write_text(sys.stdout, _USAGE)
         return 0
@@ -56,7 +64,7 @@ def main(arguments: Sequence[str]) -> int:
         say(f"unknown argument: {arguments[0]}\n{_USAGE}")
         return 2
     try:
-        settings = load_settings()
+        settings = load_settings(env_file)
     except SettingsError as exc:
         say(problems_text(exc))
         return EX_CONFIG
@@ -66,29 +74,29 @@ def main(arguments: Sequence[str]) -> int:
             "smuggled. Install aiohttp's binary wheel: ./start.sh does.\n"
         )
         return 1
-    return _serve(settings)
+    return _serve(settings, env_file)
 
 
-def _doctor(arguments: Sequence[str]) -> int:
+def _doctor(arguments: Sequence[str], env_file: Path) -> int:
     # Loaded only when it is called: it is as large as the server.
     from jarvis_proxy.doctor import cli
 
     forbid_core_dumps()  # it holds keys, like the server
-    return cli.main(arguments, _ENV_FILE, os.environ)
+    return cli.main(arguments, env_file, os.environ)
 
 
-def load_settings() -> Settings:
+def load_settings(env_file: Path) -> Settings:
     """Return what the environment and .env say now.
 
     Raises:
         SettingsError: with every problem.
     """
-    return _read()[0]
+    return _read(env_file)[0]
 
 
-def _read() -> tuple[Settings, Mapping[str, str]]:
+def _read(env_file: Path) -> tuple[Settings, Mapping[str, str]]:
     """Return the settings and the environment that they are in."""
-    environ = load_environment(_ENV_FILE, os.environ)
+    environ = load_environment(env_file, os.environ)
     try:
         settings = Settings.from_env(environ, is_readable=is_readable)
         check_base_urls(settings)
@@ -101,21 +109,23 @@ def _read() -> tuple[Settings, Mapping[str, str]]:
     check_redis(settings.redis_url)
     tls_context(settings)
     load_prices(settings)
+    if settings.state_dir:
+        settings = replace(settings, state_dir=str(env_file.parent / settings.state_dir))
     return settings, environ
 
 
-def _serve(settings: Settings) -> int:
+def _serve(settings: Settings, env_file: Path) -> int:
     # Only now: a wrong setting is told in a fraction of the time that the server takes to load.
     from jarvis_proxy.web.serve import serve
 
     if settings.workers > 1:
-        return _supervise(settings)
+        return _supervise(settings, env_file)
     harden()
     raise_file_limit(settings.limits.max_connections)
     writer, log = configure_logging(settings.log_format, settings.log_level)
-    _hint(settings)
+    _hint(settings, env_file)
     try:
-        run(serve(settings, log, reload=load_settings))
+        run(serve(settings, log, reload=partial(load_settings, env_file)))
     except OSError as exc:
         _LOG.error("%s", cannot_listen(settings, exc, os.environ))
         return 1
@@ -127,7 +137,7 @@ def _serve(settings: Settings) -> int:
     return 0
 
 
-def _supervise(settings: Settings) -> int:
+def _supervise(settings: Settings, env_file: Path) -> int:
     from jarvis_proxy.web.handover import acquire
     from jarvis_proxy.web.log import PlainWriter, log_through
     from jarvis_proxy.workers.supervisor import Supervisor
@@ -136,7 +146,7 @@ def _supervise(settings: Settings) -> int:
     raise_file_limit(settings.limits.max_connections)
     writer = PlainWriter()
     log_through(writer, settings.log_format, settings.log_level)
-    _hint(settings)
+    _hint(settings, env_file)
     try:
         # In a loop that is gone before the first worker is made.
         opening = acquire(settings.hosts, settings.port, os.environ, settings.workers)
@@ -145,7 +155,13 @@ def _supervise(settings: Settings) -> int:
         _LOG.error("%s", cannot_listen(settings, exc, os.environ))
         return 1
     return Supervisor(
-        settings, port.sockets, _work, _read, name=port.name, taken=port.taken, writer=writer
+        settings,
+        port.sockets,
+        _work,
+        partial(_read, env_file),
+        name=port.name,
+        taken=port.taken,
+        writer=writer,
     ).run()
 
 
@@ -179,10 +195,10 @@ def cannot_listen(settings: Settings, error: OSError, environ: Mapping[str, str]
     return f"cannot listen on {host}:{settings.port}: {why_not(error)}{note}"
 
 
-def _hint(settings: Settings) -> None:
+def _hint(settings: Settings, env_file: Path) -> None:
     upstreams = ",".join(upstream.name for upstream in settings.upstreams)
     for hint in (
-        *env_file_hints(_ENV_FILE),
+        *env_file_hints(env_file),
         *environment_hints(os.environ, upstreams),
         *settings.hints,
         *_file_hints(settings),

@@ -271,7 +271,7 @@ def test_certificate_that_breaks_at_the_last_moment_is_told_too(
 ) -> None:
     gone = {"TLS_CERT_FILE": "/nowhere/cert.pem", "TLS_KEY_FILE": "/nowhere/key.pem"}
     settings = Settings.from_env({"PROXY_API_KEYS": KEY, "HOST": "127.0.0.1", **gone})
-    code = command._serve(settings)
+    code = command._serve(settings, Path("/nowhere/.env"))
 
     assert code == EX_CONFIG
     assert " error TLS_CERT_FILE" in capfd.readouterr().err
@@ -280,6 +280,27 @@ def test_certificate_that_breaks_at_the_last_moment_is_told_too(
 def test_unknown_argument_is_told_how_to_use_it(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["--verbose"]) == 2
     assert "usage: python server.py" in capfd.readouterr().err
+
+
+def test_the_installed_command_reads_the_env_file_of_the_working_folder(
+    env: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("PORT=none\n")
+    env.chdir(tmp_path)
+    env.setattr(command, "_ENV_FILE", tmp_path / "another" / ".env")
+    env.setattr(sys, "argv", ["jarvis-proxy"])
+
+    assert command.command() == EX_CONFIG
+    assert "PORT: must be a whole number" in capfd.readouterr().err
+
+
+def test_the_state_folder_is_beside_the_env_file(env: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    usual(env, STATE_DIR="counters")
+    file = tmp_path / "elsewhere" / ".env"
+
+    assert command.load_settings(file).state_dir == str(tmp_path / "elsewhere" / "counters")
+    env.setenv("STATE_DIR", "")
+    assert command.load_settings(file).state_dir == ""
 
 
 @pytest.mark.parametrize("argument", ["--help", "-h"])

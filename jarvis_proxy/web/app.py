@@ -66,7 +66,6 @@ _LOG: Final = logging.getLogger(__name__)
 # Made before workers are forked: each of them knows the others' requests.
 _SECRET: Final = secrets.token_bytes(32)
 _ALPHABET: Final = string.ascii_letters + string.digits
-_ROOT: Final = Path(__file__).resolve().parents[2]
 """The folder of server.py, beside which relative paths are."""
 LOOPBACK: Final = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 _HANDLERS: Final[Mapping[Kind, Handler]] = {
@@ -195,7 +194,7 @@ def _usage_keeper(settings: Settings, kept: Kept) -> UsageKeeper:
         # Budgets are compared with what all processes used: it must not be a minute old.
         return UsageKeeper(kept.usage, kept.shared.usage, time.time, every=1, load_every=2)
     folder = settings.state_dir
-    store: UsageStore = SqliteStore(_ROOT / folder) if folder else NoStore()
+    store: UsageStore = SqliteStore(Path(folder)) if folder else NoStore()
     return UsageKeeper(kept.usage, store, time.time)
 
 
