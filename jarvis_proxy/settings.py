@@ -1,7 +1,7 @@
 """Settings: the environment as one frozen, typed object, all problems reported together. Pure.
 
-Each field says which setting fills it, the default, the unit and one sentence; ``.env.example`` and
-the README are compared with these by tests. Seconds and bytes throughout.
+Each field declares its setting once: name, default, unit, parser, section and text. From these
+``python -m tools.docs`` writes .env.example and docs/settings.md. Seconds and bytes throughout.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,11 +13,12 @@ from typing import Final, Literal
 from jarvis_proxy import settings_addresses as addresses
 from jarvis_proxy import settings_parse as parse
 from jarvis_proxy import settings_routes as routes
-from jarvis_proxy.settings_fields import Limits, Setting, described, parsed, set_by
+from jarvis_proxy.settings_fields import Section, Setting, described, parsed, setting
 from jarvis_proxy.settings_hints import exposure_hints, upstream_hints
-from jarvis_proxy.settings_parse import MEBIBYTE, Reader, SettingsError
+from jarvis_proxy.settings_parse import Reader, SettingsError
 from jarvis_proxy.settings_policies import KeyPolicy, policies
 from jarvis_proxy.settings_routes import ClientKey, UpstreamSettings
+from jarvis_proxy.settings_tables import UPSTREAM_SETTINGS, Limits, Timeouts
 
 __all__ = [
     "SETTINGS",
@@ -31,368 +32,222 @@ __all__ = [
 ]
 
 
-_UPSTREAM_SETTINGS: Final = (
-    Setting("OPENAI_API_KEY", "", "", "OpenAI's key, or several, comma-separated."),
-    Setting("OPENAI_BASE_URL", routes.OPENAI_BASE_URL, "", "Where OpenAI's API is."),
-    Setting(
-        "GEMINI_API_KEY", "", "", "Google's key for the Gemini API, or several, comma-separated."
-    ),
-    Setting("GEMINI_BASE_URL", routes.GEMINI_BASE_URL, "", "Where the Gemini API is."),
-    Setting(
-        "UPSTREAMS",
-        "",
-        "",
-        "Names of more OpenAI-compatible upstreams, comma-separated, such as deepseek,zhipu.",
-    ),
-    Setting("<NAME>_BASE_URL", "", "", "Where the upstream NAME is, with its /v1 or the like."),
-    Setting("<NAME>_API_KEY", "", "", "The key of the upstream NAME, or several, comma-separated."),
-    Setting(
-        "<NAME>_MODELS",
-        "",
-        "",
-        "Models that the upstream NAME answers, comma-separated; a * at the end matches a prefix.",
-    ),
-    Setting(
-        "UPSTREAM_PROXY",
-        "",
-        "",
-        "HTTP proxy for calls to upstreams outside this machine and its network, such as"
-        " http://user:password@proxy.example:3128.",
-    ),
-    Setting(
-        "UPSTREAM_NO_PROXY",
-        "",
-        "",
-        "Hosts that are called without UPSTREAM_PROXY, written as in NO_PROXY: names, domains,"
-        " addresses, networks, *.",
-    ),
-    Setting(
-        "<NAME>_PROXY",
-        "",
-        "",
-        "The proxy of the upstream NAME alone, openai and gemini too: an address, or direct.",
-    ),
-)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(Timeouts):
     """Everything that a user can set. ``Settings()`` holds the defaults and no keys."""
 
-    client_keys: tuple[ClientKey, ...] = field(
-        default=(),
-        metadata=set_by(
-            "PROXY_API_KEYS",
-            "",
-            "",
-            "Keys that clients must send, comma-separated, each key, name:key, sha256:digest or"
-            " name:sha256:digest.",
+    client_keys: tuple[ClientKey, ...] = setting(
+        "PROXY_API_KEYS",
+        value=(),
+        section=Section.FIRST,
+        text=(
+            "Keys that clients must send, comma-separated; at least one. Each is `key`, "
+            "`name:key`, `sha256:digest` or `name:sha256:digest`. The log shows the name. A "
+            "digest (64 hexadecimal digits) keeps the key itself out of the file."
         ),
     )
-    admin_key: ClientKey | None = field(
-        default=None,
-        metadata=set_by(
-            "ADMIN_KEY",
-            "",
-            "",
-            "Key of the live page at /dashboard, 16 characters or more, or sha256:digest; without"
-            " it there is no page.",
-            routes.admin_key,
+    admin_key: ClientKey | None = setting(
+        "ADMIN_KEY",
+        parser=routes.admin_key,
+        value=None,
+        section=Section.NUMBERS,
+        text=(
+            "Key of the dashboard at `/dashboard`, 16 characters or more, or `sha256:digest`. "
+            "Without it there is no dashboard."
         ),
     )
     upstreams: tuple[UpstreamSettings, ...] = field(
-        default=routes.DEFAULT_UPSTREAMS, metadata={"settings": _UPSTREAM_SETTINGS}
+        default=routes.DEFAULT_UPSTREAMS, metadata={"settings": UPSTREAM_SETTINGS}
     )
-    hosts: tuple[str, ...] = field(
-        default=("0.0.0.0",),  # noqa: S104  the documented default; a start says so loudly
-        metadata=set_by(
-            "HOST",
-            "0.0.0.0",  # noqa: S104
-            "",
-            "Address to listen on, or several, comma-separated; 127.0.0.1 is reached from this"
-            " machine only.",
-            addresses.hosts,
+    hosts: tuple[str, ...] = setting(
+        "HOST",
+        default="0.0.0.0",  # noqa: S104  the documented default; a start says so loudly
+        parser=addresses.hosts,
+        section=Section.LISTENING,
+        text=(
+            "Address to listen on, or several, comma-separated. Only this machine reaches "
+            "`127.0.0.1`; `::` is every address of IPv6 and IPv4. Some shells and conda "
+            "export a `HOST` of their own, which overrides `.env`; the log then says so."
         ),
     )
-    port: int = field(
-        default=9000,
-        metadata=set_by("PORT", "9000", "", "Port to listen on.", parse.whole(1, 65535)),
+    port: int = setting(
+        "PORT",
+        default="9000",
+        parser=parse.whole(1, 65535),
+        section=Section.LISTENING,
+        text="Port to listen on.",
     )
-    tls_cert_file: str = field(
-        default="",
-        metadata=set_by(
-            "TLS_CERT_FILE",
-            "",
-            "",
-            "Certificate with its chain (PEM); together with TLS_KEY_FILE it turns HTTPS on.",
-            parse.file_path,
+    tls_cert_file: str = setting(
+        "TLS_CERT_FILE",
+        parser=parse.file_path,
+        value="",
+        section=Section.LISTENING,
+        text=("Certificate with its chain (PEM). Together with `TLS_KEY_FILE` it enables HTTPS."),
+    )
+    tls_key_file: str = setting(
+        "TLS_KEY_FILE",
+        parser=parse.file_path,
+        value="",
+        section=Section.LISTENING,
+        text="Private key of that certificate (PEM).",
+    )
+    cors_origins: tuple[str, ...] = setting(
+        "CORS_ORIGINS",
+        default="*",
+        value=("*",),
+        section=Section.LISTENING,
+        text=(
+            "Origins of web pages that may call from a browser, comma-separated; empty "
+            "disables CORS."
         ),
     )
-    tls_key_file: str = field(
-        default="",
-        metadata=set_by(
-            "TLS_KEY_FILE", "", "", "Private key of that certificate (PEM).", parse.file_path
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = setting(
+        "TRUSTED_PROXIES",
+        parser=addresses.networks,
+        value=(),
+        section=Section.LISTENING,
+        text=(
+            "Networks of your own reverse proxies, comma-separated. The proxy then trusts "
+            "their `X-Forwarded-For`, and keeps idle connections open for 130 s instead of 20 "
+            "s."
         ),
     )
-    cors_origins: tuple[str, ...] = field(
-        default=("*",),
-        metadata=set_by(
-            "CORS_ORIGINS",
-            "*",
-            "",
-            "Web pages that may call from a browser, comma-separated origins; empty turns CORS"
-            " off.",
-        ),
-    )
-    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = field(
-        default=(),
-        metadata=set_by(
-            "TRUSTED_PROXIES",
-            "",
-            "",
-            "Networks of your own reverse proxies, comma-separated; their X-Forwarded-For is"
-            " believed.",
-            addresses.networks,
-        ),
-    )
-    default_model: str = field(
+    default_model: str = setting(
+        "DEFAULT_MODEL",
         default=routes.OPENAI_DEFAULT_MODEL,
-        metadata=set_by(
-            "DEFAULT_MODEL",
-            routes.OPENAI_DEFAULT_MODEL,
-            "",
-            "What jarvis-default, and a request without model, becomes; where only Gemini has a"
-            f" key, the default is {routes.GEMINI_DEFAULT_MODEL}.",
+        value=routes.OPENAI_DEFAULT_MODEL,
+        section=Section.MODELS,
+        text=(
+            "Model for `jarvis-default` and for requests without `model`. If only Gemini has "
+            "a key, the default is `gemini/gemini-3-flash`."
         ),
     )
-    model_aliases: Mapping[str, str] = field(
-        default_factory=lambda: MappingProxyType({}),
-        metadata=set_by(
-            "MODEL_ALIASES",
-            "",
-            "",
-            "More names for models, comma-separated name=upstream/model; they win over the"
-            " built-in ones.",
+    model_aliases: Mapping[str, str] = setting(
+        "MODEL_ALIASES",
+        value=MappingProxyType({}),
+        section=Section.MODELS,
+        text=(
+            "More names for models, comma-separated `name=upstream/model`. They override the "
+            "built-in names."
         ),
     )
-    fallbacks: Mapping[str, tuple[str, ...]] = field(
-        default_factory=lambda: MappingProxyType({}),
-        metadata=set_by(
-            "FALLBACKS",
-            "",
-            "",
-            "Models to try when one fails before its first byte, comma-separated"
-            " model=other|another.",
+    fallbacks: Mapping[str, tuple[str, ...]] = setting(
+        "FALLBACKS",
+        value=MappingProxyType({}),
+        section=Section.MODELS,
+        text=(
+            "Models to try when one fails before its first byte, comma-separated "
+            "`model=other|another`; `model` is the name that clients send."
         ),
     )
-    passthrough: Literal["inference", "all"] = field(
+    passthrough: Literal["inference", "all"] = setting(
+        "PASSTHROUGH",
         default="inference",
-        metadata=set_by(
-            "PASSTHROUGH",
-            "inference",
-            "",
-            "OpenAI paths that clients reach: inference, or all (files, batches, fine-tuning too).",
-            parse.choice("inference", "all"),
+        parser=parse.choice("inference", "all"),
+        section=Section.REQUESTS,
+        text=(
+            "OpenAI paths that clients can reach: `inference`, or `all` (also files, batches, "
+            "fine-tuning)."
         ),
     )
-    image_urls: Literal["fetch", "pass", "refuse"] = field(
+    image_urls: Literal["fetch", "pass", "refuse"] = setting(
+        "IMAGE_URLS",
         default="fetch",
-        metadata=set_by(
-            "IMAGE_URLS",
-            "fetch",
-            "",
-            "Images given to Gemini as URLs: fetch (guarded download here), pass (Google"
-            " downloads) or refuse.",
-            parse.choice("fetch", "pass", "refuse"),
+        parser=parse.choice("fetch", "pass", "refuse"),
+        section=Section.REQUESTS,
+        text=(
+            "What happens to images that are given to Gemini as URLs: `fetch` (guarded "
+            "download here), `pass` (Google downloads) or `refuse`."
         ),
     )
-    strict_params: bool = field(
-        default=False,
-        metadata=set_by(
-            "STRICT_PARAMS",
-            "false",
-            "",
-            "true answers 400 to parameters that Gemini lacks; false names them in"
-            " x-jarvis-ignored.",
-            parse.flag,
+    strict_params: bool = setting(
+        "STRICT_PARAMS",
+        default="false",
+        parser=parse.flag,
+        section=Section.REQUESTS,
+        text=(
+            "`true`: parameters that Gemini lacks get 400. `false`: `x-jarvis-ignored` names them."
         ),
     )
-    show_thoughts: Literal["auto", "always", "never"] = field(
+    show_thoughts: Literal["auto", "always", "never"] = setting(
+        "SHOW_THOUGHTS",
         default="auto",
-        metadata=set_by(
-            "SHOW_THOUGHTS",
-            "auto",
-            "",
-            "Gemini's thoughts as reasoning_content where the request does not say: auto (streams"
-            " of clients that need a sign of life), always or never.",
-            parse.choice("auto", "always", "never"),
+        parser=parse.choice("auto", "always", "never"),
+        section=Section.REQUESTS,
+        text=(
+            "Gemini's thoughts as `reasoning_content` if the request does not say: `auto` "
+            "(streams of clients that give up in a long silence), `always` or `never`."
         ),
     )
-    max_body: int = field(
-        default=64 * MEBIBYTE,
-        metadata=set_by(
-            "MAX_BODY_MB",
-            "64",
-            "MB",
-            "Largest request body; a larger one gets 413.",
-            parse.mebibytes(1, 4096),
+    max_body: int = setting(
+        "MAX_BODY_MB",
+        default="64",
+        unit="MB",
+        parser=parse.mebibytes(1, 4096),
+        section=Section.REQUESTS,
+        text="Largest request body; a larger one gets 413.",
+    )
+    workers: int = setting(
+        "WORKERS",
+        default="1",
+        parser=parse.whole(1, 256),
+        section=Section.PROCESSES,
+        text=(
+            "Processes that share the port, one per CPU core to use (Linux only). More than 1 "
+            "needs `REDIS_URL`."
         ),
     )
-    connect_timeout: float = field(
-        default=5.0,
-        metadata=set_by(
-            "CONNECT_TIMEOUT", "5", "s", "To connect to an upstream, DNS included.", parse.seconds
-        ),
-    )
-    first_byte_timeout: float = field(
-        default=600.0,
-        metadata=set_by(
-            "FIRST_BYTE_TIMEOUT",
-            "600",
-            "s",
-            "From the request to an upstream's first byte; thinking models take minutes.",
-            parse.seconds,
-        ),
-    )
-    idle_timeout: float = field(
-        default=600.0,
-        metadata=set_by(
-            "IDLE_TIMEOUT",
-            "600",
-            "s",
-            "Silence of an upstream in the middle of an answer; then the client gets an error.",
-            parse.seconds,
-        ),
-    )
-    stream_total_timeout: float = field(
-        default=3600.0,
-        metadata=set_by(
-            "STREAM_TOTAL_TIMEOUT", "3600", "s", "Longest stream in all.", parse.seconds
-        ),
-    )
-    commit_after: float = field(
-        default=15.0,
-        metadata=set_by(
-            "COMMIT_AFTER",
-            "15",
-            "s",
-            "A stream whose upstream is still silent then gets its 200 and keepalive comments;"
-            " before, errors keep their status.",
-            parse.seconds,
-        ),
-    )
-    heartbeat_interval: float = field(
-        default=15.0,
-        metadata=set_by(
-            "HEARTBEAT_INTERVAL",
-            "15",
-            "s",
-            "Silence in a stream before a keepalive comment.",
-            parse.seconds,
-        ),
-    )
-    body_idle_timeout: float = field(
-        default=20.0,
-        metadata=set_by(
-            "BODY_IDLE_TIMEOUT", "20", "s", "Silence inside a request body.", parse.seconds
-        ),
-    )
-    body_total_timeout: float = field(
-        default=120.0,
-        metadata=set_by(
-            "BODY_TOTAL_TIMEOUT", "120", "s", "To receive a whole request body.", parse.seconds
-        ),
-    )
-    write_stall_timeout: float = field(
-        default=60.0,
-        metadata=set_by(
-            "WRITE_STALL_TIMEOUT",
-            "60",
-            "s",
-            "A client that takes nothing for so long is cut off.",
-            parse.seconds,
-        ),
-    )
-    drain_timeout: float = field(
-        default=120.0,
-        metadata=set_by(
-            "DRAIN_TIMEOUT",
-            "120",
-            "s",
-            "After SIGTERM, time for answers in progress to end.",
-            parse.seconds,
-        ),
-    )
-    workers: int = field(
-        default=1,
-        metadata=set_by(
-            "WORKERS",
-            "1",
-            "",
-            "Processes that share the port; more than 1 needs REDIS_URL.",
-            parse.whole(1, 256),
-        ),
-    )
-    redis_url: str = field(
-        default="",
+    redis_url: str = setting(
+        "REDIS_URL",
+        parser=addresses.redis_url,
+        value="",
         repr=False,
-        metadata=set_by(
-            "REDIS_URL",
-            "",
-            "",
-            "Redis or Valkey for what workers share, such as redis://127.0.0.1:6379/0.",
-            addresses.redis_url,
+        section=Section.PROCESSES,
+        text=(
+            "Redis or Valkey, where processes and machines share limits, usage, upstream keys "
+            "in quarantine and tool-call signatures; such as `redis://127.0.0.1:6379/0`."
         ),
     )
-    log_level: Literal["debug", "info", "warning", "error"] = field(
+    log_level: Literal["debug", "info", "warning", "error"] = setting(
+        "LOG_LEVEL",
         default="info",
-        metadata=set_by(
-            "LOG_LEVEL",
-            "info",
-            "",
-            "debug, info, warning or error.",
-            parse.choice("debug", "info", "warning", "error"),
-        ),
+        parser=parse.choice("debug", "info", "warning", "error"),
+        section=Section.LOG,
+        text="`debug`, `info`, `warning` or `error`.",
     )
-    log_format: Literal["text", "json"] = field(
+    log_format: Literal["text", "json"] = setting(
+        "LOG_FORMAT",
         default="text",
-        metadata=set_by(
-            "LOG_FORMAT",
-            "text",
-            "",
-            "text, or json for one JSON object a line.",
-            parse.choice("text", "json"),
-        ),
+        parser=parse.choice("text", "json"),
+        section=Section.LOG,
+        text="`text`, or `json` for one JSON object per line.",
     )
-    state_dir: str = field(
+    state_dir: str = setting(
+        "STATE_DIR",
         default="state",
-        metadata=set_by(
-            "STATE_DIR",
-            "state",
-            "",
-            "Folder, beside server.py or absolute, for what keys have used: counters, never"
-            " content; empty keeps them in memory.",
+        value="state",
+        section=Section.NUMBERS,
+        text=(
+            "Folder for usage counters, relative to the folder of `.env` or absolute; it "
+            "never holds content. Empty keeps the counters in memory."
         ),
     )
-    prices_file: str = field(
-        default="",
-        metadata=set_by(
-            "PRICES_FILE",
-            "",
-            "",
-            "JSON file with prices of your own; they win over the built-in table.",
-            parse.file_path,
-        ),
+    prices_file: str = setting(
+        "PRICES_FILE",
+        parser=parse.file_path,
+        value="",
+        section=Section.NUMBERS,
+        text="JSON file with your own prices, which override the built-in table.",
     )
-    metrics_key: ClientKey | None = field(
-        default=None,
-        metadata=set_by(
-            "METRICS_KEY",
-            "",
-            "",
-            "Key of /metrics, 16 characters or more, or sha256:digest; without it only this machine"
-            " may ask, with HOST on loopback and TRUSTED_PROXIES empty.",
-            routes.metrics_key,
+    metrics_key: ClientKey | None = setting(
+        "METRICS_KEY",
+        parser=routes.metrics_key,
+        value=None,
+        section=Section.NUMBERS,
+        text=(
+            "Key of `/metrics`, 16 characters or more, or `sha256:digest`. Without it only "
+            "programs on this machine may read the metrics, and only if `HOST` is a loopback "
+            "address and `TRUSTED_PROXIES` is empty."
         ),
     )
     limits: Limits = field(default_factory=Limits)

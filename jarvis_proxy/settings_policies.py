@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, timedelta
 from ipaddress import IPv4Network, IPv6Network
 from types import MappingProxyType
@@ -11,7 +11,7 @@ from typing import Final, NoReturn
 from jarvis_proxy import settings_parse as parse
 from jarvis_proxy.budgets import Budget, parse_budgets
 from jarvis_proxy.settings_addresses import networks
-from jarvis_proxy.settings_fields import parsed, set_by
+from jarvis_proxy.settings_fields import Section, parsed, setting
 from jarvis_proxy.settings_parse import Reader
 from jarvis_proxy.settings_routes import ClientKey
 
@@ -70,76 +70,65 @@ class KeyPolicy:
     epoch seconds.
     """
 
-    models: tuple[str, ...] = field(
-        default=(),
-        metadata=set_by(
-            "KEY_<NAME>_MODELS",
-            "",
-            "",
-            "Models that the client key NAME may use, comma-separated; a * at the end matches a"
-            " prefix. Empty: all.",
-            _models,
+    models: tuple[str, ...] = setting(
+        "KEY_<NAME>_MODELS",
+        parser=_models,
+        value=(),
+        section=Section.KEYS,
+        text=(
+            "Models that the client key `NAME` may use, comma-separated; a `*` at the end "
+            "matches a prefix. Empty: all."
         ),
     )
-    rpm: int | None = field(
-        default=None,
-        metadata=set_by(
-            "KEY_<NAME>_RPM",
-            "",
-            "",
-            "Requests a minute of the client key NAME; more get 429.",
-            parse.whole(1, 1_000_000),
+    rpm: int | None = setting(
+        "KEY_<NAME>_RPM",
+        parser=parse.whole(1, 1_000_000),
+        value=None,
+        section=Section.KEYS,
+        text="Requests per minute of the client key `NAME`; more get 429.",
+    )
+    tpm: int | None = setting(
+        "KEY_<NAME>_TPM",
+        parser=parse.whole(1, 999_999_999),
+        value=None,
+        section=Section.KEYS,
+        text="Tokens per minute of the client key `NAME`, input and output; more get 429.",
+    )
+    concurrency: int | None = setting(
+        "KEY_<NAME>_CONCURRENCY",
+        parser=parse.whole(1, 1_000_000),
+        value=None,
+        section=Section.KEYS,
+        text="Concurrent requests of the client key `NAME`; more get 429.",
+    )
+    budget: tuple[Budget, ...] = setting(
+        "KEY_<NAME>_BUDGET",
+        parser=parse_budgets,
+        value=(),
+        section=Section.KEYS,
+        text=(
+            "Budget of the client key `NAME` per day or month (UTC), such as `5USD/day` or "
+            "`2000000tokens/month`, or several, comma-separated; then it gets 429."
         ),
     )
-    tpm: int | None = field(
-        default=None,
-        metadata=set_by(
-            "KEY_<NAME>_TPM",
-            "",
-            "",
-            "Tokens a minute of the client key NAME, in and out; more get 429.",
-            parse.whole(1, 999_999_999),
+    expires: float | None = setting(
+        "KEY_<NAME>_EXPIRES",
+        parser=_expires,
+        value=None,
+        section=Section.KEYS,
+        text=(
+            "Last day of the client key `NAME`, such as `2027-01-31` (UTC), or a time with "
+            "its zone; then it gets 401."
         ),
     )
-    concurrency: int | None = field(
-        default=None,
-        metadata=set_by(
-            "KEY_<NAME>_CONCURRENCY",
-            "",
-            "",
-            "Requests of the client key NAME in progress at the same time; more get 429.",
-            parse.whole(1, 1_000_000),
-        ),
-    )
-    budget: tuple[Budget, ...] = field(
-        default=(),
-        metadata=set_by(
-            "KEY_<NAME>_BUDGET",
-            "",
-            "",
-            "What the client key NAME may use a day or month (UTC), such as 5USD/day or"
-            " 2000000tokens/month, or several, comma-separated; then it gets 429.",
-            parse_budgets,
-        ),
-    )
-    expires: float | None = field(
-        default=None,
-        metadata=set_by(
-            "KEY_<NAME>_EXPIRES",
-            "",
-            "",
-            "Last day of the client key NAME, such as 2027-01-31 (UTC), or a time with its zone.",
-            _expires,
-        ),
-    )
-    cidrs: tuple[IPv4Network | IPv6Network, ...] = field(
-        default=(),
-        metadata=set_by(
-            "KEY_<NAME>_CIDRS",
-            "",
-            "",
-            "Networks from which the client key NAME may be used, comma-separated. Empty: all.",
-            _cidrs,
+    cidrs: tuple[IPv4Network | IPv6Network, ...] = setting(
+        "KEY_<NAME>_CIDRS",
+        parser=_cidrs,
+        value=(),
+        section=Section.KEYS,
+        text=(
+            "Networks from which the client key `NAME` may be used, comma-separated; from "
+            "others it gets 401. Empty: all."
         ),
     )
 

@@ -1,4 +1,4 @@
-"""The documents say what the code does: settings, error codes, addresses, examples."""
+"""The documents say what the code does: settings, error codes, addresses, links, examples."""
 
 import ast
 import asyncio
@@ -11,71 +11,84 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from aiohttp import ClientSession
 
 from jarvis_proxy import routes
 from jarvis_proxy.aiohttp_ext import malformed_requests
 from jarvis_proxy.settings import SETTINGS, KeyPolicy, Limits, Settings
 from jarvis_proxy.settings_policies import is_policy_setting
+from jarvis_proxy.settings_routes import settings_of
 from jarvis_proxy.upstreams.gemini import faults
-from tests.conftest import KEY, ProxyFactory
+from tests.conftest import BEARER, KEY, ProxyFactory
 from tests.error_codes import PACKAGE, find_codes
-from tests.markdown import Block, blocks, code_spans, headings, prose, rows
+from tests.markdown import blocks, code_spans, headings, prose, rows
+from tools import docs
 
 ROOT = Path(__file__).resolve().parent.parent
 READMES = {"en": ROOT / "README.md", "zh": ROOT / "README.zh-CN.md"}
 ENGLISH = READMES["en"].read_text(encoding="utf-8")
-CHINESE_README = READMES["zh"].read_text(encoding="utf-8")
-TROUBLESHOOTING = [ROOT / "docs/troubleshooting.md", ROOT / "docs/troubleshooting.zh-CN.md"]
+API = (ROOT / "docs/api.md").read_text(encoding="utf-8")
+ERRORS = [ROOT / "docs/errors.md", ROOT / "docs/errors.zh-CN.md"]
 GUIDES = [ROOT / "docs/guide.md", ROOT / "docs/guide.zh-CN.md"]
+CLIENTS = [ROOT / "docs/clients/README.md", ROOT / "docs/clients/README.zh-CN.md"]
 SECURITY = ROOT / "SECURITY.md"
 DOCKERFILE = ROOT / "deploy/Dockerfile"
-both_readmes = pytest.mark.parametrize("readme", [ENGLISH, CHINESE_README], ids=["en", "zh"])
-both_guides = pytest.mark.parametrize("guide", TROUBLESHOOTING, ids=["en", "zh"])
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES_ON_CODE = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    SECURITY,
+    ROOT / "docs/architecture.md",
+    ROOT / "docs/performance.md",
+    *sorted((ROOT / "docs/decisions").glob("*.md")),
+]
+both_errors = pytest.mark.parametrize("page", ERRORS, ids=["en", "zh"])
+every_page = pytest.mark.parametrize(
+    "page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix()
+)
 
-_EMPTY = ("empty", "空")
-_NOT_YET = ("Not in force yet.", "尚未生效。")
-_UNITS = {"秒": "s", "层": "levels"}
 _EXAMPLE_ADDRESS = "http://127.0.0.1:9000"
 
 
 # -- settings --------------------------------------------------------------------------------
 
 
-def settings_table(readme: str) -> dict[str, list[str]]:
-    """Return default and meaning of each setting that a README's table has."""
-    found: dict[str, list[str]] = {}
-    for name, *cells in rows(readme):
+def test_the_example_file_is_what_the_settings_give() -> None:
+    """To update it: python -m tools.docs"""
+    assert docs.env_example() == docs.ENV_EXAMPLE.read_text(encoding="utf-8")
+
+
+def test_the_page_of_settings_is_what_the_settings_give() -> None:
+    """To update it: python -m tools.docs"""
+    page = docs.SETTINGS_PAGE.read_text(encoding="utf-8")
+
+    assert docs.settings_page(page) == page
+    assert {setting.name for setting in SETTINGS} == set(settings_in(page))
+
+
+def settings_in(page: str) -> dict[str, str]:
+    """Return the default cell of each setting that the tables of a page have."""
+    found: dict[str, str] = {}
+    for name, *cells in rows(page):
         if re.fullmatch(r"`[A-Z_<>]+`", name):
             assert name not in found
-            found[name.strip("`")] = cells
+            found[name.strip("`")] = cells[0]
     return found
 
 
-@both_readmes
-def test_every_setting_stands_in_the_table_with_its_default(readme: str) -> None:
-    """That .env.example has them too is in test_settings.py."""
-    expected = {s.name: (s.default, s.unit) for s in SETTINGS}
-    actual = {name: _default(cells[0]) for name, cells in settings_table(readme).items()}
+@pytest.mark.parametrize("readme", READMES.values(), ids=READMES)
+def test_a_readme_names_ten_settings_with_their_defaults(readme: Path) -> None:
+    table = settings_in(readme.read_text(encoding="utf-8"))
+    defaults = {s.name: s.default for s in SETTINGS}
 
-    assert expected == actual
-
-
-def _default(cell: str) -> tuple[str, str]:
-    """Return the default and the unit that a cell such as ```5` s`` tells."""
-    if cell in _EMPTY:
-        return "", ""
-    value, _, unit = cell.removeprefix("`").partition("`")
-    return value, _UNITS.get(unit.strip(), unit.strip())
-
-
-@both_readmes
-def test_a_setting_that_nothing_reads_is_marked_so_and_no_other(readme: str) -> None:
-    expected = {name for name, reads in _readers().items() if not reads}
-    actual = {
-        name for name, cells in settings_table(readme).items() if cells[1].startswith(_NOT_YET)
+    assert len(table) == 10
+    assert {name: cell.strip("`") for name, cell in table.items() if cell.startswith("`")} == {
+        name: defaults[name] for name in table if defaults[name]
     }
 
-    assert expected == actual
+
+def test_every_setting_is_read_somewhere() -> None:
+    assert {name for name, reads in _readers().items() if not reads} == set()
 
 
 def _readers() -> dict[str, list[str]]:
@@ -89,6 +102,43 @@ def _readers() -> dict[str, list[str]]:
     specs = [spec for cls in (Settings, Limits, KeyPolicy) for spec in fields(cls)]
     named = [(spec.name, spec.metadata.get("settings", ())) for spec in specs]
     return {of[0].name: reads.get(name, []) for name, of in named if len(of) == 1}
+
+
+@every_page
+def test_documents_speak_of_settings_that_are_there(page: Path) -> None:
+    """Names in capitals are settings, or are listed here for what else they are."""
+    text = page.read_text(encoding="utf-8")
+    named = set(re.findall(r"`([A-Z][A-Z<>]*_[A-Z_<>]+)(?:=[^`]*)?`", text))
+    for block in blocks(text):
+        if block.language in ("sh", "env"):
+            named |= set(re.findall(r"^([A-Z]+_[A-Z_]+)=", block.text, flags=re.MULTILINE))
+    others = CLIENT_VARIABLES if "clients" in page.parts else OTHER_NAMES.get(page.name, set())
+
+    assert {name for name in named if not _is_setting(name)} <= {"JARVIS_KEY"} | others
+
+
+CLIENT_VARIABLES = {
+    "BASE_URL",
+    "COPILOT_MODEL",
+    "COPILOT_OFFLINE",
+    "COPILOT_PROVIDER_API_KEY",
+    "COPILOT_PROVIDER_BASE_URL",
+    "COPILOT_PROVIDER_WIRE_API",
+    "CUSTOM_MODELS",
+    "OPENAI_API_BASE",
+    "OPENAI_API_BASE_URL",
+    "OPENAI_MODEL_LIST",
+    "OPENAI_PROXY_URL",
+}
+OTHER_NAMES: dict[str, set[str]] = {
+    "CHANGELOG.md": {"PIP_PREFIX", "PIP_TARGET"},
+    "reliability.md": {"JARVIS_TEST_DRAINS", "JARVIS_TEST_RESTARTS"},
+}
+
+
+def _is_setting(name: str) -> bool:
+    known = {s.name for s in SETTINGS} | settings_of(("openai", "gemini", "deepseek", "ollama"))
+    return name in known | {"NO_PROXY", "MY_LLM_BASE_URL"} or is_policy_setting(name)
 
 
 # -- error codes -----------------------------------------------------------------------------
@@ -128,13 +178,17 @@ FOUND = find_codes()
 CODES = FOUND.codes.union(*COMPUTED.values())
 
 
-def error_table(readme: str) -> dict[str, list[str]]:
-    """Return the statuses that a README's tables give for each code."""
-    found: dict[str, list[str]] = {}
-    for status, *cells in rows(readme):
-        if re.fullmatch(r"[45](\d\d|xx)", status):
-            for code in code_spans(cells[0]):
-                found.setdefault(code, []).append(status)
+ENTRY = re.compile(r"\n\n\*\*((?:[45](?:\d\d|xx)(?:, |、)?)+)(?:\.|。)\*\* (.*)", re.DOTALL)
+
+
+def error_entries(page: Path) -> list[tuple[list[str], list[str], str]]:
+    """Return the entries of a page of errors: codes, statuses, and the text below them."""
+    found = []
+    for entry in re.split(r"^### ", page.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+        title, _, rest = entry.partition("\n")
+        match = ENTRY.match("\n" + rest.partition("\n## ")[0])
+        assert match is not None, f"{title}: the entry must begin with its statuses, as **400.**"
+        found.append((code_spans(title), re.split(", |、", match[1]), match[2].strip()))
     return found
 
 
@@ -142,40 +196,33 @@ def test_every_code_that_is_computed_is_accounted_for() -> None:
     assert set(COMPUTED) == FOUND.computed
 
 
-@both_readmes
-def test_every_error_code_has_a_row_and_every_row_a_code(readme: str) -> None:
-    expected, actual = CODES, set(error_table(readme))
+@both_errors
+def test_every_error_code_has_one_entry_and_every_entry_a_code(page: Path) -> None:
+    codes = [code for found, _, _ in error_entries(page) for code in found]
 
-    assert expected == actual
+    assert len(set(codes)) == len(codes)
+    assert set(codes) == CODES
 
 
-@both_readmes
-def test_a_row_has_the_status_with_which_its_code_is_raised(readme: str) -> None:
-    table = error_table(readme)
-    wrong = {(s, code) for s, code in FOUND.pairs if str(s) not in table.get(code, [])}
+@both_errors
+def test_an_entry_has_the_status_with_which_its_code_is_raised(page: Path) -> None:
+    table = {code: statuses for codes, statuses, _ in error_entries(page) for code in codes}
+    wrong = {(s, code) for s, code in FOUND.pairs if str(s) not in table[code]}
 
     assert not wrong
 
 
-@both_guides
-def test_every_error_code_has_an_entry_with_something_in_it(guide: Path) -> None:
-    text = guide.read_text(encoding="utf-8")
-    entries = re.split(r"^### ", text, flags=re.MULTILINE)[1:]
-    found: list[str] = []
-    for title, _, body in (entry.partition("\n") for entry in entries):
-        found += code_spans(title)
-        assert len(body.partition("\n## ")[0].strip()) >= 10, title
-
-    assert len(set(found)) == len(found)
-    assert set(found) == CODES
+@both_errors
+def test_every_entry_has_something_in_it(page: Path) -> None:
+    for codes, _, text in error_entries(page):
+        assert len(text) >= 10, codes
 
 
 # -- addresses -------------------------------------------------------------------------------
 
 
-@both_readmes
-def test_every_address_and_prefix_is_named(readme: str) -> None:
-    named = set(code_spans("\n".join(prose(readme))))
+def test_every_address_and_prefix_is_named() -> None:
+    named = set(code_spans("\n".join(prose(API))))
     addresses = {match.route for match in routes._FIXED.values()}
     for pattern in ("/v1/models/any", "/v1/files"):
         match = routes.match(pattern, everything=True)
@@ -186,43 +233,78 @@ def test_every_address_and_prefix_is_named(readme: str) -> None:
     assert {prefix for prefix in routes.PREFIXES if prefix} <= named
 
 
+def endpoint_table() -> dict[str, list[str]]:
+    """Return what the page says of each endpoint: relayed, Gemini, `jarvis-echo`."""
+    table = [row for row in rows(API) if len(row) == 5]
+    return {name: row[2:] for row in table for name in code_spans(row[0])}
+
+
+@pytest.mark.parametrize("endpoint", routes.INFERENCE)
+async def test_an_endpoint_is_served_as_its_row_says(endpoint: str, proxy: ProxyFactory) -> None:
+    body = {"messages": [{"role": "user", "content": "Hi"}], "input": "Hi"}
+    served = {}
+    async with proxy() as running, ClientSession(headers=BEARER) as session:
+        for model in ("gemini-3-flash", "jarvis-echo"):
+            async with session.post(
+                f"{running.url}/v1/{endpoint}", json={"model": model, **body}
+            ) as response:
+                answer = await response.json(content_type=None)
+
+            served[model] = (answer.get("error") or {}).get("code") != "unsupported_endpoint"
+    relayed, gemini, echo = endpoint_table()[f"/v1/{endpoint}"]
+
+    assert relayed == "relayed"
+    assert served == {"gemini-3-flash": gemini != "400", "jarvis-echo": echo != "400"}
+
+
+@pytest.mark.parametrize("readme", READMES.values(), ids=READMES)
+def test_a_readme_says_of_endpoints_what_the_page_says(readme: Path) -> None:
+    own = {row[0]: row[1:] for row in rows(readme.read_text(encoding="utf-8")) if len(row) == 4}
+    page = endpoint_table()
+    for name in ("/v1/chat/completions", "/v1/responses", "/v1/embeddings"):
+        assert [cell == "–" for cell in own[f"`{name}`"]] == [cell == "400" for cell in page[name]]
+
+
 # -- the two languages -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("english", "chinese"),
-    [
-        (ENGLISH, CHINESE_README),
-        tuple(guide.read_text(encoding="utf-8") for guide in TROUBLESHOOTING),
-        tuple(guide.read_text(encoding="utf-8") for guide in GUIDES),
-    ],
-    ids=["README", "troubleshooting", "guide"],
+    [tuple(READMES.values()), tuple(ERRORS), tuple(GUIDES), tuple(CLIENTS)],
+    ids=["README", "errors", "guide", "clients"],
 )
-def test_both_languages_have_the_same_shape(english: str, chinese: str) -> None:
-    assert [h.level for h in headings(english)] == [h.level for h in headings(chinese)]
-    assert [len(row) for row in rows(english)] == [len(row) for row in rows(chinese)]
-    assert _without_tree(english) == _without_tree(chinese)
+def test_both_languages_have_the_same_shape(english: Path, chinese: Path) -> None:
+    one, other = (path.read_text(encoding="utf-8") for path in (english, chinese))
+
+    assert [h.level for h in headings(one)] == [h.level for h in headings(other)]
+    assert [len(row) for row in rows(one)] == [len(row) for row in rows(other)]
+    assert blocks(one) == blocks(other)
 
 
-def _without_tree(text: str) -> list[Block]:
-    return [block for block in blocks(text) if "jarvis_proxy/" not in block.text]
+@pytest.mark.parametrize("readme", READMES.values(), ids=READMES)
+def test_a_readme_is_short(readme: Path) -> None:
+    assert len(readme.read_text(encoding="utf-8").splitlines()) <= 200
 
 
-@pytest.mark.parametrize(
-    "document", [*READMES.values(), *TROUBLESHOOTING, *GUIDES, SECURITY], ids=lambda p: p.name
-)
-def test_every_link_inside_the_documents_leads_somewhere(document: Path) -> None:
-    text = document.read_text(encoding="utf-8")
-    anchors = {_anchor(heading.text) for heading in headings(text)}
-    links = re.findall(r"\]\(([^)]+)\)", "\n".join(prose(text)))
-    broken = [
-        link
-        for link in links
-        if not (link[1:] in anchors if link.startswith("#") else (document.parent / link).exists())
-    ]
+# -- links and paths ---------------------------------------------------------------------------
+
+
+@every_page
+def test_every_link_inside_the_documents_leads_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)\s]+)\)", "\n".join(prose(text)))
+    broken = [link for link in links if not link.startswith("https://") and not _leads(page, link)]
 
     assert links
-    assert not broken
+    assert broken == []
+
+
+def _leads(page: Path, link: str) -> bool:
+    file, _, anchor = link.partition("#")
+    target = page if not file else page.parent / file
+    if not anchor or not target.is_file():
+        return target.exists()
+    return anchor in {_anchor(h.text) for h in headings(target.read_text(encoding="utf-8"))}
 
 
 def _anchor(title: str) -> str:
@@ -230,20 +312,28 @@ def _anchor(title: str) -> str:
     return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
 
 
-@pytest.mark.parametrize("document", [*TROUBLESHOOTING, *GUIDES], ids=lambda p: p.name)
-def test_documents_speak_of_settings_that_are_there(document: Path) -> None:
-    """Names in capitals are settings, or are listed here for what else they are."""
-    known = {s.name for s in SETTINGS} | {"JARVIS_KEY", "REPOSITORY", "HOST:9000"}
-    text = document.read_text(encoding="utf-8")
-    named = set(re.findall(r"`([A-Z][A-Z<>]*_[A-Z_<>]+)=?", text))
-    named |= set(re.findall(r"^([A-Z]+_[A-Z_]+)=", text, flags=re.MULTILINE))
+def test_every_page_is_reached_from_the_readme() -> None:
+    seen: set[Path] = set()
+    todo = [ROOT / "README.md"]
+    while todo:
+        here = todo.pop()
+        if here not in seen:
+            seen.add(here)
+            links = re.findall(r"\]\(([^)\s#]+\.md)", here.read_text(encoding="utf-8"))
+            todo += [(here.parent / link).resolve() for link in links if "://" not in link]
 
-    assert named
-    assert {name for name in named if not _is_setting(name, known)} == set()
+    assert seen == set(PAGES)
 
 
-def _is_setting(name: str, known: set[str]) -> bool:
-    return name in known or is_policy_setting(name)
+@pytest.mark.parametrize("page", PAGES_ON_CODE, ids=lambda path: path.name)
+def test_every_path_in_the_documents_is_there(page: Path) -> None:
+    """Names of files and folders in backticks, seen from the root or from the package."""
+    spans = code_spans("\n".join(prose(page.read_text(encoding="utf-8"))))
+    paths = {span for span in spans if re.fullmatch(r"(?:[\w.-]+/)*(?:[\w.-]+\.\w+|)", span)}
+    paths = {p for p in paths if p.endswith("/") or p.endswith((".py", ".md", ".toml", ".json"))}
+    missing = {p for p in paths if not any((base / p).exists() for base in (ROOT, PACKAGE))}
+
+    assert missing <= {"jarvis_proxy/x/y.py", "tests/x/test_y.py"}
 
 
 # -- what is promised ------------------------------------------------------------------------

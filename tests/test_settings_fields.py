@@ -1,25 +1,44 @@
-"""How fields say which settings fill them."""
+"""How fields declare the settings that fill them."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from types import MappingProxyType
 
 import pytest
 
-from jarvis_proxy.settings_fields import Limits, Setting, described, parsed, set_by
+from jarvis_proxy.settings_fields import Section, Setting, described, parsed, setting
 from jarvis_proxy.settings_parse import Reader, seconds
+
+WAIT = Setting(name="WAIT", section=Section.TIMEOUTS, default="5", unit="s", text="How long.")
+NAMES = Setting(name="NAMES", section=Section.MODELS, text="Who.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    wait: float = field(default=5.0, metadata=set_by("WAIT", "5", "s", "How long.", seconds))
-    names: tuple[str, ...] = field(default=(), metadata=set_by("NAMES", "", "", "Who."))
+    wait: float = setting(
+        "WAIT",
+        section=Section.TIMEOUTS,
+        default="5",
+        unit="s",
+        text="How long.",
+        parser=seconds,
+    )
+    names: tuple[str, ...] = setting("NAMES", section=Section.MODELS, text="Who.", value=())
+    roads: Mapping[str, str] = setting(
+        "ROADS", section=Section.MODELS, text="Where to.", value=MappingProxyType({}), repr=False
+    )
     plain: int = 0
 
 
 def test_a_class_is_described_by_its_fields_in_order() -> None:
-    assert described(Sample) == (
-        Setting("WAIT", "5", "s", "How long."),
-        Setting("NAMES", "", "", "Who."),
-    )
+    assert described(Sample)[:2] == (WAIT, NAMES)
+
+
+def test_the_default_is_the_value_of_its_text() -> None:
+    sample = Sample()
+
+    assert (sample.wait, sample.names, sample.roads) == (5.0, (), {})
+    assert [field.name for field in fields(Sample) if not field.repr] == ["roads"]
 
 
 @pytest.mark.parametrize(("env", "wait"), [({}, 5.0), ({"WAIT": ""}, 5.0), ({"WAIT": "7"}, 7.0)])
@@ -35,9 +54,3 @@ def test_a_wrong_value_leaves_the_default_and_a_problem() -> None:
 
     assert parsed(Sample, reader) == {"wait": 5.0}
     assert [problem.partition(":")[0] for problem in reader.problems] == ["WAIT"]
-
-
-def test_limits_are_filled_from_their_settings_alone() -> None:
-    limits = Limits(**parsed(Limits, Reader({"MAX_STREAMS": "3", "MAX_INFLIGHT_MB": "2"})))
-
-    assert limits == Limits(max_streams=3, max_bytes_in_flight=2 * 1024 * 1024)

@@ -1,1 +1,1 @@
-"""Real clients against the proxy, at versions that docs/clients.md names."""
+"""Real clients against the proxy, at versions that docs/clients/README.md names."""

@@ -1,36 +1,40 @@
-"""The sections of docs/clients.md, from the doctor's templates.
+"""The pages of docs/clients/, one per client, from the doctor's templates.
 
-``python -m tests.doctor.client_guide`` writes them into both languages' pages. What stands before
-the first client and from the last title on is written by hand.
+``python -m tools.docs`` writes them in both languages.
 """
 
-import re
 from pathlib import Path
 from typing import Final
 
 from jarvis_proxy.doctor.client_guides.context import GuideContext
 from jarvis_proxy.doctor.client_guides.registry import CLIENTS, Language, guide_markdown
 
-ROOT: Final = Path(__file__).resolve().parents[2]
-PAGES: Final[dict[Language, Path]] = {
-    "en": ROOT / "docs" / "clients.md",
-    "zh": ROOT / "docs" / "clients.zh-CN.md",
-}
+FOLDER: Final = Path(__file__).resolve().parents[2] / "docs" / "clients"
 CONTEXT: Final = GuideContext("http://HOST:9000", ("gemini-3-flash", "gpt-4.1-mini"))
 """What the examples on the pages are filled with."""
+SUFFIXES: Final[dict[Language, str]] = {"en": ".md", "zh": ".zh-CN.md"}
+_LINKS: Final[dict[Language, str]] = {
+    "en": "[All clients](README.md) · [中文]({client}.zh-CN.md)",
+    "zh": "[全部客户端](README.zh-CN.md) · [English]({client}.md)",
+}
 
 
-def render(language: Language) -> str:
-    """Return a page with its clients as the templates have them."""
-    before, *_, after = re.split("^(?=## )", PAGES[language].read_text("utf-8"), flags=re.MULTILINE)
-    guides = (f"#{guide_markdown(client, CONTEXT, language)}\n" for client in CLIENTS)
-    return "".join((before, *guides, after))
+def page(client: str, language: Language) -> Path:
+    """Return the path of a client's page."""
+    return FOLDER / f"{client}{SUFFIXES[language]}"
+
+
+def render(client: str, language: Language) -> str:
+    """Return a client's page: its guide, with links below the title."""
+    title, _, guide = guide_markdown(client, CONTEXT, language).partition("\n")
+    return f"{title}\n\n{_LINKS[language].format(client=client)}\n{guide}"
 
 
 def main() -> None:
-    """Write both pages."""
-    for language, path in PAGES.items():
-        path.write_text(render(language), encoding="utf-8")
+    """Write all pages."""
+    for client in CLIENTS:
+        for language in SUFFIXES:
+            page(client, language).write_text(render(client, language), encoding="utf-8")
 
 
 if __name__ == "__main__":

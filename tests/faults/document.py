@@ -27,9 +27,9 @@ _GROUPS: Final[dict[frozenset[Surface], str]] = {
 _INTRO: Final = """\
 # What happens when something breaks
 
-[README](../README.md) · [When something goes wrong](troubleshooting.md)
+[README](../README.md) · [Streams](streams.md) · [Errors](errors.md)
 
-This page is made from the data of the tests: `python -m tests.faults.document` writes it, and a \
+This page is made from the data of the tests: `python -m tools.docs` writes it, and a \
 test compares.
 
 ## The promise

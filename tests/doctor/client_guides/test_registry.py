@@ -15,7 +15,7 @@ from jarvis_proxy.doctor.client_guides.registry import (
     guide_markdown,
     read_guide,
 )
-from tests.doctor.client_guide import CONTEXT, PAGES, render
+from tests.doctor.client_guide import CONTEXT, FOLDER, SUFFIXES, page, render
 from tests.markdown import code_spans
 
 GEMINI = GuideContext("https://my.host", ("gemini-3-flash", "gemini/gemini-2.5-pro"))
@@ -48,7 +48,7 @@ def test_every_client_has_its_guide_in_both_languages() -> None:
     folder = Path(registry.__file__).parent
 
     assert tuple(read_guide(client, CONTEXT).name for client in CLIENTS) == NAMES
-    for language in PAGES:
+    for language in SUFFIXES:
         assert {path.stem for path in (folder / language).glob("*.md")} == set(CLIENTS)
 
 
@@ -90,7 +90,7 @@ def test_nothing_of_a_template_is_lost_in_its_steps(client: str) -> None:
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_both_languages_show_the_same_code(client: str) -> None:
-    english, chinese = (guide_markdown(client, CONTEXT, language) for language in PAGES)
+    english, chinese = (guide_markdown(client, CONTEXT, language) for language in SUFFIXES)
     fences = [FENCE.findall(text) for text in (english, chinese)]
     spans = [sorted(code_spans(FENCE.sub("", text))) for text in (english, chinese)]
     labels = [re.findall(r"^\| (.*?) \|", text, re.MULTILINE) for text in (english, chinese)]
@@ -100,10 +100,18 @@ def test_both_languages_show_the_same_code(client: str) -> None:
     assert labels[0] == [label.replace("字段", "Field") for label in labels[1]]
 
 
-@pytest.mark.parametrize("language", PAGES)
-def test_the_page_has_what_the_doctor_prints(language: Language) -> None:
-    """`python -m tests.doctor.client_guide` writes both pages."""
-    assert PAGES[language].read_text(encoding="utf-8") == render(language)
+@pytest.mark.parametrize("language", SUFFIXES)
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_page_has_what_the_doctor_prints(client: str, language: Language) -> None:
+    """`python -m tools.docs` writes the pages."""
+    assert page(client, language).read_text(encoding="utf-8") == render(client, language)
+
+
+def test_no_page_is_left_of_a_client_that_is_gone() -> None:
+    expected = {page(client, language).name for client in CLIENTS for language in SUFFIXES}
+    actual = {path.name for path in FOLDER.glob("*.md") if not path.name.startswith("README.")}
+
+    assert expected == actual
 
 
 @pytest.mark.parametrize("context", [GEMINI, MIXED])
