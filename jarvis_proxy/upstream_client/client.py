@@ -176,7 +176,7 @@ async def _with_head(response: UpstreamResponse) -> UpstreamResponse:
 def _write(
     connection: UpstreamConnection, response: UpstreamResponse, head: bytes, body: Body
 ) -> None:
-    write = connection.transport.write
+    write = connection.write
     if not isinstance(body, bytes):
         is_chunked = b"\r\ncontent-length:" not in head.lower()
         framing = b"\r\nTransfer-Encoding: chunked" if is_chunked else b""
@@ -201,9 +201,11 @@ async def _upload(
     is_chunked: bool,
 ) -> None:
     """Write a body that streams, as fast as the upstream reads it."""
-    write = connection.transport.write
+    write, is_closing = connection.transport.write, connection.transport.is_closing
     try:
         async for piece in body:
+            if is_closing():
+                return  # the end of the connection is the end of the answer, too
             if piece:
                 write(b"%x\r\n%b\r\n" % (len(piece), piece) if is_chunked else piece)
                 await connection.drain()

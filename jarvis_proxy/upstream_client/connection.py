@@ -7,10 +7,12 @@ to answer the pool's questions and reads nothing.
 
 import asyncio
 import contextlib
+import os
 import select
 import struct
 from typing import TYPE_CHECKING, Final
 
+from jarvis_proxy.upstream_client.tls import decrypted
 from jarvis_proxy.write_batching import WriteBatch
 
 try:
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from jarvis_proxy.upstream_client.response import UpstreamResponse
 
 _INT: Final = struct.Struct("i")
+_AT_ONCE: Final = 16 * 1024
+"""Bytes that the kernel takes at once when nothing else waits to be sent."""
+_READ: Final = 256 * 1024
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -36,6 +41,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_fileno",
         "_is_write_paused",
         "_pending",
+        "_spare",
         "batch",
         "is_reused",
         "pooled",
@@ -54,6 +60,7 @@ class UpstreamConnection(asyncio.Protocol):
         sock = transport.get_extra_info("socket")
         self._fileno: int = -1 if sock is None else sock.fileno()
         self._pending = b""
+        self._spare = -1
         self._is_write_paused = False
         self._drain_waiter: asyncio.Future[None] | None = None
 
@@ -71,10 +78,42 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Pass it on to the pool, to the response and to an upload that waits."""
         self.pooled.connection_lost(exc)
+        self._fileno = -1
+        if self.response is not None and (unread := self._unread()):
+            self.response.feed(unread)
+        self.response_ended()
         response, self.response = self.response, None
         if response is not None:
             response.connection_lost(exc)
         self.resume_writing()
+
+    def keep_readable(self) -> None:
+        """Let what has arrived be read even if a write fails, until ``response_ended``.
+
+        An upstream that refuses a body answers and closes. A write that fails on this takes the
+        event loop's socket away, and with it the answer that lies in the kernel's buffer.
+        """
+        if self._spare < 0 <= self._fileno:
+            with contextlib.suppress(OSError):  # no descriptors are left
+                self._spare = os.dup(self._fileno)
+
+    def response_ended(self) -> None:
+        """Give up the descriptor of ``keep_readable``."""
+        spare, self._spare = self._spare, -1
+        if spare >= 0:
+            os.close(spare)
+
+    def _unread(self) -> bytes:
+        """Return what has arrived and was not read when the connection failed."""
+        if self._spare < 0:
+            return b""
+        pieces = []
+        with contextlib.suppress(OSError):  # there is no more, or a reset comes next
+            while piece := os.read(self._spare, _READ):
+                pieces.append(piece)
+        data = b"".join(pieces)
+        tls = self.transport.get_extra_info("ssl_object")
+        return data if tls is None else decrypted(tls, data)
 
     def has_input(self) -> bool:
         """Tell whether bytes or an end of file wait in the socket, not read yet.
@@ -87,6 +126,11 @@ class UpstreamConnection(asyncio.Protocol):
         poll.register(self._fileno, select.POLLIN)
         return bool(poll.poll(0))
 
+    def write(self, data: bytes) -> None:
+        """Write *data*, a part of a request, now."""
+        self.keep_readable()
+        self.transport.write(data)
+
     def write_batched(self, data: bytes) -> None:
         """Write *data*, a whole request, at the end of the event loop's iteration."""
         self._pending = data
@@ -98,8 +142,10 @@ class UpstreamConnection(asyncio.Protocol):
             return
         if self.is_reused and self.has_input():
             self.transport.abort()
-        else:
+        elif len(data) <= _AT_ONCE:
             self.transport.write(data)
+        else:
+            self.write(data)
 
     def pause_writing(self) -> None:
         """Make an upload wait: the upstream reads slowly."""
@@ -126,6 +172,8 @@ class UpstreamConnection(asyncio.Protocol):
             return False
         # Below TLS is another buffer that cannot be seen; its data waits for the kernel's buffer.
         queued = b"\0" * _INT.size
+        if self._fileno < 0:
+            return False
         with contextlib.suppress(OSError):  # not every system has TIOCOUTQ
             queued = fcntl.ioctl(self._fileno, termios.TIOCOUTQ, queued)
         return bool(_INT.unpack(queued)[0])

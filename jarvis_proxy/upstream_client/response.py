@@ -264,6 +264,7 @@ class UpstreamResponse:
             return
         connection = self._connection
         connection.response = None
+        connection.response_ended()
         self._stop_upload()
         if self._drain_timer is not None:
             self._drain_timer.cancel()

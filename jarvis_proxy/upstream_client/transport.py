@@ -18,6 +18,7 @@ from jarvis_proxy import __version__
 from jarvis_proxy.upstream_client.client import Body, PoolRequest, UpstreamClient
 from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS, send_error
 from jarvis_proxy.upstream_client.response import Sink, UpstreamResponse
+from jarvis_proxy.upstream_client.tls import default_context
 from jarvis_proxy.upstreams.base import UpstreamRequest
 
 _MAX_CACHED: Final = 512
@@ -103,7 +104,7 @@ class HttpTransport:
         self._key_prefix = key_prefix
         self._heads: dict[tuple[object, ...], bytes] = {}
         options = options or TransportOptions()
-        self.session = _new_session(options, resolver, ssl_context)
+        self.session = _new_session(options, resolver, ssl_context or default_context())
         self._client = UpstreamClient(
             self.session,
             URL(base_url, encoded=True),
@@ -158,12 +159,12 @@ class HttpTransport:
 def _new_session(
     options: TransportOptions,
     resolver: aiohttp.abc.AbstractResolver | None,
-    ssl_context: ssl.SSLContext | None,
+    ssl_context: ssl.SSLContext,
 ) -> aiohttp.ClientSession:
     connector = aiohttp.TCPConnector(
         limit=0,
         ttl_dns_cache=60,
-        ssl=True if ssl_context is None else ssl_context,
+        ssl=ssl_context,
         resolver=resolver,
         keepalive_timeout=15.0,
     )

@@ -102,26 +102,14 @@ class Upload:
             while data := self.head.pop():
                 yield data
                 self._share.note(self.head.size)
-                await _hear_upstream()
             while data := await self.read():
                 self._check_second(data)
                 yield data
-                await _hear_upstream()
         except ProxyError as exc:
             # aiohttp reports a failed body as a failed connection; keep the cause.
             self.error = exc
             raise
         self._watched.body_read()
-
-
-async def _hear_upstream() -> None:
-    """Let the event loop read what has come from the upstream, before more is written to it.
-
-    One that refuses an upload answers and closes: the next write fails, and with the connection
-    the answer would be lost that lies in the kernel's buffer. One step polls, one reads.
-    """
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
 
 
 async def relay_form(request: web.Request, watched: Watched) -> web.StreamResponse:

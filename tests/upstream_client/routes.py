@@ -11,6 +11,7 @@ import trustme
 import uvloop
 
 from jarvis_proxy.upstream_client.response import UpstreamResponse
+from jarvis_proxy.upstream_client.tls import UpstreamContext
 from jarvis_proxy.upstream_client.transport import HttpTransport, TransportOptions
 from jarvis_proxy.upstreams.base import UpstreamRequest
 from tests.eventually import eventually
@@ -100,7 +101,7 @@ class Ways:
     def __init__(self, authority: trustme.CA) -> None:
         self._serving = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         authority.issue_cert("127.0.0.1").configure_cert(self._serving)
-        self._trusting = ssl.create_default_context()
+        self._trusting = UpstreamContext(ssl.PROTOCOL_TLS_CLIENT)
         authority.configure_trust(self._trusting)
 
     @contextlib.asynccontextmanager

@@ -87,3 +87,15 @@ async def test_upload_waits_while_writing_is_paused(
     assert not waiting.done()
     connection.resume_writing()
     await waiting
+
+
+@pytest.mark.parametrize(("size", "is_kept"), [(16_384, False), (16_385, True)])
+async def test_socket_is_held_for_what_the_kernel_may_not_take_at_once(
+    ends: tuple[UpstreamConnection, socket.socket], size: int, *, is_kept: bool
+) -> None:
+    connection, _ = ends
+    connection.write_batched(b"x" * size)
+    await asyncio.sleep(0)
+    assert (connection._spare >= 0) is is_kept
+    connection.response_ended()
+    assert connection._spare < 0
