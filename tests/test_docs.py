@@ -147,9 +147,7 @@ def _is_setting(name: str) -> bool:
 COMPUTED: dict[str, set[str]] = {
     "web/secrecy.py: hidden(record.code)": set(),
     "errors.py: secrets.hide(self.code)": set(),  # any other's, blacked out
-    "doctor/cli.py: exit_code(output.findings, settings_refused=refused)": set(),  # a process's
-    "doctor/report.py: _COLOURS[finding.status]": set(),  # the terminal's
-    "doctor/report.py: _COLOURS[status]": set(),
+    "doctor/cli.py: exit_code(output.findings, settings_refused=refusal is not None)": set(),
     "live.py: _name(record.code)": set(),  # what a call ended with: any of the others
     "live.py: label.partition(' ')": set(),
     "upstreams/gemini/errors.py: fault.status.lower()": set(),  # Google's own; `invalid_request`

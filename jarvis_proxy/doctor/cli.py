@@ -20,7 +20,7 @@ from jarvis_proxy.doctor.checks.redis import check_redis_store
 from jarvis_proxy.doctor.checks.upstreams import check_upstreams
 from jarvis_proxy.doctor.client_guides.context import guide_context
 from jarvis_proxy.doctor.client_guides.registry import read_guide
-from jarvis_proxy.doctor.findings import Finding, exit_code, ok, problem
+from jarvis_proxy.doctor.findings import Check, Finding, exit_code
 from jarvis_proxy.doctor.net.machine import ProbeEnv
 from jarvis_proxy.doctor.options import Options, parse_options
 from jarvis_proxy.doctor.output import Output, progress_on, style_for
@@ -33,7 +33,7 @@ from jarvis_proxy.settings_names import with_origin
 
 _INTERRUPTED: Final = 130
 _KEY_HINT: Final = (
-    "The key of a client is one of PROXY_API_KEYS in .env; put it where YOUR-PROXY-KEY stands, or"
+    "The key of a client is one of PROXY_API_KEYS in .env. Put it in place of YOUR-PROXY-KEY, or"
     " into the environment variable JARVIS_KEY."
 )
 
@@ -51,45 +51,53 @@ def main(arguments: Sequence[str], env_file: Path, environ: Mapping[str, str]) -
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A name or an arrow that the terminal cannot show must not end the report.
         sys.stdout.reconfigure(errors="replace")
-    output = Output(
-        sys.stdout,
-        style=style_for(sys.stdout, environ),
-        as_json=options.as_json,
-        progress=progress_on(sys.stderr, environ),
-    )
+    style, progress = style_for(sys.stdout, environ), progress_on(sys.stderr, environ)
+    output = Output(sys.stdout, style=style, as_json=options.as_json, progress=progress)
     try:
-        return asyncio.run(
-            run_checks(ProbeEnv(), output, options, StartupConfig.read(env_file, environ))
-        )
+        config = StartupConfig.read(env_file, environ)
+        return asyncio.run(run_checks(ProbeEnv(), output, options, config))
     except KeyboardInterrupt:
         return _INTERRUPTED
 
 
 @dataclass(frozen=True, slots=True)
 class StartupConfig:
-    """What the server would start from. *settings* is None where it would not, see *refusal*."""
+    """What the server would start from. *settings* is None if it would not, see *refusal*."""
 
     env_file: Path
     environ: Mapping[str, str] = field(repr=False)
-    env: Mapping[str, str] = field(repr=False)
     file_values: Mapping[str, str] = field(repr=False)
-    settings: Settings | None
-    refusal: SettingsError | None
+    settings: Settings | None = None
+    refusal: SettingsError | None = None
 
     @classmethod
     def read(cls, env_file: Path, environ: Mapping[str, str]) -> "StartupConfig":
         """Read the file and the environment as the server does."""
         file_values: Mapping[str, str] = {}
-        settings, refusal = None, None
         try:
             file_values = load_environment(env_file, {})
             settings = Settings.from_env({**file_values, **environ}, is_readable=is_readable)
             check_base_urls(settings)
         except SettingsError as exc:
-            settings = None
-            refusal = with_origin(exc, environ)
-        env = {**file_values, **environ}
-        return cls(env_file, environ, env, file_values, settings, refusal)
+            return cls(env_file, environ, file_values, refusal=with_origin(exc, environ))
+        return cls(env_file, environ, file_values, settings)
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        """The values of both, as the server takes them."""
+        return {**self.file_values, **self.environ}
+
+    @property
+    def registry(self) -> ModelRegistry | None:
+        """The models that *settings* give."""
+        if (settings := self.settings) is None:
+            return None
+        return ModelRegistry(
+            settings.upstreams,
+            default_model=settings.default_model,
+            aliases=settings.model_aliases,
+            fallbacks=settings.fallbacks,
+        )
 
     @property
     def is_elsewhere(self) -> bool:
@@ -97,28 +105,25 @@ class StartupConfig:
         return not self.env_file.exists() and not self.environ.get("PROXY_API_KEYS")
 
 
-async def run_checks(
-    machine: ProbeEnv, output: Output, options: Options, start: StartupConfig
-) -> int:
+async def run_checks(env: ProbeEnv, output: Output, options: Options, config: StartupConfig) -> int:
     """Check everything that *options* ask for, print it, and return the exit code."""
-    output.hide(settings_check.secrets(start.env, start.settings))
+    output.redact(settings_check.secrets(config.env, config.settings))
     output.text(f"Jarvis proxy {__version__}, doctor\n")
-    registry = None if start.settings is None else _registry(start.settings)
-    key = settings_check.clear_client_key(start.env)
-    is_visit = options.url is not None and start.is_elsewhere
-    if start.settings is not None and registry is not None:
-        await _check_set_up(machine, output, start, start.settings, registry)
-    elif start.refusal is not None and not is_visit:
-        found = [*_program(), *files.env_file(start.env_file)]
-        output.section("Settings", found + settings_check.startup_errors(start.refusal))
+    key = settings_check.clear_client_key(config.env)
+    # On another machine there are no settings to refuse.
+    refusal = None if options.url is not None and config.is_elsewhere else config.refusal
+    if config.settings is not None:
+        await _check_installation(env, output, config, config.settings)
+    elif refusal is not None:
+        found = [_check_program(), *files.env_file(config.env_file)]
+        output.section("Settings", found + settings_check.startup_errors(refusal))
     if options.url is not None:
-        findings = await check_public_url(machine, options.url, key, output.notice)
+        findings = await check_public_url(env, options.url, key, output.notice)
         output.section(f"From outside: {options.url.url}", findings)
-    refused = start.refusal is not None and not is_visit
-    code = exit_code(output.findings, settings_refused=refused)
-    context = guide_context(start.settings, registry, options.url, machine.own_address())
+    code = exit_code(output.findings, settings_refused=refusal is not None)
+    context = guide_context(config.settings, config.registry, options.url, env.own_address())
     # Without settings and --url neither the address nor the models are known.
-    is_known = start.settings is not None or options.url is not None
+    is_known = config.settings is not None or options.url is not None
     guides = [read_guide(client, context) for client in options.clients if is_known]
     if output.as_json:
         output.json(as_json(__version__, output.sections, guides, context=context, code=code))
@@ -132,53 +137,33 @@ async def run_checks(
     return code
 
 
-async def _check_set_up(
-    machine: ProbeEnv,
-    output: Output,
-    start: StartupConfig,
-    settings: Settings,
-    registry: ModelRegistry,
+async def _check_installation(
+    env: ProbeEnv, output: Output, config: StartupConfig, settings: Settings
 ) -> None:
     """Check this machine's server: its settings, the server itself if it runs, its upstreams."""
     output.notice("the settings")
-    port, running = await check_port(machine, settings)
+    port, running = await check_port(env, settings)
     found = [
-        *_program(),
-        *files.env_file(start.env_file),
-        *settings_check.check_settings(settings, start.file_values, start.environ),
-        *files.tls_files(settings, machine.now()),
+        _check_program(),
+        *files.env_file(config.env_file),
+        *settings_check.check_settings(settings, config.file_values, config.environ),
+        *files.tls_files(settings, env.now()),
         port,
         *await check_redis_store(settings.redis_url),
     ]
     output.section("Settings", found)
     if running is not None:
-        key = settings_check.clear_client_key(start.env)
-        findings = await check_local_server(machine, running, key, output.notice)
+        key = settings_check.clear_client_key(config.env)
+        findings = await check_local_server(env, running, key, output.notice)
         output.section("The running proxy", findings)
-    results = await check_upstreams(machine, settings, output.notice)
-    routing = settings_check.models(settings, registry, results.listed)
+    results = await check_upstreams(env, settings, output.notice)
+    routing = settings_check.models(settings, config.registry, results.listed)
     output.section("Upstreams", [*results.findings, *routing])
 
 
-def _registry(settings: Settings) -> ModelRegistry:
-    return ModelRegistry(
-        settings.upstreams,
-        default_model=settings.default_model,
-        aliases=settings.model_aliases,
-        fallbacks=settings.fallbacks,
-    )
-
-
-def _program() -> list[Finding]:
+def _check_program() -> Finding:
     """Return whether the program itself can run: the server refuses to without the C parser."""
-    check = "program"
-    if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
-        return [
-            problem(
-                check,
-                "aiohttp runs without its C parser, whose strictness keeps requests from being"
-                " smuggled",
-                "Install aiohttp's binary wheel: ./start.sh does.",
-            )
-        ]
-    return [ok(check, f"version {__version__} on Python {platform.python_version()}")]
+    has_c_parser = http_parser.HttpRequestParser is not http_parser.HttpRequestParserPy
+    result = "runs" if has_c_parser else "without_c_parser"
+    python = platform.python_version()
+    return Check("cli", "program").finding(result, version=__version__, python=python)

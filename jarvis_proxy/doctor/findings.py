@@ -1,19 +1,42 @@
-"""What a check found, and which exit code all findings together mean. Pure."""
+"""What a check found: a status and sentences, which stand in TOML files beside the checks.
+
+A file has a table per check, and in it a table per possible result::
+
+    [health.gateway_error]
+    status = "problem"                       # ok, warning, problem or skipped
+    detail = "{status}: {who} answers, but does not reach the proxy behind it"
+    advice = "Is the proxy running?"         # or one sentence per audience: { site = "…", … }
+    example = ""                             # text to copy: a command, or lines of configuration
+
+Results of an HTTP answer also say when they apply, and the first that applies is taken::
+
+    statuses = ["401", "5xx"]                # the answer has one of these statuses,
+    codes = ["invalid_api_key"]              # or its error object holds one of these words;
+    when = ["has_list"]                      # and all of these values are true
+"""
 
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
+from importlib import resources
 from typing import Final
 
-EX_OK: Final = 0
+import msgspec
+
+from jarvis_proxy.doctor.net.http_answer import HttpAnswer
+
 EX_PROBLEM: Final = 1
 EX_CONFIG: Final = 78
 """The server itself would refuse to start with this code."""
 
+_DEFAULT: Final = "default"
+"""The audience of an advice for all that have none of their own."""
+
 
 class Status(StrEnum):
-    """How it stands with one thing that was checked."""
+    """The result of one check."""
 
     OK = "ok"
     WARNING = "warning"
@@ -23,10 +46,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One result: *detail* says what was found, *advice* what to do about it.
-
-    *example* is text to be copied as it stands: a command, or lines for a configuration file.
-    """
+    """One result: *detail* says what was found, *advice* what to do, *example* is to copy."""
 
     check: str
     status: Status
@@ -35,49 +55,84 @@ class Finding:
     example: str = ""
 
 
-def ok(check: str, detail: str) -> Finding:
-    """Return a finding of something that is as it should be."""
-    return Finding(check, Status.OK, detail)
+class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One possible result of a check. Its texts are templates of ``str.format``."""
+
+    status: Status
+    detail: str
+    advice: str | dict[str, str] = ""
+    example: str = ""
+    statuses: frozenset[str] = frozenset()
+    codes: frozenset[str] = frozenset()
+    when: frozenset[str] = frozenset()
+
+    def applies(self, answer: HttpAnswer, true: set[str]) -> bool:
+        """Tell whether this is a result of *answer*, when the values named *true* are so."""
+        status = str(answer.status)
+        has_status = not self.statuses.isdisjoint((status, f"{status[0]}xx"))
+        has_code = not self.codes.isdisjoint(answer.error_codes)
+        return self.when <= true and (has_status or has_code or not (self.statuses or self.codes))
 
 
-def skipped(check: str, detail: str) -> Finding:
-    """Return a finding of something that was not checked, and why."""
-    return Finding(check, Status.SKIPPED, detail)
+class Check:
+    """A check, which gives findings with the texts of a file.
+
+    *file* is a path below ``doctor/`` without ``.toml``, *table* a table in it. The report shows
+    *title*, by default the table's name, behind *label*.
+    """
+
+    def __init__(
+        self, file: str, table: str, *, title: str = "", label: str = "", audience: str = _DEFAULT
+    ) -> None:
+        self._messages = read_messages(file)[table]
+        self._name = ": ".join(filter(None, (label, title or table)))
+        self._audience = audience
+
+    def finding(self, result: str, **values: object) -> Finding:
+        """Return the finding of *result*, its texts filled with *values*."""
+        message = self._messages[result]
+        advice = message.advice
+        if isinstance(advice, dict):
+            advice = advice.get(self._audience) or advice[_DEFAULT]
+        texts = (text.format_map(values) for text in (message.detail, advice, message.example))
+        return Finding(self._name, message.status, *texts)
+
+    def evaluate(self, answer: HttpAnswer, **values: object) -> Finding:
+        """Return the finding of the first result that applies to *answer* and *values*.
+
+        The texts may also hold ``{status}``, ``{content_type}`` and ``{answered}``.
+        """
+        true = {name for name, value in values.items() if value}
+        result = next(name for name, m in self._messages.items() if m.applies(answer, true))
+        values |= {"status": answer.status, "content_type": answer.content_type}
+        return self.finding(result, answered=answer.summary, **values)
 
 
-def warning(check: str, detail: str, advice: str = "", example: str = "") -> Finding:
-    """Return a finding of something that works but deserves a second look."""
-    return Finding(check, Status.WARNING, detail, advice, example)
-
-
-def problem(check: str, detail: str, advice: str = "", example: str = "") -> Finding:
-    """Return a finding of something that does not work."""
-    return Finding(check, Status.PROBLEM, detail, advice, example)
+@cache
+def read_messages(file: str) -> dict[str, dict[str, Message]]:
+    """Return the messages of *file* by check and result, in the file's order."""
+    data = (resources.files(__package__) / f"{file}.toml").read_bytes()
+    return msgspec.toml.decode(data, type=dict[str, dict[str, Message]])
 
 
 def exit_code(findings: Iterable[Finding], *, settings_refused: bool) -> int:
     """Return 78 when the server would refuse its settings, 1 with any problem, else 0.
 
-    Warnings alone give 0: a script that asks "may I start it?" is answered yes.
+    Warnings alone give 0: a script that asks "may I start it?" gets a yes.
     """
     if settings_refused:
         return EX_CONFIG
-    broken = any(finding.status is Status.PROBLEM for finding in findings)
-    return EX_PROBLEM if broken else EX_OK
+    return EX_PROBLEM if any(each.status is Status.PROBLEM for each in findings) else 0
 
 
 def summary(findings: Iterable[Finding]) -> str:
     """Return how many findings there are of each kind, as one sentence."""
     counts = Counter(finding.status for finding in findings)
-    words = [
-        _counted(counts[Status.PROBLEM], "problem"),
-        _counted(counts[Status.WARNING], "warning"),
-        f"{counts[Status.OK]} ok",
-    ]
-    if counts[Status.SKIPPED]:
-        words.append(f"{counts[Status.SKIPPED]} skipped")
-    return ", ".join(words) + "."
+    words = [counted(counts[kind] or "no", kind) for kind in (Status.PROBLEM, Status.WARNING)]
+    kinds = (Status.OK, Status.SKIPPED) if counts[Status.SKIPPED] else (Status.OK,)
+    return ", ".join([*words, *(f"{counts[kind]} {kind}" for kind in kinds)]) + "."
 
 
-def _counted(count: int, noun: str) -> str:
-    return f"{count or 'no'} {noun}{'' if count == 1 else 's'}"
+def counted(count: int | str, noun: str, plural: str = "") -> str:
+    """Return "1 key", or "3 keys"."""
+    return f"{count} {noun if count == 1 else plural or noun + 's'}"

@@ -1,15 +1,14 @@
-"""The doctor's command line. Writes usage to the terminal, nothing else."""
+"""The doctor's command line, and the address that it may name. Writes usage to the terminal."""
 
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 
-from jarvis_proxy.doctor.client_guides.registry import CLIENTS
-from jarvis_proxy.doctor.net.proxy_url import ProxyUrl, parse_proxy_url
+from jarvis_proxy.doctor.client_guides import CLIENTS
 
-_NONE: Final = "none"
-_ALL: Final = "all"
+_PORTS: Final = {"http": 80, "https": 443}
 _EPILOG: Final = """\
 With --url the tests use a client key from PROXY_API_KEYS. If .env holds only digests of keys, or
 if there is no .env, give a key in the environment variable JARVIS_KEY.
@@ -17,6 +16,23 @@ if there is no .env, give a key in the environment variable JARVIS_KEY.
 exit code: 0 all is well, warnings at most; 1 something does not work; 2 wrong arguments;
 78 the settings are wrong, the server would not start.
 """
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyUrl:
+    """An address of the proxy; *path* has no slash at its end and no ``/v1``."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str = ""
+
+    @property
+    def url(self) -> str:
+        """The address in its usual form, without ``/v1``."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        port = "" if self.port == _PORTS[self.scheme] else f":{self.port}"
+        return f"{self.scheme}://{host}{port}{self.path}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +60,7 @@ def parse_options(arguments: Sequence[str]) -> Options:
     )
     parser.add_argument(
         "--url",
-        type=_url_argument,
+        type=parse_proxy_url,
         metavar="https://my.host",
         help="also test the proxy from outside, under the address that clients use",
     )
@@ -52,17 +68,32 @@ def parse_options(arguments: Sequence[str]) -> Options:
     parser.add_argument(
         "--client",
         action="append",
-        choices=[_ALL, _NONE, *CLIENTS],
+        choices=["all", "none", *CLIENTS],
         metavar="NAME",
         help="print settings for this client only, may be repeated: %(choices)s",
     )
     found = parser.parse_args(arguments)
-    chosen = CLIENTS if found.client is None or _ALL in found.client else found.client
+    chosen = CLIENTS if found.client is None or "all" in found.client else found.client
     return Options(found.url, found.json, tuple(name for name in CLIENTS if name in chosen))
 
 
-def _url_argument(text: str) -> ProxyUrl:
+def parse_proxy_url(text: str) -> ProxyUrl:
+    """Return the address that *text*, an argument, holds; ``/v1`` at its end is left out.
+
+    Raises:
+        ArgumentTypeError: saying what would be right; it never repeats *text*.
+    """
+    error = argparse.ArgumentTypeError(
+        "must look like https://my.host, without user name, query and #"
+    )
     try:
-        return parse_proxy_url(text)
-    except ValueError as exc:
-        raise argparse.ArgumentTypeError(str(exc)) from None
+        parts = urlsplit(text.strip())
+        port = parts.port
+    except ValueError:
+        raise error from None
+    host = parts.hostname
+    is_plain = parts.username is None and not parts.query and not parts.fragment
+    if parts.scheme not in _PORTS or not host or not is_plain or " " in parts.path:
+        raise error
+    path = parts.path.rstrip("/").removesuffix("/v1").rstrip("/")
+    return ProxyUrl(parts.scheme, host, port or _PORTS[parts.scheme], path)

@@ -1,4 +1,4 @@
-"""Where the report goes: written as it grows, with a line that says what is waited for. IO."""
+"""Where the report goes: written as it grows, with a line that says what is being checked. IO."""
 
 import json
 import os
@@ -8,12 +8,9 @@ from typing import Any, Final, TextIO
 
 from jarvis_proxy.doctor.findings import Finding
 from jarvis_proxy.doctor.report import Section, Style, finding_text, title_text
+from jarvis_proxy.redaction import Secrets
 
 _CLEAR_LINE: Final = "\r\x1b[K"
-_HIDDEN: Final = "[hidden]"
-_SHORTEST_SECRET: Final = 8
-"""A shorter "key" (``any-word``, for an upstream that needs none) may be a word of the report."""
-
 _PLAIN_WIDTH: Final = 100
 _WIDEST: Final = 110
 
@@ -21,39 +18,30 @@ _WIDEST: Final = 110
 class Output:
     """The report on its way to *out*; *progress* is a terminal for passing words, or None.
 
-    Whatever is written is searched for *secrets* once more, although none should be in it.
+    It redacts secrets in all that it writes, although none should be in it.
     """
 
     def __init__(
-        self,
-        out: TextIO,
-        *,
-        style: Style,
-        as_json: bool = False,
-        progress: TextIO | None = None,
-        secrets: Iterable[str] = (),
+        self, out: TextIO, *, style: Style, as_json: bool = False, progress: TextIO | None = None
     ) -> None:
         self.style = style
         self.as_json = as_json
         self.sections: list[Section] = []
         self._out = out
         self._progress = progress
-        self._secrets = sorted(
-            {secret for secret in secrets if len(secret) >= _SHORTEST_SECRET}, key=len, reverse=True
-        )
+        self._secrets = Secrets(())
 
     @property
     def findings(self) -> list[Finding]:
         """Everything found so far."""
         return [finding for section in self.sections for finding in section.findings]
 
-    def hide(self, secrets: Iterable[str]) -> None:
-        """Keep more secrets out of what is written from now on."""
-        more = {secret for secret in secrets if len(secret) >= _SHORTEST_SECRET}
-        self._secrets = sorted({*self._secrets, *more}, key=len, reverse=True)
+    def redact(self, secrets: Iterable[str]) -> None:
+        """Redact *secrets* from now on."""
+        self._secrets = Secrets(secrets, more=self._secrets)
 
     def section(self, title: str, findings: Sequence[Finding]) -> None:
-        """Add a section; one without findings is left out."""
+        """Add a section, unless it has no findings."""
         if not findings:
             return
         self.sections.append(Section(title, tuple(findings)))
@@ -71,28 +59,24 @@ class Output:
         self._write(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
 
     def notice(self, what: str) -> None:
-        """Say what is being waited for, on a terminal, until something is written."""
-        if self._progress is not None and what:
-            # One line only: a second one could not be taken back.
-            text = f"  checking {what} …"[: self.style.width - 1]
-            self._progress.write(_CLEAR_LINE + self._redacted(text))
-            self._progress.flush()
+        """Show on a terminal what the doctor waits for, until the next text."""
+        if what:
+            # One line only: a second one could not be cleared.
+            self._show_progress(f"  checking {what} …"[: self.style.width - 1])
 
     def _write(self, text: str) -> None:
-        if self._progress is not None:
-            self._progress.write(_CLEAR_LINE)
-            self._progress.flush()
-        self._out.write(self._redacted(text))
+        self._show_progress("")
+        self._out.write(self._secrets.hide(text))
         self._out.flush()
 
-    def _redacted(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, _HIDDEN)
-        return text
+    def _show_progress(self, text: str) -> None:
+        if self._progress is not None:
+            self._progress.write(_CLEAR_LINE + self._secrets.hide(text))
+            self._progress.flush()
 
 
 def style_for(out: TextIO, environ: Mapping[str, str]) -> Style:
-    """Return colour and width for where the report goes; NO_COLOR (no-color.org) is obeyed."""
+    """Return colour and width for *out*; NO_COLOR (no-color.org) turns colour off."""
     if not out.isatty():
         return Style(colour=False, width=_PLAIN_WIDTH)
     colour = not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
@@ -100,7 +84,7 @@ def style_for(out: TextIO, environ: Mapping[str, str]) -> Style:
 
 
 def progress_on(err: TextIO, environ: Mapping[str, str]) -> TextIO | None:
-    """Return *err* if it is a terminal that can take a line back."""
+    """Return *err* if it is a terminal that can clear a line."""
     if os.name == "posix" and err.isatty() and environ.get("TERM", "dumb") != "dumb":
         return err
     return None

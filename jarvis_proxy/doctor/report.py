@@ -1,41 +1,42 @@
 """How findings and client settings look: as text with or without colour, and as JSON. Pure."""
 
-import dataclasses
 import textwrap
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from dataclasses import asdict, dataclass
+from typing import Any, Final, NamedTuple
 
 from jarvis_proxy.doctor.client_guides.context import GuideContext
 from jarvis_proxy.doctor.client_guides.registry import Guide
 from jarvis_proxy.doctor.findings import Finding, Status, summary
 
-_COLOURS: Final = {
+_SGR: Final = {
     Status.OK: "32",
     Status.WARNING: "33",
     Status.PROBLEM: "1;31",
     Status.SKIPPED: "2",
 }
+"""The terminal's colour of each status."""
+
 _BOLD: Final = "1"
-_CHECK_WIDTH: Final = 22
 _STATUS_WIDTH: Final = 9
-_INDENT: Final = 2 + _STATUS_WIDTH + _CHECK_WIDTH
+_MARGIN: Final = " " * (2 + _STATUS_WIDTH + 22)
 _NARROWEST: Final = 30
+_STEP_MARGIN: Final = " " * 6
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Style:
     """How text is laid out: *colour* by ANSI sequences, sentences wrapped at *width* columns."""
 
     colour: bool = False
     width: int = 100
 
-    def paint(self, text: str, code: str) -> str:
+    def paint(self, text: str, sgr: str) -> str:
         """Return *text* in a colour, or as it is."""
-        return f"\x1b[{code}m{text}\x1b[0m" if self.colour else text
+        return f"\x1b[{sgr}m{text}\x1b[0m" if self.colour else text
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Section:
+class Section(NamedTuple):
     """A part of the report."""
 
     title: str
@@ -49,34 +50,31 @@ def title_text(title: str, style: Style) -> str:
 
 def paragraph(text: str, style: Style) -> str:
     """Return a sentence or more, indented."""
-    return "".join(f"  {line}\n" for line in _wrapped(text, style.width - 2))
+    return _wrapped(text, style.width, "  ", "  ") + "\n"
 
 
 def finding_text(finding: Finding, style: Style) -> str:
     """Return the lines of one finding: what was found, then behind an arrow what to do."""
-    status = style.paint(f"{finding.status:<{_STATUS_WIDTH}}", _COLOURS[finding.status])
-    check = f"{finding.check:<{_CHECK_WIDTH - 1}} "
-    room = max(_NARROWEST, style.width - _INDENT)
-    first, *rest = _wrapped(finding.detail, room)
-    lines = [f"  {status}{check}{first}", *(" " * _INDENT + line for line in rest)]
+    width = max(_NARROWEST + len(_MARGIN), style.width)
+    status = f"{finding.status:<{_STATUS_WIDTH}}"
+    head = f"{f'  {status}{finding.check}':<{len(_MARGIN) - 1}} "
+    lines = [_wrapped(finding.detail, width, head, _MARGIN)]
     if finding.advice:
-        arrow = _wrapped(finding.advice, room - 3)
-        lines += [
-            f"{' ' * _INDENT}{'-> ' if number == 0 else '   '}{line}"
-            for number, line in enumerate(arrow)
-        ]
-    # An example is there to be copied: never wrapped, and not far to the right.
-    lines += [f"      {line}".rstrip() for line in finding.example.splitlines()]
-    return "\n".join(lines) + "\n"
+        lines.append(_wrapped(finding.advice, width, f"{_MARGIN}-> ", f"{_MARGIN}   "))
+    if finding.example:
+        # It is there to copy: never wrapped, and not far to the right.
+        lines.append(textwrap.indent(finding.example, _STEP_MARGIN))
+    painted = style.paint(status, _SGR[finding.status])
+    return "\n".join(lines).replace(status, painted, 1) + "\n"
 
 
 def summary_text(findings: Sequence[Finding], style: Style) -> str:
-    """Return the last words: how many of each kind, and which ones need somebody."""
+    """Return the last words: how many of each kind, and which ones need action."""
     lines = [style.paint(summary(findings), _BOLD)]
     for status in (Status.PROBLEM, Status.WARNING):
-        checks = dict.fromkeys(f.check for f in findings if f.status is status)
+        checks = dict.fromkeys(each.check for each in findings if each.status is status)
         if checks:
-            lines.append(f"  {style.paint(f'{status}:', _COLOURS[status])} {', '.join(checks)}")
+            lines.append(f"  {style.paint(f'{status}:', _SGR[status])} {', '.join(checks)}")
     return "\n" + "\n".join(lines) + "\n"
 
 
@@ -86,11 +84,10 @@ def guide_text(guide: Guide, style: Style) -> str:
     for step in guide.steps:
         width = max(map(len, step.fields), default=0) + 2
         fields = [f"{label + ':':<{width}}{value}" for label, value in step.fields.items()]
-        lines += [f"    {line}" for line in _wrapped(_plain(step.say), style.width - 4)]
-        lines += [f"      {line}".rstrip() for line in (*fields, *step.text.splitlines())]
+        lines.append(_wrapped(step.say.replace("`", ""), style.width, "    ", "    "))
+        lines.append(textwrap.indent(step.text or "\n".join(fields), _STEP_MARGIN))
     for note in guide.notes:
-        first, *rest = _wrapped(_plain(note), style.width - 6)
-        lines += [f"    - {first}", *(f"      {line}" for line in rest)]
+        lines.append(_wrapped(note.replace("`", ""), style.width, "    - ", _STEP_MARGIN))
     return "\n".join(lines) + "\n"
 
 
@@ -104,9 +101,7 @@ def as_json(
 ) -> dict[str, Any]:
     """Return the whole report as an object for machines; its keys are a promise."""
     checks = [
-        {"section": section.title, **dataclasses.asdict(finding)}
-        for section in sections
-        for finding in section.findings
+        {"section": title, **asdict(finding)} for title, found in sections for finding in found
     ]
     return {
         "version": version,
@@ -115,15 +110,17 @@ def as_json(
         "checks": checks,
         "base_url": context.base_url,
         "models": list(context.models),
-        "clients": [dataclasses.asdict(guide) for guide in guides],
+        "clients": [asdict(guide) for guide in guides],
     }
 
 
-def _wrapped(text: str, width: int) -> list[str]:
+def _wrapped(text: str, width: int, first: str, rest: str) -> str:
     """Return *text* in lines; addresses, commands and names with hyphens stay whole."""
-    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
-
-
-def _plain(text: str) -> str:
-    """Return a sentence of the guide without its Markdown."""
-    return text.replace("`", "")
+    wrapper = textwrap.TextWrapper(
+        width,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return wrapper.fill(text)

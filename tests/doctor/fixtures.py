@@ -16,8 +16,10 @@ from pathlib import Path
 import aiohttp
 import trustme
 from aiohttp import web
+from aiohttp.abc import AbstractResolver, ResolveResult
 
 from jarvis_proxy.doctor.cli import StartupConfig, run_checks
+from jarvis_proxy.doctor.findings import Finding, Status
 from jarvis_proxy.doctor.net.machine import ProbeEnv
 from jarvis_proxy.doctor.options import parse_options
 from jarvis_proxy.doctor.output import Output
@@ -35,6 +37,32 @@ GEMINI_LIST = (
 )
 
 
+class TableResolver(AbstractResolver):
+    """Resolves the names of a table, and addresses to themselves."""
+
+    def __init__(self, names: Mapping[str, Sequence[str]]) -> None:
+        self._names = names
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        addresses: Sequence[str] = (host,)
+        try:
+            ip_address(host)
+        except ValueError:
+            if host not in self._names:
+                error = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+                raise error from None
+            addresses = self._names[host]
+        return [
+            ResolveResult(hostname=host, host=each, port=port, family=family, proto=0, flags=0)
+            for each in addresses
+        ]
+
+    async def close(self) -> None:
+        """Do nothing: it holds nothing."""
+
+
 def machine(
     names: Mapping[str, Sequence[str]] | None = None,
     *,
@@ -44,20 +72,35 @@ def machine(
     """Return a machine that knows *names* and no DNS, and trusts *ca* besides the system's CAs."""
     known = {"localhost": ("127.0.0.1",), **(names or {})}
 
-    async def resolve(host: str, port: int) -> Sequence[str]:
-        with contextlib.suppress(ValueError):
-            return (str(ip_address(host)),)
-        if host not in known:
-            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        return known[host]
-
     def tls() -> ssl.SSLContext:
         context = ssl.create_default_context()
         if ca is not None:
             ca.configure_trust(context)
         return context
 
-    return ProbeEnv(resolve=resolve, tls=tls, now=now, own_address=lambda: "192.0.2.7")
+    return ProbeEnv(
+        resolver=lambda: TableResolver(known), tls=tls, now=now, own_address=lambda: "192.0.2.7"
+    )
+
+
+def ok(check: str, detail: str) -> Finding:
+    """Return a finding of something that is as it should be."""
+    return Finding(check, Status.OK, detail)
+
+
+def skipped(check: str, detail: str) -> Finding:
+    """Return a finding of something that was not checked."""
+    return Finding(check, Status.SKIPPED, detail)
+
+
+def warning(check: str, detail: str, advice: str = "", example: str = "") -> Finding:
+    """Return a finding of something that works but deserves a second look."""
+    return Finding(check, Status.WARNING, detail, advice, example)
+
+
+def problem(check: str, detail: str, advice: str = "", example: str = "") -> Finding:
+    """Return a finding of something that does not work."""
+    return Finding(check, Status.PROBLEM, detail, advice, example)
 
 
 def free_port() -> int:

@@ -6,9 +6,9 @@ import os
 
 import pytest
 
-from jarvis_proxy.doctor.findings import ok
 from jarvis_proxy.doctor.output import Output, progress_on, style_for
 from jarvis_proxy.doctor.report import Style
+from tests.doctor.fixtures import ok
 
 CLEAR = "\r\x1b[K"
 
@@ -59,12 +59,13 @@ def test_without_a_terminal_there_is_no_progress() -> None:
 
 def test_secrets_are_hidden_wherever_they_turn_up() -> None:
     out, terminal = io.StringIO(), Terminal()
-    output = Output(out, style=Style(), progress=terminal, secrets=["sk-canary-1"])
-    output.hide(["sk-canary-1-longer", "short"])
-    output.text("sk-canary-1 sk-canary-1-longer short\n")
+    output = Output(out, style=Style(), progress=terminal)
+    output.redact(["sk-canary-1"])
+    output.redact(["another/canary-number-2", "short"])
+    output.text("sk-canary-1, another/canary-number-2, another\\/canary-number-2, short\n")
     output.notice("sk-canary-1")
 
-    assert out.getvalue() == "[hidden] [hidden] short\n"
+    assert out.getvalue() == "[redacted], [redacted], [redacted], short\n"
     assert "canary" not in terminal.getvalue()
 
 

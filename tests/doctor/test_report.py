@@ -6,7 +6,7 @@ import pytest
 
 from jarvis_proxy.doctor.client_guides.context import GuideContext
 from jarvis_proxy.doctor.client_guides.registry import read_guide
-from jarvis_proxy.doctor.findings import Finding, ok, problem, skipped, warning
+from jarvis_proxy.doctor.findings import Finding
 from jarvis_proxy.doctor.report import (
     Section,
     Style,
@@ -17,6 +17,7 @@ from jarvis_proxy.doctor.report import (
     summary_text,
     title_text,
 )
+from tests.doctor.fixtures import ok, problem, skipped, warning
 
 PLAIN = Style(width=60)
 COLOUR = Style(colour=True, width=60)

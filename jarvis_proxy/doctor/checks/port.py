@@ -1,58 +1,68 @@
-"""Whether the server could listen on its port, or who does. IO."""
+"""Whether the server could listen on its port, or which program does. IO."""
 
+import asyncio
 import errno
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Final
 
-from jarvis_proxy.doctor.checks.public_url_verdicts import is_ours
-from jarvis_proxy.doctor.findings import Finding, ok, problem, warning
+from jarvis_proxy.doctor.checks.public_url import is_ours
+from jarvis_proxy.doctor.findings import Check, Finding
 from jarvis_proxy.doctor.net.http_answer import HttpAnswer
-from jarvis_proxy.doctor.net.http_probe import FAULTS, open_probe
+from jarvis_proxy.doctor.net.http_probe import PROBE_ERRORS, open_probe
 from jarvis_proxy.doctor.net.machine import ProbeEnv, describe_os_error
-from jarvis_proxy.doctor.net.proxy_url import ProxyUrl
+from jarvis_proxy.doctor.options import ProxyUrl
 from jarvis_proxy.settings import Settings
 from jarvis_proxy.settings_addresses import stands_for
 
-_CHECK: Final = "port"
+_CHECK: Final = Check("checks/port", "port")
 _TIMEOUT: Final = 2.0
 _ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  compared, not listened on
+_BIND_ERRORS: Final = {
+    errno.EACCES: "not_allowed",
+    errno.EPERM: "not_allowed",
+    errno.EADDRNOTAVAIL: "other_machine",
+}
 
 
-async def check_port(machine: ProbeEnv, settings: Settings) -> tuple[Finding, ProxyUrl | None]:
+async def check_port(env: ProbeEnv, settings: Settings) -> tuple[Finding, ProxyUrl | None]:
     """Return the finding, and where on this machine the running proxy answers, if it does."""
     for host in settings.hosts:
         try:
-            names = [await machine.resolve(name, settings.port) for name in stands_for(host)]
-            _bind_shortly([address for found in names for address in found], settings.port)
+            await _try_bind(stands_for(host), settings.port)
         except OSError as exc:
             if exc.errno == errno.EADDRINUSE:
-                return await _who_listens(machine, settings, host)
-            return _not_possible(exc, settings, host), None
-    return ok(_CHECK, f"{settings.port} is free"), None
+                return await _identify_listener(env, settings, host)
+            unknown = "unresolved" if isinstance(exc, socket.gaierror) else "other_error"
+            result = _BIND_ERRORS.get(exc.errno or 0, unknown)
+            error = describe_os_error(exc)
+            return _CHECK.finding(result, host=host, port=settings.port, error=error), None
+    return _CHECK.finding("free", port=settings.port), None
 
 
-def local_site(settings: Settings, host: str) -> ProxyUrl:
+def local_url(settings: Settings, host: str) -> ProxyUrl:
     """Return where this machine reaches its own server that listens on *host*."""
     scheme = "https" if settings.tls_cert_file else "http"
     return ProxyUrl(scheme, _ANY.get(host, host), settings.port)
 
 
-def _bind_shortly(addresses: Sequence[str], port: int) -> None:
-    """Take every address, as the server would, and let go again.
+async def _try_bind(hosts: Iterable[str], port: int) -> None:
+    """Bind every address of *hosts*, as the server would, and release it.
 
     Raises:
-        OSError: the server could not: another program has one, or none of them can be had.
+        OSError: the server could not: another program has one, or none of them is available.
     """
+    loop = asyncio.get_running_loop()
+    infos = [await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM) for host in hosts]
     failures: list[OSError] = []
-    for address in addresses:
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    addresses = dict.fromkeys((info[0], info[4]) for found in infos for info in found)
+    for family, address in addresses:
         try:
             with socket.socket(family, socket.SOCK_STREAM) as sock:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 if family == socket.AF_INET6:
                     sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                sock.bind((address, port))
+                sock.bind(address)
         except OSError as exc:
             if exc.errno == errno.EADDRINUSE:
                 raise
@@ -61,72 +71,26 @@ def _bind_shortly(addresses: Sequence[str], port: int) -> None:
         raise failures[0]
 
 
-async def _who_listens(
-    machine: ProbeEnv, settings: Settings, host: str
+async def _identify_listener(
+    env: ProbeEnv, settings: Settings, host: str
 ) -> tuple[Finding, ProxyUrl | None]:
-    site = local_site(settings, host)
-    answer = await _health(machine, site)
+    url = local_url(settings, host)
+    answer = await _health(env, url)
     if answer is not None and is_ours(answer):
-        return ok(_CHECK, f"{site.port} is served by this proxy, which is running"), site
-    other = ProxyUrl("http" if site.scheme == "https" else "https", site.host, site.port)
-    # Who has answered in one of the two does not speak the other.
-    found = None if answer is not None else await _health(machine, other)
+        return _CHECK.finding("ours", port=url.port), url
+    other = ProxyUrl("http" if url.scheme == "https" else "https", url.host, url.port)
+    # A server that answered one of the two schemes does not speak the other.
+    found = None if answer is not None else await _health(env, other)
     if found is not None and is_ours(found):
-        return (
-            warning(
-                _CHECK,
-                f"a proxy is running there, but it speaks {other.scheme} and the settings say"
-                f" {site.scheme}",
-                "Start it again, so that it takes the new settings.",
-            ),
-            other,
-        )
+        return _CHECK.finding("other_scheme", speaks=other.scheme, settings=url.scheme), other
     server = "" if answer is None else answer.header("server")[:40]
-    who = f" (it calls itself {server})" if server.isprintable() and server else ""
-    return (
-        problem(
-            _CHECK,
-            f"{site.port} is taken by another program{who}",
-            "Stop that program, or set PORT to another number. This shows which it is:",
-            f"ss -ltnp 'sport = :{site.port}'",
-        ),
-        None,
-    )
+    name = f" (it calls itself {server})" if server.isprintable() and server else ""
+    return _CHECK.finding("taken", port=url.port, name=name), None
 
 
-async def _health(machine: ProbeEnv, site: ProxyUrl) -> HttpAnswer | None:
+async def _health(env: ProbeEnv, url: ProxyUrl) -> HttpAnswer | None:
     try:
-        async with open_probe(machine, verify=False) as visitor:
-            return await visitor.ask("GET", f"{site.url}/health", timeout_s=_TIMEOUT)
-    except FAULTS:
+        async with open_probe(env, verify=False) as client:
+            return await client.ask("GET", f"{url.url}/health", timeout_s=_TIMEOUT)
+    except PROBE_ERRORS:
         return None
-
-
-def _not_possible(exc: OSError, settings: Settings, host: str) -> Finding:
-    match exc.errno:
-        case errno.EACCES | errno.EPERM:
-            return problem(
-                _CHECK,
-                f"this user may not listen on {settings.port}",
-                "Set PORT to a number above 1023; port 443 is best left to a reverse proxy"
-                " (deploy/Caddyfile, deploy/nginx.conf).",
-            )
-        case errno.EADDRNOTAVAIL:
-            return problem(
-                _CHECK,
-                f"HOST ({host}) is no address of this machine",
-                "Set HOST=0.0.0.0 for all its addresses, or 127.0.0.1 for this machine only; the"
-                " address that a router or provider shows is often not the machine's own.",
-            )
-        case _ if isinstance(exc, socket.gaierror):
-            return problem(
-                _CHECK,
-                f"HOST ({host}) cannot be resolved to an address",
-                "Set HOST to an address: 0.0.0.0, or 127.0.0.1.",
-            )
-        case _:
-            return problem(
-                _CHECK,
-                f"cannot listen on {host}, port {settings.port}: {describe_os_error(exc)}",
-                "Set HOST to an address of this machine, such as 0.0.0.0 or 127.0.0.1.",
-            )

@@ -7,113 +7,98 @@ whose /health is this proxy's.
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from jarvis_proxy.doctor.checks.public_url_verdicts import (
-    CheckTarget,
-    encryption,
-    evaluate_auth,
-    evaluate_health,
-    evaluate_large_body,
-    evaluate_models,
-    is_ours,
+from jarvis_proxy.catalog import parse_openai_models
+from jarvis_proxy.doctor.checks.intermediaries import describe_intermediaries
+from jarvis_proxy.doctor.checks.streaming import evaluate_stream, request_body, seems_bunched
+from jarvis_proxy.doctor.findings import Check, Finding, counted
+from jarvis_proxy.doctor.net.http_answer import HttpAnswer, printable_url
+from jarvis_proxy.doctor.net.http_probe import (
+    PROBE_ERRORS,
+    ProbeClient,
+    describe_error,
+    open_probe,
 )
-from jarvis_proxy.doctor.checks.streaming import (
-    CHECK,
-    StreamTimeline,
-    evaluate_refusal,
-    evaluate_stream,
-    request_body,
-)
-from jarvis_proxy.doctor.findings import Finding, problem, skipped
-from jarvis_proxy.doctor.net.http_answer import HttpAnswer
-from jarvis_proxy.doctor.net.http_probe import FAULTS, ProbeClient, describe_error, open_probe
 from jarvis_proxy.doctor.net.machine import ProbeEnv
-from jarvis_proxy.doctor.net.proxy_url import ProxyUrl
-from jarvis_proxy.doctor.net.reachability import ReachTarget, reach
+from jarvis_proxy.doctor.net.reachability import Reachability
+from jarvis_proxy.doctor.options import ProxyUrl
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.settings_addresses import is_local
 
-_TIMEOUT: Final = 10.0
+SERVICE: Final = "jarvis-openai-proxy"
+
+_CONNECT_TIMEOUT: Final = 10.0
+_CALL_TIMEOUT: Final = 60.0
 _LARGE: Final = 1_500_000
 _WRONG_KEY: Final = "doctor-tries-a-wrong-key"
-_JSON: Final = {"Content-Type": "application/json"}
-_UNANSWERED: Final = (
-    "Look into the log of the proxy, and of what stands in front of it: does it run, and do its"
-    " limits on time and size allow this?"
-)
-_NO_KEY: Final = (
-    "no client key is known in clear: set JARVIS_KEY to one, for this run, to test models and"
-    " streams"
-)
 
 
 async def check_public_url(
-    machine: ProbeEnv, site: ProxyUrl, key: str | None, notice: Callable[[str], None]
+    env: ProbeEnv, url: ProxyUrl, key: str | None, notice: Callable[[str], None]
 ) -> list[Finding]:
-    """Check *site* from outside: name, connection, TLS, then what a client does."""
-    notice(f"a connection to {site.host}")
-    tls = site.scheme == "https"
-    target = ReachTarget("", "--url", site.host, site.port, tls=tls, whose="site")
-    found = await reach(machine, target, _TIMEOUT)
-    findings = list(found.findings)
-    if found.reached:
-        findings.append(encryption(site))
-        findings += await _check_answers(machine, CheckTarget(site, here=False), key, notice)
-    return findings
+    """Check *url* from outside: name, connection, TLS, then what a client does."""
+    notice(f"a connection to {url.host}")
+    way = Reachability(env, url.url, "--url", owner="site")
+    if not await way.check(_CONNECT_TIMEOUT):
+        return way.findings
+    secrecy = "https" if url.scheme == "https" else "local" if is_local(url.host) else "clear"
+    encryption = _check("encryption").finding(secrecy)
+    async with open_probe(env) as client:
+        check = PublicUrlCheck(client, url, notice, here=False)
+        return [*way.findings, encryption, *await check.run(key)]
 
 
 async def check_local_server(
-    machine: ProbeEnv, site: ProxyUrl, key: str | None, notice: Callable[[str], None]
+    env: ProbeEnv, url: ProxyUrl, key: str | None, notice: Callable[[str], None]
 ) -> list[Finding]:
     """Check the server that runs on this machine, asked directly."""
-    return await _check_answers(machine, CheckTarget(site, here=True), key, notice)
-
-
-async def _check_answers(
-    machine: ProbeEnv, visit: CheckTarget, key: str | None, notice: Callable[[str], None]
-) -> list[Finding]:
-    # Its own certificate is for its public name, not for 127.0.0.1.
-    async with open_probe(machine, verify=not visit.here) as visitor:
-        return await PublicUrlCheck(visitor, visit, notice).run(key)
+    # Its certificate is for its public name, not for 127.0.0.1.
+    async with open_probe(env, verify=False) as client:
+        return await PublicUrlCheck(client, url, notice, here=True).run(key)
 
 
 class PublicUrlCheck:
-    """Asks one address, step by step; what a step learns decides whether the next makes sense."""
+    """Asks one address, step by step; the result of a step decides whether the next makes sense.
+
+    *here*: the address is this machine's own server, so no other server is in between.
+    """
 
     def __init__(
-        self, visitor: ProbeClient, visit: CheckTarget, notice: Callable[[str], None]
+        self, client: ProbeClient, url: ProxyUrl, notice: Callable[[str], None], *, here: bool
     ) -> None:
-        self._visitor = visitor
-        self._visit = visit
+        self._client = client
+        self._url = url
         self._notice = notice
-        self._is_ours = False
-        self._key_works = False
+        self._here = here
+        self._may_go_on = False
 
     async def run(self, key: str | None) -> list[Finding]:
+        """Return the findings of every step up to the first that makes the next ones useless."""
         findings = [await self._step("health", self._health())]
-        if not self._is_ours:
+        if not self._may_go_on:
             return findings
         findings.append(await self._step("auth", self._auth()))
         if key is None:
-            return [*findings, skipped("models", _NO_KEY)]
+            return [*findings, _check("models").finding("no_key")]
         findings.append(await self._step("models", self._models(key)))
-        if not self._key_works:
-            return findings
-        findings.append(await self._step("large request", self._large_request(key)))
-        findings.append(await self._step(CHECK, self._stream(key)))
+        if self._may_go_on:
+            findings.append(await self._step("large request", self._large_request(key)))
+            findings.append(await self._step("stream", self._stream(key)))
         return findings
 
-    async def _step(self, check: str, step: Awaitable[Finding]) -> Finding:
-        self._notice(f"{check} at {self._visit.site.url}")
+    async def _step(self, name: str, step: Awaitable[Finding]) -> Finding:
+        self._notice(f"{name} at {self._url.url}")
         try:
             return await step
-        except FAULTS as exc:
-            return problem(check, describe_error(exc), _UNANSWERED)
+        except PROBE_ERRORS as exc:
+            return _check("request", title=name).finding("no_answer", reason=describe_error(exc))
 
     async def _get(self, path: str, headers: Mapping[str, str] | None = None) -> HttpAnswer:
-        return await self._visitor.ask("GET", self._visit.site.url + path, headers=headers)
+        return await self._client.ask("GET", self._url.url + path, headers=headers)
 
     async def _health(self) -> Finding:
         answer = await self._get("/health")
-        self._is_ours = answer.status == 200 and is_ours(answer)
-        return evaluate_health(self._visit.site, answer)
+        self._may_go_on = answer.status == 200 and is_ours(answer)
+        return evaluate_health(self._url, answer)
 
     async def _auth(self) -> Finding:
         without = await self._get("/v1/models")
@@ -122,50 +107,81 @@ class PublicUrlCheck:
 
     async def _models(self, key: str) -> Finding:
         answer = await self._get("/v1/models", _bearer(key))
-        self._key_works = answer.status == 200
+        self._may_go_on = answer.status == 200
         second = None
         if answer.status == 401:
             second = await self._get("/v1/models", {"x-api-key": key})
-        return evaluate_models(self._visit, answer, second)
+        return evaluate_models(answer, second, here=self._here)
 
     async def _large_request(self, key: str) -> Finding:
-        answer = await self._visitor.ask(
-            "POST",
-            self._chat,
-            headers=_bearer(key) | _JSON,
-            body=request_body(stream=False, padding=_LARGE),
-            timeout_s=60,
-        )
-        return evaluate_large_body(answer)
+        answer = await self._post(key, stream=False, padding=_LARGE)
+        return _check("large request").evaluate(answer, **describe_intermediaries(answer))
 
     async def _stream(self, key: str) -> Finding:
-        answer, arrivals = await self._stream_once(key)
-        if (
-            isinstance(arrivals, StreamTimeline)
-            and arrivals.whole
-            and arrivals.pacing.kind == "bunched"
-        ):
-            # A bad moment of the network bunches events, too; a buffer does it every time.
-            answer, arrivals = await self._stream_once(key)
-        if isinstance(arrivals, StreamTimeline):
-            return evaluate_stream(answer, arrivals, here=self._visit.here)
-        return evaluate_refusal(answer, arrivals)
+        answer = await self._post(key, stream=True)
+        if seems_bunched(answer):
+            answer = await self._post(key, stream=True)  # a buffer bunches every time
+        return evaluate_stream(answer, here=self._here)
 
-    async def _stream_once(self, key: str) -> tuple[HttpAnswer, StreamTimeline | bytes]:
-        """Return how the words of a stream arrived, or the body of what is no stream."""
-        answer, pieces = await self._visitor.stream(
-            self._chat, _bearer(key) | _JSON, request_body(stream=True)
+    async def _post(self, key: str, *, stream: bool, padding: int = 0) -> HttpAnswer:
+        return await self._client.ask(
+            "POST",
+            f"{self._url.url}/v1/chat/completions",
+            headers=_bearer(key) | {"Content-Type": "application/json"},
+            body=request_body(stream=stream, padding=padding),
+            timeout_s=_CALL_TIMEOUT,
+            keeps_partial=stream,
         )
-        if answer.status != 200 or answer.content_type != "text/event-stream":
-            return answer, b"".join(piece.data for piece in pieces)
-        arrivals = StreamTimeline()
-        for piece in pieces:
-            arrivals.take(piece.at, piece.data)
-        return answer, arrivals
 
-    @property
-    def _chat(self) -> str:
-        return f"{self._visit.site.url}/v1/chat/completions"
+
+def is_ours(answer: HttpAnswer) -> bool:
+    """Tell whether an answer to GET /health is this proxy's."""
+    return answer.json.get("service") == SERVICE
+
+
+def evaluate_health(url: ProxyUrl, answer: HttpAnswer) -> Finding:
+    """Return the finding for an answer to GET /health without a key."""
+    return _check("health").evaluate(
+        answer,
+        is_ours=is_ours(answer),
+        is_challenge=bool(answer.header("cf-mitigated")),
+        wants_https=b"HTTPS port" in answer.body,
+        location=printable_url(answer.header("location")).removesuffix("/health"),
+        https_url=ProxyUrl("https", url.host, url.port, url.path).url,
+        under=f" under {url.path}" if url.path else "",
+        **describe_intermediaries(answer),
+    )
+
+
+def evaluate_auth(without_key: HttpAnswer, wrong_key: HttpAnswer) -> Finding:
+    """Return the finding for two answers to GET /v1/models: without a key, and with a wrong one."""
+    check = _check("auth")
+    for what, answer in (("without a key", without_key), ("with a wrong key", wrong_key)):
+        if answer.status != 401 or "invalid_api_key" not in answer.error_codes:
+            return check.evaluate(answer, what=what, **describe_intermediaries(answer))
+    return check.finding("refused")
+
+
+def evaluate_models(bearer: HttpAnswer, api_key: HttpAnswer | None, *, here: bool) -> Finding:
+    """Return the finding for GET /v1/models with a good key.
+
+    *api_key* is the answer when the key came as ``x-api-key``, asked where *bearer* is a 401.
+    """
+    try:
+        count = counted(len(parse_openai_models(bearer.body)), "model")
+    except ProxyError:
+        count = ""
+    return _check("models", audience="here" if here else "outside").evaluate(
+        bearer,
+        works_as_api_key=api_key is not None and api_key.status == 200,
+        count=count,
+        stale=bearer.header("x-jarvis-warning")[:200],
+        **describe_intermediaries(bearer),
+    )
+
+
+def _check(table: str, *, title: str = "", audience: str = "") -> Check:
+    return Check("checks/public_url", table, title=title, audience=audience)
 
 
 def _bearer(key: str) -> dict[str, str]:

@@ -1,50 +1,43 @@
-"""What a stream of `jarvis-echo`, as it arrived, says about the way it took. Pure."""
+"""What a stream of `jarvis-echo`, as it arrived, says about the way it took. Pure.
+
+`jarvis-echo` sends a word every 30 ms. A server in between that buffers turns that into one burst
+at the end, or into a few; a slow or shaky network only delays some events.
+"""
 
 from collections.abc import Iterable
-from typing import Any, Final
+from itertools import pairwise
+from typing import Final, Literal
 
 import msgspec
 
-from jarvis_proxy.doctor.checks.intermediaries import (
-    UNNAMED,
-    Intermediary,
-    find_intermediaries,
-    names,
-)
-from jarvis_proxy.doctor.checks.stream_timing import StreamTiming, evaluate
-from jarvis_proxy.doctor.findings import Finding, ok, problem, warning
-from jarvis_proxy.doctor.net.http_answer import HttpAnswer, error_codes
+from jarvis_proxy.doctor.checks.intermediaries import describe_intermediaries
+from jarvis_proxy.doctor.findings import Check, Finding
+from jarvis_proxy.doctor.net.http_answer import HttpAnswer, TimedBytes
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.registry import ECHO_MODEL
 from jarvis_proxy.sse import SSEDecoder
-
-CHECK: Final = "stream"
 
 WORDS: Final = 40
 """1.2 seconds at the pace of `jarvis-echo`, and more bytes than one buffer of a proxy holds."""
 
 TEXT: Final = " ".join(f"word{number:02d}" for number in range(WORDS))
+PACE: Final = 0.03
+"""Seconds between two words of `jarvis-echo`."""
+
+_SAME_BURST: Final = PACE / 3
+"""Events nearer to each other than this left a buffer together."""
+
+_BUNCHED: Final = 4.0
+"""Mean events in a burst from which on it is no accident: 120 ms of waiting."""
+
+_BUFFERED_BURSTS: Final = 2
+_BUFFERED_SHARE: Final = 0.25
 _DONE: Final = b"[DONE]"
-
-
-class _Delta(msgspec.Struct):
-    content: str | None = None
-
-
-class _Choice(msgspec.Struct):
-    delta: _Delta = msgspec.field(default_factory=_Delta)
-
-
-class _Chunk(msgspec.Struct):
-    choices: list[_Choice] = []
-    error: Any = None
-
-
-_CHUNK: Final = msgspec.json.Decoder(_Chunk)
+_CHECK: Final = "stream"
 
 
 def request_body(*, stream: bool, padding: int = 0) -> bytes:
-    """Return a chat request to `jarvis-echo`, *padding* bytes longer than it needs to be."""
+    """Return a chat request to `jarvis-echo`, *padding* bytes longer than necessary."""
     body: dict[str, object] = {
         "model": ECHO_MODEL,
         "stream": stream,
@@ -55,126 +48,88 @@ def request_body(*, stream: bool, padding: int = 0) -> bytes:
     return msgspec.json.encode(body)
 
 
-class StreamTimeline:
-    """Reads a stream piece by piece: when each word came, and whether the stream is whole."""
+class StreamTiming:
+    """Reads a stream piece by piece: *times* has when each word came, *text* the words."""
 
-    def __init__(self) -> None:
-        self._decoder = SSEDecoder()
+    def __init__(self, pieces: Iterable[TimedBytes]) -> None:
         self.times: list[float] = []
         self.text = ""
-        self.done = False
-        self.failed = False
-        """An error came as an event, or something that is no event of a chat stream."""
+        self._is_done = self._has_error = False
+        decoder = SSEDecoder()
+        for piece in pieces:
+            try:
+                for event in decoder.feed(piece.data):
+                    self._take(piece.at, event.data)
+            except (ProxyError, ValueError, TypeError, AttributeError, LookupError, RecursionError):
+                self._has_error = True  # this is no event of a chat stream
 
-    def take(self, at: float, data: bytes) -> None:
-        """Take what arrived at the time *at*, in seconds."""
-        try:
-            events = self._decoder.feed(data)
-        except ProxyError:
-            self.failed = True
+    def _take(self, at: float, data: bytes) -> None:
+        if data == _DONE:
+            self._is_done = True
             return
-        for event in events:
-            if event.data == _DONE:
-                self.done = True
-            else:
-                self._take_chunk(at, event.data)
-
-    def _take_chunk(self, at: float, data: bytes) -> None:
-        try:
-            chunk = _CHUNK.decode(data)
-        except (ValueError, RecursionError):
-            self.failed = True
-            return
-        self.failed = self.failed or chunk.error is not None
-        for choice in chunk.choices:
-            if choice.delta.content:
+        chunk = msgspec.json.decode(data)
+        self._has_error = self._has_error or chunk.get("error") is not None
+        for choice in chunk.get("choices", ()):
+            if content := choice["delta"].get("content"):
                 self.times.append(at)
-                self.text += choice.delta.content
+                self.text += content
 
     @property
-    def pacing(self) -> StreamTiming:
-        """How the words came, at least two of them."""
-        return evaluate(self.times)
+    def fault(self) -> Literal["", "error", "truncated", "altered"]:
+        """What keeps the stream from being whole, "" if every word came, and then the end."""
+        if self._has_error:
+            return "error"
+        if not self._is_done:
+            return "truncated"
+        return "" if self.text == TEXT else "altered"
 
     @property
-    def whole(self) -> bool:
-        """Whether every word came, and then the end."""
-        return self.done and not self.failed and self.text == TEXT
+    def span(self) -> float:
+        """The seconds from the first word to the last."""
+        return self.times[-1] - self.times[0]
+
+    @property
+    def bursts(self) -> int:
+        """The number of moments at which words arrived."""
+        return 1 + sum(late - early >= _SAME_BURST for early, late in pairwise(self.times))
+
+    @property
+    def kind(self) -> Literal["paced", "bunched", "buffered"]:
+        """How the words came: as sent, in pieces of a buffer's size, or all at once."""
+        count = len(self.times)
+        if self.bursts <= _BUFFERED_BURSTS or self.span < _BUFFERED_SHARE * PACE * (count - 1):
+            return "buffered"
+        return "bunched" if count / self.bursts >= _BUNCHED else "paced"
 
 
-def evaluate_refusal(answer: HttpAnswer, body: bytes) -> Finding:
-    """Return the finding for an answer that is no event stream at all."""
-    codes = error_codes(body)
-    said = f"{answer.status} {codes[0]}" if codes else f"{answer.status} ({answer.content_type})"
-    hops = find_intermediaries(answer.headers)
-    advice = "Look into the log of the proxy, and of what stands in front of it."
-    if answer.status in (404, 405):
-        advice = (
-            f"Does {names(hops)} pass on POST to every path, and not only some of them?"
-            if hops
-            else "Does the address lead to the proxy with every path below it?"
-        )
-    return problem(CHECK, f"no stream, but {said}", advice)
-
-
-def evaluate_stream(answer: HttpAnswer, arrivals: StreamTimeline, *, here: bool) -> Finding:
-    """Return the finding for a stream as it arrived; *here*: nobody can be in between."""
-    hops = find_intermediaries(answer.headers)
-    if not arrivals.whole:
-        return _damaged(arrivals, hops)
-    found = arrivals.pacing
-    if found.kind == "paced":
-        return _paced(answer, found, hops)
-    if here:
-        return warning(
-            CHECK,
-            f"{found.events} events came in {found.bursts} bursts, with nobody in between",
-            "Is this machine very busy? Run the doctor again.",
-        )
-    return _buffered(found, hops, arrivals.times[0])
-
-
-def _paced(answer: HttpAnswer, found: StreamTiming, hops: tuple[Intermediary, ...]) -> Finding:
-    through = f", through {names(hops)}" if hops else ""
-    detail = f"{found.events} events came one by one over {found.span:.1f} s{through}"
-    if coding := answer.header("content-encoding"):
-        return warning(
-            CHECK,
-            f"{detail}; {names(hops)} compresses them ({coding[:20]})",
-            "Turn compression off for text/event-stream: with longer events it may hold some back.",
-        )
-    return ok(CHECK, detail)
-
-
-def _buffered(found: StreamTiming, hops: tuple[Intermediary, ...], first: float) -> Finding:
-    who = names(hops)
-    if found.kind == "held":
-        detail = f"{found.events} events came all at once after {first:.1f} s"
-    else:
-        detail = f"{found.events} events came in {found.bursts} bursts"
-    hops = hops or (UNNAMED,)
-    advice = " ".join(
-        f"{hop.name}: {hop.streaming}" if len(hops) > 1 else hop.streaming for hop in hops
-    )
-    examples: Iterable[str] = (hop.example for hop in hops if hop.example)
-    return problem(
-        CHECK,
-        f"{detail}: {who} holds streams back, so clients see nothing for long and may give up",
-        advice,
-        "\n\n".join(examples),
+def evaluate_stream(answer: HttpAnswer, *, here: bool) -> Finding:
+    """Return the finding for a stream as it arrived; *here*: no server can be in between."""
+    between = describe_intermediaries(answer)
+    if answer.status != 200 or answer.content_type != "text/event-stream":
+        check = Check("checks/streaming", "refusal", title=_CHECK)
+        return check.evaluate(answer, **between)
+    check = Check("checks/streaming", _CHECK)
+    timing = StreamTiming(answer.pieces)
+    if timing.fault:
+        return check.finding(timing.fault, words=len(timing.times), total=WORDS, **between)
+    result: str = timing.kind
+    coding = answer.header("content-encoding")[:20]
+    if result != "paced" and here:
+        result = "busy"
+    elif result == "paced" and coding:
+        result = "compressed"
+    return check.finding(
+        result,
+        events=len(timing.times),
+        bursts=timing.bursts,
+        span=f"{timing.span:.1f} s",
+        first=f"{timing.times[0]:.1f} s",
+        coding=coding,
+        **between,
     )
 
 
-def _damaged(arrivals: StreamTimeline, hops: tuple[Intermediary, ...]) -> Finding:
-    if arrivals.failed:
-        detail = "an error, or something that is no event of a chat stream, came in the middle"
-    elif arrivals.done:
-        detail = "the words that came are not those that were sent"
-    else:
-        detail = f"it broke off after {len(arrivals.times)} of {WORDS} words"
-    return problem(
-        CHECK,
-        detail,
-        f"Does {names(hops)} cut or rewrite answers? Its timeouts must be above those of the"
-        " proxy, and text/event-stream must pass as it is.",
-    )
+def seems_bunched(answer: HttpAnswer) -> bool:
+    """Tell whether a whole stream came in bunches, which a bad moment of the network does, too."""
+    timing = StreamTiming(answer.pieces)
+    return not timing.fault and timing.kind == "bunched"

@@ -1,32 +1,37 @@
-"""Whether the upstreams can be reached, and whether their keys are valid. IO.
+"""Whether the upstreams can be reached, their keys are valid, and the clock is right. IO.
 
-Each is asked for its list of models, on the way that calls take, and for nothing else: no tokens
-are spent.
+Each is asked for its list of models, through the transport that calls use, and for nothing else:
+that spends no tokens.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from typing import Final
-from urllib.parse import SplitResult, urlsplit
 
 import aiohttp
 
-from jarvis_proxy.doctor.checks import clock, upstream_keys
-from jarvis_proxy.doctor.findings import Finding, problem, skipped, warning
+from jarvis_proxy.doctor.checks.upstream_keys import evaluate_key, unanswered
+from jarvis_proxy.doctor.findings import Check, Finding
 from jarvis_proxy.doctor.net.http_answer import HttpAnswer
-from jarvis_proxy.doctor.net.machine import EnvResolver, ProbeEnv
-from jarvis_proxy.doctor.net.reachability import Reachability, ReachTarget, reach
+from jarvis_proxy.doctor.net.http_probe import read_pieces
+from jarvis_proxy.doctor.net.machine import ProbeEnv
+from jarvis_proxy.doctor.net.reachability import Reachability
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.registry import GEMINI
 from jarvis_proxy.settings import Settings, UpstreamSettings
-from jarvis_proxy.settings_proxies import OutboundProxy
 from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS
-from jarvis_proxy.upstream_client.transport import HttpTransport, Response, TransportOptions
+from jarvis_proxy.upstream_client.transport import HttpTransport, TransportOptions
 from jarvis_proxy.upstreams.base import UpstreamRequest
 
 _TIMEOUT: Final = 20.0
-_MAX_BODY: Final = 8 * 1024 * 1024
+_TOLERATED_SKEW: Final = 30.0
+"""``Date`` has whole seconds, and the answer was on its way for some."""
+
+_HARMFUL_SKEW: Final = 300.0
+_UNITS: Final = ((172_800, 86_400, "days"), (7200, 3600, "h"), (120, 60, "min"), (0, 1, "s"))
+"""From how many seconds on a duration is given in which unit."""
 
 
 @dataclass(slots=True)
@@ -37,171 +42,126 @@ class UpstreamResults:
     listed: dict[str, frozenset[str]] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class _Visit:
-    """What was found at one upstream."""
-
-    findings: list[Finding]
-    models: frozenset[str] | None = None
-    skew: float | None = None
-
-
 async def check_upstreams(
-    machine: ProbeEnv, settings: Settings, notice: Callable[[str], None]
+    env: ProbeEnv, settings: Settings, notice: Callable[[str], None]
 ) -> UpstreamResults:
     """Check the outbound proxies, then every upstream that has a key, all at the same time.
 
     An upstream behind a proxy that cannot be reached is not asked.
     """
     results = UpstreamResults()
+    timeout = settings.connect_timeout
     upstreams = [upstream for upstream in settings.upstreams if upstream.keys]
-    for proxy in dict.fromkeys(upstream.proxy for upstream in upstreams):
-        if proxy is None:
-            continue
+    for proxy in dict.fromkeys(upstream.proxy for upstream in upstreams if upstream.proxy):
         notice("the outbound proxy")
-        found = await _check_proxy(machine, settings, proxy)
-        results.findings += found.findings
-        if not found.reached:
+        way = Reachability(env, proxy.url, proxy.setting, "outbound proxy", owner="outbound_proxy")
+        if not await way.check(timeout):
             upstreams = [upstream for upstream in upstreams if upstream.proxy != proxy]
-            if not upstreams:
-                return results
+        results.findings += way.findings
+        if not upstreams:
+            return results
     notice(", ".join(upstream.name for upstream in upstreams))
-    visits = await asyncio.gather(*(_visit(machine, settings, each) for each in upstreams))
-    for upstream, visit in zip(upstreams, visits, strict=True):
-        results.findings += visit.findings
-        if visit.models is not None:
-            results.listed[upstream.name] = visit.models
-    results.findings.append(_clock(zip(upstreams, visits, strict=True)))
+    checks = [_UpstreamCheck(env, upstream, timeout) for upstream in upstreams]
+    await asyncio.gather(*(check.run() for check in checks))
+    skews = {check.upstream.name: check.skew for check in checks if check.skew is not None}
+    source = next(iter(skews), "")
+    for check in checks:
+        results.findings += check.findings
+        if check.models is not None:
+            results.listed[check.upstream.name] = check.models
+    results.findings.append(evaluate_skew(skews.get(source), source))
     return results
 
 
-def _clock(visits: Iterable[tuple[UpstreamSettings, _Visit]]) -> Finding:
-    for upstream, visit in visits:
-        if visit.skew is not None:
-            return clock.evaluate(visit.skew, upstream.name)
-    return skipped("clock", "no upstream answered with its time")
+@dataclass(slots=True)
+class _UpstreamCheck:
+    """The checks of one upstream, and what they found."""
 
+    env: ProbeEnv
+    upstream: UpstreamSettings
+    timeout_s: float
+    findings: list[Finding] = field(default_factory=list)
+    models: frozenset[str] | None = None
+    skew: float | None = None
 
-async def _check_proxy(machine: ProbeEnv, settings: Settings, proxy: OutboundProxy) -> Reachability:
-    parts = urlsplit(proxy.url)
-    target = ReachTarget(
-        "outbound proxy",
-        proxy.setting,
-        parts.hostname or "",
-        _port(parts),
-        tls=parts.scheme == "https",
-        whose="proxy",
-    )
-    return await reach(machine, target, settings.connect_timeout)
+    async def run(self) -> None:
+        """Reach the upstream, then ask for its models with each of its keys."""
+        upstream = self.upstream
+        # Behind an outbound proxy only that proxy resolves the name and connects.
+        if upstream.proxy is None:
+            way = Reachability(self.env, upstream.base_url, upstream.url_setting, upstream.name)
+            is_reached = await way.check(self.timeout_s)
+            self.findings += way.findings
+            if not is_reached:
+                return
+        transport = self._transport()
+        try:
+            for number, key in enumerate(upstream.keys, 1):
+                self.findings.append(await self._try_key(transport, number, key))
+        finally:
+            await transport.close()
 
+    def _transport(self) -> HttpTransport:
+        proxy = self.upstream.proxy
+        is_gemini = self.upstream.name == GEMINI
+        return HttpTransport(
+            self.upstream.name,
+            self.upstream.base_url,
+            key_header="x-goog-api-key" if is_gemini else "Authorization",
+            key_prefix="" if is_gemini else "Bearer ",
+            options=TransportOptions(self.timeout_s, None if proxy is None else proxy.url),
+            resolver=self.env.resolver(),
+            ssl_context=self.env.tls(),
+        )
 
-async def _visit(machine: ProbeEnv, settings: Settings, upstream: UpstreamSettings) -> _Visit:
-    visit = _Visit([])
-    if upstream.proxy is not None:
-        # Names are resolved and connections made by the outbound proxy: only it can tell.
-        return await _ask_with_each_key(machine, settings, upstream, visit)
-    parts = urlsplit(upstream.base_url)
-    target = ReachTarget(
-        upstream.name,
-        upstream.url_setting,
-        parts.hostname or "",
-        _port(parts),
-        tls=parts.scheme == "https",
-    )
-    found = await reach(machine, target, settings.connect_timeout)
-    visit.findings += found.findings
-    if not found.reached:
-        return visit
-    return await _ask_with_each_key(machine, settings, upstream, visit)
+    async def _try_key(self, transport: HttpTransport, number: int, key: str) -> Finding:
+        try:
+            answer = await self._list_models(transport, key)
+        except ProxyError as exc:
+            cause = exc.__cause__
+            if isinstance(cause, aiohttp.ClientHttpProxyError):
+                result = "outbound_proxy_login" if cause.status == 407 else "outbound_proxy"
+                return unanswered(self.upstream, number, result, str(cause.status))
+            reason = f"{exc.message} ({exc.code})"
+            return unanswered(self.upstream, number, "not_sent", reason)
+        except NETWORK_ERRORS:  # TimeoutError is among them
+            return unanswered(self.upstream, number, "incomplete", f"{_TIMEOUT:.0f} s")
+        self.skew = skew(answer, self.env.now())
+        finding, models = evaluate_key(self.upstream, number, answer)
+        self.models = models if self.models is None else self.models
+        return finding
 
-
-async def _ask_with_each_key(
-    machine: ProbeEnv, settings: Settings, upstream: UpstreamSettings, visit: _Visit
-) -> _Visit:
-    transport = _transport(machine, settings, upstream)
-    try:
-        for number, key in enumerate(upstream.keys, 1):
-            label = "key" if len(upstream.keys) == 1 else f"key {number} of {len(upstream.keys)}"
-            answer = await _ask(transport, upstream, label, key)
-            if isinstance(answer, Finding):
-                visit.findings.append(answer)
-                continue
-            visit.skew = clock.skew(answer, machine.now())
-            verdict = upstream_keys.evaluate(upstream, label, answer)
-            visit.findings.append(verdict.finding)
-            visit.models = verdict.models if visit.models is None else visit.models
-    finally:
-        await transport.close()
-    return visit
-
-
-def _transport(machine: ProbeEnv, settings: Settings, upstream: UpstreamSettings) -> HttpTransport:
-    """Return the way to *upstream* that calls take too."""
-    is_gemini = upstream.name == GEMINI
-    return HttpTransport(
-        upstream.name,
-        upstream.base_url,
-        key_header="x-goog-api-key" if is_gemini else "Authorization",
-        key_prefix="" if is_gemini else "Bearer ",
-        options=TransportOptions(
-            connect_timeout=settings.connect_timeout,
-            proxy=None if upstream.proxy is None else upstream.proxy.url,
-        ),
-        resolver=EnvResolver(machine.resolve),
-        ssl_context=machine.tls(),
-    )
-
-
-async def _ask(
-    transport: HttpTransport, upstream: UpstreamSettings, label: str, key: str
-) -> HttpAnswer | Finding:
-    """Return the answer to the list of models, or the finding that there is none."""
-    path = "/models?pageSize=1000" if upstream.name == GEMINI else "/models"
-    check = f"{upstream.name}: {label}"
-    try:
+    async def _list_models(self, transport: HttpTransport, key: str) -> HttpAnswer:
+        path = "/models?pageSize=1000" if self.upstream.name == GEMINI else "/models"
         async with asyncio.timeout(_TIMEOUT):
             reply = await transport.send(UpstreamRequest("GET", path, {}, b""), key)
-            return await _read(reply)
-    except ProxyError as exc:
-        return _unanswered(check, upstream, exc)
-    except NETWORK_ERRORS:  # TimeoutError is among them
-        return warning(
-            check,
-            f"no whole answer within {_TIMEOUT:.0f} s",
-            "Is the network slow, or the upstream? Run the doctor again.",
-        )
+            try:
+                return HttpAnswer.of(reply.status, reply.headers, await read_pieces(reply.readany))
+            finally:
+                reply.close()
 
 
-async def _read(reply: Response) -> HttpAnswer:
-    pieces, size = [], 0
+def skew(answer: HttpAnswer, now: float) -> float | None:
+    """Return by how many seconds this clock is ahead of the answer's; None without a date.
+
+    *now* is this clock's reading at the arrival of *answer*. A cached answer (``Age``) is older.
+    """
     try:
-        while size <= _MAX_BODY and (data := await reply.readany()):
-            size += len(data)
-            pieces.append(data)
-    finally:
-        reply.close()
-    headers = {name.lower(): value for name, value in reply.headers.items()}
-    return HttpAnswer(reply.status, headers, b"".join(pieces))
+        moment = parsedate_to_datetime(answer.header("date")).timestamp()
+    except (ValueError, OverflowError):
+        return None
+    age = answer.header("age")
+    return now - moment - (int(age) if age.isdecimal() and len(age) < 9 else 0)
 
 
-def _unanswered(check: str, upstream: UpstreamSettings, error: ProxyError) -> Finding:
-    """Return the finding for an upstream that could not be asked."""
-    cause = error.__cause__
-    if isinstance(cause, aiohttp.ClientHttpProxyError) and cause.status == 407:
-        return problem(
-            check,
-            "the outbound proxy wants other credentials (407)",
-            upstream_keys.proxy_password(upstream),
-        )
-    if isinstance(cause, aiohttp.ClientHttpProxyError):
-        return problem(
-            check,
-            f"the outbound proxy does not connect to {upstream.name} ({cause.status})",
-            "Does that proxy allow this host, and can it reach it?",
-        )
-    advice = f"Does {upstream.url_setting} lead to the API?"
-    return problem(check, f"not asked: {error.message} ({error.code})", advice)
-
-
-def _port(parts: SplitResult) -> int:
-    return parts.port or (443 if parts.scheme == "https" else 80)
+def evaluate_skew(seconds: float | None, source: str) -> Finding:
+    """Return the finding for a clock that is *seconds* ahead of the one of *source*."""
+    check = Check("checks/upstreams", "clock")
+    if seconds is None:
+        return check.finding("unknown")
+    off = abs(seconds)
+    size, unit = next((size, unit) for least, size, unit in _UNITS if off >= least)
+    difference = f"{off / size:.0f} {unit} {'ahead of' if seconds > 0 else 'behind'}"
+    harm = "off" if off <= _HARMFUL_SKEW else "far_off"
+    result = "right" if off <= _TOLERATED_SKEW else harm
+    return check.finding(result, difference=difference, source=source)

@@ -1,5 +1,13 @@
 """How each client is set up for the proxy: one Markdown template a client, in English and Chinese.
 
-To add a client, write ``en/ID.md`` and ``zh/ID.md``, name the id in ``registry.py``, and run
+To add a client, write ``en/ID.md`` and ``zh/ID.md``, name the id here, and run
 ``python -m tools.docs``, which writes docs/clients/.
 """
+
+from typing import Final
+
+CLIENTS: Final = (
+    *("openclaw", "open-webui", "lobechat", "nextchat", "cherry-studio", "home-assistant"),
+    *("n8n", "dify", "aider", "continue", "codex", "copilot", "openai-python", "openai-node"),
+)
+"""The ids of the clients, in the order in which the doctor prints them."""

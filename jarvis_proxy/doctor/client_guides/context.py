@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from jarvis_proxy.doctor.net.proxy_url import ProxyUrl
+from jarvis_proxy.doctor.options import ProxyUrl
 from jarvis_proxy.registry import ECHO_MODEL, ModelRegistry
 from jarvis_proxy.settings import Settings
 from jarvis_proxy.settings_addresses import WILDCARDS

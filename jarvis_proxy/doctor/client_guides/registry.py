@@ -1,4 +1,4 @@
-"""The clients that the doctor knows, and their guides as Markdown and as steps. Reads templates."""
+"""The guides as Markdown and as steps. Reads templates."""
 
 import re
 from dataclasses import dataclass, field
@@ -8,24 +8,6 @@ from typing import Final, Literal
 from jarvis_proxy.doctor.client_guides.context import GuideContext
 
 Language = Literal["en", "zh"]
-
-CLIENTS: Final = (
-    "openclaw",
-    "open-webui",
-    "lobechat",
-    "nextchat",
-    "cherry-studio",
-    "home-assistant",
-    "n8n",
-    "dify",
-    "aider",
-    "continue",
-    "codex",
-    "copilot",
-    "openai-python",
-    "openai-node",
-)
-"""The ids of the clients, in the order in which the doctor prints them."""
 
 _EACH_MODEL: Final = re.compile(r"^{{#each model}}\n(.*?)^{{/each}}\n", re.DOTALL | re.MULTILINE)
 _PLACEHOLDER: Final = re.compile(r"{{(\w+)}}")

@@ -1,9 +1,9 @@
-"""One HTTP answer as the checks judge it, and what its error object says. Pure."""
+"""One HTTP answer as the checks look at it, and what its error object says. Pure."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, Self
 
 import msgspec
 
@@ -11,14 +11,27 @@ _CODE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _MAX_TYPE: Final = 64
 
 
+class TimedBytes(NamedTuple):
+    """What arrived at one moment of an answer, in seconds since the request."""
+
+    at: float
+    data: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """A whole answer; the names in *headers* are in lower case, *seconds* is what it took."""
+    """An answer; the names in *headers* are in lower case, *pieces* is *body* as it arrived."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes = b""
-    seconds: float = 0.0
+    pieces: Sequence[TimedBytes] = ()
+
+    @classmethod
+    def of(cls, status: int, headers: Mapping[str, str], pieces: Sequence[TimedBytes]) -> Self:
+        """Return an answer with headers in any case, and a body in *pieces*."""
+        lowered = {name.lower(): value for name, value in headers.items()}
+        return cls(status, lowered, b"".join(piece.data for piece in pieces), pieces)
 
     def header(self, name: str) -> str:
         """Return a header's value, "" when it was not sent; *name* in lower case."""
@@ -26,48 +39,45 @@ class HttpAnswer:
 
     @property
     def content_type(self) -> str:
-        """The media type without parameters, in a form that can be shown."""
+        """The media type without parameters, safe to print."""
         found = self.header("content-type").partition(";")[0].strip().lower()[:_MAX_TYPE]
         return found if found.isprintable() and found else "no type"
 
+    @property
+    def json(self) -> dict[str, Any]:
+        """The JSON object in the body; of an array (Google's streams) its first, else empty."""
+        try:
+            found = msgspec.json.decode(self.body)
+        except (ValueError, RecursionError):
+            return {}
+        if isinstance(found, list) and found:
+            found = found[0]
+        return found if isinstance(found, dict) else {}
 
-class _Error(msgspec.Struct):
-    code: Any = None
-    status: Any = None
-    type: Any = None
-    details: Any = None
+    @property
+    def error_codes(self) -> tuple[str, ...]:
+        """The machine-readable words of an error body, the most telling first.
 
+        Of OpenAI's form ``code`` and ``type``, of Google's the reasons in ``details`` and
+        ``status``. The message is not among them: it may repeat a part of a key.
+        """
+        error = self.json.get("error")
+        if not isinstance(error, dict):
+            return ()
+        details = error.get("details")
+        entries = details if isinstance(details, list) else []
+        reasons = [entry.get("reason") for entry in entries if isinstance(entry, dict)]
+        words = (*reasons, error.get("code"), error.get("status"), error.get("type"))
+        return tuple(word for word in words if isinstance(word, str) and _CODE.fullmatch(word))
 
-class _Envelope(msgspec.Struct):
-    error: _Error
-
-
-_ENVELOPE: Final = msgspec.json.Decoder(_Envelope)
-_ENVELOPES: Final = msgspec.json.Decoder(list[_Envelope])
-
-
-def error_codes(body: bytes) -> tuple[str, ...]:
-    """Return the machine-readable words of an error body, the most telling first.
-
-    Of OpenAI's form ``code`` and ``type``, of Google's the reasons in ``details`` and ``status``.
-    The message is not among them: it may repeat a part of a key.
-    """
-    try:
-        if body.lstrip()[:1] == b"[":
-            envelopes = _ENVELOPES.decode(body)
-            error = envelopes[0].error if envelopes else _Error()
-        else:
-            error = _ENVELOPE.decode(body).error
-    except (ValueError, RecursionError):
-        return ()
-    details = error.details if isinstance(error.details, list) else []
-    reasons = [detail.get("reason") for detail in details if isinstance(detail, dict)]
-    words = (*reasons, error.code, error.status, error.type)
-    return tuple(word for word in words if isinstance(word, str) and _CODE.fullmatch(word))
+    @property
+    def summary(self) -> str:
+        """The status and the first error code, such as "429 insufficient_quota"."""
+        return " ".join((str(self.status), *self.error_codes[:1]))
 
 
 def printable_url(text: str) -> str:
-    """Return an address that an answer names, without its query, in a form that can be shown."""
+    """Return an address from an answer without its query and user, safe to print."""
     bare = re.split(r"[?#]", text, maxsplit=1)[0][:200]
     bare = re.sub(r"//[^/@]*@", "//", bare)
     return bare if bare.isprintable() and bare else "an address that cannot be shown"

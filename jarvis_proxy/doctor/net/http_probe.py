@@ -1,39 +1,40 @@
-"""A client as the doctor plays one towards the proxy: asks, and keeps what came, and when. IO."""
+"""HTTP as the doctor speaks it: asks as a client, and keeps what came, and when. IO."""
 
 import asyncio
 import contextlib
 import io
 import ssl
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Final
 
 import aiohttp
 
 from jarvis_proxy import __version__
-from jarvis_proxy.doctor.net.http_answer import HttpAnswer
-from jarvis_proxy.doctor.net.machine import EnvResolver, ProbeEnv, describe_os_error
+from jarvis_proxy.doctor.net.http_answer import HttpAnswer, TimedBytes
+from jarvis_proxy.doctor.net.machine import ProbeEnv, describe_os_error
 
-FAULTS: Final = (aiohttp.ClientError, OSError, ValueError)
+PROBE_ERRORS: Final = (aiohttp.ClientError, OSError, ValueError)
 """What asking may raise (TimeoutError is an OSError); give it to ``describe_error``."""
 
-_MAX_BODY: Final = 4 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class TimedBytes:
-    """What arrived at one moment of a stream, in seconds of the machine's clock."""
-
-    at: float
-    data: bytes
+_MAX_BODY: Final = 8 * 1024 * 1024
+_ERRORS: Final[tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...]] = (
+    (TimeoutError, "no answer in time"),
+    ((aiohttp.ClientSSLError, aiohttp.ClientConnectorCertificateError, ssl.SSLError), "TLS failed"),
+    (aiohttp.ClientConnectorError, "no connection: {reason}"),
+    (aiohttp.ClientPayloadError, "the answer was cut off"),
+    (aiohttp.ServerDisconnectedError, "the connection was closed without an answer"),
+    ((aiohttp.ClientResponseError, ValueError), "the answer is not HTTP"),
+    (OSError, "the connection failed: {reason}"),
+)
+"""What each kind of error means; the first that fits."""
 
 
 class ProbeClient:
-    """Asks one proxy, as a client would: compression is welcome, redirects are not followed."""
+    """Asks one proxy, as a client would: it accepts compression, and follows no redirect."""
 
-    def __init__(self, session: aiohttp.ClientSession, machine: ProbeEnv) -> None:
+    def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
-        self._clock = machine.clock
 
     async def ask(
         self,
@@ -43,90 +44,60 @@ class ProbeClient:
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
         timeout_s: float = 15.0,
+        keeps_partial: bool = False,
     ) -> HttpAnswer:
-        """Return the whole answer, as much of it as is looked at.
+        """Return the answer; with *keeps_partial* also one that breaks off, as far as it came.
 
-        Raises one of FAULTS.
+        Raises one of PROBE_ERRORS.
         """
-        start = self._clock()
-        async with asyncio.timeout(timeout_s), self._send(method, url, headers, body) as response:
-            data = await response.content.read(_MAX_BODY)
-            return HttpAnswer(
-                response.status, _lowered(response.headers), data, self._clock() - start
-            )
+        started = time.monotonic()
+        data = io.BytesIO(body) if body else None  # aiohttp warns of large bytes
+        request = self._session.request(
+            method, url, headers=headers, data=data, allow_redirects=False
+        )
+        async with asyncio.timeout(timeout_s), request as response:
+            readany = response.content.readany
+            pieces = await read_pieces(readany, started, keeps_partial=keeps_partial)
+            return HttpAnswer.of(response.status, response.headers, pieces)
 
-    async def stream(
-        self, url: str, headers: Mapping[str, str], body: bytes, timeout_s: float = 30.0
-    ) -> tuple[HttpAnswer, list[TimedBytes]]:
-        """Return an answer to POST without its body, and the body, as far as it came, in pieces.
 
-        Raises one of FAULTS where there is no answer.
-        """
-        start = self._clock()
-        pieces: list[TimedBytes] = []
-        async with asyncio.timeout(timeout_s), self._send("POST", url, headers, body) as response:
-            # An answer that is cut in the middle has arrived that far, and that is worth telling.
-            with contextlib.suppress(*FAULTS):
-                while data := await response.content.readany():
-                    pieces.append(TimedBytes(self._clock() - start, data))
-            return HttpAnswer(response.status, _lowered(response.headers)), pieces
+async def read_pieces(
+    readany: Callable[[], Awaitable[bytes]], started: float = 0.0, *, keeps_partial: bool = False
+) -> list[TimedBytes]:
+    """Return the body that *readany* gives, up to 8 MiB of it, timed since *started*.
 
-    @contextlib.asynccontextmanager
-    async def _send(
-        self, method: str, url: str, headers: Mapping[str, str] | None, body: bytes
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        async with self._session.request(
-            method,
-            url,
-            headers=headers,
-            data=io.BytesIO(body) if body else None,
-            allow_redirects=False,
-        ) as response:
-            yield response
+    Raises what *readany* raises, unless *keeps_partial*.
+    """
+    size = 0
+    pieces: list[TimedBytes] = []
+    with contextlib.suppress(*(PROBE_ERRORS if keeps_partial else ())):
+        while size <= _MAX_BODY and (data := await readany()):
+            pieces.append(TimedBytes(time.monotonic() - started, data))
+            size += len(data)
+    return pieces
 
 
 @contextlib.asynccontextmanager
-async def open_probe(machine: ProbeEnv, *, verify: bool = True) -> AsyncIterator[ProbeClient]:
-    """Open a visitor; without *verify* any certificate will do (for this machine's own server)."""
-    context = machine.tls()
+async def open_probe(env: ProbeEnv, *, verify: bool = True) -> AsyncIterator[ProbeClient]:
+    """Open a client; without *verify* it accepts any certificate (this machine's own server)."""
+    context = env.tls()
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(
-            ssl=context,
-            resolver=EnvResolver(machine.resolve),
-            force_close=True,
-        ),
+        connector=aiohttp.TCPConnector(ssl=context, resolver=env.resolver(), force_close=True),
         timeout=aiohttp.ClientTimeout(total=None),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"User-Agent": f"jarvis-proxy-doctor/{__version__}"},
         trust_env=False,
     )
     async with session:
-        yield ProbeClient(session, machine)
+        yield ProbeClient(session)
 
 
 def describe_error(exc: BaseException) -> str:
-    """Return in a few words why something could not be asked."""
-    match exc:
-        case TimeoutError():
-            return "no answer in time"
-        case aiohttp.ClientSSLError() | aiohttp.ClientConnectorCertificateError() | ssl.SSLError():
-            return "TLS failed"
-        case aiohttp.ClientConnectorError():
-            return f"no connection: {describe_os_error(exc.os_error)}"
-        case aiohttp.ClientPayloadError():
-            return "the answer was cut off"
-        case aiohttp.ServerDisconnectedError():
-            return "the connection was closed without an answer"
-        case aiohttp.ClientResponseError() | ValueError():
-            return "what came is not HTTP"
-        case OSError():
-            return f"the connection failed: {describe_os_error(exc)}"
-        case _:
-            return "the connection failed"
-
-
-def _lowered(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
+    """Return in a few words why there is no answer."""
+    words = next((words for kind, words in _ERRORS if isinstance(exc, kind)), "")
+    inner = getattr(exc, "os_error", exc)
+    reason = describe_os_error(inner) if isinstance(inner, OSError) else ""
+    return words.format(reason=reason) or "the connection failed"

@@ -6,45 +6,28 @@ import errno
 import socket
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from aiohttp.abc import AbstractResolver, ResolveResult
-
-Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+from aiohttp import ThreadedResolver
+from aiohttp.abc import AbstractResolver
 
 _CLOSE_TIMEOUT: Final = 1.0
-_FAULTS: Final = {
+_ERRORS: Final = {
     errno.ECONNREFUSED: "refused",
     errno.ECONNRESET: "cut",
-    errno.ENETUNREACH: "no route",
-    errno.EHOSTUNREACH: "no route",
-    errno.EADDRNOTAVAIL: "no route",
-    errno.EACCES: "forbidden on this machine",
-    errno.EPERM: "forbidden on this machine",
+    **dict.fromkeys((errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL), "no route"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "forbidden on this machine"),
 }
 _DOCUMENTATION_ADDRESS: Final = "192.0.2.1"
 
 
-async def resolve(host: str, port: int) -> Sequence[str]:
-    """Return the addresses of *host*, in the order in which they should be tried.
-
-    Raises:
-        OSError: the name cannot be resolved.
-    """
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return tuple(dict.fromkeys(str(info[4][0]) for info in found))
-
-
 def own_address() -> str | None:
-    """Return this machine's address on its network, None without a network.
-
-    A UDP socket is only told where it would send to: nothing is sent.
-    """
+    """Return this machine's address on its network, None without a network."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         try:
+            # On a UDP socket this only chooses the route: nothing is sent.
             sock.connect((_DOCUMENTATION_ADDRESS, 9))
         except OSError:
             return None
@@ -53,95 +36,39 @@ def own_address() -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class ProbeEnv:
-    """What the doctor takes from the machine that it runs on; tests give another one."""
+    """What the doctor takes from the machine that it runs on; tests replace it."""
 
-    resolve: Resolve = resolve
+    resolver: Callable[[], AbstractResolver] = ThreadedResolver
     tls: Callable[[], ssl.SSLContext] = ssl.create_default_context
     now: Callable[[], float] = time.time
-    clock: Callable[[], float] = time.monotonic
     own_address: Callable[[], str | None] = own_address
 
 
-class EnvResolver(AbstractResolver):
-    """Resolves names for aiohttp the way the doctor does."""
+async def connect(
+    address: str, port: int, timeout_s: float, *, tls: ssl.SSLContext | None = None, host: str = ""
+) -> tuple[str, dict[str, Any]]:
+    """Connect and close again; with *tls* shake hands as *host*.
 
-    def __init__(self, resolve: Resolve) -> None:
-        self._resolve = resolve
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        """Return the addresses of *host* in aiohttp's form."""
-        return [
-            ResolveResult(
-                hostname=host,
-                host=address,
-                port=port,
-                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
-                proto=socket.IPPROTO_TCP,
-                flags=socket.AI_NUMERICHOST,
-            )
-            for address in await self._resolve(host, port)
-        ]
-
-    async def close(self) -> None:
-        """Do nothing: nothing is held."""
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One try to connect; *fault* is ``""`` when it worked, else a few words."""
-
-    address: str
-    fault: str = ""
-
-
-async def connect(address: str, port: int, timeout_s: float) -> Attempt:
-    """Connect and close again; return how it went."""
-    try:
-        async with asyncio.timeout(timeout_s):
-            _, writer = await asyncio.open_connection(address, port)
-    except TimeoutError:
-        return Attempt(address, "no answer")
-    except OSError as exc:
-        return Attempt(address, describe_os_error(exc))
-    await _close(writer)
-    return Attempt(address)
-
-
-@dataclass(frozen=True, slots=True)
-class Handshake:
-    """A TLS handshake that succeeded: its version, and when the certificate ends (epoch)."""
-
-    version: str
-    not_after: float
-
-
-async def tls_handshake(
-    address: str, port: int, host: str, *, context: ssl.SSLContext, timeout_s: float
-) -> Handshake:
-    """Connect with TLS to *address* as *host*, verify the certificate, close again.
+    Returns TLS's version and the certificate as ``getpeercert`` gives it, both empty without TLS.
 
     Raises:
         OSError: it failed; ``ssl.SSLError`` and TimeoutError are among its kinds.
     """
     async with asyncio.timeout(timeout_s):
-        _, writer = await asyncio.open_connection(address, port, ssl=context, server_hostname=host)
-    tls = writer.get_extra_info("ssl_object")
-    certificate = tls.getpeercert()
-    handshake = Handshake(str(tls.version()), ssl.cert_time_to_seconds(certificate["notAfter"]))
-    await _close(writer)
-    return handshake
+        _, writer = await asyncio.open_connection(
+            address, port, ssl=tls, server_hostname=host if tls else None
+        )
+    found = writer.get_extra_info("ssl_object")
+    agreed = ("", {}) if found is None else (found.version(), found.getpeercert())
+    writer.close()
+    with contextlib.suppress(OSError):  # TimeoutError is one; some peers reset
+        async with asyncio.timeout(_CLOSE_TIMEOUT):
+            await writer.wait_closed()
+    return agreed
 
 
 def describe_os_error(exc: OSError) -> str:
     """Return in a few words why a connection failed."""
-    words = _FAULTS.get(exc.errno or 0)
-    return words or (exc.strerror or type(exc).__name__).lower()
-
-
-async def _close(writer: asyncio.StreamWriter) -> None:
-    writer.close()
-    with contextlib.suppress(OSError):  # TimeoutError is one; the other side may be rude
-        async with asyncio.timeout(_CLOSE_TIMEOUT):
-            await writer.wait_closed()
+    if isinstance(exc, TimeoutError):
+        return "no answer"
+    return _ERRORS.get(exc.errno or 0) or (exc.strerror or type(exc).__name__).lower()

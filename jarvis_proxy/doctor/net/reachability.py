@@ -1,161 +1,122 @@
 """Whether a host can be reached: its name, a connection, TLS. IO."""
 
 import asyncio
+import contextlib
+import socket
+import ssl
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import Final, Literal
+from urllib.parse import urlsplit
 
-from jarvis_proxy.doctor.findings import Finding, ok, problem, warning
-from jarvis_proxy.doctor.net.machine import Attempt, ProbeEnv, connect, tls_handshake
-from jarvis_proxy.doctor.net.tls_errors import classify_tls_error, own_site_advice, upstream_advice
+from jarvis_proxy.doctor.findings import Check, Finding, counted
+from jarvis_proxy.doctor.net.machine import ProbeEnv, connect, describe_os_error
 
-Whose = Literal["upstream", "proxy", "site"]
+Owner = Literal["upstream", "outbound_proxy", "site"]
 
 DAY: Final = 86_400
 EXPIRES_SOON: Final = 14 * DAY
 """Automatic renewal happens a month before the end: at two weeks it has failed."""
 
 _DNS_TIMEOUT: Final = 10.0
+# OpenSSL's X509_V_ERR_*: https://docs.openssl.org/3.0/man3/X509_STORE_CTX_get_error/
+_CERTIFICATE_ERRORS: Final = {
+    9: "not_yet_valid",
+    10: "expired",
+    **dict.fromkeys((2, 18, 19, 20, 21, 27), "unknown_issuer"),
+    **dict.fromkeys((62, 64), "other_name"),
+}
+_NOT_TLS: Final = frozenset(("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"))
 
 
-@dataclass(frozen=True, slots=True)
-class ReachTarget:
-    """What is to be reached. *label* stands before the names of its checks; *setting* says where
-    its address comes from."""
-
-    label: str
-    setting: str
-    host: str
-    port: int
-    tls: bool
-    whose: Whose = "upstream"
-
-    def check(self, step: str) -> str:
-        """Return the name of one of its checks."""
-        return f"{self.label}: {step}" if self.label else step
-
-
-@dataclass(frozen=True, slots=True)
 class Reachability:
-    """What was found; *reached* tells whether asking further makes sense."""
+    """What is found on the way to the host of *url*; *reached*: requests make sense.
 
-    findings: tuple[Finding, ...]
-    reached: bool
+    *setting* is where the address comes from, *label* stands before the names of the checks, and
+    *owner* decides which advice fits.
+    """
 
+    def __init__(
+        self, env: ProbeEnv, url: str, setting: str, label: str = "", *, owner: Owner = "upstream"
+    ) -> None:
+        parts = urlsplit(url)
+        self.findings: list[Finding] = []
+        self.reached = False
+        self._env = env
+        self._host = parts.hostname or ""
+        self._port = parts.port or (443 if parts.scheme == "https" else 80)
+        self._tls = parts.scheme == "https"
+        self._setting, self._label, self._owner = setting, label, owner
 
-async def reach(machine: ProbeEnv, target: ReachTarget, timeout_s: float) -> Reachability:
-    """Resolve, connect and shake hands with *target*, in this order, up to the first failure."""
-    name, addresses = await _resolve(machine, target)
-    if not addresses:
-        return Reachability((name,), reached=False)
-    connection, address = await _connect(target, addresses, timeout_s)
-    if address is None:
-        return Reachability((name, connection), reached=False)
-    if not target.tls:
-        return Reachability((name, connection), reached=True)
-    tls, trusted = await _shake_hands(machine, target, address, timeout_s)
-    return Reachability((name, connection, tls), reached=trusted)
+    async def check(self, timeout_s: float) -> bool:
+        """Resolve, connect and shake hands, up to the first failure; return *reached*."""
+        addresses = await self._resolve()
+        address = await self._connect(addresses, timeout_s) if addresses else None
+        self.reached = address is not None
+        if address is not None and self._tls:
+            self.reached = await self._check_tls(address, timeout_s)
+        return self.reached
 
+    def _add(self, name: str, result: str, **values: str) -> None:
+        check = Check("net/reachability", name, label=self._label, audience=self._owner)
+        values |= {"host": self._host, "port": str(self._port), "setting": self._setting}
+        self.findings.append(check.finding(result, **values))
 
-async def _resolve(machine: ProbeEnv, target: ReachTarget) -> tuple[Finding, Sequence[str]]:
-    check = target.check("name")
-    if _is_address(target.host):
-        return ok(check, f"{target.host} is an address, there is nothing to resolve"), (
-            target.host,
-        )
-    try:
-        async with asyncio.timeout(_DNS_TIMEOUT):
-            addresses = await machine.resolve(target.host, target.port)
-    except OSError:  # TimeoutError and gaierror are such
-        addresses = ()
-    if not addresses:
-        detail = f"{target.host} cannot be resolved to an address"
-        return problem(check, detail, _name_advice(target)), ()
-    count = f"{len(addresses)} address{'' if len(addresses) == 1 else 'es'}"
-    return ok(check, f"{target.host} has {count}"), addresses
+    async def _resolve(self) -> Sequence[str]:
+        if _is_address(self._host):
+            self._add("name", "is_address")
+            return (self._host,)
+        addresses: list[str] = []
+        with contextlib.suppress(OSError):  # TimeoutError and gaierror are such
+            async with asyncio.timeout(_DNS_TIMEOUT):
+                resolver = self._env.resolver()
+                found = await resolver.resolve(self._host, self._port, socket.AF_UNSPEC)
+                addresses = list(dict.fromkeys(each["host"] for each in found))
+        count = counted(len(addresses), "address", "addresses")
+        self._add("name", "resolved" if addresses else "unknown", count=count)
+        return addresses
 
+    async def _connect(self, addresses: Sequence[str], timeout_s: float) -> str | None:
+        # All at the same time: an address family without a route must not cost the whole timeout.
+        attempts = (connect(address, self._port, timeout_s) for address in addresses)
+        results = await asyncio.gather(*attempts, return_exceptions=True)
+        errors = [describe_os_error(each) for each in results if isinstance(each, OSError)]
+        reached = [a for a, each in zip(addresses, results, strict=True) if isinstance(each, tuple)]
+        result = "partly_connected" if errors else "connected"
+        if not reached:
+            result = "refused" if set(errors) == {"refused"} else "silent"
+        share = f"{len(reached)} of {len(results)}"
+        self._add("connection", result, errors=", ".join(dict.fromkeys(errors)), share=share)
+        return reached[0] if reached else None
 
-def _name_advice(target: ReachTarget) -> str:
-    if target.whose == "site":
-        return (
-            "Make an A (and AAAA) record for this name that leads to the server; a fresh one"
-            " takes some minutes to be seen everywhere."
-        )
-    advice = (
-        f"Is the name in {target.setting} spelled right? If it is, DNS does not work here: see what"
-        f" `getent hosts {target.host}` says, and look at /etc/resolv.conf."
-    )
-    if target.whose == "upstream":
-        advice += " Where only an HTTP proxy leads out, set UPSTREAM_PROXY."
-    return advice
-
-
-async def _connect(
-    target: ReachTarget, addresses: Sequence[str], timeout_s: float
-) -> tuple[Finding, str | None]:
-    check = target.check("connection")
-    # All at the same time: an address family without a route must not cost the whole timeout.
-    attempts = await asyncio.gather(
-        *(connect(address, target.port, timeout_s) for address in addresses)
-    )
-    reached = [attempt.address for attempt in attempts if not attempt.fault]
-    if not reached:
-        detail = f"no connection to port {target.port}: {_faults(attempts)}"
-        return problem(check, detail, _connection_advice(target, attempts)), None
-    detail = f"port {target.port} answers"
-    if len(reached) < len(attempts):
-        detail += f" on {len(reached)} of {len(attempts)} addresses ({_faults(attempts)})"
-    return ok(check, detail), reached[0]
-
-
-def _faults(attempts: Sequence[Attempt]) -> str:
-    return ", ".join(dict.fromkeys(attempt.fault for attempt in attempts if attempt.fault))
-
-
-def _connection_advice(target: ReachTarget, attempts: Sequence[Attempt]) -> str:
-    is_refused = all(attempt.fault == "refused" for attempt in attempts)
-    match target.whose:
-        case "site" if is_refused:
-            return (
-                "Nothing listens there. Is the reverse proxy running (or HOST not 127.0.0.1, if"
-                " there is none), and is this the right port?"
+    async def _check_tls(self, address: str, timeout_s: float) -> bool:
+        context = self._env.tls()
+        try:
+            version, certificate = await connect(
+                address, self._port, timeout_s, tls=context, host=self._host
             )
-        case "site":
-            return (
-                "Open the port in the server's firewall (ufw allow PORT/tcp) and in the provider's"
-                " console (security group); behind a home router, forward it."
-            )
-        case "proxy":
-            return f"Is the address in {target.setting} right, and is that proxy running?"
-        case _ if is_refused:
-            return f"Nothing listens there: are host and port in {target.setting} right?"
-        case _:
-            return (
-                "A firewall seems to keep this machine from going out: allow TCP to port"
-                f" {target.port}, or set UPSTREAM_PROXY to an HTTP proxy that may."
-            )
+        except OSError as exc:
+            result, reason = classify_tls_error(exc)
+            self._add("TLS", result, reason=reason)
+            return False
+        not_after = ssl.cert_time_to_seconds(certificate["notAfter"])
+        left = not_after - self._env.now()
+        result = "ends_soon" if self._owner == "site" and left < EXPIRES_SOON else "trusted"
+        self._add("TLS", result, version=version, day=day(not_after), left=in_days(left))
+        return True
 
 
-async def _shake_hands(
-    machine: ProbeEnv, target: ReachTarget, address: str, timeout_s: float
-) -> tuple[Finding, bool]:
-    check = target.check("TLS")
-    try:
-        handshake = await tls_handshake(
-            address, target.port, target.host, context=machine.tls(), timeout_s=timeout_s
-        )
-    except OSError as exc:
-        fault = classify_tls_error(exc)
-        advise = own_site_advice if target.whose == "site" else upstream_advice
-        return problem(check, f"{target.host}: {fault.detail}", advise(fault)), False
-    left = handshake.not_after - machine.now()
-    detail = f"{handshake.version}, the certificate is valid until {day(handshake.not_after)}"
-    if target.whose == "site" and left < EXPIRES_SOON:
-        advice = "Automatic renewal seems to have failed: renew it (certbot renew, for example)."
-        return warning(check, f"{detail}, {in_days(left)}", advice), True
-    return ok(check, detail), True
+def classify_tls_error(exc: OSError) -> tuple[str, str]:
+    """Return what *exc*, raised by a handshake, means: a result of the check TLS, and a reason."""
+    reason = str(getattr(exc, "reason", None) or "")  # not every ssl.SSLError has one
+    if isinstance(exc, ssl.SSLCertVerificationError):
+        return _CERTIFICATE_ERRORS.get(exc.verify_code, "refused"), exc.verify_message
+    if isinstance(exc, TimeoutError):
+        return "silent", ""
+    if reason in _NOT_TLS:
+        return "not_tls", ""
+    return ("failed", reason.lower()) if reason else ("cut", "")
 
 
 def day(moment: float) -> str:
@@ -166,14 +127,11 @@ def day(moment: float) -> str:
 def in_days(seconds: float) -> str:
     """Return how far away something is, such as "in 3 days"."""
     days = int(seconds // DAY)
-    if days == 0:
-        return "in less than a day"
-    return f"in {days} day{'' if days == 1 else 's'}"
+    return f"in {counted(days, 'day')}" if days else "in less than a day"
 
 
 def _is_address(host: str) -> bool:
     try:
-        ip_address(host)
+        return bool(ip_address(host))
     except ValueError:
         return False
-    return True

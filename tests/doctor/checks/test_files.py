@@ -6,12 +6,17 @@ from pathlib import Path
 
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
+    NoEncryption,
     PrivateFormat,
     load_pem_private_key,
 )
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from jarvis_proxy.doctor.checks.files import env_file, tls_files
 from jarvis_proxy.settings import Settings
@@ -164,3 +169,62 @@ def test_files_that_went_away_are_a_problem(folder: Path) -> None:
     gone = Settings(tls_cert_file=str(folder / "c"), tls_key_file=str(folder / "k"))
 
     assert judged(gone) == [("problem", "OpenSSL cannot read the certificate or its key")]
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        datetime(2049, 12, 31, 23, 59, 59, tzinfo=UTC),
+        datetime(2050, 1, 1, tzinfo=UTC),
+        datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC),
+    ],
+    ids=["last UTCTime", "first GeneralizedTime", "no end"],
+)
+def test_dates_are_read_in_both_forms(folder: Path, end: datetime) -> None:
+    issued = leaf(datetime(1950, 1, 1, tzinfo=UTC), end)
+    ((_, detail),) = judged(settings(folder, whole(issued), issued.private_key_pem.bytes()))
+
+    assert detail == f"certificate and key fit, valid until {end.date()}"
+
+
+def test_an_incomplete_chain_of_an_expired_certificate_is_not_the_first_thing_to_tell(
+    folder: Path,
+) -> None:
+    issued = leaf(NOW - YEAR, NOW - timedelta(days=1))
+    prepared = settings(folder, issued.cert_chain_pems[0].bytes(), issued.private_key_pem.bytes())
+
+    assert judged(prepared) == [("problem", "the certificate expired on 2026-11-22")]
+
+
+def test_a_certificate_and_its_key_in_one_file_are_read(folder: Path) -> None:
+    issued = leaf()
+    both = issued.private_key_pem.bytes() + whole(issued)
+    (folder / "server.pem").write_bytes(both)
+    (folder / "server.pem").chmod(0o600)
+    path = str(folder / "server.pem")
+
+    assert judged(Settings(tls_cert_file=path, tls_key_file=path)) == [
+        ("ok", "certificate and key fit, valid until 2027-11-23")
+    ]
+
+
+def test_a_certificate_that_is_not_for_servers_is_a_problem(folder: Path) -> None:
+    """A client's certificate loads like any other, but no client accepts it from a server."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "my.host")])
+    client = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "an authority")]))
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(NOW - YEAR)
+        .not_valid_after(NOW + YEAR)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    ((status, detail),) = judged(settings(folder, client.public_bytes(Encoding.PEM), pem))
+
+    assert status == "problem"
+    assert detail.startswith("clients will refuse the certificate: unsuitable certificate purpose")

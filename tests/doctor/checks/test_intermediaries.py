@@ -2,7 +2,16 @@
 
 import pytest
 
-from jarvis_proxy.doctor.checks.intermediaries import UNNAMED, find_intermediaries, names
+from jarvis_proxy.doctor.checks.intermediaries import (
+    Intermediary,
+    describe_intermediaries,
+    find_intermediaries,
+)
+from jarvis_proxy.doctor.net.http_answer import HttpAnswer
+
+
+def found_in(headers: dict[str, str]) -> tuple[Intermediary, ...]:
+    return find_intermediaries(HttpAnswer(200, headers))
 
 
 @pytest.mark.parametrize(
@@ -43,22 +52,45 @@ from jarvis_proxy.doctor.checks.intermediaries import UNNAMED, find_intermediari
         ({"server": "x" * 61}, []),
     ],
 )
-def test_a_hop_is_known_by_what_it_leaves(headers: dict[str, str], expected: list[str]) -> None:
-    found = find_intermediaries(headers)
+def test_an_intermediary_is_known_by_what_it_leaves(
+    headers: dict[str, str], expected: list[str]
+) -> None:
+    found = found_in(headers)
 
-    assert expected == [hop.name for hop in found]
-    assert all(hop.streaming.endswith((".", ")")) for hop in found)
-
-
-def test_hops_are_named_together_and_nobody_has_a_name_too() -> None:
-    both = find_intermediaries({"server": "nginx", "cf-ray": "x"})
-
-    assert names(both) == "Cloudflare and nginx"
-    assert UNNAMED.name == names(())
+    assert expected == [each.name for each in found]
+    assert all(each.streaming.endswith((".", ")")) for each in found)
 
 
-def test_nginx_is_told_its_settings() -> None:
-    (nginx,) = find_intermediaries({"server": "nginx"})
+def test_intermediaries_are_named_together_and_each_has_its_advice() -> None:
+    both = describe_intermediaries(HttpAnswer(200, {"server": "nginx", "cf-ray": "x"}))
+
+    assert (both["who"], both["through"]) == (
+        "Cloudflare and nginx",
+        ", through Cloudflare and nginx",
+    )
+    assert both["streaming_advice"].startswith("Cloudflare: ")
+    assert " the server behind it delays the stream" in both["streaming_advice"]
+    assert " nginx: Set proxy_http_version 1.1" in both["streaming_advice"]
+    assert both["body_limits"].endswith("\nclient_max_body_size 80m;")
+
+
+def test_an_unnamed_intermediary_has_a_name_and_advice_too() -> None:
+    described = describe_intermediaries(HttpAnswer(200, {}))
+
+    assert (described["who"], described["through"]) == ("an unnamed server", "")
+    assert "every reverse proxy" in described["streaming_advice"]
+    assert (described["streaming_example"], described["body_limits"]) == ("", "")
+
+
+def test_statuses_of_cloudflare_have_their_words() -> None:
+    described = describe_intermediaries(HttpAnswer(522, {"cf-ray": "x"}))
+
+    assert described["cloudflare_error"] == "its server does not answer"
+    assert describe_intermediaries(HttpAnswer(502, {}))["cloudflare_error"] == ""
+
+
+def test_nginx_gets_its_settings() -> None:
+    (nginx,) = found_in({"server": "nginx"})
 
     assert "proxy_buffering off;" in nginx.example
     assert "X-Accel-Buffering" in nginx.streaming

@@ -2,13 +2,12 @@
 
 import asyncio
 import socket
-from collections.abc import Sequence
 
 import pytest
 import trustme
 
-from jarvis_proxy.doctor.checks.port import check_port, local_site
-from jarvis_proxy.doctor.net.proxy_url import ProxyUrl
+from jarvis_proxy.doctor.checks.port import check_port, local_url
+from jarvis_proxy.doctor.options import ProxyUrl
 from jarvis_proxy.settings import Settings
 from jarvis_proxy.web.info import HEALTH
 from tests.conftest import ProxyFactory
@@ -96,12 +95,14 @@ async def test_a_host_that_is_not_ours_is_a_problem(host: str, words: str) -> No
         (OSError(97, "Address family not supported"), "address family not supported"),
     ],
 )
-async def test_what_the_system_forbids_is_told(error: OSError, words: str) -> None:
-    async def resolve(host: str, port: int) -> Sequence[str]:
+async def test_what_the_system_forbids_is_told(
+    error: OSError, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def bind(sock: socket.socket, address: tuple[str, int]) -> None:
         raise error
 
-    on = machine()
-    found, _ = await check_port(type(on)(resolve=resolve), Settings(hosts=("127.0.0.1",), port=80))
+    monkeypatch.setattr(socket.socket, "bind", bind)
+    found, _ = await check_port(machine(), Settings(hosts=("127.0.0.1",), port=80))
 
     assert found.status == "problem"
     assert words in found.detail
@@ -128,4 +129,4 @@ async def test_an_ipv6_port_is_tried_for_ipv6_alone() -> None:
     ],
 )
 def test_where_the_own_server_answers(settings: Settings, expected: ProxyUrl) -> None:
-    assert local_site(settings, settings.hosts[0]) == expected
+    assert local_url(settings, settings.hosts[0]) == expected

@@ -6,9 +6,19 @@ from pathlib import Path
 import pytest
 import trustme
 
-from jarvis_proxy.doctor.checks.public_url import check_local_server, check_public_url
+from jarvis_proxy.doctor.checks.intermediaries import describe_intermediaries
+from jarvis_proxy.doctor.checks.public_url import (
+    check_local_server,
+    check_public_url,
+    evaluate_auth,
+    evaluate_health,
+    evaluate_models,
+    is_ours,
+)
+from jarvis_proxy.doctor.findings import Check
+from jarvis_proxy.doctor.net.http_answer import HttpAnswer
 from jarvis_proxy.doctor.net.machine import ProbeEnv
-from jarvis_proxy.doctor.net.proxy_url import ProxyUrl
+from jarvis_proxy.doctor.options import ProxyUrl
 from jarvis_proxy.web.info import HEALTH
 from tests.conftest import KEY, ProxyFactory
 from tests.doctor.fixtures import Transcript, answers, free_port, hop, machine, run_doctor, serving
@@ -18,6 +28,13 @@ from tests.raw_upstream import Peer, Received
 CA = trustme.CA()
 NAMES = {"my.host": ("127.0.0.1",)}
 KEY_HERE = {"JARVIS_KEY": KEY}
+SITE = ProxyUrl("https", "my.host", 443)
+NGINX = {"server": "nginx", "content-type": "text/html"}
+REFUSED = HttpAnswer(
+    401, {}, b'{"error":{"message":"x","type":"y","param":null,"code":"invalid_api_key"}}'
+)
+MODELS = HttpAnswer(200, {}, b'{"object":"list","data":[{"id":"jarvis-echo"}]}')
+HERE, OUTSIDE = True, False
 CLOUDFLARE = {"Server": "cloudflare", "CF-Ray": "8f1a2b3c4d5e6f70-FRA"}
 
 
@@ -75,6 +92,13 @@ async def test_a_public_name_without_tls(tmp_path: Path, proxy: ProxyFactory) ->
     assert_golden("site_in_clear", found)
 
 
+async def test_https_is_told(tmp_path: Path) -> None:
+    async with serving(answers(200, HEALTH), CA.issue_cert("my.host")) as site:
+        found = await visit(tmp_path, f"https://my.host:{site.port}", on=machine(NAMES, ca=CA))
+
+    assert found.lines_of("encryption") == "  ok       encryption            HTTPS\n"
+
+
 @pytest.mark.parametrize(
     ("name", "leaf", "on"),
     [
@@ -122,8 +146,8 @@ async def test_a_hop_that_adds_a_key_of_its_own_is_found(
     ):
         found = await visit(tmp_path, f"http://127.0.0.1:{port}")
 
-    assert "a request without a key is let in" in found.lines_of("auth")
-    assert "(nginx)" in found.lines_of("auth")
+    assert "a request without a key gets an answer" in found.lines_of("auth")
+    assert "Does nginx put a key" in found.lines_of("auth")
 
 
 async def test_a_hop_that_drops_the_key_is_found(tmp_path: Path, proxy: ProxyFactory) -> None:
@@ -222,3 +246,187 @@ async def test_no_prompt_of_the_doctor_and_no_key_stands_in_the_log(proxy: Proxy
 
     assert "word07" not in log
     assert KEY not in log
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [(HEALTH, True), (b'{"status":"ok"}', False), (b"ok", False), (b"[]", False), (b"", False)],
+)
+def test_our_health_is_known_by_the_service_s_name(body: bytes, expected: bool) -> None:
+    assert is_ours(HttpAnswer(200, {}, body)) == expected
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "words"),
+    [
+        (HttpAnswer(200, {}, HEALTH), "ok", "the proxy answers"),
+        (HttpAnswer(200, {"server": "nginx"}, HEALTH), "ok", "the proxy answers, through nginx"),
+        (
+            HttpAnswer(308, {"location": "https://my.host/health"}),
+            "problem",
+            "redirects to https://my.host",
+        ),
+        (HttpAnswer(302, {}), "problem", "redirects to an address that cannot be shown"),
+        (HttpAnswer(502, NGINX), "problem", "502: nginx answers, but does not reach the proxy"),
+        (HttpAnswer(504, {}), "problem", "504: an unnamed server answers"),
+        (
+            HttpAnswer(522, {"cf-ray": "x"}),
+            "problem",
+            "522: Cloudflare says that its server does not answer",
+        ),
+        (HttpAnswer(401, NGINX), "problem", "wants a login or a browser"),
+        (
+            HttpAnswer(503, {"cf-ray": "x", "cf-mitigated": "challenge"}),
+            "problem",
+            "503: Cloudflare answers",
+        ),
+        (HttpAnswer(403, {"cf-ray": "x", "cf-mitigated": "challenge"}), "problem", "wants a login"),
+        (HttpAnswer(429, {"cf-ray": "x", "cf-mitigated": "challenge"}), "problem", "wants a login"),
+        (HttpAnswer(400, NGINX, b"sent to HTTPS port"), "problem", "this port speaks HTTPS"),
+        (
+            HttpAnswer(400, NGINX, b""),
+            "problem",
+            "400 (text/html): nginx answers, but it is not this proxy",
+        ),
+        (HttpAnswer(404, {}), "problem", "404 (no type): an unnamed server"),
+        (
+            HttpAnswer(200, NGINX, b"Welcome"),
+            "problem",
+            "200 (text/html): nginx answers, but it is not",
+        ),
+        (HttpAnswer(404, {}, HEALTH), "problem", "404 (no type)"),
+    ],
+)
+def test_what_answers_to_health_is_told(answer: HttpAnswer, status: str, words: str) -> None:
+    found = evaluate_health(SITE, answer)
+
+    assert found.status == status
+    assert words in found.detail
+    assert bool(found.advice) == (status != "ok")
+
+
+def test_a_port_that_wants_https_is_named_with_https() -> None:
+    found = evaluate_health(
+        ProxyUrl("http", "my.host", 8443), HttpAnswer(400, NGINX, b"to HTTPS port")
+    )
+
+    assert found.advice == "Use https://: https://my.host:8443"
+
+
+def test_a_path_before_the_proxy_is_named() -> None:
+    found = evaluate_health(ProxyUrl("https", "my.host", 443, "/jarvis"), HttpAnswer(404, {}))
+
+    assert found.advice.endswith("nothing else at /health under /jarvis?")
+
+
+@pytest.mark.parametrize(
+    ("without", "wrong", "status", "words"),
+    [
+        (REFUSED, REFUSED, "ok", "no key and a wrong key get 401"),
+        (MODELS, REFUSED, "problem", "a request without a key gets an answer"),
+        (REFUSED, HttpAnswer(200, NGINX), "problem", "a request with a wrong key gets an answer"),
+        (
+            HttpAnswer(401, NGINX),
+            REFUSED,
+            "problem",
+            "401 and not the proxy's 401 for a request without",
+        ),
+        (
+            REFUSED,
+            HttpAnswer(404, {}),
+            "problem",
+            "404 and not the proxy's 401 for a request with a",
+        ),
+    ],
+)
+def test_only_the_proxy_s_own_refusal_is_right(
+    without: HttpAnswer, wrong: HttpAnswer, status: str, words: str
+) -> None:
+    found = evaluate_auth(without, wrong)
+
+    assert found.status == status
+    assert words in found.detail
+
+
+def test_a_server_that_lets_everyone_in_is_named() -> None:
+    assert "Does nginx put" in evaluate_auth(HttpAnswer(200, NGINX), REFUSED).advice
+    assert "Does an unnamed server put" in evaluate_auth(HttpAnswer(200, {}), REFUSED).advice
+
+
+@pytest.mark.parametrize(
+    ("here", "bearer", "api_key", "status", "words"),
+    [
+        (OUTSIDE, MODELS, None, "ok", "1 model"),
+        (
+            OUTSIDE,
+            HttpAnswer(200, {"x-jarvis-warning": "models not up to date: openai"}, MODELS.body),
+            None,
+            "warning",
+            "1 model; models not up to date: openai",
+        ),
+        (
+            OUTSIDE,
+            HttpAnswer(200, NGINX, b"<html>"),
+            None,
+            "problem",
+            "no list of models (text/html)",
+        ),
+        (OUTSIDE, HttpAnswer(500, {}), None, "problem", "500 (no type) in place of the list"),
+        (OUTSIDE, REFUSED, REFUSED, "problem", "401: the key is refused"),
+        (HERE, REFUSED, REFUSED, "problem", "401: the key is refused"),
+        (OUTSIDE, HttpAnswer(401, NGINX), MODELS, "problem", "nginx drops that header"),
+        (OUTSIDE, REFUSED, None, "problem", "401: the key is refused"),
+    ],
+)
+def test_the_answer_to_a_good_key_is_judged(
+    here: bool, bearer: HttpAnswer, api_key: HttpAnswer | None, status: str, words: str
+) -> None:
+    found = evaluate_models(bearer, api_key, here=here)
+
+    assert found.status == status
+    assert words in found.detail
+
+
+def test_a_refused_key_has_other_causes_here_than_outside() -> None:
+    assert "JARVIS_KEY" in evaluate_models(REFUSED, REFUSED, here=False).advice
+    assert "JARVIS_KEY" not in evaluate_models(REFUSED, REFUSED, here=True).advice
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "example"),
+    [
+        (HttpAnswer(200, {}), "ok", ""),
+        (HttpAnswer(413, {}, b'{"error":{"code":"request_too_large"}}'), "skipped", ""),
+        (HttpAnswer(413, NGINX), "warning", "client_max_body_size 80m;"),
+        (HttpAnswer(413, {"server": "lighttpd"}), "warning", ""),
+        (HttpAnswer(413, {}), "warning", ""),
+        (HttpAnswer(500, {}), "warning", ""),
+    ],
+)
+def test_a_limit_on_bodies_is_told_with_its_setting(
+    answer: HttpAnswer, status: str, example: str
+) -> None:
+    check = Check("checks/public_url", "large request")
+    found = check.evaluate(answer, **describe_intermediaries(answer))
+
+    assert (found.status, found.example) == (status, example)
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (520, "sends no valid answer"),
+        (521, "refuses the connection"),
+        (522, "does not answer"),
+        (523, "cannot be reached"),
+        (524, "answers too late"),
+        (525, "the TLS handshake with its server fails"),
+        (526, "certificate is not valid"),
+        (530, "or its tunnel, does not work"),
+    ],
+)
+def test_each_status_of_cloudflare_is_explained(status: int, reason: str) -> None:
+    found = evaluate_health(SITE, HttpAnswer(status, {"cf-ray": "x"}))
+
+    assert found.detail.startswith(f"{status}: Cloudflare says that ")
+    assert reason in found.detail

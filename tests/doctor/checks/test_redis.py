@@ -28,7 +28,7 @@ async def test_one_that_is_not_there_is_a_problem_and_its_password_is_not_told()
     (found,) = await check_redis_store(f"redis://:canary@127.0.0.1:{free_port()}/0")
 
     assert found.status is Status.PROBLEM
-    assert found.detail == "cannot be used: nobody answers at this address"
+    assert found.detail == "cannot be used: no server answers at this address"
     assert "canary" not in repr(found)
 
 

@@ -68,6 +68,15 @@ def test_hints_that_no_other_check_has_are_warnings_of_the_settings() -> None:
     assert "OPENAI_API_KEY holds a placeholder" in hint.detail
 
 
+def test_odd_names_in_the_environment_are_warnings_of_it() -> None:
+    found = check_settings(settings(**OPENAI), {}, {"MAX_BODY_M": "64", "PROXY_API_KEY": "canary"})
+
+    hints = [finding for finding in found if finding.check == "environment"]
+    assert hints
+    assert {hint.status for hint in hints} == {Status.WARNING}
+    assert "canary" not in str(hints)
+
+
 @pytest.mark.parametrize(
     ("file_values", "environ", "expected"),
     [

@@ -1,63 +1,72 @@
 """What a stream, as it arrived, tells."""
 
 import json
+import random
 
 import pytest
 
-from jarvis_proxy.doctor.checks.stream_timing import PACE
 from jarvis_proxy.doctor.checks.streaming import (
+    PACE,
     TEXT,
     WORDS,
-    StreamTimeline,
-    evaluate_refusal,
+    StreamTiming,
     evaluate_stream,
     request_body,
+    seems_bunched,
 )
-from jarvis_proxy.doctor.net.http_answer import HttpAnswer
+from jarvis_proxy.doctor.net.http_answer import HttpAnswer, TimedBytes
 from jarvis_proxy.sse import DONE
 from jarvis_proxy.upstreams import echo
 
 EVENTS = echo.reply(request_body(stream=True), reply_id="x", created=0).pieces
+SENT = [number * PACE for number in range(WORDS)]
 STREAM = {"content-type": "text/event-stream"}
 NGINX = {**STREAM, "server": "nginx"}
 
 
-def arrived(*pieces: tuple[float, bytes]) -> StreamTimeline:
-    arrivals = StreamTimeline()
-    for at, data in pieces:
-        arrivals.take(at, data)
-    return arrivals
+Pieces = list[TimedBytes]
 
 
-def paced() -> StreamTimeline:
-    return arrived(*((number * PACE, event) for number, event in enumerate(EVENTS)))
+def stream(pieces: Pieces, headers: dict[str, str] = STREAM) -> HttpAnswer:
+    return HttpAnswer(200, headers, b"", pieces)
 
 
-def at_once() -> StreamTimeline:
-    return arrived((1.3, b"".join(EVENTS)))
+def words_at(times: list[float]) -> Pieces:
+    """Return a stream whose words arrive at *times*."""
+    moments = [times[0], *times, times[-1], times[-1]]
+    return [TimedBytes(at, event) for at, event in zip(moments, EVENTS, strict=True)]
 
 
-def bunched() -> StreamTimeline:
+def paced() -> Pieces:
+    return words_at(SENT)
+
+
+def at_once() -> Pieces:
+    return [TimedBytes(1.3, b"".join(EVENTS))]
+
+
+def bunched() -> Pieces:
     """Return a stream that left a buffer of ten events."""
-    return arrived(
-        *((start * PACE + 1, b"".join(EVENTS[start : start + 10])) for start in range(0, 43, 10))
-    )
+    return [
+        TimedBytes(start * PACE + 1, b"".join(EVENTS[start : start + 10]))
+        for start in range(0, 43, 10)
+    ]
 
 
 def test_the_words_come_back_whole() -> None:
-    arrivals = paced()
+    timing = StreamTiming(paced())
 
-    assert (arrivals.text, arrivals.whole, arrivals.pacing.kind) == (TEXT, True, "paced")
-    assert len(arrivals.times) == WORDS
-    assert at_once().pacing.kind == "held"
+    assert (timing.text, timing.fault, timing.kind) == (TEXT, "", "paced")
+    assert len(timing.times) == WORDS
+    assert StreamTiming(at_once()).kind == "buffered"
 
 
 @pytest.mark.parametrize("size", [1, 7, 100])
 def test_events_may_be_cut_anywhere(size: int) -> None:
     data = b"".join(EVENTS)
-    pieces = ((0.0, data[at : at + size]) for at in range(0, len(data), size))
+    pieces = [TimedBytes(0.0, data[at : at + size]) for at in range(0, len(data), size)]
 
-    assert arrived(*pieces).whole
+    assert StreamTiming(pieces).fault == ""
 
 
 @pytest.mark.parametrize(
@@ -69,12 +78,26 @@ def test_events_may_be_cut_anywhere(size: int) -> None:
         (EVENTS[0] + b'data: {"error":{"code":"x"}}\n\n', "an error, or something"),
         (b"data: <html>\n\n", "an error, or something"),
         (b"data: [1]\n\n", "an error, or something"),
+        (b'data: {"choices":[{"delta":null}]}\n\n', "an error, or something"),
+        (b'data: {"choices":{"a":1}}\n\n', "an error, or something"),
+        (b'data: {"choices":[{}]}\n\n', "an error, or something"),
         (b": keepalive\n\n" + EVENTS[1], "it broke off after 1 of 40 words"),
     ],
-    ids=["cut", "empty", "other words", "error event", "page", "array", "comment"],
+    ids=[
+        "cut",
+        "empty",
+        "other words",
+        "error event",
+        "page",
+        "array",
+        "no delta",
+        "odd choices",
+        "empty choice",
+        "comment",
+    ],
 )
 def test_a_stream_that_is_not_whole_is_a_problem(data: bytes, words: str) -> None:
-    found = evaluate_stream(HttpAnswer(200, NGINX), arrived((0.1, data)), here=False)
+    found = evaluate_stream(stream([TimedBytes(0.1, data)], NGINX), here=False)
 
     assert found.status == "problem"
     assert words in found.detail
@@ -82,15 +105,14 @@ def test_a_stream_that_is_not_whole_is_a_problem(data: bytes, words: str) -> Non
 
 
 def test_an_event_without_end_is_a_fault() -> None:
-    arrivals = StreamTimeline()
-    arrivals.take(0.0, b"data: " + b"x" * (33 * 1024 * 1024))
+    pieces = [TimedBytes(0.0, b"data: " + b"x" * (33 * 1024 * 1024))]
 
-    assert arrivals.failed
+    assert StreamTiming(pieces).fault == "error"
 
 
 def test_a_paced_stream_is_well_and_names_who_let_it_through() -> None:
-    direct = evaluate_stream(HttpAnswer(200, STREAM), paced(), here=True)
-    through = evaluate_stream(HttpAnswer(200, NGINX), paced(), here=False)
+    direct = evaluate_stream(stream(paced(), STREAM), here=True)
+    through = evaluate_stream(stream(paced(), NGINX), here=False)
 
     assert (direct.status, through.status) == ("ok", "ok")
     assert direct.detail == "40 events came one by one over 1.2 s"
@@ -98,9 +120,7 @@ def test_a_paced_stream_is_well_and_names_who_let_it_through() -> None:
 
 
 def test_compression_is_a_warning_even_where_it_holds_nothing_back() -> None:
-    found = evaluate_stream(
-        HttpAnswer(200, {**NGINX, "content-encoding": "gzip"}), paced(), here=False
-    )
+    found = evaluate_stream(stream(paced(), {**NGINX, "content-encoding": "gzip"}), here=False)
 
     assert found.status == "warning"
     assert "nginx compresses them (gzip)" in found.detail
@@ -112,12 +132,12 @@ def test_compression_is_a_warning_even_where_it_holds_nothing_back() -> None:
         (NGINX, "nginx holds streams back", "proxy_buffering off;"),
         ({**STREAM, "cf-ray": "1"}, "Cloudflare holds streams back", ""),
         ({**NGINX, "cf-ray": "1"}, "Cloudflare and nginx holds", "proxy_buffering off;"),
-        (STREAM, "something on the way that does not name itself holds", ""),
+        (STREAM, "an unnamed server holds", ""),
         ({**STREAM, "server": "Own/1"}, "Own/1 holds streams back", ""),
     ],
 )
 def test_a_buffer_is_found_and_named(headers: dict[str, str], name: str, example: str) -> None:
-    found = evaluate_stream(HttpAnswer(200, headers), at_once(), here=False)
+    found = evaluate_stream(stream(at_once(), headers), here=False)
 
     assert found.status == "problem"
     assert found.detail.startswith("40 events came all at once after 1.3 s: ")
@@ -127,53 +147,44 @@ def test_a_buffer_is_found_and_named(headers: dict[str, str], name: str, example
 
 
 def test_advice_for_two_hops_says_whose_it_is() -> None:
-    found = evaluate_stream(HttpAnswer(200, {**NGINX, "cf-ray": "1"}), at_once(), here=False)
+    found = evaluate_stream(stream(at_once(), {**NGINX, "cf-ray": "1"}), here=False)
 
     assert "Cloudflare: " in found.advice
     assert " nginx: Set proxy_http_version 1.1" in found.advice
 
 
 def test_a_small_buffer_is_found_by_its_bursts() -> None:
-    found = evaluate_stream(HttpAnswer(200, NGINX), bunched(), here=False)
+    found = evaluate_stream(stream(bunched(), NGINX), here=False)
 
     assert found.detail.startswith("40 events came in 5 bursts: nginx holds")
 
 
 def test_nobody_is_accused_where_nobody_is_in_between() -> None:
-    found = evaluate_stream(HttpAnswer(200, STREAM), at_once(), here=True)
+    found = evaluate_stream(stream(at_once(), STREAM), here=True)
 
     assert found.status == "warning"
     assert "very busy" in found.advice
 
 
 @pytest.mark.parametrize(
-    ("answer", "body", "detail", "advice"),
+    ("answer", "detail", "advice"),
     [
+        (HttpAnswer(404, NGINX), "no stream, but 404 (text/event-stream)", "Does nginx pass on"),
+        (HttpAnswer(405, {}), "no stream, but 405 (no type)", "every path below it"),
         (
-            HttpAnswer(404, NGINX),
-            b"<html>",
-            "no stream, but 404 (text/event-stream)",
-            "Does nginx pass on",
-        ),
-        (HttpAnswer(405, {}), b"", "no stream, but 405 (no type)", "every path below it"),
-        (
-            HttpAnswer(503, {}),
-            b'{"error":{"code":"server_shutdown"}}',
-            "no stream, but 503 server_shutdown",
+            HttpAnswer(503, {}, b'{"error":{"code":"server_shutdown"}}'),
+            "no stream, but 503 server_shutdown (no type)",
             "log",
         ),
         (
             HttpAnswer(200, {"content-type": "text/html"}),
-            b"",
             "no stream, but 200 (text/html)",
             "log",
         ),
     ],
 )
-def test_what_is_no_stream_is_told(
-    answer: HttpAnswer, body: bytes, detail: str, advice: str
-) -> None:
-    found = evaluate_refusal(answer, body)
+def test_what_is_no_stream_is_told(answer: HttpAnswer, detail: str, advice: str) -> None:
+    found = evaluate_stream(answer, here=False)
 
     assert found.detail == detail
     assert advice in found.advice
@@ -184,3 +195,65 @@ def test_a_padded_request_has_the_size_that_was_asked_for() -> None:
 
     assert len(body) > 1000
     assert json.loads(body)["stream"] is False
+
+
+def timing(times: list[float]) -> StreamTiming:
+    return StreamTiming(words_at(times))
+
+
+def test_only_a_whole_stream_in_bunches_is_worth_a_second_try() -> None:
+    assert seems_bunched(stream(bunched()))
+    assert not seems_bunched(stream(bunched()[:-1]))
+    assert not seems_bunched(stream(paced()))
+    assert not seems_bunched(stream(at_once()))
+    assert not seems_bunched(HttpAnswer(502, {}))
+
+
+def released(times: list[float], every: float) -> list[float]:
+    """Return when events arrive that a buffer lets go all *every* seconds."""
+    return [every * (1 + time // every) for time in times]
+
+
+def test_the_pace_is_that_of_the_embedded_model() -> None:
+    reply = echo.reply(request_body(stream=True), reply_id="x", created=0)
+
+    assert reply.pace == PACE
+
+
+def test_events_that_come_as_they_were_sent_are_paced() -> None:
+    found = timing(SENT)
+
+    assert (found.kind, len(found.times), found.bursts) == ("paced", WORDS, WORDS)
+    assert found.span == pytest.approx(1.17)
+
+
+def test_a_shaky_network_is_no_buffer() -> None:
+    rng = random.Random(7)
+    late = [time + rng.uniform(0, 0.02) for time in SENT]
+
+    assert timing(sorted(late)).kind == "paced"
+
+
+def test_one_pause_that_bunches_a_few_events_is_no_buffer() -> None:
+    stalled = [max(time, 0.6) if 0.3 < time < 0.6 else time for time in SENT]
+
+    assert timing(stalled).kind == "paced"
+
+
+@pytest.mark.parametrize("every", [0.15, 0.2, 0.3])
+def test_events_in_pieces_of_a_buffer_are_bunched(every: float) -> None:
+    assert timing(released(SENT, every)).kind == "bunched"
+
+
+@pytest.mark.parametrize(
+    "arrivals",
+    [
+        [1.2] * WORDS,
+        [1.2 + number * 0.0001 for number in range(WORDS)],
+        [0.6] * 20 + [1.2] * 20,
+        [1.0 + number * 0.006 for number in range(WORDS)],
+    ],
+    ids=["at once", "nearly at once", "two buffers", "as fast as a slow line"],
+)
+def test_events_that_come_together_are_buffered(arrivals: list[float]) -> None:
+    assert timing(arrivals).kind == "buffered"

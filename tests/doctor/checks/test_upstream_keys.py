@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from jarvis_proxy.doctor.checks.upstream_keys import evaluate
+from jarvis_proxy.doctor.checks.upstream_keys import evaluate_key, unanswered
 from jarvis_proxy.doctor.net.http_answer import HttpAnswer
 from jarvis_proxy.settings import UpstreamSettings
 
@@ -12,6 +12,8 @@ CANARY = "sk-canary-0123456789"
 OPENAI = UpstreamSettings("openai", "https://api.openai.com/v1", (CANARY,))
 GEMINI = UpstreamSettings("gemini", "https://generativelanguage.googleapis.com/v1beta", (CANARY,))
 DEEPSEEK = UpstreamSettings("deepseek", "https://api.deepseek.com", (CANARY,))
+
+TWO_KEYS = UpstreamSettings("openai", "https://api.openai.com/v1", (CANARY, "sk-canary-2"))
 
 OPENAI_LIST = b'{"object":"list","data":[{"id":"gpt-4.1-mini","created":1},{"id":"gpt-4o"}]}'
 GEMINI_LIST = (
@@ -34,18 +36,18 @@ def google_error(status: int, name: str, reason: str | None = None) -> HttpAnswe
 
 
 def test_a_list_means_that_the_key_is_valid() -> None:
-    found = evaluate(OPENAI, "key 1 of 2", HttpAnswer(200, {}, OPENAI_LIST))
+    finding, models = evaluate_key(TWO_KEYS, 1, HttpAnswer(200, {}, OPENAI_LIST))
 
-    assert (found.finding.check, found.finding.status) == ("openai: key 1 of 2", "ok")
-    assert found.finding.detail == "valid, lists 2 models"
-    assert found.models == frozenset({"gpt-4.1-mini", "gpt-4o"})
+    assert (finding.check, finding.status) == ("openai: key 1 of 2", "ok")
+    assert finding.detail == "valid, lists 2 models"
+    assert models == frozenset({"gpt-4.1-mini", "gpt-4o"})
 
 
 def test_gemini_s_list_is_read_in_its_own_form() -> None:
-    found = evaluate(GEMINI, "key", HttpAnswer(200, {}, GEMINI_LIST))
+    finding, models = evaluate_key(GEMINI, 1, HttpAnswer(200, {}, GEMINI_LIST))
 
-    assert found.finding.detail == "valid, lists 1 model"
-    assert found.models == frozenset({"gemini-3-flash-preview"})
+    assert finding.detail == "valid, lists 1 model"
+    assert models == frozenset({"gemini-3-flash-preview"})
 
 
 @pytest.mark.parametrize(
@@ -98,14 +100,14 @@ def test_gemini_s_list_is_read_in_its_own_form() -> None:
             GEMINI,
             google_error(400, "FAILED_PRECONDITION"),
             "problem",
-            "gemini does not serve the place",
+            "gemini does not serve the region",
             "UPSTREAM_PROXY",
         ),
         (
             OPENAI,
             openai_error(403, "unsupported_country_region_territory", "request_forbidden"),
             "problem",
-            "openai does not serve the place",
+            "openai does not serve the region",
             "UPSTREAM_PROXY",
         ),
         (
@@ -184,8 +186,8 @@ def test_gemini_s_list_is_read_in_its_own_form() -> None:
             OPENAI,
             HttpAnswer(301, {"location": "https://x/v1/models?key=canary"}),
             "problem",
-            "redirects, to https://x/v1/models, which",
-            "Set OPENAI_BASE_URL to where it leads.",
+            "redirects to https://x/v1/models; the proxy follows",
+            "Set OPENAI_BASE_URL to that address.",
         ),
         (
             OPENAI,
@@ -201,9 +203,49 @@ def test_gemini_s_list_is_read_in_its_own_form() -> None:
 def test_each_refusal_is_told_apart(
     upstream: UpstreamSettings, answer: HttpAnswer, status: str, words: str, advice: str
 ) -> None:
-    found = evaluate(upstream, "key", answer)
+    found, models = evaluate_key(upstream, 1, answer)
 
-    assert (found.finding.status, found.models) == (status, None)
-    assert words in found.finding.detail
-    assert advice in found.finding.advice
+    assert (found.status, models) == (status, None)
+    assert words in found.detail
+    assert advice in found.advice
     assert "canary" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("API_KEY_HTTP_REFERRER_BLOCKED", "by web pages only"),
+        ("API_KEY_ANDROID_APP_BLOCKED", "by an Android app only"),
+        ("API_KEY_IOS_APP_BLOCKED", "by an iOS app only"),
+        ("API_KEY_SERVICE_BLOCKED", "may not be used for the Gemini API"),
+        ("CONSUMER_SUSPENDED", "the key's project is suspended"),
+        ("BILLING_DISABLED", "billing is off in the key's project"),
+    ],
+)
+def test_each_restriction_of_google_has_its_words(code: str, words: str) -> None:
+    found, _ = evaluate_key(GEMINI, 1, google_error(403, "PERMISSION_DENIED", code))
+
+    assert words in found.detail
+    assert found.detail.endswith(f" (403 {code})")
+
+
+def test_a_refused_key_of_several_leaves_the_others() -> None:
+    found, _ = evaluate_key(TWO_KEYS, 2, HttpAnswer(401, {}))
+
+    assert "until then calls use the other keys" in found.advice
+
+
+@pytest.mark.parametrize(
+    ("result", "status", "detail"),
+    [
+        ("not_sent", "problem", "not asked: why"),
+        ("incomplete", "warning", "no whole answer within why"),
+        ("outbound_proxy", "problem", "the outbound proxy does not connect to openai (why)"),
+        ("outbound_proxy_login", "problem", "the outbound proxy wants other credentials (407)"),
+    ],
+)
+def test_a_request_without_an_answer_has_its_result(result: str, status: str, detail: str) -> None:
+    found = unanswered(OPENAI, 1, result, "why")
+
+    assert (found.check, found.status, found.detail) == ("openai: key", status, detail)
+    assert found.advice

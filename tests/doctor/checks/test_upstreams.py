@@ -1,8 +1,17 @@
 """Upstreams, asked for nothing but their lists."""
 
+from email.utils import formatdate
+
+import pytest
 import trustme
 
-from jarvis_proxy.doctor.checks.upstreams import UpstreamResults, check_upstreams
+from jarvis_proxy.doctor.checks.upstreams import (
+    UpstreamResults,
+    check_upstreams,
+    evaluate_skew,
+    skew,
+)
+from jarvis_proxy.doctor.net.http_answer import HttpAnswer
 from jarvis_proxy.doctor.net.machine import ProbeEnv
 from jarvis_proxy.settings import Settings
 from tests.conftest import GEMINI_KEY, OPENAI_KEY
@@ -10,6 +19,7 @@ from tests.doctor.fixtures import GEMINI_LIST, answers, free_port, machine, serv
 from tests.raw_upstream import Peer, Received, Script
 
 CA = trustme.CA()
+NOW = 1_795_000_000.0
 
 
 def settings(**env: str) -> Settings:
@@ -229,3 +239,49 @@ async def test_what_an_outbound_proxy_refuses_is_told() -> None:
             )
 
         assert results.findings[2].detail == words
+
+
+def dated(at: float, **headers: str) -> HttpAnswer:
+    return HttpAnswer(200, {"date": formatdate(at, usegmt=True), **headers})
+
+
+def test_the_skew_is_this_clock_less_the_other() -> None:
+    assert skew(dated(NOW - 90), NOW) == 90
+    assert skew(dated(NOW + 90), NOW) == -90
+
+
+def test_what_a_cache_kept_is_older_by_its_age() -> None:
+    assert skew(dated(NOW - 600, age="600"), NOW) == 0
+    assert skew(dated(NOW - 600, age="soon"), NOW) == 600
+    assert skew(dated(NOW - 600, age="9" * 400), NOW) == 600
+
+
+@pytest.mark.parametrize("date", ["", "yesterday", "Mon, 99 Nov 2026 00:00:00 GMT"])
+def test_an_answer_without_a_date_tells_nothing(date: str) -> None:
+    assert skew(HttpAnswer(200, {"date": date}), NOW) is None
+    assert skew(HttpAnswer(200, {}), NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "status", "words"),
+    [
+        (0.0, "ok", "agrees with openai"),
+        (29.9, "ok", "agrees"),
+        (-29.9, "ok", "agrees"),
+        (45.0, "warning", "45 s ahead of openai"),
+        (-200.0, "warning", "3 min behind openai"),
+        (-4000.0, "problem", "67 min behind openai"),
+        (40_000.0, "problem", "11 h ahead of openai"),
+        (-31_536_000.0, "problem", "365 days behind openai"),
+    ],
+)
+def test_a_clock_is_judged_by_how_far_it_is_off(seconds: float, status: str, words: str) -> None:
+    found = evaluate_skew(seconds, "openai")
+
+    assert status == found.status
+    assert words in found.detail
+    assert bool(found.example) == (status != "ok")
+
+
+def test_without_a_date_the_clock_is_not_checked() -> None:
+    assert evaluate_skew(None, "").status == "skipped"

@@ -3,7 +3,7 @@
 import pytest
 
 from jarvis_proxy.doctor.client_guides.context import guide_context
-from jarvis_proxy.doctor.net.proxy_url import ProxyUrl
+from jarvis_proxy.doctor.options import ProxyUrl
 from jarvis_proxy.registry import ModelRegistry
 from jarvis_proxy.settings import Settings
 

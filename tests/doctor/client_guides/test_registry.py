@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from jarvis_proxy.doctor.client_guides import registry
+from jarvis_proxy.doctor.client_guides import CLIENTS, registry
 from jarvis_proxy.doctor.client_guides.context import GuideContext
 from jarvis_proxy.doctor.client_guides.registry import (
-    CLIENTS,
     Guide,
     Language,
     guide_markdown,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jarvis_proxy.doctor.net.http_answer import HttpAnswer, error_codes, printable_url
+from jarvis_proxy.doctor.net.http_answer import HttpAnswer, TimedBytes, printable_url
 
 GOOGLE = b"""{"error": {"code": 400, "message": "API key not valid: AIzaSyCanary", "status":
  "INVALID_ARGUMENT", "details": [{"@type": "x", "reason": "API_KEY_INVALID"}, {"reason": 7}, 8]}}"""
@@ -46,12 +46,12 @@ GOOGLE = b"""{"error": {"code": 400, "message": "API key not valid: AIzaSyCanary
 def test_the_words_of_an_error_are_read_and_its_message_is_not(
     body: bytes, expected: tuple[str, ...]
 ) -> None:
-    assert expected == error_codes(body)
+    assert expected == HttpAnswer(400, {}, body).error_codes
 
 
 @given(st.binary(max_size=60))
 def test_any_body_is_read_without_a_fault(body: bytes) -> None:
-    assert isinstance(error_codes(body), tuple)
+    assert isinstance(HttpAnswer(400, {}, body).error_codes, tuple)
 
 
 @pytest.mark.parametrize(
@@ -65,6 +65,19 @@ def test_any_body_is_read_without_a_fault(body: bytes) -> None:
 )
 def test_the_media_type_is_fit_to_be_shown(value: str, expected: str) -> None:
     assert expected == HttpAnswer(200, {"content-type": value}).content_type
+
+
+def test_the_summary_has_the_status_and_the_most_telling_code() -> None:
+    assert HttpAnswer(400, {}, GOOGLE).summary == "400 API_KEY_INVALID"
+    assert HttpAnswer(502, {}, b"<html>").summary == "502"
+
+
+def test_pieces_make_the_body_and_names_of_headers_are_lowered() -> None:
+    pieces = [TimedBytes(0.1, b"a"), TimedBytes(0.2, b"b")]
+
+    found = HttpAnswer.of(200, {"X-A": "b"}, pieces)
+
+    assert (found.body, found.header("x-a"), found.pieces) == (b"ab", "b", pieces)
 
 
 def test_a_header_that_was_not_sent_is_empty() -> None:

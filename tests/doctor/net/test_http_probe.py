@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 import trustme
 
-from jarvis_proxy.doctor.net.http_probe import FAULTS, describe_error, open_probe
+from jarvis_proxy.doctor.net.http_probe import PROBE_ERRORS, describe_error, open_probe
 from tests.doctor.fixtures import answers, free_port, machine, serving
 from tests.raw_upstream import Peer, Received, Script
 
@@ -15,29 +15,29 @@ from tests.raw_upstream import Peer, Received, Script
 async def test_an_answer_is_whole_and_timed() -> None:
     async with (
         serving(answers(418, b"tea", "text/plain", ["X-A: b"])) as server,
-        open_probe(machine()) as visitor,
+        open_probe(machine()) as client,
     ):
-        found = await visitor.ask("GET", f"http://127.0.0.1:{server.port}/health")
+        found = await client.ask("GET", f"http://127.0.0.1:{server.port}/health")
 
     assert (found.status, found.body, found.header("x-a")) == (418, b"tea", "b")
-    assert found.seconds > 0
+    assert found.pieces[0].at > 0
     assert "jarvis-proxy-doctor/" in (server.received[0].header("User-Agent") or "")
 
 
 async def test_redirects_are_not_followed() -> None:
     async with (
         serving(answers(302, b"", extra=["Location: /x"])) as server,
-        open_probe(machine()) as visitor,
+        open_probe(machine()) as client,
     ):
-        found = await visitor.ask("GET", f"http://127.0.0.1:{server.port}/")
+        found = await client.ask("GET", f"http://127.0.0.1:{server.port}/")
 
     assert found.status == 302
     assert len(server.received) == 1
 
 
 async def test_headers_and_body_are_sent() -> None:
-    async with serving(answers()) as server, open_probe(machine()) as visitor:
-        await visitor.ask(
+    async with serving(answers()) as server, open_probe(machine()) as client:
+        await client.ask(
             "POST", f"http://127.0.0.1:{server.port}/", headers={"X-A": "b"}, body=b"{}"
         )
 
@@ -53,12 +53,14 @@ async def test_a_stream_is_kept_piece_by_piece_and_unpacked() -> None:
         await peer.chunk(packed[12:])
         await peer.last_chunk()
 
-    async with serving(script) as server, open_probe(machine()) as visitor:
-        answer, pieces = await visitor.stream(f"http://127.0.0.1:{server.port}/", {}, b"{}")
+    async with serving(script) as server, open_probe(machine()) as client:
+        answer = await client.ask(
+            "POST", f"http://127.0.0.1:{server.port}/", body=b"{}", keeps_partial=True
+        )
 
     assert answer.header("content-encoding") == "gzip"
-    assert b"".join(piece.data for piece in pieces) == b"one two"
-    assert [piece.at for piece in pieces] == sorted(piece.at for piece in pieces)
+    assert answer.body == b"one two"
+    assert [piece.at for piece in answer.pieces] == sorted(piece.at for piece in answer.pieces)
 
 
 async def test_a_stream_that_is_cut_is_kept_as_far_as_it_came() -> None:
@@ -67,19 +69,21 @@ async def test_a_stream_that_is_cut_is_kept_as_far_as_it_came() -> None:
         await peer.chunk(b"data: 1\n\n")
         peer.close()
 
-    async with serving(script) as server, open_probe(machine()) as visitor:
-        answer, pieces = await visitor.stream(f"http://127.0.0.1:{server.port}/", {}, b"{}")
+    async with serving(script) as server, open_probe(machine()) as client:
+        answer = await client.ask(
+            "POST", f"http://127.0.0.1:{server.port}/", body=b"{}", keeps_partial=True
+        )
 
     assert answer.status == 200
-    assert [piece.data for piece in pieces] == [b"data: 1\n\n"]
+    assert [piece.data for piece in answer.pieces] == [b"data: 1\n\n"]
 
 
 async def test_any_certificate_will_do_for_one_s_own_server() -> None:
     async with (
         serving(answers(), trustme.CA().issue_cert("other.host")) as server,
-        open_probe(machine(), verify=False) as visitor,
+        open_probe(machine(), verify=False) as client,
     ):
-        found = await visitor.ask("GET", f"https://127.0.0.1:{server.port}/")
+        found = await client.ask("GET", f"https://127.0.0.1:{server.port}/")
 
     assert found.status == 200
 
@@ -105,15 +109,15 @@ async def silent(peer: Peer, request: Received) -> None:
     ("script", "expected"),
     [
         (cut, "the connection was closed without an answer"),
-        (garbled, "what came is not HTTP"),
+        (garbled, "the answer is not HTTP"),
         (half, "the answer was cut off"),
         (silent, "no answer in time"),
     ],
 )
 async def test_each_fault_has_its_words(script: Script, expected: str) -> None:
-    async with serving(script) as server, open_probe(machine()) as visitor:
-        with pytest.raises(FAULTS) as caught:
-            await visitor.ask("GET", f"http://127.0.0.1:{server.port}/", timeout_s=0.2)
+    async with serving(script) as server, open_probe(machine()) as client:
+        with pytest.raises(PROBE_ERRORS) as caught:
+            await client.ask("GET", f"http://127.0.0.1:{server.port}/", timeout_s=0.2)
 
     assert describe_error(caught.value) == expected
 
@@ -121,12 +125,12 @@ async def test_each_fault_has_its_words(script: Script, expected: str) -> None:
 async def test_no_connection_and_no_trust_have_their_words() -> None:
     async with (
         serving(answers(), trustme.CA().issue_cert("my.host")) as server,
-        open_probe(machine({"my.host": ("127.0.0.1",)})) as visitor,
+        open_probe(machine({"my.host": ("127.0.0.1",)})) as client,
     ):
-        with pytest.raises(FAULTS) as refused:
-            await visitor.ask("GET", f"http://127.0.0.1:{free_port()}/")
-        with pytest.raises(FAULTS) as untrusted:
-            await visitor.ask("GET", f"https://my.host:{server.port}/")
+        with pytest.raises(PROBE_ERRORS) as refused:
+            await client.ask("GET", f"http://127.0.0.1:{free_port()}/")
+        with pytest.raises(PROBE_ERRORS) as untrusted:
+            await client.ask("GET", f"https://my.host:{server.port}/")
 
     assert describe_error(refused.value) == "no connection: refused"
     assert describe_error(untrusted.value) == "TLS failed"

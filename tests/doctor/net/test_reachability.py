@@ -1,34 +1,51 @@
 """Reaching a host, step by step, and what each failure advises."""
 
+import ssl
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import trustme
 
-from jarvis_proxy.doctor.findings import Finding
+from jarvis_proxy.doctor.findings import Check, Finding, read_messages
 from jarvis_proxy.doctor.net.machine import ProbeEnv
-from jarvis_proxy.doctor.net.reachability import DAY, ReachTarget, Whose, day, in_days, reach
+from jarvis_proxy.doctor.net.reachability import (
+    DAY,
+    Owner,
+    Reachability,
+    classify_tls_error,
+    day,
+    in_days,
+)
 from tests.doctor.fixtures import answers, free_port, machine, serving, silent_port
 
 CA = trustme.CA()
 LOOPBACK = {"my.host": ("127.0.0.1",)}
 
 
-def target(
-    port: int, whose: Whose = "upstream", *, tls: bool = False, host: str = "my.host"
-) -> ReachTarget:
-    label = {"upstream": "openai", "proxy": "outbound proxy", "site": ""}[whose]
-    setting = {"upstream": "OPENAI_BASE_URL", "proxy": "UPSTREAM_PROXY", "site": "--url"}[whose]
-    return ReachTarget(label, setting, host, port, tls, whose)
+async def reach(
+    env: ProbeEnv,
+    port: int,
+    timeout_s: float,
+    *,
+    owner: Owner = "upstream",
+    tls: bool = False,
+    host: str = "my.host",
+) -> Reachability:
+    label = {"upstream": "openai", "outbound_proxy": "outbound proxy", "site": ""}[owner]
+    setting = {"upstream": "OPENAI_BASE_URL", "outbound_proxy": "UPSTREAM_PROXY", "site": "--url"}
+    url = f"{'https' if tls else 'http'}://{host}:{port}/v1"
+    found = Reachability(env, url, setting[owner], label, owner=owner)
+    assert await found.check(timeout_s) == found.reached
+    return found
 
 
-def checks(findings: tuple[Finding, ...]) -> list[tuple[str, str]]:
+def checks(findings: list[Finding]) -> list[tuple[str, str]]:
     return [(finding.check, str(finding.status)) for finding in findings]
 
 
 async def test_every_step_of_a_good_way_is_ok() -> None:
     async with serving(answers(), CA.issue_cert("my.host")) as upstream:
-        found = await reach(machine(LOOPBACK, ca=CA), target(upstream.port, tls=True), 5)
+        found = await reach(machine(LOOPBACK, ca=CA), upstream.port, 5, tls=True)
 
     assert found.reached
     assert checks(found.findings) == [
@@ -42,25 +59,25 @@ async def test_every_step_of_a_good_way_is_ok() -> None:
 
 async def test_an_address_needs_no_name() -> None:
     async with serving(answers()) as upstream:
-        found = await reach(machine(), target(upstream.port, host="127.0.0.1"), 5)
+        found = await reach(machine(), upstream.port, 5, host="127.0.0.1")
 
     assert found.findings[0].detail == "127.0.0.1 is an address, there is nothing to resolve"
     assert len(found.findings) == 2
 
 
 @pytest.mark.parametrize(
-    ("whose", "advice"),
+    ("owner", "advice"),
     [
         ("upstream", "set UPSTREAM_PROXY"),
-        ("proxy", "Is the name in UPSTREAM_PROXY spelled right?"),
+        ("outbound_proxy", "Is the name in UPSTREAM_PROXY spelled right?"),
         ("site", "Make an A (and AAAA) record"),
     ],
 )
 @pytest.mark.parametrize("on", [machine(), machine({"my.host": ()})], ids=["unknown", "no address"])
 async def test_a_name_that_leads_nowhere_ends_the_way(
-    on: ProbeEnv, whose: Whose, advice: str
+    on: ProbeEnv, owner: Owner, advice: str
 ) -> None:
-    found = await reach(on, target(1, whose), 5)
+    found = await reach(on, 1, 5, owner=owner)
 
     (name,) = found.findings
     assert (found.reached, name.status) == (False, "problem")
@@ -68,15 +85,15 @@ async def test_a_name_that_leads_nowhere_ends_the_way(
 
 
 @pytest.mark.parametrize(
-    ("whose", "advice"),
+    ("owner", "advice"),
     [
         ("upstream", "are host and port in OPENAI_BASE_URL right?"),
-        ("proxy", "is that proxy running?"),
+        ("outbound_proxy", "is that proxy running?"),
         ("site", "Nothing listens there."),
     ],
 )
-async def test_a_refused_connection_asks_for_the_listener(whose: Whose, advice: str) -> None:
-    found = await reach(machine(LOOPBACK), target(free_port(), whose), 5)
+async def test_a_refused_connection_asks_for_the_listener(owner: Owner, advice: str) -> None:
+    found = await reach(machine(LOOPBACK), free_port(), 5, owner=owner)
 
     assert not found.reached
     assert found.findings[1].detail.endswith(": refused")
@@ -84,16 +101,16 @@ async def test_a_refused_connection_asks_for_the_listener(whose: Whose, advice: 
 
 
 @pytest.mark.parametrize(
-    ("whose", "advice"),
+    ("owner", "advice"),
     [
         ("upstream", "A firewall seems"),
         ("site", "ufw allow"),
-        ("proxy", "right"),
+        ("outbound_proxy", "right"),
     ],
 )
-async def test_a_silent_connection_asks_for_the_firewall(whose: Whose, advice: str) -> None:
+async def test_a_silent_connection_asks_for_the_firewall(owner: Owner, advice: str) -> None:
     async with silent_port() as port:
-        found = await reach(machine(LOOPBACK), target(port, whose), 0.05)
+        found = await reach(machine(LOOPBACK), port, 0.05, owner=owner)
 
     assert found.findings[1].detail.endswith(": no answer")
     assert advice in found.findings[1].advice
@@ -102,7 +119,7 @@ async def test_a_silent_connection_asks_for_the_firewall(whose: Whose, advice: s
 async def test_one_address_that_answers_is_enough() -> None:
     async with serving(answers()) as upstream:
         on = machine({"my.host": ("127.0.0.1", "127.0.0.9")})
-        found = await reach(on, target(upstream.port), 5)
+        found = await reach(on, upstream.port, 5)
 
     assert found.reached
     assert found.findings[0].detail == "my.host has 2 addresses"
@@ -110,24 +127,26 @@ async def test_one_address_that_answers_is_enough() -> None:
 
 
 @pytest.mark.parametrize(
-    ("whose", "advice"), [("upstream", "ca-certificates"), ("site", "fullchain.pem")]
+    ("owner", "advice"), [("upstream", "ca-certificates"), ("site", "fullchain.pem")]
 )
-async def test_a_certificate_that_is_not_trusted_ends_the_way(whose: Whose, advice: str) -> None:
+async def test_a_certificate_that_is_not_trusted_ends_the_way(owner: Owner, advice: str) -> None:
     async with serving(answers(), CA.issue_cert("my.host")) as upstream:
-        found = await reach(machine(LOOPBACK), target(upstream.port, whose, tls=True), 5)
+        found = await reach(machine(LOOPBACK), upstream.port, 5, owner=owner, tls=True)
 
     assert not found.reached
-    assert found.findings[2].detail.startswith("my.host: its certificate is not signed by anyone")
+    assert found.findings[2].detail.startswith(
+        "my.host: its certificate is not signed by an authority"
+    )
     assert advice in found.findings[2].advice
 
 
-@pytest.mark.parametrize(("whose", "status"), [("upstream", "ok"), ("site", "warning")])
+@pytest.mark.parametrize(("owner", "status"), [("upstream", "ok"), ("site", "warning")])
 async def test_only_the_owner_of_a_site_is_told_that_its_certificate_ends(
-    whose: Whose, status: str
+    owner: Owner, status: str
 ) -> None:
     leaf = CA.issue_cert("my.host", not_after=datetime.now(UTC) + timedelta(days=3, hours=1))
     async with serving(answers(), leaf) as upstream:
-        found = await reach(machine(LOOPBACK, ca=CA), target(upstream.port, whose, tls=True), 5)
+        found = await reach(machine(LOOPBACK, ca=CA), upstream.port, 5, owner=owner, tls=True)
 
     assert found.reached
     assert found.findings[2].status == status
@@ -144,3 +163,52 @@ def test_time_is_told_in_days(seconds: float, expected: str) -> None:
 
 def test_a_day_is_told_in_utc() -> None:
     assert day(1_795_000_000) == "2026-11-18"
+
+
+def refused(code: int, message: str = "why") -> ssl.SSLCertVerificationError:
+    error = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    error.verify_code, error.verify_message = code, message
+    return error
+
+
+def failed(reason: str) -> ssl.SSLError:
+    error = ssl.SSLError(1, "failed")
+    error.reason = reason
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (refused(10), "expired"),
+        (refused(9), "not_yet_valid"),
+        (refused(18), "unknown_issuer"),
+        (refused(20), "unknown_issuer"),
+        (refused(62), "other_name"),
+        (refused(64), "other_name"),
+        (refused(66), "refused"),
+        (failed("WRONG_VERSION_NUMBER"), "not_tls"),
+        (failed("TLSV1_ALERT_PROTOCOL_VERSION"), "failed"),
+        (ssl.SSLError(1, "no reason"), "cut"),
+        (ConnectionResetError(), "cut"),
+        (TimeoutError(), "silent"),
+    ],
+)
+def test_each_fault_is_told_from_the_others(error: OSError, kind: str) -> None:
+    assert kind == classify_tls_error(error)[0]
+
+
+def test_an_unusual_refusal_has_openssl_s_words() -> None:
+    assert classify_tls_error(refused(66, "EE key too small")) == ("refused", "EE key too small")
+    assert classify_tls_error(failed("TLSV1_ALERT_X")) == ("failed", "tlsv1_alert_x")
+
+
+@pytest.mark.parametrize("owner", ["upstream", "outbound_proxy", "site"])
+@pytest.mark.parametrize("result", read_messages("net/reachability")["TLS"])
+def test_every_result_of_tls_has_words_for_every_owner(result: str, owner: Owner) -> None:
+    values = {"host": "my.host", "reason": "why", "version": "TLSv1.3", "day": "D", "left": "soon"}
+
+    found = Check("net/reachability", "TLS", audience=owner).finding(result, **values)
+
+    assert found.detail.startswith(("my.host: ", "TLSv1.3, "))
+    assert bool(found.advice) == (found.status != "ok")
