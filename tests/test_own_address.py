@@ -177,8 +177,13 @@ def test_a_resolver_that_hangs_does_not_keep_the_server_from_starting(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     release = threading.Event()
+
+    def hang(*args: object, **kwargs: object) -> list[object]:
+        release.wait(10)
+        return []
+
     monkeypatch.setattr(own_address, "_PATIENCE", 0.01)
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: release.wait(10))
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
     try:
         assert resolve("slow.example") == ()
     finally:

@@ -92,7 +92,7 @@ async def test_c12_a_call_that_comes_back_is_refused_at_once_with_its_setting(
     assert response.error()["code"] == "loop_detected"
     assert f"{setting} leads" in str(response.error()["message"])
     assert response.headers["x-should-retry"] == "false"
-    assert len([path for path in seen if path != "/v1/models"]) == 1
+    assert len([path for path in seen if not path.startswith("/v1/models")]) == 1
     assert "code=loop_detected" in logged
 
 
@@ -106,7 +106,9 @@ async def test_c12_an_upload_that_comes_back_is_refused_too() -> None:
         response = await fetch(proxy.port, "/v1/audio/transcriptions", form, headers)
 
     assert (response.status, response.error()["code"]) == (508, "loop_detected")
-    assert seen == ["/v1/audio/transcriptions"]
+    assert [path for path in seen if not path.startswith("/v1/models")] == [
+        "/v1/audio/transcriptions"
+    ]
 
 
 async def test_c12_a_call_that_comes_back_under_a_wrong_key_is_a_loop_all_the_same() -> None:
