@@ -11,6 +11,7 @@ from typing import Final
 
 from jarvis_proxy.json_outline import outline
 
+_STEP: Final = 2**20
 _STEPS: Final = bytes.maketrans(b"[{]}:", b"\x01\x01\xff\xff\x00")  # as signed bytes
 
 
@@ -43,7 +44,12 @@ def has_more_fields(body: bytes, most: int) -> bool:
 
 def rough_count(body: bytes) -> int:
     """Return how many values *body* holds at the most: what stands in strings counts too."""
-    return body.count(b",") + body.count(b"[") + body.count(b"{")
+    # In steps: one count of 60 MB lets nobody else do anything for 40 ms.
+    return sum(
+        body.count(mark, start, start + _STEP)
+        for start in range(0, len(body), _STEP)
+        for mark in (b",", b"[", b"{")
+    )
 
 
 def rough_count_in_text(text: str) -> int:
