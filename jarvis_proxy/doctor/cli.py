@@ -7,7 +7,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
 from aiohttp import http_parser
 
@@ -24,26 +23,16 @@ from jarvis_proxy.doctor.findings import Check, Finding, exit_code
 from jarvis_proxy.doctor.net.machine import ProbeEnv
 from jarvis_proxy.doctor.options import Options, parse_options
 from jarvis_proxy.doctor.output import Output, progress_on, style_for
-from jarvis_proxy.doctor.report import as_json, guide_text, paragraph, summary_text, title_text
+from jarvis_proxy.doctor.report import as_json, guides_text, summary_text
 from jarvis_proxy.environment import is_readable, load_environment
 from jarvis_proxy.own_address import check_base_urls
 from jarvis_proxy.registry import ModelRegistry
 from jarvis_proxy.settings import Settings, SettingsError
 from jarvis_proxy.settings_names import with_origin
 
-_INTERRUPTED: Final = 130
-_KEY_HINT: Final = (
-    "The key of a client is one of PROXY_API_KEYS in .env. Put it in place of YOUR-PROXY-KEY, or"
-    " into the environment variable JARVIS_KEY."
-)
-
 
 def main(arguments: Sequence[str], env_file: Path, environ: Mapping[str, str]) -> int:
-    """Run the doctor and return its exit code; *arguments* are those after ``doctor``.
-
-    0: all is well, warnings at most. 1: something does not work. 2: wrong arguments. 78: the
-    settings are wrong, the server would not start.
-    """
+    """Run the doctor with the *arguments* after ``doctor``; return the exit code (see --help)."""
     try:
         options = parse_options(arguments)
     except SystemExit as exc:  # argparse has said why
@@ -52,12 +41,12 @@ def main(arguments: Sequence[str], env_file: Path, environ: Mapping[str, str]) -
         # A name or an arrow that the terminal cannot show must not end the report.
         sys.stdout.reconfigure(errors="replace")
     style, progress = style_for(sys.stdout, environ), progress_on(sys.stderr, environ)
-    output = Output(sys.stdout, style=style, as_json=options.as_json, progress=progress)
+    output = Output(sys.stdout, style, options.as_json, progress)
     try:
         config = StartupConfig.read(env_file, environ)
         return asyncio.run(run_checks(ProbeEnv(), output, options, config))
     except KeyboardInterrupt:
-        return _INTERRUPTED
+        return 130
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +115,10 @@ async def run_checks(env: ProbeEnv, output: Output, options: Options, config: St
     is_known = config.settings is not None or options.url is not None
     guides = [read_guide(client, context) for client in options.clients if is_known]
     if output.as_json:
-        output.json(as_json(__version__, output.sections, guides, context=context, code=code))
+        output.json(as_json(output.sections, guides, context=context, code=code))
         return code
     if guides:
-        output.text(title_text("Settings for clients", output.style))
-        output.text(paragraph(_KEY_HINT, output.style))
-    for guide in guides:
-        output.text(guide_text(guide, output.style))
+        output.text(guides_text(guides, output.style))
     output.text(summary_text(output.findings, output.style))
     return code
 

@@ -27,12 +27,8 @@ import msgspec
 
 from jarvis_proxy.doctor.net.http_answer import HttpAnswer
 
-EX_PROBLEM: Final = 1
 EX_CONFIG: Final = 78
 """The server itself would refuse to start with this code."""
-
-_DEFAULT: Final = "default"
-"""The audience of an advice for all that have none of their own."""
 
 
 class Status(StrEnum):
@@ -82,7 +78,7 @@ class Check:
     """
 
     def __init__(
-        self, file: str, table: str, *, title: str = "", label: str = "", audience: str = _DEFAULT
+        self, file: str, table: str, *, title: str = "", label: str = "", audience: str = "default"
     ) -> None:
         self._messages = read_messages(file)[table]
         self._name = ": ".join(filter(None, (label, title or table)))
@@ -93,19 +89,21 @@ class Check:
         message = self._messages[result]
         advice = message.advice
         if isinstance(advice, dict):
-            advice = advice.get(self._audience) or advice[_DEFAULT]
+            advice = advice.get(self._audience) or advice["default"]
         texts = (text.format_map(values) for text in (message.detail, advice, message.example))
         return Finding(self._name, message.status, *texts)
 
     def evaluate(self, answer: HttpAnswer, **values: object) -> Finding:
         """Return the finding of the first result that applies to *answer* and *values*.
 
-        The texts may also hold ``{status}``, ``{content_type}`` and ``{answered}``.
+        The texts may also hold ``{status}``, ``{content_type}`` and ``{answered}``, the status and
+        the first error code.
         """
         true = {name for name, value in values.items() if value}
         result = next(name for name, m in self._messages.items() if m.applies(answer, true))
         values |= {"status": answer.status, "content_type": answer.content_type}
-        return self.finding(result, answered=answer.summary, **values)
+        answered = " ".join((str(answer.status), *answer.error_codes[:1]))
+        return self.finding(result, answered=answered, **values)
 
 
 @cache
@@ -116,13 +114,9 @@ def read_messages(file: str) -> dict[str, dict[str, Message]]:
 
 
 def exit_code(findings: Iterable[Finding], *, settings_refused: bool) -> int:
-    """Return 78 when the server would refuse its settings, 1 with any problem, else 0.
-
-    Warnings alone give 0: a script that asks "may I start it?" gets a yes.
-    """
-    if settings_refused:
-        return EX_CONFIG
-    return EX_PROBLEM if any(each.status is Status.PROBLEM for each in findings) else 0
+    """Return 78 when the server would refuse its settings, 1 with any problem, else 0."""
+    has_problem = any(finding.status is Status.PROBLEM for finding in findings)
+    return EX_CONFIG if settings_refused else int(has_problem)
 
 
 def summary(findings: Iterable[Finding]) -> str:

@@ -7,8 +7,10 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from jarvis_proxy.doctor.client_guides import CLIENTS
+from jarvis_proxy.settings import Settings
 
 _PORTS: Final = {"http": 80, "https": 443}
+_EXPECTED: Final = "must look like https://my.host, without user name, query and #"
 _EPILOG: Final = """\
 With --url the tests use a client key from PROXY_API_KEYS. If .env holds only digests of keys, or
 if there is no .env, give a key in the environment variable JARVIS_KEY.
@@ -26,6 +28,11 @@ class ProxyUrl:
     host: str
     port: int
     path: str = ""
+
+    @classmethod
+    def of_server(cls, settings: Settings, host: str) -> "ProxyUrl":
+        """Return the address of a server with *settings* at *host*."""
+        return cls("https" if settings.tls_cert_file else "http", host, settings.port)
 
     @property
     def url(self) -> str:
@@ -83,9 +90,7 @@ def parse_proxy_url(text: str) -> ProxyUrl:
     Raises:
         ArgumentTypeError: saying what would be right; it never repeats *text*.
     """
-    error = argparse.ArgumentTypeError(
-        "must look like https://my.host, without user name, query and #"
-    )
+    error = argparse.ArgumentTypeError(_EXPECTED)
     try:
         parts = urlsplit(text.strip())
         port = parts.port

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final, TextIO
 
 from jarvis_proxy.doctor.findings import Finding
@@ -15,21 +16,19 @@ _PLAIN_WIDTH: Final = 100
 _WIDEST: Final = 110
 
 
+@dataclass(slots=True)
 class Output:
     """The report on its way to *out*; *progress* is a terminal for passing words, or None.
 
     It redacts secrets in all that it writes, although none should be in it.
     """
 
-    def __init__(
-        self, out: TextIO, *, style: Style, as_json: bool = False, progress: TextIO | None = None
-    ) -> None:
-        self.style = style
-        self.as_json = as_json
-        self.sections: list[Section] = []
-        self._out = out
-        self._progress = progress
-        self._secrets = Secrets(())
+    out: TextIO
+    style: Style
+    as_json: bool = False
+    progress: TextIO | None = None
+    sections: list[Section] = field(default_factory=list)
+    secrets: Secrets = field(default_factory=lambda: Secrets(()), repr=False)
 
     @property
     def findings(self) -> list[Finding]:
@@ -38,7 +37,7 @@ class Output:
 
     def redact(self, secrets: Iterable[str]) -> None:
         """Redact *secrets* from now on."""
-        self._secrets = Secrets(secrets, more=self._secrets)
+        self.secrets = Secrets(secrets, more=self.secrets)
 
     def section(self, title: str, findings: Sequence[Finding]) -> None:
         """Add a section, unless it has no findings."""
@@ -66,13 +65,13 @@ class Output:
 
     def _write(self, text: str) -> None:
         self._show_progress("")
-        self._out.write(self._secrets.hide(text))
-        self._out.flush()
+        self.out.write(self.secrets.hide(text))
+        self.out.flush()
 
     def _show_progress(self, text: str) -> None:
-        if self._progress is not None:
-            self._progress.write(_CLEAR_LINE + self._secrets.hide(text))
-            self._progress.flush()
+        if self.progress is not None:
+            self.progress.write(_CLEAR_LINE + self.secrets.hide(text))
+            self.progress.flush()
 
 
 def style_for(out: TextIO, environ: Mapping[str, str]) -> Style:

@@ -5,19 +5,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, NamedTuple
 
+from jarvis_proxy import __version__
 from jarvis_proxy.doctor.client_guides.context import GuideContext
 from jarvis_proxy.doctor.client_guides.registry import Guide
 from jarvis_proxy.doctor.findings import Finding, Status, summary
 
-_SGR: Final = {
-    Status.OK: "32",
-    Status.WARNING: "33",
-    Status.PROBLEM: "1;31",
-    Status.SKIPPED: "2",
-}
-"""The terminal's colour of each status."""
+_SGR: Final = dict(zip(Status, ("32", "33", "1;31", "2"), strict=True))
+"""The terminal's colour of each status: green, yellow, bold red, dim."""
 
 _BOLD: Final = "1"
+_KEY_HINT: Final = (
+    "The key of a client is one of PROXY_API_KEYS in .env. Put it in place of YOUR-PROXY-KEY, or"
+    " into the environment variable JARVIS_KEY."
+)
 _STATUS_WIDTH: Final = 9
 _MARGIN: Final = " " * (2 + _STATUS_WIDTH + 22)
 _NARROWEST: Final = 30
@@ -48,11 +48,6 @@ def title_text(title: str, style: Style) -> str:
     return f"\n{style.paint(title, _BOLD)}\n"
 
 
-def paragraph(text: str, style: Style) -> str:
-    """Return a sentence or more, indented."""
-    return _wrapped(text, style.width, "  ", "  ") + "\n"
-
-
 def finding_text(finding: Finding, style: Style) -> str:
     """Return the lines of one finding: what was found, then behind an arrow what to do."""
     width = max(_NARROWEST + len(_MARGIN), style.width)
@@ -70,16 +65,22 @@ def finding_text(finding: Finding, style: Style) -> str:
 
 def summary_text(findings: Sequence[Finding], style: Style) -> str:
     """Return the last words: how many of each kind, and which ones need action."""
-    lines = [style.paint(summary(findings), _BOLD)]
+    text = f"\n{style.paint(summary(findings), _BOLD)}\n"
     for status in (Status.PROBLEM, Status.WARNING):
         checks = dict.fromkeys(each.check for each in findings if each.status is status)
         if checks:
-            lines.append(f"  {style.paint(f'{status}:', _SGR[status])} {', '.join(checks)}")
-    return "\n" + "\n".join(lines) + "\n"
+            text += f"  {style.paint(f'{status}:', _SGR[status])} {', '.join(checks)}\n"
+    return text
 
 
-def guide_text(guide: Guide, style: Style) -> str:
-    """Return how to set up one client."""
+def guides_text(guides: Iterable[Guide], style: Style) -> str:
+    """Return how to set up clients."""
+    title = title_text("Settings for clients", style)
+    hint = _wrapped(_KEY_HINT, style.width, "  ", "  ")
+    return "\n".join([f"{title}{hint}", *(_guide_text(guide, style) for guide in guides)]) + "\n"
+
+
+def _guide_text(guide: Guide, style: Style) -> str:
     lines = ["", f"  {style.paint(guide.name, _BOLD)}"]
     for step in guide.steps:
         width = max(map(len, step.fields), default=0) + 2
@@ -88,23 +89,18 @@ def guide_text(guide: Guide, style: Style) -> str:
         lines.append(textwrap.indent(step.text or "\n".join(fields), _STEP_MARGIN))
     for note in guide.notes:
         lines.append(_wrapped(note.replace("`", ""), style.width, "    - ", _STEP_MARGIN))
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
 def as_json(
-    version: str,
-    sections: Iterable[Section],
-    guides: Iterable[Guide],
-    *,
-    context: GuideContext,
-    code: int,
+    sections: Iterable[Section], guides: Iterable[Guide], *, context: GuideContext, code: int
 ) -> dict[str, Any]:
     """Return the whole report as an object for machines; its keys are a promise."""
     checks = [
         {"section": title, **asdict(finding)} for title, found in sections for finding in found
     ]
     return {
-        "version": version,
+        "version": __version__,
         "exit_code": code,
         "summary": {status: sum(c["status"] == status for c in checks) for status in Status},
         "checks": checks,
@@ -116,11 +112,6 @@ def as_json(
 
 def _wrapped(text: str, width: int, first: str, rest: str) -> str:
     """Return *text* in lines; addresses, commands and names with hyphens stay whole."""
-    wrapper = textwrap.TextWrapper(
-        width,
-        initial_indent=first,
-        subsequent_indent=rest,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    wrapper = textwrap.TextWrapper(width, initial_indent=first, subsequent_indent=rest)
+    wrapper.break_long_words = wrapper.break_on_hyphens = False
     return wrapper.fill(text)

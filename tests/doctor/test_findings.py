@@ -142,6 +142,14 @@ def test_a_message_applies_by_status_or_code_and_by_facts(
     assert message.applies(answer, true) == expected
 
 
+def test_an_answer_is_named_by_its_status_and_most_telling_code() -> None:
+    check = Check("checks/streaming", "refusal")
+    codes = HttpAnswer(503, {}, b'{"error":{"code":"server_shutdown","type":"server_error"}}')
+
+    assert "but 503 server_shutdown (" in check.evaluate(codes, who="nginx").detail
+    assert "but 502 (" in check.evaluate(HttpAnswer(502, {}), who="nginx").detail
+
+
 def test_a_message_without_statuses_and_codes_applies_to_every_answer() -> None:
     assert Message(status=Status.OK, detail="x").applies(HttpAnswer(200, {}), set())
 

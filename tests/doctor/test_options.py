@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from jarvis_proxy.doctor.client_guides import CLIENTS
 from jarvis_proxy.doctor.options import Options, ProxyUrl, parse_options, parse_proxy_url
+from jarvis_proxy.settings import Settings
 
 EVERY = CLIENTS
 
@@ -117,3 +118,15 @@ def test_any_text_is_an_address_or_refused(text: str) -> None:
         return
 
     assert found == parse_proxy_url(found.url)
+
+
+@pytest.mark.parametrize(
+    ("settings", "url"),
+    [
+        (Settings(), "http://127.0.0.1:9000"),
+        (Settings(port=80), "http://127.0.0.1"),
+        (Settings(tls_cert_file="c"), "https://127.0.0.1:9000"),
+    ],
+)
+def test_a_server_answers_where_its_settings_say(settings: Settings, url: str) -> None:
+    assert ProxyUrl.of_server(settings, "127.0.0.1").url == url

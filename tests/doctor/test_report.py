@@ -12,8 +12,7 @@ from jarvis_proxy.doctor.report import (
     Style,
     as_json,
     finding_text,
-    guide_text,
-    paragraph,
+    guides_text,
     summary_text,
     title_text,
 )
@@ -54,7 +53,7 @@ def test_addresses_are_never_cut() -> None:
     address = "https://generativelanguage.googleapis.com/v1beta/a-b-c"
 
     assert address in finding_text(warning("x", address, address), PLAIN)
-    assert address in paragraph(address, Style(width=10))
+    assert address in finding_text(warning("x", address), Style(width=10))
 
 
 def test_a_terminal_without_width_still_gets_every_word() -> None:
@@ -91,9 +90,10 @@ def test_titles_and_summaries() -> None:
 
 
 def test_a_client_s_settings_are_plain_text() -> None:
-    text = guide_text(read_guide("nextchat", FACTS), Style(width=80))
+    text = guides_text([read_guide("nextchat", FACTS)], Style(width=80))
 
-    assert text.startswith("\n  NextChat\n    Settings → Custom Endpoint:\n")
+    assert text.startswith("\nSettings for clients\n  The key of a client is one of PROXY_API_KEYS")
+    assert "\n\n  NextChat\n    Settings → Custom Endpoint:\n" in text
     assert "      OpenAI Endpoint: http://HOST:9000\n" in text
     assert "    - The address has no /v1: NextChat adds it." in text
     assert "`" not in text
@@ -102,7 +102,6 @@ def test_a_client_s_settings_are_plain_text() -> None:
 
 def test_json_has_everything() -> None:
     report = as_json(
-        "1.2",
         [Section("Settings", (BROKEN, ok("a", "b")))],
         [read_guide("openclaw", FACTS)],
         context=FACTS,

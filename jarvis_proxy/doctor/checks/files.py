@@ -51,11 +51,10 @@ def _check_certificate(settings: Settings, now: float) -> Finding:
     """Load the files as the server does, but never ask for a password."""
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
-        server.load_cert_chain(
-            settings.tls_cert_file, settings.tls_key_file, password=_refuse_password
-        )
-        peer = _read_certificate(settings.tls_cert_file, server)
-        has_chain = Path(settings.tls_cert_file).read_bytes().count(_MARK) > 2
+        path = settings.tls_cert_file
+        server.load_cert_chain(path, settings.tls_key_file, password=_refuse_password)
+        peer = _read_certificate(path, server)
+        has_chain = Path(path).read_bytes().count(_MARK) > 2
     except _EncryptedKeyError:
         return _TLS.finding("encrypted_key")
     except ssl.SSLCertVerificationError as exc:
@@ -102,8 +101,6 @@ def _read_certificate(path: str, server: ssl.SSLContext) -> dict[str, Any]:
 
 
 def _is_readable_by_all(path: str) -> bool:
-    try:
-        mode = os.stat(path).st_mode
-    except OSError:
-        return False
-    return os.name == "posix" and bool(mode & (stat.S_IROTH | stat.S_IWOTH))
+    with contextlib.suppress(OSError):
+        return os.name == "posix" and bool(os.stat(path).st_mode & (stat.S_IROTH | stat.S_IWOTH))
+    return False

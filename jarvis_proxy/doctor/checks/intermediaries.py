@@ -27,8 +27,8 @@ class Intermediary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def has_signed(self, headers: Mapping[str, str]) -> bool:
         """Tell whether *headers* (names in lower case) show this server."""
-        signs = ((pattern, headers.get(name)) for name, pattern in self.signs.items())
-        return any(value is not None and re.search(sign, value.lower()) for sign, value in signs)
+        left = self.signs.keys() & headers.keys()
+        return any(re.search(self.signs[name], headers[name].lower()) for name in left)
 
 
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,12 +54,7 @@ def find_intermediaries(answer: HttpAnswer) -> tuple[Intermediary, ...]:
 
 
 def describe_intermediaries(answer: HttpAnswer) -> dict[str, str]:
-    """Return what messages say of the servers in between.
-
-    *who*: their names; *through*: "" if none is known; *streaming_advice* and *streaming_example*:
-    what lets event streams pass; *body_limits*: their settings that limit request bodies;
-    *cloudflare_error*: what Cloudflare says by a status of its own.
-    """
+    """Return what messages say of the servers in between; *through* is "" if none is known."""
     found = find_intermediaries(answer)
     who = " and ".join(each.name for each in found) or _UNNAMED
     advice = {

@@ -40,12 +40,6 @@ async def check_port(env: ProbeEnv, settings: Settings) -> tuple[Finding, ProxyU
     return _CHECK.finding("free", port=settings.port), None
 
 
-def local_url(settings: Settings, host: str) -> ProxyUrl:
-    """Return where this machine reaches its own server that listens on *host*."""
-    scheme = "https" if settings.tls_cert_file else "http"
-    return ProxyUrl(scheme, _ANY.get(host, host), settings.port)
-
-
 async def _try_bind(hosts: Iterable[str], port: int) -> None:
     """Bind every address of *hosts*, as the server would, and release it.
 
@@ -74,7 +68,7 @@ async def _try_bind(hosts: Iterable[str], port: int) -> None:
 async def _identify_listener(
     env: ProbeEnv, settings: Settings, host: str
 ) -> tuple[Finding, ProxyUrl | None]:
-    url = local_url(settings, host)
+    url = ProxyUrl.of_server(settings, _ANY.get(host, host))
     answer = await _health(env, url)
     if answer is not None and is_ours(answer):
         return _CHECK.finding("ours", port=url.port), url
@@ -91,6 +85,6 @@ async def _identify_listener(
 async def _health(env: ProbeEnv, url: ProxyUrl) -> HttpAnswer | None:
     try:
         async with open_probe(env, verify=False) as client:
-            return await client.ask("GET", f"{url.url}/health", timeout_s=_TIMEOUT)
+            return await client.ask(f"{url.url}/health", timeout_s=_TIMEOUT)
     except PROBE_ERRORS:
         return None

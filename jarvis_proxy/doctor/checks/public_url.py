@@ -4,32 +4,25 @@ The embedded model `jarvis-echo` answers, so nothing is billed. A key is sent on
 whose /health is this proxy's.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Final
 
-from jarvis_proxy.catalog import parse_openai_models
 from jarvis_proxy.doctor.checks.intermediaries import describe_intermediaries
 from jarvis_proxy.doctor.checks.streaming import evaluate_stream, request_body, seems_bunched
+from jarvis_proxy.doctor.checks.upstream_keys import listed_models
 from jarvis_proxy.doctor.findings import Check, Finding, counted
 from jarvis_proxy.doctor.net.http_answer import HttpAnswer, printable_url
-from jarvis_proxy.doctor.net.http_probe import (
-    PROBE_ERRORS,
-    ProbeClient,
-    describe_error,
-    open_probe,
-)
+from jarvis_proxy.doctor.net.http_probe import PROBE_ERRORS, ProbeClient, describe_error, open_probe
 from jarvis_proxy.doctor.net.machine import ProbeEnv
 from jarvis_proxy.doctor.net.reachability import Reachability
 from jarvis_proxy.doctor.options import ProxyUrl
-from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.settings_addresses import is_local
 
-SERVICE: Final = "jarvis-openai-proxy"
-
+_FILE: Final = "checks/public_url"
 _CONNECT_TIMEOUT: Final = 10.0
 _CALL_TIMEOUT: Final = 60.0
 _LARGE: Final = 1_500_000
-_WRONG_KEY: Final = "doctor-tries-a-wrong-key"
 
 
 async def check_public_url(
@@ -41,10 +34,10 @@ async def check_public_url(
     if not await way.check(_CONNECT_TIMEOUT):
         return way.findings
     secrecy = "https" if url.scheme == "https" else "local" if is_local(url.host) else "clear"
-    encryption = _check("encryption").finding(secrecy)
+    encryption = Check(_FILE, "encryption").finding(secrecy)
     async with open_probe(env) as client:
-        check = PublicUrlCheck(client, url, notice, here=False)
-        return [*way.findings, encryption, *await check.run(key)]
+        answers = await PublicUrlCheck(client, url, notice, here=False).run(key)
+    return [*way.findings, encryption, *answers]
 
 
 async def check_local_server(
@@ -56,79 +49,78 @@ async def check_local_server(
         return await PublicUrlCheck(client, url, notice, here=True).run(key)
 
 
+@dataclass(slots=True)
 class PublicUrlCheck:
     """Asks one address, step by step; the result of a step decides whether the next makes sense.
 
     *here*: the address is this machine's own server, so no other server is in between.
     """
 
-    def __init__(
-        self, client: ProbeClient, url: ProxyUrl, notice: Callable[[str], None], *, here: bool
-    ) -> None:
-        self._client = client
-        self._url = url
-        self._notice = notice
-        self._here = here
-        self._may_go_on = False
+    client: ProbeClient
+    url: ProxyUrl
+    notice: Callable[[str], None]
+    here: bool
+    may_go_on: bool = False
 
     async def run(self, key: str | None) -> list[Finding]:
         """Return the findings of every step up to the first that makes the next ones useless."""
         findings = [await self._step("health", self._health())]
-        if not self._may_go_on:
+        if not self.may_go_on:
             return findings
         findings.append(await self._step("auth", self._auth()))
         if key is None:
-            return [*findings, _check("models").finding("no_key")]
+            return [*findings, Check(_FILE, "models").finding("no_key")]
         findings.append(await self._step("models", self._models(key)))
-        if self._may_go_on:
+        if self.may_go_on:
             findings.append(await self._step("large request", self._large_request(key)))
             findings.append(await self._step("stream", self._stream(key)))
         return findings
 
     async def _step(self, name: str, step: Awaitable[Finding]) -> Finding:
-        self._notice(f"{name} at {self._url.url}")
+        self.notice(f"{name} at {self.url.url}")
         try:
             return await step
         except PROBE_ERRORS as exc:
-            return _check("request", title=name).finding("no_answer", reason=describe_error(exc))
+            check = Check(_FILE, "request", title=name)
+            return check.finding("no_answer", reason=describe_error(exc))
 
-    async def _get(self, path: str, headers: Mapping[str, str] | None = None) -> HttpAnswer:
-        return await self._client.ask("GET", self._url.url + path, headers=headers)
+    async def _get(self, path: str, **headers: str) -> HttpAnswer:
+        return await self.client.ask(self.url.url + path, headers)
 
     async def _health(self) -> Finding:
         answer = await self._get("/health")
-        self._may_go_on = answer.status == 200 and is_ours(answer)
-        return evaluate_health(self._url, answer)
+        self.may_go_on = answer.status == 200 and is_ours(answer)
+        return evaluate_health(self.url, answer)
 
     async def _auth(self) -> Finding:
         without = await self._get("/v1/models")
-        wrong = await self._get("/v1/models", _bearer(_WRONG_KEY))
+        wrong = await self._get("/v1/models", Authorization="Bearer doctor-tries-a-wrong-key")
         return evaluate_auth(without, wrong)
 
     async def _models(self, key: str) -> Finding:
-        answer = await self._get("/v1/models", _bearer(key))
-        self._may_go_on = answer.status == 200
+        self.may_go_on = False
+        answer = await self._get("/v1/models", Authorization=f"Bearer {key}")
+        self.may_go_on = answer.status == 200
         second = None
         if answer.status == 401:
-            second = await self._get("/v1/models", {"x-api-key": key})
-        return evaluate_models(answer, second, here=self._here)
+            second = await self._get("/v1/models", **{"x-api-key": key})
+        return evaluate_models(answer, second, here=self.here)
 
     async def _large_request(self, key: str) -> Finding:
         answer = await self._post(key, stream=False, padding=_LARGE)
-        return _check("large request").evaluate(answer, **describe_intermediaries(answer))
+        return Check(_FILE, "large request").evaluate(answer, **describe_intermediaries(answer))
 
     async def _stream(self, key: str) -> Finding:
         answer = await self._post(key, stream=True)
         if seems_bunched(answer):
             answer = await self._post(key, stream=True)  # a buffer bunches every time
-        return evaluate_stream(answer, here=self._here)
+        return evaluate_stream(answer, here=self.here)
 
     async def _post(self, key: str, *, stream: bool, padding: int = 0) -> HttpAnswer:
-        return await self._client.ask(
-            "POST",
-            f"{self._url.url}/v1/chat/completions",
-            headers=_bearer(key) | {"Content-Type": "application/json"},
-            body=request_body(stream=stream, padding=padding),
+        return await self.client.ask(
+            f"{self.url.url}/v1/chat/completions",
+            {"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
+            request_body(stream=stream, padding=padding),
             timeout_s=_CALL_TIMEOUT,
             keeps_partial=stream,
         )
@@ -136,12 +128,12 @@ class PublicUrlCheck:
 
 def is_ours(answer: HttpAnswer) -> bool:
     """Tell whether an answer to GET /health is this proxy's."""
-    return answer.json.get("service") == SERVICE
+    return answer.json.get("service") == "jarvis-openai-proxy"
 
 
 def evaluate_health(url: ProxyUrl, answer: HttpAnswer) -> Finding:
     """Return the finding for an answer to GET /health without a key."""
-    return _check("health").evaluate(
+    return Check(_FILE, "health").evaluate(
         answer,
         is_ours=is_ours(answer),
         is_challenge=bool(answer.header("cf-mitigated")),
@@ -155,7 +147,7 @@ def evaluate_health(url: ProxyUrl, answer: HttpAnswer) -> Finding:
 
 def evaluate_auth(without_key: HttpAnswer, wrong_key: HttpAnswer) -> Finding:
     """Return the finding for two answers to GET /v1/models: without a key, and with a wrong one."""
-    check = _check("auth")
+    check = Check(_FILE, "auth")
     for what, answer in (("without a key", without_key), ("with a wrong key", wrong_key)):
         if answer.status != 401 or "invalid_api_key" not in answer.error_codes:
             return check.evaluate(answer, what=what, **describe_intermediaries(answer))
@@ -167,22 +159,12 @@ def evaluate_models(bearer: HttpAnswer, api_key: HttpAnswer | None, *, here: boo
 
     *api_key* is the answer when the key came as ``x-api-key``, asked where *bearer* is a 401.
     """
-    try:
-        count = counted(len(parse_openai_models(bearer.body)), "model")
-    except ProxyError:
-        count = ""
-    return _check("models", audience="here" if here else "outside").evaluate(
+    models = listed_models(bearer)
+    return Check(_FILE, "models", audience="here" if here else "outside").evaluate(
         bearer,
         works_as_api_key=api_key is not None and api_key.status == 200,
-        count=count,
+        has_list=models is not None,
+        count=counted(len(models or ()), "model"),
         stale=bearer.header("x-jarvis-warning")[:200],
         **describe_intermediaries(bearer),
     )
-
-
-def _check(table: str, *, title: str = "", audience: str = "") -> Check:
-    return Check("checks/public_url", table, title=title, audience=audience)
-
-
-def _bearer(key: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {key}"}

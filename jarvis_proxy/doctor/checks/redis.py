@@ -1,11 +1,9 @@
-"""Whether Redis works and is set up so that budgets and limits hold. IO.
-
-redis-py is loaded only if REDIS_URL is set.
-"""
+"""Whether Redis works and is set up so that budgets and limits hold. IO."""
 
 import asyncio
 import contextlib
 import time
+from collections.abc import Awaitable
 from typing import Any, Final
 
 from jarvis_proxy.doctor.findings import Check, Finding
@@ -13,7 +11,6 @@ from jarvis_proxy.settings import SettingsError
 from jarvis_proxy.shared.opening import check_redis
 
 _CHECK: Final = Check("checks/redis", "Redis")
-_LIMIT: Final = 5.0
 _SLOW: Final = 0.05
 """Half of what a call waits for it."""
 
@@ -30,7 +27,7 @@ _REASONS: Final = {
 """By the exception's name: its message may hold the address and the password."""
 
 
-async def check_redis_store(url: str, *, limit: float = _LIMIT) -> list[Finding]:
+async def check_redis_store(url: str, *, limit: float = 5.0) -> list[Finding]:
     """Return the findings about the Redis at *url*; none without an address."""
     if not url:
         return []
@@ -38,7 +35,7 @@ async def check_redis_store(url: str, *, limit: float = _LIMIT) -> list[Finding]
         check_redis(url)
     except SettingsError as exc:
         return [_CHECK.finding("not_installed", reason=exc.problems[0])]
-    from redis.asyncio import Redis
+    from redis.asyncio import Redis  # only here: it is optional
     from redis.exceptions import RedisError
 
     client = Redis.from_url(url, protocol=2, socket_connect_timeout=limit)
@@ -58,13 +55,13 @@ async def _check_client(client: Any) -> list[Finding]:
     began = time.perf_counter()
     await client.set("jarvis:alive", 1, ex=60)
     took = time.perf_counter() - began
-    info = await _read_info(client)
+    info = await _read(client.info())
     if info.get("role") == "slave":
         return [_CHECK.finding("unusable", reason=_REPLICA)]
     version = info.get("valkey_version") or info.get("redis_version") or "version unknown"
     result = "slow" if took > _SLOW else "works"
     findings = [_CHECK.finding(result, time=f"{took * 1000:.1f} ms", version=version)]
-    saves = (await _read_info(client, "save")).get("save", "unknown")
+    saves = (await _read(client.config_get("save"))).get("save", "unknown")
     if not info.get("aof_enabled") and not saves:
         findings.append(_CHECK.finding("not_persistent"))
     policy = info.get("maxmemory_policy", "noeviction")
@@ -73,12 +70,11 @@ async def _check_client(client: Any) -> list[Finding]:
     return findings
 
 
-async def _read_info(client: Any, setting: str = "") -> dict[str, Any]:
-    """Return INFO, or the value of a *setting*; a hosted Redis may refuse both."""
+async def _read(reply: Awaitable[dict[str, Any]]) -> dict[str, Any]:
+    """Return what Redis says of itself; a hosted one may refuse."""
     from redis.exceptions import ResponseError
 
     try:
-        found = await client.config_get(setting) if setting else await client.info()
+        return await reply
     except ResponseError:
         return {}
-    return {str(name): value for name, value in found.items()}

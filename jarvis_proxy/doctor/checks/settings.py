@@ -19,8 +19,7 @@ _EXAMPLES: Final = {OPENAI: "openai/gpt-4.1-mini", GEMINI: "gemini/gemini-3-flas
 
 def startup_errors(error: SettingsError) -> list[Finding]:
     """Return a problem for each reason why the server would not start."""
-    check = Check(_FILE, "settings")
-    return [check.finding("refused", sentence=sentence) for sentence in error.problems]
+    return _hints("settings", error.problems, result="refused")
 
 
 def check_settings(
@@ -41,10 +40,12 @@ def check_settings(
     ]
 
 
-def _hints(name: str, hints: Iterable[str], *, otherwise: str = "") -> list[Finding]:
-    """Return a warning for each of *hints*; if there is none, the result *otherwise*."""
+def _hints(
+    name: str, hints: Iterable[str], *, result: str = "hint", otherwise: str = ""
+) -> list[Finding]:
+    """Return a finding for each of *hints*; if there is none, the result *otherwise*."""
     check = Check(_FILE, name)
-    found = [check.finding("hint", hint=hint) for hint in hints]
+    found = [check.finding(result, hint=hint) for hint in hints]
     return found or ([check.finding(otherwise)] if otherwise else [])
 
 
@@ -54,10 +55,7 @@ def _exposure(settings: Settings, keys: tuple[ClientKey, ...]) -> Iterable[str]:
 
 
 def overrides(file_values: Mapping[str, str], environ: Mapping[str, str]) -> list[Finding]:
-    """Return a warning for settings that the file and the environment set differently.
-
-    It explains the most puzzling of faults: .env says one thing, the server does another.
-    """
+    """Return a warning for settings that the file and the environment set differently."""
     known = known_names(file_values.get("UPSTREAMS", ""))
     names = ", ".join(
         name
@@ -109,48 +107,34 @@ def enabled_upstreams(settings: Settings) -> list[Finding]:
 def models(
     settings: Settings, registry: ModelRegistry | None, listed: Mapping[str, frozenset[str]]
 ) -> list[Finding]:
-    """Return which of the settings lead to models that cannot answer.
-
-    *listed* holds, for each upstream that gave its list, the models in it.
-    """
+    """Return which settings lead to models that cannot answer; *listed*: upstreams' models."""
     if registry is None or not any(upstream.keys for upstream in settings.upstreams):
         return []
     model = settings.default_model
     default = registry.route(model)
-    result = "usable"
+    is_listed = default.target in listed.get(default.upstream, {default.target})
+    result = "usable" if is_listed else "not_listed"
     if not registry.is_usable(model):
         result = "without_key"
-    elif default.target not in listed.get(default.upstream, {default.target}):
-        result = "not_listed"
+    values = {"model": model, "upstream": default.upstream, "target": default.target}
+    upstream = next(upstream for upstream in settings.upstreams if upstream.keys)
+    exact = (name for name in upstream.models if not name.endswith("*"))
+    example = _EXAMPLES.get(upstream.name) or f"{upstream.name}/{next(exact, 'MODEL')}"
     fallbacks = (name for names in settings.fallbacks.values() for name in names)
     return [
-        Check(_FILE, "default model").finding(
-            result,
-            model=model,
-            upstream=default.upstream,
-            target=default.target,
-            example=_usable_example(settings),
-        ),
+        Check(_FILE, "default model").finding(result, example=example, **values),
         *_dead_ends("FALLBACKS", fallbacks, registry),
         *_dead_ends("MODEL_ALIASES", settings.model_aliases, registry),
     ]
 
 
-def _dead_ends(setting: str, names: Iterable[str], registry: ModelRegistry) -> list[Finding]:
-    dead = [name for name in dict.fromkeys(names) if not registry.is_usable(name)]
+def _dead_ends(setting: str, models: Iterable[str], registry: ModelRegistry) -> list[Finding]:
+    dead = [name for name in dict.fromkeys(models) if not registry.is_usable(name)]
     if not dead:
         return []
     upstreams = ", ".join(dict.fromkeys(registry.route(name).upstream for name in dead))
-    check = Check(_FILE, "models")
-    return [
-        check.finding("without_key", setting=setting, names=", ".join(dead), upstreams=upstreams)
-    ]
-
-
-def _usable_example(settings: Settings) -> str:
-    upstream = next(upstream for upstream in settings.upstreams if upstream.keys)
-    exact = (model for model in upstream.models if not model.endswith("*"))
-    return _EXAMPLES.get(upstream.name) or f"{upstream.name}/{next(exact, 'MODEL')}"
+    check, names = Check(_FILE, "models"), ", ".join(dead)
+    return [check.finding("without_key", setting=setting, names=names, upstreams=upstreams)]
 
 
 def clear_client_key(env: Mapping[str, str]) -> str | None:

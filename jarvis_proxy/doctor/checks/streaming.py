@@ -32,20 +32,13 @@ _BUNCHED: Final = 4.0
 
 _BUFFERED_BURSTS: Final = 2
 _BUFFERED_SHARE: Final = 0.25
-_DONE: Final = b"[DONE]"
-_CHECK: Final = "stream"
 
 
 def request_body(*, stream: bool, padding: int = 0) -> bytes:
     """Return a chat request to `jarvis-echo`, *padding* bytes longer than necessary."""
-    body: dict[str, object] = {
-        "model": ECHO_MODEL,
-        "stream": stream,
-        "messages": [{"role": "user", "content": TEXT if stream else "Hello"}],
-    }
-    if padding:
-        body["metadata"] = {"padding": "x" * padding}
-    return msgspec.json.encode(body)
+    messages = [{"role": "user", "content": TEXT if stream else "Hello"}]
+    body = {"model": ECHO_MODEL, "stream": stream, "messages": messages}
+    return msgspec.json.encode({**body, "metadata": {"padding": "x" * padding}})
 
 
 class StreamTiming:
@@ -64,7 +57,7 @@ class StreamTiming:
                 self._has_error = True  # this is no event of a chat stream
 
     def _take(self, at: float, data: bytes) -> None:
-        if data == _DONE:
+        if data == b"[DONE]":
             self._is_done = True
             return
         chunk = msgspec.json.decode(data)
@@ -106,18 +99,16 @@ def evaluate_stream(answer: HttpAnswer, *, here: bool) -> Finding:
     """Return the finding for a stream as it arrived; *here*: no server can be in between."""
     between = describe_intermediaries(answer)
     if answer.status != 200 or answer.content_type != "text/event-stream":
-        check = Check("checks/streaming", "refusal", title=_CHECK)
-        return check.evaluate(answer, **between)
-    check = Check("checks/streaming", _CHECK)
+        return Check("checks/streaming", "refusal", title="stream").evaluate(answer, **between)
+    check = Check("checks/streaming", "stream")
     timing = StreamTiming(answer.pieces)
     if timing.fault:
         return check.finding(timing.fault, words=len(timing.times), total=WORDS, **between)
-    result: str = timing.kind
     coding = answer.header("content-encoding")[:20]
-    if result != "paced" and here:
-        result = "busy"
-    elif result == "paced" and coding:
-        result = "compressed"
+    if timing.kind == "paced":
+        result = "compressed" if coding else "paced"
+    else:
+        result = "busy" if here else timing.kind
     return check.finding(
         result,
         events=len(timing.times),

@@ -27,7 +27,7 @@ def evaluate_key(
 
     *answer* is the one to the list of models; the ids are None if it holds no list.
     """
-    models = _listed(upstream, answer) if answer.status == 200 else None
+    models = listed_models(answer, upstream.name)
     finding = _check("key", upstream, number).evaluate(
         answer,
         has_list=models is not None,
@@ -61,12 +61,13 @@ def _values(upstream: UpstreamSettings) -> dict[str, str]:
     }
 
 
-def _listed(upstream: UpstreamSettings, answer: HttpAnswer) -> frozenset[str] | None:
+def listed_models(answer: HttpAnswer, upstream: str = OPENAI) -> frozenset[str] | None:
+    """Return the ids in a list of models of *upstream*'s form, None if *answer* has no list."""
     try:
-        if upstream.name == GEMINI:
+        if upstream == GEMINI:
             entries, _ = parse_gemini_models(answer.body)
         else:
             entries = parse_openai_models(answer.body)
     except ProxyError:
         return None
-    return frozenset(entry.id for entry in entries)
+    return frozenset(entry.id for entry in entries) if answer.status == 200 else None

@@ -1,10 +1,10 @@
 """Whether the upstreams can be reached, their keys are valid, and the clock is right. IO.
 
-Each is asked for its list of models, through the transport that calls use, and for nothing else:
-that spends no tokens.
+Each is asked for its list of models, as calls are sent, and for nothing else: that costs nothing.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
@@ -25,6 +25,7 @@ from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS
 from jarvis_proxy.upstream_client.transport import HttpTransport, TransportOptions
 from jarvis_proxy.upstreams.base import UpstreamRequest
 
+_CLOCK: Final = Check("checks/upstreams", "clock")
 _TIMEOUT: Final = 20.0
 _TOLERATED_SKEW: Final = 30.0
 """``Date`` has whole seconds, and the answer was on its way for some."""
@@ -49,8 +50,7 @@ async def check_upstreams(
 
     An upstream behind a proxy that cannot be reached is not asked.
     """
-    results = UpstreamResults()
-    timeout = settings.connect_timeout
+    results, timeout = UpstreamResults(), settings.connect_timeout
     upstreams = [upstream for upstream in settings.upstreams if upstream.keys]
     for proxy in dict.fromkeys(upstream.proxy for upstream in upstreams if upstream.proxy):
         notice("the outbound proxy")
@@ -63,13 +63,12 @@ async def check_upstreams(
     notice(", ".join(upstream.name for upstream in upstreams))
     checks = [_UpstreamCheck(env, upstream, timeout) for upstream in upstreams]
     await asyncio.gather(*(check.run() for check in checks))
-    skews = {check.upstream.name: check.skew for check in checks if check.skew is not None}
-    source = next(iter(skews), "")
     for check in checks:
         results.findings += check.findings
         if check.models is not None:
             results.listed[check.upstream.name] = check.models
-    results.findings.append(evaluate_skew(skews.get(source), source))
+    skews = [(check.skew, check.upstream.name) for check in checks if check.skew is not None]
+    results.findings.append(evaluate_skew(*skews[0]) if skews else _CLOCK.finding("unknown"))
     return results
 
 
@@ -90,9 +89,9 @@ class _UpstreamCheck:
         # Behind an outbound proxy only that proxy resolves the name and connects.
         if upstream.proxy is None:
             way = Reachability(self.env, upstream.base_url, upstream.url_setting, upstream.name)
-            is_reached = await way.check(self.timeout_s)
+            await way.check(self.timeout_s)
             self.findings += way.findings
-            if not is_reached:
+            if not way.reached:
                 return
         transport = self._transport()
         try:
@@ -102,8 +101,7 @@ class _UpstreamCheck:
             await transport.close()
 
     def _transport(self) -> HttpTransport:
-        proxy = self.upstream.proxy
-        is_gemini = self.upstream.name == GEMINI
+        proxy, is_gemini = self.upstream.proxy, self.upstream.name == GEMINI
         return HttpTransport(
             self.upstream.name,
             self.upstream.base_url,
@@ -135,10 +133,8 @@ class _UpstreamCheck:
         path = "/models?pageSize=1000" if self.upstream.name == GEMINI else "/models"
         async with asyncio.timeout(_TIMEOUT):
             reply = await transport.send(UpstreamRequest("GET", path, {}, b""), key)
-            try:
+            with contextlib.closing(reply):
                 return HttpAnswer.of(reply.status, reply.headers, await read_pieces(reply.readany))
-            finally:
-                reply.close()
 
 
 def skew(answer: HttpAnswer, now: float) -> float | None:
@@ -154,14 +150,10 @@ def skew(answer: HttpAnswer, now: float) -> float | None:
     return now - moment - (int(age) if age.isdecimal() and len(age) < 9 else 0)
 
 
-def evaluate_skew(seconds: float | None, source: str) -> Finding:
+def evaluate_skew(seconds: float, source: str) -> Finding:
     """Return the finding for a clock that is *seconds* ahead of the one of *source*."""
-    check = Check("checks/upstreams", "clock")
-    if seconds is None:
-        return check.finding("unknown")
     off = abs(seconds)
     size, unit = next((size, unit) for least, size, unit in _UNITS if off >= least)
     difference = f"{off / size:.0f} {unit} {'ahead of' if seconds > 0 else 'behind'}"
-    harm = "off" if off <= _HARMFUL_SKEW else "far_off"
-    result = "right" if off <= _TOLERATED_SKEW else harm
-    return check.finding(result, difference=difference, source=source)
+    result = "right" if off <= _TOLERATED_SKEW else "off" if off <= _HARMFUL_SKEW else "far_off"
+    return _CLOCK.finding(result, difference=difference, source=source)

@@ -1,7 +1,4 @@
-"""What the client guides are filled with, from the settings and the machine. Pure.
-
-No guide holds a key: a client's key is named, never shown.
-"""
+"""What the client guides are filled with; no guide shows a key. Pure."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,16 +13,11 @@ from jarvis_proxy.upstreams.gemini.models import knowledge
 _MAX_MODELS: Final = 6
 _WELL_KNOWN: Final = ("gemini-3-flash", "gpt-4.1-mini")
 _VISION_PREFIXES: Final = ("gemini-", "gpt-4", "gpt-5", "gpt-6")
-_EXAMPLE_ROOT: Final = "http://HOST:9000"
 
 
 @dataclass(frozen=True, slots=True)
 class GuideContext:
-    """The values of the templates.
-
-    *root* is the proxy's address without ``/v1``; *models* are names that clients may ask for, the
-    best first.
-    """
+    """The values of the templates: an address without ``/v1``; names of models, the best first."""
 
     root: str
     models: tuple[str, ...]
@@ -68,30 +60,21 @@ class GuideContext:
 
 
 def guide_context(
-    settings: Settings | None,
-    registry: ModelRegistry | None,
-    url: ProxyUrl | None,
-    own_address: str | None,
+    settings: Settings | None, registry: ModelRegistry | None, url: ProxyUrl | None, own: str | None
 ) -> GuideContext:
     """Return the context for clients of a server with *settings*.
 
-    The address is *url* if given, else made of HOST and PORT, with *own_address* for a wildcard
-    HOST. Without settings (the doctor runs on another machine) only `jarvis-echo` is sure to exist.
+    The address is *url* if given, else made of HOST and PORT, with *own*, this machine's address,
+    for a wildcard HOST. Without settings (the doctor runs elsewhere) only `jarvis-echo` is certain.
     """
-    root = url.url if url is not None else _root(settings, own_address)
     if settings is None or registry is None:
-        return GuideContext(root, (ECHO_MODEL,))
-    names = [name for name in _candidates(settings, registry) if registry.is_usable(name)]
-    return GuideContext(root, tuple(dict.fromkeys(names))[:_MAX_MODELS] or (ECHO_MODEL,))
-
-
-def _root(settings: Settings | None, own_address: str | None) -> str:
-    if settings is None:
-        return _EXAMPLE_ROOT
+        return GuideContext("http://HOST:9000" if url is None else url.url, (ECHO_MODEL,))
     host = settings.hosts[0]
     if not set(WILDCARDS).isdisjoint(settings.hosts):
-        host = own_address or "127.0.0.1"
-    return ProxyUrl("https" if settings.tls_cert_file else "http", host, settings.port).url
+        host = own or "127.0.0.1"
+    root = (url or ProxyUrl.of_server(settings, host)).url
+    names = [name for name in _candidates(settings, registry) if registry.is_usable(name)]
+    return GuideContext(root, tuple(dict.fromkeys(names))[:_MAX_MODELS] or (ECHO_MODEL,))
 
 
 def _candidates(settings: Settings, registry: ModelRegistry) -> Iterator[str]:

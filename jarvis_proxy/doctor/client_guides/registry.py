@@ -14,7 +14,7 @@ _PLACEHOLDER: Final = re.compile(r"{{(\w+)}}")
 _BLOCK: Final = re.compile(
     r"^\|.*\n\|---.*$"  # the head of a table says nothing
     r"|^\| (?P<label>.+?) \| (?P<value>.+) \|$"
-    r"|^```(?P<language>\w+)\n(?P<text>[\s\S]*?)\n```$"
+    r"|^```\w+\n(?P<text>[\s\S]*?)\n```$"
     r"|^# (?P<name>.+)$"
     r"|^- (?P<note>.+)$"
     r"|^(?P<say>.+)$",
@@ -24,12 +24,11 @@ _BLOCK: Final = re.compile(
 
 @dataclass(slots=True)
 class GuideStep:
-    """One thing to do: a sentence, then fields to fill in, or text to copy in *language*."""
+    """One thing to do: a sentence, then fields to fill in, or text to copy."""
 
     say: str
     fields: dict[str, str] = field(default_factory=dict)
     text: str = ""
-    language: str = ""
 
 
 @dataclass(slots=True)
@@ -44,12 +43,10 @@ class Guide:
 
 def guide_markdown(client: str, context: GuideContext, language: Language = "en") -> str:
     """Return the guide of *client* as Markdown, filled with *context*."""
-    file = resources.files(__package__) / language / f"{client}.md"
-
-    def repeat(match: re.Match[str]) -> str:
-        return "".join(_fill(match[1], context.model_values(model)) for model in context.models)
-
-    return _fill(_EACH_MODEL.sub(repeat, file.read_text("utf-8")), context.values)
+    text = (resources.files(__package__) / language / f"{client}.md").read_text("utf-8")
+    each = [context.model_values(model) for model in context.models]
+    text = _EACH_MODEL.sub(lambda part: "".join(_fill(part[1], values) for values in each), text)
+    return _fill(text, context.values)
 
 
 def _fill(template: str, values: dict[str, str]) -> str:
@@ -67,8 +64,8 @@ def read_guide(client: str, context: GuideContext) -> Guide:
             guide.steps.append(GuideStep(block["say"]))
         elif block["label"]:
             guide.steps[-1].fields[block["label"]] = block["value"].strip("`")
-        elif block["language"]:
-            guide.steps[-1].text, guide.steps[-1].language = block["text"], block["language"]
+        elif block["text"]:
+            guide.steps[-1].text = block["text"]
         elif block["note"]:
             guide.notes.append(block["note"])
     return guide

@@ -8,7 +8,6 @@ from typing import Any, Final, NamedTuple, Self
 import msgspec
 
 _CODE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_MAX_TYPE: Final = 64
 
 
 class TimedBytes(NamedTuple):
@@ -40,7 +39,7 @@ class HttpAnswer:
     @property
     def content_type(self) -> str:
         """The media type without parameters, safe to print."""
-        found = self.header("content-type").partition(";")[0].strip().lower()[:_MAX_TYPE]
+        found = self.header("content-type").partition(";")[0].strip().lower()[:64]
         return found if found.isprintable() and found else "no type"
 
     @property
@@ -56,10 +55,9 @@ class HttpAnswer:
 
     @property
     def error_codes(self) -> tuple[str, ...]:
-        """The machine-readable words of an error body, the most telling first.
+        """The codes of OpenAI's or Google's error object, the most telling first.
 
-        Of OpenAI's form ``code`` and ``type``, of Google's the reasons in ``details`` and
-        ``status``. The message is not among them: it may repeat a part of a key.
+        The message is not among them: it may repeat a part of a key.
         """
         error = self.json.get("error")
         if not isinstance(error, dict):
@@ -69,11 +67,6 @@ class HttpAnswer:
         reasons = [entry.get("reason") for entry in entries if isinstance(entry, dict)]
         words = (*reasons, error.get("code"), error.get("status"), error.get("type"))
         return tuple(word for word in words if isinstance(word, str) and _CODE.fullmatch(word))
-
-    @property
-    def summary(self) -> str:
-        """The status and the first error code, such as "429 insufficient_quota"."""
-        return " ".join((str(self.status), *self.error_codes[:1]))
 
 
 def printable_url(text: str) -> str:

@@ -6,6 +6,7 @@ import io
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import aiohttp
@@ -26,35 +27,34 @@ _ERRORS: Final[tuple[tuple[type[BaseException] | tuple[type[BaseException], ...]
     (aiohttp.ServerDisconnectedError, "the connection was closed without an answer"),
     ((aiohttp.ClientResponseError, ValueError), "the answer is not HTTP"),
     (OSError, "the connection failed: {reason}"),
+    (BaseException, "the connection failed"),
 )
 """What each kind of error means; the first that fits."""
 
 
+@dataclass(frozen=True, slots=True)
 class ProbeClient:
     """Asks one proxy, as a client would: it accepts compression, and follows no redirect."""
 
-    def __init__(self, session: aiohttp.ClientSession) -> None:
-        self._session = session
+    session: aiohttp.ClientSession
 
     async def ask(
         self,
-        method: str,
         url: str,
-        *,
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
+        *,
         timeout_s: float = 15.0,
         keeps_partial: bool = False,
     ) -> HttpAnswer:
-        """Return the answer; with *keeps_partial* also one that breaks off, as far as it came.
+        """Return the answer to a POST, or a GET if there is no *body*.
 
-        Raises one of PROBE_ERRORS.
+        With *keeps_partial* also one that breaks off, as far as it came. Raises PROBE_ERRORS.
         """
         started = time.monotonic()
         data = io.BytesIO(body) if body else None  # aiohttp warns of large bytes
-        request = self._session.request(
-            method, url, headers=headers, data=data, allow_redirects=False
-        )
+        send = self.session.post if body else self.session.get
+        request = send(url, headers=headers, data=data, allow_redirects=False)
         async with asyncio.timeout(timeout_s), request as response:
             readany = response.content.readany
             pieces = await read_pieces(readany, started, keeps_partial=keeps_partial)
@@ -97,7 +97,6 @@ async def open_probe(env: ProbeEnv, *, verify: bool = True) -> AsyncIterator[Pro
 
 def describe_error(exc: BaseException) -> str:
     """Return in a few words why there is no answer."""
-    words = next((words for kind, words in _ERRORS if isinstance(exc, kind)), "")
     inner = getattr(exc, "os_error", exc)
     reason = describe_os_error(inner) if isinstance(inner, OSError) else ""
-    return words.format(reason=reason) or "the connection failed"
+    return next(words for kind, words in _ERRORS if isinstance(exc, kind)).format(reason=reason)

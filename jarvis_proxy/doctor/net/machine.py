@@ -13,22 +13,19 @@ from typing import Any, Final
 from aiohttp import ThreadedResolver
 from aiohttp.abc import AbstractResolver
 
-_CLOSE_TIMEOUT: Final = 1.0
 _ERRORS: Final = {
     errno.ECONNREFUSED: "refused",
     errno.ECONNRESET: "cut",
     **dict.fromkeys((errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL), "no route"),
     **dict.fromkeys((errno.EACCES, errno.EPERM), "forbidden on this machine"),
 }
-_DOCUMENTATION_ADDRESS: Final = "192.0.2.1"
 
 
 def own_address() -> str | None:
     """Return this machine's address on its network, None without a network."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         try:
-            # On a UDP socket this only chooses the route: nothing is sent.
-            sock.connect((_DOCUMENTATION_ADDRESS, 9))
+            sock.connect(("192.0.2.1", 9))  # of UDP this only chooses the route: nothing is sent
         except OSError:
             return None
         return str(sock.getsockname()[0])
@@ -62,7 +59,7 @@ async def connect(
     agreed = ("", {}) if found is None else (found.version(), found.getpeercert())
     writer.close()
     with contextlib.suppress(OSError):  # TimeoutError is one; some peers reset
-        async with asyncio.timeout(_CLOSE_TIMEOUT):
+        async with asyncio.timeout(1):
             await writer.wait_closed()
     return agreed
 

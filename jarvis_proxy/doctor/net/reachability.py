@@ -6,12 +6,12 @@ import socket
 import ssl
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from ipaddress import ip_address
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from jarvis_proxy.doctor.findings import Check, Finding, counted
 from jarvis_proxy.doctor.net.machine import ProbeEnv, connect, describe_os_error
+from jarvis_proxy.settings_addresses import address_in
 
 Owner = Literal["upstream", "outbound_proxy", "site"]
 
@@ -64,7 +64,7 @@ class Reachability:
         self.findings.append(check.finding(result, **values))
 
     async def _resolve(self) -> Sequence[str]:
-        if _is_address(self._host):
+        if address_in(self._host) is not None:
             self._add("name", "is_address")
             return (self._host,)
         addresses: list[str] = []
@@ -93,13 +93,12 @@ class Reachability:
     async def _check_tls(self, address: str, timeout_s: float) -> bool:
         context = self._env.tls()
         try:
-            version, certificate = await connect(
-                address, self._port, timeout_s, tls=context, host=self._host
-            )
+            found = await connect(address, self._port, timeout_s, tls=context, host=self._host)
         except OSError as exc:
             result, reason = classify_tls_error(exc)
             self._add("TLS", result, reason=reason)
             return False
+        version, certificate = found
         not_after = ssl.cert_time_to_seconds(certificate["notAfter"])
         left = not_after - self._env.now()
         result = "ends_soon" if self._owner == "site" and left < EXPIRES_SOON else "trusted"
@@ -128,10 +127,3 @@ def in_days(seconds: float) -> str:
     """Return how far away something is, such as "in 3 days"."""
     days = int(seconds // DAY)
     return f"in {counted(days, 'day')}" if days else "in less than a day"
-
-
-def _is_address(host: str) -> bool:
-    try:
-        return bool(ip_address(host))
-    except ValueError:
-        return False

@@ -207,6 +207,22 @@ async def test_a_stream_that_is_refused_is_told(tmp_path: Path) -> None:
     assert "Does nginx pass on POST to every path" in found.lines_of("stream")
 
 
+async def test_without_a_list_of_models_nothing_more_is_asked_with_the_key(tmp_path: Path) -> None:
+    async def script(peer: Peer, request: Received) -> None:
+        if request.path == "/health":
+            await peer.reply(HEALTH)
+        elif request.header("Authorization") != f"Bearer {KEY}":
+            await peer.reply(b'{"error":{"code":"invalid_api_key"}}', 401)
+        else:
+            peer.close()
+
+    async with serving(script) as site:
+        found = await visit(tmp_path, f"http://127.0.0.1:{site.port}")
+
+    assert "closed without an answer" in found.lines_of("models")
+    assert {request.method for request in site.received} == {"GET"}
+
+
 async def test_this_machine_s_own_server_is_asked_without_name_and_certificate(
     proxy: ProxyFactory,
 ) -> None:

@@ -67,11 +67,6 @@ def test_the_media_type_is_fit_to_be_shown(value: str, expected: str) -> None:
     assert expected == HttpAnswer(200, {"content-type": value}).content_type
 
 
-def test_the_summary_has_the_status_and_the_most_telling_code() -> None:
-    assert HttpAnswer(400, {}, GOOGLE).summary == "400 API_KEY_INVALID"
-    assert HttpAnswer(502, {}, b"<html>").summary == "502"
-
-
 def test_pieces_make_the_body_and_names_of_headers_are_lowered() -> None:
     pieces = [TimedBytes(0.1, b"a"), TimedBytes(0.2, b"b")]
 

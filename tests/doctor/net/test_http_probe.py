@@ -17,7 +17,7 @@ async def test_an_answer_is_whole_and_timed() -> None:
         serving(answers(418, b"tea", "text/plain", ["X-A: b"])) as server,
         open_probe(machine()) as client,
     ):
-        found = await client.ask("GET", f"http://127.0.0.1:{server.port}/health")
+        found = await client.ask(f"http://127.0.0.1:{server.port}/health")
 
     assert (found.status, found.body, found.header("x-a")) == (418, b"tea", "b")
     assert found.pieces[0].at > 0
@@ -29,7 +29,7 @@ async def test_redirects_are_not_followed() -> None:
         serving(answers(302, b"", extra=["Location: /x"])) as server,
         open_probe(machine()) as client,
     ):
-        found = await client.ask("GET", f"http://127.0.0.1:{server.port}/")
+        found = await client.ask(f"http://127.0.0.1:{server.port}/")
 
     assert found.status == 302
     assert len(server.received) == 1
@@ -37,9 +37,7 @@ async def test_redirects_are_not_followed() -> None:
 
 async def test_headers_and_body_are_sent() -> None:
     async with serving(answers()) as server, open_probe(machine()) as client:
-        await client.ask(
-            "POST", f"http://127.0.0.1:{server.port}/", headers={"X-A": "b"}, body=b"{}"
-        )
+        await client.ask(f"http://127.0.0.1:{server.port}/", headers={"X-A": "b"}, body=b"{}")
 
     assert (server.received[0].header("X-A"), server.received[0].body) == ("b", b"{}")
     assert "gzip" in (server.received[0].header("Accept-Encoding") or "")
@@ -55,7 +53,7 @@ async def test_a_stream_is_kept_piece_by_piece_and_unpacked() -> None:
 
     async with serving(script) as server, open_probe(machine()) as client:
         answer = await client.ask(
-            "POST", f"http://127.0.0.1:{server.port}/", body=b"{}", keeps_partial=True
+            f"http://127.0.0.1:{server.port}/", body=b"{}", keeps_partial=True
         )
 
     assert answer.header("content-encoding") == "gzip"
@@ -71,7 +69,7 @@ async def test_a_stream_that_is_cut_is_kept_as_far_as_it_came() -> None:
 
     async with serving(script) as server, open_probe(machine()) as client:
         answer = await client.ask(
-            "POST", f"http://127.0.0.1:{server.port}/", body=b"{}", keeps_partial=True
+            f"http://127.0.0.1:{server.port}/", body=b"{}", keeps_partial=True
         )
 
     assert answer.status == 200
@@ -83,7 +81,7 @@ async def test_any_certificate_will_do_for_one_s_own_server() -> None:
         serving(answers(), trustme.CA().issue_cert("other.host")) as server,
         open_probe(machine(), verify=False) as client,
     ):
-        found = await client.ask("GET", f"https://127.0.0.1:{server.port}/")
+        found = await client.ask(f"https://127.0.0.1:{server.port}/")
 
     assert found.status == 200
 
@@ -117,7 +115,7 @@ async def silent(peer: Peer, request: Received) -> None:
 async def test_each_fault_has_its_words(script: Script, expected: str) -> None:
     async with serving(script) as server, open_probe(machine()) as client:
         with pytest.raises(PROBE_ERRORS) as caught:
-            await client.ask("GET", f"http://127.0.0.1:{server.port}/", timeout_s=0.2)
+            await client.ask(f"http://127.0.0.1:{server.port}/", timeout_s=0.2)
 
     assert describe_error(caught.value) == expected
 
@@ -128,9 +126,9 @@ async def test_no_connection_and_no_trust_have_their_words() -> None:
         open_probe(machine({"my.host": ("127.0.0.1",)})) as client,
     ):
         with pytest.raises(PROBE_ERRORS) as refused:
-            await client.ask("GET", f"http://127.0.0.1:{free_port()}/")
+            await client.ask(f"http://127.0.0.1:{free_port()}/")
         with pytest.raises(PROBE_ERRORS) as untrusted:
-            await client.ask("GET", f"https://my.host:{server.port}/")
+            await client.ask(f"https://my.host:{server.port}/")
 
     assert describe_error(refused.value) == "no connection: refused"
     assert describe_error(untrusted.value) == "TLS failed"
