@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 
 from jarvis_proxy.client_ip import is_within, parse_ip
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.record import printable
 from jarvis_proxy.registry import Route
 from jarvis_proxy.settings_policies import KeyPolicy
+from jarvis_proxy.surrogates import printable
 
 
 class KeyAccess:

@@ -3,7 +3,7 @@
 Source: https://platform.openai.com/docs/guides/error-codes (read 2026-11).
 """
 
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -117,3 +117,32 @@ def default_type(status: int) -> str:
     if status >= 500:
         return "server_error"
     return _DEFAULT_TYPES.get(status, "invalid_request_error")
+
+
+Reason = Literal["requests", "tokens", "concurrency"]
+Limit = Reason | Literal["busy", "failures", "budget"]
+
+
+class LimitReached(ProxyError):
+    """A limit of our own: the request is refused, no upstream is at fault. *limit* names it."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        limit: Limit,
+        code: str,
+        error_type: str | None = None,
+        retry_after: float,
+        should_retry: bool | None = None,
+    ) -> None:
+        super().__init__(
+            status,
+            message,
+            error_type=error_type,
+            code=code,
+            retry_after=retry_after,
+            should_retry=should_retry,
+        )
+        self.limit = limit

@@ -2,7 +2,8 @@
 
 from collections import OrderedDict
 
-from jarvis_proxy.limits import LimitReached, TokenBucket
+from jarvis_proxy.errors import LimitReached
+from jarvis_proxy.limits import TokenBucket
 
 
 class Failures:

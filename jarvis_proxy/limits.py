@@ -8,41 +8,13 @@ Source of the headers: https://platform.openai.com/docs/guides/rate-limits (read
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
 
-from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.errors import LimitReached, Reason
 
 _MINUTE: Final = 60.0
 LONGEST_DEBT: Final = 1440
 """Minutes for which a key has to wait at most, however much more than it had was spent: a day."""
-
-Reason = Literal["requests", "tokens", "concurrency"]
-Limit = Reason | Literal["busy", "failures", "budget"]
-
-
-class LimitReached(ProxyError):
-    """A limit of our own: the request is refused, no upstream is at fault. *limit* names it."""
-
-    def __init__(
-        self,
-        status: int,
-        message: str,
-        *,
-        limit: Limit,
-        code: str,
-        error_type: str | None = None,
-        retry_after: float,
-        should_retry: bool | None = None,
-    ) -> None:
-        super().__init__(
-            status,
-            message,
-            error_type=error_type,
-            code=code,
-            retry_after=retry_after,
-            should_retry=should_retry,
-        )
-        self.limit = limit
 
 
 class TokenBucket:

@@ -11,7 +11,8 @@ from typing import Final
 
 import msgspec
 
-from jarvis_proxy.record import CallRecord, printable
+from jarvis_proxy.record import CallRecord
+from jarvis_proxy.surrogates import printable
 from jarvis_proxy.windows import Tally, Window
 
 KEPT_CALLS: Final = 200

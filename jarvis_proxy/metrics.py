@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from jarvis_proxy.record import CallRecord, printable
+from jarvis_proxy.record import CallRecord
+from jarvis_proxy.surrogates import printable
 
 OTHER: Final = "other"
 _NONE: Final = "-"

@@ -6,9 +6,27 @@ None is sent as null: clients tell the two apart. Fields that OpenAI does not ha
 Source: https://platform.openai.com/docs/api-reference/chat/object (read 2026-11).
 """
 
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import UNSET, Struct, UnsetType, field
+
+INFERENCE: Final = (
+    "chat/completions",
+    "completions",
+    "responses",
+    "responses/compact",
+    "responses/input_tokens",
+    "embeddings",
+    "images/generations",
+    "images/edits",
+    "images/variations",
+    "audio/speech",
+    "audio/transcriptions",
+    "audio/translations",
+    "moderations",
+)
+"""Endpoints that take a model and answer: what PASSTHROUGH=inference relays."""
+
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "function_call"]
 """The five that exist; strict clients fail on any other."""

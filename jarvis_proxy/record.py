@@ -9,6 +9,8 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from jarvis_proxy.surrogates import printable
+
 Outcome = Literal[
     "ok",
     "refused",  # we said no: key, form, limit
@@ -17,7 +19,6 @@ Outcome = Literal[
     "internal_error",  # our fault
 ]
 
-_MAX_FIELD: Final = 64
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"))
 
 
@@ -169,17 +170,6 @@ def as_json(record: CallRecord, timestamp: str) -> str:
 def ascii_json(value: dict[str, Any]) -> str:
     """Return one line of ASCII JSON: no line separator of any alphabet can split it."""
     return _ENCODER.encode(value)
-
-
-def printable(text: str) -> str:
-    """Return *text* cut to 64 characters, everything but printable ASCII replaced by ``?``.
-
-    A name in a log line can then neither break the line nor write to a terminal.
-    """
-    cut = text[:_MAX_FIELD]
-    if cut.isascii() and cut.isprintable():
-        return cut
-    return "".join(c if c.isascii() and c.isprintable() else "?" for c in cut)
 
 
 def _quoted(text: str) -> str:

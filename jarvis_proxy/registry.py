@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final, Protocol
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.record import printable
+from jarvis_proxy.surrogates import printable
 
 OPENAI: Final = "openai"
 GEMINI: Final = "gemini"

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 from urllib.parse import unquote
 
+from jarvis_proxy.openai_types import INFERENCE
+
 PREFIXES: Final = ("", "/v1", "/v1/v1", "/openai/v1", "/api/v1")
 
 Kind = Literal[
@@ -28,23 +30,6 @@ Kind = Literal[
     "page",
     "events",
 ]
-
-INFERENCE: Final = (
-    "chat/completions",
-    "completions",
-    "responses",
-    "responses/compact",
-    "responses/input_tokens",
-    "embeddings",
-    "images/generations",
-    "images/edits",
-    "images/variations",
-    "audio/speech",
-    "audio/transcriptions",
-    "audio/translations",
-    "moderations",
-)
-"""Endpoints that take a model and answer: what PASSTHROUGH=inference relays."""
 
 OPEN: Final[frozenset[Kind]] = frozenset({"root", "health", "ready", "metrics", "page", "events"})
 """Kinds that answer without a client's key; ``metrics`` and ``events`` look for their own."""

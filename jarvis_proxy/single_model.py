@@ -20,7 +20,7 @@ import msgspec
 from jarvis_proxy import surrogates
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.openai_head import with_model
-from jarvis_proxy.record import printable
+from jarvis_proxy.surrogates import printable
 
 MODEL: Final = "model"
 _OTHER_MODELS: Final = frozenset(

@@ -9,6 +9,8 @@ from typing import Final, TypeVar
 
 import msgspec
 
+_MAX_PRINTED: Final = 64
+
 _T = TypeVar("_T")
 MOST_HALVES: Final = 50_000
 """Nobody means more lone halves, and each costs time that other calls wait for."""
@@ -89,3 +91,14 @@ def _substitute(body: bytes, replacement: bytes) -> bytes:
     if highs + lows > MOST_HALVES:
         raise TooManyHalves(f"more than {MOST_HALVES} halves of surrogate pairs")
     return whole.replace(_NO_BACKSLASH, _BACKSLASH) if highs or lows else body
+
+
+def printable(text: str) -> str:
+    """Return *text* cut to 64 characters, everything but printable ASCII replaced by ``?``.
+
+    A name in a log line can then neither break the line nor write to a terminal.
+    """
+    cut = text[:_MAX_PRINTED]
+    if cut.isascii() and cut.isprintable():
+        return cut
+    return "".join(c if c.isascii() and c.isprintable() else "?" for c in cut)

@@ -10,9 +10,10 @@ from datetime import timedelta
 from typing import Final, Protocol
 
 from jarvis_proxy.budgets import Budget, day_number, day_of, ends_at, period_of
-from jarvis_proxy.limits import LimitReached
-from jarvis_proxy.record import CallRecord, printable
+from jarvis_proxy.errors import LimitReached
+from jarvis_proxy.record import CallRecord
 from jarvis_proxy.routes import RELAYED
+from jarvis_proxy.surrogates import printable
 
 OTHER: Final = "other"
 """The model of calls above the number of models that a key's day may have."""

@@ -15,6 +15,7 @@ from aiohttp import ClientSession
 
 from jarvis_proxy import routes
 from jarvis_proxy.aiohttp_ext import malformed_requests
+from jarvis_proxy.openai_types import INFERENCE
 from jarvis_proxy.settings import SETTINGS, KeyPolicy, Limits, Settings
 from jarvis_proxy.settings_policies import is_policy_setting
 from jarvis_proxy.settings_routes import settings_of
@@ -237,7 +238,7 @@ def endpoint_table() -> dict[str, list[str]]:
     return {name: row[2:] for row in table for name in code_spans(row[0])}
 
 
-@pytest.mark.parametrize("endpoint", routes.INFERENCE)
+@pytest.mark.parametrize("endpoint", INFERENCE)
 async def test_an_endpoint_is_served_as_its_row_says(endpoint: str, proxy: ProxyFactory) -> None:
     body = {"messages": [{"role": "user", "content": "Hi"}], "input": "Hi"}
     served = {}

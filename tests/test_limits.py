@@ -6,12 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jarvis_proxy.errors import LimitReached, Reason
 from jarvis_proxy.limits import (
-    LimitReached,
     MemoryLimiter,
     Meter,
     Quota,
-    Reason,
     TokenBucket,
     Verdict,
     duration,

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jarvis_proxy.record import CallRecord, as_json, as_text, ascii_json, printable
+from jarvis_proxy.record import CallRecord, as_json, as_text, ascii_json
+from jarvis_proxy.surrogates import printable
 
 _PAIR = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|[^ "]*)(?: |$)')
 ANY_TEXT = st.text(st.characters())  # lone surrogates too

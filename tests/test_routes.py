@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jarvis_proxy.routes import INFERENCE, OPEN, PREFIXES, Match, match, nearest
+from jarvis_proxy.openai_types import INFERENCE
+from jarvis_proxy.routes import OPEN, PREFIXES, Match, match, nearest
 
 READ = ("GET", "HEAD")
 ENDPOINTS = {

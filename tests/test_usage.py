@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from jarvis_proxy.budgets import NANO, Budget
-from jarvis_proxy.limits import LimitReached
+from jarvis_proxy.errors import LimitReached
 from jarvis_proxy.routes import RELAYED
 from jarvis_proxy.usage import OTHER, Counts, UsageBook, UsageRow, is_usage, oldest_day
 from tests.calls import call

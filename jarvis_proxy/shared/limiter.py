@@ -13,7 +13,8 @@ from typing import Final
 
 import msgspec
 
-from jarvis_proxy.limits import LONGEST_DEBT, MemoryLimiter, Meter, Quota, Reason, Verdict
+from jarvis_proxy.errors import Reason
+from jarvis_proxy.limits import LONGEST_DEBT, MemoryLimiter, Meter, Quota, Verdict
 from jarvis_proxy.shared.gather import Command, Gather
 from jarvis_proxy.shared.link import Link
 

@@ -27,9 +27,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from jarvis_proxy.record import printable
 from jarvis_proxy.shared.gather import Batch, Command, Gather
 from jarvis_proxy.shared.standing import STEADY_AFTER, Standing
+from jarvis_proxy.surrogates import printable
 
 PREFIX: Final = "jarvis:"
 """What every key begins with."""

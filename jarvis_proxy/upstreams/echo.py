@@ -17,9 +17,9 @@ from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.json_values import holds_more
 from jarvis_proxy.openai_head import wants_usage
 from jarvis_proxy.openai_types import Usage
-from jarvis_proxy.record import printable
 from jarvis_proxy.responses_types import Response
 from jarvis_proxy.sse import DONE
+from jarvis_proxy.surrogates import printable
 from jarvis_proxy.upstreams.base import NOTHING_NEEDED, Call, Decoded, Media, Needs
 from jarvis_proxy.upstreams.openai import PassthroughExchange
 from jarvis_proxy.upstreams.responses_writer import ResponseWriter

@@ -10,8 +10,8 @@ import msgspec
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.openai_head import with_model
+from jarvis_proxy.openai_types import INFERENCE
 from jarvis_proxy.response_events import EventNumbers
-from jarvis_proxy.routes import INFERENCE
 from jarvis_proxy.upstreams.asked_usage import (
     UnaskedUsageStream,
     asking_for_usage,

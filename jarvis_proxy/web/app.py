@@ -38,6 +38,7 @@ from jarvis_proxy.routes import Kind
 from jarvis_proxy.settings import Settings, UpstreamSettings
 from jarvis_proxy.shared.opening import open_shared
 from jarvis_proxy.spellings import Oddities
+from jarvis_proxy.upstream_client.endpoint import UpstreamEndpoint
 from jarvis_proxy.upstream_client.local import LocalTransport
 from jarvis_proxy.upstream_client.transport import HttpTransport, TransportOptions
 from jarvis_proxy.upstreams.base import Upstream
@@ -53,7 +54,7 @@ from jarvis_proxy.web.answers import rate_limits
 from jarvis_proxy.web.board import Board
 from jarvis_proxy.web.crew import Crew
 from jarvis_proxy.web.guard import Guard, Memory
-from jarvis_proxy.web.keys import MATCH, SHELL, Place, Shell
+from jarvis_proxy.web.keys import MATCH, SHELL, Shell
 from jarvis_proxy.web.log import AccessLog
 from jarvis_proxy.web.middlewares import Handler, access_log, auth
 from jarvis_proxy.web.refresh import Refresher
@@ -246,11 +247,11 @@ def build_shell(settings: Settings, log: AccessLog, kept: Kept) -> Shell:
         shell.vault = kept.shared.vault
         for name, place in places.items():
             kept.shared.health.watch(name, place.pool, place.breakers)
-    places[EMBEDDED] = Place(EchoUpstream(EMBEDDED), LocalTransport())
+    places[EMBEDDED] = UpstreamEndpoint(EchoUpstream(EMBEDDED), LocalTransport())
     return shell
 
 
-def _place(upstream: UpstreamSettings, settings: Settings, kept: Kept) -> Place:
+def _place(upstream: UpstreamSettings, settings: Settings, kept: Kept) -> UpstreamEndpoint:
     options = TransportOptions(
         connect_timeout=settings.connect_timeout,
         proxy=None if upstream.proxy is None else upstream.proxy.url,
@@ -271,7 +272,7 @@ def _place(upstream: UpstreamSettings, settings: Settings, kept: Kept) -> Place:
     else:
         shaper = OpenAIUpstream(upstream.name)
         transport = HttpTransport(upstream.name, upstream.base_url, options=options)
-    return Place(shaper, transport, KeyPool(upstream.keys))
+    return UpstreamEndpoint(shaper, transport, KeyPool(upstream.keys))
 
 
 def new_call_id() -> str:

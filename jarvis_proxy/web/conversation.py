@@ -15,11 +15,11 @@ from aiohttp import web
 
 from jarvis_proxy.attempts import Failure, Plan, Step, unavailable
 from jarvis_proxy.breakers import Ticket
-from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.errors import LimitReached, ProxyError
 from jarvis_proxy.heartbeats import is_codex
-from jarvis_proxy.limits import LimitReached
 from jarvis_proxy.registry import Route
 from jarvis_proxy.upstream_client.client import Body
+from jarvis_proxy.upstream_client.endpoint import UpstreamEndpoint
 from jarvis_proxy.upstream_client.errors import ConnectFailure
 from jarvis_proxy.upstreams.answer_kinds import streams_events
 from jarvis_proxy.upstreams.base import Call, EmptyReply, Exchange, Media, Needs
@@ -27,7 +27,7 @@ from jarvis_proxy.upstreams.refusal_body import for_log
 from jarvis_proxy.web.answers import RelayedError
 from jarvis_proxy.web.diagnosis import classify, rest_for
 from jarvis_proxy.web.downstream import Downstream
-from jarvis_proxy.web.keys import ADMISSION, RECORD, SHELL, Place
+from jarvis_proxy.web.keys import ADMISSION, RECORD, SHELL
 from jarvis_proxy.web.refusals import Refused
 from jarvis_proxy.web.relay import Relay
 from jarvis_proxy.web.secrecy import hide_in_error
@@ -84,7 +84,7 @@ class Conversation:
         self._retrying = False
         self._ticket: Ticket | None = None
         self._down: Downstream | None = None
-        self._place: Place
+        self._place: UpstreamEndpoint
         self._call: Call
         self._exchange: Exchange
         self._key: int | None = None

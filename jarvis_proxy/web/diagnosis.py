@@ -8,9 +8,8 @@ import re
 from typing import Final
 
 from jarvis_proxy.attempts import Failure
-from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.errors import LimitReached, ProxyError
 from jarvis_proxy.key_pool import Rest
-from jarvis_proxy.limits import LimitReached
 from jarvis_proxy.upstream_client.errors import ConnectFailure
 from jarvis_proxy.upstreams.base import RetryableReply
 from jarvis_proxy.web.answers import RelayedError

@@ -14,9 +14,9 @@ from aiohttp import web
 from jarvis_proxy.access import KeyAccess, model_needed, model_not_found
 from jarvis_proxy.client_ip import client_ip
 from jarvis_proxy.connection_counter import network_of
-from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.errors import LimitReached, ProxyError
 from jarvis_proxy.failures import Failures, too_many_failures
-from jarvis_proxy.limits import Limiter, LimitReached, Quota, Verdict, overloaded, too_many_at_once
+from jarvis_proxy.limits import Limiter, Quota, Verdict, overloaded, too_many_at_once
 from jarvis_proxy.record import CallRecord
 from jarvis_proxy.registry import ModelRegistry, Route
 from jarvis_proxy.settings import KeyPolicy, Settings

@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from jarvis_proxy.attempts import RetryBudget
-from jarvis_proxy.breakers import Breakers
 from jarvis_proxy.catalog import Catalog
 from jarvis_proxy.fetch import MediaFetcher
 from jarvis_proxy.hops import Hops
-from jarvis_proxy.key_pool import KeyPool
 from jarvis_proxy.keyring import KeyRing
 from jarvis_proxy.live import Live
 from jarvis_proxy.metrics import Metrics
@@ -21,8 +19,7 @@ from jarvis_proxy.registry import ModelRegistry
 from jarvis_proxy.routes import Match
 from jarvis_proxy.settings import Settings
 from jarvis_proxy.spellings import Oddities
-from jarvis_proxy.upstream_client.transport import Transport
-from jarvis_proxy.upstreams.base import Upstream
+from jarvis_proxy.upstream_client.endpoint import UpstreamEndpoint
 from jarvis_proxy.usage import UsageBook
 from jarvis_proxy.web.guard import Admission, Guard
 from jarvis_proxy.web.log import AccessLog
@@ -35,27 +32,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Place:
-    """One upstream as the shell sees it: its dialect, the way to it, our keys, its health.
-
-    *mark* goes with each request, so that one that comes back is known; ``""``: none goes.
-    """
-
-    upstream: Upstream
-    transport: Transport
-    pool: KeyPool = field(default_factory=lambda: KeyPool(()), repr=False)
-    breakers: Breakers = field(default_factory=Breakers)
-    mark: str = ""
-
-
-@dataclass(slots=True)
 class Shell:
     """Everything that requests share."""
 
     settings: Settings
     keyring: KeyRing
     registry: ModelRegistry
-    places: dict[str, Place]
+    places: dict[str, UpstreamEndpoint]
     catalog: Catalog
     fetcher: MediaFetcher
     watch: Watch

@@ -15,8 +15,9 @@ from jarvis_proxy.exposition import render
 from jarvis_proxy.keyring import KeyRing, presented_keys
 from jarvis_proxy.metrics import Family, gauge
 from jarvis_proxy.settings_addresses import is_loopback
+from jarvis_proxy.upstream_client.endpoint import UpstreamEndpoint
 from jarvis_proxy.web.crew import Crew
-from jarvis_proxy.web.keys import RECORD, SHELL, Place, Shell
+from jarvis_proxy.web.keys import RECORD, SHELL, Shell
 
 SHELLS: Final = web.AppKey("SHELLS", list[Shell])
 """Those of all settings whose calls have not ended yet, the newest last."""
@@ -125,7 +126,7 @@ def _now(shells: Sequence[Shell], connections: ConnectionCounter) -> Iterator[Fa
     )
 
 
-def _upstreams(places: dict[str, Place], now: float) -> Iterator[Family]:
+def _upstreams(places: dict[str, UpstreamEndpoint], now: float) -> Iterator[Family]:
     label = ["upstream"]
     yield gauge(
         "jarvis_upstream_keys",

@@ -19,11 +19,10 @@ from jarvis_proxy.aiohttp_ext.malformed_requests import (
     no_websocket,
     wants_websocket,
 )
-from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.errors import LimitReached, ProxyError
 from jarvis_proxy.failures import TooManyFailures
 from jarvis_proxy.hops import HOP
 from jarvis_proxy.keyring import presented_keys
-from jarvis_proxy.limits import LimitReached
 from jarvis_proxy.line_quota import STRANGER
 from jarvis_proxy.record import CallRecord
 from jarvis_proxy.routes import LIVE_PAGE, OPEN, match

@@ -15,7 +15,7 @@ from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS, read_error
 from jarvis_proxy.upstreams.base import UpstreamRequest
 
 if TYPE_CHECKING:
-    from jarvis_proxy.web.keys import Place
+    from jarvis_proxy.upstream_client.endpoint import UpstreamEndpoint
 
 _LOG: Final = logging.getLogger(__name__)
 _FIRST_AFTER: Final = 1.0
@@ -35,7 +35,7 @@ class Refresher:
     def __init__(
         self,
         catalog: Catalog,
-        places: Mapping[str, "Place"],
+        places: Mapping[str, "UpstreamEndpoint"],
         *,
         first_after: float = _FIRST_AFTER,
         stale_after: float = _STALE_AFTER,

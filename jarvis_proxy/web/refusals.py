@@ -5,9 +5,8 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.errors import LimitReached, ProxyError
 from jarvis_proxy.headers import charset, is_field_value, media_type, response_headers
-from jarvis_proxy.limits import LimitReached
 from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS
 from jarvis_proxy.upstream_client.transport import Response
 from jarvis_proxy.upstreams.base import Exchange

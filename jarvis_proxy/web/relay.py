@@ -12,6 +12,7 @@ from jarvis_proxy.headers import media_type
 from jarvis_proxy.hops import HOP, loop_detected, marked
 from jarvis_proxy.openai_head import wants_usage
 from jarvis_proxy.upstream_client.client import Body
+from jarvis_proxy.upstream_client.endpoint import UpstreamEndpoint
 from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS, bad_response, read_error
 from jarvis_proxy.upstream_client.transport import Response
 from jarvis_proxy.upstreams.answer_kinds import (
@@ -34,7 +35,7 @@ from jarvis_proxy.web.answers import json_response
 from jarvis_proxy.web.copying import copy_reply
 from jarvis_proxy.web.downstream import Downstream, check_still_there, status_headers
 from jarvis_proxy.web.guard import Share
-from jarvis_proxy.web.keys import ADMISSION, RECORD, SHELL, Place
+from jarvis_proxy.web.keys import ADMISSION, RECORD, SHELL
 from jarvis_proxy.web.lanes import together
 from jarvis_proxy.web.refusals import read_refused, redirected, refusal
 from jarvis_proxy.web.replies import (
@@ -80,7 +81,7 @@ class Relay:
         self,
         request: web.Request,
         watched: Watched,
-        place: Place,
+        place: UpstreamEndpoint,
         call: Call,
         exchange: Exchange,
         *,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jarvis_proxy.routes import INFERENCE
+from jarvis_proxy.openai_types import INFERENCE
 from jarvis_proxy.upstreams.answer_kinds import (
     ANSWERS_JSON,
     First,

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from jarvis_proxy.errors import LimitReached
 from jarvis_proxy.key_pool import Rest
-from jarvis_proxy.limits import LimitReached
 from jarvis_proxy.live import KEPT_CALLS, Live
 from jarvis_proxy.metrics import gauge
 from jarvis_proxy.record import CallRecord

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 import pytest
 
 from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.upstream_client.endpoint import UpstreamEndpoint
 from jarvis_proxy.upstreams.base import Call, Decoded, Media, Needs
 from jarvis_proxy.upstreams.openai import PassthroughExchange
 from jarvis_proxy.web.call import query_without_key
-from jarvis_proxy.web.keys import Place
 from tests.conftest import BEARER, running_proxy
 from tests.raw_client import fetch
 from tests.raw_upstream import Peer, RawUpstream, Received, completion
@@ -184,7 +184,9 @@ async def test_thoughts_are_asked_for_where_they_help(
 ) -> None:
     recording = Recording()
     async with running_proxy(SHOW_THOUGHTS=setting, STRICT_PARAMS="true") as proxy:
-        proxy.shell.places["openai"] = Place(recording, proxy.shell.places["openai"].transport)
+        proxy.shell.places["openai"] = UpstreamEndpoint(
+            recording, proxy.shell.places["openai"].transport
+        )
         body: dict[str, object] = {"model": "gpt-4o", "stream": stream}
         await fetch(proxy.port, CHAT, body, {**BEARER, "x-stainless-lang": language})
 

@@ -10,9 +10,9 @@ import pytest
 from aiohttp import web
 
 from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.upstream_client.endpoint import UpstreamEndpoint
 from jarvis_proxy.upstreams.base import Call, Decoded, Media, Needs
 from jarvis_proxy.upstreams.openai import PassthroughExchange
-from jarvis_proxy.web.keys import Place
 from tests.conftest import BEARER, KEY, OPENAI_KEY, Proxy, running_proxy
 from tests.eventually import eventually
 from tests.raw_client import RawResponse, connect, fetch
@@ -474,7 +474,7 @@ class Failing:
 
 def failing_with(proxy: Proxy, failure: Exception) -> None:
     place = proxy.shell.places["openai"]
-    proxy.shell.places["openai"] = Place(Failing(failure), place.transport, place.pool)
+    proxy.shell.places["openai"] = UpstreamEndpoint(Failing(failure), place.transport, place.pool)
 
 
 async def test_failure_of_ours_is_a_500_that_tells_its_id_and_nothing_else() -> None:
