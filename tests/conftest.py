@@ -18,7 +18,7 @@ from jarvis_proxy.web.dashboard import BOARD
 from jarvis_proxy.web.keys import SHELL, Shell
 from jarvis_proxy.web.listen import BACKLOG
 from jarvis_proxy.web.log import LineWriter, configure_logging
-from tests.raw_upstream import RawUpstream, Script
+from tests.support.raw_upstream import RawUpstream, Script
 
 # How long an example takes tells of the machine's other work, and of nothing that is tested.
 hypothesis_settings.register_profile(

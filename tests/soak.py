@@ -20,11 +20,11 @@ from tests import soak_visits
 from tests.conftest import BEARER
 from tests.faults.dialects import Dialect, chat_event, event, gemini_event
 from tests.faults.scripts import Stage
-from tests.measured_proxy import raise_file_limit, start
-from tests.oracle import DONE, Outcome, outcome, same, translated
-from tests.raw_client import fetch
-from tests.raw_upstream import Peer, RawUpstream, Received
 from tests.soak_visits import Visit, visit
+from tests.support.measured_proxy import raise_file_limit, start
+from tests.support.oracle import DONE, Outcome, outcome, same, translated
+from tests.support.raw_client import fetch
+from tests.support.raw_upstream import Peer, RawUpstream, Received
 
 _SETTINGS: Final = {
     "IDLE_TIMEOUT": "3",

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tests.conftest import BEARER
-from tests.oracle import DONE, Outcome
-from tests.raw_client import RawConnection, RawResponse, connect
-from tests.raw_upstream import Peer, Received, chat_chunk, completion
+from tests.support.oracle import DONE, Outcome
+from tests.support.raw_client import RawConnection, RawResponse, connect
+from tests.support.raw_upstream import Peer, Received, chat_chunk, completion
 
 KINDS: Final = (
     "form",

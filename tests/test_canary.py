@@ -19,9 +19,9 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.raw_client import connect, fetch
-from tests.raw_upstream import Peer, RawUpstream, Received, chat_chunk, completion
-from tests.server_process import ROOT, Server, make_project, running_server
+from tests.support.raw_client import connect, fetch
+from tests.support.raw_upstream import Peer, RawUpstream, Received, chat_chunk, completion
+from tests.support.server_process import ROOT, Server, make_project, running_server
 
 Json = dict[str, Any]
 CHAT = "/v1/chat/completions"

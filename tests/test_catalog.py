@@ -12,7 +12,7 @@ from openai.types import Model
 
 from jarvis_proxy.catalog import Catalog, ModelEntry, parse_gemini_models, parse_openai_models
 from jarvis_proxy.errors import ProxyError
-from tests.wire import MISSING, WIRE, response_of
+from tests.support.recordings import MISSING, WIRE, response_of
 
 
 def everything(name: str) -> bool:

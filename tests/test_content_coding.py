@@ -7,7 +7,7 @@ import zlib
 import pytest
 
 from jarvis_proxy.content_coding import Damaged, Inflater, is_known
-from tests.splits import assert_same_for_every_split
+from tests.support.splits import assert_same_for_every_split
 
 TEXT = b'data: {"a":"' + b"x" * 300 + b'"}\n\n' + b"data: [DONE]\n\n"
 

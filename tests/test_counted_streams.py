@@ -7,8 +7,8 @@ from typing import Any, Final
 import pytest
 
 from tests.conftest import BEARER, running_proxy
-from tests.raw_client import RawResponse, connect, fetch
-from tests.raw_upstream import Peer, RawUpstream, Received, chat_chunk
+from tests.support.raw_client import RawResponse, connect, fetch
+from tests.support.raw_upstream import Peer, RawUpstream, Received, chat_chunk
 
 USAGE: Final = {"prompt_tokens": 5000, "completion_tokens": 4000, "total_tokens": 9000}
 DONE: Final = b"data: [DONE]\n\n"

@@ -13,9 +13,16 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.balancers import HAPROXY, HAPROXY_CFG, NGINX, NGINX_CONF, needs_haproxy, needs_nginx
-from tests.eventually import eventually
-from tests.server_process import free_port
+from tests.support.balancers import (
+    HAPROXY,
+    HAPROXY_CFG,
+    NGINX,
+    NGINX_CONF,
+    needs_haproxy,
+    needs_nginx,
+)
+from tests.support.eventually import eventually
+from tests.support.server_process import free_port
 
 DEPLOY = HAPROXY_CFG.parent
 

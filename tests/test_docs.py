@@ -21,8 +21,8 @@ from jarvis_proxy.settings_policies import is_policy_setting
 from jarvis_proxy.settings_routes import settings_of
 from jarvis_proxy.upstreams.gemini import faults
 from tests.conftest import BEARER, KEY, ProxyFactory
-from tests.error_codes import PACKAGE, find_codes
-from tests.markdown import blocks, code_spans, headings, prose, rows
+from tests.support.error_codes import PACKAGE, find_codes
+from tests.support.markdown import blocks, code_spans, headings, prose, rows
 from tools import docs
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.server_process import clean_environ, make_project
+from tests.support.server_process import clean_environ, make_project
 
 CANARY = "canary"
 """Stands in every value that is wrong; no message may show it."""

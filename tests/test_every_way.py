@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import pytest
 
 from tests.conftest import BEARER, OPENAI_KEY, running_proxy
-from tests.raw_client import RawResponse, fetch
-from tests.raw_upstream import Peer, RawUpstream, Received, completion
+from tests.support.raw_client import RawResponse, fetch
+from tests.support.raw_upstream import Peer, RawUpstream, Received, completion
 
 FORM = (
     b"--X\r\nContent-Disposition: form-data; name=model\r\n\r\nwhisper-1\r\n"

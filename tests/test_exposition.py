@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from jarvis_proxy.exposition import render
 from jarvis_proxy.metrics import Metrics, gauge
-from tests.calls import call
+from tests.support.call_records import call
 
 
 def text(accept: str = "") -> str:

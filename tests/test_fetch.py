@@ -15,7 +15,7 @@ import trustme
 from jarvis_proxy import __version__
 from jarvis_proxy.fetch import FetchLimits, ThreadResolver
 from jarvis_proxy.upstreams.base import Media
-from tests.raw_site import (
+from tests.support.raw_site import (
     CANARY,
     JPEG,
     PNG,

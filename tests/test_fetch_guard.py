@@ -16,7 +16,7 @@ from aiohttp.abc import ResolveResult
 from jarvis_proxy.addresses import is_public
 from jarvis_proxy.fetch import FetchLimits, MediaFetcher
 from jarvis_proxy.upstreams.base import Media
-from tests.raw_site import (
+from tests.support.raw_site import (
     CANARY,
     SITE,
     FakeResolver,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.forms import FormScanner, invalid_form
-from tests.splits import assert_same_for_every_split, cut_at
+from tests.support.splits import assert_same_for_every_split, cut_at
 
 BOUNDARY = "X-boundary"
 TYPE = f"multipart/form-data; boundary={BOUNDARY}"

@@ -12,9 +12,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.conftest import running_proxy
-from tests.raw_client import fetch
-from tests.raw_upstream import RawUpstream
-from tests.scripted_calls import run_calls, script
+from tests.support.raw_client import fetch
+from tests.support.raw_upstream import RawUpstream
+from tests.support.scripted_calls import run_calls, script
 
 DASHBOARD: dict[str, Any] = json.loads(
     (Path(__file__).parents[1] / "deploy" / "grafana-dashboard.json").read_text(encoding="utf-8")

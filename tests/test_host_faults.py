@@ -15,15 +15,15 @@ from typing import IO
 
 import pytest
 
-from tests.eventually import eventually
-from tests.held_streams import (
+from tests.support.eventually import eventually
+from tests.support.open_streams import (
     Streams,
     assert_no_traceback,
     is_complete,
     stream,
 )
-from tests.raw_client import RawConnection, connect
-from tests.server_process import ROOT, Server, make_project, running_server, with_openai
+from tests.support.raw_client import RawConnection, connect
+from tests.support.server_process import ROOT, Server, make_project, running_server, with_openai
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes as Linux has them")
 

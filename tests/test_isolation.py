@@ -11,8 +11,8 @@ from typing import Final
 import pytest
 
 from tests.conftest import BEARER, KEY, Proxy, running_proxy
-from tests.raw_client import RawResponse, connect
-from tests.raw_upstream import Peer, RawUpstream, Received, chat_chunk, completion
+from tests.support.raw_client import RawResponse, connect
+from tests.support.raw_upstream import Peer, RawUpstream, Received, chat_chunk, completion
 
 CALLS: Final = int(os.environ.get("ISOLATION_CALLS", "300"))
 AT_ONCE: Final = 20

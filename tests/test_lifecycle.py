@@ -15,16 +15,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.eventually import eventually
-from tests.held_streams import (
+from tests.support.eventually import eventually
+from tests.support.open_streams import (
     Streams,
     assert_no_traceback,
     is_complete,
     is_cut_with_a_word,
     stream,
 )
-from tests.raw_client import connect, fetch
-from tests.server_process import (
+from tests.support.raw_client import connect, fetch
+from tests.support.server_process import (
     Server,
     free_port,
     make_project,
@@ -32,7 +32,7 @@ from tests.server_process import (
     with_openai,
     write_env,
 )
-from tests.steady_load import load
+from tests.support.steady_load import load
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes as Linux has them")
 

@@ -32,7 +32,7 @@ from jarvis_proxy.main import (
 )
 from jarvis_proxy.settings import Settings, SettingsError
 from tests.conftest import KEY
-from tests.server_process import clean_environ, free_port, make_project, running_server
+from tests.support.server_process import clean_environ, free_port, make_project, running_server
 
 PR_SET_DUMPABLE = 4
 

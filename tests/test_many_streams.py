@@ -1,10 +1,10 @@
-"""Hundreds of streams at once; ``python -m tests.crowds hold`` has thousands, for minutes."""
+"""Hundreds of streams at once; ``python -m tests.support.load_scenarios hold`` has thousands, for minutes."""
 
 import sys
 
 import pytest
 
-from tests.crowds import MOST_PER_STREAM, hold, theil_sen
+from tests.support.load_scenarios import MOST_PER_STREAM, hold, theil_sen
 
 STREAMS = 400
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from jarvis_proxy import memory
-from tests.eventually import eventually
+from tests.support.eventually import eventually
 
 ROOT = Path(__file__).resolve().parents[1]
 _HAS_GLIBC = hasattr(ctypes.CDLL(None), "malloc_trim")

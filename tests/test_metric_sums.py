@@ -2,7 +2,7 @@
 
 from jarvis_proxy.metric_sums import add, counters, decode, encode
 from jarvis_proxy.metrics import Family, Histogram, Metrics, gauge
-from tests.calls import call
+from tests.support.call_records import call
 
 
 def some(*records: object) -> list[Family]:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from jarvis_proxy.metrics import OTHER, Family, Histogram, Labels, Metrics, gauge
-from tests.calls import call
+from tests.support.call_records import call
 
 
 def after(*records: Any) -> dict[str, Family]:

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from tests.conftest import KEY, running_proxy
-from tests.raw_client import RawResponse, fetch
-from tests.raw_upstream import Peer, RawUpstream, Received, chat_chunk
-from tests.sdk_upstreams import FakeGemini
+from tests.support.raw_client import RawResponse, fetch
+from tests.support.raw_upstream import Peer, RawUpstream, Received, chat_chunk
+from tests.support.recordings import recordings
+from tests.support.sdk_upstreams import FakeGemini
 from tests.upstreams.gemini.google_types import assert_google_accepts
-from tests.wire import recordings
 
 Json = dict[str, Any]
 

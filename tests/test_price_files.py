@@ -6,7 +6,7 @@ import pytest
 
 from jarvis_proxy.price_files import load_prices
 from jarvis_proxy.settings import Settings, SettingsError
-from tests.calls import call
+from tests.support.call_records import call
 
 ENV = {"PROXY_API_KEYS": "k" * 32, "HOST": "127.0.0.1"}
 

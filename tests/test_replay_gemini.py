@@ -12,9 +12,10 @@ import pytest
 from openai.types.chat import ChatCompletion
 
 from tests.conftest import BEARER, GEMINI_KEY, Proxy, running_proxy
-from tests.eventually import eventually
-from tests.raw_client import RawResponse, fetch
-from tests.raw_upstream import Peer, RawUpstream, Received
+from tests.support.eventually import eventually
+from tests.support.raw_client import RawResponse, fetch
+from tests.support.raw_upstream import Peer, RawUpstream, Received
+from tests.support.recordings import MISSING, recordings, response_of
 from tests.upstreams.gemini.replies import DONE, accumulate, chunks_of, events_of
 from tests.upstreams.gemini.test_reply_wire import (
     check_annotations,
@@ -25,7 +26,6 @@ from tests.upstreams.gemini.test_reply_wire import (
     indices_of,
     is_stream,
 )
-from tests.wire import MISSING, recordings, response_of
 
 JSON = dict[str, Any]
 RECORDINGS = {param.id: param.values[0] for param in recordings("gemini")}

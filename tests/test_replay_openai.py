@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from tests.conftest import BEARER, KEY, OPENAI_KEY, running_proxy
-from tests.raw_client import fetch
-from tests.raw_upstream import Peer, RawUpstream, Received
-from tests.wire import recordings, request_of, response_of
+from tests.support.raw_client import fetch
+from tests.support.raw_upstream import Peer, RawUpstream, Received
+from tests.support.recordings import recordings, request_of, response_of
 
 _MUST_NOT_PASS = {
     "authorization",

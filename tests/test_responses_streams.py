@@ -10,8 +10,8 @@ import pytest
 from openai import AsyncOpenAI
 
 from tests.conftest import BEARER, KEY, running_proxy
-from tests.raw_client import RawResponse, fetch
-from tests.raw_upstream import Peer, RawUpstream, Received
+from tests.support.raw_client import RawResponse, fetch
+from tests.support.raw_upstream import Peer, RawUpstream, Received
 
 Json = dict[str, Any]
 Script = Callable[[Peer, Received], Awaitable[None]]

@@ -11,8 +11,8 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 
 from tests.conftest import KEY, Proxy, running_proxy
-from tests.raw_upstream import Peer, RawUpstream, Received
-from tests.sdk_upstreams import BROKEN, SIGNATURE, TEXT, FakeGemini, FakeOpenAI
+from tests.support.raw_upstream import Peer, RawUpstream, Received
+from tests.support.sdk_upstreams import BROKEN, SIGNATURE, TEXT, FakeGemini, FakeOpenAI
 
 Json = dict[str, Any]
 T = TypeVar("T")

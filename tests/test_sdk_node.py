@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from tests.conftest import KEY, Proxy, running_proxy
-from tests.raw_upstream import Peer, RawUpstream, Received, chat_chunk, completion
-from tests.sdk_upstreams import SIGNATURE, TEXT, FakeGemini, FakeOpenAI
-from tests.strict_gemini import StrictGemini
+from tests.support.raw_upstream import Peer, RawUpstream, Received, chat_chunk, completion
+from tests.support.sdk_upstreams import SIGNATURE, TEXT, FakeGemini, FakeOpenAI
+from tests.support.strict_gemini import StrictGemini
 from tests.test_tool_loops import FAMILIES
 
 Json = dict[str, Any]

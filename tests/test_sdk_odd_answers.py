@@ -9,7 +9,7 @@ import openai
 import pytest
 
 from tests.conftest import KEY, running_proxy
-from tests.raw_upstream import Peer, RawUpstream, Received, chat_chunk, completion
+from tests.support.raw_upstream import Peer, RawUpstream, Received, chat_chunk, completion
 
 DONE = b"data: [DONE]\n\n"
 Script = Callable[[Peer, Received], Awaitable[None]]

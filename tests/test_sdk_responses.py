@@ -12,10 +12,10 @@ from openai.types.responses import ParsedResponse, Response
 from pydantic import BaseModel
 
 from tests.conftest import KEY, Proxy, running_proxy
-from tests.raw_client import fetch
-from tests.raw_upstream import Peer, RawUpstream, Received
-from tests.sdk_upstreams import BROKEN, SIGNATURE, TEXT, FakeGemini
-from tests.strict_gemini import StrictGemini
+from tests.support.raw_client import fetch
+from tests.support.raw_upstream import Peer, RawUpstream, Received
+from tests.support.sdk_upstreams import BROKEN, SIGNATURE, TEXT, FakeGemini
+from tests.support.strict_gemini import StrictGemini
 from tests.test_tool_loops import FAMILIES
 
 Json = dict[str, Any]

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.balancers import (
+from tests.conftest import KEY
+from tests.support.balancers import (
     HAPROXY,
     HAPROXY_CFG,
     NGINX,
@@ -20,12 +21,11 @@ from tests.balancers import (
     nginx_conf,
     says,
 )
-from tests.conftest import KEY
-from tests.eventually import eventually
-from tests.redis_server import RedisServer, needs_redis
-from tests.server_process import Server, make_project, running_server
-from tests.steady_load import load
-from tests.tool_turns import (
+from tests.support.eventually import eventually
+from tests.support.redis_server import RedisServer, needs_redis
+from tests.support.server_process import Server, make_project, running_server
+from tests.support.steady_load import load
+from tests.support.tool_loop_helpers import (
     CHAT,
     Gemini,
     ask,

@@ -1,10 +1,10 @@
-"""Clients that do not read: ``python -m tests.crowds slow`` has hundreds, and times the others."""
+"""Clients that do not read: ``python -m tests.support.load_scenarios slow`` has hundreds, and times the others."""
 
 import sys
 
 import pytest
 
-from tests.crowds import MOST_PER_SLOW_READER, slow
+from tests.support.load_scenarios import MOST_PER_SLOW_READER, slow
 
 READERS = 64
 

@@ -19,10 +19,10 @@ from typing import NamedTuple
 import pytest
 
 from tests.conftest import KEY
-from tests.eventually import eventually
-from tests.raw_client import fetch
-from tests.raw_upstream import Peer, RawUpstream, Received
-from tests.server_process import Server, make_project, running_server, with_openai
+from tests.support.eventually import eventually
+from tests.support.raw_client import fetch
+from tests.support.raw_upstream import Peer, RawUpstream, Received
+from tests.support.server_process import Server, make_project, running_server, with_openai
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="processes as Linux has them"),

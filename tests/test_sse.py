@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.sse import DONE, KEEPALIVE, SSEDecoder, SSEEvent, last_boundary
-from tests.splits import assert_same_for_every_split, cut_at
+from tests.support.splits import assert_same_for_every_split, cut_at
 
 LINE_ENDS = {"LF": b"\n", "CRLF": b"\r\n", "CR": b"\r"}
 BOM = b"\xef\xbb\xbf"

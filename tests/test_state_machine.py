@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 )
 
 from tests.faults.dialects import Surface
-from tests.world import End, Stream, Way, World, open_files
+from tests.support.simulation import End, Stream, Way, World, open_files
 
 SURFACES = st.sampled_from(("chat", "responses", "gemini"))
 PICKS = st.integers(min_value=0, max_value=11)

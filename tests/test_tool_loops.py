@@ -10,7 +10,7 @@ from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletionFunctionToolParam, ChatCompletionMessageParam
 
 from tests.conftest import KEY, running_proxy
-from tests.strict_gemini import StrictGemini
+from tests.support.strict_gemini import StrictGemini
 
 Json = dict[str, Any]
 FAMILIES = [

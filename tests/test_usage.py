@@ -9,7 +9,7 @@ from jarvis_proxy.budgets import NANO, Budget
 from jarvis_proxy.errors import LimitReached
 from jarvis_proxy.routes import RELAYED
 from jarvis_proxy.usage import OTHER, Counts, UsageBook, UsageRow, is_usage, oldest_day
-from tests.calls import call
+from tests.support.call_records import call
 
 ALL = ("0000-00-00", "9999-99-99")
 

@@ -13,8 +13,8 @@ import pytest
 
 from jarvis_proxy.usage import Counts, UsageBook, UsageRow
 from jarvis_proxy.usage_store import FILE_NAME, SqliteStore, UsageKeeper
-from tests.calls import call
-from tests.eventually import eventually
+from tests.support.call_records import call
+from tests.support.eventually import eventually
 
 ROW = UsageRow("2026-11-23", "laptop", "openai/gpt-4o", Counts(1, 10, 5, 4, 2, 1000, 0, 0))
 NOW = 1_795_478_400.0  # 2026-11-24

@@ -14,17 +14,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.eventually import eventually
-from tests.held_streams import (
+from tests.support.eventually import eventually
+from tests.support.open_streams import (
     Streams,
     assert_no_traceback,
     is_complete,
     is_cut_with_a_word,
     stream,
 )
-from tests.raw_client import fetch
-from tests.redis_server import PROGRAM, RedisServer, needs_redis
-from tests.server_process import (
+from tests.support.raw_client import fetch
+from tests.support.redis_server import PROGRAM, RedisServer, needs_redis
+from tests.support.server_process import (
     Server,
     free_port,
     make_project,
@@ -32,8 +32,8 @@ from tests.server_process import (
     with_openai,
     write_env,
 )
-from tests.steady_load import load
-from tests.tool_turns import (
+from tests.support.steady_load import load
+from tests.support.tool_loop_helpers import (
     Gemini,
     ask,
     assert_limited,

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from tests.conftest import BEARER, running_proxy
-from tests.raw_client import RawResponse, fetch
-from tests.strict_gemini import StrictGemini, _with_usage
-from tests.wire import MISSING, WIRE
+from tests.support.raw_client import RawResponse, fetch
+from tests.support.recordings import MISSING, WIRE
+from tests.support.strict_gemini import StrictGemini, _with_usage
 
 Json = dict[str, Any]
 GOLDEN = Path(__file__).resolve().parent / "golden"

@@ -6,7 +6,7 @@ from jarvis_proxy.aiohttp_ext.dispatch import direct_dispatch
 from jarvis_proxy.aiohttp_ext.server_connection import Handler
 from jarvis_proxy.settings import Settings
 from jarvis_proxy.web.app import make_runner
-from tests.raw_client import connect
+from tests.support.raw_client import connect
 
 
 def _app(seen: list[str]) -> web.Application:

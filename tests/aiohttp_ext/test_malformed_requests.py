@@ -15,8 +15,8 @@ from jarvis_proxy.aiohttp_ext.malformed_requests import (
 from jarvis_proxy.web.app import make_runner
 from jarvis_proxy.web.middlewares import Handler
 from tests.conftest import KEY, Proxy, running_proxy
-from tests.raw_client import connect
-from tests.raw_upstream import Peer, RawUpstream, Received, completion
+from tests.support.raw_client import connect
+from tests.support.raw_upstream import Peer, RawUpstream, Received, completion
 
 AUTH = f"Authorization: Bearer {KEY}\r\n".encode()
 BODY = b'{"model":"gpt-4o","messages":[]}'

@@ -18,9 +18,9 @@ from jarvis_proxy.settings import Settings
 from jarvis_proxy.web.app import make_runner
 from jarvis_proxy.web.log import configure_logging
 from tests.conftest import BEARER, running_proxy
-from tests.eventually import eventually
-from tests.raw_client import RawConnection, connect, fetch
-from tests.raw_upstream import Peer, RawUpstream, Received, completion
+from tests.support.eventually import eventually
+from tests.support.raw_client import RawConnection, connect, fetch
+from tests.support.raw_upstream import Peer, RawUpstream, Received, completion
 from tests.web.wire_payloads import AUTH, BODY, CASES, CHUNKED, HEALTH, request, sized
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"

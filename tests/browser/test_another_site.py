@@ -10,7 +10,7 @@ from aiohttp import web
 
 from tests.browser.driver import missing, package, play
 from tests.conftest import KEY, running_proxy
-from tests.sdk_upstreams import TEXT, FakeGemini, FakeOpenAI
+from tests.support.sdk_upstreams import TEXT, FakeGemini, FakeOpenAI
 
 _SDK = package("openai")
 pytestmark = [

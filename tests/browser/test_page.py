@@ -17,9 +17,9 @@ from jarvis_proxy.record import CallRecord
 from tests.browser import scene
 from tests.browser.driver import missing, play
 from tests.conftest import BEARER, KEY, Proxy, running_proxy
-from tests.eventually import eventually
-from tests.raw_client import fetch
-from tests.raw_upstream import Peer, RawUpstream, Received
+from tests.support.eventually import eventually
+from tests.support.raw_client import fetch
+from tests.support.raw_upstream import Peer, RawUpstream, Received
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=f"no browser to test in: {missing()}")
 

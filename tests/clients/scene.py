@@ -4,9 +4,9 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from tests.conftest import Proxy, running_proxy
-from tests.raw_upstream import Peer, RawUpstream, Received
-from tests.sdk_upstreams import BROKEN, FakeOpenAI
-from tests.strict_gemini import StrictGemini
+from tests.support.raw_upstream import Peer, RawUpstream, Received
+from tests.support.sdk_upstreams import BROKEN, FakeOpenAI
+from tests.support.strict_gemini import StrictGemini
 from tests.upstreams.gemini.replies import a_frame, sse
 
 

@@ -25,7 +25,7 @@ from jarvis_proxy.doctor.options import parse_options
 from jarvis_proxy.doctor.output import Output
 from jarvis_proxy.doctor.report import Style
 from tests.conftest import GEMINI_KEY, KEY, OPENAI_KEY
-from tests.raw_upstream import Peer, RawUpstream, Received, Script
+from tests.support.raw_upstream import Peer, RawUpstream, Received, Script
 
 CANARIES = (KEY, OPENAI_KEY, GEMINI_KEY, "canary")
 """Texts that no transcript may hold."""

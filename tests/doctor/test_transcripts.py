@@ -21,7 +21,7 @@ from tests.doctor.fixtures import (
     silent_port,
 )
 from tests.doctor.transcripts import GOLDEN, assert_golden
-from tests.raw_upstream import Peer, Received, Script
+from tests.support.raw_upstream import Peer, Received, Script
 
 CA = trustme.CA()
 NAMES = {"api.example.com": ("127.0.0.1",)}

@@ -13,7 +13,7 @@ import trustme
 
 from jarvis_proxy.upstream_client.transport import HttpTransport, TransportOptions
 from tests.faults.rows import Address
-from tests.raw_site import FakeResolver
+from tests.support.raw_site import FakeResolver
 from tests.upstream_client.test_errors import BrokenResolver
 
 _ORDINARY: Final = ("scripted", "closed port")

@@ -14,7 +14,7 @@ import openai
 
 from tests.conftest import BEARER
 from tests.faults.dialects import DONE, Dialect
-from tests.raw_client import RawResponse, fetch
+from tests.support.raw_client import RawResponse, fetch
 
 ClientKind = Literal["sync", "async", "node", "raw"]
 CLIENTS: Final[tuple[ClientKind, ...]] = ("sync", "async", "node", "raw")

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from tests.raw_upstream import completion
+from tests.support.raw_upstream import completion
 
 Surface = Literal["chat", "whole", "responses", "gemini"]
 """Chat stream, chat answer in one piece, Responses stream, chat stream translated from Gemini."""

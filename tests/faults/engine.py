@@ -12,15 +12,15 @@ from typing import Any, Final
 import openai
 
 from tests.conftest import GEMINI_KEY, KEY, OPENAI_KEY, Proxy, running_proxy
-from tests.eventually import eventually
 from tests.faults import node
 from tests.faults.addresses import Addresses, opened
 from tests.faults.clients import ClientKind, Observed, ask, ask_async, ask_raw
 from tests.faults.dialects import DIALECTS, Dialect, Surface
 from tests.faults.rows import SETTINGS, Limits, Row, Sight
 from tests.faults.scripts import Script, Stage, play
-from tests.raw_upstream import Peer, RawUpstream, Received
-from tests.raw_upstream import Script as Player
+from tests.support.eventually import eventually
+from tests.support.raw_upstream import Peer, RawUpstream, Received
+from tests.support.raw_upstream import Script as Player
 
 _AT_ONCE: Final = 24
 _RETRYING_AT_ONCE: Final = 3

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tests.faults.dialects import Dialect, response_object, responses_event
-from tests.raw_upstream import Peer
+from tests.support.raw_upstream import Peer
 
 _GOOGLE: Final = (
     '{"error":{"code":%d,"message":"no luck","status":"%s","details":[%s]}}'  # as Google sends it

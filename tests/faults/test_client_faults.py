@@ -13,8 +13,8 @@ from tests.faults.client_rows import FAULTS, SETTINGS, Fault
 from tests.faults.clients import CLIENTS, ClientKind, Observed, ask, ask_async, ask_raw, observe
 from tests.faults.dialects import DIALECTS
 from tests.faults.verdict import judge
-from tests.raw_client import connect
-from tests.raw_upstream import Peer, RawUpstream, Received, completion
+from tests.support.raw_client import connect
+from tests.support.raw_upstream import Peer, RawUpstream, Received, completion
 
 WHOLE = DIALECTS["whole"]
 CASES = [

@@ -9,9 +9,9 @@ import pytest
 from tests.conftest import BEARER, running_proxy
 from tests.faults.dialects import DIALECTS, Dialect, Surface
 from tests.faults.scripts import Stage, Step, eof, fin, head, rst
-from tests.oracle import DONE, Outcome, outcome, same, translated
-from tests.raw_client import fetch
-from tests.raw_upstream import Peer, RawUpstream, Received
+from tests.support.oracle import DONE, Outcome, outcome, same, translated
+from tests.support.raw_client import fetch
+from tests.support.raw_upstream import Peer, RawUpstream, Received
 
 ENDS: dict[str, Step] = {"eof": eof, "fin": fin, "rst": rst}
 AT_ONCE = 32

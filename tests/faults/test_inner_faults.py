@@ -10,7 +10,7 @@ from tests.faults.dialects import DIALECTS, Surface
 from tests.faults.inner_rows import INNER, BuggyUpstream, Inner
 from tests.faults.scripts import Stage, good, play, seen
 from tests.faults.verdict import judge
-from tests.raw_upstream import Peer, RawUpstream, Received
+from tests.support.raw_upstream import Peer, RawUpstream, Received
 
 CASES = [
     pytest.param(row, surface, id=f"{row.name}-{surface}")

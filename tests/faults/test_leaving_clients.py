@@ -9,11 +9,11 @@ import struct
 import pytest
 
 from tests.conftest import BEARER, KEY, running_proxy
-from tests.eventually import eventually
 from tests.faults.dialects import DIALECTS, TEXT, Dialect, Surface
 from tests.faults.leaving_rows import LEAVINGS, How, Leaving
-from tests.raw_client import RawConnection, connect
-from tests.raw_upstream import Peer, RawUpstream, Received
+from tests.support.eventually import eventually
+from tests.support.raw_client import RawConnection, connect
+from tests.support.raw_upstream import Peer, RawUpstream, Received
 
 POINTS = 50
 PROMPT = "canary-prompt"
@@ -140,7 +140,7 @@ async def test_same_request_twice_at_once_is_served_twice() -> None:
     """Nothing is merged: a client that tries again in parallel gets, and pays, two answers."""
     from tests.faults.scripts import Stage as Scene
     from tests.faults.scripts import good
-    from tests.raw_client import fetch
+    from tests.support.raw_client import fetch
 
     async def play(peer: Peer, request: Received) -> None:
         await good(Scene(peer, DIALECTS["whole"]))

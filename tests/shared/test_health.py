@@ -13,8 +13,8 @@ from jarvis_proxy.key_pool import KeyPool, Rest
 from jarvis_proxy.shared import health as module
 from jarvis_proxy.shared.health import Event, SharedHealth, digest
 from jarvis_proxy.shared.link import Link
-from tests.eventually import eventually
-from tests.redis_server import RedisServer, needs_redis
+from tests.support.eventually import eventually
+from tests.support.redis_server import RedisServer, needs_redis
 
 pytestmark = needs_redis
 

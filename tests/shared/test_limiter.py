@@ -11,8 +11,8 @@ from jarvis_proxy.limits import Quota, Verdict
 from jarvis_proxy.shared import limiter as limiter_module
 from jarvis_proxy.shared.limiter import LEASE, SharedLimiter
 from jarvis_proxy.shared.link import Link
-from tests.eventually import eventually
-from tests.redis_server import RedisServer, needs_redis
+from tests.support.eventually import eventually
+from tests.support.redis_server import RedisServer, needs_redis
 
 pytestmark = needs_redis
 

@@ -12,8 +12,8 @@ from redis.asyncio import Redis
 
 from jarvis_proxy.shared.gather import Command, Gather
 from jarvis_proxy.shared.link import Link
-from tests.eventually import eventually
-from tests.redis_server import RedisServer, needs_redis
+from tests.support.eventually import eventually
+from tests.support.redis_server import RedisServer, needs_redis
 
 pytestmark = needs_redis
 

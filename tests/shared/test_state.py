@@ -9,9 +9,9 @@ from jarvis_proxy.limits import Quota
 from jarvis_proxy.shared import limiter
 from jarvis_proxy.shared.state import SharedState
 from jarvis_proxy.upstreams.gemini.signatures import Remembered
-from tests.eventually import eventually
-from tests.redis_server import RedisServer, needs_redis
-from tests.server_process import free_port
+from tests.support.eventually import eventually
+from tests.support.redis_server import RedisServer, needs_redis
+from tests.support.server_process import free_port
 
 
 @needs_redis

@@ -9,8 +9,8 @@ from redis.asyncio import Redis
 from jarvis_proxy.shared.link import Link
 from jarvis_proxy.shared.usage import RedisUsageStore
 from jarvis_proxy.usage import Counts, UsageRow
-from tests.eventually import eventually
-from tests.redis_server import RedisServer, needs_redis
+from tests.support.eventually import eventually
+from tests.support.redis_server import RedisServer, needs_redis
 
 pytestmark = needs_redis
 

@@ -11,8 +11,8 @@ from jarvis_proxy.shared import vault as module
 from jarvis_proxy.shared.link import Link
 from jarvis_proxy.shared.vault import TTL, SharedVault
 from jarvis_proxy.upstreams.gemini.signatures import MemoryVault, Remembered
-from tests.eventually import eventually
-from tests.redis_server import RedisServer, needs_redis
+from tests.support.eventually import eventually
+from tests.support.redis_server import RedisServer, needs_redis
 
 pytestmark = needs_redis
 

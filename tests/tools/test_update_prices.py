@@ -25,7 +25,7 @@ from genai_prices.types import (
 )
 
 from jarvis_proxy.prices import PriceFile, Prices
-from tests.calls import call
+from tests.support.call_records import call
 from tools.update_prices import TARGET, _models, _names, render
 
 TODAY = date(2026, 11, 23)

@@ -14,8 +14,8 @@ from jarvis_proxy.upstream_client.response import UpstreamResponse
 from jarvis_proxy.upstream_client.tls import UpstreamContext
 from jarvis_proxy.upstream_client.transport import HttpTransport, TransportOptions
 from jarvis_proxy.upstreams.base import UpstreamRequest
-from tests.eventually import eventually
-from tests.raw_upstream import RawUpstream, Script
+from tests.support.eventually import eventually
+from tests.support.raw_upstream import RawUpstream, Script
 
 T = TypeVar("T")
 KEY: Final = "sk-canary-of-the-upstream"

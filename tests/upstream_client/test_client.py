@@ -14,8 +14,8 @@ from yarl import URL
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstream_client.transport import HttpTransport, TransportOptions
 from jarvis_proxy.upstreams.base import UpstreamRequest
-from tests.eventually import eventually
-from tests.raw_upstream import Peer, RawUpstream, Received
+from tests.support.eventually import eventually
+from tests.support.raw_upstream import Peer, RawUpstream, Received
 from tests.upstream_client.test_transport import KEY, answer, asking, opened, read
 
 

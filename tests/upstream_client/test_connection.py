@@ -8,7 +8,7 @@ import pytest
 
 from jarvis_proxy.upstream_client.connection import UpstreamConnection
 from jarvis_proxy.write_batching import WriteBatch
-from tests.eventually import eventually
+from tests.support.eventually import eventually
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import pytest
 import trustme
 
 from tests.conftest import running_proxy
-from tests.eventually import eventually
-from tests.raw_upstream import Peer, RawUpstream, Received
+from tests.support.eventually import eventually
+from tests.support.raw_upstream import Peer, RawUpstream, Received
 from tests.upstream_client.crossings import CROSSINGS, MINE, STRAY, Crossing, answer
 from tests.upstream_client.routes import LOOPS, WAYS, Way, Ways, run_on
 

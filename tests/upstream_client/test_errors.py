@@ -13,8 +13,8 @@ import trustme
 
 from jarvis_proxy.upstream_client.errors import ConnectFailure, read_error, send_error
 from jarvis_proxy.upstream_client.transport import HttpTransport, TransportOptions
-from tests.raw_site import FakeResolver
-from tests.raw_upstream import Peer, RawUpstream, Received
+from tests.support.raw_site import FakeResolver
+from tests.support.raw_upstream import Peer, RawUpstream, Received
 from tests.upstream_client.test_transport import KEY, answer, opened, read, refusal
 
 FAST = TransportOptions(connect_timeout=0.2)

@@ -9,8 +9,8 @@ import trustme
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS, ConnectFailure, read_error
-from tests.eventually import eventually
-from tests.raw_upstream import Peer, RawUpstream, Received
+from tests.support.eventually import eventually
+from tests.support.raw_upstream import Peer, RawUpstream, Received
 from tests.upstream_client.routes import KEY, KINDS, LOOPS, WAYS, Kind, Way, Ways, rest, run_on
 
 Test = Callable[[Ways, Way, Kind], Coroutine[Any, Any, None]]

@@ -17,7 +17,7 @@ from typing import Final
 import pytest
 
 from tests.conftest import KEY, OPENAI_KEY, ProxyFactory
-from tests.raw_upstream import Peer, RawUpstream, Received, chat_chunk, completion
+from tests.support.raw_upstream import Peer, RawUpstream, Received, chat_chunk, completion
 
 USERS: Final = 4
 CALLS: Final = 60

@@ -11,7 +11,7 @@ from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS, ConnectFailure, read_error
 from jarvis_proxy.upstream_client.transport import HttpTransport
 from jarvis_proxy.upstreams.base import UpstreamRequest
-from tests.raw_upstream import Peer, RawUpstream, Received
+from tests.support.raw_upstream import Peer, RawUpstream, Received
 
 KEY = "sk-canary-of-the-upstream"
 Script = Callable[[Peer, Received], Awaitable[None]]

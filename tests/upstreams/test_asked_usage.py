@@ -11,8 +11,8 @@ from jarvis_proxy.upstreams.asked_usage import (
     refuses_usage,
 )
 from jarvis_proxy.upstreams.base import TokenUsage
-from tests.raw_upstream import chat_chunk
-from tests.splits import cut_at
+from tests.support.raw_upstream import chat_chunk
+from tests.support.splits import cut_at
 
 CHAT = "chat/completions"
 DONE = b"data: [DONE]\n\n"

@@ -9,7 +9,7 @@ from jarvis_proxy.sse import DONE, KEEPALIVE, MAX_EVENT_BYTES
 from jarvis_proxy.upstreams.base import TokenUsage
 from jarvis_proxy.upstreams.frames import StreamKind
 from jarvis_proxy.upstreams.passthrough import PassthroughStream, stream_kind
-from tests.splits import assert_same_for_every_split
+from tests.support.splits import assert_same_for_every_split
 from tests.upstreams.openai_streams import (
     CHAT,
     CHUNK,

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from jarvis_proxy.sse import DONE
 from jarvis_proxy.upstreams.frames import StreamKind
-from tests.splits import cut_at
+from tests.support.splits import cut_at
 from tests.upstreams.openai_streams import CHAT_LAST, CHUNK, ERROR, FINISH, GOLDEN, Golden, play
 
 FRAGMENTS = st.sampled_from(

@@ -9,8 +9,8 @@ import pytest
 from jarvis_proxy.upstreams.base import TokenUsage
 from jarvis_proxy.upstreams.frames import StreamKind
 from jarvis_proxy.upstreams.passthrough import stream_kind
+from tests.support.recordings import recordings, response_of
 from tests.upstreams.openai_streams import Outcome, play
-from tests.wire import recordings, response_of
 
 STREAMS = [
     recording

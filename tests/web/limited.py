@@ -6,9 +6,9 @@ import json
 from collections.abc import AsyncIterator, Mapping
 
 from tests.conftest import BEARER, KEY, Proxy
-from tests.eventually import eventually
-from tests.raw_client import RawResponse, connect, fetch
-from tests.raw_upstream import Peer, Received, completion
+from tests.support.eventually import eventually
+from tests.support.raw_client import RawResponse, connect, fetch
+from tests.support.raw_upstream import Peer, Received, completion
 
 CHAT = "/v1/chat/completions"
 MIB = 1024 * 1024

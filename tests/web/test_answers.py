@@ -7,8 +7,8 @@ import pytest
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.web.answers import error_headers
 from tests.conftest import BEARER, running_proxy
-from tests.raw_client import RawResponse, fetch
-from tests.raw_upstream import Peer, RawUpstream, Received, completion
+from tests.support.raw_client import RawResponse, fetch
+from tests.support.raw_upstream import Peer, RawUpstream, Received, completion
 
 CHAT = "/v1/chat/completions"
 

@@ -22,8 +22,8 @@ from jarvis_proxy.web.app import (
 from jarvis_proxy.web.log import AccessLog, LineWriter
 from jarvis_proxy.web.middlewares import access_log, auth
 from tests.conftest import BEARER, GEMINI_KEY, KEY, running_proxy
-from tests.raw_client import fetch
-from tests.raw_upstream import Peer, RawUpstream, Received
+from tests.support.raw_client import fetch
+from tests.support.raw_upstream import Peer, RawUpstream, Received
 
 ENV = {"PROXY_API_KEYS": KEY, "HOST": "127.0.0.1", "STATE_DIR": ""}
 

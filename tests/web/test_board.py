@@ -19,7 +19,7 @@ from jarvis_proxy.web.board import MAX_VIEWERS, Board, upstreams
 from jarvis_proxy.web.crew import Crew, Desk
 from jarvis_proxy.web.keys import Shell
 from tests.conftest import running_proxy
-from tests.eventually import eventually
+from tests.support.eventually import eventually
 
 TICK = 0.01
 Event = tuple[str, Any]

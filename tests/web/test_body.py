@@ -12,8 +12,8 @@ import pytest
 import zstandard
 
 from tests.conftest import BEARER, KEY, Proxy, running_proxy
-from tests.raw_client import RawConnection, RawResponse, connect, fetch
-from tests.raw_upstream import Peer, RawUpstream, Received, completion
+from tests.support.raw_client import RawConnection, RawResponse, connect, fetch
+from tests.support.raw_upstream import Peer, RawUpstream, Received, completion
 
 CHAT = "/v1/chat/completions"
 JSON = {**BEARER, "Content-Type": "application/json"}

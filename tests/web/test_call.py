@@ -11,8 +11,8 @@ from jarvis_proxy.upstreams.base import Call, Decoded, Media, Needs
 from jarvis_proxy.upstreams.openai import PassthroughExchange
 from jarvis_proxy.web.call import query_without_key
 from tests.conftest import BEARER, running_proxy
-from tests.raw_client import fetch
-from tests.raw_upstream import Peer, RawUpstream, Received, completion
+from tests.support.raw_client import fetch
+from tests.support.raw_upstream import Peer, RawUpstream, Received, completion
 
 CHAT = "/v1/chat/completions"
 

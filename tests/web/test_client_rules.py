@@ -15,9 +15,9 @@ import pytest
 import zstandard
 
 from tests.conftest import BEARER, GEMINI_KEY, KEY, OPENAI_KEY, Proxy, running_proxy
-from tests.eventually import eventually
-from tests.raw_client import RawResponse, fetch
-from tests.raw_upstream import Peer, RawUpstream, Received, chat_chunk, completion
+from tests.support.eventually import eventually
+from tests.support.raw_client import RawResponse, fetch
+from tests.support.raw_upstream import Peer, RawUpstream, Received, chat_chunk, completion
 from tests.upstreams.gemini.google_types import assert_google_accepts
 from tests.upstreams.gemini.replies import a_frame, a_function_call, a_usage, sse
 

@@ -10,10 +10,10 @@ import pytest
 
 from jarvis_proxy.breakers import Breakers, Ticket
 from tests.conftest import BEARER, KEY, running_proxy
-from tests.eventually import eventually
 from tests.faults.inner_rows import BuggyUpstream
-from tests.raw_client import RawResponse, connect, fetch
-from tests.raw_upstream import (
+from tests.support.eventually import eventually
+from tests.support.raw_client import RawResponse, connect, fetch
+from tests.support.raw_upstream import (
     Peer,
     RawUpstream,
     Received,

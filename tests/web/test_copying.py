@@ -4,8 +4,8 @@ import asyncio
 import contextlib
 
 from tests.conftest import BEARER, running_proxy
-from tests.raw_client import fetch
-from tests.raw_upstream import Peer, RawUpstream, Received
+from tests.support.raw_client import fetch
+from tests.support.raw_upstream import Peer, RawUpstream, Received
 
 
 async def test_binary_answer_that_is_cut_is_cut_for_the_client_too() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.conftest import BEARER, running_proxy
-from tests.raw_client import fetch
+from tests.support.raw_client import fetch
 
 CHAT = "/v1/chat/completions"
 PAGE = {"Origin": "https://page.example"}

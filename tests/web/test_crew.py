@@ -13,7 +13,7 @@ from jarvis_proxy.metrics import Family, gauge
 from jarvis_proxy.sheets import Sheet
 from jarvis_proxy.web import crew as module
 from jarvis_proxy.web.crew import Crew, Desk
-from tests.eventually import eventually
+from tests.support.eventually import eventually
 from tests.test_live import call
 
 pytestmark = pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs /proc")

@@ -15,9 +15,9 @@ from jarvis_proxy.routes import ASSETS
 from jarvis_proxy.web import dashboard
 from jarvis_proxy.web.board import MAX_VIEWERS
 from tests.conftest import BEARER, GEMINI_KEY, KEY, OPENAI_KEY, Proxy, running_proxy
-from tests.eventually import eventually
-from tests.raw_client import RawConnection, connect, fetch
-from tests.raw_upstream import Peer, RawUpstream, Received, completion
+from tests.support.eventually import eventually
+from tests.support.raw_client import RawConnection, connect, fetch
+from tests.support.raw_upstream import Peer, RawUpstream, Received, completion
 
 ADMIN_KEY = "admin-key-canary-0123456789"
 ADMIN = {"Authorization": f"Bearer {ADMIN_KEY}"}

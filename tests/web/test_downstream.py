@@ -22,9 +22,9 @@ from jarvis_proxy.web.downstream import Delivery, Downstream, status_headers
 from jarvis_proxy.web.guard import Admission
 from jarvis_proxy.web.keys import ADMISSION, RECORD
 from tests.conftest import BEARER, KEY, Proxy, running_proxy
-from tests.eventually import eventually
-from tests.raw_client import RawResponse, connect, fetch
-from tests.raw_upstream import Peer, RawUpstream, Received, chat_chunk
+from tests.support.eventually import eventually
+from tests.support.raw_client import RawResponse, connect, fetch
+from tests.support.raw_upstream import Peer, RawUpstream, Received, chat_chunk
 
 CHAT = "/v1/chat/completions"
 JSON = {**BEARER, "Content-Type": "application/json"}

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.conftest import BEARER, Proxy, running_proxy
-from tests.raw_client import connect
-from tests.raw_upstream import Peer, RawUpstream, Received
+from tests.support.raw_client import connect
+from tests.support.raw_upstream import Peer, RawUpstream, Received
 
 TIMES = 5
 MANY = 3_000_000

@@ -18,9 +18,9 @@ from jarvis_proxy.usage_store import SqliteStore
 from jarvis_proxy.web.generations import Generations, what_needs_a_restart
 from jarvis_proxy.web.log import LineWriter, configure_logging
 from tests.conftest import KEY
-from tests.eventually import eventually
-from tests.raw_client import RawResponse, connect, fetch
-from tests.raw_upstream import Peer, RawUpstream, Received, chat_chunk
+from tests.support.eventually import eventually
+from tests.support.raw_client import RawResponse, connect, fetch
+from tests.support.raw_upstream import Peer, RawUpstream, Received, chat_chunk
 
 OTHER_KEY = "other-key-0123456789abcdef"
 CHAT = "/v1/chat/completions"

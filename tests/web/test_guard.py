@@ -9,9 +9,9 @@ import pytest
 
 from jarvis_proxy.failures import Failures
 from tests.conftest import BEARER, KEY, Proxy, running_proxy
-from tests.eventually import eventually
-from tests.raw_client import RawConnection, RawResponse, connect, fetch
-from tests.raw_upstream import RawUpstream
+from tests.support.eventually import eventually
+from tests.support.raw_client import RawConnection, RawResponse, connect, fetch
+from tests.support.raw_upstream import RawUpstream
 from tests.web.limited import (
     CALL,
     CHAT,

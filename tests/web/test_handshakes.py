@@ -27,8 +27,8 @@ from jarvis_proxy.web.listen import Site, bind
 from jarvis_proxy.web.log import configure_logging
 from jarvis_proxy.web.serve import Stop, drain
 from jarvis_proxy.web.tls import tls_context
-from tests.eventually import eventually
-from tests.server_process import free_port
+from tests.support.eventually import eventually
+from tests.support.server_process import free_port
 
 AUTHORITY = trustme.CA()
 LONG = 30.0

@@ -11,10 +11,10 @@ import pytest
 
 from jarvis_proxy.web.offload import Offload
 from tests.conftest import BEARER, Proxy, running_proxy
-from tests.eventually import eventually
-from tests.raw_client import RawConnection, RawResponse, connect, fetch
-from tests.raw_site import PNG, Site, fetching, listening, reply
-from tests.raw_upstream import Peer, RawUpstream, Received, Script, chat_chunk, completion
+from tests.support.eventually import eventually
+from tests.support.raw_client import RawConnection, RawResponse, connect, fetch
+from tests.support.raw_site import PNG, Site, fetching, listening, reply
+from tests.support.raw_upstream import Peer, RawUpstream, Received, Script, chat_chunk, completion
 from tests.web.limited import CHAT, JSON, MIB, outcome
 
 T = TypeVar("T")

@@ -6,8 +6,8 @@ import pytest
 
 from jarvis_proxy.catalog import ModelEntry
 from tests.conftest import BEARER, running_proxy
-from tests.raw_client import fetch
-from tests.raw_upstream import Peer, RawUpstream, Received
+from tests.support.raw_client import fetch
+from tests.support.raw_upstream import Peer, RawUpstream, Received
 
 
 async def answer(peer: Peer, request: Received) -> None:

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from tests.conftest import BEARER, running_proxy
-from tests.eventually import eventually
-from tests.raw_client import RawResponse, connect, fetch
-from tests.raw_upstream import Peer, RawUpstream, Received, chat_chunk, completion
+from tests.support.eventually import eventually
+from tests.support.raw_client import RawResponse, connect, fetch
+from tests.support.raw_upstream import Peer, RawUpstream, Received, chat_chunk, completion
 from tests.web.limited import (
     CALL,
     CHAT,

@@ -14,8 +14,8 @@ from jarvis_proxy.web.listen import bind
 from jarvis_proxy.web.log import configure_logging
 from jarvis_proxy.web.tls import tls_context
 from tests.conftest import KEY, OPENAI_KEY
-from tests.raw_client import RawConnection
-from tests.raw_upstream import Peer, RawUpstream, Received
+from tests.support.raw_client import RawConnection
+from tests.support.raw_upstream import Peer, RawUpstream, Received
 from tests.web.test_tls import AUTHORITY
 from tests.web.test_tls import settings as tls_settings
 

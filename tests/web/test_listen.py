@@ -25,8 +25,8 @@ from jarvis_proxy.web.listen import (
     why_not,
 )
 from jarvis_proxy.web.tls import tls_context
-from tests.eventually import eventually
-from tests.server_process import free_port
+from tests.support.eventually import eventually
+from tests.support.server_process import free_port
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ from jarvis_proxy.web.log import (
     write_text,
 )
 from tests.conftest import BEARER, KEY, running_proxy
-from tests.raw_client import connect, fetch
+from tests.support.raw_client import connect, fetch
 
 CHAT = "/v1/chat/completions"
 

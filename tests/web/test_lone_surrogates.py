@@ -5,8 +5,8 @@ import json
 import pytest
 
 from tests.conftest import BEARER, running_proxy
-from tests.raw_client import RawResponse, fetch
-from tests.raw_upstream import Peer, RawUpstream, Received, completion
+from tests.support.raw_client import RawResponse, fetch
+from tests.support.raw_upstream import Peer, RawUpstream, Received, completion
 
 JSON = {**BEARER, "Content-Type": "application/json"}
 HALF = rb"\ud83d"

@@ -14,10 +14,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from jarvis_proxy import __version__
 from tests.conftest import BEARER, Proxy, running_proxy
-from tests.eventually import eventually
-from tests.raw_client import RawResponse, connect, fetch
-from tests.raw_upstream import Peer, RawUpstream, Received
-from tests.scripted_calls import chat, run_calls, script
+from tests.support.eventually import eventually
+from tests.support.raw_client import RawResponse, connect, fetch
+from tests.support.raw_upstream import Peer, RawUpstream, Received
+from tests.support.scripted_calls import chat, run_calls, script
 
 KEY = "metrics-canary-0123456789"
 HERE = {"Host": "127.0.0.1:9000"}

@@ -14,9 +14,9 @@ from jarvis_proxy.upstream_client.endpoint import UpstreamEndpoint
 from jarvis_proxy.upstreams.base import Call, Decoded, Media, Needs
 from jarvis_proxy.upstreams.openai import PassthroughExchange
 from tests.conftest import BEARER, KEY, OPENAI_KEY, Proxy, running_proxy
-from tests.eventually import eventually
-from tests.raw_client import RawResponse, connect, fetch
-from tests.raw_upstream import Peer, RawUpstream, Received, completion
+from tests.support.eventually import eventually
+from tests.support.raw_client import RawResponse, connect, fetch
+from tests.support.raw_upstream import Peer, RawUpstream, Received, completion
 
 ECHO: dict[str, object] = {
     "model": "jarvis-echo",

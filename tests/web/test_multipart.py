@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.conftest import BEARER, running_proxy
-from tests.eventually import eventually
-from tests.raw_client import RawConnection, RawResponse, connect, fetch
-from tests.raw_upstream import Peer, RawUpstream, Received
+from tests.support.eventually import eventually
+from tests.support.raw_client import RawConnection, RawResponse, connect, fetch
+from tests.support.raw_upstream import Peer, RawUpstream, Received
 
 SPEECH = "/v1/audio/transcriptions"
 TYPE = "multipart/form-data; boundary=xYzZy"

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import BEARER, running_proxy
-from tests.raw_client import RawResponse, fetch
-from tests.raw_upstream import Peer, RawUpstream, Received, chat_chunk, completion
+from tests.support.raw_client import RawResponse, fetch
+from tests.support.raw_upstream import Peer, RawUpstream, Received, chat_chunk, completion
 
 DONE = b"data: [DONE]\n\n"
 SDK = {**BEARER, "x-stainless-retry-count": "0"}

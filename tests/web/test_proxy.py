@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from tests.conftest import BEARER, GEMINI_KEY, OPENAI_KEY, running_proxy
-from tests.eventually import eventually
-from tests.raw_client import connect, fetch
-from tests.raw_upstream import Peer, RawUpstream, Received, completion
+from tests.support.eventually import eventually
+from tests.support.raw_client import connect, fetch
+from tests.support.raw_upstream import Peer, RawUpstream, Received, completion
 
 CHAT = "/v1/chat/completions"
 JSON = {**BEARER, "Content-Type": "application/json"}

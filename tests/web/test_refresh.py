@@ -7,9 +7,9 @@ import pytest
 
 from jarvis_proxy.web.refresh import Refresher
 from tests.conftest import BEARER, GEMINI_KEY, OPENAI_KEY, Proxy, running_proxy
-from tests.eventually import eventually
-from tests.raw_client import fetch
-from tests.raw_upstream import Peer, RawUpstream, Received
+from tests.support.eventually import eventually
+from tests.support.raw_client import fetch
+from tests.support.raw_upstream import Peer, RawUpstream, Received
 
 OPENAI_LIST = json.dumps(
     {"object": "list", "data": [{"id": "gpt-9", "object": "model", "created": 7, "owned_by": "o"}]}

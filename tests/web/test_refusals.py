@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from tests.conftest import BEARER, OPENAI_KEY, running_proxy
-from tests.raw_client import RawResponse, fetch
-from tests.raw_upstream import Peer, RawUpstream, Received
+from tests.support.raw_client import RawResponse, fetch
+from tests.support.raw_upstream import Peer, RawUpstream, Received
 
 SDK = {"x-stainless-retry-count": "0"}
 ERROR = b'{"error": {"message": "no", "type": "t", "param": "p", "code": "c"}}'

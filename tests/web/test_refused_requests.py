@@ -10,8 +10,8 @@ import pytest
 
 from jarvis_proxy.upstreams.gemini.carriers import SENTINEL
 from tests.conftest import BEARER, Proxy, running_proxy
-from tests.raw_client import RawResponse, connect, fetch
-from tests.raw_upstream import Peer, RawUpstream, Received
+from tests.support.raw_client import RawResponse, connect, fetch
+from tests.support.raw_upstream import Peer, RawUpstream, Received
 
 Json = dict[str, Any]
 DONE = b"data: [DONE]\n\n"

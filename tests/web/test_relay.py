@@ -9,9 +9,9 @@ import pytest
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.web.lanes import together
 from tests.conftest import BEARER, running_proxy
-from tests.eventually import eventually
-from tests.raw_client import RawResponse, connect, fetch
-from tests.raw_upstream import Peer, RawUpstream, Received, chat_chunk, completion
+from tests.support.eventually import eventually
+from tests.support.raw_client import RawResponse, connect, fetch
+from tests.support.raw_upstream import Peer, RawUpstream, Received, chat_chunk, completion
 
 DONE = b"data: [DONE]\n\n"
 FAST = {

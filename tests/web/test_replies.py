@@ -8,8 +8,8 @@ import pytest
 
 from jarvis_proxy.web.replies import MAX_WHOLE_BODY
 from tests.conftest import BEARER, running_proxy
-from tests.raw_client import fetch
-from tests.raw_upstream import Peer, RawUpstream, Received
+from tests.support.raw_client import fetch
+from tests.support.raw_upstream import Peer, RawUpstream, Received
 
 PACKED = gzip.compress(b'{"a":') + gzip.compress(b"1}")
 

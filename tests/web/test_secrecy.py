@@ -10,8 +10,8 @@ from urllib.parse import quote
 import pytest
 
 from tests.conftest import BEARER, KEY, running_proxy
-from tests.raw_client import RawResponse, connect, fetch
-from tests.raw_upstream import Peer, RawUpstream, Received, chat_chunk, completion
+from tests.support.raw_client import RawResponse, connect, fetch
+from tests.support.raw_upstream import Peer, RawUpstream, Received, chat_chunk, completion
 
 METRICS = "metrics-canary-0123456789"
 OURS = "tok/Q7abcdef+ghij/0123456789xyz"

@@ -16,10 +16,10 @@ from jarvis_proxy.settings import Settings, SettingsError
 from jarvis_proxy.web.log import LineWriter, configure_logging
 from jarvis_proxy.web.serve import Reload, Stop, Terminal, serve
 from tests.conftest import KEY, OPENAI_KEY
-from tests.eventually import eventually
-from tests.raw_client import RawConnection, connect, fetch
-from tests.raw_upstream import Peer, RawUpstream, Received, chat_chunk
-from tests.server_process import free_port
+from tests.support.eventually import eventually
+from tests.support.raw_client import RawConnection, connect, fetch
+from tests.support.raw_upstream import Peer, RawUpstream, Received, chat_chunk
+from tests.support.server_process import free_port
 
 CHAT = "/v1/chat/completions"
 DONE = b"data: [DONE]\n\n"

@@ -15,9 +15,9 @@ from jarvis_proxy.usage import Counts, UsageRow
 from jarvis_proxy.usage_store import FILE_NAME, SqliteStore
 from jarvis_proxy.web.refresh import Refresher
 from tests.conftest import BEARER, KEY, Proxy, running_proxy
-from tests.raw_client import RawResponse, fetch
-from tests.raw_upstream import Peer, RawUpstream, Received, completion
-from tests.scripted_calls import Told, chat, gemini_frame, run_calls, script
+from tests.support.raw_client import RawResponse, fetch
+from tests.support.raw_upstream import Peer, RawUpstream, Received, completion
+from tests.support.scripted_calls import Told, chat, gemini_frame, run_calls, script
 
 CHAT = "/v1/chat/completions"
 PHONE = "phone-key-0123456789abcdef"

@@ -6,8 +6,8 @@ import re
 import pytest
 
 from tests.conftest import running_proxy
-from tests.raw_client import RawConnection, connect
-from tests.raw_upstream import Peer, RawUpstream, Received, completion
+from tests.support.raw_client import RawConnection, connect
+from tests.support.raw_upstream import Peer, RawUpstream, Received, completion
 from tests.web.wire_payloads import CASES, HEALTH, Case
 
 

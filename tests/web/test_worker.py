@@ -20,7 +20,7 @@ from jarvis_proxy.web.handover import Offer, offer_name, take
 from jarvis_proxy.web.log import configure_logging
 from jarvis_proxy.web.worker import Berth, order, work
 from tests.conftest import KEY
-from tests.raw_client import fetch
+from tests.support.raw_client import fetch
 
 ENV = {
     "PROXY_API_KEYS": KEY,

@@ -23,7 +23,7 @@ from jarvis_proxy.web.info import HEALTH
 from tests.conftest import KEY, ProxyFactory
 from tests.doctor.fixtures import Transcript, answers, free_port, hop, machine, run_doctor, serving
 from tests.doctor.transcripts import assert_golden
-from tests.raw_upstream import Peer, Received
+from tests.support.raw_upstream import Peer, Received
 
 CA = trustme.CA()
 NAMES = {"my.host": ("127.0.0.1",)}

@@ -8,8 +8,8 @@ import pytest
 from jarvis_proxy.doctor.checks import redis as redis_check
 from jarvis_proxy.doctor.checks.redis import check_redis_store
 from jarvis_proxy.doctor.findings import Status
-from tests.redis_server import RedisServer, needs_redis
-from tests.server_process import free_port
+from tests.support.redis_server import RedisServer, needs_redis
+from tests.support.server_process import free_port
 
 
 async def test_without_an_address_there_is_nothing_to_say() -> None:

@@ -16,7 +16,7 @@ from jarvis_proxy.doctor.net.machine import ProbeEnv
 from jarvis_proxy.settings import Settings
 from tests.conftest import GEMINI_KEY, OPENAI_KEY
 from tests.doctor.fixtures import GEMINI_LIST, answers, free_port, machine, serving
-from tests.raw_upstream import Peer, Received, Script
+from tests.support.raw_upstream import Peer, Received, Script
 
 CA = trustme.CA()
 NOW = 1_795_000_000.0

@@ -15,7 +15,7 @@ from jarvis_proxy.doctor.client_guides.registry import (
     read_guide,
 )
 from tests.doctor.client_guide import CONTEXT, FOLDER, SUFFIXES, page, render
-from tests.markdown import code_spans
+from tests.support.markdown import code_spans
 
 GEMINI = GuideContext("https://my.host", ("gemini-3-flash", "gemini/gemini-2.5-pro"))
 MIXED = GuideContext("http://10.0.0.5:9000", ("own/llama", "gpt-4.1-mini"))

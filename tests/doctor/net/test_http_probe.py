@@ -9,7 +9,7 @@ import trustme
 
 from jarvis_proxy.doctor.net.http_probe import PROBE_ERRORS, describe_error, open_probe
 from tests.doctor.fixtures import answers, free_port, machine, serving
-from tests.raw_upstream import Peer, Received, Script
+from tests.support.raw_upstream import Peer, Received, Script
 
 
 async def test_an_answer_is_whole_and_timed() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.recordings import WIRE, recordings
 from tests.upstreams.gemini.replies import (
     DONE,
     JSON,
@@ -23,7 +24,6 @@ from tests.upstreams.gemini.replies import (
     stream,
     whole,
 )
-from tests.wire import WIRE, recordings
 
 FOLDER = "gemini_openai_compat"
 

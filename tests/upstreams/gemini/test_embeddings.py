@@ -16,7 +16,7 @@ from openai.types import CreateEmbeddingResponse
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.base import Call, TokenUsage
 from jarvis_proxy.upstreams.gemini.embeddings import CHUNK, MAX_INPUTS, EmbeddingsExchange
-from tests.wire import MISSING, WIRE, response_of
+from tests.support.recordings import MISSING, WIRE, response_of
 
 RECORDED = "llm-gemini__test_embedding_gemini-embedding-001-768__0_8e44b4.json"
 RECORDED_ERROR = "pydantic-ai__TestGoogle.test_embed_error__0_60da65.json"

@@ -13,6 +13,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.base import RetryableReply
+from tests.support.recordings import recordings, response_of
 from tests.upstreams.gemini.replies import (
     DONE,
     JSON,
@@ -23,7 +24,6 @@ from tests.upstreams.gemini.replies import (
     sse,
     stream_outcome,
 )
-from tests.wire import recordings, response_of
 
 ASKED = a_plan(include_usage=True, service_tier_asked=True)
 MALFORMED = {"MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "MALFORMED_RESPONSE"}

@@ -11,6 +11,7 @@ from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.base import Media
 from jarvis_proxy.upstreams.gemini.models import knowledge
 from jarvis_proxy.upstreams.gemini.upstream import GeminiUpstream
+from tests.support.recordings import recordings, request_of
 from tests.upstreams.gemini.chat import JPEG_BYTES, DictVault
 from tests.upstreams.gemini.google_types import assert_conversation_rules, assert_google_accepts
 from tests.upstreams.gemini.replies import a_plan, accumulate, an_exchange, chunks_of, ids, sse
@@ -25,7 +26,6 @@ from tests.upstreams.gemini.responses.events import (
 )
 from tests.upstreams.gemini.test_reply_wire import frames_of
 from tests.upstreams.gemini.test_request_wire import MODELS
-from tests.wire import recordings, request_of
 
 ANSWERS = [
     param

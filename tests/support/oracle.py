@@ -12,7 +12,7 @@ from typing import Final, Literal
 from jarvis_proxy.upstreams.base import Call, EmptyReply, Exchange
 from jarvis_proxy.upstreams.gemini.signatures import MemoryVault
 from jarvis_proxy.upstreams.gemini.upstream import GeminiUpstream
-from tests.raw_client import RawResponse
+from tests.support.raw_client import RawResponse
 
 DONE: Final = b"data: [DONE]\n\n"
 _CREATED: Final = re.compile(rb'"created":(\d+)')

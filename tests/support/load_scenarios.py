@@ -1,4 +1,4 @@
-"""Many streams at once, read or not: ``python -m tests.crowds hold`` or ``slow``. IO.
+"""Many streams at once, read or not: ``python -m tests.support.load_scenarios hold`` or ``slow``. IO.
 
 ``hold --streams 2000 --minutes 10``: all are open at the same time, each gets an event a second.
 ``slow --streams 512``: none is read; quick calls are timed meanwhile and without them.
@@ -19,9 +19,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tests.conftest import BEARER
-from tests.measured_proxy import Measure, MeasuredProxy, raise_file_limit, start
-from tests.raw_client import RawConnection, connect, fetch
-from tests.raw_upstream import Peer, RawUpstream, Received, chat_chunk, completion
+from tests.support.measured_proxy import Measure, MeasuredProxy, raise_file_limit, start
+from tests.support.raw_client import RawConnection, connect, fetch
+from tests.support.raw_upstream import Peer, RawUpstream, Received, chat_chunk, completion
 
 CHAT: Final = "/v1/chat/completions"
 MOST_PER_STREAM: Final = 32 * 1024

@@ -9,8 +9,8 @@ import json
 from collections.abc import Sequence
 
 from tests.conftest import GEMINI_KEY, KEY
-from tests.raw_client import RawResponse, fetch
-from tests.raw_upstream import Peer, RawUpstream, Received
+from tests.support.raw_client import RawResponse, fetch
+from tests.support.raw_upstream import Peer, RawUpstream, Received
 
 CHAT = "/v1/chat/completions"
 SIGNATURE = b"EvsBCvgBAdHtim9signature"

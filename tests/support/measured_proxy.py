@@ -89,7 +89,7 @@ async def start(**env: str) -> AsyncIterator[MeasuredProxy]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "tests.measured_proxy",
+        "tests.support.measured_proxy",
         cwd=_ROOT,
         stdin=PIPE,
         stdout=PIPE,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.server_process import ROOT, free_port
+from tests.support.server_process import ROOT, free_port
 
 HAPROXY = shutil.which("haproxy")
 NGINX = shutil.which("nginx")

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from tests.raw_upstream import Peer, RawUpstream, Received, chat_chunk, completion
+from tests.support.raw_upstream import Peer, RawUpstream, Received, chat_chunk, completion
 
 Json = dict[str, Any]
 

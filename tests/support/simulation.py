@@ -21,11 +21,11 @@ from jarvis_proxy.web.log import LineWriter, configure_logging
 from jarvis_proxy.web.serve import Stop, drain
 from jarvis_proxy.web.watch import Watch
 from tests.conftest import BEARER, GEMINI_KEY, KEY, OPENAI_KEY
-from tests.eventually import eventually
 from tests.faults.dialects import DIALECTS, Dialect, Surface, chat_event, gemini_event, text_delta
-from tests.oracle import Outcome, outcome, same, translated
-from tests.raw_client import RawConnection, RawResponse
-from tests.raw_upstream import Peer, RawUpstream, Received
+from tests.support.eventually import eventually
+from tests.support.oracle import Outcome, outcome, same, translated
+from tests.support.raw_client import RawConnection, RawResponse
+from tests.support.raw_upstream import Peer, RawUpstream, Received
 
 End = Literal["fin", "rst", "eof", "bad frame", "error event"]
 Way = Literal["FIN", "RST", "half-close"]

@@ -5,9 +5,9 @@ import json
 from dataclasses import dataclass
 
 from tests.conftest import BEARER, Proxy
-from tests.eventually import eventually
-from tests.raw_client import RawResponse, connect, fetch
-from tests.raw_upstream import Peer, Received, chat_chunk, completion
+from tests.support.eventually import eventually
+from tests.support.raw_client import RawResponse, connect, fetch
+from tests.support.raw_upstream import Peer, Received, chat_chunk, completion
 
 DONE = b"data: [DONE]\n\n"
 STREAM_USAGE = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}

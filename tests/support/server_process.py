@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from tests.conftest import KEY, OPENAI_KEY
-from tests.raw_client import RawResponse, fetch
+from tests.support.raw_client import RawResponse, fetch
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 20.0

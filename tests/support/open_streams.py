@@ -5,8 +5,8 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from tests.conftest import KEY
-from tests.raw_client import RawResponse, fetch
-from tests.raw_upstream import Peer, RawUpstream, Received, chat_chunk
+from tests.support.raw_client import RawResponse, fetch
+from tests.support.raw_upstream import Peer, RawUpstream, Received, chat_chunk
 
 STREAM: dict[str, object] = {"model": "gpt-4o", "messages": [], "stream": True}
 DONE = b"data: [DONE]\n\n"

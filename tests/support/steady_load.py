@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable
 
 from tests.conftest import BEARER
-from tests.raw_client import RawConnection, RawResponse, connect, fetch
+from tests.support.raw_client import RawConnection, RawResponse, connect, fetch
 
 CHAT = "/v1/chat/completions"
 ECHO: dict[str, object] = {"model": "jarvis-echo", "messages": [{"role": "user", "content": "a"}]}

@@ -5,7 +5,7 @@ import json
 from itertools import count, pairwise
 from typing import Any
 
-from tests.raw_upstream import Peer, RawUpstream, Received
+from tests.support.raw_upstream import Peer, RawUpstream, Received
 from tests.upstreams.gemini.google_types import assert_google_accepts
 
 Json = dict[str, Any]
