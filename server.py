@@ -2,7 +2,7 @@
 
 import sys
 
-from jarvis_proxy.main import main
+from jarvis_proxy.cli import main
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -256,6 +256,6 @@ else
     install requirements.lock
 fi
 if [ ! -e .env ]; then
-    "$venv/bin/python" -m jarvis_proxy.first_run
+    "$venv/bin/python" -m jarvis_proxy.config.first_run
 fi
 exec "$venv/bin/python" server.py "$@"

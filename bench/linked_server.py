@@ -5,8 +5,8 @@ Run as ``python -m bench.linked_server``. Never serve anybody with it.
 
 from typing import Any, Final
 
-from jarvis_proxy.fetch import FetchLimits, MediaFetcher
-from jarvis_proxy.main import main
+from jarvis_proxy.cli import main
+from jarvis_proxy.upstream_client.media_fetcher import FetchLimits, MediaFetcher
 
 _ANY_PORT: Final = frozenset(range(1, 65536))
 

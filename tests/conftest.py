@@ -11,13 +11,13 @@ from aiohttp import web
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
-from jarvis_proxy.settings import Settings
-from jarvis_proxy.web.app import create_app, make_runner
-from jarvis_proxy.web.board import Board
-from jarvis_proxy.web.dashboard import BOARD
-from jarvis_proxy.web.keys import SHELL, Shell
-from jarvis_proxy.web.listen import BACKLOG
-from jarvis_proxy.web.log import LineWriter, configure_logging
+from jarvis_proxy.config.settings import Settings
+from jarvis_proxy.observability.logging import LineWriter, configure_logging
+from jarvis_proxy.runtime.listeners import BACKLOG
+from jarvis_proxy.server.app import create_app, make_runner
+from jarvis_proxy.server.context import SHELL, Shell
+from jarvis_proxy.server.handlers.dashboard import BOARD
+from jarvis_proxy.server.handlers.dashboard_feed import Board
 from tests.support.raw_upstream import RawUpstream, Script
 
 # How long an example takes tells of the machine's other work, and of nothing that is tested.

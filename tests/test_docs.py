@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession
 
-from jarvis_proxy import routes
 from jarvis_proxy.aiohttp_ext import malformed_requests
-from jarvis_proxy.openai_types import INFERENCE
-from jarvis_proxy.settings import SETTINGS, KeyPolicy, Limits, Settings
-from jarvis_proxy.settings_policies import is_policy_setting
-from jarvis_proxy.settings_routes import settings_of
-from jarvis_proxy.upstreams.gemini import faults
+from jarvis_proxy.config.key_policies import is_policy_setting
+from jarvis_proxy.config.settings import SETTINGS, KeyPolicy, Limits, Settings
+from jarvis_proxy.config.upstreams import settings_of
+from jarvis_proxy.routing import endpoints as routes
+from jarvis_proxy.upstreams.gemini.request import validation_errors as faults
+from jarvis_proxy.wire.chat_types import INFERENCE
 from tests.conftest import BEARER, KEY, ProxyFactory
 from tests.support.error_codes import PACKAGE, find_codes
 from tests.support.markdown import blocks, code_spans, headings, prose, rows
@@ -146,13 +146,13 @@ def _is_setting(name: str) -> bool:
 
 # Codes that no literal spells, by the expression that makes them.
 COMPUTED: dict[str, set[str]] = {
-    "web/secrecy.py: hidden(record.code)": set(),
+    "server/secrecy.py: hidden(record.code)": set(),
     "errors.py: secrets.hide(self.code)": set(),  # any other's, blacked out
     "doctor/cli.py: exit_code(output.findings, settings_refused=refusal is not None)": set(),
-    "live.py: _name(record.code)": set(),  # what a call ended with: any of the others
-    "live.py: label.partition(' ')": set(),
-    "upstreams/gemini/errors.py: fault.status.lower()": set(),  # Google's own; `invalid_request`
-    "upstreams/gemini/faults.py: f'{number}_{side}_value'": {
+    "observability/live_stats.py: _name(record.code)": set(),  # any of the others
+    "observability/live_stats.py: label.partition(' ')": set(),
+    "upstreams/gemini/reply/errors.py: fault.status.lower()": set(),  # Google's own
+    "upstreams/gemini/request/validation_errors.py: f'{number}_{side}_value'": {
         str(error.code)
         for error in (
             faults.out_of_range("n", 0, low=1),
@@ -163,10 +163,10 @@ COMPUTED: dict[str, set[str]] = {
     },
     "upstreams/error_shapes.py: next(iter((*codes, *numbers, *others)), None)": set(),
     "upstreams/error_shapes.py: status.get('status_code')": set(),  # the upstream's own, as above
-    "upstreams/upstream_errors.py: _code(spoken.code)": set(),
-    "web/refresh.py: f'status_{reply.status}'": set(),  # for the log only
-    "workers/supervisor.py: os.waitstatus_to_exitcode(status)": set(),  # a process's
-    "workers/supervisor.py: self._work(self._settings, berth)": set(),
+    "upstreams/openai_errors.py: _code(spoken.code)": set(),
+    "upstream_client/model_refresher.py: f'status_{reply.status}'": set(),  # for the log only
+    "runtime/supervisor.py: os.waitstatus_to_exitcode(status)": set(),  # a process's
+    "runtime/supervisor.py: self._work(self._settings, berth)": set(),
     "aiohttp_ext/malformed_requests.py: _NOT_HTTP[1]": {malformed_requests._NOT_HTTP[1]},
     "aiohttp_ext/malformed_requests.py: "
     "_TEXTS.get(status, ('The proxy failed.', 'internal_error'))": {

@@ -6,7 +6,7 @@ import pytest
 
 from jarvis_proxy.errors import ProxyError, default_type
 from jarvis_proxy.redaction import HIDDEN, Secrets
-from jarvis_proxy.sse import SSEDecoder, SSEEvent
+from jarvis_proxy.wire.sse import SSEDecoder, SSEEvent
 
 FULL = ProxyError(
     429,

@@ -13,8 +13,8 @@ import pytest
 import uvloop
 from aiohttp.abc import ResolveResult
 
-from jarvis_proxy.addresses import is_public
-from jarvis_proxy.fetch import FetchLimits, MediaFetcher
+from jarvis_proxy.upstream_client.ip_policy import is_public
+from jarvis_proxy.upstream_client.media_fetcher import FetchLimits, MediaFetcher
 from jarvis_proxy.upstreams.base import Media
 from tests.support.raw_site import (
     CANARY,

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from bench.shapes import CHAT, RESPONSES, Shape
 from bench.work_shapes import WORK
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.openai_head import decode_head, with_model
 from jarvis_proxy.upstreams.base import Call
-from jarvis_proxy.upstreams.gemini.schema import clean_as
-from jarvis_proxy.upstreams.gemini.schema_form import FULL, SchemaForm
-from jarvis_proxy.upstreams.gemini.signatures import MemoryVault
+from jarvis_proxy.upstreams.gemini.request.schema.clean import clean_as
+from jarvis_proxy.upstreams.gemini.request.schema.form import FULL, SchemaForm
+from jarvis_proxy.upstreams.gemini.signature_store import MemoryVault
 from jarvis_proxy.upstreams.gemini.upstream import GeminiUpstream
-from jarvis_proxy.work import BASE_STEPS, MAX_STEPS, Work
+from jarvis_proxy.wire.request_head import decode_head, with_model
+from jarvis_proxy.wire.work_budget import BASE_STEPS, MAX_STEPS, Work
 
 ENDPOINTS = {CHAT: "chat/completions", RESPONSES: "responses", "/v1/embeddings": "embeddings"}
 SHAPES = [shape for shape in WORK if shape.path in ENDPOINTS and not shape.coding]

@@ -1,4 +1,4 @@
-"""Hundreds of streams at once; ``python -m tests.support.load_scenarios hold`` has thousands, for minutes."""
+"""Hundreds of streams at once; tests/support/load_scenarios.py has thousands, for minutes."""
 
 import sys
 

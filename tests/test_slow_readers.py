@@ -1,4 +1,4 @@
-"""Clients that do not read: ``python -m tests.support.load_scenarios slow`` has hundreds, and times the others."""
+"""Clients that do not read; tests/support/load_scenarios.py has hundreds, and times the others."""
 
 import sys
 

@@ -30,12 +30,13 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="start.sh is for POSI
 
 
 def make_project(folder: Path) -> Path:
-    (folder / "jarvis_proxy").mkdir(parents=True)
+    (folder / "jarvis_proxy" / "config").mkdir(parents=True)
     for name in (
         "start.sh",
         ".env.example",
         "jarvis_proxy/__init__.py",
-        "jarvis_proxy/first_run.py",
+        "jarvis_proxy/config/__init__.py",
+        "jarvis_proxy/config/first_run.py",
     ):
         shutil.copy(ROOT / name, folder / name)
     for name in ("requirements.lock", "requirements-redis.lock", "requirements-test.lock"):

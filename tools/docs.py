@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from jarvis_proxy.settings import SETTINGS, Setting
-from jarvis_proxy.settings_fields import Section
+from jarvis_proxy.config.fields import Section
+from jarvis_proxy.config.settings import SETTINGS, Setting
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 ENV_EXAMPLE: Final = ROOT / ".env.example"

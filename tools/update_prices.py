@@ -1,4 +1,4 @@
-"""Makes jarvis_proxy/prices.json from the installed genai-prices.
+"""Makes jarvis_proxy/accounting/prices.json from the installed genai-prices.
 
 To be run before each release: ``pip install --upgrade genai-prices``, then
 ``python -m tools.update_prices``. Prices are taken for text at the standard tier, since a call's
@@ -22,7 +22,8 @@ from typing import Any, Final
 from genai_prices import types
 from genai_prices.data import providers
 
-TARGET: Final = Path(__file__).resolve().parent.parent / "jarvis_proxy" / "prices.json"
+ROOT: Final = Path(__file__).resolve().parent.parent
+TARGET: Final = ROOT / "jarvis_proxy" / "accounting" / "prices.json"
 _OUTPUTS: Final = ("output_mtok", "output_image_mtok", "output_audio_mtok", "output_video_mtok")
 _Rates = dict[str, float]
 
@@ -114,7 +115,7 @@ def _at(value: Decimal | types.TieredPrices | None, prompt: int) -> Decimal | No
 
 
 def _names(clause: Any) -> Iterable[str]:
-    """Return what a clause matches, as jarvis_proxy/prices.py spells it: ``*``, or ``^regex``."""
+    """Return what a clause matches, as accounting/prices.py spells it: ``*``, or ``^regex``."""
     match clause:
         case types.ClauseOr(or_=clauses):
             return [name for each in clauses for name in _names(each)]

@@ -12,15 +12,15 @@ from typing import Any, Final, cast
 from aiohttp import web
 from aiohttp.http import RawRequestMessage
 
+from jarvis_proxy.access.connection_counter import ConnectionCounter, LimitKind
 from jarvis_proxy.aiohttp_ext.malformed_requests import (
     MalformedRequest,
     not_http,
     refusal_bytes,
     server_full_response,
 )
-from jarvis_proxy.connection_counter import ConnectionCounter, LimitKind
-from jarvis_proxy.line_quota import STRANGER
-from jarvis_proxy.write_batching import BatchedTransport, WriteBatch
+from jarvis_proxy.aiohttp_ext.write_batching import BatchedTransport, WriteBatch
+from jarvis_proxy.observability.line_quota import STRANGER
 
 _LOG: Final = logging.getLogger(__name__)
 _MAX_HEAD: Final = 32 * 1024

@@ -11,6 +11,10 @@ from pathlib import Path
 from aiohttp import http_parser
 
 from jarvis_proxy import __version__
+from jarvis_proxy.config.dotenv_file import is_readable, load_environment
+from jarvis_proxy.config.names import with_origin
+from jarvis_proxy.config.own_address import check_base_urls
+from jarvis_proxy.config.settings import Settings, SettingsError
 from jarvis_proxy.doctor.checks import files
 from jarvis_proxy.doctor.checks import settings as settings_check
 from jarvis_proxy.doctor.checks.port import check_port
@@ -24,11 +28,7 @@ from jarvis_proxy.doctor.net.machine import ProbeEnv
 from jarvis_proxy.doctor.options import Options, parse_options
 from jarvis_proxy.doctor.output import Output, progress_on, style_for
 from jarvis_proxy.doctor.report import as_json, guides_text, summary_text
-from jarvis_proxy.environment import is_readable, load_environment
-from jarvis_proxy.own_address import check_base_urls
-from jarvis_proxy.registry import ModelRegistry
-from jarvis_proxy.settings import Settings, SettingsError
-from jarvis_proxy.settings_names import with_origin
+from jarvis_proxy.routing.models import ModelRegistry
 
 
 def main(arguments: Sequence[str], env_file: Path, environ: Mapping[str, str]) -> int:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
+from jarvis_proxy.config.settings import Settings
 from jarvis_proxy.doctor.client_guides import CLIENTS
-from jarvis_proxy.settings import Settings
 
 _PORTS: Final = {"http": 80, "https": 443}
 _EXPECTED: Final = "must look like https://my.host, without user name, query and #"

@@ -15,11 +15,11 @@ from typing import Any, Final
 import aiohttp
 from yarl import URL
 
+from jarvis_proxy.aiohttp_ext.write_batching import WriteBatch
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstream_client.connection import UpstreamConnection
 from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS
 from jarvis_proxy.upstream_client.response import UpstreamResponse
-from jarvis_proxy.write_batching import WriteBatch
 
 _CONTROL_CHARACTERS: Final = re.compile(rb"[\x00-\x1f\x7f]")
 _SEPARATE_WRITE: Final = 64 * 1024

@@ -12,8 +12,8 @@ import select
 import struct
 from typing import TYPE_CHECKING, Final
 
+from jarvis_proxy.aiohttp_ext.write_batching import WriteBatch
 from jarvis_proxy.upstream_client.tls import decrypted
-from jarvis_proxy.write_batching import WriteBatch
 
 try:
     import fcntl

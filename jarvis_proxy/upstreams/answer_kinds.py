@@ -5,7 +5,7 @@ Labels are wrong now and then: streams labelled as JSON or as a page, JSON label
 
 from typing import Final, Literal
 
-from jarvis_proxy.headers import media_type
+from jarvis_proxy.wire.headers import media_type
 
 First = Literal["events", "json", "markup", "other"]
 """What the first bytes of an answer look like."""

@@ -13,11 +13,11 @@ from typing import Final
 
 import msgspec
 
-from jarvis_proxy import surrogates
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.openai_head import with_field
 from jarvis_proxy.upstreams.frames import StreamKind
-from jarvis_proxy.upstreams.passthrough import PassthroughStream
+from jarvis_proxy.upstreams.openai_stream import PassthroughStream
+from jarvis_proxy.wire import text as surrogates
+from jarvis_proxy.wire.request_head import with_field
 
 _ENDPOINTS: Final = ("chat/completions", "completions")
 _OURS: Final = frozenset(

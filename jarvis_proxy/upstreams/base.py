@@ -11,7 +11,7 @@ from typing import Final, Protocol
 import msgspec
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.response_events import EventNumbers
+from jarvis_proxy.wire.response_events import EventNumbers
 
 _MOST_TOKENS: Final = 1_000_000_000
 

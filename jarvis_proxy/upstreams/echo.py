@@ -12,17 +12,17 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
-from jarvis_proxy import surrogates
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.json_values import holds_more
-from jarvis_proxy.openai_head import wants_usage
-from jarvis_proxy.openai_types import Usage
-from jarvis_proxy.responses_types import Response
-from jarvis_proxy.sse import DONE
-from jarvis_proxy.surrogates import printable
 from jarvis_proxy.upstreams.base import NOTHING_NEEDED, Call, Decoded, Media, Needs
 from jarvis_proxy.upstreams.openai import PassthroughExchange
 from jarvis_proxy.upstreams.responses_writer import ResponseWriter
+from jarvis_proxy.wire import text as surrogates
+from jarvis_proxy.wire.chat_types import Usage
+from jarvis_proxy.wire.json_values import holds_more
+from jarvis_proxy.wire.request_head import wants_usage
+from jarvis_proxy.wire.responses_types import Response
+from jarvis_proxy.wire.sse import DONE
+from jarvis_proxy.wire.text import printable
 
 _SERVED: Final = ("chat/completions", "responses")
 _SSE: Final = "text/event-stream; charset=utf-8"

@@ -7,8 +7,8 @@ import msgspec
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.base import TokenUsage
 from jarvis_proxy.upstreams.json_values import Fields, dumps, fields_of, is_swarm, loads
+from jarvis_proxy.upstreams.openai_errors import error_from_object, error_from_value
 from jarvis_proxy.upstreams.openai_usage import Holder, Usage, read_usage, usage_in
-from jarvis_proxy.upstreams.upstream_errors import error_from_object, error_from_value
 
 StreamKind = Literal["chat", "responses", "other"]
 """By which rules a stream is complete."""

@@ -9,7 +9,7 @@ from typing import Final, cast
 
 import msgspec
 
-from jarvis_proxy.json_values import holds_more
+from jarvis_proxy.wire.json_values import holds_more
 
 Fields = Mapping[str, object]
 LARGE: Final = 1024 * 1024

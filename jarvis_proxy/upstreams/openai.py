@@ -9,9 +9,6 @@ from typing import Final
 import msgspec
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.openai_head import with_model
-from jarvis_proxy.openai_types import INFERENCE
-from jarvis_proxy.response_events import EventNumbers
 from jarvis_proxy.upstreams.asked_usage import (
     UnaskedUsageStream,
     asking_for_usage,
@@ -27,11 +24,14 @@ from jarvis_proxy.upstreams.base import (
     UpstreamRequest,
 )
 from jarvis_proxy.upstreams.json_values import fields_of, loads
+from jarvis_proxy.upstreams.openai_errors import auth_failed, error_in_answer
+from jarvis_proxy.upstreams.openai_stream import PassthroughStream, stream_kind
 from jarvis_proxy.upstreams.openai_usage import Answer, usage_in
-from jarvis_proxy.upstreams.passthrough import PassthroughStream, stream_kind
 from jarvis_proxy.upstreams.refusal_body import read_refusal
-from jarvis_proxy.upstreams.upstream_errors import auth_failed, error_in_answer
 from jarvis_proxy.upstreams.whole_as_stream import chat_stream, image_stream, response_stream
+from jarvis_proxy.wire.chat_types import INFERENCE
+from jarvis_proxy.wire.request_head import with_model
+from jarvis_proxy.wire.response_events import EventNumbers
 
 _ANSWER: Final = msgspec.json.Decoder(Answer)
 _LONGEST_ERROR: Final = 64 * 1024

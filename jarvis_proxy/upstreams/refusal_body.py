@@ -8,11 +8,11 @@ import re
 from typing import Final
 
 from jarvis_proxy.errors import ProxyError, default_type
-from jarvis_proxy.headers import charset, media_type
 from jarvis_proxy.redaction import HIDDEN
-from jarvis_proxy.sse import SSEDecoder
 from jarvis_proxy.upstreams.json_values import Fields, fields_of, loads
-from jarvis_proxy.upstreams.upstream_errors import error_from_value, redacted, without_keys
+from jarvis_proxy.upstreams.openai_errors import error_from_value, redacted, without_keys
+from jarvis_proxy.wire.headers import charset, media_type
+from jarvis_proxy.wire.sse import SSEDecoder
 
 _LOOKED_AT: Final = 64 * 1024
 _LONGEST: Final = 300

@@ -13,9 +13,9 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from jarvis_proxy.openai_types import TokenLogprob, Usage
-from jarvis_proxy.response_events import EventNumbers
-from jarvis_proxy.responses_types import (
+from jarvis_proxy.wire.chat_types import TokenLogprob, Usage
+from jarvis_proxy.wire.response_events import EventNumbers
+from jarvis_proxy.wire.responses_types import (
     CustomCallItem,
     FunctionCallItem,
     ImageItem,

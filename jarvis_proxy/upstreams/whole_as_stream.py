@@ -9,9 +9,9 @@ https://platform.openai.com/docs/api-reference/responses-streaming (read 2026-11
 from collections.abc import Iterator
 from typing import Final
 
-from jarvis_proxy.response_events import EventNumbers
-from jarvis_proxy.sse import DONE
 from jarvis_proxy.upstreams.json_values import Fields, dumps, fields_of, items_of
+from jarvis_proxy.wire.response_events import EventNumbers
+from jarvis_proxy.wire.sse import DONE
 
 _ENDS: Final = frozenset({"completed", "failed", "incomplete"})
 _IMAGE: Final = ("background", "output_format", "quality", "size")

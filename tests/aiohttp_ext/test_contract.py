@@ -16,8 +16,8 @@ from aiohttp.http import HttpVersion, RawRequestMessage
 from aiohttp.test_utils import make_mocked_request
 from aiohttp.web_urldispatcher import UrlMappingMatchInfo
 
-from jarvis_proxy.settings import Settings
-from jarvis_proxy.web.app import make_runner
+from jarvis_proxy.config.settings import Settings
+from jarvis_proxy.server.app import make_runner
 
 PACKAGE: Final = Path(__file__).resolve().parents[2] / "jarvis_proxy"
 PRIVATE: Final = frozenset({"_messages", "_lingering_time", "_version", "_cache", "_match_info"})

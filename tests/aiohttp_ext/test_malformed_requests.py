@@ -12,8 +12,8 @@ from jarvis_proxy.aiohttp_ext.malformed_requests import (
     server_full_response,
     strip_server_header,
 )
-from jarvis_proxy.web.app import make_runner
-from jarvis_proxy.web.middlewares import Handler
+from jarvis_proxy.server.app import make_runner
+from jarvis_proxy.server.middlewares import Handler
 from tests.conftest import KEY, Proxy, running_proxy
 from tests.support.raw_client import connect
 from tests.support.raw_upstream import Peer, RawUpstream, Received, completion

@@ -11,17 +11,17 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 
+from jarvis_proxy.access.connection_counter import ConnectionLimits
 from jarvis_proxy.aiohttp_ext.server_connection import ProxyRunner, connection_of
-from jarvis_proxy.connection_counter import ConnectionLimits
-from jarvis_proxy.record import CallRecord
-from jarvis_proxy.settings import Settings
-from jarvis_proxy.web.app import make_runner
-from jarvis_proxy.web.log import configure_logging
+from jarvis_proxy.call_record import CallRecord
+from jarvis_proxy.config.settings import Settings
+from jarvis_proxy.observability.logging import configure_logging
+from jarvis_proxy.server.app import make_runner
 from tests.conftest import BEARER, running_proxy
+from tests.server.wire_payloads import AUTH, BODY, CASES, CHUNKED, HEALTH, request, sized
 from tests.support.eventually import eventually
 from tests.support.raw_client import RawConnection, connect, fetch
 from tests.support.raw_upstream import Peer, RawUpstream, Received, completion
-from tests.web.wire_payloads import AUTH, BODY, CASES, CHUNKED, HEALTH, request, sized
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 

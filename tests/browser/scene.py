@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from random import Random
 from typing import Final
 
-from jarvis_proxy.budgets import day_of
-from jarvis_proxy.key_pool import Rest
-from jarvis_proxy.record import CallRecord, Outcome
-from jarvis_proxy.usage import Counts, UsageRow
-from jarvis_proxy.web.keys import Shell
+from jarvis_proxy.accounting.usage import Counts, UsageRow
+from jarvis_proxy.call_record import CallRecord, Outcome
+from jarvis_proxy.config.budgets import day_of
+from jarvis_proxy.routing.key_pool import Rest
+from jarvis_proxy.server.context import Shell
 
 SETTINGS: Final = {
     "PROXY_API_KEYS": "laptop:key-laptop-0123456789,phone:key-phone-0123456789,"

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from jarvis_proxy.catalog import ModelEntry
-from jarvis_proxy.record import CallRecord
+from jarvis_proxy.call_record import CallRecord
+from jarvis_proxy.routing.model_list import ModelEntry
 from tests.browser import scene
 from tests.browser.driver import missing, play
 from tests.conftest import BEARER, KEY, Proxy, running_proxy

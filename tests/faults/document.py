@@ -71,7 +71,8 @@ The suite has small forms of the following; each prints what it saw and fails if
 - Random faults, many at once: `python -m tests.soak --streams 100000 --seed 1`.
 - Thousands of streams for minutes, and what each costs: \
 `python -m tests.support.load_scenarios hold --streams 2000 --minutes 10`.
-- Clients that do not read, and what others feel of them: `python -m tests.support.load_scenarios slow`.
+- Clients that do not read, and what others feel of them: \
+`python -m tests.support.load_scenarios slow`.
 - Any bytes into every parser and translator: `python -m tests.fuzz --seconds 600`.
 - Restarts and drains: `JARVIS_TEST_DRAINS=50 JARVIS_TEST_RESTARTS=20 \
 ./start.sh test tests/test_lifecycle.py`.

@@ -13,7 +13,7 @@ class Elsewhere(NamedTuple):
 
 
 _EDGE: Final = "aiohttp_ext/test_server_connection.py"
-_GUARD: Final = "web/test_guard.py"
+_GUARD: Final = "server/test_admission.py"
 _LIFE: Final = "test_lifecycle.py"
 _HOST: Final = "test_host_faults.py"
 ELSEWHERE: Final[tuple[tuple[str, tuple[Elsewhere, ...]], ...]] = (
@@ -70,7 +70,7 @@ ELSEWHERE: Final[tuple[tuple[str, tuple[Elsewhere, ...]], ...]] = (
             Elsewhere(
                 "A client that stops reading",
                 "its connection is reset after `WRITE_STALL_TIMEOUT`",
-                "web/test_downstream.py",
+                "server/relay/test_client_stream.py",
                 "test_client_that_stops_reading_a_stream_is_cut_off",
             ),
         ),
@@ -110,7 +110,7 @@ ELSEWHERE: Final[tuple[tuple[str, tuple[Elsewhere, ...]], ...]] = (
             Elsewhere(
                 "A request body that drips",
                 "408, closed",
-                "web/test_body.py",
+                "server/test_request_body.py",
                 "test_body_that_drips_is_given_up",
             ),
             Elsewhere(
@@ -134,19 +134,19 @@ ELSEWHERE: Final[tuple[tuple[str, tuple[Elsewhere, ...]], ...]] = (
             Elsewhere(
                 "Malformed HTTP, smuggling, pipelining, upgrades: over 81 payloads",
                 "an answer with the right status, or the connection is closed",
-                "web/test_wire_payloads.py",
+                "server/test_wire_payloads.py",
                 "test_payload_comes_to_its_answer",
             ),
             Elsewhere(
                 "A base URL that leads back to the proxy, over other servers",
                 "508 `loop_detected` after one round; it names the setting",
-                "web/test_middlewares.py",
+                "server/test_middlewares.py",
                 "test_c12_a_call_that_comes_back_is_refused_at_once_with_its_setting",
             ),
             Elsewhere(
                 "A wrong method",
                 "405 with `Allow`",
-                "web/test_middlewares.py",
+                "server/test_middlewares.py",
                 "test_wrong_method_is_told_the_right_ones",
             ),
         ),

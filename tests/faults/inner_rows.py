@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.response_events import EventNumbers
 from jarvis_proxy.upstreams.base import Call, Decoded, Media, UpstreamRequest
 from jarvis_proxy.upstreams.openai import OpenAIUpstream, PassthroughExchange
-from jarvis_proxy.upstreams.passthrough import PassthroughStream
+from jarvis_proxy.upstreams.openai_stream import PassthroughStream
+from jarvis_proxy.wire.response_events import EventNumbers
 from tests.faults.rows import Sight, broken, refused
 
 

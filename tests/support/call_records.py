@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from jarvis_proxy.record import CallRecord
+from jarvis_proxy.call_record import CallRecord
 
 _ENDED = CallRecord(
     request_id="req_1",

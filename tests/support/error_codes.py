@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-PACKAGE = Path(__file__).resolve().parent.parent / "jarvis_proxy"
+PACKAGE = Path(__file__).resolve().parents[2] / "jarvis_proxy"
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 

@@ -1,4 +1,4 @@
-"""Many streams at once, read or not: ``python -m tests.support.load_scenarios hold`` or ``slow``. IO.
+"""Many streams at once, read or not: ``python -m tests.support.load_scenarios slow``. IO.
 
 ``hold --streams 2000 --minutes 10``: all are open at the same time, each gets an event a second.
 ``slow --streams 512``: none is read; quick calls are timed meanwhile and without them.

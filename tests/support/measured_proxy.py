@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from jarvis_proxy.main import run
+from jarvis_proxy.cli import run
 from tests.conftest import Proxy, running_proxy
 
 ROOMY: Final = {
@@ -26,7 +26,7 @@ ROOMY: Final = {
 }
 """Settings for a crowd from one address with one key: what limits crowds is tested elsewhere."""
 
-_ROOT: Final = Path(__file__).resolve().parent.parent
+_ROOT: Final = Path(__file__).resolve().parents[2]
 _PATIENCE: Final = 30.0
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 

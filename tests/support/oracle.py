@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from jarvis_proxy.upstreams.base import Call, EmptyReply, Exchange
-from jarvis_proxy.upstreams.gemini.signatures import MemoryVault
+from jarvis_proxy.upstreams.gemini.signature_store import MemoryVault
 from jarvis_proxy.upstreams.gemini.upstream import GeminiUpstream
 from tests.support.raw_client import RawResponse
 

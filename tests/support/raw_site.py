@@ -12,7 +12,7 @@ from typing import NamedTuple
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.fetch import FetchLimits, MediaFetcher
+from jarvis_proxy.upstream_client.media_fetcher import FetchLimits, MediaFetcher
 from jarvis_proxy.upstreams.base import Media
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-WIRE = Path(__file__).resolve().parent.parent.parent / "shared" / "wire"
+WIRE = Path(__file__).resolve().parents[3] / "shared" / "wire"
 MISSING = "the recorded exchanges are not beside this checkout; golden files cover each feature"
 
 

@@ -16,7 +16,7 @@ from typing import IO
 from tests.conftest import KEY, OPENAI_KEY
 from tests.support.raw_client import RawResponse, fetch
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 20.0
 NOTHING: Mapping[str, str] = {}
 

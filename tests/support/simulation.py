@@ -14,12 +14,12 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from jarvis_proxy.settings import Settings
-from jarvis_proxy.web.generations import Generations
-from jarvis_proxy.web.listen import Site
-from jarvis_proxy.web.log import LineWriter, configure_logging
-from jarvis_proxy.web.serve import Stop, drain
-from jarvis_proxy.web.watch import Watch
+from jarvis_proxy.config.settings import Settings
+from jarvis_proxy.observability.logging import LineWriter, configure_logging
+from jarvis_proxy.runtime.listeners import Site
+from jarvis_proxy.runtime.reload import Generations
+from jarvis_proxy.runtime.serve import Stop, drain
+from jarvis_proxy.server.relay.deadlines import Watch
 from tests.conftest import BEARER, GEMINI_KEY, KEY, OPENAI_KEY
 from tests.faults.dialects import DIALECTS, Dialect, Surface, chat_event, gemini_event, text_delta
 from tests.support.eventually import eventually

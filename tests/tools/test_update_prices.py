@@ -24,7 +24,7 @@ from genai_prices.types import (
     TimeOfDateConstraint,
 )
 
-from jarvis_proxy.prices import PriceFile, Prices
+from jarvis_proxy.accounting.prices import PriceFile, Prices
 from tests.support.call_records import call
 from tools.update_prices import TARGET, _models, _names, render
 

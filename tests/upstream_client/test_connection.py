@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from jarvis_proxy.aiohttp_ext.write_batching import WriteBatch
 from jarvis_proxy.upstream_client.connection import UpstreamConnection
-from jarvis_proxy.write_batching import WriteBatch
 from tests.support.eventually import eventually
 
 

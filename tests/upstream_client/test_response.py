@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jarvis_proxy.aiohttp_ext.write_batching import WriteBatch
 from jarvis_proxy.upstream_client.connection import UpstreamConnection
 from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS
 from jarvis_proxy.upstream_client.response import UpstreamResponse
 from jarvis_proxy.upstream_client.transport import HttpTransport
-from jarvis_proxy.write_batching import WriteBatch
 from tests.support.eventually import eventually
 from tests.support.raw_upstream import Peer, RawUpstream, Received
 from tests.upstream_client.test_transport import KEY, Sink, asking, opened

@@ -13,10 +13,10 @@ from jarvis_proxy.upstream_client.tls import ReadableObject, UpstreamContext
 from jarvis_proxy.upstream_client.transport import HttpTransport
 from jarvis_proxy.upstreams.base import UpstreamRequest
 from tests.conftest import running_proxy
+from tests.server.test_early_answers import upload
 from tests.support.raw_upstream import Peer, Received
 from tests.upstream_client.hasty_upstream import HastyUpstream
 from tests.upstream_client.routes import KEY, LOOPS, Way, Ways, rest, run_on
-from tests.web.test_early_answers import upload
 
 TIMES: Final = int(os.environ.get("JARVIS_TEST_UPLOADS", "10"))
 """Uploads of each kind, over each way, on each loop."""

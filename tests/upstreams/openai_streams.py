@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.sse import last_boundary
 from jarvis_proxy.upstreams.base import TokenUsage
 from jarvis_proxy.upstreams.frames import StreamKind
-from jarvis_proxy.upstreams.passthrough import PassthroughStream
+from jarvis_proxy.upstreams.openai_stream import PassthroughStream
+from jarvis_proxy.wire.sse import last_boundary
 
 LINE_ENDS = {"LF": b"\n", "CRLF": b"\r\n", "CR": b"\r"}
 

@@ -2,7 +2,6 @@
 
 import pytest
 
-from jarvis_proxy.openai_types import INFERENCE
 from jarvis_proxy.upstreams.answer_kinds import (
     ANSWERS_JSON,
     First,
@@ -13,6 +12,7 @@ from jarvis_proxy.upstreams.answer_kinds import (
     kind_of,
     streams_events,
 )
+from jarvis_proxy.wire.chat_types import INFERENCE
 
 SSE, JSON, PAGE, TEXT = "text/event-stream", "application/json", "text/html", "text/plain"
 

@@ -7,7 +7,7 @@ import pytest
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.base import Call, TokenUsage, Upstream, UpstreamRequest
 from jarvis_proxy.upstreams.echo import EchoUpstream
-from jarvis_proxy.upstreams.gemini.signatures import MemoryVault
+from jarvis_proxy.upstreams.gemini.signature_store import MemoryVault
 from jarvis_proxy.upstreams.gemini.upstream import GeminiUpstream
 from jarvis_proxy.upstreams.openai import OpenAIUpstream
 

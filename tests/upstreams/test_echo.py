@@ -13,7 +13,7 @@ from openai.types.responses import Response
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.base import Call, Needs, TokenUsage
 from jarvis_proxy.upstreams.echo import EchoReply, EchoUpstream, reply
-from tests.upstreams.gemini.responses.events import read, rebuild
+from tests.upstreams.gemini.responses_api.events import read, rebuild
 from tests.upstreams.openai_streams import Outcome, play
 
 CALL = Call(

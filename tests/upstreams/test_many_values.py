@@ -6,7 +6,7 @@ import pytest
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.json_values import loads
-from jarvis_proxy.upstreams.passthrough import PassthroughStream
+from jarvis_proxy.upstreams.openai_stream import PassthroughStream
 
 MANY = b"{}," * 3_000_000 + b"{}"
 EVENTS = {

@@ -3,8 +3,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jarvis_proxy.sse import DONE
 from jarvis_proxy.upstreams.frames import StreamKind
+from jarvis_proxy.wire.sse import DONE
 from tests.support.splits import cut_at
 from tests.upstreams.openai_streams import CHAT_LAST, CHUNK, ERROR, FINISH, GOLDEN, Golden, play
 

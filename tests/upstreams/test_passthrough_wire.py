@@ -8,7 +8,7 @@ import pytest
 
 from jarvis_proxy.upstreams.base import TokenUsage
 from jarvis_proxy.upstreams.frames import StreamKind
-from jarvis_proxy.upstreams.passthrough import stream_kind
+from jarvis_proxy.upstreams.openai_stream import stream_kind
 from tests.support.recordings import recordings, response_of
 from tests.upstreams.openai_streams import Outcome, play
 

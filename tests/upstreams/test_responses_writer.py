@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from jarvis_proxy.openai_types import CompletionTokensDetails, PromptTokensDetails, Usage
-from jarvis_proxy.openai_types import TokenLogprob as Token
-from jarvis_proxy.responses_types import IncompleteDetails, Response, URLCitation
 from jarvis_proxy.upstreams.responses_writer import ResponseWriter, to_response_usage
-from tests.upstreams.gemini.responses.events import read, rebuild
+from jarvis_proxy.wire.chat_types import CompletionTokensDetails, PromptTokensDetails, Usage
+from jarvis_proxy.wire.chat_types import TokenLogprob as Token
+from jarvis_proxy.wire.responses_types import IncompleteDetails, Response, URLCitation
+from tests.upstreams.gemini.responses_api.events import read, rebuild
 
 Json = dict[str, Any]
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from jarvis_proxy.response_events import EventNumbers
 from jarvis_proxy.upstreams.json_values import Fields
-from jarvis_proxy.upstreams.passthrough import PassthroughStream
+from jarvis_proxy.upstreams.openai_stream import PassthroughStream
 from jarvis_proxy.upstreams.whole_as_stream import chat_stream, image_stream, response_stream
+from jarvis_proxy.wire.response_events import EventNumbers
 
 CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 

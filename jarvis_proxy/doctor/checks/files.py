@@ -11,10 +11,10 @@ import stat
 from pathlib import Path
 from typing import Any, Final
 
+from jarvis_proxy.config.dotenv_file import env_file_hints
+from jarvis_proxy.config.settings import Settings
 from jarvis_proxy.doctor.findings import Check, Finding
 from jarvis_proxy.doctor.net.reachability import EXPIRES_SOON, day, in_days
-from jarvis_proxy.environment import env_file_hints
-from jarvis_proxy.settings import Settings
 
 _TLS: Final = Check("checks/files", "TLS files")
 _NO_CHECK_TIME: Final = 0x20_0000

@@ -6,14 +6,14 @@ import socket
 from collections.abc import Iterable
 from typing import Final
 
+from jarvis_proxy.config.addresses import stands_for
+from jarvis_proxy.config.settings import Settings
 from jarvis_proxy.doctor.checks.public_url import is_ours
 from jarvis_proxy.doctor.findings import Check, Finding
 from jarvis_proxy.doctor.net.http_answer import HttpAnswer
 from jarvis_proxy.doctor.net.http_probe import PROBE_ERRORS, open_probe
 from jarvis_proxy.doctor.net.machine import ProbeEnv, describe_os_error
 from jarvis_proxy.doctor.options import ProxyUrl
-from jarvis_proxy.settings import Settings
-from jarvis_proxy.settings_addresses import stands_for
 
 _CHECK: Final = Check("checks/port", "port")
 _TIMEOUT: Final = 2.0

@@ -4,14 +4,14 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
+from jarvis_proxy.config.addresses import is_loopback
+from jarvis_proxy.config.names import environment_hints, known_names
+from jarvis_proxy.config.parsers import clean, is_placeholder, split
+from jarvis_proxy.config.settings import Settings, SettingsError
+from jarvis_proxy.config.upstreams import ClientKey
+from jarvis_proxy.config.warnings import exposure_hints, upstream_hints
 from jarvis_proxy.doctor.findings import Check, Finding, counted
-from jarvis_proxy.registry import GEMINI, OPENAI, ModelRegistry
-from jarvis_proxy.settings import Settings, SettingsError
-from jarvis_proxy.settings_addresses import is_loopback
-from jarvis_proxy.settings_hints import exposure_hints, upstream_hints
-from jarvis_proxy.settings_names import environment_hints, known_names
-from jarvis_proxy.settings_parse import clean, is_placeholder, split
-from jarvis_proxy.settings_routes import ClientKey
+from jarvis_proxy.routing.models import GEMINI, OPENAI, ModelRegistry
 
 _FILE: Final = "checks/settings"
 _EXAMPLES: Final = {OPENAI: "openai/gpt-4.1-mini", GEMINI: "gemini/gemini-3-flash"}

@@ -14,8 +14,8 @@ from jarvis_proxy.doctor.checks.intermediaries import describe_intermediaries
 from jarvis_proxy.doctor.findings import Check, Finding
 from jarvis_proxy.doctor.net.http_answer import HttpAnswer, TimedBytes
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.registry import ECHO_MODEL
-from jarvis_proxy.sse import SSEDecoder
+from jarvis_proxy.routing.models import ECHO_MODEL
+from jarvis_proxy.wire.sse import SSEDecoder
 
 WORDS: Final = 40
 """1.2 seconds at the pace of `jarvis-echo`, and more bytes than one buffer of a proxy holds."""

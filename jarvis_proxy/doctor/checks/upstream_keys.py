@@ -7,12 +7,12 @@ https://ai.google.dev/gemini-api/docs/troubleshooting (read 2026-11), and record
 
 from typing import Final
 
-from jarvis_proxy.catalog import parse_gemini_models, parse_openai_models
+from jarvis_proxy.config.settings import UpstreamSettings
 from jarvis_proxy.doctor.findings import Check, Finding, counted
 from jarvis_proxy.doctor.net.http_answer import HttpAnswer, printable_url
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.registry import GEMINI, OPENAI
-from jarvis_proxy.settings import UpstreamSettings
+from jarvis_proxy.routing.model_list import parse_gemini_models, parse_openai_models
+from jarvis_proxy.routing.models import GEMINI, OPENAI
 
 _CONSOLES: Final = {
     OPENAI: "https://platform.openai.com/api-keys",

@@ -12,6 +12,7 @@ from typing import Final
 
 import aiohttp
 
+from jarvis_proxy.config.settings import Settings, UpstreamSettings
 from jarvis_proxy.doctor.checks.upstream_keys import evaluate_key, unanswered
 from jarvis_proxy.doctor.findings import Check, Finding
 from jarvis_proxy.doctor.net.http_answer import HttpAnswer
@@ -19,8 +20,7 @@ from jarvis_proxy.doctor.net.http_probe import read_pieces
 from jarvis_proxy.doctor.net.machine import ProbeEnv
 from jarvis_proxy.doctor.net.reachability import Reachability
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.registry import GEMINI
-from jarvis_proxy.settings import Settings, UpstreamSettings
+from jarvis_proxy.routing.models import GEMINI
 from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS
 from jarvis_proxy.upstream_client.transport import HttpTransport, TransportOptions
 from jarvis_proxy.upstreams.base import UpstreamRequest

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from jarvis_proxy.config.addresses import WILDCARDS
+from jarvis_proxy.config.settings import Settings
 from jarvis_proxy.doctor.options import ProxyUrl
-from jarvis_proxy.registry import ECHO_MODEL, ModelRegistry
-from jarvis_proxy.settings import Settings
-from jarvis_proxy.settings_addresses import WILDCARDS
-from jarvis_proxy.upstreams.gemini.models import knowledge
+from jarvis_proxy.routing.models import ECHO_MODEL, ModelRegistry
+from jarvis_proxy.upstreams.gemini.model_traits import knowledge
 
 _MAX_MODELS: Final = 6
 _WELL_KNOWN: Final = ("gemini-3-flash", "gpt-4.1-mini")

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
+from jarvis_proxy.config.addresses import address_in
 from jarvis_proxy.doctor.findings import Check, Finding, counted
 from jarvis_proxy.doctor.net.machine import ProbeEnv, connect, describe_os_error
-from jarvis_proxy.settings_addresses import address_in
 
 Owner = Literal["upstream", "outbound_proxy", "site"]
 

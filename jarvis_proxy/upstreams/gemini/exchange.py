@@ -11,20 +11,20 @@ from typing import Final, cast
 import msgspec
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.response_events import EventNumbers
-from jarvis_proxy.sse import DONE
 from jarvis_proxy.upstreams.base import Call, StreamTranslator, TokenUsage, UpstreamRequest
-from jarvis_proxy.upstreams.gemini.candidate import Sink
-from jarvis_proxy.upstreams.gemini.chunks import ChunkSink, usage_event
-from jarvis_proxy.upstreams.gemini.errors import message_of, translate_error
-from jarvis_proxy.upstreams.gemini.lane import Answer
 from jarvis_proxy.upstreams.gemini.recovery import NOTHING_RELAXED, Relaxation, remedies
-from jarvis_proxy.upstreams.gemini.reply import LaneReply, build_completion
-from jarvis_proxy.upstreams.gemini.reply_context import ReplyContext
-from jarvis_proxy.upstreams.gemini.request import ChatPlan
-from jarvis_proxy.upstreams.gemini.signatures import SignatureVault
-from jarvis_proxy.upstreams.gemini.stream import GeminiStreamTranslator
-from jarvis_proxy.upstreams.gemini.usage import add_usage, to_token_usage
+from jarvis_proxy.upstreams.gemini.reply.accumulator import Answer
+from jarvis_proxy.upstreams.gemini.reply.candidate import Sink
+from jarvis_proxy.upstreams.gemini.reply.chunks import ChunkSink, usage_event
+from jarvis_proxy.upstreams.gemini.reply.completion import LaneReply, build_completion
+from jarvis_proxy.upstreams.gemini.reply.context import ReplyContext
+from jarvis_proxy.upstreams.gemini.reply.errors import message_of, translate_error
+from jarvis_proxy.upstreams.gemini.reply.stream import GeminiStreamTranslator
+from jarvis_proxy.upstreams.gemini.reply.usage import add_usage, to_token_usage
+from jarvis_proxy.upstreams.gemini.request.build import ChatPlan
+from jarvis_proxy.upstreams.gemini.signature_store import SignatureVault
+from jarvis_proxy.wire.response_events import EventNumbers
+from jarvis_proxy.wire.sse import DONE
 
 _VERSION: Final = re.compile(r"[A-Za-z0-9._/@:-]{1,128}")
 _HEADERS: Final = {"Content-Type": "application/json"}

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
-from jarvis_proxy.upstreams.gemini.models import ModelTraits
-from jarvis_proxy.upstreams.gemini.schema_form import FULL, SAFE_DEPTH, SchemaForm
+from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits
+from jarvis_proxy.upstreams.gemini.request.schema.form import FULL, SAFE_DEPTH, SchemaForm
 
 
 @dataclass(frozen=True, slots=True)

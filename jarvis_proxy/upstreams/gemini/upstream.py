@@ -14,18 +14,18 @@ from msgspec.structs import replace as replaced
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.base import NOTHING_NEEDED, Call, Decoded, Exchange, Media, Needs
-from jarvis_proxy.upstreams.gemini.bounds import decoded_size
-from jarvis_proxy.upstreams.gemini.content import ImageUrls
 from jarvis_proxy.upstreams.gemini.embeddings import EmbeddingsExchange
 from jarvis_proxy.upstreams.gemini.exchange import GeminiChatExchange
-from jarvis_proxy.upstreams.gemini.models import knowledge
-from jarvis_proxy.upstreams.gemini.request import ChatPlan, Relaxation, build_chat, needs
-from jarvis_proxy.upstreams.gemini.responses.exchange import (
+from jarvis_proxy.upstreams.gemini.model_traits import knowledge
+from jarvis_proxy.upstreams.gemini.request.bounds import decoded_size
+from jarvis_proxy.upstreams.gemini.request.build import ChatPlan, Relaxation, build_chat, needs
+from jarvis_proxy.upstreams.gemini.request.content import ImageUrls
+from jarvis_proxy.upstreams.gemini.responses_api.exchange import (
     GeminiResponsesExchange,
     inner_chat,
 )
-from jarvis_proxy.upstreams.gemini.responses.request import AsChat
-from jarvis_proxy.upstreams.gemini.signatures import SignatureVault
+from jarvis_proxy.upstreams.gemini.responses_api.to_chat import AsChat
+from jarvis_proxy.upstreams.gemini.signature_store import SignatureVault
 
 _MODEL_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 

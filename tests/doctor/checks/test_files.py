@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from jarvis_proxy.config.settings import Settings
 from jarvis_proxy.doctor.checks.files import env_file, tls_files
-from jarvis_proxy.settings import Settings
 
 CA = trustme.CA()
 NOW = datetime(2026, 11, 23, tzinfo=UTC)

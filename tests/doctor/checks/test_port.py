@@ -6,10 +6,10 @@ import socket
 import pytest
 import trustme
 
+from jarvis_proxy.config.settings import Settings
 from jarvis_proxy.doctor.checks.port import check_port
 from jarvis_proxy.doctor.options import ProxyUrl
-from jarvis_proxy.settings import Settings
-from jarvis_proxy.web.info import HEALTH
+from jarvis_proxy.server.handlers.info import HEALTH
 from tests.conftest import ProxyFactory
 from tests.doctor.fixtures import answers, free_port, machine, serving
 

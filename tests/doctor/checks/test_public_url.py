@@ -19,7 +19,7 @@ from jarvis_proxy.doctor.findings import Check
 from jarvis_proxy.doctor.net.http_answer import HttpAnswer
 from jarvis_proxy.doctor.net.machine import ProbeEnv
 from jarvis_proxy.doctor.options import ProxyUrl
-from jarvis_proxy.web.info import HEALTH
+from jarvis_proxy.server.handlers.info import HEALTH
 from tests.conftest import KEY, ProxyFactory
 from tests.doctor.fixtures import Transcript, answers, free_port, hop, machine, run_doctor, serving
 from tests.doctor.transcripts import assert_golden

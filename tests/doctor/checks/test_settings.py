@@ -2,6 +2,7 @@
 
 import pytest
 
+from jarvis_proxy.config.settings import Settings, SettingsError
 from jarvis_proxy.doctor.checks.settings import (
     check_settings,
     clear_client_key,
@@ -14,8 +15,7 @@ from jarvis_proxy.doctor.checks.settings import (
     startup_errors,
 )
 from jarvis_proxy.doctor.findings import Finding, Status
-from jarvis_proxy.registry import ModelRegistry
-from jarvis_proxy.settings import Settings, SettingsError
+from jarvis_proxy.routing.models import ModelRegistry
 
 LONG = "a-long-client-key-0123456789"
 DIGEST = "sha256:" + "ab" * 32

@@ -15,8 +15,8 @@ from jarvis_proxy.doctor.checks.streaming import (
     seems_bunched,
 )
 from jarvis_proxy.doctor.net.http_answer import HttpAnswer, TimedBytes
-from jarvis_proxy.sse import DONE
 from jarvis_proxy.upstreams import echo
+from jarvis_proxy.wire.sse import DONE
 
 EVENTS = echo.reply(request_body(stream=True), reply_id="x", created=0).pieces
 SENT = [number * PACE for number in range(WORDS)]

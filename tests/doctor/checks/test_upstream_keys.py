@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from jarvis_proxy.config.settings import UpstreamSettings
 from jarvis_proxy.doctor.checks.upstream_keys import evaluate_key, unanswered
 from jarvis_proxy.doctor.net.http_answer import HttpAnswer
-from jarvis_proxy.settings import UpstreamSettings
 
 CANARY = "sk-canary-0123456789"
 OPENAI = UpstreamSettings("openai", "https://api.openai.com/v1", (CANARY,))

@@ -5,6 +5,7 @@ from email.utils import formatdate
 import pytest
 import trustme
 
+from jarvis_proxy.config.settings import Settings
 from jarvis_proxy.doctor.checks.upstreams import (
     UpstreamResults,
     check_upstreams,
@@ -13,7 +14,6 @@ from jarvis_proxy.doctor.checks.upstreams import (
 )
 from jarvis_proxy.doctor.net.http_answer import HttpAnswer
 from jarvis_proxy.doctor.net.machine import ProbeEnv
-from jarvis_proxy.settings import Settings
 from tests.conftest import GEMINI_KEY, OPENAI_KEY
 from tests.doctor.fixtures import GEMINI_LIST, answers, free_port, machine, serving
 from tests.support.raw_upstream import Peer, Received, Script

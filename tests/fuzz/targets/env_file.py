@@ -11,8 +11,8 @@ from typing import Final
 
 from dotenv import dotenv_values
 
-from jarvis_proxy.environment import parse_env
-from jarvis_proxy.settings import Settings, SettingsError
+from jarvis_proxy.config.dotenv_file import parse_env
+from jarvis_proxy.config.settings import Settings, SettingsError
 
 MARK: Final = "c4n-ary"
 """Stands in values. With its hyphen it is no name of a setting, which a problem may show."""

@@ -9,8 +9,8 @@ import json
 from typing import Final
 
 from jarvis_proxy.upstreams.base import Call, Media
-from jarvis_proxy.upstreams.gemini.models import knowledge
-from jarvis_proxy.upstreams.gemini.request import ChatPlan, build_chat, needs
+from jarvis_proxy.upstreams.gemini.model_traits import knowledge
+from jarvis_proxy.upstreams.gemini.request.build import ChatPlan, build_chat, needs
 from tests.fuzz.outcomes import attempt
 from tests.upstreams.gemini.chat import JPEG_BYTES, DictVault, make_call
 from tests.upstreams.gemini.google_types import assert_conversation_rules, assert_google_accepts

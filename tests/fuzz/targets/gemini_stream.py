@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from jarvis_proxy.sse import DONE
+from jarvis_proxy.wire.sse import DONE
 from tests.fuzz.cuts import cuts_of
 from tests.fuzz.outcomes import attempt
 from tests.upstreams.gemini.replies import a_plan, an_exchange

@@ -7,8 +7,8 @@ cut; there is an end or an error, never both and never neither; only whole event
 from dataclasses import replace
 from typing import Final
 
-from jarvis_proxy.sse import SSEDecoder, SSEEvent
 from jarvis_proxy.upstreams.frames import StreamKind
+from jarvis_proxy.wire.sse import SSEDecoder, SSEEvent
 from tests.fuzz.cuts import cuts_of
 from tests.upstreams.openai_streams import Outcome, play
 

@@ -8,7 +8,7 @@ field is what it was; what is refused is a ProxyError of status 400.
 import json
 from typing import Any, Final, NoReturn
 
-from jarvis_proxy.openai_head import decode_head, wants_usage, with_model
+from jarvis_proxy.wire.request_head import decode_head, wants_usage, with_model
 from tests.fuzz.outcomes import attempt
 
 TOKENS: Final = (

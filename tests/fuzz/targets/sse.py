@@ -7,7 +7,7 @@ nothing is raised but ``upstream_frame_too_large``, and that only where a limit 
 import re
 from typing import Final
 
-from jarvis_proxy.sse import SSEDecoder, SSEEvent, last_boundary
+from jarvis_proxy.wire.sse import SSEDecoder, SSEEvent, last_boundary
 from tests.fuzz.cuts import cuts_of
 from tests.fuzz.outcomes import attempt
 

@@ -11,10 +11,10 @@ from typing import Final, cast
 
 import aiohttp
 
+from jarvis_proxy.aiohttp_ext.write_batching import WriteBatch
 from jarvis_proxy.upstream_client.connection import UpstreamConnection
 from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS
 from jarvis_proxy.upstream_client.response import UpstreamResponse
-from jarvis_proxy.write_batching import WriteBatch
 from tests.fuzz.cuts import cuts_of
 
 TOKENS: Final = (

@@ -8,8 +8,8 @@ import json
 import re
 from typing import Final
 
-from jarvis_proxy.upstreams.gemini.errors import translate_error
-from jarvis_proxy.upstreams.upstream_errors import error_from_body
+from jarvis_proxy.upstreams.gemini.reply.errors import translate_error
+from jarvis_proxy.upstreams.openai_errors import error_from_body
 
 TOKENS: Final = (
     b'"error"', b'"message":"key sk-c4nary0123456789 is wrong"', b'"code":401', b'"code":"x"',

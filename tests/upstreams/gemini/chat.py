@@ -6,9 +6,9 @@ from typing import Any
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.base import Call, Media
-from jarvis_proxy.upstreams.gemini.content import ImageUrls
-from jarvis_proxy.upstreams.gemini.request import ChatPlan, Relaxation, build_chat
-from jarvis_proxy.upstreams.gemini.signatures import Remembered
+from jarvis_proxy.upstreams.gemini.request.build import ChatPlan, Relaxation, build_chat
+from jarvis_proxy.upstreams.gemini.request.content import ImageUrls
+from jarvis_proxy.upstreams.gemini.signature_store import Remembered
 
 Json = dict[str, Any]
 

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.openai_types import FunctionPayload, Image, TokenLogprob, ToolCall
 from jarvis_proxy.upstreams.base import Call, EmptyReply, StreamTranslator, UpstreamRequest
-from jarvis_proxy.upstreams.gemini.candidate import Finish
 from jarvis_proxy.upstreams.gemini.exchange import GeminiChatExchange
-from jarvis_proxy.upstreams.gemini.reply_context import ReplyContext
-from jarvis_proxy.upstreams.gemini.reply_types import Blob
-from jarvis_proxy.upstreams.gemini.request import ChatPlan, Relaxation
-from jarvis_proxy.upstreams.gemini.signatures import MemoryVault, SignatureVault
+from jarvis_proxy.upstreams.gemini.reply.candidate import Finish
+from jarvis_proxy.upstreams.gemini.reply.context import ReplyContext
+from jarvis_proxy.upstreams.gemini.reply.frames import Blob
+from jarvis_proxy.upstreams.gemini.request.build import ChatPlan, Relaxation
+from jarvis_proxy.upstreams.gemini.signature_store import MemoryVault, SignatureVault
+from jarvis_proxy.wire.chat_types import FunctionPayload, Image, TokenLogprob, ToolCall
 
 JSON = dict[str, Any]
 NOW = 1000.0

@@ -8,9 +8,9 @@ import pytest
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.base import EmptyReply, TokenUsage
 from jarvis_proxy.upstreams.gemini.exchange import GeminiChatExchange
-from jarvis_proxy.upstreams.gemini.request import ChatPlan, Relaxation
-from jarvis_proxy.upstreams.gemini.schema_form import SchemaForm
-from jarvis_proxy.upstreams.gemini.signatures import MemoryVault
+from jarvis_proxy.upstreams.gemini.request.build import ChatPlan, Relaxation
+from jarvis_proxy.upstreams.gemini.request.schema.form import SchemaForm
+from jarvis_proxy.upstreams.gemini.signature_store import MemoryVault
 from tests.upstreams.gemini.replies import (
     a_call,
     a_frame,

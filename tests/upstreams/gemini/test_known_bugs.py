@@ -11,8 +11,8 @@ import pytest
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.base import RetryableReply
 from jarvis_proxy.upstreams.gemini.exchange import GeminiChatExchange
-from jarvis_proxy.upstreams.gemini.request import ChatPlan, Relaxation
-from jarvis_proxy.upstreams.gemini.signatures import MemoryVault, Remembered
+from jarvis_proxy.upstreams.gemini.request.build import ChatPlan, Relaxation
+from jarvis_proxy.upstreams.gemini.signature_store import MemoryVault, Remembered
 from tests.upstreams.gemini.replies import (
     DONE,
     JSON,

@@ -4,14 +4,14 @@ import re
 
 import pytest
 
-from jarvis_proxy.upstreams.gemini.models import NEWEST
+from jarvis_proxy.upstreams.gemini.model_traits import NEWEST
 from jarvis_proxy.upstreams.gemini.recovery import (
     NOTHING_RELAXED,
     REMEDIES,
     Relaxation,
     remedies,
 )
-from jarvis_proxy.upstreams.gemini.schema_form import SAFE_DEPTH, SchemaForm
+from jarvis_proxy.upstreams.gemini.request.schema.form import SAFE_DEPTH, SchemaForm
 
 NO_LIMITS = Relaxation(schemas=SchemaForm(limits=False))
 NO_LOOPS = Relaxation(schemas=SchemaForm(loops=False))

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.base import Media
-from jarvis_proxy.upstreams.gemini.models import knowledge
-from jarvis_proxy.upstreams.gemini.request import Relaxation, build_chat, needs
-from jarvis_proxy.upstreams.gemini.signatures import Remembered
+from jarvis_proxy.upstreams.gemini.model_traits import knowledge
+from jarvis_proxy.upstreams.gemini.request.build import Relaxation, build_chat, needs
+from jarvis_proxy.upstreams.gemini.signature_store import Remembered
 from tests.upstreams.gemini.chat import JPEG_BYTES, PNG, DictVault, make_call
 from tests.upstreams.gemini.google_types import assert_conversation_rules, assert_google_accepts
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from jarvis_proxy.upstreams.base import Media
-from jarvis_proxy.upstreams.gemini.request import SENTINEL, Relaxation, needs
-from jarvis_proxy.upstreams.gemini.schema_form import SchemaForm
-from jarvis_proxy.upstreams.gemini.signatures import Remembered
+from jarvis_proxy.upstreams.gemini.request.build import SENTINEL, Relaxation, needs
+from jarvis_proxy.upstreams.gemini.request.schema.form import SchemaForm
+from jarvis_proxy.upstreams.gemini.signature_store import Remembered
 from tests.upstreams.gemini.chat import (
     JPEG_BYTES,
     NEWEST,

@@ -8,8 +8,8 @@ import pytest
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.base import Media
-from jarvis_proxy.upstreams.gemini.models import knowledge
-from jarvis_proxy.upstreams.gemini.request import build_chat, needs
+from jarvis_proxy.upstreams.gemini.model_traits import knowledge
+from jarvis_proxy.upstreams.gemini.request.build import build_chat, needs
 from tests.upstreams.gemini.chat import JPEG_BYTES, DictVault, make_call
 from tests.upstreams.gemini.google_types import assert_conversation_rules, assert_google_accepts
 

@@ -18,7 +18,7 @@ from jarvis_proxy.upstreams.base import (
     Upstream,
 )
 from jarvis_proxy.upstreams.gemini.embeddings import EmbeddingsExchange
-from jarvis_proxy.upstreams.gemini.signatures import MemoryVault, Remembered
+from jarvis_proxy.upstreams.gemini.signature_store import MemoryVault, Remembered
 from jarvis_proxy.upstreams.gemini.upstream import GeminiUpstream
 from tests.upstreams.gemini.replies import (
     NOW,

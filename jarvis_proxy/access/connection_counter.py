@@ -1,0 +1,86 @@
+"""How many connections clients hold open, in all and from one network. Pure."""
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Address, IPv6Network
+from typing import Final, Literal
+
+from jarvis_proxy.access.client_ip import is_within, parse_ip
+
+_FEWEST: Final = 8
+_RESERVE: Final = 64
+_PER_CONNECTION: Final = 3
+_V6_PREFIX: Final = 64
+
+LimitKind = Literal["total", "network"]
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """*trusted* are reverse proxies: behind one address of theirs are many clients."""
+
+    total: int
+    per_network: int
+    trusted: tuple[IPv4Network | IPv6Network, ...] = ()
+
+
+class ConnectionCounter:
+    """Counts open connections and decides about new ones. *limits* may change at any time."""
+
+    def __init__(self, limits: ConnectionLimits) -> None:
+        self.limits = limits
+        self.refused: Counter[LimitKind] = Counter()
+        """How many were kept out, by the limit that did it."""
+        self._total = 0
+        self._by_network: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return self._total
+
+    def network(self, address: str) -> str:
+        """Return what *address* is counted under; "" where only the total counts."""
+        trusted = self.limits.trusted
+        if trusted and is_within(parse_ip(address), trusted):
+            return ""
+        return network_of(address)
+
+    def open(self, network: str) -> LimitKind | None:
+        """Count a connection from *network*, or say which limit keeps it out."""
+        limit: LimitKind | None = None
+        if self._total >= self.limits.total:
+            limit = "total"
+        elif network and self._by_network[network] >= self.limits.per_network:
+            limit = "network"
+        if limit is not None:
+            self.refused[limit] += 1
+            return limit
+        self._total += 1
+        self._by_network[network] += 1
+        return None
+
+    def close(self, network: str) -> None:
+        """Count one less of the connections from *network* that were let in."""
+        self._total -= 1
+        self._by_network[network] -= 1
+        if not self._by_network[network]:
+            del self._by_network[network]
+
+
+def affordable(wanted: int, max_files: int) -> int:
+    """Return how many connections *max_files* open files allow, *wanted* at the most.
+
+    A call holds its client's connection and one or two upstream; the rest is for the process.
+    """
+    if max_files < 0:
+        return wanted  # no limit
+    return min(wanted, max(_FEWEST, (max_files - _RESERVE) // _PER_CONNECTION))
+
+
+@lru_cache(maxsize=4096)
+def network_of(address: str) -> str:
+    """Return an IPv4 address, or the /64 that a household has in IPv6; "" for anything else."""
+    ip = parse_ip(address)
+    if isinstance(ip, IPv6Address):
+        return str(IPv6Network((ip, _V6_PREFIX), strict=False))
+    return "" if ip is None else str(ip)

@@ -1,0 +1,73 @@
+"""What one client key may do: which models, from where, until when. Pure."""
+
+from collections.abc import Callable, Iterator
+
+from jarvis_proxy.access.client_ip import is_within, parse_ip
+from jarvis_proxy.config.key_policies import KeyPolicy
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.routing.models import Route
+from jarvis_proxy.wire.text import printable
+
+
+class KeyAccess:
+    """A key's policy, ready to be asked. *route* tells where a model's name leads."""
+
+    __slots__ = ("_policy", "_prefixes", "_route", "_routes")
+
+    def __init__(self, policy: KeyPolicy, route: Callable[[str], Route]) -> None:
+        self._policy = policy
+        self._route = route
+        self._routes = frozenset(route(name) for name in policy.models if not name.endswith("*"))
+        self._prefixes = tuple(name[:-1] for name in policy.models if name.endswith("*"))
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether there are models that the key may not use."""
+        return bool(self._policy.models)
+
+    def is_open(self, address: str, now: float) -> bool:
+        """Tell whether the key opens anything from *address* at *now* (epoch seconds)."""
+        policy = self._policy
+        if policy.expires is not None and now >= policy.expires:
+            return False
+        return not policy.cidrs or is_within(parse_ip(address), policy.cidrs)
+
+    def allows(self, model: str | None, route: Route) -> bool:
+        """Tell whether the key may use *model*, which leads to *route*; None: it was not named.
+
+        A model that stands in the list in full may be used by each of its names. A prefix is
+        compared with the name that was used, with ``upstream/model``, and with the upstream's own
+        name where that leads to the same place.
+        """
+        if not self.is_limited or route in self._routes:
+            return True
+        return any(name.startswith(self._prefixes) for name in self._names(model, route))
+
+    def _names(self, model: str | None, route: Route) -> Iterator[str]:
+        if model is not None:
+            yield model
+        yield f"{route.upstream}/{route.target}"
+        if route.target and self._route(route.target) == route:
+            yield route.target
+
+
+def model_not_found(model: str) -> ProxyError:
+    """Return 404 `model_not_found`: the same for a model that is hidden as for one unknown."""
+    return ProxyError(
+        404,
+        f"The model '{printable(model)}' does not exist or this key may not use it.",
+        code="model_not_found",
+        param="model",
+        should_retry=False,
+    )
+
+
+def model_needed() -> ProxyError:
+    """Return 404 `model_not_found` for a key with a list of models and a call that names none."""
+    return ProxyError(
+        404,
+        "This key may use certain models only, and the request names none.",
+        code="model_not_found",
+        param="model",
+        should_retry=False,
+    )

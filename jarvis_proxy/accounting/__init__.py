@@ -1,0 +1,1 @@
+"""What calls used and cost: usage, prices, the SQLite store."""

@@ -1,0 +1,249 @@
+"""What a call cost: price tables, and their use on a CallRecord. Pure.
+
+A table tells, for each provider, which models there are and what a million tokens costs. What is in
+no table has no known price, and is shown so; it is never a reason to refuse a call. Only tokens are
+counted: searches, pictures by the piece and the hours of a cache are not.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date
+from functools import lru_cache
+from typing import Annotated, Final, TypeVar
+
+import msgspec
+
+from jarvis_proxy.call_record import CallRecord
+
+Cost = int | None
+"""Billionths of a dollar; None where no price is known."""
+
+FREE: Final = "jarvis"
+"""The embedded upstream."""
+
+_NANO_PER_MILLION: Final = 1000
+"""A dollar for a million tokens is so many billionths of a dollar for one."""
+_KNOWN_AS: Final[Mapping[str, str]] = {"gemini": "google", "zhipu": "zhipuai", "xai": "x-ai"}
+"""Usual names of upstreams whose base URL is a gateway's, for the provider that is behind it."""
+
+_T = TypeVar("_T")
+_Price = Annotated[float, msgspec.Meta(ge=0, le=1_000_000)]
+
+
+class PriceError(ValueError):
+    """A price file is not of the expected form."""
+
+
+class Rates(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """US dollars for a million tokens. *cached* is for the part of the prompt that was cached."""
+
+    input: _Price | None = None
+    cached: _Price | None = None
+    output: _Price | None = None
+
+
+class Tier(Rates, forbid_unknown_fields=True, omit_defaults=True):
+    """Rates of a whole call whose prompt has more than *above* tokens."""
+
+    above: int = 0
+
+
+class Price(Rates, forbid_unknown_fields=True, omit_defaults=True, rename={"since": "from"}):
+    """Rates from a day on (``2027-01-01``), or within hours of the day (``00:30-16:30``), in UTC.
+
+    Of several the last one that applies counts; the first one where none does.
+    """
+
+    since: str = ""
+    hours: Annotated[str, msgspec.Meta(pattern=r"^([0-2]\d:[0-5]\d-[0-2]\d:[0-5]\d)?$")] = ""
+    tiers: tuple[Tier, ...] = ()
+
+    def applies(self, moment: float) -> bool:
+        """Tell whether these are the rates at *moment* (epoch seconds)."""
+        days, seconds = divmod(int(moment), 86_400)
+        if self.since and days < (date.fromisoformat(self.since) - date(1970, 1, 1)).days:
+            return False
+        if not self.hours:
+            return True
+        start, end = (int(text[:2]) * 60 + int(text[3:]) for text in self.hours.split("-"))
+        minute = seconds // 60
+        return start <= minute < end if start <= end else minute >= start or minute < end
+
+    def rates(self, prompt: int) -> Rates:
+        """Return the rates for a call with so many tokens in its prompt."""
+        chosen: Rates = self
+        for tier in self.tiers:
+            if prompt > tier.above:
+                chosen = tier
+        return chosen
+
+
+class ModelPrices(msgspec.Struct, forbid_unknown_fields=True):
+    """A model's prices. *names* match as ``_matcher`` says."""
+
+    names: tuple[str, ...]
+    prices: Annotated[tuple[Price, ...], msgspec.Meta(min_length=1)]
+
+
+class Provider(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """*url* is a regular expression for base URLs; *also*: providers whose models it sells.
+
+    *models* is a list of ModelPrices; there are thousands, and few providers are ever asked for.
+    """
+
+    url: str
+    models: msgspec.Raw
+    also: tuple[str, ...] = ()
+
+
+class PriceFile(msgspec.Struct, forbid_unknown_fields=True):
+    """The table that comes with the proxy; *source* tells what it was made from."""
+
+    source: str
+    providers: dict[str, Provider]
+
+
+class _OwnFile(msgspec.Struct, forbid_unknown_fields=True):
+    """PRICES_FILE: ``upstream/model``, or a prefix of that and ``*``, with its rates."""
+
+    models: dict[str, Price]
+
+
+_FILE: Final = msgspec.json.Decoder(PriceFile)
+_MODELS: Final = msgspec.json.Decoder(tuple[ModelPrices, ...])
+_OWN_FILE: Final = msgspec.json.Decoder(_OwnFile)
+_Entry = tuple[Callable[[str], bool], tuple[Price, ...]]
+
+
+class Prices:
+    """The prices of the upstreams that are set up.
+
+    *upstreams* gives each one's base URL by its name. *own* is PRICES_FILE's content: what it names
+    overrides the table.
+    """
+
+    def __init__(
+        self,
+        table: bytes | None = None,
+        upstreams: Iterable[tuple[str, str]] = (),
+        own: bytes | None = None,
+    ) -> None:
+        """Read the tables.
+
+        Raises:
+            PriceError: one of them is not of the expected form.
+        """
+        self._own = _own_entries(own) if own is not None else []
+        self._providers = _decode(_FILE, table).providers if table is not None else {}
+        self._base_urls = dict(upstreams)
+        # Made when first asked for: a start needs none of them.
+        self._table = lru_cache(maxsize=None)(self._make_table)
+        # Names of models come from clients, so what is remembered of them is bounded.
+        self._find = lru_cache(maxsize=1024)(self._search)
+
+    def cost(self, record: CallRecord) -> Cost:
+        """Return what the call's tokens cost, None where the price or the tokens are unknown."""
+        prompt, completion = record.prompt_tokens, record.completion_tokens
+        if prompt is None and completion is None:
+            return None
+        if record.upstream == FREE:
+            return 0
+        prices = self._find(record.upstream, record.target.lower())
+        if prices is None:
+            return None
+        price = prices[0]
+        if len(prices) > 1:
+            price = next((p for p in reversed(prices) if p.applies(record.started_at)), price)
+        return _cost(price, prompt or 0, record.cached_tokens or 0, completion or 0)
+
+    def _search(self, upstream: str, model: str) -> tuple[Price, ...] | None:
+        full_name = f"{upstream}/{model}"
+        for matches, prices in self._own:
+            if matches(full_name):
+                return prices
+        for matches, prices in self._table(upstream):
+            if matches(model):
+                return prices
+        return None
+
+    def _make_table(self, upstream: str) -> list[_Entry]:
+        """Return the models of the provider that an upstream is, in their order."""
+        providers = self._providers
+        provider = _provider(providers, upstream, self._base_urls.get(upstream, ""))
+        if provider is None:
+            return []
+        others = (providers[name] for name in provider.also if name in providers)
+        models = (m for each in (provider, *others) for m in _MODELS.decode(each.models))
+        return [(_matcher(model.names), model.prices) for model in models]
+
+
+def _cost(price: Price, prompt: int, cached: int, completion: int) -> Cost:
+    rates = price.rates(prompt)
+    total = 0.0
+    cached = min(cached, prompt)
+    cached_rate = rates.input if rates.cached is None else rates.cached
+    for tokens, rate in (
+        (prompt - cached, rates.input),
+        (cached, cached_rate),
+        (completion, rates.output),
+    ):
+        if tokens:
+            if rate is None:
+                return None  # this provider asks for another unit than tokens
+            total += tokens * rate
+    return round(total * _NANO_PER_MILLION)
+
+
+def _decode(decoder: msgspec.json.Decoder[_T], data: bytes) -> _T:
+    try:
+        return decoder.decode(data)
+    except (ValueError, RecursionError) as exc:
+        raise PriceError(str(exc)) from exc
+
+
+def _provider(providers: Mapping[str, Provider], name: str, base_url: str) -> Provider | None:
+    """Return the provider that an upstream is: by its base URL, else by its name."""
+    for provider in providers.values():
+        if re.match(provider.url, base_url):
+            return provider
+    return providers.get(_KNOWN_AS.get(name, name))
+
+
+def _own_entries(data: bytes) -> list[_Entry]:
+    """Return the entries of PRICES_FILE, the more exact name first."""
+    models = _decode(_OWN_FILE, data).models
+    for name, price in models.items():
+        if "/" not in name:
+            raise PriceError(f"`{name}` must be upstream/model, such as openai/gpt-4.1-mini")
+        if price.since:
+            _check_day(name, price.since)
+    exact_first = sorted(models, key=lambda name: (name.endswith("*"), -len(name)))
+    return [(_matcher((name.lower(),)), (models[name],)) for name in exact_first]
+
+
+def _check_day(name: str, day: str) -> None:
+    try:
+        date.fromisoformat(day)
+    except ValueError as exc:
+        raise PriceError(f"`from` of `{name}` must be a day, such as 2027-01-01") from exc
+
+
+def _matcher(names: Iterable[str]) -> Callable[[str], bool]:
+    """Return a test for model names, in lower case.
+
+    A name with ``*`` matches with anything in its place; one that begins with ``^`` is a regular
+    expression; any other one matches itself.
+    """
+    exact: set[str] = set()
+    patterns: list[str] = []
+    for name in names:
+        if name.startswith("^"):
+            patterns.append(f"(?:{name})")
+        elif "*" in name:
+            patterns.append(f"(?:{'.*'.join(map(re.escape, name.split('*')))}$)")
+        else:
+            exact.add(name)
+    if not patterns:
+        return exact.__contains__
+    pattern = re.compile("|".join(patterns), re.DOTALL)
+    return lambda name: name in exact or pattern.match(name) is not None

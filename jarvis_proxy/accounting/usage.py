@@ -1,0 +1,289 @@
+"""Usage: what each client key used of each model on each day, and what is left of budgets. Pure.
+
+Counters only. What a call used is taken from its CallRecord when it has ended, however it ended: a
+stream that was cut counts with the tokens that are known of it. Days are those of UTC.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from typing import Final, Protocol
+
+from jarvis_proxy.call_record import CallRecord
+from jarvis_proxy.config.budgets import Budget, day_number, day_of, ends_at, period_of
+from jarvis_proxy.errors import LimitReached
+from jarvis_proxy.routing.endpoints import RELAYED
+from jarvis_proxy.wire.text import printable
+
+OTHER: Final = "other"
+"""The model of calls above the number of models that a key's day may have."""
+
+_MAX_MODELS: Final = 100
+_BATCH: Final = 256
+KEPT_DAYS: Final = 62
+"""This month and the one before are in it, on every day of the year."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """Sums over calls.
+
+    *cached* tokens are a part of *prompt*, *reasoning* ones of *completion*. *cost* is in
+    billionths of a dollar, and lacks *unpriced* calls: those whose tokens are known and whose price
+    is not. *unmeasured* calls are those of which nobody told how many tokens they took.
+    """
+
+    calls: int = 0
+    prompt: int = 0
+    completion: int = 0
+    cached: int = 0
+    reasoning: int = 0
+    cost: int = 0
+    unpriced: int = 0
+    unmeasured: int = 0
+
+    def add(self, other: "Counts") -> None:
+        """Add the sums of *other* to these."""
+        self.calls += other.calls
+        self.prompt += other.prompt
+        self.completion += other.completion
+        self.cached += other.cached
+        self.reasoning += other.reasoning
+        self.cost += other.cost
+        self.unpriced += other.unpriced
+        self.unmeasured += other.unmeasured
+
+    def add_call(self, record: CallRecord) -> None:
+        """Add what one call took."""
+        self.calls += 1
+        if record.prompt_tokens is None:
+            self.unmeasured += 1
+        else:
+            self.prompt += record.prompt_tokens
+            self.unpriced += record.cost is None
+        self.completion += record.completion_tokens or 0
+        self.cached += record.cached_tokens or 0
+        self.reasoning += record.reasoning_tokens or 0
+        self.cost += record.cost or 0
+
+    @property
+    def tokens(self) -> int:
+        """What a budget in tokens is compared with."""
+        return self.prompt + self.completion
+
+    @property
+    def known_cost(self) -> int | None:
+        """The cost; None where nothing is known of it, not that it was nothing."""
+        is_known = self.calls > self.unpriced + self.unmeasured and not self.unpriced
+        return self.cost if self.cost or is_known else None
+
+
+COUNTS: Final = tuple(spec.name for spec in fields(Counts))
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRow:
+    """What one key used of one model on one day. *model* is ``upstream/model``."""
+
+    day: str
+    key: str
+    model: str
+    counts: Counts
+
+
+class UsageStore(Protocol):
+    """Where usage outlives the process, and is shared by several.
+
+    Nothing here raises: a store that fails costs numbers, never a call. It says so in the log.
+    """
+
+    async def load(self, since: str) -> Sequence[UsageRow] | None:
+        """Return the sums from the day *since* on, other processes' too; None: cannot be read."""
+
+    async def add(self, rows: Sequence[UsageRow]) -> bool:
+        """Add *rows* to the sums, all or none; return whether that was done."""
+
+
+class NoStore:
+    """The store of those who keep usage in memory only."""
+
+    async def load(self, since: str) -> Sequence[UsageRow] | None:
+        """Return None: what is in memory stays."""
+        return None
+
+    async def add(self, rows: Sequence[UsageRow]) -> bool:
+        """Take *rows* and forget them."""
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetState:
+    """A budget, and what is spent of it, in its own unit; it begins anew at *resets_at*."""
+
+    budget: Budget
+    spent: int
+    resets_at: str
+    seconds_left: float
+
+    @property
+    def remaining(self) -> int:
+        """What is left; never less than nothing."""
+        return max(0, self.budget.amount - self.spent)
+
+
+class UsageBook:
+    """The sums of this process, and what of them is not stored yet."""
+
+    def __init__(self, budgets: Mapping[str, Sequence[Budget]] | None = None) -> None:
+        self.budgets: Mapping[str, Sequence[Budget]] = budgets or {}
+        """By the names of client keys."""
+        self._fresh: list[CallRecord] = []
+        self._rows: dict[tuple[str, str], dict[str, Counts]] = {}
+        self._spent: dict[tuple[str, str], Counts] = {}
+        self._pending: dict[tuple[str, str, str], Counts] = {}
+        self._day_number = -1
+        self._day = ""
+
+    def add(self, record: CallRecord) -> None:
+        """Count a call that has ended; one that took nothing from an upstream does not count."""
+        if is_usage(record):
+            # Summed up in batches, or when someone asks: most calls add to the same few sums.
+            self._fresh.append(record)
+            if len(self._fresh) >= _BATCH:
+                self._sum_up()
+
+    def _sum_up(self) -> None:
+        fresh, self._fresh = self._fresh, []
+        places: dict[tuple[str, str, str, str], Counts] = {}
+        for record in fresh:
+            day = self._today(record.started_at + record.ended - record.started)
+            place = (day, record.key_name, record.upstream, record.target)
+            if (counts := places.get(place)) is None:
+                counts = places[place] = Counts()
+            counts.add_call(record)
+        for (day, key, upstream, target), counts in places.items():
+            model = self._book(day, key, _model(upstream, target), counts)
+            self._pending.setdefault((day, key, model), Counts()).add(counts)
+        if fresh:
+            last = fresh[-1]
+            self._forget(oldest_day(last.started_at + last.ended - last.started))
+
+    def restore(self, rows: Iterable[UsageRow]) -> None:
+        """Take over the stored sums; what is not stored yet comes on top of them."""
+        self._sum_up()
+        self._rows.clear()
+        self._spent.clear()
+        pending = (UsageRow(*names, counts) for names, counts in self._pending.items())
+        for row in (*rows, *pending):
+            self._book(row.day, row.key, row.model, row.counts)
+
+    def take_pending(self) -> list[UsageRow]:
+        """Return what is to be stored, and forget that it is."""
+        self._sum_up()
+        rows = [UsageRow(*names, counts) for names, counts in self._pending.items()]
+        self._pending.clear()
+        return rows
+
+    def give_back(self, rows: Iterable[UsageRow]) -> None:
+        """Keep *rows* for later: they could not be stored."""
+        for row in rows:
+            self._pending.setdefault((row.day, row.key, row.model), Counts()).add(row.counts)
+
+    def check(self, key: str, now: float) -> None:
+        """Let a call go whose key has something left of each of its budgets.
+
+        *now* is in epoch seconds. Calls in progress are not foreseen: they may overdraw.
+
+        Raises:
+            LimitReached: 429 `insufficient_quota`.
+        """
+        if key in self.budgets:
+            for state in self.states(key, now):
+                if not state.remaining:
+                    raise spent_out(state)
+
+    def states(self, key: str, now: float) -> Iterator[BudgetState]:
+        """Yield how the budgets of *key* stand."""
+        self._sum_up()
+        today = self._today(now)
+        for budget in self.budgets.get(key, ()):
+            counts = self._spent.get((key, period_of(budget.period, today)), Counts())
+            end = ends_at(budget.period, today)
+            yield BudgetState(
+                budget,
+                counts.tokens if budget.unit == "tokens" else counts.cost,
+                end.strftime("%Y-%m-%dT%H:%M:%SZ"),
+                end.timestamp() - now,
+            )
+
+    def days(self, key: str, first: str, last: str) -> Iterator[tuple[str, Mapping[str, Counts]]]:
+        """Yield each day from *first* to *last* on which *key* was used, with its models."""
+        self._sum_up()
+        found = [(day, models) for (day, of), models in self._rows.items() if of == key]
+        yield from sorted((pair for pair in found if first <= pair[0] <= last), key=lambda p: p[0])
+
+    def sums(self) -> Iterator[tuple[str, str, Counts]]:
+        """Yield each key with each day and each month in which it was used, and the sums."""
+        self._sum_up()
+        for (key, period), counts in self._spent.items():
+            yield key, period, counts
+
+    def _book(self, day: str, key: str, model: str, counts: Counts) -> str:
+        """Add to the sums; return the name under which the model is counted."""
+        models = self._rows.setdefault((day, key), {})
+        if model not in models and len(models) >= _MAX_MODELS:
+            model = OTHER  # names come from clients: they must not fill the memory
+        for period in (day, day[:7]):
+            self._spent.setdefault((key, period), Counts()).add(counts)
+        models.setdefault(model, Counts()).add(counts)
+        return model
+
+    def _today(self, moment: float) -> str:
+        """Return the day of *moment*; nearly always it is the one that was asked for last."""
+        number = day_number(moment)
+        if number != self._day_number:
+            self._day_number, self._day = number, day_of(moment)
+        return self._day
+
+    def _forget(self, oldest: str) -> None:
+        for names in [names for names in self._rows if names[0] < oldest]:
+            del self._rows[names]
+        # The month that *oldest* is in goes with its first day; no budget asks for it any more.
+        for owner in [owner for owner in self._spent if owner[1] < oldest]:
+            del self._spent[owner]
+
+
+def is_usage(record: CallRecord) -> bool:
+    """Tell whether an upstream did something for the call, as far as that can be known.
+
+    An error without an answer costs nothing. A client that left before the first byte may have
+    caused costs, of which nothing can be known: the call counts, and no tokens.
+    """
+    if not record.attempts or record.route == RELAYED:
+        return False
+    answered = record.prompt_tokens is not None or record.first_byte is not None
+    return answered or record.outcome in ("ok", "client_closed")
+
+
+def oldest_day(now: float) -> str:
+    """Return the first day that is kept in memory."""
+    return day_of(now - timedelta(days=KEPT_DAYS).total_seconds())
+
+
+def spent_out(state: BudgetState) -> LimitReached:
+    """Return 429 `insufficient_quota` for a budget of which nothing is left."""
+    return LimitReached(
+        429,
+        f"The budget of this key, {state.budget.words()}, is spent. "
+        f"It begins anew at {state.resets_at}.",
+        limit="budget",
+        error_type="insufficient_quota",
+        code="insufficient_quota",
+        retry_after=state.seconds_left,
+        should_retry=False,
+    )
+
+
+def _model(upstream: str, target: str) -> str:
+    """Return ``upstream/model``; what names no model takes the upstream's own default."""
+    return f"{upstream}/{printable(target) or 'default'}"

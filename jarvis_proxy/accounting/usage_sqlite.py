@@ -1,0 +1,166 @@
+"""Usage in a SQLite file, written every few seconds from a thread. Does file IO.
+
+Counters only: names, days and sums. A full disk, a locked or broken file costs numbers, never a
+call: what could not be written is tried again with what came meanwhile.
+"""
+
+import asyncio
+import contextlib
+import logging
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import astuple
+from pathlib import Path
+from typing import Final
+
+from jarvis_proxy.accounting.usage import (
+    COUNTS,
+    Counts,
+    UsageBook,
+    UsageRow,
+    UsageStore,
+    oldest_day,
+)
+
+FILE_NAME: Final = "usage.sqlite3"
+_LOG: Final = logging.getLogger(__name__)
+_SAVE_EVERY: Final = 5.0
+_LOAD_EVERY: Final = 12
+"""Saves: a minute."""
+_LOCK_TIMEOUT: Final = 2.0
+_ERRORS: Final = (OSError, sqlite3.Error)
+
+_COLUMNS: Final = ", ".join(COUNTS)
+_CREATE: Final = (
+    "CREATE TABLE IF NOT EXISTS usage (day TEXT NOT NULL, key TEXT NOT NULL, model TEXT NOT NULL, "
+    + "".join(f"{name} INTEGER NOT NULL, " for name in COUNTS)
+    + "PRIMARY KEY (day, key, model)) WITHOUT ROWID"
+)
+_ADD: Final = (
+    f"INSERT INTO usage (day, key, model, {_COLUMNS}) "  # noqa: S608 - our own column names
+    f"VALUES (?, ?, ?, {', '.join('?' * len(COUNTS))}) ON CONFLICT (day, key, model) DO UPDATE SET "
+    + ", ".join(f"{name} = {name} + excluded.{name}" for name in COUNTS)
+)
+_LOAD: Final = f"SELECT day, key, model, {_COLUMNS} FROM usage WHERE day >= ?"  # noqa: S608
+
+
+class SqliteStore:
+    """Keeps usage in one file; other processes may write to it at the same time."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / FILE_NAME
+        self._failing = False
+
+    async def load(self, since: str) -> Sequence[UsageRow] | None:
+        """Return the sums from the day *since* on; None if they cannot be read."""
+        return await asyncio.to_thread(self._try, lambda: self._load(since))
+
+    async def add(self, rows: Sequence[UsageRow]) -> bool:
+        """Add *rows* to the sums, all or none; return whether that was done."""
+        return await asyncio.to_thread(self._try, lambda: self._add(rows)) is not None
+
+    def _try(self, work: Callable[[], Sequence[UsageRow]]) -> Sequence[UsageRow] | None:
+        try:
+            result = work()
+        except _ERRORS as exc:
+            if not self._failing:
+                _LOG.warning("usage is not written to %s: %s", self._path, _reason(exc))
+            self._failing = True
+            return None
+        if self._failing:
+            _LOG.info("usage is written to %s again", self._path)
+        self._failing = False
+        return result
+
+    def _load(self, since: str) -> Sequence[UsageRow]:
+        if not self._path.exists():
+            return ()
+        with self._open() as database:
+            found = database.execute(_LOAD, (since,)).fetchall()
+        return [UsageRow(day, key, model, Counts(*sums)) for day, key, model, *sums in found]
+
+    def _add(self, rows: Sequence[UsageRow]) -> Sequence[UsageRow]:
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._path.touch(mode=0o600)
+        with self._open() as database, database:  # the second one commits, or undoes it all
+            database.executemany(
+                _ADD, [(row.day, row.key, row.model, *astuple(row.counts)) for row in rows]
+            )
+        return rows
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        """Open the file for one transaction.
+
+        Not for longer: it may be moved, or its disk come back, while the server runs.
+        """
+        database = sqlite3.connect(self._path, timeout=_LOCK_TIMEOUT)
+        try:
+            database.execute(_CREATE)
+            yield database
+        finally:
+            database.close()
+
+
+class UsageKeeper:
+    """Carries a book's sums to a store, and others' sums back."""
+
+    def __init__(
+        self,
+        book: UsageBook,
+        store: UsageStore,
+        clock: Callable[[], float],
+        every: float = _SAVE_EVERY,
+        *,
+        load_every: int = _LOAD_EVERY,
+    ) -> None:
+        """*clock* gives epoch seconds; *every* is how many seconds pass between two writes.
+
+        After *load_every* writes, what others wrote is read.
+        """
+        self._book = book
+        self._store = store
+        self._clock = clock
+        self._every = every
+        self._load_every = load_every
+        self._lock = asyncio.Lock()
+
+    async def load(self) -> None:
+        """Take over what is stored."""
+        async with self._lock:
+            rows = await self._store.load(oldest_day(self._clock()))
+            if rows is not None:
+                self._book.restore(rows)
+
+    async def save(self) -> None:
+        """Store what is not stored yet.
+
+        A write that has begun is waited for, even when this is cancelled: it cannot be called
+        back, and repeating it would count twice.
+        """
+        writing = asyncio.ensure_future(self._save())
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            await writing
+            raise
+
+    async def _save(self) -> None:
+        async with self._lock:
+            rows = self._book.take_pending()
+            if rows and not await self._store.add(rows):
+                self._book.give_back(rows)
+
+    async def run(self) -> None:
+        """Save, and now and then load, until cancelled."""
+        while True:
+            for _ in range(self._load_every):
+                await asyncio.sleep(self._every)
+                await self.save()
+            await self.load()
+
+
+def _reason(exc: Exception) -> str:
+    if isinstance(exc, OSError):
+        return (exc.strerror or "unknown error").lower()
+    return str(exc)

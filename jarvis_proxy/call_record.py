@@ -1,0 +1,178 @@
+"""CallRecord: what happened in one call, for the log, the metrics and the live page. Pure.
+
+It holds names, times, sizes and counts; never content, never a key.
+"""
+
+import json
+from functools import lru_cache
+from typing import Any, Final, Literal
+
+import msgspec
+
+from jarvis_proxy.wire.text import printable
+
+Outcome = Literal[
+    "ok",
+    "refused",  # we said no: key, form, limit
+    "upstream_error",  # the upstream answered with an error, or broke
+    "client_closed",  # the client left before the end
+    "internal_error",  # our fault
+]
+
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"))
+
+
+class CallRecord(msgspec.Struct):
+    """One call. Times are in seconds on the monotonic clock, but *started_at*: epoch seconds.
+
+    *received* is when the request's last byte was here, *asked* when an upstream was first asked,
+    *heard* when an answer, not a refusal, last came in before *first_byte* went out. *cost* is in
+    billionths of a dollar. *limit* names the limit of ours that refused the call. *admitted* tells
+    whether a key opened: what the caller of any other says is a stranger's word.
+    """
+
+    request_id: str
+    started: float
+    started_at: float
+    method: str = ""
+    route: str = ""
+    key_name: str = "-"
+    admitted: bool = False
+    model: str = "-"
+    target: str = "-"
+    upstream: str = "-"
+    status: int = 0
+    outcome: Outcome = "ok"
+    code: str = ""
+    limit: str = ""
+    received: float | None = None
+    asked: float | None = None
+    heard: float | None = None
+    first_byte: float | None = None
+    ended: float = 0.0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cost: int | None = None
+    attempts: int = 0
+    streamed: bool = False
+    user_agent: str = ""
+    client_ip: str = ""
+
+    def fields(self) -> dict[str, Any]:
+        """Return the record as names and plain values, in the order of the log line."""
+        return {
+            "id": self.request_id,
+            "key": self.key_name,
+            "ip": self.client_ip,
+            "method": self.method,
+            "route": self.route,
+            "model": printable(self.model),
+            "upstream": self.upstream,
+            "target": printable(self.target),
+            "status": self.status,
+            "outcome": self.outcome,
+            "code": printable(self.code),  # an upstream may have chosen it
+            "attempts": self.attempts,
+            "ttfb_ms": self._ms(self.first_byte),
+            "duration_ms": self._ms(self.ended),
+            "bytes_in": self.bytes_in,
+            "bytes_out": self.bytes_out,
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+            "cached_tokens": self.cached_tokens,
+            "reasoning_tokens": self.reasoning_tokens,
+            "agent": printable(self.user_agent),
+        }
+
+    def add_tokens(self, prompt: int, completion: int, cached: int, reasoning: int) -> None:
+        """Add what an upstream counted, once that is known."""
+        self.prompt_tokens = (self.prompt_tokens or 0) + prompt
+        self.completion_tokens = (self.completion_tokens or 0) + completion
+        self.cached_tokens = (self.cached_tokens or 0) + cached
+        self.reasoning_tokens = (self.reasoning_tokens or 0) + reasoning
+
+    def overhead(self) -> float | None:
+        """Return how much of the time to the first byte was the proxy's own work.
+
+        None where that is not known: no answer, an upload, links that were downloaded first.
+        """
+        if self.received is None or self.asked is None:
+            return None
+        if self.heard is None or self.first_byte is None:
+            return None
+        # The head of a stream may have gone out before the upstream said anything.
+        return self.asked - self.received + max(0.0, self.first_byte - self.heard)
+
+    def _ms(self, moment: float | None) -> float | None:
+        return None if moment is None else round((moment - self.started) * 1000, 1)
+
+
+def as_text(record: CallRecord, timestamp: str) -> str:
+    """Return the log line ``<timestamp> call name=value ...``; unknown values are left out."""
+    # Written out, not made from fields(): a line costs a quarter so, and every call has one.
+    r = record
+    names = _names(r.key_name, r.client_ip, r.method, r.route, r.model, r.upstream, r.target)
+    line = f"{timestamp} call id={r.request_id}{names} status={r.status} outcome={r.outcome}"
+    if r.code:
+        line += _pair("code", printable(r.code))
+    line += f" attempts={r.attempts}"
+    if r.first_byte is not None:
+        line += f" ttfb_ms={(r.first_byte - r.started) * 1000:.1f}"
+    line += f" duration_ms={(r.ended - r.started) * 1000:.1f}"
+    line += f" bytes_in={r.bytes_in} bytes_out={r.bytes_out}"
+    if r.prompt_tokens is not None:
+        line += f" prompt_tokens={r.prompt_tokens}"
+    if r.completion_tokens is not None:
+        line += f" completion_tokens={r.completion_tokens}"
+    if r.cached_tokens is not None:
+        line += f" cached_tokens={r.cached_tokens}"
+    if r.reasoning_tokens is not None:
+        line += f" reasoning_tokens={r.reasoning_tokens}"
+    return line + _agent(r.user_agent)
+
+
+@lru_cache(maxsize=1024)
+def _names(
+    key: str, ip: str, method: str, route: str, model: str, upstream: str, target: str
+) -> str:
+    """Return the pairs of what calls have in common: made once for all calls that do."""
+    return "".join(
+        (
+            _pair("key", key),
+            _pair("ip", ip),
+            _pair("method", method),
+            _pair("route", route),
+            _pair("model", printable(model)),
+            _pair("upstream", upstream),
+            _pair("target", printable(target)),
+        )
+    )
+
+
+@lru_cache(maxsize=256)
+def _agent(user_agent: str) -> str:
+    return _pair("agent", printable(user_agent))
+
+
+def _pair(name: str, value: str) -> str:
+    return f" {name}={_quoted(value)}" if value not in ("", "-") else ""
+
+
+def as_json(record: CallRecord, timestamp: str) -> str:
+    """Return the log line as one JSON object in ASCII."""
+    return ascii_json({"time": timestamp, "event": "call", **record.fields()})
+
+
+def ascii_json(value: dict[str, Any]) -> str:
+    """Return one line of ASCII JSON: no line separator of any alphabet can split it."""
+    return _ENCODER.encode(value)
+
+
+def _quoted(text: str) -> str:
+    if " " in text or '"' in text or "=" in text:
+        return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return text

@@ -1,0 +1,290 @@
+"""The command: checks what it starts from, then serves. IO."""
+
+import asyncio
+import contextlib
+import errno
+import gc
+import logging
+import os
+import select
+import sys
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from jarvis_proxy.accounting.price_files import load_prices
+from jarvis_proxy.config.dotenv_file import env_file_hints, is_readable, load_environment
+from jarvis_proxy.config.names import environment_hints, with_origin
+from jarvis_proxy.config.own_address import check_base_urls
+from jarvis_proxy.config.settings import Settings, SettingsError
+from jarvis_proxy.observability.file_limit import forbid_core_dumps, raise_max_files
+from jarvis_proxy.observability.logging import configure_logging, write_text
+from jarvis_proxy.redis_backend.loader import check_redis
+from jarvis_proxy.runtime import memory
+from jarvis_proxy.runtime.tls import tls_context
+
+if TYPE_CHECKING:
+    from jarvis_proxy.runtime.worker import Berth
+
+EX_CONFIG: Final = 78
+_LOG: Final = logging.getLogger(__name__)
+_ENV_FILE: Final = Path(__file__).resolve().parent.parent / ".env"
+_FILES_PER_CONNECTION: Final = 3
+_MORE_FILES: Final = 64
+_USAGE: Final = """usage: python server.py [doctor], or jarvis-proxy [doctor]
+Without an argument it serves; settings are in .env, which .env.example explains. The doctor checks
+settings, port, upstreams and keys. ./start.sh installs the packages first.
+"""
+_PR_SET_DUMPABLE: Final = 4  # linux/prctl.h
+
+
+def command() -> int:
+    """Run the installed command ``jarvis-proxy``, with the .env of the working folder."""
+    return main(sys.argv[1:], Path.cwd() / ".env")
+
+
+def main(arguments: Sequence[str], env_file: Path | None = None) -> int:
+    """Run the command and return its exit code; without *env_file* it is the project's .env.
+
+    0: served until told to stop. 1: the port cannot be had. 78: the settings are wrong.
+    """
+    keep_standard_streams()
+    env_file = env_file or _ENV_FILE
+    if sys.platform == "win32":
+        say("Jarvis proxy runs on Linux and macOS. On Windows, run it in WSL: wsl --install\n")
+        return 1
+    if arguments and arguments[0] == "doctor":
+        return _doctor(arguments[1:], env_file)
+    if arguments and arguments[0] in ("-h", "--help"):
+        write_text(sys.stdout, _USAGE)
+        return 0
+    if arguments:
+        say(f"unknown argument: {arguments[0]}\n{_USAGE}")
+        return 2
+    try:
+        settings = load_settings(env_file)
+    except SettingsError as exc:
+        say(problems_text(exc))
+        return EX_CONFIG
+    if not has_c_parser():
+        say(
+            "aiohttp runs without its C parser, whose strictness keeps requests from being "
+            "smuggled. Install aiohttp's binary wheel: ./start.sh does.\n"
+        )
+        return 1
+    return _serve(settings, env_file)
+
+
+def _doctor(arguments: Sequence[str], env_file: Path) -> int:
+    # Loaded only when it is called: it is as large as the server.
+    from jarvis_proxy.doctor import cli
+
+    forbid_core_dumps()  # it holds keys, like the server
+    return cli.main(arguments, env_file, os.environ)
+
+
+def load_settings(env_file: Path) -> Settings:
+    """Return what the environment and .env say now.
+
+    Raises:
+        SettingsError: with every problem.
+    """
+    return _read(env_file)[0]
+
+
+def _read(env_file: Path) -> tuple[Settings, Mapping[str, str]]:
+    """Return the settings and the environment that they are in."""
+    environ = load_environment(env_file, os.environ)
+    try:
+        settings = Settings.from_env(environ, is_readable=is_readable)
+        check_base_urls(settings)
+    except SettingsError as exc:
+        raise with_origin(exc, os.environ) from None
+    if settings.workers > 1 and sys.platform != "linux":
+        raise SettingsError(
+            ("WORKERS: more than 1 needs Linux, where the kernel shares out the connections.",)
+        )
+    check_redis(settings.redis_url)
+    tls_context(settings)
+    load_prices(settings)
+    if settings.state_dir:
+        settings = replace(settings, state_dir=str(env_file.parent / settings.state_dir))
+    return settings, environ
+
+
+def _serve(settings: Settings, env_file: Path) -> int:
+    # Only now: a wrong setting is told in a fraction of the time that the server takes to load.
+    from jarvis_proxy.runtime.serve import serve
+
+    if settings.workers > 1:
+        return _supervise(settings, env_file)
+    harden()
+    raise_file_limit(settings.limits.max_connections)
+    writer, log = configure_logging(settings.log_format, settings.log_level)
+    _hint(settings, env_file)
+    try:
+        run(serve(settings, log, reload=partial(load_settings, env_file)))
+    except OSError as exc:
+        _LOG.error("%s", cannot_listen(settings, exc, os.environ))
+        return 1
+    except SettingsError as exc:  # the certificate was changed a moment ago
+        _LOG.error("%s", " ".join(exc.problems))
+        return EX_CONFIG
+    finally:
+        writer.close()
+    return 0
+
+
+def _supervise(settings: Settings, env_file: Path) -> int:
+    from jarvis_proxy.observability.logging import PlainWriter, log_through
+    from jarvis_proxy.runtime.port_handover import acquire
+    from jarvis_proxy.runtime.supervisor import Supervisor
+
+    harden()
+    raise_file_limit(settings.limits.max_connections)
+    writer = PlainWriter()
+    log_through(writer, settings.log_format, settings.log_level)
+    _hint(settings, env_file)
+    try:
+        # In a loop that is gone before the first worker is made.
+        opening = acquire(settings.hosts, settings.port, os.environ, settings.workers)
+        port = asyncio.run(opening)
+    except OSError as exc:
+        _LOG.error("%s", cannot_listen(settings, exc, os.environ))
+        return 1
+    return Supervisor(
+        settings,
+        port.sockets,
+        _work,
+        partial(_read, env_file),
+        name=port.name,
+        taken=port.taken,
+        writer=writer,
+    ).run()
+
+
+def _work(settings: Settings, berth: "Berth") -> int:
+    """Serve as one worker of several; return its exit code."""
+    from jarvis_proxy.observability.logging import LineWriter, log_through
+    from jarvis_proxy.runtime.worker import work
+
+    # Workers write to one pipe: what is no longer than this is not mixed up with others' lines.
+    writer = LineWriter(at_once=select.PIPE_BUF)
+    log = log_through(writer, settings.log_format, settings.log_level)
+    try:
+        run(work(settings, log, berth))
+    except SettingsError as exc:
+        _LOG.error("%s", " ".join(exc.problems))
+        return EX_CONFIG
+    finally:
+        writer.close()
+    return 0
+
+
+def cannot_listen(settings: Settings, error: OSError, environ: Mapping[str, str]) -> str:
+    """Return in one line why no address can be listened on, and where the address came from."""
+    from jarvis_proxy.runtime.listeners import why_not
+
+    host = error.filename or ",".join(settings.hosts)
+    sources = [name for name in ("HOST", "PORT") if environ.get(name)]
+    note = (
+        f"; the environment sets {' and '.join(sources)}, which wins over .env" if sources else ""
+    )
+    return f"cannot listen on {host}:{settings.port}: {why_not(error)}{note}"
+
+
+def _hint(settings: Settings, env_file: Path) -> None:
+    upstreams = ",".join(upstream.name for upstream in settings.upstreams)
+    for hint in (
+        *env_file_hints(env_file),
+        *environment_hints(os.environ, upstreams),
+        *settings.hints,
+        *_file_hints(settings),
+    ):
+        _LOG.warning("%s", hint)
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """Run *main* on uvloop, or on asyncio's own loop where uvloop is not installed."""
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(main)
+    else:
+        uvloop.run(main)
+
+
+def keep_standard_streams() -> None:
+    """Open what of stdin, stdout and stderr is closed.
+
+    Else the next file to be opened, such as a client's connection, takes the number, and what is
+    meant for a stream goes there.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError as exc:
+            if exc.errno == errno.EBADF:
+                os.open(os.devnull, os.O_RDWR)
+
+
+def harden() -> None:
+    """Leave no core dump, which would hold keys and content, and settle how memory is managed."""
+    forbid_core_dumps()
+    forbid_tracing()
+    # What is alive now stays alive: collecting it again and again costs 5 to 10 % of a request.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 1000)
+    memory.keep_at_hand()
+
+
+def forbid_tracing() -> None:
+    """Keep the same user's other processes from reading this one's memory, on Linux.
+
+    A core dump piped to a program knows no limit on its size; this forbids it as well.
+    """
+    if sys.platform != "linux":
+        return
+    # MemoryError: libffi may want memory that is writable and executable.
+    with contextlib.suppress(ImportError, OSError, AttributeError, MemoryError):
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def raise_file_limit(max_connections: int) -> None:
+    """Allow as many open files as *max_connections* take, if the hard limit does."""
+    raise_max_files(max(8192, _MORE_FILES + _FILES_PER_CONNECTION * max_connections))
+
+
+def _file_hints(settings: Settings) -> list[str]:
+    from jarvis_proxy.server.app import connection_limits
+
+    possible = connection_limits(settings).total
+    if possible >= settings.limits.max_connections:
+        return []
+    return [
+        f"MAX_CONNECTIONS: only {possible} are possible, for this process may open few files; "
+        "raise the limit (`ulimit -n`, LimitNOFILE= in a unit)."
+    ]
+
+
+def has_c_parser() -> bool:
+    """Tell whether aiohttp parses requests in C."""
+    from aiohttp import http_parser
+
+    return http_parser.HttpRequestParser is not http_parser.HttpRequestParserPy
+
+
+def problems_text(error: SettingsError) -> str:
+    """Return every problem of the settings, one a line."""
+    lines = [f"  - {problem}" for problem in error.problems]
+    return "\n".join(["Invalid settings; fix them in .env:", *lines, ""])
+
+
+def say(text: str) -> None:
+    """Write *text* to stderr, whatever state it is in."""
+    write_text(sys.stderr, text)

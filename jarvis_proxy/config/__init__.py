@@ -1,0 +1,1 @@
+"""What is configured: the environment and .env become frozen settings."""

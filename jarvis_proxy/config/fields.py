@@ -1,0 +1,84 @@
+"""How a dataclass field declares the setting that fills it. Pure."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields
+from enum import StrEnum
+from typing import Any
+
+from jarvis_proxy.config.parsers import Reader
+
+
+class Section(StrEnum):
+    """The headings under which the documents list the settings, in their order."""
+
+    FIRST = "Keys to start with"
+    LISTENING = "Listening"
+    UPSTREAMS = "Upstreams"
+    MODELS = "Models"
+    REQUESTS = "Requests and answers"
+    LOG = "Log"
+    NUMBERS = "Usage, metrics, dashboard"
+    TIMEOUTS = "Timeouts"
+    LIMITS = "Limits"
+    KEYS = "Single client keys"
+    PROCESSES = "Several processes"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One row of the documents: *default* is the text that would set it, *text* is Markdown."""
+
+    name: str
+    section: Section
+    default: str = ""
+    unit: str = ""
+    text: str
+
+
+def setting(
+    name: str,
+    *,
+    section: Section,
+    text: str,
+    default: str = "",
+    unit: str = "",
+    parser: Callable[[str], object] | None = None,
+    value: object = None,
+    repr: bool = True,  # noqa: A002  as dataclasses.field has it
+) -> Any:
+    """Return a dataclass field that the setting *name* fills.
+
+    *parser* turns a text into the field's value, that of *default* included. Without a parser
+    ``from_env`` fills the field itself. *value* is the field's default where there is no parser or
+    no default text.
+    """
+    described = Setting(name=name, section=section, default=default, unit=unit, text=text)
+    metadata = {"settings": (described,), "parser": parser}
+    if parser is not None and default:
+        value = parser(default)
+    if isinstance(value, Mapping):
+        return field(default_factory=lambda: value, metadata=metadata, repr=repr)
+    return field(default=value, metadata=metadata, repr=repr)
+
+
+def parsed(cls: type[Any], reader: Reader, name: str = "") -> dict[str, Any]:
+    """Return a value for each field of *cls* whose metadata has a parser, by field name.
+
+    *name* is put in place of ``<NAME>`` in the settings' names.
+    """
+    return {
+        spec.name: reader.read(
+            _names(spec)[0].name.replace("<NAME>", name), spec.metadata["parser"], spec.default
+        )
+        for spec in fields(cls)
+        if spec.metadata.get("parser") is not None
+    }
+
+
+def described(cls: type[Any]) -> tuple[Setting, ...]:
+    """Return the settings that fill the fields of *cls*, in their order."""
+    return tuple(found for spec in fields(cls) for found in _names(spec))
+
+
+def _names(spec: Field[Any]) -> tuple[Setting, ...]:
+    return tuple(spec.metadata.get("settings", ()))

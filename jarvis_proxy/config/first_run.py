@@ -1,0 +1,118 @@
+"""The first start: .env with a random client key, shown once. Does file IO; start.sh runs it."""
+
+import errno
+import os
+import secrets
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+_KEY_LINE: Final = "PROXY_API_KEYS="
+_DEFAULT_PORT: Final = "9000"
+
+
+def new_key() -> str:
+    """Return a client key of 256 random bits.
+
+    The prefix is there because some clients take no OpenAI key that does not start with ``sk-``.
+    """
+    return f"sk-jarvis-{secrets.token_hex(32)}"
+
+
+def env_text(example: str, key: str) -> str:
+    """Return the text of .env.example with *key* as the client key.
+
+    Raises:
+        ValueError: the example has no empty PROXY_API_KEYS line.
+    """
+    lines = example.splitlines(keepends=True)
+    try:
+        at = [line.strip() for line in lines].index(_KEY_LINE)
+    except ValueError:
+        raise ValueError(f"the example file has no line {_KEY_LINE}") from None
+    lines[at] = f"{_KEY_LINE}{key}\n"
+    return "".join(lines)
+
+
+def write_new(path: Path, text: str) -> bool:
+    """Write a file that its owner alone may read; return False when *path* is there already.
+
+    The file appears whole or not at all: an interrupted start leaves no half of it behind.
+    """
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        return _put(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _put(draft: Path, path: Path) -> bool:
+    try:
+        os.link(draft, path)  # unlike a rename, it never replaces what is there
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without hard links
+        if path.exists():
+            return False
+        draft.rename(path)
+    return True
+
+
+def greeting(key: str, environ: Mapping[str, str]) -> str:
+    """Return what the first start says: the key, once, and a command that tries it."""
+    port = environ.get("PORT", "").strip()
+    address = f"http://127.0.0.1:{port if port.isdecimal() else _DEFAULT_PORT}"
+    note = ""
+    if environ.get("PROXY_API_KEYS"):
+        note = "\nNote: PROXY_API_KEYS is set in the environment and wins over this key.\n"
+    return f"""
+Wrote .env, which only you can read, with a random key for your clients. It is shown this once;
+later it is found in .env as PROXY_API_KEYS.
+{note}
+When the server is up, these two lines stream an answer, free of charge, with no upstream:
+
+  JARVIS_KEY={key}
+  curl -N {address}/v1/chat/completions -H "Authorization: Bearer $JARVIS_KEY" \
+-H 'Content-Type: application/json' \
+-d '{{"model":"jarvis-echo","stream":true,"messages":[{{"role":"user","content":"Hello there"}}]}}'
+
+For real models put OPENAI_API_KEY or GEMINI_API_KEY into .env and start again; with an ADMIN_KEY
+there is also a live page, at {address}/dashboard.
+./start.sh doctor checks all of it and prints the settings for your clients.
+"""
+
+
+def _advice(fault: OSError | ValueError) -> str:
+    """Return the end of the sentence that says why there is no .env, and what to do."""
+    reason = fault.strerror if isinstance(fault, OSError) else str(fault)
+    if isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{reason}): the disk is full. Free some space and start again."
+    return (
+        f"{reason}). Make this folder writable for the first start, or set PROXY_API_KEYS in the"
+        " environment."
+    )
+
+
+def main(folder: Path, environ: Mapping[str, str]) -> int:
+    """Write *folder*/.env unless it is there; return the exit code."""
+    key = new_key()
+    try:
+        example = (folder / ".env.example").read_text(encoding="utf-8")
+        written = write_new(folder / ".env", env_text(example, key))
+    except (OSError, ValueError) as exc:
+        if environ.get("PROXY_API_KEYS"):
+            return 0  # a container on a read-only disk, set up by its environment
+        sys.stderr.write(f"start.sh: cannot write .env ({_advice(exc)}\n")
+        return 73  # EX_CANTCREAT
+    if written:
+        sys.stdout.write(greeting(key, environ))
+        sys.stdout.flush()
+    return 0
+
+
+if __name__ == "__main__":  # pragma: no cover  # tests/test_start_script.py runs it
+    sys.exit(main(Path(__file__).resolve().parents[2], os.environ))

@@ -1,0 +1,188 @@
+"""What single client keys may do: the settings ``KEY_<NAME>_MODELS`` and its kin. Pure."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from datetime import UTC, date, datetime, timedelta
+from ipaddress import IPv4Network, IPv6Network
+from types import MappingProxyType
+from typing import Final, NoReturn
+
+from jarvis_proxy.config import parsers as parse
+from jarvis_proxy.config.addresses import networks
+from jarvis_proxy.config.budgets import Budget, parse_budgets
+from jarvis_proxy.config.fields import Section, parsed, setting
+from jarvis_proxy.config.parsers import Reader
+from jarvis_proxy.config.upstreams import ClientKey
+
+_KINDS: Final = ("MODELS", "RPM", "TPM", "CONCURRENCY", "BUDGET", "EXPIRES", "CIDRS")
+_SETTING: Final = re.compile(rf"KEY_([A-Z0-9_]{{1,64}})_(?:{'|'.join(_KINDS)})", re.I | re.A)
+_NOT_IN_NAMES: Final = re.compile(r"[^A-Z0-9]")
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_MOMENT: Final = re.compile(_DAY.pattern + r"[T ][0-9:]{5,8}(?:Z|[+-][0-9]{2}:?[0-9]{2})", re.I)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _models(text: str) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    for number, entry in enumerate(parse.split(text), 1):
+        try:
+            parse.model_name(entry.removesuffix("*") or "all")
+        except ValueError:
+            raise ValueError(
+                f"entry {number} must be a model's name; a * may stand at its end only"
+            ) from None
+        found[entry] = None
+    return tuple(found) or _refuse_nothing()
+
+
+def _cidrs(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    return networks(text) or _refuse_nothing()
+
+
+def _refuse_nothing() -> NoReturn:
+    # An empty list would mean all, which a lone comma hardly does.
+    raise ValueError("must hold at least one entry, or be left out")
+
+
+def _expires(text: str) -> float:
+    """Parse the moment at which a key ends: after a whole day in UTC, or at a time."""
+    try:
+        if _DAY.fullmatch(text):
+            day = date.fromisoformat(text)
+            start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+            return (start - _EPOCH + timedelta(days=1)).total_seconds()
+        if _MOMENT.fullmatch(text):
+            return (datetime.fromisoformat(text.upper()) - _EPOCH).total_seconds()
+    except ValueError:
+        pass
+    raise ValueError(
+        "must be the last day, such as 2027-01-31 (UTC), or a time with its zone, such as"
+        " 2027-01-31T18:00:00Z or 2027-01-31T18:00:00+01:00"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyPolicy:
+    """What one client key may do; None, or nothing in a list, is without limit.
+
+    A name in *models* that ends in ``*`` stands for every name that starts so. *expires* is in
+    epoch seconds.
+    """
+
+    models: tuple[str, ...] = setting(
+        "KEY_<NAME>_MODELS",
+        parser=_models,
+        value=(),
+        section=Section.KEYS,
+        text=(
+            "Models that the client key `NAME` may use, comma-separated; a `*` at the end "
+            "matches a prefix. Empty: all."
+        ),
+    )
+    rpm: int | None = setting(
+        "KEY_<NAME>_RPM",
+        parser=parse.whole(1, 1_000_000),
+        value=None,
+        section=Section.KEYS,
+        text="Requests per minute of the client key `NAME`; more get 429.",
+    )
+    tpm: int | None = setting(
+        "KEY_<NAME>_TPM",
+        parser=parse.whole(1, 999_999_999),
+        value=None,
+        section=Section.KEYS,
+        text="Tokens per minute of the client key `NAME`, input and output; more get 429.",
+    )
+    concurrency: int | None = setting(
+        "KEY_<NAME>_CONCURRENCY",
+        parser=parse.whole(1, 1_000_000),
+        value=None,
+        section=Section.KEYS,
+        text="Concurrent requests of the client key `NAME`; more get 429.",
+    )
+    budget: tuple[Budget, ...] = setting(
+        "KEY_<NAME>_BUDGET",
+        parser=parse_budgets,
+        value=(),
+        section=Section.KEYS,
+        text=(
+            "Budget of the client key `NAME` per day or month (UTC), such as `5USD/day` or "
+            "`2000000tokens/month`, or several, comma-separated; then it gets 429."
+        ),
+    )
+    expires: float | None = setting(
+        "KEY_<NAME>_EXPIRES",
+        parser=_expires,
+        value=None,
+        section=Section.KEYS,
+        text=(
+            "Last day of the client key `NAME`, such as `2027-01-31` (UTC), or a time with "
+            "its zone; then it gets 401."
+        ),
+    )
+    cidrs: tuple[IPv4Network | IPv6Network, ...] = setting(
+        "KEY_<NAME>_CIDRS",
+        parser=_cidrs,
+        value=(),
+        section=Section.KEYS,
+        text=(
+            "Networks from which the client key `NAME` may be used, comma-separated; from "
+            "others it gets 401. Empty: all."
+        ),
+    )
+
+
+def policies(reader: Reader, keys: Iterable[ClientKey]) -> Mapping[str, KeyPolicy]:
+    """Return the policies by the names of their client keys; keys without one are not in it."""
+    owners: dict[str, list[str]] = {}
+    for key in keys:
+        owners.setdefault(policy_name(key.name), []).append(key.name)
+    if not reader.problems_of("PROXY_API_KEYS"):  # or the names cannot be known
+        for setting in reader.names():
+            _check_name(reader, setting, owners)
+    found: dict[str, KeyPolicy] = {}
+    for name, (owner, *others) in owners.items():
+        policy = KeyPolicy(**parsed(KeyPolicy, reader, name))
+        if policy != KeyPolicy():
+            found[owner] = policy
+            if others:
+                reader.problem(
+                    f"KEY_{name}_{_first(policy)}",
+                    f"is meant for several keys ({', '.join((owner, *others))}): give them names"
+                    " that differ in more than case and punctuation",
+                )
+    return MappingProxyType(found)
+
+
+def policy_name(key_name: str) -> str:
+    """Return NAME in the settings of a client key: upper case, ``_`` for what no name may hold."""
+    return _NOT_IN_NAMES.sub("_", key_name.upper())
+
+
+def is_policy_setting(name: str) -> bool:
+    """Tell whether an environment variable is named like the setting of a client key."""
+    return _SETTING.fullmatch(name) is not None
+
+
+def _check_name(reader: Reader, setting: str, owners: Mapping[str, list[str]]) -> None:
+    """Refuse a setting that is almost one of a client key: no limit must be lost in a typo."""
+    match = _SETTING.fullmatch(setting)
+    if match is None:
+        if any(setting.upper().startswith(f"KEY_{name}_") for name in owners):
+            reader.problem(setting, f"is no setting; a client key's end in {', '.join(_KINDS)}")
+    elif setting != setting.upper():
+        reader.problem(setting, f"must be written {setting.upper()}")
+    elif match[1] not in owners and reader.text(setting):
+        reader.problem(
+            setting,
+            "is for a client key that PROXY_API_KEYS does not name; that of laptop:key begins"
+            " with KEY_LAPTOP_",
+        )
+
+
+def _first(policy: KeyPolicy) -> str:
+    """Return the kind of the first setting that *policy* has."""
+    return next(
+        spec.name for spec in fields(policy) if getattr(policy, spec.name) != spec.default
+    ).upper()

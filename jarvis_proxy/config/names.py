@@ -1,0 +1,86 @@
+"""Names of settings: what a mistyped one means, and which values the environment gave. Pure."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from typing import Final
+
+from jarvis_proxy.config.addresses import address_in, is_loopback
+from jarvis_proxy.config.key_policies import is_policy_setting
+from jarvis_proxy.config.parsers import clean, split
+from jarvis_proxy.config.settings import SETTINGS, SettingsError
+from jarvis_proxy.config.upstreams import settings_of
+
+_ALMOST: Final = 0.85
+_ALMOST_ELSEWHERE: Final = 0.9
+"""The environment holds names of many programs: only what is closer is worth a word."""
+_ELSEWHERE: Final = {
+    "ALL_PROXY": "UPSTREAM_PROXY",
+    "API_KEY": "PROXY_API_KEYS",
+    "API_KEYS": "PROXY_API_KEYS",
+    "BIND": "HOST",
+    "GOOGLE_API_KEY": "GEMINI_API_KEY",
+    "GOOGLE_GEMINI_BASE_URL": "GEMINI_BASE_URL",
+    "HTTPS_PROXY": "UPSTREAM_PROXY",
+    "HTTP_PROXY": "UPSTREAM_PROXY",
+    "LISTEN": "HOST",
+    "NO_PROXY": "UPSTREAM_NO_PROXY",
+    "OPENAI_API_BASE": "OPENAI_BASE_URL",
+    "PROXY_KEY": "PROXY_API_KEYS",
+    "PROXY_KEYS": "PROXY_API_KEYS",
+}
+"""What other programs call a setting, too far from ours to be guessed."""
+
+
+def known_names(upstreams: str) -> set[str]:
+    """Return the name of every setting but those of client keys; *upstreams* is UPSTREAMS."""
+    return {
+        *(setting.name for setting in SETTINGS),
+        *settings_of(("openai", "gemini", *split(clean(upstreams)))),
+    }
+
+
+def meant_by(name: str, known: Iterable[str]) -> str | None:
+    """Return the setting that *name*, in a file of settings, was probably meant to be."""
+    known = set(known)
+    if name in known or is_policy_setting(name):
+        return None
+    if (meant := _ELSEWHERE.get(name.upper())) is not None:
+        return meant
+    return next(iter(get_close_matches(name.upper(), known, n=1, cutoff=_ALMOST)), None)
+
+
+def environment_hints(environ: Mapping[str, str], upstreams: str) -> tuple[str, ...]:
+    """Return hints about the process's own environment, which wins over .env."""
+    return (*_host_hints(environ), *_mistyped(environ, known_names(upstreams)))
+
+
+def _host_hints(environ: Mapping[str, str]) -> Iterator[str]:
+    names = [
+        host
+        for host in split(clean(environ.get("HOST", "")))
+        if address_in(host.strip("[]")) is None and not is_loopback(host)
+    ]
+    if names:
+        yield (
+            "HOST is a name that the environment sets, and the environment wins over .env. Some"
+            " shells and conda export it: run `unset HOST` unless you set it for this server."
+        )
+
+
+def _mistyped(environ: Mapping[str, str], known: set[str]) -> Iterator[str]:
+    for name, value in environ.items():
+        if name in known or is_policy_setting(name) or not value or "_" not in name:
+            continue
+        for meant in get_close_matches(name, known, n=1, cutoff=_ALMOST_ELSEWHERE):
+            yield (f"{name} in the environment is no setting and has no effect; is {meant} meant?")
+
+
+def with_origin(error: SettingsError, environ: Mapping[str, str]) -> SettingsError:
+    """Return *error* with a word on each problem whose setting the environment gave."""
+    return SettingsError(tuple(_with_origin(problem, environ) for problem in error.problems))
+
+
+def _with_origin(problem: str, environ: Mapping[str, str]) -> str:
+    if not environ.get(problem.partition(":")[0]):
+        return problem
+    return f"{problem} The environment sets it, which wins over .env."

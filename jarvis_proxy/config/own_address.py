@@ -1,0 +1,123 @@
+"""Refuses base URLs that lead to this server itself. Asks the resolver and the routing table. IO.
+
+One call would otherwise become thousands: each opens the next. Only a base URL with our own port is
+looked at, so a usual start asks nobody anything.
+"""
+
+import socket
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from jarvis_proxy.config.addresses import address_in, is_loopback
+from jarvis_proxy.config.settings import Settings, SettingsError, UpstreamSettings
+from jarvis_proxy.config.upstreams import DEFAULT_UPSTREAMS
+
+_PORTS: Final = {"http": 80, "https": 443}
+_PATIENCE: Final = 3.0
+_OFFICIAL: Final = frozenset(upstream.base_url for upstream in DEFAULT_UPSTREAMS)
+_DISCARD: Final = 9
+
+
+def resolve(host: str) -> Sequence[str]:
+    """Return the addresses of *host*, none where they cannot be had within seconds."""
+    found: list[str] = []
+
+    def look_up() -> None:
+        try:
+            infos = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError):
+            return
+        found.extend(str(info[4][0]) for info in infos)
+
+    # A lookup cannot be interrupted, and must not keep the process from ending.
+    thread = threading.Thread(target=look_up, daemon=True)
+    thread.start()
+    thread.join(_PATIENCE)
+    return tuple(found)
+
+
+def is_interface(address: str) -> bool:
+    """Tell whether an interface of this machine has *address*.
+
+    A UDP socket is only asked where it would send from: to an own address, from that very one.
+    Nothing is sent.
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.connect((address, _DISCARD))
+        except OSError:
+            return False
+        return str(sock.getsockname()[0]).partition("%")[0] == address.partition("%")[0]
+
+
+def host_names() -> frozenset[str]:
+    """Return what this machine calls itself, in lower case."""
+    name = socket.gethostname().lower()
+    return frozenset({name, name.partition(".")[0]})
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What is asked of the machine; tests give another one."""
+
+    resolve: Callable[[str], Sequence[str]] = resolve
+    is_interface: Callable[[str], bool] = is_interface
+    host_names: Callable[[], frozenset[str]] = host_names
+
+
+def check_base_urls(settings: Settings, machine: Machine | None = None) -> None:
+    """Refuse every upstream whose base URL is this server's own address, however it is spelled.
+
+    Raises:
+        SettingsError: with a problem for each.
+    """
+    machine = machine or Machine()
+    problems = tuple(
+        f"{upstream.url_setting}: must not lead to this proxy itself (port {settings.port} of this"
+        " machine), or each call would call it again; set it to the upstream's own address."
+        for upstream in settings.upstreams
+        if _leads_here(upstream, settings, machine)
+    )
+    if problems:
+        raise SettingsError(problems)
+
+
+def _leads_here(upstream: UpstreamSettings, settings: Settings, machine: Machine) -> bool:
+    parts = urlsplit(upstream.base_url)
+    host = (parts.hostname or "").rstrip(".")
+    port = parts.port or _PORTS.get(parts.scheme, 0)
+    if port != settings.port or upstream.base_url in _OFFICIAL:
+        return False
+    there = _addresses(host, machine)
+    if all(map(_is_particular, settings.hosts)):
+        # Another program may have the same port on another address of this machine.
+        here = {address for name in settings.hosts for address in _addresses(name, machine)}
+        return not here.isdisjoint(there) or host in settings.hosts
+    return (
+        is_loopback(host)
+        or host in machine.host_names()
+        or any(_is_own(address, machine) for address in there)
+    )
+
+
+def _addresses(host: str, machine: Machine) -> set[str]:
+    """Return the addresses of *host*, IPv4-mapped ones as IPv4."""
+    found: Iterable[str] = (host,) if address_in(host) is not None else machine.resolve(host)
+    return {str(address_in(address) or address) for address in found}
+
+
+def _is_particular(host: str) -> bool:
+    """Tell whether listening on *host* is listening on one address that others can reach."""
+    address = address_in(host)
+    return not (is_loopback(host) or (address is not None and address.is_unspecified))
+
+
+def _is_own(text: str, machine: Machine) -> bool:
+    address = address_in(text)
+    if address is not None and (address.is_loopback or address.is_unspecified):
+        return True
+    return machine.is_interface(text)

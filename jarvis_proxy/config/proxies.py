@@ -1,0 +1,121 @@
+"""Which outbound proxy the calls to an upstream take, if any. Pure.
+
+The choice is made once, from the settings alone: the transport is given the result. A name is
+judged as it is written. Resolving it here would ask the local DNS for hosts that, in many networks,
+only the proxy can resolve.
+"""
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Final
+from urllib.parse import urlsplit
+
+from jarvis_proxy.config.addresses import address_in, is_host_name, is_local, proxy_url
+
+DIRECT: Final = "direct"
+OWN_NAMES: Final = frozenset(("UPSTREAM", "UPSTREAM_NO", "NO", "HTTP", "HTTPS", "ALL", "FTP"))
+"""Prefixes that no upstream may have: with ``_PROXY`` behind them they mean something else."""
+
+_PORTS: Final = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundProxy:
+    """An HTTP proxy on the way to an upstream. *setting* is where its address was set."""
+
+    url: str = field(repr=False)
+    setting: str = "UPSTREAM_PROXY"
+
+
+@dataclass(frozen=True, slots=True)
+class Exemption:
+    """One entry of a NO_PROXY list.
+
+    *name* also covers the names below it; ``"*"`` covers every host. Without *port*, every port.
+    """
+
+    name: str = ""
+    network: IPv4Network | IPv6Network | None = None
+    port: int | None = None
+
+    def covers(self, host: str, port: int) -> bool:
+        """Tell whether a host, in lower case and without a dot at its end, is meant."""
+        if self.port not in (None, port):
+            return False
+        if self.network is not None:
+            address = address_in(host)
+            # Networks of the other IP version hold no address of this one.
+            return address is not None and address in self.network
+        return self.name in ("*", host) or host.endswith(f".{self.name}")
+
+
+def exemptions(text: str) -> tuple[Exemption, ...]:
+    """Parse a NO_PROXY list: names, addresses and networks, separated by commas or spaces."""
+    entries = text.replace(",", " ").split()
+    found: dict[Exemption, None] = {}
+    for number, entry in enumerate(entries, 1):
+        exemption = _exemption(entry.lower())
+        if exemption is None:
+            raise ValueError(
+                f"entry {number} must be a host, a domain such as .example.com, an address, a"
+                " network such as 10.0.0.0/8, or *; a :port may follow, a scheme may not"
+            )
+        found[exemption] = None
+    return tuple(found)
+
+
+def upstream_proxy(text: str) -> str:
+    """Parse <NAME>_PROXY: ``direct``, or what UPSTREAM_PROXY takes."""
+    return DIRECT if text.lower() == DIRECT else proxy_url(text)
+
+
+def choose_proxy(
+    base_url: str,
+    *,
+    own: OutboundProxy | None,
+    general: OutboundProxy | None,
+    exempt: tuple[Exemption, ...],
+) -> OutboundProxy | None:
+    """Return the proxy for the upstream at *base_url*; None: connect directly.
+
+    *own* is what <NAME>_PROXY says and wins. *general* is for upstreams elsewhere only: a proxy
+    cannot reach this machine's loopback, and seldom reaches its network.
+    """
+    if own is not None:
+        return None if own.url == DIRECT else own
+    parts = urlsplit(base_url)
+    host = (parts.hostname or "").rstrip(".")
+    port = parts.port or _PORTS.get(parts.scheme, 0)
+    if general is None or is_local(host) or any(entry.covers(host, port) for entry in exempt):
+        return None
+    return general
+
+
+def _exemption(entry: str) -> Exemption | None:
+    if entry == "*":
+        return Exemption("*")
+    if (network := _network(entry)) is not None:
+        return Exemption(network=network)
+    host, port = _split_port(entry)
+    if port is not None and (network := _network(host)) is not None:
+        return Exemption(network=network, port=port)
+    name = host.removeprefix("*").removeprefix(".").rstrip(".")
+    return Exemption(name, port=port) if is_host_name(name) and port != 0 else None
+
+
+def _split_port(entry: str) -> tuple[str, int | None]:
+    host, colon, port = entry.rpartition(":")
+    if not colon:
+        return entry, None
+    number = int(port) if port.isascii() and port.isdecimal() and len(port) <= 5 else 0
+    return host, number if number <= 65535 else 0  # 0: no port, so no entry
+
+
+def _network(text: str) -> IPv4Network | IPv6Network | None:
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    if (address := address_in(bare)) is not None:
+        return ip_network(str(address))
+    try:
+        return ip_network(bare, strict=False)  # other programs take 10.1.2.3/8 here
+    except ValueError:
+        return None

@@ -1,0 +1,262 @@
+"""Settings in groups: upstreams, timeouts, limits. Pure."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from jarvis_proxy.config import parsers as parse
+from jarvis_proxy.config import upstreams as routes
+from jarvis_proxy.config.fields import Section, Setting, setting
+
+UPSTREAM_SETTINGS: Final = (
+    Setting(
+        name="OPENAI_API_KEY",
+        section=Section.FIRST,
+        text="OpenAI's key, or several, comma-separated: the proxy uses them in turn.",
+    ),
+    Setting(
+        name="OPENAI_BASE_URL",
+        section=Section.UPSTREAMS,
+        default=routes.OPENAI_BASE_URL,
+        text="Address of OpenAI's API.",
+    ),
+    Setting(
+        name="GEMINI_API_KEY",
+        section=Section.FIRST,
+        text=(
+            "Google's key for the Gemini API, or several, comma-separated: the proxy uses "
+            "them in turn. It goes into a header, never into a URL."
+        ),
+    ),
+    Setting(
+        name="GEMINI_BASE_URL",
+        section=Section.UPSTREAMS,
+        default=routes.GEMINI_BASE_URL,
+        text="Address of the Gemini API.",
+    ),
+    Setting(
+        name="UPSTREAMS",
+        section=Section.UPSTREAMS,
+        text=(
+            "Names of more OpenAI-compatible upstreams, comma-separated, such as "
+            "`deepseek,zhipu`. The next three settings and `<NAME>_PROXY` configure each of "
+            "them; for `my-llm` they are called `MY_LLM_BASE_URL` and so on."
+        ),
+    ),
+    Setting(
+        name="<NAME>_BASE_URL",
+        section=Section.UPSTREAMS,
+        text="Address of the upstream `NAME`, with its `/v1` or similar.",
+    ),
+    Setting(
+        name="<NAME>_API_KEY",
+        section=Section.UPSTREAMS,
+        text=(
+            "The key of the upstream `NAME`, or several, comma-separated. If the upstream "
+            "needs no key, set any word: its models are then listed."
+        ),
+    ),
+    Setting(
+        name="<NAME>_MODELS",
+        section=Section.UPSTREAMS,
+        text=(
+            "Models that the upstream `NAME` serves, comma-separated; a `*` at the end "
+            "matches a prefix. `NAME/model` works without it."
+        ),
+    ),
+    Setting(
+        name="UPSTREAM_PROXY",
+        section=Section.UPSTREAMS,
+        text=(
+            "HTTP proxy for calls to upstreams, such as "
+            "`http://user:password@proxy.example:3128`; SOCKS is not supported. Calls to this "
+            "machine and its network (loopback and private addresses, `localhost`, names "
+            "without a dot, `.local`, `.lan`, `.internal` and similar) do not use it."
+        ),
+    ),
+    Setting(
+        name="UPSTREAM_NO_PROXY",
+        section=Section.UPSTREAMS,
+        text=(
+            "More hosts that are called without `UPSTREAM_PROXY`, written as in `NO_PROXY`: "
+            "names and domains with all subdomains, addresses, networks such as `10.0.0.0/8`, "
+            "each with or without `:port`; `*` is every host. Names are not resolved for this "
+            "check."
+        ),
+    ),
+    Setting(
+        name="<NAME>_PROXY",
+        section=Section.UPSTREAMS,
+        text=(
+            "HTTP proxy of the upstream `NAME` only (also `OPENAI_PROXY` and `GEMINI_PROXY`): "
+            "an address as in `UPSTREAM_PROXY`, or `direct`. It overrides the two settings "
+            "above."
+        ),
+    ),
+)
+"""What ``settings_routes.upstreams`` reads, all of it together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """How long the server waits for upstreams and clients, in seconds."""
+
+    connect_timeout: float = setting(
+        "CONNECT_TIMEOUT",
+        default="5",
+        unit="s",
+        parser=parse.seconds,
+        section=Section.TIMEOUTS,
+        text="Time to connect to an upstream, DNS included.",
+    )
+    first_byte_timeout: float = setting(
+        "FIRST_BYTE_TIMEOUT",
+        default="600",
+        unit="s",
+        parser=parse.seconds,
+        section=Section.TIMEOUTS,
+        text=(
+            "From the request to an upstream's first byte; thinking models take minutes. An "
+            "answer that is not streamed must be complete after 590 s, or 5 s before an "
+            "OpenAI SDK says that it gives up."
+        ),
+    )
+    idle_timeout: float = setting(
+        "IDLE_TIMEOUT",
+        default="600",
+        unit="s",
+        parser=parse.seconds,
+        section=Section.TIMEOUTS,
+        text=("Longest silence of an upstream within an answer; then the client gets an error."),
+    )
+    stream_total_timeout: float = setting(
+        "STREAM_TOTAL_TIMEOUT",
+        default="3600",
+        unit="s",
+        parser=parse.seconds,
+        section=Section.TIMEOUTS,
+        text="Longest duration of a call.",
+    )
+    commit_after: float = setting(
+        "COMMIT_AFTER",
+        default="15",
+        unit="s",
+        parser=parse.seconds,
+        section=Section.TIMEOUTS,
+        text=(
+            "If a stream's upstream is still silent after this time, the client gets its 200 "
+            "and then keepalive comments. Errors before that keep their own status."
+        ),
+    )
+    heartbeat_interval: float = setting(
+        "HEARTBEAT_INTERVAL",
+        default="15",
+        unit="s",
+        parser=parse.seconds,
+        section=Section.TIMEOUTS,
+        text="Silence in a stream before each keepalive comment.",
+    )
+    body_idle_timeout: float = setting(
+        "BODY_IDLE_TIMEOUT",
+        default="20",
+        unit="s",
+        parser=parse.seconds,
+        section=Section.TIMEOUTS,
+        text="Longest silence within a request body.",
+    )
+    body_total_timeout: float = setting(
+        "BODY_TOTAL_TIMEOUT",
+        default="120",
+        unit="s",
+        parser=parse.seconds,
+        section=Section.TIMEOUTS,
+        text=(
+            "Time to receive a whole request body. A form upload may take as long as a stream. "
+            "After ten seconds every body must have brought 1 KiB per second."
+        ),
+    )
+    write_stall_timeout: float = setting(
+        "WRITE_STALL_TIMEOUT",
+        default="60",
+        unit="s",
+        parser=parse.seconds,
+        section=Section.TIMEOUTS,
+        text="A client that reads nothing for this long is disconnected.",
+    )
+    drain_timeout: float = setting(
+        "DRAIN_TIMEOUT",
+        default="120",
+        unit="s",
+        parser=parse.seconds,
+        section=Section.TIMEOUTS,
+        text=(
+            "Time after SIGTERM for open answers to finish. `TimeoutStopSec` in "
+            "`deploy/jarvis-proxy.service` must stay above it."
+        ),
+    )
+
+
+_COUNT: Final = parse.whole(1, 1_000_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much the server takes on at once; past a limit it says so, it never queues.
+
+    The defaults are what one process bears, at some 30 KiB a stream: they keep the server alive
+    under attack. What is fair between keys or addresses only its operator knows.
+    """
+
+    max_streams: int = setting(
+        "MAX_STREAMS",
+        default="8192",
+        parser=_COUNT,
+        section=Section.LIMITS,
+        text="Concurrent requests; more get 503.",
+    )
+    max_streams_per_key: int = setting(
+        "MAX_STREAMS_PER_KEY",
+        default="8192",
+        parser=_COUNT,
+        section=Section.LIMITS,
+        text="Concurrent requests per client key; more get 429.",
+    )
+    max_connections: int = setting(
+        "MAX_CONNECTIONS",
+        default="8192",
+        parser=_COUNT,
+        section=Section.LIMITS,
+        text=(
+            "Open client connections, as far as the limit on open files allows; more get 503 "
+            "and are closed. With `TLS_CERT_FILE` a connection counts before its handshake, "
+            "which may take 5 s; an excess connection is closed at once."
+        ),
+    )
+    max_connections_per_ip: int = setting(
+        "MAX_CONNECTIONS_PER_IP",
+        default="1024",
+        parser=_COUNT,
+        section=Section.LIMITS,
+        text=(
+            "Open connections per client address (in IPv6 per /64). This machine and "
+            "`TRUSTED_PROXIES` are exempt."
+        ),
+    )
+    max_bytes_in_flight: int = setting(
+        "MAX_INFLIGHT_MB",
+        default="256",
+        unit="MB",
+        parser=parse.mebibytes(1, 1_048_576),
+        section=Section.LIMITS,
+        text=(
+            "Memory for all calls together: request bodies, translated or downloaded data, "
+            "incomplete answers; more get 503."
+        ),
+    )
+    json_depth: int = setting(
+        "MAX_JSON_DEPTH",
+        default="64",
+        unit="levels",
+        parser=parse.whole(4, 512),
+        section=Section.LIMITS,
+        text="Deepest nesting of JSON in a request; deeper gets 400.",
+    )

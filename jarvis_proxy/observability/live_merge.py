@@ -1,0 +1,89 @@
+"""The live pages of several workers as one. Pure.
+
+One worker shows the page: its own calls, and what the others have written down. Calls get numbers
+anew, in the order in which they are learnt of. Moments are on the monotonic clock, which all
+processes of a machine share.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from typing import Final
+
+import msgspec
+
+from jarvis_proxy.observability.live_stats import (
+    KEPT_CALLS,
+    Call,
+    Live,
+    LivePart,
+    Second,
+    Totals,
+    totals,
+)
+
+LAG: Final = 3
+"""Seconds after which a second of all workers has been written down and read."""
+
+_OWN: Final = ""
+encode_part: Final = msgspec.msgpack.Encoder().encode
+decode_part: Final = msgspec.msgpack.Decoder(LivePart).decode
+
+
+class LiveSums:
+    """What *own* and the *others* have to show, in the form of ``Live``."""
+
+    def __init__(self, own: Live, others: Callable[[], Sequence[LivePart]]) -> None:
+        self._own = own
+        self._others = others
+        self._seen: dict[str, int] = {}
+        """The number of the last call that is known of each worker."""
+        self._calls: deque[Call] = deque(maxlen=KEPT_CALLS)
+        self._count = 0
+
+    @property
+    def count(self) -> int:
+        """The number of the last call."""
+        self._take()
+        return self._count
+
+    def calls(self, after: int, limit: int = KEPT_CALLS) -> list[Call]:
+        """Return the first *limit* of the kept calls whose number is above *after*."""
+        self._take()
+        return [call for call in self._calls if call.n > after][:limit]
+
+    def seconds(self, after: int, now: float) -> list[Second]:
+        """Return the seconds behind *after* in which calls ended; all of it is *LAG* seconds late.
+
+        So what one look leaves out as too young, the next one has.
+        """
+        found: dict[int, Second] = {}
+        parts = [self._own.seconds(after - LAG, now - LAG)]
+        parts += [part.seconds for part in self._others()]
+        for second in (second for part in parts for second in part):
+            if after - LAG < second.t < int(now) - LAG:
+                total = found.setdefault(second.t, Second(second.t))
+                total.calls += second.calls
+                total.errors += second.errors
+                total.prompt += second.prompt
+                total.completion += second.completion
+        return sorted(found.values(), key=attrgetter("t"))
+
+    def totals(self, now: float, most: int = 12) -> Totals:
+        """Return the sums of the last minutes, with *most* groups of each kind."""
+        standings = [self._own.standing(now), *(part.standing for part in self._others())]
+        return totals(standings, most)
+
+    def _take(self) -> None:
+        """Learn of the calls that have ended since the last time."""
+        fresh = self._news(_OWN, self._own.count, self._own.calls(self._seen.get(_OWN, 0)))
+        for part in self._others():
+            fresh += self._news(part.origin, part.count, part.calls)
+        for call in sorted(fresh, key=attrgetter("at")):
+            self._count += 1
+            self._calls.append(msgspec.structs.replace(call, n=self._count))
+
+    def _news(self, origin: str, count: int, calls: Sequence[Call]) -> list[Call]:
+        seen = self._seen.get(origin, 0)
+        self._seen[origin] = count
+        return [call for call in calls if call.n > seen]

@@ -1,0 +1,351 @@
+"""Live: the last minutes and the last calls, for whoever looks on. Pure.
+
+A finished call costs an append; calls are summed up in batches, or when someone asks. Of a call
+only names, times and numbers are kept: never content, never a key. Moments are seconds on the
+monotonic clock.
+"""
+
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from jarvis_proxy.call_record import CallRecord
+from jarvis_proxy.observability.sliding_window import Tally, Window
+from jarvis_proxy.wire.text import printable
+
+KEPT_CALLS: Final = 200
+
+_BATCH: Final = 256
+_SECONDS: Final = 300
+_SHARES: Final = (0.5, 0.9, 0.99)
+_MAX_NAME: Final = 48
+_MAX_CAUSES: Final = 12
+_QUIET: Final = frozenset({"/health", "/ready", "/metrics", "/dashboard", "/dashboard/events"})
+"""Monitors and the live page itself: what they ask, if they may, says nothing of the traffic."""
+
+
+class Second(msgspec.Struct):
+    """What ended within second *t* of the monotonic clock."""
+
+    t: int
+    calls: int = 0
+    errors: int = 0
+    prompt: int = 0
+    completion: int = 0
+
+
+class Call(msgspec.Struct):
+    """A finished call, as it is shown. *n* counts calls; *at* is epoch seconds, times are in ms.
+
+    *cost* is in billionths of a dollar. What is unknown is null.
+    """
+
+    n: int
+    at: float
+    key: str
+    route: str
+    model: str
+    target: str
+    upstream: str
+    status: int
+    outcome: str
+    code: str
+    attempts: int
+    ttfb: float | None
+    ms: float
+    prompt: int | None
+    completion: int | None
+    cost: int | None
+    streamed: bool
+
+
+class Sums(msgspec.Struct):
+    """Sums over the last minutes, and the calls that are open now.
+
+    *ttfb* and *ms* are the times to the first byte and to the end that 50, 90 and 99 % of the calls
+    with an answer stayed below, in ms; null where there was none. *cost* is as in ``Call``.
+    """
+
+    name: str
+    calls: int
+    errors: int
+    open: int
+    prompt: int
+    completion: int
+    cost: int | None
+    ttfb: list[float | None]
+    ms: list[float | None]
+
+
+class Cause(msgspec.Struct):
+    """Why calls failed: an error code or a status, and whose doing the outcome says it was."""
+
+    code: str
+    outcome: str
+    calls: int
+
+
+class Totals(msgspec.Struct):
+    """All sums; *keys*, *models* and *upstreams* are the busiest ones."""
+
+    all: Sums
+    keys: list[Sums]
+    models: list[Sums]
+    upstreams: list[Sums]
+    causes: list[Cause]
+
+
+class Standing(msgspec.Struct):
+    """Sums by name over the last minutes, and how many calls are open by name."""
+
+    all: dict[str, Tally]
+    keys: dict[str, Tally]
+    models: dict[str, Tally]
+    upstreams: dict[str, Tally]
+    causes: dict[str, Tally]
+    open: int
+    open_keys: dict[str, int]
+    open_models: dict[str, int]
+    open_upstreams: dict[str, int]
+
+
+class LivePart(msgspec.Struct):
+    """What one process, called *origin*, has to show; *count* is the number of its last call."""
+
+    origin: str
+    count: int
+    calls: list[Call]
+    seconds: list[Second]
+    standing: Standing
+
+
+_Place = tuple[int, str, str, str]
+"""What calls are summed up by: the second, the key, the model, the upstream."""
+
+
+class Live:
+    """What happened lately, and what is going on."""
+
+    def __init__(self) -> None:
+        self.open: dict[str, CallRecord] = {}
+        """Calls in progress, by their id."""
+        self._fresh: list[CallRecord] = []
+        self._last: deque[CallRecord] = deque(maxlen=KEPT_CALLS)
+        self._count = 0
+        self._seconds: deque[Second] = deque(maxlen=_SECONDS)
+        self._all = Window(size=1)
+        self._keys, self._models, self._upstreams = Window(), Window(), Window()
+        self._causes = Window(size=_MAX_CAUSES)
+
+    def add(self, record: CallRecord) -> None:
+        """Take a call that has ended; it must not change any more."""
+        self._fresh.append(record)
+        if len(self._fresh) >= _BATCH:
+            self._sum_up()
+
+    @property
+    def count(self) -> int:
+        """The number of the last call."""
+        self._sum_up()
+        return self._count
+
+    def calls(self, after: int, limit: int = KEPT_CALLS) -> list[Call]:
+        """Return the first *limit* of the kept calls whose number is above *after*."""
+        self._sum_up()
+        oldest = self._count - len(self._last) + 1
+        start = max(after + 1, oldest)
+        stop = min(start + limit, self._count + 1)
+        return [_call(number, self._last[number - oldest]) for number in range(start, stop)]
+
+    def seconds(self, after: int, now: float) -> list[Second]:
+        """Return the seconds behind *after* that are over and in which calls ended."""
+        self._sum_up()
+        start = max(after, int(now) - _SECONDS - 1)
+        return [second for second in self._seconds if start < second.t < int(now)]
+
+    def totals(self, now: float, most: int = 12) -> Totals:
+        """Return the sums of the last minutes, with *most* groups of each kind."""
+        return totals([self.standing(now)], most)
+
+    def standing(self, now: float) -> Standing:
+        """Return how things stand: to be read at once, for it changes."""
+        self._sum_up()
+        for window in (self._all, self._keys, self._models, self._upstreams, self._causes):
+            window.expire(now)
+        keys: Counter[str] = Counter()
+        models: Counter[str] = Counter()
+        upstreams: Counter[str] = Counter()
+        for record in self.open.values():
+            keys[_name(record.key_name)] += 1
+            models[_name(record.model)] += 1
+            upstreams[_name(record.upstream)] += 1
+        return Standing(
+            self._all.totals,
+            self._keys.totals,
+            self._models.totals,
+            self._upstreams.totals,
+            self._causes.totals,
+            len(self.open),
+            keys,
+            models,
+            upstreams,
+        )
+
+    def part(self, origin: str, now: float) -> LivePart:
+        """Return all that there is to show, for the process that shows it."""
+        return LivePart(origin, self.count, self.calls(0), self.seconds(0, now), self.standing(now))
+
+    def _sum_up(self) -> None:
+        """Sum up the fresh calls: first by their places, which are fewer, then by each name."""
+        fresh, self._fresh = self._fresh, []
+        places: dict[_Place, list[CallRecord]] = {}
+        for record in fresh:
+            if record.route in _QUIET and record.outcome != "refused":
+                continue
+            self._last.append(record)
+            self._count += 1
+            place = (int(record.ended), record.key_name, record.model, record.upstream)
+            places.setdefault(place, []).append(record)
+            if record.outcome != "ok":
+                label = f"{record.outcome} {_name(record.code) or record.status}"
+                self._causes.add(record.ended, label, Tally(calls=1))
+        for (second, key, model, upstream), records in places.items():
+            tally = _tally(records)
+            self._count_second(second, tally)
+            self._all.add(second, "", tally)
+            self._keys.add(second, _name(key), tally)
+            self._models.add(second, _name(model), tally)
+            self._upstreams.add(second, _name(upstream), tally)
+
+    def _count_second(self, t: int, tally: Tally) -> None:
+        if not self._seconds or self._seconds[-1].t < t:
+            self._seconds.append(Second(t))
+        second = self._seconds[-1]
+        second.calls += tally.calls
+        second.errors += tally.errors
+        second.prompt += tally.prompt
+        second.completion += tally.completion
+
+
+def totals(standings: Sequence[Standing], most: int) -> Totals:
+    """Return the sums of several *standings*, with *most* groups of each kind."""
+    return Totals(
+        _sums(
+            "", _merged(s.all for s in standings).get("", Tally()), sum(s.open for s in standings)
+        ),
+        _busiest(_merged(s.keys for s in standings), _added(s.open_keys for s in standings), most),
+        _busiest(
+            _merged(s.models for s in standings), _added(s.open_models for s in standings), most
+        ),
+        _busiest(
+            _merged(s.upstreams for s in standings),
+            _added(s.open_upstreams for s in standings),
+            most,
+        ),
+        _by_cause(_merged(s.causes for s in standings)),
+    )
+
+
+def _merged(parts: Iterable[Mapping[str, Tally]]) -> Mapping[str, Tally]:
+    """Return the tallies of all *parts*; where there is one part, it is that one."""
+    first, *others = parts
+    if not others:
+        return first
+    found: dict[str, Tally] = {}
+    for part in (first, *others):
+        for label, tally in part.items():
+            found.setdefault(label, Tally()).merge(tally)
+    return found
+
+
+def _added(parts: Iterable[Mapping[str, int]]) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for part in parts:
+        found.update(part)
+    return found
+
+
+def _tally(records: Sequence[CallRecord]) -> Tally:
+    tally = Tally(len(records))
+    first_byte, duration = tally.first_byte.add, tally.duration.add
+    for record in records:
+        if record.outcome not in ("ok", "client_closed"):
+            tally.errors += 1
+        if record.prompt_tokens is not None:
+            tally.prompt += record.prompt_tokens
+            tally.completion += record.completion_tokens or 0
+            tally.cost += record.cost or 0
+            tally.priced += record.cost is not None
+            tally.unpriced += record.cost is None
+        if record.first_byte is not None and record.attempts:
+            # What we answer ourselves, such as a refusal, would make every upstream look fast.
+            first_byte(record.first_byte - record.started)
+            duration(record.ended - record.started)
+    return tally
+
+
+def _name(text: str) -> str:
+    name = printable(text)
+    return name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 1]}…"
+
+
+def _call(number: int, record: CallRecord) -> Call:
+    lasted = record.ended - record.started
+    ttfb = None if record.first_byte is None else record.first_byte - record.started
+    return Call(
+        number,
+        round(record.started_at + lasted, 1),
+        _name(record.key_name),
+        record.route,
+        _name(record.model),
+        _name(record.target),
+        record.upstream,
+        record.status,
+        record.outcome,
+        _name(record.code),
+        record.attempts,
+        _ms(ttfb),
+        _ms(lasted) or 0.0,
+        record.prompt_tokens,
+        record.completion_tokens,
+        record.cost,
+        record.streamed,
+    )
+
+
+def _ms(seconds: float | None) -> float | None:
+    """Return *seconds* in ms, as exact as anyone can use it: three digits."""
+    return None if seconds is None else float(f"{seconds * 1000:.3g}")
+
+
+def _sums(name: str, tally: Tally, open_calls: int) -> Sums:
+    return Sums(
+        name,
+        tally.calls,
+        tally.errors,
+        open_calls,
+        tally.prompt,
+        tally.completion,
+        tally.known_cost,
+        [_ms(seconds) for seconds in tally.first_byte.percentiles(_SHARES)],
+        [_ms(seconds) for seconds in tally.duration.percentiles(_SHARES)],
+    )
+
+
+def _busiest(totals: Mapping[str, Tally], running: Counter[str], most: int) -> list[Sums]:
+    """Return the names with the most calls, those that run included."""
+    size = Counter({name: tally.calls for name, tally in totals.items()}) + running
+    return [
+        _sums(name, totals.get(name, Tally()), running[name]) for name, _ in size.most_common(most)
+    ]
+
+
+def _by_cause(totals: Mapping[str, Tally]) -> list[Cause]:
+    counted = sorted(totals.items(), key=lambda item: -item[1].calls)
+    found = []
+    for label, tally in counted:
+        outcome, _, code = label.partition(" ")
+        found.append(Cause(code, outcome, tally.calls))
+    return found

@@ -1,0 +1,333 @@
+"""Log lines: written in batches, off the event loop, never with content. IO.
+
+A log that cannot be written must not hold up a call: lines wait in a bounded queue for a thread of
+their own, and what does not fit is counted and dropped.
+"""
+
+import logging
+import os
+import select
+import sys
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from functools import lru_cache, partial
+from typing import Final, Literal, TextIO
+
+from jarvis_proxy.call_record import CallRecord, as_json, as_text, ascii_json
+from jarvis_proxy.observability.line_quota import STRANGER, LineQuota, summary
+
+_MAX_LINES: Final = 10_000
+_BATCH: Final = 1000
+_GATHER: Final = 0.05
+"""Seconds that the first line of a batch waits for more."""
+_TOO_SLOW: Final = "the log is too slow, or cannot be written"
+_QUIET_ROUTES: Final = frozenset({"/health", "/ready"})
+LogFormat = Literal["text", "json"]
+
+
+class LineWriter:
+    """Writes lines to a stream from a thread; ``write`` never blocks and never raises.
+
+    Without *stream*, it is stderr, whatever that is at the moment. Not more than *at_once*
+    characters are written at once, if no line is longer: processes that share a pipe keep each
+    other's lines whole that way.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO | None = None,
+        max_lines: int = _MAX_LINES,
+        *,
+        at_once: int | None = None,
+    ) -> None:
+        self._stream = stream
+        self._at_once = at_once
+        self._max_lines = max_lines
+        self._lines: deque[Callable[[], str]] = deque()
+        self._later: deque[tuple[float, Callable[[], str]]] = deque()
+        self._idle = False
+        self._wake = threading.Event()
+        self._closing = threading.Event()
+        self._dropped = 0  # counted where lines come from
+        self._lost = 0  # counted in the thread
+        self._told = 0  # how many of both the log has told about
+        self.note: Callable[[str], str] = _text_note
+        """Makes the line by which the log speaks of itself."""
+        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+        self._thread.start()
+
+    def write(self, line: Callable[[], str]) -> None:
+        """Queue a line; *line* is called, in the thread, to make it."""
+        if len(self._lines) >= self._max_lines:
+            self._dropped += 1
+            return
+        self._lines.append(line)
+        # Waking a thread costs more than a line does: only the first line of a batch pays it.
+        if self._idle:
+            self._idle = False
+            self._wake.set()
+
+    def write_later(self, line: Callable[[], str], seconds: float) -> None:
+        """Queue a line that is made and written after *seconds*, or at the end if that is sooner.
+
+        The seconds must be the same for all lines.
+        """
+        self._later.append((time.monotonic() + seconds, line))
+        self._wake.set()
+
+    def close(self, timeout: float = 2.0) -> None:
+        """Write what is queued and end the thread; give up after *timeout* seconds."""
+        self._closing.set()
+        self._wake.set()
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            # First idle, then the look: a line that comes in between is seen by one or the other.
+            self._idle = True
+            if not self._lines:
+                self._wake.wait(self._pause())
+            self._wake.clear()
+            self._closing.wait(_GATHER)
+            self._take_due(time.monotonic())
+            self._write_all()
+        self._take_due(float("inf"))
+        self._write_all()
+
+    def _pause(self) -> float | None:
+        """Return for how many seconds there is nothing to do; None: until a line comes."""
+        return max(0.0, self._later[0][0] - time.monotonic()) if self._later else None
+
+    def _take_due(self, now: float) -> None:
+        while self._later and self._later[0][0] <= now:
+            self._lines.append(self._later.popleft()[1])
+
+    def _write_all(self) -> None:
+        while self._lines:
+            batch = [self._lines.popleft() for _ in range(min(len(self._lines), _BATCH))]
+            lines = [line for make in batch if (line := _made(make)) is not None]
+            dropped = self._dropped + self._lost - self._told
+            if dropped:
+                lines.append(self.note(f"{dropped} log lines were dropped: {_TOO_SLOW}"))
+            texts = self._texts(f"{line}\n" for line in lines)
+            if all(write_text(self._stream or sys.stderr, text) for text in texts):
+                self._told += dropped
+            else:
+                self._lost += len(batch)
+
+    def _texts(self, lines: Iterable[str]) -> list[str]:
+        """Return the lines joined into what is written at once."""
+        if self._at_once is None:
+            return ["".join(lines)]
+        texts = [""]
+        for line in lines:
+            if texts[-1] and len(texts[-1]) + len(line) > self._at_once:
+                texts.append("")
+            texts[-1] += line
+        return texts
+
+
+class PlainWriter:
+    """Writes each line at once: for a process that has no calls, and may have no threads."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream
+        self.note: Callable[[str], str] = _text_note
+
+    def write(self, line: Callable[[], str]) -> None:
+        """Write the line that *line* makes."""
+        made = _made(line)
+        if made is not None:
+            write_text(self._stream or sys.stderr, f"{made}\n")
+
+    def write_later(self, line: Callable[[], str], seconds: float) -> None:
+        """Write it now: there is no thread that could wait."""
+        self.write(line)
+
+
+def write_text(stream: TextIO | None, text: str) -> bool:
+    """Write *text*, past Python's buffers where there is a file below; return whether it went out.
+
+    A thread that blocks in a buffered write holds the buffer's lock, and Python aborts when it
+    finds that lock held at the end. And what a full disk leaves in a buffer fails at the end again.
+    """
+    if stream is None:
+        return False  # started without stderr
+    try:
+        number = stream.fileno()
+    except (OSError, ValueError):  # no file: text in memory
+        number = -1
+    try:
+        if number >= 0:
+            _write_bytes(number, text.encode("utf-8", "backslashreplace"))
+        else:
+            stream.write(text)
+            stream.flush()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _write_bytes(number: int, data: bytes) -> None:
+    """Write all of *data*, waiting for room where the file, shared with others, does not block."""
+    while data:
+        try:
+            data = data[os.write(number, data) :]
+        except BlockingIOError:
+            select.select((), (number,), ())
+
+
+def _made(make: Callable[[], str]) -> str | None:
+    try:
+        return make()
+    except Exception:  # a line that cannot be made must not end the log
+        return None
+
+
+Writer = LineWriter | PlainWriter
+
+
+class Strangers:
+    """Lines that anybody may cause, without a key: a few a second, and one about the others."""
+
+    def __init__(self, writer: Writer, clock: Callable[[], float] = time.monotonic) -> None:
+        self._writer = writer
+        self._clock = clock
+        self._quota = LineQuota()
+
+    def may_write(self, kind: str) -> bool:
+        """Tell whether a line of *kind* may be written now; else it is counted."""
+        counts = self._quota.take(kind, self._clock())
+        if counts is None:
+            return True
+        if counts.total() == 1:
+            self._writer.write_later(partial(self._told, counts), 1.0)
+        return False
+
+    def _told(self, counts: Counter[str]) -> str:
+        # A copy: the event loop's thread may be counting still.
+        return self._writer.note(summary(Counter(dict(counts))))
+
+
+class AccessLog:
+    """One line a call, if the level lets it through."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        log_format: LogFormat,
+        level: int,
+        strangers: Strangers | None = None,
+    ) -> None:
+        self.writer = writer
+        self._strangers = strangers or Strangers(writer)
+        self._format = as_json if log_format == "json" else as_text
+        self._level = level
+
+    def write(self, record: CallRecord) -> None:
+        """Queue the line of a finished call; it is formatted only if it is written."""
+        level = logging.DEBUG if record.route in _QUIET_ROUTES else logging.INFO
+        if level < self._level:
+            return
+        if record.admitted or self._strangers.may_write(f"{record.status} {record.code}".rstrip()):
+            self.writer.write(lambda: self._format(record, _iso(record.started_at)))
+
+
+class QueuedHandler(logging.Handler):
+    """Sends log records of every library through the LineWriter, without their arguments' secrets.
+
+    aiohttp's own messages carry header values and body bytes of malformed requests, and a
+    traceback shows values. So of a foreign record only its kind is written, and of an exception
+    its class and the place where it was raised. Libraries speak of connections, which anybody may
+    open: their lines are a stranger's.
+    """
+
+    def __init__(self, writer: Writer, log_format: LogFormat, strangers: Strangers) -> None:
+        super().__init__()
+        self._writer = writer
+        self._strangers = strangers
+        self._json = log_format == "json"
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Queue one line for *record*."""
+        try:
+            self._emit(record)
+        except Exception:  # arguments that do not fit their message are no reason to fail a call
+            self.handleError(record)
+
+    def _emit(self, record: logging.LogRecord) -> None:
+        is_ours = record.name.startswith("jarvis_proxy")
+        kind = getattr(record, STRANGER, None if is_ours else _foreign(record))
+        if kind is not None and not self._strangers.may_write(kind):
+            return
+        text = record.getMessage() if is_ours else _foreign(record)
+        if record.exc_info and record.exc_info[1] is not None:
+            text += f" [{_where(record.exc_info[1])}]"
+        make = _json_line if self._json else _text_line
+        line = make(record.created, record.levelname.lower(), text)
+        self._writer.write(lambda: line)
+
+
+def configure_logging(
+    log_format: LogFormat, level: str, stream: TextIO | None = None
+) -> tuple[LineWriter, AccessLog]:
+    """Send everything that is logged in this process through a new LineWriter; return it."""
+    writer = LineWriter(stream)
+    return writer, log_through(writer, log_format, level)
+
+
+def log_through(writer: Writer, log_format: LogFormat, level: str) -> AccessLog:
+    """Send everything that is logged in this process through *writer*."""
+    writer.note = _json_note if log_format == "json" else _text_note
+    root = logging.getLogger()
+    strangers = Strangers(writer)
+    root.handlers[:] = [QueuedHandler(writer, log_format, strangers)]
+    number = logging.getLevelNamesMapping()[level.upper()]
+    root.setLevel(max(number, logging.INFO))
+    logging.getLogger("jarvis_proxy").setLevel(number)
+    # A failing handler must not print the record that it failed on.
+    logging.raiseExceptions = False
+    return AccessLog(writer, log_format, number, strangers)
+
+
+def _foreign(record: logging.LogRecord) -> str:
+    return f"{record.name}: {record.levelname.lower()} at {record.module}:{record.lineno}"
+
+
+def _where(exc: BaseException) -> str:
+    place, trace = "", exc.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        place = f"{code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return f"{type(exc).__name__} at {place}" if place else type(exc).__name__
+
+
+def _text_line(moment: float, level: str, text: str) -> str:
+    return f"{_iso(moment)} {level} {text}"
+
+
+def _json_line(moment: float, level: str, text: str) -> str:
+    return ascii_json({"time": _iso(moment), "event": level, "message": text})
+
+
+def _text_note(text: str) -> str:
+    return _text_line(time.time(), "warning", text)
+
+
+def _json_note(text: str) -> str:
+    return _json_line(time.time(), "warning", text)
+
+
+def _iso(moment: float) -> str:
+    seconds, micros = divmod(round(moment * 1e6), 1_000_000)
+    return f"{_iso_second(seconds)}.{micros // 1000:03d}+00:00"
+
+
+@lru_cache(maxsize=8)
+def _iso_second(seconds: int) -> str:
+    """Return a second's date and time, which the lines of a second share."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]

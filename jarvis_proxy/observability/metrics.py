@@ -1,0 +1,304 @@
+"""Metrics: sums over CallRecords, in plain numbers that cost a call a few µs. Pure.
+
+Labels are of bounded size: routes, keys and upstreams come from the settings, and a model gets a
+name of its own only when an upstream has answered for it, the first hundred of them.
+"""
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from jarvis_proxy.call_record import CallRecord
+from jarvis_proxy.wire.text import printable
+
+OTHER: Final = "other"
+_NONE: Final = "-"
+_MAX_MODELS: Final = 100
+_BATCH: Final = 256
+_NANO: Final = 1e9
+
+# fmt: off
+_WAITS: Final = (.05, .1, .25, .5, 1., 2.5, 5., 10., 20., 30., 60., 120., 300., 600.)
+_DURATIONS: Final = (.005, .025, .1, .25, .5, 1., 2.5, 5., 10., 30., 60., 120., 300., 600., 1800.)
+_OVERHEADS: Final = (
+    .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1., 5.
+)
+_LAGS: Final = (.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1., 2.5, 5.)
+# fmt: on
+
+Kind = Literal["counter", "gauge", "histogram"]
+Merge = Literal["sum", "max"]
+"""What several processes' values are together: most add up, some are the same in each."""
+
+
+class Histogram:
+    """How many observations lay at or below each bound, and their sum."""
+
+    __slots__ = ("bounds", "counts", "sum")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)  # the last one is for what is above all bounds
+        self.sum = 0.0
+
+    def observe(self, value: float) -> None:
+        """Take one observation."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.sum += value
+
+    def buckets(self) -> Iterator[tuple[str, int]]:
+        """Yield each bound as text, and how many observations were at or below it."""
+        total = 0
+        for bound, count in zip((*self.bounds, float("inf")), self.counts, strict=True):
+            total += count
+            yield "+Inf" if bound == float("inf") else repr(bound), total
+
+    def merge(self, other: "Histogram") -> None:
+        """Add what *other*, of the same bounds, holds."""
+        self.counts = [mine + more for mine, more in zip(self.counts, other.counts, strict=True)]
+        self.sum += other.sum
+
+    def copy(self) -> "Histogram":
+        """Return one that does not change."""
+        other = Histogram(self.bounds)
+        other.counts, other.sum = self.counts[:], self.sum
+        return other
+
+
+Labels = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One metric: *samples* by the values of *labels*. A counter's name lacks ``_total`` here."""
+
+    name: str
+    kind: Kind
+    about: str
+    labels: Labels = ()
+    samples: Mapping[Labels, float] = field(default_factory=dict)
+    histograms: Mapping[Labels, Histogram] = field(default_factory=dict)
+    merge: Merge = "sum"
+
+
+class Metrics:
+    """What has happened since the start."""
+
+    def __init__(self) -> None:
+        self.signatures: Counter[str] = Counter()
+        """How thought signatures of tool calls came back; counted by who looks for them."""
+        self._fresh: list[CallRecord] = []
+        self._models: set[tuple[str, str]] = set()
+        self._requests: Counter[Labels] = Counter()
+        self._calls: Counter[Labels] = Counter()
+        self._tokens: Counter[Labels] = Counter()
+        self._costs: Counter[Labels] = Counter()
+        self._unpriced: Counter[Labels] = Counter()
+        self._retries: Counter[Labels] = Counter()
+        self._limits: Counter[Labels] = Counter()
+        self._first_bytes: dict[Labels, Histogram] = {}
+        self._durations: dict[Labels, Histogram] = {}
+        self._overhead = Histogram(_OVERHEADS)
+        self._lag = Histogram(_LAGS)
+
+    def observe(self, record: CallRecord) -> None:
+        """Take a call that has ended; it must not change any more."""
+        # Summed up in batches, or when someone asks: calls have most of their labels in common.
+        self._fresh.append(record)
+        if len(self._fresh) >= _BATCH:
+            self._sum_up()
+
+    def observe_lag(self, seconds: float) -> None:
+        """Take a measurement of how late the event loop was."""
+        self._lag.observe(max(0.0, seconds))
+
+    def _sum_up(self) -> None:
+        fresh, self._fresh = self._fresh, []
+        groups: dict[tuple[object, ...], list[CallRecord]] = {}
+        for r in fresh:
+            names = (r.route, r.key_name, r.status, r.outcome, r.upstream, r.target)
+            kind = (*names, r.limit, r.attempts, r.heard is None)
+            if (group := groups.get(kind)) is None:
+                groups[kind] = [r]
+            else:
+                group.append(r)
+        for group in groups.values():
+            self._observe_alike(group)
+
+    def _observe_alike(self, records: Sequence[CallRecord]) -> None:
+        """Take calls that have their labels in common."""
+        first, calls = records[0], len(records)
+        route = first.route or _NONE
+        self._requests[route, first.key_name, str(first.status), first.outcome] += calls
+        durations = _of(self._durations, (route,), _DURATIONS)
+        for record in records:
+            durations.observe(record.ended - record.started)
+        if first.limit:
+            self._limits[first.limit, first.key_name] += calls
+        if first.attempts:
+            self._observe_upstream(records)
+
+    def _observe_upstream(self, records: Sequence[CallRecord]) -> None:
+        first = records[0]
+        place = (first.upstream, self._model(first))
+        self._calls[*place, first.outcome] += len(records)
+        if first.attempts > 1:
+            self._retries[first.upstream,] += (first.attempts - 1) * len(records)
+        for record in records:
+            if record.first_byte is not None:
+                waited = record.first_byte - record.started
+                _of(self._first_bytes, place, _WAITS).observe(waited)
+            if (overhead := record.overhead()) is not None:
+                self._overhead.observe(overhead)
+        self._count_tokens((first.key_name, *place), records)
+
+    def _count_tokens(self, owner: Labels, records: Sequence[CallRecord]) -> None:
+        prompt = completion = cached = reasoning = cost = unpriced = 0
+        for record in records:
+            if record.prompt_tokens is not None:
+                prompt += record.prompt_tokens
+                completion += record.completion_tokens or 0
+                cached += record.cached_tokens or 0
+                reasoning += record.reasoning_tokens or 0
+                cost += record.cost or 0
+                unpriced += record.cost is None
+        for kind, tokens in (
+            ("prompt", prompt),
+            ("completion", completion),
+            ("cached", cached),
+            ("reasoning", reasoning),
+        ):
+            if tokens:
+                self._tokens[*owner, kind] += tokens
+        if unpriced:
+            self._unpriced[owner[1:]] += unpriced
+        if cost:
+            self._costs[owner] += cost
+
+    def _model(self, record: CallRecord) -> str:
+        """Return the label for the call's model: an unknown name gets none of its own."""
+        place = (record.upstream, record.target)
+        if place not in self._models:
+            if record.heard is None or len(self._models) >= _MAX_MODELS:
+                return OTHER
+            self._models.add(place)
+        return printable(record.target) or _NONE
+
+    def families(self) -> list[Family]:
+        """Return everything as it is now; what comes later changes none of it."""
+        self._sum_up()
+        model = ("upstream", "model")
+        return [
+            Family(
+                "jarvis_requests",
+                "counter",
+                "Requests that have ended, by address, client key, status and outcome.",
+                ("route", "key", "status", "outcome"),
+                samples=dict(self._requests),
+            ),
+            Family(
+                "jarvis_upstream_calls",
+                "counter",
+                "Requests for which an upstream was asked, by the one that was asked last.",
+                (*model, "outcome"),
+                samples=dict(self._calls),
+            ),
+            Family(
+                "jarvis_retries",
+                "counter",
+                "Attempts after the first one: with another key, once more, or elsewhere.",
+                ("upstream",),
+                samples=dict(self._retries),
+            ),
+            Family(
+                "jarvis_limits_hit",
+                "counter",
+                "Requests that a limit of the proxy refused.",
+                ("limit", "key"),
+                samples=dict(self._limits),
+            ),
+            Family(
+                "jarvis_tokens",
+                "counter",
+                "Tokens as upstreams count them; cached ones are among prompt, reasoning ones"
+                " among completion.",
+                ("key", *model, "kind"),
+                samples=dict(self._tokens),
+            ),
+            Family(
+                "jarvis_cost_usd",
+                "counter",
+                "What tokens cost by the price table, in US dollars.",
+                ("key", *model),
+                samples={labels: cost / _NANO for labels, cost in self._costs.items()},
+            ),
+            Family(
+                "jarvis_unpriced_calls",
+                "counter",
+                "Calls with known tokens for whose model no price is known.",
+                model,
+                samples=dict(self._unpriced),
+            ),
+            Family(
+                "jarvis_signatures_recovered",
+                "counter",
+                "Thought signatures of tool calls sent back to Gemini, by the way they were found;"
+                " sentinel: not found, a placeholder was sent.",
+                ("way",),
+                samples={(way,): count for way, count in self.signatures.items()},
+            ),
+            Family(
+                "jarvis_time_to_first_byte_seconds",
+                "histogram",
+                "From the request's arrival to the first byte of its answer.",
+                model,
+                histograms=_copies(self._first_bytes),
+            ),
+            Family(
+                "jarvis_request_duration_seconds",
+                "histogram",
+                "From the request's arrival to the end of its answer.",
+                ("route",),
+                histograms=_copies(self._durations),
+            ),
+            Family(
+                "jarvis_overhead_seconds",
+                "histogram",
+                "The proxy's own part of the time to first byte: between the request's last byte"
+                " and the upstream's request, and between the upstream's first byte and ours.",
+                histograms={(): self._overhead.copy()},
+            ),
+            Family(
+                "jarvis_event_loop_lag_seconds",
+                "histogram",
+                "How late the event loop woke up, measured ten times a second.",
+                histograms={(): self._lag.copy()},
+            ),
+        ]
+
+
+def gauge(
+    name: str,
+    about: str,
+    samples: Mapping[Labels, float],
+    labels: Iterable[str] = (),
+    *,
+    merge: Merge = "sum",
+) -> Family:
+    """Return a metric of what is so now."""
+    return Family(name, "gauge", about, tuple(labels), samples, merge=merge)
+
+
+def _of(
+    histograms: dict[Labels, Histogram], labels: Labels, bounds: tuple[float, ...]
+) -> Histogram:
+    found = histograms.get(labels)
+    if found is None:
+        found = histograms[labels] = Histogram(bounds)
+    return found
+
+
+def _copies(histograms: Mapping[Labels, Histogram]) -> dict[Labels, Histogram]:
+    return {labels: histogram.copy() for labels, histogram in histograms.items()}

@@ -1,0 +1,90 @@
+"""Metrics of several processes as one: written down, read, added up. Pure."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Final
+
+import msgspec
+
+from jarvis_proxy.observability.metrics import Family, Histogram, Kind, Labels, Merge
+
+
+class _Written(msgspec.Struct, array_like=True):
+    """A Family, as it is written down; a histogram as bounds, counts and sum."""
+
+    name: str
+    kind: Kind
+    about: str
+    labels: Labels
+    merge: Merge
+    samples: list[tuple[Labels, float]]
+    histograms: list[tuple[Labels, tuple[float, ...], list[int], float]]
+
+
+_ENCODER: Final = msgspec.msgpack.Encoder()
+_DECODER: Final = msgspec.msgpack.Decoder(list[_Written])
+
+
+def encode(families: Iterable[Family]) -> bytes:
+    """Write *families* down."""
+    return _ENCODER.encode([_written(family) for family in families])
+
+
+def decode(data: bytes) -> list[Family]:
+    """Return what was written down, nothing for ``b""``."""
+    return [_family(written) for written in _DECODER.decode(data)] if data else []
+
+
+def counters(families: Iterable[Family]) -> list[Family]:
+    """Return what goes on counting when a process is replaced: all but what was so at a moment."""
+    return [family for family in families if family.kind != "gauge"]
+
+
+def add(parts: Iterable[Sequence[Family]]) -> list[Family]:
+    """Return the families of all *parts* added up, in the order of their first appearance."""
+    same: dict[str, list[Family]] = {}
+    for part in parts:
+        for family in part:
+            same.setdefault(family.name, []).append(family)
+    return [_sum(families) for families in same.values()]
+
+
+def _sum(families: Sequence[Family]) -> Family:
+    first = families[0]
+    samples: dict[Labels, float] = {}
+    histograms: dict[Labels, Histogram] = {}
+    for family in families:
+        for labels, value in family.samples.items():
+            before = samples.get(labels, 0)
+            samples[labels] = max(before, value) if first.merge == "max" else before + value
+        for labels, histogram in family.histograms.items():
+            histograms.setdefault(labels, Histogram(histogram.bounds)).merge(histogram)
+    return replace(first, samples=samples, histograms=histograms)
+
+
+def _written(family: Family) -> _Written:
+    return _Written(
+        family.name,
+        family.kind,
+        family.about,
+        family.labels,
+        family.merge,
+        list(family.samples.items()),
+        [(labels, h.bounds, h.counts, h.sum) for labels, h in family.histograms.items()],
+    )
+
+
+def _family(written: _Written) -> Family:
+    histograms = {}
+    for labels, bounds, counts, total in written.histograms:
+        histogram = histograms[labels] = Histogram(bounds)
+        histogram.counts, histogram.sum = counts, total
+    return Family(
+        written.name,
+        written.kind,
+        written.about,
+        written.labels,
+        dict(written.samples),
+        histograms,
+        written.merge,
+    )

@@ -1,0 +1,176 @@
+"""The workers of this machine as one of them sees them: what all of them count together. IO.
+
+Each worker writes its sums on a desk of its own once a second, and whoever is asked adds up what
+lies on all of them. The sums of a worker that is gone stay, so that no counter ever goes back.
+"""
+
+import asyncio
+import contextlib
+import logging
+import mmap
+import os
+import struct
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from jarvis_proxy.observability.file_limit import max_files
+from jarvis_proxy.observability.live_merge import decode_part, encode_part
+from jarvis_proxy.observability.live_stats import Live, LivePart
+from jarvis_proxy.observability.metrics import Family, gauge
+from jarvis_proxy.observability.metrics_merge import add, counters, decode, encode
+from jarvis_proxy.observability.shared_memory import Sheet
+
+_METRICS_SIZE: Final = 4 * 1024 * 1024
+_LIVE_SIZE: Final = 1024 * 1024
+_EVERY: Final = 1.0
+_SHARE: Final = 0.02
+"""Of a worker's time that writing may take: with thousands of series it is done less often."""
+_LOOKED_AT: Final = 5.0
+_MOMENT: Final = struct.Struct("=d")
+_LOG: Final = logging.getLogger(__name__)
+
+
+class Desk:
+    """Where one worker writes for the others."""
+
+    __slots__ = ("live", "metrics")
+
+    def __init__(self) -> None:
+        self.metrics = Sheet(_METRICS_SIZE)
+        self.live = Sheet(_LIVE_SIZE)
+
+    def clear(self) -> None:
+        """Keep of a worker that is gone only what goes on counting."""
+        self.metrics.write(encode(counters(_families(self.metrics) or ())))
+        self.live.write(b"")
+
+
+class Crew:
+    """All desks; *own* is the number of this worker's. *looks* tells when somebody looks on."""
+
+    def __init__(self, desks: Sequence[Desk], own: int, looks: Sheet) -> None:
+        self._own = desks[own]
+        self._others = [desk for desk in desks if desk is not self._own]
+        self._looks = looks
+        self._base = counters(_families(self._own.metrics) or ())
+        self._read: dict[Desk, list[Family]] = {}
+        self._parts: dict[Desk, tuple[bytes, LivePart]] = {}
+        self._started_at = time.time()
+        self._is_too_large = False
+
+    # -- metrics -------------------------------------------------------------------------------
+
+    def write(self, families: Sequence[Family]) -> None:
+        """Let the others know this worker's metrics."""
+        fits = self._own.metrics.write(encode(add([[*families, *self._process()], self._base])))
+        if not fits and not self._is_too_large:
+            _LOG.warning("the metrics of a worker are too many to be added to those of the others")
+        self._is_too_large = not fits
+
+    def sums(self, families: Sequence[Family]) -> list[Family]:
+        """Return the metrics of all workers, with *families* for this one's."""
+        parts = [[*families, *self._process()], self._base]
+        for desk in self._others:
+            found = _families(desk.metrics)
+            if found is not None:
+                self._read[desk] = found
+            parts.append(self._read.get(desk, []))
+        return add(parts)
+
+    async def run(self, families: Callable[[], Sequence[Family]], live: Live) -> None:
+        """Write *families*, and *live* while somebody looks on, again and again until cancelled."""
+        rest = 0.0
+        while True:
+            began = time.perf_counter()
+            if began >= rest:
+                self.write(families())
+                rest = began + (time.perf_counter() - began) / _SHARE
+            self._write_live(live)
+            await asyncio.sleep(_EVERY)
+
+    def _process(self) -> list[Family]:
+        """Return what prometheus-client tells of a single process, in the same names."""
+        used = os.times()
+        with open("/proc/self/statm", "rb") as file:
+            virtual, resident = (int(pages) for pages in file.read().split()[:2])
+        most, page = max_files(), mmap.PAGESIZE
+        return [
+            gauge("jarvis_workers", "Processes that serve.", {(): 1}),
+            Family(
+                "process_cpu_seconds",
+                "counter",
+                "Total user and system CPU time of all workers.",
+                samples={(): used.user + used.system},
+            ),
+            gauge(
+                "process_resident_memory_bytes",
+                "Resident memory of all workers; what they share is counted in each.",
+                {(): resident * page},
+            ),
+            gauge(
+                "process_virtual_memory_bytes",
+                "Virtual memory of all workers.",
+                {(): virtual * page},
+            ),
+            gauge(
+                "process_open_fds",
+                "Open files of all workers.",
+                {(): len(os.listdir("/proc/self/fd"))},
+            ),
+            gauge("process_max_fds", "Files that all workers may open.", {(): most}),
+            gauge(
+                "process_start_time_seconds",
+                "When the youngest worker was started, in epoch seconds.",
+                {(): self._started_at},
+                merge="max",
+            ),
+        ]
+
+    # -- the live page -------------------------------------------------------------------------
+
+    def look(self, now: float) -> None:
+        """Say that somebody looks at the live page, so that the others write for it."""
+        self._looks.write(_MOMENT.pack(now))
+
+    def is_looked_at(self, now: float) -> bool:
+        """Tell whether somebody looks at the live page, on any worker."""
+        moment = self._looks.read()
+        return bool(moment) and now - _MOMENT.unpack(moment or b"")[0] < _LOOKED_AT
+
+    async def gathered(self) -> None:
+        """Wait until the others have written for somebody who begins to look on, or may not."""
+        self.look(time.monotonic())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_EVERY * 1.5):
+                used = [desk for desk in self._others if _is_used(desk)]
+                while not all(desk.live.read() for desk in used):  # noqa: ASYNC110 - they write it
+                    await asyncio.sleep(_EVERY / 20)
+
+    def _write_live(self, live: Live) -> None:
+        """Let the others know what this worker has to show, as long as somebody looks on."""
+        now = time.monotonic()
+        if self.is_looked_at(now):
+            self._own.live.write(encode_part(live.part(str(os.getpid()), now)))
+        elif self._own.live.read():
+            self._own.live.write(b"")
+
+    def parts(self) -> list[LivePart]:
+        """Return what the others have to show."""
+        for desk in self._others:
+            data = desk.live.read()
+            if data == b"":
+                self._parts.pop(desk, None)
+            elif data is not None and (desk not in self._parts or self._parts[desk][0] != data):
+                self._parts[desk] = (data, decode_part(data))
+        return [part for _, part in self._parts.values()]
+
+
+def _is_used(desk: Desk) -> bool:
+    """Tell whether a worker writes there: those that are gone count no more."""
+    return any(family.kind == "gauge" for family in _families(desk.metrics) or ())
+
+
+def _families(sheet: Sheet) -> list[Family] | None:
+    data = sheet.read()
+    return None if data is None else decode(data)

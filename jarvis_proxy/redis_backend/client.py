@@ -1,0 +1,360 @@
+"""The connection to Redis or Valkey: pipelined, never waited for long, back by itself. IO.
+
+What many callers ask at the same time goes out as a few commands in one round trip. A caller waits
+for 100 ms at most and then goes on with what its own process knows; while the store is away, or
+late, nobody waits at all. One warning tells of an outage, one line of its end.
+
+redis-py is imported here alone, and this module only where REDIS_URL is set.
+
+Sources: https://redis.io/docs/latest/develop/interact/programmability/eval-intro/,
+https://redis.readthedocs.io/ (read 2026-11).
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+from msgspec import MsgspecError
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from jarvis_proxy.redis_backend.batching import Batch, Command, Gather
+from jarvis_proxy.redis_backend.store_health import STEADY_AFTER, Standing
+from jarvis_proxy.wire.text import printable
+
+PREFIX: Final = "jarvis:"
+"""What every key begins with."""
+PATIENCE: Final = 0.1
+_GRACE: Final = 0.02
+"""After a stall of our own, the answer may be here and only not read yet."""
+_LIMIT: Final = 1.0
+_LAST_WORDS: Final = 1.0
+_LOG: Final = logging.getLogger(__name__)
+
+_FAILURES: Final = (RedisError, OSError, TimeoutError)
+
+Op = TypeVar("Op")
+Answer = TypeVar("Answer")
+
+
+class Script:
+    """A script that runs in the store, all of it at once. *text* is Lua."""
+
+    __slots__ = ("digest", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+    def call(self, payload: bytes, *more: bytes | str | int) -> Command:
+        """Return the command that runs it with *payload* as its first argument."""
+        return ("EVALSHA", self.digest, 0, payload, *more)
+
+
+class Link:
+    """One store, as one process sees it."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        patience: float = PATIENCE,
+        limit: float = _LIMIT,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.name = _name(url)
+        self._url = url
+        self._patience = patience
+        self._limit = limit
+        self._clock = clock
+        self._standing = Standing()
+        self._scripts: list[Script] = []
+        self._gathers: list[Gather[Any, Any]] = []
+        self._on_return: list[Callable[[], None]] = []
+        self._wanted = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._tried = asyncio.Event()
+        self._flying: list[Batch[Any, Any]] = []
+        self._is_late = False
+        self._is_doubtful = False
+        self._told = False
+        self._failed_at_work = False
+        self._proof: asyncio.TimerHandle | None = None
+        self._client: Redis | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    # -- for those who share through it -------------------------------------------------------
+
+    def script(self, text: str) -> Script:
+        """Return a script that is there whenever the store is. To be called before ``start``."""
+        script = Script(text)
+        self._scripts.append(script)
+        return script
+
+    def gather(
+        self,
+        build: Callable[[Sequence[Op]], Command],
+        split: Callable[[Any, Sequence[Op]], Iterable[Answer]],
+        on_lost: Callable[[Sequence[Op]], None] = lambda ops: None,
+    ) -> Gather[Op, Answer]:
+        """Return what gathers operations of a kind, as ``Gather`` does, and send them."""
+        gather = Gather(self, build, split, on_lost)
+        self._gathers.append(gather)
+        return gather
+
+    def when_back(self, callback: Callable[[], None]) -> None:
+        """Call *callback* each time that the store begins to work."""
+        self._on_return.append(callback)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the store works."""
+        return self._standing.usable
+
+    @property
+    def answers(self) -> bool:
+        """Whether it is worth waiting for an answer now."""
+        return self._standing.usable and not self._is_late
+
+    def wake(self) -> None:
+        """Send what was gathered, as soon as what is on its way is answered."""
+        self._wanted.set()
+
+    async def execute(self, commands: Sequence[Command], limit: float = _LIMIT) -> list[Any] | None:
+        """Return the replies to *commands*, on a connection of their own; None: it failed.
+
+        For work that no call waits for. Whether it was done is not known when it failed.
+        """
+        if not self._standing.usable:
+            return None
+        try:
+            async with asyncio.timeout(limit):
+                replies = await self._run(commands)
+        except _FAILURES:
+            self._is_doubtful = True
+            self.wake()  # the main connection finds out what is wrong
+            return None
+        return None if any(isinstance(reply, Exception) for reply in replies) else replies
+
+    # -- its life ------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Connect; return when that worked, failed, or took a second: it goes on by itself."""
+        self._task = asyncio.create_task(self._live(), name="redis")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._limit):
+                await self._tried.wait()
+
+    async def close(self) -> None:
+        """Send what is left, for a second at most, and hang up."""
+        if self._task is None:
+            return
+        if self._flying or any(gather.pending for gather in self._gathers):
+            self._idle.clear()
+            self.wake()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_WORDS):
+                    await self._idle.wait()
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+        self._standing.usable = False
+        self._give_up()
+        await self._hang_up()
+
+    async def _live(self) -> None:
+        while True:
+            await self._connect()
+            try:
+                await self._serve()
+            except (*_FAILURES, ValueError, MsgspecError) as exc:
+                self._lost(exc)
+                await self._hang_up()
+                await asyncio.sleep(self._standing.next_pause(reachable=True))
+
+    async def _connect(self) -> None:
+        """Try until the store works."""
+        while True:
+            reachable = False
+            try:
+                async with asyncio.timeout(self._limit):
+                    self._client = _client(self._url, self._limit)
+                    await self._client.ping()
+                    reachable = True
+                    await self._prepare()
+            except _FAILURES as exc:
+                self._warn(exc)
+                await self._hang_up()
+                self._tried.set()
+                await asyncio.sleep(self._standing.next_pause(reachable=reachable))
+            else:
+                self._came_up()
+                return
+
+    async def _prepare(self) -> None:
+        """Load the scripts; see that the store takes what is written, and is quick."""
+        began = self._clock()
+        loads: list[Command] = [("SCRIPT", "LOAD", script.text) for script in self._scripts]
+        replies = await self._run([*loads, ("SET", f"{PREFIX}alive", 1, "EX", 60)])
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise reply
+        if self._clock() - began > self._patience:
+            raise TimeoutError
+
+    def _came_up(self) -> None:
+        self._standing.came_up(self._clock())
+        if self._told:
+            # One that connects and then fails at its work must prove itself first.
+            loop = asyncio.get_running_loop()
+            self._proof = loop.call_later(STEADY_AFTER if self._failed_at_work else 0, self._praise)
+        self._tried.set()
+        for callback in self._on_return:
+            callback()
+
+    def _praise(self) -> None:
+        _LOG.info("Redis at %s works again", self.name)
+        self._told = self._failed_at_work = False
+
+    def _lost(self, exc: Exception) -> None:
+        self._standing.went_down(self._clock())
+        self._failed_at_work = not isinstance(exc, RedisConnectionError | OSError)
+        self._warn(exc)
+        self._give_up()
+
+    def _warn(self, exc: Exception) -> None:
+        """Tell of an outage, once."""
+        if self._proof is not None:
+            self._proof.cancel()
+        if not self._told:
+            _LOG.warning(
+                "Redis at %s cannot be used (%s): each process goes on with what it knows itself",
+                self.name,
+                _reason(exc),
+            )
+            self._told = True
+
+    def _give_up(self) -> None:
+        self._is_late = False
+        for gather in self._gathers:
+            gather.clear()
+        self._idle.set()
+
+    async def _hang_up(self) -> None:
+        if self._client is not None:
+            with contextlib.suppress(*_FAILURES):
+                await self._client.aclose()
+            self._client = None  # not before: this may have been cancelled
+
+    # -- its work ------------------------------------------------------------------------------
+
+    async def _serve(self) -> None:
+        """Send what is gathered until the store fails.
+
+        Raises:
+            RedisError, OSError, TimeoutError: it failed.
+        """
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            if self._is_doubtful:
+                self._is_doubtful = False
+                async with asyncio.timeout(self._limit):
+                    await self._run([("PING",)])
+            while batches := [gather.take() for gather in self._gathers if gather.pending]:
+                await self._send(batches)
+            self._idle.set()  # for close()
+
+    async def _send(self, batches: list[Batch[Any, Any]]) -> None:
+        timer = asyncio.get_running_loop().call_later(self._patience, self._nearly_late)
+        self._flying = batches
+        lost = list(batches)
+        try:
+            async with asyncio.timeout(self._limit):
+                replies = await self._run_scripts([batch.command for batch in batches])
+            for batch, reply in zip(batches, replies, strict=True):
+                if isinstance(reply, Exception):
+                    raise reply
+                batch.deliver(reply)
+                lost.remove(batch)
+        finally:
+            timer.cancel()
+            self._flying = []
+            for batch in lost:
+                batch.lost()
+        was_late, self._is_late = self._is_late, False
+        if not self._standing.answered(late=was_late):
+            raise TimeoutError
+
+    def _nearly_late(self) -> None:
+        flying = self._flying
+        asyncio.get_running_loop().call_later(_GRACE, self._late, flying)
+
+    def _late(self, flying: list[Batch[Any, Any]]) -> None:
+        """Let everybody go on without the store."""
+        if self._flying is not flying or not flying:
+            return  # the answer came meanwhile
+        self._is_late = True
+        for batch in flying:
+            batch.dismiss()
+        for gather in self._gathers:
+            gather.dismiss()
+
+    async def _run_scripts(self, commands: Sequence[Command]) -> list[Any]:
+        """Return the replies; scripts that the store has forgotten are loaded again."""
+        replies = await self._run(commands)
+        forgotten = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        if forgotten:
+            loads: list[Command] = [("SCRIPT", "LOAD", script.text) for script in self._scripts]
+            again = await self._run([*loads, *(commands[i] for i in forgotten)])
+            for i, reply in zip(forgotten, again[len(loads) :], strict=True):
+                replies[i] = reply
+        return replies
+
+    async def _run(self, commands: Sequence[Command]) -> list[Any]:
+        """Send *commands* in one round trip; what the store refuses is an exception in the list."""
+        assert self._client is not None  # noqa: S101 - who calls is connected
+        pipeline = self._client.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)
+        replies: list[Any] = await pipeline.execute(raise_on_error=False)
+        return replies
+
+
+def _client(url: str, limit: float) -> Redis:
+    return Redis.from_url(
+        url,
+        protocol=2,
+        # Time limits are set here, around whole round trips. With its own, redis-py calls
+        # asyncio.wait_for, which before Python 3.12 may swallow a cancellation.
+        socket_timeout=None,
+        socket_connect_timeout=limit,
+        retry=Retry(NoBackoff(), 0),  # when to try again is decided here
+        client_name="jarvis-proxy",
+    )
+
+
+def _reason(exc: Exception) -> str:
+    """Return what went wrong; redis-py's own messages may hold the address with its password."""
+    if isinstance(exc, TimeoutError | RedisTimeoutError):
+        return "too slow"
+    if isinstance(exc, ResponseError):  # what the store said
+        return printable(f"{type(exc).__name__}: {exc}")
+    return type(exc).__name__
+
+
+def _name(url: str) -> str:
+    """Return what of *url* a log may show."""
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
+        return parts.path
+    return f"{parts.hostname}:{parts.port or 6379}"

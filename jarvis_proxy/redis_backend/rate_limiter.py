@@ -1,0 +1,200 @@
+"""The Limiter of several processes: the store decides, and this process where the store cannot. IO.
+
+The decision is one script, so calls that arrive at two processes in the same moment are counted one
+after the other, on the store's clock. What the store allows is counted here too: when it goes away,
+each process goes on with its own part of what was used.
+
+Calls in progress are leased: those of a process that died are forgotten after half a minute.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from jarvis_proxy.access.rate_limits import LONGEST_DEBT, MemoryLimiter, Meter, Quota, Verdict
+from jarvis_proxy.errors import Reason
+from jarvis_proxy.redis_backend.batching import Command, Gather
+from jarvis_proxy.redis_backend.client import Link
+
+LEASE: Final = 30
+"""Seconds that a call counts as in progress unless its process says so again."""
+_RENEW_EVERY: Final = LEASE / 3
+
+# Levels are kept with the moment they were true; a bucket that has not been asked about until it
+# was full again is gone. "a" admits a call: name, call, requests and tokens a minute, calls at once
+# (0: no limit), tokens. "s" settles tokens, "r" releases a call, "k" keeps some.
+# Durations are in milliseconds. What is kept is bounded as it is read: whatever wrote it, no key is
+# shut out for longer than its own calls could do.
+_LUA: Final = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local lease, debt = tonumber(ARGV[2]) * 1000, tonumber(ARGV[3])
+
+local function bucket(key, field, capacity)
+  if capacity == 0 then return nil end
+  local kept = redis.call('HMGET', key, field, field .. '_at')
+  local level, at = tonumber(kept[1]) or capacity, tonumber(kept[2]) or now
+  local rate, lowest = capacity / 60000, -debt * capacity
+  -- Nobody of us wrote that, or the clock was set back: it must not stay so.
+  if not (level >= lowest and at >= 0 and at <= now) then
+    level, at = level < lowest and lowest or math.min(level, capacity), now
+    if level ~= level then level = capacity end
+    redis.call('HSET', key, field, level, field .. '_at', at)
+    if redis.call('PTTL', key) < 0 then redis.call('PEXPIRE', key, (debt + 1) * 60000) end
+  end
+  level = math.min(capacity, level + (now - at) * rate)
+  return {key = key, field = field, capacity = capacity, rate = rate, level = level}
+end
+
+local function wait(b, amount)
+  return math.max(0, math.min(amount, b.capacity) - b.level) / b.rate
+end
+
+local function spend(b, amount)
+  b.level = math.max(-debt * b.capacity, math.min(b.capacity, b.level - amount))
+  redis.call('HSET', b.key, b.field, b.level, b.field .. '_at', now)
+  local full = math.ceil((b.capacity - b.level) / b.rate) + 60000
+  if redis.call('PTTL', b.key) < full then redis.call('PEXPIRE', b.key, full) end
+end
+
+local function meter(b)
+  if not b then return 0, 0 end
+  return math.max(0, math.floor(b.level)), math.ceil((b.capacity - b.level) / b.rate)
+end
+
+local function admit(op)
+  local name, call, at_once, amount = op[2], op[3], op[6], op[7]
+  local key, calls = 'jarvis:limit:' .. name, 'jarvis:calls:' .. name
+  local requests, tokens = bucket(key, 'requests', op[4]), bucket(key, 'tokens', op[5])
+  local refused, delay = 0, 0
+  if at_once > 0 then
+    redis.call('ZREMRANGEBYSCORE', calls, '-inf', now)
+    redis.call('ZREMRANGEBYSCORE', calls, '(' .. (now + lease), '+inf')
+    if redis.call('ZCARD', calls) >= at_once then refused, delay = 1, 1000 end
+  end
+  if refused == 0 and requests then
+    delay = wait(requests, 1)
+    if delay > 0 then refused = 2 end
+  end
+  if refused == 0 and tokens then
+    delay = wait(tokens, math.max(amount, 1))
+    if delay > 0 then refused = 3 end
+  end
+  if refused == 0 then
+    if at_once > 0 then
+      redis.call('ZADD', calls, now + lease, call)
+      redis.call('PEXPIRE', calls, lease * 2)
+    end
+    if requests then spend(requests, 1) end
+    if tokens then spend(tokens, amount) end
+  end
+  local left_requests, requests_back = meter(requests)
+  local left_tokens, tokens_back = meter(tokens)
+  return {refused, math.ceil(delay), left_requests, requests_back, left_tokens, tokens_back}
+end
+
+local verdicts = {}
+for _, op in ipairs(cmsgpack.unpack(ARGV[1])) do
+  local kind = op[1]
+  if kind == 'a' then
+    verdicts[#verdicts + 1] = admit(op)
+  elseif kind == 's' then
+    spend(bucket('jarvis:limit:' .. op[2], 'tokens', op[3]), op[4])
+  elseif kind == 'r' then
+    redis.call('ZREM', 'jarvis:calls:' .. op[2], op[3])
+  else
+    local key = 'jarvis:calls:' .. op[2]
+    for i = 3, #op do redis.call('ZADD', key, now + lease, op[i]) end
+    redis.call('PEXPIRE', key, lease * 2)
+  end
+end
+return cmsgpack.pack(verdicts)
+"""
+
+_Op = tuple[str | int, ...]
+_Answer = tuple[int, int, int, int, int, int]
+_REASONS: Final[tuple[Reason | None, ...]] = (None, "concurrency", "requests", "tokens")
+_ENCODER: Final = msgspec.msgpack.Encoder()
+_DECODER: Final = msgspec.msgpack.Decoder(list[_Answer])
+
+
+class SharedLimiter:
+    """Counts what keys use in all processes that share a store; implements ``Limiter``."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._local = MemoryLimiter()
+        self._quotas: dict[str, Quota] = {}
+        self._running: dict[str, set[str]] = {}
+        """Calls in progress here, by the names of the keys that may have so many only."""
+        self._script = link.script(_LUA)
+        self._ops: Gather[_Op, _Answer] = link.gather(
+            self._command, lambda reply, asked: _DECODER.decode(reply)
+        )
+        link.when_back(self.renew)
+
+    async def admit(
+        self, key: str, quota: Quota, *, call_id: str, tokens: int, now: float
+    ) -> Verdict:
+        """Decide on a call, and count it if it may go; *now* is this process's clock."""
+        self._quotas[key] = quota
+        answer = await self._ops.ask(
+            (
+                "a",
+                key,
+                call_id,
+                quota.rpm or 0,
+                quota.tpm or 0,
+                quota.concurrency or 0,
+                tokens,
+            )
+        )
+        if answer is not None and answer[0]:
+            return _verdict(answer, quota)
+        local = await self._local.admit(key, quota, call_id=call_id, tokens=tokens, now=now)
+        if quota.concurrency is not None and (answer is not None or local.refused is None):
+            self._running.setdefault(key, set()).add(call_id)
+        return local if answer is None else _verdict(answer, quota)
+
+    def settle(self, key: str, tokens: int, now: float) -> None:
+        """Count *tokens* more, or fewer, than ``admit`` did."""
+        self._local.settle(key, tokens, now)
+        quota = self._quotas.get(key)
+        if tokens and quota is not None and quota.tpm is not None:
+            self._ops.tell(("s", key, quota.tpm, tokens))
+
+    def release(self, key: str, call_id: str) -> None:
+        """Count a call as ended."""
+        self._local.release(key, call_id)
+        quota = self._quotas.get(key)
+        if quota is not None and quota.concurrency is not None:
+            self._running.get(key, set()).discard(call_id)
+            # Even one that is not known to run: its caller may have left before the answer came.
+            self._ops.tell(("r", key, call_id))
+
+    def renew(self) -> None:
+        """Say which calls are still in progress."""
+        for key, calls in self._running.items():
+            if calls:
+                self._ops.tell(("k", key, *calls))
+
+    async def run(self) -> None:
+        """Renew leases until cancelled."""
+        while True:
+            await asyncio.sleep(_RENEW_EVERY)
+            self.renew()
+
+    def _command(self, ops: Sequence[_Op]) -> Command:
+        return self._script.call(_ENCODER.encode(ops), LEASE, LONGEST_DEBT)
+
+
+def _verdict(answer: _Answer, quota: Quota) -> Verdict:
+    refused, wait, requests_left, requests_back, tokens_left, tokens_back = answer
+    return Verdict(
+        _REASONS[refused],
+        wait / 1000,
+        None if quota.rpm is None else Meter(quota.rpm, requests_left, requests_back / 1000),
+        None if quota.tpm is None else Meter(quota.tpm, tokens_left, tokens_back / 1000),
+    )

@@ -1,0 +1,170 @@
+"""Signatures of tool calls, remembered by all processes that share a store. IO.
+
+Each process has a vault of its own, which answers at once. What is put into it is written to the
+store behind the call's back, and kept to be written later while the store is away. Before a request
+is built, what its history names and this process does not know is fetched in one round trip.
+
+The store's share is bounded too, in entries and bytes, the oldest going first, and ends after a
+day. It holds what Google gave: opaque strings, no content.
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from threading import Lock
+from typing import Final
+
+import msgspec
+
+from jarvis_proxy.redis_backend.batching import Command, Gather
+from jarvis_proxy.redis_backend.client import Link
+from jarvis_proxy.upstreams.gemini.signature_store import MemoryVault, Remembered, vault_keys
+
+TTL: Final = 24 * 3600
+MAX_ENTRIES: Final = 200_000
+MAX_BYTES: Final = 256 * 1024 * 1024
+_MAX_VALUE: Final = 64 * 1024
+"""Five times the longest signature of a tool call seen; a longer one stays in its process."""
+_MAX_LOOKED_UP: Final = 500
+_MAX_UNSENT: Final = 2000
+_KEY: Final = "jarvis:sig:"
+
+# ARGV: the entries as [[key, value], …], seconds to live, most entries, most bytes.
+# The index has each key with its size, by the second it was put; the total is the sum of the sizes.
+_PUT: Final = """
+local now = tonumber(redis.call('TIME')[1])
+local ttl, most, room = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local index, total = 'jarvis:sig-index', 'jarvis:sig-bytes'
+if redis.call('EXISTS', index) == 0 then redis.call('DEL', total) end
+for _, entry in ipairs(cmsgpack.unpack(ARGV[1])) do
+  local key, value = entry[1], entry[2]
+  redis.call('SET', 'jarvis:sig:' .. key, value, 'EX', ttl)
+  if redis.call('ZADD', index, now, key .. ':' .. #value) == 1 then
+    redis.call('INCRBY', total, #value)
+  end
+end
+local count, bytes = redis.call('ZCARD', index), tonumber(redis.call('GET', total) or 0)
+-- A bound on the work of one call; entries go two at a time for each that comes.
+for _ = 1, 512 do
+  local oldest = redis.call('ZRANGE', index, 0, 0, 'WITHSCORES')
+  if #oldest == 0 then break end
+  if count <= most and bytes <= room and now - tonumber(oldest[2]) < ttl then break end
+  local key, size = string.match(oldest[1], '^(.*):(%d+)$')
+  redis.call('ZREM', index, oldest[1])
+  redis.call('DEL', 'jarvis:sig:' .. key)
+  bytes, count = redis.call('DECRBY', total, size), count - 1
+end
+redis.call('EXPIRE', index, ttl)
+redis.call('EXPIRE', total, ttl)
+return count
+"""
+
+
+class _Stored(msgspec.Struct, array_like=True):
+    """What the store holds of one call; *put_at* is epoch seconds."""
+
+    put_at: int
+    signature: str | None
+    native_id: str | None
+
+
+_Pair = tuple[str, str]
+_Keys = tuple[str, ...]
+_ENCODER: Final = msgspec.msgpack.Encoder()
+_DECODER: Final = msgspec.json.Decoder(_Stored)
+
+
+class SharedVault:
+    """A vault whose entries other processes find; implements ``SignatureVault``.
+
+    *wall* gives epoch seconds. The bounds are the store's.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        *,
+        local: MemoryVault | None = None,
+        wall: Callable[[], float] = time.time,
+        max_entries: int = MAX_ENTRIES,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        self.local = local or MemoryVault(lock=Lock())
+        self._wall = wall
+        self._bounds = (TTL, max_entries, max_bytes)
+        self._script = link.script(_PUT)
+        self._puts: Gather[_Pair, None] = link.gather(
+            self._put_command, lambda reply, asked: (), self._keep
+        )
+        self._gets: Gather[_Keys, Sequence[bytes | None]] = link.gather(_get, _split)
+        self._unsent: OrderedDict[str, str] = OrderedDict()
+        link.when_back(self._catch_up)
+
+    def get(self, call_id: str, now: float) -> Remembered | None:
+        """Return what this process knows of *call_id*, or None."""
+        return self.local.get(call_id, now)
+
+    def put(self, call_id: str, value: Remembered, now: float) -> None:
+        """Remember *value* here at once, and soon everywhere."""
+        self.local.put(call_id, value, now)
+        keys = vault_keys(call_id)
+        if not keys:
+            return
+        # As text: the store's scripts do not read MessagePack's binary strings.
+        stored = _Stored(int(self._wall()), value.signature, value.native_id)
+        pair = (keys[0], msgspec.json.encode(stored).decode())
+        if len(pair[1]) <= _MAX_VALUE and not self._puts.tell(pair):
+            self._keep([pair])
+
+    async def fetch(self, call_ids: Iterable[str], now: float) -> None:
+        """Learn what other processes know of *call_ids*, so that ``get`` finds it."""
+        wanted = [key for call_id in call_ids for key in self._unknown(call_id, now)]
+        # The last ones: a turn's first call needs its signature most in the current turn.
+        wanted = wanted[-_MAX_LOOKED_UP:]
+        if not wanted:
+            return
+        found = await self._gets.ask(tuple(wanted))
+        for key, raw in zip(wanted, found or (), strict=False):
+            if raw is not None:
+                self._learn(key, raw, now)
+
+    def _unknown(self, call_id: str, now: float) -> tuple[str, ...]:
+        return () if self.local.knows(call_id, now) else vault_keys(call_id)
+
+    def _learn(self, key: str, raw: bytes, now: float) -> None:
+        try:
+            stored = _DECODER.decode(raw)
+        except msgspec.MsgspecError:
+            return  # not ours
+        age = min(max(0.0, self._wall() - stored.put_at), float(TTL))
+        self.local.put(key, Remembered(stored.signature, stored.native_id), now - age)
+
+    def _keep(self, pairs: Sequence[_Pair]) -> None:
+        """Keep for when the store is back; the oldest goes where that is too much."""
+        for key, stored in pairs:
+            self._unsent[key] = stored
+        while len(self._unsent) > _MAX_UNSENT:
+            self._unsent.popitem(last=False)
+
+    def _catch_up(self) -> None:
+        unsent, self._unsent = self._unsent, OrderedDict()
+        for pair in unsent.items():
+            if not self._puts.tell(pair):
+                self._keep([pair])
+
+    def _put_command(self, pairs: Sequence[_Pair]) -> Command:
+        return self._script.call(_ENCODER.encode(pairs), *self._bounds)
+
+
+def _get(lookups: Sequence[_Keys]) -> Command:
+    """Return the command that looks up the keys of several callers."""
+    return ("MGET", *(_KEY + key for keys in lookups for key in keys))
+
+
+def _split(
+    values: Sequence[bytes | None], lookups: Sequence[_Keys]
+) -> Iterator[Sequence[bytes | None]]:
+    start = 0
+    for keys in lookups:
+        yield values[start : start + len(keys)]
+        start += len(keys)

@@ -1,0 +1,239 @@
+"""Resting keys and held-off calls, told by each process to the others. IO.
+
+Decisions stay where calls are: each process asks its own KeyPool and Breakers. What one of them
+learns from an upstream goes into a stream in the store, which the others read once a second. A
+process that starts reads what still holds.
+
+Upstreams' keys appear as half a digest: enough to tell them apart, and of no use to who reads it.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from jarvis_proxy.redis_backend.batching import Command, Gather
+from jarvis_proxy.redis_backend.client import Link
+from jarvis_proxy.routing.circuit_breaker import LONGEST_PAUSE, Breakers
+from jarvis_proxy.routing.key_pool import LONGEST_REST, KeyPool
+
+_POLL_EVERY: Final = 1.0
+_MAX_EVENTS: Final = 1000
+_MAX_UNTOLD: Final = 200
+_KEPT: Final = 3700
+"""Seconds: the longest rest, an hour, and a little more."""
+_MAX_NAME: Final = 256
+"""A longer name is no process's: it refuses calls for such models."""
+_WORTH_TELLING: Final = 1.0
+"""Seconds by which a rest must get longer: a hundred calls may meet the same limit at once."""
+
+# ARGV: the events, most events to keep, seconds to keep them.
+_ADD: Final = """
+for _, event in ipairs(cmsgpack.unpack(ARGV[1])) do
+  redis.call('XADD', 'jarvis:health', 'MAXLEN', '~', ARGV[2], '*', 'event', event)
+end
+redis.call('EXPIRE', 'jarvis:health', ARGV[3])
+return 1
+"""
+
+# ARGV: the last event that is known, most events to read. Ages are in milliseconds.
+_READ: Final = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local last, found = ARGV[1], {}
+for _, entry in ipairs(redis.call('XRANGE', 'jarvis:health', '(' .. last, '+', 'COUNT', ARGV[2])) do
+  last = entry[1]
+  found[#found + 1] = {now - tonumber(string.match(last, '^%d+')), entry[2][2]}
+end
+return cmsgpack.pack({last, found})
+"""
+
+
+class Event(msgspec.Struct, array_like=True):
+    """What the process *origin* learnt of *upstream*.
+
+    With *key*, that key rests for *rest* seconds from the event on, for *model* or, without one,
+    for all; if there is a *client*, its call alone caused that. Without *key*, calls of *client* to
+    *model* or, without one, to the whole upstream are held off for so long; *rest* 0: all are let
+    in again.
+    """
+
+    origin: str
+    upstream: str
+    key: str
+    model: str
+    rest: float
+    client: str = ""
+
+
+_ENCODER: Final = msgspec.msgpack.Encoder()
+_DECODER: Final = msgspec.json.Decoder(Event)
+_NEWS: Final = msgspec.msgpack.Decoder(tuple[str, list[tuple[float, str]]])
+
+_What = tuple[str, str, str, str]
+"""Upstream, key, model, and the client that is held off; ``""`` where a key rests."""
+_Op = tuple[_What, float | None, str]
+"""What rests, until when on this process's clock (None: no longer), and the client of the event."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    pool: KeyPool
+    breakers: Breakers
+    digests: list[str]
+
+
+class SharedHealth:
+    """Carries what pools and breakers learn to the other processes, and back.
+
+    *origin* names this process, whose own events come back to it too.
+    """
+
+    def __init__(
+        self, link: Link, origin: str, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._link = link
+        self._origin = origin
+        self._clock = clock
+        self._watched: dict[str, _Watched] = {}
+        self._until: dict[_What, tuple[float, str]] = {}
+        """Until when what rests, as far as this process told or heard it, and the event's client;
+        0: no longer."""
+        self._add = link.script(_ADD)
+        self._read = link.script(_READ)
+        self._last = "0-0"
+        self._untold: deque[_Op] = deque(maxlen=_MAX_UNTOLD)
+        self._ops: Gather[_Op, None] = link.gather(
+            self._command, lambda reply, asked: (), self._untold.extend
+        )
+        link.when_back(self._start_over)
+
+    def watch(self, upstream: str, pool: KeyPool, breakers: Breakers) -> None:
+        """Share what *pool* and *breakers* learn of *upstream*.
+
+        Those of the settings before, if there were any, still tell and are told no more.
+        """
+        digests = [digest(key) for key in pool.keys]
+
+        def rests(index: int, model: str | None, until: float, client: str) -> None:
+            self._tell((upstream, digests[index], model or "", ""), until, client)
+
+        def held(model: str, client: str, until: float | None) -> None:
+            if until is None:
+                self._forget(upstream, model)
+            self._tell((upstream, "", model, client), until, client)
+
+        pool.told, breakers.told = rests, held
+        self._watched[upstream] = _Watched(pool, breakers, digests)
+        now = self._clock()
+        for what, (until, client) in self._until.items():
+            if what[0] == upstream and until > now:
+                self._apply(what, until, client, now)
+
+    async def run(self) -> None:
+        """Read what others tell until cancelled."""
+        while True:
+            await self.poll()
+            await asyncio.sleep(_POLL_EVERY)
+
+    async def poll(self) -> None:
+        """Read what others told since the last time."""
+        command = self._read.call(self._last.encode(), _MAX_EVENTS)
+        replies = await self._link.execute([command])
+        if replies is None:
+            return
+        now = self._clock()
+        try:
+            self._last, news = _NEWS.decode(replies[0])
+        except ValueError:
+            return  # somebody else's: it must not end the reading
+        for age_ms, text in news:
+            with contextlib.suppress(msgspec.MsgspecError):  # another version may have written it
+                event = _DECODER.decode(text)
+                if event.origin != self._origin:
+                    self._hear(event, age_ms / 1000, now)
+
+    def _hear(self, event: Event, age: float, now: float) -> None:
+        """Take over what *event* says, in the bounds that this process keeps to itself.
+
+        The store may hold what no process wrote.
+        """
+        names = (event.upstream, event.key, event.model, event.client)
+        if max(map(len, names)) > _MAX_NAME:
+            return
+        longest = LONGEST_REST if event.key else LONGEST_PAUSE
+        rest = min(max(0.0, event.rest), longest)
+        until = now + rest - max(0.0, age) if rest else 0.0
+        if until <= now and (until or event.key):
+            return  # over, or a key that no longer rests: no process tells that
+        if not until:
+            self._forget(event.upstream, event.model)
+        what = (event.upstream, event.key, event.model, "" if event.key else event.client)
+        self._note(what, until, event.client)
+        self._apply(what, until, event.client, now)
+
+    def _apply(self, what: _What, until: float, client: str, now: float) -> None:
+        upstream, key, model, _ = what
+        watched = self._watched.get(upstream)
+        if watched is None:
+            return
+        if not key:
+            watched.breakers.hear(model, client, until or None)
+        elif key in watched.digests:
+            index = watched.digests.index(key)
+            watched.pool.hear(index, model or None, until, now, client=client)
+
+    def _tell(self, what: _What, until: float | None, client: str) -> None:
+        known, _ = self._until.get(what, (0.0, ""))
+        # Breakers tell that calls are let in again only where some were held off.
+        if until is not None and until - known < _WORTH_TELLING:
+            return
+        self._note(what, until or 0.0, client)
+        if not self._ops.tell((what, until, client)):
+            self._untold.append((what, until, client))
+
+    def _forget(self, upstream: str, model: str) -> None:
+        """Forget who was held off from *model*: all are let in again."""
+        gone = [w for w in self._until if w[0] == upstream and not w[1] and w[2] == model]
+        for what in gone:
+            del self._until[what]
+
+    def _note(self, what: _What, until: float, client: str) -> None:
+        if not until:
+            self._until.pop(what, None)
+            return
+        if len(self._until) >= _MAX_EVENTS:
+            now = self._clock()
+            self._until = {known: end for known, end in self._until.items() if end[0] > now}
+        if len(self._until) >= _MAX_EVENTS:
+            del self._until[next(iter(self._until))]
+        self._until[what] = until, client
+
+    def _start_over(self) -> None:
+        """Read everything anew, for the store may be another; tell what could not be told."""
+        self._last = "0-0"
+        untold = list(self._untold)
+        self._untold.clear()
+        for op in untold:
+            if not self._ops.tell(op):
+                self._untold.append(op)
+
+    def _command(self, ops: Sequence[_Op]) -> Command:
+        now = self._clock()
+        events = []
+        for (upstream, key, model, _), until, client in ops:
+            rest = 0.0 if until is None else max(0.001, round(until - now, 3))
+            event = Event(self._origin, upstream, key, model, rest, client)
+            events.append(msgspec.json.encode(event).decode())
+        return self._add.call(_ENCODER.encode(events), _MAX_EVENTS, _KEPT)
+
+
+def digest(key: str) -> str:
+    """Return by which name an upstream's key is told."""
+    return hashlib.sha256(key.encode()).hexdigest()[:32]

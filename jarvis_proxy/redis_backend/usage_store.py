@@ -1,0 +1,153 @@
+"""Usage in the store: what all processes used, in one place. IO.
+
+One hash a day, a field for each sum of a key and a model. Sums are added by a script, all or none;
+each batch has a number, by which the store knows one that it has seen: an answer that was lost
+makes nobody count twice.
+"""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import astuple
+from datetime import date, timedelta
+from typing import Final
+
+import msgspec
+
+from jarvis_proxy.accounting.usage import COUNTS, KEPT_DAYS, Counts, UsageRow
+from jarvis_proxy.redis_backend.client import Link
+
+_CHANGING: Final = 3
+"""Yesterday, today and tomorrow."""
+_KEPT_DAYS: Final = 70
+"""Longer than any process asks for."""
+_BATCH_KNOWN: Final = 3600
+"""Seconds for which the store knows the number of a batch."""
+_LIMIT: Final = 5.0
+_ADD_LIMIT: Final = 1.0
+"""The last sums are added while the server ends, which must not take long."""
+
+# ARGV: the rows as [[day, [field, amount, …]], …], the batch's number, seconds to keep a day,
+# seconds to know the batch.
+_ADD: Final = """
+local batch = 'jarvis:usage-batch:' .. ARGV[2]
+if not redis.call('SET', batch, 1, 'NX', 'EX', ARGV[4]) then return 0 end
+for _, row in ipairs(cmsgpack.unpack(ARGV[1])) do
+  local key, sums = 'jarvis:usage:' .. row[1], row[2]
+  for i = 1, #sums, 2 do
+    local amount = string.format('%.0f', sums[i + 1])
+    local added = redis.pcall('HINCRBY', key, sums[i], amount)
+    -- What is there is no number, or nearly too large for one: nobody of us wrote it.
+    if type(added) == 'table' then redis.call('HSET', key, sums[i], amount) end
+  end
+  redis.call('EXPIRE', key, ARGV[3])
+end
+return 1
+"""
+
+# ARGV: the day. A script for one thing only: its reply is the same bytes in every protocol.
+_LOAD: Final = "return cmsgpack.pack(redis.call('HGETALL', 'jarvis:usage:' .. ARGV[1]))"
+
+_ENCODER: Final = msgspec.msgpack.Encoder()
+_SUMS: Final = msgspec.msgpack.Decoder(list[str])
+_MOST: Final = 2**53
+_MOST_EACH: Final = 1_000_000_000
+"""So many tokens a single call is counted with at most."""
+
+
+class RedisUsageStore:
+    """Sums of usage that several processes add to; implements ``UsageStore``."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._add = link.script(_ADD)
+        self._load = link.script(_LOAD)
+        self._in_doubt: tuple[str, Sequence[UsageRow]] | None = None
+        self._past: dict[str, list[UsageRow]] = {}
+        """Days that were over for a day or longer when they were read: they change no more."""
+
+    async def load(self, since: str) -> Sequence[UsageRow] | None:
+        """Return the sums from the day *since* on; None if they cannot be read."""
+        if self._in_doubt is not None:
+            await self._settle()
+        if self._in_doubt is not None:
+            return None  # without it the sums would be too small
+        days = _days(since)
+        wanted = [day for day in days if day not in self._past]
+        # A command for each day: the store does nothing else while it does one.
+        commands = [self._load.call(day.encode()) for day in wanted]
+        replies = await self._link.execute(commands, _LIMIT)
+        if replies is None:
+            return None
+        try:
+            read = {
+                day: _rows(day, _SUMS.decode(raw)) for day, raw in zip(wanted, replies, strict=True)
+            }
+        except ValueError:  # what is there is not ours
+            return None
+        all_days = {**self._past, **read}
+        self._past = {day: all_days[day] for day in days[:-_CHANGING]}
+        return [row for day in days for row in all_days[day]]
+
+    async def add(self, rows: Sequence[UsageRow]) -> bool:
+        """Add *rows* to the sums; return whether they are now the store's, or this object's to add.
+
+        A batch of which it is not known whether it was added is tried again before the next one.
+        """
+        if self._in_doubt is not None:
+            await self._settle()
+        if self._in_doubt is not None or not self._link.is_up:
+            return False
+        self._in_doubt = (secrets.token_hex(8), tuple(rows))
+        await self._settle()
+        return True
+
+    async def _settle(self) -> None:
+        """Add the batch in doubt, so that it no longer is."""
+        assert self._in_doubt is not None  # noqa: S101 - the callers looked
+        number, rows = self._in_doubt
+        kept = _KEPT_DAYS * 24 * 3600
+        command = self._add.call(_ENCODER.encode(_sums(rows)), number, kept, _BATCH_KNOWN)
+        if await self._link.execute([command], _ADD_LIMIT) is not None:
+            self._in_doubt = None
+
+
+def _days(since: str) -> list[str]:
+    """Return the days from *since*, the oldest that is kept, to tomorrow: clocks differ."""
+    first = date.fromisoformat(since)
+    return [(first + timedelta(days=number)).isoformat() for number in range(KEPT_DAYS + 2)]
+
+
+def _sums(rows: Sequence[UsageRow]) -> list[tuple[str, list[str | int]]]:
+    found: list[tuple[str, list[str | int]]] = []
+    for row in rows:
+        sums: list[str | int] = []
+        for name, amount in zip(COUNTS, astuple(row.counts), strict=True):
+            if amount:
+                # No key's name has a space in it; a model's may, so it stands last.
+                sums += [f"{name} {row.key} {row.model}", amount]
+        found.append((row.day, sums))
+    return found
+
+
+def _rows(day: str, sums: Sequence[str]) -> list[UsageRow]:
+    """Return the rows of a day, each sum in the bounds of what calls can take.
+
+    Fields that are not ours are left out.
+    """
+    found: dict[tuple[str, str], dict[str, int]] = {}
+    for field, amount in zip(sums[::2], sums[1::2], strict=True):
+        name, _, rest = field.partition(" ")
+        key, _, model = rest.partition(" ")
+        if name in COUNTS and model:
+            found.setdefault((key, model), {})[name] = int(amount)
+    return [UsageRow(day, *names, _bounded(counts)) for names, counts in found.items()]
+
+
+def _bounded(counts: dict[str, int]) -> Counts:
+    """Return sums that add up: below nothing they would refill a budget."""
+    calls = min(max(0, counts.get("calls", 0)), _MOST)
+    tokens = min(calls * _MOST_EACH, _MOST)
+    most = {"calls": calls, "cost": _MOST}
+    return Counts(
+        **{name: min(max(0, total), most.get(name, tokens)) for name, total in counts.items()}
+    )

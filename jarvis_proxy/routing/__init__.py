@@ -1,0 +1,1 @@
+"""Which upstream serves a call: models, endpoints, retries, key pools, circuit breakers. Pure."""

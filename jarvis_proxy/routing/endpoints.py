@@ -1,0 +1,167 @@
+"""Addresses: from any spelling of a path to one endpoint, or to the nearest one. Pure.
+
+Clients differ in what they add to the base URL, so every API address is served under several
+prefixes; doubled slashes and one trailing slash are forgiven. Everything else about a path is
+exact: nothing is decoded and no dots are resolved, so what was matched is what is asked upstream.
+"""
+
+import difflib
+import re
+from dataclasses import dataclass
+from typing import Final, Literal
+from urllib.parse import unquote
+
+from jarvis_proxy.wire.chat_types import INFERENCE
+
+PREFIXES: Final = ("", "/v1", "/v1/v1", "/openai/v1", "/api/v1")
+
+Kind = Literal[
+    "root",
+    "health",
+    "ready",
+    "metrics",
+    "models",
+    "model",
+    "usage",
+    "subscription",
+    "billing",
+    "infer",
+    "other",
+    "page",
+    "events",
+]
+
+OPEN: Final[frozenset[Kind]] = frozenset({"root", "health", "ready", "metrics", "page", "events"})
+"""Kinds that answer without a client's key; ``metrics`` and ``events`` look for their own."""
+
+LIVE_PAGE: Final[frozenset[Kind]] = frozenset({"page", "events"})
+"""The live page at /dashboard, which is not there without an admin key."""
+
+ASSETS: Final = (
+    "charts.js",
+    "dashboard.css",
+    "dashboard.js",
+    "playground.js",
+    "stream.js",
+    "tables.js",
+    "uPlot.iife.min.js",
+    "uPlot.min.css",
+    "usage.js",
+    "words.js",
+)
+"""The files that the live page loads."""
+
+RELAYED: Final = "/v1/*"
+"""What logs show of every address of kind ``other``."""
+
+_READ: Final = ("GET", "HEAD")
+_BILLING: Final[dict[str, Kind]] = {"subscription": "subscription", "usage": "billing"}
+_SEGMENTS: Final = re.compile(
+    r"[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*(?:/[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*)*"
+)
+_UNSAFE_ID: Final = re.compile(r"[%\\;#?]|\.\.|//|^/|/$|(?:^|/)\.(?:/|$)")
+_MAX_PATH: Final = 1024
+_OPENAIS: Final[frozenset[Kind]] = frozenset({"infer", "models", "model"})
+_RELAYED_METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A known address. *endpoint* is the normalised path; *route* is what logs show of it."""
+
+    kind: Kind
+    endpoint: str
+    route: str
+    methods: tuple[str, ...]
+    model_id: str = ""
+
+
+def _fixed() -> dict[str, Match]:
+    table = {
+        "health": Match("health", "health", "/health", _READ),
+        "ready": Match("ready", "ready", "/ready", _READ),
+        "models": Match("models", "models", "/v1/models", _READ),
+        "usage": Match("usage", "usage", "/v1/usage", _READ),
+        # What NextChat asks for the balance that it shows, as OpenAI once answered it.
+        **{
+            f"dashboard/billing/{name}": Match(
+                kind, f"dashboard/billing/{name}", f"/v1/dashboard/billing/{name}", _READ
+            )
+            for name, kind in _BILLING.items()
+        },
+    }
+    for endpoint in INFERENCE:
+        table[endpoint] = Match("infer", endpoint, f"/v1/{endpoint}", ("POST",))
+    spelled = {
+        f"{prefix}/{endpoint}": match for endpoint, match in table.items() for prefix in PREFIXES
+    }
+    spelled["/"] = Match("root", "", "/", _READ)
+    spelled["/metrics"] = Match("metrics", "metrics", "/metrics", _READ)
+    spelled["/dashboard"] = Match("page", "dashboard.html", "/dashboard", _READ)
+    spelled["/dashboard/events"] = Match("events", "events", "/dashboard/events", ("GET",))
+    for name in ASSETS:
+        spelled[f"/dashboard/{name}"] = Match("page", name, "/dashboard", _READ)
+    return spelled
+
+
+_FIXED: Final = _fixed()
+_ADDRESSES: Final = (
+    "/health",
+    "/ready",
+    "/v1/models",
+    *(f"/v1/{e}" for e in INFERENCE),
+)
+
+
+def match(path: str, *, everything: bool = False, method: str = "") -> Match | None:
+    """Return the address that *path* (raw, without query) spells, or None.
+
+    With *everything*, any well-formed path below a prefix is an address of kind ``other``; so is
+    one of OpenAI's that is asked with another *method* than ours (a DELETE of a model).
+    """
+    if (found := _FIXED.get(path)) is not None:
+        return _by_method(found, path, method) if everything else found
+    if len(path) > _MAX_PATH or not path.startswith("/"):
+        return None
+    path = re.sub(r"/{2,}", "/", path)
+    if len(path) > 1:
+        path = path.removesuffix("/")
+    found = _FIXED.get(path)
+    rest = _without_prefix(path)
+    if found is None and rest.startswith("models/"):
+        found = _model(rest.removeprefix("models/"))
+    if not everything:
+        return found
+    return _other(rest) if found is None else _by_method(found, path, method)
+
+
+def _by_method(found: Match, path: str, method: str) -> Match:
+    if found.kind not in _OPENAIS or method not in _RELAYED_METHODS or method in found.methods:
+        return found
+    return _other(_without_prefix(path)) or found
+
+
+def _other(rest: str) -> Match | None:
+    return Match("other", rest, RELAYED, ()) if _SEGMENTS.fullmatch(rest) else None
+
+
+def _without_prefix(path: str) -> str:
+    for prefix in sorted(PREFIXES, key=len, reverse=True):
+        if path.startswith(prefix + "/"):
+            return path[len(prefix) + 1 :]
+    return path  # "*", or an absolute URL
+
+
+def _model(raw_id: str) -> Match | None:
+    """Return the address of one model; its id may hold a slash, written plainly or as %2F."""
+    model_id = unquote(raw_id)
+    if not model_id.isprintable() or _UNSAFE_ID.search(model_id):
+        return None
+    return Match("model", "models/{id}", "/v1/models/{id}", _READ, model_id)
+
+
+def nearest(path: str) -> str:
+    """Return the known address that looks most like *path*, for a helpful 404."""
+    tail = "/v1/" + _without_prefix(re.sub(r"/{2,}", "/", path[:200]) or "/")
+    found = difflib.get_close_matches(tail, _ADDRESSES, n=1, cutoff=0.5)
+    return found[0] if found else "/v1/chat/completions"

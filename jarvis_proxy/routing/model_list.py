@@ -1,0 +1,244 @@
+"""The model catalogue behind GET /v1/models: what the upstreams listed last, under our names. Pure.
+
+Nothing here asks an upstream: the shell refreshes the lists in the background, so that a listing
+never waits for one. A list that could not be refreshed stays in use.
+
+Sources: https://platform.openai.com/docs/api-reference/models and
+https://ai.google.dev/api/models (read 2026-11).
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final, Literal
+
+import msgspec
+
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.wire.json_values import holds_more
+
+_MAX_ID: Final = 256
+_MOST_MODELS: Final = 20_000
+_MOST_VALUES: Final = 500_000
+_MAX_CREATED: Final = 2**53
+"""Readers of JSON that know only doubles count exactly up to here."""
+
+_GEMINI_METHODS: Final = frozenset(("generateContent", "embedContent", "batchEmbedContents"))
+_GEMINI_PREFIX: Final = "models/"
+_OWNERS: Final = {"gemini": "google"}
+"""Whom a model belongs to, where that is not the upstream's own name."""
+
+_BROKEN: Final = (ValueError, RecursionError)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEntry:
+    """One model. *created* is in epoch seconds, 0 when unknown; *owned_by* ``""`` likewise."""
+
+    id: str
+    created: int = 0
+    owned_by: str = ""
+
+
+class _Model(msgspec.Struct):
+    """A model as we list it."""
+
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+
+
+class _List(msgspec.Struct):
+    object: Literal["list"]
+    data: list[_Model]
+
+
+class _OpenAIModel(msgspec.Struct):
+    id: str
+    created: int | float | str | None = None
+    owned_by: str | None = None
+
+
+class _OpenAIList(msgspec.Struct):
+    data: list[msgspec.Raw] | None
+
+
+class _GeminiModel(msgspec.Struct, rename="camel"):
+    name: str
+    supported_generation_methods: list[str] | None = None
+
+
+class _GeminiList(msgspec.Struct, rename="camel"):
+    models: list[msgspec.Raw] | None = None
+    next_page_token: str | None = None
+    error: msgspec.Raw = msgspec.Raw()
+
+
+_OPENAI_LIST: Final = msgspec.json.Decoder(_OpenAIList)
+_BARE_LIST: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_OPENAI_MODEL: Final = msgspec.json.Decoder(_OpenAIModel)
+_GEMINI_LIST: Final = msgspec.json.Decoder(_GeminiList)
+_GEMINI_MODEL: Final = msgspec.json.Decoder(_GeminiModel)
+
+
+def parse_openai_models(body: bytes) -> list[ModelEntry]:
+    """Return the models of an OpenAI-compatible upstream's list, in its order.
+
+    Upstreams differ in what they leave out, and some send the array alone; an item that has no
+    usable id is passed over.
+
+    Raises:
+        ProxyError: 502 `upstream_bad_response`, *body* is no list of models.
+    """
+    _check_values(body)
+    try:
+        bare = body.lstrip()[:1] == b"["
+        items = _BARE_LIST.decode(body) if bare else _OPENAI_LIST.decode(body).data
+    except _BROKEN as exc:
+        raise _no_list() from exc
+    entries = []
+    for item in items or ():
+        try:
+            model = _OPENAI_MODEL.decode(item)
+        except _BROKEN:
+            continue
+        if _is_plausible(model.id):
+            entries.append(ModelEntry(model.id, _seconds(model.created), model.owned_by or ""))
+    return entries
+
+
+def parse_gemini_models(body: bytes) -> tuple[list[ModelEntry], str | None]:
+    """Return the models of one page that answer or embed, and the token of the next page.
+
+    Models that only predict, talk live or answer from a corpus cannot be reached from here.
+
+    Raises:
+        ProxyError: 502 `upstream_bad_response`, *body* is no page of models.
+    """
+    _check_values(body)
+    try:
+        page = _GEMINI_LIST.decode(body)
+    except _BROKEN as exc:
+        raise _no_list() from exc
+    if page.error:
+        raise _no_list()
+    entries = []
+    for item in page.models or ():
+        try:
+            model = _GEMINI_MODEL.decode(item)
+        except _BROKEN:
+            continue
+        model_id = model.name.removeprefix(_GEMINI_PREFIX)
+        reachable = not _GEMINI_METHODS.isdisjoint(model.supported_generation_methods or ())
+        if reachable and model_id != model.name and _is_plausible(model_id):
+            entries.append(ModelEntry(model_id, owned_by="google"))
+    return entries, page.next_page_token or None
+
+
+class Catalog:
+    """The last good list of each upstream, merged with the names that are known without asking.
+
+    *aliases* maps a name to ``upstream/model``, *models* a model named in the settings to its
+    upstream. *place* returns the upstream that a bare name is routed to. A model that its upstream
+    lists under a name that leads elsewhere is shown as ``upstream/model``, which always works.
+    """
+
+    def __init__(
+        self,
+        aliases: Mapping[str, str],
+        models: Mapping[str, str],
+        *,
+        place: Callable[[str], str] | None = None,
+    ) -> None:
+        self._aliases = aliases
+        self._models = models
+        self._place = place
+        self._lists: dict[str, list[ModelEntry]] = {}
+        self._failing: set[str] = set()
+        self._merged: dict[str, _Model] = self._merge()
+
+    def update(self, upstream: str, entries: Iterable[ModelEntry]) -> None:
+        """Replace an upstream's list."""
+        self._lists[upstream] = list(islice(entries, _MOST_MODELS))
+        self._failing.discard(upstream)
+        self._merged = self._merge()
+
+    def failed(self, upstream: str) -> None:
+        """Note that an upstream gave no list. The one it gave before stays."""
+        self._failing.add(upstream)
+
+    def failing(self) -> Sequence[str]:
+        """Return, sorted, the upstreams whose last refresh failed."""
+        return sorted(self._failing)
+
+    def listing(self, may_use: Callable[[str], bool]) -> bytes:
+        """Return OpenAI's list of the models whose name *may_use* lets pass."""
+        data = [model for name, model in self._merged.items() if may_use(name)]
+        return msgspec.json.encode(_List("list", data))
+
+    def entry(self, model_id: str, may_use: Callable[[str], bool]) -> bytes | None:
+        """Return one model's object, or None when it is not known or *may_use* hides it.
+
+        ``upstream/model`` finds a model that is listed under its bare name, too.
+        """
+        model = self._merged.get(model_id) or self._qualified(model_id)
+        if model is None or not may_use(model_id):
+            return None
+        return msgspec.json.encode(model)
+
+    def _qualified(self, model_id: str) -> _Model | None:
+        upstream, _, name = model_id.partition("/")
+        for entry in self._lists.get(upstream, ()):
+            if entry.id == name:
+                return _shown(model_id, entry, upstream)
+        return None
+
+    def _merge(self) -> dict[str, _Model]:
+        merged: dict[str, _Model] = {}
+        by_target: dict[str, ModelEntry] = {}
+        for upstream, entries in self._lists.items():
+            for entry in entries:
+                by_target[f"{upstream}/{entry.id}"] = entry
+                name = self._name(upstream, entry.id)
+                merged.setdefault(name, _shown(name, entry, upstream))
+        for name, upstream in self._models.items():
+            merged.setdefault(name, _shown(name, ModelEntry(name), upstream))
+        for name, target in self._aliases.items():
+            entry = by_target.get(target, ModelEntry(name))
+            merged.setdefault(name, _shown(name, entry, target.partition("/")[0]))
+        return merged
+
+    def _name(self, upstream: str, model_id: str) -> str:
+        if self._place is None or self._place(model_id) == upstream:
+            return model_id
+        return f"{upstream}/{model_id}"
+
+
+def _shown(name: str, entry: ModelEntry, upstream: str) -> _Model:
+    owner = entry.owned_by or _OWNERS.get(upstream, upstream)
+    return _Model(name, "model", entry.created, owner)
+
+
+def _is_plausible(model_id: str) -> bool:
+    """Tell whether an upstream's id can be a model's name here: it ends up in logs and paths."""
+    return 0 < len(model_id) <= _MAX_ID and model_id.isprintable()
+
+
+def _seconds(created: float | str | None) -> int:
+    """Return *created* as OpenAI's clients read it: an integer, whatever the upstream sent."""
+    if isinstance(created, str) or created is None or not 0 <= created <= _MAX_CREATED:
+        return 0
+    return int(created)
+
+
+def _check_values(body: bytes) -> None:
+    """Refuse a list of more values than any has: each takes many times its bytes."""
+    if holds_more(body, _MOST_VALUES):
+        raise _no_list()
+
+
+def _no_list() -> ProxyError:
+    return ProxyError(
+        502, "The upstream sent something else than a list of models.", code="upstream_bad_response"
+    )

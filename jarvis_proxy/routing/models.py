@@ -1,0 +1,205 @@
+"""ModelRegistry: from the model a client names to the upstream that serves it. Pure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Final, Protocol
+
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.wire.text import printable
+
+OPENAI: Final = "openai"
+GEMINI: Final = "gemini"
+EMBEDDED: Final = "jarvis"
+
+ECHO_MODEL: Final = "jarvis-echo"
+DEFAULT_NAME: Final = "jarvis-default"
+
+BUILT_IN: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "gpt-4.1-mini": "openai/gpt-4.1-mini",
+        "gpt-4.1": "openai/gpt-4.1",
+        "gpt-4o": "openai/gpt-4o",
+        "gpt-4o-mini": "openai/gpt-4o-mini",
+        "gpt-3.5-turbo": "openai/gpt-3.5-turbo",
+        "gemini-3-flash": "gemini/gemini-3-flash-preview",
+        "gemini-3-pro": "gemini/gemini-3.1-pro-preview",
+        "gemini-2-flash": "gemini/gemini-2.5-flash",
+        ECHO_MODEL: f"{EMBEDDED}/{ECHO_MODEL}",
+    }
+)
+"""The names that GET /v1/models always knows."""
+
+# Google's ids of retired models, and of models that exist under one odd id only.
+_GEMINI_NAMES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "gemini-3-flash": "gemini-3-flash-preview",
+        "gemini-3-pro": "gemini-3.1-pro-preview",
+        "gemini-3-pro-preview": "gemini-3.1-pro-preview",
+        "gemini-3.1-pro": "gemini-3.1-pro-preview",
+        "gemini-2-flash": "gemini-2.5-flash",
+        "gemini-2.0-flash": "gemini-2.5-flash",
+        "gemini-2.0-flash-001": "gemini-2.5-flash",
+        "gemini-2-flash-lite": "gemini-2.5-flash-lite",
+        "gemini-2.0-flash-lite": "gemini-2.5-flash-lite",
+        "gemini-2.0-flash-lite-001": "gemini-2.5-flash-lite",
+    }
+)
+_GEMINI_PREFIXES: Final = ("models/", "google/", "gemini/")
+_GEMINI_FAMILIES: Final = ("gemini-", "gemma-")
+_MAX_HOPS: Final = 8
+_MAX_NAME: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a call goes: the upstream's name and its own name for the model."""
+
+    upstream: str
+    target: str
+
+
+class _Upstream(Protocol):
+    @property
+    def name(self) -> str: ...
+    @property
+    def keys(self) -> Sequence[str]: ...
+    @property
+    def models(self) -> Sequence[str]: ...
+
+
+class ModelRegistry:
+    """The routing table: aliases, extra upstreams' models, Gemini's families, then OpenAI."""
+
+    def __init__(
+        self,
+        upstreams: Iterable[_Upstream],
+        *,
+        default_model: str,
+        aliases: Mapping[str, str],
+        fallbacks: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
+        upstreams = tuple(upstreams)
+        self._names = {u.name for u in upstreams} | {EMBEDDED}
+        self._keyless = {u.name for u in upstreams if not u.keys and u.name in (OPENAI, GEMINI)}
+        self._default = default_model
+        self._aliases = {**BUILT_IN, **aliases}
+        self._fallbacks = fallbacks or {}
+        self._exact: dict[str, str] = {}
+        self._patterns: list[tuple[str, str]] = []
+        for upstream in upstreams:
+            for model in upstream.models:
+                if model.endswith("*"):
+                    self._patterns.append((model[:-1], upstream.name))
+                else:
+                    self._exact.setdefault(model, upstream.name)
+        # Names come from clients, so what is remembered of them is bounded.
+        self._remembered = lru_cache(maxsize=1024)(self._find)
+        # The longest prefix is the most exact statement, whatever the order of the settings.
+        self._patterns.sort(key=lambda pattern: len(pattern[0]), reverse=True)
+
+    @property
+    def aliases(self) -> Mapping[str, str]:
+        """Every alias with its ``upstream/model``, built-in ones included."""
+        return self._aliases
+
+    @property
+    def exact_models(self) -> Mapping[str, str]:
+        """Extra upstreams' models that are named in full, with their upstream's name."""
+        return self._exact
+
+    def resolve(self, model: str | None) -> Route:
+        """Return where *model* is served; None or ``""`` means the default model.
+
+        Raises:
+            ProxyError: 404 `model_not_found`, the upstream has no key; names the setting.
+        """
+        route = self.route(model)
+        if route.upstream in self._keyless:
+            shown = printable(model or self._default)
+            setting = f"{route.upstream.upper()}_API_KEY"
+            raise ProxyError(
+                404,
+                f"The model '{shown}' is served by {route.upstream}, which has no key on this "
+                f"proxy. Set {setting} in its .env and start it again.",
+                code="model_not_found",
+                param="model",
+                should_retry=False,
+            )
+        return route
+
+    def openai(self) -> Route:
+        """Return the way to OpenAI for a request that names no model and needs none.
+
+        Raises:
+            ProxyError: 404 `model_not_found`, OpenAI has no key here.
+        """
+        self.resolve(f"{OPENAI}/any")
+        return Route(OPENAI, "")
+
+    def route(self, model: str | None) -> Route:
+        """Return where *model* belongs, whether or not its upstream has a key."""
+        return self._remembered(model or DEFAULT_NAME)
+
+    def _find(self, name: str) -> Route:
+        if len(name) > _MAX_NAME:
+            raise ProxyError(
+                404,
+                f"The model '{printable(name)}…' does not exist: the name is too long.",
+                code="model_not_found",
+                param="model",
+            )
+        if name == DEFAULT_NAME and name not in self._aliases:
+            name = self._default
+        asked = name
+        for _ in range(_MAX_HOPS):
+            target = self._aliases.get(name)
+            if target is None or target == name:
+                break
+            name = target
+        # An alias leads to `upstream/model`, whatever names the other upstreams' lists claim.
+        return self._place(name, claimable=name == asked)
+
+    def fallbacks(self, model: str | None) -> tuple[Route, ...]:
+        """Return where a failed call to *model* may go instead, in order; only usable places."""
+        if not self._fallbacks:
+            return ()
+        others = self._fallbacks.get(model or DEFAULT_NAME, ())
+        routes = (self.route(other) for other in others)
+        return tuple(route for route in routes if route.upstream not in self._keyless)
+
+    def is_usable(self, model: str) -> bool:
+        """Tell whether *model*'s upstream has what it needs to answer."""
+        return self.route(model).upstream not in self._keyless
+
+    def _place(self, name: str, *, claimable: bool) -> Route:
+        """Return where *name*, no alias, belongs; *claimable*: a list may hold `upstream/model`.
+
+        Some upstreams have models of such names (`openai/gpt-oss-120b`): the list that holds one
+        in full gets it. A pattern does not, or `*` would swallow every other upstream.
+        """
+        head, _, rest = name.partition("/")
+        stated = bool(rest) and head in self._names
+        if (claimable or not stated) and (upstream := self._exact.get(name)) is not None:
+            return Route(upstream, name)
+        if stated and head != GEMINI:
+            return Route(head, rest)
+        if not stated:
+            for prefix, upstream in self._patterns:
+                if name.startswith(prefix):
+                    return Route(upstream, name)
+        bare = _without_gemini_prefix(name)
+        if bare != name or name.startswith(_GEMINI_FAMILIES):
+            return Route(GEMINI, _GEMINI_NAMES.get(bare, bare))
+        return Route(OPENAI, name)
+
+
+def _without_gemini_prefix(name: str) -> str:
+    """Strip ``models/``, ``google/``, ``gemini/``, and ``google/gemini/``."""
+    for _ in range(2):
+        for prefix in _GEMINI_PREFIXES:
+            if name.startswith(prefix) and len(name) > len(prefix):
+                name = name.removeprefix(prefix)
+                break
+    return name

@@ -1,0 +1,84 @@
+"""What to say of an address that is not served: what would serve it, or the nearest one. Pure."""
+
+import re
+from typing import Final
+
+from jarvis_proxy.routing.endpoints import PREFIXES, nearest
+
+# First segments of OpenAI's API beside what is served, and after what is served, as of 2026-11.
+_OPENAIS: Final = frozenset(
+    (
+        "assistants",
+        "batches",
+        "chatkit",
+        "containers",
+        "conversations",
+        "evals",
+        "files",
+        "fine-tunes",
+        "fine_tuning",
+        "organization",
+        "projects",
+        "realtime",
+        "skills",
+        "threads",
+        "uploads",
+        "vector_stores",
+        "videos",
+    )
+)
+_STORED: Final = re.compile(r"(responses|chat/completions)/[A-Za-z]{2,16}[_-][^/]+(/[a-z_]+)?\Z")
+_ANTHROPICS: Final = re.compile(r"(anthropic/)?(v1/)?(messages|complete)(/.*)?\Z")
+_GOOGLES: Final = re.compile(
+    r"(v1(alpha|beta)[^/]*/.*|.*(:|%3A)[a-z]*(Generate|Embed|generate|embed|count|predict)[A-Za-z]*)\Z",
+    re.IGNORECASE,
+)
+_OLLAMAS: Final = re.compile(
+    r"(api/)?api/(chat|generate|tags|show|ps|pull|version|embed|embeddings)\Z"
+)
+_AZURES: Final = re.compile(r"openai/deployments/[^/]+/(?P<endpoint>.+)\Z")
+_COMPATIBLE: Final = re.compile(r"v1(alpha|beta)[^/]*/openai(/.*)?\Z")
+
+_ANTHROPIC: Final = (
+    "It is one of Anthropic's API, which is not served here. Set the client to OpenAI's API: "
+    "/v1/chat/completions or /v1/responses serve every model, and count tokens in their 'usage'."
+)
+_GOOGLE: Final = (
+    "It is one of Google's API, which is not served here. Set the client to OpenAI's API: "
+    "/v1/chat/completions and /v1/responses serve Gemini models too."
+)
+_OLLAMA: Final = (
+    "It is one of Ollama's API, which is not served here. Choose 'OpenAI compatible' in the "
+    "client, with this server's address and /v1 behind it: /v1/chat/completions, /v1/models."
+)
+
+
+def hint(path: str) -> str:
+    """Return what would serve *path*, or what looks most like it, in one or two sentences."""
+    plain = re.sub(r"/{2,}", "/", path[:200]).strip("/")
+    bare = _without_prefix(plain)
+    first = bare.partition("/")[0]
+    if first in _OPENAIS or _STORED.match(bare):
+        return (
+            f"/v1/{first} is a part of OpenAI's API that is relayed to OpenAI with the setting "
+            "PASSTHROUGH=all only."
+        )
+    if _COMPATIBLE.match(plain):
+        tail = plain.partition("/openai")[2]
+        return f"The nearest is {nearest(tail or '/v1/models')}."
+    if _ANTHROPICS.match(bare) or _ANTHROPICS.match(plain):
+        return _ANTHROPIC
+    if _OLLAMAS.match(plain):
+        return _OLLAMA
+    if found := _AZURES.match(plain):
+        return f"The nearest is {nearest('/v1/' + found['endpoint'])}, with the name as 'model'."
+    if _GOOGLES.match(plain):
+        return _GOOGLE
+    return f"The nearest is {nearest(path)}."
+
+
+def _without_prefix(plain: str) -> str:
+    for prefix in sorted(PREFIXES, key=len, reverse=True):
+        if prefix and plain.startswith(f"{prefix[1:]}/"):
+            return plain[len(prefix) :]
+    return plain

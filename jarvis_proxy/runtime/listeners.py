@@ -1,0 +1,259 @@
+"""Listening: on sockets that the service manager opened, that a running server gives, or new. IO.
+
+Sources: https://www.freedesktop.org/software/systemd/man/latest/sd_listen_fds.html (read 2026-11).
+"""
+
+import asyncio
+import contextlib
+import errno
+import os
+import socket
+import ssl
+from collections.abc import MutableMapping, Sequence
+from typing import Final, cast
+
+from aiohttp import web
+
+from jarvis_proxy.aiohttp_ext.server_connection import ProxyRunner
+from jarvis_proxy.config.addresses import WILDCARDS, stands_for
+from jarvis_proxy.runtime.handshakes import Handshakes
+
+BACKLOG: Final = 4096
+"""With 128, ten thousand clients that connect at once wait for tens of seconds."""
+_FIRST_FD: Final = 3
+_HANDSHAKE: Final = 5.0
+_KEEPALIVE: Final = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
+"""Seconds of silence before the first probe, between probes, and how many go unanswered."""
+_HINTS: Final = {
+    errno.EADDRINUSE: "another program has the port; stop it, or set PORT",
+    errno.EACCES: "this user may not have the port; set PORT to 1024 or more",
+    errno.EADDRNOTAVAIL: "the address is not this machine's; set HOST",
+}
+_Place = tuple[int, tuple[object, ...]]
+"""A socket family and an address in its form."""
+
+
+def inherited_sockets(environ: MutableMapping[str, str]) -> list[socket.socket]:
+    """Return the listening sockets that the service manager passed to this process.
+
+    The variables that tell of them are removed from *environ*, as the protocol asks.
+    """
+    told = [environ.pop(name, "") for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")]
+    pid, count = (text if text.isascii() and text.isdecimal() else "0" for text in told[:2])
+    if int(pid) != os.getpid():
+        return []
+    numbers = range(_FIRST_FD, _FIRST_FD + int(count))
+    return [sock for number in numbers if (sock := adopted(number)) is not None]
+
+
+def adopted(number: int) -> socket.socket | None:
+    """Return the socket that a file descriptor is, None if it does not listen for streams."""
+    try:
+        sock = socket.socket(fileno=number)
+        is_listening = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    except OSError:
+        return None
+    if sock.type != socket.SOCK_STREAM or not is_listening:
+        sock.detach()
+        return None
+    sock.setblocking(False)
+    sock.set_inheritable(False)
+    return sock
+
+
+async def bind(hosts: Sequence[str], port: int, shares: int = 0) -> list[socket.socket]:
+    """Return a listening socket for each address of *hosts*; ``::`` stands for IPv4 as well.
+
+    With *shares*, so many for each address, among which the kernel shares out the connections.
+
+    Raises:
+        OSError: none of one host's addresses can be had, or another program has one. Its
+            ``filename`` is that host.
+    """
+    sockets: list[socket.socket] = []
+    with contextlib.ExitStack() as opened:
+        for host, places in (await _places(hosts, port)).items():
+            try:
+                bound = _bind_each(places, shares)
+            except OSError as exc:
+                exc.filename = host
+                raise
+            for sock in bound:
+                opened.callback(sock.close)
+                sock.listen(BACKLOG)
+            sockets += bound
+        opened.pop_all()
+    return sockets
+
+
+async def _places(hosts: Sequence[str], port: int) -> dict[str, list[_Place]]:
+    """Return what each host stands for: every place once, none that a wildcard covers."""
+    found: dict[str, list[_Place]] = {}
+    loop = asyncio.get_running_loop()
+    for host in hosts:
+        found[host] = []
+        for one in stands_for(host):
+            try:
+                infos = await loop.getaddrinfo(
+                    one or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+                )
+            except OSError as exc:
+                exc.filename = host
+                raise
+            found[host] += [(family, address) for family, _, _, _, address in infos]
+    everywhere = {
+        family for places in found.values() for family, address in places if address[0] in WILDCARDS
+    }
+    seen: set[_Place] = set()
+    for places in found.values():
+        kept = [
+            (family, address)
+            for family, address in dict.fromkeys(places)
+            if (family, address) not in seen
+            and (family not in everywhere or address[0] in WILDCARDS)
+        ]
+        seen.update(kept)
+        places[:] = kept
+    return found
+
+
+def _bind_each(places: Sequence[_Place], shares: int) -> list[socket.socket]:
+    """Return the sockets of one host. An address that cannot be had is passed over, as IPv6 is on
+    a machine without it.
+
+    Raises:
+        OSError: there is no other address, or another program has one of them.
+    """
+    sockets: list[socket.socket] = []
+    failure: OSError | None = None
+    with contextlib.ExitStack() as opened:
+        for family, address in places:
+            try:
+                bound = (
+                    [_bound(family, address)] if not shares else _shared(family, address, shares)
+                )
+            except OSError as exc:
+                if exc.errno == errno.EADDRINUSE:
+                    raise
+                failure = failure or exc
+            else:
+                for sock in bound:
+                    opened.callback(sock.close)
+                sockets += bound
+        if not sockets and failure is not None:
+            raise failure
+        opened.pop_all()
+    return sockets
+
+
+def _shared(family: int, address: tuple[object, ...], shares: int) -> list[socket.socket]:
+    # One that shares would not be told that another server of this user has the port.
+    _bound(family, address).close()
+    sockets: list[socket.socket] = []
+    try:
+        for _ in range(shares):
+            sockets.append(_bound(family, address, shares=True))
+    except OSError:
+        for sock in sockets:
+            sock.close()
+        raise
+    return sockets
+
+
+def _bound(family: int, address: tuple[object, ...], *, shares: bool = False) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        # A port whose last connections have not quite ended is free.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shares:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(address)
+        sock.setblocking(False)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def deal(sockets: Sequence[socket.socket], hands: int) -> list[list[socket.socket]]:
+    """Share *sockets* out among so many workers: each gets one at least of every address."""
+    same: dict[object, list[socket.socket]] = {}
+    for sock in sockets:
+        same.setdefault((sock.family, sock.getsockname()), []).append(sock)
+    dealt: list[list[socket.socket]] = [[] for _ in range(hands)]
+    for of_one in same.values():
+        for number, hand in enumerate(dealt):
+            hand += of_one[number::hands] or [of_one[number % len(of_one)]]
+    return dealt
+
+
+def why_not(error: OSError) -> str:
+    """Return in one line why an address cannot be listened on, and what to do."""
+    reason = (error.strerror or str(error)).lower()
+    hint = _HINTS.get(error.errno or 0)
+    if isinstance(error, socket.gaierror):
+        hint = "HOST must be an address of this machine, such as 0.0.0.0 or 127.0.0.1"
+    return f"{reason}: {hint}" if hint else reason
+
+
+def names(sockets: Sequence[socket.socket], *, tls: bool) -> str:
+    """Return the addresses of *sockets* as URLs, for the log."""
+    return ", ".join(dict.fromkeys(_name(sock, "https" if tls else "http") for sock in sockets))
+
+
+def _name(sock: socket.socket, scheme: str) -> str:
+    if sock.family == socket.AF_UNIX:
+        return f"{scheme}+unix:{sock.getsockname()}"
+    host, port = sock.getsockname()[:2]
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def notice_dead_peers(sock: socket.socket) -> None:
+    """Have connections that *sock* accepts ended a minute after their client has lost power.
+
+    The system's own patience is two hours. Accepted sockets inherit the times; that they are asked
+    after at all, aiohttp sets on each.
+    """
+    if sock.family == socket.AF_UNIX:
+        return
+    for name, value in _KEEPALIVE.items():
+        if (option := getattr(socket, name, None)) is not None:
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+class Site(web.SockSite):
+    """A SockSite whose TLS connections are counted, and bounded in time, from their first byte."""
+
+    __slots__ = ("_handshake", "_handshakes")
+
+    def __init__(
+        self,
+        runner: ProxyRunner,
+        sock: socket.socket,
+        tls: ssl.SSLContext | None,
+        *,
+        handshake: float = _HANDSHAKE,
+    ) -> None:
+        super().__init__(runner, sock, ssl_context=tls, backlog=BACKLOG)
+        self._handshake = handshake
+        self._handshakes: Handshakes | None = None
+
+    async def start(self) -> None:
+        """Begin to accept connections."""
+        notice_dead_peers(self._sock)
+        if self._ssl_context is None:
+            await super().start()
+            return
+        await web.BaseSite.start(self)
+        admit = cast(ProxyRunner, self._runner).server.admit
+        self._handshakes = Handshakes(self._sock, self._ssl_context, admit, self._handshake)
+        self._handshakes.start(self._backlog)
+
+    async def stop(self) -> None:
+        """Accept no more connections; those that are open go on."""
+        await super().stop()
+        if self._handshakes is not None:
+            await self._handshakes.stop()

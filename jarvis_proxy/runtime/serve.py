@@ -1,0 +1,236 @@
+"""Running the server: listening, signals, draining. IO."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, Final
+
+from jarvis_proxy.config.settings import Settings, SettingsError
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.observability.logging import AccessLog
+from jarvis_proxy.observability.loop_monitor import LagProbe, Occasional, exception_handler
+from jarvis_proxy.observability.worker_stats import Crew
+from jarvis_proxy.runtime.listeners import Site, names
+from jarvis_proxy.runtime.memory import give_back_when_idle
+from jarvis_proxy.runtime.port_handover import Offer, acquire
+from jarvis_proxy.runtime.reload import Generations, what_needs_a_restart
+
+_LOG: Final = logging.getLogger(__name__)
+_LAST_WORDS: Final = 3.0
+_LAST_WORDS_IN_A_HURRY: Final = 1.0
+_POLL: Final = 0.05
+_IDLE_GRACE: Final = 2.0
+"""Seconds that idle connections stay open in a drain: a request may be on its way on one."""
+
+Reload = Callable[[], Settings]
+
+
+class Stop:
+    """What signals ask for: the first one to drain, the second to hurry."""
+
+    def __init__(self) -> None:
+        self.drain = asyncio.Event()
+        self.hurry = asyncio.Event()
+        self._signals = 0
+
+    def signal(self) -> None:
+        """Take one signal."""
+        self._signals += 1
+        self.drain.set()
+        if self._signals > 1:
+            self.hurry.set()
+
+    def hand_over(self) -> None:
+        """Drain because another server has the port now: no signal has come yet."""
+        self.drain.set()
+
+
+class Terminal:
+    """The terminal that the server was started from, if any.
+
+    Its end comes as the same signal that asks for other settings.
+    """
+
+    def __init__(self) -> None:
+        is_ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN  # as nohup has it
+        self._was_there = not is_ignored and _has_terminal()
+
+    def is_gone(self) -> bool:
+        """Tell whether there was one and is none any more."""
+        return self._was_there and not _has_terminal()
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
+
+
+async def serve(
+    settings: Settings, log: AccessLog, stop: Stop | None = None, *, reload: Reload | None = None
+) -> None:
+    """Serve until told to stop, then let answers in progress end.
+
+    *reload* reads the settings anew; it is called, in a thread, at SIGHUP.
+
+    Raises:
+        OSError: the address cannot be listened on.
+        SettingsError: the certificate cannot be used.
+    """
+    stop = stop or Stop()
+    wanted = asyncio.Event()
+    _take_signals(asyncio.get_running_loop(), stop, wanted)
+    async with in_force(settings, log) as generations, contextlib.AsyncExitStack() as stack:
+        if reload is not None:
+            task = _reload_when(wanted, generations, reload, stop)
+            await stack.enter_async_context(beside(task, "reload"))
+        await _serve(generations, stop)
+
+
+@contextlib.asynccontextmanager
+async def in_force(
+    settings: Settings, log: AccessLog, crew: Crew | None = None
+) -> AsyncIterator[Generations]:
+    """Open what *settings* ask for, and close whatever is in force in the end.
+
+    Raises:
+        SettingsError: the certificate cannot be used.
+    """
+    occasional = Occasional()
+    asyncio.get_running_loop().set_exception_handler(exception_handler(occasional))
+    generations = Generations(settings, log, crew)
+    await generations.start()
+    probe = LagProbe(occasional, observe=generations.shell.metrics.observe_lag)
+    tidying = give_back_when_idle(lambda: not len(generations))
+    try:
+        async with beside(probe.run(), "lag"), beside(tidying, "memory"):
+            yield generations
+    finally:
+        await generations.close()
+
+
+@contextlib.asynccontextmanager
+async def beside(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
+    """Have *work* done in a task until the block ends."""
+    task = asyncio.create_task(work, name=name)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+def _take_signals(loop: asyncio.AbstractEventLoop, stop: Stop, wanted: asyncio.Event) -> None:
+    terminal = Terminal()
+
+    def hang_up() -> None:
+        if terminal.is_gone():
+            stop.signal()
+        else:
+            wanted.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.signal)
+    loop.add_signal_handler(signal.SIGHUP, hang_up)
+
+
+async def _serve(generations: Generations, stop: Stop) -> None:
+    settings = generations.settings
+    port = await acquire(settings.hosts, settings.port, os.environ)
+    offer: Offer | None = None
+    if port.name is not None:
+        offer = Offer(port.name, port.sockets, stop.hand_over)
+    sites = [Site(generations.runner, sock, generations.tls) for sock in port.sockets]
+    for site in sites:
+        await site.start()
+    where = names(port.sockets, tls=generations.tls is not None)
+    _LOG.info("serving on %s%s", where, page_note(settings))
+    if port.taken is not None:
+        _LOG.info("process %d had the port; it ends when its calls have", port.taken.pid)
+        await port.taken.confirm()
+    if offer is not None:
+        offer.start()
+    await stop.drain.wait()
+    if offer is not None:
+        await offer.stop()
+    await drain(generations, sites, stop, generations.settings.drain_timeout)
+
+
+def page_note(settings: Settings) -> str:
+    """Return what the first line of the log says of the live page and of /metrics."""
+    page = "" if settings.admin_key is None else "; the live page is at /dashboard"
+    if settings.metrics_key is None and settings.metrics_need_key:
+        return f"{page}; /metrics is closed until METRICS_KEY is set"
+    return page
+
+
+async def drain(generations: Generations, sites: list[Site], stop: Stop, limit: float) -> None:
+    """Take no new connections; wait for calls in progress; tell the rest that the server goes."""
+    generations.drain()
+    for site in sites:
+        await site.stop()
+    _LOG.info("draining: %d calls in progress", len(generations))
+    await _until_empty(generations, stop.hurry, limit)
+    generations.expire_all(_shutting_down)
+    patience = _LAST_WORDS_IN_A_HURRY if stop.hurry.is_set() else _LAST_WORDS
+    await _until_empty(generations, asyncio.Event(), patience)
+
+
+async def _until_empty(generations: Generations, hurry: asyncio.Event, limit: float) -> None:
+    """Wait until every connection is closed: what is written last has then been sent.
+
+    One in its handshake counts: its client does not know yet that the server goes.
+    """
+    server = generations.runner.server
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(limit):
+            # Looked at now and then: a signal per finished call would cost every call. And not at
+            # once: uvloop tells of a connection a moment after it has accepted it.
+            await asyncio.sleep(_POLL)
+            while len(server.counter) and not hurry.is_set():
+                server.close_idle(_IDLE_GRACE)
+                await asyncio.sleep(_POLL)
+
+
+def _shutting_down() -> ProxyError:
+    return ProxyError(
+        503,
+        "The proxy is restarting. Please try again.",
+        code="server_shutdown",
+        retry_after=1,
+        should_retry=True,
+    )
+
+
+def warn_of_restart(at_start: Settings, settings: Settings) -> None:
+    """Name in the log what of *settings* does not take effect now."""
+    for name in what_needs_a_restart(at_start, settings):
+        _LOG.warning("a change of %s takes effect at the next start", name)
+
+
+async def _reload_when(
+    wanted: asyncio.Event, generations: Generations, reload: Reload, stop: Stop
+) -> None:
+    """Put other settings in force each time that they are *wanted*, until cancelled."""
+    at_start = generations.settings
+    while True:
+        await wanted.wait()
+        wanted.clear()
+        if stop.drain.is_set():
+            continue
+        try:
+            settings = await asyncio.to_thread(reload)
+            await generations.replace(settings)
+            warn_of_restart(at_start, settings)
+        except SettingsError as exc:
+            _LOG.error("the old settings stay in force: %s", " ".join(exc.problems))
+        except Exception as exc:  # such as a full disk: the next try may do better
+            _LOG.error("the old settings stay in force", exc_info=exc)
+        else:
+            _LOG.info("the settings were read again and are in force")

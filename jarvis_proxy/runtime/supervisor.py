@@ -1,0 +1,375 @@
+"""The parent of several workers: starts them, replaces the dead, passes on what it is told. IO.
+
+It serves nothing and has neither threads nor an event loop: a fork copies nothing that runs. The
+sockets are its own too: when a worker dies, connections that wait for it wait for the next one.
+"""
+
+import contextlib
+import logging
+import os
+import selectors
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from jarvis_proxy.config.settings import Settings, SettingsError
+from jarvis_proxy.observability.logging import PlainWriter, log_through
+from jarvis_proxy.observability.shared_memory import Sheet
+from jarvis_proxy.observability.worker_stats import Crew, Desk
+from jarvis_proxy.runtime import worker as words
+from jarvis_proxy.runtime.backoff import Backoff
+from jarvis_proxy.runtime.listeners import deal, names
+from jarvis_proxy.runtime.port_handover import Taken
+from jarvis_proxy.runtime.serve import Terminal, page_note, warn_of_restart
+from jarvis_proxy.runtime.worker import Berth
+
+EX_CONFIG: Final = 78
+EX_SOFTWARE: Final = 70
+_LATER_THAN_DRAIN: Final = 15.0
+"""Seconds that a worker may take beyond DRAIN_TIMEOUT before it is killed."""
+_IN_A_HURRY: Final = 1.8
+_SEND: Final = 5.0
+_NO_PROCESS: Final = 1.0
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+_LOG: Final = logging.getLogger(__name__)
+
+Work = Callable[[Settings, Berth], int]
+"""What a worker does; its result is the exit code of the process."""
+Read = Callable[[], tuple[Settings, Mapping[str, str]]]
+"""Reads the settings anew, and gives the environment that they are in."""
+
+
+@dataclass(slots=True, eq=False)
+class _Worker:
+    pid: int
+    channel: socket.socket
+    desk: Desk
+    slot: "_Slot"
+    started: float
+    is_ready: bool = False
+    is_leaving: bool = False
+    """It drains, and its place is another's."""
+
+
+@dataclass(slots=True, eq=False)
+class _Slot:
+    """A place for a worker, with the sockets that belong to it."""
+
+    number: int
+    sockets: list[socket.socket]
+    worker: _Worker | None = None
+    due: float = 0.0
+    """When the next worker is to be started."""
+    backoff: Backoff = field(default_factory=Backoff)
+
+
+class Supervisor:
+    """Keeps ``settings.workers`` workers alive on *sockets*.
+
+    *name* and *taken* are for the hand-over, as ``Berth`` has them.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        sockets: Sequence[socket.socket],
+        work: Work,
+        read: Read,
+        *,
+        name: bytes | None = None,
+        taken: Taken | None = None,
+        writer: PlainWriter | None = None,
+    ) -> None:
+        self._settings = self._at_start = settings
+        self._sockets = list(sockets)
+        self._work = work
+        self._read = read
+        self._name = name
+        self._taken = taken
+        self._writer = writer or PlainWriter()
+        dealt = deal(sockets, settings.workers)
+        self._slots = [_Slot(number, hand) for number, hand in enumerate(dealt)]
+        # Twice as many as workers: one that drains by itself keeps its own beside the next one's.
+        self._desks = [Desk() for _ in range(2 * settings.workers)]
+        self._looks = Sheet(64)
+        self._workers: dict[int, _Worker] = {}
+        """By their process."""
+        self._asked: set[_Worker] = set()
+        """Those who have not said yet whether they took the new settings in."""
+        self._selector = selectors.DefaultSelector()
+        self._signals_seen = 0
+        self._draining = False
+        self._kill_at: float | None = None
+        self._has_served = False
+        self._code = 0
+
+    def run(self) -> int:
+        """Keep the workers alive until told to stop; return the exit code, 0 or a worker's 78."""
+        self._terminal = Terminal()
+        with self._signals():
+            while self._workers or not self._draining:
+                self._start_due()
+                for key, _ in self._selector.select(self._patience()):
+                    key.data()
+                self._reap()
+                self._kill_late()
+        return self._code
+
+    # -- signals -------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Have signals wake the selector."""
+        mine, wakeup = socket.socketpair()
+        mine.setblocking(False)
+        wakeup.setblocking(False)
+        before = {number: signal.getsignal(number) for number in _SIGNALS}
+        previous = signal.set_wakeup_fd(wakeup.fileno(), warn_on_full_buffer=False)
+        for number in _SIGNALS:
+            signal.signal(number, lambda number, frame: None)
+        self._wakeup = (mine, wakeup)
+        self._selector.register(mine, selectors.EVENT_READ, self._take_signals)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(previous)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            for sock in self._wakeup:
+                sock.close()
+            self._selector.close()
+
+    def _take_signals(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            for number in self._wakeup[0].recv(4096):
+                if number in (signal.SIGTERM, signal.SIGINT):
+                    self._stop()
+                elif number == signal.SIGHUP:
+                    # The terminal's end comes as the same signal that asks for other settings.
+                    self._stop() if self._terminal.is_gone() else self._reload()
+
+    def _stop(self) -> None:
+        """Take one signal: the first one to drain, the second to hurry."""
+        self._signals_seen += 1
+        self._drain()
+        if self._signals_seen > 1:
+            self._tell_all(words.HURRY)
+            self._kill_at = time.monotonic() + _IN_A_HURRY
+
+    def _drain(self) -> None:
+        if self._draining:
+            return
+        self._draining = True
+        # As long as one process has them open, clients would be let in, and wait for nobody.
+        for sock in self._sockets:
+            sock.close()
+        self._tell_all(words.DRAIN)
+        limit = self._settings.drain_timeout + _LATER_THAN_DRAIN
+        self._kill_at = time.monotonic() + limit
+
+    def _reload(self) -> None:
+        """Have all workers take other settings in, if they are right."""
+        if self._draining:
+            return
+        try:
+            settings, environ = self._read()
+        except SettingsError as exc:
+            _LOG.error("the old settings stay in force: %s", " ".join(exc.problems))
+            return
+        except Exception as exc:
+            _LOG.error("the old settings stay in force", exc_info=exc)
+            return
+        warn_of_restart(self._at_start, settings)
+        self._settings = settings
+        log_through(self._writer, settings.log_format, settings.log_level)
+        self._asked = {worker for worker in self._workers.values() if not worker.is_leaving}
+        for worker in tuple(self._asked):
+            self._tell(worker, words.order(environ))
+        self._note_settings()
+
+    def _note_settings(self) -> None:
+        if not self._asked:
+            _LOG.info("the settings were read again and are in force")
+
+    # -- workers -------------------------------------------------------------------------------
+
+    def _start_due(self) -> None:
+        for slot in self._vacant():
+            if slot.due <= time.monotonic():
+                self._start(slot, self._free_desks()[0])
+
+    def _vacant(self) -> list[_Slot]:
+        """Return the places that get a worker, now or later."""
+        vacant = [slot for slot in self._slots if slot.worker is None]
+        # Those that drain have their desks: with more of them than workers, the next ones wait.
+        return [] if self._draining else vacant[: len(self._free_desks())]
+
+    def _free_desks(self) -> list[Desk]:
+        used = [worker.desk for worker in self._workers.values()]
+        return [desk for desk in self._desks if desk not in used]
+
+    def _start(self, slot: _Slot, desk: Desk) -> None:
+        parents, workers = socket.socketpair()
+        # A signal between the fork and the worker's own handlers must not be taken for ours.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        try:
+            pid = os.fork()
+            if not pid:
+                self._be_worker(slot, desk, parents, workers)
+        except OSError as exc:  # no process to be had
+            parents.close()
+            slot.due = time.monotonic() + _NO_PROCESS
+            _LOG.error("no process for worker %d: %s", slot.number + 1, exc.strerror)
+            return
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            workers.close()
+        parents.settimeout(_SEND)
+        worker = _Worker(pid, parents, desk, slot, time.monotonic())
+        self._workers[pid] = slot.worker = worker
+        self._selector.register(parents, selectors.EVENT_READ, lambda: self._hear(worker))
+
+    def _be_worker(
+        self, slot: _Slot, desk: Desk, parents: socket.socket, channel: socket.socket
+    ) -> None:  # pragma: no cover - in a process that is measured by nobody
+        """Be the worker, and end with it."""
+        code = EX_SOFTWARE
+        try:
+            signal.set_wakeup_fd(-1)
+            for number in _SIGNALS:
+                signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            berth = self._berth(slot, desk, parents, channel)
+            code = self._work(self._settings, berth)
+        except Exception as exc:
+            _LOG.error("a worker failed", exc_info=exc)
+        finally:
+            os._exit(code)
+
+    def _berth(
+        self, slot: _Slot, desk: Desk, parents: socket.socket, channel: socket.socket
+    ) -> Berth:  # pragma: no cover - as above
+        """Close what is others', and return what is the worker's."""
+        self._selector.close()
+        for sock in (parents, *self._wakeup, *(w.channel for w in self._workers.values())):
+            sock.close()
+        spare = [sock for sock in self._sockets if sock not in slot.sockets]
+        berth = Berth(
+            slot.sockets, channel, Crew(self._desks, self._desks.index(desk), self._looks)
+        )
+        if slot.number:
+            for sock in spare:
+                sock.close()
+        else:
+            berth.name, berth.spare, berth.taken = self._name, spare, self._taken
+        return berth
+
+    def _hear(self, worker: _Worker) -> None:
+        """Take what a worker says."""
+        try:
+            said = worker.channel.recv(64)
+        except OSError:
+            said = b""
+        if not said:
+            self._selector.unregister(worker.channel)  # its end comes as a signal of its own
+        for number in said:
+            self._take(worker, bytes((number,)))
+
+    def _take(self, worker: _Worker, word: bytes) -> None:
+        if word == words.READY:
+            worker.is_ready = True
+            self._note_ready(worker.slot)
+        elif word == words.HANDED_OVER:
+            self._drain()
+        elif word == words.LEAVING:
+            self._release(worker)
+        elif word in (words.TAKEN_IN, words.NOT_TAKEN_IN):
+            self._asked.discard(worker)
+            if word == words.NOT_TAKEN_IN:
+                self._tell(worker, words.DRAIN)
+                self._release(worker)
+            self._note_settings()
+
+    def _note_ready(self, slot: _Slot) -> None:
+        if slot.number == 0 and self._taken is not None:
+            self._taken.connection.close()
+            self._taken = None
+        if self._has_served or self._draining:
+            return
+        if all(s.worker and s.worker.is_ready for s in self._slots):
+            self._has_served = True
+            where = names(self._sockets, tls=bool(self._settings.tls_cert_file))
+            note = page_note(self._settings)
+            _LOG.info("serving on %s, in %d workers%s", where, len(self._slots), note)
+
+    def _release(self, worker: _Worker) -> None:
+        """Give the place of one that drains by itself to another."""
+        if not self._draining and worker.slot.worker is worker:
+            worker.is_leaving = True
+            worker.slot.worker, worker.slot.due = None, 0.0
+
+    def _tell_all(self, message: bytes) -> None:
+        for worker in self._workers.values():
+            self._tell(worker, message)
+
+    def _tell(self, worker: _Worker, message: bytes) -> None:
+        try:
+            worker.channel.sendall(message)
+        except TimeoutError:
+            os.kill(worker.pid, signal.SIGKILL)  # it has stood still for seconds
+        except OSError:
+            pass  # it is gone
+
+    def _reap(self) -> None:
+        """Note which workers have ended."""
+        for worker in tuple(self._workers.values()):
+            pid, status = os.waitpid(worker.pid, os.WNOHANG)
+            if pid:
+                self._ended(worker, os.waitstatus_to_exitcode(status))
+
+    def _ended(self, worker: _Worker, code: int) -> None:
+        del self._workers[worker.pid]
+        with contextlib.suppress(KeyError):
+            self._selector.unregister(worker.channel)
+        worker.channel.close()
+        worker.desk.clear()
+        if worker in self._asked:
+            self._asked.discard(worker)
+            self._note_settings()
+        if self._draining or worker.is_leaving:
+            return
+        slot = worker.slot
+        slot.worker = None
+        if code == EX_CONFIG and not self._has_served:
+            self._code = code  # it has said why
+            self._drain()
+            return
+        now = time.monotonic()
+        pause = slot.backoff.died(now - worker.started)
+        slot.due = now + pause
+        _LOG.warning(
+            "worker %d (process %d) %s; %s",
+            slot.number + 1,
+            worker.pid,
+            f"was ended by signal {-code}" if code < 0 else f"ended with code {code}",
+            f"the next one starts in {pause:g} s" if pause else "another one takes its place",
+        )
+
+    # -- time ----------------------------------------------------------------------------------
+
+    def _patience(self) -> float | None:
+        """Return in how many seconds there is something to do; None: not before it is told."""
+        moments = [slot.due for slot in self._vacant()]
+        if self._kill_at is not None:
+            moments.append(self._kill_at)
+        return max(0.0, min(moments) - time.monotonic()) if moments else None
+
+    def _kill_late(self) -> None:
+        """End what has not ended in time."""
+        if self._kill_at is not None and time.monotonic() >= self._kill_at:
+            self._kill_at = None
+            for pid in self._workers:
+                os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,152 @@
+"""One worker of several: serves on sockets of its parent, and does what the parent says. IO.
+
+Parent and worker talk over a pair of sockets, a byte for each word. When the parent is gone, its
+end closes, and the worker drains: nobody would replace it, and the port must become free.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from jarvis_proxy.config.dotenv_file import is_readable
+from jarvis_proxy.config.settings import Settings
+from jarvis_proxy.observability.logging import AccessLog
+from jarvis_proxy.observability.worker_stats import Crew
+from jarvis_proxy.runtime.listeners import Site
+from jarvis_proxy.runtime.port_handover import Offer, Taken
+from jarvis_proxy.runtime.reload import Generations
+from jarvis_proxy.runtime.serve import Stop, beside, drain, in_force
+
+# What the parent says.
+DRAIN: Final = b"d"
+HURRY: Final = b"h"
+SETTINGS: Final = b"s"
+"""The length of what follows, then the environment as JSON."""
+# What a worker says.
+READY: Final = b"r"
+LEAVING: Final = b"l"
+HANDED_OVER: Final = b"o"
+TAKEN_IN: Final = b"y"
+NOT_TAKEN_IN: Final = b"n"
+
+_LENGTH: Final = struct.Struct("=I")
+_LOG: Final = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Berth:
+    """What a worker is given. *spare* are sockets of the other workers, which it offers too.
+
+    *name* is where it offers all of them to a new server; None: another worker does. *taken* is
+    what an old server gave, which is to go once this worker serves.
+    """
+
+    sockets: Sequence[socket.socket]
+    parent: socket.socket
+    crew: Crew
+    name: bytes | None = None
+    spare: Sequence[socket.socket] = ()
+    taken: Taken | None = None
+
+
+def order(environ: Mapping[str, str]) -> bytes:
+    """Return what tells a worker to take the settings of *environ* in."""
+    text = msgspec.json.encode(environ)
+    return SETTINGS + _LENGTH.pack(len(text)) + text
+
+
+async def work(settings: Settings, log: AccessLog, berth: Berth) -> None:
+    """Serve until told to stop, then let answers in progress end.
+
+    Raises:
+        SettingsError: the certificate cannot be used.
+    """
+    stop = Stop()
+    loop = asyncio.get_running_loop()
+    berth.parent.setblocking(False)
+    reader, writer = await asyncio.open_unix_connection(sock=berth.parent)
+
+    def leave() -> None:
+        writer.write(LEAVING)
+        stop.hand_over()
+
+    # A signal to the whole group, as a terminal or a service manager sends it, comes beside the
+    # parent's word: it must not count as a second one.
+    loop.add_signal_handler(signal.SIGTERM, leave)
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    async with in_force(settings, log, berth.crew) as generations:
+        obeying = _Parent(reader, writer, generations, stop).obey()
+        async with beside(obeying, "parent"):
+            await _serve(generations, stop, berth, writer)
+    writer.close()
+
+
+async def _serve(
+    generations: Generations, stop: Stop, berth: Berth, writer: asyncio.StreamWriter
+) -> None:
+    sites = [Site(generations.runner, sock, generations.tls) for sock in berth.sockets]
+    for site in sites:
+        await site.start()
+    writer.write(READY)
+    if berth.taken is not None:
+        _LOG.info("process %d had the port; it ends when its calls have", berth.taken.pid)
+        await berth.taken.confirm()
+
+    def hand_over() -> None:
+        writer.write(HANDED_OVER)
+        stop.hand_over()
+
+    offer: Offer | None = None
+    if berth.name is not None:
+        offer = Offer(berth.name, [*berth.sockets, *berth.spare], hand_over)
+        offer.start()
+    await stop.drain.wait()
+    if offer is not None:
+        await offer.stop()
+    for sock in berth.spare:
+        sock.close()
+    await drain(generations, sites, stop, generations.settings.drain_timeout)
+
+
+@dataclass(slots=True)
+class _Parent:
+    """The parent, as the worker hears it."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    generations: Generations
+    stop: Stop
+
+    async def obey(self) -> None:
+        """Do what the parent says, until it is gone."""
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                word = await self.reader.readexactly(1)
+                if word == SETTINGS:
+                    await self._take_in()
+                else:
+                    self.stop.drain.set()
+                    if word == HURRY:
+                        self.stop.hurry.set()
+        self.stop.drain.set()
+
+    async def _take_in(self) -> None:
+        """Put other settings in force, which the parent has found to be right."""
+        (length,) = _LENGTH.unpack(await self.reader.readexactly(_LENGTH.size))
+        environ = msgspec.json.decode(await self.reader.readexactly(length), type=dict[str, str])
+        try:
+            await self.generations.replace(Settings.from_env(environ, is_readable=is_readable))
+        except Exception as exc:  # such as a certificate that is gone again
+            _LOG.error("a worker cannot take the new settings in", exc_info=exc)
+            self.writer.write(NOT_TAKEN_IN)
+        else:
+            self.writer.write(TAKEN_IN)

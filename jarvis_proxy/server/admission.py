@@ -1,0 +1,362 @@
+"""At the door: whose address it is, whether a key opens, whether there is room for the call. IO.
+
+What a call takes (a place, bytes of memory, tokens) is kept in its Admission and given back at its
+end. A key without a policy costs a look into a table and two additions.
+"""
+
+import asyncio
+from collections.abc import Callable
+from random import SystemRandom
+from typing import Final
+
+from aiohttp import web
+
+from jarvis_proxy.access.auth_throttle import Failures, too_many_failures
+from jarvis_proxy.access.client_ip import client_ip
+from jarvis_proxy.access.connection_counter import network_of
+from jarvis_proxy.access.permissions import KeyAccess, model_needed, model_not_found
+from jarvis_proxy.access.rate_limits import Limiter, Quota, Verdict, overloaded, too_many_at_once
+from jarvis_proxy.access.token_estimates import estimate_answer, estimate_prompt
+from jarvis_proxy.call_record import CallRecord
+from jarvis_proxy.config.settings import KeyPolicy, Settings
+from jarvis_proxy.errors import LimitReached, ProxyError
+from jarvis_proxy.routing.models import ModelRegistry, Route
+
+_RANDOM: Final = SystemRandom()
+_TEXT: Final = ("/v1/chat/completions", "/v1/completions", "/v1/responses")
+_HELD_BACK: Final = 1.0
+"""Seconds that the refusal of a guess is late."""
+_SHARE_HELD_BACK: Final = 4
+"""Of all the connections that there may be, at most one in so many waits for such a refusal."""
+Clock = Callable[[], float]
+_FULL: Final = "it holds as much of requests and answers as it can"
+
+
+class Memory:
+    """How many bytes of requests and answers the process holds, over every set of settings."""
+
+    __slots__ = ("held",)
+
+    def __init__(self) -> None:
+        self.held = 0
+
+
+class Guard:
+    """What decides on requests, and what those in progress take.
+
+    *clock* is monotonic, *wall* in epoch seconds. *connections* is how many clients may hold,
+    *memory* the process's.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        registry: ModelRegistry,
+        limiter: Limiter,
+        *,
+        clock: Clock,
+        wall: Clock,
+        connections: int,
+        memory: Memory,
+    ) -> None:
+        self.limits = settings.limits
+        self.registry = registry
+        self.limiter = limiter
+        self.clock = clock
+        self.memory = memory
+        self.in_progress: dict[str, int] = {}
+        self.held_back = 0
+        """How many wait for the refusal of a guess."""
+        self._wall = wall
+        self._most_held_back = max(1, connections // _SHARE_HELD_BACK)
+        self._trusted = settings.trusted_proxies
+        self._failures = Failures(clock())
+        self._access = {
+            name: KeyAccess(policy, registry.route) for name, policy in settings.policies.items()
+        }
+        self._quotas = {
+            name: quota
+            for name, policy in settings.policies.items()
+            if (quota := _quota(policy)) != Quota()
+        }
+        self._counted = frozenset(
+            name for name, policy in settings.policies.items() if policy.tpm or policy.budget
+        )
+
+    @property
+    def bytes_in_flight(self) -> int:
+        """How many bytes of requests and answers are held."""
+        return self.memory.held
+
+    def address(self, request: web.Request) -> str:
+        """Return the address of the client, seen through trusted proxies; ``""`` if unknown."""
+        peer = request.remote or ""
+        if not self._trusted:
+            return peer
+        return client_ip(peer, request.headers.getall("X-Forwarded-For", ()), self._trusted)
+
+    def opens(self, key: str, address: str) -> bool:
+        """Tell whether the key called *key* opens anything from *address* now."""
+        access = self._access.get(key)
+        return access is None or access.is_open(address, self._wall())
+
+    def failed(self, address: str, guesses: int, refusal: ProxyError) -> ProxyError:
+        """Count a request without a valid key, and with so many *guesses*; return what to raise.
+
+        That is *refusal*, or TooManyFailures for an address that fails again and again.
+        """
+        wait = self._failures.note(network_of(address), self.clock(), max(1, guesses))
+        return too_many_failures(wait) if wait else refusal
+
+    async def hold_back(self) -> None:
+        """Make who guesses wait, unless too many do: they hold connections meanwhile.
+
+        Behind a trusted proxy these are everybody's connections.
+        """
+        if self.held_back >= self._most_held_back:
+            return
+        self.held_back += 1
+        try:
+            await asyncio.sleep(_HELD_BACK)
+        finally:
+            self.held_back -= 1
+
+    def enter(self, key: str, call_id: str, running: int) -> "Admission":
+        """Give a call of *key* a place beside the *running* ones.
+
+        Raises:
+            LimitReached: 503 `overloaded`; 429 `rate_limit_exceeded`, the key has no place left.
+        """
+        if running >= self.limits.max_streams:
+            raise busy("it answers as many requests as it can")
+        count = self.in_progress.get(key, 0)
+        quota = self._quotas.get(key)
+        if count >= self._places(quota):
+            raise too_many_at_once()
+        self.in_progress[key] = count + 1
+        admission = Admission(self, key, call_id, self._access.get(key), quota)
+        admission.counts_tokens = key in self._counted
+        return admission
+
+    def may_see(self, key: str) -> Callable[[str], bool]:
+        """Return what tells whether a model is shown to *key*."""
+        access, registry = self._access.get(key), self.registry
+        if access is None or not access.is_limited:
+            return registry.is_usable
+        return lambda model: (
+            registry.is_usable(model) and access.allows(model, registry.route(model))
+        )
+
+    def _places(self, quota: Quota | None) -> int:
+        """Return how many calls a key may have in progress, those whose body arrives included."""
+        most = self.limits.max_streams_per_key
+        return most if quota is None else max(most, quota.concurrency or 0)
+
+
+class Admission:
+    """One call that was let in: which models it may use, and what it takes until its end."""
+
+    __slots__ = (
+        "_access",
+        "_asked",
+        "_call_id",
+        "_guard",
+        "_key",
+        "_left",
+        "_prompt",
+        "_quota",
+        "_reserved",
+        "_size",
+        "counts_tokens",
+        "verdict",
+    )
+
+    def __init__(
+        self,
+        guard: Guard,
+        key: str,
+        call_id: str,
+        access: KeyAccess | None,
+        quota: Quota | None,
+    ) -> None:
+        self._guard = guard
+        self._key = key
+        self._call_id = call_id
+        self._access = access
+        self._quota = quota
+        self._size = 0
+        self._left = False
+        self._asked = False
+        self._reserved = 0
+        self._prompt = 0
+        self.counts_tokens = False
+        """Whether the key has a limit or a budget of tokens or money."""
+        self.verdict: Verdict | None = None
+        """How the key's limits stand, for one that has some."""
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether there are models that the call may not use."""
+        return self._access is not None and self._access.is_limited
+
+    def resolve(self, model: str | None) -> Route:
+        """Return where *model* is served; None or ``""`` means the default model.
+
+        Raises:
+            ProxyError: 404 `model_not_found`, also for a model that the key may not use.
+        """
+        registry, access = self._guard.registry, self._access
+        if access is not None and not access.allows(model or None, registry.route(model)):
+            raise model_not_found(model or "jarvis-default")
+        return registry.resolve(model)
+
+    def openai(self) -> Route:
+        """Return the way to OpenAI for a request that names no model.
+
+        Raises:
+            ProxyError: 404 `model_not_found`, OpenAI has no key here, or this key may use certain
+                models only: it could reach the others this way.
+        """
+        route = self._guard.registry.openai()
+        if self._access is not None and not self._access.allows(None, route):
+            raise model_needed()
+        return route
+
+    def fallbacks(self, model: str | None) -> tuple[Route, ...]:
+        """Return where a failed call to *model* may go instead: places that the key may use."""
+        access = self._access
+        routes = self._guard.registry.fallbacks(model)
+        if access is None:
+            return routes
+        return tuple(route for route in routes if access.allows(None, route))
+
+    def check_room(self, size: int) -> None:
+        """Refuse what takes *size* bytes more when there is no memory left for it.
+
+        Raises:
+            LimitReached: 503 `overloaded`.
+        """
+        limit = self._guard.limits.max_bytes_in_flight
+        if self._guard.memory.held + size > limit:
+            raise busy(_FULL) if self._size + size <= limit else never_enough()
+
+    def hold(self, size: int) -> None:
+        """Count *size* bytes more as held until the call ends; a negative one: let go.
+
+        Raises:
+            LimitReached: 503 `overloaded`. They are counted all the same, to the call's end.
+        """
+        self.note(size)
+        if size > 0:
+            self.check_room(0)
+
+    def note(self, size: int) -> None:
+        """Count as ``hold`` does, and refuse nothing: what is held now was held before."""
+        if self._left:
+            return
+        self._size += size
+        self._guard.memory.held += size
+
+    def share(self) -> "Share":
+        """Return a part of what the call holds that changes in size: nothing so far."""
+        return Share(self)
+
+    async def ask(self, body: bytes = b"") -> None:
+        """Ask whether the key's limits allow the call, just before it goes upstream.
+
+        Raises:
+            LimitReached: 429 `rate_limit_exceeded`.
+        """
+        quota, guard = self._quota, self._guard
+        if self.counts_tokens:
+            self._prompt = estimate_prompt(body)
+        if quota is None:
+            return
+        self._asked = True
+        self._reserved = 0 if quota.tpm is None else self._prompt
+        verdict = await guard.limiter.admit(
+            self._key, quota, call_id=self._call_id, tokens=self._reserved, now=guard.clock()
+        )
+        self.verdict = verdict
+        if verdict.refused is not None:
+            raise verdict.refusal()
+
+    def leave(self, record: CallRecord) -> None:
+        """Give back what the call took, and count its tokens.
+
+        Those of a key with limits are estimated in *record* where no upstream told them.
+        """
+        if self.counts_tokens and record.prompt_tokens is None:
+            self._estimate(record)
+        guard = self._guard
+        guard.memory.held -= self._size
+        self._left = True
+        guard.in_progress[self._key] -= 1
+        if not self._asked:
+            return
+        guard.limiter.release(self._key, self._call_id)
+        if self.verdict is not None and self.verdict.refused is None:
+            more = self._tokens(record) - self._reserved
+            guard.limiter.settle(self._key, more, guard.clock())
+
+    def _tokens(self, record: CallRecord) -> int:
+        return (record.prompt_tokens or 0) + (record.completion_tokens or 0)
+
+    def _estimate(self, record: CallRecord) -> None:
+        if record.heard is None or record.first_byte is None:
+            return  # it failed before an answer
+        is_text = record.route in _TEXT
+        answer = estimate_answer(record.bytes_out, streamed=record.streamed, is_text=is_text)
+        if self._prompt or answer:
+            record.prompt_tokens, record.completion_tokens = self._prompt, answer
+
+
+class Share:
+    """A part of what a call holds, such as an event that is not whole: its size changes."""
+
+    __slots__ = ("_admission", "size")
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+        self.size = 0
+
+    def set(self, size: int) -> None:
+        """Hold *size* bytes in place of what was held.
+
+        Raises:
+            LimitReached: 503 `overloaded`; they count all the same.
+        """
+        more, self.size = size - self.size, size
+        if more:
+            self._admission.hold(more)
+
+    def add(self, size: int) -> None:
+        """Hold *size* bytes more. Raises as ``set`` does."""
+        self.set(self.size + size)
+
+    def note(self, size: int) -> None:
+        """Hold *size* bytes in place of what was held, and refuse nothing."""
+        more, self.size = size - self.size, size
+        self._admission.note(more)
+
+
+def never_enough() -> LimitReached:
+    """Return 503 `overloaded` for a call that takes more than all memory there is for calls."""
+    return LimitReached(
+        503,
+        "This call takes more memory than the proxy has for all calls together. Send less at "
+        "once, or raise MAX_INFLIGHT_MB.",
+        limit="busy",
+        code="overloaded",
+        retry_after=5.0,
+        should_retry=False,
+    )
+
+
+def busy(what: str) -> LimitReached:
+    """Return 503 `overloaded`, its retry spread over some seconds."""
+    return overloaded(what, _RANDOM.random())
+
+
+def _quota(policy: KeyPolicy) -> Quota:
+    return Quota(policy.rpm, policy.tpm, policy.concurrency)

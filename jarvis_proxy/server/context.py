@@ -1,0 +1,67 @@
+"""What the application and a request carry: the typed keys. IO (types of the shell)."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+
+from jarvis_proxy.access.client_keys import KeyRing
+from jarvis_proxy.accounting.prices import Prices
+from jarvis_proxy.accounting.usage import UsageBook
+from jarvis_proxy.call_record import CallRecord
+from jarvis_proxy.config.settings import Settings
+from jarvis_proxy.observability.live_stats import Live
+from jarvis_proxy.observability.logging import AccessLog
+from jarvis_proxy.observability.metrics import Metrics
+from jarvis_proxy.redaction import Secrets
+from jarvis_proxy.routing.compat_hints import Oddities
+from jarvis_proxy.routing.endpoints import Match
+from jarvis_proxy.routing.model_list import Catalog
+from jarvis_proxy.routing.models import ModelRegistry
+from jarvis_proxy.routing.retries import RetryBudget
+from jarvis_proxy.server.admission import Admission, Guard
+from jarvis_proxy.server.offload import Offload
+from jarvis_proxy.server.relay.deadlines import Watch
+from jarvis_proxy.upstream_client.endpoint import UpstreamEndpoint
+from jarvis_proxy.upstream_client.hops import Hops
+from jarvis_proxy.upstream_client.media_fetcher import MediaFetcher
+from jarvis_proxy.upstream_client.model_refresher import Refresher
+
+if TYPE_CHECKING:
+    from jarvis_proxy.redis_backend.signature_store import SharedVault
+
+
+@dataclass(slots=True)
+class Shell:
+    """Everything that requests share."""
+
+    settings: Settings
+    keyring: KeyRing
+    registry: ModelRegistry
+    places: dict[str, UpstreamEndpoint]
+    catalog: Catalog
+    fetcher: MediaFetcher
+    watch: Watch
+    access_log: AccessLog
+    refresher: Refresher
+    guard: Guard
+    metrics: Metrics
+    usage: UsageBook
+    prices: Prices
+    oddities: Oddities
+    secrets: Secrets
+    """The keys of all upstreams."""
+    hops: Hops
+    budget: RetryBudget = field(default_factory=RetryBudget)
+    offload: Offload = field(default_factory=Offload)
+    live: Live | None = None
+    """What the live page shows; None where there is no such page."""
+    vault: "SharedVault | None" = None
+    """Where signatures of other processes are fetched from; None where there are no others."""
+    draining: bool = False
+
+
+SHELL: Final = web.AppKey("SHELL", Shell)
+RECORD: Final = web.RequestKey("RECORD", CallRecord)
+MATCH: Final = web.RequestKey("MATCH", Match)
+ADMISSION: Final = web.RequestKey("ADMISSION", Admission)

@@ -1,0 +1,139 @@
+"""The live page: its files, and its events for whoever has the admin key. IO.
+
+The page holds no data and asks for the key itself; the key comes in a header, never in an address.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from jarvis_proxy.access.client_keys import KeyRing, presented_keys
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.server.context import MATCH, RECORD, SHELL
+from jarvis_proxy.server.handlers.dashboard_feed import Board
+from jarvis_proxy.server.relay.client_stream import SSE_HEADERS
+
+BOARD: Final = web.AppKey("BOARD", Board)
+ADMIN: Final = "admin"
+"""What the log calls a viewer."""
+
+_STATIC: Final = Path(__file__).parents[1] / "static"
+_TYPES: Final = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+}
+_SECURITY: Final[Mapping[str, str]] = {
+    # No inline script or style, nothing of other sites, and no text ever becomes HTML.
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "connect-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; "
+    "form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """One of the page's files."""
+
+    body: bytes
+    content_type: str
+    etag: str
+
+
+@cache
+def asset(name: str) -> Asset:
+    """Return a file of the package; *name* is one of ``routes.ASSETS``."""
+    path = _STATIC / name
+    body = path.read_bytes()
+    return Asset(body, _TYPES[path.suffix], hashlib.sha256(body).hexdigest()[:32])
+
+
+async def page(request: web.Request) -> web.StreamResponse:
+    """Send the page, or a file that belongs to it; 304 where the browser has it."""
+    headers = {**_SECURITY, "x-request-id": request[RECORD].request_id}
+    name = request[MATCH].endpoint
+    if name.endswith(".html") and request.raw_path.partition("?")[0].endswith("/"):
+        # The page names its files in relation to its own address, which has no slash.
+        return web.Response(status=308, headers={**headers, "Location": "../dashboard"})
+    found = asset(name)
+    # The browser asks each time, so that a page never works with another version's files.
+    headers |= {"Cache-Control": "no-cache", "ETag": f'"{found.etag}"'}
+    known = request.if_none_match or ()
+    if any(etag.value in (found.etag, "*") for etag in known):
+        return web.Response(status=304, headers=headers)
+    headers["Content-Type"] = found.content_type
+    return web.Response(body=found.body, headers=headers)
+
+
+async def events(request: web.Request) -> web.StreamResponse:
+    """Stream the board's events to a viewer with the admin key.
+
+    Raises:
+        ProxyError: 401 `invalid_api_key`; 429 `rate_limit_exceeded`, wrong keys again and again;
+            503 `overloaded`, there are viewers enough.
+    """
+    check_admin(request)
+    shell, board = request.app[SHELL], request.app[BOARD]
+    async with contextlib.aclosing(board.view(shell)) as news:
+        first = await anext(news)
+        headers = {
+            **_SECURITY,
+            **SSE_HEADERS,
+            "Cache-Control": "no-store, no-transform",
+            "x-request-id": request[RECORD].request_id,
+        }
+        response = web.StreamResponse(headers=headers)
+        await response.prepare(request)
+        await _write(request, response, first)
+        async for event in news:
+            await _write(request, response, event)
+    await response.write_eof()
+    return response
+
+
+async def _write(request: web.Request, response: web.StreamResponse, data: bytes) -> None:
+    try:
+        async with asyncio.timeout(request.app[SHELL].settings.write_stall_timeout):
+            await response.write(data)
+    except TimeoutError:
+        # Its place is for those who read.
+        if request.transport is not None:
+            request.transport.abort()
+        raise ConnectionResetError("the viewer does not read") from None
+
+
+def check_admin(request: web.Request) -> None:
+    """Let a request with the admin key pass; a wrong one counts like a client's wrong key.
+
+    Raises:
+        ProxyError: 401 `invalid_api_key`, 429 `rate_limit_exceeded`.
+    """
+    shell, record = request.app[SHELL], request[RECORD]
+    admin = shell.settings.admin_key
+    ring = KeyRing(() if admin is None else (admin,))
+    keys = presented_keys(request.headers, None)
+    if ring.identify(keys) is None:
+        raise shell.guard.failed(record.client_ip, len(keys), _wrong_key())
+    record.key_name, record.admitted = ADMIN, True
+
+
+def _wrong_key() -> ProxyError:
+    return ProxyError(
+        401,
+        "Incorrect admin key provided. Send ADMIN_KEY of this proxy's .env as "
+        "'Authorization: Bearer KEY'.",
+        code="invalid_api_key",
+        should_retry=False,
+    )

@@ -1,0 +1,159 @@
+"""GET /metrics: for Prometheus, by a key of its own, or on a machine that is closed. IO."""
+
+import asyncio
+import time
+from collections.abc import Iterator, Sequence
+from typing import Final, cast
+
+from aiohttp import web
+
+from jarvis_proxy import __version__
+from jarvis_proxy.access.client_keys import KeyRing, presented_keys
+from jarvis_proxy.access.connection_counter import ConnectionCounter
+from jarvis_proxy.aiohttp_ext.server_connection import connection_of
+from jarvis_proxy.config.addresses import is_loopback
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.observability.metrics import Family, gauge
+from jarvis_proxy.observability.prometheus import render
+from jarvis_proxy.observability.worker_stats import Crew
+from jarvis_proxy.server.context import RECORD, SHELL, Shell
+from jarvis_proxy.upstream_client.endpoint import UpstreamEndpoint
+
+SHELLS: Final = web.AppKey("SHELLS", list[Shell])
+"""Those of all settings whose calls have not ended yet, the newest last."""
+CREW: Final = web.AppKey("CREW", cast(type[Crew | None], Crew))
+"""The other workers, whose metrics are added; None where this process is alone."""
+
+METRICS: Final = "metrics"
+"""What the log calls the holder of METRICS_KEY."""
+
+_FORWARDED: Final = ("Forwarded", "Via", "X-Forwarded-For", "X-Real-IP")
+
+
+async def metrics(request: web.Request) -> web.StreamResponse:
+    """Send every metric in the format that is asked for.
+
+    Raises:
+        ProxyError: 401 `invalid_api_key`; 429 `rate_limit_exceeded`, wrong keys again and again.
+    """
+    check_access(request)
+    connections = connection_of(request).counter
+    shells = request.app[SHELLS]
+    found = families(shells, connections)
+    crew = request.app[CREW]
+    if crew is not None:
+        found = crew.sums(found)
+    accept = request.headers.get("Accept", "")
+    # Thousands of series take a while to write down; nothing in them changes meanwhile.
+    body, content_type = await asyncio.to_thread(render, found, accept, process=crew is None)
+    headers = {"x-request-id": request[RECORD].request_id, "Content-Type": content_type}
+    return web.Response(body=body, headers=headers)
+
+
+def check_access(request: web.Request) -> None:
+    """Let METRICS_KEY pass; without that setting, programs on a machine that nobody else reaches.
+
+    A wrong key counts as a client's does.
+
+    Raises:
+        ProxyError: 401 `invalid_api_key`, 429 `rate_limit_exceeded`.
+    """
+    shell, record = request.app[SHELL], request[RECORD]
+    key = shell.settings.metrics_key
+    ring = KeyRing(() if key is None else (key,))
+    keys = presented_keys(request.headers, None)
+    if ring.identify(keys) is not None:
+        record.key_name, record.admitted = METRICS, True
+    elif shell.settings.metrics_need_key or not _is_local(request):
+        raise shell.guard.failed(record.client_ip, len(keys), _refused())
+
+
+def _is_local(request: web.Request) -> bool:
+    """Tell whether a program on this machine asks, and for itself.
+
+    A reverse proxy here asks for others; so does a browser for the page that it shows, whose
+    site's name may even lead to this machine.
+    """
+    headers = request.headers
+    if not is_loopback(request.remote or "") or "Origin" in headers:
+        return False
+    if any(name in headers for name in _FORWARDED):
+        return False
+    name = headers.get("Host", "").rpartition("]")[0].lstrip("[")
+    return is_loopback(name or headers.get("Host", "").partition(":")[0])
+
+
+def _refused() -> ProxyError:
+    return ProxyError(
+        401,
+        "Send METRICS_KEY of this proxy's .env as 'Authorization: Bearer KEY'. Without that "
+        "setting, metrics are only for this machine (http://127.0.0.1), and only while HOST is a "
+        "loopback address and TRUSTED_PROXIES is empty.",
+        code="invalid_api_key",
+        should_retry=False,
+    )
+
+
+def families(shells: Sequence[Shell], connections: ConnectionCounter) -> list[Family]:
+    """Return every metric of this process; of *shells*, the last one is in force."""
+    return [*shells[-1].metrics.families(), *_now(shells, connections)]
+
+
+def _now(shells: Sequence[Shell], connections: ConnectionCounter) -> Iterator[Family]:
+    """Yield what is so at this moment."""
+    yield gauge(
+        "jarvis_info", "The proxy's version.", {(__version__,): 1}, ["version"], merge="max"
+    )
+    yield gauge(
+        "jarvis_requests_in_progress",
+        "Calls of models that have not ended.",
+        {(): sum(len(shell.watch) for shell in shells)},
+    )
+    yield gauge(
+        "jarvis_streams_open",
+        "Streams that have begun and not ended.",
+        {(): sum(shell.watch.streams for shell in shells)},
+    )
+    places = {name: place for name, place in shells[-1].places.items() if place.pool.keys}
+    yield from _upstreams(places, time.monotonic())
+    yield gauge("jarvis_connections_open", "Open client connections.", {(): len(connections)})
+    yield Family(
+        "jarvis_connections_refused",
+        "counter",
+        "Client connections that were refused, by the limit: in all, or of one network.",
+        ("limit",),
+        samples={(limit,): count for limit, count in connections.refused.items()},
+    )
+
+
+def _upstreams(places: dict[str, UpstreamEndpoint], now: float) -> Iterator[Family]:
+    label = ["upstream"]
+    yield gauge(
+        "jarvis_upstream_keys",
+        "Keys of an upstream.",
+        {(name,): len(place.pool.keys) for name, place in places.items()},
+        label,
+        merge="max",
+    )
+    yield gauge(
+        "jarvis_upstream_keys_quarantined",
+        "Keys of an upstream that rest after a refusal, for all models or for some.",
+        {(name,): place.pool.resting(now) for name, place in places.items()},
+        label,
+        merge="max",
+    )
+    yield gauge(
+        "jarvis_upstream_held_off",
+        "1 while calls to an upstream are held off because it could not be reached or was silent.",
+        {(name,): int(place.breakers.holds_upstream(now)) for name, place in places.items()},
+        label,
+        merge="max",
+    )
+    # A number, not the models' names: those come from clients.
+    yield gauge(
+        "jarvis_upstream_models_held_off",
+        "Models of an upstream for which calls are held off because they failed again and again.",
+        {(name,): place.breakers.models_held(now) for name, place in places.items()},
+        label,
+        merge="max",
+    )

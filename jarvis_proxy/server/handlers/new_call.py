@@ -1,0 +1,66 @@
+"""From a request to a Call. IO (reads the request's head)."""
+
+import time
+from urllib.parse import unquote_plus
+
+from aiohttp import web
+
+from jarvis_proxy.routing.models import Route
+from jarvis_proxy.server.context import ADMISSION, MATCH, RECORD, Shell
+from jarvis_proxy.upstreams.base import Call
+from jarvis_proxy.wire.headers import idempotency_key, media_type, request_headers
+
+
+def new_call(
+    request: web.Request, shell: Shell, route: Route, model: str | None, stream: bool, body: bytes
+) -> Call:
+    """Return the Call that *request* is, with *body* in place of its own."""
+    record = request[RECORD]
+    headers = request_headers(request.headers)
+    if (key := headers.get("idempotency-key")) is not None:
+        headers["idempotency-key"] = idempotency_key(key, record.key_name)
+    if body and not media_type(headers.get("content-type", "")).endswith("json"):
+        headers["content-type"] = "application/json"  # as the body is, whatever the client calls it
+    return Call(
+        endpoint=request[MATCH].endpoint,
+        model=model or "",
+        target_model=route.target,
+        stream=stream,
+        body=body,
+        id=record.request_id.removeprefix("req_"),
+        created=int(record.started_at),
+        now=time.monotonic(),
+        method=request.method,
+        query=query_without_key(raw_query(request)),
+        headers=headers,
+        strict_params=shell.settings.strict_params,
+        counts_tokens=request[ADMISSION].counts_tokens,
+        show_thoughts=_shows_thoughts(request, shell.settings.show_thoughts, stream=stream),
+    )
+
+
+def _shows_thoughts(request: web.Request, setting: str, *, stream: bool) -> bool:
+    """Tell whether to ask a model for its thoughts although the request does not say.
+
+    For clients on OpenAI's SDK for JavaScript, such as OpenClaw, thoughts are the one sign of life
+    that their watchdogs count; they show them, or drop them.
+    """
+    if setting != "auto":
+        return setting == "always"
+    return stream and request.headers.get("x-stainless-lang", "").lower() == "js"
+
+
+def raw_query(request: web.Request) -> str:
+    """Return the query as it came: decoded, it could end the request line and begin headers."""
+    return request.raw_path.partition("?")[2].partition("#")[0]
+
+
+def query_without_key(query: str) -> str:
+    """Return a raw query without the client's key, however its name is spelled."""
+    if not query:
+        return ""
+    return "&".join(part for part in query.split("&") if not _is_key(part))
+
+
+def _is_key(part: str) -> bool:
+    return unquote_plus(part.partition("=")[0]).strip().lower() == "key"

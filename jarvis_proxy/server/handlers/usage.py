@@ -1,0 +1,165 @@
+"""What the caller's own key has used, and what is left of its budgets. IO.
+
+Nobody sees another key's numbers here.
+
+Source of the billing addresses, which OpenAI once had and NextChat still asks for:
+https://github.com/ChatGPTNextWeb/NextChat/blob/main/app/client/platforms/openai.ts (read 2026-11).
+"""
+
+import time
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from jarvis_proxy.accounting.usage import BudgetState, Counts, oldest_day
+from jarvis_proxy.config.budgets import NANO, day_of
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.server.context import RECORD, SHELL
+from jarvis_proxy.server.responses import json_response
+
+_NANO_PER_CENT: Final = NANO // 100
+_WITHOUT_LIMIT: Final = 100_000_000
+"""Dollars, as other gateways answer for a key that has no limit."""
+
+
+async def usage(request: web.Request) -> web.StreamResponse:
+    """Tell what the key used on each day from *start_date* to *end_date*, this month by default.
+
+    Raises:
+        ProxyError: 400 `invalid_value`, a date is none.
+    """
+    shell, key, now = request.app[SHELL], request[RECORD].key_name, time.time()
+    today = day_of(now)
+    first = max(_day(request, "start_date", f"{today[:7]}-01"), oldest_day(now))
+    last = _day(request, "end_date", today)
+    days = list(shell.usage.days(key, first, last))
+    body = {
+        "object": "usage",
+        "key": key,
+        "start_date": first,
+        "end_date": last,
+        "budgets": [_budget(state) for state in shell.usage.states(key, now)],
+        "total": _sums(_total(days)),
+        "days": [{"date": day, "models": _by_model(models)} for day, models in days],
+    }
+    return json_response(request, msgspec.json.encode(body))
+
+
+async def subscription(request: web.Request) -> web.StreamResponse:
+    """Tell NextChat the key's limit in dollars: what it has used this month and what is left."""
+    shell, key, now = request.app[SHELL], request[RECORD].key_name, time.time()
+    today = day_of(now)
+    states = [state for state in shell.usage.states(key, now) if state.budget.unit == "USD"]
+    limit: float = _WITHOUT_LIMIT
+    if states:
+        # NextChat shows it beside the month's sum, whatever the budget's own period is.
+        used = _total(shell.usage.days(key, f"{today[:7]}-01", today)).cost
+        limit = (used + min(state.remaining for state in states)) / NANO
+    policy = shell.settings.policies.get(key)
+    body = {
+        "object": "billing_subscription",
+        "has_payment_method": True,
+        "canceled": False,
+        "soft_limit_usd": limit,
+        "hard_limit_usd": limit,
+        "system_hard_limit_usd": limit,
+        "access_until": int((policy and policy.expires) or 0),
+    }
+    return json_response(request, msgspec.json.encode(body))
+
+
+async def billing(request: web.Request) -> web.StreamResponse:
+    """Tell NextChat what the key has cost, in cents, before *end_date*; null where that is unknown.
+
+    Raises:
+        ProxyError: 400 `invalid_value`, a date is none.
+    """
+    shell, key = request.app[SHELL], request[RECORD].key_name
+    today = day_of(time.time())
+    first = _day(request, "start_date", f"{today[:7]}-01")
+    end = _day(request, "end_date", "")
+    days = [pair for pair in shell.usage.days(key, first, end or today) if pair[0] != end]
+    body = {
+        "object": "list",
+        "total_usage": _cents(_total(days)),
+        "daily_costs": [_daily(day, models) for day, models in days],
+    }
+    return json_response(request, msgspec.json.encode(body))
+
+
+def _day(request: web.Request, name: str, default: str) -> str:
+    text = request.rel_url.query.get(name, "")
+    if not text:
+        return default
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError:
+        raise ProxyError(
+            400,
+            f"'{name}' must be a day, such as 2026-11-23.",
+            code="invalid_value",
+            param=name,
+        ) from None
+
+
+def _total(days: Iterable[tuple[str, Mapping[str, Counts]]]) -> Counts:
+    total = Counts()
+    for _, models in days:
+        for counts in models.values():
+            total.add(counts)
+    return total
+
+
+def _by_model(models: Mapping[str, Counts]) -> list[dict[str, Any]]:
+    return [{"model": name, **_sums(counts)} for name, counts in sorted(models.items())]
+
+
+def _sums(counts: Counts) -> dict[str, Any]:
+    """Return sums as they are shown; a cost of null is an unknown one."""
+    cost = _cost(counts)
+    return {
+        "calls": counts.calls,
+        "prompt_tokens": counts.prompt,
+        "completion_tokens": counts.completion,
+        "total_tokens": counts.tokens,
+        "cached_tokens": counts.cached,
+        "reasoning_tokens": counts.reasoning,
+        "cost_usd": None if cost is None else cost / NANO,
+        "calls_without_price": counts.unpriced,
+        "calls_without_tokens": counts.unmeasured,
+    }
+
+
+def _budget(state: BudgetState) -> dict[str, Any]:
+    unit = NANO if state.budget.unit == "USD" else 1
+    return {
+        "unit": state.budget.unit,
+        "period": state.budget.period,
+        "limit": _number(state.budget.amount, unit),
+        "spent": _number(state.spent, unit),
+        "remaining": _number(state.remaining, unit),
+        "resets_at": state.resets_at,
+    }
+
+
+def _number(amount: int, unit: int) -> float:
+    return amount if unit == 1 else amount / unit
+
+
+def _daily(day: str, models: Mapping[str, Counts]) -> dict[str, Any]:
+    midnight = datetime.fromisoformat(day).replace(tzinfo=UTC)
+    items = [{"name": name, "cost": _cents(counts)} for name, counts in sorted(models.items())]
+    return {"timestamp": midnight.timestamp(), "line_items": items}
+
+
+def _cents(counts: Counts) -> float | None:
+    cost = _cost(counts)
+    return None if cost is None else cost / _NANO_PER_CENT
+
+
+def _cost(counts: Counts) -> int | None:
+    """Return what calls cost together, in billionths of a dollar; None if that is unknown."""
+    return counts.known_cost if counts.calls else 0

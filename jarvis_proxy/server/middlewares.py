@@ -1,0 +1,200 @@
+"""The middlewares, outermost first: access log with the one error mapping, then auth. IO.
+
+There are two because each costs microseconds on every request even when it has nothing to do.
+"""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable
+from random import Random
+from typing import Final
+
+from aiohttp import web
+
+from jarvis_proxy.access.auth_throttle import TooManyFailures
+from jarvis_proxy.access.client_keys import presented_keys
+from jarvis_proxy.aiohttp_ext.malformed_requests import (
+    MalformedRequest,
+    check_request,
+    no_websocket,
+    wants_websocket,
+)
+from jarvis_proxy.call_record import CallRecord
+from jarvis_proxy.errors import LimitReached, ProxyError
+from jarvis_proxy.observability.line_quota import STRANGER
+from jarvis_proxy.routing.endpoints import LIVE_PAGE, OPEN, match
+from jarvis_proxy.routing.unknown_addresses import hint
+from jarvis_proxy.server.context import MATCH, RECORD, SHELL
+from jarvis_proxy.server.responses import cors_headers, error_response
+from jarvis_proxy.server.secrecy import hide_in_record
+from jarvis_proxy.upstream_client.hops import HOP
+
+_LOG: Final = logging.getLogger(__name__)
+_RANDOM: Final = Random()  # noqa: S311 - ids are unique, not secret; a system call costs more
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_RANDOM.seed)  # else each worker would make the same ids
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_CALLED: Final = ("infer", "other")
+_PROBING: Final = frozenset(("GET", "HEAD"))
+_SAFE_HEADERS: Final = "Authorization, Content-Type"
+
+
+@web.middleware
+async def access_log(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Keep the call's record, map every error, write the one log line."""
+    shell = request.app[SHELL]
+    record = CallRecord(
+        request_id=f"req_{_RANDOM.getrandbits(96):024x}",
+        started=time.monotonic(),
+        started_at=time.time(),
+        method=request.method,
+        user_agent=request.headers.get("User-Agent", ""),
+        client_ip=shell.guard.address(request),
+    )
+    request[RECORD] = record
+    try:
+        response = await _answered(request, handler)
+    except asyncio.CancelledError:
+        record.outcome, record.status = "client_closed", 499
+        raise
+    except ConnectionError:
+        # aiohttp's word for writing to a client that has left; nobody will read this answer.
+        record.outcome, record.status = "client_closed", 499
+        return web.Response(status=499)
+    else:
+        if not record.status:
+            record.status = response.status
+        if shell.draining:
+            response.force_close()
+        return response
+    finally:
+        record.ended = time.monotonic()
+        record.cost = shell.prices.cost(record)
+        hide_in_record(request, record)
+        shell.usage.add(record)
+        shell.metrics.observe(record)
+        if shell.live is not None:
+            shell.live.add(record)
+        shell.access_log.write(record)
+
+
+async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
+    record = request[RECORD]
+    try:
+        return await handler(request)
+    except ProxyError as error:
+        record.outcome = "upstream_error" if _is_upstreams(error) else "refused"
+        if isinstance(error, LimitReached):
+            record.limit = error.limit
+        if isinstance(error, TooManyFailures):
+            await request.app[SHELL].guard.hold_back()
+        response = error_response(request, error)
+        if isinstance(error, MalformedRequest | TooManyFailures):
+            response.force_close()
+    except web.HTTPException as exc:
+        record.outcome = "refused"
+        response = error_response(request, ProxyError(exc.status, exc.reason or "Refused."))
+    except ConnectionError:
+        raise
+    except Exception as exc:
+        record.outcome = "internal_error"
+        # The class and the place are logged, never the message: it may hold content.
+        extra = None if record.admitted else {STRANGER: f"500 {type(exc).__name__}"}
+        said = (record.request_id, record.route)
+        _LOG.error("internal error in %s %s", *said, exc_info=exc, extra=extra)
+        message = f"The proxy failed; its log says more under {record.request_id}."
+        response = error_response(request, ProxyError(500, message, code="internal_error"))
+    if request.can_read_body and not request.content.at_eof():
+        # The rest of the body is not read: the connection cannot be used again.
+        response.force_close()
+    return response
+
+
+def _is_upstreams(error: ProxyError) -> bool:
+    if isinstance(error, MalformedRequest | LimitReached):
+        return False
+    return error.is_upstreams or error.status >= 500
+
+
+@web.middleware
+async def auth(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Find the address, then the key: before the method, the body, or anything else is looked at.
+
+    An unknown address asks for a key too, so that nobody can map this server without one.
+    """
+    check_request(request)
+    shell = request.app[SHELL]
+    if (came_with := request.headers.get(HOP)) is not None:
+        shell.hops.check(came_with)
+    record = request[RECORD]
+    # The path as it came: nothing decoded, no fragment or host cut off.
+    path = request.raw_path.partition("?")[0]
+    found = match(path, everything=shell.settings.passthrough == "all", method=request.method)
+    if found is not None and found.kind in LIVE_PAGE and shell.settings.admin_key is None:
+        found = None
+    if found is not None:
+        request[MATCH] = found
+        record.route = found.route
+    if request.method == "OPTIONS" and shell.settings.cors_origins:
+        return _preflight(request)
+    if found is None or found.kind not in OPEN:
+        query_key = request.rel_url.query.get("key") if request.query_string else None
+        keys = presented_keys(request.headers, query_key)
+        name = shell.keyring.identify(keys)
+        record.key_name = name or "-"
+        if name is None or not shell.guard.opens(name, record.client_ip):
+            if not keys and request.method in _PROBING:
+                raise unauthorized()  # without a key, nothing was guessed
+            raise shell.guard.failed(record.client_ip, len(keys), unauthorized())
+        record.admitted = True
+        if found is not None:
+            authorization = request.headers.get("Authorization")
+            odd = shell.oddities.hint(name, path, authorization, in_query=bool(query_key))
+            if odd:
+                _LOG.info("hint for key %s: %s; it works all the same", name, "; ".join(odd))
+    if found is None:
+        raise ProxyError(
+            404,
+            f"There is nothing at this address. {hint(path)}",
+            code="unknown_url",
+            should_retry=False,
+        )
+    if found.kind in _CALLED and wants_websocket(request):
+        raise no_websocket()
+    if found.methods and request.method not in found.methods:
+        raise ProxyError(
+            405,
+            f"This address takes {' and '.join(found.methods)}.",
+            code="method_not_allowed",
+            headers=(("Allow", ", ".join(found.methods)),),
+        )
+    return await handler(request)
+
+
+def unauthorized() -> ProxyError:
+    """Return the one 401, the same bytes whatever was wrong with the key."""
+    return ProxyError(
+        401,
+        "Incorrect API key provided. Send one of this proxy's keys (PROXY_API_KEYS in its .env) "
+        "as 'Authorization: Bearer KEY'.",
+        code="invalid_api_key",
+        should_retry=False,
+    )
+
+
+def _preflight(request: web.Request) -> web.Response:
+    asked = request.headers.get("Access-Control-Request-Headers", "")
+    headers = cors_headers(request) | {
+        "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
+        # Named one by one: "*" would not cover Authorization.
+        "Access-Control-Allow-Headers": asked if _is_header_list(asked) else _SAFE_HEADERS,
+        "Access-Control-Max-Age": "86400",
+        "x-request-id": request[RECORD].request_id,
+    }
+    return web.Response(status=204, headers=headers)
+
+
+def _is_header_list(value: str) -> bool:
+    return 0 < len(value) <= 2048 and value.isascii() and value.replace(",", "").isprintable()

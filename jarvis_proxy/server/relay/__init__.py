@@ -1,0 +1,1 @@
+"""One call on its way: retry loop, attempt, client stream, deadlines. IO."""

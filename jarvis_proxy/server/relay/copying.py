@@ -1,0 +1,51 @@
+"""Copying: an answer of any type, as it arrives. IO."""
+
+import asyncio
+import time
+
+from aiohttp import HttpVersion11, web
+
+from jarvis_proxy.server.context import RECORD
+from jarvis_proxy.server.relay.client_stream import Delivery, check_still_there
+from jarvis_proxy.server.relay.deadlines import Watched
+from jarvis_proxy.server.responses import common_headers
+from jarvis_proxy.server.secrecy import crossing_headers
+from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS
+from jarvis_proxy.upstream_client.transport import Response
+
+
+async def copy_reply(request: web.Request, reply: Response, watched: Watched) -> web.StreamResponse:
+    """Copy an answer of any type as it arrives; a cut one is cut for the client too.
+
+    Raises:
+        ConnectionResetError: the client has left.
+    """
+    headers = common_headers(request)
+    headers.update(crossing_headers(request, reply.headers))
+    length = reply.headers.get("Content-Length")
+    response = web.StreamResponse(status=reply.status, headers=headers)
+    if length is not None and length.isdecimal():
+        response.content_length = int(length)
+    elif request.version < HttpVersion11:
+        response.force_close()  # no length and no chunks: the end of the connection is the end
+    await response.prepare(request)
+    record = request[RECORD]
+    record.status = reply.status
+    record.heard = record.first_byte = time.monotonic()
+    delivery = watched.downstream = Delivery(request)
+    try:
+        while data := await reply.readany():
+            watched.heard = True
+            record.bytes_out += len(data)
+            await response.write(data)
+        await response.write_eof()
+    except NETWORK_ERRORS:
+        check_still_there(request)
+        # The head is out and there is no room for an error: the client must see the cut.
+        record.outcome, record.code = "upstream_error", "upstream_truncated"
+        delivery.abort()
+    except asyncio.CancelledError:
+        delivery.abort()  # by the clock: nothing may follow half an answer, not even an error
+        raise
+    reply.finish()
+    return response

@@ -1,0 +1,119 @@
+"""What an attempt's error says: what kind of failure it is, and whether our key should rest. Pure.
+
+Sources: https://platform.openai.com/docs/guides/error-codes, https://openrouter.ai/docs/api-reference/errors,
+https://console.groq.com/docs/errors (read 2026-11).
+"""
+
+import re
+from typing import Final
+
+from jarvis_proxy.errors import LimitReached, ProxyError
+from jarvis_proxy.routing.key_pool import Rest
+from jarvis_proxy.routing.retries import Failure
+from jarvis_proxy.server.relay.deadlines import FirstByteTimeout
+from jarvis_proxy.server.relay.refusals import Refused
+from jarvis_proxy.server.responses import RelayedError
+from jarvis_proxy.upstream_client.errors import ConnectFailure
+from jarvis_proxy.upstreams.base import RetryableReply
+
+_OVERLOAD: Final = frozenset({500, 502, 503, 504, 529, 530, *range(520, 528)})
+"""Also those that Cloudflare has for an upstream that is down."""
+
+_ANOTHER_KEY: Final = frozenset({401, 402, 403, 408, 429, 498})
+"""498: Groq's flex capacity for a key is used up."""
+_OURS: Final = frozenset({"request_timeout", "write_stall", "server_shutdown"})
+_LONG: Final = 900.0
+_SHORT: Final = 30.0
+_MOST_READ: Final = 4096
+
+_MISSING_MODEL: Final = re.compile(
+    r"\bmodels?\b.{0,300}\b(?:not found|not exist|not available|unknown|no access)"
+    r"|(?:unknown|invalid|no such|not found).{0,20}\bmodel\b|no endpoints found",
+    re.IGNORECASE | re.DOTALL,
+)
+_MODEL_ACCESS: Final = re.compile(
+    r"model_not_found|(?:access|permission|allowed|entitled|subscri).{0,200}\bmodel|\bmodel\b"
+    r".{0,200}(?:access|permission|allowed|entitled|subscri|verified)",
+    re.IGNORECASE | re.DOTALL,
+)
+_POLICY: Final = re.compile(
+    r"polic(?:y|ies)|moderation|flagged|content.?filter|safety|responsible.?ai|prohibited|harmful",
+    re.IGNORECASE,
+)
+_TOO_MUCH: Final = re.compile(
+    r"request too large|must be reduced|fewer max_tokens|can only afford|requires more credits",
+    re.IGNORECASE,
+)
+
+
+def classify(error: ProxyError) -> Failure:
+    """Return what kind of failure *error* is."""
+    match error:
+        case ConnectFailure():
+            return Failure.UNSENT
+        case RetryableReply():
+            return Failure.UNUSABLE
+        case FirstByteTimeout():
+            return Failure.UNANSWERED
+        case LimitReached():
+            return Failure.OURS
+    if error.code in _OURS:
+        return Failure.OURS
+    if error.code == "loop_detected":
+        return Failure.BROKEN  # not again: the request is on its way already
+    if error.code == "upstream_auth_failed":
+        return Failure.KEY_REFUSED
+    status = error.acts_as or error.status
+    if status in _ANOTHER_KEY:
+        # What breaks a provider's rules breaks them with every key, and may cost each of them.
+        is_final = status == 403 and _POLICY.search(_words(error)) is not None
+        return Failure.FINAL if is_final else Failure.KEY_REFUSED
+    if error.status < 500:
+        return Failure.MODEL_MISSING if _is_missing_model(error) else Failure.FINAL
+    if isinstance(error, Refused | RelayedError) and error.status in _OVERLOAD:
+        return Failure.OVERLOADED
+    if error.code is None or not str(error.code).startswith("upstream_"):
+        return Failure.OVERLOADED  # an error that came as the first event
+    return Failure.BROKEN
+
+
+def rest_for(error: ProxyError, *, uploading: bool) -> Rest | None:
+    """Return how our key should rest after *error*, a ``KEY_REFUSED``; None: not at all.
+
+    An error that names the request (its size, a rule, a model that this account does not have)
+    says nothing about the key's other calls. *uploading*: the client's pace may be why it is late.
+    """
+    status = error.upstream_status if isinstance(error, Refused) else error.acts_as or error.status
+    if status == 401 or (error.code == "upstream_auth_failed" and status != 403):
+        return Rest(_LONG, for_all=True, proven=True)
+    words = _words(error)
+    if _TOO_MUCH.search(words):
+        return None
+    match status:
+        case 402:
+            return Rest(_LONG, for_all=True)
+        case 403:
+            return None if _MODEL_ACCESS.search(words) else Rest(_LONG)
+        case 408:
+            return None if uploading else Rest(_LONG)
+        case 429 if error.code == "insufficient_quota" and error.retry_after is None:
+            return Rest(_LONG)
+        case 429:
+            return Rest(_SHORT if error.retry_after is None else error.retry_after)
+        case _:
+            return Rest(_LONG)
+
+
+def _is_missing_model(error: ProxyError) -> bool:
+    if error.status not in (400, 404):
+        return False
+    if error.code == "model_not_found":
+        return True
+    return error.status == 404 and _MISSING_MODEL.search(_words(error)) is not None
+
+
+def _words(error: ProxyError) -> str:
+    """Return all that the upstream said, as far as it may matter."""
+    raw = error.raw[:_MOST_READ] if isinstance(error, Refused | RelayedError) else b""
+    text = raw.decode("utf-8", "replace")
+    return f"{error.code} {error.error_type} {error.message} {text}"

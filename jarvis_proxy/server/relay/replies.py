@@ -1,0 +1,190 @@
+"""An upstream's answer as bytes: looked into, unpacked, read whole. IO."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from multidict import CIMultiDict
+
+from jarvis_proxy.server.relay.deadlines import Watched
+from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS, bad_response, read_error
+from jarvis_proxy.upstream_client.response import Sink
+from jarvis_proxy.upstream_client.transport import Response
+from jarvis_proxy.upstreams.answer_kinds import First, first_bytes
+from jarvis_proxy.wire.content_coding import Damaged, Inflater, is_known
+from jarvis_proxy.wire.pieces import Pieces
+
+MAX_WHOLE_BODY: Final = 64 * 1024 * 1024
+"""A larger answer that has to be read whole is refused, packed or unpacked."""
+
+
+class Peeked:
+    """An Response whose beginning can be looked at, unpacked where it came compressed."""
+
+    __slots__ = ("_inflater", "_kept", "_reply", "headers", "status")
+
+    def __init__(self, reply: Response) -> None:
+        """Take an answer of which nothing has been read.
+
+        Raises:
+            ProxyError: 502 `upstream_bad_response`, it came in a coding that is not known here.
+        """
+        self._reply = reply
+        self._kept = b""
+        self._inflater: Inflater | None = None
+        self.status = reply.status
+        self.headers: Mapping[str, str] = reply.headers
+        if coding := coding_of(reply):
+            if not is_known(coding):
+                raise bad_response()
+            self._inflater = Inflater(coding)
+            plain = CIMultiDict(reply.headers)
+            for name in ("Content-Encoding", "Content-Length"):
+                plain.popall(name, None)
+            self.headers = plain
+
+    async def peek(self, watched: Watched) -> First | None:
+        """Return what the answer begins with, None for an empty one; nothing of it is lost.
+
+        Raises:
+            ProxyError: 502, it was cut, or its compression is damaged.
+        """
+        first: First | None = None
+        try:
+            while (first := first_bytes(self._kept)) is None and (data := await self._read()):
+                watched.heard = True
+                self._kept += data
+        except NETWORK_ERRORS as exc:
+            raise read_error(exc) from exc
+        return first
+
+    def rest(self) -> Response:
+        """Return what the rest is read from: without a step between, where none is needed."""
+        return self if self._kept or self._inflater is not None else self._reply
+
+    async def _read(self) -> bytes:
+        if self._inflater is None:
+            # A small answer is here as a whole, and to ask for it is cheaper than to read.
+            return self._reply.buffered_body() or await self._reply.readany()
+        return await self._unpack(self._inflater)
+
+    async def _unpack(self, inflater: Inflater) -> bytes:
+        try:
+            while not (piece := inflater.take()):
+                data = await self._reply.readany()
+                if not data:
+                    break
+                inflater.put(data)
+            else:
+                await asyncio.sleep(0)  # much may come out of little: others have their turn
+        except Damaged as exc:
+            raise bad_response() from exc
+        if not piece and not inflater.is_complete:
+            raise read_error(EOFError())
+        return piece
+
+    async def readany(self) -> bytes:
+        """Return what has arrived, waiting for something; ``b""`` at the end."""
+        kept, self._kept = self._kept, b""
+        return kept or await self._read()
+
+    def forget_headers(self) -> None:
+        """Let go of the headers."""
+        self.headers = {}
+        self._reply.forget_headers()
+
+    def buffered_body(self) -> bytes | None:
+        """Return None: its beginning may have been read."""
+
+    async def stream_to(self, sink: Sink) -> bool:
+        """Give *sink* the next piece."""
+        data = await self.readany()
+        if data:
+            sink(data)
+        return bool(data)
+
+    def finish(self) -> None:
+        """Let the connection go back to the pool."""
+        self._reply.finish()
+
+    def close(self) -> None:
+        """Close the connection at once, unless the answer is finished."""
+        self._reply.close()
+
+
+def uncoded(reply: Response) -> Response:
+    """Return *reply* without a compression that nobody asked for.
+
+    Raises:
+        ProxyError: 502 `upstream_bad_response`, its coding is not known here.
+    """
+    return Peeked(reply) if coding_of(reply) else reply
+
+
+def plain(reply: Response) -> Response:
+    """Return what the rest of *reply* is best read from."""
+    return reply.rest() if isinstance(reply, Peeked) else reply
+
+
+async def read_whole(
+    reply: Response, limit: int, watched: Watched, hold: Callable[[int], None]
+) -> bytes:
+    """Return an answer's whole body; *hold* counts the bytes as they come.
+
+    Raises:
+        ProxyError: 502, it was cut or is larger than *limit*; what *hold* raises.
+    """
+    watched.heard = True
+    if (body := reply.buffered_body()) is not None:
+        if len(body) > limit:
+            raise bad_response()
+        reply.finish()
+        return body
+    pieces = Pieces()
+    try:
+        while data := await reply.readany():
+            watched.heard = True
+            if pieces.size + len(data) > limit:
+                raise bad_response()
+            hold(len(data))
+            pieces.add(data)
+    except NETWORK_ERRORS as exc:
+        raise read_error(exc) from exc
+    reply.finish()
+    return pieces.join()
+
+
+def unpacked(
+    reply: Response, body: bytes, hold: Callable[[int], None], limit: int = MAX_WHOLE_BODY
+) -> bytes:
+    """Return *body* without the compression that nobody asked for; *hold* counts what comes of it.
+
+    Raises:
+        ProxyError: 502 `upstream_truncated`, the archive ends too early, which no length tells;
+            `upstream_bad_response` for one that is damaged, too large or of another kind.
+    """
+    coding = coding_of(reply)
+    if not coding or not body:
+        return body
+    if not is_known(coding):
+        raise bad_response()
+    inflater, pieces, size = Inflater(coding), [], 0
+    inflater.put(body)
+    try:
+        while piece := inflater.take():
+            pieces.append(piece)
+            size += len(piece)
+            hold(len(piece))
+            if size > limit:
+                raise bad_response()
+    except Damaged as exc:
+        raise bad_response() from exc
+    if not inflater.is_complete:
+        raise read_error(EOFError())
+    return b"".join(pieces)
+
+
+def coding_of(reply: Response) -> str:
+    """Return the content coding of an answer, lower-cased; ``""`` where it has none."""
+    coding = reply.headers.get("Content-Encoding", "").strip().lower()
+    return "" if coding == "identity" else coding

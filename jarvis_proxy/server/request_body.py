@@ -1,0 +1,179 @@
+"""Reading a request's body within its limits. IO."""
+
+import zlib
+from functools import partial
+from typing import Final
+
+from aiohttp import HttpVersion11, web
+
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.server.context import ADMISSION, RECORD, SHELL
+from jarvis_proxy.server.relay.deadlines import Watched
+from jarvis_proxy.wire.headers import charset, media_type
+from jarvis_proxy.wire.pieces import Pieces
+
+_JSON_TYPES: Final = frozenset({"application/json", "text/json", ""})
+_ZSTD_PIECE: Final = 256  # expands to 8 MiB at most
+_UTF8: Final = frozenset({None, "utf-8", "utf8", "us-ascii"})
+
+
+def is_json_type(request: web.Request) -> bool:
+    """Tell whether the request says that its body is JSON, or says nothing."""
+    kind = media_type(request.headers.get("Content-Type", ""))
+    return kind in _JSON_TYPES or kind.endswith("+json")
+
+
+def check_charset(request: web.Request) -> None:
+    """Refuse a body that says it is not in UTF-8.
+
+    Of its type nothing is refused here: curl calls every body a form, and one that is JSON is taken
+    whatever it says.
+
+    Raises:
+        ProxyError: 415 `unsupported_media_type`.
+    """
+    if charset(request.headers.get("Content-Type", "")) not in _UTF8:
+        raise ProxyError(415, "Send the request in UTF-8.", code="unsupported_media_type")
+
+
+def not_json_type() -> ProxyError:
+    """Return 415 `unsupported_media_type`, for a body that neither says it is JSON nor is it."""
+    return ProxyError(415, "Send the request as application/json.", code="unsupported_media_type")
+
+
+def check_declared_length(request: web.Request, limit: int) -> None:
+    """Refuse a body whose declared length is past *limit* before any of it is read.
+
+    Raises:
+        ProxyError: 413 `request_too_large`.
+    """
+    length = request.content_length
+    if length is not None and length > limit:
+        raise too_large(limit)
+
+
+async def continue_if_expected(request: web.Request) -> None:
+    """Ask for the body if the client waits to be asked: only now, after key and size are known.
+
+    Raises:
+        ProxyError: 417 `expectation_failed`, the client expects something else.
+    """
+    expected = request.headers.get("Expect")
+    if not expected:
+        return
+    if expected.strip().lower() != "100-continue":
+        raise ProxyError(
+            417, "The only expectation known here is 100-continue.", code="expectation_failed"
+        )
+    # A client of HTTP/1.0 would take the interim answer for the answer.
+    if request.version >= HttpVersion11 and request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+async def read_body(request: web.Request, limit: int, watched: Watched) -> bytes:
+    """Return the whole body, decompressed.
+
+    Raises:
+        ProxyError: 413 `request_too_large`, by its declared length or by counting (*limit* holds
+            after decompression too); 415 `unsupported_encoding`; 400 for a damaged body; 408
+            (from *watched*) for one that does not arrive in time; 503 `overloaded`, all bodies
+            together take too much.
+    """
+    admission = request[ADMISSION]
+    check_declared_length(request, limit)
+    admission.check_room(request.content_length or 0)
+    await continue_if_expected(request)
+    encoding = request.headers.get("Content-Encoding", "").strip().lower()
+    body = await _read(request, limit, watched)
+    watched.body_read()
+    if encoding in ("", "identity"):
+        return body
+    # What a few bytes expand to is not known before.
+    job = partial(_decompressed, body, encoding, limit)
+    plain = await request.app[SHELL].offload.run(limit, request[RECORD].key_name, job)
+    admission.hold(len(plain) - len(body))
+    return plain
+
+
+async def _read(request: web.Request, limit: int, watched: Watched) -> bytes:
+    content, hold = request.content, request[ADMISSION].hold
+    first = await content.readany()
+    hold(len(first))
+    if content.at_eof():
+        _check_size(len(first), limit)
+        return first
+    pieces = Pieces()
+    pieces.add(first)
+    watched.received = pieces.size
+    while data := await content.readany():
+        watched.heard = True
+        pieces.add(data)
+        watched.received = pieces.size
+        hold(len(data))
+        _check_size(pieces.size, limit)
+    return pieces.join()
+
+
+def _check_size(size: int, limit: int) -> None:
+    if size > limit:
+        raise too_large(limit)
+
+
+def _decompressed(body: bytes, encoding: str, limit: int) -> bytes:
+    if encoding in ("gzip", "x-gzip", "deflate"):
+        return _inflated(body, limit, 15 if encoding == "deflate" else 31)
+    if encoding == "zstd":
+        return _unzstd(body, limit)
+    raise ProxyError(
+        415,
+        "This Content-Encoding is not supported: send the body as it is, or in gzip or zstd.",
+        code="unsupported_encoding",
+        headers=(("Accept-Encoding", "gzip, deflate, zstd"),),
+    )
+
+
+def _inflated(body: bytes, limit: int, window: int) -> bytes:
+    inflate = zlib.decompressobj(window)
+    try:
+        plain = inflate.decompress(body, limit + 1)
+    except zlib.error:
+        raise _damaged() from None
+    _check_size(len(plain), limit)
+    # A cut archive inflates without complaint; its end mark is what is missing.
+    if not inflate.eof or inflate.unused_data:
+        raise _damaged()
+    return plain
+
+
+def _unzstd(body: bytes, limit: int) -> bytes:
+    import zstandard  # 10 ms of start for a rare encoding: only when it comes
+
+    expand = zstandard.ZstdDecompressor(max_window_size=2**27).decompressobj()
+    pieces, size = [], 0
+    try:
+        # Fed in small pieces: what a bomb expands to is counted before it is all there.
+        for at in range(0, len(body), _ZSTD_PIECE):
+            piece = expand.decompress(body[at : at + _ZSTD_PIECE])
+            size += len(piece)
+            _check_size(size, limit)
+            pieces.append(piece)
+    except zstandard.ZstdError:
+        raise _damaged() from None
+    if not expand.eof or expand.unused_data:
+        raise _damaged()
+    return b"".join(pieces)
+
+
+def _damaged() -> ProxyError:
+    return ProxyError(400, "The compressed body is damaged.", code="invalid_encoding")
+
+
+def too_large(limit: int) -> ProxyError:
+    """Return 413 `request_too_large`."""
+    return ProxyError(
+        413,
+        f"The request is larger than this proxy takes ({limit // (1024 * 1024)} MiB). "
+        "MAX_BODY_MB sets the limit.",
+        code="request_too_large",
+        should_retry=False,
+    )

@@ -1,0 +1,167 @@
+"""Responses that are not streamed: JSON, errors, and the headers that every answer has. IO."""
+
+import math
+import time
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Final
+
+from aiohttp import web
+
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.redaction import Secrets
+from jarvis_proxy.server.context import ADMISSION, RECORD, SHELL
+from jarvis_proxy.upstreams.json_values import loads
+from jarvis_proxy.wire.headers import EXPOSED, RATE_LIMIT_PREFIX, is_field_value, retry_after
+
+_JSON: Final = "application/json"
+_MAX_RETRY_AFTER: Final = 60
+
+
+class RelayedError(ProxyError):
+    """An upstream's own error answer: status and headers pass on, and *raw*, its body in JSON."""
+
+    is_upstreams = True
+
+    def __init__(self, error: ProxyError, raw: bytes, raw_headers: Mapping[str, str]) -> None:
+        super().__init__(
+            error.status,
+            error.message,
+            error_type=error.error_type,
+            code=error.code,
+            param=error.param,
+            retry_after=error.retry_after,
+        )
+        self.reason = error.reason
+        self.raw = raw
+        self.raw_headers = raw_headers
+
+    def hide(self, secrets: Secrets) -> None:
+        """Black out *secrets* in the bytes too, which else stay as they came."""
+        super().hide(secrets)
+        self.raw_headers = secrets.hide_in_headers(self.raw_headers)
+        raw = secrets.hide_bytes(self.raw)
+        if raw is not self.raw:
+            # Where digits of a key were a number, what is left is no JSON.
+            self.raw = raw if _is_json(raw) else self.body()
+
+
+def _is_json(raw: bytes) -> bool:
+    try:
+        loads(raw)
+    except ValueError:
+        return False
+    return True
+
+
+def common_headers(request: web.Request) -> dict[str, str]:
+    """Return the headers that every answer to *request* has, before its own."""
+    record = request[RECORD]
+    return {
+        "x-request-id": record.request_id,
+        **_place_headers(record.upstream, record.attempts, record.target),
+        **cors_headers(request),
+    }
+
+
+@lru_cache(maxsize=256)  # most calls go to the same few places, at the first attempt
+def _place_headers(upstream: str, attempts: int, target: str) -> Mapping[str, str]:
+    """Return what tells where a call went; nothing for one that goes nowhere."""
+    headers: dict[str, str] = {}
+    if upstream != "-":
+        headers["x-jarvis-upstream"] = upstream
+        headers["x-jarvis-attempts"] = str(max(1, attempts))
+    if target not in ("-", "") and is_field_value(target):
+        headers["x-jarvis-model"] = target
+    return headers
+
+
+def cors_headers(request: web.Request) -> dict[str, str]:
+    """Return what lets a page of another origin read the answer; nothing for other callers."""
+    origin = request.headers.get("Origin")
+    if origin is None:
+        return {}
+    allowed = request.app[SHELL].settings.cors_origins
+    if "*" in allowed:
+        # No cookies are used, so any origin may call; a key is still needed.
+        return {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": EXPOSED}
+    if origin in allowed:
+        return {
+            "Access-Control-Allow-Origin": origin,
+            "Access-Control-Expose-Headers": EXPOSED,
+            "Vary": "Origin",
+        }
+    return {}
+
+
+def json_response(
+    request: web.Request,
+    body: bytes,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+) -> web.Response:
+    """Return *body*, JSON already encoded, with the common headers under its own."""
+    merged = common_headers(request)
+    merged["Content-Type"] = _JSON
+    if headers:
+        merged.update(headers)
+    return web.Response(body=body, status=status, headers=merged)
+
+
+async def rate_limits(request: web.Request, response: web.StreamResponse) -> None:
+    """Tell the holder of a key with limits how they stand, on every answer that was counted.
+
+    An upstream's own limits are then left out: they are of our account, which others use too.
+    """
+    admission = request.get(ADMISSION)
+    if admission is None or admission.verdict is None:
+        return
+    headers = response.headers
+    for name in [name for name in headers if name.lower().startswith(RATE_LIMIT_PREFIX)]:
+        headers.popall(name, None)
+    headers.update(admission.verdict.headers())
+
+
+def asked_wait(headers: Mapping[str, str]) -> float | None:
+    """Return for how many seconds an upstream's *headers* ask to wait, as ``retry_after`` does.
+
+    A date becomes seconds here, once: no time limit ever reads the clock that can jump.
+    """
+    return retry_after(headers, time.time())
+
+
+def error_response(request: web.Request, error: ProxyError) -> web.Response:
+    """Return *error* in OpenAI's form, or an upstream's own error as it came."""
+    record = request[RECORD]
+    record.code = "" if error.code is None else str(error.code)
+    if isinstance(error, RelayedError):
+        return json_response(request, error.raw, error.status, _relayed_headers(error))
+    return json_response(request, error.body(), error.status, error_headers(error))
+
+
+def _relayed_headers(error: RelayedError) -> dict[str, str]:
+    headers = dict(error.raw_headers)
+    if error.retry_after is not None and error.retry_after > _MAX_RETRY_AFTER:
+        # A client may read how long it is; the SDK for Node would sleep for hours without a word.
+        headers["x-should-retry"] = "false"
+    if error.should_retry is not None:
+        headers.setdefault("x-should-retry", "true" if error.should_retry else "false")
+    return headers
+
+
+def error_headers(error: ProxyError) -> dict[str, str]:
+    """Return the headers of an error: when, and whether, to try again."""
+    headers = dict(error.headers)
+    if error.should_retry is not None:
+        headers["x-should-retry"] = "true" if error.should_retry else "false"
+    if error.retry_after is not None:
+        seconds = max(1, math.ceil(error.retry_after))
+        if seconds <= _MAX_RETRY_AFTER:
+            headers["Retry-After"] = str(seconds)
+            headers["retry-after-ms"] = str(max(1, math.ceil(error.retry_after * 1000)))
+        else:
+            # The Node SDK would sleep for hours without a word to its user.
+            headers["x-should-retry"] = "false"
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return headers

@@ -1,0 +1,99 @@
+"""Keys that must not be seen in what crosses the proxy, for one request. IO (reads the request).
+
+They are ours for upstreams, and those that the client presented. What an upstream says about its
+answer (errors, headers) is searched for them, and what the log says of a call; answers are not.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from aiohttp import web
+
+from jarvis_proxy.access.client_keys import presented_keys
+from jarvis_proxy.call_record import CallRecord
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.redaction import HIDDEN, Secrets
+from jarvis_proxy.server.context import SHELL
+from jarvis_proxy.upstreams.openai_errors import redacted
+from jarvis_proxy.wire.headers import EXPOSED, RESPONSE_ALLOWED, response_headers
+
+_LONGEST: Final = 256
+"""Of what a client presents as a key; more would cost time and is none of ours."""
+_SHORTEST: Final = 8
+_COMMON: Final = frozenset(EXPOSED.split(", ")) | RESPONSE_ALLOWED
+_BLOCK: Final = 4
+"""Any eight characters of a key hold one of its blocks of four."""
+_BLOCKS: Final = web.RequestKey("_BLOCKS", tuple[bytes, ...])
+_MARKS: Final = (b"\\", b"%", b"&", b"sk-", b"aiza", b"bearer")
+"""What encoded text has, and keys that are known by their looks."""
+
+
+def hide_in_error(request: web.Request, error: ProxyError) -> None:
+    """Black out keys in what an upstream's error says."""
+    error.hide(_secrets(request))
+
+
+def hide_in_events(request: web.Request, events: bytes) -> bytes:
+    """Return *events*, with which an upstream's stream fails, without keys; ``b""``: unbearable."""
+    hidden = _secrets(request).hide_bytes(events)
+    return b"" if hidden == HIDDEN.encode() else hidden
+
+
+def crossing_headers(request: web.Request, headers: Mapping[str, str]) -> dict[str, str]:
+    """Return an upstream's headers that go to the client, names lower-cased, without keys."""
+    crossing = response_headers(headers)
+    words = [value for value in crossing.values() if len(value) >= _SHORTEST]
+    words += [name for name in crossing if name not in _COMMON]
+    if words and _may_show(request, "\n".join(words)):
+        return _secrets(request).hide_in_headers(crossing)
+    return crossing
+
+
+def hide_in_record(request: web.Request, record: CallRecord) -> None:
+    """Black out keys in what client and upstream chose of a call's record.
+
+    It goes into the log, metrics, usage and the live page.
+    """
+    text = "\n".join((record.model, record.target, record.user_agent, record.code))
+    if not _may_show(request, text):
+        return
+    secrets = _secrets(request)
+
+    def hidden(text: str) -> str:
+        return redacted(secrets.hide(text))
+
+    record.model, record.target = hidden(record.model), hidden(record.target)
+    record.user_agent, record.code = hidden(record.user_agent), hidden(record.code)
+
+
+def _presented(request: web.Request) -> list[bytes]:
+    query_key = request.rel_url.query.get("key") if request.query_string else None
+    return [key[:_LONGEST] for key in presented_keys(request.headers, query_key)]
+
+
+def _secrets(request: web.Request) -> Secrets:
+    presented = (key.decode("utf-8", "surrogateescape") for key in _presented(request))
+    return Secrets(presented, more=request.app[SHELL].secrets)
+
+
+def _may_show(request: web.Request, text: str) -> bool:
+    """Tell quickly whether *text* is worth a search: nearly all is not."""
+    data = text.encode("utf-8", "surrogateescape").lower()
+    # Plain loops: every call comes here twice, and a generator costs as much as the search.
+    for mark in _MARKS:
+        if mark in data:
+            return True
+    for block in _presented_blocks(request):
+        if block in data:
+            return True
+    return request.app[SHELL].secrets.may_show(data)
+
+
+def _presented_blocks(request: web.Request) -> tuple[bytes, ...]:
+    blocks = request.get(_BLOCKS)
+    if blocks is None:
+        keys = [key.lower() for key in _presented(request)]
+        starts = range(0, _LONGEST, _BLOCK)
+        cut = (key[i : i + _BLOCK] for key in keys for i in starts)
+        request[_BLOCKS] = blocks = tuple(block for block in cut if len(block) == _BLOCK)
+    return blocks

@@ -1,0 +1,75 @@
+"""Marks on requests to upstreams, by which a proxy knows its own when they come back. Pure.
+
+A loop over names, a reverse proxy or another machine cannot be seen in the settings. Each proxy
+adds a mark that nobody else can make, and keeps those of the proxies before it.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from hashlib import blake2b
+from typing import Final
+
+import msgspec
+
+from jarvis_proxy.config.upstreams import DEFAULT_UPSTREAMS, UpstreamSettings
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.upstreams.base import UpstreamRequest
+
+HOP: Final = "x-jarvis-hop"
+_MARK: Final = re.compile(r"[0-9a-f]{16}")
+_MOST: Final = 16
+"""Marks that are kept: more proxies in a row than anybody has, fewer than a header can hold."""
+_OFFICIAL: Final = frozenset(upstream.base_url for upstream in DEFAULT_UPSTREAMS)
+
+
+class Hops:
+    """The marks of one process, one for each upstream, made from its *secret*."""
+
+    __slots__ = ("marks", "settings")
+
+    def __init__(self, secret: bytes, upstreams: Iterable[UpstreamSettings]) -> None:
+        upstreams = tuple(upstreams)
+        self.marks: Mapping[str, str] = {
+            # OpenAI's and Google's own servers are no proxy of ours: they see no header of ours.
+            upstream.name: "" if upstream.base_url in _OFFICIAL else _mark(secret, upstream.name)
+            for upstream in upstreams
+        }
+        self.settings: Mapping[str, str] = {
+            self.marks[upstream.name]: upstream.url_setting
+            for upstream in upstreams
+            if self.marks[upstream.name]
+        }
+
+    def check(self, came_with: str) -> None:
+        """Refuse a request whose HOP header holds a mark of this process.
+
+        Raises:
+            ProxyError: 508 `loop_detected`; it names the setting that leads back here.
+        """
+        for mark in _MARK.findall(came_with):
+            if (setting := self.settings.get(mark)) is not None:
+                raise loop_detected(setting)
+
+
+def marked(request: UpstreamRequest, mark: str, came_with: str | None) -> UpstreamRequest:
+    """Return *request* with *mark* behind those that the client's request *came_with*."""
+    earlier = _MARK.findall(came_with)[-_MOST + 1 :] if came_with else ()
+    return msgspec.structs.replace(
+        request, headers={**request.headers, HOP: ",".join((*earlier, mark))}
+    )
+
+
+def loop_detected(setting: str) -> ProxyError:
+    """Return the error for a request that came back to the proxy that had sent it."""
+    return ProxyError(
+        508,
+        f"This request came back to the proxy that had sent it: {setting} leads, directly or over"
+        f" other servers, to this proxy itself. Set {setting} in its .env to the upstream's own"
+        " address; a client's variable of that name may have been exported to the proxy.",
+        code="loop_detected",
+        should_retry=False,
+    )
+
+
+def _mark(secret: bytes, name: str) -> str:
+    return blake2b(name.encode(), key=secret, digest_size=8).hexdigest()

@@ -1,0 +1,261 @@
+"""Downloads a client's http(s) attachments, and dials nothing but public addresses. IO.
+
+The address is checked where the socket is made, for every connection, so neither the spelling of
+a URL nor a resolver that changes its answer nor a redirect leads to where the check did not look.
+"""
+
+import asyncio
+import errno
+import re
+import socket
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+from jarvis_proxy import __version__
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.upstream_client.ip_policy import is_public
+from jarvis_proxy.upstreams.base import Media
+from jarvis_proxy.wire.media_types import media_type
+
+_MIB: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchLimits:
+    """What one download, and all downloads of one call, may cost. Bytes and seconds."""
+
+    max_bytes: int = 20 * _MIB
+    max_call_bytes: int = 75 * _MIB  # Gemini takes 100 MB a request, and base64 adds a third
+    seconds: float = 10  # from the first lookup to the last byte, redirects included
+    call_seconds: float = 30  # so that a long list of slow addresses holds no call for ever
+    at_once: int = 4
+    redirects: int = 3
+    ports: frozenset[int] = frozenset((80, 443, 8080, 8443))
+
+
+_PROCESS_CONNECTIONS: Final = 32
+_RESOLVER_THREADS: Final = 4
+_MAX_URL_CHARS: Final = 8192
+_REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
+_NOT_IN_URLS: Final = re.compile(r"[\x00-\x1f\x7f\\]")
+# Neither percent signs (encoded hosts, zone ids) nor anything that IDNA left over.
+_HOST: Final = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
+_HEADERS: Final = {
+    "User-Agent": f"jarvis-proxy/{__version__}",
+    "Accept": "image/*, audio/*, video/*, application/pdf",
+    "Accept-Encoding": "identity",
+}
+
+
+class _Refused(Exception):
+    """The guard said no. Never leaves this module: the client learns only that it failed."""
+
+
+# What the network, a server or a URL can do to us. A bug of ours is not among them.
+_FAILURES: Final = (_Refused, aiohttp.ClientError, OSError, ValueError)
+
+
+class MediaFetcher:
+    """Downloads attachments. One for the process; make it on the running loop, close it once.
+
+    *allow* judges a textual address before it is dialled. It, *resolver* (which stays the
+    caller's to close) and *limits* are there for tests; no setting changes them.
+    """
+
+    def __init__(
+        self,
+        *,
+        resolver: AbstractResolver | None = None,
+        allow: Callable[[str], bool] = is_public,
+        limits: FetchLimits | None = None,
+    ) -> None:
+        self._allow = allow
+        self._limits = limits or FetchLimits()
+        self._own_resolver = ThreadResolver() if resolver is None else None
+        connector = aiohttp.TCPConnector(
+            resolver=resolver or self._own_resolver,
+            socket_factory=self._guarded_socket,
+            use_dns_cache=False,
+            force_close=True,  # strangers' connections are not worth keeping
+            limit=_PROCESS_CONNECTIONS,
+        )
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            headers=_HEADERS,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,  # no proxy, no netrc: both would dial past the guard
+            auto_decompress=False,
+            timeout=aiohttp.ClientTimeout(total=None),  # FetchLimits counts
+            read_bufsize=64 * 1024,
+        )
+
+    async def fetch_all(
+        self, urls: Sequence[str], hold: Callable[[int], None] = lambda size: None
+    ) -> dict[str, Media | ProxyError]:
+        """Return, for each URL once, what it holds, or the one error that all failures share.
+
+        The error is 400 `invalid_image_url` and says neither address nor status nor reason: it
+        must not answer questions about the proxy's network. No URL makes this raise.
+
+        *hold* is told of each byte that comes before it is kept, and of those let go of (less
+        than 0). It may raise a ProxyError, with which all downloads end.
+        """
+        wanted = list(dict.fromkeys(urls))
+        deadline = asyncio.get_running_loop().time() + self._limits.call_seconds
+        gate = asyncio.Semaphore(self._limits.at_once)
+        budget = _Budget(self._limits.max_call_bytes, hold)
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(self._fetch(url, deadline, gate, budget)) for url in wanted
+                ]
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+        return {url: task.result() for url, task in zip(wanted, tasks, strict=True)}
+
+    async def close(self) -> None:
+        """Close every connection. Lookups that still run end in their threads, unheard."""
+        await self._session.close()
+        if self._own_resolver is not None:
+            await self._own_resolver.close()
+
+    async def _fetch(
+        self, url: str, deadline: float, gate: asyncio.Semaphore, budget: "_Budget"
+    ) -> Media | ProxyError:
+        try:
+            async with asyncio.timeout_at(deadline), gate, asyncio.timeout(self._limits.seconds):
+                return await self._follow(self._checked(_parse(url)), budget)
+        except _FAILURES:
+            return _refusal()
+
+    async def _follow(self, url: URL, budget: "_Budget") -> Media:
+        for _ in range(1 + self._limits.redirects):
+            async with self._session.get(url, allow_redirects=False) as reply:
+                if reply.status not in _REDIRECTS:
+                    return await self._read(reply, budget)
+                url = self._checked(url.join(_parse(reply.headers.get("Location", ""))))
+        raise _Refused("too many redirects")
+
+    async def _read(self, reply: aiohttp.ClientResponse, budget: "_Budget") -> Media:
+        declared = reply.headers.get("Content-Type", "").strip()
+        encoding = reply.headers.get("Content-Encoding", "").strip().lower()
+        # Asked for identity: a server that compresses all the same may be sending a bomb.
+        if reply.status != 200 or encoding not in ("", "identity"):
+            raise _Refused("not a plain 200")
+        if declared.lower().startswith("text/"):
+            raise _Refused("a page")
+        limit = self._limits.max_bytes
+        if (reply.content_length or 0) > min(limit, budget.left):
+            raise _Refused("declared too large")
+        parts: list[bytes] = []
+        try:
+            async for data in reply.content.iter_any():
+                limit -= len(data)
+                budget.take(len(data))
+                parts.append(data)
+                if limit < 0 or budget.left < 0:
+                    raise _Refused("too large")
+            whole = b"".join(parts)
+            mime_type = media_type(whole, declared)
+            if mime_type is None:
+                raise _Refused("no media")
+        except BaseException:
+            budget.hold(-sum(map(len, parts)))
+            raise
+        return Media(mime_type, whole)
+
+    def _checked(self, url: URL) -> URL:
+        """Return *url* if it is plain http(s) to an allowed port, without userinfo."""
+        if url.scheme not in ("http", "https") or url.port not in self._limits.ports:
+            raise _Refused("scheme or port")
+        if url.raw_user is not None or url.raw_password is not None:
+            raise _Refused("userinfo")
+        if _HOST.fullmatch(url.raw_host or "") is None:
+            raise _Refused("host")
+        return url
+
+    def _guarded_socket(self, addr_info: aiohttp.AddrInfoType) -> socket.socket:
+        """Return a socket for the address that is about to be dialled, if it may be.
+
+        Called by aiohttp for each candidate address of each connection.
+
+        Raises:
+            OSError: it may not; aiohttp goes on to the next candidate.
+        """
+        family, kind, protocol, _, address = addr_info
+        # The port too: aiohttp dials the one in the resolver's answer, not the one in the URL.
+        if address[1] not in self._limits.ports or not self._allow(str(address[0])):
+            raise OSError(errno.EACCES, "address refused")
+        return socket.socket(family, kind, protocol)
+
+
+@dataclass(slots=True)
+class _Budget:
+    """Bytes that the downloads of one call may still take, and who counts those they took."""
+
+    left: int
+    hold: Callable[[int], None]
+
+    def take(self, size: int) -> None:
+        """Count *size* bytes. Raises what ``hold`` raises."""
+        self.left -= size
+        self.hold(size)
+
+
+class ThreadResolver(AbstractResolver):
+    """The system's resolver on a few threads of its own.
+
+    A lookup cannot be interrupted: on the loop's shared threads, a client's names that hang would
+    hold up the lookups for the upstreams.
+    """
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(_RESOLVER_THREADS, thread_name_prefix="media-dns")
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """Return the addresses of *host*; OSError when there are none."""
+        look_up = partial(
+            socket.getaddrinfo, host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
+        )
+        found = await asyncio.get_running_loop().run_in_executor(self._threads, look_up)
+        return [
+            ResolveResult(
+                hostname=host,
+                host=str(address[0]),
+                port=port,
+                family=kind,
+                proto=protocol,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for kind, _, protocol, _, address in found
+        ]
+
+    async def close(self) -> None:
+        """Take no more lookups; do not wait for those that run."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _parse(text: str) -> URL:
+    """Return *text* as the URL that is then checked and dialled: no second parser sees it."""
+    text = text.strip(" \t\r\n")
+    if len(text) > _MAX_URL_CHARS or _NOT_IN_URLS.search(text) is not None:
+        raise _Refused("characters")
+    return URL(text)
+
+
+def _refusal() -> ProxyError:
+    return ProxyError(
+        400,
+        "The URL could not be fetched. It must be a public http(s) address that gives an image, "
+        "audio, video or PDF file of at most 20 MiB within 10 seconds.",
+        code="invalid_image_url",
+    )

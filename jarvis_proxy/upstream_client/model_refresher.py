@@ -1,0 +1,124 @@
+"""Keeping the model catalogue fresh, in the background. IO."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.routing.model_list import (
+    Catalog,
+    ModelEntry,
+    parse_gemini_models,
+    parse_openai_models,
+)
+from jarvis_proxy.routing.models import EMBEDDED, GEMINI
+from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS, read_error
+from jarvis_proxy.upstream_client.hops import marked
+from jarvis_proxy.upstreams.base import UpstreamRequest
+
+if TYPE_CHECKING:
+    from jarvis_proxy.upstream_client.endpoint import UpstreamEndpoint
+
+_LOG: Final = logging.getLogger(__name__)
+_FIRST_AFTER: Final = 1.0
+"""Seconds after the start: the first requests come before."""
+_STALE_AFTER: Final = 300.0
+_PATIENCE: Final = 20.0
+_MAX_PAGES: Final = 20
+_MAX_BODY: Final = 8 * 1024 * 1024
+
+
+class Refresher:
+    """Asks every upstream with a key for its models: soon after the start, then when asked for.
+
+    The times are in seconds; no setting changes them.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        places: Mapping[str, "UpstreamEndpoint"],
+        *,
+        first_after: float = _FIRST_AFTER,
+        stale_after: float = _STALE_AFTER,
+        patience: float = _PATIENCE,
+    ) -> None:
+        self._catalog = catalog
+        self._places = places
+        self._first_after = first_after
+        self._stale_after = stale_after
+        self._patience = patience
+        self._wanted = asyncio.Event()
+        self._refreshed_at: float | None = None
+
+    def wake_if_stale(self) -> None:
+        """Have the lists refreshed behind the caller's back, if they are old."""
+        last = self._refreshed_at
+        if last is not None and time.monotonic() - last > self._stale_after:
+            self._wanted.set()
+
+    async def run(self) -> None:
+        """Refresh until cancelled."""
+        await asyncio.sleep(self._first_after)
+        while True:
+            await self.refresh()
+            self._wanted.clear()
+            await self._wanted.wait()
+
+    async def refresh(self) -> None:
+        """Ask every upstream once, all at the same time."""
+        names = [n for n, place in self._places.items() if n != EMBEDDED and place.pool.keys]
+        await asyncio.gather(*(self._refresh(name) for name in names))
+        self._refreshed_at = time.monotonic()
+
+    async def _refresh(self, name: str) -> None:
+        try:
+            async with asyncio.timeout(self._patience):
+                entries = await self._fetch(name)
+        except (ProxyError, TimeoutError) as exc:
+            self._catalog.failed(name)
+            code = exc.code if isinstance(exc, ProxyError) else "timeout"
+            _LOG.warning("the model list of %s could not be read: %s", name, code)
+        else:
+            self._catalog.update(name, entries)
+
+    async def _fetch(self, name: str) -> list[ModelEntry]:
+        if name != GEMINI:
+            return parse_openai_models(await self._get(name, "/models"))
+        entries: list[ModelEntry] = []
+        token: str | None = None
+        seen: set[str] = set()
+        for _ in range(_MAX_PAGES):
+            page = f"&pageToken={quote(token, safe='')}" if token else ""
+            found, token = parse_gemini_models(
+                await self._get(name, f"/models?pageSize=1000{page}")
+            )
+            entries += found
+            if token is None or token in seen:
+                break
+            seen.add(token)
+        return entries
+
+    async def _get(self, name: str, path: str) -> bytes:
+        place = self._places[name]
+        request = UpstreamRequest("GET", path, {}, b"")
+        if place.mark:
+            request = marked(request, place.mark, None)
+        reply = await place.transport.send(request, place.pool.keys[0])
+        try:
+            pieces, size = [], 0
+            while size <= _MAX_BODY and (data := await reply.readany()):
+                size += len(data)
+                pieces.append(data)
+        except NETWORK_ERRORS as exc:
+            raise read_error(exc) from exc
+        finally:
+            reply.finish()
+        if reply.status == 508:
+            raise ProxyError(508, "The upstream leads back here.", code="loop_detected")
+        if reply.status != 200:
+            raise ProxyError(502, "No model list.", code=f"status_{reply.status}")
+        return b"".join(pieces)

@@ -1,0 +1,174 @@
+"""JSON values of unknown shape: reading, measuring and naming them without trust. Pure."""
+
+from collections.abc import Iterable
+from itertools import islice
+from typing import Final, NamedTuple
+
+import msgspec
+
+from jarvis_proxy.wire import text as surrogates
+from jarvis_proxy.wire.work_budget import Work
+
+MAX_DEPTH: Final = 100
+"""Levels of nesting that we walk; protocol buffers, which read what we send, take no more."""
+
+EXACT_INTEGER: Final = 2**53
+"""Google keeps the numbers of arguments and results as doubles: above this they change."""
+
+_ANY: Final = msgspec.json.Decoder()
+
+
+class NotJSON(ValueError):
+    """The text is no JSON that we can hold."""
+
+
+def parse(text: str) -> object:
+    """Return the JSON value that *text* is; half of a surrogate pair in it is U+FFFD.
+
+    Raises:
+        NotJSON: it is not JSON, or nested deeper than we walk.
+    """
+    try:
+        value = surrogates.decode(_ANY, text.encode())
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as exc:
+        raise NotJSON(str(exc)) from exc
+    if not within_depth(value):
+        raise NotJSON(f"nested deeper than {MAX_DEPTH} levels")
+    return value
+
+
+def compact(value: object) -> str:
+    """Return *value* as JSON without spaces."""
+    return msgspec.json.encode(value).decode()
+
+
+def children(value: object) -> Iterable[object]:
+    """Return what a container holds directly; nothing for a scalar."""
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def within_depth(value: object, limit: int = MAX_DEPTH) -> bool:
+    """Tell whether containers nest at most *limit* deep. A scalar has depth 0."""
+    level = [value]
+    for _ in range(limit):
+        level = [child for item in level for child in children(item)]
+        if not level:
+            return True
+    return not any(isinstance(item, dict | list) for item in level)
+
+
+def copyable(value: object, work: Work, limit: int = MAX_DEPTH) -> bool:
+    """Tell whether *value* nests at most *limit* deep, and count what it takes to copy it."""
+    level = [value]
+    for _ in range(limit + 1):
+        work.spend(len(level))
+        work.spend_text(sum(len(item) for item in level if isinstance(item, str)))
+        level = [child for item in level for child in children(item)]
+        if not level:
+            return True
+    return False
+
+
+def contains_key(value: object, key: str) -> bool:
+    """Tell whether an object anywhere inside *value* has the key."""
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict) and key in item:
+            return True
+        waiting.extend(children(item))
+    return False
+
+
+def survives_as_doubles(value: object) -> bool:
+    """Tell whether no integer inside *value* changes when it is kept as a double."""
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, int) and abs(item) > EXACT_INTEGER:
+            return False
+        waiting.extend(children(item))
+    return True
+
+
+def kind(value: object) -> str:
+    """Return the value's JSON type in words, as OpenAI's messages put it."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "a boolean"
+    if isinstance(value, int):
+        return "an integer"
+    if isinstance(value, float):
+        return "a number"
+    if isinstance(value, str):
+        return "a string"
+    return "an array" if isinstance(value, list) else "an object"
+
+
+def same(first: object, second: object, work: Work) -> bool:
+    """Tell whether two JSON values are equal, at one step of *work* for each pair compared."""
+    waiting = [(first, second)]
+    while waiting:
+        one, other = waiting.pop()
+        if one is other:
+            continue
+        work.spend()
+        if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
+            waiting += [(value, other[key]) for key, value in one.items()]
+        elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+            waiting += zip(one, other, strict=True)
+        elif isinstance(one, dict | list) or type(one) is not type(other) or one != other:
+            return False
+    return True
+
+
+def excerpt(value: object, limit: int) -> str:
+    """Return the first *limit* characters of *value* as JSON; the rest is not even looked at.
+
+    Empty for what nests deeper than ``MAX_DEPTH`` within these characters.
+    """
+    if isinstance(value, list) and not any(isinstance(item, dict | list) for item in value[:limit]):
+        head = [item[:limit] if isinstance(item, str) else item for item in value[:limit]]
+        return compact(head)[:limit]  # so many values take more characters than that
+    pieces: list[str] = []
+    length = depth = 0
+    waiting: list[object] = [value]
+    while waiting and length < limit:
+        item = waiting.pop()
+        if isinstance(item, _Mark):
+            piece = item.text
+            depth -= piece in "}]"
+        elif isinstance(item, dict | list):
+            piece = "{" if isinstance(item, dict) else "["
+            waiting += _inside(item, limit - length)
+            depth += 1
+            if depth > MAX_DEPTH:
+                return ""
+        else:
+            piece = compact(item[:limit] if isinstance(item, str) else item)
+        pieces.append(piece)
+        length += len(piece)
+    return "".join(pieces)[:limit]
+
+
+class _Mark(NamedTuple):
+    """A piece of JSON text between values."""
+
+    text: str
+
+
+def _inside(value: dict[str, object] | list[object], limit: int) -> list[object]:
+    """Return what follows the bracket that opens *value*, the last first."""
+    found: list[object] = []
+    if isinstance(value, dict):
+        for key, inner in islice(value.items(), limit):
+            found += [_Mark(f"{',' if found else ''}{compact(key[:limit])}:"), inner]
+        found.append(_Mark("}"))
+    else:
+        for inner in islice(value, limit):
+            found += [_Mark(","), inner] if found else [inner]
+        found.append(_Mark("]"))
+    return found[::-1]

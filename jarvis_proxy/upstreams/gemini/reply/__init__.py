@@ -1,0 +1,1 @@
+"""Gemini's answers, read into OpenAI's form. Pure."""

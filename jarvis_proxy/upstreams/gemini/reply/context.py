@@ -1,0 +1,21 @@
+"""What the way back from Gemini needs besides the bytes. Pure."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from jarvis_proxy.upstreams.base import Call
+from jarvis_proxy.upstreams.gemini.request.build import ChatPlan
+from jarvis_proxy.upstreams.gemini.signature_store import SignatureVault
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyContext:
+    """The call, its translation, and what comes from the shell.
+
+    *new_id* gives 24 random letters and digits.
+    """
+
+    call: Call
+    plan: ChatPlan
+    vault: SignatureVault
+    new_id: Callable[[], str]

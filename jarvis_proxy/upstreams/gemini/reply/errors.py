@@ -1,0 +1,282 @@
+"""Google's errors as OpenAI's: status, type, code and what a retry may hope for. Pure.
+
+The proxy's own key is the only one that Google ever sees, so a refused key is never the client's.
+
+Source: https://ai.google.dev/gemini-api/docs/troubleshooting (read 2026-11).
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.upstreams.base import EmptyReply, RetryableReply
+from jarvis_proxy.upstreams.gemini.recovery import SIGNATURE_FAULT
+from jarvis_proxy.upstreams.gemini.reply.error_body import (
+    Fault,
+    GoogleError,
+    clean,
+    parse_body,
+    parse_error,
+    read_delay,
+    words_of,
+)
+
+
+def translate_error(
+    status: int, body: bytes, *, model: str, headers: Mapping[str, str] | None = None
+) -> ProxyError:
+    """Return the downstream error for an upstream answer with *status* ≥ 400.
+
+    *model* is the client's name for the model. ``retry_after`` is Google's hint in seconds, as
+    long as Google says: how much of it the client is told is the shell's decision.
+    """
+    error = parse_body(body)
+    fault = Fault(_foreign(status, body) if error is None else error)
+    if fault.hint is None:
+        fault.hint = read_delay((headers or {}).get("retry-after", ""))
+    return _map(status, fault, model)
+
+
+def error_in_answer(raw: bytes, *, model: str) -> ProxyError:
+    """Return the error for *raw*, what stands behind ``error`` in an answer with status 200."""
+    return _late(parse_error(raw), model, b'{"error":' + raw + b"}")
+
+
+def error_in_text(text: bytes, *, model: str) -> ProxyError | None:
+    """Return the error that *text* is, one JSON object or an array of them; None if it is none.
+
+    Google breaks a stream off with such a text where an event would be due.
+    """
+    error = parse_body(text)
+    return None if error is None else _late(error, model, text)
+
+
+def message_of(body: bytes) -> str:
+    """Return Google's own words in an error body, or ``""``; not for the client's eyes."""
+    error = parse_body(body)
+    return "" if error is None else error.message or ""
+
+
+def bad_frame() -> ProxyError:
+    """Return the error for a frame that is not JSON of the expected shape."""
+    return ProxyError(
+        502, "The upstream sent a frame that is not valid JSON.", code="upstream_bad_frame"
+    )
+
+
+def bad_response() -> ProxyError:
+    """Return the error for a body that is no answer of this protocol at all."""
+    return ProxyError(
+        502, "The upstream sent something else than an answer.", code="upstream_bad_response"
+    )
+
+
+def truncated() -> ProxyError:
+    """Return the error for an answer that ended before its end."""
+    return ProxyError(
+        502, "The upstream's answer broke off before its end.", code="upstream_truncated"
+    )
+
+
+def empty_reply() -> RetryableReply:
+    """Return the error for a 200 that holds no answer."""
+    return RetryableReply(502, "The upstream sent an empty answer.", code="empty_response")
+
+
+def empty_answer() -> EmptyReply:
+    """Return the error for an answer that ends well and holds nothing."""
+    return EmptyReply(502, "The model's answer is empty.", code="empty_response")
+
+
+def malformed_reply(native: str, *, retryable: bool) -> ProxyError:
+    """Return the error for an answer that holds only a call which the upstream could not read."""
+    kind = RetryableReply if retryable else ProxyError
+    message = f"The model's answer was unusable ({clean(native)[:64]})."
+    return kind(502, message, code="upstream_malformed_response")
+
+
+# -- the table -------------------------------------------------------------------------------
+
+_STATUS_CODES: Final = {
+    "INVALID_ARGUMENT": 400,
+    "FAILED_PRECONDITION": 400,
+    "OUT_OF_RANGE": 400,
+    "UNAUTHENTICATED": 401,
+    "PERMISSION_DENIED": 403,
+    "NOT_FOUND": 404,
+    "ABORTED": 409,
+    "RESOURCE_EXHAUSTED": 429,
+    "CANCELLED": 499,
+    "INTERNAL": 500,
+    "UNKNOWN": 500,
+    "UNAVAILABLE": 503,
+    "DEADLINE_EXCEEDED": 504,
+}
+_KEY_FAULT: Final = re.compile(r"api[ _]key (?:not valid|expired|not found|invalid)", re.I)
+# A 403 about something that the client named. Every other 403 is about the proxy's own key.
+_CLIENTS_THING: Final = re.compile(
+    r"\b(?:files?/|the file\b|cached ?contents?\b|tuned ?models?\b)", re.I
+)
+# Google's exact words are unverified; a miss only leaves the code at invalid_argument.
+_TOO_LONG: Final = re.compile(
+    r"token count\b.*\bexceeds|exceeds the (?:maximum|model's).*\btokens|context (?:length|window)",
+    re.I | re.S,
+)
+_LOCATION: Final = re.compile(r"location is not supported", re.I)
+_TOO_LARGE: Final = re.compile(r"payload size exceeds|request (?:payload|entity).{0,40}large", re.I)
+_NO_QUOTA: Final = re.compile(r"\blimit: ?0(?![\d.])")
+
+
+def _late(error: GoogleError, model: str, body: bytes) -> ProxyError:
+    """Map an error that came after status 200: it says itself which status it would have been."""
+    code = error.code or 0
+    named = _STATUS_CODES.get((error.status or "").upper(), 502)
+    told = _map(code if 400 <= code < 600 else named, Fault(error), model)
+    if told.status == 400:
+        told.refusal = body
+    return told
+
+
+def _map(status: int, fault: Fault, model: str) -> ProxyError:
+    match status:
+        case 400 | 413:
+            return _map_400(status, fault)
+        case 401 | 403:
+            return _map_refusal(status, fault)
+        case 404:
+            return _map_404(fault, model)
+        case 402 | 429:
+            return _map_quota(status, fault)
+        case _:
+            return _map_rest(status, fault)
+
+
+def _map_400(status: int, fault: Fault) -> ProxyError:
+    message = fault.message
+    if fault.reason == "API_KEY_INVALID" or _KEY_FAULT.search(message):
+        return _auth_failed(fault)
+    if status == 413 or _TOO_LARGE.search(message):
+        return _error(413, fault, "request_too_large", "The request is too large.")
+    if SIGNATURE_FAULT.search(message):
+        return _error(400, fault, "invalid_thought_signature")
+    if _LOCATION.search(message):
+        code = "unsupported_country_region_territory"  # OpenAI's own
+        return _error(403, fault, code, error_type="request_forbidden")
+    if _TOO_LONG.search(message):
+        return _error(400, fault, "context_length_exceeded")
+    if fault.status == "FAILED_PRECONDITION":
+        return _error(400, fault, "failed_precondition")
+    return _error(400, fault, "invalid_argument", param=_param(fault))
+
+
+def _map_refusal(status: int, fault: Fault) -> ProxyError:
+    if status == 403 and _CLIENTS_THING.search(fault.message):
+        return _error(403, fault, "permission_denied", error_type="permission_error")
+    return _auth_failed(fault)
+
+
+def _auth_failed(fault: Fault) -> ProxyError:
+    reason = f" ({fault.reason})" if re.fullmatch("[A-Z_]{1,64}", fault.reason) else ""
+    return ProxyError(
+        502,
+        f"The proxy's own key for Gemini was refused{reason}. Whoever runs this proxy must set a "
+        "valid key for it.",
+        code="upstream_auth_failed",
+        should_retry=False,
+    )
+
+
+def _map_404(fault: Fault, model: str) -> ProxyError:
+    if fault.message and "model" not in fault.message.lower():
+        return _error(404, fault, "not_found")  # a file, a cached content
+    message = f"The model `{model[:64]}` does not exist or is not available here."
+    return ProxyError(404, message, code="model_not_found")
+
+
+def _map_quota(status: int, fault: Fault) -> ProxyError:
+    # Google's words for a per-minute limit are "You exceeded your current quota, please check your
+    # plan", and free-tier samples name a PerDay quota with a delay of 36 s: a retry window outranks
+    # both. Only a limit of nought no waiting can help.
+    daily = fault.hint is None and any("perday" in name.lower() for name in fault.quota_ids)
+    if status == 402 or daily or _NO_QUOTA.search(fault.message):
+        return ProxyError(
+            429,
+            clean(fault.message) or "The upstream's quota is used up.",
+            error_type="insufficient_quota",
+            code="insufficient_quota",
+            should_retry=False,
+        )
+    return _error(429, fault, "rate_limit_exceeded", "The upstream's rate limit is reached.")
+
+
+def _map_rest(status: int, fault: Fault) -> ProxyError:
+    match status:
+        case 499:
+            words = "The upstream cancelled the call."
+            return _error(499, fault, "cancelled", words, error_type="server_error")
+        case 503 | 529:
+            return _error(503, fault, "overloaded", "The upstream is overloaded.")
+        case 504:
+            return _error(504, fault, "timeout", "The upstream took too long.")
+        case 500 | 501:
+            return _error(500, fault, "internal_error", "The upstream failed.")
+        case _ if status > 500:
+            # 502, and 520 to 527: a content network in front of the upstream.
+            return _error(502, fault, "upstream_bad_response", "The upstream's gateway failed.")
+        case _:
+            return _error(status, fault, fault.status.lower() or "invalid_request")
+
+
+def _foreign(status: int, body: bytes) -> GoogleError:
+    """Return a body that is not Google's as an error of its status, with the page's first words.
+
+    A 404's words would mislead: most likely GEMINI_BASE_URL points elsewhere, and they name a path
+    that the client did not ask for.
+    """
+    return GoogleError(message=None if status == 404 else words_of(body))
+
+
+def _error(
+    status: int,
+    fault: Fault,
+    code: str,
+    words: str = "The upstream refused the request.",
+    *,
+    error_type: str | None = None,
+    param: str | None = None,
+) -> ProxyError:
+    return ProxyError(
+        status,
+        clean(fault.message) or words,
+        error_type=error_type,
+        code=code,
+        param=param,
+        retry_after=fault.hint if status in (429, 503) else None,
+    )
+
+
+# -- which parameter -------------------------------------------------------------------------
+
+_DECLARATION: Final = re.compile(r"function_?declarations\[(\d{1,4})\]", re.I)
+_PARAMS: Final = (
+    (re.compile(r"response_?(?:json_?)?schema|response_?mime", re.I), "response_format"),
+    (re.compile(r"thinking[ _]?(?:config|level|budget)", re.I), "reasoning_effort"),
+    (re.compile(r"max_?output_?tokens", re.I), "max_completion_tokens"),
+    (re.compile(r"stop_?sequences", re.I), "stop"),
+    (re.compile(r"tool_?config", re.I), "tool_choice"),
+    (re.compile(r"\btemperature\b", re.I), "temperature"),
+    (re.compile(r"\btop_?p\b", re.I), "top_p"),
+    (re.compile(r"\bseed\b", re.I), "seed"),
+)
+
+
+def _param(fault: Fault) -> str | None:
+    """Return the OpenAI parameter that Google's path or words point at, where one can tell."""
+    for text in (fault.field, fault.message):
+        if match := _DECLARATION.search(text):
+            return f"tools[{match[1]}]"
+        for pattern, param in _PARAMS:
+            if pattern.search(text):
+                return param
+    return None

@@ -1,0 +1,102 @@
+"""Tokens: Gemini's usageMetadata as OpenAI's usage. Pure.
+
+Gemini counts thoughts beside the candidates, OpenAI counts them in the completion; prompts of
+server-side tools stand beside the prompt. In all complete blocks seen, the total is the sum of the
+four. Within a stream each block replaces the one before: counts go down as well as up.
+
+Source: https://ai.google.dev/api/generate-content#UsageMetadata (read 2026-11).
+"""
+
+from typing import Final
+
+import msgspec
+
+from jarvis_proxy.upstreams.base import TokenUsage
+from jarvis_proxy.upstreams.gemini.reply.error_body import BROKEN
+from jarvis_proxy.wire.chat_types import CompletionTokensDetails, PromptTokensDetails, Usage
+
+
+class _ModalityCount(msgspec.Struct, rename="camel"):
+    modality: str | None = None
+    token_count: int | None = None
+
+
+class _UsageMetadata(msgspec.Struct, rename="camel"):
+    prompt_token_count: int | None = None
+    candidates_token_count: int | None = None
+    thoughts_token_count: int | None = None
+    tool_use_prompt_token_count: int | None = None
+    cached_content_token_count: int | None = None
+    total_token_count: int | None = None
+    prompt_tokens_details: list[_ModalityCount] | None = None
+    candidates_tokens_details: list[_ModalityCount] | None = None
+    service_tier: str | None = None
+
+
+_METADATA: Final = msgspec.json.Decoder(_UsageMetadata, strict=False)
+_TIERS: Final = {"standard": "default", "flex": "flex", "priority": "priority"}
+
+
+def _decode(raw: bytes) -> _UsageMetadata:
+    try:
+        return _METADATA.decode(raw)
+    except BROKEN:
+        # Counts of a shape that nobody knows are no reason to throw the answer away.
+        return _UsageMetadata()
+
+
+def translate_usage(raw: bytes) -> Usage:
+    """Return one usageMetadata block as OpenAI's usage; what is missing counts as 0."""
+    block = _decode(raw)
+    prompt = (block.prompt_token_count or 0) + (block.tool_use_prompt_token_count or 0)
+    candidates = block.candidates_token_count or 0
+    thoughts = block.thoughts_token_count or 0
+    total = block.total_token_count
+    # Should a model count its thoughts among the candidates, the sum shows it.
+    completion = candidates if prompt + candidates == total else candidates + thoughts
+    return Usage(
+        prompt,
+        completion,
+        prompt + completion if total is None else total,
+        PromptTokensDetails(
+            cached_tokens=block.cached_content_token_count or 0,
+            audio_tokens=_audio(block.prompt_tokens_details),
+        ),
+        CompletionTokensDetails(
+            reasoning_tokens=thoughts, audio_tokens=_audio(block.candidates_tokens_details)
+        ),
+    )
+
+
+def service_tier(raw: bytes) -> str | None:
+    """Return OpenAI's word for the tier that served the call, where there is one."""
+    return _TIERS.get((_decode(raw).service_tier or "").lower())
+
+
+def add_usage(one: Usage, other: Usage) -> Usage:
+    """Return the tokens of two calls together."""
+    a, b = one.prompt_tokens_details, other.prompt_tokens_details
+    c, d = one.completion_tokens_details, other.completion_tokens_details
+    return Usage(
+        one.prompt_tokens + other.prompt_tokens,
+        one.completion_tokens + other.completion_tokens,
+        one.total_tokens + other.total_tokens,
+        PromptTokensDetails(a.cached_tokens + b.cached_tokens, a.audio_tokens + b.audio_tokens),
+        CompletionTokensDetails(
+            c.reasoning_tokens + d.reasoning_tokens, c.audio_tokens + d.audio_tokens
+        ),
+    )
+
+
+def to_token_usage(usage: Usage) -> TokenUsage:
+    """Return the four counts that the call's record keeps."""
+    return TokenUsage(
+        usage.prompt_tokens,
+        usage.completion_tokens,
+        usage.prompt_tokens_details.cached_tokens,
+        usage.completion_tokens_details.reasoning_tokens,
+    )
+
+
+def _audio(counts: list[_ModalityCount] | None) -> int:
+    return sum(c.token_count or 0 for c in counts or () if c.modality == "AUDIO")

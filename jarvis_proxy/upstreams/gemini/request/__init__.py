@@ -1,0 +1,1 @@
+"""Requests to Gemini, written from OpenAI's form. Pure."""

@@ -1,0 +1,350 @@
+"""A chat completions request → a Gemini generateContent request. Pure.
+
+Source: https://ai.google.dev/api/generate-content (read 2026-11). Google answers 400 to a field
+that it does not know, so only fields of ``GenerateRequest`` are ever sent.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final, NamedTuple
+
+import msgspec
+
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.upstreams.base import Call, Decoded, Media, Needs
+from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits, knowledge
+from jarvis_proxy.upstreams.gemini.recovery import NOTHING_RELAXED, Relaxation
+from jarvis_proxy.upstreams.gemini.request.bounds import (
+    check_links,
+    check_request,
+    check_values,
+    decoded_size,
+)
+from jarvis_proxy.upstreams.gemini.request.content import ContentReader, ImageUrls, web_links
+from jarvis_proxy.upstreams.gemini.request.function_names import Member
+from jarvis_proxy.upstreams.gemini.request.generation_config import (
+    lanes,
+    note_unmapped,
+    service_tier,
+    set_limits,
+    set_logprobs,
+    set_media,
+    set_sampling,
+)
+from jarvis_proxy.upstreams.gemini.request.google_options import read_extension, safety_settings
+from jarvis_proxy.upstreams.gemini.request.ignored_params import Notes
+from jarvis_proxy.upstreams.gemini.request.messages import (
+    Conversation,
+    build_messages,
+    results_last,
+)
+from jarvis_proxy.upstreams.gemini.request.output_format import set_format, set_modalities
+from jarvis_proxy.upstreams.gemini.request.signature_lookup import (
+    MESSAGE_ID,
+    SENTINEL,
+    Signer,
+    bare_id,
+)
+from jarvis_proxy.upstreams.gemini.request.thinking import asked_with, thinking_config
+from jarvis_proxy.upstreams.gemini.request.tool_choice import tool_config
+from jarvis_proxy.upstreams.gemini.request.tools import read_tools
+from jarvis_proxy.upstreams.gemini.request.types import (
+    ChatRequest,
+    Content,
+    GenerateRequest,
+    GenerationConfig,
+    Part,
+    SafetySetting,
+    SystemInstruction,
+    ThinkingConfig,
+)
+from jarvis_proxy.upstreams.gemini.request.validation_errors import invalid, mismatch
+from jarvis_proxy.upstreams.gemini.signature_store import SignatureVault
+from jarvis_proxy.wire import text as surrogates
+from jarvis_proxy.wire.work_budget import Work
+
+__all__ = ["SENTINEL", "ChatPlan", "Relaxation", "build_chat", "needs"]
+
+_DECODER: Final = msgspec.json.Decoder(ChatRequest)
+
+
+@dataclass(frozen=True, slots=True)
+class ChatPlan:
+    """An upstream request, and what the way back must know of it."""
+
+    body: bytes
+    """JSON of the generateContent request, camelCase."""
+    lanes: int
+    """``n``: upstream calls, one choice each."""
+    ignored: tuple[str, ...]
+    """Parameters, and parts of messages, without an equivalent; printable ASCII."""
+    include_usage: bool
+    """``stream_options.include_usage``."""
+    declared: frozenset[str]
+    """Function names as the client declared them."""
+    renamed: Mapping[str, str]
+    """Upstream function name → the client's, where they differ."""
+    custom_tools: frozenset[str | Member]
+    """The client's names of tools of type "custom"."""
+    legacy_functions: bool
+    """Answer with ``message.function_call``."""
+    first_call_only: bool
+    """``parallel_tool_calls: false``."""
+    think_tag: str | None
+    """Thoughts go into the content, between tags of this name."""
+    audio_format: str | None
+    """"wav" or "pcm16" when the answer is spoken."""
+    service_tier_asked: bool
+    """The answer names the service tier."""
+    signature_sources: Mapping[str, int]
+    """How each signature came back: extra_content, reasoning_details, provider_fields, id, vault,
+    sentinel → count."""
+    namespaced: Mapping[str, Member] = field(default_factory=dict)
+    """Upstream function name → the function inside a namespace."""
+    tool_search: bool = False
+    """The client looks for tools itself when the model calls ``tool_search``."""
+
+
+class _Read(NamedTuple):
+    """A decoded request, and how many bytes its body had."""
+
+    request: ChatRequest
+    size: int
+
+
+def needs(call: Call, image_urls: ImageUrls = "fetch") -> Needs:
+    """Return the links to download and the ids to look up before ``build_chat``.
+
+    Raises:
+        ProxyError: 400, as ``build_chat``.
+    """
+    request = _decode(call.body)
+    contents = [
+        message.content
+        for message in request.messages
+        if message.role not in ("system", "developer")
+    ]
+    calls = (bare_id(past.id or "") for m in request.messages for past in m.tool_calls or ())
+    said = (message.id for message in request.messages)
+    texts = (name for name in said if isinstance(name, str) and name.startswith(MESSAGE_ID))
+    links = web_links(contents) if image_urls == "fetch" else []
+    check_links(len(links))
+    return Needs(
+        urls=tuple(dict.fromkeys(links)),
+        call_ids=tuple(dict.fromkeys(filter(None, (*calls, *texts)))),
+        decoded=Decoded(_Read(request, len(call.body)), decoded_size(call.body)),
+    )
+
+
+def build_chat(
+    call: Call,
+    *,
+    vault: SignatureVault,
+    media: Mapping[str, Media | ProxyError],
+    image_urls: ImageUrls = "fetch",
+    relaxation: Relaxation = NOTHING_RELAXED,
+    decoded: Decoded | None = None,
+) -> ChatPlan:
+    """Return the upstream request for a chat completions call to a Gemini model.
+
+    *vault* knows the signatures of earlier tool calls; *media* holds, by URL, what ``needs`` asked
+    for or why it could not be had. *image_urls*: "fetch" takes *media*, "pass" gives links to
+    Google, "refuse" is 400. *decoded* comes from ``needs``.
+
+    Raises:
+        ProxyError: 400 with the param in OpenAI's form; whatever stands in *media*.
+    """
+    job = _Job(call, relaxation, decoded)
+    reader = ContentReader(job.traits, media, image_urls, refused=relaxation.refused_types)
+    request, plan = _translate(job, vault=vault, reader=reader)
+    # What was decoded is let go of before as much again is made of it.
+    del job
+    return replace(plan, body=msgspec.json.encode(request))
+
+
+def _translate(
+    job: "_Job", *, vault: SignatureVault, reader: ContentReader
+) -> tuple[GenerateRequest, ChatPlan]:
+    """Return the upstream request, and the plan without its body."""
+    request, traits, notes = job.request, job.traits, job.notes
+    count = lanes(request)
+    relaxation = job.relaxation
+    signer = Signer(traits, vault, job.now, sentinel_only=relaxation.sentinel_signatures)
+    plan = read_tools(request, traits, notes, form=relaxation.schemas, work=job.work)
+    soft, free = relaxation.soft_choice, relaxation.free_choice
+    choice = tool_config(request, plan, traits, notes, soft=soft, free=free)
+    conversation = build_messages(
+        request.messages,
+        traits=traits,
+        reader=reader,
+        signer=signer,
+        names=plan.names,
+        notes=notes,
+    )
+    if relaxation.user_last and results_last(conversation.contents):
+        notes.mention("messages.order")
+    answer = job.answer(with_tools=plan.tools() is not None, resolution=reader.resolution)
+    conversation.system += answer.instructions
+    body = GenerateRequest(
+        conversation.contents,
+        _system_instruction(conversation, traits),
+        plan.tools(),
+        choice,
+        job.safety(),
+        answer.config if answer.config != GenerationConfig() else None,
+        job.cached_content(),
+        service_tier(request, notes),
+    )
+    _check_cache(body)
+    return body, ChatPlan(
+        body=b"",
+        lanes=count,
+        ignored=notes.names,
+        include_usage=bool(request.stream_options and request.stream_options.include_usage),
+        declared=plan.names.declared,
+        renamed=dict(plan.names.renamed),
+        namespaced=dict(plan.names.namespaced),
+        custom_tools=plan.custom,
+        tool_search=plan.tool_search,
+        legacy_functions=plan.legacy,
+        first_call_only=request.parallel_tool_calls is False,
+        think_tag=job.extension.thought_tag_marker,
+        audio_format=answer.audio_format,
+        service_tier_asked=request.service_tier is not None,
+        signature_sources=dict(signer.sources),
+    )
+
+
+@dataclass(slots=True)
+class _Answer:
+    """The answer as it was asked for; *instructions* say in words what no field can."""
+
+    config: GenerationConfig = field(default_factory=GenerationConfig)
+    instructions: list[str] = field(default_factory=list)
+    audio_format: str | None = None
+
+
+class _Job:
+    """One translation: the request with what every step of it looks at."""
+
+    __slots__ = (
+        "_show_thoughts",
+        "extension",
+        "notes",
+        "now",
+        "relaxation",
+        "request",
+        "traits",
+        "work",
+    )
+
+    def __init__(self, call: Call, relaxation: Relaxation, decoded: Decoded | None) -> None:
+        self.now = call.now
+        self._show_thoughts = call.show_thoughts and relaxation.own_thoughts
+        self.relaxation = relaxation
+        taken = None if decoded is None else decoded.take()
+        if not isinstance(taken, _Read):
+            taken = _Read(_decode(call.body), len(call.body))
+        self.request = taken.request
+        self.traits = relaxation.traits(knowledge(call.target_model))
+        self.notes = Notes(strict=call.strict_params)
+        self.work = Work.for_body(taken.size)
+        self.extension = read_extension(self.request, self.notes)
+
+    def answer(self, *, with_tools: bool, resolution: str | None) -> _Answer:
+        """Return what the request says about the answer."""
+        request, traits, notes = self.request, self.traits, self.notes
+        answer = _Answer()
+        config = answer.config
+        set_sampling(config, request, self.extension, traits, notes)
+        set_limits(config, request, traits)
+        set_logprobs(config, request, traits, notes)
+        words = set_format(
+            config,
+            request,
+            traits,
+            notes,
+            with_tools=with_tools,
+            form=self.relaxation.schemas,
+            work=self.work,
+        )
+        if words is not None:
+            answer.instructions.append(words)
+        answer.audio_format = set_modalities(config, request, self.extension, traits, notes)
+        set_media(config, self.extension, traits, notes, resolution=resolution)
+        config.thinking_config = self._thinking()
+        note_unmapped(request, notes)
+        return answer
+
+    def _thinking(self) -> ThinkingConfig | None:
+        request, notes = self.request, self.notes
+        show = self._show_thoughts
+        config = thinking_config(request, self.extension, self.traits, notes, show_thoughts=show)
+        if config is None or not self.relaxation.no_thinking:
+            return config
+        if (param := asked_with(request, self.extension)) is not None:
+            notes.mention(param)
+        return None
+
+    def safety(self) -> list[SafetySetting] | None:
+        """Return the safety settings, from the first of the places where they may stand."""
+        extension = self.extension
+        for param, value in (
+            ("safety_settings", self.request.safety_settings),
+            ("safetySettings", self.request.safety_settings_camel),
+            (f"{extension.param}.safety_settings", extension.safety_settings),
+        ):
+            if value is not None:
+                return safety_settings(value, param, self.notes)
+        return None
+
+    def cached_content(self) -> str | None:
+        """Return the name of the cache to start from."""
+        request = self.request
+        return (
+            request.cached_content or request.cached_content_camel or self.extension.cached_content
+        )
+
+
+def _decode(body: bytes) -> ChatRequest:
+    check_values(body)
+    try:
+        request = surrogates.decode(_DECODER, body)
+    except msgspec.ValidationError as exc:
+        raise mismatch(exc) from exc
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+        raise ProxyError(400, f"The body is not valid JSON: {exc}.", code="invalid_json") from exc
+    except RecursionError as exc:
+        raise ProxyError(400, "The body is nested too deeply.", code="invalid_json") from exc
+    if not request.messages:
+        message = (
+            "Invalid 'messages': empty array. Expected an array with minimum length 1, "
+            "but got an empty array instead."
+        )
+        raise invalid("messages", message, "empty_array")
+    check_request(request)
+    return request
+
+
+def _check_cache(body: GenerateRequest) -> None:
+    beside = body.system_instruction or body.tools or body.tool_config
+    if body.cached_content is not None and beside is not None:
+        message = "cached_content holds the system instruction and tools; send none beside it."
+        raise invalid("cached_content", message)
+
+
+def _system_instruction(
+    conversation: Conversation, traits: ModelTraits
+) -> SystemInstruction | None:
+    """Return the system's texts; models that know no system get them first of all instead."""
+    parts = [Part(text=text) for text in conversation.system]
+    if not parts:
+        return None
+    if traits.system_instruction:
+        return SystemInstruction(parts)
+    first = conversation.contents[0]
+    if first.role == "user":
+        first.parts[:0] = parts
+    else:
+        conversation.contents.insert(0, Content("user", parts))
+    return None

@@ -1,0 +1,327 @@
+"""Content of chat messages → Gemini parts: text, pictures, sound, video, files. Pure.
+
+Source: https://ai.google.dev/api/caching#Part and /gemini-api/docs/image-understanding (read
+2026-11).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, Literal, NamedTuple
+
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.upstreams.base import Media
+from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits
+from jarvis_proxy.upstreams.gemini.request.attachments import (
+    Attachment,
+    NotAttached,
+    as_text,
+    from_base64,
+    from_bytes,
+    from_data_url,
+    google_file_uri,
+    link_kind,
+)
+from jarvis_proxy.upstreams.gemini.request.mime import from_name, is_text
+from jarvis_proxy.upstreams.gemini.request.types import (
+    Blob,
+    ContentPart,
+    FileData,
+    ImageUrl,
+    InputAudio,
+    InputFile,
+    MediaResolution,
+    MessageContent,
+    Part,
+)
+from jarvis_proxy.upstreams.gemini.request.validation_errors import invalid, missing, required
+
+ImageUrls = Literal["fetch", "pass", "refuse"]
+
+_LEVELS: Final = ("LOW", "MEDIUM", "HIGH", "ULTRA_HIGH")
+
+# Google answers "Unsupported MIME type: image/gif". Converting would need an image library and
+# would show one frame; a picture that is source code, SVG, goes as text instead.
+_REFUSED: Final = frozenset(("image/gif",))
+
+
+_MAX_LINKED: Final = 75 * 1024 * 1024
+"""Bytes behind all links of a request; one that is given twice counts twice."""
+
+
+class NotTaken(ProxyError):
+    """400: the upstream takes no media of this type."""
+
+    def __init__(self, mime: str, param: str) -> None:
+        message = f"Gemini does not take {mime}; send PNG, JPEG, WEBP, HEIC or HEIF."
+        super().__init__(400, message, code="invalid_image_format", param=param)
+        self.mime = mime
+
+
+class _Source(NamedTuple):
+    """Where a part's data is, and what to say when it cannot be had."""
+
+    url: str
+    fallback: str  # MIME type of a passed link whose name shows none
+    code: str
+    texts: bool = False  # text found there is wanted, as in a file
+
+
+class ContentReader:
+    """Turns content parts into Gemini parts for one model.
+
+    *media* holds what the shell downloaded, or why it could not. *image_urls* says what becomes of
+    links to the web: "fetch" takes *media*, "pass" leaves the download to Google, "refuse" is 400.
+    *refused* are MIME types that the upstream has refused in this call.
+    """
+
+    __slots__ = ("_image_urls", "_level", "_media", "_refused", "_room", "_traits", "left_out")
+
+    def __init__(
+        self,
+        traits: ModelTraits,
+        media: Mapping[str, Media | ProxyError],
+        image_urls: ImageUrls = "fetch",
+        *,
+        refused: frozenset[str] = frozenset(),
+    ) -> None:
+        self._traits = traits
+        self._refused = _REFUSED | refused
+        self.left_out: list[str] = []
+        """Params of media for which words stand."""
+        self._media = media
+        self._image_urls = image_urls
+        self._level = -1
+        self._room = _MAX_LINKED
+
+    @property
+    def resolution(self) -> str | None:
+        """The finest resolution asked for, for models that have one for the whole request."""
+        if self._traits.resolution != "request" or self._level < 0:
+            return None
+        return _resolution(min(self._level, _LEVELS.index("HIGH")))
+
+    def parts(self, content: MessageContent, param: str, *, past: bool = False) -> list[Part]:
+        """Return the parts of a user's or a tool's content; empty texts are left out.
+
+        In content of the *past*, which nobody can send otherwise any more, words stand for media
+        that the model does not take: or the conversation could never go on.
+
+        Raises:
+            ProxyError: 400 with the part as param, ``messages[0].content[1]``.
+        """
+        return [
+            built
+            for part, where in each_part(content, param)
+            if (built := self.part(part, where, past=past)).text != ""
+        ]
+
+    def part(self, part: ContentPart, param: str, *, past: bool = False) -> Part:
+        """Return one content part as a Gemini part; *past* is as in ``parts``.
+
+        Raises:
+            ProxyError: 400, of unknown type, without its data, or the data cannot be used.
+        """
+        try:
+            return self._part(part, param)
+        except NotTaken as error:
+            if not past:
+                raise
+            self.left_out.append(param)
+            return Part(text=f"[{error.mime} left out: the model cannot read it]")
+
+    def _part(self, part: ContentPart, param: str) -> Part:
+        match part.type:
+            case "text":
+                return Part(text=required(part.text, f"{param}.text"))
+            case "refusal":
+                return Part(text=required(part.refusal, f"{param}.refusal"))
+            case "image_url":
+                return self._image(_link(part.image_url, f"{param}.image_url"), param)
+            case "video_url":
+                link = _link(part.video_url, f"{param}.video_url")
+                return self._linked(_Source(link.url, "video/mp4", "invalid_video_url"), param)
+            case "audio_url":
+                link = _link(part.audio_url, f"{param}.audio_url")
+                return self._linked(_Source(link.url, "audio/mpeg", "invalid_audio"), param)
+            case "input_audio":
+                return self._audio(required(part.input_audio, f"{param}.input_audio"), param)
+            case "file":
+                return self._file(required(part.file, f"{param}.file"), param)
+            case None:
+                raise missing(f"{param}.type")
+            case _:
+                raise invalid(f"{param}.type", f"Invalid value: '{part.type[:64]}'.")
+
+    def _image(self, link: ImageUrl, param: str) -> Part:
+        part = self._linked(_Source(link.url, "image/jpeg", "invalid_image_url"), param)
+        level = (link.detail or "").upper()
+        if level in _LEVELS and part.text is None:
+            self._level = max(self._level, _LEVELS.index(level))
+            if self._traits.resolution == "part":
+                part.media_resolution = MediaResolution(_resolution(_LEVELS.index(level)))
+        return part
+
+    def _audio(self, audio: InputAudio, param: str) -> Part:
+        if audio.data[:5].lower() == "data:":
+            return self._linked(_Source(audio.data, "", "invalid_audio"), param)
+        name = (audio.format or "").strip().lower()
+        if "/" not in name:
+            name = from_name(f".{name}") or (f"audio/{name}" if name.isalnum() else "")
+        mime = name.replace("video/", "audio/")  # "mp4" and "webm" mean sound here
+        return self._inline_base64(audio.data, mime, "invalid_audio", param=param)
+
+    def _file(self, file: InputFile, param: str) -> Part:
+        if file.file_id is not None:
+            uri = google_file_uri(file.file_id)
+            if uri is None:
+                raise invalid(
+                    f"{param}.file.file_id",
+                    "file_id from OpenAI cannot be used with a Gemini model; "
+                    "send the file as file_data.",
+                    "invalid_file_id",
+                )
+            return Part(file_data=FileData(uri))
+        data = required(file.file_data or file.file_url, f"{param}.file.file_data").strip()
+        name = file.filename or ""
+        if link_kind(data) == "none":
+            return self._inline_base64(data, "", "invalid_file", param=param, name=name)
+        fallback = from_name(name) or "application/pdf"
+        return self._linked(_Source(data, fallback, "invalid_file", texts=True), param, name)
+
+    def _linked(self, source: _Source, param: str, name: str = "") -> Part:
+        url = source.url
+        match link_kind(url):
+            case "data":
+                try:
+                    found = from_data_url(url, name)
+                except NotAttached as exc:
+                    raise invalid(param, f"Invalid data URL: {exc}.", source.code) from exc
+                return self._inline(found, param, source.code)
+            case "google_file":
+                return Part(file_data=FileData(url))
+            case "youtube":
+                return Part(file_data=FileData(url, "video/mp4"))
+            case "bucket":
+                return Part(file_data=FileData(url, from_name(url) or source.fallback))
+            case "web":
+                return self._from_web(source, param, name)
+            case _:
+                # Some clients send a picture's base64 bare. Only what shows to be media passes.
+                return self._inline_base64(url, "", source.code, param=param)
+
+    def _from_web(self, source: _Source, param: str, name: str) -> Part:
+        if self._image_urls == "refuse":
+            message = "Links are not downloaded here; send the data as a data URL."
+            raise invalid(param, message, source.code)
+        if self._image_urls == "pass":
+            mime = from_name(source.url) or source.fallback
+            self._check(mime, param)
+            return Part(file_data=FileData(source.url, mime))
+        match self._media.get(source.url):
+            case ProxyError() as error:
+                raise _placed(error, param)
+            case Media(mime_type=mime, data=data):
+                self._room -= len(data)
+                if self._room < 0:
+                    message = "The files behind the links are larger than 75 MiB together."
+                    raise invalid(param, message, source.code)
+                try:
+                    found = from_bytes(data, mime=mime, filename=name or source.url)
+                except NotAttached as exc:
+                    raise invalid(param, f"The link gave nothing: {exc}.", source.code) from exc
+            case _:
+                raise invalid(param, "The link could not be downloaded.", source.code)
+        if is_text(found.mime) and not source.texts and found.mime != "image/svg+xml":
+            message = f"The link leads to {found.mime}, not to a picture or other media."
+            raise invalid(param, message, source.code)
+        return self._inline(found, param, source.code)
+
+    def _inline_base64(
+        self, data: str, mime: str, code: str, *, param: str, name: str = ""
+    ) -> Part:
+        try:
+            found = from_base64(data, mime=mime, filename=name)
+        except NotAttached as exc:
+            raise invalid(param, f"Invalid data: {exc}.", code) from exc
+        return self._inline(found, param, code)
+
+    def _inline(self, found: Attachment, param: str, code: str) -> Part:
+        if is_text(found.mime):
+            return Part(text=as_text(found.decoded()))
+        if not found.mime:
+            message = "The kind of data cannot be told; send it as data:<MIME type>;base64,<data>."
+            raise invalid(param, message, code)
+        self._check(found.mime, param)
+        return Part(inline_data=Blob(found.mime, found.base64))
+
+    def _check(self, mime: str, param: str) -> None:
+        if mime in self._refused:
+            raise NotTaken(mime, param)
+
+
+def each_part(content: MessageContent, param: str) -> Iterator[tuple[ContentPart, str]]:
+    """Yield the parts of a message's content with their params; a bare string is one text."""
+    if isinstance(content, str):
+        yield ContentPart(type="text", text=content), param
+        return
+    for index, part in enumerate(content or ()):
+        where = f"{param}[{index}]"
+        yield (ContentPart(type="text", text=part) if isinstance(part, str) else part), where
+
+
+def texts(content: MessageContent, param: str) -> list[str]:
+    """Return the texts of content that can be nothing but text, as a system message's.
+
+    Raises:
+        ProxyError: 400, a part is something else.
+    """
+    found: list[str] = []
+    for part, where in each_part(content, param):
+        if part.type is None:
+            raise missing(f"{where}.type")
+        if part.type != "text":
+            message = f"Invalid value: '{part.type[:64]}'. Supported values are: 'text'."
+            raise invalid(f"{where}.type", message)
+        found.append(required(part.text, f"{where}.text"))
+    return [text for text in found if text]
+
+
+def web_links(contents: Iterable[MessageContent]) -> list[str]:
+    """Return the links in contents that somebody has to download, in order."""
+    found: list[str] = []
+    for content in contents:
+        for part, _ in each_part(content, ""):
+            match part:
+                case (
+                    ContentPart(type="image_url", image_url=link)
+                    | ContentPart(type="video_url", video_url=link)
+                    | ContentPart(type="audio_url", audio_url=link)
+                ) if link is not None:
+                    found.append(_link(link, "").url)
+                case ContentPart(type="file", file=InputFile(file_id=None) as file):
+                    found.append((file.file_data or file.file_url or "").strip())
+    return [url for url in found if link_kind(url) == "web"]
+
+
+def _resolution(level: int) -> str:
+    return f"MEDIA_RESOLUTION_{_LEVELS[level]}"
+
+
+def _link(value: ImageUrl | str | None, param: str) -> ImageUrl:
+    if value is None:
+        raise missing(param)
+    link = ImageUrl(value) if isinstance(value, str) else value
+    return ImageUrl(link.url.strip(), link.detail)
+
+
+def _placed(error: ProxyError, param: str) -> ProxyError:
+    """Return a copy of a download's error that names the part."""
+    return ProxyError(
+        error.status,
+        error.message,
+        error_type=error.error_type,
+        code=error.code,
+        param=param,
+        retry_after=error.retry_after,
+        should_retry=error.should_retry,
+        headers=error.headers,
+    )

@@ -1,0 +1,179 @@
+"""Scalar parameters of a chat request → generationConfig and its neighbours. Pure.
+
+Source: https://ai.google.dev/api/generate-content#generationconfig (read 2026-11) and recorded
+refusals: `Penalty is not enabled`, `Logprobs is not enabled`, `Multiple candidates is not enabled`.
+"""
+
+from typing import Final
+
+from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits
+from jarvis_proxy.upstreams.gemini.request.google_options import Extension
+from jarvis_proxy.upstreams.gemini.request.ignored_params import Notes
+from jarvis_proxy.upstreams.gemini.request.types import ChatRequest, GenerationConfig, ImageConfig
+from jarvis_proxy.upstreams.gemini.request.validation_errors import (
+    check_range,
+    invalid,
+    out_of_range,
+)
+
+MAX_LANES: Final = 8
+"""Choices of one request, each an upstream call of its own; Google's own limit of candidates."""
+
+_MAX_STOPS: Final = 5
+_MAX_TOP_LOGPROBS: Final = 20
+_SEEDS: Final = 2**31
+_TINY_TOP_P: Final = 1e-6
+_TIERS: Final = {"default": "standard", "flex": "flex", "priority": "priority", "fast": "priority"}
+_RESOLUTIONS: Final = ("LOW", "MEDIUM", "HIGH")
+
+
+def lanes(request: ChatRequest) -> int:
+    """Return how many choices are asked for.
+
+    Raises:
+        ProxyError: 400, below 1 or above 8.
+    """
+    n = 1 if request.n is None else request.n
+    check_range("n", n, 1, MAX_LANES)
+    return n
+
+
+def set_sampling(
+    config: GenerationConfig,
+    request: ChatRequest,
+    extension: Extension,
+    traits: ModelTraits,
+    notes: Notes,
+) -> None:
+    """Set how tokens are drawn. Models that ignore a knob do not get it.
+
+    Raises:
+        ProxyError: 400, a value out of OpenAI's range.
+    """
+    top_k = request.top_k if request.top_k is not None else extension.top_k
+    if request.temperature is not None:
+        check_range("temperature", request.temperature, 0, 2)
+    if request.top_p is not None:
+        check_range("top_p", request.top_p, 0, 1)
+    if top_k is not None and (top_k != int(top_k) or top_k < -1):
+        raise invalid("top_k", "Invalid 'top_k': expected an integer of at least 1.")
+    if traits.samples:
+        config.temperature = request.temperature
+        # Whether 0 is taken is unverified; so little comes to the same.
+        config.top_p = request.top_p if request.top_p != 0 else _TINY_TOP_P
+        # 0 and -1 are how other servers say "off".
+        config.top_k = int(top_k) if top_k is not None and top_k >= 1 else None
+    if request.seed is not None:
+        config.seed = request.seed % _SEEDS
+    _set_penalties(config, request, traits, notes)
+    if isinstance(request.logit_bias, dict) and request.logit_bias:
+        notes.ignore("logit_bias")
+
+
+def set_limits(config: GenerationConfig, request: ChatRequest, traits: ModelTraits) -> None:
+    """Set where the answer ends; its length is clamped to what the model can say.
+
+    Raises:
+        ProxyError: 400, a length below 1, or more than five stop sequences.
+    """
+    for param in ("max_completion_tokens", "max_tokens"):
+        limit: int | None = getattr(request, param)
+        if limit is None:
+            continue
+        if limit < 1:
+            raise out_of_range(param, limit, low=1)
+        config.max_output_tokens = min(limit, traits.output_limit)
+        break
+    stops = [request.stop] if isinstance(request.stop, str) else request.stop or []
+    stops = [stop for stop in stops if stop]
+    if len(stops) > _MAX_STOPS:
+        message = f"Invalid 'stop': expected at most {_MAX_STOPS} sequences, got {len(stops)}."
+        raise invalid("stop", message, "array_above_max_length")
+    config.stop_sequences = stops or None
+
+
+def set_logprobs(
+    config: GenerationConfig, request: ChatRequest, traits: ModelTraits, notes: Notes
+) -> None:
+    """Ask for log probabilities where the model gives them.
+
+    Raises:
+        ProxyError: 400, more than 20 or less than 0 alternatives.
+    """
+    if request.top_logprobs is not None:
+        check_range("top_logprobs", request.top_logprobs, 0, _MAX_TOP_LOGPROBS)
+    if not request.logprobs:
+        if request.top_logprobs:
+            notes.ignore("top_logprobs")
+        return
+    if not traits.logprobs:
+        notes.ignore("logprobs")
+        return
+    config.response_logprobs = True
+    config.logprobs = request.top_logprobs
+
+
+def set_media(
+    config: GenerationConfig,
+    extension: Extension,
+    traits: ModelTraits,
+    notes: Notes,
+    *,
+    resolution: str | None,
+) -> None:
+    """Set how finely media are read and what made pictures look like.
+
+    *resolution* is what the content parts asked for; the extension goes before it.
+
+    Raises:
+        ProxyError: 400, an unknown resolution.
+    """
+    config.media_resolution = resolution
+    if extension.media_resolution is not None:
+        level = extension.media_resolution.upper().removeprefix("MEDIA_RESOLUTION_")
+        param = f"{extension.param}.media_resolution"
+        if level not in _RESOLUTIONS:
+            raise invalid(param, f"Unknown resolution: '{extension.media_resolution[:64]}'.")
+        if traits.resolution == "none":
+            notes.ignore(param)
+        else:
+            config.media_resolution = f"MEDIA_RESOLUTION_{level}"
+    wish = extension.image_config
+    if wish is None:
+        return
+    if "IMAGE" in traits.outputs:
+        config.image_config = ImageConfig(wish.aspect_ratio, wish.image_size)
+    else:
+        notes.ignore(f"{extension.param}.image_config")
+
+
+def service_tier(request: ChatRequest, notes: Notes) -> str | None:
+    """Return Google's name of the service tier, None for the default."""
+    if request.service_tier is None or request.service_tier == "auto":
+        return None
+    tier = _TIERS.get(request.service_tier)
+    if tier is None:
+        notes.ignore("service_tier")  # "scale" and names to come
+    return tier
+
+
+def note_unmapped(request: ChatRequest, notes: Notes) -> None:
+    """Note what was asked for that Gemini has nothing like."""
+    if request.verbosity not in (None, "medium"):  # medium is what OpenAI takes when not told
+        notes.ignore("verbosity")
+    if request.moderation is not None:
+        notes.ignore("moderation")
+
+
+def _set_penalties(
+    config: GenerationConfig, request: ChatRequest, traits: ModelTraits, notes: Notes
+) -> None:
+    for param in ("presence_penalty", "frequency_penalty"):
+        penalty: float | None = getattr(request, param)
+        if not penalty:
+            continue
+        check_range(param, penalty, -2, 2)
+        if traits.penalties:
+            setattr(config, param, penalty)
+        else:
+            notes.ignore(param)

@@ -1,0 +1,141 @@
+"""Google's extension object in a chat request: three places, two spellings. Pure.
+
+Source: https://ai.google.dev/gemini-api/docs/openai#extra-body (read 2026-11). OpenAI's SDK turns
+``extra_body={"google": …}`` into a top-level ``google``; callers without it copy ``extra_body``
+from the documentation as it stands, some of them twice nested.
+"""
+
+import re
+from typing import Final
+
+import msgspec
+
+from jarvis_proxy.upstreams.gemini.request.ignored_params import Notes
+from jarvis_proxy.upstreams.gemini.request.types import ChatRequest, SafetySetting
+from jarvis_proxy.upstreams.gemini.request.validation_errors import convert, invalid, wrong_type
+
+_CAMEL: Final = re.compile(r"(?<=[a-z0-9])([A-Z])")
+_TAG: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}\Z")
+
+_CATEGORIES: Final = frozenset(("HARASSMENT", "HATE_SPEECH", "SEXUALLY_EXPLICIT",
+                                "DANGEROUS_CONTENT"))  # fmt: skip
+_RETIRED_CATEGORY: Final = "CIVIC_INTEGRITY"
+_THRESHOLDS: Final = frozenset(("BLOCK_LOW_AND_ABOVE", "BLOCK_MEDIUM_AND_ABOVE", "BLOCK_ONLY_HIGH",
+                                "BLOCK_NONE", "OFF"))  # fmt: skip
+
+
+class ThinkingWish(msgspec.Struct):
+    """``thinking_config``."""
+
+    thinking_budget: int | None = None
+    thinking_level: str | None = None
+    include_thoughts: bool | None = None
+
+
+class ImageWish(msgspec.Struct):
+    """``image_config``."""
+
+    aspect_ratio: str | None = None
+    image_size: str | None = None
+
+
+class Extension(msgspec.Struct):
+    """What we take from the object; *param* is where it stood."""
+
+    param: str = "google"
+    thinking_config: ThinkingWish | None = None
+    cached_content: str | None = None
+    thought_tag_marker: str | None = None
+    safety_settings: object = None
+    image_config: ImageWish | None = None
+    media_resolution: str | None = None
+    response_modalities: list[str] | None = None
+    top_k: float | None = None
+
+
+class _SafetyWish(msgspec.Struct):
+    category: str
+    threshold: str
+
+
+_KEYS: Final = frozenset(Extension.__struct_fields__) - {"param"}
+_NESTED: Final = {
+    "thinking_config": frozenset(ThinkingWish.__struct_fields__),
+    "image_config": frozenset(ImageWish.__struct_fields__),
+}
+
+
+def read_extension(request: ChatRequest, notes: Notes) -> Extension:
+    """Return Google's extensions in a request; unknown keys are noted.
+
+    Raises:
+        ProxyError: 400, a value of the wrong type, or a tag that cannot be one.
+    """
+    merged: dict[str, object] = {}
+    where = ""
+    for param, value in _places(request):
+        if not isinstance(value, dict):
+            raise wrong_type(param, "an object", value)
+        where = where or param
+        for key, item in _known(value, _KEYS, param, notes).items():
+            merged.setdefault(key, item)
+    extension = convert(merged, Extension, where)
+    extension.param = where or extension.param
+    tag = extension.thought_tag_marker
+    if tag is not None and not _TAG.match(tag):
+        message = "thought_tag_marker must be a name, such as 'think'."
+        raise invalid(f"{extension.param}.thought_tag_marker", message)
+    return extension
+
+
+def safety_settings(value: object, param: str, notes: Notes) -> list[SafetySetting] | None:
+    """Return safety settings as Google spells them; of a category named twice the last counts.
+
+    Raises:
+        ProxyError: 400, no list of objects, or an unknown category or threshold.
+    """
+    if value is None:
+        return None
+    found: dict[str, SafetySetting] = {}
+    for index, wish in enumerate(convert(value, list[_SafetyWish], param)):
+        where = f"{param}[{index}]"
+        category = wish.category.upper().removeprefix("HARM_CATEGORY_")
+        threshold = wish.threshold.upper()
+        if threshold not in _THRESHOLDS:
+            raise invalid(f"{where}.threshold", f"Unknown threshold: '{wish.threshold[:64]}'.")
+        if category == _RETIRED_CATEGORY:
+            notes.ignore(where)  # deprecated; some models answer 400
+            continue
+        if category not in _CATEGORIES:
+            raise invalid(f"{where}.category", f"Unknown category: '{wish.category[:64]}'.")
+        found[category] = SafetySetting(f"HARM_CATEGORY_{category}", threshold)
+    return list(found.values()) or None
+
+
+def _places(request: ChatRequest) -> list[tuple[str, object]]:
+    places = [("google", request.google)]
+    outer = request.extra_body
+    for prefix in ("extra_body", "extra_body.extra_body"):
+        if not isinstance(outer, dict):
+            break
+        places.append((f"{prefix}.google", outer.get("google")))
+        outer = outer.get("extra_body")
+    return [(param, value) for param, value in places if value is not None]
+
+
+def _known(
+    value: dict[str, object], known: frozenset[str], param: str, notes: Notes
+) -> dict[str, object]:
+    """Return the known keys of an object in snake case, without nulls; note the others."""
+    found: dict[str, object] = {}
+    for key, item in value.items():
+        name = _CAMEL.sub(r"_\1", key).lower()
+        if item is None:
+            continue
+        if name not in known:
+            notes.ignore(f"{param}.{key}")
+        elif name in _NESTED and isinstance(item, dict):
+            found[name] = _known(item, _NESTED[name], f"{param}.{key}", notes)
+        else:
+            found[name] = item
+    return found

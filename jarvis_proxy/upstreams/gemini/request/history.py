@@ -1,0 +1,221 @@
+"""Chat messages → turns, with every tool result next to its call. Pure.
+
+Clients send results late, twice, never, out of order, under repeated or changed ids; Google wants
+the results of a turn's calls right after it, one for each call.
+"""
+
+import contextlib
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from jarvis_proxy.upstreams.gemini.json_values import MAX_DEPTH, NotJSON, parse, within_depth
+from jarvis_proxy.upstreams.gemini.request.signature_lookup import bare_id, plain_id
+from jarvis_proxy.upstreams.gemini.request.types import Message, ToolCall
+from jarvis_proxy.upstreams.gemini.request.validation_errors import invalid, missing
+
+
+@dataclass(slots=True)
+class PastCall:
+    """A call that the model made. *result* is the index and message that answers it, if any."""
+
+    param: str
+    id: str
+    name: str
+    args: dict[str, object]
+    source: ToolCall | None
+    namespace: str | None = None
+    result: tuple[int, Message] | None = None
+
+
+@dataclass(slots=True)
+class UserTurn:
+    """What the user said."""
+
+    index: int
+    message: Message
+
+
+@dataclass(slots=True)
+class OrphanTurn:
+    """A tool message that answers no call."""
+
+    index: int
+    message: Message
+
+
+@dataclass(slots=True)
+class ModelTurn:
+    """What the model said and which calls it made."""
+
+    index: int
+    message: Message
+    calls: list[PastCall] = field(default_factory=list)
+
+
+Turn: TypeAlias = UserTurn | OrphanTurn | ModelTurn
+
+
+def read_history(messages: list[Message]) -> tuple[list[Turn], list[tuple[int, Message]]]:
+    """Return the turns of a conversation, and the system messages with their indices.
+
+    Raises:
+        ProxyError: 400, an unknown role, or a call without a name.
+    """
+    turns: list[Turn] = []
+    system: list[tuple[int, Message]] = []
+    open_calls = _OpenCalls()
+    for index, message in enumerate(messages):
+        match message.role:
+            case "system" | "developer":
+                system.append((index, message))
+            case "user":
+                turns.append(UserTurn(index, message))
+            case "assistant":
+                turn = ModelTurn(index, message, _calls(message, f"messages[{index}]"))
+                open_calls.add(turn.calls)
+                turns.append(turn)
+            case "tool" | "function":
+                call = open_calls.answered_by(message)
+                if call is None:
+                    turns.append(OrphanTurn(index, message))
+                else:
+                    call.result = (index, message)
+            case _:
+                raise invalid(
+                    f"messages[{index}].role",
+                    f"Invalid value: '{message.role[:64]}'. Supported values are: 'system', "
+                    "'assistant', 'user', 'function', 'tool', and 'developer'.",
+                )
+    return _adopted(turns), system
+
+
+def _adopted(turns: list[Turn]) -> list[Turn]:
+    """Return *turns* without the results that can only mean the one call still open before them.
+
+    Clients lose and remake ids. Only after all others have found their calls, so that such a
+    result takes nobody's place.
+    """
+    kept: list[Turn] = []
+    open_calls: list[PastCall] = []
+    for turn in turns:
+        if isinstance(turn, OrphanTurn):
+            message = turn.message
+            if len(open_calls) == 1 and message.tool_call_id and not message.name:
+                open_calls.pop().result = (turn.index, turn.message)
+                continue
+        elif isinstance(turn, ModelTurn) and turn.calls:
+            open_calls = [call for call in turn.calls if call.result is None]
+        kept.append(turn)
+    return kept
+
+
+def arguments(value: object, param: str) -> dict[str, object]:
+    """Return a call's arguments as the object that Google wants.
+
+    Some clients encode them twice: text that is an object's JSON is that object. Text that is no
+    JSON, the trace of a stream that broke, is kept under ``_raw_arguments``: the conversation must
+    stay replayable.
+
+    Raises:
+        ProxyError: 400, arguments that are not text and nest deeper than we walk.
+    """
+    if isinstance(value, str):
+        try:
+            value = _twice(parse(value)) if value.strip() else {}
+        except NotJSON:
+            return {"_raw_arguments": value}
+    if value is None:
+        return {}
+    if not within_depth(value):
+        raise invalid(param, f"Invalid '{param}': nested deeper than {MAX_DEPTH} levels.")
+    return value if isinstance(value, dict) else {"value": value}
+
+
+def _twice(value: object) -> object:
+    """Return the object that *value* is as JSON text; else *value*."""
+    if isinstance(value, str):
+        with contextlib.suppress(NotJSON):
+            inner = parse(value)
+            return inner if isinstance(inner, dict) else value
+    return value
+
+
+def _calls(message: Message, param: str) -> list[PastCall]:
+    calls = [
+        _call(call, f"{param}.tool_calls[{index}]")
+        for index, call in enumerate(message.tool_calls or ())
+    ]
+    if not calls and message.function_call is not None:
+        past, where = message.function_call, f"{param}.function_call"
+        name = _name(past.name, f"{where}.name")
+        calls = [PastCall(where, "", name, arguments(past.arguments, f"{where}.arguments"), None)]
+    return calls
+
+
+def _call(call: ToolCall, param: str) -> PastCall:
+    if call.custom is not None and call.function is None:
+        name = _name(call.custom.name, f"{param}.custom.name")
+        args: dict[str, object] = {"input": call.custom.input or ""}
+        namespace = call.custom.namespace or call.namespace
+        return PastCall(param, call.id or "", name, args, call, namespace)
+    if call.function is None:
+        raise missing(f"{param}.function")
+    name = _name(call.function.name, f"{param}.function.name")
+    args = arguments(call.function.arguments, f"{param}.function.arguments")
+    namespace = call.function.namespace or call.namespace
+    return PastCall(param, call.id or "", name, args, call, namespace)
+
+
+def _name(name: str | None, param: str) -> str:
+    if not name:
+        raise missing(param)
+    return name
+
+
+class _OpenCalls:
+    """The calls that wait for a result, found by id, by what is left of an id, or by name.
+
+    Of several that fit, the latest turn's goes first, and within a turn the earliest: clients that
+    number their calls anew in each turn are understood.
+    """
+
+    __slots__ = ("_stacks",)
+
+    def __init__(self) -> None:
+        self._stacks: dict[tuple[str, str], list[deque[PastCall]]] = {}
+
+    def add(self, calls: list[PastCall]) -> None:
+        mine: dict[tuple[str, str], deque[PastCall]] = {}
+        for call in calls:
+            for key in _keys(call.id, call.name):
+                mine.setdefault(key, deque()).append(call)
+        for key, waiting in mine.items():
+            self._stacks.setdefault(key, []).append(waiting)
+
+    def answered_by(self, message: Message) -> PastCall | None:
+        call_id, name = message.tool_call_id or "", message.name or ""
+        if message.role == "function":
+            return self._next(("name", name))
+        keys = _keys(call_id, name)[:-1] if call_id or name else [("any", "")]
+        return next((call for key in keys if (call := self._next(key)) is not None), None)
+
+    def _next(self, key: tuple[str, str]) -> PastCall | None:
+        stack = self._stacks.get(key, [])
+        while stack:
+            while stack[-1] and stack[-1][0].result is not None:
+                stack[-1].popleft()
+            if stack[-1]:
+                return stack[-1][0]
+            stack.pop()
+        return None
+
+
+def _keys(call_id: str, name: str) -> list[tuple[str, str]]:
+    keys = [("id", call_id)]
+    if plain := plain_id(bare_id(call_id)):
+        keys.append(("plain", plain))
+    if name:
+        keys.append(("name", name))
+    keys.append(("any", ""))
+    return keys

@@ -1,0 +1,44 @@
+"""What a translation had to leave out, for the header ``x-jarvis-ignored``. Pure."""
+
+import re
+from typing import Final
+
+from jarvis_proxy.upstreams.gemini.request.validation_errors import invalid
+
+_UNPRINTABLE: Final = re.compile(r"[^A-Za-z0-9_.\[\]-]")
+_MAX_NAMES: Final = 40  # of some 60 characters each: a header stays below 4 KiB
+_MAX_NAME: Final = 64
+
+
+class Notes:
+    """Names of what has no equivalent, in the order met, each once.
+
+    In *strict* mode the first such parameter is refused instead.
+    """
+
+    __slots__ = ("_names", "_strict")
+
+    def __init__(self, *, strict: bool = False) -> None:
+        self._strict = strict
+        self._names: dict[str, None] = {}
+
+    def ignore(self, name: str) -> None:
+        """Note a parameter, or a part of a message, that is left out or changed.
+
+        Raises:
+            ProxyError: 400 `unsupported_parameter` in strict mode.
+        """
+        if self._strict:
+            message = f"Unsupported parameter: '{name}' has no equivalent with this model."
+            raise invalid(name, message, "unsupported_parameter")
+        self.mention(name)
+
+    def mention(self, name: str) -> None:
+        """Note what the upstream, not the request, made us change: never an error."""
+        if len(self._names) < _MAX_NAMES:
+            self._names[_UNPRINTABLE.sub("_", name[:_MAX_NAME])] = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Printable ASCII, no duplicates."""
+        return tuple(self._names)

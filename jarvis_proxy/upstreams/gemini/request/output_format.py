@@ -1,0 +1,153 @@
+"""The form of the answer: JSON, pictures, speech. Pure.
+
+Source: https://ai.google.dev/gemini-api/docs/structured-output, /image-generation and
+/speech-generation (read 2026-11).
+"""
+
+from typing import Final
+
+from jarvis_proxy.upstreams.gemini.json_values import compact
+from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits
+from jarvis_proxy.upstreams.gemini.request.google_options import Extension
+from jarvis_proxy.upstreams.gemini.request.ignored_params import Notes
+from jarvis_proxy.upstreams.gemini.request.schema.clean import clean_as
+from jarvis_proxy.upstreams.gemini.request.schema.form import FULL, SchemaForm
+from jarvis_proxy.upstreams.gemini.request.schema.keywords import Schema
+from jarvis_proxy.upstreams.gemini.request.types import (
+    ChatRequest,
+    GenerationConfig,
+    PrebuiltVoice,
+    ResponseFormat,
+    SpeechConfig,
+    VoiceConfig,
+)
+from jarvis_proxy.upstreams.gemini.request.validation_errors import invalid, missing
+from jarvis_proxy.wire.work_budget import Work
+
+_JSON: Final = "application/json"
+_ONLY_JSON: Final = "Answer with JSON only, without code fences or other text."
+_WITH_SCHEMA: Final = "The JSON must follow this JSON Schema:\n"
+
+# OpenAI's voices by the nearest of Google's in register; other names are taken for Google's.
+_VOICES: Final = {
+    "alloy": "Kore",
+    "ash": "Charon",
+    "ballad": "Algieba",
+    "cedar": "Iapetus",
+    "coral": "Aoede",
+    "echo": "Orus",
+    "fable": "Puck",
+    "marin": "Leda",
+    "nova": "Zephyr",
+    "onyx": "Fenrir",
+    "sage": "Sulafat",
+    "shimmer": "Achernar",
+    "verse": "Umbriel",
+}
+_AUDIO_FORMATS: Final = ("wav", "pcm16")
+
+
+def set_format(
+    config: GenerationConfig,
+    request: ChatRequest,
+    traits: ModelTraits,
+    notes: Notes,
+    *,
+    with_tools: bool,
+    form: SchemaForm = FULL,
+    work: Work | None = None,
+) -> str | None:
+    """Set a JSON answer; return an instruction that says it in words, where it must be said so.
+
+    Older models refuse a JSON answer next to tools: the tools stay, the form becomes words.
+    *form* says how far the schema is relaxed; *work* is the request's budget.
+
+    Raises:
+        ProxyError: 400, an unknown format, or a schema that cannot be read.
+    """
+    wanted = request.response_format
+    if wanted is None or wanted.type == "text":
+        return None
+    schema = _schema(wanted, notes, form, work or Work())
+    if not traits.json_output:
+        notes.ignore("response_format")
+        return None
+    if with_tools and not traits.json_with_tools:
+        notes.ignore("response_format")
+        return f"{_ONLY_JSON} {_WITH_SCHEMA}{compact(schema)}" if schema else _ONLY_JSON
+    config.response_mime_type = _JSON
+    config.response_json_schema = schema
+    return None
+
+
+def set_modalities(
+    config: GenerationConfig,
+    request: ChatRequest,
+    extension: Extension,
+    traits: ModelTraits,
+    notes: Notes,
+) -> str | None:
+    """Set what kinds of output come; return the audio format for speech, else None.
+
+    Raises:
+        ProxyError: 400, an output that the model does not make, or an audio format but WAV and PCM.
+    """
+    param, named = "modalities", request.modalities
+    if extension.response_modalities is not None:
+        param, named = f"{extension.param}.response_modalities", extension.response_modalities
+    wanted = list(dict.fromkeys(name.upper() for name in named or ()))
+    if "AUDIO" in traits.outputs:
+        wanted = ["AUDIO"]  # a speech model says nothing else, and must be told so
+    for name in wanted:
+        if name not in traits.outputs:
+            message = f"This model does not give the modality '{name.lower()[:64]}'."
+            raise invalid(param, message, "unsupported_value")
+    if wanted and wanted != ["TEXT"]:
+        config.response_modalities = wanted
+    if "AUDIO" not in traits.outputs:
+        if request.audio is not None:
+            notes.ignore("audio")
+        return None
+    return _set_speech(config, request)
+
+
+def _schema(wanted: ResponseFormat, notes: Notes, form: SchemaForm, work: Work) -> Schema | None:
+    match wanted.type:
+        case "json_schema":
+            if wanted.json_schema is None:
+                raise missing("response_format.json_schema")
+            param, given = "response_format.json_schema.schema", wanted.json_schema.schema
+            description = wanted.json_schema.description
+        case "json_object":
+            param, given, description = "response_format.schema", wanted.schema, None
+        case None:
+            raise missing("response_format.type")
+        case _:
+            message = (
+                f"Invalid value: '{wanted.type[:64]}'. "
+                "Supported values are: 'text', 'json_object', and 'json_schema'."
+            )
+            raise invalid("response_format.type", message)
+    if not isinstance(given, dict) or not given:
+        return None
+    schema, relaxed = clean_as(given, form, param=param, work=work)
+    if relaxed:
+        notes.mention(param)
+    if description and "description" not in schema and "$ref" not in schema:
+        schema["description"] = description
+    return schema or None
+
+
+def _set_speech(config: GenerationConfig, request: ChatRequest) -> str:
+    audio = request.audio
+    if audio is None:
+        return "wav"
+    form = audio.format or "wav"
+    if form not in _AUDIO_FORMATS:
+        message = f"Gemini speaks 'wav' and 'pcm16' only, not '{form[:64]}'."
+        raise invalid("audio.format", message)
+    voice = audio.voice.get("id") if isinstance(audio.voice, dict) else audio.voice
+    if isinstance(voice, str) and voice:
+        name = _VOICES.get(voice.lower(), voice)
+        config.speech_config = SpeechConfig(VoiceConfig(PrebuiltVoice(name)))
+    return form

@@ -1,0 +1,1 @@
+"""JSON Schema in the form that Gemini takes. Pure."""

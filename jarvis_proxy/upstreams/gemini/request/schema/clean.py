@@ -1,0 +1,367 @@
+"""Cuts a JSON Schema down to what Gemini's JSON-schema fields take. Pure.
+
+Source: https://ai.google.dev/api/generate-content#FIELDS.response_json_schema (read 2026-11) and
+recorded requests that the models took. What cannot be said in that dialect moves, in short, to
+the description, where the model reads it. A cleaned schema allows all that the original allows.
+"""
+
+import math
+from typing import Final, NamedTuple
+
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.upstreams.gemini.json_values import MAX_DEPTH, copyable
+from jarvis_proxy.upstreams.gemini.request.schema.all_of import Merger
+from jarvis_proxy.upstreams.gemini.request.schema.depth import limit_depth
+from jarvis_proxy.upstreams.gemini.request.schema.form import FULL, SchemaForm
+from jarvis_proxy.upstreams.gemini.request.schema.keywords import (
+    Choices,
+    Schema,
+    add_null,
+    choices,
+    constraint,
+    describe,
+    implied_type,
+    is_number,
+    one_of,
+    types_of,
+    with_types,
+)
+from jarvis_proxy.upstreams.gemini.request.schema.loops import open_loops
+from jarvis_proxy.upstreams.gemini.request.schema.refs import References, reference
+from jarvis_proxy.upstreams.gemini.request.validation_errors import invalid
+from jarvis_proxy.wire.work_budget import Work
+
+_FORMATS: Final = frozenset(
+    ("date-time", "date", "time", "int32", "int64", "float", "double", "enum")
+)
+_BOUNDS: Final = ("minItems", "maxItems", "minimum", "maximum")
+
+HINTED: Final = (
+    "not", "if", "then", "else", "dependentRequired", "dependentSchemas", "dependencies",
+    "patternProperties", "propertyNames", "unevaluatedProperties", "unevaluatedItems",
+    "contains", "minContains", "maxContains",
+    # Taken by 2.5 when recorded; whether newer models take them is unverified. In the
+    # description they are refused by none, and the model gets to read them.
+    "multipleOf", "minProperties", "maxProperties", "minLength", "maxLength", "pattern",
+    "uniqueItems", "contentEncoding", "contentMediaType", "contentSchema", "examples", "example",
+)  # fmt: skip
+"""Keywords that become words of the description."""
+
+_HINTED: Final = frozenset(HINTED)
+_LIMITING: Final = frozenset((*_BOUNDS, "format", "exclusiveMinimum", "exclusiveMaximum"))
+_TEXTS: Final = ("title", "description")
+_PLAIN: Final = frozenset(("type", *_TEXTS))
+_PLAIN_TYPES: Final = frozenset(("string", "integer", "number", "boolean"))
+_CHARACTERS_PER_STEP: Final = 8  # of a value that becomes words
+_NODE_STEPS: Final = 4
+"""What a schema costs beside its keywords: it is merged, typed and described."""
+
+_FLAGS: Final = ("deprecated", "readOnly", "writeOnly")
+"""Keywords that become words where they are true."""
+
+_SPOKEN: Final = frozenset(
+    (*HINTED, *_BOUNDS, "type", "format", "enum", "const", "anyOf", "oneOf", "allOf", "items",
+     "prefixItems", "properties", "required", "additionalProperties", "exclusiveMinimum",
+     "exclusiveMaximum")
+)  # fmt: skip
+_BESIDE_REFERENCE: Final = _SPOKEN - {"type"}
+_ANY_NAME: Final = frozenset(
+    ("", "^", "$", "^.*", ".*", ".*$", "^.*$", "(.*)", "^(.*)$", ".+", "^.+$", "^(.+)$",
+     "[\\s\\S]*", "^[\\s\\S]*$")
+)  # fmt: skip
+"""Patterns that stand for every name: generators write records so."""
+
+
+class Cleaned(NamedTuple):
+    """A schema in Gemini's dialect. *relaxed*: its form made it say less than the full one."""
+
+    schema: Schema
+    relaxed: bool
+
+
+def clean(
+    schema: object, *, param: str = "schema", form: SchemaForm = FULL, work: Work | None = None
+) -> Schema:
+    """Return *schema* in the dialect of ``responseJsonSchema`` and ``parametersJsonSchema``.
+
+    As ``clean_as``, without the mark.
+    """
+    return clean_as(schema, form, param=param, work=work or Work()).schema
+
+
+def clean_as(schema: object, form: SchemaForm, *, param: str, work: Work) -> Cleaned:
+    """Return *schema* in Gemini's dialect and in *form*. Cleaning a clean schema changes nothing.
+
+    Raises:
+        ProxyError: 400 `invalid_schema` with *param*: a reference that leads nowhere, a value that
+            is no schema, or more than 100 levels; 400 `request_too_complex`.
+    """
+    cleaner = _Cleaner(schema, param, form, work)
+    out = cleaner.clean()
+    relaxed = cleaner.relaxed
+    if cleaner.refers:
+        out = open_loops(out, work).schema
+    if form.depth is not None:
+        out, cut = limit_depth(out, form.depth, work)
+        return Cleaned(out, relaxed or cut)
+    if not form.loops:
+        out, opened = open_loops(out, work, every=True)
+        return Cleaned(out, relaxed or opened)
+    return Cleaned(out, relaxed)
+
+
+class _Cleaner:
+    __slots__ = ("_form", "_merger", "_param", "_refs", "_root", "_work", "refers", "relaxed")
+
+    def __init__(self, root: object, param: str, form: SchemaForm, work: Work) -> None:
+        self._root = root
+        self._param = param
+        self._form = form
+        self._work = work
+        self._refs = References(root, param, work)
+        self._merger = Merger(self._refs, self._visit, work)
+        self.refers = False
+        """A reference is left in the schema."""
+        self.relaxed = False
+
+    def clean(self) -> Schema:
+        if not isinstance(self._root, bool | dict):
+            raise self._broken("a schema must be an object or a boolean")
+        out = self._node(self._root, 1) or {}
+        definitions: Schema = {}
+        while self._refs.pending:
+            name, target = self._refs.pending.popleft()
+            definitions[name] = self._node(target, 1) or {}
+        if out.get("$ref") == "#":
+            del out["$ref"]  # a schema that is only itself says nothing
+        if definitions:
+            out["$defs"] = definitions
+        return out
+
+    def _visit(self, depth: int, steps: int = 1) -> None:
+        self._work.spend(steps, param=self._param)
+        if depth > MAX_DEPTH:
+            raise self._broken(f"it nests deeper than {MAX_DEPTH} levels")
+
+    def _broken(self, why: str) -> ProxyError:
+        return invalid(self._param, f"Invalid schema: {why}.", "invalid_schema")
+
+    def _node(self, schema: object, depth: int) -> Schema | None:
+        """Return a cleaned schema; None for ``false``, which nothing can satisfy.
+
+        What is no schema at all, such as null or PHP's ``[]`` for ``{}``, allows any value.
+        """
+        if not isinstance(schema, dict) or not schema:
+            self._visit(depth)
+            return None if schema is False else {}
+        if _is_plain(schema):
+            self._visit(depth, 1 + len(schema))
+            self._spend_texts(schema)
+            return dict(schema)
+        self._visit(depth, _NODE_STEPS + len(schema))
+        merged = self._merger.enter(schema, depth)
+        hints: list[str] = []
+        out = self._whole(merged.schema, depth, hints)
+        self._merger.leave(merged)
+        lost = [constraint(key, value) for key, value in merged.lost if key in _SPOKEN]
+        return self._finish(out, merged.schema, hints + lost)
+
+    def _whole(self, schema: Schema, depth: int, hints: list[str]) -> Schema:
+        types, nullable = types_of(schema)
+        if (ref := reference(schema)) is not None:
+            out = self._reference(ref, hints)
+            hints += self._words(schema, _BESIDE_REFERENCE)
+        else:
+            allowed = choices(schema, types, hints, self._work)
+            nullable = nullable or allowed.null
+            out = self._structure(schema, depth, allowed=allowed, hints=hints)
+        hints += [f"{key}: true" for key in _FLAGS if schema.get(key) is True]
+        return add_null(out) if nullable else out
+
+    def _finish(self, out: Schema, schema: Schema, hints: list[str]) -> Schema:
+        """Return *out* with the texts of *schema*."""
+        texts: Schema = {key: text for key in _TEXTS if isinstance(text := schema.get(key), str)}
+        self._spend_texts(texts)
+        if "default" in schema and copyable(schema["default"], self._work):
+            texts["default"] = schema["default"]
+        if hints:
+            self._work.spend(sum(map(len, hints)) // _CHARACTERS_PER_STEP, param=self._param)
+            describe(texts, hints)
+        if "$ref" in out and texts:
+            # Only `$` keywords may stand next to `$ref`.
+            return {**texts, "anyOf": [out]}
+        return {**out, **texts}
+
+    def _spend_texts(self, texts: Schema) -> None:
+        for key in _TEXTS:
+            if isinstance(text := texts.get(key), str):
+                self._work.spend_text(len(text), param=self._param)
+
+    def _reference(self, ref: str, hints: list[str]) -> Schema:
+        if self._refs.is_outside(ref):
+            hints.append(constraint("as in", ref))
+            return {}
+        self.refers = True
+        return {"$ref": self._refs.rename(ref)}
+
+    def _words(self, schema: Schema, keys: frozenset[str]) -> list[str]:
+        return [constraint(key, value) for key, value in schema.items() if key in keys]
+
+    def _structure(
+        self, schema: Schema, depth: int, *, allowed: Choices, hints: list[str]
+    ) -> Schema:
+        out: Schema = {}
+        types = allowed.types
+        if allowed.values is not None:
+            out["enum"] = allowed.values
+        for key in ("anyOf", "oneOf"):
+            if branches := self._branches(schema.get(key), depth):
+                out[key] = branches
+            elif _says_something(schema.get(key)):
+                hints.append(constraint(key, schema[key]))
+        # Each type takes its own keywords, and choices leave scalars only: what no type takes is
+        # not walked, so no definition is kept for its sake.
+        scalar = len(types) > 1 and (
+            allowed.values is not None or any(key in out for key in _EITHER)
+        )
+        if not types or ("object" in types and not scalar):
+            self._object(out, schema, depth, hints)
+        if not types or ("array" in types and not scalar):
+            self._array(out, schema, depth)
+        types = types or implied_type(out)
+        if not _LIMITING.isdisjoint(schema):
+            self._limits(out, schema, types, hints=hints)
+        if not _HINTED.isdisjoint(schema):
+            hints += [
+                constraint(key, schema[key])
+                for key in HINTED
+                if key in schema and not _is_idle(key, schema[key])
+            ]
+        return with_types(out, types)
+
+    def _object(self, out: Schema, schema: Schema, depth: int, hints: list[str]) -> None:
+        kept: Schema = {}
+        if isinstance(properties := schema.get("properties"), dict):
+            cleaned = {key: self._node(value, depth + 1) for key, value in properties.items()}
+            kept = {key: value for key, value in cleaned.items() if value is not None}
+            out["properties"] = kept
+            for key in ("required", "propertyOrdering"):
+                # A name that is no property is a 400.
+                if names := self._names(schema.get(key), kept):
+                    out[key] = names
+        extra = self._extra(schema, depth)
+        if extra is not None:
+            out["additionalProperties"] = extra
+        required = schema.get("required")
+        if (out or "type" in schema) and isinstance(required, list):
+            missing = [name for name in required if isinstance(name, str) and name not in kept]
+            if missing:
+                hints.append(constraint("required", missing))
+
+    def _extra(self, schema: Schema, depth: int) -> Schema | bool | None:
+        """Return what properties without a name of their own may be: the union of all patterns.
+
+        A pattern for all names leaves nothing to ``additionalProperties``. Where others are there
+        and any further name is allowed, with any value, then nothing is ruled out.
+        """
+        extra, patterns = schema.get("additionalProperties"), schema.get("patternProperties")
+        patterns = patterns if isinstance(patterns, dict) else {}
+        for pattern in patterns.keys() & _ANY_NAME:
+            node = self._node(patterns[pattern], depth + 1)
+            return False if node is None else node
+        if extra is not False and not isinstance(extra, dict):
+            return extra if isinstance(extra, bool) else None
+        branches = [self._node(value, depth + 1) for value in patterns.values()]
+        if isinstance(extra, dict):
+            branches.append(self._node(extra, depth + 1))
+        allowed = [branch for branch in branches if branch is not None]
+        return one_of(allowed) if allowed else False
+
+    def _array(self, out: Schema, schema: Schema, depth: int) -> None:
+        items = schema.get("items")
+        # Before draft 2020-12 a list of schemas stood under `items`.
+        if prefix := self._branches(
+            items if isinstance(items, list) else schema.get("prefixItems"), depth
+        ):
+            out["prefixItems"] = prefix
+        if isinstance(items, dict | bool) and (node := self._node(items, depth + 1)) is not None:
+            out["items"] = node
+
+    def _branches(self, value: object, depth: int) -> list[Schema]:
+        """Return cleaned schemas; none when every one of them allows anything."""
+        if not isinstance(value, list):
+            return []
+        nodes = [self._node(item, depth + 1) for item in value]
+        kept = [node for node in nodes if node is not None]
+        return kept if any(kept) else []
+
+    def _limits(self, out: Schema, schema: Schema, types: list[str], *, hints: list[str]) -> None:
+        found: Schema = {}
+        for key in _BOUNDS:
+            value = schema.get(key)
+            if not is_number(value):
+                continue
+            if not key.endswith("Items"):
+                found[key] = value
+            elif value >= 0:
+                found[key] = int(value)
+        _close("minimum", found, schema, whole=types == ["integer"], hints=hints)
+        _close("maximum", found, schema, whole=types == ["integer"], hints=hints)
+        form = schema.get("format")
+        if isinstance(form, str) and form in _FORMATS:
+            found["format"] = form
+        elif isinstance(form, str) and form:
+            hints.append(constraint("format", form))
+        if self._form.limits:
+            out.update(found)
+        elif found:
+            hints += [constraint(key, value) for key, value in found.items()]
+            self.relaxed = True
+
+    def _names(self, value: object, known: Schema) -> list[str]:
+        if not isinstance(value, list):
+            return []
+        self._work.spend(len(value), param=self._param)
+        names = (name for name in value if isinstance(name, str) and name in known)
+        return list(dict.fromkeys(names))
+
+
+_EITHER: Final = ("anyOf", "oneOf")
+
+
+def _is_plain(schema: Schema) -> bool:
+    """Tell whether a schema is a type and its texts, as most are: these stay as they are."""
+    kind = schema.get("type")
+    return (
+        schema.keys() <= _PLAIN
+        and isinstance(kind, str)
+        and kind in _PLAIN_TYPES
+        and all(isinstance(text, str) for text in schema.values())
+    )
+
+
+def _says_something(branches: object) -> bool:
+    return isinstance(branches, list) and any(isinstance(item, dict) and item for item in branches)
+
+
+def _is_idle(key: str, value: object) -> bool:
+    """Tell whether a keyword with this value rules nothing out that is not said elsewhere."""
+    if key == "patternProperties":
+        return isinstance(value, dict) and len(value) == 1 and value.keys() <= _ANY_NAME
+    return key == "uniqueItems" and value is False
+
+
+def _close(key: str, found: Schema, schema: Schema, *, whole: bool, hints: list[str]) -> None:
+    """Turn an exclusive bound into an inclusive one; for *whole* numbers nothing is lost."""
+    name = "exclusive" + key.title()
+    value, bound = schema.get(name), found.get(key)
+    if value is True:
+        value, bound = bound, None  # draft 4: a flag on the bound
+    if not is_number(value):
+        return
+    low = key == "minimum"
+    if whole:
+        value = math.floor(value) + 1 if low else math.ceil(value) - 1
+    else:
+        hints.append(constraint(name, value))
+    found[key] = (max if low else min)(value, bound) if is_number(bound) else value

@@ -1,0 +1,196 @@
+"""The single terms of a JSON schema: types, choices, null and what moves to words. Pure.
+
+Source: https://json-schema.org/draft/2020-12/json-schema-validation (6, read 2026-11).
+"""
+
+from typing import Final, NamedTuple, TypeAlias, TypeGuard
+
+from jarvis_proxy.upstreams.gemini.json_values import compact, excerpt
+from jarvis_proxy.wire.work_budget import Work
+
+Schema: TypeAlias = dict[str, object]
+
+_TYPES: Final = ("object", "array", "string", "integer", "number", "boolean", "null")
+_LONGEST_HINT: Final = 200
+_SHARED: Final = ("title", "description", "default")
+
+_FOR_TYPE: Final = {
+    "object": ("properties", "required", "propertyOrdering", "additionalProperties"),
+    "array": ("items", "prefixItems", "minItems", "maxItems"),
+    "string": ("format",),
+    "integer": ("minimum", "maximum", "format"),
+    "number": ("minimum", "maximum", "format"),
+}
+_TYPED: Final = frozenset(key for keys in _FOR_TYPE.values() for key in keys)
+"""Keywords that say nothing about values of other types, where Google refuses them."""
+
+
+class Choices(NamedTuple):
+    """What ``enum`` or ``const`` leaves: values, whether null was one, the types that they have."""
+
+    values: list[object] | None = None
+    null: bool = False
+    types: list[str] = []  # noqa: RUF012 - never changed
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Tell whether *value* is a JSON number."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def constraint(key: str, value: object) -> str:
+    """Return a constraint in short, as a description can say it."""
+    if isinstance(value, str) and value:
+        return f"{key}: {value[:_LONGEST_HINT]}"
+    text = excerpt(value, _LONGEST_HINT)
+    return f"{key}: {text}" if text else key
+
+
+def describe(out: Schema, hints: list[str]) -> None:
+    """Append *hints* to the description of a cleaned schema."""
+    if hints:
+        words = f"({'; '.join(hints)})"
+        before = out.get("description")
+        out["description"] = f"{before} {words}" if before else words
+
+
+def types_of(schema: Schema) -> tuple[list[str], bool]:
+    """Return the types that a schema names, and whether null is allowed besides.
+
+    OpenAPI's spellings count: ``STRING``, and ``nullable``.
+    """
+    named = schema.get("type")
+    given = named if isinstance(named, list) else [named]
+    lowered = [item.lower() for item in given if isinstance(item, str)]
+    types = [name for name in dict.fromkeys(lowered) if name in _TYPES]
+    if "number" in types and "integer" in types:
+        types.remove("integer")
+    nullable = schema.get("nullable") is True
+    if "null" in types and len(types) > 1:
+        types.remove("null")
+        nullable = True
+    return types, nullable
+
+
+def choices(schema: Schema, types: list[str], hints: list[str], work: Work) -> Choices:
+    """Return what ``const`` or ``enum`` leaves once only strings and numbers may stand there.
+
+    The types of the choices are those of *types* that the values have; where no value is of any of
+    them, that is a slip of the pen, and the values count.
+    """
+    given = [schema["const"]] if "const" in schema else schema.get("enum")
+    if not isinstance(given, list):
+        return Choices(types=types)
+    work.spend(len(given))
+    values = [value for value in given if value is not None]
+    null = len(values) < len(given)
+    if not values:
+        return Choices(null=null and "type" in schema, types=types or (["null"] if null else []))
+    fitting = [value for value in values if any(_fits(value, name) for name in types)]
+    if not fitting:
+        fitting, types = values, []
+    types = [name for name in types if any(_fits(value, name) for value in fitting)]
+    if any(isinstance(value, bool | dict | list) for value in fitting):
+        hints.append(constraint("one of", values))
+        return Choices(None, null, types or _shared_types(fitting))
+    # An empty string among the choices is a 400.
+    kept = [value for value in {(type(v), v): v for v in fitting}.values() if value != ""]
+    if not kept:
+        hints.append(constraint("one of", values))
+    work.spend_text(sum(len(value) for value in kept if isinstance(value, str)))
+    return Choices(kept or None, null, types or _shared_types(kept or fitting))
+
+
+def one_of(branches: list[Schema]) -> Schema:
+    """Return a schema for what any of *branches* allows."""
+    if {} in branches:
+        return {}
+    apart = {compact(branch): branch for branch in branches}
+    return branches[0] if len(apart) == 1 else {"anyOf": list(apart.values())}
+
+
+def implied_type(out: Schema) -> list[str]:
+    """Return the type that the keywords of a schema without one speak of."""
+    if "anyOf" in out or "oneOf" in out:
+        return []
+    if "properties" in out:
+        return ["object"]
+    return ["array"] if "items" in out or "prefixItems" in out else []
+
+
+def with_types(out: Schema, types: list[str]) -> Schema:
+    """Return a cleaned schema with its type, or a choice of schemas where it has several.
+
+    Type lists are documented only in part, and other fields of the API refuse them.
+    """
+    if not types:
+        return out
+    if len(types) == 1:
+        others = _TYPED.difference(_FOR_TYPE.get(types[0], ()))
+        kept = {key: value for key, value in out.items() if key not in others}
+        return _complete({"type": types[0], **kept})
+    if "anyOf" in out or "oneOf" in out:
+        return out  # these branches say it already
+    branches = _branches(out, types)
+    if not branches:
+        return out  # the choices are of none of the types, and say more
+    return branches[0] if len(branches) == 1 else {"anyOf": branches}
+
+
+def add_null(out: Schema) -> Schema:
+    """Return a cleaned schema that allows null besides."""
+    shared: Schema = {key: out[key] for key in _SHARED if key in out}
+    rest = {key: value for key, value in out.items() if key not in shared}
+    if not rest or rest == {"type": "null"}:
+        return out
+    null: Schema = {"type": "null"}
+    for key in ("anyOf", "oneOf"):
+        branches = rest.get(key)
+        if list(rest) == [key] and isinstance(branches, list):
+            return {**shared, key: branches if null in branches else [*branches, null]}
+    return {**shared, "anyOf": [rest, null]}
+
+
+def _shared_types(values: list[object]) -> list[str]:
+    """Return the one type that all *values* have; none where they have several."""
+    for name in ("integer", "number", "string", "boolean"):
+        if all(_fits(value, name) for value in values):
+            return [name]
+    return []
+
+
+def _branches(out: Schema, types: list[str]) -> list[Schema]:
+    """Return one schema for each type, with the keywords that concern it."""
+    branches: list[Schema] = []
+    values = out.get("enum")
+    for name in types:
+        keep = _FOR_TYPE.get(name, ())
+        branch: Schema = {"type": name, **{key: out[key] for key in keep if key in out}}
+        if isinstance(values, list):
+            branch["enum"] = [value for value in values if _fits(value, name)]
+            if not branch["enum"]:
+                continue
+        branches.append(_complete(branch))
+    return branches
+
+
+def _fits(value: object, name: str) -> bool:
+    match value:
+        case bool():
+            return name == "boolean"
+        case int():
+            return name in ("integer", "number")
+        case float():
+            return name == "number" or (name == "integer" and value.is_integer())
+        case str():
+            return name == "string"
+        case list():
+            return name == "array"
+        case _:
+            return name == ("object" if isinstance(value, dict) else "null")
+
+
+def _complete(out: Schema) -> Schema:
+    if out["type"] == "array" and "items" not in out and "prefixItems" not in out:
+        out["items"] = {}  # without it: 400, missing field
+    return out

@@ -1,0 +1,166 @@
+"""Where the ``$ref``s of one JSON schema lead, and their names after cleaning. Pure.
+
+Source: https://json-schema.org/draft/2020-12/json-schema-core (8.2, read 2026-11).
+"""
+
+import re
+from collections import Counter, deque
+from typing import Final
+from urllib.parse import unquote
+
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.upstreams.gemini.json_values import children
+from jarvis_proxy.upstreams.gemini.request.validation_errors import invalid
+from jarvis_proxy.wire.work_budget import Work
+
+_UNSAFE: Final = re.compile(r"[^A-Za-z0-9_.-]")
+_OTHER_SPELLING: Final = {"definitions": "$defs", "$defs": "definitions"}
+REFERENCES: Final = ("$ref", "$dynamicRef", "$recursiveRef")
+_REFERRING: Final = frozenset(REFERENCES)
+_NAMES: Final = (("$id", ""), ("$anchor", "#"), ("$dynamicAnchor", "#"))
+_MOST_DIGITS: Final = 9
+
+
+def reference(schema: object) -> str | None:
+    """Return the reference that *schema* makes, in whichever draft's keyword, or None."""
+    if isinstance(schema, dict) and not _REFERRING.isdisjoint(schema):
+        for key in REFERENCES:
+            if isinstance(ref := schema.get(key), str):
+                return ref
+    return None
+
+
+class References:
+    """Resolves references in one schema and collects the definitions that they need.
+
+    Wherever a reference leads, after cleaning it reads ``#/$defs/<name>``, or ``#``: definitions
+    are kept, never inlined, so recursive and deeply shared schemas stay small. Each target has one
+    name and each reference is followed once, however often it stands in the schema.
+    """
+
+    __slots__ = (
+        "_anchors",
+        "_names",
+        "_param",
+        "_repeats",
+        "_root",
+        "_targets",
+        "_work",
+        "pending",
+    )
+
+    def __init__(self, root: object, param: str, work: Work) -> None:
+        self._root = root
+        self._param = param
+        self._work = work
+        self._targets: dict[str, object] = {}
+        self._names: dict[int, str] = {}  # by the target's identity: the root keeps it alive
+        self._repeats: Counter[str] = Counter()
+        self._anchors: dict[str, object] | None = None
+        self.pending: deque[tuple[str, object]] = deque()
+        """Names handed out, with their uncleaned definitions."""
+
+    def rename(self, ref: str) -> str:
+        """Return the reference as it reads after cleaning; its target then is in ``pending``.
+
+        Raises:
+            ProxyError: 400, as ``resolve``.
+        """
+        target = self.resolve(ref)
+        if target is self._root:
+            return "#"
+        name = self._names.get(id(target))
+        if name is None:
+            name = self._names[id(target)] = self._name(ref)
+            self.pending.append((name, target))
+        return f"#/$defs/{name}"
+
+    def resolve(self, ref: str) -> object:
+        """Return the uncleaned schema that *ref* means; True, any value, if it leads outside.
+
+        Raises:
+            ProxyError: 400, *ref* points into this schema, and nothing stands there.
+        """
+        if ref not in self._targets:
+            self._targets[ref] = self._find(ref)
+        return self._targets[ref]
+
+    def is_outside(self, ref: str) -> bool:
+        """Tell whether *ref* leads to another document, which nobody reads for us."""
+        base = ref.partition("#")[0]
+        return bool(base) and base not in self._anchored()
+
+    def _find(self, ref: str) -> object:
+        if self.is_outside(ref):
+            return True
+        base, _, fragment = ref.partition("#")
+        start = self._anchored()[base] if base else self._root
+        if not fragment:
+            return start
+        if fragment.startswith("/"):
+            return self._walk(start, fragment, ref)
+        anchors = self._anchored()
+        if "#" + fragment not in anchors:
+            raise self._unresolved(ref)
+        return anchors["#" + fragment]
+
+    def _walk(self, node: object, pointer: str, ref: str) -> object:
+        tokens = unquote(pointer)[1:].split("/")
+        self._work.spend(len(tokens), param=self._param)
+        for token in tokens:
+            node = self._step(node, token.replace("~1", "/").replace("~0", "~"), ref)
+        return node
+
+    def _step(self, node: object, token: str, ref: str) -> object:
+        if isinstance(node, dict):
+            for key in (token, _OTHER_SPELLING.get(token, token)):
+                if key in node:
+                    return node[key]
+        if isinstance(node, list) and token.isdecimal() and len(token) <= _MOST_DIGITS:
+            index = int(token)
+            if index < len(node):
+                return node[index]
+        raise self._unresolved(ref)
+
+    def _anchored(self) -> dict[str, object]:
+        if self._anchors is None:
+            self._anchors = self._find_anchors()
+        return self._anchors
+
+    def _find_anchors(self) -> dict[str, object]:
+        """Return every schema that has a name of its own: an ``$id``, an anchor with ``#``."""
+        found: dict[str, object] = {}
+        waiting = [self._root]
+        while waiting:
+            node = waiting.pop()
+            self._work.spend(param=self._param)
+            if isinstance(node, dict):
+                for key, prefix in _NAMES:
+                    if isinstance(name := node.get(key), str):
+                        found.setdefault(prefix + name, node)
+            waiting.extend(children(node))
+        return found
+
+    def _unresolved(self, ref: str) -> ProxyError:
+        return invalid(
+            self._param,
+            f"Invalid schema: the reference {ref[:200]!r} leads nowhere within it.",
+            "invalid_schema",
+        )
+
+    def _name(self, ref: str) -> str:
+        wanted = _UNSAFE.sub("_", unquote(ref.rpartition("/")[2])) or "_"
+        return free_name(wanted, self._repeats)
+
+
+def free_name(wanted: str, repeats: Counter[str]) -> str:
+    """Return *wanted*, or with a number if it is taken. *repeats* counts what was given out.
+
+    Counting goes on where it stopped, so that thousands of equal names cost no search each.
+    """
+    name = wanted
+    while repeats[name]:
+        repeats[wanted] += 1
+        name = f"{wanted}_{repeats[wanted]}"
+    repeats[name] += 1
+    return name

@@ -1,0 +1,198 @@
+"""Thought signatures on their way back: where clients carry them, and which one counts. Pure.
+
+Source: https://ai.google.dev/gemini-api/docs/thought-signatures (read 2026-11).
+"""
+
+import base64
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from jarvis_proxy.upstreams.gemini.json_values import NotJSON, parse
+from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits
+from jarvis_proxy.upstreams.gemini.request.types import Message, ToolCall
+from jarvis_proxy.upstreams.gemini.signature_store import Remembered, SignatureVault
+
+SENTINEL: Final = "skip_thought_signature_validator"
+"""Google's last resort for a call that has no real signature; costs continuity of reasoning."""
+
+MESSAGE_ID: Final = "msg_"
+"""How the ids of a response's messages begin, under which a text's signature is remembered."""
+
+_DUMMIES: Final = (SENTINEL, "context_engineering_is_the_way_to_go")
+_PLACEHOLDERS: Final = frozenset(
+    (*_DUMMIES, *(base64.b64encode(dummy.encode()).decode() for dummy in _DUMMIES))
+)
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]+={0,2}\Z")
+_ID_MARK: Final = "__thought__"
+_NOT_ALNUM: Final = re.compile(r"[^A-Za-z0-9]")
+_WRAPPING_KEYS: Final = ("thought_signature", "thoughtSignature", "signature", "data")
+
+
+class _Found(NamedTuple):
+    carrier: str
+    signature: str
+
+
+class Signer:
+    """Finds the signature of every part that the model made, each used once.
+
+    *sentinel_only* is the recovery from a refused signature: no real one is sent any more.
+    """
+
+    __slots__ = ("_now", "_sentinel_only", "_traits", "_used", "_vault", "sources")
+
+    def __init__(
+        self,
+        traits: ModelTraits,
+        vault: SignatureVault,
+        now: float,
+        *,
+        sentinel_only: bool = False,
+    ) -> None:
+        self._traits = traits
+        self._vault = vault
+        self._now = now
+        self._sentinel_only = sentinel_only
+        self._used: set[str] = set()
+        self.sources: Counter[str] = Counter()
+        """How each signature came back: the carrier's name, "vault" or "sentinel" → count."""
+
+    def remembered(self, call_id: str | None) -> Remembered | None:
+        """Return what the vault knows of the call with the client's id."""
+        bare = bare_id(call_id or "")
+        return self._vault.get(bare, self._now) if bare else None
+
+    def for_call(
+        self, call: ToolCall | None, message: Message, known: Remembered | None, *, first: bool
+    ) -> str | None:
+        """Return the signature to send with a call; *first* of its step, or a parallel sibling.
+
+        *call* is None for a legacy ``function_call``, whose message then is the carrier. The vault
+        overrules the client, which may have copied, wrapped or replaced what it got. A placeholder
+        goes on the first call of a step only: on siblings it makes answers empty.
+        """
+        if self._traits.signatures == "none":
+            return None
+        if not self._sentinel_only:
+            carried = _carried(call, message) if call else _carried_by_message(message)
+            found = _overruled(next(carried, None), known)
+            if (signature := self._take(found)) is not None:
+                return signature
+        if not first or self._traits.signatures != "required":
+            return None
+        self.sources["sentinel"] += 1
+        return SENTINEL
+
+    def for_text(self, message: Message) -> str | None:
+        """Return the signature to send with the last text of an assistant message."""
+        if self._traits.signatures == "none" or self._sentinel_only:
+            return None
+        found = next(_carried_by_message(message), None)
+        if found is None and (known := self._vaulted(message.id)) is not None:
+            found = _Found("vault", known)
+        return self._take(found)
+
+    def _vaulted(self, message_id: object) -> str | None:
+        """Return the signature of a text that went out as the message of a response."""
+        if not isinstance(message_id, str) or not message_id.startswith(MESSAGE_ID):
+            return None
+        known = self._vault.get(message_id, self._now)
+        return None if known is None else known.signature
+
+    def _take(self, found: _Found | None) -> str | None:
+        if found is None or found.signature in self._used:
+            return None  # a signature sent twice counts twice, and is refused on another part
+        self._used.add(found.signature)
+        self.sources[found.carrier] += 1
+        return found.signature
+
+
+def bare_id(call_id: str) -> str:
+    """Return a tool call id without the signature that one gateway appends to it."""
+    return call_id.partition(_ID_MARK)[0]
+
+
+def plain_id(call_id: str) -> str:
+    """Return what clients that clean ids leave of one."""
+    return _NOT_ALNUM.sub("", call_id)
+
+
+def _overruled(found: _Found | None, known: Remembered | None) -> _Found | None:
+    """Return what the client brought, unless the vault knows better."""
+    if known is None:
+        return found
+    if known.signature is None:
+        return None  # the model did not sign this call
+    if found is not None and found.signature == known.signature:
+        return found
+    return _Found("vault", known.signature)
+
+
+def _carried(call: ToolCall, message: Message) -> Iterator[_Found]:
+    """Yield the signatures that a tool call brings, best carrier first."""
+    yield from _from_extra_content(call.extra_content)
+    yield from _from_reasoning_details(message.reasoning_details, call.id or "")
+    yield from _from_provider_fields(call.provider_specific_fields)
+    mark = (call.id or "").partition(_ID_MARK)[2]
+    # Padded base64 comes in fours; ids that a client cut short mostly show it.
+    if len(mark) % 4 == 0 and (signature := _genuine(mark)):
+        yield _Found("id", signature)
+
+
+def _carried_by_message(message: Message) -> Iterator[_Found]:
+    yield from _from_extra_content(message.extra_content)
+    yield from _from_provider_fields(message.provider_specific_fields)
+
+
+def _from_extra_content(value: object) -> Iterator[_Found]:
+    for vendor in ("google", "vertex"):
+        if signature := _genuine(_get(_get(value, vendor), "thought_signature")):
+            yield _Found("extra_content", signature)
+
+
+def _from_reasoning_details(value: object, call_id: str) -> Iterator[_Found]:
+    wanted = plain_id(call_id)
+    for entry in value if isinstance(value, list) else ():
+        name, signature = _get(entry, "id"), _genuine(_get(entry, "data"))
+        if signature and wanted and isinstance(name, str) and plain_id(name) == wanted:
+            yield _Found("reasoning_details", signature)
+
+
+def _from_provider_fields(value: object) -> Iterator[_Found]:
+    several = _get(value, "thought_signatures")
+    for item in (_get(value, "thought_signature"), *(several if isinstance(several, list) else ())):
+        if signature := _genuine(item):
+            yield _Found("provider_fields", signature)
+
+
+def _genuine(value: object) -> str | None:
+    """Return *value* if it can be a real signature: base64, and no placeholder.
+
+    One client sends the JSON text of what held the signature; that is unwrapped. Nothing else is
+    checked: the bytes are Google's own.
+    """
+    if not isinstance(value, str):
+        return None
+    if value[:1] in ("{", "[", '"'):
+        try:
+            value = _unwrap(parse(value))
+        except NotJSON:
+            return None
+    if value is None or value in _PLACEHOLDERS or not _BASE64.match(value):
+        return None
+    return None if len(value.rstrip("=")) % 4 == 1 else value
+
+
+def _unwrap(value: object) -> str | None:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return next(filter(None, map(_unwrap, value)), None)
+    inner = (_get(value, key) for key in (*_WRAPPING_KEYS, "google", "vertex"))
+    return next((found for item in inner if item is not None and (found := _unwrap(item))), None)
+
+
+def _get(value: object, key: str) -> object:
+    return value.get(key) if isinstance(value, dict) else None

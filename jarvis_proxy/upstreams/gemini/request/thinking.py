@@ -1,0 +1,176 @@
+"""How much to think: reasoning_effort and its relatives → thinkingConfig. Pure.
+
+Source: https://ai.google.dev/gemini-api/docs/openai#thinking (Google's own table of efforts) and
+/gemini-api/docs/thinking (read 2026-11).
+"""
+
+from typing import Final
+
+from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits
+from jarvis_proxy.upstreams.gemini.request.google_options import Extension, ThinkingWish
+from jarvis_proxy.upstreams.gemini.request.ignored_params import Notes
+from jarvis_proxy.upstreams.gemini.request.types import ChatRequest, ThinkingConfig
+from jarvis_proxy.upstreams.gemini.request.validation_errors import invalid
+
+_EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+# What gateways and their clients say for "none", and for saying nothing.
+_SYNONYMS: Final[dict[str, str | None]] = {"disable": "none", "default": None, "auto": None}
+_BUDGETS: Final = {"minimal": 1024, "low": 1024, "medium": 8192, "high": 24_576}
+# XHIGH is in the SDK's enum; which model takes it is unverified, so it is never sent.
+_LEVELS: Final = {"low": "LOW", "medium": "MEDIUM", "high": "HIGH", "xhigh": "HIGH", "max": "HIGH"}
+_NATIVE_LEVELS: Final = frozenset(("MINIMAL", "LOW", "MEDIUM", "HIGH", "XHIGH"))
+_LOW_BUDGET: Final = 1024
+_MEDIUM_BUDGET: Final = 8192
+
+
+def thinking_config(
+    request: ChatRequest,
+    extension: Extension,
+    traits: ModelTraits,
+    notes: Notes,
+    *,
+    show_thoughts: bool,
+) -> ThinkingConfig | None:
+    """Return the thinking configuration, None to leave it to the model.
+
+    Google's own ``thinking_config`` goes first, then ``reasoning_effort``, then ``reasoning``, then
+    ``thinking``. Thoughts are asked for when an effort is, unless the request says otherwise;
+    *show_thoughts* decides where it says nothing.
+
+    Raises:
+        ProxyError: 400, contradictory or unknown values.
+    """
+    param = asked_with(request, extension) or ""
+    if extension.thinking_config is not None:
+        config = _native(extension.thinking_config, request, traits, notes, param=param)
+    elif (effort := _effort(request)) is not None:
+        config = _for_effort(effort, traits, notes, param)
+    elif (budget := _budget(request)) is not None:
+        config = _for_budget(budget, traits, notes, param)
+    else:
+        config = ThinkingConfig(include_thoughts=_enabled(request) or None)
+    if traits.thinking == "none":
+        return None
+    said = request.include_thoughts
+    if request.reasoning is not None and request.reasoning.exclude:
+        said = False
+    if said is None:
+        said = config.include_thoughts
+    if said is None:
+        said = show_thoughts and config.thinking_budget != 0
+    config.include_thoughts = True if said else None
+    return None if config == ThinkingConfig() else config
+
+
+def asked_with(request: ChatRequest, extension: Extension) -> str | None:
+    """Return the name of the parameter that asks about thinking, None where none does."""
+    if extension.thinking_config is not None:
+        return f"{extension.param}.thinking_config"
+    if _named_effort(request.reasoning_effort) is not None:
+        return "reasoning_effort"
+    names = ("reasoning", "thinking", "include_thoughts")
+    return next((name for name in names if getattr(request, name) is not None), None)
+
+
+def _native(
+    wish: ThinkingWish,
+    request: ChatRequest,
+    traits: ModelTraits,
+    notes: Notes,
+    *,
+    param: str,
+) -> ThinkingConfig:
+    if _named_effort(request.reasoning_effort) is not None:
+        message = "reasoning_effort and thinking_config cannot be used together."
+        raise invalid("reasoning_effort", message)
+    if wish.thinking_level is not None and wish.thinking_budget is not None:
+        message = "thinking_level and thinking_budget cannot be used together."
+        raise invalid(f"{param}.thinking_budget", message)
+    level = (wish.thinking_level or "").upper().removeprefix("THINKING_LEVEL_")
+    if wish.thinking_level is not None and level not in _NATIVE_LEVELS:
+        message = f"Unknown thinking level: '{wish.thinking_level[:64]}'."
+        raise invalid(f"{param}.thinking_level", message)
+    config = ThinkingConfig()
+    if traits.thinking == "none":
+        notes.ignore(param)
+    elif level:
+        config = _for_effort(level.lower(), traits, notes, param)
+    elif wish.thinking_budget is not None and traits.thinking == "level":
+        # Deprecated there, yet taken: 6400 by 3-pro, 512 by 3.5-flash as recorded.
+        config = ThinkingConfig(thinking_budget=wish.thinking_budget)
+    elif wish.thinking_budget is not None:
+        config = _for_budget(wish.thinking_budget, traits, notes, param)
+    config.include_thoughts = wish.include_thoughts
+    return config
+
+
+def _named_effort(value: str | None) -> str | None:
+    """Return an effort in OpenAI's words; None where *value* says what saying nothing says."""
+    return value if value is None else _SYNONYMS.get(value, value)
+
+
+def _effort(request: ChatRequest) -> str | None:
+    """Return the effort asked for in words, whoever's field it stands in."""
+    named = [("reasoning_effort", _named_effort(request.reasoning_effort))]
+    if request.reasoning is not None:
+        named.append(("reasoning.effort", _named_effort(request.reasoning.effort)))
+    for param, value in named:
+        if value is None:
+            continue
+        if value not in _EFFORTS:
+            supported = ", ".join(f"'{effort}'" for effort in _EFFORTS)
+            message = f"Invalid value: '{value[:64]}'. Supported values are: {supported}."
+            raise invalid(param, message)
+        return value
+    off = (request.thinking is not None and request.thinking.type == "disabled") or (
+        request.reasoning is not None and request.reasoning.enabled is False
+    )
+    return "none" if off else None
+
+
+def _budget(request: ChatRequest) -> int | None:
+    if request.reasoning is not None and request.reasoning.max_tokens is not None:
+        return request.reasoning.max_tokens
+    return request.thinking.budget_tokens if request.thinking is not None else None
+
+
+def _enabled(request: ChatRequest) -> bool:
+    return (request.thinking is not None and request.thinking.type in ("enabled", "adaptive")) or (
+        request.reasoning is not None and request.reasoning.enabled is True
+    )
+
+
+def _for_effort(effort: str, traits: ModelTraits, notes: Notes, param: str) -> ThinkingConfig:
+    """Return the configuration for one of OpenAI's efforts, by Google's table."""
+    show = effort != "none"
+    if traits.thinking == "budget":
+        return ThinkingConfig(show, thinking_budget=_effort_budget(effort, traits, notes, param))
+    if traits.thinking == "none":
+        return ThinkingConfig()
+    if effort == "none" and not traits.minimal_level:
+        notes.ignore(param)  # thinking cannot be turned off: the least of it
+    least = "MINIMAL" if traits.minimal_level else "LOW"
+    return ThinkingConfig(show, thinking_level=_LEVELS.get(effort, least))
+
+
+def _effort_budget(effort: str, traits: ModelTraits, notes: Notes, param: str) -> int:
+    if effort == "none":
+        if traits.thinking_can_stop:
+            return 0
+        notes.ignore(param)
+        return traits.budget[0]
+    return _BUDGETS.get(effort, traits.budget[1])
+
+
+def _for_budget(budget: int, traits: ModelTraits, notes: Notes, param: str) -> ThinkingConfig:
+    """Return the configuration nearest to a budget in tokens; 0 is none, -1 the model's choice."""
+    if budget == 0:
+        return _for_effort("none", traits, notes, param)
+    if traits.thinking == "budget":
+        low, high = traits.budget
+        clamped = -1 if budget < 0 else min(max(budget, low), high)
+        return ThinkingConfig(True, thinking_budget=clamped)
+    if budget < 0:
+        return ThinkingConfig(True)
+    effort = "low" if budget <= _LOW_BUDGET else "medium" if budget <= _MEDIUM_BUDGET else "high"
+    return _for_effort(effort, traits, notes, param)

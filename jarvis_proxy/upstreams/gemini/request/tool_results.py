@@ -1,0 +1,97 @@
+"""Tool results → function responses. Pure.
+
+Source: https://ai.google.dev/gemini-api/docs/function-calling (read 2026-11).
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from jarvis_proxy.upstreams.gemini.json_values import (
+    NotJSON,
+    compact,
+    contains_key,
+    parse,
+    survives_as_doubles,
+)
+from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits
+from jarvis_proxy.upstreams.gemini.request.content import ContentReader
+from jarvis_proxy.upstreams.gemini.request.types import (
+    FunctionResponse,
+    FunctionResponsePart,
+    Message,
+    Part,
+)
+
+MISSING: Final = "no result was provided for this tool call"
+
+_INSIDE: Final = frozenset(("image/png", "image/jpeg", "image/webp", "application/pdf"))
+"""Media that a function response may hold itself (text/plain, too, which we send as text)."""
+
+_NOUNS: Final = {"image": "image", "audio": "audio", "video": "video"}
+
+
+@dataclass(slots=True)
+class Result:
+    """A function response, and the parts that must stand beside it."""
+
+    response: FunctionResponse
+    beside: list[Part] = field(default_factory=list)
+
+
+def missing_result(name: str, call_id: str | None) -> Result:
+    """Return the response for a call that never got one: Google counts calls and responses."""
+    return Result(FunctionResponse(name, {"error": MISSING}, call_id))
+
+
+def read_result(
+    message: Message, param: str, reader: ContentReader, traits: ModelTraits, *, name: str
+) -> Result:
+    """Return what a tool message says; the caller adds the call's id.
+
+    Pictures go inside the response where the model takes them there, else beside it, each after a
+    line that says whose it is. No displayName and no ``$ref`` to it: newer models refuse them.
+
+    Raises:
+        ProxyError: 400, content that cannot be read.
+    """
+    parts = reader.parts(message.content, f"{param}.content", past=True)
+    text = "\n".join(part.text for part in parts if part.text is not None)
+    media = [part for part in parts if part.text is None]
+    inside = [part for part in media if traits.response_media and _fits_inside(part)]
+    response = FunctionResponse(name, {} if inside and not text else _value(text))
+    if inside:
+        response.parts = [FunctionResponsePart(part.inline_data) for part in inside]
+    result = Result(response)
+    for part in media:
+        if part not in inside:
+            result.beside += [Part(text=f"[{_noun(part)} returned by {name}]"), part]
+    return result
+
+
+def _value(text: str) -> dict[str, object]:
+    """Return a result's text as the object that Google wants.
+
+    An object stays one. A key ``$ref`` anywhere makes Gemini look for media of that name, and
+    integers above 2**53 would change: such a result stays text.
+    """
+    try:
+        value = parse(text)
+    except NotJSON:
+        return {"output": text}
+    if contains_key(value, "$ref") or not survives_as_doubles(value):
+        return {"output": text}
+    if isinstance(value, dict):
+        return value
+    if not isinstance(value, list) and compact(value) != text.strip():
+        return {"output": text}  # "1.10" may be a version: not to become 1.1
+    return {"output": value}
+
+
+def _fits_inside(part: Part) -> bool:
+    return part.inline_data is not None and part.inline_data.mime_type in _INSIDE
+
+
+def _noun(part: Part) -> str:
+    data = part.inline_data or part.file_data
+    mime = (data.mime_type if data else None) or ""
+    return _NOUNS.get(mime.partition("/")[0], "file")

@@ -1,0 +1,365 @@
+"""Tools of a chat request → function declarations and Google's own tools. Pure.
+
+Source: https://ai.google.dev/gemini-api/docs/function-calling, /google-search, /code-execution and
+/url-context (read 2026-11).
+"""
+
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits
+from jarvis_proxy.upstreams.gemini.request.function_names import Member, Names
+from jarvis_proxy.upstreams.gemini.request.ignored_params import Notes
+from jarvis_proxy.upstreams.gemini.request.namespaces import NAMESPACE, members
+from jarvis_proxy.upstreams.gemini.request.schema.clean import clean_as
+from jarvis_proxy.upstreams.gemini.request.schema.form import FULL, SchemaForm
+from jarvis_proxy.upstreams.gemini.request.schema.keywords import Schema
+from jarvis_proxy.upstreams.gemini.request.types import (
+    ChatRequest,
+    CustomSpec,
+    FunctionDeclaration,
+    FunctionSpec,
+    Tool,
+)
+from jarvis_proxy.upstreams.gemini.request.validation_errors import (
+    convert,
+    invalid,
+    missing,
+    required,
+    wrong_type,
+)
+from jarvis_proxy.wire.work_budget import Work
+
+ServerTool = Literal["google_search", "code_execution", "url_context"]
+
+MAX_FUNCTIONS: Final = 512
+
+_SERVER_TOOLS: Final[dict[str, ServerTool]] = {
+    "web_search": "google_search",
+    "web_search_preview": "google_search",
+    "googleSearch": "google_search",
+    "google_search": "google_search",
+    "code_execution": "code_execution",
+    "codeExecution": "code_execution",
+    "code_interpreter": "code_execution",
+    "url_context": "url_context",
+    "urlContext": "url_context",
+}
+TOOL_SEARCH: Final = "tool_search"
+"""OpenAI's way to load functions later. The client runs it, or OpenAI's servers do."""
+
+_OPENAIS_OWN: Final = frozenset(
+    (
+        "apply_patch",
+        "computer",
+        "computer_use",
+        "computer_use_preview",
+        "file_search",
+        "image_generation",
+        "local_shell",
+        "mcp",
+        "programmatic_tool_calling",
+        "shell",
+    )
+)
+"""What only OpenAI's servers run, or only OpenAI's models know how to call."""
+
+_SEARCH_PARAMETERS: Final = {
+    "type": "object",
+    "properties": {"query": {"type": "string"}},
+    "required": ["query"],
+}
+"""Of a search whose client says nothing about them."""
+
+_SEARCH_OPTIONS: Final = "web_search_options"
+
+
+@dataclass(slots=True)
+class ToolPlan:
+    """The tools of one request. *functions* stand in the client's order."""
+
+    functions: list[FunctionDeclaration] = field(default_factory=list)
+    server_tools: list[ServerTool] = field(default_factory=list)
+    names: Names = field(default_factory=lambda: Names(()))
+    custom: frozenset[str | Member] = frozenset()
+    tool_search: bool = False
+    """The client looks for further tools itself."""
+    strict: bool = False
+    """A function asked for arguments that keep to its schema."""
+    legacy: bool = False
+    """``functions`` or ``function_call`` were used."""
+
+    def tools(self) -> list[Tool] | None:
+        """Return the ``tools`` of the upstream request, None when there are none."""
+        tools = [Tool(function_declarations=self.functions)] if self.functions else []
+        for name in self.server_tools:
+            match name:
+                case "google_search":
+                    tools.append(Tool(google_search={}))
+                case "code_execution":
+                    tools.append(Tool(code_execution={}))
+                case _:
+                    tools.append(Tool(url_context={}))
+        return tools or None
+
+
+@dataclass(slots=True)
+class _Declared:
+    """One function as the client declared it, with the param of its specification."""
+
+    spec: FunctionSpec
+    param: str
+    custom: bool = False
+
+    @property
+    def key(self) -> str | Member:
+        """What tells it from others."""
+        namespace = self.spec.namespace
+        return Member(namespace, self.spec.name) if namespace else self.spec.name
+
+
+def read_tools(
+    request: ChatRequest,
+    traits: ModelTraits,
+    notes: Notes,
+    *,
+    form: SchemaForm = FULL,
+    work: Work | None = None,
+) -> ToolPlan:
+    """Return the tools that a request declares, as far as the model takes them.
+
+    *form* says how far schemas are relaxed; *work* is the request's budget.
+
+    Raises:
+        ProxyError: 400, an unknown type, a name twice, more than 512 functions, a broken schema,
+            or more work than one request may take.
+    """
+    work = work or Work()
+    reader = _Reader(notes)
+    reader.read(request)
+    declared, server_tools = reader.found(), reader.server_tools
+    legacy = not declared and (request.functions is not None or request.function_call is not None)
+    if not declared:
+        declared = [
+            _Declared(spec, f"functions[{index}]")
+            for index, spec in enumerate(request.functions or ())
+        ]
+    elif request.functions:
+        notes.ignore("functions")  # the older form of what `tools` says
+    _check(declared)
+    if declared and not traits.functions:
+        notes.ignore("functions" if legacy else "tools")
+        declared = []
+    server_tools = _usable(server_tools, traits, notes, beside_functions=bool(declared))
+    keys = [item.key for item in declared]
+    names = Names(
+        (key for key in keys if isinstance(key, str)),
+        (key for key in keys if isinstance(key, Member)),
+    )
+    return ToolPlan(
+        functions=[_declaration(item, names, notes, form=form, work=work) for item in declared],
+        server_tools=list(dict.fromkeys(server_tools.values())),
+        names=names,
+        custom=frozenset(item.key for item in declared if item.custom),
+        tool_search=reader.tool_search and bool(declared),
+        strict=any(item.spec.strict for item in declared),
+        legacy=legacy,
+    )
+
+
+class _Reader:
+    """Reads the tools of a request: functions, and Google's own tools by param."""
+
+    __slots__ = ("_declared", "_notes", "server_tools", "tool_search")
+
+    def __init__(self, notes: Notes) -> None:
+        self._notes = notes
+        self._declared: list[_Declared] = []
+        self.server_tools: dict[str, ServerTool] = {}
+        self.tool_search = False
+
+    def read(self, request: ChatRequest) -> None:
+        """Take what *request* declares."""
+        for index, tool in enumerate(request.tools or ()):
+            self._take(tool, f"tools[{index}]")
+        if request.web_search_options is not None:
+            self.server_tools[_SEARCH_OPTIONS] = "google_search"
+            for key in sorted(request.web_search_options):
+                self._notes.ignore(f"{_SEARCH_OPTIONS}.{key}")
+
+    def found(self) -> list[_Declared]:
+        """Return the functions that the model may call: not those that a search loads later."""
+        if not self.tool_search:
+            return self._declared
+        return [item for item in self._declared if not item.spec.defer_loading]
+
+    def _take(self, tool: dict[str, object], param: str) -> None:
+        kind = _kind(tool, param)
+        if kind == "function":
+            self._declared.append(_function(tool, param))
+        elif kind == "custom":
+            self._declared.append(_custom(tool, param, self._notes))
+        elif kind == NAMESPACE:
+            for member, where in members(tool, param, self._notes):
+                self._take(member, where)
+        elif kind in _SERVER_TOOLS:
+            self.server_tools[param] = _SERVER_TOOLS[kind]
+            for key in sorted(tool.keys() - {"type", kind}):
+                self._notes.ignore(f"{param}.{key}")
+        elif kind == TOOL_SEARCH:
+            self._take_search(tool, param)
+        else:
+            raise _unknown(kind, param)
+
+    def _take_search(self, tool: dict[str, object], param: str) -> None:
+        """Take a search that the client runs as a function; OpenAI's own is left out.
+
+        Without a search all functions are there at once.
+        """
+        if tool.get("execution") != "client":
+            self._notes.ignore(param)
+            return
+        self.tool_search = True
+        search: dict[str, object] = {"name": TOOL_SEARCH, "parameters": _SEARCH_PARAMETERS}
+        search |= {key: value for key, value in tool.items() if value is not None}
+        self._declared.append(_Declared(convert(search, FunctionSpec, param), param))
+
+
+def _function(tool: dict[str, object], param: str) -> _Declared:
+    # Some clients send the flat form of another OpenAI address.
+    flat = tool.get("function") is None and "name" in tool
+    where = param if flat else f"{param}.function"
+    inner = tool if flat else required(tool.get("function"), where)
+    return _Declared(convert(inner, FunctionSpec, where), where)
+
+
+def _unknown(kind: str, param: str) -> ProxyError:
+    if kind not in _OPENAIS_OWN:
+        return invalid(f"{param}.type", f"Invalid value: '{kind[:64]}'.")
+    message = (
+        f"This model cannot run tools of type '{kind}': they are part of OpenAI's own service. "
+        "Leave this tool out, declare a function in its place, or choose one of OpenAI's models."
+    )
+    return invalid(f"{param}.type", message)
+
+
+def _kind(tool: dict[str, object], param: str) -> str:
+    kind = tool.get("type")
+    if isinstance(kind, str):
+        return kind
+    if kind is not None:
+        raise wrong_type(f"{param}.type", "a string", kind)
+    if "function" in tool or "name" in tool:
+        return "function"
+    for key in tool:
+        if key in _SERVER_TOOLS:
+            return key  # Google's own spelling: {"googleSearch": {}}
+    raise missing(f"{param}.type")
+
+
+def _custom(tool: dict[str, object], param: str, notes: Notes) -> _Declared:
+    """Return a custom tool as a function of one text; its grammar can only be described."""
+    flat = tool.get("custom") is None and "name" in tool
+    where = param if flat else f"{param}.custom"
+    inner = tool if flat else required(tool.get("custom"), where)
+    spec = convert(inner, CustomSpec, where)
+    form = spec.format or {}
+    words: Schema = {"type": "string"}
+    if form.get("type") not in (None, "text"):
+        notes.ignore(f"{where}.format")
+        grammar = form.get("grammar", form)
+        definition = grammar.get("definition") if isinstance(grammar, dict) else None
+        if isinstance(definition, str):
+            words["description"] = f"Must match this grammar:\n{definition}"
+    parameters: dict[str, object] = {
+        "type": "object",
+        "properties": {"input": words},
+        "required": ["input"],
+    }
+    function = FunctionSpec(
+        spec.name,
+        spec.description,
+        parameters,
+        namespace=spec.namespace,
+        defer_loading=spec.defer_loading,
+    )
+    return _Declared(function, where, custom=True)
+
+
+def _check(declared: list[_Declared]) -> None:
+    if len(declared) > MAX_FUNCTIONS:
+        message = f"Too many functions: at most {MAX_FUNCTIONS}, got {len(declared)}."
+        raise invalid("tools", message, "array_above_max_length")
+    seen: set[str | Member] = set()
+    for item in declared:
+        name = item.spec.name
+        if not name:
+            raise missing(f"{item.param}.name")
+        if item.key in seen:
+            raise invalid(f"{item.param}.name", f"Function '{name[:64]}' is declared twice.")
+        seen.add(item.key)
+
+
+def _usable(
+    server_tools: dict[str, ServerTool],
+    traits: ModelTraits,
+    notes: Notes,
+    *,
+    beside_functions: bool,
+) -> dict[str, ServerTool]:
+    if traits.server_tools and (traits.mixes_tools or not beside_functions):
+        return server_tools
+    for param in server_tools:
+        notes.ignore(param)
+    return {}
+
+
+def _declaration(
+    item: _Declared, names: Names, notes: Notes, *, form: SchemaForm, work: Work
+) -> FunctionDeclaration:
+    return FunctionDeclaration(
+        names.upstream(item.spec.name, item.spec.namespace),
+        item.spec.description or None,
+        _parameters(item, notes, form=form, work=work),
+    )
+
+
+def _parameters(item: _Declared, notes: Notes, *, form: SchemaForm, work: Work) -> Schema | None:
+    """Return cleaned parameters, None for a function without any."""
+    given, param = item.spec.parameters, f"{item.param}.parameters"
+    if not isinstance(given, dict):
+        return None
+    cleaned = clean_as(_without_null(given), form, param=param, work=work)
+    schema = _as_object(cleaned.schema, param, item)
+    if cleaned.relaxed:
+        notes.mention(param)
+    said = schema.keys() - {"type", "properties", "title", "description", "required", "$defs"}
+    said -= {"additionalProperties"} if schema.get("additionalProperties") is False else set()
+    # "should be non-empty for OBJECT type": no properties are said by no parameters.
+    return schema if said or schema.get("properties") else None
+
+
+def _without_null(schema: Schema) -> Schema:
+    """Return root parameters that cannot be null: they are an object or absent."""
+    named = schema.get("type")
+    if isinstance(named, list) and "object" in named:
+        schema = {**schema, "type": "object"}
+    return {key: value for key, value in schema.items() if key != "nullable"}
+
+
+def _as_object(schema: Schema, param: str, item: _Declared) -> Schema:
+    definitions = schema.get("$defs")
+    reference = schema.get("$ref")
+    if isinstance(reference, str) and isinstance(definitions, dict):
+        # The root must show that it is an object, which a reference does not.
+        schema = {**definitions[reference.rpartition("/")[2]], "$defs": definitions}
+    kind = schema.get("type", "object")
+    if kind != "object":
+        raise invalid(
+            param,
+            f"Invalid schema for function '{item.spec.name[:64]}': schema must be a JSON Schema "
+            f"of 'type: \"object\"', got 'type: \"{kind}\"'.",
+            "invalid_function_parameters",
+        )
+    return {"type": "object", **schema}

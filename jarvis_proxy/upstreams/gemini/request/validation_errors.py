@@ -1,0 +1,111 @@
+"""Requests that cannot be translated, said in OpenAI's words. Pure.
+
+Source: OpenAI's recorded answers to faulty chat requests: codes `invalid_type`,
+`missing_required_parameter`, `invalid_value`, `decimal_above_max_value` and their kin.
+"""
+
+import re
+from typing import Final, TypeVar
+
+import msgspec
+
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.upstreams.gemini.json_values import kind
+
+_T = TypeVar("_T")
+_MISSING: Final = re.compile(r"Object missing required field `(?P<field>[^`]+)`")
+_EXPECTED: Final = re.compile(r"Expected `(?P<wanted>[^`]+)`, got `(?P<got>[^`]+)`")
+_WORDS: Final = {
+    "str": "a string",
+    "int": "an integer",
+    "float": "a number",
+    "bool": "a boolean",
+    "array": "an array",
+    "object": "an object",
+    "null": "null",
+}
+
+
+def invalid(param: str, message: str, code: str = "invalid_value") -> ProxyError:
+    """Return the 400 for a value that cannot be."""
+    return ProxyError(400, message, code=code, param=param)
+
+
+def missing(param: str) -> ProxyError:
+    """Return the 400 for a field that must be there."""
+    message = f"Missing required parameter: '{param}'."
+    return invalid(param, message, "missing_required_parameter")
+
+
+def required(value: _T | None, param: str) -> _T:
+    """Return *value*, which must be there.
+
+    Raises:
+        ProxyError: 400 `missing_required_parameter`.
+    """
+    if value is None:
+        raise missing(param)
+    return value
+
+
+def wrong_type(param: str, wanted: str, value: object) -> ProxyError:
+    """Return the 400 for a value of the wrong JSON type; *wanted* is in words."""
+    message = f"Invalid type for '{param}': expected {wanted}, but got {kind(value)} instead."
+    return invalid(param, message, "invalid_type")
+
+
+def out_of_range(
+    param: str, value: float, *, low: float | None = None, high: float | None = None
+) -> ProxyError:
+    """Return the 400 for a number below *low* or, with *low* None, above *high*."""
+    below = low is not None
+    bound = low if below else high
+    number = "integer" if isinstance(value, int) and isinstance(bound, int) else "decimal"
+    message = (
+        f"Invalid '{param}': {number} {'below minimum' if below else 'above maximum'} value. "
+        f"Expected a value {'>=' if below else '<='} {bound}, but got {value} instead."
+    )
+    side = "below_min" if below else "above_max"
+    return invalid(param, message, f"{number}_{side}_value")
+
+
+def check_range(param: str, value: float, low: float, high: float) -> None:
+    """Let a number pass that lies between *low* and *high*, both included.
+
+    Raises:
+        ProxyError: 400, OpenAI's code for the side and the kind of number.
+    """
+    if value < low:
+        raise out_of_range(param, value, low=low)
+    if value > high:
+        raise out_of_range(param, value, high=high)
+
+
+def convert(value: object, wanted: type[_T], param: str) -> _T:
+    """Return a decoded JSON *value* as a typed one.
+
+    Raises:
+        ProxyError: 400 with the path below *param*.
+    """
+    try:
+        return msgspec.convert(value, wanted)
+    except msgspec.ValidationError as exc:
+        raise mismatch(exc, param) from exc
+
+
+def mismatch(exc: msgspec.ValidationError, param: str = "") -> ProxyError:
+    """Return the 400 for a value that does not fit its type, ``messages[0].content`` as param."""
+    detail, _, path = str(exc).partition(" - at `$")
+    path = path.removesuffix("`").partition("[...]")[0]
+    where = (param + path) if param else path.removeprefix(".")
+    if found := _MISSING.search(detail):
+        return missing(f"{where}.{found['field']}" if where else found["field"])
+    if found := _EXPECTED.search(detail):
+        wanted = " or ".join(_words(found["wanted"]))
+        detail = f"expected {wanted}, but got {_words(found['got'])[0]} instead"
+    return invalid(where, f"Invalid type for '{where}': {detail}.", "invalid_type")
+
+
+def _words(types: str) -> list[str]:
+    names = types.split(" | ")
+    return [_WORDS.get(name, name) for name in names if name != "null" or len(names) == 1]

@@ -1,0 +1,206 @@
+"""A Responses request → the chat request that asks the same. Pure.
+
+Source: https://platform.openai.com/docs/api-reference/responses/create (read 2026-11).
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw
+
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.upstreams.base import Call
+from jarvis_proxy.upstreams.gemini.model_traits import knowledge
+from jarvis_proxy.upstreams.gemini.request.bounds import MAX_MESSAGES, check_length, check_values
+from jarvis_proxy.upstreams.gemini.request.ignored_params import Notes
+from jarvis_proxy.upstreams.gemini.request.validation_errors import invalid, mismatch, missing
+from jarvis_proxy.upstreams.gemini.responses_api.input_items import (
+    JsonObject,
+    LoadedTools,
+    read_input,
+)
+from jarvis_proxy.upstreams.gemini.responses_api.param_paths import Places
+from jarvis_proxy.upstreams.gemini.responses_api.tools import ChatTools, chat_tools
+from jarvis_proxy.wire import text as surrogates
+from jarvis_proxy.wire.responses_types import echo_of
+
+_ENCRYPTED: Final = "reasoning.encrypted_content"
+_LOGPROBS: Final = "message.output_text.logprobs"
+# The same in both APIs, Google's own extensions included.
+_SAME: Final = (
+    "temperature",
+    "top_p",
+    "top_k",
+    "top_logprobs",
+    "parallel_tool_calls",
+    "service_tier",
+    "tool_choice",
+    "safety_settings",
+    "safetySettings",
+    "cached_content",
+    "cachedContent",
+    "google",
+    "extra_body",
+)
+
+
+class _Format(msgspec.Struct):
+    type: str | None = None
+    schema: Raw = Raw()
+    description: str | None = None
+
+
+class _Text(msgspec.Struct):
+    format: _Format | None = None
+    verbosity: Raw = Raw(b"null")
+
+
+class _Reasoning(msgspec.Struct):
+    effort: Raw = Raw(b"null")
+    summary: str | None = None
+    generate_summary: str | None = None
+
+
+class _Request(msgspec.Struct):
+    """What is not simply passed on."""
+
+    input: str | list[JsonObject] | None = None
+    instructions: str | None = None
+    include: list[str] | None = None
+    max_output_tokens: Raw = Raw(b"null")
+    max_tool_calls: int | None = None
+    reasoning: _Reasoning | None = None
+    text: _Text | None = None
+    tools: list[JsonObject] | None = None
+    truncation: str | None = None
+    background: bool | None = None
+    previous_response_id: str | None = None
+    conversation: object = None
+    prompt: object = None
+
+
+_REQUEST: Final = msgspec.json.Decoder(_Request)
+_FIELDS: Final = msgspec.json.Decoder(dict[str, Raw])
+
+
+@dataclass(frozen=True, slots=True)
+class AsChat:
+    """A Responses request as a chat request."""
+
+    body: bytes
+    places: Places
+    """Where what the chat request says stood in the other one."""
+    echo: dict[str, Any]
+    """What the response repeats."""
+    sealed: bool
+    """Thought signatures go out as ``encrypted_content``."""
+    ignored: tuple[str, ...]
+    """What has no equivalent in a chat request."""
+
+
+def as_chat(call: Call) -> AsChat:
+    """Return *call*, one of /v1/responses, as a chat request.
+
+    Raises:
+        ProxyError: 400 with the param; `unsupported_parameter` for what would need stored state.
+    """
+    request, fields, echo = _decode(call.body)
+    if isinstance(request.input, list):
+        check_length("input", len(request.input), MAX_MESSAGES)
+    _refuse_state(request)
+    if request.input is None:
+        raise missing("input")
+    notes = Notes(strict=call.strict_params)
+    if request.max_tool_calls is not None:
+        notes.ignore("max_tool_calls")
+    if request.truncation not in (None, "", "disabled"):
+        notes.ignore("truncation")
+    loaded: LoadedTools = []
+    messages, places = read_input(request.input, request.instructions, notes, loaded)
+    include = request.include or []
+    chat: dict[str, object] = {name: fields[name] for name in _SAME if name in fields}
+    chat["messages"] = messages
+    chat["max_completion_tokens"] = request.max_output_tokens
+    if _LOGPROBS in include:
+        chat["logprobs"] = True
+    draws = "IMAGE" in knowledge(call.target_model).outputs
+    tools = _set_tools(chat, chat_tools(request.tools, loaded, notes, draws=draws))
+    _set_reasoning(chat, request.reasoning)
+    _set_text(chat, request.text)
+    return AsChat(
+        body=msgspec.json.encode(chat),
+        places=Places(places, tools),
+        echo=echo,
+        sealed=_ENCRYPTED in include,
+        ignored=notes.names,
+    )
+
+
+def _decode(body: bytes) -> tuple[_Request, dict[str, Raw], dict[str, Any]]:
+    check_values(body)
+    try:
+        body = surrogates.replace_lone(body)
+        fields = _FIELDS.decode(body)
+        return _REQUEST.decode(body), fields, echo_of(fields)
+    except msgspec.ValidationError as exc:
+        raise mismatch(exc) from exc
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+        raise ProxyError(400, f"The body is not valid JSON: {exc}.", code="invalid_json") from exc
+    except RecursionError as exc:
+        raise ProxyError(400, "The body is nested too deeply.", code="invalid_json") from exc
+
+
+def _refuse_state(request: _Request) -> None:
+    """Refuse what only a service that keeps conversations can do."""
+    for param, value in (
+        ("previous_response_id", request.previous_response_id),
+        ("conversation", request.conversation),
+    ):
+        if value not in (None, ""):  # some clients send an empty one for none
+            message = (
+                f"This proxy stores no conversations, so '{param}' leads to none. Send the whole "
+                "conversation as 'input'."
+            )
+            raise invalid(param, message, "unsupported_parameter")
+    if request.prompt not in (None, ""):
+        message = "Prompts stored at OpenAI cannot be read here. Send their text as 'instructions'."
+        raise invalid("prompt", message, "unsupported_parameter")
+    if request.background:
+        message = (
+            "A response in the background would have to be stored, and nothing is stored here."
+        )
+        raise invalid("background", message, "unsupported_parameter")
+
+
+def _set_tools(chat: dict[str, object], found: ChatTools | None) -> list[str]:
+    """Set the tools; return the param of each."""
+    if found is None:
+        return []
+    if found.paints:
+        chat["modalities"] = ["text", "image"]
+        chat.pop("tool_choice", None)  # there is no other tool that it could mean
+    chat["tools"] = found.tools
+    return found.params
+
+
+def _set_reasoning(chat: dict[str, object], reasoning: _Reasoning | None) -> None:
+    if reasoning is None:
+        return
+    chat["reasoning_effort"] = reasoning.effort
+    if (reasoning.summary or reasoning.generate_summary) is not None:
+        chat["include_thoughts"] = True
+
+
+def _set_text(chat: dict[str, object], text: _Text | None) -> None:
+    if text is None:
+        return
+    chat["verbosity"] = text.verbosity
+    form = text.format
+    if form is None:
+        return
+    wanted: dict[str, object] = {"type": form.type}
+    if form.type == "json_schema":
+        schema = form.schema if len(form.schema) else None
+        wanted["json_schema"] = {"schema": schema, "description": form.description}
+    chat["response_format"] = wanted

@@ -1,0 +1,334 @@
+"""Streams of OpenAI-compatible upstreams: relayed byte for byte, but never blindly. Pure.
+
+What is watched: where events end, whether the answer is complete, errors in place of chunks, and
+usage. What is changed: only lines that the official SDKs cannot bear (``id:``, ``retry:``,
+``event: ping``), which no OpenAI stream has.
+"""
+
+import re
+from typing import Final
+
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.upstreams.base import TokenUsage, UpstreamRequest
+from jarvis_proxy.upstreams.frames import (
+    FRAMES,
+    NO_ERROR,
+    Frame,
+    StreamKind,
+    broken_choice,
+    error_of,
+    failure_of,
+    is_odd,
+    read_frame,
+)
+from jarvis_proxy.upstreams.json_values import LARGE
+from jarvis_proxy.upstreams.openai_errors import without_keys
+from jarvis_proxy.wire.pieces import Pieces
+from jarvis_proxy.wire.sse import DONE, KEEPALIVE, MAX_EVENT_BYTES, last_boundary, too_large
+
+_TERMINAL: Final = frozenset({"response.completed", "response.failed", "response.incomplete"})
+_BOM: Final = b"\xef\xbb\xbf"
+# What makes SDKs raise, or lose what follows it: Continue drops the rest after ": ping".
+_UNBEARABLE: Final = (b"id:", b"retry:", b": ping")
+# A blank line before an event stands alone, so that blocks do not depend on how data is cut.
+_BLOCK: Final = re.compile(rb"\r\n?|\n|(?:[^\r\n]++(?:\r\n?+|\n))++(?:\r\n?+|\n)")
+
+
+class PassthroughStream:
+    """A StreamTranslator that returns its input, whole events at a time."""
+
+    __slots__ = (
+        "_answered",
+        "_began",
+        "_finished",
+        "_kind",
+        "_pending",
+        "_seen",
+        "_swallow_lf",
+        "done",
+        "failure",
+        "held",
+        "next_request",
+        "usage",
+    )
+
+    def __init__(self, kind: StreamKind) -> None:
+        self._kind = kind
+        self._pending = Pieces()  # of an event whose end has not come
+        self.held = 0  # of that event
+        self._answered = False  # something has come that may be a part of the answer
+        self._seen: set[int] = set()
+        self._finished: set[int] = set()
+        self._swallow_lf = False  # the LF of a CRLF whose CR ended a block that was changed
+        self.usage: TokenUsage | None = None
+        self.done = False
+        self.next_request: UpstreamRequest | None = None
+        self.failure: ProxyError | None = None
+        self._began = False  # an event has passed
+
+    def feed(self, data: bytes) -> bytes:
+        """Return what is whole up to the last event boundary; the rest waits for its end.
+
+        Raises:
+            ProxyError: the error that an event carries; 502 `upstream_bad_frame`,
+                `upstream_frame_too_large`.
+        """
+        if self.done or not data:
+            return b""  # nothing may follow the end, whatever the upstream still sends
+        # One event in the common form, the case of nearly every read, is only looked into.
+        if (
+            data.find(b"\n") == len(data) - 2
+            and data.startswith(b"data: {")
+            and data.endswith(b"\n\n")
+            and b"\r" not in data
+            and not self.held
+        ):
+            self._swallow_lf = False
+            if not self._passes(data[6:-2], ""):
+                return b""
+            return data if self.failure is None else without_keys(data)
+        if self._swallow_lf:
+            self._swallow_lf = False
+            data = data.removeprefix(b"\n")
+        if self.held:
+            data = self._join(data)
+        cut = len(data) if data.endswith(b"\n\n") else last_boundary(data)
+        if cut != len(data):
+            self._pending.add(data[cut:])
+            self.held = len(data) - cut
+            data = data[:cut]
+        if not data:
+            return b""
+        # So are several.
+        if data[:7] == b"data: {" and data.endswith(b"\n\n") and b"\r" not in data:
+            is_last = data.endswith(b"\n\n" + DONE) and self._kind != "responses"
+            events = data[: -len(DONE)] if is_last else data
+            # No line end but those between events and the two at the end.
+            count = events.count(b"\n\ndata: {") + 1
+            if events.count(b"\n") == 2 * count:
+                passed = self._pass_all(events, count)
+                if not is_last or self.done:
+                    return passed
+                self._end(passed)
+                return data if passed is events else passed + DONE
+        return self._feed_blocks(data)
+
+    def _pass_all(self, data: bytes, count: int) -> bytes:
+        """Watch *count* events, each ``data: {...}`` and nothing else; return *data* to the end."""
+        if count > 1 and self._watch_together(data, count):
+            self._began = True
+            return data
+        passed: list[bytes] = []
+        try:
+            for event in data[:-2].split(b"\n\n"):
+                if self._passes(event[6:], ""):
+                    passed.append(event + b"\n\n")
+                if self.done:
+                    break
+        except ProxyError as exc:
+            exc.preceding = b"".join(passed)
+            raise
+        whole = b"".join(passed)
+        return whole if self.failure is None else without_keys(whole)
+
+    def _watch_together(self, data: bytes, count: int) -> bool:
+        """Watch events that are decoded as one list; return False if each needs a closer look.
+
+        A busy upstream sends a hundred at once, and most of what one costs is the call.
+        """
+        if len(data) > LARGE:
+            return False
+        try:
+            frames = FRAMES.decode(b"[%b]" % data[6:-2].replace(b"\n\ndata: ", b","))
+        except (ValueError, RecursionError):
+            return False
+        if len(frames) != count:
+            return False  # two halves that make a whole
+        note, kind = self._note, self._kind
+        try:
+            for frame in frames:
+                is_plain = frame.choices and frame.error is NO_ERROR and frame.base_resp is None
+                if not is_plain and (is_odd(frame, kind) or frame.type in _TERMINAL):
+                    return False
+                note(frame)
+        except ProxyError:
+            return False  # raised again where it is known which events came before it
+        return True
+
+    def _join(self, data: bytes) -> bytes:
+        """Return pending bytes and *data* as one if an event ends in it; else keep it: b""."""
+        if not last_boundary(self._pending.last() + data):
+            self.held += len(data)
+            if self.held > MAX_EVENT_BYTES:
+                raise too_large()
+            self._pending.add(data)
+            return b""
+        # Joined once per event, so a large event costs linear time however it is cut.
+        self._pending.add(data)
+        return self._release()
+
+    def _release(self) -> bytes:
+        """Return what is pending, and let go of it."""
+        data, self._pending = self._pending.join(), Pieces()
+        self.held = 0
+        return data
+
+    def _feed_blocks(self, data: bytes) -> bytes:
+        out: list[bytes] = []
+        try:
+            for found in _BLOCK.finditer(data):
+                block = found[0]
+                taken = self._take_block(block)
+                out.append(taken)
+                self._swallow_lf = taken != block and block.endswith(b"\r") and not self.held
+                if self.done:
+                    if taken.endswith(b"\r\n\r"):
+                        out.append(b"\n")  # the rest of a CRLF: nothing more is read
+                    break
+        except ProxyError as exc:
+            exc.preceding = b"".join(out)
+            raise
+        return b"".join(out)
+
+    def _take_block(self, block: bytes) -> bytes:
+        """Return the event *block*, or a blank line, as the client may see it."""
+        lines = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+        lines[0] = lines[0].removeprefix(_BOM)
+        data = [line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:")]
+        if not data:
+            return _without_data(block, lines)
+        names = [line[6:].strip() for line in lines if line.startswith(b"event:")]
+        event = names[-1].decode("utf-8", "replace") if names else ""
+        payload = b"\n".join(data).strip(b" \t\n")
+        if not payload or (event == "ping" and self._kind != "other"):
+            return b""  # an empty data line is no JSON, and the SDKs would raise on it
+        if payload == b"[DONE]":
+            self._end(b"")
+        elif not self._passes(payload, event):
+            return b""
+        if self.failure is not None:
+            block = without_keys(block)
+        if any(line.startswith(_UNBEARABLE) for line in lines):
+            kept = [line for line in lines if line and not line.startswith(_UNBEARABLE)]
+            return b"\n".join(kept) + b"\n\n"
+        return block
+
+    def _end(self, preceding: bytes) -> None:
+        """Take a ``[DONE]``; a Responses stream is complete by its last event and nothing else."""
+        if self._kind == "responses" or (self._kind == "chat" and not self._answered):
+            error = _truncated()
+            error.preceding = preceding
+            raise error
+        self.done = True
+
+    def _passes(self, payload: bytes, event: str) -> bool:
+        """Look into an event; return whether it goes on.
+
+        Once every choice has its finish reason the answer is there: what SDKs could not read, or
+        would raise on, is left out from then on.
+        """
+        try:
+            self._watch(payload, event)
+        except ProxyError:
+            if self.is_settled:
+                return False
+            raise
+        return True
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all of the answer has come, though its end has not."""
+        return self._kind == "chat" and bool(self._finished) and self._seen == self._finished
+
+    def _watch(self, payload: bytes, event: str) -> None:
+        """Note what the event says about completeness, usage and errors."""
+        frame = read_frame(payload)
+        is_plain = frame.choices and frame.error is NO_ERROR and frame.base_resp is None
+        if is_plain and not event:  # as nearly every chunk is: a call less
+            self._began = True
+            self._note(frame)
+            return
+        if (error := error_of(frame, payload, event, self._kind)) is not None:
+            # A response that has begun fails in its own words: `error`, then `response.failed`.
+            is_named = event == "error" or frame.type == "error"
+            if not (is_named and self._began and self._kind == "responses"):
+                raise error
+            self.failure = error
+            return
+        self._began = True
+        self._note(frame)
+        if self._kind == "responses" and frame.type in _TERMINAL:
+            self.done = True
+            if frame.type == "response.failed" and self.failure is None:
+                self.failure = failure_of(frame)
+
+    def _note(self, frame: Frame) -> None:
+        choices = frame.choices
+        tells = frame.usage is not None or frame.x_groq is not None or frame.response is not None
+        if choices is not None:
+            self._answered = True
+            for choice in choices:
+                if choice.finish_reason:
+                    if (error := broken_choice(choice)) is not None:
+                        raise error
+                    self._finished.add(choice.index)
+                if choice.usage is not None:
+                    tells = True
+                self._seen.add(choice.index)
+        if (tells or type(frame) is not Frame) and (tokens := frame.tokens()) is not None:
+            self.usage = tokens
+
+    def feed_eof(self) -> bytes:
+        """Return the end of the stream: what lacked only its blank line, a missing ``[DONE]``.
+
+        Raises:
+            ProxyError: 502 `upstream_truncated`, the upstream ended before the answer did.
+        """
+        out = b"" if self.done else self._feed_rest()
+        if self.done or self._kind == "other":
+            return out
+        if self.is_settled:
+            self.done = True
+            return out + DONE
+        error = self.failure or _truncated()
+        error.preceding = out
+        raise error
+
+    def _feed_rest(self) -> bytes:
+        rest = self._release()
+        line = rest.rstrip(b"\r\n")
+        if self._kind == "other" or not line:
+            return rest
+        try:
+            # The last event may lack its blank line and still be whole.
+            return self._feed_blocks(line + b"\n\n")
+        except ProxyError as exc:
+            if exc.code == "upstream_bad_frame":
+                return exc.preceding  # half an event: dropped, and the stream counts as cut
+            raise
+
+
+def stream_kind(endpoint: str) -> StreamKind:
+    """Return by which rules a stream of *endpoint* is complete."""
+    if endpoint in ("chat/completions", "completions"):
+        return "chat"
+    return "responses" if endpoint == "responses" else "other"
+
+
+def _without_data(block: bytes, lines: list[bytes]) -> bytes:
+    """Return what is left of a block without data: comments and blank lines.
+
+    Anything else there SDKs would take for an event, and try to parse its emptiness.
+    """
+    said = [line for line in lines if line]
+    if not all(line.startswith(b":") and not line.startswith(_UNBEARABLE) for line in said):
+        return KEEPALIVE if any(line.startswith(b":") for line in said) else b""
+    return block
+
+
+def _truncated() -> ProxyError:
+    return ProxyError(
+        502,
+        "The upstream ended its stream before the answer was complete.",
+        code="upstream_truncated",
+    )

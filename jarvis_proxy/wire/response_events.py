@@ -1,0 +1,203 @@
+"""What the proxy itself says in the stream of a response: beginning, signs of life, failure. Pure.
+
+Some clients of the Responses API count events only: comments do not keep them waiting. And some
+know a failure by ``response.failed`` alone, while SDKs raise at ``error``: a failure is both.
+
+Source: https://platform.openai.com/docs/api-reference/responses-streaming (read 2026-11).
+"""
+
+import re
+from typing import Any, Final
+
+import msgspec
+from msgspec.structs import replace
+
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.wire import text as surrogates
+from jarvis_proxy.wire.responses_types import Response, ResponseError, echo_of
+from jarvis_proxy.wire.sse import SSEDecoder
+
+_ID: Final = re.compile(rb'"id"\s*:\s*"(resp[A-Za-z0-9_-]{1,128})"')
+_SAMPLE: Final = 1024
+_LARGE: Final = 64 * 1024
+_FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+# What clients act on; each other code is told in `error`, and is one of these in the response.
+_KNOWN_CODES: Final = frozenset(
+    (
+        "context_length_exceeded",
+        "insufficient_quota",
+        "invalid_prompt",
+        "rate_limit_exceeded",
+        "server_error",
+    )
+)
+_REFUSED: Final = frozenset((400, 413, 415, 422))
+
+
+class EventNumbers:
+    """Counts the events of one response, whoever writes them."""
+
+    __slots__ = ("next",)
+
+    def __init__(self) -> None:
+        self.next = 0
+
+    def take(self) -> int:
+        """Return the number of the next event."""
+        number = self.next
+        self.next = number + 1
+        return number
+
+
+class _Told(msgspec.Struct):
+    """What is looked for in an event that went out."""
+
+    type: str | None = None
+    sequence_number: int | None = None
+    code: Any = None
+    message: Any = None
+    error: Any = None
+
+
+class OwnEvents:
+    """The proxy's own events of one response.
+
+    *body* is the request's, of which the response repeats what it said. A relayed answer has its
+    upstream's numbers: what stands between its events repeats the last one.
+    """
+
+    __slots__ = ("_began", "_body", "_head", "_last", "_own", "numbers", "relayed")
+
+    def __init__(self, call_id: str, created: int, model: str, body: bytes) -> None:
+        self._head = Response(
+            id=f"resp_{call_id}", created_at=created, status="in_progress", model=model, output=[]
+        )
+        self._body = body
+        self._began = False
+        self._own = 0  # events of ours before the answer
+        self._last = b""  # events of the answer that went out
+        self.numbers = EventNumbers()
+        self.relayed = False
+
+    def attempt(self, *, relayed: bool) -> EventNumbers:
+        """Return the numbers for an answer that is to begin."""
+        self.relayed = relayed
+        self._forget_attempts()
+        return self.numbers
+
+    def passed(self, events: bytes) -> None:
+        """Note *events* of the answer, which go out."""
+        if b"data:" not in events:
+            return
+        if not self._last and (found := _ID.search(events[:_SAMPLE])):
+            self._head = replace(self._head, id=found[1].decode())
+        self._began = True
+        self._last = events if len(events) <= _LARGE else _shortened(events)
+
+    def beat(self) -> bytes:
+        """Return a sign of life: at first that there is a response, then that it goes on."""
+        self._forget_attempts()
+        if not self._began:
+            events = self._beginning()
+        elif self.relayed and self._last:
+            events = _event("response.in_progress", self._told().sequence_number or 0, self._head)
+        else:
+            events = _event("response.in_progress", self.numbers.take(), self._head)
+        if not self._last:
+            self._own = self.numbers.next
+        return events
+
+    def failure(self, error: ProxyError) -> bytes:
+        """Return the events that end the stream with *error*.
+
+        An upstream's own ``error`` that went out as the last event is not told twice.
+        """
+        self._forget_attempts()
+        told = self._told()
+        if self.relayed and told.sequence_number is not None:
+            self.numbers.next = told.sequence_number + 1
+        events = b"" if self._began else self._beginning()
+        if told.type == "error":
+            reason = _reason(told)
+        else:
+            known = failed_code(error)
+            reason = ResponseError(known, error.message)
+            events += error.responses_event(self.numbers.take())
+        failed = replace(self._head, status="failed", error=reason)
+        return events + _event("response.failed", self.numbers.take(), failed)
+
+    def _beginning(self) -> bytes:
+        """Return the events by which a response begins."""
+        self._began = True
+        created = replace(self._head, **_echo(self._body))
+        self._body = b""
+        return b"".join(
+            _event(kind, self.numbers.take(), created)
+            for kind in ("response.created", "response.in_progress")
+        )
+
+    def _forget_attempts(self) -> None:
+        """Count anew from our own events, as long as nothing of an answer has gone out.
+
+        An attempt that came to nothing has used numbers.
+        """
+        if not self._last:
+            self.numbers.next = self._own
+
+    def _told(self) -> _Told:
+        """Return what the last event of the answer says."""
+        found = _Told()
+        for event in SSEDecoder().feed(self._last):
+            try:
+                found = msgspec.json.decode(event.data, type=_Told)
+            except (ValueError, RecursionError):
+                continue
+            if event.event == "error":
+                found.type = "error"
+        return found
+
+
+def failed_code(error: ProxyError) -> str:
+    """Return the code for *error* in a response that failed: one that clients act on."""
+    if error.code in _KNOWN_CODES:
+        return str(error.code)
+    if error.status == 402 or error.error_type == "insufficient_quota":
+        return "insufficient_quota"
+    if error.status == 429:
+        return "rate_limit_exceeded"
+    return "invalid_prompt" if error.status in _REFUSED else "server_error"
+
+
+def _reason(told: _Told) -> ResponseError:
+    """Return what an upstream's ``error`` event says."""
+    error = told.error if isinstance(told.error, dict) else {}
+    said = told.code or error.get("code") or error.get("type")
+    known = said if isinstance(said, str) and said in _KNOWN_CODES else "server_error"
+    message = told.message or error.get("message")
+    words = message if isinstance(message, str) else "The upstream reported an error."
+    return ResponseError(known, words)
+
+
+def _shortened(events: bytes) -> bytes:
+    """Return the last of *events* without what may be long in it."""
+    last = SSEDecoder().feed(events)[-1:]
+    try:
+        told = msgspec.json.decode(last[0].data, type=_Told)
+    except (IndexError, ValueError, RecursionError):
+        told = _Told()
+    return b"data: " + msgspec.json.encode(told) + b"\n\n"
+
+
+def _echo(body: bytes) -> dict[str, Any]:
+    """Return what the response repeats of its request, nothing where that is not whole."""
+    try:
+        fields = surrogates.decode(_FIELDS, body)
+        return echo_of(fields)
+    except (ValueError, RecursionError):
+        return {}
+
+
+def _event(kind: str, number: int, response: Response) -> bytes:
+    event = {"type": kind, "sequence_number": number, "response": response}
+    return b"event: %b\ndata: %b\n\n" % (kind.encode(), msgspec.json.encode(event))

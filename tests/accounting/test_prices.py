@@ -1,0 +1,310 @@
+"""Prices: which price is whose, what a call costs, and that the table says what its source says."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import msgspec
+import pytest
+from genai_prices import Usage
+from genai_prices.data import providers
+from genai_prices.types import ModelInfo, ModelPrice, Provider
+
+from jarvis_proxy.accounting.prices import FREE, PriceError, PriceFile, Prices
+from jarvis_proxy.call_record import CallRecord
+
+TABLE = (Path(__file__).parents[2] / "jarvis_proxy" / "accounting" / "prices.json").read_bytes()
+NOW = datetime.now(UTC).timestamp()
+USD = 1_000_000_000
+
+
+def record(
+    upstream: str,
+    target: str,
+    *,
+    prompt: int | None = 1000,
+    completion: int | None = 100,
+    cached: int | None = 0,
+    at: str = "2026-11-23T12:00:00+00:00",
+) -> CallRecord:
+    return CallRecord(
+        request_id="req_1",
+        started=0.0,
+        started_at=datetime.fromisoformat(at).timestamp(),
+        upstream=upstream,
+        target=target,
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        cached_tokens=cached,
+    )
+
+
+def table(*models: dict[str, object], **more: object) -> bytes:
+    """Return a table with one provider, ``maker`` at maker.example."""
+    maker = {"url": r"https://maker\.example", "models": models, **more}
+    return json.dumps({"source": "test", "providers": {"maker": maker}}).encode()
+
+
+def model(*names: str, **rates: object) -> dict[str, object]:
+    return {"names": names, "prices": [rates]}
+
+
+# -- which price is whose --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("upstream", "base_url", "known"),
+    [
+        ("any", "https://maker.example/v1", True),
+        ("maker", "http://gateway.example/v1", True),  # by its name
+        ("any", "http://gateway.example/v1", False),
+        ("any", "", False),
+    ],
+)
+def test_an_upstream_is_known_by_its_address_or_else_by_its_name(
+    upstream: str, base_url: str, *, known: bool
+) -> None:
+    prices = Prices(table(model("m", input=1, output=2)), [(upstream, base_url)])
+
+    assert known is (prices.cost(record(upstream, "m")) is not None)
+
+
+def test_gemini_is_googles_whatever_its_address() -> None:
+    text = {"source": "t", "providers": {"google": {"url": "x", "models": [model("g", input=1)]}}}
+    prices = Prices(json.dumps(text).encode(), [("gemini", "http://127.0.0.1/v1beta")])
+
+    assert prices.cost(record("gemini", "g", completion=0)) == USD // 1000
+
+
+@pytest.mark.parametrize(
+    ("name", "matching", "others"),
+    [
+        ("gpt-4.1", ["gpt-4.1", "GPT-4.1"], ["gpt-4.1-mini", "gpt-401"]),
+        ("gpt-4.1*", ["gpt-4.1", "gpt-4.1-mini"], ["my-gpt-4.1", "gpt-401"]),
+        ("*:free", ["a/b:free"], ["a/b:free-2"]),
+        ("*claude-v2*", ["claude-v2", "anthropic.claude-v2:1"], ["claude-v3"]),
+        (r"^gpt-\d+$", ["gpt-5"], ["gpt-5-mini", "a-gpt-5"]),
+    ],
+)
+def test_a_name_matches_as_it_is_spelled(name: str, matching: list[str], others: list[str]) -> None:
+    prices = Prices(table(model(name, input=1, output=1)), [("maker", "")])
+    found = [text for text in matching + others if prices.cost(record("maker", text)) is not None]
+
+    assert matching == found
+
+
+def test_the_first_model_that_matches_counts() -> None:
+    models = (model("a-b", input=1), model("a*", input=2), model("a-c", input=3))
+    prices = Prices(table(*models), [("maker", "")])
+    costs = [prices.cost(record("maker", name, completion=0)) for name in ("a-b", "a-c")]
+
+    assert costs == [USD // 1000, 2 * USD // 1000]
+
+
+def test_models_of_another_provider_are_found_where_it_sells_them() -> None:
+    text = json.loads(table(model("own", input=1), also=["other", "gone"]))
+    text["providers"]["other"] = {"url": "none", "models": [model("theirs", input=2)]}
+    prices = Prices(json.dumps(text).encode(), [("maker", "")])
+
+    assert prices.cost(record("maker", "theirs", completion=0)) == 2 * USD // 1000
+
+
+# -- what a call costs -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("prompt", "cached", "completion", "dollars"),
+    [
+        (1000, 0, 100, 0.0042),
+        (1000, 400, 0, 0.0014),
+        (1000, 5000, 0, 0.0005),  # more cached than there is: some upstreams add it to the prompt
+        (0, 0, 0, 0.0),
+        (1, 1, 0, 0.0000005),
+    ],
+)
+def test_cached_tokens_are_a_part_of_the_prompt_with_a_price_of_their_own(
+    prompt: int, cached: int, completion: int, dollars: float
+) -> None:
+    prices = Prices(table(model("m", input=2, cached=0.5, output=22)), [("maker", "")])
+    actual = prices.cost(record("maker", "m", prompt=prompt, cached=cached, completion=completion))
+
+    assert actual == round(dollars * USD)
+
+
+def test_cached_tokens_without_a_price_of_their_own_cost_what_others_do() -> None:
+    prices = Prices(table(model("m", input=2)), [("maker", "")])
+
+    assert prices.cost(record("maker", "m", cached=400, completion=0)) == 2 * USD // 1000
+
+
+def test_a_long_prompt_makes_the_whole_call_dearer() -> None:
+    tiers = [{"above": 200, "input": 2, "output": 4}, {"above": 500, "input": 3, "output": 6}]
+    prices = Prices(table(model("m", input=1, output=2, tiers=tiers)), [("maker", "")])
+    costs = [
+        prices.cost(record("maker", "m", prompt=prompt, completion=1))
+        for prompt in (200, 201, 500, 501)
+    ]
+
+    assert costs == [202_000, 406_000, 1_004_000, 1_509_000]
+
+
+@pytest.mark.parametrize(
+    ("at", "rate"),
+    [
+        ("2026-12-31T21:59:59+00:00", 1),
+        ("2026-12-31T23:59:59+00:00", 3),
+        ("2027-01-01T00:59:59+00:00", 3),
+        ("2027-01-01T01:00:00+00:00", 2),
+        ("2027-01-01T22:00:00+00:00", 3),
+    ],
+)
+def test_the_last_price_in_force_counts(at: str, rate: int) -> None:
+    steps = [{"input": 1}, {"from": "2027-01-01", "input": 2}, {"hours": "22:00-01:00", "input": 3}]
+    prices = Prices(table({"names": ["m"], "prices": steps}), [("maker", "")])
+
+    assert prices.cost(record("maker", "m", completion=0, at=at)) == rate * USD // 1000
+
+
+@pytest.mark.parametrize(
+    ("at", "rate"), [("2026-11-23T00:29:59+00:00", 1), ("2026-11-23T00:30:00+00:00", 2)]
+)
+def test_a_price_may_hold_within_hours_of_the_day(at: str, rate: int) -> None:
+    steps = [{"input": 1}, {"hours": "00:30-16:30", "input": 2}]
+    prices = Prices(table({"names": ["m"], "prices": steps}), [("maker", "")])
+
+    assert prices.cost(record("maker", "m", completion=0, at=at)) == rate * USD // 1000
+
+
+def test_the_first_price_counts_where_none_is_in_force() -> None:
+    steps = [{"from": "2090-01-01", "input": 1}, {"from": "2099-01-01", "input": 2}]
+    prices = Prices(table({"names": ["m"], "prices": steps}), [("maker", "")])
+
+    assert prices.cost(record("maker", "m", completion=0)) == USD // 1000
+
+
+def test_what_is_not_priced_by_the_token_has_no_known_cost() -> None:
+    prices = Prices(table(model("m", input=1)), [("maker", "")])
+
+    assert prices.cost(record("maker", "m", completion=1)) is None
+    assert prices.cost(record("maker", "m", completion=0)) is not None
+
+
+def test_unknown_tokens_have_no_known_cost() -> None:
+    prices = Prices(table(model("m", input=1)), [("maker", "")])
+
+    assert prices.cost(record("maker", "m", prompt=None, completion=None)) is None
+
+
+def test_the_embedded_model_is_free() -> None:
+    assert Prices().cost(record(FREE, "jarvis-echo")) == 0
+
+
+def test_without_a_table_nothing_is_known() -> None:
+    assert (
+        Prices(None, [("openai", "https://api.openai.com/v1")]).cost(record("openai", "m")) is None
+    )
+
+
+# -- PRICES_FILE -----------------------------------------------------------------------------
+
+
+def own(**models: object) -> bytes:
+    return json.dumps({"models": models}).encode()
+
+
+def test_own_prices_override_the_table_and_add_to_it() -> None:
+    mine = own(**{"maker/m": {"input": 7}, "Ollama/*": {"input": 0, "output": 0}})
+    prices = Prices(table(model("m", input=1), model("n", input=2)), [("maker", "")], mine)
+    names = [("maker", "m"), ("maker", "n"), ("ollama", "llama3:8b")]
+    costs = [prices.cost(record(*name, completion=0)) for name in names]
+
+    assert costs == [7 * USD // 1000, 2 * USD // 1000, 0]
+
+
+def test_the_more_exact_of_own_prices_counts() -> None:
+    mine = own(**{"a/*": {"input": 1}, "a/b*": {"input": 2}, "a/bc": {"input": 3}})
+    prices = Prices(None, (), mine)
+    costs = [prices.cost(record("a", name, completion=0)) for name in ("x", "bx", "bc")]
+
+    assert costs == [USD // 1000, 2 * USD // 1000, 3 * USD // 1000]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"", "truncated"),
+        (b"[]", "object"),
+        (b"\xff", "malformed"),
+        (b'{"models":{"a/b":{"input":"1"}}}', "float"),
+        (b'{"models":{"a/b":{"input":-1}}}', ">= 0"),
+        (b'{"models":{"a/b":{"inputs":1}}}', "inputs"),
+        (b'{"models":{"gpt":{"input":1}}}', "`gpt` must be upstream/model"),
+        (b'{"models":{"a/b":{"from":"soon"}}}', "`from` of `a/b` must be a day"),
+        (b'{"models":{"a/b":{"hours":"noon"}}}', "pattern|match"),
+    ],
+)
+def test_a_file_that_cannot_be_meant_is_refused_with_the_place(text: bytes, said: str) -> None:
+    with pytest.raises(PriceError, match=said):
+        Prices(TABLE, (), text)
+
+
+def test_a_day_in_an_own_price_is_understood() -> None:
+    prices = Prices(None, (), own(**{"a/b": {"from": "2027-01-01", "input": 1}}))
+
+    assert prices.cost(record("a", "b", completion=0)) == USD // 1000
+
+
+# -- the table that comes with the proxy -----------------------------------------------------
+
+
+def test_the_table_is_made_from_the_locked_source() -> None:
+    """To mend it: python -m tools.update_prices"""
+    source = msgspec.json.decode(TABLE, type=PriceFile).source
+
+    assert source == f"genai-prices {version('genai-prices')}"
+
+
+def priced_models() -> Iterator[tuple[Provider, ModelInfo, ModelPrice]]:
+    """Yield the models of the source that are priced by tokens of text alone."""
+    now = datetime.fromtimestamp(NOW, UTC)
+    for provider in providers:
+        for info in provider.models:
+            price = info.get_prices(now)
+            units = {name for name, value in price.__dict__.items() if value is not None}
+            if {"input_mtok", "output_mtok"} <= units and not units & {
+                "output_image_mtok",
+                "output_audio_mtok",
+                "output_video_mtok",
+                "output_reasoning_mtok",
+                "requests_kcount",
+            }:
+                yield provider, info, price
+
+
+def test_a_call_costs_what_the_source_says_for_every_model_that_it_names() -> None:
+    wrong = []
+    compared = 0
+    tables: dict[str, Prices] = {}
+    for provider, info, price in priced_models():
+        if provider.id not in tables:
+            tables[provider.id] = Prices(TABLE, [(provider.id, "")])
+        prices = tables[provider.id]
+        name = info.id.lower()
+        if provider.find_model(name) is not info:
+            continue  # its own id leads elsewhere
+        for prompt, cached, completion in ((1000, 0, 100), (900, 400, 50), (300_000, 0, 2000)):
+            used = Usage(
+                input_tokens=prompt, output_tokens=completion, cache_read_tokens=cached or None
+            )
+            expected = round(float(price.calc_price(used)["total_price"]) * USD)
+            call = record(provider.id, name, prompt=prompt, cached=cached, completion=completion)
+            call.started_at = NOW
+            actual = prices.cost(call)
+            compared += 1
+            if actual is None or abs(actual - expected) > 1:
+                wrong.append((provider.id, info.id, prompt, expected, actual))
+
+    assert compared > 5000
+    assert not wrong

@@ -1,0 +1,227 @@
+"""Usage on disk: nothing is lost, nothing counts twice, and a bad disk stops nobody."""
+
+import asyncio
+import logging
+import os
+import sqlite3
+import stat
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from jarvis_proxy.accounting.usage import Counts, UsageBook, UsageRow
+from jarvis_proxy.accounting.usage_sqlite import FILE_NAME, SqliteStore, UsageKeeper
+from tests.support.call_records import call
+from tests.support.eventually import eventually
+
+ROW = UsageRow("2026-11-23", "laptop", "openai/gpt-4o", Counts(1, 10, 5, 4, 2, 1000, 0, 0))
+NOW = 1_795_478_400.0  # 2026-11-24
+
+
+def keeper(book: UsageBook, store: "SqliteStore | Store", every: float = 3600) -> UsageKeeper:
+    return UsageKeeper(book, store, lambda: NOW, every)
+
+
+class Store:
+    """A store that does as it is told."""
+
+    def __init__(self) -> None:
+        self.rows: list[UsageRow] = []
+        self.works = True
+        self.begun = asyncio.Event()
+        self.may_end = asyncio.Event()
+        self.may_end.set()
+        self.loads = 0
+
+    async def load(self, since: str) -> Sequence[UsageRow] | None:
+        self.loads += 1
+        return self.rows if self.works else None
+
+    async def add(self, rows: Sequence[UsageRow]) -> bool:
+        self.begun.set()
+        await self.may_end.wait()
+        if self.works:
+            self.rows += rows
+        return self.works
+
+
+# -- the file --------------------------------------------------------------------------------
+
+
+async def test_what_is_added_is_found_by_the_next_process(tmp_path: Path) -> None:
+    await SqliteStore(tmp_path / "state").add([ROW])
+
+    assert await SqliteStore(tmp_path / "state").load("2026-11-23") == [ROW]
+
+
+async def test_sums_grow_by_what_is_added(tmp_path: Path) -> None:
+    first, second = SqliteStore(tmp_path), SqliteStore(tmp_path)  # two processes
+    other = UsageRow(ROW.day, "phone", ROW.model, Counts(calls=3))
+    assert await first.add([ROW, other])
+    assert await second.add([ROW])
+    loaded = await first.load(ROW.day)
+
+    assert loaded == [UsageRow(ROW.day, ROW.key, ROW.model, Counts(2, 20, 10, 8, 4, 2000)), other]
+
+
+async def test_only_days_that_are_asked_for_are_read(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path)
+    await store.add([ROW])
+
+    assert await store.load("2026-11-24") == []
+
+
+async def test_a_start_without_a_file_makes_none(tmp_path: Path) -> None:
+    assert await SqliteStore(tmp_path / "state").load("2026-11-23") == ()
+    assert os.listdir(tmp_path) == []
+
+
+async def test_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:
+    await SqliteStore(tmp_path / "state").add([ROW])
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "state").iterdir()]
+
+    assert modes == [0o600]
+    assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
+
+
+async def test_a_large_number_stays_exact(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path)
+    large = UsageRow(ROW.day, "a", "b/c", Counts(cost=2**53 + 1))
+    await store.add([large])
+
+    assert await store.load(ROW.day) == [large]
+
+
+async def test_a_broken_file_is_left_as_it_is_and_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / FILE_NAME
+    path.write_bytes(b"this is no database" * 100)
+    store = SqliteStore(tmp_path)
+    with caplog.at_level(logging.INFO):
+        assert await store.load(ROW.day) is None
+        assert await store.add([ROW]) is False
+        assert path.read_bytes().startswith(b"this is no database")
+        path.unlink()
+        assert await store.add([ROW]) is True
+
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+    assert "file is not a database" in caplog.text
+
+
+async def test_a_folder_that_cannot_be_made_is_told_by_its_reason(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+
+    assert await SqliteStore(tmp_path / "file" / "state").add([ROW]) is False
+    assert "not a directory" in caplog.text
+
+
+async def test_a_locked_file_is_waited_for_without_holding_up_the_event_loop(
+    tmp_path: Path,
+) -> None:
+    store = SqliteStore(tmp_path)
+    await store.add([ROW])
+    with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        adding = asyncio.ensure_future(store.add([ROW]))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(adding), 0.05)
+        other.execute("ROLLBACK")
+
+    assert await adding is True
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+async def test_a_full_disk_is_told_and_stops_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    os.symlink("/dev/full", tmp_path / FILE_NAME)
+
+    assert await SqliteStore(tmp_path).add([ROW]) is False
+    assert "usage is not written to" in caplog.text
+
+
+# -- the keeper ------------------------------------------------------------------------------
+
+
+async def test_what_was_used_survives_a_restart(tmp_path: Path) -> None:
+    before, after = UsageBook(), UsageBook()
+    before.add(call())
+    await keeper(before, SqliteStore(tmp_path)).save()
+    await keeper(after, SqliteStore(tmp_path)).load()
+    after.add(call())
+    await keeper(after, SqliteStore(tmp_path)).save()
+    (row,) = await SqliteStore(tmp_path).load("") or ()
+
+    assert dict(after.days("laptop", "", "9"))["2026-11-23"]["openai/gpt-4o"].calls == 2
+    assert row.counts.calls == 2
+
+
+async def test_nothing_is_written_where_nothing_was_used() -> None:
+    store = Store()
+    await keeper(UsageBook(), store).save()
+
+    assert not store.begun.is_set()
+
+
+async def test_what_could_not_be_written_is_written_later() -> None:
+    book, store = UsageBook(), Store()
+    kept = keeper(book, store)
+    store.works = False
+    book.add(call())
+    await kept.save()
+    await kept.load()
+    book.add(call())
+    store.works = True
+    await kept.save()
+
+    assert [row.counts.calls for row in store.rows] == [2]
+    assert dict(book.days("laptop", "", "9"))["2026-11-23"]["openai/gpt-4o"].calls == 2
+
+
+async def test_a_cancelled_save_ends_its_write_and_counts_once() -> None:
+    book, store = UsageBook(), Store()
+    kept = keeper(book, store)
+    store.may_end.clear()
+    book.add(call())
+    saving = asyncio.create_task(kept.save())
+    await store.begun.wait()
+    saving.cancel()
+    store.may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await saving
+    await kept.save()
+
+    assert [row.counts.calls for row in store.rows] == [1]
+
+
+async def test_what_is_being_written_is_not_lost_to_a_load() -> None:
+    book, store = UsageBook(), Store()
+    kept = keeper(book, store)
+    store.may_end.clear()
+    book.add(call())
+    saving = asyncio.create_task(kept.save())
+    await store.begun.wait()
+    loading = asyncio.create_task(kept.load())
+    store.may_end.set()
+    await asyncio.gather(saving, loading)
+
+    assert dict(book.days("laptop", "", "9"))["2026-11-23"]["openai/gpt-4o"].calls == 1
+
+
+async def test_while_it_runs_it_saves_and_takes_over_what_others_wrote() -> None:
+    book, store = UsageBook(), Store()
+    store.rows.append(UsageRow("2026-11-23", "laptop", "openai/gpt-4o", Counts(calls=7)))
+    book.add(call())
+    running = asyncio.create_task(keeper(book, store, every=0.0).run())
+    await eventually(lambda: store.loads > 1)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+    assert [row.counts.calls for row in store.rows] == [7, 1]
+    assert dict(book.days("laptop", "", "9"))["2026-11-23"]["openai/gpt-4o"].calls == 8

@@ -1,0 +1,495 @@
+"""Settings.from_env: defaults, every kind of wrong value, secrets, hints, and .env.example."""
+
+import re
+from dataclasses import FrozenInstanceError, fields
+from hashlib import sha256
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from jarvis_proxy.config.fields import described
+from jarvis_proxy.config.proxies import OutboundProxy
+from jarvis_proxy.config.settings import SETTINGS, KeyPolicy, Limits, Settings, SettingsError
+
+ROOT = Path(__file__).resolve().parents[2]
+KEY = "k" * 32
+GOOD = {"PROXY_API_KEYS": KEY, "HOST": "127.0.0.1", "OPENAI_API_KEY": "o", "GEMINI_API_KEY": "g"}
+CANARY = "caNaryN0tToBeSeenAnywhere,=|* /?#"
+
+BROKEN = {
+    "no client key": ({"PROXY_API_KEYS": ""}, "PROXY_API_KEYS"),
+    "client key is a comment": ({"PROXY_API_KEYS": "# my key"}, "PROXY_API_KEYS"),
+    "client key is a placeholder": ({"PROXY_API_KEYS": "your-proxy-key"}, "PROXY_API_KEYS"),
+    "only commas for client keys": ({"PROXY_API_KEYS": " , ,"}, "PROXY_API_KEYS"),
+    "client key with a space": ({"PROXY_API_KEYS": "Bearer abcdefgh"}, "PROXY_API_KEYS"),
+    "client key not ASCII": ({"PROXY_API_KEYS": "schlüssel"}, "PROXY_API_KEYS"),
+    "client key name without key": ({"PROXY_API_KEYS": "laptop:"}, "PROXY_API_KEYS"),
+    "client key name empty": ({"PROXY_API_KEYS": ":abcdefgh"}, "PROXY_API_KEYS"),
+    "client key with two colons": ({"PROXY_API_KEYS": "a:b:c"}, "PROXY_API_KEYS"),
+    "client key name with a space": ({"PROXY_API_KEYS": "my phone:abc"}, "PROXY_API_KEYS"),
+    "digest too short": ({"PROXY_API_KEYS": "sha256:abc123"}, "PROXY_API_KEYS"),
+    "digest not hexadecimal": ({"PROXY_API_KEYS": "a:sha256:" + "g" * 64}, "PROXY_API_KEYS"),
+    "client key twice": ({"PROXY_API_KEYS": f"a:{KEY},b:{KEY}"}, "PROXY_API_KEYS"),
+    "client key twice, once as digest": (
+        {"PROXY_API_KEYS": f"{KEY},sha256:{sha256(KEY.encode()).hexdigest()}"},
+        "PROXY_API_KEYS",
+    ),
+    "client name twice": ({"PROXY_API_KEYS": f"a:{KEY},a:{KEY}2"}, "PROXY_API_KEYS"),
+    "quote left open": ({"PROXY_API_KEYS": f"{KEY}\nHOST=127.0.0.1"}, "PROXY_API_KEYS"),
+    "upstream key with a space": ({"OPENAI_API_KEY": "Bearer sk-1"}, "OPENAI_API_KEY"),
+    "upstream key not ASCII": ({"GEMINI_API_KEY": "AIzaSy–1"}, "GEMINI_API_KEY"),
+    "upstream key with a zero-width space": ({"GEMINI_API_KEY": "AI\u200bza"}, "GEMINI_API_KEY"),
+    "base URL without scheme": ({"OPENAI_BASE_URL": "api.openai.com/v1"}, "OPENAI_BASE_URL"),
+    "base URL ftp": ({"OPENAI_BASE_URL": "ftp://api.openai.com"}, "OPENAI_BASE_URL"),
+    "base URL without host": ({"OPENAI_BASE_URL": "https:///v1"}, "OPENAI_BASE_URL"),
+    "base URL with a query": ({"OPENAI_BASE_URL": "https://a.example/v1?k=1"}, "OPENAI_BASE_URL"),
+    "base URL with a user": ({"OPENAI_BASE_URL": "https://u:p@a.example"}, "OPENAI_BASE_URL"),
+    "base URL with a wrong port": ({"GEMINI_BASE_URL": "https://a.example:99999"}, "GEMINI"),
+    "base URL with an open bracket": ({"GEMINI_BASE_URL": "https://[::1/v1"}, "GEMINI_BASE_URL"),
+    "base URL with a backslash": ({"GEMINI_BASE_URL": r"https://a.example\v1"}, "GEMINI_BASE_URL"),
+    "base URL with the endpoint": (
+        {"OPENAI_BASE_URL": "https://a.example/v1/chat/completions"},
+        "OPENAI_BASE_URL",
+    ),
+    "upstream name wrong": ({"UPSTREAMS": "9lives"}, "UPSTREAMS"),
+    "upstream name that is a key": ({"UPSTREAMS": "sk-abc"}, "UPSTREAMS"),
+    "upstream name too long": ({"UPSTREAMS": "a" * 25}, "UPSTREAMS"),
+    "upstream name taken": ({"UPSTREAMS": "OpenAI"}, "UPSTREAMS"),
+    "upstream name twice": (
+        {"UPSTREAMS": "my-llm,my_llm", "MY_LLM_BASE_URL": "https://a.example"},
+        "UPSTREAMS",
+    ),
+    "upstream without base URL": ({"UPSTREAMS": "deepseek"}, "DEEPSEEK_BASE_URL"),
+    "upstream with a wrong base URL": (
+        {"UPSTREAMS": "deepseek", "DEEPSEEK_BASE_URL": "deepseek"},
+        "DEEPSEEK_BASE_URL",
+    ),
+    "star inside a model": (
+        {"UPSTREAMS": "x", "X_BASE_URL": "https://a.example", "X_MODELS": "a*b"},
+        "X_MODELS",
+    ),
+    "model in two lists": (
+        {
+            "UPSTREAMS": "x,y",
+            "X_BASE_URL": "https://a.example",
+            "Y_BASE_URL": "https://b.example",
+            "X_MODELS": "m",
+            "Y_MODELS": "n,m",
+        },
+        "Y_MODELS",
+    ),
+    "default model with a space": ({"DEFAULT_MODEL": "gpt 4"}, "DEFAULT_MODEL"),
+    "default model is itself": ({"DEFAULT_MODEL": "jarvis-default"}, "DEFAULT_MODEL"),
+    "alias without target": ({"MODEL_ALIASES": "fast"}, "MODEL_ALIASES"),
+    "alias to a bare model": ({"MODEL_ALIASES": "fast=gpt-4o"}, "MODEL_ALIASES"),
+    "alias to an unknown upstream": ({"MODEL_ALIASES": "fast=acme/gpt"}, "MODEL_ALIASES"),
+    "alias to no model": ({"MODEL_ALIASES": "fast=openai/"}, "MODEL_ALIASES"),
+    "alias twice": ({"MODEL_ALIASES": "a=openai/x,a=openai/y"}, "MODEL_ALIASES"),
+    "fallback without target": ({"FALLBACKS": "gpt-4o="}, "FALLBACKS"),
+    "fallback with an empty target": ({"FALLBACKS": "gpt-4o=a||b"}, "FALLBACKS"),
+    "fallback to itself": ({"FALLBACKS": "gpt-4o=gpt-4o"}, "FALLBACKS"),
+    "fallback twice": ({"FALLBACKS": "a=b,a=c"}, "FALLBACKS"),
+    "host with a port": ({"HOST": "0.0.0.0:9000"}, "HOST"),
+    "host with a scheme": ({"HOST": "http://localhost"}, "HOST"),
+    "host mistyped": ({"HOST": "256.0.0.1"}, "HOST"),
+    "host in brackets but no address": ({"HOST": "[localhost]"}, "HOST"),
+    "port not a number": ({"PORT": "http"}, "PORT"),
+    "port 0": ({"PORT": "0"}, "PORT"),
+    "port too large": ({"PORT": "65536"}, "PORT"),
+    "port negative": ({"PORT": "-1"}, "PORT"),
+    "port in other digits": ({"PORT": "٩٠٠٠"}, "PORT"),
+    "port of five thousand digits": ({"PORT": "9" * 5000}, "PORT"),
+    "passthrough wrong": ({"PASSTHROUGH": "none"}, "PASSTHROUGH"),
+    "body size with a unit": ({"MAX_BODY_MB": "64MB"}, "MAX_BODY_MB"),
+    "body size 0": ({"MAX_BODY_MB": "0"}, "MAX_BODY_MB"),
+    "body larger than all bodies": ({"MAX_BODY_MB": "512"}, "MAX_INFLIGHT_MB"),
+    "timeout with a unit": ({"CONNECT_TIMEOUT": "5s"}, "CONNECT_TIMEOUT"),
+    "timeout 0": ({"FIRST_BYTE_TIMEOUT": "0"}, "FIRST_BYTE_TIMEOUT"),
+    "timeout negative": ({"IDLE_TIMEOUT": "-1"}, "IDLE_TIMEOUT"),
+    "timeout nan": ({"IDLE_TIMEOUT": "nan"}, "IDLE_TIMEOUT"),
+    "timeout infinite": ({"STREAM_TOTAL_TIMEOUT": "inf"}, "STREAM_TOTAL_TIMEOUT"),
+    "timeout too large": ({"DRAIN_TIMEOUT": "86401"}, "DRAIN_TIMEOUT"),
+    "workers not whole": ({"WORKERS": "1.5"}, "WORKERS"),
+    "workers without Redis": ({"WORKERS": "2"}, "WORKERS"),
+    "Redis without scheme": ({"REDIS_URL": "localhost:6379"}, "REDIS_URL"),
+    "Redis over http": ({"REDIS_URL": "http://localhost:6379"}, "REDIS_URL"),
+    "Redis with a wrong port": ({"REDIS_URL": "redis://localhost:redis"}, "REDIS_URL"),
+    "Redis database not a number": ({"REDIS_URL": "redis://localhost/db"}, "REDIS_URL"),
+    "log level wrong": ({"LOG_LEVEL": "verbose"}, "LOG_LEVEL"),
+    "log format wrong": ({"LOG_FORMAT": "xml"}, "LOG_FORMAT"),
+    "TLS certificate alone": ({"TLS_CERT_FILE": "cert.pem"}, "TLS_KEY_FILE"),
+    "TLS key alone": ({"TLS_KEY_FILE": "key.pem"}, "TLS_CERT_FILE"),
+    "origin with a path": ({"CORS_ORIGINS": "https://a.example/chat"}, "CORS_ORIGINS"),
+    "star among origins": ({"CORS_ORIGINS": "*,https://a.example"}, "CORS_ORIGINS"),
+    "trusted proxy by name": ({"TRUSTED_PROXIES": "proxy.example"}, "TRUSTED_PROXIES"),
+    "trusted network with host bits": ({"TRUSTED_PROXIES": "10.1.2.3/8"}, "TRUSTED_PROXIES"),
+    "SOCKS proxy": ({"UPSTREAM_PROXY": "socks5://127.0.0.1:1080"}, "UPSTREAM_PROXY"),
+    "proxy without scheme": ({"UPSTREAM_PROXY": "proxy.example:3128"}, "UPSTREAM_PROXY"),
+    "no-proxy entry with a scheme": ({"UPSTREAM_NO_PROXY": "http://a"}, "UPSTREAM_NO_PROXY"),
+    "an upstream's proxy without scheme": ({"OPENAI_PROXY": "proxy:3128"}, "OPENAI_PROXY"),
+    "upstream whose proxy would be everyone's": (
+        {"UPSTREAMS": "upstream", "UPSTREAM_BASE_URL": "https://a.example"},
+        "UPSTREAMS",
+    ),
+    "proxy with a path": ({"UPSTREAM_PROXY": "http://proxy.example/x"}, "UPSTREAM_PROXY"),
+    "image URLs wrong": ({"IMAGE_URLS": "yes"}, "IMAGE_URLS"),
+    "strict not a flag": ({"STRICT_PARAMS": "maybe"}, "STRICT_PARAMS"),
+    "limit 0": ({"MAX_STREAMS": "0"}, "MAX_STREAMS"),
+    "JSON depth too large": ({"MAX_JSON_DEPTH": "100000"}, "MAX_JSON_DEPTH"),
+    "metrics key too short": ({"METRICS_KEY": "short"}, "METRICS_KEY"),
+    "metrics key that is a client's": ({"METRICS_KEY": KEY}, "METRICS_KEY"),
+    "admin key that is a client's": ({"ADMIN_KEY": KEY}, "ADMIN_KEY"),
+    "policy of an unknown key": ({"KEY_LAPTOP_RPM": "1"}, "KEY_LAPTOP_RPM"),
+    "upstream named like a key's policy": (
+        {"UPSTREAMS": "key-laptop", "KEY_LAPTOP_BASE_URL": "https://a.example"},
+        "UPSTREAMS",
+    ),
+}
+
+
+def problems_of(env: dict[str, str]) -> tuple[str, ...]:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_env(env)
+    return caught.value.problems
+
+
+@pytest.mark.parametrize(("change", "setting"), BROKEN.values(), ids=BROKEN)
+def test_a_wrong_value_is_one_problem_that_names_its_setting(
+    change: dict[str, str], setting: str
+) -> None:
+    problems = problems_of(GOOD | change)
+
+    assert len(problems) == 1
+    assert problems[0].startswith(setting)
+    assert re.fullmatch(r"[A-Z0-9_]+: [^\n]{15,}\.", problems[0])
+
+
+def test_there_are_enough_wrong_values() -> None:
+    assert len(BROKEN) >= 45
+
+
+def test_all_problems_are_reported_at_once() -> None:
+    problems = problems_of({"PORT": "x", "HOST": "a b", "LOG_LEVEL": "loud", "IDLE_TIMEOUT": "0"})
+
+    assert [problem.partition(":")[0] for problem in problems] == [
+        "PROXY_API_KEYS",
+        "IDLE_TIMEOUT",
+        "HOST",
+        "PORT",
+        "LOG_LEVEL",
+    ]
+
+
+def test_the_message_of_the_error_holds_every_problem() -> None:
+    error = SettingsError(("A: one.", "B: two."))
+
+    assert str(error) == "A: one.\nB: two."
+
+
+@pytest.mark.parametrize("name", [setting.name for setting in SETTINGS])
+def test_no_problem_shows_a_value(name: str) -> None:
+    """Whatever the setting: a key that was pasted into the wrong line must not be printed."""
+    env = {
+        **GOOD,
+        "UPSTREAMS": "x",
+        "X_BASE_URL": "https://a.example",
+        name.replace("<NAME>", "X"): f"{CANARY}\x07{CANARY}",
+    }
+    shown = "\n".join(problems_of(env))
+
+    assert "caNary" not in shown
+    assert "canary" not in shown.lower()
+
+
+@pytest.mark.parametrize("name", [setting.name for setting in SETTINGS])
+def test_no_problem_and_no_hint_shows_a_printable_value(name: str) -> None:
+    setting = name.replace("<NAME>", "X")
+    env = {**GOOD, "UPSTREAMS": "x", "X_BASE_URL": "https://a.example", setting: CANARY}
+    try:
+        shown = "\n".join(Settings.from_env(env).hints)
+    except SettingsError as exc:
+        shown = str(exc)
+
+    assert "canary" not in shown.lower()
+
+
+def test_secrets_are_in_no_repr_and_no_hint() -> None:
+    settings = Settings.from_env(
+        {
+            "PROXY_API_KEYS": "short-canary,named:" + "canary" * 9 + ",sha256:" + "ca" * 32,
+            "OPENAI_API_KEY": "sk-canary1,sk-canary2,sk-xxx,sk-canary1",
+            "GEMINI_API_KEY": "sk-canary3",
+            "UPSTREAMS": "more",
+            "MORE_BASE_URL": "http://llm.example.com/v1",
+            "MORE_API_KEY": "canary4",
+            "REDIS_URL": "redis://user:canary5@localhost",
+            "UPSTREAM_PROXY": "http://user:canary6@proxy.example:3128",
+        }
+    )
+    assert settings.upstreams[0].proxy is not None
+    shown = repr(settings) + "\n".join(settings.hints)
+
+    assert "canary" not in shown
+    assert "ca" * 32 not in shown
+    for key in settings.client_keys:
+        assert key.digest.hex() not in shown
+        assert repr(key.digest) not in shown
+
+
+def test_one_client_key_is_all_that_must_be_set() -> None:
+    settings = Settings.from_env({"PROXY_API_KEYS": KEY})
+
+    assert Settings(client_keys=settings.client_keys, hints=settings.hints) == settings
+
+
+def test_the_defaults_are_those_of_the_documentation() -> None:
+    settings = Settings()
+
+    assert (settings.hosts, settings.port) == (("0.0.0.0",), 9000)
+    assert (
+        settings.connect_timeout,
+        settings.first_byte_timeout,
+        settings.idle_timeout,
+    ) == (5, 600, 600)
+    assert (settings.commit_after, settings.heartbeat_interval) == (15, 15)
+    assert (settings.body_idle_timeout, settings.body_total_timeout) == (20, 120)
+    assert (
+        settings.write_stall_timeout,
+        settings.drain_timeout,
+        settings.stream_total_timeout,
+    ) == (60, 120, 3600)
+    assert settings.max_body == 64 * 1024 * 1024
+    assert settings.default_model == "openai/gpt-4.1-mini"
+    assert (
+        settings.passthrough,
+        settings.image_urls,
+        settings.strict_params,
+    ) == ("inference", "fetch", False)
+    assert (
+        settings.workers,
+        settings.redis_url,
+        settings.log_level,
+        settings.log_format,
+    ) == (1, "", "info", "text")
+    assert settings.cors_origins == ("*",)
+    assert [upstream.name for upstream in settings.upstreams] == ["openai", "gemini"]
+    expected = Limits(
+        max_streams=8192,
+        max_streams_per_key=8192,
+        max_connections=8192,
+        max_connections_per_ip=1024,
+        max_bytes_in_flight=256 * 1024 * 1024,
+        json_depth=64,
+    )
+    assert expected == settings.limits
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=[setting.name for setting in SETTINGS])
+def test_setting_the_documented_default_changes_nothing(
+    setting: object, request: pytest.FixtureRequest
+) -> None:
+    name, default = next((s.name, s.default) for s in SETTINGS if s is setting)
+    if not default:
+        default = GOOD.get(name, "")
+    base = {"PROXY_API_KEYS": KEY}
+    changed = base if name in GOOD and name != "HOST" else {**base, name: default}
+
+    assert Settings.from_env(base) == Settings.from_env(changed)
+
+
+def test_every_value_arrives_in_its_field() -> None:
+    settings = Settings.from_env(
+        {
+            "PROXY_API_KEYS": f"laptop:{KEY}",
+            "OPENAI_API_KEY": "o1, o2",
+            "OPENAI_BASE_URL": "http://10.0.0.1:8080/v1/",
+            "GEMINI_API_KEY": "g1",
+            "GEMINI_BASE_URL": "https://g.example/v1beta",
+            "UPSTREAMS": "My-LLM,exempt,own,other",
+            "MY_LLM_BASE_URL": "http://ollama:11434/v1",
+            "EXEMPT_BASE_URL": "https://llm.example.net/v1",
+            "OWN_BASE_URL": "https://own.example.com/v1",
+            "OTHER_BASE_URL": "https://other.example.com/v1",
+            "MY_LLM_API_KEY": "m1",
+            "MY_LLM_MODELS": "llama-*, qwen3",
+            "DEFAULT_MODEL": "qwen3",
+            "MODEL_ALIASES": "fast = GEMINI/gemini-3-flash , big=my-llm/a/b:c",
+            "FALLBACKS": "gpt-4o = fast | qwen3",
+            "HOST": "[::1]",
+            "PORT": "9001",
+            "PASSTHROUGH": "ALL",
+            "MAX_BODY_MB": "32",
+            "CONNECT_TIMEOUT": "2.5",
+            "FIRST_BYTE_TIMEOUT": "10",
+            "IDLE_TIMEOUT": "11",
+            "COMMIT_AFTER": "12",
+            "HEARTBEAT_INTERVAL": "13",
+            "BODY_IDLE_TIMEOUT": "14",
+            "BODY_TOTAL_TIMEOUT": "15",
+            "WRITE_STALL_TIMEOUT": "16",
+            "DRAIN_TIMEOUT": "17",
+            "STREAM_TOTAL_TIMEOUT": "18",
+            "WORKERS": "2",
+            "REDIS_URL": "valkey://localhost:6379/1",
+            "LOG_LEVEL": "Debug",
+            "LOG_FORMAT": "json",
+            "TLS_CERT_FILE": "cert.pem",
+            "TLS_KEY_FILE": "key.pem",
+            "CORS_ORIGINS": "https://Chat.example/, null",
+            "TRUSTED_PROXIES": "10.0.0.0/8, ::1",
+            "UPSTREAM_PROXY": "http://u:p@proxy.example:3128/",
+            "UPSTREAM_NO_PROXY": "example.net",
+            "OWN_PROXY": "Direct",
+            **{f"{name}_API_KEY": "k" for name in ("EXEMPT", "OWN", "OTHER")},
+            "GEMINI_PROXY": "http://gemini.example:8080",
+            "IMAGE_URLS": "pass",
+            "STRICT_PARAMS": "True",
+            "MAX_STREAMS": "1",
+            "MAX_STREAMS_PER_KEY": "2",
+            "MAX_CONNECTIONS": "3",
+            "MAX_CONNECTIONS_PER_IP": "4",
+            "MAX_INFLIGHT_MB": "33",
+            "MAX_JSON_DEPTH": "7",
+            "KEY_LAPTOP_RPM": "8",
+        }
+    )
+
+    assert [key.name for key in settings.client_keys] == ["laptop"]
+    openai, gemini, mine, *_ = settings.upstreams
+    assert (openai.keys, openai.base_url) == (("o1", "o2"), "http://10.0.0.1:8080/v1")
+    assert (gemini.keys, gemini.base_url) == (("g1",), "https://g.example/v1beta")
+    assert (mine.name, mine.base_url) == ("my-llm", "http://ollama:11434/v1")
+    assert (mine.keys, mine.models) == (("m1",), ("llama-*", "qwen3"))
+    assert settings.default_model == "qwen3"
+    assert settings.model_aliases == {"fast": "gemini/gemini-3-flash", "big": "my-llm/a/b:c"}
+    assert settings.fallbacks == {"gpt-4o": ("fast", "qwen3")}
+    assert (settings.hosts, settings.port, settings.passthrough) == (("::1",), 9001, "all")
+    assert settings.max_body == 32 * 1024 * 1024
+    assert (
+        settings.connect_timeout,
+        settings.first_byte_timeout,
+        settings.idle_timeout,
+        settings.commit_after,
+        settings.heartbeat_interval,
+        settings.body_idle_timeout,
+        settings.body_total_timeout,
+        settings.write_stall_timeout,
+        settings.drain_timeout,
+        settings.stream_total_timeout,
+    ) == (2.5, 10, 11, 12, 13, 14, 15, 16, 17, 18)
+    assert (settings.workers, settings.redis_url) == (2, "redis://localhost:6379/1")
+    assert (settings.log_level, settings.log_format) == ("debug", "json")
+    assert (settings.tls_cert_file, settings.tls_key_file) == ("cert.pem", "key.pem")
+    assert settings.cors_origins == ("https://chat.example", "null")
+    assert (ip_network("10.0.0.0/8"), ip_network("::1")) == settings.trusted_proxies
+    general = OutboundProxy("http://u:p@proxy.example:3128")
+    assert [upstream.proxy for upstream in settings.upstreams] == [
+        None,  # on this network
+        OutboundProxy("http://gemini.example:8080", "GEMINI_PROXY"),
+        None,
+        None,  # in UPSTREAM_NO_PROXY
+        None,  # OWN_PROXY says so
+        general,
+    ]
+    assert (settings.image_urls, settings.strict_params) == ("pass", True)
+    assert settings.limits == Limits(
+        max_streams=1,
+        max_streams_per_key=2,
+        max_connections=3,
+        max_connections_per_ip=4,
+        max_bytes_in_flight=33 * 1024 * 1024,
+        json_depth=7,
+    )
+    assert settings.policies == {"laptop": KeyPolicy(rpm=8)}
+    assert settings.hints == ()
+
+
+def test_the_documented_example_file_starts_with_hints() -> None:
+    """As a container runtime hands it over: with the comments and quotes still in place."""
+    settings = Settings.from_env(
+        {
+            "OPENAI_API_KEY": "sk-xxx          # your OpenAI key",
+            "GEMINI_API_KEY": "AIzaSyxxx   # your Gemini key",
+            "PROXY_API_KEYS": "jarvis-local-secret # clients send this",
+            "HOST": '"0.0.0.0"   # all addresses',
+            "PORT": "9000",
+        }
+    )
+
+    assert [upstream.keys for upstream in settings.upstreams] == [()] * 2
+    assert settings.client_keys[0].default
+    shown = "\n".join(settings.hints)
+    for phrase in (
+        "OPENAI_API_KEY holds a placeholder",
+        "GEMINI_API_KEY holds a placeholder",
+        "jarvis-local-secret",
+        "TLS is off",
+        "jarvis-echo",
+    ):
+        assert phrase in shown
+
+
+def test_an_empty_cors_origins_turns_cors_off() -> None:
+    assert Settings.from_env({**GOOD, "CORS_ORIGINS": ""}).cors_origins == ()
+
+
+def test_a_tls_file_that_cannot_be_read_is_a_problem() -> None:
+    env = {**GOOD, "TLS_CERT_FILE": "cert.pem", "TLS_KEY_FILE": "key.pem"}
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_env(env, is_readable=lambda path: path == "cert.pem")
+
+    assert caught.value.problems == ("TLS_KEY_FILE: must name a file that the server may read.",)
+
+
+def test_settings_cannot_be_changed() -> None:
+    settings = Settings()
+
+    with pytest.raises(FrozenInstanceError):
+        settings.port = 1  # type: ignore[misc]  # that it is refused is the claim
+    with pytest.raises(TypeError):
+        settings.model_aliases["a"] = "b"  # type: ignore[index]  # as above
+    assert not hasattr(settings, "__dict__")
+
+
+def test_every_field_says_what_sets_it() -> None:
+    silent = {spec.name for spec in fields(Settings) if not spec.metadata.get("settings")}
+
+    assert {"limits", "policies", "hints"} == silent
+    assert len(fields(Limits)) == len(described(Limits))
+    assert len(SETTINGS) == len({setting.name for setting in SETTINGS})
+    for setting in SETTINGS:
+        assert re.fullmatch(r"[^\n]{10,400}\.", setting.text)
+
+
+def test_the_example_file_has_each_setting_once_with_its_default() -> None:
+    text = (ROOT / ".env.example").read_text(encoding="utf-8")
+    found = re.findall(r"^#?([A-Z<][A-Z_<>]*)=(.*)$", text, re.MULTILINE)
+
+    assert len(found) == len(dict(found))
+    assert dict(found) == {setting.name: setting.default for setting in SETTINGS}
+
+
+@pytest.mark.parametrize(
+    ("env", "expected"),
+    [
+        ({}, "state"),
+        ({"STATE_DIR": ""}, ""),
+        ({"STATE_DIR": "# nowhere"}, ""),
+        ({"STATE_DIR": "/var/lib/jarvis"}, "/var/lib/jarvis"),
+    ],
+)
+def test_an_empty_state_folder_is_not_an_absent_one(env: dict[str, str], expected: str) -> None:
+    assert Settings.from_env(GOOD | env).state_dir == expected
+
+
+def test_a_prices_file_must_be_readable() -> None:
+    with pytest.raises(SettingsError, match=r"^PRICES_FILE: must name a file"):
+        Settings.from_env(GOOD | {"PRICES_FILE": "prices.json"}, is_readable=lambda path: False)
+
+
+def test_the_metrics_key_is_kept_as_its_digest() -> None:
+    key = Settings.from_env(GOOD | {"METRICS_KEY": "m" * 16}).metrics_key
+
+    assert key is not None
+    assert key.digest == sha256(b"m" * 16).digest()

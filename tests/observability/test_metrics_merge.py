@@ -1,0 +1,78 @@
+"""Metrics of several processes: written down and read without a change, and added up."""
+
+from jarvis_proxy.observability.metrics import Family, Histogram, Metrics, gauge
+from jarvis_proxy.observability.metrics_merge import add, counters, decode, encode
+from tests.support.call_records import call
+
+
+def some(*records: object) -> list[Family]:
+    metrics = Metrics()
+    for record in records:
+        metrics.observe(record)  # type: ignore[arg-type]
+    return [
+        *metrics.families(),
+        gauge("open", "Open.", {(): 2}),
+        gauge("keys", "", {("a",): 3}, ["u"], merge="max"),
+    ]
+
+
+def plain(families: list[Family]) -> list[object]:
+    """Return families in a form that compares."""
+    return [
+        (
+            f.name,
+            f.kind,
+            f.about,
+            f.labels,
+            f.merge,
+            dict(f.samples),
+            {labels: (h.bounds, h.counts, h.sum) for labels, h in f.histograms.items()},
+        )
+        for f in families
+    ]
+
+
+def test_what_is_written_down_is_read_without_a_change() -> None:
+    families = some(call(), call(model="other", status=500))
+
+    assert plain(decode(encode(families))) == plain(families)
+
+
+def test_nothing_written_is_no_family() -> None:
+    assert decode(b"") == []
+
+
+def test_two_processes_count_like_one_that_had_all_calls() -> None:
+    one, other = [call(), call(status=401, outcome="refused")], [call(), call(key_name="phone")]
+    sums = {f.name: f for f in add([some(*one), decode(encode(some(*other)))])}
+    expected = {f.name: f for f in some(*one, *other)}
+
+    assert plain([sums[name] for name in expected if name != "open"]) == plain(
+        [expected[name] for name in expected if name != "open"]
+    )
+    assert sums["open"].samples == {(): 4}
+
+
+def test_what_is_the_same_in_each_is_not_added_up() -> None:
+    (keys,) = [f for f in add([some(), some()]) if f.name == "keys"]
+
+    assert keys.samples == {("a",): 3}
+
+
+def test_adding_up_changes_no_part() -> None:
+    part = [Family("h", "histogram", "", histograms={(): Histogram((1.0,))}, samples={(): 1.0})]
+    part[0].histograms[()].observe(0.5)
+    add([part, part])
+
+    assert part[0].histograms[()].counts == [1, 0]
+    assert part[0].samples == {(): 1.0}
+
+
+def test_a_family_that_one_process_lacks_is_kept() -> None:
+    assert [f.name for f in add([[gauge("a", "", {})], [gauge("b", "", {})]])] == ["a", "b"]
+
+
+def test_counters_go_on_and_gauges_do_not() -> None:
+    kinds = {family.kind for family in counters(some())}
+
+    assert kinds == {"counter", "histogram"}

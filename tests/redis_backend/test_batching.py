@@ -1,0 +1,172 @@
+"""Many callers, one command: who gets which answer, and who waits for nothing."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from jarvis_proxy.redis_backend.batching import Command, Gather
+
+
+class Way:
+    """A way that counts how often it was woken."""
+
+    def __init__(self) -> None:
+        self.is_up = True
+        self.answers = True
+        self.woken = 0
+
+    def wake(self) -> None:
+        self.woken += 1
+
+
+def build(ops: Sequence[str]) -> Command:
+    return ("DO", *ops)
+
+
+def split(reply: Any, asked: Sequence[str]) -> list[str]:
+    assert isinstance(reply, list)
+    return [f"{op}={answer}" for op, answer in zip(asked, reply, strict=False)]
+
+
+class Kit:
+    """A gather with what it lost."""
+
+    def __init__(self) -> None:
+        self.way = Way()
+        self.lost: list[str] = []
+        self.gather: Gather[str, str] = Gather(self.way, build, split, self.lost.extend)
+
+    async def asked(self, *ops: str) -> list[asyncio.Task[str | None]]:
+        """Return tasks that wait for answers."""
+        tasks = [asyncio.create_task(self.gather.ask(op)) for op in ops]
+        await asyncio.sleep(0)
+        return tasks
+
+
+async def test_what_is_asked_at_the_same_time_is_one_command() -> None:
+    kit = Kit()
+    tasks = await kit.asked("a", "b")
+    batch = kit.gather.take()
+    batch.deliver([1, 2])
+
+    assert batch.command == ("DO", "a", "b")
+    assert await asyncio.gather(*tasks) == ["a=1", "b=2"]
+    assert kit.way.woken == 2
+
+
+async def test_answers_go_to_those_that_asked_past_those_that_told() -> None:
+    kit = Kit()
+    kit.gather.tell("told")
+    tasks = await kit.asked("a")
+    kit.gather.tell("told later")
+    batch = kit.gather.take()
+    batch.deliver([1])
+
+    assert batch.command == ("DO", "told", "a", "told later")
+    assert await tasks[0] == "a=1"
+    assert kit.gather.pending == 0
+
+
+async def test_a_reply_to_what_was_only_told_is_not_looked_at() -> None:
+    kit = Kit()
+    kit.gather.tell("told")
+
+    kit.gather.take().deliver("no list")
+
+
+async def test_a_reply_with_too_few_answers_is_an_error() -> None:
+    kit = Kit()
+    tasks = await kit.asked("a", "b")
+    batch = kit.gather.take()
+    with pytest.raises(ValueError, match="shorter"):
+        batch.deliver([1])
+    batch.lost()
+
+    assert await asyncio.gather(*tasks) == ["a=1", None]
+
+
+async def test_one_that_was_dismissed_does_not_notice_the_late_reply() -> None:
+    kit = Kit()
+    tasks = await kit.asked("a")
+    batch = kit.gather.take()
+    batch.dismiss()
+    batch.deliver([1])
+
+    assert await tasks[0] is None
+
+
+async def test_one_that_left_does_not_disturb_the_others() -> None:
+    kit = Kit()
+    gone, stays = await kit.asked("gone", "stays")
+    gone.cancel()
+    await asyncio.sleep(0)
+    kit.gather.take().deliver([1, 2])
+
+    assert await stays == "stays=2"
+
+
+async def test_what_was_told_is_named_when_it_is_lost() -> None:
+    kit = Kit()
+    kit.gather.tell("told")
+    tasks = await kit.asked("asked")
+    kit.gather.take().lost()
+
+    assert kit.lost == ["told"]
+    assert await tasks[0] is None
+
+
+async def test_clearing_loses_what_waits_and_lets_nobody_wait() -> None:
+    kit = Kit()
+    kit.gather.tell("told")
+    tasks = await kit.asked("asked")
+    kit.gather.clear()
+
+    assert kit.lost == ["told"]
+    assert kit.gather.pending == 0
+    assert await tasks[0] is None
+
+
+async def test_dismissing_lets_nobody_wait_and_sends_all_the_same() -> None:
+    kit = Kit()
+    tasks = await kit.asked("asked")
+    kit.gather.dismiss()
+
+    assert await tasks[0] is None
+    assert kit.gather.take().command == ("DO", "asked")
+
+
+async def test_nobody_waits_while_the_store_is_late() -> None:
+    kit = Kit()
+    kit.way.answers = False
+
+    assert await kit.gather.ask("a") is None
+    assert kit.gather.tell("b")
+
+
+async def test_nothing_is_taken_while_the_store_is_away() -> None:
+    kit = Kit()
+    kit.way.is_up = kit.way.answers = False
+
+    assert await kit.gather.ask("a") is None
+    assert not kit.gather.tell("b")
+    assert kit.gather.pending == 0
+
+
+async def test_what_waits_is_bounded() -> None:
+    kit = Kit()
+    taken = [kit.gather.tell("x") for _ in range(10_001)]
+
+    assert taken.count(False) == 1
+    assert await kit.gather.ask("y") is None
+
+
+async def test_a_command_holds_256_operations_at_most() -> None:
+    kit = Kit()
+    for number in range(300):
+        kit.gather.tell(str(number))
+    first, second = kit.gather.take(), kit.gather.take()
+
+    assert len(first.command) == 257
+    assert second.command == ("DO", *map(str, range(256, 300)))

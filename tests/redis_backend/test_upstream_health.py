@@ -1,0 +1,320 @@
+"""Resting keys and held-off upstreams: what one process learns, the others know."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Final
+
+import msgspec
+import pytest
+from redis.asyncio import Redis
+
+from jarvis_proxy.redis_backend import upstream_health as module
+from jarvis_proxy.redis_backend.client import Link
+from jarvis_proxy.redis_backend.upstream_health import Event, SharedHealth, digest
+from jarvis_proxy.routing.circuit_breaker import Breakers, Ticket
+from jarvis_proxy.routing.key_pool import KeyPool, Rest
+from tests.support.eventually import eventually
+from tests.support.redis_server import RedisServer, needs_redis
+
+pytestmark = needs_redis
+
+KEYS = ("sk-canary-one", "sk-canary-two")
+MODEL = "gpt-4o"
+CLIENT, OTHER_CLIENT = "alice", "bob"
+REFUSED = Rest(900.0, for_all=True, proven=True)
+
+
+class Process:
+    """One process: a pool and a breaker for *upstream*, on a clock that the test moves."""
+
+    def __init__(self, url: str, origin: str, keys: tuple[str, ...] = KEYS) -> None:
+        self.link = Link(url)
+        self.now = 1000.0 if origin == "a" else 9000.0  # no two processes' clocks agree
+        self.health = SharedHealth(self.link, origin, clock=lambda: self.now)
+        self.pool, self.breakers = KeyPool(keys), Breakers()
+        self.health.watch("openai", self.pool, self.breakers)
+
+    def admit(self, model: str = MODEL, client: str = CLIENT) -> Ticket | float:
+        return self.breakers.admit(model, client, self.now)
+
+    def fail(self, kind: str = "failed") -> None:
+        for _ in range(5):
+            ticket = self.admit()
+            assert isinstance(ticket, Ticket)
+            getattr(ticket, kind)(self.now)
+
+    def refused(self, index: int) -> None:
+        self.pool.rest(index, MODEL, self.now, REFUSED)
+
+    def limited(self, index: int, seconds: float, model: str = MODEL) -> None:
+        self.pool.rest(index, model, self.now, Rest(seconds))
+
+    async def told(self) -> None:
+        """Wait until what was told is in the store."""
+        await eventually(lambda: not self.health._ops.pending and not self.link._flying)
+
+    @property
+    def rests(self) -> list[float]:
+        return [round(rest) for rest in self.pool.rests(self.now)]
+
+
+@pytest.fixture
+async def two(server: RedisServer) -> AsyncIterator[tuple[Process, Process]]:
+    """Return two processes that share *server*."""
+    both = Process(server.url, "a"), Process(server.url, "b")
+    for process in both:
+        await process.link.start()
+    yield both
+    for process in both:
+        await process.link.close()
+
+
+async def test_a_refused_key_rests_everywhere(two: tuple[Process, Process]) -> None:
+    one, other = two
+    one.refused(1)
+    await one.told()
+    await other.health.poll()
+
+    assert one.rests == other.rests == [0, 900]
+
+
+async def test_a_limited_key_rests_for_its_model_only(two: tuple[Process, Process]) -> None:
+    one, other = two
+    one.limited(0, 60.0)
+    await one.told()
+    await other.health.poll()
+    picked = {model: {other.pool.pick(model, other.now) for _ in KEYS} for model in (MODEL, "o3")}
+
+    assert picked == {MODEL: {1}, "o3": {0, 1}}
+
+
+@pytest.mark.parametrize("kind", ["failed", "unreachable"])
+async def test_a_client_is_held_off_everywhere_until_one_has_an_answer(
+    two: tuple[Process, Process], kind: str
+) -> None:
+    one, other = two
+    one.fail(kind)
+    await one.told()
+    await other.health.poll()
+    held_off, unharmed = other.admit(), other.admit(client=OTHER_CLIENT)
+    assert isinstance(unharmed, Ticket)
+    unharmed.answered()
+    await other.told()
+    await one.health.poll()
+
+    assert isinstance(held_off, float)
+    assert 9 < held_off <= 10
+    assert isinstance(one.admit(), Ticket)
+
+
+async def test_d6_a_model_is_held_off_everywhere_and_no_other_is(
+    two: tuple[Process, Process],
+) -> None:
+    one, other = two
+    one.fail()
+    await one.told()
+    await other.health.poll()
+
+    assert isinstance(other.admit(), float)
+    assert isinstance(other.admit("o3"), Ticket)
+
+
+async def test_d6_a_key_that_one_client_put_to_rest_is_not_lost_to_others_anywhere(
+    two: tuple[Process, Process],
+) -> None:
+    one, other = two
+    for index in range(2):
+        one.pool.rest(index, MODEL, one.now, Rest(900.0), client=CLIENT)
+    await one.told()
+    await other.health.poll()
+    picked = [
+        other.pool.pick(MODEL, other.now, frozenset({0}), client=client)
+        for client in (CLIENT, OTHER_CLIENT)
+    ]
+
+    assert picked == [None, 1]
+
+
+FAR: Final = 1e300
+
+
+@pytest.mark.parametrize("rest", [FAR, 1e9, -FAR, -1.0, 4000.0])
+@pytest.mark.parametrize("model", ["", MODEL])
+@pytest.mark.parametrize("key", [True, False], ids=["key", "breaker"])
+@pytest.mark.parametrize("moment", ["*", "99999999999999-1"], ids=["now", "from-the-future"])
+async def test_d14_what_a_store_says_is_bounded_as_ones_own_would_be(
+    two: tuple[Process, Process], store: Redis, rest: float, model: str, key: bool, moment: str
+) -> None:
+    process = two[0]
+    name = digest(KEYS[0]) if key else ""
+    event = Event("x", "openai", name, model, rest, CLIENT)
+    await store.xadd("jarvis:health", {"event": msgspec.json.encode(event)}, id=moment)
+    await process.health.poll()
+    held = process.admit()
+
+    assert process.pool.rests(process.now)[0] <= 3600
+    assert isinstance(held, Ticket) or held <= 120
+
+
+async def test_d14_a_store_cannot_fill_the_memory(
+    two: tuple[Process, Process], store: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_MAX_EVENTS", 50)
+    process = two[0]
+    names = [f"m{number}" for number in range(200)]
+    for name in (*names, "x" * 10_000):
+        event = Event("x", "openai", "", name, 100.0, CLIENT)
+        await store.xadd("jarvis:health", {"event": msgspec.json.encode(event)})
+    for _ in range(5):
+        await process.health.poll()
+
+    assert len(process.health._until) <= 50
+    assert isinstance(process.admit("x" * 10_000), Ticket)
+    assert isinstance(process.admit(names[-1]), float)
+
+
+async def test_an_event_of_an_older_version_is_read(
+    two: tuple[Process, Process], store: Redis
+) -> None:
+    text = msgspec.json.encode(["x", "openai", digest(KEYS[0]), MODEL, 60.0])
+    await store.xadd("jarvis:health", {"event": text})
+    await two[0].health.poll()
+
+    assert two[0].rests == [60, 0]
+
+
+async def test_ones_own_news_change_nothing(two: tuple[Process, Process]) -> None:
+    one = two[0]
+    one.limited(0, 60.0)
+    await one.told()
+    one.now += 59.5
+    await one.health.poll()
+
+    assert one.rests == [0, 0]
+
+
+async def test_keys_are_told_by_half_a_digest(two: tuple[Process, Process], store: Redis) -> None:
+    two[0].refused(0)
+    await two[0].told()
+    told = str(await store.xrange("jarvis:health"))
+
+    assert digest(KEYS[0]) in told
+    assert "canary" not in told
+
+
+async def test_a_key_of_other_settings_is_no_key_of_ours(server: RedisServer) -> None:
+    one, other = Process(server.url, "a"), Process(server.url, "b", ("sk-another",))
+    for process in (one, other):
+        await process.link.start()
+    one.refused(0)
+    one.health.watch("elsewhere", elsewhere := KeyPool(("k",)), Breakers())
+    elsewhere.rest(0, MODEL, one.now, REFUSED)
+    await one.told()
+    await other.health.poll()
+    for process in (one, other):
+        await process.link.close()
+
+    assert other.rests == [0]
+
+
+async def test_one_that_starts_later_knows_what_still_holds(
+    server: RedisServer, two: tuple[Process, Process]
+) -> None:
+    one = two[0]
+    one.refused(0)
+    one.limited(1, 0.05)
+    await one.told()
+    await asyncio.sleep(0.06)  # the store's clock cannot be moved
+    late = Process(server.url, "c")
+    await late.link.start()
+    await late.health.poll()
+    await late.link.close()
+
+    assert late.rests == [900, 0]
+
+
+async def test_new_settings_know_what_the_old_ones_heard(two: tuple[Process, Process]) -> None:
+    one, other = two
+    one.refused(0)
+    one.fail()
+    await one.told()
+    await other.health.poll()
+    pool, breakers = KeyPool(tuple(reversed(KEYS))), Breakers()
+    other.health.watch("openai", pool, breakers)
+
+    assert [round(rest) for rest in pool.rests(other.now)] == [0, 900]
+    assert isinstance(breakers.admit(MODEL, CLIENT, other.now), float)
+
+
+async def test_a_hundred_calls_that_meet_one_limit_tell_it_once(
+    two: tuple[Process, Process], store: Redis
+) -> None:
+    one = two[0]
+    for _ in range(100):
+        one.limited(0, 60.0)
+        one.now += 0.001
+    ticket = one.admit()
+    assert isinstance(ticket, Ticket)
+    ticket.answered()  # no one was held off: nothing to tell
+    await one.told()
+
+    assert await store.xlen("jarvis:health") == 1
+
+
+async def test_what_is_learnt_while_the_store_is_away_is_told_when_it_is_back(
+    two: tuple[Process, Process], server: RedisServer
+) -> None:
+    one, other = two
+    await server.kill()
+    one.refused(0)
+    await eventually(lambda: not one.link.is_up)
+    one.refused(1)
+    await other.health.poll()
+    await server.start()
+    await eventually(lambda: one.link.is_up and other.link.is_up)
+    await one.told()
+    await other.health.poll()
+
+    assert other.rests == [900, 900]
+
+
+async def test_what_is_not_ours_is_passed_over(two: tuple[Process, Process], store: Redis) -> None:
+    one, other = two
+    await store.xadd("jarvis:health", {"event": b"[1, 2"})
+    one.refused(0)
+    await one.told()
+    await other.health.poll()
+    assert other.rests == [900, 0]
+    await store.xadd("jarvis:health", {"event": b"\xff\xfe"})
+    await other.health.poll()
+
+    assert other.rests == [900, 0]
+
+
+async def test_a_memory_full_of_what_is_over_is_cleared(
+    two: tuple[Process, Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_MAX_EVENTS", 3)
+    one = two[0]
+    for number in range(5):
+        one.limited(0, 10.0, f"m{number}")
+        one.now += 20
+
+    assert len(one.health._until) <= 3
+
+
+async def test_run_reads_again_and_again(two: tuple[Process, Process]) -> None:
+    one, other = two
+    reading = asyncio.create_task(other.health.run())
+    await asyncio.sleep(0)
+    one.refused(0)
+    await eventually(lambda: other.rests[0] > 890)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+
+
+def test_an_event_is_a_short_list() -> None:
+    assert msgspec.json.encode(Event("a", "openai", "k", "", 1.5)) == (
+        b'["a","openai","k","",1.5,""]'
+    )

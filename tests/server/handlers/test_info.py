@@ -1,0 +1,115 @@
+"""What the proxy says of itself, without asking any upstream."""
+
+import json
+
+import pytest
+
+from jarvis_proxy.routing.model_list import ModelEntry
+from tests.conftest import BEARER, running_proxy
+from tests.support.raw_client import fetch
+from tests.support.raw_upstream import Peer, RawUpstream, Received
+
+
+async def answer(peer: Peer, request: Received) -> None:
+    await peer.reply(b'{"object":"list","data":[]}')
+
+
+@pytest.mark.parametrize("accept", ["application/json", "text/html,*/*;q=0.8", "image/png"])
+@pytest.mark.parametrize("path", ["/health", "/v1/health", "//health/", "/health?x=y"])
+async def test_health_is_the_documented_json_whatever_is_accepted(path: str, accept: str) -> None:
+    async with running_proxy() as proxy:
+        response = await fetch(proxy.port, path, headers={"Accept": accept}, method="GET")
+
+    assert response.status == 200
+    assert response.headers["content-type"] == "application/json"
+    assert response.body == b'{"status":"ok","service":"jarvis-openai-proxy"}'
+
+
+async def test_root_says_where_the_api_is() -> None:
+    async with running_proxy() as proxy:
+        response = await fetch(proxy.port, "/", method="GET")
+
+    assert json.loads(response.body)["api"] == "/v1"
+
+
+async def test_ready_turns_when_the_server_drains_and_health_does_not() -> None:
+    async with running_proxy() as proxy:
+        before = await fetch(proxy.port, "/ready", method="GET")
+        proxy.shell.draining = True
+        after = await fetch(proxy.port, "/ready", method="GET")
+        health = await fetch(proxy.port, "/health", method="GET")
+
+    assert (before.status, before.body) == (200, b'{"status":"ok"}')
+    assert (after.status, after.body) == (503, b'{"status":"draining"}')
+    assert health.status == 200
+
+
+async def test_models_are_listed_in_openais_form_without_an_upstream() -> None:
+    upstream = RawUpstream(answer)
+    async with (
+        upstream.running(),
+        running_proxy(upstream.base_url, upstream.base_url) as proxy,
+    ):
+        response = await fetch(proxy.port, "/v1/models", headers=BEARER, method="GET")
+
+    assert upstream.connections == 0
+    listed = json.loads(response.body)
+    assert listed["object"] == "list"
+    assert {"gpt-4o", "gemini-3-flash", "jarvis-echo"} <= {model["id"] for model in listed["data"]}
+    for model in listed["data"]:
+        assert set(model) == {"id", "object", "created", "owned_by"}
+        assert (model["object"], type(model["created"])) == ("model", int)
+
+
+async def test_models_without_a_key_are_hidden() -> None:
+    async with running_proxy(GEMINI_API_KEY="") as proxy:
+        response = await fetch(proxy.port, "/v1/models", headers=BEARER, method="GET")
+        hidden = await fetch(proxy.port, "/v1/models/gemini-3-flash", headers=BEARER, method="GET")
+
+    names = {model["id"] for model in json.loads(response.body)["data"]}
+    assert "gpt-4o" in names
+    assert not any("gemini" in name for name in names)
+    assert (hidden.status, hidden.error()["code"]) == (404, "model_not_found")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/models/org/model",
+        "/v1/models/org%2Fmodel",
+        "/models/org%2fmodel",
+        "/v1/models/org//model/",
+    ],
+)
+async def test_model_whose_id_has_a_slash_is_found(path: str) -> None:
+    async with running_proxy() as proxy:
+        proxy.shell.catalog.update("openai", [ModelEntry("org/model", 5, "org")])
+        response = await fetch(proxy.port, path, headers=BEARER, method="GET")
+
+    assert response.status == 200
+    assert json.loads(response.body) == {
+        "id": "org/model",
+        "object": "model",
+        "created": 5,
+        "owned_by": "org",
+    }
+
+
+@pytest.mark.parametrize("name", ["nothing-like-this", "a" * 300, "%3Cscript%3E", "%F0%9F%98%80"])
+async def test_unknown_model_is_told_in_ascii_and_short(name: str) -> None:
+    async with running_proxy() as proxy:
+        response = await fetch(proxy.port, f"/v1/models/{name}", headers=BEARER, method="GET")
+
+    assert (response.status, response.error()["code"]) == (404, "model_not_found")
+    assert response.error()["param"] == "model"
+    assert len(response.body) < 300
+    assert response.body.isascii()
+
+
+async def test_list_says_which_upstreams_it_could_not_ask() -> None:
+    async with running_proxy() as proxy:
+        proxy.shell.catalog.failed("openai")
+        response = await fetch(proxy.port, "/v1/models", headers=BEARER, method="GET")
+
+    assert response.status == 200
+    assert response.headers["x-jarvis-warning"] == "models not up to date: openai"

@@ -1,0 +1,608 @@
+"""The client's side of an answer: old clients, slow clients, clients that do not read at all."""
+
+import asyncio
+import contextlib
+import json
+import re
+import socket
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+from unittest import mock
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
+
+from jarvis_proxy.aiohttp_ext.server_connection import ClientConnection
+from jarvis_proxy.call_record import CallRecord
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.server.admission import Admission
+from jarvis_proxy.server.context import ADMISSION, RECORD
+from jarvis_proxy.server.relay.client_stream import Delivery, Downstream, status_headers
+from jarvis_proxy.upstreams.base import Call
+from tests.conftest import BEARER, KEY, Proxy, running_proxy
+from tests.support.eventually import eventually
+from tests.support.raw_client import RawResponse, connect, fetch
+from tests.support.raw_upstream import Peer, RawUpstream, Received, chat_chunk
+
+CHAT = "/v1/chat/completions"
+JSON = {**BEARER, "Content-Type": "application/json"}
+DONE = b"data: [DONE]\n\n"
+ASK = b'{"model":"gpt-4o","stream":true,"messages":[]}'
+WHOLE = chat_chunk("Hi") + chat_chunk(None, "stop") + DONE
+Script = Callable[[Peer, Received], Awaitable[None]]
+
+
+async def answer(peer: Peer, request: Received) -> None:
+    await peer.head()
+    await peer.chunk(WHOLE)
+    await peer.last_chunk()
+
+
+# The head
+
+
+async def test_stream_tells_what_stands_between_not_to_hold_it_back() -> None:
+    async def play(peer: Peer, request: Received) -> None:
+        extra = ["x-request-id: up", "x-ratelimit-remaining-tokens: 5", "Cache-Control: public"]
+        await peer.head(200, "text/event-stream", extra=extra)
+        await peer.chunk(WHOLE)
+        await peer.last_chunk()
+
+    upstream = RawUpstream(play)
+    async with upstream.running(), running_proxy(upstream.base_url) as proxy:
+        response = await fetch(proxy.port, CHAT, ASK, JSON)
+
+    assert response.body == WHOLE
+    assert {
+        "content-type": "text/event-stream",
+        "cache-control": "no-cache, no-transform",
+        "x-accel-buffering": "no",
+        "transfer-encoding": "chunked",
+        "x-request-id": "up",
+        "x-ratelimit-remaining-tokens": "5",
+        "x-jarvis-upstream": "openai",
+    }.items() <= response.headers.items()
+    assert "content-encoding" not in response.headers
+    assert "content-length" not in response.headers
+
+
+def test_headers_of_a_stream_win_over_the_upstreams_but_for_its_type() -> None:
+    merged = status_headers({"content-type": "text/event-stream", "x-request-id": "up"})
+
+    assert merged == {
+        "Content-Type": "text/event-stream",
+        "Cache-Control": "no-cache, no-transform",
+        "X-Accel-Buffering": "no",
+        "x-request-id": "up",
+    }
+    assert status_headers({})["Content-Type"] == "text/event-stream; charset=utf-8"
+
+
+@pytest.mark.parametrize("keep_alive", [b"", b"Connection: keep-alive\r\n"])
+async def test_client_of_http_1_0_gets_bare_events_and_the_end_of_the_connection(
+    keep_alive: bytes,
+) -> None:
+    upstream = RawUpstream(answer)
+    async with (
+        upstream.running(),
+        running_proxy(upstream.base_url) as proxy,
+        connect(proxy.port) as connection,
+    ):
+        head = f"POST {CHAT} HTTP/1.0\r\nAuthorization: Bearer {KEY}\r\n"
+        await connection.send(
+            head.encode() + keep_alive + b"Content-Length: %d\r\n\r\n" % len(ASK) + ASK
+        )
+        raw = await asyncio.wait_for(connection.reader.read(), 5)
+
+    first, _, body = raw.partition(b"\r\n\r\n")
+    assert first.startswith(b"HTTP/1.0 200 ")
+    assert b"chunked" not in first.lower()
+    assert body == WHOLE
+
+
+@pytest.mark.parametrize("keep_alive", [b"", b"Connection: keep-alive\r\n"])
+async def test_client_of_http_1_0_sees_where_a_copied_answer_ends(keep_alive: bytes) -> None:
+    async def play(peer: Peer, request: Received) -> None:
+        await peer.head(200, "audio/mpeg")
+        await peer.chunk(b"\xff\xfb" * 1000)
+        await peer.last_chunk()
+
+    upstream = RawUpstream(play)
+    body = b'{"model":"tts-1","input":"x"}'
+    async with (
+        upstream.running(),
+        running_proxy(upstream.base_url) as proxy,
+        connect(proxy.port) as connection,
+    ):
+        head = f"POST /v1/audio/speech HTTP/1.0\r\nAuthorization: Bearer {KEY}\r\n"
+        await connection.send(
+            head.encode() + keep_alive + b"Content-Length: %d\r\n\r\n" % len(body) + body
+        )
+        raw = await asyncio.wait_for(connection.reader.read(), 5)
+
+    assert raw.partition(b"\r\n\r\n")[2] == b"\xff\xfb" * 1000
+
+
+async def test_connection_serves_the_next_call_after_a_stream() -> None:
+    upstream = RawUpstream(answer)
+    async with (
+        upstream.running(),
+        running_proxy(upstream.base_url) as proxy,
+        connect(proxy.port) as connection,
+    ):
+        for _ in range(3):
+            await connection.post(CHAT, ASK, JSON)
+            response = await asyncio.wait_for(connection.response(), 5)
+            assert (response.body, response.whole) == (WHOLE, True)
+
+
+# Errors in place
+
+
+async def failed(path: str, sent: bytes, **env: str) -> RawResponse:
+    """Return the stream of an upstream that breaks off after *sent*."""
+
+    async def play(peer: Peer, request: Received) -> None:
+        await peer.head()
+        await peer.chunk(sent)
+        await asyncio.sleep(0.05)
+        peer.reset()
+
+    upstream = RawUpstream(play)
+    async with upstream.running(), running_proxy(upstream.base_url, **env) as proxy:
+        return await asyncio.wait_for(fetch(proxy.port, path, ASK, JSON), 5)
+
+
+async def test_error_in_a_chat_stream_is_one_event_without_choices() -> None:
+    response = await failed(CHAT, chat_chunk("Hi"))
+
+    event = response.body.removeprefix(chat_chunk("Hi"))
+    assert event.count(b"\n\n") == 1
+    assert event.startswith(b"data: ")
+    error = json.loads(event[6:])
+    assert set(error) == {"error"}
+    assert set(error["error"]) == {"message", "type", "param", "code"}
+    assert response.whole
+
+
+async def test_error_in_a_responses_stream_has_its_native_fields_too() -> None:
+    created = b'event: response.created\ndata: {"type":"response.created"}\n\n'
+    response = await failed("/v1/responses", created)
+
+    event, _, _ = response.body.removeprefix(created).partition(b"\n\n")
+    name, _, data = event.partition(b"\n")
+    assert name == b"event: error"
+    error = json.loads(data.removeprefix(b"data: "))
+    assert error["type"] == "error"
+    assert error["code"] == error["error"]["code"] == "upstream_truncated"
+    assert isinstance(error["sequence_number"], int)
+
+
+async def test_error_before_anything_was_said_is_a_status() -> None:
+    async def play(peer: Peer, request: Received) -> None:
+        await peer.head()
+        await peer.last_chunk()
+
+    upstream = RawUpstream(play)
+    async with upstream.running(), running_proxy(upstream.base_url) as proxy:
+        response = await fetch(proxy.port, CHAT, ASK, JSON)
+
+    assert (response.status, response.error()["code"]) == (502, "upstream_truncated")
+
+
+async def test_error_after_heartbeats_is_an_event() -> None:
+    async def play(peer: Peer, request: Received) -> None:
+        await asyncio.sleep(0.3)
+        await peer.reply(b'{"error":{"message":"busy","code":"x"}}', 400)
+
+    upstream = RawUpstream(play)
+    env = {"COMMIT_AFTER": "0.1", "HEARTBEAT_INTERVAL": "0.1"}
+    async with upstream.running(), running_proxy(upstream.base_url, **env) as proxy:
+        response = await asyncio.wait_for(fetch(proxy.port, CHAT, ASK, JSON), 5)
+
+    comments, _, rest = response.body.partition(b"data: ")
+    assert response.status == 200
+    assert set(comments.split(b"\n\n")) == {b": keepalive", b""}
+    assert json.loads(rest)["error"]["message"] == "busy"
+
+
+async def test_whole_answer_where_a_stream_has_begun_is_an_error() -> None:
+    async def play(peer: Peer, request: Received) -> None:
+        await asyncio.sleep(0.3)
+        await peer.reply(b'{"object":"chat.completion"}')
+
+    upstream = RawUpstream(play)
+    env = {"COMMIT_AFTER": "0.1", "HEARTBEAT_INTERVAL": "0.1"}
+    async with upstream.running(), running_proxy(upstream.base_url, **env) as proxy:
+        response = await asyncio.wait_for(fetch(proxy.port, CHAT, ASK, JSON), 5)
+
+    assert b'"code":"upstream_bad_response"' in response.body
+    assert response.whole
+
+
+# Clients that read slowly
+
+
+class Lazy:
+    """A client that sends a request and reads only when told to."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._loop = asyncio.get_running_loop()
+
+    async def ask(self, body: bytes) -> None:
+        lines = [f"{n}: {v}" for n, v in {"Host": "x", **JSON}.items()]
+        head = "\r\n".join([f"POST {CHAT} HTTP/1.1", *lines, f"Content-Length: {len(body)}"])
+        await self._loop.sock_sendall(self._sock, head.encode() + b"\r\n\r\n" + body)
+
+    def leave_with_reset(self) -> None:
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._sock.close()
+
+    async def was_reset(self) -> bool:
+        """Read until the connection ends; tell whether it was by a reset."""
+        try:
+            while await self._loop.sock_recv(self._sock, 2**20):
+                pass
+        except ConnectionResetError:
+            return True
+        return False
+
+    async def read(self, end: bytes = b"") -> bytes:
+        """Read until the connection ends, or until *end* has come."""
+        pieces: list[bytes] = []
+        with contextlib.suppress(ConnectionError):
+            while data := await self._loop.sock_recv(self._sock, 2**20):
+                pieces.append(data)
+                if end and data.endswith(end):
+                    break
+        return b"".join(pieces)
+
+
+@contextlib.asynccontextmanager
+async def lazy(port: int) -> AsyncIterator[Lazy]:
+    with socket.socket() as sock:
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
+        yield Lazy(sock)
+
+
+EVENT = chat_chunk("x" * 60_000)
+FRAME = b'data: {"candidates":[{"content":{"parts":[{"text":"%b"}]}}]}\r\n\r\n' % (b"x" * 60_000)
+TWO = b'{"model":"gemini-2.5-flash","n":2,"stream":true,"messages":[{"role":"user","content":"?"}]}'
+
+
+class Flood:
+    """An upstream that sends events as fast as they are taken."""
+
+    def __init__(self, events: int = 10_000, event: bytes = EVENT) -> None:
+        self.sent = 0
+        self.left = asyncio.Event()
+        self._events = events
+        self._event = event
+
+    async def play(self, peer: Peer, request: Received) -> None:
+        await peer.head()
+        with contextlib.suppress(ConnectionError):
+            for _ in range(self._events):
+                await peer.chunk(self._event)
+                self.sent += 1
+            await peer.chunk(chat_chunk(None, "stop") + DONE)
+            await peer.last_chunk()
+            await peer.closed()
+        self.left.set()
+
+
+async def test_upstream_waits_for_a_client_that_does_not_read() -> None:
+    flood = Flood()
+    upstream = RawUpstream(flood.play)
+    async with (
+        upstream.running(),
+        running_proxy(upstream.base_url) as proxy,
+        lazy(proxy.port) as client,
+    ):
+        await client.ask(ASK)
+        await eventually(lambda: is_stalled(proxy))
+        before = -1
+        while before != flood.sent:  # the kernel's buffers fill up, and then nothing moves
+            before = flood.sent
+            await asyncio.sleep(0.2)
+
+        assert flood.sent * len(EVENT) < 40 * 1024 * 1024
+
+
+def is_stalled(proxy: Proxy) -> bool:
+    live = tuple(proxy.shell.watch._live)
+    return bool(live) and live[0].downstream is not None and live[0].downstream.stalled
+
+
+async def test_slow_client_gets_every_byte() -> None:
+    flood = Flood(300)
+    upstream = RawUpstream(flood.play)
+    async with (
+        upstream.running(),
+        running_proxy(upstream.base_url) as proxy,
+        lazy(proxy.port) as client,
+    ):
+        await client.ask(ASK)
+        await eventually(lambda: is_stalled(proxy))
+        raw = await asyncio.wait_for(client.read(b"0\r\n\r\n"), 20)
+
+    assert raw.count(EVENT) == 300
+    assert raw.endswith(DONE + b"\r\n0\r\n\r\n")
+
+
+async def test_client_that_stops_reading_a_stream_is_cut_off() -> None:
+    flood = Flood()
+    upstream = RawUpstream(flood.play)
+    async with (
+        upstream.running(),
+        running_proxy(upstream.base_url, WRITE_STALL_TIMEOUT="0.4") as proxy,
+        lazy(proxy.port) as client,
+    ):
+        await client.ask(ASK)
+        await asyncio.wait_for(flood.left.wait(), 5)
+        await eventually(lambda: len(proxy.shell.watch) == 0)
+        await eventually(lambda: " call " in proxy.log.getvalue())
+        # The system lets go of it too: it would else offer what is unread for minutes.
+        assert await asyncio.wait_for(client.was_reset(), 5)
+        log = proxy.logged()
+
+    assert log.count(" call ") == 1
+    assert "internal" not in log
+
+
+async def test_slow_client_is_told_why_its_stream_is_ended_by_the_clock() -> None:
+    """It reads on, so it must not find half an answer without an error."""
+    upstream = RawUpstream(Flood().play)
+    async with (
+        upstream.running(),
+        running_proxy(upstream.base_url) as proxy,
+        lazy(proxy.port) as client,
+    ):
+        await client.ask(ASK)
+        await eventually(lambda: is_stalled(proxy))
+        proxy.shell.watch.expire_all(lambda: ProxyError(503, "Gone.", code="server_shutdown"))
+        raw = await asyncio.wait_for(client.read(b"0\r\n\r\n"), 20)
+
+    assert raw.endswith(b"0\r\n\r\n")
+    assert b'"code":"server_shutdown"' in raw[-500:]
+
+
+@pytest.mark.parametrize("body", [ASK, TWO])
+async def test_client_that_leaves_while_it_is_waited_for_has_left(body: bytes) -> None:
+    """With several answers at once it is not a lane that failed, nor the upstream."""
+    upstream = RawUpstream(Flood(event=EVENT if body == ASK else FRAME).play)
+    async with (
+        upstream.running(),
+        running_proxy(upstream.base_url, upstream.base_url) as proxy,
+        lazy(proxy.port) as client,
+    ):
+        await client.ask(body)
+        await eventually(lambda: is_stalled(proxy))
+        client.leave_with_reset()
+        await eventually(lambda: len(proxy.shell.watch) == 0)
+        await eventually(lambda: " call " in proxy.log.getvalue())
+        log = proxy.logged()
+
+    assert log.count(" call ") == 1
+    assert "outcome=client_closed attempts=1" in log  # and no code
+    assert "internal" not in log
+
+
+LARGE = json.dumps({"object": "chat.completion", "text": "x" * 20_000_000}).encode()
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "application/octet-stream"])
+async def test_client_that_stops_reading_a_whole_answer_is_cut_off(content_type: str) -> None:
+    async def play(peer: Peer, request: Received) -> None:
+        with contextlib.suppress(ConnectionError):
+            await peer.reply(LARGE, 200, content_type)
+
+    upstream = RawUpstream(play)
+    async with (
+        upstream.running(),
+        running_proxy(upstream.base_url, WRITE_STALL_TIMEOUT="0.4") as proxy,
+        lazy(proxy.port) as client,
+    ):
+        await client.ask(b'{"model":"gpt-4o"}')
+        await eventually(lambda: len(proxy.shell.watch) == 1)
+        await eventually(lambda: len(proxy.shell.watch) == 0)
+        raw = await asyncio.wait_for(client.read(), 5)
+        await eventually(lambda: " call " in proxy.log.getvalue())
+        log = proxy.logged()
+
+    assert len(raw) < len(LARGE)
+    assert raw.count(b"HTTP/1.1 ") <= 1
+    assert b"write_stall" not in raw
+    assert log.count(" call ") == 1
+    assert "internal" not in log
+
+
+@pytest.mark.parametrize("size", [31 * 1024, 33 * 1024, 5_000_000])
+async def test_whole_answer_of_any_size_is_delivered(size: int) -> None:
+    body = b'{"x":"' + b"y" * size + b'"}'
+
+    async def play(peer: Peer, request: Received) -> None:
+        await peer.reply(body)
+
+    upstream = RawUpstream(play)
+    async with (
+        upstream.running(),
+        running_proxy(upstream.base_url) as proxy,
+        connect(proxy.port) as connection,
+    ):
+        for _ in range(2):
+            await connection.post(CHAT, b'{"model":"gpt-4o"}', JSON)
+            response = await asyncio.wait_for(connection.response(), 5)
+            assert (response.body, response.whole) == (body, True)
+
+
+async def test_copied_answer_that_falls_silent_is_cut_and_nothing_follows() -> None:
+    async def play(peer: Peer, request: Received) -> None:
+        await peer.head(200, "audio/mpeg")
+        await peer.chunk(b"\xff" * 5000)
+        await peer.closed()
+
+    upstream = RawUpstream(play)
+    async with (
+        upstream.running(),
+        running_proxy(upstream.base_url, IDLE_TIMEOUT="0.4") as proxy,
+        connect(proxy.port) as connection,
+    ):
+        await connection.post("/v1/audio/speech", b'{"model":"tts-1"}', JSON)
+        status, _ = await connection.head()
+        raw = b""
+        with contextlib.suppress(ConnectionError):
+            while data := await asyncio.wait_for(connection.reader.read(65536), 5):
+                raw += data
+        await eventually(lambda: " call " in proxy.log.getvalue())
+        log = proxy.logged()
+
+    assert status == 200
+    assert raw == b"1388\r\n" + b"\xff" * 5000 + b"\r\n"
+    assert "internal" not in log
+
+
+# Races
+
+
+class Wire:
+    """A request and what was written to its client."""
+
+    def __init__(self) -> None:
+        self.written: list[bytes] = []
+        transport = mock.Mock(spec=asyncio.Transport)
+        transport.write = self.written.append
+        transport.is_closing.return_value = False
+        self.request = make_mocked_request("POST", CHAT, transport=transport)
+        self.request[RECORD] = CallRecord("req_1", 0.0, 0.0)
+        self.request[ADMISSION] = mock.create_autospec(Admission, instance=True)
+        self.connection = mock.create_autospec(ClientConnection, instance=True)
+        self.connection.is_write_paused = False
+        protocol: Any = self.request.protocol
+        protocol.connection = self.connection
+        self.heads = mock.AsyncMock()
+        self.request._payload_writer.write_headers = self.heads  # type: ignore[method-assign] # counts
+
+    def stream(self) -> Downstream:
+        return Downstream(self.request, CALL)
+
+
+CALL = Call(
+    endpoint="chat/completions",
+    model="m",
+    target_model="m",
+    stream=True,
+    body=ASK,
+    id="1",
+    created=0,
+    now=0.0,
+)
+KEEPALIVE = b"d\r\n: keepalive\n\n\r\n"
+
+
+async def test_head_is_sent_once_whoever_asks_for_it() -> None:
+    wire = Wire()
+    down = wire.stream()
+    down.commit_soon()
+    down.commit_soon()
+    await asyncio.gather(down.commit(), down.commit(), down.start())
+
+    assert wire.heads.await_count == 1
+    assert wire.written == [KEEPALIVE]
+    assert (down.committed, down.started) == (True, True)
+
+
+async def test_answer_that_overtakes_the_clock_needs_no_heartbeat() -> None:
+    wire = Wire()
+    down = wire.stream()
+    await down.commit()
+    down.commit_soon()
+    await down.send(b"data: 1\n\n")
+
+    assert wire.heads.await_count == 1
+    assert wire.written == [b"9\r\ndata: 1\n\n\r\n"]
+
+
+async def test_what_is_sent_waits_until_the_client_has_room() -> None:
+    wire = Wire()
+    room = asyncio.Event()
+    wire.connection.is_write_paused = True
+    wire.connection.drain = room.wait
+    down = wire.stream()
+    sending = asyncio.create_task(down.send(b"data: 1\n\n"))
+    await eventually(lambda: down.stalled)
+    room.set()
+    await sending
+
+    assert not down.stalled
+
+
+# Without a client
+
+
+def abandoned() -> web.Request:
+    """Return a request whose client has gone."""
+    request = make_mocked_request("POST", CHAT)
+    request[RECORD] = CallRecord("req_1", 0.0, 0.0)
+    request[ADMISSION] = mock.create_autospec(Admission, instance=True)
+    request.protocol.transport = None
+    assert request.transport is None
+    return request
+
+
+def test_client_that_is_gone_has_no_stream() -> None:
+    with pytest.raises(ConnectionResetError):
+        Downstream(abandoned(), CALL)
+
+
+def test_delivery_to_a_client_that_is_gone_waits_for_nothing() -> None:
+    delivery = Delivery(abandoned())
+    delivery.commit_soon()
+    delivery.beat(is_long=True)
+    delivery.abort()
+
+    assert delivery.pending() == 0
+    assert not delivery.committed
+
+
+async def _leavers(count: int) -> str:
+    """Return the log after *count* clients reset their connections in the middle of answers."""
+
+    async def play(peer: Peer, request: Received) -> None:
+        is_sound = request.path.endswith("/speech")
+        await peer.head(200, "audio/mpeg" if is_sound else "text/event-stream")
+        for _ in range(200):
+            await peer.chunk(b"z" * 90_000 if is_sound else chat_chunk("x" * 3000))
+            await asyncio.sleep(0)
+        await peer.closed()
+
+    async def leave(port: int, number: int) -> None:
+        path = "/v1/audio/speech" if number % 3 == 0 else "/v1/chat/completions"
+        body = json.dumps({"model": "gpt-4o", "stream": path != "/v1/audio/speech"}).encode()
+        async with connect(port) as client:
+            await client.post(path, body, JSON)
+            await client.head()
+            await client.reader.readexactly(1 + 997 * number % 20_000)
+            sock = client.writer.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.writer.transport.abort()
+
+    upstream = RawUpstream(play)
+    async with upstream.running(), running_proxy(upstream.base_url) as proxy:
+        for start in range(0, count, 15):
+            await asyncio.gather(*(leave(proxy.port, start + n) for n in range(15)))
+        await eventually(lambda: len(proxy.shell.watch) == 0)
+        return proxy.logged()
+
+
+@pytest.mark.parametrize("name", ["asyncio", "uvloop"])
+def test_d16_a_client_that_resets_has_left_and_nothing_else_went_wrong(name: str) -> None:
+    log = pytest.importorskip(name).run(_leavers(150))
+
+    assert " error " not in log
+    assert set(re.findall(r"outcome=(\w+)", log)) == {"client_closed"}
+    assert set(re.findall(r" status=(\d+)", log)) == {"499"}

@@ -1,0 +1,582 @@
+"""Requests that Gemini refuses and takes when changed, at the socket: whole, streamed, in lanes."""
+
+import asyncio
+import json
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+
+from jarvis_proxy.upstreams.gemini.request.signature_lookup import SENTINEL
+from tests.conftest import BEARER, Proxy, running_proxy
+from tests.support.raw_client import RawResponse, connect, fetch
+from tests.support.raw_upstream import Peer, RawUpstream, Received
+
+Json = dict[str, Any]
+DONE = b"data: [DONE]\n\n"
+SDK = {"x-stainless-retry-count": "0", "x-stainless-lang": "js", "User-Agent": "OpenAI/JS 6.0"}
+
+
+def walk(value: object) -> list[object]:
+    """Return *value* and all that it holds."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [value, *(deeper for item in inner for deeper in walk(item))]
+
+
+def keys(body: Json) -> set[str]:
+    return {key for item in walk(body) if isinstance(item, dict) for key in item}
+
+
+def mode(body: Json) -> str:
+    config = body.get("toolConfig", {}).get("functionCallingConfig", {})
+    return str(config.get("mode", "AUTO"))
+
+
+def signatures(body: Json) -> list[str | None]:
+    parts = [part for content in body["contents"] for part in content["parts"]]
+    return [part.get("thoughtSignature") for part in parts if "functionCall" in part]
+
+
+def depth(value: object) -> int:
+    """Return how deep schemas nest below *value*."""
+    if not isinstance(value, dict):
+        return 0
+    inner = [*value.get("properties", {}).values(), value.get("items")]
+    return 1 + max(map(depth, inner))
+
+
+def deepest(body: Json) -> int:
+    tools = body.get("tools") or [{}]
+    return max(
+        depth(function.get("parametersJsonSchema"))
+        for function in tools[0].get("functionDeclarations", [{}])
+    )
+
+
+def results_end(body: Json) -> bool:
+    """Tell whether nothing follows the results in the last turn."""
+    kinds = ["functionResponse" in part for part in body["contents"][-1]["parts"]]
+    return kinds == sorted(kinds)
+
+
+class Rule(NamedTuple):
+    """What a Gemini refuses, and in which words."""
+
+    refuses: Callable[[Json], object]
+    words: str
+
+
+BARE = "Request contains an invalid argument."
+RULES = {
+    "limits": Rule(lambda body: "maxItems" in keys(body), BARE),
+    "any": Rule(lambda body: mode(body) == "ANY", BARE),
+    "validated": Rule(lambda body: mode(body) == "VALIDATED", BARE),
+    "thoughts": Rule(lambda body: "thinkingConfig" in keys(body), BARE),
+    "depth": Rule(
+        lambda body: deepest(body) > 5,
+        "FunctionDeclaration 'f' in the request exceeds the maximum allowed nesting depth.",
+    ),
+    "not thinking": Rule(
+        lambda body: "thinkingConfig" in keys(body), "Thinking is not enabled for models/x"
+    ),
+    "always thinking": Rule(
+        lambda body: "thinkingBudget" in keys(body),
+        "Budget 0 is invalid. This model only works in thinking mode.",
+    ),
+    "signature": Rule(
+        lambda body: any(found != SENTINEL for found in signatures(body)),
+        "Function call is missing a thought_signature in functionCall parts. Additional data, "
+        "function call `default_api:f` , position 2.",
+    ),
+    "model turn": Rule(
+        lambda body: body["contents"][-1]["role"] == "model",
+        "Requests ending with a model turn are not supported.",
+    ),
+    "behind results": Rule(
+        lambda body: not results_end(body), "Requests ending with a model turn are not supported."
+    ),
+    "states": Rule(
+        lambda body: "maxItems" in keys(body),
+        "The specified schema produces a constraint that has too many states for serving.",
+    ),
+}
+
+
+class Gemini:
+    """Refuses by its rules, the first first; else answers."""
+
+    def __init__(self, *rules: str, status: int = 400) -> None:
+        self.rules = [RULES[name] for name in rules]
+        self.status = status
+        self.bodies: list[Json] = []
+
+    async def __call__(self, peer: Peer, request: Received) -> None:
+        body = json.loads(request.body)
+        self.bodies.append(body)
+        for rule in self.rules:
+            if rule.refuses(body):
+                error = {"code": 400, "message": rule.words, "status": "INVALID_ARGUMENT"}
+                await self._refuse(peer, request, json.dumps({"error": error}).encode())
+                return
+        await answer(peer, request, {"text": "Hi"}, "STOP")
+
+    async def _refuse(self, peer: Peer, request: Received, error: bytes) -> None:
+        if self.status == 200 and ":streamGenerateContent" in request.path:
+            await peer.head(200)
+            await peer.chunk(b"data: " + error + b"\r\n\r\n")
+            await peer.last_chunk()
+        else:
+            await peer.reply(error, self.status)
+
+
+async def answer(peer: Peer, request: Received, part: Json | None, finish: str) -> None:
+    """Send one frame, streamed or whole."""
+    content = {"role": "model", "parts": [] if part is None else [part]}
+    frame = json.dumps({"candidates": [{"content": content, "finishReason": finish}]}).encode()
+    if ":streamGenerateContent" in request.path:
+        await peer.head(200)
+        await peer.chunk(b"data: " + frame + b"\r\n\r\n")
+        await peer.last_chunk()
+    else:
+        await peer.reply(frame)
+
+
+async def ask(
+    gemini: Callable[[Peer, Received], Any],
+    body: Json,
+    path: str = "/v1/chat/completions",
+    *,
+    headers: dict[str, str] | None = None,
+    prepare: Callable[[Proxy], None] | None = None,
+    **settings: str,
+) -> RawResponse:
+    upstream = RawUpstream(gemini, base_path="/v1beta")
+    async with upstream.running(), running_proxy(gemini=upstream.base_url, **settings) as proxy:
+        if prepare is not None:
+            prepare(proxy)
+        return await fetch(proxy.port, path, body, {**BEARER, **(headers or {})})
+
+
+def no_budget(proxy: Proxy) -> None:
+    while proxy.shell.budget.take(0):
+        pass
+
+
+def nested(levels: int) -> Json:
+    schema: Json = {"type": "string"}
+    for _ in range(levels):
+        schema = {"type": "object", "properties": {"a": schema}}
+    return schema
+
+
+def chat(**fields: Any) -> Json:
+    messages = [{"role": "user", "content": "q"}]
+    return {"model": "gemini-3.5-flash", "messages": messages, **fields}
+
+
+def tool(schema: Json, **more: Any) -> Json:
+    return {"type": "function", "function": {"name": "f", "parameters": schema, **more}}
+
+
+LIST: Json = {
+    "type": "object",
+    "properties": {"a": {"type": "array", "items": {}, "maxItems": 900}},
+}
+CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+ANSWERED = [
+    {"role": "user", "content": "q"},
+    {"role": "assistant", "tool_calls": [CALL]},
+    {"role": "tool", "tool_call_id": "c1", "content": "r"},
+]
+PREFILLED = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
+PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
+ALLOWED = {
+    "type": "allowed_tools",
+    "allowed_tools": {"mode": "auto", "tools": [{"type": "function", "function": {"name": "f"}}]},
+}
+FORMAT = {"type": "json_schema", "json_schema": {"name": "n", "schema": LIST}}
+PARAMETERS = r"tools\[0\]\.function\.parameters"
+
+
+class Case(NamedTuple):
+    """A request, what is refused of it, and what is then named as ignored."""
+
+    body: Json
+    rules: tuple[str, ...]
+    named: str
+    tries: int = 2
+
+
+CASES = {
+    "b3-limits of a tool": Case(chat(tools=[tool(LIST)]), ("limits",), PARAMETERS),
+    "b3-limits of the answer": Case(chat(response_format=FORMAT), ("limits",), "response_format.*"),
+    "b3-any": Case(chat(tools=[tool(LIST)], tool_choice="required"), ("any",), ".*tool_choice.*"),
+    "b3-named": Case(
+        chat(tools=[tool({})], tool_choice={"type": "function", "function": {"name": "f"}}),
+        ("any",),
+        "tool_choice",
+    ),
+    "b3-named, no grammar": Case(
+        chat(tools=[tool({})], tool_choice={"type": "function", "function": {"name": "f"}}),
+        ("any", "validated"),
+        "tool_choice",
+        3,
+    ),
+    "b3-allowed": Case(
+        chat(tools=[tool({})], tool_choice=ALLOWED), ("any", "validated"), "tool_choice"
+    ),
+    "b3-strict": Case(chat(tools=[tool(LIST, strict=True)]), ("validated",), r".*tools\.strict.*"),
+    "b4-depth": Case(chat(tools=[tool(nested(9))]), ("depth",), PARAMETERS),
+    "b4-states": Case(chat(tools=[tool(LIST)]), ("states",), PARAMETERS),
+    "b5-effort": Case(chat(reasoning_effort="high"), ("not thinking",), "reasoning_effort"),
+    "b5-none": Case(
+        chat(model="gemini-2.5-flash", reasoning_effort="none"),
+        ("always thinking",),
+        "reasoning_effort",
+    ),
+    "b5-disable": Case(
+        chat(model="gemini-2.5-flash", reasoning_effort="disable"),
+        ("always thinking",),
+        "reasoning_effort",
+    ),
+    "b6-2.5": Case(chat(model="gemini-2.5-flash", messages=ANSWERED), ("signature",), ""),
+    "b6-2.0": Case(chat(model="gemini-2.0-flash-001", messages=ANSWERED), ("signature",), ""),
+    "b6-prefill": Case(
+        chat(model="gemini-2.5-flash", messages=PREFILLED),
+        ("model turn",),
+        r"messages\[1\]\.prefill",
+    ),
+    "b6-behind results": Case(
+        chat(messages=[*ANSWERED, {"role": "user", "content": "and"}]),
+        ("behind results",),
+        r"messages\.order",
+    ),
+    "several": Case(
+        chat(
+            model="gemini-2.5-flash",
+            messages=[*ANSWERED, {"role": "assistant", "content": "a"}],
+            tools=[tool(nested(9))],
+            tool_choice="required",
+            reasoning_effort="none",
+        ),
+        ("signature", "model turn", "always thinking", "depth", "any"),
+        ".*",
+        6,
+    ),
+}
+FORMS: dict[str, Json] = {
+    "whole": {},
+    "stream": {"stream": True},
+    "lanes": {"n": 2},
+    "streamed lanes": {"n": 2, "stream": True},
+}
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+async def test_refused_request_is_changed_and_answered(case: Case, form: Json) -> None:
+    gemini = Gemini(*case.rules)
+
+    response = await ask(
+        gemini, {**case.body, **form}, headers=SDK, prepare=no_budget, SHOW_THOUGHTS="never"
+    )
+
+    assert response.status == 200, response.body
+    if form.get("stream"):
+        assert response.body.endswith(DONE)
+    else:
+        texts = [choice["message"]["content"] for choice in json.loads(response.body)["choices"]]
+        assert texts == ["Hi"] * form.get("n", 1)
+    assert re.fullmatch(case.named, response.headers.get("x-jarvis-ignored", ""))
+    assert response.headers["x-jarvis-attempts"] == str(case.tries)
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+async def test_refusal_behind_status_200_is_one(form: Json) -> None:
+    case = CASES["several"]
+    gemini = Gemini(*case.rules, status=200)
+
+    response = await ask(gemini, {**case.body, **form}, prepare=no_budget)
+
+    assert response.status == 200
+    assert response.headers["x-jarvis-attempts"] == str(case.tries)
+    assert response.body.count(b'"Hi"') == form.get("n", 1)
+
+
+def as_response(body: Json) -> Json:
+    """Return the same request for /v1/responses, as far as the cases go."""
+    return {
+        "model": body["model"],
+        "input": "q",
+        "tools": [{"type": "function", **item["function"]} for item in body.get("tools", [])],
+        "tool_choice": body.get("tool_choice", "auto"),
+        "reasoning": {"effort": body.get("reasoning_effort")},
+    }
+
+
+RESPONSES = {
+    name: (CASES[name], named)
+    for name, named in {
+        "b3-limits of a tool": r"tools\[0\]\.parameters",
+        "b3-any": ".*tool_choice.*",
+        "b4-depth": r"tools\[0\]\.parameters",
+        "b5-effort": r"reasoning\.effort",
+        "b5-none": r"reasoning\.effort",
+    }.items()
+}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("case", "named"), RESPONSES.values(), ids=RESPONSES)
+async def test_refused_response_is_changed_and_answered(
+    case: Case, named: str, stream: bool
+) -> None:
+    body = {**as_response(case.body), "stream": stream}
+
+    response = await ask(Gemini(*case.rules), body, "/v1/responses", SHOW_THOUGHTS="never")
+
+    assert response.status == 200, response.body
+    assert b'"Hi"' in response.body
+    assert re.fullmatch(named, response.headers.get("x-jarvis-ignored", ""))
+
+
+@pytest.mark.parametrize(
+    ("body", "tries"),
+    [
+        pytest.param(chat(), 1, id="b3-nothing to relax"),
+        pytest.param(chat(tools=[tool(LIST)]), 2, id="b3-limits"),
+        pytest.param(chat(tools=[tool(LIST)], tool_choice="required"), 2, id="b3-limits and any"),
+    ],
+)
+async def test_b3_bare_refusal_is_final_after_one_more_try(body: Json, tries: int) -> None:
+    gemini = Gemini()
+    gemini.rules = [Rule(lambda body: True, BARE)]
+
+    response = await ask(gemini, body)
+
+    assert response.status == 400
+    assert response.error()["message"] == BARE
+    assert len(gemini.bodies) == tries
+
+
+@pytest.mark.parametrize("rule", ["not thinking", "thoughts"])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_b5_what_only_the_proxy_asks_for_makes_no_call_fail(rule: str, stream: bool) -> None:
+    gemini = Gemini(rule)
+
+    response = await ask(gemini, chat(model="gemini-next", stream=stream), SHOW_THOUGHTS="always")
+
+    assert response.status == 200
+    assert ["generationConfig" in body for body in gemini.bodies] == [True, False]
+    assert "x-jarvis-ignored" not in response.headers
+
+
+async def test_b5_thoughts_for_a_client_that_counts_events_make_no_call_fail() -> None:
+    gemini = Gemini("not thinking")
+
+    response = await ask(gemini, chat(model="gemini-next", stream=True), headers=SDK)
+
+    assert response.status == 200
+    assert len(gemini.bodies) == 2
+
+
+async def test_b6_model_turn_is_followed_by_a_turn_of_the_users() -> None:
+    gemini = Gemini("model turn")
+
+    await ask(gemini, CASES["b6-prefill"].body)
+
+    assert gemini.bodies[-1]["contents"][-1] == {"role": "user", "parts": [{"text": "Continue."}]}
+
+
+@pytest.mark.parametrize("model", ["gemini-2.5-flash", "gemini-2.5-pro", "gemini-2.0-flash-001"])
+async def test_b6_placeholder_is_sent_to_models_of_any_family(model: str) -> None:
+    gemini = Gemini("signature")
+
+    response = await ask(gemini, chat(model=model, messages=ANSWERED))
+
+    assert response.status == 200
+    assert [signatures(body) for body in gemini.bodies] == [[None], [SENTINEL]]
+
+
+async def test_strict_parameters_leave_the_refusal() -> None:
+    gemini = Gemini("model turn")
+
+    response = await ask(gemini, CASES["b6-prefill"].body, STRICT_PARAMS="true")
+
+    assert (response.status, len(gemini.bodies)) == (400, 1)
+    assert "model turn" in str(response.error()["message"])
+
+
+class Unusable:
+    """Answers with nothing usable *times* times, then well."""
+
+    def __init__(self, part: Json | None, finish: str, times: int = 1) -> None:
+        self.part, self.finish, self.times = part, finish, times
+        self.asked = 0
+
+    async def __call__(self, peer: Peer, request: Received) -> None:
+        self.asked += 1
+        if self.asked <= self.times:
+            await answer(peer, request, self.part, self.finish)
+        else:
+            await answer(peer, request, {"text": "Hi"}, "STOP")
+
+
+BROKEN = "MALFORMED_FUNCTION_CALL"
+LEAKED = {"text": "call:default_api:f{"}
+THOUGHT = {"text": "hm", "thought": True}
+
+
+@pytest.mark.parametrize("path", ["chat", "responses"])
+async def test_b7_text_of_a_broken_call_is_asked_for_again(path: str) -> None:
+    gemini = Unusable(LEAKED, BROKEN)
+    body = chat() if path == "chat" else {"model": "gemini-3.5-flash", "input": "q"}
+
+    response = await ask(
+        gemini, body, "/v1/responses" if path == "responses" else "/v1/chat/completions"
+    )
+
+    assert (response.status, gemini.asked) == (200, 2)
+    assert b"Hi" in response.body
+    assert b"default_api" not in response.body
+
+
+async def test_b7_text_of_a_broken_call_that_comes_again_is_an_error() -> None:
+    gemini = Unusable(LEAKED, BROKEN, times=9)
+
+    response = await ask(gemini, chat())
+
+    assert (response.status, gemini.asked) == (502, 2)
+    assert response.error()["code"] == "upstream_malformed_response"
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses"])
+async def test_b7_text_of_a_broken_call_in_a_stream_ends_in_an_error(path: str) -> None:
+    gemini = Unusable(LEAKED, BROKEN, times=9)
+    body = chat(stream=True) | {"input": "q"}
+    if path.endswith("responses"):
+        del body["messages"]
+
+    response = await ask(gemini, body, path)
+
+    assert (response.status, gemini.asked) == (200, 1)
+    assert b"upstream_malformed_response" in response.body
+    assert b'"finish_reason":"stop"' not in response.body
+    assert b"response.completed" not in response.body
+
+
+EMPTY: dict[str, Json | None] = {"nothing": None, "no text": {"text": ""}, "a thought": THOUGHT}
+SILENT = [
+    pytest.param(part, form, id=f"b8-{name}-{how}")
+    for name, part in EMPTY.items()
+    for how, form in FORMS.items()
+    if part is not THOUGHT or not form.get("stream")  # there it has been sent
+]
+
+
+@pytest.mark.parametrize(("part", "form"), SILENT)
+async def test_b8_empty_answer_is_asked_for_again(part: Json | None, form: Json) -> None:
+    gemini = Unusable(part, "STOP", times=form.get("n", 1))
+
+    response = await ask(gemini, chat(**form), headers=SDK, prepare=no_budget)
+
+    assert response.status == 200
+    assert gemini.asked == 2 * form.get("n", 1)
+    assert response.body.count(b'"Hi"') == form.get("n", 1)
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+async def test_b8_answer_that_stays_empty_is_an_empty_answer(form: Json) -> None:
+    gemini = Unusable(None, "STOP", times=9)
+
+    response = await ask(gemini, chat(**form), headers=SDK, prepare=no_budget)
+
+    assert response.status == 200
+    assert gemini.asked == 2 * form.get("n", 1)
+    assert response.body.count(b'"finish_reason":"stop"') == form.get("n", 1)
+    assert b"error" not in response.body
+
+
+async def test_b8_thought_that_was_sent_is_an_answer() -> None:
+    gemini = Unusable(THOUGHT, "STOP", times=9)
+
+    response = await ask(gemini, chat(stream=True))
+
+    assert (response.status, gemini.asked) == (200, 1)
+    assert b'"finish_reason":"stop"' in response.body
+
+
+async def test_b8_tokens_of_both_answers_are_counted() -> None:
+    usage = {"promptTokenCount": 3, "candidatesTokenCount": 1, "totalTokenCount": 4}
+    frame = {"candidates": [{"finishReason": "STOP"}], "usageMetadata": usage}
+
+    async def gemini(peer: Peer, request: Received) -> None:
+        await peer.reply(json.dumps(frame).encode())
+
+    upstream = RawUpstream(gemini, base_path="/v1beta")
+    async with upstream.running(), running_proxy(gemini=upstream.base_url) as proxy:
+        await fetch(proxy.port, "/v1/chat/completions", chat(), BEARER)
+        logged = proxy.logged()
+
+    assert "prompt_tokens=6" in logged or '"prompt_tokens": 6' in logged
+
+
+async def test_b8_empty_answer_is_asked_for_again_after_an_overload() -> None:
+    class Overloaded(Unusable):
+        async def __call__(self, peer: Peer, request: Received) -> None:
+            if not self.asked:
+                self.asked = 1
+                await peer.reply(b'{"error":{"code":503,"message":"overloaded"}}', 503)
+                return
+            await super().__call__(peer, request)
+
+    empty, broken = Overloaded(None, "STOP", times=2), Overloaded(LEAKED, BROKEN, times=2)
+
+    for gemini in (empty, broken):
+        response = await ask(gemini, chat())
+
+        assert (response.status, gemini.asked) == (200, 3)
+        assert b"Hi" in response.body
+
+
+class Hesitant(Gemini):
+    """Refuses, or answers with nothing, only when *told* to."""
+
+    def __init__(self, *rules: str) -> None:
+        super().__init__(*rules)
+        self.told = asyncio.Event()
+
+    async def __call__(self, peer: Peer, request: Received) -> None:
+        await self.told.wait()
+        if not self.rules and not self.bodies:
+            self.bodies.append({})
+            await answer(peer, request, None, "STOP")
+        else:
+            await super().__call__(peer, request)
+
+
+@pytest.mark.parametrize("rule", [("model turn",), ()], ids=["b6-refused", "b8-empty"])
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses"])
+async def test_stream_whose_head_is_out_is_asked_for_again(
+    rule: tuple[str, ...], path: str
+) -> None:
+    gemini = Hesitant(*rule)
+    body = CASES["b6-prefill"].body | {"stream": True}
+    body["input"] = body["messages"]
+    upstream = RawUpstream(gemini, base_path="/v1beta")
+    async with (
+        upstream.running(),
+        running_proxy(gemini=upstream.base_url, COMMIT_AFTER="0.1") as proxy,
+        connect(proxy.port) as client,
+    ):
+        await client.post(path, json.dumps(body).encode(), BEARER)
+        status, _ = await client.head()
+        gemini.told.set()
+        events = b""
+        while chunk := await client.chunk():
+            events += chunk
+
+    assert (status, len(gemini.bodies)) == (200, 2)
+    assert b'"Hi"' in events
+    assert b"error" not in events.replace(b'"error":null', b"")

@@ -1,0 +1,275 @@
+"""A candidate's parts, one kind after the other."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from jarvis_proxy.upstreams.gemini.reply.candidate import CandidateReader, Finish
+from jarvis_proxy.upstreams.gemini.reply.frames import Candidate
+from jarvis_proxy.upstreams.gemini.request.build import ChatPlan
+from jarvis_proxy.wire.chat_types import FunctionPayload, ToolCall
+from tests.upstreams.gemini.replies import JSON, RecordingSink, a_context, a_function_call, a_plan
+
+
+class Reading:
+    """A reader that is fed candidates as JSON, and what it told its sink."""
+
+    def __init__(self, plan: ChatPlan | None = None) -> None:
+        self.sink = RecordingSink()
+        self.reader = CandidateReader(a_context(plan), self.sink)
+
+    def take(self, *parts: JSON, **more: Any) -> "Reading":
+        candidate = {"content": {"parts": list(parts)}, **more}
+        raw = json.dumps(candidate).encode()
+        self.reader.take(msgspec.json.decode(raw, type=Candidate, strict=False))
+        return self
+
+    @property
+    def told(self) -> list[tuple[str, Any]]:
+        return self.sink.told
+
+    @property
+    def calls(self) -> list[ToolCall]:
+        return [value for kind, value in self.told if kind == "tool_call"]
+
+    @property
+    def content(self) -> str:
+        return "".join(value for kind, value in self.told if kind == "text")
+
+    def end(self) -> Finish:
+        self.reader.finish()
+        assert self.sink.end is not None
+        return self.sink.end
+
+
+def test_text_is_text_and_thoughts_are_thoughts() -> None:
+    reading = Reading().take({"text": "hm", "thought": True}, {"text": "so", "thought": False})
+
+    assert reading.told == [("thought", "hm"), ("text", "so")]
+
+
+def test_empty_parts_and_unknown_kinds_say_nothing() -> None:
+    reading = Reading().take(
+        {},
+        {"text": ""},
+        {"text": "", "thought": True},
+        {"thought": True},
+        {"toolCall": {"id": "x"}},
+        {"toolResponse": {}},
+        {"functionResponse": {"name": "f"}},
+        {"inlineData": {"mimeType": "video/mp4", "data": "AAAA"}},
+        {"inlineData": {"mimeType": "image/png"}},
+    )
+
+    assert reading.told == []
+    assert reading.reader.unusable
+
+
+def test_a_call_without_a_name_cannot_be_executed_and_is_none() -> None:
+    reading = Reading().take({"functionCall": {}}, {"functionCall": {"name": "", "args": {}}})
+
+    assert reading.told == []
+
+
+def test_calls_are_counted_over_all_frames() -> None:
+    reading = Reading().take(a_function_call("f")).take(a_function_call("f"), a_function_call("g"))
+
+    assert [call.index for call in reading.calls] == [0, 1, 2]
+    assert len({call.id for call in reading.calls}) == 3
+    assert reading.end().reason == "tool_calls"
+
+
+def test_of_parallel_calls_a_client_that_wants_one_gets_the_first() -> None:
+    reading = Reading(a_plan(first_call_only=True))
+
+    reading.take({**a_function_call("f"), "thoughtSignature": "s"}).take(a_function_call("g"))
+
+    (call,) = reading.calls
+    assert call.function == FunctionPayload("f", "{}")
+    assert call.extra_content == {"google": {"thought_signature": "s"}}
+
+
+def test_a_legacy_client_gets_one_function_call_without_an_id() -> None:
+    reading = Reading(a_plan(legacy_functions=True))
+
+    reading.take(a_function_call("f", {"a": 1}), a_function_call("g"))
+
+    assert reading.told == [("function_call", FunctionPayload("f", '{"a":1}'))]
+    assert reading.end().reason == "function_call"
+
+
+def test_a_call_in_pieces_is_put_together() -> None:
+    reading = Reading()
+    reading.take({"functionCall": {"name": "f", "willContinue": True}, "thoughtSignature": "s"})
+    piece = {"jsonPath": "$.a", "stringValue": "x"}
+    reading.take({"functionCall": {"partialArgs": [piece], "willContinue": True}})
+    assert reading.calls == []
+
+    reading.take({"functionCall": {}}).take(a_function_call("g"))
+
+    first, second = reading.calls
+    assert first.function == FunctionPayload("f", '{"a":"x"}')
+    assert first.extra_content == {"google": {"thought_signature": "s"}}
+    assert second.function == FunctionPayload("g", "{}")
+
+
+def test_thoughts_in_content_are_between_tags() -> None:
+    reading = Reading(a_plan(think_tag="think"))
+
+    reading.take({"text": "a", "thought": True}, {"text": "b", "thought": True}, {"text": "C"})
+    reading.take({"text": "d", "thought": True})
+    end = reading.end()
+
+    assert reading.content == "<think>ab</think>C<think>d</think>"
+    assert end.reason == "stop"
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        a_function_call("f"),
+        {"inlineData": {"mimeType": "image/png", "data": "AAAA"}},
+        {"executableCode": {"code": "1"}},
+    ],
+)
+def test_a_think_tag_closes_before_whatever_follows(part: JSON) -> None:
+    reading = Reading(a_plan(think_tag="think")).take({"text": "a", "thought": True}, part)
+
+    assert reading.told[:2] == [("text", "<think>a"), ("text", "</think>")]
+
+
+def test_thoughts_alone_are_no_answer() -> None:
+    reading = Reading(a_plan(think_tag="think")).take({"text": "a", "thought": True})
+
+    assert reading.reader.unusable
+
+
+def test_code_and_its_output_are_fenced() -> None:
+    reading = Reading().take(
+        {"executableCode": {"language": "PYTHON", "code": "print(1)"}},
+        {"codeExecutionResult": {"outcome": "OUTCOME_OK", "output": "1"}},
+        {"executableCode": {"language": "LANGUAGE_UNSPECIFIED", "code": "x"}},
+        {"codeExecutionResult": {"outcome": "OUTCOME_FAILED", "output": "no"}},
+        {"executableCode": {}},
+        {"codeExecutionResult": {}},
+    )
+
+    assert [value for _, value in reading.told] == [
+        "\n```python\nprint(1)\n```\n",
+        "\n```output\n1\n```\n",
+        "\n```\nx\n```\n",
+        "\n```output\nOUTCOME_FAILED\nno\n```\n",
+        "\n```\n\n```\n",
+        "\n```output\n\n```\n",
+    ]
+
+
+def test_pictures_are_counted_and_sketches_made_while_thinking_are_not_shown() -> None:
+    picture = {"inlineData": {"mimeType": "image/png", "data": "AAAA"}}
+
+    reading = Reading().take({**picture, "thought": True}, picture).take(picture)
+
+    assert [(kind, value.index) for kind, value in reading.told] == [("image", 0), ("image", 1)]
+    assert not reading.reader.unusable
+
+
+def test_sound_goes_to_the_sink() -> None:
+    reading = Reading().take({"inlineData": {"mimeType": "audio/L16", "data": "AAAA"}})
+
+    ((kind, blob),) = reading.told
+    assert (kind, blob.data) == ("speech", "AAAA")
+    assert reading.reader.said
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [{"text": "a", "thoughtSignature": "s"}],
+        [{"text": "a"}, {"text": "", "thoughtSignature": "s"}],
+        [{"text": "", "thoughtSignature": "old"}, {"text": "a", "thoughtSignature": "s"}],
+    ],
+)
+def test_a_texts_signature_has_a_place_of_its_own(parts: list[JSON]) -> None:
+    reading = Reading().take(*parts)
+
+    assert reading.end().extra_content == {"google": {"thought_signature": "s"}}
+    assert reading.content == "a"
+
+
+def test_signatures_of_other_parts_are_not_the_texts() -> None:
+    reading = Reading().take(
+        {"text": "hm", "thought": True, "thoughtSignature": "t"},
+        {"thought": True, "thoughtSignature": "t"},
+        {**a_function_call("f"), "thoughtSignature": "c"},
+        {"toolCall": {}, "thoughtSignature": "x"},
+        {"toolResponse": {}, "thoughtSignature": "x"},
+        {"inlineData": {"mimeType": "image/png", "data": "AAAA"}, "thoughtSignature": "x"},
+    )
+
+    assert not reading.end().extra_content
+
+
+def test_the_last_finish_reason_counts() -> None:
+    reading = Reading().take({"text": "a"}, finishReason="STOP").take(finishReason="SAFETY").take()
+
+    assert (reading.reader.native, reading.end().reason) == ("SAFETY", "content_filter")
+
+
+def test_a_finish_message_is_told_where_it_tells_something() -> None:
+    assert Reading().take(finishMessage="Because.").end().message == "Because."
+    assert Reading().take(finishMessage="Model generated function call(s).").end().message is None
+
+
+def test_a_refused_prompt_ends_what_has_not_ended_itself() -> None:
+    blocked, ended = Reading(), Reading().take(finishReason="STOP")
+    for reading in (blocked, ended):
+        reading.reader.block("PROMPT_BLOCKED:SAFETY", "why")
+
+    assert (blocked.end().native, blocked.end().message) == ("PROMPT_BLOCKED:SAFETY", "why")
+    assert (ended.end().native, ended.end().message) == ("STOP", None)
+
+
+def test_grounding_is_the_last_that_is_not_empty() -> None:
+    full = {
+        "groundingChunks": [{"web": {"uri": "u", "title": "t"}}],
+        "groundingSupports": [{"segment": {"endIndex": 2}, "groundingChunkIndices": [0]}],
+    }
+    reading = Reading().take({"text": "a"}, groundingMetadata={})
+    reading.take({"text": "b"}, groundingMetadata=full).take(groundingMetadata={})
+
+    end = reading.end()
+
+    assert end.grounding == full
+    assert [a.url_citation.end_index for a in end.annotations] == [2]
+
+
+def test_citations_are_gathered_once_each() -> None:
+    one = {"citationSources": [{"endIndex": 5, "uri": "u"}]}
+    two = {"citations": [{"endIndex": 5, "uri": "u"}, {"endIndex": 9, "uri": "v"}]}
+
+    end = Reading().take(citationMetadata=one).take(citationMetadata=two).end()
+
+    assert [citation["uri"] for citation in end.citations] == ["u", "v"]
+
+
+def test_log_probabilities_go_to_the_sink_where_there_are_any() -> None:
+    reading = Reading().take(logprobsResult={"chosenCandidates": [{"token": "a"}]})
+    reading.take(logprobsResult={})
+
+    ((kind, tokens),) = reading.told
+    assert (kind, [token.token for token in tokens]) == ("logprobs", ["a"])
+
+
+def test_a_continuation_token_is_kept_for_the_lane() -> None:
+    reading = Reading().take(continuationToken="t1").take()
+
+    assert reading.reader.continuation_token == "t1"
+
+
+def test_a_candidate_without_content_is_one() -> None:
+    reading = Reading()
+    reading.reader.take(Candidate(finish_reason="MAX_TOKENS"))
+
+    assert reading.end().reason == "length"

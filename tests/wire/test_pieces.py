@@ -1,0 +1,74 @@
+"""Bytes in pieces: whole again, and without a cost for each piece."""
+
+import tracemalloc
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jarvis_proxy.wire.pieces import Pieces
+
+SIZES = st.lists(st.sampled_from([0, 1, 2, 100, 4095, 4096, 5000]), max_size=12)
+WHOLE = bytes(range(256)) * 250
+
+
+def cut(sizes: list[int]) -> tuple[Pieces, bytes]:
+    pieces, at = Pieces(), 0
+    for size in sizes:
+        pieces.add(WHOLE[at : at + size])
+        at += size
+    return pieces, WHOLE[:at]
+
+
+@given(SIZES)
+def test_pieces_are_whole_again_and_keep_their_order(sizes: list[int]) -> None:
+    pieces, whole = cut(sizes)
+
+    assert pieces.join() == b"".join(pieces) == whole
+    assert pieces.size == len(whole)
+    popped = b""
+    while piece := pieces.pop():
+        popped += piece
+    assert popped == whole
+    assert pieces.size == 0
+
+
+@given(SIZES, st.data())
+def test_bytes_inside_are_replaced(sizes: list[int], data: st.DataObject) -> None:
+    pieces, whole = cut(sizes)
+    start = data.draw(st.integers(0, len(whole)))
+    end = data.draw(st.integers(start, len(whole)))
+    if start == end:
+        return  # nothing is never replaced
+    pieces.replace(start, end, b"new")
+
+    assert pieces.join() == whole[:start] + b"new" + whole[end:]
+    assert pieces.size == len(pieces.join())
+
+
+@given(SIZES, st.integers(0, 20_000))
+def test_the_rest_is_what_follows(sizes: list[int], start: int) -> None:
+    pieces, whole = cut(sizes)
+
+    assert b"".join(pieces.after(start)) == whole[start:]
+
+
+def test_large_piece_is_not_copied() -> None:
+    pieces = Pieces()
+    pieces.add(WHOLE)
+
+    assert pieces.join() is WHOLE
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 50])
+def test_d12_small_pieces_take_no_more_memory_than_their_bytes(size: int) -> None:
+    tracemalloc.start()
+    try:
+        pieces = Pieces()
+        for _ in range(200_000 // size):
+            pieces.add(WHOLE[:size])
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert taken < 1.3 * pieces.size + 10_000
