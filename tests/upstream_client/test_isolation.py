@@ -10,6 +10,7 @@ import json
 import random
 import re
 import select
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -22,6 +23,7 @@ from tests.support.raw_upstream import Peer, RawUpstream, Received, chat_chunk, 
 USERS: Final = 4
 CALLS: Final = 60
 ROUNDS: Final = 3
+_IN_FLIGHT: Final = 0.002
 _MARK: Final = re.compile(rb"mark-(\d+)-")
 
 
@@ -94,9 +96,17 @@ class Treacherous:
                 await peer.send(answer)
 
     async def _send_unasked(self, peer: Peer, data: bytes) -> None:
+        """Send *data* unless a request lies unread, and have it arrive before anybody goes on.
+
+        The kernel of a busy machine may deliver over loopback a moment later. Neither side's event
+        loop, which is the same, runs meanwhile.
+        """
         sock = peer.writer.get_extra_info("socket")
-        if not peer.reader._buffer and not select.select([sock], [], [], 0)[0]:  # type: ignore[attr-defined]
-            await peer.send(data)
+        time.sleep(_IN_FLIGHT)  # noqa: ASYNC251 - see above
+        if peer.reader._buffer or select.select([sock], [], [], 0)[0]:  # type: ignore[attr-defined]
+            return
+        peer.writer.write(data)
+        time.sleep(_IN_FLIGHT)  # noqa: ASYNC251 - as above
 
 
 def _chat(mark: str, *, stream: bool) -> tuple[str, bytes]:
