@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import errno
 import gc
+import importlib
 import logging
 import os
+import platform
 import select
 import sys
 from collections.abc import Coroutine, Mapping, Sequence
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from jarvis_proxy.accounting.price_files import load_prices
+from jarvis_proxy.aiohttp_ext.versions import load_problem, version_hint
 from jarvis_proxy.config.dotenv_file import env_file_hints, is_readable, load_environment
 from jarvis_proxy.config.names import environment_hints, with_origin
 from jarvis_proxy.config.own_address import check_base_urls
@@ -68,6 +71,9 @@ def main(arguments: Sequence[str], env_file: Path | None = None) -> int:
     except SettingsError as exc:
         say(problems_text(exc))
         return EX_CONFIG
+    if problem := aiohttp_problem():
+        say(problem)
+        return 1
     if not has_c_parser():
         say(
             "aiohttp runs without its C parser, whose strictness keeps requests from being "
@@ -78,6 +84,9 @@ def main(arguments: Sequence[str], env_file: Path | None = None) -> int:
 
 
 def _doctor(arguments: Sequence[str], env_file: Path) -> int:
+    if problem := aiohttp_problem():
+        say(problem)
+        return 1
     # Loaded only when it is called: it is as large as the server.
     from jarvis_proxy.doctor import cli
 
@@ -196,14 +205,18 @@ def cannot_listen(settings: Settings, error: OSError, environ: Mapping[str, str]
 
 
 def _hint(settings: Settings, env_file: Path) -> None:
+    from aiohttp import __version__ as aiohttp_version
+
     upstreams = ",".join(upstream.name for upstream in settings.upstreams)
     for hint in (
         *env_file_hints(env_file),
         *environment_hints(os.environ, upstreams),
         *settings.hints,
         *_file_hints(settings),
+        version_hint(aiohttp_version),
     ):
-        _LOG.warning("%s", hint)
+        if hint is not None:
+            _LOG.warning("%s", hint)
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
@@ -270,6 +283,21 @@ def _file_hints(settings: Settings) -> list[str]:
         f"MAX_CONNECTIONS: only {possible} are possible, for this process may open few files; "
         "raise the limit (`ulimit -n`, LimitNOFILE= in a unit)."
     ]
+
+
+def aiohttp_problem() -> str | None:
+    """Return why aiohttp cannot be loaded, None if it can."""
+    try:
+        importlib.import_module("aiohttp")
+    except Exception as exc:  # one that was made for another Python fails in any way
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            found = version("aiohttp")
+        except PackageNotFoundError:
+            found = "(none is installed)"
+        return load_problem(found, platform.python_version(), exc)
+    return None
 
 
 def has_c_parser() -> bool:

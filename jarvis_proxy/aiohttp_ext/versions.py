@@ -1,0 +1,39 @@
+"""Which versions of aiohttp are known to work, and what is said of others. Pure."""
+
+import re
+from typing import Final
+
+LOWEST: Final = "3.14.4"
+NEWEST: Final = "3.14.5"
+_RELEASE: Final = re.compile(r"(\d+)\.(\d+)\.(\d+)", re.ASCII)
+
+
+def version_hint(version: str) -> str | None:
+    """Return what to tell of an aiohttp that was not tested, None for one that was.
+
+    *version* is as aiohttp says it. Pre-releases count as not tested.
+    """
+    if _is_tested(version):
+        return None
+    return (
+        f"aiohttp {version} is installed; Jarvis proxy was tested with {LOWEST} to {NEWEST}. "
+        "It serves. Should calls fail strangely, install one of those: ./start.sh does."
+    )
+
+
+def load_problem(version: str, python: str, error: BaseException) -> str:
+    """Return what to tell of an aiohttp that Python cannot even load."""
+    return (
+        f"aiohttp {version} cannot be loaded by Python {python} "
+        f"({type(error).__name__}: {error}). Install aiohttp {LOWEST} to {NEWEST}: "
+        "./start.sh does.\n"
+    )
+
+
+def _is_tested(version: str) -> bool:
+    found = _RELEASE.fullmatch(version)
+    return found is not None and _key(LOWEST) <= _key(version) <= _key(NEWEST)
+
+
+def _key(release: str) -> tuple[int, ...]:
+    return tuple(map(int, release.split(".")))
