@@ -73,7 +73,12 @@ class UpstreamConnection(asyncio.Protocol):
             self.response.feed(data)
 
     def eof_received(self) -> None:
-        """Let the event loop close the transport."""
+        """Let the event loop close the transport, once what was written is sent.
+
+        An upstream that has ended and does not read would be waited for.
+        """
+        if self.response is not None and self.has_unsent():
+            self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Pass it on to the pool, to the response and to an upload that waits."""

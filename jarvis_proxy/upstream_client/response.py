@@ -132,8 +132,9 @@ class UpstreamResponse:
             raise ValueError("not HTTP/1")
         self.status = status
         self.headers = CIMultiDictProxy(CIMultiDict(lines))
-        self._is_reusable = parser.should_keep_alive()
         coding = self.headers.get("Transfer-Encoding")
+        # The parser knows nothing of HEAD: it would swallow chunks behind the head in silence.
+        self._is_reusable = parser.should_keep_alive() and (self._has_body or coding is None)
         self._until_closed = (
             "Content-Length" not in self.headers
             if coding is None
@@ -250,7 +251,7 @@ class UpstreamResponse:
 
     def _fail(self, error: BaseException, cause: BaseException | None = None) -> None:
         if self._error is None:
-            error.__cause__ = cause
+            error.__cause__ = cause or error.__cause__
             self._error = error
         self._is_reusable = False
         self._end()

@@ -22,6 +22,8 @@ from jarvis_proxy.upstream_client.tls import default_context
 from jarvis_proxy.upstreams.base import UpstreamRequest
 
 _MAX_CACHED: Final = 512
+_MAX_CACHED_HEAD: Final = 2048
+"""Bytes of a head that is remembered; longer ones are rare, and no two are the same."""
 
 
 class Response(Protocol):
@@ -120,7 +122,8 @@ class HttpTransport:
             ProxyError: 502 or 504, see ``send_error``; or what reading *body* raised.
             ValueError: a control character in the path, the key or a header.
         """
-        head = self._head(request, key)
+        # Hardly two uploads have the same length and boundary.
+        head = self._head(request, key) if body is None else self._encoded(request, key)
         data = request.body if body is None else body
         try:
             return await self._client.send(head, data, has_body=request.method != "HEAD")
@@ -132,12 +135,17 @@ class HttpTransport:
         kind = (request.method, request.path, key, *request.headers.items())
         head = self._heads.get(kind)
         if head is None:
-            if len(self._heads) >= _MAX_CACHED:
-                self._heads.clear()
-            url = URL(self._base_url + request.path, encoded=True)
-            headers = self._request_headers(request.headers, key)
-            head = self._heads[kind] = self._client.encode_head(request.method, url, headers)
+            head = self._encoded(request, key)
+            if len(head) <= _MAX_CACHED_HEAD:
+                if len(self._heads) >= _MAX_CACHED:
+                    self._heads.clear()
+                self._heads[kind] = head
         return head
+
+    def _encoded(self, request: UpstreamRequest, key: str | None) -> bytes:
+        url = URL(self._base_url + request.path, encoded=True)
+        headers = self._request_headers(request.headers, key)
+        return self._client.encode_head(request.method, url, headers)
 
     def _request_headers(
         self, crossing: Mapping[str, str], key: str | None

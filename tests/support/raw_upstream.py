@@ -77,7 +77,8 @@ class Peer:
     def reset(self) -> None:
         """Close with a reset (RST)."""
         sock = self.writer.get_extra_info("socket")
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if sock is not None:  # the other end was faster
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
 
     async def closed(self) -> None:
@@ -170,7 +171,7 @@ async def _read_request(reader: asyncio.StreamReader) -> Received | None:
 
 async def _read_chunks(reader: asyncio.StreamReader) -> bytes:
     pieces = []
-    while size := int(await reader.readline(), 16):
+    while size := int(await reader.readuntil(b"\n"), 16):
         pieces.append(await reader.readexactly(size))
         await reader.readexactly(2)
     await reader.readexactly(2)

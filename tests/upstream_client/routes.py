@@ -155,7 +155,11 @@ async def _tunnel(upstream: RawUpstream) -> AsyncIterator[int]:
             writer.transport.abort()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+        except asyncio.IncompleteReadError:  # the call was cancelled
+            writer.close()
+            return
         assert head.startswith(b"CONNECT 127.0.0.1:%d " % upstream.port)
         assert b"Proxy-Authorization: Basic dXNlcjpwYXNz" in head
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", upstream.port)
@@ -189,5 +193,5 @@ def run_on(loop: str, coroutine: Coroutine[Any, Any, T]) -> T:
 
     with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
         result = runner.run(watched())
-    assert trouble == []
+    assert not trouble, trouble
     return result

@@ -149,6 +149,21 @@ async def test_what_is_remembered_of_requests_is_bounded() -> None:
         await read(transport)
 
 
+async def test_nothing_long_is_remembered_of_a_request_and_nothing_of_an_upload() -> None:
+    """What a client chooses would stay in memory: search terms, the names of files."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"x"
+
+    upstream = RawUpstream(answer)
+    async with upstream.running(), opened(HttpTransport("x", upstream.base_url)) as transport:
+        await read(transport, UpstreamRequest("GET", f"/files?after={'x' * 3000}", {}, b""))
+        (await transport.send(asking("/form"), KEY, pieces())).close()
+        assert transport._heads == {}
+        await read(transport)
+        assert len(transport._heads) == 1
+
+
 # What is kept from one request to the next
 
 
