@@ -12,9 +12,9 @@ import pytest
 
 from jarvis_proxy.aiohttp_ext.versions import LOWEST, NEWEST, version_hint
 from tests.conftest import BEARER, OPENAI_KEY
-from tests.raw_client import fetch
-from tests.raw_upstream import Peer, RawUpstream, Received, chat_chunk
-from tests.server_process import (
+from tests.support.raw_client import fetch
+from tests.support.raw_upstream import Peer, RawUpstream, Received, chat_chunk
+from tests.support.server_process import (
     ROOT,
     clean_environ,
     free_port,
@@ -77,6 +77,7 @@ async def test_unknown_version_is_warned_of_and_served_on(tmp_path: Path) -> Non
         }
         async with running_server(project, env=env) as server:
             answer = await fetch(server.port, "/v1/chat/completions", body, BEARER)
+            await server.logged("serving on")
 
     assert answer.body.endswith(b"data: [DONE]\n\n")
     assert server.log.count("aiohttp 4.1.0 is installed; Jarvis proxy was tested with") == 1

@@ -13,8 +13,8 @@ from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS
 from jarvis_proxy.upstream_client.transport import HttpTransport
 from jarvis_proxy.upstreams.base import UpstreamRequest
-from tests.eventually import eventually
-from tests.raw_upstream import Peer, RawUpstream, Received
+from tests.support.eventually import eventually
+from tests.support.raw_upstream import Peer, RawUpstream, Received
 from tests.upstream_client.routes import KEY, KINDS, LOOPS, WAYS, Kind, Way, Ways, rest, run_on
 
 PIECE: Final = b"x" * 100_000

@@ -14,7 +14,7 @@ import trustme
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS
 from jarvis_proxy.upstream_client.transport import HttpTransport
-from tests.raw_upstream import Peer, Received
+from tests.support.raw_upstream import Peer, Received
 from tests.upstream_client.routes import KINDS, LOOPS, WAYS, Way, Ways, run_on
 
 FAULTS: Final = int(os.environ.get("JARVIS_TEST_FAULTS", "80"))
