@@ -13,7 +13,7 @@ test-all: ## every test
 lint: ## style, spelling, shell scripts, import rules
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
-	$(PYTHON) -m codespell_lib
+	.venv/bin/codespell
 	.venv/bin/shellcheck $(SHELL_FILES)
 	.venv/bin/lint-imports
 

@@ -53,6 +53,19 @@ class Proxy:
         return self.log.getvalue()
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs a program that is not here; what starts one takes its time."""
+    from tests.support.redis_server import PROGRAM
+
+    no_redis = pytest.mark.skip(reason="neither redis-server nor valkey-server is installed")
+    for item in items:
+        if item.get_closest_marker("redis") and PROGRAM is None:
+            item.add_marker(no_redis)
+        if any(item.get_closest_marker(program) for program in ("redis", "node", "browser")):
+            item.add_marker(pytest.mark.slow)
+
+
 ProxyFactory = Callable[..., AbstractAsyncContextManager[Proxy]]
 
 

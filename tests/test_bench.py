@@ -16,6 +16,8 @@ from bench.stalls import probing
 from bench.upstream import Connection
 from bench.work_shapes import WORK
 
+pytestmark = pytest.mark.slow
+
 BEARER = ("Authorization: Bearer x",)
 GEMINI = "/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse"
 

@@ -23,6 +23,8 @@ from tests.support.raw_client import connect, fetch
 from tests.support.raw_upstream import Peer, RawUpstream, Received, chat_chunk, completion
 from tests.support.server_process import ROOT, Server, make_project, running_server
 
+pytestmark = pytest.mark.slow
+
 Json = dict[str, Any]
 CHAT = "/v1/chat/completions"
 

@@ -34,6 +34,8 @@ from jarvis_proxy.config.settings import Settings, SettingsError
 from tests.conftest import KEY
 from tests.support.server_process import clean_environ, free_port, make_project, running_server
 
+pytestmark = pytest.mark.slow
+
 PR_SET_DUMPABLE = 4
 
 

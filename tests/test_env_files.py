@@ -17,6 +17,8 @@ import pytest
 
 from tests.support.server_process import clean_environ, make_project
 
+pytestmark = pytest.mark.slow
+
 CANARY = "canary"
 """Stands in every value that is wrong; no message may show it."""
 KEYS = "PROXY_API_KEYS=good-key-0123456789abcdef\n"

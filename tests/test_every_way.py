@@ -14,6 +14,8 @@ from tests.conftest import BEARER, OPENAI_KEY, running_proxy
 from tests.support.raw_client import RawResponse, fetch
 from tests.support.raw_upstream import Peer, RawUpstream, Received, completion
 
+pytestmark = pytest.mark.slow
+
 FORM = (
     b"--X\r\nContent-Disposition: form-data; name=model\r\n\r\nwhisper-1\r\n"
     b"--X\r\nContent-Disposition: form-data; name=file; filename=a\r\n\r\nzz\r\n--X--\r\n"

@@ -29,6 +29,8 @@ from tests.support.raw_site import (
     reply,
 )
 
+pytestmark = pytest.mark.slow
+
 NAMES = {
     "canary.test": ["127.0.0.1"],
     "localhost": ["127.0.0.1"],

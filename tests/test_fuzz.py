@@ -12,6 +12,8 @@ from tests.fuzz.corpus import inputs
 from tests.fuzz.plain import Finding, fuzz, replay
 from tests.fuzz.targets import NAMES, Target, load
 
+pytestmark = pytest.mark.slow
+
 RUNS = 400
 
 

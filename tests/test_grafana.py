@@ -16,6 +16,8 @@ from tests.support.raw_client import fetch
 from tests.support.raw_upstream import RawUpstream
 from tests.support.scripted_calls import run_calls, script
 
+pytestmark = pytest.mark.slow
+
 DASHBOARD: dict[str, Any] = json.loads(
     (Path(__file__).parents[1] / "deploy" / "grafana-dashboard.json").read_text(encoding="utf-8")
 )

@@ -25,7 +25,10 @@ from tests.support.open_streams import (
 from tests.support.raw_client import RawConnection, connect
 from tests.support.server_process import ROOT, Server, make_project, running_server, with_openai
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes as Linux has them")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="processes as Linux has them"),
+]
 
 HEALTH = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
 

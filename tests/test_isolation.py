@@ -14,6 +14,8 @@ from tests.conftest import BEARER, KEY, Proxy, running_proxy
 from tests.support.raw_client import RawResponse, connect
 from tests.support.raw_upstream import Peer, RawUpstream, Received, chat_chunk, completion
 
+pytestmark = pytest.mark.slow
+
 CALLS: Final = int(os.environ.get("ISOLATION_CALLS", "300"))
 AT_ONCE: Final = 20
 BOB_KEY: Final = "bobs-key-0123456789abcdef"

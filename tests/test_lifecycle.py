@@ -34,7 +34,10 @@ from tests.support.server_process import (
 )
 from tests.support.steady_load import load
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes as Linux has them")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="processes as Linux has them"),
+]
 
 DRAINS = int(os.environ.get("JARVIS_TEST_DRAINS", "5"))
 RESTARTS = int(os.environ.get("JARVIS_TEST_RESTARTS", "4"))

@@ -23,6 +23,8 @@ from jarvis_proxy.upstreams.gemini.upstream import GeminiUpstream
 from jarvis_proxy.wire.request_head import decode_head, with_model
 from jarvis_proxy.wire.work_budget import BASE_STEPS, MAX_STEPS, Work
 
+pytestmark = pytest.mark.slow
+
 ENDPOINTS = {CHAT: "chat/completions", RESPONSES: "responses", "/v1/embeddings": "embeddings"}
 SHAPES = [shape for shape in WORK if shape.path in ENDPOINTS and not shape.coding]
 

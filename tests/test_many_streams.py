@@ -8,7 +8,10 @@ from tests.support.load_scenarios import MOST_PER_STREAM, hold, theil_sen
 
 STREAMS = 400
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="measures as Linux tells them")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="measures as Linux tells them"),
+]
 
 
 @pytest.mark.timeout(120)

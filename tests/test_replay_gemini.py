@@ -27,6 +27,8 @@ from tests.upstreams.gemini.test_reply_wire import (
     is_stream,
 )
 
+pytestmark = pytest.mark.slow
+
 JSON = dict[str, Any]
 RECORDINGS = {param.id: param.values[0] for param in recordings("gemini")}
 AT_ONCE = 6

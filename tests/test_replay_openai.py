@@ -10,6 +10,8 @@ from tests.support.raw_client import fetch
 from tests.support.raw_upstream import Peer, RawUpstream, Received
 from tests.support.recordings import recordings, request_of, response_of
 
+pytestmark = pytest.mark.slow
+
 _MUST_NOT_PASS = {
     "authorization",
     "cookie",

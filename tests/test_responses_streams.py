@@ -13,6 +13,8 @@ from tests.conftest import BEARER, KEY, running_proxy
 from tests.support.raw_client import RawResponse, fetch
 from tests.support.raw_upstream import Peer, RawUpstream, Received
 
+pytestmark = pytest.mark.slow
+
 Json = dict[str, Any]
 Script = Callable[[Peer, Received], Awaitable[None]]
 FAST = {

@@ -14,6 +14,8 @@ from tests.conftest import KEY, Proxy, running_proxy
 from tests.support.raw_upstream import Peer, RawUpstream, Received
 from tests.support.sdk_upstreams import BROKEN, SIGNATURE, TEXT, FakeGemini, FakeOpenAI
 
+pytestmark = pytest.mark.slow
+
 Json = dict[str, Any]
 T = TypeVar("T")
 

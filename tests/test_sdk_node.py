@@ -17,6 +17,8 @@ from tests.support.sdk_upstreams import SIGNATURE, TEXT, FakeGemini, FakeOpenAI
 from tests.support.strict_gemini import StrictGemini
 from tests.test_tool_loops import FAMILIES
 
+pytestmark = pytest.mark.node
+
 Json = dict[str, Any]
 
 NODE = Path(__file__).resolve().parent / "node"

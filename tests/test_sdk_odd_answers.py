@@ -11,6 +11,8 @@ import pytest
 from tests.conftest import KEY, running_proxy
 from tests.support.raw_upstream import Peer, RawUpstream, Received, chat_chunk, completion
 
+pytestmark = pytest.mark.slow
+
 DONE = b"data: [DONE]\n\n"
 Script = Callable[[Peer, Received], Awaitable[None]]
 

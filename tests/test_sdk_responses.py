@@ -18,6 +18,8 @@ from tests.support.sdk_upstreams import BROKEN, SIGNATURE, TEXT, FakeGemini
 from tests.support.strict_gemini import StrictGemini
 from tests.test_tool_loops import FAMILIES
 
+pytestmark = pytest.mark.slow
+
 Json = dict[str, Any]
 MODEL = "gemini-3.5-flash"
 TOOLS: Any = [

@@ -37,6 +37,8 @@ from tests.support.tool_loop_helpers import (
     turn,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -8,7 +8,10 @@ from tests.support.load_scenarios import MOST_PER_SLOW_READER, slow
 
 READERS = 64
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="measures as Linux tells them")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="measures as Linux tells them"),
+]
 
 
 @pytest.mark.timeout(120)

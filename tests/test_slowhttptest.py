@@ -25,6 +25,7 @@ from tests.support.raw_upstream import Peer, RawUpstream, Received
 from tests.support.server_process import Server, make_project, running_server, with_openai
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="processes as Linux has them"),
     pytest.mark.skipif(shutil.which("slowhttptest") is None, reason="slowhttptest is missing"),
     pytest.mark.timeout(90),

@@ -7,6 +7,8 @@ import pytest
 from tests.soak import soak
 from tests.soak_visits import KINDS
 
+pytestmark = pytest.mark.slow
+
 STREAMS = 5000
 
 

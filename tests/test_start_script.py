@@ -26,7 +26,10 @@ print("args", sys.argv[1:])
 print("own venv", sys.prefix != sys.base_prefix)
 """
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="start.sh is for POSIX shells")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.name != "posix", reason="start.sh is for POSIX shells"),
+]
 
 
 def make_project(folder: Path) -> Path:

@@ -23,6 +23,8 @@ from hypothesis.stateful import (
 from tests.faults.dialects import Surface
 from tests.support.simulation import End, Stream, Way, World, open_files
 
+pytestmark = pytest.mark.slow
+
 SURFACES = st.sampled_from(("chat", "responses", "gemini"))
 PICKS = st.integers(min_value=0, max_value=11)
 MOST = 12

@@ -12,6 +12,8 @@ from openai.types.chat import ChatCompletionFunctionToolParam, ChatCompletionMes
 from tests.conftest import KEY, running_proxy
 from tests.support.strict_gemini import StrictGemini
 
+pytestmark = pytest.mark.slow
+
 Json = dict[str, Any]
 FAMILIES = [
     "gemini-2.5-flash",

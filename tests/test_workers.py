@@ -45,6 +45,7 @@ from tests.support.tool_loop_helpers import (
 )
 
 pytestmark = [
+    pytest.mark.slow,
     needs_redis,
     pytest.mark.skipif(sys.platform != "linux", reason="processes as Linux has them"),
 ]

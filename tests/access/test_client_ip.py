@@ -71,6 +71,7 @@ def test_the_right_most_hop_that_is_not_trusted_is_the_client(
     assert client_ip(peer, forwarded, TRUSTED) == address
 
 
+@pytest.mark.slow
 @given(st.lists(st.text(max_size=20)))
 def test_whatever_is_forwarded_the_answer_is_an_address(forwarded: list[str]) -> None:
     assert parse_ip(client_ip("10.0.0.1", forwarded, TRUSTED)) is not None

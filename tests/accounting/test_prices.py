@@ -283,6 +283,7 @@ def priced_models() -> Iterator[tuple[Provider, ModelInfo, ModelPrice]]:
                 yield provider, info, price
 
 
+@pytest.mark.slow
 def test_a_call_costs_what_the_source_says_for_every_model_that_it_names() -> None:
     wrong = []
     compared = 0

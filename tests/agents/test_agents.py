@@ -16,6 +16,8 @@ from tests.support.raw_client import RawResponse, fetch
 from tests.support.recordings import MISSING, WIRE
 from tests.support.strict_gemini import StrictGemini, _with_usage
 
+pytestmark = pytest.mark.slow
+
 Json = dict[str, Any]
 GOLDEN = Path(__file__).resolve().parent / "golden"
 AGENTS = ("codex_*.json", "copilot_cli_*.json")

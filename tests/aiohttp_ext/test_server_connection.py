@@ -23,6 +23,8 @@ from tests.support.eventually import eventually
 from tests.support.raw_client import RawConnection, connect, fetch
 from tests.support.raw_upstream import Peer, RawUpstream, Received, completion
 
+pytestmark = pytest.mark.slow
+
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 

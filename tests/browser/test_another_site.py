@@ -14,6 +14,7 @@ from tests.support.sdk_upstreams import TEXT, FakeGemini, FakeOpenAI
 
 _SDK = package("openai")
 pytestmark = [
+    pytest.mark.browser,
     pytest.mark.skipif(bool(missing()), reason=f"no browser to test in: {missing()}"),
     pytest.mark.skipif(_SDK is None, reason="openai, a package for Node.js, is not installed"),
 ]

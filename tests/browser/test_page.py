@@ -21,7 +21,10 @@ from tests.support.eventually import eventually
 from tests.support.raw_client import fetch
 from tests.support.raw_upstream import Peer, RawUpstream, Received
 
-pytestmark = pytest.mark.skipif(bool(missing()), reason=f"no browser to test in: {missing()}")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(bool(missing()), reason=f"no browser to test in: {missing()}"),
+]
 
 ADMIN_KEY = "admin-key-canary-0123456789"
 CHAT = "/v1/chat/completions"

@@ -14,7 +14,7 @@ from tests.doctor.fixtures import Transcript, free_port, machine, run_doctor
 from tests.doctor.transcripts import assert_golden
 
 NGINX = shutil.which("nginx")
-pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(NGINX is None, reason="nginx is not installed")]
 
 # In HTTP/1.0, nginx's default, the end of the connection is the end of the answer, so a buffer
 # waits until it is full. Chunks of HTTP/1.1 it passes on one by one, even with its buffers on.

@@ -62,6 +62,7 @@ async def at_tls_port(folder: Path, port: int) -> Transcript:
     return await run_doctor(folder, env, "--client", "none", on=machine(NAMES, ca=CA))
 
 
+@pytest.mark.slow
 async def test_a_sound_set_up(tmp_path: Path) -> None:
     """Two upstreams, the proxy running, settings for every client."""
     async with AsyncExitStack() as stack:

@@ -16,6 +16,8 @@ from tests.faults.verdict import judge
 from tests.support.raw_client import connect
 from tests.support.raw_upstream import Peer, RawUpstream, Received, completion
 
+pytestmark = pytest.mark.slow
+
 WHOLE = DIALECTS["whole"]
 CASES = [
     pytest.param(fault, client, id=f"{fault.name}-{client}")

@@ -13,6 +13,8 @@ from tests.support.oracle import DONE, Outcome, outcome, same, translated
 from tests.support.raw_client import fetch
 from tests.support.raw_upstream import Peer, RawUpstream, Received
 
+pytestmark = pytest.mark.slow
+
 ENDS: dict[str, Step] = {"eof": eof, "fin": fin, "rst": rst}
 AT_ONCE = 32
 ROOMY = {"MAX_STREAMS_PER_KEY": "1000", "MAX_CONNECTIONS_PER_IP": "1000"}

@@ -12,6 +12,8 @@ from tests.faults.scripts import Stage, good, play, seen
 from tests.faults.verdict import judge
 from tests.support.raw_upstream import Peer, RawUpstream, Received
 
+pytestmark = pytest.mark.slow
+
 CASES = [
     pytest.param(row, surface, id=f"{row.name}-{surface}")
     for row in INNER

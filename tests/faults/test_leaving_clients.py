@@ -15,6 +15,8 @@ from tests.support.eventually import eventually
 from tests.support.raw_client import RawConnection, connect
 from tests.support.raw_upstream import Peer, RawUpstream, Received
 
+pytestmark = pytest.mark.slow
+
 POINTS = 50
 PROMPT = "canary-prompt"
 BEATING = {"COMMIT_AFTER": "0.1", "HEARTBEAT_INTERVAL": "0.1"}

@@ -11,6 +11,8 @@ from tests.faults.rows import Row
 from tests.faults.upstream_rows import ROWS
 from tests.faults.verdict import judge
 
+pytestmark = pytest.mark.slow
+
 CASES = [
     pytest.param(row, surface, client, id=f"{row.name}-{surface}-{client}")
     for row in ROWS

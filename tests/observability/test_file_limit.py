@@ -69,6 +69,7 @@ def test_c18_where_there_is_no_limit_there_is_nothing_to_do(
     assert max_files() == NO_LIMIT
 
 
+@pytest.mark.slow
 def test_c18_every_module_is_imported_without_posix_modules_and_windows_is_sent_to_wsl() -> None:
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT], cwd=ROOT, capture_output=True, text=True, check=False

@@ -34,6 +34,8 @@ from jarvis_proxy.observability.logging import (
 from tests.conftest import BEARER, KEY, running_proxy
 from tests.support.raw_client import connect, fetch
 
+pytestmark = pytest.mark.slow
+
 CHAT = "/v1/chat/completions"
 
 

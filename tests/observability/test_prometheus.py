@@ -87,6 +87,7 @@ def test_promtool_has_nothing_to_say() -> None:
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
 
 
+@pytest.mark.slow
 def test_prometheus_client_is_not_imported_before_it_is_needed() -> None:
     code = (
         "import sys, jarvis_proxy.server.app, jarvis_proxy.observability.prometheus;"

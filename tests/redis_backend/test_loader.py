@@ -37,6 +37,7 @@ def test_all_is_well_without_an_address_or_with_the_package(url: str, package: s
     check_redis(url, package)
 
 
+@pytest.mark.slow
 def test_a_server_without_an_address_does_not_load_the_package() -> None:
     code = (
         "import sys, jarvis_proxy.cli, jarvis_proxy.runtime.serve;"

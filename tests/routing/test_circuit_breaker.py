@@ -246,6 +246,7 @@ def test_a_failed_probe_of_the_upstream_doubles_its_pause() -> None:
     assert breakers.admit(OTHER, A, 10.0) == 20.0
 
 
+@pytest.mark.slow
 def test_d6_names_of_models_and_clients_do_not_pile_up() -> None:
     breakers = Breakers()
     for number in range(3000):

@@ -19,6 +19,8 @@ from jarvis_proxy.routing.model_list import (
 )
 from tests.support.recordings import MISSING, WIRE, response_of
 
+pytestmark = pytest.mark.slow
+
 
 def everything(name: str) -> bool:
     return True

@@ -1,6 +1,10 @@
 """How long the next worker waits: not at all, then longer and longer, and never too long."""
 
+import pytest
+
 from jarvis_proxy.runtime.backoff import LONGEST, STEADY_AFTER, Backoff
+
+pytestmark = pytest.mark.slow
 
 
 def test_the_first_death_is_made_good_at_once_and_a_row_of_them_later_and_later() -> None:

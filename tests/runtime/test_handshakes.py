@@ -30,6 +30,8 @@ from jarvis_proxy.server.app import make_runner
 from tests.support.eventually import eventually
 from tests.support.server_process import free_port
 
+pytestmark = pytest.mark.slow
+
 AUTHORITY = trustme.CA()
 LONG = 30.0
 FEW = 3

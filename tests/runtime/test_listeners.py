@@ -28,6 +28,8 @@ from jarvis_proxy.server.app import make_runner
 from tests.support.eventually import eventually
 from tests.support.server_process import free_port
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def listening() -> Iterator[socket.socket]:

@@ -22,6 +22,8 @@ from tests.support.eventually import eventually
 from tests.support.raw_client import RawResponse, connect, fetch
 from tests.support.raw_upstream import Peer, RawUpstream, Received, chat_chunk
 
+pytestmark = pytest.mark.slow
+
 OTHER_KEY = "other-key-0123456789abcdef"
 CHAT = "/v1/chat/completions"
 HEALTH = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"

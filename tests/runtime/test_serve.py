@@ -21,6 +21,8 @@ from tests.support.raw_client import RawConnection, connect, fetch
 from tests.support.raw_upstream import Peer, RawUpstream, Received, chat_chunk
 from tests.support.server_process import free_port
 
+pytestmark = pytest.mark.slow
+
 CHAT = "/v1/chat/completions"
 DONE = b"data: [DONE]\n\n"
 HEADERS = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}

@@ -25,6 +25,7 @@ from jarvis_proxy.runtime.supervisor import Supervisor
 from jarvis_proxy.runtime.worker import Berth
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="processes as Linux has them"),
     pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning"),
     pytest.mark.timeout(20),

@@ -28,6 +28,8 @@ from tests.support.eventually import eventually
 from tests.support.raw_client import RawConnection, RawResponse, connect, fetch
 from tests.support.raw_upstream import RawUpstream
 
+pytestmark = pytest.mark.slow
+
 # Overload
 
 

@@ -21,6 +21,8 @@ from tests.support.raw_upstream import Peer, RawUpstream, Received, chat_chunk, 
 from tests.upstreams.gemini.google_types import assert_google_accepts
 from tests.upstreams.gemini.replies import a_frame, a_function_call, a_usage, sse
 
+pytestmark = pytest.mark.slow
+
 Json = dict[str, Any]
 CHAT = "/v1/chat/completions"
 GEMINI = "gemini-2.5-flash"

@@ -10,6 +10,8 @@ from tests.conftest import BEARER, Proxy, running_proxy
 from tests.support.raw_client import connect
 from tests.support.raw_upstream import Peer, RawUpstream, Received
 
+pytestmark = pytest.mark.slow
+
 TIMES = 5
 MANY = 3_000_000
 FORM_TYPE = "multipart/form-data; boundary=X"

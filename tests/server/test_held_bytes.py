@@ -17,6 +17,8 @@ from tests.support.raw_client import RawConnection, RawResponse, connect, fetch
 from tests.support.raw_site import PNG, Site, fetching, listening, reply
 from tests.support.raw_upstream import Peer, RawUpstream, Received, Script, chat_chunk, completion
 
+pytestmark = pytest.mark.slow
+
 T = TypeVar("T")
 SMALL = {"MAX_BODY_MB": "1", "MAX_INFLIGHT_MB": "2"}
 RESPONSES = "/v1/responses"

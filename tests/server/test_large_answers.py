@@ -20,6 +20,8 @@ from tests.runtime.test_tls import settings as tls_settings
 from tests.support.raw_client import RawConnection
 from tests.support.raw_upstream import Peer, RawUpstream, Received
 
+pytestmark = pytest.mark.slow
+
 BODY = b'{"data":"' + b"x" * 16_000_000 + b'"}'
 
 

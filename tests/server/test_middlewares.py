@@ -18,6 +18,8 @@ from tests.support.eventually import eventually
 from tests.support.raw_client import RawResponse, connect, fetch
 from tests.support.raw_upstream import Peer, RawUpstream, Received, completion
 
+pytestmark = pytest.mark.slow
+
 ECHO: dict[str, object] = {
     "model": "jarvis-echo",
     "messages": [{"role": "user", "content": "hello"}],

@@ -13,6 +13,8 @@ from tests.conftest import BEARER, running_proxy
 from tests.support.raw_client import RawResponse, fetch
 from tests.support.raw_upstream import Peer, RawUpstream, Received, chat_chunk, completion
 
+pytestmark = pytest.mark.slow
+
 DONE = b"data: [DONE]\n\n"
 SDK = {**BEARER, "x-stainless-retry-count": "0"}
 CHAT = "/v1/chat/completions"

@@ -13,6 +13,8 @@ from tests.conftest import BEARER, Proxy, running_proxy
 from tests.support.raw_client import RawResponse, connect, fetch
 from tests.support.raw_upstream import Peer, RawUpstream, Received
 
+pytestmark = pytest.mark.slow
+
 Json = dict[str, Any]
 DONE = b"data: [DONE]\n\n"
 SDK = {"x-stainless-retry-count": "0", "x-stainless-lang": "js", "User-Agent": "OpenAI/JS 6.0"}

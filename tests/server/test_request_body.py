@@ -15,6 +15,8 @@ from tests.conftest import BEARER, KEY, Proxy, running_proxy
 from tests.support.raw_client import RawConnection, RawResponse, connect, fetch
 from tests.support.raw_upstream import Peer, RawUpstream, Received, completion
 
+pytestmark = pytest.mark.slow
+
 CHAT = "/v1/chat/completions"
 JSON = {**BEARER, "Content-Type": "application/json"}
 MIB = 1024 * 1024

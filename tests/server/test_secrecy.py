@@ -13,6 +13,8 @@ from tests.conftest import BEARER, KEY, running_proxy
 from tests.support.raw_client import RawResponse, connect, fetch
 from tests.support.raw_upstream import Peer, RawUpstream, Received, chat_chunk, completion
 
+pytestmark = pytest.mark.slow
+
 METRICS = "metrics-canary-0123456789"
 OURS = "tok/Q7abcdef+ghij/0123456789xyz"
 GOOGLES = "Zz8-Q7mnopqrstuv0123456789"

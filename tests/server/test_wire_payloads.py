@@ -10,6 +10,8 @@ from tests.server.wire_payloads import CASES, HEALTH, Case
 from tests.support.raw_client import RawConnection, connect
 from tests.support.raw_upstream import Peer, RawUpstream, Received, completion
 
+pytestmark = pytest.mark.slow
+
 
 async def answer(peer: Peer, request: Received) -> None:
     await peer.reply(completion())

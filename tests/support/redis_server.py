@@ -13,9 +13,7 @@ import pytest
 from tests.support.server_process import free_port
 
 PROGRAM = shutil.which("redis-server") or shutil.which("valkey-server")
-needs_redis = pytest.mark.skipif(
-    PROGRAM is None, reason="neither redis-server nor valkey-server is installed"
-)
+needs_redis = pytest.mark.redis
 
 
 @dataclass

@@ -18,6 +18,8 @@ from tests.support.eventually import eventually
 from tests.support.raw_upstream import Peer, RawUpstream, Received
 from tests.upstream_client.test_transport import KEY, answer, asking, opened, read
 
+pytestmark = pytest.mark.slow
+
 
 async def _pieces(body: bytes) -> AsyncIterator[bytes]:
     yield body

@@ -16,6 +16,8 @@ from tests.support.raw_upstream import Peer, RawUpstream, Received
 from tests.upstream_client.crossings import CROSSINGS, MINE, STRAY, Crossing, answer
 from tests.upstream_client.routes import LOOPS, WAYS, Way, Ways, run_on
 
+pytestmark = pytest.mark.slow
+
 ALICE: Final = "alice-key-0123456789abcdef"
 BOB: Final = "bob-key-0123456789abcdef"
 _PATIENCE: Final = 0.05

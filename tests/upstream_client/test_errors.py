@@ -17,6 +17,8 @@ from tests.support.raw_site import FakeResolver
 from tests.support.raw_upstream import Peer, RawUpstream, Received
 from tests.upstream_client.test_transport import KEY, answer, opened, read, refusal
 
+pytestmark = pytest.mark.slow
+
 FAST = TransportOptions(connect_timeout=0.2)
 
 

@@ -13,6 +13,8 @@ from tests.support.eventually import eventually
 from tests.support.raw_upstream import Peer, RawUpstream, Received
 from tests.upstream_client.routes import KEY, KINDS, LOOPS, WAYS, Kind, Way, Ways, rest, run_on
 
+pytestmark = pytest.mark.slow
+
 Test = Callable[[Ways, Way, Kind], Coroutine[Any, Any, None]]
 OK = b'{"ok":true}'
 MOST = b"HTTP/1.1 200 OK\r\nContent-Length: 200\r\n\r\n"

@@ -20,6 +20,8 @@ import pytest
 from tests.conftest import KEY, OPENAI_KEY, ProxyFactory
 from tests.support.raw_upstream import Peer, RawUpstream, Received, chat_chunk, completion
 
+pytestmark = pytest.mark.slow
+
 USERS: Final = 4
 CALLS: Final = 60
 ROUNDS: Final = 3

@@ -13,6 +13,8 @@ from jarvis_proxy.upstream_client.transport import HttpTransport
 from jarvis_proxy.upstreams.base import UpstreamRequest
 from tests.support.raw_upstream import Peer, RawUpstream, Received
 
+pytestmark = pytest.mark.slow
+
 KEY = "sk-canary-of-the-upstream"
 Script = Callable[[Peer, Received], Awaitable[None]]
 

@@ -18,6 +18,8 @@ from tests.support.raw_upstream import Peer, Received
 from tests.upstream_client.hasty_upstream import HastyUpstream
 from tests.upstream_client.routes import KEY, LOOPS, Way, Ways, rest, run_on
 
+pytestmark = pytest.mark.slow
+
 TIMES: Final = int(os.environ.get("JARVIS_TEST_UPLOADS", "10"))
 """Uploads of each kind, over each way, on each loop."""
 SCHEMES: Final = ("http", "https")

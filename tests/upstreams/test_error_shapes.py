@@ -9,6 +9,8 @@ from jarvis_proxy.upstreams.error_shapes import find_error, is_answer
 from jarvis_proxy.upstreams.json_values import Fields
 from jarvis_proxy.upstreams.openai_errors import error_from_value, error_in_answer
 
+pytestmark = pytest.mark.slow
+
 # name: (fields, status, code, message)
 SPELLINGS: dict[str, tuple[dict[str, Any], int, str | int, str]] = {
     "openai": ({"error": {"message": "m", "code": "c"}}, 502, "c", "m"),

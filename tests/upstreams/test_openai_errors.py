@@ -217,6 +217,7 @@ JSON = st.recursive(
 FIELDS = st.dictionaries(st.sampled_from(["message", "type", "param", "code", "x"]), JSON)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(JSON | FIELDS)
 def test_any_json_becomes_an_error_that_can_be_sent(value: object) -> None:

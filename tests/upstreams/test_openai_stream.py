@@ -25,6 +25,8 @@ from tests.upstreams.openai_streams import (
     play,
 )
 
+pytestmark = pytest.mark.slow
+
 FRAMED = [
     pytest.param(golden, end, id=f"{name}-{framing}")
     for name, golden in GOLDEN.items()

@@ -12,6 +12,8 @@ from jarvis_proxy.upstreams.openai_stream import stream_kind
 from tests.support.recordings import recordings, response_of
 from tests.upstreams.openai_streams import Outcome, play
 
+pytestmark = pytest.mark.slow
+
 STREAMS = [
     recording
     for recording in recordings("openai")

@@ -77,6 +77,7 @@ def test_damage_is_an_error(packed: bytes) -> None:
         play("gzip", [packed])
 
 
+@pytest.mark.slow
 def test_c11_a_bomb_comes_out_a_piece_at_a_time() -> None:
     """A hundred megabytes in a hundred kilobytes: what lies in memory is a piece."""
     inflater = Inflater("gzip")

@@ -63,6 +63,7 @@ def test_depth_beside_it_is_found(body: bytes) -> None:
     assert not is_deeper(deep, 10)
 
 
+@pytest.mark.slow
 @given(
     st.recursive(
         st.none() | st.text(alphabet='[]{}"\\n,: ') | st.integers(),

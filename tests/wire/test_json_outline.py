@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from jarvis_proxy.wire.json_outline import outline
 
+pytestmark = pytest.mark.slow
+
 VALUES = st.recursive(
     st.none() | st.integers() | st.text('",[{\\é:x', max_size=5),
     lambda inner: st.lists(inner) | st.dictionaries(st.text('",\\'), inner),

@@ -15,6 +15,8 @@ from jarvis_proxy.wire.json_values import (
     rough_count_in_text,
 )
 
+pytestmark = pytest.mark.slow
+
 MIB = 1024 * 1024
 LEAVES = st.none() | st.booleans() | st.integers() | st.text('",[{\\é', max_size=5)
 VALUES = st.recursive(LEAVES, lambda v: st.lists(v) | st.dictionaries(st.text('",\\'), v))

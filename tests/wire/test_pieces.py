@@ -46,6 +46,7 @@ def test_bytes_inside_are_replaced(sizes: list[int], data: st.DataObject) -> Non
     assert pieces.size == len(pieces.join())
 
 
+@pytest.mark.slow
 @given(SIZES, st.integers(0, 20_000))
 def test_the_rest_is_what_follows(sizes: list[int], start: int) -> None:
     pieces, whole = cut(sizes)

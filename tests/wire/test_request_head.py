@@ -352,6 +352,7 @@ BODIES = st.dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(BODIES, st.text() | st.none(), st.booleans() | st.none(), st.booleans())
 def test_any_object_gives_its_head(
@@ -362,6 +363,7 @@ def test_any_object_gives_its_head(
     assert decode_head(text.encode()) == RequestHead(model, stream)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(BODIES, st.text(), st.text())
 def test_only_the_model_is_changed(body: dict[str, object], old: str, new: str) -> None:

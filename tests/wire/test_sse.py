@@ -219,6 +219,7 @@ ANY_STREAM = st.lists(ALPHABET | st.binary(max_size=3), max_size=20).map(b"".joi
 CUTS = st.lists(st.integers(0, 80), max_size=8)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(ANY_STREAM, CUTS)
 def test_any_bytes_cut_anywhere_give_the_same_events(stream: bytes, cuts: list[int]) -> None:

@@ -25,6 +25,8 @@ from tests.doctor.fixtures import Transcript, answers, free_port, hop, machine, 
 from tests.doctor.transcripts import assert_golden
 from tests.support.raw_upstream import Peer, Received
 
+pytestmark = pytest.mark.slow
+
 CA = trustme.CA()
 NAMES = {"my.host": ("127.0.0.1",)}
 KEY_HERE = {"JARVIS_KEY": KEY}

@@ -19,6 +19,8 @@ from tests.support.eventually import eventually
 from tests.support.raw_client import RawConnection, connect, fetch
 from tests.support.raw_upstream import Peer, RawUpstream, Received, completion
 
+pytestmark = pytest.mark.slow
+
 ADMIN_KEY = "admin-key-canary-0123456789"
 ADMIN = {"Authorization": f"Bearer {ADMIN_KEY}"}
 CHAT = "/v1/chat/completions"

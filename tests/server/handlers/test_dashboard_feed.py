@@ -21,6 +21,8 @@ from jarvis_proxy.server.handlers.dashboard_feed import MAX_VIEWERS, Board, upst
 from tests.conftest import running_proxy
 from tests.support.eventually import eventually
 
+pytestmark = pytest.mark.slow
+
 TICK = 0.01
 Event = tuple[str, Any]
 

@@ -12,6 +12,8 @@ from tests.support.eventually import eventually
 from tests.support.raw_client import connect, fetch
 from tests.support.raw_upstream import Peer, RawUpstream, Received, completion
 
+pytestmark = pytest.mark.slow
+
 CHAT = "/v1/chat/completions"
 JSON = {**BEARER, "Content-Type": "application/json"}
 GEMINI_ANSWER = json.dumps(

@@ -19,6 +19,8 @@ from tests.support.raw_client import RawResponse, connect, fetch
 from tests.support.raw_upstream import Peer, RawUpstream, Received
 from tests.support.scripted_calls import chat, run_calls, script
 
+pytestmark = pytest.mark.slow
+
 KEY = "metrics-canary-0123456789"
 HERE = {"Host": "127.0.0.1:9000"}
 CHAT = "/v1/chat/completions"

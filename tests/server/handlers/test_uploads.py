@@ -13,6 +13,8 @@ from tests.support.eventually import eventually
 from tests.support.raw_client import RawConnection, RawResponse, connect, fetch
 from tests.support.raw_upstream import Peer, RawUpstream, Received
 
+pytestmark = pytest.mark.slow
+
 SPEECH = "/v1/audio/transcriptions"
 TYPE = "multipart/form-data; boundary=xYzZy"
 FORM = {**BEARER, "Content-Type": TYPE}

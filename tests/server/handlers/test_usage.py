@@ -19,6 +19,8 @@ from tests.support.raw_client import RawResponse, fetch
 from tests.support.raw_upstream import Peer, RawUpstream, Received, completion
 from tests.support.scripted_calls import Told, chat, gemini_frame, run_calls, script
 
+pytestmark = pytest.mark.slow
+
 CHAT = "/v1/chat/completions"
 PHONE = "phone-key-0123456789abcdef"
 TWO_KEYS = f"tester:{KEY},phone:{PHONE}"

@@ -13,6 +13,8 @@ from tests.support.eventually import eventually
 from tests.support.raw_client import RawResponse, connect, fetch
 from tests.support.raw_upstream import Peer, RawUpstream, Received, chat_chunk, completion
 
+pytestmark = pytest.mark.slow
+
 DONE = b"data: [DONE]\n\n"
 FAST = {
     "COMMIT_AFTER": "0.2",

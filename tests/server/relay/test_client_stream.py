@@ -26,6 +26,8 @@ from tests.support.eventually import eventually
 from tests.support.raw_client import RawResponse, connect, fetch
 from tests.support.raw_upstream import Peer, RawUpstream, Received, chat_chunk
 
+pytestmark = pytest.mark.slow
+
 CHAT = "/v1/chat/completions"
 JSON = {**BEARER, "Content-Type": "application/json"}
 DONE = b"data: [DONE]\n\n"

@@ -11,6 +11,8 @@ from tests.conftest import BEARER, OPENAI_KEY, running_proxy
 from tests.support.raw_client import RawResponse, fetch
 from tests.support.raw_upstream import Peer, RawUpstream, Received
 
+pytestmark = pytest.mark.slow
+
 SDK = {"x-stainless-retry-count": "0"}
 ERROR = b'{"error": {"message": "no", "type": "t", "param": "p", "code": "c"}}'
 FORM = (

@@ -11,6 +11,8 @@ from tests.conftest import BEARER, running_proxy
 from tests.support.raw_client import fetch
 from tests.support.raw_upstream import Peer, RawUpstream, Received
 
+pytestmark = pytest.mark.slow
+
 PACKED = gzip.compress(b'{"a":') + gzip.compress(b"1}")
 
 

@@ -22,6 +22,8 @@ from tests.support.raw_upstream import (
     completion,
 )
 
+pytestmark = pytest.mark.slow
+
 DONE = b"data: [DONE]\n\n"
 SDK = {"x-stainless-retry-count": "0"}
 CHAT: dict[str, object] = {"model": "gpt-4o-mini", "messages": []}

@@ -25,6 +25,8 @@ from tests.upstreams.gemini.replies import (
     stream_outcome,
 )
 
+pytestmark = pytest.mark.slow
+
 ASKED = a_plan(include_usage=True, service_tier_asked=True)
 MALFORMED = {"MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "MALFORMED_RESPONSE"}
 FILTERED = {"SAFETY", "RECITATION", "MODEL_ARMOR", "PROHIBITED_CONTENT", "BLOCKLIST", "SPII"}

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +15,8 @@ from jarvis_proxy.upstreams.gemini.request.build import Relaxation, build_chat, 
 from jarvis_proxy.upstreams.gemini.signature_store import Remembered
 from tests.upstreams.gemini.chat import JPEG_BYTES, PNG, DictVault, make_call
 from tests.upstreams.gemini.google_types import assert_conversation_rules, assert_google_accepts
+
+pytestmark = pytest.mark.slow
 
 T = TypeVar("T")
 

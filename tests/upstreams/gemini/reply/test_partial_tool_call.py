@@ -93,6 +93,7 @@ steps = st.one_of(
 paths = st.lists(steps, max_size=4).map(lambda parts: "$" + "".join(parts))
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(paths, st.text(), st.booleans()), max_size=8))
 def test_any_pieces_make_some_arguments(pieces: list[tuple[str, str, bool]]) -> None:
     made = assemble(*(text(path, value, more=more) for path, value, more in pieces))

@@ -31,6 +31,8 @@ from tests.upstreams.gemini.replies import (
     whole,
 )
 
+pytestmark = pytest.mark.slow
+
 GOLDEN = Path(__file__).parents[1] / "golden"
 TEXT = [
     a_frame({"text": "Grüße, "}, usage=a_usage(8, 2)),

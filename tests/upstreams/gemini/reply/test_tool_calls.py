@@ -59,6 +59,7 @@ values = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.text(), values, max_size=4))
 def test_any_arguments_keep_their_value(args: dict[str, object]) -> None:
     raw = json.dumps(args, indent=2).encode()

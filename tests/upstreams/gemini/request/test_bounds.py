@@ -24,6 +24,8 @@ from jarvis_proxy.upstreams.gemini.signature_store import MemoryVault
 from jarvis_proxy.upstreams.gemini.upstream import GeminiUpstream
 from tests.upstreams.gemini.replies import a_call, ids
 
+pytestmark = pytest.mark.slow
+
 MIB = 1024 * 1024
 HEAD = b'{"model":"m","messages":[{"role":"user","content":'
 

@@ -222,6 +222,7 @@ def test_arguments_that_are_no_text_and_too_deep_are_a_400() -> None:
     assert caught.value.param == "messages[0].tool_calls[0].function.arguments"
 
 
+@pytest.mark.slow
 def test_thousands_of_open_calls_are_matched_quickly() -> None:
     """Every result looks at its own call only, so this is linear; quadratic would take minutes."""
     ids = [f"c{number}" for number in range(20_000)]

@@ -340,6 +340,7 @@ def test_thoughts_and_annotations_of_the_past_are_not_sent() -> None:
     assert built.notes.names == ()
 
 
+@pytest.mark.slow
 def test_thousands_of_equal_ids_are_told_apart_quickly() -> None:
     """Each id continues its own count, so this is linear; quadratic would take minutes."""
     ids = ["x"] * 20_000

@@ -17,6 +17,8 @@ from tests.upstreams.gemini.replies import a_frame, a_function_call, ids, sse
 from tests.upstreams.gemini.responses_api.events import a_request, outcome, read, rebuild
 from tests.upstreams.gemini.test_request_properties import SCALARS, VALUES, attempt
 
+pytestmark = pytest.mark.slow
+
 KINDS = st.sampled_from(
     (
         None, "message", "function_call", "function_call_output", "custom_tool_call",

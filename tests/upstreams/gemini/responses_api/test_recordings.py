@@ -27,6 +27,8 @@ from tests.upstreams.gemini.responses_api.events import (
 from tests.upstreams.gemini.test_reply_wire import frames_of
 from tests.upstreams.gemini.test_request_wire import MODELS
 
+pytestmark = pytest.mark.slow
+
 ANSWERS = [
     param
     for param in recordings("gemini")

@@ -712,6 +712,7 @@ ROOTS = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(schema=ROOTS, form=st.sampled_from([FULL, LOOSE, SchemaForm(loops=False), DEEP]))
 @settings(suppress_health_check=[HealthCheck.too_slow], max_examples=60)
 def test_cleaning_gives_the_dialect_and_cleaning_again_changes_nothing(
