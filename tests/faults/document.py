@@ -29,49 +29,48 @@ _INTRO: Final = """\
 
 [README](../README.md) · [Streams](streams.md) · [Errors](errors.md)
 
-This page is made from the data of the tests: `python -m tools.docs` writes it, and a \
-test compares.
+`python -m tools.docs` writes this page from the data of the tests, and a test compares it.
 
 ## The promise
 
-A streamed answer ends in one of two ways, and a client can tell them apart:
+A streamed answer ends in one of two ways, and clients can tell them apart:
 
 - It is complete: every event that the upstream sent has arrived, in order and unchanged \
 (translated, for Gemini), and then `[DONE]`, or `response.completed`.
-- It is not, and the client is told: by a status of 400 or above as long as nothing but heartbeats \
-was sent, else by an error event as the last one, with a code, and without `[DONE]` \
+- It is incomplete, and the client gets an error: a status of 400 or above if only heartbeats \
+were sent before, otherwise an error event as the last one, with a code and without `[DONE]` \
 (on `/v1/responses`, `response.failed` follows it). \
 OpenAI's SDKs raise both as exceptions with that code.
 
-If not even the error event can be sent, the connection is cut in a way that HTTP clients report \
-as an error.
-What never happens: an answer that ends early and looks complete, an end that the upstream did not \
-send, half an event.
-(A missing `[DONE]` behind a finish reason is added: that answer was complete.)
+If the proxy cannot send the error event either, it aborts the connection in a way that HTTP \
+clients report as an error.
+Never: an answer that ends early and looks complete, an end that the upstream did not send, or \
+half an event.
+(If only `[DONE]` is missing after a finish reason, the proxy adds it: that answer was complete.)
 
-What is not promised: that an answer that broke off is continued, or that a failed call costs \
-nothing at the upstream.
+Not promised: that a broken answer continues, or that a failed call costs nothing at the upstream.
 
 ## How it is tested
 
-For each row a scripted upstream, or client, of raw sockets plays the fault against the proxy, \
-built as it runs in production, on loopback.
-Upstream faults are played on chat streams, whole chat answers, Responses streams and chat streams \
-translated from Gemini, wherever they can occur there.
-Each is seen by four clients: OpenAI's SDK for Python with and without asyncio, OpenAI's SDK for \
+For each row a scripted upstream or client on raw sockets plays the fault against a real proxy, on \
+loopback.
+Upstream faults are played on chat streams, buffered chat answers, Responses streams and Gemini \
+chat streams, where they can occur.
+Four clients see each of them: OpenAI's SDK for Python with and without asyncio, OpenAI's SDK for \
 Node.js (where Node is installed), and a raw socket that compares bytes.
 The SDKs must raise the right class of exception with the right `code`; the raw client must see \
 whole events, one end, and no key, address or traceback of the proxy's side.
-How many requests reach the upstream is counted as well.
+The tests also count the requests that reach the upstream.
 Time limits are scaled down from minutes to tenths of a second.
 
 The tables below show one fault at a time.
-The suite has small forms of the following; each prints what it saw and fails if it is too much:
+These programs go further; the suite runs them briefly. Each prints its figures and fails beyond \
+its limits:
 
 - Random faults, many at once: `python -m tests.soak --streams 100000 --seed 1`.
 - Thousands of streams for minutes, and what each costs: \
 `python -m tests.support.load_scenarios hold --streams 2000 --minutes 10`.
-- Clients that do not read, and what others feel of them: \
+- Clients that do not read, and their effect on others: \
 `python -m tests.support.load_scenarios slow`.
 - Any bytes into every parser and translator: `python -m tests.fuzz --seconds 600`.
 - Restarts and drains: `JARVIS_TEST_DRAINS=50 JARVIS_TEST_RESTARTS=20 \
@@ -84,23 +83,23 @@ The last column names the test: `./start.sh test tests/faults -k reset-in-event`
 _CLIENTS: Final = """\
 ## Clients at fault
 
-The request is refused before any upstream is asked; one line of the log tells status and code.
+The proxy refuses the request before it calls an upstream; one log line has status and code.
 """
 _LEAVING: Final = """\
 ## Clients that leave
 
-The call ends, the upstream's connection is closed at once, nothing is asked again, and the log \
-has one line with status 499.
+The call ends, the upstream's connection is closed at once, there is no retry, and the log has one \
+line with status 499.
 """
 _INNER: Final = """\
 ## The proxy itself
 
-A fault of our own is told with the id under which the log says where it was; neither holds content.
+The error of a bug has the id under which the log shows its place; neither holds content.
 """
 _ELSEWHERE: Final = """\
-## Held by other tests
+## In other tests
 
-These need another stage than one upstream and one client.
+These need more than one upstream and one client.
 """
 
 
