@@ -151,7 +151,7 @@ async def _tunnel(upstream: RawUpstream) -> AsyncIterator[int]:
                 writer.write(data)
                 await writer.drain()
             writer.close()
-        except ConnectionError:
+        except (ConnectionError, RuntimeError):  # RuntimeError: uvloop, of a closed transport
             writer.transport.abort()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

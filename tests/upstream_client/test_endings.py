@@ -17,6 +17,8 @@ from tests.support.eventually import eventually
 from tests.support.raw_upstream import Peer, RawUpstream, Received
 from tests.upstream_client.routes import KEY, KINDS, LOOPS, WAYS, Kind, Way, Ways, rest, run_on
 
+pytestmark = pytest.mark.slow
+
 PIECE: Final = b"x" * 100_000
 every_way = pytest.mark.parametrize("way", WAYS)
 every_loop = pytest.mark.parametrize("loop", LOOPS)

@@ -17,6 +17,8 @@ from jarvis_proxy.upstream_client.transport import HttpTransport
 from tests.support.raw_upstream import Peer, Received
 from tests.upstream_client.routes import KINDS, LOOPS, WAYS, Way, Ways, run_on
 
+pytestmark = pytest.mark.slow
+
 FAULTS: Final = int(os.environ.get("JARVIS_TEST_FAULTS", "80"))
 """Faults for each way and event loop: 625 make 5,000 of all."""
 USERS: Final = 8
