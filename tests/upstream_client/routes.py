@@ -56,8 +56,12 @@ class Kind:
 
     async def send(self, transport: HttpTransport, mark: str = "") -> UpstreamResponse:
         """Send one."""
-        upload = self._upload() if self.pieces else None
-        return await asyncio.wait_for(transport.send(self.request(mark), KEY, upload), 5)
+        sending = transport.send(self.request(mark), KEY, self.upload())
+        return await asyncio.wait_for(sending, 5)
+
+    def upload(self) -> AsyncIterable[bytes] | None:
+        """Return its body if it streams."""
+        return self._upload() if self.pieces else None
 
     async def _upload(self) -> AsyncIterable[bytes]:
         for piece in self.pieces:
