@@ -1,10 +1,13 @@
 """Requests over the session's pool: their bytes, and which connections are used again."""
 
+import ast
 import asyncio
 import contextlib
+import inspect
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -12,6 +15,7 @@ import trustme
 from yarl import URL
 
 from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.upstream_client import transport as transport_module
 from jarvis_proxy.upstream_client.transport import HttpTransport, TransportOptions
 from jarvis_proxy.upstreams.base import UpstreamRequest
 from tests.support.eventually import eventually
@@ -382,3 +386,44 @@ async def test_bytes_that_the_event_loop_has_not_read_yet_are_nobodys_answer() -
             assert await read(transport) == b"mine"
             peer.close()
             (await second).close()
+
+
+SENDING = frozenset(
+    {"request", "post", "put", "patch", "delete", "options", "ws_connect", "_request"}
+)
+"""Those of a session; its ``get`` and ``head`` are names of mappings and answers, too."""
+PATH_TO_UPSTREAMS = ("client", "connection", "response", "transport", "tls")
+
+
+def test_redirects_cookies_and_the_like_have_no_place_where_they_could_be_set() -> None:
+    """The session makes no request of ours: one is made to be looked at, and never sent."""
+    folder = Path(transport_module.__file__).parent
+    trees = [ast.parse((folder / f"{name}.py").read_text("utf-8")) for name in PATH_TO_UPSTREAMS]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    asked = [
+        node
+        for node in nodes
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in SENDING
+    ]
+    assert [ast.unparse(call.func) for call in asked] == ["self._session.post"]
+    used = {n.attr for n in nodes if isinstance(n, ast.Attribute) and _is_session(n.value)}
+    assert used == {"connector", "timeout", "post", "close"}
+    assert [keyword.arg for keyword in asked[0].keywords] == ["proxy", "middlewares"]
+    keywords = {node.arg for node in nodes if isinstance(node, ast.keyword)}
+    parameters = set(inspect.signature(aiohttp.ClientSession._request).parameters)
+    assert keywords & parameters <= {"proxy", "middlewares", "headers", "ssl", "timeout"}
+
+
+def _is_session(node: ast.expr) -> bool:
+    return isinstance(node, ast.Attribute) and node.attr in ("session", "_session")
+
+
+async def test_request_that_the_session_makes_is_never_sent() -> None:
+    upstream = RawUpstream(answer)
+    async with upstream.running(), opened(HttpTransport("x", upstream.base_url)) as transport:
+        captured = await transport._client._capture_request()
+        assert captured.url == URL(upstream.base_url)
+
+    assert upstream.connections == 0
