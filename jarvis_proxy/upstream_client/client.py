@@ -209,7 +209,7 @@ async def _upload(
             if piece:
                 write(b"%x\r\n%b\r\n" % (len(piece), piece) if is_chunked else piece)
                 await connection.drain()
-        if is_chunked:
+        if is_chunked and not is_closing():
             write(b"0\r\n\r\n")
     except ProxyError as exc:
         response.upload_failed(exc)
