@@ -134,7 +134,13 @@ CLIENT_VARIABLES = {
 }
 OTHER_NAMES: dict[str, set[str]] = {
     "CHANGELOG.md": {"PIP_PREFIX", "PIP_TARGET"},
-    "reliability.md": {"JARVIS_TEST_DRAINS", "JARVIS_TEST_RESTARTS"},
+    "reliability.md": {
+        "JARVIS_TEST_CALLS",
+        "JARVIS_TEST_DRAINS",
+        "JARVIS_TEST_FAULTS",
+        "JARVIS_TEST_RESTARTS",
+        "JARVIS_TEST_UPLOADS",
+    },
 }
 
 

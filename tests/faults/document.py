@@ -48,6 +48,12 @@ Never: an answer that ends early and looks complete, an end that the upstream di
 half an event.
 (If only `[DONE]` is missing after a finish reason, the proxy adds it: that answer was complete.)
 
+No answer is another call's, whatever an upstream sends before, within, after or between answers: \
+bytes that no request asked for cost the upstream its connection.
+A request is sent again only if its connection came from the pool and ended before a single byte \
+of an answer, interim answers included; then once. Uploads are never sent again.
+An upload that the upstream refuses early gets the upstream's answer.
+
 Not promised: that a broken answer continues, or that a failed call costs nothing at the upstream.
 
 ## How it is tested
@@ -61,6 +67,10 @@ Node.js (where Node is installed), and a raw socket that compares bytes.
 The SDKs must raise the right class of exception with the right `code`; the raw client must see \
 whole events, one end, and no key, address or traceback of the proxy's side.
 The tests also count the requests that reach the upstream.
+`tests/faults/test_every_call.py` plays the network's faults on forms, uploads and unread calls \
+too, and through an outbound proxy.
+`tests/upstream_client/test_every_kind.py` plays each test of the connection on every kind of \
+call, with and without TLS and outbound proxies, on both event loops.
 Time limits are scaled down from minutes to tenths of a second.
 
 The tables below show one fault at a time.
@@ -73,6 +83,9 @@ its limits:
 - Clients that do not read, and their effect on others: \
 `python -m tests.support.load_scenarios slow`.
 - Any bytes into every parser and translator: `python -m tests.fuzz --seconds 600`.
+- Requests counted at the upstream over 5,000 faults, uploads refused while they are sent, and \
+open files after 10,000 calls: `JARVIS_TEST_FAULTS=625 JARVIS_TEST_UPLOADS=75 \
+JARVIS_TEST_CALLS=1250 ./start.sh test tests/upstream_client`.
 - Restarts and drains: `JARVIS_TEST_DRAINS=50 JARVIS_TEST_RESTARTS=20 \
 ./start.sh test tests/test_lifecycle.py`.
 

@@ -17,6 +17,8 @@ from tests.conftest import BEARER, Proxy, running_proxy
 from tests.support.raw_client import RawResponse, connect
 from tests.support.raw_upstream import Peer, RawUpstream, Received, chat_chunk, completion
 
+pytestmark = pytest.mark.slow
+
 LIMITS: Final = {"FIRST_BYTE_TIMEOUT": "0.3", "IDLE_TIMEOUT": "0.3", "MAX_BODY_MB": "8"}
 FORM: Final = (
     b'--X\r\nContent-Disposition: form-data; name="model"\r\n\r\nwhisper-1\r\n'

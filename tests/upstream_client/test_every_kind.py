@@ -507,6 +507,8 @@ ELSEWHERE: Final = {
     "test_closed_transport_sends_nothing": "of the session, which all kinds share",
     "test_control_character_never_goes_out": "of heads, which do not know their kind",
     "test_outbound_proxy_that_is_not_there": "of the pool, which does not know their kind",
+    "test_redirects_cookies_and_the_like_have_no_place_where_they_could_be_set": "of the code",
+    "test_request_that_the_session_makes_is_never_sent": "of the pool, which knows no kinds",
     "test_reply_has_what_the_relay_uses": "of the answer, see test_local.py",
     "test_request_is_sent_once_when_its_connection_ends_before_it_is_written": "of batched writes",
     "test_bytes_that_the_event_loop_has_not_read_yet_are_nobodys_answer": "of batched writes",
