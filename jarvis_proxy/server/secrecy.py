@@ -93,7 +93,7 @@ def _presented_blocks(request: web.Request) -> tuple[bytes, ...]:
     blocks = request.get(_BLOCKS)
     if blocks is None:
         keys = [key.lower() for key in _presented(request)]
-        starts = range(0, _LONGEST, _BLOCK)
-        cut = (key[i : i + _BLOCK] for key in keys for i in starts)
-        request[_BLOCKS] = blocks = tuple(block for block in cut if len(block) == _BLOCK)
+        request[_BLOCKS] = blocks = tuple(
+            key[i : i + _BLOCK] for key in keys for i in range(0, len(key) - _BLOCK + 1, _BLOCK)
+        )
     return blocks

@@ -41,6 +41,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_fileno",
         "_is_write_paused",
         "_pending",
+        "_poll",
         "_spare",
         "batch",
         "is_reused",
@@ -59,6 +60,9 @@ class UpstreamConnection(asyncio.Protocol):
         self.is_reused = False
         sock = transport.get_extra_info("socket")
         self._fileno: int = -1 if sock is None else sock.fileno()
+        self._poll = select.poll()
+        if self._fileno >= 0:
+            self._poll.register(self._fileno, select.POLLIN)
         self._pending = b""
         self._spare = -1
         self._is_write_paused = False
@@ -125,11 +129,7 @@ class UpstreamConnection(asyncio.Protocol):
 
         On an idle connection both mean that no request may be sent on it.
         """
-        if self._fileno < 0:
-            return False
-        poll = select.poll()
-        poll.register(self._fileno, select.POLLIN)
-        return bool(poll.poll(0))
+        return self._fileno >= 0 and bool(self._poll.poll(0))
 
     def write(self, data: bytes) -> None:
         """Write *data*, a part of a request, now."""
