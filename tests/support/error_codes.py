@@ -117,7 +117,7 @@ def _assigned(target: ast.expr, value: ast.expr) -> Iterator[ast.expr]:
 
 
 def _defaults(function: _Function) -> Iterator[str]:
-    arguments = function.args.args
+    arguments = function.args.posonlyargs + function.args.args
     for arg, default in zip(
         arguments[len(arguments) - len(function.args.defaults) :],
         function.args.defaults,

@@ -1,0 +1,84 @@
+"""Opaque state of an upstream that travels with the client, marked with its owner. Pure.
+
+An upstream needs its reasoning back: Gemini and Anthropic as signatures, chat services as the
+text itself. The proxy stores none of it. A conversation may move between upstreams, so each piece
+names its owner, and is given back to that owner only.
+
+Within the canonical request, seals stand in an assistant message's ``thinking_blocks``: Anthropic's
+blocks as Anthropic made them, a chat service's with the seal as ``signature``. A signature of
+Gemini's stands where Google has it: ``extra_content.google.thought_signature`` of the call.
+"""
+
+import binascii
+import zlib
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import Any, Final
+
+import msgspec
+
+GEMINI: Final = "gemini"
+ANTHROPIC: Final = "anthropic"
+_CHAT: Final = "chat."
+_MOST_BYTES: Final = 4 * 1024 * 1024
+
+
+class SealedState(msgspec.Struct, frozen=True):
+    """State of *owner*: ``gemini``, ``anthropic`` or ``chat.NAME`` (the upstream's name).
+
+    *payload* is Gemini's signature; the reasoning text of a chat service; or a JSON list of
+    Anthropic's ``thinking`` and ``redacted_thinking`` blocks.
+    """
+
+    owner: str
+    payload: str
+
+
+def chat_owner(upstream: str) -> str:
+    """Return the owner for a chat service by its upstream's name."""
+    return _CHAT + upstream.lower()
+
+
+def seal(state: SealedState) -> str:
+    """Return *state* as the text ``<owner>:<payload>``, which a client keeps unread."""
+    if state.owner == GEMINI:
+        return f"{GEMINI}:{state.payload}"
+    packed = zlib.compress(state.payload.encode("utf-8", "replace"))
+    return f"{state.owner}:{urlsafe_b64encode(packed).decode()}"
+
+
+def unseal(text: str) -> SealedState | None:
+    """Return the state within *text*; None if it is no seal, or a damaged or oversized one."""
+    owner, colon, payload = text.partition(":")
+    if not colon or not payload or not is_owner(owner):
+        return None
+    if owner == GEMINI:
+        return SealedState(owner, payload)
+    try:
+        unpacker = zlib.decompressobj()
+        data = unpacker.decompress(urlsafe_b64decode(payload), _MOST_BYTES)
+        if not unpacker.eof:
+            return None
+        return SealedState(owner, data.decode())
+    except (binascii.Error, zlib.error, ValueError):
+        return None
+
+
+def is_owner(owner: str) -> bool:
+    """Return whether *owner* is one that a seal can name."""
+    return owner in (GEMINI, ANTHROPIC) or (owner.startswith(_CHAT) and len(owner) > len(_CHAT))
+
+
+def has_owner(signature: str) -> bool:
+    """Return whether *signature* is a seal of ours, and not an upstream's bare signature."""
+    owner, colon, _ = signature.partition(":")
+    return bool(colon) and is_owner(owner)
+
+
+def anthropic_blocks(state: SealedState) -> list[dict[str, Any]]:
+    """Return Anthropic's blocks within *state*; [] if it is not Anthropic's or is damaged."""
+    if state.owner != ANTHROPIC:
+        return []
+    try:
+        return msgspec.json.decode(state.payload, type=list[dict[str, Any]])
+    except (msgspec.DecodeError, RecursionError):
+        return []
