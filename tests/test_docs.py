@@ -15,11 +15,11 @@ import pytest
 from aiohttp import ClientSession
 
 from jarvis_proxy.aiohttp_ext import malformed_requests
+from jarvis_proxy.canonical import validation_errors as faults
 from jarvis_proxy.config.key_policies import is_policy_setting
 from jarvis_proxy.config.settings import SETTINGS, KeyPolicy, Limits, Settings
 from jarvis_proxy.config.upstreams import settings_of
 from jarvis_proxy.routing import endpoints as routes
-from jarvis_proxy.upstreams.gemini.request import validation_errors as faults
 from jarvis_proxy.wire.chat_types import INFERENCE
 from tests.conftest import BEARER, KEY, ProxyFactory
 from tests.support.error_codes import PACKAGE, find_codes
@@ -159,7 +159,7 @@ COMPUTED: dict[str, set[str]] = {
     "observability/live_stats.py: _name(record.code)": set(),  # any of the others
     "observability/live_stats.py: label.partition(' ')": set(),
     "upstreams/gemini/reply/errors.py: fault.status.lower()": set(),  # Google's own
-    "upstreams/gemini/request/validation_errors.py: f'{number}_{side}_value'": {
+    "canonical/validation_errors.py: f'{number}_{side}_value'": {
         str(error.code)
         for error in (
             faults.out_of_range("n", 0, low=1),

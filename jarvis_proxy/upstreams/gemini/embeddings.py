@@ -14,6 +14,7 @@ from typing import Final, Literal, NoReturn
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from jarvis_proxy.canonical import validation_errors as faults
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.base import (
     Call,
@@ -26,7 +27,6 @@ from jarvis_proxy.upstreams.gemini.reply import errors
 from jarvis_proxy.upstreams.gemini.reply import frames as reply_types
 from jarvis_proxy.upstreams.gemini.reply.error_body import BROKEN
 from jarvis_proxy.upstreams.gemini.reply.usage import translate_usage
-from jarvis_proxy.upstreams.gemini.request import validation_errors as faults
 from jarvis_proxy.upstreams.gemini.request.bounds import check_values
 from jarvis_proxy.wire import text as surrogates
 from jarvis_proxy.wire.response_events import EventNumbers

@@ -10,6 +10,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from jarvis_proxy.canonical.ignored_params import Notes
+from jarvis_proxy.canonical.validation_errors import invalid, mismatch
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.base import Call, Decoded, Media, Needs
 from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits, knowledge
@@ -32,7 +34,6 @@ from jarvis_proxy.upstreams.gemini.request.generation_config import (
     set_sampling,
 )
 from jarvis_proxy.upstreams.gemini.request.google_options import read_extension, safety_settings
-from jarvis_proxy.upstreams.gemini.request.ignored_params import Notes
 from jarvis_proxy.upstreams.gemini.request.messages import (
     Conversation,
     build_messages,
@@ -58,7 +59,6 @@ from jarvis_proxy.upstreams.gemini.request.types import (
     SystemInstruction,
     ThinkingConfig,
 )
-from jarvis_proxy.upstreams.gemini.request.validation_errors import invalid, mismatch
 from jarvis_proxy.upstreams.gemini.signature_store import SignatureVault
 from jarvis_proxy.wire import text as surrogates
 from jarvis_proxy.wire.work_budget import Work

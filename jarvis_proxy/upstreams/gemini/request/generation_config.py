@@ -6,15 +6,15 @@ refusals: `Penalty is not enabled`, `Logprobs is not enabled`, `Multiple candida
 
 from typing import Final
 
-from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits
-from jarvis_proxy.upstreams.gemini.request.google_options import Extension
-from jarvis_proxy.upstreams.gemini.request.ignored_params import Notes
-from jarvis_proxy.upstreams.gemini.request.types import ChatRequest, GenerationConfig, ImageConfig
-from jarvis_proxy.upstreams.gemini.request.validation_errors import (
+from jarvis_proxy.canonical.ignored_params import Notes
+from jarvis_proxy.canonical.validation_errors import (
     check_range,
     invalid,
     out_of_range,
 )
+from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits
+from jarvis_proxy.upstreams.gemini.request.google_options import Extension
+from jarvis_proxy.upstreams.gemini.request.types import ChatRequest, GenerationConfig, ImageConfig
 
 MAX_LANES: Final = 8
 """Choices of one request, each an upstream call of its own; Google's own limit of candidates."""

@@ -10,9 +10,9 @@ from typing import Final
 
 import msgspec
 
-from jarvis_proxy.upstreams.gemini.request.ignored_params import Notes
+from jarvis_proxy.canonical.ignored_params import Notes
+from jarvis_proxy.canonical.validation_errors import convert, invalid, wrong_type
 from jarvis_proxy.upstreams.gemini.request.types import ChatRequest, SafetySetting
-from jarvis_proxy.upstreams.gemini.request.validation_errors import convert, invalid, wrong_type
 
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])([A-Z])")
 _TAG: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}\Z")

@@ -8,8 +8,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from jarvis_proxy.canonical.attachments import link_kind
+from jarvis_proxy.canonical.ignored_params import Notes
 from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits
-from jarvis_proxy.upstreams.gemini.request.attachments import link_kind
 from jarvis_proxy.upstreams.gemini.request.content import ContentReader, texts
 from jarvis_proxy.upstreams.gemini.request.function_names import Names
 from jarvis_proxy.upstreams.gemini.request.history import (
@@ -20,7 +21,6 @@ from jarvis_proxy.upstreams.gemini.request.history import (
     UserTurn,
     read_history,
 )
-from jarvis_proxy.upstreams.gemini.request.ignored_params import Notes
 from jarvis_proxy.upstreams.gemini.request.signature_lookup import Signer, bare_id
 from jarvis_proxy.upstreams.gemini.request.tool_results import Result, missing_result, read_result
 from jarvis_proxy.upstreams.gemini.request.types import (

@@ -8,8 +8,8 @@ Source: https://platform.openai.com/docs/api-reference/responses/create#tools (r
 from collections.abc import Iterator
 from typing import Any, Final, TypeAlias
 
-from jarvis_proxy.upstreams.gemini.request.ignored_params import Notes
-from jarvis_proxy.upstreams.gemini.request.validation_errors import invalid, missing, wrong_type
+from jarvis_proxy.canonical.ignored_params import Notes
+from jarvis_proxy.canonical.validation_errors import invalid, missing, wrong_type
 
 JsonObject: TypeAlias = dict[str, Any]
 

@@ -6,10 +6,11 @@ Source: https://ai.google.dev/gemini-api/docs/structured-output, /image-generati
 
 from typing import Final
 
-from jarvis_proxy.upstreams.gemini.json_values import compact
+from jarvis_proxy.canonical.ignored_params import Notes
+from jarvis_proxy.canonical.json_values import compact
+from jarvis_proxy.canonical.validation_errors import invalid, missing
 from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits
 from jarvis_proxy.upstreams.gemini.request.google_options import Extension
-from jarvis_proxy.upstreams.gemini.request.ignored_params import Notes
 from jarvis_proxy.upstreams.gemini.request.schema.clean import clean_as
 from jarvis_proxy.upstreams.gemini.request.schema.form import FULL, SchemaForm
 from jarvis_proxy.upstreams.gemini.request.schema.keywords import Schema
@@ -21,7 +22,6 @@ from jarvis_proxy.upstreams.gemini.request.types import (
     SpeechConfig,
     VoiceConfig,
 )
-from jarvis_proxy.upstreams.gemini.request.validation_errors import invalid, missing
 from jarvis_proxy.wire.work_budget import Work
 
 _JSON: Final = "application/json"

@@ -6,11 +6,11 @@ Source: https://ai.google.dev/gemini-api/docs/openai#thinking (Google's own tabl
 
 from typing import Final
 
+from jarvis_proxy.canonical.ignored_params import Notes
+from jarvis_proxy.canonical.validation_errors import invalid
 from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits
 from jarvis_proxy.upstreams.gemini.request.google_options import Extension, ThinkingWish
-from jarvis_proxy.upstreams.gemini.request.ignored_params import Notes
 from jarvis_proxy.upstreams.gemini.request.types import ChatRequest, ThinkingConfig
-from jarvis_proxy.upstreams.gemini.request.validation_errors import invalid
 
 _EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 # What gateways and their clients say for "none", and for saying nothing.

@@ -6,9 +6,10 @@ Source: https://ai.google.dev/api/caching#FunctionCallingConfig (read 2026-11).
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from jarvis_proxy.canonical.ignored_params import Notes
+from jarvis_proxy.canonical.validation_errors import invalid, missing, wrong_type
 from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits
 from jarvis_proxy.upstreams.gemini.request.function_names import Member
-from jarvis_proxy.upstreams.gemini.request.ignored_params import Notes
 from jarvis_proxy.upstreams.gemini.request.namespaces import NAMESPACE
 from jarvis_proxy.upstreams.gemini.request.tools import TOOL_SEARCH, ToolPlan
 from jarvis_proxy.upstreams.gemini.request.types import (
@@ -16,7 +17,6 @@ from jarvis_proxy.upstreams.gemini.request.types import (
     FunctionCallingConfig,
     ToolConfig,
 )
-from jarvis_proxy.upstreams.gemini.request.validation_errors import invalid, missing, wrong_type
 
 _Mode = Literal["AUTO", "ANY", "NONE", "VALIDATED"]
 _WORDS: Final[dict[str, _Mode]] = {

@@ -6,7 +6,7 @@ Source: https://ai.google.dev/gemini-api/docs/function-calling (read 2026-11).
 from dataclasses import dataclass, field
 from typing import Final
 
-from jarvis_proxy.upstreams.gemini.json_values import (
+from jarvis_proxy.canonical.json_values import (
     NotJSON,
     compact,
     contains_key,

@@ -7,10 +7,17 @@ Source: https://ai.google.dev/gemini-api/docs/function-calling, /google-search, 
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from jarvis_proxy.canonical.ignored_params import Notes
+from jarvis_proxy.canonical.validation_errors import (
+    convert,
+    invalid,
+    missing,
+    required,
+    wrong_type,
+)
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits
 from jarvis_proxy.upstreams.gemini.request.function_names import Member, Names
-from jarvis_proxy.upstreams.gemini.request.ignored_params import Notes
 from jarvis_proxy.upstreams.gemini.request.namespaces import NAMESPACE, members
 from jarvis_proxy.upstreams.gemini.request.schema.clean import clean_as
 from jarvis_proxy.upstreams.gemini.request.schema.form import FULL, SchemaForm
@@ -21,13 +28,6 @@ from jarvis_proxy.upstreams.gemini.request.types import (
     FunctionDeclaration,
     FunctionSpec,
     Tool,
-)
-from jarvis_proxy.upstreams.gemini.request.validation_errors import (
-    convert,
-    invalid,
-    missing,
-    required,
-    wrong_type,
 )
 from jarvis_proxy.wire.work_budget import Work
 

@@ -7,15 +7,15 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from jarvis_proxy.upstreams.gemini.request.ignored_params import Notes
-from jarvis_proxy.upstreams.gemini.request.signature_lookup import MESSAGE_ID
-from jarvis_proxy.upstreams.gemini.request.tools import TOOL_SEARCH
-from jarvis_proxy.upstreams.gemini.request.validation_errors import (
+from jarvis_proxy.canonical.ignored_params import Notes
+from jarvis_proxy.canonical.validation_errors import (
     convert,
     invalid,
     missing,
     wrong_type,
 )
+from jarvis_proxy.upstreams.gemini.request.signature_lookup import MESSAGE_ID
+from jarvis_proxy.upstreams.gemini.request.tools import TOOL_SEARCH
 from jarvis_proxy.upstreams.gemini.responses_api.param_paths import Place
 from jarvis_proxy.upstreams.gemini.responses_api.tools import listed
 

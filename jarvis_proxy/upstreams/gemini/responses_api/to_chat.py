@@ -9,12 +9,12 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
+from jarvis_proxy.canonical.ignored_params import Notes
+from jarvis_proxy.canonical.validation_errors import invalid, mismatch, missing
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.base import Call
 from jarvis_proxy.upstreams.gemini.model_traits import knowledge
 from jarvis_proxy.upstreams.gemini.request.bounds import MAX_MESSAGES, check_length, check_values
-from jarvis_proxy.upstreams.gemini.request.ignored_params import Notes
-from jarvis_proxy.upstreams.gemini.request.validation_errors import invalid, mismatch, missing
 from jarvis_proxy.upstreams.gemini.responses_api.input_items import (
     JsonObject,
     LoadedTools,

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
+from jarvis_proxy.canonical.ignored_params import Notes
 from jarvis_proxy.upstreams.gemini.request.function_names import Member, flat_name
-from jarvis_proxy.upstreams.gemini.request.ignored_params import Notes
 from jarvis_proxy.upstreams.gemini.request.namespaces import NAMESPACE, members
 
 JsonObject: TypeAlias = dict[str, Any]

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from jarvis_proxy.canonical.ignored_params import Notes
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.model_traits import knowledge
 from jarvis_proxy.upstreams.gemini.request.generation_config import (
@@ -17,7 +18,6 @@ from jarvis_proxy.upstreams.gemini.request.generation_config import (
     set_sampling,
 )
 from jarvis_proxy.upstreams.gemini.request.google_options import read_extension
-from jarvis_proxy.upstreams.gemini.request.ignored_params import Notes
 from jarvis_proxy.upstreams.gemini.request.types import ChatRequest, GenerationConfig
 from tests.upstreams.gemini.chat import NEWEST, OLD, asking
 

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from jarvis_proxy.canonical.ignored_params import Notes
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.request.google_options import (
     Extension,
@@ -13,7 +14,6 @@ from jarvis_proxy.upstreams.gemini.request.google_options import (
     read_extension,
     safety_settings,
 )
-from jarvis_proxy.upstreams.gemini.request.ignored_params import Notes
 from jarvis_proxy.upstreams.gemini.request.types import ChatRequest
 from tests.upstreams.gemini.chat import asking
 

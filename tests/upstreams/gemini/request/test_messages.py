@@ -6,12 +6,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from jarvis_proxy.canonical.ignored_params import Notes
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.model_traits import knowledge
 from jarvis_proxy.upstreams.gemini.recovery import Relaxation
 from jarvis_proxy.upstreams.gemini.request.content import ContentReader
 from jarvis_proxy.upstreams.gemini.request.function_names import Names
-from jarvis_proxy.upstreams.gemini.request.ignored_params import Notes
 from jarvis_proxy.upstreams.gemini.request.messages import build_messages, results_last
 from jarvis_proxy.upstreams.gemini.request.signature_lookup import SENTINEL, Signer
 from jarvis_proxy.upstreams.gemini.request.tool_results import MISSING

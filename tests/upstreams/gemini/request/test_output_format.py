@@ -5,10 +5,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from jarvis_proxy.canonical.ignored_params import Notes
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.model_traits import knowledge
 from jarvis_proxy.upstreams.gemini.request.google_options import read_extension
-from jarvis_proxy.upstreams.gemini.request.ignored_params import Notes
 from jarvis_proxy.upstreams.gemini.request.output_format import set_format, set_modalities
 from jarvis_proxy.upstreams.gemini.request.schema.form import FULL, SchemaForm
 from jarvis_proxy.upstreams.gemini.request.types import ChatRequest, GenerationConfig

@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from jarvis_proxy.canonical.ignored_params import Notes
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.model_traits import knowledge
-from jarvis_proxy.upstreams.gemini.request.ignored_params import Notes
 from jarvis_proxy.upstreams.gemini.request.tool_choice import tool_config
 from jarvis_proxy.upstreams.gemini.request.tools import read_tools
 from jarvis_proxy.upstreams.gemini.request.types import ChatRequest

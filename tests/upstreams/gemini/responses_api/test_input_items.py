@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from jarvis_proxy.canonical.ignored_params import Notes
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.gemini.request.ignored_params import Notes
 from jarvis_proxy.upstreams.gemini.responses_api.input_items import read_input
 from jarvis_proxy.upstreams.gemini.responses_api.param_paths import Place
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from jarvis_proxy.upstreams.gemini.request.ignored_params import Notes
+from jarvis_proxy.canonical.ignored_params import Notes
 from jarvis_proxy.upstreams.gemini.responses_api.tools import ChatTools, chat_tools, listed
 
 Json = dict[str, Any]

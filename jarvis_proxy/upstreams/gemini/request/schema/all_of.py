@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from jarvis_proxy.upstreams.gemini.json_values import same
+from jarvis_proxy.canonical.json_values import same
 from jarvis_proxy.upstreams.gemini.request.schema.keywords import Schema, is_number
 from jarvis_proxy.upstreams.gemini.request.schema.refs import REFERENCES, References, reference
 from jarvis_proxy.wire.work_budget import Work

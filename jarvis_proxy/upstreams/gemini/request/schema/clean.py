@@ -8,8 +8,9 @@ the description, where the model reads it. A cleaned schema allows all that the 
 import math
 from typing import Final, NamedTuple
 
+from jarvis_proxy.canonical.json_values import MAX_DEPTH, copyable
+from jarvis_proxy.canonical.validation_errors import invalid
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.gemini.json_values import MAX_DEPTH, copyable
 from jarvis_proxy.upstreams.gemini.request.schema.all_of import Merger
 from jarvis_proxy.upstreams.gemini.request.schema.depth import limit_depth
 from jarvis_proxy.upstreams.gemini.request.schema.form import FULL, SchemaForm
@@ -28,7 +29,6 @@ from jarvis_proxy.upstreams.gemini.request.schema.keywords import (
 )
 from jarvis_proxy.upstreams.gemini.request.schema.loops import open_loops
 from jarvis_proxy.upstreams.gemini.request.schema.refs import References, reference
-from jarvis_proxy.upstreams.gemini.request.validation_errors import invalid
 from jarvis_proxy.wire.work_budget import Work
 
 _FORMATS: Final = frozenset(

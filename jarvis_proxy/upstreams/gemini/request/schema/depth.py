@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Final, NamedTuple
 
-from jarvis_proxy.upstreams.gemini.json_values import excerpt
+from jarvis_proxy.canonical.json_values import excerpt
 from jarvis_proxy.upstreams.gemini.request.schema.keywords import Schema, describe
 from jarvis_proxy.upstreams.gemini.request.schema.refs import free_name
 from jarvis_proxy.wire.work_budget import Work

@@ -5,7 +5,7 @@ Source: https://json-schema.org/draft/2020-12/json-schema-validation (6, read 20
 
 from typing import Final, NamedTuple, TypeAlias, TypeGuard
 
-from jarvis_proxy.upstreams.gemini.json_values import compact, excerpt
+from jarvis_proxy.canonical.json_values import compact, excerpt
 from jarvis_proxy.wire.work_budget import Work
 
 Schema: TypeAlias = dict[str, object]

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from jarvis_proxy.upstreams.gemini.request.validation_errors import invalid
+from jarvis_proxy.canonical.validation_errors import invalid
 
 _UNPRINTABLE: Final = re.compile(r"[^A-Za-z0-9_.\[\]-]")
 _MAX_NAMES: Final = 40  # of some 60 characters each: a header stays below 4 KiB

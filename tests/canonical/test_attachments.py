@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jarvis_proxy.upstreams.gemini.request.attachments import (
+from jarvis_proxy.canonical.attachments import (
     Attachment,
     NotAttached,
     as_text,

@@ -2,8 +2,8 @@
 
 import pytest
 
+from jarvis_proxy.canonical.ignored_params import Notes
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.gemini.request.ignored_params import Notes
 
 
 def test_names_keep_their_order_and_come_once() -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 from urllib.parse import parse_qs, unquote_to_bytes, urlsplit
 
-from jarvis_proxy.upstreams.gemini.request.mime import SNIFF_BYTES, from_name, normalise, sniff
+from jarvis_proxy.canonical.mime import SNIFF_BYTES, from_name, normalise, sniff
 
 LinkKind = Literal["data", "google_file", "youtube", "bucket", "web", "none"]
 

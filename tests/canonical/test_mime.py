@@ -2,7 +2,7 @@
 
 import pytest
 
-from jarvis_proxy.upstreams.gemini.request.mime import (
+from jarvis_proxy.canonical.mime import (
     SNIFF_BYTES,
     from_name,
     is_text,

@@ -9,8 +9,8 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from jarvis_proxy.canonical.json_values import kind
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.gemini.json_values import kind
 
 _T = TypeVar("_T")
 _MISSING: Final = re.compile(r"Object missing required field `(?P<field>[^`]+)`")

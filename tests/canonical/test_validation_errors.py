@@ -3,8 +3,7 @@
 import msgspec
 import pytest
 
-from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.gemini.request.validation_errors import (
+from jarvis_proxy.canonical.validation_errors import (
     check_range,
     convert,
     invalid,
@@ -14,6 +13,7 @@ from jarvis_proxy.upstreams.gemini.request.validation_errors import (
     required,
     wrong_type,
 )
+from jarvis_proxy.errors import ProxyError
 
 
 def said(error: ProxyError) -> tuple[int, object, str | None, str]:

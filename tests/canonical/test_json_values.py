@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jarvis_proxy.upstreams.gemini.json_values import (
+from jarvis_proxy.canonical.json_values import (
     MAX_DEPTH,
     NotJSON,
     children,
