@@ -13,9 +13,9 @@ import pytest
 import uvloop
 from aiohttp.abc import ResolveResult
 
+from jarvis_proxy.canonical.exchange import Media
 from jarvis_proxy.upstream_client.ip_policy import is_public
 from jarvis_proxy.upstream_client.media_fetcher import FetchLimits, MediaFetcher
-from jarvis_proxy.upstreams.base import Media
 from tests.support.raw_site import (
     CANARY,
     SITE,

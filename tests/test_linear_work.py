@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from bench.shapes import CHAT, RESPONSES, Shape
 from bench.work_shapes import WORK
+from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.base import Call
 from jarvis_proxy.upstreams.gemini.request.schema.clean import clean_as
 from jarvis_proxy.upstreams.gemini.request.schema.form import FULL, SchemaForm
 from jarvis_proxy.upstreams.gemini.signature_store import MemoryVault

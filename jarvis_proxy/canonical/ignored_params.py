@@ -10,7 +10,7 @@ _MAX_NAMES: Final = 40  # of some 60 characters each: a header stays below 4 KiB
 _MAX_NAME: Final = 64
 
 
-class Notes:
+class IgnoredParams:
     """Names of what has no equivalent, in the order met, each once.
 
     In *strict* mode the first such parameter is refused instead.
@@ -22,7 +22,7 @@ class Notes:
         self._strict = strict
         self._names: dict[str, None] = {}
 
-    def ignore(self, name: str) -> None:
+    def add_or_reject(self, name: str) -> None:
         """Note a parameter, or a part of a message, that is left out or changed.
 
         Raises:
@@ -31,9 +31,9 @@ class Notes:
         if self._strict:
             message = f"Unsupported parameter: '{name}' has no equivalent with this model."
             raise invalid(name, message, "unsupported_parameter")
-        self.mention(name)
+        self.add(name)
 
-    def mention(self, name: str) -> None:
+    def add(self, name: str) -> None:
         """Note what the upstream, not the request, made us change: never an error."""
         if len(self._names) < _MAX_NAMES:
             self._names[_UNPRINTABLE.sub("_", name[:_MAX_NAME])] = None

@@ -93,21 +93,6 @@ def survives_as_doubles(value: object) -> bool:
     return True
 
 
-def kind(value: object) -> str:
-    """Return the value's JSON type in words, as OpenAI's messages put it."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "a boolean"
-    if isinstance(value, int):
-        return "an integer"
-    if isinstance(value, float):
-        return "a number"
-    if isinstance(value, str):
-        return "a string"
-    return "an array" if isinstance(value, list) else "an object"
-
-
 def same(first: object, second: object, work: Work) -> bool:
     """Tell whether two JSON values are equal, at one step of *work* for each pair compared."""
     waiting = [(first, second)]

@@ -50,7 +50,9 @@ def required(value: _T | None, param: str) -> _T:
 
 def wrong_type(param: str, wanted: str, value: object) -> ProxyError:
     """Return the 400 for a value of the wrong JSON type; *wanted* is in words."""
-    message = f"Invalid type for '{param}': expected {wanted}, but got {kind(value)} instead."
+    message = (
+        f"Invalid type for '{param}': expected {wanted}, but got {json_type_name(value)} instead."
+    )
     return invalid(param, message, "invalid_type")
 
 
@@ -104,6 +106,21 @@ def mismatch(exc: msgspec.ValidationError, param: str = "") -> ProxyError:
         wanted = " or ".join(_words(found["wanted"]))
         detail = f"expected {wanted}, but got {_words(found['got'])[0]} instead"
     return invalid(where, f"Invalid type for '{where}': {detail}.", "invalid_type")
+
+
+def json_type_name(value: object) -> str:
+    """Return the value's JSON type in words, as OpenAI's messages put it."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "a boolean"
+    if isinstance(value, int):
+        return "an integer"
+    if isinstance(value, float):
+        return "a number"
+    if isinstance(value, str):
+        return "a string"
+    return "an array" if isinstance(value, list) else "an object"
 
 
 def _words(types: str) -> list[str]:

@@ -27,6 +27,7 @@ from jarvis_proxy.aiohttp_ext.malformed_requests import (
     strip_server_header,
 )
 from jarvis_proxy.aiohttp_ext.server_connection import ProxyRunner
+from jarvis_proxy.canonical.exchange import Upstream
 from jarvis_proxy.config.settings import Settings, UpstreamSettings
 from jarvis_proxy.observability.file_limit import max_files
 from jarvis_proxy.observability.live_stats import Live
@@ -55,7 +56,6 @@ from jarvis_proxy.upstream_client.local import LocalTransport
 from jarvis_proxy.upstream_client.media_fetcher import MediaFetcher
 from jarvis_proxy.upstream_client.model_refresher import Refresher
 from jarvis_proxy.upstream_client.transport import HttpTransport, TransportOptions
-from jarvis_proxy.upstreams.base import Upstream
 from jarvis_proxy.upstreams.echo import EchoUpstream
 from jarvis_proxy.upstreams.gemini.signature_store import MemoryVault, SignatureVault
 from jarvis_proxy.upstreams.gemini.upstream import GeminiUpstream

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field
 
+from jarvis_proxy.canonical.exchange import Upstream
 from jarvis_proxy.routing.circuit_breaker import Breakers
 from jarvis_proxy.routing.key_pool import KeyPool
 from jarvis_proxy.upstream_client.transport import Transport
-from jarvis_proxy.upstreams.base import Upstream
 
 
 @dataclass(slots=True)

@@ -11,9 +11,9 @@ from typing import Final
 
 import msgspec
 
+from jarvis_proxy.canonical.exchange import UpstreamRequest
 from jarvis_proxy.config.upstreams import DEFAULT_UPSTREAMS, UpstreamSettings
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.base import UpstreamRequest
 
 HOP: Final = "x-jarvis-hop"
 _MARK: Final = re.compile(r"[0-9a-f]{16}")

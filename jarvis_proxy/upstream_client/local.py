@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 
+from jarvis_proxy.canonical.exchange import UpstreamRequest
 from jarvis_proxy.upstream_client.client import Body
 from jarvis_proxy.upstream_client.response import Sink
 from jarvis_proxy.upstreams import echo
-from jarvis_proxy.upstreams.base import UpstreamRequest
 
 
 class LocalResponse:

@@ -19,9 +19,9 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from jarvis_proxy import __version__
+from jarvis_proxy.canonical.exchange import Media
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstream_client.ip_policy import is_public
-from jarvis_proxy.upstreams.base import Media
 from jarvis_proxy.wire.media_types import media_type
 
 _MIB: Final = 1024 * 1024

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
+from jarvis_proxy.canonical.exchange import UpstreamRequest
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.routing.model_list import (
     Catalog,
@@ -17,7 +18,6 @@ from jarvis_proxy.routing.model_list import (
 from jarvis_proxy.routing.models import EMBEDDED, GEMINI
 from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS, read_error
 from jarvis_proxy.upstream_client.hops import marked
-from jarvis_proxy.upstreams.base import UpstreamRequest
 
 if TYPE_CHECKING:
     from jarvis_proxy.upstream_client.endpoint import UpstreamEndpoint

@@ -15,11 +15,11 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from jarvis_proxy import __version__
+from jarvis_proxy.canonical.exchange import UpstreamRequest
 from jarvis_proxy.upstream_client.client import Body, PoolRequest, UpstreamClient
 from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS, send_error
 from jarvis_proxy.upstream_client.response import Sink, UpstreamResponse
 from jarvis_proxy.upstream_client.tls import default_context
-from jarvis_proxy.upstreams.base import UpstreamRequest
 
 _MAX_CACHED: Final = 512
 _MAX_CACHED_HEAD: Final = 2048

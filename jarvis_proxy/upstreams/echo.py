@@ -12,8 +12,9 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
+from jarvis_proxy.canonical.call import Call
+from jarvis_proxy.canonical.exchange import NOTHING_NEEDED, Decoded, Media, Prerequisites
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.base import NOTHING_NEEDED, Call, Decoded, Media, Needs
 from jarvis_proxy.upstreams.openai import PassthroughExchange
 from jarvis_proxy.upstreams.responses_writer import ResponseWriter
 from jarvis_proxy.wire import text as surrogates
@@ -68,7 +69,7 @@ class EchoUpstream:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def needs(self, call: Call) -> Needs:
+    def needs(self, call: Call) -> Prerequisites:
         """Return that nothing is needed."""
         return NOTHING_NEEDED
 

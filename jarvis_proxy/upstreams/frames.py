@@ -4,8 +4,8 @@ from typing import Final, Literal
 
 import msgspec
 
+from jarvis_proxy.canonical.usage import TokenUsage
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.base import TokenUsage
 from jarvis_proxy.upstreams.json_values import Fields, dumps, fields_of, is_swarm, loads
 from jarvis_proxy.upstreams.openai_errors import error_from_object, error_from_value
 from jarvis_proxy.upstreams.openai_usage import Holder, Usage, read_usage, usage_in

@@ -8,20 +8,20 @@ from typing import Final
 
 import msgspec
 
+from jarvis_proxy.canonical.call import Call
+from jarvis_proxy.canonical.exchange import (
+    NOTHING_NEEDED,
+    Decoded,
+    Media,
+    Prerequisites,
+    UpstreamRequest,
+)
+from jarvis_proxy.canonical.usage import TokenUsage
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.asked_usage import (
     UnaskedUsageStream,
     asking_for_usage,
     refuses_usage,
-)
-from jarvis_proxy.upstreams.base import (
-    NOTHING_NEEDED,
-    Call,
-    Decoded,
-    Media,
-    Needs,
-    TokenUsage,
-    UpstreamRequest,
 )
 from jarvis_proxy.upstreams.json_values import fields_of, loads
 from jarvis_proxy.upstreams.openai_errors import auth_failed, error_in_answer
@@ -166,7 +166,7 @@ class OpenAIUpstream:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def needs(self, call: Call) -> Needs:
+    def needs(self, call: Call) -> Prerequisites:
         """Return that nothing is needed."""
         return NOTHING_NEEDED
 

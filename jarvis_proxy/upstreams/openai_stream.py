@@ -8,8 +8,9 @@ usage. What is changed: only lines that the official SDKs cannot bear (``id:``, 
 import re
 from typing import Final
 
+from jarvis_proxy.canonical.exchange import UpstreamRequest
+from jarvis_proxy.canonical.usage import TokenUsage
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.base import TokenUsage, UpstreamRequest
 from jarvis_proxy.upstreams.frames import (
     FRAMES,
     NO_ERROR,

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from jarvis_proxy.upstreams.base import TokenUsage
+from jarvis_proxy.canonical.usage import TokenUsage
 from jarvis_proxy.upstreams.json_values import Fields, fields_of, items_of
 
 _LONGEST_NUMBER: Final = 20

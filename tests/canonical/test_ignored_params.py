@@ -2,37 +2,37 @@
 
 import pytest
 
-from jarvis_proxy.canonical.ignored_params import Notes
+from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.errors import ProxyError
 
 
 def test_names_keep_their_order_and_come_once() -> None:
-    notes = Notes()
+    notes = IgnoredParams()
     for name in ("logit_bias", "messages[3].prefill", "logit_bias"):
-        notes.ignore(name)
+        notes.add_or_reject(name)
 
     assert notes.names == ("logit_bias", "messages[3].prefill")
 
 
 def test_names_are_short_printable_ascii_whatever_the_client_made_up() -> None:
-    notes = Notes()
-    notes.ignore("google.\r\nSet-Cookie: ü")
-    notes.ignore("x" * 500)
+    notes = IgnoredParams()
+    notes.add_or_reject("google.\r\nSet-Cookie: ü")
+    notes.add_or_reject("x" * 500)
 
     assert notes.names == ("google.__Set-Cookie___", "x" * 64)
 
 
 def test_a_flood_of_names_is_cut() -> None:
-    notes = Notes()
+    notes = IgnoredParams()
     for number in range(1000):
-        notes.ignore(f"google.k{number}")
+        notes.add_or_reject(f"google.k{number}")
 
     assert len(notes.names) == 40
 
 
 def test_strict_mode_refuses_instead() -> None:
     with pytest.raises(ProxyError) as caught:
-        Notes(strict=True).ignore("logit_bias")
+        IgnoredParams(strict=True).add_or_reject("logit_bias")
 
     assert (
         caught.value.status,
@@ -42,7 +42,7 @@ def test_strict_mode_refuses_instead() -> None:
 
 
 def test_what_the_upstream_made_us_change_is_never_refused() -> None:
-    notes = Notes(strict=True)
-    notes.mention("reasoning_effort")
+    notes = IgnoredParams(strict=True)
+    notes.add("reasoning_effort")
 
     assert notes.names == ("reasoning_effort",)

@@ -14,7 +14,6 @@ from jarvis_proxy.canonical.json_values import (
     contains_key,
     copyable,
     excerpt,
-    kind,
     parse,
     same,
     survives_as_doubles,
@@ -75,13 +74,6 @@ def test_integers_that_doubles_cannot_hold_are_seen() -> None:
     assert survives_as_doubles({"a": [2**53, -(2**53), 1.5, "9" * 30, True]})
     assert not survives_as_doubles({"a": [{"id": 2**53 + 1}]})
     assert not survives_as_doubles([-(2**53) - 1])
-
-
-def test_kinds_are_named_in_words() -> None:
-    values: list[object] = [None, True, 1, 1.5, "x", [], {}]
-    expected = ["null", "a boolean", "an integer", "a number", "a string", "an array", "an object"]
-
-    assert expected == [kind(value) for value in values]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from jarvis_proxy.canonical.validation_errors import (
     check_range,
     convert,
     invalid,
+    json_type_name,
     mismatch,
     missing,
     out_of_range,
@@ -125,3 +126,10 @@ def test_whole_bodies_have_paths_without_a_root(body: bytes, param: str, words: 
 
     assert param == error.param
     assert words in error.message
+
+
+def test_json_types_are_named_in_words() -> None:
+    values: list[object] = [None, True, 1, 1.5, "x", [], {}]
+    expected = ["null", "a boolean", "an integer", "a number", "a string", "an array", "an object"]
+
+    assert expected == [json_type_name(value) for value in values]

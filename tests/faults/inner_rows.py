@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from jarvis_proxy.canonical.call import Call
+from jarvis_proxy.canonical.exchange import Decoded, Media, UpstreamRequest
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.base import Call, Decoded, Media, UpstreamRequest
 from jarvis_proxy.upstreams.openai import OpenAIUpstream, PassthroughExchange
 from jarvis_proxy.upstreams.openai_stream import PassthroughStream
 from jarvis_proxy.wire.response_events import EventNumbers

@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator, Mapping
 import pytest
 from aiohttp import web
 
+from jarvis_proxy.canonical.call import Call
+from jarvis_proxy.canonical.exchange import Decoded, Media, Prerequisites
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstream_client.endpoint import UpstreamEndpoint
-from jarvis_proxy.upstreams.base import Call, Decoded, Media, Needs
 from jarvis_proxy.upstreams.openai import PassthroughExchange
 from tests.conftest import BEARER, KEY, OPENAI_KEY, Proxy, running_proxy
 from tests.support.eventually import eventually
@@ -465,8 +466,8 @@ class Failing:
     def __init__(self, failure: Exception) -> None:
         self._failure = failure
 
-    def needs(self, call: Call) -> Needs:
-        return Needs()
+    def needs(self, call: Call) -> Prerequisites:
+        return Prerequisites()
 
     def exchange(
         self, call: Call, media: Mapping[str, Media | ProxyError], decoded: Decoded | None = None

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from jarvis_proxy.upstreams.base import Call, EmptyReply, Exchange
+from jarvis_proxy.canonical.call import Call
+from jarvis_proxy.canonical.exchange import EmptyAnswerError, Exchange
 from jarvis_proxy.upstreams.gemini.signature_store import MemoryVault
 from jarvis_proxy.upstreams.gemini.upstream import GeminiUpstream
 from tests.support.raw_client import RawResponse
@@ -115,7 +116,7 @@ def translated(model: str, request: bytes, stream: bytes) -> Callable[[bytes], b
         exchange = upstream.exchange(call, {})
         try:
             return _whole(exchange, stream)
-        except EmptyReply:
+        except EmptyAnswerError:
             return _whole(exchange, stream)  # it is asked for again, and then taken
 
     return good

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from jarvis_proxy.canonical.exchange import Media
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstream_client.media_fetcher import FetchLimits, MediaFetcher
-from jarvis_proxy.upstreams.base import Media
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00"

@@ -10,10 +10,10 @@ from typing import Any, Final, Literal, TypeVar
 import trustme
 import uvloop
 
+from jarvis_proxy.canonical.exchange import UpstreamRequest
 from jarvis_proxy.upstream_client.response import UpstreamResponse
 from jarvis_proxy.upstream_client.tls import UpstreamContext
 from jarvis_proxy.upstream_client.transport import HttpTransport, TransportOptions
-from jarvis_proxy.upstreams.base import UpstreamRequest
 from tests.support.eventually import eventually
 from tests.support.raw_upstream import RawUpstream, Script
 

@@ -14,10 +14,10 @@ import pytest
 import trustme
 from yarl import URL
 
+from jarvis_proxy.canonical.exchange import UpstreamRequest
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstream_client import transport as transport_module
 from jarvis_proxy.upstream_client.transport import HttpTransport, TransportOptions
-from jarvis_proxy.upstreams.base import UpstreamRequest
 from tests.support.eventually import eventually
 from tests.support.raw_upstream import Peer, RawUpstream, Received
 from tests.upstream_client.test_transport import KEY, answer, asking, opened, read

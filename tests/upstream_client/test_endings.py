@@ -9,10 +9,10 @@ from typing import Final
 import pytest
 import trustme
 
+from jarvis_proxy.canonical.exchange import UpstreamRequest
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS
 from jarvis_proxy.upstream_client.transport import HttpTransport
-from jarvis_proxy.upstreams.base import UpstreamRequest
 from tests.support.eventually import eventually
 from tests.support.raw_upstream import Peer, RawUpstream, Received
 from tests.upstream_client.routes import KEY, KINDS, LOOPS, WAYS, Kind, Way, Ways, rest, run_on

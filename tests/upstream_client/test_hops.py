@@ -2,10 +2,10 @@
 
 import pytest
 
+from jarvis_proxy.canonical.exchange import UpstreamRequest
 from jarvis_proxy.config.upstreams import DEFAULT_UPSTREAMS, UpstreamSettings
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstream_client.hops import HOP, Hops, marked
-from jarvis_proxy.upstreams.base import UpstreamRequest
 
 NEAR = UpstreamSettings("my-llm", "https://llm.example.com/v1")
 OTHER = UpstreamSettings("openai", "https://gateway.example.com/v1")

@@ -2,9 +2,9 @@
 
 import pytest
 
+from jarvis_proxy.canonical.exchange import UpstreamRequest
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstream_client.local import LocalTransport
-from jarvis_proxy.upstreams.base import UpstreamRequest
 from tests.upstream_client.test_transport import Sink
 
 

@@ -13,8 +13,8 @@ import pytest
 import trustme
 
 from jarvis_proxy import __version__
+from jarvis_proxy.canonical.exchange import Media
 from jarvis_proxy.upstream_client.media_fetcher import FetchLimits, ThreadResolver
-from jarvis_proxy.upstreams.base import Media
 from tests.support.raw_site import (
     CANARY,
     JPEG,

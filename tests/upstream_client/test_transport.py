@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import aiohttp
 import pytest
 
+from jarvis_proxy.canonical.exchange import UpstreamRequest
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS, ConnectFailure, read_error
 from jarvis_proxy.upstream_client.transport import HttpTransport
-from jarvis_proxy.upstreams.base import UpstreamRequest
 from tests.support.raw_upstream import Peer, RawUpstream, Received
 
 pytestmark = pytest.mark.slow

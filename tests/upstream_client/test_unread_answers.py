@@ -9,9 +9,9 @@ from typing import Final
 import pytest
 import trustme
 
+from jarvis_proxy.canonical.exchange import UpstreamRequest
 from jarvis_proxy.upstream_client.tls import ReadableObject, UpstreamContext
 from jarvis_proxy.upstream_client.transport import HttpTransport
-from jarvis_proxy.upstreams.base import UpstreamRequest
 from tests.conftest import running_proxy
 from tests.server.test_early_answers import upload
 from tests.support.raw_upstream import Peer, Received

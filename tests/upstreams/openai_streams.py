@@ -6,8 +6,8 @@ Each is raw wire bytes with LF line ends; ``FRAMINGS`` gives them other ones.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from jarvis_proxy.canonical.usage import TokenUsage
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.base import TokenUsage
 from jarvis_proxy.upstreams.frames import StreamKind
 from jarvis_proxy.upstreams.openai_stream import PassthroughStream
 from jarvis_proxy.wire.sse import last_boundary

@@ -4,13 +4,13 @@ import json
 
 import pytest
 
+from jarvis_proxy.canonical.usage import TokenUsage
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.asked_usage import (
     UnaskedUsageStream,
     asking_for_usage,
     refuses_usage,
 )
-from jarvis_proxy.upstreams.base import TokenUsage
 from tests.support.raw_upstream import chat_chunk
 from tests.support.splits import cut_at
 

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.responses import Response
 
+from jarvis_proxy.canonical.call import Call
+from jarvis_proxy.canonical.exchange import Prerequisites
+from jarvis_proxy.canonical.usage import TokenUsage
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.base import Call, Needs, TokenUsage
 from jarvis_proxy.upstreams.echo import EchoReply, EchoUpstream, reply
 from tests.upstreams.gemini.responses_api.events import read, rebuild
 from tests.upstreams.openai_streams import Outcome, play
@@ -236,7 +238,7 @@ def test_exchange_carries_id_and_time_to_the_reply() -> None:
 
     (request,) = upstream.exchange(CALL, {}).requests
 
-    assert upstream.needs(CALL) == Needs()
+    assert upstream.needs(CALL) == Prerequisites()
     assert request.path == "/chat/completions"
     assert request.body is CALL.body
     assert request.headers == {"x-jarvis-call": "abc", "x-jarvis-created": "1700000000"}

@@ -5,8 +5,8 @@ import json
 import msgspec
 import pytest
 
+from jarvis_proxy.canonical.usage import TokenUsage
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.base import TokenUsage
 from jarvis_proxy.upstreams.frames import (
     FRAMES,
     Choice,

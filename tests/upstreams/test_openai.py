@@ -7,8 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from jarvis_proxy.canonical.call import Call
+from jarvis_proxy.canonical.exchange import Exchange, Prerequisites, UpstreamRequest
+from jarvis_proxy.canonical.usage import TokenUsage
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.base import Call, Exchange, Needs, TokenUsage, UpstreamRequest
 from jarvis_proxy.upstreams.openai import OpenAIUpstream, PassthroughExchange
 from tests.upstreams.openai_streams import CHAT, RESPONSES, TRANSCRIPTION
 
@@ -71,7 +73,7 @@ def test_request_without_a_body_gets_none() -> None:
 
 
 def test_nothing_is_looked_up_before() -> None:
-    assert UPSTREAM.needs(CALL) == Needs()
+    assert UPSTREAM.needs(CALL) == Prerequisites()
 
 
 def test_answers_of_any_type_pass_without_headers_of_ours() -> None:

@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
+from jarvis_proxy.canonical.usage import TokenUsage
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.base import TokenUsage
 from jarvis_proxy.upstreams.frames import StreamKind
 from jarvis_proxy.upstreams.openai_stream import PassthroughStream, stream_kind
 from jarvis_proxy.wire.sse import DONE, KEEPALIVE, MAX_EVENT_BYTES

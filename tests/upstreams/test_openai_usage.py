@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from jarvis_proxy.upstreams.base import TokenUsage
+from jarvis_proxy.canonical.usage import TokenUsage
 from jarvis_proxy.upstreams.openai_usage import Answer, Usage, read_usage, usage_in
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from jarvis_proxy.upstreams.base import TokenUsage
+from jarvis_proxy.canonical.usage import TokenUsage
 from jarvis_proxy.upstreams.frames import StreamKind
 from jarvis_proxy.upstreams.openai_stream import stream_kind
 from tests.support.recordings import recordings, response_of

@@ -12,6 +12,7 @@ from typing import Final
 
 import aiohttp
 
+from jarvis_proxy.canonical.exchange import UpstreamRequest
 from jarvis_proxy.config.settings import Settings, UpstreamSettings
 from jarvis_proxy.doctor.checks.upstream_keys import evaluate_key, unanswered
 from jarvis_proxy.doctor.findings import Check, Finding
@@ -23,7 +24,6 @@ from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.routing.models import GEMINI
 from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS
 from jarvis_proxy.upstream_client.transport import HttpTransport, TransportOptions
-from jarvis_proxy.upstreams.base import UpstreamRequest
 
 _CLOCK: Final = Check("checks/upstreams", "clock")
 _TIMEOUT: Final = 20.0

@@ -9,6 +9,7 @@ from typing import Final
 from aiohttp import web
 
 from jarvis_proxy.aiohttp_ext.server_connection import connection_of
+from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.routing.models import Route
 from jarvis_proxy.server.context import ADMISSION, MATCH, RECORD, SHELL
@@ -18,7 +19,6 @@ from jarvis_proxy.server.relay.client_stream import deliver
 from jarvis_proxy.server.relay.deadlines import Watched
 from jarvis_proxy.server.relay.retry_loop import Conversation
 from jarvis_proxy.server.request_body import check_charset, is_json_type, not_json_type, read_body
-from jarvis_proxy.upstreams.base import Call
 from jarvis_proxy.wire.headers import media_type
 from jarvis_proxy.wire.request_head import RequestHead, decode_head, with_model
 from jarvis_proxy.wire.single_model import check_query, only_model

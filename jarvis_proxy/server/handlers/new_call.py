@@ -5,9 +5,9 @@ from urllib.parse import unquote_plus
 
 from aiohttp import web
 
+from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.routing.models import Route
 from jarvis_proxy.server.context import ADMISSION, MATCH, RECORD, Shell
-from jarvis_proxy.upstreams.base import Call
 from jarvis_proxy.wire.headers import idempotency_key, media_type, request_headers
 
 

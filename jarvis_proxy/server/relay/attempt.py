@@ -6,6 +6,9 @@ from typing import Final
 
 from aiohttp import web
 
+from jarvis_proxy.canonical.call import Call
+from jarvis_proxy.canonical.exchange import Exchange, StreamTranslator, UpstreamRequest
+from jarvis_proxy.canonical.usage import TokenUsage
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.routing.circuit_breaker import Ticket
 from jarvis_proxy.server.admission import Share
@@ -36,13 +39,6 @@ from jarvis_proxy.upstreams.answer_kinds import (
     is_json_under_another_label,
     is_looked_at,
     kind_of,
-)
-from jarvis_proxy.upstreams.base import (
-    Call,
-    Exchange,
-    StreamTranslator,
-    TokenUsage,
-    UpstreamRequest,
 )
 from jarvis_proxy.upstreams.openai import PassthroughExchange
 from jarvis_proxy.upstreams.openai_stream import PassthroughStream, stream_kind

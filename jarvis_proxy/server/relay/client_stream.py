@@ -15,11 +15,11 @@ from aiohttp import HttpVersion11, web
 
 from jarvis_proxy.aiohttp_ext.server_connection import connection_of
 from jarvis_proxy.call_record import CallRecord
+from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.server.context import ADMISSION, RECORD
 from jarvis_proxy.server.relay.deadlines import Watched
 from jarvis_proxy.server.responses import common_headers
-from jarvis_proxy.upstreams.base import Call
 from jarvis_proxy.wire.heartbeats import Shape, beat, shape_for
 from jarvis_proxy.wire.request_head import wants_usage
 from jarvis_proxy.wire.response_events import EventNumbers, OwnEvents

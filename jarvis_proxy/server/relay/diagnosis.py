@@ -7,6 +7,7 @@ https://console.groq.com/docs/errors (read 2026-11).
 import re
 from typing import Final
 
+from jarvis_proxy.canonical.exchange import RetryableError
 from jarvis_proxy.errors import LimitReached, ProxyError
 from jarvis_proxy.routing.key_pool import Rest
 from jarvis_proxy.routing.retries import Failure
@@ -14,7 +15,6 @@ from jarvis_proxy.server.relay.deadlines import FirstByteTimeout
 from jarvis_proxy.server.relay.refusals import Refused
 from jarvis_proxy.server.responses import RelayedError
 from jarvis_proxy.upstream_client.errors import ConnectFailure
-from jarvis_proxy.upstreams.base import RetryableReply
 
 _OVERLOAD: Final = frozenset({500, 502, 503, 504, 529, 530, *range(520, 528)})
 """Also those that Cloudflare has for an upstream that is down."""
@@ -51,7 +51,7 @@ def classify(error: ProxyError) -> Failure:
     match error:
         case ConnectFailure():
             return Failure.UNSENT
-        case RetryableReply():
+        case RetryableError():
             return Failure.UNUSABLE
         case FirstByteTimeout():
             return Failure.UNANSWERED

@@ -5,13 +5,13 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from jarvis_proxy.canonical.exchange import Exchange
 from jarvis_proxy.errors import LimitReached, ProxyError
 from jarvis_proxy.server.relay.deadlines import Watched
 from jarvis_proxy.server.relay.replies import unpacked
 from jarvis_proxy.server.responses import RelayedError, asked_wait
 from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS
 from jarvis_proxy.upstream_client.transport import Response
-from jarvis_proxy.upstreams.base import Exchange
 from jarvis_proxy.upstreams.refusal_body import read_refusal
 from jarvis_proxy.wire.headers import charset, is_field_value, media_type, response_headers
 

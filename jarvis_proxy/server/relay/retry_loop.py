@@ -13,6 +13,8 @@ from typing import Final, TypeVar
 
 from aiohttp import web
 
+from jarvis_proxy.canonical.call import Call
+from jarvis_proxy.canonical.exchange import EmptyAnswerError, Exchange, Media, Prerequisites
 from jarvis_proxy.errors import LimitReached, ProxyError
 from jarvis_proxy.routing.circuit_breaker import Ticket
 from jarvis_proxy.routing.models import Route
@@ -29,7 +31,6 @@ from jarvis_proxy.upstream_client.client import Body
 from jarvis_proxy.upstream_client.endpoint import UpstreamEndpoint
 from jarvis_proxy.upstream_client.errors import ConnectFailure
 from jarvis_proxy.upstreams.answer_kinds import streams_events
-from jarvis_proxy.upstreams.base import Call, EmptyReply, Exchange, Media, Needs
 from jarvis_proxy.upstreams.refusal_body import for_log
 from jarvis_proxy.wire.heartbeats import is_codex
 
@@ -140,7 +141,7 @@ class Conversation:
         self._take(exchange)
         self._key = self._pick()
 
-    def _prepare(self) -> tuple[Needs, Exchange | None]:
+    def _prepare(self) -> tuple[Prerequisites, Exchange | None]:
         """Return what the call needs; with its exchange, where nothing has to be waited for.
 
         In one go: what is decoded for a call is not left lying about while others have their turn.
@@ -151,7 +152,7 @@ class Conversation:
             return needs, None
         return needs, upstream.exchange(call, {}, needs.decoded)
 
-    async def _look_up(self, needs: Needs) -> Mapping[str, Media | ProxyError]:
+    async def _look_up(self, needs: Prerequisites) -> Mapping[str, Media | ProxyError]:
         """Return what is behind the links; have signatures fetched.
 
         Raises:
@@ -237,7 +238,7 @@ class Conversation:
             return False
         if self._request.transport is None or self._request.transport.is_closing():
             return False  # cut in the middle of an answer of another kind
-        if isinstance(error, EmptyReply) or await self._improve(error):
+        if isinstance(error, EmptyAnswerError) or await self._improve(error):
             # Another request, or one that is never repeated: no rule of retries may stop it.
             self._watched.restart()
             return True

@@ -15,19 +15,15 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from jarvis_proxy.canonical import validation_errors as faults
+from jarvis_proxy.canonical.bounds import check_values
+from jarvis_proxy.canonical.call import Call
+from jarvis_proxy.canonical.exchange import Exchange, StreamTranslator, UpstreamRequest
+from jarvis_proxy.canonical.usage import TokenUsage
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.base import (
-    Call,
-    Exchange,
-    StreamTranslator,
-    TokenUsage,
-    UpstreamRequest,
-)
 from jarvis_proxy.upstreams.gemini.reply import errors
 from jarvis_proxy.upstreams.gemini.reply import frames as reply_types
 from jarvis_proxy.upstreams.gemini.reply.error_body import BROKEN
 from jarvis_proxy.upstreams.gemini.reply.usage import translate_usage
-from jarvis_proxy.upstreams.gemini.request.bounds import check_values
 from jarvis_proxy.wire import text as surrogates
 from jarvis_proxy.wire.response_events import EventNumbers
 

@@ -10,8 +10,10 @@ from typing import Final, cast
 
 import msgspec
 
+from jarvis_proxy.canonical.call import Call
+from jarvis_proxy.canonical.exchange import StreamTranslator, UpstreamRequest
+from jarvis_proxy.canonical.usage import TokenUsage
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.base import Call, StreamTranslator, TokenUsage, UpstreamRequest
 from jarvis_proxy.upstreams.gemini.recovery import NOTHING_RELAXED, Relaxation, remedies
 from jarvis_proxy.upstreams.gemini.reply.accumulator import Answer
 from jarvis_proxy.upstreams.gemini.reply.candidate import Sink
@@ -123,7 +125,7 @@ class GeminiChatExchange:
 
         Raises:
             ProxyError: the body holds an error or nothing usable. One that is a
-                ``RetryableReply`` is worth one silent retry.
+                ``RetryableError`` is worth one silent retry.
         """
         attempt, reply = self._lanes.get(lane, (-1, None))
         if reply is None or attempt != self._attempt:

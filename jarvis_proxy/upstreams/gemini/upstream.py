@@ -12,12 +12,13 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace as replaced
 
+from jarvis_proxy.canonical.bounds import decoded_size
+from jarvis_proxy.canonical.call import Call
+from jarvis_proxy.canonical.exchange import NOTHING_NEEDED, Decoded, Exchange, Media, Prerequisites
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.base import NOTHING_NEEDED, Call, Decoded, Exchange, Media, Needs
 from jarvis_proxy.upstreams.gemini.embeddings import EmbeddingsExchange
 from jarvis_proxy.upstreams.gemini.exchange import GeminiChatExchange
 from jarvis_proxy.upstreams.gemini.model_traits import knowledge
-from jarvis_proxy.upstreams.gemini.request.bounds import decoded_size
 from jarvis_proxy.upstreams.gemini.request.build import ChatPlan, Relaxation, build_chat, needs
 from jarvis_proxy.upstreams.gemini.request.content import ImageUrls
 from jarvis_proxy.upstreams.gemini.responses_api.exchange import (
@@ -65,7 +66,7 @@ class GeminiUpstream:
         self._image_urls = image_urls
         self._signature_sources = Counter() if signature_sources is None else signature_sources
 
-    def needs(self, call: Call) -> Needs:
+    def needs(self, call: Call) -> Prerequisites:
         """Return the attachments to download and the tool call ids to look up.
 
         Raises:
@@ -79,7 +80,7 @@ class GeminiUpstream:
             case _:
                 return NOTHING_NEEDED
 
-    def _needs_of_response(self, call: Call) -> Needs:
+    def _needs_of_response(self, call: Call) -> Prerequisites:
         chat, asked = inner_chat(call)
         try:
             found = needs(chat, self._image_urls)

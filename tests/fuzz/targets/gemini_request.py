@@ -8,7 +8,8 @@ ProxyError of status 400.
 import json
 from typing import Final
 
-from jarvis_proxy.upstreams.base import Call, Media
+from jarvis_proxy.canonical.call import Call
+from jarvis_proxy.canonical.exchange import Media
 from jarvis_proxy.upstreams.gemini.model_traits import knowledge
 from jarvis_proxy.upstreams.gemini.request.build import ChatPlan, build_chat, needs
 from tests.fuzz.outcomes import attempt

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 
 import pytest
 
+from jarvis_proxy.canonical.call import Call
+from jarvis_proxy.canonical.exchange import Decoded, Media, Prerequisites
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.server.handlers.new_call import query_without_key
 from jarvis_proxy.upstream_client.endpoint import UpstreamEndpoint
-from jarvis_proxy.upstreams.base import Call, Decoded, Media, Needs
 from jarvis_proxy.upstreams.openai import PassthroughExchange
 from tests.conftest import BEARER, running_proxy
 from tests.support.raw_client import fetch
@@ -157,7 +158,7 @@ class Recording:
     def __init__(self) -> None:
         self.calls: list[Call] = []
 
-    def needs(self, call: Call) -> Needs:
+    def needs(self, call: Call) -> Prerequisites:
         self.calls.append(call)
         raise ProxyError(409, "Enough.", code="enough")
 

@@ -16,11 +16,11 @@ from aiohttp.test_utils import make_mocked_request
 
 from jarvis_proxy.aiohttp_ext.server_connection import ClientConnection
 from jarvis_proxy.call_record import CallRecord
+from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.server.admission import Admission
 from jarvis_proxy.server.context import ADMISSION, RECORD
 from jarvis_proxy.server.relay.client_stream import Delivery, Downstream, status_headers
-from jarvis_proxy.upstreams.base import Call
 from tests.conftest import BEARER, KEY, Proxy, running_proxy
 from tests.support.eventually import eventually
 from tests.support.raw_client import RawResponse, connect, fetch

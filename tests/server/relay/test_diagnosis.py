@@ -6,6 +6,7 @@ import aiohttp
 import pytest
 
 from jarvis_proxy.access.rate_limits import overloaded
+from jarvis_proxy.canonical.exchange import RetryableError
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.routing.key_pool import Rest
 from jarvis_proxy.routing.retries import Failure
@@ -14,7 +15,6 @@ from jarvis_proxy.server.relay.diagnosis import classify, rest_for
 from jarvis_proxy.server.relay.refusals import Refused
 from jarvis_proxy.server.responses import RelayedError
 from jarvis_proxy.upstream_client.errors import send_error
-from jarvis_proxy.upstreams.base import RetryableReply
 
 LONG = Rest(900.0)
 REFUSED = Rest(900.0, for_all=True, proven=True)
@@ -38,7 +38,7 @@ def translated(status: int, code: str, upstream_status: int, raw: bytes = b"") -
     [
         (send_error(TimeoutError()), Failure.BROKEN),
         (send_error(aiohttp.ConnectionTimeoutError()), Failure.UNSENT),
-        (RetryableReply(502, "x"), Failure.UNUSABLE),
+        (RetryableError(502, "x"), Failure.UNUSABLE),
         (FirstByteTimeout(), Failure.UNANSWERED),
         (ProxyError(504, "x", code="upstream_idle_timeout"), Failure.BROKEN),
         (ProxyError(504, "x", code="upstream_timeout"), Failure.BROKEN),

@@ -4,8 +4,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from jarvis_proxy.canonical.call import Call
+from jarvis_proxy.canonical.exchange import Media
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.base import Call, Media
 from jarvis_proxy.upstreams.gemini.request.build import ChatPlan, Relaxation, build_chat
 from jarvis_proxy.upstreams.gemini.request.content import ImageUrls
 from jarvis_proxy.upstreams.gemini.signature_store import Remembered

@@ -5,8 +5,9 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from jarvis_proxy.canonical.call import Call
+from jarvis_proxy.canonical.exchange import EmptyAnswerError, StreamTranslator, UpstreamRequest
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.base import Call, EmptyReply, StreamTranslator, UpstreamRequest
 from jarvis_proxy.upstreams.gemini.exchange import GeminiChatExchange
 from jarvis_proxy.upstreams.gemini.reply.candidate import Finish
 from jarvis_proxy.upstreams.gemini.reply.context import ReplyContext
@@ -154,7 +155,7 @@ def streamed_by(
     pieces = list(pieces)
     translator = exchange.stream_translator()
     out, error = fed(translator, pieces)
-    if isinstance(error, EmptyReply):
+    if isinstance(error, EmptyAnswerError):
         assert not out
         assert exchange.requests  # another attempt begins
         translator = exchange.stream_translator()
@@ -203,7 +204,7 @@ def replied(exchange: GeminiChatExchange, body: bytes) -> UpstreamRequest | None
     assert exchange.requests
     try:
         return exchange.translate_reply(body)
-    except EmptyReply:
+    except EmptyAnswerError:
         assert exchange.requests
         return exchange.translate_reply(body)
 

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from openai.types import CreateEmbeddingResponse
 
+from jarvis_proxy.canonical.call import Call
+from jarvis_proxy.canonical.usage import TokenUsage
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.base import Call, TokenUsage
 from jarvis_proxy.upstreams.gemini.embeddings import CHUNK, MAX_INPUTS, EmbeddingsExchange
 from tests.support.recordings import MISSING, WIRE, response_of
 

@@ -5,8 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
+from jarvis_proxy.canonical.exchange import EmptyAnswerError
+from jarvis_proxy.canonical.usage import TokenUsage
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.base import EmptyReply, TokenUsage
 from jarvis_proxy.upstreams.gemini.exchange import GeminiChatExchange
 from jarvis_proxy.upstreams.gemini.request.build import ChatPlan, Relaxation
 from jarvis_proxy.upstreams.gemini.request.schema.form import SchemaForm
@@ -150,7 +151,7 @@ def test_b8_an_empty_answer_is_asked_for_again_once_in_a_call() -> None:
     empty = json.dumps(a_frame(finish="STOP")).encode()
 
     assert exchange.requests
-    with pytest.raises(EmptyReply):
+    with pytest.raises(EmptyAnswerError):
         exchange.translate_reply(empty)
     recovered = exchange.recover(400, refused(SIGNATURE))
     assert recovered is not None

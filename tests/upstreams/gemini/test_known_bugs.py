@@ -8,8 +8,8 @@ import re
 
 import pytest
 
+from jarvis_proxy.canonical.exchange import RetryableError
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.base import RetryableReply
 from jarvis_proxy.upstreams.gemini.exchange import GeminiChatExchange
 from jarvis_proxy.upstreams.gemini.request.build import ChatPlan, Relaxation
 from jarvis_proxy.upstreams.gemini.signature_store import MemoryVault, Remembered
@@ -314,7 +314,7 @@ def test_row_50_a_malformed_call_is_no_content_filter() -> None:
     error = stream_error(sse(broken))
     late = stream_error(sse(a_frame({"text": "a"}), broken))
 
-    assert isinstance(error, RetryableReply)
+    assert isinstance(error, RetryableError)
     assert error.code == late.code == "upstream_malformed_response"
 
 

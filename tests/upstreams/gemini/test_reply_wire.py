@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
+from jarvis_proxy.canonical.exchange import RetryableError
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.base import RetryableReply
 from tests.support.recordings import recordings, response_of
 from tests.upstreams.gemini.replies import (
     DONE,
@@ -342,7 +342,7 @@ def test_recorded_answer_agrees_with_a_plain_reading(recording: JSON, rows: Rows
         with pytest.raises(ProxyError) as caught:
             streamed_chunks(body) if streamed else whole_answer(body)
         assert caught.value.code == code
-        assert isinstance(caught.value, RetryableReply) is (code == "upstream_malformed_response")
+        assert isinstance(caught.value, RetryableError) is (code == "upstream_malformed_response")
         rows.append((recording["id"], "pass", f"is the error {code}, as it must be"))
         return
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from jarvis_proxy.upstreams.base import Media
+from jarvis_proxy.canonical.exchange import Media
 from jarvis_proxy.upstreams.gemini.request.build import SENTINEL, Relaxation, needs
 from jarvis_proxy.upstreams.gemini.request.schema.form import SchemaForm
 from jarvis_proxy.upstreams.gemini.signature_store import Remembered

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from jarvis_proxy.canonical.exchange import Media
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.base import Media
 from jarvis_proxy.upstreams.gemini.model_traits import knowledge
 from jarvis_proxy.upstreams.gemini.request.build import build_chat, needs
 from tests.upstreams.gemini.chat import JPEG_BYTES, DictVault, make_call

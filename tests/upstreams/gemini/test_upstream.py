@@ -9,14 +9,9 @@ from types import FrameType
 import msgspec
 import pytest
 
+from jarvis_proxy.canonical.call import Call
+from jarvis_proxy.canonical.exchange import Exchange, Prerequisites, StreamTranslator, Upstream
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.base import (
-    Call,
-    Exchange,
-    Needs,
-    StreamTranslator,
-    Upstream,
-)
 from jarvis_proxy.upstreams.gemini.embeddings import EmbeddingsExchange
 from jarvis_proxy.upstreams.gemini.signature_store import MemoryVault, Remembered
 from jarvis_proxy.upstreams.gemini.upstream import GeminiUpstream
@@ -127,8 +122,8 @@ def test_needs_are_those_of_a_chat() -> None:
     }
     chat = replaced(a_call(), body=json.dumps(body).encode())
 
-    assert an_upstream().needs(chat) == Needs((url,), ("call_x-1",))
-    assert an_upstream().needs(replaced(chat, endpoint="embeddings")) == Needs()
+    assert an_upstream().needs(chat) == Prerequisites((url,), ("call_x-1",))
+    assert an_upstream().needs(replaced(chat, endpoint="embeddings")) == Prerequisites()
 
 
 def decodings(do: Callable[[], object], body: bytes) -> list[object]:

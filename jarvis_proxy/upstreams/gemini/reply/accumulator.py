@@ -184,8 +184,8 @@ class Lane:
 
         Raises:
             ProxyError: 502 `empty_response`, `upstream_truncated`, `upstream_malformed_response`.
-            One that is a ``RetryableReply`` is worth one silent retry; an ``EmptyReply`` never
-            comes a second time.
+            A ``RetryableError`` is worth one silent retry. An ``EmptyAnswerError`` never comes a
+            second time.
         """
         if not self._readers:
             if not self._block:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from jarvis_proxy.upstreams.base import Call
+from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.upstreams.gemini.request.build import ChatPlan
 from jarvis_proxy.upstreams.gemini.signature_store import SignatureVault
 

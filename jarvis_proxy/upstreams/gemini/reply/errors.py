@@ -9,8 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from jarvis_proxy.canonical.exchange import EmptyAnswerError, RetryableError
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.base import EmptyReply, RetryableReply
 from jarvis_proxy.upstreams.gemini.recovery import SIGNATURE_FAULT
 from jarvis_proxy.upstreams.gemini.reply.error_body import (
     Fault,
@@ -79,19 +79,19 @@ def truncated() -> ProxyError:
     )
 
 
-def empty_reply() -> RetryableReply:
+def empty_reply() -> RetryableError:
     """Return the error for a 200 that holds no answer."""
-    return RetryableReply(502, "The upstream sent an empty answer.", code="empty_response")
+    return RetryableError(502, "The upstream sent an empty answer.", code="empty_response")
 
 
-def empty_answer() -> EmptyReply:
+def empty_answer() -> EmptyAnswerError:
     """Return the error for an answer that ends well and holds nothing."""
-    return EmptyReply(502, "The model's answer is empty.", code="empty_response")
+    return EmptyAnswerError(502, "The model's answer is empty.", code="empty_response")
 
 
 def malformed_reply(native: str, *, retryable: bool) -> ProxyError:
     """Return the error for an answer that holds only a call which the upstream could not read."""
-    kind = RetryableReply if retryable else ProxyError
+    kind = RetryableError if retryable else ProxyError
     message = f"The model's answer was unusable ({clean(native)[:64]})."
     return kind(502, message, code="upstream_malformed_response")
 

@@ -7,8 +7,9 @@ Source: https://ai.google.dev/api/generate-content#method:-models.streamgenerate
 from collections.abc import Callable
 from typing import Final
 
+from jarvis_proxy.canonical.exchange import UpstreamRequest
+from jarvis_proxy.canonical.usage import TokenUsage
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.base import TokenUsage, UpstreamRequest
 from jarvis_proxy.upstreams.gemini.reply.accumulator import Answer, Lane
 from jarvis_proxy.upstreams.gemini.reply.candidate import Sink
 from jarvis_proxy.upstreams.gemini.reply.context import ReplyContext

@@ -8,12 +8,12 @@ from typing import Final
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from jarvis_proxy.canonical.function_names import Member, member_called
 from jarvis_proxy.upstreams.gemini.reply.context import ReplyContext
 from jarvis_proxy.upstreams.gemini.reply.error_body import BROKEN
 from jarvis_proxy.upstreams.gemini.reply.errors import bad_frame
 from jarvis_proxy.upstreams.gemini.reply.frames import FunctionCall
 from jarvis_proxy.upstreams.gemini.request.build import ChatPlan
-from jarvis_proxy.upstreams.gemini.request.function_names import Member, member_called
 from jarvis_proxy.upstreams.gemini.signature_store import Remembered
 from jarvis_proxy.wire.chat_types import CustomPayload, ExtraContent, FunctionPayload, ToolCall
 

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from jarvis_proxy.upstreams.base import TokenUsage
+from jarvis_proxy.canonical.usage import TokenUsage
 from jarvis_proxy.upstreams.gemini.reply.error_body import BROKEN
 from jarvis_proxy.wire.chat_types import CompletionTokensDetails, PromptTokensDetails, Usage
 

@@ -10,20 +10,22 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from jarvis_proxy.canonical.ignored_params import Notes
-from jarvis_proxy.canonical.validation_errors import invalid, mismatch
-from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.base import Call, Decoded, Media, Needs
-from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits, knowledge
-from jarvis_proxy.upstreams.gemini.recovery import NOTHING_RELAXED, Relaxation
-from jarvis_proxy.upstreams.gemini.request.bounds import (
+from jarvis_proxy.canonical.bounds import (
     check_links,
     check_request,
     check_values,
     decoded_size,
 )
+from jarvis_proxy.canonical.call import Call
+from jarvis_proxy.canonical.chat_request import ChatRequest
+from jarvis_proxy.canonical.exchange import Decoded, Media, Prerequisites
+from jarvis_proxy.canonical.function_names import Member
+from jarvis_proxy.canonical.ignored_params import IgnoredParams
+from jarvis_proxy.canonical.validation_errors import invalid, mismatch
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits, knowledge
+from jarvis_proxy.upstreams.gemini.recovery import NOTHING_RELAXED, Relaxation
 from jarvis_proxy.upstreams.gemini.request.content import ContentReader, ImageUrls, web_links
-from jarvis_proxy.upstreams.gemini.request.function_names import Member
 from jarvis_proxy.upstreams.gemini.request.generation_config import (
     lanes,
     note_unmapped,
@@ -50,7 +52,6 @@ from jarvis_proxy.upstreams.gemini.request.thinking import asked_with, thinking_
 from jarvis_proxy.upstreams.gemini.request.tool_choice import tool_config
 from jarvis_proxy.upstreams.gemini.request.tools import read_tools
 from jarvis_proxy.upstreams.gemini.request.types import (
-    ChatRequest,
     Content,
     GenerateRequest,
     GenerationConfig,
@@ -112,7 +113,7 @@ class _Read(NamedTuple):
     size: int
 
 
-def needs(call: Call, image_urls: ImageUrls = "fetch") -> Needs:
+def needs(call: Call, image_urls: ImageUrls = "fetch") -> Prerequisites:
     """Return the links to download and the ids to look up before ``build_chat``.
 
     Raises:
@@ -129,7 +130,7 @@ def needs(call: Call, image_urls: ImageUrls = "fetch") -> Needs:
     texts = (name for name in said if isinstance(name, str) and name.startswith(MESSAGE_ID))
     links = web_links(contents) if image_urls == "fetch" else []
     check_links(len(links))
-    return Needs(
+    return Prerequisites(
         urls=tuple(dict.fromkeys(links)),
         call_ids=tuple(dict.fromkeys(filter(None, (*calls, *texts)))),
         decoded=Decoded(_Read(request, len(call.body)), decoded_size(call.body)),
@@ -182,7 +183,7 @@ def _translate(
         notes=notes,
     )
     if relaxation.user_last and results_last(conversation.contents):
-        notes.mention("messages.order")
+        notes.add("messages.order")
     answer = job.answer(with_tools=plan.tools() is not None, resolution=reader.resolution)
     conversation.system += answer.instructions
     body = GenerateRequest(
@@ -247,7 +248,7 @@ class _Job:
             taken = _Read(_decode(call.body), len(call.body))
         self.request = taken.request
         self.traits = relaxation.traits(knowledge(call.target_model))
-        self.notes = Notes(strict=call.strict_params)
+        self.notes = IgnoredParams(strict=call.strict_params)
         self.work = Work.for_body(taken.size)
         self.extension = read_extension(self.request, self.notes)
 
@@ -283,7 +284,7 @@ class _Job:
         if config is None or not self.relaxation.no_thinking:
             return config
         if (param := asked_with(request, self.extension)) is not None:
-            notes.mention(param)
+            notes.add(param)
         return None
 
     def safety(self) -> list[SafetySetting] | None:

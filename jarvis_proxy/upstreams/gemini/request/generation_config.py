@@ -6,7 +6,8 @@ refusals: `Penalty is not enabled`, `Logprobs is not enabled`, `Multiple candida
 
 from typing import Final
 
-from jarvis_proxy.canonical.ignored_params import Notes
+from jarvis_proxy.canonical.chat_request import ChatRequest
+from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.canonical.validation_errors import (
     check_range,
     invalid,
@@ -14,7 +15,7 @@ from jarvis_proxy.canonical.validation_errors import (
 )
 from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits
 from jarvis_proxy.upstreams.gemini.request.google_options import Extension
-from jarvis_proxy.upstreams.gemini.request.types import ChatRequest, GenerationConfig, ImageConfig
+from jarvis_proxy.upstreams.gemini.request.types import GenerationConfig, ImageConfig
 
 MAX_LANES: Final = 8
 """Choices of one request, each an upstream call of its own; Google's own limit of candidates."""
@@ -43,7 +44,7 @@ def set_sampling(
     request: ChatRequest,
     extension: Extension,
     traits: ModelTraits,
-    notes: Notes,
+    notes: IgnoredParams,
 ) -> None:
     """Set how tokens are drawn. Models that ignore a knob do not get it.
 
@@ -67,7 +68,7 @@ def set_sampling(
         config.seed = request.seed % _SEEDS
     _set_penalties(config, request, traits, notes)
     if isinstance(request.logit_bias, dict) and request.logit_bias:
-        notes.ignore("logit_bias")
+        notes.add_or_reject("logit_bias")
 
 
 def set_limits(config: GenerationConfig, request: ChatRequest, traits: ModelTraits) -> None:
@@ -93,7 +94,7 @@ def set_limits(config: GenerationConfig, request: ChatRequest, traits: ModelTrai
 
 
 def set_logprobs(
-    config: GenerationConfig, request: ChatRequest, traits: ModelTraits, notes: Notes
+    config: GenerationConfig, request: ChatRequest, traits: ModelTraits, notes: IgnoredParams
 ) -> None:
     """Ask for log probabilities where the model gives them.
 
@@ -104,10 +105,10 @@ def set_logprobs(
         check_range("top_logprobs", request.top_logprobs, 0, _MAX_TOP_LOGPROBS)
     if not request.logprobs:
         if request.top_logprobs:
-            notes.ignore("top_logprobs")
+            notes.add_or_reject("top_logprobs")
         return
     if not traits.logprobs:
-        notes.ignore("logprobs")
+        notes.add_or_reject("logprobs")
         return
     config.response_logprobs = True
     config.logprobs = request.top_logprobs
@@ -117,7 +118,7 @@ def set_media(
     config: GenerationConfig,
     extension: Extension,
     traits: ModelTraits,
-    notes: Notes,
+    notes: IgnoredParams,
     *,
     resolution: str | None,
 ) -> None:
@@ -135,7 +136,7 @@ def set_media(
         if level not in _RESOLUTIONS:
             raise invalid(param, f"Unknown resolution: '{extension.media_resolution[:64]}'.")
         if traits.resolution == "none":
-            notes.ignore(param)
+            notes.add_or_reject(param)
         else:
             config.media_resolution = f"MEDIA_RESOLUTION_{level}"
     wish = extension.image_config
@@ -144,29 +145,29 @@ def set_media(
     if "IMAGE" in traits.outputs:
         config.image_config = ImageConfig(wish.aspect_ratio, wish.image_size)
     else:
-        notes.ignore(f"{extension.param}.image_config")
+        notes.add_or_reject(f"{extension.param}.image_config")
 
 
-def service_tier(request: ChatRequest, notes: Notes) -> str | None:
+def service_tier(request: ChatRequest, notes: IgnoredParams) -> str | None:
     """Return Google's name of the service tier, None for the default."""
     if request.service_tier is None or request.service_tier == "auto":
         return None
     tier = _TIERS.get(request.service_tier)
     if tier is None:
-        notes.ignore("service_tier")  # "scale" and names to come
+        notes.add_or_reject("service_tier")  # "scale" and names to come
     return tier
 
 
-def note_unmapped(request: ChatRequest, notes: Notes) -> None:
+def note_unmapped(request: ChatRequest, notes: IgnoredParams) -> None:
     """Note what was asked for that Gemini has nothing like."""
     if request.verbosity not in (None, "medium"):  # medium is what OpenAI takes when not told
-        notes.ignore("verbosity")
+        notes.add_or_reject("verbosity")
     if request.moderation is not None:
-        notes.ignore("moderation")
+        notes.add_or_reject("moderation")
 
 
 def _set_penalties(
-    config: GenerationConfig, request: ChatRequest, traits: ModelTraits, notes: Notes
+    config: GenerationConfig, request: ChatRequest, traits: ModelTraits, notes: IgnoredParams
 ) -> None:
     for param in ("presence_penalty", "frequency_penalty"):
         penalty: float | None = getattr(request, param)
@@ -176,4 +177,4 @@ def _set_penalties(
         if traits.penalties:
             setattr(config, param, penalty)
         else:
-            notes.ignore(param)
+            notes.add_or_reject(param)

@@ -10,9 +10,10 @@ from typing import Final
 
 import msgspec
 
-from jarvis_proxy.canonical.ignored_params import Notes
+from jarvis_proxy.canonical.chat_request import ChatRequest
+from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.canonical.validation_errors import convert, invalid, wrong_type
-from jarvis_proxy.upstreams.gemini.request.types import ChatRequest, SafetySetting
+from jarvis_proxy.upstreams.gemini.request.types import SafetySetting
 
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])([A-Z])")
 _TAG: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}\Z")
@@ -65,7 +66,7 @@ _NESTED: Final = {
 }
 
 
-def read_extension(request: ChatRequest, notes: Notes) -> Extension:
+def read_extension(request: ChatRequest, notes: IgnoredParams) -> Extension:
     """Return Google's extensions in a request; unknown keys are noted.
 
     Raises:
@@ -88,7 +89,7 @@ def read_extension(request: ChatRequest, notes: Notes) -> Extension:
     return extension
 
 
-def safety_settings(value: object, param: str, notes: Notes) -> list[SafetySetting] | None:
+def safety_settings(value: object, param: str, notes: IgnoredParams) -> list[SafetySetting] | None:
     """Return safety settings as Google spells them; of a category named twice the last counts.
 
     Raises:
@@ -104,7 +105,7 @@ def safety_settings(value: object, param: str, notes: Notes) -> list[SafetySetti
         if threshold not in _THRESHOLDS:
             raise invalid(f"{where}.threshold", f"Unknown threshold: '{wish.threshold[:64]}'.")
         if category == _RETIRED_CATEGORY:
-            notes.ignore(where)  # deprecated; some models answer 400
+            notes.add_or_reject(where)  # deprecated; some models answer 400
             continue
         if category not in _CATEGORIES:
             raise invalid(f"{where}.category", f"Unknown category: '{wish.category[:64]}'.")
@@ -124,7 +125,7 @@ def _places(request: ChatRequest) -> list[tuple[str, object]]:
 
 
 def _known(
-    value: dict[str, object], known: frozenset[str], param: str, notes: Notes
+    value: dict[str, object], known: frozenset[str], param: str, notes: IgnoredParams
 ) -> dict[str, object]:
     """Return the known keys of an object in snake case, without nulls; note the others."""
     found: dict[str, object] = {}
@@ -133,7 +134,7 @@ def _known(
         if item is None:
             continue
         if name not in known:
-            notes.ignore(f"{param}.{key}")
+            notes.add_or_reject(f"{param}.{key}")
         elif name in _NESTED and isinstance(item, dict):
             found[name] = _known(item, _NESTED[name], f"{param}.{key}", notes)
         else:

@@ -8,11 +8,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from jarvis_proxy.canonical.attachments import link_kind
-from jarvis_proxy.canonical.ignored_params import Notes
+from jarvis_proxy.canonical.chat_request import ContentPart, Message
+from jarvis_proxy.canonical.function_names import FunctionNames
+from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits
 from jarvis_proxy.upstreams.gemini.request.content import ContentReader, texts
-from jarvis_proxy.upstreams.gemini.request.function_names import Names
 from jarvis_proxy.upstreams.gemini.request.history import (
     ModelTurn,
     OrphanTurn,
@@ -23,13 +23,7 @@ from jarvis_proxy.upstreams.gemini.request.history import (
 )
 from jarvis_proxy.upstreams.gemini.request.signature_lookup import Signer, bare_id
 from jarvis_proxy.upstreams.gemini.request.tool_results import Result, missing_result, read_result
-from jarvis_proxy.upstreams.gemini.request.types import (
-    Content,
-    ContentPart,
-    FunctionCall,
-    Message,
-    Part,
-)
+from jarvis_proxy.upstreams.gemini.request.types import Content, FunctionCall, Part
 
 _BLANK: Final = " "
 """Google refuses empty contents and empty parts; a space is the least that it takes."""
@@ -51,8 +45,8 @@ def build_messages(
     traits: ModelTraits,
     reader: ContentReader,
     signer: Signer,
-    names: Names,
-    notes: Notes,
+    names: FunctionNames,
+    notes: IgnoredParams,
 ) -> Conversation:
     """Return the conversation as Google wants it.
 
@@ -104,8 +98,8 @@ class _Builder:
         traits: ModelTraits,
         reader: ContentReader,
         signer: Signer,
-        names: Names,
-        notes: Notes,
+        names: FunctionNames,
+        notes: IgnoredParams,
     ) -> None:
         self._traits = traits
         self._reader = reader
@@ -139,9 +133,9 @@ class _Builder:
         self._open()
         if self._contents[-1].role == "model" and not self._traits.prefill:
             self._add("user", [Part(text=_GO_ON)])
-            self._notes.ignore(f"messages[{last_model}].prefill")
+            self._notes.add_or_reject(f"messages[{last_model}].prefill")
         for param in self._reader.left_out:
-            self._notes.mention(param)
+            self._notes.add(param)
         return Conversation(self._contents, instructions)
 
     def _add(self, role: Literal["user", "model"], parts: list[Part]) -> None:
@@ -162,7 +156,7 @@ class _Builder:
 
     def _orphan(self, turn: OrphanTurn) -> list[Part]:
         param = f"messages[{turn.index}]"
-        self._notes.ignore(param)
+        self._notes.add_or_reject(param)
         label = turn.message.tool_call_id or turn.message.name or "unknown"
         parts = self._reader.parts(turn.message.content, f"{param}.content", past=True)
         said = "\n".join(part.text for part in parts if part.text is not None)
@@ -198,7 +192,7 @@ class _Builder:
         if message.audio is not None:
             if not said and message.audio.transcript:
                 said.append(Part(text=message.audio.transcript))
-            self._notes.ignore(f"{param}.audio")
+            self._notes.add_or_reject(f"{param}.audio")
         pictures = [part for part in parts if part.text is None]
         if "IMAGE" in self._traits.outputs:
             pictures += self._own_pictures(message, param)
@@ -228,7 +222,7 @@ class _Builder:
 
     def _result(self, call: PastCall, name: str, call_id: str | None) -> Result:
         if call.result is None:
-            self._notes.ignore(call.param)
+            self._notes.add_or_reject(call.param)
             return missing_result(name, call_id)
         index, message = call.result
         result = read_result(message, f"messages[{index}]", self._reader, self._traits, name=name)

@@ -6,19 +6,18 @@ Source: https://ai.google.dev/gemini-api/docs/structured-output, /image-generati
 
 from typing import Final
 
-from jarvis_proxy.canonical.ignored_params import Notes
-from jarvis_proxy.canonical.json_values import compact
+from jarvis_proxy.canonical.chat_request import ChatRequest, ResponseFormat
+from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.canonical.validation_errors import invalid, missing
+from jarvis_proxy.upstreams.gemini.json_values import compact
 from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits
 from jarvis_proxy.upstreams.gemini.request.google_options import Extension
 from jarvis_proxy.upstreams.gemini.request.schema.clean import clean_as
 from jarvis_proxy.upstreams.gemini.request.schema.form import FULL, SchemaForm
 from jarvis_proxy.upstreams.gemini.request.schema.keywords import Schema
 from jarvis_proxy.upstreams.gemini.request.types import (
-    ChatRequest,
     GenerationConfig,
     PrebuiltVoice,
-    ResponseFormat,
     SpeechConfig,
     VoiceConfig,
 )
@@ -51,7 +50,7 @@ def set_format(
     config: GenerationConfig,
     request: ChatRequest,
     traits: ModelTraits,
-    notes: Notes,
+    notes: IgnoredParams,
     *,
     with_tools: bool,
     form: SchemaForm = FULL,
@@ -70,10 +69,10 @@ def set_format(
         return None
     schema = _schema(wanted, notes, form, work or Work())
     if not traits.json_output:
-        notes.ignore("response_format")
+        notes.add_or_reject("response_format")
         return None
     if with_tools and not traits.json_with_tools:
-        notes.ignore("response_format")
+        notes.add_or_reject("response_format")
         return f"{_ONLY_JSON} {_WITH_SCHEMA}{compact(schema)}" if schema else _ONLY_JSON
     config.response_mime_type = _JSON
     config.response_json_schema = schema
@@ -85,7 +84,7 @@ def set_modalities(
     request: ChatRequest,
     extension: Extension,
     traits: ModelTraits,
-    notes: Notes,
+    notes: IgnoredParams,
 ) -> str | None:
     """Set what kinds of output come; return the audio format for speech, else None.
 
@@ -106,12 +105,14 @@ def set_modalities(
         config.response_modalities = wanted
     if "AUDIO" not in traits.outputs:
         if request.audio is not None:
-            notes.ignore("audio")
+            notes.add_or_reject("audio")
         return None
     return _set_speech(config, request)
 
 
-def _schema(wanted: ResponseFormat, notes: Notes, form: SchemaForm, work: Work) -> Schema | None:
+def _schema(
+    wanted: ResponseFormat, notes: IgnoredParams, form: SchemaForm, work: Work
+) -> Schema | None:
     match wanted.type:
         case "json_schema":
             if wanted.json_schema is None:
@@ -132,7 +133,7 @@ def _schema(wanted: ResponseFormat, notes: Notes, form: SchemaForm, work: Work) 
         return None
     schema, relaxed = clean_as(given, form, param=param, work=work)
     if relaxed:
-        notes.mention(param)
+        notes.add(param)
     if description and "description" not in schema and "$ref" not in schema:
         schema["description"] = description
     return schema or None

@@ -6,11 +6,12 @@ Source: https://ai.google.dev/gemini-api/docs/openai#thinking (Google's own tabl
 
 from typing import Final
 
-from jarvis_proxy.canonical.ignored_params import Notes
+from jarvis_proxy.canonical.chat_request import ChatRequest
+from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.canonical.validation_errors import invalid
 from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits
 from jarvis_proxy.upstreams.gemini.request.google_options import Extension, ThinkingWish
-from jarvis_proxy.upstreams.gemini.request.types import ChatRequest, ThinkingConfig
+from jarvis_proxy.upstreams.gemini.request.types import ThinkingConfig
 
 _EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 # What gateways and their clients say for "none", and for saying nothing.
@@ -27,7 +28,7 @@ def thinking_config(
     request: ChatRequest,
     extension: Extension,
     traits: ModelTraits,
-    notes: Notes,
+    notes: IgnoredParams,
     *,
     show_thoughts: bool,
 ) -> ThinkingConfig | None:
@@ -76,7 +77,7 @@ def _native(
     wish: ThinkingWish,
     request: ChatRequest,
     traits: ModelTraits,
-    notes: Notes,
+    notes: IgnoredParams,
     *,
     param: str,
 ) -> ThinkingConfig:
@@ -92,7 +93,7 @@ def _native(
         raise invalid(f"{param}.thinking_level", message)
     config = ThinkingConfig()
     if traits.thinking == "none":
-        notes.ignore(param)
+        notes.add_or_reject(param)
     elif level:
         config = _for_effort(level.lower(), traits, notes, param)
     elif wish.thinking_budget is not None and traits.thinking == "level":
@@ -140,7 +141,9 @@ def _enabled(request: ChatRequest) -> bool:
     )
 
 
-def _for_effort(effort: str, traits: ModelTraits, notes: Notes, param: str) -> ThinkingConfig:
+def _for_effort(
+    effort: str, traits: ModelTraits, notes: IgnoredParams, param: str
+) -> ThinkingConfig:
     """Return the configuration for one of OpenAI's efforts, by Google's table."""
     show = effort != "none"
     if traits.thinking == "budget":
@@ -148,21 +151,23 @@ def _for_effort(effort: str, traits: ModelTraits, notes: Notes, param: str) -> T
     if traits.thinking == "none":
         return ThinkingConfig()
     if effort == "none" and not traits.minimal_level:
-        notes.ignore(param)  # thinking cannot be turned off: the least of it
+        notes.add_or_reject(param)  # thinking cannot be turned off: the least of it
     least = "MINIMAL" if traits.minimal_level else "LOW"
     return ThinkingConfig(show, thinking_level=_LEVELS.get(effort, least))
 
 
-def _effort_budget(effort: str, traits: ModelTraits, notes: Notes, param: str) -> int:
+def _effort_budget(effort: str, traits: ModelTraits, notes: IgnoredParams, param: str) -> int:
     if effort == "none":
         if traits.thinking_can_stop:
             return 0
-        notes.ignore(param)
+        notes.add_or_reject(param)
         return traits.budget[0]
     return _BUDGETS.get(effort, traits.budget[1])
 
 
-def _for_budget(budget: int, traits: ModelTraits, notes: Notes, param: str) -> ThinkingConfig:
+def _for_budget(
+    budget: int, traits: ModelTraits, notes: IgnoredParams, param: str
+) -> ThinkingConfig:
     """Return the configuration nearest to a budget in tokens; 0 is none, -1 the model's choice."""
     if budget == 0:
         return _for_effort("none", traits, notes, param)

@@ -6,17 +6,14 @@ Source: https://ai.google.dev/api/caching#FunctionCallingConfig (read 2026-11).
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from jarvis_proxy.canonical.ignored_params import Notes
+from jarvis_proxy.canonical.chat_request import ChatRequest
+from jarvis_proxy.canonical.function_names import Member
+from jarvis_proxy.canonical.ignored_params import IgnoredParams
+from jarvis_proxy.canonical.namespaces import NAMESPACE
 from jarvis_proxy.canonical.validation_errors import invalid, missing, wrong_type
 from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits
-from jarvis_proxy.upstreams.gemini.request.function_names import Member
-from jarvis_proxy.upstreams.gemini.request.namespaces import NAMESPACE
 from jarvis_proxy.upstreams.gemini.request.tools import TOOL_SEARCH, ToolPlan
-from jarvis_proxy.upstreams.gemini.request.types import (
-    ChatRequest,
-    FunctionCallingConfig,
-    ToolConfig,
-)
+from jarvis_proxy.upstreams.gemini.request.types import FunctionCallingConfig, ToolConfig
 
 _Mode = Literal["AUTO", "ANY", "NONE", "VALIDATED"]
 _WORDS: Final[dict[str, _Mode]] = {
@@ -33,7 +30,7 @@ def tool_config(
     request: ChatRequest,
     plan: ToolPlan,
     traits: ModelTraits,
-    notes: Notes,
+    notes: IgnoredParams,
     *,
     soft: bool = False,
     free: bool = False,
@@ -67,12 +64,17 @@ def tool_config(
     if not plan.server_tools:
         return ToolConfig(config) if config is not None else None
     # What the server's tools did comes back in parts that a client of this API cannot keep.
-    notes.mention("tools.server_side_history")
+    notes.add("tools.server_side_history")
     return ToolConfig(config, include_server_side_tool_invocations=True)
 
 
 def _softened(
-    config: FunctionCallingConfig, param: str, traits: ModelTraits, notes: Notes, *, free: bool
+    config: FunctionCallingConfig,
+    param: str,
+    traits: ModelTraits,
+    notes: IgnoredParams,
+    *,
+    free: bool,
 ) -> FunctionCallingConfig:
     """Return the mode that asks less of the model; a choice of functions stays unless *free*."""
     if config.mode in ("AUTO", "NONE"):
@@ -82,7 +84,7 @@ def _softened(
     if names and traits.validated_mode and not free:
         softer = FunctionCallingConfig("VALIDATED", names)
     if softer.mode != config.mode:
-        notes.mention(param)
+        notes.add(param)
     return softer
 
 
@@ -111,7 +113,7 @@ def _read(
     param: str,
     request: ChatRequest,
     plan: ToolPlan,
-    notes: Notes,
+    notes: IgnoredParams,
 ) -> FunctionCallingConfig | None:
     word = choice if isinstance(choice, str) else choice.get("type")
     if isinstance(word, str) and word.lower() in _WORDS:
@@ -125,7 +127,7 @@ def _read(
     elif word in _NAMED or (word == TOOL_SEARCH and plan.tool_search):
         wish = _Wish("ANY", [_named(choice, param)])
     else:
-        notes.ignore(param)  # one of the server's own tools: Google knows no such choice
+        notes.add_or_reject(param)  # one of the server's own tools: Google knows no such choice
         return None
     if plan.functions:
         names = None if wish.only is None else _declared(wish.only, plan, param)
@@ -138,13 +140,13 @@ def _without_functions(
     param: str,
     request: ChatRequest,
     plan: ToolPlan,
-    notes: Notes,
+    notes: IgnoredParams,
 ) -> FunctionCallingConfig | None:
     """Judge a choice where no function is left to choose."""
     if wish.mode == "NONE" or wish.leaves_it_open:
         return FunctionCallingConfig(wish.mode)
     if plan.server_tools:
-        notes.ignore(param)
+        notes.add_or_reject(param)
     elif request.tools is None and request.functions is None:
         message = f"'{param}' is only allowed when tools are specified."
         raise invalid(param, message)

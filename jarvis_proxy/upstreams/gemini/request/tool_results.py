@@ -6,7 +6,8 @@ Source: https://ai.google.dev/gemini-api/docs/function-calling (read 2026-11).
 from dataclasses import dataclass, field
 from typing import Final
 
-from jarvis_proxy.canonical.json_values import (
+from jarvis_proxy.canonical.chat_request import Message
+from jarvis_proxy.upstreams.gemini.json_values import (
     NotJSON,
     compact,
     contains_key,
@@ -15,12 +16,7 @@ from jarvis_proxy.canonical.json_values import (
 )
 from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits
 from jarvis_proxy.upstreams.gemini.request.content import ContentReader
-from jarvis_proxy.upstreams.gemini.request.types import (
-    FunctionResponse,
-    FunctionResponsePart,
-    Message,
-    Part,
-)
+from jarvis_proxy.upstreams.gemini.request.types import FunctionResponse, FunctionResponsePart, Part
 
 MISSING: Final = "no result was provided for this tool call"
 

@@ -7,7 +7,10 @@ Source: https://ai.google.dev/gemini-api/docs/function-calling, /google-search, 
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from jarvis_proxy.canonical.ignored_params import Notes
+from jarvis_proxy.canonical.chat_request import ChatRequest, CustomSpec, FunctionSpec
+from jarvis_proxy.canonical.function_names import FunctionNames, Member, NameRule
+from jarvis_proxy.canonical.ignored_params import IgnoredParams
+from jarvis_proxy.canonical.namespaces import NAMESPACE, members
 from jarvis_proxy.canonical.validation_errors import (
     convert,
     invalid,
@@ -17,18 +20,10 @@ from jarvis_proxy.canonical.validation_errors import (
 )
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits
-from jarvis_proxy.upstreams.gemini.request.function_names import Member, Names
-from jarvis_proxy.upstreams.gemini.request.namespaces import NAMESPACE, members
 from jarvis_proxy.upstreams.gemini.request.schema.clean import clean_as
 from jarvis_proxy.upstreams.gemini.request.schema.form import FULL, SchemaForm
 from jarvis_proxy.upstreams.gemini.request.schema.keywords import Schema
-from jarvis_proxy.upstreams.gemini.request.types import (
-    ChatRequest,
-    CustomSpec,
-    FunctionDeclaration,
-    FunctionSpec,
-    Tool,
-)
+from jarvis_proxy.upstreams.gemini.request.types import FunctionDeclaration, Tool
 from jarvis_proxy.wire.work_budget import Work
 
 ServerTool = Literal["google_search", "code_execution", "url_context"]
@@ -74,6 +69,12 @@ _SEARCH_PARAMETERS: Final = {
 
 _SEARCH_OPTIONS: Final = "web_search_options"
 
+GEMINI_NAMES: Final = NameRule("A-Za-z0-9_.:-", 128, letter_first=True)
+"""Which function names Gemini takes.
+
+Source: https://ai.google.dev/api/caching#FunctionDeclaration (read 2026-11).
+"""
+
 
 @dataclass(slots=True)
 class ToolPlan:
@@ -81,7 +82,7 @@ class ToolPlan:
 
     functions: list[FunctionDeclaration] = field(default_factory=list)
     server_tools: list[ServerTool] = field(default_factory=list)
-    names: Names = field(default_factory=lambda: Names(()))
+    names: FunctionNames = field(default_factory=lambda: FunctionNames((), rule=GEMINI_NAMES))
     custom: frozenset[str | Member] = frozenset()
     tool_search: bool = False
     """The client looks for further tools itself."""
@@ -122,7 +123,7 @@ class _Declared:
 def read_tools(
     request: ChatRequest,
     traits: ModelTraits,
-    notes: Notes,
+    notes: IgnoredParams,
     *,
     form: SchemaForm = FULL,
     work: Work | None = None,
@@ -146,16 +147,17 @@ def read_tools(
             for index, spec in enumerate(request.functions or ())
         ]
     elif request.functions:
-        notes.ignore("functions")  # the older form of what `tools` says
+        notes.add_or_reject("functions")  # the older form of what `tools` says
     _check(declared)
     if declared and not traits.functions:
-        notes.ignore("functions" if legacy else "tools")
+        notes.add_or_reject("functions" if legacy else "tools")
         declared = []
     server_tools = _usable(server_tools, traits, notes, beside_functions=bool(declared))
     keys = [item.key for item in declared]
-    names = Names(
+    names = FunctionNames(
         (key for key in keys if isinstance(key, str)),
         (key for key in keys if isinstance(key, Member)),
+        GEMINI_NAMES,
     )
     return ToolPlan(
         functions=[_declaration(item, names, notes, form=form, work=work) for item in declared],
@@ -173,7 +175,7 @@ class _Reader:
 
     __slots__ = ("_declared", "_notes", "server_tools", "tool_search")
 
-    def __init__(self, notes: Notes) -> None:
+    def __init__(self, notes: IgnoredParams) -> None:
         self._notes = notes
         self._declared: list[_Declared] = []
         self.server_tools: dict[str, ServerTool] = {}
@@ -186,7 +188,7 @@ class _Reader:
         if request.web_search_options is not None:
             self.server_tools[_SEARCH_OPTIONS] = "google_search"
             for key in sorted(request.web_search_options):
-                self._notes.ignore(f"{_SEARCH_OPTIONS}.{key}")
+                self._notes.add_or_reject(f"{_SEARCH_OPTIONS}.{key}")
 
     def found(self) -> list[_Declared]:
         """Return the functions that the model may call: not those that a search loads later."""
@@ -206,7 +208,7 @@ class _Reader:
         elif kind in _SERVER_TOOLS:
             self.server_tools[param] = _SERVER_TOOLS[kind]
             for key in sorted(tool.keys() - {"type", kind}):
-                self._notes.ignore(f"{param}.{key}")
+                self._notes.add_or_reject(f"{param}.{key}")
         elif kind == TOOL_SEARCH:
             self._take_search(tool, param)
         else:
@@ -218,7 +220,7 @@ class _Reader:
         Without a search all functions are there at once.
         """
         if tool.get("execution") != "client":
-            self._notes.ignore(param)
+            self._notes.add_or_reject(param)
             return
         self.tool_search = True
         search: dict[str, object] = {"name": TOOL_SEARCH, "parameters": _SEARCH_PARAMETERS}
@@ -258,7 +260,7 @@ def _kind(tool: dict[str, object], param: str) -> str:
     raise missing(f"{param}.type")
 
 
-def _custom(tool: dict[str, object], param: str, notes: Notes) -> _Declared:
+def _custom(tool: dict[str, object], param: str, notes: IgnoredParams) -> _Declared:
     """Return a custom tool as a function of one text; its grammar can only be described."""
     flat = tool.get("custom") is None and "name" in tool
     where = param if flat else f"{param}.custom"
@@ -267,7 +269,7 @@ def _custom(tool: dict[str, object], param: str, notes: Notes) -> _Declared:
     form = spec.format or {}
     words: Schema = {"type": "string"}
     if form.get("type") not in (None, "text"):
-        notes.ignore(f"{where}.format")
+        notes.add_or_reject(f"{where}.format")
         grammar = form.get("grammar", form)
         definition = grammar.get("definition") if isinstance(grammar, dict) else None
         if isinstance(definition, str):
@@ -304,19 +306,19 @@ def _check(declared: list[_Declared]) -> None:
 def _usable(
     server_tools: dict[str, ServerTool],
     traits: ModelTraits,
-    notes: Notes,
+    notes: IgnoredParams,
     *,
     beside_functions: bool,
 ) -> dict[str, ServerTool]:
     if traits.server_tools and (traits.mixes_tools or not beside_functions):
         return server_tools
     for param in server_tools:
-        notes.ignore(param)
+        notes.add_or_reject(param)
     return {}
 
 
 def _declaration(
-    item: _Declared, names: Names, notes: Notes, *, form: SchemaForm, work: Work
+    item: _Declared, names: FunctionNames, notes: IgnoredParams, *, form: SchemaForm, work: Work
 ) -> FunctionDeclaration:
     return FunctionDeclaration(
         names.upstream(item.spec.name, item.spec.namespace),
@@ -325,7 +327,9 @@ def _declaration(
     )
 
 
-def _parameters(item: _Declared, notes: Notes, *, form: SchemaForm, work: Work) -> Schema | None:
+def _parameters(
+    item: _Declared, notes: IgnoredParams, *, form: SchemaForm, work: Work
+) -> Schema | None:
     """Return cleaned parameters, None for a function without any."""
     given, param = item.spec.parameters, f"{item.param}.parameters"
     if not isinstance(given, dict):
@@ -333,7 +337,7 @@ def _parameters(item: _Declared, notes: Notes, *, form: SchemaForm, work: Work) 
     cleaned = clean_as(_without_null(given), form, param=param, work=work)
     schema = _as_object(cleaned.schema, param, item)
     if cleaned.relaxed:
-        notes.mention(param)
+        notes.add(param)
     said = schema.keys() - {"type", "properties", "title", "description", "required", "$defs"}
     said -= {"additionalProperties"} if schema.get("additionalProperties") is False else set()
     # "should be non-empty for OBJECT type": no properties are said by no parameters.

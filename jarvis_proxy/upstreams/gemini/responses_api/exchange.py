@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping
 import msgspec
 from msgspec.structs import replace
 
+from jarvis_proxy.canonical.call import Call
+from jarvis_proxy.canonical.exchange import StreamTranslator
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.base import Call, StreamTranslator
 from jarvis_proxy.upstreams.gemini.exchange import GeminiChatExchange
 from jarvis_proxy.upstreams.gemini.recovery import NOTHING_RELAXED, Relaxation
 from jarvis_proxy.upstreams.gemini.reply.candidate import Sink

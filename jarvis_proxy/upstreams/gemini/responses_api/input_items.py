@@ -7,7 +7,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from jarvis_proxy.canonical.ignored_params import Notes
+from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.canonical.validation_errors import (
     convert,
     invalid,
@@ -73,7 +73,7 @@ class Item(msgspec.Struct):
 def read_input(
     given: str | list[JsonObject],
     instructions: str | None,
-    notes: Notes,
+    notes: IgnoredParams,
     loaded: LoadedTools | None = None,
 ) -> tuple[list[JsonObject], list[Place]]:
     """Return the chat messages that *given* says, with where each came from.
@@ -101,7 +101,7 @@ class _Reader:
     __slots__ = ("_calls", "_loaded", "_notes", "_open", "_parts", "_pictures", "_place",
                  "_secret", "messages", "places")  # fmt: skip
 
-    def __init__(self, notes: Notes, loaded: LoadedTools) -> None:
+    def __init__(self, notes: IgnoredParams, loaded: LoadedTools) -> None:
         self._loaded = loaded
         self.messages: list[JsonObject] = []
         self.places: list[Place] = []
@@ -126,7 +126,7 @@ class _Reader:
         if kind is None or kind in _READ:
             self._take(convert(item, Item, param), param)
         elif isinstance(kind, str):
-            self._notes.ignore(param)  # what OpenAI's servers did, or will do next month
+            self._notes.add_or_reject(param)  # what OpenAI's servers did, or will do next month
         else:
             raise wrong_type(f"{param}.type", "a string", kind)
 
@@ -193,7 +193,7 @@ class _Reader:
     def _search(self, item: Item, param: str) -> None:
         """Take a call of the search for tools, if the client ran it."""
         if not _is_clients(item):
-            self._notes.ignore(param)
+            self._notes.add_or_reject(param)
             return
         function = {"name": TOOL_SEARCH, "arguments": item.arguments}
         self._call(item, {"type": "function", "function": function}, param)
@@ -202,7 +202,7 @@ class _Reader:
         """Take what a search found: from now on the model has these tools."""
         self._load(item, param)
         if not _is_clients(item):
-            self._notes.ignore(param)
+            self._notes.add_or_reject(param)
             return
         said = listed(item.tools or [])
         message: JsonObject = {"role": "tool", "tool_call_id": item.call_id, "content": said}
@@ -214,7 +214,7 @@ class _Reader:
 
     def _picture(self, item: Item, param: str) -> None:
         if not isinstance(item.result, str):
-            self._notes.ignore(param)
+            self._notes.add_or_reject(param)
             return
         self._model(param)
         self._pictures.append({"image_url": {"url": f"data:;base64,{item.result}"}})

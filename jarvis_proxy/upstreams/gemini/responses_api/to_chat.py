@@ -9,12 +9,12 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
-from jarvis_proxy.canonical.ignored_params import Notes
+from jarvis_proxy.canonical.bounds import MAX_MESSAGES, check_length, check_values
+from jarvis_proxy.canonical.call import Call
+from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.canonical.validation_errors import invalid, mismatch, missing
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.base import Call
 from jarvis_proxy.upstreams.gemini.model_traits import knowledge
-from jarvis_proxy.upstreams.gemini.request.bounds import MAX_MESSAGES, check_length, check_values
 from jarvis_proxy.upstreams.gemini.responses_api.input_items import (
     JsonObject,
     LoadedTools,
@@ -111,11 +111,11 @@ def as_chat(call: Call) -> AsChat:
     _refuse_state(request)
     if request.input is None:
         raise missing("input")
-    notes = Notes(strict=call.strict_params)
+    notes = IgnoredParams(strict=call.strict_params)
     if request.max_tool_calls is not None:
-        notes.ignore("max_tool_calls")
+        notes.add_or_reject("max_tool_calls")
     if request.truncation not in (None, "", "disabled"):
-        notes.ignore("truncation")
+        notes.add_or_reject("truncation")
     loaded: LoadedTools = []
     messages, places = read_input(request.input, request.instructions, notes, loaded)
     include = request.include or []

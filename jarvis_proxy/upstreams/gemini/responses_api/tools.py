@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
-from jarvis_proxy.canonical.ignored_params import Notes
-from jarvis_proxy.upstreams.gemini.request.function_names import Member, flat_name
-from jarvis_proxy.upstreams.gemini.request.namespaces import NAMESPACE, members
+from jarvis_proxy.canonical.function_names import Member, flat_name
+from jarvis_proxy.canonical.ignored_params import IgnoredParams
+from jarvis_proxy.canonical.namespaces import NAMESPACE, members
 
 JsonObject: TypeAlias = dict[str, Any]
 
@@ -35,7 +35,7 @@ class ChatTools:
 def chat_tools(
     tools: list[JsonObject] | None,
     loaded: list[tuple[JsonObject, str]],
-    notes: Notes,
+    notes: IgnoredParams,
     *,
     draws: bool,
 ) -> ChatTools | None:
@@ -57,7 +57,7 @@ def chat_tools(
         if draws and tool.get("type") == _PAINTING:
             found.paints = True
             for key in sorted(tool.keys() - {"type"}):
-                notes.ignore(f"{param}.{key}")
+                notes.add_or_reject(f"{param}.{key}")
             continue
         for plain, where in _plain(tool, param, notes):
             at[_key(plain, where)] = len(found.tools)
@@ -79,7 +79,7 @@ def chat_tools(
 
 def listed(tools: list[JsonObject]) -> str:
     """Return what tells the model which tools a search has found, by the names it knows."""
-    notes = Notes()
+    notes = IgnoredParams()
     names = [
         flat_name(Member(plain[NAMESPACE], str(name))) if NAMESPACE in plain else str(name)
         for tool in tools
@@ -90,17 +90,19 @@ def listed(tools: list[JsonObject]) -> str:
     return f"Tools that are available now: {', '.join(names)}" if names else "No tool was found."
 
 
-def _loaded(loaded: list[tuple[JsonObject, str]], notes: Notes) -> Iterator[tuple[JsonObject, str]]:
+def _loaded(
+    loaded: list[tuple[JsonObject, str]], notes: IgnoredParams
+) -> Iterator[tuple[JsonObject, str]]:
     for tool, param in loaded:
         if tool.get("type") not in (*_CALLED, NAMESPACE):
-            notes.ignore(param)  # what OpenAI's servers would run
+            notes.add_or_reject(param)  # what OpenAI's servers would run
             continue
         for plain, where in _plain(tool, param, notes):
             plain.pop(_LATER, None)
             yield plain, where
 
 
-def _plain(tool: JsonObject, param: str, notes: Notes) -> Iterator[tuple[JsonObject, str]]:
+def _plain(tool: JsonObject, param: str, notes: IgnoredParams) -> Iterator[tuple[JsonObject, str]]:
     """Yield *tool*, or what is inside of it, flat."""
     kind = tool.get("type")
     if kind == NAMESPACE:

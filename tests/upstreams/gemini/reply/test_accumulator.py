@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from jarvis_proxy.canonical.exchange import EmptyAnswerError, RetryableError
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.base import EmptyReply, RetryableReply
 from jarvis_proxy.upstreams.gemini.reply.accumulator import MAX_HOPS, Answer, Lane
 from jarvis_proxy.upstreams.gemini.reply.frames import decode_frame
 from jarvis_proxy.wire.chat_types import Usage
@@ -165,7 +165,7 @@ def test_nothing_at_all_is_an_empty_response_worth_a_retry() -> None:
     for frames in nothings:
         error = Reading().take(*frames).fails()
         assert (error.status, error.code) == (502, "empty_response")
-        assert isinstance(error, RetryableReply)
+        assert isinstance(error, RetryableError)
 
 
 def test_a_refused_prompt_is_an_answer_of_its_own() -> None:
@@ -212,7 +212,7 @@ def test_a_call_gone_wrong_is_worth_a_retry_until_something_was_sent() -> None:
     for reading, retryable in ((fresh, True), (thought, False)):
         error = reading.fails()
         assert (error.status, error.code) == (502, "upstream_malformed_response")
-        assert isinstance(error, RetryableReply) is retryable
+        assert isinstance(error, RetryableError) is retryable
 
 
 def test_calls_that_came_before_one_went_wrong_stand() -> None:
@@ -232,7 +232,7 @@ def test_b7_text_before_a_call_that_went_wrong_is_no_answer(native: str, emitted
     error = reading.take(a_frame(finish=native)).fails()
 
     assert (error.status, error.code) == (502, "upstream_malformed_response")
-    assert isinstance(error, RetryableReply) is not emitted
+    assert isinstance(error, RetryableError) is not emitted
 
 
 def test_one_candidate_gone_wrong_does_not_spoil_another() -> None:
@@ -260,7 +260,7 @@ def test_b8_an_answer_of_nothing_is_asked_for_again_once(frames: list[JSON]) -> 
     answer.begin()
     again = Reading(answer=answer).take(*frames)
 
-    assert isinstance(error, EmptyReply)
+    assert isinstance(error, EmptyAnswerError)
     assert again.lane.close() is None
     assert again.reason() == "stop"
 
@@ -274,7 +274,7 @@ def test_b8_all_lanes_of_nothing_are_asked_for_again() -> None:
     answer = Answer(2)
     lanes = [Reading(answer=answer, number=n).take(a_frame(finish="STOP")) for n in (0, 1)]
 
-    assert all(isinstance(lane.fails(), EmptyReply) for lane in lanes)
+    assert all(isinstance(lane.fails(), EmptyAnswerError) for lane in lanes)
 
 
 def test_b8_nothing_is_asked_for_again_once_another_lane_has_spoken() -> None:

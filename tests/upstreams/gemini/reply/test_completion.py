@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jarvis_proxy.canonical.exchange import RetryableError
+from jarvis_proxy.canonical.usage import TokenUsage
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.base import RetryableReply, TokenUsage
 from tests.upstreams.gemini.replies import (
     CREATED,
     JSON,
@@ -271,13 +272,13 @@ def test_an_answer_with_nothing_in_it_is_worth_another_try(body: bytes, code: st
     error = failure(body)
 
     assert (error.status, error.code) == (502, code)
-    assert isinstance(error, RetryableReply)
+    assert isinstance(error, RetryableError)
 
 
 def test_only_thoughts_and_a_call_gone_wrong_are_worth_another_try() -> None:
     frame = a_frame({"text": "hm", "thought": True}, finish="MALFORMED_FUNCTION_CALL")
 
-    assert isinstance(failure(json.dumps(frame).encode()), RetryableReply)
+    assert isinstance(failure(json.dumps(frame).encode()), RetryableError)
 
 
 def test_an_attempt_leaves_nothing_behind_for_the_next() -> None:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jarvis_proxy.canonical.exchange import RetryableError
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.base import RetryableReply
 from jarvis_proxy.upstreams.gemini.reply import errors
 from jarvis_proxy.upstreams.gemini.reply.errors import translate_error
 
@@ -380,13 +380,13 @@ def test_an_unusable_answer_is_worth_a_retry_unless_something_was_sent() -> None
     fresh = errors.malformed_reply("MALFORMED_FUNCTION_CALL", retryable=True)
     late = errors.malformed_reply("MALFORMED_FUNCTION_CALL", retryable=False)
 
-    assert isinstance(fresh, RetryableReply)
-    assert not isinstance(late, RetryableReply)
+    assert isinstance(fresh, RetryableError)
+    assert not isinstance(late, RetryableError)
     assert fresh.body() == late.body()
     assert (fresh.status, fresh.code) == (502, "upstream_malformed_response")
-    assert isinstance(errors.empty_reply(), RetryableReply)
+    assert isinstance(errors.empty_reply(), RetryableError)
     for error in (errors.truncated(), errors.bad_frame(), errors.bad_response()):
-        assert not isinstance(error, RetryableReply)
+        assert not isinstance(error, RetryableError)
         assert error.status == 502
         assert str(error.code).startswith("upstream_")
 

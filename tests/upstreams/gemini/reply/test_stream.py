@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jarvis_proxy.canonical.exchange import RetryableError
+from jarvis_proxy.canonical.usage import TokenUsage
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.base import RetryableReply, TokenUsage
 from jarvis_proxy.wire.sse import MAX_EVENT_BYTES
 from tests.upstreams.gemini.replies import (
     DONE,
@@ -165,7 +166,7 @@ def test_an_answer_with_nothing_in_it_is_worth_another_try(frames: list[JSON], c
     error = stream_error(sse(*frames))
 
     assert (error.code, error.preceding) == (code, b"")
-    assert isinstance(error, RetryableReply)
+    assert isinstance(error, RetryableError)
 
 
 def test_after_a_thought_a_call_gone_wrong_is_an_error_and_no_end() -> None:
@@ -175,7 +176,7 @@ def test_after_a_thought_a_call_gone_wrong_is_an_error_and_no_end() -> None:
 
     assert error is not None
     assert error.code == "upstream_malformed_response"
-    assert not isinstance(error, RetryableReply)
+    assert not isinstance(error, RetryableError)
     assert [c["choices"][0]["finish_reason"] for c in events_of(out)] == [None, None]
 
 

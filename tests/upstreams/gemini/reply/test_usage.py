@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from jarvis_proxy.upstreams.base import TokenUsage
+from jarvis_proxy.canonical.usage import TokenUsage
 from jarvis_proxy.upstreams.gemini.reply.usage import (
     add_usage,
     service_tier,

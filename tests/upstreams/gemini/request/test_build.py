@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from jarvis_proxy.canonical.exchange import Media, Prerequisites
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.base import Media, Needs
 from jarvis_proxy.upstreams.gemini.request.build import SENTINEL, ChatPlan, Relaxation, needs
 from jarvis_proxy.upstreams.gemini.request.schema.form import SchemaForm
 from jarvis_proxy.upstreams.gemini.signature_store import Remembered
@@ -382,14 +382,16 @@ def test_needs_are_the_links_to_download_and_the_calls_to_look_up() -> None:
     ]
     call = make_call({"messages": messages})
 
-    assert needs(call) == Needs((WEB, "http://x.test/b"), ("call_1", "call_2"))
-    assert needs(call, "pass") == needs(call, "refuse") == Needs((), ("call_1", "call_2"))
+    assert needs(call) == Prerequisites((WEB, "http://x.test/b"), ("call_1", "call_2"))
+    assert needs(call, "pass") == needs(call, "refuse") == Prerequisites((), ("call_1", "call_2"))
 
 
 def test_needs_are_the_messages_of_responses_too() -> None:
     messages = [user(), called("call_1", id="msg_1"), called("call_2", id="run-1"), user()]
 
-    assert needs(make_call({"messages": messages})) == Needs((), ("call_1", "call_2", "msg_1"))
+    assert needs(make_call({"messages": messages})) == Prerequisites(
+        (), ("call_1", "call_2", "msg_1")
+    )
 
 
 def test_needs_of_a_broken_body_are_a_400() -> None:

@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from jarvis_proxy.canonical.chat_request import ContentPart, MessageContent
+from jarvis_proxy.canonical.exchange import Media
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.base import Media
 from jarvis_proxy.upstreams.gemini.model_traits import knowledge
 from jarvis_proxy.upstreams.gemini.request.content import ContentReader, ImageUrls, texts, web_links
-from jarvis_proxy.upstreams.gemini.request.types import ContentPart, MessageContent
 from tests.upstreams.gemini.chat import JPEG_BYTES, NEWEST, OLD, PNG
 
 PNG_URL = f"data:image/png;base64,{PNG}"

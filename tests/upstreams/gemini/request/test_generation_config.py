@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from jarvis_proxy.canonical.ignored_params import Notes
+from jarvis_proxy.canonical.chat_request import ChatRequest
+from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.model_traits import knowledge
 from jarvis_proxy.upstreams.gemini.request.generation_config import (
@@ -18,7 +19,7 @@ from jarvis_proxy.upstreams.gemini.request.generation_config import (
     set_sampling,
 )
 from jarvis_proxy.upstreams.gemini.request.google_options import read_extension
-from jarvis_proxy.upstreams.gemini.request.types import ChatRequest, GenerationConfig
+from jarvis_proxy.upstreams.gemini.request.types import GenerationConfig
 from tests.upstreams.gemini.chat import NEWEST, OLD, asking
 
 SAMPLING = "gemini-3.5-flash"
@@ -30,7 +31,7 @@ def configured(
     model: str = NEWEST, resolution: str | None = None, **fields: Any
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     request = msgspec.convert(asking(**fields), ChatRequest)
-    notes, config, traits = Notes(), GenerationConfig(), knowledge(model)
+    notes, config, traits = IgnoredParams(), GenerationConfig(), knowledge(model)
     extension = read_extension(request, notes)
     set_sampling(config, request, extension, traits, notes)
     set_limits(config, request, traits)
@@ -269,7 +270,7 @@ def test_too_few_or_many_choices_are_a_400(n: int) -> None:
     ],
 )
 def test_service_tiers(tier: str | None, sent: str | None, ignored: tuple[str, ...]) -> None:
-    notes = Notes()
+    notes = IgnoredParams()
     request = msgspec.convert(asking(service_tier=tier), ChatRequest)
 
     assert (sent, ignored) == (service_tier(request, notes), notes.names)

@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from jarvis_proxy.canonical.ignored_params import Notes
+from jarvis_proxy.canonical.chat_request import ChatRequest
+from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.request.google_options import (
     Extension,
@@ -14,14 +15,13 @@ from jarvis_proxy.upstreams.gemini.request.google_options import (
     read_extension,
     safety_settings,
 )
-from jarvis_proxy.upstreams.gemini.request.types import ChatRequest
 from tests.upstreams.gemini.chat import asking
 
 HARASSMENT = "HARM_CATEGORY_HARASSMENT"
 
 
 def read(**fields: Any) -> tuple[Extension, tuple[str, ...]]:
-    notes = Notes()
+    notes = IgnoredParams()
     return read_extension(msgspec.convert(asking(**fields), ChatRequest), notes), notes.names
 
 
@@ -112,7 +112,7 @@ def test_values_that_cannot_be_are_a_400(fields: dict[str, Any], param: str) -> 
 
 
 def settings(*wishes: dict[str, str]) -> list[tuple[str, str]] | None:
-    found = safety_settings(list(wishes), "safety_settings", Notes())
+    found = safety_settings(list(wishes), "safety_settings", IgnoredParams())
     return None if found is None else [(item.category, item.threshold) for item in found]
 
 
@@ -130,7 +130,7 @@ def test_of_one_category_twice_the_last_counts() -> None:
 
 
 def test_a_retired_category_is_left_out_and_noted() -> None:
-    notes = Notes()
+    notes = IgnoredParams()
     wish = {"category": "HARM_CATEGORY_CIVIC_INTEGRITY", "threshold": "OFF"}
 
     assert safety_settings([wish], "safety_settings", notes) is None
@@ -138,7 +138,7 @@ def test_a_retired_category_is_left_out_and_noted() -> None:
 
 
 def test_absent_settings_are_absent() -> None:
-    assert safety_settings(None, "safety_settings", Notes()) is None
+    assert safety_settings(None, "safety_settings", IgnoredParams()) is None
     assert settings() is None
 
 
@@ -155,6 +155,6 @@ def test_absent_settings_are_absent() -> None:
 )
 def test_settings_that_cannot_be_are_a_400(value: object, param: str) -> None:
     with pytest.raises(ProxyError) as caught:
-        safety_settings(value, "p", Notes())
+        safety_settings(value, "p", IgnoredParams())
 
     assert param == caught.value.param

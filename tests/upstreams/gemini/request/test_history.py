@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from jarvis_proxy.canonical.chat_request import Message
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.request.history import (
     ModelTurn,
@@ -14,7 +15,6 @@ from jarvis_proxy.upstreams.gemini.request.history import (
     arguments,
     read_history,
 )
-from jarvis_proxy.upstreams.gemini.request.types import Message
 from tests.upstreams.gemini.chat import called, result, user
 
 

@@ -6,21 +6,18 @@ from typing import Any
 import msgspec
 import pytest
 
-from jarvis_proxy.canonical.ignored_params import Notes
+from jarvis_proxy.canonical.chat_request import Message
+from jarvis_proxy.canonical.function_names import FunctionNames
+from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.model_traits import knowledge
 from jarvis_proxy.upstreams.gemini.recovery import Relaxation
 from jarvis_proxy.upstreams.gemini.request.content import ContentReader
-from jarvis_proxy.upstreams.gemini.request.function_names import Names
 from jarvis_proxy.upstreams.gemini.request.messages import build_messages, results_last
 from jarvis_proxy.upstreams.gemini.request.signature_lookup import SENTINEL, Signer
 from jarvis_proxy.upstreams.gemini.request.tool_results import MISSING
-from jarvis_proxy.upstreams.gemini.request.types import (
-    Content,
-    FunctionResponse,
-    Message,
-    Part,
-)
+from jarvis_proxy.upstreams.gemini.request.tools import GEMINI_NAMES
+from jarvis_proxy.upstreams.gemini.request.types import Content, FunctionResponse, Part
 from jarvis_proxy.upstreams.gemini.signature_store import Remembered
 from tests.upstreams.gemini.chat import NEWEST, OLD, PNG, DictVault, called, plan_for, result, user
 
@@ -35,13 +32,13 @@ class Built:
 
     def __init__(self, *messages: Json, model: str = NEWEST, vault: Any = None) -> None:
         traits = knowledge(model)
-        self.notes = Notes()
+        self.notes = IgnoredParams()
         built = build_messages(
             msgspec.convert(messages, list[Message]),
             traits=traits,
             reader=ContentReader(traits, {}),
             signer=Signer(traits, DictVault(vault), 0.0),
-            names=Names(["f", "9f"]),
+            names=FunctionNames(["f", "9f"], rule=GEMINI_NAMES),
             notes=self.notes,
         )
         self.contents: list[Json] = msgspec.to_builtins(built.contents)

@@ -5,13 +5,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from jarvis_proxy.canonical.ignored_params import Notes
+from jarvis_proxy.canonical.chat_request import ChatRequest
+from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.model_traits import knowledge
 from jarvis_proxy.upstreams.gemini.request.google_options import read_extension
 from jarvis_proxy.upstreams.gemini.request.output_format import set_format, set_modalities
 from jarvis_proxy.upstreams.gemini.request.schema.form import FULL, SchemaForm
-from jarvis_proxy.upstreams.gemini.request.types import ChatRequest, GenerationConfig
+from jarvis_proxy.upstreams.gemini.request.types import GenerationConfig
 from tests.upstreams.gemini.chat import NEWEST, OLD, asking
 
 PAINTER, SPEAKER = "gemini-3-pro-image", "gemini-3.8-flash-tts"
@@ -23,7 +24,7 @@ JSON = {"responseMimeType": "application/json"}
 def formatted(
     response_format: Any, model: str = NEWEST, *, with_tools: bool = False, form: SchemaForm = FULL
 ) -> tuple[dict[str, Any], str | None, tuple[str, ...]]:
-    notes, config = Notes(), GenerationConfig()
+    notes, config = IgnoredParams(), GenerationConfig()
     request = msgspec.convert(asking(response_format=response_format), ChatRequest)
     words = set_format(config, request, knowledge(model), notes, with_tools=with_tools, form=form)
     return msgspec.to_builtins(config), words, notes.names
@@ -126,7 +127,7 @@ def test_a_loose_schema_is_noted_where_it_differs() -> None:
 def shaped(
     model: str = NEWEST, **fields: Any
 ) -> tuple[dict[str, Any], str | None, tuple[str, ...]]:
-    notes, config = Notes(), GenerationConfig()
+    notes, config = IgnoredParams(), GenerationConfig()
     request = msgspec.convert(asking(**fields), ChatRequest)
     extension = read_extension(request, notes)
     form = set_modalities(config, request, extension, knowledge(model), notes)

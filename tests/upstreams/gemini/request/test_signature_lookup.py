@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from jarvis_proxy.canonical.chat_request import Message, ToolCall
 from jarvis_proxy.upstreams.gemini.model_traits import knowledge
 from jarvis_proxy.upstreams.gemini.request.signature_lookup import (
     SENTINEL,
@@ -14,7 +15,6 @@ from jarvis_proxy.upstreams.gemini.request.signature_lookup import (
     bare_id,
     plain_id,
 )
-from jarvis_proxy.upstreams.gemini.request.types import Message, ToolCall
 from jarvis_proxy.upstreams.gemini.signature_store import Remembered
 from tests.upstreams.gemini.chat import NEWEST, OLD, DictVault
 

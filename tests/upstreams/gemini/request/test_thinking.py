@@ -5,12 +5,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from jarvis_proxy.canonical.ignored_params import Notes
+from jarvis_proxy.canonical.chat_request import ChatRequest
+from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.model_traits import knowledge
 from jarvis_proxy.upstreams.gemini.request.google_options import read_extension
 from jarvis_proxy.upstreams.gemini.request.thinking import asked_with, thinking_config
-from jarvis_proxy.upstreams.gemini.request.types import ChatRequest
 from tests.upstreams.gemini.chat import NEWEST, OLD, asking
 
 PRO, LITE, MINIMAL, SPEAKER = (
@@ -24,7 +24,7 @@ PRO, LITE, MINIMAL, SPEAKER = (
 def thinking(
     model: str = NEWEST, *, show_thoughts: bool = False, **fields: Any
 ) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
-    notes = Notes()
+    notes = IgnoredParams()
     request = msgspec.convert(asking(**fields), ChatRequest)
     extension = read_extension(request, notes)
     config = thinking_config(
@@ -242,7 +242,7 @@ def test_contradictions_and_unknown_words_are_a_400(fields: dict[str, Any], para
 def test_the_parameter_that_asked_is_known(fields: dict[str, Any], name: str | None) -> None:
     request = msgspec.convert(asking(**fields), ChatRequest)
 
-    assert name == asked_with(request, read_extension(request, Notes()))
+    assert name == asked_with(request, read_extension(request, IgnoredParams()))
 
 
 @pytest.mark.parametrize("model", [NEWEST, OLD, PRO, LITE, MINIMAL, "gemini-2.0-flash"])

@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from jarvis_proxy.canonical.chat_request import Message
 from jarvis_proxy.upstreams.gemini.model_traits import knowledge
 from jarvis_proxy.upstreams.gemini.request.content import ContentReader
 from jarvis_proxy.upstreams.gemini.request.tool_results import MISSING, missing_result, read_result
-from jarvis_proxy.upstreams.gemini.request.types import Message
 from tests.upstreams.gemini.chat import NEWEST, OLD, PNG
 
 PNG_PART = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}

@@ -5,13 +5,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from jarvis_proxy.canonical.ignored_params import Notes
+from jarvis_proxy.canonical.chat_request import ChatRequest
+from jarvis_proxy.canonical.function_names import Member
+from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.model_traits import knowledge
-from jarvis_proxy.upstreams.gemini.request.function_names import Member
 from jarvis_proxy.upstreams.gemini.request.schema.form import FULL, SchemaForm
 from jarvis_proxy.upstreams.gemini.request.tools import MAX_FUNCTIONS, ToolPlan, read_tools
-from jarvis_proxy.upstreams.gemini.request.types import ChatRequest
 from tests.upstreams.gemini.chat import NEWEST, OLD, asking, function
 
 PAINTER = "gemini-3-pro-image"
@@ -21,7 +21,7 @@ CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required"
 def read(
     model: str = NEWEST, *, form: SchemaForm = FULL, **fields: Any
 ) -> tuple[ToolPlan, tuple[str, ...]]:
-    notes = Notes()
+    notes = IgnoredParams()
     request = msgspec.convert(asking(**fields), ChatRequest)
     return read_tools(request, knowledge(model), notes, form=form), notes.names
 

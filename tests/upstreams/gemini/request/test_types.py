@@ -2,8 +2,8 @@
 
 import msgspec
 
+from jarvis_proxy.canonical.chat_request import ChatRequest
 from jarvis_proxy.upstreams.gemini.request.types import (
-    ChatRequest,
     Content,
     FunctionCall,
     FunctionCallingConfig,

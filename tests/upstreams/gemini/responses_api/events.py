@@ -8,8 +8,8 @@ from msgspec.structs import replace
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
+from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.base import Call
 from jarvis_proxy.upstreams.gemini.responses_api.exchange import GeminiResponsesExchange
 from jarvis_proxy.upstreams.gemini.signature_store import MemoryVault
 from jarvis_proxy.upstreams.gemini.upstream import GeminiUpstream

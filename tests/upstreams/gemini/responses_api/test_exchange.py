@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from jarvis_proxy.canonical.exchange import Prerequisites, RetryableError
+from jarvis_proxy.canonical.usage import TokenUsage
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.base import Needs, RetryableReply, TokenUsage
 from jarvis_proxy.upstreams.gemini.responses_api.exchange import GeminiResponsesExchange
 from jarvis_proxy.upstreams.gemini.signature_store import MemoryVault
 from jarvis_proxy.upstreams.gemini.upstream import GeminiUpstream
@@ -133,7 +134,7 @@ def test_needs_are_those_of_the_chat() -> None:
 
     needs = upstream.needs(a_request({"input": items}))
 
-    assert needs == Needs(("https://example.com/a.png",), ("call_a", "msg_a"))
+    assert needs == Prerequisites(("https://example.com/a.png",), ("call_a", "msg_a"))
     with pytest.raises(ProxyError) as caught:
         upstream.needs(a_request({"input": []}))
     assert caught.value.param == "input"
@@ -193,7 +194,7 @@ def test_a_second_attempt_begins_anew() -> None:
     broken = sse(a_frame(finish="MALFORMED_FUNCTION_CALL"))
     first = exchange.stream_translator()
     assert first.feed(broken) == b""
-    with pytest.raises(RetryableReply):
+    with pytest.raises(RetryableError):
         first.feed_eof()
 
     assert exchange.requests
@@ -207,7 +208,7 @@ def test_a_second_attempt_at_a_whole_answer_begins_anew() -> None:
     exchange = responding()
     assert exchange.requests
     thought = a_frame({"text": "hm", "thought": True}, finish="MALFORMED_FUNCTION_CALL")
-    with pytest.raises(RetryableReply):
+    with pytest.raises(RetryableError):
         exchange.translate_reply(json.dumps(thought).encode())
 
     assert exchange.requests

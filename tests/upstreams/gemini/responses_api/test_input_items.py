@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from jarvis_proxy.canonical.ignored_params import Notes
+from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.responses_api.input_items import read_input
 from jarvis_proxy.upstreams.gemini.responses_api.param_paths import Place
@@ -19,9 +19,9 @@ def messages(*items: Json, instructions: str | None = None) -> list[Json]:
 
 
 def read(
-    *items: Json, instructions: str | None = None, notes: Notes | None = None
+    *items: Json, instructions: str | None = None, notes: IgnoredParams | None = None
 ) -> tuple[list[Json], list[Place]]:
-    return read_input(list(items), instructions, notes or Notes())
+    return read_input(list(items), instructions, notes or IgnoredParams())
 
 
 def refusal(item: Json) -> ProxyError:
@@ -45,7 +45,7 @@ def as_chat(call_id: str, **more: Any) -> Json:
 
 
 def test_a_text_is_what_the_user_says() -> None:
-    found, places = read_input("Hi", "Be brief.", Notes())
+    found, places = read_input("Hi", "Be brief.", IgnoredParams())
 
     assert found == [
         {"role": "system", "content": "Be brief."},
@@ -215,7 +215,7 @@ def test_a_picture_of_the_model_s_is_given_back() -> None:
     ],
 )
 def test_what_tools_of_openai_s_servers_did_is_left_out_and_named(item: Json) -> None:
-    notes = Notes()
+    notes = IgnoredParams()
 
     assert read({"role": "user", "content": "a"}, item, notes=notes)[0] == [
         {"role": "user", "content": [text("a")]}
@@ -236,7 +236,7 @@ def test_what_tools_of_openai_s_servers_did_is_left_out_and_named(item: Json) ->
     ids=lambda item: item["type"],
 )
 def test_a8_items_that_mean_nothing_here_are_left_out_and_named(item: Json) -> None:
-    notes = Notes()
+    notes = IgnoredParams()
     said = read(call("a"), item, {"role": "user", "content": "a"}, notes=notes)[0]
 
     assert [message["role"] for message in said] == ["assistant", "user"]
@@ -258,7 +258,7 @@ def test_a1_a_call_keeps_its_namespace() -> None:
 def test_a2_a_search_and_what_it_found_are_a_call_and_its_result() -> None:
     tool = {"type": "function", "name": "f"}
     loaded: list[Any] = []
-    notes = Notes()
+    notes = IgnoredParams()
     said, _ = read_input(
         [
             {"type": "reasoning", "encrypted_content": "gemini:QUJD"},
@@ -294,7 +294,7 @@ def test_a2_a_search_and_what_it_found_are_a_call_and_its_result() -> None:
 def test_a2_a_search_that_openai_ran_is_left_out_but_its_tools_are_not() -> None:
     tool = {"type": "function", "name": "f"}
     loaded: list[Any] = []
-    notes = Notes()
+    notes = IgnoredParams()
     said, _ = read_input(
         [
             {"type": "tool_search_call", "call_id": None, "execution": "server", "arguments": {}},
@@ -334,7 +334,7 @@ def test_what_cannot_be_read_is_refused(item: Json, code: str, param: str) -> No
 
 def test_a_reference_to_reasoning_says_nothing_and_is_no_mistake() -> None:
     """Vercel's SDK refers to it where it stores by default; the calls behind it come whole."""
-    notes = Notes()
+    notes = IgnoredParams()
     said = read({"type": "item_reference", "id": "rs_1"}, call("a"), notes=notes)[0]
 
     assert [message["tool_calls"] for message in said] == [[as_chat("a")]]

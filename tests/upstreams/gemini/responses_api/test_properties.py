@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from jarvis_proxy.canonical.exchange import Media
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.base import Media
 from jarvis_proxy.upstreams.gemini.upstream import GeminiUpstream
 from tests.upstreams.gemini.chat import JPEG_BYTES, DictVault
 from tests.upstreams.gemini.google_types import assert_google_accepts

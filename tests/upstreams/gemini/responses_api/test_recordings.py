@@ -7,8 +7,8 @@ import json
 
 import pytest
 
+from jarvis_proxy.canonical.exchange import Media
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.base import Media
 from jarvis_proxy.upstreams.gemini.model_traits import knowledge
 from jarvis_proxy.upstreams.gemini.upstream import GeminiUpstream
 from tests.support.recordings import recordings, request_of

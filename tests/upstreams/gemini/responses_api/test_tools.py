@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from jarvis_proxy.canonical.ignored_params import Notes
+from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.upstreams.gemini.responses_api.tools import ChatTools, chat_tools, listed
 
 Json = dict[str, Any]
@@ -16,9 +16,9 @@ def space(name: str, *tools: Json) -> Json:
     return {"type": "namespace", "name": name, "tools": list(tools)}
 
 
-def chat(tools: list[Json] | None, *loaded: Json, notes: Notes | None = None) -> ChatTools:
+def chat(tools: list[Json] | None, *loaded: Json, notes: IgnoredParams | None = None) -> ChatTools:
     came = [(tool, f"input[1].tools[{index}]") for index, tool in enumerate(loaded)]
-    found = chat_tools(tools, came, notes or Notes(), draws=False)
+    found = chat_tools(tools, came, notes or IgnoredParams(), draws=False)
     assert found is not None
     return found
 
@@ -29,7 +29,7 @@ def names(found: ChatTools) -> list[tuple[str | None, str]]:
 
 
 def test_no_tools_are_none() -> None:
-    assert chat_tools(None, [], Notes(), draws=False) is None
+    assert chat_tools(None, [], IgnoredParams(), draws=False) is None
     assert chat([]).tools == []
 
 
@@ -76,7 +76,7 @@ def test_a2_a_search_that_found_a_declared_tool_makes_it_callable() -> None:
 
 
 def test_a2_what_openai_would_run_is_not_loaded_but_noted() -> None:
-    notes = Notes()
+    notes = IgnoredParams()
 
     assert chat(None, {"type": "mcp", "server_label": "x"}, notes=notes).tools == []
     assert notes.names == ("input[1].tools[0]",)

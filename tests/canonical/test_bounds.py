@@ -8,8 +8,7 @@ from itertools import repeat
 import pytest
 from msgspec.structs import replace
 
-from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.gemini.request.bounds import (
+from jarvis_proxy.canonical.bounds import (
     MAX_LINKS,
     MAX_MESSAGES,
     MAX_PARTS,
@@ -20,6 +19,7 @@ from jarvis_proxy.upstreams.gemini.request.bounds import (
     check_values,
     decoded_size,
 )
+from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.signature_store import MemoryVault
 from jarvis_proxy.upstreams.gemini.upstream import GeminiUpstream
 from tests.upstreams.gemini.replies import a_call, ids

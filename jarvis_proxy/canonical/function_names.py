@@ -1,9 +1,6 @@
-"""Function names: the client's and, where Gemini's rules differ, the upstream's. Pure.
+"""Function names: the client's and, where an upstream's rules differ, the upstream's. Pure.
 
 A function inside a namespace goes under one flat name that holds both names.
-
-Source: https://ai.google.dev/api/caching#FunctionDeclaration (read 2026-11): a letter or ``_``
-first, then letters, digits and ``_.:-``, at most 128.
 """
 
 import hashlib
@@ -12,14 +9,43 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-_LEGAL: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}\Z")
-_ILLEGAL: Final = re.compile(r"[^A-Za-z0-9_.:-]")
-_MAX_LENGTH: Final = 128
 _NOT_FLAT: Final = re.compile(r"[^A-Za-z0-9_-]")
 _MAX_FLAT: Final = 64
 """What every client and every API of this kind takes as a function's name."""
 _DIGEST: Final = 8
 _SEPARATORS: Final = re.compile(r"[.:/]|__")
+
+
+class NameRule(NamedTuple):
+    """Which names an upstream takes.
+
+    *characters* is what stands between the brackets of a regular expression. *letter_first*: a
+    name begins with a letter or ``_``.
+    """
+
+    characters: str
+    longest: int
+    letter_first: bool = False
+
+    def allows(self, name: str) -> bool:
+        """Return whether the upstream takes *name* as it is."""
+        return (
+            0 < len(name) <= self.longest
+            and not re.search(f"[^{self.characters}]", name)
+            and (not self.letter_first or name == _with_letter(name))
+        )
+
+    def fit(self, name: str) -> str:
+        """Return *name* with legal characters only; it may be too long still."""
+        fitting = re.sub(f"[^{self.characters}]", "_", name) or "_"
+        return _with_letter(fitting) if self.letter_first else fitting
+
+
+CHAT_NAMES: Final = NameRule("A-Za-z0-9_-", _MAX_FLAT)
+"""OpenAI's rule, which chat services and Anthropic share.
+
+Source: https://platform.openai.com/docs/api-reference/chat/create (read 2026-11).
+"""
 
 
 class Member(NamedTuple):
@@ -29,16 +55,31 @@ class Member(NamedTuple):
     name: str
 
 
-class Names:
+class FunctionNames:
     """Maps the names of one request both ways.
 
     *declared* are the names of plain functions as the client declared them; *members* are the
-    functions inside namespaces.
+    functions inside namespaces. *rule* is the upstream's.
     """
 
-    __slots__ = ("_bare", "_flat", "_repeats", "_upstream", "declared", "namespaced", "renamed")
+    __slots__ = (
+        "_bare",
+        "_flat",
+        "_repeats",
+        "_rule",
+        "_upstream",
+        "declared",
+        "namespaced",
+        "renamed",
+    )
 
-    def __init__(self, declared: Iterable[str], members: Iterable[Member] = ()) -> None:
+    def __init__(
+        self,
+        declared: Iterable[str],
+        members: Iterable[Member] = (),
+        rule: NameRule = CHAT_NAMES,
+    ) -> None:
+        self._rule = rule
         self.declared = frozenset(declared)
         self._upstream: dict[str, str] = {}
         self._repeats: Counter[str] = Counter()
@@ -52,7 +93,7 @@ class Names:
             self._flatten(member)
 
     def upstream(self, name: str, namespace: str | None = None) -> str:
-        """Return the name that Gemini takes: the same wherever it is legal.
+        """Return the name that the upstream takes: the same wherever it is legal.
 
         A call in a history may have lost its namespace. It is found by its bare name.
         """
@@ -60,7 +101,7 @@ class Names:
             return self._flatten(Member(namespace, name))
         if name not in self.declared and (member := self._bare.get(name)) is not None:
             return self._flat[member]
-        if _LEGAL.match(name):
+        if self._rule.allows(name):
             return name
         if name not in self._upstream:
             self._upstream[name] = self._rename(name)
@@ -74,13 +115,26 @@ class Names:
             return self.upstream(name)
         return name if name in self.namespaced else None
 
+    def client(self, name: str) -> str | Member:
+        """Return the client's name for a function that a model called by *name*."""
+        if (found := self.declared_as(name)) is not None:
+            return found
+        return member_called(name, self.namespaced.values()) or name
+
+    def declared_as(self, name: str) -> str | Member | None:
+        """Return how the client declared the upstream's *name*, None if it did not."""
+        if name in self.namespaced:
+            return self.namespaced[name]
+        name = self.renamed.get(name, name)
+        return name if name in self.declared else None
+
     def inside(self, namespace: str) -> list[str]:
         """Return the upstream's names of all functions inside *namespace*."""
         return [flat for member, flat in self._flat.items() if member.namespace == namespace]
 
     def _rename(self, name: str) -> str:
-        wanted = _with_letter(_ILLEGAL.sub("_", name))
-        new, stem = wanted[:_MAX_LENGTH], wanted[: _MAX_LENGTH - 8]
+        wanted, longest = self._rule.fit(name), self._rule.longest
+        new, stem = wanted[:longest], wanted[: longest - 8]
         while self._is_taken(new):
             # Counting goes on where it stopped: thousands of names may become alike.
             self._repeats[stem] += 1

@@ -7,9 +7,9 @@ objects. So a request takes at most about four times its body, beside a fixed am
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from jarvis_proxy.canonical.chat_request import ChatRequest, ContentPart, Message
 from jarvis_proxy.canonical.validation_errors import invalid
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.gemini.request.types import ChatRequest, ContentPart, Message
 from jarvis_proxy.wire.json_values import holds_more, rough_count, rough_count_in_text
 
 MAX_VALUES: Final = 500_000

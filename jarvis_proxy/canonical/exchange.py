@@ -10,49 +10,18 @@ from typing import Final, Protocol
 
 import msgspec
 
+from jarvis_proxy.canonical.call import Call
+from jarvis_proxy.canonical.usage import TokenUsage
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.wire.response_events import EventNumbers
 
-_MOST_TOKENS: Final = 1_000_000_000
 
-
-class RetryableReply(ProxyError):
+class RetryableError(ProxyError):
     """An answer of nothing: the same request, asked again once, often gives a good one."""
 
 
-class EmptyReply(RetryableReply):
+class EmptyAnswerError(RetryableError):
     """An answer in order but for that it says nothing. Asked again, the exchange takes it so."""
-
-
-# Structs, not dataclasses, for what every call makes: a frozen dataclass sets each of its fields
-# through object.__setattr__, which takes ten times as long.
-
-
-class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """One downstream request after auth and routing.
-
-    *endpoint* is the normalised path without prefix (``chat/completions``); *model* is the name
-    that the client asked for and sees in the answer; *target_model* is the upstream's name for it;
-    *body* is the body as received, after content decoding; *headers* are those that may cross.
-    *created* is in epoch seconds, *now* on the monotonic clock. *strict_params* turns parameters
-    without an equivalent into errors; *show_thoughts* asks for them where the request does not say.
-    *counts_tokens*: the client's key has a limit on tokens, so usage must be known.
-    """
-
-    endpoint: str
-    model: str
-    target_model: str
-    stream: bool
-    body: bytes
-    id: str
-    created: int
-    now: float
-    method: str = "POST"
-    query: str = ""
-    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
-    strict_params: bool = False
-    show_thoughts: bool = False
-    counts_tokens: bool = False
 
 
 class UpstreamRequest(msgspec.Struct, frozen=True):
@@ -94,7 +63,7 @@ class Decoded:
 
 
 @dataclass(frozen=True, slots=True)
-class Needs:
+class Prerequisites:
     """What the shell must look up before ``exchange``: attachment URLs and tool call ids.
 
     *decoded* is for ``exchange`` to go on with, so that a body is decoded once.
@@ -105,34 +74,7 @@ class Needs:
     decoded: Decoded | None = field(default=None, compare=False, repr=False)
 
 
-NOTHING_NEEDED: Final = Needs()
-
-
-class TokenUsage(msgspec.Struct, frozen=True):
-    """Tokens of one call as the upstream counted them."""
-
-    prompt: int = 0
-    completion: int = 0
-    cached: int = 0
-    reasoning: int = 0
-
-    def __add__(self, other: "TokenUsage") -> "TokenUsage":
-        return TokenUsage(
-            self.prompt + other.prompt,
-            self.completion + other.completion,
-            self.cached + other.cached,
-            self.reasoning + other.reasoning,
-        )
-
-    def bounded(self) -> tuple[int, int, int, int]:
-        """Return the four counts, clamped: negative ones would refill budgets, and huge ones
-        overflow the store.
-        """
-        counts = (self.prompt, self.completion, self.cached, self.reasoning)
-        if min(counts) >= 0 and max(counts) <= _MOST_TOKENS:
-            return counts
-        prompt, completion, cached, reasoning = (min(max(0, n), _MOST_TOKENS) for n in counts)
-        return prompt, completion, cached, reasoning
+NOTHING_NEEDED: Final = Prerequisites()
 
 
 class StreamTranslator(Protocol):
@@ -223,7 +165,7 @@ class Upstream(Protocol):
 
     name: str
 
-    def needs(self, call: Call) -> Needs:
+    def needs(self, call: Call) -> Prerequisites:
         """Return what must be looked up before ``exchange`` (nothing, for most)."""
 
     def exchange(

@@ -8,7 +8,7 @@ Source: https://platform.openai.com/docs/api-reference/responses/create#tools (r
 from collections.abc import Iterator
 from typing import Any, Final, TypeAlias
 
-from jarvis_proxy.canonical.ignored_params import Notes
+from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.canonical.validation_errors import invalid, missing, wrong_type
 
 JsonObject: TypeAlias = dict[str, Any]
@@ -19,7 +19,7 @@ _MAX_WORDS: Final = 300
 """Characters of a namespace's description. Each of its functions repeats them."""
 
 
-def members(tool: JsonObject, param: str, notes: Notes) -> Iterator[tuple[JsonObject, str]]:
+def members(tool: JsonObject, param: str, notes: IgnoredParams) -> Iterator[tuple[JsonObject, str]]:
     """Yield the functions and custom tools inside *tool*, each with its param.
 
     They are flat (``{"type","name",...}``), with the ``namespace`` that they belong to. Its
@@ -44,7 +44,7 @@ def members(tool: JsonObject, param: str, notes: Notes) -> Iterator[tuple[JsonOb
             raise wrong_type(where, "an object", member)
         kind = member.get("type", "function")
         if kind not in _MEMBERS:
-            notes.ignore(where)
+            notes.add_or_reject(where)
             continue
         nested = member.get(kind)
         flat = {**member, **nested} if isinstance(nested, dict) else dict(member)

@@ -4,17 +4,17 @@ from typing import Any
 
 import pytest
 
-from jarvis_proxy.canonical.ignored_params import Notes
+from jarvis_proxy.canonical.ignored_params import IgnoredParams
+from jarvis_proxy.canonical.namespaces import members
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.gemini.request.namespaces import members
 
 Json = dict[str, Any]
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}}
 
 
-def inside(*tools: Any, description: Any = None, notes: Notes | None = None) -> list[Json]:
+def inside(*tools: Any, description: Any = None, notes: IgnoredParams | None = None) -> list[Json]:
     tool = {"type": "namespace", "name": "wx", "description": description, "tools": list(tools)}
-    return [member for member, _ in members(tool, "tools[3]", notes or Notes())]
+    return [member for member, _ in members(tool, "tools[3]", notes or IgnoredParams())]
 
 
 def test_a1_members_are_flat_and_know_their_namespace_and_place() -> None:
@@ -22,7 +22,7 @@ def test_a1_members_are_flat_and_know_their_namespace_and_place() -> None:
     nested = {"type": "function", "function": {"name": "g", "parameters": CITY}}
     tool = {"type": "namespace", "name": "wx", "tools": [function, nested]}
 
-    found = list(members(tool, "tools[3]", Notes()))
+    found = list(members(tool, "tools[3]", IgnoredParams()))
 
     common = {"type": "function", "namespace": "wx", "description": None, "parameters": CITY}
     assert found == [
@@ -51,7 +51,7 @@ def test_a1_the_namespaces_description_stands_before_the_members(
 
 
 def test_a1_custom_tools_are_members_too_and_others_are_noted() -> None:
-    notes = Notes()
+    notes = IgnoredParams()
     found = inside({"type": "custom", "name": "sql"}, {"type": "mcp", "name": "x"}, notes=notes)
 
     assert [(member["type"], member["name"]) for member in found] == [("custom", "sql")]
@@ -81,6 +81,6 @@ def test_a1_custom_tools_are_members_too_and_others_are_noted() -> None:
 )
 def test_a1_what_is_no_namespace_is_a_400(tool: Json, code: str, param: str) -> None:
     with pytest.raises(ProxyError) as caught:
-        list(members({"type": "namespace", **tool}, "tools[3]", Notes()))
+        list(members({"type": "namespace", **tool}, "tools[3]", IgnoredParams()))
 
     assert (caught.value.status, caught.value.code, caught.value.param) == (400, code, param)
