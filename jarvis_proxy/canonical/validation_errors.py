@@ -9,7 +9,6 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from jarvis_proxy.canonical.json_values import kind
 from jarvis_proxy.errors import ProxyError
 
 _T = TypeVar("_T")

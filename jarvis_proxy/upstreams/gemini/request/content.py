@@ -7,18 +7,7 @@ Source: https://ai.google.dev/api/caching#Part and /gemini-api/docs/image-unders
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, Literal, NamedTuple
 
-from jarvis_proxy.canonical.chat_request import (
-    ContentPart,
-    ImageUrl,
-    InputAudio,
-    InputFile,
-    MessageContent,
-)
-from jarvis_proxy.canonical.exchange import Media
-from jarvis_proxy.canonical.validation_errors import invalid, missing, required
-from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits
-from jarvis_proxy.upstreams.gemini.request.attachments import (
+from jarvis_proxy.canonical.attachments import (
     Attachment,
     NotAttached,
     as_text,
@@ -28,7 +17,18 @@ from jarvis_proxy.upstreams.gemini.request.attachments import (
     google_file_uri,
     link_kind,
 )
-from jarvis_proxy.upstreams.gemini.request.mime import from_name, is_text
+from jarvis_proxy.canonical.chat_request import (
+    ContentPart,
+    ImageUrl,
+    InputAudio,
+    InputFile,
+    MessageContent,
+)
+from jarvis_proxy.canonical.exchange import Media
+from jarvis_proxy.canonical.mime import from_name, is_text
+from jarvis_proxy.canonical.validation_errors import invalid, missing, required
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits
 from jarvis_proxy.upstreams.gemini.request.types import Blob, FileData, MediaResolution, Part
 
 ImageUrls = Literal["fetch", "pass", "refuse"]

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from jarvis_proxy.canonical.chat_request import Message, ToolCall
+from jarvis_proxy.canonical.json_values import MAX_DEPTH, NotJSON, parse, within_depth
 from jarvis_proxy.canonical.validation_errors import invalid, missing
-from jarvis_proxy.upstreams.gemini.json_values import MAX_DEPTH, NotJSON, parse, within_depth
 from jarvis_proxy.upstreams.gemini.request.signature_lookup import bare_id, plain_id
 
 

@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from jarvis_proxy.canonical.attachments import link_kind
 from jarvis_proxy.canonical.chat_request import ContentPart, Message
 from jarvis_proxy.canonical.function_names import FunctionNames
 from jarvis_proxy.canonical.ignored_params import IgnoredParams

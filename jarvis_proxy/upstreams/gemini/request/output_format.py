@@ -8,8 +8,8 @@ from typing import Final
 
 from jarvis_proxy.canonical.chat_request import ChatRequest, ResponseFormat
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
+from jarvis_proxy.canonical.json_values import compact
 from jarvis_proxy.canonical.validation_errors import invalid, missing
-from jarvis_proxy.upstreams.gemini.json_values import compact
 from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits
 from jarvis_proxy.upstreams.gemini.request.google_options import Extension
 from jarvis_proxy.upstreams.gemini.request.schema.clean import clean_as

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from jarvis_proxy.canonical.chat_request import Message, ToolCall
-from jarvis_proxy.upstreams.gemini.json_values import NotJSON, parse
+from jarvis_proxy.canonical.json_values import NotJSON, parse
 from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits
 from jarvis_proxy.upstreams.gemini.signature_store import Remembered, SignatureVault
 

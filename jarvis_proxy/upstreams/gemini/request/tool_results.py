@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from jarvis_proxy.canonical.chat_request import Message
-from jarvis_proxy.upstreams.gemini.json_values import (
+from jarvis_proxy.canonical.json_values import (
     NotJSON,
     compact,
     contains_key,

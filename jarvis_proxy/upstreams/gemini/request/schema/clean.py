@@ -8,6 +8,7 @@ the description, where the model reads it. A cleaned schema allows all that the 
 import math
 from typing import Final, NamedTuple
 
+from jarvis_proxy.canonical.json_values import MAX_DEPTH, copyable
 from jarvis_proxy.canonical.validation_errors import invalid
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.request.schema.all_of import Merger

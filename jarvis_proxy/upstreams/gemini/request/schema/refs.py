@@ -8,9 +8,9 @@ from collections import Counter, deque
 from typing import Final
 from urllib.parse import unquote
 
+from jarvis_proxy.canonical.json_values import children
 from jarvis_proxy.canonical.validation_errors import invalid
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.gemini.json_values import children
 from jarvis_proxy.wire.work_budget import Work
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_.-]")
