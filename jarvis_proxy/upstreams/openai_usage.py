@@ -3,7 +3,8 @@
 It is read field by field: what cannot be understood hides nothing else, and never fails a call.
 
 Source: https://platform.openai.com/docs/api-reference/chat/object (read 2026-11); Groq's streams
-have it in ``x_groq.usage``, Moonshot's in ``choices[0].usage``.
+have it in ``x_groq.usage``, Moonshot's in ``choices[0].usage``. DeepSeek and Moonshot tell cached
+tokens beside the others: ``prompt_cache_hit_tokens``, ``cached_tokens``.
 """
 
 import math
@@ -15,6 +16,7 @@ from jarvis_proxy.canonical.usage import TokenUsage
 from jarvis_proxy.upstreams.json_values import Fields, fields_of, items_of
 
 _LONGEST_NUMBER: Final = 20
+_CACHED_BESIDE: Final = ("prompt_cache_hit_tokens", "cached_tokens")
 
 
 class CachedTokens(msgspec.Struct):
@@ -36,6 +38,8 @@ class Usage(msgspec.Struct):
     completion_tokens: int | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
+    prompt_cache_hit_tokens: int | None = None
+    cached_tokens: int | None = None
     prompt_tokens_details: CachedTokens | None = None
     input_tokens_details: CachedTokens | None = None
     completion_tokens_details: ReasoningTokens | None = None
@@ -48,7 +52,10 @@ class Usage(msgspec.Struct):
         return TokenUsage(
             self.prompt_tokens or self.input_tokens or 0,
             self.completion_tokens or self.output_tokens or 0,
-            (cached and cached.cached_tokens) or 0,
+            (cached and cached.cached_tokens)
+            or self.prompt_cache_hit_tokens
+            or self.cached_tokens
+            or 0,
             (reasoning and reasoning.reasoning_tokens) or 0,
         )
 
@@ -95,7 +102,7 @@ def read_usage(value: object) -> TokenUsage | None:
     counts = (
         _first(fields, "prompt_tokens", "input_tokens"),
         _first(fields, "completion_tokens", "output_tokens"),
-        _first(cached, "cached_tokens"),
+        _first(cached, "cached_tokens") or _first(fields, *_CACHED_BESIDE),
         _first(reasoning, "reasoning_tokens"),
     )
     if all(count is None for count in counts):

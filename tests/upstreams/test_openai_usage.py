@@ -57,6 +57,23 @@ def test_c10_usage_is_read_field_by_field(value: object, expected: TokenUsage | 
     assert read_usage(value) == expected
 
 
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"prompt_cache_hit_tokens": 6, "prompt_cache_miss_tokens": 3},
+        {"cached_tokens": 6},
+        {"prompt_cache_hit_tokens": 6, "prompt_tokens_details": {"cached_tokens": 0}},
+        {"prompt_cache_hit_tokens": 1, "prompt_tokens_details": {"cached_tokens": 6}},
+    ],
+)
+def test_cached_tokens_may_stand_beside_the_others(beside: dict[str, object]) -> None:
+    usage = {"prompt_tokens": 9, "completion_tokens": 1, **beside}
+    expected = TokenUsage(9, 1, 6)
+
+    assert read_usage(usage) == expected
+    assert msgspec.convert(usage, Usage).counted() == expected
+
+
 PLACES: list[tuple[dict[str, Any], TokenUsage | None]] = [
     ({"usage": {"prompt_tokens": 1}, "x_groq": {"usage": {"prompt_tokens": 2}}}, TokenUsage(1)),
     ({"usage": None, "x_groq": {"id": "x", "usage": {"prompt_tokens": 2}}}, TokenUsage(2)),
