@@ -1,0 +1,244 @@
+"""Tool calls of a chat stream, whose pieces may interleave, as one call after the other. Pure.
+
+The first call is passed on as it comes. All others wait until the answer ends, so that no piece
+ever comes behind the end of its call.
+
+Source: https://platform.openai.com/docs/api-reference/chat-streaming (read 2026-11), and what
+compatible services send instead: no index, no id, one index for all calls, objects for arguments.
+"""
+
+from collections.abc import Callable
+from typing import Final, Literal, NamedTuple, Protocol
+
+from jarvis_proxy.canonical.answer import CallStart
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.upstreams.json_values import Fields, dumps, fields_of, loads
+
+_KINDS: Final = ("function", "custom")
+_CALL_BYTES: Final = 200
+
+
+class CalledTool(NamedTuple):
+    """A tool by the client's own name for it.
+
+    *wraps_text*: a custom tool that the upstream knows as a function of one string, ``input``.
+    """
+
+    name: str
+    namespace: str | None = None
+    wraps_text: bool = False
+
+
+class CallSink(Protocol):
+    """What takes the calls: see ``AnswerSink``."""
+
+    def call_begin(self, call: CallStart, /) -> None:
+        """Begin a call."""
+
+    def call_piece(self, piece: str, /) -> None:
+        """Take a piece of its arguments."""
+
+    def call_end(self, /) -> None:
+        """End it."""
+
+
+class _Call:
+    """One call as far as it has come."""
+
+    __slots__ = ("first", "id", "index", "kind", "name", "pieces", "state")
+
+    def __init__(self, index: int | None, order: int) -> None:
+        self.index = order if index is None else index
+        self.id = ""
+        self.name = ""
+        self.kind: Literal["function", "custom"] = "function"
+        self.first = ""  # the first character of its arguments that is no white space
+        self.pieces: list[str] = []
+        self.state: Literal["unknown", "passed", "held"] = "unknown"
+
+    def add(self, piece: str) -> None:
+        """Add a piece of the arguments."""
+        self.pieces.append(piece)
+        self.first = self.first or piece.lstrip()[:1]
+
+    @property
+    def text(self) -> str:
+        """The arguments so far."""
+        return "".join(self.pieces)
+
+
+class CallGatherer:
+    """Gathers the calls of one choice and sends them to *sink*, strictly one after the other.
+
+    *tool* tells which of the client's tools a name of the upstream's means; *new_id* gives 24
+    letters and digits. *objects_only*: the client's API takes only JSON objects as arguments.
+    """
+
+    __slots__ = (
+        "_by_id",
+        "_by_index",
+        "_calls",
+        "_ids",
+        "_new_id",
+        "_objects_only",
+        "_sink",
+        "_tool",
+        "held",
+    )
+
+    def __init__(
+        self,
+        sink: CallSink,
+        tool: Callable[[str], CalledTool],
+        new_id: Callable[[], str],
+        *,
+        objects_only: bool = False,
+    ) -> None:
+        self._sink = sink
+        self._tool = tool
+        self._new_id = new_id
+        self._objects_only = objects_only
+        self._calls: list[_Call] = []
+        self._by_index: dict[int, _Call] = {}
+        self._by_id: dict[str, _Call] = {}
+        self._ids: set[str] = set()
+        self.held = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._calls)
+
+    def take(self, entry: Fields, position: int | None = None) -> None:
+        """Take an entry of ``tool_calls``; *position* is its place in a whole message."""
+        call = self._find(entry, position)
+        self._note(call, entry)
+        piece = _arguments(entry)
+        if piece:
+            call.add(piece)
+            self.held += len(piece)
+        if call is self._calls[0]:
+            self._pass_on(call)
+
+    def end(self, *, whole: bool, most: int | None = None) -> int:
+        """Send all that was held, in the upstream's order; return how many calls there were.
+
+        *whole*: the answer was not cut, else a held call that is no JSON object is left out. Of
+        more calls than *most* only the first ones count.
+
+        Raises:
+            ProxyError: 502 `upstream_bad_response`, a call has no name.
+        """
+        sent = 0
+        if self._calls and self._calls[0].state == "passed":
+            self._sink.call_end()
+            sent = 1
+        rest = sorted(self._calls[sent:], key=lambda call: call.index)
+        for call in rest if most is None else rest[: most - sent]:
+            sent += self._send(call, whole=whole)
+        return sent
+
+    def _find(self, entry: Fields, position: int | None) -> _Call:
+        index, call_id = entry.get("index"), entry.get("id")
+        if position is not None:
+            return self._add(position)
+        if isinstance(index, int):
+            call = self._by_index.get(index)
+            if call is None or _is_another(call, entry):
+                call = self._by_index[index] = self._add(index)
+            return call
+        if isinstance(call_id, str) and call_id:
+            return self._by_id.get(call_id) or self._add(None)
+        if self._calls and not _name(entry):
+            return self._calls[-1]
+        return self._add(None)
+
+    def _add(self, index: int | None) -> _Call:
+        call = _Call(index, len(self._calls))
+        self._calls.append(call)
+        self.held += _CALL_BYTES
+        return call
+
+    def _note(self, call: _Call, entry: Fields) -> None:
+        """Note what *entry* is the first to say of its call."""
+        call_id = entry.get("id")
+        if isinstance(call_id, str) and call_id and not call.id:
+            call.id = call_id
+            self._by_id.setdefault(call_id, call)
+        call.name = call.name or _name(entry)
+        if entry.get("type") == "custom" or "custom" in entry:
+            call.kind = "custom"
+
+    def _pass_on(self, call: _Call) -> None:
+        """Send the first call as it comes, once it is known to be one that can be."""
+        if call.state == "unknown" and call.name and (call.first or call.kind == "custom"):
+            tool = self._tool(call.name)
+            passes = call.kind == "custom" or (call.first == "{" and not tool.wraps_text)
+            call.state = "passed" if passes else "held"
+            if passes:
+                self._begin(call, tool, call.kind)
+        if call.state == "passed" and call.pieces:
+            text = call.text
+            self._sink.call_piece(text)
+            call.pieces.clear()
+            self.held -= len(text)
+
+    def _send(self, call: _Call, *, whole: bool) -> bool:
+        """Send a call that was held; return whether it was sent."""
+        if not call.name:
+            raise ProxyError(
+                502, "The upstream called a tool without a name.", code="upstream_bad_response"
+            )
+        tool, text, kind = self._tool(call.name), call.text, call.kind
+        value = _value(text) if kind == "function" and text.strip() else {}
+        if not isinstance(value, dict) and not whole:
+            return False
+        if tool.wraps_text:
+            inner = value.get("input") if isinstance(value, dict) else None
+            kind, text = "custom", inner if isinstance(inner, str) else text
+        elif not isinstance(value, dict) and self._objects_only:
+            text = dumps({"_raw_arguments": text}).decode()
+        elif kind == "function" and not text.strip():
+            text = ""
+        self._begin(call, tool, kind)
+        if text:
+            self._sink.call_piece(text)
+        self._sink.call_end()
+        return True
+
+    def _begin(self, call: _Call, tool: CalledTool, kind: Literal["function", "custom"]) -> None:
+        call_id = call.id
+        if not call_id or call_id in self._ids:
+            call_id = f"call_{self._new_id()}"
+        self._ids.add(call_id)
+        self._sink.call_begin(CallStart(call_id, tool.name, kind, tool.namespace))
+
+
+def _is_another(call: _Call, entry: Fields) -> bool:
+    """Tell whether *entry* begins a call under an index that is taken: some give all calls one."""
+    call_id = entry.get("id")
+    return bool(call.id and call_id and call_id != call.id and _name(entry))
+
+
+def _inner(entry: Fields) -> Fields:
+    return next((found for kind in _KINDS if (found := fields_of(entry.get(kind)))), {})
+
+
+def _name(entry: Fields) -> str:
+    name = _inner(entry).get("name")
+    return name if isinstance(name, str) else ""
+
+
+def _arguments(entry: Fields) -> str:
+    inner = _inner(entry)
+    value = inner.get("arguments")
+    if value is None:
+        value = inner.get("input")
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else dumps(value).decode()
+
+
+def _value(text: str) -> object:
+    try:
+        return loads(text.encode("utf-8", "replace"))
+    except ValueError:
+        return None

@@ -1,0 +1,245 @@
+"""Answers of a chat completions upstream, whole or as a stream, cut anywhere. Pure.
+
+Source: https://platform.openai.com/docs/api-reference/chat-streaming (read 2026-11).
+"""
+
+from typing import Final
+
+import msgspec
+
+from jarvis_proxy.canonical.answer import Answer
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.upstreams.answer_kinds import First, first_bytes
+from jarvis_proxy.upstreams.chat.choice_reader import ChoiceReader, ReaderContext
+from jarvis_proxy.upstreams.chat.usage import chat_usage
+from jarvis_proxy.upstreams.frames import bad_frame, broken_choice, error_of, read_frame
+from jarvis_proxy.upstreams.json_values import Fields, fields_of, is_swarm, items_of, loads
+from jarvis_proxy.upstreams.openai_errors import error_in_answer
+from jarvis_proxy.wire import text as surrogates
+from jarvis_proxy.wire.chat_types import Usage
+from jarvis_proxy.wire.pieces import Pieces
+from jarvis_proxy.wire.sse import MAX_EVENT_BYTES, SSEDecoder, SSEEvent, too_large
+
+_FIELDS: Final = msgspec.json.Decoder(dict[str, object])
+_MOST_CHOICES: Final = 128
+_BLANK: Final = b" \t\r\n"
+
+
+class ChatReader:
+    """Reads into *answer*; implements ``AnswerReader``."""
+
+    __slots__ = (
+        "_answer",
+        "_choices",
+        "_context",
+        "_events",
+        "_first",
+        "_head",
+        "_upstream_id",
+        "done",
+        "service_tier",
+        "usage",
+    )
+
+    def __init__(self, answer: Answer, context: ReaderContext) -> None:
+        self._answer = answer
+        self._context = context
+        self._events = SSEDecoder()
+        self._head = Pieces()  # until it is known what comes; all of a body that is no stream
+        self._first: First | None = None
+        self._choices: dict[int, ChoiceReader] = {}
+        self._upstream_id: str | None = None
+        self.usage: Usage | None = None
+        self.service_tier: str | None = None
+        self.done = False
+
+    @property
+    def held(self) -> int:
+        """About how many bytes it holds back."""
+        kept = sum(choice.held for choice in self._choices.values())
+        return kept + self._head.size + self._events.held
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether each choice has its finish reason: only usage may still come."""
+        if not self._choices:
+            return self.done
+        return all(choice.reason for choice in self._choices.values())
+
+    def feed(self, data: bytes) -> None:
+        """Read a piece of a streamed body; one that turns out to be whole JSON is read as such.
+
+        Raises:
+            ProxyError: the upstream reported an error; 502 `upstream_bad_frame`,
+                `upstream_frame_too_large`, `upstream_truncated` or `upstream_bad_response`.
+        """
+        if self.done or not data:
+            return
+        if self._first != "events":
+            data = self._looked_at(data)
+        for event in self._events.feed(data) if data else ():
+            self._take_event(event)
+            if self.done:
+                return
+
+    def feed_eof(self) -> None:
+        """Take it that the body has ended.
+
+        Raises:
+            ProxyError: 502 `upstream_truncated`, a choice has no finish reason.
+        """
+        if self.done:
+            return
+        if self._first == "json":
+            self.read_whole(self._head.join())
+            return
+        try:
+            if (event := self._events.close()) is not None:
+                self._take_event(event)
+        except ProxyError as error:
+            if error.code != "upstream_bad_frame":
+                raise  # else half an event: it was cut
+        self._end()
+
+    def read_whole(self, body: bytes) -> None:
+        """Read a body that came whole; one that turns out to be a stream is read as such.
+
+        Raises:
+            ProxyError: the body holds an error or nothing usable.
+        """
+        if first_bytes(body) == "events":
+            self._first = "events"
+            self.feed(body)
+            self.feed_eof()
+            return
+        if (error := error_in_answer(body)) is not None:
+            raise error
+        try:
+            fields = fields_of(loads(surrogates.replace_lone(body)))
+        except ValueError:
+            raise _bad_response() from None
+        choices = [choice for choice in map(fields_of, items_of(fields.get("choices"))) if choice]
+        if not choices:
+            raise _bad_response()
+        self._note(fields)
+        for choice in choices:
+            self._take_choice(choice, fields_of(choice.get("message")), is_whole=True)
+        self._end_choices()  # a whole body is complete, even if it does not say why it ended
+
+    def _looked_at(self, data: bytes) -> bytes:
+        """Keep what is no stream, or may not be one; return what is known to be one."""
+        self._head.add(data)
+        if self._head.size > MAX_EVENT_BYTES:
+            raise too_large()
+        if self._first is None:
+            self._first = first_bytes(self._head.join())
+        if self._first == "events":
+            data, self._head = self._head.join(), Pieces()
+            return data
+        if self._first in ("markup", "other"):
+            raise _bad_response()
+        return b""
+
+    def _take_event(self, event: SSEEvent) -> None:
+        data = event.data.strip(_BLANK)
+        if data == b"[DONE]":
+            self._end()
+        elif data and event.event != "ping" and not self.done:
+            try:
+                self._take_frame(data, event.event)
+            except ProxyError:
+                if not self.is_settled:
+                    raise  # else the answer is there, and nothing behind it can harm it
+
+    def _take_frame(self, data: bytes, event: str) -> None:
+        fields = _fields(data)
+        choices = [choice for choice in map(fields_of, items_of(fields.get("choices"))) if choice]
+        if not choices or event == "error" or "error" in fields or "base_resp" in fields:
+            frame = read_frame(data)
+            if (error := error_of(frame, data, event, "chat")) is not None:
+                raise error
+        if any(choice.get("finish_reason") == "error" for choice in choices):
+            _raise_broken(data)
+        self._note(fields)
+        for choice in choices:
+            self._take_choice(choice, _message(choice))
+
+    def _note(self, fields: Fields) -> None:
+        """Note what an event, or the whole answer, says besides its choices."""
+        if self._upstream_id is None and isinstance(upstream_id := fields.get("id"), str):
+            self._upstream_id = upstream_id or None
+        if (usage := chat_usage(fields)) is not None:
+            self.usage = usage
+        if isinstance(tier := fields.get("service_tier"), str):
+            self.service_tier = tier
+
+    def _take_choice(self, choice: Fields, message: Fields, *, is_whole: bool = False) -> None:
+        index = choice.get("index")
+        number = index if isinstance(index, int) and 0 <= index < _MOST_CHOICES else 0
+        reader = self._choices.get(number)
+        if reader is None:
+            sink = self._answer.choice(number)
+            sink.begin(self._upstream_id, None)
+            reader = self._choices[number] = ChoiceReader(sink, self._context)
+        reader.take(choice, message, is_whole=is_whole)
+
+    def _end(self) -> None:
+        """End every choice.
+
+        Raises:
+            ProxyError: 502 `upstream_truncated`, one has no finish reason.
+        """
+        if not self.is_settled:
+            raise _truncated()
+        self._end_choices()
+
+    def _end_choices(self) -> None:
+        for number in sorted(self._choices):
+            self._choices[number].end()
+        self._choices.clear()
+        self._head = Pieces()
+        self.done = True
+
+
+def _fields(data: bytes) -> Fields:
+    """Return an event's object.
+
+    Raises:
+        ProxyError: 502 `upstream_bad_frame`, it is none; or the error that a list speaks of.
+    """
+    if is_swarm(data):
+        raise bad_frame()
+    try:
+        return surrogates.decode(_FIELDS, data)
+    except (ValueError, RecursionError):
+        pass
+    read_frame(data)
+    try:
+        return fields_of(loads(surrogates.replace_lone(data)))
+    except ValueError:
+        raise bad_frame() from None
+
+
+def _raise_broken(data: bytes) -> None:
+    for choice in read_frame(data).choices or ():
+        if (error := broken_choice(choice)) is not None:
+            raise error
+
+
+def _message(choice: Fields) -> Fields:
+    """Return what a choice adds: some services put a whole ``message`` into their only event."""
+    return fields_of(choice.get("delta")) or fields_of(choice.get("message"))
+
+
+def _truncated() -> ProxyError:
+    return ProxyError(
+        502,
+        "The upstream ended its stream before the answer was complete.",
+        code="upstream_truncated",
+    )
+
+
+def _bad_response() -> ProxyError:
+    return ProxyError(
+        502, "The upstream's answer is not one of chat completions.", code="upstream_bad_response"
+    )
