@@ -29,7 +29,7 @@ from jarvis_proxy.runtime import memory
 from jarvis_proxy.runtime.tls import tls_context
 
 if TYPE_CHECKING:
-    from jarvis_proxy.runtime.worker import Berth
+    from jarvis_proxy.runtime.worker import WorkerSetup
 
 EX_CONFIG: Final = 78
 _LOG: Final = logging.getLogger(__name__)
@@ -174,7 +174,7 @@ def _supervise(settings: Settings, env_file: Path) -> int:
     ).run()
 
 
-def _work(settings: Settings, berth: "Berth") -> int:
+def _work(settings: Settings, berth: "WorkerSetup") -> int:
     """Serve as one worker of several; return its exit code."""
     from jarvis_proxy.observability.logging import LineWriter, log_through
     from jarvis_proxy.runtime.worker import work
@@ -194,14 +194,14 @@ def _work(settings: Settings, berth: "Berth") -> int:
 
 def cannot_listen(settings: Settings, error: OSError, environ: Mapping[str, str]) -> str:
     """Return in one line why no address can be listened on, and where the address came from."""
-    from jarvis_proxy.runtime.listeners import why_not
+    from jarvis_proxy.runtime.listeners import bind_error_hint
 
     host = error.filename or ",".join(settings.hosts)
     sources = [name for name in ("HOST", "PORT") if environ.get(name)]
     note = (
         f"; the environment sets {' and '.join(sources)}, which wins over .env" if sources else ""
     )
-    return f"cannot listen on {host}:{settings.port}: {why_not(error)}{note}"
+    return f"cannot listen on {host}:{settings.port}: {bind_error_hint(error)}{note}"
 
 
 def _hint(settings: Settings, env_file: Path) -> None:

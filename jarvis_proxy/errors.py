@@ -39,10 +39,10 @@ class ProxyError(Exception):
     *status* is the HTTP status. *retry_after* is in seconds and becomes ``Retry-After``;
     *should_retry* becomes ``x-should-retry``, which OpenAI's SDKs obey over their own rules.
     *headers* are further response headers. A stream translator that finds the fault behind good
-    events sets ``preceding`` to those events; they are sent before the error.
+    events sets ``completed_events`` to those events; they are sent before the error.
     """
 
-    preceding: bytes = b""
+    completed_events: bytes = b""
     is_upstreams: bool = False
     """The upstream said so; it is not the proxy that refuses."""
     acts_as: int | None = None
@@ -83,9 +83,9 @@ class ProxyError(Exception):
             self.code = secrets.hide(self.code)
         if self.param is not None:
             self.param = secrets.hide(self.param)
-        if self.preceding:
-            events = secrets.hide_bytes(self.preceding)
-            self.preceding = b"" if events == HIDDEN.encode() else events
+        if self.completed_events:
+            events = secrets.hide_bytes(self.completed_events)
+            self.completed_events = b"" if events == HIDDEN.encode() else events
 
     def body(self) -> bytes:
         """Return OpenAI's JSON error object, ``{"error":{"message","type","param","code"}}``."""
@@ -123,7 +123,7 @@ Reason = Literal["requests", "tokens", "concurrency"]
 Limit = Reason | Literal["busy", "failures", "budget"]
 
 
-class LimitReached(ProxyError):
+class LimitExceeded(ProxyError):
     """A limit of our own: the request is refused, no upstream is at fault. *limit* names it."""
 
     def __init__(

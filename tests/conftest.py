@@ -15,9 +15,9 @@ from jarvis_proxy.config.settings import Settings
 from jarvis_proxy.observability.logging import LineWriter, configure_logging
 from jarvis_proxy.runtime.listeners import BACKLOG
 from jarvis_proxy.server.app import create_app, make_runner
-from jarvis_proxy.server.context import SHELL, Shell
-from jarvis_proxy.server.handlers.dashboard import BOARD
-from jarvis_proxy.server.handlers.dashboard_feed import Board
+from jarvis_proxy.server.context import CONTEXT, AppContext
+from jarvis_proxy.server.handlers.dashboard import DASHBOARD_FEED
+from jarvis_proxy.server.handlers.dashboard_feed import DashboardFeed
 from tests.support.raw_upstream import RawUpstream, Script
 
 # How long an example takes tells of the machine's other work, and of nothing that is tested.
@@ -37,10 +37,10 @@ class Proxy:
     """A running proxy: its port, what it shares, and its log."""
 
     port: int
-    shell: Shell
+    context: AppContext
     log: io.StringIO
     writer: LineWriter
-    board: Board
+    board: DashboardFeed
 
     @property
     def url(self) -> str:
@@ -96,7 +96,7 @@ async def running_proxy(
     site = web.TCPSite(runner, "127.0.0.1", 0, backlog=BACKLOG)
     await site.start()
     try:
-        yield Proxy(runner.addresses[0][1], app[SHELL], stream, writer, app[BOARD])
+        yield Proxy(runner.addresses[0][1], app[CONTEXT], stream, writer, app[DASHBOARD_FEED])
     finally:
         await runner.cleanup()
         writer.close()

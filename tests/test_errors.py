@@ -70,14 +70,14 @@ def test_everything_given_is_kept() -> None:
     assert FULL.should_retry is True
     assert FULL.headers == (("x-extra", "1"),)
     assert str(FULL) == FULL.message == "Slow down."
-    assert FULL.preceding == b""
+    assert FULL.completed_events == b""
 
 
 def test_preceding_belongs_to_one_error_alone() -> None:
     error = ProxyError(502, "x")
-    error.preceding = b"data: {}\n\n"
+    error.completed_events = b"data: {}\n\n"
 
-    assert ProxyError(502, "y").preceding == b""
+    assert ProxyError(502, "y").completed_events == b""
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,7 @@ async def test_d6_one_clients_failing_calls_leave_anothers_unharmed(how: str) ->
 async def test_d6_calls_for_ever_new_models_leave_anothers_unharmed(how: str) -> None:
     async with both(how) as (proxy, _):
         await alices_calls(proxy, 600, model="gpt-N")
-        place = proxy.shell.places["openai"]
+        place = proxy.context.endpoints["openai"]
 
         assert await bobs_calls(proxy) == UNHARMED
         assert len(place.breakers) <= 256

@@ -3,7 +3,7 @@
 from collections import OrderedDict
 
 from jarvis_proxy.access.rate_limits import TokenBucket
-from jarvis_proxy.errors import LimitReached
+from jarvis_proxy.errors import LimitExceeded
 
 
 class Failures:
@@ -53,7 +53,7 @@ class Failures:
         return 0.0
 
 
-class TooManyFailures(LimitReached):
+class TooManyFailures(LimitExceeded):
     """The refusal of who guesses: it is sent late, and the connection is closed after it."""
 
 

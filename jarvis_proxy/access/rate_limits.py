@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from jarvis_proxy.errors import LimitReached, Reason
+from jarvis_proxy.errors import LimitExceeded, Reason
 
 _MINUTE: Final = 60.0
 LONGEST_DEBT: Final = 1440
@@ -90,7 +90,7 @@ class Verdict:
                 yield f"x-ratelimit-remaining-{name}", str(meter.remaining)
                 yield f"x-ratelimit-reset-{name}", duration(meter.reset)
 
-    def refusal(self) -> LimitReached:
+    def refusal(self) -> LimitExceeded:
         """Return 429 `rate_limit_exceeded` for a call that may not go."""
         if self.refused == "concurrency":
             return too_many_at_once()
@@ -98,7 +98,7 @@ class Verdict:
         if self.refused == "tokens":
             meter, kind = self.tokens, "tokens per min (TPM)"
         limit = "" if meter is None else f": Limit {meter.limit}"
-        return LimitReached(
+        return LimitExceeded(
             429,
             f"Rate limit of this key reached on {kind}{limit}. "
             f"Please try again in {duration(self.wait)}.",
@@ -209,9 +209,9 @@ def _meter(bucket: TokenBucket | None, now: float) -> Meter | None:
     return Meter(int(bucket.capacity), remaining, bucket.reset(now))
 
 
-def too_many_at_once() -> LimitReached:
+def too_many_at_once() -> LimitExceeded:
     """Return 429 `rate_limit_exceeded` for a key with too many calls in progress."""
-    return LimitReached(
+    return LimitExceeded(
         429,
         "This key has as many requests in progress as it may. "
         "Please try again when one of them has ended.",
@@ -222,9 +222,9 @@ def too_many_at_once() -> LimitReached:
     )
 
 
-def overloaded(what: str, chance: float) -> LimitReached:
+def overloaded(what: str, chance: float) -> LimitExceeded:
     """Return 503 `overloaded`; *chance*, in [0, 1), spreads the retries over 1 to 5 seconds."""
-    return LimitReached(
+    return LimitExceeded(
         503,
         f"The proxy is busy: {what}. Please try again.",
         limit="busy",

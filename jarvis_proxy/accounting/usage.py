@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from jarvis_proxy.call_record import CallRecord
 from jarvis_proxy.config.budgets import Budget, day_number, day_of, ends_at, period_of
-from jarvis_proxy.errors import LimitReached
+from jarvis_proxy.errors import LimitExceeded
 from jarvis_proxy.routing.endpoints import RELAYED
 from jarvis_proxy.wire.text import printable
 
@@ -270,9 +270,9 @@ def oldest_day(now: float) -> str:
     return day_of(now - timedelta(days=KEPT_DAYS).total_seconds())
 
 
-def spent_out(state: BudgetState) -> LimitReached:
+def spent_out(state: BudgetState) -> LimitExceeded:
     """Return 429 `insufficient_quota` for a budget of which nothing is left."""
-    return LimitReached(
+    return LimitExceeded(
         429,
         f"The budget of this key, {state.budget.words()}, is spent. "
         f"It begins anew at {state.resets_at}.",

@@ -95,8 +95,9 @@ class StreamTranslator(Protocol):
         """Return the whole events that *data* completes, or ``b""``.
 
         Raises:
-            ProxyError: the upstream reported an error or broke its protocol; its ``preceding``
-                holds the whole events that *data* completed before. Do not feed again.
+            ProxyError: the upstream reported an error or broke its protocol. Its
+                ``completed_events`` are the whole events that *data* completed before that.
+                Do not feed again.
         """
 
     def feed_eof(self) -> bytes:

@@ -21,7 +21,7 @@ _PAUSE: Final = 1.0
 """Seconds without accepting when there are no more descriptors, as asyncio's server has it."""
 
 
-class Handshakes:
+class TlsAcceptor:
     """Accepts connections on *sock*, and makes TLS connections of them.
 
     *admit* is asked with the address of one that is accepted: it returns the protocol for it, which

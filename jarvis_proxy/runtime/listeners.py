@@ -16,7 +16,7 @@ from aiohttp import web
 
 from jarvis_proxy.aiohttp_ext.server_connection import ProxyRunner
 from jarvis_proxy.config.addresses import WILDCARDS, stands_for
-from jarvis_proxy.runtime.handshakes import Handshakes
+from jarvis_proxy.runtime.handshakes import TlsAcceptor
 
 BACKLOG: Final = 4096
 """With 128, ten thousand clients that connect at once wait for tens of seconds."""
@@ -33,7 +33,7 @@ _Place = tuple[int, tuple[object, ...]]
 """A socket family and an address in its form."""
 
 
-def inherited_sockets(environ: MutableMapping[str, str]) -> list[socket.socket]:
+def systemd_sockets(environ: MutableMapping[str, str]) -> list[socket.socket]:
     """Return the listening sockets that the service manager passed to this process.
 
     The variables that tell of them are removed from *environ*, as the protocol asks.
@@ -106,14 +106,14 @@ async def _places(hosts: Sequence[str], port: int) -> dict[str, list[_Place]]:
     }
     seen: set[_Place] = set()
     for places in found.values():
-        kept = [
+        persistent = [
             (family, address)
             for family, address in dict.fromkeys(places)
             if (family, address) not in seen
             and (family not in everywhere or address[0] in WILDCARDS)
         ]
-        seen.update(kept)
-        places[:] = kept
+        seen.update(persistent)
+        places[:] = persistent
     return found
 
 
@@ -189,7 +189,7 @@ def deal(sockets: Sequence[socket.socket], hands: int) -> list[list[socket.socke
     return dealt
 
 
-def why_not(error: OSError) -> str:
+def bind_error_hint(error: OSError) -> str:
     """Return in one line why an address cannot be listened on, and what to do."""
     reason = (error.strerror or str(error)).lower()
     hint = _HINTS.get(error.errno or 0)
@@ -210,7 +210,7 @@ def _name(sock: socket.socket, scheme: str) -> str:
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
-def notice_dead_peers(sock: socket.socket) -> None:
+def enable_tcp_keepalive(sock: socket.socket) -> None:
     """Have connections that *sock* accepts ended a minute after their client has lost power.
 
     The system's own patience is two hours. Accepted sockets inherit the times; that they are asked
@@ -239,17 +239,17 @@ class Site(web.SockSite):
     ) -> None:
         super().__init__(runner, sock, ssl_context=tls, backlog=BACKLOG)
         self._handshake = handshake
-        self._handshakes: Handshakes | None = None
+        self._handshakes: TlsAcceptor | None = None
 
     async def start(self) -> None:
         """Begin to accept connections."""
-        notice_dead_peers(self._sock)
+        enable_tcp_keepalive(self._sock)
         if self._ssl_context is None:
             await super().start()
             return
         await web.BaseSite.start(self)
         admit = cast(ProxyRunner, self._runner).server.admit
-        self._handshakes = Handshakes(self._sock, self._ssl_context, admit, self._handshake)
+        self._handshakes = TlsAcceptor(self._sock, self._ssl_context, admit, self._handshake)
         self._handshakes.start(self._backlog)
 
     async def stop(self) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from jarvis_proxy.runtime.listeners import adopted, bind, inherited_sockets
+from jarvis_proxy.runtime.listeners import adopted, bind, systemd_sockets
 
 _LOG: Final = logging.getLogger(__name__)
 _GREETING: Final = b"jarvis-proxy hand-over 1\n"
@@ -76,7 +76,7 @@ async def acquire(
     Raises:
         OSError: the address cannot be listened on.
     """
-    if sockets := inherited_sockets(environ):
+    if sockets := systemd_sockets(environ):
         return Port(sockets)
     name = offer_name(hosts, port)
     taken = await take(name)

@@ -23,13 +23,13 @@ from jarvis_proxy.observability.metrics import Family
 from jarvis_proxy.observability.worker_stats import Crew
 from jarvis_proxy.runtime.tls import load_certificate, tls_context
 from jarvis_proxy.server.app import (
-    Kept,
+    PersistentState,
     connection_limits,
     create_app,
     keepalive_timeout,
     make_runner,
 )
-from jarvis_proxy.server.context import SHELL, Shell
+from jarvis_proxy.server.context import CONTEXT, AppContext
 from jarvis_proxy.server.handlers.metrics import families
 
 _LOOK_EVERY: Final = 1.0
@@ -44,30 +44,32 @@ _FIXED: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Generation:
+class AppVersion:
     """One application in its time."""
 
     runner: web.AppRunner
 
     @property
-    def shell(self) -> Shell:
+    def context(self) -> AppContext:
         """What its requests share."""
-        return self.runner.app[SHELL]
+        return self.runner.app[CONTEXT]
 
 
-class Generations:
+class ConfigReloader:
     """The application in force, and those that still have calls in progress."""
 
-    def __init__(self, settings: Settings, log: AccessLog, crew: Crew | None = None) -> None:
+    def __init__(
+        self, settings: Settings, log: AccessLog, worker_stats: Crew | None = None
+    ) -> None:
         self.settings = settings
         self.tls: ssl.SSLContext | None = None
         # Connections belong to no application: they outlive each of them.
         self.runner: ProxyRunner = make_runner(web.Application(), settings)
         self._log = log
-        self._kept = Kept(crew=crew)
-        self._crew = crew
-        self._current: Generation
-        self._old: dict[asyncio.Task[None], Generation] = {}
+        self._persistent = PersistentState(worker_stats=worker_stats)
+        self._worker_stats = worker_stats
+        self._current: AppVersion
+        self._old: dict[asyncio.Task[None], AppVersion] = {}
         self._closing = asyncio.Event()
         self._writing: asyncio.Task[None]
 
@@ -79,18 +81,18 @@ class Generations:
         """
         self.tls = tls_context(self.settings)
         await self.runner.setup()
-        await self._kept.open(self.settings.redis_url)
-        await self._enter(self.settings, self._log)
-        if self._crew is not None:
-            writing = self._crew.run(self._families, self._kept.live)
-            self._writing = asyncio.create_task(writing, name="crew")
+        await self._persistent.open(self.settings.redis_url)
+        await self._activate(self.settings, self._log)
+        if self._worker_stats is not None:
+            writing = self._worker_stats.run(self._families, self._persistent.live_stats)
+            self._writing = asyncio.create_task(writing, name="worker_stats")
 
     def _families(self) -> list[Family]:
-        return families(self._kept.shells, self.runner.counter)
+        return families(self._persistent.contexts, self.runner.counter)
 
-    async def _enter(self, settings: Settings, log: AccessLog) -> None:
+    async def _activate(self, settings: Settings, log: AccessLog) -> None:
         """Make an application and give it all requests to come."""
-        app = create_app(settings, log, self._kept)
+        app = create_app(settings, log, self._persistent)
         runner = web.AppRunner(app)
         try:
             await runner.setup()
@@ -106,30 +108,30 @@ class Generations:
         server.counter.limits = connection_limits(settings)
         server.set_keepalive(keepalive_timeout(settings))
         server.set_handler(handler)
-        self._current = Generation(runner)
+        self._current = AppVersion(runner)
         self.settings, self._log = settings, log
 
     @property
-    def shell(self) -> Shell:
+    def context(self) -> AppContext:
         """What requests share now."""
-        return self._current.shell
+        return self._current.context
 
     def __len__(self) -> int:
         """Return how many calls are in progress, the old applications' too."""
-        return sum(len(shell.watch) for shell in self._shells())
+        return sum(len(context.deadline_monitor) for context in self._contexts())
 
-    def expire_all(self, error: Callable[[], ProxyError]) -> None:
+    def cancel_all(self, error: Callable[[], ProxyError]) -> None:
         """End every call with an error."""
-        for shell in self._shells():
-            shell.watch.expire_all(error)
+        for context in self._contexts():
+            context.deadline_monitor.cancel_all(error)
 
     def drain(self) -> None:
         """Say in every answer from now on that the connection closes."""
-        for shell in self._shells():
-            shell.draining = True
+        for context in self._contexts():
+            context.draining = True
 
-    def _shells(self) -> list[Shell]:
-        return [generation.shell for generation in (self._current, *self._old.values())]
+    def _contexts(self) -> list[AppContext]:
+        return [version.context for version in (self._current, *self._old.values())]
 
     async def replace(self, settings: Settings) -> None:
         """Put *settings* in force for requests to come.
@@ -142,9 +144,9 @@ class Generations:
         # What depends on them must fit the addresses that are listened on.
         settings = replace(settings, hosts=self.settings.hosts, port=self.settings.port)
         old = self._current
-        await self._enter(settings, self._log_for(settings))
-        self.shell.draining = old.shell.draining
-        task = asyncio.create_task(self._retire(old), name="old settings")
+        await self._activate(settings, self._log_for(settings))
+        self.context.draining = old.context.draining
+        task = asyncio.create_task(self._close_when_idle(old), name="old settings")
         self._old[task] = old
         task.add_done_callback(self._old.pop)
 
@@ -156,13 +158,13 @@ class Generations:
             return self._log
         return log_through(self._log.writer, settings.log_format, settings.log_level)
 
-    async def _retire(self, generation: Generation) -> None:
+    async def _close_when_idle(self, version: AppVersion) -> None:
         """Wait until *generation* has no call left, then close it."""
         # Not at once: a request may be on its way from the connection to the application.
         await self._pause()
-        while len(generation.shell.watch) and not self._closing.is_set():
+        while len(version.context.deadline_monitor) and not self._closing.is_set():
             await self._pause()
-        await generation.runner.cleanup()
+        await version.runner.cleanup()
 
     async def _pause(self) -> None:
         with contextlib.suppress(TimeoutError):
@@ -172,16 +174,16 @@ class Generations:
     async def close(self) -> None:
         """Close everything, whatever is in progress. To be called after ``start``."""
         await self.runner.cleanup()
-        if self._crew is not None:
+        if self._worker_stats is not None:
             self._writing.cancel()
-            self._crew.write(self._families())  # the last calls too
+            self._worker_stats.write(self._families())  # the last calls too
         self._closing.set()
         await asyncio.gather(*self._old)
         await self._current.runner.cleanup()
-        await self._kept.close()
+        await self._persistent.close()
 
 
-def what_needs_a_restart(old: Settings, new: Settings) -> list[str]:
+def restart_required(old: Settings, new: Settings) -> list[str]:
     """Return the settings that differ from those of the start, and are read then only."""
     names = [name for field, name in _FIXED.items() if getattr(old, field) != getattr(new, field)]
     if bool(old.tls_cert_file) != bool(new.tls_cert_file):

@@ -16,7 +16,7 @@ from jarvis_proxy.observability.worker_stats import Crew
 from jarvis_proxy.runtime.listeners import Site, names
 from jarvis_proxy.runtime.memory import give_back_when_idle
 from jarvis_proxy.runtime.port_handover import Offer, acquire
-from jarvis_proxy.runtime.reload import Generations, what_needs_a_restart
+from jarvis_proxy.runtime.reload import ConfigReloader, restart_required
 
 _LOG: Final = logging.getLogger(__name__)
 _LAST_WORDS: Final = 3.0
@@ -85,17 +85,17 @@ async def serve(
     stop = stop or Stop()
     wanted = asyncio.Event()
     _take_signals(asyncio.get_running_loop(), stop, wanted)
-    async with in_force(settings, log) as generations, contextlib.AsyncExitStack() as stack:
+    async with running_config(settings, log) as reloader, contextlib.AsyncExitStack() as stack:
         if reload is not None:
-            task = _reload_when(wanted, generations, reload, stop)
+            task = _reload_when(wanted, reloader, reload, stop)
             await stack.enter_async_context(beside(task, "reload"))
-        await _serve(generations, stop)
+        await _serve(reloader, stop)
 
 
 @contextlib.asynccontextmanager
-async def in_force(
+async def running_config(
     settings: Settings, log: AccessLog, crew: Crew | None = None
-) -> AsyncIterator[Generations]:
+) -> AsyncIterator[ConfigReloader]:
     """Open what *settings* ask for, and close whatever is in force in the end.
 
     Raises:
@@ -103,15 +103,15 @@ async def in_force(
     """
     occasional = Occasional()
     asyncio.get_running_loop().set_exception_handler(exception_handler(occasional))
-    generations = Generations(settings, log, crew)
-    await generations.start()
-    probe = LagProbe(occasional, observe=generations.shell.metrics.observe_lag)
-    tidying = give_back_when_idle(lambda: not len(generations))
+    reloader = ConfigReloader(settings, log, crew)
+    await reloader.start()
+    probe = LagProbe(occasional, observe=reloader.context.metrics.observe_lag)
+    tidying = give_back_when_idle(lambda: not len(reloader))
     try:
         async with beside(probe.run(), "lag"), beside(tidying, "memory"):
-            yield generations
+            yield reloader
     finally:
-        await generations.close()
+        await reloader.close()
 
 
 @contextlib.asynccontextmanager
@@ -140,17 +140,17 @@ def _take_signals(loop: asyncio.AbstractEventLoop, stop: Stop, wanted: asyncio.E
     loop.add_signal_handler(signal.SIGHUP, hang_up)
 
 
-async def _serve(generations: Generations, stop: Stop) -> None:
-    settings = generations.settings
+async def _serve(reloader: ConfigReloader, stop: Stop) -> None:
+    settings = reloader.settings
     port = await acquire(settings.hosts, settings.port, os.environ)
     offer: Offer | None = None
     if port.name is not None:
         offer = Offer(port.name, port.sockets, stop.hand_over)
-    sites = [Site(generations.runner, sock, generations.tls) for sock in port.sockets]
+    sites = [Site(reloader.runner, sock, reloader.tls) for sock in port.sockets]
     for site in sites:
         await site.start()
-    where = names(port.sockets, tls=generations.tls is not None)
-    _LOG.info("serving on %s%s", where, page_note(settings))
+    where = names(port.sockets, tls=reloader.tls is not None)
+    _LOG.info("serving on %s%s", where, dashboard_note(settings))
     if port.taken is not None:
         _LOG.info("process %d had the port; it ends when its calls have", port.taken.pid)
         await port.taken.confirm()
@@ -159,10 +159,10 @@ async def _serve(generations: Generations, stop: Stop) -> None:
     await stop.drain.wait()
     if offer is not None:
         await offer.stop()
-    await drain(generations, sites, stop, generations.settings.drain_timeout)
+    await drain(reloader, sites, stop, reloader.settings.drain_timeout)
 
 
-def page_note(settings: Settings) -> str:
+def dashboard_note(settings: Settings) -> str:
     """Return what the first line of the log says of the live page and of /metrics."""
     page = "" if settings.admin_key is None else "; the live page is at /dashboard"
     if settings.metrics_key is None and settings.metrics_need_key:
@@ -170,24 +170,24 @@ def page_note(settings: Settings) -> str:
     return page
 
 
-async def drain(generations: Generations, sites: list[Site], stop: Stop, limit: float) -> None:
+async def drain(reloader: ConfigReloader, sites: list[Site], stop: Stop, limit: float) -> None:
     """Take no new connections; wait for calls in progress; tell the rest that the server goes."""
-    generations.drain()
+    reloader.drain()
     for site in sites:
         await site.stop()
-    _LOG.info("draining: %d calls in progress", len(generations))
-    await _until_empty(generations, stop.hurry, limit)
-    generations.expire_all(_shutting_down)
+    _LOG.info("draining: %d calls in progress", len(reloader))
+    await _until_empty(reloader, stop.hurry, limit)
+    reloader.cancel_all(_shutting_down)
     patience = _LAST_WORDS_IN_A_HURRY if stop.hurry.is_set() else _LAST_WORDS
-    await _until_empty(generations, asyncio.Event(), patience)
+    await _until_empty(reloader, asyncio.Event(), patience)
 
 
-async def _until_empty(generations: Generations, hurry: asyncio.Event, limit: float) -> None:
+async def _until_empty(reloader: ConfigReloader, hurry: asyncio.Event, limit: float) -> None:
     """Wait until every connection is closed: what is written last has then been sent.
 
     One in its handshake counts: its client does not know yet that the server goes.
     """
-    server = generations.runner.server
+    server = reloader.runner.server
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(limit):
             # Looked at now and then: a signal per finished call would cost every call. And not at
@@ -208,17 +208,17 @@ def _shutting_down() -> ProxyError:
     )
 
 
-def warn_of_restart(at_start: Settings, settings: Settings) -> None:
+def warn_restart_required(at_start: Settings, settings: Settings) -> None:
     """Name in the log what of *settings* does not take effect now."""
-    for name in what_needs_a_restart(at_start, settings):
+    for name in restart_required(at_start, settings):
         _LOG.warning("a change of %s takes effect at the next start", name)
 
 
 async def _reload_when(
-    wanted: asyncio.Event, generations: Generations, reload: Reload, stop: Stop
+    wanted: asyncio.Event, reloader: ConfigReloader, reload: Reload, stop: Stop
 ) -> None:
     """Put other settings in force each time that they are *wanted*, until cancelled."""
-    at_start = generations.settings
+    at_start = reloader.settings
     while True:
         await wanted.wait()
         wanted.clear()
@@ -226,8 +226,8 @@ async def _reload_when(
             continue
         try:
             settings = await asyncio.to_thread(reload)
-            await generations.replace(settings)
-            warn_of_restart(at_start, settings)
+            await reloader.replace(settings)
+            warn_restart_required(at_start, settings)
         except SettingsError as exc:
             _LOG.error("the old settings stay in force: %s", " ".join(exc.problems))
         except Exception as exc:  # such as a full disk: the next try may do better

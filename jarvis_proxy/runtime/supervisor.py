@@ -23,8 +23,8 @@ from jarvis_proxy.runtime import worker as words
 from jarvis_proxy.runtime.backoff import Backoff
 from jarvis_proxy.runtime.listeners import deal, names
 from jarvis_proxy.runtime.port_handover import Taken
-from jarvis_proxy.runtime.serve import Terminal, page_note, warn_of_restart
-from jarvis_proxy.runtime.worker import Berth
+from jarvis_proxy.runtime.serve import Terminal, dashboard_note, warn_restart_required
+from jarvis_proxy.runtime.worker import WorkerSetup
 
 EX_CONFIG: Final = 78
 EX_SOFTWARE: Final = 70
@@ -36,7 +36,7 @@ _NO_PROCESS: Final = 1.0
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 _LOG: Final = logging.getLogger(__name__)
 
-Work = Callable[[Settings, Berth], int]
+Work = Callable[[Settings, WorkerSetup], int]
 """What a worker does; its result is the exit code of the process."""
 Read = Callable[[], tuple[Settings, Mapping[str, str]]]
 """Reads the settings anew, and gives the environment that they are in."""
@@ -69,7 +69,7 @@ class _Slot:
 class Supervisor:
     """Keeps ``settings.workers`` workers alive on *sockets*.
 
-    *name* and *taken* are for the hand-over, as ``Berth`` has them.
+    *name* and *taken* are for the hand-over, as ``WorkerSetup`` has them.
     """
 
     def __init__(
@@ -182,7 +182,7 @@ class Supervisor:
         except Exception as exc:
             _LOG.error("the old settings stay in force", exc_info=exc)
             return
-        warn_of_restart(self._at_start, settings)
+        warn_restart_required(self._at_start, settings)
         self._settings = settings
         log_through(self._writer, settings.log_format, settings.log_level)
         self._asked = {worker for worker in self._workers.values() if not worker.is_leaving}
@@ -242,30 +242,30 @@ class Supervisor:
             for number in _SIGNALS:
                 signal.signal(number, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-            berth = self._berth(slot, desk, parents, channel)
-            code = self._work(self._settings, berth)
+            setup = self._worker_setup(slot, desk, parents, channel)
+            code = self._work(self._settings, setup)
         except Exception as exc:
             _LOG.error("a worker failed", exc_info=exc)
         finally:
             os._exit(code)
 
-    def _berth(
+    def _worker_setup(
         self, slot: _Slot, desk: Desk, parents: socket.socket, channel: socket.socket
-    ) -> Berth:  # pragma: no cover - as above
+    ) -> WorkerSetup:  # pragma: no cover - as above
         """Close what is others', and return what is the worker's."""
         self._selector.close()
         for sock in (parents, *self._wakeup, *(w.channel for w in self._workers.values())):
             sock.close()
         spare = [sock for sock in self._sockets if sock not in slot.sockets]
-        berth = Berth(
+        setup = WorkerSetup(
             slot.sockets, channel, Crew(self._desks, self._desks.index(desk), self._looks)
         )
         if slot.number:
             for sock in spare:
                 sock.close()
         else:
-            berth.name, berth.spare, berth.taken = self._name, spare, self._taken
-        return berth
+            setup.name, setup.spare, setup.taken = self._name, spare, self._taken
+        return setup
 
     def _hear(self, worker: _Worker) -> None:
         """Take what a worker says."""
@@ -302,7 +302,7 @@ class Supervisor:
         if all(s.worker and s.worker.is_ready for s in self._slots):
             self._has_served = True
             where = names(self._sockets, tls=bool(self._settings.tls_cert_file))
-            note = page_note(self._settings)
+            note = dashboard_note(self._settings)
             _LOG.info("serving on %s, in %d workers%s", where, len(self._slots), note)
 
     def _release(self, worker: _Worker) -> None:

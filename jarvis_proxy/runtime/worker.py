@@ -22,8 +22,8 @@ from jarvis_proxy.observability.logging import AccessLog
 from jarvis_proxy.observability.worker_stats import Crew
 from jarvis_proxy.runtime.listeners import Site
 from jarvis_proxy.runtime.port_handover import Offer, Taken
-from jarvis_proxy.runtime.reload import Generations
-from jarvis_proxy.runtime.serve import Stop, beside, drain, in_force
+from jarvis_proxy.runtime.reload import ConfigReloader
+from jarvis_proxy.runtime.serve import Stop, beside, drain, running_config
 
 # What the parent says.
 DRAIN: Final = b"d"
@@ -42,7 +42,7 @@ _LOG: Final = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class Berth:
+class WorkerSetup:
     """What a worker is given. *spare* are sockets of the other workers, which it offers too.
 
     *name* is where it offers all of them to a new server; None: another worker does. *taken* is
@@ -63,7 +63,7 @@ def order(environ: Mapping[str, str]) -> bytes:
     return SETTINGS + _LENGTH.pack(len(text)) + text
 
 
-async def work(settings: Settings, log: AccessLog, berth: Berth) -> None:
+async def work(settings: Settings, log: AccessLog, setup: WorkerSetup) -> None:
     """Serve until told to stop, then let answers in progress end.
 
     Raises:
@@ -71,8 +71,8 @@ async def work(settings: Settings, log: AccessLog, berth: Berth) -> None:
     """
     stop = Stop()
     loop = asyncio.get_running_loop()
-    berth.parent.setblocking(False)
-    reader, writer = await asyncio.open_unix_connection(sock=berth.parent)
+    setup.parent.setblocking(False)
+    reader, writer = await asyncio.open_unix_connection(sock=setup.parent)
 
     def leave() -> None:
         writer.write(LEAVING)
@@ -83,38 +83,38 @@ async def work(settings: Settings, log: AccessLog, berth: Berth) -> None:
     loop.add_signal_handler(signal.SIGTERM, leave)
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    async with in_force(settings, log, berth.crew) as generations:
-        obeying = _Parent(reader, writer, generations, stop).obey()
+    async with running_config(settings, log, setup.crew) as reloader:
+        obeying = _Parent(reader, writer, reloader, stop).obey()
         async with beside(obeying, "parent"):
-            await _serve(generations, stop, berth, writer)
+            await _serve(reloader, stop, setup, writer)
     writer.close()
 
 
 async def _serve(
-    generations: Generations, stop: Stop, berth: Berth, writer: asyncio.StreamWriter
+    reloader: ConfigReloader, stop: Stop, setup: WorkerSetup, writer: asyncio.StreamWriter
 ) -> None:
-    sites = [Site(generations.runner, sock, generations.tls) for sock in berth.sockets]
+    sites = [Site(reloader.runner, sock, reloader.tls) for sock in setup.sockets]
     for site in sites:
         await site.start()
     writer.write(READY)
-    if berth.taken is not None:
-        _LOG.info("process %d had the port; it ends when its calls have", berth.taken.pid)
-        await berth.taken.confirm()
+    if setup.taken is not None:
+        _LOG.info("process %d had the port; it ends when its calls have", setup.taken.pid)
+        await setup.taken.confirm()
 
     def hand_over() -> None:
         writer.write(HANDED_OVER)
         stop.hand_over()
 
     offer: Offer | None = None
-    if berth.name is not None:
-        offer = Offer(berth.name, [*berth.sockets, *berth.spare], hand_over)
+    if setup.name is not None:
+        offer = Offer(setup.name, [*setup.sockets, *setup.spare], hand_over)
         offer.start()
     await stop.drain.wait()
     if offer is not None:
         await offer.stop()
-    for sock in berth.spare:
+    for sock in setup.spare:
         sock.close()
-    await drain(generations, sites, stop, generations.settings.drain_timeout)
+    await drain(reloader, sites, stop, reloader.settings.drain_timeout)
 
 
 @dataclass(slots=True)
@@ -123,7 +123,7 @@ class _Parent:
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
-    generations: Generations
+    reloader: ConfigReloader
     stop: Stop
 
     async def obey(self) -> None:
@@ -144,7 +144,7 @@ class _Parent:
         (length,) = _LENGTH.unpack(await self.reader.readexactly(_LENGTH.size))
         environ = msgspec.json.decode(await self.reader.readexactly(length), type=dict[str, str])
         try:
-            await self.generations.replace(Settings.from_env(environ, is_readable=is_readable))
+            await self.reloader.replace(Settings.from_env(environ, is_readable=is_readable))
         except Exception as exc:  # such as a certificate that is gone again
             _LOG.error("a worker cannot take the new settings in", exc_info=exc)
             self.writer.write(NOT_TAKEN_IN)

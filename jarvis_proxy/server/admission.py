@@ -19,29 +19,29 @@ from jarvis_proxy.access.rate_limits import Limiter, Quota, Verdict, overloaded,
 from jarvis_proxy.access.token_estimates import estimate_answer, estimate_prompt
 from jarvis_proxy.call_record import CallRecord
 from jarvis_proxy.config.settings import KeyPolicy, Settings
-from jarvis_proxy.errors import LimitReached, ProxyError
+from jarvis_proxy.errors import LimitExceeded, ProxyError
 from jarvis_proxy.routing.models import ModelRegistry, Route
 
 _RANDOM: Final = SystemRandom()
 _TEXT: Final = ("/v1/chat/completions", "/v1/completions", "/v1/responses")
-_HELD_BACK: Final = 1.0
+_REJECTION_DELAY: Final = 1.0
 """Seconds that the refusal of a guess is late."""
-_SHARE_HELD_BACK: Final = 4
+_DELAYED_SHARE: Final = 4
 """Of all the connections that there may be, at most one in so many waits for such a refusal."""
 Clock = Callable[[], float]
 _FULL: Final = "it holds as much of requests and answers as it can"
 
 
-class Memory:
+class MemoryAccount:
     """How many bytes of requests and answers the process holds, over every set of settings."""
 
-    __slots__ = ("held",)
+    __slots__ = ("bytes_held",)
 
     def __init__(self) -> None:
-        self.held = 0
+        self.bytes_held = 0
 
 
-class Guard:
+class AdmissionController:
     """What decides on requests, and what those in progress take.
 
     *clock* is monotonic, *wall* in epoch seconds. *connections* is how many clients may hold,
@@ -57,7 +57,7 @@ class Guard:
         clock: Clock,
         wall: Clock,
         connections: int,
-        memory: Memory,
+        memory: MemoryAccount,
     ) -> None:
         self.limits = settings.limits
         self.registry = registry
@@ -65,10 +65,10 @@ class Guard:
         self.clock = clock
         self.memory = memory
         self.in_progress: dict[str, int] = {}
-        self.held_back = 0
+        self.delayed_rejections = 0
         """How many wait for the refusal of a guess."""
         self._wall = wall
-        self._most_held_back = max(1, connections // _SHARE_HELD_BACK)
+        self._max_delayed_rejections = max(1, connections // _DELAYED_SHARE)
         self._trusted = settings.trusted_proxies
         self._failures = Failures(clock())
         self._access = {
@@ -86,7 +86,7 @@ class Guard:
     @property
     def bytes_in_flight(self) -> int:
         """How many bytes of requests and answers are held."""
-        return self.memory.held
+        return self.memory.bytes_held
 
     def address(self, request: web.Request) -> str:
         """Return the address of the client, seen through trusted proxies; ``""`` if unknown."""
@@ -95,12 +95,12 @@ class Guard:
             return peer
         return client_ip(peer, request.headers.getall("X-Forwarded-For", ()), self._trusted)
 
-    def opens(self, key: str, address: str) -> bool:
+    def is_key_allowed(self, key: str, address: str) -> bool:
         """Tell whether the key called *key* opens anything from *address* now."""
         access = self._access.get(key)
         return access is None or access.is_open(address, self._wall())
 
-    def failed(self, address: str, guesses: int, refusal: ProxyError) -> ProxyError:
+    def record_auth_failure(self, address: str, guesses: int, refusal: ProxyError) -> ProxyError:
         """Count a request without a valid key, and with so many *guesses*; return what to raise.
 
         That is *refusal*, or TooManyFailures for an address that fails again and again.
@@ -108,37 +108,37 @@ class Guard:
         wait = self._failures.note(network_of(address), self.clock(), max(1, guesses))
         return too_many_failures(wait) if wait else refusal
 
-    async def hold_back(self) -> None:
+    async def delay_rejection(self) -> None:
         """Make who guesses wait, unless too many do: they hold connections meanwhile.
 
         Behind a trusted proxy these are everybody's connections.
         """
-        if self.held_back >= self._most_held_back:
+        if self.delayed_rejections >= self._max_delayed_rejections:
             return
-        self.held_back += 1
+        self.delayed_rejections += 1
         try:
-            await asyncio.sleep(_HELD_BACK)
+            await asyncio.sleep(_REJECTION_DELAY)
         finally:
-            self.held_back -= 1
+            self.delayed_rejections -= 1
 
-    def enter(self, key: str, call_id: str, running: int) -> "Admission":
+    def admit(self, key: str, call_id: str, running: int) -> "AdmittedCall":
         """Give a call of *key* a place beside the *running* ones.
 
         Raises:
             LimitReached: 503 `overloaded`; 429 `rate_limit_exceeded`, the key has no place left.
         """
         if running >= self.limits.max_streams:
-            raise busy("it answers as many requests as it can")
+            raise overloaded_error("it answers as many requests as it can")
         count = self.in_progress.get(key, 0)
         quota = self._quotas.get(key)
-        if count >= self._places(quota):
+        if count >= self._max_concurrent(quota):
             raise too_many_at_once()
         self.in_progress[key] = count + 1
-        admission = Admission(self, key, call_id, self._access.get(key), quota)
-        admission.counts_tokens = key in self._counted
-        return admission
+        admitted = AdmittedCall(self, key, call_id, self._access.get(key), quota)
+        admitted.counts_tokens = key in self._counted
+        return admitted
 
-    def may_see(self, key: str) -> Callable[[str], bool]:
+    def model_filter(self, key: str) -> Callable[[str], bool]:
         """Return what tells whether a model is shown to *key*."""
         access, registry = self._access.get(key), self.registry
         if access is None or not access.is_limited:
@@ -147,24 +147,24 @@ class Guard:
             registry.is_usable(model) and access.allows(model, registry.route(model))
         )
 
-    def _places(self, quota: Quota | None) -> int:
+    def _max_concurrent(self, quota: Quota | None) -> int:
         """Return how many calls a key may have in progress, those whose body arrives included."""
         most = self.limits.max_streams_per_key
         return most if quota is None else max(most, quota.concurrency or 0)
 
 
-class Admission:
+class AdmittedCall:
     """One call that was let in: which models it may use, and what it takes until its end."""
 
     __slots__ = (
         "_access",
-        "_asked",
         "_call_id",
-        "_guard",
+        "_controller",
         "_key",
-        "_left",
         "_prompt",
         "_quota",
+        "_rate_checked",
+        "_released",
         "_reserved",
         "_size",
         "counts_tokens",
@@ -173,20 +173,20 @@ class Admission:
 
     def __init__(
         self,
-        guard: Guard,
+        controller: AdmissionController,
         key: str,
         call_id: str,
         access: KeyAccess | None,
         quota: Quota | None,
     ) -> None:
-        self._guard = guard
+        self._controller = controller
         self._key = key
         self._call_id = call_id
         self._access = access
         self._quota = quota
         self._size = 0
-        self._left = False
-        self._asked = False
+        self._released = False
+        self._rate_checked = False
         self._reserved = 0
         self._prompt = 0
         self.counts_tokens = False
@@ -205,19 +205,19 @@ class Admission:
         Raises:
             ProxyError: 404 `model_not_found`, also for a model that the key may not use.
         """
-        registry, access = self._guard.registry, self._access
+        registry, access = self._controller.registry, self._access
         if access is not None and not access.allows(model or None, registry.route(model)):
             raise model_not_found(model or "jarvis-default")
         return registry.resolve(model)
 
-    def openai(self) -> Route:
+    def openai_route(self) -> Route:
         """Return the way to OpenAI for a request that names no model.
 
         Raises:
             ProxyError: 404 `model_not_found`, OpenAI has no key here, or this key may use certain
                 models only: it could reach the others this way.
         """
-        route = self._guard.registry.openai()
+        route = self._controller.registry.openai()
         if self._access is not None and not self._access.allows(None, route):
             raise model_needed()
         return route
@@ -225,79 +225,79 @@ class Admission:
     def fallbacks(self, model: str | None) -> tuple[Route, ...]:
         """Return where a failed call to *model* may go instead: places that the key may use."""
         access = self._access
-        routes = self._guard.registry.fallbacks(model)
+        routes = self._controller.registry.fallbacks(model)
         if access is None:
             return routes
         return tuple(route for route in routes if access.allows(None, route))
 
-    def check_room(self, size: int) -> None:
+    def check_memory(self, size: int) -> None:
         """Refuse what takes *size* bytes more when there is no memory left for it.
 
         Raises:
             LimitReached: 503 `overloaded`.
         """
-        limit = self._guard.limits.max_bytes_in_flight
-        if self._guard.memory.held + size > limit:
-            raise busy(_FULL) if self._size + size <= limit else never_enough()
+        limit = self._controller.limits.max_bytes_in_flight
+        if self._controller.memory.bytes_held + size > limit:
+            raise overloaded_error(_FULL) if self._size + size <= limit else never_fits_error()
 
-    def hold(self, size: int) -> None:
+    def reserve_bytes(self, size: int) -> None:
         """Count *size* bytes more as held until the call ends; a negative one: let go.
 
         Raises:
             LimitReached: 503 `overloaded`. They are counted all the same, to the call's end.
         """
-        self.note(size)
+        self.count_bytes(size)
         if size > 0:
-            self.check_room(0)
+            self.check_memory(0)
 
-    def note(self, size: int) -> None:
-        """Count as ``hold`` does, and refuse nothing: what is held now was held before."""
-        if self._left:
+    def count_bytes(self, size: int) -> None:
+        """Count as ``reserve_bytes`` does, and refuse nothing: what is held now was held before."""
+        if self._released:
             return
         self._size += size
-        self._guard.memory.held += size
+        self._controller.memory.bytes_held += size
 
-    def share(self) -> "Share":
+    def open_reservation(self) -> "ByteReservation":
         """Return a part of what the call holds that changes in size: nothing so far."""
-        return Share(self)
+        return ByteReservation(self)
 
-    async def ask(self, body: bytes = b"") -> None:
+    async def check_rate_limit(self, body: bytes = b"") -> None:
         """Ask whether the key's limits allow the call, just before it goes upstream.
 
         Raises:
             LimitReached: 429 `rate_limit_exceeded`.
         """
-        quota, guard = self._quota, self._guard
+        quota, controller = self._quota, self._controller
         if self.counts_tokens:
             self._prompt = estimate_prompt(body)
         if quota is None:
             return
-        self._asked = True
+        self._rate_checked = True
         self._reserved = 0 if quota.tpm is None else self._prompt
-        verdict = await guard.limiter.admit(
-            self._key, quota, call_id=self._call_id, tokens=self._reserved, now=guard.clock()
+        verdict = await controller.limiter.admit(
+            self._key, quota, call_id=self._call_id, tokens=self._reserved, now=controller.clock()
         )
         self.verdict = verdict
         if verdict.refused is not None:
             raise verdict.refusal()
 
-    def leave(self, record: CallRecord) -> None:
+    def release(self, record: CallRecord) -> None:
         """Give back what the call took, and count its tokens.
 
         Those of a key with limits are estimated in *record* where no upstream told them.
         """
         if self.counts_tokens and record.prompt_tokens is None:
             self._estimate(record)
-        guard = self._guard
-        guard.memory.held -= self._size
-        self._left = True
-        guard.in_progress[self._key] -= 1
-        if not self._asked:
+        controller = self._controller
+        controller.memory.bytes_held -= self._size
+        self._released = True
+        controller.in_progress[self._key] -= 1
+        if not self._rate_checked:
             return
-        guard.limiter.release(self._key, self._call_id)
+        controller.limiter.release(self._key, self._call_id)
         if self.verdict is not None and self.verdict.refused is None:
             more = self._tokens(record) - self._reserved
-            guard.limiter.settle(self._key, more, guard.clock())
+            controller.limiter.settle(self._key, more, controller.clock())
 
     def _tokens(self, record: CallRecord) -> int:
         return (record.prompt_tokens or 0) + (record.completion_tokens or 0)
@@ -311,13 +311,13 @@ class Admission:
             record.prompt_tokens, record.completion_tokens = self._prompt, answer
 
 
-class Share:
+class ByteReservation:
     """A part of what a call holds, such as an event that is not whole: its size changes."""
 
-    __slots__ = ("_admission", "size")
+    __slots__ = ("_call", "size")
 
-    def __init__(self, admission: Admission) -> None:
-        self._admission = admission
+    def __init__(self, admitted: AdmittedCall) -> None:
+        self._call = admitted
         self.size = 0
 
     def set(self, size: int) -> None:
@@ -328,21 +328,21 @@ class Share:
         """
         more, self.size = size - self.size, size
         if more:
-            self._admission.hold(more)
+            self._call.reserve_bytes(more)
 
     def add(self, size: int) -> None:
         """Hold *size* bytes more. Raises as ``set`` does."""
         self.set(self.size + size)
 
-    def note(self, size: int) -> None:
+    def set_unchecked(self, size: int) -> None:
         """Hold *size* bytes in place of what was held, and refuse nothing."""
         more, self.size = size - self.size, size
-        self._admission.note(more)
+        self._call.count_bytes(more)
 
 
-def never_enough() -> LimitReached:
+def never_fits_error() -> LimitExceeded:
     """Return 503 `overloaded` for a call that takes more than all memory there is for calls."""
-    return LimitReached(
+    return LimitExceeded(
         503,
         "This call takes more memory than the proxy has for all calls together. Send less at "
         "once, or raise MAX_INFLIGHT_MB.",
@@ -353,7 +353,7 @@ def never_enough() -> LimitReached:
     )
 
 
-def busy(what: str) -> LimitReached:
+def overloaded_error(what: str) -> LimitExceeded:
     """Return 503 `overloaded`, its retry spread over some seconds."""
     return overloaded(what, _RANDOM.random())
 

@@ -42,14 +42,13 @@ from jarvis_proxy.routing.endpoints import Kind
 from jarvis_proxy.routing.key_pool import KeyPool
 from jarvis_proxy.routing.model_list import Catalog
 from jarvis_proxy.routing.models import DEFAULT_NAME, EMBEDDED, GEMINI, ModelRegistry
-from jarvis_proxy.server.admission import Guard, Memory
-from jarvis_proxy.server.context import MATCH, SHELL, Shell
-from jarvis_proxy.server.handlers import dashboard, info, metrics, usage
-from jarvis_proxy.server.handlers import inference as proxy
-from jarvis_proxy.server.handlers.dashboard_feed import Board
+from jarvis_proxy.server.admission import AdmissionController, MemoryAccount
+from jarvis_proxy.server.context import CONTEXT, MATCH, AppContext
+from jarvis_proxy.server.handlers import dashboard, inference, info, metrics, usage
+from jarvis_proxy.server.handlers.dashboard_feed import DashboardFeed
 from jarvis_proxy.server.middlewares import Handler, access_log, auth
-from jarvis_proxy.server.relay.deadlines import TimeLimits, Watch
-from jarvis_proxy.server.responses import rate_limits
+from jarvis_proxy.server.relay.deadlines import DeadlineMonitor, Timeouts
+from jarvis_proxy.server.responses import add_rate_limit_headers
 from jarvis_proxy.upstream_client.endpoint import UpstreamEndpoint
 from jarvis_proxy.upstream_client.hops import Hops
 from jarvis_proxy.upstream_client.local import LocalTransport
@@ -80,35 +79,35 @@ _HANDLERS: Final[Mapping[Kind, Handler]] = {
     "usage": usage.usage,
     "subscription": usage.subscription,
     "billing": usage.billing,
-    "infer": proxy.infer,
-    "other": proxy.pass_on,
+    "infer": inference.infer,
+    "other": inference.passthrough,
     "page": dashboard.page,
     "events": dashboard.events,
 }
 
 
 @dataclass(slots=True)
-class Kept:
+class PersistentState:
     """What outlives a change of settings, because clients' next requests build on it."""
 
     vault: SignatureVault = field(default_factory=lambda: MemoryVault(lock=Lock()))
     limiter: Limiter = field(default_factory=MemoryLimiter)
-    memory: Memory = field(default_factory=Memory)
+    memory: MemoryAccount = field(default_factory=MemoryAccount)
     metrics: Metrics = field(default_factory=Metrics)
     usage: UsageBook = field(default_factory=UsageBook)
-    oddities: Oddities = field(default_factory=Oddities)
-    keeper: UsageKeeper | None = None
-    shells: list[Shell] = field(default_factory=list)
+    compat_hints: Oddities = field(default_factory=Oddities)
+    usage_persister: UsageKeeper | None = None
+    contexts: list[AppContext] = field(default_factory=list)
     """Of every application that is not closed yet."""
-    live: Live = field(default_factory=Live)
+    live_stats: Live = field(default_factory=Live)
     shared: "SharedState | None" = None
     """What other processes know too; None without REDIS_URL."""
-    crew: Crew | None = None
+    worker_stats: Crew | None = None
     """The other workers of this machine; None where this process is alone."""
-    board: Board = field(init=False)
+    dashboard_feed: DashboardFeed = field(init=False)
 
     def __post_init__(self) -> None:
-        self.board = Board(self.live, self.crew)
+        self.dashboard_feed = DashboardFeed(self.live_stats, self.worker_stats)
 
     async def open(self, redis_url: str) -> None:
         """Share with other processes through the store at *redis_url*; ``""``: with none."""
@@ -123,40 +122,44 @@ class Kept:
             await self.shared.close()
 
 
-def create_app(settings: Settings, log: AccessLog, kept: Kept | None = None) -> web.Application:
+def create_app(
+    settings: Settings, log: AccessLog, persistent: PersistentState | None = None
+) -> web.Application:
     """Return the application; connections are opened when it starts.
 
     Without *kept*, which is open then and stays so, it has what outlives it for itself.
     """
-    is_owner = kept is None
-    kept = kept or Kept()
+    is_owner = persistent is None
+    persistent = persistent or PersistentState()
     # The order matters: the log sees every outcome, so it is outermost; auth decides first of
     # everything that may answer.
     app = web.Application(middlewares=[access_log, auth], client_max_size=settings.max_body)
     # One route: addresses are matched by routes.py, on the raw path, before any decoding.
     app.router.add_route("*", r"/{path:[\s\S]*}", _dispatch, expect_handler=_expect)
 
-    async def kept_open(app: web.Application) -> AsyncIterator[None]:
-        await kept.open(settings.redis_url)
+    async def open_persistent(app: web.Application) -> AsyncIterator[None]:
+        await persistent.open(settings.redis_url)
         yield
-        await kept.close()
+        await persistent.close()
 
-    async def shared(app: web.Application) -> AsyncIterator[None]:
-        shell = build_shell(settings, log, kept)
-        app[SHELL] = shell
-        app[metrics.SHELLS] = kept.shells
-        app[metrics.CREW] = kept.crew
-        kept.shells.append(shell)
-        keeper = await _keep_usage(settings, kept)
-        app[dashboard.BOARD] = kept.board
-        clock = asyncio.create_task(shell.watch.run(), name="watch")
-        models = asyncio.create_task(shell.refresher.run(), name="models")
-        board = asyncio.create_task(kept.board.run(shell), name="board")
-        saving = asyncio.create_task(keeper.run(), name="usage")
+    async def open_context(app: web.Application) -> AsyncIterator[None]:
+        context = build_context(settings, log, persistent)
+        app[CONTEXT] = context
+        app[metrics.CONTEXTS] = persistent.contexts
+        app[metrics.WORKER_STATS] = persistent.worker_stats
+        persistent.contexts.append(context)
+        usage_persister = await _open_usage_persister(settings, persistent)
+        app[dashboard.DASHBOARD_FEED] = persistent.dashboard_feed
+        clock = asyncio.create_task(context.deadline_monitor.run(), name="watch")
+        models = asyncio.create_task(context.refresher.run(), name="models")
+        dashboard_feed = asyncio.create_task(
+            persistent.dashboard_feed.run(context), name="dashboard_feed"
+        )
+        saving = asyncio.create_task(usage_persister.run(), name="usage")
         try:
             yield
         finally:
-            for task in (clock, models, board, saving):
+            for task in (clock, models, dashboard_feed, saving):
                 task.cancel()
                 try:
                     await task
@@ -164,43 +167,45 @@ def create_app(settings: Settings, log: AccessLog, kept: Kept | None = None) -> 
                     pass
                 except Exception as exc:  # what follows, such as the last sums, must be done yet
                     _LOG.error("the task of %s had failed", task.get_name(), exc_info=exc)
-            for place in shell.places.values():
-                await place.transport.close()
-            await shell.fetcher.close()
-            kept.shells.remove(shell)
-            shell.offload.close()
-            await keeper.save()
+            for endpoint in context.endpoints.values():
+                await endpoint.transport.close()
+            await context.fetcher.close()
+            persistent.contexts.remove(context)
+            context.offload.close()
+            await usage_persister.save()
 
     if is_owner:
-        app.cleanup_ctx.append(kept_open)
-    app.cleanup_ctx.append(shared)
+        app.cleanup_ctx.append(open_persistent)
+    app.cleanup_ctx.append(open_context)
     app.on_response_prepare.append(strip_server_header)
     if settings.policies:
-        app.on_response_prepare.append(rate_limits)
+        app.on_response_prepare.append(add_rate_limit_headers)
     return app
 
 
-async def _keep_usage(settings: Settings, kept: Kept) -> UsageKeeper:
+async def _open_usage_persister(settings: Settings, persistent: PersistentState) -> UsageKeeper:
     """Return what stores usage; the first application opens it, and takes over what is stored."""
-    kept.usage.budgets = {
+    persistent.usage.budgets = {
         name: policy.budget for name, policy in settings.policies.items() if policy.budget
     }
-    if kept.keeper is None:
-        kept.keeper = _usage_keeper(settings, kept)
-        await kept.keeper.load()
-    return kept.keeper
+    if persistent.usage_persister is None:
+        persistent.usage_persister = _build_usage_persister(settings, persistent)
+        await persistent.usage_persister.load()
+    return persistent.usage_persister
 
 
-def _usage_keeper(settings: Settings, kept: Kept) -> UsageKeeper:
-    if kept.shared is not None:
+def _build_usage_persister(settings: Settings, persistent: PersistentState) -> UsageKeeper:
+    if persistent.shared is not None:
         # Budgets are compared with what all processes used: it must not be a minute old.
-        return UsageKeeper(kept.usage, kept.shared.usage, time.time, every=1, load_every=2)
+        return UsageKeeper(
+            persistent.usage, persistent.shared.usage, time.time, every=1, load_every=2
+        )
     folder = settings.state_dir
     store: UsageStore = SqliteStore(Path(folder)) if folder else NoStore()
-    return UsageKeeper(kept.usage, store, time.time)
+    return UsageKeeper(persistent.usage, store, time.time)
 
 
-def build_shell(settings: Settings, log: AccessLog, kept: Kept) -> Shell:
+def build_context(settings: Settings, log: AccessLog, persistent: PersistentState) -> AppContext:
     """Return what requests share; must be called in the running loop."""
     registry = ModelRegistry(
         settings.upstreams,
@@ -208,62 +213,67 @@ def build_shell(settings: Settings, log: AccessLog, kept: Kept) -> Shell:
         aliases=settings.model_aliases,
         fallbacks=settings.fallbacks,
     )
-    places = {upstream.name: _place(upstream, settings, kept) for upstream in settings.upstreams}
+    endpoints = {
+        upstream.name: _build_endpoint(upstream, settings, persistent)
+        for upstream in settings.upstreams
+    }
     hops = Hops(_SECRET, settings.upstreams)
     for name, mark in hops.marks.items():
-        places[name].mark = mark
+        endpoints[name].mark = mark
     catalog = Catalog(
         {**registry.aliases, DEFAULT_NAME: settings.default_model},
         registry.exact_models,
         place=lambda name: registry.route(name).upstream,
     )
-    shell = Shell(
+    context = AppContext(
         settings=settings,
         keyring=KeyRing(settings.client_keys),
         registry=registry,
-        places=places,
+        endpoints=endpoints,
         catalog=catalog,
         fetcher=MediaFetcher(),
-        watch=Watch(time_limits(settings), time.monotonic),
+        deadline_monitor=DeadlineMonitor(build_timeouts(settings), time.monotonic),
         access_log=log,
-        refresher=Refresher(catalog, places),
-        guard=Guard(
+        refresher=Refresher(catalog, endpoints),
+        admission=AdmissionController(
             settings,
             registry,
-            kept.limiter,
+            persistent.limiter,
             clock=time.monotonic,
             wall=time.time,
             connections=connection_limits(settings).total,
-            memory=kept.memory,
+            memory=persistent.memory,
         ),
-        metrics=kept.metrics,
-        usage=kept.usage,
+        metrics=persistent.metrics,
+        usage=persistent.usage,
         prices=load_prices(settings),
-        oddities=kept.oddities,
+        compat_hints=persistent.compat_hints,
         secrets=Secrets(key for upstream in settings.upstreams for key in upstream.keys),
         hops=hops,
-        live=None if settings.admin_key is None else kept.live,
+        live_stats=None if settings.admin_key is None else persistent.live_stats,
     )
-    if kept.shared is not None:
-        shell.vault = kept.shared.vault
-        for name, place in places.items():
-            kept.shared.health.watch(name, place.pool, place.breakers)
-    places[EMBEDDED] = UpstreamEndpoint(EchoUpstream(EMBEDDED), LocalTransport())
-    return shell
+    if persistent.shared is not None:
+        context.shared_signatures = persistent.shared.vault
+        for name, endpoint in endpoints.items():
+            persistent.shared.health.watch(name, endpoint.pool, endpoint.breakers)
+    endpoints[EMBEDDED] = UpstreamEndpoint(EchoUpstream(EMBEDDED), LocalTransport())
+    return context
 
 
-def _place(upstream: UpstreamSettings, settings: Settings, kept: Kept) -> UpstreamEndpoint:
+def _build_endpoint(
+    upstream: UpstreamSettings, settings: Settings, persistent: PersistentState
+) -> UpstreamEndpoint:
     options = TransportOptions(
         connect_timeout=settings.connect_timeout,
         proxy=None if upstream.proxy is None else upstream.proxy.url,
     )
     if upstream.name == GEMINI:
-        shaper: Upstream = GeminiUpstream(
+        translator: Upstream = GeminiUpstream(
             GEMINI,
-            vault=kept.vault,
+            vault=persistent.vault,
             new_id=new_call_id,
             image_urls=settings.image_urls,
-            signature_sources=kept.metrics.signatures,
+            signature_sources=persistent.metrics.signatures,
             lock=Lock(),
         )
         # In a header: a key in a URL ends up in logs.
@@ -271,9 +281,9 @@ def _place(upstream: UpstreamSettings, settings: Settings, kept: Kept) -> Upstre
             GEMINI, upstream.base_url, key_header="x-goog-api-key", key_prefix="", options=options
         )
     else:
-        shaper = OpenAIUpstream(upstream.name)
+        translator = OpenAIUpstream(upstream.name)
         transport = HttpTransport(upstream.name, upstream.base_url, options=options)
-    return UpstreamEndpoint(shaper, transport, KeyPool(upstream.keys))
+    return UpstreamEndpoint(translator, transport, KeyPool(upstream.keys))
 
 
 def new_call_id() -> str:
@@ -281,13 +291,13 @@ def new_call_id() -> str:
     return "".join(secrets.choice(_ALPHABET) for _ in range(24))
 
 
-def time_limits(settings: Settings) -> TimeLimits:
+def build_timeouts(settings: Settings) -> Timeouts:
     """Return the clock's limits."""
-    return TimeLimits(
+    return Timeouts(
         first_byte=settings.first_byte_timeout,
         idle=settings.idle_timeout,
         total=settings.stream_total_timeout,
-        commit_after=settings.commit_after,
+        headers_after=settings.commit_after,
         heartbeat=settings.heartbeat_interval,
         write_stall=settings.write_stall_timeout,
         body_idle=settings.body_idle_timeout,

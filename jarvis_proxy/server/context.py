@@ -19,9 +19,9 @@ from jarvis_proxy.routing.endpoints import Match
 from jarvis_proxy.routing.model_list import Catalog
 from jarvis_proxy.routing.models import ModelRegistry
 from jarvis_proxy.routing.retries import RetryBudget
-from jarvis_proxy.server.admission import Admission, Guard
-from jarvis_proxy.server.offload import Offload
-from jarvis_proxy.server.relay.deadlines import Watch
+from jarvis_proxy.server.admission import AdmissionController, AdmittedCall
+from jarvis_proxy.server.concurrency import Offload
+from jarvis_proxy.server.relay.deadlines import DeadlineMonitor
 from jarvis_proxy.upstream_client.endpoint import UpstreamEndpoint
 from jarvis_proxy.upstream_client.hops import Hops
 from jarvis_proxy.upstream_client.media_fetcher import MediaFetcher
@@ -32,36 +32,36 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Shell:
+class AppContext:
     """Everything that requests share."""
 
     settings: Settings
     keyring: KeyRing
     registry: ModelRegistry
-    places: dict[str, UpstreamEndpoint]
+    endpoints: dict[str, UpstreamEndpoint]
     catalog: Catalog
     fetcher: MediaFetcher
-    watch: Watch
+    deadline_monitor: DeadlineMonitor
     access_log: AccessLog
     refresher: Refresher
-    guard: Guard
+    admission: AdmissionController
     metrics: Metrics
     usage: UsageBook
     prices: Prices
-    oddities: Oddities
+    compat_hints: Oddities
     secrets: Secrets
     """The keys of all upstreams."""
     hops: Hops
-    budget: RetryBudget = field(default_factory=RetryBudget)
+    retry_budget: RetryBudget = field(default_factory=RetryBudget)
     offload: Offload = field(default_factory=Offload)
-    live: Live | None = None
+    live_stats: Live | None = None
     """What the live page shows; None where there is no such page."""
-    vault: "SharedVault | None" = None
+    shared_signatures: "SharedVault | None" = None
     """Where signatures of other processes are fetched from; None where there are no others."""
     draining: bool = False
 
 
-SHELL: Final = web.AppKey("SHELL", Shell)
+CONTEXT: Final = web.AppKey("CONTEXT", AppContext)
 RECORD: Final = web.RequestKey("RECORD", CallRecord)
 MATCH: Final = web.RequestKey("MATCH", Match)
-ADMISSION: Final = web.RequestKey("ADMISSION", Admission)
+ADMITTED_CALL: Final = web.RequestKey("ADMITTED_CALL", AdmittedCall)

@@ -22,13 +22,13 @@ from jarvis_proxy.aiohttp_ext.malformed_requests import (
     wants_websocket,
 )
 from jarvis_proxy.call_record import CallRecord
-from jarvis_proxy.errors import LimitReached, ProxyError
+from jarvis_proxy.errors import LimitExceeded, ProxyError
 from jarvis_proxy.observability.line_quota import STRANGER
 from jarvis_proxy.routing.endpoints import LIVE_PAGE, OPEN, match
 from jarvis_proxy.routing.unknown_addresses import hint
-from jarvis_proxy.server.context import MATCH, RECORD, SHELL
+from jarvis_proxy.server.context import CONTEXT, MATCH, RECORD
 from jarvis_proxy.server.responses import cors_headers, error_response
-from jarvis_proxy.server.secrecy import hide_in_record
+from jarvis_proxy.server.secrecy import redact_record
 from jarvis_proxy.upstream_client.hops import HOP
 
 _LOG: Final = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ _RANDOM: Final = Random()  # noqa: S311 - ids are unique, not secret; a system c
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_RANDOM.seed)  # else each worker would make the same ids
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-_CALLED: Final = ("infer", "other")
+_INFERENCE_KINDS: Final = ("infer", "other")
 _PROBING: Final = frozenset(("GET", "HEAD"))
 _SAFE_HEADERS: Final = "Authorization, Content-Type"
 
@@ -44,18 +44,18 @@ _SAFE_HEADERS: Final = "Authorization, Content-Type"
 @web.middleware
 async def access_log(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Keep the call's record, map every error, write the one log line."""
-    shell = request.app[SHELL]
+    context = request.app[CONTEXT]
     record = CallRecord(
         request_id=f"req_{_RANDOM.getrandbits(96):024x}",
         started=time.monotonic(),
         started_at=time.time(),
         method=request.method,
         user_agent=request.headers.get("User-Agent", ""),
-        client_ip=shell.guard.address(request),
+        client_ip=context.admission.address(request),
     )
     request[RECORD] = record
     try:
-        response = await _answered(request, handler)
+        response = await _call_and_map_errors(request, handler)
     except asyncio.CancelledError:
         record.outcome, record.status = "client_closed", 499
         raise
@@ -66,30 +66,30 @@ async def access_log(request: web.Request, handler: Handler) -> web.StreamRespon
     else:
         if not record.status:
             record.status = response.status
-        if shell.draining:
+        if context.draining:
             response.force_close()
         return response
     finally:
         record.ended = time.monotonic()
-        record.cost = shell.prices.cost(record)
-        hide_in_record(request, record)
-        shell.usage.add(record)
-        shell.metrics.observe(record)
-        if shell.live is not None:
-            shell.live.add(record)
-        shell.access_log.write(record)
+        record.cost = context.prices.cost(record)
+        redact_record(request, record)
+        context.usage.add(record)
+        context.metrics.observe(record)
+        if context.live_stats is not None:
+            context.live_stats.add(record)
+        context.access_log.write(record)
 
 
-async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _call_and_map_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     record = request[RECORD]
     try:
         return await handler(request)
     except ProxyError as error:
         record.outcome = "upstream_error" if _is_upstreams(error) else "refused"
-        if isinstance(error, LimitReached):
+        if isinstance(error, LimitExceeded):
             record.limit = error.limit
         if isinstance(error, TooManyFailures):
-            await request.app[SHELL].guard.hold_back()
+            await request.app[CONTEXT].admission.delay_rejection()
         response = error_response(request, error)
         if isinstance(error, MalformedRequest | TooManyFailures):
             response.force_close()
@@ -113,7 +113,7 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
 
 
 def _is_upstreams(error: ProxyError) -> bool:
-    if isinstance(error, MalformedRequest | LimitReached):
+    if isinstance(error, MalformedRequest | LimitExceeded):
         return False
     return error.is_upstreams or error.status >= 500
 
@@ -125,35 +125,35 @@ async def auth(request: web.Request, handler: Handler) -> web.StreamResponse:
     An unknown address asks for a key too, so that nobody can map this server without one.
     """
     check_request(request)
-    shell = request.app[SHELL]
-    if (came_with := request.headers.get(HOP)) is not None:
-        shell.hops.check(came_with)
+    context = request.app[CONTEXT]
+    if (hop := request.headers.get(HOP)) is not None:
+        context.hops.check(hop)
     record = request[RECORD]
     # The path as it came: nothing decoded, no fragment or host cut off.
     path = request.raw_path.partition("?")[0]
-    found = match(path, everything=shell.settings.passthrough == "all", method=request.method)
-    if found is not None and found.kind in LIVE_PAGE and shell.settings.admin_key is None:
+    found = match(path, everything=context.settings.passthrough == "all", method=request.method)
+    if found is not None and found.kind in LIVE_PAGE and context.settings.admin_key is None:
         found = None
     if found is not None:
         request[MATCH] = found
         record.route = found.route
-    if request.method == "OPTIONS" and shell.settings.cors_origins:
+    if request.method == "OPTIONS" and context.settings.cors_origins:
         return _preflight(request)
     if found is None or found.kind not in OPEN:
         query_key = request.rel_url.query.get("key") if request.query_string else None
         keys = presented_keys(request.headers, query_key)
-        name = shell.keyring.identify(keys)
+        name = context.keyring.identify(keys)
         record.key_name = name or "-"
-        if name is None or not shell.guard.opens(name, record.client_ip):
+        if name is None or not context.admission.is_key_allowed(name, record.client_ip):
             if not keys and request.method in _PROBING:
                 raise unauthorized()  # without a key, nothing was guessed
-            raise shell.guard.failed(record.client_ip, len(keys), unauthorized())
+            raise context.admission.record_auth_failure(record.client_ip, len(keys), unauthorized())
         record.admitted = True
         if found is not None:
             authorization = request.headers.get("Authorization")
-            odd = shell.oddities.hint(name, path, authorization, in_query=bool(query_key))
-            if odd:
-                _LOG.info("hint for key %s: %s; it works all the same", name, "; ".join(odd))
+            hints = context.compat_hints.hint(name, path, authorization, in_query=bool(query_key))
+            if hints:
+                _LOG.info("hint for key %s: %s; it works all the same", name, "; ".join(hints))
     if found is None:
         raise ProxyError(
             404,
@@ -161,7 +161,7 @@ async def auth(request: web.Request, handler: Handler) -> web.StreamResponse:
             code="unknown_url",
             should_retry=False,
         )
-    if found.kind in _CALLED and wants_websocket(request):
+    if found.kind in _INFERENCE_KINDS and wants_websocket(request):
         raise no_websocket()
     if found.methods and request.method not in found.methods:
         raise ProxyError(

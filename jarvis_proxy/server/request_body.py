@@ -7,8 +7,8 @@ from typing import Final
 from aiohttp import HttpVersion11, web
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.server.context import ADMISSION, RECORD, SHELL
-from jarvis_proxy.server.relay.deadlines import Watched
+from jarvis_proxy.server.context import ADMITTED_CALL, CONTEXT, RECORD
+from jarvis_proxy.server.relay.deadlines import CallDeadlines
 from jarvis_proxy.wire.headers import charset, media_type
 from jarvis_proxy.wire.pieces import Pieces
 
@@ -70,7 +70,7 @@ async def continue_if_expected(request: web.Request) -> None:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
-async def read_body(request: web.Request, limit: int, watched: Watched) -> bytes:
+async def read_body(request: web.Request, limit: int, deadlines: CallDeadlines) -> bytes:
     """Return the whole body, decompressed.
 
     Raises:
@@ -79,37 +79,37 @@ async def read_body(request: web.Request, limit: int, watched: Watched) -> bytes
             (from *watched*) for one that does not arrive in time; 503 `overloaded`, all bodies
             together take too much.
     """
-    admission = request[ADMISSION]
+    admitted = request[ADMITTED_CALL]
     check_declared_length(request, limit)
-    admission.check_room(request.content_length or 0)
+    admitted.check_memory(request.content_length or 0)
     await continue_if_expected(request)
     encoding = request.headers.get("Content-Encoding", "").strip().lower()
-    body = await _read(request, limit, watched)
-    watched.body_read()
+    body = await _read(request, limit, deadlines)
+    deadlines.request_received()
     if encoding in ("", "identity"):
         return body
     # What a few bytes expand to is not known before.
-    job = partial(_decompressed, body, encoding, limit)
-    plain = await request.app[SHELL].offload.run(limit, request[RECORD].key_name, job)
-    admission.hold(len(plain) - len(body))
+    job = partial(_decompress, body, encoding, limit)
+    plain = await request.app[CONTEXT].offload.run(limit, request[RECORD].key_name, job)
+    admitted.reserve_bytes(len(plain) - len(body))
     return plain
 
 
-async def _read(request: web.Request, limit: int, watched: Watched) -> bytes:
-    content, hold = request.content, request[ADMISSION].hold
+async def _read(request: web.Request, limit: int, deadlines: CallDeadlines) -> bytes:
+    content, reserve = request.content, request[ADMITTED_CALL].reserve_bytes
     first = await content.readany()
-    hold(len(first))
+    reserve(len(first))
     if content.at_eof():
         _check_size(len(first), limit)
         return first
     pieces = Pieces()
     pieces.add(first)
-    watched.received = pieces.size
+    deadlines.body_bytes = pieces.size
     while data := await content.readany():
-        watched.heard = True
+        deadlines.saw_data = True
         pieces.add(data)
-        watched.received = pieces.size
-        hold(len(data))
+        deadlines.body_bytes = pieces.size
+        reserve(len(data))
         _check_size(pieces.size, limit)
     return pieces.join()
 
@@ -119,9 +119,9 @@ def _check_size(size: int, limit: int) -> None:
         raise too_large(limit)
 
 
-def _decompressed(body: bytes, encoding: str, limit: int) -> bytes:
+def _decompress(body: bytes, encoding: str, limit: int) -> bytes:
     if encoding in ("gzip", "x-gzip", "deflate"):
-        return _inflated(body, limit, 15 if encoding == "deflate" else 31)
+        return _inflate(body, limit, 15 if encoding == "deflate" else 31)
     if encoding == "zstd":
         return _unzstd(body, limit)
     raise ProxyError(
@@ -132,16 +132,16 @@ def _decompressed(body: bytes, encoding: str, limit: int) -> bytes:
     )
 
 
-def _inflated(body: bytes, limit: int, window: int) -> bytes:
+def _inflate(body: bytes, limit: int, window: int) -> bytes:
     inflate = zlib.decompressobj(window)
     try:
         plain = inflate.decompress(body, limit + 1)
     except zlib.error:
-        raise _damaged() from None
+        raise _invalid_encoding() from None
     _check_size(len(plain), limit)
     # A cut archive inflates without complaint; its end mark is what is missing.
     if not inflate.eof or inflate.unused_data:
-        raise _damaged()
+        raise _invalid_encoding()
     return plain
 
 
@@ -158,13 +158,13 @@ def _unzstd(body: bytes, limit: int) -> bytes:
             _check_size(size, limit)
             pieces.append(piece)
     except zstandard.ZstdError:
-        raise _damaged() from None
+        raise _invalid_encoding() from None
     if not expand.eof or expand.unused_data:
-        raise _damaged()
+        raise _invalid_encoding()
     return b"".join(pieces)
 
 
-def _damaged() -> ProxyError:
+def _invalid_encoding() -> ProxyError:
     return ProxyError(400, "The compressed body is damaged.", code="invalid_encoding")
 
 

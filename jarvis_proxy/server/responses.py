@@ -10,7 +10,7 @@ from aiohttp import web
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.redaction import Secrets
-from jarvis_proxy.server.context import ADMISSION, RECORD, SHELL
+from jarvis_proxy.server.context import ADMITTED_CALL, CONTEXT, RECORD
 from jarvis_proxy.upstreams.json_values import loads
 from jarvis_proxy.wire.headers import EXPOSED, RATE_LIMIT_PREFIX, is_field_value, retry_after
 
@@ -18,7 +18,7 @@ _JSON: Final = "application/json"
 _MAX_RETRY_AFTER: Final = 60
 
 
-class RelayedError(ProxyError):
+class UpstreamErrorResponse(ProxyError):
     """An upstream's own error answer: status and headers pass on, and *raw*, its body in JSON."""
 
     is_upstreams = True
@@ -59,13 +59,13 @@ def common_headers(request: web.Request) -> dict[str, str]:
     record = request[RECORD]
     return {
         "x-request-id": record.request_id,
-        **_place_headers(record.upstream, record.attempts, record.target),
+        **_routing_headers(record.upstream, record.attempts, record.target),
         **cors_headers(request),
     }
 
 
 @lru_cache(maxsize=256)  # most calls go to the same few places, at the first attempt
-def _place_headers(upstream: str, attempts: int, target: str) -> Mapping[str, str]:
+def _routing_headers(upstream: str, attempts: int, target: str) -> Mapping[str, str]:
     """Return what tells where a call went; nothing for one that goes nowhere."""
     headers: dict[str, str] = {}
     if upstream != "-":
@@ -81,7 +81,7 @@ def cors_headers(request: web.Request) -> dict[str, str]:
     origin = request.headers.get("Origin")
     if origin is None:
         return {}
-    allowed = request.app[SHELL].settings.cors_origins
+    allowed = request.app[CONTEXT].settings.cors_origins
     if "*" in allowed:
         # No cookies are used, so any origin may call; a key is still needed.
         return {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": EXPOSED}
@@ -108,21 +108,21 @@ def json_response(
     return web.Response(body=body, status=status, headers=merged)
 
 
-async def rate_limits(request: web.Request, response: web.StreamResponse) -> None:
+async def add_rate_limit_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Tell the holder of a key with limits how they stand, on every answer that was counted.
 
     An upstream's own limits are then left out: they are of our account, which others use too.
     """
-    admission = request.get(ADMISSION)
-    if admission is None or admission.verdict is None:
+    admitted = request.get(ADMITTED_CALL)
+    if admitted is None or admitted.verdict is None:
         return
     headers = response.headers
     for name in [name for name in headers if name.lower().startswith(RATE_LIMIT_PREFIX)]:
         headers.popall(name, None)
-    headers.update(admission.verdict.headers())
+    headers.update(admitted.verdict.headers())
 
 
-def asked_wait(headers: Mapping[str, str]) -> float | None:
+def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
     """Return for how many seconds an upstream's *headers* ask to wait, as ``retry_after`` does.
 
     A date becomes seconds here, once: no time limit ever reads the clock that can jump.
@@ -134,12 +134,12 @@ def error_response(request: web.Request, error: ProxyError) -> web.Response:
     """Return *error* in OpenAI's form, or an upstream's own error as it came."""
     record = request[RECORD]
     record.code = "" if error.code is None else str(error.code)
-    if isinstance(error, RelayedError):
+    if isinstance(error, UpstreamErrorResponse):
         return json_response(request, error.raw, error.status, _relayed_headers(error))
     return json_response(request, error.body(), error.status, error_headers(error))
 
 
-def _relayed_headers(error: RelayedError) -> dict[str, str]:
+def _relayed_headers(error: UpstreamErrorResponse) -> dict[str, str]:
     headers = dict(error.raw_headers)
     if error.retry_after is not None and error.retry_after > _MAX_RETRY_AFTER:
         # A client may read how long it is; the SDK for Node would sleep for hours without a word.

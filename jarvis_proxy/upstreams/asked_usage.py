@@ -97,7 +97,7 @@ class UnaskedUsageStream(PassthroughStream):
         try:
             return self._filtered(read())
         except ProxyError as exc:
-            exc.preceding = self._filtered(exc.preceding)
+            exc.completed_events = self._filtered(exc.completed_events)
             raise
 
     def _filtered(self, events: bytes) -> bytes:

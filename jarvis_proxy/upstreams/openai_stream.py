@@ -127,7 +127,7 @@ class PassthroughStream:
                 if self.done:
                     break
         except ProxyError as exc:
-            exc.preceding = b"".join(passed)
+            exc.completed_events = b"".join(passed)
             raise
         whole = b"".join(passed)
         return whole if self.failure is None else without_keys(whole)
@@ -187,7 +187,7 @@ class PassthroughStream:
                         out.append(b"\n")  # the rest of a CRLF: nothing more is read
                     break
         except ProxyError as exc:
-            exc.preceding = b"".join(out)
+            exc.completed_events = b"".join(out)
             raise
         return b"".join(out)
 
@@ -214,11 +214,11 @@ class PassthroughStream:
             return b"\n".join(kept) + b"\n\n"
         return block
 
-    def _end(self, preceding: bytes) -> None:
+    def _end(self, completed_events: bytes) -> None:
         """Take a ``[DONE]``; a Responses stream is complete by its last event and nothing else."""
         if self._kind == "responses" or (self._kind == "chat" and not self._answered):
             error = _truncated()
-            error.preceding = preceding
+            error.completed_events = completed_events
             raise error
         self.done = True
 
@@ -292,7 +292,7 @@ class PassthroughStream:
             self.done = True
             return out + DONE
         error = self.failure or _truncated()
-        error.preceding = out
+        error.completed_events = out
         raise error
 
     def _feed_rest(self) -> bytes:
@@ -305,7 +305,7 @@ class PassthroughStream:
             return self._feed_blocks(line + b"\n\n")
         except ProxyError as exc:
             if exc.code == "upstream_bad_frame":
-                return exc.preceding  # half an event: dropped, and the stream counts as cut
+                return exc.completed_events  # half an event: dropped, and the stream counts as cut
             raise
 
 

@@ -16,7 +16,7 @@ from jarvis_proxy.access.rate_limits import (
     overloaded,
     too_many_at_once,
 )
-from jarvis_proxy.errors import LimitReached, Reason
+from jarvis_proxy.errors import LimitExceeded, Reason
 
 NOW = 1000.0
 
@@ -240,7 +240,7 @@ def test_a_refusal_without_a_meter_is_still_one() -> None:
 def test_too_many_at_once_is_a_429_to_be_tried_again_soon() -> None:
     error = Verdict("concurrency", 1.0).refusal()
 
-    assert isinstance(error, LimitReached)
+    assert isinstance(error, LimitExceeded)
     assert (error.status, error.code, error.retry_after) == (429, "rate_limit_exceeded", 1.0)
     assert too_many_at_once().message == error.message
     assert error.limit == "concurrency"

@@ -7,7 +7,7 @@ import pytest
 
 from jarvis_proxy.accounting.usage import OTHER, Counts, UsageBook, UsageRow, is_usage, oldest_day
 from jarvis_proxy.config.budgets import NANO, Budget
-from jarvis_proxy.errors import LimitReached
+from jarvis_proxy.errors import LimitExceeded
 from jarvis_proxy.routing.endpoints import RELAYED
 from tests.support.call_records import call
 
@@ -226,7 +226,7 @@ def test_a_call_goes_while_something_is_left(budget: Budget, calls_until_spent: 
     for _ in range(calls_until_spent):
         book.check("laptop", now)
         book.add(call())
-    with pytest.raises(LimitReached) as caught:
+    with pytest.raises(LimitExceeded) as caught:
         book.check("laptop", now)
 
     assert caught.value.limit == "budget"
@@ -236,7 +236,7 @@ def test_each_of_several_budgets_holds() -> None:
     book = UsageBook({"laptop": (Budget(NANO, "USD", "day"), Budget(15, "tokens", "month"))})
     book.add(call("2026-11-01T12:00:00"))
 
-    with pytest.raises(LimitReached, match="15 tokens a month"):
+    with pytest.raises(LimitExceeded, match="15 tokens a month"):
         book.check("laptop", moment("2026-11-30T23:59:59"))
     book.check("laptop", moment("2026-12-01T00:00:00"))
 
@@ -251,7 +251,7 @@ def test_a_key_without_a_budget_is_never_refused() -> None:
 def test_a_spent_budget_says_when_it_begins_anew_and_that_a_retry_is_useless() -> None:
     book = UsageBook({"laptop": (Budget(5 * NANO, "USD", "day"),)})
     book.add(call(cost=6 * NANO))
-    with pytest.raises(LimitReached) as caught:
+    with pytest.raises(LimitExceeded) as caught:
         book.check("laptop", moment("2026-11-23T23:59:30"))
     error = caught.value
 
@@ -282,7 +282,7 @@ def test_budgets_may_change_while_what_was_spent_stays() -> None:
     book.add(call())
     book.budgets = {"laptop": (Budget(15, "tokens", "day"),)}
 
-    with pytest.raises(LimitReached):
+    with pytest.raises(LimitExceeded):
         book.check("laptop", moment("2026-11-23T13:00:00"))
 
 

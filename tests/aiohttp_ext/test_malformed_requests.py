@@ -254,7 +254,7 @@ async def bare(proxy: Proxy, handler: Handler) -> AsyncIterator[int]:
     """Serve *handler* on connections as ours are, without any middleware; yield the port."""
     app = web.Application()
     app.router.add_get("/", handler)
-    runner = make_runner(app, proxy.shell.settings)
+    runner = make_runner(app, proxy.context.settings)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:

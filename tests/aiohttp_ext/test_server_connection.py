@@ -246,7 +246,7 @@ async def test_a_body_found_malformed_later_is_refused_at_once(case: str) -> Non
         connect(proxy.port) as connection,
     ):
         await connection.send(request(CHUNKED))
-        await eventually(lambda: len(proxy.shell.watch))
+        await eventually(lambda: len(proxy.context.deadline_monitor))
         await connection.send(BROKEN[case])
         response = await asyncio.wait_for(connection.response(), 2)
         assert await rest(connection) == b""
@@ -472,13 +472,13 @@ async def test_requests_that_come_together_let_other_connections_have_their_turn
             handle.pop(0)
 
         handle = [loop.call_soon(next_turn)]
-        log = proxy.shell.access_log.write
+        log = proxy.context.access_log.write
 
         def write(record: CallRecord) -> None:
             handled[turn] += 1
             log(record)
 
-        proxy.shell.access_log.write = write  # type: ignore[method-assign]
+        proxy.context.access_log.write = write  # type: ignore[method-assign]
         async with connect(proxy.port) as connection:
             await connection.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n" * 200)
             statuses = [(await connection.response()).status for _ in range(200)]

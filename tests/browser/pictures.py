@@ -36,8 +36,8 @@ SHOTS: Final[tuple[dict[str, Any], ...]] = (
 async def take(folder: Path, shots: tuple[dict[str, Any], ...] = SHOTS) -> None:
     """Write the pictures into *folder*."""
     async with running_proxy(**scene.SETTINGS) as proxy:
-        random: Random = scene.furnish(proxy.shell)
-        traffic = asyncio.create_task(scene.go_on(proxy.shell, random))
+        random: Random = scene.furnish(proxy.context)
+        traffic = asyncio.create_task(scene.go_on(proxy.context, random))
         await asyncio.sleep(_SETTLED)
         for shot in shots:
             stops = [[selector, str(folder / name)] for selector, name in shot["stops"]]

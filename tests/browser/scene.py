@@ -10,7 +10,7 @@ from jarvis_proxy.accounting.usage import Counts, UsageRow
 from jarvis_proxy.call_record import CallRecord, Outcome
 from jarvis_proxy.config.budgets import day_of
 from jarvis_proxy.routing.key_pool import Rest
-from jarvis_proxy.server.context import Shell
+from jarvis_proxy.server.context import AppContext
 
 SETTINGS: Final = {
     "PROXY_API_KEYS": "laptop:key-laptop-0123456789,phone:key-phone-0123456789,"
@@ -87,20 +87,20 @@ def evening(now: float, random: Random) -> Iterator[CallRecord]:
         yield call(random, moment, number)
 
 
-def furnish(shell: Shell, seed: int = 7) -> Random:
+def furnish(context: AppContext, seed: int = 7) -> Random:
     """Put the scene into a shell; return the randomness that goes on with it."""
     random, now = Random(seed), time.monotonic()
-    assert shell.live is not None
+    assert context.live_stats is not None
     for record in evening(now, random):
-        shell.live.add(record)
+        context.live_stats.add(record)
     for number in range(5):
         record = call(random, now + 60, 10_000 + number)
-        shell.live.open[record.request_id] = record
-    gemini = shell.places["gemini"].pool
+        context.live_stats.open[record.request_id] = record
+    gemini = context.endpoints["gemini"].pool
     gemini.rest(1, "gemini-3.1-pro-preview", now, Rest(42.0))
     for client in ("alice", "bob"):
-        shell.places["deepseek"].breakers.hear("", client, now + 60.0)
-    shell.usage.restore(_month(random))
+        context.endpoints["deepseek"].breakers.hear("", client, now + 60.0)
+    context.usage.restore(_month(random))
     return random
 
 
@@ -115,11 +115,11 @@ def _month(random: Random) -> Iterator[UsageRow]:
             yield UsageRow(day, key, f"{upstream}/{target}", counts)
 
 
-async def go_on(shell: Shell, random: Random) -> None:
+async def go_on(context: AppContext, random: Random) -> None:
     """Let calls end, three a second or so, until cancelled."""
-    assert shell.live is not None
+    assert context.live_stats is not None
     number = 100_000
     while True:
         number += 1
-        shell.live.add(call(random, time.monotonic(), number))
+        context.live_stats.add(call(random, time.monotonic(), number))
         await asyncio.sleep(random.expovariate(3))

@@ -234,15 +234,15 @@ async def test_markup_in_names_codes_messages_and_answers_stays_text() -> None:
 
     upstream = RawUpstream(answer)
     async with upstream.running(), running_proxy(upstream.base_url, ADMIN_KEY=ADMIN_KEY) as proxy:
-        await eventually(lambda: proxy.shell.catalog.failing())
-        proxy.shell.catalog.update("openai", [ModelEntry(MARKUP, 1, MARKUP)])
+        await eventually(lambda: proxy.context.catalog.failing())
+        proxy.context.catalog.update("openai", [ModelEntry(MARKUP, 1, MARKUP)])
         now = time.monotonic()
         fields: dict[str, Any] = dict.fromkeys(
             ("key_name", "model", "target", "upstream", "route", "code"), MARKUP
         )
         record = CallRecord("x", now, time.time(), ended=now, outcome="upstream_error", **fields)
-        assert proxy.shell.live is not None
-        proxy.shell.live.add(record)
+        assert proxy.context.live_stats is not None
+        proxy.context.live_stats.add(record)
         models = [MARKUP.replace(" ", "/"), "refuse"]
         seen = await play(
             "markup", proxy.url, adminKey=ADMIN_KEY, clientKey=KEY, models=models, payload=MARKUP
@@ -264,7 +264,7 @@ async def test_markup_in_names_codes_messages_and_answers_stays_text() -> None:
 
 async def test_everything_fits_a_phone_in_both_languages_and_schemes() -> None:
     async with running_proxy(**scene.SETTINGS) as proxy:
-        scene.furnish(proxy.shell)
+        scene.furnish(proxy.context)
         seen = await play("phone", proxy.url, adminKey=scene.SETTINGS["ADMIN_KEY"])
     english, chinese = seen["found"]
 
@@ -294,17 +294,17 @@ async def test_language_is_the_browsers_chinese_or_else_english() -> None:
 
 async def test_page_finds_back_after_the_events_were_gone() -> None:
     async with running_proxy(ADMIN_KEY=ADMIN_KEY) as proxy:
-        assert proxy.shell.live is not None
+        assert proxy.context.live_stats is not None
         for record in scene.evening(time.monotonic(), Random(1)):
-            proxy.shell.live.add(record)
+            proxy.context.live_stats.add(record)
 
         inside = asyncio.Event()
 
         async def restart() -> None:
             await inside.wait()
-            proxy.shell.draining = True
+            proxy.context.draining = True
             await eventually(lambda: proxy.board.viewers == 0, 30)
-            proxy.shell.draining = False
+            proxy.context.draining = False
 
         async with background(restart()):
             seen = await play("recovery", proxy.url, inside=inside, adminKey=ADMIN_KEY)

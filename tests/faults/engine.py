@@ -191,7 +191,7 @@ async def _lead_to(addresses: Addresses, proxy: Proxy, unit: Unit) -> None:
     """Give the way to a unit's upstream the names and the trust that its row asks for."""
     transport = addresses.transport(unit.row.address, unit.path)
     if transport is not None:
-        place = proxy.shell.places["gemini" if unit.surface == "gemini" else f"u{unit.number}"]
+        place = proxy.context.endpoints["gemini" if unit.surface == "gemini" else f"u{unit.number}"]
         replaced, place.transport = place.transport, transport
         await replaced.close()
 

@@ -48,7 +48,7 @@ async def test_bug_is_told(row: Inner, surface: Surface) -> None:
         running_proxy(upstream.base_url, **settings) as proxy,
         asyncio.timeout(10),
     ):
-        place = proxy.shell.places["openai"]
+        place = proxy.context.endpoints["openai"]
         place.upstream = BuggyUpstream("openai", row.fails_at)
         asking = asyncio.create_task(ask_raw(proxy.port, dialect, dialect.request("gpt-4o")))
         asyncio.get_running_loop().call_later(0.5, beat.set)

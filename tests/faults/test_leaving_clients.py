@@ -94,7 +94,7 @@ async def test_call_ends_with_its_client(row: Leaving, surface: Surface) -> None
         body = asking(dialect)
         if row.when == "during the upload":
             await connection.post(dialect.path, body, {**headers, "Content-Length": "9999"})
-            await eventually(lambda: len(proxy.shell.watch))
+            await eventually(lambda: len(proxy.context.deadline_monitor))
         else:
             await connection.post(dialect.path, body, headers)
             await stage.asked.wait()
@@ -103,7 +103,7 @@ async def test_call_ends_with_its_client(row: Leaving, surface: Surface) -> None
             assert await connection.chunk()
         leave(connection, row.how)
 
-        await eventually(lambda: not len(proxy.shell.watch))
+        await eventually(lambda: not len(proxy.context.deadline_monitor))
         if stage.asked.is_set():
             await eventually(lambda: stage.closed, 1)
         check(proxy.logged())
@@ -133,7 +133,7 @@ async def test_call_ends_with_its_client_wherever_it_stands(surface: Surface) ->
                 *(visit(proxy.port) for _ in range(POINTS)), return_exceptions=True
             )
         assert {type(result) for result in results} <= {type(None), ConnectionResetError}
-        await eventually(lambda: not len(proxy.shell.watch))
+        await eventually(lambda: not len(proxy.context.deadline_monitor))
         await eventually(lambda: stage.closed == POINTS)
         check(proxy.logged(), lines=POINTS)
 

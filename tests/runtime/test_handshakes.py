@@ -70,10 +70,10 @@ class Served:
     async def silent(self) -> asyncio.StreamReader:
         """Open a connection that says nothing; it is closed at the scenario's end."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        self._kept.append(writer)
+        self._persistent.append(writer)
         return reader
 
-    _kept: list[asyncio.StreamWriter]
+    _persistent: list[asyncio.StreamWriter]
 
     async def get(self) -> bytes:
         """Return the first line of an honest client's answer."""
@@ -117,11 +117,11 @@ async def serving(
     site = Site(runner, sock, tls_context(settings), handshake=handshake)
     await site.start()
     served = Served(runner, site, sock.getsockname()[1])
-    served._kept = []
+    served._persistent = []
     try:
         yield served
     finally:
-        for writer in served._kept:
+        for writer in served._persistent:
             writer.close()
         await runner.cleanup()
 
@@ -307,7 +307,7 @@ def test_d5_a_drain_waits_for_handshakes(run: Loop, tmp_path: Path) -> None:
         async with serving(tmp_path) as served:
             left: list[int] = []
 
-            class Generations:
+            class ConfigReloader:
                 runner = served.runner
 
                 def __len__(self) -> int:
@@ -322,7 +322,7 @@ def test_d5_a_drain_waits_for_handshakes(run: Loop, tmp_path: Path) -> None:
             sock = socket.create_connection(("127.0.0.1", served.port))
             await eventually(lambda: len(served.counted) == 1)
             draining = asyncio.create_task(
-                drain(Generations(), [served.site], Stop(), 20)  # type: ignore[arg-type]
+                drain(ConfigReloader(), [served.site], Stop(), 20)  # type: ignore[arg-type]
             )
             with contextlib.suppress(TimeoutError):
                 await eventually(lambda: left, 0.3)  # it would be over by now

@@ -18,10 +18,10 @@ from jarvis_proxy.runtime.listeners import (
     Site,
     adopted,
     bind,
+    bind_error_hint,
     deal,
-    inherited_sockets,
     names,
-    why_not,
+    systemd_sockets,
 )
 from jarvis_proxy.runtime.tls import tls_context
 from jarvis_proxy.server.app import make_runner
@@ -84,7 +84,7 @@ def test_what_does_not_listen_is_left_alone(kind: str, tmp_path: Path) -> None:
     ],
 )
 def test_sockets_that_are_meant_for_another_process_are_not_taken(environ: dict[str, str]) -> None:
-    assert inherited_sockets(environ) == []
+    assert systemd_sockets(environ) == []
 
 
 def test_the_variables_are_removed_so_that_no_child_believes_them() -> None:
@@ -95,7 +95,7 @@ def test_the_variables_are_removed_so_that_no_child_believes_them() -> None:
         "PORT": "1",
     }
 
-    assert inherited_sockets(environ) == []
+    assert systemd_sockets(environ) == []
     assert environ == {"PORT": "1"}
 
 
@@ -168,7 +168,7 @@ async def test_c17_one_host_that_cannot_be_had_is_named_and_leaves_nothing_open(
         open_files.append(len(os.listdir("/proc/self/fd")))
 
     assert caught.value.filename == wrong
-    assert "HOST" in why_not(caught.value)
+    assert "HOST" in bind_error_hint(caught.value)
     assert open_files[0] == open_files[1]
 
 
@@ -213,14 +213,14 @@ async def test_an_address_that_cannot_be_had_is_passed_over_where_another_can(
     ],
 )
 def test_a_refusal_says_what_to_do_in_one_line(number: int, hint: str) -> None:
-    text = why_not(OSError(number, os.strerror(number)))
+    text = bind_error_hint(OSError(number, os.strerror(number)))
 
     assert hint in text
     assert "\n" not in text
 
 
 def test_a_refusal_without_a_number_is_its_own_words() -> None:
-    assert why_not(OSError("no such thing")) == "no such thing"
+    assert bind_error_hint(OSError("no such thing")) == "no such thing"
 
 
 def test_names_are_urls(listening: socket.socket) -> None:

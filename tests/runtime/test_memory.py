@@ -50,13 +50,13 @@ async def burst() -> None:
     pin = bytes(1000)
     grown = memory.resident()
     del blocks
-    kept = memory.resident()
+    persistent = memory.resident()
     await eventually(lambda: asked)
     busy = False
     await eventually(lambda: memory.resident() <= grown - 20e6)
     task.cancel()
 
-    assert kept > grown - 20e6
+    assert persistent > grown - 20e6
     assert len(pin) == 1000
 
 

@@ -16,7 +16,7 @@ from jarvis_proxy.accounting.usage_sqlite import SqliteStore
 from jarvis_proxy.config.settings import Settings, SettingsError
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.observability.logging import LineWriter, configure_logging
-from jarvis_proxy.runtime.reload import Generations, what_needs_a_restart
+from jarvis_proxy.runtime.reload import ConfigReloader, restart_required
 from tests.conftest import KEY
 from tests.support.eventually import eventually
 from tests.support.raw_client import RawResponse, connect, fetch
@@ -38,7 +38,7 @@ def settings(**env: str) -> Settings:
 class Served:
     """Generations that serve on a port, and their log."""
 
-    generations: Generations
+    reloader: ConfigReloader
     port: int
     log: io.StringIO
     writer: LineWriter
@@ -56,14 +56,14 @@ async def serving(**env: str) -> AsyncIterator[Served]:
     stream = io.StringIO()
     first = settings(**env)
     writer, log = configure_logging(first.log_format, first.log_level, stream)
-    generations = Generations(first, log)
-    await generations.start()
-    site = web.TCPSite(generations.runner, "127.0.0.1", 0, ssl_context=generations.tls)
+    reloader = ConfigReloader(first, log)
+    await reloader.start()
+    site = web.TCPSite(reloader.runner, "127.0.0.1", 0, ssl_context=reloader.tls)
     await site.start()
     try:
-        yield Served(generations, generations.runner.addresses[0][1], stream, writer)
+        yield Served(reloader, reloader.runner.addresses[0][1], stream, writer)
     finally:
-        await generations.close()
+        await reloader.close()
         writer.close()
 
 
@@ -98,12 +98,12 @@ def gone() -> ProxyError:
 
 
 async def test_new_requests_find_the_new_settings_on_open_connections_too() -> None:
-    async with serving() as served, connect(served.port) as kept:
-        await kept.post("/v1/models", b"", {"x-api-key": KEY}, "GET")
-        assert (await kept.response()).status == 200
-        await served.generations.replace(settings(PROXY_API_KEYS=OTHER_KEY))
-        await kept.post("/v1/models", b"", {"x-api-key": OTHER_KEY}, "GET")
-        assert (await kept.response()).status == 200
+    async with serving() as served, connect(served.port) as persistent:
+        await persistent.post("/v1/models", b"", {"x-api-key": KEY}, "GET")
+        assert (await persistent.response()).status == 200
+        await served.reloader.replace(settings(PROXY_API_KEYS=OTHER_KEY))
+        await persistent.post("/v1/models", b"", {"x-api-key": OTHER_KEY}, "GET")
+        assert (await persistent.response()).status == 200
 
         assert (await served.models(KEY)).status == 401
         assert (await served.models(OTHER_KEY)).status == 200
@@ -118,10 +118,10 @@ async def test_a_call_in_progress_ends_where_it_began_and_then_the_doors_are_clo
     ):
         first = asyncio.create_task(served.stream())
         await eventually(lambda: old.calls == 1)
-        await served.generations.replace(settings(PROXY_API_KEYS=OTHER_KEY, **new.env()))
+        await served.reloader.replace(settings(PROXY_API_KEYS=OTHER_KEY, **new.env()))
         second = asyncio.create_task(served.stream(OTHER_KEY))
         await eventually(lambda: new.calls == 1)
-        assert len(served.generations) == 2
+        assert len(served.reloader) == 2
 
         old.let_go.set()
         assert whole(await first)
@@ -129,7 +129,7 @@ async def test_a_call_in_progress_ends_where_it_began_and_then_the_doors_are_clo
         new.let_go.set()
         assert whole(await second)
         assert (old.calls, new.calls) == (1, 1)
-        await eventually(lambda: len(served.generations) == 0)
+        await eventually(lambda: len(served.reloader) == 0)
 
 
 async def test_a_removed_upstream_serves_its_last_call() -> None:
@@ -145,7 +145,7 @@ async def test_a_removed_upstream_serves_its_last_call() -> None:
     ):
         asked = asyncio.create_task(served.stream(model="extra-model"))
         await eventually(lambda: held.calls == 1)
-        await served.generations.replace(settings())
+        await served.reloader.replace(settings())
         held.let_go.set()
         assert whole(await asked)
         assert (await served.stream(model="extra-model")).status == 404
@@ -156,12 +156,12 @@ async def test_every_generation_is_ended_and_drained() -> None:
     async with held.upstream.running(), serving(**held.env()) as served:
         first = asyncio.create_task(served.stream())
         await eventually(lambda: held.calls == 1)
-        await served.generations.replace(settings(**held.env()))
+        await served.reloader.replace(settings(**held.env()))
         second = asyncio.create_task(served.stream())
         await eventually(lambda: held.calls == 2)
-        served.generations.drain()
+        served.reloader.drain()
         ready = await fetch(served.port, "/ready", method="GET")
-        served.generations.expire_all(gone)
+        served.reloader.cancel_all(gone)
 
         for answer in (await first, await second):
             assert b'"code":"server_shutdown"' in answer.body
@@ -170,21 +170,23 @@ async def test_every_generation_is_ended_and_drained() -> None:
 
 async def test_settings_that_come_in_a_drain_do_not_end_it() -> None:
     async with serving() as served:
-        served.generations.drain()
-        await served.generations.replace(settings())
+        served.reloader.drain()
+        await served.reloader.replace(settings())
 
         assert (await fetch(served.port, "/ready", method="GET")).status == 503
 
 
 async def test_what_clients_build_on_outlives_a_change() -> None:
     async with serving(GEMINI_API_KEY="AIza-upstream") as served:
-        before = served.generations.shell
-        await served.generations.replace(settings(GEMINI_API_KEY="AIza-other"))
-        after = served.generations.shell
+        before = served.reloader.context
+        await served.reloader.replace(settings(GEMINI_API_KEY="AIza-other"))
+        after = served.reloader.context
 
         assert after is not before
-        assert after.guard.limiter is before.guard.limiter
-        vaults = [vars_of(shell.places["gemini"].upstream)["_vault"] for shell in (before, after)]
+        assert after.admission.limiter is before.admission.limiter
+        vaults = [
+            vars_of(context.endpoints["gemini"].upstream)["_vault"] for context in (before, after)
+        ]
         assert vaults[0] is vaults[1]
 
 
@@ -198,20 +200,20 @@ async def test_limits_on_connections_change_too() -> None:
     async with serving() as served, connect(served.port) as first:
         await first.send(HEALTH)
         await first.response()
-        await served.generations.replace(settings(MAX_CONNECTIONS="1"))
+        await served.reloader.replace(settings(MAX_CONNECTIONS="1"))
         async with connect(served.port) as second:
             assert (await second.response()).status == 503
-        await served.generations.replace(settings(TRUSTED_PROXIES="127.0.0.0/8"))
+        await served.reloader.replace(settings(TRUSTED_PROXIES="127.0.0.0/8"))
         async with connect(served.port) as third:
             await third.send(HEALTH)
             assert (await third.response()).status == 200
-            assert served.generations.runner.server.keepalive_timeout == 130
+            assert served.reloader.runner.server.keepalive_timeout == 130
 
 
 async def test_level_and_form_of_the_log_change_too() -> None:
     async with serving() as served:
         await fetch(served.port, "/health", method="GET")
-        await served.generations.replace(settings(LOG_LEVEL="debug", LOG_FORMAT="json"))
+        await served.reloader.replace(settings(LOG_LEVEL="debug", LOG_FORMAT="json"))
         await fetch(served.port, "/health", method="GET")
         served.writer.close()
         lines = [line for line in served.log.getvalue().splitlines() if "/health" in line]
@@ -252,14 +254,14 @@ async def test_the_certificate_is_read_again_and_a_broken_one_changes_nothing(
     async with serving(**env) as served:
         assert await served_name(served.port, authority) == "first.example"
         (tmp_path / "key.pem").write_text("broken")
-        before = served.generations.shell
+        before = served.reloader.context
         with pytest.raises(SettingsError):
-            await served.generations.replace(settings(PROXY_API_KEYS=OTHER_KEY, **env))
-        assert served.generations.shell is before
+            await served.reloader.replace(settings(PROXY_API_KEYS=OTHER_KEY, **env))
+        assert served.reloader.context is before
         assert await served_name(served.port, authority) == "first.example"
 
         write_certificate(tmp_path, authority, "second.example")
-        await served.generations.replace(settings(**env))
+        await served.reloader.replace(settings(**env))
         assert await served_name(served.port, authority) == "second.example"
 
 
@@ -267,10 +269,10 @@ async def test_https_cannot_be_turned_on_or_off_while_it_runs(tmp_path: Path) ->
     write_certificate(tmp_path, trustme.CA(), "a.example")
     files = {"TLS_CERT_FILE": str(tmp_path / "cert.pem"), "TLS_KEY_FILE": str(tmp_path / "key.pem")}
     async with serving() as served:
-        await served.generations.replace(settings(**files))
+        await served.reloader.replace(settings(**files))
         assert (await fetch(served.port, "/health", method="GET")).status == 200
 
-    assert what_needs_a_restart(settings(), settings(**files)) == ["TLS_CERT_FILE"]
+    assert restart_required(settings(), settings(**files)) == ["TLS_CERT_FILE"]
 
 
 @pytest.mark.parametrize(
@@ -286,17 +288,17 @@ async def test_https_cannot_be_turned_on_or_off_while_it_runs(tmp_path: Path) ->
     ],
 )
 def test_what_only_a_restart_can_change_is_named(env: dict[str, str], named: list[str]) -> None:
-    assert what_needs_a_restart(settings(), settings(**env)) == named
+    assert restart_required(settings(), settings(**env)) == named
 
 
 async def test_an_application_that_cannot_start_leaves_the_one_that_runs() -> None:
     broken = replace(settings(), model_aliases=None)  # type: ignore[arg-type]  # a mistake of ours
     async with serving() as served:
-        before = served.generations.shell
+        before = served.reloader.context
         with pytest.raises((TypeError, AttributeError)):
-            await served.generations.replace(broken)
+            await served.reloader.replace(broken)
 
-        assert served.generations.shell is before
+        assert served.reloader.context is before
         assert (await served.models(KEY)).status == 200
 
 
@@ -306,7 +308,7 @@ async def test_closing_ends_what_is_in_progress_everywhere() -> None:
         async with serving(**held.env()) as served:
             asked = asyncio.create_task(served.stream())
             await eventually(lambda: held.calls == 1)
-            await served.generations.replace(settings(**held.env()))
+            await served.reloader.replace(settings(**held.env()))
         answer = await asyncio.wait_for(asked, 5)
         assert not whole(answer)
         held.let_go.set()
@@ -320,11 +322,11 @@ async def test_what_keys_used_is_counted_on_across_a_change(tmp_path: Path) -> N
         async with serving(**env) as served:
             streaming = asyncio.create_task(served.stream())
             await eventually(lambda: held.calls == 1)
-            await served.generations.replace(settings(**env))
+            await served.reloader.replace(settings(**env))
             held.let_go.set()
             await streaming
             await served.stream()
-            metrics = served.generations.shell.metrics
+            metrics = served.reloader.context.metrics
     stored = await SqliteStore(tmp_path).load("")
     counted = {family.name: family.samples for family in metrics.families()}
 
@@ -341,7 +343,7 @@ async def test_budgets_change_with_the_settings() -> None:
     }
     async with serving(**key) as served:
         before = await fetch(served.port, CHAT, body, {"x-api-key": KEY})
-        await served.generations.replace(settings(**key, KEY_LAPTOP_BUDGET="1token/day"))
+        await served.reloader.replace(settings(**key, KEY_LAPTOP_BUDGET="1token/day"))
         after = await fetch(served.port, CHAT, body, {"x-api-key": KEY})
 
     assert (before.status, after.status) == (200, 429)

@@ -22,7 +22,7 @@ from jarvis_proxy.runtime import supervisor as module
 from jarvis_proxy.runtime import worker as words
 from jarvis_proxy.runtime.port_handover import Taken
 from jarvis_proxy.runtime.supervisor import Supervisor
-from jarvis_proxy.runtime.worker import Berth
+from jarvis_proxy.runtime.worker import WorkerSetup
 
 pytestmark = [
     pytest.mark.slow,
@@ -84,22 +84,22 @@ class Stage:
 class Player:
     """One worker, as a play sees it."""
 
-    berth: Berth
+    setup: WorkerSetup
     stage: Stage
     number: int
     """It is the so manieth that was started."""
 
     def says(self, word: bytes) -> None:
-        self.berth.parent.sendall(word)
+        self.setup.parent.sendall(word)
 
     def hears(self, word: bytes) -> bytes:
         """Wait for *word*; return what came with it."""
-        heard = self.berth.parent.recv(1)
+        heard = self.setup.parent.recv(1)
         assert heard == word, (heard, word)
         if heard != words.SETTINGS:
             return b""
-        (length,) = struct.unpack("=I", self.berth.parent.recv(4, socket.MSG_WAITALL))
-        return self.berth.parent.recv(length, socket.MSG_WAITALL)
+        (length,) = struct.unpack("=I", self.setup.parent.recv(4, socket.MSG_WAITALL))
+        return self.setup.parent.recv(length, socket.MSG_WAITALL)
 
     def signals(self, *numbers: int) -> None:
         """Send signals to the parent."""
@@ -142,8 +142,8 @@ class Run:
             log_through(logger, "text", "info")
             self.sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
 
-            def work(settings: Settings, berth: Berth) -> int:
-                return play(Player(berth, stage, stage.start())) or 0
+            def work(settings: Settings, setup: WorkerSetup) -> int:
+                return play(Player(setup, stage, stage.start())) or 0
 
             supervisor = Supervisor(
                 settings, self.sockets, work, read, name=b"\0name", taken=taken, writer=logger
@@ -218,7 +218,7 @@ def test_who_drains_for_too_long_is_killed(stage: Stage, monkeypatch: pytest.Mon
 def test_a_new_server_that_has_taken_the_port_ends_all(stage: Stage) -> None:
     def play(player: Player) -> None:
         player.says(words.READY)
-        if player.berth.name is not None:
+        if player.setup.name is not None:
             player.says(words.HANDED_OVER)
         player.hears(words.DRAIN)
 
@@ -364,8 +364,8 @@ def test_the_first_has_what_a_new_server_may_take_and_the_others_only_their_own(
     stage: Stage,
 ) -> None:
     def play(player: Player) -> None:
-        berth = player.berth
-        player.stage.note(f"{len(berth.sockets)} {len(berth.spare)} {berth.name!r}")
+        setup = player.setup
+        player.stage.note(f"{len(setup.sockets)} {len(setup.spare)} {setup.name!r}")
         stop_when_all_serve(player)
 
     Run(stage, play)
@@ -378,7 +378,7 @@ def test_what_an_old_server_gave_is_let_go_once_the_first_serves(stage: Stage) -
     mine, others = socket.socketpair()
 
     def play(player: Player) -> None:
-        player.stage.note(f"taken {player.berth.taken is not None}")
+        player.stage.note(f"taken {player.setup.taken is not None}")
         stop_when_all_serve(player)
 
     Run(stage, play, taken=Taken([], mine, 1))

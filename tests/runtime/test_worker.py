@@ -18,7 +18,7 @@ from jarvis_proxy.observability.shared_memory import Sheet
 from jarvis_proxy.observability.worker_stats import Crew, Desk
 from jarvis_proxy.runtime import worker as words
 from jarvis_proxy.runtime.port_handover import Offer, offer_name, take
-from jarvis_proxy.runtime.worker import Berth, order, work
+from jarvis_proxy.runtime.worker import WorkerSetup, order, work
 from tests.conftest import KEY
 from tests.support.raw_client import fetch
 
@@ -76,11 +76,11 @@ async def worker(**more: object) -> AsyncIterator[Parent]:
     sock = socket.create_server(("127.0.0.1", 0))
     sock.setblocking(False)
     desks, looks = [Desk(), Desk()], Sheet(64)
-    berth = Berth([sock], its, Crew(desks, 0, looks), **more)  # type: ignore[arg-type]
+    setup = WorkerSetup([sock], its, Crew(desks, 0, looks), **more)  # type: ignore[arg-type]
     settings = Settings.from_env(ENV)
     writer, log = configure_logging("text", "info", io.StringIO())
     parent = Parent(mine, sock.getsockname()[1], Crew(desks, 1, looks))
-    parent.task = asyncio.create_task(work(settings, log, berth))
+    parent.task = asyncio.create_task(work(settings, log, setup))
     try:
         await parent.hears(words.READY)
         yield parent

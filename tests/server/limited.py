@@ -53,10 +53,10 @@ async def calls_in_progress(proxy: Proxy, count: int, body: bytes = b"") -> Asyn
         for _ in range(count):
             connection = await stack.enter_async_context(connect(proxy.port))
             await connection.post(CHAT, body, JSON)
-        await eventually(lambda: len(proxy.shell.watch) == count)
-        await eventually(lambda: proxy.shell.guard.bytes_in_flight >= count * len(body))
+        await eventually(lambda: len(proxy.context.deadline_monitor) == count)
+        await eventually(lambda: proxy.context.admission.bytes_in_flight >= count * len(body))
         yield
-    await eventually(lambda: len(proxy.shell.watch) == 0)
+    await eventually(lambda: len(proxy.context.deadline_monitor) == 0)
 
 
 def form(*fields: tuple[str, str]) -> bytes:

@@ -90,8 +90,8 @@ async def test_place_is_given_back_whatever_the_end(body: bytes) -> None:
             response = await fetch(proxy.port, CHAT, body, JSON)
             assert response.status != 429
             assert b"overloaded" not in response.body
-        assert proxy.shell.guard.bytes_in_flight == 0
-        assert proxy.shell.guard.in_progress == {"tester": 0}
+        assert proxy.context.admission.bytes_in_flight == 0
+        assert proxy.context.admission.in_progress == {"tester": 0}
 
 
 # Memory for bodies
@@ -109,10 +109,10 @@ async def test_bodies_together_have_a_limit_and_give_it_back() -> None:
     big = body_of(MIB * 3 // 4)
     async with upstream.running(), running_proxy(upstream.base_url, **SMALL) as proxy:
         async with calls_in_progress(proxy, 1, big):
-            assert proxy.shell.guard.bytes_in_flight == len(big)
+            assert proxy.context.admission.bytes_in_flight == len(big)
             refused = await fetch(proxy.port, CHAT, body_of(MIB // 2), JSON)
             small = await ask(proxy, ECHO)
-        assert proxy.shell.guard.bytes_in_flight == 0
+        assert proxy.context.admission.bytes_in_flight == 0
         upstream.script = answer
         freed = await fetch(proxy.port, CHAT, big, JSON)
 
@@ -282,16 +282,16 @@ async def test_d7_who_guesses_on_waits_and_loses_the_connection(place: str) -> N
             await connection.send(request)
             assert (await connection.response()).status == 401
         await connection.send(request * 50)  # what follows the next refusal is not looked at
-        await eventually(lambda: proxy.shell.guard.held_back == 1)
+        await eventually(lambda: proxy.context.admission.delayed_rejections == 1)
         response = await connection.response()
         rest = await asyncio.wait_for(connection.reader.read(), 5)
-        held_back = proxy.shell.guard.held_back
+        delayed_rejections = proxy.context.admission.delayed_rejections
         log = proxy.logged()
 
     assert response.status == 429
     assert response.headers["connection"] == "close"
     assert rest == b""
-    assert held_back == 0
+    assert delayed_rejections == 0
     assert log.count("status=429") == 1
 
 
@@ -302,20 +302,20 @@ async def test_d7_a_valid_key_is_never_held_back(forwarded: str) -> None:
         running_proxy(TRUSTED_PROXIES="127.0.0.1", MAX_CONNECTIONS="40") as proxy,
         contextlib.AsyncExitStack() as stack,
     ):
-        guard = proxy.shell.guard
+        guard = proxy.context.admission
         for _ in range(10):
             await refused(proxy, forwarded)
         guessing = [await stack.enter_async_context(connect(proxy.port)) for _ in range(10)]
         for connection in guessing:
             await connection.send(request_with("wrong", forwarded=forwarded))
-        await eventually(lambda: guard.held_back == 10)
+        await eventually(lambda: guard.delayed_rejections == 10)
         async with connect(proxy.port) as connection:
             await connection.send(request_with("wrong", KEY, forwarded=forwarded))
             right = await connection.response()
-            still_waiting = guard.held_back
+            still_waiting = guard.delayed_rejections
             await connection.send(request_with("wrong", forwarded=forwarded))
             eleventh = await connection.response()  # no place to wait: refused at once
-            waiting_then = guard.held_back
+            waiting_then = guard.delayed_rejections
         late = [await connection.response() for connection in guessing]
 
     assert (right.status, still_waiting) == (200, 10)
@@ -325,12 +325,12 @@ async def test_d7_a_valid_key_is_never_held_back(forwarded: str) -> None:
 
 async def test_d7_the_networks_of_one_prefix_are_slowed_together() -> None:
     async with running_proxy(TRUSTED_PROXIES="127.0.0.1") as proxy:
-        guard = proxy.shell.guard
+        guard = proxy.context.admission
         guard.clock = lambda: 1000.0
         guard._failures = Failures(1000.0)
         statuses = [(await refused(proxy, f"2001:db8:0:{n:x}::1")).status for n in range(50)]
         next_one = asyncio.create_task(refused(proxy, "2001:db8:1::1"))
-        await eventually(lambda: guard.held_back == 1)
+        await eventually(lambda: guard.delayed_rejections == 1)
         statuses.append((await next_one).status)
 
     assert statuses == [401] * 50 + [429]
@@ -342,8 +342,8 @@ async def test_d7_a_guesser_who_leaves_gives_the_place_back() -> None:
             await refused(proxy)
         async with connect(proxy.port) as connection:
             await connection.send(request_with("wrong"))
-            await eventually(lambda: proxy.shell.guard.held_back == 1)
-        await eventually(lambda: proxy.shell.guard.held_back == 0)
+            await eventually(lambda: proxy.context.admission.delayed_rejections == 1)
+        await eventually(lambda: proxy.context.admission.delayed_rejections == 0)
         log = proxy.logged()
 
     assert "(499: 1)" in log  # the eleventh line of its second

@@ -12,11 +12,11 @@ from aiohttp import web
 from jarvis_proxy.config.settings import Settings
 from jarvis_proxy.observability.logging import AccessLog, LineWriter
 from jarvis_proxy.server.app import (
+    build_timeouts,
     connection_limits,
     create_app,
     make_runner,
     new_call_id,
-    time_limits,
 )
 from jarvis_proxy.server.middlewares import access_log, auth
 from jarvis_proxy.upstream_client.local import LocalTransport
@@ -97,7 +97,7 @@ async def test_each_upstream_has_its_place_and_its_way_of_being_asked() -> None:
     async with running_proxy(
         UPSTREAMS="deepseek", DEEPSEEK_BASE_URL="http://127.0.0.1:9/x", DEEPSEEK_API_KEY="a,b"
     ) as proxy:
-        places = proxy.shell.places
+        places = proxy.context.endpoints
         assert set(places) == {"openai", "gemini", "deepseek", "jarvis"}
         assert isinstance(places["jarvis"].transport, LocalTransport)
         assert all(
@@ -111,7 +111,7 @@ async def test_each_upstream_has_its_place_and_its_way_of_being_asked() -> None:
 
 async def test_each_upstream_has_a_session_of_its_own() -> None:
     async with running_proxy() as proxy:
-        transports = [place.transport for place in proxy.shell.places.values()]
+        transports = [place.transport for place in proxy.context.endpoints.values()]
         sessions = {
             id(transport.session)
             for transport in transports
@@ -176,7 +176,7 @@ def test_call_ids_are_letters_and_digits_that_every_client_keeps() -> None:
 
 
 def test_clock_has_the_limits_of_the_settings() -> None:
-    limits = time_limits(
+    limits = build_timeouts(
         settings(
             FIRST_BYTE_TIMEOUT="1",
             IDLE_TIMEOUT="2",
@@ -189,7 +189,7 @@ def test_clock_has_the_limits_of_the_settings() -> None:
         )
     )
 
-    assert (limits.first_byte, limits.idle, limits.total, limits.commit_after) == (1, 2, 3, 4)
+    assert (limits.first_byte, limits.idle, limits.total, limits.headers_after) == (1, 2, 3, 4)
     assert (limits.heartbeat, limits.write_stall) == (5, 6)
     assert (limits.body_idle, limits.body_total) == (7, 8)
 
@@ -201,7 +201,7 @@ async def test_connect_timeout_and_outbound_proxy_reach_the_transports() -> None
         async with running_proxy(
             "http://api.test/v1", CONNECT_TIMEOUT="0.5", UPSTREAM_PROXY=proxied
         ) as proxy:
-            transport = proxy.shell.places["openai"].transport
+            transport = proxy.context.endpoints["openai"].transport
             assert isinstance(transport, HttpTransport)
             assert transport.session.timeout.sock_connect == 0.5
             await fetch(proxy.port, "/v1/chat/completions", {"model": "gpt-4o"}, BEARER)
@@ -265,7 +265,7 @@ def test_trusted_proxies_are_counted_as_many_clients() -> None:
 async def test_nothing_is_left_open() -> None:
     before = asyncio.all_tasks()
     async with running_proxy() as proxy:
-        transports = [place.transport for place in proxy.shell.places.values()]
+        transports = [place.transport for place in proxy.context.endpoints.values()]
         await fetch(proxy.port, "/v1/models", headers=BEARER, method="GET")
         assert len(asyncio.all_tasks()) > len(before)
 
@@ -275,4 +275,4 @@ async def test_nothing_is_left_open() -> None:
     ]
     assert sessions
     assert all(session.closed for session in sessions)
-    assert proxy.shell.fetcher._session.closed
+    assert proxy.context.fetcher._session.closed

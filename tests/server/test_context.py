@@ -10,16 +10,16 @@ async def test_no_key_is_in_any_repr() -> None:
         EXTRA_API_KEY="extra-canary-key",
         UPSTREAM_PROXY="http://user:proxy-canary@127.0.0.1:9",
     ) as proxy:
-        shell = proxy.shell
+        context = proxy.context
         printed = "\n".join(
             [
-                repr(shell),
-                str(shell),
-                *map(repr, shell.places.values()),
-                *(repr(place.pool) for place in shell.places.values()),
-                *(repr(place.transport) for place in shell.places.values()),
-                repr(shell.settings),
-                repr(shell.keyring),
+                repr(context),
+                str(context),
+                *map(repr, context.endpoints.values()),
+                *(repr(place.pool) for place in context.endpoints.values()),
+                *(repr(place.transport) for place in context.endpoints.values()),
+                repr(context.settings),
+                repr(context.keyring),
             ]
         )
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import pytest
 
-from jarvis_proxy.server.offload import Offload
+from jarvis_proxy.server.concurrency import Offload
 from tests.conftest import BEARER, Proxy, running_proxy
 from tests.server.limited import CHAT, JSON, MIB, outcome
 from tests.support.eventually import eventually
@@ -49,7 +49,7 @@ async def calling(
         async with connect(proxy.port) as connection:
             await connection.post(path, body, JSON)
             yield proxy, connection, upstream
-        await eventually(lambda: proxy.shell.guard.bytes_in_flight == 0)
+        await eventually(lambda: proxy.context.admission.bytes_in_flight == 0)
 
 
 def event(dialect: str, text: str) -> bytes:
@@ -82,7 +82,7 @@ async def test_d12_event_that_is_not_whole_counts_until_it_is(name: str) -> None
         await peer.last_chunk()
 
     async with calling(play, asked(name)) as (proxy, connection, _):
-        await eventually(lambda: proxy.shell.guard.bytes_in_flight >= MIB - 4096)
+        await eventually(lambda: proxy.context.admission.bytes_in_flight >= MIB - 4096)
         go_on.set()
         response = await asyncio.wait_for(connection.response(), 5)
 
@@ -132,7 +132,7 @@ async def test_d12_events_of_several_calls_count_together() -> None:
         await eventually(lambda: len(upstream.received) == 6)
         answers = [asyncio.create_task(other.response()) for other in others]
         done, waiting = await asyncio.wait(answers, timeout=5, return_when="FIRST_COMPLETED")
-        assert proxy.shell.guard.bytes_in_flight <= 2 * MIB + 256 * 1024
+        assert proxy.context.admission.bytes_in_flight <= 2 * MIB + 256 * 1024
         for task in waiting:
             task.cancel()
         await asyncio.wait(answers)
@@ -165,12 +165,12 @@ async def test_d12_what_waits_for_a_slow_reader_counts() -> None:
 
     async with calling(play, asked(), MAX_INFLIGHT_MB="24") as (proxy, connection, _):
         connection.writer.transport.pause_reading()  # type: ignore[attr-defined] # a transport's
-        calls = proxy.shell.watch._live
-        await eventually(lambda: any(c.downstream and c.downstream.stalled for c in calls))
+        calls = proxy.context.deadline_monitor._calls
+        await eventually(lambda: any(c.client_side and c.client_side.stalled for c in calls))
         (call,) = calls
-        assert call.downstream is not None
-        assert call.downstream.pending() > MIB
-        assert proxy.shell.guard.bytes_in_flight >= call.downstream.pending()
+        assert call.client_side is not None
+        assert call.client_side.pending() > MIB
+        assert proxy.context.admission.bytes_in_flight >= call.client_side.pending()
         connection.writer.transport.resume_reading()  # type: ignore[attr-defined] # as above
         response = await asyncio.wait_for(connection.response(), 10)
 
@@ -190,7 +190,7 @@ async def test_d12_a_response_counts_what_its_last_event_repeats() -> None:
 
     body = json.dumps({"model": "gemini-2.5-flash", "input": "Hi", "stream": True}).encode()
     async with calling(play, body, RESPONSES) as (proxy, connection, _):
-        await eventually(lambda: proxy.shell.guard.bytes_in_flight >= 490_000)
+        await eventually(lambda: proxy.context.admission.bytes_in_flight >= 490_000)
         go_on.set()
         response = await asyncio.wait_for(connection.response(), 5)
 
@@ -216,7 +216,7 @@ async def test_d12_whole_answer_counts_until_it_is_delivered(name: str, packed: 
         await peer.send(sent[-10:])
 
     async with calling(play, asked(name, stream=False)) as (proxy, connection, _):
-        await eventually(lambda: proxy.shell.guard.bytes_in_flight >= len(sent) - 10)
+        await eventually(lambda: proxy.context.admission.bytes_in_flight >= len(sent) - 10)
         go_on.set()
         response = await asyncio.wait_for(connection.response(), 5)
 
@@ -248,7 +248,7 @@ async def test_d12_error_for_which_there_is_no_memory_keeps_its_status() -> None
 
     large = asked(stream=False, pad="x" * (MIB - 200))
     async with calling(play, large, MAX_INFLIGHT_MB="1") as (proxy, connection, _):
-        held = proxy.shell.guard
+        held = proxy.context.admission
         response = await asyncio.wait_for(connection.response(), 5)
         assert held.bytes_in_flight < MIB + 300_000
 
@@ -268,7 +268,7 @@ async def test_d12_choices_count_each() -> None:
 
     asking = asked("gemini-2.5-flash", stream=False, n=3)
     async with calling(play, asking) as (proxy, connection, _):
-        await eventually(lambda: proxy.shell.guard.bytes_in_flight >= 900_000)
+        await eventually(lambda: proxy.context.admission.bytes_in_flight >= 900_000)
         go_on.set()
         response = await asyncio.wait_for(connection.response(), 5)
 
@@ -284,11 +284,11 @@ async def links(
     parts = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
     body: dict[str, object] = {"model": name, "messages": [{"role": "user", "content": parts}]}
     async with fetching(site.port, names={"site.test": ["127.0.0.1"]}) as fetcher:
-        kept, proxy.shell.fetcher = proxy.shell.fetcher, fetcher
+        persistent, proxy.context.fetcher = proxy.context.fetcher, fetcher
         try:
             return await asyncio.wait_for(fetch(proxy.port, CHAT, body, BEARER), 10)
         finally:
-            proxy.shell.fetcher = kept
+            proxy.context.fetcher = persistent
 
 
 async def gemini(peer: Peer, request: Received) -> None:
@@ -308,7 +308,7 @@ async def site_and_proxy(
         for number in range(20):
             site.answers[f"/{number}"] = reply(PNG + bytes(size))
         yield site, proxy, upstream
-        assert proxy.shell.guard.bytes_in_flight == 0
+        assert proxy.context.admission.bytes_in_flight == 0
 
 
 def url(site: Site, number: int) -> str:
@@ -320,7 +320,7 @@ async def test_d4_downloads_and_the_request_made_of_them_are_counted() -> None:
     proxies: list[Proxy] = []
 
     async def play(peer: Peer, request: Received) -> None:
-        seen.append(proxies[0].shell.guard.bytes_in_flight)
+        seen.append(proxies[0].context.admission.bytes_in_flight)
         await gemini(peer, request)
 
     async with site_and_proxy(300_000, play) as (site, proxy, upstream):
@@ -387,19 +387,19 @@ async def test_d4_download_that_fails_is_let_go_of() -> None:
 async def test_d4_new_settings_count_what_the_old_ones_hold() -> None:
     from jarvis_proxy.config.settings import Settings
     from jarvis_proxy.observability.logging import configure_logging
-    from jarvis_proxy.server.app import Kept, build_shell
+    from jarvis_proxy.server.app import PersistentState, build_context
 
     settings = Settings.from_env({"PROXY_API_KEYS": f"a:{'k' * 20}", "STATE_DIR": ""})
-    kept = Kept()
+    persistent = PersistentState()
     log = configure_logging("text", "error")[1]
-    shells = [build_shell(settings, log, kept) for _ in range(2)]
-    old = shells[0].guard.enter("a", "1", 0)
-    old.hold(1000)
+    contexts = [build_context(settings, log, persistent) for _ in range(2)]
+    old = contexts[0].admission.admit("a", "1", 0)
+    old.reserve_bytes(1000)
 
-    assert [shell.guard.bytes_in_flight for shell in shells] == [1000, 1000]
-    for shell in shells:
-        await shell.fetcher.close()
-        for place in shell.places.values():
+    assert [context.admission.bytes_in_flight for context in contexts] == [1000, 1000]
+    for context in contexts:
+        await context.fetcher.close()
+        for place in context.endpoints.values():
             await place.transport.close()
 
 
@@ -416,11 +416,11 @@ async def test_d3_what_is_decoded_does_not_wait_while_others_have_their_turn() -
 
     upstream = RawUpstream(gemini)
     async with upstream.running(), running_proxy(gemini=upstream.base_url) as proxy:
-        proxy.shell.offload = Counting()
+        proxy.context.offload = Counting()
         body = asked("gemini-2.5-flash", stream=False, messages=[
             {"role": "user", "content": "x" * 300_000}])  # fmt: skip
         response = await asyncio.wait_for(fetch(proxy.port, CHAT, body, JSON), 10)
-        proxy.shell.offload.close()
+        proxy.context.offload.close()
 
     assert response.status == 200
     assert turns == [len(body)] * 2  # to be routed, and to be translated

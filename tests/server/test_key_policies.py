@@ -331,7 +331,7 @@ async def test_prompt_is_estimated_before_it_is_sent() -> None:
             await connection.post(CHAT, json.dumps(long).encode(), JSON)
             await eventually(lambda: len(upstream.received) == 2)
             second = await ask(proxy, long)
-        await eventually(lambda: len(proxy.shell.watch) == 0)
+        await eventually(lambda: len(proxy.context.deadline_monitor) == 0)
         upstream.script = answer
         third = await ask(proxy, long)
 

@@ -450,7 +450,7 @@ async def test_live_page_is_there_with_an_admin_key_only() -> None:
         absent = await fetch(without.port, "/dashboard", headers=BEARER, method="GET")
         present = await fetch(proxy.port, "/dashboard", method="GET")
         await fetch(proxy.port, CHAT, ECHO, BEARER)
-        live = proxy.shell.live
+        live = proxy.context.live_stats
         assert live is not None
         assert live.open == {}
 
@@ -476,8 +476,10 @@ class Failing:
 
 
 def failing_with(proxy: Proxy, failure: Exception) -> None:
-    place = proxy.shell.places["openai"]
-    proxy.shell.places["openai"] = UpstreamEndpoint(Failing(failure), place.transport, place.pool)
+    place = proxy.context.endpoints["openai"]
+    proxy.context.endpoints["openai"] = UpstreamEndpoint(
+        Failing(failure), place.transport, place.pool
+    )
 
 
 async def test_failure_of_ours_is_a_500_that_tells_its_id_and_nothing_else() -> None:
@@ -524,9 +526,9 @@ async def test_client_that_leaves_in_the_middle_of_its_body_is_logged_as_gone() 
     async with running_proxy() as proxy:
         async with connect(proxy.port) as connection:
             await connection.post(CHAT, b"{", {**BEARER, "Content-Length": "100"})
-            await eventually(lambda: len(proxy.shell.watch) == 1)
+            await eventually(lambda: len(proxy.context.deadline_monitor) == 1)
         await eventually(lambda: "status=499 outcome=client_closed" in proxy.log.getvalue())
-        await eventually(lambda: len(proxy.shell.watch) == 0)
+        await eventually(lambda: len(proxy.context.deadline_monitor) == 0)
         log = proxy.logged()
 
     assert len(log.splitlines()) == 1
@@ -534,7 +536,7 @@ async def test_client_that_leaves_in_the_middle_of_its_body_is_logged_as_gone() 
 
 async def test_connection_closes_after_the_answer_while_draining() -> None:
     async with running_proxy() as proxy, connect(proxy.port) as connection:
-        proxy.shell.draining = True
+        proxy.context.draining = True
         await connection.post("/health", b"", method="GET")
         response = await connection.response()
         assert await asyncio.wait_for(connection.reader.read(), 2) == b""

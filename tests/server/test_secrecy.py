@@ -306,8 +306,8 @@ async def test_d13_a_key_in_place_of_a_model_or_a_name_is_not_kept(key: str) -> 
         refused = await fetch(proxy.port, "/v1/models", b"", wrong, "GET")
         metrics = await fetch(proxy.port, "/metrics", b"", {"x-api-key": METRICS}, "GET")
         usage = await fetch(proxy.port, "/v1/usage", b"", headers, "GET")
-        assert proxy.shell.live is not None
-        live = repr(proxy.shell.live.calls(0))
+        assert proxy.context.live_stats is not None
+        live = repr(proxy.context.live_stats.calls(0))
         log = proxy.logged()
 
     assert (called.status, refused.status, metrics.status, usage.status) == (200, 401, 200, 200)

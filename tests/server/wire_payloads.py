@@ -17,7 +17,7 @@ class Case:
     id: str
     payload: bytes
     answers: tuple[int, ...]
-    kept: bool = False
+    persistent: bool = False
     upstream: int = 0
     lingers: bool = False
 

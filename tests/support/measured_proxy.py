@@ -123,8 +123,8 @@ def raise_file_limit() -> None:
 
 def _measure(proxy: Proxy) -> Measure:
     gc.collect()
-    calls = tuple(proxy.shell.watch._live)
-    clients = [call.downstream for call in calls if call.downstream is not None]
+    calls = tuple(proxy.context.deadline_monitor._calls)
+    clients = [call.client_side for call in calls if call.client_side is not None]
     with open("/proc/self/statm", encoding="ascii") as statm:
         rss = int(statm.read().split()[1]) * _PAGE
     return Measure(

@@ -127,7 +127,7 @@ async def run_calls(proxy: Proxy) -> list[RawResponse]:
         await connection.post(path, body, {**BEARER, "Content-Type": "application/json"})
         await connection.head()
         await connection.chunk()
-    await eventually(lambda: not len(proxy.shell.watch))
+    await eventually(lambda: not len(proxy.context.deadline_monitor))
     responses.append(await fetch(proxy.port, path, CALLS[0], {"Authorization": "Bearer wrong"}))
     responses.append(await fetch(proxy.port, "/v1/nothing", CALLS[0], BEARER))
     return responses

@@ -17,9 +17,9 @@ from typing import Final, Literal
 from jarvis_proxy.config.settings import Settings
 from jarvis_proxy.observability.logging import LineWriter, configure_logging
 from jarvis_proxy.runtime.listeners import Site
-from jarvis_proxy.runtime.reload import Generations
+from jarvis_proxy.runtime.reload import ConfigReloader
 from jarvis_proxy.runtime.serve import Stop, drain
-from jarvis_proxy.server.relay.deadlines import Watch
+from jarvis_proxy.server.relay.deadlines import DeadlineMonitor
 from tests.conftest import BEARER, GEMINI_KEY, KEY, OPENAI_KEY
 from tests.faults.dialects import DIALECTS, Dialect, Surface, chat_event, gemini_event, text_delta
 from tests.support.eventually import eventually
@@ -94,7 +94,7 @@ class World:
         self._known: dict[str, Stream] = {}
         self._upstream = RawUpstream(self._play)
         self._stack = contextlib.AsyncExitStack()
-        self._generations: Generations
+        self._reloader: ConfigReloader
         self._sites: list[Site]
         self._port = 0
         self._writer: LineWriter
@@ -105,13 +105,13 @@ class World:
         await self._stack.enter_async_context(self._upstream.running())
         settings = self._settings()
         self._writer, log = configure_logging("text", "error", io.StringIO())
-        self._generations = Generations(settings, log)
-        await self._generations.start()
+        self._reloader = ConfigReloader(settings, log)
+        await self._reloader.start()
         self._take_clock()
         listener = socket.socket()
         listener.bind(("127.0.0.1", 0))
         self._port = listener.getsockname()[1]
-        self._sites = [Site(self._generations.runner, listener, None)]
+        self._sites = [Site(self._reloader.runner, listener, None)]
         await self._sites[0].start()
         self._tasks = len(asyncio.all_tasks())
 
@@ -130,8 +130,10 @@ class World:
         )
 
     def _take_clock(self) -> None:
-        shell = self._generations.shell
-        shell.watch = Watch(shell.watch.limits, lambda: self.now)
+        context = self._reloader.context
+        context.deadline_monitor = DeadlineMonitor(
+            context.deadline_monitor.limits, lambda: self.now
+        )
 
     async def close(self) -> None:
         """End everything, in order, and wait for it."""
@@ -140,7 +142,7 @@ class World:
         await self.settled()
         if not self.is_draining:
             await eventually(lambda: len(asyncio.all_tasks()) <= self._tasks, PATIENCE)
-        await self._generations.close()
+        await self._reloader.close()
         self._writer.close()
         await self._stack.aclose()
         await eventually(lambda: asyncio.all_tasks() == {asyncio.current_task()}, PATIENCE)
@@ -246,7 +248,7 @@ class World:
     @property
     def may_beat(self) -> bool:
         """Whether every stream survives the silence of one more heartbeat."""
-        limits = self._generations.shell.watch.limits
+        limits = self._reloader.context.deadline_monitor.limits
         return all(
             stream.quiet + self._beat < (limits.write_stall if stream.was_paused else limits.idle)
             for stream in self.live
@@ -254,8 +256,8 @@ class World:
 
     @property
     def _beat(self) -> float:
-        limits = self._generations.shell.watch.limits
-        return max(limits.heartbeat, limits.commit_after) + 1
+        limits = self._reloader.context.deadline_monitor.limits
+        return max(limits.heartbeat, limits.headers_after) + 1
 
     async def beat(self) -> None:
         """Let the time of a heartbeat pass in silence."""
@@ -265,7 +267,7 @@ class World:
 
     async def fall_silent(self) -> list[Outcome]:
         """Let so much time pass that nothing in progress survives; return what becomes of it."""
-        limits = self._generations.shell.watch.limits
+        limits = self._reloader.context.deadline_monitor.limits
         await self._pass(max(limits.idle, limits.first_byte, limits.write_stall) + 1)
         return [await self._ended(stream) for stream in tuple(self.live)]
 
@@ -276,8 +278,8 @@ class World:
         await turns()
 
     def _tick(self) -> None:
-        for shell in self._generations._shells():
-            shell.watch.tick()
+        for context in self._reloader._contexts():
+            context.deadline_monitor.tick()
 
     async def _ended(self, stream: Stream) -> Outcome:
         assert stream.peer is not None
@@ -286,13 +288,13 @@ class World:
 
     async def reload(self) -> None:
         """Let the settings be read anew: calls in progress end in the old ones."""
-        await self._generations.replace(self._settings())
+        await self._reloader.replace(self._settings())
         self._take_clock()
 
     async def drain(self) -> list[Outcome]:
         """Let the server go; return what becomes of what is in progress."""
         self.is_draining = True
-        stopping = asyncio.create_task(drain(self._generations, self._sites, Stop(), 0.0))
+        stopping = asyncio.create_task(drain(self._reloader, self._sites, Stop(), 0.0))
         ends = [await self._ended(stream) for stream in tuple(self.live)]
         await stopping
         return ends
@@ -302,7 +304,7 @@ class World:
     async def settled(self) -> None:
         """Wait until the calls and the upstream's connections are as many as live streams."""
         live = len(self.live)
-        await eventually(lambda: len(self._generations) == live, PATIENCE)
+        await eventually(lambda: len(self._reloader) == live, PATIENCE)
         await eventually(lambda: self._upstream.open_connections == live, PATIENCE)
 
     # -- inside ------------------------------------------------------------------------------

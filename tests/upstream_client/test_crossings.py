@@ -120,7 +120,7 @@ async def _crossed(ways: Ways, way: Way, calls: tuple[Call, Call]) -> list[str]:
             upstream.base_url, PASSTHROUGH="all", PROXY_API_KEYS=f"alice:{ALICE},bob:{BOB}"
         ) as proxy,
     ):
-        place = proxy.shell.places["openai"]
+        place = proxy.context.endpoints["openai"]
         replaced, place.transport = place.transport, transport
         await replaced.close()
         for crossing in CROSSINGS:

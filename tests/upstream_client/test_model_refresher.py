@@ -26,7 +26,7 @@ async def openai_answer(peer: Peer, request: Received) -> None:
 
 
 def ids(proxy: Proxy) -> set[str]:
-    listed = json.loads(proxy.shell.catalog.listing(lambda name: True))
+    listed = json.loads(proxy.context.catalog.listing(lambda name: True))
     return {model["id"] for model in listed["data"]}
 
 
@@ -41,7 +41,7 @@ async def test_every_upstream_with_a_key_is_asked_with_its_key() -> None:
     async with openai.running(), gemini.running(), keyless.running():
         env = {"UPSTREAMS": "other", "OTHER_BASE_URL": keyless.base_url}
         async with running_proxy(openai.base_url, gemini.base_url, **env) as proxy:
-            await proxy.shell.refresher.refresh()
+            await proxy.context.refresher.refresh()
             found = ids(proxy)
 
     assert {"gpt-9", "gemini-9", "gpt-4o", "jarvis-echo"} <= found
@@ -66,7 +66,7 @@ async def test_pages_are_turned_until_the_last_one() -> None:
 
     gemini = RawUpstream(play, base_path="/v1beta", plays_lists=True)
     async with gemini.running(), running_proxy(gemini=gemini.base_url) as proxy:
-        await proxy.shell.refresher.refresh()
+        await proxy.context.refresher.refresh()
         assert {"gemini-a", "gemini-b", "gemini-c"} <= ids(proxy)
 
     assert len(gemini.received) == 3
@@ -81,7 +81,7 @@ async def test_pages_that_never_end_are_not_turned_for_ever(tokens: str, pages: 
 
     gemini = RawUpstream(play, base_path="/v1beta", plays_lists=True)
     async with gemini.running(), running_proxy(gemini=gemini.base_url) as proxy:
-        await proxy.shell.refresher.refresh()
+        await proxy.context.refresher.refresh()
         assert f"gemini-{pages}" in ids(proxy)
 
     assert len(gemini.received) == pages
@@ -111,10 +111,10 @@ async def test_list_that_cannot_be_read_leaves_the_old_one(
 
     openai = RawUpstream(play, plays_lists=True)
     async with openai.running(), running_proxy(openai.base_url, GEMINI_API_KEY="") as proxy:
-        await proxy.shell.refresher.refresh()
-        await proxy.shell.refresher.refresh()
+        await proxy.context.refresher.refresh()
+        await proxy.context.refresher.refresh()
         assert "gpt-9" in ids(proxy)
-        assert proxy.shell.catalog.failing() == ["openai"]
+        assert proxy.context.catalog.failing() == ["openai"]
         response = await fetch(proxy.port, "/v1/models", headers=BEARER, method="GET")
         log = proxy.logged()
 
@@ -131,7 +131,7 @@ async def test_list_that_is_cut_is_no_list() -> None:
 
     openai = RawUpstream(play, plays_lists=True)
     async with openai.running(), running_proxy(openai.base_url) as proxy:
-        await proxy.shell.refresher.refresh()
+        await proxy.context.refresher.refresh()
         assert "gpt-9" not in ids(proxy)
         log = proxy.logged()
 
@@ -141,7 +141,7 @@ async def test_list_that_is_cut_is_no_list() -> None:
 async def test_upstream_that_cannot_be_reached_is_told_once_and_hinders_no_other() -> None:
     openai = RawUpstream(openai_answer, plays_lists=True)
     async with openai.running(), running_proxy(openai.base_url) as proxy:
-        await proxy.shell.refresher.refresh()
+        await proxy.context.refresher.refresh()
         assert "gpt-9" in ids(proxy)
         log = proxy.logged()
 
@@ -156,8 +156,8 @@ async def test_upstream_that_never_answers_is_given_up() -> None:
 
     openai = RawUpstream(play, plays_lists=True)
     async with openai.running(), running_proxy(openai.base_url) as proxy:
-        shell = proxy.shell
-        refresher = Refresher(shell.catalog, shell.places, patience=0.1)
+        context = proxy.context
+        refresher = Refresher(context.catalog, context.endpoints, patience=0.1)
         await asyncio.wait_for(refresher.refresh(), 5)
         log = proxy.logged()
 
@@ -167,9 +167,11 @@ async def test_upstream_that_never_answers_is_given_up() -> None:
 async def test_lists_are_read_after_the_start_and_again_when_old_and_wanted() -> None:
     openai = RawUpstream(openai_answer, plays_lists=True)
     async with openai.running(), running_proxy(openai.base_url, GEMINI_API_KEY="") as proxy:
-        shell = proxy.shell
-        shell.refresher = Refresher(shell.catalog, shell.places, first_after=0.0, stale_after=0.0)
-        running = asyncio.create_task(shell.refresher.run())
+        context = proxy.context
+        context.refresher = Refresher(
+            context.catalog, context.endpoints, first_after=0.0, stale_after=0.0
+        )
+        running = asyncio.create_task(context.refresher.run())
         await eventually(lambda: "gpt-9" in ids(proxy))
         assert len(openai.received) == 1
         for path in ("/v1/models", "/v1/models/gpt-9"):
@@ -184,13 +186,13 @@ async def test_lists_are_read_after_the_start_and_again_when_old_and_wanted() ->
 async def test_fresh_lists_are_not_asked_for_again() -> None:
     openai = RawUpstream(openai_answer, plays_lists=True)
     async with openai.running(), running_proxy(openai.base_url) as proxy:
-        await proxy.shell.refresher.refresh()
+        await proxy.context.refresher.refresh()
         await fetch(proxy.port, "/v1/models", headers=BEARER, method="GET")
-        assert not proxy.shell.refresher._wanted.is_set()
+        assert not proxy.context.refresher._wanted.is_set()
 
 
 async def test_nothing_is_wanted_before_the_first_list_was_asked_for() -> None:
     openai = RawUpstream(openai_answer, plays_lists=True)
     async with openai.running(), running_proxy(openai.base_url) as proxy:
-        proxy.shell.refresher.wake_if_stale()
-        assert not proxy.shell.refresher._wanted.is_set()
+        proxy.context.refresher.wake_if_stale()
+        assert not proxy.context.refresher._wanted.is_set()

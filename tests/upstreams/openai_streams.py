@@ -48,7 +48,7 @@ def play(kind: StreamKind, pieces: Sequence[bytes]) -> Outcome:
         else:
             out += stream.feed_eof()
     except ProxyError as error:
-        out, code = out + error.preceding, error.code
+        out, code = out + error.completed_events, error.code
     assert stream.next_request is None
     return Outcome(out, code, stream.done, stream.usage)
 

@@ -149,8 +149,8 @@ def test_d9_what_stood_before_an_error_lacks_usage_too() -> None:
     with pytest.raises(ProxyError) as cut:
         late.feed_eof()
 
-    assert caught.value.preceding == HI
-    assert cut.value.preceding == b""
+    assert caught.value.completed_events == HI
+    assert cut.value.completed_events == b""
 
 
 @pytest.mark.parametrize(

@@ -311,7 +311,7 @@ def test_error_in_place_of_a_chunk_is_raised_behind_what_came_before(
     assert fed(stream) == Outcome(kept, code, False, None)
     with pytest.raises(ProxyError) as caught:
         PassthroughStream("chat").feed(stream)
-    assert caught.value.preceding == kept
+    assert caught.value.completed_events == kept
     assert caught.value.status == status
     assert caught.value.message == message
 
@@ -465,7 +465,7 @@ def test_event_past_32_mib_is_an_error() -> None:
         stream.feed(piece)
 
     assert (caught.value.status, caught.value.code) == (502, "upstream_frame_too_large")
-    assert caught.value.preceding == b""
+    assert caught.value.completed_events == b""
 
 
 def test_empty_read_changes_nothing() -> None:
@@ -502,7 +502,7 @@ def test_events_of_one_read_are_judged_one_by_one(events: list[bytes], code: str
         PassthroughStream("chat").feed(b"".join(events))
 
     assert caught.value.code == code
-    assert caught.value.preceding == events[0]
+    assert caught.value.completed_events == events[0]
 
 
 @pytest.mark.parametrize("words", [0, 1, 2, 50])

@@ -16,12 +16,12 @@ from aiohttp import web
 
 from jarvis_proxy.access.client_keys import KeyRing, presented_keys
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.server.context import MATCH, RECORD, SHELL
-from jarvis_proxy.server.handlers.dashboard_feed import Board
+from jarvis_proxy.server.context import CONTEXT, MATCH, RECORD
+from jarvis_proxy.server.handlers.dashboard_feed import DashboardFeed
 from jarvis_proxy.server.relay.client_stream import SSE_HEADERS
 
-BOARD: Final = web.AppKey("BOARD", Board)
-ADMIN: Final = "admin"
+DASHBOARD_FEED: Final = web.AppKey("DASHBOARD_FEED", DashboardFeed)
+ADMIN_NAME: Final = "admin"
 """What the log calls a viewer."""
 
 _STATIC: Final = Path(__file__).parents[1] / "static"
@@ -85,9 +85,9 @@ async def events(request: web.Request) -> web.StreamResponse:
             503 `overloaded`, there are viewers enough.
     """
     check_admin(request)
-    shell, board = request.app[SHELL], request.app[BOARD]
-    async with contextlib.aclosing(board.view(shell)) as news:
-        first = await anext(news)
+    context, feed = request.app[CONTEXT], request.app[DASHBOARD_FEED]
+    async with contextlib.aclosing(feed.view(context)) as updates:
+        first = await anext(updates)
         headers = {
             **_SECURITY,
             **SSE_HEADERS,
@@ -97,7 +97,7 @@ async def events(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers=headers)
         await response.prepare(request)
         await _write(request, response, first)
-        async for event in news:
+        async for event in updates:
             await _write(request, response, event)
     await response.write_eof()
     return response
@@ -105,7 +105,7 @@ async def events(request: web.Request) -> web.StreamResponse:
 
 async def _write(request: web.Request, response: web.StreamResponse, data: bytes) -> None:
     try:
-        async with asyncio.timeout(request.app[SHELL].settings.write_stall_timeout):
+        async with asyncio.timeout(request.app[CONTEXT].settings.write_stall_timeout):
             await response.write(data)
     except TimeoutError:
         # Its place is for those who read.
@@ -120,13 +120,13 @@ def check_admin(request: web.Request) -> None:
     Raises:
         ProxyError: 401 `invalid_api_key`, 429 `rate_limit_exceeded`.
     """
-    shell, record = request.app[SHELL], request[RECORD]
-    admin = shell.settings.admin_key
+    context, record = request.app[CONTEXT], request[RECORD]
+    admin = context.settings.admin_key
     ring = KeyRing(() if admin is None else (admin,))
     keys = presented_keys(request.headers, None)
     if ring.identify(keys) is None:
-        raise shell.guard.failed(record.client_ip, len(keys), _wrong_key())
-    record.key_name, record.admitted = ADMIN, True
+        raise context.admission.record_auth_failure(record.client_ip, len(keys), _wrong_key())
+    record.key_name, record.admitted = ADMIN_NAME, True
 
 
 def _wrong_key() -> ProxyError:

@@ -12,8 +12,8 @@ from jarvis_proxy.accounting.usage_days import overview
 from jarvis_proxy.observability.live_merge import LiveSums
 from jarvis_proxy.observability.live_stats import KEPT_CALLS, Call, Live, Second, Totals
 from jarvis_proxy.observability.worker_stats import Crew
-from jarvis_proxy.server.admission import busy
-from jarvis_proxy.server.context import Shell
+from jarvis_proxy.server.admission import overloaded_error
+from jarvis_proxy.server.context import AppContext
 
 MAX_VIEWERS: Final = 8
 
@@ -24,7 +24,7 @@ _USAGE_EVERY: Final = 10
 _ENCODE: Final = msgspec.json.Encoder().encode
 
 
-class Upstream(msgspec.Struct):
+class UpstreamStatus(msgspec.Struct):
     """How an upstream is. *keys* has the seconds that each of its keys still rests.
 
     *held_off*: calls are refused for a while, because it failed again and again;
@@ -60,59 +60,59 @@ class Snapshot(msgspec.Struct):
     seconds: list[Second]
     calls: list[Call]
     totals: Totals
-    upstreams: list[Upstream]
+    upstreams: list[UpstreamStatus]
 
 
-class Board:
+class DashboardFeed:
     """Shows one shell, the newest, to a few viewers; with a *crew*, all of its workers' calls."""
 
     def __init__(
         self,
         live: Live,
-        crew: Crew | None = None,
+        worker_stats: Crew | None = None,
         *,
         tick: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self.viewers = 0
-        self._live = live if crew is None else LiveSums(live, crew.parts)
-        self._crew = crew
+        self._live = live if worker_stats is None else LiveSums(live, worker_stats.parts)
+        self._worker_stats = worker_stats
         self._tick = tick
         self._clock = clock
         self._wall = wall
         self._started_at = wall()
-        self._shell: Shell | None = None
-        self._wanted = asyncio.Event()
-        self._turned = asyncio.Event()
-        self._number = 0
-        self._news = b""
+        self._context: AppContext | None = None
+        self._viewer_arrived = asyncio.Event()
+        self._published = asyncio.Event()
+        self._published_count = 0
+        self._latest = b""
         self._last_call = 0
         self._last_second = 0
 
-    async def run(self, shell: Shell) -> None:
+    async def run(self, context: AppContext) -> None:
         """Show *shell* while someone looks, until cancelled or another is shown."""
-        self._shell = shell
-        self._turn()  # whoever looks at the one before goes, and comes back to this one
+        self._context = context
+        self._publish()  # whoever looks at the one before goes, and comes back to this one
         try:
-            while self._shell is shell:
-                await self._wanted.wait()
+            while self._context is context:
+                await self._viewer_arrived.wait()
                 await asyncio.sleep(self._tick)
                 if not self.viewers:
-                    self._wanted.clear()
-                elif self._shell is shell:
-                    if self._crew is not None:
-                        self._crew.look(self._clock())
-                    self._news = self._snapshot(shell)
-                    if self._number % _USAGE_EVERY == 0:
-                        self._news += self._usage(shell)
-                    self._turn()
+                    self._viewer_arrived.clear()
+                elif self._context is context:
+                    if self._worker_stats is not None:
+                        self._worker_stats.look(self._clock())
+                    self._latest = self._snapshot(context)
+                    if self._published_count % _USAGE_EVERY == 0:
+                        self._latest += self._usage(context)
+                    self._publish()
         finally:
-            if self._shell is shell:
-                self._shell = None
-                self._turn()
+            if self._context is context:
+                self._context = None
+                self._publish()
 
-    async def view(self, shell: Shell) -> AsyncGenerator[bytes, None]:
+    async def view(self, context: AppContext) -> AsyncGenerator[bytes, None]:
         """Yield SSE events for one viewer, until *shell* drains or is no longer shown.
 
         A viewer who is too slow for the news is told the history anew.
@@ -121,36 +121,36 @@ class Board:
             LimitReached: 503 `overloaded`, there are viewers enough.
         """
         if self.viewers >= MAX_VIEWERS:
-            raise busy("as many as may look at the live page do")
+            raise overloaded_error("as many as may look at the live page do")
         self.viewers += 1
         try:
             if self.viewers == 1:
-                if self._crew is not None:
-                    await self._crew.gathered()
+                if self._worker_stats is not None:
+                    await self._worker_stats.gathered()
                 self._last_call, self._last_second = self._live.count, int(self._clock()) - 1
-            self._wanted.set()
-            seen = self._number
-            yield self._history(shell)
-            while self._shows(shell):
-                if seen == self._number:
-                    await self._turned.wait()
+            self._viewer_arrived.set()
+            seen = self._published_count
+            yield self._history(context)
+            while self._is_current(context):
+                if seen == self._published_count:
+                    await self._published.wait()
                     continue
-                is_next = seen + 1 == self._number
-                seen = self._number
-                yield self._news if is_next else self._history(shell)
+                is_next = seen + 1 == self._published_count
+                seen = self._published_count
+                yield self._latest if is_next else self._history(context)
         finally:
             self.viewers -= 1
 
-    def _shows(self, shell: Shell) -> bool:
-        return self._shell is shell and not shell.draining
+    def _is_current(self, context: AppContext) -> bool:
+        return self._context is context and not context.draining
 
-    def _turn(self) -> None:
+    def _publish(self) -> None:
         """Let every viewer look."""
-        self._number += 1
-        turned, self._turned = self._turned, asyncio.Event()
-        turned.set()
+        self._published_count += 1
+        published, self._published = self._published, asyncio.Event()
+        published.set()
 
-    def _history(self, shell: Shell) -> bytes:
+    def _history(self, context: AppContext) -> bytes:
         now = self._clock()
         calls = [call for call in self._live.calls(0) if call.n <= self._last_call]
         seconds = self._live.seconds(0, self._last_second + 1)
@@ -160,13 +160,13 @@ class Board:
         ]
         for start in range(0, len(calls), _CALLS_AT_ONCE):
             events.append(_event("calls", calls[start : start + _CALLS_AT_ONCE]))
-        events.append(self._usage(shell))
+        events.append(self._usage(context))
         return b"".join(events)
 
-    def _usage(self, shell: Shell) -> bytes:
-        return _event("usage", overview(shell.usage, self._wall()))
+    def _usage(self, context: AppContext) -> bytes:
+        return _event("usage", overview(context.usage, self._wall()))
 
-    def _snapshot(self, shell: Shell) -> bytes:
+    def _snapshot(self, context: AppContext) -> bytes:
         now = self._clock()
         calls = self._live.calls(self._last_call, _CALLS_AT_ONCE)
         seconds = self._live.seconds(self._last_second, now)
@@ -175,21 +175,23 @@ class Board:
             self._last_call = calls[-1].n
         totals = self._live.totals(now)
         clock = (now, self._wall())
-        return _event("snapshot", Snapshot(clock, seconds, calls, totals, upstreams(shell, now)))
-
-
-def upstreams(shell: Shell, now: float) -> list[Upstream]:
-    """Return how each upstream is."""
-    stale = shell.catalog.failing()
-    return [
-        Upstream(
-            name,
-            [int(seconds + 0.999) for seconds in place.pool.rests(now)],
-            place.breakers.holds_upstream(now),
-            name in stale,
-            place.breakers.models_held(now),
+        return _event(
+            "snapshot", Snapshot(clock, seconds, calls, totals, upstream_statuses(context, now))
         )
-        for name, place in shell.places.items()
+
+
+def upstream_statuses(context: AppContext, now: float) -> list[UpstreamStatus]:
+    """Return how each upstream is."""
+    stale = context.catalog.failing()
+    return [
+        UpstreamStatus(
+            name,
+            [int(seconds + 0.999) for seconds in endpoint.pool.rests(now)],
+            endpoint.breakers.holds_upstream(now),
+            name in stale,
+            endpoint.breakers.models_held(now),
+        )
+        for name, endpoint in context.endpoints.items()
     ]
 
 

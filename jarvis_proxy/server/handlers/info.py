@@ -8,7 +8,7 @@ from typing import Final
 from aiohttp import web
 
 from jarvis_proxy.access.permissions import model_not_found
-from jarvis_proxy.server.context import MATCH, RECORD, SHELL
+from jarvis_proxy.server.context import CONTEXT, MATCH, RECORD
 from jarvis_proxy.server.responses import json_response
 
 HEALTH: Final = b'{"status":"ok","service":"jarvis-openai-proxy"}'
@@ -27,28 +27,30 @@ async def health(request: web.Request) -> web.StreamResponse:
 
 async def ready(request: web.Request) -> web.StreamResponse:
     """Say whether new calls are welcome: 503 while the server drains."""
-    if request.app[SHELL].draining:
+    if request.app[CONTEXT].draining:
         return json_response(request, b'{"status":"draining"}', 503)
     return json_response(request, b'{"status":"ok"}')
 
 
 async def models(request: web.Request) -> web.StreamResponse:
     """List the models that this key may use."""
-    shell = request.app[SHELL]
-    shell.refresher.wake_if_stale()
+    context = request.app[CONTEXT]
+    context.refresher.wake_if_stale()
     headers: dict[str, str] = {}
-    if failing := shell.catalog.failing():
+    if failing := context.catalog.failing():
         headers["x-jarvis-warning"] = f"models not up to date: {', '.join(failing)}"
-    body = shell.catalog.listing(shell.guard.may_see(request[RECORD].key_name))
+    body = context.catalog.listing(context.admission.model_filter(request[RECORD].key_name))
     return json_response(request, body, headers=headers)
 
 
 async def model(request: web.Request) -> web.StreamResponse:
     """Show one model."""
-    shell = request.app[SHELL]
-    shell.refresher.wake_if_stale()
+    context = request.app[CONTEXT]
+    context.refresher.wake_if_stale()
     model_id = request[MATCH].model_id
-    entry = shell.catalog.entry(model_id, shell.guard.may_see(request[RECORD].key_name))
+    entry = context.catalog.entry(
+        model_id, context.admission.model_filter(request[RECORD].key_name)
+    )
     if entry is None:
         raise model_not_found(model_id)
     return json_response(request, entry)

@@ -16,15 +16,15 @@ from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.observability.metrics import Family, gauge
 from jarvis_proxy.observability.prometheus import render
 from jarvis_proxy.observability.worker_stats import Crew
-from jarvis_proxy.server.context import RECORD, SHELL, Shell
+from jarvis_proxy.server.context import CONTEXT, RECORD, AppContext
 from jarvis_proxy.upstream_client.endpoint import UpstreamEndpoint
 
-SHELLS: Final = web.AppKey("SHELLS", list[Shell])
+CONTEXTS: Final = web.AppKey("CONTEXTS", list[AppContext])
 """Those of all settings whose calls have not ended yet, the newest last."""
-CREW: Final = web.AppKey("CREW", cast(type[Crew | None], Crew))
+WORKER_STATS: Final = web.AppKey("WORKER_STATS", cast(type[Crew | None], Crew))
 """The other workers, whose metrics are added; None where this process is alone."""
 
-METRICS: Final = "metrics"
+METRICS_NAME: Final = "metrics"
 """What the log calls the holder of METRICS_KEY."""
 
 _FORWARDED: Final = ("Forwarded", "Via", "X-Forwarded-For", "X-Real-IP")
@@ -38,14 +38,16 @@ async def metrics(request: web.Request) -> web.StreamResponse:
     """
     check_access(request)
     connections = connection_of(request).counter
-    shells = request.app[SHELLS]
-    found = families(shells, connections)
-    crew = request.app[CREW]
-    if crew is not None:
-        found = crew.sums(found)
+    contexts = request.app[CONTEXTS]
+    found = families(contexts, connections)
+    worker_stats = request.app[WORKER_STATS]
+    if worker_stats is not None:
+        found = worker_stats.sums(found)
     accept = request.headers.get("Accept", "")
     # Thousands of series take a while to write down; nothing in them changes meanwhile.
-    body, content_type = await asyncio.to_thread(render, found, accept, process=crew is None)
+    body, content_type = await asyncio.to_thread(
+        render, found, accept, process=worker_stats is None
+    )
     headers = {"x-request-id": request[RECORD].request_id, "Content-Type": content_type}
     return web.Response(body=body, headers=headers)
 
@@ -58,14 +60,14 @@ def check_access(request: web.Request) -> None:
     Raises:
         ProxyError: 401 `invalid_api_key`, 429 `rate_limit_exceeded`.
     """
-    shell, record = request.app[SHELL], request[RECORD]
-    key = shell.settings.metrics_key
+    context, record = request.app[CONTEXT], request[RECORD]
+    key = context.settings.metrics_key
     ring = KeyRing(() if key is None else (key,))
     keys = presented_keys(request.headers, None)
     if ring.identify(keys) is not None:
-        record.key_name, record.admitted = METRICS, True
-    elif shell.settings.metrics_need_key or not _is_local(request):
-        raise shell.guard.failed(record.client_ip, len(keys), _refused())
+        record.key_name, record.admitted = METRICS_NAME, True
+    elif context.settings.metrics_need_key or not _is_local(request):
+        raise context.admission.record_auth_failure(record.client_ip, len(keys), _unauthorized())
 
 
 def _is_local(request: web.Request) -> bool:
@@ -83,7 +85,7 @@ def _is_local(request: web.Request) -> bool:
     return is_loopback(name or headers.get("Host", "").partition(":")[0])
 
 
-def _refused() -> ProxyError:
+def _unauthorized() -> ProxyError:
     return ProxyError(
         401,
         "Send METRICS_KEY of this proxy's .env as 'Authorization: Bearer KEY'. Without that "
@@ -94,12 +96,12 @@ def _refused() -> ProxyError:
     )
 
 
-def families(shells: Sequence[Shell], connections: ConnectionCounter) -> list[Family]:
+def families(contexts: Sequence[AppContext], connections: ConnectionCounter) -> list[Family]:
     """Return every metric of this process; of *shells*, the last one is in force."""
-    return [*shells[-1].metrics.families(), *_now(shells, connections)]
+    return [*contexts[-1].metrics.families(), *_now(contexts, connections)]
 
 
-def _now(shells: Sequence[Shell], connections: ConnectionCounter) -> Iterator[Family]:
+def _now(contexts: Sequence[AppContext], connections: ConnectionCounter) -> Iterator[Family]:
     """Yield what is so at this moment."""
     yield gauge(
         "jarvis_info", "The proxy's version.", {(__version__,): 1}, ["version"], merge="max"
@@ -107,15 +109,17 @@ def _now(shells: Sequence[Shell], connections: ConnectionCounter) -> Iterator[Fa
     yield gauge(
         "jarvis_requests_in_progress",
         "Calls of models that have not ended.",
-        {(): sum(len(shell.watch) for shell in shells)},
+        {(): sum(len(context.deadline_monitor) for context in contexts)},
     )
     yield gauge(
         "jarvis_streams_open",
         "Streams that have begun and not ended.",
-        {(): sum(shell.watch.streams for shell in shells)},
+        {(): sum(context.deadline_monitor.streams for context in contexts)},
     )
-    places = {name: place for name, place in shells[-1].places.items() if place.pool.keys}
-    yield from _upstreams(places, time.monotonic())
+    endpoints = {
+        name: endpoint for name, endpoint in contexts[-1].endpoints.items() if endpoint.pool.keys
+    }
+    yield from _upstreams(endpoints, time.monotonic())
     yield gauge("jarvis_connections_open", "Open client connections.", {(): len(connections)})
     yield Family(
         "jarvis_connections_refused",
@@ -126,26 +130,29 @@ def _now(shells: Sequence[Shell], connections: ConnectionCounter) -> Iterator[Fa
     )
 
 
-def _upstreams(places: dict[str, UpstreamEndpoint], now: float) -> Iterator[Family]:
+def _upstreams(endpoints: dict[str, UpstreamEndpoint], now: float) -> Iterator[Family]:
     label = ["upstream"]
     yield gauge(
         "jarvis_upstream_keys",
         "Keys of an upstream.",
-        {(name,): len(place.pool.keys) for name, place in places.items()},
+        {(name,): len(endpoint.pool.keys) for name, endpoint in endpoints.items()},
         label,
         merge="max",
     )
     yield gauge(
         "jarvis_upstream_keys_quarantined",
         "Keys of an upstream that rest after a refusal, for all models or for some.",
-        {(name,): place.pool.resting(now) for name, place in places.items()},
+        {(name,): endpoint.pool.resting(now) for name, endpoint in endpoints.items()},
         label,
         merge="max",
     )
     yield gauge(
         "jarvis_upstream_held_off",
         "1 while calls to an upstream are held off because it could not be reached or was silent.",
-        {(name,): int(place.breakers.holds_upstream(now)) for name, place in places.items()},
+        {
+            (name,): int(endpoint.breakers.holds_upstream(now))
+            for name, endpoint in endpoints.items()
+        },
         label,
         merge="max",
     )
@@ -153,7 +160,7 @@ def _upstreams(places: dict[str, UpstreamEndpoint], now: float) -> Iterator[Fami
     yield gauge(
         "jarvis_upstream_models_held_off",
         "Models of an upstream for which calls are held off because they failed again and again.",
-        {(name,): place.breakers.models_held(now) for name, place in places.items()},
+        {(name,): endpoint.breakers.models_held(now) for name, endpoint in endpoints.items()},
         label,
         merge="max",
     )

@@ -7,12 +7,17 @@ from aiohttp import web
 
 from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.routing.models import Route
-from jarvis_proxy.server.context import ADMISSION, MATCH, RECORD, Shell
+from jarvis_proxy.server.context import ADMITTED_CALL, MATCH, RECORD, AppContext
 from jarvis_proxy.wire.headers import idempotency_key, media_type, request_headers
 
 
 def new_call(
-    request: web.Request, shell: Shell, route: Route, model: str | None, stream: bool, body: bytes
+    request: web.Request,
+    context: AppContext,
+    route: Route,
+    model: str | None,
+    stream: bool,
+    body: bytes,
 ) -> Call:
     """Return the Call that *request* is, with *body* in place of its own."""
     record = request[RECORD]
@@ -33,9 +38,9 @@ def new_call(
         method=request.method,
         query=query_without_key(raw_query(request)),
         headers=headers,
-        strict_params=shell.settings.strict_params,
-        counts_tokens=request[ADMISSION].counts_tokens,
-        show_thoughts=_shows_thoughts(request, shell.settings.show_thoughts, stream=stream),
+        strict_params=context.settings.strict_params,
+        counts_tokens=request[ADMITTED_CALL].counts_tokens,
+        show_thoughts=_shows_thoughts(request, context.settings.show_thoughts, stream=stream),
     )
 
 

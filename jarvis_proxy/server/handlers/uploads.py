@@ -12,30 +12,30 @@ from msgspec.structs import replace
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.routing.models import Route
-from jarvis_proxy.server.context import ADMISSION, RECORD, SHELL
+from jarvis_proxy.server.context import ADMITTED_CALL, CONTEXT, RECORD
 from jarvis_proxy.server.handlers.new_call import new_call, raw_query
-from jarvis_proxy.server.relay.deadlines import Watched
-from jarvis_proxy.server.relay.retry_loop import Conversation
+from jarvis_proxy.server.relay.deadlines import CallDeadlines
+from jarvis_proxy.server.relay.retry_loop import CallRunner
 from jarvis_proxy.server.request_body import check_declared_length, continue_if_expected, too_large
 from jarvis_proxy.wire.multipart_model import FormScanner, invalid_form
 from jarvis_proxy.wire.pieces import Pieces
 from jarvis_proxy.wire.single_model import check_query
 
 
-class Upload:
+class StreamedUpload:
     """A request body on its way upstream: what is read before it may go is held, the rest not."""
 
-    def __init__(self, request: web.Request, watched: Watched, limit: int) -> None:
+    def __init__(self, request: web.Request, deadlines: CallDeadlines, limit: int) -> None:
         self._request = request
-        self._watched = watched
+        self._deadlines = deadlines
         self._limit = limit
         self._record = request[RECORD]
-        self._share = request[ADMISSION].share()
-        self.head = Pieces()
+        self._reservation = request[ADMITTED_CALL].open_reservation()
+        self.buffered_prefix = Pieces()
         """What was read and has not gone on."""
         self.error: ProxyError | None = None
         self._reader: asyncio.Task[object] | None = None
-        self._second: FormScanner | None = None
+        self._duplicate_scanner: FormScanner | None = None
 
     async def read(self) -> bytes:
         """Return what has arrived, ``b""`` at the end.
@@ -43,15 +43,15 @@ class Upload:
         Raises:
             ProxyError: 413, the body is past its limit.
         """
-        watched = self._watched
-        watched.awaits_client = True
+        deadlines = self._deadlines
+        deadlines.waits_for_client = True
         self._reader = asyncio.current_task()
         data = await self._request.content.readany()
         self._reader = None
-        watched.awaits_client = False
-        watched.heard = True
+        deadlines.waits_for_client = False
+        deadlines.saw_data = True
         self._record.bytes_in += len(data)
-        watched.received = self._record.bytes_in
+        deadlines.body_bytes = self._record.bytes_in
         if self._record.bytes_in > self._limit:
             raise too_large(self._limit)
         return data
@@ -75,104 +75,108 @@ class Upload:
                 400 `invalid_multipart`.
         """
         while scanner.model is None and (data := await self.read()):
-            self._share.add(len(data))
-            self.head.add(data)
+            self._reservation.add(len(data))
+            self.buffered_prefix.add(data)
             scanner.feed(data)
 
-    def refuse_second(self, scanner: FormScanner, start: int) -> None:
+    def reject_duplicate_model(self, scanner: FormScanner, start: int) -> None:
         """Search the form from *start* for another model, which an upstream might take instead.
 
         Raises:
             ProxyError: 400 `invalid_multipart`, now or while the rest is read.
         """
-        self._second = scanner
-        for data in self.head.after(start):
-            self._check_second(data)
+        self._duplicate_scanner = scanner
+        for data in self.buffered_prefix.after(start):
+            self._check_duplicate(data)
 
-    def _check_second(self, data: bytes) -> None:
-        if self._second is None:
+    def _check_duplicate(self, data: bytes) -> None:
+        if self._duplicate_scanner is None:
             return
-        self._second.feed(data)
-        if self._second.model is not None:
+        self._duplicate_scanner.feed(data)
+        if self._duplicate_scanner.model is not None:
             raise invalid_form("it has two fields called 'model'")
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """Yield the whole body: what was read ahead, then the rest as it arrives."""
         try:
-            while data := self.head.pop():
+            while data := self.buffered_prefix.pop():
                 yield data
-                self._share.note(self.head.size)
+                self._reservation.set_unchecked(self.buffered_prefix.size)
             while data := await self.read():
-                self._check_second(data)
+                self._check_duplicate(data)
                 yield data
         except ProxyError as exc:
             # aiohttp reports a failed body as a failed connection; keep the cause.
             self.error = exc
             raise
-        self._watched.body_read()
+        self._deadlines.request_received()
 
 
-async def relay_form(request: web.Request, watched: Watched) -> web.StreamResponse:
+async def relay_form(request: web.Request, deadlines: CallDeadlines) -> web.StreamResponse:
     """Relay a multipart form by its `model` field."""
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise ProxyError(415, "Send forms uncompressed.", code="unsupported_encoding")
-    admission = request[ADMISSION]
-    upload = _open(request, watched)
+    admitted = request[ADMITTED_CALL]
+    upload = _open_upload(request, deadlines)
     content_type = request.headers.get("Content-Type", "")
-    scanner = FormScanner(content_type, strict=admission.is_limited)
-    if admission.is_limited:
+    scanner = FormScanner(content_type, strict=admitted.is_limited)
+    if admitted.is_limited:
         check_query(raw_query(request))
     await continue_if_expected(request)
     await upload.find_model(scanner)
     model, span = scanner.model, scanner.span
     # Some addresses have a default of OpenAI's own.
-    route = admission.resolve(model) if model is not None else admission.openai()
-    if span is not None and admission.is_limited:
-        upload.refuse_second(FormScanner(content_type, strict=True), span[1])
+    route = admitted.resolve(model) if model is not None else admitted.openai_route()
+    if span is not None and admitted.is_limited:
+        upload.reject_duplicate_model(FormScanner(content_type, strict=True), span[1])
     if span is not None and route.target != model:
-        upload.head.replace(*span, route.target.encode())
-    return await _relay(request, watched, upload, route, model)
+        upload.buffered_prefix.replace(*span, route.target.encode())
+    return await _relay(request, deadlines, upload, route, model)
 
 
-async def relay_any(request: web.Request, watched: Watched) -> web.StreamResponse:
+async def relay_raw(request: web.Request, deadlines: CallDeadlines) -> web.StreamResponse:
     """Relay a request of any kind to OpenAI, unread."""
-    upload = _open(request, watched)
+    upload = _open_upload(request, deadlines)
     await continue_if_expected(request)
     # These paths name no model: they are OpenAI's.
-    return await _relay(request, watched, upload, request[ADMISSION].openai(), None)
+    return await _relay(request, deadlines, upload, request[ADMITTED_CALL].openai_route(), None)
 
 
-def _open(request: web.Request, watched: Watched) -> Upload:
-    limit = request.app[SHELL].settings.max_body
+def _open_upload(request: web.Request, deadlines: CallDeadlines) -> StreamedUpload:
+    limit = request.app[CONTEXT].settings.max_body
     check_declared_length(request, limit)
-    watched.uploading = True
-    return Upload(request, watched, limit)
+    deadlines.is_upload = True
+    return StreamedUpload(request, deadlines, limit)
 
 
 async def _relay(
-    request: web.Request, watched: Watched, upload: Upload, route: Route, model: str | None
+    request: web.Request,
+    deadlines: CallDeadlines,
+    upload: StreamedUpload,
+    route: Route,
+    model: str | None,
 ) -> web.StreamResponse:
-    await request[ADMISSION].ask()
+    await request[ADMITTED_CALL].check_rate_limit()
     record = request[RECORD]
     record.upstream, record.target = route.upstream, route.target
     if model:
         record.model = model
-    shell = request.app[SHELL]
-    call = new_call(request, shell, route, model, stream=False, body=b"")
+    context = request.app[CONTEXT]
+    call = new_call(request, context, route, model, stream=False, body=b"")
     length = request.content_length
     if length is not None:
-        length += upload.head.size - record.bytes_in  # a model of another name
+        length += upload.buffered_prefix.size - record.bytes_in  # a model of another name
     # What was read ahead may have been all of it.
-    has_body = bool(upload.head.size) or request.can_read_body
+    has_body = bool(upload.buffered_prefix.size) or request.can_read_body
     if length is not None and has_body:
         call = replace(call, headers={**call.headers, "content-length": str(length)})
     body = upload.pieces() if has_body else None
     if body is None:
-        watched.body_read()
+        deadlines.request_received()
     # An upload streams on and cannot be sent again: one place, one attempt.
-    conversation = Conversation(request, watched, (route,), lambda _: call, body=body)
+    runner = CallRunner(request, deadlines, (route,), lambda _: call, body=body)
     try:
-        return await conversation.run()
+        return await runner.run()
     except ProxyError:
         if upload.error is not None:
             raise upload.error from None

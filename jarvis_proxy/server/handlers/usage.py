@@ -17,7 +17,7 @@ from aiohttp import web
 from jarvis_proxy.accounting.usage import BudgetState, Counts, oldest_day
 from jarvis_proxy.config.budgets import NANO, day_of
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.server.context import RECORD, SHELL
+from jarvis_proxy.server.context import CONTEXT, RECORD
 from jarvis_proxy.server.responses import json_response
 
 _NANO_PER_CENT: Final = NANO // 100
@@ -31,17 +31,17 @@ async def usage(request: web.Request) -> web.StreamResponse:
     Raises:
         ProxyError: 400 `invalid_value`, a date is none.
     """
-    shell, key, now = request.app[SHELL], request[RECORD].key_name, time.time()
+    context, key, now = request.app[CONTEXT], request[RECORD].key_name, time.time()
     today = day_of(now)
     first = max(_day(request, "start_date", f"{today[:7]}-01"), oldest_day(now))
     last = _day(request, "end_date", today)
-    days = list(shell.usage.days(key, first, last))
+    days = list(context.usage.days(key, first, last))
     body = {
         "object": "usage",
         "key": key,
         "start_date": first,
         "end_date": last,
-        "budgets": [_budget(state) for state in shell.usage.states(key, now)],
+        "budgets": [_budget(state) for state in context.usage.states(key, now)],
         "total": _sums(_total(days)),
         "days": [{"date": day, "models": _by_model(models)} for day, models in days],
     }
@@ -50,15 +50,15 @@ async def usage(request: web.Request) -> web.StreamResponse:
 
 async def subscription(request: web.Request) -> web.StreamResponse:
     """Tell NextChat the key's limit in dollars: what it has used this month and what is left."""
-    shell, key, now = request.app[SHELL], request[RECORD].key_name, time.time()
+    context, key, now = request.app[CONTEXT], request[RECORD].key_name, time.time()
     today = day_of(now)
-    states = [state for state in shell.usage.states(key, now) if state.budget.unit == "USD"]
+    states = [state for state in context.usage.states(key, now) if state.budget.unit == "USD"]
     limit: float = _WITHOUT_LIMIT
     if states:
         # NextChat shows it beside the month's sum, whatever the budget's own period is.
-        used = _total(shell.usage.days(key, f"{today[:7]}-01", today)).cost
+        used = _total(context.usage.days(key, f"{today[:7]}-01", today)).cost
         limit = (used + min(state.remaining for state in states)) / NANO
-    policy = shell.settings.policies.get(key)
+    policy = context.settings.policies.get(key)
     body = {
         "object": "billing_subscription",
         "has_payment_method": True,
@@ -77,11 +77,11 @@ async def billing(request: web.Request) -> web.StreamResponse:
     Raises:
         ProxyError: 400 `invalid_value`, a date is none.
     """
-    shell, key = request.app[SHELL], request[RECORD].key_name
+    context, key = request.app[CONTEXT], request[RECORD].key_name
     today = day_of(time.time())
     first = _day(request, "start_date", f"{today[:7]}-01")
     end = _day(request, "end_date", "")
-    days = [pair for pair in shell.usage.days(key, first, end or today) if pair[0] != end]
+    days = [pair for pair in context.usage.days(key, first, end or today) if pair[0] != end]
     body = {
         "object": "list",
         "total_usage": _cents(_total(days)),

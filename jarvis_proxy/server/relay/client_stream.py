@@ -17,8 +17,8 @@ from jarvis_proxy.aiohttp_ext.server_connection import connection_of
 from jarvis_proxy.call_record import CallRecord
 from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.server.context import ADMISSION, RECORD
-from jarvis_proxy.server.relay.deadlines import Watched
+from jarvis_proxy.server.context import ADMITTED_CALL, RECORD
+from jarvis_proxy.server.relay.deadlines import CallDeadlines
 from jarvis_proxy.server.responses import common_headers
 from jarvis_proxy.wire.heartbeats import Shape, beat, shape_for
 from jarvis_proxy.wire.request_head import wants_usage
@@ -31,9 +31,9 @@ SSE_HEADERS: Final = {
     "X-Accel-Buffering": "no",  # nginx would hold events back
 }
 
-_LARGE: Final = 32 * 1024
+_BUFFERED_LIMIT: Final = 32 * 1024
 """A smaller answer fits into the connection's buffer, whether or not it is read."""
-_PIECE: Final = 64 * 1024
+_CHUNK_SIZE: Final = 64 * 1024
 _SAMPLE: Final = 1024
 _RST: Final = struct.pack("ii", 1, 0)  # linger for no time
 
@@ -46,7 +46,7 @@ class Source(Protocol):
         """Whether all of the answer has come, though its end has not."""
 
 
-class Downstream:
+class ClientStream:
     """A streamed answer: its head is held back until there is something to say.
 
     *headers* are those of the answer itself; they may still change until it is committed.
@@ -55,23 +55,23 @@ class Downstream:
     __slots__ = (
         "_call",
         "_chunked",
-        "_commit_task",
         "_connection",
-        "_own",
+        "_content_begun",
+        "_headers_task",
+        "_own_events",
         "_record",
         "_request",
         "_response",
         "_sample",
         "_shape",
-        "_starting",
         "_transport",
-        "_waiting",
-        "committed",
+        "_unread_bytes",
         "ended",
+        "has_content",
         "headers",
+        "headers_sent",
         "source",
         "stalled",
-        "started",
         "status",
     )
 
@@ -81,19 +81,19 @@ class Downstream:
         self._shape: Shape = shape_for(
             request.headers, endpoint=call.endpoint, asks_usage=wants_usage(call.body)
         )
-        self._own = _own_events(call)
-        self._starting = False
+        self._own_events = _build_own_events(call)
+        self._content_begun = False
         self._sample = b""  # the first events, for heartbeats that look like them
         self._record: CallRecord = request[RECORD]
-        self._waiting = request[ADMISSION].share()  # for the client to read
+        self._unread_bytes = request[ADMITTED_CALL].open_reservation()  # for the client to read
         self._response: web.StreamResponse | None = None
-        self._commit_task: asyncio.Task[None] | None = None
+        self._headers_task: asyncio.Task[None] | None = None
         self._chunked = True
         self.headers: dict[str, str] = dict(SSE_HEADERS)
         self.status = 200
         self.source: Source | None = None
-        self.committed = False
-        self.started = False
+        self.headers_sent = False
+        self.has_content = False
         """Something of the answer, more than heartbeats, is out: there is no way back."""
         self.stalled = False
         self.ended = False
@@ -103,33 +103,33 @@ class Downstream:
             raise ConnectionResetError("the client is gone")
         self._transport = transport
 
-    def attempt(self, *, relayed: bool) -> EventNumbers | None:
+    def number_events(self, *, relayed: bool) -> EventNumbers | None:
         """Return the numbers for the events of an answer that is to begin; None if they have none.
 
         *relayed*: they come with numbers of the upstream's.
         """
-        return None if self._own is None else self._own.attempt(relayed=relayed)
+        return None if self._own_events is None else self._own_events.attempt(relayed=relayed)
 
     @property
-    def promised(self) -> bool:
+    def head_promised(self) -> bool:
         """Whether the head is out or on its way: no other answer can take its place."""
-        return self.committed or self._commit_task is not None
+        return self.headers_sent or self._headers_task is not None
 
-    async def commit(self) -> None:
+    async def send_headers(self) -> None:
         """Send status and headers."""
-        if self._commit_task is not None:
-            await self._commit_task
-        if not self.committed:
-            await self._commit()
+        if self._headers_task is not None:
+            await self._headers_task
+        if not self.headers_sent:
+            await self._send_headers()
 
-    async def start(self) -> None:
+    async def begin_content(self) -> None:
         """Commit, and know that what follows is the answer."""
-        self._starting = True
-        if not self.committed:
-            await self.commit()
-        self.started = True
+        self._content_begun = True
+        if not self.headers_sent:
+            await self.send_headers()
+        self.has_content = True
 
-    async def _commit(self) -> None:
+    async def _send_headers(self) -> None:
         headers = {**common_headers(self._request), **self.headers}
         response = web.StreamResponse(status=self.status, headers=headers)
         # An HTTP/1.0 client gets the bare bytes; the end of the connection is the end.
@@ -142,59 +142,63 @@ class Downstream:
         response.headers.clear()  # they are out, and would stay as long as the stream lasts
         self.headers = {}
         self._response = response
-        self.committed = True
+        self.headers_sent = True
         self._record.status = self.status
         self._record.first_byte = time.monotonic()
         self._record.streamed = True
 
-    def commit_soon(self) -> None:
+    def send_headers_in_background(self) -> None:
         """Send the head from a task of its own, while the call goes on waiting."""
-        if self._commit_task is None:
-            self._commit_task = asyncio.create_task(self._commit_and_beat())
+        if self._headers_task is None:
+            self._headers_task = asyncio.create_task(self._send_headers_and_heartbeat())
 
-    async def _commit_and_beat(self) -> None:
+    async def _send_headers_and_heartbeat(self) -> None:
         with contextlib.suppress(ConnectionError):
-            if not self.committed:
-                await self._commit()
-                self.beat()
+            if not self.headers_sent:
+                await self._send_headers()
+                self.send_heartbeat()
 
-    def beat(self, *, is_long: bool = False) -> None:
+    def send_heartbeat(self, *, is_long: bool = False) -> None:
         """Write a heartbeat; after a long silence in the shape that this client needs."""
         call = self._call
-        own = self._own if self._shape == "in_progress" else None
+        own = self._own_events if self._shape == "in_progress" else None
         # Without a response even a short silence needs its event; none comes in between where the
         # answer's first events are written, but wait for the head.
-        if own is not None and self.started == self._starting and (is_long or not self.started):
-            self._put(own.beat())
+        if (
+            own is not None
+            and self.has_content == self._content_begun
+            and (is_long or not self.has_content)
+        ):
+            self._write_chunk(own.beat())
             return
         shape: Shape = self._shape if is_long else "comment"
-        self._put(
+        self._write_chunk(
             beat(shape, self._sample, call_id=call.id, created=call.created, model=call.model)
         )
 
     def write(self, events: bytes) -> bool:
-        """Write whole events; return True if the client's buffer is full: ``await drained()``.
+        """Write whole events; return True if the client's buffer is full: ``await wait_drained()``.
 
         To be called only once committed.
         """
-        if self._own is not None:
-            self._own.passed(events)
+        if self._own_events is not None:
+            self._own_events.passed(events)
         elif not self._sample:
             self._sample = events[:_SAMPLE]
-        self._put(events)
+        self._write_chunk(events)
         return self._connection.is_write_paused
 
-    def is_full(self) -> bool:
+    def is_write_paused(self) -> bool:
         """Tell whether the client has to read before more is written."""
         return self._connection.is_write_paused
 
     async def send(self, events: bytes) -> None:
         """Write whole events, whatever has to be done first."""
-        await self.start()
+        await self.begin_content()
         if self.write(events):
-            await self.drained()
+            await self.wait_drained()
 
-    def _put(self, data: bytes) -> None:
+    def _write_chunk(self, data: bytes) -> None:
         if self._transport.is_closing():
             # The client has left, and its call is about to be cancelled. asyncio's transports drop
             # what comes now; uvloop's raise RuntimeError, which would look like a fault of ours.
@@ -206,38 +210,40 @@ class Downstream:
         else:
             self._transport.write(data)
 
-    async def drained(self) -> None:
+    async def wait_drained(self) -> None:
         """Wait until the client has read enough. Meanwhile nothing is read upstream."""
         self.stalled = True
-        self._waiting.note(self.pending())
+        self._unread_bytes.set_unchecked(self.pending())
         try:
             await self._connection.drain()
         finally:
             self.stalled = False
-            self._waiting.note(0)
+            self._unread_bytes.set_unchecked(0)
 
     async def fail(self, error: ProxyError) -> web.StreamResponse:
         """Say *error* in the stream, and end it cleanly: both SDKs then raise it with its code."""
-        await self.commit()
-        self._put(error.event() if self._own is None else self._own.failure(error))
+        await self.send_headers()
+        self._write_chunk(
+            error.event() if self._own_events is None else self._own_events.failure(error)
+        )
         return await self.end()
 
     @property
     def is_settled(self) -> bool:
         """Whether the client has all of the answer but ``[DONE]``: no failure can harm it."""
-        return self.started and self.source is not None and self.source.is_settled
+        return self.has_content and self.source is not None and self.source.is_settled
 
-    async def settle(self) -> web.StreamResponse:
+    async def finish_settled(self) -> web.StreamResponse:
         """Say ``[DONE]``, which the upstream did not come to, and end the answer."""
-        self._put(DONE)
+        self._write_chunk(DONE)
         return await self.end()
 
     async def end(self) -> web.StreamResponse:
         """End the answer."""
-        await self.commit()
+        await self.send_headers()
         assert self._response is not None  # noqa: S101 - commit() made it
         if self._connection.is_write_paused:
-            await self.drained()  # under the clock, which write_eof would not be
+            await self.wait_drained()  # under the clock, which write_eof would not be
         self.ended = True
         await self._response.write_eof()
         return self._response
@@ -255,10 +261,10 @@ class Downstream:
         _reset(self._transport)
 
 
-class Delivery:
+class BufferedDelivery:
     """An answer that is no stream, as the clock sees it: it has no heartbeats, but may stall."""
 
-    committed = False
+    headers_sent = False
 
     def __init__(self, request: web.Request) -> None:
         self._connection = connection_of(request)
@@ -273,10 +279,10 @@ class Delivery:
         """Return how many bytes wait for the client to read."""
         return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
-    def commit_soon(self) -> None:
+    def send_headers_in_background(self) -> None:
         """Do nothing: the answer is begun when it is there."""
 
-    def beat(self, *, is_long: bool = False) -> None:
+    def send_heartbeat(self, *, is_long: bool = False) -> None:
         """Do nothing: there is no room for a comment."""
 
     def abort(self) -> None:
@@ -290,7 +296,7 @@ class Delivery:
             _reset(self._transport)
 
 
-def check_still_there(request: web.Request) -> None:
+def check_client_connected(request: web.Request) -> None:
     """Tell a client that has left from an upstream that failed: both are network errors.
 
     Raises:
@@ -309,25 +315,25 @@ def _reset(transport: asyncio.Transport) -> None:
     transport.abort()
 
 
-async def deliver(
-    request: web.Request, response: web.StreamResponse, watched: Watched
+async def send_buffered(
+    request: web.Request, response: web.StreamResponse, deadlines: CallDeadlines
 ) -> web.StreamResponse:
     """Send a large whole answer from here, under the clock; leave any other to aiohttp.
 
     aiohttp would wait without end for a client that does not read.
     """
     body = response.body if isinstance(response, web.Response) else None
-    if not isinstance(body, bytes) or len(body) < _LARGE:
+    if not isinstance(body, bytes) or len(body) < _BUFFERED_LIMIT:
         return response
     streamed = web.StreamResponse(status=response.status, headers=response.headers)
     streamed.content_length = len(body)
-    delivery = watched.downstream = Delivery(request)
-    watched.delivering = True
+    delivery = deadlines.client_side = BufferedDelivery(request)
+    deadlines.upstream_done = True
     try:
         await streamed.prepare(request)
         # In pieces: all that is written at once TLS takes at once, into a buffer that nobody sees.
-        for start in range(0, len(body), _PIECE):
-            await streamed.write(memoryview(body)[start : start + _PIECE])
+        for start in range(0, len(body), _CHUNK_SIZE):
+            await streamed.write(memoryview(body)[start : start + _CHUNK_SIZE])
         await streamed.write_eof()
     except asyncio.CancelledError:
         delivery.abort()  # half of it may be out: nothing may follow, not even an error
@@ -335,14 +341,14 @@ async def deliver(
     return streamed
 
 
-def _own_events(call: Call) -> OwnEvents | None:
+def _build_own_events(call: Call) -> OwnEvents | None:
     """Return what the proxy itself says in a stream of *call*, None where it has no such events."""
     if call.endpoint != "responses":
         return None
     return OwnEvents(call.id, call.created, call.model, call.body)
 
 
-def status_headers(headers: Mapping[str, str]) -> dict[str, str]:
+def stream_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """Return an SSE answer's headers with those that crossed from the upstream."""
     merged = {name: value for name, value in headers.items() if name != "content-type"}
     content_type = headers.get("content-type")

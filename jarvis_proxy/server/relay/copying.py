@@ -6,22 +6,24 @@ import time
 from aiohttp import HttpVersion11, web
 
 from jarvis_proxy.server.context import RECORD
-from jarvis_proxy.server.relay.client_stream import Delivery, check_still_there
-from jarvis_proxy.server.relay.deadlines import Watched
+from jarvis_proxy.server.relay.client_stream import BufferedDelivery, check_client_connected
+from jarvis_proxy.server.relay.deadlines import CallDeadlines
 from jarvis_proxy.server.responses import common_headers
-from jarvis_proxy.server.secrecy import crossing_headers
+from jarvis_proxy.server.secrecy import forwarded_headers
 from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS
 from jarvis_proxy.upstream_client.transport import Response
 
 
-async def copy_reply(request: web.Request, reply: Response, watched: Watched) -> web.StreamResponse:
+async def forward_bytes(
+    request: web.Request, reply: Response, deadlines: CallDeadlines
+) -> web.StreamResponse:
     """Copy an answer of any type as it arrives; a cut one is cut for the client too.
 
     Raises:
         ConnectionResetError: the client has left.
     """
     headers = common_headers(request)
-    headers.update(crossing_headers(request, reply.headers))
+    headers.update(forwarded_headers(request, reply.headers))
     length = reply.headers.get("Content-Length")
     response = web.StreamResponse(status=reply.status, headers=headers)
     if length is not None and length.isdecimal():
@@ -32,15 +34,15 @@ async def copy_reply(request: web.Request, reply: Response, watched: Watched) ->
     record = request[RECORD]
     record.status = reply.status
     record.heard = record.first_byte = time.monotonic()
-    delivery = watched.downstream = Delivery(request)
+    delivery = deadlines.client_side = BufferedDelivery(request)
     try:
         while data := await reply.readany():
-            watched.heard = True
+            deadlines.saw_data = True
             record.bytes_out += len(data)
             await response.write(data)
         await response.write_eof()
     except NETWORK_ERRORS:
-        check_still_there(request)
+        check_client_connected(request)
         # The head is out and there is no room for an error: the client must see the cut.
         record.outcome, record.code = "upstream_error", "upstream_truncated"
         delivery.abort()

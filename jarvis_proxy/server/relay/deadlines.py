@@ -19,13 +19,13 @@ Clock = Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
-class TimeLimits:
+class Timeouts:
     """Seconds. *first_byte* is until an answer begins, *idle* between its pieces."""
 
     first_byte: float
     idle: float
     total: float
-    commit_after: float
+    headers_after: float
     heartbeat: float
     write_stall: float
     body_idle: float
@@ -41,7 +41,7 @@ class TimeLimits:
         smallest = min(
             self.first_byte,
             self.idle,
-            self.commit_after,
+            self.headers_after,
             self.heartbeat,
             self.write_stall,
             self.body_idle,
@@ -49,10 +49,10 @@ class TimeLimits:
         return min(MAX_TICK, smallest / 4)
 
 
-class Beating(Protocol):
+class HeartbeatTarget(Protocol):
     """The client's side of a stream, as the clock sees it."""
 
-    committed: bool
+    headers_sent: bool
 
     @property
     def stalled(self) -> bool:
@@ -61,78 +61,78 @@ class Beating(Protocol):
     def pending(self) -> int:
         """Return how many bytes wait for the client to read."""
 
-    def commit_soon(self) -> None:
+    def send_headers_in_background(self) -> None:
         """Send status and headers although nothing has come yet."""
 
-    def beat(self, *, is_long: bool = False) -> None:
+    def send_heartbeat(self, *, is_long: bool = False) -> None:
         """Send a heartbeat between whole events; *is_long*: the silence has lasted."""
 
     def reset(self) -> None:
         """Cut the connection to the client and throw away what it has not read."""
 
 
-class Watched:
+class CallDeadlines:
     """One call under the clock. The call sets *heard* and *wrote*; the clock clears them."""
 
     __slots__ = (
-        "_asked",
-        "_asked_at",
-        "_awaited",
-        "_heard_at",
+        "_attempt_at",
+        "_attempt_started",
+        "_client_wait",
+        "_data_at",
         "_limits",
-        "_looked_at",
-        "_opened",
+        "_opened_at",
         "_pending",
-        "_reading",
+        "_reads_request",
         "_stalled_since",
         "_task",
+        "_ticked_at",
         "_wrote_at",
-        "answered",
-        "awaits_client",
-        "delivering",
-        "downstream",
+        "body_bytes",
+        "client_side",
         "error",
-        "heard",
-        "patience",
-        "received",
-        "uploading",
-        "wrote",
+        "is_upload",
+        "response_timeout",
+        "saw_data",
+        "upstream_answered",
+        "upstream_done",
+        "waits_for_client",
+        "wrote_to_client",
     )
 
-    def __init__(self, task: asyncio.Task[object], limits: TimeLimits, now: float) -> None:
+    def __init__(self, task: asyncio.Task[object], limits: Timeouts, now: float) -> None:
         self._task = task
         self._limits = limits
-        self._opened = self._asked_at = self._heard_at = self._wrote_at = now
+        self._opened_at = self._attempt_at = self._data_at = self._wrote_at = now
         self._stalled_since: float | None = None
         self._pending = 0
-        self._reading = True
-        self._asked = False
-        self.heard = False
-        self.wrote = False
-        self.uploading = False
+        self._reads_request = True
+        self._attempt_started = False
+        self.saw_data = False
+        self.wrote_to_client = False
+        self.is_upload = False
         """The body streams on while it arrives, as fast as the upstream takes it."""
-        self.awaits_client = False
+        self.waits_for_client = False
         """Of an upload: at the moment it is the client that is waited for."""
-        self._looked_at = now
-        self._awaited = 0.0
-        self.received = 0
+        self._ticked_at = now
+        self._client_wait = 0.0
+        self.body_bytes = 0
         """Bytes of the body so far."""
-        self.delivering = False
+        self.upstream_done = False
         """The upstream has done its part: only the client is waited for."""
-        self.answered = False
-        self.patience: float | None = None
+        self.upstream_answered = False
+        self.response_timeout: float | None = None
         """Seconds that a whole answer may take from when it was asked for; None for a stream."""
-        self.downstream: Beating | None = None
+        self.client_side: HeartbeatTarget | None = None
         self.error: ProxyError | None = None
         """Why the clock cancelled the call; None when the client left."""
 
-    def expire(self, error: ProxyError) -> None:
+    def cancel_with(self, error: ProxyError) -> None:
         """Cancel the call; it finds *error* as the reason."""
         if self.error is None:
             self.error = error
             self._task.cancel()
 
-    def reason(self) -> ProxyError:
+    def cancel_reason(self) -> ProxyError:
         """Return why the clock cancelled the call, which then goes on to say so.
 
         To be called while a CancelledError is handled.
@@ -146,131 +146,139 @@ class Watched:
         error, self.error = self.error, None
         return error
 
-    def restart(self) -> None:
+    def next_attempt_started(self) -> None:
         """Say that another upstream is asked: its time begins now."""
-        self.answered = False
-        self.heard = self._asked = True
+        self.upstream_answered = False
+        self.saw_data = self._attempt_started = True
 
-    def body_read(self) -> None:
+    def request_received(self) -> None:
         """Say that the request is here and the upstream's time begins."""
-        self._reading = False
-        self.heard = self._asked = True
+        self._reads_request = False
+        self.saw_data = self._attempt_started = True
 
     def tick(self, now: float) -> None:
         """Compare this call with its limits."""
         if self.error is not None:
             return
-        if self.heard:
-            self.heard = False
-            self._heard_at = now
-        if self._asked:
-            self._asked = False
-            self._asked_at = now
-        if self._reading:
+        if self.saw_data:
+            self.saw_data = False
+            self._data_at = now
+        if self._attempt_started:
+            self._attempt_started = False
+            self._attempt_at = now
+        if self._reads_request:
             self._check_body(now)
             return
-        if self._is_stalled(now) or self.delivering:
+        if self._is_stalled(now) or self.upstream_done:
             return
         self._check_upstream(now)
-        if self.error is None and self.downstream is not None:
-            self._keep_alive(self.downstream, now)
+        if self.error is None and self.client_side is not None:
+            self._send_heartbeat_if_due(self.client_side, now)
 
     def _check_body(self, now: float) -> None:
-        limits, open_for = self._limits, now - self._opened
-        if self.uploading and self.awaits_client:
-            self._awaited += now - self._looked_at
-        self._looked_at = now
+        limits, open_for = self._limits, now - self._opened_at
+        if self.is_upload and self.waits_for_client:
+            self._client_wait += now - self._ticked_at
+        self._ticked_at = now
         # An upload may be slow because the upstream is: of its time only the client's own counts.
-        spent = self._awaited if self.uploading else open_for
-        is_dripping = spent > limits.body_grace + self.received / limits.body_rate
-        most = limits.total if self.uploading else limits.body_total
-        is_late = open_for >= most or (is_dripping and self._heard_at == now)
-        if is_late or now - self._heard_at >= limits.body_idle:
-            self.expire(
+        spent = self._client_wait if self.is_upload else open_for
+        is_dripping = spent > limits.body_grace + self.body_bytes / limits.body_rate
+        most = limits.total if self.is_upload else limits.body_total
+        is_late = open_for >= most or (is_dripping and self._data_at == now)
+        if is_late or now - self._data_at >= limits.body_idle:
+            self.cancel_with(
                 ProxyError(408, "The request body did not arrive in time.", code="request_timeout")
             )
 
     def _is_stalled(self, now: float) -> bool:
         """Tell whether the client does not read; nothing is read upstream meanwhile."""
-        if self.downstream is None or not self.downstream.stalled:
+        if self.client_side is None or not self.client_side.stalled:
             self._stalled_since = None
             return False
-        pending = self.downstream.pending()
+        pending = self.client_side.pending()
         if self._stalled_since is None or pending != self._pending:
             # A slow reader may be found waiting at every look and still take something between.
             self._stalled_since, self._pending = now, pending
-        self._heard_at = now  # silence that the client causes is not the upstream's
+        self._data_at = now  # silence that the client causes is not the upstream's
         if now - self._stalled_since >= self._limits.write_stall:
-            self.expire(ProxyError(408, "The client did not read its answer.", code="write_stall"))
-            self.downstream.reset()
+            self.cancel_with(
+                ProxyError(408, "The client did not read its answer.", code="write_stall")
+            )
+            self.client_side.reset()
         return True
 
     def _check_upstream(self, now: float) -> None:
-        silent = now - self._heard_at
-        if now - self._opened >= self._limits.total:
-            self.expire(_too_slow("The answer took longer than the proxy allows.", "timeout"))
-        elif self.patience is not None and now - self._asked_at >= self.patience:
-            self.expire(_too_slow("The whole answer took too long: stream it.", "timeout"))
-        elif not self.answered and silent >= self._limits.first_byte:
-            self.expire(FirstByteTimeout())
-        elif self.answered and silent >= self._limits.idle:
-            self.expire(_too_slow("The upstream fell silent in its answer.", "idle_timeout"))
+        silent = now - self._data_at
+        if now - self._opened_at >= self._limits.total:
+            self.cancel_with(
+                _timeout_error("The answer took longer than the proxy allows.", "timeout")
+            )
+        elif self.response_timeout is not None and now - self._attempt_at >= self.response_timeout:
+            self.cancel_with(
+                _timeout_error("The whole answer took too long: stream it.", "timeout")
+            )
+        elif not self.upstream_answered and silent >= self._limits.first_byte:
+            self.cancel_with(FirstByteTimeout())
+        elif self.upstream_answered and silent >= self._limits.idle:
+            self.cancel_with(
+                _timeout_error("The upstream fell silent in its answer.", "idle_timeout")
+            )
 
-    def _keep_alive(self, downstream: Beating, now: float) -> None:
-        if self.wrote:
-            self.wrote = False
+    def _send_heartbeat_if_due(self, client_side: HeartbeatTarget, now: float) -> None:
+        if self.wrote_to_client:
+            self.wrote_to_client = False
             self._wrote_at = now
-        if not downstream.committed:
-            if now - self._opened >= self._limits.commit_after:
-                downstream.commit_soon()
+        if not client_side.headers_sent:
+            if now - self._opened_at >= self._limits.headers_after:
+                client_side.send_headers_in_background()
                 self._wrote_at = now
         elif now - self._wrote_at >= self._limits.heartbeat:
-            silent = now - self._heard_at
-            downstream.beat(is_long=silent >= self._limits.heartbeat * CHUNK_AFTER)
+            silent = now - self._data_at
+            client_side.send_heartbeat(is_long=silent >= self._limits.heartbeat * CHUNK_AFTER)
             self._wrote_at = now
 
 
-class Watch:
+class DeadlineMonitor:
     """The clock and the calls it watches."""
 
-    def __init__(self, limits: TimeLimits, clock: Clock) -> None:
+    def __init__(self, limits: Timeouts, clock: Clock) -> None:
         self.limits = limits
         self._clock = clock
-        self._live: set[Watched] = set()
+        self._calls: set[CallDeadlines] = set()
 
     def __len__(self) -> int:
-        return len(self._live)
+        return len(self._calls)
 
     @property
     def streams(self) -> int:
         """How many calls are answering with a stream that has begun."""
-        downstreams = (watched.downstream for watched in self._live)
-        return sum(1 for down in downstreams if down is not None and down.committed)
+        client_sides = (deadlines.client_side for deadlines in self._calls)
+        return sum(1 for down in client_sides if down is not None and down.headers_sent)
 
-    def open(self, task: asyncio.Task[object]) -> Watched:
+    def register(self, task: asyncio.Task[object]) -> CallDeadlines:
         """Put a call, run by *task*, under the clock."""
-        watched = Watched(task, self.limits, self._clock())
-        self._live.add(watched)
-        return watched
+        deadlines = CallDeadlines(task, self.limits, self._clock())
+        self._calls.add(deadlines)
+        return deadlines
 
-    def close(self, watched: Watched) -> None:
+    def unregister(self, deadlines: CallDeadlines) -> None:
         """Take a call from under the clock."""
-        self._live.discard(watched)
+        self._calls.discard(deadlines)
 
-    def expire_all(self, error: Callable[[], ProxyError]) -> None:
+    def cancel_all(self, error: Callable[[], ProxyError]) -> None:
         """Cancel every call, each with an error of its own."""
-        for watched in tuple(self._live):
-            watched.expire(error())
+        for deadlines in tuple(self._calls):
+            deadlines.cancel_with(error())
 
     def tick(self) -> None:
         """Look at every call once."""
         now = self._clock()
-        for watched in tuple(self._live):
+        for deadlines in tuple(self._calls):
             try:
-                watched.tick(now)
+                deadlines.tick(now)
             except Exception as exc:  # no call may stop the clock of all others
                 _LOG.error("internal error of the clock: a call is ended", exc_info=exc)
-                watched.expire(ProxyError(500, "The proxy failed.", code="internal_error"))
+                deadlines.cancel_with(ProxyError(500, "The proxy failed.", code="internal_error"))
 
     async def run(self) -> None:
         """Tick until cancelled."""
@@ -287,5 +295,5 @@ class FirstByteTimeout(ProxyError):
         super().__init__(504, message, code="upstream_timeout", should_retry=False)
 
 
-def _too_slow(message: str, code: str) -> ProxyError:
+def _timeout_error(message: str, code: str) -> ProxyError:
     return ProxyError(504, message, code=f"upstream_{code}", should_retry=False)

@@ -8,12 +8,12 @@ import re
 from typing import Final
 
 from jarvis_proxy.canonical.exchange import RetryableError
-from jarvis_proxy.errors import LimitReached, ProxyError
+from jarvis_proxy.errors import LimitExceeded, ProxyError
 from jarvis_proxy.routing.key_pool import Rest
 from jarvis_proxy.routing.retries import Failure
 from jarvis_proxy.server.relay.deadlines import FirstByteTimeout
-from jarvis_proxy.server.relay.refusals import Refused
-from jarvis_proxy.server.responses import RelayedError
+from jarvis_proxy.server.relay.refusals import UpstreamRefusal
+from jarvis_proxy.server.responses import UpstreamErrorResponse
 from jarvis_proxy.upstream_client.errors import ConnectFailure
 
 _OVERLOAD: Final = frozenset({500, 502, 503, 504, 529, 530, *range(520, 528)})
@@ -24,7 +24,7 @@ _ANOTHER_KEY: Final = frozenset({401, 402, 403, 408, 429, 498})
 _OURS: Final = frozenset({"request_timeout", "write_stall", "server_shutdown"})
 _LONG: Final = 900.0
 _SHORT: Final = 30.0
-_MOST_READ: Final = 4096
+_TEXT_LIMIT: Final = 4096
 
 _MISSING_MODEL: Final = re.compile(
     r"\bmodels?\b.{0,300}\b(?:not found|not exist|not available|unknown|no access)"
@@ -40,7 +40,7 @@ _POLICY: Final = re.compile(
     r"polic(?:y|ies)|moderation|flagged|content.?filter|safety|responsible.?ai|prohibited|harmful",
     re.IGNORECASE,
 )
-_TOO_MUCH: Final = re.compile(
+_REQUEST_TOO_LARGE: Final = re.compile(
     r"request too large|must be reduced|fewer max_tokens|can only afford|requires more credits",
     re.IGNORECASE,
 )
@@ -55,7 +55,7 @@ def classify(error: ProxyError) -> Failure:
             return Failure.UNUSABLE
         case FirstByteTimeout():
             return Failure.UNANSWERED
-        case LimitReached():
+        case LimitExceeded():
             return Failure.OURS
     if error.code in _OURS:
         return Failure.OURS
@@ -66,11 +66,11 @@ def classify(error: ProxyError) -> Failure:
     status = error.acts_as or error.status
     if status in _ANOTHER_KEY:
         # What breaks a provider's rules breaks them with every key, and may cost each of them.
-        is_final = status == 403 and _POLICY.search(_words(error)) is not None
+        is_final = status == 403 and _POLICY.search(_error_text(error)) is not None
         return Failure.FINAL if is_final else Failure.KEY_REFUSED
     if error.status < 500:
         return Failure.MODEL_MISSING if _is_missing_model(error) else Failure.FINAL
-    if isinstance(error, Refused | RelayedError) and error.status in _OVERLOAD:
+    if isinstance(error, UpstreamRefusal | UpstreamErrorResponse) and error.status in _OVERLOAD:
         return Failure.OVERLOADED
     if error.code is None or not str(error.code).startswith("upstream_"):
         return Failure.OVERLOADED  # an error that came as the first event
@@ -83,17 +83,21 @@ def rest_for(error: ProxyError, *, uploading: bool) -> Rest | None:
     An error that names the request (its size, a rule, a model that this account does not have)
     says nothing about the key's other calls. *uploading*: the client's pace may be why it is late.
     """
-    status = error.upstream_status if isinstance(error, Refused) else error.acts_as or error.status
+    status = (
+        error.upstream_status
+        if isinstance(error, UpstreamRefusal)
+        else error.acts_as or error.status
+    )
     if status == 401 or (error.code == "upstream_auth_failed" and status != 403):
         return Rest(_LONG, for_all=True, proven=True)
-    words = _words(error)
-    if _TOO_MUCH.search(words):
+    text = _error_text(error)
+    if _REQUEST_TOO_LARGE.search(text):
         return None
     match status:
         case 402:
             return Rest(_LONG, for_all=True)
         case 403:
-            return None if _MODEL_ACCESS.search(words) else Rest(_LONG)
+            return None if _MODEL_ACCESS.search(text) else Rest(_LONG)
         case 408:
             return None if uploading else Rest(_LONG)
         case 429 if error.code == "insufficient_quota" and error.retry_after is None:
@@ -109,11 +113,15 @@ def _is_missing_model(error: ProxyError) -> bool:
         return False
     if error.code == "model_not_found":
         return True
-    return error.status == 404 and _MISSING_MODEL.search(_words(error)) is not None
+    return error.status == 404 and _MISSING_MODEL.search(_error_text(error)) is not None
 
 
-def _words(error: ProxyError) -> str:
+def _error_text(error: ProxyError) -> str:
     """Return all that the upstream said, as far as it may matter."""
-    raw = error.raw[:_MOST_READ] if isinstance(error, Refused | RelayedError) else b""
+    raw = (
+        error.raw[:_TEXT_LIMIT]
+        if isinstance(error, UpstreamRefusal | UpstreamErrorResponse)
+        else b""
+    )
     text = raw.decode("utf-8", "replace")
     return f"{error.code} {error.error_type} {error.message} {text}"

@@ -6,7 +6,7 @@ from typing import Final
 
 from multidict import CIMultiDict
 
-from jarvis_proxy.server.relay.deadlines import Watched
+from jarvis_proxy.server.relay.deadlines import CallDeadlines
 from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS, bad_response, read_error
 from jarvis_proxy.upstream_client.response import Sink
 from jarvis_proxy.upstream_client.transport import Response
@@ -14,14 +14,14 @@ from jarvis_proxy.upstreams.answer_kinds import First, first_bytes
 from jarvis_proxy.wire.content_coding import Damaged, Inflater, is_known
 from jarvis_proxy.wire.pieces import Pieces
 
-MAX_WHOLE_BODY: Final = 64 * 1024 * 1024
+MAX_BUFFERED_BODY: Final = 64 * 1024 * 1024
 """A larger answer that has to be read whole is refused, packed or unpacked."""
 
 
-class Peeked:
+class PeekedResponse:
     """An Response whose beginning can be looked at, unpacked where it came compressed."""
 
-    __slots__ = ("_inflater", "_kept", "_reply", "headers", "status")
+    __slots__ = ("_inflater", "_persistent", "_reply", "headers", "status")
 
     def __init__(self, reply: Response) -> None:
         """Take an answer of which nothing has been read.
@@ -30,11 +30,11 @@ class Peeked:
             ProxyError: 502 `upstream_bad_response`, it came in a coding that is not known here.
         """
         self._reply = reply
-        self._kept = b""
+        self._persistent = b""
         self._inflater: Inflater | None = None
         self.status = reply.status
         self.headers: Mapping[str, str] = reply.headers
-        if coding := coding_of(reply):
+        if coding := content_coding(reply):
             if not is_known(coding):
                 raise bad_response()
             self._inflater = Inflater(coding)
@@ -43,7 +43,7 @@ class Peeked:
                 plain.popall(name, None)
             self.headers = plain
 
-    async def peek(self, watched: Watched) -> First | None:
+    async def peek(self, deadlines: CallDeadlines) -> First | None:
         """Return what the answer begins with, None for an empty one; nothing of it is lost.
 
         Raises:
@@ -51,24 +51,24 @@ class Peeked:
         """
         first: First | None = None
         try:
-            while (first := first_bytes(self._kept)) is None and (data := await self._read()):
-                watched.heard = True
-                self._kept += data
+            while (first := first_bytes(self._persistent)) is None and (data := await self._read()):
+                deadlines.saw_data = True
+                self._persistent += data
         except NETWORK_ERRORS as exc:
             raise read_error(exc) from exc
         return first
 
     def rest(self) -> Response:
         """Return what the rest is read from: without a step between, where none is needed."""
-        return self if self._kept or self._inflater is not None else self._reply
+        return self if self._persistent or self._inflater is not None else self._reply
 
     async def _read(self) -> bytes:
         if self._inflater is None:
             # A small answer is here as a whole, and to ask for it is cheaper than to read.
             return self._reply.buffered_body() or await self._reply.readany()
-        return await self._unpack(self._inflater)
+        return await self._decompress(self._inflater)
 
-    async def _unpack(self, inflater: Inflater) -> bytes:
+    async def _decompress(self, inflater: Inflater) -> bytes:
         try:
             while not (piece := inflater.take()):
                 data = await self._reply.readany()
@@ -85,8 +85,8 @@ class Peeked:
 
     async def readany(self) -> bytes:
         """Return what has arrived, waiting for something; ``b""`` at the end."""
-        kept, self._kept = self._kept, b""
-        return kept or await self._read()
+        persistent, self._persistent = self._persistent, b""
+        return persistent or await self._read()
 
     def forget_headers(self) -> None:
         """Let go of the headers."""
@@ -112,29 +112,29 @@ class Peeked:
         self._reply.close()
 
 
-def uncoded(reply: Response) -> Response:
+def decoded(reply: Response) -> Response:
     """Return *reply* without a compression that nobody asked for.
 
     Raises:
         ProxyError: 502 `upstream_bad_response`, its coding is not known here.
     """
-    return Peeked(reply) if coding_of(reply) else reply
+    return PeekedResponse(reply) if content_coding(reply) else reply
 
 
-def plain(reply: Response) -> Response:
+def without_peeking(reply: Response) -> Response:
     """Return what the rest of *reply* is best read from."""
-    return reply.rest() if isinstance(reply, Peeked) else reply
+    return reply.rest() if isinstance(reply, PeekedResponse) else reply
 
 
-async def read_whole(
-    reply: Response, limit: int, watched: Watched, hold: Callable[[int], None]
+async def read_response_body(
+    reply: Response, limit: int, deadlines: CallDeadlines, reserve: Callable[[int], None]
 ) -> bytes:
     """Return an answer's whole body; *hold* counts the bytes as they come.
 
     Raises:
         ProxyError: 502, it was cut or is larger than *limit*; what *hold* raises.
     """
-    watched.heard = True
+    deadlines.saw_data = True
     if (body := reply.buffered_body()) is not None:
         if len(body) > limit:
             raise bad_response()
@@ -143,10 +143,10 @@ async def read_whole(
     pieces = Pieces()
     try:
         while data := await reply.readany():
-            watched.heard = True
+            deadlines.saw_data = True
             if pieces.size + len(data) > limit:
                 raise bad_response()
-            hold(len(data))
+            reserve(len(data))
             pieces.add(data)
     except NETWORK_ERRORS as exc:
         raise read_error(exc) from exc
@@ -154,8 +154,8 @@ async def read_whole(
     return pieces.join()
 
 
-def unpacked(
-    reply: Response, body: bytes, hold: Callable[[int], None], limit: int = MAX_WHOLE_BODY
+def decompress(
+    reply: Response, body: bytes, reserve: Callable[[int], None], limit: int = MAX_BUFFERED_BODY
 ) -> bytes:
     """Return *body* without the compression that nobody asked for; *hold* counts what comes of it.
 
@@ -163,7 +163,7 @@ def unpacked(
         ProxyError: 502 `upstream_truncated`, the archive ends too early, which no length tells;
             `upstream_bad_response` for one that is damaged, too large or of another kind.
     """
-    coding = coding_of(reply)
+    coding = content_coding(reply)
     if not coding or not body:
         return body
     if not is_known(coding):
@@ -174,7 +174,7 @@ def unpacked(
         while piece := inflater.take():
             pieces.append(piece)
             size += len(piece)
-            hold(len(piece))
+            reserve(len(piece))
             if size > limit:
                 raise bad_response()
     except Damaged as exc:
@@ -184,7 +184,7 @@ def unpacked(
     return b"".join(pieces)
 
 
-def coding_of(reply: Response) -> str:
+def content_coding(reply: Response) -> str:
     """Return the content coding of an answer, lower-cased; ``""`` where it has none."""
     coding = reply.headers.get("Content-Encoding", "").strip().lower()
     return "" if coding == "identity" else coding

@@ -15,18 +15,18 @@ from aiohttp import web
 
 from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.canonical.exchange import EmptyAnswerError, Exchange, Media, Prerequisites
-from jarvis_proxy.errors import LimitReached, ProxyError
+from jarvis_proxy.errors import LimitExceeded, ProxyError
 from jarvis_proxy.routing.circuit_breaker import Ticket
 from jarvis_proxy.routing.models import Route
 from jarvis_proxy.routing.retries import Failure, Plan, Step, unavailable
-from jarvis_proxy.server.context import ADMISSION, RECORD, SHELL
-from jarvis_proxy.server.relay.attempt import Relay
-from jarvis_proxy.server.relay.client_stream import Downstream
-from jarvis_proxy.server.relay.deadlines import Watched
+from jarvis_proxy.server.context import ADMITTED_CALL, CONTEXT, RECORD
+from jarvis_proxy.server.relay.attempt import UpstreamAttempt
+from jarvis_proxy.server.relay.client_stream import ClientStream
+from jarvis_proxy.server.relay.deadlines import CallDeadlines
 from jarvis_proxy.server.relay.diagnosis import classify, rest_for
-from jarvis_proxy.server.relay.refusals import Refused
-from jarvis_proxy.server.responses import RelayedError
-from jarvis_proxy.server.secrecy import hide_in_error
+from jarvis_proxy.server.relay.refusals import UpstreamRefusal
+from jarvis_proxy.server.responses import UpstreamErrorResponse
+from jarvis_proxy.server.secrecy import redact_error
 from jarvis_proxy.upstream_client.client import Body
 from jarvis_proxy.upstream_client.endpoint import UpstreamEndpoint
 from jarvis_proxy.upstream_client.errors import ConnectFailure
@@ -37,55 +37,55 @@ from jarvis_proxy.wire.heartbeats import is_codex
 _T = TypeVar("_T")
 _LOG: Final = logging.getLogger(__name__)
 _RANDOM: Final = SystemRandom()
-_WHOLE_ANSWER: Final = 590.0
+_MAX_RESPONSE_TIME: Final = 590.0
 
 
-class Conversation:
+class CallRunner:
     """A call and the places that may answer it: its model's own first, then the fallbacks."""
 
     __slots__ = (
         "_body",
         "_call",
-        "_down",
+        "_client_stream",
+        "_context",
+        "_deadlines",
+        "_endpoint",
         "_exchange",
+        "_holds_retry",
         "_key",
         "_make_call",
-        "_media",
-        "_memory",
-        "_place",
+        "_media_bytes",
         "_plan",
         "_record",
         "_request",
-        "_retrying",
+        "_request_bytes",
         "_routes",
-        "_shell",
         "_ticket",
-        "_watched",
     )
 
     def __init__(
         self,
         request: web.Request,
-        watched: Watched,
+        deadlines: CallDeadlines,
         routes: tuple[Route, ...],
         make_call: Callable[[Route], Call],
         *,
         body: Body | None = None,
     ) -> None:
         self._request = request
-        self._watched = watched
+        self._deadlines = deadlines
         self._routes = routes
         self._make_call = make_call
         self._body = body
-        self._shell = request.app[SHELL]
+        self._context = request.app[CONTEXT]
         self._record = request[RECORD]
-        self._media = request[ADMISSION].share()
-        self._memory = request[ADMISSION].share()
-        self._plan = Plan(len(routes), _retries_itself(request.headers))
-        self._retrying = False
+        self._media_bytes = request[ADMITTED_CALL].open_reservation()
+        self._request_bytes = request[ADMITTED_CALL].open_reservation()
+        self._plan = Plan(len(routes), _client_retries(request.headers))
+        self._holds_retry = False
         self._ticket: Ticket | None = None
-        self._down: Downstream | None = None
-        self._place: UpstreamEndpoint
+        self._client_stream: ClientStream | None = None
+        self._endpoint: UpstreamEndpoint
         self._call: Call
         self._exchange: Exchange
         self._key: int | None = None
@@ -96,12 +96,12 @@ class Conversation:
         Raises:
             ProxyError: every attempt failed, and nothing has been sent to the client.
         """
-        await self._enter(0)
+        await self._use_route(0)
         if self._call.stream and streams_events(self._call.endpoint):
-            self._down = Downstream(self._request, self._call)
-            self._watched.downstream = self._down
+            self._client_stream = ClientStream(self._request, self._call)
+            self._deadlines.client_side = self._client_stream
         else:
-            self._watched.patience = patience(self._request.headers)
+            self._deadlines.response_timeout = response_timeout(self._request.headers)
         try:
             while True:
                 result = await self._attempt()
@@ -116,72 +116,76 @@ class Conversation:
         except ConnectionError:
             raise  # the client is gone
         except Exception as exc:
-            return await self._fail_inside(exc)
+            return await self._fail_internally(exc)
         finally:
-            if self._retrying:
-                self._shell.budget.give_back(self._record.key_name)
-            self._abandon()
-            if self._down is not None and self._down.promised and not self._down.ended:
-                self._down.abort()  # an answer has begun: whatever is said now must not join it
+            if self._holds_retry:
+                self._context.retry_budget.give_back(self._record.key_name)
+            self._release_ticket()
+            if (
+                self._client_stream is not None
+                and self._client_stream.head_promised
+                and not self._client_stream.ended
+            ):
+                self._client_stream.abort()  # no later answer may join the one that has begun
 
-    async def _enter(self, index: int) -> None:
+    async def _use_route(self, index: int) -> None:
         """Make the call for one of its places, and choose a key."""
         route = self._routes[index]
-        self._place = self._shell.places[route.upstream]
+        self._endpoint = self._context.endpoints[route.upstream]
         self._record.upstream, self._record.target = route.upstream, route.target
         self._call = self._make_call(route)
-        self._media.note(0)  # another place's, which has failed
-        self._memory.note(0)
+        self._media_bytes.set_unchecked(0)  # another place's, which has failed
+        self._request_bytes.set_unchecked(0)
         needs, exchange = await self._offload(self._prepare)
         if exchange is None:
-            media = await self._look_up(needs)
-            upstream = self._place.upstream
+            media = await self._fetch_prerequisites(needs)
+            upstream = self._endpoint.upstream
             job = partial(upstream.exchange, self._call, media, needs.decoded)
             exchange = await self._offload(job)
-        self._take(exchange)
-        self._key = self._pick()
+        self._use_exchange(exchange)
+        self._key = self._pick_key()
 
     def _prepare(self) -> tuple[Prerequisites, Exchange | None]:
         """Return what the call needs; with its exchange, where nothing has to be waited for.
 
         In one go: what is decoded for a call is not left lying about while others have their turn.
         """
-        upstream, call = self._place.upstream, self._call
+        upstream, call = self._endpoint.upstream, self._call
         needs = upstream.needs(call)
-        if needs.urls or (needs.call_ids and self._shell.vault is not None):
+        if needs.urls or (needs.call_ids and self._context.shared_signatures is not None):
             return needs, None
         return needs, upstream.exchange(call, {}, needs.decoded)
 
-    async def _look_up(self, needs: Prerequisites) -> Mapping[str, Media | ProxyError]:
+    async def _fetch_prerequisites(self, needs: Prerequisites) -> Mapping[str, Media | ProxyError]:
         """Return what is behind the links; have signatures fetched.
 
         Raises:
             LimitReached: 503 `overloaded`, there is no memory to wait with.
         """
         media: Mapping[str, Media | ProxyError] = {}
-        self._memory.set(0 if needs.decoded is None else needs.decoded.size)
+        self._request_bytes.set(0 if needs.decoded is None else needs.decoded.size)
         if needs.urls:
             self._record.received = None  # the wait for a download is no overhead of ours
-            media = await self._shell.fetcher.fetch_all(needs.urls, self._media.add)
+            media = await self._context.fetcher.fetch_all(needs.urls, self._media_bytes.add)
             # Their base64, before it is made.
-            self._memory.add(self._media.size + self._media.size // 3)
-        if needs.call_ids and self._shell.vault is not None:
-            await self._shell.vault.fetch(needs.call_ids, time.monotonic())
+            self._request_bytes.add(self._media_bytes.size + self._media_bytes.size // 3)
+        if needs.call_ids and self._context.shared_signatures is not None:
+            await self._context.shared_signatures.fetch(needs.call_ids, time.monotonic())
         return media
 
-    def _pick(self, tried: frozenset[int] = frozenset()) -> int | None:
+    def _pick_key(self, tried: frozenset[int] = frozenset()) -> int | None:
         record = self._record
-        pool, client = self._place.pool, record.key_name
+        pool, client = self._endpoint.pool, record.key_name
         return pool.pick(record.target, time.monotonic(), tried, client=client)
 
-    def _take(self, exchange: Exchange) -> None:
+    def _use_exchange(self, exchange: Exchange) -> None:
         """Take *exchange*, whose request is held beside the body as long as the call lasts.
 
         Raises:
             LimitReached: 503 `overloaded`, there is no memory for it.
         """
         self._exchange = exchange
-        self._memory.set(exchange.weight)
+        self._request_bytes.set(exchange.weight)
 
     async def _offload(self, job: Callable[[], _T]) -> _T:
         """Run *job*, which looks at all of the body, beside the event loop if that takes long.
@@ -190,42 +194,42 @@ class Conversation:
             ProxyError: what *job* raises, or why the call was cut.
         """
         try:
-            return await self._shell.offload.run(len(self._call.body), self._record.key_name, job)
+            return await self._context.offload.run(len(self._call.body), self._record.key_name, job)
         except asyncio.CancelledError:
-            raise self._watched.reason() from None
+            raise self._deadlines.cancel_reason() from None
 
     async def _attempt(self) -> web.StreamResponse | ProxyError:
         """Make one attempt; return the answer, or why there is none."""
-        place = self._place
+        endpoint = self._endpoint
         record = self._record
-        ticket = place.breakers.admit(record.target, record.key_name, time.monotonic())
+        ticket = endpoint.breakers.admit(record.target, record.key_name, time.monotonic())
         if not isinstance(ticket, Ticket):
             return unavailable(ticket)
         self._ticket = ticket
-        relay = Relay(
+        attempt = UpstreamAttempt(
             self._request,
-            self._watched,
-            place,
+            self._deadlines,
+            endpoint,
             self._call,
             self._exchange,
             ticket=ticket,
-            key=None if self._key is None else place.pool.keys[self._key],
-            down=self._down,
+            key=None if self._key is None else endpoint.pool.keys[self._key],
+            client_stream=self._client_stream,
             body=self._body,
         )
         try:
-            response = await relay.run()
+            response = await attempt.run()
         except ProxyError as error:
-            self._down = relay.down
-            hide_in_error(self._request, error)
+            self._client_stream = attempt.client_stream
+            redact_error(self._request, error)
             if error.reason:
                 # A client cannot change it; who runs the proxy can.
                 name = self._record.upstream
                 _LOG.warning("%s refused the proxy's key: %s", name, for_log(error.reason))
             return error
         except asyncio.CancelledError:
-            self._down = relay.down
-            return self._watched.reason()
+            self._client_stream = attempt.client_stream
+            return self._deadlines.cancel_reason()
         self._ticket = None
         ticket.answered()
         return response
@@ -233,40 +237,42 @@ class Conversation:
     async def _prepare_next(self, error: ProxyError) -> bool:
         """Note the failure; return whether the next attempt is ready to be made."""
         failure = classify(error)
-        self._note(failure, error)
-        if self._body is not None or (self._down is not None and self._down.started):
+        self._record_failure(failure, error)
+        if self._body is not None or (
+            self._client_stream is not None and self._client_stream.has_content
+        ):
             return False
         if self._request.transport is None or self._request.transport.is_closing():
             return False  # cut in the middle of an answer of another kind
-        if isinstance(error, EmptyAnswerError) or await self._improve(error):
+        if isinstance(error, EmptyAnswerError) or await self._apply_recovery(error):
             # Another request, or one that is never repeated: no rule of retries may stop it.
-            self._watched.restart()
+            self._deadlines.next_attempt_started()
             return True
-        step, key = self._next_step(failure, error)
+        step, key = self._plan_next(failure, error)
         if step is None or (step.is_retry and not self._may_retry()):
             return False
         if step.delay:
-            await self._sleep(step.delay)
-        self._watched.restart()
-        return await self._go(step, key)
+            await self._wait(step.delay)
+        self._deadlines.next_attempt_started()
+        return await self._switch_route(step, key)
 
-    async def _go(self, step: Step, key: int | None) -> bool:
+    async def _switch_route(self, step: Step, key: int | None) -> bool:
         if self._routes[step.place] == Route(self._record.upstream, self._record.target):
             if key is not None:
                 self._key = key
             return True
         try:
-            await self._enter(step.place)
+            await self._use_route(step.place)
         except ProxyError as error:
             # This fallback cannot express the call; perhaps the next one can.
             return await self._prepare_next(error)
         return True
 
-    async def _improve(self, error: ProxyError) -> bool:
+    async def _apply_recovery(self, error: ProxyError) -> bool:
         """Take the better request that a refusal shows, if *error* is one and there is one."""
-        if isinstance(error, Refused):
+        if isinstance(error, UpstreamRefusal):
             status, refusal = error.upstream_status, error.raw
-        elif isinstance(error, RelayedError):
+        elif isinstance(error, UpstreamErrorResponse):
             status, refusal = error.status, error.raw
         elif error.refusal:
             status, refusal = error.status, error.refusal
@@ -275,14 +281,14 @@ class Conversation:
         better = await self._offload(partial(self._exchange.recover, status, refusal))
         if better is None:
             return False
-        self._take(better)
+        self._use_exchange(better)
         return True
 
-    def _next_step(self, failure: Failure, error: ProxyError) -> tuple[Step | None, int | None]:
+    def _plan_next(self, failure: Failure, error: ProxyError) -> tuple[Step | None, int | None]:
         key = None
         if failure is Failure.KEY_REFUSED and self._key is not None:
             self._plan.tried |= {self._key}
-            key = self._pick(tried=self._plan.tried)
+            key = self._pick_key(tried=self._plan.tried)
         step = self._plan.after(
             failure,
             other_key=key is not None,
@@ -292,18 +298,18 @@ class Conversation:
         return step, key
 
     def _may_retry(self) -> bool:
-        if not self._retrying:
-            calls, client = len(self._shell.watch), self._record.key_name
-            self._retrying = self._shell.budget.take(calls, client)
-        return self._retrying
+        if not self._holds_retry:
+            calls, client = len(self._context.deadline_monitor), self._record.key_name
+            self._holds_retry = self._context.retry_budget.take(calls, client)
+        return self._holds_retry
 
-    async def _sleep(self, delay: float) -> None:
+    async def _wait(self, delay: float) -> None:
         try:
             await asyncio.sleep(delay)
         except asyncio.CancelledError:
-            raise self._watched.reason() from None
+            raise self._deadlines.cancel_reason() from None
 
-    def _note(self, failure: Failure, error: ProxyError) -> None:
+    def _record_failure(self, failure: Failure, error: ProxyError) -> None:
         """Let the key and the breakers learn from the failure."""
         now = time.monotonic()
         ticket, self._ticket = self._ticket, None
@@ -323,10 +329,10 @@ class Conversation:
         if failure is Failure.KEY_REFUSED and self._key is not None:
             rest = rest_for(error, uploading=self._body is not None)
             if rest is not None:
-                record, pool = self._record, self._place.pool
+                record, pool = self._record, self._endpoint.pool
                 pool.rest(self._key, record.target, now, rest, client=record.key_name)
 
-    def _abandon(self) -> None:
+    def _release_ticket(self) -> None:
         """Let another call find out whether the upstream works, if this one was to and did not."""
         ticket, self._ticket = self._ticket, None
         if ticket is not None:
@@ -339,49 +345,49 @@ class Conversation:
         elif self._record.attempts > 1 and error.should_retry is None:
             # Tried more than once already: the client's own retries would multiply it.
             error.should_retry = False
-        down = self._down
-        if b"data:" in error.preceding and down is not None:
-            await down.send(error.preceding)
-        if down is None or not down.promised:
+        client_stream = self._client_stream
+        if b"data:" in error.completed_events and client_stream is not None:
+            await client_stream.send(error.completed_events)
+        if client_stream is None or not client_stream.head_promised:
             raise error
-        if down.is_settled:
-            return await down.settle()
-        is_ours = isinstance(error, LimitReached)
+        if client_stream.is_settled:
+            return await client_stream.finish_settled()
+        is_ours = isinstance(error, LimitExceeded)
         self._record.outcome = "refused" if is_ours else "upstream_error"
         self._record.code = "" if error.code is None else str(error.code)
-        return await down.fail(error)
+        return await client_stream.fail(error)
 
-    async def _fail_inside(self, exc: Exception) -> web.StreamResponse:
+    async def _fail_internally(self, exc: Exception) -> web.StreamResponse:
         """Say in the stream that the proxy itself failed; leave it to others where none is."""
-        if self._down is None or not self._down.promised:
+        if self._client_stream is None or not self._client_stream.head_promised:
             raise exc
         record = self._record
         # The class and the place are logged, never the message: it may hold content.
         _LOG.error("internal error in %s %s", record.request_id, record.route, exc_info=exc)
         record.outcome, record.code = "internal_error", "internal_error"
         message = f"The proxy failed; its log says more under {record.request_id}."
-        return await self._down.fail(ProxyError(500, message, code="internal_error"))
+        return await self._client_stream.fail(ProxyError(500, message, code="internal_error"))
 
 
-def _retries_itself(headers: Mapping[str, str]) -> bool:
+def _client_retries(headers: Mapping[str, str]) -> bool:
     """Tell whether the client tries again by itself, as OpenAI's SDKs and Codex do."""
     return "x-stainless-retry-count" in headers or is_codex(headers)
 
 
-def patience(headers: Mapping[str, str]) -> float:
+def response_timeout(headers: Mapping[str, str]) -> float:
     """Return how long a whole answer may take, in seconds: less than the client will wait.
 
     OpenAI's SDKs say in a header when they give up; they should see our 504, not give up and pay
     for the same answer again.
     """
-    limit = _WHOLE_ANSWER
+    limit = _MAX_RESPONSE_TIME
     for name in ("x-stainless-timeout", "x-stainless-read-timeout"):
         if (value := headers.get(name)) is None:
             continue
         try:
-            told = float(value)
+            seconds = float(value)
         except ValueError:
             continue
-        if told > 0:
-            limit = min(limit, max(told - 5.0, told / 2))
+        if seconds > 0:
+            limit = min(limit, max(seconds - 5.0, seconds / 2))
     return limit

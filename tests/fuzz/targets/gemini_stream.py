@@ -45,7 +45,7 @@ def _play(pieces: list[bytes]) -> tuple[bytes, str | int | None, object]:
         events, error = attempt(feed)
         if error is not None:
             assert 400 <= error.status < 600
-            return out + error.preceding, error.code or "?", stream.usage
+            return out + error.completed_events, error.code or "?", stream.usage
         assert events is not None
         out += events
     return out, None, stream.usage

@@ -198,7 +198,7 @@ async def test_without_an_admin_key_there_is_no_page(path: str, passthrough: str
         opened = await fetch(proxy.port, path, headers=BEARER, method="GET")
         unknown = await fetch(proxy.port, "/nowhere/at/all%", headers=BEARER, method="GET")
 
-    assert proxy.shell.live is None
+    assert proxy.context.live_stats is None
     assert closed.status == 401
     assert (opened.status, opened.error()["code"]) == (404, "unknown_url")
     assert opened.headers.keys() == unknown.headers.keys()
@@ -314,7 +314,7 @@ async def test_viewers_do_not_hold_up_a_drain() -> None:
         await connection.post(EVENTS, b"", ADMIN, "GET")
         await connection.head()
         await connection.chunk()
-        proxy.shell.draining = True
+        proxy.context.draining = True
         async with asyncio.timeout(10):
             rest = [chunk async for chunk in _chunks(connection)]
 
@@ -419,7 +419,7 @@ async def test_a_viewer_is_in_the_log_but_not_in_the_traffic() -> None:
             await viewer.event()
         board = proxy.board
         await eventually(lambda: board.viewers == 0)
-        live = proxy.shell.live
+        live = proxy.context.live_stats
         assert live is not None
         assert live.calls(0) == []
         log = proxy.logged()
@@ -435,6 +435,6 @@ async def test_a_viewer_who_does_not_read_is_cut_off() -> None:
         await connection.head()
         connection.writer.transport.pause_reading()  # type: ignore[attr-defined]
         board = proxy.board
-        board._news = b"data: " + b"x" * 50_000_000 + b"\n\n"
-        board._turn()
+        board._latest = b"data: " + b"x" * 50_000_000 + b"\n\n"
+        board._publish()
         await eventually(lambda: board.viewers == 0)

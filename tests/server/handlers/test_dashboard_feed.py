@@ -10,14 +10,18 @@ from typing import Any
 import pytest
 
 from jarvis_proxy.call_record import CallRecord
-from jarvis_proxy.errors import LimitReached
+from jarvis_proxy.errors import LimitExceeded
 from jarvis_proxy.observability.live_stats import KEPT_CALLS, Live
 from jarvis_proxy.observability.metrics import gauge
 from jarvis_proxy.observability.shared_memory import Sheet
 from jarvis_proxy.observability.worker_stats import Crew, Desk
 from jarvis_proxy.routing.key_pool import Rest
-from jarvis_proxy.server.context import Shell
-from jarvis_proxy.server.handlers.dashboard_feed import MAX_VIEWERS, Board, upstreams
+from jarvis_proxy.server.context import AppContext
+from jarvis_proxy.server.handlers.dashboard_feed import (
+    MAX_VIEWERS,
+    DashboardFeed,
+    upstream_statuses,
+)
 from tests.conftest import running_proxy
 from tests.support.eventually import eventually
 
@@ -46,15 +50,17 @@ def parsed(data: bytes) -> list[Event]:
 
 
 @contextlib.asynccontextmanager
-async def shown(tick: float = TICK, **env: str) -> AsyncIterator[tuple[Board, Live, Shell]]:
+async def shown(
+    tick: float = TICK, **env: str
+) -> AsyncIterator[tuple[DashboardFeed, Live, AppContext]]:
     """Run a board of our own over a proxy's shell."""
     live = Live()
     async with running_proxy(**env) as proxy:
-        board = Board(live, tick=tick)
-        task = asyncio.create_task(board.run(proxy.shell))
+        board = DashboardFeed(live, tick=tick)
+        task = asyncio.create_task(board.run(proxy.context))
         await asyncio.sleep(0)
         try:
-            yield board, live, proxy.shell
+            yield board, live, proxy.context
         finally:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -74,10 +80,10 @@ async def snapshot(news: AsyncGenerator[bytes, None]) -> dict[str, Any]:
 
 
 async def test_a_viewer_is_told_the_history_then_the_news() -> None:
-    async with shown() as (board, live, shell):
+    async with shown() as (board, live, context):
         for number in range(3):
             live.add(call(number))
-        async with contextlib.aclosing(board.view(shell)) as news:
+        async with contextlib.aclosing(board.view(context)) as news:
             history = await next_events(news)
             live.add(call(3))
             first = await snapshot(news)
@@ -95,12 +101,12 @@ async def test_seconds_are_in_the_history_or_in_one_snapshot() -> None:
     now = 1000.0
     async with running_proxy() as proxy:
         live = Live()
-        board = Board(live, tick=TICK, clock=lambda: now, wall=lambda: 1.7e9)
-        task = asyncio.create_task(board.run(proxy.shell))
+        board = DashboardFeed(live, tick=TICK, clock=lambda: now, wall=lambda: 1.7e9)
+        task = asyncio.create_task(board.run(proxy.context))
         live.add(CallRecord("a", 990, 0, ended=998.5, status=200))
         live.add(CallRecord("b", 990, 0, ended=1000.5, status=200))
         await asyncio.sleep(0)
-        async with contextlib.aclosing(board.view(proxy.shell)) as news:
+        async with contextlib.aclosing(board.view(proxy.context)) as news:
             history = (await next_events(news))[0][1]
             now = 1001.0
             first = await snapshot(news)
@@ -116,8 +122,8 @@ async def test_seconds_are_in_the_history_or_in_one_snapshot() -> None:
 
 
 async def test_all_viewers_get_the_same_bytes_made_once() -> None:
-    async with shown() as (board, live, shell):
-        one, other = board.view(shell), board.view(shell)
+    async with shown() as (board, live, context):
+        one, other = board.view(context), board.view(context)
         async with contextlib.aclosing(one), contextlib.aclosing(other):
             await anext(one)
             await anext(other)
@@ -128,8 +134,8 @@ async def test_all_viewers_get_the_same_bytes_made_once() -> None:
 
 
 async def test_a_viewer_who_is_too_slow_is_told_the_history_anew() -> None:
-    async with shown() as (board, live, shell):
-        slow, quick = board.view(shell), board.view(shell)
+    async with shown() as (board, live, context):
+        slow, quick = board.view(context), board.view(context)
         async with contextlib.aclosing(slow), contextlib.aclosing(quick):
             await anext(slow)
             await anext(quick)
@@ -143,7 +149,7 @@ async def test_a_viewer_who_is_too_slow_is_told_the_history_anew() -> None:
 
 
 async def test_more_calls_than_one_event_holds_come_in_the_next_ones() -> None:
-    async with shown() as (board, live, shell), contextlib.aclosing(board.view(shell)) as news:
+    async with shown() as (board, live, context), contextlib.aclosing(board.view(context)) as news:
         await anext(news)
         for number in range(100):
             live.add(call(number))
@@ -155,7 +161,7 @@ async def test_more_calls_than_one_event_holds_come_in_the_next_ones() -> None:
 
 async def test_no_event_is_larger_than_20_kb_whatever_names_are_used() -> None:
     long = {"key_name": "k" * 64, "model": "m" * 5000, "target": "t" * 5000, "upstream": "u" * 24}
-    async with shown() as (board, live, shell):
+    async with shown() as (board, live, context):
         for number in range(400):
             name = f"{number:02}"[-2:]
             live.add(
@@ -169,7 +175,7 @@ async def test_no_event_is_larger_than_20_kb_whatever_names_are_used() -> None:
                     **{key: name + value for key, value in long.items()},
                 )
             )
-        async with contextlib.aclosing(board.view(shell)) as news:
+        async with contextlib.aclosing(board.view(context)) as news:
             history = await anext(news)
             for number in range(400):
                 live.add(call(number, **long))
@@ -180,15 +186,15 @@ async def test_no_event_is_larger_than_20_kb_whatever_names_are_used() -> None:
 
 
 async def test_there_are_so_many_viewers_and_one_who_leaves_makes_room() -> None:
-    async with shown() as (board, _, shell), contextlib.AsyncExitStack() as stack:
-        viewers = [board.view(shell) for _ in range(MAX_VIEWERS)]
+    async with shown() as (board, _, context), contextlib.AsyncExitStack() as stack:
+        viewers = [board.view(context) for _ in range(MAX_VIEWERS)]
         for news in viewers:
             await stack.enter_async_context(contextlib.aclosing(news))
             await anext(news)
-        with pytest.raises(LimitReached) as caught:
-            await anext(board.view(shell))
+        with pytest.raises(LimitExceeded) as caught:
+            await anext(board.view(context))
         await viewers[0].aclose()
-        again = await stack.enter_async_context(contextlib.aclosing(board.view(shell)))
+        again = await stack.enter_async_context(contextlib.aclosing(board.view(context)))
 
         assert (caught.value.status, caught.value.code) == (503, "overloaded")
         assert board.viewers == MAX_VIEWERS - 1
@@ -197,24 +203,24 @@ async def test_there_are_so_many_viewers_and_one_who_leaves_makes_room() -> None
 
 
 async def test_nothing_is_made_while_nobody_looks() -> None:
-    async with shown() as (board, live, shell):
-        async with contextlib.aclosing(board.view(shell)) as news:
+    async with shown() as (board, live, context):
+        async with contextlib.aclosing(board.view(context)) as news:
             await anext(news)
             await snapshot(news)
-        await eventually(lambda: not board._wanted.is_set())
-        made = board._number
+        await eventually(lambda: not board._viewer_arrived.is_set())
+        made = board._published_count
         live.add(call(1))
 
         assert made == 2  # one when it began, one for the viewer
         # And whoever comes then finds the call in the history.
-        async with contextlib.aclosing(board.view(shell)) as news:
+        async with contextlib.aclosing(board.view(context)) as news:
             assert [name for name, _ in await next_events(news)] == ["history", "calls", "usage"]
 
 
 async def test_viewers_go_when_the_server_drains() -> None:
-    async with shown() as (board, _, shell), contextlib.aclosing(board.view(shell)) as news:
+    async with shown() as (board, _, context), contextlib.aclosing(board.view(context)) as news:
         await anext(news)
-        shell.draining = True
+        context.draining = True
         async with asyncio.timeout(5):
             rest = [piece async for piece in news]
 
@@ -223,10 +229,10 @@ async def test_viewers_go_when_the_server_drains() -> None:
 
 
 async def test_viewers_of_old_settings_go_when_new_ones_are_in_force() -> None:
-    async with shown(tick=60) as (board, _, shell), running_proxy() as newer:
-        async with contextlib.aclosing(board.view(shell)) as news:
+    async with shown(tick=60) as (board, _, context), running_proxy() as newer:
+        async with contextlib.aclosing(board.view(context)) as news:
             await anext(news)
-            task = asyncio.create_task(board.run(newer.shell))
+            task = asyncio.create_task(board.run(newer.context))
             async with asyncio.timeout(5):
                 rest = [piece async for piece in news]
         task.cancel()
@@ -237,16 +243,16 @@ async def test_viewers_of_old_settings_go_when_new_ones_are_in_force() -> None:
 
 
 async def test_a_board_that_was_replaced_says_nothing_more() -> None:
-    async with shown() as (board, live, shell), running_proxy() as newer:
-        task = asyncio.create_task(board.run(newer.shell))
+    async with shown() as (board, live, context), running_proxy() as newer:
+        task = asyncio.create_task(board.run(newer.context))
         await asyncio.sleep(0)
         live.add(call(1))
-        async with contextlib.aclosing(board.view(newer.shell)) as news:
+        async with contextlib.aclosing(board.view(newer.context)) as news:
             await anext(news)
             first = await snapshot(news)
             second = await snapshot(news)
             with pytest.raises(StopAsyncIteration):
-                await _second(board.view(shell))
+                await _second(board.view(context))
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
@@ -262,10 +268,10 @@ async def _second(news: AsyncGenerator[bytes, None]) -> bytes:
 
 async def test_viewers_go_when_the_board_ends() -> None:
     async with running_proxy() as proxy:
-        board = Board(Live(), tick=60)
-        task = asyncio.create_task(board.run(proxy.shell))
+        board = DashboardFeed(Live(), tick=60)
+        task = asyncio.create_task(board.run(proxy.context))
         await asyncio.sleep(0)
-        async with contextlib.aclosing(board.view(proxy.shell)) as news:
+        async with contextlib.aclosing(board.view(proxy.context)) as news:
             await anext(news)
             waiting = asyncio.create_task(_rest(news))
             await asyncio.sleep(0)
@@ -279,7 +285,7 @@ async def _rest(news: AsyncGenerator[bytes, None]) -> list[bytes]:
 
 
 async def test_usage_comes_at_first_and_now_and_then() -> None:
-    async with shown() as (board, _, shell), contextlib.aclosing(board.view(shell)) as news:
+    async with shown() as (board, _, context), contextlib.aclosing(board.view(context)) as news:
         names = [[name for name, _ in await next_events(news)] for _ in range(25)]
 
     assert names[0] == ["history", "usage"]
@@ -288,14 +294,14 @@ async def test_usage_comes_at_first_and_now_and_then() -> None:
 
 async def test_health_tells_of_breakers_resting_keys_and_old_lists_but_never_a_key() -> None:
     async with running_proxy(OPENAI_API_KEY="sk-canary-1,sk-canary-2,sk-canary-3") as proxy:
-        shell = proxy.shell
-        await eventually(lambda: set(shell.catalog.failing()) == {"openai", "gemini"})
-        shell.catalog.update("gemini", [])
-        shell.places["openai"].pool.rest(1, "gpt-4o", 100.0, Rest(41.5))
-        shell.places["gemini"].breakers.hear("", "tester", 101.0)
+        context = proxy.context
+        await eventually(lambda: set(context.catalog.failing()) == {"openai", "gemini"})
+        context.catalog.update("gemini", [])
+        context.endpoints["openai"].pool.rest(1, "gpt-4o", 100.0, Rest(41.5))
+        context.endpoints["gemini"].breakers.hear("", "tester", 101.0)
         for model in ("gpt-4o", "o3"):
-            shell.places["openai"].breakers.hear(model, "tester", 101.0)
-        found = {upstream.name: upstream for upstream in upstreams(shell, 100.0)}
+            context.endpoints["openai"].breakers.hear(model, "tester", 101.0)
+        found = {upstream.name: upstream for upstream in upstream_statuses(context, 100.0)}
 
     assert found["openai"].keys == [0, 42, 0]
     assert (found["openai"].held_off, found["openai"].is_stale) == (False, True)
@@ -316,11 +322,11 @@ async def test_a_page_shows_the_calls_of_the_other_workers_too() -> None:
     for number in range(3):
         others.add(call(number, model="theirs"))
     async with running_proxy() as proxy:
-        board = Board(own, crew, tick=TICK)
-        showing = asyncio.create_task(board.run(proxy.shell))
+        board = DashboardFeed(own, crew, tick=TICK)
+        showing = asyncio.create_task(board.run(proxy.context))
         writing = asyncio.create_task(other.run(lambda: [gauge("here", "", {(): 1})], others))
         await asyncio.sleep(0)
-        async with contextlib.aclosing(board.view(proxy.shell)) as news:
+        async with contextlib.aclosing(board.view(proxy.context)) as news:
             first = await next_events(news)
             later = await next_events(news)
         for task in (showing, writing):

@@ -371,7 +371,7 @@ async def test_call_that_ends_leaves_the_clock() -> None:
     async with upstream.running(), running_proxy(upstream.base_url) as proxy:
         await fetch(proxy.port, CHAT, {"model": "gpt-4o"}, BEARER)
         await fetch(proxy.port, CHAT, b"{", BEARER)
-        assert len(proxy.shell.watch) == 0
+        assert len(proxy.context.deadline_monitor) == 0
 
 
 async def test_client_that_leaves_a_silent_upstream_is_noticed() -> None:
@@ -387,7 +387,7 @@ async def test_client_that_leaves_a_silent_upstream_is_noticed() -> None:
             await connection.post(CHAT, b'{"model":"gpt-4o"}', JSON)
             await eventually(lambda: upstream.received)
         await asyncio.wait_for(left.wait(), 0.5)
-        await eventually(lambda: len(proxy.shell.watch) == 0)
+        await eventually(lambda: len(proxy.context.deadline_monitor) == 0)
         log = proxy.logged()
 
     assert "status=499 outcome=client_closed" in log
@@ -403,7 +403,7 @@ async def test_live_page_shows_a_call_for_as_long_as_it_lasts() -> None:
     upstream = RawUpstream(play)
     env = {"ADMIN_KEY": "admin-key-0123456789abcdef"}
     async with upstream.running(), running_proxy(upstream.base_url, **env) as proxy:
-        live = proxy.shell.live
+        live = proxy.context.live_stats
         assert live is not None
         asking = asyncio.create_task(fetch(proxy.port, CHAT, {"model": "gpt-4o"}, BEARER))
         await eventually(lambda: len(live.open) == 1)

@@ -35,7 +35,7 @@ async def test_root_says_where_the_api_is() -> None:
 async def test_ready_turns_when_the_server_drains_and_health_does_not() -> None:
     async with running_proxy() as proxy:
         before = await fetch(proxy.port, "/ready", method="GET")
-        proxy.shell.draining = True
+        proxy.context.draining = True
         after = await fetch(proxy.port, "/ready", method="GET")
         health = await fetch(proxy.port, "/health", method="GET")
 
@@ -83,7 +83,7 @@ async def test_models_without_a_key_are_hidden() -> None:
 )
 async def test_model_whose_id_has_a_slash_is_found(path: str) -> None:
     async with running_proxy() as proxy:
-        proxy.shell.catalog.update("openai", [ModelEntry("org/model", 5, "org")])
+        proxy.context.catalog.update("openai", [ModelEntry("org/model", 5, "org")])
         response = await fetch(proxy.port, path, headers=BEARER, method="GET")
 
     assert response.status == 200
@@ -108,7 +108,7 @@ async def test_unknown_model_is_told_in_ascii_and_short(name: str) -> None:
 
 async def test_list_says_which_upstreams_it_could_not_ask() -> None:
     async with running_proxy() as proxy:
-        proxy.shell.catalog.failed("openai")
+        proxy.context.catalog.failed("openai")
         response = await fetch(proxy.port, "/v1/models", headers=BEARER, method="GET")
 
     assert response.status == 200

@@ -273,7 +273,7 @@ async def test_open_streams_and_calls_are_shown_while_they_are_open() -> None:
             await connection.head()
             during = await samples(proxy)
             may_end.set()
-            await eventually(lambda: not len(proxy.shell.watch))
+            await eventually(lambda: not len(proxy.context.deadline_monitor))
         after = await samples(proxy)
 
     for found, expected in ((during, 1), (after, 0)):
@@ -295,7 +295,7 @@ async def test_keys_that_rest_and_upstreams_that_are_left_alone_are_shown() -> N
         await fetch(proxy.port, CHAT, chat("gpt-4o"), BEARER)
         for model in ("", "gemini-9", "gemini-10"):
             far = time.monotonic() + 60.0
-            proxy.shell.places["gemini"].breakers.hear(model, "tester", far)
+            proxy.context.endpoints["gemini"].breakers.hear(model, "tester", far)
         after = await samples(proxy)
 
     openai, gemini = (("upstream", "openai"),), (("upstream", "gemini"),)

@@ -32,7 +32,7 @@ async def seen_by_upstream(path: str, headers: dict[str, str]) -> Received:
 
 
 @pytest.mark.parametrize(
-    ("query", "kept"),
+    ("query", "persistent"),
     [
         ("", ""),
         ("key=secret", ""),
@@ -49,8 +49,8 @@ async def seen_by_upstream(path: str, headers: dict[str, str]) -> Received:
         ("a&b=&=c", "a&b=&=c"),
     ],
 )
-def test_only_the_key_is_taken_from_a_query(query: str, kept: str) -> None:
-    assert query_without_key(query) == kept
+def test_only_the_key_is_taken_from_a_query(query: str, persistent: str) -> None:
+    assert query_without_key(query) == persistent
 
 
 async def test_query_goes_on_as_it_came() -> None:
@@ -185,8 +185,8 @@ async def test_thoughts_are_asked_for_where_they_help(
 ) -> None:
     recording = Recording()
     async with running_proxy(SHOW_THOUGHTS=setting, STRICT_PARAMS="true") as proxy:
-        proxy.shell.places["openai"] = UpstreamEndpoint(
-            recording, proxy.shell.places["openai"].transport
+        proxy.context.endpoints["openai"] = UpstreamEndpoint(
+            recording, proxy.context.endpoints["openai"].transport
         )
         body: dict[str, object] = {"model": "gpt-4o", "stream": stream}
         await fetch(proxy.port, CHAT, body, {**BEARER, "x-stainless-lang": language})

@@ -177,7 +177,7 @@ async def test_c6_what_comes_before_the_model_is_held_and_counted_until_it_goes_
         connect(proxy.port) as connection,
     ):
         body = form(file(3 * MIB), model("whisper-1"), file(MIB))
-        guard, end = proxy.shell.guard, len(form(file(3 * MIB))) - 20
+        guard, end = proxy.context.admission, len(form(file(3 * MIB))) - 20
         await connection.post(SPEECH, body[:end], {**FORM, "Content-Length": str(len(body))})
         await eventually(lambda: guard.bytes_in_flight == end)
         assert upstream.connections == 0
@@ -201,7 +201,7 @@ async def test_c6_form_without_room_is_refused_and_nothing_was_sent() -> None:
         connect(proxy.port) as second,
     ):
         await first.post(SPEECH, body[:700_000], {**FORM, "Content-Length": str(len(body))})
-        await eventually(lambda: proxy.shell.guard.bytes_in_flight == 700_000)
+        await eventually(lambda: proxy.context.admission.bytes_in_flight == 700_000)
         await second.post(SPEECH, body[:700_000], {**FORM, "Content-Length": str(len(body))})
         response = await asyncio.wait_for(second.response(), 5)
         await first.send(body[700_000:])
@@ -395,7 +395,7 @@ async def test_d18_upload_that_drips_is_given_up_on_both_sides(path: str, start:
         running_proxy(upstream.base_url, **env) as proxy,
         connect(proxy.port) as connection,
     ):
-        watch = proxy.shell.watch
+        watch = proxy.context.deadline_monitor
         watch.limits = dataclasses.replace(watch.limits, body_grace=0.5)
         await connection.post(path, start, {**FORM, "Content-Length": "100000"})
         answering = asyncio.create_task(connection.response())

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.server.relay.lanes import together
+from jarvis_proxy.server.concurrency import gather_first_error
 from tests.conftest import BEARER, running_proxy
 from tests.support.eventually import eventually
 from tests.support.raw_client import RawResponse, connect, fetch
@@ -327,7 +327,7 @@ async def test_d17_a_cancellation_that_coincides_with_a_lanes_failure_is_never_l
         left.append(asyncio.current_task())  # type: ignore[arg-type]  # a lane is a task
         await asyncio.Event().wait()
 
-    call = asyncio.create_task(together([_fail(moment), wait()]))
+    call = asyncio.create_task(gather_first_error([_fail(moment), wait()]))
     await eventually(lambda: len(left) == 1)
     moment.set_result(None)
     for _ in range(turns):
@@ -344,14 +344,14 @@ async def test_d17_lanes_that_fail_end_the_others_and_nothing_is_left_running() 
     before = asyncio.all_tasks()
     moment.set_result(None)
     with pytest.raises(ProxyError, match="a lane failed"):
-        await together([asyncio.Event().wait(), _fail(moment), _fail(moment)])
+        await gather_first_error([asyncio.Event().wait(), _fail(moment), _fail(moment)])
 
     assert asyncio.all_tasks() == before
 
 
 async def test_d17_a_cancelled_call_leaves_no_lane_behind() -> None:
     before = asyncio.all_tasks()
-    calls = [asyncio.create_task(together([asyncio.Event().wait() for _ in range(3)]))]
+    calls = [asyncio.create_task(gather_first_error([asyncio.Event().wait() for _ in range(3)]))]
     await eventually(lambda: len(asyncio.all_tasks() - before) == 4)
     calls[0].cancel()
     await asyncio.wait(calls)

@@ -18,9 +18,9 @@ from jarvis_proxy.aiohttp_ext.server_connection import ClientConnection
 from jarvis_proxy.call_record import CallRecord
 from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.server.admission import Admission
-from jarvis_proxy.server.context import ADMISSION, RECORD
-from jarvis_proxy.server.relay.client_stream import Delivery, Downstream, status_headers
+from jarvis_proxy.server.admission import AdmittedCall
+from jarvis_proxy.server.context import ADMITTED_CALL, RECORD
+from jarvis_proxy.server.relay.client_stream import BufferedDelivery, ClientStream, stream_headers
 from tests.conftest import BEARER, KEY, Proxy, running_proxy
 from tests.support.eventually import eventually
 from tests.support.raw_client import RawResponse, connect, fetch
@@ -71,7 +71,7 @@ async def test_stream_tells_what_stands_between_not_to_hold_it_back() -> None:
 
 
 def test_headers_of_a_stream_win_over_the_upstreams_but_for_its_type() -> None:
-    merged = status_headers({"content-type": "text/event-stream", "x-request-id": "up"})
+    merged = stream_headers({"content-type": "text/event-stream", "x-request-id": "up"})
 
     assert merged == {
         "Content-Type": "text/event-stream",
@@ -79,7 +79,7 @@ def test_headers_of_a_stream_win_over_the_upstreams_but_for_its_type() -> None:
         "X-Accel-Buffering": "no",
         "x-request-id": "up",
     }
-    assert status_headers({})["Content-Type"] == "text/event-stream; charset=utf-8"
+    assert stream_headers({})["Content-Type"] == "text/event-stream; charset=utf-8"
 
 
 @pytest.mark.parametrize("keep_alive", [b"", b"Connection: keep-alive\r\n"])
@@ -316,8 +316,8 @@ async def test_upstream_waits_for_a_client_that_does_not_read() -> None:
 
 
 def is_stalled(proxy: Proxy) -> bool:
-    live = tuple(proxy.shell.watch._live)
-    return bool(live) and live[0].downstream is not None and live[0].downstream.stalled
+    live = tuple(proxy.context.deadline_monitor._calls)
+    return bool(live) and live[0].client_side is not None and live[0].client_side.stalled
 
 
 async def test_slow_client_gets_every_byte() -> None:
@@ -346,7 +346,7 @@ async def test_client_that_stops_reading_a_stream_is_cut_off() -> None:
     ):
         await client.ask(ASK)
         await asyncio.wait_for(flood.left.wait(), 5)
-        await eventually(lambda: len(proxy.shell.watch) == 0)
+        await eventually(lambda: len(proxy.context.deadline_monitor) == 0)
         await eventually(lambda: " call " in proxy.log.getvalue())
         # The system lets go of it too: it would else offer what is unread for minutes.
         assert await asyncio.wait_for(client.was_reset(), 5)
@@ -366,7 +366,9 @@ async def test_slow_client_is_told_why_its_stream_is_ended_by_the_clock() -> Non
     ):
         await client.ask(ASK)
         await eventually(lambda: is_stalled(proxy))
-        proxy.shell.watch.expire_all(lambda: ProxyError(503, "Gone.", code="server_shutdown"))
+        proxy.context.deadline_monitor.cancel_all(
+            lambda: ProxyError(503, "Gone.", code="server_shutdown")
+        )
         raw = await asyncio.wait_for(client.read(b"0\r\n\r\n"), 20)
 
     assert raw.endswith(b"0\r\n\r\n")
@@ -385,7 +387,7 @@ async def test_client_that_leaves_while_it_is_waited_for_has_left(body: bytes) -
         await client.ask(body)
         await eventually(lambda: is_stalled(proxy))
         client.leave_with_reset()
-        await eventually(lambda: len(proxy.shell.watch) == 0)
+        await eventually(lambda: len(proxy.context.deadline_monitor) == 0)
         await eventually(lambda: " call " in proxy.log.getvalue())
         log = proxy.logged()
 
@@ -410,8 +412,8 @@ async def test_client_that_stops_reading_a_whole_answer_is_cut_off(content_type:
         lazy(proxy.port) as client,
     ):
         await client.ask(b'{"model":"gpt-4o"}')
-        await eventually(lambda: len(proxy.shell.watch) == 1)
-        await eventually(lambda: len(proxy.shell.watch) == 0)
+        await eventually(lambda: len(proxy.context.deadline_monitor) == 1)
+        await eventually(lambda: len(proxy.context.deadline_monitor) == 0)
         raw = await asyncio.wait_for(client.read(), 5)
         await eventually(lambda: " call " in proxy.log.getvalue())
         log = proxy.logged()
@@ -481,7 +483,7 @@ class Wire:
         transport.is_closing.return_value = False
         self.request = make_mocked_request("POST", CHAT, transport=transport)
         self.request[RECORD] = CallRecord("req_1", 0.0, 0.0)
-        self.request[ADMISSION] = mock.create_autospec(Admission, instance=True)
+        self.request[ADMITTED_CALL] = mock.create_autospec(AdmittedCall, instance=True)
         self.connection = mock.create_autospec(ClientConnection, instance=True)
         self.connection.is_write_paused = False
         protocol: Any = self.request.protocol
@@ -489,8 +491,8 @@ class Wire:
         self.heads = mock.AsyncMock()
         self.request._payload_writer.write_headers = self.heads  # type: ignore[method-assign] # counts
 
-    def stream(self) -> Downstream:
-        return Downstream(self.request, CALL)
+    def stream(self) -> ClientStream:
+        return ClientStream(self.request, CALL)
 
 
 CALL = Call(
@@ -509,20 +511,20 @@ KEEPALIVE = b"d\r\n: keepalive\n\n\r\n"
 async def test_head_is_sent_once_whoever_asks_for_it() -> None:
     wire = Wire()
     down = wire.stream()
-    down.commit_soon()
-    down.commit_soon()
-    await asyncio.gather(down.commit(), down.commit(), down.start())
+    down.send_headers_in_background()
+    down.send_headers_in_background()
+    await asyncio.gather(down.send_headers(), down.send_headers(), down.begin_content())
 
     assert wire.heads.await_count == 1
     assert wire.written == [KEEPALIVE]
-    assert (down.committed, down.started) == (True, True)
+    assert (down.headers_sent, down.has_content) == (True, True)
 
 
 async def test_answer_that_overtakes_the_clock_needs_no_heartbeat() -> None:
     wire = Wire()
     down = wire.stream()
-    await down.commit()
-    down.commit_soon()
+    await down.send_headers()
+    down.send_headers_in_background()
     await down.send(b"data: 1\n\n")
 
     assert wire.heads.await_count == 1
@@ -550,7 +552,7 @@ def abandoned() -> web.Request:
     """Return a request whose client has gone."""
     request = make_mocked_request("POST", CHAT)
     request[RECORD] = CallRecord("req_1", 0.0, 0.0)
-    request[ADMISSION] = mock.create_autospec(Admission, instance=True)
+    request[ADMITTED_CALL] = mock.create_autospec(AdmittedCall, instance=True)
     request.protocol.transport = None
     assert request.transport is None
     return request
@@ -558,17 +560,17 @@ def abandoned() -> web.Request:
 
 def test_client_that_is_gone_has_no_stream() -> None:
     with pytest.raises(ConnectionResetError):
-        Downstream(abandoned(), CALL)
+        ClientStream(abandoned(), CALL)
 
 
 def test_delivery_to_a_client_that_is_gone_waits_for_nothing() -> None:
-    delivery = Delivery(abandoned())
-    delivery.commit_soon()
-    delivery.beat(is_long=True)
+    delivery = BufferedDelivery(abandoned())
+    delivery.send_headers_in_background()
+    delivery.send_heartbeat(is_long=True)
     delivery.abort()
 
     assert delivery.pending() == 0
-    assert not delivery.committed
+    assert not delivery.headers_sent
 
 
 async def _leavers(count: int) -> str:
@@ -597,7 +599,7 @@ async def _leavers(count: int) -> str:
     async with upstream.running(), running_proxy(upstream.base_url) as proxy:
         for start in range(0, count, 15):
             await asyncio.gather(*(leave(proxy.port, start + n) for n in range(15)))
-        await eventually(lambda: len(proxy.shell.watch) == 0)
+        await eventually(lambda: len(proxy.context.deadline_monitor) == 0)
         return proxy.logged()
 
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.server.relay.deadlines import TimeLimits, Watch, Watched
+from jarvis_proxy.server.relay.deadlines import CallDeadlines, DeadlineMonitor, Timeouts
 
-LIMITS = TimeLimits(
+LIMITS = Timeouts(
     first_byte=600,
     idle=300,
     total=3600,
-    commit_after=15,
+    headers_after=15,
     heartbeat=15,
     write_stall=60,
     body_idle=20,
@@ -36,7 +36,7 @@ class Clock:
 class Stream:
     """A client's side that writes down what it is told to do."""
 
-    committed: bool = False
+    headers_sent: bool = False
     stalled: bool = False
     waiting: int = 0
     done: list[str] = field(default_factory=list)
@@ -44,12 +44,12 @@ class Stream:
     def pending(self) -> int:
         return self.waiting
 
-    def commit_soon(self) -> None:
+    def send_headers_in_background(self) -> None:
         self.done.append("commit")
-        self.committed = True
+        self.headers_sent = True
 
-    def beat(self, *, is_long: bool = False) -> None:
-        self.done.append("long beat" if is_long else "beat")
+    def send_heartbeat(self, *, is_long: bool = False) -> None:
+        self.done.append("long beat" if is_long else "send_heartbeat")
 
     def reset(self) -> None:
         self.done.append("reset")
@@ -58,13 +58,13 @@ class Stream:
 class Scene:
     """One call under a clock that tests move."""
 
-    def __init__(self, limits: TimeLimits = LIMITS) -> None:
+    def __init__(self, limits: Timeouts = LIMITS) -> None:
         self.clock = Clock()
-        self.watch = Watch(limits, self.clock)
+        self.watch = DeadlineMonitor(limits, self.clock)
         self.task: asyncio.Task[object] = asyncio.create_task(asyncio.Event().wait())
-        self.call = self.watch.open(self.task)
+        self.call = self.watch.register(self.task)
 
-    def after(self, seconds: float) -> Watched:
+    def after(self, seconds: float) -> CallDeadlines:
         """Let *seconds* pass and the clock look."""
         self.clock.now += seconds
         self.watch.tick()
@@ -90,9 +90,9 @@ async def scene() -> AsyncIterator[Scene]:
 
 
 def test_body_may_pause_but_not_for_long(scene: Scene) -> None:
-    scene.call.received = 64 * 1024
+    scene.call.body_bytes = 64 * 1024
     scene.after(19)
-    scene.call.heard = True
+    scene.call.saw_data = True
     scene.after(0)
     scene.after(19)
     assert scene.code() is None
@@ -104,8 +104,8 @@ def test_body_may_pause_but_not_for_long(scene: Scene) -> None:
 def test_body_may_not_drip(scene: Scene) -> None:
     """Ten seconds are given, and one more for each KiB."""
     for second in range(1, 40):
-        scene.call.heard = True
-        scene.call.received = (second // 2) * 1024
+        scene.call.saw_data = True
+        scene.call.body_bytes = (second // 2) * 1024
         scene.after(1)
         if second <= 19:
             assert scene.code() is None
@@ -114,21 +114,21 @@ def test_body_may_not_drip(scene: Scene) -> None:
 
 def test_body_that_keeps_the_least_pace_still_has_an_end(scene: Scene) -> None:
     for second in range(10, 120, 10):
-        scene.call.heard = True
-        scene.call.received = second * 2048
+        scene.call.saw_data = True
+        scene.call.body_bytes = second * 2048
         scene.after(10)
         assert scene.code() is None
 
-    scene.call.heard = True
-    scene.call.received = 10**9
+    scene.call.saw_data = True
+    scene.call.body_bytes = 10**9
     scene.after(10)
     assert scene.code() == (408, "request_timeout")
 
 
 def test_upload_may_take_as_long_as_it_moves(scene: Scene) -> None:
-    scene.call.uploading = True
+    scene.call.is_upload = True
     for _ in range(100):
-        scene.call.heard = True
+        scene.call.saw_data = True
         scene.after(10)
     assert scene.code() is None
 
@@ -137,43 +137,43 @@ def test_upload_may_take_as_long_as_it_moves(scene: Scene) -> None:
 
 
 def test_d18_upload_that_the_client_lets_drip_is_cut(scene: Scene) -> None:
-    scene.call.uploading = scene.call.awaits_client = True
+    scene.call.is_upload = scene.call.waits_for_client = True
     for _ in range(10):
-        scene.call.heard = True
+        scene.call.saw_data = True
         scene.after(1)
     assert scene.code() is None
 
-    scene.call.heard = True
+    scene.call.saw_data = True
     scene.after(1)
     assert scene.code() == (408, "request_timeout")
 
 
 def test_d18_upload_that_the_upstream_takes_slowly_is_not(scene: Scene) -> None:
-    scene.call.uploading = True
+    scene.call.is_upload = True
     for number in range(100):
-        scene.call.heard = True
-        scene.call.awaits_client = number % 20 == 0
+        scene.call.saw_data = True
+        scene.call.waits_for_client = number % 20 == 0
         scene.after(1)
     assert scene.code() is None
 
 
 def test_d18_upload_at_the_least_rate_goes_on(scene: Scene) -> None:
-    scene.call.uploading = scene.call.awaits_client = True
+    scene.call.is_upload = scene.call.waits_for_client = True
     for _ in range(100):
-        scene.call.heard = True
-        scene.call.received += 1024
+        scene.call.saw_data = True
+        scene.call.body_bytes += 1024
         scene.after(1)
     assert scene.code() is None
 
 
 def test_upload_may_not_take_longer_than_any_answer(scene: Scene) -> None:
-    scene.call.uploading = True
+    scene.call.is_upload = True
     for _ in range(359):
-        scene.call.heard = True
+        scene.call.saw_data = True
         scene.after(10)
     assert scene.code() is None
 
-    scene.call.heard = True
+    scene.call.saw_data = True
     scene.after(10)
     assert scene.code() == (408, "request_timeout")
 
@@ -181,8 +181,8 @@ def test_upload_may_not_take_longer_than_any_answer(scene: Scene) -> None:
 # The upstream
 
 
-def asked(scene: Scene) -> Watched:
-    scene.call.body_read()
+def asked(scene: Scene) -> CallDeadlines:
+    scene.call.request_received()
     return scene.after(0)
 
 
@@ -199,9 +199,9 @@ def test_upstream_has_its_time_from_when_it_was_asked(scene: Scene) -> None:
 
 
 def test_silence_in_an_answer_has_a_limit_of_its_own(scene: Scene) -> None:
-    asked(scene).answered = True
+    asked(scene).upstream_answered = True
     for _ in range(3):
-        scene.call.heard = True
+        scene.call.saw_data = True
         scene.after(299)
         assert scene.code() is None
 
@@ -210,35 +210,35 @@ def test_silence_in_an_answer_has_a_limit_of_its_own(scene: Scene) -> None:
 
 
 def test_answer_that_never_ends_is_ended(scene: Scene) -> None:
-    asked(scene).answered = True
+    asked(scene).upstream_answered = True
     for _ in range(35):
-        scene.call.heard = True
+        scene.call.saw_data = True
         scene.after(100)
     assert scene.code() is None
 
-    scene.call.heard = True
+    scene.call.saw_data = True
     scene.after(100)
     assert scene.code() == (504, "upstream_timeout")
 
 
 def test_whole_answer_is_not_waited_for_longer_than_the_client_waits(scene: Scene) -> None:
-    asked(scene).patience = 55
-    scene.call.answered = True
-    scene.call.heard = True
+    asked(scene).response_timeout = 55
+    scene.call.upstream_answered = True
+    scene.call.saw_data = True
     scene.after(54)
     assert scene.code() is None
 
-    scene.call.heard = True
+    scene.call.saw_data = True
     scene.after(1)
     assert scene.code() == (504, "upstream_timeout")
 
 
 def test_next_upstream_has_its_own_time(scene: Scene) -> None:
-    asked(scene).patience = 55
-    scene.call.answered = True
+    asked(scene).response_timeout = 55
+    scene.call.upstream_answered = True
     scene.after(50)
-    scene.call.restart()
-    assert not scene.call.answered
+    scene.call.next_attempt_started()
+    assert not scene.call.upstream_answered
     scene.after(0)
     scene.after(54)
     assert scene.code() is None
@@ -251,7 +251,7 @@ def test_next_upstream_has_its_own_time(scene: Scene) -> None:
 
 
 def test_stream_is_committed_when_the_upstream_is_slow_and_then_beats(scene: Scene) -> None:
-    stream = scene.call.downstream = Stream()
+    stream = scene.call.client_side = Stream()
     asked(scene)
     scene.after(14)
     assert stream.done == []
@@ -266,7 +266,7 @@ def test_stream_is_committed_when_the_upstream_is_slow_and_then_beats(scene: Sce
 
 
 def test_e_heartbeats_keep_their_interval_however_often_the_clock_looks(scene: Scene) -> None:
-    stream = scene.call.downstream = Stream()
+    stream = scene.call.client_side = Stream()
     asked(scene)
     beats: list[int] = []
     for second in range(1, 91):
@@ -279,11 +279,11 @@ def test_e_heartbeats_keep_their_interval_however_often_the_clock_looks(scene: S
 
 
 def test_e_what_is_written_between_moves_the_next_heartbeat(scene: Scene) -> None:
-    stream = scene.call.downstream = Stream(committed=True)
+    stream = scene.call.client_side = Stream(headers_sent=True)
     asked(scene)
     beats: list[int] = []
     for second in range(1, 61):
-        scene.call.wrote = second == 20
+        scene.call.wrote_to_client = second == 20
         before = len(stream.done)
         scene.after(1)
         beats += [second] * (len(stream.done) - before)
@@ -292,32 +292,32 @@ def test_e_what_is_written_between_moves_the_next_heartbeat(scene: Scene) -> Non
 
 
 def test_heartbeats_come_in_silence_only(scene: Scene) -> None:
-    stream = scene.call.downstream = Stream(committed=True)
+    stream = scene.call.client_side = Stream(headers_sent=True)
     asked(scene)
     for _ in range(5):
-        scene.call.heard = scene.call.wrote = True
+        scene.call.saw_data = scene.call.wrote_to_client = True
         scene.after(14)
     assert stream.done == []
 
     scene.after(15)
-    assert stream.done == ["beat"]
+    assert stream.done == ["send_heartbeat"]
     scene.after(15)
-    assert stream.done == ["beat", "long beat"]
+    assert stream.done == ["send_heartbeat", "long beat"]
 
 
 def test_upstream_that_sends_but_says_nothing_still_gets_beats(scene: Scene) -> None:
-    stream = scene.call.downstream = Stream(committed=True)
+    stream = scene.call.client_side = Stream(headers_sent=True)
     asked(scene)
-    scene.call.heard = True
+    scene.call.saw_data = True
     scene.after(15)
 
-    assert stream.done == ["beat"]
+    assert stream.done == ["send_heartbeat"]
 
 
 def test_beats_end_with_the_upstreams_time(scene: Scene) -> None:
     """A beat means that the answer is still being waited for."""
-    stream = scene.call.downstream = Stream(committed=True)
-    asked(scene).answered = True
+    stream = scene.call.client_side = Stream(headers_sent=True)
+    asked(scene).upstream_answered = True
     for _ in range(20):
         scene.after(15)
 
@@ -328,8 +328,8 @@ def test_beats_end_with_the_upstreams_time(scene: Scene) -> None:
 
 
 def test_client_that_does_not_read_is_cut_off(scene: Scene) -> None:
-    stream = scene.call.downstream = Stream(committed=True, stalled=True)
-    asked(scene).answered = True
+    stream = scene.call.client_side = Stream(headers_sent=True, stalled=True)
+    asked(scene).upstream_answered = True
     scene.after(59)
     assert scene.code() is None
 
@@ -339,7 +339,7 @@ def test_client_that_does_not_read_is_cut_off(scene: Scene) -> None:
 
 
 def test_client_that_reads_again_has_its_time_anew(scene: Scene) -> None:
-    stream = scene.call.downstream = Stream(committed=True, stalled=True)
+    stream = scene.call.client_side = Stream(headers_sent=True, stalled=True)
     asked(scene)
     scene.after(59)
     stream.stalled = False
@@ -355,7 +355,7 @@ def test_client_that_reads_again_has_its_time_anew(scene: Scene) -> None:
 
 def test_slow_reader_is_no_stalled_one(scene: Scene) -> None:
     """It may be found waiting at every look, and take something between them."""
-    stream = scene.call.downstream = Stream(committed=True, stalled=True, waiting=1000)
+    stream = scene.call.client_side = Stream(headers_sent=True, stalled=True, waiting=1000)
     asked(scene)
     for _ in range(10):
         stream.waiting -= 1
@@ -367,9 +367,9 @@ def test_slow_reader_is_no_stalled_one(scene: Scene) -> None:
 
 
 def test_upstream_that_has_done_its_part_is_not_waited_for(scene: Scene) -> None:
-    stream = scene.call.downstream = Stream()
-    asked(scene).answered = True
-    scene.call.delivering = True
+    stream = scene.call.client_side = Stream()
+    asked(scene).upstream_answered = True
+    scene.call.upstream_done = True
     scene.after(5000)
     assert (scene.code(), stream.done) == (None, [])
 
@@ -382,8 +382,8 @@ def test_upstream_that_has_done_its_part_is_not_waited_for(scene: Scene) -> None
 def test_silence_that_the_client_causes_is_not_the_upstreams() -> None:
     async def play() -> None:
         scene = Scene(replace(LIMITS, idle=30))
-        stream = scene.call.downstream = Stream(committed=True, stalled=True)
-        asked(scene).answered = True
+        stream = scene.call.client_side = Stream(headers_sent=True, stalled=True)
+        asked(scene).upstream_answered = True
         scene.after(50)
         stream.stalled = False
         scene.after(29)
@@ -404,18 +404,18 @@ async def test_cancelled_call_finds_the_reason_once() -> None:
             try:
                 await asyncio.Event().wait()
             except asyncio.CancelledError:
-                found.append(call.reason())
+                found.append(call.cancel_reason())
         return found
 
-    watch = Watch(LIMITS, Clock())
+    watch = DeadlineMonitor(LIMITS, Clock())
     task: asyncio.Task[object] = asyncio.create_task(work())
-    call = watch.open(task)
+    call = watch.register(task)
     await asyncio.sleep(0)
     first, second = (ProxyError(503, "x", code=code) for code in ("first", "second"))
-    call.expire(first)
-    call.expire(second)  # one reason is enough
+    call.cancel_with(first)
+    call.cancel_with(second)  # one reason is enough
     await asyncio.sleep(0)
-    call.expire(second)
+    call.cancel_with(second)
 
     assert await task == [first, second]
     assert task.cancelling() == 0
@@ -426,10 +426,10 @@ async def test_client_that_left_is_no_reason_of_ours() -> None:
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
-            call.reason()
+            call.cancel_reason()
 
     task: asyncio.Task[object] = asyncio.create_task(work())
-    call = Watch(LIMITS, Clock()).open(task)
+    call = DeadlineMonitor(LIMITS, Clock()).register(task)
     await asyncio.sleep(0)
     task.cancel()
 
@@ -438,17 +438,17 @@ async def test_client_that_left_is_no_reason_of_ours() -> None:
 
 
 async def test_shutdown_ends_every_call_with_an_error_of_its_own() -> None:
-    watch = Watch(LIMITS, Clock())
+    watch = DeadlineMonitor(LIMITS, Clock())
     tasks: list[asyncio.Task[object]] = [
         asyncio.create_task(asyncio.Event().wait()) for _ in range(3)
     ]
-    calls = [watch.open(task) for task in tasks]
+    calls = [watch.register(task) for task in tasks]
     assert len(watch) == 3
-    watch.close(calls[0])
-    watch.close(calls[0])
+    watch.unregister(calls[0])
+    watch.unregister(calls[0])
     assert len(watch) == 2
 
-    watch.expire_all(lambda: ProxyError(503, "x", code="server_shutdown"))
+    watch.cancel_all(lambda: ProxyError(503, "x", code="server_shutdown"))
 
     assert [call.error and call.error.code for call in calls] == [
         None,
@@ -462,10 +462,10 @@ async def test_shutdown_ends_every_call_with_an_error_of_its_own() -> None:
 
 
 async def test_streams_that_have_begun_are_counted() -> None:
-    watch = Watch(LIMITS, Clock())
+    watch = DeadlineMonitor(LIMITS, Clock())
     task: asyncio.Task[object] = asyncio.create_task(asyncio.Event().wait())
-    for downstream in (None, Stream(), Stream(committed=True), Stream(committed=True)):
-        watch.open(task).downstream = downstream
+    for client_side in (None, Stream(), Stream(headers_sent=True), Stream(headers_sent=True)):
+        watch.register(task).client_side = client_side
 
     assert (len(watch), watch.streams) == (4, 2)
     task.cancel()
@@ -474,12 +474,12 @@ async def test_streams_that_have_begun_are_counted() -> None:
 
 async def test_clock_goes_on_until_it_is_cancelled() -> None:
     clock = Clock()
-    watch = Watch(replace(LIMITS, heartbeat=0.04), clock)
-    stream = Stream(committed=True)
+    watch = DeadlineMonitor(replace(LIMITS, heartbeat=0.04), clock)
+    stream = Stream(headers_sent=True)
     task: asyncio.Task[object] = asyncio.create_task(asyncio.Event().wait())
-    call = watch.open(task)
-    call.downstream = stream
-    call.body_read()
+    call = watch.register(task)
+    call.client_side = stream
+    call.request_received()
     running = asyncio.create_task(watch.run())
     clock.now += LIMITS.total
 
@@ -499,7 +499,7 @@ async def test_clock_goes_on_until_it_is_cancelled() -> None:
         (replace(LIMITS, total=0.1), 1.0),
     ],
 )
-def test_clock_looks_four_times_in_the_smallest_limit(limits: TimeLimits, tick: float) -> None:
+def test_clock_looks_four_times_in_the_smallest_limit(limits: Timeouts, tick: float) -> None:
     assert limits.tick == pytest.approx(tick)
 
 
@@ -507,15 +507,15 @@ def test_a_call_that_cannot_be_looked_at_does_not_stop_the_clock_of_the_others(
     scene: Scene, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Faulty(Stream):
-        def beat(self, *, is_long: bool = False) -> None:
+        def send_heartbeat(self, *, is_long: bool = False) -> None:
             raise ValueError("canary")
 
-    asked(scene).downstream = Faulty(committed=True)
-    others = [scene.watch.open(scene.task) for _ in range(5)]
-    downs = [Stream(committed=True) for _ in others]
+    asked(scene).client_side = Faulty(headers_sent=True)
+    others = [scene.watch.register(scene.task) for _ in range(5)]
+    downs = [Stream(headers_sent=True) for _ in others]
     for other, down in zip(others, downs, strict=True):
-        other.body_read()
-        other.downstream = down
+        other.request_received()
+        other.client_side = down
     for _ in range(3):
         scene.after(15)
 
@@ -527,8 +527,8 @@ def test_a_call_that_cannot_be_looked_at_does_not_stop_the_clock_of_the_others(
 
 def test_streams_are_counted_from_their_head_on(scene: Scene) -> None:
     assert scene.watch.streams == 0
-    stream = scene.call.downstream = Stream()
+    stream = scene.call.client_side = Stream()
     assert scene.watch.streams == 0
-    stream.committed = True
+    stream.headers_sent = True
 
     assert scene.watch.streams == 1

@@ -12,8 +12,8 @@ from jarvis_proxy.routing.key_pool import Rest
 from jarvis_proxy.routing.retries import Failure
 from jarvis_proxy.server.relay.deadlines import FirstByteTimeout
 from jarvis_proxy.server.relay.diagnosis import classify, rest_for
-from jarvis_proxy.server.relay.refusals import Refused
-from jarvis_proxy.server.responses import RelayedError
+from jarvis_proxy.server.relay.refusals import UpstreamRefusal
+from jarvis_proxy.server.responses import UpstreamErrorResponse
 from jarvis_proxy.upstream_client.errors import send_error
 
 LONG = Rest(900.0)
@@ -22,15 +22,15 @@ REFUSED = Rest(900.0, for_all=True, proven=True)
 
 def relayed(
     status: int, message: str = "no", code: str | None = None, retry_after: float | None = None
-) -> RelayedError:
+) -> UpstreamErrorResponse:
     error = ProxyError(status, message, code=code, retry_after=retry_after)
-    return RelayedError(
+    return UpstreamErrorResponse(
         error, json.dumps({"error": {"message": message, "code": code}}).encode(), {}
     )
 
 
-def translated(status: int, code: str, upstream_status: int, raw: bytes = b"") -> Refused:
-    return Refused(ProxyError(status, "no", code=code), upstream_status, raw)
+def translated(status: int, code: str, upstream_status: int, raw: bytes = b"") -> UpstreamRefusal:
+    return UpstreamRefusal(ProxyError(status, "no", code=code), upstream_status, raw)
 
 
 @pytest.mark.parametrize(

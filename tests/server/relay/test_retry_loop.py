@@ -154,7 +154,7 @@ async def test_d6_a_403_that_names_the_request_lets_no_key_rest(code: str) -> No
     env = {"OPENAI_API_KEY": "sk-one-1,sk-two-2"}
     async with upstream.running(), running_proxy(upstream.base_url, **env) as proxy:
         response = await fetch(proxy.port, "/v1/chat/completions", CHAT, BEARER)
-        resting = proxy.shell.places["openai"].pool.resting(time.monotonic())
+        resting = proxy.context.endpoints["openai"].pool.resting(time.monotonic())
 
     assert response.status == 403
     assert resting == 0
@@ -331,7 +331,7 @@ async def test_one_call_alone_finds_out_whether_an_upstream_works_again() -> Non
         def asked() -> int:
             return sum(request.method == "POST" for request in upstream.received)
 
-        proxy.shell.places["openai"].breakers.hear("", "tester", time.monotonic() - 1)
+        proxy.context.endpoints["openai"].breakers.hear("", "tester", time.monotonic() - 1)
         probe = ask()
         await eventually(lambda: asked() == 1)
         others = await asyncio.gather(*(ask() for _ in range(5)))
@@ -360,7 +360,7 @@ async def test_others_need_not_wait_for_the_end_of_the_stream_that_found_out() -
         running_proxy(upstream.base_url) as proxy,
         connect(proxy.port) as probe,
     ):
-        proxy.shell.places["openai"].breakers.hear("", "tester", time.monotonic() - 1)
+        proxy.context.endpoints["openai"].breakers.hear("", "tester", time.monotonic() - 1)
         await probe.post("/v1/chat/completions", body, BEARER)
         await probe.head()
         assert await probe.chunk() == chat_chunk("Hi")
@@ -382,7 +382,7 @@ async def test_a_probe_that_tells_nothing_leaves_it_to_the_next_call(end: str) -
 
     upstream = RawUpstream(play)
     async with upstream.running(), running_proxy(upstream.base_url) as proxy:
-        place = proxy.shell.places["openai"]
+        place = proxy.context.endpoints["openai"]
         if end == "bug":
             place.upstream = BuggyUpstream("openai", 1)
         place.breakers.hear("", "tester", time.monotonic() - 1)
@@ -391,7 +391,7 @@ async def test_a_probe_that_tells_nothing_leaves_it_to_the_next_call(end: str) -
             await client.post("/v1/chat/completions", body, BEARER)
             await client.head()
             client.writer.transport.abort()
-        await eventually(lambda: len(proxy.shell.watch) == 0)
+        await eventually(lambda: len(proxy.context.deadline_monitor) == 0)
 
         found = place.breakers.admit("gpt-4o-mini", "tester", time.monotonic())
         assert isinstance(found, Ticket)
@@ -543,7 +543,7 @@ async def test_an_upstream_that_repeats_its_key_in_an_error_does_not_give_it_awa
                 "stream": stream,
             }
             seen[where] = await fetch(proxy.port, "/v1/chat/completions", body, {**BEARER, **SDK})
-            for place in proxy.shell.places.values():
+            for place in proxy.context.endpoints.values():
                 place.breakers = Breakers()
         log = proxy.logged()
 

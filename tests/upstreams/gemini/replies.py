@@ -171,7 +171,7 @@ def fed(translator: StreamTranslator, pieces: Iterable[bytes]) -> tuple[bytes, P
             out += translator.feed(piece)
         out += translator.feed_eof()
     except ProxyError as error:
-        return out + error.preceding, error
+        return out + error.completed_events, error
     return out, None
 
 

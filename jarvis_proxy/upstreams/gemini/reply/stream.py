@@ -102,7 +102,7 @@ class GeminiStreamTranslator:
 
         Raises:
             ProxyError: the upstream reported an error, or 502 `upstream_bad_frame`,
-                `upstream_frame_too_large`; the chunks completed before are its ``preceding``.
+                `upstream_frame_too_large`; ``completed_events`` has the chunks before.
         """
         if not self._started:
             data = data.lstrip(_LEADING)
@@ -118,7 +118,7 @@ class GeminiStreamTranslator:
             for event in self._decoder.feed(data):
                 self._take(event.data)
         except ProxyError as error:
-            error.preceding = self._flush()
+            error.completed_events = self._flush()
             raise
         return self._flush()
 
@@ -136,7 +136,7 @@ class GeminiStreamTranslator:
             self._take_rest()
             token = self._lane.close()
         except ProxyError as error:
-            error.preceding = self._flush()
+            error.completed_events = self._flush()
             raise
         self.next_request = None if token is None else self._continue_with(token)
         if token is not None:

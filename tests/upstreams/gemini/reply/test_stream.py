@@ -165,7 +165,7 @@ def test_frames_with_nothing_to_show_are_held_back(frame: JSON) -> None:
 def test_an_answer_with_nothing_in_it_is_worth_another_try(frames: list[JSON], code: str) -> None:
     error = stream_error(sse(*frames))
 
-    assert (error.code, error.preceding) == (code, b"")
+    assert (error.code, error.completed_events) == (code, b"")
     assert isinstance(error, RetryableError)
 
 
@@ -376,7 +376,7 @@ def test_an_error_event_is_raised_behind_what_came_before() -> None:
 def test_an_error_in_the_first_frame_has_nothing_before_it() -> None:
     error = stream_error(sse({"error": {"code": 429, "message": "slow", "details": []}}))
 
-    assert (error.status, error.code, error.preceding) == (429, "rate_limit_exceeded", b"")
+    assert (error.status, error.code, error.completed_events) == (429, "rate_limit_exceeded", b"")
 
 
 RAW_ERROR = json.dumps(

@@ -1,4 +1,4 @@
-"""offload: what takes long runs beside the event loop."""
+"""Jobs beside the event loop, and jobs that run at the same time and end together."""
 
 import asyncio
 import threading
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.server.offload import SMALL, Offload
+from jarvis_proxy.server.concurrency import SMALL, Offload, gather_first_error
 
 LARGE = SMALL + 1
 
@@ -109,3 +109,49 @@ async def test_closing_leaves_no_thread(offload: Offload) -> None:
     await asyncio.to_thread(thread.join, 10)
 
     assert not thread.is_alive()
+
+
+async def value(number: int, after: int = 0) -> int:
+    for _ in range(after):
+        await asyncio.sleep(0)
+    return number
+
+
+async def failing(after: int = 0) -> int:
+    await value(0, after)
+    raise ValueError("no")
+
+
+async def for_ever(ended: list[str]) -> int:
+    try:
+        await asyncio.Event().wait()
+    finally:
+        ended.append("cancelled")
+    return 0
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+async def test_results_come_in_the_order_of_the_jobs(count: int) -> None:
+    jobs = [value(number, after=count - number) for number in range(count)]
+
+    assert await gather_first_error(jobs) == list(range(count))
+
+
+async def test_the_first_failure_cancels_the_others() -> None:
+    ended: list[str] = []
+
+    with pytest.raises(ValueError, match="no"):
+        await gather_first_error([for_ever(ended), failing(3), for_ever(ended)])
+
+    assert ended == ["cancelled"] * 2
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+async def test_a_cancellation_cancels_all(jobs: int) -> None:
+    ended: list[str] = []
+    waiting = [for_ever(ended) for _ in range(jobs)]
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(gather_first_error(waiting), 0.05)
+
+    assert ended == ["cancelled"] * jobs
