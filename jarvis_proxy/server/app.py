@@ -47,7 +47,7 @@ from jarvis_proxy.server.context import CONTEXT, MATCH, AppContext
 from jarvis_proxy.server.handlers import dashboard, inference, info, metrics, usage
 from jarvis_proxy.server.handlers.dashboard_feed import DashboardFeed
 from jarvis_proxy.server.middlewares import Handler, access_log, auth
-from jarvis_proxy.server.relay.deadlines import DeadlineMonitor, Timeouts
+from jarvis_proxy.server.relay.deadlines import CallTimeouts, DeadlineMonitor
 from jarvis_proxy.server.responses import add_rate_limit_headers
 from jarvis_proxy.upstream_client.endpoint import UpstreamEndpoint
 from jarvis_proxy.upstream_client.hops import Hops
@@ -291,9 +291,9 @@ def new_call_id() -> str:
     return "".join(secrets.choice(_ALPHABET) for _ in range(24))
 
 
-def build_timeouts(settings: Settings) -> Timeouts:
+def build_timeouts(settings: Settings) -> CallTimeouts:
     """Return the clock's limits."""
-    return Timeouts(
+    return CallTimeouts(
         first_byte=settings.first_byte_timeout,
         idle=settings.idle_timeout,
         total=settings.stream_total_timeout,

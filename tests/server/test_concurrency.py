@@ -8,6 +8,7 @@ import pytest
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.server.concurrency import SMALL, Offload, gather_first_error
+from tests.support.eventually import eventually
 
 LARGE = SMALL + 1
 
@@ -155,3 +156,52 @@ async def test_a_cancellation_cancels_all(jobs: int) -> None:
         await asyncio.wait_for(gather_first_error(waiting), 0.05)
 
     assert ended == ["cancelled"] * jobs
+
+
+async def _fail(moment: asyncio.Future[None]) -> None:
+    await moment
+    raise ProxyError(503, "a job failed")
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_d17_a_cancellation_that_coincides_with_a_failure_is_never_lost(
+    turns: int,
+) -> None:
+    moment: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    left: list[asyncio.Task[object]] = []
+
+    async def wait() -> None:
+        left.append(asyncio.current_task())  # type: ignore[arg-type]  # a job is a task
+        await asyncio.Event().wait()
+
+    call = asyncio.create_task(gather_first_error([_fail(moment), wait()]))
+    await eventually(lambda: len(left) == 1)
+    moment.set_result(None)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    asked = call.cancel()
+    await asyncio.wait([call, *left])
+
+    assert call.cancelled() == asked
+    assert asked or isinstance(call.exception(), ProxyError)
+
+
+async def test_d17_jobs_that_fail_end_the_others_and_nothing_is_left_running() -> None:
+    moment: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    before = asyncio.all_tasks()
+    moment.set_result(None)
+    with pytest.raises(ProxyError, match="a job failed"):
+        await gather_first_error([asyncio.Event().wait(), _fail(moment), _fail(moment)])
+
+    assert asyncio.all_tasks() == before
+
+
+async def test_d17_a_cancelled_call_leaves_no_job_behind() -> None:
+    before = asyncio.all_tasks()
+    calls = [asyncio.create_task(gather_first_error([asyncio.Event().wait() for _ in range(3)]))]
+    await eventually(lambda: len(asyncio.all_tasks() - before) == 4)
+    calls[0].cancel()
+    await asyncio.wait(calls)
+    await eventually(lambda: asyncio.all_tasks() == before)
+
+    assert calls[0].cancelled()

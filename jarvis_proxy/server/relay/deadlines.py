@@ -19,7 +19,7 @@ Clock = Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
-class Timeouts:
+class CallTimeouts:
     """Seconds. *first_byte* is until an answer begins, *idle* between its pieces."""
 
     first_byte: float
@@ -99,7 +99,7 @@ class CallDeadlines:
         "wrote_to_client",
     )
 
-    def __init__(self, task: asyncio.Task[object], limits: Timeouts, now: float) -> None:
+    def __init__(self, task: asyncio.Task[object], limits: CallTimeouts, now: float) -> None:
         self._task = task
         self._limits = limits
         self._opened_at = self._attempt_at = self._data_at = self._wrote_at = now
@@ -241,7 +241,7 @@ class CallDeadlines:
 class DeadlineMonitor:
     """The clock and the calls it watches."""
 
-    def __init__(self, limits: Timeouts, clock: Clock) -> None:
+    def __init__(self, limits: CallTimeouts, clock: Clock) -> None:
         self.limits = limits
         self._clock = clock
         self._calls: set[CallDeadlines] = set()

@@ -1,135 +1,16 @@
-"""The relay at the socket: whole events, completeness, errors in place, nothing cut in silence."""
+"""The attempt at the socket: whole events, complete answers, errors in place, no silent cut."""
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
 
 import pytest
 
-from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.server.concurrency import gather_first_error
 from tests.conftest import BEARER, running_proxy
-from tests.support.eventually import eventually
-from tests.support.raw_client import RawResponse, connect, fetch
+from tests.server.relay.streams import DONE, FAST, error_event, playing, stream
+from tests.support.raw_client import connect, fetch
 from tests.support.raw_upstream import Peer, RawUpstream, Received, chat_chunk, completion
 
 pytestmark = pytest.mark.slow
-
-DONE = b"data: [DONE]\n\n"
-FAST = {
-    "COMMIT_AFTER": "0.2",
-    "HEARTBEAT_INTERVAL": "0.2",
-    "IDLE_TIMEOUT": "0.8",
-    "FIRST_BYTE_TIMEOUT": "0.8",
-}
-Script = Callable[[Peer, Received], Awaitable[None]]
-
-
-async def stream(script: Script, **settings: str) -> tuple[RawResponse, str]:
-    """Stream one chat answer of an upstream that plays *script*; return it and the log."""
-    upstream = RawUpstream(script)
-    async with upstream.running(), running_proxy(upstream.base_url, **settings) as proxy:
-        body: dict[str, object] = {"model": "gpt-4o-mini", "stream": True, "messages": []}
-        response = await asyncio.wait_for(
-            fetch(proxy.port, "/v1/chat/completions", body, BEARER), 20
-        )
-        return response, proxy.logged()
-
-
-def error_event(response: RawResponse) -> dict[str, object]:
-    """Return the error of the last event."""
-    last = response.body.rstrip().rpartition(b"data: ")[2]
-    error = json.loads(last)["error"]
-    assert isinstance(error, dict)
-    return error
-
-
-def playing(*steps: bytes, end: str = "chunk") -> Script:
-    """Return a script that sends each step as a chunk, then ends in the way named."""
-
-    async def play(peer: Peer, request: Received) -> None:
-        await peer.head()
-        for step in steps:
-            await peer.chunk(step)
-        match end:
-            case "chunk":
-                await peer.last_chunk()
-            case "fin":
-                peer.close()
-            case "rst":
-                await asyncio.sleep(0.05)
-                peer.reset()
-            case "hold":
-                await peer.closed()
-
-    return play
-
-
-@pytest.mark.parametrize("cut", range(1, len(chat_chunk("é", None)), 7))
-async def test_whole_events_only_whatever_the_cut(cut: int) -> None:
-    event, last = chat_chunk("é"), chat_chunk(None, "stop")
-
-    async def play(peer: Peer, request: Received) -> None:
-        await peer.head()
-        await peer.chunk(event[:cut])
-        await asyncio.sleep(0.01)
-        await peer.chunk(event[cut:] + last[:cut])
-        await asyncio.sleep(0.01)
-        await peer.chunk(last[cut:] + DONE)
-        await peer.last_chunk()
-
-    response, _ = await stream(play)
-
-    assert response.body == event + last + DONE
-    assert response.whole
-
-
-@pytest.mark.parametrize("end", ["chunk", "fin", "rst"])
-async def test_cut_stream_ends_with_an_error_event_and_no_done(end: str) -> None:
-    response, log = await stream(playing(chat_chunk("Hel"), b'data: {"half', end=end))
-
-    assert error_event(response)["code"] == "upstream_truncated"
-    assert response.body.startswith(chat_chunk("Hel"))
-    assert b"[DONE]" not in response.body
-    assert b"half" not in response.body
-    assert response.whole
-    assert "outcome=upstream_error code=upstream_truncated" in log
-
-
-async def test_missing_done_is_added_when_every_choice_has_finished() -> None:
-    sent = chat_chunk("Hi") + chat_chunk(None, "stop")
-
-    response, _ = await stream(playing(sent))
-
-    assert response.body == sent + DONE
-
-
-async def test_answer_ends_at_done_though_the_upstream_holds_the_socket() -> None:
-    sent = chat_chunk("Hi") + chat_chunk(None, "stop") + DONE
-
-    response, _ = await stream(playing(sent, chat_chunk("late") + DONE, end="hold"))
-
-    assert response.body == sent
-    assert response.whole
-
-
-async def test_error_in_the_first_event_becomes_a_status() -> None:
-    event = b'data: {"error":{"message":"slow down","type":"rate_limit_error","code":"x"}}\n\n'
-
-    response, _ = await stream(playing(event))
-
-    assert response.status == 429
-    assert response.error()["message"] == "slow down"
-
-
-async def test_error_in_mid_stream_is_said_once_and_ends_the_stream() -> None:
-    event = b'data: {"error":{"message":"broke","type":"server_error","code":"x"}}\n\n'
-
-    response, _ = await stream(playing(chat_chunk("Hi") + event + chat_chunk("more")))
-
-    assert response.body.startswith(chat_chunk("Hi"))
-    assert error_event(response)["message"] == "broke"
-    assert b"more" not in response.body
 
 
 async def test_silent_upstream_gets_heartbeats_then_an_error() -> None:
@@ -292,16 +173,6 @@ async def test_long_silence_is_filled_in_the_shape_that_the_client_needs(
     assert ids == {"chatcmpl-1"}
 
 
-@pytest.mark.parametrize("comment", [b": processing\n\n", b"\n\n", b"\r\n\r\n"])
-async def test_a_comment_of_the_upstream_is_no_answer_yet(comment: bytes) -> None:
-    event = b'data: {"error":{"message":"slow down","type":"rate_limit_error","code":"x"}}\n\n'
-
-    apart, _ = await stream(playing(comment, event))
-    together, _ = await stream(playing(comment + event))
-
-    assert (apart.status, together.status) == (429, 429)
-
-
 async def test_gateway_page_becomes_an_error_in_our_form() -> None:
     async def play(peer: Peer, request: Received) -> None:
         await peer.reply(b"<html>nice</html>", 200, "text/html")
@@ -309,52 +180,3 @@ async def test_gateway_page_becomes_an_error_in_our_form() -> None:
     response, _ = await stream(play)
 
     assert (response.status, response.error()["code"]) == (502, "upstream_bad_response")
-
-
-async def _fail(moment: asyncio.Future[None]) -> None:
-    await moment
-    raise ProxyError(503, "a lane failed")
-
-
-@pytest.mark.parametrize("turns", range(6))
-async def test_d17_a_cancellation_that_coincides_with_a_lanes_failure_is_never_lost(
-    turns: int,
-) -> None:
-    moment: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    left: list[asyncio.Task[object]] = []
-
-    async def wait() -> None:
-        left.append(asyncio.current_task())  # type: ignore[arg-type]  # a lane is a task
-        await asyncio.Event().wait()
-
-    call = asyncio.create_task(gather_first_error([_fail(moment), wait()]))
-    await eventually(lambda: len(left) == 1)
-    moment.set_result(None)
-    for _ in range(turns):
-        await asyncio.sleep(0)
-    asked = call.cancel()
-    await asyncio.wait([call, *left])
-
-    assert call.cancelled() == asked
-    assert asked or isinstance(call.exception(), ProxyError)
-
-
-async def test_d17_lanes_that_fail_end_the_others_and_nothing_is_left_running() -> None:
-    moment: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    before = asyncio.all_tasks()
-    moment.set_result(None)
-    with pytest.raises(ProxyError, match="a lane failed"):
-        await gather_first_error([asyncio.Event().wait(), _fail(moment), _fail(moment)])
-
-    assert asyncio.all_tasks() == before
-
-
-async def test_d17_a_cancelled_call_leaves_no_lane_behind() -> None:
-    before = asyncio.all_tasks()
-    calls = [asyncio.create_task(gather_first_error([asyncio.Event().wait() for _ in range(3)]))]
-    await eventually(lambda: len(asyncio.all_tasks() - before) == 4)
-    calls[0].cancel()
-    await asyncio.wait(calls)
-    await eventually(lambda: asyncio.all_tasks() == before)
-
-    assert calls[0].cancelled()

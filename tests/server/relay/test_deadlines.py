@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.server.relay.deadlines import CallDeadlines, DeadlineMonitor, Timeouts
+from jarvis_proxy.server.relay.deadlines import CallDeadlines, CallTimeouts, DeadlineMonitor
 
-LIMITS = Timeouts(
+LIMITS = CallTimeouts(
     first_byte=600,
     idle=300,
     total=3600,
@@ -58,7 +58,7 @@ class Stream:
 class Scene:
     """One call under a clock that tests move."""
 
-    def __init__(self, limits: Timeouts = LIMITS) -> None:
+    def __init__(self, limits: CallTimeouts = LIMITS) -> None:
         self.clock = Clock()
         self.watch = DeadlineMonitor(limits, self.clock)
         self.task: asyncio.Task[object] = asyncio.create_task(asyncio.Event().wait())
@@ -499,7 +499,7 @@ async def test_clock_goes_on_until_it_is_cancelled() -> None:
         (replace(LIMITS, total=0.1), 1.0),
     ],
 )
-def test_clock_looks_four_times_in_the_smallest_limit(limits: Timeouts, tick: float) -> None:
+def test_clock_looks_four_times_in_the_smallest_limit(limits: CallTimeouts, tick: float) -> None:
     assert limits.tick == pytest.approx(tick)
 
 
