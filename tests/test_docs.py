@@ -153,7 +153,7 @@ def _is_setting(name: str) -> bool:
 
 # Codes that no literal spells, by the expression that makes them.
 COMPUTED: dict[str, set[str]] = {
-    "server/secrecy.py: hidden(record.code)": set(),
+    "server/secrecy.py: clean(record.code)": set(),
     "errors.py: secrets.hide(self.code)": set(),  # any other's, blacked out
     "doctor/cli.py: exit_code(output.findings, settings_refused=refusal is not None)": set(),
     "observability/live_stats.py: _name(record.code)": set(),  # any of the others
@@ -173,7 +173,7 @@ COMPUTED: dict[str, set[str]] = {
     "upstreams/openai_errors.py: _code(spoken.code)": set(),
     "upstream_client/model_refresher.py: f'status_{reply.status}'": set(),  # for the log only
     "runtime/supervisor.py: os.waitstatus_to_exitcode(status)": set(),  # a process's
-    "runtime/supervisor.py: self._work(self._settings, berth)": set(),
+    "runtime/supervisor.py: self._work(self._settings, setup)": set(),
     "aiohttp_ext/malformed_requests.py: _NOT_HTTP[1]": {malformed_requests._NOT_HTTP[1]},
     "aiohttp_ext/malformed_requests.py: "
     "_TEXTS.get(status, ('The proxy failed.', 'internal_error'))": {
