@@ -6,6 +6,8 @@ the description, where the model reads it. A cleaned schema allows all that the 
 """
 
 import math
+from collections import deque
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from jarvis_proxy.canonical.json_values import MAX_DEPTH, copyable
@@ -24,11 +26,16 @@ from jarvis_proxy.upstreams.gemini.request.schema.keywords import (
     implied_type,
     is_number,
     one_of,
+    subschemas,
     types_of,
     with_types,
 )
 from jarvis_proxy.upstreams.gemini.request.schema.loops import open_loops
-from jarvis_proxy.upstreams.gemini.request.schema.refs import References, reference
+from jarvis_proxy.upstreams.gemini.request.schema.refs import (
+    DEFINITION_PREFIX,
+    References,
+    reference,
+)
 from jarvis_proxy.wire.work_budget import Work
 
 _FORMATS: Final = frozenset(
@@ -128,15 +135,33 @@ class _Cleaner:
         if not isinstance(self._root, bool | dict):
             raise self._broken("a schema must be an object or a boolean")
         out = self._node(self._root, 1) or {}
-        definitions: Schema = {}
-        while self._refs.pending:
-            name, target = self._refs.pending.popleft()
-            definitions[name] = self._node(target, 1) or {}
         if out.get("$ref") == "#":
             del out["$ref"]  # a schema that is only itself says nothing
-        if definitions:
+        if definitions := self._definitions(out):
             out["$defs"] = definitions
         return out
+
+    def _definitions(self, out: Schema) -> Schema:
+        """Return the cleaned definitions that *out* reaches.
+
+        Cleaning may drop a schema after following its references, so the output decides.
+        """
+        definitions: Schema = {}
+        unread = deque([out])
+        while unread:
+            for name in self._referenced(unread.popleft()):
+                if name not in definitions:
+                    definition = self._node(self._refs.targets[name], 1) or {}
+                    definitions[name] = definition
+                    unread.append(definition)
+        return definitions
+
+    def _referenced(self, node: Schema) -> Iterator[str]:
+        self._work.spend(param=self._param)
+        if isinstance(ref := node.get("$ref"), str) and ref != "#":
+            yield ref.removeprefix(DEFINITION_PREFIX)
+        for inner in subschemas(node):
+            yield from self._referenced(inner)
 
     def _visit(self, depth: int, steps: int = 1) -> None:
         self._work.spend(steps, param=self._param)

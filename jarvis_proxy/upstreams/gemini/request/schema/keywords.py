@@ -3,6 +3,7 @@
 Source: https://json-schema.org/draft/2020-12/json-schema-validation (6, read 2026-11).
 """
 
+from collections.abc import Iterator
 from typing import Final, NamedTuple, TypeAlias, TypeGuard
 
 from jarvis_proxy.canonical.json_values import compact, excerpt
@@ -135,6 +136,19 @@ def with_types(out: Schema, types: list[str]) -> Schema:
     if not branches:
         return out  # the choices are of none of the types, and say more
     return branches[0] if len(branches) == 1 else {"anyOf": branches}
+
+
+def subschemas(node: Schema) -> Iterator[Schema]:
+    """Yield the schemas directly inside a cleaned *node*, without its ``$defs``."""
+    for key in ("anyOf", "oneOf"):
+        yield from node.get(key, ())  # type: ignore[misc]
+    if isinstance(properties := node.get("properties"), dict):
+        yield from properties.values()
+    if isinstance(extra := node.get("additionalProperties"), dict):
+        yield extra
+    yield from node.get("prefixItems", ())  # type: ignore[misc]
+    if isinstance(items := node.get("items"), dict):
+        yield items
 
 
 def add_null(out: Schema) -> Schema:

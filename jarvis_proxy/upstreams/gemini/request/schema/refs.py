@@ -4,7 +4,7 @@ Source: https://json-schema.org/draft/2020-12/json-schema-core (8.2, read 2026-1
 """
 
 import re
-from collections import Counter, deque
+from collections import Counter
 from typing import Final
 from urllib.parse import unquote
 
@@ -15,6 +15,7 @@ from jarvis_proxy.wire.work_budget import Work
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_.-]")
 _OTHER_SPELLING: Final = {"definitions": "$defs", "$defs": "definitions"}
+DEFINITION_PREFIX: Final = "#/$defs/"
 REFERENCES: Final = ("$ref", "$dynamicRef", "$recursiveRef")
 _REFERRING: Final = frozenset(REFERENCES)
 _NAMES: Final = (("$id", ""), ("$anchor", "#"), ("$dynamicAnchor", "#"))
@@ -43,25 +44,25 @@ class References:
         "_names",
         "_param",
         "_repeats",
+        "_resolved",
         "_root",
-        "_targets",
         "_work",
-        "pending",
+        "targets",
     )
 
     def __init__(self, root: object, param: str, work: Work) -> None:
         self._root = root
         self._param = param
         self._work = work
-        self._targets: dict[str, object] = {}
+        self._resolved: dict[str, object] = {}
         self._names: dict[int, str] = {}  # by the target's identity: the root keeps it alive
         self._repeats: Counter[str] = Counter()
         self._anchors: dict[str, object] | None = None
-        self.pending: deque[tuple[str, object]] = deque()
-        """Names handed out, with their uncleaned definitions."""
+        self.targets: dict[str, object] = {}
+        """Uncleaned definitions by the name that ``rename`` gave to them."""
 
     def rename(self, ref: str) -> str:
-        """Return the reference as it reads after cleaning; its target then is in ``pending``.
+        """Return the reference as it reads after cleaning; its target then is in ``targets``.
 
         Raises:
             ProxyError: 400, as ``resolve``.
@@ -72,8 +73,8 @@ class References:
         name = self._names.get(id(target))
         if name is None:
             name = self._names[id(target)] = self._name(ref)
-            self.pending.append((name, target))
-        return f"#/$defs/{name}"
+            self.targets[name] = target
+        return DEFINITION_PREFIX + name
 
     def resolve(self, ref: str) -> object:
         """Return the uncleaned schema that *ref* means; True, any value, if it leads outside.
@@ -81,9 +82,9 @@ class References:
         Raises:
             ProxyError: 400, *ref* points into this schema, and nothing stands there.
         """
-        if ref not in self._targets:
-            self._targets[ref] = self._find(ref)
-        return self._targets[ref]
+        if ref not in self._resolved:
+            self._resolved[ref] = self._find(ref)
+        return self._resolved[ref]
 
     def is_outside(self, ref: str) -> bool:
         """Tell whether *ref* leads to another document, which nobody reads for us."""

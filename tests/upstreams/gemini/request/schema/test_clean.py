@@ -655,6 +655,32 @@ def test_b4_what_lies_deep_is_told_in_words() -> None:
     }
 
 
+DROPPED_REFERENCES: list[dict[str, Any]] = [
+    {
+        "type": "string",
+        "pattern": "^a",
+        "oneOf": [{"additionalProperties": {"enum": [], "$ref": "#"}, "items": {}}],
+        "allOf": [{"$ref": "#/$defs/X"}],
+        "$defs": {"X": False},
+    },
+    {"items": {}, "additionalProperties": {"$ref": "#/$defs/X"}, "$defs": {"X": {}}},
+]
+
+
+@pytest.mark.parametrize("schema", DROPPED_REFERENCES)
+def test_definition_that_only_a_dropped_schema_refers_to_is_dropped(schema: dict[str, Any]) -> None:
+    once = clean(schema)
+
+    assert "$defs" not in once
+    assert once == clean(once)
+
+
+def test_default_value_that_looks_like_a_reference_keeps_no_definition() -> None:
+    schema = {"default": {"$ref": "#/$defs/X"}, "$defs": {"X": STRING}}
+
+    assert clean(schema) == {"default": {"$ref": "#/$defs/X"}}
+
+
 VALUE = st.one_of(st.none(), st.booleans(), st.integers(-9, 9), st.sampled_from(["", "a", "b"]))
 
 
