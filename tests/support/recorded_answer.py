@@ -21,6 +21,8 @@ class RecordedChoice:
         self._open: CallStart | None = None
         self.finished: Finish | None = None
         self._begun = False
+        self.begun: tuple[str | None, Usage | None] = (None, None)
+        """The id and the usage with which it began."""
 
     @property
     def emitted(self) -> bool:
@@ -31,7 +33,7 @@ class RecordedChoice:
         """Take the upstream's id."""
         assert not self.events, "begin comes first"
         assert not self._begun, "begin comes once"
-        self._begun = True
+        self._begun, self.begun = True, (upstream_id, usage)
 
     def text(self, text: str, /) -> None:
         """Take text."""

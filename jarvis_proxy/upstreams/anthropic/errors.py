@@ -1,0 +1,207 @@
+"""Anthropic's errors as the proxy's: status, code, and how long to wait. Pure.
+
+Source: https://platform.claude.com/docs/en/api/errors (read 2026-11) and recorded error answers.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.upstreams.error_shapes import find_error
+from jarvis_proxy.upstreams.json_values import fields_of, loads
+from jarvis_proxy.upstreams.openai_errors import auth_failed, redacted
+
+_KEY_TYPES: Final = frozenset(("authentication_error", "permission_error", "billing_error"))
+_STATUS_OF_TYPE: Final = {
+    "invalid_request_error": 400,
+    "billing_error": 402,
+    "authentication_error": 401,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "api_error": 502,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+}
+_TOO_LONG: Final = re.compile(
+    r"prompt is too long|exceed(?:s|ed)? (?:the )?(?:context|model's maximum)"
+    r"|context (?:length|window)",
+    re.IGNORECASE,
+)
+_NO_CREDIT: Final = re.compile(r"credit balance is too low|usage limits?\b.{0,80}\bregain", re.I)
+_SIGNATURE: Final = re.compile(
+    r"signature.{0,40}thinking|thinking.{0,60}(?:cannot be modified|signature)"
+    r"|Expected .?thinking|thought.?signature",
+    re.IGNORECASE | re.DOTALL,
+)
+_PARAM: Final = re.compile(r"(tools|messages)\.(\d{1,5})\b")
+_WAIT: Final = re.compile(r"\d{1,9}(?:\.\d{1,9})?")
+_MAX_READ: Final = 8192
+"""Characters of a message that are looked at: it comes from outside."""
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """One error of the upstream: *kind* is its type, such as ``overloaded_error``."""
+
+    kind: str
+    message: str
+
+
+def translate_error(
+    status: int, headers: Mapping[str, str], body: bytes, *, model: str
+) -> ProxyError:
+    """Return the downstream error for an upstream answer with *status* ≥ 400.
+
+    *model* is the client's name for the model. ``retry_after`` is the upstream's, in seconds.
+    """
+    fault = parse_error(body) or Fault("", "")
+    error = _map(status, fault, model)
+    if error.status in (429, 503) and error.should_retry is None:
+        error.retry_after = _retry_after(headers)
+    return error
+
+
+def error_in_stream(fault: Fault | None, *, model: str, body: bytes) -> ProxyError:
+    """Return the error for *fault*, which came as *body* behind a status of 200."""
+    if fault is None:
+        return bad_frame()
+    if fault.kind in _KEY_TYPES:
+        return auth_failed("Anthropic", redacted(fault.message))
+    error = _map(_STATUS_OF_TYPE.get(fault.kind, 502), fault, model)
+    if error.status == 400:
+        error.refusal = body
+    return error
+
+
+def parse_error(body: bytes) -> Fault | None:
+    """Return the error in *body*, Anthropic's or a compatible server's; None: it holds none."""
+    try:
+        fields = fields_of(loads(body))
+    except ValueError:
+        return None
+    return None if not fields else fault_in(fields, is_error=True)
+
+
+def fault_in(fields: Mapping[str, object], *, is_error: bool = False) -> Fault | None:
+    """Return the error that an object tells; None: it tells none. *is_error*: it is one."""
+    found = find_error(fields, is_error=is_error)
+    if found is None:
+        return None
+    kind = found.type if isinstance(found.type, str) and found.type != "error" else ""
+    message = found.message if isinstance(found.message, str) else ""
+    return Fault(kind, message[:_MAX_READ])
+
+
+def message_of(body: bytes) -> str:
+    """Return the upstream's own words in an error body, or ``""``; not for the client's eyes."""
+    fault = parse_error(body)
+    return "" if fault is None else fault.message
+
+
+def is_signature_fault(message: str) -> bool:
+    """Tell whether *message* says that thinking blocks are missing, foreign or changed."""
+    return _SIGNATURE.search(message) is not None
+
+
+def truncated() -> ProxyError:
+    """Return the error for an answer that ended before its end."""
+    return ProxyError(
+        502,
+        "The upstream ended its stream before the answer was complete.",
+        code="upstream_truncated",
+    )
+
+
+def bad_response() -> ProxyError:
+    """Return the error for a body that is no answer of the Messages API."""
+    return ProxyError(
+        502, "The upstream's answer is not one of the Messages API.", code="upstream_bad_response"
+    )
+
+
+def bad_frame(why: str = "is not valid JSON") -> ProxyError:
+    """Return the error for an event that breaks the protocol."""
+    return ProxyError(502, f"The upstream sent an event that {why}.", code="upstream_bad_frame")
+
+
+def _map(status: int, fault: Fault, model: str) -> ProxyError:
+    if status == 402 or fault.kind == "billing_error" or _NO_CREDIT.search(fault.message):
+        return _no_credit(fault)
+    match status:
+        case 400 | 413 | 422:
+            return _map_400(status, fault)
+        case 401 | 403:
+            return auth_failed("Anthropic", redacted(fault.message))
+        case 404:
+            return _map_404(fault, model)
+        case 429:
+            words = "The upstream's rate limit is reached."
+            return _error(429, fault, "rate_limit_exceeded", words)
+        case 503 | 529:
+            return _error(503, fault, "overloaded", "The upstream is overloaded.", "server_error")
+        case 408 | 504:
+            return _error(504, fault, "timeout", "The upstream took too long.", "server_error")
+        case _ if status >= 500:
+            words = "The upstream failed."
+            return _error(502, fault, "upstream_error", words, "server_error")
+        case _:
+            return _error(status, fault, "invalid_request", kind="invalid_request_error")
+
+
+def _map_400(status: int, fault: Fault) -> ProxyError:
+    if status == 413 or fault.kind == "request_too_large":
+        return _error(413, fault, "request_too_large", "The request is too large.")
+    if _TOO_LONG.search(fault.message):
+        return _error(400, fault, "context_length_exceeded")
+    if is_signature_fault(fault.message):
+        return _error(400, fault, "invalid_thought_signature")
+    error = _error(400, fault, "invalid_argument")
+    error.param = _param(fault.message)
+    return error
+
+
+def _map_404(fault: Fault, model: str) -> ProxyError:
+    if fault.message and "model" not in fault.message.lower():
+        return _error(404, fault, "not_found")  # a file or a container
+    message = f"The model `{model[:64]}` does not exist or is not available here."
+    return ProxyError(404, message, code="model_not_found")
+
+
+def _no_credit(fault: Fault) -> ProxyError:
+    """Return the error for an account without credit: another key may have some."""
+    error = ProxyError(
+        429,
+        "The proxy's account at Anthropic has no credit left.",
+        error_type="insufficient_quota",
+        code="insufficient_quota",
+        should_retry=False,
+    )
+    error.acts_as, error.reason = 402, redacted(fault.message)
+    return error
+
+
+def _error(
+    status: int,
+    fault: Fault,
+    code: str,
+    words: str = "The upstream refused the request.",
+    kind: str | None = None,
+) -> ProxyError:
+    error = ProxyError(status, redacted(fault.message) or words, error_type=kind, code=code)
+    error.is_upstreams = True
+    return error
+
+
+def _param(message: str) -> str | None:
+    """Return the tool that the message points at: the client's tools keep their places."""
+    found = _PARAM.match(message)
+    return f"tools[{found[2]}]" if found is not None and found[1] == "tools" else None
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    text = headers.get("retry-after", "") or headers.get("Retry-After", "")
+    return float(text) if _WAIT.fullmatch(text.strip()) else None

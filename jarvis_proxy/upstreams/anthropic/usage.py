@@ -1,0 +1,105 @@
+"""Anthropic's token counts as the proxy's. Pure.
+
+Source: https://platform.claude.com/docs/en/api/messages, ``usage`` (read 2026-11). Its
+``input_tokens`` leave out what a cache gave or took; the proxy's prompt tokens include both.
+"""
+
+from typing import Final
+
+from jarvis_proxy.upstreams.json_values import Fields, fields_of
+from jarvis_proxy.wire.chat_types import CompletionTokensDetails, PromptTokensDetails, Usage
+
+_COUNTS: Final = (
+    "input_tokens",
+    "cache_read_input_tokens",
+    "cache_creation_input_tokens",
+    "output_tokens",
+)
+_MOST: Final = 1_000_000_000
+_TIERS: Final = {"standard": "default", "priority": "priority"}
+
+
+class UsageCounter:
+    """The counts of one upstream message: each event overwrites what it tells again."""
+
+    __slots__ = ("_counts", "_reasoning", "service_tier", "web_searches")
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+        self._reasoning = 0
+        self.service_tier: str | None = None
+        """OpenAI's name of the tier that served the request, once it is known."""
+        self.web_searches = 0
+
+    def take(self, value: object) -> None:
+        """Take the ``usage`` of an event; anything but an object tells nothing."""
+        fields = fields_of(value)
+        self._counts |= {name: _count(fields[name]) for name in _COUNTS if _is_count(fields, name)}
+        details = fields_of(fields.get("output_tokens_details"))
+        if _is_count(details, "thinking_tokens"):
+            self._reasoning = _count(details["thinking_tokens"])
+        searches = fields_of(fields.get("server_tool_use"))
+        if _is_count(searches, "web_search_requests"):
+            self.web_searches = _count(searches["web_search_requests"])
+        if isinstance(tier := fields.get("service_tier"), str):
+            self.service_tier = _TIERS.get(tier)
+
+    @property
+    def usage(self) -> Usage | None:
+        """The tokens as far as they are known; None: the upstream told none."""
+        if not self._counts:
+            return None
+        plain, cached, written, completion = (self._counts.get(name, 0) for name in _COUNTS)
+        prompt = plain + cached + written
+        return Usage(
+            prompt,
+            completion,
+            prompt + completion,
+            PromptTokensDetails(cached_tokens=cached, cache_write_tokens=written),
+            CompletionTokensDetails(reasoning_tokens=min(self._reasoning, completion)),
+        )
+
+    @property
+    def prompt(self) -> Usage | None:
+        """The tokens of the prompt alone; None while the upstream has told none."""
+        usage = self.usage
+        if usage is None or not usage.prompt_tokens:
+            return None
+        prompt = usage.prompt_tokens
+        return Usage(prompt, 0, prompt, usage.prompt_tokens_details)
+
+
+def add_usage(first: Usage | None, second: Usage | None) -> Usage | None:
+    """Return the sum of two counts, of which either may be unknown."""
+    if first is None or second is None:
+        return second if first is None else first
+    return Usage(
+        first.prompt_tokens + second.prompt_tokens,
+        first.completion_tokens + second.completion_tokens,
+        first.total_tokens + second.total_tokens,
+        PromptTokensDetails(
+            cached_tokens=_sum(first, second, "cached_tokens"),
+            cache_write_tokens=_sum(first, second, "cache_write_tokens"),
+        ),
+        CompletionTokensDetails(
+            reasoning_tokens=first.completion_tokens_details.reasoning_tokens
+            + second.completion_tokens_details.reasoning_tokens
+        ),
+    )
+
+
+def _sum(first: Usage, second: Usage, name: str) -> int:
+    counts: tuple[int, int] = (
+        getattr(first.prompt_tokens_details, name),
+        getattr(second.prompt_tokens_details, name),
+    )
+    return sum(counts)
+
+
+def _is_count(fields: Fields, name: str) -> bool:
+    value = fields.get(name)
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _count(value: object) -> int:
+    return min(max(0, int(value)), _MOST) if isinstance(value, int | float) else 0

@@ -1,0 +1,710 @@
+"""Messages answers become events of a choice: each rule of the reader by its name."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from jarvis_proxy.canonical.answer import CallStart
+from jarvis_proxy.canonical.sealed_state import SealedState, anthropic_blocks
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.upstreams.anthropic.blocks import CalledTool
+from jarvis_proxy.upstreams.anthropic.reader import MAX_CONTINUATIONS
+from tests.support.recorded_answer import RecordedChoice
+from tests.support.splits import assert_same_for_every_split
+from tests.upstreams.anthropic.answers import (
+    Json,
+    block,
+    end,
+    new_reader,
+    read_events,
+    read_message,
+    read_stream,
+    sse,
+    start,
+    text,
+    thinking,
+    tool,
+)
+
+THOUGHT = {"type": "thinking", "thinking": "Hm, two cities.", "signature": "Sig=="}
+
+
+def sealed(choice: RecordedChoice) -> list[Json]:
+    """Return the blocks of all seals, in order."""
+    seals = [value for name, value in choice.events if name == "seal"]
+    return [b for seal in seals if isinstance(seal, SealedState) for b in anthropic_blocks(seal)]
+
+
+def kinds(choice: RecordedChoice) -> list[str]:
+    """Return the names of the events."""
+    return [name for name, _ in choice.events]
+
+
+# -- the rows ---------------------------------------------------------------------------------
+
+
+def test_y1_message_start_begins_with_the_id_and_the_tokens_of_the_prompt() -> None:
+    reader, answer = new_reader()
+    usage = {"input_tokens": 10, "cache_read_input_tokens": 5, "output_tokens": 3}
+    reader.feed(sse(start(usage)))
+
+    upstream_id, told = answer.choice(0).begun
+    assert upstream_id == "msg_01"
+    assert told is not None
+    assert (told.prompt_tokens, told.completion_tokens) == (15, 0)
+
+
+def test_y1_zeros_are_not_told_as_the_prompt() -> None:
+    reader, answer = new_reader()
+    reader.feed(sse(start({"input_tokens": 0, "output_tokens": 0})))
+
+    assert answer.choice(0).begun == ("msg_01", None)
+
+
+def test_y2_text_in_the_start_of_a_block_is_its_first_piece() -> None:
+    deltas = {"type": "text_delta", "text": "lo"}
+    _, choice = read_events(start(), *block(0, {"type": "text", "text": "Hel"}, deltas), *end())
+
+    assert choice.joined("text") == "Hello"
+
+
+@pytest.mark.parametrize("given", [{"city": "Rome"}, '{"city":"Rome"}'])
+def test_y2_input_in_the_start_of_a_block_is_the_input(given: object) -> None:
+    head = {"type": "tool_use", "id": "toolu_1", "name": "f", "input": given}
+    _, choice = read_events(start(), *block(0, head), *end("tool_use"))
+
+    assert choice.calls() == [(CallStart("toolu_1", "f"), '{"city":"Rome"}')]
+
+
+def test_y2_pieces_of_input_take_the_place_of_the_input_in_the_start() -> None:
+    head = {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {"a": 1}}
+    delta = {"type": "input_json_delta", "partial_json": '{"a":1}'}
+    _, choice = read_events(start(), *block(0, head, delta), *end("tool_use"))
+
+    assert choice.calls()[0][1] == '{"a":1}'
+
+
+def test_y3_each_kind_of_delta_becomes_its_event() -> None:
+    _, choice = read_events(
+        start(),
+        *thinking(0, "Hm.", "Sig=="),
+        *text(1, "It ", "is."),
+        *tool(2, "f", '{"a"', ":1}"),
+        *end("tool_use"),
+    )
+
+    assert choice.joined("thought") == "Hm."
+    assert choice.joined("text") == "It is."
+    assert choice.calls() == [(CallStart("toolu_1", "f"), '{"a":1}')]
+    assert kinds(choice) == ["thought", "seal", "text", "call", "arguments", "finish"]
+
+
+def test_y3_pieces_are_passed_on_one_by_one() -> None:
+    reader, answer = new_reader()
+    events = [start(), *text(0, "It ", "is.")]
+    said = []
+    for event in events:
+        reader.feed(sse(event))
+        said.append(answer.choice(0).joined("text"))
+
+    assert said == ["", "", "It ", "It is.", "It is."]
+
+
+def test_y3_an_unknown_delta_is_ignored() -> None:
+    delta = {"type": "mood_delta", "mood": "good"}
+    _, choice = read_events(start(), *block(0, {"type": "text", "text": "Hi"}, delta), *end())
+
+    assert choice.joined("text") == "Hi"
+
+
+def test_y3_citations_annotate_the_text_of_their_block() -> None:
+    citation = {"type": "web_search_result_location", "url": "https://a.example", "title": "A"}
+    cited: list[Json] = [
+        {"type": "citations_delta", "citation": citation},
+        {"type": "text_delta", "text": "So it is."},
+    ]
+    _, choice = read_events(
+        start(), *text(0, "Well. "), *block(1, {"type": "text", "text": ""}, *cited), *end()
+    )
+
+    assert choice.finished is not None
+    (annotation,) = choice.finished.annotations
+    found = annotation.url_citation
+    assert (found.url, found.title) == ("https://a.example", "A")
+    assert choice.joined("text")[found.start_index : found.end_index] == "So it is."
+
+
+def test_y4_redacted_thinking_is_sealed_and_not_shown() -> None:
+    redacted = {"type": "redacted_thinking", "data": "Eo8B"}
+    _, choice = read_events(start(), *block(0, redacted), *text(1, "Hi"), *end())
+
+    assert sealed(choice) == [redacted]
+    assert kinds(choice) == ["seal", "text", "finish"]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["server_tool_use", "web_search_tool_result", "container_upload", "compaction", "advice"],
+)
+def test_y4_blocks_of_the_servers_tools_are_ignored(kind: str) -> None:
+    delta = {"type": "input_json_delta", "partial_json": '{"query":"x"}'}
+    _, choice = read_events(
+        start(), *block(0, {"type": kind, "content": [{}]}, delta), *text(1, "Hi"), *end()
+    )
+
+    assert kinds(choice) == ["text", "finish"]
+
+
+def test_y4_web_searches_are_counted() -> None:
+    usage = {"output_tokens": 5, "server_tool_use": {"web_search_requests": 2}}
+    _, choice = read_events(start(), *text(0, "Hi"), *end(usage=usage))
+
+    assert ("server_tool", ("web_search", 2)) in choice.events
+
+
+def test_y5_the_seal_is_the_block_bit_for_bit() -> None:
+    said = 'Hm, "zwei" Städte\n\u2028 \N{GRINNING FACE}'
+    _, choice = read_events(start(), *thinking(0, said, "Ab+/=="), *text(1, "Hi"), *end())
+
+    assert sealed(choice) == [{"type": "thinking", "thinking": said, "signature": "Ab+/=="}]
+
+
+def test_y5_a_signed_block_without_text_is_sealed() -> None:
+    _, choice = read_events(start(), *thinking(0, "", "Sig=="), *text(1, "Hi"), *end())
+
+    assert sealed(choice) == [{"type": "thinking", "thinking": "", "signature": "Sig=="}]
+
+
+def test_y5_a_block_without_a_signature_is_shown_and_not_sealed() -> None:
+    _, choice = read_events(start(), *thinking(0, "Hm."), *text(1, "Hi"), *end())
+
+    assert choice.joined("thought") == "Hm."
+    assert sealed(choice) == []
+
+
+def test_y6_a_signature_in_a_block_of_its_own_joins_the_thinking_before() -> None:
+    _, choice = read_events(
+        start(), *thinking(0, "Hm."), *thinking(1, "", "Sig=="), *text(2, "Hi"), *end()
+    )
+
+    assert sealed(choice) == [{"type": "thinking", "thinking": "Hm.", "signature": "Sig=="}]
+
+
+def test_y6_text_between_keeps_blocks_apart() -> None:
+    _, choice = read_events(
+        start(), *thinking(0, "Hm."), *text(1, "Hi"), *thinking(2, "", "Sig=="), *end()
+    )
+
+    assert sealed(choice) == [{"type": "thinking", "thinking": "", "signature": "Sig=="}]
+
+
+def _delta(index: int) -> Json:
+    delta = {"type": "text_delta", "text": "lost"}
+    return {"type": "content_block_delta", "index": index, "delta": delta}
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [_delta(3)],
+        [*text(0, "Hi"), _delta(0)],
+        [{"type": "content_block_stop", "index": 3}],
+        [*text(0, "Hi"), *text(0, "Hi")],
+    ],
+    ids=["delta of no block", "delta after the end", "end of no block", "index used again"],
+)
+def test_y7_an_event_of_no_open_block_breaks_the_protocol(events: list[Json]) -> None:
+    with pytest.raises(ProxyError) as caught:
+        read_events(start(), *events, *end())
+
+    assert (caught.value.status, caught.value.code) == (502, "upstream_bad_frame")
+
+
+def test_y7_interleaved_blocks_are_passed_on_one_after_the_other() -> None:
+    """In the order in which they began; each piece in its own call."""
+    first, second = (
+        tool(index, name, '{"a":', f"{index}}}", call_id=f"toolu_{index}")
+        for index, name in ((0, "f"), (1, "g"))
+    )
+    mixed = [event for pair in zip(first, second, strict=True) for event in pair]
+    _, choice = read_events(start(), *mixed, *end("tool_use"))
+
+    assert choice.calls() == [
+        (CallStart("toolu_0", "f"), '{"a":0}'),
+        (CallStart("toolu_1", "g"), '{"a":1}'),
+    ]
+
+
+def test_y7_a_waiting_block_takes_nothing_after_its_end() -> None:
+    first, second = text(0, "one"), text(1, "two")
+    with pytest.raises(ProxyError, match="no open content block"):
+        read_events(start(), *first[:2], *second, _delta(1), first[2], *end())
+
+
+def test_y7_thousands_of_waiting_blocks_are_read() -> None:
+    first = text(0, "one ")
+    waiting = [event for index in range(1, 3000) for event in text(index, "x")]
+    _, choice = read_events(start(), *first[:2], *waiting, first[2], *end())
+
+    assert choice.joined("text") == "one " + "x" * 2999
+
+
+@pytest.mark.parametrize(
+    ("native", "reason"),
+    [
+        ("end_turn", "stop"),
+        ("stop_sequence", "stop"),
+        ("max_tokens", "length"),
+        ("model_context_window_exceeded", "length"),
+        ("tool_use", "tool_calls"),
+        ("refusal", "content_filter"),
+        ("pause_turn", "length"),
+        ("something_new", "stop"),
+    ],
+)
+def test_y8_the_stop_reason_becomes_the_finish_reason(native: str, reason: str) -> None:
+    _, choice = read_events(start(), *text(0, "Hi"), *end(native))
+
+    assert choice.finished is not None
+    assert (choice.finished.reason, choice.finished.native) == (reason, native)
+
+
+@pytest.mark.parametrize(
+    ("native", "reason"),
+    [
+        ("end_turn", "tool_calls"),
+        ("something_new", "tool_calls"),
+        ("max_tokens", "length"),
+        ("refusal", "content_filter"),
+    ],
+)
+def test_y8_a_call_changes_the_reason_only_of_a_plain_end(native: str, reason: str) -> None:
+    _, choice = read_events(start(), *tool(0, "f", "{}"), *end(native))
+
+    assert choice.finished is not None
+    assert choice.finished.reason == reason
+    assert len(choice.calls()) == 1
+
+
+def test_y8_the_matched_stop_sequence_is_told() -> None:
+    _, choice = read_events(
+        start(), *text(0, "Hi"), *end("stop_sequence", stop_sequence="\n\nHuman:")
+    )
+
+    assert choice.finished is not None
+    assert choice.finished.matched_stop == "\n\nHuman:"
+
+
+def test_y8_the_explanation_of_a_refusal_is_told() -> None:
+    details = {"type": "refusal", "category": "cyber", "explanation": "Not this."}
+    _, choice = read_events(start(), *end("refusal", stop_details=details))
+
+    assert choice.finished is not None
+    assert choice.finished.message == "Not this."
+
+
+def test_y8_usage_at_the_end_overwrites_that_at_the_beginning() -> None:
+    late = {"input_tokens": 1591, "cache_read_input_tokens": 7, "output_tokens": 400}
+    late["output_tokens_details"] = {"thinking_tokens": 100}  # type: ignore[assignment]
+    early = {"input_tokens": 702, "cache_creation_input_tokens": 3, "output_tokens": 26}
+    reader, _ = read_events(start(early), *text(0, "Hi"), *end(usage=late))
+
+    assert reader.usage is not None
+    prompt, completion = reader.usage.prompt_tokens_details, reader.usage.completion_tokens_details
+    assert reader.usage.prompt_tokens == 1591 + 7 + 3
+    assert (prompt.cached_tokens, prompt.cache_write_tokens) == (7, 3)
+    assert (reader.usage.completion_tokens, completion.reasoning_tokens) == (400, 100)
+    assert reader.usage.total_tokens == 1591 + 7 + 3 + 400
+
+
+def test_y9_pings_and_unknown_events_say_nothing() -> None:
+    ping, unknown = {"type": "ping"}, {"type": "weather", "index": "?", "delta": "sun"}
+    _, choice = read_events(ping, start(), ping, unknown, *text(0, "Hi"), unknown, ping, *end())
+
+    assert kinds(choice) == ["text", "finish"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "code"),
+    [
+        ("overloaded_error", 503, "overloaded"),
+        ("rate_limit_error", 429, "rate_limit_exceeded"),
+        ("api_error", 502, "upstream_error"),
+        ("timeout_error", 504, "timeout"),
+        ("something_new", 502, "upstream_error"),
+        ("invalid_request_error", 400, "invalid_argument"),
+        ("authentication_error", 502, "upstream_auth_failed"),
+        ("permission_error", 502, "upstream_auth_failed"),
+        ("billing_error", 502, "upstream_auth_failed"),
+    ],
+)
+def test_y10_an_error_event_is_the_error_of_its_type(kind: str, status: int, code: str) -> None:
+    event = {"type": "error", "error": {"type": kind, "message": "No."}, "request_id": "req_1"}
+    with pytest.raises(ProxyError) as caught:
+        read_events(start(), *text(0, "Hi"), event)
+
+    assert (caught.value.status, caught.value.code) == (status, code)
+
+
+def test_y10_an_invalid_request_in_a_stream_can_be_recovered() -> None:
+    body = {"type": "error", "error": {"type": "invalid_request_error", "message": "No."}}
+    with pytest.raises(ProxyError) as caught:
+        read_events(body)
+
+    assert json.loads(caught.value.refusal) == body
+
+
+def test_y10_an_error_in_the_form_of_other_services_is_an_error() -> None:
+    data = b'data: {"error":{"message":"Too busy","type":"server_error"}}\n\n'
+    with pytest.raises(ProxyError, match="Too busy"):
+        read_stream(data)
+
+
+@pytest.mark.parametrize("cut", ["no message_stop", "no blank line"])
+def test_y11_an_answer_with_its_stop_reason_is_complete(cut: str) -> None:
+    stream = sse(start(), *text(0, "Hi"), end()[0])
+    _, choice = read_stream(stream if cut == "no message_stop" else stream.rstrip(b"\n"))
+
+    assert choice.finished is not None
+    assert choice.finished.reason == "stop"
+
+
+def test_y11_an_answer_cut_before_its_stop_reason_is_truncated() -> None:
+    stream = sse(start(), *thinking(0, "Hm.", "S"), *text(1, "Hi"), *tool(2, "f", "{}"))
+    for at in range(len(stream)):
+        with pytest.raises(ProxyError) as caught:
+            read_stream(stream[:at])
+        assert (caught.value.status, caught.value.code) == (502, "upstream_truncated"), at
+
+
+def test_y11_an_open_block_is_ended_at_the_end() -> None:
+    _, choice = read_events(start(), *tool(0, "f", "{}")[:-1], *end("tool_use"))
+
+    assert len(choice.calls()) == 1
+
+
+def _search(index: int) -> list[Json]:
+    """Return the blocks of a search in the pages of the web."""
+    delta = {"type": "input_json_delta", "partial_json": '{"query":"x"}'}
+    use = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {}}
+    result = {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": [{"a": 1}]}
+    return [*block(index, use, delta), *block(index + 1, result)]
+
+
+def test_y12_a_paused_answer_is_sent_back_as_it_came() -> None:
+    citation = {"type": "char_location", "cited_text": "x"}
+    cited: list[Json] = [
+        {"type": "citations_delta", "citation": citation},
+        {"type": "text_delta", "text": "Found."},
+    ]
+    reader, answer = new_reader(keeps_content=True)
+    paused = [
+        start({"input_tokens": 10, "output_tokens": 1}),
+        *thinking(0, "Hm.", "S=="),
+        *_search(1),
+        *block(3, {"type": "text", "text": "", "citations": []}, *cited),
+        *end("pause_turn", {"output_tokens": 5}),
+    ]
+    reader.feed(sse(*paused))
+    reader.feed_eof()
+
+    assert reader.done is False
+    assert reader.paused == [
+        {"type": "thinking", "thinking": "Hm.", "signature": "S=="},
+        {
+            "type": "server_tool_use",
+            "id": "srvtoolu_1",
+            "name": "web_search",
+            "input": {"query": "x"},
+        },
+        {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": [{"a": 1}]},
+        {"type": "text", "text": "Found.", "citations": [citation]},
+    ]
+
+    first = reader.paused
+    reader.feed(sse(start({"input_tokens": 20}), *text(0, " More."), *end("end_turn")))
+    reader.feed_eof()
+
+    choice = answer.choice(0)
+    assert reader.paused is None
+    assert reader.done is True
+    assert len(first or []) == 4
+    assert choice.joined("text") == "Found. More."
+    assert kinds(choice).count("finish") == 1
+    assert reader.usage is not None
+    assert (reader.usage.prompt_tokens, reader.usage.completion_tokens) == (30, 10)
+
+
+def test_y12_an_answer_that_pauses_for_ever_ends_as_one_that_is_too_long() -> None:
+    reader, answer = new_reader(keeps_content=True)
+    pauses = 0
+    for _ in range(MAX_CONTINUATIONS + 1):
+        reader.feed(sse(start(), *text(0, "on "), *end("pause_turn")))
+        reader.feed_eof()
+        pauses += reader.paused is not None
+        assert reader.paused is None or len(reader.paused) == pauses
+
+    assert pauses == MAX_CONTINUATIONS == 8
+    assert reader.done
+    choice = answer.choice(0)
+    assert choice.finished is not None
+    assert choice.finished.reason == "length"
+    assert choice.joined("text") == "on " * 9
+
+
+def test_y12_a_whole_answer_pauses_too() -> None:
+    body = start()["message"] | {"stop_reason": "pause_turn"}
+    body["content"] = [{"type": "text", "text": "So far."}]
+    reader, answer = new_reader(keeps_content=True)
+    reader.read_whole(json.dumps(body).encode())
+    assert reader.paused == body["content"]
+
+    reader.read_whole(json.dumps(body | {"stop_reason": "end_turn"}).encode())
+    assert reader.done
+    assert answer.choice(0).joined("text") == "So far.So far."
+
+
+# -- whole answers ------------------------------------------------------------------------------
+
+
+def test_a_whole_answer_gives_the_events_of_a_stream() -> None:
+    call = {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {"a": 1}}
+    _, whole = read_message(THOUGHT, {"type": "text", "text": "Hi"}, call, reason="tool_use")
+    _, streamed = read_events(
+        start(),
+        *thinking(0, "Hm, two cities.", "Sig=="),
+        *text(1, "Hi"),
+        *tool(2, "f", '{"a":1}'),
+        *end("tool_use"),
+    )
+
+    assert whole.events == streamed.events
+
+
+def test_a_call_without_arguments_has_no_pieces() -> None:
+    call = {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}}
+    _, whole = read_message(call, reason="tool_use")
+    _, streamed = read_events(start(), *tool(0, "f", ""), *end("tool_use"))
+
+    assert whole.calls() == streamed.calls() == [(CallStart("toolu_1", "f"), "")]
+
+
+def test_a_whole_answer_may_stand_in_message_start() -> None:
+    """With programmatic tool calling nothing but message_stop follows."""
+    content = [{"type": "tool_use", "id": "toolu_1", "name": "f", "input": {"a": 1}}]
+    _, choice = read_events(
+        start(content=content, stop_reason="tool_use"), {"type": "message_stop"}
+    )
+
+    assert choice.calls() == [(CallStart("toolu_1", "f"), '{"a":1}')]
+    assert choice.finished is not None
+    assert choice.finished.reason == "tool_calls"
+
+
+def test_a_stream_that_turns_out_to_be_a_whole_answer_is_read() -> None:
+    body = json.dumps(start()["message"] | {"content": [{"type": "text", "text": "Hi"}]})
+    body = body.replace('"stop_reason": null', '"stop_reason": "end_turn"')
+    _, choice = read_stream(body.encode(), 5)
+
+    assert choice.joined("text") == "Hi"
+
+
+def test_a_whole_answer_that_turns_out_to_be_a_stream_is_read() -> None:
+    reader, answer = new_reader()
+    reader.read_whole(sse(start(), *text(0, "Hi"), *end()))
+
+    assert answer.choice(0).joined("text") == "Hi"
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"<html>502</html>", "upstream_bad_response"),
+        (b"[]", "upstream_bad_response"),
+        (b'{"type":"message"}', "upstream_bad_response"),
+        (b'{"type":"error","error":{"type":"overloaded_error","message":"x"}}', "overloaded"),
+        (b'{"error":{"message":"x"}}', "upstream_error"),
+        (b'{"content":[],"stop_reason":null}', "upstream_truncated"),
+    ],
+)
+def test_a_whole_body_that_is_no_answer_is_an_error(body: bytes, code: str) -> None:
+    reader, _ = new_reader()
+    with pytest.raises(ProxyError) as caught:
+        reader.read_whole(body)
+
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"", "upstream_truncated"),
+        (b"<html>", "upstream_bad_response"),
+        (b"data: nonsense\n\n", "upstream_bad_frame"),
+        (b"data: [1]\n\n", "upstream_bad_frame"),
+        (sse({"type": "message_stop"}), "upstream_truncated"),
+        (sse(*text(0, "Hi")), "upstream_bad_frame"),
+        (sse({"type": "ping"}), "upstream_truncated"),
+    ],
+)
+def test_a_stream_that_is_no_answer_is_an_error(data: bytes, code: str) -> None:
+    with pytest.raises(ProxyError) as caught:
+        read_stream(data)
+
+    assert caught.value.code == code
+
+
+# -- tools --------------------------------------------------------------------------------------
+
+
+def test_a_renamed_tool_is_called_by_its_own_name() -> None:
+    tools = {"mail__send": CalledTool("send", namespace="mail")}
+    _, choice = read_events(start(), *tool(0, "mail__send", "{}"), *end("tool_use"), tools=tools)
+
+    assert choice.calls() == [(CallStart("toolu_1", "send", namespace="mail"), "{}")]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "said"),
+    [
+        (['{"input": "*** Be', 'gin\\nPatch"}'], "*** Begin\nPatch"),
+        (['{"input": 1}'], '{"input": 1}'),
+        (['{"inp'], '{"inp'),
+        ([], ""),
+    ],
+    ids=["text", "no text", "cut", "nothing"],
+)
+def test_the_free_text_of_a_custom_tool_is_taken_out_of_its_json(
+    pieces: list[str], said: str
+) -> None:
+    tools = {"patch": CalledTool("patch", "custom")}
+    _, choice = read_events(start(), *tool(0, "patch", *pieces), *end("tool_use"), tools=tools)
+
+    assert choice.calls() == [(CallStart("toolu_1", "patch", "custom"), said)]
+
+
+def test_a_call_without_an_id_gets_one() -> None:
+    _, choice = read_events(start(), *tool(0, "f", "{}", call_id=""), *end("tool_use"))
+
+    assert choice.calls()[0][0].id == "call_" + "1".zfill(24)
+
+
+def test_a_call_without_a_name_breaks_the_protocol() -> None:
+    with pytest.raises(ProxyError, match="without a name"):
+        read_events(start(), *tool(0, "", "{}"), *end("tool_use"))
+
+
+# -- known faults of other translators ----------------------------------------------------------
+
+
+def test_bug_01_a_block_that_ends_twice_is_one_call() -> None:
+    twice = [*tool(0, "f", "{}"), {"type": "content_block_stop", "index": 0}]
+    _, choice = read_events(start(), *twice, *end("tool_use"))
+
+    assert len(choice.calls()) == 1
+
+
+def test_bug_05_arguments_that_come_all_at_once_are_taken() -> None:
+    _, choice = read_events(start(), *tool(0, "f", '{"city":"Rome"}'), *end("tool_use"))
+
+    assert choice.calls()[0][1] == '{"city":"Rome"}'
+
+
+def test_bug_11_thinking_then_a_tool_without_text() -> None:
+    _, choice = read_events(
+        start(), *thinking(0, "Hm.", "S"), *tool(1, "f", "{}"), *end("tool_use")
+    )
+
+    assert kinds(choice) == ["thought", "seal", "call", "arguments", "finish"]
+
+
+def test_bug_14_and_15_the_prompt_includes_what_caches_gave_and_took() -> None:
+    usage = {"input_tokens": 4, "cache_read_input_tokens": 20, "cache_creation_input_tokens": 300}
+    reader, _ = read_message({"type": "text", "text": "Hi"}, usage=usage | {"output_tokens": 1})
+
+    assert reader.usage is not None
+    assert reader.usage.prompt_tokens == 324
+
+
+def test_bug_16_a_stream_without_message_delta_has_the_usage_of_its_beginning() -> None:
+    reader, choice = read_events(start(), *text(0, "Hi"), {"type": "message_stop"})
+
+    assert choice.finished is not None
+    assert reader.usage is not None
+    assert reader.usage.prompt_tokens == 10
+
+
+def test_bug_23_thoughts_never_become_text() -> None:
+    _, choice = read_events(start(), *thinking(0, "Secret.", "S"), *text(1, "Hi"), *end())
+
+    assert choice.joined("text") == "Hi"
+
+
+def test_bug_49_a_pending_call_survives_a_refusal_and_a_full_context() -> None:
+    for native in ("refusal", "model_context_window_exceeded", "something_new"):
+        _, choice = read_events(start(), *tool(0, "f", "{}"), *end(native))
+        assert len(choice.calls()) == 1
+
+
+def test_bug_50_a_refusal_is_no_stop() -> None:
+    _, choice = read_events(start(), *text(0, "I cannot"), *end("refusal"))
+
+    assert choice.finished is not None
+    assert choice.finished.reason == "content_filter"
+
+
+def test_bug_51_an_end_without_a_reason_is_an_end() -> None:
+    _, choice = read_events(start(), *text(0, "Hi"), *end(None))
+
+    assert choice.finished is not None
+    assert choice.finished.reason == "stop"
+
+
+# -- bytes --------------------------------------------------------------------------------------
+
+
+def test_every_cut_gives_the_same_events() -> None:
+    stream = sse(
+        start(), *thinking(0, "Hm é.", "S"), *text(1, "Größe"), *tool(2, "f", '{"a":1}'), *end()
+    )
+
+    def read(pieces: Sequence[bytes]) -> Any:
+        reader, answer = new_reader()
+        for piece in pieces:
+            reader.feed(piece)
+        reader.feed_eof()
+        return answer.choice(0).events, reader.usage
+
+    assert_same_for_every_split(read, stream)
+
+
+@pytest.mark.parametrize("ending", [b"\r\n", b"\r"])
+def test_other_line_ends_give_the_same_events(ending: bytes) -> None:
+    stream = sse(start(), *text(0, "Hi"), *end())
+    _, expected = read_stream(stream)
+    _, choice = read_stream(stream.replace(b"\n", ending), 3)
+
+    assert choice.events == expected.events
+
+
+def test_nothing_is_read_behind_the_end() -> None:
+    reader, answer = new_reader()
+    reader.feed(sse(start(), *text(0, "Hi"), *end(), *text(7, "more")))
+    reader.feed(b"data: nonsense\n\n")
+    reader.feed_eof()
+
+    assert answer.choice(0).joined("text") == "Hi"
+
+
+def test_what_waits_is_counted() -> None:
+    reader, _ = new_reader(keeps_content=True)
+    first, second = thinking(0, "x" * 1000, "S"), text(1, "y" * 1000)
+    reader.feed(sse(start(), *first[:2]))
+    thought = reader.held
+    reader.feed(sse(*second))
+    waiting = reader.held
+
+    assert 1000 <= thought < waiting
+    assert waiting >= 2000
