@@ -1,0 +1,57 @@
+"""The forms of the Messages API that every side of the proxy writes: errors and heartbeats. Pure.
+
+Source: https://docs.claude.com/en/api/errors and /en/api/messages-streaming (read 2026-11).
+"""
+
+from typing import Final, Literal
+
+import msgspec
+
+ErrorType = Literal[
+    "api_error",
+    "authentication_error",
+    "billing_error",
+    "invalid_request_error",
+    "not_found_error",
+    "overloaded_error",
+    "permission_error",
+    "rate_limit_error",
+    "request_too_large",
+    "timeout_error",
+]
+"""The types that the official SDKs have classes for."""
+
+PING: Final = b'event: ping\ndata: {"type": "ping"}\n\n'
+"""The heartbeat. Clients bear it at any place, also before ``message_start``."""
+
+STOP: Final = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+"""The last event of a stream. Without it, the SDK for Node fails."""
+
+BILLING_HEADER: Final = "x-anthropic-billing-header:"
+"""How a system text begins that Claude Code means for Anthropic alone.
+
+It changes with each version, so elsewhere it only keeps prompts from being cached.
+"""
+
+
+class _Error(msgspec.Struct):
+    type: str
+    message: str
+
+
+class _Answer(msgspec.Struct, tag_field="type", tag="error"):
+    error: _Error
+    request_id: str | None
+
+
+def error_body(kind: ErrorType, message: str, request_id: str | None) -> bytes:
+    """Return ``{"type":"error","error":{"type","message"},"request_id"}``."""
+    return msgspec.json.encode(_Answer(_Error(kind, message), request_id))
+
+
+def error_event(body: bytes) -> bytes:
+    """Return the event that ends a stream with the error *body*.
+
+    Without ``event:``, the SDK for Python drops it and takes half an answer for a whole one.
+    """
+    return b"event: error\ndata: " + body + b"\n\n"
