@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from jarvis_proxy.canonical.exchange import UpstreamRequest
 from jarvis_proxy.canonical.sealed_state import SealedState
 from jarvis_proxy.wire.chat_types import Annotation, FinishReason, Image, TokenLogprob, Usage
 
@@ -44,7 +45,8 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
 
     *reason* is OpenAI's; *native* is the upstream's own word. *matched_stop* is the stop sequence
     that ended the text, if the upstream tells it. *message* explains a refusal. *grounding* and
-    *citations* are Google's, in its own form.
+    *citations* are Google's, in its own form. *model_version* is the model that answered, by the
+    upstream's name.
     """
 
     reason: FinishReason
@@ -54,6 +56,7 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
     annotations: tuple[Annotation, ...] = ()
     grounding: dict[str, object] | None = None
     citations: tuple[dict[str, object], ...] = ()
+    model_version: str | None = None
 
 
 class AnswerSink(Protocol):
@@ -103,8 +106,51 @@ class AnswerSink(Protocol):
     def server_tool(self, kind: Literal["web_search"], count: int, /) -> None:
         """Take how often the upstream used a tool of its own."""
 
+    def finish(self, finish: Finish, /) -> str | None:
+        """End the choice: exactly once, and last.
+
+        Return the id by which the client's next request names this message, or None if it cannot
+        name one. An upstream may keep state under it that has no other way back.
+        """
+
+
+class DiscardingSink:
+    """Takes a choice that the client's API has no place for. Implements ``AnswerSink``."""
+
+    emitted: bool = False
+
+    def begin(self, upstream_id: str | None, usage: Usage | None, /) -> None:
+        """Do nothing."""
+
+    def text(self, text: str, /) -> None:
+        """Do nothing."""
+
+    thought = text
+    call_piece = text
+
+    def seal(self, state: SealedState, /) -> None:
+        """Do nothing."""
+
+    def call_begin(self, call: CallStart, /) -> None:
+        """Do nothing."""
+
+    def call_end(self, /) -> None:
+        """Do nothing."""
+
+    def image(self, image: Image, /) -> None:
+        """Do nothing."""
+
+    def speech(self, mime_type: str, data: str, /) -> None:
+        """Do nothing."""
+
+    def logprobs(self, tokens: list[TokenLogprob], /) -> None:
+        """Do nothing."""
+
+    def server_tool(self, kind: Literal["web_search"], count: int, /) -> None:
+        """Do nothing."""
+
     def finish(self, finish: Finish, /) -> None:
-        """End the choice: exactly once, and last."""
+        """Do nothing."""
 
 
 class Answer(Protocol):
@@ -150,6 +196,17 @@ class AnswerReader(Protocol):
     @property
     def done(self) -> bool:
         """The answer is complete: read no further."""
+
+    @property
+    def service_tier(self) -> str | None:
+        """The tier that served the call, in OpenAI's words, once the upstream has told it."""
+
+    @property
+    def next_request(self) -> UpstreamRequest | None:
+        """Behind ``feed_eof`` or ``read_whole``: the answer goes on with this request.
+
+        Its body comes to the same reader.
+        """
 
     def feed(self, data: bytes, /) -> None:
         """Read a piece of a streamed body.

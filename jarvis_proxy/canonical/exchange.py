@@ -61,6 +61,10 @@ class Decoded:
         value, self._value = self._value, None
         return value
 
+    def peek(self) -> object:
+        """Return it and keep it; None if it was taken."""
+        return self._value
+
 
 @dataclass(frozen=True, slots=True)
 class Prerequisites:
@@ -80,16 +84,25 @@ NOTHING_NEEDED: Final = Prerequisites()
 class StreamTranslator(Protocol):
     """Upstream bytes in, whole downstream SSE events out."""
 
-    usage: TokenUsage | None
-    """The tokens, once known."""
-    held: int
-    """About how many bytes it keeps: of an event that is not whole, or for the answer's end."""
-    done: bool
-    """The answer is complete and ``[DONE]`` (or its equal) is out: read no further."""
-    next_request: UpstreamRequest | None
-    """After ``feed_eof``: the answer goes on with this request, to the same translator."""
-    failure: ProxyError | None
-    """What the upstream itself says, in events that pass as they came, about why it failed."""
+    @property
+    def usage(self) -> TokenUsage | None:
+        """The tokens, once known."""
+
+    @property
+    def held(self) -> int:
+        """About how many bytes it keeps: of an event that is not whole, or for the answer's end."""
+
+    @property
+    def done(self) -> bool:
+        """The answer is complete and ``[DONE]`` (or its equal) is out: read no further."""
+
+    @property
+    def next_request(self) -> UpstreamRequest | None:
+        """After ``feed_eof``: the answer goes on with this request, to the same translator."""
+
+    @property
+    def failure(self) -> ProxyError | None:
+        """What the upstream itself says, in events that pass as they came, about why it failed."""
 
     def feed(self, data: bytes) -> bytes:
         """Return the whole events that *data* completes, or ``b""``.

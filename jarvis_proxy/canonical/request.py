@@ -9,6 +9,7 @@ from typing import Protocol
 
 import msgspec
 
+from jarvis_proxy.canonical.exchange import Decoded
 from jarvis_proxy.errors import ProxyError
 
 
@@ -32,7 +33,8 @@ class CanonicalRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     *body* is the JSON, without ``model`` and ``stream``. *ignored* names, in the client's words,
     what it asked for and no upstream can be asked. *show_thoughts*: the client wants to see
-    reasoning. *sealed*: the client takes sealed state and sends it back.
+    reasoning. *sealed*: the client takes sealed state and sends it back. *decoded* holds a
+    ``DecodedChat`` of the body if its reader has decoded it already.
     """
 
     body: bytes
@@ -40,6 +42,7 @@ class CanonicalRequest(msgspec.Struct, frozen=True, kw_only=True):
     ignored: tuple[str, ...] = ()
     show_thoughts: bool = False
     sealed: bool = True
+    decoded: Decoded | None = None
 
 
 def relabel(error: ProxyError, params: ParamMap) -> ProxyError:

@@ -4,6 +4,8 @@ from typing import Final
 
 import msgspec
 
+from jarvis_proxy.wire.chat_types import CompletionTokensDetails, PromptTokensDetails, Usage
+
 _MOST_TOKENS: Final = 1_000_000_000
 
 
@@ -39,3 +41,33 @@ class TokenUsage(msgspec.Struct, frozen=True):
             return counts
         prompt, completion, cached, reasoning = (min(max(0, n), _MOST_TOKENS) for n in counts)
         return prompt, completion, cached, reasoning
+
+
+def add_usage(one: Usage, other: Usage) -> Usage:
+    """Return the tokens of two answers together."""
+    a, b = one.prompt_tokens_details, other.prompt_tokens_details
+    c, d = one.completion_tokens_details, other.completion_tokens_details
+    return Usage(
+        one.prompt_tokens + other.prompt_tokens,
+        one.completion_tokens + other.completion_tokens,
+        one.total_tokens + other.total_tokens,
+        PromptTokensDetails(
+            a.cached_tokens + b.cached_tokens,
+            a.audio_tokens + b.audio_tokens,
+            a.cache_write_tokens + b.cache_write_tokens,
+        ),
+        CompletionTokensDetails(
+            c.reasoning_tokens + d.reasoning_tokens, c.audio_tokens + d.audio_tokens
+        ),
+    )
+
+
+def to_token_usage(usage: Usage) -> TokenUsage:
+    """Return the counts that the call's record keeps."""
+    return TokenUsage(
+        usage.prompt_tokens,
+        usage.completion_tokens,
+        usage.prompt_tokens_details.cached_tokens,
+        usage.completion_tokens_details.reasoning_tokens,
+        usage.prompt_tokens_details.cache_write_tokens,
+    )

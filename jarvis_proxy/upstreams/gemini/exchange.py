@@ -6,13 +6,13 @@ Source: https://ai.google.dev/api/generate-content (read 2026-11).
 import re
 from collections.abc import Callable, Mapping
 from functools import reduce
-from typing import Final, cast
+from typing import Final
 
 import msgspec
 
 from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.canonical.exchange import StreamTranslator, UpstreamRequest
-from jarvis_proxy.canonical.usage import TokenUsage
+from jarvis_proxy.canonical.usage import TokenUsage, add_usage, to_token_usage
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.recovery import NOTHING_RELAXED, Relaxation, remedies
 from jarvis_proxy.upstreams.gemini.reply.accumulator import Answer
@@ -22,7 +22,6 @@ from jarvis_proxy.upstreams.gemini.reply.completion import LaneReply, build_comp
 from jarvis_proxy.upstreams.gemini.reply.context import ReplyContext
 from jarvis_proxy.upstreams.gemini.reply.errors import message_of, translate_error
 from jarvis_proxy.upstreams.gemini.reply.stream import GeminiStreamTranslator
-from jarvis_proxy.upstreams.gemini.reply.usage import add_usage, to_token_usage
 from jarvis_proxy.upstreams.gemini.request.build import ChatPlan
 from jarvis_proxy.upstreams.gemini.signature_store import SignatureVault
 from jarvis_proxy.wire.response_events import EventNumbers
@@ -152,7 +151,7 @@ class GeminiChatExchange:
         end: Callable[[], bytes],
         kept: Callable[[], int] = lambda: 0,
     ) -> StreamTranslator:
-        translator = GeminiStreamTranslator(
+        return GeminiStreamTranslator(
             self._context,
             self._answer,
             lane,
@@ -161,8 +160,6 @@ class GeminiChatExchange:
             continue_with=self._continue_with,
             kept=kept,
         )
-        # The protocol has plain attributes; the tokens are counted only when someone asks.
-        return cast(StreamTranslator, translator)
 
     def _new_reply(self, lane: int) -> LaneReply:
         return LaneReply(self._context, self._answer, lane)

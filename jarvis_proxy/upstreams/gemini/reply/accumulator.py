@@ -6,6 +6,7 @@ Source: https://ai.google.dev/api/generate-content (read 2026-11).
 from collections.abc import Callable
 from typing import Final
 
+from jarvis_proxy.canonical.usage import add_usage
 from jarvis_proxy.upstreams.gemini.reply.candidate import CandidateReader, Sink
 from jarvis_proxy.upstreams.gemini.reply.context import ReplyContext
 from jarvis_proxy.upstreams.gemini.reply.errors import (
@@ -22,7 +23,7 @@ from jarvis_proxy.upstreams.gemini.reply.finish_reasons import (
     is_plain_end,
 )
 from jarvis_proxy.upstreams.gemini.reply.frames import Frame
-from jarvis_proxy.upstreams.gemini.reply.usage import add_usage, service_tier, translate_usage
+from jarvis_proxy.upstreams.gemini.reply.usage import service_tier, translate_usage
 from jarvis_proxy.wire.chat_types import Usage
 
 MAX_HOPS: Final = 16

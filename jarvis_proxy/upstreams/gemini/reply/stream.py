@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from jarvis_proxy.canonical.exchange import UpstreamRequest
-from jarvis_proxy.canonical.usage import TokenUsage
+from jarvis_proxy.canonical.usage import TokenUsage, to_token_usage
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.reply.accumulator import Answer, Lane
 from jarvis_proxy.upstreams.gemini.reply.candidate import Sink
@@ -20,7 +20,6 @@ from jarvis_proxy.upstreams.gemini.reply.errors import (
     truncated,
 )
 from jarvis_proxy.upstreams.gemini.reply.frames import decode_frame, decode_frames
-from jarvis_proxy.upstreams.gemini.reply.usage import to_token_usage
 from jarvis_proxy.wire.pieces import Pieces
 from jarvis_proxy.wire.sse import MAX_EVENT_BYTES, SSEDecoder, too_large
 

@@ -11,7 +11,6 @@ from typing import Final
 
 import msgspec
 
-from jarvis_proxy.canonical.usage import TokenUsage
 from jarvis_proxy.upstreams.gemini.reply.error_body import BROKEN
 from jarvis_proxy.wire.chat_types import CompletionTokensDetails, PromptTokensDetails, Usage
 
@@ -71,31 +70,6 @@ def translate_usage(raw: bytes) -> Usage:
 def service_tier(raw: bytes) -> str | None:
     """Return OpenAI's word for the tier that served the call, where there is one."""
     return _TIERS.get((_decode(raw).service_tier or "").lower())
-
-
-def add_usage(one: Usage, other: Usage) -> Usage:
-    """Return the tokens of two calls together."""
-    a, b = one.prompt_tokens_details, other.prompt_tokens_details
-    c, d = one.completion_tokens_details, other.completion_tokens_details
-    return Usage(
-        one.prompt_tokens + other.prompt_tokens,
-        one.completion_tokens + other.completion_tokens,
-        one.total_tokens + other.total_tokens,
-        PromptTokensDetails(a.cached_tokens + b.cached_tokens, a.audio_tokens + b.audio_tokens),
-        CompletionTokensDetails(
-            c.reasoning_tokens + d.reasoning_tokens, c.audio_tokens + d.audio_tokens
-        ),
-    )
-
-
-def to_token_usage(usage: Usage) -> TokenUsage:
-    """Return the four counts that the call's record keeps."""
-    return TokenUsage(
-        usage.prompt_tokens,
-        usage.completion_tokens,
-        usage.prompt_tokens_details.cached_tokens,
-        usage.completion_tokens_details.reasoning_tokens,
-    )
 
 
 def _audio(counts: list[_ModalityCount] | None) -> int:

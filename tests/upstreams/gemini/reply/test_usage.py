@@ -5,11 +5,9 @@ from typing import Any
 
 import pytest
 
-from jarvis_proxy.canonical.usage import TokenUsage
+from jarvis_proxy.canonical.usage import TokenUsage, add_usage, to_token_usage
 from jarvis_proxy.upstreams.gemini.reply.usage import (
-    add_usage,
     service_tier,
-    to_token_usage,
     translate_usage,
 )
 from jarvis_proxy.wire.chat_types import CompletionTokensDetails, PromptTokensDetails, Usage

@@ -1,0 +1,348 @@
+"""A call of any client API, answered by an upstream of any other. Pure.
+
+The dialect reads the request and writes the answer; the upstream's call writes the upstream's
+request and its reader reads the upstream's answer. Here they meet, and nowhere else.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import reduce
+from typing import Final, NamedTuple
+
+import msgspec
+
+from jarvis_proxy.canonical.adapters import Dialect, DialectCall, UpstreamAdapter, UpstreamCall
+from jarvis_proxy.canonical.answer import Answer, AnswerReader
+from jarvis_proxy.canonical.call import Call
+from jarvis_proxy.canonical.exchange import (
+    Decoded,
+    Exchange,
+    Media,
+    Prerequisites,
+    RetryableError,
+    StreamTranslator,
+    UpstreamRequest,
+)
+from jarvis_proxy.canonical.request import CanonicalRequest, relabel
+from jarvis_proxy.canonical.usage import TokenUsage, add_usage, to_token_usage
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.wire.chat_types import Usage
+from jarvis_proxy.wire.response_events import EventNumbers
+
+_MAX_IGNORED: Final = 40  # a header stays below 4 KiB
+
+
+class _Attempt:
+    """One answer on its way: what the readers of all lanes share."""
+
+    __slots__ = ("abandoned", "answer", "ended", "lanes", "readers")
+
+    def __init__(self, answer: Answer, lanes: int) -> None:
+        self.answer = answer
+        self.lanes = lanes
+        self.readers: dict[int, AnswerReader] = {}
+        self.ended: list[int] = []
+        """The lanes whose answers are complete, in the order in which they ended."""
+        self.abandoned = False
+        """It will be asked for again: nothing more of it may be sent."""
+
+    @property
+    def complete(self) -> bool:
+        """Every lane has ended."""
+        return len(self.ended) == self.lanes
+
+    @property
+    def usage(self) -> Usage | None:
+        """The tokens of all lanes, as far as the upstream has told them."""
+        told = [usage for reader in self.readers.values() if (usage := reader.usage) is not None]
+        return reduce(add_usage, told) if told else None
+
+    def end(self, lane: int) -> None:
+        """Take it that *lane* is complete; with the last one, the answer is."""
+        self.ended.append(lane)
+        if self.complete:
+            self.answer.end(self.usage, self.readers[lane].service_tier)
+
+    def fail(self, error: ProxyError) -> None:
+        """Note that *error* ends the attempt."""
+        if isinstance(error, RetryableError):
+            self.abandoned = True
+
+
+class Translation:
+    """A client's call and an upstream's call as one ``Exchange``."""
+
+    __slots__ = ("_attempt", "_client", "_upstream")
+
+    raw: bool = False
+
+    def __init__(self, client: DialectCall, upstream: UpstreamCall) -> None:
+        self._client = client
+        self._upstream = upstream
+        self._attempt: _Attempt | None = None
+
+    @property
+    def weight(self) -> int:
+        """Return the size of all bodies together."""
+        return sum(len(request.body) for request in self._upstream.requests)
+
+    @property
+    def requests(self) -> tuple[UpstreamRequest, ...]:
+        """Return what to send.
+
+        Whoever asks for it is about to send it: answers from then on belong to a new attempt.
+        """
+        self._attempt = None
+        self._upstream.begin()
+        return self._upstream.requests
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """Return what was left out, under the client's names, and the upstream's own headers."""
+        request, rest = self._client.request, self._upstream.headers
+        theirs = map(request.params.param, self._upstream.ignored)
+        ignored = list(dict.fromkeys((*request.ignored, *theirs)))[:_MAX_IGNORED]
+        return (("x-jarvis-ignored", ", ".join(ignored)), *rest) if ignored else rest
+
+    @property
+    def usage(self) -> TokenUsage | None:
+        """Return the tokens of a whole answer, once it is complete."""
+        attempt = self._attempt
+        if attempt is None or not attempt.complete:
+            return None
+        return to_token_usage(attempt.usage or Usage())
+
+    @property
+    def spent(self) -> TokenUsage | None:
+        """Return the tokens that are known of this attempt."""
+        usage = None if self._attempt is None else self._attempt.usage
+        return None if usage is None else to_token_usage(usage)
+
+    def translate_error(
+        self, status: int, headers: Mapping[str, str], body: bytes
+    ) -> ProxyError | None:
+        """Return the client's error for an upstream status ≥ 400."""
+        error = self._upstream.translate_error(status, headers, body)
+        return None if error is None else relabel(error, self._client.request.params)
+
+    def recover(self, status: int, body: bytes) -> "Translation | None":
+        """Return a changed exchange worth one more try after this refusal, or None."""
+        better = self._upstream.recover(status, body)
+        return None if better is None else Translation(self._client, better)
+
+    def translate_reply(self, body: bytes, lane: int = 0) -> UpstreamRequest | None:
+        """Take a whole 200 body; return the request that continues it, or None when complete.
+
+        Raises:
+            ProxyError: the body holds an error or nothing usable.
+        """
+        attempt = self._attempt or self._begin(stream=False)
+        reader = attempt.readers.get(lane)
+        if reader is None:
+            reader = attempt.readers[lane] = self._upstream.reader(attempt.answer, lane)
+        try:
+            reader.read_whole(body)
+        except ProxyError as error:
+            attempt.fail(error)
+            relabel(error, self._client.request.params)
+            raise
+        if reader.next_request is None:
+            attempt.end(lane)
+        return reader.next_request
+
+    def answer(self) -> bytes:
+        """Return the client's JSON body after every lane's reply was taken."""
+        assert self._attempt is not None  # noqa: S101 - there is no answer without a reply
+        return self._attempt.answer.body()
+
+    def stream_translator(
+        self, lane: int = 0, numbers: EventNumbers | None = None
+    ) -> StreamTranslator:
+        """Return a fresh translator for one lane's stream."""
+        attempt = self._attempt
+        if attempt is None or lane in attempt.readers:
+            attempt = self._begin(stream=True, numbers=numbers)
+        reader = attempt.readers[lane] = self._upstream.reader(attempt.answer, lane)
+        return TranslatedStream(attempt, reader, lane, self._client.request)
+
+    def _begin(self, *, stream: bool, numbers: EventNumbers | None = None) -> _Attempt:
+        if self._attempt is not None:
+            self._upstream.begin()
+        answer = self._client.new_answer(stream=stream, numbers=numbers)
+        self._attempt = _Attempt(answer, len(self._upstream.requests))
+        return self._attempt
+
+
+class TranslatedStream:
+    """Turns one lane's bytes into the client's events; implements ``StreamTranslator``."""
+
+    __slots__ = (
+        "_answer",
+        "_attempt",
+        "_lane",
+        "_reader",
+        "_request",
+        "done",
+        "failure",
+        "next_request",
+    )
+
+    def __init__(
+        self, attempt: _Attempt, reader: AnswerReader, lane: int, request: CanonicalRequest
+    ) -> None:
+        self.done = False
+        self.failure: ProxyError | None = None
+        self.next_request: UpstreamRequest | None = None
+        self._attempt = attempt
+        self._answer = attempt.answer
+        self._reader = reader
+        self._lane = lane
+        self._request = request
+
+    @property
+    def usage(self) -> TokenUsage | None:
+        """The tokens of this lane, as far as the upstream has counted them."""
+        usage = self._reader.usage
+        return None if usage is None else to_token_usage(usage)
+
+    @property
+    def held(self) -> int:
+        """About how many bytes are kept."""
+        return self._reader.held + self._answer.kept
+
+    def feed(self, data: bytes) -> bytes:
+        """Return the events that *data* completes, or ``b""``.
+
+        Raises:
+            ProxyError: the upstream reported an error or broke its protocol; the events completed
+                before are its ``preceding``.
+        """
+        reader = self._reader
+        try:
+            reader.feed(data)
+            if reader.done:
+                self._end()
+        except ProxyError as error:
+            self._fail(error)
+            raise
+        return b"" if self._attempt.abandoned else self._answer.take()
+
+    def feed_eof(self) -> bytes:
+        """Return the last events, or what comes before ``next_request``.
+
+        Raises:
+            ProxyError: the upstream reported an error in place of the end, or the answer is not
+                complete.
+        """
+        try:
+            self._reader.feed_eof()
+            self._end()
+        except ProxyError as error:
+            self._fail(error)
+            raise
+        return b"" if self._attempt.abandoned else self._answer.take()
+
+    def _end(self) -> None:
+        self.next_request = self._reader.next_request
+        if self.next_request is None:
+            self._attempt.end(self._lane)
+            self.done = True
+
+    def _fail(self, error: ProxyError) -> None:
+        """Give *error* the events that came before it, and the client's own param."""
+        attempt = self._attempt
+        attempt.fail(error)
+        events = self._answer.take()
+        error.preceding = b"" if attempt.abandoned else events
+        relabel(error, self._request.params)
+
+
+class _Prepared(NamedTuple):
+    """A call on its way from ``needs`` to ``exchange``."""
+
+    client: DialectCall
+    decoded: Decoded | None
+
+
+class TranslatedUpstream:
+    """An upstream that serves the client APIs in *dialects* by translation.
+
+    *dialects* are by ``Call.endpoint``. Other endpoints are the adapter's own. Implements
+    ``Upstream``.
+    """
+
+    __slots__ = ("_dialects", "adapter", "name")
+
+    def __init__(self, adapter: UpstreamAdapter, dialects: Mapping[str, Dialect]) -> None:
+        self.name = adapter.name
+        self.adapter = adapter
+        self._dialects = dialects
+
+    def needs(self, call: Call) -> Prerequisites:
+        """Return what must be looked up before ``exchange``.
+
+        Raises:
+            ProxyError: 400, the request is not valid.
+        """
+        dialect = self._dialects.get(call.endpoint)
+        if dialect is None:
+            return self.adapter.needs(call)
+        client = self._read(dialect, call)
+        request = client.request
+        try:
+            found = self.adapter.canonical_needs(call, request)
+        except ProxyError as error:
+            relabel(error, request.params)
+            raise
+        if found.decoded is not None:
+            # The canonical request's bytes are as many as the body's: one of them is enough.
+            client = client._replace(request=msgspec.structs.replace(request, body=b""))
+        size = _size(client.request, call) if found.decoded is None else found.decoded.size
+        return replace(found, decoded=Decoded(_Prepared(client, found.decoded), size))
+
+    def exchange(
+        self, call: Call, media: Mapping[str, Media | ProxyError], decoded: Decoded | None = None
+    ) -> Exchange:
+        """Return the exchange for *call*; *decoded* comes from what ``needs`` returned for it.
+
+        Raises:
+            ProxyError: 400, the call cannot be expressed, or this upstream has no such endpoint.
+        """
+        dialect = self._dialects.get(call.endpoint)
+        if dialect is None:
+            return self.adapter.exchange(call, media, decoded)
+        taken = None if decoded is None else decoded.take()
+        if not isinstance(taken, _Prepared):
+            taken = _Prepared(self._read(dialect, call), None)
+        client, inner = taken
+        del taken
+        params = client.request.params
+        read = self._reader(dialect, call, client.request)
+        client = client._replace(
+            request=msgspec.structs.replace(client.request, body=b"", decoded=None)
+        )
+        try:
+            upstream = self.adapter.translate(call, read, media, inner)
+        except ProxyError as error:
+            relabel(error, params)
+            raise
+        return Translation(client, upstream)
+
+    def _read(self, dialect: Dialect, call: Call) -> DialectCall:
+        return dialect.read(call, self.adapter.features(call))
+
+    def _reader(
+        self, dialect: Dialect, call: Call, first: CanonicalRequest
+    ) -> Callable[[], CanonicalRequest]:
+        """Return what gives *first* once, and then the request read anew."""
+        waiting: list[CanonicalRequest] = [first]
+
+        def read() -> CanonicalRequest:
+            return waiting.pop() if waiting else self._read(dialect, call).request
+
+        return read
+
+
+def _size(request: CanonicalRequest, call: Call) -> int:
+    """Return how many bytes *request* takes beside the call's body."""
+    return 0 if request.body is call.body else len(request.body)
