@@ -215,7 +215,7 @@ class TranslatedStream:
 
         Raises:
             ProxyError: the upstream reported an error or broke its protocol; the events completed
-                before are its ``preceding``.
+                before are its ``completed_events``.
         """
         reader = self._reader
         try:
@@ -253,7 +253,7 @@ class TranslatedStream:
         attempt = self._attempt
         attempt.fail(error)
         events = self._answer.take()
-        error.preceding = b"" if attempt.abandoned else events
+        error.completed_events = b"" if attempt.abandoned else events
         relabel(error, self._request.params)
 
 

@@ -86,7 +86,7 @@ def test_what_came_before_an_error_goes_out_before_it() -> None:
 
     with pytest.raises(ProxyError) as failed:
         translator.feed(b"text a\nerror messages\ntext b\n")
-    assert failed.value.preceding == b"data: 0 a\n"
+    assert failed.value.completed_events == b"data: 0 a\n"
     assert (failed.value.param, failed.value.message) == ("my_messages", "Bad 'my_messages'.")
 
 
@@ -96,7 +96,7 @@ def test_nothing_goes_out_of_an_answer_that_is_asked_for_again() -> None:
 
     with pytest.raises(EmptyAnswerError) as empty:
         first.feed(b"empty\n")
-    assert empty.value.preceding == b""
+    assert empty.value.completed_events == b""
     assert second.feed(b"text b\n") == b""
 
 
