@@ -17,6 +17,7 @@ from jarvis_proxy.canonical.bounds import (
     decoded_size,
 )
 from jarvis_proxy.canonical.call import Call
+from jarvis_proxy.canonical.call_ids import bare_id
 from jarvis_proxy.canonical.chat_request import ChatRequest
 from jarvis_proxy.canonical.exchange import Decoded, Media, Prerequisites
 from jarvis_proxy.canonical.function_names import Member
@@ -46,7 +47,6 @@ from jarvis_proxy.upstreams.gemini.request.signature_lookup import (
     MESSAGE_ID,
     SENTINEL,
     Signer,
-    bare_id,
 )
 from jarvis_proxy.upstreams.gemini.request.thinking import asked_with, thinking_config
 from jarvis_proxy.upstreams.gemini.request.tool_choice import tool_config

@@ -9,12 +9,10 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from jarvis_proxy.canonical.attachments import link_kind
+from jarvis_proxy.canonical.call_ids import bare_id
 from jarvis_proxy.canonical.chat_request import ContentPart, Message
 from jarvis_proxy.canonical.function_names import FunctionNames
-from jarvis_proxy.canonical.ignored_params import IgnoredParams
-from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits
-from jarvis_proxy.upstreams.gemini.request.content import ContentReader, texts
-from jarvis_proxy.upstreams.gemini.request.history import (
+from jarvis_proxy.canonical.history import (
     ModelTurn,
     OrphanTurn,
     PastCall,
@@ -22,7 +20,10 @@ from jarvis_proxy.upstreams.gemini.request.history import (
     UserTurn,
     read_history,
 )
-from jarvis_proxy.upstreams.gemini.request.signature_lookup import Signer, bare_id
+from jarvis_proxy.canonical.ignored_params import IgnoredParams
+from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits
+from jarvis_proxy.upstreams.gemini.request.content import ContentReader, texts
+from jarvis_proxy.upstreams.gemini.request.signature_lookup import Signer
 from jarvis_proxy.upstreams.gemini.request.tool_results import Result, missing_result, read_result
 from jarvis_proxy.upstreams.gemini.request.types import Content, FunctionCall, Part
 

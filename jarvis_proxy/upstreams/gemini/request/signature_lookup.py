@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from jarvis_proxy.canonical.call_ids import ID_MARK, bare_id, plain_id
 from jarvis_proxy.canonical.chat_request import Message, ToolCall
 from jarvis_proxy.canonical.json_values import NotJSON, parse
 from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits
@@ -25,8 +26,6 @@ _PLACEHOLDERS: Final = frozenset(
     (*_DUMMIES, *(base64.b64encode(dummy.encode()).decode() for dummy in _DUMMIES))
 )
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]+={0,2}\Z")
-_ID_MARK: Final = "__thought__"
-_NOT_ALNUM: Final = re.compile(r"[^A-Za-z0-9]")
 _WRAPPING_KEYS: Final = ("thought_signature", "thoughtSignature", "signature", "data")
 
 
@@ -109,16 +108,6 @@ class Signer:
         return found.signature
 
 
-def bare_id(call_id: str) -> str:
-    """Return a tool call id without the signature that one gateway appends to it."""
-    return call_id.partition(_ID_MARK)[0]
-
-
-def plain_id(call_id: str) -> str:
-    """Return what clients that clean ids leave of one."""
-    return _NOT_ALNUM.sub("", call_id)
-
-
 def _overruled(found: _Found | None, known: Remembered | None) -> _Found | None:
     """Return what the client brought, unless the vault knows better."""
     if known is None:
@@ -135,7 +124,7 @@ def _carried(call: ToolCall, message: Message) -> Iterator[_Found]:
     yield from _from_extra_content(call.extra_content)
     yield from _from_reasoning_details(message.reasoning_details, call.id or "")
     yield from _from_provider_fields(call.provider_specific_fields)
-    mark = (call.id or "").partition(_ID_MARK)[2]
+    mark = (call.id or "").partition(ID_MARK)[2]
     # Padded base64 comes in fours; ids that a client cut short mostly show it.
     if len(mark) % 4 == 0 and (signature := _genuine(mark)):
         yield _Found("id", signature)

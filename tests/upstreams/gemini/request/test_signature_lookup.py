@@ -7,13 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from jarvis_proxy.canonical.call_ids import bare_id, plain_id
 from jarvis_proxy.canonical.chat_request import Message, ToolCall
 from jarvis_proxy.upstreams.gemini.model_traits import knowledge
 from jarvis_proxy.upstreams.gemini.request.signature_lookup import (
     SENTINEL,
     Signer,
-    bare_id,
-    plain_id,
 )
 from jarvis_proxy.upstreams.gemini.signature_store import Remembered
 from tests.upstreams.gemini.chat import NEWEST, OLD, DictVault

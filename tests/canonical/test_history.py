@@ -7,14 +7,14 @@ import msgspec
 import pytest
 
 from jarvis_proxy.canonical.chat_request import Message
-from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.gemini.request.history import (
+from jarvis_proxy.canonical.history import (
     ModelTurn,
     OrphanTurn,
     UserTurn,
     arguments,
     read_history,
 )
+from jarvis_proxy.errors import ProxyError
 from tests.upstreams.gemini.chat import called, result, user
 
 

@@ -9,10 +9,10 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from jarvis_proxy.canonical.call_ids import bare_id, plain_id
 from jarvis_proxy.canonical.chat_request import Message, ToolCall
 from jarvis_proxy.canonical.json_values import MAX_DEPTH, NotJSON, parse, within_depth
 from jarvis_proxy.canonical.validation_errors import invalid, missing
-from jarvis_proxy.upstreams.gemini.request.signature_lookup import bare_id, plain_id
 
 
 @dataclass(slots=True)
