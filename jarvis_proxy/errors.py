@@ -51,6 +51,8 @@ class ProxyError(Exception):
     """The body in which an upstream refused the request, though its status said otherwise."""
     reason: str = ""
     """What the upstream said, for the log only; without keys."""
+    native: bytes = b""
+    """The upstream's own error body, in the client's API: it goes out in place of ours."""
 
     def __init__(
         self,
@@ -77,15 +79,14 @@ class ProxyError(Exception):
     def hide(self, secrets: Secrets) -> None:
         """Black out *secrets* that an upstream has repeated in its error."""
         self.message = secrets.hide(self.message)
+        self.native = _hidden(secrets, self.native)
         self.reason = secrets.hide(self.reason)
         self.error_type = secrets.hide(self.error_type)
         if isinstance(self.code, str):
             self.code = secrets.hide(self.code)
         if self.param is not None:
             self.param = secrets.hide(self.param)
-        if self.completed_events:
-            events = secrets.hide_bytes(self.completed_events)
-            self.completed_events = b"" if events == HIDDEN.encode() else events
+        self.completed_events = _hidden(secrets, self.completed_events)
 
     def body(self) -> bytes:
         """Return OpenAI's JSON error object, ``{"error":{"message","type","param","code"}}``."""
@@ -110,6 +111,12 @@ class ProxyError(Exception):
             ErrorBody(self.message, self.error_type, self.param, self.code),
         )
         return b"event: error\ndata: " + msgspec.json.encode(event) + b"\n\n"
+
+
+def _hidden(secrets: Secrets, data: bytes) -> bytes:
+    """Return *data* with *secrets* blacked out; ``b""`` where nothing of it may be shown."""
+    hidden = secrets.hide_bytes(data) if data else data
+    return b"" if hidden == HIDDEN.encode() else hidden
 
 
 def default_type(status: int) -> str:

@@ -134,6 +134,15 @@ def test_secrets_are_blacked_out_wherever_an_upstream_repeats_them() -> None:
     )
 
 
+def test_secrets_are_blacked_out_in_an_upstreams_own_body() -> None:
+    error = ProxyError(429, "x")
+    error.native = b'{"error":{"message":"key sk-upstream-f3Zq8LmW is over its quota"}}'
+
+    error.hide(Secrets(["sk-upstream-f3Zq8LmW"]))
+
+    assert error.native == b'{"error":{"message":"key [redacted] is over its quota"}}'
+
+
 def test_words_that_stand_for_a_key_and_numbers_stay() -> None:
     error = ProxyError(400, "ollama: no such model", code=404)
     error.hide(Secrets(["ollama", ""]))

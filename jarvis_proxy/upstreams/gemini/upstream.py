@@ -19,6 +19,7 @@ from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.embeddings import EmbeddingsExchange
 from jarvis_proxy.upstreams.gemini.exchange import GeminiChatExchange
 from jarvis_proxy.upstreams.gemini.model_traits import knowledge
+from jarvis_proxy.upstreams.gemini.relay.exchange import GeminiRelayExchange
 from jarvis_proxy.upstreams.gemini.request.build import ChatPlan, Relaxation, build_chat, needs
 from jarvis_proxy.upstreams.gemini.request.content import ImageUrls
 from jarvis_proxy.upstreams.gemini.responses_api.exchange import (
@@ -27,6 +28,7 @@ from jarvis_proxy.upstreams.gemini.responses_api.exchange import (
 )
 from jarvis_proxy.upstreams.gemini.responses_api.to_chat import AsChat
 from jarvis_proxy.upstreams.gemini.signature_store import SignatureVault
+from jarvis_proxy.wire.google_verbs import VERBS
 
 _MODEL_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
@@ -109,6 +111,9 @@ class GeminiUpstream:
             case "embeddings":
                 _check_model(call)
                 return EmbeddingsExchange(call)
+            case verb if verb in VERBS:
+                _check_model(call)
+                return GeminiRelayExchange(call)
             case _:
                 raise ProxyError(
                     400,

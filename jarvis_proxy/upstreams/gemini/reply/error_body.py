@@ -146,11 +146,19 @@ def words_of(page: bytes) -> str:
 
 
 _SECRETS: Final = re.compile(
-    r"AIza[\w-]{4,}|\bAQ\.[\w-]{8,}|\bya29\.[\w.-]{8,}|\bsk-[\w-]{4,}|(?<=[Bb]earer )\S+"
-    r"|(?<=api_key:)[^\s'\"]+|(?<=[?&]key=)[^\s&'\"]+"
+    r"AIza[\w-]{4,}|\bAQ\.[\w-]{8,}|\bya29\.[\w.-]{8,}|\bsk-[\w-]{4,}|(?<=[Bb]earer )[^\s\"\\]+"
+    r"|(?<=api_key:)[^\s'\"\\]+|(?<=[?&]key=)[^\s&'\"\\]+"
 )
 _QUERY: Final = re.compile(r"(https?://[^\s?'\"]+)\?[^\s'\"]*")
 _PROJECT: Final = re.compile(r"(?<=project_number:)\d+|(?<=projects/)[\w-]+|(?<=project )\d{6,}")
+
+
+_SECRET_BYTES: Final = re.compile(_SECRETS.pattern.encode())
+
+
+def without_keys(body: bytes) -> bytes:
+    """Return an error's *body* as it is, but for what looks like a key."""
+    return _SECRET_BYTES.sub(b"[redacted]", body)
 
 
 def clean(message: str) -> str:

@@ -1,0 +1,1 @@
+"""Google's generateContent, relayed: bytes in, the same bytes out. Pure."""

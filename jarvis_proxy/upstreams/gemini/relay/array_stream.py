@@ -1,0 +1,150 @@
+"""A stream of Google's as a JSON array, relayed byte for byte, whole elements at a time. Pure.
+
+So Google streams when it is not asked for events. Between two elements, white space and an error
+are in place.
+
+Source: https://ai.google.dev/api/generate-content#method:-models.streamgeneratecontent
+(read 2026-11) and recorded streams.
+"""
+
+import re
+from typing import Final
+
+from jarvis_proxy.canonical.exchange import UpstreamRequest
+from jarvis_proxy.canonical.usage import TokenUsage
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.upstreams.gemini.relay.errors import error_in_stream
+from jarvis_proxy.upstreams.gemini.relay.watch import AnswerWatch
+from jarvis_proxy.upstreams.gemini.reply.errors import bad_response, truncated
+from jarvis_proxy.wire.pieces import Pieces
+from jarvis_proxy.wire.sse import MAX_EVENT_BYTES, too_large
+
+_MARK: Final = re.compile(rb'\\.|["\[\]{}]', re.DOTALL)
+_BLANK: Final = b" \t\r\n"
+_BEFORE_ELEMENT: Final = b"[, \t\r\n"
+
+
+class ArrayRelay:
+    """A StreamTranslator that returns its input, up to the end of an element.
+
+    *model* is the client's name for the model.
+    """
+
+    __slots__ = (
+        "_backslash",
+        "_depth",
+        "_has_begun",
+        "_is_array",
+        "_is_in_string",
+        "_is_whole",
+        "_model",
+        "_pending",
+        "_watch",
+        "done",
+        "failure",
+        "next_request",
+    )
+
+    def __init__(self, model: str) -> None:
+        self.done = False
+        self.failure: ProxyError | None = None
+        self.next_request: UpstreamRequest | None = None
+        self._model = model
+        self._watch = AnswerWatch(model)
+        self._pending = Pieces()
+        self._has_begun = False
+        self._is_array = False
+        self._is_whole = False
+        self._depth = 0
+        self._is_in_string = False
+        self._backslash = b""  # at the end of the last piece; what it escapes is in the next
+
+    @property
+    def usage(self) -> TokenUsage | None:
+        """The tokens, as far as the upstream has counted them."""
+        return self._watch.usage
+
+    @property
+    def held(self) -> int:
+        """About how many bytes wait for the end of their element."""
+        return self._pending.size
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the whole array has come."""
+        return self._is_whole
+
+    def feed(self, data: bytes) -> bytes:
+        """Return the bytes up to the last element that *data* completes.
+
+        Raises:
+            ProxyError: the error that an element is, or 502 `upstream_bad_frame`,
+                `upstream_frame_too_large`; its ``completed_events`` came before.
+        """
+        if not self._has_begun and (text := data.lstrip(_BLANK)):
+            self._has_begun, self._is_array = True, text.startswith(b"[")
+        if not self._is_array:
+            self._hold(data)
+            return b""
+        passed: list[bytes] = []
+        start = 0
+        try:
+            for end, depth in self._ends(data):
+                passed.append(self._take(data[start:end], is_last=depth == 0))
+                start = end
+        except ProxyError as error:
+            error.completed_events = b"".join(passed)
+            raise
+        self._hold(data[start:])
+        return b"".join(passed)
+
+    def _hold(self, data: bytes) -> None:
+        self._pending.add(data)
+        if self._pending.size > MAX_EVENT_BYTES:
+            raise too_large()
+
+    def _ends(self, data: bytes) -> list[tuple[int, int]]:
+        """Return where in *data* elements end, at depth 1, and the array itself, at depth 0."""
+        ends: list[tuple[int, int]] = []
+        shift = len(self._backslash)
+        data = self._backslash + data
+        size = len(data) - (len(data) - len(data.rstrip(b"\\"))) % 2
+        self._backslash = data[size:]
+        for found in _MARK.finditer(data, 0, size):
+            mark = found[0]
+            if mark == b'"':
+                self._is_in_string = not self._is_in_string
+            elif self._is_in_string:
+                continue
+            elif mark in b"[{":
+                self._depth += 1
+            else:
+                self._depth -= 1
+                if self._depth <= 1:
+                    ends.append((found.end() - shift, self._depth))
+        return ends
+
+    def _take(self, piece: bytes, *, is_last: bool) -> bytes:
+        """Return what was held and *piece*: an element with what stands before it, or the end."""
+        self._pending.add(piece)
+        whole, self._pending = self._pending.join(), Pieces()
+        if is_last:
+            self._is_whole = self._watch.has_frames
+            return whole if self._is_whole else b""
+        self._watch.note(whole.lstrip(_BEFORE_ELEMENT))
+        return whole
+
+    def feed_eof(self) -> bytes:
+        """Return what the end of the body completes.
+
+        Raises:
+            ProxyError: the error that came in place of an array, with its body as ``native``;
+                502 `upstream_truncated`, `upstream_bad_response`.
+        """
+        rest, self._pending = self._pending.join(), Pieces()
+        if self._has_begun and not self._is_array:
+            raise error_in_stream(rest, model=self._model) or bad_response()
+        if not self._is_whole:
+            raise truncated()
+        self.done = True
+        return b"" if rest.strip(_BLANK) else rest

@@ -1,0 +1,77 @@
+"""One call of Google's API to Google, there and back, as it came. Pure.
+
+Source: https://ai.google.dev/api/all-methods (read 2026-11).
+"""
+
+from collections.abc import Mapping
+from typing import Final, cast
+
+from jarvis_proxy.canonical.call import Call
+from jarvis_proxy.canonical.exchange import StreamTranslator, UpstreamRequest
+from jarvis_proxy.canonical.usage import TokenUsage
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.upstreams.gemini.relay.array_stream import ArrayRelay
+from jarvis_proxy.upstreams.gemini.relay.errors import relayed_error
+from jarvis_proxy.upstreams.gemini.relay.event_stream import EventRelay
+from jarvis_proxy.upstreams.gemini.relay.request import (
+    asks_for_events,
+    relayed_body,
+    relayed_path,
+)
+from jarvis_proxy.upstreams.gemini.relay.watch import read_answer
+from jarvis_proxy.wire.response_events import EventNumbers
+
+_HEADERS: Final = {"Content-Type": "application/json"}
+
+
+class GeminiRelayExchange:
+    """One relayed call. Thought signatures travel with the client; none is stored here.
+
+    Implements ``Exchange``. Nothing that Google refuses is asked again in another form.
+    """
+
+    __slots__ = ("_answer", "_call", "requests", "usage", "weight")
+
+    raw: bool = True
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def __init__(self, call: Call) -> None:
+        body = relayed_body(call)
+        self._call = call
+        self._answer = b""
+        self.weight = 0 if body is call.body else len(body)
+        self.usage: TokenUsage | None = None
+        self.requests = (UpstreamRequest("POST", relayed_path(call), _HEADERS, body),)
+
+    @property
+    def spent(self) -> TokenUsage | None:
+        """Return what ``usage`` says: an answer in one piece is there, or nothing is known."""
+        return self.usage
+
+    def translate_error(self, status: int, headers: Mapping[str, str], body: bytes) -> ProxyError:
+        """Return the error for an upstream status ≥ 400, with Google's own body in it."""
+        return relayed_error(status, body, model=self._call.model, headers=headers)
+
+    def recover(self, status: int, body: bytes) -> None:
+        """Return None: what is relayed is never changed to please the upstream."""
+
+    def translate_reply(self, body: bytes, lane: int = 0) -> None:
+        """Take a whole answer and note its usage.
+
+        Raises:
+            ProxyError: it is an error, though its status is good; or no JSON object.
+        """
+        self._answer = body
+        self.usage = read_answer(body, self._call.model)
+
+    def answer(self) -> bytes:
+        """Return the upstream's very bytes."""
+        return self._answer
+
+    def stream_translator(
+        self, lane: int = 0, numbers: EventNumbers | None = None
+    ) -> StreamTranslator:
+        """Return a watcher that passes frames on, as events or as a JSON array."""
+        form = EventRelay if asks_for_events(self._call.query) else ArrayRelay
+        # The protocol has plain attributes; the tokens are counted only when someone asks.
+        return cast(StreamTranslator, form(self._call.model))

@@ -1,0 +1,122 @@
+"""A request of Google's API on its way to Google: what little changes in it. Pure.
+
+Changed are the model's name where an alias stands for it, and signatures that are seals of another
+upstream's state, which Google would refuse. All other bytes stay as they came.
+
+Source: https://ai.google.dev/api/generate-content, https://cloud.google.com/apis/docs/system-parameters
+(read 2026-11).
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from jarvis_proxy.canonical.call import Call
+from jarvis_proxy.canonical.google_signature import ENCODED_MARK
+from jarvis_proxy.wire.google_verbs import BATCH_EMBED, COUNT_TOKENS, EMBED
+from jarvis_proxy.wire.json_outline import outline
+
+_CROSSING: Final = frozenset(("alt", "fields", "prettyprint", "quotauser", ".xgafv"))
+"""Parameters of the query that cross, with or without a ``$``. Any other could be a key, or change
+the method or the headers of the request."""
+
+# A quotation mark within a string is escaped. So without a backslash before it, each of these is
+# the name of a field, and nothing that a text says.
+_MODEL: Final = re.compile(rb'(?<!\\)"model"\s*:\s*("(?:[^"\\]|\\.)*")')
+_SIGNATURE: Final = rb'(?<!\\)"thought(?:S|_s)ignature"\s*:\s*"%b[^"\\]*"' % ENCODED_MARK.encode()
+_SIGNED: Final = re.compile(rb"(,\s*)?%b(?(1)|(?:\s*,)?)" % _SIGNATURE)
+_EMPTY_TEXT: Final = rb'"text"\s*:\s*""'
+_ONLY_SIGNED: Final = re.compile(
+    rb"(,\s*)?\{\s*(?:%b\s*,\s*%b|%b\s*,\s*%b)\s*\}(\s*,)?"
+    % (_EMPTY_TEXT, _SIGNATURE, _SIGNATURE, _EMPTY_TEXT)
+)
+_MODEL_DEPTHS: Final = {BATCH_EMBED: (1, 3), COUNT_TOKENS: (1, 2), EMBED: (1,)}
+"""How deep the names stand that Google compares with the address."""
+
+
+def relayed_path(call: Call) -> str:
+    """Return the address below the base URL, with what of the query crosses."""
+    query = relayed_query(call.query, narrows=not call.counts_tokens)
+    path = f"/models/{call.target_model}:{call.endpoint}"
+    return f"{path}?{query}" if query else path
+
+
+def relayed_query(query: str, *, narrows: bool = True) -> str:
+    """Return what of a raw *query* crosses.
+
+    *narrows*: the client may leave fields out of the answer, among them the count of its tokens.
+    """
+    parts = [part for part in query.split("&") if _name(part) in _CROSSING]
+    if not narrows:
+        parts = [part for part in parts if _name(part) != "fields"]
+    return "&".join(parts)
+
+
+def asks_for_events(query: str) -> bool:
+    """Tell whether the raw *query* of a stream asks for events; else it is a JSON array."""
+    values = [part.partition("=")[2] for part in query.split("&") if _name(part) == "alt"]
+    return bool(values) and values[-1].lower().startswith("sse")
+
+
+def _name(part: str) -> str:
+    return part.partition("=")[0].lower().replace("%24", "$").removeprefix("$")
+
+
+def relayed_body(call: Call) -> bytes:
+    """Return the body for Google; the call's own bytes where nothing has to change."""
+    body = call.body
+    if call.target_model != call.model:
+        body = with_model_names(body, call.endpoint, call.model, call.target_model)
+    return without_seals(body)
+
+
+def with_model_names(body: bytes, verb: str, model: str, target: str) -> bytes:
+    """Return *body* with *target* in each place that must name the model of the address."""
+    names = {model: target, f"models/{model}": f"models/{target}"}
+    pieces: list[bytes] = []
+    copied = 0
+    for start, end in _model_names(body, _MODEL_DEPTHS.get(verb, (1,))):
+        renamed = names.get(_text(body[start:end]))
+        if renamed is not None:
+            pieces += [body[copied:start], msgspec.json.encode(renamed)]
+            copied = end
+    return b"".join((*pieces, body[copied:])) if pieces else body
+
+
+def _model_names(body: bytes, depths: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+    """Yield where the values of fields called ``model`` stand, as deep as one of *depths*."""
+    depth = at = 0
+    for found in _MODEL.finditer(body):
+        for marks in outline(body[at : found.start()], b"[]{}"):
+            depth += marks.count(b"[") + marks.count(b"{")
+            depth -= marks.count(b"]") + marks.count(b"}")
+        at = found.end()
+        if depth in depths:
+            yield found.span(1)
+
+
+def _text(value: bytes) -> str:
+    try:
+        return msgspec.json.decode(value, type=str)
+    except ValueError:
+        return ""
+
+
+def without_seals(body: bytes) -> bytes:
+    """Return *body* without signatures that the proxy made for another upstream's state.
+
+    A part that was made to carry one goes with it, unless it is the only part of its content.
+    """
+    if ENCODED_MARK.encode() not in body:
+        return body
+    return _SIGNED.sub(b"", _ONLY_SIGNED.sub(_without_carrier, body))
+
+
+def _without_carrier(found: re.Match[bytes]) -> bytes:
+    """Return what is left of a part that holds a seal only, with the commas around it."""
+    before, after = found[1], found[2]
+    if before is None and after is None:
+        return b'{"text":""}'
+    return after if before is not None and after is not None else b""

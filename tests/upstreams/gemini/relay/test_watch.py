@@ -1,0 +1,107 @@
+"""What is read of a relayed answer."""
+
+import json
+from typing import Any
+
+import pytest
+
+from jarvis_proxy.canonical.usage import TokenUsage
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.upstreams.gemini.relay.watch import AnswerWatch, read_answer
+
+USAGE = {
+    "promptTokenCount": 10,
+    "candidatesTokenCount": 5,
+    "thoughtsTokenCount": 7,
+    "cachedContentTokenCount": 4,
+    "totalTokenCount": 22,
+}
+
+
+def watched(*frames: object) -> AnswerWatch:
+    watch = AnswerWatch("m")
+    for frame in frames:
+        watch.note(json.dumps(frame).encode())
+    return watch
+
+
+def candidates(*found: dict[str, Any]) -> dict[str, Any]:
+    return {"candidates": list(found)}
+
+
+def test_g4_g3_the_last_usage_replaces_the_ones_before() -> None:
+    watch = watched({"usageMetadata": {"promptTokenCount": 99}}, {"usageMetadata": USAGE}, {})
+
+    assert watch.usage == TokenUsage(10, 12, 4, 7)
+    assert watched({}).usage is None
+
+
+def test_g4_g4_every_candidate_has_to_end() -> None:
+    first, second = {"finishReason": "STOP"}, {"index": 1}
+
+    assert not watched({}).is_complete
+    assert not watched(candidates({})).is_complete
+    assert watched(candidates(first)).is_complete
+    assert not watched(candidates(first, second)).is_complete
+    assert watched(candidates(first, second), candidates({**second, **first})).is_complete
+
+
+@pytest.mark.parametrize("word", ["CONTINUATION", "FAKE_NEW_FINISH_REASON", 1])
+def test_g4_g4_any_word_is_an_end(word: object) -> None:
+    assert watched(candidates({"finishReason": word})).is_complete
+
+
+def test_g4_g4_a_refused_prompt_is_an_end() -> None:
+    assert watched({"promptFeedback": {"blockReason": "FAKE_NEW_BLOCK_REASON"}}).is_complete
+    assert watched({"promptFeedback": {"blockReason": 2}}).is_complete
+    assert not watched({"promptFeedback": {"safetyRatings": []}}).is_complete
+
+
+def test_odd_types_hide_nothing_else() -> None:
+    odd = {"candidates": [{"index": "0", "finishReason": 1}, None], "promptFeedback": 3}
+
+    watch = watched({**odd, "usageMetadata": USAGE})
+
+    assert watch.is_complete is True
+    assert watch.usage == TokenUsage(10, 12, 4, 7)
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[1]", b'"x"', b"[" * 5000, b"null"])
+def test_what_is_no_object_is_refused(data: bytes) -> None:
+    with pytest.raises(ProxyError) as caught:
+        AnswerWatch("m").note(data)
+
+    assert caught.value.code == "upstream_bad_frame"
+
+
+def test_a_frame_of_millions_of_values_is_refused() -> None:
+    with pytest.raises(ProxyError) as caught:
+        AnswerWatch("m").note(b'{"a":[' + b"0," * 3_100_000 + b"0]}")
+
+    assert caught.value.code == "upstream_bad_frame"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        ({"code": 503, "message": "no", "status": "UNAVAILABLE"}, 503, "overloaded"),
+        ({"code": 503, "candidates": 1}, 503, "overloaded"),
+        ("text", 502, "upstream_bad_response"),
+    ],
+)
+def test_g4_g3_an_error_is_raised(error: object, status: int, code: str) -> None:
+    with pytest.raises(ProxyError) as caught:
+        watched({"error": error, "candidates": 1})
+
+    assert (caught.value.status, caught.value.code) == (status, code)
+
+
+def test_a_null_error_is_none() -> None:
+    assert watched({"error": None, **candidates({"finishReason": "STOP"})}).is_complete
+
+
+def test_g4_g12_a_whole_answer_tells_its_usage() -> None:
+    assert read_answer(json.dumps({"usageMetadata": USAGE}).encode(), "m") == TokenUsage(
+        10, 12, 4, 7
+    )
+    assert read_answer(b'{"embedding":{"values":[0.5]}}', "m") is None
