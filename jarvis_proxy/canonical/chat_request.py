@@ -24,16 +24,22 @@ class InputAudio(msgspec.Struct):
 
 
 class InputFile(msgspec.Struct):
-    """``file``: inline data or a reference."""
+    """``file``: inline data or a reference. *title* and *context* are Anthropic's."""
 
     file_data: str | None = None
     file_id: str | None = None
     file_url: str | None = None
     filename: str | None = None
+    title: object = None
+    context: object = None
+    citations: object = None
 
 
 class ContentPart(msgspec.Struct):
-    """One part of a message's content; *type* says which field counts."""
+    """One part of a message's content; *type* says which field counts.
+
+    A ``search_result`` has *source*, *title* and *content*; a ``tool_reference`` has *tool_name*.
+    """
 
     type: str | None = None
     text: str | None = None
@@ -43,6 +49,12 @@ class ContentPart(msgspec.Struct):
     audio_url: ImageUrl | str | None = None
     input_audio: InputAudio | None = None
     file: InputFile | None = None
+    source: object = None
+    title: object = None
+    content: object = None
+    tool_name: object = None
+    citations: object = None
+    cache_control: object = None
 
 
 MessageContent: TypeAlias = str | list[ContentPart | str] | None
@@ -74,6 +86,7 @@ class ToolCall(msgspec.Struct):
     namespace: str | None = None
     extra_content: object = None
     provider_specific_fields: object = None
+    cache_control: object = None
 
 
 class AudioAnswer(msgspec.Struct):
@@ -84,7 +97,10 @@ class AudioAnswer(msgspec.Struct):
 
 
 class Message(msgspec.Struct):
-    """One message of any role."""
+    """One message of any role.
+
+    *thinking_blocks* hold sealed state, see ``sealed_state``. *is_error*: the tool failed.
+    """
 
     role: str
     content: MessageContent = None
@@ -99,6 +115,10 @@ class Message(msgspec.Struct):
     extra_content: object = None
     reasoning_details: object = None
     provider_specific_fields: object = None
+    thinking_blocks: object = None
+    is_error: object = None
+    reasoning_content: object = None
+    cache_control: object = None
 
 
 class FunctionSpec(msgspec.Struct):
@@ -164,6 +184,7 @@ class Thinking(msgspec.Struct):
 
     type: str | None = None
     budget_tokens: int | None = None
+    display: object = None
 
 
 class ChatRequest(msgspec.Struct):
@@ -204,5 +225,6 @@ class ChatRequest(msgspec.Struct):
     safety_settings_camel: object = msgspec.field(default=None, name="safetySettings")
     cached_content: str | None = None
     cached_content_camel: str | None = msgspec.field(default=None, name="cachedContent")
+    cache_control: object = None
     google: object = None
     extra_body: object = None
