@@ -148,7 +148,7 @@ def _serve(settings: Settings, env_file: Path) -> int:
 
 def _supervise(settings: Settings, env_file: Path) -> int:
     from jarvis_proxy.observability.logging import PlainWriter, log_through
-    from jarvis_proxy.runtime.port_handover import acquire
+    from jarvis_proxy.runtime.listeners import open_listeners
     from jarvis_proxy.runtime.supervisor import Supervisor
 
     harden()
@@ -158,20 +158,12 @@ def _supervise(settings: Settings, env_file: Path) -> int:
     _hint(settings, env_file)
     try:
         # In a loop that is gone before the first worker is made.
-        opening = acquire(settings.hosts, settings.port, os.environ, settings.workers)
-        port = asyncio.run(opening)
+        opening = open_listeners(settings.hosts, settings.port, os.environ, settings.workers)
+        sockets = asyncio.run(opening)
     except OSError as exc:
         _LOG.error("%s", cannot_listen(settings, exc, os.environ))
         return 1
-    return Supervisor(
-        settings,
-        port.sockets,
-        _work,
-        partial(_read, env_file),
-        name=port.name,
-        taken=port.taken,
-        writer=writer,
-    ).run()
+    return Supervisor(settings, sockets, _work, partial(_read, env_file), writer=writer).run()
 
 
 def _work(settings: Settings, berth: "WorkerSetup") -> int:
@@ -195,13 +187,15 @@ def _work(settings: Settings, berth: "WorkerSetup") -> int:
 def cannot_listen(settings: Settings, error: OSError, environ: Mapping[str, str]) -> str:
     """Return in one line why no address can be listened on, and where the address came from."""
     from jarvis_proxy.runtime.listeners import bind_error_hint
+    from jarvis_proxy.runtime.port_owner import port_owner
 
     host = error.filename or ",".join(settings.hosts)
+    owner = port_owner(host, settings.port) if error.errno == errno.EADDRINUSE else ""
     sources = [name for name in ("HOST", "PORT") if environ.get(name)]
     note = (
         f"; the environment sets {' and '.join(sources)}, which wins over .env" if sources else ""
     )
-    return f"cannot listen on {host}:{settings.port}: {bind_error_hint(error)}{note}"
+    return f"cannot listen on {host}:{settings.port}: {bind_error_hint(error, owner)}{note}"
 
 
 def _hint(settings: Settings, env_file: Path) -> None:

@@ -50,6 +50,7 @@ async def test_a_port_in_use_is_one_line_and_1(project: Path) -> None:
     (line,) = [line for line in server.log.splitlines() if " error " in line]
 
     assert f"cannot listen on 127.0.0.1:{port}: address already in use: " in line
+    assert f"process {os.getpid()} (" in line
     assert "set PORT" in line
     assert "Traceback" not in server.log
 

@@ -258,45 +258,16 @@ async def test_a_reload_names_what_needs_a_restart(tmp_path: Path) -> None:
 # Restarts
 
 
-@pytest.mark.timeout(60 + 10 * RESTARTS)
-async def test_a_new_server_takes_over_and_no_request_fails(project: Path) -> None:
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_second_start_names_the_owner_of_the_port(project: Path, workers: str) -> None:
     port = free_port()
-    async with contextlib.AsyncExitStack() as stack:
-        old = await stack.enter_async_context(running_server(project, port=port))
-        async with load(port):
-            for _ in range(RESTARTS):
-                new = await stack.enter_async_context(running_server(project, port=port))
-                assert await old.exit_code() == 0
-                assert f"process {new.process.pid} takes over" in old.log
-                assert_no_traceback(old.log)
-                old = new
-
-
-async def test_a_signal_to_the_one_that_goes_is_its_first(project: Path) -> None:
-    """A script that starts the new one and then stops the old one must not cut streams."""
-    streams = Streams()
-    port = free_port()
-    async with streams.running():
-        env = with_openai(streams.upstream.base_url)
-        async with running_server(project, port=port, env=env) as old:
-            asked = asyncio.create_task(stream(port))
-            await eventually(lambda: streams.count == 1)
-            async with running_server(project, port=port, env=env) as new:
-                await old.logged("draining")
-                old.signal(signal.SIGTERM)
-                assert (await new.echo()).status == 200
-                streams.let_go.set()
-                assert is_complete(await asked)
-                assert await old.exit_code() == 0
-
-
-async def test_a_new_server_that_fails_leaves_the_old_one_alone(project: Path) -> None:
-    port = free_port()
+    env = {"WORKERS": workers, "REDIS_URL": "redis://127.0.0.1:9/0", "STATE_DIR": ""}
     async with running_server(project, port=port) as old:
-        async with running_server(project, port=port, env={"MAX_BODY_MB": "x"}, wait=False) as new:
-            assert await new.exit_code() == 78
+        async with running_server(project, port=port, env=env, wait=False) as new:
+            assert await new.exit_code() == 1
+            assert "another Jarvis proxy has the port; stop it first, or set PORT" in new.log
         assert (await old.echo()).status == 200
-        assert "takes over" not in old.log
+        assert "draining" not in old.log
 
 
 @pytest.mark.timeout(60 + 10 * RESTARTS)

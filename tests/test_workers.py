@@ -26,7 +26,6 @@ from tests.support.raw_client import fetch
 from tests.support.redis_server import PROGRAM, RedisServer, needs_redis
 from tests.support.server_process import (
     Server,
-    free_port,
     make_project,
     running_server,
     with_openai,
@@ -301,24 +300,6 @@ async def test_all_take_other_settings_in_as_one_and_wrong_ones_change_nothing(
 
 
 # The port
-
-
-async def test_a_new_server_takes_over_from_workers_and_workers_from_it(project: Path) -> None:
-    port = free_port()
-    async with contextlib.AsyncExitStack() as stack:
-        old = await stack.enter_async_context(workers(project, port=port))
-        async with load(port):
-            for settings in ({"WORKERS": "1"}, {"WORKERS": "3"}):
-                env = {"STATE_DIR": "", "REDIS_URL": "redis://127.0.0.1:9/0", **settings}
-                new = await stack.enter_async_context(
-                    running_server(project, port=port, env=env, wait=False)
-                )
-                assert await old.exit_code() == 0
-                assert " takes over" in old.log
-                assert_no_traceback(old.log)
-                await new.logged("serving on")
-                old = new
-        assert len(children(old)) == 3
 
 
 async def test_workers_share_the_sockets_of_a_service_manager(project: Path) -> None:

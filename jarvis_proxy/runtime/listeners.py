@@ -1,4 +1,4 @@
-"""Listening: on sockets that the service manager opened, that a running server gives, or new. IO.
+"""Listening sockets: from the service manager, or new ones. IO.
 
 Sources: https://www.freedesktop.org/software/systemd/man/latest/sd_listen_fds.html (read 2026-11).
 """
@@ -16,7 +16,7 @@ from aiohttp import web
 
 from jarvis_proxy.aiohttp_ext.server_connection import ProxyRunner
 from jarvis_proxy.config.addresses import WILDCARDS, stands_for
-from jarvis_proxy.runtime.handshakes import TlsAcceptor
+from jarvis_proxy.runtime.tls import TlsAcceptor
 
 BACKLOG: Final = 4096
 """With 128, ten thousand clients that connect at once wait for tens of seconds."""
@@ -25,7 +25,7 @@ _HANDSHAKE: Final = 5.0
 _KEEPALIVE: Final = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 """Seconds of silence before the first probe, between probes, and how many go unanswered."""
 _HINTS: Final = {
-    errno.EADDRINUSE: "another program has the port; stop it, or set PORT",
+    errno.EADDRINUSE: "{owner} has the port; stop it first, or set PORT",
     errno.EACCES: "this user may not have the port; set PORT to 1024 or more",
     errno.EADDRNOTAVAIL: "the address is not this machine's; set HOST",
 }
@@ -59,6 +59,17 @@ def adopted(number: int) -> socket.socket | None:
     sock.setblocking(False)
     sock.set_inheritable(False)
     return sock
+
+
+async def open_listeners(
+    hosts: Sequence[str], port: int, environ: MutableMapping[str, str], shares: int = 0
+) -> list[socket.socket]:
+    """Return the service manager's sockets, or new ones as ``bind`` makes them.
+
+    Raises:
+        OSError: as ``bind`` does.
+    """
+    return systemd_sockets(environ) or await bind(hosts, port, shares)
 
 
 async def bind(hosts: Sequence[str], port: int, shares: int = 0) -> list[socket.socket]:
@@ -189,13 +200,16 @@ def deal(sockets: Sequence[socket.socket], hands: int) -> list[list[socket.socke
     return dealt
 
 
-def bind_error_hint(error: OSError) -> str:
-    """Return in one line why an address cannot be listened on, and what to do."""
+def bind_error_hint(error: OSError, owner: str = "") -> str:
+    """Return in one line why an address cannot be listened on, and what to do.
+
+    *owner* is who has the port, where that is the reason and known.
+    """
     reason = (error.strerror or str(error)).lower()
     hint = _HINTS.get(error.errno or 0)
     if isinstance(error, socket.gaierror):
         hint = "HOST must be an address of this machine, such as 0.0.0.0 or 127.0.0.1"
-    return f"{reason}: {hint}" if hint else reason
+    return f"{reason}: {hint.format(owner=owner or 'another program')}" if hint else reason
 
 
 def names(sockets: Sequence[socket.socket], *, tls: bool) -> str:

@@ -13,9 +13,8 @@ from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.observability.logging import AccessLog
 from jarvis_proxy.observability.loop_monitor import LagProbe, Occasional, exception_handler
 from jarvis_proxy.observability.worker_stats import Crew
-from jarvis_proxy.runtime.listeners import Site, names
+from jarvis_proxy.runtime.listeners import Site, names, open_listeners
 from jarvis_proxy.runtime.memory import give_back_when_idle
-from jarvis_proxy.runtime.port_handover import Offer, acquire
 from jarvis_proxy.runtime.reload import ConfigReloader, restart_required
 
 _LOG: Final = logging.getLogger(__name__)
@@ -42,10 +41,6 @@ class Stop:
         self.drain.set()
         if self._signals > 1:
             self.hurry.set()
-
-    def hand_over(self) -> None:
-        """Drain because another server has the port now: no signal has come yet."""
-        self.drain.set()
 
 
 class Terminal:
@@ -142,23 +137,13 @@ def _take_signals(loop: asyncio.AbstractEventLoop, stop: Stop, wanted: asyncio.E
 
 async def _serve(reloader: ConfigReloader, stop: Stop) -> None:
     settings = reloader.settings
-    port = await acquire(settings.hosts, settings.port, os.environ)
-    offer: Offer | None = None
-    if port.name is not None:
-        offer = Offer(port.name, port.sockets, stop.hand_over)
-    sites = [Site(reloader.runner, sock, reloader.tls) for sock in port.sockets]
+    sockets = await open_listeners(settings.hosts, settings.port, os.environ)
+    sites = [Site(reloader.runner, sock, reloader.tls) for sock in sockets]
     for site in sites:
         await site.start()
-    where = names(port.sockets, tls=reloader.tls is not None)
+    where = names(sockets, tls=reloader.tls is not None)
     _LOG.info("serving on %s%s", where, dashboard_note(settings))
-    if port.taken is not None:
-        _LOG.info("process %d had the port; it ends when its calls have", port.taken.pid)
-        await port.taken.confirm()
-    if offer is not None:
-        offer.start()
     await stop.drain.wait()
-    if offer is not None:
-        await offer.stop()
     await drain(reloader, sites, stop, reloader.settings.drain_timeout)
 
 

@@ -20,9 +20,7 @@ from jarvis_proxy.observability.logging import PlainWriter, log_through
 from jarvis_proxy.observability.shared_memory import Sheet
 from jarvis_proxy.observability.worker_stats import Crew, Desk
 from jarvis_proxy.runtime import worker as words
-from jarvis_proxy.runtime.backoff import Backoff
 from jarvis_proxy.runtime.listeners import deal, names
-from jarvis_proxy.runtime.port_handover import Taken
 from jarvis_proxy.runtime.serve import Terminal, dashboard_note, warn_restart_required
 from jarvis_proxy.runtime.worker import WorkerSetup
 
@@ -33,6 +31,11 @@ _LATER_THAN_DRAIN: Final = 15.0
 _IN_A_HURRY: Final = 1.8
 _SEND: Final = 5.0
 _NO_PROCESS: Final = 1.0
+STEADY_AFTER: Final = 10.0
+"""Seconds that a worker must have lived for its death to be no part of a row."""
+_FIRST: Final = 0.5
+LONGEST: Final = 8.0
+"""Connections that the kernel has given to the missing worker's socket wait for the next one."""
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 _LOG: Final = logging.getLogger(__name__)
 
@@ -40,6 +43,21 @@ Work = Callable[[Settings, WorkerSetup], int]
 """What a worker does; its result is the exit code of the process."""
 Read = Callable[[], tuple[Settings, Mapping[str, str]]]
 """Reads the settings anew, and gives the environment that they are in."""
+
+
+class Backoff:
+    """The deaths of one worker after the other."""
+
+    __slots__ = ("_pause",)
+
+    def __init__(self) -> None:
+        self._pause = 0.0
+
+    def died(self, lived: float) -> float:
+        """Note the death of one that *lived* so long; return how many seconds the next waits."""
+        pause = 0.0 if lived >= STEADY_AFTER else self._pause
+        self._pause = min(LONGEST, max(_FIRST, pause * 2))
+        return pause
 
 
 @dataclass(slots=True, eq=False)
@@ -67,10 +85,7 @@ class _Slot:
 
 
 class Supervisor:
-    """Keeps ``settings.workers`` workers alive on *sockets*.
-
-    *name* and *taken* are for the hand-over, as ``WorkerSetup`` has them.
-    """
+    """Keeps ``settings.workers`` workers alive on *sockets*."""
 
     def __init__(
         self,
@@ -79,16 +94,12 @@ class Supervisor:
         work: Work,
         read: Read,
         *,
-        name: bytes | None = None,
-        taken: Taken | None = None,
         writer: PlainWriter | None = None,
     ) -> None:
         self._settings = self._at_start = settings
         self._sockets = list(sockets)
         self._work = work
         self._read = read
-        self._name = name
-        self._taken = taken
         self._writer = writer or PlainWriter()
         dealt = deal(sockets, settings.workers)
         self._slots = [_Slot(number, hand) for number, hand in enumerate(dealt)]
@@ -256,16 +267,11 @@ class Supervisor:
         self._selector.close()
         for sock in (parents, *self._wakeup, *(w.channel for w in self._workers.values())):
             sock.close()
-        spare = [sock for sock in self._sockets if sock not in slot.sockets]
-        setup = WorkerSetup(
-            slot.sockets, channel, Crew(self._desks, self._desks.index(desk), self._looks)
-        )
-        if slot.number:
-            for sock in spare:
+        for sock in self._sockets:
+            if sock not in slot.sockets:
                 sock.close()
-        else:
-            setup.name, setup.spare, setup.taken = self._name, spare, self._taken
-        return setup
+        crew = Crew(self._desks, self._desks.index(desk), self._looks)
+        return WorkerSetup(slot.sockets, channel, crew)
 
     def _hear(self, worker: _Worker) -> None:
         """Take what a worker says."""
@@ -281,9 +287,7 @@ class Supervisor:
     def _take(self, worker: _Worker, word: bytes) -> None:
         if word == words.READY:
             worker.is_ready = True
-            self._note_ready(worker.slot)
-        elif word == words.HANDED_OVER:
-            self._drain()
+            self._note_ready()
         elif word == words.LEAVING:
             self._release(worker)
         elif word in (words.TAKEN_IN, words.NOT_TAKEN_IN):
@@ -293,10 +297,7 @@ class Supervisor:
                 self._release(worker)
             self._note_settings()
 
-    def _note_ready(self, slot: _Slot) -> None:
-        if slot.number == 0 and self._taken is not None:
-            self._taken.connection.close()
-            self._taken = None
+    def _note_ready(self) -> None:
         if self._has_served or self._draining:
             return
         if all(s.worker and s.worker.is_ready for s in self._slots):

@@ -21,7 +21,6 @@ from jarvis_proxy.config.settings import Settings
 from jarvis_proxy.observability.logging import AccessLog
 from jarvis_proxy.observability.worker_stats import Crew
 from jarvis_proxy.runtime.listeners import Site
-from jarvis_proxy.runtime.port_handover import Offer, Taken
 from jarvis_proxy.runtime.reload import ConfigReloader
 from jarvis_proxy.runtime.serve import Stop, beside, drain, running_config
 
@@ -33,7 +32,6 @@ SETTINGS: Final = b"s"
 # What a worker says.
 READY: Final = b"r"
 LEAVING: Final = b"l"
-HANDED_OVER: Final = b"o"
 TAKEN_IN: Final = b"y"
 NOT_TAKEN_IN: Final = b"n"
 
@@ -43,18 +41,11 @@ _LOG: Final = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class WorkerSetup:
-    """What a worker is given. *spare* are sockets of the other workers, which it offers too.
-
-    *name* is where it offers all of them to a new server; None: another worker does. *taken* is
-    what an old server gave, which is to go once this worker serves.
-    """
+    """What a worker is given: its listening sockets, its end of the channel, its statistics."""
 
     sockets: Sequence[socket.socket]
     parent: socket.socket
     crew: Crew
-    name: bytes | None = None
-    spare: Sequence[socket.socket] = ()
-    taken: Taken | None = None
 
 
 def order(environ: Mapping[str, str]) -> bytes:
@@ -76,7 +67,7 @@ async def work(settings: Settings, log: AccessLog, setup: WorkerSetup) -> None:
 
     def leave() -> None:
         writer.write(LEAVING)
-        stop.hand_over()
+        stop.drain.set()
 
     # A signal to the whole group, as a terminal or a service manager sends it, comes beside the
     # parent's word: it must not count as a second one.
@@ -97,23 +88,7 @@ async def _serve(
     for site in sites:
         await site.start()
     writer.write(READY)
-    if setup.taken is not None:
-        _LOG.info("process %d had the port; it ends when its calls have", setup.taken.pid)
-        await setup.taken.confirm()
-
-    def hand_over() -> None:
-        writer.write(HANDED_OVER)
-        stop.hand_over()
-
-    offer: Offer | None = None
-    if setup.name is not None:
-        offer = Offer(setup.name, [*setup.sockets, *setup.spare], hand_over)
-        offer.start()
     await stop.drain.wait()
-    if offer is not None:
-        await offer.stop()
-    for sock in setup.spare:
-        sock.close()
     await drain(reloader, sites, stop, reloader.settings.drain_timeout)
 
 

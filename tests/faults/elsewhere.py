@@ -233,10 +233,16 @@ ELSEWHERE: Final[tuple[tuple[str, tuple[Elsewhere, ...]], ...]] = (
                 "test_a_server_that_is_restarted_behind_haproxy_fails_no_request",
             ),
             Elsewhere(
-                "A new server takes over under load",
+                "The server restarts under load behind systemd's socket",
                 "no request fails",
                 _LIFE,
-                "test_a_new_server_takes_over_and_no_request_fails",
+                "test_sockets_of_a_service_manager_outlive_the_server",
+            ),
+            Elsewhere(
+                "A second server starts on the same port",
+                "it exits with 1 and names the owner; the first one serves on",
+                _LIFE,
+                "test_second_start_names_the_owner_of_the_port",
             ),
         ),
     ),

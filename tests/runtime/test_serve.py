@@ -226,38 +226,21 @@ async def test_call_on_an_open_connection_is_answered_while_draining_and_closed(
 def test_first_signal_asks_for_a_drain_and_the_second_for_haste() -> None:
     stop = Stop()
     assert not stop.drain.is_set()
-    stop.hand_over()
-    assert (stop.drain.is_set(), stop.hurry.is_set()) == (True, False)
     stop.signal()
-    assert not stop.hurry.is_set()  # a hand-over is no signal: this is the first
+    assert (stop.drain.is_set(), stop.hurry.is_set()) == (True, False)
     stop.signal()
     assert stop.hurry.is_set()
 
 
-async def test_second_server_takes_the_port_and_the_first_one_ends() -> None:
-    held = Held()
-    async with (
-        held.upstream.running(),
-        serving(OPENAI_BASE_URL=held.upstream.base_url) as first,
-        connect(first.port) as connection,
-    ):
-        await begin(connection)
-        stream = io.StringIO()
-        writer, log = configure_logging("text", "info", stream)
-        stop = Stop()
-        second = asyncio.create_task(serve(settings(first.port), log, stop))
-        await eventually(lambda: first.stop.drain.is_set())
-        assert not first.stop.hurry.is_set()
-        assert await status(first.port, KEY) == 200
-        held.let_go.set()
-        assert await rest(connection) == (chat_chunk(None, "stop") + DONE, True)
-        await first.ended()
-        assert await status(first.port, KEY) == 200
-        stop.signal()
-        await asyncio.wait_for(second, 5)
+async def test_second_server_cannot_have_the_port() -> None:
+    async with serving() as first:
+        writer, log = configure_logging("text", "info", io.StringIO())
+        with pytest.raises(OSError, match="in use"):
+            await serve(settings(first.port), log, Stop())
         writer.close()
 
-    assert f"process {os.getpid()} had the port; it ends when its calls have" in stream.getvalue()
+        assert not first.stop.drain.is_set()
+        assert await status(first.port, KEY) == 200
 
 
 # Not starting

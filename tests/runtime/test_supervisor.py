@@ -20,8 +20,7 @@ from jarvis_proxy.config.settings import Settings, SettingsError
 from jarvis_proxy.observability.logging import PlainWriter, log_through
 from jarvis_proxy.runtime import supervisor as module
 from jarvis_proxy.runtime import worker as words
-from jarvis_proxy.runtime.port_handover import Taken
-from jarvis_proxy.runtime.supervisor import Supervisor
+from jarvis_proxy.runtime.supervisor import LONGEST, STEADY_AFTER, Backoff, Supervisor
 from jarvis_proxy.runtime.worker import WorkerSetup
 
 pytestmark = [
@@ -135,7 +134,6 @@ class Run:
         *,
         read: Callable[[], tuple[Settings, Mapping[str, str]]] = lambda: (SETTINGS, {}),
         settings: Settings = SETTINGS,
-        taken: Taken | None = None,
     ) -> None:
         with (stage.path.parent / "log").open("w+") as log:
             logger = PlainWriter(log)
@@ -145,9 +143,7 @@ class Run:
             def work(settings: Settings, setup: WorkerSetup) -> int:
                 return play(Player(setup, stage, stage.start())) or 0
 
-            supervisor = Supervisor(
-                settings, self.sockets, work, read, name=b"\0name", taken=taken, writer=logger
-            )
+            supervisor = Supervisor(settings, self.sockets, work, read, writer=logger)
             before = {n: signal.getsignal(n) for n in (TERM, HUP, signal.SIGINT, signal.SIGCHLD)}
             self.code = supervisor.run()
             assert before == {n: signal.getsignal(n) for n in before}
@@ -213,16 +209,6 @@ def test_who_drains_for_too_long_is_killed(stage: Stage, monkeypatch: pytest.Mon
     began = time.monotonic()
     assert Run(stage, play, settings=replace(SETTINGS, drain_timeout=0.1)).code == 0
     assert time.monotonic() - began < 5
-
-
-def test_a_new_server_that_has_taken_the_port_ends_all(stage: Stage) -> None:
-    def play(player: Player) -> None:
-        player.says(words.READY)
-        if player.setup.name is not None:
-            player.says(words.HANDED_OVER)
-        player.hears(words.DRAIN)
-
-    assert Run(stage, play).code == 0
 
 
 # Those that die
@@ -360,32 +346,14 @@ def test_not_more_drain_beside_each_other_than_there_are_desks(stage: Stage) -> 
 # What a worker is given
 
 
-def test_the_first_has_what_a_new_server_may_take_and_the_others_only_their_own(
-    stage: Stage,
-) -> None:
+def test_workers_have_their_own_sockets_only(stage: Stage) -> None:
     def play(player: Player) -> None:
-        setup = player.setup
-        player.stage.note(f"{len(setup.sockets)} {len(setup.spare)} {setup.name!r}")
+        player.stage.note(f"{len(player.setup.sockets)} sockets")
         stop_when_all_serve(player)
 
     Run(stage, play)
-    given = [line for line in stage.lines if line[0].isdigit()]
 
-    assert sorted(given) == ["2 0 None", "2 0 b'\\x00name'"]
-
-
-def test_what_an_old_server_gave_is_let_go_once_the_first_serves(stage: Stage) -> None:
-    mine, others = socket.socketpair()
-
-    def play(player: Player) -> None:
-        player.stage.note(f"taken {player.setup.taken is not None}")
-        stop_when_all_serve(player)
-
-    Run(stage, play, taken=Taken([], mine, 1))
-
-    assert sorted(line for line in stage.lines if "taken" in line) == ["taken False", "taken True"]
-    assert others.recv(1) == b""
-    others.close()
+    assert stage.lines.count("2 sockets") == 2
 
 
 # Other settings
@@ -521,3 +489,17 @@ def test_a_terminal_that_is_closed_ends_all(stage: Stage, monkeypatch: pytest.Mo
         player.hears(words.DRAIN)
 
     assert Run(stage, play).code == 0
+
+
+def test_the_first_death_is_made_good_at_once_and_a_row_of_them_later_and_later() -> None:
+    backoff = Backoff()
+
+    assert [backoff.died(0.1) for _ in range(8)] == [0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0, LONGEST]
+
+
+def test_one_that_lived_for_long_begins_a_new_row() -> None:
+    backoff = Backoff()
+    for _ in range(4):
+        backoff.died(0.1)
+
+    assert [backoff.died(STEADY_AFTER), backoff.died(STEADY_AFTER - 0.1)] == [0.0, 0.5]

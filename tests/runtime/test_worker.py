@@ -17,7 +17,6 @@ from jarvis_proxy.observability.logging import configure_logging
 from jarvis_proxy.observability.shared_memory import Sheet
 from jarvis_proxy.observability.worker_stats import Crew, Desk
 from jarvis_proxy.runtime import worker as words
-from jarvis_proxy.runtime.port_handover import Offer, offer_name, take
 from jarvis_proxy.runtime.worker import WorkerSetup, order, work
 from tests.conftest import KEY
 from tests.support.raw_client import fetch
@@ -69,14 +68,14 @@ def _same_signals_afterwards() -> Iterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def worker(**more: object) -> AsyncIterator[Parent]:
+async def worker() -> AsyncIterator[Parent]:
     """Run a worker; it must end by itself, or be told to in the end."""
     mine, its = socket.socketpair()
     mine.setblocking(False)
     sock = socket.create_server(("127.0.0.1", 0))
     sock.setblocking(False)
     desks, looks = [Desk(), Desk()], Sheet(64)
-    setup = WorkerSetup([sock], its, Crew(desks, 0, looks), **more)  # type: ignore[arg-type]
+    setup = WorkerSetup([sock], its, Crew(desks, 0, looks))
     settings = Settings.from_env(ENV)
     writer, log = configure_logging("text", "info", io.StringIO())
     parent = Parent(mine, sock.getsockname()[1], Crew(desks, 1, looks))
@@ -136,38 +135,6 @@ async def test_settings_that_cannot_be_taken_in_change_nothing() -> None:
         await parent.hears(words.NOT_TAKEN_IN)
 
         assert await parent.status() == 200
-
-
-async def test_a_worker_offers_the_sockets_of_all_and_tells_when_they_are_taken() -> None:
-    name = offer_name([os.urandom(8).hex()], 9000)
-    spare = socket.create_server(("127.0.0.1", 0))
-    async with worker(name=name, spare=[spare]) as parent:
-        taken = None
-        async with asyncio.timeout(5):
-            while taken is None:
-                taken = await take(name)
-        ports = {sock.getsockname()[1] for sock in taken.sockets}
-        assert ports == {parent.port, spare.getsockname()[1]}
-        await taken.confirm()
-        await parent.hears(words.HANDED_OVER)
-        await asyncio.wait_for(parent.task, 10)
-        assert spare.fileno() == -1
-        for sock in taken.sockets:
-            sock.close()
-
-
-async def test_the_server_that_had_the_port_is_told_once_the_worker_serves() -> None:
-    name, gone = offer_name([os.urandom(8).hex()], 9000), asyncio.Event()
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        offer = Offer(name, [listening], gone.set)
-        offer.start()
-        taken = await take(name)
-        assert taken is not None
-        async with worker(taken=taken):
-            await asyncio.wait_for(gone.wait(), 5)
-        await offer.stop()
-        for sock in taken.sockets:
-            sock.close()
 
 
 async def test_what_it_counted_last_lies_on_its_desk_when_it_has_ended() -> None:

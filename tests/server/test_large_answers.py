@@ -9,8 +9,8 @@ import pytest
 
 from jarvis_proxy.config.settings import Settings
 from jarvis_proxy.observability.logging import configure_logging
-from jarvis_proxy.runtime import handshakes
 from jarvis_proxy.runtime import listeners as listen
+from jarvis_proxy.runtime import tls as tls_module
 from jarvis_proxy.runtime.listeners import bind
 from jarvis_proxy.runtime.tls import tls_context
 from jarvis_proxy.server.app import create_app, make_runner
@@ -34,7 +34,7 @@ async def test_slow_client_gets_all_of_a_large_answer(
     async def play(peer: Peer, request: Received) -> None:
         await peer.reply(BODY)
 
-    monkeypatch.setattr(handshakes, "_TLS_CLOSE", 0.1)
+    monkeypatch.setattr(tls_module, "_SHUTDOWN_TIMEOUT", 0.1)
     upstream = RawUpstream(play)
     async with upstream.running():
         settings = Settings.from_env(

@@ -22,7 +22,7 @@ from jarvis_proxy.access.connection_counter import ConnectionLimits
 from jarvis_proxy.aiohttp_ext.server_connection import ProxyRunner
 from jarvis_proxy.config.settings import Settings
 from jarvis_proxy.observability.logging import configure_logging
-from jarvis_proxy.runtime import handshakes
+from jarvis_proxy.runtime import tls
 from jarvis_proxy.runtime.listeners import Site, bind
 from jarvis_proxy.runtime.serve import Stop, drain
 from jarvis_proxy.runtime.tls import tls_context
@@ -279,7 +279,7 @@ def test_d5_a_handshake_in_progress_may_end_after_the_site_has_stopped(
 async def test_d5_accepting_goes_on_after_descriptors_had_run_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handshakes, "_PAUSE", 0.01)
+    monkeypatch.setattr(tls, "_ACCEPT_PAUSE", 0.01)
     loop = asyncio.get_running_loop()
     accept = loop.sock_accept
     failures: list[OSError] = [
@@ -316,7 +316,7 @@ def test_d5_a_drain_waits_for_handshakes(run: Loop, tmp_path: Path) -> None:
                 def drain(self) -> None:
                     """Do nothing."""
 
-                def expire_all(self, error: object) -> None:
+                def cancel_all(self, error: object) -> None:
                     left.append(len(served.counted))
 
             sock = socket.create_connection(("127.0.0.1", served.port))
