@@ -53,10 +53,12 @@ def main(arguments: Sequence[str], env_file: Path | None = None) -> int:
 
     0: served until told to stop. 1: the port cannot be had. 78: the settings are wrong.
     """
-    keep_standard_streams()
+    ensure_std_fds()
     env_file = env_file or _ENV_FILE
     if sys.platform == "win32":
-        say("Jarvis proxy runs on Linux and macOS. On Windows, run it in WSL: wsl --install\n")
+        print_stderr(
+            "Jarvis proxy runs on Linux and macOS. On Windows, run it in WSL: wsl --install\n"
+        )
         return 1
     if arguments and arguments[0] == "doctor":
         return _doctor(arguments[1:], env_file)
@@ -64,18 +66,18 @@ def main(arguments: Sequence[str], env_file: Path | None = None) -> int:
         write_text(sys.stdout, _USAGE)
         return 0
     if arguments:
-        say(f"unknown argument: {arguments[0]}\n{_USAGE}")
+        print_stderr(f"unknown argument: {arguments[0]}\n{_USAGE}")
         return 2
     try:
         settings = load_settings(env_file)
     except SettingsError as exc:
-        say(problems_text(exc))
+        print_stderr(format_problems(exc))
         return EX_CONFIG
     if problem := aiohttp_problem():
-        say(problem)
+        print_stderr(problem)
         return 1
     if not has_c_parser():
-        say(
+        print_stderr(
             "aiohttp runs without its C parser, whose strictness keeps requests from being "
             "smuggled. Install aiohttp's binary wheel: ./start.sh does.\n"
         )
@@ -85,7 +87,7 @@ def main(arguments: Sequence[str], env_file: Path | None = None) -> int:
 
 def _doctor(arguments: Sequence[str], env_file: Path) -> int:
     if problem := aiohttp_problem():
-        say(problem)
+        print_stderr(problem)
         return 1
     # Loaded only when it is called: it is as large as the server.
     from jarvis_proxy.doctor import cli
@@ -129,12 +131,12 @@ def _serve(settings: Settings, env_file: Path) -> int:
 
     if settings.workers > 1:
         return _supervise(settings, env_file)
-    harden()
+    harden_process()
     raise_file_limit(settings.limits.max_connections)
     writer, log = configure_logging(settings.log_format, settings.log_level)
-    _hint(settings, env_file)
+    _log_warnings(settings, env_file)
     try:
-        run(serve(settings, log, reload=partial(load_settings, env_file)))
+        run_event_loop(serve(settings, log, reload=partial(load_settings, env_file)))
     except OSError as exc:
         _LOG.error("%s", cannot_listen(settings, exc, os.environ))
         return 1
@@ -151,11 +153,11 @@ def _supervise(settings: Settings, env_file: Path) -> int:
     from jarvis_proxy.runtime.listeners import open_listeners
     from jarvis_proxy.runtime.supervisor import Supervisor
 
-    harden()
+    harden_process()
     raise_file_limit(settings.limits.max_connections)
     writer = PlainWriter()
     log_through(writer, settings.log_format, settings.log_level)
-    _hint(settings, env_file)
+    _log_warnings(settings, env_file)
     try:
         # In a loop that is gone before the first worker is made.
         opening = open_listeners(settings.hosts, settings.port, os.environ, settings.workers)
@@ -163,19 +165,19 @@ def _supervise(settings: Settings, env_file: Path) -> int:
     except OSError as exc:
         _LOG.error("%s", cannot_listen(settings, exc, os.environ))
         return 1
-    return Supervisor(settings, sockets, _work, partial(_read, env_file), writer=writer).run()
+    return Supervisor(settings, sockets, _run_worker, partial(_read, env_file), writer=writer).run()
 
 
-def _work(settings: Settings, berth: "WorkerSetup") -> int:
+def _run_worker(settings: Settings, berth: "WorkerSetup") -> int:
     """Serve as one worker of several; return its exit code."""
     from jarvis_proxy.observability.logging import LineWriter, log_through
-    from jarvis_proxy.runtime.worker import work
+    from jarvis_proxy.runtime.worker import run_worker
 
     # Workers write to one pipe: what is no longer than this is not mixed up with others' lines.
     writer = LineWriter(at_once=select.PIPE_BUF)
     log = log_through(writer, settings.log_format, settings.log_level)
     try:
-        run(work(settings, log, berth))
+        run_event_loop(run_worker(settings, log, berth))
     except SettingsError as exc:
         _LOG.error("%s", " ".join(exc.problems))
         return EX_CONFIG
@@ -198,7 +200,7 @@ def cannot_listen(settings: Settings, error: OSError, environ: Mapping[str, str]
     return f"cannot listen on {host}:{settings.port}: {bind_error_hint(error, owner)}{note}"
 
 
-def _hint(settings: Settings, env_file: Path) -> None:
+def _log_warnings(settings: Settings, env_file: Path) -> None:
     from aiohttp import __version__ as aiohttp_version
 
     upstreams = ",".join(upstream.name for upstream in settings.upstreams)
@@ -206,14 +208,14 @@ def _hint(settings: Settings, env_file: Path) -> None:
         *env_file_hints(env_file),
         *environment_hints(os.environ, upstreams),
         *settings.hints,
-        *_file_hints(settings),
+        *_file_warnings(settings),
         version_hint(aiohttp_version),
     ):
         if hint is not None:
             _LOG.warning("%s", hint)
 
 
-def run(main: Coroutine[Any, Any, None]) -> None:
+def run_event_loop(main: Coroutine[Any, Any, None]) -> None:
     """Run *main* on uvloop, or on asyncio's own loop where uvloop is not installed."""
     try:
         import uvloop
@@ -223,7 +225,7 @@ def run(main: Coroutine[Any, Any, None]) -> None:
         uvloop.run(main)
 
 
-def keep_standard_streams() -> None:
+def ensure_std_fds() -> None:
     """Open what of stdin, stdout and stderr is closed.
 
     Else the next file to be opened, such as a client's connection, takes the number, and what is
@@ -237,10 +239,10 @@ def keep_standard_streams() -> None:
                 os.open(os.devnull, os.O_RDWR)
 
 
-def harden() -> None:
+def harden_process() -> None:
     """Leave no core dump, which would hold keys and content, and settle how memory is managed."""
     forbid_core_dumps()
-    forbid_tracing()
+    disable_ptrace()
     # What is alive now stays alive: collecting it again and again costs 5 to 10 % of a request.
     gc.collect()
     gc.freeze()
@@ -248,7 +250,7 @@ def harden() -> None:
     memory.keep_at_hand()
 
 
-def forbid_tracing() -> None:
+def disable_ptrace() -> None:
     """Keep the same user's other processes from reading this one's memory, on Linux.
 
     A core dump piped to a program knows no limit on its size; this forbids it as well.
@@ -267,7 +269,7 @@ def raise_file_limit(max_connections: int) -> None:
     raise_max_files(max(8192, _MORE_FILES + _FILES_PER_CONNECTION * max_connections))
 
 
-def _file_hints(settings: Settings) -> list[str]:
+def _file_warnings(settings: Settings) -> list[str]:
     from jarvis_proxy.server.app import connection_limits
 
     possible = connection_limits(settings).total
@@ -301,12 +303,12 @@ def has_c_parser() -> bool:
     return http_parser.HttpRequestParser is not http_parser.HttpRequestParserPy
 
 
-def problems_text(error: SettingsError) -> str:
+def format_problems(error: SettingsError) -> str:
     """Return every problem of the settings, one a line."""
     lines = [f"  - {problem}" for problem in error.problems]
     return "\n".join(["Invalid settings; fix them in .env:", *lines, ""])
 
 
-def say(text: str) -> None:
+def print_stderr(text: str) -> None:
     """Write *text* to stderr, whatever state it is in."""
     write_text(sys.stderr, text)

@@ -21,14 +21,14 @@ from aiohttp import http_parser
 from jarvis_proxy import cli as command
 from jarvis_proxy.cli import (
     EX_CONFIG,
-    forbid_tracing,
-    harden,
+    disable_ptrace,
+    ensure_std_fds,
+    format_problems,
+    harden_process,
     has_c_parser,
-    keep_standard_streams,
     main,
-    problems_text,
     raise_file_limit,
-    run,
+    run_event_loop,
 )
 from jarvis_proxy.config.settings import Settings, SettingsError
 from tests.conftest import KEY
@@ -335,16 +335,16 @@ def test_slow_parser_is_refused(env: pytest.MonkeyPatch, capfd: pytest.CaptureFi
 def test_few_files_are_hinted_at() -> None:
     settings = Settings.from_env({"PROXY_API_KEYS": KEY, "MAX_CONNECTIONS": "1000000"})
 
-    (hint,) = command._file_hints(settings)
+    (hint,) = command._file_warnings(settings)
     assert "MAX_CONNECTIONS: only " in hint
     assert (
-        command._file_hints(Settings.from_env({"PROXY_API_KEYS": KEY, "MAX_CONNECTIONS": "8"}))
+        command._file_warnings(Settings.from_env({"PROXY_API_KEYS": KEY, "MAX_CONNECTIONS": "8"}))
         == []
     )
 
 
 def test_problems_are_one_a_line() -> None:
-    assert problems_text(SettingsError(("PORT: a.", "HOST: b."))) == (
+    assert format_problems(SettingsError(("PORT: a.", "HOST: b."))) == (
         "Invalid settings; fix them in .env:\n  - PORT: a.\n  - HOST: b.\n"
     )
 
@@ -360,7 +360,7 @@ def test_loop_is_uvloops_where_there_is_one(
     async def look() -> None:
         seen.append(type(asyncio.get_running_loop()).__module__.partition(".")[0])
 
-    run(look())
+    run_event_loop(look())
 
     assert seen == ["uvloop" if has_uvloop else "asyncio"]
 
@@ -370,9 +370,9 @@ def test_closed_streams_are_opened() -> None:
     kept = os.dup(0)
     try:
         os.close(0)
-        keep_standard_streams()
+        ensure_std_fds()
         assert os.fstat(0).st_rdev == Path(os.devnull).stat().st_rdev
-        keep_standard_streams()
+        ensure_std_fds()
     finally:
         os.dup2(kept, 0)
         os.close(kept)
@@ -393,7 +393,7 @@ def test_file_limit_is_raised_within_the_hard_one() -> None:
 
 
 def test_collector_leaves_alone_what_is_there_at_the_start() -> None:
-    harden()
+    harden_process()
 
     assert gc.get_freeze_count() > 1000
     assert gc.get_threshold()[0] > 700
@@ -402,10 +402,10 @@ def test_collector_leaves_alone_what_is_there_at_the_start() -> None:
 
 def test_tracing_is_forbidden_on_linux_only(monkeypatch: pytest.MonkeyPatch) -> None:
     if sys.platform == "linux":
-        forbid_tracing()
+        disable_ptrace()
         assert ctypes.CDLL(None).prctl(3, 0, 0, 0, 0) == 0  # PR_GET_DUMPABLE
     monkeypatch.setattr(sys, "platform", "darwin")
-    forbid_tracing()
+    disable_ptrace()
 
 
 # As a process

@@ -224,9 +224,9 @@ async def test_no_process_of_the_same_user_may_read_its_memory() -> None:
     """Seen from inside: the flag that forbids core dumps and tracers."""
     code = (
         "import ctypes\n"
-        "from jarvis_proxy.cli import forbid_tracing\n"
+        "from jarvis_proxy.cli import disable_ptrace\n"
         "get = lambda: ctypes.CDLL(None).prctl(3, 0, 0, 0, 0)\n"  # PR_GET_DUMPABLE
-        "before = get(); forbid_tracing(); print(before, get())"
+        "before = get(); disable_ptrace(); print(before, get())"
     )
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", code, cwd=ROOT, stdout=asyncio.subprocess.PIPE

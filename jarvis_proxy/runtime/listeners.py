@@ -21,7 +21,7 @@ from jarvis_proxy.runtime.tls import TlsAcceptor
 BACKLOG: Final = 4096
 """With 128, ten thousand clients that connect at once wait for tens of seconds."""
 _FIRST_FD: Final = 3
-_HANDSHAKE: Final = 5.0
+_HANDSHAKE_TIMEOUT: Final = 5.0
 _KEEPALIVE: Final = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 """Seconds of silence before the first probe, between probes, and how many go unanswered."""
 _HINTS: Final = {
@@ -29,7 +29,7 @@ _HINTS: Final = {
     errno.EACCES: "this user may not have the port; set PORT to 1024 or more",
     errno.EADDRNOTAVAIL: "the address is not this machine's; set HOST",
 }
-_Place = tuple[int, tuple[object, ...]]
+_Address = tuple[int, tuple[object, ...]]
 """A socket family and an address in its form."""
 
 
@@ -38,15 +38,15 @@ def systemd_sockets(environ: MutableMapping[str, str]) -> list[socket.socket]:
 
     The variables that tell of them are removed from *environ*, as the protocol asks.
     """
-    told = [environ.pop(name, "") for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")]
-    pid, count = (text if text.isascii() and text.isdecimal() else "0" for text in told[:2])
+    values = [environ.pop(name, "") for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")]
+    pid, count = (text if text.isascii() and text.isdecimal() else "0" for text in values[:2])
     if int(pid) != os.getpid():
         return []
     numbers = range(_FIRST_FD, _FIRST_FD + int(count))
-    return [sock for number in numbers if (sock := adopted(number)) is not None]
+    return [sock for number in numbers if (sock := adopt_listener(number)) is not None]
 
 
-def adopted(number: int) -> socket.socket | None:
+def adopt_listener(number: int) -> socket.socket | None:
     """Return the socket that a file descriptor is, None if it does not listen for streams."""
     try:
         sock = socket.socket(fileno=number)
@@ -62,17 +62,17 @@ def adopted(number: int) -> socket.socket | None:
 
 
 async def open_listeners(
-    hosts: Sequence[str], port: int, environ: MutableMapping[str, str], shares: int = 0
+    hosts: Sequence[str], port: int, environ: MutableMapping[str, str], reuseport_count: int = 0
 ) -> list[socket.socket]:
     """Return the service manager's sockets, or new ones as ``bind`` makes them.
 
     Raises:
         OSError: as ``bind`` does.
     """
-    return systemd_sockets(environ) or await bind(hosts, port, shares)
+    return systemd_sockets(environ) or await bind(hosts, port, reuseport_count)
 
 
-async def bind(hosts: Sequence[str], port: int, shares: int = 0) -> list[socket.socket]:
+async def bind(hosts: Sequence[str], port: int, reuseport_count: int = 0) -> list[socket.socket]:
     """Return a listening socket for each address of *hosts*; ``::`` stands for IPv4 as well.
 
     With *shares*, so many for each address, among which the kernel shares out the connections.
@@ -83,9 +83,9 @@ async def bind(hosts: Sequence[str], port: int, shares: int = 0) -> list[socket.
     """
     sockets: list[socket.socket] = []
     with contextlib.ExitStack() as opened:
-        for host, places in (await _places(hosts, port)).items():
+        for host, addresses in (await _resolve(hosts, port)).items():
             try:
-                bound = _bind_each(places, shares)
+                bound = _bind_each(addresses, reuseport_count)
             except OSError as exc:
                 exc.filename = host
                 raise
@@ -97,9 +97,9 @@ async def bind(hosts: Sequence[str], port: int, shares: int = 0) -> list[socket.
     return sockets
 
 
-async def _places(hosts: Sequence[str], port: int) -> dict[str, list[_Place]]:
+async def _resolve(hosts: Sequence[str], port: int) -> dict[str, list[_Address]]:
     """Return what each host stands for: every place once, none that a wildcard covers."""
-    found: dict[str, list[_Place]] = {}
+    found: dict[str, list[_Address]] = {}
     loop = asyncio.get_running_loop()
     for host in hosts:
         found[host] = []
@@ -112,23 +112,26 @@ async def _places(hosts: Sequence[str], port: int) -> dict[str, list[_Place]]:
                 exc.filename = host
                 raise
             found[host] += [(family, address) for family, _, _, _, address in infos]
-    everywhere = {
-        family for places in found.values() for family, address in places if address[0] in WILDCARDS
+    wildcard_families = {
+        family
+        for addresses in found.values()
+        for family, address in addresses
+        if address[0] in WILDCARDS
     }
-    seen: set[_Place] = set()
-    for places in found.values():
-        persistent = [
+    seen: set[_Address] = set()
+    for addresses in found.values():
+        remaining = [
             (family, address)
-            for family, address in dict.fromkeys(places)
+            for family, address in dict.fromkeys(addresses)
             if (family, address) not in seen
-            and (family not in everywhere or address[0] in WILDCARDS)
+            and (family not in wildcard_families or address[0] in WILDCARDS)
         ]
-        seen.update(persistent)
-        places[:] = persistent
+        seen.update(remaining)
+        addresses[:] = remaining
     return found
 
 
-def _bind_each(places: Sequence[_Place], shares: int) -> list[socket.socket]:
+def _bind_each(addresses: Sequence[_Address], reuseport_count: int) -> list[socket.socket]:
     """Return the sockets of one host. An address that cannot be had is passed over, as IPv6 is on
     a machine without it.
 
@@ -138,11 +141,9 @@ def _bind_each(places: Sequence[_Place], shares: int) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     failure: OSError | None = None
     with contextlib.ExitStack() as opened:
-        for family, address in places:
+        for family, address in addresses:
             try:
-                bound = (
-                    [_bound(family, address)] if not shares else _shared(family, address, shares)
-                )
+                bound = _bind_all(family, address, reuseport_count)
             except OSError as exc:
                 if exc.errno == errno.EADDRINUSE:
                     raise
@@ -157,13 +158,16 @@ def _bind_each(places: Sequence[_Place], shares: int) -> list[socket.socket]:
     return sockets
 
 
-def _shared(family: int, address: tuple[object, ...], shares: int) -> list[socket.socket]:
-    # One that shares would not be told that another server of this user has the port.
-    _bound(family, address).close()
+def _bind_all(family: int, address: tuple[object, ...], count: int) -> list[socket.socket]:
+    """Return one socket, or *count* sockets that share the address if *count* is not 0."""
+    if not count:
+        return [_bind_one(family, address)]
+    # A socket with SO_REUSEPORT would not notice another server of this user on the port.
+    _bind_one(family, address).close()
     sockets: list[socket.socket] = []
     try:
-        for _ in range(shares):
-            sockets.append(_bound(family, address, shares=True))
+        for _ in range(count):
+            sockets.append(_bind_one(family, address, reuseport=True))
     except OSError:
         for sock in sockets:
             sock.close()
@@ -171,12 +175,14 @@ def _shared(family: int, address: tuple[object, ...], shares: int) -> list[socke
     return sockets
 
 
-def _bound(family: int, address: tuple[object, ...], *, shares: bool = False) -> socket.socket:
+def _bind_one(
+    family: int, address: tuple[object, ...], *, reuseport: bool = False
+) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         # A port whose last connections have not quite ended is free.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if shares:
+        if reuseport:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -188,16 +194,18 @@ def _bound(family: int, address: tuple[object, ...], *, shares: bool = False) ->
     return sock
 
 
-def deal(sockets: Sequence[socket.socket], hands: int) -> list[list[socket.socket]]:
+def distribute_sockets(
+    sockets: Sequence[socket.socket], worker_count: int
+) -> list[list[socket.socket]]:
     """Share *sockets* out among so many workers: each gets one at least of every address."""
     same: dict[object, list[socket.socket]] = {}
     for sock in sockets:
         same.setdefault((sock.family, sock.getsockname()), []).append(sock)
-    dealt: list[list[socket.socket]] = [[] for _ in range(hands)]
+    shares: list[list[socket.socket]] = [[] for _ in range(worker_count)]
     for of_one in same.values():
-        for number, hand in enumerate(dealt):
-            hand += of_one[number::hands] or [of_one[number % len(of_one)]]
-    return dealt
+        for number, share in enumerate(shares):
+            share += of_one[number::worker_count] or [of_one[number % len(of_one)]]
+    return shares
 
 
 def bind_error_hint(error: OSError, owner: str = "") -> str:
@@ -212,12 +220,12 @@ def bind_error_hint(error: OSError, owner: str = "") -> str:
     return f"{reason}: {hint.format(owner=owner or 'another program')}" if hint else reason
 
 
-def names(sockets: Sequence[socket.socket], *, tls: bool) -> str:
+def listener_urls(sockets: Sequence[socket.socket], *, tls: bool) -> str:
     """Return the addresses of *sockets* as URLs, for the log."""
-    return ", ".join(dict.fromkeys(_name(sock, "https" if tls else "http") for sock in sockets))
+    return ", ".join(dict.fromkeys(_url(sock, "https" if tls else "http") for sock in sockets))
 
 
-def _name(sock: socket.socket, scheme: str) -> str:
+def _url(sock: socket.socket, scheme: str) -> str:
     if sock.family == socket.AF_UNIX:
         return f"{scheme}+unix:{sock.getsockname()}"
     host, port = sock.getsockname()[:2]
@@ -238,10 +246,10 @@ def enable_tcp_keepalive(sock: socket.socket) -> None:
                 sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
-class Site(web.SockSite):
+class TlsBoundedSite(web.SockSite):
     """A SockSite whose TLS connections are counted, and bounded in time, from their first byte."""
 
-    __slots__ = ("_handshake", "_handshakes")
+    __slots__ = ("_acceptor", "_handshake_timeout")
 
     def __init__(
         self,
@@ -249,11 +257,11 @@ class Site(web.SockSite):
         sock: socket.socket,
         tls: ssl.SSLContext | None,
         *,
-        handshake: float = _HANDSHAKE,
+        handshake_timeout: float = _HANDSHAKE_TIMEOUT,
     ) -> None:
         super().__init__(runner, sock, ssl_context=tls, backlog=BACKLOG)
-        self._handshake = handshake
-        self._handshakes: TlsAcceptor | None = None
+        self._handshake_timeout = handshake_timeout
+        self._acceptor: TlsAcceptor | None = None
 
     async def start(self) -> None:
         """Begin to accept connections."""
@@ -263,11 +271,11 @@ class Site(web.SockSite):
             return
         await web.BaseSite.start(self)
         admit = cast(ProxyRunner, self._runner).server.admit
-        self._handshakes = TlsAcceptor(self._sock, self._ssl_context, admit, self._handshake)
-        self._handshakes.start(self._backlog)
+        self._acceptor = TlsAcceptor(self._sock, self._ssl_context, admit, self._handshake_timeout)
+        self._acceptor.start(self._backlog)
 
     async def stop(self) -> None:
         """Accept no more connections; those that are open go on."""
         await super().stop()
-        if self._handshakes is not None:
-            await self._handshakes.stop()
+        if self._acceptor is not None:
+            await self._acceptor.stop()

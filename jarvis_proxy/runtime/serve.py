@@ -13,13 +13,13 @@ from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.observability.logging import AccessLog
 from jarvis_proxy.observability.loop_monitor import LagProbe, Occasional, exception_handler
 from jarvis_proxy.observability.worker_stats import Crew
-from jarvis_proxy.runtime.listeners import Site, names, open_listeners
+from jarvis_proxy.runtime.listeners import TlsBoundedSite, listener_urls, open_listeners
 from jarvis_proxy.runtime.memory import give_back_when_idle
 from jarvis_proxy.runtime.reload import ConfigReloader, restart_required
 
 _LOG: Final = logging.getLogger(__name__)
-_LAST_WORDS: Final = 3.0
-_LAST_WORDS_IN_A_HURRY: Final = 1.0
+_FINAL_ERROR_GRACE: Final = 3.0
+_FORCED_ERROR_GRACE: Final = 1.0
 _POLL: Final = 0.05
 _IDLE_GRACE: Final = 2.0
 """Seconds that idle connections stay open in a drain: a request may be on its way on one."""
@@ -27,12 +27,12 @@ _IDLE_GRACE: Final = 2.0
 Reload = Callable[[], Settings]
 
 
-class Stop:
+class ShutdownRequest:
     """What signals ask for: the first one to drain, the second to hurry."""
 
     def __init__(self) -> None:
         self.drain = asyncio.Event()
-        self.hurry = asyncio.Event()
+        self.force = asyncio.Event()
         self._signals = 0
 
     def signal(self) -> None:
@@ -40,10 +40,10 @@ class Stop:
         self._signals += 1
         self.drain.set()
         if self._signals > 1:
-            self.hurry.set()
+            self.force.set()
 
 
-class Terminal:
+class ControllingTerminal:
     """The terminal that the server was started from, if any.
 
     Its end comes as the same signal that asks for other settings.
@@ -51,11 +51,11 @@ class Terminal:
 
     def __init__(self) -> None:
         is_ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN  # as nohup has it
-        self._was_there = not is_ignored and _has_terminal()
+        self._existed = not is_ignored and _has_terminal()
 
     def is_gone(self) -> bool:
         """Tell whether there was one and is none any more."""
-        return self._was_there and not _has_terminal()
+        return self._existed and not _has_terminal()
 
 
 def _has_terminal() -> bool:
@@ -67,7 +67,11 @@ def _has_terminal() -> bool:
 
 
 async def serve(
-    settings: Settings, log: AccessLog, stop: Stop | None = None, *, reload: Reload | None = None
+    settings: Settings,
+    log: AccessLog,
+    stop: ShutdownRequest | None = None,
+    *,
+    reload: Reload | None = None,
 ) -> None:
     """Serve until told to stop, then let answers in progress end.
 
@@ -77,19 +81,19 @@ async def serve(
         OSError: the address cannot be listened on.
         SettingsError: the certificate cannot be used.
     """
-    stop = stop or Stop()
-    wanted = asyncio.Event()
-    _take_signals(asyncio.get_running_loop(), stop, wanted)
+    stop = stop or ShutdownRequest()
+    reload_requested = asyncio.Event()
+    _take_signals(asyncio.get_running_loop(), stop, reload_requested)
     async with running_config(settings, log) as reloader, contextlib.AsyncExitStack() as stack:
         if reload is not None:
-            task = _reload_when(wanted, reloader, reload, stop)
-            await stack.enter_async_context(beside(task, "reload"))
+            task = _reload_when(reload_requested, reloader, reload, stop)
+            await stack.enter_async_context(background_task(task, "reload"))
         await _serve(reloader, stop)
 
 
 @contextlib.asynccontextmanager
 async def running_config(
-    settings: Settings, log: AccessLog, crew: Crew | None = None
+    settings: Settings, log: AccessLog, worker_stats: Crew | None = None
 ) -> AsyncIterator[ConfigReloader]:
     """Open what *settings* ask for, and close whatever is in force in the end.
 
@@ -98,19 +102,19 @@ async def running_config(
     """
     occasional = Occasional()
     asyncio.get_running_loop().set_exception_handler(exception_handler(occasional))
-    reloader = ConfigReloader(settings, log, crew)
+    reloader = ConfigReloader(settings, log, worker_stats)
     await reloader.start()
     probe = LagProbe(occasional, observe=reloader.context.metrics.observe_lag)
     tidying = give_back_when_idle(lambda: not len(reloader))
     try:
-        async with beside(probe.run(), "lag"), beside(tidying, "memory"):
+        async with background_task(probe.run(), "lag"), background_task(tidying, "memory"):
             yield reloader
     finally:
         await reloader.close()
 
 
 @contextlib.asynccontextmanager
-async def beside(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
+async def background_task(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
     """Have *work* done in a task until the block ends."""
     task = asyncio.create_task(work, name=name)
     try:
@@ -121,27 +125,29 @@ async def beside(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[No
             await task
 
 
-def _take_signals(loop: asyncio.AbstractEventLoop, stop: Stop, wanted: asyncio.Event) -> None:
-    terminal = Terminal()
+def _take_signals(
+    loop: asyncio.AbstractEventLoop, stop: ShutdownRequest, reload_requested: asyncio.Event
+) -> None:
+    terminal = ControllingTerminal()
 
-    def hang_up() -> None:
+    def on_hangup() -> None:
         if terminal.is_gone():
             stop.signal()
         else:
-            wanted.set()
+            reload_requested.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.signal)
-    loop.add_signal_handler(signal.SIGHUP, hang_up)
+    loop.add_signal_handler(signal.SIGHUP, on_hangup)
 
 
-async def _serve(reloader: ConfigReloader, stop: Stop) -> None:
+async def _serve(reloader: ConfigReloader, stop: ShutdownRequest) -> None:
     settings = reloader.settings
     sockets = await open_listeners(settings.hosts, settings.port, os.environ)
-    sites = [Site(reloader.runner, sock, reloader.tls) for sock in sockets]
+    sites = [TlsBoundedSite(reloader.runner, sock, reloader.tls) for sock in sockets]
     for site in sites:
         await site.start()
-    where = names(sockets, tls=reloader.tls is not None)
+    where = listener_urls(sockets, tls=reloader.tls is not None)
     _LOG.info("serving on %s%s", where, dashboard_note(settings))
     await stop.drain.wait()
     await drain(reloader, sites, stop, reloader.settings.drain_timeout)
@@ -155,19 +161,21 @@ def dashboard_note(settings: Settings) -> str:
     return page
 
 
-async def drain(reloader: ConfigReloader, sites: list[Site], stop: Stop, limit: float) -> None:
+async def drain(
+    reloader: ConfigReloader, sites: list[TlsBoundedSite], stop: ShutdownRequest, limit: float
+) -> None:
     """Take no new connections; wait for calls in progress; tell the rest that the server goes."""
     reloader.drain()
     for site in sites:
         await site.stop()
     _LOG.info("draining: %d calls in progress", len(reloader))
-    await _until_empty(reloader, stop.hurry, limit)
+    await _until_empty(reloader, stop.force, limit)
     reloader.cancel_all(_shutting_down)
-    patience = _LAST_WORDS_IN_A_HURRY if stop.hurry.is_set() else _LAST_WORDS
-    await _until_empty(reloader, asyncio.Event(), patience)
+    grace = _FORCED_ERROR_GRACE if stop.force.is_set() else _FINAL_ERROR_GRACE
+    await _until_empty(reloader, asyncio.Event(), grace)
 
 
-async def _until_empty(reloader: ConfigReloader, hurry: asyncio.Event, limit: float) -> None:
+async def _until_empty(reloader: ConfigReloader, force: asyncio.Event, limit: float) -> None:
     """Wait until every connection is closed: what is written last has then been sent.
 
     One in its handshake counts: its client does not know yet that the server goes.
@@ -178,7 +186,7 @@ async def _until_empty(reloader: ConfigReloader, hurry: asyncio.Event, limit: fl
             # Looked at now and then: a signal per finished call would cost every call. And not at
             # once: uvloop tells of a connection a moment after it has accepted it.
             await asyncio.sleep(_POLL)
-            while len(server.counter) and not hurry.is_set():
+            while len(server.counter) and not force.is_set():
                 server.close_idle(_IDLE_GRACE)
                 await asyncio.sleep(_POLL)
 
@@ -200,13 +208,13 @@ def warn_restart_required(at_start: Settings, settings: Settings) -> None:
 
 
 async def _reload_when(
-    wanted: asyncio.Event, reloader: ConfigReloader, reload: Reload, stop: Stop
+    reload_requested: asyncio.Event, reloader: ConfigReloader, reload: Reload, stop: ShutdownRequest
 ) -> None:
     """Put other settings in force each time that they are *wanted*, until cancelled."""
     at_start = reloader.settings
     while True:
-        await wanted.wait()
-        wanted.clear()
+        await reload_requested.wait()
+        reload_requested.clear()
         if stop.drain.is_set():
             continue
         try:

@@ -19,18 +19,18 @@ from jarvis_proxy.config.settings import Settings, SettingsError
 from jarvis_proxy.observability.logging import PlainWriter, log_through
 from jarvis_proxy.observability.shared_memory import Sheet
 from jarvis_proxy.observability.worker_stats import Crew, Desk
-from jarvis_proxy.runtime import worker as words
-from jarvis_proxy.runtime.listeners import deal, names
-from jarvis_proxy.runtime.serve import Terminal, dashboard_note, warn_restart_required
+from jarvis_proxy.runtime import worker as messages
+from jarvis_proxy.runtime.listeners import distribute_sockets, listener_urls
+from jarvis_proxy.runtime.serve import ControllingTerminal, dashboard_note, warn_restart_required
 from jarvis_proxy.runtime.worker import WorkerSetup
 
 EX_CONFIG: Final = 78
 EX_SOFTWARE: Final = 70
-_LATER_THAN_DRAIN: Final = 15.0
+_DRAIN_GRACE: Final = 15.0
 """Seconds that a worker may take beyond DRAIN_TIMEOUT before it is killed."""
-_IN_A_HURRY: Final = 1.8
-_SEND: Final = 5.0
-_NO_PROCESS: Final = 1.0
+_FORCE_GRACE: Final = 1.8
+_SEND_TIMEOUT: Final = 5.0
+_FORK_RETRY: Final = 1.0
 STEADY_AFTER: Final = 10.0
 """Seconds that a worker must have lived for its death to be no part of a row."""
 _FIRST: Final = 0.5
@@ -53,7 +53,7 @@ class Backoff:
     def __init__(self) -> None:
         self._pause = 0.0
 
-    def died(self, lived: float) -> float:
+    def next_delay(self, lived: float) -> float:
         """Note the death of one that *lived* so long; return how many seconds the next waits."""
         pause = 0.0 if lived >= STEADY_AFTER else self._pause
         self._pause = min(LONGEST, max(_FIRST, pause * 2))
@@ -64,11 +64,11 @@ class Backoff:
 class _Worker:
     pid: int
     channel: socket.socket
-    desk: Desk
+    stats_slot: Desk
     slot: "_Slot"
     started: float
     is_ready: bool = False
-    is_leaving: bool = False
+    is_draining: bool = False
     """It drains, and its place is another's."""
 
 
@@ -101,14 +101,14 @@ class Supervisor:
         self._work = work
         self._read = read
         self._writer = writer or PlainWriter()
-        dealt = deal(sockets, settings.workers)
-        self._slots = [_Slot(number, hand) for number, hand in enumerate(dealt)]
+        shares = distribute_sockets(sockets, settings.workers)
+        self._slots = [_Slot(number, share) for number, share in enumerate(shares)]
         # Twice as many as workers: one that drains by itself keeps its own beside the next one's.
-        self._desks = [Desk() for _ in range(2 * settings.workers)]
-        self._looks = Sheet(64)
+        self._stats_slots = [Desk() for _ in range(2 * settings.workers)]
+        self._viewer_flag = Sheet(64)
         self._workers: dict[int, _Worker] = {}
         """By their process."""
-        self._asked: set[_Worker] = set()
+        self._awaiting_reload: set[_Worker] = set()
         """Those who have not said yet whether they took the new settings in."""
         self._selector = selectors.DefaultSelector()
         self._signals_seen = 0
@@ -119,11 +119,11 @@ class Supervisor:
 
     def run(self) -> int:
         """Keep the workers alive until told to stop; return the exit code, 0 or a worker's 78."""
-        self._terminal = Terminal()
+        self._terminal = ControllingTerminal()
         with self._signals():
             while self._workers or not self._draining:
                 self._start_due()
-                for key, _ in self._selector.select(self._patience()):
+                for key, _ in self._selector.select(self._next_due()):
                     key.data()
                 self._reap()
                 self._kill_late()
@@ -142,7 +142,7 @@ class Supervisor:
         for number in _SIGNALS:
             signal.signal(number, lambda number, frame: None)
         self._wakeup = (mine, wakeup)
-        self._selector.register(mine, selectors.EVENT_READ, self._take_signals)
+        self._selector.register(mine, selectors.EVENT_READ, self._handle_signals)
         try:
             yield
         finally:
@@ -153,7 +153,7 @@ class Supervisor:
                 sock.close()
             self._selector.close()
 
-    def _take_signals(self) -> None:
+    def _handle_signals(self) -> None:
         with contextlib.suppress(BlockingIOError):
             for number in self._wakeup[0].recv(4096):
                 if number in (signal.SIGTERM, signal.SIGINT):
@@ -167,8 +167,8 @@ class Supervisor:
         self._signals_seen += 1
         self._drain()
         if self._signals_seen > 1:
-            self._tell_all(words.HURRY)
-            self._kill_at = time.monotonic() + _IN_A_HURRY
+            self._send_all(messages.FORCE)
+            self._kill_at = time.monotonic() + _FORCE_GRACE
 
     def _drain(self) -> None:
         if self._draining:
@@ -177,8 +177,8 @@ class Supervisor:
         # As long as one process has them open, clients would be let in, and wait for nobody.
         for sock in self._sockets:
             sock.close()
-        self._tell_all(words.DRAIN)
-        limit = self._settings.drain_timeout + _LATER_THAN_DRAIN
+        self._send_all(messages.DRAIN)
+        limit = self._settings.drain_timeout + _DRAIN_GRACE
         self._kill_at = time.monotonic() + limit
 
     def _reload(self) -> None:
@@ -196,13 +196,15 @@ class Supervisor:
         warn_restart_required(self._at_start, settings)
         self._settings = settings
         log_through(self._writer, settings.log_format, settings.log_level)
-        self._asked = {worker for worker in self._workers.values() if not worker.is_leaving}
-        for worker in tuple(self._asked):
-            self._tell(worker, words.order(environ))
-        self._note_settings()
+        self._awaiting_reload = {
+            worker for worker in self._workers.values() if not worker.is_draining
+        }
+        for worker in tuple(self._awaiting_reload):
+            self._send(worker, messages.encode_reload(environ))
+        self._log_reloaded()
 
-    def _note_settings(self) -> None:
-        if not self._asked:
+    def _log_reloaded(self) -> None:
+        if not self._awaiting_reload:
             _LOG.info("the settings were read again and are in force")
 
     # -- workers -------------------------------------------------------------------------------
@@ -210,41 +212,41 @@ class Supervisor:
     def _start_due(self) -> None:
         for slot in self._vacant():
             if slot.due <= time.monotonic():
-                self._start(slot, self._free_desks()[0])
+                self._start(slot, self._free_stats_slots()[0])
 
     def _vacant(self) -> list[_Slot]:
         """Return the places that get a worker, now or later."""
         vacant = [slot for slot in self._slots if slot.worker is None]
         # Those that drain have their desks: with more of them than workers, the next ones wait.
-        return [] if self._draining else vacant[: len(self._free_desks())]
+        return [] if self._draining else vacant[: len(self._free_stats_slots())]
 
-    def _free_desks(self) -> list[Desk]:
-        used = [worker.desk for worker in self._workers.values()]
-        return [desk for desk in self._desks if desk not in used]
+    def _free_stats_slots(self) -> list[Desk]:
+        used = [worker.stats_slot for worker in self._workers.values()]
+        return [stats_slot for stats_slot in self._stats_slots if stats_slot not in used]
 
-    def _start(self, slot: _Slot, desk: Desk) -> None:
+    def _start(self, slot: _Slot, stats_slot: Desk) -> None:
         parents, workers = socket.socketpair()
         # A signal between the fork and the worker's own handlers must not be taken for ours.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         try:
             pid = os.fork()
             if not pid:
-                self._be_worker(slot, desk, parents, workers)
+                self._run_worker(slot, stats_slot, parents, workers)
         except OSError as exc:  # no process to be had
             parents.close()
-            slot.due = time.monotonic() + _NO_PROCESS
+            slot.due = time.monotonic() + _FORK_RETRY
             _LOG.error("no process for worker %d: %s", slot.number + 1, exc.strerror)
             return
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             workers.close()
-        parents.settimeout(_SEND)
-        worker = _Worker(pid, parents, desk, slot, time.monotonic())
+        parents.settimeout(_SEND_TIMEOUT)
+        worker = _Worker(pid, parents, stats_slot, slot, time.monotonic())
         self._workers[pid] = slot.worker = worker
-        self._selector.register(parents, selectors.EVENT_READ, lambda: self._hear(worker))
+        self._selector.register(parents, selectors.EVENT_READ, lambda: self._on_readable(worker))
 
-    def _be_worker(
-        self, slot: _Slot, desk: Desk, parents: socket.socket, channel: socket.socket
+    def _run_worker(
+        self, slot: _Slot, stats_slot: Desk, parents: socket.socket, channel: socket.socket
     ) -> None:  # pragma: no cover - in a process that is measured by nobody
         """Be the worker, and end with it."""
         code = EX_SOFTWARE
@@ -253,7 +255,7 @@ class Supervisor:
             for number in _SIGNALS:
                 signal.signal(number, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-            setup = self._worker_setup(slot, desk, parents, channel)
+            setup = self._worker_setup(slot, stats_slot, parents, channel)
             code = self._work(self._settings, setup)
         except Exception as exc:
             _LOG.error("a worker failed", exc_info=exc)
@@ -261,7 +263,7 @@ class Supervisor:
             os._exit(code)
 
     def _worker_setup(
-        self, slot: _Slot, desk: Desk, parents: socket.socket, channel: socket.socket
+        self, slot: _Slot, stats_slot: Desk, parents: socket.socket, channel: socket.socket
     ) -> WorkerSetup:  # pragma: no cover - as above
         """Close what is others', and return what is the worker's."""
         self._selector.close()
@@ -270,53 +272,55 @@ class Supervisor:
         for sock in self._sockets:
             if sock not in slot.sockets:
                 sock.close()
-        crew = Crew(self._desks, self._desks.index(desk), self._looks)
-        return WorkerSetup(slot.sockets, channel, crew)
+        worker_stats = Crew(
+            self._stats_slots, self._stats_slots.index(stats_slot), self._viewer_flag
+        )
+        return WorkerSetup(slot.sockets, channel, worker_stats)
 
-    def _hear(self, worker: _Worker) -> None:
+    def _on_readable(self, worker: _Worker) -> None:
         """Take what a worker says."""
         try:
-            said = worker.channel.recv(64)
+            received = worker.channel.recv(64)
         except OSError:
-            said = b""
-        if not said:
+            received = b""
+        if not received:
             self._selector.unregister(worker.channel)  # its end comes as a signal of its own
-        for number in said:
-            self._take(worker, bytes((number,)))
+        for number in received:
+            self._on_message(worker, bytes((number,)))
 
-    def _take(self, worker: _Worker, word: bytes) -> None:
-        if word == words.READY:
+    def _on_message(self, worker: _Worker, message: bytes) -> None:
+        if message == messages.READY:
             worker.is_ready = True
-            self._note_ready()
-        elif word == words.LEAVING:
-            self._release(worker)
-        elif word in (words.TAKEN_IN, words.NOT_TAKEN_IN):
-            self._asked.discard(worker)
-            if word == words.NOT_TAKEN_IN:
-                self._tell(worker, words.DRAIN)
-                self._release(worker)
-            self._note_settings()
+            self._log_serving()
+        elif message == messages.DRAINING:
+            self._replace(worker)
+        elif message in (messages.RELOADED, messages.RELOAD_FAILED):
+            self._awaiting_reload.discard(worker)
+            if message == messages.RELOAD_FAILED:
+                self._send(worker, messages.DRAIN)
+                self._replace(worker)
+            self._log_reloaded()
 
-    def _note_ready(self) -> None:
+    def _log_serving(self) -> None:
         if self._has_served or self._draining:
             return
         if all(s.worker and s.worker.is_ready for s in self._slots):
             self._has_served = True
-            where = names(self._sockets, tls=bool(self._settings.tls_cert_file))
+            where = listener_urls(self._sockets, tls=bool(self._settings.tls_cert_file))
             note = dashboard_note(self._settings)
             _LOG.info("serving on %s, in %d workers%s", where, len(self._slots), note)
 
-    def _release(self, worker: _Worker) -> None:
+    def _replace(self, worker: _Worker) -> None:
         """Give the place of one that drains by itself to another."""
         if not self._draining and worker.slot.worker is worker:
-            worker.is_leaving = True
+            worker.is_draining = True
             worker.slot.worker, worker.slot.due = None, 0.0
 
-    def _tell_all(self, message: bytes) -> None:
+    def _send_all(self, message: bytes) -> None:
         for worker in self._workers.values():
-            self._tell(worker, message)
+            self._send(worker, message)
 
-    def _tell(self, worker: _Worker, message: bytes) -> None:
+    def _send(self, worker: _Worker, message: bytes) -> None:
         try:
             worker.channel.sendall(message)
         except TimeoutError:
@@ -336,11 +340,11 @@ class Supervisor:
         with contextlib.suppress(KeyError):
             self._selector.unregister(worker.channel)
         worker.channel.close()
-        worker.desk.clear()
-        if worker in self._asked:
-            self._asked.discard(worker)
-            self._note_settings()
-        if self._draining or worker.is_leaving:
+        worker.stats_slot.clear()
+        if worker in self._awaiting_reload:
+            self._awaiting_reload.discard(worker)
+            self._log_reloaded()
+        if self._draining or worker.is_draining:
             return
         slot = worker.slot
         slot.worker = None
@@ -349,7 +353,7 @@ class Supervisor:
             self._drain()
             return
         now = time.monotonic()
-        pause = slot.backoff.died(now - worker.started)
+        pause = slot.backoff.next_delay(now - worker.started)
         slot.due = now + pause
         _LOG.warning(
             "worker %d (process %d) %s; %s",
@@ -361,7 +365,7 @@ class Supervisor:
 
     # -- time ----------------------------------------------------------------------------------
 
-    def _patience(self) -> float | None:
+    def _next_due(self) -> float | None:
         """Return in how many seconds there is something to do; None: not before it is told."""
         moments = [slot.due for slot in self._vacant()]
         if self._kill_at is not None:

@@ -20,20 +20,20 @@ from jarvis_proxy.config.dotenv_file import is_readable
 from jarvis_proxy.config.settings import Settings
 from jarvis_proxy.observability.logging import AccessLog
 from jarvis_proxy.observability.worker_stats import Crew
-from jarvis_proxy.runtime.listeners import Site
+from jarvis_proxy.runtime.listeners import TlsBoundedSite
 from jarvis_proxy.runtime.reload import ConfigReloader
-from jarvis_proxy.runtime.serve import Stop, beside, drain, running_config
+from jarvis_proxy.runtime.serve import ShutdownRequest, background_task, drain, running_config
 
 # What the parent says.
 DRAIN: Final = b"d"
-HURRY: Final = b"h"
-SETTINGS: Final = b"s"
+FORCE: Final = b"h"
+RELOAD: Final = b"s"
 """The length of what follows, then the environment as JSON."""
 # What a worker says.
 READY: Final = b"r"
-LEAVING: Final = b"l"
-TAKEN_IN: Final = b"y"
-NOT_TAKEN_IN: Final = b"n"
+DRAINING: Final = b"l"
+RELOADED: Final = b"y"
+RELOAD_FAILED: Final = b"n"
 
 _LENGTH: Final = struct.Struct("=I")
 _LOG: Final = logging.getLogger(__name__)
@@ -45,46 +45,49 @@ class WorkerSetup:
 
     sockets: Sequence[socket.socket]
     parent: socket.socket
-    crew: Crew
+    worker_stats: Crew
 
 
-def order(environ: Mapping[str, str]) -> bytes:
+def encode_reload(environ: Mapping[str, str]) -> bytes:
     """Return what tells a worker to take the settings of *environ* in."""
     text = msgspec.json.encode(environ)
-    return SETTINGS + _LENGTH.pack(len(text)) + text
+    return RELOAD + _LENGTH.pack(len(text)) + text
 
 
-async def work(settings: Settings, log: AccessLog, setup: WorkerSetup) -> None:
+async def run_worker(settings: Settings, log: AccessLog, setup: WorkerSetup) -> None:
     """Serve until told to stop, then let answers in progress end.
 
     Raises:
         SettingsError: the certificate cannot be used.
     """
-    stop = Stop()
+    stop = ShutdownRequest()
     loop = asyncio.get_running_loop()
     setup.parent.setblocking(False)
     reader, writer = await asyncio.open_unix_connection(sock=setup.parent)
 
-    def leave() -> None:
-        writer.write(LEAVING)
+    def drain_alone() -> None:
+        writer.write(DRAINING)
         stop.drain.set()
 
     # A signal to the whole group, as a terminal or a service manager sends it, comes beside the
     # parent's word: it must not count as a second one.
-    loop.add_signal_handler(signal.SIGTERM, leave)
+    loop.add_signal_handler(signal.SIGTERM, drain_alone)
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    async with running_config(settings, log, setup.crew) as reloader:
-        obeying = _Parent(reader, writer, reloader, stop).obey()
-        async with beside(obeying, "parent"):
+    async with running_config(settings, log, setup.worker_stats) as reloader:
+        listening = SupervisorChannel(reader, writer, reloader, stop).run()
+        async with background_task(listening, "parent"):
             await _serve(reloader, stop, setup, writer)
     writer.close()
 
 
 async def _serve(
-    reloader: ConfigReloader, stop: Stop, setup: WorkerSetup, writer: asyncio.StreamWriter
+    reloader: ConfigReloader,
+    stop: ShutdownRequest,
+    setup: WorkerSetup,
+    writer: asyncio.StreamWriter,
 ) -> None:
-    sites = [Site(reloader.runner, sock, reloader.tls) for sock in setup.sockets]
+    sites = [TlsBoundedSite(reloader.runner, sock, reloader.tls) for sock in setup.sockets]
     for site in sites:
         await site.start()
     writer.write(READY)
@@ -93,28 +96,28 @@ async def _serve(
 
 
 @dataclass(slots=True)
-class _Parent:
+class SupervisorChannel:
     """The parent, as the worker hears it."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     reloader: ConfigReloader
-    stop: Stop
+    stop: ShutdownRequest
 
-    async def obey(self) -> None:
+    async def run(self) -> None:
         """Do what the parent says, until it is gone."""
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 word = await self.reader.readexactly(1)
-                if word == SETTINGS:
-                    await self._take_in()
+                if word == RELOAD:
+                    await self._reload()
                 else:
                     self.stop.drain.set()
-                    if word == HURRY:
-                        self.stop.hurry.set()
+                    if word == FORCE:
+                        self.stop.force.set()
         self.stop.drain.set()
 
-    async def _take_in(self) -> None:
+    async def _reload(self) -> None:
         """Put other settings in force, which the parent has found to be right."""
         (length,) = _LENGTH.unpack(await self.reader.readexactly(_LENGTH.size))
         environ = msgspec.json.decode(await self.reader.readexactly(length), type=dict[str, str])
@@ -122,6 +125,6 @@ class _Parent:
             await self.reloader.replace(Settings.from_env(environ, is_readable=is_readable))
         except Exception as exc:  # such as a certificate that is gone again
             _LOG.error("a worker cannot take the new settings in", exc_info=exc)
-            self.writer.write(NOT_TAKEN_IN)
+            self.writer.write(RELOAD_FAILED)
         else:
-            self.writer.write(TAKEN_IN)
+            self.writer.write(RELOADED)

@@ -15,12 +15,12 @@ from aiohttp import web
 from jarvis_proxy.config.settings import Settings
 from jarvis_proxy.runtime import listeners as listen
 from jarvis_proxy.runtime.listeners import (
-    Site,
-    adopted,
+    TlsBoundedSite,
+    adopt_listener,
     bind,
     bind_error_hint,
-    deal,
-    names,
+    distribute_sockets,
+    listener_urls,
     systemd_sockets,
 )
 from jarvis_proxy.runtime.tls import tls_context
@@ -49,7 +49,7 @@ def has_ipv6() -> bool:
 def test_a_listening_socket_is_adopted_and_made_ours(listening: socket.socket) -> None:
     number = os.dup(listening.fileno())
     os.set_inheritable(number, True)
-    sock = adopted(number)
+    sock = adopt_listener(number)
 
     assert sock is not None
     with sock:
@@ -67,7 +67,7 @@ def test_what_does_not_listen_is_left_alone(kind: str, tmp_path: Path) -> None:
         os.close(closed)
         numbers = {"file": file, "udp": udp.fileno(), "connected": here.fileno(), "closed": closed}
 
-        assert adopted(numbers[kind]) is None
+        assert adopt_listener(numbers[kind]) is None
         if kind != "closed":
             os.fstat(numbers[kind])  # still open
         os.close(file)
@@ -146,14 +146,14 @@ async def test_c17_the_wildcard_of_ipv6_listens_for_ipv4_too() -> None:
     ],
     ids=lambda hosts: ",".join(hosts),
 )
-@pytest.mark.parametrize("shares", [0, 2])
+@pytest.mark.parametrize("reuseport_count", [0, 2])
 async def test_c17_each_of_several_hosts_is_listened_on_once(
-    hosts: list[str], expected: list[str], shares: int
+    hosts: list[str], expected: list[str], reuseport_count: int
 ) -> None:
-    sockets = await bind(hosts, free_port(), shares)
+    sockets = await bind(hosts, free_port(), reuseport_count)
     try:
         found = [sock.getsockname()[0] for sock in sockets]
-        assert found == [host for host in expected for _ in range(shares or 1)]
+        assert found == [host for host in expected for _ in range(reuseport_count or 1)]
     finally:
         for sock in sockets:
             sock.close()
@@ -226,16 +226,16 @@ def test_a_refusal_without_a_number_is_its_own_words() -> None:
 def test_names_are_urls(listening: socket.socket) -> None:
     port = listening.getsockname()[1]
 
-    assert names([listening], tls=False) == f"http://127.0.0.1:{port}"
+    assert listener_urls([listening], tls=False) == f"http://127.0.0.1:{port}"
     with socket.create_server(("127.0.0.1", 0)) as other:
         both = [f"https://127.0.0.1:{port}", f"https://127.0.0.1:{other.getsockname()[1]}"]
-        assert names([listening, other, listening], tls=True) == ", ".join(both)
+        assert listener_urls([listening, other, listening], tls=True) == ", ".join(both)
 
 
 @pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
 def test_the_name_of_an_ipv6_socket_has_brackets() -> None:
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as sock:
-        assert names([sock], tls=False) == f"http://[::1]:{sock.getsockname()[1]}"
+        assert listener_urls([sock], tls=False) == f"http://[::1]:{sock.getsockname()[1]}"
 
 
 def test_the_name_of_a_local_socket_is_its_path(tmp_path: Path) -> None:
@@ -243,7 +243,7 @@ def test_the_name_of_a_local_socket_is_its_path(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind(path)
 
-        assert names([sock], tls=False) == f"http+unix:{path}"
+        assert listener_urls([sock], tls=False) == f"http+unix:{path}"
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_KEEPIDLE"), reason="the system has no such times")
@@ -252,7 +252,7 @@ async def test_a_client_without_power_is_noticed_within_a_minute() -> None:
     runner = make_runner(app, Settings())
     await runner.setup()
     (sock,) = await bind(["127.0.0.1"], free_port())
-    await Site(runner, sock, None).start()
+    await TlsBoundedSite(runner, sock, None).start()
     try:
         _, writer = await asyncio.open_connection(*sock.getsockname())
         await eventually(lambda: list(runner.server.connections))
@@ -289,7 +289,7 @@ async def test_a_site_serves_tls_and_ends_handshakes_that_do_not_end(tmp_path: P
     runner = make_runner(app, settings)
     await runner.setup()
     (sock,) = await bind(["127.0.0.1"], free_port())
-    site = Site(runner, sock, tls_context(settings), handshake=0.2)
+    site = TlsBoundedSite(runner, sock, tls_context(settings), handshake_timeout=0.2)
     await site.start()
     try:
         port = sock.getsockname()[1]
@@ -319,9 +319,9 @@ async def test_sockets_that_share_a_port_are_so_many_and_another_server_is_refus
     port = sockets[0].getsockname()[1]
     try:
         assert [sock.getsockname()[1] for sock in sockets] == [port] * 3
-        for shares in (0, 2):
+        for reuseport_count in (0, 2):
             with pytest.raises(OSError, match="in use") as caught:
-                await bind(["127.0.0.1"], port, shares)
+                await bind(["127.0.0.1"], port, reuseport_count)
             assert caught.value.errno == errno.EADDRINUSE
     finally:
         for sock in sockets:
@@ -332,7 +332,7 @@ async def test_of_sockets_that_share_none_is_left_when_one_cannot_be_had(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     made: list[socket.socket] = []
-    bound = listen._bound
+    bound = listen._bind_one
 
     def until_the_third(family: int, address: tuple[object, ...], **how: bool) -> socket.socket:
         if len(made) == 2:
@@ -342,7 +342,7 @@ async def test_of_sockets_that_share_none_is_left_when_one_cannot_be_had(
             made.append(sock)
         return sock
 
-    monkeypatch.setattr(listen, "_bound", until_the_third)
+    monkeypatch.setattr(listen, "_bind_one", until_the_third)
     with pytest.raises(OSError, match="too many"):
         await bind(["127.0.0.1"], free_port(), 3)
 
@@ -350,7 +350,7 @@ async def test_of_sockets_that_share_none_is_left_when_one_cannot_be_had(
 
 
 @pytest.mark.parametrize(
-    ("sockets", "hands", "expected"),
+    ("sockets", "worker_count", "expected"),
     [
         (2, 2, [[0], [1]]),
         (1, 3, [[0], [0], [0]]),  # a service manager's
@@ -359,15 +359,15 @@ async def test_of_sockets_that_share_none_is_left_when_one_cannot_be_had(
     ],
 )
 async def test_every_worker_is_dealt_a_socket_of_every_address(
-    sockets: int, hands: int, expected: list[list[int]]
+    sockets: int, worker_count: int, expected: list[list[int]]
 ) -> None:
     ours = await bind(["127.0.0.1"], free_port(), sockets)
     other = await bind(["127.0.0.1"], free_port())
     try:
-        dealt = deal([*ours, *other], hands)
-        assert [[ours.index(s) for s in hand if s in ours] for hand in dealt] == expected
-        assert all(hand[-1] is other[0] for hand in dealt)
-        assert names(ours, tls=False) == f"http://127.0.0.1:{ours[0].getsockname()[1]}"
+        shares = distribute_sockets([*ours, *other], worker_count)
+        assert [[ours.index(s) for s in share if s in ours] for share in shares] == expected
+        assert all(share[-1] is other[0] for share in shares)
+        assert listener_urls(ours, tls=False) == f"http://127.0.0.1:{ours[0].getsockname()[1]}"
     finally:
         for sock in (*ours, *other):
             sock.close()

@@ -98,12 +98,12 @@ def gone() -> ProxyError:
 
 
 async def test_new_requests_find_the_new_settings_on_open_connections_too() -> None:
-    async with serving() as served, connect(served.port) as persistent:
-        await persistent.post("/v1/models", b"", {"x-api-key": KEY}, "GET")
-        assert (await persistent.response()).status == 200
+    async with serving() as served, connect(served.port) as kept:
+        await kept.post("/v1/models", b"", {"x-api-key": KEY}, "GET")
+        assert (await kept.response()).status == 200
         await served.reloader.replace(settings(PROXY_API_KEYS=OTHER_KEY))
-        await persistent.post("/v1/models", b"", {"x-api-key": OTHER_KEY}, "GET")
-        assert (await persistent.response()).status == 200
+        await kept.post("/v1/models", b"", {"x-api-key": OTHER_KEY}, "GET")
+        assert (await kept.response()).status == 200
 
         assert (await served.models(KEY)).status == 401
         assert (await served.models(OTHER_KEY)).status == 200

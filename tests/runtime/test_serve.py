@@ -14,7 +14,7 @@ import pytest
 
 from jarvis_proxy.config.settings import Settings, SettingsError
 from jarvis_proxy.observability.logging import LineWriter, configure_logging
-from jarvis_proxy.runtime.serve import Reload, Stop, Terminal, serve
+from jarvis_proxy.runtime.serve import ControllingTerminal, Reload, ShutdownRequest, serve
 from tests.conftest import KEY, OPENAI_KEY
 from tests.support.eventually import eventually
 from tests.support.raw_client import RawConnection, connect, fetch
@@ -34,7 +34,7 @@ class Running:
     """A server in a task of this process."""
 
     port: int
-    stop: Stop
+    stop: ShutdownRequest
     task: asyncio.Task[None]
     stream: io.StringIO
     writer: LineWriter
@@ -66,7 +66,7 @@ async def serving(reload: Reload | None = None, **env: str) -> AsyncIterator[Run
     port = free_port()
     stream = io.StringIO()
     writer, log = configure_logging("text", "info", stream)
-    stop = Stop()
+    stop = ShutdownRequest()
     task = asyncio.create_task(serve(settings(port, **env), log, stop, reload=reload))
     running = Running(port, stop, task, stream, writer)
     loop = asyncio.get_running_loop()
@@ -224,19 +224,19 @@ async def test_call_on_an_open_connection_is_answered_while_draining_and_closed(
 
 
 def test_first_signal_asks_for_a_drain_and_the_second_for_haste() -> None:
-    stop = Stop()
+    stop = ShutdownRequest()
     assert not stop.drain.is_set()
     stop.signal()
-    assert (stop.drain.is_set(), stop.hurry.is_set()) == (True, False)
+    assert (stop.drain.is_set(), stop.force.is_set()) == (True, False)
     stop.signal()
-    assert stop.hurry.is_set()
+    assert stop.force.is_set()
 
 
 async def test_second_server_cannot_have_the_port() -> None:
     async with serving() as first:
         writer, log = configure_logging("text", "info", io.StringIO())
         with pytest.raises(OSError, match="in use"):
-            await serve(settings(first.port), log, Stop())
+            await serve(settings(first.port), log, ShutdownRequest())
         writer.close()
 
         assert not first.stop.drain.is_set()
@@ -377,6 +377,6 @@ async def test_hang_up_of_a_closed_terminal_ends_the_server(
 def test_who_ignores_hang_ups_has_no_terminal_to_lose() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
     try:
-        assert not Terminal().is_gone()
+        assert not ControllingTerminal().is_gone()
     finally:
         signal.signal(signal.SIGHUP, before)

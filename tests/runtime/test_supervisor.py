@@ -19,7 +19,7 @@ import pytest
 from jarvis_proxy.config.settings import Settings, SettingsError
 from jarvis_proxy.observability.logging import PlainWriter, log_through
 from jarvis_proxy.runtime import supervisor as module
-from jarvis_proxy.runtime import worker as words
+from jarvis_proxy.runtime import worker as messages
 from jarvis_proxy.runtime.supervisor import LONGEST, STEADY_AFTER, Backoff, Supervisor
 from jarvis_proxy.runtime.worker import WorkerSetup
 
@@ -88,14 +88,14 @@ class Player:
     number: int
     """It is the so manieth that was started."""
 
-    def says(self, word: bytes) -> None:
-        self.setup.parent.sendall(word)
+    def says(self, message: bytes) -> None:
+        self.setup.parent.sendall(message)
 
-    def hears(self, word: bytes) -> bytes:
+    def hears(self, message: bytes) -> bytes:
         """Wait for *word*; return what came with it."""
         heard = self.setup.parent.recv(1)
-        assert heard == word, (heard, word)
-        if heard != words.SETTINGS:
+        assert heard == message, (heard, message)
+        if heard != messages.RELOAD:
             return b""
         (length,) = struct.unpack("=I", self.setup.parent.recv(4, socket.MSG_WAITALL))
         return self.setup.parent.recv(length, socket.MSG_WAITALL)
@@ -107,9 +107,9 @@ class Player:
 
     def serve(self) -> None:
         """Be ready, and wait for the end."""
-        self.says(words.READY)
+        self.says(messages.READY)
         self.stage.note(f"ready {self.number}")
-        self.hears(words.DRAIN)
+        self.hears(messages.DRAIN)
 
 
 Play = Callable[[Player], int | None]
@@ -153,11 +153,11 @@ class Run:
 
 
 def stop_when_all_serve(player: Player) -> None:
-    player.says(words.READY)
+    player.says(messages.READY)
     if player.number == 1:
         player.stage.until_logged("serving on")
         player.signals(TERM)
-    player.hears(words.DRAIN)
+    player.hears(messages.DRAIN)
 
 
 # The end
@@ -177,7 +177,7 @@ def test_all_are_told_to_drain_and_the_ports_are_closed(stage: Stage) -> None:
 def test_a_second_signal_hurries_and_then_kills(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_IN_A_HURRY", 0.1)
+    monkeypatch.setattr(module, "_FORCE_GRACE", 0.1)
 
     def play(player: Player) -> None:
         player.serve()
@@ -185,7 +185,7 @@ def test_a_second_signal_hurries_and_then_kills(
         if player.number == 1:
             player.stage.until("drains 1", "drains 2")
             player.signals(signal.SIGINT)
-        player.hears(words.HURRY)
+        player.hears(messages.FORCE)
         time.sleep(30)
 
     def stopping(player: Player) -> None:
@@ -200,7 +200,7 @@ def test_a_second_signal_hurries_and_then_kills(
 
 
 def test_who_drains_for_too_long_is_killed(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_LATER_THAN_DRAIN", 0.1)
+    monkeypatch.setattr(module, "_DRAIN_GRACE", 0.1)
 
     def play(player: Player) -> None:
         stop_when_all_serve(player)
@@ -222,13 +222,15 @@ def test_a_dead_one_is_replaced_at_once_and_the_next_one_later(stage: Stage) -> 
             os.kill(os.getpid(), KILL)
         if player.number == 4:
             player.signals(TERM)
-        player.says(words.READY)
-        player.hears(words.DRAIN)
+        player.says(messages.READY)
+        player.hears(messages.DRAIN)
         return None
 
     run = Run(stage, play)
-    said = [line.partition(" warning ")[2] for line in run.log.splitlines() if "worker " in line]
-    codes = {line.partition(") ")[2] for line in said}
+    received = [
+        line.partition(" warning ")[2] for line in run.log.splitlines() if "worker " in line
+    ]
+    codes = {line.partition(") ")[2] for line in received}
 
     assert run.code == 0
     assert codes <= {
@@ -236,7 +238,7 @@ def test_a_dead_one_is_replaced_at_once_and_the_next_one_later(stage: Stage) -> 
         "was ended by signal 9; another one takes its place",
         "was ended by signal 9; the next one starts in 0.5 s",
     }
-    assert len(said) == 2
+    assert len(received) == 2
     assert stage.starts == 4
 
 
@@ -244,8 +246,8 @@ def test_wrong_settings_that_a_worker_finds_at_the_start_end_all(stage: Stage) -
     def play(player: Player) -> int | None:
         if player.number == 1:
             return 78
-        player.says(words.READY)
-        player.hears(words.DRAIN)
+        player.says(messages.READY)
+        player.hears(messages.DRAIN)
         return None
 
     assert Run(stage, play).code == 78
@@ -253,13 +255,13 @@ def test_wrong_settings_that_a_worker_finds_at_the_start_end_all(stage: Stage) -
 
 def test_wrong_settings_that_a_worker_finds_later_do_not(stage: Stage) -> None:
     def play(player: Player) -> int | None:
-        player.says(words.READY)
+        player.says(messages.READY)
         player.stage.until_logged("serving on")
         if player.number == 1:
             return 78
         if player.number == 3:
             player.signals(TERM)
-        player.hears(words.DRAIN)
+        player.hears(messages.DRAIN)
         return None
 
     run = Run(stage, play)
@@ -277,16 +279,16 @@ def test_a_worker_that_fails_ends_with_a_code_of_its_own(stage: Stage) -> None:
 
 
 def stop_if_third(player: Player) -> None:
-    player.says(words.READY)
+    player.says(messages.READY)
     if player.number == 3:
         player.signals(TERM)
-    player.hears(words.DRAIN)
+    player.hears(messages.DRAIN)
 
 
 def test_a_process_that_is_not_to_be_had_is_tried_again(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_NO_PROCESS", 0.05)
+    monkeypatch.setattr(module, "_FORK_RETRY", 0.05)
     fork, refusals = os.fork, [OSError(11, "no more processes")]
 
     def fork_later() -> int:
@@ -303,9 +305,9 @@ def test_a_process_that_is_not_to_be_had_is_tried_again(
 
 def test_one_that_drains_by_itself_goes_on_while_another_serves(stage: Stage) -> None:
     def play(player: Player) -> None:
-        player.says(words.READY)
+        player.says(messages.READY)
         if player.number == 1:
-            player.says(words.LEAVING)
+            player.says(messages.DRAINING)
             player.stage.until("ready 3")
             player.stage.note("gone")
             return
@@ -313,7 +315,7 @@ def test_one_that_drains_by_itself_goes_on_while_another_serves(stage: Stage) ->
         if player.number == 3:
             player.stage.until("gone")
             player.signals(TERM)
-        player.hears(words.DRAIN)
+        player.hears(messages.DRAIN)
 
     run = Run(stage, play)
     assert run.code == 0
@@ -325,7 +327,7 @@ def test_not_more_drain_beside_each_other_than_there_are_desks(stage: Stage) -> 
 
     def play(player: Player) -> None:
         if player.number <= 4:
-            player.says(words.READY + words.LEAVING)
+            player.says(messages.READY + messages.DRAINING)
             player.stage.note(f"leaving {player.number}")
             player.stage.until(*(f"leaving {n}" for n in range(1, 5)))
             time.sleep(0.2)
@@ -334,10 +336,10 @@ def test_not_more_drain_beside_each_other_than_there_are_desks(stage: Stage) -> 
         stop_if(player, 5)
 
     def stop_if(player: Player, number: int) -> None:
-        player.says(words.READY)
+        player.says(messages.READY)
         if player.number == number:
             player.signals(TERM)
-        player.hears(words.DRAIN)
+        player.hears(messages.DRAIN)
 
     assert Run(stage, play).code == 0
     assert "4 started" in stage.lines  # the first to go saw no fifth
@@ -361,19 +363,19 @@ def test_workers_have_their_own_sockets_only(stage: Stage) -> None:
 
 def test_other_settings_are_told_to_all_and_noted_once(stage: Stage) -> None:
     def play(player: Player) -> None:
-        player.says(words.READY)
+        player.says(messages.READY)
         player.stage.note(f"ready {player.number}")
         player.stage.until("ready 1", "ready 2")
         if player.number == 1:
             player.signals(HUP)
-        assert player.hears(words.SETTINGS) == b'{"A":"b"}'
-        player.says(words.TAKEN_IN)
+        assert player.hears(messages.RELOAD) == b'{"A":"b"}'
+        player.says(messages.RELOADED)
         player.stage.note(f"taken in {player.number}")
         player.stage.until("taken in 1", "taken in 2")
         if player.number == 2:
             time.sleep(0.1)
             player.signals(TERM)
-        player.hears(words.DRAIN)
+        player.hears(messages.DRAIN)
 
     other = replace(SETTINGS, port=SETTINGS.port + 1)
     run = Run(stage, play, read=lambda: (other, {"A": "b"}))
@@ -385,7 +387,7 @@ def test_other_settings_are_told_to_all_and_noted_once(stage: Stage) -> None:
 
 def test_one_that_cannot_take_them_in_is_replaced_by_one_that_has_them(stage: Stage) -> None:
     def play(player: Player) -> None:
-        player.says(words.READY)
+        player.says(messages.READY)
         player.stage.note(f"ready {player.number}")
         if player.number == 3:
             player.stage.until("left")
@@ -394,9 +396,9 @@ def test_one_that_cannot_take_them_in_is_replaced_by_one_that_has_them(stage: St
             player.stage.until("ready 1", "ready 2")
             if player.number == 1:
                 player.signals(HUP)
-            player.hears(words.SETTINGS)
-            player.says(words.NOT_TAKEN_IN if player.number == 1 else words.TAKEN_IN)
-        player.hears(words.DRAIN)
+            player.hears(messages.RELOAD)
+            player.says(messages.RELOAD_FAILED if player.number == 1 else messages.RELOADED)
+        player.hears(messages.DRAIN)
         player.stage.note("left")
 
     run = Run(stage, play)
@@ -407,7 +409,7 @@ def test_one_that_cannot_take_them_in_is_replaced_by_one_that_has_them(stage: St
 
 def test_one_that_dies_meanwhile_is_not_waited_for(stage: Stage) -> None:
     def play(player: Player) -> None:
-        player.says(words.READY)
+        player.says(messages.READY)
         player.stage.note(f"ready {player.number}")
         player.stage.until("ready 1", "ready 2")
         if player.number == 1:
@@ -415,28 +417,28 @@ def test_one_that_dies_meanwhile_is_not_waited_for(stage: Stage) -> None:
         if player.number == 3:
             player.signals(TERM)
         else:
-            player.hears(words.SETTINGS)
+            player.hears(messages.RELOAD)
             if player.number == 2:
                 os.kill(os.getpid(), KILL)
-            player.says(words.TAKEN_IN)
-        player.hears(words.DRAIN)
+            player.says(messages.RELOADED)
+        player.hears(messages.DRAIN)
 
     assert Run(stage, play).log.count("the settings were read again") == 1
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "received"),
     [
         (SettingsError(("PORT: must be a number", "HOST: none")), "PORT: must be a number HOST"),
         (RuntimeError("canary"), "RuntimeError at"),
     ],
 )
-def test_wrong_settings_are_told_to_nobody(stage: Stage, error: Exception, said: str) -> None:
+def test_wrong_settings_are_told_to_nobody(stage: Stage, error: Exception, received: str) -> None:
     def read() -> tuple[Settings, Mapping[str, str]]:
         raise error
 
     def play(player: Player) -> None:
-        player.says(words.READY)
+        player.says(messages.READY)
         player.stage.note(f"ready {player.number}")
         if player.number == 1:
             player.stage.until("ready 1", "ready 2")
@@ -445,20 +447,20 @@ def test_wrong_settings_are_told_to_nobody(stage: Stage, error: Exception, said:
             player.signals(TERM)
             time.sleep(0.05)
             player.signals(HUP)  # no longer of interest
-        player.hears(words.DRAIN)
+        player.hears(messages.DRAIN)
 
     run = Run(stage, play, read=read)
     assert run.code == 0
     assert "the old settings stay in force" in run.log
-    assert said in run.log
+    assert received in run.log
     assert "canary" not in run.log
 
 
 def test_one_that_does_not_listen_is_killed(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_SEND", 0.1)
+    monkeypatch.setattr(module, "_SEND_TIMEOUT", 0.1)
 
     def play(player: Player) -> None:
-        player.says(words.READY)
+        player.says(messages.READY)
         player.stage.note(f"ready {player.number}")
         player.stage.until("ready 1", "ready 2")
         if player.number == 1:
@@ -467,9 +469,9 @@ def test_one_that_does_not_listen_is_killed(stage: Stage, monkeypatch: pytest.Mo
         if player.number == 3:
             player.signals(TERM)
         else:
-            player.hears(words.SETTINGS)
-            player.says(words.TAKEN_IN)
-        player.hears(words.DRAIN)
+            player.hears(messages.RELOAD)
+            player.says(messages.RELOADED)
+        player.hears(messages.DRAIN)
 
     run = Run(stage, play, read=lambda: (SETTINGS, {"A": "x" * 1_000_000}))
     assert "was ended by signal 9" in run.log
@@ -480,13 +482,13 @@ def test_a_terminal_that_is_closed_ends_all(stage: Stage, monkeypatch: pytest.Mo
         def is_gone(self) -> bool:
             return True
 
-    monkeypatch.setattr(module, "Terminal", Gone)
+    monkeypatch.setattr(module, "ControllingTerminal", Gone)
 
     def play(player: Player) -> None:
-        player.says(words.READY)
+        player.says(messages.READY)
         if player.number == 2:
             player.signals(HUP)
-        player.hears(words.DRAIN)
+        player.hears(messages.DRAIN)
 
     assert Run(stage, play).code == 0
 
@@ -494,12 +496,21 @@ def test_a_terminal_that_is_closed_ends_all(stage: Stage, monkeypatch: pytest.Mo
 def test_the_first_death_is_made_good_at_once_and_a_row_of_them_later_and_later() -> None:
     backoff = Backoff()
 
-    assert [backoff.died(0.1) for _ in range(8)] == [0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0, LONGEST]
+    assert [backoff.next_delay(0.1) for _ in range(8)] == [
+        0.0,
+        0.5,
+        1.0,
+        2.0,
+        4.0,
+        8.0,
+        8.0,
+        LONGEST,
+    ]
 
 
 def test_one_that_lived_for_long_begins_a_new_row() -> None:
     backoff = Backoff()
     for _ in range(4):
-        backoff.died(0.1)
+        backoff.next_delay(0.1)
 
-    assert [backoff.died(STEADY_AFTER), backoff.died(STEADY_AFTER - 0.1)] == [0.0, 0.5]
+    assert [backoff.next_delay(STEADY_AFTER), backoff.next_delay(STEADY_AFTER - 0.1)] == [0.0, 0.5]

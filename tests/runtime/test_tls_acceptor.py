@@ -23,8 +23,8 @@ from jarvis_proxy.aiohttp_ext.server_connection import ProxyRunner
 from jarvis_proxy.config.settings import Settings
 from jarvis_proxy.observability.logging import configure_logging
 from jarvis_proxy.runtime import tls
-from jarvis_proxy.runtime.listeners import Site, bind
-from jarvis_proxy.runtime.serve import Stop, drain
+from jarvis_proxy.runtime.listeners import TlsBoundedSite, bind
+from jarvis_proxy.runtime.serve import ShutdownRequest, drain
 from jarvis_proxy.runtime.tls import tls_context
 from jarvis_proxy.server.app import make_runner
 from tests.support.eventually import eventually
@@ -61,7 +61,7 @@ def log() -> Iterator[io.StringIO]:
 class Served:
     """A TLS site on loopback."""
 
-    def __init__(self, runner: ProxyRunner, site: Site, port: int) -> None:
+    def __init__(self, runner: ProxyRunner, site: TlsBoundedSite, port: int) -> None:
         self.runner = runner
         self.site = site
         self.counted = runner.server.counter
@@ -114,7 +114,7 @@ async def serving(
         total, per_network
     )  # loopback is no exception here
     (sock,) = await bind(["127.0.0.1"], free_port())
-    site = Site(runner, sock, tls_context(settings), handshake=handshake)
+    site = TlsBoundedSite(runner, sock, tls_context(settings), handshake_timeout=handshake)
     await site.start()
     served = Served(runner, site, sock.getsockname()[1])
     served._persistent = []
@@ -299,7 +299,7 @@ async def test_d5_accepting_goes_on_after_descriptors_had_run_out(
 
 
 def test_d5_a_handshake_has_five_seconds() -> None:
-    assert inspect.signature(Site).parameters["handshake"].default == 5.0
+    assert inspect.signature(TlsBoundedSite).parameters["handshake_timeout"].default == 5.0
 
 
 def test_d5_a_drain_waits_for_handshakes(run: Loop, tmp_path: Path) -> None:
@@ -322,7 +322,7 @@ def test_d5_a_drain_waits_for_handshakes(run: Loop, tmp_path: Path) -> None:
             sock = socket.create_connection(("127.0.0.1", served.port))
             await eventually(lambda: len(served.counted) == 1)
             draining = asyncio.create_task(
-                drain(ConfigReloader(), [served.site], Stop(), 20)  # type: ignore[arg-type]
+                drain(ConfigReloader(), [served.site], ShutdownRequest(), 20)  # type: ignore[arg-type]
             )
             with contextlib.suppress(TimeoutError):
                 await eventually(lambda: left, 0.3)  # it would be over by now

@@ -16,8 +16,8 @@ from jarvis_proxy.config.settings import Settings
 from jarvis_proxy.observability.logging import configure_logging
 from jarvis_proxy.observability.shared_memory import Sheet
 from jarvis_proxy.observability.worker_stats import Crew, Desk
-from jarvis_proxy.runtime import worker as words
-from jarvis_proxy.runtime.worker import WorkerSetup, order, work
+from jarvis_proxy.runtime import worker as messages
+from jarvis_proxy.runtime.worker import WorkerSetup, encode_reload, run_worker
 from tests.conftest import KEY
 from tests.support.raw_client import fetch
 
@@ -79,13 +79,13 @@ async def worker() -> AsyncIterator[Parent]:
     settings = Settings.from_env(ENV)
     writer, log = configure_logging("text", "info", io.StringIO())
     parent = Parent(mine, sock.getsockname()[1], Crew(desks, 1, looks))
-    parent.task = asyncio.create_task(work(settings, log, setup))
+    parent.task = asyncio.create_task(run_worker(settings, log, setup))
     try:
-        await parent.hears(words.READY)
+        await parent.hears(messages.READY)
         yield parent
     finally:
         with contextlib.suppress(OSError):
-            parent.says(words.DRAIN + words.HURRY)
+            parent.says(messages.DRAIN + messages.FORCE)
         await asyncio.wait_for(parent.task, 10)
         asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
         mine.close()
@@ -95,7 +95,7 @@ async def worker() -> AsyncIterator[Parent]:
 async def test_a_worker_serves_and_drains_when_its_parent_says_so() -> None:
     async with worker() as parent:
         assert await parent.status() == 200
-        parent.says(words.DRAIN)
+        parent.says(messages.DRAIN)
         await asyncio.wait_for(parent.task, 10)
 
         with pytest.raises(ConnectionRefusedError):
@@ -114,16 +114,20 @@ async def test_a_signal_to_the_worker_alone_drains_it_and_its_parent_hears_of_it
             os.kill(os.getpid(), number)  # a terminal's: the parent has them too
         assert await parent.status() == 200
         os.kill(os.getpid(), signal.SIGTERM)
-        await parent.hears(words.LEAVING)
+        await parent.hears(messages.DRAINING)
         await asyncio.wait_for(parent.task, 10)
 
 
 async def test_other_settings_are_taken_in() -> None:
     async with worker() as parent:
-        parent.says(order({**ENV, "PROXY_API_KEYS": OTHER_KEY, "PADDING": "x" * 100_000})[:1000])
+        parent.says(
+            encode_reload({**ENV, "PROXY_API_KEYS": OTHER_KEY, "PADDING": "x" * 100_000})[:1000]
+        )
         await asyncio.sleep(0)
-        parent.says(order({**ENV, "PROXY_API_KEYS": OTHER_KEY, "PADDING": "x" * 100_000})[1000:])
-        await parent.hears(words.TAKEN_IN)
+        parent.says(
+            encode_reload({**ENV, "PROXY_API_KEYS": OTHER_KEY, "PADDING": "x" * 100_000})[1000:]
+        )
+        await parent.hears(messages.RELOADED)
 
         assert await parent.status() == 401
         assert await parent.status(OTHER_KEY) == 200
@@ -131,8 +135,8 @@ async def test_other_settings_are_taken_in() -> None:
 
 async def test_settings_that_cannot_be_taken_in_change_nothing() -> None:
     async with worker() as parent:
-        parent.says(order({**ENV, "MAX_BODY_MB": "canary"}))
-        await parent.hears(words.NOT_TAKEN_IN)
+        parent.says(encode_reload({**ENV, "MAX_BODY_MB": "canary"}))
+        await parent.hears(messages.RELOAD_FAILED)
 
         assert await parent.status() == 200
 
@@ -140,7 +144,7 @@ async def test_settings_that_cannot_be_taken_in_change_nothing() -> None:
 async def test_what_it_counted_last_lies_on_its_desk_when_it_has_ended() -> None:
     async with worker() as parent:
         await parent.status()
-        parent.says(words.DRAIN)
+        parent.says(messages.DRAIN)
         await asyncio.wait_for(parent.task, 10)
 
     (requests,) = [f for f in parent.neighbour.sums([]) if f.name == "jarvis_requests"]

@@ -284,11 +284,11 @@ async def links(
     parts = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
     body: dict[str, object] = {"model": name, "messages": [{"role": "user", "content": parts}]}
     async with fetching(site.port, names={"site.test": ["127.0.0.1"]}) as fetcher:
-        persistent, proxy.context.fetcher = proxy.context.fetcher, fetcher
+        fetcher_before, proxy.context.fetcher = proxy.context.fetcher, fetcher
         try:
             return await asyncio.wait_for(fetch(proxy.port, CHAT, body, BEARER), 10)
         finally:
-            proxy.context.fetcher = persistent
+            proxy.context.fetcher = fetcher_before
 
 
 async def gemini(peer: Peer, request: Received) -> None:

@@ -51,7 +51,7 @@ async def test_slow_client_gets_all_of_a_large_answer(
         runner.server.set_keepalive(0.2)
         (sock,) = await bind(["127.0.0.1"], 0)
         tls = tls_context(tls_settings(tmp_path)) if has_tls else None
-        await listen.Site(runner, sock, tls).start()
+        await listen.TlsBoundedSite(runner, sock, tls).start()
         trusted = ssl.create_default_context()
         AUTHORITY.configure_trust(trusted)
         reader, stream = await asyncio.open_connection(

@@ -45,13 +45,13 @@ async def come_to_its_answer(case: Case) -> None:
     ):
         await connection.send(case.payload)
         actual = await statuses(connection, len(case.answers))
-        if case.persistent:
+        if case.keeps_connection:
             await connection.send(HEALTH)
             actual += await statuses(connection, 1)
         else:
             assert await connection.reader.read() == b""  # closed, and nothing behind
 
-    assert (*case.answers, *([200] if case.persistent else [])) == tuple(actual)
+    assert (*case.answers, *([200] if case.keeps_connection else [])) == tuple(actual)
     assert case.upstream == len([r for r in upstream.received if r.path.endswith("/completions")])
     assert "smuggled" not in repr(upstream.received)
 

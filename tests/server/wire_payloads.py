@@ -17,7 +17,7 @@ class Case:
     id: str
     payload: bytes
     answers: tuple[int, ...]
-    persistent: bool = False
+    keeps_connection: bool = False
     upstream: int = 0
     lingers: bool = False
 

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from jarvis_proxy.cli import run
+from jarvis_proxy.cli import run_event_loop
 from tests.conftest import Proxy, running_proxy
 
 ROOMY: Final = {
@@ -155,4 +155,4 @@ def _say(found: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    run(_main())
+    run_event_loop(_main())

@@ -16,9 +16,9 @@ from typing import Final, Literal
 
 from jarvis_proxy.config.settings import Settings
 from jarvis_proxy.observability.logging import LineWriter, configure_logging
-from jarvis_proxy.runtime.listeners import Site
+from jarvis_proxy.runtime.listeners import TlsBoundedSite
 from jarvis_proxy.runtime.reload import ConfigReloader
-from jarvis_proxy.runtime.serve import Stop, drain
+from jarvis_proxy.runtime.serve import ShutdownRequest, drain
 from jarvis_proxy.server.relay.deadlines import DeadlineMonitor
 from tests.conftest import BEARER, GEMINI_KEY, KEY, OPENAI_KEY
 from tests.faults.dialects import DIALECTS, Dialect, Surface, chat_event, gemini_event, text_delta
@@ -95,7 +95,7 @@ class World:
         self._upstream = RawUpstream(self._play)
         self._stack = contextlib.AsyncExitStack()
         self._reloader: ConfigReloader
-        self._sites: list[Site]
+        self._sites: list[TlsBoundedSite]
         self._port = 0
         self._writer: LineWriter
         self._tasks = 0
@@ -111,7 +111,7 @@ class World:
         listener = socket.socket()
         listener.bind(("127.0.0.1", 0))
         self._port = listener.getsockname()[1]
-        self._sites = [Site(self._reloader.runner, listener, None)]
+        self._sites = [TlsBoundedSite(self._reloader.runner, listener, None)]
         await self._sites[0].start()
         self._tasks = len(asyncio.all_tasks())
 
@@ -294,7 +294,7 @@ class World:
     async def drain(self) -> list[Outcome]:
         """Let the server go; return what becomes of what is in progress."""
         self.is_draining = True
-        stopping = asyncio.create_task(drain(self._reloader, self._sites, Stop(), 0.0))
+        stopping = asyncio.create_task(drain(self._reloader, self._sites, ShutdownRequest(), 0.0))
         ends = [await self._ended(stream) for stream in tuple(self.live)]
         await stopping
         return ends

@@ -21,7 +21,7 @@ MAX_BUFFERED_BODY: Final = 64 * 1024 * 1024
 class PeekedResponse:
     """An Response whose beginning can be looked at, unpacked where it came compressed."""
 
-    __slots__ = ("_inflater", "_persistent", "_reply", "headers", "status")
+    __slots__ = ("_inflater", "_peeked", "_reply", "headers", "status")
 
     def __init__(self, reply: Response) -> None:
         """Take an answer of which nothing has been read.
@@ -30,7 +30,7 @@ class PeekedResponse:
             ProxyError: 502 `upstream_bad_response`, it came in a coding that is not known here.
         """
         self._reply = reply
-        self._persistent = b""
+        self._peeked = b""
         self._inflater: Inflater | None = None
         self.status = reply.status
         self.headers: Mapping[str, str] = reply.headers
@@ -51,16 +51,16 @@ class PeekedResponse:
         """
         first: First | None = None
         try:
-            while (first := first_bytes(self._persistent)) is None and (data := await self._read()):
+            while (first := first_bytes(self._peeked)) is None and (data := await self._read()):
                 deadlines.saw_data = True
-                self._persistent += data
+                self._peeked += data
         except NETWORK_ERRORS as exc:
             raise read_error(exc) from exc
         return first
 
     def rest(self) -> Response:
         """Return what the rest is read from: without a step between, where none is needed."""
-        return self if self._persistent or self._inflater is not None else self._reply
+        return self if self._peeked or self._inflater is not None else self._reply
 
     async def _read(self) -> bytes:
         if self._inflater is None:
@@ -85,8 +85,8 @@ class PeekedResponse:
 
     async def readany(self) -> bytes:
         """Return what has arrived, waiting for something; ``b""`` at the end."""
-        persistent, self._persistent = self._persistent, b""
-        return persistent or await self._read()
+        peeked, self._peeked = self._peeked, b""
+        return peeked or await self._read()
 
     def forget_headers(self) -> None:
         """Let go of the headers."""

@@ -32,7 +32,7 @@ async def seen_by_upstream(path: str, headers: dict[str, str]) -> Received:
 
 
 @pytest.mark.parametrize(
-    ("query", "persistent"),
+    ("query", "expected"),
     [
         ("", ""),
         ("key=secret", ""),
@@ -49,8 +49,8 @@ async def seen_by_upstream(path: str, headers: dict[str, str]) -> Received:
         ("a&b=&=c", "a&b=&=c"),
     ],
 )
-def test_only_the_key_is_taken_from_a_query(query: str, persistent: str) -> None:
-    assert query_without_key(query) == persistent
+def test_only_the_key_is_taken_from_a_query(query: str, expected: str) -> None:
+    assert query_without_key(query) == expected
 
 
 async def test_query_goes_on_as_it_came() -> None:
