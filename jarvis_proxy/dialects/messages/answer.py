@@ -1,0 +1,286 @@
+"""The canonical answer as a message of the Messages API: a stream of events, or one body. Pure.
+
+Source: https://docs.claude.com/en/api/messages-streaming (read 2026-11), recorded streams, and how
+the official SDKs put a message together.
+"""
+
+from typing import Final
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from jarvis_proxy.canonical.answer import AnswerContext, Finish
+from jarvis_proxy.dialects.messages.sink import BlockSink, JsonObject
+from jarvis_proxy.wire.chat_types import Usage
+from jarvis_proxy.wire.messages_types import STOP
+
+_REASONS: Final = {
+    "stop": "end_turn",
+    "length": "max_tokens",
+    "tool_calls": "tool_use",
+    "function_call": "tool_use",
+    "content_filter": "refusal",
+}
+_DELTAS: Final = {
+    "text": b'"type":"text_delta","text":',
+    "thinking": b'"type":"thinking_delta","thinking":',
+    "tool_use": b'"type":"input_json_delta","partial_json":',
+}
+_TAIL: Final = b"}}\n\n"
+_INPUT: Final = msgspec.json.Decoder(dict[str, Raw])
+_PIECE_BYTES: Final = 64
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class _ThinkingTokens(msgspec.Struct):
+    thinking_tokens: int
+
+
+class _Searches(msgspec.Struct):
+    web_search_requests: int
+
+
+class _Usage(msgspec.Struct, kw_only=True):
+    input_tokens: int = 0
+    cache_creation_input_tokens: int = 0
+    cache_read_input_tokens: int = 0
+    output_tokens: int = 0
+    output_tokens_details: _ThinkingTokens | UnsetType = UNSET
+    server_tool_use: _Searches | UnsetType = UNSET
+    service_tier: str | UnsetType = UNSET
+
+
+class _Refusal(msgspec.Struct, kw_only=True):
+    type: str = "refusal"
+    category: None = None
+    explanation: str | None
+
+
+class _Ending(msgspec.Struct):
+    stop_reason: str | None = None
+    stop_sequence: str | None = None
+    stop_details: _Refusal | UnsetType = UNSET
+
+
+class _Message(msgspec.Struct, kw_only=True):
+    id: str
+    type: str = "message"
+    role: str = "assistant"
+    model: str
+    content: list[JsonObject]
+    stop_reason: str | None = None
+    stop_sequence: str | None = None
+    stop_details: _Refusal | UnsetType = UNSET
+    usage: _Usage
+
+
+class _EventSink(BlockSink):
+    """Writes blocks as events into *out*.
+
+    The message starts with its first block and not before: until then, the answer can still
+    become another one.
+    """
+
+    __slots__ = ("_context", "_head", "_index", "_out")
+
+    def __init__(
+        self, context: AnswerContext, out: list[bytes], *, shows: bool, sealed: bool
+    ) -> None:
+        super().__init__(shows=shows, sealed=sealed)
+        self._context = context
+        self._out = out
+        self._index = 0
+        # All but the text is the same in each delta of a block: it is encoded once.
+        self._head = b""
+
+    def start(self) -> None:
+        """Start the message, if that has not happened."""
+        if not self.emitted:
+            self.emitted = True
+            message = _message(self._context, [], _Ending(), _told(self.prompt))
+            self._event("message_start", message=message)
+
+    def _start(self, block: JsonObject) -> None:
+        self.start()
+        self._event("content_block_start", index=self._index, content_block=block)
+        if (delta := _DELTAS.get(block["type"])) is not None:
+            self._head = (
+                b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,'
+                b'"delta":{%b' % (self._index, delta)
+            )
+
+    def _piece(self, text: str) -> None:
+        self._out.append(self._head + _encode(text) + _TAIL)
+
+    def _signature(self, signature: str) -> None:
+        delta = {"type": "signature_delta", "signature": signature}
+        self._event("content_block_delta", index=self._index, delta=delta)
+
+    def _stop(self) -> None:
+        self._event("content_block_stop", index=self._index)
+        self._index += 1
+
+    def _event(self, kind: str, **fields: object) -> None:
+        data = _encode({"type": kind, **fields})
+        self._out.append(b"event: %b\ndata: %b\n\n" % (kind.encode(), data))
+
+    def end(self, ending: _Ending, usage: _Usage) -> None:
+        """End the message."""
+        self.start()
+        self._event("message_delta", delta=ending, usage=usage)
+        self._out.append(STOP)
+
+
+class _BodySink(BlockSink):
+    """Gathers blocks in *content*; *kept* is about how many bytes they take."""
+
+    __slots__ = ("_pieces", "content", "kept")
+
+    def __init__(self, *, shows: bool, sealed: bool) -> None:
+        super().__init__(shows=shows, sealed=sealed)
+        self.content: list[JsonObject] = []
+        self.kept = 0
+        self._pieces: list[str] = []
+
+    def _start(self, block: JsonObject) -> None:
+        self.content.append(dict(block))
+        self.kept += _PIECE_BYTES
+
+    def _piece(self, text: str) -> None:
+        self._pieces.append(text)
+        self.kept += len(text) + _PIECE_BYTES
+
+    def _signature(self, signature: str) -> None:
+        self.content[-1]["signature"] = signature
+        self.kept += len(signature)
+
+    def _stop(self) -> None:
+        block, text = self.content[-1], "".join(self._pieces)
+        self._pieces.clear()
+        if block["type"] == "tool_use":
+            block["input"] = _input(text)
+        elif block["type"] in _DELTAS:
+            block[block["type"]] = text
+
+
+class MessagesAnswer:
+    """One answer in the Messages API; implements ``Answer``.
+
+    *show_thoughts* and *sealed* are those of the canonical request. *streamed*: ``take`` returns
+    events; else ``body`` returns the whole message. The first choice that comes is the answer.
+    """
+
+    __slots__ = ("_body", "_choices", "_context", "_events", "_out", "_usage")
+
+    def __init__(
+        self, context: AnswerContext, *, show_thoughts: bool, sealed: bool, streamed: bool
+    ) -> None:
+        self._context = context
+        self._out: list[bytes] = []
+        self._body = _BodySink(shows=show_thoughts, sealed=sealed)
+        self._events = (
+            _EventSink(context, self._out, shows=show_thoughts, sealed=sealed) if streamed else None
+        )
+        self._choices: dict[int, BlockSink] = {}
+        self._usage = _Usage()
+
+    @property
+    def kept(self) -> int:
+        """About how many bytes are kept until the end."""
+        return self._body.kept
+
+    def choice(self, index: int, /) -> BlockSink:
+        """Return the sink of the answer, or one that writes nothing for any other choice."""
+        sink = self._choices.get(index)
+        if sink is None:
+            first = self._events or self._body
+            sink = BlockSink(shows=False, sealed=False) if self._choices else first
+            self._choices[index] = sink
+        return sink
+
+    def end(self, usage: Usage | None, service_tier: str | None = None, /) -> None:
+        """End the message. Tiers have other names here: clients expect ``standard``."""
+        sink = self._events or self._body
+        self._usage = _told(usage or sink.prompt, searches=sink.searches, whole=True)
+        if self._events is not None:
+            self._events.end(_ending(sink.finished), self._usage)
+
+    def take(self) -> bytes:
+        """Return the events that were written since the last call."""
+        events = b"".join(self._out)
+        self._out.clear()
+        return events
+
+    def body(self) -> bytes:
+        """Return the whole message."""
+        ending, usage = _ending(self._body.finished), self._usage
+        usage.service_tier = "standard"
+        return _encode(_message(self._context, self._body.content, ending, usage))
+
+
+def warmed_cache(context: AnswerContext, *, streamed: bool) -> bytes:
+    """Return the answer to ``max_tokens: 0``, which only fills Anthropic's cache: an empty one."""
+    ending = _Ending("max_tokens")
+    if not streamed:
+        return _encode(_message(context, [], ending, _told(None)))
+    out: list[bytes] = []
+    _EventSink(context, out, shows=False, sealed=False).end(ending, _Usage())
+    return b"".join(out)
+
+
+def _message(
+    context: AnswerContext, content: list[JsonObject], ending: _Ending, usage: _Usage
+) -> _Message:
+    return _Message(
+        id=f"msg_{context.call_id}",
+        model=context.model,
+        content=content,
+        stop_reason=ending.stop_reason,
+        stop_sequence=ending.stop_sequence,
+        stop_details=ending.stop_details,
+        usage=usage,
+    )
+
+
+def _ending(finish: Finish) -> _Ending:
+    if finish.reason == "stop" and finish.matched_stop is not None:
+        return _Ending("stop_sequence", finish.matched_stop)
+    ending = _Ending(_REASONS[finish.reason])
+    if finish.reason == "content_filter":
+        ending.stop_details = _Refusal(explanation=finish.message)
+    return ending
+
+
+def _told(usage: Usage | None, *, searches: int = 0, whole: bool = False) -> _Usage:
+    """Return chat's counts as Anthropic's, whose input has neither cached nor written tokens.
+
+    Those of a whole answer tell also what is known only then.
+    """
+    usage = usage or Usage()
+    details = usage.prompt_tokens_details
+    cached, written = details.cached_tokens, details.cache_write_tokens
+    told = _Usage(
+        input_tokens=max(0, usage.prompt_tokens - cached - written),
+        cache_creation_input_tokens=written,
+        cache_read_input_tokens=cached,
+        output_tokens=usage.completion_tokens,
+    )
+    if not whole:
+        told.service_tier = "standard"
+        return told
+    reasoning = usage.completion_tokens_details.reasoning_tokens
+    told.output_tokens_details = _ThinkingTokens(reasoning)
+    if searches:
+        told.server_tool_use = _Searches(searches)
+    return told
+
+
+def _input(arguments: str) -> JsonObject | Raw:
+    """Return a call's arguments as an object; they begin with a brace, if there are any."""
+    if not arguments:
+        return {}
+    try:
+        _INPUT.decode(arguments)
+    except (ValueError, RecursionError):
+        return {"_raw_arguments": arguments}
+    return Raw(arguments.encode())
