@@ -1,0 +1,1 @@
+"""Google's generateContent as clients speak it. Pure."""

@@ -1,0 +1,74 @@
+"""What the proxy itself says in a stream of Google's: signs of life, and errors. Pure.
+
+Google's SDKs fail at comments, and at events with a name. They know an error in a stream only by
+JSON without ``data:``, and some only if it is all that one read gives.
+"""
+
+from typing import Final, Protocol
+
+from jarvis_proxy.dialects.generate_content.errors import error_object
+from jarvis_proxy.errors import ProxyError
+
+ERROR_PAUSE: Final = 0.05
+"""Seconds between the last frame and an error, so that the client reads each by itself."""
+_NEWLINE: Final = b"\r\n"
+
+
+class StreamForm(Protocol):
+    """The form of one stream."""
+
+    content_type: str
+
+    def passed(self, data: bytes, /) -> None:
+        """Note *data* of the answer, which goes out."""
+
+    def beat(self) -> bytes:
+        """Return a sign of life, to be written between frames."""
+
+    def failure(self, error: ProxyError, /) -> bytes:
+        """Return what ends the stream with *error*, to be written by itself."""
+
+
+class EventForm:
+    """Server-sent events (``alt=sse``)."""
+
+    content_type = "text/event-stream"
+
+    def passed(self, data: bytes, /) -> None:
+        """Do nothing: events stand for themselves."""
+
+    def beat(self) -> bytes:
+        """Return an empty line: the only sign that all of Google's SDKs bear."""
+        return _NEWLINE
+
+    def failure(self, error: ProxyError, /) -> bytes:
+        """Return the error object without ``data:``, as Google breaks off."""
+        return error_object(error) + b"\n"
+
+
+class ArrayForm:
+    """A JSON array of frames."""
+
+    content_type = "application/json; charset=UTF-8"
+
+    __slots__ = ("_has_begun",)
+
+    def __init__(self) -> None:
+        self._has_begun = False
+
+    def passed(self, data: bytes, /) -> None:
+        """Note whether the array has begun."""
+        self._has_begun = self._has_begun or b"[" in data
+
+    def beat(self) -> bytes:
+        """Return white space, which JSON allows between values."""
+        return _NEWLINE
+
+    def failure(self, error: ProxyError, /) -> bytes:
+        """Return the error object as the last element."""
+        return (b",\r\n" if self._has_begun else b"[") + error_object(error) + b"]"
+
+
+def stream_form(*, is_array: bool) -> StreamForm:
+    """Return the form of a new stream."""
+    return ArrayForm() if is_array else EventForm()
