@@ -20,9 +20,10 @@ _CACHED_BESIDE: Final = ("prompt_cache_hit_tokens", "cached_tokens")
 
 
 class CachedTokens(msgspec.Struct):
-    """The part of the prompt's tokens that came from a cache."""
+    """The parts of the prompt's tokens that came from a cache, and that were written to it."""
 
     cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
 
 
 class ReasoningTokens(msgspec.Struct):
@@ -57,6 +58,7 @@ class Usage(msgspec.Struct):
             or self.cached_tokens
             or 0,
             (reasoning and reasoning.reasoning_tokens) or 0,
+            (cached and cached.cache_write_tokens) or 0,
         )
 
 
@@ -104,6 +106,7 @@ def read_usage(value: object) -> TokenUsage | None:
         _first(fields, "completion_tokens", "output_tokens"),
         _first(cached, "cached_tokens") or _first(fields, *_CACHED_BESIDE),
         _first(reasoning, "reasoning_tokens"),
+        _first(cached, "cache_write_tokens"),
     )
     if all(count is None for count in counts):
         return None

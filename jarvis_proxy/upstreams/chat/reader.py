@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from jarvis_proxy.canonical.answer import Answer
+from jarvis_proxy.canonical.exchange import UpstreamRequest
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.answer_kinds import First, first_bytes
 from jarvis_proxy.upstreams.chat.choice_reader import ChoiceReader, ReaderContext
@@ -37,6 +38,7 @@ class ChatReader:
         "_head",
         "_upstream_id",
         "done",
+        "next_request",
         "service_tier",
         "usage",
     )
@@ -51,6 +53,7 @@ class ChatReader:
         self._upstream_id: str | None = None
         self.usage: Usage | None = None
         self.service_tier: str | None = None
+        self.next_request: UpstreamRequest | None = None
         self.done = False
 
     @property

@@ -3,7 +3,7 @@
 Source: https://platform.openai.com/docs/api-reference/chat/object (read 2026-11).
 """
 
-from jarvis_proxy.upstreams.json_values import Fields, fields_of
+from jarvis_proxy.upstreams.json_values import Fields
 from jarvis_proxy.upstreams.openai_usage import usage_in
 from jarvis_proxy.wire.chat_types import CompletionTokensDetails, PromptTokensDetails, Usage
 
@@ -22,14 +22,7 @@ def chat_usage(fields: Fields) -> Usage | None:
         completion_tokens=completion,
         total_tokens=prompt + completion,
         prompt_tokens_details=PromptTokensDetails(
-            cached_tokens=cached, cache_write_tokens=_written(fields)
+            cached_tokens=cached, cache_write_tokens=max(0, counted.written)
         ),
         completion_tokens_details=CompletionTokensDetails(reasoning_tokens=reasoning),
     )
-
-
-def _written(fields: Fields) -> int:
-    """Return the tokens written to a cache, as OpenAI and OpenRouter tell them."""
-    details = fields_of(fields_of(fields.get("usage")).get("prompt_tokens_details"))
-    written = details.get("cache_write_tokens")
-    return max(0, written) if isinstance(written, int) and not isinstance(written, bool) else 0

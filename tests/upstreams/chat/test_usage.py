@@ -39,7 +39,7 @@ def test_details_are_kept() -> None:
     )
 
 
-@pytest.mark.parametrize("written", [-5, True, "5", None])
+@pytest.mark.parametrize("written", [-5, True, "five", None])
 def test_odd_count_of_written_tokens_is_zero(written: object) -> None:
     details = {"cache_write_tokens": written}
     usage = {"prompt_tokens": 9, "completion_tokens": 3, "prompt_tokens_details": details}

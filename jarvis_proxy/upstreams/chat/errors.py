@@ -1,0 +1,118 @@
+"""Errors of a chat completions upstream, as the proxy's: status, code, and how long to wait. Pure.
+
+Sources: https://platform.openai.com/docs/guides/error-codes,
+https://api-docs.deepseek.com/quick_start/error_codes (read 2026-11), and recorded error answers.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.upstreams.openai_errors import auth_failed
+from jarvis_proxy.upstreams.refusal_body import read_refusal
+from jarvis_proxy.wire.headers import retry_after
+
+TOO_LONG: Final = "context_length_exceeded"
+_TOO_LONG: Final = re.compile(
+    r"context[ _](?:length|window|size)|maximum model length|prompt is too long"
+    r"|exceed\w*\b.{0,40}\btoken limit|token count\b.{0,60}\bexceeds|prompt exceeds max length"
+    r"|input tokens exceed|reduce the length of the messages",
+    re.IGNORECASE | re.DOTALL,
+)
+_NUMBER: Final = r"(\d[\d,]{0,12})"
+_LIMIT: Final = re.compile(
+    rf"(?:maximum|limit|available|allowed|longest)\b[^\d.;]{{0,60}}{_NUMBER}"
+    rf"|(?:>|model with) {_NUMBER}",
+    re.IGNORECASE,
+)
+_NUMBERS: Final = re.compile(_NUMBER)
+_MAX_READ: Final = 8192  # of a message, which comes from outside
+_TOO_LONG_STATUSES: Final = (400, 413, 422)
+_MESSAGE: Final = re.compile(r"messages(?:\.?\[|\.)(\d{1,5})\]?")
+
+
+def translate_error(
+    status: int, headers: Mapping[str, str], body: bytes, *, upstream: str, now: float
+) -> ProxyError:
+    """Return the downstream error for an upstream's *status* ≥ 400; its param is the upstream's.
+
+    *now* is in epoch seconds. A prompt that is too long is said in OpenAI's words, with both
+    numbers of tokens where the upstream tells them.
+    """
+    label = headers.get("Content-Type", "") or headers.get("content-type", "")
+    error, _ = read_refusal(status, label, body)
+    if status == 401 or error.code == "upstream_auth_failed":
+        return auth_failed(upstream, error.reason or error.message)
+    if status == 402:
+        return _no_credit(error)
+    error.is_upstreams = True
+    if is_too_long(error):
+        return too_long(error)
+    if status == 529:
+        error.status = 503
+    if error.status in (429, 503):
+        error.retry_after = retry_after({k.lower(): v for k, v in headers.items()}, now)
+    return error
+
+
+def is_too_long(error: ProxyError) -> bool:
+    """Return whether *error* says that the prompt is longer than the model takes."""
+    if error.code == TOO_LONG or error.error_type == "exceed_context_size_error":
+        return True
+    is_fit = error.status in _TOO_LONG_STATUSES
+    return is_fit and _TOO_LONG.search(error.message[:_MAX_READ]) is not None
+
+
+def too_long(error: ProxyError) -> ProxyError:
+    """Return *error* in OpenAI's words, with its numbers if it has both."""
+    message = error.message
+    if (found := _lengths(message[:_MAX_READ])) is not None:
+        given, most = found
+        message = (
+            f"This model's maximum context length is {most} tokens. However, your messages "
+            f"resulted in {given} tokens. Please reduce the length of the messages."
+        )
+    told = ProxyError(400, message, error_type="invalid_request_error", code=TOO_LONG)
+    told.is_upstreams = True
+    return told
+
+
+def _lengths(message: str) -> tuple[int, int] | None:
+    """Return how many tokens came, and how many the model takes; None: it does not say both."""
+    limit = _LIMIT.search(message)
+    if limit is None:
+        return None
+    most = _number(limit[1] or limit[2])
+    given = max(map(_number, _NUMBERS.findall(message)))
+    return (given, most) if given > most > 0 else None
+
+
+def _number(text: str) -> int:
+    return int(text.replace(",", ""))
+
+
+def relocated(error: ProxyError, origins: Sequence[int]) -> ProxyError:
+    """Return *error*, about a message that was sent, as one about the canonical message.
+
+    *origins* are the indices of the canonical messages, in the order sent.
+    """
+    if error.param is None or (found := _MESSAGE.match(error.param)) is None:
+        return error
+    sent = int(found[1])
+    if sent < len(origins):
+        error.param = f"messages[{origins[sent]}]{error.param[found.end() :]}"
+    return error
+
+
+def _no_credit(refusal: ProxyError) -> ProxyError:
+    """Return the error for an account without credit: another key may have some."""
+    error = ProxyError(
+        429,
+        "The proxy's account at the upstream has no credit left.",
+        error_type="insufficient_quota",
+        code="insufficient_quota",
+        should_retry=False,
+    )
+    error.acts_as, error.reason, error.is_upstreams = 402, refusal.message, True
+    return error

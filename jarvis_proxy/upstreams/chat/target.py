@@ -1,0 +1,62 @@
+"""Which chat completions service a request goes to, and what it is known to take. Pure."""
+
+import re
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from jarvis_proxy.canonical.sealed_state import chat_owner
+
+_OPENAI: Final = "api.openai.com"
+_SWITCHING: Final = ("deepseek.com", "z.ai", "bigmodel.cn", "moonshot.ai", "moonshot.cn")
+"""Hosts whose services take ``thinking: {"type": "disabled"}``.
+
+Sources: https://api-docs.deepseek.com, https://docs.z.ai, https://platform.moonshot.ai/docs (read
+2026-11).
+"""
+_REASONING: Final = re.compile(r"o\d|gpt-(?:[5-9]|[1-9]\d)")
+_TIERS: Final = frozenset(("auto", "default", "flex", "priority", "scale"))
+
+
+class ChatTarget(msgspec.Struct, frozen=True):
+    """A chat completions service and the model asked there.
+
+    *upstream* is the name that the settings give it. *is_openai*: OpenAI itself, and nothing
+    compatible with it. *switches_thinking*: it takes ``thinking: {"type": "disabled"}``.
+    """
+
+    upstream: str
+    model: str
+    is_openai: bool = False
+    switches_thinking: bool = False
+
+    @property
+    def owner(self) -> str | None:
+        """The owner of its sealed reasoning; None: OpenAI shows no reasoning in chat."""
+        return None if self.is_openai else chat_owner(self.upstream)
+
+    @property
+    def limit_name(self) -> str:
+        """Its name for the most tokens of an answer."""
+        return "max_completion_tokens" if self.is_openai else "max_tokens"
+
+    @property
+    def is_openais_reasoning_model(self) -> bool:
+        """The model is one of OpenAI's that always think: they take no ``temperature``."""
+        return self.is_openai and _REASONING.match(self.model.rpartition("/")[2]) is not None
+
+    def takes_tier(self, tier: object) -> bool:
+        """Return whether *tier* is one of its service tiers."""
+        return self.is_openai and tier in _TIERS
+
+
+def chat_target(upstream: str, base_url: str, model: str) -> ChatTarget:
+    """Return the target for *model* of the service at *base_url*."""
+    host = urlsplit(base_url).hostname or ""
+    return ChatTarget(
+        upstream=upstream,
+        model=model,
+        is_openai=host == _OPENAI or host.endswith(f".{_OPENAI}"),
+        switches_thinking=any(host == one or host.endswith(f".{one}") for one in _SWITCHING),
+    )

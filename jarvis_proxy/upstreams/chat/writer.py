@@ -1,0 +1,295 @@
+"""The canonical request → the body for a chat completions upstream. Pure.
+
+Only what is listed here is ever sent: services answer 400 to fields that they do not know.
+
+Source: https://platform.openai.com/docs/api-reference/chat/create (read 2026-11).
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw
+
+from jarvis_proxy.canonical.bounds import check_request, check_values
+from jarvis_proxy.canonical.chat_request import ChatRequest
+from jarvis_proxy.canonical.ignored_params import IgnoredParams
+from jarvis_proxy.canonical.validation_errors import mismatch
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.upstreams.chat.choice_reader import ReaderContext
+from jarvis_proxy.upstreams.chat.content import ContentWriter
+from jarvis_proxy.upstreams.chat.messages import MessageWriter, WrittenMessage
+from jarvis_proxy.upstreams.chat.relaxation import (
+    CHOICE,
+    FORMAT,
+    LIMITS,
+    NOTHING_RELAXED,
+    REASONING,
+    STRICT,
+    Relaxation,
+)
+from jarvis_proxy.upstreams.chat.target import ChatTarget
+from jarvis_proxy.upstreams.chat.thinking import DISABLED, thinking_fields
+from jarvis_proxy.upstreams.chat.tool_choice import read_choice
+from jarvis_proxy.upstreams.chat.tools import ChatTools, read_tools
+from jarvis_proxy.upstreams.json_values import fields_of, items_of
+
+JsonObject = dict[str, Any]
+
+_SAME: Final = (
+    "top_p",
+    "seed",
+    "n",
+    "presence_penalty",
+    "frequency_penalty",
+    "logprobs",
+)
+_OPENAIS: Final = ("prompt_cache_key", "verbosity")
+_OPENAIS_STOPS: Final = 4
+_NULL: Final = b"null"
+_ILLEGAL: Final = re.compile(r"[^A-Za-z0-9_-]")
+_MAX_FORMAT_NAME: Final = 64
+_FORMAT_KEYS: Final = ("description", "schema", "strict")
+_MOST_LOGPROBS: Final = 20
+_OFF: Final = ("OFF", "BLOCK_NONE")
+_REQUEST: Final = msgspec.json.Decoder(ChatRequest)
+_FIELDS: Final = msgspec.json.Decoder(dict[str, Raw])
+_SCHEMA_WORDS: Final = (
+    "Answer with one JSON object and nothing else. It must match this JSON schema:\n"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ChatPlan:
+    """A request as it is sent, and what is needed to read its answer.
+
+    *sent* names its parameters, ``strict`` and ``reasoning_content`` too where one is somewhere
+    inside. *origins* are the indices of the canonical messages that those sent come from.
+    *ignored* is what was left out, by the canonical names.
+    """
+
+    body: bytes
+    sent: frozenset[str]
+    tools: ChatTools
+    origins: tuple[int, ...]
+    ignored: tuple[str, ...]
+    stops: tuple[str, ...]
+    one_call: bool
+
+    def reader_context(
+        self, owner: str | None, new_id: Callable[[], str], *, objects_only: bool = False
+    ) -> ReaderContext:
+        """Return what the reader of the answer needs; see there."""
+        return ReaderContext(
+            tool=self.tools.called,
+            new_id=new_id,
+            owner=owner,
+            stops=self.stops,
+            one_call=self.one_call,
+            objects_only=objects_only,
+        )
+
+
+def write_chat(
+    body: bytes,
+    target: ChatTarget,
+    *,
+    stream: bool,
+    strict: bool = False,
+    relaxation: Relaxation = NOTHING_RELAXED,
+) -> ChatPlan:
+    """Return what the canonical request *body* becomes for *target*.
+
+    *strict* turns what has no equivalent into errors; *relaxation* is what was refused before.
+
+    Raises:
+        ProxyError: 400 with a param of the canonical request.
+    """
+    return _Writer(body, target, strict=strict, relaxation=relaxation).plan(stream)
+
+
+def _decode(body: bytes) -> tuple[ChatRequest, dict[str, Raw]]:
+    check_values(body)
+    try:
+        request, fields = _REQUEST.decode(body), _FIELDS.decode(body)
+    except msgspec.ValidationError as exc:
+        raise mismatch(exc) from exc
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        raise ProxyError(400, "The body is not valid JSON.", code="invalid_json") from exc
+    check_request(request)
+    return request, {name: value for name, value in fields.items() if bytes(value) != _NULL}
+
+
+class _Writer:
+    __slots__ = ("_fields", "_notes", "_out", "_relaxation", "_request", "_target", "_words")
+
+    def __init__(
+        self, body: bytes, target: ChatTarget, *, strict: bool, relaxation: Relaxation
+    ) -> None:
+        self._request, self._fields = _decode(body)
+        self._target = target
+        self._relaxation = relaxation
+        self._notes = IgnoredParams(strict=strict)
+        self._out: JsonObject = {"model": target.model}
+        self._words = ""  # for the system to say
+
+    def plan(self, stream: bool) -> ChatPlan:
+        tools = read_tools(self._request, self._notes, native_custom=self._target.is_openai)
+        self._sampling()
+        self._limit()
+        stops = self._stops()
+        self._thinking()
+        self._format()
+        one_call = self._tools(tools)
+        if stream:
+            self._out["stream"] = True
+            self._put("stream_options", {"include_usage": True})
+        messages = self._messages(tools)
+        return ChatPlan(
+            body=msgspec.json.encode(self._out | {"messages": [m.message for m in messages]}),
+            sent=self._sent(messages),
+            tools=tools,
+            origins=tuple(written.origin for written in messages),
+            ignored=self._notes.names,
+            stops=stops,
+            one_call=one_call,
+        )
+
+    def _put(self, name: str, value: object, *, asked: str | None = None) -> None:
+        """Set a field, unless the upstream was found not to take it.
+
+        *asked* is the client's parameter that is lost then.
+        """
+        if name not in self._relaxation.without:
+            self._out[name] = value
+        elif asked is not None:
+            self._notes.add(asked)
+
+    def _copy(self, *names: str) -> None:
+        for name in names:
+            if name in self._fields:
+                self._put(name, self._fields[name], asked=name)
+
+    def _sampling(self) -> None:
+        target, request = self._target, self._request
+        if not target.is_openais_reasoning_model:
+            self._copy("temperature")
+        elif request.temperature not in (None, 1):
+            self._notes.add_or_reject("temperature")
+        self._copy(*_SAME)
+        if request.top_logprobs is not None:
+            if request.top_logprobs > _MOST_LOGPROBS:
+                self._notes.add_or_reject("top_logprobs")
+            self._put("top_logprobs", min(request.top_logprobs, _MOST_LOGPROBS))
+        self._googles()
+        if not target.is_openai:
+            self._copy("top_k")
+            return
+        if request.top_k is not None:
+            self._notes.add_or_reject("top_k")
+        self._copy(*_OPENAIS)
+        if target.takes_tier(request.service_tier):
+            self._copy("service_tier")
+
+    def _googles(self) -> None:
+        """Note what only Gemini could be asked."""
+        request = self._request
+        ratings = map(fields_of, items_of(request.safety_settings or request.safety_settings_camel))
+        if any(rating.get("threshold") not in _OFF for rating in ratings):
+            self._notes.add_or_reject("safety_settings")
+        if request.cached_content or request.cached_content_camel:
+            self._notes.add_or_reject("cached_content")
+        if request.google:
+            self._notes.add_or_reject("google")
+
+    def _limit(self) -> None:
+        given = [self._fields[name] for name in reversed(LIMITS) if name in self._fields]
+        name = self._target.limit_name
+        if self._relaxation.other_limit:
+            name = next(other for other in LIMITS if other != name)
+        if given:
+            self._out[name] = given[0]
+
+    def _stops(self) -> tuple[str, ...]:
+        given = self._request.stop or []
+        stops = [given] if isinstance(given, str) else given
+        if self._target.is_openai and len(stops) > _OPENAIS_STOPS:
+            self._notes.add_or_reject("stop")
+            stops = stops[:_OPENAIS_STOPS]
+        if stops:
+            self._put("stop", stops, asked="stop")
+        return tuple(stops)
+
+    def _thinking(self) -> None:
+        if self._relaxation.no_thinking:
+            self._out["thinking"] = DISABLED
+            return
+        for name, value in thinking_fields(self._request, self._target).items():
+            self._put(name, value, asked=name)
+
+    def _format(self) -> None:
+        form = self._request.response_format
+        if form is None or form.type not in ("json_schema", "json_object"):
+            return
+        written = msgspec.json.decode(self._fields[FORMAT])
+        inner = written.get("json_schema")
+        if form.type == "json_schema" and isinstance(inner, dict):
+            if self._relaxation.schema_as_words:
+                schema = msgspec.json.encode(inner.get("schema") or {}).decode()
+                self._words, written = _SCHEMA_WORDS + schema, {"type": "json_object"}
+            else:
+                written = {"type": "json_schema", "json_schema": _named(inner)}
+        else:
+            written = {"type": "json_object"}
+        self._put(FORMAT, written)
+
+    def _tools(self, tools: ChatTools) -> bool:
+        """Set the tools and how they are used; return whether only one call is to be passed."""
+        is_openai = self._target.is_openai
+        choice = read_choice(self._request.tool_choice, tools, self._notes, lists_tools=is_openai)
+        if not tools:
+            return False
+        strict = STRICT not in self._relaxation.without
+        self._out["tools"] = tools.written(only=choice.only, strict=strict)
+        if choice.value is not None:
+            value = choice.value
+            if self._relaxation.free_choice and value not in ("auto", "none"):
+                value = "auto"
+                self._notes.add(CHOICE)
+            self._out[CHOICE] = value
+        if is_openai:
+            self._copy("parallel_tool_calls")
+        sends_it = "parallel_tool_calls" in self._out
+        return self._request.parallel_tool_calls is False and not sends_it
+
+    def _messages(self, tools: ChatTools) -> list[WrittenMessage]:
+        target = self._target
+        wants_reasoning = REASONING not in self._relaxation.without
+        writer = MessageWriter(
+            ContentWriter(self._notes, is_openai=target.is_openai),
+            tools,
+            self._notes,
+            owner=target.owner if wants_reasoning else None,
+            native_custom=target.is_openai,
+        )
+        return writer.write(self._request.messages, self._words)
+
+    def _sent(self, messages: list[WrittenMessage]) -> frozenset[str]:
+        sent = set(self._out)
+        if any(REASONING in written.message for written in messages):
+            sent.add(REASONING)
+        functions = (tool.get("function", {}) for tool in self._out.get("tools", ()))
+        if any(STRICT in function for function in functions):
+            sent.add(STRICT)
+        return frozenset(sent)
+
+
+def _named(inner: JsonObject) -> JsonObject:
+    """Return ``json_schema`` with the name that it must have, and without what is null."""
+    name = inner.get("name")
+    legal = _ILLEGAL.sub("_", name)[:_MAX_FORMAT_NAME] if isinstance(name, str) else ""
+    given = {key: value for key, value in inner.items() if value is not None}
+    named: JsonObject = {"name": legal or "answer"}
+    return named | {key: given[key] for key in _FORMAT_KEYS if key in given}
