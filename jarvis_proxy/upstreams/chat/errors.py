@@ -29,6 +29,7 @@ _LIMIT: Final = re.compile(
 _NUMBERS: Final = re.compile(_NUMBER)
 _MAX_READ: Final = 8192  # of a message, which comes from outside
 _TOO_LONG_STATUSES: Final = (400, 413, 422)
+_REFUSALS: Final = (400, 422)
 _MESSAGE: Final = re.compile(r"messages(?:\.?\[|\.)(\d{1,5})\]?")
 
 
@@ -53,6 +54,15 @@ def translate_error(
         error.status = 503
     if error.status in (429, 503):
         error.retry_after = retry_after({k.lower(): v for k, v in headers.items()}, now)
+    return error
+
+
+def late(error: ProxyError, body: bytes) -> ProxyError:
+    """Return *error*, which came as *body* behind a status of 200, as if it had come before."""
+    if is_too_long(error):
+        return too_long(error)
+    if error.status in _REFUSALS:
+        error.refusal = body
     return error
 
 

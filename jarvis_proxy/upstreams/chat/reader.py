@@ -12,6 +12,7 @@ from jarvis_proxy.canonical.exchange import UpstreamRequest
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.answer_kinds import First, first_bytes
 from jarvis_proxy.upstreams.chat.choice_reader import ChoiceReader, ReaderContext
+from jarvis_proxy.upstreams.chat.errors import late
 from jarvis_proxy.upstreams.chat.usage import chat_usage
 from jarvis_proxy.upstreams.frames import bad_frame, broken_choice, error_of, read_frame
 from jarvis_proxy.upstreams.json_values import Fields, fields_of, is_swarm, items_of, loads
@@ -116,7 +117,7 @@ class ChatReader:
             self.feed_eof()
             return
         if (error := error_in_answer(body)) is not None:
-            raise error
+            raise late(error, body)
         try:
             fields = fields_of(loads(surrogates.replace_lone(body)))
         except ValueError:
@@ -160,7 +161,7 @@ class ChatReader:
         if not choices or event == "error" or "error" in fields or "base_resp" in fields:
             frame = read_frame(data)
             if (error := error_of(frame, data, event, "chat")) is not None:
-                raise error
+                raise late(error, data)
         if any(choice.get("finish_reason") == "error" for choice in choices):
             _raise_broken(data)
         self._note(fields)
@@ -226,7 +227,7 @@ def _fields(data: bytes) -> Fields:
 def _raise_broken(data: bytes) -> None:
     for choice in read_frame(data).choices or ():
         if (error := broken_choice(choice)) is not None:
-            raise error
+            raise late(error, data)
 
 
 def _message(choice: Fields) -> Fields:

@@ -1,0 +1,188 @@
+"""One call to a chat completions upstream for a client of another API. Pure."""
+
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
+
+import msgspec
+
+from jarvis_proxy.canonical.adapters import ModelFeatures
+from jarvis_proxy.canonical.answer import Answer
+from jarvis_proxy.canonical.call import Call
+from jarvis_proxy.canonical.exchange import (
+    NOTHING_NEEDED,
+    Decoded,
+    Exchange,
+    Media,
+    Prerequisites,
+    Upstream,
+    UpstreamRequest,
+)
+from jarvis_proxy.canonical.request import CanonicalRequest
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.upstreams.chat.errors import TOO_LONG, relocated, translate_error
+from jarvis_proxy.upstreams.chat.reader import ChatReader
+from jarvis_proxy.upstreams.chat.relaxation import (
+    LearntRelaxations,
+    Relaxation,
+    remedy,
+)
+from jarvis_proxy.upstreams.chat.target import ChatTarget
+from jarvis_proxy.upstreams.chat.writer import write_chat
+
+_HEADERS: Final = {"Content-Type": "application/json"}
+_ANY_ARGUMENTS: Final = ("chat/completions", "responses")
+"""Client APIs whose calls have arguments in a text, which need not be an object."""
+_BAD_REQUEST: Final = (400, 422)
+
+
+class _Refusal(NamedTuple):
+    status: int
+    body: bytes
+
+
+class ChatCall:
+    """Implements ``UpstreamCall``.
+
+    *read* gives the canonical request, also a second time. *learnt* is what the model was found
+    not to take; *relaxation* is how this request is relaxed after *first*, the first refusal.
+    """
+
+    __slots__ = (
+        "_call", "_first", "_learnt", "_new_id", "_owner", "_plan", "_read", "_relaxation",
+        "_target", "requests",
+    )  # fmt: skip
+
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def __init__(
+        self,
+        call: Call,
+        target: ChatTarget,
+        read: Callable[[], CanonicalRequest],
+        *,
+        learnt: LearntRelaxations,
+        new_id: Callable[[], str],
+        relaxation: Relaxation,
+        first: _Refusal | None = None,
+    ) -> None:
+        request = read()
+        self._call = call
+        self._target = target
+        self._read = read
+        self._learnt = learnt
+        self._new_id = new_id
+        self._relaxation = relaxation
+        self._first = first
+        self._owner = target.owner if request.sealed else None
+        self._plan = write_chat(
+            request.body,
+            target,
+            stream=call.stream,
+            strict=call.strict_params,
+            relaxation=relaxation,
+        )
+        self.requests = (UpstreamRequest("POST", "/chat/completions", _HEADERS, self._plan.body),)
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """Return the params of the canonical request that have no equivalent."""
+        return self._plan.ignored
+
+    def begin(self) -> None:
+        """Do nothing: a reader leaves nothing behind."""
+
+    def reader(self, answer: Answer, lane: int) -> ChatReader:
+        """Return a fresh reader: the request was taken, so its changes are kept."""
+        self._learnt.note(self._target.model, self._relaxation, self._call.now)
+        objects_only = self._call.endpoint not in _ANY_ARGUMENTS
+        context = self._plan.reader_context(self._owner, self._new_id, objects_only=objects_only)
+        return ChatReader(answer, context)
+
+    def translate_error(self, status: int, headers: Mapping[str, str], body: bytes) -> ProxyError:
+        """Return the error for a status ≥ 400: of several refusals, the first."""
+        error = self._error(status, headers, body)
+        first = self._first
+        if first is not None and status in _BAD_REQUEST and error.code != TOO_LONG:
+            return self._error(first.status, headers, first.body)
+        return error
+
+    def recover(self, status: int, body: bytes) -> "ChatCall | None":
+        """Return the call without what was refused, if something is known that would help."""
+        better = remedy(status, self._error(status, {}, body), self._plan.sent, self._relaxation)
+        if better is None:
+            return None
+        try:
+            return ChatCall(
+                self._call,
+                self._target,
+                self._read,
+                learnt=self._learnt,
+                new_id=self._new_id,
+                relaxation=better,
+                first=self._first or _Refusal(status, body),
+            )
+        except ProxyError:
+            return None  # the client's own request is refused when it is read anew
+
+    def _error(self, status: int, headers: Mapping[str, str], body: bytes) -> ProxyError:
+        error = translate_error(
+            status, headers, body, upstream=self._target.upstream, now=self._call.created
+        )
+        return relocated(error, self._plan.origins)
+
+
+class ChatAdapter:
+    """A chat completions service for clients of other APIs; implements ``UpstreamAdapter``.
+
+    *target* is the service with any model; *new_id* gives 24 random letters and digits. What no
+    dialect translates goes to *relay*.
+    """
+
+    __slots__ = ("_learnt", "_new_id", "_relay", "_target", "name")
+
+    def __init__(self, target: ChatTarget, relay: Upstream, new_id: Callable[[], str]) -> None:
+        self.name = target.upstream
+        self._target = target
+        self._relay = relay
+        self._new_id = new_id
+        self._learnt = LearntRelaxations()
+
+    def features(self, call: Call) -> ModelFeatures:
+        """Return that nothing special is known of the model."""
+        return ModelFeatures()
+
+    def canonical_needs(self, call: Call, request: CanonicalRequest) -> Prerequisites:
+        """Return that nothing is needed: links go to the upstream as they are."""
+        return NOTHING_NEEDED
+
+    def translate(
+        self,
+        call: Call,
+        read: Callable[[], CanonicalRequest],
+        media: Mapping[str, Media | ProxyError],
+        decoded: Decoded | None = None,
+    ) -> ChatCall:
+        """Return the upstream's call for what *read* gives.
+
+        Raises:
+            ProxyError: 400 with a param of the canonical request.
+        """
+        model = call.target_model
+        return ChatCall(
+            call,
+            msgspec.structs.replace(self._target, model=model),
+            read,
+            learnt=self._learnt,
+            new_id=self._new_id,
+            relaxation=self._learnt.of(model, call.now),
+        )
+
+    def needs(self, call: Call) -> Prerequisites:
+        """Return what the relay needs."""
+        return self._relay.needs(call)
+
+    def exchange(
+        self, call: Call, media: Mapping[str, Media | ProxyError], decoded: Decoded | None = None
+    ) -> Exchange:
+        """Return the relay's exchange."""
+        return self._relay.exchange(call, media, decoded)
