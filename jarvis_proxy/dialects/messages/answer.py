@@ -7,9 +7,9 @@ the official SDKs put a message together.
 from typing import Final
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import Raw
 
-from jarvis_proxy.canonical.answer import AnswerContext, Finish
+from jarvis_proxy.canonical.answer import AnswerContext, AnswerSink, DiscardingSink, Finish
 from jarvis_proxy.dialects.messages.sink import BlockSink, JsonObject
 from jarvis_proxy.wire.chat_types import Usage
 from jarvis_proxy.wire.messages_types import STOP
@@ -26,52 +26,12 @@ _DELTAS: Final = {
     "thinking": b'"type":"thinking_delta","thinking":',
     "tool_use": b'"type":"input_json_delta","partial_json":',
 }
+_UNKNOWN: Final = {"stop_reason": None, "stop_sequence": None}
+_TIER: Final = {"service_tier": "standard"}
 _TAIL: Final = b"}}\n\n"
 _INPUT: Final = msgspec.json.Decoder(dict[str, Raw])
 _PIECE_BYTES: Final = 64
 _encode: Final = msgspec.json.Encoder().encode
-
-
-class _ThinkingTokens(msgspec.Struct):
-    thinking_tokens: int
-
-
-class _Searches(msgspec.Struct):
-    web_search_requests: int
-
-
-class _Usage(msgspec.Struct, kw_only=True):
-    input_tokens: int = 0
-    cache_creation_input_tokens: int = 0
-    cache_read_input_tokens: int = 0
-    output_tokens: int = 0
-    output_tokens_details: _ThinkingTokens | UnsetType = UNSET
-    server_tool_use: _Searches | UnsetType = UNSET
-    service_tier: str | UnsetType = UNSET
-
-
-class _Refusal(msgspec.Struct, kw_only=True):
-    type: str = "refusal"
-    category: None = None
-    explanation: str | None
-
-
-class _Ending(msgspec.Struct):
-    stop_reason: str | None = None
-    stop_sequence: str | None = None
-    stop_details: _Refusal | UnsetType = UNSET
-
-
-class _Message(msgspec.Struct, kw_only=True):
-    id: str
-    type: str = "message"
-    role: str = "assistant"
-    model: str
-    content: list[JsonObject]
-    stop_reason: str | None = None
-    stop_sequence: str | None = None
-    stop_details: _Refusal | UnsetType = UNSET
-    usage: _Usage
 
 
 class _EventSink(BlockSink):
@@ -97,7 +57,7 @@ class _EventSink(BlockSink):
         """Start the message, if that has not happened."""
         if not self.emitted:
             self.emitted = True
-            message = _message(self._context, [], _Ending(), _told(self.prompt))
+            message = _message(self._context, [], _UNKNOWN, _prompt_usage(self.prompt))
             self._event("message_start", message=message)
 
     def _start(self, block: JsonObject) -> None:
@@ -124,7 +84,7 @@ class _EventSink(BlockSink):
         data = _encode({"type": kind, **fields})
         self._out.append(b"event: %b\ndata: %b\n\n" % (kind.encode(), data))
 
-    def end(self, ending: _Ending, usage: _Usage) -> None:
+    def end(self, ending: JsonObject, usage: JsonObject) -> None:
         """End the message."""
         self.start()
         self._event("message_delta", delta=ending, usage=usage)
@@ -181,27 +141,26 @@ class MessagesAnswer:
         self._events = (
             _EventSink(context, self._out, shows=show_thoughts, sealed=sealed) if streamed else None
         )
-        self._choices: dict[int, BlockSink] = {}
-        self._usage = _Usage()
+        self._choices: dict[int, AnswerSink] = {}
+        self._usage: JsonObject = {}
 
     @property
     def kept(self) -> int:
         """About how many bytes are kept until the end."""
         return self._body.kept
 
-    def choice(self, index: int, /) -> BlockSink:
+    def choice(self, index: int, /) -> AnswerSink:
         """Return the sink of the answer, or one that writes nothing for any other choice."""
         sink = self._choices.get(index)
         if sink is None:
-            first = self._events or self._body
-            sink = BlockSink(shows=False, sealed=False) if self._choices else first
+            sink = DiscardingSink() if self._choices else self._events or self._body
             self._choices[index] = sink
         return sink
 
     def end(self, usage: Usage | None, service_tier: str | None = None, /) -> None:
         """End the message. Tiers have other names here: clients expect ``standard``."""
         sink = self._events or self._body
-        self._usage = _told(usage or sink.prompt, searches=sink.searches, whole=True)
+        self._usage = _usage(usage or sink.prompt, sink.searches)
         if self._events is not None:
             self._events.end(_ending(sink.finished), self._usage)
 
@@ -213,66 +172,58 @@ class MessagesAnswer:
 
     def body(self) -> bytes:
         """Return the whole message."""
-        ending, usage = _ending(self._body.finished), self._usage
-        usage.service_tier = "standard"
+        ending, usage = _ending(self._body.finished), {**self._usage, **_TIER}
         return _encode(_message(self._context, self._body.content, ending, usage))
 
 
 def warmed_cache(context: AnswerContext, *, streamed: bool) -> bytes:
     """Return the answer to ``max_tokens: 0``, which only fills Anthropic's cache: an empty one."""
-    ending = _Ending("max_tokens")
+    ending = {**_UNKNOWN, "stop_reason": "max_tokens"}
     if not streamed:
-        return _encode(_message(context, [], ending, _told(None)))
+        return _encode(_message(context, [], ending, _prompt_usage(None)))
     out: list[bytes] = []
-    _EventSink(context, out, shows=False, sealed=False).end(ending, _Usage())
+    _EventSink(context, out, shows=False, sealed=False).end(ending, _counts(Usage()))
     return b"".join(out)
 
 
 def _message(
-    context: AnswerContext, content: list[JsonObject], ending: _Ending, usage: _Usage
-) -> _Message:
-    return _Message(
-        id=f"msg_{context.call_id}",
-        model=context.model,
-        content=content,
-        stop_reason=ending.stop_reason,
-        stop_sequence=ending.stop_sequence,
-        stop_details=ending.stop_details,
-        usage=usage,
-    )
+    context: AnswerContext, content: list[JsonObject], ending: JsonObject, usage: JsonObject
+) -> JsonObject:
+    head = {"id": f"msg_{context.call_id}", "type": "message", "role": "assistant"}
+    return {**head, "model": context.model, "content": content, **ending, "usage": usage}
 
 
-def _ending(finish: Finish) -> _Ending:
+def _ending(finish: Finish) -> JsonObject:
     if finish.reason == "stop" and finish.matched_stop is not None:
-        return _Ending("stop_sequence", finish.matched_stop)
-    ending = _Ending(_REASONS[finish.reason])
+        return {"stop_reason": "stop_sequence", "stop_sequence": finish.matched_stop}
+    ending: JsonObject = {**_UNKNOWN, "stop_reason": _REASONS[finish.reason]}
     if finish.reason == "content_filter":
-        ending.stop_details = _Refusal(explanation=finish.message)
+        why = {"type": "refusal", "category": None, "explanation": finish.message}
+        ending["stop_details"] = why
     return ending
 
 
-def _told(usage: Usage | None, *, searches: int = 0, whole: bool = False) -> _Usage:
-    """Return chat's counts as Anthropic's, whose input has neither cached nor written tokens.
-
-    Those of a whole answer tell also what is known only then.
-    """
-    usage = usage or Usage()
+def _counts(usage: Usage) -> JsonObject:
+    """Return chat's counts as Anthropic's, whose input has neither cached nor written tokens."""
     details = usage.prompt_tokens_details
     cached, written = details.cached_tokens, details.cache_write_tokens
-    told = _Usage(
-        input_tokens=max(0, usage.prompt_tokens - cached - written),
-        cache_creation_input_tokens=written,
-        cache_read_input_tokens=cached,
-        output_tokens=usage.completion_tokens,
-    )
-    if not whole:
-        told.service_tier = "standard"
-        return told
+    return {
+        "input_tokens": max(0, usage.prompt_tokens - cached - written),
+        "cache_creation_input_tokens": written,
+        "cache_read_input_tokens": cached,
+        "output_tokens": usage.completion_tokens,
+    }
+
+
+def _prompt_usage(usage: Usage | None) -> JsonObject:
+    return {**_counts(usage or Usage()), **_TIER}
+
+
+def _usage(usage: Usage | None, searches: int) -> JsonObject:
+    usage = usage or Usage()
     reasoning = usage.completion_tokens_details.reasoning_tokens
-    told.output_tokens_details = _ThinkingTokens(reasoning)
-    if searches:
-        told.server_tool_use = _Searches(searches)
-    return told
+    told = {**_counts(usage), "output_tokens_details": {"thinking_tokens": reasoning}}
+    return {**told, "server_tool_use": {"web_search_requests": searches}} if searches else told
 
 
 def _input(arguments: str) -> JsonObject | Raw:

@@ -1,16 +1,14 @@
 """The events of a choice as content blocks, of which one is open at a time. Pure.
 
-What writes the blocks is a subclass. This class itself writes nothing: it serves choices beyond
-the first, for which the Messages API has no place.
-
 Source: https://docs.claude.com/en/api/messages-streaming (read 2026-11).
 """
 
+from abc import ABC, abstractmethod
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
-from jarvis_proxy.canonical.answer import CallStart, Finish
+from jarvis_proxy.canonical.answer import CallStart, DiscardingSink, Finish
 from jarvis_proxy.canonical.sealed_state import (
     ANTHROPIC,
     GEMINI,
@@ -18,7 +16,7 @@ from jarvis_proxy.canonical.sealed_state import (
     anthropic_blocks,
     seal,
 )
-from jarvis_proxy.wire.chat_types import Image, TokenLogprob, Usage
+from jarvis_proxy.wire.chat_types import Image, Usage
 
 JsonObject: TypeAlias = dict[str, Any]
 
@@ -30,8 +28,10 @@ _BLANK: Final = " \t\r\n"
 _NO_IMAGE: Final = "[An image was left out: this API has no place for one.]"
 
 
-class BlockSink:
-    """Takes the events of one choice; implements ``AnswerSink``.
+class BlockSink(DiscardingSink, ABC):
+    """Takes the events of one choice; implements ``AnswerSink``. Subclasses write the blocks.
+
+    The API has no place for sound and log probabilities.
 
     *shows*: thoughts are shown. *sealed*: the client asked for thinking. Without that, it gets no
     signature of Gemini's, which the proxy remembers by the id of the call.
@@ -122,18 +122,15 @@ class BlockSink:
         url = image.image_url.url
         self.text(f"![image]({url})" if len(url) < _LARGEST_IMAGE else _NO_IMAGE)
 
-    def speech(self, mime_type: str, data: str, /) -> None:
-        """Do nothing: the API has no sound."""
-
-    def logprobs(self, tokens: list[TokenLogprob], /) -> None:
-        """Do nothing: the API has no log probabilities."""
-
     def server_tool(self, kind: Literal["web_search"], count: int, /) -> None:
         """Take how often the upstream searched."""
         self.searches += count
 
     def finish(self, finish: Finish, /) -> None:
-        """End the last block. A refusal says why, where no text did; an empty answer has a text."""
+        """End the last block. A refusal says why, where no text did; an empty answer has a text.
+
+        No request ever names an earlier message.
+        """
         self._close()
         if finish.reason == "content_filter" and not self._said:
             self.text(finish.message or f"The answer was refused ({finish.native or 'no reason'}).")
@@ -172,15 +169,19 @@ class BlockSink:
 
     # -- what subclasses write ---------------------------------------------------------------
 
+    @abstractmethod
     def _start(self, block: JsonObject) -> None:
         """Begin *block*, as its start says it."""
 
+    @abstractmethod
     def _piece(self, text: str) -> None:
         """Add to the open block's text, thinking or arguments."""
 
+    @abstractmethod
     def _signature(self, signature: str) -> None:
         """Set the open block's signature."""
 
+    @abstractmethod
     def _stop(self) -> None:
         """End the open block."""
 

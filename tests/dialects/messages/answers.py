@@ -11,7 +11,7 @@ from jarvis_proxy.dialects.messages.answer import MessagesAnswer
 from jarvis_proxy.wire.chat_types import CompletionTokensDetails, PromptTokensDetails, Usage
 
 Json = dict[str, Any]
-Event = Callable[[AnswerSink], None]
+Event = Callable[[AnswerSink], object]
 
 CALL_ID = "0123456789abcdefghijklmn"
 USAGE = Usage(

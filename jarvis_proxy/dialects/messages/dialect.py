@@ -1,0 +1,40 @@
+"""The Messages API as a ``Dialect``: calls in, empty answers out. Pure."""
+
+from collections.abc import Callable
+
+from jarvis_proxy.canonical.adapters import DialectCall, ModelFeatures
+from jarvis_proxy.canonical.answer import AnswerContext
+from jarvis_proxy.canonical.call import Call
+from jarvis_proxy.dialects.messages.answer import MessagesAnswer
+from jarvis_proxy.dialects.messages.request import read_request
+from jarvis_proxy.wire.response_events import EventNumbers
+
+
+class MessagesDialect:
+    """Reads Messages calls. *new_id* gives 24 random letters and digits."""
+
+    __slots__ = ("_new_id",)
+
+    def __init__(self, new_id: Callable[[], str]) -> None:
+        self._new_id = new_id
+
+    def read(self, call: Call, features: ModelFeatures, /) -> DialectCall:
+        """Return what *call* asks.
+
+        Raises:
+            ProxyError: 400 in Anthropic's words, the request is not valid.
+        """
+        request = read_request(call.body, strict=call.strict_params)
+        context = AnswerContext(
+            call_id=call.id, created=call.created, model=call.model, new_id=self._new_id
+        )
+
+        def new_answer(*, stream: bool, numbers: EventNumbers | None = None) -> MessagesAnswer:
+            return MessagesAnswer(
+                context,
+                show_thoughts=request.show_thoughts,
+                sealed=request.sealed,
+                streamed=stream,
+            )
+
+        return DialectCall(request, new_answer)

@@ -1,0 +1,128 @@
+"""Errors in the Messages API's own form: as a whole answer, and as the event that ends a stream.
+Pure.
+
+Source: https://docs.claude.com/en/api/errors (read 2026-11), and what Claude Code does at each.
+"""
+
+import re
+from typing import Final
+
+import msgspec
+
+from jarvis_proxy.errors import LimitExceeded, ProxyError
+from jarvis_proxy.wire.messages_types import ErrorType, error_body, error_event
+
+_TYPES: Final[dict[int, ErrorType]] = {
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+_OVERLOADED: Final = 529
+"""The status that Anthropic has for what is 503 elsewhere."""
+
+_NUMBER: Final = re.compile(r"(?<!\d)\d{1,12}(?!\d)")
+_LIMIT: Final = re.compile(
+    r"(?:maximum|limit|allowed|context (?:length|size|window))[^\d]{0,60}(?<!\d)(\d{1,12})(?!\d)"
+    r"|>\s*(\d{1,12})(?!\d)",
+    re.IGNORECASE,
+)
+_TOO_LONG: Final = re.compile(
+    r"prompt is too long|(?:maximum|available|exceeds?(?: the)?) context (?:length|size|window)"
+    r"|input token count",
+    re.IGNORECASE,
+)
+_LOOKED_AT: Final = 4096
+
+
+class PromptSize(msgspec.Struct, frozen=True):
+    """An estimate of a prompt's *tokens*, and the most that its model takes, if that is known."""
+
+    tokens: int = 0
+    most: int | None = None
+
+
+class ErrorAnswer(msgspec.Struct, frozen=True):
+    """An error as an HTTP answer: *headers* are those that only this API asks for."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+def request_id(call_id: str) -> str:
+    """Return the id of an answer, as its ``request-id`` and its errors tell it."""
+    return f"req_{call_id}"
+
+
+def encode_error(error: ProxyError, call_id: str, size: PromptSize | None = None, /) -> ErrorAnswer:
+    """Return *error* as the answer to a request.
+
+    *size* is told where the prompt was too long and the upstream gave no numbers.
+    """
+    headers = [("request-id", request_id(call_id))]
+    if _is_final(error):
+        headers.append(("x-should-retry", "false"))
+    return ErrorAnswer(_status(error), tuple(headers), _body(error, call_id, size))
+
+
+def encode_error_event(error: ProxyError, call_id: str, size: PromptSize | None = None, /) -> bytes:
+    """Return *error* as the last event of a stream that has begun."""
+    return error_event(_body(error, call_id, size))
+
+
+def _body(error: ProxyError, call_id: str, size: PromptSize | None) -> bytes:
+    if error.native:
+        return error.native
+    kind = _TYPES.get(_status(error))
+    if kind is None:
+        kind = "api_error" if error.status >= 500 else "invalid_request_error"
+    return error_body(kind, _message(error, size or PromptSize()), request_id(call_id))
+
+
+def _status(error: ProxyError) -> int:
+    if error.native:
+        return error.status
+    if error.acts_as == 402:
+        return 402  # the upstream's account has no credit
+    if _is_too_long(error):
+        return 400
+    return _OVERLOADED if error.status == 503 else error.status
+
+
+def _is_final(error: ProxyError) -> bool:
+    """Tell whether clients are told not to ask again, which they else do for a minute."""
+    if error.status == 401 or error.code == "insufficient_quota":
+        return True
+    return isinstance(error, LimitExceeded) and error.limit == "budget"
+
+
+def _is_too_long(error: ProxyError) -> bool:
+    if error.code == "context_length_exceeded":
+        return True
+    return error.status == 400 and _TOO_LONG.search(error.message[:_LOOKED_AT]) is not None
+
+
+def _message(error: ProxyError, size: PromptSize) -> str:
+    if _is_too_long(error):
+        return _too_long(error.message[:_LOOKED_AT], size)
+    if error.param and error.param not in error.message:
+        return f"{error.param}: {error.message}"
+    return error.message
+
+
+def _too_long(message: str, size: PromptSize) -> str:
+    """Return the words at which Claude Code compacts the conversation."""
+    plain = message.replace(",", "")
+    found = _LIMIT.search(plain)
+    most = int(found[1] or found[2]) if found else size.most
+    if most is None:
+        return f"prompt is too long: {message}"
+    larger = [number for number in map(int, _NUMBER.findall(plain)) if number > most]
+    tokens = max(larger, default=max(size.tokens, most + 1))
+    return f"prompt is too long: {tokens} tokens > {most} maximum"

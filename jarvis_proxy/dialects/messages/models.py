@@ -1,0 +1,70 @@
+"""The list of models in the Messages API's form, and the names that only its clients use. Pure.
+
+Source: https://docs.claude.com/en/api/models-list (read 2026-11). Claude Code shows only models
+with ``claude`` in their names, so to its API each model has such a name, too.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+_CLAUDE: Final = "claude"
+_PREFIX: Final = "claude-"
+_LONG_CONTEXT: Final = "[1m]"
+_UNKNOWN: Final = "1970-01-01T00:00:00Z"
+
+
+class _Model(msgspec.Struct, kw_only=True):
+    type: str = "model"
+    id: str
+    display_name: str
+    created_at: str
+    lifecycle: str = "active"
+
+
+def model_list(models: Iterable[tuple[str, int]]) -> bytes:
+    """Return *models*, each an id and when it was made, in epoch seconds (0: unknown).
+
+    All stand on one page: ``limit``, ``after_id`` and ``before_id`` need not be obeyed.
+    """
+    found: dict[str, _Model] = {}
+    for name, created in models:
+        for shown in (name, shown_name(name)):
+            found.setdefault(shown, _model(shown, created))
+    names: list[str | None] = [*found] or [None]
+    page = {"data": list(found.values()), "has_more": False}
+    return msgspec.json.encode({**page, "first_id": names[0], "last_id": names[-1]})
+
+
+def model_object(name: str, created: int) -> bytes:
+    """Return one model."""
+    return msgspec.json.encode(_model(name, created))
+
+
+def shown_name(name: str) -> str:
+    """Return the name under which clients show a model that is none of Anthropic's."""
+    return name if _CLAUDE in name else _PREFIX + name
+
+
+def known_name(name: str, is_known: Callable[[str], bool]) -> str:
+    """Return the name of a model that *is_known*, of which *name* is another form; else *name*.
+
+    Forms are ``claude-NAME``, and a trailing ``[1m]``.
+    """
+    bare = name.removesuffix(_LONG_CONTEXT)
+    forms = (name, bare, name.removeprefix(_PREFIX), bare.removeprefix(_PREFIX))
+    return next((form for form in forms if form and is_known(form)), name)
+
+
+def _model(name: str, created: int) -> _Model:
+    return _Model(id=name, display_name=name, created_at=_date(created))
+
+
+def _date(created: int) -> str:
+    """Return epoch seconds as RFC 3339."""
+    try:
+        return datetime.fromtimestamp(created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (OverflowError, ValueError, OSError):
+        return _UNKNOWN
