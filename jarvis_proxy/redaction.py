@@ -20,6 +20,10 @@ _NO_KEY: Final = re.compile(r"[a-z_-]{0,11}")
 """A word in place of a key, such as the ``ollama`` of an upstream that wants none."""
 _WORD: Final = re.compile(rb"(?<![^-_./+:])[a-z]{8,12}(?![^-_./+:])")
 """In ``sk-upstream-f3Zq...`` the word alone tells nothing, and messages have it."""
+_LONGEST: Final = 256
+"""Of what a client presents as a key; more would cost time and is none of ours."""
+_MARKS: Final = (b"\\", b"%", b"&", b"sk-", b"aiza", b"bearer")
+"""What encoded text has, and keys that are known by their looks."""
 _LEVELS: Final = 3
 """As deep as encodings of different kinds are looked into; the same one repeated is one level."""
 _MOST_READ: Final = 4096
@@ -135,6 +139,43 @@ class Secrets:
             seen = at + 1
         if end:
             yield start, end
+
+
+class CallSecrets:
+    """The keys that nobody may see of one call: those that the client *presented*, and *ours*.
+
+    Asked for every call, whether there is anything to hide or not. So it answers from a few
+    searches, and makes the full ``Secrets`` only where they find a trace.
+    """
+
+    __slots__ = ("_blocks", "_ours", "presented")
+
+    def __init__(self, presented: tuple[bytes, ...], ours: Secrets) -> None:
+        self.presented = presented
+        self._ours = ours
+        self._blocks: list[bytes] | None = None
+
+    def may_contain_key(self, text: str) -> bool:
+        """Return whether *text* is worth a search: nearly none is."""
+        data = text.encode("utf-8", "surrogateescape").lower()
+        for trace in self._blocks or self._traces():
+            if trace in data:
+                return True
+        return self._ours.may_show(data)
+
+    def all(self) -> Secrets:
+        """Return what searches for all of these keys."""
+        keys = (key[:_LONGEST].decode("utf-8", "surrogateescape") for key in self.presented)
+        return Secrets(keys, more=self._ours)
+
+    def _traces(self) -> list[bytes]:
+        """Return what a text has that shows a presented key: a block of it, or an encoding."""
+        blocks = list(_MARKS)
+        for presented in self.presented:
+            key = presented[:_LONGEST].lower()
+            blocks += [key[i : i + _BLOCK] for i in range(0, len(key) - _BLOCK + 1, _BLOCK)]
+        self._blocks = blocks
+        return blocks
 
 
 def _blocks(text: bytes) -> "array[int]":

@@ -14,7 +14,6 @@ from typing import Final
 from aiohttp import web
 
 from jarvis_proxy.access.auth_throttle import TooManyFailures
-from jarvis_proxy.access.client_keys import presented_keys
 from jarvis_proxy.aiohttp_ext.malformed_requests import (
     MalformedRequest,
     check_request,
@@ -28,7 +27,7 @@ from jarvis_proxy.routing.endpoints import LIVE_PAGE, OPEN, match
 from jarvis_proxy.routing.unknown_addresses import hint
 from jarvis_proxy.server.context import CONTEXT, MATCH, RECORD
 from jarvis_proxy.server.responses import cors_headers, error_response
-from jarvis_proxy.server.secrecy import redact_record
+from jarvis_proxy.server.secrecy import call_secrets, redact_record
 from jarvis_proxy.upstream_client.hops import HOP
 
 _LOG: Final = logging.getLogger(__name__)
@@ -140,8 +139,7 @@ async def auth(request: web.Request, handler: Handler) -> web.StreamResponse:
     if request.method == "OPTIONS" and context.settings.cors_origins:
         return _preflight(request)
     if found is None or found.kind not in OPEN:
-        query_key = request.rel_url.query.get("key") if request.query_string else None
-        keys = presented_keys(request.headers, query_key)
+        keys = call_secrets(request).presented
         name = context.keyring.identify(keys)
         record.key_name = name or "-"
         if name is None or not context.admission.is_key_allowed(name, record.client_ip):
@@ -151,7 +149,8 @@ async def auth(request: web.Request, handler: Handler) -> web.StreamResponse:
         record.admitted = True
         if found is not None:
             authorization = request.headers.get("Authorization")
-            hints = context.compat_hints.hint(name, path, authorization, in_query=bool(query_key))
+            in_query = bool(request.query_string and request.rel_url.query.get("key"))
+            hints = context.compat_hints.hint(name, path, authorization, in_query=in_query)
             if hints:
                 _LOG.info("hint for key %s: %s; it works all the same", name, "; ".join(hints))
     if found is None:

@@ -46,12 +46,12 @@ class UpstreamResponse:
         "_connection",
         "_drain_timer",
         "_error",
+        "_fields",
         "_finished",
         "_has_body",
         "_is_reading_paused",
         "_is_reusable",
         "_lease",
-        "_lines",
         "_overhead",
         "_parser",
         "_pieces",
@@ -90,7 +90,7 @@ class UpstreamResponse:
         self._parser.set_dangerous_leniencies(
             lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
         )
-        self._lines: list[tuple[str, str]] = []
+        self._fields: list[tuple[bytes, bytes]] = []
         self._started = False
         self._is_reusable = False
         self._until_closed = False
@@ -115,14 +115,16 @@ class UpstreamResponse:
         """Take one field of the head; trailers are dropped."""
         if self._started:
             return
-        if len(self._lines) >= _MAX_HEADERS or len(name) + len(value) > _MAX_FIELD:
-            raise ValueError("the head is too large")
-        self._lines.append((name.decode("latin-1"), value.decode("utf-8", "surrogateescape")))
+        if len(name) + len(value) > _MAX_FIELD:
+            raise ValueError("a field of the head is too large")
+        self._fields.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Take the head; skip those of interim responses (1xx)."""
         parser = self._parser
-        lines, self._lines = self._lines, []
+        fields, self._fields = self._fields, []
+        if len(fields) > _MAX_HEADERS:
+            raise ValueError("the head has too many fields")
         status = parser.get_status_code()
         if status < 200:
             if status == 101:
@@ -131,7 +133,11 @@ class UpstreamResponse:
         if parser.get_http_version() not in _VERSIONS:
             raise ValueError("not HTTP/1")
         self.status = status
-        self.headers = CIMultiDictProxy(CIMultiDict(lines))
+        self.headers = CIMultiDictProxy(
+            CIMultiDict(
+                [(n.decode("latin-1"), v.decode("utf-8", "surrogateescape")) for n, v in fields]
+            )
+        )
         coding = self.headers.get("Transfer-Encoding")
         # The parser knows nothing of HEAD: it would swallow chunks behind the head in silence.
         self._is_reusable = parser.should_keep_alive() and (self._has_body or coding is None)
