@@ -3,7 +3,7 @@
 Source: https://platform.openai.com/docs/api-reference (read 2026-11).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
@@ -12,6 +12,7 @@ from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.canonical.exchange import (
     NOTHING_NEEDED,
     Decoded,
+    Exchange,
     Media,
     Prerequisites,
     UpstreamRequest,
@@ -42,11 +43,14 @@ _PARTS: Final = (b'"choices"', b'"output"', b'"data"', b'"results"')
 class PassthroughExchange:
     """One request passed on. Changed are only the model's name, where an alias says so, and
     whether usage is asked for, where the key's tokens are counted.
+
+    *instead* gives another exchange for the call after a refusal, where there is one.
     """
 
     __slots__ = (
         "_body",
         "_call",
+        "_instead",
         "_is_judged",
         "_plain",
         "_upstream",
@@ -58,8 +62,15 @@ class PassthroughExchange:
     raw: bool = True
     headers: tuple[tuple[str, str], ...] = ()
 
-    def __init__(self, upstream: str, call: Call, body: bytes) -> None:
+    def __init__(
+        self,
+        upstream: str,
+        call: Call,
+        body: bytes,
+        instead: Callable[[int, bytes], Exchange | None] | None = None,
+    ) -> None:
         self._upstream = upstream
+        self._instead = instead
         self._call = call
         # Elsewhere `error` and its like are fields of good answers, such as a batch's.
         self._is_judged = call.method == "POST" and call.endpoint in INFERENCE
@@ -94,13 +105,13 @@ class PassthroughExchange:
         refusal, _ = read_refusal(status, headers.get("Content-Type", ""), body)
         return auth_failed(self._upstream, refusal.reason or refusal.message)
 
-    def recover(self, status: int, body: bytes) -> "PassthroughExchange | None":
+    def recover(self, status: int, body: bytes) -> Exchange | None:
         """Return the request as it came where our own request for usage may be what is refused.
 
         Nothing else that is passed on is changed to please an upstream.
         """
         if self._plain is None or not refuses_usage(status, body):
-            return None
+            return None if self._instead is None else self._instead(status, body)
         headers = dict(self._call.headers)
         if "idempotency-key" in headers:
             headers["idempotency-key"] += "-2"  # the same key stands for the same body
@@ -174,7 +185,16 @@ class OpenAIUpstream:
         self, call: Call, media: Mapping[str, Media | ProxyError], decoded: Decoded | None = None
     ) -> PassthroughExchange:
         """Return the exchange that passes *call* on."""
+        return self.relay(call)
+
+    def relay(
+        self, call: Call, instead: Callable[[int, bytes], Exchange | None] | None = None
+    ) -> PassthroughExchange:
+        """Return the exchange that passes *call* on.
+
+        *instead* gives another exchange for it after a refusal, where there is one.
+        """
         body = call.body
         if body and call.target_model != call.model:
             body = with_model(body, call.target_model)
-        return PassthroughExchange(self.name, call, body)
+        return PassthroughExchange(self.name, call, body, instead)

@@ -1,0 +1,110 @@
+"""An OpenAI-compatible service: relayed where it has the client's API, else asked in chat. Pure.
+
+Whether it has ``/responses`` of its own is set, or found out by the first such request.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Final
+
+from jarvis_proxy.canonical.adapters import Dialect
+from jarvis_proxy.canonical.call import Call
+from jarvis_proxy.canonical.exchange import Decoded, Exchange, Media, Prerequisites
+from jarvis_proxy.canonical.translation import TranslatedUpstream
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.upstreams.chat.call import ChatAdapter
+from jarvis_proxy.upstreams.chat.target import chat_target
+from jarvis_proxy.upstreams.openai import OpenAIUpstream
+from jarvis_proxy.upstreams.refusal_body import read_refusal
+
+RESPONSES: Final = "responses"
+_COMPACT: Final = "responses/compact"
+_ABSENT: Final = (404, 405, 501)
+_HOUR: Final = 3600.0
+
+
+def lacks_endpoint(status: int, body: bytes) -> bool:
+    """Return whether a refusal says that there is no such endpoint, and not no such model."""
+    if status not in _ABSENT:
+        return False
+    error, _ = read_refusal(status, "", body)
+    return "model" not in f"{error.code} {error.param} {error.message}".lower()
+
+
+class CompatibleUpstream:
+    """An OpenAI-compatible service for clients of any API; implements ``Upstream``.
+
+    *apis* names those of OpenAI's APIs that it has, such as ``chat`` and ``responses``; empty: it
+    is found out. *dialects* are client APIs by ``Call.endpoint``, *new_id* gives 24 random letters
+    and digits.
+    """
+
+    __slots__ = ("_apis", "_chat_only_since", "_relay", "_translated", "_translates", "name")
+
+    def __init__(
+        self,
+        name: str,
+        base_url: str,
+        *,
+        dialects: Mapping[str, Dialect],
+        new_id: Callable[[], str],
+        apis: Collection[str] = (),
+    ) -> None:
+        self.name = name
+        target = chat_target(name, base_url, "")
+        self._relay = OpenAIUpstream(name)
+        adapter = ChatAdapter(target, self._relay, new_id)
+        self._translated = TranslatedUpstream(adapter, dialects)
+        self._translates = RESPONSES in dialects
+        self._apis = (RESPONSES,) if target.is_openai and not apis else tuple(apis)
+        self._chat_only_since: float | None = None
+
+    def needs(self, call: Call) -> Prerequisites:
+        """Return what must be looked up before ``exchange``.
+
+        Raises:
+            ProxyError: 400, the request is not valid.
+        """
+        if call.endpoint == RESPONSES and self._has_responses(call) is not False:
+            return self._relay.needs(call)
+        return self._translated.needs(call)
+
+    def exchange(
+        self, call: Call, media: Mapping[str, Media | ProxyError], decoded: Decoded | None = None
+    ) -> Exchange:
+        """Return the exchange for *call*.
+
+        Raises:
+            ProxyError: 400, the call cannot be expressed, or the service has no such endpoint.
+        """
+        has_responses = self._has_responses(call)
+        if call.endpoint == _COMPACT and has_responses is False:
+            raise _unsupported(call.endpoint)
+        if call.endpoint != RESPONSES or has_responses is False:
+            return self._translated.exchange(call, media, decoded)
+        if has_responses:
+            return self._relay.relay(call)
+        return self._relay.relay(call, lambda status, body: self._instead(call, status, body))
+
+    def _has_responses(self, call: Call) -> bool | None:
+        """Return whether the service has ``/responses``; None: that is still to be found out."""
+        if not self._translates:
+            return True
+        if self._apis:
+            return RESPONSES in self._apis
+        since = self._chat_only_since
+        return False if since is not None and call.now - since < _HOUR else None
+
+    def _instead(self, call: Call, status: int, body: bytes) -> Exchange | None:
+        """Return the call as chat, if its refusal says that there is no ``/responses``."""
+        if not lacks_endpoint(status, body):
+            return None
+        self._chat_only_since = call.now
+        try:
+            return self._translated.exchange(call, {}, None)
+        except ProxyError:
+            return None  # as the next such request will be told
+
+
+def _unsupported(endpoint: str) -> ProxyError:
+    message = f"/v1/{endpoint} is not served for this model: its service has chat only."
+    return ProxyError(400, message, code="unsupported_endpoint")
