@@ -14,9 +14,16 @@ from jarvis_proxy.upstreams.answer_kinds import First, first_bytes
 from jarvis_proxy.upstreams.chat.choice_reader import ChoiceReader, ReaderContext
 from jarvis_proxy.upstreams.chat.errors import late
 from jarvis_proxy.upstreams.chat.usage import chat_usage
-from jarvis_proxy.upstreams.frames import bad_frame, broken_choice, error_of, read_frame
-from jarvis_proxy.upstreams.json_values import Fields, fields_of, is_swarm, items_of, loads
-from jarvis_proxy.upstreams.openai_errors import error_in_answer
+from jarvis_proxy.upstreams.frames import bad_frame, error_of, read_frame
+from jarvis_proxy.upstreams.json_values import (
+    Fields,
+    dumps,
+    fields_of,
+    is_swarm,
+    items_of,
+    loads,
+)
+from jarvis_proxy.upstreams.openai_errors import error_from_object, error_in_answer
 from jarvis_proxy.wire import text as surrogates
 from jarvis_proxy.wire.chat_types import Usage
 from jarvis_proxy.wire.pieces import Pieces
@@ -162,8 +169,9 @@ class ChatReader:
             frame = read_frame(data)
             if (error := error_of(frame, data, event, "chat")) is not None:
                 raise late(error, data)
-        if any(choice.get("finish_reason") == "error" for choice in choices):
-            _raise_broken(data)
+        for choice in choices:
+            if choice.get("finish_reason") == "error":  # as OpenRouter says it
+                raise late(error_from_object(dumps(choice.get("error"))), data)
         self._note(fields)
         for choice in choices:
             self._take_choice(choice, _message(choice))
@@ -222,12 +230,6 @@ def _fields(data: bytes) -> Fields:
         return fields_of(loads(surrogates.replace_lone(data)))
     except ValueError:
         raise bad_frame() from None
-
-
-def _raise_broken(data: bytes) -> None:
-    for choice in read_frame(data).choices or ():
-        if (error := broken_choice(choice)) is not None:
-            raise late(error, data)
 
 
 def _message(choice: Fields) -> Fields:

@@ -36,7 +36,7 @@ class Choice:
 
 
 def read_choice(
-    given: object, tools: ChatTools, notes: IgnoredParams, *, lists_tools: bool
+    given: str | JsonObject | None, tools: ChatTools, notes: IgnoredParams, *, lists_tools: bool
 ) -> Choice:
     """Return how *tools* are to be used. *lists_tools*: the upstream knows ``allowed_tools``.
 
@@ -51,8 +51,6 @@ def read_choice(
         return Choice()
     if isinstance(given, str):
         return Choice(_word(given))
-    if not isinstance(given, dict):
-        raise wrong_type(_PARAM, "a string or an object", given)
     kind = given.get("type")
     if kind in _WORDS:
         return Choice(_WORDS[str(kind)])

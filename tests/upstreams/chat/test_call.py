@@ -177,3 +177,12 @@ def test_calls_that_are_not_translated_are_relayed() -> None:
     exchange: Exchange = adapter.exchange(call, {})
     assert [request.path for request in exchange.requests] == ["/embeddings"]
     assert not adapter.features(call).draws
+
+
+def test_request_that_cannot_be_read_anew_is_not_asked_again() -> None:
+    bodies = [b"{", json.dumps({"messages": [USER], "temperature": 0.5}).encode()]
+    call = an_adapter().translate(
+        a_call(), lambda: CanonicalRequest(body=bodies.pop(), params=SameParams()), {}
+    )
+
+    assert call.recover(400, refusal(TEMPERATURE)) is None

@@ -237,3 +237,15 @@ def test_odd_log_probabilities_are_left_out(content: object) -> None:
     choice = only_choice(chunk({"content": "a"}, logprobs={"content": content}), STOP)
 
     assert choice.events == [("text", "a"), ("finish", "stop")]
+
+
+def test_log_probabilities_and_pictures_behind_a_call_are_left_out() -> None:
+    token = {"token": "a", "logprob": -0.5, "bytes": [97], "top_logprobs": []}
+    picture = {"image_url": {"url": "data:image/png;base64,AA=="}}
+    choice = only_choice(
+        call(0, "call_a", "f", "{}"),
+        chunk({"images": [picture]}, logprobs={"content": [token]}),
+        chunk(finish="tool_calls"),
+    )
+
+    assert [name for name, _ in choice.events] == ["call", "arguments", "finish"]

@@ -288,6 +288,52 @@ def test_halves_of_surrogate_pairs_become_replacement_characters() -> None:
     assert choice.joined("text").encode() == "a\ufffd\ufffdb".encode()
 
 
+def test_event_that_only_lenient_readers_take_is_read() -> None:
+    stream = b'data: {"choices":[{"index":0,"delta":{"content":"a"},"x":NaN}]}\n\n'
+
+    choice = read(stream + sse([chunk(finish="stop")]))[1].choices[0]
+    assert choice.joined("text") == "a"
+
+
+def test_event_with_too_many_halves_of_surrogate_pairs_is_refused() -> None:
+    stream = b'data: {"choices":[],"x":"' + b"\\ud83d" * 60_000 + b'"}\n\n'
+
+    assert failure(stream).code == "upstream_bad_frame"
+
+
+def test_event_with_very_many_values_is_refused() -> None:
+    stream = b'data: {"choices":[' + b"{}," * 4_000_000 + b"{}]}\n\n"
+
+    assert failure(stream).code == "upstream_bad_frame"
+
+
+def test_half_an_event_at_the_end_is_a_cut() -> None:
+    whole_event = sse([chunk({"content": "Hi"})], done=False)
+
+    assert failure(whole_event + b'data: {"choices":[{"del').code == "upstream_truncated"
+
+
+def test_error_at_the_end_that_lacks_its_blank_line_is_told() -> None:
+    assert failure(b'data: {"error":{"message":"It broke.","code":503}}').status == 503
+
+
+def test_prompt_that_is_too_long_is_said_in_a_stream_too() -> None:
+    says = "prompt is too long: 210000 tokens > 200000 maximum"
+    error = failure(sse([{"error": {"message": says, "code": 400}}]))
+
+    assert (error.status, error.code) == (400, "context_length_exceeded")
+
+
+def test_held_bytes_are_counted() -> None:
+    reader = ChatReader(RecordedAnswer(), context())
+    thoughts, text = "t" * 5000, "x" * 7000
+    reader.feed(sse([chunk({"reasoning_content": thoughts})], done=False))
+    assert reader.held > 5000
+
+    reader.feed(sse([call(0, "a", "f", "{"), chunk({"content": text})], done=False))
+    assert 7000 < reader.held < 8000
+
+
 def test_finish_without_content_is_an_empty_answer() -> None:
     assert only_choice(chunk(finish="length")).events == [("finish", "length")]
 

@@ -168,3 +168,9 @@ def test_broken_tool_is_refused_with_its_param(given: list[Json], param: str) ->
         tools(*given)
 
     assert (caught.value.status, caught.value.param) == (400, param)
+
+
+def test_parameters_that_are_no_object_stay_as_they_are() -> None:
+    (found,) = tools(function("f", parameters={"type": "string"}))
+
+    assert found["function"]["parameters"] == {"type": "string"}
