@@ -34,6 +34,19 @@ It changes with each version, so elsewhere it only keeps prompts from being cach
 """
 
 
+_TYPES: Final[dict[int, ErrorType]] = {
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+
+
 class _Error(msgspec.Struct):
     type: str
     message: str
@@ -42,6 +55,11 @@ class _Error(msgspec.Struct):
 class _Answer(msgspec.Struct, tag_field="type", tag="error"):
     error: _Error
     request_id: str | None
+
+
+def error_type(status: int) -> ErrorType:
+    """Return the type of an error with an HTTP status ≥ 400."""
+    return _TYPES.get(status) or ("api_error" if status >= 500 else "invalid_request_error")
 
 
 def error_body(kind: ErrorType, message: str, request_id: str | None) -> bytes:

@@ -10,19 +10,8 @@ from typing import Final
 import msgspec
 
 from jarvis_proxy.errors import LimitExceeded, ProxyError
-from jarvis_proxy.wire.messages_types import ErrorType, error_body, error_event
+from jarvis_proxy.wire.messages_types import error_body, error_event, error_type
 
-_TYPES: Final[dict[int, ErrorType]] = {
-    401: "authentication_error",
-    402: "billing_error",
-    403: "permission_error",
-    404: "not_found_error",
-    413: "request_too_large",
-    429: "rate_limit_error",
-    503: "overloaded_error",
-    504: "timeout_error",
-    529: "overloaded_error",
-}
 _OVERLOADED: Final = 529
 """The status that Anthropic has for what is 503 elsewhere."""
 
@@ -79,9 +68,7 @@ def encode_error_event(error: ProxyError, call_id: str, size: PromptSize | None 
 def _body(error: ProxyError, call_id: str, size: PromptSize | None) -> bytes:
     if error.native:
         return error.native
-    kind = _TYPES.get(_status(error))
-    if kind is None:
-        kind = "api_error" if error.status >= 500 else "invalid_request_error"
+    kind = error_type(_status(error))
     return error_body(kind, _message(error, size or PromptSize()), request_id(call_id))
 
 
