@@ -11,9 +11,13 @@ from dataclasses import dataclass
 from typing import Final, Literal
 from urllib.parse import unquote
 
+from jarvis_proxy.canonical.client_api import ApiName
 from jarvis_proxy.wire.chat_types import INFERENCE
 
-PREFIXES: Final = ("", "/v1", "/v1/v1", "/openai/v1", "/api/v1")
+PREFIXES: Final = ("", "/v1", "/v1/v1", "/openai/v1", "/api/v1", "/v1beta/openai")
+_ANTHROPIC_PREFIXES: Final = ("/anthropic", "/anthropic/v1")
+MESSAGES: Final = "messages"
+COUNT_TOKENS: Final = "messages/count_tokens"
 
 Kind = Literal[
     "root",
@@ -74,6 +78,8 @@ class Match:
     route: str
     methods: tuple[str, ...]
     model_id: str = ""
+    api: ApiName | None = None
+    """The client API that alone has this address; None: clients of several ask for it."""
 
 
 def _fixed() -> dict[str, Match]:
@@ -91,11 +97,17 @@ def _fixed() -> dict[str, Match]:
         },
     }
     for endpoint in INFERENCE:
-        table[endpoint] = Match("infer", endpoint, f"/v1/{endpoint}", ("POST",))
+        table[endpoint] = Match("infer", endpoint, f"/v1/{endpoint}", ("POST",), api="openai")
+    for endpoint in (MESSAGES, COUNT_TOKENS):
+        table[endpoint] = Match("infer", endpoint, f"/v1/{endpoint}", ("POST",), api="messages")
     spelled = {
         f"{prefix}/{endpoint}": match for endpoint, match in table.items() for prefix in PREFIXES
     }
+    for prefix in _ANTHROPIC_PREFIXES:
+        for endpoint in (MESSAGES, COUNT_TOKENS, "models"):
+            spelled[f"{prefix}/{endpoint}"] = table[endpoint]
     spelled["/"] = Match("root", "", "/", _READ)
+    spelled["/api/hello"] = spelled["/"]  # Claude Code asks, before it has a key
     spelled["/metrics"] = Match("metrics", "metrics", "/metrics", _READ)
     spelled["/dashboard"] = Match("page", "dashboard.html", "/dashboard", _READ)
     spelled["/dashboard/events"] = Match("events", "events", "/dashboard/events", ("GET",))
@@ -105,11 +117,14 @@ def _fixed() -> dict[str, Match]:
 
 
 _FIXED: Final = _fixed()
+_LONGEST_FIRST: Final = sorted((*PREFIXES, *_ANTHROPIC_PREFIXES), key=len, reverse=True)
 _ADDRESSES: Final = (
     "/health",
     "/ready",
     "/v1/models",
     *(f"/v1/{e}" for e in INFERENCE),
+    f"/v1/{MESSAGES}",
+    f"/v1/{COUNT_TOKENS}",
 )
 
 
@@ -146,7 +161,7 @@ def _other(rest: str) -> Match | None:
 
 
 def _without_prefix(path: str) -> str:
-    for prefix in sorted(PREFIXES, key=len, reverse=True):
+    for prefix in _LONGEST_FIRST:
         if path.startswith(prefix + "/"):
             return path[len(prefix) + 1 :]
     return path  # "*", or an absolute URL

@@ -23,8 +23,9 @@ from jarvis_proxy.aiohttp_ext.malformed_requests import (
 from jarvis_proxy.call_record import CallRecord
 from jarvis_proxy.errors import LimitExceeded, ProxyError
 from jarvis_proxy.observability.line_quota import STRANGER
-from jarvis_proxy.routing.endpoints import LIVE_PAGE, OPEN, match
+from jarvis_proxy.routing.endpoints import LIVE_PAGE, OPEN
 from jarvis_proxy.routing.unknown_addresses import hint
+from jarvis_proxy.server.addresses import find_address
 from jarvis_proxy.server.context import CONTEXT, MATCH, RECORD
 from jarvis_proxy.server.responses import cors_headers, error_response
 from jarvis_proxy.server.secrecy import call_secrets, redact_record
@@ -130,7 +131,11 @@ async def auth(request: web.Request, handler: Handler) -> web.StreamResponse:
     record = request[RECORD]
     # The path as it came: nothing decoded, no fragment or host cut off.
     path = request.raw_path.partition("?")[0]
-    found = match(path, everything=context.settings.passthrough == "all", method=request.method)
+    missing = None
+    try:
+        found = find_address(path, request.method, context.settings)
+    except ProxyError as error:
+        found, missing = None, error
     if found is not None and found.kind in LIVE_PAGE and context.settings.admin_key is None:
         found = None
     if found is not None:
@@ -154,7 +159,7 @@ async def auth(request: web.Request, handler: Handler) -> web.StreamResponse:
             if hints:
                 _LOG.info("hint for key %s: %s; it works all the same", name, "; ".join(hints))
     if found is None:
-        raise ProxyError(
+        raise missing or ProxyError(
             404,
             f"There is nothing at this address. {hint(path)}",
             code="unknown_url",

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.redaction import Secrets
+from jarvis_proxy.server.client_apis import api_name, client_api
 from jarvis_proxy.server.context import ADMITTED_CALL, CONTEXT, RECORD
 from jarvis_proxy.upstreams.json_values import loads
 from jarvis_proxy.wire.headers import EXPOSED, RATE_LIMIT_PREFIX, is_field_value, retry_after
@@ -59,6 +60,7 @@ def common_headers(request: web.Request) -> dict[str, str]:
     record = request[RECORD]
     return {
         "x-request-id": record.request_id,
+        **client_api(request).answer_headers(record.request_id.removeprefix("req_")),
         **_routing_headers(record.upstream, record.attempts, record.target),
         **cors_headers(request),
     }
@@ -131,12 +133,15 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
 
 
 def error_response(request: web.Request, error: ProxyError) -> web.Response:
-    """Return *error* in OpenAI's form, or an upstream's own error as it came."""
+    """Return *error* in the form of the client's API, or an upstream's own error as it came."""
     record = request[RECORD]
     record.code = "" if error.code is None else str(error.code)
-    if isinstance(error, UpstreamErrorResponse):
+    if isinstance(error, UpstreamErrorResponse) and api_name(request) == "openai":
         return json_response(request, error.raw, error.status, _relayed_headers(error))
-    return json_response(request, error.body(), error.status, error_headers(error))
+    answer = client_api(request).error(error, record.request_id.removeprefix("req_"))
+    headers = error_headers(error)
+    headers.update(answer.headers)
+    return json_response(request, answer.body, answer.status, headers)
 
 
 def _relayed_headers(error: UpstreamErrorResponse) -> dict[str, str]:

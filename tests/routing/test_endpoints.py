@@ -111,7 +111,7 @@ def test_endpoint_is_served_under_every_prefix_however_it_is_slashed(
 
 
 def test_table_of_prefixes_is_the_one_that_is_tested() -> None:
-    assert set(PREFIXES) == {"", "/v1", "/v1/v1", "/openai/v1", "/api/v1"}
+    assert set(PREFIXES) == {"", "/v1", "/v1/v1", "/openai/v1", "/api/v1", "/v1beta/openai"}
 
 
 @pytest.mark.parametrize("path", ["/", "//", "///"])

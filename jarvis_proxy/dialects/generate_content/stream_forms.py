@@ -4,40 +4,30 @@ Google's SDKs fail at comments, and at events with a name. They know an error in
 JSON without ``data:``, and some only if it is all that one read gives.
 """
 
-from typing import Final, Protocol
+from typing import Final
 
 from jarvis_proxy.dialects.generate_content.errors import error_object
 from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.wire.response_events import EventNumbers
 
-ERROR_PAUSE: Final = 0.05
+_ERROR_PAUSE: Final = 0.05
 """Seconds between the last frame and an error, so that the client reads each by itself."""
 _NEWLINE: Final = b"\r\n"
-
-
-class StreamForm(Protocol):
-    """The form of one stream."""
-
-    content_type: str
-
-    def passed(self, data: bytes, /) -> None:
-        """Note *data* of the answer, which goes out."""
-
-    def beat(self) -> bytes:
-        """Return a sign of life, to be written between frames."""
-
-    def failure(self, error: ProxyError, /) -> bytes:
-        """Return what ends the stream with *error*, to be written by itself."""
 
 
 class EventForm:
     """Server-sent events (``alt=sse``)."""
 
     content_type = "text/event-stream"
+    error_pause = _ERROR_PAUSE
 
-    def passed(self, data: bytes, /) -> None:
+    def passed(self, events: bytes, /) -> None:
         """Do nothing: events stand for themselves."""
 
-    def beat(self) -> bytes:
+    def number_events(self, *, relayed: bool) -> EventNumbers | None:
+        """Return None: frames have no numbers."""
+
+    def heartbeat(self, *, is_long: bool, first_events_wait: bool) -> bytes:
         """Return an empty line: the only sign that all of Google's SDKs bear."""
         return _NEWLINE
 
@@ -50,25 +40,24 @@ class ArrayForm:
     """A JSON array of frames."""
 
     content_type = "application/json; charset=UTF-8"
+    error_pause = _ERROR_PAUSE
 
     __slots__ = ("_has_begun",)
 
     def __init__(self) -> None:
         self._has_begun = False
 
-    def passed(self, data: bytes, /) -> None:
+    def passed(self, events: bytes, /) -> None:
         """Note whether the array has begun."""
-        self._has_begun = self._has_begun or b"[" in data
+        self._has_begun = self._has_begun or b"[" in events
 
-    def beat(self) -> bytes:
+    def number_events(self, *, relayed: bool) -> EventNumbers | None:
+        """Return None: frames have no numbers."""
+
+    def heartbeat(self, *, is_long: bool, first_events_wait: bool) -> bytes:
         """Return white space, which JSON allows between values."""
         return _NEWLINE
 
     def failure(self, error: ProxyError, /) -> bytes:
         """Return the error object as the last element."""
         return (b",\r\n" if self._has_begun else b"[") + error_object(error) + b"]"
-
-
-def stream_form(*, is_array: bool) -> StreamForm:
-    """Return the form of a new stream."""
-    return ArrayForm() if is_array else EventForm()

@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from jarvis_proxy.canonical.client_api import ErrorAnswer
 from jarvis_proxy.errors import LimitExceeded, ProxyError
 from jarvis_proxy.wire.messages_types import error_body, error_event, error_type
 
@@ -34,14 +35,6 @@ class PromptSize(msgspec.Struct, frozen=True):
 
     tokens: int = 0
     most: int | None = None
-
-
-class ErrorAnswer(msgspec.Struct, frozen=True):
-    """An error as an HTTP answer: *headers* are those that only this API asks for."""
-
-    status: int
-    headers: tuple[tuple[str, str], ...]
-    body: bytes
 
 
 def request_id(call_id: str) -> str:

@@ -17,12 +17,11 @@ from jarvis_proxy.aiohttp_ext.server_connection import connection_of
 from jarvis_proxy.call_record import CallRecord
 from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.server.client_apis import client_api
 from jarvis_proxy.server.context import ADMITTED_CALL, RECORD
 from jarvis_proxy.server.relay.deadlines import CallDeadlines
 from jarvis_proxy.server.responses import common_headers
-from jarvis_proxy.wire.heartbeats import Shape, beat, shape_for
-from jarvis_proxy.wire.request_head import wants_usage
-from jarvis_proxy.wire.response_events import EventNumbers, OwnEvents
+from jarvis_proxy.wire.response_events import EventNumbers
 from jarvis_proxy.wire.sse import DONE
 
 SSE_HEADERS: Final = {
@@ -34,7 +33,6 @@ SSE_HEADERS: Final = {
 _BUFFERED_LIMIT: Final = 32 * 1024
 """A smaller answer fits into the connection's buffer, whether or not it is read."""
 _CHUNK_SIZE: Final = 64 * 1024
-_SAMPLE: Final = 1024
 _RST: Final = struct.pack("ii", 1, 0)  # linger for no time
 
 
@@ -53,17 +51,14 @@ class ClientStream:
     """
 
     __slots__ = (
-        "_call",
         "_chunked",
         "_connection",
         "_content_begun",
+        "_form",
         "_headers_task",
-        "_own_events",
         "_record",
         "_request",
         "_response",
-        "_sample",
-        "_shape",
         "_transport",
         "_unread_bytes",
         "ended",
@@ -77,19 +72,14 @@ class ClientStream:
 
     def __init__(self, request: web.Request, call: Call) -> None:
         self._request = request
-        self._call = call
-        self._shape: Shape = shape_for(
-            request.headers, endpoint=call.endpoint, asks_usage=wants_usage(call.body)
-        )
-        self._own_events = _build_own_events(call)
+        self._form = client_api(request).stream_form(call, request.headers)
         self._content_begun = False
-        self._sample = b""  # the first events, for heartbeats that look like them
         self._record: CallRecord = request[RECORD]
         self._unread_bytes = request[ADMITTED_CALL].open_reservation()  # for the client to read
         self._response: web.StreamResponse | None = None
         self._headers_task: asyncio.Task[None] | None = None
         self._chunked = True
-        self.headers: dict[str, str] = dict(SSE_HEADERS)
+        self.headers: dict[str, str] = {**SSE_HEADERS, "Content-Type": self._form.content_type}
         self.status = 200
         self.source: Source | None = None
         self.headers_sent = False
@@ -108,7 +98,7 @@ class ClientStream:
 
         *relayed*: they come with numbers of the upstream's.
         """
-        return None if self._own_events is None else self._own_events.attempt(relayed=relayed)
+        return self._form.number_events(relayed=relayed)
 
     @property
     def head_promised(self) -> bool:
@@ -160,31 +150,15 @@ class ClientStream:
 
     def send_heartbeat(self, *, is_long: bool = False) -> None:
         """Write a heartbeat; after a long silence in the shape that this client needs."""
-        call = self._call
-        own = self._own_events if self._shape == "in_progress" else None
-        # Without a response even a short silence needs its event; none comes in between where the
-        # answer's first events are written, but wait for the head.
-        if (
-            own is not None
-            and self.has_content == self._content_begun
-            and (is_long or not self.has_content)
-        ):
-            self._write_chunk(own.beat())
-            return
-        shape: Shape = self._shape if is_long else "comment"
-        self._write_chunk(
-            beat(shape, self._sample, call_id=call.id, created=call.created, model=call.model)
-        )
+        waits = self._content_begun and not self.has_content
+        self._write_chunk(self._form.heartbeat(is_long=is_long, first_events_wait=waits))
 
     def write(self, events: bytes) -> bool:
         """Write whole events; return True if the client's buffer is full: ``await wait_drained()``.
 
         To be called only once committed.
         """
-        if self._own_events is not None:
-            self._own_events.passed(events)
-        elif not self._sample:
-            self._sample = events[:_SAMPLE]
+        self._form.passed(events)
         self._write_chunk(events)
         return self._connection.is_write_paused
 
@@ -221,11 +195,12 @@ class ClientStream:
             self._unread_bytes.set_unchecked(0)
 
     async def fail(self, error: ProxyError) -> web.StreamResponse:
-        """Say *error* in the stream, and end it cleanly: both SDKs then raise it with its code."""
+        """Say *error* in the stream, and end it cleanly: SDKs then raise it with its code."""
         await self.send_headers()
-        self._write_chunk(
-            error.event() if self._own_events is None else self._own_events.failure(error)
-        )
+        if self._form.error_pause and self.has_content:
+            await self.wait_drained()
+            await asyncio.sleep(self._form.error_pause)
+        self._write_chunk(self._form.failure(error))
         return await self.end()
 
     @property
@@ -339,13 +314,6 @@ async def send_buffered(
         delivery.abort()  # half of it may be out: nothing may follow, not even an error
         raise
     return streamed
-
-
-def _build_own_events(call: Call) -> OwnEvents | None:
-    """Return what the proxy itself says in a stream of *call*, None where it has no such events."""
-    if call.endpoint != "responses":
-        return None
-    return OwnEvents(call.id, call.created, call.model, call.body)
 
 
 def stream_headers(headers: Mapping[str, str]) -> dict[str, str]:

@@ -1,0 +1,112 @@
+"""OpenAI's APIs as the shell sees them: their errors, heartbeats and failures. Pure.
+
+Source: https://platform.openai.com/docs/guides/error-codes (read 2026-11).
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from jarvis_proxy.canonical.call import Call
+from jarvis_proxy.canonical.client_api import ErrorAnswer, StreamForm
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.wire.heartbeats import beat, shape_for
+from jarvis_proxy.wire.request_head import wants_usage
+from jarvis_proxy.wire.response_events import EventNumbers, OwnEvents
+from jarvis_proxy.wire.sse import KEEPALIVE
+
+_EVENTS: Final = "text/event-stream; charset=utf-8"
+_SAMPLE: Final = 1024
+_NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+class OpenAIApi:
+    """Chat completions, Responses and the rest; implements ``ClientApi``."""
+
+    def error(self, error: ProxyError, call_id: str, /) -> ErrorAnswer:
+        """Return *error* in OpenAI's form."""
+        return ErrorAnswer(error.status, (), error.body())
+
+    def answer_headers(self, call_id: str, /) -> Mapping[str, str]:
+        """Return nothing: the shell's own headers are OpenAI's."""
+        return _NO_HEADERS
+
+    def stream_form(self, call: Call, headers: Mapping[str, str], /) -> StreamForm:
+        """Return the form of a stream of responses, or of chunks."""
+        return (
+            ResponseForm(call, headers)
+            if call.endpoint == "responses"
+            else ChunkForm(call, headers)
+        )
+
+
+class ChunkForm:
+    """What the proxy says between chunks: comments, and where clients need them, empty chunks."""
+
+    content_type = _EVENTS
+    error_pause = 0.0
+
+    __slots__ = ("_call", "_sample", "_shape")
+
+    def __init__(self, call: Call, headers: Mapping[str, str]) -> None:
+        self._call = call
+        self._shape = shape_for(headers, endpoint=call.endpoint, asks_usage=wants_usage(call.body))
+        self._sample = b""  # the first events: heartbeats look like them
+
+    def passed(self, events: bytes, /) -> None:
+        """Keep the first events."""
+        if not self._sample:
+            self._sample = events[:_SAMPLE]
+
+    def number_events(self, *, relayed: bool) -> EventNumbers | None:
+        """Return None: chunks have no numbers."""
+
+    def heartbeat(self, *, is_long: bool, first_events_wait: bool) -> bytes:
+        """Return a comment; after a long silence, the shape that this client needs."""
+        if not is_long:
+            return KEEPALIVE
+        call = self._call
+        return beat(
+            self._shape, self._sample, call_id=call.id, created=call.created, model=call.model
+        )
+
+    def failure(self, error: ProxyError, /) -> bytes:
+        """Return the error as an event, which both official SDKs raise."""
+        return error.event()
+
+
+class ResponseForm:
+    """What the proxy says between the events of a response, some of which are its own."""
+
+    content_type = _EVENTS
+    error_pause = 0.0
+
+    __slots__ = ("_events", "_has_content", "_needs_events")
+
+    def __init__(self, call: Call, headers: Mapping[str, str]) -> None:
+        shape = shape_for(headers, endpoint=call.endpoint, asks_usage=False)
+        self._needs_events = shape == "in_progress"
+        self._has_content = False
+        self._events = OwnEvents(call.id, call.created, call.model, call.body)
+
+    def passed(self, events: bytes, /) -> None:
+        """Note *events*, whose last one a failure looks at."""
+        self._has_content = True
+        self._events.passed(events)
+
+    def number_events(self, *, relayed: bool) -> EventNumbers | None:
+        """Return the numbers for the events of an answer that is to begin."""
+        return self._events.attempt(relayed=relayed)
+
+    def heartbeat(self, *, is_long: bool, first_events_wait: bool) -> bytes:
+        """Return a comment, or an event for clients that count events only.
+
+        Without a response, even a short silence needs its event.
+        """
+        if self._needs_events and not first_events_wait and (is_long or not self._has_content):
+            return self._events.beat()
+        return KEEPALIVE
+
+    def failure(self, error: ProxyError, /) -> bytes:
+        """Return ``error`` and ``response.failed``: some clients know only one of them."""
+        return self._events.failure(error)

@@ -1,0 +1,46 @@
+"""The client APIs that are served, a row for each. IO (reads the request's head)."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from aiohttp import web
+
+from jarvis_proxy.canonical.client_api import ApiName, ClientApi
+from jarvis_proxy.dialects.generate_content.client_api import GenerateContentApi
+from jarvis_proxy.dialects.generate_content.paths import is_googles
+from jarvis_proxy.dialects.messages.client_api import MessagesApi
+from jarvis_proxy.dialects.openai_api import OpenAIApi
+from jarvis_proxy.routing.endpoints import Match
+from jarvis_proxy.server.context import MATCH
+
+_APIS: Final[Mapping[ApiName, ClientApi]] = {
+    "openai": OpenAIApi(),
+    "messages": MessagesApi(),
+    "generate_content": GenerateContentApi(),
+}
+_ANTHROPIC_VERSION: Final = "anthropic-version"
+_GOOGLE_HEADERS: Final = ("x-goog-api-key", "x-goog-api-client")
+
+
+def client_api(request: web.Request) -> ClientApi:
+    """Return the API whose client sent *request*, served or not."""
+    return _APIS[api_name(request)]
+
+
+def api_name(request: web.Request) -> ApiName:
+    """Return the name of the API whose client sent *request*.
+
+    An address tells it, if it is one of a call. A list of models, or nothing at all, has the same
+    address in several APIs: there, what their SDKs send tells it.
+    """
+    match: Match | None = request.get(MATCH)
+    if match is not None and match.api is not None:
+        return match.api
+    path = request.raw_path.partition("?")[0]
+    if _ANTHROPIC_VERSION in request.headers or path.startswith("/anthropic/"):
+        return "messages"
+    if is_googles(path) or any(name in request.headers for name in _GOOGLE_HEADERS):
+        return "generate_content"
+    if match is not None and "key=" in request.query_string:
+        return "generate_content"
+    return "openai"
