@@ -81,8 +81,7 @@ def _message(error: ProxyError) -> str:
 
 
 def _details(error: ProxyError) -> list[dict[str, Any]]:
-    code = str(error.code or error.error_type)
-    reason = _NOT_UPPER.sub("_", code.upper())
+    reason = _NOT_UPPER.sub("_", str(error.code or error.error_type).upper())
     details: list[dict[str, Any]] = [
         {"@type": f"{_RPC}ErrorInfo", "reason": reason, "domain": _DOMAIN}
     ]

@@ -13,12 +13,9 @@ from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.relay.array_stream import ArrayRelay
 from jarvis_proxy.upstreams.gemini.relay.errors import relayed_error
 from jarvis_proxy.upstreams.gemini.relay.event_stream import EventRelay
-from jarvis_proxy.upstreams.gemini.relay.request import (
-    asks_for_events,
-    relayed_body,
-    relayed_path,
-)
+from jarvis_proxy.upstreams.gemini.relay.request import relayed_body, relayed_path
 from jarvis_proxy.upstreams.gemini.relay.watch import read_answer
+from jarvis_proxy.wire.google_verbs import asks_for_events
 from jarvis_proxy.wire.response_events import EventNumbers
 
 _HEADERS: Final = {"Content-Type": "application/json"}

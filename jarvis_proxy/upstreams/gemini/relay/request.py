@@ -15,7 +15,7 @@ import msgspec
 
 from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.canonical.google_signature import ENCODED_MARK
-from jarvis_proxy.wire.google_verbs import BATCH_EMBED, COUNT_TOKENS, EMBED
+from jarvis_proxy.wire.google_verbs import BATCH_EMBED, COUNT_TOKENS, EMBED, query_name
 from jarvis_proxy.wire.json_outline import outline
 
 _CROSSING: Final = frozenset(("alt", "fields", "prettyprint", "quotauser", ".xgafv"))
@@ -48,20 +48,10 @@ def relayed_query(query: str, *, narrows: bool = True) -> str:
 
     *narrows*: the client may leave fields out of the answer, among them the count of its tokens.
     """
-    parts = [part for part in query.split("&") if _name(part) in _CROSSING]
+    parts = [part for part in query.split("&") if query_name(part) in _CROSSING]
     if not narrows:
-        parts = [part for part in parts if _name(part) != "fields"]
+        parts = [part for part in parts if query_name(part) != "fields"]
     return "&".join(parts)
-
-
-def asks_for_events(query: str) -> bool:
-    """Tell whether the raw *query* of a stream asks for events; else it is a JSON array."""
-    values = [part.partition("=")[2] for part in query.split("&") if _name(part) == "alt"]
-    return bool(values) and values[-1].lower().startswith("sse")
-
-
-def _name(part: str) -> str:
-    return part.partition("=")[0].lower().replace("%24", "$").removeprefix("$")
 
 
 def relayed_body(call: Call) -> bytes:

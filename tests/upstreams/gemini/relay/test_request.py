@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from jarvis_proxy.canonical.google_signature import to_signature
 from jarvis_proxy.canonical.sealed_state import SealedState
 from jarvis_proxy.upstreams.gemini.relay.request import (
-    asks_for_events,
     relayed_body,
     relayed_path,
     relayed_query,
@@ -116,23 +115,6 @@ def test_g4_p8_whoever_has_a_limit_of_tokens_cannot_hide_them() -> None:
     call = a_relayed_call(query="fields=candidates.content&alt=json", counts_tokens=True)
 
     assert relayed_path(call).endswith(":generateContent?alt=json")
-
-
-@pytest.mark.parametrize(
-    ("query", "expected"),
-    [
-        ("alt=sse", True),
-        ("%24alt=sse", True),
-        ("$alt=SSE", True),
-        ("alt=sse;enum-encoding=int", True),
-        ("alt=json", False),
-        ("alt=sse&alt=json", False),
-        ("", False),
-        ("key=sse", False),
-    ],
-)
-def test_g4_p8_a_stream_is_events_or_an_array(query: str, expected: bool) -> None:
-    assert asks_for_events(query) is expected
 
 
 @pytest.mark.parametrize(
