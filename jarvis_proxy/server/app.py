@@ -44,6 +44,7 @@ from jarvis_proxy.routing.model_list import Catalog
 from jarvis_proxy.routing.models import DEFAULT_NAME, EMBEDDED, GEMINI, ModelRegistry
 from jarvis_proxy.server.admission import AdmissionController, MemoryAccount
 from jarvis_proxy.server.context import CONTEXT, MATCH, AppContext
+from jarvis_proxy.server.dialects import build_dialects
 from jarvis_proxy.server.handlers import dashboard, inference, info, metrics, usage
 from jarvis_proxy.server.handlers.dashboard_feed import DashboardFeed
 from jarvis_proxy.server.middlewares import Handler, access_log, auth
@@ -55,10 +56,10 @@ from jarvis_proxy.upstream_client.local import LocalTransport
 from jarvis_proxy.upstream_client.media_fetcher import MediaFetcher
 from jarvis_proxy.upstream_client.model_refresher import Refresher
 from jarvis_proxy.upstream_client.transport import HttpTransport, TransportOptions
+from jarvis_proxy.upstreams.chat.upstream import CompatibleUpstream
 from jarvis_proxy.upstreams.echo import EchoUpstream
 from jarvis_proxy.upstreams.gemini.signature_store import MemoryVault, SignatureVault
 from jarvis_proxy.upstreams.gemini.upstream import GeminiUpstream
-from jarvis_proxy.upstreams.openai import OpenAIUpstream
 
 if TYPE_CHECKING:
     from jarvis_proxy.redis_backend.state import SharedState
@@ -281,7 +282,12 @@ def _build_endpoint(
             GEMINI, upstream.base_url, key_header="x-goog-api-key", key_prefix="", options=options
         )
     else:
-        translator = OpenAIUpstream(upstream.name)
+        translator = CompatibleUpstream(
+            upstream.name,
+            upstream.base_url,
+            dialects=build_dialects(new_call_id),
+            new_id=new_call_id,
+        )
         transport = HttpTransport(upstream.name, upstream.base_url, options=options)
     return UpstreamEndpoint(translator, transport, KeyPool(upstream.keys))
 
