@@ -247,7 +247,7 @@ def harden_process() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 50, 1000)
-    memory.keep_at_hand()
+    memory.tune_malloc()
 
 
 def disable_ptrace() -> None:

@@ -1,6 +1,7 @@
-"""Memory of the process: kept at hand while calls are in progress, given back when idle. IO.
+"""The C heap: freed memory is reused while calls are in progress, and returned when idle. IO.
 
-Only where the C library is glibc; elsewhere nothing is done.
+It works with glibc only; elsewhere these functions do nothing.
+docs/decisions/heap-trimming.md says why variables for malloc are not enough.
 """
 
 import asyncio
@@ -12,50 +13,50 @@ from typing import Final
 
 _M_TRIM_THRESHOLD: Final = -1  # malloc.h
 _M_MMAP_THRESHOLD: Final = -3
-_AT_HAND: Final = 64 * 1024 * 1024
-_LARGEST: Final = 32 * 1024 * 1024
-"""glibc takes no larger one."""
-_LOOK_EVERY: Final = 5.0
-_WORTH_IT: Final = 8 * 1024 * 1024
+_TRIM_THRESHOLD: Final = 64 * 1024 * 1024
+_MMAP_THRESHOLD: Final = 32 * 1024 * 1024
+"""The largest that glibc accepts."""
+_CHECK_INTERVAL: Final = 5.0
+_MIN_GAIN: Final = 8 * 1024 * 1024
 _STATM: Final = Path("/proc/self/statm")
 
 
-def keep_at_hand() -> None:
-    """Keep freed memory for the next large body, instead of mapping it anew for each.
+def tune_malloc() -> None:
+    """Reuse freed memory for the next large body instead of mapping new pages for each.
 
-    Else the kernel hands out every body's pages one by one, zeroed: a fifth of the cost of
-    relaying a picture of 5 MB.
+    New pages come zeroed from the kernel, one fault each: a fifth of the cost of relaying a
+    picture of 5 MB.
     """
     with contextlib.suppress(ImportError, OSError, AttributeError, MemoryError):
         import ctypes
 
         mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_M_MMAP_THRESHOLD, _LARGEST)
-        mallopt(_M_TRIM_THRESHOLD, _AT_HAND)
+        mallopt(_M_MMAP_THRESHOLD, _MMAP_THRESHOLD)
+        mallopt(_M_TRIM_THRESHOLD, _TRIM_THRESHOLD)
 
 
-def give_back() -> None:
-    """Return what is free to the system."""
+def trim_heap() -> None:
+    """Return free memory to the system."""
     with contextlib.suppress(ImportError, OSError, AttributeError, MemoryError):
         import ctypes
 
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def resident() -> int:
-    """Return how many bytes of memory the process holds, 0 where that cannot be known."""
+def rss_bytes() -> int:
+    """Return the resident memory of the process in bytes, 0 if it is unknown."""
     try:
         return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError, IndexError):
         return 0
 
 
-async def give_back_when_idle(is_idle: Callable[[], bool], every: float = _LOOK_EVERY) -> None:
-    """Give memory back whenever much has been taken and *is_idle* says so, until cancelled."""
-    give_back()  # what the start took
-    least = resident()
+async def trim_heap_when_idle(is_idle: Callable[[], bool], every: float = _CHECK_INTERVAL) -> None:
+    """Trim the heap each time that it has grown and *is_idle* returns True, until cancelled."""
+    trim_heap()  # memory that the start needed
+    least = rss_bytes()
     while True:
         await asyncio.sleep(every)
-        if resident() - least >= _WORTH_IT and is_idle():
-            give_back()
-            least = resident()
+        if rss_bytes() - least >= _MIN_GAIN and is_idle():
+            trim_heap()
+            least = rss_bytes()

@@ -32,7 +32,7 @@ from jarvis_proxy.server.app import (
 from jarvis_proxy.server.context import CONTEXT, AppContext
 from jarvis_proxy.server.handlers.metrics import families
 
-_LOOK_EVERY: Final = 1.0
+_CHECK_INTERVAL: Final = 1.0
 _FIXED: Final = {
     "hosts": "HOST",
     "port": "PORT",
@@ -168,7 +168,7 @@ class ConfigReloader:
 
     async def _pause(self) -> None:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LOOK_EVERY):
+            async with asyncio.timeout(_CHECK_INTERVAL):
                 await self._closing.wait()
 
     async def close(self) -> None:

@@ -14,7 +14,7 @@ from jarvis_proxy.observability.logging import AccessLog
 from jarvis_proxy.observability.loop_monitor import LagProbe, Occasional, exception_handler
 from jarvis_proxy.observability.worker_stats import Crew
 from jarvis_proxy.runtime.listeners import TlsBoundedSite, listener_urls, open_listeners
-from jarvis_proxy.runtime.memory import give_back_when_idle
+from jarvis_proxy.runtime.memory import trim_heap_when_idle
 from jarvis_proxy.runtime.reload import ConfigReloader, restart_required
 
 _LOG: Final = logging.getLogger(__name__)
@@ -105,9 +105,9 @@ async def running_config(
     reloader = ConfigReloader(settings, log, worker_stats)
     await reloader.start()
     probe = LagProbe(occasional, observe=reloader.context.metrics.observe_lag)
-    tidying = give_back_when_idle(lambda: not len(reloader))
+    trimming = trim_heap_when_idle(lambda: not len(reloader))
     try:
-        async with background_task(probe.run(), "lag"), background_task(tidying, "memory"):
+        async with background_task(probe.run(), "lag"), background_task(trimming, "memory"):
             yield reloader
     finally:
         await reloader.close()

@@ -16,25 +16,25 @@ _HAS_GLIBC = hasattr(ctypes.CDLL(None), "malloc_trim")
 
 
 def test_resident_memory_is_that_of_the_process() -> None:
-    assert 5e6 < memory.resident() < 5e9
+    assert 5e6 < memory.rss_bytes() < 5e9
 
 
 def test_where_nothing_tells_it_is_unknown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(memory, "_STATM", tmp_path / "none")
 
-    assert memory.resident() == 0
+    assert memory.rss_bytes() == 0
 
 
 def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda name: object())
 
-    memory.keep_at_hand()
-    memory.give_back()
+    memory.tune_malloc()
+    memory.trim_heap()
 
 
 async def burst() -> None:
     """Take memory and free it while busy, then be idle: in a process with a heap of its own."""
-    memory.keep_at_hand()
+    memory.tune_malloc()
     busy = True
     asked = 0
 
@@ -43,17 +43,17 @@ async def burst() -> None:
         asked += 1
         return not busy
 
-    task = asyncio.create_task(memory.give_back_when_idle(is_idle, every=0.01))
+    task = asyncio.create_task(memory.trim_heap_when_idle(is_idle, every=0.01))
     await asyncio.sleep(0)
     # Small blocks come from the heap that is kept; the last one holds the rest of it in place.
     blocks = [bytes(1000) for _ in range(40_000)]
     pin = bytes(1000)
-    grown = memory.resident()
+    grown = memory.rss_bytes()
     del blocks
-    kept = memory.resident()
+    kept = memory.rss_bytes()
     await eventually(lambda: asked)
     busy = False
-    await eventually(lambda: memory.resident() <= grown - 20e6)
+    await eventually(lambda: memory.rss_bytes() <= grown - 20e6)
     task.cancel()
 
     assert kept > grown - 20e6
