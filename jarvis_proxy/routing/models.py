@@ -129,6 +129,12 @@ class ModelRegistry:
             )
         return route
 
+    def knows(self, model: str) -> bool:
+        """Return whether a setting, or a built-in name, says where *model* is served."""
+        if model in self._aliases or model in self._exact:
+            return True
+        return self.route(model).upstream != OPENAI or model.partition("/")[0] == OPENAI
+
     def openai(self) -> Route:
         """Return the way to OpenAI for a request that names no model and needs none.
 

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import secrets
-import string
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -27,8 +26,7 @@ from jarvis_proxy.aiohttp_ext.malformed_requests import (
     strip_server_header,
 )
 from jarvis_proxy.aiohttp_ext.server_connection import ProxyRunner
-from jarvis_proxy.canonical.exchange import Upstream
-from jarvis_proxy.config.settings import Settings, UpstreamSettings
+from jarvis_proxy.config.settings import Settings
 from jarvis_proxy.observability.file_limit import max_files
 from jarvis_proxy.observability.live_stats import Live
 from jarvis_proxy.observability.logging import AccessLog
@@ -39,27 +37,23 @@ from jarvis_proxy.redaction import Secrets
 from jarvis_proxy.redis_backend.loader import open_shared
 from jarvis_proxy.routing.compat_hints import Oddities
 from jarvis_proxy.routing.endpoints import Kind
-from jarvis_proxy.routing.key_pool import KeyPool
 from jarvis_proxy.routing.model_list import Catalog
-from jarvis_proxy.routing.models import DEFAULT_NAME, EMBEDDED, GEMINI, ModelRegistry
+from jarvis_proxy.routing.models import DEFAULT_NAME, EMBEDDED, ModelRegistry
 from jarvis_proxy.server.admission import AdmissionController, MemoryAccount
 from jarvis_proxy.server.context import CONTEXT, MATCH, AppContext
-from jarvis_proxy.server.dialects import build_dialects
 from jarvis_proxy.server.handlers import dashboard, inference, info, metrics, usage
 from jarvis_proxy.server.handlers.dashboard_feed import DashboardFeed
 from jarvis_proxy.server.middlewares import Handler, access_log, auth
 from jarvis_proxy.server.relay.deadlines import CallTimeouts, DeadlineMonitor
 from jarvis_proxy.server.responses import add_rate_limit_headers
-from jarvis_proxy.upstream_client.endpoint import UpstreamEndpoint
+from jarvis_proxy.server.upstream_apis import Signatures, build_endpoint
+from jarvis_proxy.upstream_client.endpoint import UpstreamApi, UpstreamEndpoint
 from jarvis_proxy.upstream_client.hops import Hops
 from jarvis_proxy.upstream_client.local import LocalTransport
 from jarvis_proxy.upstream_client.media_fetcher import MediaFetcher
 from jarvis_proxy.upstream_client.model_refresher import Refresher
-from jarvis_proxy.upstream_client.transport import HttpTransport, TransportOptions
-from jarvis_proxy.upstreams.chat.upstream import CompatibleUpstream
 from jarvis_proxy.upstreams.echo import EchoUpstream
 from jarvis_proxy.upstreams.gemini.signature_store import MemoryVault, SignatureVault
-from jarvis_proxy.upstreams.gemini.upstream import GeminiUpstream
 
 if TYPE_CHECKING:
     from jarvis_proxy.redis_backend.state import SharedState
@@ -67,7 +61,6 @@ if TYPE_CHECKING:
 _LOG: Final = logging.getLogger(__name__)
 # Made before workers are forked: each of them knows the others' requests.
 _SECRET: Final = secrets.token_bytes(32)
-_ALPHABET: Final = string.ascii_letters + string.digits
 """The folder of server.py, beside which relative paths are."""
 LOOPBACK: Final = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 _HANDLERS: Final[Mapping[Kind, Handler]] = {
@@ -169,7 +162,8 @@ def create_app(
                 except Exception as exc:  # what follows, such as the last sums, must be done yet
                     _LOG.error("the task of %s had failed", task.get_name(), exc_info=exc)
             for endpoint in context.endpoints.values():
-                await endpoint.transport.close()
+                for transport in endpoint.transports:
+                    await transport.close()
             await context.fetcher.close()
             persistent.contexts.remove(context)
             context.offload.close()
@@ -214,8 +208,9 @@ def build_context(settings: Settings, log: AccessLog, persistent: PersistentStat
         aliases=settings.model_aliases,
         fallbacks=settings.fallbacks,
     )
+    signatures = Signatures(persistent.vault, persistent.metrics.signatures)
     endpoints = {
-        upstream.name: _build_endpoint(upstream, settings, persistent)
+        upstream.name: build_endpoint(upstream, settings, signatures)
         for upstream in settings.upstreams
     }
     hops = Hops(_SECRET, settings.upstreams)
@@ -257,44 +252,8 @@ def build_context(settings: Settings, log: AccessLog, persistent: PersistentStat
         context.shared_signatures = persistent.shared.vault
         for name, endpoint in endpoints.items():
             persistent.shared.health.watch(name, endpoint.pool, endpoint.breakers)
-    endpoints[EMBEDDED] = UpstreamEndpoint(EchoUpstream(EMBEDDED), LocalTransport())
+    endpoints[EMBEDDED] = UpstreamEndpoint(UpstreamApi(EchoUpstream(EMBEDDED), LocalTransport()))
     return context
-
-
-def _build_endpoint(
-    upstream: UpstreamSettings, settings: Settings, persistent: PersistentState
-) -> UpstreamEndpoint:
-    options = TransportOptions(
-        connect_timeout=settings.connect_timeout,
-        proxy=None if upstream.proxy is None else upstream.proxy.url,
-    )
-    if upstream.name == GEMINI:
-        translator: Upstream = GeminiUpstream(
-            GEMINI,
-            vault=persistent.vault,
-            new_id=new_call_id,
-            image_urls=settings.image_urls,
-            signature_sources=persistent.metrics.signatures,
-            lock=Lock(),
-        )
-        # In a header: a key in a URL ends up in logs.
-        transport = HttpTransport(
-            GEMINI, upstream.base_url, key_header="x-goog-api-key", key_prefix="", options=options
-        )
-    else:
-        translator = CompatibleUpstream(
-            upstream.name,
-            upstream.base_url,
-            dialects=build_dialects(new_call_id),
-            new_id=new_call_id,
-        )
-        transport = HttpTransport(upstream.name, upstream.base_url, options=options)
-    return UpstreamEndpoint(translator, transport, KeyPool(upstream.keys))
-
-
-def new_call_id() -> str:
-    """Return 24 random letters and digits: a tool call id that every client keeps intact."""
-    return "".join(secrets.choice(_ALPHABET) for _ in range(24))
 
 
 def build_timeouts(settings: Settings) -> CallTimeouts:

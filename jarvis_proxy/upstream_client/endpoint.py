@@ -1,5 +1,6 @@
-"""One configured upstream: its dialect, the way to it, our keys and its health. IO (types)."""
+"""One configured upstream: its APIs, the way to them, our keys and its health. IO (types)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from jarvis_proxy.canonical.exchange import Upstream
@@ -9,14 +10,41 @@ from jarvis_proxy.upstream_client.transport import Transport
 
 
 @dataclass(slots=True)
-class UpstreamEndpoint:
-    """One upstream as calls reach it.
+class UpstreamApi:
+    """One API of an upstream: what translates calls into it, and the way to it.
 
-    *mark* goes with each request, so that one that comes back is known; ``""``: none goes.
+    *relays* are the endpoints that it passes on as they are.
     """
 
     upstream: Upstream
     transport: Transport
+    relays: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
+class UpstreamEndpoint:
+    """One upstream as calls reach it.
+
+    *api* serves every endpoint that *others* does not name: a service may have several APIs, and a
+    call goes to the one that its client speaks. *mark* goes with each request, so that one that
+    comes back is known; ``""``: none goes.
+    """
+
+    api: UpstreamApi
     pool: KeyPool = field(default_factory=lambda: KeyPool(()), repr=False)
     breakers: Breakers = field(default_factory=Breakers)
     mark: str = ""
+    others: Mapping[str, UpstreamApi] = field(default_factory=dict)
+
+    def api_for(self, endpoint: str) -> UpstreamApi:
+        """Return the API by which calls to *endpoint* are served."""
+        return self.others.get(endpoint, self.api)
+
+    def relays(self, endpoint: str) -> bool:
+        """Return whether calls to *endpoint* are passed on as they are."""
+        return endpoint in self.api_for(endpoint).relays
+
+    @property
+    def transports(self) -> tuple[Transport, ...]:
+        """Every way to this upstream."""
+        return tuple({id(api): api.transport for api in (self.api, *self.others.values())}.values())

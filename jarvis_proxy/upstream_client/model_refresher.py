@@ -107,7 +107,7 @@ class Refresher:
         request = UpstreamRequest("GET", path, {}, b"")
         if place.mark:
             request = marked(request, place.mark, None)
-        reply = await place.transport.send(request, place.pool.keys[0])
+        reply = await place.api.transport.send(request, place.pool.keys[0])
         try:
             pieces, size = [], 0
             while size <= _MAX_BODY and (data := await reply.readany()):

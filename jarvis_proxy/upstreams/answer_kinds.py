@@ -5,6 +5,7 @@ Labels are wrong now and then: streams labelled as JSON or as a page, JSON label
 
 from typing import Final, Literal
 
+from jarvis_proxy.wire.google_verbs import STREAM
 from jarvis_proxy.wire.headers import media_type
 
 First = Literal["events", "json", "markup", "other"]
@@ -30,7 +31,7 @@ ANSWERS_JSON: Final = frozenset(
 )
 """Endpoints that answer with JSON, or with events where a stream was asked for; nothing else."""
 
-_STREAMS: Final = ANSWERS_JSON - {"embeddings", "moderations"}
+_STREAMS: Final = (ANSWERS_JSON - {"embeddings", "moderations"}) | {"messages", STREAM}
 _SSE: Final = "text/event-stream"
 _JSON: Final = "application/json"
 _PAGE: Final = "text/html"

@@ -192,7 +192,7 @@ async def _lead_to(addresses: Addresses, proxy: Proxy, unit: Unit) -> None:
     transport = addresses.transport(unit.row.address, unit.path)
     if transport is not None:
         place = proxy.context.endpoints["gemini" if unit.surface == "gemini" else f"u{unit.number}"]
-        replaced, place.transport = place.transport, transport
+        replaced, place.api.transport = place.api.transport, transport
         await replaced.close()
 
 

@@ -49,7 +49,7 @@ async def test_bug_is_told(row: Inner, surface: Surface) -> None:
         asyncio.timeout(10),
     ):
         place = proxy.context.endpoints["openai"]
-        place.upstream = BuggyUpstream("openai", row.fails_at)
+        place.api.upstream = BuggyUpstream("openai", row.fails_at)
         asking = asyncio.create_task(ask_raw(proxy.port, dialect, dialect.request("gpt-4o")))
         asyncio.get_running_loop().call_later(0.5, beat.set)
         observed = await asking

@@ -185,7 +185,9 @@ async def test_what_clients_build_on_outlives_a_change() -> None:
         assert after is not before
         assert after.admission.limiter is before.admission.limiter
         vaults = [
-            vars_of(context.endpoints["gemini"].upstream)["_vault"] for context in (before, after)
+            vars_of(c.endpoints["gemini"].api.upstream)["_vault"]
+            for c in (before, after)
+            for context in (before, after)
         ]
         assert vaults[0] is vaults[1]
 

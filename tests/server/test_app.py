@@ -16,9 +16,9 @@ from jarvis_proxy.server.app import (
     connection_limits,
     create_app,
     make_runner,
-    new_call_id,
 )
 from jarvis_proxy.server.middlewares import access_log, auth
+from jarvis_proxy.server.upstream_apis import new_call_id
 from jarvis_proxy.upstream_client.local import LocalTransport
 from jarvis_proxy.upstream_client.transport import HttpTransport
 from tests.conftest import BEARER, GEMINI_KEY, KEY, running_proxy
@@ -99,19 +99,20 @@ async def test_each_upstream_has_its_place_and_its_way_of_being_asked() -> None:
     ) as proxy:
         places = proxy.context.endpoints
         assert set(places) == {"openai", "gemini", "deepseek", "jarvis"}
-        assert isinstance(places["jarvis"].transport, LocalTransport)
+        assert isinstance(places["jarvis"].api.transport, LocalTransport)
         assert all(
-            isinstance(places[n].transport, HttpTransport) for n in ("openai", "gemini", "deepseek")
+            isinstance(places[n].api.transport, HttpTransport)
+            for n in ("openai", "gemini", "deepseek")
         )
         assert len(places["deepseek"].pool.keys) == 2
-        assert {name: place.upstream.name for name, place in places.items()} == {
+        assert {name: place.api.upstream.name for name, place in places.items()} == {
             name: name for name in places
         }
 
 
 async def test_each_upstream_has_a_session_of_its_own() -> None:
     async with running_proxy() as proxy:
-        transports = [place.transport for place in proxy.context.endpoints.values()]
+        transports = [place.api.transport for place in proxy.context.endpoints.values()]
         sessions = {
             id(transport.session)
             for transport in transports
@@ -201,7 +202,7 @@ async def test_connect_timeout_and_outbound_proxy_reach_the_transports() -> None
         async with running_proxy(
             "http://api.test/v1", CONNECT_TIMEOUT="0.5", UPSTREAM_PROXY=proxied
         ) as proxy:
-            transport = proxy.context.endpoints["openai"].transport
+            transport = proxy.context.endpoints["openai"].api.transport
             assert isinstance(transport, HttpTransport)
             assert transport.session.timeout.sock_connect == 0.5
             await fetch(proxy.port, "/v1/chat/completions", {"model": "gpt-4o"}, BEARER)
@@ -265,7 +266,7 @@ def test_trusted_proxies_are_counted_as_many_clients() -> None:
 async def test_nothing_is_left_open() -> None:
     before = asyncio.all_tasks()
     async with running_proxy() as proxy:
-        transports = [place.transport for place in proxy.context.endpoints.values()]
+        transports = [place.api.transport for place in proxy.context.endpoints.values()]
         await fetch(proxy.port, "/v1/models", headers=BEARER, method="GET")
         assert len(asyncio.all_tasks()) > len(before)
 

@@ -7,6 +7,7 @@ import pytest
 
 from tests.conftest import BEARER, KEY, running_proxy
 from tests.support.raw_client import RawResponse, fetch
+from tests.support.raw_upstream import Peer, RawUpstream, Received, completion
 
 pytestmark = pytest.mark.slow
 
@@ -27,6 +28,10 @@ GOOGLE = [
     "/gemini/v1beta/models/openai/gpt-4.1:countTokens",
     "/v1beta1/projects/p/locations/l/publishers/google/models/gemini-3-flash:generateContent",
 ]
+
+
+async def answer(peer: Peer, request: Received) -> None:
+    await peer.reply(completion())
 
 
 def openai_error(response: RawResponse) -> dict[str, Any]:
@@ -147,3 +152,43 @@ async def test_googles_prefix_for_openai_clients_is_served() -> None:
         }
         response = await fetch(proxy.port, "/v1beta/openai/chat/completions", body, BEARER)
         assert response.status == 200
+
+
+ASK: dict[str, object] = {
+    "model": "gpt-4.1",
+    "max_tokens": 100,
+    "messages": [{"role": "user", "content": "hello"}],
+}
+
+
+async def test_messages_client_gets_a_message_from_a_chat_service() -> None:
+    async with RawUpstream(answer).running() as upstream, running_proxy(upstream.base_url) as proxy:
+        response = await fetch(proxy.port, "/v1/messages", ASK, BEARER)
+        assert response.status == 200
+        message = json.loads(response.body)
+        assert message["type"] == "message"
+        assert message["content"][0]["type"] == "text"
+        assert response.headers["request-id"].startswith("req_")
+
+
+async def test_messages_client_has_to_name_a_model() -> None:
+    async with running_proxy() as proxy:
+        response = await fetch(proxy.port, "/v1/messages", {"max_tokens": 1}, BEARER)
+        assert response.status == 400
+        assert anthropic_error(response)["message"] == "model: Field required"
+
+
+async def test_tokens_are_counted_without_asking_an_upstream() -> None:
+    async with running_proxy() as proxy:
+        response = await fetch(proxy.port, "/v1/messages/count_tokens", ASK, BEARER)
+        assert response.status == 200
+        assert json.loads(response.body)["input_tokens"] > 0
+
+
+async def test_model_is_found_under_its_name_for_claude_clients() -> None:
+    async with RawUpstream(answer).running() as upstream, running_proxy(upstream.base_url) as proxy:
+        body = {**ASK, "model": "claude-gpt-4o[1m]"}
+        response = await fetch(proxy.port, "/v1/messages", body, BEARER)
+        assert response.status == 200
+        assert response.headers["x-jarvis-model"] == "gpt-4o"
+        assert json.loads(response.body)["model"] == "claude-gpt-4o[1m]"

@@ -400,7 +400,7 @@ async def test_d4_new_settings_count_what_the_old_ones_hold() -> None:
     for context in contexts:
         await context.fetcher.close()
         for place in context.endpoints.values():
-            await place.transport.close()
+            await place.api.transport.close()
 
 
 # D3: what is decoded

@@ -12,7 +12,7 @@ from aiohttp import web
 from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.canonical.exchange import Decoded, Media, Prerequisites
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstream_client.endpoint import UpstreamEndpoint
+from jarvis_proxy.upstream_client.endpoint import UpstreamApi, UpstreamEndpoint
 from jarvis_proxy.upstreams.openai import PassthroughExchange
 from tests.conftest import BEARER, KEY, OPENAI_KEY, Proxy, running_proxy
 from tests.support.eventually import eventually
@@ -478,7 +478,7 @@ class Failing:
 def failing_with(proxy: Proxy, failure: Exception) -> None:
     place = proxy.context.endpoints["openai"]
     proxy.context.endpoints["openai"] = UpstreamEndpoint(
-        Failing(failure), place.transport, place.pool
+        UpstreamApi(Failing(failure), place.api.transport), place.pool
     )
 
 

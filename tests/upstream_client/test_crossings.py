@@ -121,7 +121,7 @@ async def _crossed(ways: Ways, way: Way, calls: tuple[Call, Call]) -> list[str]:
         ) as proxy,
     ):
         place = proxy.context.endpoints["openai"]
-        replaced, place.transport = place.transport, transport
+        replaced, place.api.transport = place.api.transport, transport
         await replaced.close()
         for crossing in CROSSINGS:
             careless.crossing, careless.goes_on = crossing, asyncio.Event()

@@ -1,21 +1,21 @@
 """An upstream as calls reach it: its parts, and no key in its repr."""
 
 from jarvis_proxy.routing.key_pool import KeyPool
-from jarvis_proxy.upstream_client.endpoint import UpstreamEndpoint
+from jarvis_proxy.upstream_client.endpoint import UpstreamApi, UpstreamEndpoint
 from jarvis_proxy.upstream_client.local import LocalTransport
 from jarvis_proxy.upstreams.echo import EchoUpstream
 
 
 def test_keys_are_not_in_the_repr() -> None:
     pool = KeyPool(("sk-canary-0123456789",))
-    endpoint = UpstreamEndpoint(EchoUpstream("jarvis"), LocalTransport(), pool)
+    endpoint = UpstreamEndpoint(UpstreamApi(EchoUpstream("jarvis"), LocalTransport()), pool)
 
     assert "canary" not in repr(endpoint)
     assert endpoint.mark == ""
 
 
 def test_each_upstream_has_breakers_of_its_own() -> None:
-    one = UpstreamEndpoint(EchoUpstream("one"), LocalTransport())
-    other = UpstreamEndpoint(EchoUpstream("other"), LocalTransport())
+    one = UpstreamEndpoint(UpstreamApi(EchoUpstream("one"), LocalTransport()))
+    other = UpstreamEndpoint(UpstreamApi(EchoUpstream("other"), LocalTransport()))
 
     assert one.breakers is not other.breakers

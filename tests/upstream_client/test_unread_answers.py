@@ -89,8 +89,8 @@ def test_early_answers_arrive_every_time(authority: Authority, scheme: str, loop
         with authority.upstream(scheme, (0, 1000, 200_000, 1_000_000)).running() as upstream:
             async with running_proxy(upstream.base_url, PASSTHROUGH="all") as proxy:
                 place = proxy.context.endpoints["openai"]
-                replaced, place.transport = (
-                    place.transport,
+                replaced, place.api.transport = (
+                    place.api.transport,
                     HttpTransport("openai", upstream.base_url, ssl_context=authority.trusting),
                 )
                 await replaced.close()

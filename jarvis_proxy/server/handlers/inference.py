@@ -2,15 +2,18 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from aiohttp import web
 
 from jarvis_proxy.aiohttp_ext.server_connection import connection_of
 from jarvis_proxy.canonical.call import Call
+from jarvis_proxy.dialects.messages.count_tokens import count_tokens
+from jarvis_proxy.dialects.messages.models import known_name
 from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.routing.endpoints import COUNT_TOKENS
 from jarvis_proxy.routing.models import Route
 from jarvis_proxy.server.context import ADMITTED_CALL, CONTEXT, MATCH, RECORD
 from jarvis_proxy.server.handlers.new_call import new_call, raw_query
@@ -19,11 +22,14 @@ from jarvis_proxy.server.relay.client_stream import send_buffered
 from jarvis_proxy.server.relay.deadlines import CallDeadlines
 from jarvis_proxy.server.relay.retry_loop import CallRunner
 from jarvis_proxy.server.request_body import check_charset, is_json_type, not_json_type, read_body
+from jarvis_proxy.server.responses import json_response
+from jarvis_proxy.wire.google_verbs import STREAM
 from jarvis_proxy.wire.headers import media_type
 from jarvis_proxy.wire.request_head import RequestHead, decode_head, with_model
 from jarvis_proxy.wire.single_model import check_query, only_model
 
 _TAKES_DEFAULT: Final = ("chat/completions", "completions", "responses")
+_COUNTERS: Final[Mapping[str, Callable[[bytes], bytes]]] = {COUNT_TOKENS: count_tokens}
 _LINGER: Final = 30.0
 _Handler = Callable[[web.Request, CallDeadlines], Awaitable[web.StreamResponse]]
 
@@ -99,26 +105,70 @@ async def _infer(request: web.Request, deadlines: CallDeadlines) -> web.StreamRe
     record.bytes_in = len(body)
     job = partial(_head, request, body, context.settings.limits.json_depth)
     head = await context.offload.run(len(body), record.key_name, job)
-    model = head.model
+    asked = _asked(request, head)
+    model = asked.model
     if model is None and request[MATCH].endpoint not in _TAKES_DEFAULT:
         # Moderations and images have defaults of OpenAI's own.
         route = admitted.openai_route()
     else:
-        route = admitted.resolve(model)
+        route = admitted.resolve(asked.routed)
     if model is None and route.target:
         model = context.settings.default_model
         named = partial(with_model, body, route.target)
         body = await context.offload.run(len(body), record.key_name, named)
-    if admitted.is_limited:
+    if admitted.is_limited and request[MATCH].api != "generate_content":
         body = await _with_single_model(request, body, model)
-    await admitted.check_rate_limit(body)
     record.model, record.upstream, record.target = model or "-", route.upstream, route.target
+    if (counted := await _count_tokens(request, route, body)) is not None:
+        return counted
+    await admitted.check_rate_limit(body)
 
     def make_call(route: Route) -> Call:
-        return new_call(request, context, route, model, stream=bool(head.stream), body=body)
+        return new_call(request, context, route, model, stream=asked.stream, body=body)
 
-    routes = (route, *admitted.fallbacks(head.model))
+    routes = (route, *admitted.fallbacks(asked.routed))
     return await CallRunner(request, deadlines, routes, make_call).run()
+
+
+class _Asked(NamedTuple):
+    """The *model* that a client names, the name by which it is *routed*, and the form asked."""
+
+    model: str | None
+    routed: str | None
+    stream: bool
+
+
+def _asked(request: web.Request, head: RequestHead) -> _Asked:
+    """Return what *request* asks for, whose body has *head*.
+
+    Raises:
+        ProxyError: 400, a client of the Messages API names no model.
+    """
+    match, context = request[MATCH], request.app[CONTEXT]
+    if match.api == "generate_content":
+        return _Asked(match.model_id, match.model_id, match.endpoint == STREAM)
+    if match.api != "messages":
+        return _Asked(head.model, head.model, bool(head.stream))
+    if not head.model:
+        raise ProxyError(400, "model: Field required", param="model", code="missing_model")
+    known = known_name(head.model, context.registry.knows)
+    return _Asked(head.model, known, bool(head.stream))
+
+
+async def _count_tokens(
+    request: web.Request, route: Route, body: bytes
+) -> web.StreamResponse | None:
+    """Return an estimate, if that is asked and the upstream has no count of its own.
+
+    It costs nothing: no upstream is asked.
+    """
+    context, match = request.app[CONTEXT], request[MATCH]
+    count = _COUNTERS.get(match.endpoint)
+    if count is None or context.endpoints[route.upstream].relays(match.endpoint):
+        return None
+    job = partial(count, body)
+    counted = await context.offload.run(len(body), request[RECORD].key_name, job)
+    return json_response(request, counted)
 
 
 def _head(request: web.Request, body: bytes, max_depth: int) -> RequestHead:

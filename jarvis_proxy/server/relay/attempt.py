@@ -162,7 +162,8 @@ class UpstreamAttempt:
         if self._endpoint.mark:
             earlier = self._request.headers.get(HOP)
             upstream_request = marked(upstream_request, self._endpoint.mark, earlier)
-        reply = await self._endpoint.transport.send(upstream_request, self._key, self._body)
+        transport = self._endpoint.api_for(self._call.endpoint).transport
+        reply = await transport.send(upstream_request, self._key, self._body)
         self._replies.append(reply)
         self._deadlines.saw_data = True
         if reply.status >= 300:

@@ -139,7 +139,7 @@ class CallRunner:
         needs, exchange = await self._offload(self._prepare)
         if exchange is None:
             media = await self._fetch_prerequisites(needs)
-            upstream = self._endpoint.upstream
+            upstream = self._endpoint.api_for(self._call.endpoint).upstream
             job = partial(upstream.exchange, self._call, media, needs.decoded)
             exchange = await self._offload(job)
         self._use_exchange(exchange)
@@ -150,7 +150,8 @@ class CallRunner:
 
         In one go: what is decoded for a call is not left lying about while others have their turn.
         """
-        upstream, call = self._endpoint.upstream, self._call
+        call = self._call
+        upstream = self._endpoint.api_for(call.endpoint).upstream
         needs = upstream.needs(call)
         if needs.urls or (needs.call_ids and self._context.shared_signatures is not None):
             return needs, None

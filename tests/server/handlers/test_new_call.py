@@ -9,7 +9,7 @@ from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.canonical.exchange import Decoded, Media, Prerequisites
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.server.handlers.new_call import query_without_key
-from jarvis_proxy.upstream_client.endpoint import UpstreamEndpoint
+from jarvis_proxy.upstream_client.endpoint import UpstreamApi, UpstreamEndpoint
 from jarvis_proxy.upstreams.openai import PassthroughExchange
 from tests.conftest import BEARER, running_proxy
 from tests.support.raw_client import fetch
@@ -186,7 +186,7 @@ async def test_thoughts_are_asked_for_where_they_help(
     recording = Recording()
     async with running_proxy(SHOW_THOUGHTS=setting, STRICT_PARAMS="true") as proxy:
         proxy.context.endpoints["openai"] = UpstreamEndpoint(
-            recording, proxy.context.endpoints["openai"].transport
+            UpstreamApi(recording, proxy.context.endpoints["openai"].api.transport)
         )
         body: dict[str, object] = {"model": "gpt-4o", "stream": stream}
         await fetch(proxy.port, CHAT, body, {**BEARER, "x-stainless-lang": language})

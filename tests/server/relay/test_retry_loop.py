@@ -384,7 +384,7 @@ async def test_a_probe_that_tells_nothing_leaves_it_to_the_next_call(end: str) -
     async with upstream.running(), running_proxy(upstream.base_url) as proxy:
         place = proxy.context.endpoints["openai"]
         if end == "bug":
-            place.upstream = BuggyUpstream("openai", 1)
+            place.api.upstream = BuggyUpstream("openai", 1)
         place.breakers.hear("", "tester", time.monotonic() - 1)
         async with connect(proxy.port) as client:
             body = json.dumps({**CHAT, "stream": True}).encode()

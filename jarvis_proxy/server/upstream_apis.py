@@ -1,0 +1,84 @@
+"""From an upstream's settings to the APIs by which calls reach it: a row for each kind. IO.
+
+Client APIs and upstream APIs meet here, and know nothing of each other.
+"""
+
+import secrets
+import string
+from collections import Counter
+from dataclasses import dataclass
+from threading import Lock
+from typing import Final
+
+from jarvis_proxy.config.settings import Settings, UpstreamSettings
+from jarvis_proxy.routing.key_pool import KeyPool
+from jarvis_proxy.routing.models import GEMINI
+from jarvis_proxy.server.dialects import build_dialects
+from jarvis_proxy.upstream_client.endpoint import UpstreamApi, UpstreamEndpoint
+from jarvis_proxy.upstream_client.transport import HttpTransport, TransportOptions
+from jarvis_proxy.upstreams.chat.upstream import CompatibleUpstream
+from jarvis_proxy.upstreams.gemini.signature_store import SignatureVault
+from jarvis_proxy.upstreams.gemini.upstream import GeminiUpstream
+
+_ALPHABET: Final = string.ascii_letters + string.digits
+
+
+def new_call_id() -> str:
+    """Return 24 random letters and digits: a tool call id that every client keeps intact."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(24))
+
+
+@dataclass(frozen=True, slots=True)
+class Signatures:
+    """Where Gemini's thought signatures are kept, and counted by where they came back."""
+
+    store: SignatureVault
+    sources: Counter[str]
+
+
+def build_endpoint(
+    upstream: UpstreamSettings, settings: Settings, signatures: Signatures
+) -> UpstreamEndpoint:
+    """Return *upstream* as calls reach it; must be called in the running loop."""
+    build = _gemini if upstream.name == GEMINI else _compatible
+    api = build(upstream, settings, signatures)
+    return UpstreamEndpoint(api, KeyPool(upstream.keys))
+
+
+def _gemini(upstream: UpstreamSettings, settings: Settings, signatures: Signatures) -> UpstreamApi:
+    translator = GeminiUpstream(
+        GEMINI,
+        vault=signatures.store,
+        new_id=new_call_id,
+        image_urls=settings.image_urls,
+        signature_sources=signatures.sources,
+        lock=Lock(),
+    )
+    # In a header: a key in a URL ends up in logs.
+    transport = HttpTransport(
+        GEMINI,
+        upstream.base_url,
+        key_header="x-goog-api-key",
+        key_prefix="",
+        options=_options(upstream, settings),
+    )
+    return UpstreamApi(translator, transport)
+
+
+def _compatible(
+    upstream: UpstreamSettings, settings: Settings, signatures: Signatures
+) -> UpstreamApi:
+    translator = CompatibleUpstream(
+        upstream.name, upstream.base_url, dialects=build_dialects(new_call_id), new_id=new_call_id
+    )
+    transport = HttpTransport(
+        upstream.name, upstream.base_url, options=_options(upstream, settings)
+    )
+    return UpstreamApi(translator, transport)
+
+
+def _options(upstream: UpstreamSettings, settings: Settings) -> TransportOptions:
+    return TransportOptions(
+        connect_timeout=settings.connect_timeout,
+        proxy=None if upstream.proxy is None else upstream.proxy.url,
+    )
