@@ -23,33 +23,33 @@ _ENCODER: Final = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"))
 
 
 class CallRecord(msgspec.Struct):
-    """One call. Times are in seconds on the monotonic clock, but *started_at*: epoch seconds.
+    """One call. Times are in seconds on the monotonic clock; *timestamp* is in epoch seconds.
 
-    *received* is when the request's last byte was here, *asked* when an upstream was first asked,
-    *heard* when an answer, not a refusal, last came in before *first_byte* went out. *cost* is in
-    billionths of a dollar. *limit* names the limit of ours that refused the call. *admitted* tells
-    whether a key opened: what the caller of any other says is a stranger's word.
+    *body_received_at*: the request's last byte arrived. *upstream_asked_at*: an upstream was first
+    asked. *upstream_first_byte_at*: the last answer (not a refusal) arrived before
+    *first_byte_sent_at*. *cost* is in billionths of a dollar. *limit* names our limit that refused
+    the call. *authenticated* is False for a caller without a valid key.
     """
 
     request_id: str
-    started: float
     started_at: float
+    timestamp: float
     method: str = ""
     route: str = ""
     key_name: str = "-"
-    admitted: bool = False
+    authenticated: bool = False
     model: str = "-"
-    target: str = "-"
+    upstream_model: str = "-"
     upstream: str = "-"
     status: int = 0
     outcome: Outcome = "ok"
     code: str = ""
     limit: str = ""
-    received: float | None = None
-    asked: float | None = None
-    heard: float | None = None
-    first_byte: float | None = None
-    ended: float = 0.0
+    body_received_at: float | None = None
+    upstream_asked_at: float | None = None
+    upstream_first_byte_at: float | None = None
+    first_byte_sent_at: float | None = None
+    ended_at: float = 0.0
     bytes_in: int = 0
     bytes_out: int = 0
     prompt_tokens: int | None = None
@@ -72,13 +72,13 @@ class CallRecord(msgspec.Struct):
             "route": self.route,
             "model": printable(self.model),
             "upstream": self.upstream,
-            "target": printable(self.target),
+            "target": printable(self.upstream_model),
             "status": self.status,
             "outcome": self.outcome,
             "code": printable(self.code),  # an upstream may have chosen it
             "attempts": self.attempts,
-            "ttfb_ms": self._ms(self.first_byte),
-            "duration_ms": self._ms(self.ended),
+            "ttfb_ms": self._ms(self.first_byte_sent_at),
+            "duration_ms": self._ms(self.ended_at),
             "bytes_in": self.bytes_in,
             "bytes_out": self.bytes_out,
             "prompt_tokens": self.prompt_tokens,
@@ -100,29 +100,35 @@ class CallRecord(msgspec.Struct):
 
         None where that is not known: no answer, an upload, links that were downloaded first.
         """
-        if self.received is None or self.asked is None:
+        if self.body_received_at is None or self.upstream_asked_at is None:
             return None
-        if self.heard is None or self.first_byte is None:
+        if self.upstream_first_byte_at is None or self.first_byte_sent_at is None:
             return None
         # The head of a stream may have gone out before the upstream said anything.
-        return self.asked - self.received + max(0.0, self.first_byte - self.heard)
+        return (
+            self.upstream_asked_at
+            - self.body_received_at
+            + max(0.0, self.first_byte_sent_at - self.upstream_first_byte_at)
+        )
 
     def _ms(self, moment: float | None) -> float | None:
-        return None if moment is None else round((moment - self.started) * 1000, 1)
+        return None if moment is None else round((moment - self.started_at) * 1000, 1)
 
 
 def as_text(record: CallRecord, timestamp: str) -> str:
     """Return the log line ``<timestamp> call name=value ...``; unknown values are left out."""
     # Written out, not made from fields(): a line costs a quarter so, and every call has one.
     r = record
-    names = _names(r.key_name, r.client_ip, r.method, r.route, r.model, r.upstream, r.target)
+    names = _names(
+        r.key_name, r.client_ip, r.method, r.route, r.model, r.upstream, r.upstream_model
+    )
     line = f"{timestamp} call id={r.request_id}{names} status={r.status} outcome={r.outcome}"
     if r.code:
         line += _pair("code", printable(r.code))
     line += f" attempts={r.attempts}"
-    if r.first_byte is not None:
-        line += f" ttfb_ms={(r.first_byte - r.started) * 1000:.1f}"
-    line += f" duration_ms={(r.ended - r.started) * 1000:.1f}"
+    if r.first_byte_sent_at is not None:
+        line += f" ttfb_ms={(r.first_byte_sent_at - r.started_at) * 1000:.1f}"
+    line += f" duration_ms={(r.ended_at - r.started_at) * 1000:.1f}"
     line += f" bytes_in={r.bytes_in} bytes_out={r.bytes_out}"
     if r.prompt_tokens is not None:
         line += f" prompt_tokens={r.prompt_tokens}"

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from jarvis_proxy.accounting.price_files import load_prices
 from jarvis_proxy.aiohttp_ext.versions import load_problem, version_hint
-from jarvis_proxy.config.dotenv_file import env_file_hints, is_readable, load_environment
-from jarvis_proxy.config.names import environment_hints, with_origin
+from jarvis_proxy.config.dotenv_file import env_file_warnings, is_readable, load_environment
+from jarvis_proxy.config.names import environment_warnings, with_origin
 from jarvis_proxy.config.own_address import check_base_urls
 from jarvis_proxy.config.settings import Settings, SettingsError
-from jarvis_proxy.observability.file_limit import forbid_core_dumps, raise_max_files
+from jarvis_proxy.observability.file_limit import disable_core_dumps, raise_max_files
 from jarvis_proxy.observability.logging import configure_logging, write_text
 from jarvis_proxy.redis_backend.loader import check_redis
 from jarvis_proxy.runtime import memory
@@ -92,7 +92,7 @@ def _doctor(arguments: Sequence[str], env_file: Path) -> int:
     # Loaded only when it is called: it is as large as the server.
     from jarvis_proxy.doctor import cli
 
-    forbid_core_dumps()  # it holds keys, like the server
+    disable_core_dumps()  # it holds keys, like the server
     return cli.main(arguments, env_file, os.environ)
 
 
@@ -102,10 +102,10 @@ def load_settings(env_file: Path) -> Settings:
     Raises:
         SettingsError: with every problem.
     """
-    return _read(env_file)[0]
+    return _load(env_file)[0]
 
 
-def _read(env_file: Path) -> tuple[Settings, Mapping[str, str]]:
+def _load(env_file: Path) -> tuple[Settings, Mapping[str, str]]:
     """Return the settings and the environment that they are in."""
     environ = load_environment(env_file, os.environ)
     try:
@@ -149,14 +149,14 @@ def _serve(settings: Settings, env_file: Path) -> int:
 
 
 def _supervise(settings: Settings, env_file: Path) -> int:
-    from jarvis_proxy.observability.logging import PlainWriter, log_through
+    from jarvis_proxy.observability.logging import DirectLineWriter, install_handler
     from jarvis_proxy.runtime.listeners import open_listeners
     from jarvis_proxy.runtime.supervisor import Supervisor
 
     harden_process()
     raise_file_limit(settings.limits.max_connections)
-    writer = PlainWriter()
-    log_through(writer, settings.log_format, settings.log_level)
+    writer = DirectLineWriter()
+    install_handler(writer, settings.log_format, settings.log_level)
     _log_warnings(settings, env_file)
     try:
         # In a loop that is gone before the first worker is made.
@@ -165,17 +165,17 @@ def _supervise(settings: Settings, env_file: Path) -> int:
     except OSError as exc:
         _LOG.error("%s", cannot_listen(settings, exc, os.environ))
         return 1
-    return Supervisor(settings, sockets, _run_worker, partial(_read, env_file), writer=writer).run()
+    return Supervisor(settings, sockets, _run_worker, partial(_load, env_file), writer=writer).run()
 
 
 def _run_worker(settings: Settings, berth: "WorkerSetup") -> int:
     """Serve as one worker of several; return its exit code."""
-    from jarvis_proxy.observability.logging import LineWriter, log_through
+    from jarvis_proxy.observability.logging import ThreadedLineWriter, install_handler
     from jarvis_proxy.runtime.worker import run_worker
 
     # Workers write to one pipe: what is no longer than this is not mixed up with others' lines.
-    writer = LineWriter(at_once=select.PIPE_BUF)
-    log = log_through(writer, settings.log_format, settings.log_level)
+    writer = ThreadedLineWriter(at_once=select.PIPE_BUF)
+    log = install_handler(writer, settings.log_format, settings.log_level)
     try:
         run_event_loop(run_worker(settings, log, berth))
     except SettingsError as exc:
@@ -205,9 +205,9 @@ def _log_warnings(settings: Settings, env_file: Path) -> None:
 
     upstreams = ",".join(upstream.name for upstream in settings.upstreams)
     for hint in (
-        *env_file_hints(env_file),
-        *environment_hints(os.environ, upstreams),
-        *settings.hints,
+        *env_file_warnings(env_file),
+        *environment_warnings(os.environ, upstreams),
+        *settings.warnings,
         *_file_warnings(settings),
         version_hint(aiohttp_version),
     ):
@@ -241,7 +241,7 @@ def ensure_std_fds() -> None:
 
 def harden_process() -> None:
     """Leave no core dump, which would hold keys and content, and settle how memory is managed."""
-    forbid_core_dumps()
+    disable_core_dumps()
     disable_ptrace()
     # What is alive now stays alive: collecting it again and again costs 5 to 10 % of a request.
     gc.collect()

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from jarvis_proxy.redaction import HIDDEN, Secrets
+from jarvis_proxy.redaction import REDACTED, Secrets
 
 _DEFAULT_TYPES: Final = {403: "permission_error", 429: "rate_limit_error"}
 
@@ -43,9 +43,9 @@ class ProxyError(Exception):
     """
 
     completed_events: bytes = b""
-    is_upstreams: bool = False
+    from_upstream: bool = False
     """The upstream said so; it is not the proxy that refuses."""
-    acts_as: int | None = None
+    retry_status: int | None = None
     """The status by which the next attempt is chosen, where the client's is another one."""
     refusal: bytes = b""
     """The body in which an upstream refused the request, though its status said otherwise."""
@@ -76,16 +76,16 @@ class ProxyError(Exception):
         self.should_retry = should_retry
         self.headers = headers
 
-    def hide(self, secrets: Secrets) -> None:
+    def redact(self, secrets: Secrets) -> None:
         """Black out *secrets* that an upstream has repeated in its error."""
-        self.message = secrets.hide(self.message)
+        self.message = secrets.redact(self.message)
         self.native = _hidden(secrets, self.native)
-        self.reason = secrets.hide(self.reason)
-        self.error_type = secrets.hide(self.error_type)
+        self.reason = secrets.redact(self.reason)
+        self.error_type = secrets.redact(self.error_type)
         if isinstance(self.code, str):
-            self.code = secrets.hide(self.code)
+            self.code = secrets.redact(self.code)
         if self.param is not None:
-            self.param = secrets.hide(self.param)
+            self.param = secrets.redact(self.param)
         self.completed_events = _hidden(secrets, self.completed_events)
 
     def body(self) -> bytes:
@@ -115,8 +115,8 @@ class ProxyError(Exception):
 
 def _hidden(secrets: Secrets, data: bytes) -> bytes:
     """Return *data* with *secrets* blacked out; ``b""`` where nothing of it may be shown."""
-    hidden = secrets.hide_bytes(data) if data else data
-    return b"" if hidden == HIDDEN.encode() else hidden
+    hidden = secrets.redact_bytes(data) if data else data
+    return b"" if hidden == REDACTED.encode() else hidden
 
 
 def default_type(status: int) -> str:

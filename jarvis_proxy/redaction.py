@@ -11,12 +11,12 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-HIDDEN: Final = "[redacted]"
+REDACTED: Final = "[redacted]"
 _RUN: Final = 8
 """Shorter pieces of a key tell nobody anything, and stand in words."""
 _BLOCK: Final = 4
 """A run holds at least one block that begins at a multiple of a block's length."""
-_NO_KEY: Final = re.compile(r"[a-z_-]{0,11}")
+_PLACEHOLDER_WORD: Final = re.compile(r"[a-z_-]{0,11}")
 """A word in place of a key, such as the ``ollama`` of an upstream that wants none."""
 _WORD: Final = re.compile(rb"(?<![^-_./+:])[a-z]{8,12}(?![^-_./+:])")
 """In ``sk-upstream-f3Zq...`` the word alone tells nothing, and messages have it."""
@@ -26,9 +26,9 @@ _MARKS: Final = (b"\\", b"%", b"&", b"sk-", b"aiza", b"bearer")
 """What encoded text has, and keys that are known by their looks."""
 _LEVELS: Final = 3
 """As deep as encodings of different kinds are looked into; the same one repeated is one level."""
-_MOST_READ: Final = 4096
+_MAX_KEY_LENGTH: Final = 4096
 """Of a key."""
-_MOST_FINDS: Final = 20_000
+_MAX_MATCHES: Final = 20_000
 """A text with more escaped letters, or more traces of keys, is no message: nothing of it is shown.
 Each costs a microsecond."""
 _ESCAPE: Final = re.compile(
@@ -69,20 +69,20 @@ class Secrets:
     def __init__(self, keys: Iterable[str], *, more: "Secrets | None" = None) -> None:
         runs: set[bytes] = set()
         for key in set(keys):
-            if len(key) >= _RUN and not _NO_KEY.fullmatch(key):
-                runs |= _all_runs(key[:_MOST_READ].encode("utf-8", "surrogateescape"))
+            if len(key) >= _RUN and not _PLACEHOLDER_WORD.fullmatch(key):
+                runs |= _all_runs(key[:_MAX_KEY_LENGTH].encode("utf-8", "surrogateescape"))
         offsets = range(_RUN - _BLOCK + 1)
         blocks = set(_blocks(b"".join(run[i : i + _BLOCK] for run in runs for i in offsets)))
         self._runs = runs if more is None else runs | more._runs
         self._blocks = blocks if more is None else blocks | more._blocks
 
-    def hide(self, text: str) -> str:
+    def redact(self, text: str) -> str:
         """Return *text* with every piece of a key blacked out."""
         data = text.encode("utf-8", "surrogatepass")
-        hidden = self.hide_bytes(data)
+        hidden = self.redact_bytes(data)
         return text if hidden is data else hidden.decode("utf-8", "replace")
 
-    def hide_bytes(self, data: bytes) -> bytes:
+    def redact_bytes(self, data: bytes) -> bytes:
         """Return *data*, text in UTF-8 or alike, with every piece of a key blacked out.
 
         The very same object where there is none.
@@ -90,27 +90,27 @@ class Secrets:
         plain, level = data, 0
         spans: list[tuple[int, int]] = []
         while True:
-            if self.may_show(plain):
+            if self.may_contain(plain):
                 found = list(self._spans(plain))
-                if len(found) > _MOST_FINDS:
-                    return HIDDEN.encode()
+                if len(found) > _MAX_MATCHES:
+                    return REDACTED.encode()
                 spans += _in_original(data, found, level)
-            plain, finds = _ESCAPE.subn(_meaning, plain, count=_MOST_FINDS)
-            if finds >= _MOST_FINDS:
-                return HIDDEN.encode()
+            plain, finds = _ESCAPE.subn(_unescape, plain, count=_MAX_MATCHES)
+            if finds >= _MAX_MATCHES:
+                return REDACTED.encode()
             if not finds or level == _LEVELS:
-                return _blacked_out(data, sorted(spans)) if spans else data
+                return _replace_spans(data, sorted(spans)) if spans else data
             level += 1
 
-    def hide_in_headers(self, headers: Mapping[str, str]) -> dict[str, str]:
+    def redact_headers(self, headers: Mapping[str, str]) -> dict[str, str]:
         """Return *headers* with keys blacked out, and without those whose name shows one."""
         return {
-            name: self.hide(value)
+            name: self.redact(value)
             for name, value in headers.items()
-            if self.hide_bytes(plain := name.encode("utf-8", "surrogateescape")) is plain
+            if self.redact_bytes(plain := name.encode("utf-8", "surrogateescape")) is plain
         }
 
-    def may_show(self, plain: bytes) -> bool:
+    def may_contain(self, plain: bytes) -> bool:
         """Tell whether it is worth looking for keys in *plain*: quickly, and seldom in vain.
 
         As it stands: what is encoded in it is not seen.
@@ -124,7 +124,7 @@ class Secrets:
         """
         lower, runs, blocks = plain.lower(), self._runs, self._blocks
         traces = [n * _BLOCK for n, block in enumerate(_blocks(lower)) if block in blocks]
-        if len(traces) > _MOST_FINDS:
+        if len(traces) > _MAX_MATCHES:
             yield from ((0, 0) for _ in traces)
             return
         start = end = seen = 0
@@ -161,7 +161,7 @@ class CallSecrets:
         for trace in self._blocks or self._traces():
             if trace in data:
                 return True
-        return self._ours.may_show(data)
+        return self._ours.may_contain(data)
 
     def all(self) -> Secrets:
         """Return what searches for all of these keys."""
@@ -205,7 +205,7 @@ def _encoded(key: bytes) -> Iterator[bytes]:
         yield own.translate(_URL_SAFE).lower()
 
 
-def _meaning(escape: re.Match[bytes]) -> bytes:
+def _unescape(escape: re.Match[bytes]) -> bytes:
     """Return what an escape stands for."""
     kind = escape.lastindex
     if kind is None:
@@ -215,12 +215,12 @@ def _meaning(escape: re.Match[bytes]) -> bytes:
     return bytes([int(escape[kind], 10 if kind == _DECIMAL else 16)])
 
 
-def _blacked_out(data: bytes, spans: Iterable[tuple[int, int]]) -> bytes:
+def _replace_spans(data: bytes, spans: Iterable[tuple[int, int]]) -> bytes:
     """Return *data* with each of *spans* hidden, which are in order but may overlap."""
     pieces, at = [], -1
     for start, end in spans:
         if start > at:
-            pieces += [data[max(at, 0) : start], HIDDEN.encode()]
+            pieces += [data[max(at, 0) : start], REDACTED.encode()]
         at = max(at, end)
     return b"".join((*pieces, data[max(at, 0) :]))
 
@@ -244,7 +244,7 @@ def _origins(data: bytes, level: int) -> "array[int]":
     for _ in range(level):
         found, pieces, at = array("L"), [], 0
         for escape in _ESCAPE.finditer(data):
-            meaning = _meaning(escape)
+            meaning = _unescape(escape)
             found += origins[at : escape.start()]
             found.extend([origins[escape.start()]] * len(meaning))
             pieces += [data[at : escape.start()], meaning]

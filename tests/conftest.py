@@ -12,7 +12,7 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from jarvis_proxy.config.settings import Settings
-from jarvis_proxy.observability.logging import LineWriter, configure_logging
+from jarvis_proxy.observability.logging import ThreadedLineWriter, configure_logging
 from jarvis_proxy.runtime.listeners import BACKLOG
 from jarvis_proxy.server.app import create_app, make_runner
 from jarvis_proxy.server.context import CONTEXT, AppContext
@@ -39,7 +39,7 @@ class Proxy:
     port: int
     context: AppContext
     log: io.StringIO
-    writer: LineWriter
+    writer: ThreadedLineWriter
     board: DashboardFeed
 
     @property

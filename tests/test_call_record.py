@@ -17,17 +17,17 @@ ANY_TEXT = st.text(st.characters())  # lone surrogates too
 def full_record() -> CallRecord:
     return CallRecord(
         request_id="req_1",
-        started=10.0,
-        started_at=1_700_000_000.0,
+        started_at=10.0,
+        timestamp=1_700_000_000.0,
         method="POST",
         route="/v1/chat/completions",
         key_name="laptop",
         model="gpt-4o",
-        target="gpt-4o",
+        upstream_model="gpt-4o",
         upstream="openai",
         status=200,
-        first_byte=10.25,
-        ended=11.5,
+        first_byte_sent_at=10.25,
+        ended_at=11.5,
         bytes_in=120,
         bytes_out=3400,
         prompt_tokens=7,
@@ -90,14 +90,14 @@ def test_times_are_milliseconds_since_the_start() -> None:
 
 def test_call_that_never_answered_has_no_time_to_first_byte() -> None:
     record = full_record()
-    record.first_byte = None
+    record.first_byte_sent_at = None
 
     assert record.fields()["ttfb_ms"] is None
     assert "ttfb_ms" not in as_text(record, "now")
 
 
 def test_tokens_of_several_answers_add_up() -> None:
-    record = CallRecord(request_id="req_1", started=0.0, started_at=0.0)
+    record = CallRecord(request_id="req_1", started_at=0.0, timestamp=0.0)
 
     record.add_tokens(3, 2, 1, 0)
     record.add_tokens(10, 0, 0, 4)
@@ -108,24 +108,29 @@ def test_tokens_of_several_answers_add_up() -> None:
 
 def test_overhead_is_before_the_upstream_was_asked_and_after_it_was_heard() -> None:
     record = full_record()
-    record.received, record.asked = 10.001, 10.003
-    record.heard, record.first_byte = 10.249, 10.25
+    record.body_received_at, record.upstream_asked_at = 10.001, 10.003
+    record.upstream_first_byte_at, record.first_byte_sent_at = 10.249, 10.25
 
     assert record.overhead() == pytest.approx(0.003)
 
 
 def test_a_head_that_went_out_first_is_no_time_saved() -> None:
     record = full_record()
-    record.received, record.asked = 10.001, 10.003
-    record.heard = 10.75
+    record.body_received_at, record.upstream_asked_at = 10.001, 10.003
+    record.upstream_first_byte_at = 10.75
 
     assert record.overhead() == pytest.approx(0.002)
 
 
-@pytest.mark.parametrize("unknown", ["received", "asked", "heard", "first_byte"])
+@pytest.mark.parametrize(
+    "unknown",
+    ["body_received_at", "upstream_asked_at", "upstream_first_byte_at", "first_byte_sent_at"],
+)
 def test_overhead_is_unknown_where_a_moment_is(unknown: str) -> None:
     record = full_record()
-    record.received = record.asked = record.heard = record.first_byte = 10.1
+    record.body_received_at = record.upstream_asked_at = record.upstream_first_byte_at = (
+        record.first_byte_sent_at
+    ) = 10.1
     setattr(record, unknown, None)
 
     assert record.overhead() is None
@@ -168,12 +173,12 @@ def test_json_line_has_every_field() -> None:
         "x" * 10_000,
     ],
 )
-@pytest.mark.parametrize("field", ["model", "target", "user_agent", "code"])
+@pytest.mark.parametrize("field", ["model", "upstream_model", "user_agent", "code"])
 def test_hostile_value_stays_one_value_of_one_line(field: str, hostile: str) -> None:
     """Models and agents come from clients, codes from upstreams: none may forge a log line."""
     record = full_record()
     setattr(record, field, hostile)
-    name = {"user_agent": "agent"}.get(field, field)
+    name = {"user_agent": "agent", "upstream_model": "target"}.get(field, field)
 
     text, line = as_text(record, "now"), as_json(record, "now")
 

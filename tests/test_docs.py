@@ -17,7 +17,7 @@ from aiohttp import ClientSession
 from jarvis_proxy.aiohttp_ext import malformed_requests
 from jarvis_proxy.canonical import validation_errors as faults
 from jarvis_proxy.config.key_policies import is_policy_setting
-from jarvis_proxy.config.settings import SETTINGS, KeyPolicy, Limits, Settings
+from jarvis_proxy.config.settings import ALL_SETTINGS, KeyPolicy, ServerLimits, Settings
 from jarvis_proxy.config.upstreams import settings_of
 from jarvis_proxy.routing import endpoints as routes
 from jarvis_proxy.wire.chat_types import INFERENCE
@@ -65,7 +65,7 @@ def test_the_page_of_settings_is_what_the_settings_give() -> None:
     page = docs.SETTINGS_PAGE.read_text(encoding="utf-8")
 
     assert docs.settings_page(page) == page
-    assert {setting.name for setting in SETTINGS} == set(settings_in(page))
+    assert {setting.name for setting in ALL_SETTINGS} == set(settings_in(page))
 
 
 def settings_in(page: str) -> dict[str, str]:
@@ -81,7 +81,7 @@ def settings_in(page: str) -> dict[str, str]:
 @pytest.mark.parametrize("readme", READMES.values(), ids=READMES)
 def test_a_readme_names_ten_settings_with_their_defaults(readme: Path) -> None:
     table = settings_in(readme.read_text(encoding="utf-8"))
-    defaults = {s.name: s.default for s in SETTINGS}
+    defaults = {s.name: s.default for s in ALL_SETTINGS}
 
     assert len(table) == 10
     assert {name: cell.strip("`") for name, cell in table.items() if cell.startswith("`")} == {
@@ -101,7 +101,7 @@ def _readers() -> dict[str, list[str]]:
             tree = ast.parse(path.read_text(encoding="utf-8"))
             for attribute in {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}:
                 reads.setdefault(attribute, []).append(path.name)
-    specs = [spec for cls in (Settings, Limits, KeyPolicy) for spec in fields(cls)]
+    specs = [spec for cls in (Settings, ServerLimits, KeyPolicy) for spec in fields(cls)]
     named = [(spec.name, spec.metadata.get("settings", ())) for spec in specs]
     return {of[0].name: reads.get(name, []) for name, of in named if len(of) == 1}
 
@@ -145,7 +145,7 @@ OTHER_NAMES: dict[str, set[str]] = {
 
 
 def _is_setting(name: str) -> bool:
-    known = {s.name for s in SETTINGS} | settings_of(("openai", "gemini", "deepseek", "ollama"))
+    known = {s.name for s in ALL_SETTINGS} | settings_of(("openai", "gemini", "deepseek", "ollama"))
     return name in known | {"NO_PROXY", "MY_LLM_BASE_URL"} or is_policy_setting(name)
 
 
@@ -154,7 +154,7 @@ def _is_setting(name: str) -> bool:
 # Codes that no literal spells, by the expression that makes them.
 COMPUTED: dict[str, set[str]] = {
     "server/secrecy.py: clean(record.code)": set(),
-    "errors.py: secrets.hide(self.code)": set(),  # any other's, blacked out
+    "errors.py: secrets.redact(self.code)": set(),  # any other's, blacked out
     "doctor/cli.py: exit_code(output.findings, settings_refused=refusal is not None)": set(),
     "observability/live_stats.py: _name(record.code)": set(),  # any of the others
     "observability/live_stats.py: label.partition(' ')": set(),
@@ -236,7 +236,7 @@ def test_every_address_and_prefix_is_named() -> None:
     named = set(code_spans("\n".join(prose(API))))
     addresses = {match.route for match in routes._FIXED.values()}
     for pattern in ("/v1/models/any", "/v1/files"):
-        match = routes.match(pattern, everything=True)
+        match = routes.match_endpoint(pattern, allow_any=True)
         assert match is not None
         addresses.add(match.route)
 
@@ -386,7 +386,9 @@ def test_the_health_check_of_the_image_asks_an_address_that_is_there() -> None:
     asked = re.findall(r"http://127\.0\.0\.1:9000(/\w+)", DOCKERFILE.read_text(encoding="utf-8"))
 
     assert asked
-    assert all((found := routes.match(path)) and found.kind in routes.OPEN for path in asked)
+    assert all(
+        (found := routes.match_endpoint(path)) and found.kind in routes.PUBLIC for path in asked
+    )
 
 
 # -- the examples ----------------------------------------------------------------------------

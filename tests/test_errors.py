@@ -5,7 +5,7 @@ import json
 import pytest
 
 from jarvis_proxy.errors import ProxyError, default_type
-from jarvis_proxy.redaction import HIDDEN, Secrets
+from jarvis_proxy.redaction import REDACTED, Secrets
 from jarvis_proxy.wire.sse import SSEDecoder, SSEEvent
 
 FULL = ProxyError(
@@ -123,14 +123,14 @@ def test_secrets_are_blacked_out_wherever_an_upstream_repeats_them() -> None:
     error = ProxyError(
         400, f"key {key} is bad", error_type=f"t-{key}", code=f"c-{key}", param=f"p-{key}"
     )
-    error.hide(Secrets(["other-0123456789", key]))
+    error.redact(Secrets(["other-0123456789", key]))
 
     assert key.encode() not in error.body()
-    assert error.message == f"key {HIDDEN} is bad"
+    assert error.message == f"key {REDACTED} is bad"
     assert (error.error_type, error.code, error.param) == (
-        f"t-{HIDDEN}",
-        f"c-{HIDDEN}",
-        f"p-{HIDDEN}",
+        f"t-{REDACTED}",
+        f"c-{REDACTED}",
+        f"p-{REDACTED}",
     )
 
 
@@ -138,13 +138,13 @@ def test_secrets_are_blacked_out_in_an_upstreams_own_body() -> None:
     error = ProxyError(429, "x")
     error.native = b'{"error":{"message":"key sk-upstream-f3Zq8LmW is over its quota"}}'
 
-    error.hide(Secrets(["sk-upstream-f3Zq8LmW"]))
+    error.redact(Secrets(["sk-upstream-f3Zq8LmW"]))
 
     assert error.native == b'{"error":{"message":"key [redacted] is over its quota"}}'
 
 
 def test_words_that_stand_for_a_key_and_numbers_stay() -> None:
     error = ProxyError(400, "ollama: no such model", code=404)
-    error.hide(Secrets(["ollama", ""]))
+    error.redact(Secrets(["ollama", ""]))
 
     assert (error.message, error.code, error.param) == ("ollama: no such model", 404, None)

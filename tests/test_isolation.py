@@ -142,7 +142,7 @@ async def test_d6_calls_for_ever_new_models_leave_anothers_unharmed(how: str) ->
 
         assert await bobs_calls(proxy) == UNHARMED
         assert len(place.breakers) <= 256
-        assert all(len(state.by_model) <= 256 for state in place.pool._states)
+        assert all(len(state.by_model) <= 256 for state in place.key_pool._states)
 
 
 async def test_d6_a_client_finds_the_upstream_back_though_anothers_calls_were_refused() -> None:

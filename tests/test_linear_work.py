@@ -21,7 +21,7 @@ from jarvis_proxy.upstreams.gemini.request.schema.form import FULL, SchemaForm
 from jarvis_proxy.upstreams.gemini.signature_store import MemoryVault
 from jarvis_proxy.upstreams.gemini.upstream import GeminiUpstream
 from jarvis_proxy.wire.request_head import decode_head, with_model
-from jarvis_proxy.wire.work_budget import BASE_STEPS, MAX_STEPS, Work
+from jarvis_proxy.wire.work_budget import BASE_STEPS, MAX_STEPS, WorkBudget
 
 pytestmark = pytest.mark.slow
 
@@ -130,7 +130,7 @@ def test_d2_no_work_on_a_schema_is_left_uncounted(
         "properties": {f"p{number}": inner for number in range(copies)},
     }
     size = len(msgspec.json.encode(schema))
-    work = Work(limit)
+    work = WorkBudget(limit)
     out: list[object] = []
 
     calls, is_refused = calls_of(
@@ -144,7 +144,7 @@ def test_d2_no_work_on_a_schema_is_left_uncounted(
 
 
 def test_d2_the_largest_request_has_the_largest_budget() -> None:
-    work = Work.for_body(64 * 1024 * 1024)
+    work = WorkBudget.for_body(64 * 1024 * 1024)
     work.spend(MAX_STEPS)
 
     assert work.steps == MAX_STEPS

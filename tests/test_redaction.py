@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jarvis_proxy.redaction import HIDDEN, Secrets
+from jarvis_proxy.redaction import REDACTED, Secrets
 
 KEYS = {
     "openai": "sk-proj-Q7abcdefghij0123456789KLMNOPQRSTUVWXYZ",
@@ -69,12 +69,12 @@ def test_d13_a_key_is_found_in_every_spelling(name: str, spelling: str) -> None:
     spelled = SPELLINGS[spelling](key)
     before, after = TEXT.split("{}")
 
-    hidden = Secrets(KEYS.values()).hide(before + spelled + after)
+    hidden = Secrets(KEYS.values()).redact(before + spelled + after)
 
     assert hidden.startswith(before)
     assert hidden.endswith(after)
-    assert HIDDEN in hidden
-    left = hidden[len(before) : -len(after)].replace(HIDDEN, "")
+    assert REDACTED in hidden
+    left = hidden[len(before) : -len(after)].replace(REDACTED, "")
     # Padding, and what stood before it in base64.
     assert len(left.replace("\\", "").replace('"', "")) <= 10
     for start in range(len(spelled) - 23):
@@ -89,8 +89,8 @@ def test_d13_a_part_of_eight_characters_is_found(name: str, part: str, spelling:
     for shift in range(8):  # it may stand at any place of a text
         before = "#" * shift
 
-        assert Secrets([KEYS[name]]).hide(f"{before}{SPELLINGS[spelling](piece)} ok") == (
-            f"{before}{HIDDEN} ok"
+        assert Secrets([KEYS[name]]).redact(f"{before}{SPELLINGS[spelling](piece)} ok") == (
+            f"{before}{REDACTED} ok"
         )
 
 
@@ -98,33 +98,33 @@ def test_d13_a_key_in_two_pieces_is_found_twice_and_seven_characters_stay() -> N
     key = KEYS["groq"]
     secrets = Secrets([key])
 
-    assert secrets.hide(f"{key[:9]} {key[9:]}") == f"{HIDDEN} {HIDDEN}"
-    assert secrets.hide(f"{key[:7]}...{key[-7:]}") == f"{key[:7]}...{key[-7:]}"
+    assert secrets.redact(f"{key[:9]} {key[9:]}") == f"{REDACTED} {REDACTED}"
+    assert secrets.redact(f"{key[:7]}...{key[-7:]}") == f"{key[:7]}...{key[-7:]}"
 
 
 @pytest.mark.parametrize("word", ["ollama", "lm-studio", "not-needed", "no_key", "", "x1"])
 def test_d13_a_word_in_place_of_a_key_is_none(word: str) -> None:
     text = f"{word} has no such model"
 
-    assert Secrets([word]).hide(text) is text
+    assert Secrets([word]).redact(text) is text
 
 
 def test_d13_a_word_of_a_key_may_stand_alone() -> None:
     """Messages have it; with its neighbours it is a part of the key."""
     secrets = Secrets(["sk-upstream-canary-0123456789", "abcdefghijklmnopq"])
 
-    assert secrets.hide("no healthy upstream: upstream_error") == (
+    assert secrets.redact("no healthy upstream: upstream_error") == (
         "no healthy upstream: upstream_error"
     )
-    assert secrets.hide("of sk-upstream-can") == f"of {HIDDEN}"
-    assert secrets.hide("an upstream-") == f"an u{HIDDEN}"
-    assert secrets.hide("bcdefghi") == HIDDEN
+    assert secrets.redact("of sk-upstream-can") == f"of {REDACTED}"
+    assert secrets.redact("an upstream-") == f"an u{REDACTED}"
+    assert secrets.redact("bcdefghi") == REDACTED
 
 
 def test_d13_keys_may_be_added() -> None:
     both = Secrets([KEYS["groq"]], more=Secrets([KEYS["google"]]))
 
-    assert both.hide(f"{KEYS['groq']} {KEYS['google']}") == f"{HIDDEN} {HIDDEN}"
+    assert both.redact(f"{KEYS['groq']} {KEYS['google']}") == f"{REDACTED} {REDACTED}"
 
 
 @pytest.mark.parametrize(
@@ -137,15 +137,15 @@ def test_d13_keys_may_be_added() -> None:
     ],
 )
 def test_d13_what_has_no_key_stays_the_very_same_bytes(data: bytes) -> None:
-    assert Secrets(KEYS.values()).hide_bytes(data) is data
+    assert Secrets(KEYS.values()).redact_bytes(data) is data
 
 
 def test_d13_json_stays_json_and_the_rest_of_it_stays() -> None:
     body = {"error": {"message": f"bad {KEYS['with slashes']} 日本", "n": [1, None, "a\\b"]}}
     spelled = json.dumps(body).replace("/", "\\/").replace("Q7", "\\u0051\\u0037").encode()
-    hidden = Secrets(KEYS.values()).hide_bytes(spelled)
+    hidden = Secrets(KEYS.values()).redact_bytes(spelled)
 
-    body["error"]["message"] = f"bad {HIDDEN} 日本"
+    body["error"]["message"] = f"bad {REDACTED} 日本"
     assert json.loads(hidden) == body
 
 
@@ -156,17 +156,17 @@ def test_d13_no_half_of_an_escape_is_left(before: str) -> None:
     """The letters behind it are those of the key, whether or not they belong to the escape."""
     key = "0bcdefg1-9hijkl"
 
-    assert Secrets([key]).hide(f"say {before}{key}.") == f"say {HIDDEN}."
+    assert Secrets([key]).redact(f"say {before}{key}.") == f"say {REDACTED}."
 
 
 def test_d13_a_whole_escape_in_front_of_a_key_stays() -> None:
     text = json.dumps({"message": "\u00fc0bcdefg1-9hijkl"})
 
-    assert Secrets(["0bcdefg1-9hijkl"]).hide(text) == text.replace("0bcdefg1-9hijkl", HIDDEN)
+    assert Secrets(["0bcdefg1-9hijkl"]).redact(text) == text.replace("0bcdefg1-9hijkl", REDACTED)
 
 
 def test_d13_a_key_of_the_very_word_that_hides_it() -> None:
-    assert Secrets(["[redacted]-0"]).hide("x [redacted]-0 y") == f"x {HIDDEN} y"
+    assert Secrets(["[redacted]-0"]).redact("x [redacted]-0 y") == f"x {REDACTED} y"
 
 
 @settings(deadline=None)
@@ -178,10 +178,10 @@ def test_d13_a_key_of_the_very_word_that_hides_it() -> None:
 def test_d13_no_text_shows_a_key_afterwards(pieces: list[str]) -> None:
     text = "".join(pieces)
     secrets = Secrets(KEYS.values())
-    hidden = secrets.hide(text)
+    hidden = secrets.redact(text)
 
     assert all(key not in hidden for key in KEYS.values())
-    assert secrets.hide(hidden) == hidden
+    assert secrets.redact(hidden) == hidden
 
 
 HOSTILE = {
@@ -202,27 +202,27 @@ def test_d13_work_is_bounded_whatever_is_sent(kind: str, monkeypatch: pytest.Mon
     from jarvis_proxy import redaction
 
     steps = 0
-    meaning = redaction._meaning
+    meaning = redaction._unescape
 
     def counted(escape: re.Match[bytes]) -> bytes:
         nonlocal steps
         steps += 1
         return meaning(escape)
 
-    monkeypatch.setattr(redaction, "_meaning", counted)
+    monkeypatch.setattr(redaction, "_unescape", counted)
     data = HOSTILE[kind] * (1_000_000 // len(HOSTILE[kind]))
-    hidden = Secrets(KEYS.values()).hide_bytes(data)
+    hidden = Secrets(KEYS.values()).redact_bytes(data)
 
     assert steps <= 4 * 20_000
     assert KEYS["openai"].encode() not in hidden
-    assert hidden in (data, HIDDEN.encode())
+    assert hidden in (data, REDACTED.encode())
 
 
 def test_d13_headers_lose_keys_in_their_values_and_their_names() -> None:
     key = KEYS["openai"]
     headers = {"x-request-id": f"req-{key[5:25]}", f"x-ratelimit-{key}": "1", "openai-model": "gpt"}
 
-    assert Secrets([key]).hide_in_headers(headers) == {
-        "x-request-id": f"req-{HIDDEN}",
+    assert Secrets([key]).redact_headers(headers) == {
+        "x-request-id": f"req-{REDACTED}",
         "openai-model": "gpt",
     }

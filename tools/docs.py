@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from jarvis_proxy.config.fields import Section
-from jarvis_proxy.config.settings import SETTINGS, Setting
+from jarvis_proxy.config.settings import ALL_SETTINGS, Setting
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 ENV_EXAMPLE: Final = ROOT / ".env.example"
@@ -40,7 +40,7 @@ _NOTES: Final = {
 def settings_by_section() -> Iterator[tuple[Section, list[Setting]]]:
     """Yield the sections in their order, each with its settings."""
     for section in Section:
-        yield section, [setting for setting in SETTINGS if setting.section is section]
+        yield section, [setting for setting in ALL_SETTINGS if setting.section is section]
 
 
 def env_example() -> str:

@@ -6,7 +6,7 @@ from jarvis_proxy.access.rate_limits import TokenBucket
 from jarvis_proxy.errors import LimitExceeded
 
 
-class Failures:
+class AuthThrottle:
     """Failed attempts by source: a few at once, then a few a minute, and so many from all together.
 
     Only failures are counted and only a failure can be refused, so nobody is locked out by what
@@ -34,7 +34,7 @@ class Failures:
     def __len__(self) -> int:
         return len(self._sources)
 
-    def note(self, source: str, now: float, guesses: int = 1) -> float:
+    def record_failure(self, source: str, now: float, guesses: int = 1) -> float:
         """Count wrong *guesses* of *source*; return how long it should wait, 0.0 if it need not."""
         # Asked first: no flood of sources can push the others out of the table quickly.
         if wait := self._all.wait(guesses, now):
@@ -53,13 +53,13 @@ class Failures:
         return 0.0
 
 
-class TooManyFailures(LimitExceeded):
+class AuthThrottled(LimitExceeded):
     """The refusal of who guesses: it is sent late, and the connection is closed after it."""
 
 
-def too_many_failures(wait: float) -> TooManyFailures:
+def auth_throttled(wait: float) -> AuthThrottled:
     """Return 429 `rate_limit_exceeded` for an address that sends wrong keys again and again."""
-    return TooManyFailures(
+    return AuthThrottled(
         429,
         "Too many requests without a valid API key came from this address. "
         "A request with a valid key is answered all the same.",

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 
 _KEY_HEADERS: Final = ("x-api-key", "api-key", "x-goog-api-key")
-MOST_PRESENTED: Final = 4
+MAX_PRESENTED: Final = 4
 """So many different keys of one request are compared: clients send one, seldom two."""
 
 
@@ -31,7 +31,7 @@ class Headers(Protocol):
         """Tell whether there is such a field."""
 
 
-class KeyRing:
+class ClientKeys:
     """The client keys of this proxy."""
 
     __slots__ = ("_keys",)
@@ -39,7 +39,7 @@ class KeyRing:
     def __init__(self, keys: Iterable[_Key]) -> None:
         self._keys = tuple((key.digest, key.name) for key in keys)
 
-    def identify(self, presented: Sequence[bytes]) -> str | None:
+    def authenticate(self, presented: Sequence[bytes]) -> str | None:
         """Return the name of the first presented key that is one of ours, or None."""
         found: str | None = None
         for token in presented:
@@ -73,7 +73,7 @@ def presented_keys(headers: Headers, query_key: str | None) -> tuple[bytes, ...]
         found.append(_bytes(query_key))
     if len(found) < 2:  # nearly always
         return tuple(found)
-    return tuple(dict.fromkeys(found))[:MOST_PRESENTED]
+    return tuple(dict.fromkeys(found))[:MAX_PRESENTED]
 
 
 def _bytes(text: str) -> bytes:

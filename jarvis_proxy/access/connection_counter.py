@@ -43,7 +43,7 @@ class ConnectionCounter:
         trusted = self.limits.trusted
         if trusted and is_within(parse_ip(address), trusted):
             return ""
-        return network_of(address)
+        return network_key(address)
 
     def open(self, network: str) -> LimitKind | None:
         """Count a connection from *network*, or say which limit keeps it out."""
@@ -67,7 +67,7 @@ class ConnectionCounter:
             del self._by_network[network]
 
 
-def affordable(wanted: int, max_files: int) -> int:
+def connections_for_fd_limit(wanted: int, max_files: int) -> int:
     """Return how many connections *max_files* open files allow, *wanted* at the most.
 
     A call holds its client's connection and one or two upstream; the rest is for the process.
@@ -78,7 +78,7 @@ def affordable(wanted: int, max_files: int) -> int:
 
 
 @lru_cache(maxsize=4096)
-def network_of(address: str) -> str:
+def network_key(address: str) -> str:
     """Return an IPv4 address, or the /64 that a household has in IPv6; "" for anything else."""
     ip = parse_ip(address)
     if isinstance(ip, IPv6Address):

@@ -5,18 +5,18 @@ from collections.abc import Callable, Iterator
 from jarvis_proxy.access.client_ip import is_within, parse_ip
 from jarvis_proxy.config.key_policies import KeyPolicy
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.routing.models import Route
+from jarvis_proxy.routing.models import ModelRoute
 from jarvis_proxy.wire.text import printable
 
 
-class KeyAccess:
+class KeyPermissions:
     """A key's policy, ready to be asked. *route* tells where a model's name leads."""
 
-    __slots__ = ("_policy", "_prefixes", "_route", "_routes")
+    __slots__ = ("_policy", "_prefixes", "_resolve", "_routes")
 
-    def __init__(self, policy: KeyPolicy, route: Callable[[str], Route]) -> None:
+    def __init__(self, policy: KeyPolicy, route: Callable[[str], ModelRoute]) -> None:
         self._policy = policy
-        self._route = route
+        self._resolve = route
         self._routes = frozenset(route(name) for name in policy.models if not name.endswith("*"))
         self._prefixes = tuple(name[:-1] for name in policy.models if name.endswith("*"))
 
@@ -25,14 +25,14 @@ class KeyAccess:
         """Whether there are models that the key may not use."""
         return bool(self._policy.models)
 
-    def is_open(self, address: str, now: float) -> bool:
+    def is_valid_at(self, address: str, now: float) -> bool:
         """Tell whether the key opens anything from *address* at *now* (epoch seconds)."""
         policy = self._policy
         if policy.expires is not None and now >= policy.expires:
             return False
         return not policy.cidrs or is_within(parse_ip(address), policy.cidrs)
 
-    def allows(self, model: str | None, route: Route) -> bool:
+    def allows(self, model: str | None, route: ModelRoute) -> bool:
         """Tell whether the key may use *model*, which leads to *route*; None: it was not named.
 
         A model that stands in the list in full may be used by each of its names. A prefix is
@@ -43,12 +43,12 @@ class KeyAccess:
             return True
         return any(name.startswith(self._prefixes) for name in self._names(model, route))
 
-    def _names(self, model: str | None, route: Route) -> Iterator[str]:
+    def _names(self, model: str | None, route: ModelRoute) -> Iterator[str]:
         if model is not None:
             yield model
-        yield f"{route.upstream}/{route.target}"
-        if route.target and self._route(route.target) == route:
-            yield route.target
+        yield f"{route.upstream}/{route.upstream_model}"
+        if route.upstream_model and self._resolve(route.upstream_model) == route:
+            yield route.upstream_model
 
 
 def model_not_found(model: str) -> ProxyError:

@@ -13,50 +13,50 @@ from typing import Final, Protocol
 from jarvis_proxy.errors import LimitExceeded, Reason
 
 _MINUTE: Final = 60.0
-LONGEST_DEBT: Final = 1440
+MAX_DEBT_MINUTES: Final = 1440
 """Minutes for which a key has to wait at most, however much more than it had was spent: a day."""
 
 
 class TokenBucket:
     """Fills steadily up to its capacity; what is used is taken out of it. It starts full."""
 
-    __slots__ = ("_at", "_level", "capacity", "per_second")
+    __slots__ = ("_available", "_updated_at", "capacity", "per_second")
 
     def __init__(self, capacity: float, per_second: float, now: float) -> None:
         self.capacity = capacity
         self.per_second = per_second
-        self._level = capacity
-        self._at = now
+        self._available = capacity
+        self._updated_at = now
 
-    def level(self, now: float) -> float:
+    def available(self, now: float) -> float:
         """Return what is in it; less than nothing when more was spent than there was."""
         # One call asks several times; and a clock that does not go backwards may still be read by
         # two callers out of turn.
-        passed = now - self._at
+        passed = now - self._updated_at
         if passed > 0:
-            self._level = min(self.capacity, self._level + passed * self.per_second)
-            self._at = now
-        return self._level
+            self._available = min(self.capacity, self._available + passed * self.per_second)
+            self._updated_at = now
+        return self._available
 
     def wait(self, amount: float, now: float) -> float:
         """Return in how many seconds *amount* will be in it: 0.0 when it is.
 
         Of more than the capacity, the capacity is enough: it would never come otherwise.
         """
-        return max(0.0, min(amount, self.capacity) - self.level(now)) / self.per_second
+        return max(0.0, min(amount, self.capacity) - self.available(now)) / self.per_second
 
     def spend(self, amount: float, now: float) -> None:
         """Take *amount* out, even if that is more than there is; a negative one is put back."""
-        left = min(self.capacity, self.level(now) - amount)
-        self._level = max(left, -LONGEST_DEBT * _MINUTE * self.per_second)
+        left = min(self.capacity, self.available(now) - amount)
+        self._available = max(left, -MAX_DEBT_MINUTES * _MINUTE * self.per_second)
 
-    def reset(self, now: float) -> float:
+    def seconds_to_full(self, now: float) -> float:
         """Return in how many seconds it will be full."""
-        return (self.capacity - self.level(now)) / self.per_second
+        return (self.capacity - self.available(now)) / self.per_second
 
 
 @dataclass(frozen=True, slots=True)
-class Quota:
+class KeyQuota:
     """What one key may use: requests and tokens a minute, calls at once; None is without limit."""
 
     rpm: int | None = None
@@ -65,39 +65,39 @@ class Quota:
 
 
 @dataclass(frozen=True, slots=True)
-class Meter:
+class LimitStatus:
     """How a limit stands: what it is, what is left of it, and in how many seconds all is back."""
 
     limit: int
     remaining: int
-    reset: float
+    seconds_to_full: float
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class LimitDecision:
     """Whether a call may go: *refused* names the limit that forbids it for *wait* seconds."""
 
     refused: Reason | None = None
     wait: float = 0.0
-    requests: Meter | None = None
-    tokens: Meter | None = None
+    requests: LimitStatus | None = None
+    tokens: LimitStatus | None = None
 
     def headers(self) -> Iterator[tuple[str, str]]:
         """Yield OpenAI's ``x-ratelimit-*`` headers for the limits that there are."""
-        for name, meter in (("requests", self.requests), ("tokens", self.tokens)):
-            if meter is not None:
-                yield f"x-ratelimit-limit-{name}", str(meter.limit)
-                yield f"x-ratelimit-remaining-{name}", str(meter.remaining)
-                yield f"x-ratelimit-reset-{name}", duration(meter.reset)
+        for name, status in (("requests", self.requests), ("tokens", self.tokens)):
+            if status is not None:
+                yield f"x-ratelimit-limit-{name}", str(status.limit)
+                yield f"x-ratelimit-remaining-{name}", str(status.remaining)
+                yield f"x-ratelimit-reset-{name}", duration(status.seconds_to_full)
 
-    def refusal(self) -> LimitExceeded:
+    def error(self) -> LimitExceeded:
         """Return 429 `rate_limit_exceeded` for a call that may not go."""
         if self.refused == "concurrency":
-            return too_many_at_once()
-        meter, kind = self.requests, "requests per min (RPM)"
+            return concurrency_exceeded()
+        status, kind = self.requests, "requests per min (RPM)"
         if self.refused == "tokens":
-            meter, kind = self.tokens, "tokens per min (TPM)"
-        limit = "" if meter is None else f": Limit {meter.limit}"
+            status, kind = self.tokens, "tokens per min (TPM)"
+        limit = "" if status is None else f": Limit {status.limit}"
         return LimitExceeded(
             429,
             f"Rate limit of this key reached on {kind}{limit}. "
@@ -109,7 +109,7 @@ class Verdict:
         )
 
 
-class Limiter(Protocol):
+class RateLimiter(Protocol):
     """Counts what keys use: in this process, or for several in a store that they share.
 
     ``admit`` is awaited, since a shared store is asked over the network. The other two are called
@@ -118,15 +118,15 @@ class Limiter(Protocol):
     """
 
     async def admit(
-        self, key: str, quota: Quota, *, call_id: str, tokens: int, now: float
-    ) -> Verdict:
+        self, key: str, quota: KeyQuota, *, call_id: str, tokens: int, now: float
+    ) -> LimitDecision:
         """Decide on a call, and count it if it may go: one request, *tokens* for now, one more
         at once. A refused call counts nothing.
 
         *now* may be replaced by the store's own clock.
         """
 
-    def settle(self, key: str, tokens: int, now: float) -> None:
+    def adjust_tokens(self, key: str, tokens: int, now: float) -> None:
         """Count *tokens* more than ``admit`` did; fewer, when it is negative."""
 
     def release(self, key: str, call_id: str) -> None:
@@ -136,63 +136,65 @@ class Limiter(Protocol):
 
 
 @dataclass(slots=True)
-class _Use:
+class _KeyUsage:
     """What one key uses."""
 
-    quota: Quota
+    quota: KeyQuota
     requests: TokenBucket | None
     tokens: TokenBucket | None
     running: set[str] = field(default_factory=set)
 
 
-class MemoryLimiter:
+class MemoryRateLimiter:
     """The Limiter of a single process."""
 
     def __init__(self) -> None:
-        self._uses: dict[str, _Use] = {}
+        self._usage_by_key: dict[str, _KeyUsage] = {}
 
     async def admit(
-        self, key: str, quota: Quota, *, call_id: str, tokens: int, now: float
-    ) -> Verdict:
+        self, key: str, quota: KeyQuota, *, call_id: str, tokens: int, now: float
+    ) -> LimitDecision:
         """Decide on a call, and count it if it may go."""
-        use = self._use(key, quota, now)
-        refused, wait = _refusal(use, tokens, now)
+        usage = self._usage(key, quota, now)
+        refused, wait = _violated_limit(usage, tokens, now)
         if refused is None:
-            use.running.add(call_id)
-            for bucket, amount in ((use.requests, 1), (use.tokens, tokens)):
+            usage.running.add(call_id)
+            for bucket, amount in ((usage.requests, 1), (usage.tokens, tokens)):
                 if bucket is not None:
                     bucket.spend(amount, now)
-        return Verdict(refused, wait, _meter(use.requests, now), _meter(use.tokens, now))
+        return LimitDecision(
+            refused, wait, _status(usage.requests, now), _status(usage.tokens, now)
+        )
 
-    def settle(self, key: str, tokens: int, now: float) -> None:
+    def adjust_tokens(self, key: str, tokens: int, now: float) -> None:
         """Count *tokens* more, or fewer."""
-        use = self._uses.get(key)
-        if use is not None and use.tokens is not None:
-            use.tokens.spend(tokens, now)
+        usage = self._usage_by_key.get(key)
+        if usage is not None and usage.tokens is not None:
+            usage.tokens.spend(tokens, now)
 
     def release(self, key: str, call_id: str) -> None:
         """Count a call as ended."""
-        if (use := self._uses.get(key)) is not None:
-            use.running.discard(call_id)
+        if (usage := self._usage_by_key.get(key)) is not None:
+            usage.running.discard(call_id)
 
-    def _use(self, key: str, quota: Quota, now: float) -> _Use:
-        use = self._uses.get(key)
-        if use is None or use.quota != quota:
-            running = set() if use is None else use.running  # the settings were read anew
-            use = _Use(quota, _bucket(quota.rpm, now), _bucket(quota.tpm, now), running)
-            self._uses[key] = use
-        return use
+    def _usage(self, key: str, quota: KeyQuota, now: float) -> _KeyUsage:
+        usage = self._usage_by_key.get(key)
+        if usage is None or usage.quota != quota:
+            running = set() if usage is None else usage.running  # the settings were read anew
+            usage = _KeyUsage(quota, _bucket(quota.rpm, now), _bucket(quota.tpm, now), running)
+            self._usage_by_key[key] = usage
+        return usage
 
 
-def _refusal(use: _Use, tokens: int, now: float) -> tuple[Reason | None, float]:
+def _violated_limit(usage: _KeyUsage, tokens: int, now: float) -> tuple[Reason | None, float]:
     """Return which limit forbids a call, and for how long."""
-    at_once = use.quota.concurrency
-    if at_once is not None and len(use.running) >= at_once:
+    at_once = usage.quota.concurrency
+    if at_once is not None and len(usage.running) >= at_once:
         return "concurrency", 1.0
-    if use.requests is not None and (wait := use.requests.wait(1, now)):
+    if usage.requests is not None and (wait := usage.requests.wait(1, now)):
         return "requests", wait
     # Not even a call without tokens goes while more was spent than there was.
-    if use.tokens is not None and (wait := use.tokens.wait(max(tokens, 1), now)):
+    if usage.tokens is not None and (wait := usage.tokens.wait(max(tokens, 1), now)):
         return "tokens", wait
     return None, 0.0
 
@@ -202,14 +204,14 @@ def _bucket(per_minute: int | None, now: float) -> TokenBucket | None:
     return None if per_minute is None else TokenBucket(per_minute, per_minute / _MINUTE, now)
 
 
-def _meter(bucket: TokenBucket | None, now: float) -> Meter | None:
+def _status(bucket: TokenBucket | None, now: float) -> LimitStatus | None:
     if bucket is None:
         return None
-    remaining = max(0, math.floor(bucket.level(now)))
-    return Meter(int(bucket.capacity), remaining, bucket.reset(now))
+    remaining = max(0, math.floor(bucket.available(now)))
+    return LimitStatus(int(bucket.capacity), remaining, bucket.seconds_to_full(now))
 
 
-def too_many_at_once() -> LimitExceeded:
+def concurrency_exceeded() -> LimitExceeded:
     """Return 429 `rate_limit_exceeded` for a key with too many calls in progress."""
     return LimitExceeded(
         429,

@@ -85,15 +85,20 @@ class ModelPrices(msgspec.Struct, forbid_unknown_fields=True):
     prices: Annotated[tuple[Price, ...], msgspec.Meta(min_length=1)]
 
 
-class Provider(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """*url* is a regular expression for base URLs; *also*: providers whose models it sells.
+class Provider(
+    msgspec.Struct,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    rename={"fallback_providers": "also"},
+):
+    """*url* is a regular expression for base URLs. *fallback_providers* sell models to it.
 
     *models* is a list of ModelPrices; there are thousands, and few providers are ever asked for.
     """
 
     url: str
     models: msgspec.Raw
-    also: tuple[str, ...] = ()
+    fallback_providers: tuple[str, ...] = ()
 
 
 class PriceFile(msgspec.Struct, forbid_unknown_fields=True):
@@ -103,7 +108,7 @@ class PriceFile(msgspec.Struct, forbid_unknown_fields=True):
     providers: dict[str, Provider]
 
 
-class _OwnFile(msgspec.Struct, forbid_unknown_fields=True):
+class _PriceOverrides(msgspec.Struct, forbid_unknown_fields=True):
     """PRICES_FILE: ``upstream/model``, or a prefix of that and ``*``, with its rates."""
 
     models: dict[str, Price]
@@ -111,7 +116,7 @@ class _OwnFile(msgspec.Struct, forbid_unknown_fields=True):
 
 _FILE: Final = msgspec.json.Decoder(PriceFile)
 _MODELS: Final = msgspec.json.Decoder(tuple[ModelPrices, ...])
-_OWN_FILE: Final = msgspec.json.Decoder(_OwnFile)
+_OWN_FILE: Final = msgspec.json.Decoder(_PriceOverrides)
 _Entry = tuple[Callable[[str], bool], tuple[Price, ...]]
 
 
@@ -126,14 +131,14 @@ class Prices:
         self,
         table: bytes | None = None,
         upstreams: Iterable[tuple[str, str]] = (),
-        own: bytes | None = None,
+        overrides: bytes | None = None,
     ) -> None:
         """Read the tables.
 
         Raises:
             PriceError: one of them is not of the expected form.
         """
-        self._own = _own_entries(own) if own is not None else []
+        self._overrides = _override_entries(overrides) if overrides is not None else []
         self._providers = _decode(_FILE, table).providers if table is not None else {}
         self._base_urls = dict(upstreams)
         # Made when first asked for: a start needs none of them.
@@ -148,17 +153,17 @@ class Prices:
             return None
         if record.upstream == FREE:
             return 0
-        prices = self._find(record.upstream, record.target.lower())
+        prices = self._find(record.upstream, record.upstream_model.lower())
         if prices is None:
             return None
         price = prices[0]
         if len(prices) > 1:
-            price = next((p for p in reversed(prices) if p.applies(record.started_at)), price)
+            price = next((p for p in reversed(prices) if p.applies(record.timestamp)), price)
         return _cost(price, prompt or 0, record.cached_tokens or 0, completion or 0)
 
     def _search(self, upstream: str, model: str) -> tuple[Price, ...] | None:
         full_name = f"{upstream}/{model}"
-        for matches, prices in self._own:
+        for matches, prices in self._overrides:
             if matches(full_name):
                 return prices
         for matches, prices in self._table(upstream):
@@ -172,7 +177,7 @@ class Prices:
         provider = _provider(providers, upstream, self._base_urls.get(upstream, ""))
         if provider is None:
             return []
-        others = (providers[name] for name in provider.also if name in providers)
+        others = (providers[name] for name in provider.fallback_providers if name in providers)
         models = (m for each in (provider, *others) for m in _MODELS.decode(each.models))
         return [(_matcher(model.names), model.prices) for model in models]
 
@@ -209,7 +214,7 @@ def _provider(providers: Mapping[str, Provider], name: str, base_url: str) -> Pr
     return providers.get(_KNOWN_AS.get(name, name))
 
 
-def _own_entries(data: bytes) -> list[_Entry]:
+def _override_entries(data: bytes) -> list[_Entry]:
     """Return the entries of PRICES_FILE, the more exact name first."""
     models = _decode(_OWN_FILE, data).models
     for name, price in models.items():

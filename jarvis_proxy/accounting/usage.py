@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Final, Protocol
 
 from jarvis_proxy.call_record import CallRecord
-from jarvis_proxy.config.budgets import Budget, day_number, day_of, ends_at, period_of
+from jarvis_proxy.config.budgets import Budget, day_number, day_of, period_end, period_of
 from jarvis_proxy.errors import LimitExceeded
 from jarvis_proxy.routing.endpoints import RELAYED
 from jarvis_proxy.wire.text import printable
@@ -25,7 +25,7 @@ KEPT_DAYS: Final = 62
 
 
 @dataclass(slots=True)
-class Counts:
+class UsageTotals:
     """Sums over calls.
 
     *cached* tokens are a part of *prompt*, *reasoning* ones of *completion*. *cost* is in
@@ -42,7 +42,7 @@ class Counts:
     unpriced: int = 0
     unmeasured: int = 0
 
-    def add(self, other: "Counts") -> None:
+    def add(self, other: "UsageTotals") -> None:
         """Add the sums of *other* to these."""
         self.calls += other.calls
         self.prompt += other.prompt
@@ -78,7 +78,7 @@ class Counts:
         return self.cost if self.cost or is_known else None
 
 
-COUNTS: Final = tuple(spec.name for spec in fields(Counts))
+TOTAL_NAMES: Final = tuple(spec.name for spec in fields(UsageTotals))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class UsageRow:
     day: str
     key: str
     model: str
-    counts: Counts
+    totals: UsageTotals
 
 
 class UsageStore(Protocol):
@@ -104,7 +104,7 @@ class UsageStore(Protocol):
         """Add *rows* to the sums, all or none; return whether that was done."""
 
 
-class NoStore:
+class NullUsageStore:
     """The store of those who keep usage in memory only."""
 
     async def load(self, since: str) -> Sequence[UsageRow] | None:
@@ -131,22 +131,22 @@ class BudgetState:
         return max(0, self.budget.amount - self.spent)
 
 
-class UsageBook:
+class UsageLedger:
     """The sums of this process, and what of them is not stored yet."""
 
     def __init__(self, budgets: Mapping[str, Sequence[Budget]] | None = None) -> None:
         self.budgets: Mapping[str, Sequence[Budget]] = budgets or {}
         """By the names of client keys."""
         self._fresh: list[CallRecord] = []
-        self._rows: dict[tuple[str, str], dict[str, Counts]] = {}
-        self._spent: dict[tuple[str, str], Counts] = {}
-        self._pending: dict[tuple[str, str, str], Counts] = {}
+        self._rows: dict[tuple[str, str], dict[str, UsageTotals]] = {}
+        self._spent: dict[tuple[str, str], UsageTotals] = {}
+        self._pending: dict[tuple[str, str, str], UsageTotals] = {}
         self._day_number = -1
         self._day = ""
 
     def add(self, record: CallRecord) -> None:
         """Count a call that has ended; one that took nothing from an upstream does not count."""
-        if is_usage(record):
+        if is_billable(record):
             # Summed up in batches, or when someone asks: most calls add to the same few sums.
             self._fresh.append(record)
             if len(self._fresh) >= _BATCH:
@@ -154,19 +154,19 @@ class UsageBook:
 
     def _sum_up(self) -> None:
         fresh, self._fresh = self._fresh, []
-        places: dict[tuple[str, str, str, str], Counts] = {}
+        places: dict[tuple[str, str, str, str], UsageTotals] = {}
         for record in fresh:
-            day = self._today(record.started_at + record.ended - record.started)
-            place = (day, record.key_name, record.upstream, record.target)
+            day = self._today(record.timestamp + record.ended_at - record.started_at)
+            place = (day, record.key_name, record.upstream, record.upstream_model)
             if (counts := places.get(place)) is None:
-                counts = places[place] = Counts()
+                counts = places[place] = UsageTotals()
             counts.add_call(record)
         for (day, key, upstream, target), counts in places.items():
-            model = self._book(day, key, _model(upstream, target), counts)
-            self._pending.setdefault((day, key, model), Counts()).add(counts)
+            model = self._add_totals(day, key, _model(upstream, target), counts)
+            self._pending.setdefault((day, key, model), UsageTotals()).add(counts)
         if fresh:
             last = fresh[-1]
-            self._forget(oldest_day(last.started_at + last.ended - last.started))
+            self._forget(oldest_day(last.timestamp + last.ended_at - last.started_at))
 
     def restore(self, rows: Iterable[UsageRow]) -> None:
         """Take over the stored sums; what is not stored yet comes on top of them."""
@@ -175,19 +175,19 @@ class UsageBook:
         self._spent.clear()
         pending = (UsageRow(*names, counts) for names, counts in self._pending.items())
         for row in (*rows, *pending):
-            self._book(row.day, row.key, row.model, row.counts)
+            self._add_totals(row.day, row.key, row.model, row.totals)
 
-    def take_pending(self) -> list[UsageRow]:
+    def drain_pending(self) -> list[UsageRow]:
         """Return what is to be stored, and forget that it is."""
         self._sum_up()
         rows = [UsageRow(*names, counts) for names, counts in self._pending.items()]
         self._pending.clear()
         return rows
 
-    def give_back(self, rows: Iterable[UsageRow]) -> None:
+    def restore_pending(self, rows: Iterable[UsageRow]) -> None:
         """Keep *rows* for later: they could not be stored."""
         for row in rows:
-            self._pending.setdefault((row.day, row.key, row.model), Counts()).add(row.counts)
+            self._pending.setdefault((row.day, row.key, row.model), UsageTotals()).add(row.totals)
 
     def check(self, key: str, now: float) -> None:
         """Let a call go whose key has something left of each of its budgets.
@@ -200,15 +200,15 @@ class UsageBook:
         if key in self.budgets:
             for state in self.states(key, now):
                 if not state.remaining:
-                    raise spent_out(state)
+                    raise budget_exceeded(state)
 
     def states(self, key: str, now: float) -> Iterator[BudgetState]:
         """Yield how the budgets of *key* stand."""
         self._sum_up()
         today = self._today(now)
         for budget in self.budgets.get(key, ()):
-            counts = self._spent.get((key, period_of(budget.period, today)), Counts())
-            end = ends_at(budget.period, today)
+            counts = self._spent.get((key, period_of(budget.period, today)), UsageTotals())
+            end = period_end(budget.period, today)
             yield BudgetState(
                 budget,
                 counts.tokens if budget.unit == "tokens" else counts.cost,
@@ -216,26 +216,28 @@ class UsageBook:
                 end.timestamp() - now,
             )
 
-    def days(self, key: str, first: str, last: str) -> Iterator[tuple[str, Mapping[str, Counts]]]:
+    def days(
+        self, key: str, first: str, last: str
+    ) -> Iterator[tuple[str, Mapping[str, UsageTotals]]]:
         """Yield each day from *first* to *last* on which *key* was used, with its models."""
         self._sum_up()
         found = [(day, models) for (day, of), models in self._rows.items() if of == key]
         yield from sorted((pair for pair in found if first <= pair[0] <= last), key=lambda p: p[0])
 
-    def sums(self) -> Iterator[tuple[str, str, Counts]]:
+    def sums(self) -> Iterator[tuple[str, str, UsageTotals]]:
         """Yield each key with each day and each month in which it was used, and the sums."""
         self._sum_up()
         for (key, period), counts in self._spent.items():
             yield key, period, counts
 
-    def _book(self, day: str, key: str, model: str, counts: Counts) -> str:
+    def _add_totals(self, day: str, key: str, model: str, counts: UsageTotals) -> str:
         """Add to the sums; return the name under which the model is counted."""
         models = self._rows.setdefault((day, key), {})
         if model not in models and len(models) >= _MAX_MODELS:
             model = OTHER  # names come from clients: they must not fill the memory
         for period in (day, day[:7]):
-            self._spent.setdefault((key, period), Counts()).add(counts)
-        models.setdefault(model, Counts()).add(counts)
+            self._spent.setdefault((key, period), UsageTotals()).add(counts)
+        models.setdefault(model, UsageTotals()).add(counts)
         return model
 
     def _today(self, moment: float) -> str:
@@ -253,7 +255,7 @@ class UsageBook:
             del self._spent[owner]
 
 
-def is_usage(record: CallRecord) -> bool:
+def is_billable(record: CallRecord) -> bool:
     """Tell whether an upstream did something for the call, as far as that can be known.
 
     An error without an answer costs nothing. A client that left before the first byte may have
@@ -261,7 +263,7 @@ def is_usage(record: CallRecord) -> bool:
     """
     if not record.attempts or record.route == RELAYED:
         return False
-    answered = record.prompt_tokens is not None or record.first_byte is not None
+    answered = record.prompt_tokens is not None or record.first_byte_sent_at is not None
     return answered or record.outcome in ("ok", "client_closed")
 
 
@@ -270,11 +272,11 @@ def oldest_day(now: float) -> str:
     return day_of(now - timedelta(days=KEPT_DAYS).total_seconds())
 
 
-def spent_out(state: BudgetState) -> LimitExceeded:
+def budget_exceeded(state: BudgetState) -> LimitExceeded:
     """Return 429 `insufficient_quota` for a budget of which nothing is left."""
     return LimitExceeded(
         429,
-        f"The budget of this key, {state.budget.words()}, is spent. "
+        f"The budget of this key, {state.budget.describe()}, is spent. "
         f"It begins anew at {state.resets_at}.",
         limit="budget",
         error_type="insufficient_quota",

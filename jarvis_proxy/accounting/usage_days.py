@@ -5,14 +5,14 @@ from typing import Final
 
 import msgspec
 
-from jarvis_proxy.accounting.usage import Counts, UsageBook
+from jarvis_proxy.accounting.usage import UsageLedger, UsageTotals
 from jarvis_proxy.config.budgets import Period, Unit, day_of
 
 _MAX_DAYS: Final = 31
 _MAX_KEYS: Final = 20
 
 
-class Use(msgspec.Struct):
+class UsageSummary(msgspec.Struct):
     """Sums of a day, named so, or of a key. *cost* is in billionths of a dollar, null if unknown.
 
     It lacks *unpriced* calls.
@@ -26,7 +26,7 @@ class Use(msgspec.Struct):
     unpriced: int
 
 
-class BudgetUse(msgspec.Struct):
+class BudgetSummary(msgspec.Struct):
     """How a key's budget stands; *spent* and *amount* are tokens or billionths of a dollar."""
 
     key: str
@@ -36,28 +36,28 @@ class BudgetUse(msgspec.Struct):
     spent: int
 
 
-class Usage(msgspec.Struct):
+class UsageOverview(msgspec.Struct):
     """The last *days*, oldest first; *keys* are of the *month*, the dearest first."""
 
     month: str
-    days: list[Use]
-    keys: list[Use]
-    budgets: list[BudgetUse]
+    days: list[UsageSummary]
+    keys: list[UsageSummary]
+    budgets: list[BudgetSummary]
 
 
-def overview(book: UsageBook, now: float) -> Usage:
+def overview(book: UsageLedger, now: float) -> UsageOverview:
     """Return what *book* knows at *now* (epoch seconds)."""
     month = day_of(now)[:7]
-    days: dict[str, Counts] = {}
-    keys: dict[str, Counts] = {}
+    days: dict[str, UsageTotals] = {}
+    keys: dict[str, UsageTotals] = {}
     for key, period, counts in book.sums():
         if period == month:
-            keys.setdefault(key, Counts()).add(counts)
+            keys.setdefault(key, UsageTotals()).add(counts)
         elif len(period) > len(month):
-            days.setdefault(period, Counts()).add(counts)
+            days.setdefault(period, UsageTotals()).add(counts)
     recent = sorted(days.items())[-_MAX_DAYS:]
     dearest = sorted(keys.items(), key=lambda item: (-item[1].cost, -item[1].tokens, item[0]))
-    return Usage(
+    return UsageOverview(
         month,
         [_use(day, counts) for day, counts in recent],
         [_use(key, counts) for key, counts in dearest[:_MAX_KEYS]],
@@ -65,14 +65,14 @@ def overview(book: UsageBook, now: float) -> Usage:
     )
 
 
-def _use(name: str, counts: Counts) -> Use:
-    return Use(
+def _use(name: str, counts: UsageTotals) -> UsageSummary:
+    return UsageSummary(
         name, counts.calls, counts.prompt, counts.completion, counts.known_cost, counts.unpriced
     )
 
 
-def _budgets(book: UsageBook, now: float) -> Iterator[BudgetUse]:
+def _budgets(book: UsageLedger, now: float) -> Iterator[BudgetSummary]:
     for key in book.budgets:
         for state in book.states(key, now):
             budget = state.budget
-            yield BudgetUse(key, budget.unit, budget.period, budget.amount, state.spent)
+            yield BudgetSummary(key, budget.unit, budget.period, budget.amount, state.spent)

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Final
 
 from jarvis_proxy.accounting.usage import (
-    COUNTS,
-    Counts,
-    UsageBook,
+    TOTAL_NAMES,
+    UsageLedger,
     UsageRow,
     UsageStore,
+    UsageTotals,
     oldest_day,
 )
 
@@ -30,21 +30,22 @@ _LOAD_EVERY: Final = 12
 _LOCK_TIMEOUT: Final = 2.0
 _ERRORS: Final = (OSError, sqlite3.Error)
 
-_COLUMNS: Final = ", ".join(COUNTS)
+_COLUMNS: Final = ", ".join(TOTAL_NAMES)
 _CREATE: Final = (
     "CREATE TABLE IF NOT EXISTS usage (day TEXT NOT NULL, key TEXT NOT NULL, model TEXT NOT NULL, "
-    + "".join(f"{name} INTEGER NOT NULL, " for name in COUNTS)
+    + "".join(f"{name} INTEGER NOT NULL, " for name in TOTAL_NAMES)
     + "PRIMARY KEY (day, key, model)) WITHOUT ROWID"
 )
 _ADD: Final = (
     f"INSERT INTO usage (day, key, model, {_COLUMNS}) "  # noqa: S608 - our own column names
-    f"VALUES (?, ?, ?, {', '.join('?' * len(COUNTS))}) ON CONFLICT (day, key, model) DO UPDATE SET "
-    + ", ".join(f"{name} = {name} + excluded.{name}" for name in COUNTS)
+    f"VALUES (?, ?, ?, {', '.join('?' * len(TOTAL_NAMES))}) "
+    "ON CONFLICT (day, key, model) DO UPDATE SET "
+    + ", ".join(f"{name} = {name} + excluded.{name}" for name in TOTAL_NAMES)
 )
 _LOAD: Final = f"SELECT day, key, model, {_COLUMNS} FROM usage WHERE day >= ?"  # noqa: S608
 
 
-class SqliteStore:
+class SqliteUsageStore:
     """Keeps usage in one file; other processes may write to it at the same time."""
 
     def __init__(self, folder: Path) -> None:
@@ -77,14 +78,14 @@ class SqliteStore:
             return ()
         with self._open() as database:
             found = database.execute(_LOAD, (since,)).fetchall()
-        return [UsageRow(day, key, model, Counts(*sums)) for day, key, model, *sums in found]
+        return [UsageRow(day, key, model, UsageTotals(*sums)) for day, key, model, *sums in found]
 
     def _add(self, rows: Sequence[UsageRow]) -> Sequence[UsageRow]:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._path.touch(mode=0o600)
         with self._open() as database, database:  # the second one commits, or undoes it all
             database.executemany(
-                _ADD, [(row.day, row.key, row.model, *astuple(row.counts)) for row in rows]
+                _ADD, [(row.day, row.key, row.model, *astuple(row.totals)) for row in rows]
             )
         return rows
 
@@ -102,12 +103,12 @@ class SqliteStore:
             database.close()
 
 
-class UsageKeeper:
+class UsagePersister:
     """Carries a book's sums to a store, and others' sums back."""
 
     def __init__(
         self,
-        book: UsageBook,
+        book: UsageLedger,
         store: UsageStore,
         clock: Callable[[], float],
         every: float = _SAVE_EVERY,
@@ -118,7 +119,7 @@ class UsageKeeper:
 
         After *load_every* writes, what others wrote is read.
         """
-        self._book = book
+        self._ledger = book
         self._store = store
         self._clock = clock
         self._every = every
@@ -130,7 +131,7 @@ class UsageKeeper:
         async with self._lock:
             rows = await self._store.load(oldest_day(self._clock()))
             if rows is not None:
-                self._book.restore(rows)
+                self._ledger.restore(rows)
 
     async def save(self) -> None:
         """Store what is not stored yet.
@@ -147,9 +148,9 @@ class UsageKeeper:
 
     async def _save(self) -> None:
         async with self._lock:
-            rows = self._book.take_pending()
+            rows = self._ledger.drain_pending()
             if rows and not await self._store.add(rows):
-                self._book.give_back(rows)
+                self._ledger.restore_pending(rows)
 
     async def run(self) -> None:
         """Save, and now and then load, until cancelled."""

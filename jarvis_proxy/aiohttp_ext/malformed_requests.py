@@ -112,18 +112,18 @@ def _error(status: int) -> ProxyError:
     return ProxyError(status, text, code=code)
 
 
-def refusal_bytes(status: int) -> bytes:
+def error_response(status: int) -> bytes:
     """Return the whole answer to a request whose head is not whole."""
-    return _whole_answer(_error(status), ())
+    return _full_response(_error(status), ())
 
 
 def server_full_response() -> bytes:
     """Return the whole answer for a connection too many: nothing of a request is read."""
     error = ProxyError(503, "Too many connections are open.", code="overloaded")
-    return _whole_answer(error, ("Retry-After: 1", "x-should-retry: true"))
+    return _full_response(error, ("Retry-After: 1", "x-should-retry: true"))
 
 
-def _whole_answer(error: ProxyError, headers: Sequence[str]) -> bytes:
+def _full_response(error: ProxyError, headers: Sequence[str]) -> bytes:
     body = error.body()
     lines = (
         f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}",

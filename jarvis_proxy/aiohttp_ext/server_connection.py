@@ -15,20 +15,20 @@ from aiohttp.http import RawRequestMessage
 from jarvis_proxy.access.connection_counter import ConnectionCounter, LimitKind
 from jarvis_proxy.aiohttp_ext.malformed_requests import (
     MalformedRequest,
+    error_response,
     not_http,
-    refusal_bytes,
     server_full_response,
 )
 from jarvis_proxy.aiohttp_ext.write_batching import BatchedTransport, WriteBatch
-from jarvis_proxy.observability.line_quota import STRANGER
+from jarvis_proxy.observability.line_quota import ANONYMOUS
 
 _LOG: Final = logging.getLogger(__name__)
 _MAX_HEAD: Final = 32 * 1024
 _WRITE_BUFFER: Final = 64 * 1024
 _TOO_LONG: Final = ("LineTooLong", "Too many headers received")
-_IN_A_ROW: Final = 8
+_MAX_PIPELINED: Final = 8
 """Pipelined requests of one connection that are handled before others get their turn."""
-_BACKSTOP: Final = 10.0
+_AIOHTTP_MARGIN: Final = 10.0
 """Seconds after which aiohttp closes an idle connection, should ours not have done so."""
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Warn = Callable[[str, str], object]
@@ -53,7 +53,7 @@ class ProxyRunner(web.AppRunner):
         keepalive_timeout: float,
         **options: Any,
     ) -> None:
-        super().__init__(app, keepalive_timeout=keepalive_timeout + _BACKSTOP, **options)
+        super().__init__(app, keepalive_timeout=keepalive_timeout + _AIOHTTP_MARGIN, **options)
         self.counter = counter
         self._warn = warn
         self._dispatch = dispatch
@@ -61,7 +61,7 @@ class ProxyRunner(web.AppRunner):
         self._connection_server: ConnectionServer | None = None
         options.pop("shutdown_timeout", None)
         options.pop("handler_cancellation", None)
-        self._options = {**options, "keepalive_timeout": keepalive_timeout + _BACKSTOP}
+        self._options = {**options, "keepalive_timeout": keepalive_timeout + _AIOHTTP_MARGIN}
 
     async def setup(self) -> None:
         """Start the application."""
@@ -117,9 +117,9 @@ class ConnectionServer:
         """Answer a request."""
         connection = connection_of(request)
         connection.request_began()
-        if connection.requests_in_a_row >= _IN_A_ROW:
+        if connection.pipelined_requests >= _MAX_PIPELINED:
             # Pipelined requests are handled without an iteration of the loop between them.
-            connection.requests_in_a_row = 0
+            connection.pipelined_requests = 0
             await asyncio.sleep(0)
         try:
             return await self._handler(cast(web.Request, request))
@@ -129,7 +129,7 @@ class ConnectionServer:
     def set_keepalive(self, seconds: float) -> None:
         """Let connections wait so long for a request's whole head."""
         self.keepalive_timeout = seconds
-        self._options["keepalive_timeout"] = seconds + _BACKSTOP
+        self._options["keepalive_timeout"] = seconds + _AIOHTTP_MARGIN
 
     def set_handler(self, handler: Handler) -> None:
         """Give requests to come to another application's *handler*, on open connections too."""
@@ -142,9 +142,9 @@ class ConnectionServer:
     def admit(self, peer: object) -> "ClientConnection | None":
         """Return a connection of *peer*, counted from now on; None: there is no room for it."""
         network = self.network(peer)
-        return ClientConnection(self, network) if self.has_room(network) else None
+        return ClientConnection(self, network) if self.count_if_room(network) else None
 
-    def has_room(self, network: str) -> bool:
+    def count_if_room(self, network: str) -> bool:
         """Count a connection from *network*, or warn that there is no room for it."""
         limit = self.counter.open(network)
         if limit is not None:
@@ -235,7 +235,7 @@ class JsonRequestHandler(web.RequestHandler):
         if type(exc).__name__ in _TOO_LONG or getattr(exc, "message", "") in _TOO_LONG:
             status = 431
         name = type(exc).__name__
-        extra = {STRANGER: f"{status} {name}"}  # no key was looked at
+        extra = {ANONYMOUS: f"{status} {name}"}  # no key was looked at
         if status >= 500:
             _LOG.error("internal error below the application", exc_info=exc, extra=extra)
         else:
@@ -262,7 +262,7 @@ class ClientConnection(asyncio.Protocol):
         "_timer",
         "_waits_for_head",
         "is_write_paused",
-        "requests_in_a_row",
+        "pipelined_requests",
         "transport",
     )
 
@@ -270,7 +270,7 @@ class ClientConnection(asyncio.Protocol):
         self.transport: BatchedTransport | None = None
         self.is_write_paused = False
         """Whether the client has to read before more is written."""
-        self.requests_in_a_row = 0
+        self.pipelined_requests = 0
         self._server = server
         self._network = network
         self._handler: JsonRequestHandler | None = None
@@ -290,7 +290,7 @@ class ClientConnection(asyncio.Protocol):
         self.transport = BatchedTransport(raw, server.batch)
         if self._network is None:
             network = server.network(raw.get_extra_info("peername"))
-            if not server.has_room(network):
+            if not server.count_if_room(network):
                 self._answer(server_full_response())
                 return
             self._network = network
@@ -308,7 +308,7 @@ class ClientConnection(asyncio.Protocol):
             return
         is_head = self._waits_for_head
         if is_head:
-            self.requests_in_a_row = 0
+            self.pipelined_requests = 0
         self._handler.data_received(data)
         if is_head:
             self._head_size += len(data)
@@ -377,7 +377,7 @@ class ClientConnection(asyncio.Protocol):
     def request_began(self) -> None:
         """Note that a request's head is here."""
         self._waits_for_head = False
-        self.requests_in_a_row += 1
+        self.pipelined_requests += 1
 
     def request_ended(self, request: web.BaseRequest) -> None:
         """Note that *request* is answered: what follows its body is another head."""
@@ -427,7 +427,7 @@ class ClientConnection(asyncio.Protocol):
 
     def refuse(self, status: int) -> None:
         """Answer what is no whole request, and close."""
-        self._answer(refusal_bytes(status))
+        self._answer(error_response(status))
 
     def _answer(self, answer: bytes) -> None:
         self._is_refused = True

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from jarvis_proxy.observability.line_quota import STRANGER
+from jarvis_proxy.observability.line_quota import ANONYMOUS
 
 _LOG: Final = logging.getLogger(__name__)
 _SEPARATE_WRITE: Final = 64 * 1024
@@ -39,7 +39,7 @@ class WriteBatch:
             try:
                 callback()
             except Exception as exc:  # it concerns one connection; the others must still be served
-                extra = {STRANGER: f"write {type(exc).__name__}"}
+                extra = {ANONYMOUS: f"write {type(exc).__name__}"}
                 _LOG.error("internal error in a batched write", exc_info=exc, extra=extra)
 
 

@@ -18,7 +18,7 @@ from jarvis_proxy.canonical.exchange import (
 )
 from jarvis_proxy.canonical.request import CanonicalRequest
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.wire.response_events import EventNumbers
+from jarvis_proxy.wire.response_events import SequenceNumbers
 
 
 class ModelFeatures(NamedTuple):
@@ -33,7 +33,7 @@ class ModelFeatures(NamedTuple):
 class AnswerFactory(Protocol):
     """Makes the empty answer of a call."""
 
-    def __call__(self, *, stream: bool, numbers: EventNumbers | None = None) -> Answer:
+    def __call__(self, *, stream: bool, numbers: SequenceNumbers | None = None) -> Answer:
         """Return a new answer, as a stream of events or as one body.
 
         *numbers* count the events that the client has had already (Responses).

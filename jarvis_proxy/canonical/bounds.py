@@ -10,7 +10,7 @@ from typing import Final
 from jarvis_proxy.canonical.chat_request import ChatRequest, ContentPart, Message
 from jarvis_proxy.canonical.validation_errors import invalid
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.wire.json_values import holds_more, rough_count, rough_count_in_text
+from jarvis_proxy.wire.json_values import exceeds_values, rough_count, rough_count_in_text
 
 MAX_VALUES: Final = 500_000
 """JSON values in a body, and again in the arguments and results of calls in it."""
@@ -38,7 +38,7 @@ def check_values(body: bytes) -> None:
     Raises:
         ProxyError: 400 `array_above_max_length`.
     """
-    if holds_more(body, MAX_VALUES):
+    if exceeds_values(body, MAX_VALUES):
         raise _too_many(None, "JSON values in one request", MAX_VALUES)
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.wire.response_events import EventNumbers
+from jarvis_proxy.wire.response_events import SequenceNumbers
 
 ApiName = Literal["openai", "messages", "generate_content"]
 """OpenAI's APIs share their errors; Anthropic's Messages and Google's API have their own."""
@@ -35,7 +35,7 @@ class StreamForm(Protocol):
     def passed(self, events: bytes, /) -> None:
         """Note whole events of the answer, which go out."""
 
-    def number_events(self, *, relayed: bool) -> EventNumbers | None:
+    def number_events(self, *, relayed: bool) -> SequenceNumbers | None:
         """Return the numbers for the events of an answer that is to begin; None: they have none.
 
         *relayed*: they come with the upstream's numbers.

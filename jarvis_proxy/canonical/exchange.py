@@ -13,7 +13,7 @@ import msgspec
 from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.canonical.usage import TokenUsage
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.wire.response_events import EventNumbers
+from jarvis_proxy.wire.response_events import SequenceNumbers
 
 
 class RetryableError(ProxyError):
@@ -166,7 +166,7 @@ class Exchange(Protocol):
         """Return the downstream JSON body after every lane's reply was taken."""
 
     def stream_translator(
-        self, lane: int = 0, numbers: EventNumbers | None = None
+        self, lane: int = 0, numbers: SequenceNumbers | None = None
     ) -> StreamTranslator:
         """Return a fresh translator for one lane's stream; the last lane to end says ``[DONE]``.
 

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from jarvis_proxy.wire import text as surrogates
-from jarvis_proxy.wire.work_budget import Work
+from jarvis_proxy.wire.work_budget import WorkBudget
 
 MAX_DEPTH: Final = 100
 """Levels of nesting that we walk; protocol buffers, which read what we send, take no more."""
@@ -59,7 +59,7 @@ def within_depth(value: object, limit: int = MAX_DEPTH) -> bool:
     return not any(isinstance(item, dict | list) for item in level)
 
 
-def copyable(value: object, work: Work, limit: int = MAX_DEPTH) -> bool:
+def copyable(value: object, work: WorkBudget, limit: int = MAX_DEPTH) -> bool:
     """Tell whether *value* nests at most *limit* deep, and count what it takes to copy it."""
     level = [value]
     for _ in range(limit + 1):
@@ -93,7 +93,7 @@ def survives_as_doubles(value: object) -> bool:
     return True
 
 
-def same(first: object, second: object, work: Work) -> bool:
+def same(first: object, second: object, work: WorkBudget) -> bool:
     """Tell whether two JSON values are equal, at one step of *work* for each pair compared."""
     waiting = [(first, second)]
     while waiting:

@@ -27,7 +27,7 @@ from jarvis_proxy.canonical.request import CanonicalRequest, relabel
 from jarvis_proxy.canonical.usage import TokenUsage, add_usage, to_token_usage
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.wire.chat_types import Usage
-from jarvis_proxy.wire.response_events import EventNumbers
+from jarvis_proxy.wire.response_events import SequenceNumbers
 
 _MAX_IGNORED: Final = 40  # a header stays below 4 KiB
 
@@ -156,7 +156,7 @@ class Translation:
         return self._attempt.answer.body()
 
     def stream_translator(
-        self, lane: int = 0, numbers: EventNumbers | None = None
+        self, lane: int = 0, numbers: SequenceNumbers | None = None
     ) -> StreamTranslator:
         """Return a fresh translator for one lane's stream."""
         attempt = self._attempt
@@ -165,7 +165,7 @@ class Translation:
         reader = attempt.readers[lane] = self._upstream.reader(attempt.answer, lane)
         return TranslatedStream(attempt, reader, lane, self._client.request)
 
-    def _begin(self, *, stream: bool, numbers: EventNumbers | None = None) -> _Attempt:
+    def _begin(self, *, stream: bool, numbers: SequenceNumbers | None = None) -> _Attempt:
         if self._attempt is not None:
             self._upstream.begin()
         answer = self._client.new_answer(stream=stream, numbers=numbers)

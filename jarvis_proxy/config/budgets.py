@@ -31,7 +31,7 @@ class Budget:
     unit: Unit
     period: Period
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """Return the budget as a person would say it, such as ``5 USD a day``."""
         number = f"{Decimal(self.amount) / NANO:f}" if self.unit == "USD" else str(self.amount)
         if "." in number:
@@ -84,7 +84,7 @@ def period_of(period: Period, day: str) -> str:
     return day if period == "day" else day[:7]
 
 
-def ends_at(period: Period, day: str) -> datetime:
+def period_end(period: Period, day: str) -> datetime:
     """Return when the period that *day* is in ends, and its budget begins anew."""
     first = date.fromisoformat(day)
     if period == "day":

@@ -43,7 +43,7 @@ def parse_env(name: str, data: bytes) -> dict[str, str]:
     return {binding.key or "": binding.value or "" for binding in _parse(name, data)}
 
 
-def env_file_hints(path: Path) -> tuple[str, ...]:
+def env_file_warnings(path: Path) -> tuple[str, ...]:
     """Return hints about the file at *path*: others may read it, or names that look mistyped.
 
     To be called after ``load_environment``, which refuses a file that is broken.
@@ -53,7 +53,7 @@ def env_file_hints(path: Path) -> tuple[str, ...]:
         bindings = _parse(path.name, _read(path))
     except (OSError, SettingsError):
         return ()
-    return (*_permission_hints(path.name, status), *_name_hints(path.name, bindings))
+    return (*_permission_warnings(path.name, status), *_name_warnings(path.name, bindings))
 
 
 def is_readable(path: str) -> bool:
@@ -147,7 +147,7 @@ def _contradictions(name: str, bindings: list[Binding]) -> list[str]:
     return problems
 
 
-def _permission_hints(name: str, status: os.stat_result) -> list[str]:
+def _permission_warnings(name: str, status: os.stat_result) -> list[str]:
     if os.name != "posix":
         return []  # pragma: no cover  # mode bits mean nothing on Windows
     hints: list[str] = []
@@ -158,7 +158,7 @@ def _permission_hints(name: str, status: os.stat_result) -> list[str]:
     return hints
 
 
-def _name_hints(name: str, bindings: list[Binding]) -> list[str]:
+def _name_warnings(name: str, bindings: list[Binding]) -> list[str]:
     """Return a hint for each name that is no setting but close to one."""
     values = {binding.key: binding.value or "" for binding in bindings}
     known = known_names(values.get("UPSTREAMS", ""))

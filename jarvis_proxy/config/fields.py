@@ -5,7 +5,7 @@ from dataclasses import Field, dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
-from jarvis_proxy.config.parsers import Reader
+from jarvis_proxy.config.parsers import EnvReader
 
 
 class Section(StrEnum):
@@ -61,7 +61,7 @@ def setting(
     return field(default=value, metadata=metadata, repr=repr)
 
 
-def parsed(cls: type[Any], reader: Reader, name: str = "") -> dict[str, Any]:
+def parse_fields(cls: type[Any], reader: EnvReader, name: str = "") -> dict[str, Any]:
     """Return a value for each field of *cls* whose metadata has a parser, by field name.
 
     *name* is put in place of ``<NAME>`` in the settings' names.
@@ -75,7 +75,7 @@ def parsed(cls: type[Any], reader: Reader, name: str = "") -> dict[str, Any]:
     }
 
 
-def described(cls: type[Any]) -> tuple[Setting, ...]:
+def list_settings(cls: type[Any]) -> tuple[Setting, ...]:
     """Return the settings that fill the fields of *cls*, in their order."""
     return tuple(found for spec in fields(cls) for found in _names(spec))
 

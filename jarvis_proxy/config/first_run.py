@@ -62,7 +62,7 @@ def _put(draft: Path, path: Path) -> bool:
     return True
 
 
-def greeting(key: str, environ: Mapping[str, str]) -> str:
+def first_start_message(key: str, environ: Mapping[str, str]) -> str:
     """Return what the first start says: the key, once, and a command that tries it."""
     port = environ.get("PORT", "").strip()
     address = f"http://127.0.0.1:{port if port.isdecimal() else _DEFAULT_PORT}"
@@ -109,7 +109,7 @@ def main(folder: Path, environ: Mapping[str, str]) -> int:
         sys.stderr.write(f"start.sh: cannot write .env ({_advice(exc)}\n")
         return 73  # EX_CANTCREAT
     if written:
-        sys.stdout.write(greeting(key, environ))
+        sys.stdout.write(first_start_message(key, environ))
         sys.stdout.flush()
     return 0
 

@@ -11,8 +11,8 @@ from typing import Final, NoReturn
 from jarvis_proxy.config import parsers as parse
 from jarvis_proxy.config.addresses import networks
 from jarvis_proxy.config.budgets import Budget, parse_budgets
-from jarvis_proxy.config.fields import Section, parsed, setting
-from jarvis_proxy.config.parsers import Reader
+from jarvis_proxy.config.fields import Section, parse_fields, setting
+from jarvis_proxy.config.parsers import EnvReader
 from jarvis_proxy.config.upstreams import ClientKey
 
 _KINDS: Final = ("MODELS", "RPM", "TPM", "CONCURRENCY", "BUDGET", "EXPIRES", "CIDRS")
@@ -133,7 +133,7 @@ class KeyPolicy:
     )
 
 
-def policies(reader: Reader, keys: Iterable[ClientKey]) -> Mapping[str, KeyPolicy]:
+def policies(reader: EnvReader, keys: Iterable[ClientKey]) -> Mapping[str, KeyPolicy]:
     """Return the policies by the names of their client keys; keys without one are not in it."""
     owners: dict[str, list[str]] = {}
     for key in keys:
@@ -143,11 +143,11 @@ def policies(reader: Reader, keys: Iterable[ClientKey]) -> Mapping[str, KeyPolic
             _check_name(reader, setting, owners)
     found: dict[str, KeyPolicy] = {}
     for name, (owner, *others) in owners.items():
-        policy = KeyPolicy(**parsed(KeyPolicy, reader, name))
+        policy = KeyPolicy(**parse_fields(KeyPolicy, reader, name))
         if policy != KeyPolicy():
             found[owner] = policy
             if others:
-                reader.problem(
+                reader.add_problem(
                     f"KEY_{name}_{_first(policy)}",
                     f"is meant for several keys ({', '.join((owner, *others))}): give them names"
                     " that differ in more than case and punctuation",
@@ -165,16 +165,16 @@ def is_policy_setting(name: str) -> bool:
     return _SETTING.fullmatch(name) is not None
 
 
-def _check_name(reader: Reader, setting: str, owners: Mapping[str, list[str]]) -> None:
+def _check_name(reader: EnvReader, setting: str, owners: Mapping[str, list[str]]) -> None:
     """Refuse a setting that is almost one of a client key: no limit must be lost in a typo."""
     match = _SETTING.fullmatch(setting)
     if match is None:
         if any(setting.upper().startswith(f"KEY_{name}_") for name in owners):
-            reader.problem(setting, f"is no setting; a client key's end in {', '.join(_KINDS)}")
+            reader.add_problem(setting, f"is no setting; a client key's end in {', '.join(_KINDS)}")
     elif setting != setting.upper():
-        reader.problem(setting, f"must be written {setting.upper()}")
+        reader.add_problem(setting, f"must be written {setting.upper()}")
     elif match[1] not in owners and reader.text(setting):
-        reader.problem(
+        reader.add_problem(
             setting,
             "is for a client key that PROXY_API_KEYS does not name; that of laptop:key begins"
             " with KEY_LAPTOP_",

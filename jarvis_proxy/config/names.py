@@ -7,7 +7,7 @@ from typing import Final
 from jarvis_proxy.config.addresses import address_in, is_loopback
 from jarvis_proxy.config.key_policies import is_policy_setting
 from jarvis_proxy.config.parsers import clean, split
-from jarvis_proxy.config.settings import SETTINGS, SettingsError
+from jarvis_proxy.config.settings import ALL_SETTINGS, SettingsError
 from jarvis_proxy.config.upstreams import settings_of
 
 _ALMOST: Final = 0.85
@@ -34,7 +34,7 @@ _ELSEWHERE: Final = {
 def known_names(upstreams: str) -> set[str]:
     """Return the name of every setting but those of client keys; *upstreams* is UPSTREAMS."""
     return {
-        *(setting.name for setting in SETTINGS),
+        *(setting.name for setting in ALL_SETTINGS),
         *settings_of(("openai", "gemini", *split(clean(upstreams)))),
     }
 
@@ -49,12 +49,12 @@ def meant_by(name: str, known: Iterable[str]) -> str | None:
     return next(iter(get_close_matches(name.upper(), known, n=1, cutoff=_ALMOST)), None)
 
 
-def environment_hints(environ: Mapping[str, str], upstreams: str) -> tuple[str, ...]:
+def environment_warnings(environ: Mapping[str, str], upstreams: str) -> tuple[str, ...]:
     """Return hints about the process's own environment, which wins over .env."""
-    return (*_host_hints(environ), *_mistyped(environ, known_names(upstreams)))
+    return (*_host_warnings(environ), *_mistyped(environ, known_names(upstreams)))
 
 
-def _host_hints(environ: Mapping[str, str]) -> Iterator[str]:
+def _host_warnings(environ: Mapping[str, str]) -> Iterator[str]:
     names = [
         host
         for host in split(clean(environ.get("HOST", "")))

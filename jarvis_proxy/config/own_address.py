@@ -16,7 +16,7 @@ from jarvis_proxy.config.settings import Settings, SettingsError, UpstreamSettin
 from jarvis_proxy.config.upstreams import DEFAULT_UPSTREAMS
 
 _PORTS: Final = {"http": 80, "https": 443}
-_PATIENCE: Final = 3.0
+_RESOLVE_TIMEOUT: Final = 3.0
 _OFFICIAL: Final = frozenset(upstream.base_url for upstream in DEFAULT_UPSTREAMS)
 _DISCARD: Final = 9
 
@@ -35,7 +35,7 @@ def resolve(host: str) -> Sequence[str]:
     # A lookup cannot be interrupted, and must not keep the process from ending.
     thread = threading.Thread(target=look_up, daemon=True)
     thread.start()
-    thread.join(_PATIENCE)
+    thread.join(_RESOLVE_TIMEOUT)
     return tuple(found)
 
 
@@ -61,7 +61,7 @@ def host_names() -> frozenset[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class HostLookup:
     """What is asked of the machine; tests give another one."""
 
     resolve: Callable[[str], Sequence[str]] = resolve
@@ -69,13 +69,13 @@ class Machine:
     host_names: Callable[[], frozenset[str]] = host_names
 
 
-def check_base_urls(settings: Settings, machine: Machine | None = None) -> None:
+def check_base_urls(settings: Settings, machine: HostLookup | None = None) -> None:
     """Refuse every upstream whose base URL is this server's own address, however it is spelled.
 
     Raises:
         SettingsError: with a problem for each.
     """
-    machine = machine or Machine()
+    machine = machine or HostLookup()
     problems = tuple(
         f"{upstream.url_setting}: must not lead to this proxy itself (port {settings.port} of this"
         " machine), or each call would call it again; set it to the upstream's own address."
@@ -86,14 +86,14 @@ def check_base_urls(settings: Settings, machine: Machine | None = None) -> None:
         raise SettingsError(problems)
 
 
-def _leads_here(upstream: UpstreamSettings, settings: Settings, machine: Machine) -> bool:
+def _leads_here(upstream: UpstreamSettings, settings: Settings, machine: HostLookup) -> bool:
     parts = urlsplit(upstream.base_url)
     host = (parts.hostname or "").rstrip(".")
     port = parts.port or _PORTS.get(parts.scheme, 0)
     if port != settings.port or upstream.base_url in _OFFICIAL:
         return False
     there = _addresses(host, machine)
-    if all(map(_is_particular, settings.hosts)):
+    if all(map(_is_specific, settings.hosts)):
         # Another program may have the same port on another address of this machine.
         here = {address for name in settings.hosts for address in _addresses(name, machine)}
         return not here.isdisjoint(there) or host in settings.hosts
@@ -104,19 +104,19 @@ def _leads_here(upstream: UpstreamSettings, settings: Settings, machine: Machine
     )
 
 
-def _addresses(host: str, machine: Machine) -> set[str]:
+def _addresses(host: str, machine: HostLookup) -> set[str]:
     """Return the addresses of *host*, IPv4-mapped ones as IPv4."""
     found: Iterable[str] = (host,) if address_in(host) is not None else machine.resolve(host)
     return {str(address_in(address) or address) for address in found}
 
 
-def _is_particular(host: str) -> bool:
+def _is_specific(host: str) -> bool:
     """Tell whether listening on *host* is listening on one address that others can reach."""
     address = address_in(host)
     return not (is_loopback(host) or (address is not None and address.is_unspecified))
 
 
-def _is_own(text: str, machine: Machine) -> bool:
+def _is_own(text: str, machine: HostLookup) -> bool:
     address = address_in(text)
     if address is not None and (address.is_loopback or address.is_unspecified):
         return True

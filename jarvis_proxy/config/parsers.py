@@ -40,13 +40,13 @@ class SettingsError(Exception):
         self.problems = problems
 
 
-class Reader:
+class EnvReader:
     """Reads settings from an environment; gathers problems, and hints for the log."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self._env = env
         self.problems: list[str] = []
-        self.hints: list[str] = []
+        self.warnings: list[str] = []
 
     def text(self, name: str) -> str:
         """Return the cleaned text of a setting, ``""`` when absent, empty or not printable."""
@@ -54,7 +54,7 @@ class Reader:
         if text.isprintable():
             return text
         # Also what a quote left open in .env gives: its value runs on over the next lines.
-        self.problem(
+        self.add_problem(
             name, "holds a line break or an invisible character; type it anew, and close its quotes"
         )
         return ""
@@ -67,7 +67,7 @@ class Reader:
         """Return the comma-separated entries of a setting; semicolons get a hint."""
         entries = split(self.text(name))
         if any(";" in entry for entry in entries):
-            self.hints.append(
+            self.warnings.append(
                 f"{name} holds a semicolon, which separates nothing: put commas between entries."
             )
         return entries
@@ -83,7 +83,7 @@ class Reader:
         """Return the name of everything in the environment."""
         return tuple(self._env)
 
-    def problem(self, name: str, message: str) -> None:
+    def add_problem(self, name: str, message: str) -> None:
         """Note that the start must be refused. A setting's sentence is kept once."""
         problem = f"{name}: {message}."
         if problem not in self.problems:
@@ -101,7 +101,7 @@ class Reader:
         try:
             return parse(text)
         except ValueError as exc:
-            self.problem(name, str(exc))
+            self.add_problem(name, str(exc))
             return default
 
 

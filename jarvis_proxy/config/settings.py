@@ -13,18 +13,18 @@ from typing import Final, Literal
 from jarvis_proxy.config import addresses
 from jarvis_proxy.config import parsers as parse
 from jarvis_proxy.config import upstreams as routes
-from jarvis_proxy.config.fields import Section, Setting, described, parsed, setting
+from jarvis_proxy.config.fields import Section, Setting, list_settings, parse_fields, setting
 from jarvis_proxy.config.key_policies import KeyPolicy, policies
-from jarvis_proxy.config.parsers import Reader, SettingsError
-from jarvis_proxy.config.tables import UPSTREAM_SETTINGS, Limits, Timeouts
+from jarvis_proxy.config.parsers import EnvReader, SettingsError
+from jarvis_proxy.config.tables import UPSTREAM_SETTINGS, ServerLimits, Timeouts
 from jarvis_proxy.config.upstreams import ClientKey, UpstreamSettings
-from jarvis_proxy.config.warnings import exposure_hints, upstream_hints
+from jarvis_proxy.config.warnings import exposure_warnings, upstream_warnings
 
 __all__ = [
-    "SETTINGS",
+    "ALL_SETTINGS",
     "ClientKey",
     "KeyPolicy",
-    "Limits",
+    "ServerLimits",
     "Setting",
     "Settings",
     "SettingsError",
@@ -250,10 +250,10 @@ class Settings(Timeouts):
             "address and `TRUSTED_PROXIES` is empty."
         ),
     )
-    limits: Limits = field(default_factory=Limits)
+    limits: ServerLimits = field(default_factory=ServerLimits)
     policies: Mapping[str, KeyPolicy] = field(default_factory=lambda: MappingProxyType({}))
     """By the names of client keys; a key without one may do everything."""
-    hints: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     """Sentences for the log at the start: what works but deserves a second look."""
 
     @property
@@ -275,7 +275,7 @@ class Settings(Timeouts):
         Raises:
             SettingsError: with every problem, each naming its setting and what would be right.
         """
-        reader = Reader(env)
+        reader = EnvReader(env)
         upstreams = routes.upstreams(reader)
         names = [upstream.name for upstream in upstreams]
         client_keys = routes.client_keys(reader)
@@ -288,69 +288,75 @@ class Settings(Timeouts):
             fallbacks=routes.fallbacks(reader),
             cors_origins=_cors_origins(reader),
             state_dir=_state_dir(reader),
-            limits=Limits(**parsed(Limits, reader)),
-            **parsed(cls, reader),
+            limits=ServerLimits(**parse_fields(ServerLimits, reader)),
+            **parse_fields(cls, reader),
         )
         _check_together(settings, reader, is_readable)
         if reader.problems:
             raise SettingsError(tuple(reader.problems))
         tls = bool(settings.tls_cert_file)
-        hints = (
-            *reader.hints,
-            *exposure_hints(
+        warnings = (
+            *reader.warnings,
+            *exposure_warnings(
                 settings.hosts,
                 settings.client_keys,
                 tls=tls,
                 trusted_proxies=settings.trusted_proxies,
             ),
-            *upstream_hints(upstreams),
+            *upstream_warnings(upstreams),
         )
-        return replace(settings, hints=tuple(dict.fromkeys(hints)))
+        return replace(settings, warnings=tuple(dict.fromkeys(warnings)))
 
 
-def _cors_origins(reader: Reader) -> tuple[str, ...]:
+def _cors_origins(reader: EnvReader) -> tuple[str, ...]:
     """Return CORS_ORIGINS, where empty is not absent: it turns CORS off."""
     default = () if reader.has("CORS_ORIGINS") else ("*",)
     return reader.read("CORS_ORIGINS", addresses.origins, default)
 
 
-def _state_dir(reader: Reader) -> str:
+def _state_dir(reader: EnvReader) -> str:
     """Return STATE_DIR, where empty is not absent: it turns storing off."""
     return reader.read("STATE_DIR", parse.file_path, "" if reader.has("STATE_DIR") else "state")
 
 
-def _check_together(settings: Settings, reader: Reader, is_readable: Callable[[str], bool]) -> None:
+def _check_together(
+    settings: Settings, reader: EnvReader, is_readable: Callable[[str], bool]
+) -> None:
     """Note what single settings cannot tell: which of them do not go together."""
     files = {"TLS_CERT_FILE": settings.tls_cert_file, "TLS_KEY_FILE": settings.tls_key_file}
     for name, path in files.items():
         if not path and any(files.values()):
-            reader.problem(name, "must be set too: HTTPS needs a certificate and its key")
+            reader.add_problem(name, "must be set too: HTTPS needs a certificate and its key")
         elif path and not is_readable(path):
-            reader.problem(name, "must name a file that the server may read")
+            reader.add_problem(name, "must name a file that the server may read")
     if settings.prices_file and not is_readable(settings.prices_file):
-        reader.problem("PRICES_FILE", "must name a file that the server may read")
+        reader.add_problem("PRICES_FILE", "must name a file that the server may read")
     metrics = settings.metrics_key
     if metrics is not None and any(key.digest == metrics.digest for key in settings.client_keys):
-        reader.problem(
+        reader.add_problem(
             "METRICS_KEY", "must not be one of PROXY_API_KEYS: their holders would see all names"
         )
     admin = settings.admin_key
     if admin is not None and any(key.digest == admin.digest for key in settings.client_keys):
-        reader.problem(
+        reader.add_problem(
             "ADMIN_KEY", "must not be one of PROXY_API_KEYS: their holders would see all calls"
         )
     if settings.workers > 1 and not settings.redis_url:
-        reader.problem(
+        reader.add_problem(
             "WORKERS",
             "more than 1 needs REDIS_URL: without it each process would count limits and keep"
             " tool-call signatures for itself",
         )
     if settings.max_body > settings.limits.max_bytes_in_flight:
-        reader.problem(
+        reader.add_problem(
             "MAX_INFLIGHT_MB", "must be at least MAX_BODY_MB, or the largest body never gets in"
         )
 
 
-SETTINGS: Final = (*described(Settings), *described(Limits), *described(KeyPolicy))
+ALL_SETTINGS: Final = (
+    *list_settings(Settings),
+    *list_settings(ServerLimits),
+    *list_settings(KeyPolicy),
+)
 """Every setting, for the documentation; ``<NAME>`` stands for a name in UPSTREAMS, and in
 ``KEY_<NAME>_`` for a name in PROXY_API_KEYS."""

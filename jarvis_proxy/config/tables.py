@@ -199,7 +199,7 @@ _COUNT: Final = parse.whole(1, 1_000_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class ServerLimits:
     """How much the server takes on at once; past a limit it says so, it never queues.
 
     The defaults are what one process bears, at some 30 KiB a stream: they keep the server alive

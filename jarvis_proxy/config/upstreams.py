@@ -9,7 +9,7 @@ from typing import Final
 
 from jarvis_proxy.config.addresses import base_url, proxy_url
 from jarvis_proxy.config.parsers import (
-    Reader,
+    EnvReader,
     is_placeholder,
     is_secret,
     model_name,
@@ -99,26 +99,26 @@ def settings_of(upstreams: Iterable[str]) -> set[str]:
     }
 
 
-def client_keys(reader: Reader) -> tuple[ClientKey, ...]:
+def client_keys(reader: EnvReader) -> tuple[ClientKey, ...]:
     """Return the keys in PROXY_API_KEYS; none at all is a problem."""
     name = "PROXY_API_KEYS"
     entries = reader.entries(name)
     real = [entry for entry in entries if not is_placeholder(entry)]
     if not real and not reader.problems_of(name):
-        reader.problem(name, _no_client_key(reader.near(name)))
+        reader.add_problem(name, _no_client_key(reader.near(name)))
     elif len(real) < len(entries):
-        reader.hints.append(f"{name} holds a placeholder, which opens nothing: remove it.")
+        reader.warnings.append(f"{name} holds a placeholder, which opens nothing: remove it.")
     keys: list[ClientKey] = []
     for number, entry in enumerate(entries, 1):
         if entry not in real:
             continue
         key = _client_key(entry)
         if isinstance(key, str):
-            reader.problem(name, f"entry {number} {key}")
+            reader.add_problem(name, f"entry {number} {key}")
         elif any(key.digest == other.digest for other in keys):
-            reader.problem(name, f"entry {number} repeats an earlier key; remove one of them")
+            reader.add_problem(name, f"entry {number} repeats an earlier key; remove one of them")
         elif any(key.name == other.name for other in keys):
-            reader.problem(name, f"entry {number} has the name of an earlier key; rename one")
+            reader.add_problem(name, f"entry {number} has the name of an earlier key; rename one")
         else:
             keys.append(key)
     return tuple(keys)
@@ -153,7 +153,7 @@ def _own_key(name: str, text: str) -> ClientKey:
     return key
 
 
-def upstreams(reader: Reader) -> tuple[UpstreamSettings, ...]:
+def upstreams(reader: EnvReader) -> tuple[UpstreamSettings, ...]:
     """Return OpenAI, Gemini and those that UPSTREAMS names, in that order."""
     found = [
         UpstreamSettings(
@@ -167,7 +167,7 @@ def upstreams(reader: Reader) -> tuple[UpstreamSettings, ...]:
     for name in _upstream_names(reader):
         upstream = _extra_upstream(reader, name)
         if claimed.intersection(upstream.models):
-            reader.problem(
+            reader.add_problem(
                 f"{env_prefix(name)}_MODELS",
                 "holds a model that an earlier upstream has too; keep it in one list"
                 f" (the other is still reached as {name}/model)",
@@ -178,7 +178,7 @@ def upstreams(reader: Reader) -> tuple[UpstreamSettings, ...]:
 
 
 def _with_proxies(
-    reader: Reader, found: Sequence[UpstreamSettings]
+    reader: EnvReader, found: Sequence[UpstreamSettings]
 ) -> tuple[UpstreamSettings, ...]:
     url = reader.read("UPSTREAM_PROXY", proxy_url, "")
     general = OutboundProxy(url) if url else None
@@ -193,46 +193,48 @@ def _with_proxies(
     return tuple(chosen)
 
 
-def default_model(reader: Reader, known: tuple[UpstreamSettings, ...]) -> str:
+def default_model(reader: EnvReader, known: tuple[UpstreamSettings, ...]) -> str:
     """Return DEFAULT_MODEL, or the default that fits the upstreams that have keys."""
     enabled = {upstream.name for upstream in known if upstream.keys}
     only_gemini = enabled == {"gemini"}
     fallback = GEMINI_DEFAULT_MODEL if only_gemini else OPENAI_DEFAULT_MODEL
     model = reader.read("DEFAULT_MODEL", model_name, fallback)
     if model == "jarvis-default":
-        reader.problem("DEFAULT_MODEL", "must not be jarvis-default, which stands for it")
+        reader.add_problem("DEFAULT_MODEL", "must not be jarvis-default, which stands for it")
     return model
 
 
-def model_aliases(reader: Reader, known: Collection[str]) -> Mapping[str, str]:
+def model_aliases(reader: EnvReader, known: Collection[str]) -> Mapping[str, str]:
     """Return MODEL_ALIASES as name → ``upstream/model``; *known* are the upstreams' names."""
     aliases: dict[str, str] = {}
     for number, name, target in _pairs(reader, "MODEL_ALIASES", "fast=gemini/gemini-3-flash"):
         upstream, _, model = target.partition("/")
         if upstream.lower() not in known or not _is_model(model):
-            reader.problem(
+            reader.add_problem(
                 "MODEL_ALIASES",
                 f"entry {number} must lead to upstream/model, where upstream is one of"
                 f" {', '.join(known)}",
             )
         elif name in aliases:
-            reader.problem("MODEL_ALIASES", f"entry {number} repeats an earlier name; keep one")
+            reader.add_problem("MODEL_ALIASES", f"entry {number} repeats an earlier name; keep one")
         aliases[name] = f"{upstream.lower()}/{model}"
     return MappingProxyType(aliases)
 
 
-def fallbacks(reader: Reader) -> Mapping[str, tuple[str, ...]]:
+def fallbacks(reader: EnvReader) -> Mapping[str, tuple[str, ...]]:
     """Return FALLBACKS as model → the models to try after it, in order."""
     found: dict[str, tuple[str, ...]] = {}
     example = "gpt-4o=gemini-3-flash|deepseek/deepseek-chat"
     for number, name, text in _pairs(reader, "FALLBACKS", example):
         targets = tuple(target.strip() for target in text.split("|"))
         if not all(map(_is_model, targets)):
-            reader.problem("FALLBACKS", f"entry {number} must look like {example}")
+            reader.add_problem("FALLBACKS", f"entry {number} must look like {example}")
         elif name in targets or len(set(targets)) < len(targets):
-            reader.problem("FALLBACKS", f"entry {number} names a model twice; keep one")
+            reader.add_problem("FALLBACKS", f"entry {number} names a model twice; keep one")
         elif name in found:
-            reader.problem("FALLBACKS", f"entry {number} repeats an earlier model; join them by |")
+            reader.add_problem(
+                "FALLBACKS", f"entry {number} repeats an earlier model; join them by |"
+            )
         found[name] = targets
     return MappingProxyType(found)
 
@@ -266,66 +268,66 @@ def _client_key(entry: str) -> ClientKey | str:
     return ClientKey(name or digest.hex()[:8], digest, weak, digest == _EXAMPLE_DIGEST)
 
 
-def _key_pool(reader: Reader, setting: str) -> tuple[str, ...]:
+def _key_pool(reader: EnvReader, setting: str) -> tuple[str, ...]:
     entries = reader.entries(setting)
     pool: dict[str, None] = {}
     for number, entry in enumerate(entries, 1):
         if is_placeholder(entry):
-            reader.hints.append(
+            reader.warnings.append(
                 f"{setting} holds a placeholder, which counts as empty: put a real key there."
             )
         elif not is_secret(entry):
-            reader.problem(
+            reader.add_problem(
                 setting,
                 f"entry {number} must be the key alone: visible ASCII characters without spaces",
             )
         elif entry in pool:
-            reader.hints.append(f"{setting}: entry {number} repeats an earlier key: remove it.")
+            reader.warnings.append(f"{setting}: entry {number} repeats an earlier key: remove it.")
         pool[entry] = None
     return tuple(entry for entry in pool if not is_placeholder(entry))
 
 
-def _upstream_names(reader: Reader) -> Iterator[str]:
+def _upstream_names(reader: EnvReader) -> Iterator[str]:
     seen: set[str] = set()
     for number, entry in enumerate(split(reader.text("UPSTREAMS")), 1):
         name = entry.lower()
         if not _UPSTREAM_NAME.fullmatch(name):
-            reader.problem(
+            reader.add_problem(
                 "UPSTREAMS",
                 f"entry {number} must be a short name, such as deepseek: a letter, then letters,"
                 " digits, - or _, 24 at most",
             )
         elif name in _RESERVED:
-            reader.problem(
+            reader.add_problem(
                 "UPSTREAMS",
                 f"entry {number} is a name that is taken ({', '.join(sorted(_RESERVED))});"
                 " choose another",
             )
         elif env_prefix(name) in OWN_NAMES:
-            reader.problem(
+            reader.add_problem(
                 "UPSTREAMS",
                 f"entry {number} is a name whose proxy setting would mean something else;"
                 " choose another",
             )
         elif f"{env_prefix(name)}_".startswith("KEY_"):
-            reader.problem(
+            reader.add_problem(
                 "UPSTREAMS",
                 f"entry {number} must not begin with key: its settings would look like those of a"
                 " client key; choose another name",
             )
         elif env_prefix(name) in seen:
             # a-b and a_b would be set by the same A_B_BASE_URL.
-            reader.problem("UPSTREAMS", f"entry {number} repeats an earlier name; remove it")
+            reader.add_problem("UPSTREAMS", f"entry {number} repeats an earlier name; remove it")
         else:
             seen.add(env_prefix(name))
             yield name
 
 
-def _extra_upstream(reader: Reader, name: str) -> UpstreamSettings:
+def _extra_upstream(reader: EnvReader, name: str) -> UpstreamSettings:
     prefix = env_prefix(name)
     address = reader.read(f"{prefix}_BASE_URL", base_url, "")
     if not address and not reader.problems_of(f"{prefix}_BASE_URL"):
-        reader.problem(
+        reader.add_problem(
             f"{prefix}_BASE_URL",
             f"must be set, because UPSTREAMS names {name}: its address, such as"
             " https://api.example.com/v1",
@@ -335,25 +337,25 @@ def _extra_upstream(reader: Reader, name: str) -> UpstreamSettings:
     )
 
 
-def _models(reader: Reader, setting: str) -> tuple[str, ...]:
+def _models(reader: EnvReader, setting: str) -> tuple[str, ...]:
     entries = reader.entries(setting)
     for number, entry in enumerate(entries, 1):
         prefix = entry.removesuffix("*")
         if prefix and not _is_model(prefix):
-            reader.problem(
+            reader.add_problem(
                 setting,
                 f"entry {number} must be a model's name; a * may stand at its end only",
             )
     return tuple(dict.fromkeys(entries))
 
 
-def _pairs(reader: Reader, setting: str, example: str) -> Iterator[tuple[int, str, str]]:
+def _pairs(reader: EnvReader, setting: str, example: str) -> Iterator[tuple[int, str, str]]:
     for number, entry in enumerate(split(reader.text(setting)), 1):
         name, equals, target = (part.strip() for part in entry.partition("="))
         if equals and _is_model(name) and target:
             yield number, name, target
         else:
-            reader.problem(setting, f"entry {number} must look like {example}")
+            reader.add_problem(setting, f"entry {number} must look like {example}")
 
 
 def _is_model(text: str) -> bool:

@@ -8,7 +8,7 @@ from jarvis_proxy.config.addresses import is_local, is_loopback
 from jarvis_proxy.config.upstreams import ClientKey, UpstreamSettings
 
 
-def exposure_hints(
+def exposure_warnings(
     hosts: Sequence[str],
     client_keys: tuple[ClientKey, ...],
     *,
@@ -42,7 +42,7 @@ def exposure_hints(
         )
 
 
-def upstream_hints(upstreams: tuple[UpstreamSettings, ...]) -> Iterator[str]:
+def upstream_warnings(upstreams: tuple[UpstreamSettings, ...]) -> Iterator[str]:
     """Yield which setting enables which upstream, and which keys would cross in clear."""
     if not any(upstream.keys for upstream in upstreams):
         yield "No upstream has a key yet, so only the embedded model jarvis-echo answers."

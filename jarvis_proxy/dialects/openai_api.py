@@ -10,9 +10,9 @@ from typing import Final
 from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.canonical.client_api import ErrorAnswer, StreamForm
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.wire.heartbeats import beat, shape_for
+from jarvis_proxy.wire.heartbeats import heartbeat_event, heartbeat_format
 from jarvis_proxy.wire.request_head import wants_usage
-from jarvis_proxy.wire.response_events import EventNumbers, OwnEvents
+from jarvis_proxy.wire.response_events import ProxyResponseEvents, SequenceNumbers
 from jarvis_proxy.wire.sse import KEEPALIVE
 
 _EVENTS: Final = "text/event-stream; charset=utf-8"
@@ -50,7 +50,9 @@ class ChunkForm:
 
     def __init__(self, call: Call, headers: Mapping[str, str]) -> None:
         self._call = call
-        self._shape = shape_for(headers, endpoint=call.endpoint, asks_usage=wants_usage(call.body))
+        self._shape = heartbeat_format(
+            headers, endpoint=call.endpoint, asks_usage=wants_usage(call.body)
+        )
         self._sample = b""  # the first events: heartbeats look like them
 
     def passed(self, events: bytes, /) -> None:
@@ -58,7 +60,7 @@ class ChunkForm:
         if not self._sample:
             self._sample = events[:_SAMPLE]
 
-    def number_events(self, *, relayed: bool) -> EventNumbers | None:
+    def number_events(self, *, relayed: bool) -> SequenceNumbers | None:
         """Return None: chunks have no numbers."""
 
     def heartbeat(self, *, is_long: bool, first_events_wait: bool) -> bytes:
@@ -66,7 +68,7 @@ class ChunkForm:
         if not is_long:
             return KEEPALIVE
         call = self._call
-        return beat(
+        return heartbeat_event(
             self._shape, self._sample, call_id=call.id, created=call.created, model=call.model
         )
 
@@ -84,19 +86,19 @@ class ResponseForm:
     __slots__ = ("_events", "_has_content", "_needs_events")
 
     def __init__(self, call: Call, headers: Mapping[str, str]) -> None:
-        shape = shape_for(headers, endpoint=call.endpoint, asks_usage=False)
+        shape = heartbeat_format(headers, endpoint=call.endpoint, asks_usage=False)
         self._needs_events = shape == "in_progress"
         self._has_content = False
-        self._events = OwnEvents(call.id, call.created, call.model, call.body)
+        self._events = ProxyResponseEvents(call.id, call.created, call.model, call.body)
 
     def passed(self, events: bytes, /) -> None:
         """Note *events*, whose last one a failure looks at."""
         self._has_content = True
-        self._events.passed(events)
+        self._events.record_sent(events)
 
-    def number_events(self, *, relayed: bool) -> EventNumbers | None:
+    def number_events(self, *, relayed: bool) -> SequenceNumbers | None:
         """Return the numbers for the events of an answer that is to begin."""
-        return self._events.attempt(relayed=relayed)
+        return self._events.start_attempt(relayed=relayed)
 
     def heartbeat(self, *, is_long: bool, first_events_wait: bool) -> bytes:
         """Return a comment, or an event for clients that count events only.
@@ -104,7 +106,7 @@ class ResponseForm:
         Without a response, even a short silence needs its event.
         """
         if self._needs_events and not first_events_wait and (is_long or not self._has_content):
-            return self._events.beat()
+            return self._events.heartbeat()
         return KEEPALIVE
 
     def failure(self, error: ProxyError, /) -> bytes:

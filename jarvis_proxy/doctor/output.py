@@ -65,12 +65,12 @@ class Output:
 
     def _write(self, text: str) -> None:
         self._show_progress("")
-        self.out.write(self.secrets.hide(text))
+        self.out.write(self.secrets.redact(text))
         self.out.flush()
 
     def _show_progress(self, text: str) -> None:
         if self.progress is not None:
-            self.progress.write(_CLEAR_LINE + self.secrets.hide(text))
+            self.progress.write(_CLEAR_LINE + self.secrets.redact(text))
             self.progress.flush()
 
 

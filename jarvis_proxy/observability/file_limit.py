@@ -33,7 +33,7 @@ def raise_max_files(wanted: int) -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def forbid_core_dumps() -> None:
+def disable_core_dumps() -> None:
     """Leave no core dump, which would hold keys and content."""
     if resource is not None:
         with contextlib.suppress(OSError, ValueError):  # a service manager may have forbidden it

@@ -6,7 +6,7 @@ Else a single connection writes gigabytes an hour, and the disk is full.
 from collections import Counter
 from typing import Final
 
-STRANGER: Final = "stranger"
+ANONYMOUS: Final = "stranger"
 """``extra=`` of a log record that callers without a key may cause: what kind of line it is."""
 _MOST_KINDS: Final = 32
 _OTHERS: Final = "others"

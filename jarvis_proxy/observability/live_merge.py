@@ -14,11 +14,11 @@ import msgspec
 
 from jarvis_proxy.observability.live_stats import (
     KEPT_CALLS,
-    Call,
-    Live,
-    LivePart,
-    Second,
-    Totals,
+    CallSummary,
+    LiveStats,
+    LiveTotals,
+    SecondStats,
+    WorkerSnapshot,
     totals,
 )
 
@@ -27,63 +27,65 @@ LAG: Final = 3
 
 _OWN: Final = ""
 encode_part: Final = msgspec.msgpack.Encoder().encode
-decode_part: Final = msgspec.msgpack.Decoder(LivePart).decode
+decode_part: Final = msgspec.msgpack.Decoder(WorkerSnapshot).decode
 
 
-class LiveSums:
+class MergedLiveStats:
     """What *own* and the *others* have to show, in the form of ``Live``."""
 
-    def __init__(self, own: Live, others: Callable[[], Sequence[LivePart]]) -> None:
+    def __init__(self, own: LiveStats, others: Callable[[], Sequence[WorkerSnapshot]]) -> None:
         self._own = own
         self._others = others
         self._seen: dict[str, int] = {}
         """The number of the last call that is known of each worker."""
-        self._calls: deque[Call] = deque(maxlen=KEPT_CALLS)
+        self._calls: deque[CallSummary] = deque(maxlen=KEPT_CALLS)
         self._count = 0
 
     @property
     def count(self) -> int:
         """The number of the last call."""
-        self._take()
+        self._collect()
         return self._count
 
-    def calls(self, after: int, limit: int = KEPT_CALLS) -> list[Call]:
+    def calls(self, after: int, limit: int = KEPT_CALLS) -> list[CallSummary]:
         """Return the first *limit* of the kept calls whose number is above *after*."""
-        self._take()
+        self._collect()
         return [call for call in self._calls if call.n > after][:limit]
 
-    def seconds(self, after: int, now: float) -> list[Second]:
+    def seconds(self, after: int, now: float) -> list[SecondStats]:
         """Return the seconds behind *after* in which calls ended; all of it is *LAG* seconds late.
 
         So what one look leaves out as too young, the next one has.
         """
-        found: dict[int, Second] = {}
+        found: dict[int, SecondStats] = {}
         parts = [self._own.seconds(after - LAG, now - LAG)]
         parts += [part.seconds for part in self._others()]
         for second in (second for part in parts for second in part):
             if after - LAG < second.t < int(now) - LAG:
-                total = found.setdefault(second.t, Second(second.t))
+                total = found.setdefault(second.t, SecondStats(second.t))
                 total.calls += second.calls
                 total.errors += second.errors
                 total.prompt += second.prompt
                 total.completion += second.completion
         return sorted(found.values(), key=attrgetter("t"))
 
-    def totals(self, now: float, most: int = 12) -> Totals:
+    def totals(self, now: float, most: int = 12) -> LiveTotals:
         """Return the sums of the last minutes, with *most* groups of each kind."""
-        standings = [self._own.standing(now), *(part.standing for part in self._others())]
+        standings = [self._own.snapshot(now), *(part.snapshot for part in self._others())]
         return totals(standings, most)
 
-    def _take(self) -> None:
+    def _collect(self) -> None:
         """Learn of the calls that have ended since the last time."""
-        fresh = self._news(_OWN, self._own.count, self._own.calls(self._seen.get(_OWN, 0)))
+        fresh = self._new_calls(_OWN, self._own.count, self._own.calls(self._seen.get(_OWN, 0)))
         for part in self._others():
-            fresh += self._news(part.origin, part.count, part.calls)
+            fresh += self._new_calls(part.origin, part.count, part.calls)
         for call in sorted(fresh, key=attrgetter("at")):
             self._count += 1
             self._calls.append(msgspec.structs.replace(call, n=self._count))
 
-    def _news(self, origin: str, count: int, calls: Sequence[Call]) -> list[Call]:
+    def _new_calls(
+        self, origin: str, count: int, calls: Sequence[CallSummary]
+    ) -> list[CallSummary]:
         seen = self._seen.get(origin, 0)
         self._seen[origin] = count
         return [call for call in calls if call.n > seen]

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from jarvis_proxy.call_record import CallRecord
-from jarvis_proxy.observability.sliding_window import Tally, Window
+from jarvis_proxy.observability.sliding_window import CallStats, SlidingWindow
 from jarvis_proxy.wire.text import printable
 
 KEPT_CALLS: Final = 200
@@ -26,7 +26,7 @@ _QUIET: Final = frozenset({"/health", "/ready", "/metrics", "/dashboard", "/dash
 """Monitors and the live page itself: what they ask, if they may, says nothing of the traffic."""
 
 
-class Second(msgspec.Struct):
+class SecondStats(msgspec.Struct):
     """What ended within second *t* of the monotonic clock."""
 
     t: int
@@ -36,7 +36,7 @@ class Second(msgspec.Struct):
     completion: int = 0
 
 
-class Call(msgspec.Struct):
+class CallSummary(msgspec.Struct):
     """A finished call, as it is shown. *n* counts calls; *at* is epoch seconds, times are in ms.
 
     *cost* is in billionths of a dollar. What is unknown is null.
@@ -61,7 +61,7 @@ class Call(msgspec.Struct):
     streamed: bool
 
 
-class Sums(msgspec.Struct):
+class GroupStats(msgspec.Struct):
     """Sums over the last minutes, and the calls that are open now.
 
     *ttfb* and *ms* are the times to the first byte and to the end that 50, 90 and 99 % of the calls
@@ -79,7 +79,7 @@ class Sums(msgspec.Struct):
     ms: list[float | None]
 
 
-class Cause(msgspec.Struct):
+class ErrorCount(msgspec.Struct):
     """Why calls failed: an error code or a status, and whose doing the outcome says it was."""
 
     code: str
@@ -87,45 +87,45 @@ class Cause(msgspec.Struct):
     calls: int
 
 
-class Totals(msgspec.Struct):
+class LiveTotals(msgspec.Struct):
     """All sums; *keys*, *models* and *upstreams* are the busiest ones."""
 
-    all: Sums
-    keys: list[Sums]
-    models: list[Sums]
-    upstreams: list[Sums]
-    causes: list[Cause]
+    all: GroupStats
+    keys: list[GroupStats]
+    models: list[GroupStats]
+    upstreams: list[GroupStats]
+    causes: list[ErrorCount]
 
 
-class Standing(msgspec.Struct):
+class LiveSnapshot(msgspec.Struct):
     """Sums by name over the last minutes, and how many calls are open by name."""
 
-    all: dict[str, Tally]
-    keys: dict[str, Tally]
-    models: dict[str, Tally]
-    upstreams: dict[str, Tally]
-    causes: dict[str, Tally]
+    all: dict[str, CallStats]
+    keys: dict[str, CallStats]
+    models: dict[str, CallStats]
+    upstreams: dict[str, CallStats]
+    causes: dict[str, CallStats]
     open: int
     open_keys: dict[str, int]
     open_models: dict[str, int]
     open_upstreams: dict[str, int]
 
 
-class LivePart(msgspec.Struct):
+class WorkerSnapshot(msgspec.Struct):
     """What one process, called *origin*, has to show; *count* is the number of its last call."""
 
     origin: str
     count: int
-    calls: list[Call]
-    seconds: list[Second]
-    standing: Standing
+    calls: list[CallSummary]
+    seconds: list[SecondStats]
+    snapshot: LiveSnapshot
 
 
 _Place = tuple[int, str, str, str]
 """What calls are summed up by: the second, the key, the model, the upstream."""
 
 
-class Live:
+class LiveStats:
     """What happened lately, and what is going on."""
 
     def __init__(self) -> None:
@@ -134,10 +134,14 @@ class Live:
         self._fresh: list[CallRecord] = []
         self._last: deque[CallRecord] = deque(maxlen=KEPT_CALLS)
         self._count = 0
-        self._seconds: deque[Second] = deque(maxlen=_SECONDS)
-        self._all = Window(size=1)
-        self._keys, self._models, self._upstreams = Window(), Window(), Window()
-        self._causes = Window(size=_MAX_CAUSES)
+        self._seconds: deque[SecondStats] = deque(maxlen=_SECONDS)
+        self._all = SlidingWindow(size=1)
+        self._keys, self._models, self._upstreams = (
+            SlidingWindow(),
+            SlidingWindow(),
+            SlidingWindow(),
+        )
+        self._causes = SlidingWindow(size=_MAX_CAUSES)
 
     def add(self, record: CallRecord) -> None:
         """Take a call that has ended; it must not change any more."""
@@ -151,7 +155,7 @@ class Live:
         self._sum_up()
         return self._count
 
-    def calls(self, after: int, limit: int = KEPT_CALLS) -> list[Call]:
+    def calls(self, after: int, limit: int = KEPT_CALLS) -> list[CallSummary]:
         """Return the first *limit* of the kept calls whose number is above *after*."""
         self._sum_up()
         oldest = self._count - len(self._last) + 1
@@ -159,17 +163,17 @@ class Live:
         stop = min(start + limit, self._count + 1)
         return [_call(number, self._last[number - oldest]) for number in range(start, stop)]
 
-    def seconds(self, after: int, now: float) -> list[Second]:
+    def seconds(self, after: int, now: float) -> list[SecondStats]:
         """Return the seconds behind *after* that are over and in which calls ended."""
         self._sum_up()
         start = max(after, int(now) - _SECONDS - 1)
         return [second for second in self._seconds if start < second.t < int(now)]
 
-    def totals(self, now: float, most: int = 12) -> Totals:
+    def totals(self, now: float, most: int = 12) -> LiveTotals:
         """Return the sums of the last minutes, with *most* groups of each kind."""
-        return totals([self.standing(now)], most)
+        return totals([self.snapshot(now)], most)
 
-    def standing(self, now: float) -> Standing:
+    def snapshot(self, now: float) -> LiveSnapshot:
         """Return how things stand: to be read at once, for it changes."""
         self._sum_up()
         for window in (self._all, self._keys, self._models, self._upstreams, self._causes):
@@ -181,7 +185,7 @@ class Live:
             keys[_name(record.key_name)] += 1
             models[_name(record.model)] += 1
             upstreams[_name(record.upstream)] += 1
-        return Standing(
+        return LiveSnapshot(
             self._all.totals,
             self._keys.totals,
             self._models.totals,
@@ -193,9 +197,11 @@ class Live:
             upstreams,
         )
 
-    def part(self, origin: str, now: float) -> LivePart:
+    def worker_snapshot(self, origin: str, now: float) -> WorkerSnapshot:
         """Return all that there is to show, for the process that shows it."""
-        return LivePart(origin, self.count, self.calls(0), self.seconds(0, now), self.standing(now))
+        return WorkerSnapshot(
+            origin, self.count, self.calls(0), self.seconds(0, now), self.snapshot(now)
+        )
 
     def _sum_up(self) -> None:
         """Sum up the fresh calls: first by their places, which are fewer, then by each name."""
@@ -206,22 +212,22 @@ class Live:
                 continue
             self._last.append(record)
             self._count += 1
-            place = (int(record.ended), record.key_name, record.model, record.upstream)
+            place = (int(record.ended_at), record.key_name, record.model, record.upstream)
             places.setdefault(place, []).append(record)
             if record.outcome != "ok":
                 label = f"{record.outcome} {_name(record.code) or record.status}"
-                self._causes.add(record.ended, label, Tally(calls=1))
+                self._causes.add(record.ended_at, label, CallStats(calls=1))
         for (second, key, model, upstream), records in places.items():
-            tally = _tally(records)
+            tally = _call_stats(records)
             self._count_second(second, tally)
             self._all.add(second, "", tally)
             self._keys.add(second, _name(key), tally)
             self._models.add(second, _name(model), tally)
             self._upstreams.add(second, _name(upstream), tally)
 
-    def _count_second(self, t: int, tally: Tally) -> None:
+    def _count_second(self, t: int, tally: CallStats) -> None:
         if not self._seconds or self._seconds[-1].t < t:
-            self._seconds.append(Second(t))
+            self._seconds.append(SecondStats(t))
         second = self._seconds[-1]
         second.calls += tally.calls
         second.errors += tally.errors
@@ -229,11 +235,13 @@ class Live:
         second.completion += tally.completion
 
 
-def totals(standings: Sequence[Standing], most: int) -> Totals:
+def totals(standings: Sequence[LiveSnapshot], most: int) -> LiveTotals:
     """Return the sums of several *standings*, with *most* groups of each kind."""
-    return Totals(
-        _sums(
-            "", _merged(s.all for s in standings).get("", Tally()), sum(s.open for s in standings)
+    return LiveTotals(
+        _group_stats(
+            "",
+            _merged(s.all for s in standings).get("", CallStats()),
+            sum(s.open for s in standings),
         ),
         _busiest(_merged(s.keys for s in standings), _added(s.open_keys for s in standings), most),
         _busiest(
@@ -248,15 +256,15 @@ def totals(standings: Sequence[Standing], most: int) -> Totals:
     )
 
 
-def _merged(parts: Iterable[Mapping[str, Tally]]) -> Mapping[str, Tally]:
+def _merged(parts: Iterable[Mapping[str, CallStats]]) -> Mapping[str, CallStats]:
     """Return the tallies of all *parts*; where there is one part, it is that one."""
     first, *others = parts
     if not others:
         return first
-    found: dict[str, Tally] = {}
+    found: dict[str, CallStats] = {}
     for part in (first, *others):
         for label, tally in part.items():
-            found.setdefault(label, Tally()).merge(tally)
+            found.setdefault(label, CallStats()).merge(tally)
     return found
 
 
@@ -267,8 +275,8 @@ def _added(parts: Iterable[Mapping[str, int]]) -> Counter[str]:
     return found
 
 
-def _tally(records: Sequence[CallRecord]) -> Tally:
-    tally = Tally(len(records))
+def _call_stats(records: Sequence[CallRecord]) -> CallStats:
+    tally = CallStats(len(records))
     first_byte, duration = tally.first_byte.add, tally.duration.add
     for record in records:
         if record.outcome not in ("ok", "client_closed"):
@@ -279,10 +287,10 @@ def _tally(records: Sequence[CallRecord]) -> Tally:
             tally.cost += record.cost or 0
             tally.priced += record.cost is not None
             tally.unpriced += record.cost is None
-        if record.first_byte is not None and record.attempts:
+        if record.first_byte_sent_at is not None and record.attempts:
             # What we answer ourselves, such as a refusal, would make every upstream look fast.
-            first_byte(record.first_byte - record.started)
-            duration(record.ended - record.started)
+            first_byte(record.first_byte_sent_at - record.started_at)
+            duration(record.ended_at - record.started_at)
     return tally
 
 
@@ -291,16 +299,18 @@ def _name(text: str) -> str:
     return name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 1]}…"
 
 
-def _call(number: int, record: CallRecord) -> Call:
-    lasted = record.ended - record.started
-    ttfb = None if record.first_byte is None else record.first_byte - record.started
-    return Call(
+def _call(number: int, record: CallRecord) -> CallSummary:
+    lasted = record.ended_at - record.started_at
+    ttfb = (
+        None if record.first_byte_sent_at is None else record.first_byte_sent_at - record.started_at
+    )
+    return CallSummary(
         number,
-        round(record.started_at + lasted, 1),
+        round(record.timestamp + lasted, 1),
         _name(record.key_name),
         record.route,
         _name(record.model),
-        _name(record.target),
+        _name(record.upstream_model),
         record.upstream,
         record.status,
         record.outcome,
@@ -320,8 +330,8 @@ def _ms(seconds: float | None) -> float | None:
     return None if seconds is None else float(f"{seconds * 1000:.3g}")
 
 
-def _sums(name: str, tally: Tally, open_calls: int) -> Sums:
-    return Sums(
+def _group_stats(name: str, tally: CallStats, open_calls: int) -> GroupStats:
+    return GroupStats(
         name,
         tally.calls,
         tally.errors,
@@ -334,18 +344,19 @@ def _sums(name: str, tally: Tally, open_calls: int) -> Sums:
     )
 
 
-def _busiest(totals: Mapping[str, Tally], running: Counter[str], most: int) -> list[Sums]:
+def _busiest(totals: Mapping[str, CallStats], running: Counter[str], most: int) -> list[GroupStats]:
     """Return the names with the most calls, those that run included."""
     size = Counter({name: tally.calls for name, tally in totals.items()}) + running
     return [
-        _sums(name, totals.get(name, Tally()), running[name]) for name, _ in size.most_common(most)
+        _group_stats(name, totals.get(name, CallStats()), running[name])
+        for name, _ in size.most_common(most)
     ]
 
 
-def _by_cause(totals: Mapping[str, Tally]) -> list[Cause]:
+def _by_cause(totals: Mapping[str, CallStats]) -> list[ErrorCount]:
     counted = sorted(totals.items(), key=lambda item: -item[1].calls)
     found = []
     for label, tally in counted:
         outcome, _, code = label.partition(" ")
-        found.append(Cause(code, outcome, tally.calls))
+        found.append(ErrorCount(code, outcome, tally.calls))
     return found

@@ -17,7 +17,7 @@ from functools import lru_cache, partial
 from typing import Final, Literal, TextIO
 
 from jarvis_proxy.call_record import CallRecord, as_json, as_text, ascii_json
-from jarvis_proxy.observability.line_quota import STRANGER, LineQuota, summary
+from jarvis_proxy.observability.line_quota import ANONYMOUS, LineQuota, summary
 
 _MAX_LINES: Final = 10_000
 _BATCH: Final = 1000
@@ -28,7 +28,7 @@ _QUIET_ROUTES: Final = frozenset({"/health", "/ready"})
 LogFormat = Literal["text", "json"]
 
 
-class LineWriter:
+class ThreadedLineWriter:
     """Writes lines to a stream from a thread; ``write`` never blocks and never raises.
 
     Without *stream*, it is stderr, whatever that is at the moment. Not more than *at_once*
@@ -130,7 +130,7 @@ class LineWriter:
         return texts
 
 
-class PlainWriter:
+class DirectLineWriter:
     """Writes each line at once: for a process that has no calls, and may have no threads."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
@@ -187,10 +187,10 @@ def _made(make: Callable[[], str]) -> str | None:
         return None
 
 
-Writer = LineWriter | PlainWriter
+Writer = ThreadedLineWriter | DirectLineWriter
 
 
-class Strangers:
+class AnonymousLines:
     """Lines that anybody may cause, without a key: a few a second, and one about the others."""
 
     def __init__(self, writer: Writer, clock: Callable[[], float] = time.monotonic) -> None:
@@ -220,10 +220,10 @@ class AccessLog:
         writer: Writer,
         log_format: LogFormat,
         level: int,
-        strangers: Strangers | None = None,
+        strangers: AnonymousLines | None = None,
     ) -> None:
         self.writer = writer
-        self._strangers = strangers or Strangers(writer)
+        self._strangers = strangers or AnonymousLines(writer)
         self._format = as_json if log_format == "json" else as_text
         self._level = level
 
@@ -232,12 +232,14 @@ class AccessLog:
         level = logging.DEBUG if record.route in _QUIET_ROUTES else logging.INFO
         if level < self._level:
             return
-        if record.admitted or self._strangers.may_write(f"{record.status} {record.code}".rstrip()):
-            self.writer.write(lambda: self._format(record, _iso(record.started_at)))
+        if record.authenticated or self._strangers.may_write(
+            f"{record.status} {record.code}".rstrip()
+        ):
+            self.writer.write(lambda: self._format(record, _iso(record.timestamp)))
 
 
-class QueuedHandler(logging.Handler):
-    """Sends log records of every library through the LineWriter, without their arguments' secrets.
+class RedactingHandler(logging.Handler):
+    """Sends log records of every library through a line writer, without secrets or content.
 
     aiohttp's own messages carry header values and body bytes of malformed requests, and a
     traceback shows values. So of a foreign record only its kind is written, and of an exception
@@ -245,7 +247,7 @@ class QueuedHandler(logging.Handler):
     open: their lines are a stranger's.
     """
 
-    def __init__(self, writer: Writer, log_format: LogFormat, strangers: Strangers) -> None:
+    def __init__(self, writer: Writer, log_format: LogFormat, strangers: AnonymousLines) -> None:
         super().__init__()
         self._writer = writer
         self._strangers = strangers
@@ -260,10 +262,10 @@ class QueuedHandler(logging.Handler):
 
     def _emit(self, record: logging.LogRecord) -> None:
         is_ours = record.name.startswith("jarvis_proxy")
-        kind = getattr(record, STRANGER, None if is_ours else _foreign(record))
+        kind = getattr(record, ANONYMOUS, None if is_ours else _third_party(record))
         if kind is not None and not self._strangers.may_write(kind):
             return
-        text = record.getMessage() if is_ours else _foreign(record)
+        text = record.getMessage() if is_ours else _third_party(record)
         if record.exc_info and record.exc_info[1] is not None:
             text += f" [{_where(record.exc_info[1])}]"
         make = _json_line if self._json else _text_line
@@ -273,18 +275,18 @@ class QueuedHandler(logging.Handler):
 
 def configure_logging(
     log_format: LogFormat, level: str, stream: TextIO | None = None
-) -> tuple[LineWriter, AccessLog]:
-    """Send everything that is logged in this process through a new LineWriter; return it."""
-    writer = LineWriter(stream)
-    return writer, log_through(writer, log_format, level)
+) -> tuple[ThreadedLineWriter, AccessLog]:
+    """Send all log records of this process through a new writer; return it."""
+    writer = ThreadedLineWriter(stream)
+    return writer, install_handler(writer, log_format, level)
 
 
-def log_through(writer: Writer, log_format: LogFormat, level: str) -> AccessLog:
+def install_handler(writer: Writer, log_format: LogFormat, level: str) -> AccessLog:
     """Send everything that is logged in this process through *writer*."""
     writer.note = _json_note if log_format == "json" else _text_note
     root = logging.getLogger()
-    strangers = Strangers(writer)
-    root.handlers[:] = [QueuedHandler(writer, log_format, strangers)]
+    strangers = AnonymousLines(writer)
+    root.handlers[:] = [RedactingHandler(writer, log_format, strangers)]
     number = logging.getLevelNamesMapping()[level.upper()]
     root.setLevel(max(number, logging.INFO))
     logging.getLogger("jarvis_proxy").setLevel(number)
@@ -293,7 +295,7 @@ def log_through(writer: Writer, log_format: LogFormat, level: str) -> AccessLog:
     return AccessLog(writer, log_format, number, strangers)
 
 
-def _foreign(record: logging.LogRecord) -> str:
+def _third_party(record: logging.LogRecord) -> str:
     return f"{record.name}: {record.levelname.lower()} at {record.module}:{record.lineno}"
 
 

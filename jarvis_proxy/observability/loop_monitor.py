@@ -19,7 +19,7 @@ _PLAIN: Final = re.compile(r"[A-Za-z][\w .,'-]*")
 """The words that asyncio's messages begin with; a repr, which may hold content, comes after."""
 
 
-class Occasional:
+class RateLimitedLogger:
     """Logs each kind of warning once in *every* seconds, with how often it came meanwhile."""
 
     def __init__(self, every: float = _EVERY, clock: Callable[[], float] = time.monotonic) -> None:
@@ -44,7 +44,7 @@ class Occasional:
 
 
 def exception_handler(
-    occasional: Occasional,
+    occasional: RateLimitedLogger,
 ) -> Callable[[asyncio.AbstractEventLoop, dict[str, Any]], None]:
     """Return the event loop's handler of errors that belong to no call.
 
@@ -62,7 +62,7 @@ def exception_handler(
     return handle
 
 
-class LagProbe:
+class LoopLagMonitor:
     """Measures how late the event loop is: what holds it up holds up every call.
 
     *worst* is the longest delay so far, in seconds. *observe* is told of every measurement.
@@ -70,7 +70,7 @@ class LagProbe:
 
     def __init__(
         self,
-        occasional: Occasional,
+        occasional: RateLimitedLogger,
         clock: Callable[[], float] = time.monotonic,
         observe: Callable[[float], None] = lambda lag: None,
     ) -> None:
@@ -84,9 +84,9 @@ class LagProbe:
         while True:
             asleep_since = self._clock()
             await asyncio.sleep(_LAG_PROBE)
-            self.note(self._clock() - asleep_since - _LAG_PROBE)
+            self.record(self._clock() - asleep_since - _LAG_PROBE)
 
-    def note(self, lag: float) -> None:
+    def record(self, lag: float) -> None:
         """Take one measurement; a lag of 250 ms or more is worth a warning."""
         self.worst = max(self.worst, lag)
         self._observe(lag)

@@ -28,7 +28,7 @@ _OVERHEADS: Final = (
 _LAGS: Final = (.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1., 2.5, 5.)
 # fmt: on
 
-Kind = Literal["counter", "gauge", "histogram"]
+MetricKind = Literal["counter", "gauge", "histogram"]
 Merge = Literal["sum", "max"]
 """What several processes' values are together: most add up, some are the same in each."""
 
@@ -71,12 +71,12 @@ Labels = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
+class MetricFamily:
     """One metric: *samples* by the values of *labels*. A counter's name lacks ``_total`` here."""
 
     name: str
-    kind: Kind
-    about: str
+    kind: MetricKind
+    help_text: str
     labels: Labels = ()
     samples: Mapping[Labels, float] = field(default_factory=dict)
     histograms: Mapping[Labels, Histogram] = field(default_factory=dict)
@@ -118,23 +118,23 @@ class Metrics:
         fresh, self._fresh = self._fresh, []
         groups: dict[tuple[object, ...], list[CallRecord]] = {}
         for r in fresh:
-            names = (r.route, r.key_name, r.status, r.outcome, r.upstream, r.target)
-            kind = (*names, r.limit, r.attempts, r.heard is None)
+            names = (r.route, r.key_name, r.status, r.outcome, r.upstream, r.upstream_model)
+            kind = (*names, r.limit, r.attempts, r.upstream_first_byte_at is None)
             if (group := groups.get(kind)) is None:
                 groups[kind] = [r]
             else:
                 group.append(r)
         for group in groups.values():
-            self._observe_alike(group)
+            self._observe_group(group)
 
-    def _observe_alike(self, records: Sequence[CallRecord]) -> None:
+    def _observe_group(self, records: Sequence[CallRecord]) -> None:
         """Take calls that have their labels in common."""
         first, calls = records[0], len(records)
         route = first.route or _NONE
         self._requests[route, first.key_name, str(first.status), first.outcome] += calls
         durations = _of(self._durations, (route,), _DURATIONS)
         for record in records:
-            durations.observe(record.ended - record.started)
+            durations.observe(record.ended_at - record.started_at)
         if first.limit:
             self._limits[first.limit, first.key_name] += calls
         if first.attempts:
@@ -147,8 +147,8 @@ class Metrics:
         if first.attempts > 1:
             self._retries[first.upstream,] += (first.attempts - 1) * len(records)
         for record in records:
-            if record.first_byte is not None:
-                waited = record.first_byte - record.started
+            if record.first_byte_sent_at is not None:
+                waited = record.first_byte_sent_at - record.started_at
                 _of(self._first_bytes, place, _WAITS).observe(waited)
             if (overhead := record.overhead()) is not None:
                 self._overhead.observe(overhead)
@@ -179,47 +179,47 @@ class Metrics:
 
     def _model(self, record: CallRecord) -> str:
         """Return the label for the call's model: an unknown name gets none of its own."""
-        place = (record.upstream, record.target)
+        place = (record.upstream, record.upstream_model)
         if place not in self._models:
-            if record.heard is None or len(self._models) >= _MAX_MODELS:
+            if record.upstream_first_byte_at is None or len(self._models) >= _MAX_MODELS:
                 return OTHER
             self._models.add(place)
-        return printable(record.target) or _NONE
+        return printable(record.upstream_model) or _NONE
 
-    def families(self) -> list[Family]:
+    def families(self) -> list[MetricFamily]:
         """Return everything as it is now; what comes later changes none of it."""
         self._sum_up()
         model = ("upstream", "model")
         return [
-            Family(
+            MetricFamily(
                 "jarvis_requests",
                 "counter",
                 "Requests that have ended, by address, client key, status and outcome.",
                 ("route", "key", "status", "outcome"),
                 samples=dict(self._requests),
             ),
-            Family(
+            MetricFamily(
                 "jarvis_upstream_calls",
                 "counter",
                 "Requests for which an upstream was asked, by the one that was asked last.",
                 (*model, "outcome"),
                 samples=dict(self._calls),
             ),
-            Family(
+            MetricFamily(
                 "jarvis_retries",
                 "counter",
                 "Attempts after the first one: with another key, once more, or elsewhere.",
                 ("upstream",),
                 samples=dict(self._retries),
             ),
-            Family(
+            MetricFamily(
                 "jarvis_limits_hit",
                 "counter",
                 "Requests that a limit of the proxy refused.",
                 ("limit", "key"),
                 samples=dict(self._limits),
             ),
-            Family(
+            MetricFamily(
                 "jarvis_tokens",
                 "counter",
                 "Tokens as upstreams count them; cached ones are among prompt, reasoning ones"
@@ -227,21 +227,21 @@ class Metrics:
                 ("key", *model, "kind"),
                 samples=dict(self._tokens),
             ),
-            Family(
+            MetricFamily(
                 "jarvis_cost_usd",
                 "counter",
                 "What tokens cost by the price table, in US dollars.",
                 ("key", *model),
                 samples={labels: cost / _NANO for labels, cost in self._costs.items()},
             ),
-            Family(
+            MetricFamily(
                 "jarvis_unpriced_calls",
                 "counter",
                 "Calls with known tokens for whose model no price is known.",
                 model,
                 samples=dict(self._unpriced),
             ),
-            Family(
+            MetricFamily(
                 "jarvis_signatures_recovered",
                 "counter",
                 "Thought signatures of tool calls sent back to Gemini, by the way they were found;"
@@ -249,28 +249,28 @@ class Metrics:
                 ("way",),
                 samples={(way,): count for way, count in self.signatures.items()},
             ),
-            Family(
+            MetricFamily(
                 "jarvis_time_to_first_byte_seconds",
                 "histogram",
                 "From the request's arrival to the first byte of its answer.",
                 model,
                 histograms=_copies(self._first_bytes),
             ),
-            Family(
+            MetricFamily(
                 "jarvis_request_duration_seconds",
                 "histogram",
                 "From the request's arrival to the end of its answer.",
                 ("route",),
                 histograms=_copies(self._durations),
             ),
-            Family(
+            MetricFamily(
                 "jarvis_overhead_seconds",
                 "histogram",
                 "The proxy's own part of the time to first byte: between the request's last byte"
                 " and the upstream's request, and between the upstream's first byte and ours.",
                 histograms={(): self._overhead.copy()},
             ),
-            Family(
+            MetricFamily(
                 "jarvis_event_loop_lag_seconds",
                 "histogram",
                 "How late the event loop woke up, measured ten times a second.",
@@ -281,14 +281,14 @@ class Metrics:
 
 def gauge(
     name: str,
-    about: str,
+    help_text: str,
     samples: Mapping[Labels, float],
     labels: Iterable[str] = (),
     *,
     merge: Merge = "sum",
-) -> Family:
+) -> MetricFamily:
     """Return a metric of what is so now."""
-    return Family(name, "gauge", about, tuple(labels), samples, merge=merge)
+    return MetricFamily(name, "gauge", help_text, tuple(labels), samples, merge=merge)
 
 
 def _of(

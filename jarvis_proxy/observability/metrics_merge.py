@@ -6,15 +6,15 @@ from typing import Final
 
 import msgspec
 
-from jarvis_proxy.observability.metrics import Family, Histogram, Kind, Labels, Merge
+from jarvis_proxy.observability.metrics import Histogram, Labels, Merge, MetricFamily, MetricKind
 
 
-class _Written(msgspec.Struct, array_like=True):
+class _EncodedFamily(msgspec.Struct, array_like=True):
     """A Family, as it is written down; a histogram as bounds, counts and sum."""
 
     name: str
-    kind: Kind
-    about: str
+    kind: MetricKind
+    help_text: str
     labels: Labels
     merge: Merge
     samples: list[tuple[Labels, float]]
@@ -22,34 +22,34 @@ class _Written(msgspec.Struct, array_like=True):
 
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
-_DECODER: Final = msgspec.msgpack.Decoder(list[_Written])
+_DECODER: Final = msgspec.msgpack.Decoder(list[_EncodedFamily])
 
 
-def encode(families: Iterable[Family]) -> bytes:
+def encode(families: Iterable[MetricFamily]) -> bytes:
     """Write *families* down."""
     return _ENCODER.encode([_written(family) for family in families])
 
 
-def decode(data: bytes) -> list[Family]:
+def decode(data: bytes) -> list[MetricFamily]:
     """Return what was written down, nothing for ``b""``."""
     return [_family(written) for written in _DECODER.decode(data)] if data else []
 
 
-def counters(families: Iterable[Family]) -> list[Family]:
+def without_gauges(families: Iterable[MetricFamily]) -> list[MetricFamily]:
     """Return what goes on counting when a process is replaced: all but what was so at a moment."""
     return [family for family in families if family.kind != "gauge"]
 
 
-def add(parts: Iterable[Sequence[Family]]) -> list[Family]:
+def merge_families(parts: Iterable[Sequence[MetricFamily]]) -> list[MetricFamily]:
     """Return the families of all *parts* added up, in the order of their first appearance."""
-    same: dict[str, list[Family]] = {}
+    same: dict[str, list[MetricFamily]] = {}
     for part in parts:
         for family in part:
             same.setdefault(family.name, []).append(family)
     return [_sum(families) for families in same.values()]
 
 
-def _sum(families: Sequence[Family]) -> Family:
+def _sum(families: Sequence[MetricFamily]) -> MetricFamily:
     first = families[0]
     samples: dict[Labels, float] = {}
     histograms: dict[Labels, Histogram] = {}
@@ -62,11 +62,11 @@ def _sum(families: Sequence[Family]) -> Family:
     return replace(first, samples=samples, histograms=histograms)
 
 
-def _written(family: Family) -> _Written:
-    return _Written(
+def _written(family: MetricFamily) -> _EncodedFamily:
+    return _EncodedFamily(
         family.name,
         family.kind,
-        family.about,
+        family.help_text,
         family.labels,
         family.merge,
         list(family.samples.items()),
@@ -74,15 +74,15 @@ def _written(family: Family) -> _Written:
     )
 
 
-def _family(written: _Written) -> Family:
+def _family(written: _EncodedFamily) -> MetricFamily:
     histograms = {}
     for labels, bounds, counts, total in written.histograms:
         histogram = histograms[labels] = Histogram(bounds)
         histogram.counts, histogram.sum = counts, total
-    return Family(
+    return MetricFamily(
         written.name,
         written.kind,
-        written.about,
+        written.help_text,
         written.labels,
         dict(written.samples),
         histograms,

@@ -9,7 +9,7 @@ Source: https://prometheus.io/docs/instrumenting/exposition_formats/ (read 2026-
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from jarvis_proxy.observability.metrics import Family
+from jarvis_proxy.observability.metrics import MetricFamily
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class _Collector:
     """What prometheus-client asks for metrics; implements its ``Collector``."""
 
-    def __init__(self, families: Iterable[Family]) -> None:
+    def __init__(self, families: Iterable[MetricFamily]) -> None:
         self._families = families
 
     def collect(self) -> Iterator["Metric"]:
@@ -27,7 +27,9 @@ class _Collector:
             yield _metric(family)
 
 
-def render(families: Sequence[Family], accept: str, *, process: bool = True) -> tuple[bytes, str]:
+def render(
+    families: Sequence[MetricFamily], accept: str, *, process: bool = True
+) -> tuple[bytes, str]:
     """Return the exposition of *families*, and its content type.
 
     *process* adds what this process takes of the system. *accept* is the request's header:
@@ -46,7 +48,7 @@ def render(families: Sequence[Family], accept: str, *, process: bool = True) -> 
     return encoder(registry), content_type
 
 
-def _metric(family: Family) -> "Metric":
+def _metric(family: MetricFamily) -> "Metric":
     from prometheus_client.core import (
         CounterMetricFamily,
         GaugeMetricFamily,
@@ -54,12 +56,12 @@ def _metric(family: Family) -> "Metric":
     )
 
     if family.kind == "histogram":
-        metric = HistogramMetricFamily(family.name, family.about, labels=family.labels)
+        metric = HistogramMetricFamily(family.name, family.help_text, labels=family.labels)
         for labels, histogram in family.histograms.items():
             metric.add_metric(labels, list(histogram.buckets()), histogram.sum)
         return metric
     plain = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
-    simple = plain(family.name, family.about, labels=family.labels)
+    simple = plain(family.name, family.help_text, labels=family.labels)
     for labels, value in family.samples.items():
         simple.add_metric(labels, value)
     return simple

@@ -12,20 +12,20 @@ from zlib import crc32
 _HEADER: Final = struct.Struct("=III")  # turn, length, checksum of both
 
 
-class Sheet:
+class SharedMemorySlot:
     """*size* bytes at most, of which only those that are written to take memory."""
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._side = _HEADER.size + size
-        self._memory = mmap.mmap(-1, 2 * self._side)
+        self._buffer_size = _HEADER.size + size
+        self._memory = mmap.mmap(-1, 2 * self._buffer_size)
 
     def write(self, data: bytes) -> bool:
         """Put *data* in place of what is there; return False, with no change, if it is too long."""
         if len(data) > self._size:
             return False
-        turns = [self._turn(0), self._turn(1)]
-        start = self._side * (turns[1] < turns[0])
+        turns = [self._sequence(0), self._sequence(1)]
+        start = self._buffer_size * (turns[1] < turns[0])
         turn = max(turns) + 1
         _HEADER.pack_into(self._memory, start, turn, len(data), crc32(data, turn))
         start += _HEADER.size
@@ -34,8 +34,8 @@ class Sheet:
 
     def read(self) -> bytes | None:
         """Return what is there, ``b""`` at first; None if it changes too fast to be read."""
-        for side in sorted((0, 1), key=self._turn, reverse=True):
-            start = side * self._side
+        for side in sorted((0, 1), key=self._sequence, reverse=True):
+            start = side * self._buffer_size
             turn, length, checksum = _HEADER.unpack_from(self._memory, start)
             start += _HEADER.size
             data = self._memory[start : start + length]
@@ -43,6 +43,6 @@ class Sheet:
                 return data
         return None
 
-    def _turn(self, side: int) -> int:
-        turn, _, _ = _HEADER.unpack_from(self._memory, side * self._side)
+    def _sequence(self, side: int) -> int:
+        turn, _, _ = _HEADER.unpack_from(self._memory, side * self._buffer_size)
         return int(turn)

@@ -20,7 +20,7 @@ _FIRST: Final = ceil(log(_SHORTEST) / _GROWTH)
 
 
 @dataclass(slots=True)
-class Sketch:
+class DurationHistogram:
     """How long things took, well enough for percentiles: a count for each bucket of durations."""
 
     counts: dict[int, int] = field(default_factory=dict)
@@ -31,7 +31,7 @@ class Sketch:
         counts = self.counts
         counts[bucket] = counts.get(bucket, 0) + 1
 
-    def merge(self, other: "Sketch", sign: Literal[1, -1] = 1) -> None:
+    def merge(self, other: "DurationHistogram", sign: Literal[1, -1] = 1) -> None:
         """Add what *other* holds, or take it out again."""
         for bucket, count in other.counts.items():
             total = self.counts.get(bucket, 0) + sign * count
@@ -59,7 +59,7 @@ class Sketch:
 
 
 @dataclass(slots=True)
-class Tally:
+class CallStats:
     """Sums over calls. *cost* is in billionths of a dollar, and that of *priced* calls alone.
 
     *unpriced* calls are those whose tokens are known and whose price is not.
@@ -72,15 +72,15 @@ class Tally:
     cost: int = 0
     priced: int = 0
     unpriced: int = 0
-    first_byte: Sketch = field(default_factory=Sketch)
-    duration: Sketch = field(default_factory=Sketch)
+    first_byte: DurationHistogram = field(default_factory=DurationHistogram)
+    duration: DurationHistogram = field(default_factory=DurationHistogram)
 
     @property
     def known_cost(self) -> int | None:
         """The cost; None where nothing is known of it, not that it was nothing."""
         return None if not self.priced or (not self.cost and self.unpriced) else self.cost
 
-    def merge(self, other: "Tally", sign: Literal[1, -1] = 1) -> None:
+    def merge(self, other: "CallStats", sign: Literal[1, -1] = 1) -> None:
         """Add the sums of *other*, or take them out again."""
         self.calls += sign * other.calls
         self.errors += sign * other.errors
@@ -93,19 +93,19 @@ class Tally:
         self.duration.merge(other.duration, sign)
 
 
-class Window:
+class SlidingWindow:
     """Tallies of the last *slices* times *width* seconds, by label; *size* labels and OTHER."""
 
     __slots__ = ("_size", "_slices", "_width", "seconds", "totals")
 
     def __init__(self, *, width: int = 15, slices: int = 20, size: int = 50) -> None:
         self.seconds = width * slices
-        self.totals: dict[str, Tally] = {}
+        self.totals: dict[str, CallStats] = {}
         self._width = width
         self._size = size
-        self._slices: deque[tuple[int, dict[str, Tally]]] = deque()
+        self._slices: deque[tuple[int, dict[str, CallStats]]] = deque()
 
-    def add(self, moment: float, label: str, tally: Tally) -> None:
+    def add(self, moment: float, label: str, tally: CallStats) -> None:
         """Count *tally*, which belongs to *moment*; moments come in their order, or nearly so."""
         if label not in self.totals and len(self.totals) >= self._size:
             label = OTHER
@@ -114,7 +114,7 @@ class Window:
             self._slices.append((number, {}))
         for place in (self._slices[-1][1], self.totals):
             if label not in place:
-                place[label] = Tally()
+                place[label] = CallStats()
             place[label].merge(tally)
 
     def expire(self, now: float) -> None:

@@ -16,59 +16,63 @@ from typing import Final
 
 from jarvis_proxy.observability.file_limit import max_files
 from jarvis_proxy.observability.live_merge import decode_part, encode_part
-from jarvis_proxy.observability.live_stats import Live, LivePart
-from jarvis_proxy.observability.metrics import Family, gauge
-from jarvis_proxy.observability.metrics_merge import add, counters, decode, encode
-from jarvis_proxy.observability.shared_memory import Sheet
+from jarvis_proxy.observability.live_stats import LiveStats, WorkerSnapshot
+from jarvis_proxy.observability.metrics import MetricFamily, gauge
+from jarvis_proxy.observability.metrics_merge import decode, encode, merge_families, without_gauges
+from jarvis_proxy.observability.shared_memory import SharedMemorySlot
 
 _METRICS_SIZE: Final = 4 * 1024 * 1024
 _LIVE_SIZE: Final = 1024 * 1024
 _EVERY: Final = 1.0
 _SHARE: Final = 0.02
 """Of a worker's time that writing may take: with thousands of series it is done less often."""
-_LOOKED_AT: Final = 5.0
+_VIEWER_TIMEOUT: Final = 5.0
 _MOMENT: Final = struct.Struct("=d")
 _LOG: Final = logging.getLogger(__name__)
 
 
-class Desk:
+class WorkerSlot:
     """Where one worker writes for the others."""
 
     __slots__ = ("live", "metrics")
 
     def __init__(self) -> None:
-        self.metrics = Sheet(_METRICS_SIZE)
-        self.live = Sheet(_LIVE_SIZE)
+        self.metrics = SharedMemorySlot(_METRICS_SIZE)
+        self.live = SharedMemorySlot(_LIVE_SIZE)
 
     def clear(self) -> None:
         """Keep of a worker that is gone only what goes on counting."""
-        self.metrics.write(encode(counters(_families(self.metrics) or ())))
+        self.metrics.write(encode(without_gauges(_families(self.metrics) or ())))
         self.live.write(b"")
 
 
-class Crew:
+class WorkerStats:
     """All desks; *own* is the number of this worker's. *looks* tells when somebody looks on."""
 
-    def __init__(self, desks: Sequence[Desk], own: int, looks: Sheet) -> None:
-        self._own = desks[own]
-        self._others = [desk for desk in desks if desk is not self._own]
-        self._looks = looks
-        self._base = counters(_families(self._own.metrics) or ())
-        self._read: dict[Desk, list[Family]] = {}
-        self._parts: dict[Desk, tuple[bytes, LivePart]] = {}
+    def __init__(
+        self, slots: Sequence[WorkerSlot], own: int, viewer_flag: SharedMemorySlot
+    ) -> None:
+        self._own = slots[own]
+        self._others = [desk for desk in slots if desk is not self._own]
+        self._viewer_flag = viewer_flag
+        self._base = without_gauges(_families(self._own.metrics) or ())
+        self._read: dict[WorkerSlot, list[MetricFamily]] = {}
+        self._parts: dict[WorkerSlot, tuple[bytes, WorkerSnapshot]] = {}
         self._started_at = time.time()
         self._is_too_large = False
 
     # -- metrics -------------------------------------------------------------------------------
 
-    def write(self, families: Sequence[Family]) -> None:
+    def write(self, families: Sequence[MetricFamily]) -> None:
         """Let the others know this worker's metrics."""
-        fits = self._own.metrics.write(encode(add([[*families, *self._process()], self._base])))
+        fits = self._own.metrics.write(
+            encode(merge_families([[*families, *self._process()], self._base]))
+        )
         if not fits and not self._is_too_large:
             _LOG.warning("the metrics of a worker are too many to be added to those of the others")
         self._is_too_large = not fits
 
-    def sums(self, families: Sequence[Family]) -> list[Family]:
+    def merged_families(self, families: Sequence[MetricFamily]) -> list[MetricFamily]:
         """Return the metrics of all workers, with *families* for this one's."""
         parts = [[*families, *self._process()], self._base]
         for desk in self._others:
@@ -76,9 +80,9 @@ class Crew:
             if found is not None:
                 self._read[desk] = found
             parts.append(self._read.get(desk, []))
-        return add(parts)
+        return merge_families(parts)
 
-    async def run(self, families: Callable[[], Sequence[Family]], live: Live) -> None:
+    async def run(self, families: Callable[[], Sequence[MetricFamily]], live: LiveStats) -> None:
         """Write *families*, and *live* while somebody looks on, again and again until cancelled."""
         rest = 0.0
         while True:
@@ -89,7 +93,7 @@ class Crew:
             self._write_live(live)
             await asyncio.sleep(_EVERY)
 
-    def _process(self) -> list[Family]:
+    def _process(self) -> list[MetricFamily]:
         """Return what prometheus-client tells of a single process, in the same names."""
         used = os.times()
         with open("/proc/self/statm", "rb") as file:
@@ -97,7 +101,7 @@ class Crew:
         most, page = max_files(), mmap.PAGESIZE
         return [
             gauge("jarvis_workers", "Processes that serve.", {(): 1}),
-            Family(
+            MetricFamily(
                 "process_cpu_seconds",
                 "counter",
                 "Total user and system CPU time of all workers.",
@@ -129,33 +133,33 @@ class Crew:
 
     # -- the live page -------------------------------------------------------------------------
 
-    def look(self, now: float) -> None:
+    def mark_viewer(self, now: float) -> None:
         """Say that somebody looks at the live page, so that the others write for it."""
-        self._looks.write(_MOMENT.pack(now))
+        self._viewer_flag.write(_MOMENT.pack(now))
 
-    def is_looked_at(self, now: float) -> bool:
+    def has_viewer(self, now: float) -> bool:
         """Tell whether somebody looks at the live page, on any worker."""
-        moment = self._looks.read()
-        return bool(moment) and now - _MOMENT.unpack(moment or b"")[0] < _LOOKED_AT
+        moment = self._viewer_flag.read()
+        return bool(moment) and now - _MOMENT.unpack(moment or b"")[0] < _VIEWER_TIMEOUT
 
-    async def gathered(self) -> None:
+    async def wait_for_workers(self) -> None:
         """Wait until the others have written for somebody who begins to look on, or may not."""
-        self.look(time.monotonic())
+        self.mark_viewer(time.monotonic())
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_EVERY * 1.5):
                 used = [desk for desk in self._others if _is_used(desk)]
                 while not all(desk.live.read() for desk in used):  # noqa: ASYNC110 - they write it
                     await asyncio.sleep(_EVERY / 20)
 
-    def _write_live(self, live: Live) -> None:
+    def _write_live(self, live: LiveStats) -> None:
         """Let the others know what this worker has to show, as long as somebody looks on."""
         now = time.monotonic()
-        if self.is_looked_at(now):
-            self._own.live.write(encode_part(live.part(str(os.getpid()), now)))
+        if self.has_viewer(now):
+            self._own.live.write(encode_part(live.worker_snapshot(str(os.getpid()), now)))
         elif self._own.live.read():
             self._own.live.write(b"")
 
-    def parts(self) -> list[LivePart]:
+    def snapshots(self) -> list[WorkerSnapshot]:
         """Return what the others have to show."""
         for desk in self._others:
             data = desk.live.read()
@@ -166,11 +170,11 @@ class Crew:
         return [part for _, part in self._parts.values()]
 
 
-def _is_used(desk: Desk) -> bool:
+def _is_used(desk: WorkerSlot) -> bool:
     """Tell whether a worker writes there: those that are gone count no more."""
     return any(family.kind == "gauge" for family in _families(desk.metrics) or ())
 
 
-def _families(sheet: Sheet) -> list[Family] | None:
+def _families(sheet: SharedMemorySlot) -> list[MetricFamily] | None:
     data = sheet.read()
     return None if data is None else decode(data)

@@ -18,7 +18,7 @@ Answer = TypeVar("Answer")
 _Waiting = list[tuple[Op, asyncio.Future[Answer | None] | None]]
 
 
-class Way(Protocol):
+class BatchTransport(Protocol):
     """What carries the commands to the store and the replies back."""
 
     @property
@@ -26,7 +26,7 @@ class Way(Protocol):
         """Whether the store works."""
 
     @property
-    def answers(self) -> bool:
+    def is_responsive(self) -> bool:
         """Whether it is worth waiting for an answer now."""
 
     def wake(self) -> None:
@@ -36,14 +36,14 @@ class Way(Protocol):
 class Batch(Generic[Op, Answer]):
     """Some operations on their way as one *command*."""
 
-    __slots__ = ("_gather", "_taken", "command")
+    __slots__ = ("_batcher", "_operations", "command")
 
     def __init__(
-        self, command: Command, gather: "Gather[Op, Answer]", taken: _Waiting[Op, Answer]
+        self, command: Command, batcher: "CommandBatcher[Op, Answer]", taken: _Waiting[Op, Answer]
     ) -> None:
         self.command = command
-        self._gather = gather
-        self._taken = taken
+        self._batcher = batcher
+        self._operations = taken
 
     def deliver(self, reply: Any) -> None:
         """Give everybody his part of the reply.
@@ -51,25 +51,25 @@ class Batch(Generic[Op, Answer]):
         Raises:
             ValueError: it does not have as many parts as were asked for.
         """
-        asked = [(op, future) for op, future in self._taken if future is not None]
+        asked = [(op, future) for op, future in self._operations if future is not None]
         if not asked:
             return
-        answers = self._gather.split(reply, [op for op, _ in asked])
+        answers = self._batcher.split(reply, [op for op, _ in asked])
         for (_, future), answer in zip(asked, answers, strict=True):
             if not future.done():
                 future.set_result(answer)
 
-    def dismiss(self) -> None:
+    def release_waiters(self) -> None:
         """Let nobody wait any longer."""
-        _dismiss(self._taken)
+        _release(self._operations)
 
-    def lost(self) -> None:
+    def fail(self) -> None:
         """Let nobody wait; what was told may not have been done."""
-        _dismiss(self._taken)
-        self._gather.on_lost([op for op, future in self._taken if future is None])
+        _release(self._operations)
+        self._batcher.on_lost([op for op, future in self._operations if future is None])
 
 
-class Gather(Generic[Op, Answer]):
+class CommandBatcher(Generic[Op, Answer]):
     """Gathers operations of one kind, which go through *way*.
 
     *build* makes the command for some of them; *split* takes its reply apart, one answer for each
@@ -79,14 +79,14 @@ class Gather(Generic[Op, Answer]):
 
     def __init__(
         self,
-        way: Way,
+        way: BatchTransport,
         build: Callable[[Sequence[Op]], Command],
         split: Callable[[Any, Sequence[Op]], Iterable[Answer]],
         on_lost: Callable[[Sequence[Op]], None] = lambda ops: None,
     ) -> None:
         self.split = split
         self.on_lost = on_lost
-        self._way = way
+        self._transport = way
         self._build = build
         self._ops: _Waiting[Op, Answer] = []
 
@@ -95,39 +95,39 @@ class Gather(Generic[Op, Answer]):
         """How many operations wait to be sent."""
         return len(self._ops)
 
-    async def ask(self, op: Op) -> Answer | None:
+    async def request(self, op: Op) -> Answer | None:
         """Return the store's answer to *op*, None where there is none in time."""
-        if not self._way.answers or len(self._ops) >= _MAX_PENDING:
+        if not self._transport.is_responsive or len(self._ops) >= _MAX_PENDING:
             return None
         future: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
         self._ops.append((op, future))
-        self._way.wake()
+        self._transport.wake()
         return await future
 
-    def tell(self, op: Op) -> bool:
+    def send(self, op: Op) -> bool:
         """Have *op* done when its turn comes; return False if it will not be."""
-        if not self._way.is_up or len(self._ops) >= _MAX_PENDING:
+        if not self._transport.is_up or len(self._ops) >= _MAX_PENDING:
             return False
         self._ops.append((op, None))
-        self._way.wake()
+        self._transport.wake()
         return True
 
-    def take(self) -> Batch[Op, Answer]:
+    def next_batch(self) -> Batch[Op, Answer]:
         """Return the next operations as one command."""
         taken, self._ops = self._ops[:_MAX_BATCH], self._ops[_MAX_BATCH:]
         return Batch(self._build([op for op, _ in taken]), self, taken)
 
-    def dismiss(self) -> None:
+    def release_waiters(self) -> None:
         """Let nobody wait any longer; what was asked is still sent."""
-        _dismiss(self._ops)
+        _release(self._ops)
 
     def clear(self) -> None:
         """Let nobody wait any longer, and send nothing of what waits."""
         ops, self._ops = self._ops, []
-        Batch((), self, ops).lost()
+        Batch((), self, ops).fail()
 
 
-def _dismiss(waiting: _Waiting[Any, Any]) -> None:
+def _release(waiting: _Waiting[Any, Any]) -> None:
     for _, future in waiting:
         if future is not None and not future.done():
             future.set_result(None)

@@ -27,17 +27,17 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from jarvis_proxy.redis_backend.batching import Batch, Command, Gather
-from jarvis_proxy.redis_backend.store_health import STEADY_AFTER, Standing
+from jarvis_proxy.redis_backend.batching import Batch, Command, CommandBatcher
+from jarvis_proxy.redis_backend.store_health import STEADY_AFTER, StoreHealth
 from jarvis_proxy.wire.text import printable
 
 PREFIX: Final = "jarvis:"
 """What every key begins with."""
-PATIENCE: Final = 0.1
-_GRACE: Final = 0.02
+CALL_BUDGET: Final = 0.1
+_GRACE_PERIOD: Final = 0.02
 """After a stall of our own, the answer may be here and only not read yet."""
-_LIMIT: Final = 1.0
-_LAST_WORDS: Final = 1.0
+_ROUND_TRIP_TIMEOUT: Final = 1.0
+_FLUSH_TIMEOUT: Final = 1.0
 _LOG: Final = logging.getLogger(__name__)
 
 _FAILURES: Final = (RedisError, OSError, TimeoutError)
@@ -60,35 +60,35 @@ class Script:
         return ("EVALSHA", self.digest, 0, payload, *more)
 
 
-class Link:
+class RedisConnection:
     """One store, as one process sees it."""
 
     def __init__(
         self,
         url: str,
         *,
-        patience: float = PATIENCE,
-        limit: float = _LIMIT,
+        call_budget: float = CALL_BUDGET,
+        limit: float = _ROUND_TRIP_TIMEOUT,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = _name(url)
         self._url = url
-        self._patience = patience
+        self._call_budget = call_budget
         self._limit = limit
         self._clock = clock
-        self._standing = Standing()
+        self._health = StoreHealth()
         self._scripts: list[Script] = []
-        self._gathers: list[Gather[Any, Any]] = []
-        self._on_return: list[Callable[[], None]] = []
-        self._wanted = asyncio.Event()
+        self._batchers: list[CommandBatcher[Any, Any]] = []
+        self._reconnect_callbacks: list[Callable[[], None]] = []
+        self._work_ready = asyncio.Event()
         self._idle = asyncio.Event()
-        self._tried = asyncio.Event()
-        self._flying: list[Batch[Any, Any]] = []
+        self._first_attempt_done = asyncio.Event()
+        self._in_flight: list[Batch[Any, Any]] = []
         self._is_late = False
-        self._is_doubtful = False
-        self._told = False
-        self._failed_at_work = False
-        self._proof: asyncio.TimerHandle | None = None
+        self._needs_check = False
+        self._outage_logged = False
+        self._failed_while_serving = False
+        self._recovery_timer: asyncio.TimerHandle | None = None
         self._client: Redis | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -100,47 +100,49 @@ class Link:
         self._scripts.append(script)
         return script
 
-    def gather(
+    def batcher(
         self,
         build: Callable[[Sequence[Op]], Command],
         split: Callable[[Any, Sequence[Op]], Iterable[Answer]],
         on_lost: Callable[[Sequence[Op]], None] = lambda ops: None,
-    ) -> Gather[Op, Answer]:
+    ) -> CommandBatcher[Op, Answer]:
         """Return what gathers operations of a kind, as ``Gather`` does, and send them."""
-        gather = Gather(self, build, split, on_lost)
-        self._gathers.append(gather)
-        return gather
+        batcher = CommandBatcher(self, build, split, on_lost)
+        self._batchers.append(batcher)
+        return batcher
 
-    def when_back(self, callback: Callable[[], None]) -> None:
+    def on_reconnect(self, callback: Callable[[], None]) -> None:
         """Call *callback* each time that the store begins to work."""
-        self._on_return.append(callback)
+        self._reconnect_callbacks.append(callback)
 
     @property
     def is_up(self) -> bool:
         """Whether the store works."""
-        return self._standing.usable
+        return self._health.usable
 
     @property
-    def answers(self) -> bool:
+    def is_responsive(self) -> bool:
         """Whether it is worth waiting for an answer now."""
-        return self._standing.usable and not self._is_late
+        return self._health.usable and not self._is_late
 
     def wake(self) -> None:
         """Send what was gathered, as soon as what is on its way is answered."""
-        self._wanted.set()
+        self._work_ready.set()
 
-    async def execute(self, commands: Sequence[Command], limit: float = _LIMIT) -> list[Any] | None:
+    async def execute(
+        self, commands: Sequence[Command], limit: float = _ROUND_TRIP_TIMEOUT
+    ) -> list[Any] | None:
         """Return the replies to *commands*, on a connection of their own; None: it failed.
 
         For work that no call waits for. Whether it was done is not known when it failed.
         """
-        if not self._standing.usable:
+        if not self._health.usable:
             return None
         try:
             async with asyncio.timeout(limit):
                 replies = await self._run(commands)
         except _FAILURES:
-            self._is_doubtful = True
+            self._needs_check = True
             self.wake()  # the main connection finds out what is wrong
             return None
         return None if any(isinstance(reply, Exception) for reply in replies) else replies
@@ -149,37 +151,37 @@ class Link:
 
     async def start(self) -> None:
         """Connect; return when that worked, failed, or took a second: it goes on by itself."""
-        self._task = asyncio.create_task(self._live(), name="redis")
+        self._task = asyncio.create_task(self._run_forever(), name="redis")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._limit):
-                await self._tried.wait()
+                await self._first_attempt_done.wait()
 
     async def close(self) -> None:
         """Send what is left, for a second at most, and hang up."""
         if self._task is None:
             return
-        if self._flying or any(gather.pending for gather in self._gathers):
+        if self._in_flight or any(batcher.pending for batcher in self._batchers):
             self._idle.clear()
             self.wake()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LAST_WORDS):
+                async with asyncio.timeout(_FLUSH_TIMEOUT):
                     await self._idle.wait()
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
-        self._standing.usable = False
-        self._give_up()
-        await self._hang_up()
+        self._health.usable = False
+        self._release_all()
+        await self._disconnect()
 
-    async def _live(self) -> None:
+    async def _run_forever(self) -> None:
         while True:
             await self._connect()
             try:
                 await self._serve()
             except (*_FAILURES, ValueError, MsgspecError) as exc:
-                self._lost(exc)
-                await self._hang_up()
-                await asyncio.sleep(self._standing.next_pause(reachable=True))
+                self._on_failure(exc)
+                await self._disconnect()
+                await asyncio.sleep(self._health.next_pause(reachable=True))
 
     async def _connect(self) -> None:
         """Try until the store works."""
@@ -192,12 +194,12 @@ class Link:
                     reachable = True
                     await self._prepare()
             except _FAILURES as exc:
-                self._warn(exc)
-                await self._hang_up()
-                self._tried.set()
-                await asyncio.sleep(self._standing.next_pause(reachable=reachable))
+                self._log_outage(exc)
+                await self._disconnect()
+                self._first_attempt_done.set()
+                await asyncio.sleep(self._health.next_pause(reachable=reachable))
             else:
-                self._came_up()
+                self._on_connected()
                 return
 
     async def _prepare(self) -> None:
@@ -208,48 +210,50 @@ class Link:
         for reply in replies:
             if isinstance(reply, Exception):
                 raise reply
-        if self._clock() - began > self._patience:
+        if self._clock() - began > self._call_budget:
             raise TimeoutError
 
-    def _came_up(self) -> None:
-        self._standing.came_up(self._clock())
-        if self._told:
+    def _on_connected(self) -> None:
+        self._health.came_up(self._clock())
+        if self._outage_logged:
             # One that connects and then fails at its work must prove itself first.
             loop = asyncio.get_running_loop()
-            self._proof = loop.call_later(STEADY_AFTER if self._failed_at_work else 0, self._praise)
-        self._tried.set()
-        for callback in self._on_return:
+            self._recovery_timer = loop.call_later(
+                STEADY_AFTER if self._failed_while_serving else 0, self._log_recovery
+            )
+        self._first_attempt_done.set()
+        for callback in self._reconnect_callbacks:
             callback()
 
-    def _praise(self) -> None:
+    def _log_recovery(self) -> None:
         _LOG.info("Redis at %s works again", self.name)
-        self._told = self._failed_at_work = False
+        self._outage_logged = self._failed_while_serving = False
 
-    def _lost(self, exc: Exception) -> None:
-        self._standing.went_down(self._clock())
-        self._failed_at_work = not isinstance(exc, RedisConnectionError | OSError)
-        self._warn(exc)
-        self._give_up()
+    def _on_failure(self, exc: Exception) -> None:
+        self._health.went_down(self._clock())
+        self._failed_while_serving = not isinstance(exc, RedisConnectionError | OSError)
+        self._log_outage(exc)
+        self._release_all()
 
-    def _warn(self, exc: Exception) -> None:
+    def _log_outage(self, exc: Exception) -> None:
         """Tell of an outage, once."""
-        if self._proof is not None:
-            self._proof.cancel()
-        if not self._told:
+        if self._recovery_timer is not None:
+            self._recovery_timer.cancel()
+        if not self._outage_logged:
             _LOG.warning(
                 "Redis at %s cannot be used (%s): each process goes on with what it knows itself",
                 self.name,
                 _reason(exc),
             )
-            self._told = True
+            self._outage_logged = True
 
-    def _give_up(self) -> None:
+    def _release_all(self) -> None:
         self._is_late = False
-        for gather in self._gathers:
-            gather.clear()
+        for batcher in self._batchers:
+            batcher.clear()
         self._idle.set()
 
-    async def _hang_up(self) -> None:
+    async def _disconnect(self) -> None:
         if self._client is not None:
             with contextlib.suppress(*_FAILURES):
                 await self._client.aclose()
@@ -264,19 +268,21 @@ class Link:
             RedisError, OSError, TimeoutError: it failed.
         """
         while True:
-            await self._wanted.wait()
-            self._wanted.clear()
-            if self._is_doubtful:
-                self._is_doubtful = False
+            await self._work_ready.wait()
+            self._work_ready.clear()
+            if self._needs_check:
+                self._needs_check = False
                 async with asyncio.timeout(self._limit):
                     await self._run([("PING",)])
-            while batches := [gather.take() for gather in self._gathers if gather.pending]:
+            while batches := [
+                batcher.next_batch() for batcher in self._batchers if batcher.pending
+            ]:
                 await self._send(batches)
             self._idle.set()  # for close()
 
     async def _send(self, batches: list[Batch[Any, Any]]) -> None:
-        timer = asyncio.get_running_loop().call_later(self._patience, self._nearly_late)
-        self._flying = batches
+        timer = asyncio.get_running_loop().call_later(self._call_budget, self._start_grace_period)
+        self._in_flight = batches
         lost = list(batches)
         try:
             async with asyncio.timeout(self._limit):
@@ -288,26 +294,26 @@ class Link:
                 lost.remove(batch)
         finally:
             timer.cancel()
-            self._flying = []
+            self._in_flight = []
             for batch in lost:
-                batch.lost()
+                batch.fail()
         was_late, self._is_late = self._is_late, False
-        if not self._standing.answered(late=was_late):
+        if not self._health.answered(late=was_late):
             raise TimeoutError
 
-    def _nearly_late(self) -> None:
-        flying = self._flying
-        asyncio.get_running_loop().call_later(_GRACE, self._late, flying)
+    def _start_grace_period(self) -> None:
+        flying = self._in_flight
+        asyncio.get_running_loop().call_later(_GRACE_PERIOD, self._on_timeout, flying)
 
-    def _late(self, flying: list[Batch[Any, Any]]) -> None:
+    def _on_timeout(self, flying: list[Batch[Any, Any]]) -> None:
         """Let everybody go on without the store."""
-        if self._flying is not flying or not flying:
+        if self._in_flight is not flying or not flying:
             return  # the answer came meanwhile
         self._is_late = True
         for batch in flying:
-            batch.dismiss()
-        for gather in self._gathers:
-            gather.dismiss()
+            batch.release_waiters()
+        for batcher in self._batchers:
+            batcher.release_waiters()
 
     async def _run_scripts(self, commands: Sequence[Command]) -> list[Any]:
         """Return the replies; scripts that the store has forgotten are loaded again."""

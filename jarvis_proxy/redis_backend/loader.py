@@ -24,7 +24,7 @@ def check_redis(url: str, package: str = "redis") -> None:
         )
 
 
-def open_shared(url: str) -> "SharedState | None":
+def load_shared_state(url: str) -> "SharedState | None":
     """Return what is shared through the store at *url*, not yet connected; None for ``""``."""
     if not url:
         return None

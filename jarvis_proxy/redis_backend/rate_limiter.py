@@ -13,10 +13,16 @@ from typing import Final
 
 import msgspec
 
-from jarvis_proxy.access.rate_limits import LONGEST_DEBT, MemoryLimiter, Meter, Quota, Verdict
+from jarvis_proxy.access.rate_limits import (
+    MAX_DEBT_MINUTES,
+    KeyQuota,
+    LimitDecision,
+    LimitStatus,
+    MemoryRateLimiter,
+)
 from jarvis_proxy.errors import Reason
-from jarvis_proxy.redis_backend.batching import Command, Gather
-from jarvis_proxy.redis_backend.client import Link
+from jarvis_proxy.redis_backend.batching import Command, CommandBatcher
+from jarvis_proxy.redis_backend.client import RedisConnection
 
 LEASE: Final = 30
 """Seconds that a call counts as in progress unless its process says so again."""
@@ -120,27 +126,27 @@ _ENCODER: Final = msgspec.msgpack.Encoder()
 _DECODER: Final = msgspec.msgpack.Decoder(list[_Answer])
 
 
-class SharedLimiter:
+class RedisRateLimiter:
     """Counts what keys use in all processes that share a store; implements ``Limiter``."""
 
-    def __init__(self, link: Link) -> None:
-        self._link = link
-        self._local = MemoryLimiter()
-        self._quotas: dict[str, Quota] = {}
+    def __init__(self, connection: RedisConnection) -> None:
+        self._connection = connection
+        self._local = MemoryRateLimiter()
+        self._quotas: dict[str, KeyQuota] = {}
         self._running: dict[str, set[str]] = {}
         """Calls in progress here, by the names of the keys that may have so many only."""
-        self._script = link.script(_LUA)
-        self._ops: Gather[_Op, _Answer] = link.gather(
+        self._script = connection.script(_LUA)
+        self._ops: CommandBatcher[_Op, _Answer] = connection.batcher(
             self._command, lambda reply, asked: _DECODER.decode(reply)
         )
-        link.when_back(self.renew)
+        connection.on_reconnect(self.renew)
 
     async def admit(
-        self, key: str, quota: Quota, *, call_id: str, tokens: int, now: float
-    ) -> Verdict:
+        self, key: str, quota: KeyQuota, *, call_id: str, tokens: int, now: float
+    ) -> LimitDecision:
         """Decide on a call, and count it if it may go; *now* is this process's clock."""
         self._quotas[key] = quota
-        answer = await self._ops.ask(
+        answer = await self._ops.request(
             (
                 "a",
                 key,
@@ -152,18 +158,18 @@ class SharedLimiter:
             )
         )
         if answer is not None and answer[0]:
-            return _verdict(answer, quota)
+            return _decision(answer, quota)
         local = await self._local.admit(key, quota, call_id=call_id, tokens=tokens, now=now)
         if quota.concurrency is not None and (answer is not None or local.refused is None):
             self._running.setdefault(key, set()).add(call_id)
-        return local if answer is None else _verdict(answer, quota)
+        return local if answer is None else _decision(answer, quota)
 
-    def settle(self, key: str, tokens: int, now: float) -> None:
+    def adjust_tokens(self, key: str, tokens: int, now: float) -> None:
         """Count *tokens* more, or fewer, than ``admit`` did."""
-        self._local.settle(key, tokens, now)
+        self._local.adjust_tokens(key, tokens, now)
         quota = self._quotas.get(key)
         if tokens and quota is not None and quota.tpm is not None:
-            self._ops.tell(("s", key, quota.tpm, tokens))
+            self._ops.send(("s", key, quota.tpm, tokens))
 
     def release(self, key: str, call_id: str) -> None:
         """Count a call as ended."""
@@ -172,13 +178,13 @@ class SharedLimiter:
         if quota is not None and quota.concurrency is not None:
             self._running.get(key, set()).discard(call_id)
             # Even one that is not known to run: its caller may have left before the answer came.
-            self._ops.tell(("r", key, call_id))
+            self._ops.send(("r", key, call_id))
 
     def renew(self) -> None:
         """Say which calls are still in progress."""
         for key, calls in self._running.items():
             if calls:
-                self._ops.tell(("k", key, *calls))
+                self._ops.send(("k", key, *calls))
 
     async def run(self) -> None:
         """Renew leases until cancelled."""
@@ -187,14 +193,14 @@ class SharedLimiter:
             self.renew()
 
     def _command(self, ops: Sequence[_Op]) -> Command:
-        return self._script.call(_ENCODER.encode(ops), LEASE, LONGEST_DEBT)
+        return self._script.call(_ENCODER.encode(ops), LEASE, MAX_DEBT_MINUTES)
 
 
-def _verdict(answer: _Answer, quota: Quota) -> Verdict:
+def _decision(answer: _Answer, quota: KeyQuota) -> LimitDecision:
     refused, wait, requests_left, requests_back, tokens_left, tokens_back = answer
-    return Verdict(
+    return LimitDecision(
         _REASONS[refused],
         wait / 1000,
-        None if quota.rpm is None else Meter(quota.rpm, requests_left, requests_back / 1000),
-        None if quota.tpm is None else Meter(quota.tpm, tokens_left, tokens_back / 1000),
+        None if quota.rpm is None else LimitStatus(quota.rpm, requests_left, requests_back / 1000),
+        None if quota.tpm is None else LimitStatus(quota.tpm, tokens_left, tokens_back / 1000),
     )

@@ -16,8 +16,8 @@ from typing import Final
 
 import msgspec
 
-from jarvis_proxy.redis_backend.batching import Command, Gather
-from jarvis_proxy.redis_backend.client import Link
+from jarvis_proxy.redis_backend.batching import Command, CommandBatcher
+from jarvis_proxy.redis_backend.client import RedisConnection
 from jarvis_proxy.upstreams.gemini.signature_store import MemoryVault, Remembered, vault_keys
 
 TTL: Final = 24 * 3600
@@ -74,7 +74,7 @@ _ENCODER: Final = msgspec.msgpack.Encoder()
 _DECODER: Final = msgspec.json.Decoder(_Stored)
 
 
-class SharedVault:
+class RedisSignatureStore:
     """A vault whose entries other processes find; implements ``SignatureVault``.
 
     *wall* gives epoch seconds. The bounds are the store's.
@@ -82,7 +82,7 @@ class SharedVault:
 
     def __init__(
         self,
-        link: Link,
+        connection: RedisConnection,
         *,
         local: MemoryVault | None = None,
         wall: Callable[[], float] = time.time,
@@ -92,13 +92,13 @@ class SharedVault:
         self.local = local or MemoryVault(lock=Lock())
         self._wall = wall
         self._bounds = (TTL, max_entries, max_bytes)
-        self._script = link.script(_PUT)
-        self._puts: Gather[_Pair, None] = link.gather(
-            self._put_command, lambda reply, asked: (), self._keep
+        self._script = connection.script(_PUT)
+        self._puts: CommandBatcher[_Pair, None] = connection.batcher(
+            self._put_command, lambda reply, asked: (), self._keep_unsent
         )
-        self._gets: Gather[_Keys, Sequence[bytes | None]] = link.gather(_get, _split)
+        self._gets: CommandBatcher[_Keys, Sequence[bytes | None]] = connection.batcher(_get, _split)
         self._unsent: OrderedDict[str, str] = OrderedDict()
-        link.when_back(self._catch_up)
+        connection.on_reconnect(self._send_unsent)
 
     def get(self, call_id: str, now: float) -> Remembered | None:
         """Return what this process knows of *call_id*, or None."""
@@ -113,8 +113,8 @@ class SharedVault:
         # As text: the store's scripts do not read MessagePack's binary strings.
         stored = _Stored(int(self._wall()), value.signature, value.native_id)
         pair = (keys[0], msgspec.json.encode(stored).decode())
-        if len(pair[1]) <= _MAX_VALUE and not self._puts.tell(pair):
-            self._keep([pair])
+        if len(pair[1]) <= _MAX_VALUE and not self._puts.send(pair):
+            self._keep_unsent([pair])
 
     async def fetch(self, call_ids: Iterable[str], now: float) -> None:
         """Learn what other processes know of *call_ids*, so that ``get`` finds it."""
@@ -123,7 +123,7 @@ class SharedVault:
         wanted = wanted[-_MAX_LOOKED_UP:]
         if not wanted:
             return
-        found = await self._gets.ask(tuple(wanted))
+        found = await self._gets.request(tuple(wanted))
         for key, raw in zip(wanted, found or (), strict=False):
             if raw is not None:
                 self._learn(key, raw, now)
@@ -139,18 +139,18 @@ class SharedVault:
         age = min(max(0.0, self._wall() - stored.put_at), float(TTL))
         self.local.put(key, Remembered(stored.signature, stored.native_id), now - age)
 
-    def _keep(self, pairs: Sequence[_Pair]) -> None:
+    def _keep_unsent(self, pairs: Sequence[_Pair]) -> None:
         """Keep for when the store is back; the oldest goes where that is too much."""
         for key, stored in pairs:
             self._unsent[key] = stored
         while len(self._unsent) > _MAX_UNSENT:
             self._unsent.popitem(last=False)
 
-    def _catch_up(self) -> None:
+    def _send_unsent(self) -> None:
         unsent, self._unsent = self._unsent, OrderedDict()
         for pair in unsent.items():
-            if not self._puts.tell(pair):
-                self._keep([pair])
+            if not self._puts.send(pair):
+                self._keep_unsent([pair])
 
     def _put_command(self, pairs: Sequence[_Pair]) -> Command:
         return self._script.call(_ENCODER.encode(pairs), *self._bounds)

@@ -4,10 +4,10 @@ import asyncio
 import contextlib
 import secrets
 
-from jarvis_proxy.redis_backend.client import Link
-from jarvis_proxy.redis_backend.rate_limiter import SharedLimiter
-from jarvis_proxy.redis_backend.signature_store import SharedVault
-from jarvis_proxy.redis_backend.upstream_health import SharedHealth
+from jarvis_proxy.redis_backend.client import RedisConnection
+from jarvis_proxy.redis_backend.rate_limiter import RedisRateLimiter
+from jarvis_proxy.redis_backend.signature_store import RedisSignatureStore
+from jarvis_proxy.redis_backend.upstream_health import RedisUpstreamHealth
 from jarvis_proxy.redis_backend.usage_store import RedisUsageStore
 
 
@@ -15,16 +15,16 @@ class SharedState:
     """What several processes know together; each goes on by itself where the store cannot."""
 
     def __init__(self, url: str) -> None:
-        self.link = Link(url)
-        self.vault = SharedVault(self.link)
-        self.limiter = SharedLimiter(self.link)
-        self.health = SharedHealth(self.link, secrets.token_hex(4))
-        self.usage = RedisUsageStore(self.link)
+        self.connection = RedisConnection(url)
+        self.signatures = RedisSignatureStore(self.connection)
+        self.limiter = RedisRateLimiter(self.connection)
+        self.health = RedisUpstreamHealth(self.connection, secrets.token_hex(4))
+        self.usage = RedisUsageStore(self.connection)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Connect, or go on trying to; in any case return within about a second."""
-        await self.link.start()
+        await self.connection.start()
         self._tasks = [
             asyncio.create_task(self.limiter.run(), name="leases"),
             asyncio.create_task(self.health.run(), name="health"),
@@ -36,4 +36,4 @@ class SharedState:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-        await self.link.close()
+        await self.connection.close()

@@ -13,7 +13,7 @@ STEADY_AFTER: Final = 10.0
 _LATE_IN_A_ROW: Final = 3
 
 
-class Standing:
+class StoreHealth:
     """The store's state, from what is noted about it. It begins as not usable."""
 
     __slots__ = ("_late", "_pause", "_since", "usable")

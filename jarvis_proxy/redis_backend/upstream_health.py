@@ -18,19 +18,19 @@ from typing import Final
 
 import msgspec
 
-from jarvis_proxy.redis_backend.batching import Command, Gather
-from jarvis_proxy.redis_backend.client import Link
-from jarvis_proxy.routing.circuit_breaker import LONGEST_PAUSE, Breakers
-from jarvis_proxy.routing.key_pool import LONGEST_REST, KeyPool
+from jarvis_proxy.redis_backend.batching import Command, CommandBatcher
+from jarvis_proxy.redis_backend.client import RedisConnection
+from jarvis_proxy.routing.circuit_breaker import MAX_OPEN_SECONDS, CircuitBreakers
+from jarvis_proxy.routing.key_pool import MAX_QUARANTINE, KeyPool
 
 _POLL_EVERY: Final = 1.0
 _MAX_EVENTS: Final = 1000
-_MAX_UNTOLD: Final = 200
+_MAX_UNSENT: Final = 200
 _KEPT: Final = 3700
 """Seconds: the longest rest, an hour, and a little more."""
 _MAX_NAME: Final = 256
 """A longer name is no process's: it refuses calls for such models."""
-_WORTH_TELLING: Final = 1.0
+_MIN_EXTENSION: Final = 1.0
 """Seconds by which a rest must get longer: a hundred calls may meet the same limit at once."""
 
 # ARGV: the events, most events to keep, seconds to keep them.
@@ -55,7 +55,7 @@ return cmsgpack.pack({last, found})
 """
 
 
-class Event(msgspec.Struct, array_like=True):
+class HealthEvent(msgspec.Struct, array_like=True):
     """What the process *origin* learnt of *upstream*.
 
     With *key*, that key rests for *rest* seconds from the event on, for *model* or, without one,
@@ -68,53 +68,57 @@ class Event(msgspec.Struct, array_like=True):
     upstream: str
     key: str
     model: str
-    rest: float
+    seconds: float
     client: str = ""
 
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
-_DECODER: Final = msgspec.json.Decoder(Event)
-_NEWS: Final = msgspec.msgpack.Decoder(tuple[str, list[tuple[float, str]]])
+_DECODER: Final = msgspec.json.Decoder(HealthEvent)
+_EVENTS_DECODER: Final = msgspec.msgpack.Decoder(tuple[str, list[tuple[float, str]]])
 
-_What = tuple[str, str, str, str]
+_Subject = tuple[str, str, str, str]
 """Upstream, key, model, and the client that is held off; ``""`` where a key rests."""
-_Op = tuple[_What, float | None, str]
+_Op = tuple[_Subject, float | None, str]
 """What rests, until when on this process's clock (None: no longer), and the client of the event."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Watched:
     pool: KeyPool
-    breakers: Breakers
+    breakers: CircuitBreakers
     digests: list[str]
 
 
-class SharedHealth:
+class RedisUpstreamHealth:
     """Carries what pools and breakers learn to the other processes, and back.
 
     *origin* names this process, whose own events come back to it too.
     """
 
     def __init__(
-        self, link: Link, origin: str, *, clock: Callable[[], float] = time.monotonic
+        self,
+        connection: RedisConnection,
+        origin: str,
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._link = link
+        self._connection = connection
         self._origin = origin
         self._clock = clock
         self._watched: dict[str, _Watched] = {}
-        self._until: dict[_What, tuple[float, str]] = {}
+        self._until: dict[_Subject, tuple[float, str]] = {}
         """Until when what rests, as far as this process told or heard it, and the event's client;
         0: no longer."""
-        self._add = link.script(_ADD)
-        self._read = link.script(_READ)
+        self._add = connection.script(_ADD)
+        self._read = connection.script(_READ)
         self._last = "0-0"
-        self._untold: deque[_Op] = deque(maxlen=_MAX_UNTOLD)
-        self._ops: Gather[_Op, None] = link.gather(
-            self._command, lambda reply, asked: (), self._untold.extend
+        self._unsent: deque[_Op] = deque(maxlen=_MAX_UNSENT)
+        self._ops: CommandBatcher[_Op, None] = connection.batcher(
+            self._command, lambda reply, asked: (), self._unsent.extend
         )
-        link.when_back(self._start_over)
+        connection.on_reconnect(self._resync)
 
-    def watch(self, upstream: str, pool: KeyPool, breakers: Breakers) -> None:
+    def watch(self, upstream: str, pool: KeyPool, breakers: CircuitBreakers) -> None:
         """Share what *pool* and *breakers* learn of *upstream*.
 
         Those of the settings before, if there were any, still tell and are told no more.
@@ -122,14 +126,14 @@ class SharedHealth:
         digests = [digest(key) for key in pool.keys]
 
         def rests(index: int, model: str | None, until: float, client: str) -> None:
-            self._tell((upstream, digests[index], model or "", ""), until, client)
+            self._publish((upstream, digests[index], model or "", ""), until, client)
 
         def held(model: str, client: str, until: float | None) -> None:
             if until is None:
                 self._forget(upstream, model)
-            self._tell((upstream, "", model, client), until, client)
+            self._publish((upstream, "", model, client), until, client)
 
-        pool.told, breakers.told = rests, held
+        pool.on_change, breakers.on_change = rests, held
         self._watched[upstream] = _Watched(pool, breakers, digests)
         now = self._clock()
         for what, (until, client) in self._until.items():
@@ -145,21 +149,21 @@ class SharedHealth:
     async def poll(self) -> None:
         """Read what others told since the last time."""
         command = self._read.call(self._last.encode(), _MAX_EVENTS)
-        replies = await self._link.execute([command])
+        replies = await self._connection.execute([command])
         if replies is None:
             return
         now = self._clock()
         try:
-            self._last, news = _NEWS.decode(replies[0])
+            self._last, news = _EVENTS_DECODER.decode(replies[0])
         except ValueError:
             return  # somebody else's: it must not end the reading
         for age_ms, text in news:
             with contextlib.suppress(msgspec.MsgspecError):  # another version may have written it
                 event = _DECODER.decode(text)
                 if event.origin != self._origin:
-                    self._hear(event, age_ms / 1000, now)
+                    self._apply_remote(event, age_ms / 1000, now)
 
-    def _hear(self, event: Event, age: float, now: float) -> None:
+    def _apply_remote(self, event: HealthEvent, age: float, now: float) -> None:
         """Take over what *event* says, in the bounds that this process keeps to itself.
 
         The store may hold what no process wrote.
@@ -167,36 +171,36 @@ class SharedHealth:
         names = (event.upstream, event.key, event.model, event.client)
         if max(map(len, names)) > _MAX_NAME:
             return
-        longest = LONGEST_REST if event.key else LONGEST_PAUSE
-        rest = min(max(0.0, event.rest), longest)
+        longest = MAX_QUARANTINE if event.key else MAX_OPEN_SECONDS
+        rest = min(max(0.0, event.seconds), longest)
         until = now + rest - max(0.0, age) if rest else 0.0
         if until <= now and (until or event.key):
             return  # over, or a key that no longer rests: no process tells that
         if not until:
             self._forget(event.upstream, event.model)
         what = (event.upstream, event.key, event.model, "" if event.key else event.client)
-        self._note(what, until, event.client)
+        self._remember(what, until, event.client)
         self._apply(what, until, event.client, now)
 
-    def _apply(self, what: _What, until: float, client: str, now: float) -> None:
+    def _apply(self, what: _Subject, until: float, client: str, now: float) -> None:
         upstream, key, model, _ = what
         watched = self._watched.get(upstream)
         if watched is None:
             return
         if not key:
-            watched.breakers.hear(model, client, until or None)
+            watched.breakers.apply_remote(model, client, until or None)
         elif key in watched.digests:
             index = watched.digests.index(key)
-            watched.pool.hear(index, model or None, until, now, client=client)
+            watched.pool.apply_remote(index, model or None, until, now, client=client)
 
-    def _tell(self, what: _What, until: float | None, client: str) -> None:
+    def _publish(self, what: _Subject, until: float | None, client: str) -> None:
         known, _ = self._until.get(what, (0.0, ""))
         # Breakers tell that calls are let in again only where some were held off.
-        if until is not None and until - known < _WORTH_TELLING:
+        if until is not None and until - known < _MIN_EXTENSION:
             return
-        self._note(what, until or 0.0, client)
-        if not self._ops.tell((what, until, client)):
-            self._untold.append((what, until, client))
+        self._remember(what, until or 0.0, client)
+        if not self._ops.send((what, until, client)):
+            self._unsent.append((what, until, client))
 
     def _forget(self, upstream: str, model: str) -> None:
         """Forget who was held off from *model*: all are let in again."""
@@ -204,7 +208,7 @@ class SharedHealth:
         for what in gone:
             del self._until[what]
 
-    def _note(self, what: _What, until: float, client: str) -> None:
+    def _remember(self, what: _Subject, until: float, client: str) -> None:
         if not until:
             self._until.pop(what, None)
             return
@@ -215,21 +219,21 @@ class SharedHealth:
             del self._until[next(iter(self._until))]
         self._until[what] = until, client
 
-    def _start_over(self) -> None:
+    def _resync(self) -> None:
         """Read everything anew, for the store may be another; tell what could not be told."""
         self._last = "0-0"
-        untold = list(self._untold)
-        self._untold.clear()
+        untold = list(self._unsent)
+        self._unsent.clear()
         for op in untold:
-            if not self._ops.tell(op):
-                self._untold.append(op)
+            if not self._ops.send(op):
+                self._unsent.append(op)
 
     def _command(self, ops: Sequence[_Op]) -> Command:
         now = self._clock()
         events = []
         for (upstream, key, model, _), until, client in ops:
             rest = 0.0 if until is None else max(0.001, round(until - now, 3))
-            event = Event(self._origin, upstream, key, model, rest, client)
+            event = HealthEvent(self._origin, upstream, key, model, rest, client)
             events.append(msgspec.json.encode(event).decode())
         return self._add.call(_ENCODER.encode(events), _MAX_EVENTS, _KEPT)
 

@@ -13,8 +13,8 @@ from typing import Final
 
 import msgspec
 
-from jarvis_proxy.accounting.usage import COUNTS, KEPT_DAYS, Counts, UsageRow
-from jarvis_proxy.redis_backend.client import Link
+from jarvis_proxy.accounting.usage import KEPT_DAYS, TOTAL_NAMES, UsageRow, UsageTotals
+from jarvis_proxy.redis_backend.client import RedisConnection
 
 _CHANGING: Final = 3
 """Yesterday, today and tomorrow."""
@@ -57,25 +57,25 @@ _MOST_EACH: Final = 1_000_000_000
 class RedisUsageStore:
     """Sums of usage that several processes add to; implements ``UsageStore``."""
 
-    def __init__(self, link: Link) -> None:
-        self._link = link
-        self._add = link.script(_ADD)
-        self._load = link.script(_LOAD)
-        self._in_doubt: tuple[str, Sequence[UsageRow]] | None = None
+    def __init__(self, connection: RedisConnection) -> None:
+        self._connection = connection
+        self._add = connection.script(_ADD)
+        self._load = connection.script(_LOAD)
+        self._unconfirmed: tuple[str, Sequence[UsageRow]] | None = None
         self._past: dict[str, list[UsageRow]] = {}
         """Days that were over for a day or longer when they were read: they change no more."""
 
     async def load(self, since: str) -> Sequence[UsageRow] | None:
         """Return the sums from the day *since* on; None if they cannot be read."""
-        if self._in_doubt is not None:
-            await self._settle()
-        if self._in_doubt is not None:
+        if self._unconfirmed is not None:
+            await self._confirm()
+        if self._unconfirmed is not None:
             return None  # without it the sums would be too small
         days = _days(since)
         wanted = [day for day in days if day not in self._past]
         # A command for each day: the store does nothing else while it does one.
         commands = [self._load.call(day.encode()) for day in wanted]
-        replies = await self._link.execute(commands, _LIMIT)
+        replies = await self._connection.execute(commands, _LIMIT)
         if replies is None:
             return None
         try:
@@ -93,22 +93,22 @@ class RedisUsageStore:
 
         A batch of which it is not known whether it was added is tried again before the next one.
         """
-        if self._in_doubt is not None:
-            await self._settle()
-        if self._in_doubt is not None or not self._link.is_up:
+        if self._unconfirmed is not None:
+            await self._confirm()
+        if self._unconfirmed is not None or not self._connection.is_up:
             return False
-        self._in_doubt = (secrets.token_hex(8), tuple(rows))
-        await self._settle()
+        self._unconfirmed = (secrets.token_hex(8), tuple(rows))
+        await self._confirm()
         return True
 
-    async def _settle(self) -> None:
+    async def _confirm(self) -> None:
         """Add the batch in doubt, so that it no longer is."""
-        assert self._in_doubt is not None  # noqa: S101 - the callers looked
-        number, rows = self._in_doubt
+        assert self._unconfirmed is not None  # noqa: S101 - the callers looked
+        number, rows = self._unconfirmed
         kept = _KEPT_DAYS * 24 * 3600
         command = self._add.call(_ENCODER.encode(_sums(rows)), number, kept, _BATCH_KNOWN)
-        if await self._link.execute([command], _ADD_LIMIT) is not None:
-            self._in_doubt = None
+        if await self._connection.execute([command], _ADD_LIMIT) is not None:
+            self._unconfirmed = None
 
 
 def _days(since: str) -> list[str]:
@@ -121,7 +121,7 @@ def _sums(rows: Sequence[UsageRow]) -> list[tuple[str, list[str | int]]]:
     found: list[tuple[str, list[str | int]]] = []
     for row in rows:
         sums: list[str | int] = []
-        for name, amount in zip(COUNTS, astuple(row.counts), strict=True):
+        for name, amount in zip(TOTAL_NAMES, astuple(row.totals), strict=True):
             if amount:
                 # No key's name has a space in it; a model's may, so it stands last.
                 sums += [f"{name} {row.key} {row.model}", amount]
@@ -138,16 +138,16 @@ def _rows(day: str, sums: Sequence[str]) -> list[UsageRow]:
     for field, amount in zip(sums[::2], sums[1::2], strict=True):
         name, _, rest = field.partition(" ")
         key, _, model = rest.partition(" ")
-        if name in COUNTS and model:
+        if name in TOTAL_NAMES and model:
             found.setdefault((key, model), {})[name] = int(amount)
     return [UsageRow(day, *names, _bounded(counts)) for names, counts in found.items()]
 
 
-def _bounded(counts: dict[str, int]) -> Counts:
+def _bounded(counts: dict[str, int]) -> UsageTotals:
     """Return sums that add up: below nothing they would refill a budget."""
     calls = min(max(0, counts.get("calls", 0)), _MOST)
     tokens = min(calls * _MOST_EACH, _MOST)
     most = {"calls": calls, "cost": _MOST}
-    return Counts(
+    return UsageTotals(
         **{name: min(max(0, total), most.get(name, tokens)) for name, total in counts.items()}
     )

@@ -9,39 +9,39 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-LONGEST_PAUSE: Final = 120.0
-_FIRST_PAUSE: Final = 10.0
-_ENOUGH: Final = 5
+MAX_OPEN_SECONDS: Final = 120.0
+_FIRST_OPEN_SECONDS: Final = 10.0
+_FAILURE_THRESHOLD: Final = 5
 _WINDOW: Final = 10.0
-_FROM_ONE: Final = 3
+_MAX_WEIGHT: Final = 3
 """So many failures of one client count against others: two clients must fail, not one."""
 _MAX_MODELS: Final = 256
 _MAX_CLIENTS: Final = 256
-_ANOTHER_PROBES: Final = 1.0
+_PROBE_IN_PROGRESS_WAIT: Final = 1.0
 
 
-class _Client:
+class _ClientCircuit:
     """What one client's calls met. *until* is None unless the client is held off."""
 
-    __slots__ = ("failures", "pause", "probing", "until", "weight")
+    __slots__ = ("failures", "open_seconds", "open_until", "probing", "weight")
 
     def __init__(self) -> None:
-        self.failures: deque[float] = deque(maxlen=_ENOUGH)
-        self.pause = _FIRST_PAUSE
+        self.failures: deque[float] = deque(maxlen=_FAILURE_THRESHOLD)
+        self.open_seconds = _FIRST_OPEN_SECONDS
         self.probing = False
-        self.until: float | None = None
-        self.weight = _FROM_ONE
+        self.open_until: float | None = None
+        self.weight = _MAX_WEIGHT
 
     def recent(self, now: float) -> int:
         return sum(1 for moment in self.failures if now - moment <= _WINDOW)
 
     def counts_against_others(self, now: float) -> int:
-        if self.until is not None:
-            return self.weight if now <= self.until + _WINDOW else 0
+        if self.open_until is not None:
+            return self.weight if now <= self.open_until + _WINDOW else 0
         return min(self.weight, self.recent(now))
 
 
-class Breaker:
+class CircuitBreaker:
     """Holds off the clients whose calls keep failing; one good answer lets all of them in again.
 
     After its pause a client may send one call, the probe. A probe ends in ``succeeded``, ``failed``
@@ -49,25 +49,25 @@ class Breaker:
     the moment when all are let in again.
     """
 
-    __slots__ = ("_clients", "told")
+    __slots__ = ("_clients", "on_change")
 
     def __init__(self) -> None:
-        self._clients: dict[str, _Client] = {}
-        self.told: Callable[[str, float | None], object] = lambda client, until: None
+        self._clients: dict[str, _ClientCircuit] = {}
+        self.on_change: Callable[[str, float | None], object] = lambda client, until: None
 
-    def wait(self, client: str, now: float) -> float | None:
+    def seconds_until_allowed(self, client: str, now: float) -> float | None:
         """Return None if *client* may call, else the seconds until it may."""
         state = self._clients.get(client)
-        if state is None or state.until is None:
+        if state is None or state.open_until is None:
             return None
-        if now < state.until:
-            return state.until - now
-        return _ANOTHER_PROBES if state.probing else None
+        if now < state.open_until:
+            return state.open_until - now
+        return _PROBE_IN_PROGRESS_WAIT if state.probing else None
 
-    def enter(self, client: str) -> bool:
+    def start_call(self, client: str) -> bool:
         """Note a call that ``wait`` let in; return whether it is a probe."""
         state = self._clients.get(client)
-        if state is None or state.until is None:
+        if state is None or state.open_until is None:
             return False
         state.probing = True
         return True
@@ -75,10 +75,10 @@ class Breaker:
     def succeeded(self) -> None:
         """Note a good answer: all clients may call again."""
         if self._clients:
-            was_holding = any(state.until is not None for state in self._clients.values())
+            was_holding = any(state.open_until is not None for state in self._clients.values())
             self._clients.clear()
             if was_holding:
-                self.told("", None)
+                self.on_change("", None)
 
     def failed(
         self, client: str, now: float, *, is_probe: bool = False, proven: bool = False
@@ -88,99 +88,111 @@ class Breaker:
         A second client is then held off at its own first failure.
         """
         state = self._state(client)
-        state.weight = _ENOUGH if proven else _FROM_ONE
-        if state.until is not None:
+        state.weight = _FAILURE_THRESHOLD if proven else _MAX_WEIGHT
+        if state.open_until is not None:
             if is_probe:
-                state.pause = min(state.pause * 2, LONGEST_PAUSE)
-                self._hold(client, state, now)
+                state.open_seconds = min(state.open_seconds * 2, MAX_OPEN_SECONDS)
+                self._open(client, state, now)
             return  # other calls were sent before: they tell nothing new
         state.failures.append(now)
         together = sum(other.counts_against_others(now) for other in self._clients.values())
         for name, each in self._clients.items():
             failures = each.recent(now)
-            if each.until is None and failures and max(failures, together) >= _ENOUGH:
-                self._hold(name, each, now)
+            if (
+                each.open_until is None
+                and failures
+                and max(failures, together) >= _FAILURE_THRESHOLD
+            ):
+                self._open(name, each, now)
 
     def abandoned(self, client: str) -> None:
         """Note that a probe ended without telling anything."""
         if (state := self._clients.get(client)) is not None:
             state.probing = False
 
-    def hear(self, client: str, until: float | None) -> None:
+    def apply_remote(self, client: str, until: float | None) -> None:
         """Take over from another process that *client* is held off; None: all are let in again."""
         if until is None:
             self._clients.clear()
             return
         state = self._state(client)
-        if state.until is None or until > state.until:
-            state.until = until
+        if state.open_until is None or until > state.open_until:
+            state.open_until = until
 
-    def holds(self, now: float) -> bool:
+    def is_open(self, now: float) -> bool:
         """Tell whether calls of anyone are held off."""
         return any(
-            state.until is not None and (state.until > now or state.probing)
+            state.open_until is not None and (state.open_until > now or state.probing)
             for state in self._clients.values()
         )
 
-    def _hold(self, client: str, state: _Client, now: float) -> None:
-        state.until, state.probing = now + state.pause, False
-        self.told(client, state.until)
+    def _open(self, client: str, state: _ClientCircuit, now: float) -> None:
+        state.open_until, state.probing = now + state.open_seconds, False
+        self.on_change(client, state.open_until)
 
-    def _state(self, client: str) -> _Client:
+    def _state(self, client: str) -> _ClientCircuit:
         state = self._clients.get(client)
         if state is None:
             if len(self._clients) >= _MAX_CLIENTS:
                 del self._clients[next(iter(self._clients))]
-            state = self._clients[client] = _Client()
+            state = self._clients[client] = _ClientCircuit()
         return state
 
 
-class Breakers:
+class CircuitBreakers:
     """The breakers of one upstream: one for reaching it, one for each model that fails.
 
     *told* is called with a model (``""``: the whole upstream), a client that is held off and until
     when; the client ``""`` and None mean that all are let in again.
     """
 
-    __slots__ = ("_models", "told", "upstream")
+    __slots__ = ("_models", "on_change", "upstream")
 
     def __init__(self) -> None:
-        self.told: Callable[[str, str, float | None], object] = lambda model, client, until: None
+        self.on_change: Callable[[str, str, float | None], object] = lambda model, client, until: (
+            None
+        )
         self.upstream = self._new("")
-        self._models: dict[str, Breaker] = {}
+        self._models: dict[str, CircuitBreaker] = {}
 
-    def admit(self, model: str, client: str, now: float) -> "Ticket | float":
+    def allow(self, model: str, client: str, now: float) -> "CallPermit | float":
         """Return a ticket for a call that may go, else the seconds until one may."""
         breakers = [self.upstream]
         if (of_model := self._models.get(model)) is not None:
             breakers.append(of_model)
-        waits = [wait for each in breakers if (wait := each.wait(client, now)) is not None]
+        waits = [
+            wait
+            for each in breakers
+            if (wait := each.seconds_until_allowed(client, now)) is not None
+        ]
         if waits:
             return max(waits)
-        return Ticket(self, model, client, [each for each in breakers if each.enter(client)])
+        return CallPermit(
+            self, model, client, [each for each in breakers if each.start_call(client)]
+        )
 
-    def hear(self, model: str, client: str, until: float | None) -> None:
+    def apply_remote(self, model: str, client: str, until: float | None) -> None:
         """Take over what another process says."""
         if not model:
-            self.upstream.hear(client, until)
+            self.upstream.apply_remote(client, until)
         elif until is None:
             self._models.pop(model, None)
         else:
-            self.of(model).hear(client, until)
+            self.for_model(model).apply_remote(client, until)
 
-    def holds_upstream(self, now: float) -> bool:
+    def is_upstream_open(self, now: float) -> bool:
         """Tell whether anyone's calls to every model are held off."""
-        return self.upstream.holds(now)
+        return self.upstream.is_open(now)
 
-    def models_held(self, now: float) -> int:
+    def open_models(self, now: float) -> int:
         """Return for how many models anyone's calls are held off."""
-        return sum(1 for breaker in self._models.values() if breaker.holds(now))
+        return sum(1 for breaker in self._models.values() if breaker.is_open(now))
 
     def __len__(self) -> int:
         """Return how many models are remembered."""
         return len(self._models)
 
-    def of(self, model: str) -> Breaker:
+    def for_model(self, model: str) -> CircuitBreaker:
         """Return the breaker of *model*."""
         breaker = self._models.pop(model, None)
         if breaker is None:
@@ -191,24 +203,26 @@ class Breakers:
         self._models[model] = breaker  # the last one that failed is the last one to go
         return breaker
 
-    def _new(self, model: str) -> Breaker:
-        breaker = Breaker()
-        breaker.told = lambda client, until: self.told(model, client, until)
+    def _new(self, model: str) -> CircuitBreaker:
+        breaker = CircuitBreaker()
+        breaker.on_change = lambda client, until: self.on_change(model, client, until)
         return breaker
 
-    def works(self, model: str) -> None:
+    def succeeded(self, model: str) -> None:
         """Note a good answer of *model*."""
         self.upstream.succeeded()
         if self._models and (breaker := self._models.pop(model, None)) is not None:
             breaker.succeeded()
 
 
-class Ticket:
+class CallPermit:
     """One call that was let in. It ends in one of these methods, else no other call may probe."""
 
     __slots__ = ("_breakers", "_client", "_model", "_probed")
 
-    def __init__(self, breakers: Breakers, model: str, client: str, probed: list[Breaker]) -> None:
+    def __init__(
+        self, breakers: CircuitBreakers, model: str, client: str, probed: list[CircuitBreaker]
+    ) -> None:
         self._breakers = breakers
         self._model = model
         self._client = client
@@ -217,13 +231,13 @@ class Ticket:
     def answered(self) -> None:
         """Note an answer of any status below 500: upstream and model work."""
         self._probed = []
-        self._breakers.works(self._model)
+        self._breakers.succeeded(self._model)
 
     def failed(self, now: float) -> None:
         """Note an answer of 500 or above: it tells about the model only."""
         breakers = self._breakers
         breakers.upstream.succeeded()
-        self._fail(breakers.of(self._model), now, proven=False)
+        self._fail(breakers.for_model(self._model), now, proven=False)
 
     def unreachable(self, now: float) -> None:
         """Note that the upstream could not be reached, which no request can cause."""
@@ -239,7 +253,7 @@ class Ticket:
         for breaker in probed:
             breaker.abandoned(self._client)
 
-    def _fail(self, breaker: Breaker, now: float, *, proven: bool) -> None:
+    def _fail(self, breaker: CircuitBreaker, now: float, *, proven: bool) -> None:
         is_probe = breaker in self._probed
         if is_probe:
             self._probed.remove(breaker)

@@ -8,13 +8,13 @@ from typing import Final
 _SPARE_PREFIXES: Final = ("/v1/v1/", "/openai/v1/", "/api/v1/")
 
 
-class Oddities:
+class CompatHints:
     """Tells of the first odd spelling of each client key."""
 
-    __slots__ = ("_told",)
+    __slots__ = ("_hinted_keys",)
 
     def __init__(self) -> None:
-        self._told: set[str] = set()
+        self._hinted_keys: set[str] = set()
 
     def hint(
         self, key: str, path: str, authorization: str | None, *, in_query: bool
@@ -24,17 +24,17 @@ class Oddities:
         *path* is as it came, *in_query* whether the query has a key.
         """
         bare = authorization is not None and " " not in authorization.strip()
-        if not (bare or in_query or _is_odd(path)) or key in self._told:
+        if not (bare or in_query or _is_unusual(path)) or key in self._hinted_keys:
             return ()
-        self._told.add(key)
-        return tuple(_words(path, bare=bare, in_query=in_query))
+        self._hinted_keys.add(key)
+        return tuple(_describe(path, bare=bare, in_query=in_query))
 
 
-def _is_odd(path: str) -> bool:
+def _is_unusual(path: str) -> bool:
     return "//" in path or path[-1:] == "/" or path.startswith(_SPARE_PREFIXES)
 
 
-def _words(path: str, *, bare: bool, in_query: bool) -> list[str]:
+def _describe(path: str, *, bare: bool, in_query: bool) -> list[str]:
     words = []
     if in_query:
         words.append(

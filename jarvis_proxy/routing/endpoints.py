@@ -19,7 +19,7 @@ _ANTHROPIC_PREFIXES: Final = ("/anthropic", "/anthropic/v1")
 MESSAGES: Final = "messages"
 COUNT_TOKENS: Final = "messages/count_tokens"
 
-Kind = Literal[
+EndpointKind = Literal[
     "root",
     "health",
     "ready",
@@ -35,10 +35,12 @@ Kind = Literal[
     "events",
 ]
 
-OPEN: Final[frozenset[Kind]] = frozenset({"root", "health", "ready", "metrics", "page", "events"})
+PUBLIC: Final[frozenset[EndpointKind]] = frozenset(
+    {"root", "health", "ready", "metrics", "page", "events"}
+)
 """Kinds that answer without a client's key; ``metrics`` and ``events`` look for their own."""
 
-LIVE_PAGE: Final[frozenset[Kind]] = frozenset({"page", "events"})
+DASHBOARD: Final[frozenset[EndpointKind]] = frozenset({"page", "events"})
 """The live page at /dashboard, which is not there without an admin key."""
 
 ASSETS: Final = (
@@ -59,21 +61,21 @@ RELAYED: Final = "/v1/*"
 """What logs show of every address of kind ``other``."""
 
 _READ: Final = ("GET", "HEAD")
-_BILLING: Final[dict[str, Kind]] = {"subscription": "subscription", "usage": "billing"}
+_BILLING: Final[dict[str, EndpointKind]] = {"subscription": "subscription", "usage": "billing"}
 _SEGMENTS: Final = re.compile(
     r"[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*(?:/[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*)*"
 )
 _UNSAFE_ID: Final = re.compile(r"[%\\;#?]|\.\.|//|^/|/$|(?:^|/)\.(?:/|$)")
 _MAX_PATH: Final = 1024
-_OPENAIS: Final[frozenset[Kind]] = frozenset({"infer", "models", "model"})
+_OPENAIS: Final[frozenset[EndpointKind]] = frozenset({"infer", "models", "model"})
 _RELAYED_METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
+class EndpointMatch:
     """A known address. *endpoint* is the normalised path; *route* is what logs show of it."""
 
-    kind: Kind
+    kind: EndpointKind
     endpoint: str
     route: str
     methods: tuple[str, ...]
@@ -82,37 +84,41 @@ class Match:
     """The client API that alone has this address; None: clients of several ask for it."""
 
 
-def _fixed() -> dict[str, Match]:
+def _fixed() -> dict[str, EndpointMatch]:
     table = {
-        "health": Match("health", "health", "/health", _READ),
-        "ready": Match("ready", "ready", "/ready", _READ),
-        "models": Match("models", "models", "/v1/models", _READ),
-        "usage": Match("usage", "usage", "/v1/usage", _READ),
+        "health": EndpointMatch("health", "health", "/health", _READ),
+        "ready": EndpointMatch("ready", "ready", "/ready", _READ),
+        "models": EndpointMatch("models", "models", "/v1/models", _READ),
+        "usage": EndpointMatch("usage", "usage", "/v1/usage", _READ),
         # What NextChat asks for the balance that it shows, as OpenAI once answered it.
         **{
-            f"dashboard/billing/{name}": Match(
+            f"dashboard/billing/{name}": EndpointMatch(
                 kind, f"dashboard/billing/{name}", f"/v1/dashboard/billing/{name}", _READ
             )
             for name, kind in _BILLING.items()
         },
     }
     for endpoint in INFERENCE:
-        table[endpoint] = Match("infer", endpoint, f"/v1/{endpoint}", ("POST",), api="openai")
+        table[endpoint] = EndpointMatch(
+            "infer", endpoint, f"/v1/{endpoint}", ("POST",), api="openai"
+        )
     for endpoint in (MESSAGES, COUNT_TOKENS):
-        table[endpoint] = Match("infer", endpoint, f"/v1/{endpoint}", ("POST",), api="messages")
+        table[endpoint] = EndpointMatch(
+            "infer", endpoint, f"/v1/{endpoint}", ("POST",), api="messages"
+        )
     spelled = {
         f"{prefix}/{endpoint}": match for endpoint, match in table.items() for prefix in PREFIXES
     }
     for prefix in _ANTHROPIC_PREFIXES:
         for endpoint in (MESSAGES, COUNT_TOKENS, "models"):
             spelled[f"{prefix}/{endpoint}"] = table[endpoint]
-    spelled["/"] = Match("root", "", "/", _READ)
+    spelled["/"] = EndpointMatch("root", "", "/", _READ)
     spelled["/api/hello"] = spelled["/"]  # Claude Code asks, before it has a key
-    spelled["/metrics"] = Match("metrics", "metrics", "/metrics", _READ)
-    spelled["/dashboard"] = Match("page", "dashboard.html", "/dashboard", _READ)
-    spelled["/dashboard/events"] = Match("events", "events", "/dashboard/events", ("GET",))
+    spelled["/metrics"] = EndpointMatch("metrics", "metrics", "/metrics", _READ)
+    spelled["/dashboard"] = EndpointMatch("page", "dashboard.html", "/dashboard", _READ)
+    spelled["/dashboard/events"] = EndpointMatch("events", "events", "/dashboard/events", ("GET",))
     for name in ASSETS:
-        spelled[f"/dashboard/{name}"] = Match("page", name, "/dashboard", _READ)
+        spelled[f"/dashboard/{name}"] = EndpointMatch("page", name, "/dashboard", _READ)
     return spelled
 
 
@@ -128,14 +134,14 @@ _ADDRESSES: Final = (
 )
 
 
-def match(path: str, *, everything: bool = False, method: str = "") -> Match | None:
+def match_endpoint(path: str, *, allow_any: bool = False, method: str = "") -> EndpointMatch | None:
     """Return the address that *path* (raw, without query) spells, or None.
 
     With *everything*, any well-formed path below a prefix is an address of kind ``other``; so is
     one of OpenAI's that is asked with another *method* than ours (a DELETE of a model).
     """
     if (found := _FIXED.get(path)) is not None:
-        return _by_method(found, path, method) if everything else found
+        return _by_method(found, path, method) if allow_any else found
     if len(path) > _MAX_PATH or not path.startswith("/"):
         return None
     path = re.sub(r"/{2,}", "/", path)
@@ -145,19 +151,19 @@ def match(path: str, *, everything: bool = False, method: str = "") -> Match | N
     rest = _without_prefix(path)
     if found is None and rest.startswith("models/"):
         found = _model(rest.removeprefix("models/"))
-    if not everything:
+    if not allow_any:
         return found
     return _other(rest) if found is None else _by_method(found, path, method)
 
 
-def _by_method(found: Match, path: str, method: str) -> Match:
+def _by_method(found: EndpointMatch, path: str, method: str) -> EndpointMatch:
     if found.kind not in _OPENAIS or method not in _RELAYED_METHODS or method in found.methods:
         return found
     return _other(_without_prefix(path)) or found
 
 
-def _other(rest: str) -> Match | None:
-    return Match("other", rest, RELAYED, ()) if _SEGMENTS.fullmatch(rest) else None
+def _other(rest: str) -> EndpointMatch | None:
+    return EndpointMatch("other", rest, RELAYED, ()) if _SEGMENTS.fullmatch(rest) else None
 
 
 def _without_prefix(path: str) -> str:
@@ -167,15 +173,15 @@ def _without_prefix(path: str) -> str:
     return path  # "*", or an absolute URL
 
 
-def _model(raw_id: str) -> Match | None:
+def _model(raw_id: str) -> EndpointMatch | None:
     """Return the address of one model; its id may hold a slash, written plainly or as %2F."""
     model_id = unquote(raw_id)
     if not model_id.isprintable() or _UNSAFE_ID.search(model_id):
         return None
-    return Match("model", "models/{id}", "/v1/models/{id}", _READ, model_id)
+    return EndpointMatch("model", "models/{id}", "/v1/models/{id}", _READ, model_id)
 
 
-def nearest(path: str) -> str:
+def closest_endpoint(path: str) -> str:
     """Return the known address that looks most like *path*, for a helpful 404."""
     tail = "/v1/" + _without_prefix(re.sub(r"/{2,}", "/", path[:200]) or "/")
     found = difflib.get_close_matches(tail, _ADDRESSES, n=1, cutoff=0.5)

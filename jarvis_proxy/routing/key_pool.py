@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-LONGEST_REST: Final = 3600.0
+MAX_QUARANTINE: Final = 3600.0
 _MAX_MODELS: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Rest:
+class Quarantine:
     """How long a key is left alone, in seconds, and for which calls.
 
     *for_all*: for every model, not only the one that was asked for. *proven*: no request can have
@@ -27,40 +27,40 @@ class Rest:
 
 
 @dataclass(frozen=True, slots=True)
-class _Resting:
+class _Quarantined:
     until: float = 0.0
     client: str = ""
     """Whose calls alone caused it; ``""``: several clients' calls, or no one's."""
 
 
-_AWAKE: Final = _Resting()
+_AVAILABLE: Final = _Quarantined()
 
 
 @dataclass(slots=True)
 class _KeyState:
-    for_all: _Resting = _AWAKE
-    by_model: dict[str, _Resting] = field(default_factory=dict)
+    for_all: _Quarantined = _AVAILABLE
+    by_model: dict[str, _Quarantined] = field(default_factory=dict)
     failed_at: float = 0.0
 
     def is_free(self, model: str, now: float) -> bool:
-        return self.for_all.until <= now and self.by_model.get(model, _AWAKE).until <= now
+        return self.for_all.until <= now and self.by_model.get(model, _AVAILABLE).until <= now
 
     def is_open_to(self, client: str, model: str, now: float) -> bool:
         """Tell whether *client* may try the key although it rests: others alone caused it."""
-        rests = (self.for_all, self.by_model.get(model, _AWAKE))
+        rests = (self.for_all, self.by_model.get(model, _AVAILABLE))
         return all(rest.until <= now or rest.client not in ("", client) for rest in rests)
 
     def put(self, model: str | None, until: float, client: str, now: float) -> None:
-        before = self.for_all if model is None else self.by_model.pop(model, _AWAKE)
+        before = self.for_all if model is None else self.by_model.pop(model, _AVAILABLE)
         if before.until > now and before.client != client:
             client = ""
         if model is None:
-            self.for_all = _Resting(until, client)
+            self.for_all = _Quarantined(until, client)
             return
         if len(self.by_model) >= _MAX_MODELS:
             # Names come from clients. The rest that began first goes: its key is asked again.
             del self.by_model[next(iter(self.by_model))]
-        self.by_model[model] = _Resting(until, client)
+        self.by_model[model] = _Quarantined(until, client)
 
     def until(self) -> float:
         return max(self.for_all.until, *(rest.until for rest in self.by_model.values()), 0.0)
@@ -73,11 +73,11 @@ class KeyPool:
     for all), until when, and the client whose call alone caused it (``""``: not known).
     """
 
-    __slots__ = ("_next", "_states", "keys", "told")
+    __slots__ = ("_next", "_states", "keys", "on_change")
 
     def __init__(self, keys: Sequence[str]) -> None:
         self.keys = tuple(keys)
-        self.told: Callable[[int, str | None, float, str], object] = lambda *rest: None
+        self.on_change: Callable[[int, str | None, float, str], object] = lambda *rest: None
         self._states = [_KeyState() for _ in self.keys]
         self._next = 0
 
@@ -104,27 +104,29 @@ class KeyPool:
         self._next = (free[0] + 1) % count
         return free[0]
 
-    def rest(self, index: int, model: str, now: float, rest: Rest, *, client: str = "") -> None:
+    def quarantine(
+        self, index: int, model: str, now: float, quarantine: Quarantine, *, client: str = ""
+    ) -> None:
         """Let a key rest after a call of *client* for *model*: an hour at most."""
-        until = now + min(rest.seconds, LONGEST_REST)
-        of_model, by = None if rest.for_all else model, "" if rest.proven else client
+        until = now + min(quarantine.seconds, MAX_QUARANTINE)
+        of_model, by = None if quarantine.for_all else model, "" if quarantine.proven else client
         state = self._states[index]
         state.failed_at = now
         state.put(of_model, until, by, now)
-        self.told(index, of_model, until, by)
+        self.on_change(index, of_model, until, by)
 
-    def hear(
+    def apply_remote(
         self, index: int, model: str | None, until: float, now: float, *, client: str = ""
     ) -> None:
         """Let a key rest because another process says so."""
         state = self._states[index]
-        before = state.for_all if model is None else state.by_model.get(model, _AWAKE)
+        before = state.for_all if model is None else state.by_model.get(model, _AVAILABLE)
         state.put(model, max(before.until, until), client, now)
 
-    def resting(self, now: float) -> int:
+    def quarantined(self, now: float) -> int:
         """Return how many keys rest, for all models or for some."""
         return sum(1 for state in self._states if state.until() > now)
 
-    def rests(self, now: float) -> list[float]:
+    def quarantined_for(self, now: float) -> list[float]:
         """Return for each key how many seconds it still rests, for all models or for some."""
         return [max(0.0, state.until() - now) for state in self._states]

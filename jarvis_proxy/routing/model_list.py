@@ -15,7 +15,7 @@ from typing import Final, Literal
 import msgspec
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.wire.json_values import holds_more
+from jarvis_proxy.wire.json_values import exceeds_values
 
 _MAX_ID: Final = 256
 _MOST_MODELS: Final = 20_000
@@ -28,7 +28,7 @@ _GEMINI_PREFIX: Final = "models/"
 _OWNERS: Final = {"gemini": "google"}
 """Whom a model belongs to, where that is not the upstream's own name."""
 
-_BROKEN: Final = (ValueError, RecursionError)
+_DECODE_ERRORS: Final = (ValueError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class _Model(msgspec.Struct):
     owned_by: str
 
 
-class _List(msgspec.Struct):
+class _ModelListBody(msgspec.Struct):
     object: Literal["list"]
     data: list[_Model]
 
@@ -95,13 +95,13 @@ def parse_openai_models(body: bytes) -> list[ModelEntry]:
     try:
         bare = body.lstrip()[:1] == b"["
         items = _BARE_LIST.decode(body) if bare else _OPENAI_LIST.decode(body).data
-    except _BROKEN as exc:
+    except _DECODE_ERRORS as exc:
         raise _no_list() from exc
     entries = []
     for item in items or ():
         try:
             model = _OPENAI_MODEL.decode(item)
-        except _BROKEN:
+        except _DECODE_ERRORS:
             continue
         if _is_plausible(model.id):
             entries.append(ModelEntry(model.id, _seconds(model.created), model.owned_by or ""))
@@ -119,7 +119,7 @@ def parse_gemini_models(body: bytes) -> tuple[list[ModelEntry], str | None]:
     _check_values(body)
     try:
         page = _GEMINI_LIST.decode(body)
-    except _BROKEN as exc:
+    except _DECODE_ERRORS as exc:
         raise _no_list() from exc
     if page.error:
         raise _no_list()
@@ -127,7 +127,7 @@ def parse_gemini_models(body: bytes) -> tuple[list[ModelEntry], str | None]:
     for item in page.models or ():
         try:
             model = _GEMINI_MODEL.decode(item)
-        except _BROKEN:
+        except _DECODE_ERRORS:
             continue
         model_id = model.name.removeprefix(_GEMINI_PREFIX)
         reachable = not _GEMINI_METHODS.isdisjoint(model.supported_generation_methods or ())
@@ -136,7 +136,7 @@ def parse_gemini_models(body: bytes) -> tuple[list[ModelEntry], str | None]:
     return entries, page.next_page_token or None
 
 
-class Catalog:
+class ModelList:
     """The last good list of each upstream, merged with the names that are known without asking.
 
     *aliases* maps a name to ``upstream/model``, *models* a model named in the settings to its
@@ -149,11 +149,11 @@ class Catalog:
         aliases: Mapping[str, str],
         models: Mapping[str, str],
         *,
-        place: Callable[[str], str] | None = None,
+        routed_upstream: Callable[[str], str] | None = None,
     ) -> None:
         self._aliases = aliases
         self._models = models
-        self._place = place
+        self._routed_upstream = routed_upstream
         self._lists: dict[str, list[ModelEntry]] = {}
         self._failing: set[str] = set()
         self._merged: dict[str, _Model] = self._merge()
@@ -175,7 +175,7 @@ class Catalog:
     def listing(self, may_use: Callable[[str], bool]) -> bytes:
         """Return OpenAI's list of the models whose name *may_use* lets pass."""
         data = [model for name, model in self._merged.items() if may_use(name)]
-        return msgspec.json.encode(_List("list", data))
+        return msgspec.json.encode(_ModelListBody("list", data))
 
     def entry(self, model_id: str, may_use: Callable[[str], bool]) -> bytes | None:
         """Return one model's object, or None when it is not known or *may_use* hides it.
@@ -210,7 +210,7 @@ class Catalog:
         return merged
 
     def _name(self, upstream: str, model_id: str) -> str:
-        if self._place is None or self._place(model_id) == upstream:
+        if self._routed_upstream is None or self._routed_upstream(model_id) == upstream:
             return model_id
         return f"{upstream}/{model_id}"
 
@@ -234,7 +234,7 @@ def _seconds(created: float | str | None) -> int:
 
 def _check_values(body: bytes) -> None:
     """Refuse a list of more values than any has: each takes many times its bytes."""
-    if holds_more(body, _MOST_VALUES):
+    if exceeds_values(body, _MOST_VALUES):
         raise _no_list()
 
 

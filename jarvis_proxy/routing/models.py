@@ -48,16 +48,16 @@ _GEMINI_NAMES: Final[Mapping[str, str]] = MappingProxyType(
 )
 _GEMINI_PREFIXES: Final = ("models/", "google/", "gemini/")
 _GEMINI_FAMILIES: Final = ("gemini-", "gemma-")
-_MAX_HOPS: Final = 8
+_MAX_ALIAS_CHAIN: Final = 8
 _MAX_NAME: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class ModelRoute:
     """Where a call goes: the upstream's name and its own name for the model."""
 
     upstream: str
-    target: str
+    upstream_model: str
 
 
 class _Upstream(Protocol):
@@ -95,7 +95,7 @@ class ModelRegistry:
                 else:
                     self._exact.setdefault(model, upstream.name)
         # Names come from clients, so what is remembered of them is bounded.
-        self._remembered = lru_cache(maxsize=1024)(self._find)
+        self._cached_route = lru_cache(maxsize=1024)(self._find)
         # The longest prefix is the most exact statement, whatever the order of the settings.
         self._patterns.sort(key=lambda pattern: len(pattern[0]), reverse=True)
 
@@ -109,7 +109,7 @@ class ModelRegistry:
         """Extra upstreams' models that are named in full, with their upstream's name."""
         return self._exact
 
-    def resolve(self, model: str | None) -> Route:
+    def resolve(self, model: str | None) -> ModelRoute:
         """Return where *model* is served; None or ``""`` means the default model.
 
         Raises:
@@ -142,13 +142,13 @@ class ModelRegistry:
             ProxyError: 404 `model_not_found`, OpenAI has no key here.
         """
         self.resolve(f"{OPENAI}/any")
-        return Route(OPENAI, "")
+        return ModelRoute(OPENAI, "")
 
-    def route(self, model: str | None) -> Route:
+    def route(self, model: str | None) -> ModelRoute:
         """Return where *model* belongs, whether or not its upstream has a key."""
-        return self._remembered(model or DEFAULT_NAME)
+        return self._cached_route(model or DEFAULT_NAME)
 
-    def _find(self, name: str) -> Route:
+    def _find(self, name: str) -> ModelRoute:
         if len(name) > _MAX_NAME:
             raise ProxyError(
                 404,
@@ -159,15 +159,15 @@ class ModelRegistry:
         if name == DEFAULT_NAME and name not in self._aliases:
             name = self._default
         asked = name
-        for _ in range(_MAX_HOPS):
+        for _ in range(_MAX_ALIAS_CHAIN):
             target = self._aliases.get(name)
             if target is None or target == name:
                 break
             name = target
         # An alias leads to `upstream/model`, whatever names the other upstreams' lists claim.
-        return self._place(name, claimable=name == asked)
+        return self._assign_upstream(name, claimable=name == asked)
 
-    def fallbacks(self, model: str | None) -> tuple[Route, ...]:
+    def fallbacks(self, model: str | None) -> tuple[ModelRoute, ...]:
         """Return where a failed call to *model* may go instead, in order; only usable places."""
         if not self._fallbacks:
             return ()
@@ -179,7 +179,7 @@ class ModelRegistry:
         """Tell whether *model*'s upstream has what it needs to answer."""
         return self.route(model).upstream not in self._keyless
 
-    def _place(self, name: str, *, claimable: bool) -> Route:
+    def _assign_upstream(self, name: str, *, claimable: bool) -> ModelRoute:
         """Return where *name*, no alias, belongs; *claimable*: a list may hold `upstream/model`.
 
         Some upstreams have models of such names (`openai/gpt-oss-120b`): the list that holds one
@@ -188,17 +188,17 @@ class ModelRegistry:
         head, _, rest = name.partition("/")
         stated = bool(rest) and head in self._names
         if (claimable or not stated) and (upstream := self._exact.get(name)) is not None:
-            return Route(upstream, name)
+            return ModelRoute(upstream, name)
         if stated and head != GEMINI:
-            return Route(head, rest)
+            return ModelRoute(head, rest)
         if not stated:
             for prefix, upstream in self._patterns:
                 if name.startswith(prefix):
-                    return Route(upstream, name)
+                    return ModelRoute(upstream, name)
         bare = _without_gemini_prefix(name)
         if bare != name or name.startswith(_GEMINI_FAMILIES):
-            return Route(GEMINI, _GEMINI_NAMES.get(bare, bare))
-        return Route(OPENAI, name)
+            return ModelRoute(GEMINI, _GEMINI_NAMES.get(bare, bare))
+        return ModelRoute(OPENAI, name)
 
 
 def _without_gemini_prefix(name: str) -> str:

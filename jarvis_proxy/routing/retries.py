@@ -13,27 +13,27 @@ from typing import Final
 from jarvis_proxy.errors import ProxyError
 
 _MAX_KEYS: Final = 3
-_LONGEST_WAIT: Final = 5.0
+_MAX_RETRY_DELAY: Final = 5.0
 _MAX_RETRY_AFTER: Final = 60.0
 _BUDGET_SHARE: Final = 0.2
-_BUDGET_LEAST: Final = 3
+_BUDGET_MIN: Final = 3
 
 
-class Failure(Enum):
+class FailureKind(Enum):
     """What kind of failure an attempt met, as far as the next step depends on it."""
 
-    UNSENT = "unsent"  # the upstream was not reached: nothing was sent
+    NOT_SENT = "unsent"  # the upstream was not reached: nothing was sent
     KEY_REFUSED = "key_refused"  # another key may have what this one lacks: 401, 402, 403, 429...
     MODEL_MISSING = "model_missing"  # the upstream does not have the model
     OVERLOADED = "overloaded"  # 500, 502, 503, 504, 529 as an answer
     UNANSWERED = "unanswered"  # the request was sent, and no answer came in time
     UNUSABLE = "unusable"  # an answer that is worth asking again for, once
-    BROKEN = "broken"  # cut or garbled after the request was sent
-    FINAL = "final"  # the request itself is at fault: no one will answer it better
-    OURS = "ours"  # the proxy or its client ended the call: no upstream is at fault
+    INTERRUPTED = "broken"  # cut or garbled after the request was sent
+    CLIENT_ERROR = "final"  # the request itself is at fault: no one will answer it better
+    LOCAL = "ours"  # the proxy or its client ended the call: no upstream is at fault
 
 
-def unavailable(seconds: float) -> ProxyError:
+def upstream_unavailable(seconds: float) -> ProxyError:
     """Return 503 `upstream_unavailable` for a call that is held off for *seconds*."""
     return ProxyError(
         503,
@@ -56,15 +56,15 @@ class RetryBudget:
     def __init__(self) -> None:
         self._by_client: Counter[str] = Counter()
 
-    def take(self, calls: int, client: str = "") -> bool:
+    def acquire(self, calls: int, client: str = "") -> bool:
         """Return whether one more retry fits, with *calls* in progress; if so it is taken."""
-        is_full = self._by_client.total() >= max(_BUDGET_LEAST, calls * _BUDGET_SHARE)
+        is_full = self._by_client.total() >= max(_BUDGET_MIN, calls * _BUDGET_SHARE)
         if is_full and client in self._by_client:
             return False
         self._by_client[client] += 1
         return True
 
-    def give_back(self, client: str = "") -> None:
+    def release(self, client: str = "") -> None:
         """Return a retry of *client* that has ended."""
         self._by_client[client] -= 1
         if not self._by_client[client]:
@@ -72,65 +72,65 @@ class RetryBudget:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class NextAttempt:
     """What to do next: after *delay* seconds, ask place number *place* of the call's plan.
 
     *is_retry*: the same is asked again, for which the budget must have room.
     """
 
-    place: int
+    route_index: int
     delay: float = 0.0
     is_retry: bool = False
 
 
 @dataclass(slots=True)
-class Plan:
+class RetryPlan:
     """One call's attempts: its places (the model's own, then its fallbacks), what was tried.
 
     *retries_itself*: the client is an SDK that tries again by itself, so a failing upstream is
     not asked twice by both.
     """
 
-    places: int
+    route_count: int
     retries_itself: bool
-    place: int = 0
-    tried: frozenset[int] = frozenset()
-    again: bool = False
-    asked_anew: bool = False
+    route_index: int = 0
+    tried_keys: frozenset[int] = frozenset()
+    retried: bool = False
+    retried_unusable: bool = False
     """For an answer that could not be used: whatever was tried before to get an answer at all."""
 
-    def after(
-        self, failure: Failure, *, other_key: bool, retry_after: float | None, chance: float
-    ) -> Step | None:
+    def next_attempt(
+        self, failure: FailureKind, *, other_key: bool, retry_after: float | None, chance: float
+    ) -> NextAttempt | None:
         """Return the next step, or None to give up.
 
         *other_key* says whether a key is left that this call has not tried; *chance* is in [0, 1).
         """
         match failure:
-            case Failure.FINAL | Failure.OURS:
+            case FailureKind.CLIENT_ERROR | FailureKind.LOCAL:
                 return None
-            case Failure.KEY_REFUSED:
-                if other_key and len(self.tried) < _MAX_KEYS:
-                    return Step(self.place)
-            case Failure.UNSENT if not self.again:
-                return self._again(0.05 + 0.1 * chance)
-            case Failure.UNUSABLE if not self.asked_anew:
-                self.asked_anew = True
-                return Step(self.place, is_retry=True)
-            case Failure.OVERLOADED if not self.again and not self.retries_itself:
+            case FailureKind.KEY_REFUSED:
+                if other_key and len(self.tried_keys) < _MAX_KEYS:
+                    return NextAttempt(self.route_index)
+            case FailureKind.NOT_SENT if not self.retried:
+                return self._retry(0.05 + 0.1 * chance)
+            case FailureKind.UNUSABLE if not self.retried_unusable:
+                self.retried_unusable = True
+                return NextAttempt(self.route_index, is_retry=True)
+            case FailureKind.OVERLOADED if not self.retried and not self.retries_itself:
                 if retry_after is None:
-                    return self._again(0.5 * (0.75 + 0.5 * chance))
-                if retry_after <= _LONGEST_WAIT:
-                    return self._again(retry_after)
-        return self._elsewhere()
+                    return self._retry(0.5 * (0.75 + 0.5 * chance))
+                if retry_after <= _MAX_RETRY_DELAY:
+                    return self._retry(retry_after)
+        return self._next_route()
 
-    def _again(self, delay: float) -> Step:
-        self.again = True
-        return Step(self.place, delay, is_retry=True)
+    def _retry(self, delay: float) -> NextAttempt:
+        self.retried = True
+        return NextAttempt(self.route_index, delay, is_retry=True)
 
-    def _elsewhere(self) -> Step | None:
-        if self.place + 1 >= self.places:
+    def _next_route(self) -> NextAttempt | None:
+        if self.route_index + 1 >= self.route_count:
             return None
-        self.place += 1
-        self.tried, self.again, self.asked_anew = frozenset(), False, False
-        return Step(self.place)
+        self.route_index += 1
+        self.tried_keys, self.retried, self.retried_unusable = frozenset(), False, False
+        return NextAttempt(self.route_index)

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from jarvis_proxy.routing.endpoints import PREFIXES, nearest
+from jarvis_proxy.routing.endpoints import PREFIXES, closest_endpoint
 
 # First segments of OpenAI's API beside what is served, and after what is served, as of 2026-11.
 _OPENAIS: Final = frozenset(
@@ -65,16 +65,17 @@ def hint(path: str) -> str:
         )
     if _COMPATIBLE.match(plain):
         tail = plain.partition("/openai")[2]
-        return f"The nearest is {nearest(tail or '/v1/models')}."
+        return f"The nearest is {closest_endpoint(tail or '/v1/models')}."
     if _ANTHROPICS.match(bare) or _ANTHROPICS.match(plain):
         return _ANTHROPIC
     if _OLLAMAS.match(plain):
         return _OLLAMA
     if found := _AZURES.match(plain):
-        return f"The nearest is {nearest('/v1/' + found['endpoint'])}, with the name as 'model'."
+        closest = closest_endpoint(f"/v1/{found['endpoint']}")
+        return f"The nearest is {closest}, with the name as 'model'."
     if _GOOGLES.match(plain):
         return _GOOGLE
-    return f"The nearest is {nearest(path)}."
+    return f"The nearest is {closest_endpoint(path)}."
 
 
 def _without_prefix(plain: str) -> str:

@@ -18,9 +18,9 @@ from jarvis_proxy.aiohttp_ext.dispatch import direct_dispatch
 from jarvis_proxy.aiohttp_ext.server_connection import ProxyRunner
 from jarvis_proxy.config.settings import Settings
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.observability.logging import AccessLog, log_through
-from jarvis_proxy.observability.metrics import Family
-from jarvis_proxy.observability.worker_stats import Crew
+from jarvis_proxy.observability.logging import AccessLog, install_handler
+from jarvis_proxy.observability.metrics import MetricFamily
+from jarvis_proxy.observability.worker_stats import WorkerStats
 from jarvis_proxy.runtime.tls import load_certificate, tls_context
 from jarvis_proxy.server.app import (
     PersistentState,
@@ -59,7 +59,7 @@ class ConfigReloader:
     """The application in force, and those that still have calls in progress."""
 
     def __init__(
-        self, settings: Settings, log: AccessLog, worker_stats: Crew | None = None
+        self, settings: Settings, log: AccessLog, worker_stats: WorkerStats | None = None
     ) -> None:
         self.settings = settings
         self.tls: ssl.SSLContext | None = None
@@ -87,7 +87,7 @@ class ConfigReloader:
             writing = self._worker_stats.run(self._families, self._persistent.live_stats)
             self._writing = asyncio.create_task(writing, name="worker_stats")
 
-    def _families(self) -> list[Family]:
+    def _families(self) -> list[MetricFamily]:
         return families(self._persistent.contexts, self.runner.counter)
 
     async def _activate(self, settings: Settings, log: AccessLog) -> None:
@@ -156,7 +156,7 @@ class ConfigReloader:
             self.settings.log_level,
         ):
             return self._log
-        return log_through(self._log.writer, settings.log_format, settings.log_level)
+        return install_handler(self._log.writer, settings.log_format, settings.log_level)
 
     async def _close_when_idle(self, version: AppVersion) -> None:
         """Wait until *generation* has no call left, then close it."""

@@ -11,8 +11,12 @@ from typing import Any, Final
 from jarvis_proxy.config.settings import Settings, SettingsError
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.observability.logging import AccessLog
-from jarvis_proxy.observability.loop_monitor import LagProbe, Occasional, exception_handler
-from jarvis_proxy.observability.worker_stats import Crew
+from jarvis_proxy.observability.loop_monitor import (
+    LoopLagMonitor,
+    RateLimitedLogger,
+    exception_handler,
+)
+from jarvis_proxy.observability.worker_stats import WorkerStats
 from jarvis_proxy.runtime.listeners import TlsBoundedSite, listener_urls, open_listeners
 from jarvis_proxy.runtime.memory import trim_heap_when_idle
 from jarvis_proxy.runtime.reload import ConfigReloader, restart_required
@@ -93,14 +97,14 @@ async def serve(
 
 @contextlib.asynccontextmanager
 async def running_config(
-    settings: Settings, log: AccessLog, worker_stats: Crew | None = None
+    settings: Settings, log: AccessLog, worker_stats: WorkerStats | None = None
 ) -> AsyncIterator[ConfigReloader]:
     """Open what *settings* ask for, and close whatever is in force in the end.
 
     Raises:
         SettingsError: the certificate cannot be used.
     """
-    occasional = Occasional()
+    occasional = RateLimitedLogger()
     asyncio.get_running_loop().set_exception_handler(exception_handler(occasional))
     reloader = ConfigReloader(settings, log, worker_stats)
     await reloader.start()

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from jarvis_proxy.config.settings import Settings, SettingsError
-from jarvis_proxy.observability.logging import PlainWriter, log_through
-from jarvis_proxy.observability.shared_memory import Sheet
-from jarvis_proxy.observability.worker_stats import Crew, Desk
+from jarvis_proxy.observability.logging import DirectLineWriter, install_handler
+from jarvis_proxy.observability.shared_memory import SharedMemorySlot
+from jarvis_proxy.observability.worker_stats import WorkerSlot, WorkerStats
 from jarvis_proxy.runtime import worker as messages
 from jarvis_proxy.runtime.listeners import distribute_sockets, listener_urls
 from jarvis_proxy.runtime.serve import ControllingTerminal, dashboard_note, warn_restart_required
@@ -64,7 +64,7 @@ class Backoff:
 class _Worker:
     pid: int
     channel: socket.socket
-    stats_slot: Desk
+    stats_slot: WorkerSlot
     slot: "_Slot"
     started: float
     is_ready: bool = False
@@ -94,18 +94,18 @@ class Supervisor:
         work: Work,
         read: Read,
         *,
-        writer: PlainWriter | None = None,
+        writer: DirectLineWriter | None = None,
     ) -> None:
         self._settings = self._at_start = settings
         self._sockets = list(sockets)
         self._work = work
         self._read = read
-        self._writer = writer or PlainWriter()
+        self._writer = writer or DirectLineWriter()
         shares = distribute_sockets(sockets, settings.workers)
         self._slots = [_Slot(number, share) for number, share in enumerate(shares)]
         # Twice as many as workers: one that drains by itself keeps its own beside the next one's.
-        self._stats_slots = [Desk() for _ in range(2 * settings.workers)]
-        self._viewer_flag = Sheet(64)
+        self._stats_slots = [WorkerSlot() for _ in range(2 * settings.workers)]
+        self._viewer_flag = SharedMemorySlot(64)
         self._workers: dict[int, _Worker] = {}
         """By their process."""
         self._awaiting_reload: set[_Worker] = set()
@@ -195,7 +195,7 @@ class Supervisor:
             return
         warn_restart_required(self._at_start, settings)
         self._settings = settings
-        log_through(self._writer, settings.log_format, settings.log_level)
+        install_handler(self._writer, settings.log_format, settings.log_level)
         self._awaiting_reload = {
             worker for worker in self._workers.values() if not worker.is_draining
         }
@@ -220,11 +220,11 @@ class Supervisor:
         # Those that drain have their desks: with more of them than workers, the next ones wait.
         return [] if self._draining else vacant[: len(self._free_stats_slots())]
 
-    def _free_stats_slots(self) -> list[Desk]:
+    def _free_stats_slots(self) -> list[WorkerSlot]:
         used = [worker.stats_slot for worker in self._workers.values()]
         return [stats_slot for stats_slot in self._stats_slots if stats_slot not in used]
 
-    def _start(self, slot: _Slot, stats_slot: Desk) -> None:
+    def _start(self, slot: _Slot, stats_slot: WorkerSlot) -> None:
         parents, workers = socket.socketpair()
         # A signal between the fork and the worker's own handlers must not be taken for ours.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
@@ -246,7 +246,7 @@ class Supervisor:
         self._selector.register(parents, selectors.EVENT_READ, lambda: self._on_readable(worker))
 
     def _run_worker(
-        self, slot: _Slot, stats_slot: Desk, parents: socket.socket, channel: socket.socket
+        self, slot: _Slot, stats_slot: WorkerSlot, parents: socket.socket, channel: socket.socket
     ) -> None:  # pragma: no cover - in a process that is measured by nobody
         """Be the worker, and end with it."""
         code = EX_SOFTWARE
@@ -263,7 +263,7 @@ class Supervisor:
             os._exit(code)
 
     def _worker_setup(
-        self, slot: _Slot, stats_slot: Desk, parents: socket.socket, channel: socket.socket
+        self, slot: _Slot, stats_slot: WorkerSlot, parents: socket.socket, channel: socket.socket
     ) -> WorkerSetup:  # pragma: no cover - as above
         """Close what is others', and return what is the worker's."""
         self._selector.close()
@@ -272,7 +272,7 @@ class Supervisor:
         for sock in self._sockets:
             if sock not in slot.sockets:
                 sock.close()
-        worker_stats = Crew(
+        worker_stats = WorkerStats(
             self._stats_slots, self._stats_slots.index(stats_slot), self._viewer_flag
         )
         return WorkerSetup(slot.sockets, channel, worker_stats)

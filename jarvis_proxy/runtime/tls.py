@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from jarvis_proxy.config.settings import Settings, SettingsError
-from jarvis_proxy.observability.line_quota import STRANGER
+from jarvis_proxy.observability.line_quota import ANONYMOUS
 
 if TYPE_CHECKING:  # aiohttp: a wrong certificate is reported before it is loaded
     from jarvis_proxy.aiohttp_ext.server_connection import ClientConnection
@@ -100,7 +100,7 @@ class TlsAcceptor:
             except ConnectionError:
                 continue  # it is gone already
             except OSError as exc:
-                extra = {STRANGER: "accept"}  # whoever opens many connections causes it
+                extra = {ANONYMOUS: "accept"}  # whoever opens many connections causes it
                 _LOG.error("connections cannot be accepted", exc_info=exc, extra=extra)
                 await asyncio.sleep(_ACCEPT_PAUSE)
                 continue
@@ -129,7 +129,7 @@ class TlsAcceptor:
         except OSError as exc:
             name = type(exc).__name__
             where = address[0] if isinstance(address, tuple) else address
-            extra = {STRANGER: f"tls {name}"}
+            extra = {ANONYMOUS: f"tls {name}"}
             _LOG.info("refused from %s: no TLS (%s)", where, name, extra=extra)
         finally:
             if connection.transport is None:

@@ -19,7 +19,7 @@ import msgspec
 from jarvis_proxy.config.dotenv_file import is_readable
 from jarvis_proxy.config.settings import Settings
 from jarvis_proxy.observability.logging import AccessLog
-from jarvis_proxy.observability.worker_stats import Crew
+from jarvis_proxy.observability.worker_stats import WorkerStats
 from jarvis_proxy.runtime.listeners import TlsBoundedSite
 from jarvis_proxy.runtime.reload import ConfigReloader
 from jarvis_proxy.runtime.serve import ShutdownRequest, background_task, drain, running_config
@@ -45,7 +45,7 @@ class WorkerSetup:
 
     sockets: Sequence[socket.socket]
     parent: socket.socket
-    worker_stats: Crew
+    worker_stats: WorkerStats
 
 
 def encode_reload(environ: Mapping[str, str]) -> bytes:

@@ -11,16 +11,22 @@ from typing import Final
 
 from aiohttp import web
 
-from jarvis_proxy.access.auth_throttle import Failures, too_many_failures
+from jarvis_proxy.access.auth_throttle import AuthThrottle, auth_throttled
 from jarvis_proxy.access.client_ip import client_ip
-from jarvis_proxy.access.connection_counter import network_of
-from jarvis_proxy.access.permissions import KeyAccess, model_needed, model_not_found
-from jarvis_proxy.access.rate_limits import Limiter, Quota, Verdict, overloaded, too_many_at_once
+from jarvis_proxy.access.connection_counter import network_key
+from jarvis_proxy.access.permissions import KeyPermissions, model_needed, model_not_found
+from jarvis_proxy.access.rate_limits import (
+    KeyQuota,
+    LimitDecision,
+    RateLimiter,
+    concurrency_exceeded,
+    overloaded,
+)
 from jarvis_proxy.access.token_estimates import estimate_answer, estimate_prompt
 from jarvis_proxy.call_record import CallRecord
 from jarvis_proxy.config.settings import KeyPolicy, Settings
 from jarvis_proxy.errors import LimitExceeded, ProxyError
-from jarvis_proxy.routing.models import ModelRegistry, Route
+from jarvis_proxy.routing.models import ModelRegistry, ModelRoute
 
 _RANDOM: Final = SystemRandom()
 _TEXT: Final = ("/v1/chat/completions", "/v1/completions", "/v1/responses")
@@ -52,7 +58,7 @@ class AdmissionController:
         self,
         settings: Settings,
         registry: ModelRegistry,
-        limiter: Limiter,
+        limiter: RateLimiter,
         *,
         clock: Clock,
         wall: Clock,
@@ -70,14 +76,15 @@ class AdmissionController:
         self._wall = wall
         self._max_delayed_rejections = max(1, connections // _DELAYED_SHARE)
         self._trusted = settings.trusted_proxies
-        self._failures = Failures(clock())
+        self._failures = AuthThrottle(clock())
         self._access = {
-            name: KeyAccess(policy, registry.route) for name, policy in settings.policies.items()
+            name: KeyPermissions(policy, registry.route)
+            for name, policy in settings.policies.items()
         }
         self._quotas = {
             name: quota
             for name, policy in settings.policies.items()
-            if (quota := _quota(policy)) != Quota()
+            if (quota := _quota(policy)) != KeyQuota()
         }
         self._counted = frozenset(
             name for name, policy in settings.policies.items() if policy.tpm or policy.budget
@@ -98,15 +105,15 @@ class AdmissionController:
     def is_key_allowed(self, key: str, address: str) -> bool:
         """Tell whether the key called *key* opens anything from *address* now."""
         access = self._access.get(key)
-        return access is None or access.is_open(address, self._wall())
+        return access is None or access.is_valid_at(address, self._wall())
 
     def record_auth_failure(self, address: str, guesses: int, refusal: ProxyError) -> ProxyError:
         """Count a request without a valid key, and with so many *guesses*; return what to raise.
 
-        That is *refusal*, or TooManyFailures for an address that fails again and again.
+        That is *refusal*, or AuthThrottled for an address that fails again and again.
         """
-        wait = self._failures.note(network_of(address), self.clock(), max(1, guesses))
-        return too_many_failures(wait) if wait else refusal
+        wait = self._failures.record_failure(network_key(address), self.clock(), max(1, guesses))
+        return auth_throttled(wait) if wait else refusal
 
     async def delay_rejection(self) -> None:
         """Make who guesses wait, unless too many do: they hold connections meanwhile.
@@ -132,7 +139,7 @@ class AdmissionController:
         count = self.in_progress.get(key, 0)
         quota = self._quotas.get(key)
         if count >= self._max_concurrent(quota):
-            raise too_many_at_once()
+            raise concurrency_exceeded()
         self.in_progress[key] = count + 1
         admitted = AdmittedCall(self, key, call_id, self._access.get(key), quota)
         admitted.counts_tokens = key in self._counted
@@ -147,7 +154,7 @@ class AdmissionController:
             registry.is_usable(model) and access.allows(model, registry.route(model))
         )
 
-    def _max_concurrent(self, quota: Quota | None) -> int:
+    def _max_concurrent(self, quota: KeyQuota | None) -> int:
         """Return how many calls a key may have in progress, those whose body arrives included."""
         most = self.limits.max_streams_per_key
         return most if quota is None else max(most, quota.concurrency or 0)
@@ -176,8 +183,8 @@ class AdmittedCall:
         controller: AdmissionController,
         key: str,
         call_id: str,
-        access: KeyAccess | None,
-        quota: Quota | None,
+        access: KeyPermissions | None,
+        quota: KeyQuota | None,
     ) -> None:
         self._controller = controller
         self._key = key
@@ -191,7 +198,7 @@ class AdmittedCall:
         self._prompt = 0
         self.counts_tokens = False
         """Whether the key has a limit or a budget of tokens or money."""
-        self.verdict: Verdict | None = None
+        self.verdict: LimitDecision | None = None
         """How the key's limits stand, for one that has some."""
 
     @property
@@ -199,7 +206,7 @@ class AdmittedCall:
         """Whether there are models that the call may not use."""
         return self._access is not None and self._access.is_limited
 
-    def resolve(self, model: str | None) -> Route:
+    def resolve(self, model: str | None) -> ModelRoute:
         """Return where *model* is served; None or ``""`` means the default model.
 
         Raises:
@@ -210,19 +217,19 @@ class AdmittedCall:
             raise model_not_found(model or "jarvis-default")
         return registry.resolve(model)
 
-    def openai_route(self) -> Route:
+    def openai_route(self) -> ModelRoute:
         """Return the way to OpenAI for a request that names no model.
 
         Raises:
             ProxyError: 404 `model_not_found`, OpenAI has no key here, or this key may use certain
                 models only: it could reach the others this way.
         """
-        route = self._controller.registry.openai()
+        route = self._controller.registry.openai_default()
         if self._access is not None and not self._access.allows(None, route):
             raise model_needed()
         return route
 
-    def fallbacks(self, model: str | None) -> tuple[Route, ...]:
+    def fallbacks(self, model: str | None) -> tuple[ModelRoute, ...]:
         """Return where a failed call to *model* may go instead: places that the key may use."""
         access = self._access
         routes = self._controller.registry.fallbacks(model)
@@ -279,7 +286,7 @@ class AdmittedCall:
         )
         self.verdict = verdict
         if verdict.refused is not None:
-            raise verdict.refusal()
+            raise verdict.error()
 
     def release(self, record: CallRecord) -> None:
         """Give back what the call took, and count its tokens.
@@ -297,13 +304,13 @@ class AdmittedCall:
         controller.limiter.release(self._key, self._call_id)
         if self.verdict is not None and self.verdict.refused is None:
             more = self._tokens(record) - self._reserved
-            controller.limiter.settle(self._key, more, controller.clock())
+            controller.limiter.adjust_tokens(self._key, more, controller.clock())
 
     def _tokens(self, record: CallRecord) -> int:
         return (record.prompt_tokens or 0) + (record.completion_tokens or 0)
 
     def _estimate(self, record: CallRecord) -> None:
-        if record.heard is None or record.first_byte is None:
+        if record.upstream_first_byte_at is None or record.first_byte_sent_at is None:
             return  # it failed before an answer
         is_text = record.route in _TEXT
         answer = estimate_answer(record.bytes_out, streamed=record.streamed, is_text=is_text)
@@ -358,5 +365,5 @@ def overloaded_error(what: str) -> LimitExceeded:
     return overloaded(what, _RANDOM.random())
 
 
-def _quota(policy: KeyPolicy) -> Quota:
-    return Quota(policy.rpm, policy.tpm, policy.concurrency)
+def _quota(policy: KeyPolicy) -> KeyQuota:
+    return KeyQuota(policy.rpm, policy.tpm, policy.concurrency)

@@ -13,12 +13,16 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from jarvis_proxy.access.client_keys import KeyRing
-from jarvis_proxy.access.connection_counter import ConnectionCounter, ConnectionLimits, affordable
-from jarvis_proxy.access.rate_limits import Limiter, MemoryLimiter
+from jarvis_proxy.access.client_keys import ClientKeys
+from jarvis_proxy.access.connection_counter import (
+    ConnectionCounter,
+    ConnectionLimits,
+    connections_for_fd_limit,
+)
+from jarvis_proxy.access.rate_limits import MemoryRateLimiter, RateLimiter
 from jarvis_proxy.accounting.price_files import load_prices
-from jarvis_proxy.accounting.usage import NoStore, UsageBook, UsageStore
-from jarvis_proxy.accounting.usage_sqlite import SqliteStore, UsageKeeper
+from jarvis_proxy.accounting.usage import NullUsageStore, UsageLedger, UsageStore
+from jarvis_proxy.accounting.usage_sqlite import SqliteUsageStore, UsagePersister
 from jarvis_proxy.aiohttp_ext.dispatch import direct_dispatch
 from jarvis_proxy.aiohttp_ext.malformed_requests import (
     METHODS,
@@ -28,11 +32,11 @@ from jarvis_proxy.aiohttp_ext.malformed_requests import (
 from jarvis_proxy.aiohttp_ext.server_connection import ProxyRunner
 from jarvis_proxy.config.settings import Settings
 from jarvis_proxy.observability.file_limit import max_files
-from jarvis_proxy.observability.live_stats import Live
+from jarvis_proxy.observability.live_stats import LiveStats
 from jarvis_proxy.observability.logging import AccessLog
-from jarvis_proxy.observability.loop_monitor import Occasional
+from jarvis_proxy.observability.loop_monitor import RateLimitedLogger
 from jarvis_proxy.observability.metrics import Metrics
-from jarvis_proxy.observability.worker_stats import Crew
+from jarvis_proxy.observability.worker_stats import WorkerStats
 from jarvis_proxy.redaction import Secrets
 from jarvis_proxy.redis_backend.loader import open_shared
 from jarvis_proxy.routing.compat_hints import Oddities
@@ -63,7 +67,7 @@ _LOG: Final = logging.getLogger(__name__)
 _SECRET: Final = secrets.token_bytes(32)
 """The folder of server.py, beside which relative paths are."""
 LOOPBACK: Final = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
-_HANDLERS: Final[Mapping[Kind, Handler]] = {
+_HANDLERS: Final[Mapping[EndpointKind, Handler]] = {
     "root": info.root,
     "health": info.health,
     "ready": info.ready,
@@ -85,18 +89,18 @@ class PersistentState:
     """What outlives a change of settings, because clients' next requests build on it."""
 
     vault: SignatureVault = field(default_factory=lambda: MemoryVault(lock=Lock()))
-    limiter: Limiter = field(default_factory=MemoryLimiter)
+    limiter: RateLimiter = field(default_factory=MemoryRateLimiter)
     memory: MemoryAccount = field(default_factory=MemoryAccount)
     metrics: Metrics = field(default_factory=Metrics)
-    usage: UsageBook = field(default_factory=UsageBook)
-    compat_hints: Oddities = field(default_factory=Oddities)
-    usage_persister: UsageKeeper | None = None
+    usage: UsageLedger = field(default_factory=UsageLedger)
+    compat_hints: CompatHints = field(default_factory=CompatHints)
+    usage_persister: UsagePersister | None = None
     contexts: list[AppContext] = field(default_factory=list)
     """Of every application that is not closed yet."""
-    live_stats: Live = field(default_factory=Live)
+    live_stats: LiveStats = field(default_factory=LiveStats)
     shared: "SharedState | None" = None
     """What other processes know too; None without REDIS_URL."""
-    worker_stats: Crew | None = None
+    worker_stats: WorkerStats | None = None
     """The other workers of this machine; None where this process is alone."""
     dashboard_feed: DashboardFeed = field(init=False)
 
@@ -105,9 +109,9 @@ class PersistentState:
 
     async def open(self, redis_url: str) -> None:
         """Share with other processes through the store at *redis_url*; ``""``: with none."""
-        shared = open_shared(redis_url)
+        shared = load_shared_state(redis_url)
         if shared is not None:
-            self.shared, self.vault, self.limiter = shared, shared.vault, shared.limiter
+            self.shared, self.vault, self.limiter = shared, shared.signatures, shared.limiter
             await shared.start()
 
     async def close(self) -> None:
@@ -178,7 +182,7 @@ def create_app(
     return app
 
 
-async def _open_usage_persister(settings: Settings, persistent: PersistentState) -> UsageKeeper:
+async def _open_usage_persister(settings: Settings, persistent: PersistentState) -> UsagePersister:
     """Return what stores usage; the first application opens it, and takes over what is stored."""
     persistent.usage.budgets = {
         name: policy.budget for name, policy in settings.policies.items() if policy.budget
@@ -189,15 +193,15 @@ async def _open_usage_persister(settings: Settings, persistent: PersistentState)
     return persistent.usage_persister
 
 
-def _build_usage_persister(settings: Settings, persistent: PersistentState) -> UsageKeeper:
+def _build_usage_persister(settings: Settings, persistent: PersistentState) -> UsagePersister:
     if persistent.shared is not None:
         # Budgets are compared with what all processes used: it must not be a minute old.
-        return UsageKeeper(
+        return UsagePersister(
             persistent.usage, persistent.shared.usage, time.time, every=1, load_every=2
         )
     folder = settings.state_dir
-    store: UsageStore = SqliteStore(Path(folder)) if folder else NoStore()
-    return UsageKeeper(persistent.usage, store, time.time)
+    store: UsageStore = SqliteUsageStore(Path(folder)) if folder else NullUsageStore()
+    return UsagePersister(persistent.usage, store, time.time)
 
 
 def build_context(settings: Settings, log: AccessLog, persistent: PersistentState) -> AppContext:
@@ -213,24 +217,24 @@ def build_context(settings: Settings, log: AccessLog, persistent: PersistentStat
         upstream.name: build_endpoint(upstream, settings, signatures)
         for upstream in settings.upstreams
     }
-    hops = Hops(_SECRET, settings.upstreams)
+    hops = LoopMarks(_SECRET, settings.upstreams)
     for name, mark in hops.marks.items():
-        endpoints[name].mark = mark
-    catalog = Catalog(
+        endpoints[name].loop_mark = mark
+    catalog = ModelList(
         {**registry.aliases, DEFAULT_NAME: settings.default_model},
         registry.exact_models,
-        place=lambda name: registry.route(name).upstream,
+        routed_upstream=lambda name: registry.route(name).upstream,
     )
     context = AppContext(
         settings=settings,
-        keyring=KeyRing(settings.client_keys),
+        keyring=ClientKeys(settings.client_keys),
         registry=registry,
         endpoints=endpoints,
         catalog=catalog,
         fetcher=MediaFetcher(),
         deadline_monitor=DeadlineMonitor(build_timeouts(settings), time.monotonic),
         access_log=log,
-        refresher=Refresher(catalog, endpoints),
+        refresher=ModelListRefresher(catalog, endpoints),
         admission=AdmissionController(
             settings,
             registry,
@@ -249,7 +253,7 @@ def build_context(settings: Settings, log: AccessLog, persistent: PersistentStat
         live_stats=None if settings.admin_key is None else persistent.live_stats,
     )
     if persistent.shared is not None:
-        context.shared_signatures = persistent.shared.vault
+        context.shared_signatures = persistent.shared.signatures
         for name, endpoint in endpoints.items():
             persistent.shared.health.watch(name, endpoint.pool, endpoint.breakers)
     endpoints[EMBEDDED] = UpstreamEndpoint(UpstreamApi(EchoUpstream(EMBEDDED), LocalTransport()))
@@ -273,7 +277,7 @@ def build_timeouts(settings: Settings) -> CallTimeouts:
 def connection_limits(settings: Settings) -> ConnectionLimits:
     """Return how many connections clients may hold, within what this process may open."""
     return ConnectionLimits(
-        total=affordable(settings.limits.max_connections, max_files()),
+        total=connections_for_fd_limit(settings.limits.max_connections, max_files()),
         per_network=settings.limits.max_connections_per_ip,
         # This machine's own connections are its reverse proxy's, with many clients behind them.
         trusted=(*settings.trusted_proxies, *LOOPBACK),
@@ -296,7 +300,7 @@ def make_runner(app: web.Application, settings: Settings) -> ProxyRunner:
     return ProxyRunner(
         app,
         counter=ConnectionCounter(connection_limits(settings)),
-        warn=Occasional().warn,
+        warn=RateLimitedLogger().warn,
         dispatch=direct_dispatch(app),
         access_log=None,  # ours writes one line a call, without queries or header values
         handler_cancellation=True,  # a client that leaves ends its upstream call at once

@@ -10,7 +10,7 @@ from jarvis_proxy.dialects.generate_content.client_api import GenerateContentApi
 from jarvis_proxy.dialects.generate_content.paths import is_googles
 from jarvis_proxy.dialects.messages.client_api import MessagesApi
 from jarvis_proxy.dialects.openai_api import OpenAIApi
-from jarvis_proxy.routing.endpoints import Match
+from jarvis_proxy.routing.endpoints import EndpointMatch
 from jarvis_proxy.server.context import MATCH
 
 _APIS: Final[Mapping[ApiName, ClientApi]] = {
@@ -33,14 +33,14 @@ def api_name(request: web.Request) -> ApiName:
     An address tells it, if it is one of a call. A list of models, or nothing at all, has the same
     address in several APIs: there, what their SDKs send tells it.
     """
-    match: Match | None = request.get(MATCH)
-    if match is not None and match.api is not None:
-        return match.api
+    match_endpoint: EndpointMatch | None = request.get(MATCH)
+    if match_endpoint is not None and match_endpoint.api is not None:
+        return match_endpoint.api
     path = request.raw_path.partition("?")[0]
     if _ANTHROPIC_VERSION in request.headers or path.startswith("/anthropic/"):
         return "messages"
     if is_googles(path) or any(name in request.headers for name in _GOOGLE_HEADERS):
         return "generate_content"
-    if match is not None and "key=" in request.query_string:
+    if match_endpoint is not None and "key=" in request.query_string:
         return "generate_content"
     return "openai"

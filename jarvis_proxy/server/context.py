@@ -5,30 +5,30 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from jarvis_proxy.access.client_keys import KeyRing
+from jarvis_proxy.access.client_keys import ClientKeys
 from jarvis_proxy.accounting.prices import Prices
-from jarvis_proxy.accounting.usage import UsageBook
+from jarvis_proxy.accounting.usage import UsageLedger
 from jarvis_proxy.call_record import CallRecord
 from jarvis_proxy.config.settings import Settings
-from jarvis_proxy.observability.live_stats import Live
+from jarvis_proxy.observability.live_stats import LiveStats
 from jarvis_proxy.observability.logging import AccessLog
 from jarvis_proxy.observability.metrics import Metrics
 from jarvis_proxy.redaction import Secrets
-from jarvis_proxy.routing.compat_hints import Oddities
-from jarvis_proxy.routing.endpoints import Match
-from jarvis_proxy.routing.model_list import Catalog
+from jarvis_proxy.routing.compat_hints import CompatHints
+from jarvis_proxy.routing.endpoints import EndpointMatch
+from jarvis_proxy.routing.model_list import ModelList
 from jarvis_proxy.routing.models import ModelRegistry
 from jarvis_proxy.routing.retries import RetryBudget
 from jarvis_proxy.server.admission import AdmissionController, AdmittedCall
 from jarvis_proxy.server.concurrency import Offload
 from jarvis_proxy.server.relay.deadlines import DeadlineMonitor
 from jarvis_proxy.upstream_client.endpoint import UpstreamEndpoint
-from jarvis_proxy.upstream_client.hops import Hops
+from jarvis_proxy.upstream_client.hops import LoopMarks
 from jarvis_proxy.upstream_client.media_fetcher import MediaFetcher
-from jarvis_proxy.upstream_client.model_refresher import Refresher
+from jarvis_proxy.upstream_client.model_refresher import ModelListRefresher
 
 if TYPE_CHECKING:
-    from jarvis_proxy.redis_backend.signature_store import SharedVault
+    from jarvis_proxy.redis_backend.signature_store import RedisSignatureStore
 
 
 @dataclass(slots=True)
@@ -36,32 +36,32 @@ class AppContext:
     """Everything that requests share."""
 
     settings: Settings
-    keyring: KeyRing
+    keyring: ClientKeys
     registry: ModelRegistry
     endpoints: dict[str, UpstreamEndpoint]
-    catalog: Catalog
+    catalog: ModelList
     fetcher: MediaFetcher
     deadline_monitor: DeadlineMonitor
     access_log: AccessLog
-    refresher: Refresher
+    refresher: ModelListRefresher
     admission: AdmissionController
     metrics: Metrics
-    usage: UsageBook
+    usage: UsageLedger
     prices: Prices
-    compat_hints: Oddities
+    compat_hints: CompatHints
     secrets: Secrets
     """The keys of all upstreams."""
-    hops: Hops
+    hops: LoopMarks
     retry_budget: RetryBudget = field(default_factory=RetryBudget)
     offload: Offload = field(default_factory=Offload)
-    live_stats: Live | None = None
+    live_stats: LiveStats | None = None
     """What the live page shows; None where there is no such page."""
-    shared_signatures: "SharedVault | None" = None
+    shared_signatures: "RedisSignatureStore | None" = None
     """Where signatures of other processes are fetched from; None where there are no others."""
     draining: bool = False
 
 
 CONTEXT: Final = web.AppKey("CONTEXT", AppContext)
 RECORD: Final = web.RequestKey("RECORD", CallRecord)
-MATCH: Final = web.RequestKey("MATCH", Match)
+MATCH: Final = web.RequestKey("MATCH", EndpointMatch)
 ADMITTED_CALL: Final = web.RequestKey("ADMITTED_CALL", AdmittedCall)

@@ -13,7 +13,7 @@ from typing import Final
 
 from aiohttp import web
 
-from jarvis_proxy.access.auth_throttle import TooManyFailures
+from jarvis_proxy.access.auth_throttle import AuthThrottled
 from jarvis_proxy.aiohttp_ext.malformed_requests import (
     MalformedRequest,
     check_request,
@@ -22,14 +22,14 @@ from jarvis_proxy.aiohttp_ext.malformed_requests import (
 )
 from jarvis_proxy.call_record import CallRecord
 from jarvis_proxy.errors import LimitExceeded, ProxyError
-from jarvis_proxy.observability.line_quota import STRANGER
-from jarvis_proxy.routing.endpoints import LIVE_PAGE, OPEN
+from jarvis_proxy.observability.line_quota import ANONYMOUS
+from jarvis_proxy.routing.endpoints import DASHBOARD, PUBLIC
 from jarvis_proxy.routing.unknown_addresses import hint
 from jarvis_proxy.server.addresses import find_address
 from jarvis_proxy.server.context import CONTEXT, MATCH, RECORD
 from jarvis_proxy.server.responses import cors_headers, error_response
 from jarvis_proxy.server.secrecy import call_secrets, redact_record
-from jarvis_proxy.upstream_client.hops import HOP
+from jarvis_proxy.upstream_client.hops import LOOP_HEADER
 
 _LOG: Final = logging.getLogger(__name__)
 _RANDOM: Final = Random()  # noqa: S311 - ids are unique, not secret; a system call costs more
@@ -47,8 +47,8 @@ async def access_log(request: web.Request, handler: Handler) -> web.StreamRespon
     context = request.app[CONTEXT]
     record = CallRecord(
         request_id=f"req_{_RANDOM.getrandbits(96):024x}",
-        started=time.monotonic(),
-        started_at=time.time(),
+        started_at=time.monotonic(),
+        timestamp=time.time(),
         method=request.method,
         user_agent=request.headers.get("User-Agent", ""),
         client_ip=context.admission.address(request),
@@ -70,7 +70,7 @@ async def access_log(request: web.Request, handler: Handler) -> web.StreamRespon
             response.force_close()
         return response
     finally:
-        record.ended = time.monotonic()
+        record.ended_at = time.monotonic()
         record.cost = context.prices.cost(record)
         redact_record(request, record)
         context.usage.add(record)
@@ -88,10 +88,10 @@ async def _call_and_map_errors(request: web.Request, handler: Handler) -> web.St
         record.outcome = "upstream_error" if _is_upstreams(error) else "refused"
         if isinstance(error, LimitExceeded):
             record.limit = error.limit
-        if isinstance(error, TooManyFailures):
+        if isinstance(error, AuthThrottled):
             await request.app[CONTEXT].admission.delay_rejection()
         response = error_response(request, error)
-        if isinstance(error, MalformedRequest | TooManyFailures):
+        if isinstance(error, MalformedRequest | AuthThrottled):
             response.force_close()
     except web.HTTPException as exc:
         record.outcome = "refused"
@@ -101,7 +101,7 @@ async def _call_and_map_errors(request: web.Request, handler: Handler) -> web.St
     except Exception as exc:
         record.outcome = "internal_error"
         # The class and the place are logged, never the message: it may hold content.
-        extra = None if record.admitted else {STRANGER: f"500 {type(exc).__name__}"}
+        extra = None if record.authenticated else {ANONYMOUS: f"500 {type(exc).__name__}"}
         said = (record.request_id, record.route)
         _LOG.error("internal error in %s %s", *said, exc_info=exc, extra=extra)
         message = f"The proxy failed; its log says more under {record.request_id}."
@@ -115,7 +115,7 @@ async def _call_and_map_errors(request: web.Request, handler: Handler) -> web.St
 def _is_upstreams(error: ProxyError) -> bool:
     if isinstance(error, MalformedRequest | LimitExceeded):
         return False
-    return error.is_upstreams or error.status >= 500
+    return error.from_upstream or error.status >= 500
 
 
 @web.middleware
@@ -126,7 +126,7 @@ async def auth(request: web.Request, handler: Handler) -> web.StreamResponse:
     """
     check_request(request)
     context = request.app[CONTEXT]
-    if (hop := request.headers.get(HOP)) is not None:
+    if (hop := request.headers.get(LOOP_HEADER)) is not None:
         context.hops.check(hop)
     record = request[RECORD]
     # The path as it came: nothing decoded, no fragment or host cut off.
@@ -136,22 +136,22 @@ async def auth(request: web.Request, handler: Handler) -> web.StreamResponse:
         found = find_address(path, request.method, context.settings)
     except ProxyError as error:
         found, missing = None, error
-    if found is not None and found.kind in LIVE_PAGE and context.settings.admin_key is None:
+    if found is not None and found.kind in DASHBOARD and context.settings.admin_key is None:
         found = None
     if found is not None:
         request[MATCH] = found
         record.route = found.route
     if request.method == "OPTIONS" and context.settings.cors_origins:
         return _preflight(request)
-    if found is None or found.kind not in OPEN:
+    if found is None or found.kind not in PUBLIC:
         keys = call_secrets(request).presented
-        name = context.keyring.identify(keys)
+        name = context.keyring.authenticate(keys)
         record.key_name = name or "-"
         if name is None or not context.admission.is_key_allowed(name, record.client_ip):
             if not keys and request.method in _PROBING:
                 raise unauthorized()  # without a key, nothing was guessed
             raise context.admission.record_auth_failure(record.client_ip, len(keys), unauthorized())
-        record.admitted = True
+        record.authenticated = True
         if found is not None:
             authorization = request.headers.get("Authorization")
             in_query = bool(request.query_string and request.rel_url.query.get("key"))

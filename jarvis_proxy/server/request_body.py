@@ -10,7 +10,7 @@ from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.server.context import ADMITTED_CALL, CONTEXT, RECORD
 from jarvis_proxy.server.relay.deadlines import CallDeadlines
 from jarvis_proxy.wire.headers import charset, media_type
-from jarvis_proxy.wire.pieces import Pieces
+from jarvis_proxy.wire.pieces import ByteBuffer
 
 _JSON_TYPES: Final = frozenset({"application/json", "text/json", ""})
 _ZSTD_PIECE: Final = 256  # expands to 8 MiB at most
@@ -102,7 +102,7 @@ async def _read(request: web.Request, limit: int, deadlines: CallDeadlines) -> b
     if content.at_eof():
         _check_size(len(first), limit)
         return first
-    pieces = Pieces()
+    pieces = ByteBuffer()
     pieces.add(first)
     deadlines.body_bytes = pieces.size
     while data := await content.readany():

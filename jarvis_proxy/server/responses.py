@@ -22,7 +22,7 @@ _MAX_RETRY_AFTER: Final = 60
 class UpstreamErrorResponse(ProxyError):
     """An upstream's own error answer: status and headers pass on, and *raw*, its body in JSON."""
 
-    is_upstreams = True
+    from_upstream = True
 
     def __init__(self, error: ProxyError, raw: bytes, raw_headers: Mapping[str, str]) -> None:
         super().__init__(
@@ -39,9 +39,9 @@ class UpstreamErrorResponse(ProxyError):
 
     def hide(self, secrets: Secrets) -> None:
         """Black out *secrets* in the bytes too, which else stay as they came."""
-        super().hide(secrets)
-        self.raw_headers = secrets.hide_in_headers(self.raw_headers)
-        raw = secrets.hide_bytes(self.raw)
+        super().redact(secrets)
+        self.raw_headers = secrets.redact_headers(self.raw_headers)
+        raw = secrets.redact_bytes(self.raw)
         if raw is not self.raw:
             # Where digits of a key were a number, what is left is no JSON.
             self.raw = raw if _is_json(raw) else self.body()
@@ -61,7 +61,7 @@ def common_headers(request: web.Request) -> dict[str, str]:
     return {
         "x-request-id": record.request_id,
         **client_api(request).answer_headers(record.request_id.removeprefix("req_")),
-        **_routing_headers(record.upstream, record.attempts, record.target),
+        **_routing_headers(record.upstream, record.attempts, record.upstream_model),
         **cors_headers(request),
     }
 

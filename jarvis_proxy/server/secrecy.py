@@ -12,7 +12,7 @@ from aiohttp import web
 from jarvis_proxy.access.client_keys import presented_keys
 from jarvis_proxy.call_record import CallRecord
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.redaction import HIDDEN, CallSecrets
+from jarvis_proxy.redaction import REDACTED, CallSecrets
 from jarvis_proxy.server.context import CONTEXT
 from jarvis_proxy.upstreams.openai_errors import redacted
 from jarvis_proxy.wire.headers import EXPOSED, RESPONSE_ALLOWED, response_headers
@@ -23,13 +23,13 @@ _KEYS: Final = web.RequestKey("_KEYS", CallSecrets)
 
 def redact_error(request: web.Request, error: ProxyError) -> None:
     """Black out keys in what an upstream's error says."""
-    error.hide(call_secrets(request).all())
+    error.redact(call_secrets(request).all())
 
 
 def redact_events(request: web.Request, events: bytes) -> bytes:
     """Return *events*, with which an upstream's stream fails, without keys; ``b""``: unbearable."""
-    clean = call_secrets(request).all().hide_bytes(events)
-    return b"" if clean == HIDDEN.encode() else clean
+    clean = call_secrets(request).all().redact_bytes(events)
+    return b"" if clean == REDACTED.encode() else clean
 
 
 def forwarded_headers(request: web.Request, headers: Mapping[str, str]) -> dict[str, str]:
@@ -39,7 +39,7 @@ def forwarded_headers(request: web.Request, headers: Mapping[str, str]) -> dict[
     if not forwarded.keys() <= _COMMON:
         text = "\n".join((text, *forwarded))
     if (secrets := call_secrets(request)).may_contain_key(text):
-        return secrets.all().hide_in_headers(forwarded)
+        return secrets.all().redact_headers(forwarded)
     return forwarded
 
 
@@ -48,15 +48,15 @@ def redact_record(request: web.Request, record: CallRecord) -> None:
 
     It goes into the log, metrics, usage and the live page.
     """
-    text = "\n".join((record.model, record.target, record.user_agent, record.code))
+    text = "\n".join((record.model, record.upstream_model, record.user_agent, record.code))
     if not call_secrets(request).may_contain_key(text):
         return
     secrets = call_secrets(request).all()
 
     def clean(text: str) -> str:
-        return redacted(secrets.hide(text))
+        return redacted(secrets.redact(text))
 
-    record.model, record.target = clean(record.model), clean(record.target)
+    record.model, record.upstream_model = clean(record.model), clean(record.upstream_model)
     record.user_agent, record.code = clean(record.user_agent), clean(record.code)
 
 

@@ -91,7 +91,7 @@ class UpstreamClient:
         try:
             return await _with_head(response)
         except NETWORK_ERRORS:
-            if response.received or not connection.is_reused or not isinstance(body, bytes):
+            if response.has_received or not connection.is_reused or not isinstance(body, bytes):
                 raise
         _, response = await self._start(head, body, has_body, fresh=True)
         return await _with_head(response)

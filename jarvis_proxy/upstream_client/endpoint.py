@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from jarvis_proxy.canonical.exchange import Upstream
-from jarvis_proxy.routing.circuit_breaker import Breakers
+from jarvis_proxy.routing.circuit_breaker import CircuitBreakers
 from jarvis_proxy.routing.key_pool import KeyPool
-from jarvis_proxy.upstream_client.transport import Transport
+from jarvis_proxy.upstream_client.transport import UpstreamTransport
 
 
 @dataclass(slots=True)

@@ -8,14 +8,14 @@ import aiohttp
 from jarvis_proxy.errors import ProxyError
 
 NETWORK_ERRORS: Final = (aiohttp.ClientError, OSError, asyncio.TimeoutError)
-"""What reading from an upstream may raise; give it to ``read_error``."""
+"""What reading from an upstream may raise; give it to ``map_read_error``."""
 
 
-class ConnectFailure(ProxyError):
+class ConnectError(ProxyError):
     """The upstream was not reached: nothing of the request was sent, so it may be tried again."""
 
 
-def send_error(exc: BaseException) -> ProxyError:
+def map_send_error(exc: BaseException) -> ProxyError:
     """Return what the client is told when an upstream could not be asked.
 
     Codes: `upstream_dns_error`, `upstream_tls_error`, `upstream_connect_error` (502),
@@ -24,7 +24,7 @@ def send_error(exc: BaseException) -> ProxyError:
     """
     match exc:
         case aiohttp.ClientConnectorDNSError():
-            return ConnectFailure(
+            return ConnectError(
                 502, "The upstream's host name could not be resolved.", code="upstream_dns_error"
             )
         case aiohttp.ClientConnectorCertificateError():
@@ -35,17 +35,17 @@ def send_error(exc: BaseException) -> ProxyError:
                 should_retry=False,
             )
         case aiohttp.ClientSSLError():
-            return ConnectFailure(
+            return ConnectError(
                 502, "TLS with the upstream could not be set up.", code="upstream_tls_error"
             )
         case aiohttp.ConnectionTimeoutError():
-            return ConnectFailure(
+            return ConnectError(
                 504,
                 "The upstream could not be reached in time.",
                 code="upstream_connect_timeout",
             )
         case aiohttp.ClientConnectorError() | aiohttp.ClientHttpProxyError():
-            return ConnectFailure(
+            return ConnectError(
                 502, "The upstream could not be reached.", code="upstream_connect_error"
             )
         case aiohttp.ClientResponseError() | aiohttp.InvalidURL():
@@ -58,7 +58,7 @@ def send_error(exc: BaseException) -> ProxyError:
             )
 
 
-def read_error(exc: BaseException) -> ProxyError:
+def map_read_error(exc: BaseException) -> ProxyError:
     """Return what the client is told when an answer that had begun was cut: 502."""
     if isinstance(exc, aiohttp.ClientResponseError):
         return bad_response()

@@ -15,14 +15,14 @@ from jarvis_proxy.canonical.exchange import UpstreamRequest
 from jarvis_proxy.config.upstreams import DEFAULT_UPSTREAMS, UpstreamSettings
 from jarvis_proxy.errors import ProxyError
 
-HOP: Final = "x-jarvis-hop"
+LOOP_HEADER: Final = "x-jarvis-hop"
 _MARK: Final = re.compile(r"[0-9a-f]{16}")
 _MOST: Final = 16
 """Marks that are kept: more proxies in a row than anybody has, fewer than a header can hold."""
 _OFFICIAL: Final = frozenset(upstream.base_url for upstream in DEFAULT_UPSTREAMS)
 
 
-class Hops:
+class LoopMarks:
     """The marks of one process, one for each upstream, made from its *secret*."""
 
     __slots__ = ("marks", "settings")
@@ -51,11 +51,11 @@ class Hops:
                 raise loop_detected(setting)
 
 
-def marked(request: UpstreamRequest, mark: str, came_with: str | None) -> UpstreamRequest:
+def with_mark(request: UpstreamRequest, mark: str, came_with: str | None) -> UpstreamRequest:
     """Return *request* with *mark* behind those that the client's request *came_with*."""
     earlier = _MARK.findall(came_with)[-_MOST + 1 :] if came_with else ()
     return msgspec.structs.replace(
-        request, headers={**request.headers, HOP: ",".join((*earlier, mark))}
+        request, headers={**request.headers, LOOP_HEADER: ",".join((*earlier, mark))}
     )
 
 

@@ -9,7 +9,7 @@ from jarvis_proxy.upstream_client.response import Sink
 from jarvis_proxy.upstreams import echo
 
 
-class LocalResponse:
+class EchoResponse:
     """An answer of the embedded model."""
 
     __slots__ = ("_pieces", "headers", "status")
@@ -23,7 +23,7 @@ class LocalResponse:
         """Return the next piece, ``b""`` at the end."""
         return await anext(self._pieces, b"")
 
-    def forget_headers(self) -> None:
+    def drop_headers(self) -> None:
         """Do nothing: there are few."""
 
     def buffered_body(self) -> None:
@@ -36,25 +36,25 @@ class LocalResponse:
             sink(data)
         return bool(data)
 
-    def finish(self) -> None:
+    def release_at_end(self) -> None:
         """Do nothing: there is no connection."""
 
     def close(self) -> None:
         """Do nothing: there is no connection."""
 
 
-class LocalTransport:
+class EchoTransport:
     """The way to the embedded model."""
 
     async def send(
         self, request: UpstreamRequest, key: str | None, body: Body | None = None
-    ) -> LocalResponse:
+    ) -> EchoResponse:
         """Return the echo."""
         reply_id = request.headers.get("x-jarvis-call", "")
         created = int(request.headers.get("x-jarvis-created", "0"))
         endpoint = request.path.partition("?")[0].removeprefix("/")
         reply = echo.reply(request.body, reply_id=reply_id, created=created, endpoint=endpoint)
-        return LocalResponse(reply)
+        return EchoResponse(reply)
 
     async def close(self) -> None:
         """Do nothing: there is no connection."""

@@ -22,7 +22,7 @@ from jarvis_proxy import __version__
 from jarvis_proxy.canonical.exchange import Media
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstream_client.ip_policy import is_public
-from jarvis_proxy.wire.media_types import media_type
+from jarvis_proxy.wire.media_types import sniff_media_type
 
 _MIB: Final = 1024 * 1024
 
@@ -35,7 +35,7 @@ class FetchLimits:
     max_call_bytes: int = 75 * _MIB  # Gemini takes 100 MB a request, and base64 adds a third
     seconds: float = 10  # from the first lookup to the last byte, redirects included
     call_seconds: float = 30  # so that a long list of slow addresses holds no call for ever
-    at_once: int = 4
+    concurrency: int = 4
     redirects: int = 3
     ports: frozenset[int] = frozenset((80, 443, 8080, 8443))
 
@@ -54,12 +54,12 @@ _HEADERS: Final = {
 }
 
 
-class _Refused(Exception):
+class _FetchDenied(Exception):
     """The guard said no. Never leaves this module: the client learns only that it failed."""
 
 
 # What the network, a server or a URL can do to us. A bug of ours is not among them.
-_FAILURES: Final = (_Refused, aiohttp.ClientError, OSError, ValueError)
+_FAILURES: Final = (_FetchDenied, aiohttp.ClientError, OSError, ValueError)
 
 
 class MediaFetcher:
@@ -109,7 +109,7 @@ class MediaFetcher:
         """
         wanted = list(dict.fromkeys(urls))
         deadline = asyncio.get_running_loop().time() + self._limits.call_seconds
-        gate = asyncio.Semaphore(self._limits.at_once)
+        gate = asyncio.Semaphore(self._limits.concurrency)
         budget = _Budget(self._limits.max_call_bytes, hold)
         try:
             async with asyncio.TaskGroup() as group:
@@ -127,13 +127,17 @@ class MediaFetcher:
             await self._own_resolver.close()
 
     async def _fetch(
-        self, url: str, deadline: float, gate: asyncio.Semaphore, budget: "_Budget"
+        self, url: str, deadline: float, semaphore: asyncio.Semaphore, budget: "_Budget"
     ) -> Media | ProxyError:
         try:
-            async with asyncio.timeout_at(deadline), gate, asyncio.timeout(self._limits.seconds):
+            async with (
+                asyncio.timeout_at(deadline),
+                semaphore,
+                asyncio.timeout(self._limits.seconds),
+            ):
                 return await self._follow(self._checked(_parse(url)), budget)
         except _FAILURES:
-            return _refusal()
+            return _fetch_error()
 
     async def _follow(self, url: URL, budget: "_Budget") -> Media:
         for _ in range(1 + self._limits.redirects):
@@ -141,19 +145,19 @@ class MediaFetcher:
                 if reply.status not in _REDIRECTS:
                     return await self._read(reply, budget)
                 url = self._checked(url.join(_parse(reply.headers.get("Location", ""))))
-        raise _Refused("too many redirects")
+        raise _FetchDenied("too many redirects")
 
     async def _read(self, reply: aiohttp.ClientResponse, budget: "_Budget") -> Media:
         declared = reply.headers.get("Content-Type", "").strip()
         encoding = reply.headers.get("Content-Encoding", "").strip().lower()
         # Asked for identity: a server that compresses all the same may be sending a bomb.
         if reply.status != 200 or encoding not in ("", "identity"):
-            raise _Refused("not a plain 200")
+            raise _FetchDenied("not a plain 200")
         if declared.lower().startswith("text/"):
-            raise _Refused("a page")
+            raise _FetchDenied("a page")
         limit = self._limits.max_bytes
         if (reply.content_length or 0) > min(limit, budget.left):
-            raise _Refused("declared too large")
+            raise _FetchDenied("declared too large")
         parts: list[bytes] = []
         try:
             async for data in reply.content.iter_any():
@@ -161,11 +165,11 @@ class MediaFetcher:
                 budget.take(len(data))
                 parts.append(data)
                 if limit < 0 or budget.left < 0:
-                    raise _Refused("too large")
+                    raise _FetchDenied("too large")
             whole = b"".join(parts)
-            mime_type = media_type(whole, declared)
+            mime_type = sniff_media_type(whole, declared)
             if mime_type is None:
-                raise _Refused("no media")
+                raise _FetchDenied("no media")
         except BaseException:
             budget.hold(-sum(map(len, parts)))
             raise
@@ -174,11 +178,11 @@ class MediaFetcher:
     def _checked(self, url: URL) -> URL:
         """Return *url* if it is plain http(s) to an allowed port, without userinfo."""
         if url.scheme not in ("http", "https") or url.port not in self._limits.ports:
-            raise _Refused("scheme or port")
+            raise _FetchDenied("scheme or port")
         if url.raw_user is not None or url.raw_password is not None:
-            raise _Refused("userinfo")
+            raise _FetchDenied("userinfo")
         if _HOST.fullmatch(url.raw_host or "") is None:
-            raise _Refused("host")
+            raise _FetchDenied("host")
         return url
 
     def _guarded_socket(self, addr_info: aiohttp.AddrInfoType) -> socket.socket:
@@ -248,11 +252,11 @@ def _parse(text: str) -> URL:
     """Return *text* as the URL that is then checked and dialled: no second parser sees it."""
     text = text.strip(" \t\r\n")
     if len(text) > _MAX_URL_CHARS or _NOT_IN_URLS.search(text) is not None:
-        raise _Refused("characters")
+        raise _FetchDenied("characters")
     return URL(text)
 
 
-def _refusal() -> ProxyError:
+def _fetch_error() -> ProxyError:
     return ProxyError(
         400,
         "The URL could not be fetched. It must be a public http(s) address that gives an image, "

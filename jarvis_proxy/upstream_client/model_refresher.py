@@ -10,14 +10,14 @@ from urllib.parse import quote
 from jarvis_proxy.canonical.exchange import UpstreamRequest
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.routing.model_list import (
-    Catalog,
     ModelEntry,
+    ModelList,
     parse_gemini_models,
     parse_openai_models,
 )
 from jarvis_proxy.routing.models import EMBEDDED, GEMINI
-from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS, read_error
-from jarvis_proxy.upstream_client.hops import marked
+from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS, map_read_error
+from jarvis_proxy.upstream_client.hops import with_mark
 
 if TYPE_CHECKING:
     from jarvis_proxy.upstream_client.endpoint import UpstreamEndpoint
@@ -26,12 +26,12 @@ _LOG: Final = logging.getLogger(__name__)
 _FIRST_AFTER: Final = 1.0
 """Seconds after the start: the first requests come before."""
 _STALE_AFTER: Final = 300.0
-_PATIENCE: Final = 20.0
+_TIMEOUT: Final = 20.0
 _MAX_PAGES: Final = 20
 _MAX_BODY: Final = 8 * 1024 * 1024
 
 
-class Refresher:
+class ModelListRefresher:
     """Asks every upstream with a key for its models: soon after the start, then when asked for.
 
     The times are in seconds; no setting changes them.
@@ -39,18 +39,18 @@ class Refresher:
 
     def __init__(
         self,
-        catalog: Catalog,
-        places: Mapping[str, "UpstreamEndpoint"],
+        model_list: ModelList,
+        endpoints: Mapping[str, "UpstreamEndpoint"],
         *,
         first_after: float = _FIRST_AFTER,
         stale_after: float = _STALE_AFTER,
-        patience: float = _PATIENCE,
+        timeout: float = _TIMEOUT,
     ) -> None:
-        self._catalog = catalog
-        self._places = places
+        self._model_list = model_list
+        self._endpoints = endpoints
         self._first_after = first_after
         self._stale_after = stale_after
-        self._patience = patience
+        self._timeout = timeout
         self._wanted = asyncio.Event()
         self._refreshed_at: float | None = None
 
@@ -70,20 +70,20 @@ class Refresher:
 
     async def refresh(self) -> None:
         """Ask every upstream once, all at the same time."""
-        names = [n for n, place in self._places.items() if n != EMBEDDED and place.pool.keys]
+        names = [n for n, place in self._endpoints.items() if n != EMBEDDED and place.key_pool.keys]
         await asyncio.gather(*(self._refresh(name) for name in names))
         self._refreshed_at = time.monotonic()
 
     async def _refresh(self, name: str) -> None:
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._timeout):
                 entries = await self._fetch(name)
         except (ProxyError, TimeoutError) as exc:
-            self._catalog.failed(name)
+            self._model_list.failed(name)
             code = exc.code if isinstance(exc, ProxyError) else "timeout"
             _LOG.warning("the model list of %s could not be read: %s", name, code)
         else:
-            self._catalog.update(name, entries)
+            self._model_list.update(name, entries)
 
     async def _fetch(self, name: str) -> list[ModelEntry]:
         if name != GEMINI:
@@ -103,7 +103,7 @@ class Refresher:
         return entries
 
     async def _get(self, name: str, path: str) -> bytes:
-        place = self._places[name]
+        place = self._endpoints[name]
         request = UpstreamRequest("GET", path, {}, b"")
         if place.mark:
             request = marked(request, place.mark, None)
@@ -114,9 +114,9 @@ class Refresher:
                 size += len(data)
                 pieces.append(data)
         except NETWORK_ERRORS as exc:
-            raise read_error(exc) from exc
+            raise map_read_error(exc) from exc
         finally:
-            reply.finish()
+            reply.release_at_end()
         if reply.status == 508:
             raise ProxyError(508, "The upstream leads back here.", code="loop_detected")
         if reply.status != 200:

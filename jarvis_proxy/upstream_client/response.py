@@ -60,10 +60,10 @@ class UpstreamResponse:
         "_until_closed",
         "_upload",
         "_waiter",
-        "complete",
+        "has_received",
         "headers",
+        "is_complete",
         "on_body",
-        "received",
         "status",
     )
 
@@ -76,9 +76,9 @@ class UpstreamResponse:
     ) -> None:
         self.status = 0
         self.headers: CIMultiDictProxy[str] = _NO_HEADERS
-        self.received = False
+        self.has_received = False
         """Whether any byte came; if so, the request must not be sent again."""
-        self.complete = False
+        self.is_complete = False
         self._lease: aiohttp.connector.Connection | None = lease
         self._connection = connection
         connection.response = self
@@ -108,7 +108,7 @@ class UpstreamResponse:
 
     def on_message_begin(self) -> None:
         """Refuse a second answer: it ends the connection."""
-        if self.complete:
+        if self.is_complete:
             raise ValueError("a second answer")
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -149,24 +149,24 @@ class UpstreamResponse:
         self._started = True
         if status in _BODILESS:
             self._has_body = False
-        self.complete = not self._has_body
+        self.is_complete = not self._has_body
         if status >= 300:
             self._stop_upload()  # the upstream has decided without the rest
 
     def on_message_complete(self) -> None:
         """Take the end of the body."""
-        self.complete = self._started
+        self.is_complete = self._started
 
     # Called by the connection
 
     def feed(self, data: bytes) -> None:
         """Parse *data* and deliver the pieces of the body in it."""
-        self.received = True
+        self.has_received = True
         try:
             self._parser.feed_data(data)
         except _PARSE_ERRORS as exc:
             self._is_reusable = False
-            if not self.complete:
+            if not self.is_complete:
                 self._fail(_cut() if self._started else _malformed(), exc)
                 return
         if self._pieces:
@@ -174,26 +174,26 @@ class UpstreamResponse:
             self._take_pieces(len(data))
         else:
             self._overhead += len(data)
-            if self._overhead > _MAX_OVERHEAD and not self.complete:
+            if self._overhead > _MAX_OVERHEAD and not self.is_complete:
                 self._fail(_cut() if self._started else _malformed())
                 return
             if self._started and self._sink is None:
                 self._wake()
-        if self.complete:
+        if self.is_complete:
             self._end()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Take the end of the connection, which is the end of an answer without a length."""
-        if self.complete:
+        if self.is_complete:
             return
         if self._started:
             if exc is None and self._until_closed:
-                self.complete = True
+                self.is_complete = True
                 self._is_reusable = False
                 self._end()
             else:
                 self._fail(_cut(), exc)
-        elif isinstance(exc, OSError) and not self.received:
+        elif isinstance(exc, OSError) and not self.has_received:
             self._fail(aiohttp.ClientOSError(*exc.args), exc)
         else:
             self._fail(aiohttp.ServerDisconnectedError(), exc)
@@ -204,7 +204,7 @@ class UpstreamResponse:
             self._is_reusable = False
         elif self._sink is None:
             self._buffered += size
-            if self._buffered > _READ_BUFFER and not self.complete:
+            if self._buffered > _READ_BUFFER and not self.is_complete:
                 self._pause_reading()
             self._wake()
         else:
@@ -234,7 +234,7 @@ class UpstreamResponse:
 
     def _stop_streaming(self) -> None:
         self._sink = None
-        if not self.complete:
+        if not self.is_complete:
             self._pause_reading()
         self._wake()
 
@@ -294,7 +294,7 @@ class UpstreamResponse:
 
     def upload_failed(self, error: BaseException) -> None:
         """Fail with *error*: the request's body cannot be read to its end."""
-        if not self.complete:
+        if not self.is_complete:
             self._fail(error)
 
     def _stop_upload(self) -> None:
@@ -322,13 +322,13 @@ class UpstreamResponse:
         finally:
             self._waiter = None
 
-    def forget_headers(self) -> None:
+    def drop_headers(self) -> None:
         """Let go of the headers, kilobytes that a stream has no more use for."""
         self.headers = _NO_HEADERS
 
     def buffered_body(self) -> bytes | None:
         """Return the whole body if all of it is here and nothing of it was read, else None."""
-        if not self.complete or self._error is not None or not self._pieces:
+        if not self.is_complete or self._error is not None or not self._pieces:
             return None
         return self._take()
 
@@ -348,7 +348,7 @@ class UpstreamResponse:
         while not self._pieces:
             if self._error is not None:
                 raise self._error
-            if self.complete:
+            if self.is_complete:
                 return b""
             self._resume_reading()
             await self._wait()
@@ -366,7 +366,7 @@ class UpstreamResponse:
             return True
         if self._error is not None:
             raise self._error
-        if self.complete:
+        if self.is_complete:
             return False
         self._sink = sink
         self._resume_reading()
@@ -379,7 +379,7 @@ class UpstreamResponse:
             self._sink = None
         return True
 
-    def finish(self) -> None:
+    def release_at_end(self) -> None:
         """Read no more: release the connection if the answer ends within a second, else close it.
 
         Closing it at once would cost the next call a TLS handshake, and the end of a chunked body

@@ -17,7 +17,7 @@ from yarl import URL
 from jarvis_proxy import __version__
 from jarvis_proxy.canonical.exchange import UpstreamRequest
 from jarvis_proxy.upstream_client.client import Body, PoolRequest, UpstreamClient
-from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS, send_error
+from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS, map_send_error
 from jarvis_proxy.upstream_client.response import Sink, UpstreamResponse
 from jarvis_proxy.upstream_client.tls import default_context
 
@@ -26,7 +26,7 @@ _MAX_CACHED_HEAD: Final = 2048
 """Bytes of a head that is remembered; longer ones are rare, and no two are the same."""
 
 
-class Response(Protocol):
+class TransportResponse(Protocol):
     """An answer whose head has come."""
 
     @property
@@ -43,7 +43,7 @@ class Response(Protocol):
         Raises one of NETWORK_ERRORS when the answer is cut.
         """
 
-    def forget_headers(self) -> None:
+    def drop_headers(self) -> None:
         """Let go of the headers: nobody will ask for them any more."""
 
     def buffered_body(self) -> bytes | None:
@@ -55,23 +55,23 @@ class Response(Protocol):
         Returns whether more may come. Raises as ``readany`` does.
         """
 
-    def finish(self) -> None:
+    def release_at_end(self) -> None:
         """Let the connection go back to the pool if the answer ends now, else close it soon."""
 
     def close(self) -> None:
         """Close the connection at once, unless the answer is finished."""
 
 
-class Transport(Protocol):
+class UpstreamTransport(Protocol):
     """The way to one upstream."""
 
     async def send(
         self, request: UpstreamRequest, key: str | None, body: Body | None = None
-    ) -> Response:
+    ) -> TransportResponse:
         """Send *request* (with *body* in place of its own, if given); return when the head is here.
 
         Raises:
-            ProxyError: 502 or 504, by what went wrong (see ``send_error``); or what *body* raised.
+            ProxyError: 502 or 504 (see ``map_send_error``), or what *body* raised.
         """
 
     async def close(self) -> None:
@@ -119,7 +119,7 @@ class HttpTransport:
         """Send *request* with *key*; see ``UpstreamClient.send`` for the one re-send.
 
         Raises:
-            ProxyError: 502 or 504, see ``send_error``; or what reading *body* raised.
+            ProxyError: 502 or 504, see ``map_send_error``; or what reading *body* raised.
             ValueError: a control character in the path, the key or a header.
         """
         # Hardly two uploads have the same length and boundary.
@@ -128,7 +128,7 @@ class HttpTransport:
         try:
             return await self._client.send(head, data, has_body=request.method != "HEAD")
         except NETWORK_ERRORS as exc:
-            raise send_error(exc) from exc
+            raise map_send_error(exc) from exc
 
     def _head(self, request: UpstreamRequest, key: str | None) -> bytes:
         # Paths, keys and the headers that cross are few: what they make together is made once.

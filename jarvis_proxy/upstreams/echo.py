@@ -19,7 +19,7 @@ from jarvis_proxy.upstreams.openai import PassthroughExchange
 from jarvis_proxy.upstreams.responses_writer import ResponseWriter
 from jarvis_proxy.wire import text as surrogates
 from jarvis_proxy.wire.chat_types import Usage
-from jarvis_proxy.wire.json_values import holds_more
+from jarvis_proxy.wire.json_values import exceeds_values
 from jarvis_proxy.wire.request_head import wants_usage
 from jarvis_proxy.wire.responses_types import Response
 from jarvis_proxy.wire.sse import DONE
@@ -147,7 +147,7 @@ def _too_long(param: str) -> ProxyError:
 
 
 def _decode(body: bytes, param: str) -> _EchoRequest:
-    if holds_more(body, 2 * _MAX_TEXT):
+    if exceeds_values(body, 2 * _MAX_TEXT):
         raise _too_long(param)  # it would take up to thirty times its size
     try:
         request = surrogates.decode(_REQUEST, body)

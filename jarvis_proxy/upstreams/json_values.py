@@ -9,7 +9,7 @@ from typing import Final, cast
 
 import msgspec
 
-from jarvis_proxy.wire.json_values import holds_more
+from jarvis_proxy.wire.json_values import exceeds_values
 
 Fields = Mapping[str, object]
 LARGE: Final = 1024 * 1024
@@ -20,7 +20,7 @@ _MOST_VALUES: Final = 3_000_000
 
 def is_swarm(data: bytes) -> bool:
     """Tell whether *data* holds so many values that it must not be decoded."""
-    return len(data) > LARGE and holds_more(data, _MOST_VALUES)
+    return len(data) > LARGE and exceeds_values(data, _MOST_VALUES)
 
 
 def loads(data: bytes) -> object:

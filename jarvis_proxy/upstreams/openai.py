@@ -32,7 +32,7 @@ from jarvis_proxy.upstreams.refusal_body import read_refusal
 from jarvis_proxy.upstreams.whole_as_stream import chat_stream, image_stream, response_stream
 from jarvis_proxy.wire.chat_types import INFERENCE
 from jarvis_proxy.wire.request_head import with_model
-from jarvis_proxy.wire.response_events import EventNumbers
+from jarvis_proxy.wire.response_events import SequenceNumbers
 
 _ANSWER: Final = msgspec.json.Decoder(Answer)
 _LONGEST_ERROR: Final = 64 * 1024
@@ -134,7 +134,7 @@ class PassthroughExchange:
             if error is not None:
                 raise error
 
-    def as_stream(self, numbers: EventNumbers | None, *, asks_usage: bool) -> bytes | None:
+    def as_stream(self, numbers: SequenceNumbers | None, *, asks_usage: bool) -> bytes | None:
         """Return the whole answer as the stream that was asked for; None: it is not one."""
         try:
             answer = fields_of(loads(self._body))
@@ -144,14 +144,14 @@ class PassthroughExchange:
             return image_stream(answer)
         if stream_kind(self._call.endpoint) == "chat":
             return chat_stream(answer, asks_usage=asks_usage)
-        return response_stream(answer, numbers or EventNumbers())
+        return response_stream(answer, numbers or SequenceNumbers())
 
     def answer(self) -> bytes:
         """Return the upstream's very bytes."""
         return self._body
 
     def stream_translator(
-        self, lane: int = 0, numbers: EventNumbers | None = None
+        self, lane: int = 0, numbers: SequenceNumbers | None = None
     ) -> PassthroughStream:
         """Return a watcher that passes events on."""
         kind = stream_kind(self._call.endpoint)

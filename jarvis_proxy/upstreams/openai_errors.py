@@ -7,7 +7,7 @@ import re
 from typing import Final
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.redaction import HIDDEN
+from jarvis_proxy.redaction import REDACTED
 from jarvis_proxy.upstreams.error_shapes import SpokenError, find_error, is_answer
 from jarvis_proxy.upstreams.json_values import fields_of, loads
 
@@ -52,12 +52,12 @@ Source: https://platform.minimax.io/docs/api-reference/errorcode (read 2026-11).
 
 def redacted(message: str) -> str:
     """Return *message* without anything that looks like a key, cut to a sane length."""
-    return _SECRETS.sub(HIDDEN, message)[:_MAX_MESSAGE]
+    return _SECRETS.sub(REDACTED, message)[:_MAX_MESSAGE]
 
 
 def without_keys(body: bytes) -> bytes:
     """Return an error's *body* as it is, but for what looks like a key."""
-    return _SECRETS_IN_BYTES.sub(HIDDEN.encode(), body)
+    return _SECRETS_IN_BYTES.sub(REDACTED.encode(), body)
 
 
 def error_from_body(body: bytes) -> ProxyError:
@@ -109,7 +109,7 @@ def _error(spoken: SpokenError) -> ProxyError:
         code="upstream_error" if code is None else code,
         param=_text(spoken.param),
     )
-    error.is_upstreams, error.acts_as = True, meant
+    error.from_upstream, error.retry_status = True, meant
     return error
 
 
@@ -158,5 +158,5 @@ def auth_failed(upstream: str, reason: str | None = None) -> ProxyError:
         code="upstream_auth_failed",
         should_retry=False,
     )
-    error.is_upstreams, error.reason = True, reason or ""
+    error.from_upstream, error.reason = True, reason or ""
     return error

@@ -24,7 +24,7 @@ from jarvis_proxy.upstreams.frames import (
 )
 from jarvis_proxy.upstreams.json_values import LARGE
 from jarvis_proxy.upstreams.openai_errors import without_keys
-from jarvis_proxy.wire.pieces import Pieces
+from jarvis_proxy.wire.pieces import ByteBuffer
 from jarvis_proxy.wire.sse import DONE, KEEPALIVE, MAX_EVENT_BYTES, last_boundary, too_large
 
 _TERMINAL: Final = frozenset({"response.completed", "response.failed", "response.incomplete"})
@@ -55,7 +55,7 @@ class PassthroughStream:
 
     def __init__(self, kind: StreamKind) -> None:
         self._kind = kind
-        self._pending = Pieces()  # of an event whose end has not come
+        self._pending = ByteBuffer()  # of an event whose end has not come
         self.held = 0  # of that event
         self._answered = False  # something has come that may be a part of the answer
         self._seen: set[int] = set()
@@ -170,7 +170,7 @@ class PassthroughStream:
 
     def _release(self) -> bytes:
         """Return what is pending, and let go of it."""
-        data, self._pending = self._pending.join(), Pieces()
+        data, self._pending = self._pending.join(), ByteBuffer()
         self.held = 0
         return data
 

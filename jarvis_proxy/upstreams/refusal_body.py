@@ -8,7 +8,7 @@ import re
 from typing import Final
 
 from jarvis_proxy.errors import ProxyError, default_type
-from jarvis_proxy.redaction import HIDDEN
+from jarvis_proxy.redaction import REDACTED
 from jarvis_proxy.upstreams.json_values import Fields, fields_of, loads
 from jarvis_proxy.upstreams.openai_errors import error_from_value, redacted, without_keys
 from jarvis_proxy.wire.headers import charset, media_type
@@ -78,7 +78,7 @@ def excerpt(text: str, *, longest: int = _LONGEST) -> str:
 
 def for_log(reason: str) -> str:
     """Return *reason* as a log may hold it: without what could be a key, an id, or content."""
-    return _NO_WORD.sub(HIDDEN, excerpt(reason))
+    return _NO_WORD.sub(REDACTED, excerpt(reason))
 
 
 def _decoded(body: bytes, content_type: str) -> str:

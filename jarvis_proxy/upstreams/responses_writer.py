@@ -14,7 +14,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from jarvis_proxy.wire.chat_types import TokenLogprob, Usage
-from jarvis_proxy.wire.response_events import EventNumbers
+from jarvis_proxy.wire.response_events import SequenceNumbers
 from jarvis_proxy.wire.responses_types import (
     CustomCallItem,
     FunctionCallItem,
@@ -27,11 +27,11 @@ from jarvis_proxy.wire.responses_types import (
     OutputTokensDetails,
     ReasoningItem,
     Response,
+    ResponseURLCitation,
     ResponseUsage,
     Status,
     SummaryText,
     ToolSearchCallItem,
-    URLCitation,
 )
 
 _PIECE_BYTES: Final = 64
@@ -77,7 +77,7 @@ class ResponseWriter:
         response: Response,
         new_id: Callable[[], str],
         out: list[bytes] | None = None,
-        numbers: EventNumbers | None = None,
+        numbers: SequenceNumbers | None = None,
     ) -> None:
         self.response = response
         self.emitted = False
@@ -86,13 +86,13 @@ class ResponseWriter:
         """About how many bytes *response* takes so far."""
         self._new_id = new_id
         self._out = out
-        self._numbers = EventNumbers() if numbers is None else numbers
+        self._numbers = SequenceNumbers() if numbers is None else numbers
         self._begun = False
         self._message: MessageItem | None = None  # the last item, where that is one
         self._reasoning: ReasoningItem | None = None
         self._pieces: list[str] = []  # of the last item's text
         self._logprobs: list[TokenLogprob] = []
-        self._citations: list[URLCitation] = []  # for the message that is to be closed
+        self._citations: list[ResponseURLCitation] = []  # for the message that is to be closed
         self._hot = _Hot(b"", b"", b"")
 
     # -- pieces of the answer ----------------------------------------------------------------
@@ -189,7 +189,7 @@ class ResponseWriter:
     # -- its end -----------------------------------------------------------------------------
 
     def finish(
-        self, incomplete: IncompleteDetails | None, citations: list[URLCitation]
+        self, incomplete: IncompleteDetails | None, citations: list[ResponseURLCitation]
     ) -> str | None:
         """End the answer; return the id of its last message, if there is one.
 
@@ -297,7 +297,7 @@ class ResponseWriter:
             item.encrypted_content = secret
         self._done(item)
 
-    def _place(self, citations: list[URLCitation]) -> None:
+    def _place(self, citations: list[ResponseURLCitation]) -> None:
         """Give each citation to the message that it is about, counted from that one's start."""
         start = 0
         for item in self.response.output:
@@ -306,7 +306,7 @@ class ResponseWriter:
             is_open = item is self._message
             size = sum(map(len, self._pieces)) if is_open else len(item.content[0].text)
             mine = [
-                URLCitation(c.end_index - start, c.start_index - start, c.title, c.url)
+                ResponseURLCitation(c.end_index - start, c.start_index - start, c.title, c.url)
                 for c in citations
                 if start <= c.start_index and c.end_index <= start + size
             ]

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from jarvis_proxy.upstreams.json_values import Fields, dumps, fields_of, items_of
-from jarvis_proxy.wire.response_events import EventNumbers
+from jarvis_proxy.wire.response_events import SequenceNumbers
 from jarvis_proxy.wire.sse import DONE
 
 _ENDS: Final = frozenset({"completed", "failed", "incomplete"})
@@ -82,7 +82,7 @@ def image_stream(answer: Fields) -> bytes | None:
     )
 
 
-def response_stream(answer: Fields, numbers: EventNumbers) -> bytes | None:
+def response_stream(answer: Fields, numbers: SequenceNumbers) -> bytes | None:
     """Return the events of a whole response; None: it is none."""
     if not isinstance(answer.get("output"), list) and answer.get("object") != "response":
         return None

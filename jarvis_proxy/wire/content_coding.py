@@ -17,7 +17,7 @@ _ZLIB: Final = 15
 _RAW: Final = -15
 
 
-class Damaged(Exception):
+class InvalidCoding(Exception):
     """What came is not of the coding that its label says."""
 
 
@@ -26,7 +26,7 @@ def is_known(coding: str) -> bool:
     return coding in ("gzip", "x-gzip", "deflate")
 
 
-class Inflater:
+class Decompressor:
     """Unpacks one answer: ``put`` what came, then ``take`` until nothing is left."""
 
     __slots__ = ("_archive", "_empty", "_gzip", "_input", "is_complete")
@@ -39,11 +39,11 @@ class Inflater:
         self.is_complete = True
         """What came so far ends with the end of an archive."""
 
-    def put(self, data: bytes) -> None:
+    def feed(self, data: bytes) -> None:
         """Give the next bytes; all before them must have been taken."""
         self._input = self._input + data if self._input else data
 
-    def take(self) -> bytes:
+    def read(self) -> bytes:
         """Return the next piece, 64 KiB at most; ``b""`` when more has to be put first.
 
         Raises:
@@ -75,12 +75,12 @@ class Inflater:
         try:
             piece = archive.decompress(self._input, _PIECE)
         except zlib.error:
-            raise Damaged from None
+            raise InvalidCoding from None
         self._input = archive.unconsumed_tail
         if archive.eof:
             self._input = archive.unused_data
             self._archive, self.is_complete = None, True
             self._empty += 1
             if self._empty > _MOST_EMPTY:
-                raise Damaged
+                raise InvalidCoding
         return piece

@@ -95,7 +95,7 @@ def response_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """
     crossing: dict[str, str] = {}
     for raw_name, value in headers.items():
-        name = _crossing_name(raw_name)
+        name = _forwarded_name(raw_name)
         # is_field_value(), written out: an answer has twenty headers, and a call costs more.
         if name and len(value) <= _MAX_VALUE and value.isascii() and value.isprintable():
             crossing[name] = value
@@ -103,7 +103,7 @@ def response_headers(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 @lru_cache(maxsize=1024)
-def _crossing_name(raw_name: str) -> str:
+def _forwarded_name(raw_name: str) -> str:
     """Return a response header's name lower-cased if it crosses, else ``""``.
 
     An upstream sends the same few names with every answer, so each is judged once.

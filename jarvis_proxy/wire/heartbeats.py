@@ -13,7 +13,7 @@ import msgspec
 
 from jarvis_proxy.wire.sse import KEEPALIVE
 
-Shape = Literal["comment", "empty_choices", "empty_delta", "in_progress"]
+HeartbeatFormat = Literal["comment", "empty_choices", "empty_delta", "in_progress"]
 
 CHUNK_AFTER: Final = 4 / 3
 """Silence, in heartbeat intervals, after which a chunk takes the place of the comment."""
@@ -42,7 +42,9 @@ class _Chunk(msgspec.Struct):
     choices: list[_Delta]
 
 
-def shape_for(headers: Mapping[str, str], *, endpoint: str, asks_usage: bool) -> Shape:
+def heartbeat_format(
+    headers: Mapping[str, str], *, endpoint: str, asks_usage: bool
+) -> HeartbeatFormat:
     """Return the shape of beats for a client, by what its request tells of it.
 
     OpenAI's SDK for JavaScript (OpenClaw is built on it) bears an empty delta; who asked for a
@@ -65,7 +67,9 @@ def is_codex(headers: Mapping[str, str]) -> bool:
     return any(name.lower().startswith("codex") for name in named)
 
 
-def beat(shape: Shape, sample: bytes, *, call_id: str, created: int, model: str) -> bytes:
+def heartbeat_event(
+    shape: HeartbeatFormat, sample: bytes, *, call_id: str, created: int, model: str
+) -> bytes:
     """Return one heartbeat; a response's event is not made here (``response_events``).
 
     *sample* is the first events of the answer, ``b""`` before it began: a beat carries the id,

@@ -10,14 +10,14 @@ _STEPS: Final = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # +1 and -1 as si
 _SMALL: Final = 4096
 
 
-def is_deeper(body: bytes, levels: int) -> bool:
+def exceeds_depth(body: bytes, levels: int) -> bool:
     """Tell whether *body*, valid JSON, nests lists and objects more than *levels* deep.
 
     1 µs for a body of 2 kB with few brackets, else about as much as skipping over it in a decoder
     and 40 ns for each bracket.
     """
     # No more brackets than levels, be they nested or not, quoted or not: most bodies end here.
-    if not _has_more(body, levels):
+    if not _opens_more(body, levels):
         return False
     depth = 0
     for brackets in outline(body, b"[]{}"):
@@ -28,7 +28,7 @@ def is_deeper(body: bytes, levels: int) -> bool:
     return False
 
 
-def _has_more(body: bytes, levels: int) -> bool:
+def _opens_more(body: bytes, levels: int) -> bool:
     """Tell whether more than *levels* brackets open in *body*.
 
     In a large one they are found one by one: counting a byte in megabytes takes thirty times as

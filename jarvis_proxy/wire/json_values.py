@@ -15,16 +15,16 @@ _STEP: Final = 2**20
 _STEPS: Final = bytes.maketrans(b"[{]}:", b"\x01\x01\xff\xff\x00")  # as signed bytes
 
 
-def holds_more(body: bytes, most: int) -> bool:
+def exceeds_values(body: bytes, most: int) -> bool:
     """Tell whether *body*, JSON, holds more than about *most* values.
 
     Counted are commas and opening brackets outside of strings: each value has one of them before
     it, but the first; a list or an object in it has one more.
     """
-    return rough_count(body) > most and _is_more(body, most)
+    return rough_count(body) > most and _exceeds_exactly(body, most)
 
 
-def has_more_fields(body: bytes, most: int) -> bool:
+def exceeds_fields(body: bytes, most: int) -> bool:
     """Tell whether *body*, a JSON object, has more than *most* fields of its own.
 
     A decoder takes 1 µs for each name in a large object, and lets nobody else do anything.
@@ -57,7 +57,7 @@ def rough_count_in_text(text: str) -> int:
     return text.count(",") + text.count("[") + text.count("{")
 
 
-def _is_more(body: bytes, most: int) -> bool:
+def _exceeds_exactly(body: bytes, most: int) -> bool:
     found = 0
     for piece in outline(body, b",[{"):
         found += len(piece)

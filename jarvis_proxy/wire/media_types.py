@@ -40,7 +40,7 @@ _AUDIO_OF: Final = {"video/mp4": "audio/mp4", "video/webm": "audio/webm"}
 """Containers whose first bytes do not tell whether there are pictures inside."""
 
 
-def media_type(data: bytes, declared: str = "") -> str | None:
+def sniff_media_type(data: bytes, declared: str = "") -> str | None:
     """Return the MIME type of *data*, or None when it is no media that Gemini takes.
 
     *declared* is the Content-Type that came with it: it only decides between sound and pictures

@@ -33,7 +33,7 @@ _PLAIN_LINE: Final = re.compile(
 )
 
 
-class FormScanner:
+class ModelFieldScanner:
     """Reads a form's bytes as they pass and remembers what its `model` field says.
 
     A *strict* one takes only forms that all upstreams read alike: for keys that may use certain
@@ -50,7 +50,7 @@ class FormScanner:
         "_read",
         "_strict",
         "model",
-        "span",
+        "model_span",
     )
 
     def __init__(self, content_type: str, *, strict: bool = False) -> None:
@@ -74,7 +74,7 @@ class FormScanner:
         self._in_model = False
         self._ended = False
         self.model: str | None = None
-        self.span: tuple[int, int] | None = None
+        self.model_span: tuple[int, int] | None = None
         """Where in the form the model's name stands, once it was found."""
 
     def feed(self, data: bytes) -> None:
@@ -168,7 +168,7 @@ class FormScanner:
             self.model = value.decode("utf-8")
         except UnicodeDecodeError:
             raise invalid_form("its model is not UTF-8") from None
-        self.span = (self._offset + start, self._offset + start + len(value))
+        self.model_span = (self._offset + start, self._offset + start + len(value))
         self._end()
 
     def _certain(self) -> int:

@@ -12,7 +12,7 @@ _SMALL: Final = 4096
 _GATHERED: Final = 64 * 1024
 
 
-class Pieces:
+class ByteBuffer:
     """Bytes in pieces; *size* is how many there are."""
 
     __slots__ = ("_pieces", "size")

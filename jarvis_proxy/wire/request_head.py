@@ -12,9 +12,9 @@ import msgspec
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.wire import text as surrogates
-from jarvis_proxy.wire.json_depth import is_deeper
+from jarvis_proxy.wire.json_depth import exceeds_depth
 from jarvis_proxy.wire.json_outline import outline
-from jarvis_proxy.wire.json_values import has_more_fields
+from jarvis_proxy.wire.json_values import exceeds_fields
 
 
 class RequestHead(msgspec.Struct):
@@ -73,18 +73,18 @@ def decode_head(body: bytes, max_depth: int | None = None) -> RequestHead:
         raise _not_json(f" at byte {exc.start}: it is not UTF-8") from None
     except msgspec.ValidationError as exc:
         raise _wrong_type(str(exc)) from None
-    except surrogates.TooManyHalves as exc:
+    except surrogates.TooManyLoneSurrogates as exc:
         raise _not_json(f": it holds {exc}") from None
     except msgspec.DecodeError as exc:
         found = _POSITION.search(str(exc))
         raise _not_json(f" at byte {found[1]}" if found else ": it ends too early") from None
     except RecursionError:
         raise _nested() from None
-    if max_depth is not None and is_deeper(body, max_depth):
+    if max_depth is not None and exceeds_depth(body, max_depth):
         raise _not_json(f": it is nested too deeply, more than {max_depth} levels")
-    if len(body) >= _LARGE and has_more_fields(body, _MOST_FIELDS):
+    if len(body) >= _LARGE and exceeds_fields(body, _MOST_FIELDS):
         raise _not_json(f": it has more than {_MOST_FIELDS} fields")
-    if len(body) >= _LONGEST_NUMBER and _has_endless_number(body):
+    if len(body) >= _LONGEST_NUMBER and _has_huge_number(body):
         raise _not_json(f": it holds a number of {_LONGEST_NUMBER} digits or more")
     if len(body) <= _SEARCHED and _may_repeat_a_name(body):
         _check_duplicates(body)
@@ -153,7 +153,7 @@ def _backslashes(body: bytes, at: int) -> int:
     return len(before) - len(before.rstrip(b"\\"))
 
 
-def _has_endless_number(body: bytes) -> bool:
+def _has_huge_number(body: bytes) -> bool:
     # A run of that many digits covers one of these blocks from end to end. Most blocks are told
     # by their first byte, so that a picture of megabytes is not copied for this.
     step = _LONGEST_NUMBER // 2
@@ -218,11 +218,11 @@ def with_field(body: bytes, name: str, value: bytes) -> bytes:
         try:
             return msgspec.json.encode(_FIELDS.decode(body) | changed)
         except msgspec.DecodeError:
-            hidden = surrogates.Hidden(body, beside=value)
+            hidden = surrogates.MaskedSurrogates(body, beside=value)
         fields = _FIELDS.decode(hidden.body) | changed
     except RecursionError:
         raise _nested() from None
-    return hidden.shown(msgspec.json.encode(fields))
+    return hidden.restore(msgspec.json.encode(fields))
 
 
 def wants_usage(body: bytes) -> bool:

@@ -35,7 +35,7 @@ _KNOWN_CODES: Final = frozenset(
 _REFUSED: Final = frozenset((400, 413, 415, 422))
 
 
-class EventNumbers:
+class SequenceNumbers:
     """Counts the events of one response, whoever writes them."""
 
     __slots__ = ("next",)
@@ -50,7 +50,7 @@ class EventNumbers:
         return number
 
 
-class _Told(msgspec.Struct):
+class _SentEvent(msgspec.Struct):
     """What is looked for in an event that went out."""
 
     type: str | None = None
@@ -60,7 +60,7 @@ class _Told(msgspec.Struct):
     error: Any = None
 
 
-class OwnEvents:
+class ProxyResponseEvents:
     """The proxy's own events of one response.
 
     *body* is the request's, of which the response repeats what it said. A relayed answer has its
@@ -77,16 +77,16 @@ class OwnEvents:
         self._began = False
         self._own = 0  # events of ours before the answer
         self._last = b""  # events of the answer that went out
-        self.numbers = EventNumbers()
+        self.numbers = SequenceNumbers()
         self.relayed = False
 
-    def attempt(self, *, relayed: bool) -> EventNumbers:
+    def start_attempt(self, *, relayed: bool) -> SequenceNumbers:
         """Return the numbers for an answer that is to begin."""
         self.relayed = relayed
         self._forget_attempts()
         return self.numbers
 
-    def passed(self, events: bytes) -> None:
+    def record_sent(self, events: bytes) -> None:
         """Note *events* of the answer, which go out."""
         if b"data:" not in events:
             return
@@ -95,13 +95,15 @@ class OwnEvents:
         self._began = True
         self._last = events if len(events) <= _LARGE else _shortened(events)
 
-    def beat(self) -> bytes:
+    def heartbeat(self) -> bytes:
         """Return a sign of life: at first that there is a response, then that it goes on."""
         self._forget_attempts()
         if not self._began:
             events = self._beginning()
         elif self.relayed and self._last:
-            events = _event("response.in_progress", self._told().sequence_number or 0, self._head)
+            events = _event(
+                "response.in_progress", self._last_sent().sequence_number or 0, self._head
+            )
         else:
             events = _event("response.in_progress", self.numbers.take(), self._head)
         if not self._last:
@@ -114,7 +116,7 @@ class OwnEvents:
         An upstream's own ``error`` that went out as the last event is not told twice.
         """
         self._forget_attempts()
-        told = self._told()
+        told = self._last_sent()
         if self.relayed and told.sequence_number is not None:
             self.numbers.next = told.sequence_number + 1
         events = b"" if self._began else self._beginning()
@@ -145,12 +147,12 @@ class OwnEvents:
         if not self._last:
             self.numbers.next = self._own
 
-    def _told(self) -> _Told:
+    def _last_sent(self) -> _SentEvent:
         """Return what the last event of the answer says."""
-        found = _Told()
+        found = _SentEvent()
         for event in SSEDecoder().feed(self._last):
             try:
-                found = msgspec.json.decode(event.data, type=_Told)
+                found = msgspec.json.decode(event.data, type=_SentEvent)
             except (ValueError, RecursionError):
                 continue
             if event.event == "error":
@@ -169,7 +171,7 @@ def failed_code(error: ProxyError) -> str:
     return "invalid_prompt" if error.status in _REFUSED else "server_error"
 
 
-def _reason(told: _Told) -> ResponseError:
+def _reason(told: _SentEvent) -> ResponseError:
     """Return what an upstream's ``error`` event says."""
     error = told.error if isinstance(told.error, dict) else {}
     said = told.code or error.get("code") or error.get("type")
@@ -183,9 +185,9 @@ def _shortened(events: bytes) -> bytes:
     """Return the last of *events* without what may be long in it."""
     last = SSEDecoder().feed(events)[-1:]
     try:
-        told = msgspec.json.decode(last[0].data, type=_Told)
+        told = msgspec.json.decode(last[0].data, type=_SentEvent)
     except (IndexError, ValueError, RecursionError):
-        told = _Told()
+        told = _SentEvent()
     return b"data: " + msgspec.json.encode(told) + b"\n\n"
 
 

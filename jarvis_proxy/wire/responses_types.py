@@ -40,7 +40,7 @@ class ResponseUsage(Struct):
     total_tokens: int = 0
 
 
-class URLCitation(Struct, tag_field="type", tag="url_citation"):
+class ResponseURLCitation(Struct, tag_field="type", tag="url_citation"):
     """A source for the characters *start_index* up to *end_index* of the text."""
 
     end_index: int
@@ -52,7 +52,7 @@ class URLCitation(Struct, tag_field="type", tag="url_citation"):
 class OutputText(Struct, tag_field="type", tag="output_text"):
     """The text of a message."""
 
-    annotations: list[URLCitation] = field(default_factory=list)
+    annotations: list[ResponseURLCitation] = field(default_factory=list)
     logprobs: list[TokenLogprob] = field(default_factory=list)
     text: str = ""
 

@@ -69,7 +69,7 @@ def only_model(body: bytes, model: str | None) -> tuple[bytes, tuple[str, ...]]:
         ProxyError: 400 `unsupported_parameter`, another field may name a model; `invalid_json`, a
             field is named twice, or there are too many to look at.
     """
-    plain = surrogates.replace_lone(body)
+    plain = surrogates.replace_lone_surrogates(body)
     fields = _FIELDS.decode(plain)
     if len(fields) > _MOST_FIELDS:
         raise _invalid("has too many fields")

@@ -6,7 +6,7 @@ Source: https://html.spec.whatwg.org/multipage/server-sent-events.html (9.2.6, r
 from typing import Final, NamedTuple
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.wire.pieces import Pieces
+from jarvis_proxy.wire.pieces import ByteBuffer
 
 MAX_EVENT_BYTES: Final = 32 * 1024 * 1024
 """An event may carry a picture of megabytes; past this the stream is refused."""
@@ -32,17 +32,26 @@ class SSEEvent(NamedTuple):
 class SSEDecoder:
     """Turns bytes, cut anywhere, into events. Lines may end in LF, CRLF or CR."""
 
-    __slots__ = ("_data", "_event", "_first", "_held", "_held_bytes", "_max", "_skip_lf", "stray")
+    __slots__ = (
+        "_data",
+        "_event",
+        "_first",
+        "_held",
+        "_held_bytes",
+        "_max",
+        "_skip_lf",
+        "non_sse_lines",
+    )
 
     def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         self._max = max_event_bytes
-        self._held = Pieces()  # of a line whose end has not come yet
+        self._held = ByteBuffer()  # of a line whose end has not come yet
         self._held_bytes = 0  # of the unfinished event: its whole lines and the pieces above
         self._data: list[bytes] = []
         self._event = ""
         self._skip_lf = False
         self._first = True
-        self.stray = b""
+        self.non_sse_lines = b""
         """Lines that are no SSE field, up to 64 KiB: the upstream broke off into plain text."""
 
     def feed(self, data: bytes) -> list[SSEEvent]:
@@ -113,7 +122,7 @@ class SSEDecoder:
         """Return the pieces of the unfinished line; joined only here, so in linear time."""
         line = self._held.join()
         self._held_bytes -= len(line)
-        self._held = Pieces()
+        self._held = ByteBuffer()
         return line
 
     def _take_line(self, line: bytes) -> None:
@@ -129,8 +138,8 @@ class SSEDecoder:
         if colon and not name:
             return  # a comment
         if name not in _FIELDS:
-            if len(self.stray) < _MAX_STRAY_BYTES:
-                self.stray = (self.stray + line + b"\n")[:_MAX_STRAY_BYTES]
+            if len(self.non_sse_lines) < _MAX_STRAY_BYTES:
+                self.non_sse_lines = (self.non_sse_lines + line + b"\n")[:_MAX_STRAY_BYTES]
             return
         value = value.removeprefix(b" ")
         if name == b"data":

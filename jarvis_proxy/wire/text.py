@@ -12,7 +12,7 @@ import msgspec
 _MAX_PRINTED: Final = 64
 
 _T = TypeVar("_T")
-MOST_HALVES: Final = 50_000
+MAX_LONE_SURROGATES: Final = 50_000
 """Nobody means more lone halves, and each costs time that other calls wait for."""
 
 _HIGH: Final = rb"\\u[dD][89abAB][0-9a-fA-F]{2}"
@@ -26,17 +26,17 @@ _NO_BACKSLASH: Final = b"\0\0"
 _MARK: Final = re.compile(rb"~half(\d{1,9})~")
 
 
-class TooManyHalves(msgspec.DecodeError):
-    """The text has more than ``MOST_HALVES`` lone halves of surrogate pairs."""
+class TooManyLoneSurrogates(msgspec.DecodeError):
+    """The text has more than ``MAX_LONE_SURROGATES`` lone halves of surrogate pairs."""
 
 
-def replace_lone(body: bytes) -> bytes:
+def replace_lone_surrogates(body: bytes) -> bytes:
     r"""Return JSON text with every lone half replaced by U+FFFD; *body* itself if it has none.
 
     The result is as long as *body*: ``\ud83d`` becomes ``\ufffd``.
 
     Raises:
-        TooManyHalves: there are more than ``MOST_HALVES``.
+        TooManyLoneSurrogates: there are more than ``MAX_LONE_SURROGATES``.
     """
     return _substitute(body, _REPLACED)
 
@@ -53,20 +53,20 @@ def decode(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
     except msgspec.ValidationError:
         raise
     except msgspec.DecodeError:
-        whole = replace_lone(body)
+        whole = replace_lone_surrogates(body)
         if whole is body:
             raise
     return decoder.decode(whole)
 
 
-class Hidden:
+class MaskedSurrogates:
     """JSON whose lone halves are hidden in ordinary text, so that a decoder takes it.
 
     *body* is that JSON. Its raw values may be moved about and stand *beside* other bytes; ``shown``
     puts the halves back.
 
     Raises:
-        TooManyHalves: there are more than ``MOST_HALVES``.
+        TooManyLoneSurrogates: there are more than ``MAX_LONE_SURROGATES``.
     """
 
     __slots__ = ("_mark", "body")
@@ -77,7 +77,7 @@ class Hidden:
         self._mark = b"~half%d~" % free
         self.body = _substitute(body, self._mark + rb"\1")
 
-    def shown(self, body: bytes) -> bytes:
+    def restore(self, body: bytes) -> bytes:
         """Return *body*, made from what was hidden, with the halves as they came."""
         return re.sub(self._mark + rb"([0-9a-fA-F]{4})", rb"\\u\1", body)
 
@@ -86,10 +86,10 @@ def _substitute(body: bytes, replacement: bytes) -> bytes:
     if (b"\\ud" not in body and b"\\uD" not in body) or b"\0" in body:
         return body  # no JSON has a raw NUL: here it stands for an escaped backslash
     masked = body.replace(_BACKSLASH, _NO_BACKSLASH)  # what is left of backslashes escapes
-    whole, highs = _LONE_HIGH.subn(replacement, masked, MOST_HALVES + 1)
-    whole, lows = _LONE_LOW.subn(replacement, whole, MOST_HALVES + 1)
-    if highs + lows > MOST_HALVES:
-        raise TooManyHalves(f"more than {MOST_HALVES} halves of surrogate pairs")
+    whole, highs = _LONE_HIGH.subn(replacement, masked, MAX_LONE_SURROGATES + 1)
+    whole, lows = _LONE_LOW.subn(replacement, whole, MAX_LONE_SURROGATES + 1)
+    if highs + lows > MAX_LONE_SURROGATES:
+        raise TooManyLoneSurrogates(f"more than {MAX_LONE_SURROGATES} halves of surrogate pairs")
     return whole.replace(_NO_BACKSLASH, _BACKSLASH) if highs or lows else body
 
 

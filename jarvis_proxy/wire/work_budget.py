@@ -19,7 +19,7 @@ _BYTES_PER_STEP: Final = 4  # ordinary schemas take about one step for 5 bytes
 _CHARACTERS_PER_STEP: Final = 64
 
 
-class Work:
+class WorkBudget:
     """Counts the steps of one translation.
 
     A step is one JSON value looked at or copied. Share one object among all parts of a request.
@@ -33,7 +33,7 @@ class Work:
         """Steps taken so far."""
 
     @classmethod
-    def for_body(cls, size: int) -> "Work":
+    def for_body(cls, size: int) -> "WorkBudget":
         """Return the budget of a request whose body has *size* bytes."""
         return cls(min(BASE_STEPS + size // _BYTES_PER_STEP, MAX_STEPS))
 

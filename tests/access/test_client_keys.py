@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from jarvis_proxy.access.client_keys import KeyRing, presented_keys
+from jarvis_proxy.access.client_keys import ClientKeys, presented_keys
 
 KEY = "test-key-0123456789abcdef"
 
@@ -23,11 +23,13 @@ class Key:
         return hashlib.sha256(self.secret).digest()
 
 
-RING = KeyRing([Key("laptop", KEY.encode()), Key("phone", b"other-key"), Key("bytes", b"\xff\xfe")])
+RING = ClientKeys(
+    [Key("laptop", KEY.encode()), Key("phone", b"other-key"), Key("bytes", b"\xff\xfe")]
+)
 
 
 def caller(*fields: tuple[str, str], query: str | None = None) -> str | None:
-    return RING.identify(presented_keys(CIMultiDict(fields), query))
+    return RING.authenticate(presented_keys(CIMultiDict(fields), query))
 
 
 @pytest.mark.parametrize(
@@ -149,7 +151,7 @@ def test_d7_four_keys_of_a_request_are_compared_and_no_more(name: str) -> None:
 
 
 def test_ring_without_keys_knows_nobody() -> None:
-    assert KeyRing([]).identify([b"", KEY.encode()]) is None
+    assert ClientKeys([]).authenticate([b"", KEY.encode()]) is None
 
 
 @settings(deadline=None)
@@ -163,9 +165,9 @@ def test_no_header_bytes_can_raise_or_get_in(fields: list[tuple[str, bytes]]) ->
 @settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
 def test_any_key_is_recognised_again(secret: str) -> None:
-    ring = KeyRing([Key("anyone", secret.encode())])
+    ring = ClientKeys([Key("anyone", secret.encode())])
 
-    assert ring.identify(presented_keys(CIMultiDict(), secret)) == "anyone"
+    assert ring.authenticate(presented_keys(CIMultiDict(), secret)) == "anyone"
 
 
 @dataclass(frozen=True)
@@ -180,15 +182,15 @@ class Digest:
 def test_e_every_byte_of_a_digest_is_compared(byte: int) -> None:
     digest = bytearray(hashlib.sha256(b"presented").digest())
     digest[byte] ^= 1
-    ring = KeyRing([Digest("nearly", bytes(digest))])
+    ring = ClientKeys([Digest("nearly", bytes(digest))])
 
-    assert ring.identify([b"presented"]) is None
+    assert ring.authenticate([b"presented"]) is None
     digest[byte] ^= 1
-    assert KeyRing([Digest("exactly", bytes(digest))]).identify([b"presented"]) == "exactly"
+    assert ClientKeys([Digest("exactly", bytes(digest))]).authenticate([b"presented"]) == "exactly"
 
 
 def test_e_a_part_of_a_digest_is_no_key() -> None:
     right = hashlib.sha256(KEY.encode()).digest()
-    ring = KeyRing([Digest(f"{length}", right[:length]) for length in range(32)])
+    ring = ClientKeys([Digest(f"{length}", right[:length]) for length in range(32)])
 
-    assert ring.identify([KEY.encode()]) is None
+    assert ring.authenticate([KEY.encode()]) is None

@@ -7,8 +7,8 @@ import pytest
 from jarvis_proxy.access.connection_counter import (
     ConnectionCounter,
     ConnectionLimits,
-    affordable,
-    network_of,
+    connections_for_fd_limit,
+    network_key,
 )
 
 
@@ -72,7 +72,7 @@ def test_a_trusted_proxy_is_no_network() -> None:
     ],
 )
 def test_an_address_is_counted_under_its_network(address: str, network: str) -> None:
-    assert network_of(address) == network
+    assert network_key(address) == network
 
 
 @pytest.mark.parametrize(
@@ -89,4 +89,4 @@ def test_an_address_is_counted_under_its_network(address: str, network: str) -> 
     ],
 )
 def test_connections_leave_files_for_the_rest(wanted: int, max_files: int, possible: int) -> None:
-    assert affordable(wanted, max_files) == possible
+    assert connections_for_fd_limit(wanted, max_files) == possible

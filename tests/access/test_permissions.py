@@ -4,9 +4,9 @@ from ipaddress import ip_network
 
 import pytest
 
-from jarvis_proxy.access.permissions import KeyAccess, model_needed, model_not_found
+from jarvis_proxy.access.permissions import KeyPermissions, model_needed, model_not_found
 from jarvis_proxy.config.settings import KeyPolicy, UpstreamSettings
-from jarvis_proxy.routing.models import ModelRegistry, Route
+from jarvis_proxy.routing.models import ModelRegistry, ModelRoute
 
 UPSTREAMS = (
     UpstreamSettings("openai", "https://a.example", ("k",)),
@@ -20,11 +20,11 @@ REGISTRY = ModelRegistry(
 )
 
 
-def access(*models: str) -> KeyAccess:
-    return KeyAccess(KeyPolicy(models=models), REGISTRY.route)
+def access(*models: str) -> KeyPermissions:
+    return KeyPermissions(KeyPolicy(models=models), REGISTRY.route)
 
 
-def allows(key: KeyAccess, model: str | None) -> bool:
+def allows(key: KeyPermissions, model: str | None) -> bool:
     return key.allows(model, REGISTRY.route(model))
 
 
@@ -80,7 +80,7 @@ def test_a_listed_model_may_be_used_by_each_of_its_names(
     ("listed", "allowed"), [("gpt-4o", False), ("gpt*", False), ("openai/*", True), ("*", True)]
 )
 def test_openai_without_a_model_takes_a_key_for_all_of_openai(listed: str, allowed: bool) -> None:
-    assert access(listed).allows(None, Route("openai", "")) == allowed
+    assert access(listed).allows(None, ModelRoute("openai", "")) == allowed
 
 
 @pytest.mark.parametrize(
@@ -88,15 +88,15 @@ def test_openai_without_a_model_takes_a_key_for_all_of_openai(listed: str, allow
     [("192.0.2.7", True), ("::ffff:192.0.2.7", True), ("192.0.3.7", False), ("", False)],
 )
 def test_a_key_opens_from_its_networks_only(address: str, opens: bool) -> None:
-    key = KeyAccess(KeyPolicy(cidrs=(ip_network("192.0.2.0/24"),)), REGISTRY.route)
+    key = KeyPermissions(KeyPolicy(cidrs=(ip_network("192.0.2.0/24"),)), REGISTRY.route)
 
-    assert key.is_open(address, 0.0) == opens
+    assert key.is_valid_at(address, 0.0) == opens
 
 
 def test_a_key_opens_until_it_expires() -> None:
-    key = KeyAccess(KeyPolicy(expires=1000.0), REGISTRY.route)
+    key = KeyPermissions(KeyPolicy(expires=1000.0), REGISTRY.route)
 
-    assert [key.is_open("", now) for now in (0.0, 999.9, 1000.0, 9999.0)] == [
+    assert [key.is_valid_at("", now) for now in (0.0, 999.9, 1000.0, 9999.0)] == [
         True,
         True,
         False,

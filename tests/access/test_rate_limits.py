@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jarvis_proxy.access.rate_limits import (
-    MemoryLimiter,
-    Meter,
-    Quota,
+    KeyQuota,
+    LimitDecision,
+    LimitStatus,
+    MemoryRateLimiter,
     TokenBucket,
-    Verdict,
+    concurrency_exceeded,
     duration,
     overloaded,
-    too_many_at_once,
 )
 from jarvis_proxy.errors import LimitExceeded, Reason
 
@@ -28,7 +28,7 @@ def test_a_bucket_starts_full_and_fills_steadily_up_to_its_capacity() -> None:
     bucket = TokenBucket(10, 2, NOW)
     bucket.spend(8, NOW)
 
-    assert [bucket.level(NOW + seconds) for seconds in (0, 1, 3, 4, 100)] == [2, 4, 8, 10, 10]
+    assert [bucket.available(NOW + seconds) for seconds in (0, 1, 3, 4, 100)] == [2, 4, 8, 10, 10]
 
 
 def test_a_bucket_says_how_long_to_wait() -> None:
@@ -52,9 +52,9 @@ def test_what_was_spent_beyond_the_level_has_to_be_earned_first() -> None:
     bucket = TokenBucket(10, 2, NOW)
     bucket.spend(30, NOW)
 
-    assert bucket.level(NOW) == -20
+    assert bucket.available(NOW) == -20
     assert bucket.wait(1, NOW) == 10.5
-    assert bucket.reset(NOW) == 15
+    assert bucket.seconds_to_full(NOW) == 15
 
 
 def test_what_is_put_back_does_not_overflow() -> None:
@@ -62,16 +62,16 @@ def test_what_is_put_back_does_not_overflow() -> None:
     bucket.spend(4, NOW)
     bucket.spend(-100, NOW)
 
-    assert (bucket.level(NOW), bucket.reset(NOW)) == (10, 0)
+    assert (bucket.available(NOW), bucket.seconds_to_full(NOW)) == (10, 0)
 
 
 def test_a_clock_read_out_of_turn_takes_nothing_away_and_gives_nothing_twice() -> None:
     bucket = TokenBucket(10, 1, NOW)
     bucket.spend(10, NOW + 5)
 
-    assert bucket.level(NOW) == 0
-    assert bucket.level(NOW + 5) == 0
-    assert bucket.level(NOW + 6) == 1
+    assert bucket.available(NOW) == 0
+    assert bucket.available(NOW + 5) == 0
+    assert bucket.available(NOW + 6) == 1
 
 
 @given(
@@ -96,22 +96,24 @@ def test_never_more_is_spent_than_a_full_bucket_and_what_came_since(
 # The limiter
 
 
-async def admit(limiter: MemoryLimiter, quota: Quota, now: float = NOW, **more: object) -> Verdict:
+async def admit(
+    limiter: MemoryRateLimiter, quota: KeyQuota, now: float = NOW, **more: object
+) -> LimitDecision:
     call_id, tokens = str(more.get("call_id", "a")), more.get("tokens", 0)
     assert isinstance(tokens, int)
     return await limiter.admit("key", quota, call_id=call_id, tokens=tokens, now=now)
 
 
 async def test_requests_are_counted_down_and_come_back_one_by_one() -> None:
-    limiter, quota = MemoryLimiter(), Quota(rpm=3)
+    limiter, quota = MemoryRateLimiter(), KeyQuota(rpm=3)
     verdicts = [await admit(limiter, quota) for _ in range(4)]
 
     assert [verdict.refused for verdict in verdicts] == [None, None, None, "requests"]
     assert [verdict.requests for verdict in verdicts] == [
-        Meter(3, 2, 20.0),
-        Meter(3, 1, 40.0),
-        Meter(3, 0, 60.0),
-        Meter(3, 0, 60.0),
+        LimitStatus(3, 2, 20.0),
+        LimitStatus(3, 1, 40.0),
+        LimitStatus(3, 0, 60.0),
+        LimitStatus(3, 0, 60.0),
     ]
     assert verdicts[3].wait == 20
     assert verdicts[3].tokens is None
@@ -120,7 +122,7 @@ async def test_requests_are_counted_down_and_come_back_one_by_one() -> None:
 
 
 async def test_a_refused_call_counts_nothing() -> None:
-    limiter, quota = MemoryLimiter(), Quota(rpm=2, tpm=100, concurrency=1)
+    limiter, quota = MemoryRateLimiter(), KeyQuota(rpm=2, tpm=100, concurrency=1)
     await admit(limiter, quota, tokens=40)
     for _ in range(5):
         assert (await admit(limiter, quota, tokens=40, call_id="b")).refused == "concurrency"
@@ -128,34 +130,34 @@ async def test_a_refused_call_counts_nothing() -> None:
     verdict = await admit(limiter, quota, tokens=61, call_id="b")
 
     assert verdict.refused == "tokens"
-    assert verdict.requests == Meter(2, 1, 30.0)
-    assert verdict.tokens == Meter(100, 60, 24.0)
+    assert verdict.requests == LimitStatus(2, 1, 30.0)
+    assert verdict.tokens == LimitStatus(100, 60, 24.0)
 
 
 async def test_tokens_are_settled_when_the_answer_is_known() -> None:
-    limiter, quota = MemoryLimiter(), Quota(tpm=600)
+    limiter, quota = MemoryRateLimiter(), KeyQuota(tpm=600)
     await admit(limiter, quota, tokens=100)
-    limiter.settle("key", 500, NOW)
+    limiter.adjust_tokens("key", 500, NOW)
 
     assert (await admit(limiter, quota, tokens=0)).refused == "tokens"
-    limiter.settle("key", -100, NOW)
+    limiter.adjust_tokens("key", -100, NOW)
     verdict = await admit(limiter, quota, tokens=90)
-    assert (verdict.refused, verdict.tokens) == (None, Meter(600, 10, 59.0))
+    assert (verdict.refused, verdict.tokens) == (None, LimitStatus(600, 10, 59.0))
 
 
 async def test_an_answer_beyond_the_limit_holds_up_what_comes_after() -> None:
-    limiter, quota = MemoryLimiter(), Quota(tpm=600)
+    limiter, quota = MemoryRateLimiter(), KeyQuota(tpm=600)
     await admit(limiter, quota)
-    limiter.settle("key", 1800, NOW)
+    limiter.adjust_tokens("key", 1800, NOW)
     verdict = await admit(limiter, quota)
 
-    assert (verdict.refused, verdict.tokens) == ("tokens", Meter(600, 0, 180.0))
+    assert (verdict.refused, verdict.tokens) == ("tokens", LimitStatus(600, 0, 180.0))
     assert verdict.wait == pytest.approx(120.1)
     assert (await admit(limiter, quota, NOW + 121)).refused is None
 
 
 async def test_calls_at_once_are_released_by_their_own_end_and_no_other() -> None:
-    limiter, quota = MemoryLimiter(), Quota(concurrency=2)
+    limiter, quota = MemoryRateLimiter(), KeyQuota(concurrency=2)
     await admit(limiter, quota, call_id="a")
     await admit(limiter, quota, call_id="b")
     for ended in ("c", "c", "a", "a"):
@@ -163,11 +165,11 @@ async def test_calls_at_once_are_released_by_their_own_end_and_no_other() -> Non
 
     assert (await admit(limiter, quota, call_id="c")).refused is None
     refused = await admit(limiter, quota, call_id="d")
-    assert refused == Verdict("concurrency", 1.0, None, None)
+    assert refused == LimitDecision("concurrency", 1.0, None, None)
 
 
 async def test_keys_do_not_share() -> None:
-    limiter, quota = MemoryLimiter(), Quota(rpm=1, tpm=1, concurrency=1)
+    limiter, quota = MemoryRateLimiter(), KeyQuota(rpm=1, tpm=1, concurrency=1)
     first = await limiter.admit("a", quota, call_id="1", tokens=1, now=NOW)
     second = await limiter.admit("b", quota, call_id="2", tokens=1, now=NOW)
 
@@ -175,23 +177,25 @@ async def test_keys_do_not_share() -> None:
 
 
 async def test_another_quota_starts_anew_but_knows_the_calls_in_progress() -> None:
-    limiter = MemoryLimiter()
-    await admit(limiter, Quota(rpm=1, concurrency=1))
+    limiter = MemoryRateLimiter()
+    await admit(limiter, KeyQuota(rpm=1, concurrency=1))
 
-    assert (await admit(limiter, Quota(rpm=5, concurrency=1), call_id="b")).refused == "concurrency"
-    assert (await admit(limiter, Quota(rpm=5), call_id="b")).requests == Meter(5, 4, 12.0)
+    assert (
+        await admit(limiter, KeyQuota(rpm=5, concurrency=1), call_id="b")
+    ).refused == "concurrency"
+    assert (await admit(limiter, KeyQuota(rpm=5), call_id="b")).requests == LimitStatus(5, 4, 12.0)
 
 
 def test_the_end_of_an_unknown_call_is_ignored() -> None:
-    limiter = MemoryLimiter()
+    limiter = MemoryRateLimiter()
     limiter.release("nobody", "a")
-    limiter.settle("nobody", 5, NOW)
+    limiter.adjust_tokens("nobody", 5, NOW)
 
 
 async def test_tokens_of_a_key_without_a_token_limit_are_not_counted() -> None:
-    limiter, quota = MemoryLimiter(), Quota(rpm=10)
+    limiter, quota = MemoryRateLimiter(), KeyQuota(rpm=10)
     await admit(limiter, quota, tokens=10**9)
-    limiter.settle("key", 10**9, NOW)
+    limiter.adjust_tokens("key", 10**9, NOW)
 
     assert (await admit(limiter, quota)).refused is None
 
@@ -200,7 +204,7 @@ async def test_tokens_of_a_key_without_a_token_limit_are_not_counted() -> None:
 
 
 def test_headers_are_openais_for_each_limit_that_there_is() -> None:
-    verdict = Verdict(requests=Meter(60, 59, 1.0), tokens=Meter(1000, 0, 360.0))
+    verdict = LimitDecision(requests=LimitStatus(60, 59, 1.0), tokens=LimitStatus(1000, 0, 360.0))
 
     assert dict(verdict.headers()) == {
         "x-ratelimit-limit-requests": "60",
@@ -210,10 +214,10 @@ def test_headers_are_openais_for_each_limit_that_there_is() -> None:
         "x-ratelimit-remaining-tokens": "0",
         "x-ratelimit-reset-tokens": "6m0s",
     }
-    assert dict(Verdict(requests=verdict.requests).headers()).keys() == {
+    assert dict(LimitDecision(requests=verdict.requests).headers()).keys() == {
         f"x-ratelimit-{what}-requests" for what in ("limit", "remaining", "reset")
     }
-    assert list(Verdict().headers()) == []
+    assert list(LimitDecision().headers()) == []
 
 
 @pytest.mark.parametrize(
@@ -224,7 +228,7 @@ def test_headers_are_openais_for_each_limit_that_there_is() -> None:
     ],
 )
 def test_a_refusal_is_openais_429(reason: Reason, phrase: str) -> None:
-    error = Verdict(reason, 19.9999, Meter(3, 0, 60), Meter(500, 0, 60)).refusal()
+    error = LimitDecision(reason, 19.9999, LimitStatus(3, 0, 60), LimitStatus(500, 0, 60)).error()
     body = json.loads(error.body())["error"]
 
     assert (error.status, error.retry_after) == (429, 19.9999)
@@ -234,15 +238,15 @@ def test_a_refusal_is_openais_429(reason: Reason, phrase: str) -> None:
 
 
 def test_a_refusal_without_a_meter_is_still_one() -> None:
-    assert "on requests per min (RPM). Please" in Verdict("requests", 1.0).refusal().message
+    assert "on requests per min (RPM). Please" in LimitDecision("requests", 1.0).error().message
 
 
 def test_too_many_at_once_is_a_429_to_be_tried_again_soon() -> None:
-    error = Verdict("concurrency", 1.0).refusal()
+    error = LimitDecision("concurrency", 1.0).error()
 
     assert isinstance(error, LimitExceeded)
     assert (error.status, error.code, error.retry_after) == (429, "rate_limit_exceeded", 1.0)
-    assert too_many_at_once().message == error.message
+    assert concurrency_exceeded().message == error.message
     assert error.limit == "concurrency"
 
 

@@ -23,7 +23,7 @@ def test_the_usual_models_have_a_price(upstream: str, target: str) -> None:
     more = {"UPSTREAMS": "deepseek", "DEEPSEEK_BASE_URL": "https://api.deepseek.com/v1"}
     prices = load_prices(settings(**more))
 
-    assert (prices.cost(call(upstream=upstream, target=target)) or 0) > 0
+    assert (prices.cost(call(upstream=upstream, upstream_model=target)) or 0) > 0
 
 
 def test_own_prices_win(tmp_path: Path) -> None:
@@ -31,7 +31,7 @@ def test_own_prices_win(tmp_path: Path) -> None:
     path.write_text('{"models": {"openai/gpt-4.1-mini": {"input": 1000, "output": 0}}}')
     prices = load_prices(settings(PRICES_FILE=str(path)))
 
-    assert prices.cost(call(target="gpt-4.1-mini")) == 10_000_000
+    assert prices.cost(call(upstream_model="gpt-4.1-mini")) == 10_000_000
 
 
 def test_a_file_that_is_gone_is_a_problem_of_its_setting(tmp_path: Path) -> None:

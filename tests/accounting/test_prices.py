@@ -31,10 +31,10 @@ def record(
 ) -> CallRecord:
     return CallRecord(
         request_id="req_1",
-        started=0.0,
-        started_at=datetime.fromisoformat(at).timestamp(),
+        started_at=0.0,
+        timestamp=datetime.fromisoformat(at).timestamp(),
         upstream=upstream,
-        target=target,
+        upstream_model=target,
         prompt_tokens=prompt,
         completion_tokens=completion,
         cached_tokens=cached,
@@ -301,7 +301,7 @@ def test_a_call_costs_what_the_source_says_for_every_model_that_it_names() -> No
             )
             expected = round(float(price.calc_price(used)["total_price"]) * USD)
             call = record(provider.id, name, prompt=prompt, cached=cached, completion=completion)
-            call.started_at = NOW
+            call.timestamp = NOW
             actual = prices.cost(call)
             compared += 1
             if actual is None or abs(actual - expected) > 1:

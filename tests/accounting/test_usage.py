@@ -5,7 +5,14 @@ from typing import Any
 
 import pytest
 
-from jarvis_proxy.accounting.usage import OTHER, Counts, UsageBook, UsageRow, is_usage, oldest_day
+from jarvis_proxy.accounting.usage import (
+    OTHER,
+    UsageLedger,
+    UsageRow,
+    UsageTotals,
+    is_billable,
+    oldest_day,
+)
 from jarvis_proxy.config.budgets import NANO, Budget
 from jarvis_proxy.errors import LimitExceeded
 from jarvis_proxy.routing.endpoints import RELAYED
@@ -14,7 +21,7 @@ from tests.support.call_records import call
 ALL = ("0000-00-00", "9999-99-99")
 
 
-def days(book: UsageBook, key: str = "laptop") -> dict[str, dict[str, Counts]]:
+def days(book: UsageLedger, key: str = "laptop") -> dict[str, dict[str, UsageTotals]]:
     return {day: dict(models) for day, models in book.days(key, *ALL)}
 
 
@@ -33,42 +40,42 @@ def moment(text: str) -> float:
         ({"route": RELAYED}, False),  # files, batches: no model
         ({"outcome": "upstream_error"}, True),  # cut, with tokens known
         ({"outcome": "upstream_error", "prompt_tokens": None}, True),  # cut after the first byte
-        ({"outcome": "upstream_error", "prompt_tokens": None, "first_byte": None}, False),
-        ({"outcome": "refused", "prompt_tokens": None, "first_byte": None}, False),
-        ({"outcome": "client_closed", "prompt_tokens": None, "first_byte": None}, True),
-        ({"outcome": "ok", "prompt_tokens": None, "first_byte": None}, True),
+        ({"outcome": "upstream_error", "prompt_tokens": None, "first_byte_sent_at": None}, False),
+        ({"outcome": "refused", "prompt_tokens": None, "first_byte_sent_at": None}, False),
+        ({"outcome": "client_closed", "prompt_tokens": None, "first_byte_sent_at": None}, True),
+        ({"outcome": "ok", "prompt_tokens": None, "first_byte_sent_at": None}, True),
     ],
 )
 def test_a_call_counts_if_an_upstream_may_have_worked_for_it(
     changes: dict[str, Any], *, expected: bool
 ) -> None:
-    book = UsageBook()
+    book = UsageLedger()
     book.add(call(**changes))
 
-    assert expected is is_usage(call(**changes))
+    assert expected is is_billable(call(**changes))
     assert expected is bool(days(book))
 
 
 def test_a_call_counts_with_all_its_tokens_under_its_day_and_the_upstreams_model() -> None:
-    book = UsageBook()
+    book = UsageLedger()
     book.add(call(model="my-alias"))
     book.add(call(prompt_tokens=1, completion_tokens=0, cached_tokens=0, reasoning_tokens=0))
 
     assert days(book) == {
-        "2026-11-23": {"openai/gpt-4o": Counts(2, 11, 5, 4, 2, cost=2000)},
+        "2026-11-23": {"openai/gpt-4o": UsageTotals(2, 11, 5, 4, 2, cost=2000)},
     }
 
 
 def test_a_call_belongs_to_the_day_on_which_it_ends() -> None:
-    book = UsageBook()
-    book.add(call("2026-11-23T23:59:59", ended=100.5))
-    book.add(call("2026-11-23T23:59:59", ended=101.0))
+    book = UsageLedger()
+    book.add(call("2026-11-23T23:59:59", ended_at=100.5))
+    book.add(call("2026-11-23T23:59:59", ended_at=101.0))
 
     assert list(days(book)) == ["2026-11-23", "2026-11-24"]
 
 
 def test_days_come_in_order_whatever_the_clock_did() -> None:
-    book = UsageBook()
+    book = UsageLedger()
     for at in ("2026-11-24T12:00:00", "2026-11-23T12:00:00", "2026-11-25T12:00:00"):
         book.add(call(at))
 
@@ -79,7 +86,7 @@ def test_days_come_in_order_whatever_the_clock_did() -> None:
 
 
 def test_a_call_without_tokens_is_counted_as_unmeasured_and_never_guessed() -> None:
-    book = UsageBook()
+    book = UsageLedger()
     unknown: dict[str, Any] = {
         "prompt_tokens": None,
         "completion_tokens": None,
@@ -90,12 +97,12 @@ def test_a_call_without_tokens_is_counted_as_unmeasured_and_never_guessed() -> N
     book.add(call(**unknown))
     counts = days(book)["2026-11-23"]["openai/gpt-4o"]
 
-    assert counts == Counts(calls=1, unmeasured=1)
+    assert counts == UsageTotals(calls=1, unmeasured=1)
     assert counts.known_cost is None
 
 
 def test_c15_an_unknown_price_is_no_cost_of_zero() -> None:
-    book = UsageBook()
+    book = UsageLedger()
     book.add(call(cost=None))
     unknown = days(book)["2026-11-23"]["openai/gpt-4o"]
 
@@ -113,7 +120,7 @@ def test_c15_an_unknown_price_is_no_cost_of_zero() -> None:
 
 
 def test_c15_a_known_price_of_nothing_is_a_cost_of_zero() -> None:
-    book = UsageBook()
+    book = UsageLedger()
     book.add(call(cost=0))
 
     assert days(book)["2026-11-23"]["openai/gpt-4o"].known_cost == 0
@@ -123,25 +130,25 @@ def test_c15_a_known_price_of_nothing_is_a_cost_of_zero() -> None:
     ("target", "expected"), [("", "openai/default"), ("a\nb", "openai/a?b")], ids=["none", "odd"]
 )
 def test_a_models_name_is_one_that_can_be_shown(target: str, expected: str) -> None:
-    book = UsageBook()
-    book.add(call(target=target))
+    book = UsageLedger()
+    book.add(call(upstream_model=target))
 
     assert list(days(book)["2026-11-23"]) == [expected]
 
 
 def test_names_that_clients_make_up_cannot_fill_the_memory() -> None:
-    book = UsageBook()
+    book = UsageLedger()
     for number in range(500):
-        book.add(call(target=f"made-up-{number}"))
+        book.add(call(upstream_model=f"made-up-{number}"))
     models = days(book)["2026-11-23"]
 
     assert len(models) == 101
     assert models[OTHER].calls == 400
-    assert len(book.take_pending()) == 101
+    assert len(book.drain_pending()) == 101
 
 
 def test_keys_are_kept_apart() -> None:
-    book = UsageBook()
+    book = UsageLedger()
     book.add(call())
     book.add(call(key_name="phone"))
 
@@ -150,7 +157,7 @@ def test_keys_are_kept_apart() -> None:
 
 
 def test_old_days_are_forgotten_and_two_months_are_kept() -> None:
-    book = UsageBook({"laptop": (Budget(1, "tokens", "month"),)})
+    book = UsageLedger({"laptop": (Budget(1, "tokens", "month"),)})
     for at in ("2026-09-01T12:00:00", "2026-09-25T12:00:00", "2026-10-01T12:00:00"):
         book.add(call(at))
     book.add(call("2026-11-24T12:00:00"))
@@ -170,42 +177,42 @@ def test_old_days_are_forgotten_and_two_months_are_kept() -> None:
 
 
 def test_what_is_not_stored_is_taken_once() -> None:
-    book = UsageBook()
+    book = UsageLedger()
     book.add(call())
     book.add(call(key_name="phone"))
-    rows = book.take_pending()
-    expected = Counts(1, 10, 5, 4, 2, 1000)
+    rows = book.drain_pending()
+    expected = UsageTotals(1, 10, 5, 4, 2, 1000)
 
     assert rows == [
         UsageRow("2026-11-23", "laptop", "openai/gpt-4o", expected),
         UsageRow("2026-11-23", "phone", "openai/gpt-4o", expected),
     ]
-    assert book.take_pending() == []
+    assert book.drain_pending() == []
 
 
 def test_what_could_not_be_stored_is_kept_with_what_came_meanwhile() -> None:
-    book = UsageBook()
+    book = UsageLedger()
     book.add(call())
-    rows = book.take_pending()
+    rows = book.drain_pending()
     book.add(call())
     book.add(call(key_name="phone"))
-    book.give_back(rows)
+    book.restore_pending(rows)
 
-    assert {row.key: row.counts.calls for row in book.take_pending()} == {"laptop": 2, "phone": 1}
+    assert {row.key: row.totals.calls for row in book.drain_pending()} == {"laptop": 2, "phone": 1}
 
 
 def test_stored_sums_replace_those_in_memory_and_pending_ones_come_on_top() -> None:
-    book = UsageBook()
+    book = UsageLedger()
     book.add(call())
-    book.take_pending()  # stored by now
+    book.drain_pending()  # stored by now
     book.add(call())
-    stored = [UsageRow("2026-11-23", "laptop", "openai/gpt-4o", Counts(calls=7, prompt=70))]
+    stored = [UsageRow("2026-11-23", "laptop", "openai/gpt-4o", UsageTotals(calls=7, prompt=70))]
     book.restore(stored)
     book.restore(stored)
 
     assert days(book)["2026-11-23"]["openai/gpt-4o"].calls == 8
     assert days(book)["2026-11-23"]["openai/gpt-4o"].prompt == 80
-    assert stored[0].counts == Counts(calls=7, prompt=70)
+    assert stored[0].totals == UsageTotals(calls=7, prompt=70)
 
 
 # -- budgets ---------------------------------------------------------------------------------
@@ -221,7 +228,7 @@ def test_stored_sums_replace_those_in_memory_and_pending_ones_come_on_top() -> N
     ],
 )
 def test_a_call_goes_while_something_is_left(budget: Budget, calls_until_spent: int) -> None:
-    book = UsageBook({"laptop": (budget,)})
+    book = UsageLedger({"laptop": (budget,)})
     now = moment("2026-11-23T13:00:00")
     for _ in range(calls_until_spent):
         book.check("laptop", now)
@@ -233,7 +240,7 @@ def test_a_call_goes_while_something_is_left(budget: Budget, calls_until_spent: 
 
 
 def test_each_of_several_budgets_holds() -> None:
-    book = UsageBook({"laptop": (Budget(NANO, "USD", "day"), Budget(15, "tokens", "month"))})
+    book = UsageLedger({"laptop": (Budget(NANO, "USD", "day"), Budget(15, "tokens", "month"))})
     book.add(call("2026-11-01T12:00:00"))
 
     with pytest.raises(LimitExceeded, match="15 tokens a month"):
@@ -242,14 +249,14 @@ def test_each_of_several_budgets_holds() -> None:
 
 
 def test_a_key_without_a_budget_is_never_refused() -> None:
-    book = UsageBook({"phone": (Budget(1, "tokens", "day"),)})
+    book = UsageLedger({"phone": (Budget(1, "tokens", "day"),)})
     book.add(call())
 
     book.check("laptop", moment("2026-11-23T13:00:00"))
 
 
 def test_a_spent_budget_says_when_it_begins_anew_and_that_a_retry_is_useless() -> None:
-    book = UsageBook({"laptop": (Budget(5 * NANO, "USD", "day"),)})
+    book = UsageLedger({"laptop": (Budget(5 * NANO, "USD", "day"),)})
     book.add(call(cost=6 * NANO))
     with pytest.raises(LimitExceeded) as caught:
         book.check("laptop", moment("2026-11-23T23:59:30"))
@@ -268,7 +275,7 @@ def test_a_spent_budget_says_when_it_begins_anew_and_that_a_retry_is_useless() -
 
 
 def test_the_state_of_a_budget_is_told_in_its_own_unit() -> None:
-    book = UsageBook({"laptop": (Budget(20, "tokens", "day"), Budget(900, "USD", "month"))})
+    book = UsageLedger({"laptop": (Budget(20, "tokens", "day"), Budget(900, "USD", "month"))})
     book.add(call())
     tokens, money = book.states("laptop", moment("2026-11-23T12:00:00"))
 
@@ -278,7 +285,7 @@ def test_the_state_of_a_budget_is_told_in_its_own_unit() -> None:
 
 
 def test_budgets_may_change_while_what_was_spent_stays() -> None:
-    book = UsageBook()
+    book = UsageLedger()
     book.add(call())
     book.budgets = {"laptop": (Budget(15, "tokens", "day"),)}
 
@@ -287,22 +294,22 @@ def test_budgets_may_change_while_what_was_spent_stays() -> None:
 
 
 def test_a_call_of_an_unknown_price_spends_no_money() -> None:
-    book = UsageBook({"laptop": (Budget(1, "USD", "day"),)})
+    book = UsageLedger({"laptop": (Budget(1, "USD", "day"),)})
     book.add(call(cost=None))
 
     book.check("laptop", moment("2026-11-23T13:00:00"))
 
 
 def test_sums_are_those_of_the_calls_in_any_order() -> None:
-    one, other = Counts(1, 2, 3, 4, 5, 6, 7, 8), Counts(10, 20, 30, 40, 50, 60, 70, 80)
+    one, other = UsageTotals(1, 2, 3, 4, 5, 6, 7, 8), UsageTotals(10, 20, 30, 40, 50, 60, 70, 80)
     one.add(other)
 
-    assert one == Counts(11, 22, 33, 44, 55, 66, 77, 88)
+    assert one == UsageTotals(11, 22, 33, 44, 55, 66, 77, 88)
     assert one.tokens == 55
 
 
 def test_a_moment_is_a_day_of_its_own_in_utc() -> None:
-    book = UsageBook({"laptop": (Budget(1000, "tokens", "day"),)})
+    book = UsageLedger({"laptop": (Budget(1000, "tokens", "day"),)})
     now = datetime(2026, 11, 23, 23, 59, 59, tzinfo=UTC).timestamp()
     (before,) = book.states("laptop", now)
     (after,) = book.states("laptop", now + 1)
@@ -311,9 +318,9 @@ def test_a_moment_is_a_day_of_its_own_in_utc() -> None:
 
 
 def test_calls_are_summed_up_in_batches_and_none_is_lost() -> None:
-    book = UsageBook()
+    book = UsageLedger()
     for number in range(600):
-        book.add(call(target="a" if number % 3 else "b"))
+        book.add(call(upstream_model="a" if number % 3 else "b"))
 
     ((_, models),) = book.days("laptop", "2026-11-23", "2026-11-23")
 
@@ -321,4 +328,4 @@ def test_calls_are_summed_up_in_batches_and_none_is_lost() -> None:
         "openai/a": 400,
         "openai/b": 200,
     }
-    assert sum(row.counts.prompt for row in book.take_pending()) == 6000
+    assert sum(row.totals.prompt for row in book.drain_pending()) == 6000

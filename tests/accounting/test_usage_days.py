@@ -1,14 +1,14 @@
 """Usage for the live page: days in their order, this month's keys, budgets."""
 
-from jarvis_proxy.accounting.usage import Counts, UsageBook, UsageRow
-from jarvis_proxy.accounting.usage_days import BudgetUse, Use, overview
+from jarvis_proxy.accounting.usage import UsageLedger, UsageRow, UsageTotals
+from jarvis_proxy.accounting.usage_days import BudgetSummary, UsageSummary, overview
 from jarvis_proxy.config.budgets import Budget
 
 NOW = 1_795_478_400.0  # 2026-11-24T00:00:00Z
 
 
-def book(*rows: tuple[str, str, Counts]) -> UsageBook:
-    made = UsageBook()
+def book(*rows: tuple[str, str, UsageTotals]) -> UsageLedger:
+    made = UsageLedger()
     made.restore(UsageRow(day, key, "openai/gpt-4o", counts) for day, key, counts in rows)
     return made
 
@@ -16,27 +16,27 @@ def book(*rows: tuple[str, str, Counts]) -> UsageBook:
 def test_days_are_the_sums_of_all_keys_oldest_first() -> None:
     usage = overview(
         book(
-            ("2026-11-24", "laptop", Counts(2, 10, 20, cost=7)),
-            ("2026-11-22", "laptop", Counts(1, 1, 1, cost=1)),
-            ("2026-11-24", "phone", Counts(1, 5, 5, cost=3)),
+            ("2026-11-24", "laptop", UsageTotals(2, 10, 20, cost=7)),
+            ("2026-11-22", "laptop", UsageTotals(1, 1, 1, cost=1)),
+            ("2026-11-24", "phone", UsageTotals(1, 5, 5, cost=3)),
         ),
         NOW,
     )
 
     assert usage.days == [
-        Use("2026-11-22", 1, 1, 1, 1, 0),
-        Use("2026-11-24", 3, 15, 25, 10, 0),
+        UsageSummary("2026-11-22", 1, 1, 1, 1, 0),
+        UsageSummary("2026-11-24", 3, 15, 25, 10, 0),
     ]
 
 
 def test_keys_are_of_this_month_the_dearest_first() -> None:
     usage = overview(
         book(
-            ("2026-10-31", "old", Counts(9, 9, 9, cost=99)),
-            ("2026-11-01", "laptop", Counts(1, 1, 1, cost=1)),
-            ("2026-11-24", "laptop", Counts(1, 1, 1, cost=1)),
-            ("2026-11-24", "phone", Counts(1, 5, 5, cost=3)),
-            ("2026-11-24", "busy", Counts(1, 50, 50)),
+            ("2026-10-31", "old", UsageTotals(9, 9, 9, cost=99)),
+            ("2026-11-01", "laptop", UsageTotals(1, 1, 1, cost=1)),
+            ("2026-11-24", "laptop", UsageTotals(1, 1, 1, cost=1)),
+            ("2026-11-24", "phone", UsageTotals(1, 5, 5, cost=3)),
+            ("2026-11-24", "busy", UsageTotals(1, 50, 50)),
         ),
         NOW,
     )
@@ -50,14 +50,14 @@ def test_keys_are_of_this_month_the_dearest_first() -> None:
 
 
 def test_a_cost_that_nobody_knows_is_not_told_as_nothing() -> None:
-    usage = overview(book(("2026-11-24", "laptop", Counts(2, 10, 20, unpriced=2))), NOW)
+    usage = overview(book(("2026-11-24", "laptop", UsageTotals(2, 10, 20, unpriced=2))), NOW)
 
-    assert usage.days == [Use("2026-11-24", 2, 10, 20, None, 2)]
+    assert usage.days == [UsageSummary("2026-11-24", 2, 10, 20, None, 2)]
 
 
 def test_a_month_of_days_and_twenty_keys_are_told_at_most() -> None:
-    rows = [(f"2026-{m}-{d:02}", "laptop", Counts(1)) for m in (10, 11) for d in range(1, 25)]
-    keys = [("2026-11-02", f"key-{number}", Counts(1, cost=number)) for number in range(30)]
+    rows = [(f"2026-{m}-{d:02}", "laptop", UsageTotals(1)) for m in (10, 11) for d in range(1, 25)]
+    keys = [("2026-11-02", f"key-{number}", UsageTotals(1, cost=number)) for number in range(30)]
     usage = overview(book(*rows, *keys), NOW)
 
     assert len(usage.days) == 31
@@ -67,14 +67,14 @@ def test_a_month_of_days_and_twenty_keys_are_told_at_most() -> None:
 
 
 def test_budgets_tell_what_is_spent_in_their_own_unit() -> None:
-    made = book(("2026-11-24", "laptop", Counts(2, 10, 20, cost=7)))
+    made = book(("2026-11-24", "laptop", UsageTotals(2, 10, 20, cost=7)))
     made.budgets = {
         "laptop": (Budget(100, "tokens", "day"), Budget(5, "USD", "month")),
         "phone": (Budget(9, "USD", "day"),),
     }
 
     assert overview(made, NOW).budgets == [
-        BudgetUse("laptop", "tokens", "day", 100, 30),
-        BudgetUse("laptop", "USD", "month", 5, 7),
-        BudgetUse("phone", "USD", "day", 9, 0),
+        BudgetSummary("laptop", "tokens", "day", 100, 30),
+        BudgetSummary("laptop", "USD", "month", 5, 7),
+        BudgetSummary("phone", "USD", "day", 9, 0),
     ]

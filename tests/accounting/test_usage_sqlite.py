@@ -11,17 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from jarvis_proxy.accounting.usage import Counts, UsageBook, UsageRow
-from jarvis_proxy.accounting.usage_sqlite import FILE_NAME, SqliteStore, UsageKeeper
+from jarvis_proxy.accounting.usage import UsageLedger, UsageRow, UsageTotals
+from jarvis_proxy.accounting.usage_sqlite import FILE_NAME, SqliteUsageStore, UsagePersister
 from tests.support.call_records import call
 from tests.support.eventually import eventually
 
-ROW = UsageRow("2026-11-23", "laptop", "openai/gpt-4o", Counts(1, 10, 5, 4, 2, 1000, 0, 0))
+ROW = UsageRow("2026-11-23", "laptop", "openai/gpt-4o", UsageTotals(1, 10, 5, 4, 2, 1000, 0, 0))
 NOW = 1_795_478_400.0  # 2026-11-24
 
 
-def keeper(book: UsageBook, store: "SqliteStore | Store", every: float = 3600) -> UsageKeeper:
-    return UsageKeeper(book, store, lambda: NOW, every)
+def keeper(
+    book: UsageLedger, store: "SqliteUsageStore | Store", every: float = 3600
+) -> UsagePersister:
+    return UsagePersister(book, store, lambda: NOW, every)
 
 
 class Store:
@@ -51,35 +53,38 @@ class Store:
 
 
 async def test_what_is_added_is_found_by_the_next_process(tmp_path: Path) -> None:
-    await SqliteStore(tmp_path / "state").add([ROW])
+    await SqliteUsageStore(tmp_path / "state").add([ROW])
 
-    assert await SqliteStore(tmp_path / "state").load("2026-11-23") == [ROW]
+    assert await SqliteUsageStore(tmp_path / "state").load("2026-11-23") == [ROW]
 
 
 async def test_sums_grow_by_what_is_added(tmp_path: Path) -> None:
-    first, second = SqliteStore(tmp_path), SqliteStore(tmp_path)  # two processes
-    other = UsageRow(ROW.day, "phone", ROW.model, Counts(calls=3))
+    first, second = SqliteUsageStore(tmp_path), SqliteUsageStore(tmp_path)  # two processes
+    other = UsageRow(ROW.day, "phone", ROW.model, UsageTotals(calls=3))
     assert await first.add([ROW, other])
     assert await second.add([ROW])
     loaded = await first.load(ROW.day)
 
-    assert loaded == [UsageRow(ROW.day, ROW.key, ROW.model, Counts(2, 20, 10, 8, 4, 2000)), other]
+    assert loaded == [
+        UsageRow(ROW.day, ROW.key, ROW.model, UsageTotals(2, 20, 10, 8, 4, 2000)),
+        other,
+    ]
 
 
 async def test_only_days_that_are_asked_for_are_read(tmp_path: Path) -> None:
-    store = SqliteStore(tmp_path)
+    store = SqliteUsageStore(tmp_path)
     await store.add([ROW])
 
     assert await store.load("2026-11-24") == []
 
 
 async def test_a_start_without_a_file_makes_none(tmp_path: Path) -> None:
-    assert await SqliteStore(tmp_path / "state").load("2026-11-23") == ()
+    assert await SqliteUsageStore(tmp_path / "state").load("2026-11-23") == ()
     assert os.listdir(tmp_path) == []
 
 
 async def test_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:
-    await SqliteStore(tmp_path / "state").add([ROW])
+    await SqliteUsageStore(tmp_path / "state").add([ROW])
     modes = [stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "state").iterdir()]
 
     assert modes == [0o600]
@@ -87,8 +92,8 @@ async def test_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:
 
 
 async def test_a_large_number_stays_exact(tmp_path: Path) -> None:
-    store = SqliteStore(tmp_path)
-    large = UsageRow(ROW.day, "a", "b/c", Counts(cost=2**53 + 1))
+    store = SqliteUsageStore(tmp_path)
+    large = UsageRow(ROW.day, "a", "b/c", UsageTotals(cost=2**53 + 1))
     await store.add([large])
 
     assert await store.load(ROW.day) == [large]
@@ -99,7 +104,7 @@ async def test_a_broken_file_is_left_as_it_is_and_told_once(
 ) -> None:
     path = tmp_path / FILE_NAME
     path.write_bytes(b"this is no database" * 100)
-    store = SqliteStore(tmp_path)
+    store = SqliteUsageStore(tmp_path)
     with caplog.at_level(logging.INFO):
         assert await store.load(ROW.day) is None
         assert await store.add([ROW]) is False
@@ -116,14 +121,14 @@ async def test_a_folder_that_cannot_be_made_is_told_by_its_reason(
 ) -> None:
     (tmp_path / "file").touch()
 
-    assert await SqliteStore(tmp_path / "file" / "state").add([ROW]) is False
+    assert await SqliteUsageStore(tmp_path / "file" / "state").add([ROW]) is False
     assert "not a directory" in caplog.text
 
 
 async def test_a_locked_file_is_waited_for_without_holding_up_the_event_loop(
     tmp_path: Path,
 ) -> None:
-    store = SqliteStore(tmp_path)
+    store = SqliteUsageStore(tmp_path)
     await store.add([ROW])
     with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
@@ -141,7 +146,7 @@ async def test_a_full_disk_is_told_and_stops_nothing(
 ) -> None:
     os.symlink("/dev/full", tmp_path / FILE_NAME)
 
-    assert await SqliteStore(tmp_path).add([ROW]) is False
+    assert await SqliteUsageStore(tmp_path).add([ROW]) is False
     assert "usage is not written to" in caplog.text
 
 
@@ -149,27 +154,27 @@ async def test_a_full_disk_is_told_and_stops_nothing(
 
 
 async def test_what_was_used_survives_a_restart(tmp_path: Path) -> None:
-    before, after = UsageBook(), UsageBook()
+    before, after = UsageLedger(), UsageLedger()
     before.add(call())
-    await keeper(before, SqliteStore(tmp_path)).save()
-    await keeper(after, SqliteStore(tmp_path)).load()
+    await keeper(before, SqliteUsageStore(tmp_path)).save()
+    await keeper(after, SqliteUsageStore(tmp_path)).load()
     after.add(call())
-    await keeper(after, SqliteStore(tmp_path)).save()
-    (row,) = await SqliteStore(tmp_path).load("") or ()
+    await keeper(after, SqliteUsageStore(tmp_path)).save()
+    (row,) = await SqliteUsageStore(tmp_path).load("") or ()
 
     assert dict(after.days("laptop", "", "9"))["2026-11-23"]["openai/gpt-4o"].calls == 2
-    assert row.counts.calls == 2
+    assert row.totals.calls == 2
 
 
 async def test_nothing_is_written_where_nothing_was_used() -> None:
     store = Store()
-    await keeper(UsageBook(), store).save()
+    await keeper(UsageLedger(), store).save()
 
     assert not store.begun.is_set()
 
 
 async def test_what_could_not_be_written_is_written_later() -> None:
-    book, store = UsageBook(), Store()
+    book, store = UsageLedger(), Store()
     kept = keeper(book, store)
     store.works = False
     book.add(call())
@@ -179,12 +184,12 @@ async def test_what_could_not_be_written_is_written_later() -> None:
     store.works = True
     await kept.save()
 
-    assert [row.counts.calls for row in store.rows] == [2]
+    assert [row.totals.calls for row in store.rows] == [2]
     assert dict(book.days("laptop", "", "9"))["2026-11-23"]["openai/gpt-4o"].calls == 2
 
 
 async def test_a_cancelled_save_ends_its_write_and_counts_once() -> None:
-    book, store = UsageBook(), Store()
+    book, store = UsageLedger(), Store()
     kept = keeper(book, store)
     store.may_end.clear()
     book.add(call())
@@ -196,11 +201,11 @@ async def test_a_cancelled_save_ends_its_write_and_counts_once() -> None:
         await saving
     await kept.save()
 
-    assert [row.counts.calls for row in store.rows] == [1]
+    assert [row.totals.calls for row in store.rows] == [1]
 
 
 async def test_what_is_being_written_is_not_lost_to_a_load() -> None:
-    book, store = UsageBook(), Store()
+    book, store = UsageLedger(), Store()
     kept = keeper(book, store)
     store.may_end.clear()
     book.add(call())
@@ -214,8 +219,8 @@ async def test_what_is_being_written_is_not_lost_to_a_load() -> None:
 
 
 async def test_while_it_runs_it_saves_and_takes_over_what_others_wrote() -> None:
-    book, store = UsageBook(), Store()
-    store.rows.append(UsageRow("2026-11-23", "laptop", "openai/gpt-4o", Counts(calls=7)))
+    book, store = UsageLedger(), Store()
+    store.rows.append(UsageRow("2026-11-23", "laptop", "openai/gpt-4o", UsageTotals(calls=7)))
     book.add(call())
     running = asyncio.create_task(keeper(book, store, every=0.0).run())
     await eventually(lambda: store.loads > 1)
@@ -223,5 +228,5 @@ async def test_while_it_runs_it_saves_and_takes_over_what_others_wrote() -> None
     with pytest.raises(asyncio.CancelledError):
         await running
 
-    assert [row.counts.calls for row in store.rows] == [7, 1]
+    assert [row.totals.calls for row in store.rows] == [7, 1]
     assert dict(book.days("laptop", "", "9"))["2026-11-23"]["openai/gpt-4o"].calls == 8

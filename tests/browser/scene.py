@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from random import Random
 from typing import Final
 
-from jarvis_proxy.accounting.usage import Counts, UsageRow
+from jarvis_proxy.accounting.usage import UsageRow, UsageTotals
 from jarvis_proxy.call_record import CallRecord, Outcome
 from jarvis_proxy.config.budgets import day_of
-from jarvis_proxy.routing.key_pool import Rest
+from jarvis_proxy.routing.key_pool import Quarantine
 from jarvis_proxy.server.context import AppContext
 
 SETTINGS: Final = {
@@ -55,11 +55,11 @@ def call(random: Random, ended: float, number: int) -> CallRecord:
         route="/v1/chat/completions",
         key_name=key,
         model=model,
-        target=target,
+        upstream_model=target,
         upstream=upstream,
         status=200,
-        first_byte=started + min(lasted, first * random.lognormvariate(0, 0.35)),
-        ended=ended,
+        first_byte_sent_at=started + min(lasted, first * random.lognormvariate(0, 0.35)),
+        ended_at=ended,
         attempts=1,
         streamed=True,
         prompt_tokens=int(900 * random.lognormvariate(0, 1)),
@@ -73,7 +73,7 @@ def call(random: Random, ended: float, number: int) -> CallRecord:
 
 def _spoil(record: CallRecord, random: Random) -> None:
     record.outcome, record.status, record.code = random.choice(_FAILURES)
-    record.prompt_tokens = record.completion_tokens = record.cost = record.first_byte = None
+    record.prompt_tokens = record.completion_tokens = record.cost = record.first_byte_sent_at = None
     record.attempts = 0 if record.outcome == "refused" else 2
 
 
@@ -96,10 +96,10 @@ def furnish(context: AppContext, seed: int = 7) -> Random:
     for number in range(5):
         record = call(random, now + 60, 10_000 + number)
         context.live_stats.open[record.request_id] = record
-    gemini = context.endpoints["gemini"].pool
-    gemini.rest(1, "gemini-3.1-pro-preview", now, Rest(42.0))
+    gemini = context.endpoints["gemini"].key_pool
+    gemini.quarantine(1, "gemini-3.1-pro-preview", now, Quarantine(42.0))
     for client in ("alice", "bob"):
-        context.endpoints["deepseek"].breakers.hear("", client, now + 60.0)
+        context.endpoints["deepseek"].breakers.apply_remote("", client, now + 60.0)
     context.usage.restore(_month(random))
     return random
 
@@ -110,7 +110,7 @@ def _month(random: Random) -> Iterator[UsageRow]:
         day = day_of(today - back * 86_400)
         for key, _, target, upstream, often, _, whole, dollars in _HABITS:
             calls = int(often * 12 * random.lognormvariate(0, 0.4))
-            counts = Counts(calls, calls * 1200, int(calls * whole * 60), 0, 0)
+            counts = UsageTotals(calls, calls * 1200, int(calls * whole * 60), 0, 0)
             counts.cost = int(calls * dollars * 1e9)
             yield UsageRow(day, key, f"{upstream}/{target}", counts)
 

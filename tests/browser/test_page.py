@@ -240,7 +240,7 @@ async def test_markup_in_names_codes_messages_and_answers_stays_text() -> None:
         fields: dict[str, Any] = dict.fromkeys(
             ("key_name", "model", "target", "upstream", "route", "code"), MARKUP
         )
-        record = CallRecord("x", now, time.time(), ended=now, outcome="upstream_error", **fields)
+        record = CallRecord("x", now, time.time(), ended_at=now, outcome="upstream_error", **fields)
         assert proxy.context.live_stats is not None
         proxy.context.live_stats.add(record)
         models = [MARKUP.replace(" ", "/"), "refuse"]

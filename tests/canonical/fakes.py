@@ -23,7 +23,7 @@ from jarvis_proxy.canonical.exchange import (
 from jarvis_proxy.canonical.request import CanonicalRequest
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.wire.chat_types import Usage
-from jarvis_proxy.wire.response_events import EventNumbers
+from jarvis_proxy.wire.response_events import SequenceNumbers
 
 
 class Sink(DiscardingSink):
@@ -43,7 +43,7 @@ class Sink(DiscardingSink):
 class FakeAnswer:
     """Writes events; as a body it is all of them."""
 
-    def __init__(self, *, stream: bool, numbers: EventNumbers | None = None) -> None:
+    def __init__(self, *, stream: bool, numbers: SequenceNumbers | None = None) -> None:
         self.stream = stream
         self.numbers = numbers
         self._out: list[str] = []

@@ -19,7 +19,7 @@ from jarvis_proxy.canonical.json_values import (
     survives_as_doubles,
     within_depth,
 )
-from jarvis_proxy.wire.work_budget import Work
+from jarvis_proxy.wire.work_budget import WorkBudget
 
 JSON: st.SearchStrategy[Any] = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(-9, 9), st.sampled_from(["", "a", "\n"])),
@@ -120,8 +120,10 @@ def test_an_excerpt_is_how_the_json_begins(value: object) -> None:
 
 @given(one=JSON, other=JSON)
 def test_values_are_the_same_if_their_json_is(one: object, other: object) -> None:
-    assert same(one, one, Work())
-    assert same(one, other, Work()) is (compact(sorted_keys(one)) == compact(sorted_keys(other)))
+    assert same(one, one, WorkBudget())
+    assert same(one, other, WorkBudget()) is (
+        compact(sorted_keys(one)) == compact(sorted_keys(other))
+    )
 
 
 def sorted_keys(value: object) -> object:
@@ -131,7 +133,7 @@ def sorted_keys(value: object) -> object:
 
 
 def test_d2_comparing_is_counted() -> None:
-    work = Work()
+    work = WorkBudget()
     same([{"a": [1, 2]}], [{"a": [1, 2]}], work)
 
     assert work.steps == 3
@@ -142,7 +144,7 @@ def test_d2_copying_is_counted(levels: int, expected: bool) -> None:
     value: object = ["x" * 640, 1]
     for _ in range(levels - 1):
         value = [value]
-    work = Work()
+    work = WorkBudget()
 
     assert copyable(value, work, 2) is expected
     assert work.steps == (levels + 2 + 10 if expected else 3)

@@ -8,7 +8,7 @@ from jarvis_proxy.canonical.request import CanonicalRequest, SameParams
 from jarvis_proxy.canonical.translation import TranslatedUpstream, Translation
 from jarvis_proxy.canonical.usage import TokenUsage
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.wire.response_events import EventNumbers
+from jarvis_proxy.wire.response_events import SequenceNumbers
 from tests.canonical.fakes import (
     FakeAdapter,
     FakeDialect,
@@ -123,11 +123,11 @@ def test_the_same_lane_again_is_another_attempt() -> None:
 
 
 def test_the_answer_learns_how_many_events_the_client_has_had() -> None:
-    given: list[EventNumbers | None] = []
+    given: list[SequenceNumbers | None] = []
     client = client_call()
-    numbers = EventNumbers()
+    numbers = SequenceNumbers()
 
-    def new_answer(*, stream: bool, numbers: EventNumbers | None = None) -> Answer:
+    def new_answer(*, stream: bool, numbers: SequenceNumbers | None = None) -> Answer:
         given.append(numbers)
         return client.new_answer(stream=stream, numbers=numbers)
 

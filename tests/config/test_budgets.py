@@ -9,8 +9,8 @@ from jarvis_proxy.config.budgets import (
     Budget,
     day_number,
     day_of,
-    ends_at,
     parse_budgets,
+    period_end,
     period_of,
 )
 
@@ -81,7 +81,7 @@ def test_a_period_has_one_budget_in_each_unit() -> None:
     ],
 )
 def test_a_budget_is_said_in_words(budget: Budget, expected: str) -> None:
-    assert expected == budget.words()
+    assert expected == budget.describe()
 
 
 def test_days_turn_at_midnight_in_utc() -> None:
@@ -101,8 +101,8 @@ def test_days_turn_at_midnight_in_utc() -> None:
     ],
 )
 def test_a_period_ends_where_the_next_one_begins(day: str, next_day: str, next_month: str) -> None:
-    assert ends_at("day", day).isoformat() == f"{next_day}T00:00:00+00:00"
-    assert ends_at("month", day).isoformat() == f"{next_month}T00:00:00+00:00"
+    assert period_end("day", day).isoformat() == f"{next_day}T00:00:00+00:00"
+    assert period_end("month", day).isoformat() == f"{next_month}T00:00:00+00:00"
 
 
 def test_a_day_is_in_itself_and_in_its_month() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from jarvis_proxy.config.dotenv_file import (
     MAX_FILE_BYTES,
-    env_file_hints,
+    env_file_warnings,
     is_readable,
     load_environment,
     parse_env,
@@ -79,7 +79,7 @@ def test_what_an_env_file_may_hold(env_file: Path, data: bytes, expected: dict[s
 
 def test_a_file_that_is_not_there_is_an_empty_one(env_file: Path) -> None:
     assert load_environment(env_file, {"A": "1"}) == {"A": "1"}
-    assert env_file_hints(env_file) == ()
+    assert env_file_warnings(env_file) == ()
 
 
 def test_the_environment_wins_even_when_empty(env_file: Path) -> None:
@@ -161,7 +161,7 @@ def test_a_directory_is_refused(env_file: Path) -> None:
     env_file.mkdir()
 
     assert problems_of(env_file)[0].startswith(".env: cannot be read (is a directory)")
-    assert env_file_hints(env_file) == ()
+    assert env_file_warnings(env_file) == ()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads every file")
@@ -179,12 +179,12 @@ def test_a_large_file_is_refused_unread(env_file: Path) -> None:
 
 @pytest.mark.parametrize("mode", [0o600, 0o400, 0o700])
 def test_a_private_file_needs_no_word(env_file: Path, mode: int) -> None:
-    assert env_file_hints(write(env_file, b"PORT=1\n", mode)) == ()
+    assert env_file_warnings(write(env_file, b"PORT=1\n", mode)) == ()
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o660])
 def test_a_file_that_others_can_read_is_told(env_file: Path, mode: int) -> None:
-    hints = env_file_hints(write(env_file, b"PORT=1\n", mode))
+    hints = env_file_warnings(write(env_file, b"PORT=1\n", mode))
 
     assert hints == (".env holds keys and other users may read it: run `chmod 600 .env`.",)
 
@@ -193,7 +193,7 @@ def test_a_file_that_others_can_read_is_told(env_file: Path, mode: int) -> None:
 def test_a_file_of_another_user_is_told(env_file: Path) -> None:
     os.chown(write(env_file, b"PORT=1\n"), 12345, -1)
 
-    assert env_file_hints(env_file) == (
+    assert env_file_warnings(env_file) == (
         ".env belongs to another user, who can change it: run chown on it.",
     )
 
@@ -211,7 +211,7 @@ def test_a_file_of_another_user_is_told(env_file: Path) -> None:
 def test_a_mistyped_name_is_told(env_file: Path, line: str, meant: str) -> None:
     write(env_file, f"UPSTREAMS=my-llm\n{line}\n".encode())
 
-    assert env_file_hints(env_file) == (
+    assert env_file_warnings(env_file) == (
         f".env, line 2: this name is no setting and has no effect; is {meant} meant?",
     )
 
@@ -219,7 +219,7 @@ def test_a_mistyped_name_is_told(env_file: Path, line: str, meant: str) -> None:
 def test_settings_and_foreign_names_need_no_word(env_file: Path) -> None:
     write(env_file, b"UPSTREAMS=my-llm\nMY_LLM_API_KEY=1\nPORT=1\nCOMPOSE_PROJECT_NAME=x\n")
 
-    assert env_file_hints(env_file) == ()
+    assert env_file_warnings(env_file) == ()
 
 
 def test_only_a_file_is_readable(env_file: Path) -> None:

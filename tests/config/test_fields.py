@@ -6,8 +6,8 @@ from types import MappingProxyType
 
 import pytest
 
-from jarvis_proxy.config.fields import Section, Setting, described, parsed, setting
-from jarvis_proxy.config.parsers import Reader, seconds
+from jarvis_proxy.config.fields import Section, Setting, list_settings, parse_fields, setting
+from jarvis_proxy.config.parsers import EnvReader, seconds
 
 WAIT = Setting(name="WAIT", section=Section.TIMEOUTS, default="5", unit="s", text="How long.")
 NAMES = Setting(name="NAMES", section=Section.MODELS, text="Who.")
@@ -31,7 +31,7 @@ class Sample:
 
 
 def test_a_class_is_described_by_its_fields_in_order() -> None:
-    assert described(Sample)[:2] == (WAIT, NAMES)
+    assert list_settings(Sample)[:2] == (WAIT, NAMES)
 
 
 def test_the_default_is_the_value_of_its_text() -> None:
@@ -43,14 +43,14 @@ def test_the_default_is_the_value_of_its_text() -> None:
 
 @pytest.mark.parametrize(("env", "wait"), [({}, 5.0), ({"WAIT": ""}, 5.0), ({"WAIT": "7"}, 7.0)])
 def test_only_fields_with_a_parser_are_parsed(env: dict[str, str], wait: float) -> None:
-    reader = Reader({**env, "NAMES": "a", "PLAIN": "1"})
+    reader = EnvReader({**env, "NAMES": "a", "PLAIN": "1"})
 
-    assert parsed(Sample, reader) == {"wait": wait}
+    assert parse_fields(Sample, reader) == {"wait": wait}
     assert reader.problems == []
 
 
 def test_a_wrong_value_leaves_the_default_and_a_problem() -> None:
-    reader = Reader({"WAIT": "long"})
+    reader = EnvReader({"WAIT": "long"})
 
-    assert parsed(Sample, reader) == {"wait": 5.0}
+    assert parse_fields(Sample, reader) == {"wait": 5.0}
     assert [problem.partition(":")[0] for problem in reader.problems] == ["WAIT"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jarvis_proxy.config.dotenv_file import load_environment
-from jarvis_proxy.config.first_run import env_text, greeting, main, new_key, write_new
+from jarvis_proxy.config.first_run import env_text, first_start_message, main, new_key, write_new
 from jarvis_proxy.config.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -96,12 +96,12 @@ def test_the_file_that_is_written_starts_a_server(folder: Path) -> None:
 
 @pytest.mark.parametrize(("port", "shown"), [("8123", "8123"), ("x; rm", "9000"), ("", "9000")])
 def test_the_command_calls_the_port_of_the_environment(port: str, shown: str) -> None:
-    assert f"http://127.0.0.1:{shown}/" in greeting("k", {"PORT": port})
+    assert f"http://127.0.0.1:{shown}/" in first_start_message("k", {"PORT": port})
 
 
 def test_a_key_in_the_environment_is_told_to_win() -> None:
-    assert "wins over this key" in greeting("k", {"PROXY_API_KEYS": "k2"})
-    assert "wins over this key" not in greeting("k", {})
+    assert "wins over this key" in first_start_message("k", {"PROXY_API_KEYS": "k2"})
+    assert "wins over this key" not in first_start_message("k", {})
 
 
 def test_a_folder_that_cannot_be_written_to_is_told(

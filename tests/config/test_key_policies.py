@@ -12,7 +12,7 @@ from jarvis_proxy.config.key_policies import (
     policies,
     policy_name,
 )
-from jarvis_proxy.config.parsers import Reader
+from jarvis_proxy.config.parsers import EnvReader
 from jarvis_proxy.config.upstreams import ClientKey
 
 
@@ -21,7 +21,7 @@ def keys(*names: str) -> list[ClientKey]:
 
 
 def read(env: dict[str, str], *names: str) -> tuple[dict[str, KeyPolicy], list[str]]:
-    reader = Reader(env)
+    reader = EnvReader(env)
     return dict(policies(reader, keys(*(names or ("laptop",))))), reader.problems
 
 
@@ -170,15 +170,15 @@ def test_two_keys_whose_names_look_alike_cannot_have_a_policy() -> None:
 
 
 def test_wrong_client_keys_are_told_without_their_policies() -> None:
-    reader = Reader({"KEY_LAPTOP_RPM": "1"})
-    reader.problem("PROXY_API_KEYS", "is wrong")
+    reader = EnvReader({"KEY_LAPTOP_RPM": "1"})
+    reader.add_problem("PROXY_API_KEYS", "is wrong")
     policies(reader, ())
 
     assert reader.problems == ["PROXY_API_KEYS: is wrong."]
 
 
 def test_policies_cannot_be_changed() -> None:
-    found = policies(Reader({}), keys("a"))
+    found = policies(EnvReader({}), keys("a"))
 
     with pytest.raises(TypeError):
         found["a"] = KeyPolicy()  # type: ignore[index]  # that it is refused is the claim

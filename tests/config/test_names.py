@@ -2,7 +2,7 @@
 
 import pytest
 
-from jarvis_proxy.config.names import environment_hints, known_names, meant_by, with_origin
+from jarvis_proxy.config.names import environment_warnings, known_names, meant_by, with_origin
 from jarvis_proxy.config.settings import SettingsError
 
 
@@ -53,7 +53,7 @@ def test_c17_a_mistyped_name_in_a_file_of_settings_is_recognised(
 def test_c17_the_environment_gets_a_hint_where_it_is_odd(
     environ: dict[str, str], phrases: list[str]
 ) -> None:
-    hints = environment_hints(environ, "my-llm")
+    hints = environment_warnings(environ, "my-llm")
 
     assert len(hints) == len(phrases)
     for hint, phrase in zip(hints, phrases, strict=True):

@@ -8,7 +8,7 @@ import pytest
 
 from jarvis_proxy.config import own_address
 from jarvis_proxy.config.own_address import (
-    Machine,
+    HostLookup,
     check_base_urls,
     host_names,
     is_interface,
@@ -27,7 +27,7 @@ NAMES: Mapping[str, Sequence[str]] = {
     "other.example": ("203.0.113.9",),
 }
 INTERFACES = frozenset({"192.168.1.5", "fd00::5", "fe80::5%eth0"})
-MACHINE = Machine(
+MACHINE = HostLookup(
     resolve=lambda host: NAMES.get(host, ()),
     is_interface=INTERFACES.__contains__,
     host_names=lambda: frozenset({"mybox.domain", "mybox"}),
@@ -157,9 +157,9 @@ def test_a_usual_start_asks_the_resolver_nothing() -> None:
     def refuse(host: str) -> Sequence[str]:
         raise AssertionError(host)
 
-    check_base_urls(settings("https://llm.example.com/v1"), Machine(resolve=refuse))
+    check_base_urls(settings("https://llm.example.com/v1"), HostLookup(resolve=refuse))
     official = Settings.from_env({"PROXY_API_KEYS": KEY, "PORT": "443"})
-    check_base_urls(official, Machine(resolve=refuse))
+    check_base_urls(official, HostLookup(resolve=refuse))
 
 
 # The machine
@@ -188,7 +188,7 @@ def test_a_resolver_that_hangs_does_not_keep_the_server_from_starting(
         release.wait(10)
         return []
 
-    monkeypatch.setattr(own_address, "_PATIENCE", 0.01)
+    monkeypatch.setattr(own_address, "_RESOLVE_TIMEOUT", 0.01)
     monkeypatch.setattr(socket, "getaddrinfo", hang)
     try:
         assert resolve("slow.example") == ()

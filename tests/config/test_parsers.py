@@ -3,7 +3,7 @@
 import pytest
 
 from jarvis_proxy.config.parsers import (
-    Reader,
+    EnvReader,
     clean,
     file_path,
     flag,
@@ -134,7 +134,7 @@ def test_a_path_is_taken_as_it_stands() -> None:
 
 
 def test_a_reader_says_the_same_problem_once() -> None:
-    reader = Reader({"A": "\x00", "B": ""})
+    reader = EnvReader({"A": "\x00", "B": ""})
 
     assert [reader.text("A"), reader.text("A")] == ["", ""]
     assert len(reader.problems) == 1
@@ -145,7 +145,7 @@ def test_a_reader_says_the_same_problem_once() -> None:
 
 @pytest.mark.parametrize("text", ["a\x7f", "a\u2028b", "a\u00a0b", "\udc80", "a\tb"])
 def test_invisible_characters_are_a_problem(text: str) -> None:
-    reader = Reader({"A": text})
+    reader = EnvReader({"A": text})
 
     assert reader.read("A", file_path, "dflt") == "dflt"
     assert len(reader.problems) == 1

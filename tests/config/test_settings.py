@@ -8,9 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from jarvis_proxy.config.fields import described
+from jarvis_proxy.config.fields import list_settings
 from jarvis_proxy.config.proxies import OutboundProxy
-from jarvis_proxy.config.settings import SETTINGS, KeyPolicy, Limits, Settings, SettingsError
+from jarvis_proxy.config.settings import (
+    ALL_SETTINGS,
+    KeyPolicy,
+    ServerLimits,
+    Settings,
+    SettingsError,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "k" * 32
@@ -187,7 +193,7 @@ def test_the_message_of_the_error_holds_every_problem() -> None:
     assert str(error) == "A: one.\nB: two."
 
 
-@pytest.mark.parametrize("name", [setting.name for setting in SETTINGS])
+@pytest.mark.parametrize("name", [setting.name for setting in ALL_SETTINGS])
 def test_no_problem_shows_a_value(name: str) -> None:
     """Whatever the setting: a key that was pasted into the wrong line must not be printed."""
     env = {
@@ -202,12 +208,12 @@ def test_no_problem_shows_a_value(name: str) -> None:
     assert "canary" not in shown.lower()
 
 
-@pytest.mark.parametrize("name", [setting.name for setting in SETTINGS])
+@pytest.mark.parametrize("name", [setting.name for setting in ALL_SETTINGS])
 def test_no_problem_and_no_hint_shows_a_printable_value(name: str) -> None:
     setting = name.replace("<NAME>", "X")
     env = {**GOOD, "UPSTREAMS": "x", "X_BASE_URL": "https://a.example", setting: CANARY}
     try:
-        shown = "\n".join(Settings.from_env(env).hints)
+        shown = "\n".join(Settings.from_env(env).warnings)
     except SettingsError as exc:
         shown = str(exc)
 
@@ -228,7 +234,7 @@ def test_secrets_are_in_no_repr_and_no_hint() -> None:
         }
     )
     assert settings.upstreams[0].proxy is not None
-    shown = repr(settings) + "\n".join(settings.hints)
+    shown = repr(settings) + "\n".join(settings.warnings)
 
     assert "canary" not in shown
     assert "ca" * 32 not in shown
@@ -240,7 +246,7 @@ def test_secrets_are_in_no_repr_and_no_hint() -> None:
 def test_one_client_key_is_all_that_must_be_set() -> None:
     settings = Settings.from_env({"PROXY_API_KEYS": KEY})
 
-    assert Settings(client_keys=settings.client_keys, hints=settings.hints) == settings
+    assert Settings(client_keys=settings.client_keys, warnings=settings.warnings) == settings
 
 
 def test_the_defaults_are_those_of_the_documentation() -> None:
@@ -274,7 +280,7 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
     ) == (1, "", "info", "text")
     assert settings.cors_origins == ("*",)
     assert [upstream.name for upstream in settings.upstreams] == ["openai", "gemini"]
-    expected = Limits(
+    expected = ServerLimits(
         max_streams=8192,
         max_streams_per_key=8192,
         max_connections=8192,
@@ -285,11 +291,11 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
     assert expected == settings.limits
 
 
-@pytest.mark.parametrize("setting", SETTINGS, ids=[setting.name for setting in SETTINGS])
+@pytest.mark.parametrize("setting", ALL_SETTINGS, ids=[setting.name for setting in ALL_SETTINGS])
 def test_setting_the_documented_default_changes_nothing(
     setting: object, request: pytest.FixtureRequest
 ) -> None:
-    name, default = next((s.name, s.default) for s in SETTINGS if s is setting)
+    name, default = next((s.name, s.default) for s in ALL_SETTINGS if s is setting)
     if not default:
         default = GOOD.get(name, "")
     base = {"PROXY_API_KEYS": KEY}
@@ -393,7 +399,7 @@ def test_every_value_arrives_in_its_field() -> None:
         general,
     ]
     assert (settings.image_urls, settings.strict_params) == ("pass", True)
-    assert settings.limits == Limits(
+    assert settings.limits == ServerLimits(
         max_streams=1,
         max_streams_per_key=2,
         max_connections=3,
@@ -402,7 +408,7 @@ def test_every_value_arrives_in_its_field() -> None:
         json_depth=7,
     )
     assert settings.policies == {"laptop": KeyPolicy(rpm=8)}
-    assert settings.hints == ()
+    assert settings.warnings == ()
 
 
 def test_the_documented_example_file_starts_with_hints() -> None:
@@ -419,7 +425,7 @@ def test_the_documented_example_file_starts_with_hints() -> None:
 
     assert [upstream.keys for upstream in settings.upstreams] == [()] * 2
     assert settings.client_keys[0].default
-    shown = "\n".join(settings.hints)
+    shown = "\n".join(settings.warnings)
     for phrase in (
         "OPENAI_API_KEY holds a placeholder",
         "GEMINI_API_KEY holds a placeholder",
@@ -455,10 +461,10 @@ def test_settings_cannot_be_changed() -> None:
 def test_every_field_says_what_sets_it() -> None:
     silent = {spec.name for spec in fields(Settings) if not spec.metadata.get("settings")}
 
-    assert {"limits", "policies", "hints"} == silent
-    assert len(fields(Limits)) == len(described(Limits))
-    assert len(SETTINGS) == len({setting.name for setting in SETTINGS})
-    for setting in SETTINGS:
+    assert {"limits", "policies", "warnings"} == silent
+    assert len(fields(ServerLimits)) == len(list_settings(ServerLimits))
+    assert len(ALL_SETTINGS) == len({setting.name for setting in ALL_SETTINGS})
+    for setting in ALL_SETTINGS:
         assert re.fullmatch(r"[^\n]{10,400}\.", setting.text)
 
 
@@ -467,7 +473,7 @@ def test_the_example_file_has_each_setting_once_with_its_default() -> None:
     found = re.findall(r"^#?([A-Z<][A-Z_<>]*)=(.*)$", text, re.MULTILINE)
 
     assert len(found) == len(dict(found))
-    assert dict(found) == {setting.name: setting.default for setting in SETTINGS}
+    assert dict(found) == {setting.name: setting.default for setting in ALL_SETTINGS}
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from hashlib import sha256
 
 import pytest
 
-from jarvis_proxy.config.parsers import Reader
+from jarvis_proxy.config.parsers import EnvReader
 from jarvis_proxy.config.upstreams import (
     ClientKey,
     UpstreamSettings,
@@ -32,7 +32,7 @@ DIGEST = sha256(KEY.encode()).digest()
     ids=["key", "name", "digest", "upper case", "name and digest", "weak"],
 )
 def test_each_form_of_a_client_key(entry: str, expected: ClientKey) -> None:
-    reader = Reader({"PROXY_API_KEYS": entry})
+    reader = EnvReader({"PROXY_API_KEYS": entry})
     (key,) = client_keys(reader)
 
     assert reader.problems == []
@@ -44,7 +44,7 @@ def test_the_key_of_the_documented_example_is_known_in_any_form(as_digest: bool)
     entry = "jarvis-local-secret"
     if as_digest:
         entry = f"sha256:{sha256(entry.encode()).hexdigest()}"
-    (key,) = client_keys(Reader({"PROXY_API_KEYS": entry}))
+    (key,) = client_keys(EnvReader({"PROXY_API_KEYS": entry}))
 
     assert key.default
     assert not key.weak
@@ -60,16 +60,18 @@ def test_the_key_of_the_documented_example_is_known_in_any_form(as_digest: bool)
     ],
 )
 def test_c17_a_semicolon_between_entries_gets_a_hint(setting: str, env: dict[str, str]) -> None:
-    reader = Reader(env)
+    reader = EnvReader(env)
     client_keys(reader)
     upstreams(reader)
 
-    assert f"{setting} holds a semicolon, which separates nothing: put commas" in str(reader.hints)
-    assert KEY not in str(reader.hints)
+    assert f"{setting} holds a semicolon, which separates nothing: put commas" in str(
+        reader.warnings
+    )
+    assert KEY not in str(reader.warnings)
 
 
 def test_c17_named_keys_with_a_semicolon_between_are_refused_with_the_reason() -> None:
-    reader = Reader({"PROXY_API_KEYS": f"laptop:{KEY};phone:{KEY}2"})
+    reader = EnvReader({"PROXY_API_KEYS": f"laptop:{KEY};phone:{KEY}2"})
     client_keys(reader)
 
     assert reader.problems == [
@@ -89,7 +91,7 @@ def test_c17_named_keys_with_a_semicolon_between_are_refused_with_the_reason() -
     ],
 )
 def test_c17_a_missing_client_key_names_the_setting_that_was_mistyped(name: str) -> None:
-    reader = Reader({name: KEY, "OPENAI_API_KEY": "sk-1", "PATH": "/bin", "HTTP_PROXY": "x"})
+    reader = EnvReader({name: KEY, "OPENAI_API_KEY": "sk-1", "PATH": "/bin", "HTTP_PROXY": "x"})
     client_keys(reader)
 
     (problem,) = reader.problems
@@ -99,47 +101,49 @@ def test_c17_a_missing_client_key_names_the_setting_that_was_mistyped(name: str)
 
 @pytest.mark.parametrize("name", ["OPENAI_API_KEY", "OPENAI_API_KEYS", "ADMIN_KEY", "HTTPS_PROXY"])
 def test_c17_what_is_another_setting_is_not_taken_for_a_mistyped_one(name: str) -> None:
-    reader = Reader({name: KEY, "PROXY_API_KEY": " "})
+    reader = EnvReader({name: KEY, "PROXY_API_KEY": " "})
     client_keys(reader)
 
     assert "rename" not in reader.problems[0]
 
 
 def test_a_placeholder_beside_a_client_key_opens_nothing() -> None:
-    reader = Reader({"PROXY_API_KEYS": f"sk-xxx,{KEY}"})
+    reader = EnvReader({"PROXY_API_KEYS": f"sk-xxx,{KEY}"})
     keys = client_keys(reader)
 
     assert [key.digest for key in keys] == [DIGEST]
-    assert reader.hints == ["PROXY_API_KEYS holds a placeholder, which opens nothing: remove it."]
+    assert reader.warnings == [
+        "PROXY_API_KEYS holds a placeholder, which opens nothing: remove it."
+    ]
 
 
 def test_a_named_placeholder_is_no_key() -> None:
-    reader = Reader({"PROXY_API_KEYS": "laptop:sk-xxx"})
+    reader = EnvReader({"PROXY_API_KEYS": "laptop:sk-xxx"})
 
     assert client_keys(reader) == ()
     assert reader.problems == ["PROXY_API_KEYS: entry 1 has a name but no key after the colon."]
 
 
 def test_problems_count_entries_from_one() -> None:
-    reader = Reader({"PROXY_API_KEYS": f"{KEY},a b,{KEY}"})
+    reader = EnvReader({"PROXY_API_KEYS": f"{KEY},a b,{KEY}"})
     client_keys(reader)
 
     assert [problem.split(": ")[1][:7] for problem in reader.problems] == ["entry 2", "entry 3"]
 
 
 def test_a_pool_drops_placeholders_and_repeats_with_a_hint() -> None:
-    reader = Reader({"OPENAI_API_KEY": "sk-1, sk-xxx, sk-2, sk-1"})
+    reader = EnvReader({"OPENAI_API_KEY": "sk-1, sk-xxx, sk-2, sk-1"})
     openai = upstreams(reader)[0]
 
     assert openai.keys == ("sk-1", "sk-2")
-    assert reader.hints == [
+    assert reader.warnings == [
         "OPENAI_API_KEY holds a placeholder, which counts as empty: put a real key there.",
         "OPENAI_API_KEY: entry 4 repeats an earlier key: remove it.",
     ]
 
 
 def test_openai_and_gemini_are_always_there() -> None:
-    reader = Reader({})
+    reader = EnvReader({})
 
     assert (
         UpstreamSettings("openai", "https://api.openai.com/v1"),
@@ -149,7 +153,7 @@ def test_openai_and_gemini_are_always_there() -> None:
 
 
 def test_a_further_upstream_is_set_by_its_own_names() -> None:
-    reader = Reader(
+    reader = EnvReader(
         {
             "UPSTREAMS": " Zhi-Pu ",
             "ZHI_PU_BASE_URL": "https://z.example/api/paas/v4/",
@@ -184,19 +188,19 @@ def test_the_default_model_is_geminis_only_where_gemini_alone_has_a_key(
         for name in ("openai", "gemini", "deepseek")
     )
 
-    assert expected == default_model(Reader({}), known)
-    assert default_model(Reader({"DEFAULT_MODEL": "mine"}), known) == "mine"
+    assert expected == default_model(EnvReader({}), known)
+    assert default_model(EnvReader({"DEFAULT_MODEL": "mine"}), known) == "mine"
 
 
 def test_an_alias_keeps_slashes_and_colons_of_the_model() -> None:
-    reader = Reader({"MODEL_ALIASES": "a=OpenAI/ft:gpt:x/y"})
+    reader = EnvReader({"MODEL_ALIASES": "a=OpenAI/ft:gpt:x/y"})
 
     assert model_aliases(reader, ["openai"]) == {"a": "openai/ft:gpt:x/y"}
     assert reader.problems == []
 
 
 def test_a_wrong_alias_is_told_the_upstreams_that_exist() -> None:
-    reader = Reader({"MODEL_ALIASES": "a=acme/x"})
+    reader = EnvReader({"MODEL_ALIASES": "a=acme/x"})
     model_aliases(reader, ["openai", "gemini"])
 
     assert reader.problems == [
@@ -206,7 +210,7 @@ def test_a_wrong_alias_is_told_the_upstreams_that_exist() -> None:
 
 
 def test_fallbacks_keep_their_order() -> None:
-    reader = Reader({"FALLBACKS": "a=c|b, b=a"})
+    reader = EnvReader({"FALLBACKS": "a=c|b, b=a"})
 
     assert fallbacks(reader) == {"a": ("c", "b"), "b": ("a",)}
     assert reader.problems == []
@@ -214,7 +218,7 @@ def test_fallbacks_keep_their_order() -> None:
 
 @pytest.mark.parametrize("text", ["a=b|b", "a=b|a", "=b", "a=|", "a=b=c", "a b=c"])
 def test_a_fallback_that_says_nothing_clear_is_refused(text: str) -> None:
-    reader = Reader({"FALLBACKS": text})
+    reader = EnvReader({"FALLBACKS": text})
     fallbacks(reader)
 
     assert len(reader.problems) == 1

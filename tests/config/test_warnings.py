@@ -6,7 +6,7 @@ from ipaddress import ip_network
 import pytest
 
 from jarvis_proxy.config.upstreams import DEFAULT_UPSTREAMS, ClientKey, UpstreamSettings
-from jarvis_proxy.config.warnings import exposure_hints, upstream_hints
+from jarvis_proxy.config.warnings import exposure_warnings, upstream_warnings
 
 STRONG = ClientKey("strong", sha256(b"s").digest())
 WEAK = ClientKey("weak", sha256(b"w").digest(), weak=True)
@@ -15,13 +15,13 @@ EXAMPLE = ClientKey("example", sha256(b"e").digest(), default=True)
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
 def test_on_a_loopback_address_nothing_is_risky(host: str) -> None:
-    assert list(exposure_hints([host], (WEAK, EXAMPLE), tls=False, trusted_proxies=())) == []
+    assert list(exposure_warnings([host], (WEAK, EXAMPLE), tls=False, trusted_proxies=())) == []
 
 
 def test_strong_keys_and_tls_need_no_word() -> None:
     networks = (ip_network("10.0.0.0/8"),)
 
-    assert list(exposure_hints(["0.0.0.0"], (STRONG,), tls=True, trusted_proxies=networks)) == []
+    assert list(exposure_warnings(["0.0.0.0"], (STRONG,), tls=True, trusted_proxies=networks)) == []
 
 
 @pytest.mark.parametrize(
@@ -35,14 +35,14 @@ def test_strong_keys_and_tls_need_no_word() -> None:
 def test_each_risk_on_a_public_address_is_one_sentence_that_says_what_to_do(
     keys: tuple[ClientKey, ...], tls: bool, phrase: str
 ) -> None:
-    (hint,) = exposure_hints(["0.0.0.0"], keys, tls=tls, trusted_proxies=())
+    (hint,) = exposure_warnings(["0.0.0.0"], keys, tls=tls, trusted_proxies=())
 
     assert phrase in hint
     assert "\n" not in hint
 
 
 def test_trusting_every_proxy_is_told_even_on_loopback() -> None:
-    (hint,) = exposure_hints(
+    (hint,) = exposure_warnings(
         ["127.0.0.1"], (STRONG,), tls=False, trusted_proxies=(ip_network("::/0"),)
     )
 
@@ -52,7 +52,7 @@ def test_trusting_every_proxy_is_told_even_on_loopback() -> None:
 def test_without_any_key_each_upstream_tells_its_setting() -> None:
     extra = UpstreamSettings("my-llm", "http://ollama:11434/v1")
 
-    assert list(upstream_hints((*DEFAULT_UPSTREAMS, extra))) == [
+    assert list(upstream_warnings((*DEFAULT_UPSTREAMS, extra))) == [
         "No upstream has a key yet, so only the embedded model jarvis-echo answers.",
         "OPENAI_API_KEY is empty: set it to enable the models of openai.",
         "GEMINI_API_KEY is empty: set it to enable the models of gemini.",
@@ -72,7 +72,7 @@ def test_without_any_key_each_upstream_tells_its_setting() -> None:
     ],
 )
 def test_a_key_that_would_cross_the_internet_in_clear_is_told(url: str, told: bool) -> None:
-    hints = list(upstream_hints((UpstreamSettings("x", url, ("k",)),)))
+    hints = list(upstream_warnings((UpstreamSettings("x", url, ("k",)),)))
 
     assert told is any("in clear" in hint for hint in hints)
 
@@ -91,10 +91,10 @@ def test_swapped_keys_are_told(keys: tuple[tuple[str, ...], ...], count: int) ->
         for upstream, pool in zip(DEFAULT_UPSTREAMS, keys, strict=True)
     )
 
-    assert count == sum("swapped" in hint for hint in upstream_hints(swapped))
+    assert count == sum("swapped" in hint for hint in upstream_warnings(swapped))
 
 
 def test_another_openai_compatible_upstream_may_have_any_key() -> None:
     upstream = UpstreamSettings("openai", "https://gw.example/v1", ("AIza1",))
 
-    assert list(upstream_hints((upstream,))) == []
+    assert list(upstream_warnings((upstream,))) == []

@@ -9,7 +9,7 @@ from jarvis_proxy.canonical.exchange import Decoded, Media, UpstreamRequest
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.openai import OpenAIUpstream, PassthroughExchange
 from jarvis_proxy.upstreams.openai_stream import PassthroughStream
-from jarvis_proxy.wire.response_events import EventNumbers
+from jarvis_proxy.wire.response_events import SequenceNumbers
 from tests.faults.rows import Sight, broken, refused
 
 
@@ -42,7 +42,7 @@ class BuggyExchange(PassthroughExchange):
         raise Bug("canary-content")
 
     def stream_translator(
-        self, lane: int = 0, numbers: EventNumbers | None = None
+        self, lane: int = 0, numbers: SequenceNumbers | None = None
     ) -> PassthroughStream:
         """Return what fails."""
         return BuggyStream(self.fails_at)

@@ -11,7 +11,7 @@ import pytest
 from jarvis_proxy.observability import file_limit
 from jarvis_proxy.observability.file_limit import (
     NO_LIMIT,
-    forbid_core_dumps,
+    disable_core_dumps,
     max_files,
     raise_max_files,
 )
@@ -54,7 +54,7 @@ def test_the_limit_is_raised_within_the_hard_one_and_never_lowered() -> None:
 
 
 def test_a_core_dump_is_forbidden() -> None:
-    forbid_core_dumps()
+    disable_core_dumps()
 
     assert resource.getrlimit(resource.RLIMIT_CORE)[0] == 0
 
@@ -64,7 +64,7 @@ def test_c18_where_there_is_no_limit_there_is_nothing_to_do(
 ) -> None:
     monkeypatch.setattr(file_limit, "resource", None)
     raise_max_files(10)
-    forbid_core_dumps()
+    disable_core_dumps()
 
     assert max_files() == NO_LIMIT
 

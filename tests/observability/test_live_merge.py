@@ -2,22 +2,22 @@
 
 from typing import Any
 
-from jarvis_proxy.observability.live_merge import LAG, LiveSums, decode_part, encode_part
-from jarvis_proxy.observability.live_stats import KEPT_CALLS, Live, LivePart
+from jarvis_proxy.observability.live_merge import LAG, MergedLiveStats, decode_part, encode_part
+from jarvis_proxy.observability.live_stats import KEPT_CALLS, LiveStats, WorkerSnapshot
 from tests.observability.test_live_stats import NOW, call, failed, live
 
 
 class Group:
     """A page of one worker, and the others whose parts it reads."""
 
-    def __init__(self, own: Live, *others: Live) -> None:
+    def __init__(self, own: LiveStats, *others: LiveStats) -> None:
         self.others = {f"worker {number}": other for number, other in enumerate(others)}
         self.own = own
-        self.sums = LiveSums(own, self.parts)
+        self.sums = MergedLiveStats(own, self.parts)
 
-    def parts(self) -> list[LivePart]:
+    def parts(self) -> list[WorkerSnapshot]:
         return [
-            decode_part(encode_part(other.part(origin, NOW + 100)))
+            decode_part(encode_part(other.worker_snapshot(origin, NOW + 100)))
             for origin, other in self.others.items()
         ]
 
@@ -76,7 +76,7 @@ def test_no_second_is_left_out_or_told_twice_from_look_to_look() -> None:
 
 
 def test_totals_are_those_of_one_process_with_all_calls() -> None:
-    one = [call(), failed(), call(model="slow", first_byte=NOW - 0.5)]
+    one = [call(), failed(), call(model="slow", first_byte_sent_at=NOW - 0.5)]
     other = [call(key_name="phone"), failed(code="other")]
     group = Group(live(*one), live(*other))
     group.own.open["a"] = call()

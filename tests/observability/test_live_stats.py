@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from jarvis_proxy.call_record import CallRecord
-from jarvis_proxy.observability.live_stats import KEPT_CALLS, Live, Second
+from jarvis_proxy.observability.live_stats import KEPT_CALLS, LiveStats, SecondStats
 
 NOW = 1000.0
 
@@ -17,21 +17,21 @@ def call(ended: float = NOW, **more: Any) -> CallRecord:
         "route": "/v1/chat/completions",
         "key_name": "laptop",
         "model": "fast",
-        "target": "gpt-4o",
+        "upstream_model": "gpt-4o",
         "upstream": "openai",
         "status": 200,
-        "first_byte": ended - 1.5,
+        "first_byte_sent_at": ended - 1.5,
         "prompt_tokens": 10,
         "completion_tokens": 20,
         "cost": 5,
         "attempts": 1,
         **more,
     }
-    return CallRecord("req_1", ended - 2, 1.7e9 + ended - 2, ended=ended, **fields)
+    return CallRecord("req_1", ended - 2, 1.7e9 + ended - 2, ended_at=ended, **fields)
 
 
-def live(*records: CallRecord) -> Live:
-    made = Live()
+def live(*records: CallRecord) -> LiveStats:
+    made = LiveStats()
     for record in records:
         made.add(record)
     return made
@@ -42,7 +42,7 @@ def failed(**more: Any) -> CallRecord:
         "outcome": "upstream_error",
         "status": 504,
         "code": "upstream_timeout",
-        "first_byte": None,
+        "first_byte_sent_at": None,
         "prompt_tokens": None,
         "completion_tokens": None,
         "cost": None,
@@ -112,7 +112,7 @@ def test_monitors_and_the_page_itself_are_no_traffic_but_a_wrong_key_there_is(ro
 
 
 def test_names_are_cut_and_made_printable() -> None:
-    (shown,) = live(call(model="x" * 5000, target="a\u202eb\n", code="<script>")).calls(0)
+    (shown,) = live(call(model="x" * 5000, upstream_model="a\u202eb\n", code="<script>")).calls(0)
 
     assert shown.model == "x" * 47 + "…"
     assert shown.target == "a?b?"
@@ -135,8 +135,8 @@ def test_seconds_are_counted_and_those_without_calls_left_out() -> None:
     made = live(call(NOW), call(NOW + 0.9), failed(ended=NOW + 3))
 
     assert made.seconds(0, NOW + 4) == [
-        Second(1000, calls=2, errors=0, prompt=20, completion=40),
-        Second(1003, calls=1, errors=1, prompt=0, completion=0),
+        SecondStats(1000, calls=2, errors=0, prompt=20, completion=40),
+        SecondStats(1003, calls=1, errors=1, prompt=0, completion=0),
     ]
 
 
@@ -176,7 +176,7 @@ def test_everything_is_summed_up_by_key_model_and_upstream() -> None:
 
 
 def test_percentiles_are_of_answers_that_an_upstream_gave() -> None:
-    own_refusal = call(NOW, first_byte=NOW, attempts=0, outcome="refused", status=400)
+    own_refusal = call(NOW, first_byte_sent_at=NOW, attempts=0, outcome="refused", status=400)
     totals = live(call(), own_refusal, failed()).totals(NOW + 1)
 
     assert totals.all.ttfb == [pytest.approx(500, rel=0.06)] * 3
@@ -224,7 +224,7 @@ def test_sums_are_of_the_last_five_minutes() -> None:
 
 
 def test_open_calls_are_counted_by_their_names_even_before_any_has_ended() -> None:
-    made = Live()
+    made = LiveStats()
     made.open["1"] = call()
     made.open["2"] = call(model="-", upstream="-")
     totals = made.totals(NOW)
@@ -256,7 +256,7 @@ def test_names_from_clients_cannot_fill_the_memory() -> None:
 
 def test_calls_are_summed_up_in_batches_even_if_nobody_asks() -> None:
     """Else calls would pile up in the memory of a proxy whose page nobody opens."""
-    made = Live()
+    made = LiveStats()
     for _ in range(1000):
         made.add(call())
 

@@ -24,11 +24,11 @@ from jarvis_proxy.call_record import CallRecord
 from jarvis_proxy.observability import logging as log_module
 from jarvis_proxy.observability.logging import (
     AccessLog,
-    LineWriter,
+    DirectLineWriter,
     LogFormat,
-    PlainWriter,
+    ThreadedLineWriter,
     configure_logging,
-    log_through,
+    install_handler,
     write_text,
 )
 from tests.conftest import BEARER, KEY, running_proxy
@@ -49,16 +49,16 @@ def _same_logging_afterwards() -> Iterator[None]:
 
 def record(**fields: object) -> CallRecord:
     """Return the record of a call with some of its fields."""
-    made = CallRecord("req_1", started=1.0, started_at=0.0, route=CHAT, status=200, ended=1.5)
+    made = CallRecord("req_1", started_at=1.0, timestamp=0.0, route=CHAT, status=200, ended_at=1.5)
     for name, value in fields.items():
         setattr(made, name, value)
     return made
 
 
-def logged(write: Callable[[LineWriter], object]) -> list[str]:
+def logged(write: Callable[[ThreadedLineWriter], object]) -> list[str]:
     """Return the lines that *write* has written."""
     stream = io.StringIO()
-    writer = LineWriter(stream)
+    writer = ThreadedLineWriter(stream)
     write(writer)
     writer.close()
     return stream.getvalue().splitlines()
@@ -111,7 +111,7 @@ def test_whatever_a_client_says_a_call_is_one_line_that_can_be_read(
     model: str, agent: str, code: str, log_format: LogFormat
 ) -> None:
     stream = io.StringIO()
-    writer = LineWriter(stream)
+    writer = ThreadedLineWriter(stream)
     AccessLog(writer, log_format, 20).write(record(model=model, user_agent=agent, code=code))
     writer.close()
     text = stream.getvalue()
@@ -181,7 +181,7 @@ async def test_health_is_not_logged_at_info() -> None:
 
 
 def test_lines_of_many_threads_all_arrive_once() -> None:
-    def write(writer: LineWriter) -> None:
+    def write(writer: ThreadedLineWriter) -> None:
         def some(name: int) -> None:
             for number in range(500):
                 writer.write(lambda number=number: f"{name}-{number}")  # type: ignore[misc] # mypy's limit
@@ -201,7 +201,7 @@ def test_blocked_pipe_blocks_nobody() -> None:
     reading, writing = os.pipe()
     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
     with os.fdopen(writing, "w") as stream:
-        writer = LineWriter(stream, max_lines=100)
+        writer = ThreadedLineWriter(stream, max_lines=100)
         started = time.monotonic()
         for number in range(20_000):
             writer.write(lambda number=number: f"{number} {'x' * 100}")  # type: ignore[misc] # mypy's limit
@@ -219,7 +219,7 @@ def test_reader_that_comes_back_is_told_how_many_lines_it_missed() -> None:
     reading, writing = os.pipe()
     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
     with os.fdopen(writing, "w") as stream, os.fdopen(reading, "r") as reader:
-        writer = LineWriter(stream, max_lines=50)
+        writer = ThreadedLineWriter(stream, max_lines=50)
         for number in range(2000):
             writer.write(lambda number=number: f"{number} {'x' * 100}")  # type: ignore[misc] # mypy's limit
         closing = threading.Thread(target=writer.close, args=(10,))
@@ -264,7 +264,7 @@ class Broken(io.StringIO):
 @pytest.mark.parametrize("error", [OSError(28, "No space left"), ValueError("closed")])
 def test_stream_that_fails_loses_lines_and_says_so_when_it_works_again(error: Exception) -> None:
     stream = Broken(error)
-    writer = LineWriter(stream)
+    writer = ThreadedLineWriter(stream)
     writer.write(lambda: "lost")
     while writer._lost == 0:
         time.sleep(0.005)
@@ -280,7 +280,7 @@ def test_stream_that_fails_loses_lines_and_says_so_when_it_works_again(error: Ex
 def test_full_disk_raises_nothing() -> None:
     with Path("/dev/full").open("w") as stream:
         assert write_text(stream, "x" * 100_000) is False
-        writer = LineWriter(stream)
+        writer = ThreadedLineWriter(stream)
         writer.write(lambda: "lost")
         writer.close()
 
@@ -303,7 +303,7 @@ def test_pipe_that_does_not_block_gets_every_byte() -> None:
 
 def test_no_stream_at_all_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", None)  # as a service without one is started
-    writer = LineWriter()
+    writer = ThreadedLineWriter()
     writer.write(lambda: "lost")
     writer.close()
 
@@ -311,7 +311,7 @@ def test_no_stream_at_all_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_without_a_stream_it_is_stderr(capfd: pytest.CaptureFixture[str]) -> None:
-    writer = LineWriter()
+    writer = ThreadedLineWriter()
     writer.write(lambda: "kept")
     writer.close()
 
@@ -319,7 +319,7 @@ def test_without_a_stream_it_is_stderr(capfd: pytest.CaptureFixture[str]) -> Non
 
 
 def test_line_that_cannot_be_made_is_left_out() -> None:
-    def write(writer: LineWriter) -> None:
+    def write(writer: ThreadedLineWriter) -> None:
         writer.write(lambda: str(1 / 0))
         writer.write(lambda: "kept")
 
@@ -328,7 +328,7 @@ def test_line_that_cannot_be_made_is_left_out() -> None:
 
 def test_line_after_a_pause_is_written_without_another_one() -> None:
     stream = io.StringIO()
-    writer = LineWriter(stream)
+    writer = ThreadedLineWriter(stream)
     for number in range(3):
         writer.write(lambda number=number: str(number))  # type: ignore[misc] # mypy's limit
         deadline = time.monotonic() + 5
@@ -356,11 +356,11 @@ def left_out(lines: list[str]) -> tuple[int, Counter[str]]:
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
 def test_d11_calls_without_a_key_are_ten_lines_a_second_and_one(log_format: LogFormat) -> None:
-    def write(writer: LineWriter) -> None:
-        log = log_through(writer, log_format, "info")
+    def write(writer: ThreadedLineWriter) -> None:
+        log = install_handler(writer, log_format, "info")
         for _ in range(1000):
             log.write(record(status=401, code="invalid_api_key"))
-            log.write(record(status=200, admitted=True, key_name="laptop"))
+            log.write(record(status=200, authenticated=True, key_name="laptop"))
 
     began = time.monotonic()
     lines = logged(write)
@@ -378,7 +378,7 @@ def test_d11_calls_without_a_key_are_ten_lines_a_second_and_one(log_format: LogF
 
 def test_d11_a_summary_comes_although_nothing_follows() -> None:
     stream = io.StringIO()
-    writer = LineWriter(stream)
+    writer = ThreadedLineWriter(stream)
     log = AccessLog(writer, "text", 20)
     for _ in range(11):
         log.write(record(status=404))
@@ -392,7 +392,7 @@ def test_d11_a_summary_comes_although_nothing_follows() -> None:
 
 
 def test_d11_lines_below_the_level_are_not_counted() -> None:
-    def write(writer: LineWriter) -> None:
+    def write(writer: ThreadedLineWriter) -> None:
         log = AccessLog(writer, "text", logging.WARNING)
         for _ in range(100):
             log.write(record(status=401))
@@ -545,7 +545,7 @@ def test_message_whose_values_do_not_fit_raises_nothing(
 def test_other_form_and_level_keep_the_writer() -> None:
     stream = io.StringIO()
     writer, _ = configure_logging("text", "info", stream)
-    log = log_through(writer, "json", "error")
+    log = install_handler(writer, "json", "error")
     logging.getLogger("jarvis_proxy.server.test").warning("quiet")
     logging.getLogger("jarvis_proxy.server.test").error("loud")
     log.write(record())
@@ -568,7 +568,7 @@ def test_no_more_is_written_at_once_than_a_pipe_keeps_whole(
         return True
 
     monkeypatch.setattr(log_module, "write_text", note)
-    writer = LineWriter(io.StringIO(), at_once=10)
+    writer = ThreadedLineWriter(io.StringIO(), at_once=10)
     for line in ("1234", "1234", "123456789012345", "1", "2"):
         writer.write(lambda line=line: line)  # type: ignore[misc]
     writer.close()
@@ -580,12 +580,12 @@ def test_no_more_is_written_at_once_than_a_pipe_keeps_whole(
 
 def test_a_plain_writer_writes_at_once_and_what_cannot_be_made_is_left_out() -> None:
     stream = io.StringIO()
-    log_through(PlainWriter(stream), "text", "info")
+    install_handler(DirectLineWriter(stream), "text", "info")
     logging.getLogger("jarvis_proxy.server.test").warning("loud")
     assert stream.getvalue().endswith(" warning loud\n")
 
     def broken() -> str:
         raise ValueError
 
-    PlainWriter(stream).write(broken)
+    DirectLineWriter(stream).write(broken)
     assert stream.getvalue().count("\n") == 1

@@ -6,7 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from jarvis_proxy.observability.loop_monitor import LagProbe, Occasional, exception_handler
+from jarvis_proxy.observability.loop_monitor import (
+    LoopLagMonitor,
+    RateLimitedLogger,
+    exception_handler,
+)
 
 
 class Clock:
@@ -37,7 +41,7 @@ def said() -> Iterator[list[str]]:
 
 def test_a_kind_is_said_once_in_its_time_and_then_how_often_it_came(said: list[str]) -> None:
     clock = Clock()
-    occasional = Occasional(10, clock)
+    occasional = RateLimitedLogger(10, clock)
     for _ in range(100):
         occasional.warn("a", "it happened")
     occasional.warn("b", "something else")
@@ -55,7 +59,7 @@ def test_a_kind_is_said_once_in_its_time_and_then_how_often_it_came(said: list[s
 
 
 def test_endless_kinds_take_no_endless_memory(said: list[str]) -> None:
-    occasional = Occasional(10, Clock())
+    occasional = RateLimitedLogger(10, Clock())
     for number in range(1000):
         occasional.warn(f"kind {number}", "x")
 
@@ -85,7 +89,7 @@ def test_an_error_of_the_loop_is_said_without_what_may_be_content(
     case: str, said: list[str]
 ) -> None:
     context, text = CONTEXTS[case]
-    handle = exception_handler(Occasional(10, Clock()))
+    handle = exception_handler(RateLimitedLogger(10, Clock()))
     loop = asyncio.new_event_loop()
     for _ in range(72):
         handle(loop, context)
@@ -97,7 +101,7 @@ def test_an_error_of_the_loop_is_said_without_what_may_be_content(
 async def test_the_loop_itself_tells_the_handler(said: list[str]) -> None:
     loop = asyncio.get_running_loop()
     before = loop.get_exception_handler()
-    loop.set_exception_handler(exception_handler(Occasional(10, Clock())))
+    loop.set_exception_handler(exception_handler(RateLimitedLogger(10, Clock())))
     came = asyncio.Event()
 
     def fail(secret: str) -> None:
@@ -116,12 +120,12 @@ async def test_the_loop_itself_tells_the_handler(said: list[str]) -> None:
 
 def test_a_lag_of_a_quarter_of_a_second_is_said_and_the_worst_is_kept(said: list[str]) -> None:
     clock = Clock()
-    probe = LagProbe(Occasional(10, clock))
-    probe.note(0.001)
-    probe.note(0.249)
+    probe = LoopLagMonitor(RateLimitedLogger(10, clock))
+    probe.record(0.001)
+    probe.record(0.249)
     assert said == []
-    probe.note(0.4)
-    probe.note(0.3)
+    probe.record(0.4)
+    probe.record(0.3)
 
     assert said == ["the event loop stood still for 400 ms"]
     assert probe.worst == 0.4
@@ -130,7 +134,7 @@ def test_a_lag_of_a_quarter_of_a_second_is_said_and_the_worst_is_kept(said: list
 async def test_the_probe_measures_how_late_the_loop_is() -> None:
     clock = Clock()
     told: list[float] = []
-    probe = LagProbe(Occasional(10, clock), clock, told.append)
+    probe = LoopLagMonitor(RateLimitedLogger(10, clock), clock, told.append)
     running = asyncio.create_task(probe.run())
     await asyncio.sleep(0)
     clock.now += 5.1  # while the probe sleeps for 0.1 s

@@ -4,11 +4,18 @@ from typing import Any
 
 import pytest
 
-from jarvis_proxy.observability.metrics import OTHER, Family, Histogram, Labels, Metrics, gauge
+from jarvis_proxy.observability.metrics import (
+    OTHER,
+    Histogram,
+    Labels,
+    MetricFamily,
+    Metrics,
+    gauge,
+)
 from tests.support.call_records import call
 
 
-def after(*records: Any) -> dict[str, Family]:
+def after(*records: Any) -> dict[str, MetricFamily]:
     """Return the families after *records*, by name."""
     metrics = Metrics()
     for record in records:
@@ -88,11 +95,13 @@ def test_times_are_measured_from_the_requests_arrival() -> None:
 
 
 def test_an_answer_that_never_began_has_no_time_to_its_first_byte() -> None:
-    assert observed("jarvis_time_to_first_byte_seconds", call(first_byte=None)) == {}
+    assert observed("jarvis_time_to_first_byte_seconds", call(first_byte_sent_at=None)) == {}
 
 
 def test_overhead_is_taken_where_it_is_known() -> None:
-    assert observed("jarvis_overhead_seconds", call(), call(heard=None)) == {(): (1, 0.003)}
+    assert observed("jarvis_overhead_seconds", call(), call(upstream_first_byte_at=None)) == {
+        (): (1, 0.003)
+    }
 
 
 def test_lag_is_never_less_than_nothing() -> None:
@@ -111,24 +120,26 @@ def test_lag_is_never_less_than_nothing() -> None:
 @pytest.mark.parametrize(
     "failed",
     [
-        {"status": 404, "first_byte": None},
+        {"status": 404, "first_byte_sent_at": None},
         {"status": 200},  # a stream's head went out, and then came a refusal
     ],
 )
 def test_a_model_gets_a_label_only_when_an_upstream_has_answered_for_it(
     failed: dict[str, Any],
 ) -> None:
-    bad = call(target="made-up", outcome="upstream_error", heard=None, **failed)
+    bad = call(
+        upstream_model="made-up", outcome="upstream_error", upstream_first_byte_at=None, **failed
+    )
 
     assert samples("jarvis_upstream_calls", bad) == {("openai", OTHER, "upstream_error"): 1}
-    assert samples("jarvis_upstream_calls", call(target="made-up"), bad) == {
+    assert samples("jarvis_upstream_calls", call(upstream_model="made-up"), bad) == {
         ("openai", "made-up", "ok"): 1,
         ("openai", "made-up", "upstream_error"): 1,
     }
 
 
 def test_at_most_a_hundred_models_have_a_label() -> None:
-    calls = [call(target=f"model-{number}") for number in range(150)]
+    calls = [call(upstream_model=f"model-{number}") for number in range(150)]
     found = samples("jarvis_upstream_calls", *calls)
 
     assert len(found) == 101
@@ -137,7 +148,9 @@ def test_at_most_a_hundred_models_have_a_label() -> None:
 
 @pytest.mark.parametrize(("target", "label"), [("", "-"), ("a\nb" + "x" * 99, "a?b" + "x" * 61)])
 def test_a_label_is_short_and_printable(target: str, label: str) -> None:
-    assert samples("jarvis_upstream_calls", call(target=target)) == {("openai", label, "ok"): 1}
+    assert samples("jarvis_upstream_calls", call(upstream_model=target)) == {
+        ("openai", label, "ok"): 1
+    }
 
 
 # -- histograms ------------------------------------------------------------------------------
@@ -171,11 +184,13 @@ def labels_of() -> Labels:
 def test_a_gauge_is_a_family_too() -> None:
     family = gauge("jarvis_streams_open", "Streams.", {("a",): 1.0}, ["upstream"])
 
-    assert family == Family("jarvis_streams_open", "gauge", "Streams.", ("upstream",), {("a",): 1})
+    assert family == MetricFamily(
+        "jarvis_streams_open", "gauge", "Streams.", ("upstream",), {("a",): 1}
+    )
 
 
 def test_calls_are_summed_up_in_batches_and_none_is_lost() -> None:
-    records = [call(target="a" if number % 3 else "b") for number in range(600)]
+    records = [call(upstream_model="a" if number % 3 else "b") for number in range(600)]
 
     tokens = samples("jarvis_tokens", *records)
 

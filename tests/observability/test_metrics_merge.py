@@ -1,11 +1,11 @@
 """Metrics of several processes: written down and read without a change, and added up."""
 
-from jarvis_proxy.observability.metrics import Family, Histogram, Metrics, gauge
-from jarvis_proxy.observability.metrics_merge import add, counters, decode, encode
+from jarvis_proxy.observability.metrics import Histogram, MetricFamily, Metrics, gauge
+from jarvis_proxy.observability.metrics_merge import decode, encode, merge_families, without_gauges
 from tests.support.call_records import call
 
 
-def some(*records: object) -> list[Family]:
+def some(*records: object) -> list[MetricFamily]:
     metrics = Metrics()
     for record in records:
         metrics.observe(record)  # type: ignore[arg-type]
@@ -16,13 +16,13 @@ def some(*records: object) -> list[Family]:
     ]
 
 
-def plain(families: list[Family]) -> list[object]:
+def plain(families: list[MetricFamily]) -> list[object]:
     """Return families in a form that compares."""
     return [
         (
             f.name,
             f.kind,
-            f.about,
+            f.help_text,
             f.labels,
             f.merge,
             dict(f.samples),
@@ -44,7 +44,7 @@ def test_nothing_written_is_no_family() -> None:
 
 def test_two_processes_count_like_one_that_had_all_calls() -> None:
     one, other = [call(), call(status=401, outcome="refused")], [call(), call(key_name="phone")]
-    sums = {f.name: f for f in add([some(*one), decode(encode(some(*other)))])}
+    sums = {f.name: f for f in merge_families([some(*one), decode(encode(some(*other)))])}
     expected = {f.name: f for f in some(*one, *other)}
 
     assert plain([sums[name] for name in expected if name != "open"]) == plain(
@@ -54,25 +54,30 @@ def test_two_processes_count_like_one_that_had_all_calls() -> None:
 
 
 def test_what_is_the_same_in_each_is_not_added_up() -> None:
-    (keys,) = [f for f in add([some(), some()]) if f.name == "keys"]
+    (keys,) = [f for f in merge_families([some(), some()]) if f.name == "keys"]
 
     assert keys.samples == {("a",): 3}
 
 
 def test_adding_up_changes_no_part() -> None:
-    part = [Family("h", "histogram", "", histograms={(): Histogram((1.0,))}, samples={(): 1.0})]
+    part = [
+        MetricFamily("h", "histogram", "", histograms={(): Histogram((1.0,))}, samples={(): 1.0})
+    ]
     part[0].histograms[()].observe(0.5)
-    add([part, part])
+    merge_families([part, part])
 
     assert part[0].histograms[()].counts == [1, 0]
     assert part[0].samples == {(): 1.0}
 
 
 def test_a_family_that_one_process_lacks_is_kept() -> None:
-    assert [f.name for f in add([[gauge("a", "", {})], [gauge("b", "", {})]])] == ["a", "b"]
+    assert [f.name for f in merge_families([[gauge("a", "", {})], [gauge("b", "", {})]])] == [
+        "a",
+        "b",
+    ]
 
 
 def test_counters_go_on_and_gauges_do_not() -> None:
-    kinds = {family.kind for family in counters(some())}
+    kinds = {family.kind for family in without_gauges(some())}
 
     assert kinds == {"counter", "histogram"}

@@ -16,7 +16,7 @@ from tests.support.call_records import call
 def text(accept: str = "") -> str:
     metrics = Metrics()
     metrics.observe(call())
-    metrics.observe(call(target='odd"model\\', attempts=2))
+    metrics.observe(call(upstream_model='odd"model\\', attempts=2))
     metrics.observe_lag(0.02)
     families = [*metrics.families(), gauge("jarvis_streams_open", "Open streams.", {(): 3})]
     body, _ = render(families, accept)

@@ -4,16 +4,16 @@ import os
 
 import pytest
 
-from jarvis_proxy.observability.shared_memory import Sheet
+from jarvis_proxy.observability.shared_memory import SharedMemorySlot
 
 
 def test_a_new_sheet_is_empty() -> None:
-    assert Sheet(10).read() == b""
+    assert SharedMemorySlot(10).read() == b""
 
 
 @pytest.mark.parametrize("data", [b"", b"a", b"0123456789"])
 def test_what_is_written_is_read(data: bytes) -> None:
-    sheet = Sheet(10)
+    sheet = SharedMemorySlot(10)
     sheet.write(b"before")
 
     assert sheet.write(data)
@@ -21,7 +21,7 @@ def test_what_is_written_is_read(data: bytes) -> None:
 
 
 def test_what_is_too_long_changes_nothing() -> None:
-    sheet = Sheet(10)
+    sheet = SharedMemorySlot(10)
     sheet.write(b"before")
 
     assert not sheet.write(b"01234567890")
@@ -29,7 +29,7 @@ def test_what_is_too_long_changes_nothing() -> None:
 
 
 def test_while_something_is_written_what_was_there_before_is_read() -> None:
-    sheet = Sheet(10)
+    sheet = SharedMemorySlot(10)
     for number in range(5):
         sheet.write(b"%d" % number)
         before = sheet._memory[:]
@@ -40,7 +40,7 @@ def test_while_something_is_written_what_was_there_before_is_read() -> None:
 
 
 def test_what_is_half_written_on_both_sides_is_not_read() -> None:
-    sheet = Sheet(10)
+    sheet = SharedMemorySlot(10)
     before = sheet._memory[:]
     sheet.write(b"0123456789")
     spoil(sheet, before)
@@ -48,12 +48,12 @@ def test_what_is_half_written_on_both_sides_is_not_read() -> None:
     assert sheet.read() == b"0123456789"
     spoil(sheet, before)
     sheet._memory[4] ^= 1
-    sheet._memory[sheet._side + 4] ^= 1
+    sheet._memory[sheet._buffer_size + 4] ^= 1
 
     assert sheet.read() is None
 
 
-def spoil(sheet: Sheet, before: bytes) -> None:
+def spoil(sheet: SharedMemorySlot, before: bytes) -> None:
     """Change the last byte of what differs from *before*."""
     changed = [at for at, byte in enumerate(sheet._memory[:]) if byte != before[at]]
     sheet._memory[changed[-1]] ^= 1
@@ -61,7 +61,7 @@ def spoil(sheet: Sheet, before: bytes) -> None:
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_another_process_reads_and_writes_it() -> None:
-    mine, others = Sheet(10), Sheet(10)
+    mine, others = SharedMemorySlot(10), SharedMemorySlot(10)
     mine.write(b"ping")
     pid = os.fork()
     if not pid:

@@ -7,13 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jarvis_proxy.observability.sliding_window import OTHER, Sketch, Tally, Window
+from jarvis_proxy.observability.sliding_window import (
+    OTHER,
+    CallStats,
+    DurationHistogram,
+    SlidingWindow,
+)
 
 DURATIONS = st.lists(st.floats(0.0002, 100_000), min_size=1, max_size=50)
 
 
-def sketch(*durations: float) -> Sketch:
-    made = Sketch()
+def sketch(*durations: float) -> DurationHistogram:
+    made = DurationHistogram()
     for seconds in durations:
         made.add(seconds)
     return made
@@ -58,18 +63,18 @@ def test_what_is_taken_out_again_leaves_no_trace(some: list[float], more: list[f
 
 
 def test_a_tally_is_the_sum_of_what_was_merged() -> None:
-    tally = Tally(1, 0, 2, 3, 4)
-    tally.merge(Tally(10, 10, 20, 30, 40))
+    tally = CallStats(1, 0, 2, 3, 4)
+    tally.merge(CallStats(10, 10, 20, 30, 40))
 
     assert (tally.calls, tally.errors) == (11, 10)
     assert (tally.prompt, tally.completion, tally.cost) == (22, 33, 44)
 
 
 def test_what_is_older_than_the_window_is_gone_and_nothing_else() -> None:
-    window = Window(width=15, slices=20)
-    window.add(1000, "early", Tally(1))
-    window.add(1000, "both", Tally(2))
-    window.add(1200, "both", Tally(4))
+    window = SlidingWindow(width=15, slices=20)
+    window.add(1000, "early", CallStats(1))
+    window.add(1000, "both", CallStats(2))
+    window.add(1200, "both", CallStats(4))
 
     window.expire(1000 + 285)
     calls = {label: tally.calls for label, tally in window.totals.items()}
@@ -81,9 +86,9 @@ def test_what_is_older_than_the_window_is_gone_and_nothing_else() -> None:
 
 
 def test_a_window_that_is_never_looked_at_in_between_forgets_all_the_same() -> None:
-    random, window = Random(1), Window()
+    random, window = Random(1), SlidingWindow()
     for second in range(0, 10_000, 7):
-        tally = Tally(1)
+        tally = CallStats(1)
         tally.duration.add(random.random())
         window.add(second, str(second % 5), tally)
     window.expire(20_000)
@@ -92,20 +97,20 @@ def test_a_window_that_is_never_looked_at_in_between_forgets_all_the_same() -> N
 
 
 def test_a_moment_that_comes_a_little_late_is_counted() -> None:
-    window = Window()
-    window.add(30, "a", Tally(1))
-    window.add(29.9, "a", Tally(1))
+    window = SlidingWindow()
+    window.add(30, "a", CallStats(1))
+    window.add(29.9, "a", CallStats(1))
 
     assert window.totals["a"].calls == 2
 
 
 def test_labels_above_the_limit_are_counted_together_until_others_leave() -> None:
-    window = Window(width=1, slices=10, size=2)
+    window = SlidingWindow(width=1, slices=10, size=2)
     for label in ("a", "b", "c", "d", "a"):
-        window.add(0, label, Tally(1))
+        window.add(0, label, CallStats(1))
     crowded = {label: tally.calls for label, tally in window.totals.items()}
     window.expire(100)
-    window.add(100, "c", Tally(1))
+    window.add(100, "c", CallStats(1))
 
     assert crowded == {"a": 2, "b": 1, OTHER: 2}
     assert set(window.totals) == {"c"}
@@ -114,20 +119,22 @@ def test_labels_above_the_limit_are_counted_together_until_others_leave() -> Non
 @pytest.mark.parametrize(
     ("tally", "expected"),
     [
-        (Tally(), None),
-        (Tally(calls=2, unpriced=2), None),
-        (Tally(calls=2, priced=1, unpriced=1), None),
-        (Tally(calls=2, priced=2), 0),
-        (Tally(calls=2, priced=1, unpriced=1, cost=7), 7),
+        (CallStats(), None),
+        (CallStats(calls=2, unpriced=2), None),
+        (CallStats(calls=2, priced=1, unpriced=1), None),
+        (CallStats(calls=2, priced=2), 0),
+        (CallStats(calls=2, priced=1, unpriced=1, cost=7), 7),
     ],
 )
-def test_c15_a_cost_of_which_nothing_is_known_is_none(tally: Tally, expected: int | None) -> None:
+def test_c15_a_cost_of_which_nothing_is_known_is_none(
+    tally: CallStats, expected: int | None
+) -> None:
     assert tally.known_cost == expected
 
 
 def test_what_is_known_of_a_cost_leaves_with_its_calls() -> None:
-    tally = Tally(calls=1, priced=1, cost=5)
-    tally.merge(Tally(calls=1, unpriced=1))
-    tally.merge(Tally(calls=1, priced=1, cost=5), -1)
+    tally = CallStats(calls=1, priced=1, cost=5)
+    tally.merge(CallStats(calls=1, unpriced=1))
+    tally.merge(CallStats(calls=1, priced=1, cost=5), -1)
 
     assert tally.known_cost is None

@@ -9,24 +9,24 @@ from collections.abc import Sequence
 import pytest
 
 from jarvis_proxy.observability import worker_stats as module
-from jarvis_proxy.observability.live_stats import Live
-from jarvis_proxy.observability.metrics import Family, gauge
-from jarvis_proxy.observability.shared_memory import Sheet
-from jarvis_proxy.observability.worker_stats import Crew, Desk
+from jarvis_proxy.observability.live_stats import LiveStats
+from jarvis_proxy.observability.metrics import MetricFamily, gauge
+from jarvis_proxy.observability.shared_memory import SharedMemorySlot
+from jarvis_proxy.observability.worker_stats import WorkerSlot, WorkerStats
 from tests.observability.test_live_stats import call
 from tests.support.eventually import eventually
 
 pytestmark = pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs /proc")
 
 
-def calls(number: float) -> list[Family]:
+def calls(number: float) -> list[MetricFamily]:
     return [
-        Family("jarvis_calls", "counter", "Calls.", samples={(): number}),
+        MetricFamily("jarvis_calls", "counter", "Calls.", samples={(): number}),
         gauge("jarvis_open", "Open.", {(): 1}),
     ]
 
 
-def value(families: Sequence[Family], name: str) -> float:
+def value(families: Sequence[MetricFamily], name: str) -> float:
     (found,) = [family.samples[()] for family in families if family.name == name]
     return found
 
@@ -35,11 +35,11 @@ class Office:
     """Some desks, and crews that sit at them."""
 
     def __init__(self, number: int = 3) -> None:
-        self.desks = [Desk() for _ in range(number)]
-        self.looks = Sheet(64)
+        self.desks = [WorkerSlot() for _ in range(number)]
+        self.looks = SharedMemorySlot(64)
 
-    def crew(self, own: int) -> Crew:
-        return Crew(self.desks, own, self.looks)
+    def crew(self, own: int) -> WorkerStats:
+        return WorkerStats(self.desks, own, self.looks)
 
 
 def test_whoever_is_asked_adds_up_what_all_have_written() -> None:
@@ -48,10 +48,10 @@ def test_whoever_is_asked_adds_up_what_all_have_written() -> None:
     one.write(calls(3))
     other.write(calls(4))
 
-    assert value(one.sums(calls(5)), "jarvis_calls") == 9  # its own as they are now
-    assert value(other.sums(calls(4)), "jarvis_calls") == 7
-    assert value(one.sums(calls(5)), "jarvis_open") == 2
-    assert value(one.sums(calls(5)), "jarvis_workers") == 2
+    assert value(one.merged_families(calls(5)), "jarvis_calls") == 9  # its own as they are now
+    assert value(other.merged_families(calls(4)), "jarvis_calls") == 7
+    assert value(one.merged_families(calls(5)), "jarvis_open") == 2
+    assert value(one.merged_families(calls(5)), "jarvis_workers") == 2
 
 
 def test_what_a_worker_that_is_gone_has_counted_stays_and_goes_on_at_its_desk() -> None:
@@ -59,40 +59,42 @@ def test_what_a_worker_that_is_gone_has_counted_stays_and_goes_on_at_its_desk() 
     office.crew(0).write(calls(3))
     office.desks[0].clear()
     other = office.crew(1)
-    assert value(other.sums(calls(1)), "jarvis_calls") == 4
-    assert value(other.sums(calls(1)), "jarvis_open") == 1
+    assert value(other.merged_families(calls(1)), "jarvis_calls") == 4
+    assert value(other.merged_families(calls(1)), "jarvis_open") == 1
 
     next_one = office.crew(0)
     next_one.write(calls(2))
-    assert value(other.sums(calls(1)), "jarvis_calls") == 6
-    assert value(next_one.sums(calls(2)), "jarvis_calls") == 5  # the other has written nothing yet
+    assert value(other.merged_families(calls(1)), "jarvis_calls") == 6
+    assert (
+        value(next_one.merged_families(calls(2)), "jarvis_calls") == 5
+    )  # the other has written nothing yet
 
 
 def test_what_is_half_written_counts_as_it_was_before() -> None:
     office = Office()
     one, other = office.crew(0), office.crew(1)
     other.write(calls(4))
-    one.sums(calls(0))
+    one.merged_families(calls(0))
     make_unreadable(office.desks[1].metrics)
 
-    assert value(one.sums(calls(0)), "jarvis_calls") == 4
+    assert value(one.merged_families(calls(0)), "jarvis_calls") == 4
 
 
 def test_a_desk_that_cannot_be_read_is_empty_when_it_is_cleared() -> None:
-    desk = Desk()
+    desk = WorkerSlot()
     make_unreadable(desk.metrics)
     desk.clear()
 
     assert module._families(desk.metrics) == []
 
 
-def make_unreadable(sheet: Sheet) -> None:
+def make_unreadable(sheet: SharedMemorySlot) -> None:
     for side in (0, 1):
-        sheet._memory[side * sheet._side + 8] ^= 1  # the checksum
+        sheet._memory[side * sheet._buffer_size + 8] ^= 1  # the checksum
 
 
 def test_what_the_process_takes_is_told_in_prometheus_names() -> None:
-    sums = Office().crew(0).sums([])
+    sums = Office().crew(0).merged_families([])
     page = os.sysconf("SC_PAGESIZE")
 
     assert value(sums, "process_resident_memory_bytes") % page == 0
@@ -122,13 +124,13 @@ async def test_a_worker_writes_again_and_again(monkeypatch: pytest.MonkeyPatch) 
     one, other = office.crew(0), office.crew(1)
     number = 0
 
-    def counting() -> list[Family]:
+    def counting() -> list[MetricFamily]:
         nonlocal number
         number += 1
         return calls(number)
 
-    task = asyncio.create_task(one.run(counting, Live()))
-    await eventually(lambda: value(other.sums(calls(0)), "jarvis_calls") > 2)
+    task = asyncio.create_task(one.run(counting, LiveStats()))
+    await eventually(lambda: value(other.merged_families(calls(0)), "jarvis_calls") > 2)
     task.cancel()
 
 
@@ -141,19 +143,19 @@ async def test_others_write_for_the_page_while_somebody_looks_on(
     monkeypatch.setattr(module, "_EVERY", 0.01)
     office = Office()
     one, other = office.crew(0), office.crew(1)
-    live = Live()
+    live = LiveStats()
     live.add(call(time.monotonic()))
     task = asyncio.create_task(other.run(lambda: calls(0), live))
     await asyncio.sleep(0.03)
-    assert one.parts() == []
+    assert one.snapshots() == []
 
-    await one.gathered()
-    await eventually(one.parts)  # a machine under load may take longer than anybody waits
-    (part,) = one.parts()
+    await one.wait_for_workers()
+    await eventually(one.snapshots)  # a machine under load may take longer than anybody waits
+    (part,) = one.snapshots()
     assert part.count == 1
 
-    monkeypatch.setattr(module, "_LOOKED_AT", 0.0)
-    await eventually(lambda: one.parts() == [])
+    monkeypatch.setattr(module, "_VIEWER_TIMEOUT", 0.0)
+    await eventually(lambda: one.snapshots() == [])
     task.cancel()
 
 
@@ -163,21 +165,21 @@ async def test_a_worker_that_writes_nothing_is_waited_for_in_vain_but_not_for_lo
     monkeypatch.setattr(module, "_EVERY", 0.02)
     office = Office()
     office.crew(1).write(calls(0))
-    await asyncio.wait_for(office.crew(0).gathered(), 5)
+    await asyncio.wait_for(office.crew(0).wait_for_workers(), 5)
 
-    assert office.crew(0).parts() == []
+    assert office.crew(0).snapshots() == []
 
 
 async def test_a_part_of_a_worker_that_is_gone_is_shown_no_more() -> None:
     office = Office()
     one, other = office.crew(0), office.crew(1)
-    one.look(time.monotonic())
-    other._write_live(Live())
-    assert len(one.parts()) == 1
+    one.mark_viewer(time.monotonic())
+    other._write_live(LiveStats())
+    assert len(one.snapshots()) == 1
     office.desks[1].clear()
 
-    assert one.parts() == []
+    assert one.snapshots() == []
 
 
 def test_nobody_has_looked_before_anybody_did() -> None:
-    assert not Office().crew(0).is_looked_at(time.monotonic())
+    assert not Office().crew(0).has_viewer(time.monotonic())

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from jarvis_proxy.redis_backend.batching import Command, Gather
+from jarvis_proxy.redis_backend.batching import Command, CommandBatcher
 
 
-class Way:
+class FakeTransport:
     """A way that counts how often it was woken."""
 
     def __init__(self) -> None:
         self.is_up = True
-        self.answers = True
+        self.is_responsive = True
         self.woken = 0
 
     def wake(self) -> None:
@@ -34,13 +34,15 @@ class Kit:
     """A gather with what it lost."""
 
     def __init__(self) -> None:
-        self.way = Way()
+        self.transport = FakeTransport()
         self.lost: list[str] = []
-        self.gather: Gather[str, str] = Gather(self.way, build, split, self.lost.extend)
+        self.batcher: CommandBatcher[str, str] = CommandBatcher(
+            self.transport, build, split, self.lost.extend
+        )
 
     async def asked(self, *ops: str) -> list[asyncio.Task[str | None]]:
         """Return tasks that wait for answers."""
-        tasks = [asyncio.create_task(self.gather.ask(op)) for op in ops]
+        tasks = [asyncio.create_task(self.batcher.request(op)) for op in ops]
         await asyncio.sleep(0)
         return tasks
 
@@ -48,41 +50,41 @@ class Kit:
 async def test_what_is_asked_at_the_same_time_is_one_command() -> None:
     kit = Kit()
     tasks = await kit.asked("a", "b")
-    batch = kit.gather.take()
+    batch = kit.batcher.next_batch()
     batch.deliver([1, 2])
 
     assert batch.command == ("DO", "a", "b")
     assert await asyncio.gather(*tasks) == ["a=1", "b=2"]
-    assert kit.way.woken == 2
+    assert kit.transport.woken == 2
 
 
 async def test_answers_go_to_those_that_asked_past_those_that_told() -> None:
     kit = Kit()
-    kit.gather.tell("told")
+    kit.batcher.send("told")
     tasks = await kit.asked("a")
-    kit.gather.tell("told later")
-    batch = kit.gather.take()
+    kit.batcher.send("told later")
+    batch = kit.batcher.next_batch()
     batch.deliver([1])
 
     assert batch.command == ("DO", "told", "a", "told later")
     assert await tasks[0] == "a=1"
-    assert kit.gather.pending == 0
+    assert kit.batcher.pending == 0
 
 
 async def test_a_reply_to_what_was_only_told_is_not_looked_at() -> None:
     kit = Kit()
-    kit.gather.tell("told")
+    kit.batcher.send("told")
 
-    kit.gather.take().deliver("no list")
+    kit.batcher.next_batch().deliver("no list")
 
 
 async def test_a_reply_with_too_few_answers_is_an_error() -> None:
     kit = Kit()
     tasks = await kit.asked("a", "b")
-    batch = kit.gather.take()
+    batch = kit.batcher.next_batch()
     with pytest.raises(ValueError, match="shorter"):
         batch.deliver([1])
-    batch.lost()
+    batch.fail()
 
     assert await asyncio.gather(*tasks) == ["a=1", None]
 
@@ -90,8 +92,8 @@ async def test_a_reply_with_too_few_answers_is_an_error() -> None:
 async def test_one_that_was_dismissed_does_not_notice_the_late_reply() -> None:
     kit = Kit()
     tasks = await kit.asked("a")
-    batch = kit.gather.take()
-    batch.dismiss()
+    batch = kit.batcher.next_batch()
+    batch.release_waiters()
     batch.deliver([1])
 
     assert await tasks[0] is None
@@ -102,16 +104,16 @@ async def test_one_that_left_does_not_disturb_the_others() -> None:
     gone, stays = await kit.asked("gone", "stays")
     gone.cancel()
     await asyncio.sleep(0)
-    kit.gather.take().deliver([1, 2])
+    kit.batcher.next_batch().deliver([1, 2])
 
     assert await stays == "stays=2"
 
 
 async def test_what_was_told_is_named_when_it_is_lost() -> None:
     kit = Kit()
-    kit.gather.tell("told")
+    kit.batcher.send("told")
     tasks = await kit.asked("asked")
-    kit.gather.take().lost()
+    kit.batcher.next_batch().fail()
 
     assert kit.lost == ["told"]
     assert await tasks[0] is None
@@ -119,54 +121,54 @@ async def test_what_was_told_is_named_when_it_is_lost() -> None:
 
 async def test_clearing_loses_what_waits_and_lets_nobody_wait() -> None:
     kit = Kit()
-    kit.gather.tell("told")
+    kit.batcher.send("told")
     tasks = await kit.asked("asked")
-    kit.gather.clear()
+    kit.batcher.clear()
 
     assert kit.lost == ["told"]
-    assert kit.gather.pending == 0
+    assert kit.batcher.pending == 0
     assert await tasks[0] is None
 
 
 async def test_dismissing_lets_nobody_wait_and_sends_all_the_same() -> None:
     kit = Kit()
     tasks = await kit.asked("asked")
-    kit.gather.dismiss()
+    kit.batcher.release_waiters()
 
     assert await tasks[0] is None
-    assert kit.gather.take().command == ("DO", "asked")
+    assert kit.batcher.next_batch().command == ("DO", "asked")
 
 
 async def test_nobody_waits_while_the_store_is_late() -> None:
     kit = Kit()
-    kit.way.answers = False
+    kit.transport.is_responsive = False
 
-    assert await kit.gather.ask("a") is None
-    assert kit.gather.tell("b")
+    assert await kit.batcher.request("a") is None
+    assert kit.batcher.send("b")
 
 
 async def test_nothing_is_taken_while_the_store_is_away() -> None:
     kit = Kit()
-    kit.way.is_up = kit.way.answers = False
+    kit.transport.is_up = kit.transport.is_responsive = False
 
-    assert await kit.gather.ask("a") is None
-    assert not kit.gather.tell("b")
-    assert kit.gather.pending == 0
+    assert await kit.batcher.request("a") is None
+    assert not kit.batcher.send("b")
+    assert kit.batcher.pending == 0
 
 
 async def test_what_waits_is_bounded() -> None:
     kit = Kit()
-    taken = [kit.gather.tell("x") for _ in range(10_001)]
+    taken = [kit.batcher.send("x") for _ in range(10_001)]
 
     assert taken.count(False) == 1
-    assert await kit.gather.ask("y") is None
+    assert await kit.batcher.request("y") is None
 
 
 async def test_a_command_holds_256_operations_at_most() -> None:
     kit = Kit()
     for number in range(300):
-        kit.gather.tell(str(number))
-    first, second = kit.gather.take(), kit.gather.take()
+        kit.batcher.send(str(number))
+    first, second = kit.batcher.next_batch(), kit.batcher.next_batch()
 
     assert len(first.command) == 257
     assert second.command == ("DO", *map(str, range(256, 300)))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from jarvis_proxy.config.settings import SettingsError
-from jarvis_proxy.redis_backend.loader import check_redis, open_shared
+from jarvis_proxy.redis_backend.loader import check_redis, load_shared_state
 from jarvis_proxy.redis_backend.state import SharedState
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -15,11 +15,11 @@ URL = "redis://127.0.0.1:1/0"
 
 
 def test_nothing_is_opened_without_an_address() -> None:
-    assert open_shared("") is None
+    assert load_shared_state("") is None
 
 
 async def test_what_is_shared_is_opened_by_its_address() -> None:
-    assert isinstance(open_shared(URL), SharedState)
+    assert isinstance(load_shared_state(URL), SharedState)
 
 
 def test_an_address_without_the_package_says_what_to_do() -> None:

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from jarvis_proxy.access.rate_limits import Quota, Verdict
+from jarvis_proxy.access.rate_limits import KeyQuota, LimitDecision
 from jarvis_proxy.redis_backend import rate_limiter as limiter_module
-from jarvis_proxy.redis_backend.client import Link
-from jarvis_proxy.redis_backend.rate_limiter import LEASE, SharedLimiter
+from jarvis_proxy.redis_backend.client import RedisConnection
+from jarvis_proxy.redis_backend.rate_limiter import LEASE, RedisRateLimiter
 from tests.support.eventually import eventually
 from tests.support.redis_server import RedisServer, needs_redis
 
@@ -21,13 +21,13 @@ class Process:
     """One process's limiter."""
 
     def __init__(self, url: str) -> None:
-        self.link = Link(url)
-        self.limiter = SharedLimiter(self.link)
+        self.connection = RedisConnection(url)
+        self.limiter = RedisRateLimiter(self.connection)
         self._number = 0
 
     async def admit(
-        self, quota: Quota, tokens: int = 0, *, key: str = "laptop", call: str | None = None
-    ) -> Verdict:
+        self, quota: KeyQuota, tokens: int = 0, *, key: str = "laptop", call: str | None = None
+    ) -> LimitDecision:
         """Ask for a call; each has an id of its own unless *call* says which."""
         self._number += 1
         return await self.limiter.admit(
@@ -39,7 +39,7 @@ class Process:
         )
 
     def settle(self, tokens: int) -> None:
-        self.limiter.settle("laptop", tokens, time.monotonic())
+        self.limiter.adjust_tokens("laptop", tokens, time.monotonic())
 
     def release(self, call: str) -> None:
         self.limiter.release("laptop", call)
@@ -50,14 +50,14 @@ async def two(server: RedisServer) -> AsyncIterator[tuple[Process, Process]]:
     """Return two processes that share *server*."""
     both = Process(server.url), Process(server.url)
     for process in both:
-        await process.link.start()
+        await process.connection.start()
     yield both
     for process in both:
-        await process.link.close()
+        await process.connection.close()
 
 
 async def test_requests_a_minute_are_counted_together(two: tuple[Process, Process]) -> None:
-    quota = Quota(rpm=10)
+    quota = KeyQuota(rpm=10)
     verdicts = await asyncio.gather(*(two[n % 2].admit(quota) for n in range(30)))
     refused = [verdict for verdict in verdicts if verdict.refused]
 
@@ -67,7 +67,7 @@ async def test_requests_a_minute_are_counted_together(two: tuple[Process, Proces
 
 
 async def test_a_verdict_says_how_the_limits_stand(two: tuple[Process, Process]) -> None:
-    quota = Quota(rpm=60, tpm=6000)
+    quota = KeyQuota(rpm=60, tpm=6000)
     await two[0].admit(quota, 600)
     verdict = await two[1].admit(quota, 1200)
 
@@ -75,13 +75,13 @@ async def test_a_verdict_says_how_the_limits_stand(two: tuple[Process, Process])
     assert verdict.requests is not None
     assert verdict.tokens is not None
     assert (verdict.requests.limit, verdict.requests.remaining) == (60, 58)
-    assert 1.5 < verdict.requests.reset <= 2.0
+    assert 1.5 < verdict.requests.seconds_to_full <= 2.0
     assert (verdict.tokens.limit, verdict.tokens.remaining // 10) == (6000, 420)
-    assert 17 < verdict.tokens.reset <= 18
+    assert 17 < verdict.tokens.seconds_to_full <= 18
 
 
 async def test_tokens_a_minute_are_counted_together(two: tuple[Process, Process]) -> None:
-    quota = Quota(tpm=1000)
+    quota = KeyQuota(tpm=1000)
     first = await two[0].admit(quota, 900)
     second = await two[1].admit(quota, 900)
 
@@ -92,14 +92,14 @@ async def test_tokens_a_minute_are_counted_together(two: tuple[Process, Process]
 async def test_one_process_settles_what_the_other_then_misses(
     two: tuple[Process, Process],
 ) -> None:
-    quota = Quota(tpm=1000)
+    quota = KeyQuota(tpm=1000)
     await two[0].admit(quota, 100)
     two[0].settle(800)
     # Its answer comes after what was told before.
-    await two[0].admit(Quota(rpm=1), key="other")
+    await two[0].admit(KeyQuota(rpm=1), key="other")
     refused = await two[1].admit(quota, 200)
     two[0].settle(-800)
-    await two[0].admit(Quota(rpm=1), key="other")
+    await two[0].admit(KeyQuota(rpm=1), key="other")
     admitted = await two[1].admit(quota, 200)
 
     assert (refused.refused, admitted.refused) == ("tokens", None)
@@ -108,7 +108,7 @@ async def test_one_process_settles_what_the_other_then_misses(
 async def test_more_than_all_tokens_goes_when_the_bucket_is_full(
     two: tuple[Process, Process],
 ) -> None:
-    quota = Quota(tpm=1000)
+    quota = KeyQuota(tpm=1000)
     first = await two[0].admit(quota, 5000)
     second = await two[1].admit(quota, 0)
 
@@ -117,14 +117,14 @@ async def test_more_than_all_tokens_goes_when_the_bucket_is_full(
 
 
 async def test_calls_at_once_are_counted_together(two: tuple[Process, Process]) -> None:
-    quota = Quota(concurrency=2)
+    quota = KeyQuota(concurrency=2)
     verdicts = [
         await two[0].admit(quota, call="a"),
         await two[1].admit(quota, call="b"),
         await two[1].admit(quota, call="c"),
     ]
     two[0].release("a")
-    await two[0].admit(Quota(rpm=1), key="other")
+    await two[0].admit(KeyQuota(rpm=1), key="other")
     verdicts.append(await two[1].admit(quota, call="d"))
 
     assert [v.refused for v in verdicts] == [None, None, "concurrency", None]
@@ -135,7 +135,7 @@ async def test_a_call_that_ends_makes_room_for_the_next_at_once(
     two: tuple[Process, Process],
 ) -> None:
     """With one call at a time, the next one follows in the same moment."""
-    quota = Quota(concurrency=1)
+    quota = KeyQuota(concurrency=1)
     verdicts = []
     for number in range(50):
         verdicts.append(await two[0].admit(quota, call=str(number)))
@@ -145,12 +145,12 @@ async def test_a_call_that_ends_makes_room_for_the_next_at_once(
 
 
 async def test_a_refused_call_counts_nothing(two: tuple[Process, Process]) -> None:
-    quota = Quota(rpm=5, tpm=1000, concurrency=1)
+    quota = KeyQuota(rpm=5, tpm=1000, concurrency=1)
     await two[0].admit(quota, 100, call="a")
     for _ in range(10):
         await two[1].admit(quota, 100)
     two[0].release("a")
-    await two[0].admit(Quota(rpm=1), key="other")
+    await two[0].admit(KeyQuota(rpm=1), key="other")
     verdict = await two[1].admit(quota, 100)
 
     assert verdict.requests is not None
@@ -163,18 +163,18 @@ async def test_a_released_call_that_is_not_known_is_no_matter(
 ) -> None:
     two[0].release("nobody")
     two[0].settle(100)
-    await two[0].admit(Quota(concurrency=1), call="a")
+    await two[0].admit(KeyQuota(concurrency=1), call="a")
     two[0].release("b")
 
-    assert (await two[0].admit(Quota(concurrency=1))).refused == "concurrency"
+    assert (await two[0].admit(KeyQuota(concurrency=1))).refused == "concurrency"
 
 
 async def test_another_quota_keeps_what_was_used(two: tuple[Process, Process]) -> None:
     """Two servers may read new settings at different moments: neither may refill the bucket."""
     for _ in range(8):
-        await two[0].admit(Quota(rpm=10))
-    smaller = await two[1].admit(Quota(rpm=5))
-    larger = await two[0].admit(Quota(rpm=10))
+        await two[0].admit(KeyQuota(rpm=10))
+    smaller = await two[1].admit(KeyQuota(rpm=5))
+    larger = await two[0].admit(KeyQuota(rpm=10))
 
     assert smaller.requests is not None
     assert larger.requests is not None
@@ -184,7 +184,7 @@ async def test_another_quota_keeps_what_was_used(two: tuple[Process, Process]) -
 async def test_a_dead_process_gives_its_places_back(
     server: RedisServer, two: tuple[Process, Process], store: Redis
 ) -> None:
-    quota = Quota(concurrency=1)
+    quota = KeyQuota(concurrency=1)
     await two[0].admit(quota, call="a")
     score = await store.zscore("jarvis:calls:laptop", "a")
     assert isinstance(score, float)
@@ -200,11 +200,11 @@ async def test_a_dead_process_gives_its_places_back(
 async def test_a_living_process_keeps_its_places(
     two: tuple[Process, Process], store: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    quota = Quota(concurrency=1)
+    quota = KeyQuota(concurrency=1)
     await two[0].admit(quota, call="a")
     await store.zadd("jarvis:calls:laptop", {"a": 1})
     two[0].limiter.renew()
-    await two[0].admit(Quota(rpm=1), key="other")
+    await two[0].admit(KeyQuota(rpm=1), key="other")
 
     assert (await two[1].admit(quota)).refused == "concurrency"
 
@@ -213,7 +213,7 @@ async def test_leases_are_renewed_again_and_again(
     two: tuple[Process, Process], store: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limiter_module, "_RENEW_EVERY", 0.01)
-    await two[0].admit(Quota(concurrency=1), call="a")
+    await two[0].admit(KeyQuota(concurrency=1), call="a")
     running = asyncio.create_task(two[0].limiter.run())
     for _ in range(2):
         await store.zadd("jarvis:calls:laptop", {"a": 1})
@@ -226,7 +226,7 @@ async def test_leases_are_renewed_again_and_again(
 async def test_without_the_store_each_process_goes_on_with_what_it_counted(
     server: RedisServer, two: tuple[Process, Process]
 ) -> None:
-    quota = Quota(rpm=10)
+    quota = KeyQuota(rpm=10)
     before = [await two[0].admit(quota) for _ in range(6)]
     await server.kill()
     after = [await two[0].admit(quota) for _ in range(8)]
@@ -239,7 +239,7 @@ async def test_without_the_store_each_process_goes_on_with_what_it_counted(
 async def test_calls_at_once_hold_without_the_store(
     server: RedisServer, two: tuple[Process, Process]
 ) -> None:
-    quota = Quota(concurrency=2)
+    quota = KeyQuota(concurrency=2)
     await two[0].admit(quota, call="before")
     await server.kill()
     verdicts = [await two[0].admit(quota, call=call) for call in "ab"]
@@ -252,13 +252,13 @@ async def test_calls_at_once_hold_without_the_store(
 async def test_a_store_that_comes_back_empty_learns_which_calls_run(
     server: RedisServer, two: tuple[Process, Process]
 ) -> None:
-    quota = Quota(concurrency=1)
+    quota = KeyQuota(concurrency=1)
     await two[0].admit(quota, call="a")
     await server.kill()
     await eventually_down(two)
     await server.start()
-    await eventually(lambda: all(process.link.is_up for process in two))
-    await two[0].admit(Quota(rpm=1), key="other")
+    await eventually(lambda: all(process.connection.is_up for process in two))
+    await two[0].admit(KeyQuota(rpm=1), key="other")
 
     assert (await two[1].admit(quota)).refused == "concurrency"
 
@@ -266,15 +266,15 @@ async def test_a_store_that_comes_back_empty_learns_which_calls_run(
 async def eventually_down(two: tuple[Process, Process]) -> None:
     """Let both notice that the store is gone."""
     for process in two:
-        await process.admit(Quota(rpm=1), key="other")
-    await eventually(lambda: not any(process.link.is_up for process in two))
+        await process.admit(KeyQuota(rpm=1), key="other")
+    await eventually(lambda: not any(process.connection.is_up for process in two))
 
 
 async def test_buckets_that_are_full_again_are_forgotten(
     two: tuple[Process, Process], store: Redis
 ) -> None:
-    await two[0].admit(Quota(rpm=60), key="full again in a second")
-    await two[0].admit(Quota(tpm=60), 600, key="overdrawn by nine minutes")
+    await two[0].admit(KeyQuota(rpm=60), key="full again in a second")
+    await two[0].admit(KeyQuota(tpm=60), 600, key="overdrawn by nine minutes")
     soon = await store.pttl("jarvis:limit:full again in a second")
     late = await store.pttl("jarvis:limit:overdrawn by nine minutes")
 
@@ -285,7 +285,7 @@ async def test_buckets_that_are_full_again_are_forgotten(
 async def test_the_store_holds_names_and_numbers_alone(
     two: tuple[Process, Process], store: Redis
 ) -> None:
-    await two[0].admit(Quota(rpm=5, tpm=50, concurrency=1), 7, call="req_1")
+    await two[0].admit(KeyQuota(rpm=5, tpm=50, concurrency=1), 7, call="req_1")
     keys = sorted(await store.keys())
     fields = await store.hkeys("jarvis:limit:laptop")
 
@@ -304,14 +304,16 @@ async def test_d14_no_bucket_of_a_store_shuts_a_key_out_for_ever(
     two: tuple[Process, Process], store: Redis, field: str, level: str, at: str
 ) -> None:
     await store.hset("jarvis:limit:laptop", mapping={field: level, f"{field}_at": at})
-    first = await two[0].admit(Quota(rpm=10, tpm=100), 1)
+    first = await two[0].admit(KeyQuota(rpm=10, tpm=100), 1)
     await asyncio.sleep(0.05)  # the store's clock cannot be moved
-    verdict = await two[0].admit(Quota(rpm=10, tpm=100), 1)
+    verdict = await two[0].admit(KeyQuota(rpm=10, tpm=100), 1)
     meters = [meter for meter in (verdict.requests, verdict.tokens) if meter is not None]
 
     assert first.wait <= DAY + 60
     assert verdict.wait < first.wait or first.refused is None
-    assert all(meter.remaining <= meter.limit and meter.reset <= DAY + 120 for meter in meters)
+    assert all(
+        meter.remaining <= meter.limit and meter.seconds_to_full <= DAY + 120 for meter in meters
+    )
     assert 0 < await store.pttl("jarvis:limit:laptop") <= (DAY + 600) * 1000
 
 
@@ -319,6 +321,6 @@ async def test_d14_calls_that_a_store_says_will_last_for_ever_are_forgotten(
     two: tuple[Process, Process], store: Redis
 ) -> None:
     await store.zadd("jarvis:calls:laptop", {f"ghost{number}": float(FAR) for number in range(5)})
-    verdict = await two[0].admit(Quota(concurrency=1))
+    verdict = await two[0].admit(KeyQuota(concurrency=1))
 
     assert verdict.refused is None

@@ -8,8 +8,8 @@ import pytest
 from redis.asyncio import Redis
 
 from jarvis_proxy.redis_backend import signature_store as module
-from jarvis_proxy.redis_backend.client import Link
-from jarvis_proxy.redis_backend.signature_store import TTL, SharedVault
+from jarvis_proxy.redis_backend.client import RedisConnection
+from jarvis_proxy.redis_backend.signature_store import TTL, RedisSignatureStore
 from jarvis_proxy.upstreams.gemini.signature_store import MemoryVault, Remembered
 from tests.support.eventually import eventually
 from tests.support.redis_server import RedisServer, needs_redis
@@ -27,9 +27,9 @@ class Process:
     """One process's vault."""
 
     def __init__(self, url: str, **bounds: int) -> None:
-        self.link = Link(url)
+        self.connection = RedisConnection(url)
         self.wall: Callable[[], float] = time.time
-        self.vault = SharedVault(self.link, wall=lambda: self.wall(), **bounds)  # type: ignore[arg-type]
+        self.vault = RedisSignatureStore(self.connection, wall=lambda: self.wall(), **bounds)  # type: ignore[arg-type]
 
     def put(self, call_id: str, value: Remembered = ONE) -> None:
         self.vault.put(call_id, value, time.monotonic())
@@ -42,8 +42,8 @@ class Process:
     async def sent(self) -> None:
         """Wait until everything that was put is in the store."""
         await eventually(lambda: not self.vault._puts.pending)
-        assert await self.link.execute([("PING",)]) is not None
-        await eventually(lambda: not self.link._flying)
+        assert await self.connection.execute([("PING",)]) is not None
+        await eventually(lambda: not self.connection._in_flight)
 
 
 @pytest.fixture
@@ -51,10 +51,10 @@ async def two(server: RedisServer) -> AsyncIterator[tuple[Process, Process]]:
     """Return two processes that share *server*."""
     both = Process(server.url), Process(server.url)
     for process in both:
-        await process.link.start()
+        await process.connection.start()
     yield both
     for process in both:
-        await process.link.close()
+        await process.connection.close()
 
 
 async def test_another_process_finds_what_one_put(two: tuple[Process, Process]) -> None:
@@ -144,11 +144,11 @@ async def test_a_signature_beyond_measure_stays_here(
 
 async def test_the_oldest_go_when_there_are_too_many(server: RedisServer, store: Redis) -> None:
     process = Process(server.url, max_entries=3)
-    await process.link.start()
+    await process.connection.start()
     for number in range(5):
         process.put(an_id(number))
         await process.sent()
-    await process.link.close()
+    await process.connection.close()
     kept = [await store.exists(f"jarvis:sig:call{number:024d}") for number in range(5)]
 
     assert kept == [0, 0, 1, 1, 1]
@@ -156,11 +156,11 @@ async def test_the_oldest_go_when_there_are_too_many(server: RedisServer, store:
 
 async def test_the_oldest_go_when_they_are_too_large(server: RedisServer, store: Redis) -> None:
     process = Process(server.url, max_bytes=3000)
-    await process.link.start()
+    await process.connection.start()
     for number in range(5):
         process.put(an_id(number), Remembered("s" * 1000, None))
         await process.sent()
-    await process.link.close()
+    await process.connection.close()
 
     assert await store.zcard("jarvis:sig-index") == 2
     assert int(await store.get("jarvis:sig-bytes") or 0) in range(2000, 3001)
@@ -172,12 +172,12 @@ async def test_what_is_put_while_the_store_is_away_is_written_when_it_is_back(
     one, other = two
     await server.kill()
     one.put(an_id(1))
-    await eventually(lambda: not one.link.is_up)
+    await eventually(lambda: not one.connection.is_up)
     one.put(an_id(2))
 
     assert await one.fetched(an_id(1), an_id(2)) == [ONE, ONE]
     await server.start()
-    await eventually(lambda: one.link.is_up and other.link.is_up)
+    await eventually(lambda: one.connection.is_up and other.connection.is_up)
     await one.sent()
     assert await other.fetched(an_id(1), an_id(2)) == [ONE, ONE]
 
@@ -189,9 +189,9 @@ async def test_not_more_than_so_much_is_kept_for_later(
     process = Process(server.url)
     for number in range(4):
         process.put(an_id(number))
-    await process.link.start()
+    await process.connection.start()
     await process.sent()
-    await process.link.close()
+    await process.connection.close()
     kept = [await store.exists(f"jarvis:sig:call{number:024d}") for number in range(4)]
 
     assert kept == [0, 0, 1, 1]
@@ -199,7 +199,7 @@ async def test_not_more_than_so_much_is_kept_for_later(
 
 async def test_the_local_vault_can_be_given(server: RedisServer) -> None:
     local = MemoryVault()
-    vault = SharedVault(Link(server.url), local=local)
+    vault = RedisSignatureStore(RedisConnection(server.url), local=local)
     vault.put(an_id(1), ONE, 0.0)
 
     assert local.get(an_id(1), 1.0) == ONE

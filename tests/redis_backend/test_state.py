@@ -5,7 +5,7 @@ import time
 
 from redis.asyncio import Redis
 
-from jarvis_proxy.access.rate_limits import Quota
+from jarvis_proxy.access.rate_limits import KeyQuota
 from jarvis_proxy.redis_backend import rate_limiter as limiter
 from jarvis_proxy.redis_backend.state import SharedState
 from jarvis_proxy.upstreams.gemini.signature_store import Remembered
@@ -20,11 +20,11 @@ async def test_what_was_told_last_arrives_before_it_hangs_up(
 ) -> None:
     state = SharedState(server.url)
     await state.start()
-    state.vault.put("call_0123456789", Remembered("sig", None), time.monotonic())
+    state.signatures.put("call_0123456789", Remembered("sig", None), time.monotonic())
     await state.close()
 
     assert await store.exists("jarvis:sig:call0123456789")
-    assert not state.link.is_up
+    assert not state.connection.is_up
 
 
 @needs_redis
@@ -34,7 +34,7 @@ async def test_leases_are_renewed_and_news_are_read_while_it_is_open(
     state = SharedState(server.url)
     await state.start()
     names = {task.get_name() for task in asyncio.all_tasks()}
-    quota = Quota(concurrency=1)
+    quota = KeyQuota(concurrency=1)
     await state.limiter.admit("k", quota, call_id="c", tokens=0, now=time.monotonic())
     before = await store.zscore("jarvis:calls:k", "c")
     state.limiter.renew()
@@ -54,12 +54,12 @@ async def test_a_store_that_is_not_there_holds_nothing_up() -> None:
     began = time.monotonic()
     await state.start()
     verdict = await state.limiter.admit(
-        "k", Quota(rpm=1), call_id="c", tokens=0, now=time.monotonic()
+        "k", KeyQuota(rpm=1), call_id="c", tokens=0, now=time.monotonic()
     )
-    state.vault.put("call_0123456789", Remembered("sig", None), time.monotonic())
-    await state.vault.fetch(["call_0123456789", "other"], time.monotonic())
+    state.signatures.put("call_0123456789", Remembered("sig", None), time.monotonic())
+    await state.signatures.fetch(["call_0123456789", "other"], time.monotonic())
     await state.close()
 
     assert verdict.refused is None
-    assert state.vault.get("call_0123456789", time.monotonic()) == Remembered("sig", None)
+    assert state.signatures.get("call_0123456789", time.monotonic()) == Remembered("sig", None)
     assert time.monotonic() - began < 2.5

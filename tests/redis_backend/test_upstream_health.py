@@ -9,10 +9,10 @@ import pytest
 from redis.asyncio import Redis
 
 from jarvis_proxy.redis_backend import upstream_health as module
-from jarvis_proxy.redis_backend.client import Link
-from jarvis_proxy.redis_backend.upstream_health import Event, SharedHealth, digest
-from jarvis_proxy.routing.circuit_breaker import Breakers, Ticket
-from jarvis_proxy.routing.key_pool import KeyPool, Rest
+from jarvis_proxy.redis_backend.client import RedisConnection
+from jarvis_proxy.redis_backend.upstream_health import HealthEvent, RedisUpstreamHealth, digest
+from jarvis_proxy.routing.circuit_breaker import CallPermit, CircuitBreakers
+from jarvis_proxy.routing.key_pool import KeyPool, Quarantine
 from tests.support.eventually import eventually
 from tests.support.redis_server import RedisServer, needs_redis
 
@@ -21,41 +21,41 @@ pytestmark = needs_redis
 KEYS = ("sk-canary-one", "sk-canary-two")
 MODEL = "gpt-4o"
 CLIENT, OTHER_CLIENT = "alice", "bob"
-REFUSED = Rest(900.0, for_all=True, proven=True)
+REFUSED = Quarantine(900.0, for_all=True, proven=True)
 
 
 class Process:
     """One process: a pool and a breaker for *upstream*, on a clock that the test moves."""
 
     def __init__(self, url: str, origin: str, keys: tuple[str, ...] = KEYS) -> None:
-        self.link = Link(url)
+        self.connection = RedisConnection(url)
         self.now = 1000.0 if origin == "a" else 9000.0  # no two processes' clocks agree
-        self.health = SharedHealth(self.link, origin, clock=lambda: self.now)
-        self.pool, self.breakers = KeyPool(keys), Breakers()
+        self.health = RedisUpstreamHealth(self.connection, origin, clock=lambda: self.now)
+        self.pool, self.breakers = KeyPool(keys), CircuitBreakers()
         self.health.watch("openai", self.pool, self.breakers)
 
-    def admit(self, model: str = MODEL, client: str = CLIENT) -> Ticket | float:
-        return self.breakers.admit(model, client, self.now)
+    def admit(self, model: str = MODEL, client: str = CLIENT) -> CallPermit | float:
+        return self.breakers.allow(model, client, self.now)
 
     def fail(self, kind: str = "failed") -> None:
         for _ in range(5):
             ticket = self.admit()
-            assert isinstance(ticket, Ticket)
+            assert isinstance(ticket, CallPermit)
             getattr(ticket, kind)(self.now)
 
     def refused(self, index: int) -> None:
-        self.pool.rest(index, MODEL, self.now, REFUSED)
+        self.pool.quarantine(index, MODEL, self.now, REFUSED)
 
     def limited(self, index: int, seconds: float, model: str = MODEL) -> None:
-        self.pool.rest(index, model, self.now, Rest(seconds))
+        self.pool.quarantine(index, model, self.now, Quarantine(seconds))
 
     async def told(self) -> None:
         """Wait until what was told is in the store."""
-        await eventually(lambda: not self.health._ops.pending and not self.link._flying)
+        await eventually(lambda: not self.health._ops.pending and not self.connection._in_flight)
 
     @property
     def rests(self) -> list[float]:
-        return [round(rest) for rest in self.pool.rests(self.now)]
+        return [round(rest) for rest in self.pool.quarantined_for(self.now)]
 
 
 @pytest.fixture
@@ -63,10 +63,10 @@ async def two(server: RedisServer) -> AsyncIterator[tuple[Process, Process]]:
     """Return two processes that share *server*."""
     both = Process(server.url, "a"), Process(server.url, "b")
     for process in both:
-        await process.link.start()
+        await process.connection.start()
     yield both
     for process in both:
-        await process.link.close()
+        await process.connection.close()
 
 
 async def test_a_refused_key_rests_everywhere(two: tuple[Process, Process]) -> None:
@@ -97,14 +97,14 @@ async def test_a_client_is_held_off_everywhere_until_one_has_an_answer(
     await one.told()
     await other.health.poll()
     held_off, unharmed = other.admit(), other.admit(client=OTHER_CLIENT)
-    assert isinstance(unharmed, Ticket)
+    assert isinstance(unharmed, CallPermit)
     unharmed.answered()
     await other.told()
     await one.health.poll()
 
     assert isinstance(held_off, float)
     assert 9 < held_off <= 10
-    assert isinstance(one.admit(), Ticket)
+    assert isinstance(one.admit(), CallPermit)
 
 
 async def test_d6_a_model_is_held_off_everywhere_and_no_other_is(
@@ -116,7 +116,7 @@ async def test_d6_a_model_is_held_off_everywhere_and_no_other_is(
     await other.health.poll()
 
     assert isinstance(other.admit(), float)
-    assert isinstance(other.admit("o3"), Ticket)
+    assert isinstance(other.admit("o3"), CallPermit)
 
 
 async def test_d6_a_key_that_one_client_put_to_rest_is_not_lost_to_others_anywhere(
@@ -124,7 +124,7 @@ async def test_d6_a_key_that_one_client_put_to_rest_is_not_lost_to_others_anywhe
 ) -> None:
     one, other = two
     for index in range(2):
-        one.pool.rest(index, MODEL, one.now, Rest(900.0), client=CLIENT)
+        one.pool.quarantine(index, MODEL, one.now, Quarantine(900.0), client=CLIENT)
     await one.told()
     await other.health.poll()
     picked = [
@@ -147,13 +147,13 @@ async def test_d14_what_a_store_says_is_bounded_as_ones_own_would_be(
 ) -> None:
     process = two[0]
     name = digest(KEYS[0]) if key else ""
-    event = Event("x", "openai", name, model, rest, CLIENT)
+    event = HealthEvent("x", "openai", name, model, rest, CLIENT)
     await store.xadd("jarvis:health", {"event": msgspec.json.encode(event)}, id=moment)
     await process.health.poll()
     held = process.admit()
 
-    assert process.pool.rests(process.now)[0] <= 3600
-    assert isinstance(held, Ticket) or held <= 120
+    assert process.pool.quarantined_for(process.now)[0] <= 3600
+    assert isinstance(held, CallPermit) or held <= 120
 
 
 async def test_d14_a_store_cannot_fill_the_memory(
@@ -163,13 +163,13 @@ async def test_d14_a_store_cannot_fill_the_memory(
     process = two[0]
     names = [f"m{number}" for number in range(200)]
     for name in (*names, "x" * 10_000):
-        event = Event("x", "openai", "", name, 100.0, CLIENT)
+        event = HealthEvent("x", "openai", "", name, 100.0, CLIENT)
         await store.xadd("jarvis:health", {"event": msgspec.json.encode(event)})
     for _ in range(5):
         await process.health.poll()
 
     assert len(process.health._until) <= 50
-    assert isinstance(process.admit("x" * 10_000), Ticket)
+    assert isinstance(process.admit("x" * 10_000), CallPermit)
     assert isinstance(process.admit(names[-1]), float)
 
 
@@ -205,14 +205,14 @@ async def test_keys_are_told_by_half_a_digest(two: tuple[Process, Process], stor
 async def test_a_key_of_other_settings_is_no_key_of_ours(server: RedisServer) -> None:
     one, other = Process(server.url, "a"), Process(server.url, "b", ("sk-another",))
     for process in (one, other):
-        await process.link.start()
+        await process.connection.start()
     one.refused(0)
-    one.health.watch("elsewhere", elsewhere := KeyPool(("k",)), Breakers())
-    elsewhere.rest(0, MODEL, one.now, REFUSED)
+    one.health.watch("elsewhere", elsewhere := KeyPool(("k",)), CircuitBreakers())
+    elsewhere.quarantine(0, MODEL, one.now, REFUSED)
     await one.told()
     await other.health.poll()
     for process in (one, other):
-        await process.link.close()
+        await process.connection.close()
 
     assert other.rests == [0]
 
@@ -226,9 +226,9 @@ async def test_one_that_starts_later_knows_what_still_holds(
     await one.told()
     await asyncio.sleep(0.06)  # the store's clock cannot be moved
     late = Process(server.url, "c")
-    await late.link.start()
+    await late.connection.start()
     await late.health.poll()
-    await late.link.close()
+    await late.connection.close()
 
     assert late.rests == [900, 0]
 
@@ -239,11 +239,11 @@ async def test_new_settings_know_what_the_old_ones_heard(two: tuple[Process, Pro
     one.fail()
     await one.told()
     await other.health.poll()
-    pool, breakers = KeyPool(tuple(reversed(KEYS))), Breakers()
+    pool, breakers = KeyPool(tuple(reversed(KEYS))), CircuitBreakers()
     other.health.watch("openai", pool, breakers)
 
-    assert [round(rest) for rest in pool.rests(other.now)] == [0, 900]
-    assert isinstance(breakers.admit(MODEL, CLIENT, other.now), float)
+    assert [round(rest) for rest in pool.quarantined_for(other.now)] == [0, 900]
+    assert isinstance(breakers.allow(MODEL, CLIENT, other.now), float)
 
 
 async def test_a_hundred_calls_that_meet_one_limit_tell_it_once(
@@ -254,7 +254,7 @@ async def test_a_hundred_calls_that_meet_one_limit_tell_it_once(
         one.limited(0, 60.0)
         one.now += 0.001
     ticket = one.admit()
-    assert isinstance(ticket, Ticket)
+    assert isinstance(ticket, CallPermit)
     ticket.answered()  # no one was held off: nothing to tell
     await one.told()
 
@@ -267,11 +267,11 @@ async def test_what_is_learnt_while_the_store_is_away_is_told_when_it_is_back(
     one, other = two
     await server.kill()
     one.refused(0)
-    await eventually(lambda: not one.link.is_up)
+    await eventually(lambda: not one.connection.is_up)
     one.refused(1)
     await other.health.poll()
     await server.start()
-    await eventually(lambda: one.link.is_up and other.link.is_up)
+    await eventually(lambda: one.connection.is_up and other.connection.is_up)
     await one.told()
     await other.health.poll()
 
@@ -315,6 +315,6 @@ async def test_run_reads_again_and_again(two: tuple[Process, Process]) -> None:
 
 
 def test_an_event_is_a_short_list() -> None:
-    assert msgspec.json.encode(Event("a", "openai", "k", "", 1.5)) == (
+    assert msgspec.json.encode(HealthEvent("a", "openai", "k", "", 1.5)) == (
         b'["a","openai","k","",1.5,""]'
     )

@@ -6,8 +6,8 @@ from dataclasses import fields
 import pytest
 from redis.asyncio import Redis
 
-from jarvis_proxy.accounting.usage import Counts, UsageRow
-from jarvis_proxy.redis_backend.client import Link
+from jarvis_proxy.accounting.usage import UsageRow, UsageTotals
+from jarvis_proxy.redis_backend.client import RedisConnection
 from jarvis_proxy.redis_backend.usage_store import RedisUsageStore
 from tests.support.eventually import eventually
 from tests.support.redis_server import RedisServer, needs_redis
@@ -15,21 +15,21 @@ from tests.support.redis_server import RedisServer, needs_redis
 pytestmark = needs_redis
 
 DAY, NEXT, SINCE = "2026-11-23", "2026-11-24", "2026-09-23"
-ALL = Counts(*range(1, len(fields(Counts)) + 1))
+ALL = UsageTotals(*range(1, len(fields(UsageTotals)) + 1))
 
 
 def row(
     day: str = DAY, key: str = "laptop", model: str = "openai/gpt-4o", calls: int = 1
 ) -> UsageRow:
-    return UsageRow(day, key, model, Counts(calls=calls))
+    return UsageRow(day, key, model, UsageTotals(calls=calls))
 
 
 class Process:
     """One process's way to the sums."""
 
     def __init__(self, url: str) -> None:
-        self.link = Link(url)
-        self.usage = RedisUsageStore(self.link)
+        self.connection = RedisConnection(url)
+        self.usage = RedisUsageStore(self.connection)
 
     async def loaded(self, since: str = SINCE) -> list[UsageRow]:
         rows = await self.usage.load(since)
@@ -42,16 +42,16 @@ async def two(server: RedisServer) -> AsyncIterator[tuple[Process, Process]]:
     """Return two processes that share *server*."""
     both = Process(server.url), Process(server.url)
     for process in both:
-        await process.link.start()
+        await process.connection.start()
     yield both
     for process in both:
-        await process.link.close()
+        await process.connection.close()
 
 
 async def test_sums_of_two_processes_add_up(two: tuple[Process, Process]) -> None:
     for process in two:
         assert await process.usage.add([row(), UsageRow(NEXT, "phone", "gemini/a b c", ALL)])
-    twice = Counts()
+    twice = UsageTotals()
     twice.add(ALL)
     twice.add(ALL)
 
@@ -60,10 +60,10 @@ async def test_sums_of_two_processes_add_up(two: tuple[Process, Process]) -> Non
 
 async def test_large_sums_are_exact(two: tuple[Process, Process]) -> None:
     cost = 123_456_789_012_345
-    await two[0].usage.add([UsageRow(DAY, "k", "m", Counts(calls=1, cost=cost))])
-    await two[1].usage.add([UsageRow(DAY, "k", "m", Counts(cost=1))])
+    await two[0].usage.add([UsageRow(DAY, "k", "m", UsageTotals(calls=1, cost=cost))])
+    await two[1].usage.add([UsageRow(DAY, "k", "m", UsageTotals(cost=1))])
 
-    assert [found.counts.cost for found in await two[0].loaded()] == [cost + 1]
+    assert [found.totals.cost for found in await two[0].loaded()] == [cost + 1]
 
 
 async def test_days_before_the_first_are_not_read(two: tuple[Process, Process]) -> None:
@@ -114,15 +114,15 @@ async def test_a_batch_whose_answer_was_lost_is_not_counted_twice(
     two: tuple[Process, Process], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     process = two[0]
-    execute = process.link.execute
+    execute = process.connection.execute
 
     async def deaf(commands: object, limit: float = 1.0) -> None:
         await execute(commands, limit)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(process.link, "execute", deaf)
+    monkeypatch.setattr(process.connection, "execute", deaf)
     assert await process.usage.add([row()])  # taken over, and in doubt
     assert not await process.usage.add([row(calls=5)])
-    monkeypatch.setattr(process.link, "execute", execute)
+    monkeypatch.setattr(process.connection, "execute", execute)
     assert await process.usage.add([row(calls=5)])
 
     assert await two[1].loaded() == [row(calls=6)]
@@ -137,7 +137,7 @@ async def test_a_batch_in_doubt_is_settled_though_nothing_more_is_used(
         return None
 
     with monkeypatch.context() as away:
-        away.setattr(process.link, "execute", nothing)
+        away.setattr(process.connection, "execute", nothing)
         assert await process.usage.add([row()])
         assert await process.usage.load(SINCE) is None  # what is known here is more than that
 
@@ -151,11 +151,11 @@ async def test_nothing_is_lost_while_the_store_is_away(
     process = two[0]
     await server.kill()
     assert await process.usage.add([row()])  # it did not know yet
-    await eventually(lambda: not process.link.is_up)
+    await eventually(lambda: not process.connection.is_up)
     assert not await process.usage.add([row(calls=2)])
     assert await process.usage.load(SINCE) is None
     await server.start()
-    await eventually(lambda: process.link.is_up)
+    await eventually(lambda: process.connection.is_up)
     assert await process.usage.add([row(calls=2)])
 
     assert await process.loaded() == [row(calls=3)]
@@ -182,10 +182,10 @@ async def test_d14_what_a_store_says_of_usage_is_bounded_as_calls_would_be(
 ) -> None:
     assert await two[0].usage.add([row(calls=2), row(key="phone")])
     await store.hset(HASH, f"{name} {FIELD}", value)
-    rows = {each.key: each.counts for each in await two[1].loaded()}
+    rows = {each.key: each.totals for each in await two[1].loaded()}
 
     assert getattr(rows["laptop"], name) == expected
-    assert rows["phone"] == Counts(calls=1)
+    assert rows["phone"] == UsageTotals(calls=1)
 
 
 @pytest.mark.parametrize("value", ["x", str(2**63 - 1), "1.5"])

@@ -4,36 +4,38 @@ from collections.abc import Iterable
 
 import pytest
 
-from jarvis_proxy.routing.circuit_breaker import Breaker, Breakers, Ticket
+from jarvis_proxy.routing.circuit_breaker import CallPermit, CircuitBreaker, CircuitBreakers
 
 A, B, C = "alice", "bob", "carol"
 MODEL, OTHER = "m", "other"
 
 
-def fail(breaker: Breaker, clients: Iterable[str], now: float = 0.0) -> None:
+def fail(breaker: CircuitBreaker, clients: Iterable[str], now: float = 0.0) -> None:
     for client in clients:
         breaker.failed(client, now)
 
 
-def ticket(breakers: Breakers, client: str = A, model: str = MODEL, now: float = 0.0) -> Ticket:
-    found = breakers.admit(model, client, now)
-    assert isinstance(found, Ticket)
+def ticket(
+    breakers: CircuitBreakers, client: str = A, model: str = MODEL, now: float = 0.0
+) -> CallPermit:
+    found = breakers.allow(model, client, now)
+    assert isinstance(found, CallPermit)
     return found
 
 
 def test_five_failures_in_ten_seconds_hold_a_client_off() -> None:
-    breaker = Breaker()
+    breaker = CircuitBreaker()
     for moment in range(4):
         breaker.failed(A, float(moment))
-    assert breaker.wait(A, 4.0) is None
+    assert breaker.seconds_until_allowed(A, 4.0) is None
     breaker.failed(A, 4.0)
 
-    assert breaker.holds(4.0)
-    assert breaker.wait(A, 5.0) == 9.0
+    assert breaker.is_open(4.0)
+    assert breaker.seconds_until_allowed(A, 5.0) == 9.0
 
 
 def test_slow_failures_and_good_answers_hold_no_one_off() -> None:
-    slow, mixed = Breaker(), Breaker()
+    slow, mixed = CircuitBreaker(), CircuitBreaker()
     for moment in range(0, 100, 5):
         slow.failed(A, float(moment))
     for moment in range(20):
@@ -41,8 +43,8 @@ def test_slow_failures_and_good_answers_hold_no_one_off() -> None:
         if moment % 4 == 3:
             mixed.succeeded()
 
-    assert not slow.holds(100.0)
-    assert not mixed.holds(20.0)
+    assert not slow.is_open(100.0)
+    assert not mixed.is_open(20.0)
 
 
 @pytest.mark.parametrize(
@@ -69,107 +71,112 @@ def test_slow_failures_and_good_answers_hold_no_one_off() -> None:
 def test_d6_only_clients_whose_own_calls_failed_are_held_off(
     failed: tuple[str, ...], held: set[str]
 ) -> None:
-    breaker = Breaker()
+    breaker = CircuitBreaker()
     fail(breaker, failed)
 
-    assert {name for name in (A, B, C) if breaker.wait(name, 1.0) is not None} == held
+    assert {
+        name for name in (A, B, C) if breaker.seconds_until_allowed(name, 1.0) is not None
+    } == held
 
 
 def test_d6_what_no_request_can_cause_is_proven_by_one_client() -> None:
-    breaker = Breaker()
+    breaker = CircuitBreaker()
     for _ in range(5):
         breaker.failed(A, 0.0, proven=True)
-    assert breaker.wait(B, 1.0) is None
+    assert breaker.seconds_until_allowed(B, 1.0) is None
     breaker.failed(B, 1.0, proven=True)
 
-    assert breaker.wait(B, 1.0) == 10.0
+    assert breaker.seconds_until_allowed(B, 1.0) == 10.0
 
 
 def test_d6_old_failures_do_not_count_against_others() -> None:
-    breaker = Breaker()
+    breaker = CircuitBreaker()
     fail(breaker, (A,) * 5)
     fail(breaker, (B, B), now=60.0)
 
-    assert breaker.wait(B, 60.0) is None
+    assert breaker.seconds_until_allowed(B, 60.0) is None
 
 
 def test_d6_an_answer_to_another_client_lets_all_in_again() -> None:
-    breaker = Breaker()
+    breaker = CircuitBreaker()
     fail(breaker, (A, B, A, B, A))
-    assert breaker.wait(C, 1.0) is None
-    assert not breaker.enter(C)
+    assert breaker.seconds_until_allowed(C, 1.0) is None
+    assert not breaker.start_call(C)
     breaker.succeeded()
 
-    assert breaker.wait(A, 1.0) is None
-    assert breaker.wait(B, 1.0) is None
+    assert breaker.seconds_until_allowed(A, 1.0) is None
+    assert breaker.seconds_until_allowed(B, 1.0) is None
 
 
 def test_one_call_probes_and_each_failure_doubles_the_pause() -> None:
-    breaker = Breaker()
+    breaker = CircuitBreaker()
     fail(breaker, (A,) * 5)
     pauses = []
     now = 10.0
     for _ in range(5):
-        assert breaker.wait(A, now) is None
-        assert breaker.enter(A)
-        assert breaker.wait(A, now) == 1.0
+        assert breaker.seconds_until_allowed(A, now) is None
+        assert breaker.start_call(A)
+        assert breaker.seconds_until_allowed(A, now) == 1.0
         breaker.failed(A, now, is_probe=True)
-        pause = breaker.wait(A, now)
+        pause = breaker.seconds_until_allowed(A, now)
         assert pause is not None
         pauses.append(pause)
         now += pause
 
     assert pauses == [20.0, 40.0, 80.0, 120.0, 120.0]
-    assert breaker.wait(A, now) is None
+    assert breaker.seconds_until_allowed(A, now) is None
     breaker.succeeded()
-    assert not breaker.holds(now)
+    assert not breaker.is_open(now)
 
 
 def test_d6_anothers_failed_probe_does_not_lengthen_ones_pause() -> None:
-    breaker = Breaker()
+    breaker = CircuitBreaker()
     fail(breaker, (A, B, A, B, A))
-    breaker.enter(A)
+    breaker.start_call(A)
     breaker.failed(A, 10.0, is_probe=True)
 
-    assert breaker.wait(A, 10.0) == 20.0
-    assert breaker.wait(B, 10.0) is None
+    assert breaker.seconds_until_allowed(A, 10.0) == 20.0
+    assert breaker.seconds_until_allowed(B, 10.0) is None
 
 
 def test_calls_from_before_do_not_lengthen_the_pause_nor_end_the_probe() -> None:
-    breaker = Breaker()
+    breaker = CircuitBreaker()
     fail(breaker, (A,) * 50)
-    assert breaker.wait(A, 1.0) == 9.0
-    assert breaker.enter(A)
+    assert breaker.seconds_until_allowed(A, 1.0) == 9.0
+    assert breaker.start_call(A)
     breaker.failed(A, 10.5)
 
-    assert breaker.wait(A, 10.5) == 1.0
+    assert breaker.seconds_until_allowed(A, 10.5) == 1.0
 
 
 def test_a_probe_whose_client_left_leaves_room_for_the_next() -> None:
-    breaker = Breaker()
+    breaker = CircuitBreaker()
     fail(breaker, (A,) * 5)
-    breaker.enter(A)
+    breaker.start_call(A)
     breaker.abandoned(A)
 
-    assert breaker.wait(A, 10.0) is None
+    assert breaker.seconds_until_allowed(A, 10.0) is None
 
 
 def test_a_client_is_held_off_when_another_process_says_so() -> None:
-    breaker = Breaker()
+    breaker = CircuitBreaker()
 
-    breaker.hear(A, 50.0)
-    breaker.hear(A, 20.0)
-    assert (breaker.wait(A, 10.0), breaker.wait(B, 10.0)) == (40.0, None)
-    breaker.hear(A, 60.0)
-    assert breaker.wait(A, 10.0) == 50.0
-    breaker.hear("", None)
-    assert breaker.wait(A, 10.0) is None
+    breaker.apply_remote(A, 50.0)
+    breaker.apply_remote(A, 20.0)
+    assert (breaker.seconds_until_allowed(A, 10.0), breaker.seconds_until_allowed(B, 10.0)) == (
+        40.0,
+        None,
+    )
+    breaker.apply_remote(A, 60.0)
+    assert breaker.seconds_until_allowed(A, 10.0) == 50.0
+    breaker.apply_remote("", None)
+    assert breaker.seconds_until_allowed(A, 10.0) is None
 
 
 def test_a_good_answer_is_told_only_where_someone_was_held_off() -> None:
     told: list[tuple[str, float | None]] = []
-    breaker = Breaker()
-    breaker.told = lambda client, until: told.append((client, until))
+    breaker = CircuitBreaker()
+    breaker.on_change = lambda client, until: told.append((client, until))
 
     breaker.succeeded()
     breaker.failed(A, 0.0)
@@ -182,90 +189,90 @@ def test_a_good_answer_is_told_only_where_someone_was_held_off() -> None:
 
 
 def test_c13_answers_of_500_count_for_their_model_only() -> None:
-    breakers = Breakers()
+    breakers = CircuitBreakers()
     for _ in range(5):
         ticket(breakers).failed(0.0)
 
-    assert breakers.admit(MODEL, A, 1.0) == 9.0
-    assert isinstance(breakers.admit(OTHER, A, 1.0), Ticket)
-    assert isinstance(breakers.admit(MODEL, B, 1.0), Ticket)
-    assert (breakers.holds_upstream(1.0), breakers.models_held(1.0)) == (False, 1)
+    assert breakers.allow(MODEL, A, 1.0) == 9.0
+    assert isinstance(breakers.allow(OTHER, A, 1.0), CallPermit)
+    assert isinstance(breakers.allow(MODEL, B, 1.0), CallPermit)
+    assert (breakers.is_upstream_open(1.0), breakers.open_models(1.0)) == (False, 1)
 
 
 @pytest.mark.parametrize("kind", ["unreachable", "unanswered"])
 def test_c13_connect_failures_and_timeouts_count_for_the_upstream(kind: str) -> None:
-    breakers = Breakers()
+    breakers = CircuitBreakers()
     for number in range(5):
         getattr(ticket(breakers, model=f"m{number}"), kind)(0.0)
 
-    assert breakers.admit(OTHER, A, 1.0) == 9.0
-    assert (breakers.holds_upstream(1.0), breakers.models_held(1.0)) == (True, 0)
+    assert breakers.allow(OTHER, A, 1.0) == 9.0
+    assert (breakers.is_upstream_open(1.0), breakers.open_models(1.0)) == (True, 0)
 
 
 def test_c13_an_answer_of_500_shows_that_the_upstream_is_reached() -> None:
-    breakers = Breakers()
+    breakers = CircuitBreakers()
     for _ in range(5):
         ticket(breakers).unreachable(0.0)
     ticket(breakers, now=10.0).failed(10.0)
 
-    assert isinstance(breakers.admit(MODEL, A, 11.0), Ticket)
+    assert isinstance(breakers.allow(MODEL, A, 11.0), CallPermit)
 
 
 def test_a_good_answer_lets_upstream_and_model_be_asked_again() -> None:
-    breakers = Breakers()
+    breakers = CircuitBreakers()
     told: list[tuple[str, str, float | None]] = []
-    breakers.told = lambda *what: told.append(what)
+    breakers.on_change = lambda *what: told.append(what)
     for _ in range(5):
         ticket(breakers).failed(0.0)
     probe = ticket(breakers, now=10.0)
-    assert breakers.admit(MODEL, A, 10.0) == 1.0
+    assert breakers.allow(MODEL, A, 10.0) == 1.0
     probe.answered()
 
-    assert isinstance(breakers.admit(MODEL, A, 10.0), Ticket)
+    assert isinstance(breakers.allow(MODEL, A, 10.0), CallPermit)
     assert told == [(MODEL, A, 10.0), (MODEL, "", None)]
     assert len(breakers) == 0
 
 
 @pytest.mark.parametrize("kind", ["abandoned", "unreachable"])
 def test_a_models_probe_that_tells_nothing_of_the_model_leaves_it_to_the_next(kind: str) -> None:
-    breakers = Breakers()
+    breakers = CircuitBreakers()
     for _ in range(5):
         ticket(breakers).failed(0.0)
     probe = ticket(breakers, now=10.0)
     getattr(probe, kind)(*(() if kind == "abandoned" else (10.0,)))
 
-    assert isinstance(breakers.admit(MODEL, A, 10.0), Ticket)
+    assert isinstance(breakers.allow(MODEL, A, 10.0), CallPermit)
 
 
 def test_a_failed_probe_of_the_upstream_doubles_its_pause() -> None:
-    breakers = Breakers()
+    breakers = CircuitBreakers()
     for _ in range(5):
         ticket(breakers).unreachable(0.0)
     ticket(breakers, now=10.0).unreachable(10.0)
 
-    assert breakers.admit(OTHER, A, 10.0) == 20.0
+    assert breakers.allow(OTHER, A, 10.0) == 20.0
 
 
 @pytest.mark.slow
 def test_d6_names_of_models_and_clients_do_not_pile_up() -> None:
-    breakers = Breakers()
+    breakers = CircuitBreakers()
     for number in range(3000):
         ticket(breakers, model=f"m{number}").failed(0.0)
     for number in range(3000):
         ticket(breakers, client=f"c{number}").failed(0.0)
 
     assert len(breakers) <= 256
-    assert len(breakers.of(MODEL)._clients) <= 256
+    assert len(breakers.for_model(MODEL)._clients) <= 256
 
 
 def test_what_other_processes_say_is_taken_over() -> None:
-    breakers = Breakers()
-    breakers.hear(MODEL, A, 50.0)
-    breakers.hear("", B, 50.0)
-    found = [breakers.admit(model, name, 10.0) for model, name in ((MODEL, A), (OTHER, B))]
-    breakers.hear(MODEL, "", None)
-    breakers.hear("", "", None)
+    breakers = CircuitBreakers()
+    breakers.apply_remote(MODEL, A, 50.0)
+    breakers.apply_remote("", B, 50.0)
+    found = [breakers.allow(model, name, 10.0) for model, name in ((MODEL, A), (OTHER, B))]
+    breakers.apply_remote(MODEL, "", None)
+    breakers.apply_remote("", "", None)
 
     assert found == [40.0, 40.0]
-    assert isinstance(breakers.admit(MODEL, A, 10.0), Ticket)
-    assert isinstance(breakers.admit(MODEL, B, 10.0), Ticket)
+    assert isinstance(breakers.allow(MODEL, A, 10.0), CallPermit)
+    assert isinstance(breakers.allow(MODEL, B, 10.0), CallPermit)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jarvis_proxy.routing.compat_hints import Oddities
+from jarvis_proxy.routing.compat_hints import CompatHints
 
 PLAIN = ("/v1/chat/completions", "Bearer k")
 
@@ -18,7 +18,7 @@ PLAIN = ("/v1/chat/completions", "Bearer k")
     ],
 )
 def test_ordinary_spellings_are_not_spoken_of(path: str, authorization: str | None) -> None:
-    assert Oddities().hint("me", path, authorization, in_query=False) == ()
+    assert CompatHints().hint("me", path, authorization, in_query=False) == ()
 
 
 @pytest.mark.parametrize(
@@ -36,17 +36,17 @@ def test_ordinary_spellings_are_not_spoken_of(path: str, authorization: str | No
 def test_an_odd_spelling_is_named(
     path: str, authorization: str | None, in_query: bool, word: str
 ) -> None:
-    (hint,) = Oddities().hint("me", path, authorization, in_query=in_query)
+    (hint,) = CompatHints().hint("me", path, authorization, in_query=in_query)
 
     assert word in hint
 
 
 def test_everything_that_is_odd_about_the_first_one_is_told() -> None:
-    assert len(Oddities().hint("me", "/v1/v1//models", "k", in_query=True)) == 4
+    assert len(CompatHints().hint("me", "/v1/v1//models", "k", in_query=True)) == 4
 
 
 def test_each_key_is_told_of_once() -> None:
-    oddities = Oddities()
+    oddities = CompatHints()
     assert oddities.hint("me", *PLAIN, in_query=False) == ()
     assert oddities.hint("me", "/v1/models/", "Bearer k", in_query=False) != ()
     assert oddities.hint("me", "/api/v1/models", "k", in_query=True) == ()

@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jarvis_proxy.routing.endpoints import OPEN, PREFIXES, Match, match, nearest
+from jarvis_proxy.routing.endpoints import (
+    PREFIXES,
+    PUBLIC,
+    EndpointMatch,
+    closest_endpoint,
+    match_endpoint,
+)
 from jarvis_proxy.wire.chat_types import INFERENCE
 
 READ = ("GET", "HEAD")
@@ -104,7 +110,7 @@ def test_endpoint_is_served_under_every_prefix_however_it_is_slashed(
 
     for path in spellings:
         for everything in (False, True):
-            found = match(path, everything=everything)
+            found = match_endpoint(path, allow_any=everything)
             assert found is not None, path
             assert (found.kind, found.endpoint) == (kind, endpoint)
             assert (found.route, found.methods) == (route, methods)
@@ -116,12 +122,12 @@ def test_table_of_prefixes_is_the_one_that_is_tested() -> None:
 
 @pytest.mark.parametrize("path", ["/", "//", "///"])
 def test_root_is_an_address(path: str) -> None:
-    assert match(path) == Match("root", "", "/", READ)
+    assert match_endpoint(path) == EndpointMatch("root", "", "/", READ)
 
 
 def test_what_is_open_without_a_clients_key_is_told_by_kind() -> None:
     """Metrics and the live page's events ask for keys of their own; the page holds no data."""
-    assert {"root", "health", "ready", "metrics", "page", "events"} == OPEN
+    assert {"root", "health", "ready", "metrics", "page", "events"} == PUBLIC
 
 
 @pytest.mark.parametrize(
@@ -138,15 +144,15 @@ def test_what_is_open_without_a_clients_key_is_told_by_kind() -> None:
     ],
 )
 def test_numbers_have_addresses_that_are_only_read(path: str, kind: str) -> None:
-    found = match(path)
+    found = match_endpoint(path)
 
     assert found is not None
     assert (found.kind, found.methods) == (kind, READ)
-    assert found == match(path, everything=True)
+    assert found == match_endpoint(path, allow_any=True)
 
 
 def test_metrics_are_at_one_address_only() -> None:
-    assert match("/v1/metrics") is None
+    assert match_endpoint("/v1/metrics") is None
 
 
 @pytest.mark.parametrize(
@@ -168,15 +174,15 @@ def test_metrics_are_at_one_address_only() -> None:
 @pytest.mark.parametrize("prefix", PREFIXES)
 @pytest.mark.parametrize("everything", [False, True])
 def test_model_id_may_hold_a_slash(prefix: str, raw: str, model_id: str, everything: bool) -> None:
-    expected = Match("model", "models/{id}", "/v1/models/{id}", READ, model_id)
+    expected = EndpointMatch("model", "models/{id}", "/v1/models/{id}", READ, model_id)
 
-    assert match(f"{prefix}/models/{raw}", everything=everything) == expected
+    assert match_endpoint(f"{prefix}/models/{raw}", allow_any=everything) == expected
 
 
 @pytest.mark.parametrize("path", TRAVERSALS)
 @pytest.mark.parametrize("everything", [False, True])
 def test_traversal_matches_nothing(path: str, everything: bool) -> None:
-    assert match(path, everything=everything) is None
+    assert match_endpoint(path, allow_any=everything) is None
 
 
 @pytest.mark.parametrize(
@@ -195,15 +201,17 @@ def test_traversal_matches_nothing(path: str, everything: bool) -> None:
 )
 @pytest.mark.parametrize("prefix", PREFIXES)
 def test_other_paths_match_only_when_everything_is_passed_on(prefix: str, rest: str) -> None:
-    assert match(f"{prefix}/{rest}") is None
-    assert match(f"{prefix}//{rest}/", everything=True) == Match("other", rest, "/v1/*", ())
+    assert match_endpoint(f"{prefix}/{rest}") is None
+    assert match_endpoint(f"{prefix}//{rest}/", allow_any=True) == EndpointMatch(
+        "other", rest, "/v1/*", ()
+    )
 
 
 @settings(deadline=None)
 @given(st.text(st.sampled_from("/.%2eE5cf;\\#?v1modelsaA:@~_-\0\n é"), max_size=40))
 def test_what_is_asked_upstream_is_always_plain(path: str) -> None:
     """No match can name an upstream path that a server might read as another one."""
-    found = match("/" + path, everything=True)
+    found = match_endpoint("/" + path, allow_any=True)
 
     if found is not None and found.kind == "other":
         segments = found.endpoint.split("/")
@@ -237,13 +245,13 @@ def test_what_is_asked_upstream_is_always_plain(path: str) -> None:
     ],
 )
 def test_nearest_address_is_named(path: str, expected: str) -> None:
-    assert nearest(path) == expected
+    assert closest_endpoint(path) == expected
 
 
 @settings(deadline=None)
 @given(st.text())
 def test_nearest_address_is_always_one_that_exists(path: str) -> None:
-    assert match(nearest(path)) is not None
+    assert match_endpoint(closest_endpoint(path)) is not None
 
 
 @pytest.mark.parametrize(
@@ -256,7 +264,7 @@ def test_nearest_address_is_always_one_that_exists(path: str) -> None:
     ],
 )
 def test_with_everything_other_methods_are_openais(method: str, path: str, endpoint: str) -> None:
-    found = match(path, everything=True, method=method)
+    found = match_endpoint(path, allow_any=True, method=method)
 
     assert found is not None
     assert (found.kind, found.endpoint) == ("other", endpoint)
@@ -273,7 +281,7 @@ def test_with_everything_other_methods_are_openais(method: str, path: str, endpo
     ],
 )
 def test_with_everything_our_own_methods_stay_ours(method: str, path: str, kind: str) -> None:
-    found = match(path, everything=True, method=method)
+    found = match_endpoint(path, allow_any=True, method=method)
 
     assert found is not None
     assert found.kind == kind

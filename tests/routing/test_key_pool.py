@@ -2,9 +2,9 @@
 
 import pytest
 
-from jarvis_proxy.routing.key_pool import KeyPool, Rest
+from jarvis_proxy.routing.key_pool import KeyPool, Quarantine
 
-REFUSED = Rest(900.0, for_all=True, proven=True)
+REFUSED = Quarantine(900.0, for_all=True, proven=True)
 A, B = "alice", "bob"
 
 
@@ -16,7 +16,7 @@ def test_keys_are_taken_in_turn() -> None:
 
 def test_a_single_key_is_used_however_it_failed() -> None:
     pool = KeyPool(["a"])
-    pool.rest(0, "m", 0.0, REFUSED)
+    pool.quarantine(0, "m", 0.0, REFUSED)
 
     assert pool.pick("m", 1.0) == 0
     assert pool.pick("m", 1.0, frozenset({0})) is None
@@ -28,25 +28,25 @@ def test_an_empty_pool_has_no_key() -> None:
 
 def test_a_refused_key_rests_for_all_models() -> None:
     pool = KeyPool(["a", "b"])
-    pool.rest(0, "m", 100.0, REFUSED)
+    pool.quarantine(0, "m", 100.0, REFUSED)
 
     assert [pool.pick(model, 100.0 + at) for model, at in (("m", 1), ("n", 500), ("m", 899))] == [
         1,
         1,
         1,
     ]
-    assert pool.resting(500.0) == 1
+    assert pool.quarantined(500.0) == 1
     assert {pool.pick("m", 1000.0), pool.pick("m", 1000.0)} == {0, 1}
-    assert pool.resting(1000.0) == 0
+    assert pool.quarantined(1000.0) == 0
 
 
 @pytest.mark.parametrize(("told", "rest"), [(7.0, 7.0), (86_400.0, 3600.0)])
 def test_a_limited_key_rests_for_that_model_as_long_as_told(told: float, rest: float) -> None:
     pool = KeyPool(["a", "b"])
-    pool.rest(0, "m", 0.0, Rest(told))
+    pool.quarantine(0, "m", 0.0, Quarantine(told))
 
     assert [pool.pick("m", rest - 1), pool.pick("m", rest - 1)] == [1, 1]
-    assert pool.resting(rest - 1) == 1
+    assert pool.quarantined(rest - 1) == 1
     assert {pool.pick("other", 1.0), pool.pick("other", 1.0)} == {0, 1}
     assert {pool.pick("m", rest), pool.pick("m", rest)} == {0, 1}
 
@@ -54,7 +54,7 @@ def test_a_limited_key_rests_for_that_model_as_long_as_told(told: float, rest: f
 def test_when_all_rest_the_one_that_failed_longest_ago_is_used() -> None:
     pool = KeyPool(["a", "b", "c"])
     for index, moment in ((1, 1.0), (0, 2.0), (2, 3.0)):
-        pool.rest(index, "m", moment, REFUSED)
+        pool.quarantine(index, "m", moment, REFUSED)
 
     assert pool.pick("m", 4.0) == 1
     assert pool.pick("m", 4.0, frozenset({1})) is None
@@ -63,7 +63,7 @@ def test_when_all_rest_the_one_that_failed_longest_ago_is_used() -> None:
 def test_d6_keys_that_one_client_put_to_rest_are_not_lost_to_another() -> None:
     pool = KeyPool(["a", "b", "c"])
     for index in range(3):
-        pool.rest(index, "m", float(index), Rest(900.0), client=A)
+        pool.quarantine(index, "m", float(index), Quarantine(900.0), client=A)
     first = pool.pick("m", 5.0, client=B)
     assert first is not None
     second = pool.pick("m", 5.0, frozenset({first}), client=B)
@@ -74,13 +74,13 @@ def test_d6_keys_that_one_client_put_to_rest_are_not_lost_to_another() -> None:
 
 @pytest.mark.parametrize(
     ("rest", "client"),
-    [(REFUSED, A), (Rest(900.0), B), (Rest(900.0), "")],
+    [(REFUSED, A), (Quarantine(900.0), B), (Quarantine(900.0), "")],
     ids=["proven", "met-by-both", "cause-unknown"],
 )
-def test_d6_a_rest_with_good_reason_holds_for_all_clients(rest: Rest, client: str) -> None:
+def test_d6_a_rest_with_good_reason_holds_for_all_clients(rest: Quarantine, client: str) -> None:
     pool = KeyPool(["a", "b"])
-    pool.rest(1, "m", 0.0, Rest(900.0), client=A)
-    pool.rest(1, "m", 1.0, rest, client=client)
+    pool.quarantine(1, "m", 0.0, Quarantine(900.0), client=A)
+    pool.quarantine(1, "m", 1.0, rest, client=client)
 
     assert pool.pick("m", 2.0, frozenset({0}), client="carol") is None
 
@@ -88,7 +88,7 @@ def test_d6_a_rest_with_good_reason_holds_for_all_clients(rest: Rest, client: st
 def test_d6_names_of_models_do_not_pile_up() -> None:
     pool = KeyPool(["a", "b"])
     for number in range(5000):
-        pool.rest(0, f"m{number}", 0.0, Rest(3600.0), client=A)
+        pool.quarantine(0, f"m{number}", 0.0, Quarantine(3600.0), client=A)
 
     assert len(pool._states[0].by_model) <= 256
     assert pool.pick("m4999", 1.0) == 1
@@ -97,22 +97,22 @@ def test_d6_names_of_models_do_not_pile_up() -> None:
 def test_a_key_rests_when_another_process_says_so() -> None:
     pool = KeyPool(("a", "b", "c"))
 
-    pool.hear(0, None, 50.0, 10.0)
-    pool.hear(0, None, 20.0, 10.0)
-    pool.hear(1, "m", 30.0, 10.0)
-    pool.hear(1, "m", 10.0, 10.0)
+    pool.apply_remote(0, None, 50.0, 10.0)
+    pool.apply_remote(0, None, 20.0, 10.0)
+    pool.apply_remote(1, "m", 30.0, 10.0)
+    pool.apply_remote(1, "m", 10.0, 10.0)
 
-    assert pool.rests(10.0) == [40.0, 20.0, 0.0]
-    assert pool.resting(10.0) == 2
+    assert pool.quarantined_for(10.0) == [40.0, 20.0, 0.0]
+    assert pool.quarantined(10.0) == 2
     assert pool.pick("m", 10.0) == 2
 
 
 def test_what_begins_to_rest_is_told() -> None:
     pool = KeyPool(("a", "b"))
     told: list[tuple[int, str | None, float, str]] = []
-    pool.told = lambda *rest: told.append(rest)
+    pool.on_change = lambda *rest: told.append(rest)
 
-    pool.rest(1, "m", 10.0, Rest(5.0), client=A)
-    pool.rest(0, "m", 10.0, REFUSED, client=A)
+    pool.quarantine(1, "m", 10.0, Quarantine(5.0), client=A)
+    pool.quarantine(0, "m", 10.0, REFUSED, client=A)
 
     assert told == [(1, "m", 15.0, A), (0, None, 910.0, "")]

@@ -12,8 +12,8 @@ from openai.types import Model
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.routing.model_list import (
-    Catalog,
     ModelEntry,
+    ModelList,
     parse_gemini_models,
     parse_openai_models,
 )
@@ -26,7 +26,7 @@ def everything(name: str) -> bool:
     return True
 
 
-def listed(catalog: Catalog) -> list[dict[str, Any]]:
+def listed(catalog: ModelList) -> list[dict[str, Any]]:
     answer = json.loads(catalog.listing(everything))
     assert list(answer) == ["object", "data"]
     assert answer["object"] == "list"
@@ -34,7 +34,7 @@ def listed(catalog: Catalog) -> list[dict[str, Any]]:
     return data
 
 
-def names(catalog: Catalog) -> list[str]:
+def names(catalog: ModelList) -> list[str]:
     return [model["id"] for model in listed(catalog)]
 
 
@@ -101,7 +101,7 @@ def test_what_upstreams_leave_out_or_mangle_costs_at_most_the_item(
 )
 def test_created_is_an_integer_whatever_was_sent(created: str, seconds: int) -> None:
     body = b'{"data":[{"id":"a","created":%s}]}' % created.encode()
-    catalog = Catalog({}, {})
+    catalog = ModelList({}, {})
     catalog.update("openai", parse_openai_models(body))
 
     assert [(model["created"], type(model["created"])) for model in listed(catalog)] == [
@@ -207,7 +207,7 @@ def place(name: str) -> str:
 
 def test_before_any_list_came_the_known_names_are_there() -> None:
     aliases = {"jarvis-echo": "jarvis/jarvis-echo", "gemini-3-flash": "gemini/gemini-3-x"}
-    catalog = Catalog(aliases, {"deepseek-chat": "deepseek"})
+    catalog = ModelList(aliases, {"deepseek-chat": "deepseek"})
 
     assert catalog.listing(everything) == (
         b'{"object":"list","data":['
@@ -218,7 +218,7 @@ def test_before_any_list_came_the_known_names_are_there() -> None:
 
 
 def test_an_alias_takes_its_targets_dates_and_owner() -> None:
-    catalog = Catalog({"fast": "openai/gpt-4o-mini"}, {})
+    catalog = ModelList({"fast": "openai/gpt-4o-mini"}, {})
     catalog.update("openai", [ModelEntry("gpt-4o-mini", 7, "system")])
 
     assert listed(catalog) == [
@@ -228,7 +228,7 @@ def test_an_alias_takes_its_targets_dates_and_owner() -> None:
 
 
 def test_lists_are_merged_and_no_name_comes_twice() -> None:
-    catalog = Catalog({"a": "openai/a"}, {"b": "openai"}, place=place)
+    catalog = ModelList({"a": "openai/a"}, {"b": "openai"}, routed_upstream=place)
     catalog.update("openai", [ModelEntry("a", 1), ModelEntry("a", 2), ModelEntry("b", 3)])
     catalog.update("gemini", [ModelEntry("gemini-x", 0, "google")])
 
@@ -241,7 +241,7 @@ def test_lists_are_merged_and_no_name_comes_twice() -> None:
 
 def test_a_model_whose_bare_name_leads_elsewhere_is_listed_with_its_upstream() -> None:
     """Otherwise a client that picks from the list is sent to an upstream without that model."""
-    catalog = Catalog({}, {}, place=place)
+    catalog = ModelList({}, {}, routed_upstream=place)
     catalog.update("openai", [ModelEntry("same"), ModelEntry("gemini-lookalike")])
     catalog.update(
         "gemini", [ModelEntry("gemini-x"), ModelEntry("nano-banana"), ModelEntry("same")]
@@ -257,7 +257,7 @@ def test_a_model_whose_bare_name_leads_elsewhere_is_listed_with_its_upstream() -
 
 
 def test_an_upstream_that_names_no_owner_owns_its_models() -> None:
-    catalog = Catalog({}, {})
+    catalog = ModelList({}, {})
     catalog.update("deepseek", [ModelEntry("deepseek-chat")])
     catalog.update("gemini", [ModelEntry("gemini-x")])
 
@@ -265,7 +265,7 @@ def test_an_upstream_that_names_no_owner_owns_its_models() -> None:
 
 
 def test_a_list_stays_when_its_upstream_fails() -> None:
-    catalog = Catalog({}, {})
+    catalog = ModelList({}, {})
     catalog.update("openai", [ModelEntry("a")])
     catalog.failed("openai")
     catalog.failed("gemini")
@@ -275,7 +275,7 @@ def test_a_list_stays_when_its_upstream_fails() -> None:
 
 
 def test_a_refreshed_list_replaces_the_old_one_and_ends_the_failure() -> None:
-    catalog = Catalog({}, {})
+    catalog = ModelList({}, {})
     catalog.update("openai", [ModelEntry("a")])
     catalog.failed("openai")
     catalog.update("openai", [ModelEntry("b")])
@@ -285,7 +285,7 @@ def test_a_refreshed_list_replaces_the_old_one_and_ends_the_failure() -> None:
 
 
 def test_what_a_key_may_not_use_is_hidden() -> None:
-    catalog = Catalog({"alias": "openai/a"}, {"b": "openai"})
+    catalog = ModelList({"alias": "openai/a"}, {"b": "openai"})
     catalog.update("openai", [ModelEntry("a")])
 
     def only_a(name: str) -> bool:
@@ -299,7 +299,7 @@ def test_what_a_key_may_not_use_is_hidden() -> None:
 
 
 def test_one_model_is_shown_under_the_name_it_was_asked_for() -> None:
-    catalog = Catalog({"fast": "gemini/gemini-x"}, {}, place=place)
+    catalog = ModelList({"fast": "gemini/gemini-x"}, {}, routed_upstream=place)
     catalog.update("gemini", [ModelEntry("gemini-x", 0, "google"), ModelEntry("nano", 0, "google")])
     shown = b'{"id":"%s","object":"model","created":0,"owned_by":"google"}'
 
@@ -309,7 +309,7 @@ def test_one_model_is_shown_under_the_name_it_was_asked_for() -> None:
 
 @pytest.mark.parametrize("name", ["", "nano", "openai/gemini-x", "gemini/", "/gemini-x", "other"])
 def test_a_model_that_nobody_listed_is_unknown(name: str) -> None:
-    catalog = Catalog({}, {}, place=place)
+    catalog = ModelList({}, {}, routed_upstream=place)
     catalog.update("gemini", [ModelEntry("gemini-x"), ModelEntry("nano")])
 
     assert catalog.entry(name, everything) is None
@@ -328,7 +328,7 @@ def test_a_model_that_nobody_listed_is_unknown(name: str) -> None:
 )
 def test_recorded_openai_lists_are_kept_whole(name: str, count: int, example: str) -> None:
     record = recorded(name)
-    catalog = Catalog({}, {})
+    catalog = ModelList({}, {})
     catalog.update("openai", parse_openai_models(raw(record)))
     page = SyncPage[Model].model_validate_json(catalog.listing(everything), strict=True)
     original = {model["id"]: model for model in record["response"]["body"]["data"]}
@@ -343,7 +343,7 @@ def test_recorded_openai_lists_are_kept_whole(name: str, count: int, example: st
 def test_the_recorded_gemini_list_keeps_what_can_be_reached() -> None:
     record = recorded("gemini/rig__list_models_smoke__0_0e09ac.json")
     entries, token = parse_gemini_models(raw(record))
-    catalog = Catalog({}, {}, place=place)
+    catalog = ModelList({}, {}, routed_upstream=place)
     catalog.update("gemini", entries)
     page = SyncPage[Model].model_validate_json(catalog.listing(everything), strict=True)
     ids = [model.id for model in page.data]
@@ -396,7 +396,7 @@ def test_d12_list_of_very_many_values_is_none(parse: Callable[[bytes], object]) 
 
 
 def test_d12_an_upstream_lists_a_bounded_number_of_models() -> None:
-    catalog = Catalog({}, {})
+    catalog = ModelList({}, {})
     catalog.update("openai", (ModelEntry(f"m{number}") for number in range(50_000)))
 
     assert len(json.loads(catalog.listing(lambda name: True))["data"]) == 20_000

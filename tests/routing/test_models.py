@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.routing.models import BUILT_IN, ModelRegistry, Route
+from jarvis_proxy.routing.models import BUILT_IN, ModelRegistry, ModelRoute
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def registry(
     ],
 )
 def test_model_leads_to_its_upstream(model: str | None, upstream: str, target: str) -> None:
-    assert registry().resolve(model) == Route(upstream, target)
+    assert registry().resolve(model) == ModelRoute(upstream, target)
 
 
 def test_every_built_in_name_is_listed() -> None:
@@ -90,16 +90,16 @@ def test_every_built_in_name_is_listed() -> None:
 def test_alias_adds_to_the_table_and_overrides_it() -> None:
     found = registry(aliases={"fast": "gemini/gemini-3-flash", "gpt-4o": "gemini/gemini-2.5-pro"})
 
-    assert found.resolve("fast") == Route("gemini", "gemini-3-flash-preview")
-    assert found.resolve("gpt-4o") == Route("gemini", "gemini-2.5-pro")
-    assert found.resolve("gpt-4.1") == Route("openai", "gpt-4.1")
+    assert found.resolve("fast") == ModelRoute("gemini", "gemini-3-flash-preview")
+    assert found.resolve("gpt-4o") == ModelRoute("gemini", "gemini-2.5-pro")
+    assert found.resolve("gpt-4.1") == ModelRoute("openai", "gpt-4.1")
     assert found.aliases["fast"] == "gemini/gemini-3-flash"
 
 
 def test_alias_may_lead_to_another_alias() -> None:
     found = registry(aliases={"a": "openai/b", "openai/b": "gemini/gemini-2.5-pro"})
 
-    assert found.resolve("a") == Route("gemini", "gemini-2.5-pro")
+    assert found.resolve("a") == ModelRoute("gemini", "gemini-2.5-pro")
 
 
 @pytest.mark.parametrize(
@@ -118,22 +118,22 @@ def test_jarvis_default_may_be_an_alias_of_its_own() -> None:
     found = registry(aliases={"jarvis-default": "gemini/gemini-2.5-pro"})
 
     assert found.resolve(None) == found.resolve("jarvis-default")
-    assert found.resolve(None) == Route("gemini", "gemini-2.5-pro")
+    assert found.resolve(None) == ModelRoute("gemini", "gemini-2.5-pro")
 
 
 @pytest.mark.parametrize(
     ("default_model", "expected"),
     [
-        ("gemini/gemini-3-flash", Route("gemini", "gemini-3-flash-preview")),
-        ("gemini-2-flash", Route("gemini", "gemini-2.5-flash")),
-        ("gpt-4o", Route("openai", "gpt-4o")),
-        ("llama-4", Route("groq", "llama-4")),
-        ("openai/gpt-oss-120b", Route("groq", "openai/gpt-oss-120b")),
-        ("jarvis-default", Route("openai", "jarvis-default")),
+        ("gemini/gemini-3-flash", ModelRoute("gemini", "gemini-3-flash-preview")),
+        ("gemini-2-flash", ModelRoute("gemini", "gemini-2.5-flash")),
+        ("gpt-4o", ModelRoute("openai", "gpt-4o")),
+        ("llama-4", ModelRoute("groq", "llama-4")),
+        ("openai/gpt-oss-120b", ModelRoute("groq", "openai/gpt-oss-120b")),
+        ("jarvis-default", ModelRoute("openai", "jarvis-default")),
     ],
 )
 def test_default_model_is_routed_as_if_the_client_had_asked_for_it(
-    default_model: str, expected: Route
+    default_model: str, expected: ModelRoute
 ) -> None:
     groq = Upstream("groq", models=("llama-4", "openai/gpt-oss-120b"))
 
@@ -151,23 +151,23 @@ EXTRA = (
 @pytest.mark.parametrize(
     ("model", "expected"),
     [
-        ("deepseek-chat", Route("deepseek", "deepseek-chat")),
-        ("deepseek-reasoner", Route("deepseek", "deepseek-reasoner")),
-        ("deepseek-coder-2", Route("local", "deepseek-coder-2")),
-        ("deepseek/anything", Route("deepseek", "anything")),
-        ("llama-4", Route("groq", "llama-4")),
-        ("gemini-clone", Route("deepseek", "gemini-clone")),
-        ("unheard-of", Route("router", "unheard-of")),
-        ("gemini-2.5-pro", Route("router", "gemini-2.5-pro")),
-        ("google/gemini-2.5-pro", Route("local", "google/gemini-2.5-pro")),
-        ("openai/gpt-oss-120b", Route("groq", "openai/gpt-oss-120b")),
-        ("groq/openai/gpt-oss-120b", Route("groq", "openai/gpt-oss-120b")),
-        ("openai/gpt-4o", Route("router", "openai/gpt-4o")),
-        ("openai/o5", Route("openai", "o5")),
-        ("gemini/gemini-2.5-pro", Route("gemini", "gemini-2.5-pro")),
+        ("deepseek-chat", ModelRoute("deepseek", "deepseek-chat")),
+        ("deepseek-reasoner", ModelRoute("deepseek", "deepseek-reasoner")),
+        ("deepseek-coder-2", ModelRoute("local", "deepseek-coder-2")),
+        ("deepseek/anything", ModelRoute("deepseek", "anything")),
+        ("llama-4", ModelRoute("groq", "llama-4")),
+        ("gemini-clone", ModelRoute("deepseek", "gemini-clone")),
+        ("unheard-of", ModelRoute("router", "unheard-of")),
+        ("gemini-2.5-pro", ModelRoute("router", "gemini-2.5-pro")),
+        ("google/gemini-2.5-pro", ModelRoute("local", "google/gemini-2.5-pro")),
+        ("openai/gpt-oss-120b", ModelRoute("groq", "openai/gpt-oss-120b")),
+        ("groq/openai/gpt-oss-120b", ModelRoute("groq", "openai/gpt-oss-120b")),
+        ("openai/gpt-4o", ModelRoute("router", "openai/gpt-4o")),
+        ("openai/o5", ModelRoute("openai", "o5")),
+        ("gemini/gemini-2.5-pro", ModelRoute("gemini", "gemini-2.5-pro")),
     ],
 )
-def test_lists_of_extra_upstreams_claim_models(model: str, expected: Route) -> None:
+def test_lists_of_extra_upstreams_claim_models(model: str, expected: ModelRoute) -> None:
     assert registry(*EXTRA).resolve(model) == expected
 
 
@@ -180,7 +180,7 @@ def test_no_list_of_an_extra_upstream_takes_a_built_in_name(model: str | None) -
 def test_alias_leads_where_it_says_whatever_the_lists_claim() -> None:
     found = registry(*EXTRA, aliases={"oss": "openai/gpt-oss-120b"})
 
-    assert found.resolve("oss") == Route("openai", "gpt-oss-120b")
+    assert found.resolve("oss") == ModelRoute("openai", "gpt-oss-120b")
 
 
 def test_exact_models_name_the_first_upstream_that_lists_them() -> None:
@@ -220,7 +220,7 @@ def test_model_without_a_key_is_not_found_and_the_setting_is_named(
 def test_route_is_known_even_without_a_key() -> None:
     found = registry(base=(Upstream("openai", ()), Upstream("gemini", ())))
 
-    assert found.route("gpt-4o") == Route("openai", "gpt-4o")
+    assert found.route("gpt-4o") == ModelRoute("openai", "gpt-4o")
     assert not found.is_usable("gpt-4o")
     assert not found.is_usable("gemini-2.5-pro")
     assert found.is_usable("jarvis-echo")
@@ -232,11 +232,11 @@ def test_extra_upstream_needs_no_key() -> None:
 
 
 def test_request_that_needs_no_model_goes_to_openai() -> None:
-    assert registry().openai() == Route("openai", "")
-    assert registry(Upstream("x", models=("*", "any"))).openai() == Route("openai", "")
+    assert registry().openai_default() == ModelRoute("openai", "")
+    assert registry(Upstream("x", models=("*", "any"))).openai_default() == ModelRoute("openai", "")
 
     with pytest.raises(ProxyError, match="OPENAI_API_KEY"):
-        registry(base=(Upstream("openai", ()), Upstream("gemini"))).openai()
+        registry(base=(Upstream("openai", ()), Upstream("gemini"))).openai_default()
 
 
 @pytest.mark.parametrize("hostile", ["x" * 10_000, "é" * 300, "\n" * 300])
@@ -269,10 +269,10 @@ def test_fallbacks_are_the_usable_places_in_order() -> None:
     )
 
     assert found.fallbacks("gpt-4o") == (
-        Route("deepseek", "deepseek-chat"),
-        Route("openai", "gpt-4.1"),
+        ModelRoute("deepseek", "deepseek-chat"),
+        ModelRoute("openai", "gpt-4.1"),
     )
-    assert found.fallbacks(None) == (Route("jarvis", "jarvis-echo"),)
+    assert found.fallbacks(None) == (ModelRoute("jarvis", "jarvis-echo"),)
     assert found.fallbacks("gpt-4.1") == ()
     assert registry().fallbacks("gpt-4o") == ()
 
@@ -283,7 +283,7 @@ def test_any_name_leads_somewhere_or_is_a_404(model: str) -> None:
     known = {"openai", "gemini", "jarvis", *(upstream.name for upstream in EXTRA)}
     try:
         route = registry(*EXTRA).resolve(model)
-        outcome = route.target != "" and route.upstream in known
+        outcome = route.upstream_model != "" and route.upstream in known
     except ProxyError as error:
         outcome = error.status == 404
 

@@ -12,10 +12,10 @@ import pytest
 import trustme
 from aiohttp import web
 
-from jarvis_proxy.accounting.usage_sqlite import SqliteStore
+from jarvis_proxy.accounting.usage_sqlite import SqliteUsageStore
 from jarvis_proxy.config.settings import Settings, SettingsError
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.observability.logging import LineWriter, configure_logging
+from jarvis_proxy.observability.logging import ThreadedLineWriter, configure_logging
 from jarvis_proxy.runtime.reload import ConfigReloader, restart_required
 from tests.conftest import KEY
 from tests.support.eventually import eventually
@@ -41,7 +41,7 @@ class Served:
     reloader: ConfigReloader
     port: int
     log: io.StringIO
-    writer: LineWriter
+    writer: ThreadedLineWriter
 
     async def models(self, key: str) -> RawResponse:
         return await fetch(self.port, "/v1/models", headers={"x-api-key": key}, method="GET")
@@ -329,11 +329,11 @@ async def test_what_keys_used_is_counted_on_across_a_change(tmp_path: Path) -> N
             await streaming
             await served.stream()
             metrics = served.reloader.context.metrics
-    stored = await SqliteStore(tmp_path).load("")
+    stored = await SqliteUsageStore(tmp_path).load("")
     counted = {family.name: family.samples for family in metrics.families()}
 
     assert stored is not None
-    assert [row.counts.calls for row in stored] == [2]
+    assert [row.totals.calls for row in stored] == [2]
     assert sum(counted["jarvis_upstream_calls"].values()) == 2
 
 

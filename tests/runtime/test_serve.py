@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import pytest
 
 from jarvis_proxy.config.settings import Settings, SettingsError
-from jarvis_proxy.observability.logging import LineWriter, configure_logging
+from jarvis_proxy.observability.logging import ThreadedLineWriter, configure_logging
 from jarvis_proxy.runtime.serve import ControllingTerminal, Reload, ShutdownRequest, serve
 from tests.conftest import KEY, OPENAI_KEY
 from tests.support.eventually import eventually
@@ -37,7 +37,7 @@ class Running:
     stop: ShutdownRequest
     task: asyncio.Task[None]
     stream: io.StringIO
-    writer: LineWriter
+    writer: ThreadedLineWriter
 
     async def ended(self, seconds: float = 10.0) -> None:
         await asyncio.wait_for(self.task, seconds)

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from jarvis_proxy.config.settings import Settings, SettingsError
-from jarvis_proxy.observability.logging import PlainWriter, log_through
+from jarvis_proxy.observability.logging import DirectLineWriter, install_handler
 from jarvis_proxy.runtime import supervisor as module
 from jarvis_proxy.runtime import worker as messages
 from jarvis_proxy.runtime.supervisor import LONGEST, STEADY_AFTER, Backoff, Supervisor
@@ -136,8 +136,8 @@ class Run:
         settings: Settings = SETTINGS,
     ) -> None:
         with (stage.path.parent / "log").open("w+") as log:
-            logger = PlainWriter(log)
-            log_through(logger, "text", "info")
+            logger = DirectLineWriter(log)
+            install_handler(logger, "text", "info")
             self.sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
 
             def work(settings: Settings, setup: WorkerSetup) -> int:

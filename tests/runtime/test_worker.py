@@ -14,8 +14,8 @@ import pytest
 
 from jarvis_proxy.config.settings import Settings
 from jarvis_proxy.observability.logging import configure_logging
-from jarvis_proxy.observability.shared_memory import Sheet
-from jarvis_proxy.observability.worker_stats import Crew, Desk
+from jarvis_proxy.observability.shared_memory import SharedMemorySlot
+from jarvis_proxy.observability.worker_stats import WorkerSlot, WorkerStats
 from jarvis_proxy.runtime import worker as messages
 from jarvis_proxy.runtime.worker import WorkerSetup, encode_reload, run_worker
 from tests.conftest import KEY
@@ -36,7 +36,7 @@ class Parent:
 
     channel: socket.socket
     port: int
-    neighbour: Crew
+    neighbour: WorkerStats
     said: bytes = b""
     task: asyncio.Task[None] = field(init=False)
 
@@ -74,11 +74,11 @@ async def worker() -> AsyncIterator[Parent]:
     mine.setblocking(False)
     sock = socket.create_server(("127.0.0.1", 0))
     sock.setblocking(False)
-    desks, looks = [Desk(), Desk()], Sheet(64)
-    setup = WorkerSetup([sock], its, Crew(desks, 0, looks))
+    desks, looks = [WorkerSlot(), WorkerSlot()], SharedMemorySlot(64)
+    setup = WorkerSetup([sock], its, WorkerStats(desks, 0, looks))
     settings = Settings.from_env(ENV)
     writer, log = configure_logging("text", "info", io.StringIO())
-    parent = Parent(mine, sock.getsockname()[1], Crew(desks, 1, looks))
+    parent = Parent(mine, sock.getsockname()[1], WorkerStats(desks, 1, looks))
     parent.task = asyncio.create_task(run_worker(settings, log, setup))
     try:
         await parent.hears(messages.READY)
@@ -147,5 +147,5 @@ async def test_what_it_counted_last_lies_on_its_desk_when_it_has_ended() -> None
         parent.says(messages.DRAIN)
         await asyncio.wait_for(parent.task, 10)
 
-    (requests,) = [f for f in parent.neighbour.sums([]) if f.name == "jarvis_requests"]
+    (requests,) = [f for f in parent.neighbour.merged_families([]) if f.name == "jarvis_requests"]
     assert sum(requests.samples.values()) == 1

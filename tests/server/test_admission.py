@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from jarvis_proxy.access.auth_throttle import Failures
+from jarvis_proxy.access.auth_throttle import AuthThrottle
 from tests.conftest import BEARER, KEY, Proxy, running_proxy
 from tests.server.limited import (
     CALL,
@@ -327,7 +327,7 @@ async def test_d7_the_networks_of_one_prefix_are_slowed_together() -> None:
     async with running_proxy(TRUSTED_PROXIES="127.0.0.1") as proxy:
         guard = proxy.context.admission
         guard.clock = lambda: 1000.0
-        guard._failures = Failures(1000.0)
+        guard._failures = AuthThrottle(1000.0)
         statuses = [(await refused(proxy, f"2001:db8:0:{n:x}::1")).status for n in range(50)]
         next_one = asyncio.create_task(refused(proxy, "2001:db8:1::1"))
         await eventually(lambda: guard.delayed_rejections == 1)

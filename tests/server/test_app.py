@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from jarvis_proxy.config.settings import Settings
-from jarvis_proxy.observability.logging import AccessLog, LineWriter
+from jarvis_proxy.observability.logging import AccessLog, ThreadedLineWriter
 from jarvis_proxy.server.app import (
     build_timeouts,
     connection_limits,
@@ -32,8 +32,8 @@ def settings(**env: str) -> Settings:
     return Settings.from_env({**ENV, **env})
 
 
-def application(**env: str) -> tuple[web.Application, LineWriter]:
-    writer = LineWriter()
+def application(**env: str) -> tuple[web.Application, ThreadedLineWriter]:
+    writer = ThreadedLineWriter()
     return create_app(settings(**env), AccessLog(writer, "text", 20)), writer
 
 

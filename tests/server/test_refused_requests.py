@@ -161,7 +161,7 @@ async def ask(
 
 
 def no_budget(proxy: Proxy) -> None:
-    while proxy.context.retry_budget.take(0):
+    while proxy.context.retry_budget.acquire(0):
         pass
 
 

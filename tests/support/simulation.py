@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from jarvis_proxy.config.settings import Settings
-from jarvis_proxy.observability.logging import LineWriter, configure_logging
+from jarvis_proxy.observability.logging import ThreadedLineWriter, configure_logging
 from jarvis_proxy.runtime.listeners import TlsBoundedSite
 from jarvis_proxy.runtime.reload import ConfigReloader
 from jarvis_proxy.runtime.serve import ShutdownRequest, drain
@@ -97,7 +97,7 @@ class World:
         self._reloader: ConfigReloader
         self._sites: list[TlsBoundedSite]
         self._port = 0
-        self._writer: LineWriter
+        self._writer: ThreadedLineWriter
         self._tasks = 0
 
     async def open(self) -> None:

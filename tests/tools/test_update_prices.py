@@ -152,6 +152,6 @@ def test_the_whole_file_is_one_that_the_proxy_reads() -> None:
     text = render(TODAY)
     prices = Prices(text.encode(), [("openai", "https://api.openai.com/v1")])
 
-    assert prices.cost(call(target="gpt-4.1-mini")) == 6 * 400 + 4 * 100 + 5 * 1600
+    assert prices.cost(call(upstream_model="gpt-4.1-mini")) == 6 * 400 + 4 * 100 + 5 * 1600
     assert len(msgspec.json.decode(text, type=PriceFile).providers) > 30
     assert text.count("\n") == TARGET.read_text(encoding="ascii").count("\n")

@@ -73,7 +73,7 @@ class Kind:
         response = await self.send(transport, mark)
         try:
             body = await asyncio.wait_for(rest(response), 5)
-            response.finish()
+            response.release_at_end()
         finally:
             response.close()
         return response.status, body

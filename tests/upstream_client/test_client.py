@@ -96,7 +96,7 @@ async def test_parser_reads_answers_of_every_kind_one_after_the_other() -> None:
             body = b""
             while data := await reply.readany():
                 body += data
-            reply.finish()
+            reply.release_at_end()
             seen.append((reply.status, reply.headers.get("Content-Type"), body))
 
     assert seen == [
@@ -119,7 +119,7 @@ async def test_session_and_direct_requests_share_connections() -> None:
             reply = await transport.send(asking(), KEY, _pieces(b"streamed"))
             while await reply.readany():
                 pass
-            reply.finish()
+            reply.release_at_end()
 
     assert [seen.body for seen in upstream.received] == [b"{}", b"", b"streamed"] * 3
     assert upstream.connections == 1
@@ -194,7 +194,7 @@ async def test_connection_is_not_kept_whose_request_was_not_sent_to_its_end(
     ):
         reply = await asyncio.wait_for(transport.send(asking(body=b"x" * 40_000_000), KEY), 5)
         assert (reply.status, await reply.readany()) == (413, b"{}")
-        reply.finish()
+        reply.release_at_end()
         assert not transport.session.connector._conns  # type: ignore[union-attr]
         over.set()
         await asyncio.wait_for(ended.wait(), 5)
@@ -306,11 +306,11 @@ async def test_reply_has_what_the_relay_uses() -> None:
     upstream = RawUpstream(answer)
     async with upstream.running(), opened(HttpTransport("x", upstream.base_url)) as transport:
         reply = await transport.send(asking(), KEY)
-        await eventually(lambda: reply.complete)
+        await eventually(lambda: reply.is_complete)
         assert reply.buffered_body() == b'{"ok":true}'
         assert reply.buffered_body() is None  # it was taken
         assert await reply.readany() == b""
-        reply.finish()
+        reply.release_at_end()
         reply.close()
 
 
@@ -347,7 +347,7 @@ async def test_request_is_sent_once_when_its_connection_ends_before_it_is_writte
         connection = reply._connection
         while await reply.readany():
             pass
-        reply.finish()
+        reply.release_at_end()
         sending = asyncio.create_task(transport.send(asking(), KEY))
         await asyncio.sleep(0)
         assert connection.response is not None

@@ -160,7 +160,7 @@ def test_connection_that_is_not_kept_waits_for_no_farewell(
             response = await transport.send(UpstreamRequest("POST", "/any", {}, b"{}"), KEY)
             connection = response._connection
             assert await rest(response) == b"{}"
-            response.finish()
+            response.release_at_end()
             await eventually(lambda: connection._fileno < 0, 1)
             over.set()
 
@@ -218,7 +218,7 @@ def test_descriptors_are_as_before(ways: Ways, way: Way, loop: str) -> None:
             response = await sending
             if number % 3:
                 await rest(response)
-            (response.finish if number % 2 else response.close)()
+            (response.release_at_end if number % 2 else response.close)()
 
     async def count() -> int:
         await asyncio.sleep(0.05)

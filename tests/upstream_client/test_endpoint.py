@@ -11,7 +11,7 @@ def test_keys_are_not_in_the_repr() -> None:
     endpoint = UpstreamEndpoint(UpstreamApi(EchoUpstream("jarvis"), LocalTransport()), pool)
 
     assert "canary" not in repr(endpoint)
-    assert endpoint.mark == ""
+    assert endpoint.loop_mark == ""
 
 
 def test_each_upstream_has_breakers_of_its_own() -> None:

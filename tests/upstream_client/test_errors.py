@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 import trustme
 
-from jarvis_proxy.upstream_client.errors import ConnectFailure, read_error, send_error
+from jarvis_proxy.upstream_client.errors import ConnectError, map_read_error, map_send_error
 from jarvis_proxy.upstream_client.transport import HttpTransport, TransportOptions
 from tests.support.raw_site import FakeResolver
 from tests.support.raw_upstream import Peer, RawUpstream, Received
@@ -43,7 +43,7 @@ class BrokenResolver(FakeResolver):
 async def test_refused_connection(unused_tcp_port: int) -> None:
     error = await refusal(HttpTransport("x", f"http://127.0.0.1:{unused_tcp_port}/v1"))
 
-    assert isinstance(error, ConnectFailure)
+    assert isinstance(error, ConnectError)
     assert (error.status, error.code, error.error_type) == (
         502,
         "upstream_connect_error",
@@ -55,7 +55,7 @@ async def test_unknown_host() -> None:
     transport = HttpTransport("x", "http://nowhere.test/v1", resolver=BrokenResolver(hangs=False))
     error = await refusal(transport)
 
-    assert isinstance(error, ConnectFailure)
+    assert isinstance(error, ConnectError)
     assert (error.status, error.code) == (502, "upstream_dns_error")
 
 
@@ -65,7 +65,7 @@ async def test_resolver_that_never_answers_is_given_up() -> None:
     )
     error = await refusal(transport)
 
-    assert isinstance(error, ConnectFailure)
+    assert isinstance(error, ConnectError)
     assert (error.status, error.code) == (504, "upstream_connect_timeout")
 
 
@@ -81,7 +81,7 @@ async def test_address_that_swallows_packets_is_given_up() -> None:
             knocking.connect_ex(("127.0.0.1", port))
         error = await refusal(HttpTransport("x", f"http://127.0.0.1:{port}/v1", options=FAST))
 
-    assert isinstance(error, ConnectFailure)
+    assert isinstance(error, ConnectError)
     assert (error.status, error.code) == (504, "upstream_connect_timeout")
 
 
@@ -107,12 +107,12 @@ async def test_head_that_is_no_http(head: bytes) -> None:
         error = await refusal(HttpTransport("x", upstream.base_url))
 
     assert (error.status, error.code) == (502, "upstream_bad_response")
-    assert not isinstance(error, ConnectFailure)
+    assert not isinstance(error, ConnectError)
 
 
 def test_error_in_the_midst_of_an_answer_that_is_no_http() -> None:
     request = aiohttp.RequestInfo(None, "POST", None, None)  # type: ignore[arg-type] # not looked at
-    error = read_error(aiohttp.ClientResponseError(request, (), message="bad"))
+    error = map_read_error(aiohttp.ClientResponseError(request, (), message="bad"))
 
     assert (error.status, error.code) == (502, "upstream_bad_response")
 
@@ -129,7 +129,7 @@ def test_no_message_shows_where_upstreams_are() -> None:
     ]
 
     for fault in faults:
-        for error in (send_error(fault), read_error(fault)):
+        for error in (map_send_error(fault), map_read_error(fault)):
             assert error.status == 502
             assert b"secret" not in error.body()
             assert b"canary" not in error.body()
@@ -197,7 +197,7 @@ async def test_certificate_that_is_not_valid_gets_no_request(
         error = await refusal(tls_door(upstream, trusted))
 
     assert (error.status, error.code, error.should_retry) == (502, "upstream_tls_error", False)
-    assert not isinstance(error, ConnectFailure)
+    assert not isinstance(error, ConnectError)
     assert upstream.received == []
 
 
@@ -215,7 +215,7 @@ async def test_peer_that_speaks_no_tls() -> None:
         upstream = RawUpstream(play, port=server.sockets[0].getsockname()[1])
         error = await refusal(tls_door(upstream, None))
 
-    assert isinstance(error, ConnectFailure)
+    assert isinstance(error, ConnectError)
     assert (error.status, error.code) == (502, "upstream_tls_error")
 
 
@@ -229,7 +229,7 @@ async def test_peer_that_hangs_up_during_the_handshake() -> None:
         upstream = RawUpstream(answer, port=server.sockets[0].getsockname()[1])
         error = await refusal(tls_door(upstream, None))
 
-    assert isinstance(error, ConnectFailure)
+    assert isinstance(error, ConnectError)
     assert error.status == 502
     assert error.code in ("upstream_tls_error", "upstream_connect_error")
 
@@ -277,7 +277,7 @@ async def test_outbound_proxy_that_refuses() -> None:
         options = TransportOptions(proxy=f"http://127.0.0.1:{proxy.port}")
         error = await refusal(HttpTransport("x", "https://api.test/v1", options=options))
 
-    assert isinstance(error, ConnectFailure)
+    assert isinstance(error, ConnectError)
     assert (error.status, error.code) == (502, "upstream_connect_error")
     assert [seen.method for seen in proxy.received] == ["CONNECT"]
     assert proxy.received[0].header("Authorization") is None

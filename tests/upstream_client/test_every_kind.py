@@ -11,7 +11,7 @@ import pytest
 import trustme
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS, ConnectFailure, read_error
+from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS, ConnectError, map_read_error
 from jarvis_proxy.upstream_client.response import UpstreamResponse
 from tests.support.eventually import eventually
 from tests.support.raw_upstream import Peer, RawUpstream, Received
@@ -123,7 +123,7 @@ async def is_sent_again_once_on_a_connection_that_was_closed_idle(
             await kind.read(transport)
 
     assert failed.value.code == "upstream_disconnected"
-    assert not isinstance(failed.value, ConnectFailure)
+    assert not isinstance(failed.value, ConnectError)
     # An upload whose connection is reset while it is sent may not arrive as a request at all.
     assert len(upstream.received) == 5 if kind.is_sent_again else len(upstream.received) <= 2
 
@@ -159,7 +159,7 @@ async def answer_that_is_cut_is_an_error(ways: Ways, way: Way, kind: Kind) -> No
             with pytest.raises(NETWORK_ERRORS) as cut:
                 await rest(response)
             response.close()
-        assert read_error(cut.value).code == "upstream_truncated"
+        assert map_read_error(cut.value).code == "upstream_truncated"
 
 
 async def bytes_on_an_idle_connection_are_nobodys_answer(ways: Ways, way: Way, kind: Kind) -> None:
@@ -180,7 +180,7 @@ async def bytes_on_an_idle_connection_are_nobodys_answer(ways: Ways, way: Way, k
                 response = await kind.send(transport)
                 assert (response.status, await rest(response)) == expected(kind)
                 assert "x-of" not in response.headers
-                response.finish()
+                response.release_at_end()
         assert upstream.connections == 2
 
 
@@ -271,7 +271,7 @@ async def is_sent_once_on_a_fresh_connection(ways: Ways, way: Way, kind: Kind) -
             with pytest.raises(ProxyError) as failed:
                 await kind.read(transport)
         assert failed.value.code == "upstream_disconnected"
-        assert not isinstance(failed.value, ConnectFailure)
+        assert not isinstance(failed.value, ConnectError)
         assert len(upstream.received) == 1
 
 
@@ -288,9 +288,9 @@ async def connection_is_kept_if_the_end_comes_after_finish(
             finished = asyncio.Event()
             response = await kind.send(transport)
             assert await response.readany() == b"ab"
-            response.finish()
+            response.release_at_end()
             finished.set()
-            await eventually(lambda response=response: response.complete)  # type: ignore[misc] # mypy's limit
+            await eventually(lambda response=response: response.is_complete)  # type: ignore[misc] # mypy's limit
         assert upstream.connections == 1
 
 
@@ -302,7 +302,7 @@ async def connection_is_closed_if_the_end_does_not_come(ways: Ways, way: Way, ki
     with mock.patch("jarvis_proxy.upstream_client.response._DRAIN_SECONDS", 0.02):
         async with ways.reached(way, play) as (transport, upstream):
             response = await kind.send(transport)
-            response.finish()
+            response.release_at_end()
             await eventually(lambda: upstream.open_connections == 0)
 
 
@@ -332,7 +332,7 @@ async def broken_chunk_is_no_silence(ways: Ways, way: Way, kind: Kind) -> None:
         with pytest.raises(NETWORK_ERRORS) as failed:
             await asyncio.wait_for(response.readany(), 5)
         response.close()
-    assert read_error(failed.value).code == "upstream_truncated"
+    assert map_read_error(failed.value).code == "upstream_truncated"
 
 
 async def answers_of_every_kind_follow_each_other(ways: Ways, way: Way, kind: Kind) -> None:
@@ -373,7 +373,7 @@ async def pieces_are_pushed_and_wait_for_room(ways: Ways, way: Way, kind: Kind) 
                 sink = Sink(room)
                 more = await asyncio.wait_for(response.stream_to(sink), 5)
                 pieces += sink.pieces
-            response.finish()
+            response.release_at_end()
             assert b"".join(pieces) == b"".join(b"%d;" % number for number in range(30))
         assert upstream.connections == 1
 
@@ -415,7 +415,7 @@ async def cancelled_push_leaves_the_answer_readable(ways: Ways, way: Way, kind: 
             await pushing
         go_on.set()
         assert await asyncio.wait_for(rest(response), 5) == b"ab"
-        response.finish()
+        response.release_at_end()
 
 
 async def second_answer_head_never_changes_the_status(ways: Ways, way: Way, kind: Kind) -> None:

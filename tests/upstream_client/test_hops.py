@@ -5,24 +5,24 @@ import pytest
 from jarvis_proxy.canonical.exchange import UpstreamRequest
 from jarvis_proxy.config.upstreams import DEFAULT_UPSTREAMS, UpstreamSettings
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstream_client.hops import HOP, Hops, marked
+from jarvis_proxy.upstream_client.hops import LOOP_HEADER, LoopMarks, with_mark
 
 NEAR = UpstreamSettings("my-llm", "https://llm.example.com/v1")
 OTHER = UpstreamSettings("openai", "https://gateway.example.com/v1")
-OURS = Hops(b"ours", [NEAR, OTHER])
-THEIRS = Hops(b"theirs", [NEAR, OTHER])
+OURS = LoopMarks(b"ours", [NEAR, OTHER])
+THEIRS = LoopMarks(b"theirs", [NEAR, OTHER])
 REQUEST = UpstreamRequest("POST", "/chat/completions", {"accept": "a"}, b"{}")
 
 
 def sent(request: UpstreamRequest) -> str:
-    return request.headers[HOP]
+    return request.headers[LOOP_HEADER]
 
 
 @pytest.mark.parametrize(
     ("upstream", "setting"), [("my-llm", "MY_LLM_BASE_URL"), ("openai", "OPENAI_BASE_URL")]
 )
 def test_c12_an_own_mark_is_refused_and_its_setting_named(upstream: str, setting: str) -> None:
-    request = marked(REQUEST, OURS.marks[upstream], None)
+    request = with_mark(REQUEST, OURS.marks[upstream], None)
 
     assert request.headers["accept"] == "a"
     with pytest.raises(ProxyError, match=f"{setting} leads") as caught:
@@ -32,9 +32,9 @@ def test_c12_an_own_mark_is_refused_and_its_setting_named(upstream: str, setting
 
 
 def test_c12_a_loop_over_another_proxy_is_seen() -> None:
-    ours = marked(REQUEST, OURS.marks["openai"], None)
+    ours = with_mark(REQUEST, OURS.marks["openai"], None)
     THEIRS.check(sent(ours))
-    back = marked(REQUEST, THEIRS.marks["my-llm"], sent(ours))
+    back = with_mark(REQUEST, THEIRS.marks["my-llm"], sent(ours))
 
     with pytest.raises(ProxyError, match="OPENAI_BASE_URL leads"):
         OURS.check(sent(back))
@@ -47,7 +47,7 @@ def test_other_marks_pass(value: str) -> None:
 
 def test_only_marks_are_passed_on_and_not_without_end() -> None:
     earlier = [f"{number:016x}" for number in range(40)]
-    value = sent(marked(REQUEST, OURS.marks["openai"], f"canary, {', '.join(earlier)}"))
+    value = sent(with_mark(REQUEST, OURS.marks["openai"], f"canary, {', '.join(earlier)}"))
 
     assert value.split(",") == [*earlier[-15:], OURS.marks["openai"]]
 
@@ -59,5 +59,5 @@ def test_marks_are_of_one_process_and_one_upstream() -> None:
 
 
 def test_openais_and_googles_own_servers_see_no_mark() -> None:
-    assert set(Hops(b"ours", DEFAULT_UPSTREAMS).marks.values()) == {""}
-    Hops(b"ours", DEFAULT_UPSTREAMS).check("")
+    assert set(LoopMarks(b"ours", DEFAULT_UPSTREAMS).marks.values()) == {""}
+    LoopMarks(b"ours", DEFAULT_UPSTREAMS).check("")

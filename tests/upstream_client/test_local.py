@@ -4,12 +4,12 @@ import pytest
 
 from jarvis_proxy.canonical.exchange import UpstreamRequest
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstream_client.local import LocalTransport
+from jarvis_proxy.upstream_client.local import EchoTransport
 from tests.upstream_client.test_transport import Sink
 
 
 async def test_embedded_model_answers_without_a_network() -> None:
-    transport = LocalTransport()
+    transport = EchoTransport()
     body = b'{"model":"jarvis-echo","messages":[{"role":"user","content":"Hi there"}]}'
     head = {"x-jarvis-call": "abc", "x-jarvis-created": "1700000000"}
     reply = await transport.send(UpstreamRequest("POST", "/chat/completions", head, body), None)
@@ -20,16 +20,14 @@ async def test_embedded_model_answers_without_a_network() -> None:
     assert b'"id":"chatcmpl-abc"' in whole
     assert b"Hi there" in whole
     assert await reply.readany() == b""
-    reply.finish()
+    reply.release_at_end()
     reply.close()
     await transport.close()
 
 
 async def test_embedded_model_streams_word_by_word() -> None:
     body = b'{"model":"jarvis-echo","stream":true,"messages":[{"role":"user","content":"a b c"}]}'
-    reply = await LocalTransport().send(
-        UpstreamRequest("POST", "/chat/completions", {}, body), None
-    )
+    reply = await EchoTransport().send(UpstreamRequest("POST", "/chat/completions", {}, body), None)
 
     sink = Sink()
     while await reply.stream_to(sink):
@@ -41,7 +39,7 @@ async def test_embedded_model_streams_word_by_word() -> None:
 
 async def test_embedded_model_refuses_what_is_no_conversation() -> None:
     with pytest.raises(ProxyError) as caught:
-        await LocalTransport().send(
+        await EchoTransport().send(
             UpstreamRequest("POST", "/chat/completions", {}, b'{"messages":5}'), None
         )
 

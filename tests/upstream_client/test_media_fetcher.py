@@ -237,7 +237,7 @@ def test_the_limits_are_those_of_the_specification() -> None:
 
     assert limits.max_bytes == 20 * 1024 * 1024
     assert limits.seconds == 10
-    assert limits.at_once == 4
+    assert limits.concurrency == 4
     assert limits.redirects == 3
     assert limits.ports == {80, 443, 8080, 8443}
 

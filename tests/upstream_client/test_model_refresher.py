@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from jarvis_proxy.upstream_client.model_refresher import Refresher
+from jarvis_proxy.upstream_client.model_refresher import ModelListRefresher
 from tests.conftest import BEARER, GEMINI_KEY, OPENAI_KEY, Proxy, running_proxy
 from tests.support.eventually import eventually
 from tests.support.raw_client import fetch
@@ -157,7 +157,7 @@ async def test_upstream_that_never_answers_is_given_up() -> None:
     openai = RawUpstream(play, plays_lists=True)
     async with openai.running(), running_proxy(openai.base_url) as proxy:
         context = proxy.context
-        refresher = Refresher(context.catalog, context.endpoints, patience=0.1)
+        refresher = ModelListRefresher(context.catalog, context.endpoints, timeout=0.1)
         await asyncio.wait_for(refresher.refresh(), 5)
         log = proxy.logged()
 
@@ -168,7 +168,7 @@ async def test_lists_are_read_after_the_start_and_again_when_old_and_wanted() ->
     openai = RawUpstream(openai_answer, plays_lists=True)
     async with openai.running(), running_proxy(openai.base_url, GEMINI_API_KEY="") as proxy:
         context = proxy.context
-        context.refresher = Refresher(
+        context.refresher = ModelListRefresher(
             context.catalog, context.endpoints, first_after=0.0, stale_after=0.0
         )
         running = asyncio.create_task(context.refresher.run())

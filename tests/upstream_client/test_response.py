@@ -61,7 +61,7 @@ async def test_pieces_are_pushed_as_they_arrive_and_in_order() -> None:
         while await asyncio.wait_for(reply.stream_to(sink), 5):
             pass
         assert not await reply.stream_to(sink)  # nor ever after
-        reply.finish()
+        reply.release_at_end()
         reply = await transport.send(asking(), KEY)
         reply.close()
 
@@ -86,7 +86,7 @@ async def test_what_comes_after_the_sink_has_enough_waits() -> None:
             sink = Sink(room=1)
             more = await asyncio.wait_for(reply.stream_to(sink), 5)
             pieces += sink.pieces
-        reply.finish()
+        reply.release_at_end()
 
     assert b"".join(pieces) == b"".join(b"%d;" % number for number in range(50))
 
@@ -184,11 +184,11 @@ async def test_connection_serves_the_next_call_while_the_end_of_an_answer_waits_
         assert await asyncio.wait_for(pushing, 5)
         other = await asyncio.wait_for(transport.send(asking(), KEY), 5)
         assert await asyncio.wait_for(other.readany(), 5) == b"{}"
-        other.finish()
+        other.release_at_end()
         pieces = [*sink.pieces]
         while data := await reply.readany():
             pieces.append(data)
-        reply.finish()
+        reply.release_at_end()
 
     assert b"".join(pieces) == b"x" * 4096 * 30
     assert upstream.connections == 1

@@ -9,7 +9,7 @@ import pytest
 
 from jarvis_proxy.canonical.exchange import UpstreamRequest
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS, ConnectFailure, read_error
+from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS, ConnectError, map_read_error
 from jarvis_proxy.upstream_client.transport import HttpTransport
 from tests.support.raw_upstream import Peer, RawUpstream, Received
 
@@ -45,7 +45,7 @@ async def read(transport: HttpTransport, request: UpstreamRequest | None = None)
     pieces = []
     while data := await reply.readany():
         pieces.append(data)
-    reply.finish()
+    reply.release_at_end()
     return b"".join(pieces)
 
 
@@ -309,7 +309,7 @@ async def test_request_on_a_fresh_connection_is_never_sent_again() -> None:
         error = await refusal(HttpTransport("x", upstream.base_url))
 
     assert (error.status, error.code) == (502, "upstream_disconnected")
-    assert not isinstance(error, ConnectFailure)
+    assert not isinstance(error, ConnectError)
     assert len(upstream.received) == 1
 
 
@@ -349,7 +349,7 @@ async def test_connection_is_kept_when_the_end_comes_after_finish() -> None:
     async with upstream.running(), opened(HttpTransport("x", upstream.base_url)) as transport:
         reply = await transport.send(asking(), KEY)
         assert await reply.readany() == b"data: [DONE]\n\n"
-        reply.finish()
+        reply.release_at_end()
         ended.set()
         for _ in range(100):
             await asyncio.sleep(0)
@@ -371,7 +371,7 @@ async def test_connection_is_closed_when_the_end_does_not_come() -> None:
     async with upstream.running(), opened(HttpTransport("x", upstream.base_url)) as transport:
         reply = await transport.send(asking(), KEY)
         await reply.readany()
-        reply.finish()
+        reply.release_at_end()
         await asyncio.wait_for(closed.wait(), 3)
 
 
@@ -427,5 +427,5 @@ async def test_cut_answer_is_told_from_a_whole_one(end: str) -> None:
             await reply.readany()
         reply.close()
 
-    error = read_error(caught.value)
+    error = map_read_error(caught.value)
     assert (error.status, error.code) == (502, "upstream_truncated")

@@ -71,7 +71,7 @@ def test_write_that_fails_loses_no_answer(
             request = UpstreamRequest("POST", "/any", headers, b"")
             response = await asyncio.wait_for(transport.send(request, KEY, pieces()), 5)
             assert (response.status, await rest(response)) == (413, b"too large")
-            response.finish()
+            response.release_at_end()
             assert not transport.session.connector._conns  # type: ignore[union-attr]
             await transport.close()
             with pytest.raises(OSError, match="Bad file"):

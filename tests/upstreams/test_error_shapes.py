@@ -91,7 +91,7 @@ def test_c1_error_in_place_of_an_answer(
 
     assert error is not None
     assert (error.status, error.code, error.message) == (status, code, message)
-    assert error.is_upstreams
+    assert error.from_upstream
 
 
 @pytest.mark.parametrize(
@@ -142,15 +142,15 @@ def test_the_first_of_a_list_is_looked_at() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "acts_as"), [(1002, 429), (1008, 402), (1041, 429), (2056, 429), (1013, None)]
+    ("code", "retry_status"), [(1002, 429), (1008, 402), (1041, 429), (2056, 429), (1013, None)]
 )
 def test_c1_minimax_tells_by_codes_of_its_own_what_is_to_be_tried_next(
-    code: int, acts_as: int | None
+    code: int, retry_status: int | None
 ) -> None:
     error = error_from_value({"base_resp": {"status_code": code, "status_msg": "m"}})
 
     assert error is not None
-    assert (error.status, error.acts_as) == (502, acts_as)
+    assert (error.status, error.retry_status) == (502, retry_status)
 
 
 @pytest.mark.parametrize("code", [1004, 2049])

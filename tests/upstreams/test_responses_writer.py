@@ -11,7 +11,7 @@ import pytest
 from jarvis_proxy.upstreams.responses_writer import ResponseWriter, to_response_usage
 from jarvis_proxy.wire.chat_types import CompletionTokensDetails, PromptTokensDetails, Usage
 from jarvis_proxy.wire.chat_types import TokenLogprob as Token
-from jarvis_proxy.wire.responses_types import IncompleteDetails, Response, URLCitation
+from jarvis_proxy.wire.responses_types import IncompleteDetails, Response, ResponseURLCitation
 from tests.upstreams.gemini.responses_api.events import read, rebuild
 
 Json = dict[str, Any]
@@ -25,7 +25,7 @@ def writing(*, streamed: bool = True) -> tuple[ResponseWriter, list[bytes]]:
     return writer, out
 
 
-def ended(writer: ResponseWriter, out: list[bytes], *citations: URLCitation) -> list[Json]:
+def ended(writer: ResponseWriter, out: list[bytes], *citations: ResponseURLCitation) -> list[Json]:
     writer.finish(None, list(citations))
     writer.end(Usage(1, 2, 3), None)
     events = read(b"".join(out))
@@ -124,7 +124,12 @@ def test_citations_are_told_before_the_text_is_done() -> None:
     writer, out = writing()
     writer.text("abc")
 
-    events = ended(writer, out, URLCitation(2, 1, "A", "https://a"), URLCitation(9, 8, "B", "b"))
+    events = ended(
+        writer,
+        out,
+        ResponseURLCitation(2, 1, "A", "https://a"),
+        ResponseURLCitation(9, 8, "B", "b"),
+    )
 
     notes = [event for event in events if event["type"].endswith("annotation.added")]
     assert [note["annotation"]["url"] for note in notes] == ["https://a"]

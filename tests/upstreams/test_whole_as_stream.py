@@ -8,7 +8,7 @@ import pytest
 from jarvis_proxy.upstreams.json_values import Fields
 from jarvis_proxy.upstreams.openai_stream import PassthroughStream
 from jarvis_proxy.upstreams.whole_as_stream import chat_stream, image_stream, response_stream
-from jarvis_proxy.wire.response_events import EventNumbers
+from jarvis_proxy.wire.response_events import SequenceNumbers
 
 CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 
@@ -106,7 +106,7 @@ RESPONSE: Fields = {
 
 
 def test_c1_every_item_of_a_response_has_its_events() -> None:
-    found = chunks(response_stream(RESPONSE, EventNumbers()))
+    found = chunks(response_stream(RESPONSE, SequenceNumbers()))
 
     assert [event["sequence_number"] for event in found] == list(range(len(found)))
     kinds = [event["type"].removeprefix("response.") for event in found]
@@ -146,7 +146,9 @@ def test_c1_every_item_of_a_response_has_its_events() -> None:
     ("status", "end"), [("failed", "failed"), ("completed", "completed"), (None, "completed")]
 )
 def test_a_response_ends_as_its_status_says(status: str | None, end: str) -> None:
-    stream = response_stream({"object": "response", "status": status, "output": []}, EventNumbers())
+    stream = response_stream(
+        {"object": "response", "status": status, "output": []}, SequenceNumbers()
+    )
 
     assert chunks(stream)[-1]["type"] == f"response.{end}"
     watcher = PassthroughStream("responses")
@@ -155,7 +157,7 @@ def test_a_response_ends_as_its_status_says(status: str | None, end: str) -> Non
 
 
 def test_what_is_no_response_is_no_stream() -> None:
-    assert response_stream({"id": "x"}, EventNumbers()) is None
+    assert response_stream({"id": "x"}, SequenceNumbers()) is None
 
 
 def test_pictures_are_events_and_links_are_not() -> None:

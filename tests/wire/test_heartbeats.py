@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pytest
 from openai.types.chat import ChatCompletionChunk
 
-from jarvis_proxy.wire.heartbeats import Shape, beat, shape_for
+from jarvis_proxy.wire.heartbeats import HeartbeatFormat, heartbeat_event, heartbeat_format
 
 CHUNK = b'data: {"id":"chatcmpl-7","object":"chat.completion.chunk","created":7,"model":"m"}\n\n'
 
@@ -31,20 +31,22 @@ CHUNK = b'data: {"id":"chatcmpl-7","object":"chat.completion.chunk","created":7,
     ],
 )
 def test_shape_follows_what_the_request_tells(
-    headers: Mapping[str, str], endpoint: str, asks_usage: bool, shape: Shape
+    headers: Mapping[str, str], endpoint: str, asks_usage: bool, shape: HeartbeatFormat
 ) -> None:
-    assert shape_for(headers, endpoint=endpoint, asks_usage=asks_usage) == shape
+    assert heartbeat_format(headers, endpoint=endpoint, asks_usage=asks_usage) == shape
 
 
-def parsed(shape: Shape, sample: bytes = b"") -> ChatCompletionChunk:
-    raw = beat(shape, sample, call_id="abc", created=5, model="gpt-x")
+def parsed(shape: HeartbeatFormat, sample: bytes = b"") -> ChatCompletionChunk:
+    raw = heartbeat_event(shape, sample, call_id="abc", created=5, model="gpt-x")
     assert raw.startswith(b"data: ")
     assert raw.endswith(b"\n\n")
     return ChatCompletionChunk.model_validate(json.loads(raw[6:]))
 
 
 def test_comment_is_no_event() -> None:
-    assert beat("comment", CHUNK, call_id="a", created=1, model="m") == b": keepalive\n\n"
+    assert (
+        heartbeat_event("comment", CHUNK, call_id="a", created=1, model="m") == b": keepalive\n\n"
+    )
 
 
 def test_empty_choices_are_what_a_usage_chunk_has() -> None:
@@ -82,4 +84,6 @@ def test_before_the_answer_it_has_the_calls(sample: bytes) -> None:
 
 
 def test_a_response_s_event_is_not_made_here() -> None:
-    assert beat("in_progress", b"", call_id="a", created=1, model="m") == b": keepalive\n\n"
+    assert (
+        heartbeat_event("in_progress", b"", call_id="a", created=1, model="m") == b": keepalive\n\n"
+    )

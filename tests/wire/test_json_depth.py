@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from jarvis_proxy.wire.json_depth import is_deeper
+from jarvis_proxy.wire.json_depth import exceeds_depth
 
 
 def depth(value: object) -> int:
@@ -32,7 +32,7 @@ def test_the_limit_itself_is_allowed_and_one_more_is_not(levels: int, space: str
     for extra in (0, 1):
         body = nested(levels + extra).replace(b"[", b"[" + space.encode())
 
-        assert is_deeper(body, levels) == bool(extra)
+        assert exceeds_depth(body, levels) == bool(extra)
 
 
 FLAT = {
@@ -51,7 +51,7 @@ FLAT = {
 def test_what_does_not_nest_is_not_counted(body: bytes) -> None:
     json.loads(body)
 
-    assert not is_deeper(body, 3)
+    assert not exceeds_depth(body, 3)
 
 
 @pytest.mark.parametrize("body", FLAT.values(), ids=FLAT)
@@ -59,8 +59,8 @@ def test_depth_beside_it_is_found(body: bytes) -> None:
     deep = b"[" + body + b"," + nested(9) + b"," + body + b"]"
     json.loads(deep)
 
-    assert is_deeper(deep, 9)
-    assert not is_deeper(deep, 10)
+    assert exceeds_depth(deep, 9)
+    assert not exceeds_depth(deep, 10)
 
 
 @pytest.mark.slow
@@ -76,15 +76,15 @@ def test_depth_beside_it_is_found(body: bytes) -> None:
 def test_it_agrees_with_a_decoder(value: object, levels: int, indent: int | None) -> None:
     body = json.dumps(value, indent=indent, ensure_ascii=False).encode()
 
-    assert is_deeper(body, levels) == (depth(value) > levels)
+    assert exceeds_depth(body, levels) == (depth(value) > levels)
 
 
 @pytest.mark.parametrize(
     "body", [b"[" + b"[]," * 1_100_000 + b"1]", b"[" + b'"[",' * 1_100_000 + b"1]"]
 )
 def test_d2_brackets_count_exactly_however_many_there_are(body: bytes) -> None:
-    assert not is_deeper(body, 2)
-    assert is_deeper(body.removesuffix(b"1]") + b"[[]]]", 2)
+    assert not exceeds_depth(body, 2)
+    assert exceeds_depth(body.removesuffix(b"1]") + b"[[]]]", 2)
 
 
 @pytest.mark.parametrize("padding", [0, 5000])
@@ -92,8 +92,8 @@ def test_d2_brackets_count_exactly_however_many_there_are(body: bytes) -> None:
 def test_it_makes_no_difference_how_large_a_body_is(padding: int, depth: int, deeper: bool) -> None:
     body = b"[" * depth + b'"%b"' % (b"x" * padding) + b"]" * depth
 
-    assert is_deeper(body, 5) == deeper
+    assert exceeds_depth(body, 5) == deeper
 
 
 def test_few_brackets_in_a_large_body_are_not_deep() -> None:
-    assert not is_deeper(b'{"a":[1],"b":"%b"}' % (b"x" * 5000), 2)
+    assert not exceeds_depth(b'{"a":[1],"b":"%b"}' % (b"x" * 5000), 2)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jarvis_proxy.wire.json_values import (
-    has_more_fields,
-    holds_more,
+    exceeds_fields,
+    exceeds_values,
     rough_count,
     rough_count_in_text,
 )
@@ -38,8 +38,8 @@ def test_d3_what_stands_in_strings_does_not_count(value: object, less: int) -> N
     body = json.dumps(value, ensure_ascii=False).encode()
     count = exact(value)
 
-    assert not holds_more(body, count)
-    assert holds_more(body, count - 1 - less) == (count > 0 or less > 0 or count - 1 < 0)
+    assert not exceeds_values(body, count)
+    assert exceeds_values(body, count - 1 - less) == (count > 0 or less > 0 or count - 1 < 0)
     assert rough_count(body) >= count
 
 
@@ -48,8 +48,8 @@ def test_d3_strings_and_escapes_may_lie_across_pieces(shift: int) -> None:
     text = '\\"' * 100_000 + "," * 300_000 + "\\\\" * 100_000
     body = b'{"' + b"x" * shift + b'":' + json.dumps(text).encode() + b',"a":[1,2,3]}'
 
-    assert not holds_more(body, 5)
-    assert holds_more(body, 4)
+    assert not exceeds_values(body, 5)
+    assert exceeds_values(body, 4)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_d3_strings_and_escapes_may_lie_across_pieces(shift: int) -> None:
 def test_d3_counting_takes_little_memory(body: bytes) -> None:
     tracemalloc.start()
     try:
-        holds_more(body, 2 * MIB)
+        exceeds_values(body, 2 * MIB)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -82,12 +82,12 @@ def test_d2_fields_of_the_body_are_counted_and_no_others(
 ) -> None:
     text = json.dumps(body, indent=indent, ensure_ascii=False).encode()
 
-    assert not has_more_fields(text, len(body))
-    assert has_more_fields(text, len(body) - 1)
+    assert not exceeds_fields(text, len(body))
+    assert exceeds_fields(text, len(body) - 1)
 
 
 def test_d2_fields_may_lie_across_pieces() -> None:
     body = b"{" + b",".join(b'"k%d":{"a":[{"b":1}]}' % n for n in range(50_000)) + b"}"
 
-    assert not has_more_fields(body, 50_000)
-    assert has_more_fields(body, 49_999)
+    assert not exceeds_fields(body, 50_000)
+    assert exceeds_fields(body, 49_999)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jarvis_proxy.wire.media_types import media_type
+from jarvis_proxy.wire.media_types import sniff_media_type
 
 
 def ftyp(brand: bytes, *compatible: bytes) -> bytes:
@@ -83,13 +83,13 @@ REFUSED = [
 
 @pytest.mark.parametrize(("data", "mime_type"), ACCEPTED)
 def test_known_media_is_named_by_its_first_bytes(data: bytes, mime_type: str) -> None:
-    assert mime_type == media_type(data)
+    assert mime_type == sniff_media_type(data)
 
 
 @pytest.mark.parametrize(("data", "what"), REFUSED)
 def test_all_else_is_refused_whatever_it_claims(data: bytes, what: str) -> None:
-    assert media_type(data) is None, what
-    assert media_type(data, "image/png") is None, what
+    assert sniff_media_type(data) is None, what
+    assert sniff_media_type(data, "image/png") is None, what
 
 
 @pytest.mark.parametrize(
@@ -106,12 +106,12 @@ def test_all_else_is_refused_whatever_it_claims(data: bytes, what: str) -> None:
 def test_a_claim_only_decides_between_sound_and_pictures(
     data: bytes, declared: str, expected: str
 ) -> None:
-    assert expected == media_type(data, declared)
+    assert expected == sniff_media_type(data, declared)
 
 
 @given(st.binary(max_size=64), st.text(max_size=20))
 def test_any_bytes_get_an_answer(data: bytes, declared: str) -> None:
-    answer = media_type(data, declared)
+    answer = sniff_media_type(data, declared)
 
     assert answer is None or "/" in answer
 
@@ -120,4 +120,4 @@ def test_any_bytes_get_an_answer(data: bytes, declared: str) -> None:
 def test_what_follows_does_not_change_the_type(case: tuple[bytes, str], rest: bytes) -> None:
     data, mime_type = case
 
-    assert mime_type == media_type(data + rest)
+    assert mime_type == sniff_media_type(data + rest)

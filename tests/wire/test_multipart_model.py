@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.wire.multipart_model import FormScanner, invalid_form
+from jarvis_proxy.wire.multipart_model import ModelFieldScanner, invalid_form
 from tests.support.splits import assert_same_for_every_split, cut_at
 
 BOUNDARY = "X-boundary"
@@ -29,12 +29,12 @@ class Outcome:
 
 def scan(pieces: Sequence[bytes], content_type: str = TYPE) -> Outcome:
     try:
-        scanner = FormScanner(content_type)
+        scanner = ModelFieldScanner(content_type)
         for data in pieces:
             scanner.feed(data)
     except ProxyError as error:
         return Outcome(code=error.code, message=error.message)
-    return Outcome(scanner.model, scanner.span)
+    return Outcome(scanner.model, scanner.model_span)
 
 
 def part(head: bytes, value: bytes) -> bytes:
@@ -172,17 +172,17 @@ def test_content_type_without_a_boundary_is_a_400(content_type: str) -> None:
 
 
 def test_nothing_is_looked_at_once_the_model_is_known() -> None:
-    scanner = FormScanner(TYPE)
+    scanner = ModelFieldScanner(TYPE)
     scanner.feed(field(b"model", b"m") + DELIMITER)
     scanner.feed(b"\r\n" + b"x" * 20_000)
 
-    assert (scanner.model, scanner.span) == ("m", (62, 63))
+    assert (scanner.model, scanner.model_span) == ("m", (62, 63))
 
 
 @pytest.mark.parametrize("lead", [FILE + END, DELIMITER + b"\r\n\r\n", b""], ids=str)
 def test_nothing_of_a_large_upload_is_kept(lead: bytes) -> None:
     """Neither of a file, nor of what follows the end, nor of a body without any delimiter."""
-    scanner = FormScanner(TYPE)
+    scanner = ModelFieldScanner(TYPE)
     scanner.feed(lead)
     tracemalloc.start()
     try:
@@ -245,12 +245,12 @@ def test_any_content_type_gives_a_scanner_or_a_400(content_type: str) -> None:
 
 def strictly(form: bytes, step: int, content_type: str = TYPE) -> str | None:
     """Return the model of a form for a key that may use certain models only."""
-    first = FormScanner(content_type, strict=True)
+    first = ModelFieldScanner(content_type, strict=True)
     for at in range(0, len(form), step):
         first.feed(form[at : at + step])
-    if first.span is not None:
-        rest = form[first.span[1] :]
-        second = FormScanner(content_type, strict=True)
+    if first.model_span is not None:
+        rest = form[first.model_span[1] :]
+        second = ModelFieldScanner(content_type, strict=True)
         for at in range(0, len(rest), step):
             second.feed(rest[at : at + step])
         assert second.model is None
@@ -277,7 +277,7 @@ CHEAP = part(DISPOSITION + b'name="model"', b"cheap")
 )
 @pytest.mark.parametrize("step", [1, 7, 10_000])
 def test_d10_what_clients_write_is_plain(lead: bytes, step: int) -> None:
-    FormScanner("multipart/form-data; boundary=----WebKitFormBoundary7MA4", strict=True)
+    ModelFieldScanner("multipart/form-data; boundary=----WebKitFormBoundary7MA4", strict=True)
     assert strictly(lead + CHEAP + END, step) == "cheap"
 
 
@@ -330,4 +330,4 @@ def test_d10_no_second_model_in_an_odd_spelling_is_taken(
 )
 def test_d10_no_second_boundary_is_taken(content_type: str) -> None:
     with pytest.raises(ProxyError):
-        FormScanner(content_type, strict=True)
+        ModelFieldScanner(content_type, strict=True)

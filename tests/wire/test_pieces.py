@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jarvis_proxy.wire.pieces import Pieces
+from jarvis_proxy.wire.pieces import ByteBuffer
 
 SIZES = st.lists(st.sampled_from([0, 1, 2, 100, 4095, 4096, 5000]), max_size=12)
 WHOLE = bytes(range(256)) * 250
 
 
-def cut(sizes: list[int]) -> tuple[Pieces, bytes]:
-    pieces, at = Pieces(), 0
+def cut(sizes: list[int]) -> tuple[ByteBuffer, bytes]:
+    pieces, at = ByteBuffer(), 0
     for size in sizes:
         pieces.add(WHOLE[at : at + size])
         at += size
@@ -55,7 +55,7 @@ def test_the_rest_is_what_follows(sizes: list[int], start: int) -> None:
 
 
 def test_large_piece_is_not_copied() -> None:
-    pieces = Pieces()
+    pieces = ByteBuffer()
     pieces.add(WHOLE)
 
     assert pieces.join() is WHOLE
@@ -65,7 +65,7 @@ def test_large_piece_is_not_copied() -> None:
 def test_d12_small_pieces_take_no_more_memory_than_their_bytes(size: int) -> None:
     tracemalloc.start()
     try:
-        pieces = Pieces()
+        pieces = ByteBuffer()
         for _ in range(200_000 // size):
             pieces.add(WHOLE[:size])
         taken, _ = tracemalloc.get_traced_memory()

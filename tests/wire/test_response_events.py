@@ -8,7 +8,7 @@ from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.wire.response_events import EventNumbers, OwnEvents, failed_code
+from jarvis_proxy.wire.response_events import ProxyResponseEvents, SequenceNumbers, failed_code
 
 JSON = dict[str, Any]
 EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
@@ -16,8 +16,8 @@ BODY = b'{"model":"m","instructions":"Be brief.","tools":[],"stream":true}'
 ERROR = ProxyError(502, "It broke.", code="upstream_truncated")
 
 
-def own(body: bytes = BODY) -> OwnEvents:
-    return OwnEvents("abc", 5, "m", body)
+def own(body: bytes = BODY) -> ProxyResponseEvents:
+    return ProxyResponseEvents("abc", 5, "m", body)
 
 
 def read(data: bytes) -> list[JSON]:
@@ -48,7 +48,7 @@ DELTA = an_event("response.output_text.delta", 4, delta='say "sequence_number": 
 
 
 def test_numbers_count_up() -> None:
-    numbers = EventNumbers()
+    numbers = SequenceNumbers()
 
     assert [numbers.take(), numbers.take(), numbers.next] == [0, 1, 2]
 
@@ -56,7 +56,7 @@ def test_numbers_count_up() -> None:
 def test_a5_the_first_beat_says_that_there_is_a_response_and_the_next_that_it_goes_on() -> None:
     events = own()
 
-    first, second, third = events.beat(), events.beat(), events.beat()
+    first, second, third = events.heartbeat(), events.heartbeat(), events.heartbeat()
 
     assert told(first + second + third) == [
         ("response.created", 0),
@@ -71,52 +71,52 @@ def test_a5_the_first_beat_says_that_there_is_a_response_and_the_next_that_it_go
 
 def test_a5_the_answer_goes_on_with_the_next_number() -> None:
     events = own()
-    events.beat()
+    events.heartbeat()
 
-    assert events.attempt(relayed=False).next == 2
+    assert events.start_attempt(relayed=False).next == 2
 
 
 def test_a5_an_attempt_that_came_to_nothing_leaves_no_gap() -> None:
     events = own()
-    events.beat()
-    events.attempt(relayed=False).next = 9  # events that were never sent
+    events.heartbeat()
+    events.start_attempt(relayed=False).next = 9  # events that were never sent
 
-    assert told(events.beat()) == [("response.in_progress", 2)]
-    assert events.attempt(relayed=False).next == 3
+    assert told(events.heartbeat()) == [("response.in_progress", 2)]
+    assert events.start_attempt(relayed=False).next == 3
 
 
 def test_a5_a_beat_in_the_answer_is_counted_too() -> None:
     events = own()
-    numbers = events.attempt(relayed=False)
+    numbers = events.start_attempt(relayed=False)
     numbers.next = 5
-    events.passed(DELTA)
+    events.record_sent(DELTA)
 
-    assert told(events.beat()) == [("response.in_progress", 5)]
+    assert told(events.heartbeat()) == [("response.in_progress", 5)]
     assert numbers.next == 6
 
 
 def test_a5_a_beat_in_a_relayed_answer_has_its_id_and_its_last_number() -> None:
     events = own()
-    events.attempt(relayed=True)
-    events.passed(CREATED)
-    events.passed(DELTA)
+    events.start_attempt(relayed=True)
+    events.record_sent(CREATED)
+    events.record_sent(DELTA)
 
-    (beat,) = read(events.beat())
+    (beat,) = read(events.heartbeat())
 
     assert (beat["response"]["id"], beat["sequence_number"]) == ("resp_7-a", 4)
-    assert told(events.beat()) == [("response.in_progress", 4)]
+    assert told(events.heartbeat()) == [("response.in_progress", 4)]
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"tools":5}', b'{"half', BODY + b"\xff"])
 def test_a5_a_request_that_cannot_be_repeated_is_not(body: bytes) -> None:
-    assert read(own(body).beat())[0]["response"]["instructions"] is None
+    assert read(own(body).heartbeat())[0]["response"]["instructions"] is None
 
 
 def test_a4_a_failure_is_both_events_with_the_next_numbers() -> None:
     events = own()
-    numbers = events.attempt(relayed=False)
+    numbers = events.start_attempt(relayed=False)
     numbers.next = 5
-    events.passed(DELTA)
+    events.record_sent(DELTA)
 
     error, failed = read(events.failure(ERROR))
 
@@ -134,27 +134,27 @@ def test_a4_a_failure_is_both_events_with_the_next_numbers() -> None:
 
 def test_a4_a_relayed_answer_fails_under_its_own_id_and_numbers() -> None:
     events = own()
-    events.attempt(relayed=True)
-    events.passed(CREATED)
-    events.passed(DELTA + b": a comment\n\n")
-    events.passed(b": another\n\n")
+    events.start_attempt(relayed=True)
+    events.record_sent(CREATED)
+    events.record_sent(DELTA + b": a comment\n\n")
+    events.record_sent(b": another\n\n")
 
     assert told(events.failure(ERROR)) == [("error", 5), ("response.failed", 6)]
 
 
 def test_a4_a_large_event_is_not_kept_but_its_number_is() -> None:
     events = own()
-    events.attempt(relayed=True)
-    events.passed(CREATED)
-    events.passed(an_event("response.completed.part", 7, text="x" * 100_000))
+    events.start_attempt(relayed=True)
+    events.record_sent(CREATED)
+    events.record_sent(an_event("response.completed.part", 7, text="x" * 100_000))
 
     assert told(events.failure(ERROR)) == [("error", 8), ("response.failed", 9)]
 
 
 def test_a4_events_without_numbers_are_counted_from_the_start() -> None:
     events = own()
-    events.attempt(relayed=True)
-    events.passed(an_event("response.created", None) + b"data: x\n\n")
+    events.start_attempt(relayed=True)
+    events.record_sent(an_event("response.created", None) + b"data: x\n\n")
 
     assert told(events.failure(ERROR)) == [("error", 0), ("response.failed", 1)]
 
@@ -170,7 +170,7 @@ def test_a4_a_response_begins_before_it_fails() -> None:
 
 def test_a4_after_a_sign_of_life_it_has_begun() -> None:
     events = own()
-    events.beat()
+    events.heartbeat()
 
     assert told(events.failure(ERROR)) == [("error", 2), ("response.failed", 3)]
 
@@ -205,8 +205,8 @@ def test_a4_an_error_of_the_upstreams_is_not_told_twice(
     event: bytes, code: str, message: str
 ) -> None:
     events = own()
-    events.attempt(relayed=True)
-    events.passed(CREATED + event)
+    events.start_attempt(relayed=True)
+    events.record_sent(CREATED + event)
 
     (failed,) = read(events.failure(ERROR))
 
@@ -240,6 +240,6 @@ def test_a4_the_code_is_one_that_clients_act_on(
 def test_b1_request_with_half_an_emoji_is_repeated_too() -> None:
     body = rb'{"input":"q","instructions":"cut \ud83d"}'
 
-    beat = OwnEvents("req-1", 1, "my-model", body).beat()
+    beat = ProxyResponseEvents("req-1", 1, "my-model", body).heartbeat()
 
     assert b'"instructions":"cut \\ufffd"' in beat

@@ -22,7 +22,7 @@ def decoded(pieces: Sequence[bytes]) -> tuple[list[SSEEvent], SSEEvent | None, b
     """Return the events of a stream, the unterminated one, and what was no field."""
     decoder = SSEDecoder()
     events = [event for data in pieces for event in decoder.feed(data)]
-    return events, decoder.close(), decoder.stray
+    return events, decoder.close(), decoder.non_sse_lines
 
 
 def event(data: bytes, name: str = "") -> SSEEvent:
@@ -137,7 +137,7 @@ def test_stray_text_is_kept_up_to_64_kib(line: bytes) -> None:
     for _ in range(1000):
         decoder.feed(line + b"\n\n")
 
-    assert decoder.stray == ((line + b"\n") * 1000)[: 64 * 1024]
+    assert decoder.non_sse_lines == ((line + b"\n") * 1000)[: 64 * 1024]
 
 
 def outcome(pieces: Sequence[bytes], limit: int) -> list[SSEEvent] | str | int | None:

@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jarvis_proxy.wire.text import MOST_HALVES, Hidden, TooManyHalves, decode, replace_lone
+from jarvis_proxy.wire.text import (
+    MAX_LONE_SURROGATES,
+    MaskedSurrogates,
+    TooManyLoneSurrogates,
+    decode,
+    replace_lone_surrogates,
+)
 
 ANY = msgspec.json.Decoder()
 TEXTS = st.text(
@@ -52,13 +58,13 @@ TEXTS = st.text(
     ],
 )
 def test_b1_lone_halves_are_replaced_and_nothing_else(sent: bytes, expected: bytes) -> None:
-    assert replace_lone(sent) == expected
+    assert replace_lone_surrogates(sent) == expected
 
 
 def test_b1_text_without_halves_is_not_copied() -> None:
     whole = json.dumps("\U0001f600 and ü").encode()
 
-    assert replace_lone(whole) is whole
+    assert replace_lone_surrogates(whole) is whole
 
 
 @given(TEXTS)
@@ -73,20 +79,20 @@ def test_b1_text_reads_as_utf_16_with_its_halves_replaced(text: str) -> None:
 @given(st.dictionaries(TEXTS, TEXTS, max_size=3), TEXTS)
 def test_b1_hidden_halves_come_back_wherever_values_go(fields: dict[str, str], beside: str) -> None:
     body = json.dumps(fields).encode()
-    hidden = Hidden(body, beside=beside.encode("utf-8", "surrogatepass"))
+    hidden = MaskedSurrogates(body, beside=beside.encode("utf-8", "surrogatepass"))
     raw = msgspec.json.decode(hidden.body, type=dict[str, msgspec.Raw])
     moved = dict(reversed(raw.items()))
     units = {tuple(key): value for key, value in json.loads(body).items()}
 
-    shown = json.loads(hidden.shown(msgspec.json.encode(moved)))
+    shown = json.loads(hidden.restore(msgspec.json.encode(moved)))
 
     assert {tuple(key): value for key, value in shown.items()} == units
 
 
 def test_b1_what_stood_there_before_is_not_taken_for_a_half() -> None:
-    hidden = Hidden(rb'["~half0~d83d","\ud83d","~half1~"]', beside=b"~half2~d83d")
+    hidden = MaskedSurrogates(rb'["~half0~d83d","\ud83d","~half1~"]', beside=b"~half2~d83d")
 
-    assert hidden.shown(hidden.body + b"~half2~d83d") == (
+    assert hidden.restore(hidden.body + b"~half2~d83d") == (
         rb'["~half0~d83d","\ud83d","~half1~"]~half2~d83d'
     )
 
@@ -97,10 +103,12 @@ def test_b1_position_of_a_fault_is_one_in_the_body_as_it_came() -> None:
 
 
 def test_b1_there_is_an_end_to_the_halves_that_are_replaced() -> None:
-    some, more = (rb'"%b"' % (rb"\ud83d" * count) for count in (MOST_HALVES, MOST_HALVES + 1))
+    some, more = (
+        rb'"%b"' % (rb"\ud83d" * count) for count in (MAX_LONE_SURROGATES, MAX_LONE_SURROGATES + 1)
+    )
 
-    assert len(str(decode(ANY, some))) == MOST_HALVES
-    with pytest.raises(TooManyHalves):
+    assert len(str(decode(ANY, some))) == MAX_LONE_SURROGATES
+    with pytest.raises(TooManyLoneSurrogates):
         decode(ANY, more)
-    with pytest.raises(TooManyHalves):
-        Hidden(more)
+    with pytest.raises(TooManyLoneSurrogates):
+        MaskedSurrogates(more)

@@ -3,11 +3,11 @@
 import pytest
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.wire.work_budget import BASE_STEPS, MAX_STEPS, Work
+from jarvis_proxy.wire.work_budget import BASE_STEPS, MAX_STEPS, WorkBudget
 
 
 def test_steps_are_counted_up_to_the_limit() -> None:
-    work = Work(10)
+    work = WorkBudget(10)
     work.spend()
     work.spend(9)
 
@@ -16,7 +16,7 @@ def test_steps_are_counted_up_to_the_limit() -> None:
 
 def test_d2_past_the_budget_is_a_400_that_says_what_to_do() -> None:
     with pytest.raises(ProxyError, match="Send fewer or simpler tools") as caught:
-        Work(10).spend(11, param="tools[0].function.parameters")
+        WorkBudget(10).spend(11, param="tools[0].function.parameters")
 
     error = caught.value
     assert (error.status, error.code, error.param, error.should_retry) == (
@@ -28,7 +28,7 @@ def test_d2_past_the_budget_is_a_400_that_says_what_to_do() -> None:
 
 
 def test_a_text_costs_a_step_for_each_64_characters() -> None:
-    work = Work()
+    work = WorkBudget()
     work.spend_text(63)
     work.spend_text(640)
 
@@ -44,7 +44,7 @@ def test_a_text_costs_a_step_for_each_64_characters() -> None:
     ],
 )
 def test_d2_the_budget_grows_with_the_body_and_has_an_end(size: int, limit: int) -> None:
-    work = Work.for_body(size)
+    work = WorkBudget.for_body(size)
     work.spend(limit)
     with pytest.raises(ProxyError):
         work.spend()

@@ -12,7 +12,7 @@ from jarvis_proxy.dialects.generate_content.answer import (
 )
 from jarvis_proxy.dialects.generate_content.request import read_request
 from jarvis_proxy.wire.google_verbs import asks_for_events
-from jarvis_proxy.wire.response_events import EventNumbers
+from jarvis_proxy.wire.response_events import SequenceNumbers
 
 
 class GenerateContentDialect:
@@ -44,7 +44,7 @@ def _new_answer(
     is_array: bool,
     shows: bool,
     stream: bool,
-    numbers: EventNumbers | None = None,
+    numbers: SequenceNumbers | None = None,
 ) -> Answer:
     if stream:
         return GenerateContentStream(context, is_array=is_array, shows=shows)

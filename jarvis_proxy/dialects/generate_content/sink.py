@@ -170,7 +170,7 @@ def arguments(text: str) -> Raw:
         return Raw(b"{}")
     text = text.encode("utf-8", "replace").decode()
     try:
-        data = surrogates.replace_lone(text.encode())
+        data = surrogates.replace_lone_surrogates(text.encode())
         try:
             _OBJECT.decode(data)
         except msgspec.ValidationError:

@@ -8,7 +8,7 @@ from typing import Final
 
 from jarvis_proxy.dialects.generate_content.errors import error_object
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.wire.response_events import EventNumbers
+from jarvis_proxy.wire.response_events import SequenceNumbers
 
 _ERROR_PAUSE: Final = 0.05
 """Seconds between the last frame and an error, so that the client reads each by itself."""
@@ -24,7 +24,7 @@ class EventForm:
     def passed(self, events: bytes, /) -> None:
         """Do nothing: events stand for themselves."""
 
-    def number_events(self, *, relayed: bool) -> EventNumbers | None:
+    def number_events(self, *, relayed: bool) -> SequenceNumbers | None:
         """Return None: frames have no numbers."""
 
     def heartbeat(self, *, is_long: bool, first_events_wait: bool) -> bytes:
@@ -51,7 +51,7 @@ class ArrayForm:
         """Note whether the array has begun."""
         self._has_begun = self._has_begun or b"[" in events
 
-    def number_events(self, *, relayed: bool) -> EventNumbers | None:
+    def number_events(self, *, relayed: bool) -> SequenceNumbers | None:
         """Return None: frames have no numbers."""
 
     def heartbeat(self, *, is_long: bool, first_events_wait: bool) -> bytes:

@@ -219,7 +219,7 @@ def decode_object(body: bytes) -> JsonObject:
     """
     check_values(body)
     try:
-        value = msgspec.json.decode(surrogates.replace_lone(body), type=dict[str, Any])
+        value = msgspec.json.decode(surrogates.replace_lone_surrogates(body), type=dict[str, Any])
         return camel_keys(value) if _MAYBE_SNAKE.search(body) else value
     except msgspec.ValidationError:
         raise ProxyError(400, "The body must be a JSON object.", code="invalid_json") from None

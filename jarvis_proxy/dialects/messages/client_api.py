@@ -10,7 +10,7 @@ from jarvis_proxy.canonical.client_api import ErrorAnswer, StreamForm
 from jarvis_proxy.dialects.messages.errors import encode_error, encode_error_event, request_id
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.wire.messages_types import PING
-from jarvis_proxy.wire.response_events import EventNumbers
+from jarvis_proxy.wire.response_events import SequenceNumbers
 
 
 class MessagesApi:
@@ -43,7 +43,7 @@ class MessageForm:
     def passed(self, events: bytes, /) -> None:
         """Do nothing: neither pings nor errors repeat anything of the answer."""
 
-    def number_events(self, *, relayed: bool) -> EventNumbers | None:
+    def number_events(self, *, relayed: bool) -> SequenceNumbers | None:
         """Return None: events of this API have no numbers."""
 
     def heartbeat(self, *, is_long: bool, first_events_wait: bool) -> bytes:

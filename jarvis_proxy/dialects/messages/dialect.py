@@ -7,7 +7,7 @@ from jarvis_proxy.canonical.answer import AnswerContext
 from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.dialects.messages.answer import MessagesAnswer
 from jarvis_proxy.dialects.messages.request import read_request
-from jarvis_proxy.wire.response_events import EventNumbers
+from jarvis_proxy.wire.response_events import SequenceNumbers
 
 
 class MessagesDialect:
@@ -29,7 +29,7 @@ class MessagesDialect:
             call_id=call.id, created=call.created, model=call.model, new_id=self._new_id
         )
 
-        def new_answer(*, stream: bool, numbers: EventNumbers | None = None) -> MessagesAnswer:
+        def new_answer(*, stream: bool, numbers: SequenceNumbers | None = None) -> MessagesAnswer:
             return MessagesAnswer(
                 context,
                 show_thoughts=request.show_thoughts,

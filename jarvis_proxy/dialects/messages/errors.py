@@ -68,7 +68,7 @@ def _body(error: ProxyError, call_id: str, size: PromptSize | None) -> bytes:
 def _status(error: ProxyError) -> int:
     if error.native:
         return error.status
-    if error.acts_as == 402:
+    if error.retry_status == 402:
         return 402  # the upstream's account has no credit
     if _is_too_long(error):
         return 400

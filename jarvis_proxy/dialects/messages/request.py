@@ -66,7 +66,7 @@ def read_request(
         ProxyError: 400 in Anthropic's words, with the path as param; `invalid_json`.
     """
     check_values(body)
-    request = _decoding(lambda: _REQUEST.decode(surrogates.replace_lone(body)))
+    request = _decoding(lambda: _REQUEST.decode(surrogates.replace_lone_surrogates(body)))
     required(request.model, "model")
     limit = request.max_tokens if counts_only else required(request.max_tokens, "max_tokens")
     if limit is not None and limit < 0:

@@ -11,7 +11,7 @@ import stat
 from pathlib import Path
 from typing import Any, Final
 
-from jarvis_proxy.config.dotenv_file import env_file_hints
+from jarvis_proxy.config.dotenv_file import env_file_warnings
 from jarvis_proxy.config.settings import Settings
 from jarvis_proxy.doctor.findings import Check, Finding
 from jarvis_proxy.doctor.net.reachability import EXPIRES_SOON, day, in_days
@@ -33,7 +33,7 @@ def env_file(path: Path) -> list[Finding]:
     check = Check("checks/files", "env file", title=f"{path.name} file")
     if not path.exists():
         return [check.finding("missing")]
-    hints = [check.finding("hint", hint=hint) for hint in env_file_hints(path)]
+    hints = [check.finding("hint", hint=hint) for hint in env_file_warnings(path)]
     return hints or [check.finding("private")]
 
 

@@ -5,11 +5,11 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from jarvis_proxy.config.addresses import is_loopback
-from jarvis_proxy.config.names import environment_hints, known_names
+from jarvis_proxy.config.names import environment_warnings, known_names
 from jarvis_proxy.config.parsers import clean, is_placeholder, split
 from jarvis_proxy.config.settings import Settings, SettingsError
 from jarvis_proxy.config.upstreams import ClientKey
-from jarvis_proxy.config.warnings import exposure_hints, upstream_hints
+from jarvis_proxy.config.warnings import exposure_warnings, upstream_warnings
 from jarvis_proxy.doctor.findings import Check, Finding, counted
 from jarvis_proxy.routing.models import GEMINI, OPENAI, ModelRegistry
 
@@ -28,12 +28,12 @@ def check_settings(
     """Return the findings about *settings*, made of a file's values and *environ*."""
     upstreams = environ.get("UPSTREAMS", file_values.get("UPSTREAMS", ""))
     # Other checks give these hints, in better words.
-    elsewhere = {*_exposure(settings, settings.client_keys), *upstream_hints(settings.upstreams)}
-    hints = (hint for hint in settings.hints if hint not in elsewhere)
+    elsewhere = {*_exposure(settings, settings.client_keys), *upstream_warnings(settings.upstreams)}
+    hints = (hint for hint in settings.warnings if hint not in elsewhere)
     return [
         *_hints("settings", hints, otherwise="ok"),
         *overrides(file_values, environ),
-        *_hints("environment", environment_hints(environ, upstreams)),
+        *_hints("environment", environment_warnings(environ, upstreams)),
         *client_keys(settings.client_keys),
         *listening(settings),
         *enabled_upstreams(settings),
@@ -51,7 +51,9 @@ def _hints(
 
 def _exposure(settings: Settings, keys: tuple[ClientKey, ...]) -> Iterable[str]:
     tls = bool(settings.tls_cert_file)
-    return exposure_hints(settings.hosts, keys, tls=tls, trusted_proxies=settings.trusted_proxies)
+    return exposure_warnings(
+        settings.hosts, keys, tls=tls, trusted_proxies=settings.trusted_proxies
+    )
 
 
 def overrides(file_values: Mapping[str, str], environ: Mapping[str, str]) -> list[Finding]:
@@ -93,7 +95,7 @@ def enabled_upstreams(settings: Settings) -> list[Finding]:
     without = [upstream for upstream in settings.upstreams if not upstream.keys]
     if not with_keys:
         return [check.finding("none")]
-    found = _hints("upstream keys", upstream_hints(with_keys))
+    found = _hints("upstream keys", upstream_warnings(with_keys))
     if not found:
         names = ", ".join(f"{upstream.name} ({len(upstream.keys)})" for upstream in with_keys)
         found.append(check.finding("set", names=names))
@@ -112,11 +114,11 @@ def models(
         return []
     model = settings.default_model
     default = registry.route(model)
-    is_listed = default.target in listed.get(default.upstream, {default.target})
+    is_listed = default.upstream_model in listed.get(default.upstream, {default.upstream_model})
     result = "usable" if is_listed else "not_listed"
     if not registry.is_usable(model):
         result = "without_key"
-    values = {"model": model, "upstream": default.upstream, "target": default.target}
+    values = {"model": model, "upstream": default.upstream, "target": default.upstream_model}
     upstream = next(upstream for upstream in settings.upstreams if upstream.keys)
     exact = (name for name in upstream.models if not name.endswith("*"))
     example = _EXAMPLES.get(upstream.name) or f"{upstream.name}/{next(exact, 'MODEL')}"

@@ -14,7 +14,7 @@ from typing import Final
 
 from aiohttp import web
 
-from jarvis_proxy.access.client_keys import KeyRing, presented_keys
+from jarvis_proxy.access.client_keys import ClientKeys, presented_keys
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.server.context import CONTEXT, MATCH, RECORD
 from jarvis_proxy.server.handlers.dashboard_feed import DashboardFeed
@@ -122,11 +122,11 @@ def check_admin(request: web.Request) -> None:
     """
     context, record = request.app[CONTEXT], request[RECORD]
     admin = context.settings.admin_key
-    ring = KeyRing(() if admin is None else (admin,))
+    ring = ClientKeys(() if admin is None else (admin,))
     keys = presented_keys(request.headers, None)
-    if ring.identify(keys) is None:
+    if ring.authenticate(keys) is None:
         raise context.admission.record_auth_failure(record.client_ip, len(keys), _wrong_key())
-    record.key_name, record.admitted = ADMIN_NAME, True
+    record.key_name, record.authenticated = ADMIN_NAME, True
 
 
 def _wrong_key() -> ProxyError:

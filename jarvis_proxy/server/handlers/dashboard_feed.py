@@ -9,9 +9,15 @@ import msgspec
 
 from jarvis_proxy import __version__
 from jarvis_proxy.accounting.usage_days import overview
-from jarvis_proxy.observability.live_merge import LiveSums
-from jarvis_proxy.observability.live_stats import KEPT_CALLS, Call, Live, Second, Totals
-from jarvis_proxy.observability.worker_stats import Crew
+from jarvis_proxy.observability.live_merge import MergedLiveStats
+from jarvis_proxy.observability.live_stats import (
+    KEPT_CALLS,
+    CallSummary,
+    LiveStats,
+    LiveTotals,
+    SecondStats,
+)
+from jarvis_proxy.observability.worker_stats import WorkerStats
 from jarvis_proxy.server.admission import overloaded_error
 from jarvis_proxy.server.context import AppContext
 
@@ -46,7 +52,7 @@ class History(msgspec.Struct):
     started_at: float
     keeps: int
     clock: tuple[float, float]
-    seconds: list[Second]
+    seconds: list[SecondStats]
 
 
 class Snapshot(msgspec.Struct):
@@ -57,9 +63,9 @@ class Snapshot(msgspec.Struct):
     """
 
     clock: tuple[float, float]
-    seconds: list[Second]
-    calls: list[Call]
-    totals: Totals
+    seconds: list[SecondStats]
+    calls: list[CallSummary]
+    totals: LiveTotals
     upstreams: list[UpstreamStatus]
 
 
@@ -68,15 +74,15 @@ class DashboardFeed:
 
     def __init__(
         self,
-        live: Live,
-        worker_stats: Crew | None = None,
+        live: LiveStats,
+        worker_stats: WorkerStats | None = None,
         *,
         tick: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self.viewers = 0
-        self._live = live if worker_stats is None else LiveSums(live, worker_stats.parts)
+        self._live = live if worker_stats is None else MergedLiveStats(live, worker_stats.snapshots)
         self._worker_stats = worker_stats
         self._tick = tick
         self._clock = clock
@@ -102,7 +108,7 @@ class DashboardFeed:
                     self._viewer_arrived.clear()
                 elif self._context is context:
                     if self._worker_stats is not None:
-                        self._worker_stats.look(self._clock())
+                        self._worker_stats.mark_viewer(self._clock())
                     self._latest = self._snapshot(context)
                     if self._published_count % _USAGE_EVERY == 0:
                         self._latest += self._usage(context)
@@ -126,7 +132,7 @@ class DashboardFeed:
         try:
             if self.viewers == 1:
                 if self._worker_stats is not None:
-                    await self._worker_stats.gathered()
+                    await self._worker_stats.wait_for_workers()
                 self._last_call, self._last_second = self._live.count, int(self._clock()) - 1
             self._viewer_arrived.set()
             seen = self._published_count
@@ -186,10 +192,10 @@ def upstream_statuses(context: AppContext, now: float) -> list[UpstreamStatus]:
     return [
         UpstreamStatus(
             name,
-            [int(seconds + 0.999) for seconds in endpoint.pool.rests(now)],
-            endpoint.breakers.holds_upstream(now),
+            [int(seconds + 0.999) for seconds in endpoint.key_pool.quarantined_for(now)],
+            endpoint.breakers.is_upstream_open(now),
             name in stale,
-            endpoint.breakers.models_held(now),
+            endpoint.breakers.open_models(now),
         )
         for name, endpoint in context.endpoints.items()
     ]

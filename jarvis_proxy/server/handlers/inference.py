@@ -101,7 +101,7 @@ async def _infer(request: web.Request, deadlines: CallDeadlines) -> web.StreamRe
     check_charset(request)
     body = await read_body(request, context.settings.max_body, deadlines)
     record = request[RECORD]
-    record.received = time.monotonic()
+    record.body_received_at = time.monotonic()
     record.bytes_in = len(body)
     job = partial(_head, request, body, context.settings.limits.json_depth)
     head = await context.offload.run(len(body), record.key_name, job)
@@ -114,7 +114,7 @@ async def _infer(request: web.Request, deadlines: CallDeadlines) -> web.StreamRe
         route = admitted.resolve(asked.routed)
     if model is None and route.target:
         model = context.settings.default_model
-        named = partial(with_model, body, route.target)
+        named = partial(with_model, body, route.upstream_model)
         body = await context.offload.run(len(body), record.key_name, named)
     if admitted.is_limited and request[MATCH].api != "generate_content":
         body = await _with_single_model(request, body, model)

@@ -8,20 +8,20 @@ from typing import Final, cast
 from aiohttp import web
 
 from jarvis_proxy import __version__
-from jarvis_proxy.access.client_keys import KeyRing, presented_keys
+from jarvis_proxy.access.client_keys import ClientKeys, presented_keys
 from jarvis_proxy.access.connection_counter import ConnectionCounter
 from jarvis_proxy.aiohttp_ext.server_connection import connection_of
 from jarvis_proxy.config.addresses import is_loopback
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.observability.metrics import Family, gauge
+from jarvis_proxy.observability.metrics import MetricFamily, gauge
 from jarvis_proxy.observability.prometheus import render
-from jarvis_proxy.observability.worker_stats import Crew
+from jarvis_proxy.observability.worker_stats import WorkerStats
 from jarvis_proxy.server.context import CONTEXT, RECORD, AppContext
 from jarvis_proxy.upstream_client.endpoint import UpstreamEndpoint
 
 CONTEXTS: Final = web.AppKey("CONTEXTS", list[AppContext])
 """Those of all settings whose calls have not ended yet, the newest last."""
-WORKER_STATS: Final = web.AppKey("WORKER_STATS", cast(type[Crew | None], Crew))
+WORKER_STATS: Final = web.AppKey("WORKER_STATS", cast(type[WorkerStats | None], WorkerStats))
 """The other workers, whose metrics are added; None where this process is alone."""
 
 METRICS_NAME: Final = "metrics"
@@ -42,7 +42,7 @@ async def metrics(request: web.Request) -> web.StreamResponse:
     found = families(contexts, connections)
     worker_stats = request.app[WORKER_STATS]
     if worker_stats is not None:
-        found = worker_stats.sums(found)
+        found = worker_stats.merged_families(found)
     accept = request.headers.get("Accept", "")
     # Thousands of series take a while to write down; nothing in them changes meanwhile.
     body, content_type = await asyncio.to_thread(
@@ -62,10 +62,10 @@ def check_access(request: web.Request) -> None:
     """
     context, record = request.app[CONTEXT], request[RECORD]
     key = context.settings.metrics_key
-    ring = KeyRing(() if key is None else (key,))
+    ring = ClientKeys(() if key is None else (key,))
     keys = presented_keys(request.headers, None)
-    if ring.identify(keys) is not None:
-        record.key_name, record.admitted = METRICS_NAME, True
+    if ring.authenticate(keys) is not None:
+        record.key_name, record.authenticated = METRICS_NAME, True
     elif context.settings.metrics_need_key or not _is_local(request):
         raise context.admission.record_auth_failure(record.client_ip, len(keys), _unauthorized())
 
@@ -96,12 +96,12 @@ def _unauthorized() -> ProxyError:
     )
 
 
-def families(contexts: Sequence[AppContext], connections: ConnectionCounter) -> list[Family]:
+def families(contexts: Sequence[AppContext], connections: ConnectionCounter) -> list[MetricFamily]:
     """Return every metric of this process; of *shells*, the last one is in force."""
     return [*contexts[-1].metrics.families(), *_now(contexts, connections)]
 
 
-def _now(contexts: Sequence[AppContext], connections: ConnectionCounter) -> Iterator[Family]:
+def _now(contexts: Sequence[AppContext], connections: ConnectionCounter) -> Iterator[MetricFamily]:
     """Yield what is so at this moment."""
     yield gauge(
         "jarvis_info", "The proxy's version.", {(__version__,): 1}, ["version"], merge="max"
@@ -117,11 +117,13 @@ def _now(contexts: Sequence[AppContext], connections: ConnectionCounter) -> Iter
         {(): sum(context.deadline_monitor.streams for context in contexts)},
     )
     endpoints = {
-        name: endpoint for name, endpoint in contexts[-1].endpoints.items() if endpoint.pool.keys
+        name: endpoint
+        for name, endpoint in contexts[-1].endpoints.items()
+        if endpoint.key_pool.keys
     }
     yield from _upstreams(endpoints, time.monotonic())
     yield gauge("jarvis_connections_open", "Open client connections.", {(): len(connections)})
-    yield Family(
+    yield MetricFamily(
         "jarvis_connections_refused",
         "counter",
         "Client connections that were refused, by the limit: in all, or of one network.",
@@ -130,19 +132,19 @@ def _now(contexts: Sequence[AppContext], connections: ConnectionCounter) -> Iter
     )
 
 
-def _upstreams(endpoints: dict[str, UpstreamEndpoint], now: float) -> Iterator[Family]:
+def _upstreams(endpoints: dict[str, UpstreamEndpoint], now: float) -> Iterator[MetricFamily]:
     label = ["upstream"]
     yield gauge(
         "jarvis_upstream_keys",
         "Keys of an upstream.",
-        {(name,): len(endpoint.pool.keys) for name, endpoint in endpoints.items()},
+        {(name,): len(endpoint.key_pool.keys) for name, endpoint in endpoints.items()},
         label,
         merge="max",
     )
     yield gauge(
         "jarvis_upstream_keys_quarantined",
         "Keys of an upstream that rest after a refusal, for all models or for some.",
-        {(name,): endpoint.pool.resting(now) for name, endpoint in endpoints.items()},
+        {(name,): endpoint.key_pool.quarantined(now) for name, endpoint in endpoints.items()},
         label,
         merge="max",
     )
@@ -150,7 +152,7 @@ def _upstreams(endpoints: dict[str, UpstreamEndpoint], now: float) -> Iterator[F
         "jarvis_upstream_held_off",
         "1 while calls to an upstream are held off because it could not be reached or was silent.",
         {
-            (name,): int(endpoint.breakers.holds_upstream(now))
+            (name,): int(endpoint.breakers.is_upstream_open(now))
             for name, endpoint in endpoints.items()
         },
         label,
@@ -160,7 +162,7 @@ def _upstreams(endpoints: dict[str, UpstreamEndpoint], now: float) -> Iterator[F
     yield gauge(
         "jarvis_upstream_models_held_off",
         "Models of an upstream for which calls are held off because they failed again and again.",
-        {(name,): endpoint.breakers.models_held(now) for name, endpoint in endpoints.items()},
+        {(name,): endpoint.breakers.open_models(now) for name, endpoint in endpoints.items()},
         label,
         merge="max",
     )

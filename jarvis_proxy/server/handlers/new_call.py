@@ -6,7 +6,7 @@ from urllib.parse import unquote_plus
 from aiohttp import web
 
 from jarvis_proxy.canonical.call import Call
-from jarvis_proxy.routing.models import Route
+from jarvis_proxy.routing.models import ModelRoute
 from jarvis_proxy.server.context import ADMITTED_CALL, MATCH, RECORD, AppContext
 from jarvis_proxy.wire.headers import idempotency_key, media_type, request_headers
 
@@ -14,7 +14,7 @@ from jarvis_proxy.wire.headers import idempotency_key, media_type, request_heade
 def new_call(
     request: web.Request,
     context: AppContext,
-    route: Route,
+    route: ModelRoute,
     model: str | None,
     stream: bool,
     body: bytes,
@@ -29,11 +29,11 @@ def new_call(
     return Call(
         endpoint=request[MATCH].endpoint,
         model=model or "",
-        target_model=route.target,
+        target_model=route.upstream_model,
         stream=stream,
         body=body,
         id=record.request_id.removeprefix("req_"),
-        created=int(record.started_at),
+        created=int(record.timestamp),
         now=time.monotonic(),
         method=request.method,
         query=query_without_key(raw_query(request)),

@@ -11,14 +11,14 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.routing.models import Route
+from jarvis_proxy.routing.models import ModelRoute
 from jarvis_proxy.server.context import ADMITTED_CALL, CONTEXT, RECORD
 from jarvis_proxy.server.handlers.new_call import new_call, raw_query
 from jarvis_proxy.server.relay.deadlines import CallDeadlines
 from jarvis_proxy.server.relay.retry_loop import CallRunner
 from jarvis_proxy.server.request_body import check_declared_length, continue_if_expected, too_large
-from jarvis_proxy.wire.multipart_model import FormScanner, invalid_form
-from jarvis_proxy.wire.pieces import Pieces
+from jarvis_proxy.wire.multipart_model import ModelFieldScanner, invalid_form
+from jarvis_proxy.wire.pieces import ByteBuffer
 from jarvis_proxy.wire.single_model import check_query
 
 
@@ -31,11 +31,11 @@ class StreamedUpload:
         self._limit = limit
         self._record = request[RECORD]
         self._reservation = request[ADMITTED_CALL].open_reservation()
-        self.buffered_prefix = Pieces()
+        self.buffered_prefix = ByteBuffer()
         """What was read and has not gone on."""
         self.error: ProxyError | None = None
         self._reader: asyncio.Task[object] | None = None
-        self._duplicate_scanner: FormScanner | None = None
+        self._duplicate_scanner: ModelFieldScanner | None = None
 
     async def read(self) -> bytes:
         """Return what has arrived, ``b""`` at the end.
@@ -67,7 +67,7 @@ class StreamedUpload:
             reader.cancel()
             await asyncio.wait([reader])
 
-    async def find_model(self, scanner: FormScanner) -> None:
+    async def find_model(self, scanner: ModelFieldScanner) -> None:
         """Read on until the model is known or the form ends.
 
         Raises:
@@ -79,7 +79,7 @@ class StreamedUpload:
             self.buffered_prefix.add(data)
             scanner.feed(data)
 
-    def reject_duplicate_model(self, scanner: FormScanner, start: int) -> None:
+    def reject_duplicate_model(self, scanner: ModelFieldScanner, start: int) -> None:
         """Search the form from *start* for another model, which an upstream might take instead.
 
         Raises:
@@ -119,18 +119,18 @@ async def relay_form(request: web.Request, deadlines: CallDeadlines) -> web.Stre
     admitted = request[ADMITTED_CALL]
     upload = _open_upload(request, deadlines)
     content_type = request.headers.get("Content-Type", "")
-    scanner = FormScanner(content_type, strict=admitted.is_limited)
+    scanner = ModelFieldScanner(content_type, strict=admitted.is_limited)
     if admitted.is_limited:
         check_query(raw_query(request))
     await continue_if_expected(request)
     await upload.find_model(scanner)
-    model, span = scanner.model, scanner.span
+    model, span = scanner.model, scanner.model_span
     # Some addresses have a default of OpenAI's own.
     route = admitted.resolve(model) if model is not None else admitted.openai_route()
     if span is not None and admitted.is_limited:
-        upload.reject_duplicate_model(FormScanner(content_type, strict=True), span[1])
-    if span is not None and route.target != model:
-        upload.buffered_prefix.replace(*span, route.target.encode())
+        upload.reject_duplicate_model(ModelFieldScanner(content_type, strict=True), span[1])
+    if span is not None and route.upstream_model != model:
+        upload.buffered_prefix.replace(*span, route.upstream_model.encode())
     return await _relay(request, deadlines, upload, route, model)
 
 
@@ -153,12 +153,12 @@ async def _relay(
     request: web.Request,
     deadlines: CallDeadlines,
     upload: StreamedUpload,
-    route: Route,
+    route: ModelRoute,
     model: str | None,
 ) -> web.StreamResponse:
     await request[ADMITTED_CALL].check_rate_limit()
     record = request[RECORD]
-    record.upstream, record.target = route.upstream, route.target
+    record.upstream, record.upstream_model = route.upstream, route.upstream_model
     if model:
         record.model = model
     context = request.app[CONTEXT]

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
-from jarvis_proxy.accounting.usage import BudgetState, Counts, oldest_day
+from jarvis_proxy.accounting.usage import BudgetState, UsageTotals, oldest_day
 from jarvis_proxy.config.budgets import NANO, day_of
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.server.context import CONTEXT, RECORD
@@ -105,19 +105,19 @@ def _day(request: web.Request, name: str, default: str) -> str:
         ) from None
 
 
-def _total(days: Iterable[tuple[str, Mapping[str, Counts]]]) -> Counts:
-    total = Counts()
+def _total(days: Iterable[tuple[str, Mapping[str, UsageTotals]]]) -> UsageTotals:
+    total = UsageTotals()
     for _, models in days:
         for counts in models.values():
             total.add(counts)
     return total
 
 
-def _by_model(models: Mapping[str, Counts]) -> list[dict[str, Any]]:
+def _by_model(models: Mapping[str, UsageTotals]) -> list[dict[str, Any]]:
     return [{"model": name, **_sums(counts)} for name, counts in sorted(models.items())]
 
 
-def _sums(counts: Counts) -> dict[str, Any]:
+def _sums(counts: UsageTotals) -> dict[str, Any]:
     """Return sums as they are shown; a cost of null is an unknown one."""
     cost = _cost(counts)
     return {
@@ -149,17 +149,17 @@ def _number(amount: int, unit: int) -> float:
     return amount if unit == 1 else amount / unit
 
 
-def _daily(day: str, models: Mapping[str, Counts]) -> dict[str, Any]:
+def _daily(day: str, models: Mapping[str, UsageTotals]) -> dict[str, Any]:
     midnight = datetime.fromisoformat(day).replace(tzinfo=UTC)
     items = [{"name": name, "cost": _cents(counts)} for name, counts in sorted(models.items())]
     return {"timestamp": midnight.timestamp(), "line_items": items}
 
 
-def _cents(counts: Counts) -> float | None:
+def _cents(counts: UsageTotals) -> float | None:
     cost = _cost(counts)
     return None if cost is None else cost / _NANO_PER_CENT
 
 
-def _cost(counts: Counts) -> int | None:
+def _cost(counts: UsageTotals) -> int | None:
     """Return what calls cost together, in billionths of a dollar; None if that is unknown."""
     return counts.known_cost if counts.calls else 0

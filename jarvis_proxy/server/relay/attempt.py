@@ -10,7 +10,7 @@ from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.canonical.exchange import Exchange, StreamTranslator, UpstreamRequest
 from jarvis_proxy.canonical.usage import TokenUsage
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.routing.circuit_breaker import Ticket
+from jarvis_proxy.routing.circuit_breaker import CallPermit
 from jarvis_proxy.server.concurrency import gather_first_error
 from jarvis_proxy.server.context import ADMITTED_CALL, CONTEXT, RECORD
 from jarvis_proxy.server.relay.choice_relay import ChoiceRelay
@@ -33,8 +33,8 @@ from jarvis_proxy.server.secrecy import forwarded_headers
 from jarvis_proxy.upstream_client.client import Body
 from jarvis_proxy.upstream_client.endpoint import UpstreamEndpoint
 from jarvis_proxy.upstream_client.errors import bad_response
-from jarvis_proxy.upstream_client.hops import HOP, loop_detected, marked
-from jarvis_proxy.upstream_client.transport import Response
+from jarvis_proxy.upstream_client.hops import LOOP_HEADER, loop_detected, with_mark
+from jarvis_proxy.upstream_client.transport import TransportResponse
 from jarvis_proxy.upstreams.answer_kinds import (
     ANSWERS_JSON,
     First,
@@ -81,7 +81,7 @@ class UpstreamAttempt:
         call: Call,
         exchange: Exchange,
         *,
-        ticket: Ticket,
+        ticket: CallPermit,
         key: str | None,
         client_stream: ClientStream | None,
         body: Body | None = None,
@@ -96,7 +96,7 @@ class UpstreamAttempt:
         self._ticket = ticket
         self._key = key
         self.client_stream = client_stream
-        self._replies: list[Response] = []
+        self._replies: list[TransportResponse] = []
         self._reservation = request[
             ADMITTED_CALL
         ].open_reservation()  # of answers that are read whole
@@ -109,8 +109,8 @@ class UpstreamAttempt:
                 ``ClientStream.has_content``.
         """
         self._record.attempts += 1
-        if self._record.asked is None:
-            self._record.asked = time.monotonic()
+        if self._record.upstream_asked_at is None:
+            self._record.upstream_asked_at = time.monotonic()
         try:
             return await self._run()
         except BaseException:
@@ -130,7 +130,7 @@ class UpstreamAttempt:
             return await self._translate_buffered(replies)
         return await self._relay_raw(replies[0])
 
-    async def _relay_raw(self, reply: Response) -> web.StreamResponse:
+    async def _relay_raw(self, reply: TransportResponse) -> web.StreamResponse:
         """Relay an answer as it came, by what it is: labels are wrong now and then."""
         call, wants_stream = self._call, self.client_stream is not None
         label, endpoint = reply.headers.get("Content-Type", ""), call.endpoint
@@ -153,7 +153,7 @@ class UpstreamAttempt:
                 return await forward_bytes(self._request, peeked, self._deadlines)
         raise bad_response()
 
-    async def _open(self, upstream_request: UpstreamRequest) -> Response:
+    async def _open(self, upstream_request: UpstreamRequest) -> TransportResponse:
         """Send, and return the reply if its status is good.
 
         Raises:
@@ -170,19 +170,19 @@ class UpstreamAttempt:
             raise await self._read_refusal(reply)
         return reply
 
-    async def _read_refusal(self, reply: Response) -> ProxyError:
+    async def _read_refusal(self, reply: TransportResponse) -> ProxyError:
         if reply.status < 400:
             return redirect_error()
         raw = await read_error_body(reply, self._deadlines, self._reservation.add)
-        if reply.status == 508 and self._endpoint.mark and b'"loop_detected"' in raw:
+        if reply.status == 508 and self._endpoint.loop_mark and b'"loop_detected"' in raw:
             hops = self._request.app[CONTEXT].hops
-            return loop_detected(hops.settings[self._endpoint.mark])
+            return loop_detected(hops.settings[self._endpoint.loop_mark])
         return refusal_error(reply, self._exchange, raw)
 
-    async def _translate_buffered(self, replies: list[Response]) -> web.Response:
+    async def _translate_buffered(self, replies: list[TransportResponse]) -> web.Response:
         """Translate whole answers, each lane with its continuations, into one."""
 
-        async def choice(index: int, reply: Response) -> None:
+        async def choice(index: int, reply: TransportResponse) -> None:
             while True:
                 body = await self._read_buffered(reply)
                 following = self._exchange.translate_reply(body, index)
@@ -197,15 +197,15 @@ class UpstreamAttempt:
             raise
         return self._json_answer(self._exchange.answer(), {})
 
-    async def _read_buffered(self, reply: Response) -> bytes:
+    async def _read_buffered(self, reply: TransportResponse) -> bytes:
         body = await read_response_body(
             reply, MAX_BUFFERED_BODY, self._deadlines, self._reservation.add
         )
-        self._record.heard = time.monotonic()
+        self._record.upstream_first_byte_at = time.monotonic()
         return decompress(reply, body, self._reservation.add)
 
     async def _forward_buffered(
-        self, reply: Response, first: First | None = "json"
+        self, reply: TransportResponse, first: First | None = "json"
     ) -> web.StreamResponse:
         """Pass on an answer that is read whole first: a cut one becomes an error, not half.
 
@@ -250,14 +250,14 @@ class UpstreamAttempt:
 
     def _json_answer(self, body: bytes, headers: Mapping[str, str]) -> web.Response:
         self._count_tokens(self._exchange.usage)
-        self._record.first_byte = time.monotonic()
+        self._record.first_byte_sent_at = time.monotonic()
         self._record.bytes_out = len(body)
         merged = {**dict(self._exchange.headers), **headers}
         if "content-type" in merged:
             merged["Content-Type"] = merged.pop("content-type")
         return json_response(self._request, body, self._replies[0].status, merged)
 
-    def _prepare_stream(self, reply: Response) -> ClientStream:
+    def _prepare_stream(self, reply: TransportResponse) -> ClientStream:
         """Return the client's side of a stream, with the headers that cross from *reply*."""
         if self.client_stream is None:
             # A stream that was not asked for in JSON: speech, or a form's transcription.
@@ -273,11 +273,11 @@ class UpstreamAttempt:
             client_stream.headers = {**dict(self._exchange.headers), **stream_headers(headers)}
         return client_stream
 
-    async def _relay_stream(self, replies: list[Response]) -> web.StreamResponse:
+    async def _relay_stream(self, replies: list[TransportResponse]) -> web.StreamResponse:
         client_stream = self._prepare_stream(replies[0])
         replies = [decoded(reply) for reply in replies]
         for reply in replies:
-            reply.forget_headers()
+            reply.drop_headers()
         translators = self._translators(len(replies), client_stream)
         if isinstance(translators[0], PassthroughStream):
             client_stream.source = translators[0]

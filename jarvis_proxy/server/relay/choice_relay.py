@@ -7,14 +7,14 @@ from typing import Final
 from aiohttp import web
 
 from jarvis_proxy.canonical.exchange import StreamTranslator, UpstreamRequest
-from jarvis_proxy.routing.circuit_breaker import Ticket
+from jarvis_proxy.routing.circuit_breaker import CallPermit
 from jarvis_proxy.server.context import ADMITTED_CALL, RECORD
 from jarvis_proxy.server.relay.client_stream import ClientStream, check_client_connected
 from jarvis_proxy.server.relay.deadlines import CallDeadlines
 from jarvis_proxy.server.relay.replies import decoded, without_peeking
 from jarvis_proxy.server.secrecy import redact_events
-from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS, read_error
-from jarvis_proxy.upstream_client.transport import Response
+from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS, map_read_error
+from jarvis_proxy.upstream_client.transport import TransportResponse
 
 _UNTRACKED: Final = 4096
 """Bytes of an incomplete event that are not counted: nearly every read completes one."""
@@ -44,8 +44,8 @@ class ChoiceRelay:
         translator: StreamTranslator,
         client_stream: ClientStream,
         *,
-        ticket: Ticket,
-        open_request: Callable[[UpstreamRequest], Awaitable[Response]],
+        ticket: CallPermit,
+        open_request: Callable[[UpstreamRequest], Awaitable[TransportResponse]],
     ) -> None:
         self._request = request
         self._record = request[RECORD]
@@ -56,7 +56,7 @@ class ChoiceRelay:
         self._open_request = open_request
         self._reservation = request[ADMITTED_CALL].open_reservation()
 
-    async def run(self, reply: Response) -> None:
+    async def run(self, reply: TransportResponse) -> None:
         """Relay *reply* to its end, then its continuations.
 
         Raises:
@@ -68,7 +68,7 @@ class ChoiceRelay:
         finally:
             self._reservation.set_unchecked(0)
 
-    async def _relay_until_done(self, reply: Response) -> None:
+    async def _relay_until_done(self, reply: TransportResponse) -> None:
         translator = self._translator
         while True:
             try:
@@ -78,28 +78,28 @@ class ChoiceRelay:
                 await self._relay_rest(without_peeking(reply))
             except NETWORK_ERRORS as exc:
                 check_client_connected(self._request)
-                raise read_error(exc) from exc
+                raise map_read_error(exc) from exc
             if not translator.done and (events := translator.feed_eof()):
                 await self._write(self._redact_failure(events))
-            reply.finish()
+            reply.release_at_end()
             if translator.next_request is None:
                 return
             reply = decoded(await self._open_request(translator.next_request))
 
-    async def _relay_first_event(self, reply: Response) -> None:
+    async def _relay_first_event(self, reply: TransportResponse) -> None:
         """Read until the client has some content: until then another attempt is possible."""
         client_stream, translator = self._client_stream, self._translator
         while not client_stream.has_content and not translator.done:
             if not (data := await reply.readany()):
                 return
             self._deadlines.saw_data = True
-            self._record.heard = time.monotonic()
+            self._record.upstream_first_byte_at = time.monotonic()
             events = self._redact_failure(translator.feed(data))
             self._reservation.set(translator.held)
             if b"data:" in events:  # a comment is no content
                 await self._write(events)
 
-    async def _relay_rest(self, reply: Response) -> None:
+    async def _relay_rest(self, reply: TransportResponse) -> None:
         """Relay what follows the first event, as it arrives."""
         deadlines, translator, reservation = self._deadlines, self._translator, self._reservation
         feed, write = translator.feed, self._client_stream.write

@@ -21,7 +21,7 @@ from jarvis_proxy.server.client_apis import client_api
 from jarvis_proxy.server.context import ADMITTED_CALL, RECORD
 from jarvis_proxy.server.relay.deadlines import CallDeadlines
 from jarvis_proxy.server.responses import common_headers
-from jarvis_proxy.wire.response_events import EventNumbers
+from jarvis_proxy.wire.response_events import SequenceNumbers
 from jarvis_proxy.wire.sse import DONE
 
 SSE_HEADERS: Final = {
@@ -93,7 +93,7 @@ class ClientStream:
             raise ConnectionResetError("the client is gone")
         self._transport = transport
 
-    def number_events(self, *, relayed: bool) -> EventNumbers | None:
+    def number_events(self, *, relayed: bool) -> SequenceNumbers | None:
         """Return the numbers for the events of an answer that is to begin; None if they have none.
 
         *relayed*: they come with numbers of the upstream's.
@@ -134,7 +134,7 @@ class ClientStream:
         self._response = response
         self.headers_sent = True
         self._record.status = self.status
-        self._record.first_byte = time.monotonic()
+        self._record.first_byte_sent_at = time.monotonic()
         self._record.streamed = True
 
     def send_headers_in_background(self) -> None:

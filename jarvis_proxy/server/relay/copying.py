@@ -11,11 +11,11 @@ from jarvis_proxy.server.relay.deadlines import CallDeadlines
 from jarvis_proxy.server.responses import common_headers
 from jarvis_proxy.server.secrecy import forwarded_headers
 from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS
-from jarvis_proxy.upstream_client.transport import Response
+from jarvis_proxy.upstream_client.transport import TransportResponse
 
 
 async def forward_bytes(
-    request: web.Request, reply: Response, deadlines: CallDeadlines
+    request: web.Request, reply: TransportResponse, deadlines: CallDeadlines
 ) -> web.StreamResponse:
     """Copy an answer of any type as it arrives; a cut one is cut for the client too.
 
@@ -33,7 +33,7 @@ async def forward_bytes(
     await response.prepare(request)
     record = request[RECORD]
     record.status = reply.status
-    record.heard = record.first_byte = time.monotonic()
+    record.upstream_first_byte_at = record.first_byte_sent_at = time.monotonic()
     delivery = deadlines.client_side = BufferedDelivery(request)
     try:
         while data := await reply.readany():
@@ -49,5 +49,5 @@ async def forward_bytes(
     except asyncio.CancelledError:
         delivery.abort()  # by the clock: nothing may follow half an answer, not even an error
         raise
-    reply.finish()
+    reply.release_at_end()
     return response

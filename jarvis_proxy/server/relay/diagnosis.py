@@ -9,12 +9,12 @@ from typing import Final
 
 from jarvis_proxy.canonical.exchange import RetryableError
 from jarvis_proxy.errors import LimitExceeded, ProxyError
-from jarvis_proxy.routing.key_pool import Rest
-from jarvis_proxy.routing.retries import Failure
+from jarvis_proxy.routing.key_pool import Quarantine
+from jarvis_proxy.routing.retries import FailureKind
 from jarvis_proxy.server.relay.deadlines import FirstByteTimeout
 from jarvis_proxy.server.relay.refusals import UpstreamRefusal
 from jarvis_proxy.server.responses import UpstreamErrorResponse
-from jarvis_proxy.upstream_client.errors import ConnectFailure
+from jarvis_proxy.upstream_client.errors import ConnectError
 
 _OVERLOAD: Final = frozenset({500, 502, 503, 504, 529, 530, *range(520, 528)})
 """Also those that Cloudflare has for an upstream that is down."""
@@ -46,38 +46,38 @@ _REQUEST_TOO_LARGE: Final = re.compile(
 )
 
 
-def classify(error: ProxyError) -> Failure:
+def classify(error: ProxyError) -> FailureKind:
     """Return what kind of failure *error* is."""
     match error:
-        case ConnectFailure():
-            return Failure.UNSENT
+        case ConnectError():
+            return FailureKind.NOT_SENT
         case RetryableError():
-            return Failure.UNUSABLE
+            return FailureKind.UNUSABLE
         case FirstByteTimeout():
-            return Failure.UNANSWERED
+            return FailureKind.UNANSWERED
         case LimitExceeded():
-            return Failure.OURS
+            return FailureKind.LOCAL
     if error.code in _OURS:
-        return Failure.OURS
+        return FailureKind.LOCAL
     if error.code == "loop_detected":
-        return Failure.BROKEN  # not again: the request is on its way already
+        return FailureKind.INTERRUPTED  # not again: the request is on its way already
     if error.code == "upstream_auth_failed":
-        return Failure.KEY_REFUSED
-    status = error.acts_as or error.status
+        return FailureKind.KEY_REFUSED
+    status = error.retry_status or error.status
     if status in _ANOTHER_KEY:
         # What breaks a provider's rules breaks them with every key, and may cost each of them.
         is_final = status == 403 and _POLICY.search(_error_text(error)) is not None
-        return Failure.FINAL if is_final else Failure.KEY_REFUSED
+        return FailureKind.CLIENT_ERROR if is_final else FailureKind.KEY_REFUSED
     if error.status < 500:
-        return Failure.MODEL_MISSING if _is_missing_model(error) else Failure.FINAL
+        return FailureKind.MODEL_MISSING if _is_missing_model(error) else FailureKind.CLIENT_ERROR
     if isinstance(error, UpstreamRefusal | UpstreamErrorResponse) and error.status in _OVERLOAD:
-        return Failure.OVERLOADED
+        return FailureKind.OVERLOADED
     if error.code is None or not str(error.code).startswith("upstream_"):
-        return Failure.OVERLOADED  # an error that came as the first event
-    return Failure.BROKEN
+        return FailureKind.OVERLOADED  # an error that came as the first event
+    return FailureKind.INTERRUPTED
 
 
-def rest_for(error: ProxyError, *, uploading: bool) -> Rest | None:
+def rest_for(error: ProxyError, *, uploading: bool) -> Quarantine | None:
     """Return how our key should rest after *error*, a ``KEY_REFUSED``; None: not at all.
 
     An error that names the request (its size, a rule, a model that this account does not have)
@@ -86,26 +86,26 @@ def rest_for(error: ProxyError, *, uploading: bool) -> Rest | None:
     status = (
         error.upstream_status
         if isinstance(error, UpstreamRefusal)
-        else error.acts_as or error.status
+        else error.retry_status or error.status
     )
     if status == 401 or (error.code == "upstream_auth_failed" and status != 403):
-        return Rest(_LONG, for_all=True, proven=True)
+        return Quarantine(_LONG, for_all=True, proven=True)
     text = _error_text(error)
     if _REQUEST_TOO_LARGE.search(text):
         return None
     match status:
         case 402:
-            return Rest(_LONG, for_all=True)
+            return Quarantine(_LONG, for_all=True)
         case 403:
-            return None if _MODEL_ACCESS.search(text) else Rest(_LONG)
+            return None if _MODEL_ACCESS.search(text) else Quarantine(_LONG)
         case 408:
-            return None if uploading else Rest(_LONG)
+            return None if uploading else Quarantine(_LONG)
         case 429 if error.code == "insufficient_quota" and error.retry_after is None:
-            return Rest(_LONG)
+            return Quarantine(_LONG)
         case 429:
-            return Rest(_SHORT if error.retry_after is None else error.retry_after)
+            return Quarantine(_SHORT if error.retry_after is None else error.retry_after)
         case _:
-            return Rest(_LONG)
+            return Quarantine(_LONG)
 
 
 def _is_missing_model(error: ProxyError) -> bool:

@@ -11,7 +11,7 @@ from jarvis_proxy.server.relay.deadlines import CallDeadlines
 from jarvis_proxy.server.relay.replies import decompress
 from jarvis_proxy.server.responses import UpstreamErrorResponse, retry_after_seconds
 from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS
-from jarvis_proxy.upstream_client.transport import Response
+from jarvis_proxy.upstream_client.transport import TransportResponse
 from jarvis_proxy.upstreams.refusal_body import read_refusal
 from jarvis_proxy.wire.headers import charset, is_field_value, media_type, response_headers
 
@@ -33,7 +33,7 @@ _BODY_HEADERS: Final = (
 class UpstreamRefusal(ProxyError):
     """An upstream's status ≥ 400, with what it takes to think of a better request."""
 
-    is_upstreams = True
+    from_upstream = True
 
     def __init__(self, error: ProxyError, upstream_status: int, raw: bytes) -> None:
         super().__init__(
@@ -52,7 +52,7 @@ class UpstreamRefusal(ProxyError):
 
 
 async def read_error_body(
-    reply: Response, deadlines: CallDeadlines, reserve: Callable[[int], None]
+    reply: TransportResponse, deadlines: CallDeadlines, reserve: Callable[[int], None]
 ) -> bytes:
     """Return an error's body, as much of it as there is: its head says enough to go on.
 
@@ -69,7 +69,7 @@ async def read_error_body(
                 reserve(len(data))
                 size += len(data)
                 pieces.append(data)
-    reply.finish()
+    reply.release_at_end()
     try:
         return decompress(reply, b"".join(pieces)[:_MAX_BODY], reserve, _MAX_BODY)
     except ProxyError:
@@ -86,7 +86,7 @@ def redirect_error() -> ProxyError:
     )
 
 
-def refusal_error(reply: Response, exchange: Exchange, raw: bytes) -> ProxyError:
+def refusal_error(reply: TransportResponse, exchange: Exchange, raw: bytes) -> ProxyError:
     """Return the error that *exchange* makes of a refusal with the body *raw*, or it as it came."""
     error = exchange.translate_error(reply.status, reply.headers, raw)
     if error is not None:

@@ -7,12 +7,12 @@ from typing import Final
 from multidict import CIMultiDict
 
 from jarvis_proxy.server.relay.deadlines import CallDeadlines
-from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS, bad_response, read_error
+from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS, bad_response, map_read_error
 from jarvis_proxy.upstream_client.response import Sink
-from jarvis_proxy.upstream_client.transport import Response
+from jarvis_proxy.upstream_client.transport import TransportResponse
 from jarvis_proxy.upstreams.answer_kinds import First, first_bytes
-from jarvis_proxy.wire.content_coding import Damaged, Inflater, is_known
-from jarvis_proxy.wire.pieces import Pieces
+from jarvis_proxy.wire.content_coding import Decompressor, InvalidCoding, is_known
+from jarvis_proxy.wire.pieces import ByteBuffer
 
 MAX_BUFFERED_BODY: Final = 64 * 1024 * 1024
 """A larger answer that has to be read whole is refused, packed or unpacked."""
@@ -23,7 +23,7 @@ class PeekedResponse:
 
     __slots__ = ("_inflater", "_peeked", "_reply", "headers", "status")
 
-    def __init__(self, reply: Response) -> None:
+    def __init__(self, reply: TransportResponse) -> None:
         """Take an answer of which nothing has been read.
 
         Raises:
@@ -31,13 +31,13 @@ class PeekedResponse:
         """
         self._reply = reply
         self._peeked = b""
-        self._inflater: Inflater | None = None
+        self._inflater: Decompressor | None = None
         self.status = reply.status
         self.headers: Mapping[str, str] = reply.headers
         if coding := content_coding(reply):
             if not is_known(coding):
                 raise bad_response()
-            self._inflater = Inflater(coding)
+            self._inflater = Decompressor(coding)
             plain = CIMultiDict(reply.headers)
             for name in ("Content-Encoding", "Content-Length"):
                 plain.popall(name, None)
@@ -55,10 +55,10 @@ class PeekedResponse:
                 deadlines.saw_data = True
                 self._peeked += data
         except NETWORK_ERRORS as exc:
-            raise read_error(exc) from exc
+            raise map_read_error(exc) from exc
         return first
 
-    def rest(self) -> Response:
+    def rest(self) -> TransportResponse:
         """Return what the rest is read from: without a step between, where none is needed."""
         return self if self._peeked or self._inflater is not None else self._reply
 
@@ -68,19 +68,19 @@ class PeekedResponse:
             return self._reply.buffered_body() or await self._reply.readany()
         return await self._decompress(self._inflater)
 
-    async def _decompress(self, inflater: Inflater) -> bytes:
+    async def _decompress(self, inflater: Decompressor) -> bytes:
         try:
-            while not (piece := inflater.take()):
+            while not (piece := inflater.read()):
                 data = await self._reply.readany()
                 if not data:
                     break
-                inflater.put(data)
+                inflater.feed(data)
             else:
                 await asyncio.sleep(0)  # much may come out of little: others have their turn
-        except Damaged as exc:
+        except InvalidCoding as exc:
             raise bad_response() from exc
         if not piece and not inflater.is_complete:
-            raise read_error(EOFError())
+            raise map_read_error(EOFError())
         return piece
 
     async def readany(self) -> bytes:
@@ -88,10 +88,10 @@ class PeekedResponse:
         peeked, self._peeked = self._peeked, b""
         return peeked or await self._read()
 
-    def forget_headers(self) -> None:
+    def drop_headers(self) -> None:
         """Let go of the headers."""
         self.headers = {}
-        self._reply.forget_headers()
+        self._reply.drop_headers()
 
     def buffered_body(self) -> bytes | None:
         """Return None: its beginning may have been read."""
@@ -103,16 +103,16 @@ class PeekedResponse:
             sink(data)
         return bool(data)
 
-    def finish(self) -> None:
+    def release_at_end(self) -> None:
         """Let the connection go back to the pool."""
-        self._reply.finish()
+        self._reply.release_at_end()
 
     def close(self) -> None:
         """Close the connection at once, unless the answer is finished."""
         self._reply.close()
 
 
-def decoded(reply: Response) -> Response:
+def decoded(reply: TransportResponse) -> TransportResponse:
     """Return *reply* without a compression that nobody asked for.
 
     Raises:
@@ -121,13 +121,13 @@ def decoded(reply: Response) -> Response:
     return PeekedResponse(reply) if content_coding(reply) else reply
 
 
-def without_peeking(reply: Response) -> Response:
+def without_peeking(reply: TransportResponse) -> TransportResponse:
     """Return what the rest of *reply* is best read from."""
     return reply.rest() if isinstance(reply, PeekedResponse) else reply
 
 
 async def read_response_body(
-    reply: Response, limit: int, deadlines: CallDeadlines, reserve: Callable[[int], None]
+    reply: TransportResponse, limit: int, deadlines: CallDeadlines, reserve: Callable[[int], None]
 ) -> bytes:
     """Return an answer's whole body; *hold* counts the bytes as they come.
 
@@ -138,9 +138,9 @@ async def read_response_body(
     if (body := reply.buffered_body()) is not None:
         if len(body) > limit:
             raise bad_response()
-        reply.finish()
+        reply.release_at_end()
         return body
-    pieces = Pieces()
+    pieces = ByteBuffer()
     try:
         while data := await reply.readany():
             deadlines.saw_data = True
@@ -149,13 +149,16 @@ async def read_response_body(
             reserve(len(data))
             pieces.add(data)
     except NETWORK_ERRORS as exc:
-        raise read_error(exc) from exc
-    reply.finish()
+        raise map_read_error(exc) from exc
+    reply.release_at_end()
     return pieces.join()
 
 
 def decompress(
-    reply: Response, body: bytes, reserve: Callable[[int], None], limit: int = MAX_BUFFERED_BODY
+    reply: TransportResponse,
+    body: bytes,
+    reserve: Callable[[int], None],
+    limit: int = MAX_BUFFERED_BODY,
 ) -> bytes:
     """Return *body* without the compression that nobody asked for; *hold* counts what comes of it.
 
@@ -168,23 +171,23 @@ def decompress(
         return body
     if not is_known(coding):
         raise bad_response()
-    inflater, pieces, size = Inflater(coding), [], 0
-    inflater.put(body)
+    inflater, pieces, size = Decompressor(coding), [], 0
+    inflater.feed(body)
     try:
-        while piece := inflater.take():
+        while piece := inflater.read():
             pieces.append(piece)
             size += len(piece)
             reserve(len(piece))
             if size > limit:
                 raise bad_response()
-    except Damaged as exc:
+    except InvalidCoding as exc:
         raise bad_response() from exc
     if not inflater.is_complete:
-        raise read_error(EOFError())
+        raise map_read_error(EOFError())
     return b"".join(pieces)
 
 
-def content_coding(reply: Response) -> str:
+def content_coding(reply: TransportResponse) -> str:
     """Return the content coding of an answer, lower-cased; ``""`` where it has none."""
     coding = reply.headers.get("Content-Encoding", "").strip().lower()
     return "" if coding == "identity" else coding

@@ -16,9 +16,9 @@ from aiohttp import web
 from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.canonical.exchange import EmptyAnswerError, Exchange, Media, Prerequisites
 from jarvis_proxy.errors import LimitExceeded, ProxyError
-from jarvis_proxy.routing.circuit_breaker import Ticket
-from jarvis_proxy.routing.models import Route
-from jarvis_proxy.routing.retries import Failure, Plan, Step, unavailable
+from jarvis_proxy.routing.circuit_breaker import CallPermit
+from jarvis_proxy.routing.models import ModelRoute
+from jarvis_proxy.routing.retries import FailureKind, NextAttempt, RetryPlan, upstream_unavailable
 from jarvis_proxy.server.context import ADMITTED_CALL, CONTEXT, RECORD
 from jarvis_proxy.server.relay.attempt import UpstreamAttempt
 from jarvis_proxy.server.relay.client_stream import ClientStream
@@ -29,7 +29,7 @@ from jarvis_proxy.server.responses import UpstreamErrorResponse
 from jarvis_proxy.server.secrecy import redact_error
 from jarvis_proxy.upstream_client.client import Body
 from jarvis_proxy.upstream_client.endpoint import UpstreamEndpoint
-from jarvis_proxy.upstream_client.errors import ConnectFailure
+from jarvis_proxy.upstream_client.errors import ConnectError
 from jarvis_proxy.upstreams.answer_kinds import streams_events
 from jarvis_proxy.upstreams.refusal_body import for_log
 from jarvis_proxy.wire.heartbeats import is_codex
@@ -67,8 +67,8 @@ class CallRunner:
         self,
         request: web.Request,
         deadlines: CallDeadlines,
-        routes: tuple[Route, ...],
-        make_call: Callable[[Route], Call],
+        routes: tuple[ModelRoute, ...],
+        make_call: Callable[[ModelRoute], Call],
         *,
         body: Body | None = None,
     ) -> None:
@@ -81,9 +81,9 @@ class CallRunner:
         self._record = request[RECORD]
         self._media_bytes = request[ADMITTED_CALL].open_reservation()
         self._request_bytes = request[ADMITTED_CALL].open_reservation()
-        self._plan = Plan(len(routes), _client_retries(request.headers))
+        self._plan = RetryPlan(len(routes), _client_retries(request.headers))
         self._holds_retry = False
-        self._ticket: Ticket | None = None
+        self._ticket: CallPermit | None = None
         self._client_stream: ClientStream | None = None
         self._endpoint: UpstreamEndpoint
         self._call: Call
@@ -119,7 +119,7 @@ class CallRunner:
             return await self._fail_internally(exc)
         finally:
             if self._holds_retry:
-                self._context.retry_budget.give_back(self._record.key_name)
+                self._context.retry_budget.release(self._record.key_name)
             self._release_ticket()
             if (
                 self._client_stream is not None
@@ -132,7 +132,7 @@ class CallRunner:
         """Make the call for one of its places, and choose a key."""
         route = self._routes[index]
         self._endpoint = self._context.endpoints[route.upstream]
-        self._record.upstream, self._record.target = route.upstream, route.target
+        self._record.upstream, self._record.upstream_model = route.upstream, route.upstream_model
         self._call = self._make_call(route)
         self._media_bytes.set_unchecked(0)  # another place's, which has failed
         self._request_bytes.set_unchecked(0)
@@ -166,7 +166,7 @@ class CallRunner:
         media: Mapping[str, Media | ProxyError] = {}
         self._request_bytes.set(0 if needs.decoded is None else needs.decoded.size)
         if needs.urls:
-            self._record.received = None  # the wait for a download is no overhead of ours
+            self._record.body_received_at = None  # the wait for a download is no overhead of ours
             media = await self._context.fetcher.fetch_all(needs.urls, self._media_bytes.add)
             # Their base64, before it is made.
             self._request_bytes.add(self._media_bytes.size + self._media_bytes.size // 3)
@@ -176,8 +176,8 @@ class CallRunner:
 
     def _pick_key(self, tried: frozenset[int] = frozenset()) -> int | None:
         record = self._record
-        pool, client = self._endpoint.pool, record.key_name
-        return pool.pick(record.target, time.monotonic(), tried, client=client)
+        pool, client = self._endpoint.key_pool, record.key_name
+        return pool.pick(record.upstream_model, time.monotonic(), tried, client=client)
 
     def _use_exchange(self, exchange: Exchange) -> None:
         """Take *exchange*, whose request is held beside the body as long as the call lasts.
@@ -203,9 +203,9 @@ class CallRunner:
         """Make one attempt; return the answer, or why there is none."""
         endpoint = self._endpoint
         record = self._record
-        ticket = endpoint.breakers.admit(record.target, record.key_name, time.monotonic())
-        if not isinstance(ticket, Ticket):
-            return unavailable(ticket)
+        ticket = endpoint.breakers.allow(record.upstream_model, record.key_name, time.monotonic())
+        if not isinstance(ticket, CallPermit):
+            return upstream_unavailable(ticket)
         self._ticket = ticket
         attempt = UpstreamAttempt(
             self._request,
@@ -214,7 +214,7 @@ class CallRunner:
             self._call,
             self._exchange,
             ticket=ticket,
-            key=None if self._key is None else endpoint.pool.keys[self._key],
+            key=None if self._key is None else endpoint.key_pool.keys[self._key],
             client_stream=self._client_stream,
             body=self._body,
         )
@@ -257,13 +257,15 @@ class CallRunner:
         self._deadlines.next_attempt_started()
         return await self._switch_route(step, key)
 
-    async def _switch_route(self, step: Step, key: int | None) -> bool:
-        if self._routes[step.place] == Route(self._record.upstream, self._record.target):
+    async def _switch_route(self, step: NextAttempt, key: int | None) -> bool:
+        if self._routes[step.route_index] == ModelRoute(
+            self._record.upstream, self._record.upstream_model
+        ):
             if key is not None:
                 self._key = key
             return True
         try:
-            await self._use_route(step.place)
+            await self._use_route(step.route_index)
         except ProxyError as error:
             # This fallback cannot express the call; perhaps the next one can.
             return await self._prepare_next(error)
@@ -285,12 +287,14 @@ class CallRunner:
         self._use_exchange(better)
         return True
 
-    def _plan_next(self, failure: Failure, error: ProxyError) -> tuple[Step | None, int | None]:
+    def _plan_next(
+        self, failure: FailureKind, error: ProxyError
+    ) -> tuple[NextAttempt | None, int | None]:
         key = None
-        if failure is Failure.KEY_REFUSED and self._key is not None:
-            self._plan.tried |= {self._key}
-            key = self._pick_key(tried=self._plan.tried)
-        step = self._plan.after(
+        if failure is FailureKind.KEY_REFUSED and self._key is not None:
+            self._plan.tried_keys |= {self._key}
+            key = self._pick_key(tried=self._plan.tried_keys)
+        step = self._plan.next_attempt(
             failure,
             other_key=key is not None,
             retry_after=error.retry_after,
@@ -301,7 +305,7 @@ class CallRunner:
     def _may_retry(self) -> bool:
         if not self._holds_retry:
             calls, client = len(self._context.deadline_monitor), self._record.key_name
-            self._holds_retry = self._context.retry_budget.take(calls, client)
+            self._holds_retry = self._context.retry_budget.acquire(calls, client)
         return self._holds_retry
 
     async def _wait(self, delay: float) -> None:
@@ -310,28 +314,28 @@ class CallRunner:
         except asyncio.CancelledError:
             raise self._deadlines.cancel_reason() from None
 
-    def _record_failure(self, failure: Failure, error: ProxyError) -> None:
+    def _record_failure(self, failure: FailureKind, error: ProxyError) -> None:
         """Let the key and the breakers learn from the failure."""
         now = time.monotonic()
         ticket, self._ticket = self._ticket, None
         if ticket is None:
             return  # nothing was asked
         match failure:
-            case Failure.UNSENT:
+            case FailureKind.NOT_SENT:
                 ticket.unreachable(now)
-            case Failure.UNANSWERED:
+            case FailureKind.UNANSWERED:
                 ticket.unanswered(now)
-            case Failure.OVERLOADED:
+            case FailureKind.OVERLOADED:
                 ticket.failed(now)
-            case Failure.BROKEN | Failure.UNUSABLE | Failure.OURS:
+            case FailureKind.INTERRUPTED | FailureKind.UNUSABLE | FailureKind.LOCAL:
                 ticket.abandoned()
             case _:
                 ticket.answered()
-        if failure is Failure.KEY_REFUSED and self._key is not None:
+        if failure is FailureKind.KEY_REFUSED and self._key is not None:
             rest = rest_for(error, uploading=self._body is not None)
             if rest is not None:
-                record, pool = self._record, self._endpoint.pool
-                pool.rest(self._key, record.target, now, rest, client=record.key_name)
+                record, pool = self._record, self._endpoint.key_pool
+                pool.quarantine(self._key, record.upstream_model, now, rest, client=record.key_name)
 
     def _release_ticket(self) -> None:
         """Let another call find out whether the upstream works, if this one was to and did not."""
@@ -341,7 +345,7 @@ class CallRunner:
 
     async def _fail(self, error: ProxyError) -> web.StreamResponse:
         """Say *error* in the stream that has begun; raise it where none has."""
-        if isinstance(error, ConnectFailure):
+        if isinstance(error, ConnectError):
             error.should_retry = True  # nothing was sent, so nothing is billed twice
         elif self._record.attempts > 1 and error.should_retry is None:
             # Tried more than once already: the client's own retries would multiply it.

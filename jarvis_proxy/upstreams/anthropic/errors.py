@@ -180,7 +180,7 @@ def _no_credit(fault: Fault) -> ProxyError:
         code="insufficient_quota",
         should_retry=False,
     )
-    error.acts_as, error.reason = 402, redacted(fault.message)
+    error.retry_status, error.reason = 402, redacted(fault.message)
     return error
 
 
@@ -192,7 +192,7 @@ def _error(
     kind: str | None = None,
 ) -> ProxyError:
     error = ProxyError(status, redacted(fault.message) or words, error_type=kind, code=code)
-    error.is_upstreams = True
+    error.from_upstream = True
     return error
 
 

@@ -23,7 +23,7 @@ from jarvis_proxy.upstreams.anthropic.usage import UsageCounter, add_usage
 from jarvis_proxy.upstreams.json_values import Fields, fields_of, is_swarm, items_of, loads
 from jarvis_proxy.wire import text as surrogates
 from jarvis_proxy.wire.chat_types import FinishReason, Usage
-from jarvis_proxy.wire.pieces import Pieces
+from jarvis_proxy.wire.pieces import ByteBuffer
 from jarvis_proxy.wire.sse import MAX_EVENT_BYTES, SSEDecoder, SSEEvent, too_large
 
 MAX_CONTINUATIONS: Final = 8
@@ -90,7 +90,7 @@ class MessagesReader:
     def _restart(self) -> None:
         """Begin to read the body of a further request."""
         self._events = SSEDecoder()
-        self._head = Pieces()  # until it is known what comes; all of a body that is no stream
+        self._head = ByteBuffer()  # until it is known what comes; all of a body that is no stream
         self._first: First | None = None
         self._counter = UsageCounter()
         self._seen: set[int] = set()
@@ -167,7 +167,7 @@ class MessagesReader:
             self.feed_eof()
             return
         try:
-            message = fields_of(loads(surrogates.replace_lone(body)))
+            message = fields_of(loads(surrogates.replace_lone_surrogates(body)))
         except ValueError:
             raise bad_response() from None
         if not isinstance(message.get("content"), list):
@@ -185,7 +185,7 @@ class MessagesReader:
         if self._first is None:
             self._first = first_bytes(self._head.join())
         if self._first == "events":
-            data, self._head = self._head.join(), Pieces()
+            data, self._head = self._head.join(), ByteBuffer()
             return data
         if self._first in ("markup", "other"):
             raise bad_response()

@@ -69,9 +69,9 @@ def _edited(body: bytes, edit: Callable[[dict[str, Raw]], bool]) -> bytes:
         except msgspec.ValidationError:
             return body
         except msgspec.DecodeError:
-            hidden = surrogates.Hidden(body)
+            hidden = surrogates.MaskedSurrogates(body)
         fields = _FIELDS.decode(hidden.body)
-        return hidden.shown(_encode(fields)) if edit(fields) else body
+        return hidden.restore(_encode(fields)) if edit(fields) else body
     except (ValueError, RecursionError):
         return body  # the upstream says what is wrong with it
 

@@ -47,7 +47,7 @@ def translate_error(
         return auth_failed(upstream, error.reason or error.message)
     if status == 402:
         return _no_credit(error)
-    error.is_upstreams = True
+    error.from_upstream = True
     if is_too_long(error):
         return too_long(error)
     if status == 529:
@@ -84,7 +84,7 @@ def too_long(error: ProxyError) -> ProxyError:
             f"resulted in {given} tokens. Please reduce the length of the messages."
         )
     told = ProxyError(400, message, error_type="invalid_request_error", code=TOO_LONG)
-    told.is_upstreams = True
+    told.from_upstream = True
     return told
 
 
@@ -124,5 +124,5 @@ def _no_credit(refusal: ProxyError) -> ProxyError:
         code="insufficient_quota",
         should_retry=False,
     )
-    error.acts_as, error.reason, error.is_upstreams = 402, refusal.message, True
+    error.retry_status, error.reason, error.from_upstream = 402, refusal.message, True
     return error

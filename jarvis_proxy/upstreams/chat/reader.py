@@ -26,7 +26,7 @@ from jarvis_proxy.upstreams.json_values import (
 from jarvis_proxy.upstreams.openai_errors import error_from_object, error_in_answer
 from jarvis_proxy.wire import text as surrogates
 from jarvis_proxy.wire.chat_types import Usage
-from jarvis_proxy.wire.pieces import Pieces
+from jarvis_proxy.wire.pieces import ByteBuffer
 from jarvis_proxy.wire.sse import MAX_EVENT_BYTES, SSEDecoder, SSEEvent, too_large
 
 _FIELDS: Final = msgspec.json.Decoder(dict[str, object])
@@ -55,7 +55,7 @@ class ChatReader:
         self._answer = answer
         self._context = context
         self._events = SSEDecoder()
-        self._head = Pieces()  # until it is known what comes; all of a body that is no stream
+        self._head = ByteBuffer()  # until it is known what comes; all of a body that is no stream
         self._first: First | None = None
         self._choices: dict[int, ChoiceReader] = {}
         self._upstream_id: str | None = None
@@ -126,7 +126,7 @@ class ChatReader:
         if (error := error_in_answer(body)) is not None:
             raise late(error, body)
         try:
-            fields = fields_of(loads(surrogates.replace_lone(body)))
+            fields = fields_of(loads(surrogates.replace_lone_surrogates(body)))
         except ValueError:
             raise _bad_response() from None
         choices = [choice for choice in map(fields_of, items_of(fields.get("choices"))) if choice]
@@ -145,7 +145,7 @@ class ChatReader:
         if self._first is None:
             self._first = first_bytes(self._head.join())
         if self._first == "events":
-            data, self._head = self._head.join(), Pieces()
+            data, self._head = self._head.join(), ByteBuffer()
             return data
         if self._first in ("markup", "other"):
             raise _bad_response()
@@ -209,7 +209,7 @@ class ChatReader:
         for number in sorted(self._choices):
             self._choices[number].end()
         self._choices.clear()
-        self._head = Pieces()
+        self._head = ByteBuffer()
         self.done = True
 
 
@@ -227,7 +227,7 @@ def _fields(data: bytes) -> Fields:
         pass
     read_frame(data)
     try:
-        return fields_of(loads(surrogates.replace_lone(data)))
+        return fields_of(loads(surrogates.replace_lone_surrogates(data)))
     except ValueError:
         raise bad_frame() from None
 

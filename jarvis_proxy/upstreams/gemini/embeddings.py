@@ -25,7 +25,7 @@ from jarvis_proxy.upstreams.gemini.reply import frames as reply_types
 from jarvis_proxy.upstreams.gemini.reply.error_body import BROKEN
 from jarvis_proxy.upstreams.gemini.reply.usage import translate_usage
 from jarvis_proxy.wire import text as surrogates
-from jarvis_proxy.wire.response_events import EventNumbers
+from jarvis_proxy.wire.response_events import SequenceNumbers
 
 CHUNK: Final = 100
 """Inputs of one batchEmbedContents. Google's limit is unverified; no peer sends more."""
@@ -203,7 +203,7 @@ class EmbeddingsExchange:
         return msgspec.json.encode(answer)
 
     def stream_translator(
-        self, lane: int = 0, numbers: EventNumbers | None = None
+        self, lane: int = 0, numbers: SequenceNumbers | None = None
     ) -> StreamTranslator:
         """Refuse: nobody streams vectors.
 

@@ -24,7 +24,7 @@ from jarvis_proxy.upstreams.gemini.reply.errors import message_of, translate_err
 from jarvis_proxy.upstreams.gemini.reply.stream import GeminiStreamTranslator
 from jarvis_proxy.upstreams.gemini.request.build import ChatPlan
 from jarvis_proxy.upstreams.gemini.signature_store import SignatureVault
-from jarvis_proxy.wire.response_events import EventNumbers
+from jarvis_proxy.wire.response_events import SequenceNumbers
 from jarvis_proxy.wire.sse import DONE
 
 _VERSION: Final = re.compile(r"[A-Za-z0-9._/@:-]{1,128}")
@@ -139,7 +139,7 @@ class GeminiChatExchange:
         return msgspec.json.encode(build_completion(self._context, self._answer, lanes))
 
     def stream_translator(
-        self, lane: int = 0, numbers: EventNumbers | None = None
+        self, lane: int = 0, numbers: SequenceNumbers | None = None
     ) -> StreamTranslator:
         """Return a fresh translator for one lane's stream; the last lane to end says ``[DONE]``."""
         return self._translator(lane, self._chunks, self._chat_end)

@@ -58,7 +58,7 @@ def test_each_cause_has_its_status_and_type(
 
 def test_an_upstreams_account_without_credit_is_a_billing_error() -> None:
     error = ProxyError(429, "M", code="insufficient_quota")
-    error.acts_as = 402
+    error.retry_status = 402
     assert told(error)[:2] == (402, "billing_error")
 
 

@@ -30,7 +30,7 @@ def check(data: bytes) -> None:
         other = SSEDecoder()
         assert [event for piece in pieces for event in other.feed(piece)] == events
         assert other.close() == last
-        assert other.stray == decoder.stray
+        assert other.non_sse_lines == decoder.non_sse_lines
     _check_boundary(data)
     _check_limit(data, events)
 

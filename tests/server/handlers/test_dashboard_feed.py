@@ -11,11 +11,11 @@ import pytest
 
 from jarvis_proxy.call_record import CallRecord
 from jarvis_proxy.errors import LimitExceeded
-from jarvis_proxy.observability.live_stats import KEPT_CALLS, Live
+from jarvis_proxy.observability.live_stats import KEPT_CALLS, LiveStats
 from jarvis_proxy.observability.metrics import gauge
-from jarvis_proxy.observability.shared_memory import Sheet
-from jarvis_proxy.observability.worker_stats import Crew, Desk
-from jarvis_proxy.routing.key_pool import Rest
+from jarvis_proxy.observability.shared_memory import SharedMemorySlot
+from jarvis_proxy.observability.worker_stats import WorkerSlot, WorkerStats
+from jarvis_proxy.routing.key_pool import Quarantine
 from jarvis_proxy.server.context import AppContext
 from jarvis_proxy.server.handlers.dashboard_feed import (
     MAX_VIEWERS,
@@ -35,7 +35,7 @@ def call(number: int, **more: Any) -> CallRecord:
     now = time.monotonic()
     fields: dict[str, Any] = {"route": "/v1/chat/completions", "status": 200, "attempts": 1, **more}
     return CallRecord(
-        f"req_{number}", now - 2, time.time() - 2, first_byte=now, ended=now, **fields
+        f"req_{number}", now - 2, time.time() - 2, first_byte_sent_at=now, ended_at=now, **fields
     )
 
 
@@ -52,9 +52,9 @@ def parsed(data: bytes) -> list[Event]:
 @contextlib.asynccontextmanager
 async def shown(
     tick: float = TICK, **env: str
-) -> AsyncIterator[tuple[DashboardFeed, Live, AppContext]]:
+) -> AsyncIterator[tuple[DashboardFeed, LiveStats, AppContext]]:
     """Run a board of our own over a proxy's shell."""
-    live = Live()
+    live = LiveStats()
     async with running_proxy(**env) as proxy:
         board = DashboardFeed(live, tick=tick)
         task = asyncio.create_task(board.run(proxy.context))
@@ -100,11 +100,11 @@ async def test_a_viewer_is_told_the_history_then_the_news() -> None:
 async def test_seconds_are_in_the_history_or_in_one_snapshot() -> None:
     now = 1000.0
     async with running_proxy() as proxy:
-        live = Live()
+        live = LiveStats()
         board = DashboardFeed(live, tick=TICK, clock=lambda: now, wall=lambda: 1.7e9)
         task = asyncio.create_task(board.run(proxy.context))
-        live.add(CallRecord("a", 990, 0, ended=998.5, status=200))
-        live.add(CallRecord("b", 990, 0, ended=1000.5, status=200))
+        live.add(CallRecord("a", 990, 0, ended_at=998.5, status=200))
+        live.add(CallRecord("b", 990, 0, ended_at=1000.5, status=200))
         await asyncio.sleep(0)
         async with contextlib.aclosing(board.view(proxy.context)) as news:
             history = (await next_events(news))[0][1]
@@ -268,7 +268,7 @@ async def _second(news: AsyncGenerator[bytes, None]) -> bytes:
 
 async def test_viewers_go_when_the_board_ends() -> None:
     async with running_proxy() as proxy:
-        board = DashboardFeed(Live(), tick=60)
+        board = DashboardFeed(LiveStats(), tick=60)
         task = asyncio.create_task(board.run(proxy.context))
         await asyncio.sleep(0)
         async with contextlib.aclosing(board.view(proxy.context)) as news:
@@ -297,10 +297,10 @@ async def test_health_tells_of_breakers_resting_keys_and_old_lists_but_never_a_k
         context = proxy.context
         await eventually(lambda: set(context.catalog.failing()) == {"openai", "gemini"})
         context.catalog.update("gemini", [])
-        context.endpoints["openai"].pool.rest(1, "gpt-4o", 100.0, Rest(41.5))
-        context.endpoints["gemini"].breakers.hear("", "tester", 101.0)
+        context.endpoints["openai"].key_pool.quarantine(1, "gpt-4o", 100.0, Quarantine(41.5))
+        context.endpoints["gemini"].breakers.apply_remote("", "tester", 101.0)
         for model in ("gpt-4o", "o3"):
-            context.endpoints["openai"].breakers.hear(model, "tester", 101.0)
+            context.endpoints["openai"].breakers.apply_remote(model, "tester", 101.0)
         found = {upstream.name: upstream for upstream in upstream_statuses(context, 100.0)}
 
     assert found["openai"].keys == [0, 42, 0]
@@ -315,9 +315,9 @@ async def test_health_tells_of_breakers_resting_keys_and_old_lists_but_never_a_k
 
 
 async def test_a_page_shows_the_calls_of_the_other_workers_too() -> None:
-    desks, looks = [Desk(), Desk()], Sheet(64)
-    crew, other = Crew(desks, 0, looks), Crew(desks, 1, looks)
-    own, others = Live(), Live()
+    desks, looks = [WorkerSlot(), WorkerSlot()], SharedMemorySlot(64)
+    crew, other = WorkerStats(desks, 0, looks), WorkerStats(desks, 1, looks)
+    own, others = LiveStats(), LiveStats()
     own.add(call(1))
     for number in range(3):
         others.add(call(number, model="theirs"))

@@ -295,7 +295,7 @@ async def test_keys_that_rest_and_upstreams_that_are_left_alone_are_shown() -> N
         await fetch(proxy.port, CHAT, chat("gpt-4o"), BEARER)
         for model in ("", "gemini-9", "gemini-10"):
             far = time.monotonic() + 60.0
-            proxy.context.endpoints["gemini"].breakers.hear(model, "tester", far)
+            proxy.context.endpoints["gemini"].breakers.apply_remote(model, "tester", far)
         after = await samples(proxy)
 
     openai, gemini = (("upstream", "openai"),), (("upstream", "gemini"),)

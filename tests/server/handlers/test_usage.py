@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from jarvis_proxy.accounting.usage import Counts, UsageRow
-from jarvis_proxy.accounting.usage_sqlite import FILE_NAME, SqliteStore
+from jarvis_proxy.accounting.usage import UsageRow, UsageTotals
+from jarvis_proxy.accounting.usage_sqlite import FILE_NAME, SqliteUsageStore
 from jarvis_proxy.config.budgets import day_of
-from jarvis_proxy.upstream_client.model_refresher import Refresher
+from jarvis_proxy.upstream_client.model_refresher import ModelListRefresher
 from tests.conftest import BEARER, KEY, Proxy, running_proxy
 from tests.support.raw_client import RawResponse, fetch
 from tests.support.raw_upstream import Peer, RawUpstream, Received, completion
@@ -240,10 +240,10 @@ async def test_a_daily_budget_is_shown_beside_the_months_cost_as_what_is_left(
     tmp_path: Path,
 ) -> None:
     first = f"{TODAY[:7]}-01"
-    await SqliteStore(tmp_path).add(
+    await SqliteUsageStore(tmp_path).add(
         [
-            UsageRow(first, "tester", "openai/x", Counts(calls=1, cost=3_000_000_000)),
-            UsageRow(TODAY, "tester", "openai/x", Counts(calls=1, cost=500_000_000)),
+            UsageRow(first, "tester", "openai/x", UsageTotals(calls=1, cost=3_000_000_000)),
+            UsageRow(TODAY, "tester", "openai/x", UsageTotals(calls=1, cost=500_000_000)),
         ]
     )
     env = {"STATE_DIR": str(tmp_path), "KEY_TESTER_BUDGET": "10USD/day"}
@@ -363,10 +363,10 @@ async def test_counts_that_cannot_be_neither_fill_budgets_nor_end_the_storing(
 async def test_usage_is_stored_at_the_end_though_something_else_has_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def broken(refresher: Refresher) -> None:
+    async def broken(refresher: ModelListRefresher) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(Refresher, "run", broken)
+    monkeypatch.setattr(ModelListRefresher, "run", broken)
     async with running_proxy(STATE_DIR=str(tmp_path)) as proxy:
         await fetch(proxy.port, CHAT, chat("jarvis-echo"), BEARER)
     with closing(sqlite3.connect(tmp_path / FILE_NAME)) as database:

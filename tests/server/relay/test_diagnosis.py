@@ -8,16 +8,16 @@ import pytest
 from jarvis_proxy.access.rate_limits import overloaded
 from jarvis_proxy.canonical.exchange import RetryableError
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.routing.key_pool import Rest
-from jarvis_proxy.routing.retries import Failure
+from jarvis_proxy.routing.key_pool import Quarantine
+from jarvis_proxy.routing.retries import FailureKind
 from jarvis_proxy.server.relay.deadlines import FirstByteTimeout
 from jarvis_proxy.server.relay.diagnosis import classify, rest_for
 from jarvis_proxy.server.relay.refusals import UpstreamRefusal
 from jarvis_proxy.server.responses import UpstreamErrorResponse
-from jarvis_proxy.upstream_client.errors import send_error
+from jarvis_proxy.upstream_client.errors import map_send_error
 
-LONG = Rest(900.0)
-REFUSED = Rest(900.0, for_all=True, proven=True)
+LONG = Quarantine(900.0)
+REFUSED = Quarantine(900.0, for_all=True, proven=True)
 
 
 def relayed(
@@ -36,28 +36,30 @@ def translated(status: int, code: str, upstream_status: int, raw: bytes = b"") -
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
-        (send_error(TimeoutError()), Failure.BROKEN),
-        (send_error(aiohttp.ConnectionTimeoutError()), Failure.UNSENT),
-        (RetryableError(502, "x"), Failure.UNUSABLE),
-        (FirstByteTimeout(), Failure.UNANSWERED),
-        (ProxyError(504, "x", code="upstream_idle_timeout"), Failure.BROKEN),
-        (ProxyError(504, "x", code="upstream_timeout"), Failure.BROKEN),
-        (overloaded("x", 0.0), Failure.OURS),
-        (ProxyError(408, "x", code="write_stall"), Failure.OURS),
-        (ProxyError(408, "x", code="request_timeout"), Failure.OURS),
-        (ProxyError(503, "x", code="server_shutdown"), Failure.OURS),
-        (translated(502, "upstream_auth_failed", 401), Failure.KEY_REFUSED),
-        *((relayed(status), Failure.KEY_REFUSED) for status in (401, 402, 403, 408, 429, 498)),
-        *((relayed(status), Failure.FINAL) for status in (400, 404, 409, 413, 422)),
-        *((relayed(status), Failure.OVERLOADED) for status in (500, 502, 503, 504, 529)),
-        (relayed(501), Failure.OVERLOADED),
-        (ProxyError(402, "Insufficient Balance", code=402), Failure.KEY_REFUSED),
-        (ProxyError(502, "x", code="upstream_truncated"), Failure.BROKEN),
-        (ProxyError(500, "x", code="server_error"), Failure.OVERLOADED),
+        (map_send_error(TimeoutError()), FailureKind.INTERRUPTED),
+        (map_send_error(aiohttp.ConnectionTimeoutError()), FailureKind.NOT_SENT),
+        (RetryableError(502, "x"), FailureKind.UNUSABLE),
+        (FirstByteTimeout(), FailureKind.UNANSWERED),
+        (ProxyError(504, "x", code="upstream_idle_timeout"), FailureKind.INTERRUPTED),
+        (ProxyError(504, "x", code="upstream_timeout"), FailureKind.INTERRUPTED),
+        (overloaded("x", 0.0), FailureKind.LOCAL),
+        (ProxyError(408, "x", code="write_stall"), FailureKind.LOCAL),
+        (ProxyError(408, "x", code="request_timeout"), FailureKind.LOCAL),
+        (ProxyError(503, "x", code="server_shutdown"), FailureKind.LOCAL),
+        (translated(502, "upstream_auth_failed", 401), FailureKind.KEY_REFUSED),
+        *((relayed(status), FailureKind.KEY_REFUSED) for status in (401, 402, 403, 408, 429, 498)),
+        *((relayed(status), FailureKind.CLIENT_ERROR) for status in (400, 404, 409, 413, 422)),
+        *((relayed(status), FailureKind.OVERLOADED) for status in (500, 502, 503, 504, 529)),
+        (relayed(501), FailureKind.OVERLOADED),
+        (ProxyError(402, "Insufficient Balance", code=402), FailureKind.KEY_REFUSED),
+        (ProxyError(502, "x", code="upstream_truncated"), FailureKind.INTERRUPTED),
+        (ProxyError(500, "x", code="server_error"), FailureKind.OVERLOADED),
     ],
-    ids=lambda value: value.value if isinstance(value, Failure) else f"{value.status}-{value.code}",
+    ids=lambda value: (
+        value.value if isinstance(value, FailureKind) else f"{value.status}-{value.code}"
+    ),
 )
-def test_each_error_is_of_one_kind(error: ProxyError, expected: Failure) -> None:
+def test_each_error_is_of_one_kind(error: ProxyError, expected: FailureKind) -> None:
     assert classify(error) is expected
 
 
@@ -76,7 +78,7 @@ def test_each_error_is_of_one_kind(error: ProxyError, expected: Failure) -> None
 def test_c4_a_model_that_the_upstream_lacks_is_asked_for_elsewhere(
     status: int, message: str, code: str | None
 ) -> None:
-    assert classify(relayed(status, message, code)) is Failure.MODEL_MISSING
+    assert classify(relayed(status, message, code)) is FailureKind.MODEL_MISSING
 
 
 @pytest.mark.parametrize(
@@ -88,7 +90,7 @@ def test_c4_a_model_that_the_upstream_lacks_is_asked_for_elsewhere(
     ],
 )
 def test_c4_what_else_is_not_found_is_final(status: int, message: str) -> None:
-    assert classify(relayed(status, message)) is Failure.FINAL
+    assert classify(relayed(status, message)) is FailureKind.CLIENT_ERROR
 
 
 @pytest.mark.parametrize(
@@ -100,7 +102,7 @@ def test_c4_what_else_is_not_found_is_final(status: int, message: str) -> None:
     ],
 )
 def test_d6_what_breaks_the_rules_is_not_sent_with_another_key(message: str) -> None:
-    assert classify(relayed(403, message)) is Failure.FINAL
+    assert classify(relayed(403, message)) is FailureKind.CLIENT_ERROR
 
 
 @pytest.mark.parametrize(
@@ -109,19 +111,19 @@ def test_d6_what_breaks_the_rules_is_not_sent_with_another_key(message: str) -> 
         (translated(502, "upstream_auth_failed", 401), REFUSED),
         (translated(502, "upstream_auth_failed", 400), REFUSED),
         (ProxyError(502, "x", code="upstream_auth_failed"), REFUSED),
-        (relayed(402, "Insufficient Balance"), Rest(900.0, for_all=True)),
+        (relayed(402, "Insufficient Balance"), Quarantine(900.0, for_all=True)),
         (relayed(403, "Country not supported"), LONG),
         (translated(502, "upstream_auth_failed", 403, b"PERMISSION_DENIED"), LONG),
         (relayed(408), LONG),
         (relayed(498), LONG),
-        (relayed(429), Rest(30.0)),
-        (relayed(429, retry_after=7.0), Rest(7.0)),
+        (relayed(429), Quarantine(30.0)),
+        (relayed(429, retry_after=7.0), Quarantine(7.0)),
         (relayed(429, code="insufficient_quota"), LONG),
-        (relayed(429, code="insufficient_quota", retry_after=7.0), Rest(7.0)),
+        (relayed(429, code="insufficient_quota", retry_after=7.0), Quarantine(7.0)),
     ],
 )
 def test_c4_d6_a_key_rests_as_long_and_for_as_much_as_the_error_says(
-    error: ProxyError, rest: Rest
+    error: ProxyError, rest: Quarantine
 ) -> None:
     assert rest_for(error, uploading=False) == rest
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import openai
 import pytest
 
-from jarvis_proxy.routing.circuit_breaker import Breakers, Ticket
+from jarvis_proxy.routing.circuit_breaker import CallPermit, CircuitBreakers
 from tests.conftest import BEARER, KEY, running_proxy
 from tests.faults.inner_rows import BuggyUpstream
 from tests.support.eventually import eventually
@@ -154,7 +154,7 @@ async def test_d6_a_403_that_names_the_request_lets_no_key_rest(code: str) -> No
     env = {"OPENAI_API_KEY": "sk-one-1,sk-two-2"}
     async with upstream.running(), running_proxy(upstream.base_url, **env) as proxy:
         response = await fetch(proxy.port, "/v1/chat/completions", CHAT, BEARER)
-        resting = proxy.context.endpoints["openai"].pool.resting(time.monotonic())
+        resting = proxy.context.endpoints["openai"].key_pool.quarantined(time.monotonic())
 
     assert response.status == 403
     assert resting == 0
@@ -331,7 +331,7 @@ async def test_one_call_alone_finds_out_whether_an_upstream_works_again() -> Non
         def asked() -> int:
             return sum(request.method == "POST" for request in upstream.received)
 
-        proxy.context.endpoints["openai"].breakers.hear("", "tester", time.monotonic() - 1)
+        proxy.context.endpoints["openai"].breakers.apply_remote("", "tester", time.monotonic() - 1)
         probe = ask()
         await eventually(lambda: asked() == 1)
         others = await asyncio.gather(*(ask() for _ in range(5)))
@@ -360,7 +360,7 @@ async def test_others_need_not_wait_for_the_end_of_the_stream_that_found_out() -
         running_proxy(upstream.base_url) as proxy,
         connect(proxy.port) as probe,
     ):
-        proxy.context.endpoints["openai"].breakers.hear("", "tester", time.monotonic() - 1)
+        proxy.context.endpoints["openai"].breakers.apply_remote("", "tester", time.monotonic() - 1)
         await probe.post("/v1/chat/completions", body, BEARER)
         await probe.head()
         assert await probe.chunk() == chat_chunk("Hi")
@@ -393,8 +393,8 @@ async def test_a_probe_that_tells_nothing_leaves_it_to_the_next_call(end: str) -
             client.writer.transport.abort()
         await eventually(lambda: len(proxy.context.deadline_monitor) == 0)
 
-        found = place.breakers.admit("gpt-4o-mini", "tester", time.monotonic())
-        assert isinstance(found, Ticket)
+        found = place.breakers.allow("gpt-4o-mini", "tester", time.monotonic())
+        assert isinstance(found, CallPermit)
 
 
 async def test_a_fallback_is_there_for_all_calls_not_for_a_share_of_them() -> None:
@@ -544,7 +544,7 @@ async def test_an_upstream_that_repeats_its_key_in_an_error_does_not_give_it_awa
             }
             seen[where] = await fetch(proxy.port, "/v1/chat/completions", body, {**BEARER, **SDK})
             for place in proxy.context.endpoints.values():
-                place.breakers = Breakers()
+                place.breakers = CircuitBreakers()
         log = proxy.logged()
 
     for where, response in seen.items():

@@ -69,7 +69,7 @@ def test_an_account_without_credit_is_no_invalid_request() -> None:
     error = refused(400, "invalid_request_error", words)
 
     assert (error.status, error.code, error.should_retry) == (429, "insufficient_quota", False)
-    assert error.acts_as == 402
+    assert error.retry_status == 402
 
 
 @pytest.mark.parametrize("status", [429, 529, 503])

@@ -45,7 +45,7 @@ def test_l5_a_refusal_of_our_key_is_ours_to_tell(status: int, kind: str) -> None
 def test_l5_what_our_account_lacks_is_ours_to_tell() -> None:
     body = native("invalid_request_error", "Your credit balance is too low")
     error = relayed_error(400, JSON, body, model="m")
-    assert (error.acts_as, error.code, error.native) == (402, "insufficient_quota", b"")
+    assert (error.retry_status, error.code, error.native) == (402, "insufficient_quota", b"")
 
 
 def test_l5_keys_are_blacked_out() -> None:

@@ -30,7 +30,7 @@ def test_refused_key_is_the_proxys_own_fault() -> None:
 def test_account_without_credit_is_no_rate_limit() -> None:
     error = translated(402, {"message": "Insufficient Balance", "code": "invalid_request_error"})
 
-    assert (error.status, error.code, error.acts_as) == (429, "insufficient_quota", 402)
+    assert (error.status, error.code, error.retry_status) == (429, "insufficient_quota", 402)
     assert error.should_retry is False
 
 
@@ -45,7 +45,7 @@ def test_wait_of_the_upstream_is_kept(
     error = translated(status, {"message": "Slow down.", "code": "rate_limit_exceeded"}, headers)
 
     assert (error.status, error.retry_after) == (status, wait)
-    assert error.is_upstreams
+    assert error.from_upstream
 
 
 def test_overload_is_unavailability() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from jarvis_proxy.wire.response_events import OwnEvents
+from jarvis_proxy.wire.response_events import ProxyResponseEvents
 from tests.upstreams.gemini.replies import CREATED, a_plan, an_exchange, fed, stream_outcome
 from tests.upstreams.gemini.responses_api.events import responding
 
@@ -36,10 +36,10 @@ def chat_stream(pieces: Iterable[bytes]) -> bytes:
 def responses_stream(pieces: Iterable[bytes]) -> bytes:
     """Return what a client of the Responses API gets for *pieces*."""
     body = {"include": ["reasoning.encrypted_content"]}
-    own = OwnEvents("req-1", CREATED, "my-model", b"")
-    numbers = own.attempt(relayed=False)
+    own = ProxyResponseEvents("req-1", CREATED, "my-model", b"")
+    numbers = own.start_attempt(relayed=False)
     out, error = fed(responding(body, stream=True).stream_translator(0, numbers), pieces)
-    own.passed(out)
+    own.record_sent(out)
     return out if error is None else out + own.failure(error)
 
 

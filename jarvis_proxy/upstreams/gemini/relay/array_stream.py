@@ -16,7 +16,7 @@ from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.relay.errors import error_in_stream
 from jarvis_proxy.upstreams.gemini.relay.watch import AnswerWatch
 from jarvis_proxy.upstreams.gemini.reply.errors import bad_response, truncated
-from jarvis_proxy.wire.pieces import Pieces
+from jarvis_proxy.wire.pieces import ByteBuffer
 from jarvis_proxy.wire.sse import MAX_EVENT_BYTES, too_large
 
 _MARK: Final = re.compile(rb'\\.|["\[\]{}]', re.DOTALL)
@@ -51,7 +51,7 @@ class ArrayRelay:
         self.next_request: UpstreamRequest | None = None
         self._model = model
         self._watch = AnswerWatch(model)
-        self._pending = Pieces()
+        self._pending = ByteBuffer()
         self._has_begun = False
         self._is_array = False
         self._is_whole = False
@@ -127,7 +127,7 @@ class ArrayRelay:
     def _take(self, piece: bytes, *, is_last: bool) -> bytes:
         """Return what was held and *piece*: an element with what stands before it, or the end."""
         self._pending.add(piece)
-        whole, self._pending = self._pending.join(), Pieces()
+        whole, self._pending = self._pending.join(), ByteBuffer()
         if is_last:
             self._is_whole = self._watch.has_frames
             return whole if self._is_whole else b""
@@ -141,7 +141,7 @@ class ArrayRelay:
             ProxyError: the error that came in place of an array, with its body as ``native``;
                 502 `upstream_truncated`, `upstream_bad_response`.
         """
-        rest, self._pending = self._pending.join(), Pieces()
+        rest, self._pending = self._pending.join(), ByteBuffer()
         if self._has_begun and not self._is_array:
             raise error_in_stream(rest, model=self._model) or bad_response()
         if not self._is_whole:

@@ -18,7 +18,7 @@ from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.relay.errors import error_in_stream
 from jarvis_proxy.upstreams.gemini.relay.watch import AnswerWatch
 from jarvis_proxy.upstreams.gemini.reply.errors import bad_response, truncated
-from jarvis_proxy.wire.pieces import Pieces
+from jarvis_proxy.wire.pieces import ByteBuffer
 from jarvis_proxy.wire.sse import MAX_EVENT_BYTES, too_large
 
 _END: Final = re.compile(rb"\n\r?\n")
@@ -54,7 +54,7 @@ class EventRelay:
         self.next_request: UpstreamRequest | None = None
         self._model = model
         self._watch = AnswerWatch(model)
-        self._pending = Pieces()
+        self._pending = ByteBuffer()
         self._tail = b""  # the last bytes of what is pending: an end may be cut in two
         self._is_stray = False
 
@@ -90,7 +90,7 @@ class EventRelay:
             if pending.size > MAX_EVENT_BYTES:
                 raise too_large()
             return b""
-        whole, self._pending = pending.join(), Pieces()
+        whole, self._pending = pending.join(), ByteBuffer()
         return self._take_frames(whole)
 
     def _take_frames(self, whole: bytes) -> bytes:
@@ -135,7 +135,7 @@ class EventRelay:
             ProxyError: the error with which the upstream broke off, with its body as ``native``;
                 502 `upstream_truncated`, `upstream_bad_frame`, `upstream_bad_response`.
         """
-        rest, self._pending = self._pending.join(), Pieces()
+        rest, self._pending = self._pending.join(), ByteBuffer()
         is_stray = rest.lstrip(_BLANK).startswith(_STRAY)
         last = self._take_stray(rest.strip()) if is_stray else self._take_last(rest)
         if not self._watch.is_complete:

@@ -16,7 +16,7 @@ from jarvis_proxy.upstreams.gemini.relay.event_stream import EventRelay
 from jarvis_proxy.upstreams.gemini.relay.request import relayed_body, relayed_path
 from jarvis_proxy.upstreams.gemini.relay.watch import read_answer
 from jarvis_proxy.wire.google_verbs import asks_for_events
-from jarvis_proxy.wire.response_events import EventNumbers
+from jarvis_proxy.wire.response_events import SequenceNumbers
 
 _HEADERS: Final = {"Content-Type": "application/json"}
 
@@ -66,7 +66,7 @@ class GeminiRelayExchange:
         return self._answer
 
     def stream_translator(
-        self, lane: int = 0, numbers: EventNumbers | None = None
+        self, lane: int = 0, numbers: SequenceNumbers | None = None
     ) -> StreamTranslator:
         """Return a watcher that passes frames on, as events or as a JSON array."""
         form = EventRelay if asks_for_events(self._call.query) else ArrayRelay

@@ -14,7 +14,7 @@ from msgspec import Raw
 from jarvis_proxy.upstreams.gemini.reply.error_body import BROKEN
 from jarvis_proxy.upstreams.gemini.reply.errors import bad_frame
 from jarvis_proxy.wire import text as surrogates
-from jarvis_proxy.wire.json_values import holds_more
+from jarvis_proxy.wire.json_values import exceeds_values
 
 
 class PartialArg(msgspec.Struct, rename="camel"):
@@ -159,7 +159,7 @@ def check_values(data: bytes) -> None:
     Raises:
         ProxyError: 502 `upstream_bad_frame`.
     """
-    if len(data) > _LARGE and holds_more(data, _MOST_VALUES):
+    if len(data) > _LARGE and exceeds_values(data, _MOST_VALUES):
         raise bad_frame()
 
 

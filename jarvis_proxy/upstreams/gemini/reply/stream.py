@@ -20,7 +20,7 @@ from jarvis_proxy.upstreams.gemini.reply.errors import (
     truncated,
 )
 from jarvis_proxy.upstreams.gemini.reply.frames import decode_frame, decode_frames
-from jarvis_proxy.wire.pieces import Pieces
+from jarvis_proxy.wire.pieces import ByteBuffer
 from jarvis_proxy.wire.sse import MAX_EVENT_BYTES, SSEDecoder, too_large
 
 _LEADING: Final = b"\xef\xbb\xbf \t\r\n"
@@ -82,7 +82,7 @@ class GeminiStreamTranslator:
         )
         self._decoder = SSEDecoder()
         self._started = False
-        self._body: Pieces | None = None
+        self._body: ByteBuffer | None = None
 
     @property
     def usage(self) -> TokenUsage | None:
@@ -109,7 +109,7 @@ class GeminiStreamTranslator:
                 return b""
             self._started = True
             if data[0] in b"[{":
-                self._body = Pieces()
+                self._body = ByteBuffer()
         if self._body is not None:
             self._hold(self._body, data)
             return b""
@@ -158,7 +158,7 @@ class GeminiStreamTranslator:
         out.clear()
         return data
 
-    def _hold(self, body: Pieces, data: bytes) -> None:
+    def _hold(self, body: ByteBuffer, data: bytes) -> None:
         body.add(data)
         if body.size > MAX_EVENT_BYTES:
             raise too_large()
@@ -179,7 +179,7 @@ class GeminiStreamTranslator:
         if event is not None:
             self._take_unterminated(event.data)
         # Google breaks off with a pretty-printed error that is no event.
-        stray = self._decoder.stray.strip()
+        stray = self._decoder.non_sse_lines.strip()
         if not stray:
             return
         error = error_in_text(stray, model=self._context.call.model)

@@ -62,7 +62,7 @@ from jarvis_proxy.upstreams.gemini.request.types import (
 )
 from jarvis_proxy.upstreams.gemini.signature_store import SignatureVault
 from jarvis_proxy.wire import text as surrogates
-from jarvis_proxy.wire.work_budget import Work
+from jarvis_proxy.wire.work_budget import WorkBudget
 
 __all__ = ["SENTINEL", "ChatPlan", "Relaxation", "build_chat", "needs"]
 
@@ -249,7 +249,7 @@ class _Job:
         self.request = taken.request
         self.traits = relaxation.traits(knowledge(call.target_model))
         self.notes = IgnoredParams(strict=call.strict_params)
-        self.work = Work.for_body(taken.size)
+        self.work = WorkBudget.for_body(taken.size)
         self.extension = read_extension(self.request, self.notes)
 
     def answer(self, *, with_tools: bool, resolution: str | None) -> _Answer:

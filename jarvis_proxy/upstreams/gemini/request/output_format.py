@@ -21,7 +21,7 @@ from jarvis_proxy.upstreams.gemini.request.types import (
     SpeechConfig,
     VoiceConfig,
 )
-from jarvis_proxy.wire.work_budget import Work
+from jarvis_proxy.wire.work_budget import WorkBudget
 
 _JSON: Final = "application/json"
 _ONLY_JSON: Final = "Answer with JSON only, without code fences or other text."
@@ -54,7 +54,7 @@ def set_format(
     *,
     with_tools: bool,
     form: SchemaForm = FULL,
-    work: Work | None = None,
+    work: WorkBudget | None = None,
 ) -> str | None:
     """Set a JSON answer; return an instruction that says it in words, where it must be said so.
 
@@ -67,7 +67,7 @@ def set_format(
     wanted = request.response_format
     if wanted is None or wanted.type == "text":
         return None
-    schema = _schema(wanted, notes, form, work or Work())
+    schema = _schema(wanted, notes, form, work or WorkBudget())
     if not traits.json_output:
         notes.add_or_reject("response_format")
         return None
@@ -111,7 +111,7 @@ def set_modalities(
 
 
 def _schema(
-    wanted: ResponseFormat, notes: IgnoredParams, form: SchemaForm, work: Work
+    wanted: ResponseFormat, notes: IgnoredParams, form: SchemaForm, work: WorkBudget
 ) -> Schema | None:
     match wanted.type:
         case "json_schema":

@@ -24,7 +24,7 @@ from jarvis_proxy.upstreams.gemini.request.schema.clean import clean_as
 from jarvis_proxy.upstreams.gemini.request.schema.form import FULL, SchemaForm
 from jarvis_proxy.upstreams.gemini.request.schema.keywords import Schema
 from jarvis_proxy.upstreams.gemini.request.types import FunctionDeclaration, Tool
-from jarvis_proxy.wire.work_budget import Work
+from jarvis_proxy.wire.work_budget import WorkBudget
 
 ServerTool = Literal["google_search", "code_execution", "url_context"]
 
@@ -126,7 +126,7 @@ def read_tools(
     notes: IgnoredParams,
     *,
     form: SchemaForm = FULL,
-    work: Work | None = None,
+    work: WorkBudget | None = None,
 ) -> ToolPlan:
     """Return the tools that a request declares, as far as the model takes them.
 
@@ -136,7 +136,7 @@ def read_tools(
         ProxyError: 400, an unknown type, a name twice, more than 512 functions, a broken schema,
             or more work than one request may take.
     """
-    work = work or Work()
+    work = work or WorkBudget()
     reader = _Reader(notes)
     reader.read(request)
     declared, server_tools = reader.found(), reader.server_tools
@@ -318,7 +318,12 @@ def _usable(
 
 
 def _declaration(
-    item: _Declared, names: FunctionNames, notes: IgnoredParams, *, form: SchemaForm, work: Work
+    item: _Declared,
+    names: FunctionNames,
+    notes: IgnoredParams,
+    *,
+    form: SchemaForm,
+    work: WorkBudget,
 ) -> FunctionDeclaration:
     return FunctionDeclaration(
         names.upstream(item.spec.name, item.spec.namespace),
@@ -328,7 +333,7 @@ def _declaration(
 
 
 def _parameters(
-    item: _Declared, notes: IgnoredParams, *, form: SchemaForm, work: Work
+    item: _Declared, notes: IgnoredParams, *, form: SchemaForm, work: WorkBudget
 ) -> Schema | None:
     """Return cleaned parameters, None for a function without any."""
     given, param = item.spec.parameters, f"{item.param}.parameters"

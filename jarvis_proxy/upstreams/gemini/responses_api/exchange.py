@@ -17,7 +17,7 @@ from jarvis_proxy.upstreams.gemini.responses_api.sink import ResponseSink
 from jarvis_proxy.upstreams.gemini.responses_api.to_chat import AsChat, as_chat
 from jarvis_proxy.upstreams.gemini.signature_store import SignatureVault
 from jarvis_proxy.upstreams.responses_writer import ResponseWriter
-from jarvis_proxy.wire.response_events import EventNumbers
+from jarvis_proxy.wire.response_events import SequenceNumbers
 from jarvis_proxy.wire.responses_types import Response
 
 
@@ -37,7 +37,7 @@ class GeminiResponsesExchange(GeminiChatExchange):
         relaxation: Relaxation = NOTHING_RELAXED,
     ) -> None:
         self._asked = asked
-        self._numbers: EventNumbers | None = None
+        self._numbers: SequenceNumbers | None = None
         self._index: int | None = None  # of the candidate that is the answer: the first to come
         try:
             super().__init__(call, build, vault=vault, new_id=new_id, relaxation=relaxation)
@@ -63,7 +63,7 @@ class GeminiResponsesExchange(GeminiChatExchange):
         return msgspec.json.encode(self._writer.response)
 
     def stream_translator(
-        self, lane: int = 0, numbers: EventNumbers | None = None
+        self, lane: int = 0, numbers: SequenceNumbers | None = None
     ) -> StreamTranslator:
         """Return a fresh translator of the stream into the events of a response."""
         self._index, self._numbers = None, numbers

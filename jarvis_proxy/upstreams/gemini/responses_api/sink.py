@@ -10,7 +10,7 @@ from jarvis_proxy.upstreams.gemini.responses_api.input_items import SEAL
 from jarvis_proxy.upstreams.gemini.signature_store import Remembered
 from jarvis_proxy.upstreams.responses_writer import ResponseWriter
 from jarvis_proxy.wire.chat_types import FunctionPayload, Image, TokenLogprob, ToolCall
-from jarvis_proxy.wire.responses_types import IncompleteDetails, URLCitation
+from jarvis_proxy.wire.responses_types import IncompleteDetails, ResponseURLCitation
 
 
 class ResponseSink:
@@ -79,7 +79,7 @@ class ResponseSink:
         response.grounding_metadata = finish.grounding or UNSET
         response.citations = finish.citations or UNSET
         spots = (annotation.url_citation for annotation in finish.annotations)
-        citations = [URLCitation(c.end_index, c.start_index, c.title, c.url) for c in spots]
+        citations = [ResponseURLCitation(c.end_index, c.start_index, c.title, c.url) for c in spots]
         message_id = self._writer.finish(_incomplete(finish), citations)
         if finish.extra_content is not UNSET and message_id is not None:
             signature = finish.extra_content["google"]["thought_signature"]

@@ -140,7 +140,7 @@ def as_chat(call: Call) -> AsChat:
 def _decode(body: bytes) -> tuple[_Request, dict[str, Raw], dict[str, Any]]:
     check_values(body)
     try:
-        body = surrogates.replace_lone(body)
+        body = surrogates.replace_lone_surrogates(body)
         fields = _FIELDS.decode(body)
         return _REQUEST.decode(body), fields, echo_of(fields)
     except msgspec.ValidationError as exc:

@@ -11,7 +11,7 @@ from typing import Final
 from jarvis_proxy.canonical.json_values import same
 from jarvis_proxy.upstreams.gemini.request.schema.keywords import Schema, is_number
 from jarvis_proxy.upstreams.gemini.request.schema.refs import REFERENCES, References, reference
-from jarvis_proxy.wire.work_budget import Work
+from jarvis_proxy.wire.work_budget import WorkBudget
 
 _ANNOTATIONS: Final = frozenset(
     ("title", "description", "default", "examples", "example", "deprecated", "readOnly",
@@ -46,7 +46,7 @@ class Merger:
 
     __slots__ = ("_ancestors", "_refs", "_visit", "_work")
 
-    def __init__(self, refs: References, visit: Callable[[int], None], work: Work) -> None:
+    def __init__(self, refs: References, visit: Callable[[int], None], work: WorkBudget) -> None:
         self._refs = refs
         self._visit = visit
         self._work = work

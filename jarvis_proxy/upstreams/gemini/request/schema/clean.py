@@ -36,7 +36,7 @@ from jarvis_proxy.upstreams.gemini.request.schema.refs import (
     References,
     reference,
 )
-from jarvis_proxy.wire.work_budget import Work
+from jarvis_proxy.wire.work_budget import WorkBudget
 
 _FORMATS: Final = frozenset(
     ("date-time", "date", "time", "int32", "int64", "float", "double", "enum")
@@ -87,16 +87,20 @@ class Cleaned(NamedTuple):
 
 
 def clean(
-    schema: object, *, param: str = "schema", form: SchemaForm = FULL, work: Work | None = None
+    schema: object,
+    *,
+    param: str = "schema",
+    form: SchemaForm = FULL,
+    work: WorkBudget | None = None,
 ) -> Schema:
     """Return *schema* in the dialect of ``responseJsonSchema`` and ``parametersJsonSchema``.
 
     As ``clean_as``, without the mark.
     """
-    return clean_as(schema, form, param=param, work=work or Work()).schema
+    return clean_as(schema, form, param=param, work=work or WorkBudget()).schema
 
 
-def clean_as(schema: object, form: SchemaForm, *, param: str, work: Work) -> Cleaned:
+def clean_as(schema: object, form: SchemaForm, *, param: str, work: WorkBudget) -> Cleaned:
     """Return *schema* in Gemini's dialect and in *form*. Cleaning a clean schema changes nothing.
 
     Raises:
@@ -120,7 +124,7 @@ def clean_as(schema: object, form: SchemaForm, *, param: str, work: Work) -> Cle
 class _Cleaner:
     __slots__ = ("_form", "_merger", "_param", "_refs", "_root", "_work", "refers", "relaxed")
 
-    def __init__(self, root: object, param: str, form: SchemaForm, work: Work) -> None:
+    def __init__(self, root: object, param: str, form: SchemaForm, work: WorkBudget) -> None:
         self._root = root
         self._param = param
         self._form = form

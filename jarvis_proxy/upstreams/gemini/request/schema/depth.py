@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from jarvis_proxy.canonical.json_values import excerpt
 from jarvis_proxy.upstreams.gemini.request.schema.keywords import Schema, describe
 from jarvis_proxy.upstreams.gemini.request.schema.refs import free_name
-from jarvis_proxy.wire.work_budget import Work
+from jarvis_proxy.wire.work_budget import WorkBudget
 
 _LONGEST: Final = 1000
 _PREFIX: Final = "#/$defs/"
@@ -29,7 +29,7 @@ class Limited(NamedTuple):
     changed: bool
 
 
-def limit_depth(schema: Schema, depth: int, work: Work) -> Limited:
+def limit_depth(schema: Schema, depth: int, work: WorkBudget) -> Limited:
     """Return a cleaned *schema* of at most *depth* levels; the root is the first.
 
     A part at the last level keeps its type and loses what is inside it; the description says in
@@ -42,7 +42,7 @@ def limit_depth(schema: Schema, depth: int, work: Work) -> Limited:
 class _Limiter:
     __slots__ = ("_depth", "_names", "_parts", "_repeats", "_waiting", "_work", "changed")
 
-    def __init__(self, schema: Schema, depth: int, work: Work) -> None:
+    def __init__(self, schema: Schema, depth: int, work: WorkBudget) -> None:
         definitions = schema.get("$defs")
         self._parts: dict[str, Schema] = definitions if isinstance(definitions, dict) else {}
         self._parts = {
@@ -109,7 +109,9 @@ class _Limiter:
         return out
 
 
-def in_words(node: Schema, parts: dict[str, Schema], work: Work, limit: int = _LONGEST) -> str:
+def in_words(
+    node: Schema, parts: dict[str, Schema], work: WorkBudget, limit: int = _LONGEST
+) -> str:
     """Return *node* in the notation of TypeScript, at most *limit* characters.
 
     *parts* are the definitions by name, the root under "".

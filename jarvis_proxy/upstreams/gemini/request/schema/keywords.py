@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple, TypeAlias, TypeGuard
 
 from jarvis_proxy.canonical.json_values import compact, excerpt
-from jarvis_proxy.wire.work_budget import Work
+from jarvis_proxy.wire.work_budget import WorkBudget
 
 Schema: TypeAlias = dict[str, object]
 
@@ -73,7 +73,7 @@ def types_of(schema: Schema) -> tuple[list[str], bool]:
     return types, nullable
 
 
-def choices(schema: Schema, types: list[str], hints: list[str], work: Work) -> Choices:
+def choices(schema: Schema, types: list[str], hints: list[str], work: WorkBudget) -> Choices:
     """Return what ``const`` or ``enum`` leaves once only strings and numbers may stand there.
 
     The types of the choices are those of *types* that the values have; where no value is of any of

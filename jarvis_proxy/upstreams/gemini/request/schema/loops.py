@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from jarvis_proxy.upstreams.gemini.request.schema.keywords import Schema, describe, is_number
 from jarvis_proxy.upstreams.gemini.request.schema.refs import free_name
-from jarvis_proxy.wire.work_budget import Work
+from jarvis_proxy.wire.work_budget import WorkBudget
 
 _LEVELS: Final = 3
 """How often a loop goes round before the rest of it is any value."""
@@ -29,7 +29,7 @@ class Opened(NamedTuple):
     changed: bool
 
 
-def open_loops(schema: Schema, work: Work, *, every: bool = False) -> Opened:
+def open_loops(schema: Schema, work: WorkBudget, *, every: bool = False) -> Opened:
     """Return a cleaned *schema* in which no loop of references runs over required values alone.
 
     With *every*, no loop is left at all. Each loop goes round three times, through copies of its
@@ -42,7 +42,7 @@ def open_loops(schema: Schema, work: Work, *, every: bool = False) -> Opened:
 class _Opener:
     __slots__ = ("_every", "_names", "_order", "_parts", "_repeats", "_waiting", "_work", "looping")
 
-    def __init__(self, schema: Schema, work: Work, *, every: bool) -> None:
+    def __init__(self, schema: Schema, work: WorkBudget, *, every: bool) -> None:
         definitions = schema.get("$defs")
         definitions = definitions if isinstance(definitions, dict) else {}
         self._every = every

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from jarvis_proxy.canonical.json_values import children
 from jarvis_proxy.canonical.validation_errors import invalid
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.wire.work_budget import Work
+from jarvis_proxy.wire.work_budget import WorkBudget
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_.-]")
 _OTHER_SPELLING: Final = {"definitions": "$defs", "$defs": "definitions"}
@@ -50,7 +50,7 @@ class References:
         "targets",
     )
 
-    def __init__(self, root: object, param: str, work: Work) -> None:
+    def __init__(self, root: object, param: str, work: WorkBudget) -> None:
         self._root = root
         self._param = param
         self._work = work

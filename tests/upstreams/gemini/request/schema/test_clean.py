@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.request.schema.clean import HINTED, clean, clean_as
 from jarvis_proxy.upstreams.gemini.request.schema.form import FULL, SchemaForm
-from jarvis_proxy.wire.work_budget import Work
+from jarvis_proxy.wire.work_budget import WorkBudget
 
 STRING = {"type": "string"}
 NULL = {"type": "null"}
@@ -374,7 +374,7 @@ def test_d2_a_schema_that_would_double_at_every_link_is_merged_once() -> None:
     for level in range(1, 40):
         inner = {"$ref": f"#/$defs/A{level - 1}"}
         definitions[f"A{level}"] = {"allOf": [inner, {"minLength": 1}, inner]}
-    work = Work()
+    work = WorkBudget()
 
     cleaned = clean({"$defs": definitions, "allOf": [{"$ref": "#/$defs/A39"}, STRING]}, work=work)
 
@@ -386,7 +386,11 @@ def test_d2_a_schema_that_grows_past_the_budget_is_a_400_that_says_what_to_do() 
     wide = {"type": "object", "properties": {f"p{n}": STRING for n in range(300)}}
     fields = {f"f{n}": {"allOf": [{"$ref": "#/$defs/W"}, {"minProperties": n}]} for n in range(300)}
     with pytest.raises(ProxyError, match="instead of merging it with 'allOf'") as caught:
-        clean({"$defs": {"W": wide}, "properties": fields}, param="p", work=Work.for_body(20_000))
+        clean(
+            {"$defs": {"W": wide}, "properties": fields},
+            param="p",
+            work=WorkBudget.for_body(20_000),
+        )
 
     assert (caught.value.status, caught.value.code, caught.value.param) == (
         400,
@@ -601,7 +605,9 @@ def test_references_of_other_drafts_are_followed() -> None:
 
 def test_b4_loops_over_required_values_are_opened() -> None:
     node = {"type": "object", "properties": {"next": {"$ref": "#/$defs/N"}}, "required": ["next"]}
-    cleaned = clean_as({"$ref": "#/$defs/N", "$defs": {"N": node}}, FULL, param="p", work=Work())
+    cleaned = clean_as(
+        {"$ref": "#/$defs/N", "$defs": {"N": node}}, FULL, param="p", work=WorkBudget()
+    )
 
     assert not cleaned.relaxed
     assert cleaned.schema == {
@@ -633,7 +639,7 @@ def test_b4_loops_over_required_values_are_opened() -> None:
 def test_b4_whether_a_form_made_a_schema_say_less_is_known(
     schema: dict[str, Any], form: SchemaForm, relaxed: bool
 ) -> None:
-    cleaned = clean_as(schema, form, param="p", work=Work())
+    cleaned = clean_as(schema, form, param="p", work=WorkBudget())
 
     assert relaxed is cleaned.relaxed
     assert relaxed is (cleaned.schema != clean(schema))

@@ -6,7 +6,7 @@ import pytest
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.request.schema.depth import in_words, limit_depth
-from jarvis_proxy.wire.work_budget import Work
+from jarvis_proxy.wire.work_budget import WorkBudget
 
 Json = dict[str, Any]
 STRING: Json = {"type": "string"}
@@ -26,7 +26,7 @@ def levels(schema: Any, definitions: Json) -> int:
 
 
 def limited(schema: Json, depth: int) -> Json:
-    limit = limit_depth(schema, depth, Work())
+    limit = limit_depth(schema, depth, WorkBudget())
     out: Json = limit.schema
     assert levels({k: v for k, v in out.items() if k != "$defs"}, out.get("$defs", {})) <= depth
     assert limit.changed is (out != schema)
@@ -125,7 +125,7 @@ def test_a_root_that_refers_to_itself_ends() -> None:
 
 def test_words_end_at_their_limit() -> None:
     schema: Json = {"type": "object", "properties": {f"p{n}": STRING for n in range(100_000)}}
-    work = Work()
+    work = WorkBudget()
 
     text = in_words(schema, {"": schema}, work, 50)
 
@@ -135,9 +135,9 @@ def test_words_end_at_their_limit() -> None:
 def test_words_of_definitions_that_lead_on_and_on_end() -> None:
     parts: Json = {f"D{n}": {"$ref": f"#/$defs/D{n + 1}"} for n in range(5000)}
 
-    assert in_words({"$ref": "#/$defs/D0"}, {**parts, "D5000": STRING}, Work()) == "any"
+    assert in_words({"$ref": "#/$defs/D0"}, {**parts, "D5000": STRING}, WorkBudget()) == "any"
 
 
 def test_d2_limiting_is_counted() -> None:
     with pytest.raises(ProxyError):
-        limit_depth(nested(6), 5, Work(3))
+        limit_depth(nested(6), 5, WorkBudget(3))

@@ -16,7 +16,7 @@ from jarvis_proxy.upstreams.gemini.request.schema.keywords import (
     types_of,
     with_types,
 )
-from jarvis_proxy.wire.work_budget import Work
+from jarvis_proxy.wire.work_budget import WorkBudget
 
 NULL = {"type": "null"}
 
@@ -101,11 +101,11 @@ def test_choices_and_what_is_said_in_words(
 ) -> None:
     said: list[str] = []
 
-    assert (found, hints) == (choices(schema, types_of(schema)[0], said, Work()), said)
+    assert (found, hints) == (choices(schema, types_of(schema)[0], said, WorkBudget()), said)
 
 
 def test_d2_choices_are_counted() -> None:
-    work = Work()
+    work = WorkBudget()
     choices({"enum": ["x" * 640, *range(99)]}, [], [], work)
 
     assert work.steps == 100 + 10

@@ -7,7 +7,7 @@ import pytest
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.request.schema.loops import open_loops
-from jarvis_proxy.wire.work_budget import Work
+from jarvis_proxy.wire.work_budget import WorkBudget
 
 Json = dict[str, Any]
 STRING = {"type": "string"}
@@ -90,16 +90,16 @@ KEPT = {
 def test_b4_no_loop_over_required_values_is_left(schema: Json) -> None:
     assert has_loop(schema)
 
-    opened = open_loops(schema, Work())
+    opened = open_loops(schema, WorkBudget())
 
     assert opened.changed
     assert not has_loop(opened.schema)
-    assert opened.schema == open_loops(opened.schema, Work()).schema
+    assert opened.schema == open_loops(opened.schema, WorkBudget()).schema
 
 
 @pytest.mark.parametrize("schema", KEPT.values(), ids=[f"b4-{name}" for name in KEPT])
 def test_b4_what_google_serves_stays_as_it_is(schema: Json) -> None:
-    opened = open_loops(schema, Work())
+    opened = open_loops(schema, WorkBudget())
 
     assert (opened.schema, opened.changed) == (schema, False)
 
@@ -108,7 +108,7 @@ def test_b4_what_google_serves_stays_as_it_is(schema: Json) -> None:
     "schema", [*LOOPS.values(), *KEPT.values()], ids=[*LOOPS, *(f"kept-{name}" for name in KEPT)]
 )
 def test_b4_every_loop_is_opened_if_asked(schema: Json) -> None:
-    opened = open_loops(schema, Work(), every=True)
+    opened = open_loops(schema, WorkBudget(), every=True)
 
     assert not has_loop(opened.schema, every=True)
     assert opened.changed is has_loop(schema, every=True)
@@ -116,7 +116,7 @@ def test_b4_every_loop_is_opened_if_asked(schema: Json) -> None:
 
 def test_b4_the_last_round_keeps_type_and_description() -> None:
     item = {"type": "array", "description": "D", "prefixItems": [N]}
-    opened = open_loops(whole(item), Work()).schema
+    opened = open_loops(whole(item), WorkBudget()).schema
 
     assert opened["$defs"]["N_3"]["prefixItems"] == [  # type: ignore[index]
         {"type": "array", "items": {}, "description": "D (again as N)"}
@@ -127,7 +127,7 @@ def test_b4_what_is_beside_a_loop_is_not_copied() -> None:
     aside = {"type": "object", "properties": {"x": {"$ref": "#/$defs/Aside"}}}
     schema = whole(node(next=N, aside={"$ref": "#/$defs/Aside"}), Aside=aside)
 
-    opened = open_loops(schema, Work()).schema
+    opened = open_loops(schema, WorkBudget()).schema
 
     assert list(opened["$defs"]) == ["N", "Aside", "N_2", "N_3"]  # type: ignore[call-overload]
 
@@ -135,10 +135,10 @@ def test_b4_what_is_beside_a_loop_is_not_copied() -> None:
 def test_d2_opening_costs_as_many_rounds_as_are_made() -> None:
     def steps(count: int) -> int:
         parts = {f"D{n}": node(next={"$ref": f"#/$defs/D{(n + 1) % count}"}) for n in range(count)}
-        work = Work()
+        work = WorkBudget()
         open_loops({"$ref": "#/$defs/D0", "$defs": parts}, work)
         return work.steps
 
     assert steps(400) <= 2 * steps(200) + 10
     with pytest.raises(ProxyError):
-        open_loops(whole(node(next=N)), Work(3))
+        open_loops(whole(node(next=N)), WorkBudget(3))
