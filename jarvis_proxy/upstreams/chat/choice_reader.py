@@ -26,6 +26,7 @@ from jarvis_proxy.wire.chat_types import (
 )
 
 _THOUGHTS: Final = ("reasoning_content", "reasoning", "reasoning_details")
+_PLAIN: Final = frozenset(("content", "role"))
 _PIECE_BYTES: Final = 60
 _REASONS: Final[dict[str, FinishReason]] = {
     "stop": "stop",
@@ -96,9 +97,14 @@ class ChoiceReader:
 
     def take(self, choice: Fields, message: Fields, *, is_whole: bool = False) -> None:
         """Take a piece of the choice: *message* is its ``delta``, or its whole ``message``."""
+        content = message.get("content")
+        if isinstance(content, str) and message.keys() <= _PLAIN and _is_plain(choice):
+            if content:
+                self._say("text", content)
+            return
         for text in self._thoughts_of(message):
             self._say("thought", text)
-        for kind, text in _texts(message.get("content")):
+        for kind, text in _texts(content):
             self._say(kind, text)
         if isinstance(refusal := message.get("refusal"), str) and refusal:
             self._refused.append(refusal)
@@ -222,6 +228,11 @@ class ChoiceReader:
         except msgspec.ValidationError:
             return
         self._sink.logprobs(found)
+
+
+def _is_plain(choice: Fields) -> bool:
+    """Return whether a choice tells nothing beside its delta, as nearly every one does."""
+    return not (choice.get("finish_reason") or choice.get("logprobs"))
 
 
 def _texts(content: object) -> Iterator[tuple[Literal["text", "thought"], str]]:
