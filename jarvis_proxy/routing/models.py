@@ -135,7 +135,7 @@ class ModelRegistry:
             return True
         return self.route(model).upstream != OPENAI or model.partition("/")[0] == OPENAI
 
-    def openai(self) -> Route:
+    def openai_default(self) -> ModelRoute:
         """Return the way to OpenAI for a request that names no model and needs none.
 
         Raises:

@@ -108,7 +108,7 @@ async def running_config(
     asyncio.get_running_loop().set_exception_handler(exception_handler(occasional))
     reloader = ConfigReloader(settings, log, worker_stats)
     await reloader.start()
-    probe = LagProbe(occasional, observe=reloader.context.metrics.observe_lag)
+    probe = LoopLagMonitor(occasional, observe=reloader.context.metrics.observe_lag)
     trimming = trim_heap_when_idle(lambda: not len(reloader))
     try:
         async with background_task(probe.run(), "lag"), background_task(trimming, "memory"):

@@ -38,10 +38,10 @@ from jarvis_proxy.observability.loop_monitor import RateLimitedLogger
 from jarvis_proxy.observability.metrics import Metrics
 from jarvis_proxy.observability.worker_stats import WorkerStats
 from jarvis_proxy.redaction import Secrets
-from jarvis_proxy.redis_backend.loader import open_shared
-from jarvis_proxy.routing.compat_hints import Oddities
-from jarvis_proxy.routing.endpoints import Kind
-from jarvis_proxy.routing.model_list import Catalog
+from jarvis_proxy.redis_backend.loader import load_shared_state
+from jarvis_proxy.routing.compat_hints import CompatHints
+from jarvis_proxy.routing.endpoints import EndpointKind
+from jarvis_proxy.routing.model_list import ModelList
 from jarvis_proxy.routing.models import DEFAULT_NAME, EMBEDDED, ModelRegistry
 from jarvis_proxy.server.admission import AdmissionController, MemoryAccount
 from jarvis_proxy.server.context import CONTEXT, MATCH, AppContext
@@ -52,10 +52,10 @@ from jarvis_proxy.server.relay.deadlines import CallTimeouts, DeadlineMonitor
 from jarvis_proxy.server.responses import add_rate_limit_headers
 from jarvis_proxy.server.upstream_apis import Signatures, build_endpoint
 from jarvis_proxy.upstream_client.endpoint import UpstreamApi, UpstreamEndpoint
-from jarvis_proxy.upstream_client.hops import Hops
-from jarvis_proxy.upstream_client.local import LocalTransport
+from jarvis_proxy.upstream_client.hops import LoopMarks
+from jarvis_proxy.upstream_client.local import EchoTransport
 from jarvis_proxy.upstream_client.media_fetcher import MediaFetcher
-from jarvis_proxy.upstream_client.model_refresher import Refresher
+from jarvis_proxy.upstream_client.model_refresher import ModelListRefresher
 from jarvis_proxy.upstreams.echo import EchoUpstream
 from jarvis_proxy.upstreams.gemini.signature_store import MemoryVault, SignatureVault
 
@@ -255,8 +255,8 @@ def build_context(settings: Settings, log: AccessLog, persistent: PersistentStat
     if persistent.shared is not None:
         context.shared_signatures = persistent.shared.signatures
         for name, endpoint in endpoints.items():
-            persistent.shared.health.watch(name, endpoint.pool, endpoint.breakers)
-    endpoints[EMBEDDED] = UpstreamEndpoint(UpstreamApi(EchoUpstream(EMBEDDED), LocalTransport()))
+            persistent.shared.health.watch(name, endpoint.key_pool, endpoint.breakers)
+    endpoints[EMBEDDED] = UpstreamEndpoint(UpstreamApi(EchoUpstream(EMBEDDED), EchoTransport()))
     return context
 
 

@@ -17,7 +17,7 @@ class UpstreamApi:
     """
 
     upstream: Upstream
-    transport: Transport
+    transport: UpstreamTransport
     relays: frozenset[str] = frozenset()
 
 
@@ -25,15 +25,15 @@ class UpstreamApi:
 class UpstreamEndpoint:
     """One upstream as calls reach it.
 
-    *api* serves every endpoint that *others* does not name: a service may have several APIs, and a
-    call goes to the one that its client speaks. *mark* goes with each request, so that one that
-    comes back is known; ``""``: none goes.
+    *api* serves every endpoint that *others* does not name: a service may have several APIs, and
+    a call goes to the one that its client speaks. Each request carries *loop_mark*, by which the
+    proxy recognises its own requests; ``""``: none is sent.
     """
 
     api: UpstreamApi
-    pool: KeyPool = field(default_factory=lambda: KeyPool(()), repr=False)
-    breakers: Breakers = field(default_factory=Breakers)
-    mark: str = ""
+    key_pool: KeyPool = field(default_factory=lambda: KeyPool(()), repr=False)
+    breakers: CircuitBreakers = field(default_factory=CircuitBreakers)
+    loop_mark: str = ""
     others: Mapping[str, UpstreamApi] = field(default_factory=dict)
 
     def api_for(self, endpoint: str) -> UpstreamApi:
@@ -45,6 +45,6 @@ class UpstreamEndpoint:
         return endpoint in self.api_for(endpoint).relays
 
     @property
-    def transports(self) -> tuple[Transport, ...]:
+    def transports(self) -> tuple[UpstreamTransport, ...]:
         """Every way to this upstream."""
         return tuple({id(api): api.transport for api in (self.api, *self.others.values())}.values())

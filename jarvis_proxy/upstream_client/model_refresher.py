@@ -105,9 +105,9 @@ class ModelListRefresher:
     async def _get(self, name: str, path: str) -> bytes:
         place = self._endpoints[name]
         request = UpstreamRequest("GET", path, {}, b"")
-        if place.mark:
-            request = marked(request, place.mark, None)
-        reply = await place.api.transport.send(request, place.pool.keys[0])
+        if place.loop_mark:
+            request = with_mark(request, place.loop_mark, None)
+        reply = await place.api.transport.send(request, place.key_pool.keys[0])
         try:
             pieces, size = [], 0
             while size <= _MAX_BODY and (data := await reply.readany()):

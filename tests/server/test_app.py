@@ -19,7 +19,7 @@ from jarvis_proxy.server.app import (
 )
 from jarvis_proxy.server.middlewares import access_log, auth
 from jarvis_proxy.server.upstream_apis import new_call_id
-from jarvis_proxy.upstream_client.local import LocalTransport
+from jarvis_proxy.upstream_client.local import EchoTransport
 from jarvis_proxy.upstream_client.transport import HttpTransport
 from tests.conftest import BEARER, GEMINI_KEY, KEY, running_proxy
 from tests.support.raw_client import fetch
@@ -99,12 +99,12 @@ async def test_each_upstream_has_its_place_and_its_way_of_being_asked() -> None:
     ) as proxy:
         places = proxy.context.endpoints
         assert set(places) == {"openai", "gemini", "deepseek", "jarvis"}
-        assert isinstance(places["jarvis"].api.transport, LocalTransport)
+        assert isinstance(places["jarvis"].api.transport, EchoTransport)
         assert all(
             isinstance(places[n].api.transport, HttpTransport)
             for n in ("openai", "gemini", "deepseek")
         )
-        assert len(places["deepseek"].pool.keys) == 2
+        assert len(places["deepseek"].key_pool.keys) == 2
         assert {name: place.api.upstream.name for name, place in places.items()} == {
             name: name for name in places
         }

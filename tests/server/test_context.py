@@ -16,7 +16,7 @@ async def test_no_key_is_in_any_repr() -> None:
                 repr(context),
                 str(context),
                 *map(repr, context.endpoints.values()),
-                *(repr(place.pool) for place in context.endpoints.values()),
+                *(repr(place.key_pool) for place in context.endpoints.values()),
                 *(repr(place.api.transport) for place in context.endpoints.values()),
                 repr(context.settings),
                 repr(context.keyring),

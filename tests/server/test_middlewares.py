@@ -478,7 +478,7 @@ class Failing:
 def failing_with(proxy: Proxy, failure: Exception) -> None:
     place = proxy.context.endpoints["openai"]
     proxy.context.endpoints["openai"] = UpstreamEndpoint(
-        UpstreamApi(Failing(failure), place.api.transport), place.pool
+        UpstreamApi(Failing(failure), place.api.transport), place.key_pool
     )
 
 

@@ -14,7 +14,7 @@ from jarvis_proxy.dialects.messages.count_tokens import count_tokens
 from jarvis_proxy.dialects.messages.models import known_name
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.routing.endpoints import COUNT_TOKENS
-from jarvis_proxy.routing.models import Route
+from jarvis_proxy.routing.models import ModelRoute
 from jarvis_proxy.server.context import ADMITTED_CALL, CONTEXT, MATCH, RECORD
 from jarvis_proxy.server.handlers.new_call import new_call, raw_query
 from jarvis_proxy.server.handlers.uploads import relay_form, relay_raw
@@ -112,18 +112,22 @@ async def _infer(request: web.Request, deadlines: CallDeadlines) -> web.StreamRe
         route = admitted.openai_route()
     else:
         route = admitted.resolve(asked.routed)
-    if model is None and route.target:
+    if model is None and route.upstream_model:
         model = context.settings.default_model
         named = partial(with_model, body, route.upstream_model)
         body = await context.offload.run(len(body), record.key_name, named)
     if admitted.is_limited and request[MATCH].api != "generate_content":
         body = await _with_single_model(request, body, model)
-    record.model, record.upstream, record.target = model or "-", route.upstream, route.target
+    record.model, record.upstream, record.upstream_model = (
+        model or "-",
+        route.upstream,
+        route.upstream_model,
+    )
     if (counted := await _count_tokens(request, route, body)) is not None:
         return counted
     await admitted.check_rate_limit(body)
 
-    def make_call(route: Route) -> Call:
+    def make_call(route: ModelRoute) -> Call:
         return new_call(request, context, route, model, stream=asked.stream, body=body)
 
     routes = (route, *admitted.fallbacks(asked.routed))
@@ -156,7 +160,7 @@ def _asked(request: web.Request, head: RequestHead) -> _Asked:
 
 
 async def _count_tokens(
-    request: web.Request, route: Route, body: bytes
+    request: web.Request, route: ModelRoute, body: bytes
 ) -> web.StreamResponse | None:
     """Return an estimate, if that is asked and the upstream has no count of its own.
 

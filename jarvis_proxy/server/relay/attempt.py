@@ -159,9 +159,9 @@ class UpstreamAttempt:
         Raises:
             ProxyError: it could not be sent, or the status is not good.
         """
-        if self._endpoint.mark:
-            earlier = self._request.headers.get(HOP)
-            upstream_request = marked(upstream_request, self._endpoint.mark, earlier)
+        if self._endpoint.loop_mark:
+            earlier = self._request.headers.get(LOOP_HEADER)
+            upstream_request = with_mark(upstream_request, self._endpoint.loop_mark, earlier)
         transport = self._endpoint.api_for(self._call.endpoint).transport
         reply = await transport.send(upstream_request, self._key, self._body)
         self._replies.append(reply)

@@ -385,7 +385,7 @@ async def test_a_probe_that_tells_nothing_leaves_it_to_the_next_call(end: str) -
         place = proxy.context.endpoints["openai"]
         if end == "bug":
             place.api.upstream = BuggyUpstream("openai", 1)
-        place.breakers.hear("", "tester", time.monotonic() - 1)
+        place.breakers.apply_remote("", "tester", time.monotonic() - 1)
         async with connect(proxy.port) as client:
             body = json.dumps({**CHAT, "stream": True}).encode()
             await client.post("/v1/chat/completions", body, BEARER)
