@@ -36,6 +36,7 @@ class _Event(msgspec.Struct, gc=False):
     error: Raw = Raw()
 
 
+_DELTA: Final = b"event: content_block_delta\ndata: {"
 _EVENT: Final = msgspec.json.Decoder(_Event)
 
 
@@ -57,6 +58,20 @@ class MessagesRelayStream(PassthroughStream):
     def is_settled(self) -> bool:
         """Whether all of the answer has come, though its end has not."""
         return self._has_stopped
+
+    def feed(self, data: bytes) -> bytes:
+        """Return what is whole up to the last event boundary; the rest waits for its end.
+
+        Raises:
+            ProxyError: the error that an event carries; 502 `upstream_bad_frame`,
+                `upstream_frame_too_large`.
+        """
+        # One event in the common form, the case of nearly every read, is only looked into.
+        is_one = data.startswith(_DELTA) and data.endswith(b"\n\n") and data.count(b"\n") == 3
+        if not is_one or self.done or self.held or b"\r" in data:
+            return super().feed(data)
+        self._swallow_lf = False
+        return data if self._passes(data[len(_DELTA) - 1 : -2], "content_block_delta") else b""
 
     def feed_eof(self) -> bytes:
         """Return the end of the stream: what lacked only its blank line, or ``message_stop``.

@@ -75,6 +75,22 @@ def test_l3_a_stream_may_be_cut_anywhere(size: int) -> None:
     assert stream.held == 0
 
 
+def test_l3_a_read_may_be_one_event() -> None:
+    events = [event + b"\n\n" for event in WHOLE.split(b"\n\n")[:-1]]
+    stream = MessagesRelayStream("my-model")
+    assert [stream.feed(event) for event in events] == events
+    assert stream.done
+    assert stream.feed(events[2]) == b""
+
+
+def test_l3_an_event_may_end_with_cr_and_the_next_read_begin_with_lf() -> None:
+    crlf = WHOLE.replace(b"\n", b"\r\n")
+    cut = len(HEAD.replace(b"\n", b"\r\n")) - 1
+    out, stream = relayed(b"id: 1\r\n" + crlf[:cut], crlf[cut:])
+    assert out.replace(b"\r\n", b"\n").replace(b"\r", b"\n") == WHOLE
+    assert stream.done
+
+
 def test_l3_later_counts_overwrite_earlier_ones() -> None:
     delta = DELTA | {"usage": {"input_tokens": 1591, "cache_read_input_tokens": 0}}
     _, stream = relayed(HEAD + sse(delta, STOP))
@@ -200,6 +216,13 @@ def test_a_key_within_an_error_is_blacked_out() -> None:
 def test_an_event_that_is_no_object_is_an_error(payload: bytes) -> None:
     out, error = failing(HEAD + b"event: x\ndata: " + payload + b"\n\n")
     assert (out, error.code) == (HEAD, "upstream_bad_frame")
+
+
+def test_an_event_that_is_no_json_by_itself_is_an_error() -> None:
+    stream = MessagesRelayStream("my-model")
+    stream.feed(HEAD)
+    with pytest.raises(ProxyError, match="not valid JSON"):
+        stream.feed(b"event: content_block_delta\ndata: {oops}\n\n")
 
 
 def test_events_and_fields_of_tomorrow_pass() -> None:
