@@ -168,7 +168,6 @@ COMPUTED: dict[str, set[str]] = {
             faults.out_of_range("temperature", 2.5, high=2.0),
         )
     },
-    "dialects/generate_content/errors.py: str(error.code or error.error_type)": set(),  # any other
     "upstreams/error_shapes.py: next(iter((*codes, *numbers, *others)), None)": set(),
     "upstreams/error_shapes.py: status.get('status_code')": set(),  # the upstream's own, as above
     "upstreams/openai_errors.py: _code(spoken.code)": set(),

@@ -8,7 +8,7 @@ https://ai.google.dev/api/models (read 2026-11).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final, Literal
 
@@ -33,11 +33,15 @@ _DECODE_ERRORS: Final = (ValueError, RecursionError)
 
 @dataclass(frozen=True, slots=True)
 class ModelEntry:
-    """One model. *created* is in epoch seconds, 0 when unknown; *owned_by* ``""`` likewise."""
+    """One model. *created* is in epoch seconds, 0 when unknown; *owned_by* ``""`` likewise.
+
+    *native* is the upstream's own JSON for it, where clients of its API read that.
+    """
 
     id: str
     created: int = 0
     owned_by: str = ""
+    native: bytes = b""
 
 
 class _Model(msgspec.Struct):
@@ -132,7 +136,7 @@ def parse_gemini_models(body: bytes) -> tuple[list[ModelEntry], str | None]:
         model_id = model.name.removeprefix(_GEMINI_PREFIX)
         reachable = not _GEMINI_METHODS.isdisjoint(model.supported_generation_methods or ())
         if reachable and model_id != model.name and _is_plausible(model_id):
-            entries.append(ModelEntry(model_id, owned_by="google"))
+            entries.append(ModelEntry(model_id, owned_by="google", native=bytes(item)))
     return entries, page.next_page_token or None
 
 
@@ -156,7 +160,7 @@ class ModelList:
         self._routed_upstream = routed_upstream
         self._lists: dict[str, list[ModelEntry]] = {}
         self._failing: set[str] = set()
-        self._merged: dict[str, _Model] = self._merge()
+        self._merged: dict[str, ModelEntry] = self._merge()
 
     def update(self, upstream: str, entries: Iterable[ModelEntry]) -> None:
         """Replace an upstream's list."""
@@ -172,30 +176,36 @@ class ModelList:
         """Return, sorted, the upstreams whose last refresh failed."""
         return sorted(self._failing)
 
-    def listing(self, may_use: Callable[[str], bool]) -> bytes:
-        """Return OpenAI's list of the models whose name *may_use* lets pass."""
-        data = [model for name, model in self._merged.items() if may_use(name)]
-        return msgspec.json.encode(_ModelListBody("list", data))
+    def models(self, may_use: Callable[[str], bool]) -> list[ModelEntry]:
+        """Return the models whose name *may_use* lets pass, each under its name here."""
+        return [model for name, model in self._merged.items() if may_use(name)]
 
-    def entry(self, model_id: str, may_use: Callable[[str], bool]) -> bytes | None:
-        """Return one model's object, or None when it is not known or *may_use* hides it.
+    def model(self, model_id: str, may_use: Callable[[str], bool]) -> ModelEntry | None:
+        """Return one model, or None when it is not known or *may_use* hides it.
 
         ``upstream/model`` finds a model that is listed under its bare name, too.
         """
         model = self._merged.get(model_id) or self._qualified(model_id)
-        if model is None or not may_use(model_id):
-            return None
-        return msgspec.json.encode(model)
+        return model if model is not None and may_use(model_id) else None
 
-    def _qualified(self, model_id: str) -> _Model | None:
+    def listing(self, may_use: Callable[[str], bool]) -> bytes:
+        """Return OpenAI's list of ``models``."""
+        return msgspec.json.encode(_ModelListBody("list", list(map(_openai, self.models(may_use)))))
+
+    def entry(self, model_id: str, may_use: Callable[[str], bool]) -> bytes | None:
+        """Return OpenAI's object for ``model``."""
+        model = self.model(model_id, may_use)
+        return None if model is None else msgspec.json.encode(_openai(model))
+
+    def _qualified(self, model_id: str) -> ModelEntry | None:
         upstream, _, name = model_id.partition("/")
         for entry in self._lists.get(upstream, ()):
             if entry.id == name:
                 return _shown(model_id, entry, upstream)
         return None
 
-    def _merge(self) -> dict[str, _Model]:
-        merged: dict[str, _Model] = {}
+    def _merge(self) -> dict[str, ModelEntry]:
+        merged: dict[str, ModelEntry] = {}
         by_target: dict[str, ModelEntry] = {}
         for upstream, entries in self._lists.items():
             for entry in entries:
@@ -215,9 +225,13 @@ class ModelList:
         return f"{upstream}/{model_id}"
 
 
-def _shown(name: str, entry: ModelEntry, upstream: str) -> _Model:
+def _shown(name: str, entry: ModelEntry, upstream: str) -> ModelEntry:
     owner = entry.owned_by or _OWNERS.get(upstream, upstream)
-    return _Model(name, "model", entry.created, owner)
+    return replace(entry, id=name, owned_by=owner)
+
+
+def _openai(model: ModelEntry) -> _Model:
+    return _Model(model.id, "model", model.created, model.owned_by)
 
 
 def _is_plausible(model_id: str) -> bool:

@@ -156,14 +156,35 @@ GEMINI_PAGE = b"""{
 
 
 def test_only_models_that_answer_or_embed_are_kept() -> None:
-    assert parse_gemini_models(GEMINI_PAGE) == (
-        [
-            ModelEntry("gemini-2.5-flash", 0, "google"),
-            ModelEntry("gemini-embedding-001", 0, "google"),
-            ModelEntry("batch-only", 0, "google"),
-        ],
-        "next",
+    models, token = parse_gemini_models(GEMINI_PAGE)
+
+    assert [(model.id, model.created, model.owned_by) for model in models] == [
+        ("gemini-2.5-flash", 0, "google"),
+        ("gemini-embedding-001", 0, "google"),
+        ("batch-only", 0, "google"),
+    ]
+    assert token == "next"
+
+
+def test_googles_own_entries_are_kept() -> None:
+    models, _ = parse_gemini_models(GEMINI_PAGE)
+
+    assert models[1].native == (
+        b'{"name": "models/gemini-embedding-001", "supportedGenerationMethods": ["embedContent"]}'
     )
+
+
+def test_an_alias_takes_its_targets_own_entry() -> None:
+    catalog = ModelList({"fast": "gemini/gemini-2.5-flash"}, {})
+    catalog.update("gemini", parse_gemini_models(GEMINI_PAGE)[0])
+    names = ("fast", "gemini/gemini-2.5-flash")
+    alias, target = (catalog.model(name, lambda name: True) for name in names)
+
+    assert alias is not None
+    assert target is not None
+    assert (alias.id, alias.native) == ("fast", target.native)
+    assert [model.id for model in catalog.models(lambda name: name == "fast")] == ["fast"]
+    assert catalog.model("fast", lambda name: False) is None
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 Source: https://ai.google.dev/api/generate-content (read 2026-11).
 """
 
-import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
@@ -13,9 +12,9 @@ from jarvis_proxy.canonical.client_api import ErrorAnswer, StreamForm
 from jarvis_proxy.dialects.generate_content.errors import error_body
 from jarvis_proxy.dialects.generate_content.stream_forms import ArrayForm, EventForm
 from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.wire.google_verbs import asks_for_events
 
 _NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
-_EVENTS: Final = re.compile(r"(?:^|&)(?:\$|%24)?alt=sse(?:&|\Z)", re.IGNORECASE)
 
 
 class GenerateContentApi:
@@ -31,9 +30,4 @@ class GenerateContentApi:
 
     def stream_form(self, call: Call, headers: Mapping[str, str], /) -> StreamForm:
         """Return the form of a stream: events with ``alt=sse``, else a JSON array."""
-        return EventForm() if wants_events(call.query) else ArrayForm()
-
-
-def wants_events(query: str) -> bool:
-    """Return whether *query*, raw, asks for server-sent events."""
-    return _EVENTS.search(query) is not None
+        return EventForm() if asks_for_events(call.query) else ArrayForm()

@@ -36,7 +36,11 @@ def read_request(body: bytes, *, model: str, strict: bool = False) -> CanonicalR
     Raises:
         ProxyError: 400 with the path as param; `invalid_json`.
     """
-    value = decode_object(body)
+    return canonical_request(decode_object(body), model=model, strict=strict)
+
+
+def canonical_request(value: JsonObject, *, model: str, strict: bool = False) -> CanonicalRequest:
+    """Return a decoded body as a canonical request, as ``read_request`` does."""
     request = typed_request(value)
     ignored = IgnoredParams(strict=strict)
     for name in unknown_fields(value):

@@ -204,13 +204,6 @@ class Request(msgspec.Struct, rename="camel"):
     cached_content: str | None = None
 
 
-class CountRequest(msgspec.Struct, rename="camel"):
-    """The body of countTokens: contents, or a whole request."""
-
-    contents: list[Content | str] | Content | str | None = None
-    generate_content_request: Request | None = None
-
-
 def decode_object(body: bytes) -> JsonObject:
     """Return *body*, a JSON object, with Google's names in camelCase.
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from jarvis_proxy.dialects.messages.count_tokens import count_tokens, estimate_tokens
+from jarvis_proxy.canonical.prompt_tokens import estimate_tokens
+from jarvis_proxy.dialects.messages.count_tokens import count_tokens
 from jarvis_proxy.dialects.messages.request import read_request
 from jarvis_proxy.errors import ProxyError
 from tests.dialects.messages.requests import (

@@ -1,0 +1,62 @@
+"""About how many tokens the prompt of a canonical request has. Pure.
+
+Clients plan by such a count: one that is too low makes them compact a conversation too late.
+"""
+
+import math
+from typing import Any, Final
+
+import msgspec
+
+from jarvis_proxy.canonical.request import CanonicalRequest
+
+_BYTES_A_TOKEN: Final = 3.5
+_MESSAGE: Final = 8
+_TOOL: Final = 40
+_IMAGE: Final = 1600
+_FILE_BYTES_A_TOKEN: Final = 60
+_REQUEST: Final = msgspec.json.Decoder(dict[str, Any])
+
+
+def estimate_tokens(request: CanonicalRequest) -> int:
+    """Return about how many tokens the prompt of *request* has; rather too many."""
+    chat = _REQUEST.decode(request.body)
+    tools, form = chat.get("tools", []), chat.get("response_format")
+    total = sum(_MESSAGE + _content(message) for message in chat["messages"])
+    total += sum(_TOOL + _json(tool) for tool in tools) + (_json(form) if form else 0)
+    return max(1, math.ceil(total))
+
+
+def _content(message: dict[str, Any]) -> float:
+    content = message.get("content") or ""
+    parts = [{"text": content}] if isinstance(content, str) else content
+    calls = (call["function"] for call in message.get("tool_calls", ()))
+    thoughts = message.get("thinking_blocks", ())
+    return sum(map(_part, parts)) + sum(map(_json, calls)) + sum(map(_thought, thoughts))
+
+
+def _part(part: dict[str, Any]) -> float:
+    match part.get("type", "text"):
+        case "image_url":
+            return _IMAGE
+        case "file" if "file_data" in part["file"]:
+            data = part["file"]["file_data"].partition(",")[2]
+            return len(data) * 3 / 4 / _FILE_BYTES_A_TOKEN
+        case "file":
+            return _IMAGE  # behind a link: nobody knows how long it is
+        case "text":
+            return _text(part["text"])
+        case _:
+            return _json(part)
+
+
+def _thought(block: dict[str, Any]) -> float:
+    return _text(block.get("thinking") or "")  # a signature costs nothing
+
+
+def _text(text: str) -> float:
+    return len(text.encode("utf-8", "replace")) / _BYTES_A_TOKEN
+
+
+def _json(value: object) -> float:
+    return len(msgspec.json.encode(value)) / _BYTES_A_TOKEN
