@@ -4,16 +4,22 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from tests.conftest import Proxy, running_proxy
+from tests.support.raw_upstream import RawUpstream
 from tests.support.strict_chat import StrictChat
 
 MODEL = "deepseek-chat"
 
 
 @contextlib.asynccontextmanager
-async def proxy_before(service: StrictChat, **env: str) -> AsyncIterator[Proxy]:
-    """Start *service* and a proxy before it; *env* are further settings."""
+async def proxy_before(
+    service: StrictChat, upstream: RawUpstream | None = None, **env: str
+) -> AsyncIterator[Proxy]:
+    """Start *service*, as *upstream* if that is given, and a proxy before it.
+
+    *env* are further settings.
+    """
     async with (
-        service.running().running() as upstream,
+        (upstream or service.running()).running() as upstream,
         running_proxy(
             UPSTREAMS="deepseek",
             DEEPSEEK_BASE_URL=upstream.base_url,

@@ -138,9 +138,10 @@ class StrictChat:
 
     def running(self) -> RawUpstream:
         """Return the upstream to run."""
-        return RawUpstream(self._play)
+        return RawUpstream(self.play)
 
-    async def _play(self, peer: Peer, request: Received) -> None:
+    async def play(self, peer: Peer, request: Received) -> None:
+        """Answer one request."""
         if not request.path.endswith("/chat/completions"):
             await peer.reply(b'{"detail":"Not Found"}', 404)
             return
