@@ -4,11 +4,15 @@ Source: https://platform.claude.com/docs/en/build-with-claude/streaming and
 /build-with-claude/handling-stop-reasons (read 2026-11), and recorded answers.
 """
 
+from collections.abc import Callable
+from functools import reduce
 from typing import Final
 
 import msgspec
 
 from jarvis_proxy.canonical.answer import Answer, Finish
+from jarvis_proxy.canonical.exchange import UpstreamRequest
+from jarvis_proxy.canonical.usage import add_usage
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.answer_kinds import First, first_bytes
 from jarvis_proxy.upstreams.anthropic.blocks import Block, BlockContext, ChoiceState, new_block
@@ -19,7 +23,7 @@ from jarvis_proxy.upstreams.anthropic.errors import (
     fault_in,
     truncated,
 )
-from jarvis_proxy.upstreams.anthropic.usage import UsageCounter, add_usage
+from jarvis_proxy.upstreams.anthropic.usage import UsageCounter
 from jarvis_proxy.upstreams.json_values import Fields, fields_of, is_swarm, items_of, loads
 from jarvis_proxy.wire import text as surrogates
 from jarvis_proxy.wire.chat_types import FinishReason, Usage
@@ -46,8 +50,9 @@ _MOST_BLOCKS: Final = 10_000
 class MessagesReader:
     """Reads into *answer*; implements ``AnswerReader``.
 
-    *model* is the client's name for the model, for errors. When ``paused`` is not None, the answer
-    goes on in the body of a further request, which ends with these blocks of the assistant.
+    *model* is the client's name for the model, for errors. *continue_with* returns the request that
+    continues a paused answer, from all of its blocks so far; it matters only where *context* keeps
+    them.
     """
 
     __slots__ = (
@@ -55,6 +60,7 @@ class MessagesReader:
         "_blocks",
         "_context",
         "_continuations",
+        "_continue_with",
         "_counter",
         "_ended",
         "_events",
@@ -71,10 +77,18 @@ class MessagesReader:
         "_waiting",
         "_waiting_bytes",
         "done",
-        "paused",
+        "next_request",
     )
 
-    def __init__(self, answer: Answer, context: BlockContext, *, model: str) -> None:
+    def __init__(
+        self,
+        answer: Answer,
+        context: BlockContext,
+        *,
+        model: str,
+        continue_with: Callable[[list[Fields]], UpstreamRequest],
+    ) -> None:
+        self._continue_with = continue_with
         self._answer = answer
         self._context = context
         self._model = model
@@ -84,7 +98,7 @@ class MessagesReader:
         self._sent_back: list[Fields] = []  # of all paused bodies
         self._state: ChoiceState | None = None
         self.done = False
-        self.paused: list[Fields] | None = None
+        self.next_request: UpstreamRequest | None = None
         self._restart()
 
     def _restart(self) -> None:
@@ -104,7 +118,8 @@ class MessagesReader:
     @property
     def usage(self) -> Usage | None:
         """The tokens as far as the upstream has counted them, all continuations together."""
-        return add_usage(self._past_usage, self._counter.usage)
+        told = [usage for usage in (self._past_usage, self._counter.usage) if usage is not None]
+        return reduce(add_usage, told) if told else None
 
     @property
     def service_tier(self) -> str | None:
@@ -126,12 +141,12 @@ class MessagesReader:
         """
         if self.done or not data:
             return
-        self.paused = None
+        self.next_request = None
         if self._first != "events":
             data = self._looked_at(data)
         for event in self._events.feed(data) if data else ():
             self._take_event(event)
-            if self.done or self.paused is not None:
+            if self.done or self.next_request is not None:
                 return
 
     def feed_eof(self) -> None:
@@ -140,7 +155,7 @@ class MessagesReader:
         Raises:
             ProxyError: 502 `upstream_truncated`, no stop reason came.
         """
-        if self.done or self.paused is not None:
+        if self.done or self.next_request is not None:
             return
         if self._first == "json":
             self.read_whole(self._head.join())
@@ -151,7 +166,7 @@ class MessagesReader:
         except ProxyError as error:
             if error.code != "upstream_bad_frame":
                 raise  # else half an event: it was cut
-        if not self.done and self.paused is None:
+        if not self.done and self.next_request is None:
             self._end()
 
     def read_whole(self, body: bytes) -> None:
@@ -160,7 +175,7 @@ class MessagesReader:
         Raises:
             ProxyError: the body holds an error or nothing usable.
         """
-        self.paused = None
+        self.next_request = None
         if first_bytes(body) == "events":
             self._first = "events"
             self.feed(body)
@@ -321,7 +336,7 @@ class MessagesReader:
         self._sent_back += [block.as_sent() for block in self._ended]
         self._past_usage = self.usage
         self._restart()
-        self.paused = list(self._sent_back)
+        self.next_request = self._continue_with(list(self._sent_back))
 
     def _finish(self, state: ChoiceState) -> None:
         native = self._native or ""

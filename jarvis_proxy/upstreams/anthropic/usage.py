@@ -69,33 +69,6 @@ class UsageCounter:
         return Usage(prompt, 0, prompt, usage.prompt_tokens_details)
 
 
-def add_usage(first: Usage | None, second: Usage | None) -> Usage | None:
-    """Return the sum of two counts, of which either may be unknown."""
-    if first is None or second is None:
-        return second if first is None else first
-    return Usage(
-        first.prompt_tokens + second.prompt_tokens,
-        first.completion_tokens + second.completion_tokens,
-        first.total_tokens + second.total_tokens,
-        PromptTokensDetails(
-            cached_tokens=_sum(first, second, "cached_tokens"),
-            cache_write_tokens=_sum(first, second, "cache_write_tokens"),
-        ),
-        CompletionTokensDetails(
-            reasoning_tokens=first.completion_tokens_details.reasoning_tokens
-            + second.completion_tokens_details.reasoning_tokens
-        ),
-    )
-
-
-def _sum(first: Usage, second: Usage, name: str) -> int:
-    counts: tuple[int, int] = (
-        getattr(first.prompt_tokens_details, name),
-        getattr(second.prompt_tokens_details, name),
-    )
-    return sum(counts)
-
-
 def _is_count(fields: Fields, name: str) -> bool:
     value = fields.get(name)
     return isinstance(value, int | float) and not isinstance(value, bool)

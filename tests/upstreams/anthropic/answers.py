@@ -1,8 +1,10 @@
 """Builders for answers of the Messages API, and a way to read them."""
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from jarvis_proxy.canonical.exchange import UpstreamRequest
 from jarvis_proxy.upstreams.anthropic.blocks import BlockContext, CalledTool
 from jarvis_proxy.upstreams.anthropic.reader import MessagesReader
 from tests.support.recorded_answer import RecordedAnswer, RecordedChoice, ids_in_order
@@ -79,7 +81,19 @@ def new_reader(
         new_id=ids_in_order(),
         keeps_content=keeps_content,
     )
-    return MessagesReader(answer, context, model=MODEL), answer
+    reader = MessagesReader(answer, context, model=MODEL, continue_with=_as_request)
+    return reader, answer
+
+
+def _as_request(blocks: Sequence[Mapping[str, object]]) -> UpstreamRequest:
+    """Return a request whose body is what is sent back."""
+    return UpstreamRequest("POST", "/", {}, json.dumps(blocks).encode())
+
+
+def sent_back(reader: MessagesReader) -> Any:
+    """Return what the reader wants sent back, None if it wants nothing."""
+    request = reader.next_request
+    return None if request is None else json.loads(request.body)
 
 
 def read_stream(

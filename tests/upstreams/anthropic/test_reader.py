@@ -21,6 +21,7 @@ from tests.upstreams.anthropic.answers import (
     read_events,
     read_message,
     read_stream,
+    sent_back,
     sse,
     start,
     text,
@@ -411,7 +412,7 @@ def test_y12_a_paused_answer_is_sent_back_as_it_came() -> None:
     reader.feed_eof()
 
     assert reader.done is False
-    assert reader.paused == [
+    assert sent_back(reader) == [
         {"type": "thinking", "thinking": "Hm.", "signature": "S=="},
         {
             "type": "server_tool_use",
@@ -423,12 +424,12 @@ def test_y12_a_paused_answer_is_sent_back_as_it_came() -> None:
         {"type": "text", "text": "Found.", "citations": [citation]},
     ]
 
-    first = reader.paused
+    first = sent_back(reader)
     reader.feed(sse(start({"input_tokens": 20}), *text(0, " More."), *end("end_turn")))
     reader.feed_eof()
 
     choice = answer.choice(0)
-    assert reader.paused is None
+    assert sent_back(reader) is None
     assert reader.done is True
     assert len(first or []) == 4
     assert choice.joined("text") == "Found. More."
@@ -443,8 +444,8 @@ def test_y12_an_answer_that_pauses_for_ever_ends_as_one_that_is_too_long() -> No
     for _ in range(MAX_CONTINUATIONS + 1):
         reader.feed(sse(start(), *text(0, "on "), *end("pause_turn")))
         reader.feed_eof()
-        pauses += reader.paused is not None
-        assert reader.paused is None or len(reader.paused) == pauses
+        pauses += sent_back(reader) is not None
+        assert sent_back(reader) is None or len(sent_back(reader)) == pauses
 
     assert pauses == MAX_CONTINUATIONS == 8
     assert reader.done
@@ -459,7 +460,7 @@ def test_y12_a_whole_answer_pauses_too() -> None:
     body["content"] = [{"type": "text", "text": "So far."}]
     reader, answer = new_reader(keeps_content=True)
     reader.read_whole(json.dumps(body).encode())
-    assert reader.paused == body["content"]
+    assert sent_back(reader) == body["content"]
 
     reader.read_whole(json.dumps(body | {"stop_reason": "end_turn"}).encode())
     assert reader.done

@@ -1,0 +1,1 @@
+"""Canonical requests as requests of Anthropic's Messages API. Pure."""

@@ -1,0 +1,372 @@
+"""The canonical request → the body of ``POST /v1/messages``. Pure.
+
+Source: https://platform.claude.com/docs/en/api/messages (read 2026-11). Only what is written here
+is ever sent: Anthropic answers 400 to fields that it does not know.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from jarvis_proxy.canonical.bounds import check_links, check_request, check_values, decoded_size
+from jarvis_proxy.canonical.chat_request import ChatRequest
+from jarvis_proxy.canonical.exchange import Decoded, Media, Prerequisites
+from jarvis_proxy.canonical.ignored_params import IgnoredParams
+from jarvis_proxy.canonical.json_values import compact
+from jarvis_proxy.canonical.request import CanonicalRequest
+from jarvis_proxy.canonical.validation_errors import (
+    check_range,
+    invalid,
+    mismatch,
+    missing,
+    out_of_range,
+)
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.upstreams.anthropic.model_traits import ModelTraits, traits_of
+from jarvis_proxy.upstreams.anthropic.relaxation import NOTHING_RELAXED, Relaxation
+from jarvis_proxy.upstreams.anthropic.request.cache_marks import mark_for_cache
+from jarvis_proxy.upstreams.anthropic.request.content import ContentWriter, ImageUrls, links
+from jarvis_proxy.upstreams.anthropic.request.messages import Conversation, write_messages
+from jarvis_proxy.upstreams.anthropic.request.schema import NotStructured, structured
+from jarvis_proxy.upstreams.anthropic.request.thinking import (
+    ThinkingWish,
+    adaptive_fields,
+    fitting_budget,
+    read_wish,
+    wanted_budget,
+)
+from jarvis_proxy.upstreams.anthropic.request.tool_choice import Choice, read_choice
+from jarvis_proxy.upstreams.anthropic.request.tools import ToolSet, placeholder, read_tools
+from jarvis_proxy.wire import text as surrogates
+from jarvis_proxy.wire.work_budget import WorkBudget
+
+JsonObject = dict[str, Any]
+
+DEFAULT_MAX_TOKENS: Final = 32_000
+"""Most tokens of an answer whose client names no limit, beside those for thinking."""
+_UNMAPPED: Final = ("seed", "logit_bias", "logprobs", "top_logprobs")
+_PENALTIES: Final = ("presence_penalty", "frequency_penalty")
+_TIERS: Final = {"auto": "auto", "default": "standard_only"}
+_ONLY_JSON: Final = "Answer with JSON only, without code fences or other text."
+_WITH_SCHEMA: Final = "The JSON must follow this JSON Schema:\n"
+_REQUEST: Final = msgspec.json.Decoder(ChatRequest)
+
+
+@dataclass(frozen=True, slots=True)
+class MessagesPlan:
+    """A request as it is sent, and what is needed to read its answer.
+
+    *ignored* is what was left out, by the canonical names.
+    """
+
+    body: bytes
+    tools: ToolSet
+    ignored: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedRequest:
+    """A decoded request, and how many bytes its body had."""
+
+    request: ChatRequest
+    size: int
+
+
+def needs(request: CanonicalRequest, image_urls: ImageUrls = "fetch") -> Prerequisites:
+    """Return the links to download before ``write_request``, and the decoded request.
+
+    Raises:
+        ProxyError: 400 with a param of the canonical request.
+    """
+    decoded = decode(request.body)
+    found: list[str] = []
+    if image_urls == "fetch":
+        found = links(message.content for message in decoded.request.messages)
+    check_links(len(found))
+    return Prerequisites(
+        urls=tuple(dict.fromkeys(found)),
+        decoded=Decoded(decoded, decoded_size(request.body)),
+    )
+
+
+def decode(body: bytes) -> DecodedRequest:
+    """Return the request in *body*.
+
+    Raises:
+        ProxyError: 400, it is no chat request, or holds too much.
+    """
+    check_values(body)
+    try:
+        request = surrogates.decode(_REQUEST, body)
+    except msgspec.ValidationError as exc:
+        raise mismatch(exc) from exc
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+        raise ProxyError(400, f"The body is not valid JSON: {exc}.", code="invalid_json") from exc
+    except RecursionError as exc:
+        raise ProxyError(400, "The body is nested too deeply.", code="invalid_json") from exc
+    if not request.messages:
+        message = (
+            "Invalid 'messages': empty array. Expected an array with minimum length 1, "
+            "but got an empty array instead."
+        )
+        raise invalid("messages", message, "empty_array")
+    check_request(request)
+    return DecodedRequest(request, len(body))
+
+
+def write_request(
+    decoded: DecodedRequest,
+    model: str,
+    *,
+    stream: bool,
+    media: Mapping[str, Media | ProxyError],
+    image_urls: ImageUrls = "fetch",
+    show_thoughts: bool = False,
+    strict: bool = False,
+    relaxation: Relaxation = NOTHING_RELAXED,
+) -> MessagesPlan:
+    """Return what a request becomes for *model*, which is the upstream's name.
+
+    *media* holds, by URL, what ``needs`` asked for or why it could not be had. *image_urls*:
+    "fetch" takes *media*, "pass" gives links to Anthropic, "refuse" is 400. *strict* turns what
+    has no equivalent into errors; *relaxation* is what was refused before.
+
+    Raises:
+        ProxyError: 400 with a param of the canonical request; what stands in *media*.
+    """
+    notes = IgnoredParams(strict=strict)
+    content = ContentWriter(media, image_urls, notes)
+    writer = _Writer(decoded, traits_of(model), notes, relaxation)
+    body = writer.write(content, show_thoughts=show_thoughts)
+    body = {"model": model, **body, **({"stream": True} if stream else {})}
+    return MessagesPlan(msgspec.json.encode(body), writer.tools, notes.names)
+
+
+class _Writer:
+    """One translation. Its steps stand in the order in which they need each other."""
+
+    __slots__ = ("_body", "_notes", "_relaxation", "_request", "_traits", "_work", "tools")
+
+    def __init__(
+        self,
+        decoded: DecodedRequest,
+        traits: ModelTraits,
+        notes: IgnoredParams,
+        relaxation: Relaxation,
+    ) -> None:
+        self._request = decoded.request
+        self._traits = traits
+        self._notes = notes
+        self._relaxation = relaxation
+        self._work = WorkBudget.for_body(decoded.size)
+        self._body: JsonObject = {}
+        self.tools = read_tools(self._request, notes)
+
+    def write(self, content: ContentWriter, *, show_thoughts: bool) -> JsonObject:
+        """Return the body, without ``model`` and ``stream``."""
+        request, relaxed = self._request, self._relaxation
+        self._check()
+        choice = read_choice(request, self.tools, self._notes)
+        said = write_messages(
+            request.messages,
+            content,
+            self.tools,
+            self._notes,
+            with_thinking=not relaxed.no_past_thinking,
+        )
+        words = self._format()
+        self._set_tools(said, choice)
+        self._set_thinking(said, choice, show_thoughts=show_thoughts)
+        self._set_sampling()
+        self._set_stops()
+        self._end(said)
+        if words:
+            said.system.append({"type": "text", "text": words})
+        self._body["messages"] = said.turns
+        if said.system:
+            self._body["system"] = said.system
+        if (tier := _TIERS.get(request.service_tier or "")) is not None:
+            self._body["service_tier"] = tier
+        mark_for_cache(self._body, request.cache_control, allowed=not relaxed.no_cache)
+        return self._body
+
+    def _check(self) -> None:
+        """Note what Anthropic has nothing like.
+
+        Raises:
+            ProxyError: 400, more than one choice is asked for, or a value is out of its range.
+        """
+        request, notes = self._request, self._notes
+        if request.n is not None and request.n != 1:
+            message = "Claude models give one choice: 'n' must be 1."
+            raise invalid("n", message, "unsupported_value")
+        for name in _PENALTIES:
+            if penalty := getattr(request, name):
+                check_range(name, penalty, -2, 2)
+                notes.add_or_reject(name)
+        for name in _UNMAPPED:
+            if getattr(request, name):
+                notes.add_or_reject(name)
+        if request.verbosity not in (None, "medium"):
+            notes.add_or_reject("verbosity")
+        if request.modalities and request.modalities != ["text"]:
+            notes.add_or_reject("modalities")
+        if request.audio is not None:
+            notes.add_or_reject("audio")
+
+    def _format(self) -> str:
+        """Set the form of the answer; return it in words where it cannot be set."""
+        wanted = self._request.response_format
+        if wanted is None or wanted.type == "text":
+            return ""
+        if wanted.type not in ("json_schema", "json_object"):
+            kind = (wanted.type or "")[:64]
+            supported = "'text', 'json_object', and 'json_schema'"
+            message = f"Invalid value: '{kind}'. Supported values are: {supported}."
+            raise invalid("response_format.type", message)
+        schema: object = wanted.schema
+        if wanted.type == "json_schema":
+            if wanted.json_schema is None:
+                raise missing("response_format.json_schema")
+            schema = wanted.json_schema.schema
+        if not isinstance(schema, dict) or not schema:
+            return _ONLY_JSON
+        try:
+            if not self._traits.json_schema or self._relaxation.free_schemas:
+                raise NotStructured("not by this model")
+            form = {"type": "json_schema", "schema": structured(schema, self._work)}
+        except NotStructured:
+            return f"{_ONLY_JSON} {_WITH_SCHEMA}{compact(schema)}"
+        self._body["output_config"] = {"format": form}
+        return ""
+
+    def _set_tools(self, said: Conversation, choice: Choice) -> None:
+        holds = self._traits.json_schema and not self._relaxation.free_schemas
+        written = self.tools.written(self._work, only=choice.only, strict=holds)
+        if not written and said.called:
+            # A history with calls demands tools. The client declares none: none is to be called.
+            written = [placeholder(name) for name in said.called]
+            choice.value = {"type": "none"}
+        if written:
+            self._body["tools"] = written
+            if choice.value is not None:
+                self._body["tool_choice"] = choice.value
+
+    def _set_thinking(self, said: Conversation, choice: Choice, *, show_thoughts: bool) -> None:
+        wish = read_wish(self._request, show_thoughts=show_thoughts)
+        kind = self._kind_of_thinking()
+        limit = self._limit()
+        if kind == "none" and wish.is_on:
+            self._notes.add_or_reject(wish.param)
+        elif kind == "adaptive":
+            thinking, effort = adaptive_fields(wish)
+            if self._relaxation.thinking == "adaptive" and thinking == {"type": "disabled"}:
+                thinking, effort = {"type": "adaptive", "display": "omitted"}, "low"
+            self._set_effort(effort, wish.param)
+            if thinking is not None:
+                self._body["thinking"] = thinking
+        elif kind == "budget":
+            limit = self._set_budget(wish, limit, allowed=self._may_use_budget(said, choice))
+        self._body["max_tokens"] = limit or min(DEFAULT_MAX_TOKENS, self._traits.output_limit)
+
+    def _set_budget(self, wish: ThinkingWish, limit: int | None, *, allowed: bool) -> int | None:
+        """Set a budget for thinking; return the limit, raised for it if the client names none."""
+        raised = min(DEFAULT_MAX_TOKENS + (wanted_budget(wish) or 0), self._traits.output_limit)
+        budget = fitting_budget(wish, limit or raised) if allowed else None
+        if budget is None:
+            if wish.is_on:
+                self._notes.add(wish.param)
+            return limit
+        self._body["thinking"] = {"type": "enabled", "budget_tokens": budget}
+        if wish.display == "omitted":
+            self._body["thinking"]["display"] = "omitted"
+        return limit or raised
+
+    def _kind_of_thinking(self) -> str:
+        match self._relaxation.thinking:
+            case "off":
+                return "none"
+            case "adaptive" | "budget" as kind:
+                return kind
+        return self._traits.thinking
+
+    def _may_use_budget(self, said: Conversation, choice: Choice) -> bool:
+        """Tell whether Anthropic takes a budget beside the rest of the request."""
+        return said.may_think and not choice.forces and not self._relaxation.no_past_thinking
+
+    def _set_effort(self, effort: str | None, param: str) -> None:
+        if effort is None:
+            return
+        if "effort" in self._relaxation.without:
+            self._notes.add(param)
+            return
+        if self._relaxation.high_effort and effort in ("xhigh", "max"):
+            effort = "high"
+        self._body["output_config"] = {"effort": effort, **self._body.get("output_config", {})}
+
+    def _limit(self) -> int | None:
+        """Return the client's limit within the model's; None: it names none.
+
+        Raises:
+            ProxyError: 400, a limit below 1.
+        """
+        most = [self._traits.output_limit]
+        if self._relaxation.max_tokens is not None:
+            most.append(self._relaxation.max_tokens)
+        for param in ("max_completion_tokens", "max_tokens"):
+            limit: int | None = getattr(self._request, param)
+            if limit is None:
+                continue
+            if limit < 1:
+                raise out_of_range(param, limit, low=1)
+            return min(limit, *most)
+        return min(most) if len(most) > 1 else None
+
+    def _set_sampling(self) -> None:
+        """Set how tokens are drawn, as far as the model lets anybody set that.
+
+        Raises:
+            ProxyError: 400, a value out of OpenAI's range.
+        """
+        request = self._request
+        asked: JsonObject = {}
+        if request.temperature is not None:
+            check_range("temperature", request.temperature, 0, 2)
+            asked["temperature"] = min(request.temperature, 1)
+        if request.top_p is not None:
+            check_range("top_p", request.top_p, 0, 1)
+            asked["top_p"] = request.top_p
+        if request.top_k is not None and request.top_k >= 1:
+            asked["top_k"] = int(request.top_k)
+        for name, value in asked.items():
+            if self._takes(name, value, asked):
+                self._body[name] = value
+            elif not (name in ("temperature", "top_p") and value == 1):
+                self._notes.add_or_reject(name)
+
+    def _takes(self, name: str, value: object, asked: JsonObject) -> bool:
+        if not self._traits.samples or name in self._relaxation.without:
+            return False
+        if self._body.get("thinking", {}).get("type") in ("enabled", "adaptive"):
+            return name == "temperature" and value == 1
+        return not (name == "top_p" and "temperature" in asked and self._traits.one_sampler)
+
+    def _set_stops(self) -> None:
+        given = self._request.stop or []
+        stops = [given] if isinstance(given, str) else given
+        if kept := [stop for stop in stops if stop.strip()]:
+            self._body["stop_sequences"] = kept
+
+    def _end(self, said: Conversation) -> None:
+        """Let the user speak last, unless the model can continue its own words."""
+        if not said.ends_with_model:
+            return
+        thinks = self._body.get("thinking", {}).get("type") in ("enabled", "adaptive")
+        has_form = "format" in self._body.get("output_config", {})
+        if self._traits.prefill and not (thinks or has_form or self._relaxation.user_last):
+            said.trim_end()
+            return
+        said.end_with_user()
+        self._notes.add_or_reject(f"messages[{said.last_model}].prefill")

@@ -1,0 +1,256 @@
+"""Messages of the canonical request → system blocks and turns that alternate. Pure.
+
+Source: https://platform.claude.com/docs/en/api/messages, /agents-and-tools/tool-use and
+/build-with-claude/extended-thinking (read 2026-11).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from jarvis_proxy.canonical.chat_request import Message
+from jarvis_proxy.canonical.history import ModelTurn, OrphanTurn, PastCall, UserTurn, read_history
+from jarvis_proxy.canonical.ignored_params import IgnoredParams
+from jarvis_proxy.canonical.sealed_state import anthropic_blocks, has_owner, unseal
+from jarvis_proxy.upstreams.anthropic.request.call_ids import CallIds
+from jarvis_proxy.upstreams.anthropic.request.content import (
+    ContentWriter,
+    each_part,
+    marked,
+    text_blocks,
+)
+from jarvis_proxy.upstreams.anthropic.request.tools import ToolSet
+from jarvis_proxy.upstreams.json_values import Fields, fields_of, items_of
+
+JsonObject = dict[str, Any]
+
+MISSING: Final = "no result was provided for this tool call"
+THINKING: Final = ("thinking", "redacted_thinking")
+_OPENING: Final = "."
+_GO_ON: Final = "Continue."
+_SYSTEM: Final = ("system", "developer")
+
+
+@dataclass(slots=True)
+class Conversation:
+    """What the messages became. *called* are the upstream's names of the tools in the history.
+
+    *last_model* is the index of the last message of the assistant, in the canonical request.
+    """
+
+    system: list[JsonObject] = field(default_factory=list)
+    turns: list[JsonObject] = field(default_factory=list)
+    called: dict[str, None] = field(default_factory=dict)
+    last_model: int = 0
+
+    @property
+    def ends_with_model(self) -> bool:
+        """The assistant spoke last: the answer would continue its words."""
+        return bool(self.turns[-1]["role"] == "assistant")
+
+    @property
+    def may_think(self) -> bool:
+        """A budget for thinking is taken: the call that was just answered was thought over."""
+        turns = self.turns
+        if len(turns) < 2 or turns[-1]["content"][0]["type"] != "tool_result":
+            return True
+        return turns[-2]["content"][0]["type"] in THINKING
+
+    def end_with_user(self) -> None:
+        """Put a user's turn last."""
+        self.turns.append({"role": "user", "content": text_blocks(_GO_ON)})
+
+    def trim_end(self) -> None:
+        """Cut white space at the end of the assistant's last words: Anthropic refuses it."""
+        last = self.turns[-1]["content"][-1]
+        if last["type"] == "text":
+            last["text"] = last["text"].rstrip()
+
+
+def write_messages(
+    messages: list[Message],
+    content: ContentWriter,
+    tools: ToolSet,
+    notes: IgnoredParams,
+    *,
+    with_thinking: bool = True,
+) -> Conversation:
+    """Return the conversation as Anthropic wants it.
+
+    Roles alternate and the user begins. No block is empty. The results of all calls of a turn
+    stand first in the user's turn behind it, in the order of the calls. *with_thinking*: the
+    assistant's own thinking blocks are sent back.
+
+    Raises:
+        ProxyError: 400 with the message or part as param.
+    """
+    writer = _Writer(content, tools, notes, with_thinking=with_thinking)
+    return writer.write(messages)
+
+
+class _Writer:
+    __slots__ = ("_content", "_found", "_ids", "_notes", "_past", "_tools", "_with_thinking")
+
+    def __init__(
+        self, content: ContentWriter, tools: ToolSet, notes: IgnoredParams, *, with_thinking: bool
+    ) -> None:
+        self._content = content
+        self._tools = tools
+        self._notes = notes
+        self._with_thinking = with_thinking
+        self._ids = CallIds()
+        self._found = Conversation()
+        self._past = 0
+
+    def write(self, messages: list[Message]) -> Conversation:
+        first = next((i for i, m in enumerate(messages) if m.role not in _SYSTEM), len(messages))
+        turns, system = read_history(messages)
+        self._past = max((i for i, m in enumerate(messages) if m.role == "assistant"), default=0)
+        for index, message in system[:first]:
+            self._found.system += self._texts(message, index)
+        told = [UserTurn(index, message) for index, message in system[first:]]
+        for turn in sorted([*turns, *told], key=lambda turn: turn.index):
+            match turn:
+                case UserTurn():
+                    self._user(turn)
+                case OrphanTurn():
+                    self._add("user", self._orphan(turn))
+                case _:
+                    self._model(turn)
+        found = self._found.turns
+        if not found or found[0]["role"] == "assistant":
+            found.insert(0, {"role": "user", "content": text_blocks(_OPENING)})
+        return self._found
+
+    def _add(self, role: str, blocks: list[JsonObject]) -> None:
+        turns = self._found.turns
+        if not blocks:
+            return
+        if turns and turns[-1]["role"] == role:
+            turns[-1]["content"] += blocks
+        else:
+            turns.append({"role": role, "content": blocks})
+
+    def _texts(self, message: Message, index: int) -> list[JsonObject]:
+        """Return the texts of a message that can hold nothing else."""
+        blocks: list[JsonObject] = []
+        for part, where in each_part(message.content, f"messages[{index}].content"):
+            if part.type in ("text", "refusal", None):
+                blocks += self._content.part(part, where)
+            elif part.type not in THINKING:
+                self._notes.add(where)  # only the user's turns take anything but text
+        return blocks
+
+    def _user(self, turn: UserTurn) -> None:
+        message, index = turn.message, turn.index
+        if message.role in _SYSTEM:
+            said = "\n".join(block["text"] for block in self._texts(message, index))
+            self._add("user", text_blocks(f"<system>\n{said}\n</system>" if said else ""))
+            return
+        blocks = self._blocks(message, index)
+        self._add("user", [_as_words(block) for block in blocks])
+
+    def _blocks(self, message: Message, index: int) -> list[JsonObject]:
+        param = f"messages[{index}].content"
+        return self._content.blocks(message.content, param, past=index < self._past)
+
+    def _orphan(self, turn: OrphanTurn) -> list[JsonObject]:
+        """Return a result without its call as the user's words."""
+        self._notes.add_or_reject(f"messages[{turn.index}]")
+        label = turn.message.tool_call_id or turn.message.name or "unknown"
+        blocks = [_as_words(block) for block in self._blocks(turn.message, turn.index)]
+        said = "\n".join(block["text"] for block in blocks if block["type"] == "text")
+        rest = [block for block in blocks if block["type"] != "text"]
+        return [*text_blocks(f"Tool result ({label}): {said}"), *rest]
+
+    def _model(self, turn: ModelTurn) -> None:
+        thinking = _own_thinking(turn.message) if self._with_thinking else []
+        said = self._said(turn)
+        uses = [self._call(call, turn) for call in turn.calls]
+        if said or uses:  # a turn must not end with thinking
+            self._found.last_model = turn.index
+            self._add("assistant", [*thinking, *said, *(use for use, _ in uses)])
+        self._add("user", [result for _, result in uses])
+
+    def _said(self, turn: ModelTurn) -> list[JsonObject]:
+        message = turn.message
+        blocks = self._texts(message, turn.index)
+        if message.refusal:
+            blocks += text_blocks(message.refusal)
+        if not blocks and message.audio is not None and message.audio.transcript:
+            blocks += text_blocks(message.audio.transcript)
+        return blocks
+
+    def _call(self, call: PastCall, turn: ModelTurn) -> tuple[JsonObject, JsonObject]:
+        name = self._tools.upstream(call.name, call.namespace)
+        self._found.called[name] = None
+        call_id = self._ids.new(call.id)
+        use = {"type": "tool_use", "id": call_id, "name": name, "input": call.args}
+        mark = call.source.cache_control if call.source is not None else None
+        return marked(use, mark), self._result(call, call_id, turn)
+
+    def _result(self, call: PastCall, call_id: str, turn: ModelTurn) -> JsonObject:
+        block: JsonObject = {"type": "tool_result", "tool_use_id": call_id}
+        if call.result is None:
+            self._notes.add_or_reject(call.param)
+            return block | {"content": MISSING, "is_error": True}
+        index, message = call.result
+        param = f"messages[{index}].content"
+        inner = self._content.blocks(message.content, param, past=True)
+        match inner:
+            case []:
+                pass
+            case [{"type": "text", "text": text, **rest}] if not rest:
+                block["content"] = text
+            case _:
+                block["content"] = inner
+        if message.is_error is True:
+            block["is_error"] = True
+        return marked(block, message.cache_control)
+
+
+def _as_words(block: JsonObject) -> JsonObject:
+    """Return a block of a user's turn: a reference to a tool is legal in results only."""
+    if block["type"] != "tool_reference":
+        return block
+    return {"type": "text", "text": f"Tool {block['tool_name']} is available now."}
+
+
+def _own_thinking(message: Message) -> list[JsonObject]:
+    """Return the thinking blocks that Anthropic made, in order and unchanged.
+
+    Those of other services, and those without a signature, which Anthropic refuses, are left out.
+    """
+    return [
+        kept
+        for block in map(fields_of, items_of(message.thinking_blocks))
+        for own in _unsealed(block)
+        if (kept := _kept(own)) is not None
+    ]
+
+
+def _unsealed(block: Fields) -> list[Fields]:
+    signature = block.get("signature")
+    if not isinstance(signature, str) or not has_owner(signature):
+        return [block]
+    state = unseal(signature)
+    return [] if state is None else list(anthropic_blocks(state))
+
+
+def _kept(block: Fields) -> JsonObject | None:
+    match block:
+        case {"type": "thinking", "thinking": str(), "signature": str(signature)} if signature:
+            return {key: block[key] for key in ("type", "thinking", "signature")}
+        case {"type": "redacted_thinking", "data": str(data)} if data:
+            return {"type": "redacted_thinking", "data": data}
+    return None
+
+
+def blocks_of(turns: list[JsonObject]) -> Iterator[JsonObject]:
+    """Yield every block of *turns*, those within results too."""
+    for turn in turns:
+        for block in turn["content"]:
+            inner = block.get("content")
+            if block["type"] == "tool_result" and isinstance(inner, list):
+                yield from inner
+            yield block
