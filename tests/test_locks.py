@@ -1,5 +1,6 @@
 """The lock files: every package pinned and hashed, few of them, and nothing else inside."""
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -65,6 +66,17 @@ def test_every_pin_is_followed_by_a_hash(lock: str) -> None:
 
     assert after
     assert all(HASH.fullmatch(line) for line in after)
+
+
+@pytest.mark.parametrize("folder", ["tests/node", "tools/javascript"])
+def test_packages_for_node_are_pinned_with_a_hash_and_no_address(folder: str) -> None:
+    lock = json.loads((ROOT / folder / "package-lock.json").read_text(encoding="utf-8"))
+    packages = {name: each for name, each in lock["packages"].items() if name}
+
+    assert packages
+    for name, package in packages.items():
+        assert package["integrity"].startswith("sha512-"), name
+        assert "resolved" not in package, name
 
 
 def test_the_server_runs_on_at_most_sixteen_packages() -> None:

@@ -5,7 +5,7 @@ import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 
 // Packages are found where this process runs, which need not be where this file lies.
-const require = createRequire(process.cwd() + "/");
+const require = createRequire(`${process.cwd()}/`);
 const load = (name) => import(pathToFileURL(require.resolve(name)).href);
 const { default: OpenAI } = await load("openai");
 const { ChatOpenAI } = await load("@langchain/openai");

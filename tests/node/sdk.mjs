@@ -5,7 +5,7 @@ import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 
 // The package is installed where this process runs, which need not be where this file lies.
-const require = createRequire(process.cwd() + "/");
+const require = createRequire(`${process.cwd()}/`);
 const { default: OpenAI } = await import(pathToFileURL(require.resolve("openai")).href);
 
 const [baseURL, apiKey, scenario, model] = process.argv.slice(2);

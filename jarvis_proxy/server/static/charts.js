@@ -54,7 +54,7 @@ export class Chart {
       ...this.size(),
       padding: [6, 4, 0, 0],
       cursor: { drag: { x: false, y: false }, points: { size: 6 }, y: false },
-      scales: { x: this.width(), y: { range: (_, low, high) => [0, Math.max(high * 1.1, 1)] } },
+      scales: { x: this.width(), y: { range: (_, _low, high) => [0, Math.max(high * 1.1, 1)] } },
       axes: [
         {
           ...axis, grid: { show: false }, size: 22, space: 60,

@@ -46,7 +46,8 @@ let connection = null;
 /** Show the board for as long as the key is right. */
 async function watch(key) {
   connection?.abort();
-  const mine = connection = new AbortController();
+  const mine = new AbortController();
+  connection = mine;
   let wait = 500;
   while (!mine.signal.aborted) {
     const outcome = await readEvents(key, mine.signal);
