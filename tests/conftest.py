@@ -2,7 +2,7 @@
 
 import contextlib
 import io
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
@@ -18,6 +18,7 @@ from jarvis_proxy.server.app import create_app, make_runner
 from jarvis_proxy.server.context import CONTEXT, AppContext
 from jarvis_proxy.server.handlers.dashboard import DASHBOARD_FEED
 from jarvis_proxy.server.handlers.dashboard_feed import DashboardFeed
+from tests.support.programs import REQUIRE_PROGRAMS, is_program_missing
 from tests.support.raw_upstream import RawUpstream, Script
 
 # How long an example takes tells of the machine's other work, and of nothing that is tested.
@@ -58,12 +59,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what needs a program that is not here; what starts one takes its time."""
     from tests.support.redis_server import PROGRAM
 
-    no_redis = pytest.mark.skip(reason="neither redis-server nor valkey-server is installed")
+    no_redis = pytest.mark.skip(reason="redis-server is not installed, nor is valkey-server")
     for item in items:
         if item.get_closest_marker("redis") and PROGRAM is None:
             item.add_marker(no_redis)
         if any(item.get_closest_marker(program) for program in ("redis", "node", "browser")):
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Make a failure of what skips for lack of a program, where all are to be there."""
+    report = yield
+    if REQUIRE_PROGRAMS and report.skipped and is_program_missing(str(report.longrepr)):
+        report.outcome, report.longrepr = "failed", str(report.longrepr)
+    return report
 
 
 ProxyFactory = Callable[..., AbstractAsyncContextManager[Proxy]]

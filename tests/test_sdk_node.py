@@ -3,7 +3,6 @@
 import asyncio
 import gzip
 import json
-import shutil
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import KEY, Proxy, running_proxy
+from tests.faults.node import Missing, home
 from tests.support.raw_upstream import Peer, RawUpstream, Received, chat_chunk, completion
 from tests.support.sdk_upstreams import SIGNATURE, TEXT, FakeGemini, FakeOpenAI
 from tests.support.strict_gemini import StrictGemini
@@ -26,23 +26,12 @@ MODELS = ["gpt-4o", "gemini-3.5-flash"]
 
 
 @pytest.fixture(scope="session")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def installed() -> Path:
     """Return a folder with the SDK's package in it: the one beside the script, or a fresh one."""
-    if shutil.which("node") is None:
-        pytest.skip("there is no node here to run the SDK for Node with")
-    if (NODE / "node_modules" / "openai").is_dir():
-        return NODE
-    if shutil.which("npm") is None:
-        pytest.skip("there is no npm here to install the SDK for Node with")
-    folder = tmp_path_factory.mktemp("node")
-    for name in ("package.json", "package-lock.json"):
-        shutil.copy(NODE / name, folder / name)
-    command = ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
     try:
-        subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=50)
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
-        pytest.skip("npm could not install the SDK for Node: is there a way to its registry?")
-    return folder
+        return home()
+    except Missing as exc:
+        pytest.skip(str(exc))
 
 
 class Node:

@@ -27,7 +27,7 @@ from tests.support.server_process import Server, make_project, running_server, w
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="processes as Linux has them"),
-    pytest.mark.skipif(shutil.which("slowhttptest") is None, reason="slowhttptest is missing"),
+    pytest.mark.skipif(not shutil.which("slowhttptest"), reason="slowhttptest is not installed"),
     pytest.mark.timeout(90),
 ]
 CONNECTIONS = 30

@@ -36,11 +36,11 @@ def home() -> Path:
         Missing: there is no Node, or no way to the package.
     """
     if shutil.which("node") is None:
-        raise Missing("there is no node here to run the SDK for Node with")
+        raise Missing("node is not installed")
     if (_PACKAGE / "node_modules" / "openai").is_dir():
         return _PACKAGE
     if shutil.which("npm") is None:
-        raise Missing("there is no npm here to install the SDK for Node with")
+        raise Missing("npm is not installed")
     folder = Path(tempfile.mkdtemp(prefix="jarvis-node-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     for name in ("package.json", "package-lock.json"):
@@ -49,7 +49,7 @@ def home() -> Path:
     try:
         subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=50)
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
-        raise Missing("npm could not install the SDK for Node: is there a way to it?") from None
+        raise Missing("openai, a package for Node.js, is not installed, and npm cannot") from None
     return folder
 
 
