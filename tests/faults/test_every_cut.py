@@ -13,7 +13,7 @@ from tests.support.oracle import DONE, Outcome, outcome, same, translated
 from tests.support.raw_client import fetch
 from tests.support.raw_upstream import Peer, RawUpstream, Received
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.no_cover]
 
 ENDS: dict[str, Step] = {"eof": eof, "fin": fin, "rst": rst}
 AT_ONCE = 32

@@ -1,6 +1,8 @@
 """Every fault of an upstream, on every surface, as every kind of client sees it."""
 
 import asyncio
+from collections.abc import Callable
+from functools import cache
 
 import pytest
 
@@ -11,7 +13,7 @@ from tests.faults.rows import Row
 from tests.faults.upstream_rows import ROWS
 from tests.faults.verdict import judge
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.no_cover]
 
 CASES = [
     pytest.param(row, surface, client, id=f"{row.name}-{surface}-{client}")
@@ -22,8 +24,8 @@ CASES = [
 
 
 @pytest.fixture(scope="module")
-def played(request: pytest.FixtureRequest) -> engine.Run:
-    """Play, all together, what the tests that were selected will ask for."""
+def played(request: pytest.FixtureRequest) -> Callable[[], engine.Run]:
+    """Return a function that plays, all together and once, what the selected tests ask for."""
     wanted = [
         (call.params["row"], call.params["surface"], call.params["client"])
         for item in request.session.items
@@ -33,15 +35,17 @@ def played(request: pytest.FixtureRequest) -> engine.Run:
     ]
     if node.missing():
         wanted = [unit for unit in wanted if unit[2] != "node"]
-    return asyncio.run(engine.run(wanted))
+    return cache(lambda: asyncio.run(engine.run(wanted)))
 
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(("row", "surface", "client"), CASES)
-def test_client_sees(row: Row, surface: Surface, client: ClientKind, played: engine.Run) -> None:
+def test_client_sees(
+    row: Row, surface: Surface, client: ClientKind, played: Callable[[], engine.Run]
+) -> None:
     if client == "node" and (reason := node.missing()):
         pytest.skip(reason)
-    unit = played.units[row.name, surface, client]
+    unit = played().units[row.name, surface, client]
 
     assert unit.trouble == ""
     assert unit.observed is not None

@@ -16,7 +16,7 @@ from tests.support.raw_upstream import Peer, RawUpstream, Received
 from tests.upstream_client.crossings import CROSSINGS, MINE, STRAY, Crossing, answer
 from tests.upstream_client.routes import LOOPS, WAYS, Way, Ways, run_on
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.no_cover]
 
 ALICE: Final = "alice-key-0123456789abcdef"
 BOB: Final = "bob-key-0123456789abcdef"

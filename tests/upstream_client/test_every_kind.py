@@ -19,7 +19,7 @@ from tests.upstream_client import test_client, test_response, test_transport
 from tests.upstream_client.routes import KEY, KINDS, LOOPS, WAYS, Kind, Way, Ways, rest, run_on
 from tests.upstream_client.test_transport import Sink
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.no_cover]
 
 Test = Callable[[Ways, Way, Kind], Coroutine[Any, Any, None]]
 OK = b'{"ok":true}'

@@ -20,7 +20,7 @@ import pytest
 from tests.conftest import KEY, OPENAI_KEY, ProxyFactory
 from tests.support.raw_upstream import Peer, RawUpstream, Received, chat_chunk, completion
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.no_cover]
 
 USERS: Final = 4
 CALLS: Final = 60

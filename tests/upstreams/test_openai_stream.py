@@ -57,6 +57,7 @@ def with_line_feeds(data: bytes) -> bytes:
     return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(("golden", "end"), FRAMED)
 def test_stream_cut_at_any_byte_is_complete_or_says_that_it_is_not(
     golden: Golden, end: bytes

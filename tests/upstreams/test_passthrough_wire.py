@@ -12,7 +12,7 @@ from jarvis_proxy.upstreams.openai_stream import stream_kind
 from tests.support.recordings import recordings, response_of
 from tests.upstreams.openai_streams import Outcome, play
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.no_cover]
 
 STREAMS = [
     recording

@@ -399,6 +399,7 @@ def check_audio(whole: JSON | None, streamed: JSON | None) -> None:
         assert whole == streamed
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     "recording", [p for p in answers() if not p.values[0] or is_stream(p.values[0])]
 )

@@ -113,6 +113,7 @@ def test_recorded_answer_is_a_response(recording: JSON) -> None:
     assert at_once == final
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("recording", ANSWERS[:1] if ANSWERS[0].values[0] is None else ANSWERS[::6])
 def test_recorded_stream_may_be_cut_anywhere(recording: JSON) -> None:
     data = sse(*frames_of(recording))
