@@ -145,7 +145,9 @@ OTHER_NAMES: dict[str, set[str]] = {
 
 
 def _is_setting(name: str) -> bool:
-    known = {s.name for s in ALL_SETTINGS} | settings_of(("openai", "gemini", "deepseek", "ollama"))
+    known = {s.name for s in ALL_SETTINGS} | settings_of(
+        ("openai", "gemini", "anthropic", "deepseek", "ollama")
+    )
     return name in known | {"NO_PROXY", "MY_LLM_BASE_URL"} or is_policy_setting(name)
 
 

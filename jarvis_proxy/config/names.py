@@ -15,6 +15,7 @@ _ALMOST_ELSEWHERE: Final = 0.9
 """The environment holds names of many programs: only what is closer is worth a word."""
 _ELSEWHERE: Final = {
     "ALL_PROXY": "UPSTREAM_PROXY",
+    "ANTHROPIC_AUTH_TOKEN": "ANTHROPIC_API_KEY",
     "API_KEY": "PROXY_API_KEYS",
     "API_KEYS": "PROXY_API_KEYS",
     "BIND": "HOST",
@@ -35,7 +36,7 @@ def known_names(upstreams: str) -> set[str]:
     """Return the name of every setting but those of client keys; *upstreams* is UPSTREAMS."""
     return {
         *(setting.name for setting in ALL_SETTINGS),
-        *settings_of(("openai", "gemini", *split(clean(upstreams)))),
+        *settings_of(("openai", "gemini", "anthropic", *split(clean(upstreams)))),
     }
 
 

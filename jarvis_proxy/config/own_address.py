@@ -6,7 +6,7 @@ looked at, so a usual start asks nobody anything.
 
 import socket
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
@@ -77,20 +77,27 @@ def check_base_urls(settings: Settings, machine: HostLookup | None = None) -> No
     """
     machine = machine or HostLookup()
     problems = tuple(
-        f"{upstream.url_setting}: must not lead to this proxy itself (port {settings.port} of this"
+        f"{setting}: must not lead to this proxy itself (port {settings.port} of this"
         " machine), or each call would call it again; set it to the upstream's own address."
         for upstream in settings.upstreams
-        if _leads_here(upstream, settings, machine)
+        for setting, url in _addresses_of(upstream)
+        if _leads_here(url, settings, machine)
     )
     if problems:
         raise SettingsError(problems)
 
 
-def _leads_here(upstream: UpstreamSettings, settings: Settings, machine: HostLookup) -> bool:
-    parts = urlsplit(upstream.base_url)
+def _addresses_of(upstream: UpstreamSettings) -> Iterator[tuple[str, str]]:
+    yield upstream.url_setting, upstream.base_url
+    if upstream.messages_url:
+        yield upstream.messages_setting, upstream.messages_url
+
+
+def _leads_here(url: str, settings: Settings, machine: HostLookup) -> bool:
+    parts = urlsplit(url)
     host = (parts.hostname or "").rstrip(".")
     port = parts.port or _PORTS.get(parts.scheme, 0)
-    if port != settings.port or upstream.base_url in _OFFICIAL:
+    if port != settings.port or url in _OFFICIAL:
         return False
     there = _addresses(host, machine)
     if all(map(_is_specific, settings.hosts)):

@@ -34,11 +34,22 @@ UPSTREAM_SETTINGS: Final = (
         text="Address of the Gemini API.",
     ),
     Setting(
+        name="ANTHROPIC_API_KEY",
+        section=Section.FIRST,
+        text="Anthropic's key, or several, comma-separated: the proxy uses them in turn.",
+    ),
+    Setting(
+        name="ANTHROPIC_BASE_URL",
+        section=Section.UPSTREAMS,
+        default=routes.ANTHROPIC_BASE_URL,
+        text="Address of Anthropic's API, with or without `/v1`.",
+    ),
+    Setting(
         name="UPSTREAMS",
         section=Section.UPSTREAMS,
         text=(
             "Names of more OpenAI-compatible upstreams, comma-separated, such as "
-            "`deepseek,zhipu`. The next three settings and `<NAME>_PROXY` configure each of "
+            "`deepseek,zhipu`. The next five settings and `<NAME>_PROXY` configure each of "
             "them; for `my-llm` they are called `MY_LLM_BASE_URL` and so on."
         ),
     ),
@@ -61,6 +72,24 @@ UPSTREAM_SETTINGS: Final = (
         text=(
             "Models that the upstream `NAME` serves, comma-separated; a `*` at the end "
             "matches a prefix. `NAME/model` works without it."
+        ),
+    ),
+    Setting(
+        name="<NAME>_ANTHROPIC_URL",
+        section=Section.UPSTREAMS,
+        text=(
+            "Where the upstream `NAME` speaks Anthropic's Messages API, such as "
+            "`https://api.deepseek.com/anthropic`: clients of that API are relayed there. "
+            "`<NAME>_BASE_URL` may then be left out."
+        ),
+    ),
+    Setting(
+        name="<NAME>_APIS",
+        section=Section.UPSTREAMS,
+        text=(
+            "Those of OpenAI's APIs that the upstream `NAME` has, comma-separated: "
+            f"{', '.join(f'`{name}`' for name in routes.APIS)}. With `chat`, Responses "
+            "requests are always translated. Empty: the proxy finds out."
         ),
     ),
     Setting(
@@ -87,9 +116,9 @@ UPSTREAM_SETTINGS: Final = (
         name="<NAME>_PROXY",
         section=Section.UPSTREAMS,
         text=(
-            "HTTP proxy of the upstream `NAME` only (also `OPENAI_PROXY` and `GEMINI_PROXY`): "
-            "an address as in `UPSTREAM_PROXY`, or `direct`. It overrides the two settings "
-            "above."
+            "HTTP proxy of the upstream `NAME` only (also `OPENAI_PROXY`, `GEMINI_PROXY` and "
+            "`ANTHROPIC_PROXY`): an address as in `UPSTREAM_PROXY`, or `direct`. It overrides "
+            "the two settings above."
         ),
     ),
 )

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Literal
 
 from jarvis_proxy.config.addresses import base_url, proxy_url
 from jarvis_proxy.config.parsers import (
@@ -26,15 +26,22 @@ from jarvis_proxy.config.proxies import (
 
 OPENAI_BASE_URL: Final = "https://api.openai.com/v1"
 GEMINI_BASE_URL: Final = "https://generativelanguage.googleapis.com/v1beta"
+ANTHROPIC_BASE_URL: Final = "https://api.anthropic.com"
 OPENAI_DEFAULT_MODEL: Final = "openai/gpt-4.1-mini"
 GEMINI_DEFAULT_MODEL: Final = "gemini/gemini-3-flash"
+ANTHROPIC_DEFAULT_MODEL: Final = "anthropic/claude-sonnet-5"
+
+APIS: Final = ("chat", "responses", "embeddings", "images", "audio", "moderations")
+"""What ``<NAME>_APIS`` may name."""
 
 MIN_KEY_LENGTH: Final = 16
 """A shorter client key is weak: it can be guessed."""
 
 _EXAMPLE_DIGEST: Final = sha256(b"jarvis-local-secret").digest()
 _NOTHING: Final[tuple[Exemption, ...]] = ()
-_RESERVED: Final = frozenset(("openai", "gemini", "jarvis", "echo", "models", "google"))
+_RESERVED: Final = frozenset(
+    ("openai", "gemini", "anthropic", "jarvis", "echo", "models", "google")
+)
 # Short, since problems show it as part of a setting's name: no key that was pasted here fits.
 _UPSTREAM_NAME: Final = re.compile(r"(?!sk-)[a-z][a-z0-9_-]{0,23}")
 _CLIENT_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -59,7 +66,9 @@ class UpstreamSettings:
     """One upstream: where it is, its keys (a pool) and the model names that lead to it.
 
     A name in *models* that ends in ``*`` stands for every name that starts so. Without *proxy*,
-    connections are made directly.
+    connections are made directly. *api* is what *base_url* speaks. The same service may speak
+    Anthropic's Messages API at *messages_url*, without ``/v1``. *apis* are those of OpenAI's APIs
+    that it has; none: that is found out.
     """
 
     name: str
@@ -67,11 +76,20 @@ class UpstreamSettings:
     keys: tuple[str, ...] = field(default=(), repr=False)
     models: tuple[str, ...] = ()
     proxy: OutboundProxy | None = None
+    api: Literal["openai", "gemini", "messages"] = "openai"
+    messages_url: str = ""
+    apis: tuple[str, ...] = ()
 
     @property
     def url_setting(self) -> str:
         """The setting that says where this upstream is."""
-        return f"{env_prefix(self.name)}_BASE_URL"
+        is_door = self.api == "messages" and self.name != "anthropic"
+        return f"{env_prefix(self.name)}_{'ANTHROPIC_URL' if is_door else 'BASE_URL'}"
+
+    @property
+    def messages_setting(self) -> str:
+        """The setting that says where it speaks the Messages API."""
+        return f"{env_prefix(self.name)}_ANTHROPIC_URL"
 
     @property
     def key_setting(self) -> str:
@@ -81,7 +99,8 @@ class UpstreamSettings:
 
 DEFAULT_UPSTREAMS: Final = (
     UpstreamSettings("openai", OPENAI_BASE_URL),
-    UpstreamSettings("gemini", GEMINI_BASE_URL),
+    UpstreamSettings("gemini", GEMINI_BASE_URL, api="gemini"),
+    UpstreamSettings("anthropic", ANTHROPIC_BASE_URL, api="messages"),
 )
 
 
@@ -95,7 +114,7 @@ def settings_of(upstreams: Iterable[str]) -> set[str]:
     return {
         f"{env_prefix(name)}_{what}"
         for name in upstreams
-        for what in ("BASE_URL", "API_KEY", "MODELS", "PROXY")
+        for what in ("BASE_URL", "API_KEY", "MODELS", "PROXY", "ANTHROPIC_URL", "APIS")
     }
 
 
@@ -154,15 +173,8 @@ def _own_key(name: str, text: str) -> ClientKey:
 
 
 def upstreams(reader: EnvReader) -> tuple[UpstreamSettings, ...]:
-    """Return OpenAI, Gemini and those that UPSTREAMS names, in that order."""
-    found = [
-        UpstreamSettings(
-            upstream.name,
-            reader.read(upstream.url_setting, base_url, default=upstream.base_url),
-            _key_pool(reader, upstream.key_setting),
-        )
-        for upstream in DEFAULT_UPSTREAMS
-    ]
+    """Return OpenAI, Gemini, Anthropic and those that UPSTREAMS names, in that order."""
+    found = [_built_in(reader, upstream) for upstream in DEFAULT_UPSTREAMS]
     claimed: set[str] = set()
     for name in _upstream_names(reader):
         upstream = _extra_upstream(reader, name)
@@ -175,6 +187,24 @@ def upstreams(reader: EnvReader) -> tuple[UpstreamSettings, ...]:
         claimed.update(upstream.models)
         found.append(upstream)
     return _with_proxies(reader, found)
+
+
+def _built_in(reader: EnvReader, upstream: UpstreamSettings) -> UpstreamSettings:
+    parse = messages_url if upstream.api == "messages" else base_url
+    address = reader.read(upstream.url_setting, parse, default=upstream.base_url)
+    return replace(upstream, base_url=address, keys=_key_pool(reader, upstream.key_setting))
+
+
+def messages_url(text: str) -> str:
+    """Parse the base URL of a Messages API; the result ends before ``/v1``."""
+    return base_url(text.rstrip("/").removesuffix("/v1/messages")).removesuffix("/v1")
+
+
+def _apis(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(name.lower() for name in split(text)))
+    if not set(names) <= set(APIS):
+        raise ValueError(f"must be some of {', '.join(APIS)}, comma-separated")
+    return names
 
 
 def _with_proxies(
@@ -196,8 +226,11 @@ def _with_proxies(
 def default_model(reader: EnvReader, known: tuple[UpstreamSettings, ...]) -> str:
     """Return DEFAULT_MODEL, or the default that fits the upstreams that have keys."""
     enabled = {upstream.name for upstream in known if upstream.keys}
-    only_gemini = enabled == {"gemini"}
-    fallback = GEMINI_DEFAULT_MODEL if only_gemini else OPENAI_DEFAULT_MODEL
+    fallback = OPENAI_DEFAULT_MODEL
+    if enabled == {"gemini"}:
+        fallback = GEMINI_DEFAULT_MODEL
+    elif enabled == {"anthropic"}:
+        fallback = ANTHROPIC_DEFAULT_MODEL
     model = reader.read("DEFAULT_MODEL", model_name, fallback)
     if model == "jarvis-default":
         reader.add_problem("DEFAULT_MODEL", "must not be jarvis-default, which stands for it")
@@ -207,7 +240,8 @@ def default_model(reader: EnvReader, known: tuple[UpstreamSettings, ...]) -> str
 def model_aliases(reader: EnvReader, known: Collection[str]) -> Mapping[str, str]:
     """Return MODEL_ALIASES as name → ``upstream/model``; *known* are the upstreams' names."""
     aliases: dict[str, str] = {}
-    for number, name, target in _pairs(reader, "MODEL_ALIASES", "fast=gemini/gemini-3-flash"):
+    example = "fast=gemini/gemini-3-flash"
+    for number, name, target in _pairs(reader, "MODEL_ALIASES", example, allows_prefix=True):
         upstream, _, model = target.partition("/")
         if upstream.lower() not in known or not _is_model(model):
             reader.add_problem(
@@ -326,14 +360,21 @@ def _upstream_names(reader: EnvReader) -> Iterator[str]:
 def _extra_upstream(reader: EnvReader, name: str) -> UpstreamSettings:
     prefix = env_prefix(name)
     address = reader.read(f"{prefix}_BASE_URL", base_url, "")
-    if not address and not reader.problems_of(f"{prefix}_BASE_URL"):
+    messages = reader.read(f"{prefix}_ANTHROPIC_URL", messages_url, "")
+    if not (address or messages) and not reader.problems_of(f"{prefix}_BASE_URL"):
         reader.add_problem(
             f"{prefix}_BASE_URL",
             f"must be set, because UPSTREAMS names {name}: its address, such as"
             " https://api.example.com/v1",
         )
     return UpstreamSettings(
-        name, address, _key_pool(reader, f"{prefix}_API_KEY"), _models(reader, f"{prefix}_MODELS")
+        name,
+        address or messages,
+        _key_pool(reader, f"{prefix}_API_KEY"),
+        _models(reader, f"{prefix}_MODELS"),
+        api="openai" if address else "messages",
+        messages_url=messages if address else "",
+        apis=reader.read(f"{prefix}_APIS", _apis, ()),
     )
 
 
@@ -349,10 +390,13 @@ def _models(reader: EnvReader, setting: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(entries))
 
 
-def _pairs(reader: EnvReader, setting: str, example: str) -> Iterator[tuple[int, str, str]]:
+def _pairs(
+    reader: EnvReader, setting: str, example: str, *, allows_prefix: bool = False
+) -> Iterator[tuple[int, str, str]]:
     for number, entry in enumerate(split(reader.text(setting)), 1):
         name, equals, target = (part.strip() for part in entry.partition("="))
-        if equals and _is_model(name) and target:
+        model = name.removesuffix("*") if allows_prefix else name
+        if equals and _is_model(model) and target:
             yield number, name, target
         else:
             reader.add_problem(setting, f"entry {number} must look like {example}")

@@ -61,7 +61,7 @@ def upstream_warnings(upstreams: tuple[UpstreamSettings, ...]) -> Iterator[str]:
 
 
 def _keyless(upstream: UpstreamSettings) -> str:
-    if upstream.name in ("openai", "gemini"):
+    if upstream.name in ("openai", "gemini", "anthropic"):
         return ""
     return " (any word will do where the upstream needs no key)"
 
@@ -76,7 +76,9 @@ def _swapped(upstreams: tuple[UpstreamSettings, ...]) -> Iterator[str]:
         host = urlsplit(upstream.base_url).hostname or ""
         google = any(key.startswith("AIza") for key in upstream.keys)
         openai = any(key.startswith("sk-") for key in upstream.keys)
-        if (host == "api.openai.com" and google) or (host.endswith(".googleapis.com") and openai):
+        if (host in ("api.openai.com", "api.anthropic.com") and google) or (
+            host.endswith(".googleapis.com") and openai
+        ):
             yield (
                 f"{upstream.key_setting} looks like a key of another upstream: are two keys"
                 " swapped?"

@@ -11,6 +11,7 @@ from jarvis_proxy.wire.text import printable
 
 OPENAI: Final = "openai"
 GEMINI: Final = "gemini"
+ANTHROPIC: Final = "anthropic"
 EMBEDDED: Final = "jarvis"
 
 ECHO_MODEL: Final = "jarvis-echo"
@@ -48,6 +49,8 @@ _GEMINI_NAMES: Final[Mapping[str, str]] = MappingProxyType(
 )
 _GEMINI_PREFIXES: Final = ("models/", "google/", "gemini/")
 _GEMINI_FAMILIES: Final = ("gemini-", "gemma-")
+_CLAUDE: Final = "claude-"
+_BUILT_IN_UPSTREAMS: Final = (OPENAI, GEMINI, ANTHROPIC)
 _MAX_ALIAS_CHAIN: Final = 8
 _MAX_NAME: Final = 256
 
@@ -70,7 +73,7 @@ class _Upstream(Protocol):
 
 
 class ModelRegistry:
-    """The routing table: aliases, extra upstreams' models, Gemini's families, then OpenAI."""
+    """The routing table: aliases, extra upstreams' models, Google's, Anthropic's, OpenAI's."""
 
     def __init__(
         self,
@@ -82,9 +85,15 @@ class ModelRegistry:
     ) -> None:
         upstreams = tuple(upstreams)
         self._names = {u.name for u in upstreams} | {EMBEDDED}
-        self._keyless = {u.name for u in upstreams if not u.keys and u.name in (OPENAI, GEMINI)}
+        self._keyless = {u.name for u in upstreams if not u.keys and u.name in _BUILT_IN_UPSTREAMS}
         self._default = default_model
-        self._aliases = {**BUILT_IN, **aliases}
+        exact = {name: target for name, target in aliases.items() if not name.endswith("*")}
+        self._aliases = {**BUILT_IN, **exact}
+        self._alias_prefixes = sorted(
+            ((name[:-1], aliases[name]) for name in aliases.keys() - exact.keys()),
+            key=lambda alias: len(alias[0]),
+            reverse=True,
+        )
         self._fallbacks = fallbacks or {}
         self._exact: dict[str, str] = {}
         self._patterns: list[tuple[str, str]] = []
@@ -130,10 +139,14 @@ class ModelRegistry:
         return route
 
     def knows(self, model: str) -> bool:
-        """Return whether a setting, or a built-in name, says where *model* is served."""
-        if model in self._aliases or model in self._exact:
+        """Return whether more than the first letters of *model* says where it is served.
+
+        What is left over goes to OpenAI, and every name that starts with ``claude-`` to Anthropic.
+        """
+        if model in self._exact or self._alias(model) is not None:
             return True
-        return self.route(model).upstream != OPENAI or model.partition("/")[0] == OPENAI
+        upstream = self.route(model).upstream
+        return upstream not in (OPENAI, ANTHROPIC) or model.startswith(f"{upstream}/")
 
     def openai_default(self) -> ModelRoute:
         """Return the way to OpenAI for a request that names no model and needs none.
@@ -160,12 +173,18 @@ class ModelRegistry:
             name = self._default
         asked = name
         for _ in range(_MAX_ALIAS_CHAIN):
-            target = self._aliases.get(name)
+            target = self._alias(name)
             if target is None or target == name:
                 break
             name = target
         # An alias leads to `upstream/model`, whatever names the other upstreams' lists claim.
         return self._assign_upstream(name, claimable=name == asked)
+
+    def _alias(self, name: str) -> str | None:
+        """Return what *name* stands for: by its own alias, else by that of its longest prefix."""
+        if (target := self._aliases.get(name)) is not None:
+            return target
+        return next((to for prefix, to in self._alias_prefixes if name.startswith(prefix)), None)
 
     def fallbacks(self, model: str | None) -> tuple[ModelRoute, ...]:
         """Return where a failed call to *model* may go instead, in order; only usable places."""
@@ -198,7 +217,7 @@ class ModelRegistry:
         bare = _without_gemini_prefix(name)
         if bare != name or name.startswith(_GEMINI_FAMILIES):
             return ModelRoute(GEMINI, _GEMINI_NAMES.get(bare, bare))
-        return ModelRoute(OPENAI, name)
+        return ModelRoute(ANTHROPIC if name.startswith(_CLAUDE) else OPENAI, name)
 
 
 def _without_gemini_prefix(name: str) -> str:

@@ -15,7 +15,7 @@ from jarvis_proxy.routing.key_pool import KeyPool
 from jarvis_proxy.routing.models import GEMINI
 from jarvis_proxy.server.dialects import build_dialects
 from jarvis_proxy.upstream_client.endpoint import UpstreamApi, UpstreamEndpoint
-from jarvis_proxy.upstream_client.transport import HttpTransport, TransportOptions
+from jarvis_proxy.upstream_client.transport import HttpTransport, TransportOptions, key_headers
 from jarvis_proxy.upstreams.chat.upstream import CompatibleUpstream
 from jarvis_proxy.upstreams.gemini.signature_store import SignatureVault
 from jarvis_proxy.upstreams.gemini.upstream import GeminiUpstream
@@ -54,22 +54,24 @@ def _gemini(upstream: UpstreamSettings, settings: Settings, signatures: Signatur
         signature_sources=signatures.sources,
         lock=Lock(),
     )
-    # In a header: a key in a URL ends up in logs.
     transport = HttpTransport(
         GEMINI,
         upstream.base_url,
-        key_header="x-goog-api-key",
-        key_prefix="",
+        key_headers=key_headers(upstream),
         options=_options(upstream, settings),
     )
-    return UpstreamApi(translator, transport)
+    return UpstreamApi(translator, transport, kind="gemini")
 
 
 def _compatible(
     upstream: UpstreamSettings, settings: Settings, signatures: Signatures
 ) -> UpstreamApi:
     translator = CompatibleUpstream(
-        upstream.name, upstream.base_url, dialects=build_dialects(new_call_id), new_id=new_call_id
+        upstream.name,
+        upstream.base_url,
+        dialects=build_dialects(new_call_id),
+        new_id=new_call_id,
+        apis=upstream.apis,
     )
     transport = HttpTransport(
         upstream.name, upstream.base_url, options=_options(upstream, settings)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from jarvis_proxy.canonical.exchange import Upstream
 from jarvis_proxy.routing.circuit_breaker import CircuitBreakers
@@ -13,12 +14,13 @@ from jarvis_proxy.upstream_client.transport import UpstreamTransport
 class UpstreamApi:
     """One API of an upstream: what translates calls into it, and the way to it.
 
-    *relays* are the endpoints that it passes on as they are.
+    *relays* are the endpoints that it passes on as they are. *kind* is which API it is.
     """
 
     upstream: Upstream
     transport: UpstreamTransport
     relays: frozenset[str] = frozenset()
+    kind: Literal["openai", "gemini", "messages"] = "openai"
 
 
 @dataclass(slots=True)

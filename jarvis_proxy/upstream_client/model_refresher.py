@@ -15,13 +15,19 @@ from jarvis_proxy.routing.model_list import (
     parse_gemini_models,
     parse_openai_models,
 )
-from jarvis_proxy.routing.models import EMBEDDED, GEMINI
+from jarvis_proxy.routing.models import EMBEDDED
 from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS, map_read_error
 from jarvis_proxy.upstream_client.hops import with_mark
 
 if TYPE_CHECKING:
     from jarvis_proxy.upstream_client.endpoint import UpstreamEndpoint
 
+MODEL_LISTS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
+    "openai": ("/models", {}),
+    "gemini": ("/models?pageSize=1000", {}),
+    "messages": ("/v1/models?limit=1000", {"anthropic-version": "2023-06-01"}),
+}
+"""Where each API lists its models, and the headers that this takes."""
 _LOG: Final = logging.getLogger(__name__)
 _FIRST_AFTER: Final = 1.0
 """Seconds after the start: the first requests come before."""
@@ -86,16 +92,16 @@ class ModelListRefresher:
             self._model_list.update(name, entries)
 
     async def _fetch(self, name: str) -> list[ModelEntry]:
-        if name != GEMINI:
-            return parse_openai_models(await self._get(name, "/models"))
+        kind = self._endpoints[name].api.kind
+        path, _ = MODEL_LISTS[kind]
+        if kind != "gemini":
+            return parse_openai_models(await self._get(name, path))
         entries: list[ModelEntry] = []
         token: str | None = None
         seen: set[str] = set()
         for _ in range(_MAX_PAGES):
             page = f"&pageToken={quote(token, safe='')}" if token else ""
-            found, token = parse_gemini_models(
-                await self._get(name, f"/models?pageSize=1000{page}")
-            )
+            found, token = parse_gemini_models(await self._get(name, path + page))
             entries += found
             if token is None or token in seen:
                 break
@@ -104,7 +110,8 @@ class ModelListRefresher:
 
     async def _get(self, name: str, path: str) -> bytes:
         place = self._endpoints[name]
-        request = UpstreamRequest("GET", path, {}, b"")
+        _, headers = MODEL_LISTS[place.api.kind]
+        request = UpstreamRequest("GET", path, headers, b"")
         if place.loop_mark:
             request = with_mark(request, place.loop_mark, None)
         reply = await place.api.transport.send(request, place.key_pool.keys[0])

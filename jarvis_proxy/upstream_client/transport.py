@@ -8,7 +8,9 @@ proxies from the environment.
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final, Protocol
+from urllib.parse import urlsplit
 
 import aiohttp
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -16,6 +18,7 @@ from yarl import URL
 
 from jarvis_proxy import __version__
 from jarvis_proxy.canonical.exchange import UpstreamRequest
+from jarvis_proxy.config.upstreams import UpstreamSettings
 from jarvis_proxy.upstream_client.client import Body, PoolRequest, UpstreamClient
 from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS, map_send_error
 from jarvis_proxy.upstream_client.response import Sink, UpstreamResponse
@@ -24,6 +27,24 @@ from jarvis_proxy.upstream_client.tls import default_context
 _MAX_CACHED: Final = 512
 _MAX_CACHED_HEAD: Final = 2048
 """Bytes of a head that is remembered; longer ones are rare, and no two are the same."""
+
+
+BEARER: Final[Mapping[str, str]] = MappingProxyType({"Authorization": "Bearer "})
+"""The header in which an upstream takes its key, and what stands before the key there."""
+_ANTHROPIC: Final = "api.anthropic.com"
+
+
+def key_headers(upstream: UpstreamSettings, url: str = "") -> Mapping[str, str]:
+    """Return the headers in which *upstream* takes its key; *url*: at its Messages API there."""
+    match "messages" if url else upstream.api:
+        case "gemini":
+            return {"x-goog-api-key": ""}  # in a header: a key in a URL ends up in logs
+        case "messages":
+            host = urlsplit(url or upstream.base_url).hostname
+            # Compatible services take one or the other.
+            return {"x-api-key": ""} if host == _ANTHROPIC else {"x-api-key": "", **BEARER}
+        case _:
+            return BEARER
 
 
 class TransportResponse(Protocol):
@@ -94,16 +115,14 @@ class HttpTransport:
         name: str,
         base_url: str,
         *,
-        key_header: str = "Authorization",
-        key_prefix: str = "Bearer ",
+        key_headers: Mapping[str, str] = BEARER,
         options: TransportOptions | None = None,
         resolver: aiohttp.abc.AbstractResolver | None = None,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         self.name = name
         self._base_url = base_url
-        self._key_header = key_header
-        self._key_prefix = key_prefix
+        self._key_headers = key_headers
         self._heads: dict[tuple[object, ...], bytes] = {}
         options = options or TransportOptions()
         self.session = _new_session(options, resolver, ssl_context or default_context())
@@ -156,7 +175,8 @@ class HttpTransport:
         # A compressor at the upstream would hold events back.
         headers["Accept-Encoding"] = "identity"
         if key:
-            headers[self._key_header] = self._key_prefix + key
+            for name, prefix in self._key_headers.items():
+                headers[name] = prefix + key
         return CIMultiDictProxy(headers)
 
     async def close(self) -> None:

@@ -131,19 +131,21 @@ def test_an_upstreams_proxy_is_an_address_or_direct(text: str, value: str) -> No
     assert upstream_proxy(text) == value
 
 
-def test_c8_openai_and_gemini_have_a_proxy_setting_too() -> None:
+def test_c8_each_built_in_upstream_has_a_proxy_setting_too() -> None:
     settings = Settings.from_env(
         {
             "PROXY_API_KEYS": KEY,
             "UPSTREAM_PROXY": GENERAL.url,
             "OPENAI_PROXY": "direct",
             "GEMINI_PROXY": "http://gemini.example:3128",
+            "ANTHROPIC_PROXY": "http://anthropic.example:3128",
         }
     )
 
     assert [upstream.proxy for upstream in settings.upstreams] == [
         None,
         OutboundProxy("http://gemini.example:3128", "GEMINI_PROXY"),
+        OutboundProxy("http://anthropic.example:3128", "ANTHROPIC_PROXY"),
     ]
 
 

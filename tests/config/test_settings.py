@@ -279,7 +279,7 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
         settings.log_format,
     ) == (1, "", "info", "text")
     assert settings.cors_origins == ("*",)
-    assert [upstream.name for upstream in settings.upstreams] == ["openai", "gemini"]
+    assert [upstream.name for upstream in settings.upstreams] == ["openai", "gemini", "anthropic"]
     expected = ServerLimits(
         max_streams=8192,
         max_streams_per_key=8192,
@@ -362,7 +362,7 @@ def test_every_value_arrives_in_its_field() -> None:
     )
 
     assert [key.name for key in settings.client_keys] == ["laptop"]
-    openai, gemini, mine, *_ = settings.upstreams
+    openai, gemini, _, mine, *_ = settings.upstreams
     assert (openai.keys, openai.base_url) == (("o1", "o2"), "http://10.0.0.1:8080/v1")
     assert (gemini.keys, gemini.base_url) == (("g1",), "https://g.example/v1beta")
     assert (mine.name, mine.base_url) == ("my-llm", "http://ollama:11434/v1")
@@ -393,6 +393,7 @@ def test_every_value_arrives_in_its_field() -> None:
     assert [upstream.proxy for upstream in settings.upstreams] == [
         None,  # on this network
         OutboundProxy("http://gemini.example:8080", "GEMINI_PROXY"),
+        general,
         None,
         None,  # in UPSTREAM_NO_PROXY
         None,  # OWN_PROXY says so
@@ -423,7 +424,7 @@ def test_the_documented_example_file_starts_with_hints() -> None:
         }
     )
 
-    assert [upstream.keys for upstream in settings.upstreams] == [()] * 2
+    assert [upstream.keys for upstream in settings.upstreams] == [()] * 3
     assert settings.client_keys[0].default
     shown = "\n".join(settings.warnings)
     for phrase in (

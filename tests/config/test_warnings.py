@@ -56,6 +56,7 @@ def test_without_any_key_each_upstream_tells_its_setting() -> None:
         "No upstream has a key yet, so only the embedded model jarvis-echo answers.",
         "OPENAI_API_KEY is empty: set it to enable the models of openai.",
         "GEMINI_API_KEY is empty: set it to enable the models of gemini.",
+        "ANTHROPIC_API_KEY is empty: set it to enable the models of anthropic.",
         "MY_LLM_API_KEY is empty: set it to enable the models of my-llm (any word will do where"
         " the upstream needs no key).",
     ]
@@ -88,7 +89,7 @@ def test_a_key_that_would_cross_the_internet_in_clear_is_told(url: str, told: bo
 def test_swapped_keys_are_told(keys: tuple[tuple[str, ...], ...], count: int) -> None:
     swapped = tuple(
         UpstreamSettings(upstream.name, upstream.base_url, pool)
-        for upstream, pool in zip(DEFAULT_UPSTREAMS, keys, strict=True)
+        for upstream, pool in zip(DEFAULT_UPSTREAMS[:2], keys, strict=True)
     )
 
     assert count == sum("swapped" in hint for hint in upstream_warnings(swapped))

@@ -288,3 +288,44 @@ def test_any_name_leads_somewhere_or_is_a_404(model: str) -> None:
         outcome = error.status == 404
 
     assert outcome
+
+
+def test_exact_alias_wins_then_the_longest_prefix() -> None:
+    registry = ModelRegistry(
+        (Upstream("openai", ("k",)), Upstream("gemini", ("k",))),
+        default_model="openai/gpt-4.1-mini",
+        aliases={
+            "claude-*": "gemini/pro",
+            "claude-haiku-*": "gemini/flash",
+            "claude-haiku-4-5": "openai/mini",
+        },
+    )
+
+    assert registry.resolve("claude-haiku-4-5") == ModelRoute("openai", "mini")
+    assert registry.resolve("claude-haiku-3") == ModelRoute("gemini", "flash")
+    assert registry.resolve("claude-sonnet-5") == ModelRoute("gemini", "pro")
+    assert "claude-*" not in registry.aliases
+
+
+def test_claude_models_go_to_anthropic() -> None:
+    registry = ModelRegistry(
+        (Upstream("openai", ("k",)), Upstream("anthropic", ("k",))),
+        default_model="openai/gpt-4.1-mini",
+        aliases={},
+    )
+
+    assert registry.resolve("claude-sonnet-5") == ModelRoute("anthropic", "claude-sonnet-5")
+    assert registry.resolve("anthropic/x") == ModelRoute("anthropic", "x")
+    assert registry.knows("anthropic/x")
+    assert not registry.knows("claude-sonnet-5")
+    assert not registry.knows("sonnet-5")
+
+
+def test_claude_model_without_a_key_names_the_setting() -> None:
+    registry = ModelRegistry(
+        (Upstream("openai", ("k",)), Upstream("anthropic", ())),
+        default_model="openai/gpt-4.1-mini",
+        aliases={},
+    )
+    with pytest.raises(ProxyError, match="ANTHROPIC_API_KEY"):
+        registry.resolve("claude-sonnet-5")

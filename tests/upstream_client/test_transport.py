@@ -80,7 +80,7 @@ async def test_request_carries_our_key_and_nothing_that_is_not_meant(
 ) -> None:
     upstream = RawUpstream(answer)
     async with upstream.running():
-        transport = HttpTransport("x", upstream.base_url, key_header=header, key_prefix=prefix)
+        transport = HttpTransport("x", upstream.base_url, key_headers={header: prefix})
         async with opened(transport):
             assert await read(transport) == b'{"ok":true}'
 
@@ -232,7 +232,7 @@ async def test_no_key_and_no_prompt_follow_a_redirect(status: int, key_header: s
 
         upstream = RawUpstream(play)
         async with upstream.running():
-            transport = HttpTransport("x", upstream.base_url, key_header=key_header)
+            transport = HttpTransport("x", upstream.base_url, key_headers={key_header: "Bearer "})
             async with opened(transport):
                 reply = await transport.send(asking(), KEY)
                 reply.close()

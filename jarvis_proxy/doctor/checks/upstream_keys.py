@@ -12,11 +12,12 @@ from jarvis_proxy.doctor.findings import Check, Finding, counted
 from jarvis_proxy.doctor.net.http_answer import HttpAnswer, printable_url
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.routing.model_list import parse_gemini_models, parse_openai_models
-from jarvis_proxy.routing.models import GEMINI, OPENAI
+from jarvis_proxy.routing.models import ANTHROPIC, GEMINI, OPENAI
 
 _CONSOLES: Final = {
     OPENAI: "https://platform.openai.com/api-keys",
     GEMINI: "https://aistudio.google.com/apikey",
+    ANTHROPIC: "https://console.anthropic.com/settings/keys",
 }
 
 

@@ -21,9 +21,9 @@ from jarvis_proxy.doctor.net.http_probe import read_pieces
 from jarvis_proxy.doctor.net.machine import ProbeEnv
 from jarvis_proxy.doctor.net.reachability import Reachability
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.routing.models import GEMINI
 from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS
-from jarvis_proxy.upstream_client.transport import HttpTransport, TransportOptions
+from jarvis_proxy.upstream_client.model_refresher import MODEL_LISTS
+from jarvis_proxy.upstream_client.transport import HttpTransport, TransportOptions, key_headers
 
 _CLOCK: Final = Check("checks/upstreams", "clock")
 _TIMEOUT: Final = 20.0
@@ -101,12 +101,11 @@ class _UpstreamCheck:
             await transport.close()
 
     def _transport(self) -> HttpTransport:
-        proxy, is_gemini = self.upstream.proxy, self.upstream.name == GEMINI
+        proxy = self.upstream.proxy
         return HttpTransport(
             self.upstream.name,
             self.upstream.base_url,
-            key_header="x-goog-api-key" if is_gemini else "Authorization",
-            key_prefix="" if is_gemini else "Bearer ",
+            key_headers=key_headers(self.upstream),
             options=TransportOptions(self.timeout_s, None if proxy is None else proxy.url),
             resolver=self.env.resolver(),
             ssl_context=self.env.tls(),
@@ -130,9 +129,9 @@ class _UpstreamCheck:
         return finding
 
     async def _list_models(self, transport: HttpTransport, key: str) -> HttpAnswer:
-        path = "/models?pageSize=1000" if self.upstream.name == GEMINI else "/models"
+        path, headers = MODEL_LISTS[self.upstream.api]
         async with asyncio.timeout(_TIMEOUT):
-            reply = await transport.send(UpstreamRequest("GET", path, {}, b""), key)
+            reply = await transport.send(UpstreamRequest("GET", path, headers, b""), key)
             with contextlib.closing(reply):
                 return HttpAnswer.of(reply.status, reply.headers, await read_pieces(reply.readany))
 

@@ -154,7 +154,9 @@ def _asked(request: web.Request, head: RequestHead) -> _Asked:
     if match.api != "messages":
         return _Asked(head.model, head.model, bool(head.stream))
     if not head.model:
-        raise ProxyError(400, "model: Field required", param="model", code="missing_model")
+        raise ProxyError(
+            400, "model: Field required", param="model", code="missing_required_parameter"
+        )
     known = known_name(head.model, context.registry.knows)
     return _Asked(head.model, known, bool(head.stream))
 
