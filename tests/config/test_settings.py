@@ -349,6 +349,7 @@ def test_every_value_arrives_in_its_field() -> None:
             "OWN_PROXY": "Direct",
             **{f"{name}_API_KEY": "k" for name in ("EXEMPT", "OWN", "OTHER")},
             "GEMINI_PROXY": "http://gemini.example:8080",
+            "ANTHROPIC_API_KEY": "a1",
             "IMAGE_URLS": "pass",
             "STRICT_PARAMS": "True",
             "MAX_STREAMS": "1",
