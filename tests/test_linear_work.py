@@ -18,10 +18,9 @@ from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.request.schema.clean import clean_as
 from jarvis_proxy.upstreams.gemini.request.schema.form import FULL, SchemaForm
-from jarvis_proxy.upstreams.gemini.signature_store import MemoryVault
-from jarvis_proxy.upstreams.gemini.upstream import GeminiUpstream
 from jarvis_proxy.wire.request_head import decode_head, with_model
 from jarvis_proxy.wire.work_budget import BASE_STEPS, MAX_STEPS, WorkBudget
+from tests.support.translated import gemini
 
 pytestmark = pytest.mark.slow
 
@@ -62,7 +61,7 @@ def translate(shape: Shape, body: bytes) -> None:
         created=0,
         now=0.0,
     )
-    upstream = GeminiUpstream("gemini", vault=MemoryVault(), new_id=lambda: "x" * 24)
+    upstream = gemini()
     upstream.exchange(call, {}, upstream.needs(call).decoded)
 
 

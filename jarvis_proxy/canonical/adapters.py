@@ -94,7 +94,11 @@ class UpstreamAdapter(Protocol):
     name: str
 
     def features(self, call: Call, /) -> ModelFeatures:
-        """Return what dialects must know of the call's model."""
+        """Return what dialects must know of the call's model.
+
+        Raises:
+            ProxyError: 404 `model_not_found`, there can be no such model.
+        """
 
     def canonical_needs(self, call: Call, request: CanonicalRequest, /) -> Prerequisites:
         """Return what must be looked up before ``translate``.

@@ -14,6 +14,8 @@ from jarvis_proxy.canonical.validation_errors import invalid, missing, wrong_typ
 JsonObject: TypeAlias = dict[str, Any]
 
 NAMESPACE: Final = "namespace"
+TOOL_SEARCH: Final = "tool_search"
+"""The type of a search for further tools. One that the client runs is a function of this name."""
 _MEMBERS: Final = ("function", "custom")
 _MAX_WORDS: Final = 300
 """Characters of a namespace's description. Each of its functions repeats them."""

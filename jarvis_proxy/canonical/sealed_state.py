@@ -32,6 +32,11 @@ class SealedState(msgspec.Struct, frozen=True):
     owner: str
     payload: str
 
+    @property
+    def signs_next(self) -> bool:
+        """It signs the tool call that comes next, or the message if none comes."""
+        return self.owner == GEMINI
+
 
 def chat_owner(upstream: str) -> str:
     """Return the owner for a chat service by its upstream's name."""
@@ -82,3 +87,12 @@ def anthropic_blocks(state: SealedState) -> list[dict[str, Any]]:
         return msgspec.json.decode(state.payload, type=list[dict[str, Any]])
     except (msgspec.DecodeError, RecursionError):
         return []
+
+
+def thinking_blocks(state: SealedState) -> list[dict[str, Any]]:
+    """Return *state* as ``thinking_blocks`` of the canonical request; [] for Gemini's."""
+    if state.owner == ANTHROPIC:
+        return anthropic_blocks(state)
+    if state.signs_next:
+        return []
+    return [{"type": "thinking", "thinking": state.payload, "signature": seal(state)}]

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Final
 
+from jarvis_proxy.canonical.translation import TranslatedUpstream
 from jarvis_proxy.config.settings import Settings, UpstreamSettings
 from jarvis_proxy.routing.key_pool import KeyPool
 from jarvis_proxy.routing.models import GEMINI
-from jarvis_proxy.server.dialects import build_dialects
+from jarvis_proxy.server.dialects import CHAT, build_dialects
 from jarvis_proxy.upstream_client.endpoint import UpstreamApi, UpstreamEndpoint
 from jarvis_proxy.upstream_client.transport import HttpTransport, TransportOptions, key_headers
 from jarvis_proxy.upstreams.chat.upstream import CompatibleUpstream
@@ -46,7 +47,7 @@ def build_endpoint(
 
 
 def _gemini(upstream: UpstreamSettings, settings: Settings, signatures: Signatures) -> UpstreamApi:
-    translator = GeminiUpstream(
+    adapter = GeminiUpstream(
         GEMINI,
         vault=signatures.store,
         new_id=new_call_id,
@@ -60,6 +61,7 @@ def _gemini(upstream: UpstreamSettings, settings: Settings, signatures: Signatur
         key_headers=key_headers(upstream),
         options=_options(upstream, settings),
     )
+    translator = TranslatedUpstream(adapter, build_dialects(new_call_id))
     return UpstreamApi(translator, transport, kind="gemini")
 
 
@@ -69,7 +71,7 @@ def _compatible(
     translator = CompatibleUpstream(
         upstream.name,
         upstream.base_url,
-        dialects=build_dialects(new_call_id),
+        dialects=build_dialects(new_call_id, without=CHAT),
         new_id=new_call_id,
         apis=upstream.apis,
     )

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 
 from jarvis_proxy.canonical.exchange import UpstreamRequest
+from jarvis_proxy.dialects.responses.writer import write_message
 from jarvis_proxy.upstream_client.client import Body
 from jarvis_proxy.upstream_client.response import Sink
 from jarvis_proxy.upstreams import echo
@@ -53,7 +54,13 @@ class EchoTransport:
         reply_id = request.headers.get("x-jarvis-call", "")
         created = int(request.headers.get("x-jarvis-created", "0"))
         endpoint = request.path.partition("?")[0].removeprefix("/")
-        reply = echo.reply(request.body, reply_id=reply_id, created=created, endpoint=endpoint)
+        reply = echo.reply(
+            request.body,
+            reply_id=reply_id,
+            created=created,
+            endpoint=endpoint,
+            write=write_message,
+        )
         return EchoResponse(reply)
 
     async def close(self) -> None:

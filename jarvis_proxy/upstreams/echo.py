@@ -7,7 +7,7 @@ path free of charge. It answers in OpenAI's form like an upstream would, and is 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 from msgspec.structs import replace
@@ -16,7 +16,6 @@ from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.canonical.exchange import NOTHING_NEEDED, Decoded, Media, Prerequisites
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.openai import PassthroughExchange
-from jarvis_proxy.upstreams.responses_writer import ResponseWriter
 from jarvis_proxy.wire import text as surrogates
 from jarvis_proxy.wire.chat_types import Usage
 from jarvis_proxy.wire.json_values import exceeds_values
@@ -93,10 +92,26 @@ class EchoUpstream:
         return PassthroughExchange(self.name, replace(call, headers=head), call.body)
 
 
+class ResponseWriting(Protocol):
+    """Writes a response of one message: what it is whole, and the events that tell of it."""
+
+    def __call__(
+        self, response: Response, words: list[str], usage: Usage
+    ) -> tuple[bytes, tuple[bytes, ...]]:
+        """Complete *response* with the text of all *words*."""
+
+
 def reply(
-    body: bytes, *, reply_id: str, created: int, endpoint: str = "chat/completions"
+    body: bytes,
+    *,
+    reply_id: str,
+    created: int,
+    write: ResponseWriting,
+    endpoint: str = "chat/completions",
 ) -> EchoReply:
     """Return the echo of a request to one of the two endpoints that are served.
+
+    *write* makes the answer of ``responses``.
 
     Raises:
         ProxyError: 400 `invalid_type`, the messages are not in OpenAI's form; 400
@@ -118,7 +133,15 @@ def reply(
     words = _gathered(words)
     pace = min(_PACE_SECONDS, _MAX_PACED_SECONDS / max(1, len(words)))
     if is_response:
-        response, events = _response(body, request.model, words, reply_id, created, usage)
+        counts = Usage(usage["prompt_tokens"], usage["completion_tokens"], usage["total_tokens"])
+        begun = Response(
+            id=f"resp_{reply_id}",
+            created_at=created,
+            status="in_progress",
+            model=request.model,
+            output=[],
+        )
+        response, events = write(begun, words, counts)
         if request.stream:
             return EchoReply(_SSE, events, pace)
         return EchoReply("application/json", (response,), 0.0)
@@ -163,28 +186,6 @@ def _decode(body: bytes, param: str) -> _EchoRequest:
             param=param,
         ) from None
     return request
-
-
-def _response(
-    body: bytes,
-    model: str,
-    words: list[str],
-    reply_id: str,
-    created: int,
-    usage: dict[str, int],
-) -> tuple[bytes, tuple[bytes, ...]]:
-    """Return the whole response, and the events that tell of it."""
-    events: list[bytes] = []
-    response = Response(
-        id=f"resp_{reply_id}", created_at=created, status="in_progress", model=model, output=[]
-    )
-    writer = ResponseWriter(response, lambda: reply_id, events)
-    for word in words:
-        writer.text(word)
-    writer.finish(None, [])
-    counts = Usage(usage["prompt_tokens"], usage["completion_tokens"], usage["total_tokens"])
-    writer.end(counts, None)
-    return msgspec.json.encode(response), tuple(events)
 
 
 def _completion(head: dict[str, Any], text: str, usage: dict[str, int]) -> bytes:

@@ -6,7 +6,7 @@ None is sent as null: clients tell the two apart. Fields that OpenAI does not ha
 Source: https://platform.openai.com/docs/api-reference/chat/object (read 2026-11).
 """
 
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from msgspec import UNSET, Struct, UnsetType, field
 
@@ -91,6 +91,26 @@ class ToolCall(Struct):
     extra_content: ExtraContent | UnsetType = UNSET  # not OpenAI's
 
 
+class ArgumentsPiece(Struct):
+    """A further piece of a function's arguments."""
+
+    arguments: str
+
+
+class InputPiece(Struct):
+    """A further piece of a custom tool's input."""
+
+    input: str
+
+
+class ToolCallPiece(Struct):
+    """What a later chunk adds to the tool call *index*: exactly one of *function* and *custom*."""
+
+    index: int
+    function: ArgumentsPiece | UnsetType = UNSET
+    custom: InputPiece | UnsetType = UNSET
+
+
 class ImageURL(Struct):
     """Where a picture is: here always a ``data:`` URL."""
 
@@ -167,6 +187,7 @@ class Message(Struct):
     audio: Audio | UnsetType = UNSET
     images: list[Image] | UnsetType = UNSET  # not OpenAI's
     extra_content: ExtraContent | UnsetType = UNSET  # not OpenAI's
+    thinking_blocks: list[dict[str, Any]] | UnsetType = UNSET  # not OpenAI's: as LiteLLM has them
 
 
 class Delta(Struct):
@@ -175,12 +196,13 @@ class Delta(Struct):
     role: Literal["assistant"] | UnsetType = UNSET
     content: str | UnsetType = UNSET
     reasoning_content: str | UnsetType = UNSET  # not OpenAI's
-    function_call: FunctionPayload | UnsetType = UNSET
-    tool_calls: list[ToolCall] | UnsetType = UNSET
+    function_call: FunctionPayload | ArgumentsPiece | UnsetType = UNSET
+    tool_calls: list[ToolCall | ToolCallPiece] | UnsetType = UNSET
     annotations: list[Annotation] | UnsetType = UNSET
     audio: Audio | UnsetType = UNSET
     images: list[Image] | UnsetType = UNSET  # not OpenAI's
     extra_content: ExtraContent | UnsetType = UNSET  # not OpenAI's
+    thinking_blocks: list[dict[str, Any]] | UnsetType = UNSET  # not OpenAI's
 
 
 class ChoiceExtras(Struct, kw_only=True):

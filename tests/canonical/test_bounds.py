@@ -20,8 +20,7 @@ from jarvis_proxy.canonical.bounds import (
     decoded_size,
 )
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.gemini.signature_store import MemoryVault
-from jarvis_proxy.upstreams.gemini.upstream import GeminiUpstream
+from tests.support.translated import gemini
 from tests.upstreams.gemini.replies import a_call, ids
 
 pytestmark = pytest.mark.slow
@@ -94,7 +93,7 @@ LARGE: dict[str, bytes] = {
 
 def translated(body: bytes, endpoint: str = "chat/completions") -> ProxyError | int:
     """Return the error, or how many bytes of memory the translation took beside the body."""
-    upstream = GeminiUpstream("gemini", vault=MemoryVault(), new_id=ids())
+    upstream = gemini(new_id=ids())
     call = replace(a_call(target="gemini-2.5-flash"), body=body, endpoint=endpoint)
     tracemalloc.start()
     try:

@@ -11,9 +11,8 @@ from typing import Final, Literal
 
 from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.canonical.exchange import EmptyAnswerError, Exchange
-from jarvis_proxy.upstreams.gemini.signature_store import MemoryVault
-from jarvis_proxy.upstreams.gemini.upstream import GeminiUpstream
 from tests.support.raw_client import RawResponse
+from tests.support.translated import gemini
 
 DONE: Final = b"data: [DONE]\n\n"
 _CREATED: Final = re.compile(rb'"created":(\d+)')
@@ -112,7 +111,7 @@ def translated(model: str, request: bytes, stream: bytes) -> Callable[[bytes], b
             created=int(found[1]) if found else 0,
             now=0.0,
         )
-        upstream = GeminiUpstream("gemini", vault=MemoryVault(), new_id=lambda: "x" * 24)
+        upstream = gemini()
         exchange = upstream.exchange(call, {})
         try:
             return _whole(exchange, stream)

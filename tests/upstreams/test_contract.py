@@ -8,13 +8,12 @@ from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.canonical.exchange import Upstream, UpstreamRequest
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.echo import EchoUpstream
-from jarvis_proxy.upstreams.gemini.signature_store import MemoryVault
-from jarvis_proxy.upstreams.gemini.upstream import GeminiUpstream
 from jarvis_proxy.upstreams.openai import OpenAIUpstream
+from tests.support.translated import gemini
 
 UPSTREAMS: tuple[Upstream, ...] = (
     OpenAIUpstream("openai"),
-    GeminiUpstream("gemini", vault=MemoryVault(), new_id=lambda: "a" * 24),
+    gemini(),
     EchoUpstream("jarvis"),
 )
 by_name = pytest.mark.parametrize("upstream", UPSTREAMS, ids=lambda upstream: upstream.name)

@@ -2,6 +2,7 @@
 
 import json
 import tracemalloc
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,9 +14,11 @@ from openai.types.responses import Response
 from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.canonical.exchange import Prerequisites
 from jarvis_proxy.canonical.usage import TokenUsage
+from jarvis_proxy.dialects.responses.writer import write_message
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.echo import EchoReply, EchoUpstream, reply
-from tests.upstreams.gemini.responses_api.events import read, rebuild
+from jarvis_proxy.upstreams import echo
+from jarvis_proxy.upstreams.echo import EchoReply, EchoUpstream
+from tests.dialects.responses.events import read, rebuild
 from tests.upstreams.openai_streams import Outcome, play
 
 CALL = Call(
@@ -29,6 +32,7 @@ CALL = Call(
     now=5.0,
     headers={"content-type": "application/json"},
 )
+reply = partial(echo.reply, write=write_message)
 GREETING = "Hello from jarvis-echo: send a user message and it comes back."
 
 

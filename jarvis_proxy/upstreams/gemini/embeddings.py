@@ -14,6 +14,7 @@ from typing import Final, Literal, NoReturn
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from jarvis_proxy.canonical import answer_errors
 from jarvis_proxy.canonical import validation_errors as faults
 from jarvis_proxy.canonical.bounds import check_values
 from jarvis_proxy.canonical.call import Call
@@ -174,9 +175,9 @@ class EmbeddingsExchange:
         reply = self._decode_reply(body)
         vectors = reply.embeddings or []
         if not vectors:
-            raise errors.empty_reply()
+            raise answer_errors.empty_reply()
         if len(vectors) != len(self._texts[lane]):
-            raise errors.bad_response()
+            raise answer_errors.bad_response()
         self._tokens[lane] = translate_usage(reply.usage_metadata).prompt_tokens or sum(
             map(_estimate, self._texts[lane])
         )
@@ -192,7 +193,7 @@ class EmbeddingsExchange:
         """
         lanes = [lane for lane in self._lanes if lane is not None]
         if len(lanes) < len(self._lanes):
-            raise errors.truncated()
+            raise answer_errors.truncated()
         vectors = enumerate(chain.from_iterable(lanes))
         tokens = sum(self._tokens)
         answer = _Answer(
@@ -218,7 +219,7 @@ class EmbeddingsExchange:
             reply = _REPLY.decode(body)
         except BROKEN as exc:
             error = errors.error_in_text(body, model=self._call.model)
-            raise (error or errors.bad_response()) from exc
+            raise (error or answer_errors.bad_response()) from exc
         if reply.error and bytes(reply.error) != b"null":
             raise errors.error_in_answer(reply.error, model=self._call.model)
         return reply
@@ -234,7 +235,7 @@ class EmbeddingsExchange:
         try:
             packed = struct.pack(f"<{len(values)}f", *values)
         except OverflowError as exc:
-            raise errors.bad_response() from exc
+            raise answer_errors.bad_response() from exc
         return Raw(b'"' + base64.b64encode(packed) + b'"')
 
 

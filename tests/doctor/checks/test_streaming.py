@@ -5,6 +5,7 @@ import random
 
 import pytest
 
+from jarvis_proxy.dialects.responses.writer import write_message
 from jarvis_proxy.doctor.checks.streaming import (
     PACE,
     TEXT,
@@ -18,34 +19,34 @@ from jarvis_proxy.doctor.net.http_answer import HttpAnswer, TimedBytes
 from jarvis_proxy.upstreams import echo
 from jarvis_proxy.wire.sse import DONE
 
-EVENTS = echo.reply(request_body(stream=True), reply_id="x", created=0).pieces
+EVENTS = echo.reply(request_body(stream=True), reply_id="x", created=0, write=write_message).pieces
 SENT = [number * PACE for number in range(WORDS)]
 STREAM = {"content-type": "text/event-stream"}
 NGINX = {**STREAM, "server": "nginx"}
 
 
-Pieces = list[TimedBytes]
+ByteBuffer = list[TimedBytes]
 
 
-def stream(pieces: Pieces, headers: dict[str, str] = STREAM) -> HttpAnswer:
+def stream(pieces: ByteBuffer, headers: dict[str, str] = STREAM) -> HttpAnswer:
     return HttpAnswer(200, headers, b"", pieces)
 
 
-def words_at(times: list[float]) -> Pieces:
+def words_at(times: list[float]) -> ByteBuffer:
     """Return a stream whose words arrive at *times*."""
     moments = [times[0], *times, times[-1], times[-1]]
     return [TimedBytes(at, event) for at, event in zip(moments, EVENTS, strict=True)]
 
 
-def paced() -> Pieces:
+def paced() -> ByteBuffer:
     return words_at(SENT)
 
 
-def at_once() -> Pieces:
+def at_once() -> ByteBuffer:
     return [TimedBytes(1.3, b"".join(EVENTS))]
 
 
-def bunched() -> Pieces:
+def bunched() -> ByteBuffer:
     """Return a stream that left a buffer of ten events."""
     return [
         TimedBytes(start * PACE + 1, b"".join(EVENTS[start : start + 10]))
@@ -215,7 +216,7 @@ def released(times: list[float], every: float) -> list[float]:
 
 
 def test_the_pace_is_that_of_the_embedded_model() -> None:
-    reply = echo.reply(request_body(stream=True), reply_id="x", created=0)
+    reply = echo.reply(request_body(stream=True), reply_id="x", created=0, write=write_message)
 
     assert reply.pace == PACE
 

@@ -11,9 +11,9 @@ from typing import Final
 from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.canonical.exchange import Media
 from jarvis_proxy.upstreams.gemini.model_traits import knowledge
-from jarvis_proxy.upstreams.gemini.request.build import ChatPlan, build_chat, needs
+from jarvis_proxy.upstreams.gemini.request.build import ChatPlan
 from tests.fuzz.outcomes import attempt
-from tests.upstreams.gemini.chat import JPEG_BYTES, DictVault, make_call
+from tests.upstreams.gemini.chat import JPEG_BYTES, built, make_call, needed
 from tests.upstreams.gemini.google_types import assert_conversation_rules, assert_google_accepts
 
 TOKENS: Final = (
@@ -53,5 +53,5 @@ def check(data: bytes) -> None:
 
 
 def _plan(call: Call) -> ChatPlan:
-    media = {url: Media("image/jpeg", JPEG_BYTES) for url in needs(call).urls}
-    return build_chat(call, vault=DictVault(), media=media)
+    media = {url: Media("image/jpeg", JPEG_BYTES) for url in needed(call).urls}
+    return built(call, media)

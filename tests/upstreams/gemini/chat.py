@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from jarvis_proxy.canonical.call import Call
-from jarvis_proxy.canonical.exchange import Media
+from jarvis_proxy.canonical.chat_decoder import decode_chat
+from jarvis_proxy.canonical.exchange import Media, Prerequisites
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.gemini.request.build import ChatPlan, Relaxation, build_chat
+from jarvis_proxy.upstreams.gemini.recovery import Relaxation
+from jarvis_proxy.upstreams.gemini.request.build import ChatPlan, build_chat, needs
 from jarvis_proxy.upstreams.gemini.request.content import ImageUrls
 from jarvis_proxy.upstreams.gemini.signature_store import Remembered
 
@@ -55,6 +57,16 @@ def make_call(
     )
 
 
+def needed(call: Call, image_urls: ImageUrls = "fetch") -> Prerequisites:
+    """Return what the request of *call* needs."""
+    return needs(decode_chat(call.body), image_urls)
+
+
+def built(call: Call, media: Mapping[str, Media | ProxyError]) -> ChatPlan:
+    """Return the plan for *call* without remembered signatures."""
+    return build_chat(call, decode_chat(call.body), vault=DictVault(), media=media)
+
+
 def plan_for(
     body: object,
     model: str = NEWEST,
@@ -70,6 +82,7 @@ def plan_for(
     call = make_call(body, model, strict_params=strict_params, show_thoughts=show_thoughts)
     return build_chat(
         call,
+        decode_chat(call.body),
         vault=DictVault(vault),
         media=media or {},
         image_urls=image_urls,

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from jarvis_proxy.wire.response_events import ProxyResponseEvents
+from tests.dialects.responses.events import responding
 from tests.upstreams.gemini.replies import CREATED, a_plan, an_exchange, fed, stream_outcome
-from tests.upstreams.gemini.responses_api.events import responding
 
 GOLDEN: Final = Path(__file__).resolve().parent / "golden"
 NAMES: Final = sorted(

@@ -3,23 +3,38 @@
 import itertools
 import json
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
+from jarvis_proxy.canonical.adapters import DialectCall
+from jarvis_proxy.canonical.answer import AnswerContext
 from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.canonical.exchange import EmptyAnswerError, StreamTranslator, UpstreamRequest
+from jarvis_proxy.canonical.function_names import FunctionNames
+from jarvis_proxy.canonical.request import CanonicalRequest, SameParams
+from jarvis_proxy.canonical.translation import Translation
+from jarvis_proxy.dialects.chat.answer import ChatAnswer
+from jarvis_proxy.dialects.chat.options import ChatOptions
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.gemini.exchange import GeminiChatExchange
-from jarvis_proxy.upstreams.gemini.reply.candidate import Finish
+from jarvis_proxy.upstreams.gemini.recovery import Relaxation
 from jarvis_proxy.upstreams.gemini.reply.context import ReplyContext
-from jarvis_proxy.upstreams.gemini.reply.frames import Blob
-from jarvis_proxy.upstreams.gemini.request.build import ChatPlan, Relaxation
+from jarvis_proxy.upstreams.gemini.request.build import ChatPlan
+from jarvis_proxy.upstreams.gemini.request.tools import GEMINI_NAMES
 from jarvis_proxy.upstreams.gemini.signature_store import MemoryVault, SignatureVault
-from jarvis_proxy.wire.chat_types import FunctionPayload, Image, TokenLogprob, ToolCall
+from jarvis_proxy.upstreams.gemini.upstream_call import GeminiCall
+from tests.support.recorded_answer import RecordedAnswer, RecordedChoice
 
 JSON = dict[str, Any]
 NOW = 1000.0
 CREATED = 1_800_000_000
 DONE = b"data: [DONE]\n\n"
+
+
+class Plan(NamedTuple):
+    """What was sent upstream, and how the client wants its answer."""
+
+    sent: ChatPlan
+    options: ChatOptions
 
 
 def a_plan(
@@ -36,22 +51,27 @@ def a_plan(
     think_tag: str | None = None,
     audio_format: str | None = None,
     service_tier_asked: bool = False,
-) -> ChatPlan:
-    return ChatPlan(
+) -> Plan:
+    names = FunctionNames(declared, rule=GEMINI_NAMES)
+    names.renamed |= renamed or {}
+    sent = ChatPlan(
         body=body,
         lanes=lanes,
         ignored=ignored,
-        include_usage=include_usage,
-        declared=frozenset(declared),
-        renamed=renamed or {},
+        names=names,
         custom_tools=frozenset(custom_tools),
         legacy_functions=legacy_functions,
-        first_call_only=first_call_only,
-        think_tag=think_tag,
-        audio_format=audio_format,
-        service_tier_asked=service_tier_asked,
+        first_call_only=first_call_only or legacy_functions,
         signature_sources={},
     )
+    options = ChatOptions(
+        include_usage=include_usage,
+        legacy_functions=legacy_functions,
+        think_tag=think_tag,
+        audio_format=audio_format,
+        service_tier=service_tier_asked,
+    )
+    return Plan(sent, options)
 
 
 def a_call(*, stream: bool = False, model: str = "my-model", target: str = "gemini-x") -> Call:
@@ -73,26 +93,46 @@ def ids() -> Callable[[], str]:
     return lambda: f"{next(counter):024d}"
 
 
-def a_context(plan: ChatPlan | None = None, vault: SignatureVault | None = None) -> ReplyContext:
-    return ReplyContext(a_call(), plan or a_plan(), vault or MemoryVault(), ids())
+def a_context(
+    plan: Plan | ChatPlan | None = None, vault: SignatureVault | None = None
+) -> ReplyContext:
+    plan = plan or a_plan()
+    sent = plan if isinstance(plan, ChatPlan) else plan.sent
+    return ReplyContext(a_call(), sent, vault or MemoryVault(), ids())
+
+
+def translated(
+    call: Call,
+    build: Callable[[Relaxation], ChatPlan],
+    *,
+    options: ChatOptions | None = None,
+    vault: SignatureVault | None = None,
+) -> Translation:
+    """Return the exchange of a chat client with what *build* makes."""
+    new_id = ids()
+    context = AnswerContext(call_id=call.id, created=call.created, model=call.model, new_id=new_id)
+    client = DialectCall(
+        CanonicalRequest(body=b"", params=SameParams()),
+        partial(ChatAnswer, context, options or ChatOptions()),
+    )
+    upstream = GeminiCall(call, build, vault=vault or MemoryVault(), new_id=new_id)
+    return Translation(client, upstream)
 
 
 def an_exchange(
-    plan: ChatPlan | None = None,
+    plan: Plan | None = None,
     *,
     stream: bool = False,
     vault: SignatureVault | None = None,
     call: Call | None = None,
-) -> GeminiChatExchange:
+) -> Translation:
     chosen = plan or a_plan()
 
     def build(relaxation: Relaxation) -> ChatPlan:
         assert relaxation == Relaxation()
-        return chosen
+        return chosen.sent
 
-    return GeminiChatExchange(
-        call or a_call(stream=stream), build, vault=vault or MemoryVault(), new_id=ids()
-    )
+    return translated(call or a_call(stream=stream), build, options=chosen.options, vault=vault)
 
 
 # -- Gemini's side ---------------------------------------------------------------------------
@@ -138,7 +178,7 @@ def sse(*frames: JSON, eol: str = "\r\n") -> bytes:
 
 
 def stream_outcome(
-    exchange: GeminiChatExchange, pieces: Iterable[bytes]
+    exchange: Translation, pieces: Iterable[bytes]
 ) -> tuple[bytes, ProxyError | None]:
     """Feed *pieces* as one lane; return all that reaches the client and the error that ends it.
 
@@ -149,7 +189,7 @@ def stream_outcome(
 
 
 def streamed_by(
-    exchange: GeminiChatExchange, pieces: Iterable[bytes]
+    exchange: Translation, pieces: Iterable[bytes]
 ) -> tuple[StreamTranslator, bytes, ProxyError | None]:
     """Return the translator as well, the second where the first answer said nothing."""
     pieces = list(pieces)
@@ -175,7 +215,16 @@ def fed(translator: StreamTranslator, pieces: Iterable[bytes]) -> tuple[bytes, P
     return out, None
 
 
-def stream(data: bytes, plan: ChatPlan | None = None, **more: Any) -> bytes:
+def refused(
+    exchange: Translation, status: int, body: bytes, headers: Mapping[str, str] | None = None
+) -> ProxyError:
+    """Return the client's error for a refusal of the upstream's."""
+    error = exchange.translate_error(status, headers or {}, body)
+    assert error is not None
+    return error
+
+
+def stream(data: bytes, plan: Plan | None = None, **more: Any) -> bytes:
     """Return the whole translation of a stream that must not fail."""
     out, error = stream_outcome(an_exchange(plan, stream=True, **more), [data])
     if error is not None:
@@ -183,13 +232,13 @@ def stream(data: bytes, plan: ChatPlan | None = None, **more: Any) -> bytes:
     return out
 
 
-def stream_error(data: bytes, plan: ChatPlan | None = None) -> ProxyError:
+def stream_error(data: bytes, plan: Plan | None = None) -> ProxyError:
     _, error = stream_outcome(an_exchange(plan, stream=True), [data])
     assert error is not None
     return error
 
 
-def whole(*frames: JSON, plan: ChatPlan | None = None, **more: Any) -> JSON:
+def whole(*frames: JSON, plan: Plan | None = None, **more: Any) -> JSON:
     """Return the ChatCompletion for *frames* (more than one: as a JSON array)."""
     exchange = an_exchange(plan, **more)
     body = frames[0] if len(frames) == 1 else list(frames)
@@ -199,7 +248,7 @@ def whole(*frames: JSON, plan: ChatPlan | None = None, **more: Any) -> JSON:
     return answer
 
 
-def replied(exchange: GeminiChatExchange, body: bytes) -> UpstreamRequest | None:
+def replied(exchange: Translation, body: bytes) -> UpstreamRequest | None:
     """Give *exchange* a whole reply, twice if the first says nothing."""
     assert exchange.requests
     try:
@@ -274,34 +323,24 @@ def _add_delta(message: JSON, delta: JSON) -> None:
                 message[key] = value
 
 
-class RecordingSink:
-    """A sink that writes down what it is told."""
+class Choice(RecordedChoice):
+    """A choice of which the client has been sent what *sent* says."""
+
+    sent = False
+
+    @property
+    def emitted(self) -> bool:
+        return self.sent
+
+
+class Choices(RecordedAnswer):
+    """An answer that keeps the events of its choices."""
 
     def __init__(self) -> None:
-        self.emitted = False
-        self.told: list[tuple[str, Any]] = []
-        self.end: Finish | None = None
+        super().__init__()
+        self.made: dict[int, Choice] = {}
 
-    def text(self, text: str, /) -> None:
-        self.told.append(("text", text))
-
-    def thought(self, text: str, /) -> None:
-        self.told.append(("thought", text))
-
-    def tool_call(self, call: ToolCall, /) -> None:
-        self.told.append(("tool_call", call))
-
-    def function_call(self, call: FunctionPayload, /) -> None:
-        self.told.append(("function_call", call))
-
-    def image(self, image: Image, /) -> None:
-        self.told.append(("image", image))
-
-    def speech(self, blob: Blob, /) -> None:
-        self.told.append(("speech", blob))
-
-    def logprobs(self, tokens: list[TokenLogprob], /) -> None:
-        self.told.append(("logprobs", tokens))
-
-    def finish(self, finish: Finish, /) -> None:
-        self.end = finish
+    def choice(self, index: int, /) -> Choice:
+        made = self.made.setdefault(index, Choice())
+        self.choices[index] = made
+        return made

@@ -10,7 +10,6 @@ import pytest
 
 from jarvis_proxy.canonical.exchange import RetryableError
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.gemini.exchange import GeminiChatExchange
 from jarvis_proxy.upstreams.gemini.request.build import ChatPlan, Relaxation
 from jarvis_proxy.upstreams.gemini.signature_store import MemoryVault, Remembered
 from tests.upstreams.gemini.replies import (
@@ -27,11 +26,12 @@ from tests.upstreams.gemini.replies import (
     chunks_of,
     deltas_of,
     finishes_of,
-    ids,
+    refused,
     sse,
     stream,
     stream_error,
     stream_outcome,
+    translated,
     whole,
 )
 
@@ -221,17 +221,17 @@ def test_row_41_a_signature_that_is_refused_is_replaced_once() -> None:
 
     def build(relaxation: Relaxation) -> ChatPlan:
         built.append(relaxation)
-        return a_plan(body=repr(relaxation).encode())
+        return a_plan(body=repr(relaxation).encode()).sent
 
     refusal = b'{"error":{"code":400,"message":"Thought signature is not valid"}}'
-    exchange = GeminiChatExchange(a_call(), build, vault=MemoryVault(), new_id=ids())
+    exchange = translated(a_call(), build)
 
     again = exchange.recover(400, refusal)
 
     assert again is not None
     assert built[-1].sentinel_signatures
     assert again.recover(400, refusal) is None
-    assert again.translate_error(400, {}, refusal).code == "invalid_thought_signature"
+    assert refused(again, 400, refusal).code == "invalid_thought_signature"
 
 
 def test_row_42_a_stop_with_zero_parts_is_an_empty_answer() -> None:
@@ -267,7 +267,7 @@ def test_row_45_a_per_minute_limit_is_no_daily_quota_and_tells_how_long_to_wait(
     words = "You exceeded your current quota, please check your plan and billing details."
     body = json.dumps({"error": {"code": 429, "message": words, "details": details}}).encode()
 
-    error = an_exchange().translate_error(429, {}, body)
+    error = refused(an_exchange(), 429, body)
 
     assert (error.status, error.code, error.retry_after) == (429, "rate_limit_exceeded", 36.0)
     assert error.should_retry is None
@@ -295,7 +295,7 @@ def test_row_48_only_openais_five_words_in_lower_case_come_out() -> None:
 def test_row_49_errors_keep_their_status_and_have_a_code(status: int, code: str) -> None:
     body = json.dumps({"error": {"code": status, "message": "about the model"}}).encode()
 
-    error = an_exchange().translate_error(status, {}, body)
+    error = refused(an_exchange(), status, body)
 
     assert (error.status, error.code) == (status, code)
 

@@ -21,6 +21,7 @@ from tests.upstreams.gemini.replies import (
     accumulate,
     an_exchange,
     chunks_of,
+    refused,
     sse,
     stream_outcome,
 )
@@ -425,7 +426,7 @@ def test_recorded_refusal_is_mapped_and_keeps_its_details(recording: JSON, rows:
     status = recording["response"]["status"]
     upstream = recording["response"]["body"]["error"]
 
-    error = an_exchange().translate_error(status, {}, body)
+    error = refused(an_exchange(), status, body)
 
     told = json.loads(error.body())["error"]
     assert error.status == (

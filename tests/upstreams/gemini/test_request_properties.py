@@ -11,9 +11,16 @@ from hypothesis import strategies as st
 from jarvis_proxy.canonical.exchange import Media
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.model_traits import knowledge
-from jarvis_proxy.upstreams.gemini.request.build import Relaxation, build_chat, needs
+from jarvis_proxy.upstreams.gemini.recovery import Relaxation
 from jarvis_proxy.upstreams.gemini.signature_store import Remembered
-from tests.upstreams.gemini.chat import JPEG_BYTES, PNG, DictVault, make_call
+from tests.upstreams.gemini.chat import (
+    JPEG_BYTES,
+    PNG,
+    built,
+    make_call,
+    needed,
+    plan_for,
+)
 from tests.upstreams.gemini.google_types import assert_conversation_rules, assert_google_accepts
 
 pytestmark = pytest.mark.slow
@@ -106,9 +113,10 @@ def test_any_history_becomes_contents_that_keep_googles_rules(
     sentinel_only: bool,
 ) -> None:
     sent = system + history or [{"role": "user", "content": ""}]
-    plan = build_chat(
-        make_call({"messages": sent}, model),
-        vault=DictVault(vault),
+    plan = plan_for(
+        {"messages": sent},
+        model,
+        vault=vault,
         media=MEDIA,
         relaxation=Relaxation(sentinel_signatures=sentinel_only),
     )
@@ -167,9 +175,9 @@ def test_any_json_becomes_an_accepted_request_or_a_proxy_error(
     fields: dict[str, Any], base: list[dict[str, Any]], model: str, strict: bool
 ) -> None:
     call = make_call({"messages": base, **fields}, model, strict_params=strict)
-    wanted, error = attempt(lambda: needs(call))
+    wanted, error = attempt(lambda: needed(call))
     media = {url: Media("image/jpeg", JPEG_BYTES) for url in (wanted.urls if wanted else ())}
-    plan, later = attempt(lambda: build_chat(call, vault=DictVault(), media=media))
+    plan, later = attempt(lambda: built(call, media))
 
     assert error is None or (error.status == 400 and error.code)
     assert later is None or (later.status == 400 and later.code)
@@ -181,7 +189,7 @@ def test_any_json_becomes_an_accepted_request_or_a_proxy_error(
 
 @given(body=st.one_of(st.binary(max_size=40), VALUES.map(lambda v: json.dumps(v).encode())))
 def test_any_body_that_is_no_request_is_a_proxy_error(body: bytes) -> None:
-    _, error = attempt(lambda: needs(make_call(body)))
+    _, error = attempt(lambda: needed(make_call(body)))
 
     assert error is not None
     assert (error.status, bool(error.code)) == (400, True)
@@ -210,7 +218,7 @@ def test_deep_nesting_anywhere_is_an_answer_or_a_proxy_error(
 ) -> None:
     deep = opening * depth + "1" + ("]" if opening == "[" else "}") * depth
     body = place.replace("DEEP", deep).replace("TEXT", json.dumps(deep))
-    plan, error = attempt(lambda: build_chat(make_call(body.encode()), vault=DictVault(), media={}))
+    plan, error = attempt(lambda: built(make_call(body.encode()), {}))
 
     assert (error is None) == (plan is not None)
     assert plan is None or json.loads(plan.body)

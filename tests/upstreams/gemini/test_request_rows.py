@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from jarvis_proxy.canonical.exchange import Media
-from jarvis_proxy.upstreams.gemini.request.build import SENTINEL, Relaxation, needs
+from jarvis_proxy.upstreams.gemini.recovery import Relaxation
+from jarvis_proxy.upstreams.gemini.request.build import SENTINEL
 from jarvis_proxy.upstreams.gemini.request.schema.form import SchemaForm
 from jarvis_proxy.upstreams.gemini.signature_store import Remembered
 from tests.upstreams.gemini.chat import (
@@ -23,6 +24,7 @@ from tests.upstreams.gemini.chat import (
     called,
     function,
     make_call,
+    needed,
     plan_for,
     result,
     user,
@@ -374,7 +376,7 @@ def test_row_46_a_link_to_a_picture_is_downloaded_and_sent_inline() -> None:
     asked = {"messages": [user([{"type": "image_url", "image_url": {"url": url}}])]}
     body = body_for(asked, media={url: Media("image/jpeg", JPEG_BYTES)})
 
-    assert needs(make_call(asked)).urls == (url,)
+    assert needed(make_call(asked)).urls == (url,)
     assert next(iter(body["contents"][0]["parts"][0])) == "inlineData"
 
 

@@ -9,8 +9,7 @@ import pytest
 from jarvis_proxy.canonical.exchange import Media
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.model_traits import knowledge
-from jarvis_proxy.upstreams.gemini.request.build import build_chat, needs
-from tests.upstreams.gemini.chat import JPEG_BYTES, DictVault, make_call
+from tests.upstreams.gemini.chat import JPEG_BYTES, built, make_call, needed
 from tests.upstreams.gemini.google_types import assert_conversation_rules, assert_google_accepts
 
 WIRE = Path(__file__).resolve().parents[3] / ".." / "shared" / "wire"
@@ -76,15 +75,15 @@ def test_recorded_chat_requests_become_requests_that_google_accepts(
     for name, body in requests:
         call = make_call(body, model)
         try:
-            media = {url: Media("image/jpeg", JPEG_BYTES) for url in needs(call).urls}
-            plan = build_chat(call, vault=DictVault(), media=media)
+            media = {url: Media("image/jpeg", JPEG_BYTES) for url in needed(call).urls}
+            body_sent = built(call, media).body
         except ProxyError as error:
             refused[name] = (error.status, error.param, error.code)
             continue
-        built = json.loads(plan.body)
-        assert_google_accepts(built)
+        sent = json.loads(body_sent)
+        assert_google_accepts(sent)
         assert_conversation_rules(
-            built, signed=traits.signatures == "required", ids=traits.sends_ids
+            sent, signed=traits.signatures == "required", ids=traits.sends_ids
         )
     print(f"{model}: {len(requests)} requests, {len(refused)} refused")
 

@@ -11,10 +11,11 @@ import pytest
 
 from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.canonical.exchange import Exchange, Prerequisites, StreamTranslator, Upstream
+from jarvis_proxy.canonical.translation import TranslatedUpstream
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.embeddings import EmbeddingsExchange
 from jarvis_proxy.upstreams.gemini.signature_store import MemoryVault, Remembered
-from jarvis_proxy.upstreams.gemini.upstream import GeminiUpstream
+from tests.support.translated import gemini
 from tests.upstreams.gemini.replies import (
     NOW,
     a_call,
@@ -24,8 +25,8 @@ from tests.upstreams.gemini.replies import (
 )
 
 
-def an_upstream(vault: MemoryVault | None = None) -> GeminiUpstream:
-    return GeminiUpstream("gemini", vault=vault or MemoryVault(), new_id=ids())
+def an_upstream(vault: MemoryVault | None = None) -> TranslatedUpstream:
+    return gemini(vault, ids())
 
 
 def a_chat(
@@ -192,7 +193,7 @@ def test_a_call_that_was_answered_is_signed_when_it_comes_back() -> None:
     """From one turn's answer to the next one's request, through a client that keeps the id."""
     vault = MemoryVault()
     sources: Counter[str] = Counter()
-    upstream = GeminiUpstream("gemini", vault=vault, new_id=ids(), signature_sources=sources)
+    upstream = gemini(vault, ids(), signature_sources=sources)
     first = upstream.exchange(a_chat(), {})
     part = {**a_function_call("f", {"a": 1}, id="dv8szvqe"), "thoughtSignature": "EvsBCvgB"}
     first.translate_reply(json.dumps(a_frame(part, finish="STOP")).encode())

@@ -10,12 +10,12 @@ Source: https://ai.google.dev/api/generate-content#method:-models.streamgenerate
 import re
 from typing import Final
 
+from jarvis_proxy.canonical.answer_errors import bad_response, truncated
 from jarvis_proxy.canonical.exchange import UpstreamRequest
 from jarvis_proxy.canonical.usage import TokenUsage
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.relay.errors import error_in_stream
 from jarvis_proxy.upstreams.gemini.relay.watch import AnswerWatch
-from jarvis_proxy.upstreams.gemini.reply.errors import bad_response, truncated
 from jarvis_proxy.wire.pieces import ByteBuffer
 from jarvis_proxy.wire.sse import MAX_EVENT_BYTES, too_large
 

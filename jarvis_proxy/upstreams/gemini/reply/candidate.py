@@ -1,13 +1,10 @@
-"""One candidate's parts, as they come, to OpenAI's notions: the same for streams and whole. Pure.
+"""One candidate's parts, as they come, to the events of a choice. Pure.
 
 Source: https://ai.google.dev/api/caching#Part (read 2026-11).
 """
 
-from dataclasses import dataclass
-from typing import Protocol
-
-from msgspec import UnsetType
-
+from jarvis_proxy.canonical.answer import AnswerSink, Finish
+from jarvis_proxy.canonical.sealed_state import GEMINI, SealedState
 from jarvis_proxy.upstreams.gemini.reply.context import ReplyContext
 from jarvis_proxy.upstreams.gemini.reply.finish_reasons import telling, translate_finish
 from jarvis_proxy.upstreams.gemini.reply.frames import (
@@ -27,68 +24,13 @@ from jarvis_proxy.upstreams.gemini.reply.grounding import (
 from jarvis_proxy.upstreams.gemini.reply.logprobs import translate_logprobs
 from jarvis_proxy.upstreams.gemini.reply.media import is_audio, is_image, to_image
 from jarvis_proxy.upstreams.gemini.reply.partial_tool_call import PartialCall
-from jarvis_proxy.upstreams.gemini.reply.tool_calls import signed, to_function, to_tool_call
-from jarvis_proxy.wire.chat_types import (
-    Annotation,
-    ExtraContent,
-    FinishReason,
-    FunctionPayload,
-    Image,
-    TokenLogprob,
-    ToolCall,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Finish:
-    """How a candidate ended, and what is known only then."""
-
-    reason: FinishReason
-    native: str
-    message: str | None
-    extra_content: ExtraContent | UnsetType
-    annotations: list[Annotation]
-    grounding: dict[str, object] | None
-    citations: list[dict[str, object]]
-
-
-class Sink(Protocol):
-    """Where a candidate's answer goes: into chunks, or into a whole message."""
-
-    @property
-    def emitted(self) -> bool:
-        """Tell whether the client has been sent something of it, be it only a thought."""
-
-    def text(self, text: str, /) -> None:
-        """Take a piece of the content."""
-
-    def thought(self, text: str, /) -> None:
-        """Take a piece of the reasoning."""
-
-    def tool_call(self, call: ToolCall, /) -> None:
-        """Take a whole tool call; its *index* counts them."""
-
-    def function_call(self, call: FunctionPayload, /) -> None:
-        """Take the one call of a client that declared ``functions``."""
-
-    def image(self, image: Image, /) -> None:
-        """Take a picture."""
-
-    def speech(self, blob: Blob, /) -> None:
-        """Take a piece of sound."""
-
-    def logprobs(self, tokens: list[TokenLogprob], /) -> None:
-        """Take the log probabilities of the tokens just given."""
-
-    def finish(self, finish: Finish, /) -> None:
-        """End the choice."""
+from jarvis_proxy.upstreams.gemini.reply.tool_calls import read_call
 
 
 class CandidateReader:
     """The state of one candidate over the frames of its answer, continuations included."""
 
     __slots__ = (
-        "_calls",
         "_citations",
         "_context",
         "_grounding",
@@ -97,7 +39,6 @@ class CandidateReader:
         "_partial",
         "_pieces",
         "_signature",
-        "_thinking",
         "called",
         "continuation_token",
         "native",
@@ -105,7 +46,7 @@ class CandidateReader:
         "sink",
     )
 
-    def __init__(self, context: ReplyContext, sink: Sink) -> None:
+    def __init__(self, context: ReplyContext, sink: AnswerSink) -> None:
         self._context = context
         self.sink = sink
         self.native: str | None = None
@@ -114,11 +55,9 @@ class CandidateReader:
         self.said = False
         """There is text, a picture or sound."""
         self.called = False
-        self._calls = 0
         self._images = 0
         self._message: str | None = None
         self._signature: str | None = None
-        self._thinking = False  # a think tag is open in the content
         self._pieces: list[Piece] = []
         self._citations: list[dict[str, object]] = []
         self._grounding = b""
@@ -161,32 +100,29 @@ class CandidateReader:
             self.native = reason
             self._message = message
 
-    def finish(self) -> None:
-        """Tell the sink how the candidate ended."""
-        self._end_thoughts()
-        native = self.native or ""
-        reason = translate_finish(
-            native,
-            called=self.called,
-            said=self.said,
-            legacy=self._context.plan.legacy_functions,
-        )
+    def finish(self, model_version: str | None = None) -> None:
+        """Tell the sink how the candidate ended; *model_version* is what the frames named."""
+        if self._signature:
+            self.sink.seal(SealedState(GEMINI, self._signature))
         grounding = self._grounding
-        self.sink.finish(
-            Finish(
-                reason,
-                native,
-                telling(self._message),
-                signed(self._signature),
-                annotate(grounding, self._pieces) if grounding else [],
-                public_metadata(grounding) if grounding else None,
-                self._citations,
-            )
+        finish = Finish(
+            reason=translate_finish(self.native or "", called=self.called, said=self.said),
+            native=self.native or "",
+            message=telling(self._message),
+            annotations=tuple(annotate(grounding, self._pieces)) if grounding else (),
+            grounding=public_metadata(grounding) if grounding else None,
+            citations=tuple(self._citations),
+            model_version=model_version,
         )
+        message_id = self.sink.finish(finish)
+        if self._signature and message_id is not None:
+            self._context.remember(message_id, self._signature)
 
     def _take_part(self, number: int, part: Part) -> None:
         if part.text and part.thought:
-            self._think(part.text)  # a thought's signature has no place: thoughts never go back
+            self.sink.thought(
+                part.text
+            )  # a thought's signature has no place: thoughts never go back
         elif part.text is not None and not part.thought:
             self._take_text(number, part.text, part.thought_signature)
         if part.function_call is not None:
@@ -215,44 +151,23 @@ class CandidateReader:
     def _show(self, words: str, *, thought: bool | None) -> None:
         """Show what Google's own tools did; what they did for a thought is one."""
         if thought:
-            self._think(words)
+            self.sink.thought(words)
         else:
             self._say(OWN_WORDS, words)
 
     def _say(self, number: int, text: str) -> None:
-        if self._thinking:
-            self._end_thoughts()
         self.said = True
         self._pieces.append((number, text))
         self.sink.text(text)
 
-    def _think(self, text: str) -> None:
-        tag = self._context.plan.think_tag
-        if tag is None:
-            self.sink.thought(text)
-            return
-        if not self._thinking:
-            self._thinking = True
-            text = f"<{tag}>{text}"
-        self._pieces.append((OWN_WORDS, text))
-        self.sink.text(text)
-
-    def _end_thoughts(self) -> None:
-        if self._thinking:
-            self._thinking = False
-            text = f"</{self._context.plan.think_tag}>"
-            self._pieces.append((OWN_WORDS, text))
-            self.sink.text(text)
-
     def _take_blob(self, blob: Blob) -> None:
         if is_image(blob):
-            self._end_thoughts()
             self.said = True
             self.sink.image(to_image(blob, self._images))
             self._images += 1
         elif is_audio(blob):
             self.said = True
-            self.sink.speech(blob)
+            self.sink.speech(blob.mime_type or "", blob.data or "")
 
     def _take_call(self, call: FunctionCall, signature: str | None) -> None:
         if call.will_continue or call.partial_args or self._partial is not None:
@@ -265,16 +180,20 @@ class CandidateReader:
             self._partial = None
         if not call.name:
             return  # it cannot be executed, and a name is not to be made up
-        plan = self._context.plan
-        if self.called and (plan.first_call_only or plan.legacy_functions):
+        if self.called and self._context.plan.first_call_only:
             return  # Gemini has no switch for one call at a time; the first carries the signature
-        self._end_thoughts()
         self.called = True
-        if plan.legacy_functions:
-            self.sink.function_call(to_function(plan, call.name, call.args))
-            return
-        self.sink.tool_call(to_tool_call(self._context, call, signature or None, self._calls))
-        self._calls += 1
+        self._send_call(call, signature or None)
+
+    def _send_call(self, call: FunctionCall, signature: str | None) -> None:
+        start, arguments = read_call(self._context, call, signature)
+        sink = self.sink
+        if signature is not None:
+            sink.seal(SealedState(GEMINI, signature))
+        sink.call_begin(start)
+        if arguments:
+            sink.call_piece(arguments)
+        sink.call_end()
 
     def _take_logprobs(self, result: LogprobsResult) -> None:
         if tokens := translate_logprobs(result):

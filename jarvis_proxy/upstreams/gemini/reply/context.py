@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.upstreams.gemini.request.build import ChatPlan
-from jarvis_proxy.upstreams.gemini.signature_store import SignatureVault
+from jarvis_proxy.upstreams.gemini.signature_store import Remembered, SignatureVault
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,3 +19,8 @@ class ReplyContext:
     plan: ChatPlan
     vault: SignatureVault
     new_id: Callable[[], str]
+
+    def remember(self, item_id: str, signature: str | None, native_id: str | None = None) -> None:
+        """Store what the upstream wants back with the call or message *item_id*."""
+        if signature is not None or native_id:
+            self.vault.put(item_id, Remembered(signature, native_id or None), self.call.now)

@@ -45,18 +45,18 @@ _IDLE_MESSAGES: Final = frozenset(
 )
 
 
-def translate_finish(native: str, *, called: bool, said: bool, legacy: bool) -> FinishReason:
+def translate_finish(native: str, *, called: bool, said: bool) -> FinishReason:
     """Return OpenAI's finish reason for Gemini's; ``""`` is an absent one.
 
     *called*: the answer has tool calls (Gemini's are always complete, so they can be executed even
-    where the answer was cut); *said*: it has text or a picture; *legacy*: the client declared
-    ``functions``. A reason that nobody knows yet becomes ``stop``: clients fail on any sixth word.
+    where the answer was cut); *said*: it has text or a picture. A reason that nobody knows yet
+    becomes ``stop``: clients fail on any sixth word.
     """
     native = native.upper()
     if native in _FILTERED or native.startswith(BLOCKED):
         return "content_filter"
     if called:
-        return "function_call" if legacy else "tool_calls"
+        return "tool_calls"
     if native in ("MAX_TOKENS", CONTINUATION):
         return "length"
     if native == "OTHER" and not said:

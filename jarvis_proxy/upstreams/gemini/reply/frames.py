@@ -11,8 +11,8 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
+from jarvis_proxy.canonical.answer_errors import bad_frame
 from jarvis_proxy.upstreams.gemini.reply.error_body import BROKEN
-from jarvis_proxy.upstreams.gemini.reply.errors import bad_frame
 from jarvis_proxy.wire import text as surrogates
 from jarvis_proxy.wire.json_values import exceeds_values
 

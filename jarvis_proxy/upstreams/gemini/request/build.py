@@ -6,23 +6,19 @@ that it does not know, so only fields of ``GenerateRequest`` are ever sent.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final, NamedTuple
 
 import msgspec
 
 from jarvis_proxy.canonical.bounds import (
     check_links,
-    check_request,
-    check_values,
-    decoded_size,
 )
 from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.canonical.call_ids import bare_id
-from jarvis_proxy.canonical.chat_request import ChatRequest
+from jarvis_proxy.canonical.chat_decoder import DecodedChat, chat_in
 from jarvis_proxy.canonical.exchange import Decoded, Media, Prerequisites
-from jarvis_proxy.canonical.function_names import Member
+from jarvis_proxy.canonical.function_names import FunctionNames, Member
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
-from jarvis_proxy.canonical.validation_errors import invalid, mismatch
+from jarvis_proxy.canonical.validation_errors import invalid
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits, knowledge
 from jarvis_proxy.upstreams.gemini.recovery import NOTHING_RELAXED, Relaxation
@@ -61,12 +57,9 @@ from jarvis_proxy.upstreams.gemini.request.types import (
     ThinkingConfig,
 )
 from jarvis_proxy.upstreams.gemini.signature_store import SignatureVault
-from jarvis_proxy.wire import text as surrogates
 from jarvis_proxy.wire.work_budget import WorkBudget
 
 __all__ = ["SENTINEL", "ChatPlan", "Relaxation", "build_chat", "needs"]
-
-_DECODER: Final = msgspec.json.Decoder(ChatRequest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,47 +72,26 @@ class ChatPlan:
     """``n``: upstream calls, one choice each."""
     ignored: tuple[str, ...]
     """Parameters, and parts of messages, without an equivalent; printable ASCII."""
-    include_usage: bool
-    """``stream_options.include_usage``."""
-    declared: frozenset[str]
-    """Function names as the client declared them."""
-    renamed: Mapping[str, str]
-    """Upstream function name → the client's, where they differ."""
+    names: FunctionNames
+    """The client's function names, and the upstream's where they differ."""
     custom_tools: frozenset[str | Member]
     """The client's names of tools of type "custom"."""
     legacy_functions: bool
-    """Answer with ``message.function_call``."""
+    """The client declared ``functions``: its calls have no ids."""
     first_call_only: bool
-    """``parallel_tool_calls: false``."""
-    think_tag: str | None
-    """Thoughts go into the content, between tags of this name."""
-    audio_format: str | None
-    """"wav" or "pcm16" when the answer is spoken."""
-    service_tier_asked: bool
-    """The answer names the service tier."""
+    """``parallel_tool_calls: false``, or ``functions``."""
     signature_sources: Mapping[str, int]
     """How each signature came back: extra_content, reasoning_details, provider_fields, id, vault,
     sentinel → count."""
-    namespaced: Mapping[str, Member] = field(default_factory=dict)
-    """Upstream function name → the function inside a namespace."""
-    tool_search: bool = False
-    """The client looks for tools itself when the model calls ``tool_search``."""
 
 
-class _Read(NamedTuple):
-    """A decoded request, and how many bytes its body had."""
-
-    request: ChatRequest
-    size: int
-
-
-def needs(call: Call, image_urls: ImageUrls = "fetch") -> Prerequisites:
+def needs(decoded: Decoded, image_urls: ImageUrls = "fetch") -> Prerequisites:
     """Return the links to download and the ids to look up before ``build_chat``.
 
     Raises:
-        ProxyError: 400, as ``build_chat``.
+        ProxyError: 400, there are too many links.
     """
-    request = _decode(call.body)
+    request = chat_in(decoded)
     contents = [
         message.content
         for message in request.messages
@@ -133,24 +105,24 @@ def needs(call: Call, image_urls: ImageUrls = "fetch") -> Prerequisites:
     return Prerequisites(
         urls=tuple(dict.fromkeys(links)),
         call_ids=tuple(dict.fromkeys(filter(None, (*calls, *texts)))),
-        decoded=Decoded(_Read(request, len(call.body)), decoded_size(call.body)),
+        decoded=decoded,
     )
 
 
 def build_chat(
     call: Call,
+    decoded: Decoded,
     *,
     vault: SignatureVault,
     media: Mapping[str, Media | ProxyError],
     image_urls: ImageUrls = "fetch",
     relaxation: Relaxation = NOTHING_RELAXED,
-    decoded: Decoded | None = None,
 ) -> ChatPlan:
-    """Return the upstream request for a chat completions call to a Gemini model.
+    """Return the upstream request for a chat request to a Gemini model.
 
     *vault* knows the signatures of earlier tool calls; *media* holds, by URL, what ``needs`` asked
     for or why it could not be had. *image_urls*: "fetch" takes *media*, "pass" gives links to
-    Google, "refuse" is 400. *decoded* comes from ``needs``.
+    Google, "refuse" is 400. *decoded* holds a ``DecodedChat``, which is taken out of it.
 
     Raises:
         ProxyError: 400 with the param in OpenAI's form; whatever stands in *media*.
@@ -201,17 +173,10 @@ def _translate(
         body=b"",
         lanes=count,
         ignored=notes.names,
-        include_usage=bool(request.stream_options and request.stream_options.include_usage),
-        declared=plan.names.declared,
-        renamed=dict(plan.names.renamed),
-        namespaced=dict(plan.names.namespaced),
+        names=plan.names,
         custom_tools=plan.custom,
-        tool_search=plan.tool_search,
         legacy_functions=plan.legacy,
-        first_call_only=request.parallel_tool_calls is False,
-        think_tag=job.extension.thought_tag_marker,
-        audio_format=answer.audio_format,
-        service_tier_asked=request.service_tier is not None,
+        first_call_only=request.parallel_tool_calls is False or plan.legacy,
         signature_sources=dict(signer.sources),
     )
 
@@ -222,7 +187,6 @@ class _Answer:
 
     config: GenerationConfig = field(default_factory=GenerationConfig)
     instructions: list[str] = field(default_factory=list)
-    audio_format: str | None = None
 
 
 class _Job:
@@ -239,13 +203,12 @@ class _Job:
         "work",
     )
 
-    def __init__(self, call: Call, relaxation: Relaxation, decoded: Decoded | None) -> None:
+    def __init__(self, call: Call, relaxation: Relaxation, decoded: Decoded) -> None:
         self.now = call.now
         self._show_thoughts = call.show_thoughts and relaxation.own_thoughts
         self.relaxation = relaxation
-        taken = None if decoded is None else decoded.take()
-        if not isinstance(taken, _Read):
-            taken = _Read(_decode(call.body), len(call.body))
+        taken = decoded.take()
+        assert isinstance(taken, DecodedChat)  # noqa: S101 - nobody else has taken it
         self.request = taken.request
         self.traits = relaxation.traits(knowledge(call.target_model))
         self.notes = IgnoredParams(strict=call.strict_params)
@@ -271,7 +234,7 @@ class _Job:
         )
         if words is not None:
             answer.instructions.append(words)
-        answer.audio_format = set_modalities(config, request, self.extension, traits, notes)
+        set_modalities(config, request, self.extension, traits, notes)
         set_media(config, self.extension, traits, notes, resolution=resolution)
         config.thinking_config = self._thinking()
         note_unmapped(request, notes)
@@ -305,26 +268,6 @@ class _Job:
         return (
             request.cached_content or request.cached_content_camel or self.extension.cached_content
         )
-
-
-def _decode(body: bytes) -> ChatRequest:
-    check_values(body)
-    try:
-        request = surrogates.decode(_DECODER, body)
-    except msgspec.ValidationError as exc:
-        raise mismatch(exc) from exc
-    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
-        raise ProxyError(400, f"The body is not valid JSON: {exc}.", code="invalid_json") from exc
-    except RecursionError as exc:
-        raise ProxyError(400, "The body is nested too deeply.", code="invalid_json") from exc
-    if not request.messages:
-        message = (
-            "Invalid 'messages': empty array. Expected an array with minimum length 1, "
-            "but got an empty array instead."
-        )
-        raise invalid("messages", message, "empty_array")
-    check_request(request)
-    return request
 
 
 def _check_cache(body: GenerateRequest) -> None:

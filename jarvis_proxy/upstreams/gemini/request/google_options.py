@@ -16,7 +16,6 @@ from jarvis_proxy.canonical.validation_errors import convert, invalid, wrong_typ
 from jarvis_proxy.upstreams.gemini.request.types import SafetySetting
 
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])([A-Z])")
-_TAG: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}\Z")
 
 _CATEGORIES: Final = frozenset(("HARASSMENT", "HATE_SPEECH", "SEXUALLY_EXPLICIT",
                                 "DANGEROUS_CONTENT"))  # fmt: skip
@@ -46,7 +45,7 @@ class Extension(msgspec.Struct):
     param: str = "google"
     thinking_config: ThinkingWish | None = None
     cached_content: str | None = None
-    thought_tag_marker: str | None = None
+    thought_tag_marker: object = None  # about the answer in the chat API
     safety_settings: object = None
     image_config: ImageWish | None = None
     media_resolution: str | None = None
@@ -70,7 +69,7 @@ def read_extension(request: ChatRequest, notes: IgnoredParams) -> Extension:
     """Return Google's extensions in a request; unknown keys are noted.
 
     Raises:
-        ProxyError: 400, a value of the wrong type, or a tag that cannot be one.
+        ProxyError: 400, a value of the wrong type.
     """
     merged: dict[str, object] = {}
     where = ""
@@ -82,10 +81,6 @@ def read_extension(request: ChatRequest, notes: IgnoredParams) -> Extension:
             merged.setdefault(key, item)
     extension = convert(merged, Extension, where)
     extension.param = where or extension.param
-    tag = extension.thought_tag_marker
-    if tag is not None and not _TAG.match(tag):
-        message = "thought_tag_marker must be a name, such as 'think'."
-        raise invalid(f"{extension.param}.thought_tag_marker", message)
     return extension
 
 

@@ -85,8 +85,8 @@ def set_modalities(
     extension: Extension,
     traits: ModelTraits,
     notes: IgnoredParams,
-) -> str | None:
-    """Set what kinds of output come; return the audio format for speech, else None.
+) -> None:
+    """Set what kinds of output come.
 
     Raises:
         ProxyError: 400, an output that the model does not make, or an audio format but WAV and PCM.
@@ -106,8 +106,8 @@ def set_modalities(
     if "AUDIO" not in traits.outputs:
         if request.audio is not None:
             notes.add_or_reject("audio")
-        return None
-    return _set_speech(config, request)
+        return
+    _set_speech(config, request)
 
 
 def _schema(
@@ -139,10 +139,10 @@ def _schema(
     return schema or None
 
 
-def _set_speech(config: GenerationConfig, request: ChatRequest) -> str:
+def _set_speech(config: GenerationConfig, request: ChatRequest) -> None:
     audio = request.audio
     if audio is None:
-        return "wav"
+        return
     form = audio.format or "wav"
     if form not in _AUDIO_FORMATS:
         message = f"Gemini speaks 'wav' and 'pcm16' only, not '{form[:64]}'."
@@ -151,4 +151,3 @@ def _set_speech(config: GenerationConfig, request: ChatRequest) -> str:
     if isinstance(voice, str) and voice:
         name = _VOICES.get(voice.lower(), voice)
         config.speech_config = SpeechConfig(VoiceConfig(PrebuiltVoice(name)))
-    return form

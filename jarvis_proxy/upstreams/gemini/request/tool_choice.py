@@ -9,10 +9,10 @@ from typing import Final, Literal
 from jarvis_proxy.canonical.chat_request import ChatRequest
 from jarvis_proxy.canonical.function_names import Member
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
-from jarvis_proxy.canonical.namespaces import NAMESPACE
+from jarvis_proxy.canonical.namespaces import NAMESPACE, TOOL_SEARCH
 from jarvis_proxy.canonical.validation_errors import invalid, missing, wrong_type
 from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits
-from jarvis_proxy.upstreams.gemini.request.tools import TOOL_SEARCH, ToolPlan
+from jarvis_proxy.upstreams.gemini.request.tools import ToolPlan
 from jarvis_proxy.upstreams.gemini.request.types import FunctionCallingConfig, ToolConfig
 
 _Mode = Literal["AUTO", "ANY", "NONE", "VALIDATED"]

@@ -10,7 +10,7 @@ from typing import Final, Literal
 from jarvis_proxy.canonical.chat_request import ChatRequest, CustomSpec, FunctionSpec
 from jarvis_proxy.canonical.function_names import FunctionNames, Member, NameRule
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
-from jarvis_proxy.canonical.namespaces import NAMESPACE, members
+from jarvis_proxy.canonical.namespaces import NAMESPACE, TOOL_SEARCH, members
 from jarvis_proxy.canonical.validation_errors import (
     convert,
     invalid,
@@ -41,7 +41,6 @@ _SERVER_TOOLS: Final[dict[str, ServerTool]] = {
     "url_context": "url_context",
     "urlContext": "url_context",
 }
-TOOL_SEARCH: Final = "tool_search"
 """OpenAI's way to load functions later. The client runs it, or OpenAI's servers do."""
 
 _OPENAIS_OWN: Final = frozenset(

@@ -6,18 +6,18 @@ from typing import Any
 import msgspec
 import pytest
 
-from jarvis_proxy.upstreams.gemini.reply.candidate import CandidateReader, Finish
+from jarvis_proxy.canonical.answer import CallStart, Finish
+from jarvis_proxy.canonical.sealed_state import GEMINI, SealedState
+from jarvis_proxy.upstreams.gemini.reply.candidate import CandidateReader
 from jarvis_proxy.upstreams.gemini.reply.frames import Candidate
-from jarvis_proxy.upstreams.gemini.request.build import ChatPlan
-from jarvis_proxy.wire.chat_types import FunctionPayload, ToolCall
-from tests.upstreams.gemini.replies import JSON, RecordingSink, a_context, a_function_call, a_plan
+from tests.upstreams.gemini.replies import JSON, Choice, Plan, a_context, a_function_call, a_plan
 
 
 class Reading:
     """A reader that is fed candidates as JSON, and what it told its sink."""
 
-    def __init__(self, plan: ChatPlan | None = None) -> None:
-        self.sink = RecordingSink()
+    def __init__(self, plan: Plan | None = None) -> None:
+        self.sink = Choice()
         self.reader = CandidateReader(a_context(plan), self.sink)
 
     def take(self, *parts: JSON, **more: Any) -> "Reading":
@@ -28,20 +28,24 @@ class Reading:
 
     @property
     def told(self) -> list[tuple[str, Any]]:
-        return self.sink.told
+        return self.sink.events
 
     @property
-    def calls(self) -> list[ToolCall]:
-        return [value for kind, value in self.told if kind == "tool_call"]
+    def calls(self) -> list[tuple[CallStart, object]]:
+        return self.sink.calls()
+
+    @property
+    def seals(self) -> list[Any]:
+        return [value for kind, value in self.told if kind == "seal"]
 
     @property
     def content(self) -> str:
-        return "".join(value for kind, value in self.told if kind == "text")
+        return self.sink.joined("text")
 
     def end(self) -> Finish:
         self.reader.finish()
-        assert self.sink.end is not None
-        return self.sink.end
+        assert self.sink.finished is not None
+        return self.sink.finished
 
 
 def test_text_is_text_and_thoughts_are_thoughts() -> None:
@@ -76,8 +80,8 @@ def test_a_call_without_a_name_cannot_be_executed_and_is_none() -> None:
 def test_calls_are_counted_over_all_frames() -> None:
     reading = Reading().take(a_function_call("f")).take(a_function_call("f"), a_function_call("g"))
 
-    assert [call.index for call in reading.calls] == [0, 1, 2]
-    assert len({call.id for call in reading.calls}) == 3
+    assert [call.name for call, _ in reading.calls] == ["f", "f", "g"]
+    assert len({call.id for call, _ in reading.calls}) == 3
     assert reading.end().reason == "tool_calls"
 
 
@@ -86,18 +90,19 @@ def test_of_parallel_calls_a_client_that_wants_one_gets_the_first() -> None:
 
     reading.take({**a_function_call("f"), "thoughtSignature": "s"}).take(a_function_call("g"))
 
-    (call,) = reading.calls
-    assert call.function == FunctionPayload("f", "{}")
-    assert call.extra_content == {"google": {"thought_signature": "s"}}
+    ((call, arguments),) = reading.calls
+    assert (call.name, arguments) == ("f", "")
+    assert reading.told[0] == ("seal", SealedState(GEMINI, "s"))
 
 
-def test_a_legacy_client_gets_one_function_call_without_an_id() -> None:
+def test_a_legacy_client_gets_one_call() -> None:
     reading = Reading(a_plan(legacy_functions=True))
 
     reading.take(a_function_call("f", {"a": 1}), a_function_call("g"))
 
-    assert reading.told == [("function_call", FunctionPayload("f", '{"a":1}'))]
-    assert reading.end().reason == "function_call"
+    ((call, arguments),) = reading.calls
+    assert (call.name, arguments) == ("f", '{"a":1}')
+    assert reading.end().reason == "tool_calls"
 
 
 def test_a_call_in_pieces_is_put_together() -> None:
@@ -109,41 +114,16 @@ def test_a_call_in_pieces_is_put_together() -> None:
 
     reading.take({"functionCall": {}}).take(a_function_call("g"))
 
-    first, second = reading.calls
-    assert first.function == FunctionPayload("f", '{"a":"x"}')
-    assert first.extra_content == {"google": {"thought_signature": "s"}}
-    assert second.function == FunctionPayload("g", "{}")
-
-
-def test_thoughts_in_content_are_between_tags() -> None:
-    reading = Reading(a_plan(think_tag="think"))
-
-    reading.take({"text": "a", "thought": True}, {"text": "b", "thought": True}, {"text": "C"})
-    reading.take({"text": "d", "thought": True})
-    end = reading.end()
-
-    assert reading.content == "<think>ab</think>C<think>d</think>"
-    assert end.reason == "stop"
-
-
-@pytest.mark.parametrize(
-    "part",
-    [
-        a_function_call("f"),
-        {"inlineData": {"mimeType": "image/png", "data": "AAAA"}},
-        {"executableCode": {"code": "1"}},
-    ],
-)
-def test_a_think_tag_closes_before_whatever_follows(part: JSON) -> None:
-    reading = Reading(a_plan(think_tag="think")).take({"text": "a", "thought": True}, part)
-
-    assert reading.told[:2] == [("text", "<think>a"), ("text", "</think>")]
+    assert [(call.name, arguments) for call, arguments in reading.calls] == [
+        ("f", '{"a":"x"}'),
+        ("g", ""),
+    ]
+    assert reading.told[0] == ("seal", SealedState(GEMINI, "s"))
+    assert len(reading.seals) == 1
 
 
 def test_thoughts_alone_are_no_answer() -> None:
-    reading = Reading(a_plan(think_tag="think")).take({"text": "a", "thought": True})
-
-    assert reading.reader.unusable
+    assert Reading().take({"text": "a", "thought": True}).reader.unusable
 
 
 def test_code_and_its_output_are_fenced() -> None:
@@ -156,14 +136,16 @@ def test_code_and_its_output_are_fenced() -> None:
         {"codeExecutionResult": {}},
     )
 
-    assert [value for _, value in reading.told] == [
-        "\n```python\nprint(1)\n```\n",
-        "\n```output\n1\n```\n",
-        "\n```\nx\n```\n",
-        "\n```output\nOUTCOME_FAILED\nno\n```\n",
-        "\n```\n\n```\n",
-        "\n```output\n\n```\n",
-    ]
+    assert reading.content == "".join(
+        [
+            "\n```python\nprint(1)\n```\n",
+            "\n```output\n1\n```\n",
+            "\n```\nx\n```\n",
+            "\n```output\nOUTCOME_FAILED\nno\n```\n",
+            "\n```\n\n```\n",
+            "\n```output\n\n```\n",
+        ]
+    )
 
 
 def test_pictures_are_counted_and_sketches_made_while_thinking_are_not_shown() -> None:
@@ -178,8 +160,7 @@ def test_pictures_are_counted_and_sketches_made_while_thinking_are_not_shown() -
 def test_sound_goes_to_the_sink() -> None:
     reading = Reading().take({"inlineData": {"mimeType": "audio/L16", "data": "AAAA"}})
 
-    ((kind, blob),) = reading.told
-    assert (kind, blob.data) == ("speech", "AAAA")
+    assert reading.told == [("speech", ("audio/L16", "AAAA"))]
     assert reading.reader.said
 
 
@@ -194,8 +175,13 @@ def test_sound_goes_to_the_sink() -> None:
 def test_a_texts_signature_has_a_place_of_its_own(parts: list[JSON]) -> None:
     reading = Reading().take(*parts)
 
-    assert reading.end().extra_content == {"google": {"thought_signature": "s"}}
-    assert reading.content == "a"
+    reading.end()
+
+    assert reading.told == [
+        ("text", "a"),
+        ("seal", SealedState(GEMINI, "s")),
+        ("finish", "stop"),
+    ]
 
 
 def test_signatures_of_other_parts_are_not_the_texts() -> None:
@@ -208,7 +194,9 @@ def test_signatures_of_other_parts_are_not_the_texts() -> None:
         {"inlineData": {"mimeType": "image/png", "data": "AAAA"}, "thoughtSignature": "x"},
     )
 
-    assert not reading.end().extra_content
+    reading.end()
+
+    assert reading.seals == [SealedState(GEMINI, "c")]
 
 
 def test_the_last_finish_reason_counts() -> None:
@@ -227,8 +215,10 @@ def test_a_refused_prompt_ends_what_has_not_ended_itself() -> None:
     for reading in (blocked, ended):
         reading.reader.block("PROMPT_BLOCKED:SAFETY", "why")
 
-    assert (blocked.end().native, blocked.end().message) == ("PROMPT_BLOCKED:SAFETY", "why")
-    assert (ended.end().native, ended.end().message) == ("STOP", None)
+    refused, stopped = blocked.end(), ended.end()
+
+    assert (refused.native, refused.message) == ("PROMPT_BLOCKED:SAFETY", "why")
+    assert (stopped.native, stopped.message) == ("STOP", None)
 
 
 def test_grounding_is_the_last_that_is_not_empty() -> None:

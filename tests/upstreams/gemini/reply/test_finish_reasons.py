@@ -49,9 +49,9 @@ TABLE = {
 @pytest.mark.parametrize("native", TABLE)
 def test_each_reason_has_its_openai_word(native: str) -> None:
     actual = (
-        translate_finish(native, called=False, said=False, legacy=False),
-        translate_finish(native, called=False, said=True, legacy=False),
-        translate_finish(native, called=True, said=True, legacy=False),
+        translate_finish(native, called=False, said=False),
+        translate_finish(native, called=False, said=True),
+        translate_finish(native, called=True, said=True),
     )
 
     assert TABLE[native] == actual
@@ -61,22 +61,14 @@ def test_every_reason_that_googles_sdk_knows_is_in_the_table() -> None:
     assert {reason.value for reason in NativeReason} <= TABLE.keys()
 
 
-def test_legacy_clients_read_function_call_in_place_of_tool_calls() -> None:
-    assert translate_finish("STOP", called=True, said=False, legacy=True) == "function_call"
-    assert translate_finish("STOP", called=False, said=True, legacy=True) == "stop"
-    assert translate_finish("SAFETY", called=True, said=True, legacy=True) == "content_filter"
-
-
 def test_case_of_the_enum_does_not_matter() -> None:
-    assert translate_finish("max_tokens", called=False, said=True, legacy=False) == "length"
+    assert translate_finish("max_tokens", called=False, said=True) == "length"
     assert is_malformed("malformed_function_call")
 
 
-@given(native=st.text(), called=st.booleans(), said=st.booleans(), legacy=st.booleans())
-def test_no_sixth_word_ever_comes_out(
-    *, native: str, called: bool, said: bool, legacy: bool
-) -> None:
-    actual = translate_finish(native, called=called, said=said, legacy=legacy)
+@given(native=st.text(), called=st.booleans(), said=st.booleans())
+def test_no_sixth_word_ever_comes_out(*, native: str, called: bool, said: bool) -> None:
+    actual = translate_finish(native, called=called, said=said)
 
     assert actual in get_args(FinishReason)
 

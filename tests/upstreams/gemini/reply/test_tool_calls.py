@@ -6,32 +6,35 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import UNSET, Raw
+from msgspec import Raw
 
+from jarvis_proxy.canonical.answer import CallStart
+from jarvis_proxy.dialects.chat.open_call import tool_call
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.reply.frames import FunctionCall
-from jarvis_proxy.upstreams.gemini.reply.tool_calls import signed, to_function, to_tool_call
+from jarvis_proxy.upstreams.gemini.reply.tool_calls import read_call
 from jarvis_proxy.upstreams.gemini.signature_store import MemoryVault, Remembered
-from jarvis_proxy.wire.chat_types import CustomPayload, FunctionPayload, ToolCall
 from tests.upstreams.gemini.chat import asking, plan_for
 from tests.upstreams.gemini.replies import NOW, a_context, a_plan
 
 
 def arguments(raw: bytes) -> str:
-    return to_function(a_plan(), "f", Raw(raw)).arguments
+    _, found = read_call(a_context(), FunctionCall(name="f", args=Raw(raw)), None)
+    return found
 
 
 def name(native: str, renamed: dict[str, str] | None = None, declared: str = "") -> str:
-    plan = a_plan(declared=declared.split(), renamed=renamed)
-    return to_function(plan, native, Raw()).name
+    context = a_context(a_plan(declared=declared.split(), renamed=renamed))
+    start, _ = read_call(context, FunctionCall(name=native), None)
+    return start.name
 
 
 @pytest.mark.parametrize(
     ("raw", "expected"),
     [
-        (b"", "{}"),
-        (b"null", "{}"),
-        (b"{}", "{}"),
+        (b"", ""),
+        (b"null", ""),
+        (b"{}", ""),
         (b'{\n  "a": 1,\r\n  "b": [ true, null ]\n}', '{"a":1,"b":[true,null]}'),
         (b'{"b":1,"a":2}', '{"b":1,"a":2}'),
         (b'{"html":"\\u003cb\\u003e"}', '{"html":"<b>"}'),
@@ -64,7 +67,7 @@ values = st.recursive(
 def test_any_arguments_keep_their_value(args: dict[str, object]) -> None:
     raw = json.dumps(args, indent=2).encode()
 
-    assert json.loads(arguments(raw)) == args
+    assert json.loads(arguments(raw) or "{}") == args
 
 
 def test_names_come_back_as_the_client_gave_them() -> None:
@@ -85,15 +88,9 @@ def test_the_models_inner_namespace_is_taken_off_only_where_a_tool_is_behind_it(
 def test_a_tool_call_has_a_short_plain_id_whatever_the_models_own() -> None:
     context = a_context()
 
-    call = to_tool_call(context, FunctionCall("dv8szvqe", "f", Raw(b"{}")), "sig", 2)
+    call, _ = read_call(context, FunctionCall("dv8szvqe", "f", Raw(b"{}")), "sig")
 
-    assert call == ToolCall(
-        index=2,
-        id="call_000000000000000000000000",
-        function=FunctionPayload("f", "{}"),
-        extra_content={"google": {"thought_signature": "sig"}},
-    )
-    assert isinstance(call.id, str)
+    assert call == CallStart("call_000000000000000000000000", "f")
     assert len(call.id) == 29
 
 
@@ -112,9 +109,8 @@ def test_what_belongs_to_an_id_is_remembered(
 ) -> None:
     vault = MemoryVault()
 
-    call = to_tool_call(a_context(vault=vault), FunctionCall(native_id, "f"), signature, 0)
+    call, _ = read_call(a_context(vault=vault), FunctionCall(native_id, "f"), signature)
 
-    assert isinstance(call.id, str)
     assert vault.get(call.id, NOW) == expected
     assert vault.stats.entries == (expected is not None)
 
@@ -122,17 +118,20 @@ def test_what_belongs_to_an_id_is_remembered(
 def test_a_custom_tool_gets_its_text_back() -> None:
     context = a_context(a_plan(custom_tools=["sql"], declared=["sql"]))
 
-    text = to_tool_call(context, FunctionCall(None, "sql", Raw(b'{"input":"select 1"}')), None, 0)
-    other = to_tool_call(context, FunctionCall(None, "sql", Raw(b'{"query":1}')), None, 1)
+    call, text = read_call(context, FunctionCall(None, "sql", Raw(b'{"input":"select 1"}')), None)
+    _, other = read_call(context, FunctionCall(None, "sql", Raw(b'{"query":1}')), None)
 
-    assert (text.type, text.custom) == ("custom", CustomPayload("sql", "select 1"))
-    assert text.function is UNSET
-    assert other.custom == CustomPayload("sql", '{"query":1}')
+    assert (call.kind, call.name, text) == ("custom", "sql", "select 1")
+    assert other == '{"query":1}'
 
 
-def test_an_unsigned_call_carries_no_empty_field() -> None:
-    assert signed(None) is UNSET
-    assert signed("s") == {"google": {"thought_signature": "s"}}
+def test_a_call_that_comes_back_without_its_id_is_not_remembered() -> None:
+    vault = MemoryVault()
+    context = a_context(a_plan(legacy_functions=True), vault)
+
+    read_call(context, FunctionCall("n1", "f"), "sig")
+
+    assert vault.stats.entries == 0
 
 
 def test_a1_a_chat_client_gets_the_namespace_beside_the_bare_name() -> None:
@@ -143,12 +142,15 @@ def test_a1_a_chat_client_gets_the_namespace_beside_the_bare_name() -> None:
     context = a_context(plan)
 
     function = FunctionCall(id="n1", name="mcp__wx__get_weather", args=Raw(b"{}"))
-    call = to_tool_call(context, function, None, 0)
-    assert call.function == FunctionPayload("get_weather", "{}", "mcp__wx")
+    call, _ = read_call(context, function, None)
+    assert (call.name, call.namespace) == ("get_weather", "mcp__wx")
 
     history = [
         {"role": "user", "content": "Hi"},
-        {"role": "assistant", "tool_calls": [json.loads(msgspec.json.encode(call))]},
+        {
+            "role": "assistant",
+            "tool_calls": [json.loads(msgspec.json.encode(tool_call(call, None, None)))],
+        },
         {"role": "tool", "tool_call_id": call.id, "content": "21"},
     ]
     contents = json.loads(plan_for({"messages": history, "tools": [space]}).body)["contents"]
@@ -186,6 +188,7 @@ def test_a1_a_custom_member_is_a_custom_call() -> None:
     context = a_context(plan_for(asking(tools=[space])))
 
     args = Raw(b'{"input":"SELECT 1"}')
-    call = to_tool_call(context, FunctionCall(name="db__sql", args=args), None, 0)
+    call, text = read_call(context, FunctionCall(name="db__sql", args=args), None)
 
-    assert (call.type, call.custom) == ("custom", CustomPayload("sql", "SELECT 1", "db"))
+    assert (call.kind, call.name, call.namespace) == ("custom", "sql", "db")
+    assert text == "SELECT 1"

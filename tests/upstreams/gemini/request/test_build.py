@@ -7,7 +7,8 @@ import pytest
 
 from jarvis_proxy.canonical.exchange import Media, Prerequisites
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.gemini.request.build import SENTINEL, ChatPlan, Relaxation, needs
+from jarvis_proxy.upstreams.gemini.recovery import Relaxation
+from jarvis_proxy.upstreams.gemini.request.build import SENTINEL, ChatPlan
 from jarvis_proxy.upstreams.gemini.request.schema.form import SchemaForm
 from jarvis_proxy.upstreams.gemini.signature_store import Remembered
 from tests.upstreams.gemini.chat import (
@@ -20,6 +21,7 @@ from tests.upstreams.gemini.chat import (
     called,
     function,
     make_call,
+    needed,
     plan_for,
     result,
     user,
@@ -151,17 +153,14 @@ def test_a_tool_turn_is_translated_whole() -> None:
         body=plan.body,
         lanes=1,
         ignored=("logit_bias",),
-        include_usage=True,
-        declared=frozenset({"get_weather"}),
-        renamed={},
+        names=plan.names,
         custom_tools=frozenset(),
         legacy_functions=False,
         first_call_only=False,
-        think_tag=None,
-        audio_format=None,
-        service_tier_asked=True,
         signature_sources={"vault": 1},
     )
+    assert plan.names.declared == {"get_weather"}
+    assert plan.names.renamed == {}
     assert_google_accepts(GENERATE)
     assert_conversation_rules(GENERATE, signed=True, ids=True)
 
@@ -170,27 +169,22 @@ def test_the_smallest_request_asks_for_nothing() -> None:
     plan = plan_for({"messages": [user("hi")]})
 
     assert plan.body == b'{"contents":[{"role":"user","parts":[{"text":"hi"}]}]}'
-    assert (plan.lanes, plan.ignored, plan.include_usage) == (1, (), False)
+    assert (plan.lanes, plan.ignored) == (1, ())
 
 
 @pytest.mark.parametrize(
     ("fields", "attribute", "value"),
     [
         ({"n": 3}, "lanes", 3),
-        ({"stream_options": {"include_usage": False}}, "include_usage", False),
-        ({"stream_options": {}}, "include_usage", False),
         ({"parallel_tool_calls": False}, "first_call_only", True),
         ({"parallel_tool_calls": True}, "first_call_only", False),
-        ({"google": {"thought_tag_marker": "think"}}, "think_tag", "think"),
-        ({"service_tier": "auto"}, "service_tier_asked", True),
-        ({"service_tier": None}, "service_tier_asked", False),
-        ({"tools": [function("9f")]}, "renamed", {"_9f": "9f"}),
         (
             {"tools": [{"type": "custom", "custom": {"name": "c"}}]},
             "custom_tools",
             frozenset({"c"}),
         ),
         ({"functions": [{"name": "f"}]}, "legacy_functions", True),
+        ({"functions": [{"name": "f"}]}, "first_call_only", True),
     ],
     ids=str,
 )
@@ -200,10 +194,10 @@ def test_the_way_back_knows_what_was_asked(
     assert value == getattr(plan_for(asking(**fields)), attribute)
 
 
-def test_speech_is_known_to_the_way_back() -> None:
-    plan = plan_for(asking(audio={"format": "pcm16"}), "gemini-3.8-flash-tts")
+def test_the_way_back_knows_the_clients_names() -> None:
+    names = plan_for(asking(tools=[function("9f")])).names
 
-    assert plan.audio_format == "pcm16"
+    assert (names.renamed, names.client("_9f")) == ({"_9f": "9f"}, "9f")
 
 
 @pytest.mark.parametrize(
@@ -382,21 +376,21 @@ def test_needs_are_the_links_to_download_and_the_calls_to_look_up() -> None:
     ]
     call = make_call({"messages": messages})
 
-    assert needs(call) == Prerequisites((WEB, "http://x.test/b"), ("call_1", "call_2"))
-    assert needs(call, "pass") == needs(call, "refuse") == Prerequisites((), ("call_1", "call_2"))
+    assert needed(call) == Prerequisites((WEB, "http://x.test/b"), ("call_1", "call_2"))
+    assert needed(call, "pass") == needed(call, "refuse") == Prerequisites((), ("call_1", "call_2"))
 
 
 def test_needs_are_the_messages_of_responses_too() -> None:
     messages = [user(), called("call_1", id="msg_1"), called("call_2", id="run-1"), user()]
 
-    assert needs(make_call({"messages": messages})) == Prerequisites(
+    assert needed(make_call({"messages": messages})) == Prerequisites(
         (), ("call_1", "call_2", "msg_1")
     )
 
 
 def test_needs_of_a_broken_body_are_a_400() -> None:
     with pytest.raises(ProxyError):
-        needs(make_call({"messages": []}))
+        needed(make_call({"messages": []}))
 
 
 def test_downloaded_links_go_inline_and_failures_name_their_part() -> None:

@@ -99,8 +99,6 @@ def test_without_the_object_nothing_is_asked(extra: object) -> None:
         ({"google": {"thinking_config": {"thinking_budget": "x"}}},
          "google.thinking_config.thinking_budget"),
         ({"google": {"response_modalities": "TEXT"}}, "google.response_modalities"),
-        ({"google": {"thought_tag_marker": "<b>"}}, "google.thought_tag_marker"),
-        ({"google": {"thought_tag_marker": ""}}, "google.thought_tag_marker"),
     ],
     ids=str,
 )  # fmt: skip

@@ -1,0 +1,58 @@
+"""The body of a canonical request, decoded within the bounds of one request. Pure."""
+
+from typing import Final, NamedTuple
+
+import msgspec
+
+from jarvis_proxy.canonical.bounds import check_request, check_values, decoded_size
+from jarvis_proxy.canonical.chat_request import ChatRequest
+from jarvis_proxy.canonical.exchange import Decoded
+from jarvis_proxy.canonical.validation_errors import invalid, mismatch
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.wire import text as surrogates
+
+_DECODER: Final = msgspec.json.Decoder(ChatRequest)
+
+
+class DecodedChat(NamedTuple):
+    """A decoded request, and how many bytes its body had."""
+
+    request: ChatRequest
+    size: int
+
+
+def decode_chat(body: bytes) -> Decoded:
+    """Return a box with the ``DecodedChat`` of *body*.
+
+    Raises:
+        ProxyError: 400, it is not JSON of the form of a chat request, it has no messages, or it
+            holds more than one request may.
+    """
+    request = _decode(body)
+    if not request.messages:
+        message = (
+            "Invalid 'messages': empty array. Expected an array with minimum length 1, "
+            "but got an empty array instead."
+        )
+        raise invalid("messages", message, "empty_array")
+    check_request(request)
+    return Decoded(DecodedChat(request, len(body)), decoded_size(body))
+
+
+def chat_in(decoded: Decoded) -> ChatRequest:
+    """Return the request within *decoded*, which keeps it."""
+    chat = decoded.peek()
+    assert isinstance(chat, DecodedChat)  # noqa: S101 - nobody has taken it yet
+    return chat.request
+
+
+def _decode(body: bytes) -> ChatRequest:
+    check_values(body)
+    try:
+        return surrogates.decode(_DECODER, body)
+    except msgspec.ValidationError as exc:
+        raise mismatch(exc) from exc
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+        raise ProxyError(400, f"The body is not valid JSON: {exc}.", code="invalid_json") from exc
+    except RecursionError as exc:
+        raise ProxyError(400, "The body is nested too deeply.", code="invalid_json") from exc

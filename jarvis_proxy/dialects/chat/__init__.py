@@ -1,0 +1,1 @@
+"""OpenAI's chat completions API, as clients of translated upstreams speak it. Pure."""

@@ -1,0 +1,185 @@
+"""One choice's answer as a whole message, and all choices as a ChatCompletion. Pure.
+
+Source: https://platform.openai.com/docs/api-reference/chat/object (read 2026-11).
+"""
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from msgspec import UNSET
+
+from jarvis_proxy.canonical.answer import CallStart, Finish
+from jarvis_proxy.canonical.sealed_state import SealedState, anthropic_blocks
+from jarvis_proxy.dialects.chat.open_call import tool_call
+from jarvis_proxy.dialects.chat.options import ChatHead, finish_reason, signed
+from jarvis_proxy.dialects.chat.speech import whole_speech
+from jarvis_proxy.wire.chat_types import (
+    Audio,
+    ChatCompletion,
+    Choice,
+    FunctionPayload,
+    Image,
+    Logprobs,
+    Message,
+    TokenLogprob,
+    ToolCall,
+    Usage,
+)
+
+
+class MessageSink:
+    """Gathers one choice's answer into a message; implements ``AnswerSink``."""
+
+    __slots__ = (
+        "_arguments",
+        "_blocks",
+        "_call",
+        "_calls",
+        "_content",
+        "_head",
+        "_images",
+        "_index",
+        "_logprobs",
+        "_reasoning",
+        "_signature",
+        "_sound",
+        "choice",
+        "emitted",
+        "model_version",
+    )
+
+    def __init__(self, head: ChatHead, index: int) -> None:
+        self.emitted = False  # never: the client hears of it when all of it is there
+        self.choice: Choice | None = None
+        """The whole choice, once it has ended."""
+        self.model_version: str | None = None
+        """The upstream's name for the model that answered, once the choice has ended."""
+        self._head = head
+        self._index = index
+        self._content: list[str] = []
+        self._reasoning: list[str] = []
+        self._blocks: list[dict[str, Any]] = []
+        self._call: CallStart | None = None
+        self._arguments: list[str] = []
+        self._calls: list[ToolCall] = []
+        self._signature: str | None = None
+        self._images: list[Image] = []
+        self._sound: list[tuple[str, str]] = []
+        self._logprobs: list[TokenLogprob] = []
+
+    def begin(self, upstream_id: str | None, usage: Usage | None, /) -> None:
+        """Take the upstream's id."""
+        self._head.name(upstream_id)
+
+    def text(self, text: str, /) -> None:
+        """Take a piece of the content; nothing is put between pieces."""
+        self._content.append(text)
+
+    def thought(self, text: str, /) -> None:
+        """Take a piece of the reasoning."""
+        self._reasoning.append(text)
+
+    def seal(self, state: SealedState, /) -> None:
+        """Take a signature for what comes next, or Anthropic's blocks as they are."""
+        if state.signs_next:
+            self._signature = state.payload
+        else:
+            self._blocks += anthropic_blocks(state)
+
+    def call_begin(self, call: CallStart, /) -> None:
+        """Begin a tool call."""
+        self._call = call
+        self._arguments.clear()
+
+    def call_piece(self, piece: str, /) -> None:
+        """Take a piece of the open call's arguments."""
+        self._arguments.append(piece)
+
+    def call_end(self, /) -> None:
+        """End the open call."""
+        if self._call is not None:
+            arguments = "".join(self._arguments)
+            self._calls.append(tool_call(self._call, arguments, self._signature))
+        self._call = self._signature = None
+
+    def image(self, image: Image, /) -> None:
+        """Take a picture."""
+        self._images.append(image)
+
+    def speech(self, mime_type: str, data: str, /) -> None:
+        """Take a piece of sound."""
+        self._sound.append((mime_type, data))
+
+    def logprobs(self, tokens: list[TokenLogprob], /) -> None:
+        """Take the log probabilities of the tokens just given."""
+        self._logprobs += tokens
+
+    def server_tool(self, kind: Literal["web_search"], count: int, /) -> None:
+        """Do nothing: chat has no place for it."""
+
+    def finish(self, finish: Finish, /) -> None:
+        """End the choice.
+
+        Raises:
+            ProxyError: 502 `upstream_bad_frame`, its sound is not base64.
+        """
+        message = self._message()
+        message.annotations = list(finish.annotations)
+        message.extra_content = signed(self._signature)
+        self.model_version = finish.model_version
+        self.choice = Choice(
+            self._index,
+            message,
+            Logprobs(self._logprobs) if self._logprobs else None,
+            finish_reason(finish, self._head.options),
+            native_finish_reason=finish.native or UNSET,
+            finish_message=finish.message or UNSET,
+            grounding_metadata=finish.grounding or UNSET,
+            citations=list(finish.citations) or UNSET,
+        )
+
+    def _message(self) -> Message:
+        content = "".join(self._content)
+        message = Message(content=None if self._calls and not content else content)
+        if self._reasoning:
+            message.reasoning_content = "".join(self._reasoning)
+        if self._blocks:
+            message.thinking_blocks = self._blocks
+        if self._calls:
+            self._set_calls(message)
+        if self._images:
+            message.images = self._images
+        if self._sound:
+            message.audio = self._audio()
+        return message
+
+    def _set_calls(self, message: Message) -> None:
+        if not self._head.options.legacy_functions:
+            message.tool_calls = self._calls
+        elif isinstance(function := self._calls[0].function, FunctionPayload):
+            message.function_call = FunctionPayload(function.name, function.arguments)
+
+    def _audio(self) -> Audio:
+        context = self._head.context
+        return Audio(
+            f"audio_{context.new_id()}",
+            whole_speech(self._sound, self._head.options.audio_format),
+            # The sound is kept nowhere, so its id has expired by the time that it is given.
+            context.created,
+            "",
+        )
+
+
+def completion(head: ChatHead, sinks: Iterable[MessageSink], usage: Usage) -> ChatCompletion:
+    """Return the answer that the choices of all *sinks* make that have ended."""
+    ended = [sink for sink in sinks if sink.choice is not None]
+    versions = (sink.model_version for sink in ended)
+    return ChatCompletion(
+        id=head.id,
+        created=head.context.created,
+        model=head.context.model,
+        choices=[sink.choice for sink in ended if sink.choice is not None],
+        usage=usage,
+        service_tier=head.tier,
+        model_version=next(filter(None, versions), UNSET),
+    )

@@ -1,0 +1,76 @@
+"""The tool call that is being told: whole in one chunk, or in pieces. Pure.
+
+One client reads only the first call of a chunk, and none needs pieces of a call that is there at
+once. So the first piece waits for the second one, or for the end of the call.
+"""
+
+from msgspec import UNSET
+
+from jarvis_proxy.canonical.answer import CallStart
+from jarvis_proxy.dialects.chat.options import signed
+from jarvis_proxy.wire.chat_types import (
+    ArgumentsPiece,
+    CustomPayload,
+    Delta,
+    FunctionPayload,
+    InputPiece,
+    ToolCall,
+    ToolCallPiece,
+)
+
+
+class OpenCall:
+    """One tool call, from its head to its end. *index* counts the calls of a choice."""
+
+    __slots__ = ("_call", "_first", "_index", "_is_legacy", "_is_told", "_signature")
+
+    def __init__(
+        self, call: CallStart, index: int, signature: str | None, *, is_legacy: bool
+    ) -> None:
+        self._call = call
+        self._index = index
+        self._signature = signature
+        self._is_legacy = is_legacy
+        self._first: str | None = None
+        self._is_told = False
+
+    def add(self, piece: str) -> list[Delta]:
+        """Return what a piece of the arguments lets be told."""
+        if self._first is None:
+            self._first = piece
+            return []
+        deltas = [] if self._is_told else [self._head(self._first)]
+        self._is_told = True
+        return [*deltas, self._piece(piece)]
+
+    def end(self) -> list[Delta]:
+        """Return what is left to tell."""
+        return [] if self._is_told else [self._head(self._first)]
+
+    def _head(self, arguments: str | None) -> Delta:
+        if self._is_legacy:
+            return Delta(function_call=FunctionPayload(self._call.name, arguments or "{}"))
+        call = tool_call(self._call, arguments, self._signature)
+        call.index = self._index
+        return Delta(tool_calls=[call])
+
+    def _piece(self, piece: str) -> Delta:
+        if self._is_legacy:
+            return Delta(function_call=ArgumentsPiece(piece))
+        told = ToolCallPiece(self._index)
+        if self._call.kind == "custom":
+            told.custom = InputPiece(piece)
+        else:
+            told.function = ArgumentsPiece(piece)
+        return Delta(tool_calls=[told])
+
+
+def tool_call(call: CallStart, arguments: str | None, signature: str | None) -> ToolCall:
+    """Return a call with its *arguments*, None for none, and with what signs it."""
+    namespace = call.namespace or UNSET
+    told = ToolCall(id=call.id, type=call.kind, extra_content=signed(signature))
+    if call.kind == "custom":
+        told.custom = CustomPayload(call.name, arguments or "", namespace)
+    else:
+        told.function = FunctionPayload(call.name, arguments or "{}", namespace)
+    return told

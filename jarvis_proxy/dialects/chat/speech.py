@@ -1,0 +1,107 @@
+"""Speech in chat answers. Pure.
+
+Google speaks raw samples, ``audio/L16``: mono, 16 bits, and little-endian against that type's
+definition. A file needs a header in front of them.
+
+Source: https://ai.google.dev/gemini-api/docs/speech-generation (read 2026-11).
+"""
+
+import base64
+import binascii
+import struct
+from typing import Final
+
+from jarvis_proxy.canonical.answer_errors import bad_frame
+
+_STANDARD: Final = str.maketrans("-_", "+/")
+_RATE: Final = 24000
+_UNKNOWN_SIZE: Final = 0xFFFFFFFF
+_PCM_TYPES: Final = ("audio/l16", "audio/pcm")
+
+
+class Speech:
+    """An answer's sound, piece by piece, as one base64 text in the format that was asked for.
+
+    *audio_format* is ``wav``, ``pcm16`` or None, which stands for wav: it says what it is. Sound
+    that is no raw samples is passed on as it came.
+    """
+
+    __slots__ = ("_rest", "_started", "_wav")
+
+    def __init__(self, audio_format: str | None) -> None:
+        self._wav = audio_format in (None, "wav")
+        self._started = False
+        self._rest = b""
+
+    def feed(self, mime_type: str, data: str) -> str:
+        """Return the base64 that *data*, base64 too, adds; up to two bytes wait for the next piece.
+
+        So each text is whole groups of four letters, and all of them joined are valid base64.
+
+        Raises:
+            ProxyError: 502 `upstream_bad_frame`, the data is not base64.
+        """
+        sound = _decode(data)
+        if not self._started:
+            self._started = True
+            if self._wav and _is_pcm(mime_type):
+                # A stream's length is not known when its header goes out: the greatest possible
+                # stands for "until the end", as recorders write it that pipe their output.
+                sound = wav_header(_rate(mime_type), None) + sound
+        sound = self._rest + sound
+        whole = len(sound) - len(sound) % 3
+        self._rest = sound[whole:]
+        return base64.b64encode(sound[:whole]).decode()
+
+    def close(self) -> str:
+        """Return the base64 of what still waits."""
+        rest, self._rest = self._rest, b""
+        return base64.b64encode(rest).decode()
+
+
+def whole_speech(pieces: list[tuple[str, str]], audio_format: str | None) -> str:
+    """Return all of an answer's sound as base64, with a header that knows its length.
+
+    *pieces* are MIME types with base64, one at least.
+
+    Raises:
+        ProxyError: 502 `upstream_bad_frame`, the data is not base64.
+    """
+    sound = b"".join(_decode(data) for _, data in pieces)
+    mime_type = pieces[0][0]
+    if audio_format in (None, "wav") and _is_pcm(mime_type):
+        sound = wav_header(_rate(mime_type), len(sound)) + sound
+    return base64.b64encode(sound).decode()
+
+
+def wav_header(rate: int, size: int | None) -> bytes:
+    """Return the 44 bytes before *size* bytes of mono 16-bit samples, *rate* a second.
+
+    None for a size that is not known yet.
+    """
+    body = _UNKNOWN_SIZE if size is None else min(size, _UNKNOWN_SIZE)
+    riff = min(body + 36, _UNKNOWN_SIZE)
+    fields = (b"RIFF", riff, b"WAVE", b"fmt ", 16, 1, 1, rate, rate * 2, 2, 16, b"data", body)
+    return struct.pack("<4sI4s4sIHHIIHH4sI", *fields)
+
+
+def _decode(data: str) -> bytes:
+    text = data.translate(_STANDARD)
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        raise bad_frame() from None
+
+
+def _is_pcm(mime_type: str) -> bool:
+    return mime_type.lower().startswith(_PCM_TYPES)
+
+
+def _rate(mime_type: str) -> int:
+    """Return the samples a second that ``audio/L16;codec=pcm;rate=24000`` names."""
+    for parameter in mime_type.split(";")[1:]:
+        name, _, value = parameter.partition("=")
+        digits = value.strip()[:7]
+        if name.strip().lower() == "rate" and digits.isdecimal():
+            return min(int(digits), 768000)
+    return _RATE

@@ -1,0 +1,1 @@
+"""OpenAI's Responses API as clients of translated upstreams speak it. Pure."""

@@ -1,0 +1,186 @@
+"""An answer as a response, as a stream of its events or whole. Pure."""
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET
+
+from jarvis_proxy.canonical.answer import (
+    AnswerContext,
+    AnswerSink,
+    CallStart,
+    DiscardingSink,
+    Finish,
+)
+from jarvis_proxy.canonical.namespaces import TOOL_SEARCH
+from jarvis_proxy.canonical.sealed_state import SealedState, seal
+from jarvis_proxy.dialects.responses.writer import ResponseWriter
+from jarvis_proxy.wire.chat_types import Image, TokenLogprob, Usage
+from jarvis_proxy.wire.response_events import SequenceNumbers
+from jarvis_proxy.wire.responses_types import IncompleteDetails, Response, ResponseURLCitation
+
+
+class ResponseOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How a client wants its response.
+
+    *echo* is what the response repeats of the request. *sealed*: sealed state goes out as
+    ``encrypted_content``. *tool_search*: the client runs a search for tools.
+    """
+
+    echo: dict[str, Any]
+    sealed: bool = False
+    tool_search: bool = False
+
+
+class ResponseAnswer:
+    """One response; implements ``Answer``. Its answer is the first choice that comes."""
+
+    __slots__ = ("_context", "_index", "_numbers", "_options", "_out", "_sink", "_writer")
+
+    def __init__(
+        self,
+        context: AnswerContext,
+        options: ResponseOptions,
+        *,
+        stream: bool,
+        numbers: SequenceNumbers | None = None,
+    ) -> None:
+        self._context = context
+        self._options = options
+        self._numbers = numbers
+        self._out: list[bytes] | None = [] if stream else None
+        self._index: int | None = None
+        self._writer: ResponseWriter
+        self._sink: ResponseSink
+
+    @property
+    def kept(self) -> int:
+        """How much of the answer is kept for its last event, which repeats it."""
+        return 0 if self._index is None else self._writer.kept
+
+    def choice(self, index: int, /) -> AnswerSink:
+        """Return the sink of a choice; all but the first go nowhere."""
+        if self._index is None:
+            self._index = index
+            self._writer = self._new_writer()
+            self._sink = ResponseSink(self._writer, self._options)
+        return self._sink if index == self._index else DiscardingSink()
+
+    def end(self, usage: Usage | None, service_tier: str | None = None, /) -> None:
+        """End the response. Nothing follows its last event, not even ``[DONE]``."""
+        self._writer.end(usage or Usage(), service_tier)
+
+    def take(self) -> bytes:
+        """Return the whole events that were written since the last call, or ``b""``."""
+        out = self._out
+        if not out:
+            return b""
+        data = b"".join(out)
+        out.clear()
+        return data
+
+    def body(self) -> bytes:
+        """Return the whole response."""
+        return msgspec.json.encode(self._writer.response)
+
+    def _new_writer(self) -> ResponseWriter:
+        context = self._context
+        response = Response(
+            id=f"resp_{context.call_id}",
+            created_at=context.created,
+            status="in_progress",
+            model=context.model,
+            output=[],
+            **self._options.echo,
+        )
+        return ResponseWriter(response, context.new_id, self._out, self._numbers)
+
+
+class ResponseSink:
+    """Takes the events of a choice into *writer*; implements ``AnswerSink``."""
+
+    __slots__ = ("_options", "_signature", "_writer")
+
+    def __init__(self, writer: ResponseWriter, options: ResponseOptions) -> None:
+        self._writer = writer
+        self._options = options
+        self._signature: SealedState | None = None
+
+    @property
+    def emitted(self) -> bool:
+        """Whether the client has been sent something of it."""
+        return self._writer.emitted
+
+    def begin(self, upstream_id: str | None, usage: Usage | None, /) -> None:
+        """Do nothing: a response has an id of its own, and its tokens at the end."""
+
+    def text(self, text: str, /) -> None:
+        """Take a piece of the text."""
+        self._writer.text(text)
+
+    def thought(self, text: str, /) -> None:
+        """Take a piece of the thoughts."""
+        self._writer.thought(text)
+
+    def seal(self, state: SealedState, /) -> None:
+        """Take state of the upstream, which goes out with the reasoning that it belongs to.
+
+        A message has no place for what signs it.
+        """
+        if state.signs_next:
+            self._signature = state
+        elif self._options.sealed:
+            self._writer.sealed(seal(state))
+
+    def call_begin(self, call: CallStart, /) -> None:
+        """Begin a call, behind what signs it."""
+        if self._signature is not None and self._options.sealed:
+            self._writer.sealed(seal(self._signature))
+        self._signature = None
+        is_plain = call.kind == "function" and not call.namespace
+        is_search = self._options.tool_search and is_plain and call.name == TOOL_SEARCH
+        self._writer.call_begin(call, is_search=is_search)
+
+    def call_piece(self, piece: str, /) -> None:
+        """Take a piece of the open call's arguments."""
+        self._writer.call_piece(piece)
+
+    def call_end(self, /) -> None:
+        """End the open call."""
+        self._writer.call_end()
+
+    def image(self, image: Image, /) -> None:
+        """Take a picture, which is a data URL, as what a picture tool of OpenAI's returns."""
+        head, _, data = image.image_url.url.partition(";base64,")
+        self._writer.image(data, head.rpartition("/")[2])
+
+    def speech(self, mime_type: str, data: str, /) -> None:
+        """Do nothing: models that speak are not served here."""
+
+    def logprobs(self, tokens: list[TokenLogprob], /) -> None:
+        """Take the log probabilities of the text just given."""
+        self._writer.logprobs(tokens)
+
+    def server_tool(self, kind: Literal["web_search"], count: int, /) -> None:
+        """Do nothing: what the search found is in the text."""
+
+    def finish(self, finish: Finish, /) -> str | None:
+        """End the answer; return the id of its last message."""
+        response = self._writer.response
+        response.native_finish_reason = finish.native or UNSET
+        response.finish_message = finish.message or UNSET
+        response.grounding_metadata = finish.grounding or UNSET
+        response.citations = list(finish.citations) or UNSET
+        spots = (annotation.url_citation for annotation in finish.annotations)
+        citations = [ResponseURLCitation(c.end_index, c.start_index, c.title, c.url) for c in spots]
+        return self._writer.finish(_incomplete(finish), citations)
+
+
+def _incomplete(finish: Finish) -> IncompleteDetails | None:
+    match finish.reason:
+        case "length":
+            return IncompleteDetails("max_output_tokens")
+        case "content_filter":
+            return IncompleteDetails("content_filter")
+        case _:
+            return None

@@ -1,0 +1,298 @@
+"""Input items of a Responses request → chat messages. Pure.
+
+Source: https://platform.openai.com/docs/api-reference/responses/create#input (read 2026-11).
+"""
+
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from jarvis_proxy.canonical.ignored_params import IgnoredParams
+from jarvis_proxy.canonical.namespaces import TOOL_SEARCH
+from jarvis_proxy.canonical.sealed_state import thinking_blocks, unseal
+from jarvis_proxy.canonical.validation_errors import (
+    convert,
+    invalid,
+    missing,
+    wrong_type,
+)
+from jarvis_proxy.dialects.responses.param_map import MessageOrigin
+from jarvis_proxy.dialects.responses.tools import listed
+
+_MESSAGE_ID: Final = "msg_"
+"""How the ids of a response's messages begin. Upstreams remember state under them."""
+
+_REASONING_ID: Final = "rs_"
+"""How the ids of a response's reasoning begin."""
+
+_ROLES: Final = ("user", "assistant", "system", "developer")
+_TEXTS: Final = ("input_text", "output_text", "text")
+
+_READ: Final = frozenset(
+    (
+        "additional_tools",
+        "custom_tool_call",
+        "custom_tool_call_output",
+        "function_call",
+        "function_call_output",
+        "image_generation_call",
+        "item_reference",
+        "message",
+        "reasoning",
+        "tool_search_call",
+        "tool_search_output",
+    )
+)
+"""Types of items that say something here."""
+
+JsonObject: TypeAlias = dict[str, Any]
+LoadedTools: TypeAlias = list[tuple[JsonObject, str]]
+"""Tools that came in the input, each with its param."""
+_Content: TypeAlias = str | list[Any] | None
+
+
+class Item(msgspec.Struct):
+    """One item of any type; fields of type ``object`` differ from type to type."""
+
+    type: str | None = None
+    id: str | None = None
+    role: str | None = None
+    content: object = None
+    call_id: str | None = None
+    name: str | None = None
+    namespace: str | None = None
+    arguments: object = None
+    input: object = None
+    execution: str | None = None
+    tools: list[JsonObject] | None = None
+    output: object = None
+    encrypted_content: str | None = None
+    result: object = None
+
+
+def read_input(
+    given: str | list[JsonObject],
+    instructions: str | None,
+    notes: IgnoredParams,
+    loaded: LoadedTools | None = None,
+) -> tuple[list[JsonObject], list[MessageOrigin]]:
+    """Return the chat messages that *given* says, with where each came from.
+
+    Tools that came in the input are added to *loaded*. Items of a type that means nothing to this
+    model are left out and noted: conversations that began with a model of OpenAI's hold them.
+
+    Raises:
+        ProxyError: 400, an item that only OpenAI's store can tell, or content of the wrong type.
+    """
+    reader = _Reader(notes, [] if loaded is None else loaded)
+    if instructions:
+        reader.say({"role": "system", "content": instructions}, MessageOrigin("instructions"))
+    if isinstance(given, str):
+        reader.say({"role": "user", "content": given}, MessageOrigin("input"))
+    else:
+        for index, item in enumerate(given):
+            reader.read(item, f"input[{index}]")
+    return reader.messages, reader.places
+
+
+class _Reader:
+    """Gathers what the model did in a row into one message: chat has its calls beside its text."""
+
+    __slots__ = ("_blocks", "_calls", "_loaded", "_notes", "_open", "_parts", "_pictures", "_place",
+                 "_secret", "messages", "places")  # fmt: skip
+
+    def __init__(self, notes: IgnoredParams, loaded: LoadedTools) -> None:
+        self._loaded = loaded
+        self.messages: list[JsonObject] = []
+        self.places: list[MessageOrigin] = []
+        self._notes = notes
+        self._open: JsonObject | None = None
+        self._place = MessageOrigin("")
+        self._parts: list[object] = []
+        self._calls: list[object] = []
+        self._pictures: list[object] = []
+        self._secret: str | None = None
+        self._blocks: list[JsonObject] = []
+
+    def say(self, message: JsonObject, place: MessageOrigin) -> None:
+        """Add a message that is not the model's."""
+        self._open = None
+        self._secret = None
+        self._blocks = []
+        self.messages.append(message)
+        self.places.append(place)
+
+    def read(self, item: JsonObject, param: str) -> None:
+        """Add what *item* says, if it is of a type that says something here."""
+        kind = item.get("type")
+        if kind is None or kind in _READ:
+            self._take(convert(item, Item, param), param)
+        elif isinstance(kind, str):
+            self._notes.add_or_reject(param)  # what OpenAI's servers did, or will do next month
+        else:
+            raise wrong_type(f"{param}.type", "a string", kind)
+
+    def _take(self, item: Item, param: str) -> None:
+        match item.type:
+            case "message" | None:
+                self._message(item, param)
+            case "function_call":
+                function = {"name": item.name, "arguments": item.arguments}
+                function |= {"namespace": item.namespace} if item.namespace else {}
+                self._call(item, {"type": "function", "function": function}, param)
+            case "custom_tool_call":
+                custom = {"name": item.name, "input": item.input}
+                custom |= {"namespace": item.namespace} if item.namespace else {}
+                self._call(item, {"type": "custom", "custom": custom}, param)
+            case "function_call_output" | "custom_tool_call_output":
+                self._output(item, param)
+            case "reasoning":
+                self._reasoning(item.encrypted_content or "")
+            case "tool_search_call":
+                self._search(item, param)
+            case "tool_search_output":
+                self._found(item, param)
+            case "additional_tools":
+                self._load(item, param)
+            case "image_generation_call":
+                self._picture(item, param)
+            case "item_reference" if (item.id or "").startswith(_REASONING_ID):
+                pass  # Vercel's SDK refers to it; what matters of it is remembered with the call
+            case _:
+                message = (
+                    "This proxy stores nothing, so it knows no earlier items. Send each item "
+                    'whole; most clients do so with "store": false.'
+                )
+                raise invalid(param, message, "unsupported_parameter")
+
+    def _reasoning(self, sealed: str) -> None:
+        """Take the upstream's state of what was thought; of the thoughts themselves, nothing."""
+        state = unseal(sealed)
+        self._secret = None
+        if state is not None and state.signs_next:
+            self._secret = state.payload
+        elif state is not None:
+            self._blocks += thinking_blocks(state)
+
+    def _message(self, item: Item, param: str) -> None:
+        if item.role is None:
+            raise missing(f"{param}.role")
+        if item.role not in _ROLES:
+            supported = ", ".join(f"'{role}'" for role in _ROLES)
+            message = f"Invalid value: '{item.role[:64]}'. Supported values are: {supported}."
+            raise invalid(f"{param}.role", message)
+        content = _content(item.content, f"{param}.content")
+        parts, params = _parts(content, f"{param}.content")
+        if item.role != "assistant":
+            self.say({"role": item.role, "content": parts}, MessageOrigin(param, params))
+            return
+        gathered = self._model(param)
+        self._parts += parts
+        self._place.parts += params
+        if item.id is not None and item.id.startswith(_MESSAGE_ID):
+            gathered["id"] = item.id  # under which the signature of its text is remembered
+
+    def _call(self, item: Item, call: JsonObject, param: str) -> None:
+        self._model(param)
+        if self._secret is not None:
+            call["extra_content"] = {"google": {"thought_signature": self._secret}}
+            self._secret = None
+        self._calls.append({"id": item.call_id or item.id, **call})
+        self._place.calls.append(param)
+
+    def _search(self, item: Item, param: str) -> None:
+        """Take a call of the search for tools, if the client ran it."""
+        if not _is_clients(item):
+            self._notes.add_or_reject(param)
+            return
+        function = {"name": TOOL_SEARCH, "arguments": item.arguments}
+        self._call(item, {"type": "function", "function": function}, param)
+
+    def _found(self, item: Item, param: str) -> None:
+        """Take what a search found: from now on the model has these tools."""
+        self._load(item, param)
+        if not _is_clients(item):
+            self._notes.add_or_reject(param)
+            return
+        said = listed(item.tools or [])
+        message: JsonObject = {"role": "tool", "tool_call_id": item.call_id, "content": said}
+        self.say(message, MessageOrigin(param))
+
+    def _load(self, item: Item, param: str) -> None:
+        for index, tool in enumerate(item.tools or ()):
+            self._loaded.append((tool, f"{param}.tools[{index}]"))
+
+    def _picture(self, item: Item, param: str) -> None:
+        if not isinstance(item.result, str):
+            self._notes.add_or_reject(param)
+            return
+        self._model(param)
+        self._pictures.append({"image_url": {"url": f"data:;base64,{item.result}"}})
+
+    def _output(self, item: Item, param: str) -> None:
+        content = _content(item.output, f"{param}.output")
+        parts, params = _parts(content, f"{param}.output")
+        said: object = content if isinstance(content, str) else parts
+        message: JsonObject = {"role": "tool", "tool_call_id": item.call_id, "content": said}
+        self.say(message, MessageOrigin(param, params))
+
+    def _model(self, param: str) -> JsonObject:
+        """Return the model's message that is being gathered."""
+        if self._open is None:
+            secret, blocks = self._secret, self._blocks
+            self._parts, self._calls, self._pictures = [], [], []
+            message: JsonObject = {
+                "role": "assistant",
+                "content": self._parts,
+                "tool_calls": self._calls,
+                "images": self._pictures,
+            }
+            self.say(message, MessageOrigin(param))
+            self._place, self._open, self._secret = self.places[-1], message, secret
+            self._blocks = blocks
+        if self._blocks:
+            self._open.setdefault("thinking_blocks", []).extend(self._blocks)
+            self._blocks = []
+        return self._open
+
+
+def _is_clients(item: Item) -> bool:
+    """Tell whether a search for tools was run by the client: OpenAI's own have no call id."""
+    return item.call_id is not None and item.execution in (None, "client")
+
+
+def _content(value: object, param: str) -> _Content:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, list) and all(isinstance(part, dict | str) for part in value):
+        return value
+    raise wrong_type(param, "a string or an array of objects", value)
+
+
+def _parts(content: _Content, param: str) -> tuple[list[object], list[str]]:
+    """Return content as chat's parts, with the param of each."""
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}], [param]
+    parts = [
+        part if isinstance(part, str) else _part(part, f"{param}[{index}]")
+        for index, part in enumerate(content or ())
+    ]
+    return list(parts), [f"{param}[{index}]" for index in range(len(parts))]
+
+
+def _part(part: JsonObject, param: str) -> JsonObject:
+    """Return one part in chat's spelling; one that is spelled so already stays."""
+    kind = part.get("type")
+    if kind in _TEXTS:
+        return {"type": "text", "text": part.get("text")}
+    if kind == "input_image":
+        if part.get("file_id") is not None:
+            return {"type": "file", "file": {"file_id": part["file_id"]}}
+        url = part.get("image_url")
+        if url is None:
+            raise missing(f"{param}.image_url")
+        return {"type": "image_url", "image_url": {"url": url, "detail": part.get("detail")}}
+    if kind == "input_file":
+        names = ("file_data", "file_id", "file_url", "filename")
+        return {"type": "file", "file": {name: part.get(name) for name in names}}
+    return part

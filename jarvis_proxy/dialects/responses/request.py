@@ -1,0 +1,219 @@
+"""A Responses request → the chat request that asks the same. Pure.
+
+Source: https://platform.openai.com/docs/api-reference/responses/create (read 2026-11).
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw
+
+from jarvis_proxy.canonical.adapters import DialectCall, ModelFeatures
+from jarvis_proxy.canonical.answer import AnswerContext
+from jarvis_proxy.canonical.bounds import MAX_MESSAGES, check_length, check_values
+from jarvis_proxy.canonical.call import Call
+from jarvis_proxy.canonical.ignored_params import IgnoredParams
+from jarvis_proxy.canonical.request import CanonicalRequest
+from jarvis_proxy.canonical.validation_errors import invalid, mismatch, missing
+from jarvis_proxy.dialects.responses.answer import ResponseAnswer, ResponseOptions
+from jarvis_proxy.dialects.responses.input_items import JsonObject, LoadedTools, read_input
+from jarvis_proxy.dialects.responses.param_map import ResponsesParams
+from jarvis_proxy.dialects.responses.tools import ChatTools, chat_tools
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.wire import text as surrogates
+from jarvis_proxy.wire.responses_types import echo_of
+
+_ENCRYPTED: Final = "reasoning.encrypted_content"
+_LOGPROBS: Final = "message.output_text.logprobs"
+# The same in both APIs, Google's own extensions included.
+_SAME: Final = (
+    "temperature",
+    "top_p",
+    "top_k",
+    "top_logprobs",
+    "parallel_tool_calls",
+    "service_tier",
+    "tool_choice",
+    "safety_settings",
+    "safetySettings",
+    "cached_content",
+    "cachedContent",
+    "google",
+    "extra_body",
+)
+
+
+class _Format(msgspec.Struct):
+    type: str | None = None
+    schema: Raw = Raw()
+    description: str | None = None
+
+
+class _Text(msgspec.Struct):
+    format: _Format | None = None
+    verbosity: Raw = Raw(b"null")
+
+
+class _Reasoning(msgspec.Struct):
+    effort: Raw = Raw(b"null")
+    summary: str | None = None
+    generate_summary: str | None = None
+
+
+class _Request(msgspec.Struct):
+    """What is not simply passed on."""
+
+    input: str | list[JsonObject] | None = None
+    instructions: str | None = None
+    include: list[str] | None = None
+    max_output_tokens: Raw = Raw(b"null")
+    max_tool_calls: int | None = None
+    reasoning: _Reasoning | None = None
+    text: _Text | None = None
+    tools: list[JsonObject] | None = None
+    truncation: str | None = None
+    background: bool | None = None
+    previous_response_id: str | None = None
+    conversation: object = None
+    prompt: object = None
+
+
+_REQUEST: Final = msgspec.json.Decoder(_Request)
+_FIELDS: Final = msgspec.json.Decoder(dict[str, Raw])
+
+
+class ResponsesDialect:
+    """The Responses API; implements ``Dialect``. *new_id* gives 24 random letters and digits."""
+
+    __slots__ = ("_new_id",)
+
+    def __init__(self, new_id: Callable[[], str]) -> None:
+        self._new_id = new_id
+
+    def read(self, call: Call, features: ModelFeatures, /) -> DialectCall:
+        """Return what *call*, one of /v1/responses, asks, as a chat request.
+
+        Raises:
+            ProxyError: 400 with the param; `unsupported_parameter` for what would need stored
+                state; `unsupported_endpoint` for a model that answers in speech.
+        """
+        if features.speaks:
+            message = "A response has no place for speech. Use /v1/chat/completions."
+            raise ProxyError(400, message, code="unsupported_endpoint", param="model")
+        request, options = read_request(call, features)
+        context = AnswerContext(
+            call_id=call.id, created=call.created, model=call.model, new_id=self._new_id
+        )
+        return DialectCall(request, partial(ResponseAnswer, context, options))
+
+
+def read_request(call: Call, features: ModelFeatures) -> tuple[CanonicalRequest, ResponseOptions]:
+    """Return the request of *call* as a chat request, and how its response is written.
+
+    Raises:
+        ProxyError: 400, as ``ResponsesDialect.read``.
+    """
+    request, fields, echo = _decode(call.body)
+    if isinstance(request.input, list):
+        check_length("input", len(request.input), MAX_MESSAGES)
+    _refuse_state(request)
+    if request.input is None:
+        raise missing("input")
+    notes = IgnoredParams(strict=call.strict_params)
+    if request.max_tool_calls is not None:
+        notes.add_or_reject("max_tool_calls")
+    if request.truncation not in (None, "", "disabled"):
+        notes.add_or_reject("truncation")
+    loaded: LoadedTools = []
+    messages, origins = read_input(request.input, request.instructions, notes, loaded)
+    include = request.include or []
+    chat: dict[str, object] = {name: fields[name] for name in _SAME if name in fields}
+    chat["messages"] = messages
+    chat["max_completion_tokens"] = request.max_output_tokens
+    if _LOGPROBS in include:
+        chat["logprobs"] = True
+    tools = chat_tools(request.tools, loaded, notes, draws=features.draws)
+    params = _set_tools(chat, tools)
+    _set_reasoning(chat, request.reasoning)
+    _set_text(chat, request.text)
+    sealed = _ENCRYPTED in include
+    canonical = CanonicalRequest(
+        body=msgspec.json.encode(chat),
+        params=ResponsesParams(origins, params),
+        ignored=notes.names,
+        show_thoughts=chat.get("include_thoughts") is True,
+        sealed=sealed,
+    )
+    searches = tools is not None and tools.searches
+    return canonical, ResponseOptions(echo=echo, sealed=sealed, tool_search=searches)
+
+
+def _decode(body: bytes) -> tuple[_Request, dict[str, Raw], dict[str, Any]]:
+    check_values(body)
+    try:
+        body = surrogates.replace_lone_surrogates(body)
+        fields = _FIELDS.decode(body)
+        return _REQUEST.decode(body), fields, echo_of(fields)
+    except msgspec.ValidationError as exc:
+        raise mismatch(exc) from exc
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+        raise ProxyError(400, f"The body is not valid JSON: {exc}.", code="invalid_json") from exc
+    except RecursionError as exc:
+        raise ProxyError(400, "The body is nested too deeply.", code="invalid_json") from exc
+
+
+def _refuse_state(request: _Request) -> None:
+    """Refuse what only a service that keeps conversations can do."""
+    for param, value in (
+        ("previous_response_id", request.previous_response_id),
+        ("conversation", request.conversation),
+    ):
+        if value not in (None, ""):  # some clients send an empty one for none
+            message = (
+                f"This proxy stores no conversations, so '{param}' leads to none. Send the whole "
+                "conversation as 'input'."
+            )
+            raise invalid(param, message, "unsupported_parameter")
+    if request.prompt not in (None, ""):
+        message = "Prompts stored at OpenAI cannot be read here. Send their text as 'instructions'."
+        raise invalid("prompt", message, "unsupported_parameter")
+    if request.background:
+        message = (
+            "A response in the background would have to be stored, and nothing is stored here."
+        )
+        raise invalid("background", message, "unsupported_parameter")
+
+
+def _set_tools(chat: dict[str, object], found: ChatTools | None) -> list[str]:
+    """Set the tools; return the param of each."""
+    if found is None:
+        return []
+    if found.paints:
+        chat["modalities"] = ["text", "image"]
+        chat.pop("tool_choice", None)  # there is no other tool that it could mean
+    chat["tools"] = found.tools
+    return found.params
+
+
+def _set_reasoning(chat: dict[str, object], reasoning: _Reasoning | None) -> None:
+    if reasoning is None:
+        return
+    chat["reasoning_effort"] = reasoning.effort
+    if (reasoning.summary or reasoning.generate_summary) is not None:
+        chat["include_thoughts"] = True
+
+
+def _set_text(chat: dict[str, object], text: _Text | None) -> None:
+    if text is None:
+        return
+    chat["verbosity"] = text.verbosity
+    form = text.format
+    if form is None:
+        return
+    wanted: dict[str, object] = {"type": form.type}
+    if form.type == "json_schema":
+        schema = form.schema if len(form.schema) else None
+        wanted["json_schema"] = {"schema": schema, "description": form.description}
+    chat["response_format"] = wanted

@@ -1,0 +1,141 @@
+"""Tools of a Responses request → tools of the chat request that asks the same. Pure.
+
+Tools also come in the input: those that a search of the client's found, and those that it added.
+
+Source: https://platform.openai.com/docs/api-reference/responses/create#tools (read 2026-11).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+
+from jarvis_proxy.canonical.function_names import Member, flat_name
+from jarvis_proxy.canonical.ignored_params import IgnoredParams
+from jarvis_proxy.canonical.namespaces import NAMESPACE, TOOL_SEARCH, members
+
+JsonObject: TypeAlias = dict[str, Any]
+
+_CALLED: Final = ("function", "custom")
+_SEARCH: Final = "web_search"
+_INTERPRETER: Final = "code_interpreter"
+_PAINTING: Final = "image_generation"
+_LATER: Final = "defer_loading"
+
+
+@dataclass(slots=True)
+class ChatTools:
+    """Tools in chat's spelling, and the param of each in the Responses request."""
+
+    tools: list[JsonObject] = field(default_factory=list)
+    params: list[str] = field(default_factory=list)
+    paints: bool = False
+    """The model draws by itself and was asked to."""
+    searches: bool = False
+    """The client runs a search for further tools."""
+
+
+def chat_tools(
+    tools: list[JsonObject] | None,
+    loaded: list[tuple[JsonObject, str]],
+    notes: IgnoredParams,
+    *,
+    draws: bool,
+) -> ChatTools | None:
+    """Return all tools that the model has, None where the request does not speak of any.
+
+    *loaded* came in the input, each with its param. ``tools`` is newer than they are, so of two
+    with one name the one in ``tools`` counts, else the last. A model that *draws* by itself needs
+    no tool for it.
+
+    Raises:
+        ProxyError: 400, a namespace is not what it should be.
+    """
+    if tools is None and not loaded:
+        return None
+    found = ChatTools()
+    at: dict[str | Member, int] = {}
+    for index, tool in enumerate(tools or ()):
+        param = f"tools[{index}]"
+        if draws and tool.get("type") == _PAINTING:
+            found.paints = True
+            for key in sorted(tool.keys() - {"type"}):
+                notes.add_or_reject(f"{param}.{key}")
+            continue
+        for plain, where in _plain(tool, param, notes):
+            at[_key(plain, where)] = len(found.tools)
+            found.tools.append(plain)
+            found.params.append(where)
+    declared = len(found.tools)
+    for plain, where in _loaded(loaded, notes):
+        place = at.setdefault(_key(plain, where), len(found.tools))
+        if place == len(found.tools):
+            found.tools.append(plain)
+            found.params.append(where)
+        elif place < declared:
+            found.tools[place].pop(_LATER, None)  # it was declared for a search, which found it
+        else:
+            found.tools[place], found.params[place] = plain, where
+    found.searches = any(map(_is_clients_search, found.tools))
+    found.tools = [_as_chat(tool) for tool in found.tools]
+    return found
+
+
+def listed(tools: list[JsonObject]) -> str:
+    """Return what tells the model which tools a search has found, by the names it knows."""
+    notes = IgnoredParams()
+    names = [
+        flat_name(Member(plain[NAMESPACE], str(name))) if NAMESPACE in plain else str(name)
+        for tool in tools
+        if tool.get("type") in (*_CALLED, NAMESPACE)
+        for plain, _ in _plain(tool, "", notes)
+        if (name := plain.get("name")) is not None
+    ]
+    return f"Tools that are available now: {', '.join(names)}" if names else "No tool was found."
+
+
+def _loaded(
+    loaded: list[tuple[JsonObject, str]], notes: IgnoredParams
+) -> Iterator[tuple[JsonObject, str]]:
+    for tool, param in loaded:
+        if tool.get("type") not in (*_CALLED, NAMESPACE):
+            notes.add_or_reject(param)  # what OpenAI's servers would run
+            continue
+        for plain, where in _plain(tool, param, notes):
+            plain.pop(_LATER, None)
+            yield plain, where
+
+
+def _plain(tool: JsonObject, param: str, notes: IgnoredParams) -> Iterator[tuple[JsonObject, str]]:
+    """Yield *tool*, or what is inside of it, flat."""
+    kind = tool.get("type")
+    if kind == NAMESPACE:
+        yield from members(tool, param, notes)
+    elif kind in _CALLED and isinstance(inner := tool.get(kind), dict):
+        yield {**inner, "type": kind}, param
+    else:
+        yield dict(tool), param
+
+
+def _key(tool: JsonObject, where: str) -> str | Member:
+    """Return what a later tool has to share to be the same one."""
+    name = tool.get("name")
+    if tool.get("type") not in _CALLED or not isinstance(name, str):
+        return where
+    namespace = tool.get(NAMESPACE)
+    return Member(namespace, name) if isinstance(namespace, str) else f"name {name}"
+
+
+def _as_chat(tool: JsonObject) -> JsonObject:
+    """Return a flat tool in chat's spelling."""
+    kind = tool.get("type")
+    if kind in _CALLED:
+        return {"type": kind, kind: {k: v for k, v in tool.items() if k != "type"}}
+    if isinstance(kind, str) and kind.startswith(_SEARCH):
+        return {**tool, "type": _SEARCH}  # dated names: web_search_2025_08_26
+    if kind == _INTERPRETER:
+        return {"type": kind}  # its container is where OpenAI would run it
+    return tool
+
+
+def _is_clients_search(tool: JsonObject) -> bool:
+    return tool.get("type") == TOOL_SEARCH and tool.get("execution") == "client"

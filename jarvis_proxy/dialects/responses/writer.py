@@ -1,0 +1,374 @@
+"""An answer, piece by piece, as a response's items and the events that tell of them. Pure.
+
+Items follow one another: the next begins when the one before is done. So every event is about the
+last item, and clients that look at one item at a time lose nothing.
+
+Source: https://platform.openai.com/docs/api-reference/responses-streaming (read 2026-11) and
+recorded streams.
+"""
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+import msgspec
+
+from jarvis_proxy.canonical.answer import CallStart
+from jarvis_proxy.dialects.responses.call_items import CallItem, as_object, is_json, open_item
+from jarvis_proxy.wire.chat_types import TokenLogprob, Usage
+from jarvis_proxy.wire.response_events import SequenceNumbers
+from jarvis_proxy.wire.responses_types import (
+    CustomCallItem,
+    FunctionCallItem,
+    ImageItem,
+    IncompleteDetails,
+    InputTokensDetails,
+    MessageItem,
+    OutputItem,
+    OutputText,
+    OutputTokensDetails,
+    ReasoningItem,
+    Response,
+    ResponseURLCitation,
+    ResponseUsage,
+    Status,
+    SummaryText,
+    ToolSearchCallItem,
+)
+
+_PIECE_BYTES: Final = 64
+_TOKEN_BYTES: Final = 512
+_ITEM_BYTES: Final = 1024
+_FUNCTION: Final = "response.function_call_arguments"
+_CUSTOM: Final = "response.custom_tool_call_input"
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class _Hot(NamedTuple):
+    """What stands around the number and the text in every delta of one item."""
+
+    head: bytes
+    middle: bytes
+    tail: bytes
+
+
+class ResponseWriter:
+    """Writes one answer into *response*; its events go into *out*, or nowhere with None.
+
+    *new_id* gives what is unique in an item's id. *numbers* tell how many events the client has
+    had already: then it knows that there is a response. Nothing is written before there is
+    something to show: until then the answer can still become another one.
+    """
+
+    __slots__ = (
+        "_arguments",
+        "_begun",
+        "_call",
+        "_citations",
+        "_hot",
+        "_logprobs",
+        "_message",
+        "_new_id",
+        "_numbers",
+        "_out",
+        "_pieces",
+        "_reasoning",
+        "emitted",
+        "kept",
+        "response",
+    )
+
+    def __init__(
+        self,
+        response: Response,
+        new_id: Callable[[], str],
+        out: list[bytes] | None = None,
+        numbers: SequenceNumbers | None = None,
+    ) -> None:
+        self.response = response
+        self.emitted = False
+        """Events have been written."""
+        self.kept = 0
+        """About how many bytes *response* takes so far."""
+        self._new_id = new_id
+        self._out = out
+        self._numbers = SequenceNumbers() if numbers is None else numbers
+        self._begun = False
+        self._message: MessageItem | None = None  # the last item, where that is one
+        self._reasoning: ReasoningItem | None = None
+        self._call: CallItem | None = None
+        self._arguments: list[str] = []  # of the last item's call
+        self._pieces: list[str] = []  # of the last item's text
+        self._logprobs: list[TokenLogprob] = []
+        self._citations: list[ResponseURLCitation] = []  # for the message that is to be closed
+        self._hot = _Hot(b"", b"", b"")
+
+    # -- pieces of the answer ----------------------------------------------------------------
+
+    def text(self, text: str) -> None:
+        """Take a piece of the text."""
+        if self._message is None:
+            self._open_message()
+        self._delta(text)
+
+    def thought(self, text: str) -> None:
+        """Take a piece of the thoughts that are told."""
+        item = self._reasoning or self._open_reasoning()
+        if not item.summary:
+            self._open_summary(item)
+        self._delta(text)
+
+    def logprobs(self, tokens: list[TokenLogprob]) -> None:
+        """Take the log probabilities of the text just given."""
+        self._logprobs += tokens
+        self.kept += _TOKEN_BYTES * len(tokens)
+
+    def sealed(self, secret: str) -> None:
+        """Take what the client is to give back unread, with the call that follows."""
+        if self._reasoning is None:
+            self._open_reasoning()
+        self._close(secret=secret)
+
+    def call_begin(self, call: CallStart, *, is_search: bool = False) -> None:
+        """Begin a call; *is_search*: of the search for tools, which the client runs."""
+        item = open_item(call, self._new_id(), is_search=is_search)
+        self._add(item)
+        self._call = item
+        self.kept += _ITEM_BYTES
+
+    def call_piece(self, piece: str) -> None:
+        """Take a piece of the open call's arguments."""
+        self._arguments.append(piece)
+        self.kept += len(piece) + _PIECE_BYTES
+        if isinstance(self._call, FunctionCallItem):
+            self._emit(f"{_FUNCTION}.delta", **self._last_place(), delta=piece)
+        elif isinstance(self._call, CustomCallItem):
+            self._emit(f"{_CUSTOM}.delta", **self._last_place(), delta=piece)
+
+    def call_end(self) -> None:
+        """End the open call.
+
+        One that may have been cut off is told to be done only when something follows: an answer
+        that ran out of tokens leaves it incomplete.
+        """
+        if not self._arguments:
+            self.call_piece("" if isinstance(self._call, CustomCallItem) else "{}")
+        if not isinstance(self._call, CustomCallItem) and is_json("".join(self._arguments)):
+            self._close_call("completed")
+
+    def image(self, data: str, form: str) -> None:
+        """Take a picture: base64, and its kind (``png``)."""
+        item = ImageItem(id=f"ig_{self._new_id()}", status="in_progress", result=None)
+        place = self._add(item)
+        kind = "response.image_generation_call"
+        self._emit(f"{kind}.in_progress", **place)
+        self._emit(f"{kind}.generating", **place)
+        item.result, item.status, item.output_format = data, "completed", form
+        self.kept += len(data) + _ITEM_BYTES
+        self._emit(f"{kind}.completed", **place)
+        self._done(item)
+
+    # -- its end -----------------------------------------------------------------------------
+
+    def finish(
+        self, incomplete: IncompleteDetails | None, citations: list[ResponseURLCitation]
+    ) -> str | None:
+        """End the answer; return the id of its last message, if there is one.
+
+        *citations* count in the text of all messages together. An answer of nothing becomes an
+        empty message, which clients find where they look for one.
+        """
+        response = self.response
+        if incomplete is None and all(isinstance(i, ReasoningItem) for i in response.output):
+            self._open_message()
+        self._place(citations)
+        self._close(status="completed" if incomplete is None else "incomplete")
+        response.incomplete_details = incomplete
+        response.status = "completed" if incomplete is None else "incomplete"
+        messages = [item for item in response.output if isinstance(item, MessageItem)]
+        return messages[-1].id if messages else None
+
+    def end(self, usage: Usage, tier: str | None) -> None:
+        """Take the tokens, and write the last event. To be called behind ``finish``."""
+        response = self.response
+        response.usage = to_response_usage(usage)
+        response.service_tier = tier or response.service_tier
+        self._emit(f"response.{response.status}", response=response)
+
+    # -- items -------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        if self._begun:
+            return
+        self._begun = True
+        if self._numbers.next == 0:
+            for kind in ("response.created", "response.in_progress"):
+                self._write(kind, {"response": self.response})
+
+    def _add(self, item: OutputItem) -> dict[str, object]:
+        """Begin an item behind the last one; return how events name it."""
+        self._close()
+        self._begin()
+        index = len(self.response.output)
+        self._emit("response.output_item.added", output_index=index, item=item)
+        self.response.output.append(item)
+        return {"item_id": item.id, "output_index": index}
+
+    def _done(self, item: OutputItem) -> None:
+        index = len(self.response.output) - 1
+        self._emit("response.output_item.done", output_index=index, item=item)
+
+    def _open_message(self) -> None:
+        message = MessageItem(id=f"msg_{self._new_id()}", status="in_progress", content=[])
+        place = self._add(message)
+        self._message = message
+        self._emit("response.content_part.added", **place, content_index=0, part=OutputText())
+        message.content.append(OutputText())
+        self._warm("response.output_text.delta", {**place, "content_index": 0}, {"logprobs": []})
+
+    def _open_reasoning(self) -> ReasoningItem:
+        item = ReasoningItem(id=f"rs_{self._new_id()}")
+        self._add(item)
+        self._reasoning = item
+        return item
+
+    def _open_summary(self, item: ReasoningItem) -> None:
+        place = {**self._last_place(), "summary_index": 0}
+        part = SummaryText("")
+        self._emit("response.reasoning_summary_part.added", **place, part=part)
+        item.summary.append(part)
+        self._warm("response.reasoning_summary_text.delta", place, {})
+
+    def _last_place(self) -> dict[str, object]:
+        output = self.response.output
+        return {"item_id": output[-1].id, "output_index": len(output) - 1}
+
+    def _close(self, *, status: Status = "completed", secret: str | None = None) -> None:
+        """End the last item, where it is one that has pieces."""
+        if self._call is not None:
+            self._close_call(status)
+        message, reasoning = self._message, self._reasoning
+        self._message = self._reasoning = None
+        text = "".join(self._pieces)
+        self._pieces.clear()
+        if message is not None:
+            self._close_message(message, text, status)
+        elif reasoning is not None:
+            self._close_reasoning(reasoning, text, secret)
+
+    def _close_call(self, status: Status) -> None:
+        """End a call; one that was cut off is never told to be whole."""
+        item, self._call = self._call, None
+        arguments = "".join(self._arguments)
+        self._arguments.clear()
+        place = self._last_place()
+        if isinstance(item, FunctionCallItem):
+            item.arguments = arguments
+            if status == "completed":
+                self._emit(f"{_FUNCTION}.done", **place, arguments=arguments, name=item.name)
+        elif isinstance(item, CustomCallItem):
+            item.input = arguments
+            if status == "completed":
+                self._emit(f"{_CUSTOM}.done", **place, input=arguments)
+        elif isinstance(item, ToolSearchCallItem):
+            item.arguments = as_object(arguments)
+        if item is not None:
+            item.status = status
+            self._done(item)
+
+    def _close_message(self, message: MessageItem, text: str, status: Status) -> None:
+        place = {**self._last_place(), "content_index": 0}
+        part = message.content[0]
+        part.text, part.logprobs = text, self._logprobs
+        self._logprobs = []
+        for number, citation in enumerate(self._citations):
+            kind = "response.output_text.annotation.added"
+            self._emit(kind, **place, annotation_index=number, annotation=citation)
+            part.annotations.append(citation)
+        self._citations = []
+        self._emit("response.output_text.done", **place, text=text, logprobs=part.logprobs)
+        self._emit("response.content_part.done", **place, part=part)
+        message.status = status
+        self._done(message)
+
+    def _close_reasoning(self, item: ReasoningItem, text: str, secret: str | None) -> None:
+        if item.summary:
+            place = {**self._last_place(), "summary_index": 0}
+            item.summary[0].text = text
+            self._emit("response.reasoning_summary_text.done", **place, text=text)
+            self._emit("response.reasoning_summary_part.done", **place, part=item.summary[0])
+        if secret is not None:
+            item.encrypted_content = secret
+        self._done(item)
+
+    def _place(self, citations: list[ResponseURLCitation]) -> None:
+        """Give each citation to the message that it is about, counted from that one's start."""
+        start = 0
+        for item in self.response.output:
+            if not isinstance(item, MessageItem):
+                continue
+            is_open = item is self._message
+            size = sum(map(len, self._pieces)) if is_open else len(item.content[0].text)
+            mine = [
+                ResponseURLCitation(c.end_index - start, c.start_index - start, c.title, c.url)
+                for c in citations
+                if start <= c.start_index and c.end_index <= start + size
+            ]
+            # Of a message that is done no event can tell any more; the response itself does.
+            (self._citations if is_open else item.content[0].annotations).extend(mine)
+            start += size
+
+    # -- events ------------------------------------------------------------------------------
+
+    def _delta(self, text: str) -> None:
+        self._pieces.append(text)
+        self.kept += len(text) + _PIECE_BYTES
+        out = self._out
+        if out is not None:
+            head, middle, tail = self._hot
+            number = self._numbers.take()
+            out.append(b"%b%d%b%b%b" % (head, number, middle, _encode(text), tail))
+
+    def _warm(self, kind: str, place: dict[str, object], rest: dict[str, object]) -> None:
+        """Encode once what is the same in all deltas of an item."""
+        before = _encode({"type": kind, "sequence_number": 0})[:-2]
+        middle = b"," + _encode({**place, "delta": ""})[1:-3]
+        tail = (b"," + _encode(rest)[1:] if rest else b"}") + b"\n\n"
+        self._hot = _Hot(b"event: %b\ndata: %b" % (kind.encode(), before), middle, tail)
+
+    def _emit(self, kind: str, **fields: object) -> None:
+        self._begin()
+        self._write(kind, fields)
+
+    def _write(self, kind: str, fields: dict[str, object]) -> None:
+        if self._out is not None:
+            event = {"type": kind, "sequence_number": self._numbers.take(), **fields}
+            self._out.append(b"event: %b\ndata: %b\n\n" % (kind.encode(), _encode(event)))
+            self.emitted = True
+
+
+def write_message(
+    response: Response, words: list[str], usage: Usage
+) -> tuple[bytes, tuple[bytes, ...]]:
+    """Complete *response* with one message of all *words*; return it whole, and as its events."""
+    events: list[bytes] = []
+    unique = response.id.rpartition("_")[2]
+    writer = ResponseWriter(response, lambda: unique, events)
+    for word in words:
+        writer.text(word)
+    writer.finish(None, [])
+    writer.end(usage, None)
+    return _encode(response), tuple(events)
+
+
+def to_response_usage(usage: Usage) -> ResponseUsage:
+    """Return chat's counts under the names of the Responses API."""
+    return ResponseUsage(
+        usage.prompt_tokens,
+        InputTokensDetails(
+            usage.prompt_tokens_details.cached_tokens,
+            usage.prompt_tokens_details.cache_write_tokens,
+        ),
+        usage.completion_tokens,
+        OutputTokensDetails(usage.completion_tokens_details.reasoning_tokens),
+        usage.total_tokens,
+    )

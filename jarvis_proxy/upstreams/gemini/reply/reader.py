@@ -1,0 +1,188 @@
+"""A Gemini answer, cut anywhere or whole, to the events of an answer. Pure.
+
+Source: https://ai.google.dev/api/generate-content#method:-models.streamgeneratecontent
+(read 2026-11).
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from jarvis_proxy.canonical.answer import Answer
+from jarvis_proxy.canonical.answer_errors import bad_frame, bad_response, empty_reply, truncated
+from jarvis_proxy.canonical.exchange import UpstreamRequest
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.upstreams.gemini.reply.candidate_stream import CandidateStream, MergedAnswer
+from jarvis_proxy.upstreams.gemini.reply.context import ReplyContext
+from jarvis_proxy.upstreams.gemini.reply.errors import error_in_text
+from jarvis_proxy.upstreams.gemini.reply.frames import decode_frame, decode_frames
+from jarvis_proxy.wire.chat_types import Usage
+from jarvis_proxy.wire.pieces import ByteBuffer
+from jarvis_proxy.wire.sse import MAX_EVENT_BYTES, SSEDecoder, too_large
+
+_LEADING: Final = b"\xef\xbb\xbf \t\r\n"
+_DONE: Final = b"[DONE]"
+_CLOSED: Final = ((b"[", b"]"), (b"{", b"}"))
+
+
+class GeminiReader:
+    """Reads one lane's bytes into an answer; implements ``AnswerReader``.
+
+    *continue_with* makes the request that goes on from a token.
+
+    Holds back a partial event until the rest comes. A body that is JSON instead of events, as
+    Gemini sends it without ``alt=sse`` and at times for an error, is held back whole. Gemini has
+    no mark for the end: an answer is complete when the body ends and each choice has a finish
+    reason.
+    """
+
+    __slots__ = (
+        "_body",
+        "_context",
+        "_continue_with",
+        "_decoder",
+        "_started",
+        "_stream",
+        "next_request",
+    )
+
+    done: bool = False
+
+    def __init__(
+        self,
+        context: ReplyContext,
+        merged: MergedAnswer,
+        answer: Answer,
+        lane: int = 0,
+        *,
+        continue_with: Callable[[str], UpstreamRequest],
+    ) -> None:
+        self.next_request: UpstreamRequest | None = None
+        self._context = context
+        self._continue_with = continue_with
+        self._stream = CandidateStream(context, merged, answer, lane)
+        self._decoder = SSEDecoder()
+        self._started = False
+        self._body: ByteBuffer | None = None
+
+    @property
+    def usage(self) -> Usage | None:
+        """The tokens of this lane, as far as the upstream has counted them."""
+        return self._stream.usage
+
+    @property
+    def service_tier(self) -> str | None:
+        """The tier that served the call, in OpenAI's words."""
+        return self._stream.service_tier
+
+    @property
+    def held(self) -> int:
+        """About how many bytes are kept."""
+        body = 0 if self._body is None else self._body.size
+        return self._decoder.held + body
+
+    def feed(self, data: bytes, /) -> None:
+        """Read a piece of a streamed body.
+
+        Raises:
+            ProxyError: the upstream reported an error, or 502 `upstream_bad_frame`,
+                `upstream_frame_too_large`.
+        """
+        if not self._started:
+            data = data.lstrip(_LEADING)
+            if not data:
+                return
+            self._started = True
+            if data[0] in b"[{":
+                self._body = ByteBuffer()
+        if self._body is not None:
+            self._hold(self._body, data)
+            return
+        for event in self._decoder.feed(data):
+            self._take(event.data)
+
+    def feed_eof(self) -> None:
+        """Take it that the body has ended: with it the answer, if no ``next_request`` follows.
+
+        Raises:
+            ProxyError: the upstream reported an error in place of the end, or 502
+                `upstream_truncated`, `empty_response`, `upstream_malformed_response`,
+                `upstream_bad_frame`, `upstream_bad_response`.
+        """
+        self._take_rest()
+        self._finish(streamed=True)
+        if self.next_request is not None:
+            self._restart()
+
+    def read_whole(self, body: bytes, /) -> None:
+        """Read a whole body; ``next_request`` continues it.
+
+        Raises:
+            ProxyError: the body is an error; or 502 `empty_response`, `upstream_bad_frame`,
+                `upstream_bad_response`, `upstream_malformed_response`.
+        """
+        body = body.strip()
+        if not body:
+            raise empty_reply()
+        if body[0] not in b"[{":
+            raise bad_response()
+        for frame in decode_frames(body):
+            self._stream.take(frame)
+        self._finish(streamed=False)
+
+    def _finish(self, *, streamed: bool) -> None:
+        token = self._stream.finish_or_continue(streamed=streamed)
+        self.next_request = None if token is None else self._continue_with(token)
+
+    def _restart(self) -> None:
+        self._decoder = SSEDecoder()
+        self._started = False
+        self._body = None
+
+    def _hold(self, body: ByteBuffer, data: bytes) -> None:
+        body.add(data)
+        if body.size > MAX_EVENT_BYTES:
+            raise too_large()
+
+    def _take(self, data: bytes) -> None:
+        if data.startswith(b"{"):  # as nearly always
+            self._stream.take(decode_frame(data))
+        elif data != _DONE:  # not Google's; gateways that imitate it add it
+            for frame in decode_frames(data):
+                self._stream.take(frame)
+
+    def _take_rest(self) -> None:
+        """Take what the end of the body leaves: a body of JSON, half an event, a raw error."""
+        if self._body is not None:
+            self._take_body(self._body.join().rstrip())
+            return
+        event = self._decoder.close()
+        if event is not None:
+            self._take_unterminated(event.data)
+        # Google breaks off with a pretty-printed error that is no event.
+        stray = self._decoder.non_sse_lines.strip()
+        if not stray:
+            return
+        error = error_in_text(stray, model=self._context.call.model)
+        if error is not None:
+            raise error
+        if stray.startswith(b"<"):
+            raise bad_response()
+        if stray[0] in b"[{":
+            raise bad_frame()
+
+    def _take_body(self, body: bytes) -> None:
+        if (body[:1], body[-1:]) not in _CLOSED:
+            raise truncated()
+        for frame in decode_frames(body):
+            self._stream.take(frame)
+
+    def _take_unterminated(self, data: bytes) -> None:
+        """Take an event without its blank line if it is whole: then it was only cut there."""
+        if data == _DONE:
+            return
+        try:
+            frames = decode_frames(data)
+        except ProxyError:
+            raise truncated() from None
+        for frame in frames:
+            self._stream.take(frame)

@@ -1,0 +1,120 @@
+"""One canonical request to Gemini, there and back: its requests, lanes and recoveries. Pure.
+
+Source: https://ai.google.dev/api/generate-content (read 2026-11).
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgspec
+
+from jarvis_proxy.canonical.answer import Answer, AnswerReader
+from jarvis_proxy.canonical.call import Call
+from jarvis_proxy.canonical.exchange import UpstreamRequest
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.upstreams.gemini.recovery import NOTHING_RELAXED, Relaxation, remedies
+from jarvis_proxy.upstreams.gemini.reply.candidate_stream import MergedAnswer
+from jarvis_proxy.upstreams.gemini.reply.context import ReplyContext
+from jarvis_proxy.upstreams.gemini.reply.errors import message_of, translate_error
+from jarvis_proxy.upstreams.gemini.reply.reader import GeminiReader
+from jarvis_proxy.upstreams.gemini.request.build import ChatPlan
+from jarvis_proxy.upstreams.gemini.signature_store import SignatureVault
+
+_VERSION: Final = re.compile(r"[A-Za-z0-9._/@:-]{1,128}")
+_HEADERS: Final = {"Content-Type": "application/json"}
+
+
+class GeminiCall:
+    """One request for one or more choices: a lane for each, and the way back.
+
+    *build* makes the request, with whatever is relaxed after a refusal. Implements
+    ``UpstreamCall``.
+    """
+
+    __slots__ = ("_build", "_context", "_merged", "_relaxation", "plan")
+
+    def __init__(
+        self,
+        call: Call,
+        build: Callable[[Relaxation], ChatPlan],
+        *,
+        vault: SignatureVault,
+        new_id: Callable[[], str],
+        relaxation: Relaxation = NOTHING_RELAXED,
+    ) -> None:
+        self._build = build
+        self._relaxation = relaxation
+        self.plan = build(self._relaxation)
+        self._context = ReplyContext(call, self.plan, vault, new_id)
+        self._merged = MergedAnswer(self.plan.lanes)
+
+    @property
+    def requests(self) -> tuple[UpstreamRequest, ...]:
+        """Return the same request once for each choice."""
+        return (self._request(self.plan.body),) * self.plan.lanes
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """Return what was left out."""
+        return self.plan.ignored
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """Return which model answered, once that is known."""
+        version = self._merged.model_version
+        if version is None or not _VERSION.fullmatch(version):
+            return ()
+        return (("x-gemini-model-version", version),)
+
+    def begin(self) -> None:
+        """Begin an attempt: one that failed between two continuations has left nothing."""
+        self._merged.begin()
+
+    def reader(self, answer: Answer, lane: int = 0, /) -> AnswerReader:
+        """Return a fresh reader for one lane's body."""
+        return GeminiReader(
+            self._context, self._merged, answer, lane, continue_with=self._continue_with
+        )
+
+    def translate_error(self, status: int, headers: Mapping[str, str], body: bytes) -> ProxyError:
+        """Return the downstream error for an upstream status ≥ 400; never passed on as it came."""
+        return translate_error(status, body, model=self._context.call.model, headers=headers)
+
+    def recover(self, status: int, body: bytes) -> "GeminiCall | None":
+        """Return a changed call worth one more try after this refusal, or None.
+
+        What is changed is in ``recovery.REMEDIES``. Each change is made once, and only where it
+        makes another request: what the upstream has refused is not sent to it again.
+        """
+        if status != 400:
+            return None
+        for relaxation in remedies(message_of(body), self._relaxation):
+            try:
+                better = self._relaxed(relaxation)
+            except ProxyError:
+                continue  # in strict mode, or without the part that the call is about
+            if better.plan.body != self.plan.body:
+                better._merged.was_empty = self._merged.was_empty
+                return better
+        return None
+
+    def _relaxed(self, relaxation: Relaxation) -> "GeminiCall":
+        context = self._context
+        return GeminiCall(
+            context.call,
+            self._build,
+            vault=context.vault,
+            new_id=context.new_id,
+            relaxation=relaxation,
+        )
+
+    def _request(self, body: bytes) -> UpstreamRequest:
+        call = self._context.call
+        method = "streamGenerateContent?alt=sse" if call.stream else "generateContent"
+        return UpstreamRequest("POST", f"/models/{call.target_model}:{method}", _HEADERS, body)
+
+    def _continue_with(self, token: str) -> UpstreamRequest:
+        """Return the same request with the token by which the upstream goes on."""
+        field = b'{"continuationToken":' + msgspec.json.encode(token) + b","
+        return self._request(field + self.plan.body.lstrip()[1:])
