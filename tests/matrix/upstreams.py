@@ -1,0 +1,36 @@
+"""The upstream APIs that clients of other APIs are answered from, as the server builds them."""
+
+import itertools
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from jarvis_proxy.canonical.exchange import Upstream
+from jarvis_proxy.server.dialects import build_dialects
+from jarvis_proxy.upstreams.chat.upstream import CompatibleUpstream
+
+_NUMBERS = itertools.count(1)
+
+
+def new_id() -> str:
+    """Return 24 letters and digits."""
+    return f"{next(_NUMBERS):024d}"
+
+
+class Kind(NamedTuple):
+    """An upstream API: how it is built, and a model of it."""
+
+    build: Callable[[], Upstream]
+    model: str
+
+
+def _chat() -> Upstream:
+    return CompatibleUpstream(
+        "deepseek",
+        "https://api.deepseek.com/v1",
+        dialects=build_dialects(new_id),
+        new_id=new_id,
+        apis=("chat",),
+    )
+
+
+UPSTREAMS: Mapping[str, Kind] = {"chat": Kind(_chat, "deepseek-chat")}
