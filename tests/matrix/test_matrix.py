@@ -159,7 +159,7 @@ def test_every_client_reads_any_whole_answer(client: str, upstream: str, name: s
 
 
 REFUSALS: Mapping[str, tuple[int, dict[str, Any]]] = {
-    "chat": (429, {"error": {"message": "slow down", "type": "rate_limit", "code": None}}),
+    "chat": (429, {"error": {"message": "slow down", "type": "rate_limit_error", "code": None}}),
     "gemini": (429, {"error": {"code": 429, "message": "slow", "status": "RESOURCE_EXHAUSTED"}}),
     "anthropic": (429, {"type": "error", "error": {"type": "rate_limit_error", "message": "slow"}}),
 }

@@ -5,8 +5,11 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from jarvis_proxy.canonical.exchange import Upstream
-from jarvis_proxy.server.dialects import build_dialects
+from jarvis_proxy.canonical.translation import TranslatedUpstream
+from jarvis_proxy.server.dialects import CHAT, build_dialects
 from jarvis_proxy.upstreams.chat.upstream import CompatibleUpstream
+from jarvis_proxy.upstreams.gemini.signature_store import MemoryVault
+from jarvis_proxy.upstreams.gemini.upstream import GeminiUpstream
 
 _NUMBERS = itertools.count(1)
 
@@ -27,10 +30,18 @@ def _chat() -> Upstream:
     return CompatibleUpstream(
         "deepseek",
         "https://api.deepseek.com/v1",
-        dialects=build_dialects(new_id),
+        dialects=build_dialects(new_id, without=CHAT),
         new_id=new_id,
         apis=("chat",),
     )
 
 
-UPSTREAMS: Mapping[str, Kind] = {"chat": Kind(_chat, "deepseek-chat")}
+def _gemini() -> Upstream:
+    adapter = GeminiUpstream("gemini", vault=MemoryVault(), new_id=new_id)
+    return TranslatedUpstream(adapter, build_dialects(new_id))
+
+
+UPSTREAMS: Mapping[str, Kind] = {
+    "chat": Kind(_chat, "deepseek-chat"),
+    "gemini": Kind(_gemini, "gemini-2.5-flash"),
+}
