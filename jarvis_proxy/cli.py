@@ -4,10 +4,8 @@ import asyncio
 import contextlib
 import errno
 import gc
-import importlib
 import logging
 import os
-import platform
 import select
 import sys
 from collections.abc import Coroutine, Mapping, Sequence
@@ -16,15 +14,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from jarvis_proxy.accounting.price_files import load_prices
-from jarvis_proxy.aiohttp_ext.versions import load_problem, version_hint
+from jarvis_proxy.accounting.prices import load_prices
+from jarvis_proxy.aiohttp_ext.installation import aiohttp_problem, has_c_parser, version_hint
 from jarvis_proxy.config.dotenv_file import env_file_warnings, is_readable, load_environment
 from jarvis_proxy.config.names import environment_warnings, with_origin
 from jarvis_proxy.config.own_address import check_base_urls
 from jarvis_proxy.config.settings import Settings, SettingsError
 from jarvis_proxy.observability.file_limit import disable_core_dumps, raise_max_files
 from jarvis_proxy.observability.logging import configure_logging, write_text
-from jarvis_proxy.redis_backend.loader import check_redis
+from jarvis_proxy.redis_backend.shared_state import check_redis
 from jarvis_proxy.runtime import memory
 from jarvis_proxy.runtime.tls import tls_context
 
@@ -279,28 +277,6 @@ def _file_warnings(settings: Settings) -> list[str]:
         f"MAX_CONNECTIONS: only {possible} are possible, for this process may open few files; "
         "raise the limit (`ulimit -n`, LimitNOFILE= in a unit)."
     ]
-
-
-def aiohttp_problem() -> str | None:
-    """Return why aiohttp cannot be loaded, None if it can."""
-    try:
-        importlib.import_module("aiohttp")
-    except Exception as exc:  # one that was made for another Python fails in any way
-        from importlib.metadata import PackageNotFoundError, version
-
-        try:
-            found = version("aiohttp")
-        except PackageNotFoundError:
-            found = "(none is installed)"
-        return load_problem(found, platform.python_version(), exc)
-    return None
-
-
-def has_c_parser() -> bool:
-    """Tell whether aiohttp parses requests in C."""
-    from aiohttp import http_parser
-
-    return http_parser.HttpRequestParser is not http_parser.HttpRequestParserPy
 
 
 def format_problems(error: SettingsError) -> str:

@@ -73,8 +73,11 @@ class Secrets:
                 runs |= _all_runs(key[:_MAX_KEY_LENGTH].encode("utf-8", "surrogateescape"))
         offsets = range(_RUN - _BLOCK + 1)
         blocks = set(_blocks(b"".join(run[i : i + _BLOCK] for run in runs for i in offsets)))
-        self._runs = runs if more is None else runs | more._runs
-        self._blocks = blocks if more is None else blocks | more._blocks
+        if more is not None:
+            runs |= more._runs  # noqa: SLF001 - the same class
+            blocks |= more._blocks  # noqa: SLF001
+        self._runs = runs
+        self._blocks = blocks
 
     def redact(self, text: str) -> str:
         """Return *text* with every piece of a key blacked out."""

@@ -19,13 +19,13 @@ import pytest
 from aiohttp import http_parser
 
 from jarvis_proxy import cli as command
+from jarvis_proxy.aiohttp_ext.installation import has_c_parser
 from jarvis_proxy.cli import (
     EX_CONFIG,
     disable_ptrace,
     ensure_std_fds,
     format_problems,
     harden_process,
-    has_c_parser,
     main,
     raise_file_limit,
     run_event_loop,

@@ -1,4 +1,4 @@
-"""What a call cost: price tables, and their use on a CallRecord. Pure.
+"""What a call cost: price tables, and their use on a CallRecord. Pure but for ``load_prices``.
 
 A table tells, for each provider, which models there are and what a million tokens costs. What is in
 no table has no known price, and is shown so; it is never a reason to refuse a call. Only tokens are
@@ -9,11 +9,13 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from functools import lru_cache
+from pathlib import Path
 from typing import Annotated, Final, TypeVar
 
 import msgspec
 
 from jarvis_proxy.call_record import CallRecord
+from jarvis_proxy.config.settings import Settings, SettingsError
 
 Cost = int | None
 """Billionths of a dollar; None where no price is known."""
@@ -21,6 +23,7 @@ Cost = int | None
 FREE: Final = "jarvis"
 """The embedded upstream."""
 
+_TABLE_FILE: Final = Path(__file__).with_name("prices.json")
 _NANO_PER_MILLION: Final = 1000
 """A dollar for a million tokens is so many billionths of a dollar for one."""
 _KNOWN_AS: Final[Mapping[str, str]] = {"gemini": "google", "zhipu": "zhipuai", "xai": "x-ai"}
@@ -252,3 +255,27 @@ def _matcher(names: Iterable[str]) -> Callable[[str], bool]:
         return exact.__contains__
     pattern = re.compile("|".join(patterns), re.DOTALL)
     return lambda name: name in exact or pattern.match(name) is not None
+
+
+def load_prices(settings: Settings) -> Prices:
+    """Return the prices of the upstreams of *settings*.
+
+    Raises:
+        SettingsError: PRICES_FILE cannot be read, or is not of its form.
+    """
+    own: bytes | None = None
+    if settings.prices_file:
+        try:
+            own = Path(settings.prices_file).read_bytes()
+        except OSError:
+            raise SettingsError(
+                ("PRICES_FILE: must name a file that the server may read.",)
+            ) from None
+    upstreams = [(upstream.name, upstream.base_url) for upstream in settings.upstreams]
+    try:
+        return Prices(_TABLE_FILE.read_bytes(), upstreams, own)
+    except PriceError as exc:
+        form = '{"models": {"openai/gpt-4.1-mini": {"input": 0.4, "cached": 0.1, "output": 1.6}}}'
+        raise SettingsError(
+            (f"PRICES_FILE: must be JSON with US dollars a million tokens, as in {form}: {exc}.",)
+        ) from None

@@ -6,165 +6,28 @@ the time and the size of a request's head, batches writes, and knows when a clie
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from aiohttp import web
 from aiohttp.http import RawRequestMessage
 
-from jarvis_proxy.access.connection_counter import ConnectionCounter, LimitKind
+from jarvis_proxy.access.connection_counter import ConnectionCounter
 from jarvis_proxy.aiohttp_ext.malformed_requests import (
     MalformedRequest,
     error_response,
     not_http,
     server_full_response,
 )
-from jarvis_proxy.aiohttp_ext.write_batching import BatchedTransport, WriteBatch
+from jarvis_proxy.aiohttp_ext.write_batching import BatchedTransport
 from jarvis_proxy.observability.line_quota import ANONYMOUS
+
+if TYPE_CHECKING:
+    from jarvis_proxy.aiohttp_ext.server import ConnectionServer
 
 _LOG: Final = logging.getLogger(__name__)
 _MAX_HEAD: Final = 32 * 1024
 _WRITE_BUFFER: Final = 64 * 1024
 _TOO_LONG: Final = ("LineTooLong", "Too many headers received")
-_MAX_PIPELINED: Final = 8
-"""Pipelined requests of one connection that are handled before others get their turn."""
-_AIOHTTP_MARGIN: Final = 10.0
-"""Seconds after which aiohttp closes an idle connection, should ours not have done so."""
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Warn = Callable[[str, str], object]
-"""Takes the kind of a warning, and its text."""
-
-
-class ProxyRunner(web.AppRunner):
-    """An AppRunner whose connections are ``ClientConnection``.
-
-    *dispatch* answers requests in place of the application's own, slower way to its handlers.
-    *warn* is called when a limit keeps a connection out. *keepalive_timeout*: seconds that a
-    connection may wait for a request's whole head.
-    """
-
-    def __init__(
-        self,
-        app: web.Application,
-        *,
-        counter: ConnectionCounter,
-        warn: Warn,
-        dispatch: Handler | None,
-        keepalive_timeout: float,
-        **options: Any,
-    ) -> None:
-        super().__init__(app, keepalive_timeout=keepalive_timeout + _AIOHTTP_MARGIN, **options)
-        self.counter = counter
-        self._warn = warn
-        self._dispatch = dispatch
-        self._keepalive_timeout = keepalive_timeout
-        self._connection_server: ConnectionServer | None = None
-        options.pop("shutdown_timeout", None)
-        options.pop("handler_cancellation", None)
-        self._options = {**options, "keepalive_timeout": keepalive_timeout + _AIOHTTP_MARGIN}
-
-    async def setup(self) -> None:
-        """Start the application."""
-        await super().setup()
-        server = super().server
-        assert server is not None  # noqa: S101 - setup() made it
-        handler = cast(Handler, server.request_handler)
-        self._connection_server = ConnectionServer(
-            server,
-            handler=self._dispatch or handler,
-            counter=self.counter,
-            warn=self._warn,
-            keepalive_timeout=self._keepalive_timeout,
-            options=self._options,
-        )
-        server.request_handler = self._connection_server.handle
-
-    @property
-    def server(self) -> "ConnectionServer":  # type: ignore[override] # in place of aiohttp's
-        """What makes connections, once set up."""
-        assert self._connection_server is not None  # noqa: S101 - asked for after setup()
-        return self._connection_server
-
-
-class ConnectionServer:
-    """What all connections share; called, it makes one."""
-
-    def __init__(
-        self,
-        server: web.Server,
-        *,
-        handler: Handler,
-        counter: ConnectionCounter,
-        warn: Warn,
-        keepalive_timeout: float,
-        options: dict[str, Any],
-    ) -> None:
-        self.counter = counter
-        self.keepalive_timeout = keepalive_timeout
-        """Seconds that a connection may wait for a request's whole head."""
-        self.loop = asyncio.get_running_loop()
-        self.batch = WriteBatch(self.loop)
-        self._server = server
-        self._handler = handler
-        self._options = options
-        self._warn = warn
-
-    def __call__(self) -> "ClientConnection":
-        """Return a connection that is counted when it is made."""
-        return ClientConnection(self, None)
-
-    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer a request."""
-        connection = connection_of(request)
-        connection.request_began()
-        if connection.pipelined_requests >= _MAX_PIPELINED:
-            # Pipelined requests are handled without an iteration of the loop between them.
-            connection.pipelined_requests = 0
-            await asyncio.sleep(0)
-        try:
-            return await self._handler(cast(web.Request, request))
-        finally:
-            connection.request_ended(request)
-
-    def set_keepalive(self, seconds: float) -> None:
-        """Let connections wait so long for a request's whole head."""
-        self.keepalive_timeout = seconds
-        self._options["keepalive_timeout"] = seconds + _AIOHTTP_MARGIN
-
-    def set_handler(self, handler: Handler) -> None:
-        """Give requests to come to another application's *handler*, on open connections too."""
-        self._handler = handler
-
-    def new_handler(self, connection: "ClientConnection") -> "JsonRequestHandler":
-        """Return aiohttp's protocol for *connection*."""
-        return JsonRequestHandler(self._server, connection, loop=self.loop, **self._options)
-
-    def admit(self, peer: object) -> "ClientConnection | None":
-        """Return a connection of *peer*, counted from now on; None: there is no room for it."""
-        network = self.network(peer)
-        return ClientConnection(self, network) if self.count_if_room(network) else None
-
-    def count_if_room(self, network: str) -> bool:
-        """Count a connection from *network*, or warn that there is no room for it."""
-        limit = self.counter.open(network)
-        if limit is not None:
-            self._warn(limit, _full_warning(limit, self.counter))
-        return limit is None
-
-    def network(self, peer: object) -> str:
-        """Return what connections of *peer*, a socket's address, are counted under."""
-        return self.counter.network(str(peer[0]) if isinstance(peer, tuple) and peer else "")
-
-    @property
-    def connections(self) -> Iterator["ClientConnection"]:
-        """The open connections."""
-        for handler in self._server.connections:
-            yield cast(JsonRequestHandler, handler).connection
-
-    def close_idle(self, seconds: float) -> None:
-        """Close the connections that have waited *seconds* or longer for a request."""
-        for connection in self.connections:
-            connection.close_if_idle(seconds)
 
 
 class JsonRequestHandler(web.RequestHandler):
@@ -266,7 +129,7 @@ class ClientConnection(asyncio.Protocol):
         "transport",
     )
 
-    def __init__(self, server: ConnectionServer, network: str | None) -> None:
+    def __init__(self, server: "ConnectionServer", network: str | None) -> None:
         self.transport: BatchedTransport | None = None
         self.is_write_paused = False
         """Whether the client has to read before more is written."""
@@ -439,12 +302,3 @@ class ClientConnection(asyncio.Protocol):
 def connection_of(request: web.BaseRequest) -> ClientConnection:
     """Return the connection that *request* came on."""
     return cast(JsonRequestHandler, request.protocol).connection
-
-
-def _full_warning(limit: LimitKind, counter: ConnectionCounter) -> str:
-    if limit == "total":
-        return f"{len(counter)} connections are open, the most there may be: more are refused"
-    return (
-        f"one client holds {counter.limits.per_network} connections, the most it may "
-        "(MAX_CONNECTIONS_PER_IP): more are refused"
-    )

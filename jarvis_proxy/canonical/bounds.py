@@ -10,7 +10,7 @@ from typing import Final
 from jarvis_proxy.canonical.chat_request import ChatRequest, ContentPart, Message
 from jarvis_proxy.canonical.validation_errors import invalid
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.wire.json_values import exceeds_values, rough_count, rough_count_in_text
+from jarvis_proxy.wire.json_limits import exceeds_values, rough_count, rough_count_in_text
 
 MAX_VALUES: Final = 500_000
 """JSON values in a body, and again in the arguments and results of calls in it."""

@@ -14,6 +14,7 @@ from jarvis_proxy.call_record import CallRecord
 from jarvis_proxy.wire.text import printable
 
 OTHER: Final = "other"
+_MODEL_LABELS: Final = ("upstream", "model")
 _NONE: Final = "-"
 _MAX_MODELS: Final = 100
 _BATCH: Final = 256
@@ -187,9 +188,11 @@ class Metrics:
         return printable(record.upstream_model) or _NONE
 
     def families(self) -> list[MetricFamily]:
-        """Return everything as it is now; what comes later changes none of it."""
+        """Return a copy of all metrics as they are now."""
         self._sum_up()
-        model = ("upstream", "model")
+        return [*self._request_families(), *self._token_families(), *self._time_families()]
+
+    def _request_families(self) -> list[MetricFamily]:
         return [
             MetricFamily(
                 "jarvis_requests",
@@ -202,7 +205,7 @@ class Metrics:
                 "jarvis_upstream_calls",
                 "counter",
                 "Requests for which an upstream was asked, by the one that was asked last.",
-                (*model, "outcome"),
+                (*_MODEL_LABELS, "outcome"),
                 samples=dict(self._calls),
             ),
             MetricFamily(
@@ -219,26 +222,30 @@ class Metrics:
                 ("limit", "key"),
                 samples=dict(self._limits),
             ),
+        ]
+
+    def _token_families(self) -> list[MetricFamily]:
+        return [
             MetricFamily(
                 "jarvis_tokens",
                 "counter",
                 "Tokens as upstreams count them; cached ones are among prompt, reasoning ones"
                 " among completion.",
-                ("key", *model, "kind"),
+                ("key", *_MODEL_LABELS, "kind"),
                 samples=dict(self._tokens),
             ),
             MetricFamily(
                 "jarvis_cost_usd",
                 "counter",
                 "What tokens cost by the price table, in US dollars.",
-                ("key", *model),
+                ("key", *_MODEL_LABELS),
                 samples={labels: cost / _NANO for labels, cost in self._costs.items()},
             ),
             MetricFamily(
                 "jarvis_unpriced_calls",
                 "counter",
                 "Calls with known tokens for whose model no price is known.",
-                model,
+                _MODEL_LABELS,
                 samples=dict(self._unpriced),
             ),
             MetricFamily(
@@ -249,11 +256,15 @@ class Metrics:
                 ("way",),
                 samples={(way,): count for way, count in self.signatures.items()},
             ),
+        ]
+
+    def _time_families(self) -> list[MetricFamily]:
+        return [
             MetricFamily(
                 "jarvis_time_to_first_byte_seconds",
                 "histogram",
                 "From the request's arrival to the first byte of its answer.",
-                model,
+                _MODEL_LABELS,
                 histograms=_copies(self._first_bytes),
             ),
             MetricFamily(

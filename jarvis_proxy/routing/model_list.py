@@ -15,7 +15,7 @@ from typing import Final, Literal
 import msgspec
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.wire.json_values import exceeds_values
+from jarvis_proxy.wire.json_limits import exceeds_values
 
 _MAX_ID: Final = 256
 _MOST_MODELS: Final = 20_000

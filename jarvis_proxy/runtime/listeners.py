@@ -14,7 +14,7 @@ from typing import Final, cast
 
 from aiohttp import web
 
-from jarvis_proxy.aiohttp_ext.server_connection import ProxyRunner
+from jarvis_proxy.aiohttp_ext.server import ProxyRunner
 from jarvis_proxy.config.addresses import WILDCARDS, stands_for
 from jarvis_proxy.runtime.tls import TlsAcceptor
 

@@ -14,8 +14,7 @@ from typing import Final
 
 from aiohttp import web
 
-from jarvis_proxy.aiohttp_ext.dispatch import direct_dispatch
-from jarvis_proxy.aiohttp_ext.server_connection import ProxyRunner
+from jarvis_proxy.aiohttp_ext.server import ProxyRunner, direct_dispatch
 from jarvis_proxy.config.settings import Settings
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.observability.logging import AccessLog, install_handler

@@ -20,9 +20,10 @@ from jarvis_proxy.access.rate_limits import (
     LimitDecision,
     RateLimiter,
     concurrency_exceeded,
+    estimate_answer,
+    estimate_prompt,
     overloaded,
 )
-from jarvis_proxy.access.token_estimates import estimate_answer, estimate_prompt
 from jarvis_proxy.call_record import CallRecord
 from jarvis_proxy.config.settings import KeyPolicy, Settings
 from jarvis_proxy.errors import LimitExceeded, ProxyError

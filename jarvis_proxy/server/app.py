@@ -20,16 +20,15 @@ from jarvis_proxy.access.connection_counter import (
     connections_for_fd_limit,
 )
 from jarvis_proxy.access.rate_limits import MemoryRateLimiter, RateLimiter
-from jarvis_proxy.accounting.price_files import load_prices
+from jarvis_proxy.accounting.prices import load_prices
 from jarvis_proxy.accounting.usage import NullUsageStore, UsageLedger, UsageStore
 from jarvis_proxy.accounting.usage_sqlite import SqliteUsageStore, UsagePersister
-from jarvis_proxy.aiohttp_ext.dispatch import direct_dispatch
 from jarvis_proxy.aiohttp_ext.malformed_requests import (
     METHODS,
     method_not_allowed,
     strip_server_header,
 )
-from jarvis_proxy.aiohttp_ext.server_connection import ProxyRunner
+from jarvis_proxy.aiohttp_ext.server import ProxyRunner, direct_dispatch
 from jarvis_proxy.config.settings import Settings
 from jarvis_proxy.observability.file_limit import max_files
 from jarvis_proxy.observability.live_stats import LiveStats
@@ -38,7 +37,7 @@ from jarvis_proxy.observability.loop_monitor import RateLimitedLogger
 from jarvis_proxy.observability.metrics import Metrics
 from jarvis_proxy.observability.worker_stats import WorkerStats
 from jarvis_proxy.redaction import Secrets
-from jarvis_proxy.redis_backend.loader import load_shared_state
+from jarvis_proxy.redis_backend.shared_state import load_shared_state
 from jarvis_proxy.routing.compat_hints import CompatHints
 from jarvis_proxy.routing.endpoints import EndpointKind
 from jarvis_proxy.routing.model_list import ModelList
@@ -60,7 +59,7 @@ from jarvis_proxy.upstreams.echo import EchoUpstream
 from jarvis_proxy.upstreams.gemini.signature_store import MemoryVault, SignatureVault
 
 if TYPE_CHECKING:
-    from jarvis_proxy.redis_backend.state import SharedState
+    from jarvis_proxy.redis_backend.shared_state import SharedState
 
 _LOG: Final = logging.getLogger(__name__)
 # Made before workers are forked: each of them knows the others' requests.

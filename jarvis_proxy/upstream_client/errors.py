@@ -16,23 +16,39 @@ class ConnectError(ProxyError):
 
 
 def map_send_error(exc: BaseException) -> ProxyError:
-    """Return what the client is told when an upstream could not be asked.
+    """Return the client's error for an upstream that could not be asked.
 
     Codes: `upstream_dns_error`, `upstream_tls_error`, `upstream_connect_error` (502),
     `upstream_connect_timeout` (504): nothing was sent. `upstream_disconnected`,
-    `upstream_bad_response` (502): it was.
+    `upstream_bad_response` (502): the request was sent.
     """
     match exc:
-        case aiohttp.ClientConnectorDNSError():
-            return ConnectError(
-                502, "The upstream's host name could not be resolved.", code="upstream_dns_error"
-            )
         case aiohttp.ClientConnectorCertificateError():
             return ProxyError(
                 502,
                 "The upstream's TLS certificate is not valid.",
                 code="upstream_tls_error",
                 should_retry=False,
+            )
+        case aiohttp.ClientConnectorError() | aiohttp.ClientHttpProxyError():
+            return _connect_error(exc)
+        case aiohttp.ClientSSLError() | aiohttp.ConnectionTimeoutError():
+            return _connect_error(exc)
+        case aiohttp.ClientResponseError() | aiohttp.InvalidURL():
+            return bad_response()
+        case _:
+            return ProxyError(
+                502,
+                "The upstream closed the connection before it answered.",
+                code="upstream_disconnected",
+            )
+
+
+def _connect_error(exc: aiohttp.ClientError) -> ConnectError:
+    match exc:
+        case aiohttp.ClientConnectorDNSError():
+            return ConnectError(
+                502, "The upstream's host name could not be resolved.", code="upstream_dns_error"
             )
         case aiohttp.ClientSSLError():
             return ConnectError(
@@ -44,17 +60,9 @@ def map_send_error(exc: BaseException) -> ProxyError:
                 "The upstream could not be reached in time.",
                 code="upstream_connect_timeout",
             )
-        case aiohttp.ClientConnectorError() | aiohttp.ClientHttpProxyError():
+        case _:
             return ConnectError(
                 502, "The upstream could not be reached.", code="upstream_connect_error"
-            )
-        case aiohttp.ClientResponseError() | aiohttp.InvalidURL():
-            return bad_response()
-        case _:
-            return ProxyError(
-                502,
-                "The upstream closed the connection before it answered.",
-                code="upstream_disconnected",
             )
 
 
@@ -72,3 +80,14 @@ def bad_response() -> ProxyError:
     return ProxyError(
         502, "The upstream's answer could not be understood.", code="upstream_bad_response"
     )
+
+
+def malformed_error() -> aiohttp.ClientError:
+    """Return the network error for an answer that is not HTTP."""
+    info = aiohttp.RequestInfo(None, "", None, None)  # type: ignore[arg-type] # nobody reads it
+    return aiohttp.ClientResponseError(info, (), message="the answer is not HTTP")
+
+
+def truncated_error() -> aiohttp.ClientError:
+    """Return the network error for an answer that ended too early."""
+    return aiohttp.ClientPayloadError("the answer was cut")

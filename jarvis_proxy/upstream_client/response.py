@@ -15,6 +15,7 @@ import httptools
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from jarvis_proxy.upstream_client.connection import UpstreamConnection
+from jarvis_proxy.upstream_client.errors import malformed_error, truncated_error
 
 Sink = Callable[[bytes], bool]
 """Takes a piece of a body; returns True to get no more for now. It must not raise."""
@@ -167,7 +168,7 @@ class UpstreamResponse:
         except _PARSE_ERRORS as exc:
             self._is_reusable = False
             if not self.is_complete:
-                self._fail(_cut() if self._started else _malformed(), exc)
+                self._fail(truncated_error() if self._started else malformed_error(), exc)
                 return
         if self._pieces:
             self._overhead = 0
@@ -175,7 +176,7 @@ class UpstreamResponse:
         else:
             self._overhead += len(data)
             if self._overhead > _MAX_OVERHEAD and not self.is_complete:
-                self._fail(_cut() if self._started else _malformed())
+                self._fail(truncated_error() if self._started else malformed_error())
                 return
             if self._started and self._sink is None:
                 self._wake()
@@ -192,7 +193,7 @@ class UpstreamResponse:
                 self._is_reusable = False
                 self._end()
             else:
-                self._fail(_cut(), exc)
+                self._fail(truncated_error(), exc)
         elif isinstance(exc, OSError) and not self.has_received:
             self._fail(aiohttp.ClientOSError(*exc.args), exc)
         else:
@@ -323,7 +324,7 @@ class UpstreamResponse:
             self._waiter = None
 
     def drop_headers(self) -> None:
-        """Let go of the headers, kilobytes that a stream has no more use for."""
+        """Free the headers, kilobytes that a stream no longer needs."""
         self.headers = _NO_HEADERS
 
     def buffered_body(self) -> bytes | None:
@@ -401,12 +402,3 @@ class UpstreamResponse:
     def _abort(self) -> None:
         if self._lease is not None:
             self._fail(aiohttp.ClientConnectionError("the answer was closed"))
-
-
-def _malformed() -> aiohttp.ClientError:
-    info = aiohttp.RequestInfo(None, "", None, None)  # type: ignore[arg-type] # nobody looks at it
-    return aiohttp.ClientResponseError(info, (), message="the answer is not HTTP")
-
-
-def _cut() -> aiohttp.ClientError:
-    return aiohttp.ClientPayloadError("the answer was cut")

@@ -18,7 +18,7 @@ from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.openai import PassthroughExchange
 from jarvis_proxy.wire import text as surrogates
 from jarvis_proxy.wire.chat_types import Usage
-from jarvis_proxy.wire.json_values import exceeds_values
+from jarvis_proxy.wire.json_limits import exceeds_values
 from jarvis_proxy.wire.request_head import wants_usage
 from jarvis_proxy.wire.responses_types import Response
 from jarvis_proxy.wire.sse import DONE

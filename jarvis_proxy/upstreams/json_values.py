@@ -9,7 +9,7 @@ from typing import Final, cast
 
 import msgspec
 
-from jarvis_proxy.wire.json_values import exceeds_values
+from jarvis_proxy.wire.json_limits import exceeds_values
 
 Fields = Mapping[str, object]
 LARGE: Final = 1024 * 1024

@@ -12,9 +12,7 @@ import msgspec
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.wire import text as surrogates
-from jarvis_proxy.wire.json_depth import exceeds_depth
-from jarvis_proxy.wire.json_outline import outline
-from jarvis_proxy.wire.json_values import exceeds_fields
+from jarvis_proxy.wire.json_limits import exceeds_depth, exceeds_fields, outline
 
 
 class RequestHead(msgspec.Struct):

@@ -12,7 +12,8 @@ import pytest
 from aiohttp import web
 
 from jarvis_proxy.access.connection_counter import ConnectionLimits
-from jarvis_proxy.aiohttp_ext.server_connection import ProxyRunner, connection_of
+from jarvis_proxy.aiohttp_ext.server import ProxyRunner
+from jarvis_proxy.aiohttp_ext.server_connection import connection_of
 from jarvis_proxy.call_record import CallRecord
 from jarvis_proxy.config.settings import Settings
 from jarvis_proxy.observability.logging import configure_logging

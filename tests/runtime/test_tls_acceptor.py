@@ -19,7 +19,7 @@ import uvloop
 from aiohttp import web
 
 from jarvis_proxy.access.connection_counter import ConnectionLimits
-from jarvis_proxy.aiohttp_ext.server_connection import ProxyRunner
+from jarvis_proxy.aiohttp_ext.server import ProxyRunner
 from jarvis_proxy.config.settings import Settings
 from jarvis_proxy.observability.logging import configure_logging
 from jarvis_proxy.runtime import tls

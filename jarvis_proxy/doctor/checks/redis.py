@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from jarvis_proxy.config.settings import SettingsError
 from jarvis_proxy.doctor.findings import Check, Finding
-from jarvis_proxy.redis_backend.loader import check_redis
+from jarvis_proxy.redis_backend.shared_state import check_redis
 
 _CHECK: Final = Check("checks/redis", "Redis")
 _SLOW: Final = 0.05

@@ -95,7 +95,7 @@ class GeminiCall:
             except ProxyError:
                 continue  # in strict mode, or without the part that the call is about
             if better.plan.body != self.plan.body:
-                better._merged.was_empty = self._merged.was_empty
+                better._merged.was_empty = self._merged.was_empty  # noqa: SLF001 - the same class
                 return better
         return None
 

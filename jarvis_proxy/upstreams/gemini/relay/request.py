@@ -16,7 +16,7 @@ import msgspec
 from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.canonical.google_signature import ENCODED_MARK
 from jarvis_proxy.wire.google_verbs import BATCH_EMBED, COUNT_TOKENS, EMBED, query_name
-from jarvis_proxy.wire.json_outline import outline
+from jarvis_proxy.wire.json_limits import outline
 
 _CROSSING: Final = frozenset(("alt", "fields", "prettyprint", "quotauser", ".xgafv"))
 """Parameters of the query that cross, with or without a ``$``. Any other could be a key, or change

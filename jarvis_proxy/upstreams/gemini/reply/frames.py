@@ -14,7 +14,7 @@ from msgspec import Raw
 from jarvis_proxy.canonical.answer_errors import bad_frame
 from jarvis_proxy.upstreams.gemini.reply.error_body import BROKEN
 from jarvis_proxy.wire import text as surrogates
-from jarvis_proxy.wire.json_values import exceeds_values
+from jarvis_proxy.wire.json_limits import exceeds_values
 
 
 class PartialArg(msgspec.Struct, rename="camel"):

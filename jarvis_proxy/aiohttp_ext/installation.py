@@ -1,5 +1,7 @@
-"""Which versions of aiohttp are known to work, and what is said of others. Pure."""
+"""Checks of the installed aiohttp: its version, whether it loads, its C parser. IO (imports)."""
 
+import importlib
+import platform
 import re
 from typing import Final
 
@@ -21,7 +23,29 @@ def version_hint(version: str) -> str | None:
     )
 
 
-def load_problem(version: str, python: str, error: BaseException) -> str:
+def aiohttp_problem() -> str | None:
+    """Return why aiohttp cannot be loaded, None if it can."""
+    try:
+        importlib.import_module("aiohttp")
+    except Exception as exc:  # one that was made for another Python fails in any way
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            found = version("aiohttp")
+        except PackageNotFoundError:
+            found = "(none is installed)"
+        return _load_problem(found, platform.python_version(), exc)
+    return None
+
+
+def has_c_parser() -> bool:
+    """Tell whether aiohttp parses requests in C."""
+    from aiohttp import http_parser
+
+    return http_parser.HttpRequestParser is not http_parser.HttpRequestParserPy
+
+
+def _load_problem(version: str, python: str, error: BaseException) -> str:
     """Return what to tell of an aiohttp that Python cannot even load."""
     return (
         f"aiohttp {version} cannot be loaded by Python {python} "

@@ -10,7 +10,7 @@ from typing import Final
 import aiohttp
 import pytest
 
-from jarvis_proxy.aiohttp_ext.versions import LOWEST, NEWEST, version_hint
+from jarvis_proxy.aiohttp_ext.installation import LOWEST, NEWEST, version_hint
 from tests.conftest import BEARER, OPENAI_KEY
 from tests.support.raw_client import fetch
 from tests.support.raw_upstream import Peer, RawUpstream, Received, chat_chunk

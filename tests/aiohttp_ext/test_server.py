@@ -2,8 +2,7 @@
 
 from aiohttp import web
 
-from jarvis_proxy.aiohttp_ext.dispatch import direct_dispatch
-from jarvis_proxy.aiohttp_ext.server_connection import Handler
+from jarvis_proxy.aiohttp_ext.server import Handler, direct_dispatch
 from jarvis_proxy.config.settings import Settings
 from jarvis_proxy.server.app import make_runner
 from tests.support.raw_client import connect

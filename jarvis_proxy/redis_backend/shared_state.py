@@ -1,0 +1,66 @@
+"""What processes share through one store, opened and closed together. IO.
+
+redis-py is loaded only where REDIS_URL is set.
+"""
+
+import asyncio
+import contextlib
+import secrets
+from importlib.util import find_spec
+
+from jarvis_proxy.config.settings import SettingsError
+
+
+class SharedState:
+    """What several processes know together; each continues alone while the store fails."""
+
+    def __init__(self, url: str) -> None:
+        # Imported here: they load redis-py, which may not be installed.
+        from jarvis_proxy.redis_backend.client import RedisConnection
+        from jarvis_proxy.redis_backend.rate_limiter import RedisRateLimiter
+        from jarvis_proxy.redis_backend.signature_store import RedisSignatureStore
+        from jarvis_proxy.redis_backend.upstream_health import RedisUpstreamHealth
+        from jarvis_proxy.redis_backend.usage_store import RedisUsageStore
+
+        self.connection = RedisConnection(url)
+        self.signatures = RedisSignatureStore(self.connection)
+        self.limiter = RedisRateLimiter(self.connection)
+        self.health = RedisUpstreamHealth(self.connection, secrets.token_hex(4))
+        self.usage = RedisUsageStore(self.connection)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Connect, or keep trying in the background; return within about a second."""
+        await self.connection.start()
+        self._tasks = [
+            asyncio.create_task(self.limiter.run(), name="leases"),
+            asyncio.create_task(self.health.run(), name="health"),
+        ]
+
+    async def close(self) -> None:
+        """Send what is pending, then disconnect."""
+        for task in self._tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await self.connection.close()
+
+
+def check_redis(url: str, package: str = "redis") -> None:
+    """Check that *package* is installed if REDIS_URL is set.
+
+    Raises:
+        SettingsError: it is not; the message says how to install it.
+    """
+    if url and find_spec(package) is None:
+        raise SettingsError(
+            (
+                "REDIS_URL needs the Python package redis, which is not installed:"
+                " ./start.sh installs it when REDIS_URL is set",
+            )
+        )
+
+
+def load_shared_state(url: str) -> SharedState | None:
+    """Return what is shared through the store at *url*, not yet connected; None for ``""``."""
+    return SharedState(url) if url else None
