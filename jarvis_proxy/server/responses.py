@@ -37,7 +37,7 @@ class UpstreamErrorResponse(ProxyError):
         self.raw = raw
         self.raw_headers = raw_headers
 
-    def hide(self, secrets: Secrets) -> None:
+    def redact(self, secrets: Secrets) -> None:
         """Black out *secrets* in the bytes too, which else stay as they came."""
         super().redact(secrets)
         self.raw_headers = secrets.redact_headers(self.raw_headers)
