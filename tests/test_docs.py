@@ -246,8 +246,8 @@ def test_every_address_and_prefix_is_named() -> None:
 
 
 def endpoint_table() -> dict[str, list[str]]:
-    """Return what the page says of each endpoint: relayed, Gemini, `jarvis-echo`."""
-    table = [row for row in rows(API) if len(row) == 5]
+    """Return what the page says of each endpoint: relayed, Gemini, Anthropic, `jarvis-echo`."""
+    table = [row for row in rows(API) if len(row) == 6]
     return {name: row[2:] for row in table for name in code_spans(row[0])}
 
 
@@ -263,7 +263,7 @@ async def test_an_endpoint_is_served_as_its_row_says(endpoint: str, proxy: Proxy
                 answer = await response.json(content_type=None)
 
             served[model] = (answer.get("error") or {}).get("code") != "unsupported_endpoint"
-    relayed, gemini, echo = endpoint_table()[f"/v1/{endpoint}"]
+    relayed, gemini, _, echo = endpoint_table()[f"/v1/{endpoint}"]
 
     assert relayed == "relayed"
     assert served == {"gemini-3-flash": gemini != "400", "jarvis-echo": echo != "400"}
@@ -271,7 +271,7 @@ async def test_an_endpoint_is_served_as_its_row_says(endpoint: str, proxy: Proxy
 
 @pytest.mark.parametrize("readme", READMES.values(), ids=READMES)
 def test_a_readme_says_of_endpoints_what_the_page_says(readme: Path) -> None:
-    own = {row[0]: row[1:] for row in rows(readme.read_text(encoding="utf-8")) if len(row) == 4}
+    own = {row[0]: row[1:] for row in rows(readme.read_text(encoding="utf-8")) if len(row) == 5}
     page = endpoint_table()
     for name in ("/v1/chat/completions", "/v1/responses", "/v1/embeddings"):
         assert [cell == "–" for cell in own[f"`{name}`"]] == [cell == "400" for cell in page[name]]
