@@ -186,7 +186,7 @@ async def test_reload_is_for_new_calls_and_those_in_progress_end_in_the_old(
             await eventually(lambda: old.count == 1)
             write_env(project, lines.format("second-key-0123456789", new.upstream.base_url))
             server.signal(signal.SIGHUP)
-            await server.logged("the settings were read again and are in force")
+            await server.logged("settings reloaded")
 
             assert (await server.echo("first-key-0123456789")).status == 401
             assert (await server.echo("second-key-0123456789")).status == 200
@@ -221,7 +221,7 @@ async def test_a_broken_file_changes_nothing_and_is_one_error_without_values(
     async with server_by_file(project) as server:
         write_env(project, "PROXY_API_KEYS=second-key-0123456789\nMAX_BODY_MB=canary\n")
         server.signal(signal.SIGHUP)
-        await server.logged("the old settings stay in force")
+        await server.logged("reload failed, the old settings stay active")
         assert (await server.echo("first-key-0123456789")).status == 200
         assert (await server.echo("second-key-0123456789")).status == 401
         (line,) = [line for line in server.log.splitlines() if " error " in line]
@@ -231,7 +231,7 @@ async def test_a_broken_file_changes_nothing_and_is_one_error_without_values(
 
         write_env(project, good.replace("first", "third") + "LOG_FORMAT=json\nHOST=127.0.0.2\n")
         server.signal(signal.SIGHUP)
-        await server.logged("the settings were read again and are in force")
+        await server.logged("settings reloaded")
         assert (await server.echo("third-key-0123456789")).status == 200
         await server.logged('"event":"call"')
 
@@ -252,7 +252,7 @@ async def test_a_reload_names_what_needs_a_restart(tmp_path: Path) -> None:
     async with running_server(project, command=command) as server:
         write_env(project, "PROXY_API_KEYS=first-key-0123456789\nHOST=127.0.0.2\n")
         server.signal(signal.SIGHUP)
-        await server.logged("a change of HOST takes effect at the next start")
+        await server.logged("a change of HOST takes effect at the next restart")
         assert (await server.echo("first-key-0123456789")).status == 200
 
 

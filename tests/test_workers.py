@@ -190,7 +190,7 @@ async def test_a_killed_worker_is_replaced_within_a_second_and_its_counts_stay(
 async def test_workers_that_die_in_a_row_are_replaced_later_and_later(project: Path) -> None:
     async with workers(project) as server:
         (keeper, *_) = reversed(children(server))
-        for pause in ("another one takes its place", "starts in 0.5 s", "starts in 1 s"):
+        for pause in ("a new one starts now", "starts in 0.5 s", "starts in 1 s"):
             (victim,) = set(children(server)) - {keeper}
             os.kill(victim, signal.SIGKILL)
             await server.logged(f"process {victim})")
@@ -283,19 +283,19 @@ async def test_all_take_other_settings_in_as_one_and_wrong_ones_change_nothing(
     async with workers(project, command=command) as server:
         write_env(project, "PROXY_API_KEYS=second-key-0123456789\nMAX_BODY_MB=canary\n")
         server.signal(signal.SIGHUP)
-        await server.logged("the old settings stay in force: MAX_BODY_MB")
+        await server.logged("reload failed, the old settings stay active: MAX_BODY_MB")
         assert await statuses("first-key-0123456789") == {200}
 
         write_env(project, "PROXY_API_KEYS=second-key-0123456789\nSTATE_DIR=x\nLOG_FORMAT=json\n")
         server.signal(signal.SIGHUP)
-        await server.logged("the settings were read again and are in force")
+        await server.logged("settings reloaded")
         assert await statuses("first-key-0123456789") == {401}
         assert await statuses("second-key-0123456789") == {200}
         for pid in children(server):  # the next workers have them too
             os.kill(pid, signal.SIGKILL)
-        await eventually(lambda: server.log.count("another one takes its place") == 2)
+        await eventually(lambda: server.log.count("a new one starts now") == 2)
         assert await statuses("second-key-0123456789") == {200}
-        assert server.log.count("were read again") == 1
+        assert server.log.count("settings reloaded") == 1
         assert "canary" not in server.log
 
 

@@ -195,7 +195,7 @@ class UsageLedger:
         *now* is in epoch seconds. Calls in progress are not foreseen: they may overdraw.
 
         Raises:
-            LimitReached: 429 `insufficient_quota`.
+            LimitExceeded: 429 `insufficient_quota`.
         """
         if key in self.budgets:
             for state in self.states(key, now):

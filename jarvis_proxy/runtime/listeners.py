@@ -19,24 +19,24 @@ from jarvis_proxy.config.addresses import WILDCARDS, stands_for
 from jarvis_proxy.runtime.tls import TlsAcceptor
 
 BACKLOG: Final = 4096
-"""With 128, ten thousand clients that connect at once wait for tens of seconds."""
+"""With 128, ten thousand clients that connect at once wait tens of seconds."""
 _FIRST_FD: Final = 3
 _HANDSHAKE_TIMEOUT: Final = 5.0
 _KEEPALIVE: Final = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 """Seconds of silence before the first probe, between probes, and how many go unanswered."""
 _HINTS: Final = {
     errno.EADDRINUSE: "{owner} has the port; stop it first, or set PORT",
-    errno.EACCES: "this user may not have the port; set PORT to 1024 or more",
-    errno.EADDRNOTAVAIL: "the address is not this machine's; set HOST",
+    errno.EACCES: "this user may not use the port; set PORT to 1024 or more",
+    errno.EADDRNOTAVAIL: "this machine does not have the address; set HOST",
 }
 _Address = tuple[int, tuple[object, ...]]
-"""A socket family and an address in its form."""
+"""A socket family and an address of it."""
 
 
 def systemd_sockets(environ: MutableMapping[str, str]) -> list[socket.socket]:
     """Return the listening sockets that the service manager passed to this process.
 
-    The variables that tell of them are removed from *environ*, as the protocol asks.
+    Their variables are removed from *environ*, as the protocol demands.
     """
     values = [environ.pop(name, "") for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")]
     pid, count = (text if text.isascii() and text.isdecimal() else "0" for text in values[:2])
@@ -47,7 +47,7 @@ def systemd_sockets(environ: MutableMapping[str, str]) -> list[socket.socket]:
 
 
 def adopt_listener(number: int) -> socket.socket | None:
-    """Return the socket that a file descriptor is, None if it does not listen for streams."""
+    """Return the socket of a file descriptor, None if it is not a listening stream socket."""
     try:
         sock = socket.socket(fileno=number)
         is_listening = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
@@ -73,13 +73,13 @@ async def open_listeners(
 
 
 async def bind(hosts: Sequence[str], port: int, reuseport_count: int = 0) -> list[socket.socket]:
-    """Return a listening socket for each address of *hosts*; ``::`` stands for IPv4 as well.
+    """Return a listening socket for each address of *hosts*; ``::`` includes IPv4.
 
-    With *shares*, so many for each address, among which the kernel shares out the connections.
+    With *reuseport_count*, return that many per address; the kernel distributes the connections.
 
     Raises:
-        OSError: none of one host's addresses can be had, or another program has one. Its
-            ``filename`` is that host.
+        OSError: no address of a host is available, or another program has one. Its ``filename``
+            is that host.
     """
     sockets: list[socket.socket] = []
     with contextlib.ExitStack() as opened:
@@ -98,7 +98,7 @@ async def bind(hosts: Sequence[str], port: int, reuseport_count: int = 0) -> lis
 
 
 async def _resolve(hosts: Sequence[str], port: int) -> dict[str, list[_Address]]:
-    """Return what each host stands for: every place once, none that a wildcard covers."""
+    """Return the addresses of each host, without duplicates and those that a wildcard covers."""
     found: dict[str, list[_Address]] = {}
     loop = asyncio.get_running_loop()
     for host in hosts:
@@ -132,11 +132,10 @@ async def _resolve(hosts: Sequence[str], port: int) -> dict[str, list[_Address]]
 
 
 def _bind_each(addresses: Sequence[_Address], reuseport_count: int) -> list[socket.socket]:
-    """Return the sockets of one host. An address that cannot be had is passed over, as IPv6 is on
-    a machine without it.
+    """Return the sockets of one host, without unavailable addresses, such as IPv6 on some machines.
 
     Raises:
-        OSError: there is no other address, or another program has one of them.
+        OSError: no address is available, or another program has one of them.
     """
     sockets: list[socket.socket] = []
     failure: OSError | None = None
@@ -180,7 +179,7 @@ def _bind_one(
 ) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
-        # A port whose last connections have not quite ended is free.
+        # A port with connections in TIME_WAIT is free.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if reuseport:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -197,7 +196,7 @@ def _bind_one(
 def distribute_sockets(
     sockets: Sequence[socket.socket], worker_count: int
 ) -> list[list[socket.socket]]:
-    """Share *sockets* out among so many workers: each gets one at least of every address."""
+    """Distribute *sockets* among workers: each gets at least one for every address."""
     same: dict[object, list[socket.socket]] = {}
     for sock in sockets:
         same.setdefault((sock.family, sock.getsockname()), []).append(sock)
@@ -209,9 +208,9 @@ def distribute_sockets(
 
 
 def bind_error_hint(error: OSError, owner: str = "") -> str:
-    """Return in one line why an address cannot be listened on, and what to do.
+    """Return in one line why listening failed and what to do.
 
-    *owner* is who has the port, where that is the reason and known.
+    *owner* is who has the port, if known.
     """
     reason = (error.strerror or str(error)).lower()
     hint = _HINTS.get(error.errno or 0)
@@ -233,10 +232,9 @@ def _url(sock: socket.socket, scheme: str) -> str:
 
 
 def enable_tcp_keepalive(sock: socket.socket) -> None:
-    """Have connections that *sock* accepts ended a minute after their client has lost power.
+    """End accepted connections one minute after their client has lost power, not after two hours.
 
-    The system's own patience is two hours. Accepted sockets inherit the times; that they are asked
-    after at all, aiohttp sets on each.
+    Accepted sockets inherit these times; aiohttp enables keep-alive on each.
     """
     if sock.family == socket.AF_UNIX:
         return
@@ -247,7 +245,7 @@ def enable_tcp_keepalive(sock: socket.socket) -> None:
 
 
 class TlsBoundedSite(web.SockSite):
-    """A SockSite whose TLS connections are counted, and bounded in time, from their first byte."""
+    """A SockSite that counts TLS connections from their accept, and limits the handshake time."""
 
     __slots__ = ("_acceptor", "_handshake_timeout")
 
@@ -275,7 +273,7 @@ class TlsBoundedSite(web.SockSite):
         self._acceptor.start(self._backlog)
 
     async def stop(self) -> None:
-        """Accept no more connections; those that are open go on."""
+        """Accept no more connections; open ones continue."""
         await super().stop()
         if self._acceptor is not None:
             await self._acceptor.stop()

@@ -1,8 +1,8 @@
-"""Settings that change while the server runs: one application after the other. IO.
+"""Configuration reload without a restart: one application per configuration. IO.
 
-Each set of settings has an application of its own, with its keys, routes and doors. Requests go to
-the newest; calls in progress end in the one that they began in, which is closed when it is empty.
-So no call ever sees half of one and half of the other.
+Each application has its own keys, routes and transports. New requests go to the newest one. Calls
+in progress end in the application that they began in, which is closed when it is idle. So no call
+sees a mix of two configurations.
 """
 
 import asyncio
@@ -39,30 +39,30 @@ _FIXED: Final = {
     "redis_url": "REDIS_URL",
     "state_dir": "STATE_DIR",
 }
-"""Fields that are read once, by the name of their setting."""
+"""Fields that are read only at the start, with the name of their setting."""
 
 
 @dataclass(frozen=True, slots=True)
 class AppVersion:
-    """One application in its time."""
+    """The application of one configuration."""
 
     runner: web.AppRunner
 
     @property
     def context(self) -> AppContext:
-        """What its requests share."""
+        """The context of its requests."""
         return self.runner.app[CONTEXT]
 
 
 class ConfigReloader:
-    """The application in force, and those that still have calls in progress."""
+    """The active application, and older ones with calls in progress."""
 
     def __init__(
         self, settings: Settings, log: AccessLog, worker_stats: WorkerStats | None = None
     ) -> None:
         self.settings = settings
         self.tls: ssl.SSLContext | None = None
-        # Connections belong to no application: they outlive each of them.
+        # Connections outlive every application.
         self.runner: ProxyRunner = make_runner(web.Application(), settings)
         self._log = log
         self._persistent = PersistentState(worker_stats=worker_stats)
@@ -73,7 +73,7 @@ class ConfigReloader:
         self._writing: asyncio.Task[None]
 
     async def start(self) -> None:
-        """Open what the first application needs.
+        """Open the first application and the state that outlives it.
 
         Raises:
             SettingsError: the certificate cannot be used.
@@ -90,7 +90,7 @@ class ConfigReloader:
         return families(self._persistent.contexts, self.runner.counter)
 
     async def _activate(self, settings: Settings, log: AccessLog) -> None:
-        """Make an application and give it all requests to come."""
+        """Create an application and direct new requests to it."""
         app = create_app(settings, log, self._persistent)
         runner = web.AppRunner(app)
         try:
@@ -102,7 +102,7 @@ class ConfigReloader:
             raise
         handler = direct_dispatch(app)
         assert handler is not None  # noqa: S101 - create_app() made its route
-        # From here on nothing is awaited: a request finds all of the old or all of the new.
+        # No await from here on: a request sees the old application or the new one, never a mix.
         server = self.runner.server
         server.counter.limits = connection_limits(settings)
         server.set_keepalive(keepalive_timeout(settings))
@@ -112,20 +112,20 @@ class ConfigReloader:
 
     @property
     def context(self) -> AppContext:
-        """What requests share now."""
+        """The context of the active application."""
         return self._current.context
 
     def __len__(self) -> int:
-        """Return how many calls are in progress, the old applications' too."""
+        """Return the number of calls in progress, in all applications."""
         return sum(len(context.deadline_monitor) for context in self._contexts())
 
     def cancel_all(self, error: Callable[[], ProxyError]) -> None:
-        """End every call with an error."""
+        """Cancel every call with an error."""
         for context in self._contexts():
             context.deadline_monitor.cancel_all(error)
 
     def drain(self) -> None:
-        """Say in every answer from now on that the connection closes."""
+        """Announce in every further answer that the connection closes."""
         for context in self._contexts():
             context.draining = True
 
@@ -133,14 +133,14 @@ class ConfigReloader:
         return [version.context for version in (self._current, *self._old.values())]
 
     async def replace(self, settings: Settings) -> None:
-        """Put *settings* in force for requests to come.
+        """Activate *settings* for new requests.
 
         Raises:
             SettingsError: the certificate cannot be used; nothing has changed.
         """
         if self.tls is not None and settings.tls_cert_file:
-            tls_context(settings)  # tried before it is trusted
-        # What depends on them must fit the addresses that are listened on.
+            tls_context(settings)  # checked before use
+        # The listening addresses stay: settings that depend on them must match.
         settings = replace(settings, hosts=self.settings.hosts, port=self.settings.port)
         old = self._current
         await self._activate(settings, self._log_for(settings))
@@ -159,7 +159,7 @@ class ConfigReloader:
 
     async def _close_when_idle(self, version: AppVersion) -> None:
         """Wait until *generation* has no call left, then close it."""
-        # Not at once: a request may be on its way from the connection to the application.
+        # Not at once: a request may be on its way to the application.
         await self._pause()
         while len(version.context.deadline_monitor) and not self._closing.is_set():
             await self._pause()
@@ -171,11 +171,11 @@ class ConfigReloader:
                 await self._closing.wait()
 
     async def close(self) -> None:
-        """Close everything, whatever is in progress. To be called after ``start``."""
+        """Close everything, whatever is in progress. Call it after ``start``."""
         await self.runner.cleanup()
         if self._worker_stats is not None:
             self._writing.cancel()
-            self._worker_stats.write(self._families())  # the last calls too
+            self._worker_stats.write(self._families())  # including the last calls
         self._closing.set()
         await asyncio.gather(*self._old)
         await self._current.runner.cleanup()
@@ -183,7 +183,7 @@ class ConfigReloader:
 
 
 def restart_required(old: Settings, new: Settings) -> list[str]:
-    """Return the settings that differ from those of the start, and are read then only."""
+    """Return the names of changed settings that only a restart activates."""
     names = [name for field, name in _FIXED.items() if getattr(old, field) != getattr(new, field)]
     if bool(old.tls_cert_file) != bool(new.tls_cert_file):
         names.append("TLS_CERT_FILE")

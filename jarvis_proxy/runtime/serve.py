@@ -1,4 +1,4 @@
-"""Running the server: listening, signals, draining. IO."""
+"""Run the server: listen, handle signals, drain. IO."""
 
 import asyncio
 import contextlib
@@ -26,13 +26,13 @@ _FINAL_ERROR_GRACE: Final = 3.0
 _FORCED_ERROR_GRACE: Final = 1.0
 _POLL: Final = 0.05
 _IDLE_GRACE: Final = 2.0
-"""Seconds that idle connections stay open in a drain: a request may be on its way on one."""
+"""Seconds that idle connections stay open in a drain: a request may be on its way."""
 
 Reload = Callable[[], Settings]
 
 
 class ShutdownRequest:
-    """What signals ask for: the first one to drain, the second to hurry."""
+    """A shutdown by signals: the first one drains, the second one forces the end."""
 
     def __init__(self) -> None:
         self.drain = asyncio.Event()
@@ -40,7 +40,7 @@ class ShutdownRequest:
         self._signals = 0
 
     def signal(self) -> None:
-        """Take one signal."""
+        """Handle one signal."""
         self._signals += 1
         self.drain.set()
         if self._signals > 1:
@@ -50,15 +50,15 @@ class ShutdownRequest:
 class ControllingTerminal:
     """The terminal that the server was started from, if any.
 
-    Its end comes as the same signal that asks for other settings.
+    Closing it sends SIGHUP, which otherwise means a reload.
     """
 
     def __init__(self) -> None:
-        is_ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN  # as nohup has it
+        is_ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN  # as under nohup
         self._existed = not is_ignored and _has_terminal()
 
     def is_gone(self) -> bool:
-        """Tell whether there was one and is none any more."""
+        """Return whether there was one and it is closed."""
         return self._existed and not _has_terminal()
 
 
@@ -77,12 +77,12 @@ async def serve(
     *,
     reload: Reload | None = None,
 ) -> None:
-    """Serve until told to stop, then let answers in progress end.
+    """Serve until a signal, then let answers in progress end.
 
-    *reload* reads the settings anew; it is called, in a thread, at SIGHUP.
+    *reload* reads the settings again; SIGHUP calls it, in a thread.
 
     Raises:
-        OSError: the address cannot be listened on.
+        OSError: an address is not available.
         SettingsError: the certificate cannot be used.
     """
     stop = stop or ShutdownRequest()
@@ -99,7 +99,7 @@ async def serve(
 async def running_config(
     settings: Settings, log: AccessLog, worker_stats: WorkerStats | None = None
 ) -> AsyncIterator[ConfigReloader]:
-    """Open what *settings* ask for, and close whatever is in force in the end.
+    """Run the application of *settings*; close the active one at the end.
 
     Raises:
         SettingsError: the certificate cannot be used.
@@ -119,7 +119,7 @@ async def running_config(
 
 @contextlib.asynccontextmanager
 async def background_task(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
-    """Have *work* done in a task until the block ends."""
+    """Run *work* in a task until the block ends."""
     task = asyncio.create_task(work, name=name)
     try:
         yield
@@ -158,8 +158,8 @@ async def _serve(reloader: ConfigReloader, stop: ShutdownRequest) -> None:
 
 
 def dashboard_note(settings: Settings) -> str:
-    """Return what the first line of the log says of the live page and of /metrics."""
-    page = "" if settings.admin_key is None else "; the live page is at /dashboard"
+    """Return what the first log line says about the dashboard and /metrics."""
+    page = "" if settings.admin_key is None else "; dashboard at /dashboard"
     if settings.metrics_key is None and settings.metrics_need_key:
         return f"{page}; /metrics is closed until METRICS_KEY is set"
     return page
@@ -168,7 +168,7 @@ def dashboard_note(settings: Settings) -> str:
 async def drain(
     reloader: ConfigReloader, sites: list[TlsBoundedSite], stop: ShutdownRequest, limit: float
 ) -> None:
-    """Take no new connections; wait for calls in progress; tell the rest that the server goes."""
+    """Accept no new connections, wait for calls in progress, then end the rest with an error."""
     reloader.drain()
     for site in sites:
         await site.stop()
@@ -180,15 +180,15 @@ async def drain(
 
 
 async def _until_empty(reloader: ConfigReloader, force: asyncio.Event, limit: float) -> None:
-    """Wait until every connection is closed: what is written last has then been sent.
+    """Wait until every connection is closed: everything written is sent then.
 
-    One in its handshake counts: its client does not know yet that the server goes.
+    A connection in its handshake counts too: its client does not know about the shutdown.
     """
     server = reloader.runner.server
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(limit):
-            # Looked at now and then: a signal per finished call would cost every call. And not at
-            # once: uvloop tells of a connection a moment after it has accepted it.
+            # Polled, because an event per finished call would cost every call. Not at once,
+            # because uvloop reports an accepted connection a moment later.
             await asyncio.sleep(_POLL)
             while len(server.counter) and not force.is_set():
                 server.close_idle(_IDLE_GRACE)
@@ -206,15 +206,15 @@ def _shutting_down() -> ProxyError:
 
 
 def warn_restart_required(at_start: Settings, settings: Settings) -> None:
-    """Name in the log what of *settings* does not take effect now."""
+    """Log which changes in *settings* need a restart."""
     for name in restart_required(at_start, settings):
-        _LOG.warning("a change of %s takes effect at the next start", name)
+        _LOG.warning("a change of %s takes effect at the next restart", name)
 
 
 async def _reload_when(
     reload_requested: asyncio.Event, reloader: ConfigReloader, reload: Reload, stop: ShutdownRequest
 ) -> None:
-    """Put other settings in force each time that they are *wanted*, until cancelled."""
+    """Reload the settings on each request, until cancelled."""
     at_start = reloader.settings
     while True:
         await reload_requested.wait()
@@ -226,8 +226,8 @@ async def _reload_when(
             await reloader.replace(settings)
             warn_restart_required(at_start, settings)
         except SettingsError as exc:
-            _LOG.error("the old settings stay in force: %s", " ".join(exc.problems))
-        except Exception as exc:  # such as a full disk: the next try may do better
-            _LOG.error("the old settings stay in force", exc_info=exc)
+            _LOG.error("reload failed, the old settings stay active: %s", " ".join(exc.problems))
+        except Exception as exc:  # such as a full disk: the next reload may succeed
+            _LOG.error("reload failed, the old settings stay active", exc_info=exc)
         else:
-            _LOG.info("the settings were read again and are in force")
+            _LOG.info("settings reloaded")

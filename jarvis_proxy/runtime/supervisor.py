@@ -1,7 +1,7 @@
-"""The parent of several workers: starts them, replaces the dead, passes on what it is told. IO.
+"""The parent of several workers: starts and replaces them, forwards signals and reloads. IO.
 
-It serves nothing and has neither threads nor an event loop: a fork copies nothing that runs. The
-sockets are its own too: when a worker dies, connections that wait for it wait for the next one.
+It serves nothing and has no threads and no event loop, so that a fork copies nothing that runs. It
+keeps the sockets open: connections that wait for a dead worker are accepted by the next one.
 """
 
 import contextlib
@@ -27,26 +27,26 @@ from jarvis_proxy.runtime.worker import WorkerSetup
 EX_CONFIG: Final = 78
 EX_SOFTWARE: Final = 70
 _DRAIN_GRACE: Final = 15.0
-"""Seconds that a worker may take beyond DRAIN_TIMEOUT before it is killed."""
+"""Seconds after DRAIN_TIMEOUT before a worker is killed."""
 _FORCE_GRACE: Final = 1.8
 _SEND_TIMEOUT: Final = 5.0
 _FORK_RETRY: Final = 1.0
 STEADY_AFTER: Final = 10.0
-"""Seconds that a worker must have lived for its death to be no part of a row."""
+"""A worker that lived this many seconds does not count as repeatedly dying."""
 _FIRST: Final = 0.5
 LONGEST: Final = 8.0
-"""Connections that the kernel has given to the missing worker's socket wait for the next one."""
+"""Connections in the missing worker's queue wait for the next worker."""
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 _LOG: Final = logging.getLogger(__name__)
 
 Work = Callable[[Settings, WorkerSetup], int]
-"""What a worker does; its result is the exit code of the process."""
+"""Runs a worker; returns the exit code of its process."""
 Read = Callable[[], tuple[Settings, Mapping[str, str]]]
-"""Reads the settings anew, and gives the environment that they are in."""
+"""Reads the settings again; returns them and their environment."""
 
 
 class Backoff:
-    """The deaths of one worker after the other."""
+    """Delays between restarts of a worker that dies repeatedly."""
 
     __slots__ = ("_pause",)
 
@@ -54,7 +54,7 @@ class Backoff:
         self._pause = 0.0
 
     def next_delay(self, lived: float) -> float:
-        """Note the death of one that *lived* so long; return how many seconds the next waits."""
+        """Return the seconds until the next start, after a worker that *lived* so many seconds."""
         pause = 0.0 if lived >= STEADY_AFTER else self._pause
         self._pause = min(LONGEST, max(_FIRST, pause * 2))
         return pause
@@ -69,18 +69,18 @@ class _Worker:
     started: float
     is_ready: bool = False
     is_draining: bool = False
-    """It drains, and its place is another's."""
+    """It drains, and another worker has its slot."""
 
 
 @dataclass(slots=True, eq=False)
 class _Slot:
-    """A place for a worker, with the sockets that belong to it."""
+    """A worker's position, with its sockets."""
 
     number: int
     sockets: list[socket.socket]
     worker: _Worker | None = None
     due: float = 0.0
-    """When the next worker is to be started."""
+    """When to start the next worker."""
     backoff: Backoff = field(default_factory=Backoff)
 
 
@@ -103,13 +103,13 @@ class Supervisor:
         self._writer = writer or DirectLineWriter()
         shares = distribute_sockets(sockets, settings.workers)
         self._slots = [_Slot(number, share) for number, share in enumerate(shares)]
-        # Twice as many as workers: one that drains by itself keeps its own beside the next one's.
+        # Two per worker: one that drains by itself keeps its own beside its successor's.
         self._stats_slots = [WorkerSlot() for _ in range(2 * settings.workers)]
         self._viewer_flag = SharedMemorySlot(64)
         self._workers: dict[int, _Worker] = {}
-        """By their process."""
+        """By process id."""
         self._awaiting_reload: set[_Worker] = set()
-        """Those who have not said yet whether they took the new settings in."""
+        """Workers that have not answered the reload yet."""
         self._selector = selectors.DefaultSelector()
         self._signals_seen = 0
         self._draining = False
@@ -118,7 +118,7 @@ class Supervisor:
         self._code = 0
 
     def run(self) -> int:
-        """Keep the workers alive until told to stop; return the exit code, 0 or a worker's 78."""
+        """Keep the workers alive until a signal; return the exit code, 0 or a worker's 78."""
         self._terminal = ControllingTerminal()
         with self._signals():
             while self._workers or not self._draining:
@@ -159,11 +159,11 @@ class Supervisor:
                 if number in (signal.SIGTERM, signal.SIGINT):
                     self._stop()
                 elif number == signal.SIGHUP:
-                    # The terminal's end comes as the same signal that asks for other settings.
+                    # A closed terminal sends SIGHUP too.
                     self._stop() if self._terminal.is_gone() else self._reload()
 
     def _stop(self) -> None:
-        """Take one signal: the first one to drain, the second to hurry."""
+        """Handle one signal: the first drains, the second forces the end."""
         self._signals_seen += 1
         self._drain()
         if self._signals_seen > 1:
@@ -174,7 +174,7 @@ class Supervisor:
         if self._draining:
             return
         self._draining = True
-        # As long as one process has them open, clients would be let in, and wait for nobody.
+        # While any process has them open, the kernel accepts clients that nobody serves.
         for sock in self._sockets:
             sock.close()
         self._send_all(messages.DRAIN)
@@ -182,16 +182,16 @@ class Supervisor:
         self._kill_at = time.monotonic() + limit
 
     def _reload(self) -> None:
-        """Have all workers take other settings in, if they are right."""
+        """Send valid new settings to all workers."""
         if self._draining:
             return
         try:
             settings, environ = self._read()
         except SettingsError as exc:
-            _LOG.error("the old settings stay in force: %s", " ".join(exc.problems))
+            _LOG.error("reload failed, the old settings stay active: %s", " ".join(exc.problems))
             return
         except Exception as exc:
-            _LOG.error("the old settings stay in force", exc_info=exc)
+            _LOG.error("reload failed, the old settings stay active", exc_info=exc)
             return
         warn_restart_required(self._at_start, settings)
         self._settings = settings
@@ -205,7 +205,7 @@ class Supervisor:
 
     def _log_reloaded(self) -> None:
         if not self._awaiting_reload:
-            _LOG.info("the settings were read again and are in force")
+            _LOG.info("settings reloaded")
 
     # -- workers -------------------------------------------------------------------------------
 
@@ -215,9 +215,9 @@ class Supervisor:
                 self._start(slot, self._free_stats_slots()[0])
 
     def _vacant(self) -> list[_Slot]:
-        """Return the places that get a worker, now or later."""
+        """Return the slots that get a worker, now or later."""
         vacant = [slot for slot in self._slots if slot.worker is None]
-        # Those that drain have their desks: with more of them than workers, the next ones wait.
+        # Draining workers keep their statistics slots; without a free one, a start must wait.
         return [] if self._draining else vacant[: len(self._free_stats_slots())]
 
     def _free_stats_slots(self) -> list[WorkerSlot]:
@@ -226,13 +226,13 @@ class Supervisor:
 
     def _start(self, slot: _Slot, stats_slot: WorkerSlot) -> None:
         parents, workers = socket.socketpair()
-        # A signal between the fork and the worker's own handlers must not be taken for ours.
+        # Block signals between the fork and the worker's own handlers.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         try:
             pid = os.fork()
             if not pid:
                 self._run_worker(slot, stats_slot, parents, workers)
-        except OSError as exc:  # no process to be had
+        except OSError as exc:  # the process limit
             parents.close()
             slot.due = time.monotonic() + _FORK_RETRY
             _LOG.error("no process for worker %d: %s", slot.number + 1, exc.strerror)
@@ -247,8 +247,8 @@ class Supervisor:
 
     def _run_worker(
         self, slot: _Slot, stats_slot: WorkerSlot, parents: socket.socket, channel: socket.socket
-    ) -> None:  # pragma: no cover - in a process that is measured by nobody
-        """Be the worker, and end with it."""
+    ) -> None:  # pragma: no cover - in a forked process
+        """Run the worker, then exit."""
         code = EX_SOFTWARE
         try:
             signal.set_wakeup_fd(-1)
@@ -265,7 +265,7 @@ class Supervisor:
     def _worker_setup(
         self, slot: _Slot, stats_slot: WorkerSlot, parents: socket.socket, channel: socket.socket
     ) -> WorkerSetup:  # pragma: no cover - as above
-        """Close what is others', and return what is the worker's."""
+        """Close the descriptors of other processes, and return the worker's own."""
         self._selector.close()
         for sock in (parents, *self._wakeup, *(w.channel for w in self._workers.values())):
             sock.close()
@@ -278,13 +278,13 @@ class Supervisor:
         return WorkerSetup(slot.sockets, channel, worker_stats)
 
     def _on_readable(self, worker: _Worker) -> None:
-        """Take what a worker says."""
+        """Handle the messages of a worker."""
         try:
             received = worker.channel.recv(64)
         except OSError:
             received = b""
         if not received:
-            self._selector.unregister(worker.channel)  # its end comes as a signal of its own
+            self._selector.unregister(worker.channel)  # SIGCHLD reports its end
         for number in received:
             self._on_message(worker, bytes((number,)))
 
@@ -311,7 +311,7 @@ class Supervisor:
             _LOG.info("serving on %s, in %d workers%s", where, len(self._slots), note)
 
     def _replace(self, worker: _Worker) -> None:
-        """Give the place of one that drains by itself to another."""
+        """Give the slot of a worker that drains by itself to another one."""
         if not self._draining and worker.slot.worker is worker:
             worker.is_draining = True
             worker.slot.worker, worker.slot.due = None, 0.0
@@ -324,12 +324,12 @@ class Supervisor:
         try:
             worker.channel.sendall(message)
         except TimeoutError:
-            os.kill(worker.pid, signal.SIGKILL)  # it has stood still for seconds
+            os.kill(worker.pid, signal.SIGKILL)  # it has not read for seconds
         except OSError:
-            pass  # it is gone
+            pass  # it has died
 
     def _reap(self) -> None:
-        """Note which workers have ended."""
+        """Handle the workers that have ended."""
         for worker in tuple(self._workers.values()):
             pid, status = os.waitpid(worker.pid, os.WNOHANG)
             if pid:
@@ -349,7 +349,7 @@ class Supervisor:
         slot = worker.slot
         slot.worker = None
         if code == EX_CONFIG and not self._has_served:
-            self._code = code  # it has said why
+            self._code = code  # it has logged the reason
             self._drain()
             return
         now = time.monotonic()
@@ -360,20 +360,20 @@ class Supervisor:
             slot.number + 1,
             worker.pid,
             f"was ended by signal {-code}" if code < 0 else f"ended with code {code}",
-            f"the next one starts in {pause:g} s" if pause else "another one takes its place",
+            f"the next one starts in {pause:g} s" if pause else "a new one starts now",
         )
 
     # -- time ----------------------------------------------------------------------------------
 
     def _next_due(self) -> float | None:
-        """Return in how many seconds there is something to do; None: not before it is told."""
+        """Return the seconds until something is due, None if nothing is."""
         moments = [slot.due for slot in self._vacant()]
         if self._kill_at is not None:
             moments.append(self._kill_at)
         return max(0.0, min(moments) - time.monotonic()) if moments else None
 
     def _kill_late(self) -> None:
-        """End what has not ended in time."""
+        """Kill workers that have not ended in time."""
         if self._kill_at is not None and time.monotonic() >= self._kill_at:
             self._kill_at = None
             for pid in self._workers:

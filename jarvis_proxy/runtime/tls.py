@@ -40,13 +40,13 @@ def tls_context(settings: Settings) -> ssl.SSLContext | None:
 
 
 def load_certificate(context: ssl.SSLContext, settings: Settings) -> None:
-    """Use the certificate of the settings in *context*, for handshakes to come.
+    """Use the certificate of the settings in *context*, for new handshakes.
 
     Raises:
-        SettingsError: the files do not hold a certificate and its key; *context* may be spoilt.
+        SettingsError: the files do not hold a certificate and its key; *context* may be unusable.
     """
     try:
-        # Without an answer to give, OpenSSL would ask the terminal for an encrypted key's password.
+        # Without a password, OpenSSL asks the terminal for that of an encrypted key.
         context.load_cert_chain(settings.tls_cert_file, settings.tls_key_file, password="")
     except (OSError, ValueError):  # ssl.SSLError is an OSError
         raise SettingsError(
@@ -58,10 +58,10 @@ def load_certificate(context: ssl.SSLContext, settings: Settings) -> None:
 
 
 class TlsAcceptor:
-    """Accepts connections on *sock*, and makes TLS connections of them.
+    """Accepts connections on *sock* and starts TLS on them.
 
-    *admit* is asked with the address of one that is accepted: it returns the protocol for it, which
-    is counted then, or None if there is no room. A handshake may take *handshake_timeout* seconds.
+    *admit* takes the address of an accepted connection and returns its protocol, which counts from
+    then on, or None at a connection limit. A handshake may take *handshake_timeout* seconds.
     """
 
     def __init__(
@@ -79,13 +79,13 @@ class TlsAcceptor:
         self._in_progress: set[asyncio.Task[None]] = set()
 
     def start(self, backlog: int) -> None:
-        """Begin to accept."""
+        """Start accepting."""
         self._sock.setblocking(False)
         self._sock.listen(backlog)
         self._accepting = asyncio.create_task(self._accept(), name="accept")
 
     async def stop(self) -> None:
-        """Accept no more, and close the socket; handshakes in progress go on."""
+        """Stop accepting and close the socket; handshakes in progress continue."""
         if self._accepting is not None:
             self._accepting.cancel()
             with suppress(asyncio.CancelledError):
@@ -98,20 +98,20 @@ class TlsAcceptor:
             try:
                 sock, address = await loop.sock_accept(self._sock)
             except ConnectionError:
-                continue  # it is gone already
+                continue  # it has already closed
             except OSError as exc:
-                extra = {ANONYMOUS: "accept"}  # whoever opens many connections causes it
+                extra = {ANONYMOUS: "accept"}  # caused by a client with many connections
                 _LOG.error("connections cannot be accepted", exc_info=exc, extra=extra)
                 await asyncio.sleep(_ACCEPT_PAUSE)
                 continue
             connection = self._admit(address)
             if connection is None:
-                sock.close()  # no word can be said without a handshake, which costs the most
+                sock.close()  # a message would need a handshake, which costs the most
             else:
                 task = asyncio.create_task(self._shake_hands(sock, address, connection))
                 self._in_progress.add(task)
                 task.add_done_callback(self._in_progress.discard)
-            await asyncio.sleep(0)  # accepting may find the next one without a turn of the loop
+            await asyncio.sleep(0)  # sock_accept may return at once: let the event loop run
 
     async def _shake_hands(
         self, sock: socket.socket, address: object, connection: "ClientConnection"
@@ -125,7 +125,7 @@ class TlsAcceptor:
                 ssl_shutdown_timeout=_SHUTDOWN_TIMEOUT,
             )
         except ConnectionResetError:
-            pass  # it left, as those who only look whether the port is open do
+            pass  # it left, like a port scanner
         except OSError as exc:
             name = type(exc).__name__
             where = address[0] if isinstance(address, tuple) else address

@@ -1,7 +1,7 @@
-"""One worker of several: serves on sockets of its parent, and does what the parent says. IO.
+"""One of several workers: serves on the supervisor's sockets, and follows its messages. IO.
 
-Parent and worker talk over a pair of sockets, a byte for each word. When the parent is gone, its
-end closes, and the worker drains: nobody would replace it, and the port must become free.
+Supervisor and worker exchange one-byte messages over a socket pair. If the supervisor dies, its
+end closes and the worker drains: nobody would replace it, and the port must become free.
 """
 
 import asyncio
@@ -24,12 +24,12 @@ from jarvis_proxy.runtime.listeners import TlsBoundedSite
 from jarvis_proxy.runtime.reload import ConfigReloader
 from jarvis_proxy.runtime.serve import ShutdownRequest, background_task, drain, running_config
 
-# What the parent says.
+# Messages of the supervisor.
 DRAIN: Final = b"d"
 FORCE: Final = b"h"
 RELOAD: Final = b"s"
-"""The length of what follows, then the environment as JSON."""
-# What a worker says.
+"""Followed by a length, and the environment as JSON."""
+# Messages of a worker.
 READY: Final = b"r"
 DRAINING: Final = b"l"
 RELOADED: Final = b"y"
@@ -49,13 +49,13 @@ class WorkerSetup:
 
 
 def encode_reload(environ: Mapping[str, str]) -> bytes:
-    """Return what tells a worker to take the settings of *environ* in."""
+    """Return the message that tells a worker to load the settings of *environ*."""
     text = msgspec.json.encode(environ)
     return RELOAD + _LENGTH.pack(len(text)) + text
 
 
 async def run_worker(settings: Settings, log: AccessLog, setup: WorkerSetup) -> None:
-    """Serve until told to stop, then let answers in progress end.
+    """Serve until a message or SIGTERM, then let answers in progress end.
 
     Raises:
         SettingsError: the certificate cannot be used.
@@ -69,8 +69,8 @@ async def run_worker(settings: Settings, log: AccessLog, setup: WorkerSetup) -> 
         writer.write(DRAINING)
         stop.drain.set()
 
-    # A signal to the whole group, as a terminal or a service manager sends it, comes beside the
-    # parent's word: it must not count as a second one.
+    # A terminal or service manager may signal the whole process group. Beside the supervisor's
+    # message it must not count as a second signal.
     loop.add_signal_handler(signal.SIGTERM, drain_alone)
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -97,7 +97,7 @@ async def _serve(
 
 @dataclass(slots=True)
 class SupervisorChannel:
-    """The parent, as the worker hears it."""
+    """The worker's end of the channel to its supervisor."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
@@ -105,7 +105,7 @@ class SupervisorChannel:
     stop: ShutdownRequest
 
     async def run(self) -> None:
-        """Do what the parent says, until it is gone."""
+        """Follow the supervisor's messages until it is gone."""
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 word = await self.reader.readexactly(1)
@@ -118,13 +118,13 @@ class SupervisorChannel:
         self.stop.drain.set()
 
     async def _reload(self) -> None:
-        """Put other settings in force, which the parent has found to be right."""
+        """Activate settings that the supervisor has validated."""
         (length,) = _LENGTH.unpack(await self.reader.readexactly(_LENGTH.size))
         environ = msgspec.json.decode(await self.reader.readexactly(length), type=dict[str, str])
         try:
             await self.reloader.replace(Settings.from_env(environ, is_readable=is_readable))
-        except Exception as exc:  # such as a certificate that is gone again
-            _LOG.error("a worker cannot take the new settings in", exc_info=exc)
+        except Exception as exc:  # such as a certificate that was removed meanwhile
+            _LOG.error("a worker cannot load the new settings", exc_info=exc)
             self.writer.write(RELOAD_FAILED)
         else:
             self.writer.write(RELOADED)

@@ -1,7 +1,6 @@
-"""At the door: whose address it is, whether a key opens, whether there is room for the call. IO.
+"""Admission control: client address, key validity, concurrency, rate limits, memory. IO.
 
-What a call takes (a place, bytes of memory, tokens) is kept in its Admission and given back at its
-end. A key without a policy costs a look into a table and two additions.
+An AdmittedCall holds what its call takes (concurrency, bytes, tokens) and releases it at the end.
 """
 
 import asyncio
@@ -32,15 +31,15 @@ from jarvis_proxy.routing.models import ModelRegistry, ModelRoute
 _RANDOM: Final = SystemRandom()
 _TEXT: Final = ("/v1/chat/completions", "/v1/completions", "/v1/responses")
 _REJECTION_DELAY: Final = 1.0
-"""Seconds that the refusal of a guess is late."""
+"""Seconds by which the rejection of a guessed key is delayed."""
 _DELAYED_SHARE: Final = 4
-"""Of all the connections that there may be, at most one in so many waits for such a refusal."""
+"""At most one in this many of the possible connections waits for a delayed rejection."""
 Clock = Callable[[], float]
-_FULL: Final = "it holds as much of requests and answers as it can"
+_FULL: Final = "its memory for requests and answers is full"
 
 
 class MemoryAccount:
-    """How many bytes of requests and answers the process holds, over every set of settings."""
+    """The bytes of requests and answers that the process holds; they outlive a reload."""
 
     __slots__ = ("bytes_held",)
 
@@ -49,10 +48,9 @@ class MemoryAccount:
 
 
 class AdmissionController:
-    """What decides on requests, and what those in progress take.
+    """Decides which requests are admitted, and counts what admitted calls take.
 
-    *clock* is monotonic, *wall* in epoch seconds. *connections* is how many clients may hold,
-    *memory* the process's.
+    *clock* is monotonic, *wall* in epoch seconds. *connections* is the limit of client connections.
     """
 
     def __init__(
@@ -73,7 +71,7 @@ class AdmissionController:
         self.memory = memory
         self.in_progress: dict[str, int] = {}
         self.delayed_rejections = 0
-        """How many wait for the refusal of a guess."""
+        """How many rejections wait."""
         self._wall = wall
         self._max_delayed_rejections = max(1, connections // _DELAYED_SHARE)
         self._trusted = settings.trusted_proxies
@@ -93,18 +91,18 @@ class AdmissionController:
 
     @property
     def bytes_in_flight(self) -> int:
-        """How many bytes of requests and answers are held."""
+        """The bytes of requests and answers that are held."""
         return self.memory.bytes_held
 
     def address(self, request: web.Request) -> str:
-        """Return the address of the client, seen through trusted proxies; ``""`` if unknown."""
+        """Return the client's address behind trusted proxies; ``""`` if unknown."""
         peer = request.remote or ""
         if not self._trusted:
             return peer
         return client_ip(peer, request.headers.getall("X-Forwarded-For", ()), self._trusted)
 
     def is_key_allowed(self, key: str, address: str) -> bool:
-        """Tell whether the key called *key* opens anything from *address* now."""
+        """Return whether the key named *key* is valid from *address* now."""
         access = self._access.get(key)
         return access is None or access.is_valid_at(address, self._wall())
 
@@ -117,9 +115,9 @@ class AdmissionController:
         return auth_throttled(wait) if wait else refusal
 
     async def delay_rejection(self) -> None:
-        """Make who guesses wait, unless too many do: they hold connections meanwhile.
+        """Delay the rejection of a guess, unless too many wait: each holds a connection.
 
-        Behind a trusted proxy these are everybody's connections.
+        Behind a trusted proxy, all clients share these connections.
         """
         if self.delayed_rejections >= self._max_delayed_rejections:
             return
@@ -130,13 +128,13 @@ class AdmissionController:
             self.delayed_rejections -= 1
 
     def admit(self, key: str, call_id: str, running: int) -> "AdmittedCall":
-        """Give a call of *key* a place beside the *running* ones.
+        """Admit a call of *key* beside the *running* ones.
 
         Raises:
-            LimitReached: 503 `overloaded`; 429 `rate_limit_exceeded`, the key has no place left.
+            LimitExceeded: 503 `overloaded`; 429 `rate_limit_exceeded`, too many calls of the key.
         """
         if running >= self.limits.max_streams:
-            raise overloaded_error("it answers as many requests as it can")
+            raise overloaded_error("too many requests are in progress")
         count = self.in_progress.get(key, 0)
         quota = self._quotas.get(key)
         if count >= self._max_concurrent(quota):
@@ -147,7 +145,7 @@ class AdmissionController:
         return admitted
 
     def model_filter(self, key: str) -> Callable[[str], bool]:
-        """Return what tells whether a model is shown to *key*."""
+        """Return a predicate: whether a model is listed for *key*."""
         access, registry = self._access.get(key), self.registry
         if access is None or not access.is_limited:
             return registry.is_usable
@@ -156,13 +154,13 @@ class AdmissionController:
         )
 
     def _max_concurrent(self, quota: KeyQuota | None) -> int:
-        """Return how many calls a key may have in progress, those whose body arrives included."""
+        """Return the limit of a key's concurrent calls, including those still being read."""
         most = self.limits.max_streams_per_key
         return most if quota is None else max(most, quota.concurrency or 0)
 
 
 class AdmittedCall:
-    """One call that was let in: which models it may use, and what it takes until its end."""
+    """An admitted call: which models it may use, and what it takes until its end."""
 
     __slots__ = (
         "_access",
@@ -200,15 +198,15 @@ class AdmittedCall:
         self.counts_tokens = False
         """Whether the key has a limit or a budget of tokens or money."""
         self.verdict: LimitDecision | None = None
-        """How the key's limits stand, for one that has some."""
+        """The state of the key's rate limits; None for a key without any."""
 
     @property
     def is_limited(self) -> bool:
-        """Whether there are models that the call may not use."""
+        """Whether the key is limited to certain models."""
         return self._access is not None and self._access.is_limited
 
     def resolve(self, model: str | None) -> ModelRoute:
-        """Return where *model* is served; None or ``""`` means the default model.
+        """Return the route of *model*; None or ``""`` is the default model.
 
         Raises:
             ProxyError: 404 `model_not_found`, also for a model that the key may not use.
@@ -219,11 +217,11 @@ class AdmittedCall:
         return registry.resolve(model)
 
     def openai_route(self) -> ModelRoute:
-        """Return the way to OpenAI for a request that names no model.
+        """Return the route to OpenAI for a request that names no model.
 
         Raises:
-            ProxyError: 404 `model_not_found`, OpenAI has no key here, or this key may use certain
-                models only: it could reach the others this way.
+            ProxyError: 404 `model_not_found`: OpenAI has no key here, or the client's key is
+                limited to certain models and could reach the others this way.
         """
         route = self._controller.registry.openai_default()
         if self._access is not None and not self._access.allows(None, route):
@@ -231,7 +229,7 @@ class AdmittedCall:
         return route
 
     def fallbacks(self, model: str | None) -> tuple[ModelRoute, ...]:
-        """Return where a failed call to *model* may go instead: places that the key may use."""
+        """Return the fallbacks of *model* that the key may use."""
         access = self._access
         routes = self._controller.registry.fallbacks(model)
         if access is None:
@@ -239,41 +237,41 @@ class AdmittedCall:
         return tuple(route for route in routes if access.allows(None, route))
 
     def check_memory(self, size: int) -> None:
-        """Refuse what takes *size* bytes more when there is no memory left for it.
+        """Check that *size* more bytes fit into the memory limit.
 
         Raises:
-            LimitReached: 503 `overloaded`.
+            LimitExceeded: 503 `overloaded`.
         """
         limit = self._controller.limits.max_bytes_in_flight
         if self._controller.memory.bytes_held + size > limit:
             raise overloaded_error(_FULL) if self._size + size <= limit else never_fits_error()
 
     def reserve_bytes(self, size: int) -> None:
-        """Count *size* bytes more as held until the call ends; a negative one: let go.
+        """Count *size* more bytes as held until the call ends; a negative size releases.
 
         Raises:
-            LimitReached: 503 `overloaded`. They are counted all the same, to the call's end.
+            LimitExceeded: 503 `overloaded`. The bytes count nevertheless, until the call ends.
         """
         self.count_bytes(size)
         if size > 0:
             self.check_memory(0)
 
     def count_bytes(self, size: int) -> None:
-        """Count as ``reserve_bytes`` does, and refuse nothing: what is held now was held before."""
+        """Count *size* more bytes without a check."""
         if self._released:
             return
         self._size += size
         self._controller.memory.bytes_held += size
 
     def open_reservation(self) -> "ByteReservation":
-        """Return a part of what the call holds that changes in size: nothing so far."""
+        """Return a reservation of 0 bytes that may grow and shrink."""
         return ByteReservation(self)
 
     async def check_rate_limit(self, body: bytes = b"") -> None:
-        """Ask whether the key's limits allow the call, just before it goes upstream.
+        """Check the key's rate limits, just before the call goes upstream.
 
         Raises:
-            LimitReached: 429 `rate_limit_exceeded`.
+            LimitExceeded: 429 `rate_limit_exceeded`.
         """
         quota, controller = self._quota, self._controller
         if self.counts_tokens:
@@ -290,9 +288,9 @@ class AdmittedCall:
             raise verdict.error()
 
     def release(self, record: CallRecord) -> None:
-        """Give back what the call took, and count its tokens.
+        """Release what the call took, and count its tokens.
 
-        Those of a key with limits are estimated in *record* where no upstream told them.
+        Tokens that the upstream did not report are estimated in *record*, for a key with limits.
         """
         if self.counts_tokens and record.prompt_tokens is None:
             self._estimate(record)
@@ -320,7 +318,7 @@ class AdmittedCall:
 
 
 class ByteReservation:
-    """A part of what a call holds, such as an event that is not whole: its size changes."""
+    """Bytes held for one purpose, such as an incomplete event; the size changes."""
 
     __slots__ = ("_call", "size")
 
@@ -329,31 +327,31 @@ class ByteReservation:
         self.size = 0
 
     def set(self, size: int) -> None:
-        """Hold *size* bytes in place of what was held.
+        """Hold *size* bytes instead of the current ones.
 
         Raises:
-            LimitReached: 503 `overloaded`; they count all the same.
+            LimitExceeded: 503 `overloaded`; the bytes count nevertheless.
         """
         more, self.size = size - self.size, size
         if more:
             self._call.reserve_bytes(more)
 
     def add(self, size: int) -> None:
-        """Hold *size* bytes more. Raises as ``set`` does."""
+        """Hold *size* more bytes; raises as ``set`` does."""
         self.set(self.size + size)
 
     def set_unchecked(self, size: int) -> None:
-        """Hold *size* bytes in place of what was held, and refuse nothing."""
+        """Hold *size* bytes instead of the current ones, without a check."""
         more, self.size = size - self.size, size
         self._call.count_bytes(more)
 
 
 def never_fits_error() -> LimitExceeded:
-    """Return 503 `overloaded` for a call that takes more than all memory there is for calls."""
+    """Return 503 `overloaded` for a call that exceeds the memory limit by itself."""
     return LimitExceeded(
         503,
-        "This call takes more memory than the proxy has for all calls together. Send less at "
-        "once, or raise MAX_INFLIGHT_MB.",
+        "This call needs more memory than the proxy has for all calls. Send less at once, or "
+        "raise MAX_INFLIGHT_MB.",
         limit="busy",
         code="overloaded",
         retry_after=5.0,
@@ -362,7 +360,7 @@ def never_fits_error() -> LimitExceeded:
 
 
 def overloaded_error(what: str) -> LimitExceeded:
-    """Return 503 `overloaded`, its retry spread over some seconds."""
+    """Return 503 `overloaded`, with a random retry time of some seconds."""
     return overloaded(what, _RANDOM.random())
 
 

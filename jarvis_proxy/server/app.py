@@ -1,4 +1,4 @@
-"""The application: what is shared, the middlewares in order, the one route. IO."""
+"""The application: shared objects, middlewares in order, one route. IO."""
 
 import asyncio
 import logging
@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from jarvis_proxy.redis_backend.shared_state import SharedState
 
 _LOG: Final = logging.getLogger(__name__)
-# Made before workers are forked: each of them knows the others' requests.
+# Created before workers fork, so that each recognises the others' requests.
 _SECRET: Final = secrets.token_bytes(32)
 """The folder of server.py, beside which relative paths are."""
 LOOPBACK: Final = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
@@ -85,7 +85,7 @@ _HANDLERS: Final[Mapping[EndpointKind, Handler]] = {
 
 @dataclass(slots=True)
 class PersistentState:
-    """What outlives a change of settings, because clients' next requests build on it."""
+    """State that outlives a reload, because clients' next requests depend on it."""
 
     vault: SignatureVault = field(default_factory=lambda: MemoryVault(lock=Lock()))
     limiter: RateLimiter = field(default_factory=MemoryRateLimiter)
@@ -95,26 +95,26 @@ class PersistentState:
     compat_hints: CompatHints = field(default_factory=CompatHints)
     usage_persister: UsagePersister | None = None
     contexts: list[AppContext] = field(default_factory=list)
-    """Of every application that is not closed yet."""
+    """Those of every application that is not closed yet."""
     live_stats: LiveStats = field(default_factory=LiveStats)
     shared: "SharedState | None" = None
-    """What other processes know too; None without REDIS_URL."""
+    """State shared with other processes; None without REDIS_URL."""
     worker_stats: WorkerStats | None = None
-    """The other workers of this machine; None where this process is alone."""
+    """The other workers' statistics; None in a single process."""
     dashboard_feed: DashboardFeed = field(init=False)
 
     def __post_init__(self) -> None:
         self.dashboard_feed = DashboardFeed(self.live_stats, self.worker_stats)
 
     async def open(self, redis_url: str) -> None:
-        """Share with other processes through the store at *redis_url*; ``""``: with none."""
+        """Connect to the store at *redis_url*; ``""`` is none."""
         shared = load_shared_state(redis_url)
         if shared is not None:
             self.shared, self.vault, self.limiter = shared, shared.signatures, shared.limiter
             await shared.start()
 
     async def close(self) -> None:
-        """Tell other processes what is left to tell; to be called after every application."""
+        """Send pending state to the store; call it after every application is closed."""
         if self.shared is not None:
             await self.shared.close()
 
@@ -128,10 +128,9 @@ def create_app(
     """
     is_owner = persistent is None
     persistent = persistent or PersistentState()
-    # The order matters: the log sees every outcome, so it is outermost; auth decides first of
-    # everything that may answer.
+    # The order matters: the log is outermost to see every outcome; auth comes before any answer.
     app = web.Application(middlewares=[access_log, auth], client_max_size=settings.max_body)
-    # One route: addresses are matched by routes.py, on the raw path, before any decoding.
+    # One route: routing/endpoints.py matches the raw path, before any decoding.
     app.router.add_route("*", r"/{path:[\s\S]*}", _dispatch, expect_handler=_expect)
 
     async def open_persistent(app: web.Application) -> AsyncIterator[None]:
@@ -162,7 +161,7 @@ def create_app(
                     await task
                 except asyncio.CancelledError:
                     pass
-                except Exception as exc:  # what follows, such as the last sums, must be done yet
+                except Exception as exc:  # the last sums must still be saved
                     _LOG.error("the task of %s had failed", task.get_name(), exc_info=exc)
             for endpoint in context.endpoints.values():
                 for transport in endpoint.transports:
@@ -182,7 +181,7 @@ def create_app(
 
 
 async def _open_usage_persister(settings: Settings, persistent: PersistentState) -> UsagePersister:
-    """Return what stores usage; the first application opens it, and takes over what is stored."""
+    """Return the usage persister; the first application opens it and loads stored usage."""
     persistent.usage.budgets = {
         name: policy.budget for name, policy in settings.policies.items() if policy.budget
     }
@@ -194,7 +193,7 @@ async def _open_usage_persister(settings: Settings, persistent: PersistentState)
 
 def _build_usage_persister(settings: Settings, persistent: PersistentState) -> UsagePersister:
     if persistent.shared is not None:
-        # Budgets are compared with what all processes used: it must not be a minute old.
+        # Budgets compare with the usage of all processes, which must be recent.
         return UsagePersister(
             persistent.usage, persistent.shared.usage, time.time, every=1, load_every=2
         )
@@ -204,7 +203,7 @@ def _build_usage_persister(settings: Settings, persistent: PersistentState) -> U
 
 
 def build_context(settings: Settings, log: AccessLog, persistent: PersistentState) -> AppContext:
-    """Return what requests share; must be called in the running loop."""
+    """Return what requests share; call it in the running loop."""
     registry = ModelRegistry(
         settings.upstreams,
         default_model=settings.default_model,
@@ -260,7 +259,7 @@ def build_context(settings: Settings, log: AccessLog, persistent: PersistentStat
 
 
 def build_timeouts(settings: Settings) -> CallTimeouts:
-    """Return the clock's limits."""
+    """Return the timeouts of calls."""
     return CallTimeouts(
         first_byte=settings.first_byte_timeout,
         idle=settings.idle_timeout,
@@ -274,40 +273,40 @@ def build_timeouts(settings: Settings) -> CallTimeouts:
 
 
 def connection_limits(settings: Settings) -> ConnectionLimits:
-    """Return how many connections clients may hold, within what this process may open."""
+    """Return the limits of client connections, within this process's file limit."""
     return ConnectionLimits(
         total=connections_for_fd_limit(settings.limits.max_connections, max_files()),
         per_network=settings.limits.max_connections_per_ip,
-        # This machine's own connections are its reverse proxy's, with many clients behind them.
+        # Connections from this machine come from its reverse proxy, with many clients behind it.
         trusted=(*settings.trusted_proxies, *LOOPBACK),
     )
 
 
 def keepalive_timeout(settings: Settings) -> float:
-    """Return how many seconds a connection may wait for a request's whole head.
+    """Return the seconds that a connection may wait for a complete request head.
 
-    Reverse proxies keep idle connections for up to 120 s; others have no reason to.
+    Reverse proxies keep idle connections for up to 120 s; other clients have no reason to.
     """
     return 130 if settings.trusted_proxies else 20
 
 
 def make_runner(app: web.Application, settings: Settings) -> ProxyRunner:
-    """Return the runner, every default that matters said out loud.
+    """Return the runner, with every relevant default spelled out.
 
-    Tests start the server through this too, so that they see what production does.
+    Tests use it too, so that they see what production does.
     """
     return ProxyRunner(
         app,
         counter=ConnectionCounter(connection_limits(settings)),
         warn=RateLimitedLogger().warn,
         dispatch=direct_dispatch(app),
-        access_log=None,  # ours writes one line a call, without queries or header values
-        handler_cancellation=True,  # a client that leaves ends its upstream call at once
+        access_log=None,  # our own writes one line per call, without queries or header values
+        handler_cancellation=True,  # a client that disconnects ends its upstream call at once
         keepalive_timeout=keepalive_timeout(settings),
         lingering_time=2,
-        # After the drain: what has not ended by then is not going to.
+        # After the drain, nothing else will end by itself.
         shutdown_timeout=0.25,
-        auto_decompress=False,  # bodies are inflated within limits, see body.py
+        auto_decompress=False,  # request_body.py decompresses within limits
         max_line_size=8190,
         max_field_size=8190,
         max_headers=64,
@@ -321,4 +320,4 @@ async def _dispatch(request: web.Request) -> web.StreamResponse:
 
 
 async def _expect(request: web.Request) -> None:
-    """Leave ``Expect`` to the reader of the body, after auth and size are known."""
+    """Leave ``Expect`` to the body's reader, which knows auth and size."""

@@ -1,7 +1,7 @@
-"""What takes long for a large request runs beside the event loop. IO.
+"""Long jobs beside the event loop, and jobs that run at the same time. IO.
 
-Python runs one thread at a time, but lets others on every few ms: so a job beside the loop slows
-other calls down a little, and never holds them up for as long as it takes.
+Python switches threads every few milliseconds. So a long job in a thread slows other calls down a
+little, and never blocks them for as long as it takes.
 """
 
 import asyncio
@@ -13,14 +13,14 @@ from typing import Any, Final, TypeVar
 _T = TypeVar("_T")
 
 SMALL: Final = 128 * 1024
-"""Bytes of a body whose translation takes less time than a thread's turn costs, or 150 ms."""
+"""Bytes of a body that is translated faster in the event loop than in a thread."""
 
 
 class Offload:
-    """Runs jobs in one thread, one after the other, clients in turn.
+    """Runs jobs in one thread, one after the other, round-robin between clients.
 
-    One thread: two would take each other's time and the loop's. In turn: a client that has sent
-    many large requests delays another one by one of them.
+    A second thread would take time from the first and from the event loop. A client with many
+    large requests delays another client by one of them at most.
     """
 
     __slots__ = ("_executor", "_is_busy", "_waiting")
@@ -31,10 +31,9 @@ class Offload:
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
 
     async def run(self, size: int, client: str, job: Callable[[], _T]) -> _T:
-        """Return what *job* returns for *client*'s body of *size* bytes; a small one's at once.
+        """Return the result of *job* for *client*'s body of *size* bytes; small ones run inline.
 
-        Raises:
-            whatever *job* raises. When the caller is cancelled, the job is not awaited any more.
+        Raises what *job* raises. If the caller is cancelled, the job ends unobserved.
         """
         if size <= SMALL:
             return job()
@@ -47,7 +46,7 @@ class Offload:
             self._release()
 
     def close(self) -> None:
-        """End the thread when its job is done."""
+        """End the thread after its current job."""
         if self._executor is not None:
             self._executor.shutdown(wait=False, cancel_futures=True)
             self._executor = None
@@ -62,17 +61,17 @@ class Offload:
             await waiter
         except asyncio.CancelledError:
             if not waiter.cancelled():
-                self._release()  # it has just come
+                self._release()  # its turn has just come
             raise
 
     def _release(self) -> None:
-        """Let the next one run: of the client that has waited longest since its last turn."""
+        """Let the next job run: that of the client whose last turn is longest ago."""
         while self._waiting:
             client, waiters = next(iter(self._waiting.items()))
             del self._waiting[client]
             waiter = waiters.popleft()
             if waiters:
-                self._waiting[client] = waiters  # behind the others
+                self._waiting[client] = waiters  # at the end of the queue
             if not waiter.done():
                 waiter.set_result(None)
                 return
@@ -80,10 +79,10 @@ class Offload:
 
 
 async def gather_first_error(jobs: list[Coroutine[Any, Any, _T]]) -> list[_T]:
-    """Await one, or all at the same time; the first failure cancels the others.
+    """Return the results of *jobs*, which run at the same time; the first failure cancels the rest.
 
-    A cancellation of the caller always comes through, also where it coincides with a failure: a
-    TaskGroup would raise the failure alone, and the clock and the client would wait for nothing.
+    A cancellation of the caller always takes effect, even if it coincides with a failure. A
+    TaskGroup would raise the failure only, and lose the cancellation.
     """
     if len(jobs) == 1:
         return [await jobs[0]]
@@ -100,7 +99,7 @@ async def gather_first_error(jobs: list[Coroutine[Any, Any, _T]]) -> list[_T]:
 
 
 def _cancel(tasks: list[asyncio.Task[_T]]) -> None:
-    """Cancel those of *tasks* that still run, and take note of how the others failed."""
+    """Cancel running *tasks*, and retrieve the exceptions of the others."""
     for task in tasks:
         if not task.cancel() and not task.cancelled():
             task.exception()

@@ -1,4 +1,4 @@
-"""What the application and a request carry: the typed keys. IO (types of the shell)."""
+"""Typed keys of the application and of a request. IO (types only)."""
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -55,9 +55,9 @@ class AppContext:
     retry_budget: RetryBudget = field(default_factory=RetryBudget)
     offload: Offload = field(default_factory=Offload)
     live_stats: LiveStats | None = None
-    """What the live page shows; None where there is no such page."""
+    """Statistics for the dashboard; None without ADMIN_KEY."""
     shared_signatures: "RedisSignatureStore | None" = None
-    """Where signatures of other processes are fetched from; None where there are no others."""
+    """Signatures of other processes; None without REDIS_URL."""
     draining: bool = False
 
 

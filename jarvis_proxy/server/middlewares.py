@@ -1,6 +1,6 @@
-"""The middlewares, outermost first: access log with the one error mapping, then auth. IO.
+"""The middlewares, outermost first: access log with the error mapping, then authentication. IO.
 
-There are two because each costs microseconds on every request even when it has nothing to do.
+There are only two because each costs every request some microseconds.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ from jarvis_proxy.upstream_client.hops import LOOP_HEADER
 _LOG: Final = logging.getLogger(__name__)
 _RANDOM: Final = Random()  # noqa: S311 - ids are unique, not secret; a system call costs more
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_RANDOM.seed)  # else each worker would make the same ids
+    os.register_at_fork(after_in_child=_RANDOM.seed)  # otherwise all workers generate the same ids
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _INFERENCE_KINDS: Final = ("infer", "other")
 _PROBING: Final = frozenset(("GET", "HEAD"))
@@ -43,7 +43,7 @@ _SAFE_HEADERS: Final = "Authorization, Content-Type"
 
 @web.middleware
 async def access_log(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Keep the call's record, map every error, write the one log line."""
+    """Create the call's record, map every error, write one log line."""
     context = request.app[CONTEXT]
     record = CallRecord(
         request_id=f"req_{_RANDOM.getrandbits(96):024x}",
@@ -60,7 +60,7 @@ async def access_log(request: web.Request, handler: Handler) -> web.StreamRespon
         record.outcome, record.status = "client_closed", 499
         raise
     except ConnectionError:
-        # aiohttp's word for writing to a client that has left; nobody will read this answer.
+        # aiohttp raises this for a client that has left; nobody reads this answer.
         record.outcome, record.status = "client_closed", 499
         return web.Response(status=499)
     else:
@@ -100,14 +100,14 @@ async def _call_and_map_errors(request: web.Request, handler: Handler) -> web.St
         raise
     except Exception as exc:
         record.outcome = "internal_error"
-        # The class and the place are logged, never the message: it may hold content.
+        # The log has class and location, never the message: it may contain content.
         extra = None if record.authenticated else {ANONYMOUS: f"500 {type(exc).__name__}"}
         said = (record.request_id, record.route)
         _LOG.error("internal error in %s %s", *said, exc_info=exc, extra=extra)
         message = f"The proxy failed; its log says more under {record.request_id}."
         response = error_response(request, ProxyError(500, message, code="internal_error"))
     if request.can_read_body and not request.content.at_eof():
-        # The rest of the body is not read: the connection cannot be used again.
+        # The rest of the body stays unread, so the connection cannot be reused.
         response.force_close()
     return response
 
@@ -120,16 +120,16 @@ def _is_upstreams(error: ProxyError) -> bool:
 
 @web.middleware
 async def auth(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Find the address, then the key: before the method, the body, or anything else is looked at.
+    """Match the path, then check the key, before the method, the body and everything else.
 
-    An unknown address asks for a key too, so that nobody can map this server without one.
+    An unknown path needs a key too, so that nobody can map this server without one.
     """
     check_request(request)
     context = request.app[CONTEXT]
     if (hop := request.headers.get(LOOP_HEADER)) is not None:
         context.hops.check(hop)
     record = request[RECORD]
-    # The path as it came: nothing decoded, no fragment or host cut off.
+    # The raw path: not decoded, with fragment and host.
     path = request.raw_path.partition("?")[0]
     missing = None
     try:
@@ -149,7 +149,7 @@ async def auth(request: web.Request, handler: Handler) -> web.StreamResponse:
         record.key_name = name or "-"
         if name is None or not context.admission.is_key_allowed(name, record.client_ip):
             if not keys and request.method in _PROBING:
-                raise unauthorized()  # without a key, nothing was guessed
+                raise unauthorized()  # without a key there is no guess
             raise context.admission.record_auth_failure(record.client_ip, len(keys), unauthorized())
         record.authenticated = True
         if found is not None:
@@ -157,7 +157,9 @@ async def auth(request: web.Request, handler: Handler) -> web.StreamResponse:
             in_query = bool(request.query_string and request.rel_url.query.get("key"))
             hints = context.compat_hints.hint(name, path, authorization, in_query=in_query)
             if hints:
-                _LOG.info("hint for key %s: %s; it works all the same", name, "; ".join(hints))
+                _LOG.info(
+                    "hint for key %s: %s; the call works nevertheless", name, "; ".join(hints)
+                )
     if found is None:
         raise missing or ProxyError(
             404,
@@ -178,7 +180,7 @@ async def auth(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 def unauthorized() -> ProxyError:
-    """Return the one 401, the same bytes whatever was wrong with the key."""
+    """Return the 401; its bytes do not depend on what is wrong with the key."""
     return ProxyError(
         401,
         "Incorrect API key provided. Send one of this proxy's keys (PROXY_API_KEYS in its .env) "
@@ -192,7 +194,7 @@ def _preflight(request: web.Request) -> web.Response:
     asked = request.headers.get("Access-Control-Request-Headers", "")
     headers = cors_headers(request) | {
         "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
-        # Named one by one: "*" would not cover Authorization.
+        # Listed one by one: "*" does not include Authorization.
         "Access-Control-Allow-Headers": asked if _is_header_list(asked) else _SAFE_HEADERS,
         "Access-Control-Max-Age": "86400",
         "x-request-id": request[RECORD].request_id,

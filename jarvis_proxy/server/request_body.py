@@ -18,16 +18,16 @@ _UTF8: Final = frozenset({None, "utf-8", "utf8", "us-ascii"})
 
 
 def is_json_type(request: web.Request) -> bool:
-    """Tell whether the request says that its body is JSON, or says nothing."""
+    """Return whether the request declares JSON, or no type."""
     kind = media_type(request.headers.get("Content-Type", ""))
     return kind in _JSON_TYPES or kind.endswith("+json")
 
 
 def check_charset(request: web.Request) -> None:
-    """Refuse a body that says it is not in UTF-8.
+    """Reject a body that is declared as another charset than UTF-8.
 
-    Of its type nothing is refused here: curl calls every body a form, and one that is JSON is taken
-    whatever it says.
+    The type is not checked here: curl declares every body a form, and JSON is accepted with any
+    declared type.
 
     Raises:
         ProxyError: 415 `unsupported_media_type`.
@@ -37,12 +37,12 @@ def check_charset(request: web.Request) -> None:
 
 
 def not_json_type() -> ProxyError:
-    """Return 415 `unsupported_media_type`, for a body that neither says it is JSON nor is it."""
+    """Return 415 `unsupported_media_type`: the body neither is JSON nor is declared as such."""
     return ProxyError(415, "Send the request as application/json.", code="unsupported_media_type")
 
 
 def check_declared_length(request: web.Request, limit: int) -> None:
-    """Refuse a body whose declared length is past *limit* before any of it is read.
+    """Reject a body whose declared length exceeds *limit*, before reading it.
 
     Raises:
         ProxyError: 413 `request_too_large`.
@@ -88,7 +88,7 @@ async def read_body(request: web.Request, limit: int, deadlines: CallDeadlines) 
     deadlines.request_received()
     if encoding in ("", "identity"):
         return body
-    # What a few bytes expand to is not known before.
+    # The size after decompression is unknown in advance.
     job = partial(_decompress, body, encoding, limit)
     plain = await request.app[CONTEXT].offload.run(limit, request[RECORD].key_name, job)
     admitted.reserve_bytes(len(plain) - len(body))
@@ -139,19 +139,19 @@ def _inflate(body: bytes, limit: int, window: int) -> bytes:
     except zlib.error:
         raise _invalid_encoding() from None
     _check_size(len(plain), limit)
-    # A cut archive inflates without complaint; its end mark is what is missing.
+    # zlib accepts a truncated stream; only the end marker is missing.
     if not inflate.eof or inflate.unused_data:
         raise _invalid_encoding()
     return plain
 
 
 def _unzstd(body: bytes, limit: int) -> bytes:
-    import zstandard  # 10 ms of start for a rare encoding: only when it comes
+    import zstandard  # imported on demand: 10 ms for a rare encoding
 
     expand = zstandard.ZstdDecompressor(max_window_size=2**27).decompressobj()
     pieces, size = [], 0
     try:
-        # Fed in small pieces: what a bomb expands to is counted before it is all there.
+        # Small pieces: the size of a decompression bomb is checked as it grows.
         for at in range(0, len(body), _ZSTD_PIECE):
             piece = expand.decompress(body[at : at + _ZSTD_PIECE])
             size += len(piece)

@@ -1,4 +1,4 @@
-"""Responses that are not streamed: JSON, errors, and the headers that every answer has. IO."""
+"""Responses that are not streamed: JSON, errors, and the headers of every answer. IO."""
 
 import math
 import time
@@ -20,7 +20,7 @@ _MAX_RETRY_AFTER: Final = 60
 
 
 class UpstreamErrorResponse(ProxyError):
-    """An upstream's own error answer: status and headers pass on, and *raw*, its body in JSON."""
+    """An upstream's own error: its status, its headers, and *raw*, its body in JSON."""
 
     from_upstream = True
 
@@ -43,7 +43,7 @@ class UpstreamErrorResponse(ProxyError):
         self.raw_headers = secrets.redact_headers(self.raw_headers)
         raw = secrets.redact_bytes(self.raw)
         if raw is not self.raw:
-            # Where digits of a key were a number, what is left is no JSON.
+            # If the key was part of a number, the rest is not valid JSON.
             self.raw = raw if _is_json(raw) else self.body()
 
 
@@ -56,7 +56,7 @@ def _is_json(raw: bytes) -> bool:
 
 
 def common_headers(request: web.Request) -> dict[str, str]:
-    """Return the headers that every answer to *request* has, before its own."""
+    """Return the headers that every answer to *request* has."""
     record = request[RECORD]
     return {
         "x-request-id": record.request_id,
@@ -66,9 +66,9 @@ def common_headers(request: web.Request) -> dict[str, str]:
     }
 
 
-@lru_cache(maxsize=256)  # most calls go to the same few places, at the first attempt
+@lru_cache(maxsize=256)  # most calls go to the same few models, at the first attempt
 def _routing_headers(upstream: str, attempts: int, target: str) -> Mapping[str, str]:
-    """Return what tells where a call went; nothing for one that goes nowhere."""
+    """Return the headers that name a call's upstream, attempts and model; none without upstream."""
     headers: dict[str, str] = {}
     if upstream != "-":
         headers["x-jarvis-upstream"] = upstream
@@ -79,13 +79,13 @@ def _routing_headers(upstream: str, attempts: int, target: str) -> Mapping[str, 
 
 
 def cors_headers(request: web.Request) -> dict[str, str]:
-    """Return what lets a page of another origin read the answer; nothing for other callers."""
+    """Return the CORS headers of an answer; none for callers without an origin."""
     origin = request.headers.get("Origin")
     if origin is None:
         return {}
     allowed = request.app[CONTEXT].settings.cors_origins
     if "*" in allowed:
-        # No cookies are used, so any origin may call; a key is still needed.
+        # No cookies are used, so any origin may call; it still needs a key.
         return {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": EXPOSED}
     if origin in allowed:
         return {
@@ -102,7 +102,7 @@ def json_response(
     status: int = 200,
     headers: Mapping[str, str] | None = None,
 ) -> web.Response:
-    """Return *body*, JSON already encoded, with the common headers under its own."""
+    """Return a response with the JSON *body*; *headers* override the common ones."""
     merged = common_headers(request)
     merged["Content-Type"] = _JSON
     if headers:
@@ -111,9 +111,9 @@ def json_response(
 
 
 async def add_rate_limit_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Tell the holder of a key with limits how they stand, on every answer that was counted.
+    """Add the state of the key's rate limits to every answer that counts against them.
 
-    An upstream's own limits are then left out: they are of our account, which others use too.
+    They replace an upstream's limits, which are those of the proxy's account.
     """
     admitted = request.get(ADMITTED_CALL)
     if admitted is None or admitted.verdict is None:
@@ -125,9 +125,9 @@ async def add_rate_limit_headers(request: web.Request, response: web.StreamRespo
 
 
 def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
-    """Return for how many seconds an upstream's *headers* ask to wait, as ``retry_after`` does.
+    """Return the seconds that an upstream's *headers* ask to wait, as ``retry_after`` does.
 
-    A date becomes seconds here, once: no time limit ever reads the clock that can jump.
+    A date becomes seconds here, once: no timeout depends on the wall clock.
     """
     return retry_after(headers, time.time())
 
@@ -147,7 +147,7 @@ def error_response(request: web.Request, error: ProxyError) -> web.Response:
 def _relayed_headers(error: UpstreamErrorResponse) -> dict[str, str]:
     headers = dict(error.raw_headers)
     if error.retry_after is not None and error.retry_after > _MAX_RETRY_AFTER:
-        # A client may read how long it is; the SDK for Node would sleep for hours without a word.
+        # The client can read the time. The Node SDK would sleep for hours silently.
         headers["x-should-retry"] = "false"
     if error.should_retry is not None:
         headers.setdefault("x-should-retry", "true" if error.should_retry else "false")
@@ -155,7 +155,7 @@ def _relayed_headers(error: UpstreamErrorResponse) -> dict[str, str]:
 
 
 def error_headers(error: ProxyError) -> dict[str, str]:
-    """Return the headers of an error: when, and whether, to try again."""
+    """Return the headers of an error: whether and when to retry."""
     headers = dict(error.headers)
     if error.should_retry is not None:
         headers["x-should-retry"] = "true" if error.should_retry else "false"
@@ -165,7 +165,7 @@ def error_headers(error: ProxyError) -> dict[str, str]:
             headers["Retry-After"] = str(seconds)
             headers["retry-after-ms"] = str(max(1, math.ceil(error.retry_after * 1000)))
         else:
-            # The Node SDK would sleep for hours without a word to its user.
+            # The Node SDK would sleep for hours silently.
             headers["x-should-retry"] = "false"
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"

@@ -1,7 +1,7 @@
-"""Keys that must not be seen in what crosses the proxy, for one request. IO (reads the request).
+"""Redaction of keys, for one request. IO (reads the request).
 
-They are ours for upstreams, and those that the client presented. What an upstream says about its
-answer (errors, headers) is searched for them, and what the log says of a call; answers are not.
+Keys are the proxy's own for upstreams, and those that the client presented. Errors and headers of
+upstreams are searched for them, and the call's record; answers are not.
 """
 
 from collections.abc import Mapping
@@ -22,12 +22,12 @@ _KEYS: Final = web.RequestKey("_KEYS", CallSecrets)
 
 
 def redact_error(request: web.Request, error: ProxyError) -> None:
-    """Black out keys in what an upstream's error says."""
+    """Redact keys in an upstream's error."""
     error.redact(call_secrets(request).all())
 
 
 def redact_events(request: web.Request, events: bytes) -> bytes:
-    """Return *events*, with which an upstream's stream fails, without keys; ``b""``: unbearable."""
+    """Return *events* of a failed upstream stream without keys; ``b""`` if nothing can be kept."""
     clean = call_secrets(request).all().redact_bytes(events)
     return b"" if clean == REDACTED.encode() else clean
 
@@ -44,9 +44,9 @@ def forwarded_headers(request: web.Request, headers: Mapping[str, str]) -> dict[
 
 
 def redact_record(request: web.Request, record: CallRecord) -> None:
-    """Black out keys in what client and upstream chose of a call's record.
+    """Redact keys in the texts of a call's record that client and upstream chose.
 
-    It goes into the log, metrics, usage and the live page.
+    The record goes into the log, metrics, usage and the dashboard.
     """
     text = "\n".join((record.model, record.upstream_model, record.user_agent, record.code))
     if not call_secrets(request).may_contain_key(text):

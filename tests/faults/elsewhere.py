@@ -210,7 +210,7 @@ ELSEWHERE: Final[tuple[tuple[str, tuple[Elsewhere, ...]], ...]] = (
             ),
             Elsewhere(
                 "A worker of several is killed",
-                "its calls are cut; another one takes its place within a second",
+                "its calls are cut; a new one starts within a second",
                 "test_workers.py",
                 "test_a_killed_worker_is_replaced_within_a_second_and_its_counts_stay",
             ),

@@ -207,8 +207,8 @@ async def test_an_address_that_cannot_be_had_is_passed_over_where_another_can(
     ("number", "hint"),
     [
         (errno.EADDRINUSE, "address already in use: another program has the port"),
-        (errno.EACCES, "permission denied: this user may not have the port"),
-        (errno.EADDRNOTAVAIL, "assign requested address: the address is not this machine's"),
+        (errno.EACCES, "permission denied: this user may not use the port"),
+        (errno.EADDRNOTAVAIL, "assign requested address: this machine does not have the address"),
         (errno.EMFILE, "too many open files"),
     ],
 )

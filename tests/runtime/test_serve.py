@@ -128,7 +128,7 @@ async def test_the_log_says_where_the_live_page_is_if_there_is_one() -> None:
         without = running.stream.getvalue()
 
     assert f"serving on http://127.0.0.1:{running.port}" in without
-    assert "; the live page is at /dashboard" in with_page
+    assert "; dashboard at /dashboard" in with_page
     assert "/dashboard" not in without
 
 
@@ -286,7 +286,7 @@ async def test_hang_up_reads_the_settings_again() -> None:
     async with serving(reloading) as server:
         reloading.next = settings(server.port, PROXY_API_KEYS=other)
         os.kill(os.getpid(), signal.SIGHUP)
-        await eventually(lambda: "were read again and are in force" in server.stream.getvalue())
+        await eventually(lambda: "settings reloaded" in server.stream.getvalue())
 
         assert (await status(server.port, KEY), await status(server.port, other)) == (401, 200)
 
@@ -296,14 +296,15 @@ async def test_settings_that_are_wrong_change_nothing() -> None:
     async with serving(reloading) as server:
         reloading.next = SettingsError(("PORT: must be a number.", "HOST: must be an address."))
         os.kill(os.getpid(), signal.SIGHUP)
-        await eventually(lambda: "stay in force" in server.stream.getvalue())
+        await eventually(lambda: "stay active" in server.stream.getvalue())
 
         assert await status(server.port, KEY) == 200
         log = server.log()
 
     (line,) = [line for line in log.splitlines() if " error " in line]
     assert line.endswith(
-        "the old settings stay in force: PORT: must be a number. HOST: must be an address."
+        "reload failed, the old settings stay active: "
+        "PORT: must be a number. HOST: must be an address."
     )
 
 
@@ -312,7 +313,7 @@ async def test_settings_that_cannot_be_put_in_force_change_nothing() -> None:
     async with serving(reloading) as server:
         reloading.next = OSError(28, "canary")
         os.kill(os.getpid(), signal.SIGHUP)
-        await eventually(lambda: "stay in force" in server.stream.getvalue())
+        await eventually(lambda: "stay active" in server.stream.getvalue())
 
         assert await status(server.port, KEY) == 200
         assert "canary" not in server.log()
@@ -368,7 +369,7 @@ async def test_hang_up_of_a_closed_terminal_ends_the_server(
     async with serving(reloading) as server:
         reloading.next = settings(server.port)
         os.kill(os.getpid(), signal.SIGHUP)
-        await eventually(lambda: "were read again and are in force" in server.stream.getvalue())
+        await eventually(lambda: "settings reloaded" in server.stream.getvalue())
         tty.is_there = False
         os.kill(os.getpid(), signal.SIGHUP)
         await server.ended()

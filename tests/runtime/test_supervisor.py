@@ -234,8 +234,8 @@ def test_a_dead_one_is_replaced_at_once_and_the_next_one_later(stage: Stage) -> 
 
     assert run.code == 0
     assert codes <= {
-        "ended with code 3; another one takes its place",
-        "was ended by signal 9; another one takes its place",
+        "ended with code 3; a new one starts now",
+        "was ended by signal 9; a new one starts now",
         "was ended by signal 9; the next one starts in 0.5 s",
     }
     assert len(received) == 2
@@ -381,8 +381,8 @@ def test_other_settings_are_told_to_all_and_noted_once(stage: Stage) -> None:
     run = Run(stage, play, read=lambda: (other, {"A": "b"}))
 
     assert run.code == 0
-    assert run.log.count("the settings were read again and are in force") == 1
-    assert "a change of PORT takes effect at the next start" in run.log
+    assert run.log.count("settings reloaded") == 1
+    assert "a change of PORT takes effect at the next restart" in run.log
 
 
 def test_one_that_cannot_take_them_in_is_replaced_by_one_that_has_them(stage: Stage) -> None:
@@ -403,7 +403,7 @@ def test_one_that_cannot_take_them_in_is_replaced_by_one_that_has_them(stage: St
 
     run = Run(stage, play)
     assert run.code == 0
-    assert run.log.count("the settings were read again") == 1
+    assert run.log.count("settings reloaded") == 1
     assert stage.starts == 3
 
 
@@ -423,7 +423,7 @@ def test_one_that_dies_meanwhile_is_not_waited_for(stage: Stage) -> None:
             player.says(messages.RELOADED)
         player.hears(messages.DRAIN)
 
-    assert Run(stage, play).log.count("the settings were read again") == 1
+    assert Run(stage, play).log.count("settings reloaded") == 1
 
 
 @pytest.mark.parametrize(
@@ -451,7 +451,7 @@ def test_wrong_settings_are_told_to_nobody(stage: Stage, error: Exception, recei
 
     run = Run(stage, play, read=read)
     assert run.code == 0
-    assert "the old settings stay in force" in run.log
+    assert "reload failed, the old settings stay active" in run.log
     assert received in run.log
     assert "canary" not in run.log
 

@@ -1,6 +1,6 @@
-"""The live page: its files, and its events for whoever has the admin key. IO.
+"""The dashboard: its files, and its events for holders of the admin key. IO.
 
-The page holds no data and asks for the key itself; the key comes in a header, never in an address.
+The page contains no data and asks for the key itself. The key comes in a header, never in a URL.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from jarvis_proxy.server.relay.client_stream import SSE_HEADERS
 
 DASHBOARD_FEED: Final = web.AppKey("DASHBOARD_FEED", DashboardFeed)
 ADMIN_NAME: Final = "admin"
-"""What the log calls a viewer."""
+"""A viewer's key name in the log."""
 
 _STATIC: Final = Path(__file__).parents[1] / "static"
 _TYPES: Final = {
@@ -31,7 +31,7 @@ _TYPES: Final = {
     ".js": "text/javascript; charset=utf-8",
 }
 _SECURITY: Final[Mapping[str, str]] = {
-    # No inline script or style, nothing of other sites, and no text ever becomes HTML.
+    # No inline script or style, no other sites, no text that becomes HTML.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "connect-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; "
     "form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
@@ -61,14 +61,14 @@ def asset(name: str) -> Asset:
 
 
 async def page(request: web.Request) -> web.StreamResponse:
-    """Send the page, or a file that belongs to it; 304 where the browser has it."""
+    """Send the page or one of its files; 304 if the browser has it."""
     headers = {**_SECURITY, "x-request-id": request[RECORD].request_id}
     name = request[MATCH].endpoint
     if name.endswith(".html") and request.raw_path.partition("?")[0].endswith("/"):
-        # The page names its files in relation to its own address, which has no slash.
+        # The page's links are relative to an address without a slash.
         return web.Response(status=308, headers={**headers, "Location": "../dashboard"})
     found = asset(name)
-    # The browser asks each time, so that a page never works with another version's files.
+    # The browser revalidates each time, so that page and files have the same version.
     headers |= {"Cache-Control": "no-cache", "ETag": f'"{found.etag}"'}
     known = request.if_none_match or ()
     if any(etag.value in (found.etag, "*") for etag in known):
@@ -78,11 +78,11 @@ async def page(request: web.Request) -> web.StreamResponse:
 
 
 async def events(request: web.Request) -> web.StreamResponse:
-    """Stream the board's events to a viewer with the admin key.
+    """Stream the dashboard's events to a viewer with the admin key.
 
     Raises:
         ProxyError: 401 `invalid_api_key`; 429 `rate_limit_exceeded`, wrong keys again and again;
-            503 `overloaded`, there are viewers enough.
+            503 `overloaded`, too many viewers.
     """
     check_admin(request)
     context, feed = request.app[CONTEXT], request.app[DASHBOARD_FEED]
@@ -108,14 +108,14 @@ async def _write(request: web.Request, response: web.StreamResponse, data: bytes
         async with asyncio.timeout(request.app[CONTEXT].settings.write_stall_timeout):
             await response.write(data)
     except TimeoutError:
-        # Its place is for those who read.
+        # A stalled viewer must not keep others out.
         if request.transport is not None:
             request.transport.abort()
         raise ConnectionResetError("the viewer does not read") from None
 
 
 def check_admin(request: web.Request) -> None:
-    """Let a request with the admin key pass; a wrong one counts like a client's wrong key.
+    """Check the admin key; a wrong one counts like a client's wrong key.
 
     Raises:
         ProxyError: 401 `invalid_api_key`, 429 `rate_limit_exceeded`.

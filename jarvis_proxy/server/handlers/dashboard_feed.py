@@ -1,4 +1,4 @@
-"""The live page's news: made once a second for all who look on, and not at all for no one. IO."""
+"""The dashboard's events: built once a second for all viewers, only while there are any. IO."""
 
 import asyncio
 import time
@@ -24,18 +24,17 @@ from jarvis_proxy.server.context import AppContext
 MAX_VIEWERS: Final = 8
 
 _CALLS_AT_ONCE: Final = 24
-"""Calls in one event; with longer names and all groups it stays below 20 KB."""
+"""Calls in one event: even with long names it stays below 20 KB."""
 _USAGE_EVERY: Final = 10
-"""Ticks from one look at the usage by day to the next: it takes longer and changes slowly."""
+"""Ticks between two events of usage by day, which is slow to build and changes slowly."""
 _ENCODE: Final = msgspec.json.Encoder().encode
 
 
 class UpstreamStatus(msgspec.Struct):
-    """How an upstream is. *keys* has the seconds that each of its keys still rests.
+    """An upstream's state. *keys* has the remaining seconds of each key's quarantine.
 
-    *held_off*: calls are refused for a while, because it failed again and again;
-    *models_held_off*: for how many of its models they are.
-    *is_stale*: its list of models could not be had.
+    *held_off*: its circuit is open. *models_held_off*: the number of models with an open circuit.
+    *is_stale*: its model list could not be refreshed.
     """
 
     name: str
@@ -46,7 +45,7 @@ class UpstreamStatus(msgspec.Struct):
 
 
 class History(msgspec.Struct):
-    """What a viewer is told first; calls follow in events of their own. *clock* as in Snapshot."""
+    """A viewer's first event; calls follow in events of their own. *clock* as in Snapshot."""
 
     version: str
     started_at: float
@@ -56,10 +55,10 @@ class History(msgspec.Struct):
 
 
 class Snapshot(msgspec.Struct):
-    """What is new, and how things stand.
+    """What is new, and the current state.
 
-    *clock* is the time on the monotonic clock and in epoch seconds. *seconds* and *calls* are those
-    that no snapshot has had; seconds in which nothing ended are left out.
+    *clock* is the time on the monotonic clock and in epoch seconds. *seconds* and *calls* are new
+    since the last snapshot; seconds without an ended call are omitted.
     """
 
     clock: tuple[float, float]
@@ -70,7 +69,7 @@ class Snapshot(msgspec.Struct):
 
 
 class DashboardFeed:
-    """Shows one shell, the newest, to a few viewers; with a *crew*, all of its workers' calls."""
+    """Shows the newest context to a few viewers; with *worker_stats*, the calls of all workers."""
 
     def __init__(
         self,
@@ -97,9 +96,9 @@ class DashboardFeed:
         self._last_second = 0
 
     async def run(self, context: AppContext) -> None:
-        """Show *shell* while someone looks, until cancelled or another is shown."""
+        """Publish *context* while there are viewers, until cancelled or replaced."""
         self._context = context
-        self._publish()  # whoever looks at the one before goes, and comes back to this one
+        self._publish()  # viewers of the previous context reconnect to this one
         try:
             while self._context is context:
                 await self._viewer_arrived.wait()
@@ -119,15 +118,15 @@ class DashboardFeed:
                 self._publish()
 
     async def view(self, context: AppContext) -> AsyncGenerator[bytes, None]:
-        """Yield SSE events for one viewer, until *shell* drains or is no longer shown.
+        """Yield SSE events for one viewer, until *context* drains or is replaced.
 
-        A viewer who is too slow for the news is told the history anew.
+        A viewer who misses a snapshot gets the history again.
 
         Raises:
-            LimitReached: 503 `overloaded`, there are viewers enough.
+            LimitExceeded: 503 `overloaded`, too many viewers.
         """
         if self.viewers >= MAX_VIEWERS:
-            raise overloaded_error("as many as may look at the live page do")
+            raise overloaded_error("too many viewers have the dashboard open")
         self.viewers += 1
         try:
             if self.viewers == 1:
@@ -151,7 +150,7 @@ class DashboardFeed:
         return self._context is context and not context.draining
 
     def _publish(self) -> None:
-        """Let every viewer look."""
+        """Wake every viewer."""
         self._published_count += 1
         published, self._published = self._published, asyncio.Event()
         published.set()
@@ -187,7 +186,7 @@ class DashboardFeed:
 
 
 def upstream_statuses(context: AppContext, now: float) -> list[UpstreamStatus]:
-    """Return how each upstream is."""
+    """Return the state of each upstream."""
     stale = context.catalog.failing()
     return [
         UpstreamStatus(

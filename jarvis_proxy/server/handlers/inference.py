@@ -1,4 +1,4 @@
-"""The one handler behind every endpoint that takes a model. IO."""
+"""The handler of every endpoint that takes a model. IO."""
 
 import asyncio
 import time
@@ -35,22 +35,22 @@ _Handler = Callable[[web.Request, CallDeadlines], Awaitable[web.StreamResponse]]
 
 
 async def infer(request: web.Request) -> web.StreamResponse:
-    """Answer a call that names a model, by whichever upstream serves it."""
+    """Answer a call that names a model, by the upstream that serves it."""
     if media_type(request.headers.get("Content-Type", "")) == "multipart/form-data":
         return await _with_deadlines(request, relay_form)
     return await _with_deadlines(request, _infer)
 
 
 async def passthrough(request: web.Request) -> web.StreamResponse:
-    """Relay any other OpenAI path as it is (PASSTHROUGH=all), streaming both ways."""
+    """Relay any other OpenAI path unchanged (PASSTHROUGH=all), streaming both ways."""
     return await _with_deadlines(request, relay_raw)
 
 
 async def _with_deadlines(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    """Run *handler* under the clock; turn a cancellation by the clock into its error.
+    """Run *handler* within the call's deadlines; a missed deadline becomes its error.
 
     Raises:
-        ProxyError: 503 or 429, there is no place for another call, or no budget.
+        ProxyError: 503 or 429, too many calls, or the budget is spent.
     """
     context, record = request.app[CONTEXT], request[RECORD]
     monitor = context.deadline_monitor
@@ -73,7 +73,7 @@ async def _with_deadlines(request: web.Request, handler: _Handler) -> web.Stream
         raise
     finally:
         if deadlines.body_bytes and not is_late and not request.content.is_eof():
-            # It was answered in the middle of its body: the client is to get that, not a reset.
+            # Answered before the end of the body: the client must get the answer, not a reset.
             connection_of(request).linger(_LINGER)
         monitor.unregister(deadlines)
         if context.live_stats is not None:
@@ -82,11 +82,11 @@ async def _with_deadlines(request: web.Request, handler: _Handler) -> web.Stream
 
 
 async def _with_single_model(request: web.Request, body: bytes, model: str | None) -> bytes:
-    """Return *body* with *model* as its only model, for a key that may use certain models.
+    """Return *body* with *model* as its only model, for a key limited to certain models.
 
     Raises:
-        ProxyError: 400, body or query might name another one; 404, a tool names one that the key
-            may not use.
+        ProxyError: 400, body or query may name another model; 404, a tool names a model that the
+            key may not use.
     """
     check_query(raw_query(request))
     job, client = partial(only_model, body, model), request[RECORD].key_name
@@ -108,7 +108,7 @@ async def _infer(request: web.Request, deadlines: CallDeadlines) -> web.StreamRe
     asked = _asked(request, head)
     model = asked.model
     if model is None and request[MATCH].endpoint not in _TAKES_DEFAULT:
-        # Moderations and images have defaults of OpenAI's own.
+        # OpenAI has its own defaults for moderations and images.
         route = admitted.openai_route()
     else:
         route = admitted.resolve(asked.routed)
@@ -178,7 +178,7 @@ async def _count_tokens(
 
 
 def _head(request: web.Request, body: bytes, max_depth: int) -> RequestHead:
-    """Return what the body says, whatever its type says.
+    """Return the head of the body, whatever type it declares.
 
     Raises:
         ProxyError: 400, as ``decode_head``; 415 `unsupported_media_type`, it is of another type.

@@ -1,6 +1,6 @@
-"""What the proxy says of itself: health, readiness, models. IO.
+"""Health, readiness and models. IO.
 
-None of these asks an upstream: a monitor or a client at its start must never wait for one.
+None of these asks an upstream: a monitor, or a client that starts, must not wait for one.
 """
 
 from typing import Final
@@ -16,17 +16,17 @@ _ROOT: Final = b'{"service":"jarvis-openai-proxy","api":"/v1","health":"/health"
 
 
 async def root(request: web.Request) -> web.StreamResponse:
-    """Say what this is."""
+    """Name this service."""
     return json_response(request, _ROOT)
 
 
 async def health(request: web.Request) -> web.StreamResponse:
-    """Say that the process answers."""
+    """Report that the process is alive."""
     return json_response(request, HEALTH)
 
 
 async def ready(request: web.Request) -> web.StreamResponse:
-    """Say whether new calls are welcome: 503 while the server drains."""
+    """Report whether the server accepts new calls: 503 while it drains."""
     if request.app[CONTEXT].draining:
         return json_response(request, b'{"status":"draining"}', 503)
     return json_response(request, b'{"status":"ok"}')

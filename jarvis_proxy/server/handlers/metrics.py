@@ -1,4 +1,4 @@
-"""GET /metrics: for Prometheus, by a key of its own, or on a machine that is closed. IO."""
+"""GET /metrics for Prometheus: with its own key, or from this machine only. IO."""
 
 import asyncio
 import time
@@ -20,18 +20,18 @@ from jarvis_proxy.server.context import CONTEXT, RECORD, AppContext
 from jarvis_proxy.upstream_client.endpoint import UpstreamEndpoint
 
 CONTEXTS: Final = web.AppKey("CONTEXTS", list[AppContext])
-"""Those of all settings whose calls have not ended yet, the newest last."""
+"""Those of all configurations with open calls, the newest last."""
 WORKER_STATS: Final = web.AppKey("WORKER_STATS", cast(type[WorkerStats | None], WorkerStats))
-"""The other workers, whose metrics are added; None where this process is alone."""
+"""The other workers' statistics; None in a single process."""
 
 METRICS_NAME: Final = "metrics"
-"""What the log calls the holder of METRICS_KEY."""
+"""The key name of METRICS_KEY in the log."""
 
 _FORWARDED: Final = ("Forwarded", "Via", "X-Forwarded-For", "X-Real-IP")
 
 
 async def metrics(request: web.Request) -> web.StreamResponse:
-    """Send every metric in the format that is asked for.
+    """Send every metric in the requested format.
 
     Raises:
         ProxyError: 401 `invalid_api_key`; 429 `rate_limit_exceeded`, wrong keys again and again.
@@ -44,7 +44,7 @@ async def metrics(request: web.Request) -> web.StreamResponse:
     if worker_stats is not None:
         found = worker_stats.merged_families(found)
     accept = request.headers.get("Accept", "")
-    # Thousands of series take a while to write down; nothing in them changes meanwhile.
+    # Thousands of series take time to render; nothing in them changes meanwhile.
     body, content_type = await asyncio.to_thread(
         render, found, accept, process=worker_stats is None
     )
@@ -53,9 +53,9 @@ async def metrics(request: web.Request) -> web.StreamResponse:
 
 
 def check_access(request: web.Request) -> None:
-    """Let METRICS_KEY pass; without that setting, programs on a machine that nobody else reaches.
+    """Check METRICS_KEY; without that setting, allow programs on this machine only.
 
-    A wrong key counts as a client's does.
+    A wrong key counts like a client's wrong key.
 
     Raises:
         ProxyError: 401 `invalid_api_key`, 429 `rate_limit_exceeded`.
@@ -71,10 +71,10 @@ def check_access(request: web.Request) -> None:
 
 
 def _is_local(request: web.Request) -> bool:
-    """Tell whether a program on this machine asks, and for itself.
+    """Return whether a program on this machine asks for itself.
 
-    A reverse proxy here asks for others; so does a browser for the page that it shows, whose
-    site's name may even lead to this machine.
+    A reverse proxy asks for others. So does a browser for its page, whose host name may even
+    resolve to this machine.
     """
     headers = request.headers
     if not is_loopback(request.remote or "") or "Origin" in headers:
@@ -97,12 +97,12 @@ def _unauthorized() -> ProxyError:
 
 
 def families(contexts: Sequence[AppContext], connections: ConnectionCounter) -> list[MetricFamily]:
-    """Return every metric of this process; of *shells*, the last one is in force."""
+    """Return every metric of this process; the last of *contexts* is active."""
     return [*contexts[-1].metrics.families(), *_now(contexts, connections)]
 
 
 def _now(contexts: Sequence[AppContext], connections: ConnectionCounter) -> Iterator[MetricFamily]:
-    """Yield what is so at this moment."""
+    """Yield the gauges of this moment."""
     yield gauge(
         "jarvis_info", "The proxy's version.", {(__version__,): 1}, ["version"], merge="max"
     )
@@ -143,14 +143,14 @@ def _upstreams(endpoints: dict[str, UpstreamEndpoint], now: float) -> Iterator[M
     )
     yield gauge(
         "jarvis_upstream_keys_quarantined",
-        "Keys of an upstream that rest after a refusal, for all models or for some.",
+        "Keys of an upstream in quarantine after a refusal, for all models or for some.",
         {(name,): endpoint.key_pool.quarantined(now) for name, endpoint in endpoints.items()},
         label,
         merge="max",
     )
     yield gauge(
         "jarvis_upstream_held_off",
-        "1 while calls to an upstream are held off because it could not be reached or was silent.",
+        "1 while the circuit of an upstream is open: it was unreachable or silent.",
         {
             (name,): int(endpoint.breakers.is_upstream_open(now))
             for name, endpoint in endpoints.items()
@@ -161,7 +161,7 @@ def _upstreams(endpoints: dict[str, UpstreamEndpoint], now: float) -> Iterator[M
     # A number, not the models' names: those come from clients.
     yield gauge(
         "jarvis_upstream_models_held_off",
-        "Models of an upstream for which calls are held off because they failed again and again.",
+        "Models of an upstream whose circuit is open after repeated failures.",
         {(name,): endpoint.breakers.open_models(now) for name, endpoint in endpoints.items()},
         label,
         merge="max",

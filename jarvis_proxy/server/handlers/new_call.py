@@ -25,7 +25,7 @@ def new_call(
     if (key := headers.get("idempotency-key")) is not None:
         headers["idempotency-key"] = idempotency_key(key, record.key_name)
     if body and not media_type(headers.get("content-type", "")).endswith("json"):
-        headers["content-type"] = "application/json"  # as the body is, whatever the client calls it
+        headers["content-type"] = "application/json"  # as the body is, whatever the client declares
     return Call(
         endpoint=request[MATCH].endpoint,
         model=model or "",
@@ -45,7 +45,7 @@ def new_call(
 
 
 def _shows_thoughts(request: web.Request, setting: str, *, stream: bool) -> bool:
-    """Tell whether to ask a model for its thoughts although the request does not say.
+    """Return whether to request a model's thoughts although the client did not.
 
     For clients on OpenAI's SDK for JavaScript, such as OpenClaw, thoughts are the one sign of life
     that their watchdogs count; they show them, or drop them.
@@ -56,12 +56,12 @@ def _shows_thoughts(request: web.Request, setting: str, *, stream: bool) -> bool
 
 
 def raw_query(request: web.Request) -> str:
-    """Return the query as it came: decoded, it could end the request line and begin headers."""
+    """Return the raw query: a decoded one could end the request line and inject headers."""
     return request.raw_path.partition("?")[2].partition("#")[0]
 
 
 def query_without_key(query: str) -> str:
-    """Return a raw query without the client's key, however its name is spelled."""
+    """Return a raw query without the client's key, however its name is encoded."""
     if not query:
         return ""
     return "&".join(part for part in query.split("&") if not _is_key(part))

@@ -1,7 +1,7 @@
-"""Uploads: forms that wait for their `model` and stream on, and bodies of any other kind. IO.
+"""Uploads: forms that are streamed once their `model` is known, and other bodies. IO.
 
-Nothing of a form goes anywhere before its model is known. What comes before it is held in memory,
-never on disk, and counted.
+No part of a form is sent before its model is known. Earlier parts are held in memory, never on
+disk, and count against the memory limit.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from jarvis_proxy.wire.single_model import check_query
 
 
 class StreamedUpload:
-    """A request body on its way upstream: what is read before it may go is held, the rest not."""
+    """A request body that streams upstream; only the part before the model is buffered."""
 
     def __init__(self, request: web.Request, deadlines: CallDeadlines, limit: int) -> None:
         self._request = request
@@ -32,16 +32,16 @@ class StreamedUpload:
         self._record = request[RECORD]
         self._reservation = request[ADMITTED_CALL].open_reservation()
         self.buffered_prefix = ByteBuffer()
-        """What was read and has not gone on."""
+        """Bytes that are read and not sent yet."""
         self.error: ProxyError | None = None
         self._reader: asyncio.Task[object] | None = None
         self._duplicate_scanner: ModelFieldScanner | None = None
 
     async def read(self) -> bytes:
-        """Return what has arrived, ``b""`` at the end.
+        """Return available bytes, ``b""`` at the end.
 
         Raises:
-            ProxyError: 413, the body is past its limit.
+            ProxyError: 413, the body exceeds its limit.
         """
         deadlines = self._deadlines
         deadlines.waits_for_client = True
@@ -57,10 +57,9 @@ class StreamedUpload:
         return data
 
     async def stop(self) -> None:
-        """Read no more: the upstream has answered without the rest.
+        """Stop reading: the upstream has answered without the rest.
 
-        What still waits for the client's next bytes would be in the way of whoever reads on, so
-        that the client can send to its end and then read the answer.
+        A pending read would block the reader that discards the rest of the body.
         """
         reader, self._reader = self._reader, None
         if reader is not None and reader is not asyncio.current_task():
@@ -71,7 +70,7 @@ class StreamedUpload:
         """Read on until the model is known or the form ends.
 
         Raises:
-            ProxyError: 413, 408 or 503 `overloaded`: it is too large, slow, or there is no memory;
+            ProxyError: 413, 408 or 503 `overloaded`: it is too large, too slow, or memory is full;
                 400 `invalid_multipart`.
         """
         while scanner.model is None and (data := await self.read()):
@@ -80,7 +79,7 @@ class StreamedUpload:
             scanner.feed(data)
 
     def reject_duplicate_model(self, scanner: ModelFieldScanner, start: int) -> None:
-        """Search the form from *start* for another model, which an upstream might take instead.
+        """Search the form from *start* for a second model, which an upstream might use instead.
 
         Raises:
             ProxyError: 400 `invalid_multipart`, now or while the rest is read.
@@ -97,7 +96,7 @@ class StreamedUpload:
             raise invalid_form("it has two fields called 'model'")
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        """Yield the whole body: what was read ahead, then the rest as it arrives."""
+        """Yield the whole body: the buffered prefix, then the rest as it arrives."""
         try:
             while data := self.buffered_prefix.pop():
                 yield data
@@ -106,7 +105,7 @@ class StreamedUpload:
                 self._check_duplicate(data)
                 yield data
         except ProxyError as exc:
-            # aiohttp reports a failed body as a failed connection; keep the cause.
+            # aiohttp reports a failed body as a connection error; keep the cause.
             self.error = exc
             raise
         self._deadlines.request_received()
@@ -125,7 +124,7 @@ async def relay_form(request: web.Request, deadlines: CallDeadlines) -> web.Stre
     await continue_if_expected(request)
     await upload.find_model(scanner)
     model, span = scanner.model, scanner.model_span
-    # Some addresses have a default of OpenAI's own.
+    # OpenAI has its own default for some paths.
     route = admitted.resolve(model) if model is not None else admitted.openai_route()
     if span is not None and admitted.is_limited:
         upload.reject_duplicate_model(ModelFieldScanner(content_type, strict=True), span[1])
@@ -135,7 +134,7 @@ async def relay_form(request: web.Request, deadlines: CallDeadlines) -> web.Stre
 
 
 async def relay_raw(request: web.Request, deadlines: CallDeadlines) -> web.StreamResponse:
-    """Relay a request of any kind to OpenAI, unread."""
+    """Relay any request to OpenAI unchanged."""
     upload = _open_upload(request, deadlines)
     await continue_if_expected(request)
     # These paths name no model: they are OpenAI's.
@@ -166,14 +165,14 @@ async def _relay(
     length = request.content_length
     if length is not None:
         length += upload.buffered_prefix.size - record.bytes_in  # a model of another name
-    # What was read ahead may have been all of it.
+    # The buffered prefix may be the whole body.
     has_body = bool(upload.buffered_prefix.size) or request.can_read_body
     if length is not None and has_body:
         call = replace(call, headers={**call.headers, "content-length": str(length)})
     body = upload.pieces() if has_body else None
     if body is None:
         deadlines.request_received()
-    # An upload streams on and cannot be sent again: one place, one attempt.
+    # A streamed upload cannot be repeated: one route, one attempt.
     runner = CallRunner(request, deadlines, (route,), lambda _: call, body=body)
     try:
         return await runner.run()

@@ -1,6 +1,6 @@
-"""What the caller's own key has used, and what is left of its budgets. IO.
+"""Usage and remaining budgets of the caller's own key. IO.
 
-Nobody sees another key's numbers here.
+No key sees another key's numbers.
 
 Source of the billing addresses, which OpenAI once had and NextChat still asks for:
 https://github.com/ChatGPTNextWeb/NextChat/blob/main/app/client/platforms/openai.ts (read 2026-11).
@@ -22,14 +22,14 @@ from jarvis_proxy.server.responses import json_response
 
 _NANO_PER_CENT: Final = NANO // 100
 _WITHOUT_LIMIT: Final = 100_000_000
-"""Dollars, as other gateways answer for a key that has no limit."""
+"""Dollars: the answer of other gateways for a key without limit."""
 
 
 async def usage(request: web.Request) -> web.StreamResponse:
-    """Tell what the key used on each day from *start_date* to *end_date*, this month by default.
+    """Report the key's usage by day from *start_date* to *end_date*, this month by default.
 
     Raises:
-        ProxyError: 400 `invalid_value`, a date is none.
+        ProxyError: 400 `invalid_value`, a date is invalid.
     """
     context, key, now = request.app[CONTEXT], request[RECORD].key_name, time.time()
     today = day_of(now)
@@ -49,13 +49,13 @@ async def usage(request: web.Request) -> web.StreamResponse:
 
 
 async def subscription(request: web.Request) -> web.StreamResponse:
-    """Tell NextChat the key's limit in dollars: what it has used this month and what is left."""
+    """Report the key's limit in dollars to NextChat: used this month plus remaining."""
     context, key, now = request.app[CONTEXT], request[RECORD].key_name, time.time()
     today = day_of(now)
     states = [state for state in context.usage.states(key, now) if state.budget.unit == "USD"]
     limit: float = _WITHOUT_LIMIT
     if states:
-        # NextChat shows it beside the month's sum, whatever the budget's own period is.
+        # NextChat shows it beside the month's sum, whatever the budget's period.
         used = _total(context.usage.days(key, f"{today[:7]}-01", today)).cost
         limit = (used + min(state.remaining for state in states)) / NANO
     policy = context.settings.policies.get(key)
@@ -72,10 +72,10 @@ async def subscription(request: web.Request) -> web.StreamResponse:
 
 
 async def billing(request: web.Request) -> web.StreamResponse:
-    """Tell NextChat what the key has cost, in cents, before *end_date*; null where that is unknown.
+    """Report the key's cost before *end_date* to NextChat, in cents; null if unknown.
 
     Raises:
-        ProxyError: 400 `invalid_value`, a date is none.
+        ProxyError: 400 `invalid_value`, a date is invalid.
     """
     context, key = request.app[CONTEXT], request[RECORD].key_name
     today = day_of(time.time())
@@ -118,7 +118,7 @@ def _by_model(models: Mapping[str, UsageTotals]) -> list[dict[str, Any]]:
 
 
 def _sums(counts: UsageTotals) -> dict[str, Any]:
-    """Return sums as they are shown; a cost of null is an unknown one."""
+    """Return sums for the answer; an unknown cost is null."""
     cost = _cost(counts)
     return {
         "calls": counts.calls,
@@ -161,5 +161,5 @@ def _cents(counts: UsageTotals) -> float | None:
 
 
 def _cost(counts: UsageTotals) -> int | None:
-    """Return what calls cost together, in billionths of a dollar; None if that is unknown."""
+    """Return the total cost of calls in billionths of a dollar; None if unknown."""
     return counts.known_cost if counts.calls else 0

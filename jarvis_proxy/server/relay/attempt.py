@@ -1,4 +1,4 @@
-"""Relay: one call's answer from an upstream to its client, as it arrives. IO."""
+"""One attempt: a call's request to an upstream, and the answer to its client. IO."""
 
 import time
 from collections.abc import Mapping
@@ -114,11 +114,11 @@ class UpstreamAttempt:
         try:
             return await self._run()
         except BaseException:
-            self._reservation.set_unchecked(0)  # nobody will have it
+            self._reservation.set_unchecked(0)  # nobody receives it
             raise
         finally:
             for reply in self._replies:
-                reply.close()  # a finished one is not affected
+                reply.close()  # no effect on a finished one
 
     async def _run(self) -> web.StreamResponse:
         exchange = self._exchange
@@ -131,18 +131,16 @@ class UpstreamAttempt:
         return await self._relay_raw(replies[0])
 
     async def _relay_raw(self, reply: TransportResponse) -> web.StreamResponse:
-        """Relay an answer as it came, by what it is: labels are wrong now and then."""
+        """Relay an answer unchanged, by its content: its declared type may be wrong."""
         call, wants_stream = self._call, self.client_stream is not None
         label, endpoint = reply.headers.get("Content-Type", ""), call.endpoint
         if call.method == "HEAD" or not is_looked_at(label, endpoint, asked=wants_stream):
             return await forward_bytes(self._request, reply, self._deadlines)
         if not wants_stream and media_type(label) == _JSON and endpoint in ANSWERS_JSON:
-            return await self._forward_buffered(
-                reply
-            )  # nearly every answer, and looking costs time
+            return await self._forward_buffered(reply)  # nearly every answer: save the peek
         peeked = PeekedResponse(reply)
         if wants_stream and media_type(label) == _SSE:
-            self._prepare_stream(reply)  # heartbeats may go out before its first bytes are here
+            self._prepare_stream(reply)  # heartbeats may precede its first bytes
         first = await peeked.peek(self._deadlines)
         match kind_of(first, label, endpoint, asked=wants_stream):
             case "events":
@@ -154,10 +152,10 @@ class UpstreamAttempt:
         raise bad_response()
 
     async def _open(self, upstream_request: UpstreamRequest) -> TransportResponse:
-        """Send, and return the reply if its status is good.
+        """Send, and return the reply if its status is below 300.
 
         Raises:
-            ProxyError: it could not be sent, or the status is not good.
+            ProxyError: it could not be sent, or the status is 300 or above.
         """
         if self._endpoint.loop_mark:
             earlier = self._request.headers.get(LOOP_HEADER)
@@ -180,7 +178,7 @@ class UpstreamAttempt:
         return refusal_error(reply, self._exchange, raw)
 
     async def _translate_buffered(self, replies: list[TransportResponse]) -> web.Response:
-        """Translate whole answers, each lane with its continuations, into one."""
+        """Translate buffered answers, each choice with its continuations, into one."""
 
         async def choice(index: int, reply: TransportResponse) -> None:
             while True:
@@ -193,7 +191,7 @@ class UpstreamAttempt:
         try:
             await gather_first_error([choice(index, reply) for index, reply in enumerate(replies)])
         except BaseException:
-            self._count_tokens(self._exchange.spent)  # it has to be paid all the same
+            self._count_tokens(self._exchange.spent)  # it is billed nevertheless
             raise
         return self._json_answer(self._exchange.answer(), {})
 
@@ -207,14 +205,14 @@ class UpstreamAttempt:
     async def _forward_buffered(
         self, reply: TransportResponse, first: First | None = "json"
     ) -> web.StreamResponse:
-        """Pass on an answer that is read whole first: a cut one becomes an error, not half.
+        """Forward an answer after buffering it: a truncated one becomes an error.
 
-        *first* is what it begins with.
+        *first* is the kind of its first bytes.
         """
         body = await self._read_buffered(reply)
         label, endpoint = reply.headers.get("Content-Type", ""), self._call.endpoint
         if endpoint in ANSWERS_JSON and self._call.method == "POST" and not body.strip():
-            raise bad_response()  # nowhere else is nothing an answer: silence has an empty text
+            raise bad_response()  # elsewhere an empty answer is valid, as of silence
         self._exchange.translate_reply(body)
         if (
             self.client_stream is not None
@@ -232,7 +230,7 @@ class UpstreamAttempt:
         return self._json_answer(self._exchange.answer(), headers)
 
     def _convert_to_stream(self, client_stream: ClientStream) -> bytes | None:
-        """Return a whole answer as the stream that was asked for, None if it may go on as it is.
+        """Return a buffered answer as a stream, None if it may be forwarded unchanged.
 
         Raises:
             ProxyError: 502 `upstream_bad_response`, it is neither.
@@ -258,9 +256,9 @@ class UpstreamAttempt:
         return json_response(self._request, body, self._replies[0].status, merged)
 
     def _prepare_stream(self, reply: TransportResponse) -> ClientStream:
-        """Return the client's side of a stream, with the headers that cross from *reply*."""
+        """Return the client's stream, with the headers that *reply* forwards."""
         if self.client_stream is None:
-            # A stream that was not asked for in JSON: speech, or a form's transcription.
+            # A stream without "stream": true: speech, or a form's transcription.
             self.client_stream = self._deadlines.client_side = ClientStream(
                 self._request, self._call
             )
@@ -310,7 +308,7 @@ class UpstreamAttempt:
     def _translators(self, choices: int, client_stream: ClientStream) -> list[StreamTranslator]:
         exchange = self._exchange
         numbers = client_stream.number_events(relayed=exchange.raw)
-        if exchange.raw:  # its events have the upstream's numbers
+        if exchange.raw:  # its events keep the upstream's numbers
             return [exchange.stream_translator(choice) for choice in range(choices)]
         return [exchange.stream_translator(choice, numbers) for choice in range(choices)]
 

@@ -1,6 +1,6 @@
-"""The client's side of one answer: streamed, or delivered as a whole. IO.
+"""The client's side of one answer: streamed, or buffered. IO.
 
-Of a stream only whole SSE events are written: a heartbeat or an error event is in place any time.
+A stream consists of whole SSE events, so a heartbeat or an error event may follow at any time.
 """
 
 import asyncio
@@ -27,27 +27,27 @@ from jarvis_proxy.wire.sse import DONE
 SSE_HEADERS: Final = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-cache, no-transform",
-    "X-Accel-Buffering": "no",  # nginx would hold events back
+    "X-Accel-Buffering": "no",  # otherwise nginx buffers events
 }
 
 _BUFFERED_LIMIT: Final = 32 * 1024
-"""A smaller answer fits into the connection's buffer, whether or not it is read."""
+"""A smaller answer fits into the connection's buffer."""
 _CHUNK_SIZE: Final = 64 * 1024
-_RST: Final = struct.pack("ii", 1, 0)  # linger for no time
+_RST: Final = struct.pack("ii", 1, 0)  # linger for 0 seconds
 
 
 class Source(Protocol):
-    """What a stream is made from."""
+    """The source of a stream's events."""
 
     @property
     def is_settled(self) -> bool:
-        """Whether all of the answer has come, though its end has not."""
+        """Whether the answer is complete but for its end marker."""
 
 
 class ClientStream:
-    """A streamed answer: its head is held back until there is something to say.
+    """A streamed answer: its headers wait for the first content.
 
-    *headers* are those of the answer itself; they may still change until it is committed.
+    *headers* are the answer's own; they may change until they are sent.
     """
 
     __slots__ = (
@@ -84,7 +84,7 @@ class ClientStream:
         self.source: Source | None = None
         self.headers_sent = False
         self.has_content = False
-        """Something of the answer, more than heartbeats, is out: there is no way back."""
+        """Content was sent, not only heartbeats: no other attempt may follow."""
         self.stalled = False
         self.ended = False
         self._connection = connection_of(request)
@@ -94,15 +94,15 @@ class ClientStream:
         self._transport = transport
 
     def number_events(self, *, relayed: bool) -> SequenceNumbers | None:
-        """Return the numbers for the events of an answer that is to begin; None if they have none.
+        """Return the sequence numbers for a new answer's events; None if events have none.
 
-        *relayed*: they come with numbers of the upstream's.
+        *relayed*: the events keep the upstream's numbers.
         """
         return self._form.number_events(relayed=relayed)
 
     @property
     def head_promised(self) -> bool:
-        """Whether the head is out or on its way: no other answer can take its place."""
+        """Whether headers are sent or being sent: no other answer may replace this one."""
         return self.headers_sent or self._headers_task is not None
 
     async def send_headers(self) -> None:
@@ -113,7 +113,7 @@ class ClientStream:
             await self._send_headers()
 
     async def begin_content(self) -> None:
-        """Commit, and know that what follows is the answer."""
+        """Send the headers; what follows is content."""
         self._content_begun = True
         if not self.headers_sent:
             await self.send_headers()
@@ -122,14 +122,14 @@ class ClientStream:
     async def _send_headers(self) -> None:
         headers = {**common_headers(self._request), **self.headers}
         response = web.StreamResponse(status=self.status, headers=headers)
-        # An HTTP/1.0 client gets the bare bytes; the end of the connection is the end.
+        # HTTP/1.0 has no chunks: the end of the connection ends the answer.
         self._chunked = self._request.version >= HttpVersion11
         if self._chunked:
             response.enable_chunked_encoding()
         else:
-            response.force_close()  # even if it asked for keep-alive: nothing else marks the end
+            response.force_close()  # even with keep-alive: nothing else marks the end
         await response.prepare(self._request)
-        response.headers.clear()  # they are out, and would stay as long as the stream lasts
+        response.headers.clear()  # free them: the stream may last long
         self.headers = {}
         self._response = response
         self.headers_sent = True
@@ -138,7 +138,7 @@ class ClientStream:
         self._record.streamed = True
 
     def send_headers_in_background(self) -> None:
-        """Send the head from a task of its own, while the call goes on waiting."""
+        """Send the headers in a task, while the call waits."""
         if self._headers_task is None:
             self._headers_task = asyncio.create_task(self._send_headers_and_heartbeat())
 
@@ -149,43 +149,43 @@ class ClientStream:
                 self.send_heartbeat()
 
     def send_heartbeat(self, *, is_long: bool = False) -> None:
-        """Write a heartbeat; after a long silence in the shape that this client needs."""
+        """Write a heartbeat; after a long silence in the format that this client needs."""
         waits = self._content_begun and not self.has_content
         self._write_chunk(self._form.heartbeat(is_long=is_long, first_events_wait=waits))
 
     def write(self, events: bytes) -> bool:
         """Write whole events; return True if the client's buffer is full: ``await wait_drained()``.
 
-        To be called only once committed.
+        Call it only after the headers are sent.
         """
         self._form.passed(events)
         self._write_chunk(events)
         return self._connection.is_write_paused
 
     def is_write_paused(self) -> bool:
-        """Tell whether the client has to read before more is written."""
+        """Return whether writing waits for the client to read."""
         return self._connection.is_write_paused
 
     async def send(self, events: bytes) -> None:
-        """Write whole events, whatever has to be done first."""
+        """Write whole events, after the headers, and wait while the buffer is full."""
         await self.begin_content()
         if self.write(events):
             await self.wait_drained()
 
     def _write_chunk(self, data: bytes) -> None:
         if self._transport.is_closing():
-            # The client has left, and its call is about to be cancelled. asyncio's transports drop
-            # what comes now; uvloop's raise RuntimeError, which would look like a fault of ours.
+            # The client has left, and its call will be cancelled. asyncio's transports drop this
+            # write; uvloop's raise RuntimeError, which would look like an internal error.
             return
         self._record.bytes_out += len(data)
         if self._chunked:
-            # One write with the chunk's frame around it: half the system calls.
+            # One write for chunk size and data: half the system calls.
             self._transport.write(b"%x\r\n%b\r\n" % (len(data), data))
         else:
             self._transport.write(data)
 
     async def wait_drained(self) -> None:
-        """Wait until the client has read enough. Meanwhile nothing is read upstream."""
+        """Wait until the client has read enough; the upstream is paused meanwhile."""
         self.stalled = True
         self._unread_bytes.set_unchecked(self.pending())
         try:
@@ -205,11 +205,11 @@ class ClientStream:
 
     @property
     def is_settled(self) -> bool:
-        """Whether the client has all of the answer but ``[DONE]``: no failure can harm it."""
+        """Whether the client has the whole answer but ``[DONE]``: a failure does no harm."""
         return self.has_content and self.source is not None and self.source.is_settled
 
     async def finish_settled(self) -> web.StreamResponse:
-        """Say ``[DONE]``, which the upstream did not come to, and end the answer."""
+        """Send ``[DONE]`` in place of the upstream, and end the answer."""
         self._write_chunk(DONE)
         return await self.end()
 
@@ -218,26 +218,26 @@ class ClientStream:
         await self.send_headers()
         assert self._response is not None  # noqa: S101 - commit() made it
         if self._connection.is_write_paused:
-            await self.wait_drained()  # under the clock, which write_eof would not be
+            await self.wait_drained()  # within the stall timeout, unlike write_eof
         self.ended = True
         await self._response.write_eof()
         return self._response
 
     def pending(self) -> int:
-        """Return how many bytes wait for the client to read."""
+        """Return how many written bytes the client has not read yet."""
         return self._transport.get_write_buffer_size()
 
     def abort(self) -> None:
-        """Cut the connection, so that the client sees that the answer is not whole."""
+        """Close the connection, so that the client notices the truncation."""
         self._transport.abort()
 
     def reset(self) -> None:
-        """Cut the connection at once, with what waits for the client to read."""
+        """Reset the connection and discard unread bytes."""
         _reset(self._transport)
 
 
 class BufferedDelivery:
-    """An answer that is no stream, as the clock sees it: it has no heartbeats, but may stall."""
+    """A buffered answer for the deadline monitor: no heartbeats, but it may stall."""
 
     headers_sent = False
 
@@ -247,32 +247,32 @@ class BufferedDelivery:
 
     @property
     def stalled(self) -> bool:
-        """Whether the client has to read before more can be written."""
+        """Whether writing waits for the client to read."""
         return self._connection.is_write_paused
 
     def pending(self) -> int:
-        """Return how many bytes wait for the client to read."""
+        """Return how many written bytes the client has not read yet."""
         return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
     def send_headers_in_background(self) -> None:
-        """Do nothing: the answer is begun when it is there."""
+        """Do nothing: headers come with the answer."""
 
     def send_heartbeat(self, *, is_long: bool = False) -> None:
-        """Do nothing: there is no room for a comment."""
+        """Do nothing: such an answer has no comments."""
 
     def abort(self) -> None:
-        """Cut the connection, so that the client sees that the answer is not whole."""
+        """Close the connection, so that the client notices the truncation."""
         if self._transport is not None:
             self._transport.abort()
 
     def reset(self) -> None:
-        """Cut the connection at once, with what waits for the client to read."""
+        """Reset the connection and discard unread bytes."""
         if self._transport is not None:
             _reset(self._transport)
 
 
 def check_client_connected(request: web.Request) -> None:
-    """Tell a client that has left from an upstream that failed: both are network errors.
+    """Distinguish a client that has left from a failed upstream: both are network errors.
 
     Raises:
         ConnectionResetError: the client's connection is closed.
@@ -282,7 +282,7 @@ def check_client_connected(request: web.Request) -> None:
 
 
 def _reset(transport: asyncio.Transport) -> None:
-    """Close with RST: else the system would go on to offer megabytes to who does not read them."""
+    """Close with RST: otherwise the kernel keeps megabytes for a client that does not read."""
     sock = transport.get_extra_info("socket")
     if sock is not None:
         with contextlib.suppress(OSError):
@@ -293,9 +293,9 @@ def _reset(transport: asyncio.Transport) -> None:
 async def send_buffered(
     request: web.Request, response: web.StreamResponse, deadlines: CallDeadlines
 ) -> web.StreamResponse:
-    """Send a large whole answer from here, under the clock; leave any other to aiohttp.
+    """Send a large buffered answer within the stall timeout; leave smaller ones to aiohttp.
 
-    aiohttp would wait without end for a client that does not read.
+    aiohttp waits for a client that does not read for ever.
     """
     body = response.body if isinstance(response, web.Response) else None
     if not isinstance(body, bytes) or len(body) < _BUFFERED_LIMIT:
@@ -306,18 +306,18 @@ async def send_buffered(
     deadlines.upstream_done = True
     try:
         await streamed.prepare(request)
-        # In pieces: all that is written at once TLS takes at once, into a buffer that nobody sees.
+        # In chunks: TLS takes a large write at once, into a buffer that is not visible here.
         for start in range(0, len(body), _CHUNK_SIZE):
             await streamed.write(memoryview(body)[start : start + _CHUNK_SIZE])
         await streamed.write_eof()
     except asyncio.CancelledError:
-        delivery.abort()  # half of it may be out: nothing may follow, not even an error
+        delivery.abort()  # part of it may be sent: nothing may follow, not even an error
         raise
     return streamed
 
 
 def stream_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return an SSE answer's headers with those that crossed from the upstream."""
+    """Return an SSE answer's headers, with those forwarded from the upstream."""
     merged = {name: value for name, value in headers.items() if name != "content-type"}
     content_type = headers.get("content-type")
     merged.update(SSE_HEADERS)

@@ -1,4 +1,4 @@
-"""Copying: an answer of any type, as it arrives. IO."""
+"""Forwarding an answer of any type, as it arrives. IO."""
 
 import asyncio
 import time
@@ -17,7 +17,7 @@ from jarvis_proxy.upstream_client.transport import TransportResponse
 async def forward_bytes(
     request: web.Request, reply: TransportResponse, deadlines: CallDeadlines
 ) -> web.StreamResponse:
-    """Copy an answer of any type as it arrives; a cut one is cut for the client too.
+    """Forward an answer as it arrives; a truncated one is truncated for the client too.
 
     Raises:
         ConnectionResetError: the client has left.
@@ -29,7 +29,7 @@ async def forward_bytes(
     if length is not None and length.isdecimal():
         response.content_length = int(length)
     elif request.version < HttpVersion11:
-        response.force_close()  # no length and no chunks: the end of the connection is the end
+        response.force_close()  # no length, no chunks: the end of the connection ends the answer
     await response.prepare(request)
     record = request[RECORD]
     record.status = reply.status
@@ -43,11 +43,11 @@ async def forward_bytes(
         await response.write_eof()
     except NETWORK_ERRORS:
         check_client_connected(request)
-        # The head is out and there is no room for an error: the client must see the cut.
+        # The headers are sent, and an error has no place: the client must notice the truncation.
         record.outcome, record.code = "upstream_error", "upstream_truncated"
         delivery.abort()
     except asyncio.CancelledError:
-        delivery.abort()  # by the clock: nothing may follow half an answer, not even an error
+        delivery.abort()  # cancelled: nothing may follow part of an answer, not even an error
         raise
     reply.release_at_end()
     return response

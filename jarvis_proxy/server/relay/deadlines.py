@@ -1,7 +1,7 @@
-"""One coarse clock for all open calls: time limits and heartbeats. IO.
+"""The deadlines of all open calls, checked by one task: timeouts and heartbeats. IO.
 
-A timer per read would cost more than relaying a frame does. So calls only set flags as they go,
-and one task walks over all of them once a tick (a second, in production).
+A timer per read would cost more than relaying a frame. So calls only set flags, and one task
+checks all of them once per tick (a second in production).
 """
 
 import asyncio
@@ -20,7 +20,7 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True, slots=True)
 class CallTimeouts:
-    """Seconds. *first_byte* is until an answer begins, *idle* between its pieces."""
+    """In seconds. *first_byte* is until an answer begins, *idle* between its pieces."""
 
     first_byte: float
     idle: float
@@ -31,13 +31,13 @@ class CallTimeouts:
     body_idle: float
     body_total: float
     body_grace: float = 10.0
-    """A body has so long, and more for what has come of it..."""
+    """A body may take this long, and longer as its bytes arrive..."""
     body_rate: float = 1024.0
-    """...at so many bytes a second: one that drips is cut off though it is never silent."""
+    """...at this many bytes a second: a dripping body is cut off although it is never silent."""
 
     @property
     def tick(self) -> float:
-        """How often the clock looks: a fraction of the smallest limit, a second at most."""
+        """Seconds between two checks: a fraction of the smallest timeout, one second at most."""
         smallest = min(
             self.first_byte,
             self.idle,
@@ -50,29 +50,29 @@ class CallTimeouts:
 
 
 class HeartbeatTarget(Protocol):
-    """The client's side of a stream, as the clock sees it."""
+    """The client's side of an answer, as the monitor sees it."""
 
     headers_sent: bool
 
     @property
     def stalled(self) -> bool:
-        """Whether the client has to read before more can be written."""
+        """Whether writing waits for the client to read."""
 
     def pending(self) -> int:
-        """Return how many bytes wait for the client to read."""
+        """Return how many written bytes the client has not read yet."""
 
     def send_headers_in_background(self) -> None:
-        """Send status and headers although nothing has come yet."""
+        """Send status and headers before any content."""
 
     def send_heartbeat(self, *, is_long: bool = False) -> None:
-        """Send a heartbeat between whole events; *is_long*: the silence has lasted."""
+        """Send a heartbeat between whole events; *is_long* after a long silence."""
 
     def reset(self) -> None:
-        """Cut the connection to the client and throw away what it has not read."""
+        """Reset the connection to the client and discard unread bytes."""
 
 
 class CallDeadlines:
-    """One call under the clock. The call sets *heard* and *wrote*; the clock clears them."""
+    """One call's deadlines. It sets *saw_data* and *wrote_to_client*; the monitor clears them."""
 
     __slots__ = (
         "_attempt_at",
@@ -110,35 +110,35 @@ class CallDeadlines:
         self.saw_data = False
         self.wrote_to_client = False
         self.is_upload = False
-        """The body streams on while it arrives, as fast as the upstream takes it."""
+        """The body streams on while it arrives, at the upstream's pace."""
         self.waits_for_client = False
-        """Of an upload: at the moment it is the client that is waited for."""
+        """An upload waits for the client, not for the upstream."""
         self._ticked_at = now
         self._client_wait = 0.0
         self.body_bytes = 0
-        """Bytes of the body so far."""
+        """Bytes of the request body so far."""
         self.upstream_done = False
-        """The upstream has done its part: only the client is waited for."""
+        """The upstream has finished; only the client still reads."""
         self.upstream_answered = False
         self.response_timeout: float | None = None
-        """Seconds that a whole answer may take from when it was asked for; None for a stream."""
+        """Seconds for a buffered answer, from its request; None for a stream."""
         self.client_side: HeartbeatTarget | None = None
         self.error: ProxyError | None = None
-        """Why the clock cancelled the call; None when the client left."""
+        """Why the monitor cancelled the call; None if the client left."""
 
     def cancel_with(self, error: ProxyError) -> None:
-        """Cancel the call; it finds *error* as the reason."""
+        """Cancel the call with *error* as the reason."""
         if self.error is None:
             self.error = error
             self._task.cancel()
 
     def cancel_reason(self) -> ProxyError:
-        """Return why the clock cancelled the call, which then goes on to say so.
+        """Return why the monitor cancelled the call, and undo the cancellation.
 
-        To be called while a CancelledError is handled.
+        Call this while handling a CancelledError.
 
         Raises:
-            CancelledError: the clock did not; the client left.
+            CancelledError: the monitor did not cancel it; the client left.
         """
         if self.error is None:
             raise asyncio.CancelledError
@@ -147,17 +147,17 @@ class CallDeadlines:
         return error
 
     def next_attempt_started(self) -> None:
-        """Say that another upstream is asked: its time begins now."""
+        """Start the timeouts of another attempt."""
         self.upstream_answered = False
         self.saw_data = self._attempt_started = True
 
     def request_received(self) -> None:
-        """Say that the request is here and the upstream's time begins."""
+        """Note that the request is complete; the upstream's timeouts start."""
         self._reads_request = False
         self.saw_data = self._attempt_started = True
 
     def tick(self, now: float) -> None:
-        """Compare this call with its limits."""
+        """Check this call against its timeouts."""
         if self.error is not None:
             return
         if self.saw_data:
@@ -180,7 +180,7 @@ class CallDeadlines:
         if self.is_upload and self.waits_for_client:
             self._client_wait += now - self._ticked_at
         self._ticked_at = now
-        # An upload may be slow because the upstream is: of its time only the client's own counts.
+        # A slow upstream slows an upload too: only the time of waiting for the client counts.
         spent = self._client_wait if self.is_upload else open_for
         is_dripping = spent > limits.body_grace + self.body_bytes / limits.body_rate
         most = limits.total if self.is_upload else limits.body_total
@@ -191,15 +191,15 @@ class CallDeadlines:
             )
 
     def _is_stalled(self, now: float) -> bool:
-        """Tell whether the client does not read; nothing is read upstream meanwhile."""
+        """Return whether the client does not read; the upstream is paused meanwhile."""
         if self.client_side is None or not self.client_side.stalled:
             self._stalled_since = None
             return False
         pending = self.client_side.pending()
         if self._stalled_since is None or pending != self._pending:
-            # A slow reader may be found waiting at every look and still take something between.
+            # A slow reader may be stalled at every tick and still read between them.
             self._stalled_since, self._pending = now, pending
-        self._data_at = now  # silence that the client causes is not the upstream's
+        self._data_at = now  # the client causes this silence, not the upstream
         if now - self._stalled_since >= self._limits.write_stall:
             self.cancel_with(
                 ProxyError(408, "The client did not read its answer.", code="write_stall")
@@ -210,19 +210,18 @@ class CallDeadlines:
     def _check_upstream(self, now: float) -> None:
         silent = now - self._data_at
         if now - self._opened_at >= self._limits.total:
-            self.cancel_with(
-                _timeout_error("The answer took longer than the proxy allows.", "timeout")
-            )
+            self._time_out("The answer took longer than STREAM_TOTAL_TIMEOUT allows.", "timeout")
         elif self.response_timeout is not None and now - self._attempt_at >= self.response_timeout:
-            self.cancel_with(
-                _timeout_error("The whole answer took too long: stream it.", "timeout")
-            )
+            self._time_out("The answer took too long. Use stream=true for long ones.", "timeout")
         elif not self.upstream_answered and silent >= self._limits.first_byte:
             self.cancel_with(FirstByteTimeout())
         elif self.upstream_answered and silent >= self._limits.idle:
-            self.cancel_with(
-                _timeout_error("The upstream fell silent in its answer.", "idle_timeout")
-            )
+            message = f"The upstream sent no data for {self._limits.idle:g} seconds (IDLE_TIMEOUT)."
+            self._time_out(message, "idle_timeout")
+
+    def _time_out(self, message: str, code: str) -> None:
+        error = ProxyError(504, message, code=f"upstream_{code}", should_retry=False)
+        self.cancel_with(error)
 
     def _send_heartbeat_if_due(self, client_side: HeartbeatTarget, now: float) -> None:
         if self.wrote_to_client:
@@ -239,7 +238,7 @@ class CallDeadlines:
 
 
 class DeadlineMonitor:
-    """The clock and the calls it watches."""
+    """Checks the deadlines of all open calls."""
 
     def __init__(self, limits: CallTimeouts, clock: Clock) -> None:
         self.limits = limits
@@ -251,33 +250,35 @@ class DeadlineMonitor:
 
     @property
     def streams(self) -> int:
-        """How many calls are answering with a stream that has begun."""
+        """The number of streams whose headers are sent."""
         client_sides = (deadlines.client_side for deadlines in self._calls)
         return sum(1 for down in client_sides if down is not None and down.headers_sent)
 
     def register(self, task: asyncio.Task[object]) -> CallDeadlines:
-        """Put a call, run by *task*, under the clock."""
+        """Return the deadlines of a call that *task* runs."""
         deadlines = CallDeadlines(task, self.limits, self._clock())
         self._calls.add(deadlines)
         return deadlines
 
     def unregister(self, deadlines: CallDeadlines) -> None:
-        """Take a call from under the clock."""
+        """Stop checking a call."""
         self._calls.discard(deadlines)
 
     def cancel_all(self, error: Callable[[], ProxyError]) -> None:
-        """Cancel every call, each with an error of its own."""
+        """Cancel every call, each with its own error."""
         for deadlines in tuple(self._calls):
             deadlines.cancel_with(error())
 
     def tick(self) -> None:
-        """Look at every call once."""
+        """Check every call once."""
         now = self._clock()
         for deadlines in tuple(self._calls):
             try:
                 deadlines.tick(now)
-            except Exception as exc:  # no call may stop the clock of all others
-                _LOG.error("internal error of the clock: a call is ended", exc_info=exc)
+            except Exception as exc:  # one call must not stop the monitor for all
+                _LOG.error(
+                    "internal error of the deadline monitor; the call is cancelled", exc_info=exc
+                )
                 deadlines.cancel_with(ProxyError(500, "The proxy failed.", code="internal_error"))
 
     async def run(self) -> None:
@@ -288,12 +289,8 @@ class DeadlineMonitor:
 
 
 class FirstByteTimeout(ProxyError):
-    """504 `upstream_timeout`: the upstream took the request and was silent for too long."""
+    """504 `upstream_timeout`: the upstream has the request and sent no answer in time."""
 
     def __init__(self) -> None:
         message = "The upstream did not answer in time."
         super().__init__(504, message, code="upstream_timeout", should_retry=False)
-
-
-def _timeout_error(message: str, code: str) -> ProxyError:
-    return ProxyError(504, message, code=f"upstream_{code}", should_retry=False)

@@ -1,4 +1,4 @@
-"""What an attempt's error says: what kind of failure it is, and whether our key should rest. Pure.
+"""Classification of an attempt's error: kind of failure, and quarantine of the key. Pure.
 
 Sources: https://platform.openai.com/docs/guides/error-codes, https://openrouter.ai/docs/api-reference/errors,
 https://console.groq.com/docs/errors (read 2026-11).
@@ -17,7 +17,7 @@ from jarvis_proxy.server.responses import UpstreamErrorResponse
 from jarvis_proxy.upstream_client.errors import ConnectError
 
 _OVERLOAD: Final = frozenset({500, 502, 503, 504, 529, 530, *range(520, 528)})
-"""Also those that Cloudflare has for an upstream that is down."""
+"""Including Cloudflare's codes for an origin that is down."""
 
 _ANOTHER_KEY: Final = frozenset({401, 402, 403, 408, 429, 498})
 """498: Groq's flex capacity for a key is used up."""
@@ -60,12 +60,12 @@ def classify(error: ProxyError) -> FailureKind:
     if error.code in _OURS:
         return FailureKind.LOCAL
     if error.code == "loop_detected":
-        return FailureKind.INTERRUPTED  # not again: the request is on its way already
+        return FailureKind.INTERRUPTED  # no retry: it would loop again
     if error.code == "upstream_auth_failed":
         return FailureKind.KEY_REFUSED
     status = error.retry_status or error.status
     if status in _ANOTHER_KEY:
-        # What breaks a provider's rules breaks them with every key, and may cost each of them.
+        # Content that breaks a provider's policy breaks it with every key, and may cost each.
         is_final = status == 403 and _POLICY.search(_error_text(error)) is not None
         return FailureKind.CLIENT_ERROR if is_final else FailureKind.KEY_REFUSED
     if error.status < 500:
@@ -73,15 +73,15 @@ def classify(error: ProxyError) -> FailureKind:
     if isinstance(error, UpstreamRefusal | UpstreamErrorResponse) and error.status in _OVERLOAD:
         return FailureKind.OVERLOADED
     if error.code is None or not str(error.code).startswith("upstream_"):
-        return FailureKind.OVERLOADED  # an error that came as the first event
+        return FailureKind.OVERLOADED  # an error as the first event
     return FailureKind.INTERRUPTED
 
 
 def rest_for(error: ProxyError, *, uploading: bool) -> Quarantine | None:
-    """Return how our key should rest after *error*, a ``KEY_REFUSED``; None: not at all.
+    """Return the quarantine of the key after *error*, a ``KEY_REFUSED``; None for no quarantine.
 
-    An error that names the request (its size, a rule, a model that this account does not have)
-    says nothing about the key's other calls. *uploading*: the client's pace may be why it is late.
+    An error about the request (its size, a policy, a model that this account lacks) does not
+    concern the key's other calls. *uploading*: a slow client may be the cause of a timeout.
     """
     status = (
         error.upstream_status
@@ -117,7 +117,7 @@ def _is_missing_model(error: ProxyError) -> bool:
 
 
 def _error_text(error: ProxyError) -> str:
-    """Return all that the upstream said, as far as it may matter."""
+    """Return the upstream's texts, shortened."""
     raw = (
         error.raw[:_TEXT_LIMIT]
         if isinstance(error, UpstreamRefusal | UpstreamErrorResponse)

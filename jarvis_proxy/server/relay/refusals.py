@@ -1,4 +1,4 @@
-"""Refusals: what an upstream's status of 400 and above becomes for the client. IO (reads it)."""
+"""Errors from an upstream's status of 300 and above. IO (reads the body)."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ from jarvis_proxy.wire.headers import charset, is_field_value, media_type, respo
 _JSON: Final = "application/json"
 _MAX_BODY: Final = 1024 * 1024
 _BODY_TIMEOUT: Final = 10.0
-# They describe the body that came, which is not always the one that goes out.
+# They describe the received body, which may differ from the sent one.
 _BODY_HEADERS: Final = (
     "accept-ranges",
     "content-disposition",
@@ -31,7 +31,7 @@ _BODY_HEADERS: Final = (
 
 
 class UpstreamRefusal(ProxyError):
-    """An upstream's status ≥ 400, with what it takes to think of a better request."""
+    """An upstream's status ≥ 400, with its body, from which a better request may follow."""
 
     from_upstream = True
 
@@ -54,10 +54,10 @@ class UpstreamRefusal(ProxyError):
 async def read_error_body(
     reply: TransportResponse, deadlines: CallDeadlines, reserve: Callable[[int], None]
 ) -> bytes:
-    """Return an error's body, as much of it as there is: its head says enough to go on.
+    """Return an error's body, as much of it as arrives.
 
-    Bodies that are cut, endless, packed in an unknown way, or for which *hold* has no memory are
-    no reason to lose the status.
+    A body that is truncated, endless, encoded in an unknown way, or for which *reserve* has no
+    memory does not hide the status.
     """
     deadlines.saw_data = True
     pieces: list[bytes] = []
@@ -77,7 +77,7 @@ async def read_error_body(
 
 
 def redirect_error() -> ProxyError:
-    """Return 502 `upstream_redirect`: following it would carry the key and the prompt elsewhere."""
+    """Return 502 `upstream_redirect`: following it would send key and prompt elsewhere."""
     return ProxyError(
         502,
         "The upstream answered with a redirect, which is not followed.",

@@ -1,4 +1,4 @@
-"""An upstream's answer as bytes: looked into, unpacked, read whole. IO."""
+"""An upstream's answer as bytes: peeked, decompressed, buffered. IO."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -15,19 +15,19 @@ from jarvis_proxy.wire.content_coding import Decompressor, InvalidCoding, is_kno
 from jarvis_proxy.wire.pieces import ByteBuffer
 
 MAX_BUFFERED_BODY: Final = 64 * 1024 * 1024
-"""A larger answer that has to be read whole is refused, packed or unpacked."""
+"""A larger answer that must be buffered is an error, compressed or not."""
 
 
 class PeekedResponse:
-    """An Response whose beginning can be looked at, unpacked where it came compressed."""
+    """A response whose first bytes can be peeked, decompressed if necessary."""
 
     __slots__ = ("_inflater", "_peeked", "_reply", "headers", "status")
 
     def __init__(self, reply: TransportResponse) -> None:
-        """Take an answer of which nothing has been read.
+        """Take an unread answer.
 
         Raises:
-            ProxyError: 502 `upstream_bad_response`, it came in a coding that is not known here.
+            ProxyError: 502 `upstream_bad_response`, its content coding is unknown.
         """
         self._reply = reply
         self._peeked = b""
@@ -44,10 +44,10 @@ class PeekedResponse:
             self.headers = plain
 
     async def peek(self, deadlines: CallDeadlines) -> First | None:
-        """Return what the answer begins with, None for an empty one; nothing of it is lost.
+        """Return the kind of the first bytes, None for an empty answer; nothing is consumed.
 
         Raises:
-            ProxyError: 502, it was cut, or its compression is damaged.
+            ProxyError: 502, it is truncated, or its compression is damaged.
         """
         first: First | None = None
         try:
@@ -59,12 +59,12 @@ class PeekedResponse:
         return first
 
     def rest(self) -> TransportResponse:
-        """Return what the rest is read from: without a step between, where none is needed."""
+        """Return the response to read the rest from, without this wrapper if possible."""
         return self if self._peeked or self._inflater is not None else self._reply
 
     async def _read(self) -> bytes:
         if self._inflater is None:
-            # A small answer is here as a whole, and to ask for it is cheaper than to read.
+            # A small answer is complete already, and asking for it is cheaper than reading.
             return self._reply.buffered_body() or await self._reply.readany()
         return await self._decompress(self._inflater)
 
@@ -76,7 +76,7 @@ class PeekedResponse:
                     break
                 inflater.feed(data)
             else:
-                await asyncio.sleep(0)  # much may come out of little: others have their turn
+                await asyncio.sleep(0)  # much output may come from little input: let others run
         except InvalidCoding as exc:
             raise bad_response() from exc
         if not piece and not inflater.is_complete:
@@ -84,27 +84,27 @@ class PeekedResponse:
         return piece
 
     async def readany(self) -> bytes:
-        """Return what has arrived, waiting for something; ``b""`` at the end."""
+        """Return available bytes, at least one; ``b""`` at the end."""
         peeked, self._peeked = self._peeked, b""
         return peeked or await self._read()
 
     def drop_headers(self) -> None:
-        """Let go of the headers."""
+        """Free the headers."""
         self.headers = {}
         self._reply.drop_headers()
 
     def buffered_body(self) -> bytes | None:
-        """Return None: its beginning may have been read."""
+        """Return None: its first bytes may have been read."""
 
     async def stream_to(self, sink: Sink) -> bool:
-        """Give *sink* the next piece."""
+        """Pass the next bytes to *sink*; return False at the end."""
         data = await self.readany()
         if data:
             sink(data)
         return bool(data)
 
     def release_at_end(self) -> None:
-        """Let the connection go back to the pool."""
+        """Return the connection to the pool."""
         self._reply.release_at_end()
 
     def close(self) -> None:
@@ -113,26 +113,26 @@ class PeekedResponse:
 
 
 def decoded(reply: TransportResponse) -> TransportResponse:
-    """Return *reply* without a compression that nobody asked for.
+    """Return *reply* without a content coding that was not requested.
 
     Raises:
-        ProxyError: 502 `upstream_bad_response`, its coding is not known here.
+        ProxyError: 502 `upstream_bad_response`, its coding is unknown.
     """
     return PeekedResponse(reply) if content_coding(reply) else reply
 
 
 def without_peeking(reply: TransportResponse) -> TransportResponse:
-    """Return what the rest of *reply* is best read from."""
+    """Return the response to read the rest of *reply* from."""
     return reply.rest() if isinstance(reply, PeekedResponse) else reply
 
 
 async def read_response_body(
     reply: TransportResponse, limit: int, deadlines: CallDeadlines, reserve: Callable[[int], None]
 ) -> bytes:
-    """Return an answer's whole body; *hold* counts the bytes as they come.
+    """Return an answer's body; *reserve* counts the bytes as they arrive.
 
     Raises:
-        ProxyError: 502, it was cut or is larger than *limit*; what *hold* raises.
+        ProxyError: 502, it is truncated or exceeds *limit*; what *reserve* raises.
     """
     deadlines.saw_data = True
     if (body := reply.buffered_body()) is not None:
@@ -160,10 +160,10 @@ def decompress(
     reserve: Callable[[int], None],
     limit: int = MAX_BUFFERED_BODY,
 ) -> bytes:
-    """Return *body* without the compression that nobody asked for; *hold* counts what comes of it.
+    """Return *body* without an unrequested content coding; *reserve* counts the output.
 
     Raises:
-        ProxyError: 502 `upstream_truncated`, the archive ends too early, which no length tells;
+        ProxyError: 502 `upstream_truncated`, the compressed data ends too early;
             `upstream_bad_response` for one that is damaged, too large or of another kind.
     """
     coding = content_coding(reply)
@@ -188,6 +188,6 @@ def decompress(
 
 
 def content_coding(reply: TransportResponse) -> str:
-    """Return the content coding of an answer, lower-cased; ``""`` where it has none."""
+    """Return an answer's content coding, lower-cased; ``""`` for none."""
     coding = reply.headers.get("Content-Encoding", "").strip().lower()
     return "" if coding == "identity" else coding

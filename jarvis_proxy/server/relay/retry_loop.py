@@ -1,6 +1,6 @@
-"""One call and its attempts: keys in turn, another try, fallbacks. IO around attempts.py.
+"""The retry loop: one call's attempts, with other keys and fallbacks. IO around routing/retries.py.
 
-As long as nothing but heartbeats went to the client, another attempt may follow.
+Another attempt may follow as long as the client has received heartbeats only.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ _MAX_RESPONSE_TIME: Final = 590.0
 
 
 class CallRunner:
-    """A call and the places that may answer it: its model's own first, then the fallbacks."""
+    """A call and its routes: that of its model, then the fallbacks."""
 
     __slots__ = (
         "_body",
@@ -114,7 +114,7 @@ class CallRunner:
         except ProxyError as error:
             return await self._fail(error)
         except ConnectionError:
-            raise  # the client is gone
+            raise  # the client has left
         except Exception as exc:
             return await self._fail_internally(exc)
         finally:
@@ -129,12 +129,12 @@ class CallRunner:
                 self._client_stream.abort()  # no later answer may join the one that has begun
 
     async def _use_route(self, index: int) -> None:
-        """Make the call for one of its places, and choose a key."""
+        """Build the call for one of its routes, and pick a key."""
         route = self._routes[index]
         self._endpoint = self._context.endpoints[route.upstream]
         self._record.upstream, self._record.upstream_model = route.upstream, route.upstream_model
         self._call = self._make_call(route)
-        self._media_bytes.set_unchecked(0)  # another place's, which has failed
+        self._media_bytes.set_unchecked(0)  # those of the failed route
         self._request_bytes.set_unchecked(0)
         needs, exchange = await self._offload(self._prepare)
         if exchange is None:
@@ -146,9 +146,9 @@ class CallRunner:
         self._key = self._pick_key()
 
     def _prepare(self) -> tuple[Prerequisites, Exchange | None]:
-        """Return what the call needs; with its exchange, where nothing has to be waited for.
+        """Return the call's prerequisites, and its exchange if it needs to wait for nothing.
 
-        In one go: what is decoded for a call is not left lying about while others have their turn.
+        Both in one step: the decoded request is not kept while other jobs run.
         """
         call = self._call
         upstream = self._endpoint.api_for(call.endpoint).upstream
@@ -158,17 +158,19 @@ class CallRunner:
         return needs, upstream.exchange(call, {}, needs.decoded)
 
     async def _fetch_prerequisites(self, needs: Prerequisites) -> Mapping[str, Media | ProxyError]:
-        """Return what is behind the links; have signatures fetched.
+        """Return the media of the links; fetch shared signatures.
 
         Raises:
-            LimitReached: 503 `overloaded`, there is no memory to wait with.
+            LimitExceeded: 503 `overloaded`, there is no memory for them.
         """
         media: Mapping[str, Media | ProxyError] = {}
         self._request_bytes.set(0 if needs.decoded is None else needs.decoded.size)
         if needs.urls:
-            self._record.body_received_at = None  # the wait for a download is no overhead of ours
+            self._record.body_received_at = (
+                None  # a download does not count as the proxy's overhead
+            )
             media = await self._context.fetcher.fetch_all(needs.urls, self._media_bytes.add)
-            # Their base64, before it is made.
+            # Reserve memory for their base64 in advance.
             self._request_bytes.add(self._media_bytes.size + self._media_bytes.size // 3)
         if needs.call_ids and self._context.shared_signatures is not None:
             await self._context.shared_signatures.fetch(needs.call_ids, time.monotonic())
@@ -180,19 +182,19 @@ class CallRunner:
         return pool.pick(record.upstream_model, time.monotonic(), tried, client=client)
 
     def _use_exchange(self, exchange: Exchange) -> None:
-        """Take *exchange*, whose request is held beside the body as long as the call lasts.
+        """Use *exchange*; its request counts as held memory until the call ends.
 
         Raises:
-            LimitReached: 503 `overloaded`, there is no memory for it.
+            LimitExceeded: 503 `overloaded`, there is no memory for it.
         """
         self._exchange = exchange
         self._request_bytes.set(exchange.weight)
 
     async def _offload(self, job: Callable[[], _T]) -> _T:
-        """Run *job*, which looks at all of the body, beside the event loop if that takes long.
+        """Run *job*, which reads the whole body, in a thread if the body is large.
 
         Raises:
-            ProxyError: what *job* raises, or why the call was cut.
+            ProxyError: what *job* raises, or why the call was cancelled.
         """
         try:
             return await self._context.offload.run(len(self._call.body), self._record.key_name, job)
@@ -200,7 +202,7 @@ class CallRunner:
             raise self._deadlines.cancel_reason() from None
 
     async def _attempt(self) -> web.StreamResponse | ProxyError:
-        """Make one attempt; return the answer, or why there is none."""
+        """Make one attempt; return the answer or the error."""
         endpoint = self._endpoint
         record = self._record
         ticket = endpoint.breakers.allow(record.upstream_model, record.key_name, time.monotonic())
@@ -224,7 +226,7 @@ class CallRunner:
             self._client_stream = attempt.client_stream
             redact_error(self._request, error)
             if error.reason:
-                # A client cannot change it; who runs the proxy can.
+                # The operator can fix this, the client cannot.
                 name = self._record.upstream
                 _LOG.warning("%s refused the proxy's key: %s", name, for_log(error.reason))
             return error
@@ -236,7 +238,7 @@ class CallRunner:
         return response
 
     async def _prepare_next(self, error: ProxyError) -> bool:
-        """Note the failure; return whether the next attempt is ready to be made."""
+        """Record the failure; return whether another attempt is ready."""
         failure = classify(error)
         self._record_failure(failure, error)
         if self._body is not None or (
@@ -244,9 +246,9 @@ class CallRunner:
         ):
             return False
         if self._request.transport is None or self._request.transport.is_closing():
-            return False  # cut in the middle of an answer of another kind
+            return False  # an answer that is not a stream was truncated
         if isinstance(error, EmptyAnswerError) or await self._apply_recovery(error):
-            # Another request, or one that is never repeated: no rule of retries may stop it.
+            # A different request, or a single repetition: the retry policy does not apply.
             self._deadlines.next_attempt_started()
             return True
         step, key = self._plan_next(failure, error)
@@ -267,12 +269,12 @@ class CallRunner:
         try:
             await self._use_route(step.route_index)
         except ProxyError as error:
-            # This fallback cannot express the call; perhaps the next one can.
+            # This fallback cannot express the call; the next one may.
             return await self._prepare_next(error)
         return True
 
     async def _apply_recovery(self, error: ProxyError) -> bool:
-        """Take the better request that a refusal shows, if *error* is one and there is one."""
+        """Use a request that avoids the refusal *error*, if there is one."""
         if isinstance(error, UpstreamRefusal):
             status, refusal = error.upstream_status, error.raw
         elif isinstance(error, UpstreamErrorResponse):
@@ -315,11 +317,11 @@ class CallRunner:
             raise self._deadlines.cancel_reason() from None
 
     def _record_failure(self, failure: FailureKind, error: ProxyError) -> None:
-        """Let the key and the breakers learn from the failure."""
+        """Record the failure for the key and the circuit breakers."""
         now = time.monotonic()
         ticket, self._ticket = self._ticket, None
         if ticket is None:
-            return  # nothing was asked
+            return  # no request was sent
         match failure:
             case FailureKind.NOT_SENT:
                 ticket.unreachable(now)
@@ -338,17 +340,17 @@ class CallRunner:
                 pool.quarantine(self._key, record.upstream_model, now, rest, client=record.key_name)
 
     def _release_ticket(self) -> None:
-        """Let another call find out whether the upstream works, if this one was to and did not."""
+        """Release an unused half-open probe of the circuit breaker."""
         ticket, self._ticket = self._ticket, None
         if ticket is not None:
             ticket.abandoned()
 
     async def _fail(self, error: ProxyError) -> web.StreamResponse:
-        """Say *error* in the stream that has begun; raise it where none has."""
+        """Send *error* in a stream that has begun; otherwise raise it."""
         if isinstance(error, ConnectError):
-            error.should_retry = True  # nothing was sent, so nothing is billed twice
+            error.should_retry = True  # nothing was sent, so a retry bills nothing twice
         elif self._record.attempts > 1 and error.should_retry is None:
-            # Tried more than once already: the client's own retries would multiply it.
+            # The proxy has retried: retries of the client would multiply the attempts.
             error.should_retry = False
         client_stream = self._client_stream
         if b"data:" in error.completed_events and client_stream is not None:
@@ -363,11 +365,11 @@ class CallRunner:
         return await client_stream.fail(error)
 
     async def _fail_internally(self, exc: Exception) -> web.StreamResponse:
-        """Say in the stream that the proxy itself failed; leave it to others where none is."""
+        """Send an internal error in a stream that has begun; otherwise raise *exc*."""
         if self._client_stream is None or not self._client_stream.head_promised:
             raise exc
         record = self._record
-        # The class and the place are logged, never the message: it may hold content.
+        # The log has class and location, never the message: it may contain content.
         _LOG.error("internal error in %s %s", record.request_id, record.route, exc_info=exc)
         record.outcome, record.code = "internal_error", "internal_error"
         message = f"The proxy failed; its log says more under {record.request_id}."
@@ -375,15 +377,15 @@ class CallRunner:
 
 
 def _client_retries(headers: Mapping[str, str]) -> bool:
-    """Tell whether the client tries again by itself, as OpenAI's SDKs and Codex do."""
+    """Return whether the client retries by itself, as OpenAI's SDKs and Codex do."""
     return "x-stainless-retry-count" in headers or is_codex(headers)
 
 
 def response_timeout(headers: Mapping[str, str]) -> float:
-    """Return how long a whole answer may take, in seconds: less than the client will wait.
+    """Return the seconds that a buffered answer may take: less than the client's own timeout.
 
-    OpenAI's SDKs say in a header when they give up; they should see our 504, not give up and pay
-    for the same answer again.
+    OpenAI's SDKs send their timeout in a header. They should receive our 504 before it: after a
+    timeout they would retry and pay for the same answer again.
     """
     limit = _MAX_RESPONSE_TIME
     for name in ("x-stainless-timeout", "x-stainless-read-timeout"):
