@@ -183,7 +183,7 @@ async def test_a_killed_worker_is_replaced_within_a_second_and_its_counts_stay(
 
         assert [response.status for response in answers] == [200] * 8
         assert took < 1
-        assert f"worker 1 (process {before[0]}) was ended by signal 9; another one" in server.log
+        assert f"worker 1 (process {before[0]}) was ended by signal 9; a new one" in server.log
         await counted(server.port, "jarvis_upstream_calls_total", 14)
 
 

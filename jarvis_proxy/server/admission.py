@@ -107,9 +107,9 @@ class AdmissionController:
         return access is None or access.is_valid_at(address, self._wall())
 
     def record_auth_failure(self, address: str, guesses: int, refusal: ProxyError) -> ProxyError:
-        """Count a request without a valid key, and with so many *guesses*; return what to raise.
+        """Count a request with *guesses* invalid keys, and return the error to raise.
 
-        That is *refusal*, or AuthThrottled for an address that fails again and again.
+        That is *refusal*, or AuthThrottled for an address with repeated failures.
         """
         wait = self._failures.record_failure(network_key(address), self.clock(), max(1, guesses))
         return auth_throttled(wait) if wait else refusal

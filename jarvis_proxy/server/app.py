@@ -122,9 +122,9 @@ class PersistentState:
 def create_app(
     settings: Settings, log: AccessLog, persistent: PersistentState | None = None
 ) -> web.Application:
-    """Return the application; connections are opened when it starts.
+    """Return the application; it opens connections when it starts.
 
-    Without *kept*, which is open then and stays so, it has what outlives it for itself.
+    A *persistent* state is open already and stays open. Without one, the application has its own.
     """
     is_owner = persistent is None
     persistent = persistent or PersistentState()
