@@ -1,0 +1,154 @@
+"""Whole chat answers: what stands where in the message."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from jarvis_proxy.canonical.answer import AnswerContext, AnswerSink, CallStart, Finish
+from jarvis_proxy.canonical.sealed_state import ANTHROPIC, GEMINI, SealedState
+from jarvis_proxy.dialects.chat.answer import ChatAnswer
+from jarvis_proxy.dialects.chat.options import ChatOptions
+from jarvis_proxy.wire.chat_types import Usage
+from tests.upstreams.gemini.replies import CREATED, ids
+
+Json = dict[str, Any]
+STOP = Finish(reason="stop")
+
+
+def an_answer(**options: Any) -> ChatAnswer:
+    context = AnswerContext(call_id="req-1", created=CREATED, model="my-model", new_id=ids())
+    return ChatAnswer(context, ChatOptions(**options), stream=False)
+
+
+def ended(answer: ChatAnswer, tier: str | None = None) -> Json:
+    answer.end(Usage(1, 2, 3), tier)
+    body: Json = json.loads(answer.body())
+    return body
+
+
+def message(answer: ChatAnswer) -> Json:
+    (choice,) = ended(answer)["choices"]
+    assert isinstance(choice["message"], dict)
+    return choice["message"]
+
+
+def call(sink: AnswerSink, start: CallStart, *pieces: str) -> None:
+    sink.call_begin(start)
+    for piece in pieces:
+        sink.call_piece(piece)
+    sink.call_end()
+
+
+def test_the_answer_has_the_upstreams_id_and_version_and_the_clients_model() -> None:
+    answer = an_answer()
+    sink = answer.choice(0)
+    sink.begin("r1", None)
+    sink.text("Hi")
+    sink.finish(msgspec.structs.replace(STOP, model_version="gemini-x", native="STOP"))
+
+    body = ended(answer)
+    assert (body["id"], body["model"], body["created"]) == ("chatcmpl-r1", "my-model", CREATED)
+    assert body["model_version"] == "gemini-x"
+    assert body["usage"]["total_tokens"] == 3
+    assert body["choices"][0]["native_finish_reason"] == "STOP"
+
+
+def test_an_answer_without_an_id_has_the_calls() -> None:
+    answer = an_answer()
+    answer.choice(0).finish(STOP)
+
+    assert ended(answer)["id"] == "chatcmpl-req-1"
+
+
+def test_an_id_in_openais_form_stays() -> None:
+    answer = an_answer()
+    answer.choice(0).begin("chatcmpl-x", None)
+    answer.choice(0).finish(STOP)
+
+    assert ended(answer)["id"] == "chatcmpl-x"
+
+
+def test_choices_come_in_order_and_only_those_that_ended() -> None:
+    answer = an_answer()
+    for index in (2, 0, 1):
+        answer.choice(index).text(str(index))
+    for index in (2, 0):
+        answer.choice(index).finish(STOP)
+
+    choices = ended(answer)["choices"]
+    assert [(c["index"], c["message"]["content"]) for c in choices] == [(0, "0"), (2, "2")]
+
+
+def test_pieces_of_a_call_are_its_arguments() -> None:
+    answer = an_answer()
+    sink = answer.choice(0)
+    sink.seal(SealedState(GEMINI, "s"))
+    call(sink, CallStart("call_1", "f"), '{"a"', ":1}")
+    call(sink, CallStart("call_2", "g"))
+    call(sink, CallStart("call_3", "sql", "custom", "db"), "SELECT 1")
+    sink.finish(Finish(reason="tool_calls"))
+
+    told = message(answer)
+    assert told["content"] is None
+    assert told["tool_calls"] == [
+        {
+            "id": "call_1",
+            "type": "function",
+            "function": {"name": "f", "arguments": '{"a":1}'},
+            "extra_content": {"google": {"thought_signature": "s"}},
+        },
+        {"id": "call_2", "type": "function", "function": {"name": "g", "arguments": "{}"}},
+        {
+            "id": "call_3",
+            "type": "custom",
+            "custom": {"name": "sql", "input": "SELECT 1", "namespace": "db"},
+        },
+    ]
+    assert "extra_content" not in told
+
+
+def test_a_client_of_functions_gets_the_first_call() -> None:
+    answer = an_answer(legacy_functions=True)
+    sink = answer.choice(0)
+    call(sink, CallStart("call_1", "f"), "{}")
+    call(sink, CallStart("call_2", "g"), "{}")
+    sink.finish(Finish(reason="tool_calls"))
+
+    (choice,) = ended(answer)["choices"]
+    assert choice["message"]["function_call"] == {"name": "f", "arguments": "{}"}
+    assert "tool_calls" not in choice["message"]
+    assert choice["finish_reason"] == "function_call"
+
+
+def test_anthropics_blocks_stand_on_the_message() -> None:
+    answer = an_answer()
+    sink = answer.choice(0)
+    sink.thought("hm")
+    sink.seal(SealedState(ANTHROPIC, '[{"type":"thinking","thinking":"hm","signature":"s"}]'))
+    sink.text("Hi")
+    sink.server_tool("web_search", 1)
+    sink.finish(STOP)
+
+    told = message(answer)
+    assert told["reasoning_content"] == "hm"
+    assert told["thinking_blocks"] == [{"type": "thinking", "thinking": "hm", "signature": "s"}]
+
+
+def test_thoughts_go_into_the_content_of_clients_that_name_a_tag() -> None:
+    answer = an_answer(think_tag="think")
+    sink = answer.choice(0)
+    sink.thought("hm")
+    sink.text("Hi")
+    sink.finish(STOP)
+
+    assert message(answer)["content"] == "<think>hm</think>Hi"
+
+
+@pytest.mark.parametrize(("asked", "named"), [(True, "flex"), (False, None)])
+def test_the_tier_is_told_to_those_who_asked_for_one(asked: bool, named: str | None) -> None:
+    answer = an_answer(service_tier=asked)
+    answer.choice(0).finish(STOP)
+
+    assert ended(answer, "flex").get("service_tier") == named
