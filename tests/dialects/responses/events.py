@@ -22,6 +22,7 @@ NAMES = {
     "reasoning": "rs",
     "function_call": "fc",
     "custom_tool_call": "ctc",
+    "tool_search_call": "tsc",
     "image_generation_call": "ig",
 }
 
@@ -120,7 +121,10 @@ def rebuild(events: list[JSON]) -> list[JSON]:
 
 def _settled(item: JSON, told: JSON) -> JSON:
     """Compare what the deltas gave with what the last event tells; return the latter."""
-    known = {key: value for key, value in item.items() if key not in ("status", "result")}
+    later = ["status", "result"]
+    if item["type"] == "tool_search_call":
+        later.append("arguments")  # no event tells of their pieces
+    known = {key: value for key, value in item.items() if key not in later}
     assert known == {key: value for key, value in told.items() if key in known}
     return told
 

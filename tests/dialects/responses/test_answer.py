@@ -1,10 +1,12 @@
 """A candidate's answer as a response: items, their order, signatures, ends."""
 
+import json
 from typing import Any
 
 import pytest
 
-from jarvis_proxy.canonical.answer import AnswerContext
+from jarvis_proxy.canonical.answer import AnswerContext, Finish
+from jarvis_proxy.canonical.sealed_state import ANTHROPIC, SealedState, chat_owner, unseal
 from jarvis_proxy.dialects.responses.answer import ResponseAnswer, ResponseOptions
 from jarvis_proxy.upstreams.gemini.signature_store import MemoryVault, Remembered
 from tests.dialects.responses.events import JSON, rebuild, streamed, whole
@@ -275,3 +277,38 @@ def test_what_no_response_can_hold_goes_nowhere() -> None:
 
     assert answer.take() == b""
     assert not sink.emitted
+
+
+def an_answer(*, sealed: bool) -> ResponseAnswer:
+    context = AnswerContext(call_id="1", created=1, model="m", new_id=ids())
+    return ResponseAnswer(context, ResponseOptions(echo={}, sealed=sealed), stream=False)
+
+
+BLOCKS = SealedState(ANTHROPIC, '[{"type":"thinking","thinking":"hm","signature":"s"}]')
+
+
+@pytest.mark.parametrize("state", [BLOCKS, SealedState(chat_owner("deepseek"), "hm")])
+def test_state_of_other_upstreams_goes_out_with_its_reasoning(state: SealedState) -> None:
+    answer = an_answer(sealed=True)
+    sink = answer.choice(0)
+    sink.thought("hm")
+    sink.seal(state)
+    sink.text("Hi")
+    sink.finish(Finish(reason="stop"))
+    answer.end(None)
+
+    reasoning, message = json.loads(answer.body())["output"]
+    assert unseal(reasoning["encrypted_content"]) == state
+    assert reasoning["summary"] == [{"type": "summary_text", "text": "hm"}]
+    assert message["content"][0]["text"] == "Hi"
+
+
+def test_who_asks_for_no_state_gets_none() -> None:
+    answer = an_answer(sealed=False)
+    sink = answer.choice(0)
+    sink.seal(BLOCKS)
+    sink.text("Hi")
+    sink.finish(Finish(reason="stop"))
+    answer.end(None)
+
+    assert [item["type"] for item in json.loads(answer.body())["output"]] == ["message"]

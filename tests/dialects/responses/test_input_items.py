@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
+from jarvis_proxy.canonical.sealed_state import ANTHROPIC, SealedState, chat_owner, seal
 from jarvis_proxy.dialects.responses.input_items import read_input
 from jarvis_proxy.dialects.responses.param_map import MessageOrigin
 from jarvis_proxy.errors import ProxyError
@@ -343,3 +344,41 @@ def test_a_reference_to_reasoning_says_nothing_and_is_no_mistake() -> None:
 
 def test_a_reference_is_refused_with_what_to_do() -> None:
     assert '"store": false' in refusal({"type": "item_reference", "id": "msg_1"}).message
+
+
+ANTHROPICS = SealedState(ANTHROPIC, '[{"type":"thinking","thinking":"hm","signature":"s"}]')
+CHATS = SealedState(chat_owner("deepseek"), "hm")
+
+
+def reasoning(state: SealedState | None) -> Json:
+    return {"type": "reasoning", "encrypted_content": None if state is None else seal(state)}
+
+
+def test_state_of_other_upstreams_comes_back_on_the_models_message() -> None:
+    (message,) = messages(reasoning(ANTHROPICS), reasoning(CHATS), call("a"))
+
+    assert message["thinking_blocks"] == [
+        {"type": "thinking", "thinking": "hm", "signature": "s"},
+        {"type": "thinking", "thinking": "hm", "signature": seal(CHATS)},
+    ]
+    assert message["tool_calls"] == [as_chat("a")]
+
+
+def test_state_in_the_middle_of_a_turn_belongs_to_that_turn() -> None:
+    (message,) = messages(call("a"), reasoning(CHATS), call("b"))
+
+    assert len(message["thinking_blocks"]) == 1
+    assert [tool_call["id"] for tool_call in message["tool_calls"]] == ["a", "b"]
+
+
+def test_q10_reasoning_that_nothing_follows_belongs_to_no_turn() -> None:
+    told = messages(reasoning(CHATS), {"role": "user", "content": "Hi"}, reasoning(CHATS))
+
+    assert told == [{"role": "user", "content": [text("Hi")]}]
+
+
+@pytest.mark.parametrize("sealed", [None, "", "gemini:", "chat.x:damaged", "gAAAA"])
+def test_what_is_no_seal_is_nothing(sealed: str | None) -> None:
+    item = {"type": "reasoning", "encrypted_content": sealed}
+
+    assert messages(item, call("a")) == [{"role": "assistant", "tool_calls": [as_chat("a")]}]

@@ -116,6 +116,79 @@ def test_without_a_message_there_is_no_id() -> None:
     assert writer.finish(None, []) is None
 
 
+def test_a_call_is_told_piece_by_piece() -> None:
+    writer, out = writing()
+    call(writer, CallStart("call_1", "f", namespace="wx"), '{"a"', ":1}")
+    call(writer, CallStart("call_2", "f"))
+    call(writer, CallStart("call_3", "sql", "custom"))
+
+    first, second, third = ended(writer, out)[-1]["response"]["output"]
+
+    assert (first["arguments"], first["namespace"]) == ('{"a":1}', "wx")
+    assert second["arguments"] == "{}"
+    assert third["input"] == ""
+    assert {item["status"] for item in (first, second, third)} == {"completed"}
+
+
+@pytest.mark.parametrize(
+    "start", [CallStart("call_1", "f"), CallStart("call_1", "sql", "custom")], ids=["f", "sql"]
+)
+def test_a_call_that_was_cut_off_is_incomplete_and_never_whole(start: CallStart) -> None:
+    writer, out = writing()
+    call(writer, start, '{"query":"DELETE FROM a ')
+    writer.finish(IncompleteDetails("max_output_tokens"), [])
+    writer.end(Usage(), None)
+
+    events = read(b"".join(out))
+    (item,) = events[-1]["response"]["output"]
+    assert item["status"] == "incomplete"
+    assert item.get("arguments", item.get("input")) == '{"query":"DELETE FROM a '
+    kinds = [event["type"] for event in events]
+    assert not any(kind.endswith(("arguments.done", "input.done")) for kind in kinds)
+    assert kinds[-2:] == ["response.output_item.done", "response.incomplete"]
+
+
+def test_a_whole_call_stays_whole_in_an_answer_that_ran_out_of_tokens() -> None:
+    writer, out = writing()
+    call(writer, CallStart("call_1", "f"), '{"a":1}')
+    writer.finish(IncompleteDetails("max_output_tokens"), [])
+    writer.end(Usage(), None)
+
+    (item,) = read(b"".join(out))[-1]["response"]["output"]
+    assert (item["status"], item["arguments"]) == ("completed", '{"a":1}')
+
+
+def test_arguments_that_are_no_json_are_passed_on_where_the_answer_is_whole() -> None:
+    writer, out = writing()
+    call(writer, CallStart("call_1", "f"), "{'a': 1}")
+    call(writer, CallStart("call_2", "g"), "{}")
+
+    first, _ = ended(writer, out)[-1]["response"]["output"]
+
+    assert (first["status"], first["arguments"]) == ("completed", "{'a': 1}")
+
+
+@pytest.mark.parametrize(
+    ("pieces", "arguments"),
+    [
+        (["{", '"query":"a"}'], {"query": "a"}),
+        ([], {}),
+        (["[1]"], {"_raw_arguments": "[1]"}),
+        (["{'a"], {"_raw_arguments": "{'a"}),
+    ],
+)
+def test_a_search_for_tools_has_an_object(pieces: list[str], arguments: Json) -> None:
+    writer, out = writing()
+    writer.call_begin(CallStart("call_1", "tool_search"), is_search=True)
+    for piece in pieces:
+        writer.call_piece(piece)
+    writer.call_end()
+
+    (item,) = ended(writer, out)[-1]["response"]["output"]
+
+    assert (item["type"], item["arguments"]) == ("tool_search_call", arguments)
+
+
 def test_a_cut_answer_says_so_in_its_message_too() -> None:
     writer, out = writing()
     writer.text("a")
