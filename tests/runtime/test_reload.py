@@ -13,6 +13,7 @@ import trustme
 from aiohttp import web
 
 from jarvis_proxy.accounting.usage_sqlite import SqliteUsageStore
+from jarvis_proxy.canonical.translation import TranslatedUpstream
 from jarvis_proxy.config.settings import Settings, SettingsError
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.observability.logging import ThreadedLineWriter, configure_logging
@@ -184,12 +185,12 @@ async def test_what_clients_build_on_outlives_a_change() -> None:
 
         assert after is not before
         assert after.admission.limiter is before.admission.limiter
-        vaults = [
-            vars_of(c.endpoints["gemini"].api.upstream)["_vault"]
-            for c in (before, after)
-            for context in (before, after)
-        ]
-        assert vaults[0] is vaults[1]
+        stores = []
+        for context in (before, after):
+            upstream = context.endpoints["gemini"].api.upstream
+            assert isinstance(upstream, TranslatedUpstream)
+            stores.append(vars_of(upstream.adapter)["_vault"])
+        assert stores[0] is stores[1]
 
 
 def vars_of(thing: object) -> dict[str, object]:

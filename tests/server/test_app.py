@@ -98,11 +98,11 @@ async def test_each_upstream_has_its_place_and_its_way_of_being_asked() -> None:
         UPSTREAMS="deepseek", DEEPSEEK_BASE_URL="http://127.0.0.1:9/x", DEEPSEEK_API_KEY="a,b"
     ) as proxy:
         places = proxy.context.endpoints
-        assert set(places) == {"openai", "gemini", "deepseek", "jarvis"}
+        assert set(places) == {"openai", "gemini", "anthropic", "deepseek", "jarvis"}
         assert isinstance(places["jarvis"].api.transport, EchoTransport)
         assert all(
             isinstance(places[n].api.transport, HttpTransport)
-            for n in ("openai", "gemini", "deepseek")
+            for n in ("openai", "gemini", "anthropic", "deepseek")
         )
         assert len(places["deepseek"].key_pool.keys) == 2
         assert {name: place.api.upstream.name for name, place in places.items()} == {
@@ -119,7 +119,7 @@ async def test_each_upstream_has_a_session_of_its_own() -> None:
             if isinstance(transport, HttpTransport)
         }
 
-    assert len(sessions) == 2
+    assert len(sessions) == 3
 
 
 async def test_key_for_gemini_is_never_in_an_address() -> None:
