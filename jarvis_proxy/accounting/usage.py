@@ -137,7 +137,7 @@ class UsageLedger:
     def __init__(self, budgets: Mapping[str, Sequence[Budget]] | None = None) -> None:
         self.budgets: Mapping[str, Sequence[Budget]] = budgets or {}
         """By the names of client keys."""
-        self._fresh: list[CallRecord] = []
+        self._unsummed: list[CallRecord] = []
         self._rows: dict[tuple[str, str], dict[str, UsageTotals]] = {}
         self._spent: dict[tuple[str, str], UsageTotals] = {}
         self._pending: dict[tuple[str, str, str], UsageTotals] = {}
@@ -148,24 +148,24 @@ class UsageLedger:
         """Count a call that has ended; one that took nothing from an upstream does not count."""
         if is_billable(record):
             # Summed up in batches, or when someone asks: most calls add to the same few sums.
-            self._fresh.append(record)
-            if len(self._fresh) >= _BATCH:
+            self._unsummed.append(record)
+            if len(self._unsummed) >= _BATCH:
                 self._sum_up()
 
     def _sum_up(self) -> None:
-        fresh, self._fresh = self._fresh, []
+        pending, self._unsummed = self._unsummed, []
         places: dict[tuple[str, str, str, str], UsageTotals] = {}
-        for record in fresh:
+        for record in pending:
             day = self._today(record.timestamp + record.ended_at - record.started_at)
             place = (day, record.key_name, record.upstream, record.upstream_model)
-            if (counts := places.get(place)) is None:
-                counts = places[place] = UsageTotals()
-            counts.add_call(record)
-        for (day, key, upstream, target), counts in places.items():
-            model = self._add_totals(day, key, _model(upstream, target), counts)
-            self._pending.setdefault((day, key, model), UsageTotals()).add(counts)
-        if fresh:
-            last = fresh[-1]
+            if (totals := places.get(place)) is None:
+                totals = places[place] = UsageTotals()
+            totals.add_call(record)
+        for (day, key, upstream, target), totals in places.items():
+            model = self._add_totals(day, key, _model(upstream, target), totals)
+            self._pending.setdefault((day, key, model), UsageTotals()).add(totals)
+        if pending:
+            last = pending[-1]
             self._forget(oldest_day(last.timestamp + last.ended_at - last.started_at))
 
     def restore(self, rows: Iterable[UsageRow]) -> None:
@@ -173,14 +173,14 @@ class UsageLedger:
         self._sum_up()
         self._rows.clear()
         self._spent.clear()
-        pending = (UsageRow(*names, counts) for names, counts in self._pending.items())
+        pending = (UsageRow(*names, totals) for names, totals in self._pending.items())
         for row in (*rows, *pending):
             self._add_totals(row.day, row.key, row.model, row.totals)
 
     def drain_pending(self) -> list[UsageRow]:
         """Return what is to be stored, and forget that it is."""
         self._sum_up()
-        rows = [UsageRow(*names, counts) for names, counts in self._pending.items()]
+        rows = [UsageRow(*names, totals) for names, totals in self._pending.items()]
         self._pending.clear()
         return rows
 
@@ -207,11 +207,11 @@ class UsageLedger:
         self._sum_up()
         today = self._today(now)
         for budget in self.budgets.get(key, ()):
-            counts = self._spent.get((key, period_of(budget.period, today)), UsageTotals())
+            totals = self._spent.get((key, period_of(budget.period, today)), UsageTotals())
             end = period_end(budget.period, today)
             yield BudgetState(
                 budget,
-                counts.tokens if budget.unit == "tokens" else counts.cost,
+                totals.tokens if budget.unit == "tokens" else totals.cost,
                 end.strftime("%Y-%m-%dT%H:%M:%SZ"),
                 end.timestamp() - now,
             )
@@ -227,17 +227,17 @@ class UsageLedger:
     def sums(self) -> Iterator[tuple[str, str, UsageTotals]]:
         """Yield each key with each day and each month in which it was used, and the sums."""
         self._sum_up()
-        for (key, period), counts in self._spent.items():
-            yield key, period, counts
+        for (key, period), totals in self._spent.items():
+            yield key, period, totals
 
-    def _add_totals(self, day: str, key: str, model: str, counts: UsageTotals) -> str:
+    def _add_totals(self, day: str, key: str, model: str, totals: UsageTotals) -> str:
         """Add to the sums; return the name under which the model is counted."""
         models = self._rows.setdefault((day, key), {})
         if model not in models and len(models) >= _MAX_MODELS:
             model = OTHER  # names come from clients: they must not fill the memory
         for period in (day, day[:7]):
-            self._spent.setdefault((key, period), UsageTotals()).add(counts)
-        models.setdefault(model, UsageTotals()).add(counts)
+            self._spent.setdefault((key, period), UsageTotals()).add(totals)
+        models.setdefault(model, UsageTotals()).add(totals)
         return model
 
     def _today(self, moment: float) -> str:

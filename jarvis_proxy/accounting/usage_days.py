@@ -45,34 +45,34 @@ class UsageOverview(msgspec.Struct):
     budgets: list[BudgetSummary]
 
 
-def overview(book: UsageLedger, now: float) -> UsageOverview:
+def overview(ledger: UsageLedger, now: float) -> UsageOverview:
     """Return what *book* knows at *now* (epoch seconds)."""
     month = day_of(now)[:7]
     days: dict[str, UsageTotals] = {}
     keys: dict[str, UsageTotals] = {}
-    for key, period, counts in book.sums():
+    for key, period, totals in ledger.sums():
         if period == month:
-            keys.setdefault(key, UsageTotals()).add(counts)
+            keys.setdefault(key, UsageTotals()).add(totals)
         elif len(period) > len(month):
-            days.setdefault(period, UsageTotals()).add(counts)
+            days.setdefault(period, UsageTotals()).add(totals)
     recent = sorted(days.items())[-_MAX_DAYS:]
     dearest = sorted(keys.items(), key=lambda item: (-item[1].cost, -item[1].tokens, item[0]))
     return UsageOverview(
         month,
-        [_use(day, counts) for day, counts in recent],
-        [_use(key, counts) for key, counts in dearest[:_MAX_KEYS]],
-        list(_budgets(book, now))[:_MAX_KEYS],
+        [_summary(day, totals) for day, totals in recent],
+        [_summary(key, totals) for key, totals in dearest[:_MAX_KEYS]],
+        list(_budget_summaries(ledger, now))[:_MAX_KEYS],
     )
 
 
-def _use(name: str, counts: UsageTotals) -> UsageSummary:
+def _summary(name: str, totals: UsageTotals) -> UsageSummary:
     return UsageSummary(
-        name, counts.calls, counts.prompt, counts.completion, counts.known_cost, counts.unpriced
+        name, totals.calls, totals.prompt, totals.completion, totals.known_cost, totals.unpriced
     )
 
 
-def _budgets(book: UsageLedger, now: float) -> Iterator[BudgetSummary]:
-    for key in book.budgets:
-        for state in book.states(key, now):
+def _budget_summaries(ledger: UsageLedger, now: float) -> Iterator[BudgetSummary]:
+    for key in ledger.budgets:
+        for state in ledger.states(key, now):
             budget = state.budget
             yield BudgetSummary(key, budget.unit, budget.period, budget.amount, state.spent)

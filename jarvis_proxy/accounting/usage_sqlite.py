@@ -108,7 +108,7 @@ class UsagePersister:
 
     def __init__(
         self,
-        book: UsageLedger,
+        ledger: UsageLedger,
         store: UsageStore,
         clock: Callable[[], float],
         every: float = _SAVE_EVERY,
@@ -119,7 +119,7 @@ class UsagePersister:
 
         After *load_every* writes, what others wrote is read.
         """
-        self._ledger = book
+        self._ledger = ledger
         self._store = store
         self._clock = clock
         self._every = every

@@ -104,7 +104,7 @@ class JsonRequestHandler(web.RequestHandler):
         else:
             _LOG.info("refused from %s: no valid HTTP (%s)", request.remote, name, extra=extra)
         # Written and closed here: aiohttp's own answer would name its version, and say HTTP/1.0.
-        self.connection.refuse(status)
+        self.connection.reject(status)
         return web.Response(status=status)
 
 
@@ -119,7 +119,7 @@ class ClientConnection(asyncio.Protocol):
         "_handler",
         "_head_size",
         "_idle_since",
-        "_is_refused",
+        "_is_rejected",
         "_network",
         "_server",
         "_timer",
@@ -137,7 +137,7 @@ class ClientConnection(asyncio.Protocol):
         self._server = server
         self._network = network
         self._handler: JsonRequestHandler | None = None
-        self._is_refused = False
+        self._is_rejected = False
         self._waits_for_head = True
         self._head_size = 0
         self._idle_since = server.loop.time()
@@ -167,7 +167,7 @@ class ClientConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse, within the limit on the size of a head."""
-        if self._is_refused or self._handler is None:
+        if self._is_rejected or self._handler is None:
             return
         is_head = self._waits_for_head
         if is_head:
@@ -178,7 +178,7 @@ class ClientConnection(asyncio.Protocol):
             self._waits_for_head = not self._handler.has_requests
             if self._head_size > _MAX_HEAD and not self._handler.head_fits():
                 self._handler.drop_requests()
-                self.refuse(431)
+                self.reject(431)
 
     def eof_received(self) -> bool | None:
         """Write what is to be written: the event loop closes the connection after this."""
@@ -277,7 +277,7 @@ class ClientConnection(asyncio.Protocol):
         elif left > 0:
             self._start_timer(left)
         elif self._head_size:
-            self.refuse(408)
+            self.reject(408)
         else:
             self._close()
 
@@ -288,12 +288,12 @@ class ClientConnection(asyncio.Protocol):
         if self.transport is not None:
             self.transport.close()
 
-    def refuse(self, status: int) -> None:
+    def reject(self, status: int) -> None:
         """Answer what is no whole request, and close."""
         self._answer(error_response(status))
 
     def _answer(self, answer: bytes) -> None:
-        self._is_refused = True
+        self._is_rejected = True
         if self.transport is not None:
             self.transport.write(answer)
             self.transport.close()

@@ -71,8 +71,8 @@ class MergedLiveStats:
 
     def totals(self, now: float, most: int = 12) -> LiveTotals:
         """Return the sums of the last minutes, with *most* groups of each kind."""
-        standings = [self._own.snapshot(now), *(part.snapshot for part in self._others())]
-        return totals(standings, most)
+        snapshots = [self._own.snapshot(now), *(part.snapshot for part in self._others())]
+        return totals(snapshots, most)
 
     def _collect(self) -> None:
         """Learn of the calls that have ended since the last time."""

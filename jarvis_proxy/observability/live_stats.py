@@ -121,7 +121,7 @@ class WorkerSnapshot(msgspec.Struct):
     snapshot: LiveSnapshot
 
 
-_Place = tuple[int, str, str, str]
+_GroupKey = tuple[int, str, str, str]
 """What calls are summed up by: the second, the key, the model, the upstream."""
 
 
@@ -131,7 +131,7 @@ class LiveStats:
     def __init__(self) -> None:
         self.open: dict[str, CallRecord] = {}
         """Calls in progress, by their id."""
-        self._fresh: list[CallRecord] = []
+        self._pending: list[CallRecord] = []
         self._last: deque[CallRecord] = deque(maxlen=KEPT_CALLS)
         self._count = 0
         self._seconds: deque[SecondStats] = deque(maxlen=_SECONDS)
@@ -145,8 +145,8 @@ class LiveStats:
 
     def add(self, record: CallRecord) -> None:
         """Take a call that has ended; it must not change any more."""
-        self._fresh.append(record)
-        if len(self._fresh) >= _BATCH:
+        self._pending.append(record)
+        if len(self._pending) >= _BATCH:
             self._sum_up()
 
     @property
@@ -205,8 +205,8 @@ class LiveStats:
 
     def _sum_up(self) -> None:
         """Sum up the fresh calls: first by their places, which are fewer, then by each name."""
-        fresh, self._fresh = self._fresh, []
-        places: dict[_Place, list[CallRecord]] = {}
+        fresh, self._pending = self._pending, []
+        places: dict[_GroupKey, list[CallRecord]] = {}
         for record in fresh:
             if record.route in _QUIET and record.outcome != "refused":
                 continue
@@ -218,57 +218,63 @@ class LiveStats:
                 label = f"{record.outcome} {_name(record.code) or record.status}"
                 self._causes.add(record.ended_at, label, CallStats(calls=1))
         for (second, key, model, upstream), records in places.items():
-            tally = _call_stats(records)
-            self._count_second(second, tally)
-            self._all.add(second, "", tally)
-            self._keys.add(second, _name(key), tally)
-            self._models.add(second, _name(model), tally)
-            self._upstreams.add(second, _name(upstream), tally)
+            stats = _call_stats(records)
+            self._count_second(second, stats)
+            self._all.add(second, "", stats)
+            self._keys.add(second, _name(key), stats)
+            self._models.add(second, _name(model), stats)
+            self._upstreams.add(second, _name(upstream), stats)
 
-    def _count_second(self, t: int, tally: CallStats) -> None:
+    def _count_second(self, t: int, stats: CallStats) -> None:
         if not self._seconds or self._seconds[-1].t < t:
             self._seconds.append(SecondStats(t))
         second = self._seconds[-1]
-        second.calls += tally.calls
-        second.errors += tally.errors
-        second.prompt += tally.prompt
-        second.completion += tally.completion
+        second.calls += stats.calls
+        second.errors += stats.errors
+        second.prompt += stats.prompt
+        second.completion += stats.completion
 
 
-def totals(standings: Sequence[LiveSnapshot], most: int) -> LiveTotals:
+def totals(snapshots: Sequence[LiveSnapshot], most: int) -> LiveTotals:
     """Return the sums of several *standings*, with *most* groups of each kind."""
     return LiveTotals(
         _group_stats(
             "",
-            _merged(s.all for s in standings).get("", CallStats()),
-            sum(s.open for s in standings),
-        ),
-        _busiest(_merged(s.keys for s in standings), _added(s.open_keys for s in standings), most),
-        _busiest(
-            _merged(s.models for s in standings), _added(s.open_models for s in standings), most
+            _merge_stats(s.all for s in snapshots).get("", CallStats()),
+            sum(s.open for s in snapshots),
         ),
         _busiest(
-            _merged(s.upstreams for s in standings),
-            _added(s.open_upstreams for s in standings),
+            _merge_stats(s.keys for s in snapshots),
+            _add_counts(s.open_keys for s in snapshots),
             most,
         ),
-        _by_cause(_merged(s.causes for s in standings)),
+        _busiest(
+            _merge_stats(s.models for s in snapshots),
+            _add_counts(s.open_models for s in snapshots),
+            most,
+        ),
+        _busiest(
+            _merge_stats(s.upstreams for s in snapshots),
+            _add_counts(s.open_upstreams for s in snapshots),
+            most,
+        ),
+        _by_cause(_merge_stats(s.causes for s in snapshots)),
     )
 
 
-def _merged(parts: Iterable[Mapping[str, CallStats]]) -> Mapping[str, CallStats]:
+def _merge_stats(parts: Iterable[Mapping[str, CallStats]]) -> Mapping[str, CallStats]:
     """Return the tallies of all *parts*; where there is one part, it is that one."""
     first, *others = parts
     if not others:
         return first
     found: dict[str, CallStats] = {}
     for part in (first, *others):
-        for label, tally in part.items():
-            found.setdefault(label, CallStats()).merge(tally)
+        for label, stats in part.items():
+            found.setdefault(label, CallStats()).merge(stats)
     return found
 
 
-def _added(parts: Iterable[Mapping[str, int]]) -> Counter[str]:
+def _add_counts(parts: Iterable[Mapping[str, int]]) -> Counter[str]:
     found: Counter[str] = Counter()
     for part in parts:
         found.update(part)
@@ -276,22 +282,22 @@ def _added(parts: Iterable[Mapping[str, int]]) -> Counter[str]:
 
 
 def _call_stats(records: Sequence[CallRecord]) -> CallStats:
-    tally = CallStats(len(records))
-    first_byte, duration = tally.first_byte.add, tally.duration.add
+    stats = CallStats(len(records))
+    first_byte, duration = stats.first_byte.add, stats.duration.add
     for record in records:
         if record.outcome not in ("ok", "client_closed"):
-            tally.errors += 1
+            stats.errors += 1
         if record.prompt_tokens is not None:
-            tally.prompt += record.prompt_tokens
-            tally.completion += record.completion_tokens or 0
-            tally.cost += record.cost or 0
-            tally.priced += record.cost is not None
-            tally.unpriced += record.cost is None
+            stats.prompt += record.prompt_tokens
+            stats.completion += record.completion_tokens or 0
+            stats.cost += record.cost or 0
+            stats.priced += record.cost is not None
+            stats.unpriced += record.cost is None
         if record.first_byte_sent_at is not None and record.attempts:
             # What we answer ourselves, such as a refusal, would make every upstream look fast.
             first_byte(record.first_byte_sent_at - record.started_at)
             duration(record.ended_at - record.started_at)
-    return tally
+    return stats
 
 
 def _name(text: str) -> str:
@@ -330,23 +336,23 @@ def _ms(seconds: float | None) -> float | None:
     return None if seconds is None else float(f"{seconds * 1000:.3g}")
 
 
-def _group_stats(name: str, tally: CallStats, open_calls: int) -> GroupStats:
+def _group_stats(name: str, stats: CallStats, open_calls: int) -> GroupStats:
     return GroupStats(
         name,
-        tally.calls,
-        tally.errors,
+        stats.calls,
+        stats.errors,
         open_calls,
-        tally.prompt,
-        tally.completion,
-        tally.known_cost,
-        [_ms(seconds) for seconds in tally.first_byte.percentiles(_SHARES)],
-        [_ms(seconds) for seconds in tally.duration.percentiles(_SHARES)],
+        stats.prompt,
+        stats.completion,
+        stats.known_cost,
+        [_ms(seconds) for seconds in stats.first_byte.percentiles(_SHARES)],
+        [_ms(seconds) for seconds in stats.duration.percentiles(_SHARES)],
     )
 
 
 def _busiest(totals: Mapping[str, CallStats], running: Counter[str], most: int) -> list[GroupStats]:
     """Return the names with the most calls, those that run included."""
-    size = Counter({name: tally.calls for name, tally in totals.items()}) + running
+    size = Counter({name: stats.calls for name, stats in totals.items()}) + running
     return [
         _group_stats(name, totals.get(name, CallStats()), running[name])
         for name, _ in size.most_common(most)
@@ -356,7 +362,7 @@ def _busiest(totals: Mapping[str, CallStats], running: Counter[str], most: int) 
 def _by_cause(totals: Mapping[str, CallStats]) -> list[ErrorCount]:
     counted = sorted(totals.items(), key=lambda item: -item[1].calls)
     found = []
-    for label, tally in counted:
+    for label, stats in counted:
         outcome, _, code = label.partition(" ")
-        found.append(ErrorCount(code, outcome, tally.calls))
+        found.append(ErrorCount(code, outcome, stats.calls))
     return found

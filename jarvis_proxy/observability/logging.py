@@ -53,7 +53,7 @@ class ThreadedLineWriter:
         self._closing = threading.Event()
         self._dropped = 0  # counted where lines come from
         self._lost = 0  # counted in the thread
-        self._told = 0  # how many of both the log has told about
+        self._reported = 0  # how many of both the log has told about
         self.note: Callable[[str], str] = _text_note
         """Makes the line by which the log speaks of itself."""
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
@@ -109,12 +109,12 @@ class ThreadedLineWriter:
         while self._lines:
             batch = [self._lines.popleft() for _ in range(min(len(self._lines), _BATCH))]
             lines = [line for make in batch if (line := _made(make)) is not None]
-            dropped = self._dropped + self._lost - self._told
+            dropped = self._dropped + self._lost - self._reported
             if dropped:
                 lines.append(self.note(f"{dropped} log lines were dropped: {_TOO_SLOW}"))
             texts = self._texts(f"{line}\n" for line in lines)
             if all(write_text(self._stream or sys.stderr, text) for text in texts):
-                self._told += dropped
+                self._reported += dropped
             else:
                 self._lost += len(batch)
 
@@ -204,10 +204,10 @@ class AnonymousLines:
         if counts is None:
             return True
         if counts.total() == 1:
-            self._writer.write_later(partial(self._told, counts), 1.0)
+            self._writer.write_later(partial(self._summary_line, counts), 1.0)
         return False
 
-    def _told(self, counts: Counter[str]) -> str:
+    def _summary_line(self, counts: Counter[str]) -> str:
         # A copy: the event loop's thread may be counting still.
         return self._writer.note(summary(Counter(dict(counts))))
 
@@ -220,10 +220,10 @@ class AccessLog:
         writer: Writer,
         log_format: LogFormat,
         level: int,
-        strangers: AnonymousLines | None = None,
+        anonymous_lines: AnonymousLines | None = None,
     ) -> None:
         self.writer = writer
-        self._strangers = strangers or AnonymousLines(writer)
+        self._anonymous_lines = anonymous_lines or AnonymousLines(writer)
         self._format = as_json if log_format == "json" else as_text
         self._level = level
 
@@ -232,7 +232,7 @@ class AccessLog:
         level = logging.DEBUG if record.route in _QUIET_ROUTES else logging.INFO
         if level < self._level:
             return
-        if record.authenticated or self._strangers.may_write(
+        if record.authenticated or self._anonymous_lines.may_write(
             f"{record.status} {record.code}".rstrip()
         ):
             self.writer.write(lambda: self._format(record, _iso(record.timestamp)))
@@ -247,10 +247,12 @@ class RedactingHandler(logging.Handler):
     open: their lines are a stranger's.
     """
 
-    def __init__(self, writer: Writer, log_format: LogFormat, strangers: AnonymousLines) -> None:
+    def __init__(
+        self, writer: Writer, log_format: LogFormat, anonymous_lines: AnonymousLines
+    ) -> None:
         super().__init__()
         self._writer = writer
-        self._strangers = strangers
+        self._anonymous_lines = anonymous_lines
         self._json = log_format == "json"
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -263,7 +265,7 @@ class RedactingHandler(logging.Handler):
     def _emit(self, record: logging.LogRecord) -> None:
         is_ours = record.name.startswith("jarvis_proxy")
         kind = getattr(record, ANONYMOUS, None if is_ours else _third_party(record))
-        if kind is not None and not self._strangers.may_write(kind):
+        if kind is not None and not self._anonymous_lines.may_write(kind):
             return
         text = record.getMessage() if is_ours else _third_party(record)
         if record.exc_info and record.exc_info[1] is not None:
@@ -285,14 +287,14 @@ def install_handler(writer: Writer, log_format: LogFormat, level: str) -> Access
     """Send everything that is logged in this process through *writer*."""
     writer.note = _json_note if log_format == "json" else _text_note
     root = logging.getLogger()
-    strangers = AnonymousLines(writer)
-    root.handlers[:] = [RedactingHandler(writer, log_format, strangers)]
+    anonymous_lines = AnonymousLines(writer)
+    root.handlers[:] = [RedactingHandler(writer, log_format, anonymous_lines)]
     number = logging.getLevelNamesMapping()[level.upper()]
     root.setLevel(max(number, logging.INFO))
     logging.getLogger("jarvis_proxy").setLevel(number)
     # A failing handler must not print the record that it failed on.
     logging.raiseExceptions = False
-    return AccessLog(writer, log_format, number, strangers)
+    return AccessLog(writer, log_format, number, anonymous_lines)
 
 
 def _third_party(record: logging.LogRecord) -> str:

@@ -25,26 +25,26 @@ class RateLimitedLogger:
     def __init__(self, every: float = _EVERY, clock: Callable[[], float] = time.monotonic) -> None:
         self._every = every
         self._clock = clock
-        self._said_at: dict[str, float] = {}
-        self._unsaid: dict[str, int] = {}
+        self._logged_at: dict[str, float] = {}
+        self._suppressed: dict[str, int] = {}
 
     def warn(self, kind: str, text: str, exc: BaseException | None = None) -> None:
         """Log *text*, unless a warning of this *kind* was logged a moment ago."""
         now = self._clock()
-        said_at = self._said_at.get(kind)
+        said_at = self._logged_at.get(kind)
         if said_at is not None and now - said_at < self._every:
-            self._unsaid[kind] = self._unsaid.get(kind, 0) + 1
+            self._suppressed[kind] = self._suppressed.get(kind, 0) + 1
             return
-        if len(self._said_at) >= _MAX_KINDS:
-            self._said_at.clear()
-        self._said_at[kind] = now
-        unsaid = self._unsaid.pop(kind, 0)
+        if len(self._logged_at) >= _MAX_KINDS:
+            self._logged_at.clear()
+        self._logged_at[kind] = now
+        unsaid = self._suppressed.pop(kind, 0)
         more = f" ({unsaid} more since the last warning)" if unsaid else ""
         _LOG.warning("%s%s", text, more, exc_info=exc)
 
 
 def exception_handler(
-    occasional: RateLimitedLogger,
+    logger: RateLimitedLogger,
 ) -> Callable[[asyncio.AbstractEventLoop, dict[str, Any]], None]:
     """Return the event loop's handler of errors that belong to no call.
 
@@ -57,7 +57,7 @@ def exception_handler(
         said = _PLAIN.match(str(context.get("message", "")))
         text = "" if said is None else said[0].strip()
         kind = f"{text} {type(exc).__name__}"
-        occasional.warn(kind, f"event loop: {text or 'error'}", exc)
+        logger.warn(kind, f"event loop: {text or 'error'}", exc)
 
     return handle
 
@@ -70,11 +70,11 @@ class LoopLagMonitor:
 
     def __init__(
         self,
-        occasional: RateLimitedLogger,
+        logger: RateLimitedLogger,
         clock: Callable[[], float] = time.monotonic,
         observe: Callable[[float], None] = lambda lag: None,
     ) -> None:
-        self._occasional = occasional
+        self._logger = logger
         self._clock = clock
         self._observe = observe
         self.worst = 0.0
@@ -91,4 +91,4 @@ class LoopLagMonitor:
         self.worst = max(self.worst, lag)
         self._observe(lag)
         if lag >= _LAG_LIMIT:
-            self._occasional.warn("lag", f"the event loop stood still for {lag * 1000:.0f} ms")
+            self._logger.warn("lag", f"the event loop stood still for {lag * 1000:.0f} ms")

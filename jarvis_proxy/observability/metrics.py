@@ -90,7 +90,7 @@ class Metrics:
     def __init__(self) -> None:
         self.signatures: Counter[str] = Counter()
         """How thought signatures of tool calls came back; counted by who looks for them."""
-        self._fresh: list[CallRecord] = []
+        self._pending: list[CallRecord] = []
         self._models: set[tuple[str, str]] = set()
         self._requests: Counter[Labels] = Counter()
         self._calls: Counter[Labels] = Counter()
@@ -107,8 +107,8 @@ class Metrics:
     def observe(self, record: CallRecord) -> None:
         """Take a call that has ended; it must not change any more."""
         # Summed up in batches, or when someone asks: calls have most of their labels in common.
-        self._fresh.append(record)
-        if len(self._fresh) >= _BATCH:
+        self._pending.append(record)
+        if len(self._pending) >= _BATCH:
             self._sum_up()
 
     def observe_lag(self, seconds: float) -> None:
@@ -116,7 +116,7 @@ class Metrics:
         self._lag.observe(max(0.0, seconds))
 
     def _sum_up(self) -> None:
-        fresh, self._fresh = self._fresh, []
+        fresh, self._pending = self._pending, []
         groups: dict[tuple[object, ...], list[CallRecord]] = {}
         for r in fresh:
             names = (r.route, r.key_name, r.status, r.outcome, r.upstream, r.upstream_model)

@@ -24,25 +24,25 @@ class SharedMemorySlot:
         """Put *data* in place of what is there; return False, with no change, if it is too long."""
         if len(data) > self._size:
             return False
-        turns = [self._sequence(0), self._sequence(1)]
-        start = self._buffer_size * (turns[1] < turns[0])
-        turn = max(turns) + 1
-        _HEADER.pack_into(self._memory, start, turn, len(data), crc32(data, turn))
+        sequences = [self._sequence(0), self._sequence(1)]
+        start = self._buffer_size * (sequences[1] < sequences[0])
+        sequence = max(sequences) + 1
+        _HEADER.pack_into(self._memory, start, sequence, len(data), crc32(data, sequence))
         start += _HEADER.size
         self._memory[start : start + len(data)] = data
         return True
 
     def read(self) -> bytes | None:
         """Return what is there, ``b""`` at first; None if it changes too fast to be read."""
-        for side in sorted((0, 1), key=self._sequence, reverse=True):
-            start = side * self._buffer_size
-            turn, length, checksum = _HEADER.unpack_from(self._memory, start)
+        for buffer in sorted((0, 1), key=self._sequence, reverse=True):
+            start = buffer * self._buffer_size
+            sequence, length, checksum = _HEADER.unpack_from(self._memory, start)
             start += _HEADER.size
             data = self._memory[start : start + length]
-            if crc32(data, turn) == checksum:
+            if crc32(data, sequence) == checksum:
                 return data
         return None
 
-    def _sequence(self, side: int) -> int:
-        turn, _, _ = _HEADER.unpack_from(self._memory, side * self._buffer_size)
-        return int(turn)
+    def _sequence(self, buffer: int) -> int:
+        sequence, _, _ = _HEADER.unpack_from(self._memory, buffer * self._buffer_size)
+        return int(sequence)

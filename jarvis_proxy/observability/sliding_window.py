@@ -105,7 +105,7 @@ class SlidingWindow:
         self._size = size
         self._slices: deque[tuple[int, dict[str, CallStats]]] = deque()
 
-    def add(self, moment: float, label: str, tally: CallStats) -> None:
+    def add(self, moment: float, label: str, stats: CallStats) -> None:
         """Count *tally*, which belongs to *moment*; moments come in their order, or nearly so."""
         if label not in self.totals and len(self.totals) >= self._size:
             label = OTHER
@@ -115,15 +115,15 @@ class SlidingWindow:
         for place in (self._slices[-1][1], self.totals):
             if label not in place:
                 place[label] = CallStats()
-            place[label].merge(tally)
+            place[label].merge(stats)
 
     def expire(self, now: float) -> None:
         """Forget what is older than the window."""
         oldest = (int(now) - self.seconds) // self._width
         while self._slices and self._slices[0][0] <= oldest:
             _, gone = self._slices.popleft()
-            for label, tally in gone.items():
+            for label, stats in gone.items():
                 total = self.totals[label]
-                total.merge(tally, -1)
+                total.merge(stats, -1)
                 if not total.calls:
                     del self.totals[label]

@@ -53,11 +53,11 @@ class WorkerStats:
         self, slots: Sequence[WorkerSlot], own: int, viewer_flag: SharedMemorySlot
     ) -> None:
         self._own = slots[own]
-        self._others = [desk for desk in slots if desk is not self._own]
+        self._others = [slot for slot in slots if slot is not self._own]
         self._viewer_flag = viewer_flag
         self._base = without_gauges(_families(self._own.metrics) or ())
         self._read: dict[WorkerSlot, list[MetricFamily]] = {}
-        self._parts: dict[WorkerSlot, tuple[bytes, WorkerSnapshot]] = {}
+        self._snapshots: dict[WorkerSlot, tuple[bytes, WorkerSnapshot]] = {}
         self._started_at = time.time()
         self._is_too_large = False
 
@@ -75,11 +75,11 @@ class WorkerStats:
     def merged_families(self, families: Sequence[MetricFamily]) -> list[MetricFamily]:
         """Return the metrics of all workers, with *families* for this one's."""
         parts = [[*families, *self._process()], self._base]
-        for desk in self._others:
-            found = _families(desk.metrics)
+        for slot in self._others:
+            found = _families(slot.metrics)
             if found is not None:
-                self._read[desk] = found
-            parts.append(self._read.get(desk, []))
+                self._read[slot] = found
+            parts.append(self._read.get(slot, []))
         return merge_families(parts)
 
     async def run(self, families: Callable[[], Sequence[MetricFamily]], live: LiveStats) -> None:
@@ -147,8 +147,8 @@ class WorkerStats:
         self.mark_viewer(time.monotonic())
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_EVERY * 1.5):
-                used = [desk for desk in self._others if _is_used(desk)]
-                while not all(desk.live.read() for desk in used):  # noqa: ASYNC110 - they write it
+                used = [slot for slot in self._others if _is_used(slot)]
+                while not all(slot.live.read() for slot in used):  # noqa: ASYNC110 - they write it
                     await asyncio.sleep(_EVERY / 20)
 
     def _write_live(self, live: LiveStats) -> None:
@@ -161,20 +161,22 @@ class WorkerStats:
 
     def snapshots(self) -> list[WorkerSnapshot]:
         """Return what the others have to show."""
-        for desk in self._others:
-            data = desk.live.read()
+        for slot in self._others:
+            data = slot.live.read()
             if data == b"":
-                self._parts.pop(desk, None)
-            elif data is not None and (desk not in self._parts or self._parts[desk][0] != data):
-                self._parts[desk] = (data, decode_part(data))
-        return [part for _, part in self._parts.values()]
+                self._snapshots.pop(slot, None)
+            elif data is not None and (
+                slot not in self._snapshots or self._snapshots[slot][0] != data
+            ):
+                self._snapshots[slot] = (data, decode_part(data))
+        return [part for _, part in self._snapshots.values()]
 
 
-def _is_used(desk: WorkerSlot) -> bool:
+def _is_used(slot: WorkerSlot) -> bool:
     """Tell whether a worker writes there: those that are gone count no more."""
-    return any(family.kind == "gauge" for family in _families(desk.metrics) or ())
+    return any(family.kind == "gauge" for family in _families(slot.metrics) or ())
 
 
-def _families(sheet: SharedMemorySlot) -> list[MetricFamily] | None:
-    data = sheet.read()
+def _families(slot: SharedMemorySlot) -> list[MetricFamily] | None:
+    data = slot.read()
     return None if data is None else decode(data)

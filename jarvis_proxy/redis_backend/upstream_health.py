@@ -26,7 +26,7 @@ from jarvis_proxy.routing.key_pool import MAX_QUARANTINE, KeyPool
 _POLL_EVERY: Final = 1.0
 _MAX_EVENTS: Final = 1000
 _MAX_UNSENT: Final = 200
-_KEPT: Final = 3700
+_KEEP_SECONDS: Final = 3700
 """Seconds: the longest rest, an hour, and a little more."""
 _MAX_NAME: Final = 256
 """A longer name is no process's: it refuses calls for such models."""
@@ -83,7 +83,7 @@ _Op = tuple[_Subject, float | None, str]
 
 
 @dataclass(frozen=True, slots=True)
-class _Watched:
+class _WatchedUpstream:
     pool: KeyPool
     breakers: CircuitBreakers
     digests: list[str]
@@ -105,7 +105,7 @@ class RedisUpstreamHealth:
         self._connection = connection
         self._origin = origin
         self._clock = clock
-        self._watched: dict[str, _Watched] = {}
+        self._watched: dict[str, _WatchedUpstream] = {}
         self._until: dict[_Subject, tuple[float, str]] = {}
         """Until when what rests, as far as this process told or heard it, and the event's client;
         0: no longer."""
@@ -134,7 +134,7 @@ class RedisUpstreamHealth:
             self._publish((upstream, "", model, client), until, client)
 
         pool.on_change, breakers.on_change = rests, held
-        self._watched[upstream] = _Watched(pool, breakers, digests)
+        self._watched[upstream] = _WatchedUpstream(pool, breakers, digests)
         now = self._clock()
         for what, (until, client) in self._until.items():
             if what[0] == upstream and until > now:
@@ -235,7 +235,7 @@ class RedisUpstreamHealth:
             rest = 0.0 if until is None else max(0.001, round(until - now, 3))
             event = HealthEvent(self._origin, upstream, key, model, rest, client)
             events.append(msgspec.json.encode(event).decode())
-        return self._add.call(_ENCODER.encode(events), _MAX_EVENTS, _KEPT)
+        return self._add.call(_ENCODER.encode(events), _MAX_EVENTS, _KEEP_SECONDS)
 
 
 def digest(key: str) -> str:

@@ -140,14 +140,14 @@ def _rows(day: str, sums: Sequence[str]) -> list[UsageRow]:
         key, _, model = rest.partition(" ")
         if name in TOTAL_NAMES and model:
             found.setdefault((key, model), {})[name] = int(amount)
-    return [UsageRow(day, *names, _bounded(counts)) for names, counts in found.items()]
+    return [UsageRow(day, *names, _bounded(totals)) for names, totals in found.items()]
 
 
-def _bounded(counts: dict[str, int]) -> UsageTotals:
+def _bounded(totals: dict[str, int]) -> UsageTotals:
     """Return sums that add up: below nothing they would refill a budget."""
-    calls = min(max(0, counts.get("calls", 0)), _MOST)
+    calls = min(max(0, totals.get("calls", 0)), _MOST)
     tokens = min(calls * _MOST_EACH, _MOST)
     most = {"calls": calls, "cost": _MOST}
     return UsageTotals(
-        **{name: min(max(0, total), most.get(name, tokens)) for name, total in counts.items()}
+        **{name: min(max(0, total), most.get(name, tokens)) for name, total in totals.items()}
     )

@@ -225,10 +225,10 @@ def build_context(settings: Settings, log: AccessLog, persistent: PersistentStat
     )
     context = AppContext(
         settings=settings,
-        keyring=ClientKeys(settings.client_keys),
+        client_keys=ClientKeys(settings.client_keys),
         registry=registry,
         endpoints=endpoints,
-        catalog=catalog,
+        model_list=catalog,
         fetcher=MediaFetcher(),
         deadline_monitor=DeadlineMonitor(build_timeouts(settings), time.monotonic),
         access_log=log,
@@ -247,7 +247,7 @@ def build_context(settings: Settings, log: AccessLog, persistent: PersistentStat
         prices=load_prices(settings),
         compat_hints=persistent.compat_hints,
         secrets=Secrets(key for upstream in settings.upstreams for key in upstream.keys),
-        hops=hops,
+        loop_marks=hops,
         live_stats=None if settings.admin_key is None else persistent.live_stats,
     )
     if persistent.shared is not None:

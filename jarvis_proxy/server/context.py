@@ -36,10 +36,10 @@ class AppContext:
     """Everything that requests share."""
 
     settings: Settings
-    keyring: ClientKeys
+    client_keys: ClientKeys
     registry: ModelRegistry
     endpoints: dict[str, UpstreamEndpoint]
-    catalog: ModelList
+    model_list: ModelList
     fetcher: MediaFetcher
     deadline_monitor: DeadlineMonitor
     access_log: AccessLog
@@ -51,7 +51,7 @@ class AppContext:
     compat_hints: CompatHints
     secrets: Secrets
     """The keys of all upstreams."""
-    hops: LoopMarks
+    loop_marks: LoopMarks
     retry_budget: RetryBudget = field(default_factory=RetryBudget)
     offload: Offload = field(default_factory=Offload)
     live_stats: LiveStats | None = None

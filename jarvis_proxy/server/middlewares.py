@@ -127,7 +127,7 @@ async def auth(request: web.Request, handler: Handler) -> web.StreamResponse:
     check_request(request)
     context = request.app[CONTEXT]
     if (hop := request.headers.get(LOOP_HEADER)) is not None:
-        context.hops.check(hop)
+        context.loop_marks.check(hop)
     record = request[RECORD]
     # The raw path: not decoded, with fragment and host.
     path = request.raw_path.partition("?")[0]
@@ -145,7 +145,7 @@ async def auth(request: web.Request, handler: Handler) -> web.StreamResponse:
         return _preflight(request)
     if found is None or found.kind not in PUBLIC:
         keys = call_secrets(request).presented
-        name = context.keyring.authenticate(keys)
+        name = context.client_keys.authenticate(keys)
         record.key_name = name or "-"
         if name is None or not context.admission.is_key_allowed(name, record.client_ip):
             if not keys and request.method in _PROBING:

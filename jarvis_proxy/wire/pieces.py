@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 _SMALL: Final = 4096
-_GATHERED: Final = 64 * 1024
+_MAX_GATHERED: Final = 64 * 1024
 
 
 class ByteBuffer:
@@ -33,7 +33,7 @@ class ByteBuffer:
             self._pieces.append(data)
             return
         last = self._pieces[-1] if self._pieces else b""
-        if isinstance(last, bytearray) and len(last) < _GATHERED:
+        if isinstance(last, bytearray) and len(last) < _MAX_GATHERED:
             last += data
         else:
             self._pieces.append(bytearray(data))

@@ -110,8 +110,8 @@ async def test_requests_are_counted_down_and_come_back_one_by_one() -> None:
     limiter, quota = MemoryRateLimiter(), KeyQuota(rpm=3)
     verdicts = [await admit(limiter, quota) for _ in range(4)]
 
-    assert [verdict.refused for verdict in verdicts] == [None, None, None, "requests"]
-    assert [verdict.requests for verdict in verdicts] == [
+    assert [decision.refused for decision in verdicts] == [None, None, None, "requests"]
+    assert [decision.requests for decision in verdicts] == [
         LimitStatus(3, 2, 20.0),
         LimitStatus(3, 1, 40.0),
         LimitStatus(3, 0, 60.0),
@@ -129,11 +129,11 @@ async def test_a_refused_call_counts_nothing() -> None:
     for _ in range(5):
         assert (await admit(limiter, quota, tokens=40, call_id="b")).refused == "concurrency"
     limiter.release("key", "a")
-    verdict = await admit(limiter, quota, tokens=61, call_id="b")
+    decision = await admit(limiter, quota, tokens=61, call_id="b")
 
-    assert verdict.refused == "tokens"
-    assert verdict.requests == LimitStatus(2, 1, 30.0)
-    assert verdict.tokens == LimitStatus(100, 60, 24.0)
+    assert decision.refused == "tokens"
+    assert decision.requests == LimitStatus(2, 1, 30.0)
+    assert decision.tokens == LimitStatus(100, 60, 24.0)
 
 
 async def test_tokens_are_settled_when_the_answer_is_known() -> None:
@@ -143,18 +143,18 @@ async def test_tokens_are_settled_when_the_answer_is_known() -> None:
 
     assert (await admit(limiter, quota, tokens=0)).refused == "tokens"
     limiter.adjust_tokens("key", -100, NOW)
-    verdict = await admit(limiter, quota, tokens=90)
-    assert (verdict.refused, verdict.tokens) == (None, LimitStatus(600, 10, 59.0))
+    decision = await admit(limiter, quota, tokens=90)
+    assert (decision.refused, decision.tokens) == (None, LimitStatus(600, 10, 59.0))
 
 
 async def test_an_answer_beyond_the_limit_holds_up_what_comes_after() -> None:
     limiter, quota = MemoryRateLimiter(), KeyQuota(tpm=600)
     await admit(limiter, quota)
     limiter.adjust_tokens("key", 1800, NOW)
-    verdict = await admit(limiter, quota)
+    decision = await admit(limiter, quota)
 
-    assert (verdict.refused, verdict.tokens) == ("tokens", LimitStatus(600, 0, 180.0))
-    assert verdict.wait == pytest.approx(120.1)
+    assert (decision.refused, decision.tokens) == ("tokens", LimitStatus(600, 0, 180.0))
+    assert decision.wait == pytest.approx(120.1)
     assert (await admit(limiter, quota, NOW + 121)).refused is None
 
 
@@ -206,9 +206,9 @@ async def test_tokens_of_a_key_without_a_token_limit_are_not_counted() -> None:
 
 
 def test_headers_are_openais_for_each_limit_that_there_is() -> None:
-    verdict = LimitDecision(requests=LimitStatus(60, 59, 1.0), tokens=LimitStatus(1000, 0, 360.0))
+    decision = LimitDecision(requests=LimitStatus(60, 59, 1.0), tokens=LimitStatus(1000, 0, 360.0))
 
-    assert dict(verdict.headers()) == {
+    assert dict(decision.headers()) == {
         "x-ratelimit-limit-requests": "60",
         "x-ratelimit-remaining-requests": "59",
         "x-ratelimit-reset-requests": "1s",
@@ -216,7 +216,7 @@ def test_headers_are_openais_for_each_limit_that_there_is() -> None:
         "x-ratelimit-remaining-tokens": "0",
         "x-ratelimit-reset-tokens": "6m0s",
     }
-    assert dict(LimitDecision(requests=verdict.requests).headers()).keys() == {
+    assert dict(LimitDecision(requests=decision.requests).headers()).keys() == {
         f"x-ratelimit-{what}-requests" for what in ("limit", "remaining", "reset")
     }
     assert list(LimitDecision().headers()) == []

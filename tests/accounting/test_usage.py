@@ -21,8 +21,8 @@ from tests.support.call_records import call
 ALL = ("0000-00-00", "9999-99-99")
 
 
-def days(book: UsageLedger, key: str = "laptop") -> dict[str, dict[str, UsageTotals]]:
-    return {day: dict(models) for day, models in book.days(key, *ALL)}
+def days(ledger: UsageLedger, key: str = "laptop") -> dict[str, dict[str, UsageTotals]]:
+    return {day: dict(models) for day, models in ledger.days(key, *ALL)}
 
 
 def moment(text: str) -> float:
@@ -49,44 +49,44 @@ def moment(text: str) -> float:
 def test_a_call_counts_if_an_upstream_may_have_worked_for_it(
     changes: dict[str, Any], *, expected: bool
 ) -> None:
-    book = UsageLedger()
-    book.add(call(**changes))
+    ledger = UsageLedger()
+    ledger.add(call(**changes))
 
     assert expected is is_billable(call(**changes))
-    assert expected is bool(days(book))
+    assert expected is bool(days(ledger))
 
 
 def test_a_call_counts_with_all_its_tokens_under_its_day_and_the_upstreams_model() -> None:
-    book = UsageLedger()
-    book.add(call(model="my-alias"))
-    book.add(call(prompt_tokens=1, completion_tokens=0, cached_tokens=0, reasoning_tokens=0))
+    ledger = UsageLedger()
+    ledger.add(call(model="my-alias"))
+    ledger.add(call(prompt_tokens=1, completion_tokens=0, cached_tokens=0, reasoning_tokens=0))
 
-    assert days(book) == {
+    assert days(ledger) == {
         "2026-11-23": {"openai/gpt-4o": UsageTotals(2, 11, 5, 4, 2, cost=2000)},
     }
 
 
 def test_a_call_belongs_to_the_day_on_which_it_ends() -> None:
-    book = UsageLedger()
-    book.add(call("2026-11-23T23:59:59", ended_at=100.5))
-    book.add(call("2026-11-23T23:59:59", ended_at=101.0))
+    ledger = UsageLedger()
+    ledger.add(call("2026-11-23T23:59:59", ended_at=100.5))
+    ledger.add(call("2026-11-23T23:59:59", ended_at=101.0))
 
-    assert list(days(book)) == ["2026-11-23", "2026-11-24"]
+    assert list(days(ledger)) == ["2026-11-23", "2026-11-24"]
 
 
 def test_days_come_in_order_whatever_the_clock_did() -> None:
-    book = UsageLedger()
+    ledger = UsageLedger()
     for at in ("2026-11-24T12:00:00", "2026-11-23T12:00:00", "2026-11-25T12:00:00"):
-        book.add(call(at))
+        ledger.add(call(at))
 
-    assert [day for day, _ in book.days("laptop", "2026-11-23", "2026-11-24")] == [
+    assert [day for day, _ in ledger.days("laptop", "2026-11-23", "2026-11-24")] == [
         "2026-11-23",
         "2026-11-24",
     ]
 
 
 def test_a_call_without_tokens_is_counted_as_unmeasured_and_never_guessed() -> None:
-    book = UsageLedger()
+    ledger = UsageLedger()
     unknown: dict[str, Any] = {
         "prompt_tokens": None,
         "completion_tokens": None,
@@ -94,77 +94,77 @@ def test_a_call_without_tokens_is_counted_as_unmeasured_and_never_guessed() -> N
         "reasoning_tokens": None,
         "cost": None,
     }
-    book.add(call(**unknown))
-    counts = days(book)["2026-11-23"]["openai/gpt-4o"]
+    ledger.add(call(**unknown))
+    counts = days(ledger)["2026-11-23"]["openai/gpt-4o"]
 
     assert counts == UsageTotals(calls=1, unmeasured=1)
     assert counts.known_cost is None
 
 
 def test_c15_an_unknown_price_is_no_cost_of_zero() -> None:
-    book = UsageLedger()
-    book.add(call(cost=None))
-    unknown = days(book)["2026-11-23"]["openai/gpt-4o"]
+    ledger = UsageLedger()
+    ledger.add(call(cost=None))
+    unknown = days(ledger)["2026-11-23"]["openai/gpt-4o"]
 
     assert (unknown.unpriced, unknown.known_cost) == (1, None)
 
-    book.add(call(cost=0))
-    some = days(book)["2026-11-23"]["openai/gpt-4o"]
+    ledger.add(call(cost=0))
+    some = days(ledger)["2026-11-23"]["openai/gpt-4o"]
 
     assert (some.unpriced, some.known_cost) == (1, None)
 
-    book.add(call(cost=7))
-    more = days(book)["2026-11-23"]["openai/gpt-4o"]
+    ledger.add(call(cost=7))
+    more = days(ledger)["2026-11-23"]["openai/gpt-4o"]
 
     assert (more.unpriced, more.known_cost) == (1, 7)
 
 
 def test_c15_a_known_price_of_nothing_is_a_cost_of_zero() -> None:
-    book = UsageLedger()
-    book.add(call(cost=0))
+    ledger = UsageLedger()
+    ledger.add(call(cost=0))
 
-    assert days(book)["2026-11-23"]["openai/gpt-4o"].known_cost == 0
+    assert days(ledger)["2026-11-23"]["openai/gpt-4o"].known_cost == 0
 
 
 @pytest.mark.parametrize(
     ("target", "expected"), [("", "openai/default"), ("a\nb", "openai/a?b")], ids=["none", "odd"]
 )
 def test_a_models_name_is_one_that_can_be_shown(target: str, expected: str) -> None:
-    book = UsageLedger()
-    book.add(call(upstream_model=target))
+    ledger = UsageLedger()
+    ledger.add(call(upstream_model=target))
 
-    assert list(days(book)["2026-11-23"]) == [expected]
+    assert list(days(ledger)["2026-11-23"]) == [expected]
 
 
 def test_names_that_clients_make_up_cannot_fill_the_memory() -> None:
-    book = UsageLedger()
+    ledger = UsageLedger()
     for number in range(500):
-        book.add(call(upstream_model=f"made-up-{number}"))
-    models = days(book)["2026-11-23"]
+        ledger.add(call(upstream_model=f"made-up-{number}"))
+    models = days(ledger)["2026-11-23"]
 
     assert len(models) == 101
     assert models[OTHER].calls == 400
-    assert len(book.drain_pending()) == 101
+    assert len(ledger.drain_pending()) == 101
 
 
 def test_keys_are_kept_apart() -> None:
-    book = UsageLedger()
-    book.add(call())
-    book.add(call(key_name="phone"))
+    ledger = UsageLedger()
+    ledger.add(call())
+    ledger.add(call(key_name="phone"))
 
-    assert days(book, "laptop") == days(book, "phone")
-    assert days(book, "other") == {}
+    assert days(ledger, "laptop") == days(ledger, "phone")
+    assert days(ledger, "other") == {}
 
 
 def test_old_days_are_forgotten_and_two_months_are_kept() -> None:
-    book = UsageLedger({"laptop": (Budget(1, "tokens", "month"),)})
+    ledger = UsageLedger({"laptop": (Budget(1, "tokens", "month"),)})
     for at in ("2026-09-01T12:00:00", "2026-09-25T12:00:00", "2026-10-01T12:00:00"):
-        book.add(call(at))
-    book.add(call("2026-11-24T12:00:00"))
+        ledger.add(call(at))
+    ledger.add(call("2026-11-24T12:00:00"))
 
-    assert list(days(book)) == ["2026-09-25", "2026-10-01", "2026-11-24"]
+    assert list(days(ledger)) == ["2026-09-25", "2026-10-01", "2026-11-24"]
     assert oldest_day(moment("2026-11-24T12:00:00")) == "2026-09-23"
-    assert {period for _, period in book._spent} == {
+    assert {period for _, period in ledger._spent} == {
         "2026-09-25",
         "2026-10-01",
         "2026-10",
@@ -177,41 +177,44 @@ def test_old_days_are_forgotten_and_two_months_are_kept() -> None:
 
 
 def test_what_is_not_stored_is_taken_once() -> None:
-    book = UsageLedger()
-    book.add(call())
-    book.add(call(key_name="phone"))
-    rows = book.drain_pending()
+    ledger = UsageLedger()
+    ledger.add(call())
+    ledger.add(call(key_name="phone"))
+    rows = ledger.drain_pending()
     expected = UsageTotals(1, 10, 5, 4, 2, 1000)
 
     assert rows == [
         UsageRow("2026-11-23", "laptop", "openai/gpt-4o", expected),
         UsageRow("2026-11-23", "phone", "openai/gpt-4o", expected),
     ]
-    assert book.drain_pending() == []
+    assert ledger.drain_pending() == []
 
 
 def test_what_could_not_be_stored_is_kept_with_what_came_meanwhile() -> None:
-    book = UsageLedger()
-    book.add(call())
-    rows = book.drain_pending()
-    book.add(call())
-    book.add(call(key_name="phone"))
-    book.restore_pending(rows)
+    ledger = UsageLedger()
+    ledger.add(call())
+    rows = ledger.drain_pending()
+    ledger.add(call())
+    ledger.add(call(key_name="phone"))
+    ledger.restore_pending(rows)
 
-    assert {row.key: row.totals.calls for row in book.drain_pending()} == {"laptop": 2, "phone": 1}
+    assert {row.key: row.totals.calls for row in ledger.drain_pending()} == {
+        "laptop": 2,
+        "phone": 1,
+    }
 
 
 def test_stored_sums_replace_those_in_memory_and_pending_ones_come_on_top() -> None:
-    book = UsageLedger()
-    book.add(call())
-    book.drain_pending()  # stored by now
-    book.add(call())
+    ledger = UsageLedger()
+    ledger.add(call())
+    ledger.drain_pending()  # stored by now
+    ledger.add(call())
     stored = [UsageRow("2026-11-23", "laptop", "openai/gpt-4o", UsageTotals(calls=7, prompt=70))]
-    book.restore(stored)
-    book.restore(stored)
+    ledger.restore(stored)
+    ledger.restore(stored)
 
-    assert days(book)["2026-11-23"]["openai/gpt-4o"].calls == 8
-    assert days(book)["2026-11-23"]["openai/gpt-4o"].prompt == 80
+    assert days(ledger)["2026-11-23"]["openai/gpt-4o"].calls == 8
+    assert days(ledger)["2026-11-23"]["openai/gpt-4o"].prompt == 80
     assert stored[0].totals == UsageTotals(calls=7, prompt=70)
 
 
@@ -228,38 +231,38 @@ def test_stored_sums_replace_those_in_memory_and_pending_ones_come_on_top() -> N
     ],
 )
 def test_a_call_goes_while_something_is_left(budget: Budget, calls_until_spent: int) -> None:
-    book = UsageLedger({"laptop": (budget,)})
+    ledger = UsageLedger({"laptop": (budget,)})
     now = moment("2026-11-23T13:00:00")
     for _ in range(calls_until_spent):
-        book.check("laptop", now)
-        book.add(call())
+        ledger.check("laptop", now)
+        ledger.add(call())
     with pytest.raises(LimitExceeded) as caught:
-        book.check("laptop", now)
+        ledger.check("laptop", now)
 
     assert caught.value.limit == "budget"
 
 
 def test_each_of_several_budgets_holds() -> None:
-    book = UsageLedger({"laptop": (Budget(NANO, "USD", "day"), Budget(15, "tokens", "month"))})
-    book.add(call("2026-11-01T12:00:00"))
+    ledger = UsageLedger({"laptop": (Budget(NANO, "USD", "day"), Budget(15, "tokens", "month"))})
+    ledger.add(call("2026-11-01T12:00:00"))
 
     with pytest.raises(LimitExceeded, match="15 tokens a month"):
-        book.check("laptop", moment("2026-11-30T23:59:59"))
-    book.check("laptop", moment("2026-12-01T00:00:00"))
+        ledger.check("laptop", moment("2026-11-30T23:59:59"))
+    ledger.check("laptop", moment("2026-12-01T00:00:00"))
 
 
 def test_a_key_without_a_budget_is_never_refused() -> None:
-    book = UsageLedger({"phone": (Budget(1, "tokens", "day"),)})
-    book.add(call())
+    ledger = UsageLedger({"phone": (Budget(1, "tokens", "day"),)})
+    ledger.add(call())
 
-    book.check("laptop", moment("2026-11-23T13:00:00"))
+    ledger.check("laptop", moment("2026-11-23T13:00:00"))
 
 
 def test_a_spent_budget_says_when_it_begins_anew_and_that_a_retry_is_useless() -> None:
-    book = UsageLedger({"laptop": (Budget(5 * NANO, "USD", "day"),)})
-    book.add(call(cost=6 * NANO))
+    ledger = UsageLedger({"laptop": (Budget(5 * NANO, "USD", "day"),)})
+    ledger.add(call(cost=6 * NANO))
     with pytest.raises(LimitExceeded) as caught:
-        book.check("laptop", moment("2026-11-23T23:59:30"))
+        ledger.check("laptop", moment("2026-11-23T23:59:30"))
     error = caught.value
 
     assert (error.status, error.code, error.error_type) == (
@@ -275,9 +278,9 @@ def test_a_spent_budget_says_when_it_begins_anew_and_that_a_retry_is_useless() -
 
 
 def test_the_state_of_a_budget_is_told_in_its_own_unit() -> None:
-    book = UsageLedger({"laptop": (Budget(20, "tokens", "day"), Budget(900, "USD", "month"))})
-    book.add(call())
-    tokens, money = book.states("laptop", moment("2026-11-23T12:00:00"))
+    ledger = UsageLedger({"laptop": (Budget(20, "tokens", "day"), Budget(900, "USD", "month"))})
+    ledger.add(call())
+    tokens, money = ledger.states("laptop", moment("2026-11-23T12:00:00"))
 
     assert (tokens.spent, tokens.remaining, tokens.resets_at) == (15, 5, "2026-11-24T00:00:00Z")
     assert (money.spent, money.remaining, money.resets_at) == (1000, 0, "2026-12-01T00:00:00Z")
@@ -285,19 +288,19 @@ def test_the_state_of_a_budget_is_told_in_its_own_unit() -> None:
 
 
 def test_budgets_may_change_while_what_was_spent_stays() -> None:
-    book = UsageLedger()
-    book.add(call())
-    book.budgets = {"laptop": (Budget(15, "tokens", "day"),)}
+    ledger = UsageLedger()
+    ledger.add(call())
+    ledger.budgets = {"laptop": (Budget(15, "tokens", "day"),)}
 
     with pytest.raises(LimitExceeded):
-        book.check("laptop", moment("2026-11-23T13:00:00"))
+        ledger.check("laptop", moment("2026-11-23T13:00:00"))
 
 
 def test_a_call_of_an_unknown_price_spends_no_money() -> None:
-    book = UsageLedger({"laptop": (Budget(1, "USD", "day"),)})
-    book.add(call(cost=None))
+    ledger = UsageLedger({"laptop": (Budget(1, "USD", "day"),)})
+    ledger.add(call(cost=None))
 
-    book.check("laptop", moment("2026-11-23T13:00:00"))
+    ledger.check("laptop", moment("2026-11-23T13:00:00"))
 
 
 def test_sums_are_those_of_the_calls_in_any_order() -> None:
@@ -309,23 +312,23 @@ def test_sums_are_those_of_the_calls_in_any_order() -> None:
 
 
 def test_a_moment_is_a_day_of_its_own_in_utc() -> None:
-    book = UsageLedger({"laptop": (Budget(1000, "tokens", "day"),)})
+    ledger = UsageLedger({"laptop": (Budget(1000, "tokens", "day"),)})
     now = datetime(2026, 11, 23, 23, 59, 59, tzinfo=UTC).timestamp()
-    (before,) = book.states("laptop", now)
-    (after,) = book.states("laptop", now + 1)
+    (before,) = ledger.states("laptop", now)
+    (after,) = ledger.states("laptop", now + 1)
 
     assert (before.resets_at, after.resets_at) == ("2026-11-24T00:00:00Z", "2026-11-25T00:00:00Z")
 
 
 def test_calls_are_summed_up_in_batches_and_none_is_lost() -> None:
-    book = UsageLedger()
+    ledger = UsageLedger()
     for number in range(600):
-        book.add(call(upstream_model="a" if number % 3 else "b"))
+        ledger.add(call(upstream_model="a" if number % 3 else "b"))
 
-    ((_, models),) = book.days("laptop", "2026-11-23", "2026-11-23")
+    ((_, models),) = ledger.days("laptop", "2026-11-23", "2026-11-23")
 
     assert {name: counts.calls for name, counts in models.items()} == {
         "openai/a": 400,
         "openai/b": 200,
     }
-    assert sum(row.totals.prompt for row in book.drain_pending()) == 6000
+    assert sum(row.totals.prompt for row in ledger.drain_pending()) == 6000

@@ -7,7 +7,7 @@ from jarvis_proxy.config.budgets import Budget
 NOW = 1_795_478_400.0  # 2026-11-24T00:00:00Z
 
 
-def book(*rows: tuple[str, str, UsageTotals]) -> UsageLedger:
+def ledger(*rows: tuple[str, str, UsageTotals]) -> UsageLedger:
     made = UsageLedger()
     made.restore(UsageRow(day, key, "openai/gpt-4o", counts) for day, key, counts in rows)
     return made
@@ -15,7 +15,7 @@ def book(*rows: tuple[str, str, UsageTotals]) -> UsageLedger:
 
 def test_days_are_the_sums_of_all_keys_oldest_first() -> None:
     usage = overview(
-        book(
+        ledger(
             ("2026-11-24", "laptop", UsageTotals(2, 10, 20, cost=7)),
             ("2026-11-22", "laptop", UsageTotals(1, 1, 1, cost=1)),
             ("2026-11-24", "phone", UsageTotals(1, 5, 5, cost=3)),
@@ -31,7 +31,7 @@ def test_days_are_the_sums_of_all_keys_oldest_first() -> None:
 
 def test_keys_are_of_this_month_the_dearest_first() -> None:
     usage = overview(
-        book(
+        ledger(
             ("2026-10-31", "old", UsageTotals(9, 9, 9, cost=99)),
             ("2026-11-01", "laptop", UsageTotals(1, 1, 1, cost=1)),
             ("2026-11-24", "laptop", UsageTotals(1, 1, 1, cost=1)),
@@ -50,7 +50,7 @@ def test_keys_are_of_this_month_the_dearest_first() -> None:
 
 
 def test_a_cost_that_nobody_knows_is_not_told_as_nothing() -> None:
-    usage = overview(book(("2026-11-24", "laptop", UsageTotals(2, 10, 20, unpriced=2))), NOW)
+    usage = overview(ledger(("2026-11-24", "laptop", UsageTotals(2, 10, 20, unpriced=2))), NOW)
 
     assert usage.days == [UsageSummary("2026-11-24", 2, 10, 20, None, 2)]
 
@@ -58,7 +58,7 @@ def test_a_cost_that_nobody_knows_is_not_told_as_nothing() -> None:
 def test_a_month_of_days_and_twenty_keys_are_told_at_most() -> None:
     rows = [(f"2026-{m}-{d:02}", "laptop", UsageTotals(1)) for m in (10, 11) for d in range(1, 25)]
     keys = [("2026-11-02", f"key-{number}", UsageTotals(1, cost=number)) for number in range(30)]
-    usage = overview(book(*rows, *keys), NOW)
+    usage = overview(ledger(*rows, *keys), NOW)
 
     assert len(usage.days) == 31
     assert usage.days[-1].name == "2026-11-24"
@@ -67,7 +67,7 @@ def test_a_month_of_days_and_twenty_keys_are_told_at_most() -> None:
 
 
 def test_budgets_tell_what_is_spent_in_their_own_unit() -> None:
-    made = book(("2026-11-24", "laptop", UsageTotals(2, 10, 20, cost=7)))
+    made = ledger(("2026-11-24", "laptop", UsageTotals(2, 10, 20, cost=7)))
     made.budgets = {
         "laptop": (Budget(100, "tokens", "day"), Budget(5, "USD", "month")),
         "phone": (Budget(9, "USD", "day"),),

@@ -21,9 +21,9 @@ NOW = 1_795_478_400.0  # 2026-11-24
 
 
 def keeper(
-    book: UsageLedger, store: "SqliteUsageStore | Store", every: float = 3600
+    ledger: UsageLedger, store: "SqliteUsageStore | Store", every: float = 3600
 ) -> UsagePersister:
-    return UsagePersister(book, store, lambda: NOW, every)
+    return UsagePersister(ledger, store, lambda: NOW, every)
 
 
 class Store:
@@ -174,25 +174,25 @@ async def test_nothing_is_written_where_nothing_was_used() -> None:
 
 
 async def test_what_could_not_be_written_is_written_later() -> None:
-    book, store = UsageLedger(), Store()
-    kept = keeper(book, store)
+    ledger, store = UsageLedger(), Store()
+    kept = keeper(ledger, store)
     store.works = False
-    book.add(call())
+    ledger.add(call())
     await kept.save()
     await kept.load()
-    book.add(call())
+    ledger.add(call())
     store.works = True
     await kept.save()
 
     assert [row.totals.calls for row in store.rows] == [2]
-    assert dict(book.days("laptop", "", "9"))["2026-11-23"]["openai/gpt-4o"].calls == 2
+    assert dict(ledger.days("laptop", "", "9"))["2026-11-23"]["openai/gpt-4o"].calls == 2
 
 
 async def test_a_cancelled_save_ends_its_write_and_counts_once() -> None:
-    book, store = UsageLedger(), Store()
-    kept = keeper(book, store)
+    ledger, store = UsageLedger(), Store()
+    kept = keeper(ledger, store)
     store.may_end.clear()
-    book.add(call())
+    ledger.add(call())
     saving = asyncio.create_task(kept.save())
     await store.begun.wait()
     saving.cancel()
@@ -205,28 +205,28 @@ async def test_a_cancelled_save_ends_its_write_and_counts_once() -> None:
 
 
 async def test_what_is_being_written_is_not_lost_to_a_load() -> None:
-    book, store = UsageLedger(), Store()
-    kept = keeper(book, store)
+    ledger, store = UsageLedger(), Store()
+    kept = keeper(ledger, store)
     store.may_end.clear()
-    book.add(call())
+    ledger.add(call())
     saving = asyncio.create_task(kept.save())
     await store.begun.wait()
     loading = asyncio.create_task(kept.load())
     store.may_end.set()
     await asyncio.gather(saving, loading)
 
-    assert dict(book.days("laptop", "", "9"))["2026-11-23"]["openai/gpt-4o"].calls == 1
+    assert dict(ledger.days("laptop", "", "9"))["2026-11-23"]["openai/gpt-4o"].calls == 1
 
 
 async def test_while_it_runs_it_saves_and_takes_over_what_others_wrote() -> None:
-    book, store = UsageLedger(), Store()
+    ledger, store = UsageLedger(), Store()
     store.rows.append(UsageRow("2026-11-23", "laptop", "openai/gpt-4o", UsageTotals(calls=7)))
-    book.add(call())
-    running = asyncio.create_task(keeper(book, store, every=0.0).run())
+    ledger.add(call())
+    running = asyncio.create_task(keeper(ledger, store, every=0.0).run())
     await eventually(lambda: store.loads > 1)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
 
     assert [row.totals.calls for row in store.rows] == [7, 1]
-    assert dict(book.days("laptop", "", "9"))["2026-11-23"]["openai/gpt-4o"].calls == 8
+    assert dict(ledger.days("laptop", "", "9"))["2026-11-23"]["openai/gpt-4o"].calls == 8

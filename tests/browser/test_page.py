@@ -234,8 +234,8 @@ async def test_markup_in_names_codes_messages_and_answers_stays_text() -> None:
 
     upstream = RawUpstream(answer)
     async with upstream.running(), running_proxy(upstream.base_url, ADMIN_KEY=ADMIN_KEY) as proxy:
-        await eventually(lambda: proxy.context.catalog.failing())
-        proxy.context.catalog.update("openai", [ModelEntry(MARKUP, 1, MARKUP)])
+        await eventually(lambda: proxy.context.model_list.failing())
+        proxy.context.model_list.update("openai", [ModelEntry(MARKUP, 1, MARKUP)])
         now = time.monotonic()
         fields: dict[str, Any] = dict.fromkeys(
             ("key_name", "model", "target", "upstream", "route", "code"), MARKUP

@@ -260,5 +260,5 @@ def test_calls_are_summed_up_in_batches_even_if_nobody_asks() -> None:
     for _ in range(1000):
         made.add(call())
 
-    assert len(made._fresh) < 256
+    assert len(made._pending) < 256
     assert made.totals(NOW).all.calls == 1000

@@ -41,14 +41,14 @@ def said() -> Iterator[list[str]]:
 
 def test_a_kind_is_said_once_in_its_time_and_then_how_often_it_came(said: list[str]) -> None:
     clock = Clock()
-    occasional = RateLimitedLogger(10, clock)
+    logger = RateLimitedLogger(10, clock)
     for _ in range(100):
-        occasional.warn("a", "it happened")
-    occasional.warn("b", "something else")
+        logger.warn("a", "it happened")
+    logger.warn("b", "something else")
     clock.now += 10
-    occasional.warn("a", "it happened")
+    logger.warn("a", "it happened")
     clock.now += 10
-    occasional.warn("a", "it happened")
+    logger.warn("a", "it happened")
 
     assert said == [
         "it happened",
@@ -59,11 +59,11 @@ def test_a_kind_is_said_once_in_its_time_and_then_how_often_it_came(said: list[s
 
 
 def test_endless_kinds_take_no_endless_memory(said: list[str]) -> None:
-    occasional = RateLimitedLogger(10, Clock())
+    logger = RateLimitedLogger(10, Clock())
     for number in range(1000):
-        occasional.warn(f"kind {number}", "x")
+        logger.warn(f"kind {number}", "x")
 
-    assert len(occasional._said_at) <= 64
+    assert len(logger._logged_at) <= 64
 
 
 CONTEXTS: dict[str, tuple[dict[str, object], str]] = {

@@ -13,50 +13,50 @@ def test_a_new_sheet_is_empty() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"a", b"0123456789"])
 def test_what_is_written_is_read(data: bytes) -> None:
-    sheet = SharedMemorySlot(10)
-    sheet.write(b"before")
+    slot = SharedMemorySlot(10)
+    slot.write(b"before")
 
-    assert sheet.write(data)
-    assert sheet.read() == data
+    assert slot.write(data)
+    assert slot.read() == data
 
 
 def test_what_is_too_long_changes_nothing() -> None:
-    sheet = SharedMemorySlot(10)
-    sheet.write(b"before")
+    slot = SharedMemorySlot(10)
+    slot.write(b"before")
 
-    assert not sheet.write(b"01234567890")
-    assert sheet.read() == b"before"
+    assert not slot.write(b"01234567890")
+    assert slot.read() == b"before"
 
 
 def test_while_something_is_written_what_was_there_before_is_read() -> None:
-    sheet = SharedMemorySlot(10)
+    slot = SharedMemorySlot(10)
     for number in range(5):
-        sheet.write(b"%d" % number)
-        before = sheet._memory[:]
-        sheet.write(b"next")
-        spoil(sheet, before)
-        assert sheet.read() == b"%d" % number
-        sheet._memory[:] = before
+        slot.write(b"%d" % number)
+        before = slot._memory[:]
+        slot.write(b"next")
+        spoil(slot, before)
+        assert slot.read() == b"%d" % number
+        slot._memory[:] = before
 
 
 def test_what_is_half_written_on_both_sides_is_not_read() -> None:
-    sheet = SharedMemorySlot(10)
-    before = sheet._memory[:]
-    sheet.write(b"0123456789")
-    spoil(sheet, before)
-    sheet.write(b"0123456789")  # the side that is whole is older
-    assert sheet.read() == b"0123456789"
-    spoil(sheet, before)
-    sheet._memory[4] ^= 1
-    sheet._memory[sheet._buffer_size + 4] ^= 1
+    slot = SharedMemorySlot(10)
+    before = slot._memory[:]
+    slot.write(b"0123456789")
+    spoil(slot, before)
+    slot.write(b"0123456789")  # the side that is whole is older
+    assert slot.read() == b"0123456789"
+    spoil(slot, before)
+    slot._memory[4] ^= 1
+    slot._memory[slot._buffer_size + 4] ^= 1
 
-    assert sheet.read() is None
+    assert slot.read() is None
 
 
-def spoil(sheet: SharedMemorySlot, before: bytes) -> None:
+def spoil(slot: SharedMemorySlot, before: bytes) -> None:
     """Change the last byte of what differs from *before*."""
-    changed = [at for at, byte in enumerate(sheet._memory[:]) if byte != before[at]]
-    sheet._memory[changed[-1]] ^= 1
+    changed = [at for at, byte in enumerate(slot._memory[:]) if byte != before[at]]
+    slot._memory[changed[-1]] ^= 1
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")

@@ -17,7 +17,7 @@ from jarvis_proxy.observability.sliding_window import (
 DURATIONS = st.lists(st.floats(0.0002, 100_000), min_size=1, max_size=50)
 
 
-def sketch(*durations: float) -> DurationHistogram:
+def histogram(*durations: float) -> DurationHistogram:
     made = DurationHistogram()
     for seconds in durations:
         made.add(seconds)
@@ -29,45 +29,45 @@ def test_a_percentile_is_within_five_per_cent_of_the_true_one(
     durations: list[float], share: float
 ) -> None:
     true = sorted(durations)[math.ceil(share * len(durations)) - 1]
-    (found,) = sketch(*durations).percentiles([share])
+    (found,) = histogram(*durations).percentiles([share])
 
     assert found == pytest.approx(true, rel=0.051)
 
 
 def test_several_percentiles_come_in_one_pass() -> None:
-    found = sketch(*(number / 100 for number in range(1, 101))).percentiles([0.5, 0.9, 0.99])
+    found = histogram(*(number / 100 for number in range(1, 101))).percentiles([0.5, 0.9, 0.99])
 
     assert found == [pytest.approx(value, rel=0.051) for value in (0.5, 0.9, 0.99)]
 
 
 def test_an_empty_sketch_knows_no_percentile() -> None:
-    assert sketch().percentiles([0.5, 0.9]) == [None, None]
+    assert histogram().percentiles([0.5, 0.9]) == [None, None]
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, 1e-9])
 def test_what_took_no_time_counts_as_the_shortest_time(seconds: float) -> None:
-    (found,) = sketch(seconds).percentiles([1.0])
+    (found,) = histogram(seconds).percentiles([1.0])
 
     assert found == pytest.approx(0.0001, rel=0.051)
 
 
 @given(DURATIONS, DURATIONS)
 def test_what_is_taken_out_again_leaves_no_trace(some: list[float], more: list[float]) -> None:
-    whole = sketch(*some)
-    whole.merge(sketch(*more))
+    whole = histogram(*some)
+    whole.merge(histogram(*more))
     both = whole.percentiles([0.5, 1.0])
-    whole.merge(sketch(*more), -1)
+    whole.merge(histogram(*more), -1)
 
-    assert both == sketch(*some, *more).percentiles([0.5, 1.0])
-    assert whole.percentiles([0.1, 0.5, 1.0]) == sketch(*some).percentiles([0.1, 0.5, 1.0])
+    assert both == histogram(*some, *more).percentiles([0.5, 1.0])
+    assert whole.percentiles([0.1, 0.5, 1.0]) == histogram(*some).percentiles([0.1, 0.5, 1.0])
 
 
 def test_a_tally_is_the_sum_of_what_was_merged() -> None:
-    tally = CallStats(1, 0, 2, 3, 4)
-    tally.merge(CallStats(10, 10, 20, 30, 40))
+    stats = CallStats(1, 0, 2, 3, 4)
+    stats.merge(CallStats(10, 10, 20, 30, 40))
 
-    assert (tally.calls, tally.errors) == (11, 10)
-    assert (tally.prompt, tally.completion, tally.cost) == (22, 33, 44)
+    assert (stats.calls, stats.errors) == (11, 10)
+    assert (stats.prompt, stats.completion, stats.cost) == (22, 33, 44)
 
 
 def test_what_is_older_than_the_window_is_gone_and_nothing_else() -> None:
@@ -77,9 +77,9 @@ def test_what_is_older_than_the_window_is_gone_and_nothing_else() -> None:
     window.add(1200, "both", CallStats(4))
 
     window.expire(1000 + 285)
-    calls = {label: tally.calls for label, tally in window.totals.items()}
+    calls = {label: stats.calls for label, stats in window.totals.items()}
     window.expire(1000 + 315)
-    later = {label: tally.calls for label, tally in window.totals.items()}
+    later = {label: stats.calls for label, stats in window.totals.items()}
 
     assert calls == {"early": 1, "both": 6}
     assert later == {"both": 4}
@@ -88,9 +88,9 @@ def test_what_is_older_than_the_window_is_gone_and_nothing_else() -> None:
 def test_a_window_that_is_never_looked_at_in_between_forgets_all_the_same() -> None:
     random, window = Random(1), SlidingWindow()
     for second in range(0, 10_000, 7):
-        tally = CallStats(1)
-        tally.duration.add(random.random())
-        window.add(second, str(second % 5), tally)
+        stats = CallStats(1)
+        stats.duration.add(random.random())
+        window.add(second, str(second % 5), stats)
     window.expire(20_000)
 
     assert window.totals == {}
@@ -108,7 +108,7 @@ def test_labels_above_the_limit_are_counted_together_until_others_leave() -> Non
     window = SlidingWindow(width=1, slices=10, size=2)
     for label in ("a", "b", "c", "d", "a"):
         window.add(0, label, CallStats(1))
-    crowded = {label: tally.calls for label, tally in window.totals.items()}
+    crowded = {label: stats.calls for label, stats in window.totals.items()}
     window.expire(100)
     window.add(100, "c", CallStats(1))
 
@@ -117,7 +117,7 @@ def test_labels_above_the_limit_are_counted_together_until_others_leave() -> Non
 
 
 @pytest.mark.parametrize(
-    ("tally", "expected"),
+    ("stats", "expected"),
     [
         (CallStats(), None),
         (CallStats(calls=2, unpriced=2), None),
@@ -127,14 +127,14 @@ def test_labels_above_the_limit_are_counted_together_until_others_leave() -> Non
     ],
 )
 def test_c15_a_cost_of_which_nothing_is_known_is_none(
-    tally: CallStats, expected: int | None
+    stats: CallStats, expected: int | None
 ) -> None:
-    assert tally.known_cost == expected
+    assert stats.known_cost == expected
 
 
 def test_what_is_known_of_a_cost_leaves_with_its_calls() -> None:
-    tally = CallStats(calls=1, priced=1, cost=5)
-    tally.merge(CallStats(calls=1, unpriced=1))
-    tally.merge(CallStats(calls=1, priced=1, cost=5), -1)
+    stats = CallStats(calls=1, priced=1, cost=5)
+    stats.merge(CallStats(calls=1, unpriced=1))
+    stats.merge(CallStats(calls=1, priced=1, cost=5), -1)
 
-    assert tally.known_cost is None
+    assert stats.known_cost is None

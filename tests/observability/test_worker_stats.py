@@ -38,13 +38,13 @@ class Office:
         self.desks = [WorkerSlot() for _ in range(number)]
         self.looks = SharedMemorySlot(64)
 
-    def crew(self, own: int) -> WorkerStats:
+    def workers(self, own: int) -> WorkerStats:
         return WorkerStats(self.desks, own, self.looks)
 
 
 def test_whoever_is_asked_adds_up_what_all_have_written() -> None:
     office = Office()
-    one, other = office.crew(0), office.crew(1)
+    one, other = office.workers(0), office.workers(1)
     one.write(calls(3))
     other.write(calls(4))
 
@@ -56,13 +56,13 @@ def test_whoever_is_asked_adds_up_what_all_have_written() -> None:
 
 def test_what_a_worker_that_is_gone_has_counted_stays_and_goes_on_at_its_desk() -> None:
     office = Office()
-    office.crew(0).write(calls(3))
+    office.workers(0).write(calls(3))
     office.desks[0].clear()
-    other = office.crew(1)
+    other = office.workers(1)
     assert value(other.merged_families(calls(1)), "jarvis_calls") == 4
     assert value(other.merged_families(calls(1)), "jarvis_open") == 1
 
-    next_one = office.crew(0)
+    next_one = office.workers(0)
     next_one.write(calls(2))
     assert value(other.merged_families(calls(1)), "jarvis_calls") == 6
     assert (
@@ -72,7 +72,7 @@ def test_what_a_worker_that_is_gone_has_counted_stays_and_goes_on_at_its_desk() 
 
 def test_what_is_half_written_counts_as_it_was_before() -> None:
     office = Office()
-    one, other = office.crew(0), office.crew(1)
+    one, other = office.workers(0), office.workers(1)
     other.write(calls(4))
     one.merged_families(calls(0))
     make_unreadable(office.desks[1].metrics)
@@ -81,20 +81,20 @@ def test_what_is_half_written_counts_as_it_was_before() -> None:
 
 
 def test_a_desk_that_cannot_be_read_is_empty_when_it_is_cleared() -> None:
-    desk = WorkerSlot()
-    make_unreadable(desk.metrics)
-    desk.clear()
+    slot = WorkerSlot()
+    make_unreadable(slot.metrics)
+    slot.clear()
 
-    assert module._families(desk.metrics) == []
+    assert module._families(slot.metrics) == []
 
 
-def make_unreadable(sheet: SharedMemorySlot) -> None:
+def make_unreadable(slot: SharedMemorySlot) -> None:
     for side in (0, 1):
-        sheet._memory[side * sheet._buffer_size + 8] ^= 1  # the checksum
+        slot._memory[side * slot._buffer_size + 8] ^= 1  # the checksum
 
 
 def test_what_the_process_takes_is_told_in_prometheus_names() -> None:
-    sums = Office().crew(0).merged_families([])
+    sums = Office().workers(0).merged_families([])
     page = os.sysconf("SC_PAGESIZE")
 
     assert value(sums, "process_resident_memory_bytes") % page == 0
@@ -110,10 +110,10 @@ def test_metrics_that_do_not_fit_are_warned_of_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(module, "_METRICS_SIZE", 10)
-    crew = Office().crew(0)
+    workers = Office().workers(0)
     with caplog.at_level(logging.WARNING):
-        crew.write(calls(1))
-        crew.write(calls(2))
+        workers.write(calls(1))
+        workers.write(calls(2))
 
     assert len(caplog.messages) == 1
 
@@ -121,7 +121,7 @@ def test_metrics_that_do_not_fit_are_warned_of_once(
 async def test_a_worker_writes_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_EVERY", 0.005)
     office = Office()
-    one, other = office.crew(0), office.crew(1)
+    one, other = office.workers(0), office.workers(1)
     number = 0
 
     def counting() -> list[MetricFamily]:
@@ -142,7 +142,7 @@ async def test_others_write_for_the_page_while_somebody_looks_on(
 ) -> None:
     monkeypatch.setattr(module, "_EVERY", 0.01)
     office = Office()
-    one, other = office.crew(0), office.crew(1)
+    one, other = office.workers(0), office.workers(1)
     live = LiveStats()
     live.add(call(time.monotonic()))
     task = asyncio.create_task(other.run(lambda: calls(0), live))
@@ -164,15 +164,15 @@ async def test_a_worker_that_writes_nothing_is_waited_for_in_vain_but_not_for_lo
 ) -> None:
     monkeypatch.setattr(module, "_EVERY", 0.02)
     office = Office()
-    office.crew(1).write(calls(0))
-    await asyncio.wait_for(office.crew(0).wait_for_workers(), 5)
+    office.workers(1).write(calls(0))
+    await asyncio.wait_for(office.workers(0).wait_for_workers(), 5)
 
-    assert office.crew(0).snapshots() == []
+    assert office.workers(0).snapshots() == []
 
 
 async def test_a_part_of_a_worker_that_is_gone_is_shown_no_more() -> None:
     office = Office()
-    one, other = office.crew(0), office.crew(1)
+    one, other = office.workers(0), office.workers(1)
     one.mark_viewer(time.monotonic())
     other._write_live(LiveStats())
     assert len(one.snapshots()) == 1
@@ -182,4 +182,4 @@ async def test_a_part_of_a_worker_that_is_gone_is_shown_no_more() -> None:
 
 
 def test_nobody_has_looked_before_anybody_did() -> None:
-    assert not Office().crew(0).has_viewer(time.monotonic())
+    assert not Office().workers(0).has_viewer(time.monotonic())

@@ -59,25 +59,25 @@ async def two(server: RedisServer) -> AsyncIterator[tuple[Process, Process]]:
 async def test_requests_a_minute_are_counted_together(two: tuple[Process, Process]) -> None:
     quota = KeyQuota(rpm=10)
     verdicts = await asyncio.gather(*(two[n % 2].admit(quota) for n in range(30)))
-    refused = [verdict for verdict in verdicts if verdict.refused]
+    refused = [decision for decision in verdicts if decision.refused]
 
     assert len(refused) == 20
-    assert {verdict.refused for verdict in refused} == {"requests"}
-    assert all(5 < verdict.wait <= 6 for verdict in refused)
+    assert {decision.refused for decision in refused} == {"requests"}
+    assert all(5 < decision.wait <= 6 for decision in refused)
 
 
 async def test_a_verdict_says_how_the_limits_stand(two: tuple[Process, Process]) -> None:
     quota = KeyQuota(rpm=60, tpm=6000)
     await two[0].admit(quota, 600)
-    verdict = await two[1].admit(quota, 1200)
+    decision = await two[1].admit(quota, 1200)
 
-    assert verdict.refused is None
-    assert verdict.requests is not None
-    assert verdict.tokens is not None
-    assert (verdict.requests.limit, verdict.requests.remaining) == (60, 58)
-    assert 1.5 < verdict.requests.seconds_to_full <= 2.0
-    assert (verdict.tokens.limit, verdict.tokens.remaining // 10) == (6000, 420)
-    assert 17 < verdict.tokens.seconds_to_full <= 18
+    assert decision.refused is None
+    assert decision.requests is not None
+    assert decision.tokens is not None
+    assert (decision.requests.limit, decision.requests.remaining) == (60, 58)
+    assert 1.5 < decision.requests.seconds_to_full <= 2.0
+    assert (decision.tokens.limit, decision.tokens.remaining // 10) == (6000, 420)
+    assert 17 < decision.tokens.seconds_to_full <= 18
 
 
 async def test_tokens_a_minute_are_counted_together(two: tuple[Process, Process]) -> None:
@@ -151,11 +151,11 @@ async def test_a_refused_call_counts_nothing(two: tuple[Process, Process]) -> No
         await two[1].admit(quota, 100)
     two[0].release("a")
     await two[0].admit(KeyQuota(rpm=1), key="other")
-    verdict = await two[1].admit(quota, 100)
+    decision = await two[1].admit(quota, 100)
 
-    assert verdict.requests is not None
-    assert verdict.tokens is not None
-    assert (verdict.requests.remaining, verdict.tokens.remaining // 10) == (3, 80)
+    assert decision.requests is not None
+    assert decision.tokens is not None
+    assert (decision.requests.remaining, decision.tokens.remaining // 10) == (3, 80)
 
 
 async def test_a_released_call_that_is_not_known_is_no_matter(
@@ -191,10 +191,10 @@ async def test_a_dead_process_gives_its_places_back(
     now, _ = await store.time()
     # As it will be when nobody has renewed it.
     await store.zadd("jarvis:calls:laptop", {"a": (now - 1) * 1000})
-    verdict = await two[1].admit(quota)
+    decision = await two[1].admit(quota)
 
     assert now * 1000 < score <= (now + LEASE + 1) * 1000
-    assert verdict.refused is None
+    assert decision.refused is None
 
 
 async def test_a_living_process_keeps_its_places(
@@ -306,13 +306,14 @@ async def test_d14_no_bucket_of_a_store_shuts_a_key_out_for_ever(
     await store.hset("jarvis:limit:laptop", mapping={field: level, f"{field}_at": at})
     first = await two[0].admit(KeyQuota(rpm=10, tpm=100), 1)
     await asyncio.sleep(0.05)  # the store's clock cannot be moved
-    verdict = await two[0].admit(KeyQuota(rpm=10, tpm=100), 1)
-    meters = [meter for meter in (verdict.requests, verdict.tokens) if meter is not None]
+    decision = await two[0].admit(KeyQuota(rpm=10, tpm=100), 1)
+    statuses = [status for status in (decision.requests, decision.tokens) if status is not None]
 
     assert first.wait <= DAY + 60
-    assert verdict.wait < first.wait or first.refused is None
+    assert decision.wait < first.wait or first.refused is None
     assert all(
-        meter.remaining <= meter.limit and meter.seconds_to_full <= DAY + 120 for meter in meters
+        status.remaining <= status.limit and status.seconds_to_full <= DAY + 120
+        for status in statuses
     )
     assert 0 < await store.pttl("jarvis:limit:laptop") <= (DAY + 600) * 1000
 
@@ -321,6 +322,6 @@ async def test_d14_calls_that_a_store_says_will_last_for_ever_are_forgotten(
     two: tuple[Process, Process], store: Redis
 ) -> None:
     await store.zadd("jarvis:calls:laptop", {f"ghost{number}": float(FAR) for number in range(5)})
-    verdict = await two[0].admit(KeyQuota(concurrency=1))
+    decision = await two[0].admit(KeyQuota(concurrency=1))
 
-    assert verdict.refused is None
+    assert decision.refused is None

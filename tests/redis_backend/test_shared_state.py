@@ -97,13 +97,13 @@ async def test_a_store_that_is_not_there_holds_nothing_up() -> None:
     state = SharedState(f"redis://127.0.0.1:{free_port()}/0")
     began = time.monotonic()
     await state.start()
-    verdict = await state.limiter.admit(
+    decision = await state.limiter.admit(
         "k", KeyQuota(rpm=1), call_id="c", tokens=0, now=time.monotonic()
     )
     state.signatures.put("call_0123456789", Remembered("sig", None), time.monotonic())
     await state.signatures.fetch(["call_0123456789", "other"], time.monotonic())
     await state.close()
 
-    assert verdict.refused is None
+    assert decision.refused is None
     assert state.signatures.get("call_0123456789", time.monotonic()) == Remembered("sig", None)
     assert time.monotonic() - began < 2.5

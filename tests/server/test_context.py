@@ -19,7 +19,7 @@ async def test_no_key_is_in_any_repr() -> None:
                 *(repr(place.key_pool) for place in context.endpoints.values()),
                 *(repr(place.api.transport) for place in context.endpoints.values()),
                 repr(context.settings),
-                repr(context.keyring),
+                repr(context.client_keys),
             ]
         )
 

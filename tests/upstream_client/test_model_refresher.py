@@ -26,7 +26,7 @@ async def openai_answer(peer: Peer, request: Received) -> None:
 
 
 def ids(proxy: Proxy) -> set[str]:
-    listed = json.loads(proxy.context.catalog.listing(lambda name: True))
+    listed = json.loads(proxy.context.model_list.listing(lambda name: True))
     return {model["id"] for model in listed["data"]}
 
 
@@ -114,7 +114,7 @@ async def test_list_that_cannot_be_read_leaves_the_old_one(
         await proxy.context.refresher.refresh()
         await proxy.context.refresher.refresh()
         assert "gpt-9" in ids(proxy)
-        assert proxy.context.catalog.failing() == ["openai"]
+        assert proxy.context.model_list.failing() == ["openai"]
         response = await fetch(proxy.port, "/v1/models", headers=BEARER, method="GET")
         log = proxy.logged()
 
@@ -157,7 +157,7 @@ async def test_upstream_that_never_answers_is_given_up() -> None:
     openai = RawUpstream(play, plays_lists=True)
     async with openai.running(), running_proxy(openai.base_url) as proxy:
         context = proxy.context
-        refresher = ModelListRefresher(context.catalog, context.endpoints, timeout=0.1)
+        refresher = ModelListRefresher(context.model_list, context.endpoints, timeout=0.1)
         await asyncio.wait_for(refresher.refresh(), 5)
         log = proxy.logged()
 
@@ -169,7 +169,7 @@ async def test_lists_are_read_after_the_start_and_again_when_old_and_wanted() ->
     async with openai.running(), running_proxy(openai.base_url, GEMINI_API_KEY="") as proxy:
         context = proxy.context
         context.refresher = ModelListRefresher(
-            context.catalog, context.endpoints, first_after=0.0, stale_after=0.0
+            context.model_list, context.endpoints, first_after=0.0, stale_after=0.0
         )
         running = asyncio.create_task(context.refresher.run())
         await eventually(lambda: "gpt-9" in ids(proxy))

@@ -187,7 +187,7 @@ class DashboardFeed:
 
 def upstream_statuses(context: AppContext, now: float) -> list[UpstreamStatus]:
     """Return the state of each upstream."""
-    stale = context.catalog.failing()
+    stale = context.model_list.failing()
     return [
         UpstreamStatus(
             name,

@@ -37,9 +37,9 @@ async def models(request: web.Request) -> web.StreamResponse:
     context = request.app[CONTEXT]
     context.refresher.wake_if_stale()
     headers: dict[str, str] = {}
-    if failing := context.catalog.failing():
+    if failing := context.model_list.failing():
         headers["x-jarvis-warning"] = f"models not up to date: {', '.join(failing)}"
-    body = context.catalog.listing(context.admission.model_filter(request[RECORD].key_name))
+    body = context.model_list.listing(context.admission.model_filter(request[RECORD].key_name))
     return json_response(request, body, headers=headers)
 
 
@@ -48,7 +48,7 @@ async def model(request: web.Request) -> web.StreamResponse:
     context = request.app[CONTEXT]
     context.refresher.wake_if_stale()
     model_id = request[MATCH].model_id
-    entry = context.catalog.entry(
+    entry = context.model_list.entry(
         model_id, context.admission.model_filter(request[RECORD].key_name)
     )
     if entry is None:

@@ -295,8 +295,8 @@ async def test_usage_comes_at_first_and_now_and_then() -> None:
 async def test_health_tells_of_breakers_resting_keys_and_old_lists_but_never_a_key() -> None:
     async with running_proxy(OPENAI_API_KEY="sk-canary-1,sk-canary-2,sk-canary-3") as proxy:
         context = proxy.context
-        await eventually(lambda: set(context.catalog.failing()) == {"openai", "gemini"})
-        context.catalog.update("gemini", [])
+        await eventually(lambda: set(context.model_list.failing()) == {"openai", "gemini"})
+        context.model_list.update("gemini", [])
         context.endpoints["openai"].key_pool.quarantine(1, "gpt-4o", 100.0, Quarantine(41.5))
         context.endpoints["gemini"].breakers.apply_remote("", "tester", 101.0)
         for model in ("gpt-4o", "o3"):

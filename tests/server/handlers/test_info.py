@@ -83,7 +83,7 @@ async def test_models_without_a_key_are_hidden() -> None:
 )
 async def test_model_whose_id_has_a_slash_is_found(path: str) -> None:
     async with running_proxy() as proxy:
-        proxy.context.catalog.update("openai", [ModelEntry("org/model", 5, "org")])
+        proxy.context.model_list.update("openai", [ModelEntry("org/model", 5, "org")])
         response = await fetch(proxy.port, path, headers=BEARER, method="GET")
 
     assert response.status == 200
@@ -108,7 +108,7 @@ async def test_unknown_model_is_told_in_ascii_and_short(name: str) -> None:
 
 async def test_list_says_which_upstreams_it_could_not_ask() -> None:
     async with running_proxy() as proxy:
-        proxy.context.catalog.failed("openai")
+        proxy.context.model_list.failed("openai")
         response = await fetch(proxy.port, "/v1/models", headers=BEARER, method="GET")
 
     assert response.status == 200
