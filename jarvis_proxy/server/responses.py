@@ -13,7 +13,7 @@ from jarvis_proxy.redaction import Secrets
 from jarvis_proxy.server.client_apis import api_name, client_api
 from jarvis_proxy.server.context import ADMITTED_CALL, CONTEXT, RECORD
 from jarvis_proxy.upstreams.json_values import loads
-from jarvis_proxy.wire.headers import EXPOSED, RATE_LIMIT_PREFIX, is_field_value, retry_after
+from jarvis_proxy.wire.headers import EXPOSED, RATE_LIMIT_PREFIXES, is_field_value, retry_after
 
 _JSON: Final = "application/json"
 _MAX_RETRY_AFTER: Final = 60
@@ -119,7 +119,7 @@ async def add_rate_limit_headers(request: web.Request, response: web.StreamRespo
     if admitted is None or admitted.verdict is None:
         return
     headers = response.headers
-    for name in [name for name in headers if name.lower().startswith(RATE_LIMIT_PREFIX)]:
+    for name in [name for name in headers if name.lower().startswith(RATE_LIMIT_PREFIXES)]:
         headers.popall(name, None)
     headers.update(admitted.verdict.headers())
 

@@ -6,6 +6,7 @@ Client APIs and upstream APIs meet here, and know nothing of each other.
 import secrets
 import string
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from threading import Lock
 from typing import Final
@@ -16,7 +17,14 @@ from jarvis_proxy.routing.key_pool import KeyPool
 from jarvis_proxy.routing.models import GEMINI
 from jarvis_proxy.server.dialects import CHAT, build_dialects
 from jarvis_proxy.upstream_client.endpoint import UpstreamApi, UpstreamEndpoint
-from jarvis_proxy.upstream_client.transport import HttpTransport, TransportOptions, key_headers
+from jarvis_proxy.upstream_client.transport import (
+    HttpTransport,
+    TransportOptions,
+    is_anthropics,
+    key_headers,
+)
+from jarvis_proxy.upstreams.anthropic.relay import RELAYED, MessagesRelay
+from jarvis_proxy.upstreams.anthropic.upstream import AnthropicUpstream
 from jarvis_proxy.upstreams.chat.upstream import CompatibleUpstream
 from jarvis_proxy.upstreams.gemini.signature_store import SignatureVault
 from jarvis_proxy.upstreams.gemini.upstream import GeminiUpstream
@@ -41,9 +49,10 @@ def build_endpoint(
     upstream: UpstreamSettings, settings: Settings, signatures: Signatures
 ) -> UpstreamEndpoint:
     """Return *upstream* as calls reach it; must be called in the running loop."""
-    build = _gemini if upstream.name == GEMINI else _compatible
-    api = build(upstream, settings, signatures)
-    return UpstreamEndpoint(api, KeyPool(upstream.keys))
+    api = _BUILDERS[upstream.api](upstream, settings, signatures)
+    url = upstream.base_url if upstream.api == "messages" else upstream.messages_url
+    others = _messages_relay(upstream, settings, url, api) if url else {}
+    return UpstreamEndpoint(api, KeyPool(upstream.keys), others=others)
 
 
 def _gemini(upstream: UpstreamSettings, settings: Settings, signatures: Signatures) -> UpstreamApi:
@@ -79,6 +88,44 @@ def _compatible(
         upstream.name, upstream.base_url, options=_options(upstream, settings)
     )
     return UpstreamApi(translator, transport)
+
+
+def _anthropic(
+    upstream: UpstreamSettings, settings: Settings, signatures: Signatures
+) -> UpstreamApi:
+    """Return a Messages API for clients of other APIs: its own clients are relayed."""
+    dialects = {
+        endpoint: dialect
+        for endpoint, dialect in build_dialects(new_call_id).items()
+        if endpoint not in RELAYED
+    }
+    adapter = AnthropicUpstream(upstream.name, new_id=new_call_id, image_urls=settings.image_urls)
+    transport = _messages_transport(upstream, settings, upstream.base_url)
+    return UpstreamApi(TranslatedUpstream(adapter, dialects), transport, kind="messages")
+
+
+def _messages_relay(
+    upstream: UpstreamSettings, settings: Settings, url: str, api: UpstreamApi
+) -> Mapping[str, UpstreamApi]:
+    """Return the API at *url* for its own clients, by the endpoints that it serves."""
+    transport = (
+        api.transport if api.kind == "messages" else _messages_transport(upstream, settings, url)
+    )
+    relay = MessagesRelay(upstream.name, is_anthropic=is_anthropics(url))
+    relaying = UpstreamApi(relay, transport, relays=RELAYED, kind="messages")
+    return dict.fromkeys(RELAYED, relaying)
+
+
+def _messages_transport(upstream: UpstreamSettings, settings: Settings, url: str) -> HttpTransport:
+    return HttpTransport(
+        upstream.name,
+        url,
+        key_headers=key_headers(upstream, url),
+        options=_options(upstream, settings),
+    )
+
+
+_BUILDERS: Final = {"openai": _compatible, "gemini": _gemini, "messages": _anthropic}
 
 
 def _options(upstream: UpstreamSettings, settings: Settings) -> TransportOptions:

@@ -49,4 +49,5 @@ class UpstreamEndpoint:
     @property
     def transports(self) -> tuple[UpstreamTransport, ...]:
         """Every way to this upstream."""
-        return tuple({id(api): api.transport for api in (self.api, *self.others.values())}.values())
+        apis = (self.api, *self.others.values())
+        return tuple({id(api.transport): api.transport for api in apis}.values())

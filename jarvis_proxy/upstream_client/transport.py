@@ -40,11 +40,16 @@ def key_headers(upstream: UpstreamSettings, url: str = "") -> Mapping[str, str]:
         case "gemini":
             return {"x-goog-api-key": ""}  # in a header: a key in a URL ends up in logs
         case "messages":
-            host = urlsplit(url or upstream.base_url).hostname
+            is_anthropic = is_anthropics(url or upstream.base_url)
             # Compatible services take one or the other.
-            return {"x-api-key": ""} if host == _ANTHROPIC else {"x-api-key": "", **BEARER}
+            return {"x-api-key": ""} if is_anthropic else {"x-api-key": "", **BEARER}
         case _:
             return BEARER
+
+
+def is_anthropics(url: str) -> bool:
+    """Tell whether the Messages API at *url* is Anthropic's own, no compatible service's."""
+    return urlsplit(url).hostname == _ANTHROPIC
 
 
 class TransportResponse(Protocol):

@@ -23,6 +23,8 @@ ANSWERS_JSON: Final = frozenset(
         "images/edits",
         "images/generations",
         "images/variations",
+        "messages",
+        "messages/count_tokens",
         "moderations",
         "responses",
         "responses/compact",
@@ -31,7 +33,7 @@ ANSWERS_JSON: Final = frozenset(
 )
 """Endpoints that answer with JSON, or with events where a stream was asked for; nothing else."""
 
-_STREAMS: Final = (ANSWERS_JSON - {"embeddings", "moderations"}) | {"messages", STREAM}
+_STREAMS: Final = (ANSWERS_JSON - {"embeddings", "messages/count_tokens", "moderations"}) | {STREAM}
 _SSE: Final = "text/event-stream"
 _JSON: Final = "application/json"
 _PAGE: Final = "text/html"

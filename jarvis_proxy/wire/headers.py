@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Final
 
 _MAX_VALUE: Final = 256
+_MAX_BETAS: Final = 4096
 
 # Lower-cased names. `accept` tells audio from JSON on some endpoints; the rest are OpenAI's own.
 _REQUEST_ALLOWED: Final = (
@@ -24,6 +25,9 @@ _REQUEST_ALLOWED: Final = (
     "openai-beta",
     "x-client-request-id",
 )
+MESSAGES_HEADERS: Final = ("anthropic-version", "anthropic-beta")
+"""What a Messages API must get of its clients' headers, unchanged."""
+
 RESPONSE_ALLOWED: Final = frozenset(
     {
         "accept-ranges",
@@ -46,12 +50,12 @@ _LEADING_NUMBER: Final = re.compile(
     r"\s*+[+-]?(?:inf(?:inity)?\b|(?:\d++(?:\.\d*+)?|\.\d++)(?:e[+-]?\d++)?)",
     re.ASCII | re.IGNORECASE,
 )
-RATE_LIMIT_PREFIX: Final = "x-ratelimit-"
+RATE_LIMIT_PREFIXES: Final = ("x-ratelimit-", "anthropic-ratelimit-")
 
 EXPOSED: Final = (
-    "openai-processing-ms, retry-after, retry-after-ms, x-jarvis-attempts, x-jarvis-ignored, "
-    "x-jarvis-model, x-jarvis-upstream, x-ratelimit-limit-requests, x-ratelimit-limit-tokens, "
-    "x-ratelimit-remaining-requests, x-ratelimit-remaining-tokens, x-ratelimit-reset-requests, "
+    "openai-processing-ms, request-id, retry-after, retry-after-ms, x-jarvis-attempts, "
+    "x-jarvis-ignored, x-jarvis-model, x-jarvis-upstream, x-ratelimit-limit-requests, "
+    "x-ratelimit-limit-tokens, x-ratelimit-remaining-requests, x-ratelimit-remaining-tokens, x-ratelimit-reset-requests, "
     "x-ratelimit-reset-tokens, x-request-id, x-should-retry"
 )
 """Response headers that a page in a browser may read (``Access-Control-Expose-Headers``)."""
@@ -73,6 +77,19 @@ def request_headers(headers: Mapping[str, str]) -> dict[str, str]:
         if value is not None and is_field_value(value):
             crossing[name] = value
     return _without_named(crossing, headers.get("connection"))
+
+
+def messages_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return those of a Messages client's *headers* that go to a Messages API, as they came.
+
+    A client in beta names ten features and more: these values may be long.
+    """
+    found = {name: headers[name] for name in MESSAGES_HEADERS if name in headers}
+    return {
+        name: value
+        for name, value in found.items()
+        if len(value) <= _MAX_BETAS and value.isascii() and value.isprintable()
+    }
 
 
 def idempotency_key(value: str, client: str) -> str:
@@ -109,7 +126,7 @@ def _forwarded_name(raw_name: str) -> str:
     An upstream sends the same few names with every answer, so each is judged once.
     """
     name = raw_name.lower()
-    return name if name in RESPONSE_ALLOWED or name.startswith(RATE_LIMIT_PREFIX) else ""
+    return name if name in RESPONSE_ALLOWED or name.startswith(RATE_LIMIT_PREFIXES) else ""
 
 
 def _without_named(crossing: dict[str, str], connection: str | None) -> dict[str, str]:

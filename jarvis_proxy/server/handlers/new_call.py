@@ -8,7 +8,7 @@ from aiohttp import web
 from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.routing.models import ModelRoute
 from jarvis_proxy.server.context import ADMITTED_CALL, MATCH, RECORD, AppContext
-from jarvis_proxy.wire.headers import idempotency_key, media_type, request_headers
+from jarvis_proxy.wire.headers import idempotency_key, media_type, messages_headers, request_headers
 
 
 def new_call(
@@ -22,6 +22,8 @@ def new_call(
     """Return the Call that *request* is, with *body* in place of its own."""
     record = request[RECORD]
     headers = request_headers(request.headers)
+    if request[MATCH].api == "messages":
+        headers |= messages_headers(request.headers)
     if (key := headers.get("idempotency-key")) is not None:
         headers["idempotency-key"] = idempotency_key(key, record.key_name)
     if body and not media_type(headers.get("content-type", "")).endswith("json"):
