@@ -59,6 +59,8 @@ class AppContext:
     shared_signatures: "RedisSignatureStore | None" = None
     """Signatures of other processes; None without REDIS_URL."""
     draining: bool = False
+    cannot_count: dict[str, float] = field(default_factory=dict)
+    """Upstreams that lacked an endpoint to count tokens, with the monotonic time of the finding."""
 
 
 CONTEXT: Final = web.AppKey("CONTEXT", AppContext)

@@ -13,6 +13,7 @@ from typing import Final
 
 from jarvis_proxy.canonical.translation import TranslatedUpstream
 from jarvis_proxy.config.settings import Settings, UpstreamSettings
+from jarvis_proxy.routing.endpoints import MESSAGES
 from jarvis_proxy.routing.key_pool import KeyPool
 from jarvis_proxy.routing.models import GEMINI
 from jarvis_proxy.server.dialects import CHAT, build_dialects
@@ -94,11 +95,7 @@ def _anthropic(
     upstream: UpstreamSettings, settings: Settings, signatures: Signatures
 ) -> UpstreamApi:
     """Return a Messages API for clients of other APIs: its own clients are relayed."""
-    dialects = {
-        endpoint: dialect
-        for endpoint, dialect in build_dialects(new_call_id).items()
-        if endpoint not in RELAYED
-    }
+    dialects = build_dialects(new_call_id, without=MESSAGES)
     adapter = AnthropicUpstream(upstream.name, new_id=new_call_id, image_urls=settings.image_urls)
     transport = _messages_transport(upstream, settings, upstream.base_url)
     return UpstreamApi(TranslatedUpstream(adapter, dialects), transport, kind="messages")

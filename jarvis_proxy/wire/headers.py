@@ -55,8 +55,8 @@ RATE_LIMIT_PREFIXES: Final = ("x-ratelimit-", "anthropic-ratelimit-")
 EXPOSED: Final = (
     "openai-processing-ms, request-id, retry-after, retry-after-ms, x-jarvis-attempts, "
     "x-jarvis-ignored, x-jarvis-model, x-jarvis-upstream, x-ratelimit-limit-requests, "
-    "x-ratelimit-limit-tokens, x-ratelimit-remaining-requests, x-ratelimit-remaining-tokens, x-ratelimit-reset-requests, "
-    "x-ratelimit-reset-tokens, x-request-id, x-should-retry"
+    "x-ratelimit-limit-tokens, x-ratelimit-remaining-requests, x-ratelimit-remaining-tokens, "
+    "x-ratelimit-reset-requests, x-ratelimit-reset-tokens, x-request-id, x-should-retry"
 )
 """Response headers that a page in a browser may read (``Access-Control-Expose-Headers``)."""
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -10,26 +10,27 @@ from aiohttp import web
 
 from jarvis_proxy.aiohttp_ext.server_connection import connection_of
 from jarvis_proxy.canonical.call import Call
-from jarvis_proxy.dialects.messages.count_tokens import count_tokens
 from jarvis_proxy.dialects.messages.models import known_name
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.routing.endpoints import COUNT_TOKENS
 from jarvis_proxy.routing.models import ModelRoute
 from jarvis_proxy.server.context import ADMITTED_CALL, CONTEXT, MATCH, RECORD
+from jarvis_proxy.server.handlers.local_answers import (
+    count_tokens,
+    counts_tokens,
+    warmed_cache,
+)
 from jarvis_proxy.server.handlers.new_call import new_call, raw_query
 from jarvis_proxy.server.handlers.uploads import relay_form, relay_raw
 from jarvis_proxy.server.relay.client_stream import send_buffered
 from jarvis_proxy.server.relay.deadlines import CallDeadlines
 from jarvis_proxy.server.relay.retry_loop import CallRunner
 from jarvis_proxy.server.request_body import check_charset, is_json_type, not_json_type, read_body
-from jarvis_proxy.server.responses import json_response
 from jarvis_proxy.wire.google_verbs import STREAM
 from jarvis_proxy.wire.headers import media_type
 from jarvis_proxy.wire.request_head import RequestHead, decode_head, with_model
 from jarvis_proxy.wire.single_model import check_query, only_model
 
 _TAKES_DEFAULT: Final = ("chat/completions", "completions", "responses")
-_COUNTERS: Final[Mapping[str, Callable[[bytes], bytes]]] = {COUNT_TOKENS: count_tokens}
 _LINGER: Final = 30.0
 _Handler = Callable[[web.Request, CallDeadlines], Awaitable[web.StreamResponse]]
 
@@ -123,13 +124,15 @@ async def _infer(request: web.Request, deadlines: CallDeadlines) -> web.StreamRe
         route.upstream,
         route.upstream_model,
     )
-    if (counted := await _count_tokens(request, route, body)) is not None:
-        return counted
-    await admitted.check_rate_limit(body)
 
     def make_call(route: ModelRoute) -> Call:
         return new_call(request, context, route, model, stream=asked.stream, body=body)
 
+    if counts_tokens(request):
+        return await count_tokens(request, deadlines, route, body, make_call)
+    if (empty := await warmed_cache(request, route, body, make_call)) is not None:
+        return empty
+    await admitted.check_rate_limit(body)
     routes = (route, *admitted.fallbacks(asked.routed))
     return await CallRunner(request, deadlines, routes, make_call).run()
 
@@ -159,22 +162,6 @@ def _asked(request: web.Request, head: RequestHead) -> _Asked:
         )
     known = known_name(head.model, context.registry.knows)
     return _Asked(head.model, known, bool(head.stream))
-
-
-async def _count_tokens(
-    request: web.Request, route: ModelRoute, body: bytes
-) -> web.StreamResponse | None:
-    """Return an estimate, if that is asked and the upstream has no count of its own.
-
-    It costs nothing: no upstream is asked.
-    """
-    context, match = request.app[CONTEXT], request[MATCH]
-    count = _COUNTERS.get(match.endpoint)
-    if count is None or context.endpoints[route.upstream].relays(match.endpoint):
-        return None
-    job = partial(count, body)
-    counted = await context.offload.run(len(body), request[RECORD].key_name, job)
-    return json_response(request, counted)
 
 
 def _head(request: web.Request, body: bytes, max_depth: int) -> RequestHead:

@@ -1,0 +1,89 @@
+"""Calls that the proxy answers by itself: token counts, and what only fills a cache. IO."""
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Final
+
+from aiohttp import web
+
+from jarvis_proxy.canonical.answer import AnswerContext
+from jarvis_proxy.canonical.call import Call
+from jarvis_proxy.dialects.messages import count_tokens as messages_tokens
+from jarvis_proxy.dialects.messages.answer import warmed_cache as empty_answer
+from jarvis_proxy.dialects.messages.request import read_request
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.routing.endpoints import COUNT_TOKENS, MESSAGES
+from jarvis_proxy.routing.models import ModelRoute
+from jarvis_proxy.server.context import CONTEXT, MATCH, RECORD
+from jarvis_proxy.server.relay.client_stream import SSE_HEADERS
+from jarvis_proxy.server.relay.deadlines import CallDeadlines
+from jarvis_proxy.server.relay.retry_loop import CallRunner
+from jarvis_proxy.server.responses import json_response
+from jarvis_proxy.server.upstream_apis import new_call_id
+
+_COUNTERS: Final[Mapping[str, Callable[[bytes], bytes]]] = {
+    COUNT_TOKENS: messages_tokens.count_tokens
+}
+_HOUR: Final = 3600.0
+_NO_TOKENS: Final = re.compile(rb'"max_tokens"\s*:\s*0\s*[,}]')
+
+
+def counts_tokens(request: web.Request) -> bool:
+    """Tell whether *request* asks for a number of tokens."""
+    return request[MATCH].endpoint in _COUNTERS
+
+
+async def count_tokens(
+    request: web.Request,
+    deadlines: CallDeadlines,
+    route: ModelRoute,
+    body: bytes,
+    make_call: Callable[[ModelRoute], Call],
+) -> web.StreamResponse:
+    """Answer with the upstream's own count if it has one, else with an estimate.
+
+    Neither counts against a limit. Which upstream has no count is known for an hour.
+
+    Raises:
+        ProxyError: the request is not valid, or the upstream refuses it.
+    """
+    context, endpoint = request.app[CONTEXT], request[MATCH].endpoint
+    since = context.cannot_count.get(route.upstream)
+    is_absent = since is not None and time.monotonic() - since < _HOUR
+    if context.endpoints[route.upstream].relays(endpoint) and not is_absent:
+        try:
+            return await CallRunner(request, deadlines, (route,), make_call).run()
+        except ProxyError as error:
+            if error.code != "unsupported_endpoint":
+                raise
+            context.cannot_count[route.upstream] = time.monotonic()
+    job = partial(_COUNTERS[endpoint], body)
+    counted = await context.offload.run(len(body), request[RECORD].key_name, job)
+    return json_response(request, counted)
+
+
+async def warmed_cache(
+    request: web.Request, route: ModelRoute, body: bytes, make_call: Callable[[ModelRoute], Call]
+) -> web.Response | None:
+    """Answer a Messages call that only fills a cache, where the upstream has none; else None.
+
+    Raises:
+        ProxyError: 400, the request is not valid.
+    """
+    context, endpoint = request.app[CONTEXT], request[MATCH].endpoint
+    if endpoint != MESSAGES or not _NO_TOKENS.search(body):
+        return None
+    if context.endpoints[route.upstream].relays(endpoint):
+        return None
+    call = make_call(route)
+    job = partial(read_request, body, strict=call.strict_params)
+    asked = await context.offload.run(len(body), request[RECORD].key_name, job)
+    if not asked.warms_cache:
+        return None  # a tool has a field of that name
+    answer = AnswerContext(
+        call_id=call.id, created=call.created, model=call.model, new_id=new_call_id
+    )
+    empty = empty_answer(answer, streamed=call.stream)
+    return json_response(request, empty, headers=SSE_HEADERS if call.stream else None)
