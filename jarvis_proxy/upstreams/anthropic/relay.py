@@ -93,11 +93,11 @@ class MessagesRelayExchange:
     def translate_error(self, status: int, headers: Mapping[str, str], body: bytes) -> ProxyError:
         """Return the error for an upstream status ≥ 400, with the upstream's own body in it.
 
-        A compatible service without ``count_tokens`` gives a 404 `unsupported_endpoint`.
+        A compatible service without ``count_tokens`` gives a 400 `unsupported_endpoint`.
         """
         if self._call.endpoint == _COUNTS and not self._is_anthropic and status in _ABSENT:
             message = "This service does not count tokens."
-            return ProxyError(404, message, code="unsupported_endpoint", should_retry=False)
+            return ProxyError(400, message, code="unsupported_endpoint")
         error = relayed_error(status, headers, body, model=self._call.model)
         wish = headers.get("x-should-retry")
         if error.native and error.should_retry is None and wish in ("true", "false"):

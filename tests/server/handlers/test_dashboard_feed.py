@@ -160,7 +160,12 @@ async def test_more_calls_than_one_event_holds_come_in_the_next_ones() -> None:
 
 
 async def test_no_event_is_larger_than_20_kb_whatever_names_are_used() -> None:
-    long = {"key_name": "k" * 64, "model": "m" * 5000, "target": "t" * 5000, "upstream": "u" * 24}
+    long = {
+        "key_name": "k" * 64,
+        "model": "m" * 5000,
+        "upstream_model": "t" * 5000,
+        "upstream": "u" * 24,
+    }
     async with shown() as (board, live, context):
         for number in range(400):
             name = f"{number:02}"[-2:]
