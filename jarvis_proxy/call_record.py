@@ -56,6 +56,7 @@ class CallRecord(msgspec.Struct):
     completion_tokens: int | None = None
     cached_tokens: int | None = None
     reasoning_tokens: int | None = None
+    cache_write_tokens: int | None = None
     cost: int | None = None
     attempts: int = 0
     streamed: bool = False
@@ -85,15 +86,20 @@ class CallRecord(msgspec.Struct):
             "completion_tokens": self.completion_tokens,
             "cached_tokens": self.cached_tokens,
             "reasoning_tokens": self.reasoning_tokens,
+            "cache_write_tokens": self.cache_write_tokens,
             "agent": printable(self.user_agent),
         }
 
-    def add_tokens(self, prompt: int, completion: int, cached: int, reasoning: int) -> None:
+    def add_tokens(
+        self, prompt: int, completion: int, cached: int, reasoning: int, written: int = 0
+    ) -> None:
         """Add what an upstream counted, once that is known."""
         self.prompt_tokens = (self.prompt_tokens or 0) + prompt
         self.completion_tokens = (self.completion_tokens or 0) + completion
         self.cached_tokens = (self.cached_tokens or 0) + cached
         self.reasoning_tokens = (self.reasoning_tokens or 0) + reasoning
+        if written:  # few upstreams charge for it
+            self.cache_write_tokens = (self.cache_write_tokens or 0) + written
 
     def overhead(self) -> float | None:
         """Return how much of the time to the first byte was the proxy's own work.
@@ -138,6 +144,8 @@ def as_text(record: CallRecord, timestamp: str) -> str:
         line += f" cached_tokens={r.cached_tokens}"
     if r.reasoning_tokens is not None:
         line += f" reasoning_tokens={r.reasoning_tokens}"
+    if r.cache_write_tokens is not None:
+        line += f" cache_write_tokens={r.cache_write_tokens}"
     return line + _agent(r.user_agent)
 
 

@@ -77,6 +77,7 @@ def test_fields_come_in_the_order_of_the_log_line() -> None:
         "completion_tokens",
         "cached_tokens",
         "reasoning_tokens",
+        "cache_write_tokens",
         "agent",
     ]
 
@@ -100,10 +101,13 @@ def test_tokens_of_several_answers_add_up() -> None:
     record = CallRecord(request_id="req_1", started_at=0.0, timestamp=0.0)
 
     record.add_tokens(3, 2, 1, 0)
-    record.add_tokens(10, 0, 0, 4)
+    assert record.cache_write_tokens is None
+    record.add_tokens(10, 0, 0, 4, 5)
+    record.add_tokens(0, 0, 0, 0, 2)
 
     counts = (record.prompt_tokens, record.completion_tokens)
     assert (*counts, record.cached_tokens, record.reasoning_tokens) == (13, 2, 1, 4)
+    assert record.cache_write_tokens == 7
 
 
 def test_overhead_is_before_the_upstream_was_asked_and_after_it_was_heard() -> None:
@@ -233,6 +237,7 @@ def test_printable_keeps_64_characters_of_ascii(text: str, expected: str) -> Non
 def test_line_has_every_count_that_is_known() -> None:
     record = full_record()
     record.cached_tokens, record.reasoning_tokens, record.code = 3, 0, "odd code"
+    record.cache_write_tokens = 8
     pairs = parsed(as_text(record, "now"))
     fields = record.fields()
 
@@ -240,5 +245,5 @@ def test_line_has_every_count_that_is_known() -> None:
     assert pairs == shown
 
     record.prompt_tokens = record.completion_tokens = record.cached_tokens = None
-    record.reasoning_tokens = None
+    record.reasoning_tokens = record.cache_write_tokens = None
     assert "tokens" not in as_text(record, "now")

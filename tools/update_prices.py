@@ -94,13 +94,14 @@ def _rates(price: types.ModelPrice, prompt: int) -> _Rates:
     rates = {
         "input": _at(price.input_mtok, prompt),
         "cached": _at(price.cache_read_mtok, prompt),
+        "written": _at(price.cache_write_mtok, prompt),
         "output": max((rate for rate in outputs if rate is not None), default=None),
     }
     return {name: float(rate) for name, rate in rates.items() if rate is not None}
 
 
 def _values(price: types.ModelPrice) -> Iterator[object]:
-    for name in ("input_mtok", "cache_read_mtok", *_OUTPUTS):
+    for name in ("input_mtok", "cache_read_mtok", "cache_write_mtok", *_OUTPUTS):
         yield getattr(price, name)
 
 

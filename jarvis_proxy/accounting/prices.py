@@ -38,10 +38,15 @@ class PriceError(ValueError):
 
 
 class Rates(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """US dollars for a million tokens. *cached* is for the part of the prompt that was cached."""
+    """US dollars for a million tokens.
+
+    *cached* is for the part of the prompt that came from a cache, *written* for the part that was
+    written to one. Without a rate of their own they cost what the rest of the prompt does.
+    """
 
     input: _Price | None = None
     cached: _Price | None = None
+    written: _Price | None = None
     output: _Price | None = None
 
 
@@ -162,7 +167,7 @@ class Prices:
         price = prices[0]
         if len(prices) > 1:
             price = next((p for p in reversed(prices) if p.applies(record.timestamp)), price)
-        return _cost(price, prompt or 0, record.cached_tokens or 0, completion or 0)
+        return _cost(price.rates(prompt or 0), record)
 
     def _search(self, upstream: str, model: str) -> tuple[Price, ...] | None:
         full_name = f"{upstream}/{model}"
@@ -185,15 +190,16 @@ class Prices:
         return [(_matcher(model.names), model.prices) for model in models]
 
 
-def _cost(price: Price, prompt: int, cached: int, completion: int) -> Cost:
-    rates = price.rates(prompt)
+def _cost(rates: Rates, record: CallRecord) -> Cost:
+    prompt = record.prompt_tokens or 0
+    cached = min(record.cached_tokens or 0, prompt)
+    written = min(record.cache_write_tokens or 0, prompt - cached)
     total = 0.0
-    cached = min(cached, prompt)
-    cached_rate = rates.input if rates.cached is None else rates.cached
     for tokens, rate in (
-        (prompt - cached, rates.input),
-        (cached, cached_rate),
-        (completion, rates.output),
+        (prompt - cached - written, rates.input),
+        (cached, rates.input if rates.cached is None else rates.cached),
+        (written, rates.input if rates.written is None else rates.written),
+        (record.completion_tokens or 0, rates.output),
     ):
         if tokens:
             if rate is None:

@@ -28,9 +28,10 @@ KEPT_DAYS: Final = 62
 class UsageTotals:
     """Sums over calls.
 
-    *cached* tokens are a part of *prompt*, *reasoning* ones of *completion*. *cost* is in
-    billionths of a dollar, and lacks *unpriced* calls: those whose tokens are known and whose price
-    is not. *unmeasured* calls are those of which nobody told how many tokens they took.
+    *cached* and *written* tokens, read from and written to a cache, are parts of *prompt*,
+    *reasoning* ones of *completion*. *cost* is in billionths of a dollar, and lacks *unpriced*
+    calls: those whose tokens are known and whose price is not. *unmeasured* calls are those of
+    which nobody told how many tokens they took.
     """
 
     calls: int = 0
@@ -41,6 +42,7 @@ class UsageTotals:
     cost: int = 0
     unpriced: int = 0
     unmeasured: int = 0
+    written: int = 0
 
     def add(self, other: "UsageTotals") -> None:
         """Add the sums of *other* to these."""
@@ -52,6 +54,7 @@ class UsageTotals:
         self.cost += other.cost
         self.unpriced += other.unpriced
         self.unmeasured += other.unmeasured
+        self.written += other.written
 
     def add_call(self, record: CallRecord) -> None:
         """Add what one call took."""
@@ -64,6 +67,7 @@ class UsageTotals:
         self.completion += record.completion_tokens or 0
         self.cached += record.cached_tokens or 0
         self.reasoning += record.reasoning_tokens or 0
+        self.written += record.cache_write_tokens or 0
         self.cost += record.cost or 0
 
     @property

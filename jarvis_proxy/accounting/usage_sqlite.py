@@ -33,7 +33,7 @@ _ERRORS: Final = (OSError, sqlite3.Error)
 _COLUMNS: Final = ", ".join(TOTAL_NAMES)
 _CREATE: Final = (
     "CREATE TABLE IF NOT EXISTS usage (day TEXT NOT NULL, key TEXT NOT NULL, model TEXT NOT NULL, "
-    + "".join(f"{name} INTEGER NOT NULL, " for name in TOTAL_NAMES)
+    + "".join(f"{name} INTEGER NOT NULL DEFAULT 0, " for name in TOTAL_NAMES)
     + "PRIMARY KEY (day, key, model)) WITHOUT ROWID"
 )
 _ADD: Final = (
@@ -43,6 +43,7 @@ _ADD: Final = (
     + ", ".join(f"{name} = {name} + excluded.{name}" for name in TOTAL_NAMES)
 )
 _LOAD: Final = f"SELECT day, key, model, {_COLUMNS} FROM usage WHERE day >= ?"  # noqa: S608
+_HAS: Final = "SELECT name FROM pragma_table_info('usage')"
 
 
 class SqliteUsageStore:
@@ -98,9 +99,24 @@ class SqliteUsageStore:
         database = sqlite3.connect(self._path, timeout=_LOCK_TIMEOUT)
         try:
             database.execute(_CREATE)
+            _add_columns(database)
             yield database
         finally:
             database.close()
+
+
+def _add_columns(database: sqlite3.Connection) -> None:
+    """Add the sums that a file of an older version lacks; that version can still write to it."""
+    if _lacking(database):
+        database.execute("BEGIN IMMEDIATE")  # another process may be about to do the same
+        for name in _lacking(database):
+            database.execute(f"ALTER TABLE usage ADD COLUMN {name} INTEGER NOT NULL DEFAULT 0")
+        database.commit()
+
+
+def _lacking(database: sqlite3.Connection) -> list[str]:
+    present = {name for (name,) in database.execute(_HAS)}
+    return [name for name in TOTAL_NAMES if name not in present]
 
 
 class UsagePersister:

@@ -31,16 +31,17 @@ class TokenUsage(msgspec.Struct, frozen=True):
             self.written + other.written,
         )
 
-    def bounded(self) -> tuple[int, int, int, int]:
-        """Return prompt, completion, cached and reasoning tokens, clamped to 0 and a billion.
+    def bounded(self) -> tuple[int, int, int, int, int]:
+        """Return the five counts in their order, clamped to 0 and a billion.
 
         Negative ones would refill budgets, and huge ones overflow the store.
         """
-        counts = (self.prompt, self.completion, self.cached, self.reasoning)
+        counts = (self.prompt, self.completion, self.cached, self.reasoning, self.written)
         if min(counts) >= 0 and max(counts) <= _MOST_TOKENS:
             return counts
-        prompt, completion, cached, reasoning = (min(max(0, n), _MOST_TOKENS) for n in counts)
-        return prompt, completion, cached, reasoning
+        clamped = (min(max(0, count), _MOST_TOKENS) for count in counts)
+        prompt, completion, cached, reasoning, written = clamped
+        return prompt, completion, cached, reasoning, written
 
 
 def add_usage(one: Usage, other: Usage) -> Usage:

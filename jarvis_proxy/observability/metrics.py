@@ -156,13 +156,14 @@ class Metrics:
         self._count_tokens((first.key_name, *place), records)
 
     def _count_tokens(self, owner: Labels, records: Sequence[CallRecord]) -> None:
-        prompt = completion = cached = reasoning = cost = unpriced = 0
+        prompt = completion = cached = reasoning = written = cost = unpriced = 0
         for record in records:
             if record.prompt_tokens is not None:
                 prompt += record.prompt_tokens
                 completion += record.completion_tokens or 0
                 cached += record.cached_tokens or 0
                 reasoning += record.reasoning_tokens or 0
+                written += record.cache_write_tokens or 0
                 cost += record.cost or 0
                 unpriced += record.cost is None
         for kind, tokens in (
@@ -170,6 +171,7 @@ class Metrics:
             ("completion", completion),
             ("cached", cached),
             ("reasoning", reasoning),
+            ("cache_write", written),
         ):
             if tokens:
                 self._tokens[*owner, kind] += tokens
@@ -229,8 +231,8 @@ class Metrics:
             MetricFamily(
                 "jarvis_tokens",
                 "counter",
-                "Tokens as upstreams count them; cached ones are among prompt, reasoning ones"
-                " among completion.",
+                "Tokens as upstreams count them; cached and cache_write ones are among prompt,"
+                " reasoning ones among completion.",
                 ("key", *_MODEL_LABELS, "kind"),
                 samples=dict(self._tokens),
             ),

@@ -29,6 +29,7 @@ def record(
     prompt: int | None = 1000,
     completion: int | None = 100,
     cached: int | None = 0,
+    written: int | None = None,
     at: str = "2026-11-23T12:00:00+00:00",
 ) -> CallRecord:
     return CallRecord(
@@ -40,6 +41,7 @@ def record(
         prompt_tokens=prompt,
         completion_tokens=completion,
         cached_tokens=cached,
+        cache_write_tokens=written,
     )
 
 
@@ -139,6 +141,48 @@ def test_cached_tokens_without_a_price_of_their_own_cost_what_others_do() -> Non
     prices = Prices(table(model("m", input=2)), [("maker", "")])
 
     assert prices.cost(record("maker", "m", cached=400, completion=0)) == 2 * USD // 1000
+
+
+@pytest.mark.parametrize(
+    ("prompt", "cached", "written", "dollars"),
+    [
+        (1000, 0, 400, 0.0022),
+        (1000, 400, 400, 0.0016),
+        (1000, 800, 400, 0.0009),  # more than there is: both are parts of the prompt
+        (1000, 0, 0, 0.002),
+    ],
+)
+def test_tokens_written_to_a_cache_have_a_price_of_their_own(
+    prompt: int, cached: int, written: int, dollars: float
+) -> None:
+    prices = Prices(table(model("m", input=2, cached=0.5, written=2.5)), [("maker", "")])
+    call = record("maker", "m", prompt=prompt, cached=cached, written=written, completion=0)
+
+    assert prices.cost(call) == round(dollars * USD)
+
+
+def test_tokens_written_to_a_cache_without_a_price_of_their_own_cost_what_others_do() -> None:
+    prices = Prices(table(model("m", input=2)), [("maker", "")])
+
+    assert prices.cost(record("maker", "m", written=400, completion=0)) == 2 * USD // 1000
+
+
+@pytest.mark.parametrize(
+    "name", ["claude-opus-5", "claude-sonnet-4-6", "claude-haiku-4-5-20251001"]
+)
+def test_claude_asks_more_for_writing_a_cache_and_less_for_reading_it(name: str) -> None:
+    prices = Prices(TABLE, [("anthropic", "https://api.anthropic.com")])
+
+    def cost(cached: int, written: int) -> int:
+        call = record(
+            "anthropic", name, prompt=100_000, completion=0, cached=cached, written=written
+        )
+        return prices.cost(call) or 0
+
+    plain = cost(0, 0)
+    assert plain > 0
+    assert cost(0, 100_000) == plain * 5 // 4
+    assert cost(100_000, 0) == plain // 10
 
 
 def test_a_long_prompt_makes_the_whole_call_dearer() -> None:
@@ -297,12 +341,26 @@ def test_a_call_costs_what_the_source_says_for_every_model_that_it_names() -> No
         name = info.id.lower()
         if provider.find_model(name) is not info:
             continue  # its own id leads elsewhere
-        for prompt, cached, completion in ((1000, 0, 100), (900, 400, 50), (300_000, 0, 2000)):
+        for prompt, cached, written, completion in (
+            (1000, 0, 0, 100),
+            (900, 400, 300 if price.cache_write_mtok is not None else 0, 50),
+            (300_000, 0, 0, 2000),
+        ):
             used = Usage(
-                input_tokens=prompt, output_tokens=completion, cache_read_tokens=cached or None
+                input_tokens=prompt,
+                output_tokens=completion,
+                cache_read_tokens=cached or None,
+                cache_write_tokens=written or None,
             )
             expected = round(float(price.calc_price(used)["total_price"]) * USD)
-            call = record(provider.id, name, prompt=prompt, cached=cached, completion=completion)
+            call = record(
+                provider.id,
+                name,
+                prompt=prompt,
+                cached=cached,
+                written=written,
+                completion=completion,
+            )
             call.timestamp = NOW
             actual = prices.cost(call)
             compared += 1

@@ -92,6 +92,7 @@ def test_a_call_without_tokens_is_counted_as_unmeasured_and_never_guessed() -> N
         "completion_tokens": None,
         "cached_tokens": None,
         "reasoning_tokens": None,
+        "cache_write_tokens": None,
         "cost": None,
     }
     ledger.add(call(**unknown))

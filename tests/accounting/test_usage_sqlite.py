@@ -91,6 +91,59 @@ async def test_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
 
 
+_OLDER_TABLE = """
+CREATE TABLE usage (
+    day TEXT NOT NULL, key TEXT NOT NULL, model TEXT NOT NULL,
+    calls INTEGER NOT NULL, prompt INTEGER NOT NULL, completion INTEGER NOT NULL,
+    cached INTEGER NOT NULL, reasoning INTEGER NOT NULL, cost INTEGER NOT NULL,
+    unpriced INTEGER NOT NULL, unmeasured INTEGER NOT NULL,
+    PRIMARY KEY (day, key, model)
+) WITHOUT ROWID
+"""
+_OLDER_ADD = """
+INSERT INTO usage (
+    day, key, model, calls, prompt, completion, cached, reasoning, cost, unpriced, unmeasured
+) VALUES (?, ?, ?, 1, 2, 3, 4, 5, 6, 7, 8)
+"""
+
+
+async def test_a_file_of_an_older_version_gains_what_it_lacks(tmp_path: Path) -> None:
+    """The older version can still write to it."""
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as database, database:
+        database.execute(_OLDER_TABLE)
+        database.execute(_OLDER_ADD, ("2026-11-23", "laptop", "openai/gpt-4o"))
+    store = SqliteUsageStore(tmp_path)
+    counts = UsageTotals(1, 2, 3, 4, 5, 6, 7, 8, 0)
+    assert await store.load("2026-11-23") == [
+        UsageRow("2026-11-23", "laptop", "openai/gpt-4o", counts)
+    ]
+
+    more = UsageTotals(calls=1, written=9)
+    assert await store.add([UsageRow("2026-11-23", "laptop", "openai/gpt-4o", more)])
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as database, database:
+        database.execute(_OLDER_ADD, ("2026-11-23", "phone", "openai/gpt-4o"))
+    loaded = await store.load("2026-11-23")
+
+    assert loaded is not None
+    assert [(row.key, row.totals.calls, row.totals.written) for row in loaded] == [
+        ("laptop", 2, 9),
+        ("phone", 1, 0),
+    ]
+
+
+async def test_two_processes_may_bring_a_file_up_to_date_at_once(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as database:
+        database.execute(
+            "CREATE TABLE usage (day TEXT NOT NULL, key TEXT NOT NULL, model TEXT NOT NULL, "
+            "PRIMARY KEY (day, key, model)) WITHOUT ROWID"
+        )
+    stores = [SqliteUsageStore(tmp_path) for _ in range(4)]
+
+    assert all(await asyncio.gather(*(store.add([ROW]) for store in stores)))
+    (row,) = await stores[0].load(ROW.day) or ()
+    assert row.totals.calls == 4 * ROW.totals.calls
+
+
 async def test_a_large_number_stays_exact(tmp_path: Path) -> None:
     store = SqliteUsageStore(tmp_path)
     large = UsageRow(ROW.day, "a", "b/c", UsageTotals(cost=2**53 + 1))

@@ -14,10 +14,10 @@ def test_tokens_add_up_field_by_field() -> None:
 @pytest.mark.parametrize(
     ("usage", "bounded"),
     [
-        (TokenUsage(1, 2, 3, 4), (1, 2, 3, 4)),
-        (TokenUsage(-1, 2, -3, 4), (0, 2, 0, 4)),
-        (TokenUsage(10**30, 2, 3, 10**9 + 1), (10**9, 2, 3, 10**9)),
+        (TokenUsage(1, 2, 3, 4, 5), (1, 2, 3, 4, 5)),
+        (TokenUsage(-1, 2, -3, 4, -5), (0, 2, 0, 4, 0)),
+        (TokenUsage(10**30, 2, 3, 10**9 + 1, 10**10), (10**9, 2, 3, 10**9, 10**9)),
     ],
 )
-def test_counts_are_clamped(usage: TokenUsage, bounded: tuple[int, int, int, int]) -> None:
+def test_counts_are_clamped(usage: TokenUsage, bounded: tuple[int, int, int, int, int]) -> None:
     assert usage.bounded() == bounded

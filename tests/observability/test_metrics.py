@@ -57,11 +57,13 @@ def test_a_limit_of_ours_is_counted_by_its_name_and_key() -> None:
 def test_tokens_are_counted_by_kind_and_none_is_no_sample() -> None:
     owner = ("laptop", "openai", "gpt-4o")
 
-    assert samples("jarvis_tokens", call(), call(cached_tokens=0, reasoning_tokens=None)) == {
+    other = call(cached_tokens=0, reasoning_tokens=None, cache_write_tokens=3)
+    assert samples("jarvis_tokens", call(), other) == {
         (*owner, "prompt"): 20,
         (*owner, "completion"): 10,
         (*owner, "cached"): 4,
         (*owner, "reasoning"): 2,
+        (*owner, "cache_write"): 3,
     }
 
 

@@ -15,7 +15,7 @@ LONG_USAGE = {
     "prompt_tokens": 1000,
     "completion_tokens": 50,
     "total_tokens": 1050,
-    "prompt_tokens_details": {"cached_tokens": 600},
+    "prompt_tokens_details": {"cached_tokens": 600, "cache_write_tokens": 30},
     "completion_tokens_details": {"reasoning_tokens": 20},
 }
 
@@ -27,6 +27,7 @@ class Told:
     prompt: int = 3 + 1000 + 11 + 11 + 40 + 20
     completion: int = 2 + 50 + 7 + 7 + 10 + 5
     cached: int = 600
+    written: int = 30
     reasoning: int = 20
 
 

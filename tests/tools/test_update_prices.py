@@ -122,6 +122,7 @@ def test_tiers_have_all_rates_of_their_own() -> None:
     tiered = ModelPrice(
         input_mtok=TieredPrices(Decimal(1), [Tier(200, Decimal(2))]),
         cache_read_mtok=Decimal("0.5"),
+        cache_write_mtok=Decimal("1.25"),
         output_mtok=TieredPrices(Decimal(4), [Tier(300, Decimal(8))]),
     )
 
@@ -129,10 +130,11 @@ def test_tiers_have_all_rates_of_their_own() -> None:
         {
             "input": 1.0,
             "cached": 0.5,
+            "written": 1.25,
             "output": 4.0,
             "tiers": [
-                {"above": 200, "input": 2.0, "cached": 0.5, "output": 4.0},
-                {"above": 300, "input": 2.0, "cached": 0.5, "output": 8.0},
+                {"above": 200, "input": 2.0, "cached": 0.5, "written": 1.25, "output": 4.0},
+                {"above": 300, "input": 2.0, "cached": 0.5, "written": 1.25, "output": 8.0},
             ],
         }
     ]

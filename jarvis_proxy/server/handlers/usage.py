@@ -127,6 +127,7 @@ def _sums(counts: UsageTotals) -> dict[str, Any]:
         "total_tokens": counts.tokens,
         "cached_tokens": counts.cached,
         "reasoning_tokens": counts.reasoning,
+        "cache_write_tokens": counts.written,
         "cost_usd": None if cost is None else cost / NANO,
         "calls_without_price": counts.unpriced,
         "calls_without_tokens": counts.unmeasured,

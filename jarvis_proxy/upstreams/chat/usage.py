@@ -16,14 +16,12 @@ def chat_usage(fields: Fields) -> Usage | None:
     counted = usage_in(fields) if _may_tell(fields) else None
     if counted is None:
         return None
-    prompt, completion, cached, reasoning = counted.bounded()
+    prompt, completion, cached, reasoning, written = counted.bounded()
     return Usage(
         prompt_tokens=prompt,
         completion_tokens=completion,
         total_tokens=prompt + completion,
-        prompt_tokens_details=PromptTokensDetails(
-            cached_tokens=cached, cache_write_tokens=max(0, counted.written)
-        ),
+        prompt_tokens_details=PromptTokensDetails(cached_tokens=cached, cache_write_tokens=written),
         completion_tokens_details=CompletionTokensDetails(reasoning_tokens=reasoning),
     )
 

@@ -197,7 +197,7 @@ async def test_metrics_agree_with_the_access_log_over_every_kind_of_call() -> No
     for line in lines:
         if line["attempts"] > 1:
             retries[line["upstream"],] += line["attempts"] - 1
-        for kind in ("prompt", "completion", "cached", "reasoning"):
+        for kind in ("prompt", "completion", "cached", "reasoning", "cache_write"):
             place = (line["key"], line["upstream"], line["target"], kind)
             tokens[place] += line[f"{kind}_tokens"] or 0
     assert named(found, "jarvis_retries_total", "upstream") == retries

@@ -66,6 +66,7 @@ async def test_usage_agrees_with_what_the_upstream_told_to_the_token() -> None:
     assert total["completion_tokens"] == expected.completion + echo
     assert total["total_tokens"] == total["prompt_tokens"] + total["completion_tokens"]
     assert total["cached_tokens"] == expected.cached
+    assert total["cache_write_tokens"] == expected.written
     assert total["reasoning_tokens"] == expected.reasoning
     assert total["calls"] == 10  # refusals, ours and theirs, used nothing
     assert total["calls_without_tokens"] == 3
