@@ -37,6 +37,7 @@ CASES = (
     Case("text_and_call", (("text", "I look it up."), ROME), "tool_calls"),
     Case("thoughts_and_call", (("thought", "A tool helps."), ROME), "tool_calls"),
     Case("parallel_calls", (ROME, OSLO), "tool_calls"),
+    Case("everything", (("thought", "Two."), ("text", "I ask."), ROME, OSLO), "tool_calls"),
     Case("after_call", (("text", "It is sunny."),), "stop", follows_call=True),
     Case("length", (("text", "This is cut off by"),), "length"),
     Case("filter", (("text", "I begin"),), "content_filter"),

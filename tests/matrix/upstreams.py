@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 from jarvis_proxy.canonical.exchange import Upstream
 from jarvis_proxy.canonical.translation import TranslatedUpstream
+from jarvis_proxy.routing.endpoints import MESSAGES
 from jarvis_proxy.server.dialects import CHAT, build_dialects
+from jarvis_proxy.upstreams.anthropic.upstream import AnthropicUpstream
 from jarvis_proxy.upstreams.chat.upstream import CompatibleUpstream
 from jarvis_proxy.upstreams.gemini.signature_store import MemoryVault
 from jarvis_proxy.upstreams.gemini.upstream import GeminiUpstream
@@ -41,7 +43,13 @@ def _gemini() -> Upstream:
     return TranslatedUpstream(adapter, build_dialects(new_id))
 
 
+def _anthropic() -> Upstream:
+    adapter = AnthropicUpstream("anthropic", new_id=new_id)
+    return TranslatedUpstream(adapter, build_dialects(new_id, without=MESSAGES))
+
+
 UPSTREAMS: Mapping[str, Kind] = {
+    "anthropic": Kind(_anthropic, "claude-sonnet-5"),
     "chat": Kind(_chat, "deepseek-chat"),
     "gemini": Kind(_gemini, "gemini-2.5-flash"),
 }
