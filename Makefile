@@ -16,6 +16,7 @@ lint: ## style, spelling, shell scripts, import rules
 	.venv/bin/codespell
 	.venv/bin/shellcheck $(SHELL_FILES)
 	.venv/bin/lint-imports
+	if [ -d tools/javascript/node_modules ]; then npm --prefix tools/javascript run --silent lint; fi
 
 format:
 	$(PYTHON) -m ruff format .

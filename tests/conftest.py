@@ -5,6 +5,7 @@ import io
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -20,12 +21,19 @@ from jarvis_proxy.server.handlers.dashboard import DASHBOARD_FEED
 from jarvis_proxy.server.handlers.dashboard_feed import DashboardFeed
 from tests.support.programs import REQUIRE_PROGRAMS, is_program_missing
 from tests.support.raw_upstream import RawUpstream, Script
+from tests.support.slow_modules import is_slow_module
 
 # How long an example takes tells of the machine's other work, and of nothing that is tested.
 hypothesis_settings.register_profile(
     "tests", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
+hypothesis_settings.register_profile(
+    "fast", hypothesis_settings.get_profile("tests"), max_examples=20
+)
 hypothesis_settings.load_profile("tests")
+
+FAST = "not slow"
+"""The -m option that chooses the fast tests."""
 
 KEY = "test-key-0123456789abcdef"
 BEARER = {"Authorization": f"Bearer {KEY}"}
@@ -54,6 +62,19 @@ class Proxy:
         return self.log.getvalue()
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Try fewer examples of each property in the fast tests."""
+    if config.option.markexpr == FAST:
+        hypothesis_settings.load_profile("fast")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not import modules of slow tests for the fast ones: importing takes longer than these."""
+    if config.option.markexpr != FAST or not collection_path.match("test_*.py"):
+        return None
+    return is_slow_module(collection_path) or None
+
+
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what needs a program that is not here; what starts one takes its time."""
@@ -63,7 +84,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("redis") and PROGRAM is None:
             item.add_marker(no_redis)
-        if any(item.get_closest_marker(program) for program in ("redis", "node", "browser")):
+        programs = any(item.get_closest_marker(name) for name in ("redis", "node", "browser"))
+        if programs or is_slow_module(item.path):
             item.add_marker(pytest.mark.slow)
 
 

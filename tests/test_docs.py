@@ -89,6 +89,7 @@ def test_a_readme_names_ten_settings_with_their_defaults(readme: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_every_setting_is_read_somewhere() -> None:
     assert {name for name, reads in _readers().items() if not reads} == set()
 
@@ -204,6 +205,7 @@ def error_entries(page: Path) -> list[tuple[list[str], list[str], str]]:
     return found
 
 
+@pytest.mark.slow
 def test_every_code_that_is_computed_is_accounted_for() -> None:
     assert set(COMPUTED) == found_codes().computed
 

@@ -57,6 +57,7 @@ def _pretend(project: Path, version: str) -> None:
     (project / "server.py").write_text(pretended + text, encoding="utf-8")
 
 
+@pytest.mark.slow
 async def test_unknown_version_is_warned_of_and_served_on(tmp_path: Path) -> None:
     project = make_project(tmp_path / "project", ENV_FILE)
     _pretend(project, "4.1.0")
@@ -87,6 +88,7 @@ def test_tested_version_is_not_warned_of() -> None:
     assert version_hint(aiohttp.__version__) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["serve", "doctor"])
 def test_version_that_python_cannot_load_is_told_plainly(tmp_path: Path, command: str) -> None:
     """aiohttp 4.0.0a1, a withdrawn one of 2019, needs what Python 3.11 no longer has.

@@ -60,6 +60,7 @@ async def burst() -> None:
     assert len(pin) == 1000
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not _HAS_GLIBC, reason="not glibc")
 def test_memory_is_given_back_when_idle_and_not_before() -> None:
     code = "import asyncio; from tests.runtime.test_memory import burst; asyncio.run(burst())"

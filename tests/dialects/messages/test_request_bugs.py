@@ -114,6 +114,7 @@ def test_bug_58_a_tool_of_anthropics_servers_is_no_error() -> None:
     assert request.ignored == ("tools.0",)
 
 
+@pytest.mark.slow
 def test_a_conversation_of_twenty_thousand_calls_is_read_in_linear_time() -> None:
     """Looking each result up in a list would take 400 million steps: past any test's limit."""
     count = 9_000

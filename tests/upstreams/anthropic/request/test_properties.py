@@ -4,6 +4,7 @@ import contextlib
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,6 +12,8 @@ from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.anthropic.relaxation import Relaxation
 from tests.support.strict_anthropic import check
 from tests.upstreams.anthropic.chat import PDF, PNG, V35, V40, V45, V46, Json, function, plan_for
+
+pytestmark = pytest.mark.slow
 
 MODELS = [V35, V40, "claude-opus-4-1", V45, V46, "claude-opus-4-7", "claude-fable-5", "other"]
 
