@@ -169,7 +169,7 @@ async def test_recorded_models_are_listed() -> None:
     upstream = RawUpstream(list_models, base_path="/v1beta", plays_lists=True)
     async with upstream.running(), running_proxy(gemini=upstream.base_url) as proxy:
         catalog = proxy.context.model_list
-        await eventually(lambda: catalog.entry("gemini-2.5-flash-image", lambda name: True))
+        await eventually(lambda: catalog.model("gemini-2.5-flash-image", lambda name: True))
         response = await fetch(proxy.port, "/v1/models", b"", BEARER, method="GET")
 
     names = {model["id"] for model in json.loads(response.body)["data"]}

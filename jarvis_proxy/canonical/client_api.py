@@ -31,6 +31,11 @@ class StreamForm(Protocol):
     """The value of ``Content-Type``."""
     error_pause: float
     """Seconds to wait between the last frame and an error, so that it arrives by itself."""
+    end_mark: bytes
+    """What ends an answer that is complete but for its end; ``b""``: nothing has to."""
+
+    def has_content(self, events: bytes, /) -> bool:
+        """Return whether whole *events* hold some of the answer, and not only signs of life."""
 
     def passed(self, events: bytes, /) -> None:
         """Note whole events of the answer, which go out."""

@@ -13,10 +13,11 @@ from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.wire.heartbeats import heartbeat_event, heartbeat_format
 from jarvis_proxy.wire.request_head import wants_usage
 from jarvis_proxy.wire.response_events import ProxyResponseEvents, SequenceNumbers
-from jarvis_proxy.wire.sse import KEEPALIVE
+from jarvis_proxy.wire.sse import DONE, KEEPALIVE
 
 _EVENTS: Final = "text/event-stream; charset=utf-8"
 _SAMPLE: Final = 1024
+_DATA: Final = b"data:"
 _NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -45,6 +46,7 @@ class ChunkForm:
 
     content_type = _EVENTS
     error_pause = 0.0
+    end_mark = DONE
 
     __slots__ = ("_call", "_sample", "_shape")
 
@@ -54,6 +56,10 @@ class ChunkForm:
             headers, endpoint=call.endpoint, asks_usage=wants_usage(call.body)
         )
         self._sample = b""  # the first events: heartbeats look like them
+
+    def has_content(self, events: bytes, /) -> bool:
+        """Return whether there is an event, and not only comments."""
+        return _DATA in events
 
     def passed(self, events: bytes, /) -> None:
         """Keep the first events."""
@@ -82,18 +88,23 @@ class ResponseForm:
 
     content_type = _EVENTS
     error_pause = 0.0
+    end_mark = b""
 
-    __slots__ = ("_events", "_has_content", "_needs_events")
+    __slots__ = ("_events", "_has_begun", "_needs_events")
 
     def __init__(self, call: Call, headers: Mapping[str, str]) -> None:
         shape = heartbeat_format(headers, endpoint=call.endpoint, asks_usage=False)
         self._needs_events = shape == "in_progress"
-        self._has_content = False
+        self._has_begun = False
         self._events = ProxyResponseEvents(call.id, call.created, call.model, call.body)
+
+    def has_content(self, events: bytes, /) -> bool:
+        """Return whether there is an event, and not only comments."""
+        return _DATA in events
 
     def passed(self, events: bytes, /) -> None:
         """Note *events*, whose last one a failure looks at."""
-        self._has_content = True
+        self._has_begun = True
         self._events.record_sent(events)
 
     def number_events(self, *, relayed: bool) -> SequenceNumbers | None:
@@ -105,7 +116,7 @@ class ResponseForm:
 
         Without a response, even a short silence needs its event.
         """
-        if self._needs_events and not first_events_wait and (is_long or not self._has_content):
+        if self._needs_events and not first_events_wait and (is_long or not self._has_begun):
             return self._events.heartbeat()
         return KEEPALIVE
 

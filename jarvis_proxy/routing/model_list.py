@@ -188,15 +188,6 @@ class ModelList:
         model = self._merged.get(model_id) or self._qualified(model_id)
         return model if model is not None and may_use(model_id) else None
 
-    def listing(self, may_use: Callable[[str], bool]) -> bytes:
-        """Return OpenAI's list of ``models``."""
-        return msgspec.json.encode(_ModelListBody("list", list(map(_openai, self.models(may_use)))))
-
-    def entry(self, model_id: str, may_use: Callable[[str], bool]) -> bytes | None:
-        """Return OpenAI's object for ``model``."""
-        model = self.model(model_id, may_use)
-        return None if model is None else msgspec.json.encode(_openai(model))
-
     def _qualified(self, model_id: str) -> ModelEntry | None:
         upstream, _, name = model_id.partition("/")
         for entry in self._lists.get(upstream, ()):
@@ -228,6 +219,16 @@ class ModelList:
 def _shown(name: str, entry: ModelEntry, upstream: str) -> ModelEntry:
     owner = entry.owned_by or _OWNERS.get(upstream, upstream)
     return replace(entry, id=name, owned_by=owner)
+
+
+def openai_list(models: Iterable[ModelEntry]) -> bytes:
+    """Return OpenAI's list of *models*."""
+    return msgspec.json.encode(_ModelListBody("list", list(map(_openai, models))))
+
+
+def openai_object(model: ModelEntry) -> bytes:
+    """Return OpenAI's object for *model*."""
+    return msgspec.json.encode(_openai(model))
 
 
 def _openai(model: ModelEntry) -> _Model:

@@ -29,7 +29,13 @@ from jarvis_proxy.errors import LimitExceeded, ProxyError
 from jarvis_proxy.routing.models import ModelRegistry, ModelRoute
 
 _RANDOM: Final = SystemRandom()
-_TEXT: Final = ("/v1/chat/completions", "/v1/completions", "/v1/responses")
+_TEXT: Final = (
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/responses",
+    "/v1/messages",
+    "/v1beta/models/{model}:generateContent",
+)
 _REJECTION_DELAY: Final = 1.0
 """Seconds by which the rejection of a guessed key is delayed."""
 _DELAYED_SHARE: Final = 4

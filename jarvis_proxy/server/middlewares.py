@@ -37,6 +37,8 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_RANDOM.seed)  # otherwise all workers generate the same ids
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _INFERENCE_KINDS: Final = ("infer", "other")
+_KEYS: Final = frozenset(("key", "$key"))
+"""Parameters of the query that hold a key; the latter is Google's."""
 _PROBING: Final = frozenset(("GET", "HEAD"))
 _SAFE_HEADERS: Final = "Authorization, Content-Type"
 
@@ -154,7 +156,7 @@ async def auth(request: web.Request, handler: Handler) -> web.StreamResponse:
         record.authenticated = True
         if found is not None:
             authorization = request.headers.get("Authorization")
-            in_query = bool(request.query_string and request.rel_url.query.get("key"))
+            in_query = bool(request.query_string and not _KEYS.isdisjoint(request.rel_url.query))
             hints = context.compat_hints.hint(name, path, authorization, in_query=in_query)
             if hints:
                 _LOG.info(

@@ -64,7 +64,8 @@ def call_secrets(request: web.Request) -> CallSecrets:
     """Return the keys that nobody may see of this request."""
     found = request.get(_KEYS)
     if found is None:
-        query_key = request.rel_url.query.get("key") if request.query_string else None
+        query = request.rel_url.query if request.query_string else {}
+        query_key = query.get("key") or query.get("$key")  # the latter is Google's
         presented = presented_keys(request.headers, query_key)
         found = request[_KEYS] = CallSecrets(presented, request.app[CONTEXT].secrets)
     return found

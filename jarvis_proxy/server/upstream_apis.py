@@ -29,6 +29,7 @@ from jarvis_proxy.upstreams.anthropic.upstream import AnthropicUpstream
 from jarvis_proxy.upstreams.chat.upstream import CompatibleUpstream
 from jarvis_proxy.upstreams.gemini.signature_store import SignatureVault
 from jarvis_proxy.upstreams.gemini.upstream import GeminiUpstream
+from jarvis_proxy.wire.google_verbs import VERBS
 
 _ALPHABET: Final = string.ascii_letters + string.digits
 
@@ -71,8 +72,8 @@ def _gemini(upstream: UpstreamSettings, settings: Settings, signatures: Signatur
         key_headers=key_headers(upstream),
         options=_options(upstream, settings),
     )
-    translator = TranslatedUpstream(adapter, build_dialects(new_call_id))
-    return UpstreamApi(translator, transport, kind="gemini")
+    translator = TranslatedUpstream(adapter, build_dialects(new_call_id, without=VERBS))
+    return UpstreamApi(translator, transport, relays=frozenset(VERBS), kind="gemini")
 
 
 def _compatible(
@@ -81,7 +82,7 @@ def _compatible(
     translator = CompatibleUpstream(
         upstream.name,
         upstream.base_url,
-        dialects=build_dialects(new_call_id, without=CHAT),
+        dialects=build_dialects(new_call_id, without=(CHAT,)),
         new_id=new_call_id,
         apis=upstream.apis,
     )

@@ -32,7 +32,7 @@ def _chat() -> Upstream:
     return CompatibleUpstream(
         "deepseek",
         "https://api.deepseek.com/v1",
-        dialects=build_dialects(new_id, without=CHAT),
+        dialects=build_dialects(new_id, without=(CHAT,)),
         new_id=new_id,
         apis=("chat",),
     )

@@ -14,6 +14,8 @@ from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.routing.model_list import (
     ModelEntry,
     ModelList,
+    openai_list,
+    openai_object,
     parse_gemini_models,
     parse_openai_models,
 )
@@ -27,7 +29,7 @@ def everything(name: str) -> bool:
 
 
 def listed(catalog: ModelList) -> list[dict[str, Any]]:
-    answer = json.loads(catalog.listing(everything))
+    answer = json.loads(openai_list(catalog.models(everything)))
     assert list(answer) == ["object", "data"]
     assert answer["object"] == "list"
     data: list[dict[str, Any]] = answer["data"]
@@ -230,7 +232,7 @@ def test_before_any_list_came_the_known_names_are_there() -> None:
     aliases = {"jarvis-echo": "jarvis/jarvis-echo", "gemini-3-flash": "gemini/gemini-3-x"}
     catalog = ModelList(aliases, {"deepseek-chat": "deepseek"})
 
-    assert catalog.listing(everything) == (
+    assert openai_list(catalog.models(everything)) == (
         b'{"object":"list","data":['
         b'{"id":"deepseek-chat","object":"model","created":0,"owned_by":"deepseek"},'
         b'{"id":"jarvis-echo","object":"model","created":0,"owned_by":"jarvis"},'
@@ -312,11 +314,11 @@ def test_what_a_key_may_not_use_is_hidden() -> None:
     def only_a(name: str) -> bool:
         return name == "a"
 
-    assert [m["id"] for m in json.loads(catalog.listing(only_a))["data"]] == ["a"]
-    assert catalog.entry("a", only_a) is not None
+    assert [m["id"] for m in json.loads(openai_list(catalog.models(only_a)))["data"]] == ["a"]
+    assert catalog.model("a", only_a) is not None
     for hidden in ("alias", "b", "openai/a"):
-        assert catalog.entry(hidden, everything) is not None
-        assert catalog.entry(hidden, only_a) is None
+        assert catalog.model(hidden, everything) is not None
+        assert catalog.model(hidden, only_a) is None
 
 
 def test_one_model_is_shown_under_the_name_it_was_asked_for() -> None:
@@ -325,7 +327,9 @@ def test_one_model_is_shown_under_the_name_it_was_asked_for() -> None:
     shown = b'{"id":"%s","object":"model","created":0,"owned_by":"google"}'
 
     for name in ("gemini-x", "gemini/gemini-x", "gemini/nano", "fast"):
-        assert catalog.entry(name, everything) == shown % name.encode()
+        model = catalog.model(name, everything)
+        assert model is not None
+        assert openai_object(model) == shown % name.encode()
 
 
 @pytest.mark.parametrize("name", ["", "nano", "openai/gemini-x", "gemini/", "/gemini-x", "other"])
@@ -333,7 +337,7 @@ def test_a_model_that_nobody_listed_is_unknown(name: str) -> None:
     catalog = ModelList({}, {}, routed_upstream=place)
     catalog.update("gemini", [ModelEntry("gemini-x"), ModelEntry("nano")])
 
-    assert catalog.entry(name, everything) is None
+    assert catalog.model(name, everything) is None
 
 
 # -- recorded traffic, and any bytes -----------------------------------------------------------
@@ -351,7 +355,7 @@ def test_recorded_openai_lists_are_kept_whole(name: str, count: int, example: st
     record = recorded(name)
     catalog = ModelList({}, {})
     catalog.update("openai", parse_openai_models(raw(record)))
-    page = SyncPage[Model].model_validate_json(catalog.listing(everything), strict=True)
+    page = SyncPage[Model].model_validate_json(openai_list(catalog.models(everything)), strict=True)
     original = {model["id"]: model for model in record["response"]["body"]["data"]}
 
     assert {model.id for model in page.data} == set(original)
@@ -366,7 +370,7 @@ def test_the_recorded_gemini_list_keeps_what_can_be_reached() -> None:
     entries, token = parse_gemini_models(raw(record))
     catalog = ModelList({}, {}, routed_upstream=place)
     catalog.update("gemini", entries)
-    page = SyncPage[Model].model_validate_json(catalog.listing(everything), strict=True)
+    page = SyncPage[Model].model_validate_json(openai_list(catalog.models(everything)), strict=True)
     ids = [model.id for model in page.data]
 
     assert token is None
@@ -420,4 +424,4 @@ def test_d12_an_upstream_lists_a_bounded_number_of_models() -> None:
     catalog = ModelList({}, {})
     catalog.update("openai", (ModelEntry(f"m{number}") for number in range(50_000)))
 
-    assert len(json.loads(catalog.listing(lambda name: True))["data"]) == 20_000
+    assert len(json.loads(openai_list(catalog.models(lambda name: True)))["data"]) == 20_000

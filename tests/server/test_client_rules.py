@@ -621,7 +621,7 @@ async def test_rule_13_models_are_told_at_once_and_refreshed_behind() -> None:
         async with asyncio.timeout(5):
             first = await fetch(proxy.port, "/v1/models", headers=BEARER, method="GET")
         release.set()
-        await eventually(lambda: proxy.context.model_list.entry("gpt-later", lambda _: True))
+        await eventually(lambda: proxy.context.model_list.model("gpt-later", lambda _: True))
         later = await fetch(proxy.port, "/v1/models", headers=BEARER, method="GET")
         guest = {"Authorization": "Bearer guest-key-0123456789"}
         narrow = await fetch(proxy.port, "/v1/models", headers=guest, method="GET")

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from jarvis_proxy.routing.model_list import openai_list
 from jarvis_proxy.upstream_client.model_refresher import ModelListRefresher
 from tests.conftest import BEARER, GEMINI_KEY, OPENAI_KEY, Proxy, running_proxy
 from tests.support.eventually import eventually
@@ -26,7 +27,7 @@ async def openai_answer(peer: Peer, request: Received) -> None:
 
 
 def ids(proxy: Proxy) -> set[str]:
-    listed = json.loads(proxy.context.model_list.listing(lambda name: True))
+    listed = json.loads(openai_list(proxy.context.model_list.models(lambda name: True)))
     return {model["id"] for model in listed["data"]}
 
 

@@ -12,9 +12,10 @@ from jarvis_proxy.dialects.generate_content.request import canonical_request
 from jarvis_proxy.dialects.generate_content.types import decode_object
 
 _WHOLE: Final = "generateContentRequest"
+_ANY_MODEL: Final = "this model"
 
 
-def count_tokens(body: bytes, *, model: str) -> bytes:
+def count_tokens(body: bytes) -> bytes:
     """Return the answer to countTokens, ``{"totalTokens":N}``.
 
     The body has contents, or a whole request.
@@ -24,5 +25,5 @@ def count_tokens(body: bytes, *, model: str) -> bytes:
     """
     value = decode_object(body)
     whole = value.get(_WHOLE)
-    request = canonical_request(whole if isinstance(whole, dict) else value, model=model)
+    request = canonical_request(whole if isinstance(whole, dict) else value, model=_ANY_MODEL)
     return msgspec.json.encode({"totalTokens": estimate_tokens(request)})

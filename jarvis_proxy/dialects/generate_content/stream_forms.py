@@ -20,6 +20,11 @@ class EventForm:
 
     content_type = "text/event-stream"
     error_pause = _ERROR_PAUSE
+    end_mark = b""
+
+    def has_content(self, events: bytes, /) -> bool:
+        """Return whether there is a frame, and not only empty lines."""
+        return b"data:" in events
 
     def passed(self, events: bytes, /) -> None:
         """Do nothing: events stand for themselves."""
@@ -41,11 +46,16 @@ class ArrayForm:
 
     content_type = "application/json; charset=UTF-8"
     error_pause = _ERROR_PAUSE
+    end_mark = b""
 
     __slots__ = ("_has_begun",)
 
     def __init__(self) -> None:
         self._has_begun = False
+
+    def has_content(self, events: bytes, /) -> bool:
+        """Return whether there is an element, and not only white space."""
+        return b"{" in events
 
     def passed(self, events: bytes, /) -> None:
         """Note whether the array has begun."""

@@ -9,7 +9,7 @@ from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.canonical.client_api import ErrorAnswer, StreamForm
 from jarvis_proxy.dialects.messages.errors import encode_error, encode_error_event, request_id
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.wire.messages_types import PING
+from jarvis_proxy.wire.messages_types import PING, STOP
 from jarvis_proxy.wire.response_events import SequenceNumbers
 
 
@@ -34,11 +34,16 @@ class MessageForm:
 
     content_type = "text/event-stream; charset=utf-8"
     error_pause = 0.0
+    end_mark = STOP
 
     __slots__ = ("_call_id",)
 
     def __init__(self, call: Call) -> None:
         self._call_id = call.id
+
+    def has_content(self, events: bytes, /) -> bool:
+        """Return whether there is an event; pings of the upstream's count, for they pass."""
+        return b"data:" in events
 
     def passed(self, events: bytes, /) -> None:
         """Do nothing: neither pings nor errors repeat anything of the answer."""

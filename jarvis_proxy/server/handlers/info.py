@@ -3,12 +3,19 @@
 None of these asks an upstream: a monitor, or a client that starts, must not wait for one.
 """
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from aiohttp import web
 
 from jarvis_proxy.access.permissions import model_not_found
+from jarvis_proxy.canonical.client_api import ApiName
+from jarvis_proxy.dialects.generate_content import models as google_models
+from jarvis_proxy.dialects.messages import models as messages_models
+from jarvis_proxy.routing.model_list import ModelEntry, openai_list, openai_object
+from jarvis_proxy.server.client_apis import api_name
 from jarvis_proxy.server.context import CONTEXT, MATCH, RECORD
+from jarvis_proxy.server.handlers.new_call import raw_query
 from jarvis_proxy.server.responses import json_response
 
 HEALTH: Final = b'{"status":"ok","service":"jarvis-openai-proxy"}'
@@ -39,7 +46,8 @@ async def models(request: web.Request) -> web.StreamResponse:
     headers: dict[str, str] = {}
     if failing := context.model_list.failing():
         headers["x-jarvis-warning"] = f"models not up to date: {', '.join(failing)}"
-    body = context.model_list.listing(context.admission.model_filter(request[RECORD].key_name))
+    may_use = context.admission.model_filter(request[RECORD].key_name)
+    body = _LISTS[api_name(request)](context.model_list.models(may_use), raw_query(request))
     return json_response(request, body, headers=headers)
 
 
@@ -48,9 +56,29 @@ async def model(request: web.Request) -> web.StreamResponse:
     context = request.app[CONTEXT]
     context.refresher.wake_if_stale()
     model_id = request[MATCH].model_id
-    entry = context.model_list.entry(
-        model_id, context.admission.model_filter(request[RECORD].key_name)
-    )
-    if entry is None:
+    may_use = context.admission.model_filter(request[RECORD].key_name)
+    found = context.model_list.model(model_id, may_use)
+    if found is None:
         raise model_not_found(model_id)
-    return json_response(request, entry)
+    return json_response(request, _OBJECTS[api_name(request)](found))
+
+
+def _google_list(models: Sequence[ModelEntry], query: str) -> bytes:
+    named = [(model.id, model.native) for model in models]
+    return google_models.model_list(named, query)
+
+
+def _anthropic_list(models: Sequence[ModelEntry], query: str) -> bytes:
+    return messages_models.model_list((model.id, model.created) for model in models)
+
+
+_LISTS: Final[Mapping[ApiName, Callable[[Sequence[ModelEntry], str], bytes]]] = {
+    "openai": lambda models, query: openai_list(models),
+    "messages": _anthropic_list,
+    "generate_content": _google_list,
+}
+_OBJECTS: Final[Mapping[ApiName, Callable[[ModelEntry], bytes]]] = {
+    "openai": openai_object,
+    "messages": lambda model: messages_models.model_object(model.id, model.created),
+    "generate_content": lambda model: google_models.model_object(model.id, model.native),
+}

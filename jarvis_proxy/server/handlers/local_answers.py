@@ -10,6 +10,7 @@ from aiohttp import web
 
 from jarvis_proxy.canonical.answer import AnswerContext
 from jarvis_proxy.canonical.call import Call
+from jarvis_proxy.dialects.generate_content import count_tokens as google_tokens
 from jarvis_proxy.dialects.messages import count_tokens as messages_tokens
 from jarvis_proxy.dialects.messages.answer import warmed_cache as empty_answer
 from jarvis_proxy.dialects.messages.request import read_request
@@ -22,9 +23,11 @@ from jarvis_proxy.server.relay.deadlines import CallDeadlines
 from jarvis_proxy.server.relay.retry_loop import CallRunner
 from jarvis_proxy.server.responses import json_response
 from jarvis_proxy.server.upstream_apis import new_call_id
+from jarvis_proxy.wire import google_verbs
 
 _COUNTERS: Final[Mapping[str, Callable[[bytes], bytes]]] = {
-    COUNT_TOKENS: messages_tokens.count_tokens
+    COUNT_TOKENS: messages_tokens.count_tokens,
+    google_verbs.COUNT_TOKENS: google_tokens.count_tokens,
 }
 _HOUR: Final = 3600.0
 _NO_TOKENS: Final = re.compile(rb'"max_tokens"\s*:\s*0\s*[,}]')

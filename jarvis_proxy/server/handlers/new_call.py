@@ -70,4 +70,5 @@ def query_without_key(query: str) -> str:
 
 
 def _is_key(part: str) -> bool:
-    return unquote_plus(part.partition("=")[0]).strip().lower() == "key"
+    # Google takes `$key` for it as well.
+    return unquote_plus(part.partition("=")[0]).strip().lower().removeprefix("$") == "key"

@@ -14,10 +14,7 @@ from jarvis_proxy.routing.circuit_breaker import CallPermit
 from jarvis_proxy.server.concurrency import gather_first_error
 from jarvis_proxy.server.context import ADMITTED_CALL, CONTEXT, RECORD
 from jarvis_proxy.server.relay.choice_relay import ChoiceRelay
-from jarvis_proxy.server.relay.client_stream import (
-    ClientStream,
-    stream_headers,
-)
+from jarvis_proxy.server.relay.client_stream import ClientStream, Source
 from jarvis_proxy.server.relay.copying import forward_bytes
 from jarvis_proxy.server.relay.deadlines import CallDeadlines
 from jarvis_proxy.server.relay.refusals import read_error_body, redirect_error, refusal_error
@@ -43,7 +40,7 @@ from jarvis_proxy.upstreams.answer_kinds import (
     kind_of,
 )
 from jarvis_proxy.upstreams.openai import PassthroughExchange
-from jarvis_proxy.upstreams.openai_stream import PassthroughStream, stream_kind
+from jarvis_proxy.upstreams.openai_stream import stream_kind
 from jarvis_proxy.wire.headers import media_type
 from jarvis_proxy.wire.request_head import wants_usage
 
@@ -268,7 +265,10 @@ class UpstreamAttempt:
             headers.pop("content-encoding", None)
             if media_type(headers.get("content-type", "")) != _SSE:
                 headers.pop("content-type", None)
-            client_stream.headers = {**dict(self._exchange.headers), **stream_headers(headers)}
+            client_stream.headers = {
+                **dict(self._exchange.headers),
+                **client_stream.answer_headers(headers),
+            }
         return client_stream
 
     async def _relay_stream(self, replies: list[TransportResponse]) -> web.StreamResponse:
@@ -277,7 +277,7 @@ class UpstreamAttempt:
         for reply in replies:
             reply.drop_headers()
         translators = self._translators(len(replies), client_stream)
-        if isinstance(translators[0], PassthroughStream):
+        if isinstance(translators[0], Source):
             client_stream.source = translators[0]
         choices = zip(replies, translators, strict=True)
         try:

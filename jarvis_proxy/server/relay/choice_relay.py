@@ -96,7 +96,7 @@ class ChoiceRelay:
             self._record.upstream_first_byte_at = time.monotonic()
             events = self._redact_failure(translator.feed(data))
             self._reservation.set(translator.held)
-            if b"data:" in events:  # a comment is no content
+            if client_stream.is_content(events):
                 await self._write(events)
 
     async def _relay_rest(self, reply: TransportResponse) -> None:

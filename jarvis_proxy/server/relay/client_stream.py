@@ -9,7 +9,7 @@ import socket
 import struct
 import time
 from collections.abc import Mapping
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from aiohttp import HttpVersion11, web
 
@@ -22,7 +22,6 @@ from jarvis_proxy.server.context import ADMITTED_CALL, RECORD
 from jarvis_proxy.server.relay.deadlines import CallDeadlines
 from jarvis_proxy.server.responses import common_headers
 from jarvis_proxy.wire.response_events import SequenceNumbers
-from jarvis_proxy.wire.sse import DONE
 
 SSE_HEADERS: Final = {
     "Content-Type": "text/event-stream; charset=utf-8",
@@ -36,6 +35,7 @@ _CHUNK_SIZE: Final = 64 * 1024
 _RST: Final = struct.pack("ii", 1, 0)  # linger for 0 seconds
 
 
+@runtime_checkable
 class Source(Protocol):
     """The source of a stream's events."""
 
@@ -92,6 +92,10 @@ class ClientStream:
         if transport is None:
             raise ConnectionResetError("the client is gone")
         self._transport = transport
+
+    def answer_headers(self, crossing: Mapping[str, str]) -> dict[str, str]:
+        """Return a streamed answer's headers, *crossing* ones of the upstream's among them."""
+        return stream_headers({"content-type": self._form.content_type, **crossing})
 
     def number_events(self, *, relayed: bool) -> SequenceNumbers | None:
         """Return the sequence numbers for a new answer's events; None if events have none.
@@ -162,6 +166,10 @@ class ClientStream:
         self._write_chunk(events)
         return self._connection.is_write_paused
 
+    def is_content(self, events: bytes) -> bool:
+        """Tell whether whole *events* hold some of the answer, and not only signs of life."""
+        return self._form.has_content(events)
+
     def is_write_paused(self) -> bool:
         """Return whether writing waits for the client to read."""
         return self._connection.is_write_paused
@@ -205,12 +213,13 @@ class ClientStream:
 
     @property
     def is_settled(self) -> bool:
-        """Whether the client has the whole answer but ``[DONE]``: a failure does no harm."""
+        """Whether the client has all of the answer but its end mark: no failure can harm it."""
         return self.has_content and self.source is not None and self.source.is_settled
 
     async def finish_settled(self) -> web.StreamResponse:
-        """Send ``[DONE]`` in place of the upstream, and end the answer."""
-        self._write_chunk(DONE)
+        """Write the end mark, which the upstream did not come to, and end the answer."""
+        if self._form.end_mark:
+            self._write_chunk(self._form.end_mark)
         return await self.end()
 
     async def end(self) -> web.StreamResponse:

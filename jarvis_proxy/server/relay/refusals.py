@@ -47,6 +47,7 @@ class UpstreamRefusal(ProxyError):
             headers=error.headers,
         )
         self.reason = error.reason
+        self.native = error.native
         self.upstream_status = upstream_status
         self.raw = raw
 

@@ -353,8 +353,9 @@ class CallRunner:
             # The proxy has retried: retries of the client would multiply the attempts.
             error.should_retry = False
         client_stream = self._client_stream
-        if b"data:" in error.completed_events and client_stream is not None:
-            await client_stream.send(error.completed_events)
+        events = error.completed_events
+        if client_stream is not None and client_stream.is_content(events):
+            await client_stream.send(events)
         if client_stream is None or not client_stream.head_promised:
             raise error
         if client_stream.is_settled:

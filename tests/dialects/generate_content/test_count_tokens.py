@@ -7,13 +7,13 @@ import pytest
 
 from jarvis_proxy.dialects.generate_content.count_tokens import count_tokens
 from jarvis_proxy.errors import ProxyError
-from tests.dialects.generate_content.requests import MODEL, user
+from tests.dialects.generate_content.requests import user
 
 CONTENTS = [user({"text": "x" * 35})]
 
 
 def count(**body: Any) -> int:
-    answer = json.loads(count_tokens(json.dumps(body).encode(), model=MODEL))
+    answer = json.loads(count_tokens(json.dumps(body).encode()))
     assert answer.keys() == {"totalTokens"}
     return int(answer["totalTokens"])
 

@@ -29,7 +29,7 @@ class GeminiRelayExchange:
 
     __slots__ = ("_answer", "_call", "requests", "usage", "weight")
 
-    raw: bool = True
+    raw: bool = False
     headers: tuple[tuple[str, str], ...] = ()
 
     def __init__(self, call: Call) -> None:

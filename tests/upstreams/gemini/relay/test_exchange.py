@@ -27,7 +27,7 @@ def test_g4_g14_every_method_is_one_request_as_it_came(verb: str) -> None:
     exchange = GeminiUpstream("gemini", vault=MemoryVault(), new_id=ids()).exchange(call, {})
     (request,) = exchange.requests
 
-    assert exchange.raw
+    assert not exchange.raw
     assert exchange.weight == 0
     assert (request.method, request.path) == ("POST", f"/models/gemini-3-flash:{verb}")
     assert request.body is call.body
