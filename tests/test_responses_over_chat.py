@@ -114,6 +114,24 @@ async def test_b1_loop_of_calls_passes_a_strict_service(streamed: bool) -> None:
 
 
 @pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize(("reasoning", "shown"), [({"summary": "auto"}, [THOUGHT]), ({}, [])])
+async def test_bug_12_thoughts_are_shown_as_a_summary_where_that_is_asked(
+    streamed: bool, reasoning: Any, shown: list[str]
+) -> None:
+    async with proxy_before(StrictChat()) as proxy:
+        sealed = await respond(proxy, "Hi", streamed=streamed, reasoning=reasoning, **SEALED)
+        plain = await respond(proxy, "Hi", streamed=streamed, reasoning=reasoning)
+
+    (item,) = [item for item in sealed.output if item.type == "reasoning"]
+    assert [part.text for part in item.summary] == shown
+    assert item.encrypted_content is not None
+    assert item.encrypted_content.startswith("chat.deepseek:")
+    found = [item for item in plain.output if item.type == "reasoning"]
+    assert [part.text for item in found for part in item.summary] == shown
+    assert [item.encrypted_content for item in found] == [None] * len(shown)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
 async def test_b6_calls_whose_reasoning_is_lost_are_no_dead_end(streamed: bool) -> None:
     service = StrictChat()
     call = {"type": "function_call", "call_id": "a", "name": "get_weather", "arguments": "{}"}

@@ -19,6 +19,7 @@ from jarvis_proxy.canonical.exchange import (
 )
 from jarvis_proxy.canonical.request import CanonicalRequest
 from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.upstreams.chat.choice_reader import ReaderContext
 from jarvis_proxy.upstreams.chat.errors import TOO_LONG, relocated, translate_error
 from jarvis_proxy.upstreams.chat.reader import ChatReader
 from jarvis_proxy.upstreams.chat.relaxation import (
@@ -48,7 +49,7 @@ class ChatCall:
     """
 
     __slots__ = (
-        "_call", "_first", "_learnt", "_new_id", "_owner", "_plan", "_read", "_relaxation",
+        "_call", "_context", "_first", "_learnt", "_new_id", "_plan", "_read", "_relaxation",
         "_target", "requests",
     )  # fmt: skip
 
@@ -73,13 +74,21 @@ class ChatCall:
         self._new_id = new_id
         self._relaxation = relaxation
         self._first = first
-        self._owner = target.owner if request.sealed else None
-        self._plan = write_chat(
+        self._plan = plan = write_chat(
             request.body,
             target,
             stream=call.stream,
             strict=call.strict_params,
             relaxation=relaxation,
+        )
+        self._context = ReaderContext(
+            tool=plan.tools.called,
+            new_id=new_id,
+            shows=request.show_thoughts or call.show_thoughts,
+            owner=target.owner if request.sealed else None,
+            stops=plan.stops,
+            one_call=plan.one_call,
+            objects_only=call.endpoint not in _ANY_ARGUMENTS,
         )
         self.requests = (UpstreamRequest("POST", "/chat/completions", _HEADERS, self._plan.body),)
 
@@ -94,9 +103,7 @@ class ChatCall:
     def reader(self, answer: Answer, lane: int) -> ChatReader:
         """Return a fresh reader: the request was taken, so its changes are kept."""
         self._learnt.note(self._target.model, self._relaxation, self._call.now)
-        objects_only = self._call.endpoint not in _ANY_ARGUMENTS
-        context = self._plan.reader_context(self._owner, self._new_id, objects_only=objects_only)
-        return ChatReader(answer, context)
+        return ChatReader(answer, self._context)
 
     def translate_error(self, status: int, headers: Mapping[str, str], body: bytes) -> ProxyError:
         """Return the error for a status ≥ 400: of several refusals, the first."""

@@ -41,14 +41,15 @@ class ReaderContext(msgspec.Struct, frozen=True, kw_only=True):
     """What the reader needs besides the bytes.
 
     *tool* tells which tool of the client's a name of the upstream's means. *new_id* gives 24
-    letters and digits. *owner* is that of the upstream's sealed reasoning; None: it wants none
-    back. *stops* are the request's stop sequences. *one_call*: the client asked for one call at a
-    time, and the upstream cannot be asked. *objects_only*: the client's API takes only JSON
-    objects as arguments.
+    letters and digits. *shows*: the client wants to see thoughts. *owner* is that of the
+    upstream's sealed reasoning; None: it wants none back. *stops* are the request's stop
+    sequences. *one_call*: the client asked for one call at a time, and the upstream cannot be
+    asked. *objects_only*: the client's API takes only JSON objects as arguments.
     """
 
     tool: Callable[[str], CalledTool] = CalledTool
     new_id: Callable[[], str]
+    shows: bool = True
     owner: str | None = None
     stops: tuple[str, ...] = ()
     one_call: bool = False
@@ -135,7 +136,7 @@ class ChoiceReader:
         self._sink.finish(
             Finish(
                 reason=reason,
-                native="" if native == reason else native,
+                native="" if native in _REASONS else native,
                 matched_stop=self._matched if reason == "stop" else None,
                 message="".join(self._refused) or None,
                 annotations=tuple(self._annotations),
@@ -167,7 +168,8 @@ class ChoiceReader:
             if self._context.owner is not None:
                 self._thoughts.append(text)
                 self._kept += len(text) + _PIECE_BYTES
-            self._sink.thought(text)
+            if self._context.shows:
+                self._sink.thought(text)
         else:
             self._seal()
             self._sink.text(text)

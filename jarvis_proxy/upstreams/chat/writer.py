@@ -6,7 +6,6 @@ Source: https://platform.openai.com/docs/api-reference/chat/create (read 2026-11
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,7 +17,6 @@ from jarvis_proxy.canonical.chat_request import ChatRequest
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.canonical.validation_errors import mismatch
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.chat.choice_reader import ReaderContext
 from jarvis_proxy.upstreams.chat.content import ContentWriter
 from jarvis_proxy.upstreams.chat.messages import MessageWriter, WrittenMessage
 from jarvis_proxy.upstreams.chat.relaxation import (
@@ -77,19 +75,6 @@ class ChatPlan:
     ignored: tuple[str, ...]
     stops: tuple[str, ...]
     one_call: bool
-
-    def reader_context(
-        self, owner: str | None, new_id: Callable[[], str], *, objects_only: bool = False
-    ) -> ReaderContext:
-        """Return what the reader of the answer needs; see there."""
-        return ReaderContext(
-            tool=self.tools.called,
-            new_id=new_id,
-            owner=owner,
-            stops=self.stops,
-            one_call=self.one_call,
-            objects_only=objects_only,
-        )
 
 
 def write_chat(

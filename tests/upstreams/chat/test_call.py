@@ -150,6 +150,22 @@ def test_reasoning_is_sealed_with_the_upstreams_name_for_clients_that_return_it(
 
 
 @pytest.mark.parametrize(
+    ("wanted", "setting", "shown"),
+    [(False, False, ""), (True, False, "Hm."), (False, True, "Hm.")],
+)
+def test_thoughts_are_shown_to_clients_that_want_them(
+    wanted: bool, setting: bool, shown: str
+) -> None:
+    body = json.dumps({"messages": [USER]}).encode()
+    request = CanonicalRequest(body=body, params=SameParams(), show_thoughts=wanted)
+    call = an_adapter().translate(a_call(show_thoughts=setting), lambda: request, {})
+    answer = RecordedAnswer()
+    call.reader(answer, 0).read_whole(whole({"content": "Hi", "reasoning_content": "Hm."}))
+
+    assert answer.choices[0].joined("thought") == shown
+
+
+@pytest.mark.parametrize(
     ("endpoint", "expected"),
     [
         ("responses", "city=Oslo"),

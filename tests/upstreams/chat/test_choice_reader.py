@@ -81,7 +81,6 @@ def test_c2_refusal_is_text_and_ends_with_content_filter(finish: str) -> None:
     assert choice.events == [("text", "I cannot."), ("finish", "content_filter")]
     assert choice.finished is not None
     assert choice.finished.message == "I cannot."
-    assert choice.finished.native == ("stop" if finish == "stop" else "")
 
 
 def test_c3_text_and_thoughts_behind_a_call_wait_for_all_calls() -> None:
@@ -119,8 +118,8 @@ def test_c3_blanks_behind_a_call_are_no_text() -> None:
 @pytest.mark.parametrize(
     ("finish", "expected", "native"),
     [
-        ("stop", "tool_calls", "stop"),
-        ("function_call", "tool_calls", "function_call"),
+        ("stop", "tool_calls", ""),
+        ("function_call", "tool_calls", ""),
         ("tool_calls", "tool_calls", ""),
         ("eos", "tool_calls", "eos"),
         ("length", "length", ""),
@@ -249,3 +248,18 @@ def test_log_probabilities_and_pictures_behind_a_call_are_left_out() -> None:
     )
 
     assert [name for name, _ in choice.events] == ["call", "arguments", "finish"]
+
+
+def test_thoughts_that_nobody_asked_for_are_sealed_and_not_shown() -> None:
+    choice = only_choice(
+        chunk({"reasoning_content": "Hm."}),
+        chunk({"content": "Hi"}),
+        STOP,
+        given=context(shows=False),
+    )
+
+    assert choice.events == [
+        ("seal", SealedState(OWNER, "Hm.")),
+        ("text", "Hi"),
+        ("finish", "stop"),
+    ]

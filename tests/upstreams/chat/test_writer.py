@@ -7,7 +7,6 @@ import pytest
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.chat.writer import write_chat
-from tests.support.recorded_answer import ids_in_order
 from tests.support.strict_chat import FIELDS, check
 from tests.upstreams.chat.requests import (
     DEEPSEEK,
@@ -234,10 +233,8 @@ def test_origins_tell_which_message_each_one_comes_from() -> None:
     assert plan(messages=history).origins == (0, 2, 3, 5, 4)
 
 
-def test_reader_gets_what_it_needs() -> None:
+def test_plan_tells_what_the_reader_needs() -> None:
     made = plan(DEEPSEEK, tools=[WEATHER], parallel_tool_calls=False, stop=["x"])
-    found = made.reader_context("chat.deepseek", ids_in_order(), objects_only=True)
 
-    assert (found.owner, found.stops, found.one_call) == ("chat.deepseek", ("x",), True)
-    assert found.objects_only
-    assert found.tool("get_weather").name == "get_weather"
+    assert (made.stops, made.one_call) == (("x",), True)
+    assert made.tools.called("get_weather").name == "get_weather"
