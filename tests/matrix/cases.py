@@ -41,8 +41,8 @@ CASES = (
     Case("after_call", (("text", "It is sunny."),), "stop", follows_call=True),
     Case("length", (("text", "This is cut off by"),), "length"),
     Case("filter", (("text", "I begin"),), "content_filter"),
-    Case("error_in_stream", (("text", "Half an ans"),), None, "overloaded"),
-    Case("cut_stream", (("text", "Half an ans"),), None, "cut"),
+    Case("error_in_stream", (("text", "Half a sen"),), None, "overloaded"),
+    Case("cut_stream", (("text", "Half a sen"),), None, "cut"),
 )
 
 USAGE = (57, 11, 32)
