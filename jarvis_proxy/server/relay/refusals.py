@@ -48,6 +48,7 @@ class UpstreamRefusal(ProxyError):
         )
         self.reason = error.reason
         self.native = error.native
+        self.retry_status = error.retry_status
         self.upstream_status = upstream_status
         self.raw = raw
 
