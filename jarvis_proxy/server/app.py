@@ -1,6 +1,7 @@
 """The application: shared objects, middlewares in order, one route. IO."""
 
 import asyncio
+import contextlib
 import logging
 import secrets
 import time
@@ -143,33 +144,9 @@ def create_app(
         app[CONTEXT] = context
         app[metrics.CONTEXTS] = persistent.contexts
         app[metrics.WORKER_STATS] = persistent.worker_stats
-        persistent.contexts.append(context)
-        usage_persister = await _open_usage_persister(settings, persistent)
         app[dashboard.DASHBOARD_FEED] = persistent.dashboard_feed
-        clock = asyncio.create_task(context.deadline_monitor.run(), name="watch")
-        models = asyncio.create_task(context.refresher.run(), name="models")
-        dashboard_feed = asyncio.create_task(
-            persistent.dashboard_feed.run(context), name="dashboard_feed"
-        )
-        saving = asyncio.create_task(usage_persister.run(), name="usage")
-        try:
+        async with _running(context, persistent, settings):
             yield
-        finally:
-            for task in (clock, models, dashboard_feed, saving):
-                task.cancel()
-                try:
-                    await task
-                except asyncio.CancelledError:
-                    pass
-                except Exception as exc:  # the last sums must still be saved
-                    _LOG.error("the task of %s had failed", task.get_name(), exc_info=exc)
-            for endpoint in context.endpoints.values():
-                for transport in endpoint.transports:
-                    await transport.close()
-            await context.fetcher.close()
-            persistent.contexts.remove(context)
-            context.offload.close()
-            await usage_persister.save()
 
     if is_owner:
         app.cleanup_ctx.append(open_persistent)
@@ -178,6 +155,44 @@ def create_app(
     if settings.policies:
         app.on_response_prepare.append(add_rate_limit_headers)
     return app
+
+
+@contextlib.asynccontextmanager
+async def _running(
+    context: AppContext, persistent: PersistentState, settings: Settings
+) -> AsyncIterator[None]:
+    """Run the background tasks of *context*; close it at the end."""
+    persistent.contexts.append(context)
+    usage_persister = await _open_usage_persister(settings, persistent)
+    tasks = [
+        asyncio.create_task(context.deadline_monitor.run(), name="deadlines"),
+        asyncio.create_task(context.refresher.run(), name="models"),
+        asyncio.create_task(persistent.dashboard_feed.run(context), name="dashboard"),
+        asyncio.create_task(usage_persister.run(), name="usage"),
+    ]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            await _cancel(task)
+        for endpoint in context.endpoints.values():
+            for transport in endpoint.transports:
+                await transport.close()
+        await context.fetcher.close()
+        persistent.contexts.remove(context)
+        context.offload.close()
+        await usage_persister.save()
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    """Cancel *task* and wait for its end; log its failure, if it had failed before."""
+    task.cancel()
+    try:
+        await task
+    except asyncio.CancelledError:
+        pass
+    except Exception as exc:  # the last sums must still be saved
+        _LOG.error("the task of %s had failed", task.get_name(), exc_info=exc)
 
 
 async def _open_usage_persister(settings: Settings, persistent: PersistentState) -> UsagePersister:
@@ -210,14 +225,8 @@ def build_context(settings: Settings, log: AccessLog, persistent: PersistentStat
         aliases=settings.model_aliases,
         fallbacks=settings.fallbacks,
     )
-    signatures = Signatures(persistent.vault, persistent.metrics.signatures)
-    endpoints = {
-        upstream.name: build_endpoint(upstream, settings, signatures)
-        for upstream in settings.upstreams
-    }
     hops = LoopMarks(_SECRET, settings.upstreams)
-    for name, mark in hops.marks.items():
-        endpoints[name].loop_mark = mark
+    endpoints = _build_endpoints(settings, persistent, hops)
     catalog = ModelList(
         {**registry.aliases, DEFAULT_NAME: settings.default_model},
         registry.exact_models,
@@ -233,15 +242,7 @@ def build_context(settings: Settings, log: AccessLog, persistent: PersistentStat
         deadline_monitor=DeadlineMonitor(build_timeouts(settings), time.monotonic),
         access_log=log,
         refresher=ModelListRefresher(catalog, endpoints),
-        admission=AdmissionController(
-            settings,
-            registry,
-            persistent.limiter,
-            clock=time.monotonic,
-            wall=time.time,
-            connections=connection_limits(settings).total,
-            memory=persistent.memory,
-        ),
+        admission=_build_admission(settings, registry, persistent),
         metrics=persistent.metrics,
         usage=persistent.usage,
         prices=load_prices(settings),
@@ -252,10 +253,39 @@ def build_context(settings: Settings, log: AccessLog, persistent: PersistentStat
     )
     if persistent.shared is not None:
         context.shared_signatures = persistent.shared.signatures
+    return context
+
+
+def _build_endpoints(
+    settings: Settings, persistent: PersistentState, hops: LoopMarks
+) -> dict[str, UpstreamEndpoint]:
+    """Return the upstreams by name, the embedded one included."""
+    signatures = Signatures(persistent.vault, persistent.metrics.signatures)
+    endpoints = {
+        upstream.name: build_endpoint(upstream, settings, signatures)
+        for upstream in settings.upstreams
+    }
+    for name, mark in hops.marks.items():
+        endpoints[name].loop_mark = mark
+    if persistent.shared is not None:
         for name, endpoint in endpoints.items():
             persistent.shared.health.watch(name, endpoint.key_pool, endpoint.breakers)
     endpoints[EMBEDDED] = UpstreamEndpoint(UpstreamApi(EchoUpstream(EMBEDDED), EchoTransport()))
-    return context
+    return endpoints
+
+
+def _build_admission(
+    settings: Settings, registry: ModelRegistry, persistent: PersistentState
+) -> AdmissionController:
+    return AdmissionController(
+        settings,
+        registry,
+        persistent.limiter,
+        clock=time.monotonic,
+        wall=time.time,
+        connections=connection_limits(settings).total,
+        memory=persistent.memory,
+    )
 
 
 def build_timeouts(settings: Settings) -> CallTimeouts:

@@ -23,7 +23,7 @@ from jarvis_proxy.aiohttp_ext.malformed_requests import (
 from jarvis_proxy.call_record import CallRecord
 from jarvis_proxy.errors import LimitExceeded, ProxyError
 from jarvis_proxy.observability.line_quota import ANONYMOUS
-from jarvis_proxy.routing.endpoints import DASHBOARD, PUBLIC
+from jarvis_proxy.routing.endpoints import DASHBOARD, PUBLIC, EndpointMatch
 from jarvis_proxy.routing.unknown_addresses import hint
 from jarvis_proxy.server.addresses import find_address
 from jarvis_proxy.server.context import CONTEXT, MATCH, RECORD
@@ -122,7 +122,7 @@ def _is_upstreams(error: ProxyError) -> bool:
 
 @web.middleware
 async def auth(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Match the path, then check the key, before the method, the body and everything else.
+    """EndpointMatch the path, then check the key, before the method, the body and everything else.
 
     An unknown path needs a key too, so that nobody can map this server without one.
     """
@@ -130,45 +130,74 @@ async def auth(request: web.Request, handler: Handler) -> web.StreamResponse:
     context = request.app[CONTEXT]
     if (hop := request.headers.get(LOOP_HEADER)) is not None:
         context.loop_marks.check(hop)
-    record = request[RECORD]
-    # The raw path: not decoded, with fragment and host.
-    path = request.raw_path.partition("?")[0]
-    missing = None
-    try:
-        found = find_address(path, request.method, context.settings)
-    except ProxyError as error:
-        found, missing = None, error
-    if found is not None and found.kind in DASHBOARD and context.settings.admin_key is None:
-        found = None
-    if found is not None:
+    found = _find_address(request)
+    if isinstance(found, EndpointMatch):
         request[MATCH] = found
-        record.route = found.route
+        request[RECORD].route = found.route
     if request.method == "OPTIONS" and context.settings.cors_origins:
         return _preflight(request)
-    if found is None or found.kind not in PUBLIC:
-        keys = call_secrets(request).presented
-        name = context.client_keys.authenticate(keys)
-        record.key_name = name or "-"
-        if name is None or not context.admission.is_key_allowed(name, record.client_ip):
-            if not keys and request.method in _PROBING:
-                raise unauthorized()  # without a key there is no guess
-            raise context.admission.record_auth_failure(record.client_ip, len(keys), unauthorized())
-        record.authenticated = True
-        if found is not None:
-            authorization = request.headers.get("Authorization")
-            in_query = bool(request.query_string and not _KEYS.isdisjoint(request.rel_url.query))
-            hints = context.compat_hints.hint(name, path, authorization, in_query=in_query)
-            if hints:
-                _LOG.info(
-                    "hint for key %s: %s; the call works nevertheless", name, "; ".join(hints)
-                )
-    if found is None:
-        raise missing or ProxyError(
-            404,
-            f"There is nothing at this address. {hint(path)}",
-            code="unknown_url",
-            should_retry=False,
-        )
+    if not isinstance(found, EndpointMatch):
+        _authenticate(request)
+        raise found
+    if found.kind not in PUBLIC:
+        _log_hints(request, _authenticate(request))
+    _check_method(request, found)
+    return await handler(request)
+
+
+def _find_address(request: web.Request) -> EndpointMatch | ProxyError:
+    """Return what is at the request's path, or the error of a path where nothing is."""
+    settings, path = request.app[CONTEXT].settings, _raw_path(request)
+    try:
+        found = find_address(path, request.method, settings)
+    except ProxyError as error:
+        return error
+    if found is None or (found.kind in DASHBOARD and settings.admin_key is None):
+        message = f"There is nothing at this address. {hint(path)}"
+        return ProxyError(404, message, code="unknown_url", should_retry=False)
+    return found
+
+
+def _raw_path(request: web.Request) -> str:
+    """Return the path as the client sent it: not decoded, with fragment and host."""
+    return request.raw_path.partition("?")[0]
+
+
+def _authenticate(request: web.Request) -> str:
+    """Return the name of the client's key.
+
+    Raises:
+        ProxyError: 401 `invalid_api_key`; 429 `rate_limit_exceeded`, repeated failures.
+    """
+    context, record = request.app[CONTEXT], request[RECORD]
+    keys = call_secrets(request).presented
+    name = context.client_keys.authenticate(keys)
+    record.key_name = name or "-"
+    if name is None or not context.admission.is_key_allowed(name, record.client_ip):
+        if not keys and request.method in _PROBING:
+            raise unauthorized()  # without a key there is no guess
+        raise context.admission.record_auth_failure(record.client_ip, len(keys), unauthorized())
+    record.authenticated = True
+    return name
+
+
+def _log_hints(request: web.Request, name: str) -> None:
+    """Log once per key what is unusual in a client's configuration."""
+    authorization = request.headers.get("Authorization")
+    in_query = bool(request.query_string and not _KEYS.isdisjoint(request.rel_url.query))
+    hints = request.app[CONTEXT].compat_hints.hint(
+        name, _raw_path(request), authorization, in_query=in_query
+    )
+    if hints:
+        _LOG.info("hint for key %s: %s; the call works nevertheless", name, "; ".join(hints))
+
+
+def _check_method(request: web.Request, found: EndpointMatch) -> None:
+    """Reject a WebSocket, and a method that the address does not take.
+
+    Raises:
+        ProxyError: 405 `method_not_allowed`; what ``no_websocket`` returns.
+    """
     if found.kind in _INFERENCE_KINDS and wants_websocket(request):
         raise no_websocket()
     if found.methods and request.method not in found.methods:
@@ -178,7 +207,6 @@ async def auth(request: web.Request, handler: Handler) -> web.StreamResponse:
             code="method_not_allowed",
             headers=(("Allow", ", ".join(found.methods)),),
         )
-    return await handler(request)
 
 
 def unauthorized() -> ProxyError:
