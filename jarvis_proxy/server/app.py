@@ -225,8 +225,8 @@ def build_context(settings: Settings, log: AccessLog, persistent: PersistentStat
         aliases=settings.model_aliases,
         fallbacks=settings.fallbacks,
     )
-    hops = LoopMarks(_SECRET, settings.upstreams)
-    endpoints = _build_endpoints(settings, persistent, hops)
+    loop_marks = LoopMarks(_SECRET, settings.upstreams)
+    endpoints = _build_endpoints(settings, persistent, loop_marks)
     catalog = ModelList(
         {**registry.aliases, DEFAULT_NAME: settings.default_model},
         registry.exact_models,
@@ -248,7 +248,7 @@ def build_context(settings: Settings, log: AccessLog, persistent: PersistentStat
         prices=load_prices(settings),
         compat_hints=persistent.compat_hints,
         secrets=Secrets(key for upstream in settings.upstreams for key in upstream.keys),
-        loop_marks=hops,
+        loop_marks=loop_marks,
         live_stats=None if settings.admin_key is None else persistent.live_stats,
     )
     if persistent.shared is not None:
@@ -257,7 +257,7 @@ def build_context(settings: Settings, log: AccessLog, persistent: PersistentStat
 
 
 def _build_endpoints(
-    settings: Settings, persistent: PersistentState, hops: LoopMarks
+    settings: Settings, persistent: PersistentState, loop_marks: LoopMarks
 ) -> dict[str, UpstreamEndpoint]:
     """Return the upstreams by name, the embedded one included."""
     signatures = Signatures(persistent.vault, persistent.metrics.signatures)
@@ -265,7 +265,7 @@ def _build_endpoints(
         upstream.name: build_endpoint(upstream, settings, signatures)
         for upstream in settings.upstreams
     }
-    for name, mark in hops.marks.items():
+    for name, mark in loop_marks.marks.items():
         endpoints[name].loop_mark = mark
     if persistent.shared is not None:
         for name, endpoint in endpoints.items():
