@@ -96,7 +96,7 @@ def _anthropic(
     upstream: UpstreamSettings, settings: Settings, signatures: Signatures
 ) -> UpstreamApi:
     """Return a Messages API for clients of other APIs: its own clients are relayed."""
-    dialects = build_dialects(new_call_id, without=MESSAGES)
+    dialects = build_dialects(new_call_id, without=(MESSAGES,))
     adapter = AnthropicUpstream(upstream.name, new_id=new_call_id, image_urls=settings.image_urls)
     transport = _messages_transport(upstream, settings, upstream.base_url)
     return UpstreamApi(TranslatedUpstream(adapter, dialects), transport, kind="messages")

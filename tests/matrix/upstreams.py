@@ -45,7 +45,7 @@ def _gemini() -> Upstream:
 
 def _anthropic() -> Upstream:
     adapter = AnthropicUpstream("anthropic", new_id=new_id)
-    return TranslatedUpstream(adapter, build_dialects(new_id, without=MESSAGES))
+    return TranslatedUpstream(adapter, build_dialects(new_id, without=(MESSAGES,)))
 
 
 UPSTREAMS: Mapping[str, Kind] = {
