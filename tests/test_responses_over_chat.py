@@ -131,6 +131,21 @@ async def test_bug_12_thoughts_are_shown_as_a_summary_where_that_is_asked(
     assert [item.encrypted_content for item in found] == [None] * len(shown)
 
 
+async def test_q9_reasoning_that_came_unsealed_goes_back() -> None:
+    service = StrictChat()
+    items: list[Json] = [
+        {"role": "user", "content": "How is the weather?"},
+        {"type": "reasoning", "content": [{"type": "reasoning_text", "text": THOUGHT}]},
+        {"type": "function_call", "call_id": "a", "name": "get_weather", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "a", "output": "21 °C"},
+    ]
+    async with proxy_before(service) as proxy:
+        await respond(proxy, items, streamed=False, tools=TOOLS)
+
+    assert service.refusals == []
+    assert service.bodies[0]["messages"][1]["reasoning_content"] == THOUGHT
+
+
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_b6_calls_whose_reasoning_is_lost_are_no_dead_end(streamed: bool) -> None:
     service = StrictChat()

@@ -99,7 +99,7 @@ class _Reader:
     """Gathers what the model did in a row into one message: chat has its calls beside its text."""
 
     __slots__ = ("_blocks", "_calls", "_loaded", "_notes", "_open", "_parts", "_pictures", "_place",
-                 "_secret", "messages", "places")  # fmt: skip
+                 "_secret", "_thoughts", "messages", "places")  # fmt: skip
 
     def __init__(self, notes: IgnoredParams, loaded: LoadedTools) -> None:
         self._loaded = loaded
@@ -113,12 +113,14 @@ class _Reader:
         self._pictures: list[object] = []
         self._secret: str | None = None
         self._blocks: list[JsonObject] = []
+        self._thoughts = ""
 
     def say(self, message: JsonObject, place: MessageOrigin) -> None:
         """Add a message that is not the model's."""
         self._open = None
         self._secret = None
         self._blocks = []
+        self._thoughts = ""
         self.messages.append(message)
         self.places.append(place)
 
@@ -147,7 +149,7 @@ class _Reader:
             case "function_call_output" | "custom_tool_call_output":
                 self._output(item, param)
             case "reasoning":
-                self._reasoning(item.encrypted_content or "")
+                self._reasoning(item)
             case "tool_search_call":
                 self._search(item, param)
             case "tool_search_output":
@@ -165,9 +167,15 @@ class _Reader:
                 )
                 raise invalid(param, message, "unsupported_parameter")
 
-    def _reasoning(self, sealed: str) -> None:
-        """Take the upstream's state of what was thought; of the thoughts themselves, nothing."""
+    def _reasoning(self, item: Item) -> None:
+        """Take the upstream's state of what was thought, or all that was thought.
+
+        A summary may be less than that.
+        """
+        sealed = item.encrypted_content or ""
         state = unseal(sealed)
+        if not sealed:
+            self._thoughts += _reasoning_text(item.content)
         self._secret = None
         if state is not None and state.signs_next:
             self._secret = state.payload
@@ -239,7 +247,7 @@ class _Reader:
     def _model(self, param: str) -> JsonObject:
         """Return the model's message that is being gathered."""
         if self._open is None:
-            secret, blocks = self._secret, self._blocks
+            secret, blocks, thoughts = self._secret, self._blocks, self._thoughts
             self._parts, self._calls, self._pictures = [], [], []
             message: JsonObject = {
                 "role": "assistant",
@@ -249,11 +257,22 @@ class _Reader:
             }
             self.say(message, MessageOrigin(param))
             self._place, self._open, self._secret = self.places[-1], message, secret
-            self._blocks = blocks
+            self._blocks, self._thoughts = blocks, thoughts
         if self._blocks:
             self._open.setdefault("thinking_blocks", []).extend(self._blocks)
             self._blocks = []
+        if self._thoughts:
+            earlier = self._open.get("reasoning_content", "")
+            self._open["reasoning_content"] = earlier + self._thoughts
+            self._thoughts = ""
         return self._open
+
+
+def _reasoning_text(content: object) -> str:
+    """Return the reasoning that stands in an item unsealed."""
+    parts = content if isinstance(content, list) else []
+    texts = [part.get("text") for part in parts if isinstance(part, dict)]
+    return "".join(text for text in texts if isinstance(text, str))
 
 
 def _is_clients(item: Item) -> bool:

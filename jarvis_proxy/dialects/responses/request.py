@@ -35,6 +35,7 @@ _SAME: Final = (
     "top_logprobs",
     "parallel_tool_calls",
     "service_tier",
+    "prompt_cache_key",
     "tool_choice",
     "safety_settings",
     "safetySettings",
@@ -47,8 +48,10 @@ _SAME: Final = (
 
 class _Format(msgspec.Struct):
     type: str | None = None
+    name: str | None = None
     schema: Raw = Raw()
     description: str | None = None
+    strict: bool | None = None
 
 
 class _Text(msgspec.Struct):
@@ -215,5 +218,10 @@ def _set_text(chat: dict[str, object], text: _Text | None) -> None:
     wanted: dict[str, object] = {"type": form.type}
     if form.type == "json_schema":
         schema = form.schema if len(form.schema) else None
-        wanted["json_schema"] = {"schema": schema, "description": form.description}
+        wanted["json_schema"] = {
+            "name": form.name,
+            "schema": schema,
+            "description": form.description,
+            "strict": form.strict,
+        }
     chat["response_format"] = wanted

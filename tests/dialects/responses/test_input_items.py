@@ -382,3 +382,33 @@ def test_what_is_no_seal_is_nothing(sealed: str | None) -> None:
     item = {"type": "reasoning", "encrypted_content": sealed}
 
     assert messages(item, call("a")) == [{"role": "assistant", "tool_calls": [as_chat("a")]}]
+
+
+def test_q9_reasoning_that_is_not_sealed_comes_back_as_it_is() -> None:
+    one = {"type": "reasoning", "content": [{"type": "reasoning_text", "text": "Hm. "}]}
+    two = {"type": "reasoning", "content": [{"type": "reasoning_text", "text": "So."}]}
+    (message,) = messages(one, call("a"), two, call("b"))
+
+    assert message["reasoning_content"] == "Hm. So."
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"content": None},
+        {"content": [5, {"type": "reasoning_text"}]},
+        {"summary": [{"type": "summary_text", "text": "Hm."}]},
+        {"content": [{"type": "reasoning_text", "text": "Hm."}], "encrypted_content": "gAAAA"},
+    ],
+)
+def test_b2_summaries_and_reasoning_of_others_are_not_used(item: Json) -> None:
+    (message,) = messages({"type": "reasoning", **item}, call("a"))
+
+    assert "reasoning_content" not in message
+
+
+def test_q10_unsealed_reasoning_that_nothing_follows_belongs_to_no_turn() -> None:
+    item = {"type": "reasoning", "content": [{"type": "reasoning_text", "text": "Hm."}]}
+    told = messages(item, {"role": "user", "content": "Hi"}, call("a"))
+
+    assert "reasoning_content" not in told[1]

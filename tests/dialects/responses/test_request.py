@@ -45,6 +45,7 @@ CASES: list[tuple[Json, Json]] = [
     ({"max_output_tokens": None}, {}),
     ({"parallel_tool_calls": False}, {"parallel_tool_calls": False}),
     ({"service_tier": "flex"}, {"service_tier": "flex"}),
+    ({"prompt_cache_key": "k"}, {"prompt_cache_key": "k"}),
     ({"reasoning": {"effort": "low"}}, {"reasoning_effort": "low"}),
     ({"reasoning": {"summary": "auto"}}, {"include_thoughts": True}),
     ({"reasoning": {"generate_summary": "concise"}}, {"include_thoughts": True}),
@@ -67,7 +68,12 @@ CASES: list[tuple[Json, Json]] = [
         {
             "response_format": {
                 "type": "json_schema",
-                "json_schema": {"schema": {"type": "object"}, "description": "d"},
+                "json_schema": {
+                    "name": "n",
+                    "schema": {"type": "object"},
+                    "description": "d",
+                    "strict": True,
+                },
             }
         },
     ),
@@ -76,7 +82,12 @@ CASES: list[tuple[Json, Json]] = [
         {
             "response_format": {
                 "type": "json_schema",
-                "json_schema": {"schema": None, "description": None},
+                "json_schema": {
+                    "name": "n",
+                    "schema": None,
+                    "description": None,
+                    "strict": None,
+                },
             }
         },
     ),
@@ -111,7 +122,7 @@ CASES: list[tuple[Json, Json]] = [
     ({"google": {"cached_content": "cachedContents/a"}},
      {"google": {"cached_content": "cachedContents/a"}}),
     ({"store": True, "user": "u", "metadata": {"a": "b"}, "stream_options": {}, "truncation": None,
-      "prompt_cache_key": "k", "background": False, "truncation ": "auto"}, {}),
+      "background": False, "truncation ": "auto"}, {}),
 ]  # fmt: skip
 
 
