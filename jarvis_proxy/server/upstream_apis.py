@@ -13,6 +13,7 @@ from typing import Final
 
 from jarvis_proxy.canonical.translation import TranslatedUpstream
 from jarvis_proxy.config.settings import Settings, UpstreamSettings
+from jarvis_proxy.dialects.generate_content.embeddings import EmbeddingsUpstream
 from jarvis_proxy.routing.endpoints import MESSAGES
 from jarvis_proxy.routing.key_pool import KeyPool
 from jarvis_proxy.routing.models import GEMINI
@@ -89,7 +90,7 @@ def _compatible(
     transport = HttpTransport(
         upstream.name, upstream.base_url, options=_options(upstream, settings)
     )
-    return UpstreamApi(translator, transport)
+    return UpstreamApi(EmbeddingsUpstream(translator), transport)
 
 
 def _anthropic(
