@@ -81,3 +81,32 @@ async def test_without_cors_options_is_a_method_like_others() -> None:
 
     assert stranger.status == 401
     assert (known.status, known.headers["allow"]) == (405, "POST")
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        (
+            "/v1/messages",
+            "x-api-key, anthropic-version, anthropic-beta, "
+            "anthropic-dangerous-direct-browser-access, content-type",
+        ),
+        ("/v1beta/models/m:generateContent", "x-goog-api-key, x-goog-api-client, content-type"),
+    ],
+)
+async def test_h13_p10_browsers_may_send_the_headers_of_each_api_and_read_its_ids(
+    path: str, asked: str
+) -> None:
+    async with running_proxy() as proxy:
+        headers = {
+            **PAGE,
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": asked,
+        }
+        preflight = await fetch(proxy.port, path, headers=headers, method="OPTIONS")
+        answer = await fetch(proxy.port, path, b"{", {**PAGE, **BEARER})
+
+    assert preflight.status == 204
+    assert preflight.headers["access-control-allow-headers"] == asked
+    exposed = answer.headers["access-control-expose-headers"].split(", ")
+    assert {"request-id", "x-request-id", "retry-after"} <= set(exposed)

@@ -4,6 +4,7 @@ None of these asks an upstream: a monitor, or a client that starts, must not wai
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from aiohttp import web
@@ -57,10 +58,17 @@ async def model(request: web.Request) -> web.StreamResponse:
     context.refresher.wake_if_stale()
     model_id = request[MATCH].model_id
     may_use = context.admission.model_filter(request[RECORD].key_name)
-    found = context.model_list.model(model_id, may_use)
+
+    def find(name: str) -> ModelEntry | None:
+        return context.model_list.model(name, may_use)
+
+    api, name = api_name(request), model_id
+    if api == "messages":
+        name = messages_models.known_name(model_id, lambda form: find(form) is not None)
+    found = find(name)
     if found is None:
         raise model_not_found(model_id)
-    return json_response(request, _OBJECTS[api_name(request)](found))
+    return json_response(request, _OBJECTS[api](replace(found, id=model_id)))
 
 
 def _google_list(models: Sequence[ModelEntry], query: str) -> bytes:

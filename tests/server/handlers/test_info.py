@@ -113,3 +113,39 @@ async def test_list_says_which_upstreams_it_could_not_ask() -> None:
 
     assert response.status == 200
     assert response.headers["x-jarvis-warning"] == "models not up to date: openai"
+
+
+MESSAGES = {**BEARER, "anthropic-version": "2023-06-01"}
+
+
+async def test_h3_h4_messages_clients_find_each_model_under_a_name_that_they_show() -> None:
+    async with running_proxy(MODEL_ALIASES="my-claude=openai/x") as proxy:
+        path = "/v1/models?limit=1&after_id=x"
+        response = await fetch(proxy.port, path, headers=MESSAGES, method="GET")
+    listed = json.loads(response.body)
+    names = [model["id"] for model in listed["data"]]
+    assert {"gpt-4o", "claude-gpt-4o", "my-claude"} <= set(names)
+    assert "claude-my-claude" not in names
+    assert len(names) == len(set(names))
+    assert (listed["first_id"], listed["last_id"]) == (names[0], names[-1])
+    assert listed["has_more"] is False
+    assert listed["data"][0] == {
+        "type": "model",
+        "id": names[0],
+        "display_name": names[0],
+        "created_at": "1970-01-01T00:00:00Z",
+        "lifecycle": "active",
+    }
+
+
+@pytest.mark.parametrize("name", ["gpt-4o", "claude-gpt-4o", "claude-gpt-4o[1m]"])
+async def test_h3_h4_messages_clients_find_one_model_under_each_of_its_names(name: str) -> None:
+    async with running_proxy() as proxy:
+        for prefix in ("/v1", "/anthropic/v1"):
+            path = f"{prefix}/models/{name}"
+            response = await fetch(proxy.port, path, headers=MESSAGES, method="GET")
+            assert response.status == 200
+            assert json.loads(response.body)["id"] == name
+        unknown = await fetch(proxy.port, "/v1/models/claude-x", headers=MESSAGES, method="GET")
+    assert unknown.status == 404
+    assert json.loads(unknown.body)["error"]["type"] == "not_found_error"
