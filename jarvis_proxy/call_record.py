@@ -1,4 +1,4 @@
-"""CallRecord: what happened in one call, for the log, the metrics and the live page. Pure.
+"""CallRecord: what happened in one call, for the log, the metrics and the dashboard. Pure.
 
 It holds names, times, sizes and counts; never content, never a key.
 """

@@ -49,7 +49,7 @@ def command() -> int:
 def main(arguments: Sequence[str], env_file: Path | None = None) -> int:
     """Run the command and return its exit code; without *env_file* it is the project's .env.
 
-    0: served until told to stop. 1: the port cannot be had. 78: the settings are wrong.
+    0: served until asked to stop. 1: the port is not available. 78: the settings are invalid.
     """
     ensure_std_fds()
     env_file = env_file or _ENV_FILE
@@ -124,7 +124,7 @@ def _load(env_file: Path) -> tuple[Settings, Mapping[str, str]]:
 
 
 def _serve(settings: Settings, env_file: Path) -> int:
-    # Only now: a wrong setting is told in a fraction of the time that the server takes to load.
+    # Imported late: invalid settings are reported before the slow imports.
     from jarvis_proxy.runtime.serve import serve
 
     if settings.workers > 1:
@@ -193,7 +193,7 @@ def cannot_listen(settings: Settings, error: OSError, environ: Mapping[str, str]
     owner = port_owner(host, settings.port) if error.errno == errno.EADDRINUSE else ""
     sources = [name for name in ("HOST", "PORT") if environ.get(name)]
     note = (
-        f"; the environment sets {' and '.join(sources)}, which wins over .env" if sources else ""
+        f"; the environment sets {' and '.join(sources)}, which overrides .env" if sources else ""
     )
     return f"cannot listen on {host}:{settings.port}: {bind_error_hint(error, owner)}{note}"
 

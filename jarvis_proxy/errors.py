@@ -34,7 +34,7 @@ class _ResponsesError(msgspec.Struct, tag_field="type", tag="error"):
 
 
 class ProxyError(Exception):
-    """A failure that the downstream client is told about.
+    """A failure that is reported to the downstream client.
 
     *status* is the HTTP status. *retry_after* is in seconds and becomes ``Retry-After``;
     *should_retry* becomes ``x-should-retry``, which OpenAI's SDKs obey over their own rules.
@@ -44,9 +44,9 @@ class ProxyError(Exception):
 
     completed_events: bytes = b""
     from_upstream: bool = False
-    """The upstream said so; it is not the proxy that refuses."""
+    """Whether the upstream reported the error, not the proxy."""
     retry_status: int | None = None
-    """The status by which the next attempt is chosen, where the client's is another one."""
+    """The status that decides about retries, if it differs from the client's."""
     refusal: bytes = b""
     """The body in which an upstream refused the request, though its status said otherwise."""
     reason: str = ""
@@ -77,7 +77,7 @@ class ProxyError(Exception):
         self.headers = headers
 
     def redact(self, secrets: Secrets) -> None:
-        """Black out *secrets* that an upstream has repeated in its error."""
+        """Redact *secrets* that an upstream repeated in its error."""
         self.message = secrets.redact(self.message)
         self.native = _hidden(secrets, self.native)
         self.reason = secrets.redact(self.reason)

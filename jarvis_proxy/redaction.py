@@ -1,4 +1,4 @@
-"""Keys in texts from outside: found in any spelling, whole or in part, and blacked out. Pure.
+"""Redaction of keys in texts from outside: any encoding, whole or in part. Pure.
 
 An upstream may repeat the key that it was called with: escaped as JSON, percent-encoded, in base64,
 cut off or partly masked. So texts are compared as they read once decoded, and every run of eight
@@ -13,7 +13,7 @@ from typing import Final
 
 REDACTED: Final = "[redacted]"
 _RUN: Final = 8
-"""Shorter pieces of a key tell nobody anything, and stand in words."""
+"""Shorter pieces of a key reveal nothing, and occur in words."""
 _BLOCK: Final = 4
 """A run holds at least one block that begins at a multiple of a block's length."""
 _PLACEHOLDER_WORD: Final = re.compile(r"[a-z_-]{0,11}")
@@ -80,13 +80,13 @@ class Secrets:
         self._blocks = blocks
 
     def redact(self, text: str) -> str:
-        """Return *text* with every piece of a key blacked out."""
+        """Return *text* with every piece of a key redacted."""
         data = text.encode("utf-8", "surrogatepass")
         hidden = self.redact_bytes(data)
         return text if hidden is data else hidden.decode("utf-8", "replace")
 
     def redact_bytes(self, data: bytes) -> bytes:
-        """Return *data*, text in UTF-8 or alike, with every piece of a key blacked out.
+        """Return *data*, text in UTF-8 or alike, with every piece of a key redacted.
 
         The very same object where there is none.
         """
@@ -106,7 +106,7 @@ class Secrets:
             level += 1
 
     def redact_headers(self, headers: Mapping[str, str]) -> dict[str, str]:
-        """Return *headers* with keys blacked out, and without those whose name shows one."""
+        """Return *headers* with keys redacted, without those whose name contains one."""
         return {
             name: self.redact(value)
             for name, value in headers.items()
@@ -114,7 +114,7 @@ class Secrets:
         }
 
     def may_contain(self, plain: bytes) -> bool:
-        """Tell whether it is worth looking for keys in *plain*: quickly, and seldom in vain.
+        """Return whether *plain* may contain a key: a fast check with few false positives.
 
         As it stands: what is encoded in it is not seen.
         """
@@ -236,7 +236,7 @@ def _in_original(
     for start, end in spans:
         if origins is not None:
             start, end = origins[start], origins[end]
-        # The first letter may be the end of an escape, of which no half may be left.
+        # The first letter may end an escape; remove the whole escape.
         cut = _CUT.search(data, max(0, start - _LONGEST_CUT), start)
         yield start if cut is None else cut.start(), end
 

@@ -110,7 +110,7 @@ def test_tokens_of_several_answers_add_up() -> None:
     assert record.cache_write_tokens == 7
 
 
-def test_overhead_is_before_the_upstream_was_asked_and_after_it_was_heard() -> None:
+def test_overhead_is_before_the_upstream_request_and_after_its_answer() -> None:
     record = full_record()
     record.body_received_at, record.upstream_asked_at = 10.001, 10.003
     record.upstream_first_byte_at, record.first_byte_sent_at = 10.249, 10.25

@@ -81,7 +81,7 @@ def usual(env: pytest.MonkeyPatch, **more: str) -> int:
 # In this process
 
 
-def test_server_runs_until_it_is_told_to_stop(
+def test_server_runs_until_it_is_stopped(
     env: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     port = usual(env)
@@ -138,7 +138,7 @@ def test_c17_a_host_that_a_shell_exported_is_named_with_its_origin(
     assert code == 1
     (line,) = [line for line in said.splitlines() if " error " in line]
     assert "cannot listen on x86_64-conda-linux-gnu:" in line
-    assert "the environment sets HOST and PORT, which wins over .env" in line
+    assert "the environment sets HOST and PORT, which overrides .env" in line
     assert "run `unset HOST`" in said
 
 
@@ -168,11 +168,11 @@ def test_c17_a_wrong_value_of_the_environment_says_so(
     said = capfd.readouterr().err
     assert code == EX_CONFIG
     lines = {line.partition(":")[0]: line for line in said.splitlines()}
-    assert lines["  - PORT"].endswith("The environment sets it, which wins over .env.")
+    assert lines["  - PORT"].endswith("The environment sets it, which overrides .env.")
     assert "environment" not in lines["  - IDLE_TIMEOUT"]
 
 
-def test_every_problem_is_told_at_once_and_no_value(
+def test_all_problems_are_reported_at_once_without_values(
     env: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     (tmp_path / ".env").write_text("IDLE_TIMEOUT=canary-of-the-file\n")
@@ -214,7 +214,7 @@ def test_c12_a_base_url_that_leads_here_is_a_wrong_setting(
     said = capfd.readouterr().err
     assert code == EX_CONFIG
     assert f"  - OPENAI_BASE_URL: must not lead to this proxy itself (port {port} " in said
-    assert "The environment sets it, which wins over .env." in said
+    assert "The environment sets it, which overrides .env." in said
 
 
 def test_certificate_that_is_none_is_a_wrong_setting(
@@ -268,7 +268,7 @@ def test_workers_are_refused_where_the_kernel_does_not_share_out_connections(
     assert "  - WORKERS: more than 1 needs Linux" in capfd.readouterr().err
 
 
-def test_certificate_that_breaks_at_the_last_moment_is_told_too(
+def test_certificate_that_breaks_at_the_last_moment_is_reported(
     env: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     gone = {"TLS_CERT_FILE": "/nowhere/cert.pem", "TLS_KEY_FILE": "/nowhere/key.pem"}
@@ -279,7 +279,7 @@ def test_certificate_that_breaks_at_the_last_moment_is_told_too(
     assert " error TLS_CERT_FILE" in capfd.readouterr().err
 
 
-def test_unknown_argument_is_told_how_to_use_it(capfd: pytest.CaptureFixture[str]) -> None:
+def test_unknown_argument_prints_the_usage(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["--verbose"]) == 2
     assert "usage: python server.py" in capfd.readouterr().err
 

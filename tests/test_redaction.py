@@ -140,7 +140,7 @@ def test_d13_what_has_no_key_stays_the_very_same_bytes(data: bytes) -> None:
     assert Secrets(KEYS.values()).redact_bytes(data) is data
 
 
-def test_d13_json_stays_json_and_the_rest_of_it_stays() -> None:
+def test_d13_json_stays_valid_and_otherwise_unchanged() -> None:
     body = {"error": {"message": f"bad {KEYS['with slashes']} 日本", "n": [1, None, "a\\b"]}}
     spelled = json.dumps(body).replace("/", "\\/").replace("Q7", "\\u0051\\u0037").encode()
     hidden = Secrets(KEYS.values()).redact_bytes(spelled)

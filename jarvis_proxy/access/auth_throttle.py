@@ -1,4 +1,4 @@
-"""Brute force: how many wrong keys an address may send before it is told to wait. Pure."""
+"""Brute-force protection: how many wrong keys an address may send per minute. Pure."""
 
 from collections import OrderedDict
 
@@ -7,11 +7,11 @@ from jarvis_proxy.errors import LimitExceeded
 
 
 class AuthThrottle:
-    """Failed attempts by source: a few at once, then a few a minute, and so many from all together.
+    """Limits failed attempts per source (a burst, then a rate), and for all sources together.
 
-    Only failures are counted and only a failure can be refused, so nobody is locked out by what
-    their neighbours do. The table keeps the *size* sources that failed last. Of many sources at
-    once, such as the networks of one IPv6 prefix, the limit for all together is the one that holds.
+    Only failures count and only failures are refused, so neighbours cannot lock a client out. The
+    table keeps the *size* sources that failed last. The common limit covers attacks from many
+    sources, such as the networks of one IPv6 prefix.
     """
 
     __slots__ = ("_all", "_burst", "_per_second", "_size", "_sources")
@@ -35,8 +35,8 @@ class AuthThrottle:
         return len(self._sources)
 
     def record_failure(self, source: str, now: float, guesses: int = 1) -> float:
-        """Count wrong *guesses* of *source*; return how long it should wait, 0.0 if it need not."""
-        # Asked first: no flood of sources can push the others out of the table quickly.
+        """Count wrong *guesses* of *source*; return the seconds it must wait, 0.0 for none."""
+        # Checked first, so that a flood of new sources cannot evict the others quickly.
         if wait := self._all.wait(guesses, now):
             return wait
         bucket = self._sources.get(source)
@@ -54,15 +54,15 @@ class AuthThrottle:
 
 
 class AuthThrottled(LimitExceeded):
-    """The refusal of who guesses: it is sent late, and the connection is closed after it."""
+    """The error for a guessing client: sent with a delay, then the connection is closed."""
 
 
 def auth_throttled(wait: float) -> AuthThrottled:
-    """Return 429 `rate_limit_exceeded` for an address that sends wrong keys again and again."""
+    """Return 429 `rate_limit_exceeded` for an address that keeps sending wrong keys."""
     return AuthThrottled(
         429,
-        "Too many requests without a valid API key came from this address. "
-        "A request with a valid key is answered all the same.",
+        "Too many requests without a valid API key from this address. "
+        "Requests with a valid key are still answered.",
         limit="failures",
         code="rate_limit_exceeded",
         retry_after=wait,

@@ -1,7 +1,7 @@
-"""Who is calling: client keys, compared without telling how close a wrong one was. Pure.
+"""Authentication: client keys, compared in constant time. Pure.
 
-Only SHA-256 digests are kept. The digest of what was presented is compared with every key's, each
-in constant time and without an early exit, so that the time taken tells nothing.
+Only SHA-256 digests are kept. A presented key's digest is compared with every stored digest, each
+in constant time and without an early exit, so timing reveals nothing.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 _KEY_HEADERS: Final = ("x-api-key", "api-key", "x-goog-api-key")
 MAX_PRESENTED: Final = 4
-"""So many different keys of one request are compared: clients send one, seldom two."""
+"""Different keys of one request that are compared; clients send one, rarely two."""
 
 
 class _Key(Protocol):
@@ -32,7 +32,7 @@ class Headers(Protocol):
 
 
 class ClientKeys:
-    """The client keys of this proxy."""
+    """The client keys that this proxy accepts."""
 
     __slots__ = ("_keys",)
 

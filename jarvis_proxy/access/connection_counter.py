@@ -31,7 +31,7 @@ class ConnectionCounter:
     def __init__(self, limits: ConnectionLimits) -> None:
         self.limits = limits
         self.refused: Counter[LimitKind] = Counter()
-        """How many were kept out, by the limit that did it."""
+        """Refused connections by the limit that refused them."""
         self._total = 0
         self._by_network: Counter[str] = Counter()
 
@@ -46,7 +46,7 @@ class ConnectionCounter:
         return network_key(address)
 
     def open(self, network: str) -> LimitKind | None:
-        """Count a connection from *network*, or say which limit keeps it out."""
+        """Count a connection from *network*, or return the limit that refuses it."""
         limit: LimitKind | None = None
         if self._total >= self.limits.total:
             limit = "total"
@@ -60,7 +60,7 @@ class ConnectionCounter:
         return None
 
     def close(self, network: str) -> None:
-        """Count one less of the connections from *network* that were let in."""
+        """Count one admitted connection from *network* less."""
         self._total -= 1
         self._by_network[network] -= 1
         if not self._by_network[network]:
@@ -70,7 +70,7 @@ class ConnectionCounter:
 def connections_for_fd_limit(wanted: int, max_files: int) -> int:
     """Return how many connections *max_files* open files allow, *wanted* at the most.
 
-    A call holds its client's connection and one or two upstream; the rest is for the process.
+    A call needs its client's connection and one or two to upstreams; the process needs some more.
     """
     if max_files < 0:
         return wanted  # no limit

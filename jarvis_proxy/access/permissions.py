@@ -10,7 +10,7 @@ from jarvis_proxy.wire.text import printable
 
 
 class KeyPermissions:
-    """A key's policy, ready to be asked. *route* tells where a model's name leads."""
+    """A key's policy, ready for checks. *route* resolves a model's name."""
 
     __slots__ = ("_policy", "_prefixes", "_resolve", "_routes")
 
@@ -26,7 +26,7 @@ class KeyPermissions:
         return bool(self._policy.models)
 
     def is_valid_at(self, address: str, now: float) -> bool:
-        """Tell whether the key opens anything from *address* at *now* (epoch seconds)."""
+        """Return whether the key is valid from *address* at *now* (epoch seconds)."""
         policy = self._policy
         if policy.expires is not None and now >= policy.expires:
             return False
@@ -35,9 +35,9 @@ class KeyPermissions:
     def allows(self, model: str | None, route: ModelRoute) -> bool:
         """Tell whether the key may use *model*, which leads to *route*; None: it was not named.
 
-        A model that stands in the list in full may be used by each of its names. A prefix is
-        compared with the name that was used, with ``upstream/model``, and with the upstream's own
-        name where that leads to the same place.
+        A model that is listed in full may be used by each of its names. A prefix is compared with
+        the name in the request, with ``upstream/model``, and with the upstream's own name if it
+        resolves to the same route.
         """
         if not self.is_limited or route in self._routes:
             return True
@@ -52,7 +52,7 @@ class KeyPermissions:
 
 
 def model_not_found(model: str) -> ProxyError:
-    """Return 404 `model_not_found`: the same for a model that is hidden as for one unknown."""
+    """Return 404 `model_not_found`: the same for a hidden model as for an unknown one."""
     return ProxyError(
         404,
         f"The model '{printable(model)}' does not exist or this key may not use it.",

@@ -1,4 +1,4 @@
-"""How much one client key may use: token buckets, and who keeps them. Pure.
+"""Rate limits of client keys: token buckets, and estimates of tokens. Pure.
 
 The clock's reading is passed in, in seconds on the monotonic clock.
 
@@ -14,11 +14,11 @@ from jarvis_proxy.errors import LimitExceeded, Reason
 
 _MINUTE: Final = 60.0
 MAX_DEBT_MINUTES: Final = 1440
-"""Minutes for which a key has to wait at most, however much more than it had was spent: a day."""
+"""Longest wait of a key in minutes (a day), however much it overspent."""
 
 
 class TokenBucket:
-    """Fills steadily up to its capacity; what is used is taken out of it. It starts full."""
+    """Refills at a steady rate up to its capacity; usage drains it. It starts full."""
 
     __slots__ = ("_available", "_updated_at", "capacity", "per_second")
 
@@ -29,9 +29,8 @@ class TokenBucket:
         self._updated_at = now
 
     def available(self, now: float) -> float:
-        """Return what is in it; less than nothing when more was spent than there was."""
-        # One call asks several times; and a clock that does not go backwards may still be read by
-        # two callers out of turn.
+        """Return the tokens in the bucket; negative after overspending."""
+        # One call asks several times, and two callers may pass their clock readings out of order.
         passed = now - self._updated_at
         if passed > 0:
             self._available = min(self.capacity, self._available + passed * self.per_second)
@@ -39,19 +38,19 @@ class TokenBucket:
         return self._available
 
     def wait(self, amount: float, now: float) -> float:
-        """Return in how many seconds *amount* will be in it: 0.0 when it is.
+        """Return the seconds until *amount* is available; 0.0 if it is now.
 
-        Of more than the capacity, the capacity is enough: it would never come otherwise.
+        More than the capacity never becomes available, so then a full bucket is enough.
         """
         return max(0.0, min(amount, self.capacity) - self.available(now)) / self.per_second
 
     def spend(self, amount: float, now: float) -> None:
-        """Take *amount* out, even if that is more than there is; a negative one is put back."""
+        """Take *amount*, even beyond what is available; a negative one is put back."""
         left = min(self.capacity, self.available(now) - amount)
         self._available = max(left, -MAX_DEBT_MINUTES * _MINUTE * self.per_second)
 
     def seconds_to_full(self, now: float) -> float:
-        """Return in how many seconds it will be full."""
+        """Return the seconds until the bucket is full."""
         return (self.capacity - self.available(now)) / self.per_second
 
 
@@ -66,7 +65,7 @@ class KeyQuota:
 
 @dataclass(frozen=True, slots=True)
 class LimitStatus:
-    """How a limit stands: what it is, what is left of it, and in how many seconds all is back."""
+    """The state of a limit: the limit, what remains, and the seconds until all of it is back."""
 
     limit: int
     remaining: int
@@ -75,7 +74,7 @@ class LimitStatus:
 
 @dataclass(frozen=True, slots=True)
 class LimitDecision:
-    """Whether a call may go: *refused* names the limit that forbids it for *wait* seconds."""
+    """Whether a call may start: *refused* names the limit that forbids it for *wait* seconds."""
 
     refused: Reason | None = None
     wait: float = 0.0
@@ -83,7 +82,7 @@ class LimitDecision:
     tokens: LimitStatus | None = None
 
     def headers(self) -> Iterator[tuple[str, str]]:
-        """Yield OpenAI's ``x-ratelimit-*`` headers for the limits that there are."""
+        """Yield OpenAI's ``x-ratelimit-*`` headers for the limits that are set."""
         for name, status in (("requests", self.requests), ("tokens", self.tokens)):
             if status is not None:
                 yield f"x-ratelimit-limit-{name}", str(status.limit)
@@ -91,7 +90,7 @@ class LimitDecision:
                 yield f"x-ratelimit-reset-{name}", duration(status.seconds_to_full)
 
     def error(self) -> LimitExceeded:
-        """Return 429 `rate_limit_exceeded` for a call that may not go."""
+        """Return 429 `rate_limit_exceeded` for a refused call."""
         if self.refused == "concurrency":
             return concurrency_exceeded()
         status, kind = self.requests, "requests per min (RPM)"
@@ -113,15 +112,16 @@ class RateLimiter(Protocol):
     """Counts what keys use: in this process, or for several in a store that they share.
 
     ``admit`` is awaited, since a shared store is asked over the network. The other two are called
-    while a call ends, be it cancelled, and must not wait: a shared store is told afterwards, from
-    a task of the implementation's own.
+    while a call ends or is cancelled, so they must not wait: the implementation updates a shared
+    store later, from a task of its own.
     """
 
     async def admit(
         self, key: str, quota: KeyQuota, *, call_id: str, tokens: int, now: float
     ) -> LimitDecision:
-        """Decide on a call, and count it if it may go: one request, *tokens* for now, one more
-        at once. A refused call counts nothing.
+        """Decide on a call. An admitted one counts: a request, *tokens*, and one concurrent call.
+
+        A refused call counts nothing.
 
         *now* may be replaced by the store's own clock.
         """
@@ -130,8 +130,9 @@ class RateLimiter(Protocol):
         """Count *tokens* more than ``admit`` did; fewer, when it is negative."""
 
     def release(self, key: str, call_id: str) -> None:
-        """Count a call as ended. To be called for every one that ``admit`` was asked about, even
-        if that was cancelled; a call that does not count is ignored.
+        """Count a call as ended. Call it for every ``admit``, even for a cancelled one.
+
+        A call that is not counted is ignored.
         """
 
 
@@ -154,7 +155,7 @@ class MemoryRateLimiter:
     async def admit(
         self, key: str, quota: KeyQuota, *, call_id: str, tokens: int, now: float
     ) -> LimitDecision:
-        """Decide on a call, and count it if it may go."""
+        """Decide on a call; count it if it is admitted."""
         usage = self._usage(key, quota, now)
         refused, wait = _violated_limit(usage, tokens, now)
         if refused is None:
@@ -180,20 +181,20 @@ class MemoryRateLimiter:
     def _usage(self, key: str, quota: KeyQuota, now: float) -> _KeyUsage:
         usage = self._usage_by_key.get(key)
         if usage is None or usage.quota != quota:
-            running = set() if usage is None else usage.running  # the settings were read anew
+            running = set() if usage is None else usage.running  # the configuration was reloaded
             usage = _KeyUsage(quota, _bucket(quota.rpm, now), _bucket(quota.tpm, now), running)
             self._usage_by_key[key] = usage
         return usage
 
 
 def _violated_limit(usage: _KeyUsage, tokens: int, now: float) -> tuple[Reason | None, float]:
-    """Return which limit forbids a call, and for how long."""
+    """Return the limit that forbids a call, and for how many seconds."""
     at_once = usage.quota.concurrency
     if at_once is not None and len(usage.running) >= at_once:
         return "concurrency", 1.0
     if usage.requests is not None and (wait := usage.requests.wait(1, now)):
         return "requests", wait
-    # Not even a call without tokens goes while more was spent than there was.
+    # After overspending, not even a call without tokens is admitted.
     if usage.tokens is not None and (wait := usage.tokens.wait(max(tokens, 1), now)):
         return "tokens", wait
     return None, 0.0
@@ -215,8 +216,7 @@ def concurrency_exceeded() -> LimitExceeded:
     """Return 429 `rate_limit_exceeded` for a key with too many calls in progress."""
     return LimitExceeded(
         429,
-        "This key has as many requests in progress as it may. "
-        "Please try again when one of them has ended.",
+        "Too many concurrent requests for this key. Retry when one has finished.",
         limit="concurrency",
         error_type="requests",
         code="rate_limit_exceeded",

@@ -30,8 +30,8 @@ class UsageTotals:
 
     *cached* and *written* tokens, read from and written to a cache, are parts of *prompt*,
     *reasoning* ones of *completion*. *cost* is in billionths of a dollar, and lacks *unpriced*
-    calls: those whose tokens are known and whose price is not. *unmeasured* calls are those of
-    which nobody told how many tokens they took.
+    calls: those whose tokens are known and whose price is not. *unmeasured* calls are those
+    without a known number of tokens.
     """
 
     calls: int = 0
@@ -77,7 +77,7 @@ class UsageTotals:
 
     @property
     def known_cost(self) -> int | None:
-        """The cost; None where nothing is known of it, not that it was nothing."""
+        """The cost; None where it is unknown, as opposed to zero."""
         is_known = self.calls > self.unpriced + self.unmeasured and not self.unpriced
         return self.cost if self.cost or is_known else None
 
@@ -109,7 +109,7 @@ class UsageStore(Protocol):
 
 
 class NullUsageStore:
-    """The store of those who keep usage in memory only."""
+    """The store for usage that is kept in memory only."""
 
     async def load(self, since: str) -> Sequence[UsageRow] | None:
         """Return None: what is in memory stays."""
@@ -122,7 +122,7 @@ class NullUsageStore:
 
 @dataclass(frozen=True, slots=True)
 class BudgetState:
-    """A budget, and what is spent of it, in its own unit; it begins anew at *resets_at*."""
+    """A budget and what is spent of it, in the budget's unit; it resets at *resets_at*."""
 
     budget: Budget
     spent: int
@@ -131,7 +131,7 @@ class BudgetState:
 
     @property
     def remaining(self) -> int:
-        """What is left; never less than nothing."""
+        """What is left, at least zero."""
         return max(0, self.budget.amount - self.spent)
 
 
@@ -173,7 +173,7 @@ class UsageLedger:
             self._forget(oldest_day(last.timestamp + last.ended_at - last.started_at))
 
     def restore(self, rows: Iterable[UsageRow]) -> None:
-        """Take over the stored sums; what is not stored yet comes on top of them."""
+        """Replace the sums by the stored ones, plus what is not stored yet."""
         self._sum_up()
         self._rows.clear()
         self._spent.clear()
@@ -182,21 +182,21 @@ class UsageLedger:
             self._add_totals(row.day, row.key, row.model, row.totals)
 
     def drain_pending(self) -> list[UsageRow]:
-        """Return what is to be stored, and forget that it is."""
+        """Return the rows to store, and mark them as stored."""
         self._sum_up()
         rows = [UsageRow(*names, totals) for names, totals in self._pending.items()]
         self._pending.clear()
         return rows
 
     def restore_pending(self, rows: Iterable[UsageRow]) -> None:
-        """Keep *rows* for later: they could not be stored."""
+        """Mark *rows* as not stored again."""
         for row in rows:
             self._pending.setdefault((row.day, row.key, row.model), UsageTotals()).add(row.totals)
 
     def check(self, key: str, now: float) -> None:
-        """Let a call go whose key has something left of each of its budgets.
+        """Check that something is left of each budget of *key*.
 
-        *now* is in epoch seconds. Calls in progress are not foreseen: they may overdraw.
+        *now* is in epoch seconds. Calls in progress are not reserved for: they may exceed it.
 
         Raises:
             LimitExceeded: 429 `insufficient_quota`.
@@ -207,7 +207,7 @@ class UsageLedger:
                     raise budget_exceeded(state)
 
     def states(self, key: str, now: float) -> Iterator[BudgetState]:
-        """Yield how the budgets of *key* stand."""
+        """Yield the state of each budget of *key*."""
         self._sum_up()
         today = self._today(now)
         for budget in self.budgets.get(key, ()):
@@ -263,7 +263,7 @@ def is_billable(record: CallRecord) -> bool:
     """Tell whether an upstream did something for the call, as far as that can be known.
 
     An error without an answer costs nothing. A client that left before the first byte may have
-    caused costs, of which nothing can be known: the call counts, and no tokens.
+    caused unknown costs: the call counts, without tokens.
     """
     if not record.attempts or record.route == RELAYED:
         return False
@@ -277,11 +277,11 @@ def oldest_day(now: float) -> str:
 
 
 def budget_exceeded(state: BudgetState) -> LimitExceeded:
-    """Return 429 `insufficient_quota` for a budget of which nothing is left."""
+    """Return 429 `insufficient_quota` for a budget that is used up."""
     return LimitExceeded(
         429,
-        f"The budget of this key, {state.budget.describe()}, is spent. "
-        f"It begins anew at {state.resets_at}.",
+        f"The budget of this key, {state.budget.describe()}, is used up. "
+        f"It resets at {state.resets_at}.",
         limit="budget",
         error_type="insufficient_quota",
         code="insufficient_quota",

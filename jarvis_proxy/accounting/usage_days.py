@@ -1,4 +1,4 @@
-"""What was used on each day, and by each key this month: for the live page. Pure."""
+"""Usage by day, and by key this month, for the dashboard. Pure."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -27,7 +27,7 @@ class UsageSummary(msgspec.Struct):
 
 
 class BudgetSummary(msgspec.Struct):
-    """How a key's budget stands; *spent* and *amount* are tokens or billionths of a dollar."""
+    """The state of a key's budget; *spent* and *amount*: tokens or billionths of a dollar."""
 
     key: str
     unit: Unit
@@ -37,7 +37,7 @@ class BudgetSummary(msgspec.Struct):
 
 
 class UsageOverview(msgspec.Struct):
-    """The last *days*, oldest first; *keys* are of the *month*, the dearest first."""
+    """The last *days*, oldest first; *keys* are of the *month*, the most expensive first."""
 
     month: str
     days: list[UsageSummary]
@@ -56,11 +56,11 @@ def overview(ledger: UsageLedger, now: float) -> UsageOverview:
         elif len(period) > len(month):
             days.setdefault(period, UsageTotals()).add(totals)
     recent = sorted(days.items())[-_MAX_DAYS:]
-    dearest = sorted(keys.items(), key=lambda item: (-item[1].cost, -item[1].tokens, item[0]))
+    by_cost = sorted(keys.items(), key=lambda item: (-item[1].cost, -item[1].tokens, item[0]))
     return UsageOverview(
         month,
         [_summary(day, totals) for day, totals in recent],
-        [_summary(key, totals) for key, totals in dearest[:_MAX_KEYS]],
+        [_summary(key, totals) for key, totals in by_cost[:_MAX_KEYS]],
         list(_budget_summaries(ledger, now))[:_MAX_KEYS],
     )
 

@@ -1,7 +1,7 @@
 """Usage in a SQLite file, written every few seconds from a thread. Does file IO.
 
-Counters only: names, days and sums. A full disk, a locked or broken file costs numbers, never a
-call: what could not be written is tried again with what came meanwhile.
+Counters only: names, days and sums. A full disk or a locked or broken file never fails a call:
+rows that could not be written are written later, together with newer ones.
 """
 
 import asyncio
@@ -120,7 +120,7 @@ def _lacking(database: sqlite3.Connection) -> list[str]:
 
 
 class UsagePersister:
-    """Carries a book's sums to a store, and others' sums back."""
+    """Saves a ledger's sums to a store, and loads those of other processes."""
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ _RELEASE: Final = re.compile(r"(\d+)\.(\d+)\.(\d+)", re.ASCII)
 
 
 def version_hint(version: str) -> str | None:
-    """Return what to tell of an aiohttp that was not tested, None for one that was.
+    """Return a warning about an untested version of aiohttp, None for a tested one.
 
     *version* is as aiohttp says it. Pre-releases count as not tested.
     """
@@ -46,7 +46,7 @@ def has_c_parser() -> bool:
 
 
 def _load_problem(version: str, python: str, error: BaseException) -> str:
-    """Return what to tell of an aiohttp that Python cannot even load."""
+    """Return the message for an aiohttp that Python cannot load."""
     return (
         f"aiohttp {version} cannot be loaded by Python {python} "
         f"({type(error).__name__}: {error}). Install aiohttp {LOWEST} to {NEWEST}: "

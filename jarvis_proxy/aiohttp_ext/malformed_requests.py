@@ -32,7 +32,7 @@ class MalformedRequest(ProxyError):
 
 
 def check_request(request: web.Request) -> None:
-    """Refuse a request that two parsers could read in two ways, or that is none for this server.
+    """Refuse a request that parsers may read differently, or that is not for this server.
 
     Raises:
         MalformedRequest: 505 for HTTP/2 and later; 501 for a transfer coding beside ``chunked``;
@@ -89,7 +89,7 @@ def wants_websocket(request: web.Request) -> bool:
 
 
 def no_websocket() -> MalformedRequest:
-    """Return 426 `websocket_not_served`: clients that have another way then take it at once.
+    """Return 426 `websocket_not_served`; clients then fall back to HTTP at once.
 
     RFC 9110, 15.5.22: the answer names what it can be asked by, which is HTTP.
     """
@@ -113,12 +113,12 @@ def _error(status: int) -> ProxyError:
 
 
 def error_response(status: int) -> bytes:
-    """Return the whole answer to a request whose head is not whole."""
+    """Return the whole answer to a request with an incomplete or malformed head."""
     return _full_response(_error(status), ())
 
 
 def server_full_response() -> bytes:
-    """Return the whole answer for a connection too many: nothing of a request is read."""
+    """Return the whole answer for an excess connection; no request is read."""
     error = ProxyError(503, "Too many connections are open.", code="overloaded")
     return _full_response(error, ("Retry-After: 1", "x-should-retry: true"))
 
@@ -137,7 +137,7 @@ def _full_response(error: ProxyError, headers: Sequence[str]) -> bytes:
 
 
 def new_request_id() -> str:
-    """Return an id for an answer that is no call's."""
+    """Return a request id for an answer without a call."""
     return f"req_{_RANDOM.getrandbits(96):024x}"
 
 

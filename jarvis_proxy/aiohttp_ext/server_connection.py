@@ -41,7 +41,7 @@ class JsonRequestHandler(web.RequestHandler):
         self._body: Any = None
 
     def data_received(self, data: bytes) -> None:
-        """Parse; tell the reader of a body at once when the rest of it is malformed.
+        """Parse. If the rest of a body is malformed, its reader gets the error at once.
 
         aiohttp queues the error behind the request, whose handler would wait for the rest.
         """
@@ -74,7 +74,7 @@ class JsonRequestHandler(web.RequestHandler):
         self._messages.clear()
 
     def linger(self, seconds: float) -> None:
-        """Read and drop the rest of a body for so long behind an answer that did not need it.
+        """After an early answer, read and drop the rest of the body for *seconds*.
 
         A client that still sends while the connection closes gets a reset instead of the answer.
         """
@@ -147,7 +147,7 @@ class ClientConnection(asyncio.Protocol):
     # Called by the event loop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Let the client in, or tell it at once that the server is full."""
+        """Admit the client, or answer at once that the server is full."""
         server = self._server
         raw = cast(asyncio.Transport, transport)
         self.transport = BatchedTransport(raw, server.batch)
@@ -198,13 +198,13 @@ class ClientConnection(asyncio.Protocol):
         self._wake_writers()
 
     def pause_writing(self) -> None:
-        """Let writers wait: the client reads slowly."""
+        """Make writers wait: the client reads slowly."""
         self.is_write_paused = True
         if self._handler is not None:
             self._handler.pause_writing()
 
     def resume_writing(self) -> None:
-        """Let writers go on."""
+        """Wake the waiting writers."""
         self.is_write_paused = False
         if self._handler is not None:
             self._handler.resume_writing()
@@ -250,7 +250,7 @@ class ClientConnection(asyncio.Protocol):
             self._idle_since = self._server.loop.time()
 
     def linger(self, seconds: float) -> None:
-        """Read and drop the rest of the request's body for so long behind its answer."""
+        """After the answer, read and drop the rest of the request's body for *seconds*."""
         if self._handler is not None:
             self._handler.linger(seconds)
 
@@ -269,7 +269,7 @@ class ClientConnection(asyncio.Protocol):
         self._timer = self._server.loop.call_later(seconds, self._check_time)
 
     def _check_time(self) -> None:
-        """Close when no request came in time; if a part of one did, say so first."""
+        """Close if no request came in time; after a partial one, answer 408 first."""
         server = self._server
         left = self._idle_since + server.keepalive_timeout - server.loop.time()
         if not self._waits_for_head or self._has_unsent():
@@ -289,7 +289,7 @@ class ClientConnection(asyncio.Protocol):
             self.transport.close()
 
     def reject(self, status: int) -> None:
-        """Answer what is no whole request, and close."""
+        """Answer an incomplete or malformed request, and close."""
         self._answer(error_response(status))
 
     def _answer(self, answer: bytes) -> None:

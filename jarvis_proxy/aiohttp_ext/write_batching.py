@@ -127,13 +127,13 @@ class BatchedTransport(asyncio.Transport):
         self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """Go on reading."""
+        """Resume reading."""
         self._transport.resume_reading()
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """Give what arrives to *protocol*."""
+        """Deliver received data to *protocol*."""
         self._transport.set_protocol(protocol)
 
     def get_protocol(self) -> asyncio.BaseProtocol:
-        """Return who gets what arrives."""
+        """Return the protocol that receives the data."""
         return self._transport.get_protocol()

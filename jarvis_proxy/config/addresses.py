@@ -1,6 +1,6 @@
 """Settings that say where something is: hosts, URLs, origins and networks. Pure.
 
-Parsers like those of ``settings_parse``: text that is not empty in, ValueError when wrong.
+Parsers like those of ``config.parsers``: text that is not empty in, ValueError when wrong.
 """
 
 import re

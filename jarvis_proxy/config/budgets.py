@@ -85,7 +85,7 @@ def period_of(period: Period, day: str) -> str:
 
 
 def period_end(period: Period, day: str) -> datetime:
-    """Return when the period that *day* is in ends, and its budget begins anew."""
+    """Return when the period of *day* ends and its budget resets."""
     first = date.fromisoformat(day)
     if period == "day":
         first += timedelta(days=1)

@@ -68,7 +68,7 @@ def first_start_message(key: str, environ: Mapping[str, str]) -> str:
     address = f"http://127.0.0.1:{port if port.isdecimal() else _DEFAULT_PORT}"
     note = ""
     if environ.get("PROXY_API_KEYS"):
-        note = "\nNote: PROXY_API_KEYS is set in the environment and wins over this key.\n"
+        note = "\nNote: PROXY_API_KEYS is set in the environment and overrides this key.\n"
     return f"""
 Wrote .env, which only you can read, with a random key for your clients. It is shown this once;
 later it is found in .env as PROXY_API_KEYS.
@@ -81,7 +81,7 @@ When the server is up, these two lines stream an answer, free of charge, with no
 -d '{{"model":"jarvis-echo","stream":true,"messages":[{{"role":"user","content":"Hello there"}}]}}'
 
 For real models put OPENAI_API_KEY or GEMINI_API_KEY into .env and start again; with an ADMIN_KEY
-there is also a live page, at {address}/dashboard.
+there is also a dashboard, at {address}/dashboard.
 ./start.sh doctor checks all of it and prints the settings for your clients.
 """
 

@@ -41,7 +41,7 @@ def _cidrs(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
 
 
 def _refuse_nothing() -> NoReturn:
-    # An empty list would mean all, which a lone comma hardly does.
+    # An empty list means all models; a lone comma probably does not.
     raise ValueError("must hold at least one entry, or be left out")
 
 

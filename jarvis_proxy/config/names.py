@@ -51,7 +51,7 @@ def meant_by(name: str, known: Iterable[str]) -> str | None:
 
 
 def environment_warnings(environ: Mapping[str, str], upstreams: str) -> tuple[str, ...]:
-    """Return hints about the process's own environment, which wins over .env."""
+    """Return warnings about the process's environment, which overrides .env."""
     return (*_host_warnings(environ), *_mistyped(environ, known_names(upstreams)))
 
 
@@ -63,7 +63,7 @@ def _host_warnings(environ: Mapping[str, str]) -> Iterator[str]:
     ]
     if names:
         yield (
-            "HOST is a name that the environment sets, and the environment wins over .env. Some"
+            "HOST is a name that the environment sets, and the environment overrides .env. Some"
             " shells and conda export it: run `unset HOST` unless you set it for this server."
         )
 
@@ -77,11 +77,11 @@ def _mistyped(environ: Mapping[str, str], known: set[str]) -> Iterator[str]:
 
 
 def with_origin(error: SettingsError, environ: Mapping[str, str]) -> SettingsError:
-    """Return *error* with a word on each problem whose setting the environment gave."""
+    """Return *error*, naming the environment as the origin of those settings that it sets."""
     return SettingsError(tuple(_with_origin(problem, environ) for problem in error.problems))
 
 
 def _with_origin(problem: str, environ: Mapping[str, str]) -> str:
     if not environ.get(problem.partition(":")[0]):
         return problem
-    return f"{problem} The environment sets it, which wins over .env."
+    return f"{problem} The environment sets it, which overrides .env."

@@ -55,12 +55,12 @@ class EnvReader:
             return text
         # Also what a quote left open in .env gives: its value runs on over the next lines.
         self.add_problem(
-            name, "holds a line break or an invisible character; type it anew, and close its quotes"
+            name, "holds a line break or an invisible character; retype it, and close its quotes"
         )
         return ""
 
     def has(self, name: str) -> bool:
-        """Tell whether a setting is there at all, be it empty."""
+        """Return whether a setting is present, even if empty."""
         return name in self._env
 
     def entries(self, name: str) -> list[str]:

@@ -21,7 +21,7 @@ _PORTS: Final = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class OutboundProxy:
-    """An HTTP proxy on the way to an upstream. *setting* is where its address was set."""
+    """An HTTP proxy in front of an upstream. *setting* is where its address was set."""
 
     url: str = field(repr=False)
     setting: str = "UPSTREAM_PROXY"
@@ -79,7 +79,7 @@ def choose_proxy(
     """Return the proxy for the upstream at *base_url*; None: connect directly.
 
     *own* is what <NAME>_PROXY says and wins. *general* is for upstreams elsewhere only: a proxy
-    cannot reach this machine's loopback, and seldom reaches its network.
+    cannot reach this machine's loopback, and rarely reaches its network.
     """
     if own is not None:
         return None if own.url == DIRECT else own

@@ -261,7 +261,7 @@ class Settings(Timeouts):
         """Whether /metrics is refused without METRICS_KEY, even to programs on this machine.
 
         Where others can reach the server, or a reverse proxy stands before it, a request from
-        loopback may be a stranger's.
+        loopback may come from another machine.
         """
         on_loopback = all(map(addresses.is_loopback, self.hosts))
         return self.metrics_key is not None or bool(self.trusted_proxies) or not on_loopback

@@ -122,7 +122,7 @@ UPSTREAM_SETTINGS: Final = (
         ),
     ),
 )
-"""What ``settings_routes.upstreams`` reads, all of it together."""
+"""The settings that ``config.upstreams.upstreams`` reads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,9 +229,9 @@ _COUNT: Final = parse.whole(1, 1_000_000)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerLimits:
-    """How much the server takes on at once; past a limit it says so, it never queues.
+    """How much the server handles at once; beyond a limit it refuses, it never queues.
 
-    The defaults are what one process bears, at some 30 KiB a stream: they keep the server alive
+    The defaults suit one process, at some 30 KiB a stream: they keep the server alive
     under attack. What is fair between keys or addresses only its operator knows.
     """
 

@@ -1,4 +1,4 @@
-"""The settings that are lists: client keys, upstreams and the roads between models. Pure."""
+"""The settings that are lists: client keys, upstreams, model aliases and fallbacks. Pure."""
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -152,12 +152,12 @@ def _no_client_key(near: str | None) -> str:
 
 
 def admin_key(text: str) -> ClientKey:
-    """Parse the key of the live page: the key alone, or sha256:digest; no weak one."""
+    """Parse ADMIN_KEY: the key alone, or sha256:digest; weak keys are refused."""
     return _own_key("admin", text)
 
 
 def metrics_key(text: str) -> ClientKey:
-    """Parse the key of /metrics, like that of the live page."""
+    """Parse METRICS_KEY, in the same form as ADMIN_KEY."""
     return _own_key("metrics", text)
 
 

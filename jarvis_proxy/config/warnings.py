@@ -1,4 +1,4 @@
-"""What the log says loudly at the start: works, but deserves a second look. Pure."""
+"""Warnings at the start: settings that work but are risky. Pure."""
 
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Network, IPv6Network

@@ -1,12 +1,12 @@
-"""How many log lines callers without a key may cause: past a few a second they are counted. Pure.
+"""Limits log lines about callers without a key: beyond a few a second they are counted. Pure.
 
-Else a single connection writes gigabytes an hour, and the disk is full.
+Without a limit one connection could fill the disk.
 """
 
 from collections import Counter
 from typing import Final
 
-ANONYMOUS: Final = "stranger"
+ANONYMOUS: Final = "anonymous"
 """``extra=`` of a log record that callers without a key may cause: what kind of line it is."""
 _MOST_KINDS: Final = 32
 _OTHERS: Final = "others"

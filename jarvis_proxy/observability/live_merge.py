@@ -1,7 +1,7 @@
-"""The live pages of several workers as one. Pure.
+"""Live statistics of several workers, merged. Pure.
 
-One worker shows the page: its own calls, and what the others have written down. Calls get numbers
-anew, in the order in which they are learnt of. Moments are on the monotonic clock, which all
+The worker that serves the dashboard merges its own statistics with the others' snapshots. Calls
+are renumbered in the order in which they become known. Times are on the monotonic clock, which all
 processes of a machine share.
 """
 
@@ -23,7 +23,7 @@ from jarvis_proxy.observability.live_stats import (
 )
 
 LAG: Final = 3
-"""Seconds after which a second of all workers has been written down and read."""
+"""Seconds until all workers have published a second and it has been read."""
 
 _OWN: Final = ""
 encode_part: Final = msgspec.msgpack.Encoder().encode
@@ -37,7 +37,7 @@ class MergedLiveStats:
         self._own = own
         self._others = others
         self._seen: dict[str, int] = {}
-        """The number of the last call that is known of each worker."""
+        """The number of each worker's last known call."""
         self._calls: deque[CallSummary] = deque(maxlen=KEPT_CALLS)
         self._count = 0
 
@@ -53,9 +53,9 @@ class MergedLiveStats:
         return [call for call in self._calls if call.n > after][:limit]
 
     def seconds(self, after: int, now: float) -> list[SecondStats]:
-        """Return the seconds behind *after* in which calls ended; all of it is *LAG* seconds late.
+        """Return the seconds after *after* in which calls ended, *LAG* seconds late.
 
-        So what one look leaves out as too young, the next one has.
+        The next call returns what is still too young for this one.
         """
         found: dict[int, SecondStats] = {}
         parts = [self._own.seconds(after - LAG, now - LAG)]
@@ -75,7 +75,7 @@ class MergedLiveStats:
         return totals(snapshots, most)
 
     def _collect(self) -> None:
-        """Learn of the calls that have ended since the last time."""
+        """Collect the calls that have ended since the last time."""
         fresh = self._new_calls(_OWN, self._own.count, self._own.calls(self._seen.get(_OWN, 0)))
         for part in self._others():
             fresh += self._new_calls(part.origin, part.count, part.calls)

@@ -1,4 +1,4 @@
-"""Live: the last minutes and the last calls, for whoever looks on. Pure.
+"""Live statistics for the dashboard: the last minutes and the last calls. Pure.
 
 A finished call costs an append; calls are summed up in batches, or when someone asks. Of a call
 only names, times and numbers are kept: never content, never a key. Moments are seconds on the
@@ -23,7 +23,7 @@ _SHARES: Final = (0.5, 0.9, 0.99)
 _MAX_NAME: Final = 48
 _MAX_CAUSES: Final = 12
 _QUIET: Final = frozenset({"/health", "/ready", "/metrics", "/dashboard", "/dashboard/events"})
-"""Monitors and the live page itself: what they ask, if they may, says nothing of the traffic."""
+"""Requests of monitors and of the dashboard itself; they are not traffic."""
 
 
 class SecondStats(msgspec.Struct):
@@ -80,7 +80,7 @@ class GroupStats(msgspec.Struct):
 
 
 class ErrorCount(msgspec.Struct):
-    """Why calls failed: an error code or a status, and whose doing the outcome says it was."""
+    """Why calls failed: an error code or a status, and the outcome."""
 
     code: str
     outcome: str
@@ -112,7 +112,7 @@ class LiveSnapshot(msgspec.Struct):
 
 
 class WorkerSnapshot(msgspec.Struct):
-    """What one process, called *origin*, has to show; *count* is the number of its last call."""
+    """The statistics of the process *origin*; *count* is the number of its last call."""
 
     origin: str
     count: int
@@ -122,11 +122,11 @@ class WorkerSnapshot(msgspec.Struct):
 
 
 _GroupKey = tuple[int, str, str, str]
-"""What calls are summed up by: the second, the key, the model, the upstream."""
+"""Calls are grouped by second, key, model and upstream."""
 
 
 class LiveStats:
-    """What happened lately, and what is going on."""
+    """Recent calls, and calls in progress."""
 
     def __init__(self) -> None:
         self.open: dict[str, CallRecord] = {}
@@ -144,7 +144,7 @@ class LiveStats:
         self._causes = SlidingWindow(size=_MAX_CAUSES)
 
     def add(self, record: CallRecord) -> None:
-        """Take a call that has ended; it must not change any more."""
+        """Add a finished call; the record must not change afterwards."""
         self._pending.append(record)
         if len(self._pending) >= _BATCH:
             self._sum_up()
@@ -174,7 +174,7 @@ class LiveStats:
         return totals([self.snapshot(now)], most)
 
     def snapshot(self, now: float) -> LiveSnapshot:
-        """Return how things stand: to be read at once, for it changes."""
+        """Return the current sums. They change later, so use them at once."""
         self._sum_up()
         for window in (self._all, self._keys, self._models, self._upstreams, self._causes):
             window.expire(now)
@@ -198,13 +198,13 @@ class LiveStats:
         )
 
     def worker_snapshot(self, origin: str, now: float) -> WorkerSnapshot:
-        """Return all that there is to show, for the process that shows it."""
+        """Return this process's part of the dashboard."""
         return WorkerSnapshot(
             origin, self.count, self.calls(0), self.seconds(0, now), self.snapshot(now)
         )
 
     def _sum_up(self) -> None:
-        """Sum up the fresh calls: first by their places, which are fewer, then by each name."""
+        """Sum up the pending calls: first by group, of which there are few, then by each name."""
         fresh, self._pending = self._pending, []
         places: dict[_GroupKey, list[CallRecord]] = {}
         for record in fresh:
@@ -294,7 +294,7 @@ def _call_stats(records: Sequence[CallRecord]) -> CallStats:
             stats.priced += record.cost is not None
             stats.unpriced += record.cost is None
         if record.first_byte_sent_at is not None and record.attempts:
-            # What we answer ourselves, such as a refusal, would make every upstream look fast.
+            # Our own answers, such as refusals, would make every upstream look fast.
             first_byte(record.first_byte_sent_at - record.started_at)
             duration(record.ended_at - record.started_at)
     return stats
@@ -351,7 +351,7 @@ def _group_stats(name: str, stats: CallStats, open_calls: int) -> GroupStats:
 
 
 def _busiest(totals: Mapping[str, CallStats], running: Counter[str], most: int) -> list[GroupStats]:
-    """Return the names with the most calls, those that run included."""
+    """Return the names with the most calls, open ones included."""
     size = Counter({name: stats.calls for name, stats in totals.items()}) + running
     return [
         _group_stats(name, totals.get(name, CallStats()), running[name])

@@ -53,7 +53,7 @@ class ThreadedLineWriter:
         self._closing = threading.Event()
         self._dropped = 0  # counted where lines come from
         self._lost = 0  # counted in the thread
-        self._reported = 0  # how many of both the log has told about
+        self._reported = 0  # how many of both the log has reported
         self.note: Callable[[str], str] = _text_note
         """Makes the line by which the log speaks of itself."""
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
@@ -131,7 +131,7 @@ class ThreadedLineWriter:
 
 
 class DirectLineWriter:
-    """Writes each line at once: for a process that has no calls, and may have no threads."""
+    """Writes each line at once, for a process without calls and without threads."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream
@@ -191,7 +191,7 @@ Writer = ThreadedLineWriter | DirectLineWriter
 
 
 class AnonymousLines:
-    """Lines that anybody may cause, without a key: a few a second, and one about the others."""
+    """Limits lines that callers without a key cause: a few a second, then one summary."""
 
     def __init__(self, writer: Writer, clock: Callable[[], float] = time.monotonic) -> None:
         self._writer = writer
@@ -244,7 +244,7 @@ class RedactingHandler(logging.Handler):
     aiohttp's own messages carry header values and body bytes of malformed requests, and a
     traceback shows values. So of a foreign record only its kind is written, and of an exception
     its class and the place where it was raised. Libraries speak of connections, which anybody may
-    open: their lines are a stranger's.
+    open: their lines count as anonymous.
     """
 
     def __init__(

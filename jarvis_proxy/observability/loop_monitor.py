@@ -1,6 +1,6 @@
-"""Warnings that could come by the thousand, said now and then, and never with content. IO (logs).
+"""Rate-limited warnings without content, and the event loop's lag. IO (logs).
 
-What goes wrong outside any call is told here: errors that nobody awaited, a stalled event loop.
+They concern what fails outside of calls: errors that nothing awaited, a stalled event loop.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ _PLAIN: Final = re.compile(r"[A-Za-z][\w .,'-]*")
 
 
 class RateLimitedLogger:
-    """Logs each kind of warning once in *every* seconds, with how often it came meanwhile."""
+    """Logs each kind of warning once in *every* seconds, with the number of suppressed ones."""
 
     def __init__(self, every: float = _EVERY, clock: Callable[[], float] = time.monotonic) -> None:
         self._every = every
@@ -63,9 +63,9 @@ def exception_handler(
 
 
 class LoopLagMonitor:
-    """Measures how late the event loop is: what holds it up holds up every call.
+    """Measures the event loop's lag: a blocked loop delays every call.
 
-    *worst* is the longest delay so far, in seconds. *observe* is told of every measurement.
+    *worst* is the longest delay so far, in seconds. *observe* gets every measurement.
     """
 
     def __init__(

@@ -31,11 +31,11 @@ _LAGS: Final = (.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1., 2.5, 5.)
 
 MetricKind = Literal["counter", "gauge", "histogram"]
 Merge = Literal["sum", "max"]
-"""What several processes' values are together: most add up, some are the same in each."""
+"""How values of several processes are merged: most add up, some are the same in each."""
 
 
 class Histogram:
-    """How many observations lay at or below each bound, and their sum."""
+    """Counts of observations at or below each bound, and their sum."""
 
     __slots__ = ("bounds", "counts", "sum")
 
@@ -199,28 +199,28 @@ class Metrics:
             MetricFamily(
                 "jarvis_requests",
                 "counter",
-                "Requests that have ended, by address, client key, status and outcome.",
+                "Finished requests, by route, client key, status and outcome.",
                 ("route", "key", "status", "outcome"),
                 samples=dict(self._requests),
             ),
             MetricFamily(
                 "jarvis_upstream_calls",
                 "counter",
-                "Requests for which an upstream was asked, by the one that was asked last.",
+                "Requests sent to an upstream, by the last upstream that was asked.",
                 (*_MODEL_LABELS, "outcome"),
                 samples=dict(self._calls),
             ),
             MetricFamily(
                 "jarvis_retries",
                 "counter",
-                "Attempts after the first one: with another key, once more, or elsewhere.",
+                "Attempts after the first one: another key, a retry, or a fallback.",
                 ("upstream",),
                 samples=dict(self._retries),
             ),
             MetricFamily(
                 "jarvis_limits_hit",
                 "counter",
-                "Requests that a limit of the proxy refused.",
+                "Requests refused by a limit of the proxy.",
                 ("limit", "key"),
                 samples=dict(self._limits),
             ),
@@ -239,22 +239,22 @@ class Metrics:
             MetricFamily(
                 "jarvis_cost_usd",
                 "counter",
-                "What tokens cost by the price table, in US dollars.",
+                "Cost of tokens by the price table, in US dollars.",
                 ("key", *_MODEL_LABELS),
                 samples={labels: cost / _NANO for labels, cost in self._costs.items()},
             ),
             MetricFamily(
                 "jarvis_unpriced_calls",
                 "counter",
-                "Calls with known tokens for whose model no price is known.",
+                "Calls with known tokens and an unknown price.",
                 _MODEL_LABELS,
                 samples=dict(self._unpriced),
             ),
             MetricFamily(
                 "jarvis_signatures_recovered",
                 "counter",
-                "Thought signatures of tool calls sent back to Gemini, by the way they were found;"
-                " sentinel: not found, a placeholder was sent.",
+                "Thought signatures of tool calls sent back to Gemini, by where they were found;"
+                " sentinel: none was found, and a placeholder was sent.",
                 ("way",),
                 samples={(way,): count for way, count in self.signatures.items()},
             ),
@@ -279,8 +279,8 @@ class Metrics:
             MetricFamily(
                 "jarvis_overhead_seconds",
                 "histogram",
-                "The proxy's own part of the time to first byte: between the request's last byte"
-                " and the upstream's request, and between the upstream's first byte and ours.",
+                "The proxy's own part of the time to first byte: from the request's last byte to"
+                " the upstream request, and from the upstream's first byte to ours.",
                 histograms={(): self._overhead.copy()},
             ),
             MetricFamily(
@@ -300,7 +300,7 @@ def gauge(
     *,
     merge: Merge = "sum",
 ) -> MetricFamily:
-    """Return a metric of what is so now."""
+    """Return a metric of the current state."""
     return MetricFamily(name, "gauge", help_text, tuple(labels), samples, merge=merge)
 
 

@@ -1,4 +1,4 @@
-"""Metrics of several processes as one: written down, read, added up. Pure."""
+"""Metrics of several processes: encoded, decoded and merged. Pure."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -10,7 +10,7 @@ from jarvis_proxy.observability.metrics import Histogram, Labels, Merge, MetricF
 
 
 class _EncodedFamily(msgspec.Struct, array_like=True):
-    """A Family, as it is written down; a histogram as bounds, counts and sum."""
+    """A Family, in its encoded form; a histogram as bounds, counts and sum."""
 
     name: str
     kind: MetricKind
@@ -26,17 +26,17 @@ _DECODER: Final = msgspec.msgpack.Decoder(list[_EncodedFamily])
 
 
 def encode(families: Iterable[MetricFamily]) -> bytes:
-    """Write *families* down."""
+    """Return *families* in encoded form."""
     return _ENCODER.encode([_written(family) for family in families])
 
 
 def decode(data: bytes) -> list[MetricFamily]:
-    """Return what was written down, nothing for ``b""``."""
+    """Return the families of encoded *data*, none for ``b""``."""
     return [_family(written) for written in _DECODER.decode(data)] if data else []
 
 
 def without_gauges(families: Iterable[MetricFamily]) -> list[MetricFamily]:
-    """Return what goes on counting when a process is replaced: all but what was so at a moment."""
+    """Return the families that outlive their process: all but gauges."""
     return [family for family in families if family.kind != "gauge"]
 
 

@@ -1,7 +1,7 @@
-"""Sheets of memory that processes share: each is written by one and read by the others. IO (mmap).
+"""Shared memory slots: one process writes, the others read. IO (mmap).
 
-Whoever is forked after a sheet was made has it too. Nobody waits for anybody. A sheet has two
-sides, written in turn: while one is being written, or was when its writer died, the other is read.
+Processes that are forked after a slot was made share it. There are no locks. A slot has two
+buffers, written in turn: while one is being written, or its writer died, the other is read.
 """
 
 import mmap
@@ -13,7 +13,7 @@ _HEADER: Final = struct.Struct("=III")  # turn, length, checksum of both
 
 
 class SharedMemorySlot:
-    """*size* bytes at most, of which only those that are written to take memory."""
+    """Holds up to *size* bytes; only written pages take memory."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -21,7 +21,7 @@ class SharedMemorySlot:
         self._memory = mmap.mmap(-1, 2 * self._buffer_size)
 
     def write(self, data: bytes) -> bool:
-        """Put *data* in place of what is there; return False, with no change, if it is too long."""
+        """Replace the content by *data*; return False, without a change, if it is too long."""
         if len(data) > self._size:
             return False
         sequences = [self._sequence(0), self._sequence(1)]
@@ -33,7 +33,7 @@ class SharedMemorySlot:
         return True
 
     def read(self) -> bytes | None:
-        """Return what is there, ``b""`` at first; None if it changes too fast to be read."""
+        """Return the content, ``b""`` at first; None if it changes too fast to be read."""
         for buffer in sorted((0, 1), key=self._sequence, reverse=True):
             start = buffer * self._buffer_size
             sequence, length, checksum = _HEADER.unpack_from(self._memory, start)

@@ -1,4 +1,4 @@
-"""Windows: sums and percentiles of the last minutes, by label, each of a bounded size. Pure.
+"""Sliding windows: sums and percentiles of the last minutes, by label, bounded in size. Pure.
 
 Moments are seconds on the monotonic clock. A window is a row of slices: what is counted goes into
 the newest slice and into the total, and a slice that grows too old is taken out of the total again.
@@ -21,7 +21,7 @@ _FIRST: Final = ceil(log(_SHORTEST) / _GROWTH)
 
 @dataclass(slots=True)
 class DurationHistogram:
-    """How long things took, well enough for percentiles: a count for each bucket of durations."""
+    """Durations as counts per bucket, exact enough for percentiles."""
 
     counts: dict[int, int] = field(default_factory=dict)
 
@@ -77,7 +77,7 @@ class CallStats:
 
     @property
     def known_cost(self) -> int | None:
-        """The cost; None where nothing is known of it, not that it was nothing."""
+        """The cost; None where it is unknown, as opposed to zero."""
         return None if not self.priced or (not self.cost and self.unpriced) else self.cost
 
     def merge(self, other: "CallStats", sign: Literal[1, -1] = 1) -> None:
@@ -94,7 +94,7 @@ class CallStats:
 
 
 class SlidingWindow:
-    """Tallies of the last *slices* times *width* seconds, by label; *size* labels and OTHER."""
+    """CallStats of the last *slices* times *width* seconds, by label; *size* labels and OTHER."""
 
     __slots__ = ("_size", "_slices", "_width", "seconds", "totals")
 

@@ -1,7 +1,7 @@
-"""The workers of this machine as one of them sees them: what all of them count together. IO.
+"""Statistics of all workers of this machine, merged by the worker that is asked. IO.
 
-Each worker writes its sums on a desk of its own once a second, and whoever is asked adds up what
-lies on all of them. The sums of a worker that is gone stay, so that no counter ever goes back.
+Each worker writes its sums into its own slot once a second; a reader merges all slots. The sums of
+a worker that has ended stay, so that counters never decrease.
 """
 
 import asyncio
@@ -25,14 +25,14 @@ _METRICS_SIZE: Final = 4 * 1024 * 1024
 _LIVE_SIZE: Final = 1024 * 1024
 _EVERY: Final = 1.0
 _SHARE: Final = 0.02
-"""Of a worker's time that writing may take: with thousands of series it is done less often."""
+"""The share of a worker's time for publishing; with thousands of series it happens less often."""
 _VIEWER_TIMEOUT: Final = 5.0
 _MOMENT: Final = struct.Struct("=d")
 _LOG: Final = logging.getLogger(__name__)
 
 
 class WorkerSlot:
-    """Where one worker writes for the others."""
+    """The shared memory in which one worker publishes its statistics."""
 
     __slots__ = ("live", "metrics")
 
@@ -41,13 +41,13 @@ class WorkerSlot:
         self.live = SharedMemorySlot(_LIVE_SIZE)
 
     def clear(self) -> None:
-        """Keep of a worker that is gone only what goes on counting."""
+        """After a worker has ended, keep its counters only."""
         self.metrics.write(encode(without_gauges(_families(self.metrics) or ())))
         self.live.write(b"")
 
 
 class WorkerStats:
-    """All desks; *own* is the number of this worker's. *looks* tells when somebody looks on."""
+    """All slots; *own* is this worker's index. *viewer_flag*: when the dashboard was viewed."""
 
     def __init__(
         self, slots: Sequence[WorkerSlot], own: int, viewer_flag: SharedMemorySlot
@@ -64,7 +64,7 @@ class WorkerStats:
     # -- metrics -------------------------------------------------------------------------------
 
     def write(self, families: Sequence[MetricFamily]) -> None:
-        """Let the others know this worker's metrics."""
+        """Publish this worker's metrics."""
         fits = self._own.metrics.write(
             encode(merge_families([[*families, *self._process()], self._base]))
         )
@@ -83,18 +83,18 @@ class WorkerStats:
         return merge_families(parts)
 
     async def run(self, families: Callable[[], Sequence[MetricFamily]], live: LiveStats) -> None:
-        """Write *families*, and *live* while somebody looks on, again and again until cancelled."""
-        rest = 0.0
+        """Publish *families*, and *live* while there is a viewer, until cancelled."""
+        next_write = 0.0
         while True:
             began = time.perf_counter()
-            if began >= rest:
+            if began >= next_write:
                 self.write(families())
-                rest = began + (time.perf_counter() - began) / _SHARE
+                next_write = began + (time.perf_counter() - began) / _SHARE
             self._write_live(live)
             await asyncio.sleep(_EVERY)
 
     def _process(self) -> list[MetricFamily]:
-        """Return what prometheus-client tells of a single process, in the same names."""
+        """Return the process metrics of prometheus-client, under the same names."""
         used = os.times()
         with open("/proc/self/statm", "rb") as file:
             virtual, resident = (int(pages) for pages in file.read().split()[:2])
@@ -131,19 +131,19 @@ class WorkerStats:
             ),
         ]
 
-    # -- the live page -------------------------------------------------------------------------
+    # -- the dashboard -------------------------------------------------------------------------
 
     def mark_viewer(self, now: float) -> None:
-        """Say that somebody looks at the live page, so that the others write for it."""
+        """Note a dashboard viewer, so that the other workers publish live statistics."""
         self._viewer_flag.write(_MOMENT.pack(now))
 
     def has_viewer(self, now: float) -> bool:
-        """Tell whether somebody looks at the live page, on any worker."""
+        """Return whether the dashboard has a viewer, on any worker."""
         moment = self._viewer_flag.read()
         return bool(moment) and now - _MOMENT.unpack(moment or b"")[0] < _VIEWER_TIMEOUT
 
     async def wait_for_workers(self) -> None:
-        """Wait until the others have written for somebody who begins to look on, or may not."""
+        """Wait until the others have published for a new viewer, or 1.5 seconds."""
         self.mark_viewer(time.monotonic())
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_EVERY * 1.5):
@@ -152,7 +152,7 @@ class WorkerStats:
                     await asyncio.sleep(_EVERY / 20)
 
     def _write_live(self, live: LiveStats) -> None:
-        """Let the others know what this worker has to show, as long as somebody looks on."""
+        """Publish this worker's live statistics while there is a viewer."""
         now = time.monotonic()
         if self.has_viewer(now):
             self._own.live.write(encode_part(live.worker_snapshot(str(os.getpid()), now)))
@@ -160,7 +160,7 @@ class WorkerStats:
             self._own.live.write(b"")
 
     def snapshots(self) -> list[WorkerSnapshot]:
-        """Return what the others have to show."""
+        """Return the other workers' live statistics."""
         for slot in self._others:
             data = slot.live.read()
             if data == b"":
@@ -173,7 +173,7 @@ class WorkerStats:
 
 
 def _is_used(slot: WorkerSlot) -> bool:
-    """Tell whether a worker writes there: those that are gone count no more."""
+    """Return whether a running worker writes to *slot*."""
     return any(family.kind == "gauge" for family in _families(slot.metrics) or ())
 
 

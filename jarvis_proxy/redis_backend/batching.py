@@ -1,6 +1,6 @@
-"""Gathers what many callers ask at the same time into one command. IO (futures).
+"""Command batching: concurrent operations of many callers become one command. IO (futures).
 
-redis-py's work is by the command, some 50 µs each; one operation more in a command costs two.
+redis-py needs some 50 µs per command, but only 2 µs for one more operation in a command.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ Command = tuple[bytes | str | int | float, ...]
 
 _MAX_PENDING: Final = 10_000
 _MAX_BATCH: Final = 256
-"""One command must not hold up the store, which does one at a time."""
+"""A long command would block the store, which runs one at a time."""
 
 Op = TypeVar("Op")
 Answer = TypeVar("Answer")
@@ -19,7 +19,7 @@ _Waiting = list[tuple[Op, asyncio.Future[Answer | None] | None]]
 
 
 class BatchTransport(Protocol):
-    """What carries the commands to the store and the replies back."""
+    """Carries commands to the store and replies back."""
 
     @property
     def is_up(self) -> bool:
@@ -30,11 +30,11 @@ class BatchTransport(Protocol):
         """Whether it is worth waiting for an answer now."""
 
     def wake(self) -> None:
-        """Send what was gathered, soon."""
+        """Schedule sending the pending operations."""
 
 
 class Batch(Generic[Op, Answer]):
-    """Some operations on their way as one *command*."""
+    """Operations that are sent as one *command*."""
 
     __slots__ = ("_batcher", "_operations", "command")
 
@@ -46,7 +46,7 @@ class Batch(Generic[Op, Answer]):
         self._operations = taken
 
     def deliver(self, reply: Any) -> None:
-        """Give everybody his part of the reply.
+        """Give every waiting caller its part of the reply.
 
         Raises:
             ValueError: it does not have as many parts as were asked for.
@@ -60,11 +60,11 @@ class Batch(Generic[Op, Answer]):
                 future.set_result(answer)
 
     def release_waiters(self) -> None:
-        """Let nobody wait any longer."""
+        """Release the waiting callers with None."""
         _release(self._operations)
 
     def fail(self) -> None:
-        """Let nobody wait; what was told may not have been done."""
+        """Release the waiting callers; ``send`` operations may not have been executed."""
         _release(self._operations)
         self._batcher.on_lost([op for op, future in self._operations if future is None])
 
@@ -72,9 +72,9 @@ class Batch(Generic[Op, Answer]):
 class CommandBatcher(Generic[Op, Answer]):
     """Gathers operations of one kind, which go through *way*.
 
-    *build* makes the command for some of them; *split* takes its reply apart, one answer for each
-    operation that was asked, none for those that were told, in their order. *on_lost* is given
-    those that were told and perhaps not done.
+    *build* makes one command of some operations. *split* takes its reply apart, one answer for each
+    ``request`` in order, none for a ``send``. *on_lost* gets ``send`` operations that may not have
+    been executed.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class CommandBatcher(Generic[Op, Answer]):
         return len(self._ops)
 
     async def request(self, op: Op) -> Answer | None:
-        """Return the store's answer to *op*, None where there is none in time."""
+        """Return the store's answer to *op*, None if none comes in time."""
         if not self._transport.is_responsive or len(self._ops) >= _MAX_PENDING:
             return None
         future: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
@@ -105,7 +105,7 @@ class CommandBatcher(Generic[Op, Answer]):
         return await future
 
     def send(self, op: Op) -> bool:
-        """Have *op* done when its turn comes; return False if it will not be."""
+        """Schedule *op* without waiting for an answer; return False if that is not possible."""
         if not self._transport.is_up or len(self._ops) >= _MAX_PENDING:
             return False
         self._ops.append((op, None))
@@ -118,11 +118,11 @@ class CommandBatcher(Generic[Op, Answer]):
         return Batch(self._build([op for op, _ in taken]), self, taken)
 
     def release_waiters(self) -> None:
-        """Let nobody wait any longer; what was asked is still sent."""
+        """Release the waiting callers with None; their operations are still sent."""
         _release(self._ops)
 
     def clear(self) -> None:
-        """Let nobody wait any longer, and send nothing of what waits."""
+        """Release the waiting callers and drop the pending operations."""
         ops, self._ops = self._ops, []
         Batch((), self, ops).fail()
 

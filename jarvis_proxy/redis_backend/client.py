@@ -1,8 +1,8 @@
-"""The connection to Redis or Valkey: pipelined, never waited for long, back by itself. IO.
+"""The connection to Redis or Valkey: pipelined, with short timeouts, reconnecting. IO.
 
-What many callers ask at the same time goes out as a few commands in one round trip. A caller waits
-for 100 ms at most and then goes on with what its own process knows; while the store is away, or
-late, nobody waits at all. One warning tells of an outage, one line of its end.
+Concurrent operations of many callers go out as a few commands in one round trip. A caller waits
+100 ms at most, then continues with its own process's state; while the store is down or late,
+callers do not wait. One warning reports an outage, one line its end.
 
 redis-py is imported here alone, and this module only where REDIS_URL is set.
 
@@ -35,7 +35,7 @@ PREFIX: Final = "jarvis:"
 """What every key begins with."""
 CALL_BUDGET: Final = 0.1
 _GRACE_PERIOD: Final = 0.02
-"""After a stall of our own, the answer may be here and only not read yet."""
+"""After a stall of this process, the answer may have arrived without being read yet."""
 _ROUND_TRIP_TIMEOUT: Final = 1.0
 _FLUSH_TIMEOUT: Final = 1.0
 _LOG: Final = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class Script:
 
 
 class RedisConnection:
-    """One store, as one process sees it."""
+    """One process's connection to the store."""
 
     def __init__(
         self,
@@ -92,10 +92,10 @@ class RedisConnection:
         self._client: Redis | None = None
         self._task: asyncio.Task[None] | None = None
 
-    # -- for those who share through it -------------------------------------------------------
+    # -- for the users of the store ------------------------------------------------------------
 
     def script(self, text: str) -> Script:
-        """Return a script that is there whenever the store is. To be called before ``start``."""
+        """Register a script; it is loaded on every connect. Call this before ``start``."""
         script = Script(text)
         self._scripts.append(script)
         return script
@@ -112,7 +112,7 @@ class RedisConnection:
         return batcher
 
     def on_reconnect(self, callback: Callable[[], None]) -> None:
-        """Call *callback* each time that the store begins to work."""
+        """Call *callback* after each successful connect."""
         self._reconnect_callbacks.append(callback)
 
     @property
@@ -126,7 +126,7 @@ class RedisConnection:
         return self._health.usable and not self._is_late
 
     def wake(self) -> None:
-        """Send what was gathered, as soon as what is on its way is answered."""
+        """Send the pending operations once those in flight are answered."""
         self._work_ready.set()
 
     async def execute(
@@ -134,7 +134,7 @@ class RedisConnection:
     ) -> list[Any] | None:
         """Return the replies to *commands*, on a connection of their own; None: it failed.
 
-        For work that no call waits for. Whether it was done is not known when it failed.
+        For background work. After a failure it is unknown whether the commands were executed.
         """
         if not self._health.usable:
             return None
@@ -147,17 +147,17 @@ class RedisConnection:
             return None
         return None if any(isinstance(reply, Exception) for reply in replies) else replies
 
-    # -- its life ------------------------------------------------------------------------------
+    # -- connecting ----------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Connect; return when that worked, failed, or took a second: it goes on by itself."""
+        """Connect; return on success, failure, or after a second. Retries run in the background."""
         self._task = asyncio.create_task(self._run_forever(), name="redis")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._limit):
                 await self._first_attempt_done.wait()
 
     async def close(self) -> None:
-        """Send what is left, for a second at most, and hang up."""
+        """Send what is pending, for a second at most, and disconnect."""
         if self._task is None:
             return
         if self._in_flight or any(batcher.pending for batcher in self._batchers):
@@ -203,7 +203,7 @@ class RedisConnection:
                 return
 
     async def _prepare(self) -> None:
-        """Load the scripts; see that the store takes what is written, and is quick."""
+        """Load the scripts; check that the store accepts writes and is fast enough."""
         began = self._clock()
         loads: list[Command] = [("SCRIPT", "LOAD", script.text) for script in self._scripts]
         replies = await self._run([*loads, ("SET", f"{PREFIX}alive", 1, "EX", 60)])
@@ -216,7 +216,7 @@ class RedisConnection:
     def _on_connected(self) -> None:
         self._health.came_up(self._clock())
         if self._outage_logged:
-            # One that connects and then fails at its work must prove itself first.
+            # A store that connected and then failed must work for a while first.
             loop = asyncio.get_running_loop()
             self._recovery_timer = loop.call_later(
                 STEADY_AFTER if self._failed_while_serving else 0, self._log_recovery
@@ -236,12 +236,12 @@ class RedisConnection:
         self._release_all()
 
     def _log_outage(self, exc: Exception) -> None:
-        """Tell of an outage, once."""
+        """Log an outage, once."""
         if self._recovery_timer is not None:
             self._recovery_timer.cancel()
         if not self._outage_logged:
             _LOG.warning(
-                "Redis at %s cannot be used (%s): each process goes on with what it knows itself",
+                "Redis at %s cannot be used (%s): each process continues with its own state",
                 self.name,
                 _reason(exc),
             )
@@ -259,7 +259,7 @@ class RedisConnection:
                 await self._client.aclose()
             self._client = None  # not before: this may have been cancelled
 
-    # -- its work ------------------------------------------------------------------------------
+    # -- sending -------------------------------------------------------------------------------
 
     async def _serve(self) -> None:
         """Send what is gathered until the store fails.
@@ -306,9 +306,9 @@ class RedisConnection:
         asyncio.get_running_loop().call_later(_GRACE_PERIOD, self._on_timeout, flying)
 
     def _on_timeout(self, flying: list[Batch[Any, Any]]) -> None:
-        """Let everybody go on without the store."""
+        """Release all callers: the answer is late."""
         if self._in_flight is not flying or not flying:
-            return  # the answer came meanwhile
+            return  # the answer has arrived
         self._is_late = True
         for batch in flying:
             batch.release_waiters()

@@ -1,8 +1,8 @@
-"""The Limiter of several processes: the store decides, and this process where the store cannot. IO.
+"""The RateLimiter of several processes: the store decides; if it fails, this process does. IO.
 
-The decision is one script, so calls that arrive at two processes in the same moment are counted one
-after the other, on the store's clock. What the store allows is counted here too: when it goes away,
-each process goes on with its own part of what was used.
+The decision is one script, so concurrent calls at two processes are counted one after the other,
+on the store's clock. Admitted calls are counted here too: when the store fails, each process
+continues with its own part of the usage.
 
 Calls in progress are leased: those of a process that died are forgotten after half a minute.
 """
@@ -43,7 +43,7 @@ local function bucket(key, field, capacity)
   local kept = redis.call('HMGET', key, field, field .. '_at')
   local level, at = tonumber(kept[1]) or capacity, tonumber(kept[2]) or now
   local rate, lowest = capacity / 60000, -debt * capacity
-  -- Nobody of us wrote that, or the clock was set back: it must not stay so.
+  -- Not written by a proxy, or the clock was set back: correct it.
   if not (level >= lowest and at >= 0 and at <= now) then
     level, at = level < lowest and lowest or math.min(level, capacity), now
     if level ~= level then level = capacity end
@@ -144,7 +144,7 @@ class RedisRateLimiter:
     async def admit(
         self, key: str, quota: KeyQuota, *, call_id: str, tokens: int, now: float
     ) -> LimitDecision:
-        """Decide on a call, and count it if it may go; *now* is this process's clock."""
+        """Decide on a call; count it if it is admitted. *now* is this process's clock."""
         self._quotas[key] = quota
         answer = await self._ops.request(
             (
@@ -177,7 +177,7 @@ class RedisRateLimiter:
         quota = self._quotas.get(key)
         if quota is not None and quota.concurrency is not None:
             self._running.get(key, set()).discard(call_id)
-            # Even one that is not known to run: its caller may have left before the answer came.
+            # Even an unknown call: its client may have left before the answer came.
             self._ops.send(("r", key, call_id))
 
     def renew(self) -> None:

@@ -1,4 +1,4 @@
-"""Whether the shared store can be used now, and how long to leave it alone. Pure.
+"""Whether the shared store is usable, and how long to wait before a reconnect. Pure.
 
 Times are in seconds on the monotonic clock.
 """
@@ -9,12 +9,12 @@ _FIRST_PAUSE: Final = 0.25
 _LONGEST_PAUSE: Final = 2.0
 _LONGEST_PAUSE_UNSTEADY: Final = 30.0
 STEADY_AFTER: Final = 10.0
-"""Seconds that it must have worked for an outage to be a new one."""
+"""Seconds of operation after which the next outage counts as a new one."""
 _LATE_IN_A_ROW: Final = 3
 
 
 class StoreHealth:
-    """The store's state, from what is noted about it. It begins as not usable."""
+    """The store's state, from observed events. It starts as not usable."""
 
     __slots__ = ("_late", "_pause", "_since", "usable")
 
@@ -44,8 +44,8 @@ class StoreHealth:
     def next_pause(self, *, reachable: bool) -> float:
         """Return how many seconds to wait before it is tried again.
 
-        *reachable*: it was there and failed at its work. That may go on for long, and every try
-        costs calls their time, so the pauses grow further than for one that is not there.
+        *reachable*: the store connected and then failed. Each retry costs calls time, so the pauses
+        grow longer than for an unreachable store.
         """
         pause = self._pause
         longest = _LONGEST_PAUSE_UNSTEADY if reachable else _LONGEST_PAUSE

@@ -1,10 +1,9 @@
-"""Resting keys and held-off calls, told by each process to the others. IO.
+"""Quarantined keys and open circuits, shared by all processes. IO.
 
-Decisions stay where calls are: each process asks its own KeyPool and Breakers. What one of them
-learns from an upstream goes into a stream in the store, which the others read once a second. A
-process that starts reads what still holds.
+Each process decides by its own KeyPool and CircuitBreakers. It publishes changes in a stream in the
+store, which the others read once a second. A process that starts reads what is still active.
 
-Upstreams' keys appear as half a digest: enough to tell them apart, and of no use to who reads it.
+Upstreams' keys appear as half a digest: enough to distinguish them, useless to a reader.
 """
 
 import asyncio
@@ -27,11 +26,11 @@ _POLL_EVERY: Final = 1.0
 _MAX_EVENTS: Final = 1000
 _MAX_UNSENT: Final = 200
 _KEEP_SECONDS: Final = 3700
-"""Seconds: the longest rest, an hour, and a little more."""
+"""Seconds: the longest quarantine, an hour, and a little more."""
 _MAX_NAME: Final = 256
-"""A longer name is no process's: it refuses calls for such models."""
+"""Longer names are not ours: calls for such models are refused."""
 _MIN_EXTENSION: Final = 1.0
-"""Seconds by which a rest must get longer: a hundred calls may meet the same limit at once."""
+"""Shorter extensions are not published: a hundred calls may hit the same limit at once."""
 
 # ARGV: the events, most events to keep, seconds to keep them.
 _ADD: Final = """
@@ -56,12 +55,12 @@ return cmsgpack.pack({last, found})
 
 
 class HealthEvent(msgspec.Struct, array_like=True):
-    """What the process *origin* learnt of *upstream*.
+    """A change of *upstream*'s health, published by the process *origin*.
 
-    With *key*, that key rests for *rest* seconds from the event on, for *model* or, without one,
-    for all; if there is a *client*, its call alone caused that. Without *key*, calls of *client* to
-    *model* or, without one, to the whole upstream are held off for so long; *rest* 0: all are let
-    in again.
+    With *key*, that key is in quarantine for *seconds* from the event on, for *model* or, without
+    one, for all models; *client* is set if its call alone caused that. Without *key*, the circuit
+    is open for calls of *client* to *model* or, without one, to the whole upstream; *seconds* 0
+    closes the circuit for all clients.
     """
 
     origin: str
@@ -77,9 +76,9 @@ _DECODER: Final = msgspec.json.Decoder(HealthEvent)
 _EVENTS_DECODER: Final = msgspec.msgpack.Decoder(tuple[str, list[tuple[float, str]]])
 
 _Subject = tuple[str, str, str, str]
-"""Upstream, key, model, and the client that is held off; ``""`` where a key rests."""
+"""Upstream, key, model, and the client of an open circuit (``""`` for a key)."""
 _Op = tuple[_Subject, float | None, str]
-"""What rests, until when on this process's clock (None: no longer), and the client of the event."""
+"""Subject, its end on this process's clock (None: ended now), and the event's client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +89,9 @@ class _WatchedUpstream:
 
 
 class RedisUpstreamHealth:
-    """Carries what pools and breakers learn to the other processes, and back.
+    """Shares changes of pools and breakers with the other processes.
 
-    *origin* names this process, whose own events come back to it too.
+    *origin* names this process, which also receives its own events.
     """
 
     def __init__(
@@ -107,8 +106,7 @@ class RedisUpstreamHealth:
         self._clock = clock
         self._watched: dict[str, _WatchedUpstream] = {}
         self._until: dict[_Subject, tuple[float, str]] = {}
-        """Until when what rests, as far as this process told or heard it, and the event's client;
-        0: no longer."""
+        """The end and the client of each published or received event that is still active."""
         self._add = connection.script(_ADD)
         self._read = connection.script(_READ)
         self._last = "0-0"
@@ -119,21 +117,21 @@ class RedisUpstreamHealth:
         connection.on_reconnect(self._resync)
 
     def watch(self, upstream: str, pool: KeyPool, breakers: CircuitBreakers) -> None:
-        """Share what *pool* and *breakers* learn of *upstream*.
+        """Share changes of *pool* and *breakers* of *upstream*.
 
-        Those of the settings before, if there were any, still tell and are told no more.
+        Those of an earlier configuration still publish, but receive nothing any more.
         """
         digests = [digest(key) for key in pool.keys]
 
-        def rests(index: int, model: str | None, until: float, client: str) -> None:
+        def key_changed(index: int, model: str | None, until: float, client: str) -> None:
             self._publish((upstream, digests[index], model or "", ""), until, client)
 
-        def held(model: str, client: str, until: float | None) -> None:
+        def circuit_changed(model: str, client: str, until: float | None) -> None:
             if until is None:
                 self._forget(upstream, model)
             self._publish((upstream, "", model, client), until, client)
 
-        pool.on_change, breakers.on_change = rests, held
+        pool.on_change, breakers.on_change = key_changed, circuit_changed
         self._watched[upstream] = _WatchedUpstream(pool, breakers, digests)
         now = self._clock()
         for what, (until, client) in self._until.items():
@@ -141,13 +139,13 @@ class RedisUpstreamHealth:
                 self._apply(what, until, client, now)
 
     async def run(self) -> None:
-        """Read what others tell until cancelled."""
+        """Read events until cancelled."""
         while True:
             await self.poll()
             await asyncio.sleep(_POLL_EVERY)
 
     async def poll(self) -> None:
-        """Read what others told since the last time."""
+        """Read the events since the last poll."""
         command = self._read.call(self._last.encode(), _MAX_EVENTS)
         replies = await self._connection.execute([command])
         if replies is None:
@@ -156,7 +154,7 @@ class RedisUpstreamHealth:
         try:
             self._last, news = _EVENTS_DECODER.decode(replies[0])
         except ValueError:
-            return  # somebody else's: it must not end the reading
+            return  # not ours: keep reading
         for age_ms, text in news:
             with contextlib.suppress(msgspec.MsgspecError):  # another version may have written it
                 event = _DECODER.decode(text)
@@ -164,18 +162,18 @@ class RedisUpstreamHealth:
                     self._apply_remote(event, age_ms / 1000, now)
 
     def _apply_remote(self, event: HealthEvent, age: float, now: float) -> None:
-        """Take over what *event* says, in the bounds that this process keeps to itself.
+        """Apply *event* within the limits of this process.
 
-        The store may hold what no process wrote.
+        The store may hold data that no proxy wrote.
         """
         names = (event.upstream, event.key, event.model, event.client)
         if max(map(len, names)) > _MAX_NAME:
             return
         longest = MAX_QUARANTINE if event.key else MAX_OPEN_SECONDS
-        rest = min(max(0.0, event.seconds), longest)
-        until = now + rest - max(0.0, age) if rest else 0.0
+        seconds = min(max(0.0, event.seconds), longest)
+        until = now + seconds - max(0.0, age) if seconds else 0.0
         if until <= now and (until or event.key):
-            return  # over, or a key that no longer rests: no process tells that
+            return  # expired, or the end of a key's quarantine, which is never published
         if not until:
             self._forget(event.upstream, event.model)
         what = (event.upstream, event.key, event.model, "" if event.key else event.client)
@@ -195,7 +193,7 @@ class RedisUpstreamHealth:
 
     def _publish(self, what: _Subject, until: float | None, client: str) -> None:
         known, _ = self._until.get(what, (0.0, ""))
-        # Breakers tell that calls are let in again only where some were held off.
+        # Breakers report a closed circuit only if one was open.
         if until is not None and until - known < _MIN_EXTENSION:
             return
         self._remember(what, until or 0.0, client)
@@ -203,7 +201,7 @@ class RedisUpstreamHealth:
             self._unsent.append((what, until, client))
 
     def _forget(self, upstream: str, model: str) -> None:
-        """Forget who was held off from *model*: all are let in again."""
+        """Forget the open circuits of *model*: it is closed for all clients."""
         gone = [w for w in self._until if w[0] == upstream and not w[1] and w[2] == model]
         for what in gone:
             del self._until[what]
@@ -220,7 +218,7 @@ class RedisUpstreamHealth:
         self._until[what] = until, client
 
     def _resync(self) -> None:
-        """Read everything anew, for the store may be another; tell what could not be told."""
+        """Read all events again, since the store may be another one; publish what is unsent."""
         self._last = "0-0"
         untold = list(self._unsent)
         self._unsent.clear()
@@ -232,12 +230,12 @@ class RedisUpstreamHealth:
         now = self._clock()
         events = []
         for (upstream, key, model, _), until, client in ops:
-            rest = 0.0 if until is None else max(0.001, round(until - now, 3))
-            event = HealthEvent(self._origin, upstream, key, model, rest, client)
+            seconds = 0.0 if until is None else max(0.001, round(until - now, 3))
+            event = HealthEvent(self._origin, upstream, key, model, seconds, client)
             events.append(msgspec.json.encode(event).decode())
         return self._add.call(_ENCODER.encode(events), _MAX_EVENTS, _KEEP_SECONDS)
 
 
 def digest(key: str) -> str:
-    """Return by which name an upstream's key is told."""
+    """Return the name of an upstream's key in events."""
     return hashlib.sha256(key.encode()).hexdigest()[:32]

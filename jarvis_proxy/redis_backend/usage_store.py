@@ -36,7 +36,7 @@ for _, row in ipairs(cmsgpack.unpack(ARGV[1])) do
   for i = 1, #sums, 2 do
     local amount = string.format('%.0f', sums[i + 1])
     local added = redis.pcall('HINCRBY', key, sums[i], amount)
-    -- What is there is no number, or nearly too large for one: nobody of us wrote it.
+    -- Not a number, or nearly too large for one: not written by a proxy.
     if type(added) == 'table' then redis.call('HSET', key, sums[i], amount) end
   end
   redis.call('EXPIRE', key, ARGV[3])
@@ -70,7 +70,7 @@ class RedisUsageStore:
         if self._unconfirmed is not None:
             await self._confirm()
         if self._unconfirmed is not None:
-            return None  # without it the sums would be too small
+            return None  # without that batch the sums would be too small
         days = _days(since)
         wanted = [day for day in days if day not in self._past]
         # A command for each day: the store does nothing else while it does one.
@@ -91,7 +91,7 @@ class RedisUsageStore:
     async def add(self, rows: Sequence[UsageRow]) -> bool:
         """Add *rows* to the sums; return whether they are now the store's, or this object's to add.
 
-        A batch of which it is not known whether it was added is tried again before the next one.
+        An unconfirmed batch is sent again before the next one.
         """
         if self._unconfirmed is not None:
             await self._confirm()
@@ -102,7 +102,7 @@ class RedisUsageStore:
         return True
 
     async def _confirm(self) -> None:
-        """Add the batch in doubt, so that it no longer is."""
+        """Send the unconfirmed batch again; clear it on success."""
         assert self._unconfirmed is not None  # noqa: S101 - the callers looked
         number, rows = self._unconfirmed
         kept = _KEPT_DAYS * 24 * 3600
@@ -144,7 +144,7 @@ def _rows(day: str, sums: Sequence[str]) -> list[UsageRow]:
 
 
 def _bounded(totals: dict[str, int]) -> UsageTotals:
-    """Return sums that add up: below nothing they would refill a budget."""
+    """Return clamped sums: negative ones would refill a budget."""
     calls = min(max(0, totals.get("calls", 0)), _MOST)
     tokens = min(calls * _MOST_EACH, _MOST)
     most = {"calls": calls, "cost": _MOST}

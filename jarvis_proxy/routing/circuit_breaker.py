@@ -1,8 +1,8 @@
-"""Circuit breakers: which calls are held off after an upstream failed again and again. Pure.
+"""Circuit breakers: which calls are refused after an upstream failed repeatedly. Pure.
 
-No client can shut out another: one client's failures hold off that client only, and a client whose
-own calls have not failed is always let through. Its call shows at once whether the others' failures
-were their requests' fault. Times are in seconds on the monotonic clock.
+No client can shut out another: one client's failures open the circuit for that client only, and a
+client without failures of its own is always let through. Its call shows whether the others'
+requests caused their failures. Times are in seconds on the monotonic clock.
 """
 
 from collections import deque
@@ -14,14 +14,14 @@ _FIRST_OPEN_SECONDS: Final = 10.0
 _FAILURE_THRESHOLD: Final = 5
 _WINDOW: Final = 10.0
 _MAX_WEIGHT: Final = 3
-"""So many failures of one client count against others: two clients must fail, not one."""
+"""Failures of one client that count against others: at least two clients must fail."""
 _MAX_MODELS: Final = 256
 _MAX_CLIENTS: Final = 256
 _PROBE_IN_PROGRESS_WAIT: Final = 1.0
 
 
 class _ClientCircuit:
-    """What one client's calls met. *until* is None unless the client is held off."""
+    """One client's failures. *open_until* is None while the circuit is closed."""
 
     __slots__ = ("failures", "open_seconds", "open_until", "probing", "weight")
 
@@ -42,11 +42,11 @@ class _ClientCircuit:
 
 
 class CircuitBreaker:
-    """Holds off the clients whose calls keep failing; one good answer lets all of them in again.
+    """Opens for clients whose calls keep failing; one good answer closes it for all clients.
 
     After its pause a client may send one call, the probe. A probe ends in ``succeeded``, ``failed``
-    or ``abandoned``. *told* is called with a client that is held off and until when; with None for
-    the moment when all are let in again.
+    or ``abandoned``. *on_change* is called with a client and the time until which its circuit is
+    open; the time None means that it is closed for all.
     """
 
     __slots__ = ("_clients", "on_change")
@@ -65,7 +65,7 @@ class CircuitBreaker:
         return _PROBE_IN_PROGRESS_WAIT if state.probing else None
 
     def start_call(self, client: str) -> bool:
-        """Note a call that ``wait`` let in; return whether it is a probe."""
+        """Note a call that was allowed; return whether it is a probe."""
         state = self._clients.get(client)
         if state is None or state.open_until is None:
             return False
@@ -73,19 +73,19 @@ class CircuitBreaker:
         return True
 
     def succeeded(self) -> None:
-        """Note a good answer: all clients may call again."""
+        """Note a good answer: the circuit closes for all clients."""
         if self._clients:
-            was_holding = any(state.open_until is not None for state in self._clients.values())
+            was_open = any(state.open_until is not None for state in self._clients.values())
             self._clients.clear()
-            if was_holding:
+            if was_open:
                 self.on_change("", None)
 
     def failed(
         self, client: str, now: float, *, is_probe: bool = False, proven: bool = False
     ) -> None:
-        """Note a failure; *proven*: no request can have caused it, so one client is witness enough.
+        """Note a failure; *proven*: no request can have caused it.
 
-        A second client is then held off at its own first failure.
+        Then one client's failures suffice: a second client's circuit opens at its first failure.
         """
         state = self._state(client)
         state.weight = _FAILURE_THRESHOLD if proven else _MAX_WEIGHT
@@ -93,7 +93,7 @@ class CircuitBreaker:
             if is_probe:
                 state.open_seconds = min(state.open_seconds * 2, MAX_OPEN_SECONDS)
                 self._open(client, state, now)
-            return  # other calls were sent before: they tell nothing new
+            return  # those calls were sent before: they tell nothing new
         state.failures.append(now)
         together = sum(other.counts_against_others(now) for other in self._clients.values())
         for name, each in self._clients.items():
@@ -106,12 +106,12 @@ class CircuitBreaker:
                 self._open(name, each, now)
 
     def abandoned(self, client: str) -> None:
-        """Note that a probe ended without telling anything."""
+        """Note that a probe ended without a result."""
         if (state := self._clients.get(client)) is not None:
             state.probing = False
 
     def apply_remote(self, client: str, until: float | None) -> None:
-        """Take over from another process that *client* is held off; None: all are let in again."""
+        """Apply another process's open circuit of *client*; None closes it for all clients."""
         if until is None:
             self._clients.clear()
             return
@@ -120,7 +120,7 @@ class CircuitBreaker:
             state.open_until = until
 
     def is_open(self, now: float) -> bool:
-        """Tell whether calls of anyone are held off."""
+        """Return whether the circuit is open for any client."""
         return any(
             state.open_until is not None and (state.open_until > now or state.probing)
             for state in self._clients.values()
@@ -142,8 +142,8 @@ class CircuitBreaker:
 class CircuitBreakers:
     """The breakers of one upstream: one for reaching it, one for each model that fails.
 
-    *told* is called with a model (``""``: the whole upstream), a client that is held off and until
-    when; the client ``""`` and None mean that all are let in again.
+    *on_change* is called with a model (``""``: the whole upstream), a client and the time until
+    which its circuit is open; the client ``""`` and None mean that it is closed for all.
     """
 
     __slots__ = ("_models", "on_change", "upstream")
@@ -156,7 +156,7 @@ class CircuitBreakers:
         self._models: dict[str, CircuitBreaker] = {}
 
     def allow(self, model: str, client: str, now: float) -> "CallPermit | float":
-        """Return a ticket for a call that may go, else the seconds until one may."""
+        """Return a permit for an allowed call, else the seconds until one is allowed."""
         breakers = [self.upstream]
         if (of_model := self._models.get(model)) is not None:
             breakers.append(of_model)
@@ -172,7 +172,7 @@ class CircuitBreakers:
         )
 
     def apply_remote(self, model: str, client: str, until: float | None) -> None:
-        """Take over what another process says."""
+        """Apply another process's change."""
         if not model:
             self.upstream.apply_remote(client, until)
         elif until is None:
@@ -181,11 +181,11 @@ class CircuitBreakers:
             self.for_model(model).apply_remote(client, until)
 
     def is_upstream_open(self, now: float) -> bool:
-        """Tell whether anyone's calls to every model are held off."""
+        """Return whether the circuit of the whole upstream is open for any client."""
         return self.upstream.is_open(now)
 
     def open_models(self, now: float) -> int:
-        """Return for how many models anyone's calls are held off."""
+        """Return for how many models the circuit is open for any client."""
         return sum(1 for breaker in self._models.values() if breaker.is_open(now))
 
     def __len__(self) -> int:
@@ -198,9 +198,9 @@ class CircuitBreakers:
         if breaker is None:
             breaker = self._new(model)
             if len(self._models) >= _MAX_MODELS:
-                # Names come from clients. Forgetting one lets calls through, and harms nobody.
+                # Names come from clients, so they are bounded. Forgetting one only allows calls.
                 del self._models[next(iter(self._models))]
-        self._models[model] = breaker  # the last one that failed is the last one to go
+        self._models[model] = breaker  # the model that failed last is evicted last
         return breaker
 
     def _new(self, model: str) -> CircuitBreaker:
@@ -216,7 +216,7 @@ class CircuitBreakers:
 
 
 class CallPermit:
-    """One call that was let in. It ends in one of these methods, else no other call may probe."""
+    """One allowed call. It must end in one of these methods, or no other call may probe."""
 
     __slots__ = ("_breakers", "_client", "_model", "_probed")
 
@@ -248,7 +248,7 @@ class CallPermit:
         self._fail(self._breakers.upstream, now, proven=False)
 
     def abandoned(self) -> None:
-        """Note an end that tells nothing: other calls find out what this one did not."""
+        """Note an end without a result: another call may probe."""
         probed, self._probed = self._probed, []
         for breaker in probed:
             breaker.abandoned(self._client)

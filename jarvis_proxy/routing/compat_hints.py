@@ -1,6 +1,6 @@
-"""Odd spellings: what a client writes in an unusual way, and is served all the same. Pure.
+"""Compatibility hints: unusual requests of misconfigured clients, which are served anyway. Pure.
 
-They work for ever; the hint is for whoever set the client up, and comes once for each key.
+They keep working; the hint is for the client's administrator, once for each key.
 """
 
 from typing import Final
@@ -9,7 +9,7 @@ _SPARE_PREFIXES: Final = ("/v1/v1/", "/openai/v1/", "/api/v1/")
 
 
 class CompatHints:
-    """Tells of the first odd spelling of each client key."""
+    """Reports the first unusual request of each client key."""
 
     __slots__ = ("_hinted_keys",)
 
@@ -19,7 +19,7 @@ class CompatHints:
     def hint(
         self, key: str, path: str, authorization: str | None, *, in_query: bool
     ) -> tuple[str, ...]:
-        """Return what is odd about a request of *key*, in words; nothing once some was told.
+        """Describe what is unusual about a request of *key*; nothing after the first time.
 
         *path* is as it came, *in_query* whether the query has a key.
         """

@@ -38,10 +38,10 @@ EndpointKind = Literal[
 PUBLIC: Final[frozenset[EndpointKind]] = frozenset(
     {"root", "health", "ready", "metrics", "page", "events"}
 )
-"""Kinds that answer without a client's key; ``metrics`` and ``events`` look for their own."""
+"""Kinds that answer without a client key; ``metrics`` and ``events`` check keys of their own."""
 
 DASHBOARD: Final[frozenset[EndpointKind]] = frozenset({"page", "events"})
-"""The live page at /dashboard, which is not there without an admin key."""
+"""The dashboard at /dashboard, which exists only with an admin key."""
 
 ASSETS: Final = (
     "charts.js",
@@ -55,7 +55,7 @@ ASSETS: Final = (
     "usage.js",
     "words.js",
 )
-"""The files that the live page loads."""
+"""The files that the dashboard loads."""
 
 RELAYED: Final = "/v1/*"
 """What logs show of every address of kind ``other``."""

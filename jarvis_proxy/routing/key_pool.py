@@ -1,8 +1,8 @@
-"""The keys of one upstream, taken in turn; a refused or limited one rests. Pure.
+"""The keys of one upstream, used in turn; a refused or limited one goes into quarantine. Pure.
 
-A client's own request may be why a key rests. Such a rest orders the keys for other clients, but
-keeps none from them: another client may still try that key when the others have failed. Times are
-in seconds on the monotonic clock.
+One client's request alone may cause a quarantine. For other clients it then only changes the order:
+they may still try that key after the others have failed. Times are in seconds on the monotonic
+clock.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ _MAX_MODELS: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class Quarantine:
-    """How long a key is left alone, in seconds, and for which calls.
+    """How long a key is not used, in seconds, and for which calls.
 
     *for_all*: for every model, not only the one that was asked for. *proven*: no request can have
     caused it.
@@ -46,9 +46,9 @@ class _KeyState:
         return self.for_all.until <= now and self.by_model.get(model, _AVAILABLE).until <= now
 
     def is_open_to(self, client: str, model: str, now: float) -> bool:
-        """Tell whether *client* may try the key although it rests: others alone caused it."""
-        rests = (self.for_all, self.by_model.get(model, _AVAILABLE))
-        return all(rest.until <= now or rest.client not in ("", client) for rest in rests)
+        """Return whether *client* may try the key in quarantine: another client caused it."""
+        states = (self.for_all, self.by_model.get(model, _AVAILABLE))
+        return all(each.until <= now or each.client not in ("", client) for each in states)
 
     def put(self, model: str | None, until: float, client: str, now: float) -> None:
         before = self.for_all if model is None else self.by_model.pop(model, _AVAILABLE)
@@ -58,26 +58,26 @@ class _KeyState:
             self.for_all = _Quarantined(until, client)
             return
         if len(self.by_model) >= _MAX_MODELS:
-            # Names come from clients. The rest that began first goes: its key is asked again.
+            # Names come from clients, so they are bounded. The oldest quarantine ends.
             del self.by_model[next(iter(self.by_model))]
         self.by_model[model] = _Quarantined(until, client)
 
     def until(self) -> float:
-        return max(self.for_all.until, *(rest.until for rest in self.by_model.values()), 0.0)
+        return max(self.for_all.until, *(each.until for each in self.by_model.values()), 0.0)
 
 
 class KeyPool:
     """The keys of one upstream.
 
-    *told* is called with the index of a key that begins to rest, the model for which it does (None:
-    for all), until when, and the client whose call alone caused it (``""``: not known).
+    *on_change* is called with the index of a key in quarantine, the model for which it is (None:
+    all), its end, and the client whose call alone caused it (``""``: not known).
     """
 
     __slots__ = ("_next", "_states", "keys", "on_change")
 
     def __init__(self, keys: Sequence[str]) -> None:
         self.keys = tuple(keys)
-        self.on_change: Callable[[int, str | None, float, str], object] = lambda *rest: None
+        self.on_change: Callable[[int, str | None, float, str], object] = lambda *args: None
         self._states = [_KeyState() for _ in self.keys]
         self._next = 0
 
@@ -86,7 +86,7 @@ class KeyPool:
     ) -> int | None:
         """Return the index of the key to use, or None when every one was tried.
 
-        When all of them rest, the one that failed longest ago is used all the same.
+        When all are in quarantine, the one that failed longest ago is used.
         """
         if len(self.keys) == 1:
             return 0 if 0 not in tried else None
@@ -96,7 +96,7 @@ class KeyPool:
         free = [index for index in candidates if self._states[index].is_free(model, now)]
         if not free:
             open_to = [i for i in candidates if self._states[i].is_open_to(client, model, now)]
-            # A call that has failed once is not helped by a key that rests for good reason.
+            # For a call that has failed once, a key in quarantine is not worth a try.
             second = open_to if open_to or tried else candidates
             free = sorted(second, key=lambda index: self._states[index].failed_at)
         if not free:
@@ -107,7 +107,7 @@ class KeyPool:
     def quarantine(
         self, index: int, model: str, now: float, quarantine: Quarantine, *, client: str = ""
     ) -> None:
-        """Let a key rest after a call of *client* for *model*: an hour at most."""
+        """Put a key into quarantine after a call of *client* for *model*: an hour at most."""
         until = now + min(quarantine.seconds, MAX_QUARANTINE)
         of_model, by = None if quarantine.for_all else model, "" if quarantine.proven else client
         state = self._states[index]
@@ -118,15 +118,15 @@ class KeyPool:
     def apply_remote(
         self, index: int, model: str | None, until: float, now: float, *, client: str = ""
     ) -> None:
-        """Let a key rest because another process says so."""
+        """Apply another process's quarantine of a key."""
         state = self._states[index]
         before = state.for_all if model is None else state.by_model.get(model, _AVAILABLE)
         state.put(model, max(before.until, until), client, now)
 
     def quarantined(self, now: float) -> int:
-        """Return how many keys rest, for all models or for some."""
+        """Return how many keys are in quarantine, for all models or for some."""
         return sum(1 for state in self._states if state.until() > now)
 
     def quarantined_for(self, now: float) -> list[float]:
-        """Return for each key how many seconds it still rests, for all models or for some."""
+        """Return the seconds of quarantine left for each key, for all models or for some."""
         return [max(0.0, state.until() - now) for state in self._states]

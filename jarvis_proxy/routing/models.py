@@ -57,7 +57,7 @@ _MAX_NAME: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class ModelRoute:
-    """Where a call goes: the upstream's name and its own name for the model."""
+    """The upstream's name, and its own name for the model."""
 
     upstream: str
     upstream_model: str
@@ -149,7 +149,7 @@ class ModelRegistry:
         return upstream not in (OPENAI, ANTHROPIC) or model.startswith(f"{upstream}/")
 
     def openai_default(self) -> ModelRoute:
-        """Return the way to OpenAI for a request that names no model and needs none.
+        """Return the route to OpenAI for a request that needs no model.
 
         Raises:
             ProxyError: 404 `model_not_found`, OpenAI has no key here.

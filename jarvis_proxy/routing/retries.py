@@ -1,8 +1,7 @@
-"""What to try next when an upstream fails: another key, again, elsewhere, or nothing. Pure.
+"""Retry policy: after a failure try another key, retry, fall back, or give up. Pure.
 
-Decisions are made from values: the clock's reading and a random number come in. Nothing that has
-been answered even in part is ever asked again, and nothing that may have been billed is sent twice
-to the same place.
+Decisions depend on arguments only, such as a random number. A call that was answered even in part
+is never retried, and one that may have been billed is never sent twice to the same upstream.
 """
 
 from collections import Counter
@@ -23,7 +22,7 @@ class FailureKind(Enum):
     """What kind of failure an attempt met, as far as the next step depends on it."""
 
     NOT_SENT = "unsent"  # the upstream was not reached: nothing was sent
-    KEY_REFUSED = "key_refused"  # another key may have what this one lacks: 401, 402, 403, 429...
+    KEY_REFUSED = "key_refused"  # another key may work: 401, 402, 403, 429...
     MODEL_MISSING = "model_missing"  # the upstream does not have the model
     OVERLOADED = "overloaded"  # 500, 502, 503, 504, 529 as an answer
     UNANSWERED = "unanswered"  # the request was sent, and no answer came in time
@@ -34,10 +33,10 @@ class FailureKind(Enum):
 
 
 def upstream_unavailable(seconds: float) -> ProxyError:
-    """Return 503 `upstream_unavailable` for a call that is held off for *seconds*."""
+    """Return 503 `upstream_unavailable` for a call while the circuit is open, for *seconds*."""
     return ProxyError(
         503,
-        "The upstream has failed repeatedly and is left alone for a moment.",
+        "The upstream failed repeatedly, so its circuit breaker is open. Retry later.",
         code="upstream_unavailable",
         retry_after=min(max(1.0, seconds), _MAX_RETRY_AFTER),
     )
@@ -46,9 +45,9 @@ def upstream_unavailable(seconds: float) -> ProxyError:
 class RetryBudget:
     """Keeps retries a small share of the calls in progress, so that they cannot feed a storm.
 
-    A retry is the same question to the same place. Other keys and fallbacks are none: keys that
-    failed rest and calls that keep failing are held off, so those do not pile up. Each client may
-    have one, whatever the others take.
+    A retry sends the same request to the same route. Other keys and fallbacks do not count:
+    quarantine and circuit breakers bound those. Each client may have one retry, whatever the
+    others use.
     """
 
     __slots__ = ("_by_client",)
@@ -73,9 +72,9 @@ class RetryBudget:
 
 @dataclass(frozen=True, slots=True)
 class NextAttempt:
-    """What to do next: after *delay* seconds, ask place number *place* of the call's plan.
+    """The next attempt: after *delay* seconds, use route number *route_index* of the plan.
 
-    *is_retry*: the same is asked again, for which the budget must have room.
+    *is_retry*: the same request is sent again, for which the budget must have room.
     """
 
     route_index: int
@@ -85,7 +84,7 @@ class NextAttempt:
 
 @dataclass(slots=True)
 class RetryPlan:
-    """One call's attempts: its places (the model's own, then its fallbacks), what was tried.
+    """One call's attempts: its routes (the model's own, then its fallbacks), and what was tried.
 
     *retries_itself*: the client is an SDK that tries again by itself, so a failing upstream is
     not asked twice by both.

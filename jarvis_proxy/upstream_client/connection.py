@@ -1,4 +1,4 @@
-"""One connection to an upstream: one request at a time, and no bytes that nobody asked for. IO.
+"""One connection to an upstream: one request at a time, no unsolicited bytes. IO.
 
 aiohttp's connector makes and pools the connections (names, TLS, happy eyeballs, outbound proxies).
 ``Transport.set_protocol`` then puts this protocol in front of aiohttp's own, which stays behind it
@@ -157,7 +157,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._is_write_paused = True
 
     def resume_writing(self) -> None:
-        """Let an upload go on."""
+        """Wake a waiting upload."""
         self._is_write_paused = False
         waiter, self._drain_waiter = self._drain_waiter, None
         if waiter is not None and not waiter.done():

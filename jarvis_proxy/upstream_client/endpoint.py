@@ -1,4 +1,4 @@
-"""One configured upstream: its APIs, the way to them, our keys and its health. IO (types)."""
+"""One configured upstream: its APIs, transports, keys and health. IO (types)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from jarvis_proxy.upstream_client.transport import UpstreamTransport
 
 @dataclass(slots=True)
 class UpstreamApi:
-    """One API of an upstream: what translates calls into it, and the way to it.
+    """One API of an upstream: its translator and its transport.
 
     *relays* are the endpoints that it passes on as they are. *kind* is which API it is.
     """
@@ -48,6 +48,6 @@ class UpstreamEndpoint:
 
     @property
     def transports(self) -> tuple[UpstreamTransport, ...]:
-        """Every way to this upstream."""
+        """Every transport of this upstream."""
         apis = (self.api, *self.others.values())
         return tuple({id(api.transport): api.transport for api in apis}.values())

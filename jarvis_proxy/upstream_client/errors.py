@@ -1,4 +1,4 @@
-"""What failures of the network are to a client. Pure but for the classes of aiohttp."""
+"""Network failures as errors for the client. Pure but for the classes of aiohttp."""
 
 import asyncio
 from typing import Final
@@ -67,7 +67,7 @@ def _connect_error(exc: aiohttp.ClientError) -> ConnectError:
 
 
 def map_read_error(exc: BaseException) -> ProxyError:
-    """Return what the client is told when an answer that had begun was cut: 502."""
+    """Return the client's error for an answer that was cut after its head: 502."""
     if isinstance(exc, aiohttp.ClientResponseError):
         return bad_response()
     return ProxyError(

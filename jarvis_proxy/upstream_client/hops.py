@@ -1,4 +1,4 @@
-"""Marks on requests to upstreams, by which a proxy knows its own when they come back. Pure.
+"""Loop detection: marks on requests to upstreams, by which a proxy recognises its own. Pure.
 
 A loop over names, a reverse proxy or another machine cannot be seen in the settings. Each proxy
 adds a mark that nobody else can make, and keeps those of the proxies before it.
@@ -18,7 +18,7 @@ from jarvis_proxy.errors import ProxyError
 LOOP_HEADER: Final = "x-jarvis-hop"
 _MARK: Final = re.compile(r"[0-9a-f]{16}")
 _MOST: Final = 16
-"""Marks that are kept: more proxies in a row than anybody has, fewer than a header can hold."""
+"""Marks that are kept: more than any chain of proxies, fewer than a header can hold."""
 _OFFICIAL: Final = frozenset(upstream.base_url for upstream in DEFAULT_UPSTREAMS)
 
 

@@ -1,4 +1,4 @@
-"""The way to the embedded model, which has no network. IO only in that it waits."""
+"""The transport of the embedded model, without a network. IO only in that it waits."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -28,7 +28,7 @@ class EchoResponse:
         """Do nothing: there are few."""
 
     def buffered_body(self) -> None:
-        """Return None: it comes at its own pace."""
+        """Return None: the body is paced."""
 
     async def stream_to(self, sink: Sink) -> bool:
         """Give *sink* the next piece."""
@@ -45,7 +45,7 @@ class EchoResponse:
 
 
 class EchoTransport:
-    """The way to the embedded model."""
+    """The transport of the embedded model."""
 
     async def send(
         self, request: UpstreamRequest, key: str | None, body: Body | None = None

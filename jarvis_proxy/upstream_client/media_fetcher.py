@@ -55,7 +55,7 @@ _HEADERS: Final = {
 
 
 class _FetchDenied(Exception):
-    """The guard said no. Never leaves this module: the client learns only that it failed."""
+    """The guard refused. It never leaves this module: the client sees a general error."""
 
 
 # What the network, a server or a URL can do to us. A bug of ours is not among them.
@@ -83,7 +83,7 @@ class MediaFetcher:
             resolver=resolver or self._own_resolver,
             socket_factory=self._guarded_socket,
             use_dns_cache=False,
-            force_close=True,  # strangers' connections are not worth keeping
+            force_close=True,  # connections to unknown servers are not worth pooling
             limit=_PROCESS_CONNECTIONS,
         )
         self._session = aiohttp.ClientSession(
@@ -104,8 +104,8 @@ class MediaFetcher:
         The error is 400 `invalid_image_url` and says neither address nor status nor reason: it
         must not answer questions about the proxy's network. No URL makes this raise.
 
-        *hold* is told of each byte that comes before it is kept, and of those let go of (less
-        than 0). It may raise a ProxyError, with which all downloads end.
+        *hold* is called with the size of received data before it is kept, and with a negative size
+        when data is freed. It may raise a ProxyError, which ends all downloads.
         """
         wanted = list(dict.fromkeys(urls))
         deadline = asyncio.get_running_loop().time() + self._limits.call_seconds
@@ -150,7 +150,7 @@ class MediaFetcher:
     async def _read(self, reply: aiohttp.ClientResponse, budget: "_Budget") -> Media:
         declared = reply.headers.get("Content-Type", "").strip()
         encoding = reply.headers.get("Content-Encoding", "").strip().lower()
-        # Asked for identity: a server that compresses all the same may be sending a bomb.
+        # We ask for identity: a compressed answer may be a decompression bomb.
         if reply.status != 200 or encoding not in ("", "identity"):
             raise _FetchDenied("not a plain 200")
         if declared.lower().startswith("text/"):
@@ -191,7 +191,7 @@ class MediaFetcher:
         Called by aiohttp for each candidate address of each connection.
 
         Raises:
-            OSError: it may not; aiohttp goes on to the next candidate.
+            OSError: it may not; aiohttp then tries the next candidate.
         """
         family, kind, protocol, _, address = addr_info
         # The port too: aiohttp dials the one in the resolver's answer, not the one in the URL.

@@ -1,4 +1,4 @@
-"""Keeping the model catalogue fresh, in the background. IO."""
+"""Refreshes the model list in the background. IO."""
 
 import asyncio
 import logging
@@ -61,7 +61,7 @@ class ModelListRefresher:
         self._refreshed_at: float | None = None
 
     def wake_if_stale(self) -> None:
-        """Have the lists refreshed behind the caller's back, if they are old."""
+        """Start a background refresh if the lists are old."""
         last = self._refreshed_at
         if last is not None and time.monotonic() - last > self._stale_after:
             self._wanted.set()

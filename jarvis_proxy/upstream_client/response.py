@@ -152,7 +152,7 @@ class UpstreamResponse:
             self._has_body = False
         self.is_complete = not self._has_body
         if status >= 300:
-            self._stop_upload()  # the upstream has decided without the rest
+            self._stop_upload()  # the upstream has decided early
 
     def on_message_complete(self) -> None:
         """Take the end of the body."""
@@ -168,7 +168,7 @@ class UpstreamResponse:
         except _PARSE_ERRORS as exc:
             self._is_reusable = False
             if not self.is_complete:
-                self._fail(truncated_error() if self._started else malformed_error(), exc)
+                self._fail_parsing(exc)
                 return
         if self._pieces:
             self._overhead = 0
@@ -176,7 +176,7 @@ class UpstreamResponse:
         else:
             self._overhead += len(data)
             if self._overhead > _MAX_OVERHEAD and not self.is_complete:
-                self._fail(truncated_error() if self._started else malformed_error())
+                self._fail_parsing()
                 return
             if self._started and self._sink is None:
                 self._wake()
@@ -263,8 +263,11 @@ class UpstreamResponse:
         self._is_reusable = False
         self._end()
 
+    def _fail_parsing(self, cause: BaseException | None = None) -> None:
+        self._fail(truncated_error() if self._started else malformed_error(), cause)
+
     def _end(self) -> None:
-        """Deliver the rest and give the connection back, or close it."""
+        """Deliver what is left, then release or close the connection."""
         self._deliver()
         self._wake()
         lease, self._lease = self._lease, None
@@ -277,7 +280,7 @@ class UpstreamResponse:
         if self._drain_timer is not None:
             self._drain_timer.cancel()
         if connection.has_unsent():
-            # Nobody waits for the answer to the rest of this request.
+            # Abort if request bytes are still buffered: nobody awaits the answer.
             connection.transport.abort()
             lease.close()
         elif self._is_reusable and not connection.transport.is_closing():
@@ -287,7 +290,7 @@ class UpstreamResponse:
             lease.close()
         del self._parser  # it refers to this object, and this object to it
 
-    # Called by who sent the request
+    # Called by the sender of the request
 
     def upload(self, task: asyncio.Task[None]) -> None:
         """Tie *task*, which writes the request's body, to this answer: it ends with it."""
@@ -356,7 +359,7 @@ class UpstreamResponse:
         return self._take()
 
     async def stream_to(self, sink: Sink) -> bool:
-        """Give *sink* what arrives until it returns True or the answer ends.
+        """Push data to *sink* until it returns True or the answer ends.
 
         Returns whether more may come. Raises as ``readany`` does.
         """

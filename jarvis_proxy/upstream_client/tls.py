@@ -1,4 +1,4 @@
-"""TLS to upstreams, in a form that lets the rest of an answer be read after a write has failed. IO.
+"""TLS to upstreams that can still decrypt received data after a failed write. IO.
 
 Event loops do TLS by ``SSLContext.wrap_bio``, and drop what they have not decrypted when a
 connection fails.
@@ -31,7 +31,7 @@ class UpstreamContext(ssl.SSLContext):
         server_hostname: str | bytes | None = None,
         session: ssl.SSLSession | None = None,
     ) -> ssl.SSLObject:
-        """Return TLS for a connection, and keep what it reads from at hand."""
+        """Return TLS for a connection, and keep the buffer that it reads from."""
         made = super().wrap_bio(incoming, outgoing, server_side, server_hostname, session)
         if isinstance(made, ReadableObject):
             made.incoming = incoming

@@ -1,4 +1,4 @@
-"""The way to one upstream: its address, its key, the headers that every request carries. IO.
+"""The transport to one upstream: its address, key, and the headers of every request. IO.
 
 Every default of ClientSession that would hurt a stream or leak a secret is overridden here: the
 total timeout (cuts long answers), the pool limit (queues the 101st stream in silence), cookies,
@@ -70,7 +70,7 @@ class TransportResponse(Protocol):
         """
 
     def drop_headers(self) -> None:
-        """Let go of the headers: nobody will ask for them any more."""
+        """Free the headers: they are not needed any more."""
 
     def buffered_body(self) -> bytes | None:
         """Return the whole body if all of it is here already, and nothing of it has been read."""
@@ -82,14 +82,14 @@ class TransportResponse(Protocol):
         """
 
     def release_at_end(self) -> None:
-        """Let the connection go back to the pool if the answer ends now, else close it soon."""
+        """Return the connection to the pool if the answer ends soon, else close it."""
 
     def close(self) -> None:
         """Close the connection at once, unless the answer is finished."""
 
 
 class UpstreamTransport(Protocol):
-    """The way to one upstream."""
+    """Sends requests to one upstream."""
 
     async def send(
         self, request: UpstreamRequest, key: str | None, body: Body | None = None
@@ -146,7 +146,7 @@ class HttpTransport:
             ProxyError: 502 or 504, see ``map_send_error``; or what reading *body* raised.
             ValueError: a control character in the path, the key or a header.
         """
-        # Hardly two uploads have the same length and boundary.
+        # Heads of uploads are not cached: length and boundary differ.
         head = self._head(request, key) if body is None else self._encoded(request, key)
         data = request.body if body is None else body
         try:
@@ -155,7 +155,7 @@ class HttpTransport:
             raise map_send_error(exc) from exc
 
     def _head(self, request: UpstreamRequest, key: str | None) -> bytes:
-        # Paths, keys and the headers that cross are few: what they make together is made once.
+        # There are few combinations of path, key and forwarded headers, so heads are cached.
         kind = (request.method, request.path, key, *request.headers.items())
         head = self._heads.get(kind)
         if head is None:

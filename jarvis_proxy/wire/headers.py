@@ -17,7 +17,7 @@ from typing import Final
 _MAX_VALUE: Final = 256
 _MAX_BETAS: Final = 4096
 
-# Lower-cased names. `accept` tells audio from JSON on some endpoints; the rest are OpenAI's own.
+# Lower-cased names. `accept` tells audio from JSON on some endpoints; the others are OpenAI's own.
 _REQUEST_ALLOWED: Final = (
     "accept",
     "content-type",
@@ -71,12 +71,12 @@ def request_headers(headers: Mapping[str, str]) -> dict[str, str]:
 
     *headers* must look names up without regard to case (aiohttp's do).
     """
-    crossing: dict[str, str] = {}
+    forwarded: dict[str, str] = {}
     for name in _REQUEST_ALLOWED:
         value = headers.get(name)
         if value is not None and is_field_value(value):
-            crossing[name] = value
-    return _without_named(crossing, headers.get("connection"))
+            forwarded[name] = value
+    return _without_named(forwarded, headers.get("connection"))
 
 
 def messages_headers(headers: Mapping[str, str]) -> dict[str, str]:
@@ -110,13 +110,13 @@ def response_headers(headers: Mapping[str, str]) -> dict[str, str]:
     *headers* must look names up without regard to case. Of a field that comes twice the last value
     counts. What its ``Connection`` names stays behind.
     """
-    crossing: dict[str, str] = {}
+    forwarded: dict[str, str] = {}
     for raw_name, value in headers.items():
         name = _forwarded_name(raw_name)
         # is_field_value(), written out: an answer has twenty headers, and a call costs more.
         if name and len(value) <= _MAX_VALUE and value.isascii() and value.isprintable():
-            crossing[name] = value
-    return _without_named(crossing, headers.get("Connection"))
+            forwarded[name] = value
+    return _without_named(forwarded, headers.get("Connection"))
 
 
 @lru_cache(maxsize=1024)
@@ -129,11 +129,11 @@ def _forwarded_name(raw_name: str) -> str:
     return name if name in RESPONSE_ALLOWED or name.startswith(RATE_LIMIT_PREFIXES) else ""
 
 
-def _without_named(crossing: dict[str, str], connection: str | None) -> dict[str, str]:
+def _without_named(forwarded: dict[str, str], connection: str | None) -> dict[str, str]:
     if connection:
         for name in connection_names(connection):
-            crossing.pop(name, None)
-    return crossing
+            forwarded.pop(name, None)
+    return forwarded
 
 
 @lru_cache(maxsize=256)

@@ -1,9 +1,9 @@
 """What to say in a stream while its upstream is silent. Pure.
 
-A comment keeps connections open, and every client can bear it. But some clients have a watchdog
-that sees events only: they abort a silent answer, and ask (and pay) for it again. They get a chunk
-that says nothing, in the shape that they are known to bear. A beat is only sent while the upstream
-is within its idle limit: it means that the answer is still being waited for.
+A comment keeps connections open, and every client accepts it. But some clients have a watchdog
+that sees events only: they abort a silent answer, and send (and pay for) the request again. They
+get an empty chunk in a form that they are known to accept. A heartbeat is only sent while the
+upstream is within its idle limit.
 """
 
 from collections.abc import Mapping
@@ -45,11 +45,11 @@ class _Chunk(msgspec.Struct):
 def heartbeat_format(
     headers: Mapping[str, str], *, endpoint: str, asks_usage: bool
 ) -> HeartbeatFormat:
-    """Return the shape of beats for a client, by what its request tells of it.
+    """Return the heartbeat format that a client accepts, judged by its request.
 
-    OpenAI's SDK for JavaScript (OpenClaw is built on it) bears an empty delta; who asked for a
-    usage chunk has to bear empty ``choices``. Others might raise on either. A response's stream has
-    an event of its own that says just this; Codex, too, counts events only.
+    OpenAI's SDK for JavaScript (OpenClaw is built on it) accepts an empty delta; a client that
+    asked for a usage chunk must accept empty ``choices``. Others might raise on either. Responses
+    streams have an event for this; Codex, too, counts events only.
     """
     is_js = headers.get("x-stainless-lang", "").lower() == "js"
     if endpoint == "responses":

@@ -22,7 +22,7 @@ ErrorType = Literal[
 """The types that the official SDKs have classes for."""
 
 PING: Final = b'event: ping\ndata: {"type": "ping"}\n\n'
-"""The heartbeat. Clients bear it at any place, also before ``message_start``."""
+"""The heartbeat. Clients accept it anywhere, even before ``message_start``."""
 
 STOP: Final = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 """The last event of a stream. Without it, the SDK for Node fails."""

@@ -37,7 +37,7 @@ class ModelFieldScanner:
     """Reads a form's bytes as they pass and remembers what its `model` field says.
 
     A *strict* one takes only forms that all upstreams read alike: for keys that may use certain
-    models. Of others, a second `model` in an odd spelling might be the one that an upstream takes.
+    models. In other forms an upstream might use a second `model` with an unusual spelling.
     """
 
     __slots__ = (
@@ -181,7 +181,7 @@ class ModelFieldScanner:
 
 
 def _check_epilogue(data: bytes) -> None:
-    """Refuse what stands behind the closing delimiter: lenient readers go on there."""
+    """Refuse data after the closing delimiter: lenient parsers continue there."""
     if data.strip(b"\r\n"):
         raise not_plain("something stands behind its end")
 

@@ -1,7 +1,7 @@
-"""Bytes that come in pieces of any size, and are kept until they are whole. Pure.
+"""A buffer for bytes that arrive in pieces of any size. Pure.
 
-A piece of two bytes takes fifty as an object: who sends a byte at a time must not take fifty times
-the memory that is counted. Small pieces are gathered; large ones stay as they are, uncopied.
+A bytes object of two bytes takes fifty bytes of memory, so a client that sends single bytes would
+use fifty times what is counted. Small pieces are joined; large ones are kept without a copy.
 """
 
 from collections import deque
@@ -25,7 +25,7 @@ class ByteBuffer:
         return iter(self._pieces)
 
     def add(self, data: bytes) -> None:
-        """Keep *data* behind the rest."""
+        """Append *data*."""
         if not data:
             return
         self.size += len(data)
@@ -43,13 +43,13 @@ class ByteBuffer:
         return bytes(self._pieces[-1][-1:]) if self._pieces else b""
 
     def join(self) -> bytes:
-        """Return all of it. It is copied, unless it came in one large piece."""
+        """Return all bytes; a copy, unless they came in one large piece."""
         if len(self._pieces) == 1:
             return bytes(self._pieces[0])  # the same object where it is bytes
         return b"".join(self._pieces)
 
     def pop(self) -> bytes:
-        """Return the first piece and let go of it; ``b""`` when there is none."""
+        """Remove and return the first piece; ``b""`` when there is none."""
         if not self._pieces:
             return b""
         piece = bytes(self._pieces.popleft())

@@ -176,7 +176,7 @@ def _may_repeat_a_name(body: bytes) -> bool:
 
 
 def _check_duplicates(body: bytes) -> None:
-    """Refuse a `model` or `stream` given twice, of which an upstream might see the other one."""
+    """Refuse a duplicate `model` or `stream`: an upstream might use the other one."""
     seen: list[str] = []
 
     def note(pairs: list[tuple[str, object]]) -> None:

@@ -1,4 +1,4 @@
-"""What the proxy itself says in the stream of a response: beginning, signs of life, failure. Pure.
+"""The proxy's own events in a Responses stream: beginning, heartbeats, failure. Pure.
 
 Some clients of the Responses API count events only: comments do not keep them waiting. And some
 know a failure by ``response.failed`` alone, while SDKs raise at ``error``: a failure is both.
@@ -22,7 +22,7 @@ _SAMPLE: Final = 1024
 _LARGE: Final = 64 * 1024
 _FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
-# What clients act on; each other code is told in `error`, and is one of these in the response.
+# Codes that clients act on. Others appear in `error`, and as one of these in the response.
 _KNOWN_CODES: Final = frozenset(
     (
         "context_length_exceeded",
@@ -36,7 +36,7 @@ _REFUSED: Final = frozenset((400, 413, 415, 422))
 
 
 class SequenceNumbers:
-    """Counts the events of one response, whoever writes them."""
+    """Counts the events of one response, relayed ones and our own."""
 
     __slots__ = ("next",)
 
@@ -51,7 +51,7 @@ class SequenceNumbers:
 
 
 class _SentEvent(msgspec.Struct):
-    """What is looked for in an event that went out."""
+    """The fields of a sent event that matter."""
 
     type: str | None = None
     sequence_number: int | None = None
@@ -63,7 +63,7 @@ class _SentEvent(msgspec.Struct):
 class ProxyResponseEvents:
     """The proxy's own events of one response.
 
-    *body* is the request's, of which the response repeats what it said. A relayed answer has its
+    *body* is the request's; the response repeats parts of it. A relayed answer has its
     upstream's numbers: what stands between its events repeats the last one.
     """
 
@@ -96,7 +96,7 @@ class ProxyResponseEvents:
         self._last = events if len(events) <= _LARGE else _shortened(events)
 
     def heartbeat(self) -> bytes:
-        """Return a sign of life: at first that there is a response, then that it goes on."""
+        """Return a heartbeat: at first the response's beginning, then ``response.in_progress``."""
         self._forget_attempts()
         if not self._began:
             events = self._beginning()
@@ -140,9 +140,9 @@ class ProxyResponseEvents:
         )
 
     def _forget_attempts(self) -> None:
-        """Count anew from our own events, as long as nothing of an answer has gone out.
+        """Reset the numbers to our own events while nothing of an answer has been sent.
 
-        An attempt that came to nothing has used numbers.
+        A failed attempt has used numbers.
         """
         if not self._last:
             self.numbers.next = self._own

@@ -67,7 +67,7 @@ class MessageItem(Struct, tag_field="type", tag="message", kw_only=True):
 
 
 class SummaryText(Struct, tag_field="type", tag="summary_text"):
-    """Thoughts, as far as they are told."""
+    """A summary of the model's thoughts."""
 
     text: str
 

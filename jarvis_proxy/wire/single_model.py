@@ -1,8 +1,8 @@
-"""Requests of keys that may use certain models only: each names one model, and plainly. Pure.
+"""Requests of keys that may use certain models only: they must name one model. Pure.
 
 Upstreams differ in what they take for a model's name: decoders in Go ignore case, some take the
 first and some the last of two equal names, and routers take lists of models to fall back to. So a
-second name, in any spelling, is refused, and the body that goes on holds the one name that was
+second name, in any spelling, is refused, and the forwarded body holds the one name that was
 looked at.
 
 Sources: https://openrouter.ai/docs/api-reference/parameters, https://docs.litellm.ai/docs/proxy/reliability
@@ -104,7 +104,7 @@ def check_names(names: Iterable[str]) -> None:
 
 
 def check_query(query: str) -> None:
-    """Refuse a raw query of which a field might name a model. Raises as ``check_names`` does."""
+    """Refuse a raw query with a field that might name a model. Raises as ``check_names`` does."""
     if query:
         parts = re.split("[&;]", query)
         check_names(unquote_plus(part.partition("=")[0]) for part in parts)

@@ -97,7 +97,7 @@ def test_request_without_a_key_presents_none(
         "\0",
     ],
 )
-def test_wrong_or_malformed_key_is_nobody(value: str) -> None:
+def test_wrong_or_malformed_key_is_not_authenticated(value: str) -> None:
     assert caller(("Authorization", value)) is None
     assert caller(("x-api-key", value)) is None
 
@@ -150,7 +150,7 @@ def test_d7_four_keys_of_a_request_are_compared_and_no_more(name: str) -> None:
     assert caller(*wrong[:4], (name, KEY)) is None
 
 
-def test_ring_without_keys_knows_nobody() -> None:
+def test_without_keys_nobody_is_authenticated() -> None:
     assert ClientKeys([]).authenticate([b"", KEY.encode()]) is None
 
 

@@ -88,5 +88,7 @@ def test_an_address_is_counted_under_its_network(address: str, network: str) -> 
         (1024, -1, 1024),  # no limit
     ],
 )
-def test_connections_leave_files_for_the_rest(wanted: int, max_files: int, possible: int) -> None:
+def test_connections_leave_files_for_the_process(
+    wanted: int, max_files: int, possible: int
+) -> None:
     assert connections_for_fd_limit(wanted, max_files) == possible

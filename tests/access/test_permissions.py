@@ -113,7 +113,7 @@ def test_a_hidden_model_is_one_that_is_not_there() -> None:
     assert len(error.message) < 140
 
 
-def test_a_request_without_a_model_is_told_to_name_one() -> None:
+def test_request_without_a_model_must_name_one() -> None:
     error = model_needed()
 
     assert (error.status, error.code, error.param) == (404, "model_not_found", "model")

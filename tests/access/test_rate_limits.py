@@ -147,7 +147,7 @@ async def test_tokens_are_settled_when_the_answer_is_known() -> None:
     assert (decision.refused, decision.tokens) == (None, LimitStatus(600, 10, 59.0))
 
 
-async def test_an_answer_beyond_the_limit_holds_up_what_comes_after() -> None:
+async def test_answer_beyond_the_limit_delays_later_calls() -> None:
     limiter, quota = MemoryRateLimiter(), KeyQuota(tpm=600)
     await admit(limiter, quota)
     limiter.adjust_tokens("key", 1800, NOW)
@@ -178,7 +178,7 @@ async def test_keys_do_not_share() -> None:
     assert (first.refused, second.refused) == (None, None)
 
 
-async def test_another_quota_starts_anew_but_knows_the_calls_in_progress() -> None:
+async def test_new_quota_starts_full_and_keeps_calls_in_progress() -> None:
     limiter = MemoryRateLimiter()
     await admit(limiter, KeyQuota(rpm=1, concurrency=1))
 

@@ -206,7 +206,7 @@ def test_a_long_prompt_makes_the_whole_call_dearer() -> None:
         ("2027-01-01T22:00:00+00:00", 3),
     ],
 )
-def test_the_last_price_in_force_counts(at: str, rate: int) -> None:
+def test_last_active_price_is_used(at: str, rate: int) -> None:
     steps = [{"input": 1}, {"from": "2027-01-01", "input": 2}, {"hours": "22:00-01:00", "input": 3}]
     prices = Prices(table({"names": ["m"], "prices": steps}), [("maker", "")])
 
@@ -223,7 +223,7 @@ def test_a_price_may_hold_within_hours_of_the_day(at: str, rate: int) -> None:
     assert prices.cost(record("maker", "m", completion=0, at=at)) == rate * USD // 1000
 
 
-def test_the_first_price_counts_where_none_is_in_force() -> None:
+def test_first_price_is_used_if_none_is_active() -> None:
     steps = [{"from": "2090-01-01", "input": 1}, {"from": "2099-01-01", "input": 2}]
     prices = Prices(table({"names": ["m"], "prices": steps}), [("maker", "")])
 
@@ -404,7 +404,7 @@ def test_a_file_that_is_gone_is_a_problem_of_its_setting(tmp_path: Path) -> None
     assert caught.value.problems == ("PRICES_FILE: must name a file that the server may read.",)
 
 
-def test_a_file_of_another_form_is_told_with_an_example_and_the_place(tmp_path: Path) -> None:
+def test_invalid_price_file_is_reported_with_example_and_position(tmp_path: Path) -> None:
     path = tmp_path / "prices.json"
     path.write_text('{"models": {"openai/gpt-4.1-mini": {"input": "much"}}}')
     with pytest.raises(SettingsError) as caught:

@@ -259,7 +259,7 @@ def test_a_key_without_a_budget_is_never_refused() -> None:
     ledger.check("laptop", moment("2026-11-23T13:00:00"))
 
 
-def test_a_spent_budget_says_when_it_begins_anew_and_that_a_retry_is_useless() -> None:
+def test_exceeded_budget_says_when_it_resets_and_forbids_retries() -> None:
     ledger = UsageLedger({"laptop": (Budget(5 * NANO, "USD", "day"),)})
     ledger.add(call(cost=6 * NANO))
     with pytest.raises(LimitExceeded) as caught:
@@ -272,13 +272,13 @@ def test_a_spent_budget_says_when_it_begins_anew_and_that_a_retry_is_useless() -
         "insufficient_quota",
     )
     assert error.message == (
-        "The budget of this key, 5 USD a day, is spent. It begins anew at 2026-11-24T00:00:00Z."
+        "The budget of this key, 5 USD a day, is used up. It resets at 2026-11-24T00:00:00Z."
     )
     assert error.should_retry is False
     assert error.retry_after == 30.0
 
 
-def test_the_state_of_a_budget_is_told_in_its_own_unit() -> None:
+def test_budget_state_is_in_its_own_unit() -> None:
     ledger = UsageLedger({"laptop": (Budget(20, "tokens", "day"), Budget(900, "USD", "month"))})
     ledger.add(call())
     tokens, money = ledger.states("laptop", moment("2026-11-23T12:00:00"))

@@ -1,4 +1,4 @@
-"""Usage for the live page: days in their order, this month's keys, budgets."""
+"""Usage for the dashboard: days in their order, this month's keys, budgets."""
 
 from jarvis_proxy.accounting.usage import UsageLedger, UsageRow, UsageTotals
 from jarvis_proxy.accounting.usage_days import BudgetSummary, UsageSummary, overview
@@ -29,7 +29,7 @@ def test_days_are_the_sums_of_all_keys_oldest_first() -> None:
     ]
 
 
-def test_keys_are_of_this_month_the_dearest_first() -> None:
+def test_keys_of_this_month_are_sorted_by_cost() -> None:
     usage = overview(
         ledger(
             ("2026-10-31", "old", UsageTotals(9, 9, 9, cost=99)),
@@ -49,13 +49,13 @@ def test_keys_are_of_this_month_the_dearest_first() -> None:
     ]
 
 
-def test_a_cost_that_nobody_knows_is_not_told_as_nothing() -> None:
+def test_unknown_cost_is_not_shown_as_zero() -> None:
     usage = overview(ledger(("2026-11-24", "laptop", UsageTotals(2, 10, 20, unpriced=2))), NOW)
 
     assert usage.days == [UsageSummary("2026-11-24", 2, 10, 20, None, 2)]
 
 
-def test_a_month_of_days_and_twenty_keys_are_told_at_most() -> None:
+def test_at_most_a_month_of_days_and_twenty_keys_are_returned() -> None:
     rows = [(f"2026-{m}-{d:02}", "laptop", UsageTotals(1)) for m in (10, 11) for d in range(1, 25)]
     keys = [("2026-11-02", f"key-{number}", UsageTotals(1, cost=number)) for number in range(30)]
     usage = overview(ledger(*rows, *keys), NOW)

@@ -152,7 +152,7 @@ async def test_a_large_number_stays_exact(tmp_path: Path) -> None:
     assert await store.load(ROW.day) == [large]
 
 
-async def test_a_broken_file_is_left_as_it_is_and_told_once(
+async def test_broken_file_is_kept_and_logged_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / FILE_NAME
@@ -169,7 +169,7 @@ async def test_a_broken_file_is_left_as_it_is_and_told_once(
     assert "file is not a database" in caplog.text
 
 
-async def test_a_folder_that_cannot_be_made_is_told_by_its_reason(
+async def test_folder_that_cannot_be_created_is_logged_with_the_reason(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").touch()
@@ -194,7 +194,7 @@ async def test_a_locked_file_is_waited_for_without_holding_up_the_event_loop(
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-async def test_a_full_disk_is_told_and_stops_nothing(
+async def test_full_disk_is_logged_and_stops_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     os.symlink("/dev/full", tmp_path / FILE_NAME)

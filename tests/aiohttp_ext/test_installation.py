@@ -90,7 +90,7 @@ def test_tested_version_is_not_warned_of() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["serve", "doctor"])
-def test_version_that_python_cannot_load_is_told_plainly(tmp_path: Path, command: str) -> None:
+def test_version_that_python_cannot_load_is_reported(tmp_path: Path, command: str) -> None:
     """aiohttp 4.0.0a1, a withdrawn one of 2019, needs what Python 3.11 no longer has.
 
     Its C parts do not compile, and without them ``import aiohttp`` ends as it does here.

@@ -138,7 +138,7 @@ async def test_malformed_http_is_answered_with_one_fixed_text(case: str) -> None
 
 
 @pytest.mark.parametrize("case", TOO_LONG)
-async def test_too_long_a_line_is_told_so(case: str) -> None:
+async def test_too_long_line_gets_its_own_error(case: str) -> None:
     async with running_proxy() as proxy:
         raw = await everything(proxy, TOO_LONG[case])
         log = proxy.logged()

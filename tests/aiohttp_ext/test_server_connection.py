@@ -64,7 +64,7 @@ async def rest(connection: RawConnection, seconds: float = 3.0) -> bytes:
 # Limits
 
 
-async def test_one_connection_too_many_is_told_so_and_closed() -> None:
+async def test_excess_connection_gets_an_error_and_is_closed() -> None:
     async with serving(limits=ConnectionLimits(2, 9)) as (port, runner):
         async with connect(port) as first, connect(port) as second:
             for connection in (first, second):
@@ -223,7 +223,7 @@ async def test_a_large_body_is_no_large_head() -> None:
     assert response.status == 200
 
 
-async def test_what_is_no_request_at_all_is_told_so_however_long_it_is() -> None:
+async def test_data_that_is_no_request_gets_an_error_of_any_length() -> None:
     async with serving() as (port, _), connect(port) as connection:
         await connection.send(b"\x16\x03\x01" + b"a" * 60_000 + b"\r\n\r\n")
         assert (await rest(connection)).startswith(b"HTTP/1.1 400 ")
@@ -286,7 +286,7 @@ async def test_a_malformed_upload_is_cut_upstream_too() -> None:
     assert not b"".join(seen).endswith(b"0\r\n\r\n")
 
 
-async def test_a_malformed_body_that_nobody_waits_for_ends_the_connection() -> None:
+async def test_malformed_unread_body_closes_the_connection() -> None:
     async with running_proxy() as proxy, connect(proxy.port) as connection:
         await connection.send(request(CHUNKED).replace(AUTH, b"X-Api-Key: wrong"))
         response = await connection.response()

@@ -25,7 +25,7 @@ async def test_callbacks_run_in_order_after_what_is_ready() -> None:
     assert done == ["work", "first", "second"]
 
 
-async def test_a_callback_that_fails_holds_up_no_other(caplog: pytest.LogCaptureFixture) -> None:
+async def test_failing_callback_does_not_stop_the_others(caplog: pytest.LogCaptureFixture) -> None:
     done: list[str] = []
     batch = WriteBatch(asyncio.get_running_loop())
 

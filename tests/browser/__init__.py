@@ -1,1 +1,1 @@
-"""The live page in a real browser: Debian's chromium, driven by playwright-core under Node.js."""
+"""The dashboard in a real browser: Debian's chromium, driven by playwright-core under Node.js."""

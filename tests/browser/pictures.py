@@ -1,4 +1,4 @@
-"""Pictures of the live page for the documents: python -m tests.browser.pictures [FOLDER]. IO."""
+"""Pictures of the dashboard for the documents: python -m tests.browser.pictures [FOLDER]. IO."""
 
 import asyncio
 import sys

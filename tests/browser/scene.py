@@ -1,4 +1,4 @@
-"""A busy evening for the live page: calls, open ones, resting keys, a month of usage. IO."""
+"""A busy evening for the dashboard: calls, open ones, resting keys, a month of usage. IO."""
 
 import asyncio
 import time

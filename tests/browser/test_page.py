@@ -1,4 +1,4 @@
-"""The live page in a real browser: login, numbers that move, the playground, markup, a phone."""
+"""The dashboard in a real browser: login, numbers that move, the playground, markup, a phone."""
 
 import asyncio
 import contextlib

@@ -145,7 +145,7 @@ def test_every_broken_line_is_reported(env_file: Path) -> None:
     assert [problem[:12] for problem in problems] == [".env, line 1", ".env, line 3"]
 
 
-def test_a_name_that_is_set_twice_is_told(env_file: Path) -> None:
+def test_name_that_is_set_twice_is_reported(env_file: Path) -> None:
     problems = problems_of(write(env_file, b"PORT=1\nPORT=2\n"))
 
     assert problems == (".env, line 2: sets PORT differently from line 1; one of the two must go.",)
@@ -183,14 +183,14 @@ def test_a_private_file_needs_no_word(env_file: Path, mode: int) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o660])
-def test_a_file_that_others_can_read_is_told(env_file: Path, mode: int) -> None:
+def test_file_that_others_can_read_is_warned_about(env_file: Path, mode: int) -> None:
     hints = env_file_warnings(write(env_file, b"PORT=1\n", mode))
 
     assert hints == (".env holds keys and other users may read it: run `chmod 600 .env`.",)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
-def test_a_file_of_another_user_is_told(env_file: Path) -> None:
+def test_file_of_another_user_is_warned_about(env_file: Path) -> None:
     os.chown(write(env_file, b"PORT=1\n"), 12345, -1)
 
     assert env_file_warnings(env_file) == (
@@ -208,7 +208,7 @@ def test_a_file_of_another_user_is_told(env_file: Path) -> None:
         ("MY_LLM_MODEL=x", "MY_LLM_MODELS"),
     ],
 )
-def test_a_mistyped_name_is_told(env_file: Path, line: str, meant: str) -> None:
+def test_mistyped_name_is_warned_about(env_file: Path, line: str, meant: str) -> None:
     write(env_file, f"UPSTREAMS=my-llm\n{line}\n".encode())
 
     assert env_file_warnings(env_file) == (

@@ -99,14 +99,12 @@ def test_the_command_calls_the_port_of_the_environment(port: str, shown: str) ->
     assert f"http://127.0.0.1:{shown}/" in first_start_message("k", {"PORT": port})
 
 
-def test_a_key_in_the_environment_is_told_to_win() -> None:
-    assert "wins over this key" in first_start_message("k", {"PROXY_API_KEYS": "k2"})
-    assert "wins over this key" not in first_start_message("k", {})
+def test_key_in_the_environment_overrides_env_file() -> None:
+    assert "overrides this key" in first_start_message("k", {"PROXY_API_KEYS": "k2"})
+    assert "overrides this key" not in first_start_message("k", {})
 
 
-def test_a_folder_that_cannot_be_written_to_is_told(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_unwritable_folder_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Here since its .env.example is not there; on a read-only disk the path is the same."""
     assert main(tmp_path / "none", {}) == 73
     assert "cannot write .env (No such file or directory)" in capsys.readouterr().err
@@ -125,7 +123,7 @@ def test_c16_a_full_disk_is_named(
     assert "writable" not in said
 
 
-def test_a_broken_example_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_broken_example_is_reported(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / ".env.example").write_text("")
 
     assert main(folder, {}) == 73

@@ -169,7 +169,7 @@ def test_two_keys_whose_names_look_alike_cannot_have_a_policy() -> None:
     assert read({}, "my-key", "My.Key") == ({}, [])
 
 
-def test_wrong_client_keys_are_told_without_their_policies() -> None:
+def test_wrong_client_keys_are_reported_without_their_policies() -> None:
     reader = EnvReader({"KEY_LAPTOP_RPM": "1"})
     reader.add_problem("PROXY_API_KEYS", "is wrong")
     policies(reader, ())

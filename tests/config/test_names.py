@@ -66,5 +66,5 @@ def test_c17_a_problem_says_that_the_environment_gave_the_value() -> None:
 
     assert with_origin(error, {"HOST": "x", "PORT": ""}).problems == (
         "PORT: must be a number.",
-        "HOST: must be an address. The environment sets it, which wins over .env.",
+        "HOST: must be an address. The environment sets it, which overrides .env.",
     )

@@ -179,7 +179,7 @@ def test_names_are_resolved_or_not() -> None:
     assert host_names()
 
 
-def test_a_resolver_that_hangs_does_not_keep_the_server_from_starting(
+def test_hanging_resolver_does_not_prevent_the_start(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     release = threading.Event()

@@ -119,7 +119,7 @@ def test_exemptions_are_kept_once() -> None:
     "entry",
     ["http://a.example", "a.example/v1", "a*.example", "a.example:0", "a:99999", "a:b", ".", "1.2"],
 )
-def test_what_is_no_exemption_is_told_by_its_place(entry: str) -> None:
+def test_invalid_exemption_is_reported_by_position(entry: str) -> None:
     with pytest.raises(ValueError, match="entry 2 must be a host"):
         exemptions(f"localhost,{entry}")
 

@@ -204,7 +204,7 @@ def test_an_alias_keeps_slashes_and_colons_of_the_model() -> None:
     assert reader.problems == []
 
 
-def test_a_wrong_alias_is_told_the_upstreams_that_exist() -> None:
+def test_wrong_alias_error_lists_the_upstreams() -> None:
     reader = EnvReader({"MODEL_ALIASES": "a=acme/x"})
     model_aliases(reader, ["openai", "gemini"])
 

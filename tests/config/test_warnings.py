@@ -41,7 +41,7 @@ def test_each_risk_on_a_public_address_is_one_sentence_that_says_what_to_do(
     assert "\n" not in hint
 
 
-def test_trusting_every_proxy_is_told_even_on_loopback() -> None:
+def test_trusting_every_proxy_is_warned_about_even_on_loopback() -> None:
     (hint,) = exposure_warnings(
         ["127.0.0.1"], (STRONG,), tls=False, trusted_proxies=(ip_network("::/0"),)
     )
@@ -72,7 +72,7 @@ def test_without_any_key_each_upstream_tells_its_setting() -> None:
         ("http://192.168.1.9/v1", False),
     ],
 )
-def test_a_key_that_would_cross_the_internet_in_clear_is_told(url: str, told: bool) -> None:
+def test_key_sent_in_clear_text_is_warned_about(url: str, told: bool) -> None:
     hints = list(upstream_warnings((UpstreamSettings("x", url, ("k",)),)))
 
     assert told is any("in clear" in hint for hint in hints)
@@ -86,7 +86,7 @@ def test_a_key_that_would_cross_the_internet_in_clear_is_told(url: str, told: bo
         ((("sk-1", "AIza1"), ("AIza2",)), 1),
     ],
 )
-def test_swapped_keys_are_told(keys: tuple[tuple[str, ...], ...], count: int) -> None:
+def test_swapped_keys_are_warned_about(keys: tuple[tuple[str, ...], ...], count: int) -> None:
     swapped = tuple(
         UpstreamSettings(upstream.name, upstream.base_url, pool)
         for upstream, pool in zip(DEFAULT_UPSTREAMS[:2], keys, strict=True)

@@ -325,7 +325,7 @@ ERRORS: Final = (
     ),
     Row(
         "breaker",
-        "An upstream that failed five times is left alone for a while.",
+        "After five failures the circuit breaker of an upstream opens for a while.",
         {
             **on(
                 _OPENAI,

@@ -99,7 +99,7 @@ ELSEWHERE: Final[tuple[tuple[str, tuple[Elsewhere, ...]], ...]] = (
                 "More connections than the limit",
                 "503 `overloaded`, closed",
                 _EDGE,
-                "test_one_connection_too_many_is_told_so_and_closed",
+                "test_excess_connection_gets_an_error_and_is_closed",
             ),
             Elsewhere(
                 "A request head that drips",
@@ -222,7 +222,7 @@ ELSEWHERE: Final[tuple[tuple[str, tuple[Elsewhere, ...]], ...]] = (
             ),
             Elsewhere(
                 "Redis dies, stands still, comes back",
-                "nothing: each process goes on with what it knows",
+                "nothing: each process continues with its own state",
                 "test_several_servers.py",
                 "test_no_request_fails_when_redis_dies_and_all_is_shared_again_when_it_is_back",
             ),

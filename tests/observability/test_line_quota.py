@@ -7,7 +7,7 @@ import pytest
 from jarvis_proxy.observability.line_quota import LineQuota, summary
 
 
-def test_d11_ten_lines_a_second_pass_and_the_rest_is_counted_by_kind() -> None:
+def test_d11_ten_lines_a_second_pass_and_others_are_counted_by_kind() -> None:
     quota = LineQuota()
     kinds = ["401"] * 12 + ["400"] * 3
     taken = [quota.take(kind, 5.0 + n / 100) for n, kind in enumerate(kinds)]

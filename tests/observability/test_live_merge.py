@@ -1,4 +1,4 @@
-"""The live pages of several workers: calls in one row, sums of all, nothing twice."""
+"""The dashboards of several workers: calls in one row, sums of all, nothing twice."""
 
 from typing import Any
 
@@ -64,7 +64,7 @@ def test_seconds_are_added_up_and_late_by_what_others_need() -> None:
     ]
 
 
-def test_no_second_is_left_out_or_told_twice_from_look_to_look() -> None:
+def test_no_second_is_lost_or_repeated_between_reads() -> None:
     group = Group(live(*(call(NOW + n) for n in range(8))), live(call(NOW + 4)))
     found, last = [], int(NOW) - 1
     for tick in range(8 + LAG + 1):
@@ -94,7 +94,7 @@ def test_totals_are_those_of_one_process_with_all_calls() -> None:
     assert sorted(mine.causes, key=repr) == sorted(expected.causes, key=repr)
 
 
-def test_adding_up_changes_no_part() -> None:
+def test_merging_does_not_change_the_inputs() -> None:
     group = Group(live(call()), live(call()))
 
     assert group.sums.totals(NOW) == group.sums.totals(NOW)

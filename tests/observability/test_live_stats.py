@@ -119,7 +119,7 @@ def test_names_are_cut_and_made_printable() -> None:
     assert shown.code == "<script>"
 
 
-def test_address_agent_and_request_id_are_not_told() -> None:
+def test_address_agent_and_request_id_are_not_shown() -> None:
     record = call(user_agent="agent-canary", client_ip="203.0.113.9")
     made = live(record)
     made.open["id-canary"] = record
@@ -140,14 +140,14 @@ def test_seconds_are_counted_and_those_without_calls_left_out() -> None:
     ]
 
 
-def test_a_second_is_told_when_it_is_over_and_once() -> None:
+def test_second_is_returned_once_after_it_is_over() -> None:
     made = live(call(NOW), call(NOW + 1))
 
     assert [second.t for second in made.seconds(0, NOW + 1.9)] == [1000]
     assert [second.t for second in made.seconds(1000, NOW + 2)] == [1001]
 
 
-def test_seconds_of_more_than_five_minutes_ago_are_not_told() -> None:
+def test_seconds_older_than_five_minutes_are_not_returned() -> None:
     made = live(call(NOW), call(NOW + 1))
 
     assert [second.t for second in made.seconds(0, NOW + 300)] == [1000, 1001]
@@ -254,7 +254,7 @@ def test_names_from_clients_cannot_fill_the_memory() -> None:
     assert len(totals.causes) == 13
 
 
-def test_calls_are_summed_up_in_batches_even_if_nobody_asks() -> None:
+def test_calls_are_summed_up_in_batches_without_reads() -> None:
     """Else calls would pile up in the memory of a proxy whose page nobody opens."""
     made = LiveStats()
     for _ in range(1000):

@@ -197,7 +197,7 @@ def test_lines_of_many_threads_all_arrive_once() -> None:
     assert sorted(lines) == sorted(f"{name}-{number}" for name in range(4) for number in range(500))
 
 
-def test_blocked_pipe_blocks_nobody() -> None:
+def test_blocked_pipe_does_not_block_callers() -> None:
     reading, writing = os.pipe()
     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
     with os.fdopen(writing, "w") as stream:
@@ -215,7 +215,7 @@ def test_blocked_pipe_blocks_nobody() -> None:
         assert not writer._thread.is_alive()
 
 
-def test_reader_that_comes_back_is_told_how_many_lines_it_missed() -> None:
+def test_dropped_lines_are_reported_once_the_pipe_is_read() -> None:
     reading, writing = os.pipe()
     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
     with os.fdopen(writing, "w") as stream, os.fdopen(reading, "r") as reader:
@@ -233,7 +233,7 @@ def test_reader_that_comes_back_is_told_how_many_lines_it_missed() -> None:
     assert len(lines) - 1 + int(told) == 2000
 
 
-def test_lines_that_were_missed_are_told_in_json_where_all_is_json() -> None:
+def test_dropped_lines_are_reported_in_json_with_log_format_json() -> None:
     stream = io.StringIO()
     writer, _ = configure_logging("json", "info", stream)
     writer._max_lines = 0
@@ -420,8 +420,8 @@ STRANGERS = {
         b"GET /v1/models HTTP/1.1\r\nHost: h\r\nx-api-key: old-key-0123456789abcdef\r\n\r\n"
     ),
     "the start page": b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
-    "the live page": b"GET /dashboard HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
-    "events of the live page": b"GET /dashboard/events HTTP/1.1\r\nHost: h\r\n\r\n",
+    "the dashboard": b"GET /dashboard HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+    "events of the dashboard": b"GET /dashboard/events HTTP/1.1\r\nHost: h\r\n\r\n",
     "preflight": b"OPTIONS /v1/models HTTP/1.1\r\nHost: h\r\nOrigin: http://a\r\n\r\n",
     "no HTTP": b"canary\r\n\r\n",
     "too long a head": b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\n\r\n",
@@ -432,7 +432,7 @@ STRANGERS = {
 
 
 @pytest.mark.parametrize("kind", STRANGERS)
-async def test_d11_no_stranger_fills_the_log(kind: str) -> None:
+async def test_d11_unauthenticated_callers_cannot_fill_the_log(kind: str) -> None:
     """Whatever is sent, each time on a connection of its own."""
     env = {
         "ADMIN_KEY": "admin-key-0123456789",
@@ -495,7 +495,7 @@ def unfit() -> None:
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
 @pytest.mark.parametrize("speak", [fail, malformed])
-def test_what_a_library_logs_is_told_by_its_place_only(
+def test_library_records_are_logged_by_location_only(
     log_format: LogFormat, speak: Callable[[], None]
 ) -> None:
     (line,) = said(log_format, speak)
@@ -505,7 +505,7 @@ def test_what_a_library_logs_is_told_by_its_place_only(
     assert ("[ValueError at test_logging.py:" in line) == (speak is fail)
 
 
-def test_what_libraries_say_below_info_is_not_heard() -> None:
+def test_library_records_below_info_are_dropped() -> None:
     lines = said("text", lambda: logging.getLogger("asyncio").debug("canary"))
 
     assert lines == []

@@ -32,7 +32,7 @@ def plain(families: list[MetricFamily]) -> list[object]:
     ]
 
 
-def test_what_is_written_down_is_read_without_a_change() -> None:
+def test_encoded_families_decode_unchanged() -> None:
     families = some(call(), call(model="other", status=500))
 
     assert plain(decode(encode(families))) == plain(families)
@@ -59,7 +59,7 @@ def test_what_is_the_same_in_each_is_not_added_up() -> None:
     assert keys.samples == {("a",): 3}
 
 
-def test_adding_up_changes_no_part() -> None:
+def test_merging_does_not_change_the_inputs() -> None:
     part = [
         MetricFamily("h", "histogram", "", histograms={(): Histogram((1.0,))}, samples={(): 1.0})
     ]
@@ -77,7 +77,7 @@ def test_a_family_that_one_process_lacks_is_kept() -> None:
     ]
 
 
-def test_counters_go_on_and_gauges_do_not() -> None:
+def test_counters_continue_and_gauges_do_not() -> None:
     kinds = {family.kind for family in without_gauges(some())}
 
     assert kinds == {"counter", "histogram"}

@@ -60,7 +60,7 @@ def test_histograms_have_their_buckets_sum_and_count() -> None:
     assert lag["sum", None] == 0.02
 
 
-def test_the_process_and_its_python_are_told() -> None:
+def test_process_and_python_metrics_are_included() -> None:
     names = {family.name for family in text_string_to_metric_families(text())}
 
     assert {"process_open_fds", "process_resident_memory_bytes", "python_info"} <= names

@@ -7,7 +7,7 @@ import pytest
 from jarvis_proxy.observability.shared_memory import SharedMemorySlot
 
 
-def test_a_new_sheet_is_empty() -> None:
+def test_new_slot_is_empty() -> None:
     assert SharedMemorySlot(10).read() == b""
 
 

@@ -85,7 +85,7 @@ def test_what_is_older_than_the_window_is_gone_and_nothing_else() -> None:
     assert later == {"both": 4}
 
 
-def test_a_window_that_is_never_looked_at_in_between_forgets_all_the_same() -> None:
+def test_window_without_reads_in_between_still_expires() -> None:
     random, window = Random(1), SlidingWindow()
     for second in range(0, 10_000, 7):
         stats = CallStats(1)

@@ -31,20 +31,20 @@ def value(families: Sequence[MetricFamily], name: str) -> float:
     return found
 
 
-class Office:
-    """Some desks, and crews that sit at them."""
+class Workers:
+    """Slots of workers, and the statistics that each of them sees."""
 
     def __init__(self, number: int = 3) -> None:
-        self.desks = [WorkerSlot() for _ in range(number)]
-        self.looks = SharedMemorySlot(64)
+        self.slots = [WorkerSlot() for _ in range(number)]
+        self.viewer_flag = SharedMemorySlot(64)
 
     def workers(self, own: int) -> WorkerStats:
-        return WorkerStats(self.desks, own, self.looks)
+        return WorkerStats(self.slots, own, self.viewer_flag)
 
 
-def test_whoever_is_asked_adds_up_what_all_have_written() -> None:
-    office = Office()
-    one, other = office.workers(0), office.workers(1)
+def test_any_worker_merges_the_metrics_of_all() -> None:
+    workers_of = Workers()
+    one, other = workers_of.workers(0), workers_of.workers(1)
     one.write(calls(3))
     other.write(calls(4))
 
@@ -54,15 +54,15 @@ def test_whoever_is_asked_adds_up_what_all_have_written() -> None:
     assert value(one.merged_families(calls(5)), "jarvis_workers") == 2
 
 
-def test_what_a_worker_that_is_gone_has_counted_stays_and_goes_on_at_its_desk() -> None:
-    office = Office()
-    office.workers(0).write(calls(3))
-    office.desks[0].clear()
-    other = office.workers(1)
+def test_counters_of_an_ended_worker_stay_and_continue_in_its_slot() -> None:
+    workers_of = Workers()
+    workers_of.workers(0).write(calls(3))
+    workers_of.slots[0].clear()
+    other = workers_of.workers(1)
     assert value(other.merged_families(calls(1)), "jarvis_calls") == 4
     assert value(other.merged_families(calls(1)), "jarvis_open") == 1
 
-    next_one = office.workers(0)
+    next_one = workers_of.workers(0)
     next_one.write(calls(2))
     assert value(other.merged_families(calls(1)), "jarvis_calls") == 6
     assert (
@@ -71,16 +71,16 @@ def test_what_a_worker_that_is_gone_has_counted_stays_and_goes_on_at_its_desk() 
 
 
 def test_what_is_half_written_counts_as_it_was_before() -> None:
-    office = Office()
-    one, other = office.workers(0), office.workers(1)
+    workers_of = Workers()
+    one, other = workers_of.workers(0), workers_of.workers(1)
     other.write(calls(4))
     one.merged_families(calls(0))
-    make_unreadable(office.desks[1].metrics)
+    make_unreadable(workers_of.slots[1].metrics)
 
     assert value(one.merged_families(calls(0)), "jarvis_calls") == 4
 
 
-def test_a_desk_that_cannot_be_read_is_empty_when_it_is_cleared() -> None:
+def test_unreadable_slot_is_empty_after_clear() -> None:
     slot = WorkerSlot()
     make_unreadable(slot.metrics)
     slot.clear()
@@ -93,8 +93,8 @@ def make_unreadable(slot: SharedMemorySlot) -> None:
         slot._memory[side * slot._buffer_size + 8] ^= 1  # the checksum
 
 
-def test_what_the_process_takes_is_told_in_prometheus_names() -> None:
-    sums = Office().workers(0).merged_families([])
+def test_process_metrics_have_prometheus_names() -> None:
+    sums = Workers().workers(0).merged_families([])
     page = os.sysconf("SC_PAGESIZE")
 
     assert value(sums, "process_resident_memory_bytes") % page == 0
@@ -110,7 +110,7 @@ def test_metrics_that_do_not_fit_are_warned_of_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(module, "_METRICS_SIZE", 10)
-    workers = Office().workers(0)
+    workers = Workers().workers(0)
     with caplog.at_level(logging.WARNING):
         workers.write(calls(1))
         workers.write(calls(2))
@@ -120,8 +120,8 @@ def test_metrics_that_do_not_fit_are_warned_of_once(
 
 async def test_a_worker_writes_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_EVERY", 0.005)
-    office = Office()
-    one, other = office.workers(0), office.workers(1)
+    workers_of = Workers()
+    one, other = workers_of.workers(0), workers_of.workers(1)
     number = 0
 
     def counting() -> list[MetricFamily]:
@@ -134,15 +134,15 @@ async def test_a_worker_writes_again_and_again(monkeypatch: pytest.MonkeyPatch) 
     task.cancel()
 
 
-# The live page
+# The dashboard
 
 
-async def test_others_write_for_the_page_while_somebody_looks_on(
+async def test_others_publish_while_there_is_a_viewer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "_EVERY", 0.01)
-    office = Office()
-    one, other = office.workers(0), office.workers(1)
+    workers_of = Workers()
+    one, other = workers_of.workers(0), workers_of.workers(1)
     live = LiveStats()
     live.add(call(time.monotonic()))
     task = asyncio.create_task(other.run(lambda: calls(0), live))
@@ -163,23 +163,23 @@ async def test_a_worker_that_writes_nothing_is_waited_for_in_vain_but_not_for_lo
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "_EVERY", 0.02)
-    office = Office()
-    office.workers(1).write(calls(0))
-    await asyncio.wait_for(office.workers(0).wait_for_workers(), 5)
+    workers_of = Workers()
+    workers_of.workers(1).write(calls(0))
+    await asyncio.wait_for(workers_of.workers(0).wait_for_workers(), 5)
 
-    assert office.workers(0).snapshots() == []
+    assert workers_of.workers(0).snapshots() == []
 
 
 async def test_a_part_of_a_worker_that_is_gone_is_shown_no_more() -> None:
-    office = Office()
-    one, other = office.workers(0), office.workers(1)
+    workers_of = Workers()
+    one, other = workers_of.workers(0), workers_of.workers(1)
     one.mark_viewer(time.monotonic())
     other._write_live(LiveStats())
     assert len(one.snapshots()) == 1
-    office.desks[1].clear()
+    workers_of.slots[1].clear()
 
     assert one.snapshots() == []
 
 
-def test_nobody_has_looked_before_anybody_did() -> None:
-    assert not Office().workers(0).has_viewer(time.monotonic())
+def test_there_is_no_viewer_at_first() -> None:
+    assert not Workers().workers(0).has_viewer(time.monotonic())

@@ -47,7 +47,7 @@ class Kit:
         return tasks
 
 
-async def test_what_is_asked_at_the_same_time_is_one_command() -> None:
+async def test_concurrent_requests_are_one_command() -> None:
     kit = Kit()
     tasks = await kit.asked("a", "b")
     batch = kit.batcher.next_batch()
@@ -58,7 +58,7 @@ async def test_what_is_asked_at_the_same_time_is_one_command() -> None:
     assert kit.transport.woken == 2
 
 
-async def test_answers_go_to_those_that_asked_past_those_that_told() -> None:
+async def test_answers_go_to_requests_and_skip_sends() -> None:
     kit = Kit()
     kit.batcher.send("told")
     tasks = await kit.asked("a")
@@ -71,7 +71,7 @@ async def test_answers_go_to_those_that_asked_past_those_that_told() -> None:
     assert kit.batcher.pending == 0
 
 
-async def test_a_reply_to_what_was_only_told_is_not_looked_at() -> None:
+async def test_reply_to_sends_only_is_ignored() -> None:
     kit = Kit()
     kit.batcher.send("told")
 
@@ -109,7 +109,7 @@ async def test_one_that_left_does_not_disturb_the_others() -> None:
     assert await stays == "stays=2"
 
 
-async def test_what_was_told_is_named_when_it_is_lost() -> None:
+async def test_lost_sends_are_reported() -> None:
     kit = Kit()
     kit.batcher.send("told")
     tasks = await kit.asked("asked")
@@ -119,7 +119,7 @@ async def test_what_was_told_is_named_when_it_is_lost() -> None:
     assert await tasks[0] is None
 
 
-async def test_clearing_loses_what_waits_and_lets_nobody_wait() -> None:
+async def test_clear_drops_pending_operations_and_releases_waiters() -> None:
     kit = Kit()
     kit.batcher.send("told")
     tasks = await kit.asked("asked")
@@ -130,7 +130,7 @@ async def test_clearing_loses_what_waits_and_lets_nobody_wait() -> None:
     assert await tasks[0] is None
 
 
-async def test_dismissing_lets_nobody_wait_and_sends_all_the_same() -> None:
+async def test_released_operations_are_still_sent() -> None:
     kit = Kit()
     tasks = await kit.asked("asked")
     kit.batcher.release_waiters()
@@ -139,7 +139,7 @@ async def test_dismissing_lets_nobody_wait_and_sends_all_the_same() -> None:
     assert kit.batcher.next_batch().command == ("DO", "asked")
 
 
-async def test_nobody_waits_while_the_store_is_late() -> None:
+async def test_callers_do_not_wait_while_the_store_is_late() -> None:
     kit = Kit()
     kit.transport.is_responsive = False
 

@@ -83,7 +83,9 @@ async def _calls(store: Redis) -> int:
     return int(stats.get("cmdstat_evalsha", {}).get("calls", 0))
 
 
-async def test_what_is_told_is_done_before_it_closes(server: RedisServer, store: Redis) -> None:
+async def test_sent_operations_are_executed_before_it_closes(
+    server: RedisServer, store: Redis
+) -> None:
     async with Kit(server.url).running() as kit:
         for _ in range(1000):
             assert kit.sum.send(1)
@@ -108,7 +110,7 @@ async def test_scripts_that_the_store_forgot_are_loaded_again(
         assert kit.returns == 1
 
 
-async def test_without_a_store_it_starts_with_one_warning_and_nobody_waits(
+async def test_without_a_store_it_starts_with_one_warning_and_without_waiting(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     tries = 0
@@ -160,7 +162,7 @@ async def test_a_store_that_dies_and_returns_costs_one_warning(
         assert len(told(caplog, logging.WARNING)) == 1
 
 
-async def test_what_was_told_to_a_store_that_dies_is_known_as_lost(server: RedisServer) -> None:
+async def test_operations_sent_to_a_dying_store_are_reported_as_lost(server: RedisServer) -> None:
     async with Kit(server.url).running() as kit:
         server.send(signal.SIGSTOP)
         assert kit.sum.send(1)
@@ -171,7 +173,7 @@ async def test_what_was_told_to_a_store_that_dies_is_known_as_lost(server: Redis
         assert kit.lost == [1]
 
 
-async def test_nobody_waits_longer_than_patience_for_a_store_that_stalls(
+async def test_callers_wait_for_a_stalled_store_no_longer_than_their_budget(
     server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     loop = asyncio.get_running_loop()
@@ -301,7 +303,9 @@ async def test_work_that_fails_is_none(server: RedisServer) -> None:
         assert slow is None
 
 
-async def test_a_wrong_password_is_told_without_it(caplog: pytest.LogCaptureFixture) -> None:
+async def test_wrong_password_is_logged_without_the_password(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async with RedisServer(options=("--requirepass", "right")).running() as server:
         async with Kit(f"redis://:canary@127.0.0.1:{server.port}").running() as kit:
             assert not kit.connection.is_up

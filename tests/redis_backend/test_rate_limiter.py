@@ -223,7 +223,7 @@ async def test_leases_are_renewed_again_and_again(
     running.cancel()
 
 
-async def test_without_the_store_each_process_goes_on_with_what_it_counted(
+async def test_without_the_store_each_process_continues_with_its_own_counts(
     server: RedisServer, two: tuple[Process, Process]
 ) -> None:
     quota = KeyQuota(rpm=10)

@@ -41,7 +41,7 @@ def test_an_address_without_the_package_says_what_to_do() -> None:
 
 
 @pytest.mark.parametrize(("url", "package"), [("", "no_such_package_as_this"), (URL, "redis")])
-def test_all_is_well_without_an_address_or_with_the_package(url: str, package: str) -> None:
+def test_no_problem_without_an_address_or_with_the_package(url: str, package: str) -> None:
     check_redis(url, package)
 
 
@@ -59,7 +59,7 @@ def test_a_server_without_an_address_does_not_load_the_package() -> None:
 
 
 @needs_redis
-async def test_what_was_told_last_arrives_before_it_hangs_up(
+async def test_last_operations_arrive_before_it_disconnects(
     server: RedisServer, store: Redis
 ) -> None:
     state = SharedState(server.url)
@@ -93,7 +93,7 @@ async def test_leases_are_renewed_and_news_are_read_while_it_is_open(
     assert not {"redis", "leases", "health"} & {task.get_name() for task in asyncio.all_tasks()}
 
 
-async def test_a_store_that_is_not_there_holds_nothing_up() -> None:
+async def test_unreachable_store_delays_nothing() -> None:
     state = SharedState(f"redis://127.0.0.1:{free_port()}/0")
     began = time.monotonic()
     await state.start()

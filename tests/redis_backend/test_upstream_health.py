@@ -69,7 +69,7 @@ async def two(server: RedisServer) -> AsyncIterator[tuple[Process, Process]]:
         await process.connection.close()
 
 
-async def test_a_refused_key_rests_everywhere(two: tuple[Process, Process]) -> None:
+async def test_refused_key_is_quarantined_in_all_processes(two: tuple[Process, Process]) -> None:
     one, other = two
     one.refused(1)
     await one.told()
@@ -78,7 +78,7 @@ async def test_a_refused_key_rests_everywhere(two: tuple[Process, Process]) -> N
     assert one.rests == other.rests == [0, 900]
 
 
-async def test_a_limited_key_rests_for_its_model_only(two: tuple[Process, Process]) -> None:
+async def test_limited_key_is_quarantined_for_its_model_only(two: tuple[Process, Process]) -> None:
     one, other = two
     one.limited(0, 60.0)
     await one.told()
@@ -89,7 +89,7 @@ async def test_a_limited_key_rests_for_its_model_only(two: tuple[Process, Proces
 
 
 @pytest.mark.parametrize("kind", ["failed", "unreachable"])
-async def test_a_client_is_held_off_everywhere_until_one_has_an_answer(
+async def test_circuit_is_open_in_all_processes_until_one_gets_an_answer(
     two: tuple[Process, Process], kind: str
 ) -> None:
     one, other = two
@@ -107,7 +107,7 @@ async def test_a_client_is_held_off_everywhere_until_one_has_an_answer(
     assert isinstance(one.admit(), CallPermit)
 
 
-async def test_d6_a_model_is_held_off_everywhere_and_no_other_is(
+async def test_d6_circuit_of_one_model_is_open_in_all_processes(
     two: tuple[Process, Process],
 ) -> None:
     one, other = two
@@ -119,7 +119,7 @@ async def test_d6_a_model_is_held_off_everywhere_and_no_other_is(
     assert isinstance(other.admit("o3"), CallPermit)
 
 
-async def test_d6_a_key_that_one_client_put_to_rest_is_not_lost_to_others_anywhere(
+async def test_d6_key_quarantined_by_one_client_stays_usable_for_others_everywhere(
     two: tuple[Process, Process],
 ) -> None:
     one, other = two
@@ -183,7 +183,7 @@ async def test_an_event_of_an_older_version_is_read(
     assert two[0].rests == [60, 0]
 
 
-async def test_ones_own_news_change_nothing(two: tuple[Process, Process]) -> None:
+async def test_own_events_change_nothing(two: tuple[Process, Process]) -> None:
     one = two[0]
     one.limited(0, 60.0)
     await one.told()
@@ -193,7 +193,9 @@ async def test_ones_own_news_change_nothing(two: tuple[Process, Process]) -> Non
     assert one.rests == [0, 0]
 
 
-async def test_keys_are_told_by_half_a_digest(two: tuple[Process, Process], store: Redis) -> None:
+async def test_events_name_keys_by_half_a_digest(
+    two: tuple[Process, Process], store: Redis
+) -> None:
     two[0].refused(0)
     await two[0].told()
     told = str(await store.xrange("jarvis:health"))
@@ -217,7 +219,7 @@ async def test_a_key_of_other_settings_is_no_key_of_ours(server: RedisServer) ->
     assert other.rests == [0]
 
 
-async def test_one_that_starts_later_knows_what_still_holds(
+async def test_process_that_starts_later_reads_what_is_active(
     server: RedisServer, two: tuple[Process, Process]
 ) -> None:
     one = two[0]
@@ -233,7 +235,7 @@ async def test_one_that_starts_later_knows_what_still_holds(
     assert late.rests == [900, 0]
 
 
-async def test_new_settings_know_what_the_old_ones_heard(two: tuple[Process, Process]) -> None:
+async def test_new_configuration_keeps_received_events(two: tuple[Process, Process]) -> None:
     one, other = two
     one.refused(0)
     one.fail()
@@ -261,7 +263,7 @@ async def test_a_hundred_calls_that_meet_one_limit_tell_it_once(
     assert await store.xlen("jarvis:health") == 1
 
 
-async def test_what_is_learnt_while_the_store_is_away_is_told_when_it_is_back(
+async def test_events_during_an_outage_are_published_after_it(
     two: tuple[Process, Process], server: RedisServer
 ) -> None:
     one, other = two

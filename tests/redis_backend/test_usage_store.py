@@ -189,7 +189,7 @@ async def test_d14_what_a_store_says_of_usage_is_bounded_as_calls_would_be(
 
 
 @pytest.mark.parametrize("value", ["x", str(2**63 - 1), "1.5"])
-async def test_d14_sums_go_on_where_the_store_holds_what_no_process_wrote(
+async def test_d14_sums_continue_if_the_store_holds_foreign_data(
     two: tuple[Process, Process], store: Redis, value: str
 ) -> None:
     await store.hset(HASH, f"calls {FIELD}", value)

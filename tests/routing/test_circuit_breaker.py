@@ -68,7 +68,7 @@ def test_slow_failures_and_good_answers_hold_no_one_off() -> None:
         "a-third-after-two",
     ],
 )
-def test_d6_only_clients_whose_own_calls_failed_are_held_off(
+def test_d6_circuit_opens_only_for_clients_whose_own_calls_failed(
     failed: tuple[str, ...], held: set[str]
 ) -> None:
     breaker = CircuitBreaker()
@@ -158,7 +158,7 @@ def test_a_probe_whose_client_left_leaves_room_for_the_next() -> None:
     assert breaker.seconds_until_allowed(A, 10.0) is None
 
 
-def test_a_client_is_held_off_when_another_process_says_so() -> None:
+def test_circuit_opens_when_another_process_reports_it() -> None:
     breaker = CircuitBreaker()
 
     breaker.apply_remote(A, 50.0)
@@ -173,7 +173,7 @@ def test_a_client_is_held_off_when_another_process_says_so() -> None:
     assert breaker.seconds_until_allowed(A, 10.0) is None
 
 
-def test_a_good_answer_is_told_only_where_someone_was_held_off() -> None:
+def test_good_answer_is_reported_only_if_the_circuit_was_open() -> None:
     told: list[tuple[str, float | None]] = []
     breaker = CircuitBreaker()
     breaker.on_change = lambda client, until: told.append((client, until))

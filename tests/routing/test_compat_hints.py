@@ -41,11 +41,11 @@ def test_an_odd_spelling_is_named(
     assert word in hint
 
 
-def test_everything_that_is_odd_about_the_first_one_is_told() -> None:
+def test_first_unusual_request_gets_every_hint() -> None:
     assert len(CompatHints().hint("me", "/v1/v1//models", "k", in_query=True)) == 4
 
 
-def test_each_key_is_told_of_once() -> None:
+def test_each_key_gets_hints_once() -> None:
     oddities = CompatHints()
     assert oddities.hint("me", *PLAIN, in_query=False) == ()
     assert oddities.hint("me", "/v1/models/", "Bearer k", in_query=False) != ()

@@ -125,8 +125,8 @@ def test_root_is_an_address(path: str) -> None:
     assert match_endpoint(path) == EndpointMatch("root", "", "/", READ)
 
 
-def test_what_is_open_without_a_clients_key_is_told_by_kind() -> None:
-    """Metrics and the live page's events ask for keys of their own; the page holds no data."""
+def test_public_endpoints_are_known_by_kind() -> None:
+    """Metrics and the dashboard's events ask for keys of their own; the page holds no data."""
     assert {"root", "health", "ready", "metrics", "page", "events"} == PUBLIC
 
 

@@ -26,7 +26,7 @@ def test_an_empty_pool_has_no_key() -> None:
     assert KeyPool([]).pick("m", 0.0) is None
 
 
-def test_a_refused_key_rests_for_all_models() -> None:
+def test_refused_key_is_quarantined_for_all_models() -> None:
     pool = KeyPool(["a", "b"])
     pool.quarantine(0, "m", 100.0, REFUSED)
 
@@ -41,7 +41,9 @@ def test_a_refused_key_rests_for_all_models() -> None:
 
 
 @pytest.mark.parametrize(("told", "rest"), [(7.0, 7.0), (86_400.0, 3600.0)])
-def test_a_limited_key_rests_for_that_model_as_long_as_told(told: float, rest: float) -> None:
+def test_limited_key_is_quarantined_for_its_model_as_long_as_asked(
+    told: float, rest: float
+) -> None:
     pool = KeyPool(["a", "b"])
     pool.quarantine(0, "m", 0.0, Quarantine(told))
 
@@ -51,7 +53,7 @@ def test_a_limited_key_rests_for_that_model_as_long_as_told(told: float, rest: f
     assert {pool.pick("m", rest), pool.pick("m", rest)} == {0, 1}
 
 
-def test_when_all_rest_the_one_that_failed_longest_ago_is_used() -> None:
+def test_with_all_in_quarantine_the_one_that_failed_longest_ago_is_used() -> None:
     pool = KeyPool(["a", "b", "c"])
     for index, moment in ((1, 1.0), (0, 2.0), (2, 3.0)):
         pool.quarantine(index, "m", moment, REFUSED)
@@ -60,7 +62,7 @@ def test_when_all_rest_the_one_that_failed_longest_ago_is_used() -> None:
     assert pool.pick("m", 4.0, frozenset({1})) is None
 
 
-def test_d6_keys_that_one_client_put_to_rest_are_not_lost_to_another() -> None:
+def test_d6_keys_quarantined_by_one_client_stay_usable_for_another() -> None:
     pool = KeyPool(["a", "b", "c"])
     for index in range(3):
         pool.quarantine(index, "m", float(index), Quarantine(900.0), client=A)
@@ -77,7 +79,7 @@ def test_d6_keys_that_one_client_put_to_rest_are_not_lost_to_another() -> None:
     [(REFUSED, A), (Quarantine(900.0), B), (Quarantine(900.0), "")],
     ids=["proven", "met-by-both", "cause-unknown"],
 )
-def test_d6_a_rest_with_good_reason_holds_for_all_clients(rest: Quarantine, client: str) -> None:
+def test_d6_proven_quarantine_applies_to_all_clients(rest: Quarantine, client: str) -> None:
     pool = KeyPool(["a", "b"])
     pool.quarantine(1, "m", 0.0, Quarantine(900.0), client=A)
     pool.quarantine(1, "m", 1.0, rest, client=client)
@@ -94,7 +96,7 @@ def test_d6_names_of_models_do_not_pile_up() -> None:
     assert pool.pick("m4999", 1.0) == 1
 
 
-def test_a_key_rests_when_another_process_says_so() -> None:
+def test_key_is_quarantined_when_another_process_reports_it() -> None:
     pool = KeyPool(("a", "b", "c"))
 
     pool.apply_remote(0, None, 50.0, 10.0)
@@ -107,7 +109,7 @@ def test_a_key_rests_when_another_process_says_so() -> None:
     assert pool.pick("m", 10.0) == 2
 
 
-def test_what_begins_to_rest_is_told() -> None:
+def test_new_quarantine_is_reported() -> None:
     pool = KeyPool(("a", "b"))
     told: list[tuple[int, str | None, float, str]] = []
     pool.on_change = lambda *rest: told.append(rest)

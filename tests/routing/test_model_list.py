@@ -333,7 +333,7 @@ def test_one_model_is_shown_under_the_name_it_was_asked_for() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "nano", "openai/gemini-x", "gemini/", "/gemini-x", "other"])
-def test_a_model_that_nobody_listed_is_unknown(name: str) -> None:
+def test_unlisted_model_is_unknown(name: str) -> None:
     catalog = ModelList({}, {}, routed_upstream=place)
     catalog.update("gemini", [ModelEntry("gemini-x"), ModelEntry("nano")])
 

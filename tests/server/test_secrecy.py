@@ -285,7 +285,7 @@ async def test_d13_answers_are_not_touched() -> None:
     "key", [KEY, KEY[:12], "sk-other-0123456789abcdef", OURS, OURS[4:20]], ids=range(5)
 )
 async def test_d13_a_key_in_place_of_a_model_or_a_name_is_not_kept(key: str) -> None:
-    """Log, metrics, usage and the live page have what clients choose."""
+    """Log, metrics, usage and the dashboard have what clients choose."""
 
     async def answer(peer: Peer, request: Received) -> None:
         await peer.reply(completion())

@@ -125,7 +125,7 @@ async def test_session_and_direct_requests_share_connections() -> None:
     assert upstream.connections == 1
 
 
-async def test_answer_that_nobody_asked_for_is_nobodys_answer() -> None:
+async def test_unsolicited_answer_is_discarded() -> None:
     """An upstream that sends a second one would answer the next client's call with it."""
 
     pooled = asyncio.Event()
@@ -360,7 +360,7 @@ async def test_request_is_sent_once_when_its_connection_ends_before_it_is_writte
     assert (len(upstream.received), upstream.connections) == (2, 2)
 
 
-async def test_bytes_that_the_event_loop_has_not_read_yet_are_nobodys_answer() -> None:
+async def test_unread_bytes_on_an_idle_connection_are_discarded() -> None:
     """They wait in the socket of a pooled connection when the next request is about to go out."""
     good = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nmine"
     bad = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nanother"

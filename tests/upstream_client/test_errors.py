@@ -219,7 +219,7 @@ async def test_peer_that_speaks_no_tls() -> None:
     assert (error.status, error.code) == (502, "upstream_tls_error")
 
 
-async def test_peer_that_hangs_up_during_the_handshake() -> None:
+async def test_peer_that_disconnects_during_the_handshake() -> None:
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(100)
         writer.close()

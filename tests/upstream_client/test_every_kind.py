@@ -511,11 +511,11 @@ ELSEWHERE: Final = {
     "test_request_that_the_session_makes_is_never_sent": "of the pool, which knows no kinds",
     "test_reply_has_what_the_relay_uses": "of the answer, see test_local.py",
     "test_request_is_sent_once_when_its_connection_ends_before_it_is_written": "of batched writes",
-    "test_bytes_that_the_event_loop_has_not_read_yet_are_nobodys_answer": "of batched writes",
+    "test_unread_bytes_on_an_idle_connection_are_discarded": "of batched writes",
     "test_one_read_is_one_piece_however_many_chunks_are_in_it": "of the parser",
-    "test_one_read_of_much_is_several_pieces_and_the_rest_waits_for_room": "of the parser",
+    "test_large_read_is_delivered_in_pieces_with_backpressure": "of the parser",
     "test_what_came_before_a_broken_chunk_is_handed_on_before_the_error": "of the parser",
-    "test_who_has_enough_hears_of_a_broken_chunk_only_by_asking_on": "of the parser",
+    "test_paused_sink_sees_broken_chunk_on_next_read": "of the parser",
     "test_what_comes_after_a_pause_is_not_kept_back": "of the parser",
     "test_chunks_are_read_the_same_however_they_are_cut": "of the parser",
     "test_connection_serves_the_next_call_while_the_end_of_an_answer_waits_for_room": "of pauses",
@@ -557,13 +557,11 @@ ROWS: Final[dict[str, Test]] = {
     ),
     "test_close_closes_the_connection_at_once": close_closes_at_once,
     "test_broken_chunk_size_does_not_look_like_silence": broken_chunk_is_no_silence,
-    "test_cut_answer_is_told_from_a_whole_one": answer_that_is_cut_is_an_error,
+    "test_truncated_answer_is_distinguished_from_a_complete_one": answer_that_is_cut_is_an_error,
     "test_parser_reads_answers_of_every_kind_one_after_the_other": (
         answers_of_every_kind_follow_each_other
     ),
-    "test_answer_that_nobody_asked_for_is_nobodys_answer": (
-        bytes_on_an_idle_connection_are_nobodys_answer
-    ),
+    "test_unsolicited_answer_is_discarded": (bytes_on_an_idle_connection_are_nobodys_answer),
     "test_connection_is_not_kept_whose_request_was_not_sent_to_its_end": early_answer_arrives,
     "test_cancelled_request_closes_its_connection": cancelled_call_closes_its_connection,
     "test_cancelled_large_request_does_not_wait_until_the_upstream_has_read_it": (
@@ -571,7 +569,7 @@ ROWS: Final[dict[str, Test]] = {
     ),
     "test_pieces_are_pushed_as_they_arrive_and_in_order": pieces_are_pushed_and_wait_for_room,
     "test_what_comes_after_the_sink_has_enough_waits": pieces_are_pushed_and_wait_for_room,
-    "test_cut_is_told_to_who_waits_for_a_push": cut_is_told_to_who_waits_for_a_push,
+    "test_truncation_is_raised_while_streaming_to_a_sink": cut_is_told_to_who_waits_for_a_push,
     "test_cancelled_push_leaves_the_answer_readable": cancelled_push_leaves_the_answer_readable,
 }
 """The row that plays a test on every kind of call."""

@@ -139,7 +139,7 @@ async def test_list_that_is_cut_is_no_list() -> None:
     assert "could not be read: upstream_truncated" in log
 
 
-async def test_upstream_that_cannot_be_reached_is_told_once_and_hinders_no_other() -> None:
+async def test_unreachable_upstream_is_logged_once_and_does_not_affect_others() -> None:
     openai = RawUpstream(openai_answer, plays_lists=True)
     async with openai.running(), running_proxy(openai.base_url) as proxy:
         await proxy.context.refresher.refresh()

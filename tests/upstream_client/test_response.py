@@ -92,7 +92,7 @@ async def test_what_comes_after_the_sink_has_enough_waits() -> None:
 
 
 @pytest.mark.parametrize("end", ["fin", "rst"])
-async def test_cut_is_told_to_who_waits_for_a_push(end: str) -> None:
+async def test_truncation_is_raised_while_streaming_to_a_sink(end: str) -> None:
     async def play(peer: Peer, request: Received) -> None:
         await peer.head()
         await peer.chunk(b"half")
@@ -148,7 +148,7 @@ async def test_one_read_is_one_piece_however_many_chunks_are_in_it() -> None:
     assert sink.pieces == [b"frame;" * 200]
 
 
-async def test_one_read_of_much_is_several_pieces_and_the_rest_waits_for_room() -> None:
+async def test_large_read_is_delivered_in_pieces_with_backpressure() -> None:
     """A read may bring a quarter of a megabyte, which a slow client must not have lying about."""
     chunk = b"%x\r\n%b\r\n" % (1000, b"x" * 1000)
     sink, rest = Sink(room=2), Sink()
@@ -205,7 +205,7 @@ async def test_what_came_before_a_broken_chunk_is_handed_on_before_the_error(mor
 
 
 @pytest.mark.parametrize("more", [0, 20_000])
-async def test_who_has_enough_hears_of_a_broken_chunk_only_by_asking_on(more: int) -> None:
+async def test_paused_sink_sees_broken_chunk_on_next_read(more: int) -> None:
     sink = Sink(room=1)
     async with waiting(sink, b"3\r\nend\r\nzz\r\n" + b"x" * more) as (reply, pushing):
         assert await asyncio.wait_for(pushing, 5)

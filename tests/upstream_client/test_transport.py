@@ -409,7 +409,7 @@ async def test_broken_chunk_size_does_not_look_like_silence() -> None:
 
 
 @pytest.mark.parametrize("end", ["fin", "rst"])
-async def test_cut_answer_is_told_from_a_whole_one(end: str) -> None:
+async def test_truncated_answer_is_distinguished_from_a_complete_one(end: str) -> None:
     async def play(peer: Peer, request: Received) -> None:
         await peer.head(length=100)
         await peer.send(b"half")

@@ -53,7 +53,7 @@ def test_other_codings_are_not_known(coding: str) -> None:
     assert not is_known(coding)
 
 
-def test_c11_what_was_flushed_comes_out_before_the_rest_is_here() -> None:
+def test_c11_flushed_data_comes_out_before_the_end_arrives() -> None:
     pack = zlib.compressobj(wbits=31)
     first = pack.compress(b"data: 1\n\n") + pack.flush(zlib.Z_SYNC_FLUSH)
     inflater = Decompressor("gzip")

@@ -30,7 +30,7 @@ CHUNK = b'data: {"id":"chatcmpl-7","object":"chat.completion.chunk","created":7,
         ({"x-stainless-lang": "js"}, "completions", True, "comment"),
     ],
 )
-def test_shape_follows_what_the_request_tells(
+def test_format_depends_on_the_request(
     headers: Mapping[str, str], endpoint: str, asks_usage: bool, shape: HeartbeatFormat
 ) -> None:
     assert heartbeat_format(headers, endpoint=endpoint, asks_usage=asks_usage) == shape
@@ -61,7 +61,7 @@ def test_empty_delta_keeps_usage_out_of_the_message() -> None:
     assert choice.model_extra == {"usage": {}}
 
 
-def test_a_beat_has_the_id_of_the_chunks_around_it() -> None:
+def test_heartbeat_has_the_id_of_the_chunks_around_it() -> None:
     chunk = parsed("empty_choices", CHUNK)
 
     assert (chunk.id, chunk.created, chunk.model) == ("chatcmpl-7", 7, "m")

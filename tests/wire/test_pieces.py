@@ -48,7 +48,7 @@ def test_bytes_inside_are_replaced(sizes: list[int], data: st.DataObject) -> Non
 
 @pytest.mark.slow
 @given(SIZES, st.integers(0, 20_000))
-def test_the_rest_is_what_follows(sizes: list[int], start: int) -> None:
+def test_after_yields_the_bytes_that_follow(sizes: list[int], start: int) -> None:
     pieces, whole = cut(sizes)
 
     assert b"".join(pieces.after(start)) == whole[start:]

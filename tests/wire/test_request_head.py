@@ -177,7 +177,7 @@ def test_name_that_comes_again_further_inside_is_no_duplicate(body: bytes) -> No
         b"[" + b"1," * 5000 + b"1]",
     ],
 )
-def test_digits_in_strings_and_numbers_of_bearable_length_pass(digits: bytes) -> None:
+def test_digits_in_strings_and_numbers_of_allowed_length_pass(digits: bytes) -> None:
     assert decode_head(b'{"a":' + digits + b',"model":"x"}').model == "x"
 
 
@@ -284,7 +284,7 @@ def test_head_is_the_same_with_a_long_string_anywhere(
 
 
 @pytest.mark.parametrize("fault", [b"", b"]", b"}}", b',"x"', b"1"])
-def test_fault_behind_a_long_string_is_told_with_its_place(fault: bytes) -> None:
+def test_error_after_a_long_string_has_its_position(fault: bytes) -> None:
     start = b'{"a":"' + _LONG_STRING + b'"'
     message = refusal(start + fault).message
 

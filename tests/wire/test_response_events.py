@@ -53,7 +53,7 @@ def test_numbers_count_up() -> None:
     assert [numbers.take(), numbers.take(), numbers.next] == [0, 1, 2]
 
 
-def test_a5_the_first_beat_says_that_there_is_a_response_and_the_next_that_it_goes_on() -> None:
+def test_a5_first_heartbeat_begins_the_response_and_the_next_reports_progress() -> None:
     events = own()
 
     first, second, third = events.heartbeat(), events.heartbeat(), events.heartbeat()
@@ -69,7 +69,7 @@ def test_a5_the_first_beat_says_that_there_is_a_response_and_the_next_that_it_go
     assert (created["status"], created["instructions"]) == ("in_progress", "Be brief.")
 
 
-def test_a5_the_answer_goes_on_with_the_next_number() -> None:
+def test_a5_the_answer_continues_with_the_next_number() -> None:
     events = own()
     events.heartbeat()
 
@@ -201,9 +201,7 @@ def test_a4_after_a_sign_of_life_it_has_begun() -> None:
         ),
     ],
 )
-def test_a4_an_error_of_the_upstreams_is_not_told_twice(
-    event: bytes, code: str, message: str
-) -> None:
+def test_a4_upstream_error_is_not_repeated(event: bytes, code: str, message: str) -> None:
     events = own()
     events.start_attempt(relayed=True)
     events.record_sent(CREATED + event)

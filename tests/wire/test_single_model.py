@@ -82,7 +82,7 @@ def test_d10_without_a_model_none_is_written() -> None:
     assert only_model(b'{"input": "x"}', None) == (b'{"input": "x"}', ())
 
 
-def test_d10_models_of_tools_are_told() -> None:
+def test_d10_models_of_tools_are_returned() -> None:
     tools = [{"type": "image_generation", "model": "dear"}, {"type": "function"}, {"model": None}]
     body = json.dumps({"model": "cheap", "tools": tools}).encode()
 

@@ -1,4 +1,4 @@
-// The live page: asks for the admin key, reads the events, shows the numbers.
+// The dashboard: asks for the admin key, reads the events, shows the numbers.
 //
 // The key stays in this tab's session storage and goes out in a header only.
 

@@ -1,4 +1,4 @@
-"""The live page at the socket: who gets what, under which headers, and what is never in it."""
+"""The dashboard at the socket: who gets what, under which headers, and what is never in it."""
 
 import asyncio
 import contextlib
