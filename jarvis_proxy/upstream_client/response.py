@@ -168,7 +168,7 @@ class UpstreamResponse:
         except _PARSE_ERRORS as exc:
             self._is_reusable = False
             if not self.is_complete:
-                self._fail_parsing(exc)
+                self._fail(truncated_error() if self._started else malformed_error(), exc)
                 return
         if self._pieces:
             self._overhead = 0
@@ -176,7 +176,7 @@ class UpstreamResponse:
         else:
             self._overhead += len(data)
             if self._overhead > _MAX_OVERHEAD and not self.is_complete:
-                self._fail_parsing()
+                self._fail(truncated_error() if self._started else malformed_error())
                 return
             if self._started and self._sink is None:
                 self._wake()
@@ -189,8 +189,7 @@ class UpstreamResponse:
             return
         if self._started:
             if exc is None and self._until_closed:
-                self.is_complete = True
-                self._is_reusable = False
+                self.is_complete, self._is_reusable = True, False
                 self._end()
             else:
                 self._fail(truncated_error(), exc)
@@ -263,9 +262,6 @@ class UpstreamResponse:
         self._is_reusable = False
         self._end()
 
-    def _fail_parsing(self, cause: BaseException | None = None) -> None:
-        self._fail(truncated_error() if self._started else malformed_error(), cause)
-
     def _end(self) -> None:
         """Deliver what is left, then release or close the connection."""
         self._deliver()
@@ -310,8 +306,7 @@ class UpstreamResponse:
         """Wait for the head: ``status`` and ``headers``.
 
         Raises:
-            aiohttp.ClientResponseError: what came is not HTTP.
-            aiohttp.ServerDisconnectedError, aiohttp.ClientOSError: the connection ended.
+            aiohttp.ClientError: the answer is not HTTP, or the connection ended.
             BaseException: what reading the request's body raised.
         """
         while not self._started:
@@ -337,9 +332,8 @@ class UpstreamResponse:
         return self._take()
 
     def _take(self) -> bytes:
-        pieces = self._pieces
-        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        pieces.clear()
+        data = b"".join(self._pieces)  # no copy of a single piece
+        self._pieces.clear()
         self._buffered = 0
         return data
 
