@@ -5,7 +5,6 @@ request and its reader reads the upstream's answer. Here they meet, and nowhere 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import reduce
 from typing import Final, NamedTuple
 
@@ -23,7 +22,7 @@ from jarvis_proxy.canonical.exchange import (
     StreamTranslator,
     UpstreamRequest,
 )
-from jarvis_proxy.canonical.request import CanonicalRequest, relabel
+from jarvis_proxy.canonical.request import CanonicalRequest, ParamMap, relabel
 from jarvis_proxy.canonical.usage import TokenUsage, add_usage, to_token_usage
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.wire.chat_types import Usage
@@ -72,12 +71,13 @@ class _Attempt:
 class Translation:
     """A client's call and an upstream's call as one ``Exchange``."""
 
-    __slots__ = ("_attempt", "_client", "_upstream")
+    __slots__ = ("_attempt", "_client", "_params", "_upstream")
 
     raw: bool = False
 
     def __init__(self, client: DialectCall, upstream: UpstreamCall) -> None:
         self._client = client
+        self._params = client.request.params
         self._upstream = upstream
         self._attempt: _Attempt | None = None
 
@@ -99,9 +99,9 @@ class Translation:
     @property
     def headers(self) -> tuple[tuple[str, str], ...]:
         """Return what was left out, under the client's names, and the upstream's own headers."""
-        request, rest = self._client.request, self._upstream.headers
-        theirs = map(request.params.param, self._upstream.ignored)
-        ignored = list(dict.fromkeys((*request.ignored, *theirs)))[:_MAX_IGNORED]
+        rest = self._upstream.headers
+        theirs = map(self._params.param, self._upstream.ignored)
+        ignored = list(dict.fromkeys((*self._client.request.ignored, *theirs)))[:_MAX_IGNORED]
         return (("x-jarvis-ignored", ", ".join(ignored)), *rest) if ignored else rest
 
     @property
@@ -123,7 +123,7 @@ class Translation:
     ) -> ProxyError | None:
         """Return the client's error for an upstream status ≥ 400."""
         error = self._upstream.translate_error(status, headers, body)
-        return None if error is None else relabel(error, self._client.request.params)
+        return None if error is None else relabel(error, self._params)
 
     def recover(self, status: int, body: bytes) -> "Translation | None":
         """Return a changed exchange worth one more try after this refusal, or None."""
@@ -144,7 +144,7 @@ class Translation:
             reader.read_whole(body)
         except ProxyError as error:
             attempt.fail(error)
-            relabel(error, self._client.request.params)
+            relabel(error, self._params)
             raise
         if reader.next_request is None:
             attempt.end(lane)
@@ -163,7 +163,7 @@ class Translation:
         if attempt is None or lane in attempt.readers:
             attempt = self._begin(stream=True, numbers=numbers)
         reader = attempt.readers[lane] = self._upstream.reader(attempt.answer, lane)
-        return TranslatedStream(attempt, reader, lane, self._client.request)
+        return TranslatedStream(attempt, reader, lane, self._params)
 
     def _begin(self, *, stream: bool, numbers: SequenceNumbers | None = None) -> _Attempt:
         if self._attempt is not None:
@@ -180,15 +180,15 @@ class TranslatedStream:
         "_answer",
         "_attempt",
         "_lane",
+        "_params",
         "_reader",
-        "_request",
         "done",
         "failure",
         "next_request",
     )
 
     def __init__(
-        self, attempt: _Attempt, reader: AnswerReader, lane: int, request: CanonicalRequest
+        self, attempt: _Attempt, reader: AnswerReader, lane: int, params: ParamMap
     ) -> None:
         self.done = False
         self.failure: ProxyError | None = None
@@ -197,7 +197,7 @@ class TranslatedStream:
         self._answer = attempt.answer
         self._reader = reader
         self._lane = lane
-        self._request = request
+        self._params = params
 
     @property
     def usage(self) -> TokenUsage | None:
@@ -254,7 +254,7 @@ class TranslatedStream:
         attempt.fail(error)
         events = self._answer.take()
         error.completed_events = b"" if attempt.abandoned else events
-        relabel(error, self._request.params)
+        relabel(error, self._params)
 
 
 class _Prepared(NamedTuple):
@@ -294,11 +294,12 @@ class TranslatedUpstream:
         except ProxyError as error:
             relabel(error, request.params)
             raise
-        if found.decoded is not None:
-            # The canonical request's bytes are as many as the body's: one of them is enough.
-            client = client._replace(request=msgspec.structs.replace(request, body=b""))
+        if found.decoded is not None and request.body is not call.body:
+            # It is as large as the call's own body: one of them is enough.
+            client = DialectCall(msgspec.structs.replace(request, body=b""), client.new_answer)
         size = _size(client.request, call) if found.decoded is None else found.decoded.size
-        return replace(found, decoded=Decoded(_Prepared(client, found.decoded), size))
+        prepared = Decoded(_Prepared(client, found.decoded), size)
+        return Prerequisites(found.urls, found.call_ids, prepared)
 
     def exchange(
         self, call: Call, media: Mapping[str, Media | ProxyError], decoded: Decoded | None = None
@@ -315,18 +316,14 @@ class TranslatedUpstream:
         if not isinstance(taken, _Prepared):
             taken = _Prepared(self._read(dialect, call), None)
         client, inner = taken
-        del taken
-        params = client.request.params
         read = self._reader(dialect, call, client.request)
-        client = client._replace(
-            request=msgspec.structs.replace(client.request, body=b"", decoded=None)
-        )
         try:
             upstream = self.adapter.translate(call, read, media, inner)
         except ProxyError as error:
-            relabel(error, params)
+            relabel(error, client.request.params)
             raise
-        return Translation(client, upstream)
+        request = msgspec.structs.replace(client.request, body=b"", decoded=None)
+        return Translation(DialectCall(request, client.new_answer), upstream)
 
     def _read(self, dialect: Dialect, call: Call) -> DialectCall:
         return dialect.read(call, self.adapter.features(call))

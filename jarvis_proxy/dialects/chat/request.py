@@ -58,7 +58,7 @@ def read_options(request: ChatRequest) -> ChatOptions:
     return ChatOptions(
         include_usage=bool(options and options.include_usage),
         legacy_functions=uses_functions(request),
-        think_tag=_think_tag(request),
+        think_tag=_think_tag(request) if request.google or request.extra_body else None,
         audio_format=None if request.audio is None else request.audio.format,
         service_tier=request.service_tier is not None,
     )
