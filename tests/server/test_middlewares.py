@@ -219,9 +219,9 @@ BAD_KEYS = {
 @pytest.mark.parametrize("bad", BAD_KEYS)
 async def test_every_wrong_key_gets_the_same_401(bad: str) -> None:
     async with running_proxy() as proxy:
-        plain = await raw(proxy, b"GET /v1/models HTTP/1.1\r\nHost: x\r\n\r\n")
+        plain = await raw(proxy, b"GET /v1/embeddings HTTP/1.1\r\nHost: x\r\n\r\n")
         response = await raw(
-            proxy, b"GET /v1/models HTTP/1.1\r\nHost: x\r\n" + BAD_KEYS[bad] + b"\r\n"
+            proxy, b"GET /v1/embeddings HTTP/1.1\r\nHost: x\r\n" + BAD_KEYS[bad] + b"\r\n"
         )
 
     assert response.status == 401
@@ -235,8 +235,8 @@ async def test_every_wrong_key_gets_the_same_401(bad: str) -> None:
 @pytest.mark.parametrize("query", ["key=", "key=wrong", "key=%ff", "key=%00", "key", "&&=&"])
 async def test_wrong_key_in_the_query_gets_the_same_401(query: str) -> None:
     async with running_proxy() as proxy:
-        plain = await fetch(proxy.port, "/v1/models", method="GET")
-        response = await fetch(proxy.port, f"/v1/models?{query}", method="GET")
+        plain = await fetch(proxy.port, "/v1/embeddings", method="GET")
+        response = await fetch(proxy.port, f"/v1/embeddings?{query}", method="GET")
 
     assert same_for_all(response) == same_for_all(plain)
     assert response.status == 401
@@ -601,9 +601,8 @@ async def test_a7_these_belong_to_what_is_relayed(endpoint: str, prefix: str) ->
 @pytest.mark.parametrize(
     ("path", "words"),
     [
-        ("/v1/messages/count_tokens", "Anthropic"),
         ("/v1/files", "PASSTHROUGH=all"),
-        ("/v1beta/models/gemini-3-flash:generateContent", "Google"),
+        ("/v1/batches", "PASSTHROUGH=all"),
     ],
 )
 async def test_a9_an_unknown_address_is_told_what_would_serve_it(path: str, words: str) -> None:
@@ -615,7 +614,7 @@ async def test_a9_an_unknown_address_is_told_what_would_serve_it(path: str, word
     assert "nearest" not in str(response.error()["message"])
 
 
-PROBES = ["/api/hello", "/healthz", "/favicon.ico", "/robots.txt", "/v1/models", "/v1", "/x"]
+PROBES = ["/healthz", "/favicon.ico", "/robots.txt", "/v1/models", "/v1", "/x"]
 
 
 async def test_a10_probes_without_a_key_are_no_wrong_keys() -> None:
