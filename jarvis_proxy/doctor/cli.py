@@ -51,7 +51,7 @@ def main(arguments: Sequence[str], env_file: Path, environ: Mapping[str, str]) -
 
 @dataclass(frozen=True, slots=True)
 class StartupConfig:
-    """What the server would start from. *settings* is None if it would not, see *refusal*."""
+    """What the server would start from. *settings* is None if *refusal* prevents the start."""
 
     env_file: Path
     environ: Mapping[str, str] = field(repr=False)
@@ -90,7 +90,7 @@ class StartupConfig:
 
     @property
     def is_elsewhere(self) -> bool:
-        """Whether no server was ever set up here: the doctor visits one from another machine."""
+        """Whether no server is set up on this machine: the doctor checks another one from here."""
         return not self.env_file.exists() and not self.environ.get("PROXY_API_KEYS")
 
 

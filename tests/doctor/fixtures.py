@@ -1,6 +1,5 @@
-"""The ground that the doctor is tested on: a machine, upstreams, and hops, all on loopback."""
+"""What the tests of the doctor run against: an environment, upstreams, proxies, on loopback."""
 
-import asyncio
 import contextlib
 import io
 import re
@@ -63,13 +62,13 @@ class TableResolver(AbstractResolver):
         """Do nothing: it holds nothing."""
 
 
-def machine(
+def probe_env(
     names: Mapping[str, Sequence[str]] | None = None,
     *,
     ca: trustme.CA | None = None,
     now: Callable[[], float] = time.time,
 ) -> ProbeEnv:
-    """Return a machine that knows *names* and no DNS, and trusts *ca* besides the system's CAs."""
+    """Return an environment that resolves *names* only, and trusts *ca* and the system's CAs."""
     known = {"localhost": ("127.0.0.1",), **(names or {})}
 
     def tls() -> ssl.SSLContext:
@@ -84,27 +83,27 @@ def machine(
 
 
 def ok(check: str, detail: str) -> Finding:
-    """Return a finding of something that is as it should be."""
+    """Return an ok finding."""
     return Finding(check, Status.OK, detail)
 
 
 def skipped(check: str, detail: str) -> Finding:
-    """Return a finding of something that was not checked."""
+    """Return a finding of a skipped check."""
     return Finding(check, Status.SKIPPED, detail)
 
 
 def warning(check: str, detail: str, advice: str = "", example: str = "") -> Finding:
-    """Return a finding of something that works but deserves a second look."""
+    """Return a finding with a warning."""
     return Finding(check, Status.WARNING, detail, advice, example)
 
 
 def problem(check: str, detail: str, advice: str = "", example: str = "") -> Finding:
-    """Return a finding of something that does not work."""
+    """Return a finding with a problem."""
     return Finding(check, Status.PROBLEM, detail, advice, example)
 
 
 def free_port() -> int:
-    """Return a port of loopback that nobody has."""
+    """Return a free port of loopback."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
@@ -112,7 +111,7 @@ def free_port() -> int:
 
 @contextlib.asynccontextmanager
 async def silent_port() -> AsyncIterator[int]:
-    """Give a port where a connection gets no answer: the listener's queue is full."""
+    """Yield a port that does not answer a connection: the listener's queue is full."""
     with contextlib.ExitStack() as sockets:
         listener = sockets.enter_context(socket.socket())
         listener.bind(("127.0.0.1", 0))
@@ -155,28 +154,22 @@ async def serving(
         return
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     leaf.configure_cert(context)
-    server = await asyncio.start_server(upstream._serve, "127.0.0.1", 0, ssl=context)
-    upstream.port = server.sockets[0].getsockname()[1]
-    try:
+    async with upstream.running(context):
         yield upstream
-    finally:
-        server.close()
-        if hasattr(server, "close_clients"):
-            server.close_clients()
 
 
 Hook = Callable[[dict[str, str]], dict[str, str]]
 
 
 @contextlib.asynccontextmanager
-async def hop(
+async def buffering_proxy(
     target: str,
     signs: Mapping[str, str],
     *,
     on_request: Hook = lambda headers: headers,
     keep: Callable[[bytes], bytes] = lambda body: body,
 ) -> AsyncIterator[int]:
-    """Run a reverse proxy that collects whole answers; *signs* are the headers that it leaves."""
+    """Run a reverse proxy that buffers answers; *signs* are the headers that it adds."""
 
     async def forward(request: web.Request) -> web.Response:
         headers = {"Content-Type": "application/json", **_key_headers(request)}
@@ -242,14 +235,14 @@ async def run_doctor(
     out = io.StringIO()
     output = Output(out, style=Style(), as_json=options.as_json)
     start = StartupConfig.read(env_file, environ or {})
-    code = await run_checks(on or machine(), output, options, start)
+    code = await run_checks(on or probe_env(), output, options, start)
     text = out.getvalue()
     for canary in CANARIES:
         assert canary not in text
     return Transcript(code, text)
 
 
-_PASSING = (
+_VOLATILE = (
     (re.compile(r"\b\d{5}\b"), "PORT"),
     (re.compile(r"\b\d+\.\d s\b"), "N s"),
     (re.compile(r"\b\d+ models\b"), "N models"),
@@ -260,8 +253,8 @@ _PASSING = (
 )
 
 
-def without_volatile(text: str) -> str:
-    """Return a transcript with what differs from run to run taken out."""
-    for pattern, word in _PASSING:
+def normalized(text: str) -> str:
+    """Return a transcript with placeholders for what differs from run to run."""
+    for pattern, word in _VOLATILE:
         text = pattern.sub(word, text)
     return text

@@ -14,7 +14,7 @@ from jarvis_proxy.doctor.options import parse_options
 from jarvis_proxy.doctor.output import Output
 from jarvis_proxy.doctor.report import Style
 from tests.conftest import KEY, OPENAI_KEY
-from tests.doctor.fixtures import free_port, machine, run_doctor
+from tests.doctor.fixtures import free_port, probe_env, run_doctor
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def env_file(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_sound_set_up_exits_with_0(env_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_working_setup_exits_with_0(env_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code = main(["--client", "aider"], env_file, {})
     said = capsys.readouterr()
 
@@ -48,7 +48,7 @@ def test_json_is_one_object(env_file: Path, capsys: pytest.CaptureFixture[str]) 
     assert {check["section"] for check in report["checks"]} == {"Settings", "Upstreams"}
 
 
-def test_json_of_refused_settings_names_no_clients(
+def test_json_of_invalid_settings_names_no_clients(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code = main(["--json"], tmp_path / ".env", {})
@@ -58,7 +58,7 @@ def test_json_of_refused_settings_names_no_clients(
 
 
 @pytest.mark.parametrize(("arguments", "code"), [(["--nope"], 2), (["--help"], 0)])
-def test_argument_errors_and_help_end_at_once(
+def test_argument_errors_and_help_exit_at_once(
     env_file: Path, arguments: list[str], code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(arguments, env_file, {}) == code
@@ -84,7 +84,7 @@ def test_ctrl_c_ends_without_a_traceback(env_file: Path) -> None:
         assert main([], env_file, environ) == 130
 
 
-def test_a_terminal_without_arrows_gets_the_rest(env_file: Path) -> None:
+def test_terminal_without_unicode_gets_the_rest(env_file: Path) -> None:
     raw = io.BytesIO()
     with contextlib.redirect_stdout(io.TextIOWrapper(raw, encoding="ascii", write_through=True)):
         code = main(["--client", "nextchat"], env_file, {})
@@ -94,7 +94,7 @@ def test_a_terminal_without_arrows_gets_the_rest(env_file: Path) -> None:
     assert b"Settings ? Custom Endpoint:" in said
 
 
-async def test_without_the_c_parser_the_server_would_not_start(
+async def test_missing_c_parser_is_a_problem(
     env_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http_parser, "HttpRequestParser", http_parser.HttpRequestParserPy)
@@ -102,11 +102,11 @@ async def test_without_the_c_parser_the_server_would_not_start(
     output = Output(out, style=Style())
     options = parse_options(["--client", "none"])
 
-    assert await run_checks(machine(), output, options, StartupConfig.read(env_file, {})) == 1
+    assert await run_checks(probe_env(), output, options, StartupConfig.read(env_file, {})) == 1
     assert "aiohttp runs without its C parser" in out.getvalue()
 
 
-def test_what_is_read_at_the_start_shows_no_secret(env_file: Path) -> None:
+def test_repr_of_the_startup_config_has_no_secret(env_file: Path) -> None:
     start = StartupConfig.read(env_file, {"OPENAI_API_KEY": OPENAI_KEY})
 
     assert start.settings is not None
@@ -115,7 +115,7 @@ def test_what_is_read_at_the_start_shows_no_secret(env_file: Path) -> None:
     assert OPENAI_KEY not in repr(start)
 
 
-async def test_wrong_settings_do_not_keep_the_address_from_being_tried(tmp_path: Path) -> None:
+async def test_invalid_settings_do_not_prevent_the_url_check(tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     found = await run_doctor(tmp_path, {"PORT": "ninety"}, "--url", url, "--client", "aider")
 
@@ -125,7 +125,7 @@ async def test_wrong_settings_do_not_keep_the_address_from_being_tried(tmp_path:
     assert f"OPENAI_API_BASE={url}/v1" in found.text
 
 
-async def test_on_another_machine_only_the_address_is_tried(tmp_path: Path) -> None:
+async def test_on_another_machine_only_the_url_is_checked(tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     found = await run_doctor(tmp_path, None, "--url", url, "--client", "none")
 

@@ -98,7 +98,7 @@ def test_every_answer_has_a_result(file: str, check: str) -> None:
     assert any(not (each.statuses or each.codes or each.when) for each in messages)
 
 
-def test_a_finding_is_filled_and_named() -> None:
+def test_finding_is_filled_and_named() -> None:
     check = Check("checks/upstream_keys", "key", label="openai", title="key 1 of 2")
 
     assert check.finding("no_credit", answered="402", upstream="openai") == Finding(
@@ -128,7 +128,7 @@ def test_advice_depends_on_the_audience(audience: str, words: str) -> None:
         (HttpAnswer(401, {}), {"other"}, False),
     ],
 )
-def test_a_message_applies_by_status_or_code_and_by_facts(
+def test_message_applies_by_status_or_code_and_by_facts(
     answer: HttpAnswer, true: set[str], expected: bool
 ) -> None:
     message = Message(
@@ -142,7 +142,7 @@ def test_a_message_applies_by_status_or_code_and_by_facts(
     assert message.applies(answer, true) == expected
 
 
-def test_an_answer_is_named_by_its_status_and_most_telling_code() -> None:
+def test_answer_is_named_by_its_status_and_first_code() -> None:
     check = Check("checks/streaming", "refusal")
     codes = HttpAnswer(503, {}, b'{"error":{"code":"server_shutdown","type":"server_error"}}')
 
@@ -150,7 +150,7 @@ def test_an_answer_is_named_by_its_status_and_most_telling_code() -> None:
     assert "but 502 (" in check.evaluate(HttpAnswer(502, {}), who="nginx").detail
 
 
-def test_a_message_without_statuses_and_codes_applies_to_every_answer() -> None:
+def test_message_without_statuses_and_codes_applies_to_every_answer() -> None:
     assert Message(status=Status.OK, detail="x").applies(HttpAnswer(200, {}), set())
 
 
@@ -165,7 +165,7 @@ def test_a_message_without_statuses_and_codes_applies_to_every_answer() -> None:
         ([], True, 78),
     ],
 )
-def test_the_exit_code_tells_the_outcome(
+def test_exit_code_depends_on_the_findings(
     findings: list[Finding], refused: bool, expected: int
 ) -> None:
     assert expected == exit_code(findings, settings_refused=refused)
@@ -179,7 +179,7 @@ def test_the_exit_code_tells_the_outcome(
         ([BROKEN, BROKEN, ODD, UNTRIED], "2 problems, 1 warning, 0 ok, 1 skipped."),
     ],
 )
-def test_the_summary_counts_each_kind(findings: list[Finding], expected: str) -> None:
+def test_summary_counts_each_kind(findings: list[Finding], expected: str) -> None:
     assert expected == summary(findings)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import KEY, ProxyFactory
-from tests.doctor.fixtures import Transcript, free_port, machine, run_doctor
+from tests.doctor.fixtures import Transcript, free_port, probe_env, run_doctor
 from tests.doctor.transcripts import assert_golden
 
 NGINX = shutil.which("nginx")
@@ -81,79 +81,79 @@ async def nginx(folder: Path, target: int, *settings: str) -> AsyncIterator[int]
         await process.communicate()
 
 
-async def visit(folder: Path, port: int) -> Transcript:
+async def check_port(folder: Path, port: int) -> Transcript:
     return await run_doctor(
         folder,
         None,
         *("--client", "none", "--url", f"http://127.0.0.1:{port}"),
-        on=machine(),
+        on=probe_env(),
         environ={"JARVIS_KEY": KEY},
     )
 
 
-async def test_a_buffering_nginx_is_found_and_named(tmp_path: Path, proxy: ProxyFactory) -> None:
+async def test_buffering_nginx_is_found_and_named(tmp_path: Path, proxy: ProxyFactory) -> None:
     ignoring = f"{LARGE_BUFFERS} proxy_ignore_headers X-Accel-Buffering;"
     async with proxy() as running, nginx(tmp_path, running.port, ignoring) as port:
-        found = await visit(tmp_path, port)
+        found = await check_port(tmp_path, port)
 
     assert found.code == 1
     assert_golden("nginx_buffering", found)
 
 
-async def test_of_two_nginx_the_outer_one_buffers(tmp_path: Path, proxy: ProxyFactory) -> None:
+async def test_outer_nginx_of_two_buffers(tmp_path: Path, proxy: ProxyFactory) -> None:
     """The inner one obeys X-Accel-Buffering and keeps the header to itself."""
     twice = (LARGE_BUFFERS, LARGE_BUFFERS)
     async with proxy() as running, nginx(tmp_path, running.port, *twice) as port:
-        found = await visit(tmp_path, port)
+        found = await check_port(tmp_path, port)
 
-    assert "nginx holds streams back" in " ".join(found.lines_of("stream").split())
+    assert "nginx buffers streams" in " ".join(found.lines_of("stream").split())
 
 
-async def test_small_buffers_are_found_too(tmp_path: Path, proxy: ProxyFactory) -> None:
+async def test_small_buffers_are_found(tmp_path: Path, proxy: ProxyFactory) -> None:
     small = (
         "proxy_http_version 1.0; proxy_buffering on; proxy_buffer_size 2k; proxy_buffers 8 2k;"
         " proxy_busy_buffers_size 2k; proxy_ignore_headers X-Accel-Buffering;"
         " client_max_body_size 80m;"
     )
     async with proxy() as running, nginx(tmp_path, running.port, small) as port:
-        found = await visit(tmp_path, port)
+        found = await check_port(tmp_path, port)
 
-    assert "nginx holds streams back" in " ".join(found.lines_of("stream").split())
+    assert "nginx buffers streams" in " ".join(found.lines_of("stream").split())
 
 
-async def test_nginx_as_it_comes_streams_but_refuses_pictures(
+async def test_default_nginx_streams_but_refuses_large_requests(
     tmp_path: Path, proxy: ProxyFactory
 ) -> None:
     """The proxy's X-Accel-Buffering turns its buffers off; its 1 MB for bodies stays."""
     async with proxy() as running, nginx(tmp_path, running.port, DEFAULTS) as port:
-        found = await visit(tmp_path, port)
+        found = await check_port(tmp_path, port)
 
     assert found.code == 0
     assert_golden("nginx_defaults", found)
 
 
-async def test_a_compressing_nginx_is_found(tmp_path: Path, proxy: ProxyFactory) -> None:
+async def test_compressing_nginx_is_found(tmp_path: Path, proxy: ProxyFactory) -> None:
     packing = (
         "proxy_http_version 1.1; proxy_buffering off; gzip on; gzip_types text/event-stream;"
         " gzip_min_length 1; gzip_proxied any; client_max_body_size 80m;"
     )
     async with proxy() as running, nginx(tmp_path, running.port, packing) as port:
-        found = await visit(tmp_path, port)
+        found = await check_port(tmp_path, port)
 
     assert "nginx compresses them (gzip)" in " ".join(found.lines_of("stream").split())
 
 
-async def test_the_right_nginx_is_well(tmp_path: Path, proxy: ProxyFactory) -> None:
+async def test_recommended_nginx_is_ok(tmp_path: Path, proxy: ProxyFactory) -> None:
     async with proxy() as running, nginx(tmp_path, running.port, RIGHT) as port:
-        found = await visit(tmp_path, port)
+        found = await check_port(tmp_path, port)
 
     assert found.code == 0
     assert_golden("nginx_right", found)
 
 
-async def test_an_nginx_whose_proxy_is_down_is_told(tmp_path: Path) -> None:
+async def test_nginx_whose_proxy_is_down_is_named(tmp_path: Path) -> None:
     async with nginx(tmp_path, free_port(), RIGHT) as port:
-        found = await visit(tmp_path, port)
+        found = await check_port(tmp_path, port)
 
     assert found.code == 1
     assert "502: nginx answers, but does not reach the proxy" in found.lines_of("health")

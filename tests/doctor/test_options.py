@@ -17,7 +17,7 @@ def test_without_arguments_everything_local_is_asked_for() -> None:
     assert Options(None, as_json=False, clients=EVERY) == parse_options([])
 
 
-def test_all_arguments_are_taken() -> None:
+def test_all_arguments_are_parsed() -> None:
     found = parse_options(
         ["--url", "https://my.host", "--json", "--client", "n8n", "--client", "aider"]
     )
@@ -52,7 +52,7 @@ def test_clients_are_chosen_by_name(chosen: list[str], expected: tuple[str, ...]
         "https://[::1",
     ],
 )
-def test_another_text_is_refused_without_being_repeated(
+def test_invalid_url_is_refused_without_being_repeated(
     text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as caught:
@@ -77,7 +77,7 @@ def test_wrong_arguments_end_with_usage(
     assert "usage: python server.py doctor" in capsys.readouterr().err
 
 
-def test_help_tells_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_lists_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         parse_options(["--help"])
 
@@ -103,7 +103,7 @@ def test_help_tells_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
         ("http://[::1]:9000", ProxyUrl("http", "::1", 9000), "http://[::1]:9000"),
     ],
 )
-def test_an_address_is_brought_to_one_form(text: str, expected: ProxyUrl, url: str) -> None:
+def test_url_is_normalized(text: str, expected: ProxyUrl, url: str) -> None:
     found = parse_proxy_url(text)
 
     assert expected == found
@@ -111,7 +111,7 @@ def test_an_address_is_brought_to_one_form(text: str, expected: ProxyUrl, url: s
 
 
 @given(st.text(max_size=30))
-def test_any_text_is_an_address_or_refused(text: str) -> None:
+def test_any_text_is_a_url_or_refused(text: str) -> None:
     try:
         found = parse_proxy_url(text)
     except argparse.ArgumentTypeError:
@@ -128,5 +128,5 @@ def test_any_text_is_an_address_or_refused(text: str) -> None:
         (Settings(tls_cert_file="c"), "https://127.0.0.1:9000"),
     ],
 )
-def test_a_server_answers_where_its_settings_say(settings: Settings, url: str) -> None:
+def test_url_of_a_server_follows_its_settings(settings: Settings, url: str) -> None:
     assert ProxyUrl.of_server(settings, "127.0.0.1").url == url

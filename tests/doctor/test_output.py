@@ -18,7 +18,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_sections_are_written_as_they_come_and_kept() -> None:
+def test_sections_are_written_at_once_and_kept() -> None:
     out = io.StringIO()
     output = Output(out, style=Style())
     output.section("Empty", [])
@@ -28,7 +28,7 @@ def test_sections_are_written_as_they_come_and_kept() -> None:
     assert output.findings == [ok("port", "free")]
 
 
-def test_json_is_written_alone() -> None:
+def test_json_output_has_no_text() -> None:
     out = io.StringIO()
     output = Output(out, style=Style(), as_json=True)
     output.text("a word\n")
@@ -39,7 +39,7 @@ def test_json_is_written_alone() -> None:
     assert "ü" in out.getvalue()
 
 
-def test_progress_is_one_line_that_goes_away() -> None:
+def test_progress_is_one_line_that_is_cleared() -> None:
     out, terminal = io.StringIO(), Terminal()
     output = Output(out, style=Style(width=30), progress=terminal)
     output.notice("a very long list of upstreams")
@@ -57,7 +57,7 @@ def test_without_a_terminal_there_is_no_progress() -> None:
     assert out.getvalue() == ""
 
 
-def test_secrets_are_hidden_wherever_they_turn_up() -> None:
+def test_secrets_are_redacted_everywhere() -> None:
     out, terminal = io.StringIO(), Terminal()
     output = Output(out, style=Style(), progress=terminal)
     output.redact(["sk-canary-1"])
@@ -79,18 +79,16 @@ def test_secrets_are_hidden_wherever_they_turn_up() -> None:
         ({"TERM": "xterm", "NO_COLOR": ""}, True),
     ],
 )
-def test_a_terminal_gets_colour_unless_it_is_not_wanted(
-    environ: dict[str, str], colour: bool
-) -> None:
+def test_terminal_gets_colour_unless_turned_off(environ: dict[str, str], colour: bool) -> None:
     assert style_for(Terminal(), environ).colour == colour
 
 
-def test_a_file_gets_plain_text() -> None:
+def test_file_gets_plain_text() -> None:
     assert style_for(io.StringIO(), {"TERM": "xterm"}) == Style(colour=False, width=100)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="no such terminals here")
-def test_progress_needs_a_terminal_that_can_take_a_line_back() -> None:
+def test_progress_needs_a_terminal_that_can_clear_a_line() -> None:
     terminal = Terminal()
 
     assert progress_on(terminal, {"TERM": "xterm"}) is terminal

@@ -26,13 +26,13 @@ BROKEN = problem(
 )
 
 
-def test_a_finding_is_one_line_where_all_is_well() -> None:
+def test_ok_finding_is_one_line() -> None:
     assert finding_text(ok("port", "9000 is free"), PLAIN) == (
         "  ok       port                  9000 is free\n"
     )
 
 
-def test_advice_follows_an_arrow_and_examples_stand_as_they_are() -> None:
+def test_advice_follows_an_arrow_and_examples_are_verbatim() -> None:
     assert finding_text(BROKEN, PLAIN) == (
         "  problem  port                  9000 is taken\n"
         "                                 -> Stop that program, or set\n"
@@ -43,20 +43,20 @@ def test_advice_follows_an_arrow_and_examples_stand_as_they_are() -> None:
     )
 
 
-def test_a_long_name_of_a_check_keeps_its_distance() -> None:
+def test_long_check_name_keeps_a_space() -> None:
     text = finding_text(skipped("a-long-upstream-name: connection", "not tried"), PLAIN)
 
     assert "connection not tried" in text
 
 
-def test_addresses_are_never_cut() -> None:
+def test_addresses_are_never_wrapped() -> None:
     address = "https://generativelanguage.googleapis.com/v1beta/a-b-c"
 
     assert address in finding_text(warning("x", address, address), PLAIN)
     assert address in finding_text(warning("x", address), Style(width=10))
 
 
-def test_a_terminal_without_width_still_gets_every_word() -> None:
+def test_terminal_without_width_gets_every_word() -> None:
     text = finding_text(BROKEN, Style(width=0))
 
     assert "another one." in text
@@ -89,7 +89,7 @@ def test_titles_and_summaries() -> None:
     )
 
 
-def test_a_client_s_settings_are_plain_text() -> None:
+def test_client_settings_are_plain_text() -> None:
     text = guides_text([read_guide("nextchat", FACTS)], Style(width=80))
 
     assert text.startswith("\nSettings for clients\n  The key of a client is one of PROXY_API_KEYS")
@@ -100,7 +100,7 @@ def test_a_client_s_settings_are_plain_text() -> None:
     assert all(len(line) <= 80 for line in text.splitlines())
 
 
-def test_json_has_everything() -> None:
+def test_json_has_every_field() -> None:
     report = as_json(
         [Section("Settings", (BROKEN, ok("a", "b")))],
         [read_guide("openclaw", FACTS)],

@@ -1,4 +1,4 @@
-"""The doctor at a sound set-up, and at one with each single fault: whole transcripts."""
+"""What the doctor prints for a working setup, and for a setup with each single fault."""
 
 import hashlib
 from collections.abc import AsyncIterator
@@ -15,7 +15,7 @@ from tests.doctor.fixtures import (
     Transcript,
     answers,
     free_port,
-    machine,
+    probe_env,
     run_doctor,
     serving,
     silent_port,
@@ -37,33 +37,33 @@ OPENAI_REFUSAL = b'{"error":{"message":"canary","type":"t","param":null,"code":"
 
 @asynccontextmanager
 async def good_openai() -> AsyncIterator[dict[str, str]]:
-    """Yield the settings of a server with one upstream, which is well."""
+    """Yield the settings of a server with one upstream that works."""
     async with serving(answers()) as openai:
         yield {**PLAIN, "PORT": str(free_port()), "OPENAI_BASE_URL": openai.base_url}
 
 
 async def transcript_of(folder: Path, **changed: str) -> Transcript:
-    """Return the transcript of a sound set-up in which some settings are *changed*."""
+    """Return the transcript of a working setup with some settings *changed*."""
     async with good_openai() as env:
         return await run_doctor(folder, {**env, **changed}, "--client", "none")
 
 
 async def at_upstream(folder: Path, script: Script, **changed: str) -> Transcript:
-    """Return the transcript of a set-up whose one upstream plays *script*."""
+    """Return the transcript of a setup whose one upstream plays *script*."""
     async with serving(script) as upstream:
         env = {**PLAIN, "PORT": str(free_port()), "OPENAI_BASE_URL": upstream.base_url, **changed}
         return await run_doctor(folder, env, "--client", "none")
 
 
 async def at_tls_port(folder: Path, port: int) -> Transcript:
-    """Return the transcript of a set-up whose one upstream is said to speak TLS on *port*."""
+    """Return the transcript of a setup whose one upstream should speak TLS on *port*."""
     url = f"https://api.example.com:{port}/v1"
     env = {**PLAIN, "PORT": str(free_port()), "OPENAI_BASE_URL": url}
-    return await run_doctor(folder, env, "--client", "none", on=machine(NAMES, ca=CA))
+    return await run_doctor(folder, env, "--client", "none", on=probe_env(NAMES, ca=CA))
 
 
 @pytest.mark.slow
-async def test_a_sound_set_up(tmp_path: Path) -> None:
+async def test_working_setup(tmp_path: Path) -> None:
     """Two upstreams, the proxy running, settings for every client."""
     async with AsyncExitStack() as stack:
         openai = await stack.enter_async_context(serving(answers()))
@@ -97,9 +97,7 @@ async def test_a_sound_set_up(tmp_path: Path) -> None:
         ("host_of_another_machine", {"HOST": "203.0.113.77"}),
     ],
 )
-async def test_settings_that_deserve_a_second_look(
-    tmp_path: Path, name: str, changed: dict[str, str]
-) -> None:
+async def test_settings_with_a_warning(tmp_path: Path, name: str, changed: dict[str, str]) -> None:
     assert_golden(name, await transcript_of(tmp_path, **changed))
 
 
@@ -174,7 +172,7 @@ def ends(after: timedelta) -> trustme.LeafCert:
         ("certificate_ends_soon", timedelta(days=5, hours=1), 0),
     ],
 )
-async def test_certificate_of_ones_own_that_ends(
+async def test_own_certificate_that_expires_soon(
     tmp_path: Path, name: str, after: timedelta, code: int
 ) -> None:
     leaf = ends(after)
@@ -229,7 +227,7 @@ async def test_tls_of_an_upstream(tmp_path: Path, name: str, leaf: trustme.LeafC
         assert_golden(name, await at_tls_port(tmp_path, upstream.port))
 
 
-async def test_upstream_that_speaks_no_tls(tmp_path: Path) -> None:
+async def test_upstream_without_tls(tmp_path: Path) -> None:
     async with running_proxy() as plain:
         assert_golden("upstream_without_tls", await at_tls_port(tmp_path, plain.port))
 
@@ -322,7 +320,7 @@ async def test_keys_of_clients_as_digests_only(tmp_path: Path) -> None:
     assert_golden("keys_as_digests", found)
 
 
-def test_every_golden_transcript_is_looked_at() -> None:
+def test_every_golden_transcript_is_compared() -> None:
     """A name that no test has would never be compared."""
     here = Path(__file__).resolve().parent
     sources = "".join(path.read_text(encoding="utf-8") for path in here.rglob("test_*.py"))

@@ -1,21 +1,21 @@
-"""Golden transcripts: what the doctor prints for one set-up, kept in golden/.
+"""Golden transcripts, kept in golden/: what the doctor prints for one setup.
 
-``UPDATE_GOLDEN=1 pytest tests/doctor`` writes them anew; the difference is to be read.
+``UPDATE_GOLDEN=1 pytest tests/doctor`` writes them again; read the difference.
 """
 
 import os
 from pathlib import Path
 from typing import Final
 
-from tests.doctor.fixtures import Transcript, without_volatile
+from tests.doctor.fixtures import Transcript, normalized
 
 GOLDEN: Final = Path(__file__).resolve().parent / "golden"
 
 
 def assert_golden(name: str, transcript: Transcript) -> None:
-    """Compare a transcript, without what differs from run to run, with the one that is kept."""
+    """Compare a transcript with the kept one, apart from what differs from run to run."""
     path = GOLDEN / f"{name}.txt"
-    text = f"{without_volatile(transcript.text)}exit code {transcript.code}\n"
+    text = f"{normalized(transcript.text)}exit code {transcript.code}\n"
     if os.environ.get("UPDATE_GOLDEN"):
         path.write_text(text, encoding="utf-8")
 

@@ -1,7 +1,7 @@
 """The files that the server starts from: .env, the certificate and its key. IO (reads files).
 
-The standard library tells a certificate's dates only after a handshake that trusted it. So the file
-is trusted here, whatever its dates, for a handshake in memory: both sides are this process.
+The standard library gives a certificate's dates only after a trusted handshake. So this module
+trusts the file, whatever its dates, for a handshake in memory. Both sides are this process.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ _MARK: Final = b" CERTIFICATE-----"
 
 
 class _EncryptedKeyError(Exception):
-    """The private key asks for a password, which a server cannot type."""
+    """The private key needs a password, which a server cannot enter."""
 
 
 def env_file(path: Path) -> list[Finding]:

@@ -1,4 +1,4 @@
-"""The proxy as its clients meet it, under an address: from reachability to a paced stream. IO.
+"""Checks the proxy at a URL as a client does: from reachability to a paced stream. IO.
 
 The embedded model `jarvis-echo` answers, so nothing is billed. A key is sent only to an address
 whose /health is this proxy's.
@@ -30,14 +30,14 @@ async def check_public_url(
 ) -> list[Finding]:
     """Check *url* from outside: name, connection, TLS, then what a client does."""
     notice(f"a connection to {url.host}")
-    way = Reachability(env, url.url, "--url", owner="site")
-    if not await way.check(_CONNECT_TIMEOUT):
-        return way.findings
+    reachability = Reachability(env, url.url, "--url", owner="site")
+    if not await reachability.check(_CONNECT_TIMEOUT):
+        return reachability.findings
     secrecy = "https" if url.scheme == "https" else "local" if is_local(url.host) else "clear"
     encryption = Check(_FILE, "encryption").finding(secrecy)
     async with open_probe(env) as client:
-        answers = await PublicUrlCheck(client, url, notice, here=False).run(key)
-    return [*way.findings, encryption, *answers]
+        answers = await PublicUrlCheck(client, url, notice, is_local=False).run(key)
+    return [*reachability.findings, encryption, *answers]
 
 
 async def check_local_server(
@@ -46,32 +46,32 @@ async def check_local_server(
     """Check the server that runs on this machine, asked directly."""
     # Its certificate is for its public name, not for 127.0.0.1.
     async with open_probe(env, verify=False) as client:
-        return await PublicUrlCheck(client, url, notice, here=True).run(key)
+        return await PublicUrlCheck(client, url, notice, is_local=True).run(key)
 
 
 @dataclass(slots=True)
 class PublicUrlCheck:
-    """Asks one address, step by step; the result of a step decides whether the next makes sense.
+    """Checks one URL in steps; the result of a step decides whether the next one runs.
 
-    *here*: the address is this machine's own server, so no other server is in between.
+    *is_local*: the URL is this machine's own server, so there is no intermediary.
     """
 
     client: ProbeClient
     url: ProxyUrl
     notice: Callable[[str], None]
-    here: bool
-    may_go_on: bool = False
+    is_local: bool
+    can_continue: bool = False
 
     async def run(self, key: str | None) -> list[Finding]:
-        """Return the findings of every step up to the first that makes the next ones useless."""
+        """Return the findings of the steps, up to the first that rules out the next."""
         findings = [await self._step("health", self._health())]
-        if not self.may_go_on:
+        if not self.can_continue:
             return findings
         findings.append(await self._step("auth", self._auth()))
         if key is None:
             return [*findings, Check(_FILE, "models").finding("no_key")]
         findings.append(await self._step("models", self._models(key)))
-        if self.may_go_on:
+        if self.can_continue:
             findings.append(await self._step("large request", self._large_request(key)))
             findings.append(await self._step("stream", self._stream(key)))
         return findings
@@ -89,7 +89,7 @@ class PublicUrlCheck:
 
     async def _health(self) -> Finding:
         answer = await self._get("/health")
-        self.may_go_on = answer.status == 200 and is_ours(answer)
+        self.can_continue = answer.status == 200 and is_ours(answer)
         return evaluate_health(self.url, answer)
 
     async def _auth(self) -> Finding:
@@ -98,13 +98,13 @@ class PublicUrlCheck:
         return evaluate_auth(without, wrong)
 
     async def _models(self, key: str) -> Finding:
-        self.may_go_on = False
+        self.can_continue = False
         answer = await self._get("/v1/models", Authorization=f"Bearer {key}")
-        self.may_go_on = answer.status == 200
+        self.can_continue = answer.status == 200
         second = None
         if answer.status == 401:
             second = await self._get("/v1/models", **{"x-api-key": key})
-        return evaluate_models(answer, second, here=self.here)
+        return evaluate_models(answer, second, is_local=self.is_local)
 
     async def _large_request(self, key: str) -> Finding:
         answer = await self._post(key, stream=False, padding=_LARGE)
@@ -114,7 +114,7 @@ class PublicUrlCheck:
         answer = await self._post(key, stream=True)
         if seems_bunched(answer):
             answer = await self._post(key, stream=True)  # a buffer bunches every time
-        return evaluate_stream(answer, here=self.here)
+        return evaluate_stream(answer, is_local=self.is_local)
 
     async def _post(self, key: str, *, stream: bool, padding: int = 0) -> HttpAnswer:
         return await self.client.ask(
@@ -154,13 +154,13 @@ def evaluate_auth(without_key: HttpAnswer, wrong_key: HttpAnswer) -> Finding:
     return check.finding("refused")
 
 
-def evaluate_models(bearer: HttpAnswer, api_key: HttpAnswer | None, *, here: bool) -> Finding:
+def evaluate_models(bearer: HttpAnswer, api_key: HttpAnswer | None, *, is_local: bool) -> Finding:
     """Return the finding for GET /v1/models with a good key.
 
     *api_key* is the answer when the key came as ``x-api-key``, asked where *bearer* is a 401.
     """
     models = listed_models(bearer)
-    return Check(_FILE, "models", audience="here" if here else "outside").evaluate(
+    return Check(_FILE, "models", audience="local" if is_local else "outside").evaluate(
         bearer,
         works_as_api_key=api_key is not None and api_key.status == 200,
         has_list=models is not None,

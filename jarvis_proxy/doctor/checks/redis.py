@@ -11,8 +11,8 @@ from jarvis_proxy.doctor.findings import Check, Finding
 from jarvis_proxy.redis_backend.shared_state import check_redis
 
 _CHECK: Final = Check("checks/redis", "Redis")
-_SLOW: Final = 0.05
-"""Half of what a call waits for it."""
+SLOW_AFTER: Final = 0.05
+"""Seconds, half of what a call waits for Redis."""
 
 _REPLICA: Final = "it is a replica, which takes no writes"
 _REASONS: Final = {
@@ -27,8 +27,13 @@ _REASONS: Final = {
 """By the exception's name: its message may hold the address and the password."""
 
 
-async def check_redis_store(url: str, *, limit: float = 5.0) -> list[Finding]:
-    """Return the findings about the Redis at *url*; none without an address."""
+async def check_redis_store(
+    url: str, *, timeout_s: float = 5.0, slow_after_s: float = SLOW_AFTER
+) -> list[Finding]:
+    """Return the findings about the Redis at *url*; none without a URL.
+
+    A write that takes longer than *slow_after_s* is a warning.
+    """
     if not url:
         return []
     try:
@@ -38,10 +43,10 @@ async def check_redis_store(url: str, *, limit: float = 5.0) -> list[Finding]:
     from redis.asyncio import Redis  # only here: it is optional
     from redis.exceptions import RedisError
 
-    client = Redis.from_url(url, protocol=2, socket_connect_timeout=limit)
+    client = Redis.from_url(url, protocol=2, socket_connect_timeout=timeout_s)
     try:
-        async with asyncio.timeout(limit):
-            return await _check_client(client)
+        async with asyncio.timeout(timeout_s):
+            return await _check_client(client, slow_after_s)
     except (RedisError, OSError) as exc:  # TimeoutError is an OSError
         name = type(exc).__name__
         return [_CHECK.finding("unusable", reason=_REASONS.get(name, name))]
@@ -50,7 +55,7 @@ async def check_redis_store(url: str, *, limit: float = 5.0) -> list[Finding]:
             await client.aclose()
 
 
-async def _check_client(client: Any) -> list[Finding]:
+async def _check_client(client: Any, slow_after_s: float) -> list[Finding]:
     await client.ping()
     began = time.perf_counter()
     await client.set("jarvis:alive", 1, ex=60)
@@ -59,7 +64,7 @@ async def _check_client(client: Any) -> list[Finding]:
     if info.get("role") == "slave":
         return [_CHECK.finding("unusable", reason=_REPLICA)]
     version = info.get("valkey_version") or info.get("redis_version") or "version unknown"
-    result = "slow" if took > _SLOW else "works"
+    result = "slow" if took > slow_after_s else "works"
     findings = [_CHECK.finding(result, time=f"{took * 1000:.1f} ms", version=version)]
     saves = (await _read(client.config_get("save"))).get("save", "unknown")
     if not info.get("aof_enabled") and not saves:
@@ -71,7 +76,7 @@ async def _check_client(client: Any) -> list[Finding]:
 
 
 async def _read(reply: Awaitable[dict[str, Any]]) -> dict[str, Any]:
-    """Return what Redis says of itself; a hosted one may refuse."""
+    """Return what Redis reports about itself; a hosted service may refuse."""
     from redis.exceptions import ResponseError
 
     try:

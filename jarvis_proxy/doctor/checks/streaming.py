@@ -1,7 +1,7 @@
-"""What a stream of `jarvis-echo`, as it arrived, says about the way it took. Pure.
+"""What the timing of a `jarvis-echo` stream says about intermediaries. Pure.
 
-`jarvis-echo` sends a word every 30 ms. A server in between that buffers turns that into one burst
-at the end, or into a few; a slow or shaky network only delays some events.
+`jarvis-echo` sends a word every 30 ms. An intermediary that buffers turns that into one burst or a
+few. A slow network only delays some events.
 """
 
 from collections.abc import Iterable
@@ -28,7 +28,7 @@ _SAME_BURST: Final = PACE / 3
 """Events nearer to each other than this left a buffer together."""
 
 _BUNCHED: Final = 4.0
-"""Mean events in a burst from which on it is no accident: 120 ms of waiting."""
+"""Mean events per burst above which an intermediary buffers: 120 ms of waiting."""
 
 _BUFFERED_BURSTS: Final = 2
 _BUFFERED_SHARE: Final = 0.25
@@ -95,8 +95,8 @@ class StreamTiming:
         return "bunched" if count / self.bursts >= _BUNCHED else "paced"
 
 
-def evaluate_stream(answer: HttpAnswer, *, here: bool) -> Finding:
-    """Return the finding for a stream as it arrived; *here*: no server can be in between."""
+def evaluate_stream(answer: HttpAnswer, *, is_local: bool) -> Finding:
+    """Return the finding for a stream as it arrived; *is_local*: there is no intermediary."""
     between = describe_intermediaries(answer)
     if answer.status != 200 or answer.content_type != "text/event-stream":
         return Check("checks/streaming", "refusal", title="stream").evaluate(answer, **between)
@@ -108,7 +108,7 @@ def evaluate_stream(answer: HttpAnswer, *, here: bool) -> Finding:
     if timing.kind == "paced":
         result = "compressed" if coding else "paced"
     else:
-        result = "busy" if here else timing.kind
+        result = "busy" if is_local else timing.kind
     return check.finding(
         result,
         events=len(timing.times),
@@ -121,6 +121,6 @@ def evaluate_stream(answer: HttpAnswer, *, here: bool) -> Finding:
 
 
 def seems_bunched(answer: HttpAnswer) -> bool:
-    """Tell whether a whole stream came in bunches, which a bad moment of the network does, too."""
+    """Tell whether a complete stream came in bursts, which network jitter can also cause."""
     timing = StreamTiming(answer.pieces)
     return not timing.fault and timing.kind == "bunched"

@@ -1,6 +1,6 @@
 """Whether the upstreams can be reached, their keys are valid, and the clock is right. IO.
 
-Each is asked for its list of models, as calls are sent, and for nothing else: that costs nothing.
+The doctor asks each only for its list of models, over the transport of calls. That is free.
 """
 
 import asyncio
@@ -54,10 +54,12 @@ async def check_upstreams(
     upstreams = [upstream for upstream in settings.upstreams if upstream.keys]
     for proxy in dict.fromkeys(upstream.proxy for upstream in upstreams if upstream.proxy):
         notice("the outbound proxy")
-        way = Reachability(env, proxy.url, proxy.setting, "outbound proxy", owner="outbound_proxy")
-        if not await way.check(timeout):
+        reachability = Reachability(
+            env, proxy.url, proxy.setting, "outbound proxy", owner="outbound_proxy"
+        )
+        if not await reachability.check(timeout):
             upstreams = [upstream for upstream in upstreams if upstream.proxy != proxy]
-        results.findings += way.findings
+        results.findings += reachability.findings
         if not upstreams:
             return results
     notice(", ".join(upstream.name for upstream in upstreams))
@@ -88,10 +90,12 @@ class _UpstreamCheck:
         upstream = self.upstream
         # Behind an outbound proxy only that proxy resolves the name and connects.
         if upstream.proxy is None:
-            way = Reachability(self.env, upstream.base_url, upstream.url_setting, upstream.name)
-            await way.check(self.timeout_s)
-            self.findings += way.findings
-            if not way.reached:
+            reachability = Reachability(
+                self.env, upstream.base_url, upstream.url_setting, upstream.name
+            )
+            await reachability.check(self.timeout_s)
+            self.findings += reachability.findings
+            if not reachability.reached:
                 return
         transport = self._transport()
         try:

@@ -1,4 +1,4 @@
-"""One HTTP answer as the checks look at it, and what its error object says. Pure."""
+"""One HTTP answer, as the checks read it, and what its error object says. Pure."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -55,7 +55,7 @@ class HttpAnswer:
 
     @property
     def error_codes(self) -> tuple[str, ...]:
-        """The codes of OpenAI's or Google's error object, the most telling first.
+        """The codes of OpenAI's or Google's error object, the most specific first.
 
         The message is not among them: it may repeat a part of a key.
         """

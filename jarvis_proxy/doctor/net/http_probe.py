@@ -1,4 +1,4 @@
-"""HTTP as the doctor speaks it: asks as a client, and keeps what came, and when. IO."""
+"""The HTTP client of the doctor: it keeps what arrived, and when. IO."""
 
 import asyncio
 import contextlib
@@ -34,7 +34,7 @@ _ERRORS: Final[tuple[tuple[type[BaseException] | tuple[type[BaseException], ...]
 
 @dataclass(frozen=True, slots=True)
 class ProbeClient:
-    """Asks one proxy, as a client would: it accepts compression, and follows no redirect."""
+    """Sends requests as a client would: it accepts compression, and follows no redirect."""
 
     session: aiohttp.ClientSession
 
@@ -49,7 +49,7 @@ class ProbeClient:
     ) -> HttpAnswer:
         """Return the answer to a POST, or a GET if there is no *body*.
 
-        With *keeps_partial* also one that breaks off, as far as it came. Raises PROBE_ERRORS.
+        With *keeps_partial*, return an incomplete answer too. Raises PROBE_ERRORS.
         """
         started = time.monotonic()
         data = io.BytesIO(body) if body else None  # aiohttp warns of large bytes

@@ -1,4 +1,4 @@
-"""The network and the clock as the doctor uses them: names, connections, TLS. IO."""
+"""The network and the clock of this machine: names, connections, TLS. IO."""
 
 import asyncio
 import contextlib

@@ -31,10 +31,9 @@ _NOT_TLS: Final = frozenset(("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LEN
 
 
 class Reachability:
-    """What is found on the way to the host of *url*; *reached*: requests make sense.
+    """Checks the host of *url*: name, connection, TLS. *reached*: requests are possible.
 
-    *setting* is where the address comes from, *label* stands before the names of the checks, and
-    *owner* decides which advice fits.
+    *setting* holds the URL, *label* precedes the checks' names, and *owner* selects the advice.
     """
 
     def __init__(

@@ -48,11 +48,11 @@ def whole(issued: trustme.LeafCert) -> bytes:
     return issued.cert_chain_pems[0].bytes() + CA.cert_pem.bytes()
 
 
-def judged(prepared: Settings) -> list[tuple[str, str]]:
+def evaluated(prepared: Settings) -> list[tuple[str, str]]:
     return [(str(f.status), f.detail) for f in tls_files(prepared, NOW.timestamp())]
 
 
-def test_a_file_that_only_its_owner_reads_is_well(folder: Path) -> None:
+def test_env_file_that_only_its_owner_reads_is_ok(folder: Path) -> None:
     path = folder / ".env"
     path.write_text("PORT=1\n")
     path.chmod(0o600)
@@ -61,7 +61,7 @@ def test_a_file_that_only_its_owner_reads_is_well(folder: Path) -> None:
     assert (found.check, found.status) == (".env file", "ok")
 
 
-def test_a_file_that_others_read_or_with_odd_names_is_a_warning(folder: Path) -> None:
+def test_env_file_that_others_read_or_with_odd_names_is_a_warning(folder: Path) -> None:
     path = folder / ".env"
     path.write_text("PROXY_API_KEY=canary\n")
     path.chmod(0o644)
@@ -73,22 +73,22 @@ def test_a_file_that_others_read_or_with_odd_names_is_a_warning(folder: Path) ->
     assert "canary" not in str(found)
 
 
-def test_no_file_is_a_choice(folder: Path) -> None:
+def test_missing_env_file_is_skipped(folder: Path) -> None:
     (found,) = env_file(folder / ".env")
 
     assert found.status == "skipped"
 
 
-def test_without_tls_there_is_nothing_to_evaluate() -> None:
+def test_without_tls_the_check_is_skipped() -> None:
     (found,) = tls_files(Settings(), 0)
 
     assert found.status == "skipped"
 
 
-def test_a_certificate_with_chain_and_key_is_well(folder: Path) -> None:
+def test_certificate_with_chain_and_key_is_ok(folder: Path) -> None:
     issued = leaf()
 
-    assert judged(settings(folder, whole(issued), issued.private_key_pem.bytes())) == [
+    assert evaluated(settings(folder, whole(issued), issued.private_key_pem.bytes())) == [
         ("ok", "certificate and key fit, valid until 2027-11-23")
     ]
 
@@ -101,39 +101,41 @@ def test_a_certificate_with_chain_and_key_is_well(folder: Path) -> None:
         (NOW - YEAR, NOW + timedelta(days=5), "warning", "the certificate ends in 5 days"),
     ],
 )
-def test_dates_are_judged(
+def test_finding_depends_on_the_certificate_dates(
     folder: Path, start: datetime, end: datetime, status: str, words: str
 ) -> None:
     issued = leaf(start, end)
-    ((found, detail),) = judged(settings(folder, whole(issued), issued.private_key_pem.bytes()))
+    ((found, detail),) = evaluated(settings(folder, whole(issued), issued.private_key_pem.bytes()))
 
     assert found == status
     assert words in detail
 
 
-def test_a_certificate_without_its_chain_is_a_warning(folder: Path) -> None:
+def test_certificate_without_chain_is_a_warning(folder: Path) -> None:
     issued = leaf()
     prepared = settings(folder, issued.cert_chain_pems[0].bytes(), issued.private_key_pem.bytes())
-    ((status, detail),) = judged(prepared)
+    ((status, detail),) = evaluated(prepared)
 
     assert (status, detail[:33]) == ("warning", "the file holds one certificate on")
 
 
-def test_a_self_signed_certificate_is_a_warning(folder: Path) -> None:
+def test_self_signed_certificate_is_a_warning(folder: Path) -> None:
     prepared = settings(folder, CA.cert_pem.bytes(), CA.private_key_pem.bytes())
-    ((status, detail),) = judged(prepared)
+    ((status, detail),) = evaluated(prepared)
 
     assert status == "warning"
     assert detail.startswith("the certificate is self-signed (valid until ")
 
 
-def test_a_key_of_another_certificate_is_a_problem(folder: Path) -> None:
+def test_key_of_another_certificate_is_a_problem(folder: Path) -> None:
     prepared = settings(folder, whole(leaf()), leaf().private_key_pem.bytes())
 
-    assert judged(prepared) == [("problem", "the private key does not belong to the certificate")]
+    assert evaluated(prepared) == [
+        ("problem", "the private key does not belong to the certificate")
+    ]
 
 
-def test_an_encrypted_key_is_a_problem_and_asks_nobody(folder: Path) -> None:
+def test_encrypted_key_is_a_problem_without_a_prompt(folder: Path) -> None:
     issued = leaf()
     clear = load_pem_private_key(issued.private_key_pem.bytes(), password=None)
     encrypted = clear.private_bytes(
@@ -148,15 +150,15 @@ def test_an_encrypted_key_is_a_problem_and_asks_nobody(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("certificate", [b"", b"no PEM", leaf().private_key_pem.bytes()])
-def test_files_that_are_none_are_a_problem(folder: Path, certificate: bytes) -> None:
+def test_files_that_are_not_pem_are_a_problem(folder: Path, certificate: bytes) -> None:
     prepared = settings(folder, certificate, leaf().private_key_pem.bytes())
-    ((status, detail),) = judged(prepared)
+    ((status, detail),) = evaluated(prepared)
 
     assert (status, detail) == ("problem", "OpenSSL cannot read the certificate or its key")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="mode bits mean nothing here")
-def test_a_key_that_everyone_reads_is_a_warning(folder: Path) -> None:
+def test_world_readable_key_is_a_warning(folder: Path) -> None:
     issued = leaf()
     prepared = settings(folder, whole(issued), issued.private_key_pem.bytes(), mode=0o644)
     found = tls_files(prepared, NOW.timestamp())
@@ -165,10 +167,10 @@ def test_a_key_that_everyone_reads_is_a_warning(folder: Path) -> None:
     assert found[1].example.startswith("chmod o-rwx ")
 
 
-def test_files_that_went_away_are_a_problem(folder: Path) -> None:
+def test_missing_files_are_a_problem(folder: Path) -> None:
     gone = Settings(tls_cert_file=str(folder / "c"), tls_key_file=str(folder / "k"))
 
-    assert judged(gone) == [("problem", "OpenSSL cannot read the certificate or its key")]
+    assert evaluated(gone) == [("problem", "OpenSSL cannot read the certificate or its key")]
 
 
 @pytest.mark.parametrize(
@@ -182,33 +184,33 @@ def test_files_that_went_away_are_a_problem(folder: Path) -> None:
 )
 def test_dates_are_read_in_both_forms(folder: Path, end: datetime) -> None:
     issued = leaf(datetime(1950, 1, 1, tzinfo=UTC), end)
-    ((_, detail),) = judged(settings(folder, whole(issued), issued.private_key_pem.bytes()))
+    ((_, detail),) = evaluated(settings(folder, whole(issued), issued.private_key_pem.bytes()))
 
     assert detail == f"certificate and key fit, valid until {end.date()}"
 
 
-def test_an_incomplete_chain_of_an_expired_certificate_is_not_the_first_thing_to_tell(
+def test_expired_certificate_takes_precedence_over_an_incomplete_chain(
     folder: Path,
 ) -> None:
     issued = leaf(NOW - YEAR, NOW - timedelta(days=1))
     prepared = settings(folder, issued.cert_chain_pems[0].bytes(), issued.private_key_pem.bytes())
 
-    assert judged(prepared) == [("problem", "the certificate expired on 2026-11-22")]
+    assert evaluated(prepared) == [("problem", "the certificate expired on 2026-11-22")]
 
 
-def test_a_certificate_and_its_key_in_one_file_are_read(folder: Path) -> None:
+def test_certificate_and_key_in_one_file_are_read(folder: Path) -> None:
     issued = leaf()
     both = issued.private_key_pem.bytes() + whole(issued)
     (folder / "server.pem").write_bytes(both)
     (folder / "server.pem").chmod(0o600)
     path = str(folder / "server.pem")
 
-    assert judged(Settings(tls_cert_file=path, tls_key_file=path)) == [
+    assert evaluated(Settings(tls_cert_file=path, tls_key_file=path)) == [
         ("ok", "certificate and key fit, valid until 2027-11-23")
     ]
 
 
-def test_a_certificate_that_is_not_for_servers_is_a_problem(folder: Path) -> None:
+def test_certificate_not_for_servers_is_a_problem(folder: Path) -> None:
     """A client's certificate loads like any other, but no client accepts it from a server."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "my.host")])
@@ -224,7 +226,7 @@ def test_a_certificate_that_is_not_for_servers_is_a_problem(folder: Path) -> Non
         .sign(key, hashes.SHA256())
     )
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    ((status, detail),) = judged(settings(folder, client.public_bytes(Encoding.PEM), pem))
+    ((status, detail),) = evaluated(settings(folder, client.public_bytes(Encoding.PEM), pem))
 
     assert status == "problem"
     assert detail.startswith("clients will refuse the certificate: unsuitable certificate purpose")

@@ -52,7 +52,7 @@ def found_in(headers: dict[str, str]) -> tuple[Intermediary, ...]:
         ({"server": "x" * 61}, []),
     ],
 )
-def test_an_intermediary_is_known_by_what_it_leaves(
+def test_intermediary_is_recognised_by_its_headers(
     headers: dict[str, str], expected: list[str]
 ) -> None:
     found = found_in(headers)
@@ -74,7 +74,7 @@ def test_intermediaries_are_named_together_and_each_has_its_advice() -> None:
     assert both["body_limits"].endswith("\nclient_max_body_size 80m;")
 
 
-def test_an_unnamed_intermediary_has_a_name_and_advice_too() -> None:
+def test_unnamed_intermediary_has_a_name_and_advice() -> None:
     described = describe_intermediaries(HttpAnswer(200, {}))
 
     assert (described["who"], described["through"]) == ("an unnamed server", "")
@@ -82,14 +82,14 @@ def test_an_unnamed_intermediary_has_a_name_and_advice_too() -> None:
     assert (described["streaming_example"], described["body_limits"]) == ("", "")
 
 
-def test_statuses_of_cloudflare_have_their_words() -> None:
+def test_cloudflare_statuses_have_descriptions() -> None:
     described = describe_intermediaries(HttpAnswer(522, {"cf-ray": "x"}))
 
     assert described["cloudflare_error"] == "its server does not answer"
     assert describe_intermediaries(HttpAnswer(502, {}))["cloudflare_error"] == ""
 
 
-def test_nginx_gets_its_settings() -> None:
+def test_advice_for_nginx_has_its_settings() -> None:
     (nginx,) = found_in({"server": "nginx"})
 
     assert "proxy_buffering off;" in nginx.example

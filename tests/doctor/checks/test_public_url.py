@@ -1,4 +1,4 @@
-"""The proxy visited from outside, through hops that do what hops do: whole transcripts."""
+"""What the doctor prints for a proxy behind each kind of intermediary."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +21,15 @@ from jarvis_proxy.doctor.net.machine import ProbeEnv
 from jarvis_proxy.doctor.options import ProxyUrl
 from jarvis_proxy.server.handlers.info import HEALTH
 from tests.conftest import KEY, ProxyFactory
-from tests.doctor.fixtures import Transcript, answers, free_port, hop, machine, run_doctor, serving
+from tests.doctor.fixtures import (
+    Transcript,
+    answers,
+    buffering_proxy,
+    free_port,
+    probe_env,
+    run_doctor,
+    serving,
+)
 from tests.doctor.transcripts import assert_golden
 from tests.support.raw_upstream import Peer, Received
 
@@ -40,63 +48,61 @@ HERE, OUTSIDE = True, False
 CLOUDFLARE = {"Server": "cloudflare", "CF-Ray": "8f1a2b3c4d5e6f70-FRA"}
 
 
-async def visit(
+async def check_url(
     folder: Path,
     url: str,
     *,
     on: ProbeEnv | None = None,
     environ: Mapping[str, str] = KEY_HERE,
 ) -> Transcript:
-    """Visit *url* from another machine: there is no .env here."""
+    """Check *url* from another machine, which has no .env."""
     arguments = ("--client", "none", "--url", url)
-    return await run_doctor(folder, None, *arguments, on=on or machine(NAMES), environ=environ)
+    return await run_doctor(folder, None, *arguments, on=on or probe_env(NAMES), environ=environ)
 
 
-async def test_a_proxy_without_anybody_in_between_is_well(
-    tmp_path: Path, proxy: ProxyFactory
-) -> None:
+async def test_proxy_without_intermediary_is_ok(tmp_path: Path, proxy: ProxyFactory) -> None:
     async with proxy() as running:
-        found = await visit(tmp_path, f"{running.url}/v1")
+        found = await check_url(tmp_path, f"{running.url}/v1")
 
     assert found.code == 0
     assert_golden("site_sound", found)
 
 
-async def test_without_a_key_in_clear_the_rest_is_tested(
-    tmp_path: Path, proxy: ProxyFactory
-) -> None:
+async def test_without_client_key_the_other_checks_run(tmp_path: Path, proxy: ProxyFactory) -> None:
     async with proxy() as running:
-        found = await visit(tmp_path, running.url, environ={})
+        found = await check_url(tmp_path, running.url, environ={})
 
     assert found.code == 0
     assert_golden("site_without_key", found)
 
 
-async def test_a_wrong_key_is_told(tmp_path: Path, proxy: ProxyFactory) -> None:
+async def test_wrong_key_has_a_finding(tmp_path: Path, proxy: ProxyFactory) -> None:
     async with proxy() as running:
-        found = await visit(tmp_path, running.url, environ={"JARVIS_KEY": "a-canary-of-old"})
+        found = await check_url(tmp_path, running.url, environ={"JARVIS_KEY": "a-canary-of-old"})
 
     assert_golden("site_key_refused", found)
 
 
-async def test_an_address_where_nobody_listens(tmp_path: Path) -> None:
-    assert_golden("site_unreachable", await visit(tmp_path, f"http://127.0.0.1:{free_port()}"))
+async def test_url_where_nothing_listens(tmp_path: Path) -> None:
+    assert_golden("site_unreachable", await check_url(tmp_path, f"http://127.0.0.1:{free_port()}"))
 
 
-async def test_a_name_that_nobody_knows(tmp_path: Path) -> None:
-    assert_golden("site_unknown_name", await visit(tmp_path, "https://no.such.host"))
+async def test_unknown_host_name(tmp_path: Path) -> None:
+    assert_golden("site_unknown_name", await check_url(tmp_path, "https://no.such.host"))
 
 
-async def test_a_public_name_without_tls(tmp_path: Path, proxy: ProxyFactory) -> None:
+async def test_public_name_without_tls(tmp_path: Path, proxy: ProxyFactory) -> None:
     async with proxy() as running:
-        found = await visit(tmp_path, f"http://my.host:{running.port}")
+        found = await check_url(tmp_path, f"http://my.host:{running.port}")
 
     assert_golden("site_in_clear", found)
 
 
-async def test_https_is_told(tmp_path: Path) -> None:
+async def test_https_is_ok(tmp_path: Path) -> None:
     async with serving(answers(200, HEALTH), CA.issue_cert("my.host")) as site:
-        found = await visit(tmp_path, f"https://my.host:{site.port}", on=machine(NAMES, ca=CA))
+        found = await check_url(
+            tmp_path, f"https://my.host:{site.port}", on=probe_env(NAMES, ca=CA)
+        )
 
     assert found.lines_of("encryption") == "  ok       encryption            HTTPS\n"
 
@@ -104,15 +110,15 @@ async def test_https_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "leaf", "on"),
     [
-        ("site_certificate_untrusted", CA.issue_cert("my.host"), machine(NAMES)),
-        ("site_certificate_of_another", CA.issue_cert("other.host"), machine(NAMES, ca=CA)),
+        ("site_certificate_untrusted", CA.issue_cert("my.host"), probe_env(NAMES)),
+        ("site_certificate_of_another", CA.issue_cert("other.host"), probe_env(NAMES, ca=CA)),
     ],
 )
-async def test_a_certificate_that_clients_refuse(
+async def test_certificate_that_clients_refuse(
     tmp_path: Path, name: str, leaf: trustme.LeafCert, on: ProbeEnv
 ) -> None:
     async with serving(answers(200, HEALTH), leaf) as site:
-        assert_golden(name, await visit(tmp_path, f"https://my.host:{site.port}", on=on))
+        assert_golden(name, await check_url(tmp_path, f"https://my.host:{site.port}", on=on))
 
 
 @pytest.mark.parametrize(
@@ -125,71 +131,77 @@ async def test_a_certificate_that_clients_refuse(
         ("site_redirects", 308, b"", ["Location: https://my.host/health", "Server: Caddy"]),
     ],
 )
-async def test_something_else_answers(
+async def test_another_service_answers(
     tmp_path: Path, name: str, status: int, body: bytes, extra: list[str]
 ) -> None:
     async with serving(answers(status, body, "text/html", extra)) as site:
-        found = await visit(tmp_path, f"http://127.0.0.1:{site.port}")
+        found = await check_url(tmp_path, f"http://127.0.0.1:{site.port}")
 
     assert found.code == 1
     assert all(request.header("Authorization") is None for request in site.received)
     assert_golden(name, found)
 
 
-async def test_a_hop_that_adds_a_key_of_its_own_is_found(
-    tmp_path: Path, proxy: ProxyFactory
-) -> None:
+async def test_intermediary_that_adds_a_key_is_found(tmp_path: Path, proxy: ProxyFactory) -> None:
     def add_key(headers: dict[str, str]) -> dict[str, str]:
         return {**headers, "Authorization": f"Bearer {KEY}"}
 
     async with (
         proxy() as running,
-        hop(running.url, {"Server": "nginx"}, on_request=add_key) as port,
+        buffering_proxy(running.url, {"Server": "nginx"}, on_request=add_key) as port,
     ):
-        found = await visit(tmp_path, f"http://127.0.0.1:{port}")
+        found = await check_url(tmp_path, f"http://127.0.0.1:{port}")
 
     assert "a request without a key gets an answer" in found.lines_of("auth")
     assert "Does nginx put a key" in found.lines_of("auth")
 
 
-async def test_a_hop_that_drops_the_key_is_found(tmp_path: Path, proxy: ProxyFactory) -> None:
+async def test_intermediary_that_drops_the_key_is_found(
+    tmp_path: Path, proxy: ProxyFactory
+) -> None:
     def drop(headers: dict[str, str]) -> dict[str, str]:
         return {name: value for name, value in headers.items() if name != "Authorization"}
 
-    async with proxy() as running, hop(running.url, {"Server": "nginx"}, on_request=drop) as port:
-        found = await visit(tmp_path, f"http://127.0.0.1:{port}")
+    async with (
+        proxy() as running,
+        buffering_proxy(running.url, {"Server": "nginx"}, on_request=drop) as port,
+    ):
+        found = await check_url(tmp_path, f"http://127.0.0.1:{port}")
 
     assert_golden("site_drops_authorization", found)
 
 
-async def test_a_cdn_that_collects_answers_is_named(tmp_path: Path, proxy: ProxyFactory) -> None:
-    async with proxy() as running, hop(running.url, CLOUDFLARE) as port:
-        found = await visit(tmp_path, f"http://127.0.0.1:{port}")
+async def test_buffering_cdn_is_named(tmp_path: Path, proxy: ProxyFactory) -> None:
+    async with proxy() as running, buffering_proxy(running.url, CLOUDFLARE) as port:
+        found = await check_url(tmp_path, f"http://127.0.0.1:{port}")
 
     assert found.code == 1
     assert_golden("site_buffering_cdn", found)
 
 
-async def test_a_buffer_without_a_name_is_found_all_the_same(
+async def test_unnamed_buffering_intermediary_is_found(tmp_path: Path, proxy: ProxyFactory) -> None:
+    async with proxy() as running, buffering_proxy(running.url, {"Server": "Own/1"}) as port:
+        found = await check_url(tmp_path, f"http://127.0.0.1:{port}")
+
+    assert "Own/1 buffers streams" in " ".join(found.lines_of("stream").split())
+
+
+async def test_intermediary_that_truncates_answers_is_found(
     tmp_path: Path, proxy: ProxyFactory
 ) -> None:
-    async with proxy() as running, hop(running.url, {"Server": "Own/1"}) as port:
-        found = await visit(tmp_path, f"http://127.0.0.1:{port}")
-
-    assert "Own/1 holds streams back" in " ".join(found.lines_of("stream").split())
-
-
-async def test_a_hop_that_cuts_answers_is_found(tmp_path: Path, proxy: ProxyFactory) -> None:
     def cut(body: bytes) -> bytes:
         return body[:2500]
 
-    async with proxy() as running, hop(running.url, {"Server": "nginx"}, keep=cut) as port:
-        found = await visit(tmp_path, f"http://127.0.0.1:{port}")
+    async with (
+        proxy() as running,
+        buffering_proxy(running.url, {"Server": "nginx"}, keep=cut) as port,
+    ):
+        found = await check_url(tmp_path, f"http://127.0.0.1:{port}")
 
     assert "it broke off after" in found.lines_of("stream")
 
 
-async def test_a_stream_that_is_refused_is_told(tmp_path: Path) -> None:
+async def test_refused_stream_has_a_finding(tmp_path: Path) -> None:
     async def script(peer: Peer, request: Received) -> None:
         if request.path == "/health":
             await peer.reply(HEALTH)
@@ -203,13 +215,13 @@ async def test_a_stream_that_is_refused_is_told(tmp_path: Path) -> None:
             await peer.reply(b"<html>", 405, "text/html", ["Server: nginx"])
 
     async with serving(script) as site:
-        found = await visit(tmp_path, f"http://127.0.0.1:{site.port}")
+        found = await check_url(tmp_path, f"http://127.0.0.1:{site.port}")
 
     assert "the connection was closed without an answer" in found.lines_of("large request")
     assert "Does nginx pass on POST to every path" in found.lines_of("stream")
 
 
-async def test_without_a_list_of_models_nothing_more_is_asked_with_the_key(tmp_path: Path) -> None:
+async def test_without_model_list_the_key_is_not_used_again(tmp_path: Path) -> None:
     async def script(peer: Peer, request: Received) -> None:
         if request.path == "/health":
             await peer.reply(HEALTH)
@@ -219,18 +231,18 @@ async def test_without_a_list_of_models_nothing_more_is_asked_with_the_key(tmp_p
             peer.close()
 
     async with serving(script) as site:
-        found = await visit(tmp_path, f"http://127.0.0.1:{site.port}")
+        found = await check_url(tmp_path, f"http://127.0.0.1:{site.port}")
 
     assert "closed without an answer" in found.lines_of("models")
     assert {request.method for request in site.received} == {"GET"}
 
 
-async def test_this_machine_s_own_server_is_asked_without_name_and_certificate(
+async def test_local_server_is_asked_without_verifying_its_certificate(
     proxy: ProxyFactory,
 ) -> None:
     async with proxy() as running:
         site = ProxyUrl("http", "127.0.0.1", running.port)
-        found = await check_local_server(machine(), site, KEY, lambda what: None)
+        found = await check_local_server(probe_env(), site, KEY, lambda what: None)
 
     assert [finding.check for finding in found] == [
         "health",
@@ -242,11 +254,11 @@ async def test_this_machine_s_own_server_is_asked_without_name_and_certificate(
     assert {finding.status for finding in found} == {"ok"}
 
 
-async def test_what_is_waited_for_is_said(proxy: ProxyFactory) -> None:
+async def test_notices_say_what_is_checked(proxy: ProxyFactory) -> None:
     said: list[str] = []
     async with proxy() as running:
         await check_public_url(
-            machine(), ProxyUrl("http", "127.0.0.1", running.port), None, said.append
+            probe_env(), ProxyUrl("http", "127.0.0.1", running.port), None, said.append
         )
 
     assert said == [
@@ -256,10 +268,10 @@ async def test_what_is_waited_for_is_said(proxy: ProxyFactory) -> None:
     ]
 
 
-async def test_no_prompt_of_the_doctor_and_no_key_stands_in_the_log(proxy: ProxyFactory) -> None:
+async def test_log_has_no_prompt_and_no_key(proxy: ProxyFactory) -> None:
     async with proxy() as running:
         site = ProxyUrl("http", "127.0.0.1", running.port)
-        await check_local_server(machine(), site, KEY, lambda what: None)
+        await check_local_server(probe_env(), site, KEY, lambda what: None)
         log = running.logged()
 
     assert "word07" not in log
@@ -270,7 +282,7 @@ async def test_no_prompt_of_the_doctor_and_no_key_stands_in_the_log(proxy: Proxy
     ("body", "expected"),
     [(HEALTH, True), (b'{"status":"ok"}', False), (b"ok", False), (b"[]", False), (b"", False)],
 )
-def test_our_health_is_known_by_the_service_s_name(body: bytes, expected: bool) -> None:
+def test_own_health_is_recognised_by_the_service_name(body: bytes, expected: bool) -> None:
     assert is_ours(HttpAnswer(200, {}, body)) == expected
 
 
@@ -292,14 +304,22 @@ def test_our_health_is_known_by_the_service_s_name(body: bytes, expected: bool) 
             "problem",
             "522: Cloudflare says that its server does not answer",
         ),
-        (HttpAnswer(401, NGINX), "problem", "wants a login or a browser"),
+        (HttpAnswer(401, NGINX), "problem", "requires a login or a browser"),
         (
             HttpAnswer(503, {"cf-ray": "x", "cf-mitigated": "challenge"}),
             "problem",
             "503: Cloudflare answers",
         ),
-        (HttpAnswer(403, {"cf-ray": "x", "cf-mitigated": "challenge"}), "problem", "wants a login"),
-        (HttpAnswer(429, {"cf-ray": "x", "cf-mitigated": "challenge"}), "problem", "wants a login"),
+        (
+            HttpAnswer(403, {"cf-ray": "x", "cf-mitigated": "challenge"}),
+            "problem",
+            "requires a login",
+        ),
+        (
+            HttpAnswer(429, {"cf-ray": "x", "cf-mitigated": "challenge"}),
+            "problem",
+            "requires a login",
+        ),
         (HttpAnswer(400, NGINX, b"sent to HTTPS port"), "problem", "this port speaks HTTPS"),
         (
             HttpAnswer(400, NGINX, b""),
@@ -315,7 +335,7 @@ def test_our_health_is_known_by_the_service_s_name(body: bytes, expected: bool) 
         (HttpAnswer(404, {}, HEALTH), "problem", "404 (no type)"),
     ],
 )
-def test_what_answers_to_health_is_told(answer: HttpAnswer, status: str, words: str) -> None:
+def test_each_answer_to_health_has_a_finding(answer: HttpAnswer, status: str, words: str) -> None:
     found = evaluate_health(SITE, answer)
 
     assert found.status == status
@@ -323,7 +343,7 @@ def test_what_answers_to_health_is_told(answer: HttpAnswer, status: str, words: 
     assert bool(found.advice) == (status != "ok")
 
 
-def test_a_port_that_wants_https_is_named_with_https() -> None:
+def test_https_port_is_named_with_its_https_url() -> None:
     found = evaluate_health(
         ProxyUrl("http", "my.host", 8443), HttpAnswer(400, NGINX, b"to HTTPS port")
     )
@@ -331,7 +351,7 @@ def test_a_port_that_wants_https_is_named_with_https() -> None:
     assert found.advice == "Use https://: https://my.host:8443"
 
 
-def test_a_path_before_the_proxy_is_named() -> None:
+def test_path_prefix_is_named() -> None:
     found = evaluate_health(ProxyUrl("https", "my.host", 443, "/jarvis"), HttpAnswer(404, {}))
 
     assert found.advice.endswith("nothing else at /health under /jarvis?")
@@ -357,7 +377,7 @@ def test_a_path_before_the_proxy_is_named() -> None:
         ),
     ],
 )
-def test_only_the_proxy_s_own_refusal_is_right(
+def test_only_the_refusal_of_the_proxy_is_ok(
     without: HttpAnswer, wrong: HttpAnswer, status: str, words: str
 ) -> None:
     found = evaluate_auth(without, wrong)
@@ -366,13 +386,13 @@ def test_only_the_proxy_s_own_refusal_is_right(
     assert words in found.detail
 
 
-def test_a_server_that_lets_everyone_in_is_named() -> None:
+def test_server_that_accepts_every_key_is_named() -> None:
     assert "Does nginx put" in evaluate_auth(HttpAnswer(200, NGINX), REFUSED).advice
     assert "Does an unnamed server put" in evaluate_auth(HttpAnswer(200, {}), REFUSED).advice
 
 
 @pytest.mark.parametrize(
-    ("here", "bearer", "api_key", "status", "words"),
+    ("is_local", "bearer", "api_key", "status", "words"),
     [
         (OUTSIDE, MODELS, None, "ok", "1 model"),
         (
@@ -396,18 +416,18 @@ def test_a_server_that_lets_everyone_in_is_named() -> None:
         (OUTSIDE, REFUSED, None, "problem", "401: the key is refused"),
     ],
 )
-def test_the_answer_to_a_good_key_is_judged(
-    here: bool, bearer: HttpAnswer, api_key: HttpAnswer | None, status: str, words: str
+def test_finding_depends_on_the_answer_to_a_good_key(
+    is_local: bool, bearer: HttpAnswer, api_key: HttpAnswer | None, status: str, words: str
 ) -> None:
-    found = evaluate_models(bearer, api_key, here=here)
+    found = evaluate_models(bearer, api_key, is_local=is_local)
 
     assert found.status == status
     assert words in found.detail
 
 
-def test_a_refused_key_has_other_causes_here_than_outside() -> None:
-    assert "JARVIS_KEY" in evaluate_models(REFUSED, REFUSED, here=False).advice
-    assert "JARVIS_KEY" not in evaluate_models(REFUSED, REFUSED, here=True).advice
+def test_advice_for_a_refused_key_depends_on_where_it_was_tried() -> None:
+    assert "JARVIS_KEY" in evaluate_models(REFUSED, REFUSED, is_local=False).advice
+    assert "JARVIS_KEY" not in evaluate_models(REFUSED, REFUSED, is_local=True).advice
 
 
 @pytest.mark.parametrize(
@@ -421,7 +441,7 @@ def test_a_refused_key_has_other_causes_here_than_outside() -> None:
         (HttpAnswer(500, {}), "warning", ""),
     ],
 )
-def test_a_limit_on_bodies_is_told_with_its_setting(
+def test_body_limit_is_shown_with_its_setting(
     answer: HttpAnswer, status: str, example: str
 ) -> None:
     check = Check("checks/public_url", "large request")
@@ -443,7 +463,7 @@ def test_a_limit_on_bodies_is_told_with_its_setting(
         (530, "or its tunnel, does not work"),
     ],
 )
-def test_each_status_of_cloudflare_is_explained(status: int, reason: str) -> None:
+def test_each_cloudflare_status_is_explained(status: int, reason: str) -> None:
     found = evaluate_health(SITE, HttpAnswer(status, {"cf-ray": "x"}))
 
     assert found.detail.startswith(f"{status}: Cloudflare says that ")

@@ -5,18 +5,17 @@ import sys
 
 import pytest
 
-from jarvis_proxy.doctor.checks import redis as redis_check
 from jarvis_proxy.doctor.checks.redis import check_redis_store
 from jarvis_proxy.doctor.findings import Status
 from tests.support.redis_server import RedisServer, needs_redis
 from tests.support.server_process import free_port
 
 
-async def test_without_an_address_there_is_nothing_to_say() -> None:
+async def test_without_url_there_is_no_finding() -> None:
     assert await check_redis_store("") == []
 
 
-async def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "redis", None)
     (found,) = await check_redis_store("redis://127.0.0.1:1/0")
 
@@ -24,7 +23,7 @@ async def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatc
     assert "REDIS_URL needs the Python package redis" in found.detail
 
 
-async def test_one_that_is_not_there_is_a_problem_and_its_password_is_not_told() -> None:
+async def test_unreachable_store_is_a_problem_and_its_password_is_hidden() -> None:
     (found,) = await check_redis_store(f"redis://:canary@127.0.0.1:{free_port()}/0")
 
     assert found.status is Status.PROBLEM
@@ -33,7 +32,7 @@ async def test_one_that_is_not_there_is_a_problem_and_its_password_is_not_told()
 
 
 @needs_redis
-async def test_one_that_keeps_nothing_works_and_deserves_a_second_look() -> None:
+async def test_store_without_persistence_is_a_warning() -> None:
     async with RedisServer().running() as server:
         works, keeps = await check_redis_store(server.url)
 
@@ -44,7 +43,7 @@ async def test_one_that_keeps_nothing_works_and_deserves_a_second_look() -> None
 
 
 @needs_redis
-async def test_one_that_throws_away_what_it_likes_is_told_apart() -> None:
+async def test_store_with_eviction_is_a_warning() -> None:
     options = ("--save", "60 1", "--maxmemory", "10mb", "--maxmemory-policy", "allkeys-lru")
     async with RedisServer(options=options).running() as server:
         works, throws = await check_redis_store(server.url)
@@ -55,7 +54,7 @@ async def test_one_that_throws_away_what_it_likes_is_told_apart() -> None:
 
 
 @needs_redis
-async def test_one_that_keeps_everything_is_well() -> None:
+async def test_store_with_persistence_is_ok() -> None:
     async with RedisServer(options=("--save", "60 1")).running() as server:
         (found,) = await check_redis_store(server.url)
 
@@ -63,7 +62,7 @@ async def test_one_that_keeps_everything_is_well() -> None:
 
 
 @needs_redis
-async def test_one_that_refuses_the_password_says_so() -> None:
+async def test_refused_password_is_a_problem() -> None:
     async with RedisServer(options=("--requirepass", "another")).running() as server:
         wrong = server.url.replace("redis://", "redis://:canary@")
         findings = [*await check_redis_store(server.url), *await check_redis_store(wrong)]
@@ -72,16 +71,16 @@ async def test_one_that_refuses_the_password_says_so() -> None:
 
 
 @needs_redis
-async def test_one_that_stands_still_is_not_waited_for() -> None:
+async def test_frozen_store_times_out() -> None:
     async with RedisServer().running() as server:
         server.send(signal.SIGSTOP)
-        (found,) = await check_redis_store(server.url, limit=0.1)
+        (found,) = await check_redis_store(server.url, timeout_s=0.1)
 
     assert found.detail == "cannot be used: it does not answer"
 
 
 @needs_redis
-async def test_a_replica_is_of_no_use() -> None:
+async def test_replica_is_a_problem() -> None:
     options = ("--replicaof", "127.0.0.1", str(free_port()))
     async with RedisServer(options=options).running() as server:
         (found,) = await check_redis_store(server.url)
@@ -90,13 +89,10 @@ async def test_a_replica_is_of_no_use() -> None:
 
 
 @needs_redis
-async def test_a_slow_one_and_one_that_tells_nothing_of_itself(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(redis_check, "_SLOW", 0.0)
+async def test_slow_store_and_store_without_info() -> None:
     options = ("--rename-command", "INFO", "", "--rename-command", "CONFIG", "")
     async with RedisServer(options=options).running() as server:
-        (found,) = await check_redis_store(server.url)
+        (found,) = await check_redis_store(server.url, slow_after_s=0.0)
 
     assert found.status is Status.WARNING
     assert found.detail.endswith(" ms (version unknown)")

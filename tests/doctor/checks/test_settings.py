@@ -22,6 +22,7 @@ DIGEST = "sha256:" + "ab" * 32
 LOCAL = {"PROXY_API_KEYS": LONG, "HOST": "127.0.0.1"}
 OPENAI = {"OPENAI_API_KEY": "sk-canary-0123456789"}
 GEMINI = {"GEMINI_API_KEY": "AIza-canary-0123456789"}
+ANTHROPIC = {"ANTHROPIC_API_KEY": "sk-ant-canary-0123456789"}
 
 
 def settings(**env: str) -> Settings:
@@ -41,15 +42,15 @@ def statuses(found: list[Finding]) -> list[tuple[str, str]]:
     return [(finding.check, str(finding.status)) for finding in found]
 
 
-def test_every_reason_against_a_start_is_a_problem() -> None:
+def test_every_startup_error_is_a_problem() -> None:
     found = startup_errors(SettingsError(("PORT: must be a number.", "HOST: must be an address.")))
 
     assert [f.detail for f in found] == ["PORT: must be a number.", "HOST: must be an address."]
     assert {f.status for f in found} == {Status.PROBLEM}
 
 
-def test_sound_settings_give_no_warning() -> None:
-    found = check_settings(settings(**OPENAI, **GEMINI), {}, {})
+def test_valid_settings_give_no_warning() -> None:
+    found = check_settings(settings(**OPENAI, **GEMINI, **ANTHROPIC), {}, {})
 
     assert statuses(found) == [
         ("settings", "ok"),
@@ -57,10 +58,10 @@ def test_sound_settings_give_no_warning() -> None:
         ("listening", "ok"),
         ("upstream keys", "ok"),
     ]
-    assert found[-1].detail == "set for openai (1), gemini (1)"
+    assert found[-1].detail == "set for openai (1), gemini (1), anthropic (1)"
 
 
-def test_hints_that_no_other_check_has_are_warnings_of_the_settings() -> None:
+def test_warnings_of_no_other_check_belong_to_the_settings() -> None:
     found = check_settings(settings(OPENAI_API_KEY="sk-xxx", HOST="0.0.0.0"), {}, {})
 
     (hint,) = [finding for finding in found if finding.check == "settings"]
@@ -68,7 +69,7 @@ def test_hints_that_no_other_check_has_are_warnings_of_the_settings() -> None:
     assert "OPENAI_API_KEY holds a placeholder" in hint.detail
 
 
-def test_odd_names_in_the_environment_are_warnings_of_it() -> None:
+def test_odd_names_in_the_environment_are_warnings() -> None:
     found = check_settings(settings(**OPENAI), {}, {"MAX_BODY_M": "64", "PROXY_API_KEY": "canary"})
 
     hints = [finding for finding in found if finding.check == "environment"]
@@ -93,7 +94,7 @@ def test_odd_names_in_the_environment_are_warnings_of_it() -> None:
     ],
     ids=["only outside", "only in the file", "the same", "no setting", "two", "of an upstream"],
 )
-def test_what_the_environment_overrides_is_named_and_never_shown(
+def test_overridden_settings_are_named_without_their_values(
     file_values: dict[str, str], environ: dict[str, str], expected: str | None
 ) -> None:
     found = overrides(file_values, environ)
@@ -115,14 +116,14 @@ def test_what_the_environment_overrides_is_named_and_never_shown(
         ("jarvis-local-secret", "one is the key of the documented example, which everyone knows"),
     ],
 )
-def test_client_keys_are_judged_by_their_strength(keys: str, expected: str) -> None:
+def test_finding_depends_on_the_strength_of_client_keys(keys: str, expected: str) -> None:
     (found,) = client_keys(settings(PROXY_API_KEYS=keys).client_keys)
 
     assert found.detail == expected
     assert (found.example == "openssl rand -hex 32") == (found.status is Status.WARNING)
 
 
-def test_a_key_without_a_name_is_not_called_by_its_digest() -> None:
+def test_unnamed_key_is_not_called_by_its_digest() -> None:
     keys = settings(PROXY_API_KEYS="short").client_keys
 
     assert keys[0].name not in str(client_keys(keys))
@@ -143,7 +144,9 @@ def test_the_example_key_and_a_short_one_are_two_warnings() -> None:
         ({"TRUSTED_PROXIES": "0.0.0.0/0"}, "warning", "covers every address"),
     ],
 )
-def test_who_can_reach_and_read_is_told(env: dict[str, str], status: str, words: str) -> None:
+def test_listening_finding_depends_on_host_and_tls(
+    env: dict[str, str], status: str, words: str
+) -> None:
     (found,) = listening(settings(**env))
 
     assert found.status == status
@@ -157,29 +160,29 @@ def test_without_any_upstream_key_only_the_embedded_model_answers() -> None:
     assert "only the embedded model jarvis-echo answers" in found.detail
 
 
-def test_an_upstream_without_a_key_is_a_choice_where_another_has_one() -> None:
+def test_upstream_without_key_is_skipped_if_another_has_one() -> None:
     found = enabled_upstreams(settings(**OPENAI))
 
     assert statuses(found) == [("upstream keys", "ok"), ("upstream keys", "skipped")]
-    assert "GEMINI_API_KEY would enable it" in found[1].detail
+    assert "GEMINI_API_KEY or ANTHROPIC_API_KEY would enable it" in found[1].detail
 
 
 def test_swapped_keys_are_a_warning() -> None:
-    found = enabled_upstreams(
-        settings(OPENAI_API_KEY="AIza-canary-0123456789", GEMINI_API_KEY="sk-canary-0123456789")
-    )
+    swapped = {"OPENAI_API_KEY": "AIza-canary-0123456789", "GEMINI_API_KEY": "sk-canary-0123456789"}
+    first, second, *_ = enabled_upstreams(settings(**swapped))
 
-    assert all("are two keys swapped?" in finding.detail for finding in found)
-    assert {finding.status for finding in found} == {Status.WARNING}
+    for finding in (first, second):
+        assert finding.status is Status.WARNING
+        assert "are two keys swapped?" in finding.detail
 
 
-def test_no_upstream_no_routing_to_evaluate() -> None:
+def test_without_upstream_there_is_no_routing_finding() -> None:
     found = settings()
 
     assert models(found, registry(found), {}) == []
 
 
-def test_a_default_model_of_an_upstream_without_key_is_a_warning() -> None:
+def test_default_model_of_an_upstream_without_key_is_a_warning() -> None:
     found = settings(**GEMINI, DEFAULT_MODEL="openai/gpt-4.1-mini")
 
     (default,) = models(found, registry(found), {})
@@ -192,9 +195,7 @@ def test_a_default_model_of_an_upstream_without_key_is_a_warning() -> None:
 @pytest.mark.parametrize(
     ("names", "example"), [("deep-1,deep-2", "deepseek/deep-1"), ("deep*", "deepseek/MODEL")]
 )
-def test_an_own_upstream_gives_the_example_where_it_alone_has_a_key(
-    names: str, example: str
-) -> None:
+def test_example_is_of_the_only_upstream_with_a_key(names: str, example: str) -> None:
     found = settings(
         UPSTREAMS="deepseek",
         DEEPSEEK_BASE_URL="https://api.example.com/v1",
@@ -216,7 +217,7 @@ def test_an_own_upstream_gives_the_example_where_it_alone_has_a_key(
         ({"gemini": frozenset({"other"})}, "ok"),
     ],
 )
-def test_a_default_model_that_is_not_listed_is_a_warning(
+def test_unlisted_default_model_is_a_warning(
     listed: dict[str, frozenset[str]], status: str
 ) -> None:
     found = settings(**OPENAI)
@@ -226,7 +227,7 @@ def test_a_default_model_that_is_not_listed_is_a_warning(
     assert (default.check, default.status) == ("default model", status)
 
 
-def test_fallbacks_and_aliases_that_lead_nowhere_are_warnings() -> None:
+def test_fallbacks_and_aliases_without_a_usable_model_are_warnings() -> None:
     found = settings(
         **OPENAI,
         FALLBACKS="gpt-4o=gemini-3-flash|gpt-4.1",
@@ -252,13 +253,11 @@ def test_fallbacks_and_aliases_that_lead_nowhere_are_warnings() -> None:
         ({"PROXY_API_KEYS": "other", "JARVIS_KEY": LONG}, LONG),
     ],
 )
-def test_a_key_is_found_where_one_is_given_in_clear(
-    env: dict[str, str], expected: str | None
-) -> None:
+def test_client_key_in_clear_is_found(env: dict[str, str], expected: str | None) -> None:
     assert clear_client_key(env) == expected
 
 
-def test_every_secret_is_known() -> None:
+def test_every_secret_is_found() -> None:
     env = {
         "PROXY_API_KEYS": f"one-client-key,laptop:two-client-key,{DIGEST}",
         "JARVIS_KEY": "three-client-key",

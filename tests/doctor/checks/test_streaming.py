@@ -54,7 +54,7 @@ def bunched() -> ByteBuffer:
     ]
 
 
-def test_the_words_come_back_whole() -> None:
+def test_all_words_are_read() -> None:
     timing = StreamTiming(paced())
 
     assert (timing.text, timing.fault, timing.kind) == (TEXT, "", "paced")
@@ -63,7 +63,7 @@ def test_the_words_come_back_whole() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 7, 100])
-def test_events_may_be_cut_anywhere(size: int) -> None:
+def test_events_may_be_split_anywhere(size: int) -> None:
     data = b"".join(EVENTS)
     pieces = [TimedBytes(0.0, data[at : at + size]) for at in range(0, len(data), size)]
 
@@ -97,31 +97,31 @@ def test_events_may_be_cut_anywhere(size: int) -> None:
         "comment",
     ],
 )
-def test_a_stream_that_is_not_whole_is_a_problem(data: bytes, words: str) -> None:
-    found = evaluate_stream(stream([TimedBytes(0.1, data)], NGINX), here=False)
+def test_incomplete_stream_is_a_problem(data: bytes, words: str) -> None:
+    found = evaluate_stream(stream([TimedBytes(0.1, data)], NGINX), is_local=False)
 
     assert found.status == "problem"
     assert words in found.detail
     assert "nginx" in found.advice
 
 
-def test_an_event_without_end_is_a_fault() -> None:
+def test_endless_event_is_an_error() -> None:
     pieces = [TimedBytes(0.0, b"data: " + b"x" * (33 * 1024 * 1024))]
 
     assert StreamTiming(pieces).fault == "error"
 
 
-def test_a_paced_stream_is_well_and_names_who_let_it_through() -> None:
-    direct = evaluate_stream(stream(paced(), STREAM), here=True)
-    through = evaluate_stream(stream(paced(), NGINX), here=False)
+def test_paced_stream_is_ok_and_names_the_intermediary() -> None:
+    direct = evaluate_stream(stream(paced(), STREAM), is_local=True)
+    through = evaluate_stream(stream(paced(), NGINX), is_local=False)
 
     assert (direct.status, through.status) == ("ok", "ok")
     assert direct.detail == "40 events came one by one over 1.2 s"
     assert through.detail.endswith(", through nginx")
 
 
-def test_compression_is_a_warning_even_where_it_holds_nothing_back() -> None:
-    found = evaluate_stream(stream(paced(), {**NGINX, "content-encoding": "gzip"}), here=False)
+def test_compression_without_delay_is_a_warning() -> None:
+    found = evaluate_stream(stream(paced(), {**NGINX, "content-encoding": "gzip"}), is_local=False)
 
     assert found.status == "warning"
     assert "nginx compresses them (gzip)" in found.detail
@@ -130,15 +130,17 @@ def test_compression_is_a_warning_even_where_it_holds_nothing_back() -> None:
 @pytest.mark.parametrize(
     ("headers", "name", "example"),
     [
-        (NGINX, "nginx holds streams back", "proxy_buffering off;"),
-        ({**STREAM, "cf-ray": "1"}, "Cloudflare holds streams back", ""),
-        ({**NGINX, "cf-ray": "1"}, "Cloudflare and nginx holds", "proxy_buffering off;"),
-        (STREAM, "an unnamed server holds", ""),
-        ({**STREAM, "server": "Own/1"}, "Own/1 holds streams back", ""),
+        (NGINX, "nginx buffers streams", "proxy_buffering off;"),
+        ({**STREAM, "cf-ray": "1"}, "Cloudflare buffers streams", ""),
+        ({**NGINX, "cf-ray": "1"}, "Cloudflare and nginx buffers", "proxy_buffering off;"),
+        (STREAM, "an unnamed server buffers", ""),
+        ({**STREAM, "server": "Own/1"}, "Own/1 buffers streams", ""),
     ],
 )
-def test_a_buffer_is_found_and_named(headers: dict[str, str], name: str, example: str) -> None:
-    found = evaluate_stream(stream(at_once(), headers), here=False)
+def test_buffering_intermediary_is_found_and_named(
+    headers: dict[str, str], name: str, example: str
+) -> None:
+    found = evaluate_stream(stream(at_once(), headers), is_local=False)
 
     assert found.status == "problem"
     assert found.detail.startswith("40 events came all at once after 1.3 s: ")
@@ -147,21 +149,21 @@ def test_a_buffer_is_found_and_named(headers: dict[str, str], name: str, example
     assert found.advice
 
 
-def test_advice_for_two_hops_says_whose_it_is() -> None:
-    found = evaluate_stream(stream(at_once(), {**NGINX, "cf-ray": "1"}), here=False)
+def test_advice_for_two_intermediaries_names_each() -> None:
+    found = evaluate_stream(stream(at_once(), {**NGINX, "cf-ray": "1"}), is_local=False)
 
     assert "Cloudflare: " in found.advice
     assert " nginx: Set proxy_http_version 1.1" in found.advice
 
 
-def test_a_small_buffer_is_found_by_its_bursts() -> None:
-    found = evaluate_stream(stream(bunched(), NGINX), here=False)
+def test_small_buffer_is_found_by_its_bursts() -> None:
+    found = evaluate_stream(stream(bunched(), NGINX), is_local=False)
 
-    assert found.detail.startswith("40 events came in 5 bursts: nginx holds")
+    assert found.detail.startswith("40 events came in 5 bursts: nginx buffers")
 
 
-def test_nobody_is_accused_where_nobody_is_in_between() -> None:
-    found = evaluate_stream(stream(at_once(), STREAM), here=True)
+def test_bursts_of_the_local_server_name_no_intermediary() -> None:
+    found = evaluate_stream(stream(at_once(), STREAM), is_local=True)
 
     assert found.status == "warning"
     assert "very busy" in found.advice
@@ -184,14 +186,16 @@ def test_nobody_is_accused_where_nobody_is_in_between() -> None:
         ),
     ],
 )
-def test_what_is_no_stream_is_told(answer: HttpAnswer, detail: str, advice: str) -> None:
-    found = evaluate_stream(answer, here=False)
+def test_answer_that_is_no_stream_has_a_finding(
+    answer: HttpAnswer, detail: str, advice: str
+) -> None:
+    found = evaluate_stream(answer, is_local=False)
 
     assert found.detail == detail
     assert advice in found.advice
 
 
-def test_a_padded_request_has_the_size_that_was_asked_for() -> None:
+def test_padded_request_has_the_requested_size() -> None:
     body = request_body(stream=False, padding=1000)
 
     assert len(body) > 1000
@@ -202,7 +206,7 @@ def timing(times: list[float]) -> StreamTiming:
     return StreamTiming(words_at(times))
 
 
-def test_only_a_whole_stream_in_bunches_is_worth_a_second_try() -> None:
+def test_only_a_complete_bunched_stream_is_retried() -> None:
     assert seems_bunched(stream(bunched()))
     assert not seems_bunched(stream(bunched()[:-1]))
     assert not seems_bunched(stream(paced()))
@@ -215,34 +219,34 @@ def released(times: list[float], every: float) -> list[float]:
     return [every * (1 + time // every) for time in times]
 
 
-def test_the_pace_is_that_of_the_embedded_model() -> None:
+def test_pace_equals_that_of_the_embedded_model() -> None:
     reply = echo.reply(request_body(stream=True), reply_id="x", created=0, write=write_message)
 
     assert reply.pace == PACE
 
 
-def test_events_that_come_as_they_were_sent_are_paced() -> None:
+def test_events_at_their_own_pace_are_paced() -> None:
     found = timing(SENT)
 
     assert (found.kind, len(found.times), found.bursts) == ("paced", WORDS, WORDS)
     assert found.span == pytest.approx(1.17)
 
 
-def test_a_shaky_network_is_no_buffer() -> None:
+def test_network_jitter_is_not_buffering() -> None:
     rng = random.Random(7)
     late = [time + rng.uniform(0, 0.02) for time in SENT]
 
     assert timing(sorted(late)).kind == "paced"
 
 
-def test_one_pause_that_bunches_a_few_events_is_no_buffer() -> None:
+def test_one_pause_is_not_buffering() -> None:
     stalled = [max(time, 0.6) if 0.3 < time < 0.6 else time for time in SENT]
 
     assert timing(stalled).kind == "paced"
 
 
 @pytest.mark.parametrize("every", [0.15, 0.2, 0.3])
-def test_events_in_pieces_of_a_buffer_are_bunched(every: float) -> None:
+def test_events_in_bursts_of_a_buffer_are_bunched(every: float) -> None:
     assert timing(released(SENT, every)).kind == "bunched"
 
 
@@ -256,5 +260,5 @@ def test_events_in_pieces_of_a_buffer_are_bunched(every: float) -> None:
     ],
     ids=["at once", "nearly at once", "two buffers", "as fast as a slow line"],
 )
-def test_events_that_come_together_are_buffered(arrivals: list[float]) -> None:
+def test_events_in_one_burst_are_buffered(arrivals: list[float]) -> None:
     assert timing(arrivals).kind == "buffered"

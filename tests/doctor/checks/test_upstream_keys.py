@@ -35,7 +35,7 @@ def google_error(status: int, name: str, reason: str | None = None) -> HttpAnswe
     return HttpAnswer(status, {}, json.dumps({"error": error}).encode())
 
 
-def test_a_list_means_that_the_key_is_valid() -> None:
+def test_model_list_means_that_the_key_is_valid() -> None:
     finding, models = evaluate_key(TWO_KEYS, 1, HttpAnswer(200, {}, OPENAI_LIST))
 
     assert (finding.check, finding.status) == ("openai: key 1 of 2", "ok")
@@ -43,7 +43,7 @@ def test_a_list_means_that_the_key_is_valid() -> None:
     assert models == frozenset({"gpt-4.1-mini", "gpt-4o"})
 
 
-def test_gemini_s_list_is_read_in_its_own_form() -> None:
+def test_gemini_list_is_read_in_its_own_form() -> None:
     finding, models = evaluate_key(GEMINI, 1, HttpAnswer(200, {}, GEMINI_LIST))
 
     assert finding.detail == "valid, lists 1 model"
@@ -171,7 +171,7 @@ def test_gemini_s_list_is_read_in_its_own_form() -> None:
             OPENAI,
             HttpAnswer(407, {}, b""),
             "problem",
-            "the outbound proxy wants other credentials",
+            "the outbound proxy rejects the credentials",
             "UPSTREAM_PROXY",
         ),
         (
@@ -200,7 +200,7 @@ def test_gemini_s_list_is_read_in_its_own_form() -> None:
     ],
     ids=lambda value: str(value.status) if isinstance(value, HttpAnswer) else None,
 )
-def test_each_refusal_is_told_apart(
+def test_each_refusal_is_distinguished(
     upstream: UpstreamSettings, answer: HttpAnswer, status: str, words: str, advice: str
 ) -> None:
     found, models = evaluate_key(upstream, 1, answer)
@@ -222,14 +222,14 @@ def test_each_refusal_is_told_apart(
         ("BILLING_DISABLED", "billing is off in the key's project"),
     ],
 )
-def test_each_restriction_of_google_has_its_words(code: str, words: str) -> None:
+def test_each_google_key_restriction_has_a_finding(code: str, words: str) -> None:
     found, _ = evaluate_key(GEMINI, 1, google_error(403, "PERMISSION_DENIED", code))
 
     assert words in found.detail
     assert found.detail.endswith(f" (403 {code})")
 
 
-def test_a_refused_key_of_several_leaves_the_others() -> None:
+def test_one_refused_key_of_several_leaves_the_others() -> None:
     found, _ = evaluate_key(TWO_KEYS, 2, HttpAnswer(401, {}))
 
     assert "until then calls use the other keys" in found.advice
@@ -241,10 +241,10 @@ def test_a_refused_key_of_several_leaves_the_others() -> None:
         ("not_sent", "problem", "not asked: why"),
         ("incomplete", "warning", "no whole answer within why"),
         ("outbound_proxy", "problem", "the outbound proxy does not connect to openai (why)"),
-        ("outbound_proxy_login", "problem", "the outbound proxy wants other credentials (407)"),
+        ("outbound_proxy_login", "problem", "the outbound proxy rejects the credentials (407)"),
     ],
 )
-def test_a_request_without_an_answer_has_its_result(result: str, status: str, detail: str) -> None:
+def test_request_without_answer_has_a_result(result: str, status: str, detail: str) -> None:
     found = unanswered(OPENAI, 1, result, "why")
 
     assert (found.check, found.status, found.detail) == ("openai: key", status, detail)

@@ -15,7 +15,7 @@ from jarvis_proxy.doctor.checks.upstreams import (
 from jarvis_proxy.doctor.net.http_answer import HttpAnswer
 from jarvis_proxy.doctor.net.machine import ProbeEnv
 from tests.conftest import GEMINI_KEY, OPENAI_KEY
-from tests.doctor.fixtures import GEMINI_LIST, answers, free_port, machine, serving
+from tests.doctor.fixtures import GEMINI_LIST, answers, free_port, probe_env, serving
 from tests.support.raw_upstream import Peer, Received, Script
 
 CA = trustme.CA()
@@ -27,12 +27,12 @@ def settings(**env: str) -> Settings:
 
 
 async def checked(on: ProbeEnv | None = None, **env: str) -> UpstreamResults:
-    results = await check_upstreams(on or machine(), settings(**env), lambda what: None)
+    results = await check_upstreams(on or probe_env(), settings(**env), lambda what: None)
     assert "canary" not in str(results)
     return results
 
 
-def told(results: UpstreamResults) -> list[tuple[str, str]]:
+def statuses(results: UpstreamResults) -> list[tuple[str, str]]:
     return [(finding.check, str(finding.status)) for finding in results.findings]
 
 
@@ -48,7 +48,7 @@ async def test_each_upstream_is_asked_once_for_its_models_with_its_key() -> None
             GEMINI_BASE_URL=f"http://127.0.0.1:{gemini.port}/v1beta",
         )
 
-    assert [name for name, status in told(results) if status == "ok"] == [
+    assert [name for name, status in statuses(results) if status == "ok"] == [
         "openai: name",
         "openai: connection",
         "openai: key",
@@ -66,11 +66,11 @@ async def test_each_upstream_is_asked_once_for_its_models_with_its_key() -> None
     assert asked.header("x-goog-api-key") == GEMINI_KEY
 
 
-async def test_without_keys_nobody_is_asked() -> None:
-    assert told(await checked()) == [("clock", "skipped")]
+async def test_without_keys_no_upstream_is_asked() -> None:
+    assert statuses(await checked()) == [("clock", "skipped")]
 
 
-async def test_every_key_of_a_pool_is_tried_and_called_by_its_place() -> None:
+async def test_every_key_of_a_pool_is_tried_and_numbered() -> None:
     async def script(peer: Peer, request: Received) -> None:
         is_good = request.header("Authorization") == "Bearer sk-canary-good"
         await (answers() if is_good else answers(401, b""))(peer, request)
@@ -80,11 +80,14 @@ async def test_every_key_of_a_pool_is_tried_and_called_by_its_place() -> None:
             OPENAI_API_KEY="sk-canary-good,sk-canary-bad", OPENAI_BASE_URL=openai.base_url
         )
 
-    assert told(results)[2:4] == [("openai: key 1 of 2", "ok"), ("openai: key 2 of 2", "problem")]
+    assert statuses(results)[2:4] == [
+        ("openai: key 1 of 2", "ok"),
+        ("openai: key 2 of 2", "problem"),
+    ]
     assert results.listed["openai"] == frozenset({"gpt-4.1-mini", "gpt-4o"})
 
 
-async def test_the_list_of_a_later_key_is_taken_where_the_first_gives_none() -> None:
+async def test_model_list_of_a_later_key_is_used_if_the_first_gives_none() -> None:
     async def script(peer: Peer, request: Received) -> None:
         is_good = request.header("Authorization") == "Bearer sk-canary-good"
         await (answers() if is_good else answers(401, b""))(peer, request)
@@ -97,12 +100,12 @@ async def test_the_list_of_a_later_key_is_taken_where_the_first_gives_none() -> 
     assert results.listed["openai"] == frozenset({"gpt-4.1-mini", "gpt-4o"})
 
 
-async def test_an_upstream_out_of_reach_is_not_asked_with_a_key() -> None:
+async def test_unreachable_upstream_gets_no_key() -> None:
     results = await checked(
         OPENAI_API_KEY=OPENAI_KEY, OPENAI_BASE_URL=f"http://127.0.0.1:{free_port()}/v1"
     )
 
-    assert told(results) == [
+    assert statuses(results) == [
         ("openai: name", "ok"),
         ("openai: connection", "problem"),
         ("clock", "skipped"),
@@ -117,15 +120,15 @@ async def test_tls_upstreams_are_verified_before_a_key_is_sent() -> None:
             "OPENAI_API_KEY": OPENAI_KEY,
             "OPENAI_BASE_URL": f"https://api.example.com:{openai.port}/v1",
         }
-        trusted = await checked(machine(names, ca=CA), **env)
-        untrusted = await checked(machine(names), **env)
+        trusted = await checked(probe_env(names, ca=CA), **env)
+        untrusted = await checked(probe_env(names), **env)
 
-    assert told(trusted)[2:4] == [("openai: TLS", "ok"), ("openai: key", "ok")]
-    assert told(untrusted)[2:] == [("openai: TLS", "problem"), ("clock", "skipped")]
+    assert statuses(trusted)[2:4] == [("openai: TLS", "ok"), ("openai: key", "ok")]
+    assert statuses(untrusted)[2:] == [("openai: TLS", "problem"), ("clock", "skipped")]
     assert len(openai.received) == 1
 
 
-async def test_a_clock_that_is_off_is_told_by_the_first_upstream_with_a_date() -> None:
+async def test_clock_skew_comes_from_the_first_upstream_with_a_date() -> None:
     async def undated(peer: Peer, request: Received) -> None:
         await peer.reply(b"{}", 500)
 
@@ -154,7 +157,7 @@ async def half(peer: Peer, request: Received) -> None:
     peer.close()
 
 
-async def test_an_upstream_that_hangs_up_is_a_problem_and_a_half_answer_a_warning() -> None:
+async def test_disconnect_is_a_problem_and_half_an_answer_a_warning() -> None:
     for script, status, words in (
         (cut, "problem", "not asked: The upstream closed the connection"),
         (half, "warning", "no whole answer within 20 s"),
@@ -177,7 +180,7 @@ def tunnel(status: int) -> Script:
     return script
 
 
-async def test_the_outbound_proxy_is_asked_in_place_of_the_upstream() -> None:
+async def test_outbound_proxy_is_asked_instead_of_the_upstream() -> None:
     async with serving(answers()) as proxy:
         results = await checked(
             OPENAI_API_KEY=OPENAI_KEY,
@@ -185,7 +188,7 @@ async def test_the_outbound_proxy_is_asked_in_place_of_the_upstream() -> None:
             UPSTREAM_PROXY=f"http://user:canary-password@127.0.0.1:{proxy.port}",
         )
 
-    assert told(results) == [
+    assert statuses(results) == [
         ("outbound proxy: name", "ok"),
         ("outbound proxy: connection", "ok"),
         ("openai: key", "ok"),
@@ -194,12 +197,12 @@ async def test_the_outbound_proxy_is_asked_in_place_of_the_upstream() -> None:
     assert proxy.received[-1].path == "http://api.example.com/v1/models"
 
 
-async def test_an_outbound_proxy_out_of_reach_ends_the_checks() -> None:
+async def test_unreachable_outbound_proxy_ends_the_checks() -> None:
     results = await checked(
         OPENAI_API_KEY=OPENAI_KEY, UPSTREAM_PROXY=f"http://127.0.0.1:{free_port()}"
     )
 
-    assert told(results) == [
+    assert statuses(results) == [
         ("outbound proxy: name", "ok"),
         ("outbound proxy: connection", "problem"),
     ]
@@ -215,7 +218,7 @@ async def test_c8_each_outbound_proxy_is_checked_and_ends_the_checks_behind_it_a
             UPSTREAM_PROXY=f"http://127.0.0.1:{free_port()}",
         )
 
-    assert told(results) == [
+    assert statuses(results) == [
         ("outbound proxy: name", "ok"),
         ("outbound proxy: connection", "problem"),
         ("openai: name", "ok"),
@@ -226,9 +229,9 @@ async def test_c8_each_outbound_proxy_is_checked_and_ends_the_checks_behind_it_a
     assert "GEMINI_PROXY" in str(results.findings[1].advice)
 
 
-async def test_what_an_outbound_proxy_refuses_is_told() -> None:
+async def test_refusal_of_an_outbound_proxy_has_a_finding() -> None:
     for status, words in (
-        (407, "the outbound proxy wants other credentials (407)"),
+        (407, "the outbound proxy rejects the credentials (407)"),
         (403, "the outbound proxy does not connect to openai (403)"),
     ):
         async with serving(tunnel(status)) as proxy:
@@ -245,19 +248,19 @@ def dated(at: float, **headers: str) -> HttpAnswer:
     return HttpAnswer(200, {"date": formatdate(at, usegmt=True), **headers})
 
 
-def test_the_skew_is_this_clock_less_the_other() -> None:
+def test_skew_is_this_clock_minus_the_other() -> None:
     assert skew(dated(NOW - 90), NOW) == 90
     assert skew(dated(NOW + 90), NOW) == -90
 
 
-def test_what_a_cache_kept_is_older_by_its_age() -> None:
+def test_cached_answer_is_older_by_its_age() -> None:
     assert skew(dated(NOW - 600, age="600"), NOW) == 0
     assert skew(dated(NOW - 600, age="soon"), NOW) == 600
     assert skew(dated(NOW - 600, age="9" * 400), NOW) == 600
 
 
 @pytest.mark.parametrize("date", ["", "yesterday", "Mon, 99 Nov 2026 00:00:00 GMT"])
-def test_an_answer_without_a_date_tells_nothing(date: str) -> None:
+def test_answer_without_date_gives_no_skew(date: str) -> None:
     assert skew(HttpAnswer(200, {"date": date}), NOW) is None
     assert skew(HttpAnswer(200, {}), NOW) is None
 
@@ -275,7 +278,7 @@ def test_an_answer_without_a_date_tells_nothing(date: str) -> None:
         (-31_536_000.0, "problem", "365 days behind openai"),
     ],
 )
-def test_a_clock_is_judged_by_how_far_it_is_off(seconds: float, status: str, words: str) -> None:
+def test_finding_depends_on_the_clock_skew(seconds: float, status: str, words: str) -> None:
     found = evaluate_skew(seconds, "openai")
 
     assert status == found.status

@@ -1,4 +1,4 @@
-"""Which address and which models clients are told."""
+"""Which URL and which models the client guides name."""
 
 import pytest
 
@@ -39,14 +39,14 @@ def prepared(**env: str) -> tuple[Settings, ModelRegistry]:
         ({}, ProxyUrl("https", "my.host", 443, "/j"), "10.0.0.1", "https://my.host/j"),
     ],
 )
-def test_the_address_is_the_one_that_clients_can_use(
+def test_base_url_is_one_that_clients_can_use(
     env: dict[str, str], site: ProxyUrl | None, own: str | None, root: str
 ) -> None:
     settings, registry = prepared(**env)
 
-    facts = guide_context(settings, registry, site, own)
+    context = guide_context(settings, registry, site, own)
 
-    assert (facts.root, facts.base_url) == (root, f"{root}/v1")
+    assert (context.root, context.base_url) == (root, f"{root}/v1")
 
 
 @pytest.mark.parametrize(
@@ -71,23 +71,23 @@ def test_the_address_is_the_one_that_clients_can_use(
     ],
     ids=["none", "both", "gemini only", "own only", "long default and aliases", "bare default"],
 )
-def test_the_models_are_those_that_have_a_key(env: dict[str, str], models: tuple[str, ...]) -> None:
-    facts = guide_context(*prepared(**env), None, None)
+def test_models_are_those_with_a_key(env: dict[str, str], models: tuple[str, ...]) -> None:
+    context = guide_context(*prepared(**env), None, None)
 
-    assert facts.models == models
-    assert facts.values["model"] == models[0]
+    assert context.models == models
+    assert context.values["model"] == models[0]
 
 
-def test_many_models_are_cut_to_a_handful() -> None:
+def test_models_are_limited_to_six() -> None:
     names = ",".join(f"m{number}" for number in range(20))
 
-    facts = guide_context(*prepared(**{**OWN, "DEEPSEEK_MODELS": names}), None, None)
+    context = guide_context(*prepared(**{**OWN, "DEEPSEEK_MODELS": names}), None, None)
 
-    assert len(facts.models) == 6
+    assert len(context.models) == 6
 
 
-def test_without_settings_the_models_are_those_of_every_server() -> None:
-    facts = guide_context(None, None, ProxyUrl("https", "my.host", 443), "10.0.0.1")
+def test_without_settings_only_the_embedded_model_is_named() -> None:
+    context = guide_context(None, None, ProxyUrl("https", "my.host", 443), "10.0.0.1")
 
-    assert (facts.root, facts.models) == ("https://my.host", ("jarvis-echo",))
+    assert (context.root, context.models) == ("https://my.host", ("jarvis-echo",))
     assert guide_context(None, None, None, None).root == "http://HOST:9000"

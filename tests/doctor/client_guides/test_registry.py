@@ -53,7 +53,7 @@ def test_every_client_has_its_guide_in_both_languages() -> None:
 
 @pytest.mark.parametrize("context", [GEMINI, MIXED, ECHO])
 @pytest.mark.parametrize("client", CLIENTS)
-def test_a_guide_has_whole_steps_and_no_placeholder(client: str, context: GuideContext) -> None:
+def test_guide_has_whole_steps_and_no_placeholder(client: str, context: GuideContext) -> None:
     guide = read_guide(client, context)
 
     assert context.root in str(guide.steps)
@@ -67,7 +67,7 @@ def test_a_guide_has_whole_steps_and_no_placeholder(client: str, context: GuideC
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_nothing_of_a_template_is_lost_in_its_steps(client: str) -> None:
+def test_steps_keep_everything_of_their_template(client: str) -> None:
     """Each line is the title, part of a step, a note, or the frame of a table or a fence."""
     guide = read_guide(client, CONTEXT)
     rows = [f"| {label} | {value} |" for label, value in fields(guide).items()]
@@ -100,12 +100,12 @@ def test_both_languages_show_the_same_code(client: str) -> None:
 
 @pytest.mark.parametrize("language", SUFFIXES)
 @pytest.mark.parametrize("client", CLIENTS)
-def test_a_page_has_what_the_doctor_prints(client: str, language: Language) -> None:
+def test_page_has_what_the_doctor_prints(client: str, language: Language) -> None:
     """`python -m tools.docs` writes the pages."""
     assert page(client, language).read_text(encoding="utf-8") == render(client, language)
 
 
-def test_no_page_is_left_of_a_client_that_is_gone() -> None:
+def test_every_page_belongs_to_a_client() -> None:
     expected = {page(client, language).name for client in CLIENTS for language in SUFFIXES}
     actual = {path.name for path in FOLDER.glob("*.md") if not path.name.startswith("README.")}
 
@@ -113,7 +113,7 @@ def test_no_page_is_left_of_a_client_that_is_gone() -> None:
 
 
 @pytest.mark.parametrize("context", [GEMINI, MIXED])
-def test_addresses_have_v1_once_where_the_client_adds_none(context: GuideContext) -> None:
+def test_addresses_have_v1_once_if_the_client_adds_none(context: GuideContext) -> None:
     for client in ("open-webui", "lobechat", "n8n"):
         assert context.base_url in fields(read_guide(client, context)).values()
     for client in ("nextchat", "cherry-studio"):
@@ -149,14 +149,14 @@ def test_lists_of_models_have_each_client_s_form() -> None:
     assert "=-all,+own/llama,+gpt-4.1-mini" in read_guide("lobechat", MIXED).steps[1].text
 
 
-def test_the_python_example_is_python() -> None:
+def test_python_example_compiles() -> None:
     (step,) = read_guide("openai-python", GEMINI).steps
 
     assert ast.parse(step.text)
     assert 'base_url="https://my.host/v1"' in step.text
 
 
-def test_a_model_whose_name_looks_like_a_placeholder_is_shown_as_it_is() -> None:
+def test_model_name_that_looks_like_a_placeholder_is_unchanged() -> None:
     context = GuideContext("http://h", ("{{nonsense}}",))
 
     assert "--model openai/{{nonsense}}" in read_guide("aider", context).steps[0].text

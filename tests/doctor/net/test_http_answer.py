@@ -43,14 +43,14 @@ GOOGLE = b"""{"error": {"code": 400, "message": "API key not valid: AIzaSyCanary
         "deep",
     ],
 )
-def test_the_words_of_an_error_are_read_and_its_message_is_not(
+def test_codes_of_an_error_are_read_and_its_message_is_not(
     body: bytes, expected: tuple[str, ...]
 ) -> None:
     assert expected == HttpAnswer(400, {}, body).error_codes
 
 
 @given(st.binary(max_size=60))
-def test_any_body_is_read_without_a_fault(body: bytes) -> None:
+def test_any_body_is_read_without_an_exception(body: bytes) -> None:
     assert isinstance(HttpAnswer(400, {}, body).error_codes, tuple)
 
 
@@ -63,11 +63,11 @@ def test_any_body_is_read_without_a_fault(body: bytes) -> None:
         ("a\x1b[31m", "no type"),
     ],
 )
-def test_the_media_type_is_fit_to_be_shown(value: str, expected: str) -> None:
+def test_media_type_is_printable(value: str, expected: str) -> None:
     assert expected == HttpAnswer(200, {"content-type": value}).content_type
 
 
-def test_pieces_make_the_body_and_names_of_headers_are_lowered() -> None:
+def test_pieces_make_the_body_and_header_names_are_lowercase() -> None:
     pieces = [TimedBytes(0.1, b"a"), TimedBytes(0.2, b"b")]
 
     found = HttpAnswer.of(200, {"X-A": "b"}, pieces)
@@ -75,7 +75,7 @@ def test_pieces_make_the_body_and_names_of_headers_are_lowered() -> None:
     assert (found.body, found.header("x-a"), found.pieces) == (b"ab", "b", pieces)
 
 
-def test_a_header_that_was_not_sent_is_empty() -> None:
+def test_missing_header_is_empty() -> None:
     assert HttpAnswer(200, {}).header("server") == ""
 
 
@@ -89,5 +89,5 @@ def test_a_header_that_was_not_sent_is_empty() -> None:
         ("https://x/\x07", "an address that cannot be shown"),
     ],
 )
-def test_an_address_is_shown_without_its_secrets(text: str, expected: str) -> None:
+def test_url_is_shown_without_its_secrets(text: str, expected: str) -> None:
     assert expected == printable_url(text)

@@ -8,14 +8,14 @@ import pytest
 import trustme
 
 from jarvis_proxy.doctor.net.http_probe import PROBE_ERRORS, describe_error, open_probe
-from tests.doctor.fixtures import answers, free_port, machine, serving
+from tests.doctor.fixtures import answers, free_port, probe_env, serving
 from tests.support.raw_upstream import Peer, Received, Script
 
 
-async def test_an_answer_is_whole_and_timed() -> None:
+async def test_answer_is_complete_and_timed() -> None:
     async with (
         serving(answers(418, b"tea", "text/plain", ["X-A: b"])) as server,
-        open_probe(machine()) as client,
+        open_probe(probe_env()) as client,
     ):
         found = await client.ask(f"http://127.0.0.1:{server.port}/health")
 
@@ -27,7 +27,7 @@ async def test_an_answer_is_whole_and_timed() -> None:
 async def test_redirects_are_not_followed() -> None:
     async with (
         serving(answers(302, b"", extra=["Location: /x"])) as server,
-        open_probe(machine()) as client,
+        open_probe(probe_env()) as client,
     ):
         found = await client.ask(f"http://127.0.0.1:{server.port}/")
 
@@ -36,14 +36,14 @@ async def test_redirects_are_not_followed() -> None:
 
 
 async def test_headers_and_body_are_sent() -> None:
-    async with serving(answers()) as server, open_probe(machine()) as client:
+    async with serving(answers()) as server, open_probe(probe_env()) as client:
         await client.ask(f"http://127.0.0.1:{server.port}/", headers={"X-A": "b"}, body=b"{}")
 
     assert (server.received[0].header("X-A"), server.received[0].body) == ("b", b"{}")
     assert "gzip" in (server.received[0].header("Accept-Encoding") or "")
 
 
-async def test_a_stream_is_kept_piece_by_piece_and_unpacked() -> None:
+async def test_stream_is_kept_piece_by_piece_and_decompressed() -> None:
     async def script(peer: Peer, request: Received) -> None:
         packed = gzip.compress(b"one two")
         await peer.head(extra=["Content-Encoding: gzip"])
@@ -51,7 +51,7 @@ async def test_a_stream_is_kept_piece_by_piece_and_unpacked() -> None:
         await peer.chunk(packed[12:])
         await peer.last_chunk()
 
-    async with serving(script) as server, open_probe(machine()) as client:
+    async with serving(script) as server, open_probe(probe_env()) as client:
         answer = await client.ask(
             f"http://127.0.0.1:{server.port}/", body=b"{}", keeps_partial=True
         )
@@ -61,13 +61,13 @@ async def test_a_stream_is_kept_piece_by_piece_and_unpacked() -> None:
     assert [piece.at for piece in answer.pieces] == sorted(piece.at for piece in answer.pieces)
 
 
-async def test_a_stream_that_is_cut_is_kept_as_far_as_it_came() -> None:
+async def test_partial_stream_is_kept() -> None:
     async def script(peer: Peer, request: Received) -> None:
         await peer.head()
         await peer.chunk(b"data: 1\n\n")
         peer.close()
 
-    async with serving(script) as server, open_probe(machine()) as client:
+    async with serving(script) as server, open_probe(probe_env()) as client:
         answer = await client.ask(
             f"http://127.0.0.1:{server.port}/", body=b"{}", keeps_partial=True
         )
@@ -76,10 +76,10 @@ async def test_a_stream_that_is_cut_is_kept_as_far_as_it_came() -> None:
     assert [piece.data for piece in answer.pieces] == [b"data: 1\n\n"]
 
 
-async def test_any_certificate_will_do_for_one_s_own_server() -> None:
+async def test_own_server_may_have_any_certificate() -> None:
     async with (
         serving(answers(), trustme.CA().issue_cert("other.host")) as server,
-        open_probe(machine(), verify=False) as client,
+        open_probe(probe_env(), verify=False) as client,
     ):
         found = await client.ask(f"https://127.0.0.1:{server.port}/")
 
@@ -112,18 +112,18 @@ async def silent(peer: Peer, request: Received) -> None:
         (silent, "no answer in time"),
     ],
 )
-async def test_each_fault_has_its_words(script: Script, expected: str) -> None:
-    async with serving(script) as server, open_probe(machine()) as client:
+async def test_each_error_has_a_description(script: Script, expected: str) -> None:
+    async with serving(script) as server, open_probe(probe_env()) as client:
         with pytest.raises(PROBE_ERRORS) as caught:
             await client.ask(f"http://127.0.0.1:{server.port}/", timeout_s=0.2)
 
     assert describe_error(caught.value) == expected
 
 
-async def test_no_connection_and_no_trust_have_their_words() -> None:
+async def test_connection_and_tls_errors_have_descriptions() -> None:
     async with (
         serving(answers(), trustme.CA().issue_cert("my.host")) as server,
-        open_probe(machine({"my.host": ("127.0.0.1",)})) as client,
+        open_probe(probe_env({"my.host": ("127.0.0.1",)})) as client,
     ):
         with pytest.raises(PROBE_ERRORS) as refused:
             await client.ask(f"http://127.0.0.1:{free_port()}/")
@@ -142,5 +142,5 @@ async def test_no_connection_and_no_trust_have_their_words() -> None:
         (aiohttp.ClientError(), "the connection failed"),
     ],
 )
-def test_other_faults_have_words_too(error: Exception, expected: str) -> None:
+def test_other_errors_have_descriptions(error: Exception, expected: str) -> None:
     assert describe_error(error) == expected

@@ -16,7 +16,7 @@ from jarvis_proxy.doctor.net.reachability import (
     day,
     in_days,
 )
-from tests.doctor.fixtures import answers, free_port, machine, serving, silent_port
+from tests.doctor.fixtures import answers, free_port, probe_env, serving, silent_port
 
 CA = trustme.CA()
 LOOPBACK = {"my.host": ("127.0.0.1",)}
@@ -43,9 +43,9 @@ def checks(findings: list[Finding]) -> list[tuple[str, str]]:
     return [(finding.check, str(finding.status)) for finding in findings]
 
 
-async def test_every_step_of_a_good_way_is_ok() -> None:
+async def test_every_step_to_a_good_host_is_ok() -> None:
     async with serving(answers(), CA.issue_cert("my.host")) as upstream:
-        found = await reach(machine(LOOPBACK, ca=CA), upstream.port, 5, tls=True)
+        found = await reach(probe_env(LOOPBACK, ca=CA), upstream.port, 5, tls=True)
 
     assert found.reached
     assert checks(found.findings) == [
@@ -57,9 +57,9 @@ async def test_every_step_of_a_good_way_is_ok() -> None:
     assert found.findings[2].detail.startswith("TLSv1.3, the certificate is valid until 3000-01-01")
 
 
-async def test_an_address_needs_no_name() -> None:
+async def test_ip_address_needs_no_name() -> None:
     async with serving(answers()) as upstream:
-        found = await reach(machine(), upstream.port, 5, host="127.0.0.1")
+        found = await reach(probe_env(), upstream.port, 5, host="127.0.0.1")
 
     assert found.findings[0].detail == "127.0.0.1 is an address, there is nothing to resolve"
     assert len(found.findings) == 2
@@ -73,10 +73,10 @@ async def test_an_address_needs_no_name() -> None:
         ("site", "Make an A (and AAAA) record"),
     ],
 )
-@pytest.mark.parametrize("on", [machine(), machine({"my.host": ()})], ids=["unknown", "no address"])
-async def test_a_name_that_leads_nowhere_ends_the_way(
-    on: ProbeEnv, owner: Owner, advice: str
-) -> None:
+@pytest.mark.parametrize(
+    "on", [probe_env(), probe_env({"my.host": ()})], ids=["unknown", "no address"]
+)
+async def test_unresolvable_name_stops_the_check(on: ProbeEnv, owner: Owner, advice: str) -> None:
     found = await reach(on, 1, 5, owner=owner)
 
     (name,) = found.findings
@@ -92,8 +92,8 @@ async def test_a_name_that_leads_nowhere_ends_the_way(
         ("site", "Nothing listens there."),
     ],
 )
-async def test_a_refused_connection_asks_for_the_listener(owner: Owner, advice: str) -> None:
-    found = await reach(machine(LOOPBACK), free_port(), 5, owner=owner)
+async def test_refused_connection_gives_advice_on_the_listener(owner: Owner, advice: str) -> None:
+    found = await reach(probe_env(LOOPBACK), free_port(), 5, owner=owner)
 
     assert not found.reached
     assert found.findings[1].detail.endswith(": refused")
@@ -108,17 +108,17 @@ async def test_a_refused_connection_asks_for_the_listener(owner: Owner, advice: 
         ("outbound_proxy", "right"),
     ],
 )
-async def test_a_silent_connection_asks_for_the_firewall(owner: Owner, advice: str) -> None:
+async def test_silent_connection_gives_advice_on_the_firewall(owner: Owner, advice: str) -> None:
     async with silent_port() as port:
-        found = await reach(machine(LOOPBACK), port, 0.05, owner=owner)
+        found = await reach(probe_env(LOOPBACK), port, 0.05, owner=owner)
 
     assert found.findings[1].detail.endswith(": no answer")
     assert advice in found.findings[1].advice
 
 
-async def test_one_address_that_answers_is_enough() -> None:
+async def test_one_reachable_address_is_enough() -> None:
     async with serving(answers()) as upstream:
-        on = machine({"my.host": ("127.0.0.1", "127.0.0.9")})
+        on = probe_env({"my.host": ("127.0.0.1", "127.0.0.9")})
         found = await reach(on, upstream.port, 5)
 
     assert found.reached
@@ -129,9 +129,9 @@ async def test_one_address_that_answers_is_enough() -> None:
 @pytest.mark.parametrize(
     ("owner", "advice"), [("upstream", "ca-certificates"), ("site", "fullchain.pem")]
 )
-async def test_a_certificate_that_is_not_trusted_ends_the_way(owner: Owner, advice: str) -> None:
+async def test_untrusted_certificate_stops_the_check(owner: Owner, advice: str) -> None:
     async with serving(answers(), CA.issue_cert("my.host")) as upstream:
-        found = await reach(machine(LOOPBACK), upstream.port, 5, owner=owner, tls=True)
+        found = await reach(probe_env(LOOPBACK), upstream.port, 5, owner=owner, tls=True)
 
     assert not found.reached
     assert found.findings[2].detail.startswith(
@@ -141,12 +141,10 @@ async def test_a_certificate_that_is_not_trusted_ends_the_way(owner: Owner, advi
 
 
 @pytest.mark.parametrize(("owner", "status"), [("upstream", "ok"), ("site", "warning")])
-async def test_only_the_owner_of_a_site_is_told_that_its_certificate_ends(
-    owner: Owner, status: str
-) -> None:
+async def test_certificate_expiry_is_shown_for_a_site_only(owner: Owner, status: str) -> None:
     leaf = CA.issue_cert("my.host", not_after=datetime.now(UTC) + timedelta(days=3, hours=1))
     async with serving(answers(), leaf) as upstream:
-        found = await reach(machine(LOOPBACK, ca=CA), upstream.port, 5, owner=owner, tls=True)
+        found = await reach(probe_env(LOOPBACK, ca=CA), upstream.port, 5, owner=owner, tls=True)
 
     assert found.reached
     assert found.findings[2].status == status
@@ -157,11 +155,11 @@ async def test_only_the_owner_of_a_site_is_told_that_its_certificate_ends(
     ("seconds", "expected"),
     [(10, "in less than a day"), (DAY, "in 1 day"), (2.5 * DAY, "in 2 days")],
 )
-def test_time_is_told_in_days(seconds: float, expected: str) -> None:
+def test_duration_is_in_days(seconds: float, expected: str) -> None:
     assert in_days(seconds) == expected
 
 
-def test_a_day_is_told_in_utc() -> None:
+def test_day_is_in_utc() -> None:
     assert day(1_795_000_000) == "2026-11-18"
 
 
@@ -194,18 +192,18 @@ def failed(reason: str) -> ssl.SSLError:
         (TimeoutError(), "silent"),
     ],
 )
-def test_each_fault_is_told_from_the_others(error: OSError, kind: str) -> None:
+def test_each_kind_of_broken_stream_is_distinguished(error: OSError, kind: str) -> None:
     assert kind == classify_tls_error(error)[0]
 
 
-def test_an_unusual_refusal_has_openssl_s_words() -> None:
+def test_unusual_refusal_has_the_reason_of_openssl() -> None:
     assert classify_tls_error(refused(66, "EE key too small")) == ("refused", "EE key too small")
     assert classify_tls_error(failed("TLSV1_ALERT_X")) == ("failed", "tlsv1_alert_x")
 
 
 @pytest.mark.parametrize("owner", ["upstream", "outbound_proxy", "site"])
 @pytest.mark.parametrize("result", read_messages("net/reachability")["TLS"])
-def test_every_result_of_tls_has_words_for_every_owner(result: str, owner: Owner) -> None:
+def test_every_tls_result_has_advice_for_every_owner(result: str, owner: Owner) -> None:
     values = {"host": "my.host", "reason": "why", "version": "TLSv1.3", "day": "D", "left": "soon"}
 
     found = Check("net/reachability", "TLS", audience=owner).finding(result, **values)
