@@ -112,6 +112,34 @@ class ToolSearchCallItem(Struct, tag_field="type", tag="tool_search_call", kw_on
     execution: Literal["client"] = "client"
 
 
+class LocalShellCallItem(Struct, tag_field="type", tag="local_shell_call", kw_only=True):
+    """A command that the client runs."""
+
+    id: str
+    status: Status
+    action: dict[str, Any]
+    call_id: str
+
+
+class ShellCallItem(Struct, tag_field="type", tag="shell_call", kw_only=True):
+    """Shell commands that the client runs."""
+
+    id: str
+    status: Status
+    action: dict[str, Any]
+    call_id: str
+    environment: None = None
+
+
+class ApplyPatchCallItem(Struct, tag_field="type", tag="apply_patch_call", kw_only=True):
+    """A change of a file that the client makes."""
+
+    id: str
+    status: Status
+    operation: dict[str, Any]
+    call_id: str
+
+
 class ImageItem(Struct, tag_field="type", tag="image_generation_call", kw_only=True):
     """A picture that the model made, as base64; None until it is there."""
 
@@ -122,7 +150,15 @@ class ImageItem(Struct, tag_field="type", tag="image_generation_call", kw_only=T
 
 
 OutputItem: TypeAlias = (
-    MessageItem | ReasoningItem | FunctionCallItem | CustomCallItem | ToolSearchCallItem | ImageItem
+    MessageItem
+    | ReasoningItem
+    | FunctionCallItem
+    | CustomCallItem
+    | ToolSearchCallItem
+    | LocalShellCallItem
+    | ShellCallItem
+    | ApplyPatchCallItem
+    | ImageItem
 )
 
 

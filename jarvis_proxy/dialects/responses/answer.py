@@ -12,7 +12,6 @@ from jarvis_proxy.canonical.answer import (
     DiscardingSink,
     Finish,
 )
-from jarvis_proxy.canonical.namespaces import TOOL_SEARCH
 from jarvis_proxy.canonical.sealed_state import SealedState, seal
 from jarvis_proxy.dialects.responses.writer import ResponseWriter
 from jarvis_proxy.wire.chat_types import Image, TokenLogprob, Usage
@@ -24,12 +23,13 @@ class ResponseOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How a client wants its response.
 
     *echo* is what the response repeats of the request. *sealed*: sealed state goes out as
-    ``encrypted_content``. *tool_search*: the client runs a search for tools.
+    ``encrypted_content``. *client_types* are OpenAI's types of the tools that the client runs:
+    each is a function of this name.
     """
 
     echo: dict[str, Any]
     sealed: bool = False
-    tool_search: bool = False
+    client_types: frozenset[str] = frozenset()
 
 
 class ResponseAnswer:
@@ -138,8 +138,8 @@ class ResponseSink:
             self._writer.sealed(seal(self._signature))
         self._signature = None
         is_plain = call.kind == "function" and not call.namespace
-        is_search = self._options.tool_search and is_plain and call.name == TOOL_SEARCH
-        self._writer.call_begin(call, is_search=is_search)
+        is_clients = is_plain and call.name in self._options.client_types
+        self._writer.call_begin(call, call.name if is_clients else None)
 
     def call_piece(self, piece: str, /) -> None:
         """Take a piece of the open call's arguments."""

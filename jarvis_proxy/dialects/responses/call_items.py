@@ -9,21 +9,35 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from jarvis_proxy.canonical.answer import CallStart
-from jarvis_proxy.wire.responses_types import CustomCallItem, FunctionCallItem, ToolSearchCallItem
+from jarvis_proxy.dialects.responses.client_tools import (
+    APPLY_PATCH,
+    LOCAL_SHELL,
+    SHELL,
+    to_action,
+)
+from jarvis_proxy.wire.responses_types import (
+    ApplyPatchCallItem,
+    CustomCallItem,
+    FunctionCallItem,
+    LocalShellCallItem,
+    ShellCallItem,
+    ToolSearchCallItem,
+)
 
-CallItem: TypeAlias = FunctionCallItem | CustomCallItem | ToolSearchCallItem
+ActionItem: TypeAlias = ToolSearchCallItem | LocalShellCallItem | ShellCallItem | ApplyPatchCallItem
+"""Items that hold an object, which is there when the call has ended."""
+
+CallItem: TypeAlias = FunctionCallItem | CustomCallItem | ActionItem
 
 
-def open_item(call: CallStart, unique: str, *, is_search: bool) -> CallItem:
+def open_item(call: CallStart, unique: str, client_type: str | None = None) -> CallItem:
     """Return the item of a call that begins; *unique* is the end of its id.
 
-    *is_search*: it is one of the search for tools, which the client runs.
+    *client_type* is OpenAI's type of a tool that the client runs.
     """
+    if client_type is not None:
+        return _open_action(call.id, unique, client_type)
     namespace = call.namespace or UNSET
-    if is_search:
-        return ToolSearchCallItem(
-            id=f"tsc_{unique}", status="in_progress", arguments=Raw(b"{}"), call_id=call.id
-        )
     if call.kind == "custom":
         return CustomCallItem(
             id=f"ctc_{unique}",
@@ -41,6 +55,48 @@ def open_item(call: CallStart, unique: str, *, is_search: bool) -> CallItem:
         name=call.name,
         namespace=namespace,
     )
+
+
+def _open_action(call_id: str, unique: str, client_type: str) -> ActionItem:
+    match client_type:
+        case "local_shell":
+            return LocalShellCallItem(
+                id=f"lsh_{unique}",
+                status="in_progress",
+                action=to_action(LOCAL_SHELL, ""),
+                call_id=call_id,
+            )
+        case "shell":
+            return ShellCallItem(
+                id=f"sh_{unique}",
+                status="in_progress",
+                action=to_action(SHELL, ""),
+                call_id=call_id,
+            )
+        case "apply_patch":
+            return ApplyPatchCallItem(
+                id=f"apc_{unique}",
+                status="in_progress",
+                operation=to_action(APPLY_PATCH, ""),
+                call_id=call_id,
+            )
+        case _:
+            return ToolSearchCallItem(
+                id=f"tsc_{unique}", status="in_progress", arguments=Raw(b"{}"), call_id=call_id
+            )
+
+
+def fill_action(item: ActionItem, arguments: str) -> None:
+    """Give *item* the object that its call's *arguments* are."""
+    match item:
+        case ToolSearchCallItem():
+            item.arguments = as_object(arguments)
+        case LocalShellCallItem():
+            item.action = to_action(LOCAL_SHELL, arguments)
+        case ShellCallItem():
+            item.action = to_action(SHELL, arguments)
+        case ApplyPatchCallItem():
+            item.operation = to_action(APPLY_PATCH, arguments)
 
 
 def is_json(text: str) -> bool:

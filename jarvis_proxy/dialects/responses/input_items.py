@@ -16,6 +16,13 @@ from jarvis_proxy.canonical.validation_errors import (
     missing,
     wrong_type,
 )
+from jarvis_proxy.dialects.responses.client_tools import (
+    APPLY_PATCH,
+    LOCAL_SHELL,
+    SHELL,
+    to_arguments,
+    to_result,
+)
 from jarvis_proxy.dialects.responses.param_map import MessageOrigin
 from jarvis_proxy.dialects.responses.tools import listed
 
@@ -31,14 +38,20 @@ _TEXTS: Final = ("input_text", "output_text", "text")
 _READ: Final = frozenset(
     (
         "additional_tools",
+        "apply_patch_call",
+        "apply_patch_call_output",
         "custom_tool_call",
         "custom_tool_call_output",
         "function_call",
         "function_call_output",
         "image_generation_call",
         "item_reference",
+        "local_shell_call",
+        "local_shell_call_output",
         "message",
         "reasoning",
+        "shell_call",
+        "shell_call_output",
         "tool_search_call",
         "tool_search_output",
     )
@@ -68,6 +81,17 @@ class Item(msgspec.Struct):
     output: object = None
     encrypted_content: str | None = None
     result: object = None
+    action: object = None
+    operation: object = None
+    status: str | None = None
+
+
+_RUN: Final = {
+    "apply_patch_call": APPLY_PATCH,
+    "local_shell_call": LOCAL_SHELL,
+    "shell_call": SHELL,
+}
+"""Calls of tools that the client runs, with the names of their functions."""
 
 
 def read_input(
@@ -148,6 +172,12 @@ class _Reader:
                 self._call(item, {"type": "custom", "custom": custom}, param)
             case "function_call_output" | "custom_tool_call_output":
                 self._output(item, param)
+            case "apply_patch_call" | "local_shell_call" | "shell_call":
+                self._run(item, param)
+            case "apply_patch_call_output" | "local_shell_call_output" | "shell_call_output":
+                said = to_result(item.output, item.status)
+                # The result of a local shell has the call's id as its own.
+                self.say(_result(item.call_id or item.id, said), MessageOrigin(param))
             case "reasoning":
                 self._reasoning(item)
             case "tool_search_call":
@@ -208,6 +238,13 @@ class _Reader:
         self._calls.append({"id": item.call_id or item.id, **call})
         self._place.calls.append(param)
 
+    def _run(self, item: Item, param: str) -> None:
+        """Take a call of a tool that the client runs and that OpenAI has a type for."""
+        name = _RUN[item.type or ""]
+        arguments = to_arguments(name, item.action or item.operation)
+        function = {"name": name, "arguments": arguments}
+        self._call(item, {"type": "function", "function": function}, param)
+
     def _search(self, item: Item, param: str) -> None:
         """Take a call of the search for tools, if the client ran it."""
         if not _is_clients(item):
@@ -223,8 +260,7 @@ class _Reader:
             self._notes.add_or_reject(param)
             return
         said = listed(item.tools or [])
-        message: JsonObject = {"role": "tool", "tool_call_id": item.call_id, "content": said}
-        self.say(message, MessageOrigin(param))
+        self.say(_result(item.call_id, said), MessageOrigin(param))
 
     def _load(self, item: Item, param: str) -> None:
         for index, tool in enumerate(item.tools or ()):
@@ -241,8 +277,7 @@ class _Reader:
         content = _content(item.output, f"{param}.output")
         parts, params = _parts(content, f"{param}.output")
         said: object = content if isinstance(content, str) else parts
-        message: JsonObject = {"role": "tool", "tool_call_id": item.call_id, "content": said}
-        self.say(message, MessageOrigin(param, params))
+        self.say(_result(item.call_id, said), MessageOrigin(param, params))
 
     def _model(self, param: str) -> JsonObject:
         """Return the model's message that is being gathered."""
@@ -273,6 +308,11 @@ def _reasoning_text(content: object) -> str:
     parts = content if isinstance(content, list) else []
     texts = [part.get("text") for part in parts if isinstance(part, dict)]
     return "".join(text for text in texts if isinstance(text, str))
+
+
+def _result(call_id: str | None, said: object) -> JsonObject:
+    """Return the message with what a call gave."""
+    return {"role": "tool", "tool_call_id": call_id, "content": said}
 
 
 def _is_clients(item: Item) -> bool:

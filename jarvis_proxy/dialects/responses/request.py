@@ -15,6 +15,7 @@ from jarvis_proxy.canonical.answer import AnswerContext
 from jarvis_proxy.canonical.bounds import MAX_MESSAGES, check_length, check_values
 from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
+from jarvis_proxy.canonical.namespaces import TOOL_SEARCH
 from jarvis_proxy.canonical.request import CanonicalRequest
 from jarvis_proxy.canonical.validation_errors import invalid, mismatch, missing
 from jarvis_proxy.dialects.responses.answer import ResponseAnswer, ResponseOptions
@@ -138,7 +139,7 @@ def read_request(call: Call, features: ModelFeatures) -> tuple[CanonicalRequest,
     if _LOGPROBS in include:
         chat["logprobs"] = True
     tools = chat_tools(request.tools, loaded, notes, draws=features.draws)
-    params = _set_tools(chat, tools)
+    params = _set_tools(chat, fields, tools)
     _set_reasoning(chat, request.reasoning)
     _set_text(chat, request.text)
     sealed = _ENCRYPTED in include
@@ -149,8 +150,8 @@ def read_request(call: Call, features: ModelFeatures) -> tuple[CanonicalRequest,
         show_thoughts=chat.get("include_thoughts") is True,
         sealed=sealed,
     )
-    searches = tools is not None and tools.searches
-    return canonical, ResponseOptions(echo=echo, sealed=sealed, tool_search=searches)
+    types = frozenset() if tools is None else frozenset(tools.client_types)
+    return canonical, ResponseOptions(echo=echo, sealed=sealed, client_types=types)
 
 
 def _decode(body: bytes) -> tuple[_Request, dict[str, Raw], dict[str, Any]]:
@@ -189,7 +190,9 @@ def _refuse_state(request: _Request) -> None:
         raise invalid("background", message, "unsupported_parameter")
 
 
-def _set_tools(chat: dict[str, object], found: ChatTools | None) -> list[str]:
+def _set_tools(
+    chat: dict[str, object], fields: dict[str, Raw], found: ChatTools | None
+) -> list[str]:
     """Set the tools; return the param of each."""
     if found is None:
         return []
@@ -197,7 +200,18 @@ def _set_tools(chat: dict[str, object], found: ChatTools | None) -> list[str]:
         chat["modalities"] = ["text", "image"]
         chat.pop("tool_choice", None)  # there is no other tool that it could mean
     chat["tools"] = found.tools
+    if "tool_choice" in chat:
+        chat["tool_choice"] = _choice(fields["tool_choice"], found)
     return found.params
+
+
+def _choice(given: Raw, found: ChatTools) -> object:
+    """Return a choice of a tool that the client runs as one of its function."""
+    choice = msgspec.json.decode(given)
+    kind = choice.get("type") if isinstance(choice, dict) else None
+    if kind in found.client_types and kind != TOOL_SEARCH:
+        return {"type": "function", "name": kind}
+    return given
 
 
 def _set_reasoning(chat: dict[str, object], reasoning: _Reasoning | None) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias
 from jarvis_proxy.canonical.function_names import Member, flat_name
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.canonical.namespaces import NAMESPACE, TOOL_SEARCH, members
+from jarvis_proxy.dialects.responses.client_tools import as_function
 
 JsonObject: TypeAlias = dict[str, Any]
 
@@ -30,8 +31,8 @@ class ChatTools:
     params: list[str] = field(default_factory=list)
     paints: bool = False
     """The model draws by itself and was asked to."""
-    searches: bool = False
-    """The client runs a search for further tools."""
+    client_types: set[str] = field(default_factory=set)
+    """OpenAI's types of the tools that the client runs."""
 
 
 def chat_tools(
@@ -61,6 +62,9 @@ def chat_tools(
             for key in sorted(tool.keys() - {"type"}):
                 notes.add_or_reject(f"{param}.{key}")
             continue
+        if (function := as_function(tool)) is not None:
+            found.client_types.add(str(tool["type"]))
+            tool = function
         for plain, where in _plain(tool, param, notes):
             at[_key(plain, where)] = len(found.tools)
             found.tools.append(plain)
@@ -75,7 +79,8 @@ def chat_tools(
             found.tools[place].pop(_LATER, None)  # it was declared for a search, which found it
         else:
             found.tools[place], found.params[place] = plain, where
-    found.searches = any(map(_is_clients_search, found.tools))
+    if any(map(_is_clients_search, found.tools)):
+        found.client_types.add(TOOL_SEARCH)
     found.tools = [_as_chat(tool) for tool in found.tools]
     return found
 

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from jarvis_proxy.canonical.answer import CallStart
-from jarvis_proxy.dialects.responses.call_items import CallItem, as_object, is_json, open_item
+from jarvis_proxy.dialects.responses.call_items import CallItem, fill_action, is_json, open_item
 from jarvis_proxy.wire.chat_types import TokenLogprob, Usage
 from jarvis_proxy.wire.response_events import SequenceNumbers
 from jarvis_proxy.wire.responses_types import (
@@ -32,7 +32,6 @@ from jarvis_proxy.wire.responses_types import (
     ResponseUsage,
     Status,
     SummaryText,
-    ToolSearchCallItem,
 )
 
 _PIECE_BYTES: Final = 64
@@ -128,9 +127,9 @@ class ResponseWriter:
             self._open_reasoning()
         self._close(secret=secret)
 
-    def call_begin(self, call: CallStart, *, is_search: bool = False) -> None:
-        """Begin a call; *is_search*: of the search for tools, which the client runs."""
-        item = open_item(call, self._new_id(), is_search=is_search)
+    def call_begin(self, call: CallStart, client_type: str | None = None) -> None:
+        """Begin a call; *client_type* is OpenAI's type of a tool that the client runs."""
+        item = open_item(call, self._new_id(), client_type)
         self._add(item)
         self._call = item
         self.kept += _ITEM_BYTES
@@ -269,8 +268,8 @@ class ResponseWriter:
             item.input = arguments
             if status == "completed":
                 self._emit(f"{_CUSTOM}.done", **place, input=arguments)
-        elif isinstance(item, ToolSearchCallItem):
-            item.arguments = as_object(arguments)
+        elif item is not None:
+            fill_action(item, arguments)
         if item is not None:
             item.status = status
             self._done(item)

@@ -23,6 +23,9 @@ NAMES = {
     "function_call": "fc",
     "custom_tool_call": "ctc",
     "tool_search_call": "tsc",
+    "local_shell_call": "lsh",
+    "shell_call": "sh",
+    "apply_patch_call": "apc",
     "image_generation_call": "ig",
 }
 
@@ -122,8 +125,8 @@ def rebuild(events: list[JSON]) -> list[JSON]:
 def _settled(item: JSON, told: JSON) -> JSON:
     """Compare what the deltas gave with what the last event tells; return the latter."""
     later = ["status", "result"]
-    if item["type"] == "tool_search_call":
-        later.append("arguments")  # no event tells of their pieces
+    if item["type"] != "function_call":
+        later += ["arguments", "action", "operation"]  # no event tells of their pieces
     known = {key: value for key, value in item.items() if key not in later}
     assert known == {key: value for key, value in told.items() if key in known}
     return told

@@ -179,7 +179,7 @@ def test_arguments_that_are_no_json_are_passed_on_where_the_answer_is_whole() ->
 )
 def test_a_search_for_tools_has_an_object(pieces: list[str], arguments: Json) -> None:
     writer, out = writing()
-    writer.call_begin(CallStart("call_1", "tool_search"), is_search=True)
+    writer.call_begin(CallStart("call_1", "tool_search"), "tool_search")
     for piece in pieces:
         writer.call_piece(piece)
     writer.call_end()
