@@ -42,18 +42,15 @@ class BlockContext(msgspec.Struct, frozen=True, kw_only=True):
 class Block:
     """One content block: ``take`` gets its deltas, ``stop`` its end. This one is never shown."""
 
-    __slots__ = ("_cited", "_content", "_keep", "_start")
+    __slots__ = ("_cited", "_content", "_keep", "_start", "kept")
 
     def __init__(self, start: Fields, *, keep: bool) -> None:
         self._start = start
         self._keep = keep
         self._content: dict[str, list[str]] = {}
         self._cited: list[object] = []
-
-    @property
-    def kept(self) -> int:
+        self.kept = 0
         """About how many bytes it keeps."""
-        return sum(len(piece) for pieces in self._content.values() for piece in pieces)
 
     def take(self, delta: Fields) -> None:
         """Take a delta."""
@@ -62,6 +59,7 @@ class Block:
         for name in _CONTENT:
             if isinstance(piece := delta.get(name), str):
                 self._content.setdefault(name, []).append(piece)
+                self.kept += len(piece)
         if citation := fields_of(delta.get("citation")):
             self._cited.append(citation)
 
@@ -125,16 +123,13 @@ class ThinkingBlock(Block):
         self._signature = _text(start, "signature")
         self._think(_text(start, "thinking"))
 
-    @property
-    def kept(self) -> int:
-        """About how many bytes it keeps: the signature covers all of the text."""
-        return super().kept + sum(map(len, self._said)) + len(self._signature)
-
     def take(self, delta: Fields) -> None:
         """Show a piece; keep it and the signature for the seal."""
         super().take(delta)
         self._think(_text(delta, "thinking"))
-        self._signature = _text(delta, "signature") or self._signature
+        if signature := _text(delta, "signature"):
+            self._signature = signature
+            self.kept += len(signature)
 
     def stop(self) -> None:
         """Seal the block, if it is signed.
@@ -151,7 +146,8 @@ class ThinkingBlock(Block):
 
     def _think(self, text: str) -> None:
         if text:
-            self._said.append(text)
+            self._said.append(text)  # the signature covers all of it
+            self.kept += len(text)
             self._sink.thought(text)
 
 
@@ -192,11 +188,6 @@ class ToolBlock(Block):
         caller = fields_of(start.get("caller")).get("type")
         state.has_call |= caller in (None, "direct")
 
-    @property
-    def kept(self) -> int:
-        """About how many bytes it keeps."""
-        return super().kept + sum(map(len, self._held))
-
     def take(self, delta: Fields) -> None:
         """Pass a piece of the input on. A custom tool's waits: its JSON must be undone whole."""
         super().take(delta)
@@ -205,6 +196,7 @@ class ToolBlock(Block):
         self._streamed = True
         if self._is_custom:
             self._held.append(piece)
+            self.kept += len(piece)
         else:
             self._sink.call_piece(piece)
 

@@ -63,6 +63,7 @@ class MessagesReader:
         "_continue_with",
         "_counter",
         "_ended",
+        "_ended_bytes",
         "_events",
         "_first",
         "_head",
@@ -96,6 +97,7 @@ class MessagesReader:
         self._past_usage: Usage | None = None
         self._searches = 0
         self._sent_back: list[Fields] = []  # of all paused bodies
+        self._ended_bytes = 0
         self._state: ChoiceState | None = None
         self.done = False
         self.next_request: UpstreamRequest | None = None
@@ -129,7 +131,7 @@ class MessagesReader:
     @property
     def held(self) -> int:
         """About how many bytes it holds back."""
-        blocks = sum(block.kept for block in (*self._blocks.values(), *self._ended))
+        blocks = sum(block.kept for block in self._blocks.values()) + self._ended_bytes
         return self._head.size + self._events.held + self._waiting_bytes + blocks
 
     def feed(self, data: bytes) -> None:
@@ -287,6 +289,7 @@ class MessagesReader:
         del self._blocks[index]
         if self._context.keeps_content:
             self._ended.append(block)
+            self._ended_bytes += block.kept
 
     def _release(self) -> None:
         """Read what came meanwhile of the blocks that began after the one that has ended."""

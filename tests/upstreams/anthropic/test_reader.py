@@ -1,6 +1,7 @@
 """Messages answers become events of a choice: each rule of the reader by its name."""
 
 import json
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -709,3 +710,24 @@ def test_what_waits_is_counted() -> None:
 
     assert 1000 <= thought < waiting
     assert waiting >= 2000
+
+
+def test_asking_how_much_is_held_takes_no_longer_for_long_answers() -> None:
+    """It is asked with every piece: the work must stay linear."""
+    reader, _ = new_reader(keeps_content=True)
+    reader.feed(sse(start(), *thinking(0, "x")[:1]))
+    delta = {"type": "thinking_delta", "thinking": "word "}
+    piece = sse({"type": "content_block_delta", "index": 0, "delta": delta})
+    steps: list[int] = []
+
+    def count(frame: object, event: str, argument: object) -> None:
+        steps[-1] += 1
+
+    for _ in range(400):
+        reader.feed(piece)
+        steps.append(0)
+        sys.setprofile(count)
+        assert reader.held > 0
+        sys.setprofile(None)
+
+    assert max(steps[1:]) == min(steps[1:])

@@ -15,15 +15,19 @@ def new_upstream() -> AnthropicUpstream:
 
 
 def new_call(
-    model: str = NEWEST, *, stream: bool = False, endpoint: str = "chat/completions"
+    model: str = NEWEST,
+    *,
+    stream: bool = False,
+    endpoint: str = "chat/completions",
+    body: bytes = b"",
 ) -> Call:
-    """Return a call without a body, whose client names the model otherwise than the upstream."""
+    """Return a call whose client names the model otherwise than the upstream."""
     return Call(
         endpoint=endpoint,
         model="my-claude",
         target_model=model,
         stream=stream,
-        body=b"",
+        body=body,
         id="1",
         created=1,
         now=0.0,

@@ -4,7 +4,7 @@ Source: https://platform.claude.com/docs/en/build-with-claude/structured-outputs
 recorded refusals, such as `input_schema does not support oneOf, allOf, or anyOf at the top level`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from typing import Final
 
@@ -66,32 +66,41 @@ class _Folder:
         return found
 
     def _unite(self, found: Schema, members: list[Schema], key: str) -> None:
+        """Merge *members* into *found*, whose own keywords win."""
         if not members:
             return
+        united = {name: dict(fields_of(found.get(name))) for name in _SCHEMAS}
         for member in members:
             for name, value in member.items():
-                if name in _SCHEMAS:
-                    found[name] = {**fields_of(value), **fields_of(found.get(name))}
+                if name in united:
+                    self._work.spend(len(fields_of(value)))
+                    for inner, schema in fields_of(value).items():
+                        united[name].setdefault(inner, schema)
                 elif name not in ("required", "additionalProperties", "type", "title"):
                     found.setdefault(name, value)
-        needed = [list(items_of(member.get("required"))) for member in members]
-        every = _union(needed) if key == "allOf" else _common(needed)
-        if both := list(dict.fromkeys([*items_of(found.get("required")), *every])):
-            found["required"] = both
+        found |= {name: schemas for name, schemas in united.items() if schemas}
+        every = self._required(members[0])
+        for member in members[1:]:
+            names = self._required(member)
+            if key == "allOf":
+                every |= names
+            else:
+                self._work.spend(len(every))
+                every = {name: None for name in every if name in names}
+        if both := self._required(found) | every:
+            found["required"] = list(both)
+
+    def _required(self, schema: Schema) -> dict[str, None]:
+        """Return the names of required properties, in their order."""
+        names = items_of(schema.get("required"))
+        self._work.spend(len(names))
+        return {name: None for name in names if isinstance(name, str)}
 
     def _target(self, reference: str) -> object:
         value: object = self._root
         for name in reference.removeprefix("#").strip("/").split("/"):
             value = fields_of(value).get(name.replace("~1", "/").replace("~0", "~"))
         return value
-
-
-def _union(lists: Iterable[list[object]]) -> list[object]:
-    return list(dict.fromkeys(str(name) for each in lists for name in each))
-
-
-def _common(lists: list[list[object]]) -> list[object]:
-    return [name for name in lists[0] if all(name in each for each in lists)]
 
 
 def structured(schema: object, work: WorkBudget) -> Schema:

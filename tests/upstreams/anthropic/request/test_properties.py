@@ -119,7 +119,7 @@ _OPTIONS = st.fixed_dictionaries(
                 {"type": "disabled"},
             ]
         ),
-        "max_tokens": st.integers(1, 200_000),
+        "max_tokens": st.sampled_from([1, 500, 1024, 1025, 2000, 3000, 3001, 200_000]),
         "temperature": st.floats(0, 2),
         "top_p": st.floats(0, 1),
         "top_k": st.integers(-1, 50),
