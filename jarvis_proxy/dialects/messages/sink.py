@@ -42,6 +42,7 @@ class BlockSink(DiscardingSink, ABC):
         "_held",
         "_kind",
         "_said",
+        "_seal",
         "_sealed",
         "_shows",
         "_started",
@@ -63,6 +64,7 @@ class BlockSink(DiscardingSink, ABC):
         self._kind = ""  # of the open block
         self._started = False
         self._said = False
+        self._seal = ""  # of a block that has not come
         self._held: list[str] = []  # arguments that do not begin as an object
         self._began_json = False
 
@@ -88,7 +90,10 @@ class BlockSink(DiscardingSink, ABC):
         self._piece(text)
 
     def seal(self, state: SealedState, /) -> None:
-        """Put *state* at the end of the open thinking block, else into one without words."""
+        """Put *state* at the end of the open thinking block, else into one before the next block.
+
+        No answer ends in it: Claude Code would show nothing, and Anthropic refuses such a history.
+        """
         if state.owner == ANTHROPIC:
             for block in anthropic_blocks(state):
                 self._native(block)
@@ -132,6 +137,7 @@ class BlockSink(DiscardingSink, ABC):
         No request ever names an earlier message.
         """
         self._close()
+        self._seal = ""
         if finish.reason == "content_filter" and not self._said:
             self.text(finish.message or f"The answer was refused ({finish.native or 'no reason'}).")
         elif not self._started:
@@ -151,13 +157,25 @@ class BlockSink(DiscardingSink, ABC):
             self._sign(signature)
 
     def _sign(self, signature: str) -> None:
-        if self._kind != _THINKING:
+        if self._kind == _THINKING:
+            self._signature(signature)
+            self._close()
+        else:
+            self._write_sealed()
+            self._seal = signature
+
+    def _write_sealed(self) -> None:
+        """Write the seal that waits, if any, in a block of its own."""
+        signature, self._seal = self._seal, ""
+        if signature:
             self._open({"type": _THINKING, "thinking": "", "signature": ""})
-        self._signature(signature)
-        self._close()
+            self._signature(signature)
+            self._close()
 
     def _open(self, block: JsonObject) -> None:
         self._close()
+        if self._seal:
+            self._write_sealed()
         self._kind = block["type"]
         self._started = True
         self._start(block)

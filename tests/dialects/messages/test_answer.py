@@ -348,10 +348,17 @@ def test_s9_without_usage_at_the_end_that_of_the_start_holds() -> None:
     assert (delta["usage"]["input_tokens"], delta["usage"]["output_tokens"]) == (7, 1)
 
 
-def test_s10_signed_text_stays_text() -> None:
-    events = (text("a"), GEMINI, finish())
-    assert both(*events)["content"] == [said("a"), thinking("", "gemini:U2ln")]
-    assert both(*events, shows=False, asked=False)["content"] == [said("a")]
+def test_s10_signed_text_stays_text_and_no_answer_ends_in_a_seal() -> None:
+    assert both(text("a"), GEMINI, finish())["content"] == [said("a")]
+    assert both(GEMINI, finish())["content"] == [said("")]
+
+
+def test_s10_seal_stands_before_what_follows_the_signed_text() -> None:
+    events = (text("a"), GEMINI, call("{}"), finish("tool_calls"))
+    kinds = [block["type"] for block in both(*events)["content"]]
+    assert kinds == ["text", "thinking", "tool_use"]
+    unasked = both(*events, shows=False, asked=False)["content"]
+    assert [block["type"] for block in unasked] == ["text", "tool_use"]
 
 
 def test_s11_what_was_written_before_an_error_leaves_its_block_open() -> None:
@@ -416,6 +423,7 @@ def test_what_a_whole_answer_keeps_is_counted() -> None:
     made = answer(streamed=False)
     made.choice(0).text("a" * 10_000)
     sealed("gemini", "b" * 5_000)(made.choice(0))
+    call("{}")(made.choice(0))
     assert 15_000 < made.kept < 16_000
     assert not made.choice(0).emitted
 
