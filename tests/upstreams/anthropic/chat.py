@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import pytest
+
 from jarvis_proxy.canonical.exchange import Media
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.anthropic.relaxation import NOTHING_RELAXED, Relaxation
@@ -22,6 +24,8 @@ V35 = "claude-3-5-haiku-latest"
 PNG = "iVBORw0KGgo="
 PDF = "JVBERi0xLjQK"
 THOUGHT = {"type": "thinking", "thinking": "Hm.", "signature": "Sig=="}
+OBJECT = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+MARK: Json = {"cache_control": {"type": "ephemeral"}}
 
 
 def plan_for(
@@ -99,3 +103,26 @@ def function(name: str = "f", parameters: object = None, **fields: object) -> Js
 def text(said: str) -> Json:
     """Return a text block."""
     return {"type": "text", "text": said}
+
+
+def ignored(body: object, model: str = NEWEST, **options: Any) -> tuple[str, ...]:
+    """Return what was left out."""
+    return plan_for(body, model, **options).ignored
+
+
+def refusal(body: object, model: str = NEWEST, **options: Any) -> ProxyError:
+    """Return the error for a request that cannot be written."""
+    with pytest.raises(ProxyError) as caught:
+        plan_for(body, model, **options)
+    assert caught.value.status == 400
+    return caught.value
+
+
+def json_schema_format(schema: Json) -> Json:
+    """Return the ``response_format`` of a JSON Schema."""
+    return {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
+
+
+def image(url: str) -> Json:
+    """Return a content part with a picture."""
+    return {"type": "image_url", "image_url": {"url": url}}
