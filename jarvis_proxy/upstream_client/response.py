@@ -384,8 +384,7 @@ class UpstreamResponse:
         is nearly always in the next packet.
         """
         self._finished = True
-        self._pieces.clear()
-        self._buffered = 0
+        self._take()
         if self._lease is not None:
             self._resume_reading()
             loop = asyncio.get_running_loop()

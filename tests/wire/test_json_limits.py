@@ -211,7 +211,7 @@ def test_d3_text_is_counted_as_bytes_are() -> None:
 
 
 @given(
-    st.dictionaries(st.text('",:{é', max_size=5), COUNTED_VALUES, max_size=9),
+    st.dictionaries(st.text('",:{é', max_size=5), COUNTED_VALUES, max_size=4),
     st.sampled_from([None, 1]),
 )
 def test_d2_fields_of_the_body_are_counted_and_no_others(
