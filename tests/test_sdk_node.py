@@ -12,8 +12,10 @@ import pytest
 
 from tests.conftest import KEY, Proxy, running_proxy
 from tests.faults.node import Missing, home
+from tests.support.chat_service import MODEL, proxy_before
 from tests.support.raw_upstream import Peer, RawUpstream, Received, chat_chunk, completion
 from tests.support.sdk_upstreams import SIGNATURE, TEXT, FakeGemini, FakeOpenAI
+from tests.support.strict_chat import ANSWER, StrictChat
 from tests.support.strict_gemini import StrictGemini
 from tests.test_tool_loops import FAMILIES
 
@@ -183,6 +185,17 @@ async def test_a_response_is_streamed_with_tools_and_fails_with_our_code(scene: 
     assert [part.get("thoughtSignature") for part in calls[0]["parts"]] == [SIGNATURE, None]
     assert broken["last"] == "response.output_text.delta"
     assert (broken["isAPIError"], broken["code"]) == (True, "upstream_truncated")
+
+
+async def test_a_response_is_streamed_from_a_service_that_has_chat_only(installed: Path) -> None:
+    service = StrictChat([[("get_weather", {"city": "Köln"}), ("get_weather", {"city": "Oslo"})]])
+    async with proxy_before(service) as proxy:
+        outcome = await Node(installed, proxy).run("responses", MODEL)
+
+    assert (outcome["text"], outcome["turn"]) == (ANSWER, 1)
+    assert {"response.function_call_arguments.done", "response.completed"} <= set(outcome["kinds"])
+    results = [m["content"] for m in service.bodies[-1]["messages"] if m["role"] == "tool"]
+    assert results == ["sunny", "sunny"]
 
 
 async def test_refusals_have_their_classes(scene: Scene) -> None:

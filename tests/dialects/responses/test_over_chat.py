@@ -211,6 +211,42 @@ def test_bug_30_stored_state_is_refused_with_what_to_do() -> None:
     assert "whole conversation" in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("fields", "names"),
+    [
+        ({"max_tool_calls": 3}, ["max_tool_calls"]),
+        ({"truncation": "auto"}, ["truncation"]),
+        (
+            {"tools": [{"type": "web_search"}, TOOL, {"type": "mcp"}, {"type": "computer"}]},
+            ["tools[0]", "tools[2]", "tools[3]"],
+        ),
+        ({"tools": [TOOL], "tool_choice": {"type": "web_search"}}, ["tool_choice"]),
+        ({"items": [USER, {"type": "compaction"}, {"type": "mcp_call"}]}, ["input[1]", "input[2]"]),
+        ({"items": [USER, {"type": "what_comes_next_month"}]}, ["input[1]"]),
+        (
+            {
+                "store": False,
+                "metadata": {"a": "b"},
+                "prompt_cache_key": "k",
+                "client_metadata": {},
+                "user": "u",
+                "safety_identifier": "s",
+                "service_tier": "flex",
+                "stream_options": {},
+                "text": {"verbosity": "low"},
+                "include": ["reasoning.encrypted_content"],
+            },
+            [],
+        ),
+    ],
+)
+def test_what_is_lost_is_named_and_nothing_else(fields: Json, names: list[str]) -> None:
+    made = exchange(fields.pop("items", "Hi"), **fields)
+
+    check(asked(made))
+    assert dict(made.headers).get("x-jarvis-ignored", "") == ", ".join(names)
+
+
 # -- what the client gets ------------------------------------------------------------------------
 
 
