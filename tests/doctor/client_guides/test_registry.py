@@ -34,6 +34,7 @@ NAMES = (
     "Continue",
     "Codex CLI",
     "GitHub Copilot CLI",
+    "Gemini CLI",
     "openai for Python",
     "openai for Node",
 )
