@@ -1,16 +1,13 @@
 """Chunks: their bytes, their order, and the one fast way to write them."""
 
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from jarvis_proxy.canonical.answer import AnswerContext, CallStart, Finish
+from jarvis_proxy.canonical.answer import CallStart, Finish
 from jarvis_proxy.canonical.sealed_state import ANTHROPIC, GEMINI, SealedState, chat_owner
-from jarvis_proxy.dialects.chat.chunks import ChunkSink, event, usage_event
-from jarvis_proxy.dialects.chat.options import ChatHead, ChatOptions
+from jarvis_proxy.dialects.chat.chunks import event, usage_event
 from jarvis_proxy.wire.chat_types import (
     Annotation,
     Chunk,
@@ -22,30 +19,15 @@ from jarvis_proxy.wire.chat_types import (
     URLCitation,
     Usage,
 )
-from tests.upstreams.gemini.replies import CREATED, JSON, events_of, ids
+from tests.dialects.chat.heads import a_head, a_sink, tell, written
+from tests.upstreams.gemini.replies import CREATED, events_of
 
 STOP = Finish(reason="stop", native="STOP")
+
+
 HEAD = (
     '{"id":"chatcmpl-r1","object":"chat.completion.chunk","created":1800000000,"model":"my-model"'
 )
-
-
-def a_head(model: str = "my-model", **options: Any) -> ChatHead:
-    context = AnswerContext(call_id="req-1", created=CREATED, model=model, new_id=ids())
-    return ChatHead(context, ChatOptions(**options))
-
-
-def a_sink(out: list[bytes], index: int = 0, **options: Any) -> ChunkSink:
-    sink = ChunkSink(a_head(**options), index, out)
-    sink.begin("r1", None)
-    return sink
-
-
-def written(out: list[bytes]) -> list[JSON]:
-    """Return the choice of every chunk but the first, which brings the role."""
-    chunks = events_of(b"".join(out))
-    assert chunks[0]["choices"][0]["delta"] == {"role": "assistant", "content": ""}
-    return [chunk["choices"][0] for chunk in chunks[1:]]
 
 
 def test_the_bytes_of_a_piece_of_text() -> None:
@@ -239,75 +221,6 @@ def test_the_tier_is_told_to_those_who_asked_for_one(
     assert chunk.get("service_tier") == named
 
 
-# -- calls -----------------------------------------------------------------------------------
-
-
-def tell(sink: ChunkSink, start: CallStart, *pieces: str) -> None:
-    sink.call_begin(start)
-    for piece in pieces:
-        sink.call_piece(piece)
-    sink.call_end()
-
-
-def test_a_call_that_comes_at_once_is_one_chunk() -> None:
-    out: list[bytes] = []
-    sink = a_sink(out)
-    sink.seal(SealedState(GEMINI, "s"))
-    tell(sink, CallStart("call_1", "f"), '{"a":1}')
-    tell(sink, CallStart("call_2", "g", namespace="wx"))
-
-    first, second = (choice["delta"]["tool_calls"] for choice in written(out))
-    assert first == [
-        {
-            "index": 0,
-            "id": "call_1",
-            "type": "function",
-            "function": {"name": "f", "arguments": '{"a":1}'},
-            "extra_content": {"google": {"thought_signature": "s"}},
-        }
-    ]
-    assert second == [
-        {
-            "index": 1,
-            "id": "call_2",
-            "type": "function",
-            "function": {"name": "g", "arguments": "{}", "namespace": "wx"},
-        }
-    ]
-
-
-def test_a_call_in_pieces_is_told_as_they_come() -> None:
-    out: list[bytes] = []
-    sink = a_sink(out)
-    sink.call_begin(CallStart("call_1", "f"))
-    sink.call_piece('{"a"')
-    assert out == [], "nothing to run yet, and it may be whole"
-
-    sink.call_piece(":1")
-    assert len(written(out)) == 2
-    sink.call_piece("}")
-    sink.call_end()
-
-    first, *rest = (choice["delta"]["tool_calls"] for choice in written(out))
-    assert first[0]["function"] == {"name": "f", "arguments": '{"a"'}
-    assert rest == [
-        [{"index": 0, "function": {"arguments": ":1"}}],
-        [{"index": 0, "function": {"arguments": "}"}}],
-    ]
-
-
-def test_a_custom_tools_input_comes_in_pieces_too() -> None:
-    out: list[bytes] = []
-    sink = a_sink(out)
-    tell(sink, CallStart("call_1", "sql", "custom"), "SELECT", " 1")
-    tell(sink, CallStart("call_2", "sql", "custom"))
-
-    first, piece, empty = (choice["delta"]["tool_calls"] for choice in written(out))
-    assert (first[0]["type"], first[0]["custom"]) == ("custom", {"name": "sql", "input": "SELECT"})
-    assert piece == [{"index": 0, "custom": {"input": " 1"}}]
-    assert empty[0]["custom"] == {"name": "sql", "input": ""}
-
-
 def test_a_client_of_functions_gets_the_first_call_without_an_id() -> None:
     out: list[bytes] = []
     sink = a_sink(out, legacy_functions=True)
@@ -327,9 +240,6 @@ def test_a_client_of_functions_has_other_ends_like_everyone() -> None:
     a_sink(out, legacy_functions=True).finish(STOP)
 
     assert written(out)[0]["finish_reason"] == "stop"
-
-
-# -- sealed state ----------------------------------------------------------------------------
 
 
 def test_anthropics_blocks_come_as_they_are() -> None:

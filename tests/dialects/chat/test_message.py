@@ -1,37 +1,11 @@
 """Whole chat answers: what stands where in the message."""
 
-import json
-from typing import Any
-
 import msgspec
-import pytest
 
-from jarvis_proxy.canonical.answer import AnswerContext, AnswerSink, CallStart, Finish
+from jarvis_proxy.canonical.answer import AnswerSink, CallStart, Finish
 from jarvis_proxy.canonical.sealed_state import ANTHROPIC, GEMINI, SealedState
-from jarvis_proxy.dialects.chat.answer import ChatAnswer
-from jarvis_proxy.dialects.chat.options import ChatOptions
-from jarvis_proxy.wire.chat_types import Usage
-from tests.upstreams.gemini.replies import CREATED, ids
-
-Json = dict[str, Any]
-STOP = Finish(reason="stop")
-
-
-def an_answer(**options: Any) -> ChatAnswer:
-    context = AnswerContext(call_id="req-1", created=CREATED, model="my-model", new_id=ids())
-    return ChatAnswer(context, ChatOptions(**options), stream=False)
-
-
-def ended(answer: ChatAnswer, tier: str | None = None) -> Json:
-    answer.end(Usage(1, 2, 3), tier)
-    body: Json = json.loads(answer.body())
-    return body
-
-
-def message(answer: ChatAnswer) -> Json:
-    (choice,) = ended(answer)["choices"]
-    assert isinstance(choice["message"], dict)
-    return choice["message"]
+from tests.dialects.chat.answers import STOP, an_answer, ended, message
+from tests.upstreams.gemini.replies import CREATED
 
 
 def call(sink: AnswerSink, start: CallStart, *pieces: str) -> None:
@@ -53,32 +27,6 @@ def test_the_answer_has_the_upstreams_id_and_version_and_the_clients_model() -> 
     assert body["model_version"] == "gemini-x"
     assert body["usage"]["total_tokens"] == 3
     assert body["choices"][0]["native_finish_reason"] == "STOP"
-
-
-def test_an_answer_without_an_id_has_the_calls() -> None:
-    answer = an_answer()
-    answer.choice(0).finish(STOP)
-
-    assert ended(answer)["id"] == "chatcmpl-req-1"
-
-
-def test_an_id_in_openais_form_stays() -> None:
-    answer = an_answer()
-    answer.choice(0).begin("chatcmpl-x", None)
-    answer.choice(0).finish(STOP)
-
-    assert ended(answer)["id"] == "chatcmpl-x"
-
-
-def test_choices_come_in_order_and_only_those_that_ended() -> None:
-    answer = an_answer()
-    for index in (2, 0, 1):
-        answer.choice(index).text(str(index))
-    for index in (2, 0):
-        answer.choice(index).finish(STOP)
-
-    choices = ended(answer)["choices"]
-    assert [(c["index"], c["message"]["content"]) for c in choices] == [(0, "0"), (2, "2")]
 
 
 def test_pieces_of_a_call_are_its_arguments() -> None:
@@ -134,21 +82,3 @@ def test_anthropics_blocks_stand_on_the_message() -> None:
     told = message(answer)
     assert told["reasoning_content"] == "hm"
     assert told["thinking_blocks"] == [{"type": "thinking", "thinking": "hm", "signature": "s"}]
-
-
-def test_thoughts_go_into_the_content_of_clients_that_name_a_tag() -> None:
-    answer = an_answer(think_tag="think")
-    sink = answer.choice(0)
-    sink.thought("hm")
-    sink.text("Hi")
-    sink.finish(STOP)
-
-    assert message(answer)["content"] == "<think>hm</think>Hi"
-
-
-@pytest.mark.parametrize(("asked", "named"), [(True, "flex"), (False, None)])
-def test_the_tier_is_told_to_those_who_asked_for_one(asked: bool, named: str | None) -> None:
-    answer = an_answer(service_tier=asked)
-    answer.choice(0).finish(STOP)
-
-    assert ended(answer, "flex").get("service_tier") == named

@@ -76,3 +76,10 @@ def _content(content: tuple[str | Json, ...]) -> str | list[Json]:
     if len(content) == 1 and isinstance(content[0], str):
         return content[0]
     return [text(block) if isinstance(block, str) else block for block in content]
+
+
+CACHED = {"type": "ephemeral"}
+SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
+PIXEL = {"type": "image", "source": base64_source("image/png", "iVBORw0K")}
+PIXEL_PART = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0K"}}
+PDF = base64_source("application/pdf", "JVBERi0x")

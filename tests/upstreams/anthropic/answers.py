@@ -121,3 +121,8 @@ def read_message(
     reader, answer = new_reader()
     reader.read_whole(json.dumps(body).encode())
     return reader, answer.choice(0)
+
+
+def kinds(choice: RecordedChoice) -> list[str]:
+    """Return the names of the events."""
+    return [name for name, _ in choice.events]

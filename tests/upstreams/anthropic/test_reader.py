@@ -8,16 +8,14 @@ from typing import Any
 import pytest
 
 from jarvis_proxy.canonical.answer import CallStart
-from jarvis_proxy.canonical.sealed_state import SealedState, anthropic_blocks
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.anthropic.blocks import CalledTool
 from jarvis_proxy.upstreams.anthropic.reader import MAX_CONTINUATIONS
-from tests.support.recorded_answer import RecordedChoice
 from tests.support.splits import assert_same_for_every_split
 from tests.upstreams.anthropic.answers import (
     Json,
     block,
     end,
+    kinds,
     new_reader,
     read_events,
     read_message,
@@ -33,20 +31,6 @@ from tests.upstreams.anthropic.answers import (
 THOUGHT = {"type": "thinking", "thinking": "Hm, two cities.", "signature": "Sig=="}
 
 
-def sealed(choice: RecordedChoice) -> list[Json]:
-    """Return the blocks of all seals, in order."""
-    seals = [value for name, value in choice.events if name == "seal"]
-    return [b for seal in seals if isinstance(seal, SealedState) for b in anthropic_blocks(seal)]
-
-
-def kinds(choice: RecordedChoice) -> list[str]:
-    """Return the names of the events."""
-    return [name for name, _ in choice.events]
-
-
-# -- the rows ---------------------------------------------------------------------------------
-
-
 def test_y1_message_start_begins_with_the_id_and_the_tokens_of_the_prompt() -> None:
     reader, answer = new_reader()
     usage = {"input_tokens": 10, "cache_read_input_tokens": 5, "output_tokens": 3}
@@ -56,150 +40,6 @@ def test_y1_message_start_begins_with_the_id_and_the_tokens_of_the_prompt() -> N
     assert upstream_id == "msg_01"
     assert told is not None
     assert (told.prompt_tokens, told.completion_tokens) == (15, 0)
-
-
-def test_y1_zeros_are_not_told_as_the_prompt() -> None:
-    reader, answer = new_reader()
-    reader.feed(sse(start({"input_tokens": 0, "output_tokens": 0})))
-
-    assert answer.choice(0).begun == ("msg_01", None)
-
-
-def test_y2_text_in_the_start_of_a_block_is_its_first_piece() -> None:
-    deltas = {"type": "text_delta", "text": "lo"}
-    _, choice = read_events(start(), *block(0, {"type": "text", "text": "Hel"}, deltas), *end())
-
-    assert choice.joined("text") == "Hello"
-
-
-@pytest.mark.parametrize("given", [{"city": "Rome"}, '{"city":"Rome"}'])
-def test_y2_input_in_the_start_of_a_block_is_the_input(given: object) -> None:
-    head = {"type": "tool_use", "id": "toolu_1", "name": "f", "input": given}
-    _, choice = read_events(start(), *block(0, head), *end("tool_use"))
-
-    assert choice.calls() == [(CallStart("toolu_1", "f"), '{"city":"Rome"}')]
-
-
-def test_y2_pieces_of_input_take_the_place_of_the_input_in_the_start() -> None:
-    head = {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {"a": 1}}
-    delta = {"type": "input_json_delta", "partial_json": '{"a":1}'}
-    _, choice = read_events(start(), *block(0, head, delta), *end("tool_use"))
-
-    assert choice.calls()[0][1] == '{"a":1}'
-
-
-def test_y3_each_kind_of_delta_becomes_its_event() -> None:
-    _, choice = read_events(
-        start(),
-        *thinking(0, "Hm.", "Sig=="),
-        *text(1, "It ", "is."),
-        *tool(2, "f", '{"a"', ":1}"),
-        *end("tool_use"),
-    )
-
-    assert choice.joined("thought") == "Hm."
-    assert choice.joined("text") == "It is."
-    assert choice.calls() == [(CallStart("toolu_1", "f"), '{"a":1}')]
-    assert kinds(choice) == ["thought", "seal", "text", "call", "arguments", "finish"]
-
-
-def test_y3_pieces_are_passed_on_one_by_one() -> None:
-    reader, answer = new_reader()
-    events = [start(), *text(0, "It ", "is.")]
-    said = []
-    for event in events:
-        reader.feed(sse(event))
-        said.append(answer.choice(0).joined("text"))
-
-    assert said == ["", "", "It ", "It is.", "It is."]
-
-
-def test_y3_an_unknown_delta_is_ignored() -> None:
-    delta = {"type": "mood_delta", "mood": "good"}
-    _, choice = read_events(start(), *block(0, {"type": "text", "text": "Hi"}, delta), *end())
-
-    assert choice.joined("text") == "Hi"
-
-
-def test_y3_citations_annotate_the_text_of_their_block() -> None:
-    citation = {"type": "web_search_result_location", "url": "https://a.example", "title": "A"}
-    cited: list[Json] = [
-        {"type": "citations_delta", "citation": citation},
-        {"type": "text_delta", "text": "So it is."},
-    ]
-    _, choice = read_events(
-        start(), *text(0, "Well. "), *block(1, {"type": "text", "text": ""}, *cited), *end()
-    )
-
-    assert choice.finished is not None
-    (annotation,) = choice.finished.annotations
-    found = annotation.url_citation
-    assert (found.url, found.title) == ("https://a.example", "A")
-    assert choice.joined("text")[found.start_index : found.end_index] == "So it is."
-
-
-def test_y4_redacted_thinking_is_sealed_and_not_shown() -> None:
-    redacted = {"type": "redacted_thinking", "data": "Eo8B"}
-    _, choice = read_events(start(), *block(0, redacted), *text(1, "Hi"), *end())
-
-    assert sealed(choice) == [redacted]
-    assert kinds(choice) == ["seal", "text", "finish"]
-
-
-@pytest.mark.parametrize(
-    "kind",
-    ["server_tool_use", "web_search_tool_result", "container_upload", "compaction", "advice"],
-)
-def test_y4_blocks_of_the_servers_tools_are_ignored(kind: str) -> None:
-    delta = {"type": "input_json_delta", "partial_json": '{"query":"x"}'}
-    _, choice = read_events(
-        start(), *block(0, {"type": kind, "content": [{}]}, delta), *text(1, "Hi"), *end()
-    )
-
-    assert kinds(choice) == ["text", "finish"]
-
-
-def test_y4_web_searches_are_counted() -> None:
-    usage = {"output_tokens": 5, "server_tool_use": {"web_search_requests": 2}}
-    _, choice = read_events(start(), *text(0, "Hi"), *end(usage=usage))
-
-    assert ("server_tool", ("web_search", 2)) in choice.events
-
-
-def test_y5_the_seal_is_the_block_bit_for_bit() -> None:
-    said = 'Hm, "zwei" Städte\n\u2028 \N{GRINNING FACE}'
-    _, choice = read_events(start(), *thinking(0, said, "Ab+/=="), *text(1, "Hi"), *end())
-
-    assert sealed(choice) == [{"type": "thinking", "thinking": said, "signature": "Ab+/=="}]
-
-
-def test_y5_a_signed_block_without_text_is_sealed() -> None:
-    _, choice = read_events(start(), *thinking(0, "", "Sig=="), *text(1, "Hi"), *end())
-
-    assert sealed(choice) == [{"type": "thinking", "thinking": "", "signature": "Sig=="}]
-
-
-def test_y5_a_block_without_a_signature_is_shown_and_not_sealed() -> None:
-    _, choice = read_events(start(), *thinking(0, "Hm."), *text(1, "Hi"), *end())
-
-    assert choice.joined("thought") == "Hm."
-    assert sealed(choice) == []
-
-
-def test_y6_a_signature_in_a_block_of_its_own_joins_the_thinking_before() -> None:
-    _, choice = read_events(
-        start(), *thinking(0, "Hm."), *thinking(1, "", "Sig=="), *text(2, "Hi"), *end()
-    )
-
-    assert sealed(choice) == [{"type": "thinking", "thinking": "Hm.", "signature": "Sig=="}]
-
-
-def test_y6_text_between_keeps_blocks_apart() -> None:
-    _, choice = read_events(
-        start(), *thinking(0, "Hm."), *text(1, "Hi"), *thinking(2, "", "Sig=="), *end()
-    )
-
-    assert sealed(choice) == [{"type": "thinking", "thinking": "", "signature": "Sig=="}]
 
 
 def _delta(index: int) -> Json:
@@ -305,20 +145,6 @@ def test_y8_the_explanation_of_a_refusal_is_told() -> None:
 
     assert choice.finished is not None
     assert choice.finished.message == "Not this."
-
-
-def test_y8_usage_at_the_end_overwrites_that_at_the_beginning() -> None:
-    late = {"input_tokens": 1591, "cache_read_input_tokens": 7, "output_tokens": 400}
-    late["output_tokens_details"] = {"thinking_tokens": 100}  # type: ignore[assignment]
-    early = {"input_tokens": 702, "cache_creation_input_tokens": 3, "output_tokens": 26}
-    reader, _ = read_events(start(early), *text(0, "Hi"), *end(usage=late))
-
-    assert reader.usage is not None
-    prompt, completion = reader.usage.prompt_tokens_details, reader.usage.completion_tokens_details
-    assert reader.usage.prompt_tokens == 1591 + 7 + 3
-    assert (prompt.cached_tokens, prompt.cache_write_tokens) == (7, 3)
-    assert (reader.usage.completion_tokens, completion.reasoning_tokens) == (400, 100)
-    assert reader.usage.total_tokens == 1591 + 7 + 3 + 400
 
 
 def test_y9_pings_and_unknown_events_say_nothing() -> None:
@@ -468,9 +294,6 @@ def test_y12_a_whole_answer_pauses_too() -> None:
     assert answer.choice(0).joined("text") == "So far.So far."
 
 
-# -- whole answers ------------------------------------------------------------------------------
-
-
 def test_a_whole_answer_gives_the_events_of_a_stream() -> None:
     call = {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {"a": 1}}
     _, whole = read_message(THOUGHT, {"type": "text", "text": "Hi"}, call, reason="tool_use")
@@ -483,14 +306,6 @@ def test_a_whole_answer_gives_the_events_of_a_stream() -> None:
     )
 
     assert whole.events == streamed.events
-
-
-def test_a_call_without_arguments_has_no_pieces() -> None:
-    call = {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}}
-    _, whole = read_message(call, reason="tool_use")
-    _, streamed = read_events(start(), *tool(0, "f", ""), *end("tool_use"))
-
-    assert whole.calls() == streamed.calls() == [(CallStart("toolu_1", "f"), "")]
 
 
 def test_a_whole_answer_may_stand_in_message_start() -> None:
@@ -558,90 +373,11 @@ def test_a_stream_that_is_no_answer_is_an_error(data: bytes, code: str) -> None:
     assert caught.value.code == code
 
 
-# -- tools --------------------------------------------------------------------------------------
-
-
-def test_a_renamed_tool_is_called_by_its_own_name() -> None:
-    tools = {"mail__send": CalledTool("send", namespace="mail")}
-    _, choice = read_events(start(), *tool(0, "mail__send", "{}"), *end("tool_use"), tools=tools)
-
-    assert choice.calls() == [(CallStart("toolu_1", "send", namespace="mail"), "{}")]
-
-
-@pytest.mark.parametrize(
-    ("pieces", "said"),
-    [
-        (['{"input": "*** Be', 'gin\\nPatch"}'], "*** Begin\nPatch"),
-        (['{"input": 1}'], '{"input": 1}'),
-        (['{"inp'], '{"inp'),
-        ([], ""),
-    ],
-    ids=["text", "no text", "cut", "nothing"],
-)
-def test_the_free_text_of_a_custom_tool_is_taken_out_of_its_json(
-    pieces: list[str], said: str
-) -> None:
-    tools = {"patch": CalledTool("patch", "custom")}
-    _, choice = read_events(start(), *tool(0, "patch", *pieces), *end("tool_use"), tools=tools)
-
-    assert choice.calls() == [(CallStart("toolu_1", "patch", "custom"), said)]
-
-
-def test_a_call_without_an_id_gets_one() -> None:
-    _, choice = read_events(start(), *tool(0, "f", "{}", call_id=""), *end("tool_use"))
-
-    assert choice.calls()[0][0].id == "call_" + "1".zfill(24)
-
-
-def test_a_call_without_a_name_breaks_the_protocol() -> None:
-    with pytest.raises(ProxyError, match="without a name"):
-        read_events(start(), *tool(0, "", "{}"), *end("tool_use"))
-
-
-# -- known faults of other translators ----------------------------------------------------------
-
-
 def test_bug_01_a_block_that_ends_twice_is_one_call() -> None:
     twice = [*tool(0, "f", "{}"), {"type": "content_block_stop", "index": 0}]
     _, choice = read_events(start(), *twice, *end("tool_use"))
 
     assert len(choice.calls()) == 1
-
-
-def test_bug_05_arguments_that_come_all_at_once_are_taken() -> None:
-    _, choice = read_events(start(), *tool(0, "f", '{"city":"Rome"}'), *end("tool_use"))
-
-    assert choice.calls()[0][1] == '{"city":"Rome"}'
-
-
-def test_bug_11_thinking_then_a_tool_without_text() -> None:
-    _, choice = read_events(
-        start(), *thinking(0, "Hm.", "S"), *tool(1, "f", "{}"), *end("tool_use")
-    )
-
-    assert kinds(choice) == ["thought", "seal", "call", "arguments", "finish"]
-
-
-def test_bug_14_and_15_the_prompt_includes_what_caches_gave_and_took() -> None:
-    usage = {"input_tokens": 4, "cache_read_input_tokens": 20, "cache_creation_input_tokens": 300}
-    reader, _ = read_message({"type": "text", "text": "Hi"}, usage=usage | {"output_tokens": 1})
-
-    assert reader.usage is not None
-    assert reader.usage.prompt_tokens == 324
-
-
-def test_bug_16_a_stream_without_message_delta_has_the_usage_of_its_beginning() -> None:
-    reader, choice = read_events(start(), *text(0, "Hi"), {"type": "message_stop"})
-
-    assert choice.finished is not None
-    assert reader.usage is not None
-    assert reader.usage.prompt_tokens == 10
-
-
-def test_bug_23_thoughts_never_become_text() -> None:
-    _, choice = read_events(start(), *thinking(0, "Secret.", "S"), *text(1, "Hi"), *end())
-
-    assert choice.joined("text") == "Hi"
 
 
 def test_bug_49_a_pending_call_survives_a_refusal_and_a_full_context() -> None:
@@ -662,9 +398,6 @@ def test_bug_51_an_end_without_a_reason_is_an_end() -> None:
 
     assert choice.finished is not None
     assert choice.finished.reason == "stop"
-
-
-# -- bytes --------------------------------------------------------------------------------------
 
 
 def test_every_cut_gives_the_same_events() -> None:
