@@ -135,6 +135,7 @@ CLIENT_VARIABLES = {
 }
 OTHER_NAMES: dict[str, set[str]] = {
     "CHANGELOG.md": {"PIP_PREFIX", "PIP_TARGET"},
+    "google.md": {"GOOGLE_GEMINI_BASE_URL"},
     "reliability.md": {
         "JARVIS_TEST_CALLS",
         "JARVIS_TEST_DRAINS",

@@ -78,7 +78,7 @@ def log_of(proxy: Proxy) -> JSON:
     return found
 
 
-async def test_g4_g1_g2_a_stream_crosses_byte_for_byte(proxy: Proxy, google: Google) -> None:
+async def test_g4_g1_g2_g11_a_stream_crosses_byte_for_byte(proxy: Proxy, google: Google) -> None:
     response = await ask(proxy, EVENTS + f"&key={KEY}")
 
     assert (response.status, response.body, response.whole) == (200, STREAM, True)
@@ -162,6 +162,26 @@ async def test_g4_m1_m3_an_alias_changes_the_path_and_names_in_the_body(google: 
     assert response.status == 200
     assert google.request.path == "/v1beta/models/gemini-embedding-001:batchEmbedContents"
     assert google.request.body == body.replace(b"models/fast", b"models/gemini-embedding-001")
+
+
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        ("gemini-3-flash", "gemini-3-flash-preview"),
+        ("gemini-flash-latest", "gemini-flash-latest"),
+        ("gemini/gemini-2.5-pro", "gemini-2.5-pro"),
+        ("gemini-3.8-flash-any", "gemini-2.5-flash"),
+    ],
+)
+async def test_g4_m1_m2_m4_names_lead_where_they_lead_for_everybody(
+    google: Google, name: str, target: str
+) -> None:
+    google.says(frame("Hi", finishReason="STOP"))
+    alias = {"MODEL_ALIASES": "gemini-3.8-*=gemini/gemini-2.5-flash"}
+    async with running_proxy(gemini=google.upstream.base_url, **alias) as proxy:
+        await ask(proxy, f"/v1beta/models/{name}:generateContent")
+
+    assert google.request.path == f"/v1beta/models/{target}:generateContent"
 
 
 async def test_g4_g7_an_error_crosses_with_its_details(proxy: Proxy, google: Google) -> None:
@@ -560,6 +580,13 @@ async def test_g4_c1_tokens_are_estimated_and_nobody_is_asked(service: Service) 
 
     assert json.loads(response.body) == {"totalTokens": 18}
     assert service.upstream.received == []
+
+
+async def test_g4_c3_claude_embeds_nothing() -> None:
+    async with running_proxy(ANTHROPIC_API_KEY="sk-ant-canary-0123456789") as proxy:
+        response = await ask(proxy, "/v1beta/models/claude-x:embedContent")
+
+    assert (response.status, response.error()["status"]) == (400, "INVALID_ARGUMENT")
 
 
 async def test_what_has_no_equivalent_is_named(service: Service) -> None:

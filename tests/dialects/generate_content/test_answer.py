@@ -85,6 +85,13 @@ def test_bug_22_every_parallel_call_goes_out() -> None:
     ]
 
 
+def test_bug_25_an_answer_with_calls_ends_with_stop() -> None:
+    for reason in ("tool_calls", "function_call", "stop"):
+        steps = call("f"), finish(reason)
+        assert frames(streamed(*steps))[-1]["candidates"][0]["finishReason"] == "STOP"
+        assert whole(*steps)["candidates"][0]["finishReason"] == "STOP"
+
+
 def test_g4_e4_the_first_call_carries_the_seal() -> None:
     steps = seal("chat.x", "hm"), call("a"), call("b", call_id="2"), finish("tool_calls")
     first, second, last = frames(streamed(*steps))

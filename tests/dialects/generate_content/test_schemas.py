@@ -21,6 +21,7 @@ from jarvis_proxy.errors import ProxyError
             {"type": "STRING", "nullable": True, "enum": ["a"]},
             {"type": ["string", "null"], "enum": ["a", None]},
         ),
+        ({"nullable": True, "enum": ["a", None]}, {"enum": ["a", None]}),
         (
             {"anyOf": [{"type": "STRING"}], "nullable": True},
             {"anyOf": [{"type": "string"}, {"type": "null"}]},

@@ -117,6 +117,12 @@ def test_g4_g6_an_error_in_a_frame_becomes_a_bare_one() -> None:
     assert assert_same_for_every_split(outcome, data) == (event("a"), "overloaded", payload)
 
 
+def test_g4_g6_an_error_in_a_frame_without_its_blank_line_is_one() -> None:
+    payload = b'{"error": {"code": 503, "message": "no", "status": "UNAVAILABLE"}}'
+
+    assert outcome([event("a") + b"data: " + payload]) == (event("a"), "overloaded", payload)
+
+
 def test_g4_g6_an_error_without_any_frame_has_its_status() -> None:
     for text in (ERROR, b"[" + ERROR + b"]"):
         _, error, _ = relayed([text])

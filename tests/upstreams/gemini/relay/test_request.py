@@ -74,6 +74,12 @@ def test_g4_m3_each_method_has_its_places(verb: str, before: bytes, after: bytes
     assert relayed_body(a_relayed_call(verb, before, target="x")) == after
 
 
+def test_g4_m3_a_name_that_is_no_json_stays() -> None:
+    body = b'{"model":"gemini\\q","x":"gemini-3-flash"}'
+
+    assert with_model_names(body, "generateContent", MODEL, "x") is body
+
+
 def test_g4_m3_names_in_arguments_of_calls_stay() -> None:
     body = json.dumps(
         {"contents": [{"parts": [{"functionCall": {"args": {"model": MODEL, "t": 'a"model":'}}}]}]}
