@@ -32,6 +32,7 @@ NAMES = (
     "Dify",
     "aider",
     "Continue",
+    "Claude Code",
     "Codex CLI",
     "GitHub Copilot CLI",
     "Gemini CLI",
