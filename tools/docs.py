@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from jarvis_proxy.config.fields import Section
+from jarvis_proxy.config.fields import SettingsSection
 from jarvis_proxy.config.settings import ALL_SETTINGS, Setting
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -29,7 +29,7 @@ _ENV_HEAD: Final = """\
 # This file is written by `python -m tools.docs`; docs/settings.md says more.
 """
 _NOTES: Final = {
-    Section.KEYS: (
+    SettingsSection.KEYS: (
         "For the key `laptop:…` in `PROXY_API_KEYS` they are called `KEY_LAPTOP_RPM` and so on:"
         " the key's name in upper case, with `_` for `.` and `-`. A key without any of them may"
         " do everything."
@@ -37,9 +37,9 @@ _NOTES: Final = {
 }
 
 
-def settings_by_section() -> Iterator[tuple[Section, list[Setting]]]:
+def settings_by_section() -> Iterator[tuple[SettingsSection, list[Setting]]]:
     """Yield the sections in their order, each with its settings."""
-    for section in Section:
+    for section in SettingsSection:
         yield section, [setting for setting in ALL_SETTINGS if setting.section is section]
 
 
@@ -56,7 +56,7 @@ def env_example() -> str:
 
 def _env_entry(setting: Setting) -> str:
     # What nobody can start without stands there to be filled in.
-    mark = "" if setting.section is Section.FIRST else "#"
+    mark = "" if setting.section is SettingsSection.FIRST else "#"
     unit = f" ({setting.unit})" if setting.unit else ""
     return f"{_comment(setting.text + unit)}{mark}{setting.name}={setting.default}\n"
 
@@ -79,7 +79,7 @@ def _tables() -> str:
     return "\n".join(_table(section, settings) for section, settings in settings_by_section())
 
 
-def _table(section: Section, settings: list[Setting]) -> str:
+def _table(section: SettingsSection, settings: list[Setting]) -> str:
     note = f"{_NOTES[section]}\n\n" if section in _NOTES else ""
     rows = "".join(
         f"| `{setting.name}` | {_default(setting)} | {_cell(setting.text)} |\n"

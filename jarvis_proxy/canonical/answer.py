@@ -11,7 +11,7 @@ import msgspec
 
 from jarvis_proxy.canonical.exchange import UpstreamRequest
 from jarvis_proxy.canonical.sealed_state import SealedState
-from jarvis_proxy.wire.chat_types import Annotation, FinishReason, Image, TokenLogprob, Usage
+from jarvis_proxy.wire.chat_types import Annotation, ChatUsage, FinishReason, Image, TokenLogprob
 
 
 class AnswerContext(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +66,7 @@ class AnswerSink(Protocol):
     def emitted(self) -> bool:
         """Whether the client has been sent something of it, even if only a thought."""
 
-    def begin(self, upstream_id: str | None, usage: Usage | None, /) -> None:
+    def begin(self, upstream_id: str | None, usage: ChatUsage | None, /) -> None:
         """Take the upstream's id and the prompt's tokens, where it tells them first.
 
         Comes at most once and before all else. Nothing is written yet.
@@ -119,7 +119,7 @@ class DiscardingSink:
 
     emitted: bool = False
 
-    def begin(self, upstream_id: str | None, usage: Usage | None, /) -> None:
+    def begin(self, upstream_id: str | None, usage: ChatUsage | None, /) -> None:
         """Do nothing."""
 
     def text(self, text: str, /) -> None:
@@ -166,7 +166,7 @@ class Answer(Protocol):
         Most APIs have one choice only; there the events of any further one go nowhere.
         """
 
-    def end(self, usage: Usage | None, service_tier: str | None = None, /) -> None:
+    def end(self, usage: ChatUsage | None, service_tier: str | None = None, /) -> None:
         """End the answer, behind the ``finish`` of every choice.
 
         *usage* counts all choices together; None: the upstream did not tell it.
@@ -186,7 +186,7 @@ class AnswerReader(Protocol):
     """
 
     @property
-    def usage(self) -> Usage | None:
+    def usage(self) -> ChatUsage | None:
         """The tokens as far as the upstream has counted them."""
 
     @property

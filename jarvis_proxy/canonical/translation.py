@@ -25,7 +25,7 @@ from jarvis_proxy.canonical.exchange import (
 from jarvis_proxy.canonical.request import CanonicalRequest, ParamMap, relabel
 from jarvis_proxy.canonical.usage import TokenUsage, add_usage, to_token_usage
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.wire.chat_types import Usage
+from jarvis_proxy.wire.chat_types import ChatUsage
 from jarvis_proxy.wire.response_events import SequenceNumbers
 
 _MAX_IGNORED: Final = 40  # a header stays below 4 KiB
@@ -51,7 +51,7 @@ class _Attempt:
         return len(self.ended) == self.lanes
 
     @property
-    def usage(self) -> Usage | None:
+    def usage(self) -> ChatUsage | None:
         """The tokens of all lanes, as far as the upstream has told them."""
         told = [usage for reader in self.readers.values() if (usage := reader.usage) is not None]
         return reduce(add_usage, told) if told else None
@@ -110,7 +110,7 @@ class Translation:
         attempt = self._attempt
         if attempt is None or not attempt.complete:
             return None
-        return to_token_usage(attempt.usage or Usage())
+        return to_token_usage(attempt.usage or ChatUsage())
 
     @property
     def spent(self) -> TokenUsage | None:

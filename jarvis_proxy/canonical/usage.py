@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from jarvis_proxy.wire.chat_types import CompletionTokensDetails, PromptTokensDetails, Usage
+from jarvis_proxy.wire.chat_types import ChatUsage, CompletionTokensDetails, PromptTokensDetails
 
 _MOST_TOKENS: Final = 1_000_000_000
 
@@ -44,11 +44,11 @@ class TokenUsage(msgspec.Struct, frozen=True):
         return prompt, completion, cached, reasoning, written
 
 
-def add_usage(one: Usage, other: Usage) -> Usage:
+def add_usage(one: ChatUsage, other: ChatUsage) -> ChatUsage:
     """Return the tokens of two answers together."""
     a, b = one.prompt_tokens_details, other.prompt_tokens_details
     c, d = one.completion_tokens_details, other.completion_tokens_details
-    return Usage(
+    return ChatUsage(
         one.prompt_tokens + other.prompt_tokens,
         one.completion_tokens + other.completion_tokens,
         one.total_tokens + other.total_tokens,
@@ -63,7 +63,7 @@ def add_usage(one: Usage, other: Usage) -> Usage:
     )
 
 
-def to_token_usage(usage: Usage) -> TokenUsage:
+def to_token_usage(usage: ChatUsage) -> TokenUsage:
     """Return the counts that the call's record keeps."""
     return TokenUsage(
         usage.prompt_tokens,

@@ -8,7 +8,7 @@ from typing import Any
 from jarvis_proxy.config.parsers import EnvReader
 
 
-class Section(StrEnum):
+class SettingsSection(StrEnum):
     """The headings under which the documents list the settings, in their order."""
 
     FIRST = "Keys to start with"
@@ -29,7 +29,7 @@ class Setting:
     """One row of the documents: *default* is the text that would set it, *text* is Markdown."""
 
     name: str
-    section: Section
+    section: SettingsSection
     default: str = ""
     unit: str = ""
     text: str
@@ -38,7 +38,7 @@ class Setting:
 def setting(
     name: str,
     *,
-    section: Section,
+    section: SettingsSection,
     text: str,
     default: str = "",
     unit: str = "",

@@ -11,9 +11,9 @@ from typing import Final, NoReturn
 from jarvis_proxy.config import parsers as parse
 from jarvis_proxy.config.addresses import networks
 from jarvis_proxy.config.budgets import Budget, parse_budgets
-from jarvis_proxy.config.fields import Section, parse_fields, setting
+from jarvis_proxy.config.client_keys import ClientKey
+from jarvis_proxy.config.fields import SettingsSection, parse_fields, setting
 from jarvis_proxy.config.parsers import EnvReader
-from jarvis_proxy.config.upstreams import ClientKey
 
 _KINDS: Final = ("MODELS", "RPM", "TPM", "CONCURRENCY", "BUDGET", "EXPIRES", "CIDRS")
 _SETTING: Final = re.compile(rf"KEY_([A-Z0-9_]{{1,64}})_(?:{'|'.join(_KINDS)})", re.I | re.A)
@@ -74,7 +74,7 @@ class KeyPolicy:
         "KEY_<NAME>_MODELS",
         parser=_models,
         value=(),
-        section=Section.KEYS,
+        section=SettingsSection.KEYS,
         text=(
             "Models that the client key `NAME` may use, comma-separated; a `*` at the end "
             "matches a prefix. Empty: all."
@@ -84,28 +84,28 @@ class KeyPolicy:
         "KEY_<NAME>_RPM",
         parser=parse.whole(1, 1_000_000),
         value=None,
-        section=Section.KEYS,
+        section=SettingsSection.KEYS,
         text="Requests per minute of the client key `NAME`; more get 429.",
     )
     tpm: int | None = setting(
         "KEY_<NAME>_TPM",
         parser=parse.whole(1, 999_999_999),
         value=None,
-        section=Section.KEYS,
+        section=SettingsSection.KEYS,
         text="Tokens per minute of the client key `NAME`, input and output; more get 429.",
     )
     concurrency: int | None = setting(
         "KEY_<NAME>_CONCURRENCY",
         parser=parse.whole(1, 1_000_000),
         value=None,
-        section=Section.KEYS,
+        section=SettingsSection.KEYS,
         text="Concurrent requests of the client key `NAME`; more get 429.",
     )
     budget: tuple[Budget, ...] = setting(
         "KEY_<NAME>_BUDGET",
         parser=parse_budgets,
         value=(),
-        section=Section.KEYS,
+        section=SettingsSection.KEYS,
         text=(
             "Budget of the client key `NAME` per day or month (UTC), such as `5USD/day` or "
             "`2000000tokens/month`, or several, comma-separated; then it gets 429."
@@ -115,7 +115,7 @@ class KeyPolicy:
         "KEY_<NAME>_EXPIRES",
         parser=_expires,
         value=None,
-        section=Section.KEYS,
+        section=SettingsSection.KEYS,
         text=(
             "Last day of the client key `NAME`, such as `2027-01-31` (UTC), or a time with "
             "its zone; then it gets 401."
@@ -125,7 +125,7 @@ class KeyPolicy:
         "KEY_<NAME>_CIDRS",
         parser=_cidrs,
         value=(),
-        section=Section.KEYS,
+        section=SettingsSection.KEYS,
         text=(
             "Networks from which the client key `NAME` may be used, comma-separated; from "
             "others it gets 401. Empty: all."

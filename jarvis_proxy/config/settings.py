@@ -11,13 +11,21 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 from jarvis_proxy.config import addresses
+from jarvis_proxy.config import client_keys as keys
 from jarvis_proxy.config import parsers as parse
 from jarvis_proxy.config import upstreams as routes
-from jarvis_proxy.config.fields import Section, Setting, list_settings, parse_fields, setting
+from jarvis_proxy.config.client_keys import ClientKey
+from jarvis_proxy.config.fields import (
+    Setting,
+    SettingsSection,
+    list_settings,
+    parse_fields,
+    setting,
+)
 from jarvis_proxy.config.key_policies import KeyPolicy, policies
 from jarvis_proxy.config.parsers import EnvReader, SettingsError
 from jarvis_proxy.config.tables import UPSTREAM_SETTINGS, ServerLimits, Timeouts
-from jarvis_proxy.config.upstreams import ClientKey, UpstreamSettings
+from jarvis_proxy.config.upstreams import UpstreamSettings
 from jarvis_proxy.config.warnings import exposure_warnings, upstream_warnings
 
 __all__ = [
@@ -39,7 +47,7 @@ class Settings(Timeouts):
     client_keys: tuple[ClientKey, ...] = setting(
         "PROXY_API_KEYS",
         value=(),
-        section=Section.FIRST,
+        section=SettingsSection.FIRST,
         text=(
             "Keys that clients must send, comma-separated; at least one. Each is `key`, "
             "`name:key`, `sha256:digest` or `name:sha256:digest`. The log shows the name. A "
@@ -48,9 +56,9 @@ class Settings(Timeouts):
     )
     admin_key: ClientKey | None = setting(
         "ADMIN_KEY",
-        parser=routes.admin_key,
+        parser=keys.admin_key,
         value=None,
-        section=Section.NUMBERS,
+        section=SettingsSection.NUMBERS,
         text=(
             "Key of the dashboard at `/dashboard`, 16 characters or more, or `sha256:digest`. "
             "Without it there is no dashboard."
@@ -63,7 +71,7 @@ class Settings(Timeouts):
         "HOST",
         default="0.0.0.0",  # noqa: S104  the documented default; a start says so loudly
         parser=addresses.hosts,
-        section=Section.LISTENING,
+        section=SettingsSection.LISTENING,
         text=(
             "Address to listen on, or several, comma-separated. Only this machine reaches "
             "`127.0.0.1`; `::` is every address of IPv6 and IPv4. Some shells and conda "
@@ -74,28 +82,28 @@ class Settings(Timeouts):
         "PORT",
         default="9000",
         parser=parse.whole(1, 65535),
-        section=Section.LISTENING,
+        section=SettingsSection.LISTENING,
         text="Port to listen on.",
     )
     tls_cert_file: str = setting(
         "TLS_CERT_FILE",
         parser=parse.file_path,
         value="",
-        section=Section.LISTENING,
+        section=SettingsSection.LISTENING,
         text=("Certificate with its chain (PEM). Together with `TLS_KEY_FILE` it enables HTTPS."),
     )
     tls_key_file: str = setting(
         "TLS_KEY_FILE",
         parser=parse.file_path,
         value="",
-        section=Section.LISTENING,
+        section=SettingsSection.LISTENING,
         text="Private key of that certificate (PEM).",
     )
     cors_origins: tuple[str, ...] = setting(
         "CORS_ORIGINS",
         default="*",
         value=("*",),
-        section=Section.LISTENING,
+        section=SettingsSection.LISTENING,
         text=(
             "Origins of web pages that may call from a browser, comma-separated; empty "
             "disables CORS."
@@ -105,7 +113,7 @@ class Settings(Timeouts):
         "TRUSTED_PROXIES",
         parser=addresses.networks,
         value=(),
-        section=Section.LISTENING,
+        section=SettingsSection.LISTENING,
         text=(
             "Networks of your own reverse proxies, comma-separated. The proxy then trusts "
             "their `X-Forwarded-For`, and keeps idle connections open for 130 s instead of 20 "
@@ -116,7 +124,7 @@ class Settings(Timeouts):
         "DEFAULT_MODEL",
         default=routes.OPENAI_DEFAULT_MODEL,
         value=routes.OPENAI_DEFAULT_MODEL,
-        section=Section.MODELS,
+        section=SettingsSection.MODELS,
         text=(
             "Model for `jarvis-default` and for requests without `model`. If only Gemini has "
             "a key, the default is `gemini/gemini-3-flash`."
@@ -125,7 +133,7 @@ class Settings(Timeouts):
     model_aliases: Mapping[str, str] = setting(
         "MODEL_ALIASES",
         value=MappingProxyType({}),
-        section=Section.MODELS,
+        section=SettingsSection.MODELS,
         text=(
             "More names for models, comma-separated `name=upstream/model`. They override the "
             "built-in names."
@@ -134,7 +142,7 @@ class Settings(Timeouts):
     fallbacks: Mapping[str, tuple[str, ...]] = setting(
         "FALLBACKS",
         value=MappingProxyType({}),
-        section=Section.MODELS,
+        section=SettingsSection.MODELS,
         text=(
             "Models to try when one fails before its first byte, comma-separated "
             "`model=other|another`; `model` is the name that clients send."
@@ -144,7 +152,7 @@ class Settings(Timeouts):
         "PASSTHROUGH",
         default="inference",
         parser=parse.choice("inference", "all"),
-        section=Section.REQUESTS,
+        section=SettingsSection.REQUESTS,
         text=(
             "OpenAI paths that clients can reach: `inference`, or `all` (also files, batches, "
             "fine-tuning)."
@@ -154,7 +162,7 @@ class Settings(Timeouts):
         "IMAGE_URLS",
         default="fetch",
         parser=parse.choice("fetch", "pass", "refuse"),
-        section=Section.REQUESTS,
+        section=SettingsSection.REQUESTS,
         text=(
             "What happens to images that are given to Gemini as URLs: `fetch` (guarded "
             "download here), `pass` (Google downloads) or `refuse`."
@@ -164,7 +172,7 @@ class Settings(Timeouts):
         "STRICT_PARAMS",
         default="false",
         parser=parse.flag,
-        section=Section.REQUESTS,
+        section=SettingsSection.REQUESTS,
         text=(
             "`true`: parameters that Gemini lacks get 400. `false`: `x-jarvis-ignored` names them."
         ),
@@ -173,7 +181,7 @@ class Settings(Timeouts):
         "SHOW_THOUGHTS",
         default="auto",
         parser=parse.choice("auto", "always", "never"),
-        section=Section.REQUESTS,
+        section=SettingsSection.REQUESTS,
         text=(
             "Gemini's thoughts as `reasoning_content` if the request does not say: `auto` "
             "(streams of clients that give up in a long silence), `always` or `never`."
@@ -184,14 +192,14 @@ class Settings(Timeouts):
         default="64",
         unit="MB",
         parser=parse.mebibytes(1, 4096),
-        section=Section.REQUESTS,
+        section=SettingsSection.REQUESTS,
         text="Largest request body; a larger one gets 413.",
     )
     workers: int = setting(
         "WORKERS",
         default="1",
         parser=parse.whole(1, 256),
-        section=Section.PROCESSES,
+        section=SettingsSection.PROCESSES,
         text=(
             "Processes that share the port, one per CPU core to use (Linux only). More than 1 "
             "needs `REDIS_URL`."
@@ -202,7 +210,7 @@ class Settings(Timeouts):
         parser=addresses.redis_url,
         value="",
         repr=False,
-        section=Section.PROCESSES,
+        section=SettingsSection.PROCESSES,
         text=(
             "Redis or Valkey, where processes and machines share limits, usage, upstream keys "
             "in quarantine and tool-call signatures; such as `redis://127.0.0.1:6379/0`."
@@ -212,21 +220,21 @@ class Settings(Timeouts):
         "LOG_LEVEL",
         default="info",
         parser=parse.choice("debug", "info", "warning", "error"),
-        section=Section.LOG,
+        section=SettingsSection.LOG,
         text="`debug`, `info`, `warning` or `error`.",
     )
     log_format: Literal["text", "json"] = setting(
         "LOG_FORMAT",
         default="text",
         parser=parse.choice("text", "json"),
-        section=Section.LOG,
+        section=SettingsSection.LOG,
         text="`text`, or `json` for one JSON object per line.",
     )
     state_dir: str = setting(
         "STATE_DIR",
         default="state",
         value="state",
-        section=Section.NUMBERS,
+        section=SettingsSection.NUMBERS,
         text=(
             "Folder for usage counters, relative to the folder of `.env` or absolute; it "
             "never holds content. Empty keeps the counters in memory."
@@ -236,14 +244,14 @@ class Settings(Timeouts):
         "PRICES_FILE",
         parser=parse.file_path,
         value="",
-        section=Section.NUMBERS,
+        section=SettingsSection.NUMBERS,
         text="JSON file with your own prices, which override the built-in table.",
     )
     metrics_key: ClientKey | None = setting(
         "METRICS_KEY",
-        parser=routes.metrics_key,
+        parser=keys.metrics_key,
         value=None,
-        section=Section.NUMBERS,
+        section=SettingsSection.NUMBERS,
         text=(
             "Key of `/metrics`, 16 characters or more, or `sha256:digest`. Without it only "
             "programs on this machine may read the metrics, and only if `HOST` is a loopback "
@@ -278,7 +286,7 @@ class Settings(Timeouts):
         reader = EnvReader(env)
         upstreams = routes.upstreams(reader)
         names = [upstream.name for upstream in upstreams]
-        client_keys = routes.client_keys(reader)
+        client_keys = keys.client_keys(reader)
         settings = cls(
             client_keys=client_keys,
             policies=policies(reader, client_keys),

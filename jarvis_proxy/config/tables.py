@@ -5,23 +5,23 @@ from typing import Final
 
 from jarvis_proxy.config import parsers as parse
 from jarvis_proxy.config import upstreams as routes
-from jarvis_proxy.config.fields import Section, Setting, setting
+from jarvis_proxy.config.fields import Setting, SettingsSection, setting
 
 UPSTREAM_SETTINGS: Final = (
     Setting(
         name="OPENAI_API_KEY",
-        section=Section.FIRST,
+        section=SettingsSection.FIRST,
         text="OpenAI's key, or several, comma-separated: the proxy uses them in turn.",
     ),
     Setting(
         name="OPENAI_BASE_URL",
-        section=Section.UPSTREAMS,
+        section=SettingsSection.UPSTREAMS,
         default=routes.OPENAI_BASE_URL,
         text="Address of OpenAI's API.",
     ),
     Setting(
         name="GEMINI_API_KEY",
-        section=Section.FIRST,
+        section=SettingsSection.FIRST,
         text=(
             "Google's key for the Gemini API, or several, comma-separated: the proxy uses "
             "them in turn. It goes into a header, never into a URL."
@@ -29,24 +29,24 @@ UPSTREAM_SETTINGS: Final = (
     ),
     Setting(
         name="GEMINI_BASE_URL",
-        section=Section.UPSTREAMS,
+        section=SettingsSection.UPSTREAMS,
         default=routes.GEMINI_BASE_URL,
         text="Address of the Gemini API.",
     ),
     Setting(
         name="ANTHROPIC_API_KEY",
-        section=Section.FIRST,
+        section=SettingsSection.FIRST,
         text="Anthropic's key, or several, comma-separated: the proxy uses them in turn.",
     ),
     Setting(
         name="ANTHROPIC_BASE_URL",
-        section=Section.UPSTREAMS,
+        section=SettingsSection.UPSTREAMS,
         default=routes.ANTHROPIC_BASE_URL,
         text="Address of Anthropic's API, with or without `/v1`.",
     ),
     Setting(
         name="UPSTREAMS",
-        section=Section.UPSTREAMS,
+        section=SettingsSection.UPSTREAMS,
         text=(
             "Names of more OpenAI-compatible upstreams, comma-separated, such as "
             "`deepseek,zhipu`. The next five settings and `<NAME>_PROXY` configure each of "
@@ -55,12 +55,12 @@ UPSTREAM_SETTINGS: Final = (
     ),
     Setting(
         name="<NAME>_BASE_URL",
-        section=Section.UPSTREAMS,
+        section=SettingsSection.UPSTREAMS,
         text="Address of the upstream `NAME`, with its `/v1` or similar.",
     ),
     Setting(
         name="<NAME>_API_KEY",
-        section=Section.UPSTREAMS,
+        section=SettingsSection.UPSTREAMS,
         text=(
             "The key of the upstream `NAME`, or several, comma-separated. If the upstream "
             "needs no key, set any word: its models are then listed."
@@ -68,7 +68,7 @@ UPSTREAM_SETTINGS: Final = (
     ),
     Setting(
         name="<NAME>_MODELS",
-        section=Section.UPSTREAMS,
+        section=SettingsSection.UPSTREAMS,
         text=(
             "Models that the upstream `NAME` serves, comma-separated; a `*` at the end "
             "matches a prefix. `NAME/model` works without it."
@@ -76,7 +76,7 @@ UPSTREAM_SETTINGS: Final = (
     ),
     Setting(
         name="<NAME>_ANTHROPIC_URL",
-        section=Section.UPSTREAMS,
+        section=SettingsSection.UPSTREAMS,
         text=(
             "Where the upstream `NAME` speaks Anthropic's Messages API, such as "
             "`https://api.deepseek.com/anthropic`: clients of that API are relayed there. "
@@ -85,7 +85,7 @@ UPSTREAM_SETTINGS: Final = (
     ),
     Setting(
         name="<NAME>_APIS",
-        section=Section.UPSTREAMS,
+        section=SettingsSection.UPSTREAMS,
         text=(
             "Those of OpenAI's APIs that the upstream `NAME` has, comma-separated: "
             f"{', '.join(f'`{name}`' for name in routes.APIS)}. With `chat`, Responses "
@@ -94,7 +94,7 @@ UPSTREAM_SETTINGS: Final = (
     ),
     Setting(
         name="UPSTREAM_PROXY",
-        section=Section.UPSTREAMS,
+        section=SettingsSection.UPSTREAMS,
         text=(
             "HTTP proxy for calls to upstreams, such as "
             "`http://user:password@proxy.example:3128`; SOCKS is not supported. Calls to this "
@@ -104,7 +104,7 @@ UPSTREAM_SETTINGS: Final = (
     ),
     Setting(
         name="UPSTREAM_NO_PROXY",
-        section=Section.UPSTREAMS,
+        section=SettingsSection.UPSTREAMS,
         text=(
             "More hosts that are called without `UPSTREAM_PROXY`, written as in `NO_PROXY`: "
             "names and domains with all subdomains, addresses, networks such as `10.0.0.0/8`, "
@@ -114,7 +114,7 @@ UPSTREAM_SETTINGS: Final = (
     ),
     Setting(
         name="<NAME>_PROXY",
-        section=Section.UPSTREAMS,
+        section=SettingsSection.UPSTREAMS,
         text=(
             "HTTP proxy of the upstream `NAME` only (also `OPENAI_PROXY`, `GEMINI_PROXY` and "
             "`ANTHROPIC_PROXY`): an address as in `UPSTREAM_PROXY`, or `direct`. It overrides "
@@ -134,7 +134,7 @@ class Timeouts:
         default="5",
         unit="s",
         parser=parse.seconds,
-        section=Section.TIMEOUTS,
+        section=SettingsSection.TIMEOUTS,
         text="Time to connect to an upstream, DNS included.",
     )
     first_byte_timeout: float = setting(
@@ -142,7 +142,7 @@ class Timeouts:
         default="600",
         unit="s",
         parser=parse.seconds,
-        section=Section.TIMEOUTS,
+        section=SettingsSection.TIMEOUTS,
         text=(
             "From the request to an upstream's first byte; thinking models take minutes. An "
             "answer that is not streamed must be complete after 590 s, or 5 s before an "
@@ -154,7 +154,7 @@ class Timeouts:
         default="600",
         unit="s",
         parser=parse.seconds,
-        section=Section.TIMEOUTS,
+        section=SettingsSection.TIMEOUTS,
         text=("Longest silence of an upstream within an answer; then the client gets an error."),
     )
     stream_total_timeout: float = setting(
@@ -162,7 +162,7 @@ class Timeouts:
         default="3600",
         unit="s",
         parser=parse.seconds,
-        section=Section.TIMEOUTS,
+        section=SettingsSection.TIMEOUTS,
         text="Longest duration of a call.",
     )
     commit_after: float = setting(
@@ -170,7 +170,7 @@ class Timeouts:
         default="15",
         unit="s",
         parser=parse.seconds,
-        section=Section.TIMEOUTS,
+        section=SettingsSection.TIMEOUTS,
         text=(
             "If a stream's upstream is still silent after this time, the client gets its 200 "
             "and then keepalive comments. Errors before that keep their own status."
@@ -181,7 +181,7 @@ class Timeouts:
         default="15",
         unit="s",
         parser=parse.seconds,
-        section=Section.TIMEOUTS,
+        section=SettingsSection.TIMEOUTS,
         text="Silence in a stream before each keepalive comment.",
     )
     body_idle_timeout: float = setting(
@@ -189,7 +189,7 @@ class Timeouts:
         default="20",
         unit="s",
         parser=parse.seconds,
-        section=Section.TIMEOUTS,
+        section=SettingsSection.TIMEOUTS,
         text="Longest silence within a request body.",
     )
     body_total_timeout: float = setting(
@@ -197,7 +197,7 @@ class Timeouts:
         default="120",
         unit="s",
         parser=parse.seconds,
-        section=Section.TIMEOUTS,
+        section=SettingsSection.TIMEOUTS,
         text=(
             "Time to receive a whole request body. A form upload may take as long as a stream. "
             "After ten seconds every body must have brought 1 KiB per second."
@@ -208,7 +208,7 @@ class Timeouts:
         default="60",
         unit="s",
         parser=parse.seconds,
-        section=Section.TIMEOUTS,
+        section=SettingsSection.TIMEOUTS,
         text="A client that reads nothing for this long is disconnected.",
     )
     drain_timeout: float = setting(
@@ -216,7 +216,7 @@ class Timeouts:
         default="120",
         unit="s",
         parser=parse.seconds,
-        section=Section.TIMEOUTS,
+        section=SettingsSection.TIMEOUTS,
         text=(
             "Time after SIGTERM for open answers to finish. `TimeoutStopSec` in "
             "`deploy/jarvis-proxy.service` must stay above it."
@@ -239,21 +239,21 @@ class ServerLimits:
         "MAX_STREAMS",
         default="8192",
         parser=_COUNT,
-        section=Section.LIMITS,
+        section=SettingsSection.LIMITS,
         text="Concurrent requests; more get 503.",
     )
     max_streams_per_key: int = setting(
         "MAX_STREAMS_PER_KEY",
         default="8192",
         parser=_COUNT,
-        section=Section.LIMITS,
+        section=SettingsSection.LIMITS,
         text="Concurrent requests per client key; more get 429.",
     )
     max_connections: int = setting(
         "MAX_CONNECTIONS",
         default="8192",
         parser=_COUNT,
-        section=Section.LIMITS,
+        section=SettingsSection.LIMITS,
         text=(
             "Open client connections, as far as the limit on open files allows; more get 503 "
             "and are closed. With `TLS_CERT_FILE` a connection counts before its handshake, "
@@ -264,7 +264,7 @@ class ServerLimits:
         "MAX_CONNECTIONS_PER_IP",
         default="1024",
         parser=_COUNT,
-        section=Section.LIMITS,
+        section=SettingsSection.LIMITS,
         text=(
             "Open connections per client address (in IPv6 per /64). This machine and "
             "`TRUSTED_PROXIES` are exempt."
@@ -275,7 +275,7 @@ class ServerLimits:
         default="256",
         unit="MB",
         parser=parse.mebibytes(1, 1_048_576),
-        section=Section.LIMITS,
+        section=SettingsSection.LIMITS,
         text=(
             "Memory for all calls together: request bodies, translated or downloaded data, "
             "incomplete answers; more get 503."
@@ -286,6 +286,6 @@ class ServerLimits:
         default="64",
         unit="levels",
         parser=parse.whole(4, 512),
-        section=Section.LIMITS,
+        section=SettingsSection.LIMITS,
         text="Deepest nesting of JSON in a request; deeper gets 400.",
     )

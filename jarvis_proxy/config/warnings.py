@@ -5,7 +5,8 @@ from ipaddress import IPv4Network, IPv6Network
 from urllib.parse import urlsplit
 
 from jarvis_proxy.config.addresses import is_local, is_loopback
-from jarvis_proxy.config.upstreams import ClientKey, UpstreamSettings
+from jarvis_proxy.config.client_keys import ClientKey
+from jarvis_proxy.config.upstreams import UpstreamSettings
 
 
 def exposure_warnings(

@@ -17,10 +17,10 @@ from jarvis_proxy.canonical.exchange import NOTHING_NEEDED, Decoded, Media, Prer
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.openai import PassthroughExchange
 from jarvis_proxy.wire import text as surrogates
-from jarvis_proxy.wire.chat_types import Usage
+from jarvis_proxy.wire.chat_types import ChatUsage
 from jarvis_proxy.wire.json_limits import exceeds_values
 from jarvis_proxy.wire.request_head import wants_usage
-from jarvis_proxy.wire.responses_types import Response
+from jarvis_proxy.wire.responses_types import ResponseObject
 from jarvis_proxy.wire.sse import DONE
 from jarvis_proxy.wire.text import printable
 
@@ -96,7 +96,7 @@ class ResponseWriting(Protocol):
     """Writes a response of one message: what it is whole, and the events that tell of it."""
 
     def __call__(
-        self, response: Response, words: list[str], usage: Usage
+        self, response: ResponseObject, words: list[str], usage: ChatUsage
     ) -> tuple[bytes, tuple[bytes, ...]]:
         """Complete *response* with the text of all *words*."""
 
@@ -133,8 +133,10 @@ def reply(
     words = _gathered(words)
     pace = min(_PACE_SECONDS, _MAX_PACED_SECONDS / max(1, len(words)))
     if is_response:
-        counts = Usage(usage["prompt_tokens"], usage["completion_tokens"], usage["total_tokens"])
-        begun = Response(
+        counts = ChatUsage(
+            usage["prompt_tokens"], usage["completion_tokens"], usage["total_tokens"]
+        )
+        begun = ResponseObject(
             id=f"resp_{reply_id}",
             created_at=created,
             status="in_progress",

@@ -52,7 +52,7 @@ class CompletionTokensDetails(Struct):
     rejected_prediction_tokens: int = 0
 
 
-class Usage(Struct):
+class ChatUsage(Struct):
     """Tokens of one answer; all of its choices together."""
 
     prompt_tokens: int = 0
@@ -80,7 +80,7 @@ class CustomPayload(Struct):
     namespace: str | UnsetType = UNSET
 
 
-class ToolCall(Struct):
+class MessageToolCall(Struct):
     """One tool call; *index* only in streams, and exactly one of *function* and *custom*."""
 
     index: int | UnsetType = UNSET
@@ -174,14 +174,14 @@ class Logprobs(Struct):
     refusal: None = None
 
 
-class Message(Struct):
+class AssistantMessage(Struct):
     """A whole assistant message."""
 
     role: Literal["assistant"] = "assistant"
     content: str | None = ""
     reasoning_content: str | UnsetType = UNSET  # not OpenAI's
     function_call: FunctionPayload | UnsetType = UNSET
-    tool_calls: list[ToolCall] | UnsetType = UNSET
+    tool_calls: list[MessageToolCall] | UnsetType = UNSET
     refusal: None = None
     annotations: list[Annotation] = field(default_factory=list)
     audio: Audio | UnsetType = UNSET
@@ -197,7 +197,7 @@ class Delta(Struct):
     content: str | UnsetType = UNSET
     reasoning_content: str | UnsetType = UNSET  # not OpenAI's
     function_call: FunctionPayload | ArgumentsPiece | UnsetType = UNSET
-    tool_calls: list[ToolCall | ToolCallPiece] | UnsetType = UNSET
+    tool_calls: list[MessageToolCall | ToolCallPiece] | UnsetType = UNSET
     annotations: list[Annotation] | UnsetType = UNSET
     audio: Audio | UnsetType = UNSET
     images: list[Image] | UnsetType = UNSET  # not OpenAI's
@@ -218,11 +218,11 @@ class ChoiceExtras(Struct, kw_only=True):
     citations: list[dict[str, object]] | UnsetType = UNSET
 
 
-class Choice(ChoiceExtras):
+class CompletionChoice(ChoiceExtras):
     """One choice of a whole answer."""
 
     index: int
-    message: Message
+    message: AssistantMessage
     logprobs: Logprobs | None
     finish_reason: FinishReason
 
@@ -234,8 +234,8 @@ class ChatCompletion(Struct, kw_only=True):
     object: Literal["chat.completion"] = "chat.completion"
     created: int
     model: str
-    choices: list[Choice]
-    usage: Usage
+    choices: list[CompletionChoice]
+    usage: ChatUsage
     service_tier: str | UnsetType = UNSET
     system_fingerprint: None = None
     model_version: str | UnsetType = UNSET  # not OpenAI's
@@ -260,4 +260,4 @@ class Chunk(Struct, kw_only=True):
     service_tier: str | UnsetType = UNSET
     system_fingerprint: None = None
     choices: list[ChunkChoice]
-    usage: Usage | UnsetType | None = UNSET
+    usage: ChatUsage | UnsetType | None = UNSET

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.wire import text as surrogates
-from jarvis_proxy.wire.responses_types import Response, ResponseError, echo_of
+from jarvis_proxy.wire.responses_types import ResponseError, ResponseObject, echo_of
 from jarvis_proxy.wire.sse import SSEDecoder
 
 _ID: Final = re.compile(rb'"id"\s*:\s*"(resp[A-Za-z0-9_-]{1,128})"')
@@ -70,7 +70,7 @@ class ProxyResponseEvents:
     __slots__ = ("_began", "_body", "_head", "_last", "_own", "numbers", "relayed")
 
     def __init__(self, call_id: str, created: int, model: str, body: bytes) -> None:
-        self._head = Response(
+        self._head = ResponseObject(
             id=f"resp_{call_id}", created_at=created, status="in_progress", model=model, output=[]
         )
         self._body = body
@@ -200,6 +200,6 @@ def _echo(body: bytes) -> dict[str, Any]:
         return {}
 
 
-def _event(kind: str, number: int, response: Response) -> bytes:
+def _event(kind: str, number: int, response: ResponseObject) -> bytes:
     event = {"type": kind, "sequence_number": number, "response": response}
     return b"event: %b\ndata: %b\n\n" % (kind.encode(), msgspec.json.encode(event))

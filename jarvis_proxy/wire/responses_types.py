@@ -180,7 +180,7 @@ _TEXT: Final = Raw(b'{"format":{"type":"text"},"verbosity":"medium"}')
 _NULL: Final = b"null"
 
 
-class Response(Struct, kw_only=True):
+class ResponseObject(Struct, kw_only=True):
     """A response, whole or so far. *created_at* is in epoch seconds.
 
     What tells it from others comes first, for the rest may be long. Raw is what it repeats of its

@@ -22,7 +22,7 @@ from jarvis_proxy.canonical.exchange import (
 )
 from jarvis_proxy.canonical.request import CanonicalRequest
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.wire.chat_types import Usage
+from jarvis_proxy.wire.chat_types import ChatUsage
 from jarvis_proxy.wire.response_events import SequenceNumbers
 
 
@@ -58,7 +58,7 @@ class FakeAnswer:
             self._sinks[index] = Sink(index, self._out)
         return self._sinks[index]
 
-    def end(self, usage: Usage | None, service_tier: str | None = None, /) -> None:
+    def end(self, usage: ChatUsage | None, service_tier: str | None = None, /) -> None:
         tokens = None if usage is None else usage.prompt_tokens
         self._out.append(f"data: end {tokens} {service_tier}\n")
 
@@ -82,8 +82,8 @@ class FakeReader:
         self.done = False
 
     @property
-    def usage(self) -> Usage | None:
-        return None if self._tokens is None else Usage(prompt_tokens=self._tokens)
+    def usage(self) -> ChatUsage | None:
+        return None if self._tokens is None else ChatUsage(prompt_tokens=self._tokens)
 
     @property
     def held(self) -> int:

@@ -6,26 +6,38 @@ from types import MappingProxyType
 
 import pytest
 
-from jarvis_proxy.config.fields import Section, Setting, list_settings, parse_fields, setting
+from jarvis_proxy.config.fields import (
+    Setting,
+    SettingsSection,
+    list_settings,
+    parse_fields,
+    setting,
+)
 from jarvis_proxy.config.parsers import EnvReader, seconds
 
-WAIT = Setting(name="WAIT", section=Section.TIMEOUTS, default="5", unit="s", text="How long.")
-NAMES = Setting(name="NAMES", section=Section.MODELS, text="Who.")
+WAIT = Setting(
+    name="WAIT", section=SettingsSection.TIMEOUTS, default="5", unit="s", text="How long."
+)
+NAMES = Setting(name="NAMES", section=SettingsSection.MODELS, text="Who.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
     wait: float = setting(
         "WAIT",
-        section=Section.TIMEOUTS,
+        section=SettingsSection.TIMEOUTS,
         default="5",
         unit="s",
         text="How long.",
         parser=seconds,
     )
-    names: tuple[str, ...] = setting("NAMES", section=Section.MODELS, text="Who.", value=())
+    names: tuple[str, ...] = setting("NAMES", section=SettingsSection.MODELS, text="Who.", value=())
     roads: Mapping[str, str] = setting(
-        "ROADS", section=Section.MODELS, text="Where to.", value=MappingProxyType({}), repr=False
+        "ROADS",
+        section=SettingsSection.MODELS,
+        text="Where to.",
+        value=MappingProxyType({}),
+        repr=False,
     )
     plain: int = 0
 

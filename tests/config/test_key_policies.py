@@ -6,6 +6,7 @@ from ipaddress import ip_network
 import pytest
 
 from jarvis_proxy.config.budgets import NANO, Budget
+from jarvis_proxy.config.client_keys import ClientKey
 from jarvis_proxy.config.key_policies import (
     KeyPolicy,
     is_policy_setting,
@@ -13,7 +14,6 @@ from jarvis_proxy.config.key_policies import (
     policy_name,
 )
 from jarvis_proxy.config.parsers import EnvReader
-from jarvis_proxy.config.upstreams import ClientKey
 
 
 def keys(*names: str) -> list[ClientKey]:

@@ -1,6 +1,6 @@
 """Settings in groups: their defaults, and what fills them."""
 
-from jarvis_proxy.config.fields import Section, list_settings, parse_fields
+from jarvis_proxy.config.fields import SettingsSection, list_settings, parse_fields
 from jarvis_proxy.config.parsers import EnvReader
 from jarvis_proxy.config.tables import UPSTREAM_SETTINGS, ServerLimits, Timeouts
 from jarvis_proxy.config.upstreams import settings_of
@@ -19,7 +19,7 @@ def test_timeouts_are_seconds() -> None:
 
     assert timeouts == Timeouts(connect_timeout=2.5)
     assert {setting.unit for setting in list_settings(Timeouts)} == {"s"}
-    assert {setting.section for setting in list_settings(Timeouts)} == {Section.TIMEOUTS}
+    assert {setting.section for setting in list_settings(Timeouts)} == {SettingsSection.TIMEOUTS}
 
 
 def test_every_setting_of_an_upstream_is_described() -> None:

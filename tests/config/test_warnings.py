@@ -5,7 +5,8 @@ from ipaddress import ip_network
 
 import pytest
 
-from jarvis_proxy.config.upstreams import DEFAULT_UPSTREAMS, ClientKey, UpstreamSettings
+from jarvis_proxy.config.client_keys import ClientKey
+from jarvis_proxy.config.upstreams import DEFAULT_UPSTREAMS, UpstreamSettings
 from jarvis_proxy.config.warnings import exposure_warnings, upstream_warnings
 
 STRONG = ClientKey("strong", sha256(b"s").digest())

@@ -5,7 +5,7 @@ from typing import Literal
 
 from jarvis_proxy.canonical.answer import CallStart, Finish
 from jarvis_proxy.canonical.sealed_state import SealedState
-from jarvis_proxy.wire.chat_types import Image, TokenLogprob, Usage
+from jarvis_proxy.wire.chat_types import ChatUsage, Image, TokenLogprob
 
 Event = tuple[str, object]
 """What came, such as ``("text", "Hello")``; pieces of one text or thought are one event."""
@@ -21,7 +21,7 @@ class RecordedChoice:
         self._open: CallStart | None = None
         self.finished: Finish | None = None
         self._begun = False
-        self.begun: tuple[str | None, Usage | None] = (None, None)
+        self.begun: tuple[str | None, ChatUsage | None] = (None, None)
         """The id and the usage with which it began."""
 
     @property
@@ -29,7 +29,7 @@ class RecordedChoice:
         """Whether there is anything to send."""
         return bool(self.events)
 
-    def begin(self, upstream_id: str | None, usage: Usage | None, /) -> None:
+    def begin(self, upstream_id: str | None, usage: ChatUsage | None, /) -> None:
         """Take the upstream's id."""
         assert not self.events, "begin comes first"
         assert not self._begun, "begin comes once"
@@ -128,7 +128,7 @@ class RecordedAnswer:
         """Return the choice *index*."""
         return self.choices.setdefault(index, RecordedChoice())
 
-    def end(self, usage: Usage | None, service_tier: str | None = None, /) -> None:
+    def end(self, usage: ChatUsage | None, service_tier: str | None = None, /) -> None:
         """Check that every choice has ended."""
         assert all(choice.finished for choice in self.choices.values())
 

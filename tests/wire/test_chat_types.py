@@ -10,13 +10,13 @@ from openai.types.chat import ChatCompletionChunk as SDKChunk
 
 from jarvis_proxy.wire import chat_types as ours
 
-CALL = ours.ToolCall(index=0, id="call_1", function=ours.FunctionPayload("f", "{}"))
+CALL = ours.MessageToolCall(index=0, id="call_1", function=ours.FunctionPayload("f", "{}"))
 
 
-def completion(message: ours.Message) -> dict[str, Any]:
-    choice = ours.Choice(0, message, None, "stop", native_finish_reason="STOP")
+def completion(message: ours.AssistantMessage) -> dict[str, Any]:
+    choice = ours.CompletionChoice(0, message, None, "stop", native_finish_reason="STOP")
     answer = ours.ChatCompletion(
-        id="chatcmpl-1", created=1, model="m", choices=[choice], usage=ours.Usage(1, 2, 3)
+        id="chatcmpl-1", created=1, model="m", choices=[choice], usage=ours.ChatUsage(1, 2, 3)
     )
     decoded = json.loads(msgspec.json.encode(answer))
     assert isinstance(decoded, dict)
@@ -33,7 +33,7 @@ def chunk(delta: ours.Delta, **more: Any) -> dict[str, Any]:
 
 
 def test_keys_of_an_answer_are_in_openais_order() -> None:
-    answer = completion(ours.Message(content=None, tool_calls=[CALL]))
+    answer = completion(ours.AssistantMessage(content=None, tool_calls=[CALL]))
 
     (choice,) = answer["choices"]
     assert list(answer) == [
@@ -85,14 +85,18 @@ def test_absent_is_absent_and_null_is_null() -> None:
 @pytest.mark.parametrize(
     "message",
     [
-        ours.Message(),
-        ours.Message(content=None, tool_calls=[ours.ToolCall(id="c", function=CALL.function)]),
-        ours.Message(content=None, function_call=ours.FunctionPayload("f", "{}")),
-        ours.Message(audio=ours.Audio("a", "AAAA", 1, "")),
-        ours.Message(annotations=[ours.Annotation(url_citation=ours.URLCitation(2, 1, "t", "u"))]),
+        ours.AssistantMessage(),
+        ours.AssistantMessage(
+            content=None, tool_calls=[ours.MessageToolCall(id="c", function=CALL.function)]
+        ),
+        ours.AssistantMessage(content=None, function_call=ours.FunctionPayload("f", "{}")),
+        ours.AssistantMessage(audio=ours.Audio("a", "AAAA", 1, "")),
+        ours.AssistantMessage(
+            annotations=[ours.Annotation(url_citation=ours.URLCitation(2, 1, "t", "u"))]
+        ),
     ],
 )
-def test_answers_are_valid_for_the_sdk(message: ours.Message) -> None:
+def test_answers_are_valid_for_the_sdk(message: ours.AssistantMessage) -> None:
     parsed = SDKCompletion.model_validate(completion(message), strict=True)
 
     assert parsed.choices[0].message.role == "assistant"
@@ -109,15 +113,17 @@ def test_answers_are_valid_for_the_sdk(message: ours.Message) -> None:
     ],
 )
 def test_chunks_are_valid_for_the_sdk(delta: ours.Delta) -> None:
-    parsed = SDKChunk.model_validate(chunk(delta, usage=ours.Usage()), strict=True)
+    parsed = SDKChunk.model_validate(chunk(delta, usage=ours.ChatUsage()), strict=True)
 
     assert parsed.choices[0].index == 0
 
 
 def test_a_custom_tool_call_is_the_sdks() -> None:
-    call = ours.ToolCall(id="c", type="custom", custom=ours.CustomPayload("f", "text"))
+    call = ours.MessageToolCall(id="c", type="custom", custom=ours.CustomPayload("f", "text"))
 
-    parsed = SDKCompletion.model_validate(completion(ours.Message(tool_calls=[call])), strict=True)
+    parsed = SDKCompletion.model_validate(
+        completion(ours.AssistantMessage(tool_calls=[call])), strict=True
+    )
 
     calls = parsed.choices[0].message.tool_calls
     assert calls is not None
@@ -126,7 +132,7 @@ def test_a_custom_tool_call_is_the_sdks() -> None:
 
 def test_log_probabilities_are_the_sdks() -> None:
     token = ours.TokenLogprob("a", -0.5, [97], [ours.TopLogprob("a", -0.5, [97])])
-    choice = ours.Choice(0, ours.Message(), ours.Logprobs([token]), "stop")
+    choice = ours.CompletionChoice(0, ours.AssistantMessage(), ours.Logprobs([token]), "stop")
 
     raw = json.loads(msgspec.json.encode(choice))
 

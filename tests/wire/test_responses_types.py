@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from openai.types.responses import Response as SDKResponse
 
-from jarvis_proxy.wire.responses_types import Response, echo_of
+from jarvis_proxy.wire.responses_types import ResponseObject, echo_of
 
 Json = dict[str, Any]
 
@@ -19,8 +19,10 @@ def echoed(**given: Any) -> Json:
     return echo
 
 
-def bare(**more: Any) -> Response:
-    return Response(id="resp_1", created_at=5, status="in_progress", model="m", output=[], **more)
+def bare(**more: Any) -> ResponseObject:
+    return ResponseObject(
+        id="resp_1", created_at=5, status="in_progress", model="m", output=[], **more
+    )
 
 
 def test_what_the_request_does_not_say_is_openai_s_default() -> None:

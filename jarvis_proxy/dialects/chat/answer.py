@@ -7,7 +7,7 @@ from jarvis_proxy.dialects.chat.chunks import ChunkSink, usage_event
 from jarvis_proxy.dialects.chat.message import MessageSink, completion
 from jarvis_proxy.dialects.chat.options import ChatHead, ChatOptions
 from jarvis_proxy.dialects.chat.think_tag import ThinkTagSink
-from jarvis_proxy.wire.chat_types import Usage
+from jarvis_proxy.wire.chat_types import ChatUsage
 from jarvis_proxy.wire.response_events import SequenceNumbers
 from jarvis_proxy.wire.sse import DONE
 
@@ -32,7 +32,7 @@ class ChatAnswer:
         self._out: list[bytes] = []
         self._sinks: dict[int, AnswerSink] = {}
         self._messages: dict[int, MessageSink] = {}
-        self._usage = Usage()
+        self._usage = ChatUsage()
 
     def choice(self, index: int, /) -> AnswerSink:
         """Return the sink of a choice, the same one for the same *index*."""
@@ -44,11 +44,11 @@ class ChatAnswer:
             self._sinks[index] = sink
         return sink
 
-    def end(self, usage: Usage | None, service_tier: str | None = None, /) -> None:
+    def end(self, usage: ChatUsage | None, service_tier: str | None = None, /) -> None:
         """End the answer, behind the ``finish`` of every choice."""
         head = self._head
         head.serve(service_tier)
-        self._usage = usage or Usage()
+        self._usage = usage or ChatUsage()
         if self._stream:
             if head.options.include_usage:
                 self._out.append(usage_event(head, self._usage))

@@ -15,13 +15,13 @@ from jarvis_proxy.dialects.chat.options import ChatHead, finish_reason, signed
 from jarvis_proxy.dialects.chat.speech import Speech
 from jarvis_proxy.wire.chat_types import (
     Audio,
+    ChatUsage,
     Chunk,
     ChunkChoice,
     Delta,
     Image,
     Logprobs,
     TokenLogprob,
-    Usage,
 )
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -61,7 +61,7 @@ class ChunkSink:
         self._chunk: Chunk
         self._text_head = self._thought_head = self._tail = b""
 
-    def begin(self, upstream_id: str | None, usage: Usage | None, /) -> None:
+    def begin(self, upstream_id: str | None, usage: ChatUsage | None, /) -> None:
         """Take the upstream's id."""
         self._head.name(upstream_id)
 
@@ -191,7 +191,7 @@ def new_chunk(head: ChatHead) -> Chunk:
     return Chunk(id=head.id, created=context.created, model=context.model, choices=[])
 
 
-def usage_event(head: ChatHead, usage: Usage) -> bytes:
+def usage_event(head: ChatHead, usage: ChatUsage) -> bytes:
     """Return the chunk without choices that tells the tokens of all choices together."""
     chunk = new_chunk(head)
     chunk.service_tier = head.tier

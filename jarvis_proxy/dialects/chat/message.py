@@ -14,16 +14,16 @@ from jarvis_proxy.dialects.chat.open_call import tool_call
 from jarvis_proxy.dialects.chat.options import ChatHead, finish_reason, signed
 from jarvis_proxy.dialects.chat.speech import whole_speech
 from jarvis_proxy.wire.chat_types import (
+    AssistantMessage,
     Audio,
     ChatCompletion,
-    Choice,
+    ChatUsage,
+    CompletionChoice,
     FunctionPayload,
     Image,
     Logprobs,
-    Message,
+    MessageToolCall,
     TokenLogprob,
-    ToolCall,
-    Usage,
 )
 
 
@@ -50,7 +50,7 @@ class MessageSink:
 
     def __init__(self, head: ChatHead, index: int) -> None:
         self.emitted = False  # never: the client hears of it when all of it is there
-        self.choice: Choice | None = None
+        self.choice: CompletionChoice | None = None
         """The whole choice, once it has ended."""
         self.model_version: str | None = None
         """The upstream's name for the model that answered, once the choice has ended."""
@@ -61,13 +61,13 @@ class MessageSink:
         self._blocks: list[dict[str, Any]] = []
         self._call: CallStart | None = None
         self._arguments: list[str] = []
-        self._calls: list[ToolCall] = []
+        self._calls: list[MessageToolCall] = []
         self._signature: str | None = None
         self._images: list[Image] = []
         self._sound: list[tuple[str, str]] = []
         self._logprobs: list[TokenLogprob] = []
 
-    def begin(self, upstream_id: str | None, usage: Usage | None, /) -> None:
+    def begin(self, upstream_id: str | None, usage: ChatUsage | None, /) -> None:
         """Take the upstream's id."""
         self._head.name(upstream_id)
 
@@ -127,7 +127,7 @@ class MessageSink:
         message.annotations = list(finish.annotations)
         message.extra_content = signed(self._signature)
         self.model_version = finish.model_version
-        self.choice = Choice(
+        self.choice = CompletionChoice(
             self._index,
             message,
             Logprobs(self._logprobs) if self._logprobs else None,
@@ -138,9 +138,9 @@ class MessageSink:
             citations=list(finish.citations) or UNSET,
         )
 
-    def _message(self) -> Message:
+    def _message(self) -> AssistantMessage:
         content = "".join(self._content)
-        message = Message(content=None if self._calls and not content else content)
+        message = AssistantMessage(content=None if self._calls and not content else content)
         if self._reasoning:
             message.reasoning_content = "".join(self._reasoning)
         if self._blocks:
@@ -153,7 +153,7 @@ class MessageSink:
             message.audio = self._audio()
         return message
 
-    def _set_calls(self, message: Message) -> None:
+    def _set_calls(self, message: AssistantMessage) -> None:
         if not self._head.options.legacy_functions:
             message.tool_calls = self._calls
         elif isinstance(function := self._calls[0].function, FunctionPayload):
@@ -170,7 +170,7 @@ class MessageSink:
         )
 
 
-def completion(head: ChatHead, sinks: Iterable[MessageSink], usage: Usage) -> ChatCompletion:
+def completion(head: ChatHead, sinks: Iterable[MessageSink], usage: ChatUsage) -> ChatCompletion:
     """Return the answer that the choices of all *sinks* make that have ended."""
     ended = [sink for sink in sinks if sink.choice is not None]
     versions = (sink.model_version for sink in ended)

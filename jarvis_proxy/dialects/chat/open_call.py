@@ -14,7 +14,7 @@ from jarvis_proxy.wire.chat_types import (
     Delta,
     FunctionPayload,
     InputPiece,
-    ToolCall,
+    MessageToolCall,
     ToolCallPiece,
 )
 
@@ -65,10 +65,10 @@ class OpenCall:
         return Delta(tool_calls=[told])
 
 
-def tool_call(call: CallStart, arguments: str | None, signature: str | None) -> ToolCall:
+def tool_call(call: CallStart, arguments: str | None, signature: str | None) -> MessageToolCall:
     """Return a call with its *arguments*, None for none, and with what signs it."""
     namespace = call.namespace or UNSET
-    told = ToolCall(id=call.id, type=call.kind, extra_content=signed(signature))
+    told = MessageToolCall(id=call.id, type=call.kind, extra_content=signed(signature))
     if call.kind == "custom":
         told.custom = CustomPayload(call.name, arguments or "", namespace)
     else:

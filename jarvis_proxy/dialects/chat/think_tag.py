@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from jarvis_proxy.canonical.answer import AnswerSink, CallStart, Finish
 from jarvis_proxy.canonical.sealed_state import SealedState
-from jarvis_proxy.wire.chat_types import Annotation, Image, TokenLogprob, Usage
+from jarvis_proxy.wire.chat_types import Annotation, ChatUsage, Image, TokenLogprob
 
 
 class ThinkTagSink:
@@ -33,7 +33,7 @@ class ThinkTagSink:
         """Whether the client has been sent something of it."""
         return self._inner.emitted
 
-    def begin(self, upstream_id: str | None, usage: Usage | None, /) -> None:
+    def begin(self, upstream_id: str | None, usage: ChatUsage | None, /) -> None:
         """Pass on."""
         self._inner.begin(upstream_id, usage)
 

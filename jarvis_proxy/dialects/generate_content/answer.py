@@ -20,7 +20,7 @@ from jarvis_proxy.dialects.generate_content.frames import (
     usage_of,
 )
 from jarvis_proxy.dialects.generate_content.sink import CandidateSink
-from jarvis_proxy.wire.chat_types import Usage
+from jarvis_proxy.wire.chat_types import ChatUsage
 
 _PIECE_BYTES: Final = 64
 _TEXT: Final = "\0text"
@@ -51,7 +51,7 @@ class _Frames:
         is_first, self._is_first = self._is_first, False
         return b"[" if is_first else b",\r\n"
 
-    def frame(self, candidate: Candidate, usage: Usage | None = None) -> bytes:
+    def frame(self, candidate: Candidate, usage: ChatUsage | None = None) -> bytes:
         """Return the next frame."""
         return self.join() + self._encoded([candidate], usage)
 
@@ -61,7 +61,7 @@ class _Frames:
         head, _, tail = frame.partition(_encode(_TEXT))
         return _TextFrame(head, tail)
 
-    def _encoded(self, candidates: list[Candidate], usage: Usage | None) -> bytes:
+    def _encoded(self, candidates: list[Candidate], usage: ChatUsage | None) -> bytes:
         data = _encode(response(self._context, candidates, usage))
         return data if self._is_array else b"data: %b\r\n\r\n" % data
 
@@ -144,7 +144,7 @@ class GenerateContentStream:
             self._sinks[index] = _FrameSink(index, self._frames, self._out, shows=self._shows)
         return self._sinks[index]
 
-    def end(self, usage: Usage | None, service_tier: str | None = None, /) -> None:
+    def end(self, usage: ChatUsage | None, service_tier: str | None = None, /) -> None:
         """Write the last frame of each candidate; the very last one has the tokens."""
         self.choice(0)  # an answer of nothing is a candidate, too
         sinks = [self._sinks[index] for index in sorted(self._sinks)]
@@ -174,7 +174,7 @@ class GenerateContentBody:
         self._context = context
         self._shows = shows
         self._sinks: dict[int, _BodySink] = {}
-        self._usage: Usage | None = None
+        self._usage: ChatUsage | None = None
 
     @property
     def kept(self) -> int:
@@ -187,7 +187,7 @@ class GenerateContentBody:
             self._sinks[index] = _BodySink(index, shows=self._shows)
         return self._sinks[index]
 
-    def end(self, usage: Usage | None, service_tier: str | None = None, /) -> None:
+    def end(self, usage: ChatUsage | None, service_tier: str | None = None, /) -> None:
         """Take the tokens."""
         self.choice(0)  # an answer of nothing is a candidate, too
         self._usage = usage
@@ -210,7 +210,9 @@ def _whole(sink: _BodySink) -> Candidate:
     return sink.last(sink.parts)
 
 
-def response(context: AnswerContext, candidates: list[Candidate], usage: Usage | None) -> Response:
+def response(
+    context: AnswerContext, candidates: list[Candidate], usage: ChatUsage | None
+) -> Response:
     """Return a frame, or a whole answer."""
     return Response(
         candidates,

@@ -5,7 +5,7 @@ Source: https://ai.google.dev/api/generate-content#v1beta.GenerateContentRespons
 
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from jarvis_proxy.wire.chat_types import TokenLogprob, Usage
+from jarvis_proxy.wire.chat_types import ChatUsage, TokenLogprob
 
 
 class FunctionCall(Struct):
@@ -104,7 +104,7 @@ class Response(Struct, rename="camel"):
     response_id: str | UnsetType = UNSET
 
 
-def usage_of(usage: Usage) -> UsageMetadata:
+def usage_of(usage: ChatUsage) -> UsageMetadata:
     """Return chat's counts as Google's."""
     reasoning = usage.completion_tokens_details.reasoning_tokens
     return UsageMetadata(

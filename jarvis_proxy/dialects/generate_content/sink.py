@@ -23,7 +23,7 @@ from jarvis_proxy.dialects.generate_content.frames import (
     logprobs_of,
 )
 from jarvis_proxy.wire import text as surrogates
-from jarvis_proxy.wire.chat_types import Image, TokenLogprob, Usage
+from jarvis_proxy.wire.chat_types import ChatUsage, Image, TokenLogprob
 
 _REASONS: Final = {"length": "MAX_TOKENS", "content_filter": "SAFETY"}
 _OBJECT: Final = msgspec.json.Decoder(dict[str, Raw])
@@ -71,7 +71,7 @@ class CandidateSink:
 
     # -- events ------------------------------------------------------------------------------
 
-    def begin(self, upstream_id: str | None, usage: Usage | None, /) -> None:
+    def begin(self, upstream_id: str | None, usage: ChatUsage | None, /) -> None:
         """Do nothing: the answer has an id of ours, and tells its tokens at the end."""
 
     def text(self, text: str, /) -> None:

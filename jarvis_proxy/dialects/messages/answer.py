@@ -11,7 +11,7 @@ from msgspec import Raw
 
 from jarvis_proxy.canonical.answer import AnswerContext, AnswerSink, DiscardingSink, Finish
 from jarvis_proxy.dialects.messages.sink import BlockSink, JsonObject
-from jarvis_proxy.wire.chat_types import Usage
+from jarvis_proxy.wire.chat_types import ChatUsage
 from jarvis_proxy.wire.messages_types import STOP
 
 _REASONS: Final = {
@@ -157,7 +157,7 @@ class MessagesAnswer:
             self._choices[index] = sink
         return sink
 
-    def end(self, usage: Usage | None, service_tier: str | None = None, /) -> None:
+    def end(self, usage: ChatUsage | None, service_tier: str | None = None, /) -> None:
         """End the message. Tiers have other names here: clients expect ``standard``."""
         sink = self._events or self._body
         self._usage = _usage(usage or sink.prompt, sink.searches)
@@ -182,7 +182,7 @@ def warmed_cache(context: AnswerContext, *, streamed: bool) -> bytes:
     if not streamed:
         return _encode(_message(context, [], ending, _prompt_usage(None)))
     out: list[bytes] = []
-    _EventSink(context, out, shows=False, sealed=False).end(ending, _counts(Usage()))
+    _EventSink(context, out, shows=False, sealed=False).end(ending, _counts(ChatUsage()))
     return b"".join(out)
 
 
@@ -203,7 +203,7 @@ def _ending(finish: Finish) -> JsonObject:
     return ending
 
 
-def _counts(usage: Usage) -> JsonObject:
+def _counts(usage: ChatUsage) -> JsonObject:
     """Return chat's counts as Anthropic's, whose input has neither cached nor written tokens."""
     details = usage.prompt_tokens_details
     cached, written = details.cached_tokens, details.cache_write_tokens
@@ -215,12 +215,12 @@ def _counts(usage: Usage) -> JsonObject:
     }
 
 
-def _prompt_usage(usage: Usage | None) -> JsonObject:
-    return {**_counts(usage or Usage()), **_TIER}
+def _prompt_usage(usage: ChatUsage | None) -> JsonObject:
+    return {**_counts(usage or ChatUsage()), **_TIER}
 
 
-def _usage(usage: Usage | None, searches: int) -> JsonObject:
-    usage = usage or Usage()
+def _usage(usage: ChatUsage | None, searches: int) -> JsonObject:
+    usage = usage or ChatUsage()
     reasoning = usage.completion_tokens_details.reasoning_tokens
     told = {**_counts(usage), "output_tokens_details": {"thinking_tokens": reasoning}}
     return {**told, "server_tool_use": {"web_search_requests": searches}} if searches else told

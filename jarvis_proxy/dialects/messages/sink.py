@@ -16,7 +16,7 @@ from jarvis_proxy.canonical.sealed_state import (
     anthropic_blocks,
     seal,
 )
-from jarvis_proxy.wire.chat_types import Image, Usage
+from jarvis_proxy.wire.chat_types import ChatUsage, Image
 
 JsonObject: TypeAlias = dict[str, Any]
 
@@ -55,7 +55,7 @@ class BlockSink(DiscardingSink, ABC):
     def __init__(self, *, shows: bool, sealed: bool) -> None:
         self.emitted = False
         """The client has been sent something."""
-        self.prompt: Usage | None = None
+        self.prompt: ChatUsage | None = None
         """The tokens that the upstream told first."""
         self.searches = 0
         self.finished = Finish(reason="stop")
@@ -70,7 +70,7 @@ class BlockSink(DiscardingSink, ABC):
 
     # -- events ------------------------------------------------------------------------------
 
-    def begin(self, upstream_id: str | None, usage: Usage | None, /) -> None:
+    def begin(self, upstream_id: str | None, usage: ChatUsage | None, /) -> None:
         """Take the tokens of the prompt; the message has an id of ours."""
         self.prompt = usage
 

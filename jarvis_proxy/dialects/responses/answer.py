@@ -14,9 +14,9 @@ from jarvis_proxy.canonical.answer import (
 )
 from jarvis_proxy.canonical.sealed_state import SealedState, seal
 from jarvis_proxy.dialects.responses.writer import ResponseWriter
-from jarvis_proxy.wire.chat_types import Image, TokenLogprob, Usage
+from jarvis_proxy.wire.chat_types import ChatUsage, Image, TokenLogprob
 from jarvis_proxy.wire.response_events import SequenceNumbers
-from jarvis_proxy.wire.responses_types import IncompleteDetails, Response, ResponseURLCitation
+from jarvis_proxy.wire.responses_types import IncompleteDetails, ResponseObject, ResponseURLCitation
 
 
 class ResponseOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,9 +66,9 @@ class ResponseAnswer:
             self._sink = ResponseSink(self._writer, self._options)
         return self._sink if index == self._index else DiscardingSink()
 
-    def end(self, usage: Usage | None, service_tier: str | None = None, /) -> None:
+    def end(self, usage: ChatUsage | None, service_tier: str | None = None, /) -> None:
         """End the response. Nothing follows its last event, not even ``[DONE]``."""
-        self._writer.end(usage or Usage(), service_tier)
+        self._writer.end(usage or ChatUsage(), service_tier)
 
     def take(self) -> bytes:
         """Return the whole events that were written since the last call, or ``b""``."""
@@ -85,7 +85,7 @@ class ResponseAnswer:
 
     def _new_writer(self) -> ResponseWriter:
         context = self._context
-        response = Response(
+        response = ResponseObject(
             id=f"resp_{context.call_id}",
             created_at=context.created,
             status="in_progress",
@@ -111,7 +111,7 @@ class ResponseSink:
         """Whether the client has been sent something of it."""
         return self._writer.emitted
 
-    def begin(self, upstream_id: str | None, usage: Usage | None, /) -> None:
+    def begin(self, upstream_id: str | None, usage: ChatUsage | None, /) -> None:
         """Do nothing: a response has an id of its own, and its tokens at the end."""
 
     def text(self, text: str, /) -> None:

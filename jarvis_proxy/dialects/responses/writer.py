@@ -14,7 +14,7 @@ import msgspec
 
 from jarvis_proxy.canonical.answer import CallStart
 from jarvis_proxy.dialects.responses.call_items import CallItem, fill_action, is_json, open_item
-from jarvis_proxy.wire.chat_types import TokenLogprob, Usage
+from jarvis_proxy.wire.chat_types import ChatUsage, TokenLogprob
 from jarvis_proxy.wire.response_events import SequenceNumbers
 from jarvis_proxy.wire.responses_types import (
     CustomCallItem,
@@ -27,7 +27,7 @@ from jarvis_proxy.wire.responses_types import (
     OutputText,
     OutputTokensDetails,
     ReasoningItem,
-    Response,
+    ResponseObject,
     ResponseURLCitation,
     ResponseUsage,
     Status,
@@ -78,7 +78,7 @@ class ResponseWriter:
 
     def __init__(
         self,
-        response: Response,
+        response: ResponseObject,
         new_id: Callable[[], str],
         out: list[bytes] | None = None,
         numbers: SequenceNumbers | None = None,
@@ -186,7 +186,7 @@ class ResponseWriter:
         messages = [item for item in response.output if isinstance(item, MessageItem)]
         return messages[-1].id if messages else None
 
-    def end(self, usage: Usage, tier: str | None) -> None:
+    def end(self, usage: ChatUsage, tier: str | None) -> None:
         """Take the tokens, and write the last event. To be called behind ``finish``."""
         response = self.response
         response.usage = to_response_usage(usage)
@@ -346,7 +346,7 @@ class ResponseWriter:
 
 
 def write_message(
-    response: Response, words: list[str], usage: Usage
+    response: ResponseObject, words: list[str], usage: ChatUsage
 ) -> tuple[bytes, tuple[bytes, ...]]:
     """Complete *response* with one message of all *words*; return it whole, and as its events."""
     events: list[bytes] = []
@@ -359,7 +359,7 @@ def write_message(
     return _encode(response), tuple(events)
 
 
-def to_response_usage(usage: Usage) -> ResponseUsage:
+def to_response_usage(usage: ChatUsage) -> ResponseUsage:
     """Return chat's counts under the names of the Responses API."""
     return ResponseUsage(
         usage.prompt_tokens,

@@ -5,10 +5,10 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from jarvis_proxy.config.addresses import is_loopback
+from jarvis_proxy.config.client_keys import ClientKey
 from jarvis_proxy.config.names import environment_warnings, known_names
 from jarvis_proxy.config.parsers import clean, is_placeholder, split
 from jarvis_proxy.config.settings import Settings, SettingsError
-from jarvis_proxy.config.upstreams import ClientKey
 from jarvis_proxy.config.warnings import exposure_warnings, upstream_warnings
 from jarvis_proxy.doctor.findings import Check, Finding, counted
 from jarvis_proxy.routing.models import GEMINI, OPENAI, ModelRegistry

@@ -26,7 +26,7 @@ from jarvis_proxy.upstreams.anthropic.errors import (
 from jarvis_proxy.upstreams.anthropic.usage import UsageCounter
 from jarvis_proxy.upstreams.json_values import Fields, fields_of, is_swarm, items_of, loads
 from jarvis_proxy.wire import text as surrogates
-from jarvis_proxy.wire.chat_types import FinishReason, Usage
+from jarvis_proxy.wire.chat_types import ChatUsage, FinishReason
 from jarvis_proxy.wire.pieces import ByteBuffer
 from jarvis_proxy.wire.sse import MAX_EVENT_BYTES, SSEDecoder, SSEEvent, too_large
 
@@ -94,7 +94,7 @@ class MessagesReader:
         self._context = context
         self._model = model
         self._continuations = 0
-        self._past_usage: Usage | None = None
+        self._past_usage: ChatUsage | None = None
         self._searches = 0
         self._sent_back: list[Fields] = []  # of all paused bodies
         self._ended_bytes = 0
@@ -118,7 +118,7 @@ class MessagesReader:
         self._stop: Fields = {}
 
     @property
-    def usage(self) -> Usage | None:
+    def usage(self) -> ChatUsage | None:
         """The tokens as far as the upstream has counted them, all continuations together."""
         told = [usage for usage in (self._past_usage, self._counter.usage) if usage is not None]
         return reduce(add_usage, told) if told else None

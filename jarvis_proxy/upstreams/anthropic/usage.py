@@ -7,7 +7,7 @@ Source: https://platform.claude.com/docs/en/api/messages, ``usage`` (read 2026-1
 from typing import Final
 
 from jarvis_proxy.upstreams.json_values import Fields, fields_of
-from jarvis_proxy.wire.chat_types import CompletionTokensDetails, PromptTokensDetails, Usage
+from jarvis_proxy.wire.chat_types import ChatUsage, CompletionTokensDetails, PromptTokensDetails
 
 _COUNTS: Final = (
     "input_tokens",
@@ -45,13 +45,13 @@ class UsageCounter:
             self.service_tier = _TIERS.get(tier)
 
     @property
-    def usage(self) -> Usage | None:
+    def usage(self) -> ChatUsage | None:
         """The tokens as far as they are known; None: the upstream told none."""
         if not self._counts:
             return None
         plain, cached, written, completion = (self._counts.get(name, 0) for name in _COUNTS)
         prompt = plain + cached + written
-        return Usage(
+        return ChatUsage(
             prompt,
             completion,
             prompt + completion,
@@ -60,13 +60,13 @@ class UsageCounter:
         )
 
     @property
-    def prompt(self) -> Usage | None:
+    def prompt(self) -> ChatUsage | None:
         """The tokens of the prompt alone; None while the upstream has told none."""
         usage = self.usage
         if usage is None or not usage.prompt_tokens:
             return None
         prompt = usage.prompt_tokens
-        return Usage(prompt, 0, prompt, usage.prompt_tokens_details)
+        return ChatUsage(prompt, 0, prompt, usage.prompt_tokens_details)
 
 
 def _is_count(fields: Fields, name: str) -> bool:

@@ -25,7 +25,7 @@ from jarvis_proxy.upstreams.json_values import (
 )
 from jarvis_proxy.upstreams.openai_errors import error_from_object, error_in_answer
 from jarvis_proxy.wire import text as surrogates
-from jarvis_proxy.wire.chat_types import Usage
+from jarvis_proxy.wire.chat_types import ChatUsage
 from jarvis_proxy.wire.pieces import ByteBuffer
 from jarvis_proxy.wire.sse import MAX_EVENT_BYTES, SSEDecoder, SSEEvent, too_large
 
@@ -59,7 +59,7 @@ class ChatReader:
         self._first: First | None = None
         self._choices: dict[int, ChoiceReader] = {}
         self._upstream_id: str | None = None
-        self.usage: Usage | None = None
+        self.usage: ChatUsage | None = None
         self.service_tier: str | None = None
         self.next_request: UpstreamRequest | None = None
         self.done = False

@@ -5,10 +5,10 @@ Source: https://platform.openai.com/docs/api-reference/chat/object (read 2026-11
 
 from jarvis_proxy.upstreams.json_values import Fields, fields_of, items_of
 from jarvis_proxy.upstreams.openai_usage import usage_in
-from jarvis_proxy.wire.chat_types import CompletionTokensDetails, PromptTokensDetails, Usage
+from jarvis_proxy.wire.chat_types import ChatUsage, CompletionTokensDetails, PromptTokensDetails
 
 
-def chat_usage(fields: Fields) -> Usage | None:
+def chat_usage(fields: Fields) -> ChatUsage | None:
     """Return the tokens that an answer or an event tells, None where it tells none.
 
     Tokens that wrote or read a cache are part of the prompt; reasoning is part of the completion.
@@ -17,7 +17,7 @@ def chat_usage(fields: Fields) -> Usage | None:
     if counted is None:
         return None
     prompt, completion, cached, reasoning, written = counted.bounded()
-    return Usage(
+    return ChatUsage(
         prompt_tokens=prompt,
         completion_tokens=completion,
         total_tokens=prompt + completion,

@@ -10,6 +10,7 @@ from jarvis_proxy.canonical.sealed_state import ANTHROPIC, GEMINI, SealedState, 
 from jarvis_proxy.dialects.chat.chunks import event, usage_event
 from jarvis_proxy.wire.chat_types import (
     Annotation,
+    ChatUsage,
     Chunk,
     ChunkChoice,
     Delta,
@@ -17,7 +18,6 @@ from jarvis_proxy.wire.chat_types import (
     ImageURL,
     TokenLogprob,
     URLCitation,
-    Usage,
 )
 from tests.dialects.chat.heads import a_head, a_sink, tell, written
 from tests.upstreams.gemini.replies import CREATED, events_of
@@ -199,7 +199,7 @@ def test_usage_is_null_in_every_chunk_but_the_last_and_only_when_asked_for() -> 
 
 
 def test_the_usage_chunk_has_no_choices() -> None:
-    (chunk,) = events_of(usage_event(a_head(), Usage(1, 2, 3)))
+    (chunk,) = events_of(usage_event(a_head(), ChatUsage(1, 2, 3)))
 
     assert chunk["choices"] == []
     assert chunk["usage"]["total_tokens"] == 3
@@ -216,7 +216,7 @@ def test_the_tier_is_told_to_those_who_asked_for_one(
     head = a_head(service_tier=asked)
     head.serve(served)
 
-    (chunk,) = events_of(usage_event(head, Usage()))
+    (chunk,) = events_of(usage_event(head, ChatUsage()))
 
     assert chunk.get("service_tier") == named
 

@@ -12,7 +12,7 @@ from jarvis_proxy.dialects.generate_content.answer import (
     GenerateContentBody,
     GenerateContentStream,
 )
-from jarvis_proxy.wire.chat_types import CompletionTokensDetails, PromptTokensDetails, Usage
+from jarvis_proxy.wire.chat_types import ChatUsage, CompletionTokensDetails, PromptTokensDetails
 
 Step = Callable[[AnswerSink], object]
 CALL_ID = "c" * 24
@@ -20,7 +20,7 @@ MODEL = "deepseek/deepseek-chat"
 CONTEXT = AnswerContext(
     call_id=CALL_ID, created=1_800_000_000, model=MODEL, new_id=lambda: "n" * 24
 )
-USAGE = Usage(
+USAGE = ChatUsage(
     30, 20, 50, PromptTokensDetails(cached_tokens=10), CompletionTokensDetails(reasoning_tokens=5)
 )
 
@@ -51,7 +51,7 @@ def finish(reason: Any = "stop", **more: Any) -> Step:
     return lambda sink: sink.finish(Finish(reason=reason, **more))
 
 
-def play(answer: Answer, steps: Iterable[Step], usage: Usage | None = USAGE) -> bytes:
+def play(answer: Answer, steps: Iterable[Step], usage: ChatUsage | None = USAGE) -> bytes:
     """Return what a stream writes for the *steps* of one choice."""
     sink = answer.choice(0)
     sink.begin("upstream-id", None)
@@ -63,7 +63,7 @@ def play(answer: Answer, steps: Iterable[Step], usage: Usage | None = USAGE) -> 
     return b"".join((*out, answer.take()))
 
 
-def streamed(*steps: Step, shows: bool = True, usage: Usage | None = USAGE) -> bytes:
+def streamed(*steps: Step, shows: bool = True, usage: ChatUsage | None = USAGE) -> bytes:
     return play(GenerateContentStream(CONTEXT, is_array=False, shows=shows), steps, usage)
 
 
@@ -71,7 +71,7 @@ def array(*steps: Step, shows: bool = True) -> bytes:
     return play(GenerateContentStream(CONTEXT, is_array=True, shows=shows), steps)
 
 
-def whole(*steps: Step, shows: bool = True, usage: Usage | None = USAGE) -> Any:
+def whole(*steps: Step, shows: bool = True, usage: ChatUsage | None = USAGE) -> Any:
     answer = GenerateContentBody(CONTEXT, shows=shows)
     assert play(answer, steps, usage) == b""
     body = json.loads(answer.body())

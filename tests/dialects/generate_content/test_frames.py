@@ -3,16 +3,20 @@
 from msgspec import UNSET
 
 from jarvis_proxy.dialects.generate_content.frames import UsageMetadata, usage_of
-from jarvis_proxy.wire.chat_types import CompletionTokensDetails, Usage
+from jarvis_proxy.wire.chat_types import ChatUsage, CompletionTokensDetails
 
 
 def test_tokens_of_thoughts_stand_beside_the_candidates() -> None:
-    usage = Usage(7, 5, 12, completion_tokens_details=CompletionTokensDetails(reasoning_tokens=3))
+    usage = ChatUsage(
+        7, 5, 12, completion_tokens_details=CompletionTokensDetails(reasoning_tokens=3)
+    )
 
     assert usage_of(usage) == UsageMetadata(7, 2, 12, UNSET, 3)
 
 
 def test_counts_are_never_negative() -> None:
-    usage = Usage(7, 2, 9, completion_tokens_details=CompletionTokensDetails(reasoning_tokens=3))
+    usage = ChatUsage(
+        7, 2, 9, completion_tokens_details=CompletionTokensDetails(reasoning_tokens=3)
+    )
 
     assert usage_of(usage).candidates_token_count == 0

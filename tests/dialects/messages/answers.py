@@ -8,13 +8,13 @@ from typing import Any
 from jarvis_proxy.canonical.answer import AnswerContext, AnswerSink, CallStart, Finish
 from jarvis_proxy.canonical.sealed_state import SealedState
 from jarvis_proxy.dialects.messages.answer import MessagesAnswer
-from jarvis_proxy.wire.chat_types import CompletionTokensDetails, PromptTokensDetails, Usage
+from jarvis_proxy.wire.chat_types import ChatUsage, CompletionTokensDetails, PromptTokensDetails
 
 Json = dict[str, Any]
 Event = Callable[[AnswerSink], object]
 
 CALL_ID = "0123456789abcdefghijklmn"
-USAGE = Usage(
+USAGE = ChatUsage(
     100,
     20,
     120,
@@ -37,7 +37,7 @@ def context() -> AnswerContext:
     )
 
 
-def begin(usage: Usage | None) -> Event:
+def begin(usage: ChatUsage | None) -> Event:
     return lambda sink: sink.begin("upstream-id", usage)
 
 
@@ -71,7 +71,7 @@ def answer(*, streamed: bool, shows: bool = True, asked: bool = True) -> Message
     return MessagesAnswer(context(), show_thoughts=shows, sealed=asked, streamed=streamed)
 
 
-def stream(*events: Event, usage: Usage | None = USAGE, **flags: bool) -> bytes:
+def stream(*events: Event, usage: ChatUsage | None = USAGE, **flags: bool) -> bytes:
     """Return the stream that *events* make, the last of which is a finish."""
     made = answer(streamed=True, **flags)
     for event in events:
@@ -80,7 +80,7 @@ def stream(*events: Event, usage: Usage | None = USAGE, **flags: bool) -> bytes:
     return made.take()
 
 
-def whole(*events: Event, usage: Usage | None = USAGE, **flags: bool) -> Json:
+def whole(*events: Event, usage: ChatUsage | None = USAGE, **flags: bool) -> Json:
     """Return the whole message that *events* make."""
     made = answer(streamed=False, **flags)
     for event in events:

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from jarvis_proxy.canonical.sealed_state import SealedState, seal
 from jarvis_proxy.dialects.messages.answer import warmed_cache
 from jarvis_proxy.wire.chat_types import (
+    ChatUsage,
     CompletionTokensDetails,
     Image,
     ImageURL,
     PromptTokensDetails,
-    Usage,
 )
 from tests.dialects.messages.answers import (
     CALL_ID,
@@ -172,7 +172,7 @@ def test_a6_without_being_asked_for_thinking_geminis_seal_stays_away() -> None:
             },
         ),
         (
-            Usage(10, 0, 10, PromptTokensDetails(cached_tokens=30)),
+            ChatUsage(10, 0, 10, PromptTokensDetails(cached_tokens=30)),
             {
                 "input_tokens": 0,
                 "cache_creation_input_tokens": 0,
@@ -183,7 +183,7 @@ def test_a6_without_being_asked_for_thinking_geminis_seal_stays_away() -> None:
         ),
     ],
 )
-def test_a7_usage(usage: Usage | None, expected: Json) -> None:
+def test_a7_usage(usage: ChatUsage | None, expected: Json) -> None:
     told = both(text("Hi"), finish(), usage=usage)["usage"]
     assert told == {**expected, "service_tier": "standard"}
 
@@ -248,7 +248,7 @@ def test_s1_each_event_is_named_by_its_type_on_one_line() -> None:
 
 
 @pytest.mark.parametrize("usage", [USAGE, None])
-def test_s2_nothing_is_written_before_there_is_something_to_show(usage: Usage | None) -> None:
+def test_s2_nothing_is_written_before_there_is_something_to_show(usage: ChatUsage | None) -> None:
     made = answer(streamed=True, shows=False)
     sink = made.choice(0)
     sink.begin("id", usage)
@@ -333,7 +333,7 @@ def test_s8_each_block_ends_once() -> None:
 
 
 def test_s9_the_end_tells_why_and_all_of_the_usage() -> None:
-    *_, delta, stop = read(stream(begin(Usage(7, 0, 7)), text("a"), finish("length")))
+    *_, delta, stop = read(stream(begin(ChatUsage(7, 0, 7)), text("a"), finish("length")))
     assert delta == {
         "type": "message_delta",
         "delta": {"stop_reason": "max_tokens", "stop_sequence": None},
@@ -344,7 +344,7 @@ def test_s9_the_end_tells_why_and_all_of_the_usage() -> None:
 
 
 def test_s9_without_usage_at_the_end_that_of_the_start_holds() -> None:
-    *_, delta, _ = read(stream(begin(Usage(7, 1, 8)), text("a"), finish(), usage=None))
+    *_, delta, _ = read(stream(begin(ChatUsage(7, 1, 8)), text("a"), finish(), usage=None))
     assert (delta["usage"]["input_tokens"], delta["usage"]["output_tokens"]) == (7, 1)
 
 
@@ -460,6 +460,8 @@ def test_any_stream_keeps_the_rules_and_is_the_whole_answer(
 
 def test_usage_counts_reasoning_within_the_output() -> None:
     details = CompletionTokensDetails(reasoning_tokens=90)
-    told = whole(text("a"), finish(), usage=Usage(1, 100, 101, completion_tokens_details=details))
+    told = whole(
+        text("a"), finish(), usage=ChatUsage(1, 100, 101, completion_tokens_details=details)
+    )
     assert told["usage"]["output_tokens"] == 100
     assert told["usage"]["output_tokens_details"] == {"thinking_tokens": 90}

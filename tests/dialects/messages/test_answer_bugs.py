@@ -5,7 +5,7 @@ import json
 import pytest
 
 from jarvis_proxy.canonical.answer import CallStart
-from jarvis_proxy.wire.chat_types import PromptTokensDetails, Usage
+from jarvis_proxy.wire.chat_types import ChatUsage, PromptTokensDetails
 from tests.dialects.messages.answers import (
     answer,
     begin,
@@ -68,7 +68,7 @@ def test_bug_07_08_09_10_parallel_calls_keep_their_own_arguments() -> None:
 
 
 def test_bug_13_the_start_tells_tokens_only_where_they_are_known() -> None:
-    first, *_ = read(stream(begin(Usage(9, 0, 9)), text("a"), finish()))
+    first, *_ = read(stream(begin(ChatUsage(9, 0, 9)), text("a"), finish()))
     assert first["message"]["usage"]["input_tokens"] == 9
     first, *_, delta, _ = read(stream(text("a"), finish()))
     assert first["message"]["usage"]["input_tokens"] == 0
@@ -76,7 +76,7 @@ def test_bug_13_the_start_tells_tokens_only_where_they_are_known() -> None:
 
 
 def test_bug_14_15_input_tokens_leave_out_what_a_cache_read_or_wrote() -> None:
-    usage = Usage(100, 1, 101, PromptTokensDetails(cached_tokens=80, cache_write_tokens=15))
+    usage = ChatUsage(100, 1, 101, PromptTokensDetails(cached_tokens=80, cache_write_tokens=15))
     told = both(text("a"), finish(), usage=usage)["usage"]
     counts = [told[name] for name in told if "input" in name]
     assert counts == [5, 15, 80]

@@ -10,9 +10,9 @@ import pytest
 
 from jarvis_proxy.canonical.answer import CallStart
 from jarvis_proxy.dialects.responses.writer import ResponseWriter, to_response_usage
-from jarvis_proxy.wire.chat_types import CompletionTokensDetails, PromptTokensDetails, Usage
+from jarvis_proxy.wire.chat_types import ChatUsage, CompletionTokensDetails, PromptTokensDetails
 from jarvis_proxy.wire.chat_types import TokenLogprob as Token
-from jarvis_proxy.wire.responses_types import IncompleteDetails, Response, ResponseURLCitation
+from jarvis_proxy.wire.responses_types import IncompleteDetails, ResponseObject, ResponseURLCitation
 from tests.dialects.responses.events import read, rebuild
 
 Json = dict[str, Any]
@@ -21,7 +21,7 @@ Json = dict[str, Any]
 def writing(*, streamed: bool = True) -> tuple[ResponseWriter, list[bytes]]:
     """Return a writer and where its events go."""
     counter, out = itertools.count(), list[bytes]()
-    response = Response(id="resp_1", created_at=5, status="in_progress", model="m", output=[])
+    response = ResponseObject(id="resp_1", created_at=5, status="in_progress", model="m", output=[])
     writer = ResponseWriter(response, lambda: str(next(counter)), out if streamed else None)
     return writer, out
 
@@ -35,7 +35,7 @@ def call(writer: ResponseWriter, start: CallStart, *pieces: str) -> None:
 
 def ended(writer: ResponseWriter, out: list[bytes], *citations: ResponseURLCitation) -> list[Json]:
     writer.finish(None, list(citations))
-    writer.end(Usage(1, 2, 3), None)
+    writer.end(ChatUsage(1, 2, 3), None)
     events = read(b"".join(out))
     assert rebuild(events) == events[-1]["response"]["output"]
     return events
@@ -65,7 +65,7 @@ def test_a_whole_response_has_no_events() -> None:
     writer.text("a")
     call(writer, CallStart("call_1", "f"), "{}")
     writer.finish(None, [])
-    writer.end(Usage(), "flex")
+    writer.end(ChatUsage(), "flex")
 
     assert (out, writer.emitted) == ([], False)
     assert [item.id for item in writer.response.output] == ["rs_0", "msg_1", "fc_2"]
@@ -137,7 +137,7 @@ def test_a_call_that_was_cut_off_is_incomplete_and_never_whole(start: CallStart)
     writer, out = writing()
     call(writer, start, '{"query":"DELETE FROM a ')
     writer.finish(IncompleteDetails("max_output_tokens"), [])
-    writer.end(Usage(), None)
+    writer.end(ChatUsage(), None)
 
     events = read(b"".join(out))
     (item,) = events[-1]["response"]["output"]
@@ -152,7 +152,7 @@ def test_a_whole_call_stays_whole_in_an_answer_that_ran_out_of_tokens() -> None:
     writer, out = writing()
     call(writer, CallStart("call_1", "f"), '{"a":1}')
     writer.finish(IncompleteDetails("max_output_tokens"), [])
-    writer.end(Usage(), None)
+    writer.end(ChatUsage(), None)
 
     (item,) = read(b"".join(out))[-1]["response"]["output"]
     assert (item["status"], item["arguments"]) == ("completed", '{"a":1}')
@@ -194,7 +194,7 @@ def test_a_cut_answer_says_so_in_its_message_too() -> None:
     writer.text("a")
 
     writer.finish(IncompleteDetails("max_output_tokens"), [])
-    writer.end(Usage(), None)
+    writer.end(ChatUsage(), None)
 
     last = read(b"".join(out))[-1]
     assert last["type"] == "response.incomplete"
@@ -228,7 +228,7 @@ def test_probabilities_stand_with_their_text() -> None:
 
 def test_tokens_have_the_names_of_this_api() -> None:
     usage = to_response_usage(
-        Usage(10, 5, 15, PromptTokensDetails(4), CompletionTokensDetails(reasoning_tokens=3))
+        ChatUsage(10, 5, 15, PromptTokensDetails(4), CompletionTokensDetails(reasoning_tokens=3))
     )
 
     assert (usage.input_tokens, usage.output_tokens, usage.total_tokens) == (10, 5, 15)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from jarvis_proxy.canonical.answer import CallStart
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.chat.reader import ChatReader
-from jarvis_proxy.wire.chat_types import PromptTokensDetails, Usage
+from jarvis_proxy.wire.chat_types import ChatUsage, PromptTokensDetails
 from tests.support.recorded_answer import RecordedAnswer
 from tests.support.recordings import recordings, response_of
 from tests.support.splits import assert_same_for_every_split, cut_at
@@ -67,7 +67,7 @@ def test_stream_reads_the_same_however_it_is_cut(end: bytes) -> None:
         return answer.choices[0].events, reader.usage, reader.done, reader.held
 
     found = assert_same_for_every_split(events, stream)
-    assert found[1:] == (Usage(9, 3, 12), True, 0)  # type: ignore[index]
+    assert found[1:] == (ChatUsage(9, 3, 12), True, 0)  # type: ignore[index]
 
 
 def test_whole_answer_reads_as_its_stream() -> None:
@@ -149,7 +149,7 @@ def test_c7_last_usage_counts() -> None:
     reader, _ = read(sse([first, chunk(finish="stop"), last, {"choices": [], "usage": None}]))
 
     expected = PromptTokensDetails(cached_tokens=4)
-    assert reader.usage == Usage(9, 3, 12, prompt_tokens_details=expected)
+    assert reader.usage == ChatUsage(9, 3, 12, prompt_tokens_details=expected)
 
 
 def test_service_tier_is_noted() -> None:
@@ -236,7 +236,7 @@ def test_c9_whole_json_for_a_stream_is_read_as_whole() -> None:
         return answer.choices[0].events, reader.usage
 
     found = assert_same_for_every_split(events, body)
-    assert found == ([("text", "Hello"), ("finish", "stop")], Usage(9, 3, 12))
+    assert found == ([("text", "Hello"), ("finish", "stop")], ChatUsage(9, 3, 12))
 
 
 def test_c9_error_as_whole_json_for_a_stream_is_the_error() -> None:

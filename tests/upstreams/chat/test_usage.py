@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from jarvis_proxy.upstreams.chat.usage import chat_usage
-from jarvis_proxy.wire.chat_types import CompletionTokensDetails, PromptTokensDetails, Usage
+from jarvis_proxy.wire.chat_types import ChatUsage, CompletionTokensDetails, PromptTokensDetails
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from jarvis_proxy.wire.chat_types import CompletionTokensDetails, PromptTokensDe
     ],
 )
 def test_c7_cached_tokens_of_deepseek_and_others_are_counted(fields: dict[str, Any]) -> None:
-    expected = Usage(9, 3, 12, prompt_tokens_details=PromptTokensDetails(cached_tokens=4))
+    expected = ChatUsage(9, 3, 12, prompt_tokens_details=PromptTokensDetails(cached_tokens=4))
 
     assert chat_usage(fields) == expected
 
@@ -30,7 +30,7 @@ def test_details_are_kept() -> None:
         "completion_tokens_details": {"reasoning_tokens": 1},
     }
 
-    assert chat_usage({"usage": usage}) == Usage(
+    assert chat_usage({"usage": usage}) == ChatUsage(
         9,
         3,
         12,
@@ -44,7 +44,7 @@ def test_odd_count_of_written_tokens_is_zero(written: object) -> None:
     details = {"cache_write_tokens": written}
     usage = {"prompt_tokens": 9, "completion_tokens": 3, "prompt_tokens_details": details}
 
-    assert chat_usage({"usage": usage}) == Usage(9, 3, 12)
+    assert chat_usage({"usage": usage}) == ChatUsage(9, 3, 12)
 
 
 @pytest.mark.parametrize("fields", [{}, {"usage": None}, {"usage": {}}, {"choices": []}])

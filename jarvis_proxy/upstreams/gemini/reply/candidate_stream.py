@@ -19,7 +19,7 @@ from jarvis_proxy.upstreams.gemini.reply.finish_reasons import (
 )
 from jarvis_proxy.upstreams.gemini.reply.frames import Frame
 from jarvis_proxy.upstreams.gemini.reply.usage import service_tier, translate_usage
-from jarvis_proxy.wire.chat_types import Usage
+from jarvis_proxy.wire.chat_types import ChatUsage
 
 MAX_HOPS: Final = 16
 """So many times an answer may go on in a further request; each sends the whole prompt again."""
@@ -92,11 +92,11 @@ class CandidateStream:
         self._block = ""
         self._block_message: str | None = None
         self._usage = b""
-        self._past_usage: Usage | None = None  # of the hops that are over
+        self._past_usage: ChatUsage | None = None  # of the hops that are over
         self._hops = 0
 
     @property
-    def usage(self) -> Usage | None:
+    def usage(self) -> ChatUsage | None:
         """The tokens so far, or None where the upstream has not said."""
         if not self._usage:
             return self._past_usage

@@ -15,7 +15,7 @@ from jarvis_proxy.upstreams.gemini.reply.candidate_stream import CandidateStream
 from jarvis_proxy.upstreams.gemini.reply.context import ReplyContext
 from jarvis_proxy.upstreams.gemini.reply.errors import error_in_text
 from jarvis_proxy.upstreams.gemini.reply.frames import decode_frame, decode_frames
-from jarvis_proxy.wire.chat_types import Usage
+from jarvis_proxy.wire.chat_types import ChatUsage
 from jarvis_proxy.wire.pieces import ByteBuffer
 from jarvis_proxy.wire.sse import MAX_EVENT_BYTES, SSEDecoder, too_large
 
@@ -65,7 +65,7 @@ class GeminiReader:
         self._body: ByteBuffer | None = None
 
     @property
-    def usage(self) -> Usage | None:
+    def usage(self) -> ChatUsage | None:
         """The tokens of this lane, as far as the upstream has counted them."""
         return self._stream.usage
 

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from jarvis_proxy.upstreams.gemini.reply.error_body import BROKEN
-from jarvis_proxy.wire.chat_types import CompletionTokensDetails, PromptTokensDetails, Usage
+from jarvis_proxy.wire.chat_types import ChatUsage, CompletionTokensDetails, PromptTokensDetails
 
 
 class _ModalityCount(msgspec.Struct, rename="camel"):
@@ -44,7 +44,7 @@ def _decode(raw: bytes) -> _UsageMetadata:
         return _UsageMetadata()
 
 
-def translate_usage(raw: bytes) -> Usage:
+def translate_usage(raw: bytes) -> ChatUsage:
     """Return one usageMetadata block as OpenAI's usage; what is missing counts as 0."""
     block = _decode(raw)
     prompt = (block.prompt_token_count or 0) + (block.tool_use_prompt_token_count or 0)
@@ -53,7 +53,7 @@ def translate_usage(raw: bytes) -> Usage:
     total = block.total_token_count
     # Should a model count its thoughts among the candidates, the sum shows it.
     completion = candidates if prompt + candidates == total else candidates + thoughts
-    return Usage(
+    return ChatUsage(
         prompt,
         completion,
         prompt + completion if total is None else total,

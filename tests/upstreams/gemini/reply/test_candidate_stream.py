@@ -13,7 +13,7 @@ from jarvis_proxy.upstreams.gemini.reply.candidate_stream import (
     MergedAnswer,
 )
 from jarvis_proxy.upstreams.gemini.reply.frames import decode_frame
-from jarvis_proxy.wire.chat_types import Usage
+from jarvis_proxy.wire.chat_types import ChatUsage
 from tests.upstreams.gemini.replies import (
     JSON,
     Choices,
@@ -91,7 +91,7 @@ def test_each_usage_block_replaces_the_one_before() -> None:
         {"usageMetadata": a_usage(169, 5, 10)}, a_frame({"text": "a"}, usage=a_usage(79, 9))
     )
 
-    assert reading.lane.usage == Usage(79, 9, 88)
+    assert reading.lane.usage == ChatUsage(79, 9, 88)
 
 
 def test_a_block_without_counts_says_nothing() -> None:
@@ -101,7 +101,7 @@ def test_a_block_without_counts_says_nothing() -> None:
     reading.take({"usageMetadata": {"promptTokenCount": 7}}, {"usageMetadata": None})
     reading.take({"usageMetadata": {"trafficType": "ON_DEMAND"}})
 
-    assert reading.lane.usage == Usage(7, 0, 7)
+    assert reading.lane.usage == ChatUsage(7, 0, 7)
 
 
 def test_an_error_in_a_frame_is_raised_as_what_it_is() -> None:
@@ -166,7 +166,7 @@ def test_a_refused_prompt_is_an_answer_of_its_own() -> None:
         "PROMPT_BLOCKED:SAFETY",
         "Reasons",
     )
-    assert reading.lane.usage == Usage(5, 0, 5)
+    assert reading.lane.usage == ChatUsage(5, 0, 5)
 
 
 def test_a_refused_prompt_ends_an_answer_that_had_begun() -> None:
@@ -284,7 +284,7 @@ def test_a_continuation_appends_and_its_tokens_are_added() -> None:
 
     reading.take(a_frame({"text": "tw"}, usage=a_usage(15, 1)))
     reading.take(a_frame({"text": "o"}, finish="STOP", usage=a_usage(15, 2)))
-    assert reading.lane.usage == Usage(25, 7, 32)
+    assert reading.lane.usage == ChatUsage(25, 7, 32)
 
     assert reading.close() is None
     assert reading.reason() == "stop"

@@ -10,10 +10,10 @@ from jarvis_proxy.upstreams.gemini.reply.usage import (
     service_tier,
     translate_usage,
 )
-from jarvis_proxy.wire.chat_types import CompletionTokensDetails, PromptTokensDetails, Usage
+from jarvis_proxy.wire.chat_types import ChatUsage, CompletionTokensDetails, PromptTokensDetails
 
 
-def usage(**block: Any) -> Usage:
+def usage(**block: Any) -> ChatUsage:
     return translate_usage(json.dumps(block).encode())
 
 
@@ -22,7 +22,7 @@ def test_thoughts_are_part_of_the_completion() -> None:
         promptTokenCount=71, candidatesTokenCount=33, thoughtsTokenCount=93, totalTokenCount=197
     )
 
-    expected = Usage(
+    expected = ChatUsage(
         71, 126, 197, completion_tokens_details=CompletionTokensDetails(reasoning_tokens=93)
     )
     assert expected == actual
@@ -62,7 +62,7 @@ def test_cached_and_audio_tokens_are_details_only() -> None:
         candidatesTokensDetails=[{"modality": "AUDIO", "tokenCount": 9}, {"modality": "AUDIO"}],
     )
 
-    expected = Usage(
+    expected = ChatUsage(
         100,
         10,
         110,
@@ -75,15 +75,15 @@ def test_cached_and_audio_tokens_are_details_only() -> None:
 def test_a_missing_total_is_the_sum_and_a_missing_part_is_nought() -> None:
     assert usage(promptTokenCount=5, candidatesTokenCount=7).total_tokens == 12
     assert usage(promptTokenCount=5, totalTokenCount=None).total_tokens == 5
-    assert usage(promptTokenCount=12, thoughtsTokenCount=84, totalTokenCount=96) == Usage(
+    assert usage(promptTokenCount=12, thoughtsTokenCount=84, totalTokenCount=96) == ChatUsage(
         12, 84, 96, completion_tokens_details=CompletionTokensDetails(reasoning_tokens=84)
     )
-    assert usage(trafficType="ON_DEMAND") == Usage()
+    assert usage(trafficType="ON_DEMAND") == ChatUsage()
 
 
 @pytest.mark.parametrize("block", [b"", b"null", b"[]", b'{"promptTokenCount":{}}', b"\xff"])
 def test_a_block_of_an_unknown_shape_counts_nothing(block: bytes) -> None:
-    assert translate_usage(block) == Usage()
+    assert translate_usage(block) == ChatUsage()
     assert service_tier(block) is None
 
 
@@ -92,15 +92,15 @@ def test_numbers_may_come_as_strings() -> None:
 
 
 def test_sums_add_every_count() -> None:
-    one = Usage(1, 2, 3, PromptTokensDetails(4, 5), CompletionTokensDetails(6, 7))
-    other = Usage(10, 20, 30, PromptTokensDetails(40, 50), CompletionTokensDetails(60, 70))
+    one = ChatUsage(1, 2, 3, PromptTokensDetails(4, 5), CompletionTokensDetails(6, 7))
+    other = ChatUsage(10, 20, 30, PromptTokensDetails(40, 50), CompletionTokensDetails(60, 70))
 
-    expected = Usage(11, 22, 33, PromptTokensDetails(44, 55), CompletionTokensDetails(66, 77))
+    expected = ChatUsage(11, 22, 33, PromptTokensDetails(44, 55), CompletionTokensDetails(66, 77))
     assert add_usage(one, other) == expected
 
 
 def test_the_record_gets_the_four_counts() -> None:
-    full = Usage(1, 2, 3, PromptTokensDetails(cached_tokens=4), CompletionTokensDetails(5))
+    full = ChatUsage(1, 2, 3, PromptTokensDetails(cached_tokens=4), CompletionTokensDetails(5))
 
     assert to_token_usage(full) == TokenUsage(1, 2, 4, 5)
 
