@@ -6,7 +6,7 @@ from typing import Any
 from jarvis_proxy.canonical.answer import AnswerContext, Finish
 from jarvis_proxy.dialects.chat.answer import ChatAnswer
 from jarvis_proxy.dialects.chat.options import ChatOptions
-from jarvis_proxy.wire.chat_types import Usage
+from jarvis_proxy.wire.chat_types import ChatUsage
 from tests.upstreams.gemini.replies import CREATED, ids
 
 Json = dict[str, Any]
@@ -20,7 +20,7 @@ def an_answer(**options: Any) -> ChatAnswer:
 
 
 def ended(answer: ChatAnswer, tier: str | None = None) -> Json:
-    answer.end(Usage(1, 2, 3), tier)
+    answer.end(ChatUsage(1, 2, 3), tier)
     body: Json = json.loads(answer.body())
     return body
 
