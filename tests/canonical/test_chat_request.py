@@ -1,0 +1,42 @@
+"""The canonical request as typed values."""
+
+import json
+
+import msgspec
+import pytest
+
+from jarvis_proxy.canonical.chat_request import ChatRequest, ContentPart
+
+
+def decoded(**fields: object) -> ChatRequest:
+    body = {"messages": [{"role": "user", "content": "hi"}], **fields}
+    return msgspec.json.decode(json.dumps(body), type=ChatRequest)
+
+
+def test_unknown_fields_are_skipped() -> None:
+    request = decoded(unknown={"a": [1]}, temperature=0.5)
+
+    assert (request.temperature, request.messages[0].content) == (0.5, "hi")
+
+
+def test_googles_fields_are_read_in_both_spellings() -> None:
+    snake, camel = decoded(cached_content="c"), decoded(cachedContent="c", safetySettings=[1])
+
+    assert (snake.cached_content, snake.cached_content_camel) == ("c", None)
+    assert (camel.cached_content, camel.cached_content_camel) == (None, "c")
+    assert camel.safety_settings_camel == [1]
+
+
+def test_content_is_text_or_parts() -> None:
+    parts = [{"type": "text", "text": "a"}, "b"]
+    (message,) = decoded(messages=[{"role": "user", "content": parts}]).messages
+
+    assert message.content == [ContentPart(type="text", text="a"), "b"]
+
+
+@pytest.mark.parametrize(
+    "fields", [{"messages": [{"content": "hi"}]}, {"n": "one"}, {"tools": {}}, {"messages": "hi"}]
+)
+def test_a_field_of_another_type_is_an_error(fields: dict[str, object]) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        decoded(**fields)
