@@ -70,7 +70,7 @@ def error_in_stream(fault: Fault | None, *, model: str, body: bytes) -> ProxyErr
     if fault is None:
         return bad_frame()
     if fault.kind in _KEY_TYPES:
-        return auth_failed("Anthropic", redacted(fault.message))
+        return auth_failed("the upstream", redacted(fault.message))
     error = _map(_STATUS_OF_TYPE.get(fault.kind, 502), fault, model)
     if error.status == 400:
         error.refusal = body
@@ -135,7 +135,7 @@ def _map(status: int, fault: Fault, model: str) -> ProxyError:
         case 400 | 413 | 422:
             return _map_400(status, fault)
         case 401 | 403:
-            return auth_failed("Anthropic", redacted(fault.message))
+            return auth_failed("the upstream", redacted(fault.message))
         case 404:
             return _map_404(fault, model)
         case 429:
@@ -175,7 +175,7 @@ def _no_credit(fault: Fault) -> ProxyError:
     """Return the error for an account without credit: another key may have some."""
     error = ProxyError(
         429,
-        "The proxy's account at Anthropic has no credit left.",
+        "The proxy's account at the upstream has no credit left.",
         error_type="insufficient_quota",
         code="insufficient_quota",
         should_retry=False,

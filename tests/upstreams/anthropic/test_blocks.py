@@ -143,7 +143,7 @@ def test_y5_a_block_without_a_signature_is_shown_and_not_sealed() -> None:
     assert sealed(choice) == []
 
 
-def test_y6_a_signature_in_a_block_of_its_own_joins_the_thinking_before() -> None:
+def test_y6_bug_35_a_signature_in_a_block_of_its_own_joins_the_thinking_before() -> None:
     _, choice = read_events(
         start(), *thinking(0, "Hm."), *thinking(1, "", "Sig=="), *text(2, "Hi"), *end()
     )

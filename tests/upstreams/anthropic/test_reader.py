@@ -57,14 +57,14 @@ def _delta(index: int) -> Json:
     ],
     ids=["delta of no block", "delta after the end", "end of no block", "index used again"],
 )
-def test_y7_an_event_of_no_open_block_breaks_the_protocol(events: list[Json]) -> None:
+def test_y7_bug_12_an_event_of_no_open_block_breaks_the_protocol(events: list[Json]) -> None:
     with pytest.raises(ProxyError) as caught:
         read_events(start(), *events, *end())
 
     assert (caught.value.status, caught.value.code) == (502, "upstream_bad_frame")
 
 
-def test_y7_interleaved_blocks_are_passed_on_one_after_the_other() -> None:
+def test_y7_bug_07_and_08_interleaved_blocks_are_passed_on_one_after_the_other() -> None:
     """In the order in which they began; each piece in its own call."""
     first, second = (
         tool(index, name, '{"a":', f"{index}}}", call_id=f"toolu_{index}")
@@ -378,6 +378,17 @@ def test_bug_01_a_block_that_ends_twice_is_one_call() -> None:
     _, choice = read_events(start(), *twice, *end("tool_use"))
 
     assert len(choice.calls()) == 1
+
+
+@pytest.mark.parametrize(("caller", "reason"), [("direct", "tool_calls"), ("code", "stop")])
+def test_a_call_by_code_that_anthropic_ran_may_have_its_result_already(
+    caller: str, reason: str
+) -> None:
+    head = {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}}
+    _, choice = read_events(start(), *block(0, head | {"caller": {"type": caller}}), *end())
+
+    assert choice.finished is not None
+    assert choice.finished.reason == reason
 
 
 def test_bug_49_a_pending_call_survives_a_refusal_and_a_full_context() -> None:
