@@ -393,37 +393,10 @@ async def test_t2_error_of_a_count_passes() -> None:
 # Filling a cache
 
 
-@pytest.mark.parametrize("stream", [False, True])
-async def test_r1_no_upstream_is_asked_to_fill_a_cache_that_it_has_not(stream: bool) -> None:
-    async with running_proxy() as proxy:
-        body = {**ASK, "model": "gpt-4o", "max_tokens": 0, "stream": stream}
-        response = await fetch(proxy.port, "/v1/messages", body, CLIENT)
-    assert response.status == 200
-    if stream:
-        assert response.headers["content-type"].startswith("text/event-stream")
-        assert response.body.endswith(b'event: message_stop\ndata: {"type":"message_stop"}\n\n')
-    else:
-        empty = json.loads(response.body)
-        assert (empty["content"], empty["stop_reason"]) == ([], "max_tokens")
-
-
 async def test_r1_anthropics_own_cache_is_filled() -> None:
     async with proxy_before(answer) as (proxy, service):
         await fetch(proxy.port, "/v1/messages", {**ASK, "max_tokens": 0}, CLIENT)
     assert json.loads(service.received[0].body)["max_tokens"] == 0
-
-
-async def test_field_of_a_tool_does_not_look_like_a_cache_to_fill() -> None:
-    async def chat(peer: Peer, request: Received) -> None:
-        await peer.reply(completion())
-
-    schema = {"type": "object", "default": {"max_tokens": 0}}
-    tools = [{"name": "f", "input_schema": schema}]
-    async with RawUpstream(chat).running() as upstream, running_proxy(upstream.base_url) as proxy:
-        body = {**ASK, "model": "gpt-4o", "tools": tools}
-        response = await fetch(proxy.port, "/v1/messages", body, CLIENT)
-    assert json.loads(response.body)["content"]
-    assert len(upstream.received) == 1
 
 
 # Policies

@@ -178,13 +178,6 @@ async def test_messages_client_has_to_name_a_model() -> None:
         assert anthropic_error(response)["message"] == "model: Field required"
 
 
-async def test_tokens_are_counted_without_asking_an_upstream() -> None:
-    async with running_proxy() as proxy:
-        response = await fetch(proxy.port, "/v1/messages/count_tokens", ASK, BEARER)
-        assert response.status == 200
-        assert json.loads(response.body)["input_tokens"] > 0
-
-
 async def test_model_is_found_under_its_name_for_claude_clients() -> None:
     async with RawUpstream(answer).running() as upstream, running_proxy(upstream.base_url) as proxy:
         body = {**ASK, "model": "claude-gpt-4o[1m]"}

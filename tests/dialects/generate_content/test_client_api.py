@@ -2,40 +2,31 @@
 
 import json
 
+import msgspec
 import pytest
 
-from jarvis_proxy.canonical.client_api import ClientApi
 from jarvis_proxy.dialects.generate_content.client_api import GenerateContentApi
+from jarvis_proxy.dialects.generate_content.stream_forms import ArrayForm, EventForm
 from jarvis_proxy.errors import ProxyError
-from tests.dialects.generate_content.test_dialect import a_call
-
-API: ClientApi = GenerateContentApi()
-
-
-def test_an_error_keeps_its_status_and_has_no_header_of_its_own() -> None:
-    answer = API.error(ProxyError(503, "no", code="overloaded"), "c" * 24)
-
-    assert (answer.status, answer.headers) == (503, ())
-    assert json.loads(answer.body)["error"]["status"] == "UNAVAILABLE"
-    assert API.answer_headers("c" * 24) == {}
+from tests.canonical.fakes import a_call
 
 
 @pytest.mark.parametrize(
-    ("query", "content_type"),
-    [("alt=sse", "text/event-stream"), ("", "application/json; charset=UTF-8")],
+    ("query", "form"),
+    [("alt=sse", EventForm), ("x=1&alt=sse", EventForm), ("", ArrayForm), ("alt=json", ArrayForm)],
 )
-def test_g4_e13_each_form_of_a_stream_has_its_type(query: str, content_type: str) -> None:
-    form = API.stream_form(a_call(query=query), {})
+def test_the_query_asks_for_events(query: str, form: type) -> None:
+    call = msgspec.structs.replace(a_call(endpoint="streamGenerateContent"), query=query)
 
-    assert form.content_type == content_type
-    assert form.number_events(relayed=True) is None
-    assert form.end_mark == b""
+    assert isinstance(GenerateContentApi().stream_form(call, {}), form)
 
 
-@pytest.mark.parametrize("query", ["alt=sse", ""])
-def test_signs_of_life_are_no_content(query: str) -> None:
-    form = API.stream_form(a_call(query=query), {})
-    frame = b'data: {"candidates":[]}\r\n\r\n' if query else b'[{"candidates":[]}'
+def test_an_error_is_googles_and_needs_no_header() -> None:
+    api = GenerateContentApi()
+    answer = api.error(ProxyError(429, "Slow down.", code="rate_limit_exceeded"), "a" * 24)
 
-    assert not form.has_content(form.heartbeat(is_long=True, first_events_wait=False))
-    assert form.has_content(frame)
+    told = json.loads(answer.body)["error"]
+    assert (told["code"], told["message"]) == (answer.status, "Slow down.")
+    assert told["status"] == "RESOURCE_EXHAUSTED"
+    assert answer.headers == ()
+    assert api.answer_headers("a" * 24) == {}
