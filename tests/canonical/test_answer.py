@@ -5,12 +5,12 @@ import pytest
 
 from jarvis_proxy.canonical.answer import CallStart, DiscardingSink, Finish
 from jarvis_proxy.canonical.sealed_state import GEMINI, SealedState
-from jarvis_proxy.wire.chat_types import Image, ImageURL, TokenLogprob, Usage
+from jarvis_proxy.wire.chat_types import ChatUsage, Image, ImageURL, TokenLogprob
 
 
 def test_a_discarding_sink_takes_every_event_and_sends_nothing() -> None:
     sink = DiscardingSink()
-    sink.begin("r1", Usage(1, 0, 1))
+    sink.begin("r1", ChatUsage(1, 0, 1))
     sink.text("a")
     sink.thought("b")
     sink.seal(SealedState(GEMINI, "s"))
