@@ -10,6 +10,7 @@ import base64
 import contextlib
 import filecmp
 import gzip
+import itertools
 import json
 import secrets
 import signal
@@ -248,9 +249,26 @@ class Visitor:
                 asked = f"{want} {self._canaries.text(f'input {model} {want}')}"
                 body = {"model": model, "input": asked, "stream": want == "want-cut"}
                 await self.post(body, "/v1/responses")
+        await self.googles_calls()
         odd = {"type": self._canaries.new("item"), "encrypted_content": self._canaries.new("seal")}
         await self.post({"model": "gemini-3.5-flash", "input": [odd]}, "/v1/responses")
         await self.post({"model": "gemini-embedding-001", "input": 5}, "/v1/embeddings")
+
+    async def googles_calls(self) -> None:
+        """Google's API, relayed and translated, with signatures and keys in its own places."""
+        new = self._canaries.new
+        for model, want in itertools.product(
+            ("gemini-3.5-flash", "gpt-4o"), ("", "want-400", "want-cut", "want-key")
+        ):
+            words = self._canaries.text(f"part {model} {want}")
+            part = {"text": f"{want} {words}", "thoughtSignature": new(f"sign {model} {want}")}
+            asked = {"contents": [{"parts": [part]}], new(f"field {model} {want}"): 1}
+            for verb in ("generateContent", "streamGenerateContent?alt=sse", "countTokens"):
+                await self.post(asked, f"/v1beta/models/{model}:{verb}")
+        wrong = {"contents": [{"role": new("role"), "parts": [{"text": new("wrong part")}]}]}
+        await self.post(wrong, f"/v1beta/models/gpt-4o:generateContent?key={new('google key')}")
+        await self.post({}, f"/v1beta/tunedModels/{new('tuned model')}:generateContent")
+        await self.post({}, f"/v1beta/{new('google path')}")
 
     async def repeated_keys(self) -> None:
         """Upstreams that repeat our keys, and a client that puts its own where names belong."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from jarvis_proxy.errors import ProxyError
 from tests.conftest import GEMINI_KEY, KEY, Proxy, running_proxy
 from tests.support.eventually import eventually
 from tests.support.google_frames import STREAM, events, frame, google_error
@@ -401,6 +402,46 @@ async def test_a_client_that_leaves_ends_the_call(proxy: Proxy, google: Google) 
         await connection.chunk()
 
     await asyncio.wait_for(closed.wait(), 5)
+
+
+@pytest.mark.parametrize(("path", "opens"), [(EVENTS, b"data: "), (ARRAY, b"[")])
+async def test_a_drain_ends_a_stream_with_its_reason(
+    proxy: Proxy, google: Google, path: str, opens: bytes
+) -> None:
+    async def play(peer: Peer, request: Received) -> None:
+        await peer.head(content_type=None)
+        await peer.chunk(events(frame("a")) if path == EVENTS else b"[" + frame("a"))
+        await peer.closed()
+
+    google.upstream.script = play
+    async with connect(proxy.port) as connection:
+        await connection.post(path, ODD, GOOGLE)
+        await connection.head()
+        first = await connection.chunk() or b""
+        proxy.context.deadline_monitor.cancel_all(
+            lambda: ProxyError(503, "Gone.", code="server_shutdown")
+        )
+        rest = b""
+        while piece := await connection.chunk():
+            rest += piece
+
+    assert first.startswith(opens)
+    told = json.loads(first + rest)[-1] if path == ARRAY else json.loads(rest)
+    assert told["error"]["details"][0]["reason"] == "SERVER_SHUTDOWN"
+
+
+@pytest.mark.parametrize("status", [400, 200])
+async def test_an_upstream_that_repeats_its_key_does_not_give_it_away(
+    proxy: Proxy, google: Google, status: int
+) -> None:
+    told = {"code": 400, "message": f"It is {GEMINI_KEY}.", "status": "INVALID_ARGUMENT"}
+    google.says(json.dumps({"error": told}).encode(), status=status)
+
+    for path in (WHOLE, EVENTS, ARRAY):
+        response = await ask(proxy, path)
+        assert response.status == 400
+        assert GEMINI_KEY.encode() not in response.body
+        assert response.error()["message"] == "It is [redacted]."
 
 
 MODELS = {
