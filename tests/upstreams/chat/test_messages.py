@@ -338,7 +338,7 @@ MESSAGES = st.one_of(
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 @given(st.lists(MESSAGES, min_size=1, max_size=8))
 def test_any_history_passes_a_strict_service(history: list[Json]) -> None:
     for target in (DEEPSEEK, VLLM):
