@@ -229,6 +229,25 @@ async def test_bug_29_requests_of_agents_lose_nothing_but_the_search(
     assert response.headers.get("x-jarvis-ignored", "") == ", ".join(searches)
 
 
+@pytest.mark.parametrize("apis", ["", "chat"])
+async def test_p6_input_is_counted_where_the_service_cannot(apis: str) -> None:
+    service = StrictChat()
+    upstream = service.running()
+    body: Json = {"model": MODEL, "input": "x" * 350}
+    async with proxy_before(service, upstream, DEEPSEEK_APIS=apis) as proxy:
+        for _ in range(2):
+            response = await fetch(proxy.port, "/v1/responses/input_tokens", body, BEARER)
+            assert json.loads(response.body) == {
+                "object": "response.input_tokens",
+                "input_tokens": 108,
+            }
+        compacted = await fetch(proxy.port, "/v1/responses/compact", body, BEARER)
+
+    assert json.loads(compacted.body)["error"]["code"] == "unsupported_endpoint"
+    asked = [request.path for request in upstream.received]
+    assert asked == (["/v1/responses/input_tokens", "/v1/responses/compact"] if not apis else [])
+
+
 # -- failures ------------------------------------------------------------------------------------
 
 

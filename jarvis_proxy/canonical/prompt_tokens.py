@@ -21,7 +21,7 @@ _REQUEST: Final = msgspec.json.Decoder(dict[str, Any])
 def estimate_tokens(request: CanonicalRequest) -> int:
     """Return about how many tokens the prompt of *request* has; rather too many."""
     chat = _REQUEST.decode(request.body)
-    tools, form = chat.get("tools", []), chat.get("response_format")
+    tools, form = chat.get("tools") or [], chat.get("response_format")
     total = sum(_MESSAGE + _content(message) for message in chat["messages"])
     total += sum(_TOOL + _json(tool) for tool in tools) + (_json(form) if form else 0)
     return max(1, math.ceil(total))
@@ -30,22 +30,24 @@ def estimate_tokens(request: CanonicalRequest) -> int:
 def _content(message: dict[str, Any]) -> float:
     content = message.get("content") or ""
     parts = [{"text": content}] if isinstance(content, str) else content
-    calls = (call["function"] for call in message.get("tool_calls", ()))
+    calls = (call.get("function") or call.get("custom") for call in message.get("tool_calls", ()))
     thoughts = message.get("thinking_blocks", ())
     return sum(map(_part, parts)) + sum(map(_json, calls)) + sum(map(_thought, thoughts))
 
 
-def _part(part: dict[str, Any]) -> float:
+def _part(part: dict[str, Any] | str) -> float:
+    if isinstance(part, str):
+        return _text(part)
     match part.get("type", "text"):
         case "image_url":
             return _IMAGE
-        case "file" if "file_data" in part["file"]:
-            data = part["file"]["file_data"].partition(",")[2]
+        case "file" if isinstance(data := part["file"].get("file_data"), str):
+            data = data.partition(",")[2]
             return len(data) * 3 / 4 / _FILE_BYTES_A_TOKEN
         case "file":
             return _IMAGE  # behind a link: nobody knows how long it is
         case "text":
-            return _text(part["text"])
+            return _text(part.get("text") or "")
         case _:
             return _json(part)
 

@@ -14,6 +14,7 @@ from typing import Final
 from jarvis_proxy.canonical.translation import TranslatedUpstream
 from jarvis_proxy.config.settings import Settings, UpstreamSettings
 from jarvis_proxy.dialects.generate_content.embeddings import EmbeddingsUpstream
+from jarvis_proxy.dialects.responses.input_tokens import INPUT_TOKENS
 from jarvis_proxy.routing.endpoints import MESSAGES
 from jarvis_proxy.routing.key_pool import KeyPool
 from jarvis_proxy.routing.models import GEMINI
@@ -90,7 +91,8 @@ def _compatible(
     transport = HttpTransport(
         upstream.name, upstream.base_url, options=_options(upstream, settings)
     )
-    return UpstreamApi(EmbeddingsUpstream(translator), transport)
+    counts = frozenset({INPUT_TOKENS})  # where the service has none, it says so
+    return UpstreamApi(EmbeddingsUpstream(translator), transport, relays=counts)
 
 
 def _anthropic(

@@ -188,13 +188,17 @@ class OpenAIUpstream:
         return self.relay(call)
 
     def relay(
-        self, call: Call, instead: Callable[[int, bytes], Exchange | None] | None = None
+        self,
+        call: Call,
+        instead: Callable[[int, bytes], Exchange | None] | None = None,
+        *,
+        exchange: type[PassthroughExchange] = PassthroughExchange,
     ) -> PassthroughExchange:
-        """Return the exchange that passes *call* on.
+        """Return the exchange that passes *call* on, of the class *exchange*.
 
         *instead* gives another exchange for it after a refusal, where there is one.
         """
         body = call.body
         if body and call.target_model != call.model:
             body = with_model(body, call.target_model)
-        return PassthroughExchange(self.name, call, body, instead)
+        return exchange(self.name, call, body, instead)

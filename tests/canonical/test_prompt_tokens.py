@@ -24,6 +24,9 @@ def estimate(*messages: Any, **more: Any) -> int:
         ([{"type": "file", "file": {"file_url": "https://x.example/a"}}], 1608),
         ([{"type": "file", "file": {"file_data": "data:a/b;base64," + "A" * 800}}], 18),
         ([{"type": "tool_reference", "tool_name": "f"}], 20),
+        (["x" * 35], 18),
+        ([{"type": "text", "text": None}], 8),
+        ([{"type": "file", "file": {"file_data": None, "file_id": "f"}}], 1608),
     ],
 )
 def test_a_message_costs_its_content(content: Any, tokens: int) -> None:
@@ -44,6 +47,13 @@ def test_calls_thoughts_tools_and_schemas_cost_their_json() -> None:
     assert thinking == plain + 100
     assert tools >= plain + 40
     assert form > plain
+
+
+def test_custom_calls_cost_what_functions_do() -> None:
+    plain = estimate({"role": "assistant", "content": "a"}, tools=None)
+    call = {"id": "1", "type": "custom", "custom": {"name": "f", "input": "x" * 350}}
+
+    assert estimate({"role": "assistant", "content": "a", "tool_calls": [call]}) > plain + 100
 
 
 def test_it_is_never_nothing() -> None:

@@ -106,26 +106,30 @@ class ResponsesDialect:
         if features.speaks:
             message = "A response has no place for speech. Use /v1/chat/completions."
             raise ProxyError(400, message, code="unsupported_endpoint", param="model")
-        request, options = read_request(call, features)
+        request, options = read_request(call.body, features, strict=call.strict_params)
         context = AnswerContext(
             call_id=call.id, created=call.created, model=call.model, new_id=self._new_id
         )
         return DialectCall(request, partial(ResponseAnswer, context, options))
 
 
-def read_request(call: Call, features: ModelFeatures) -> tuple[CanonicalRequest, ResponseOptions]:
-    """Return the request of *call* as a chat request, and how its response is written.
+def read_request(
+    body: bytes, features: ModelFeatures, *, strict: bool = False
+) -> tuple[CanonicalRequest, ResponseOptions]:
+    """Return a request's *body* as a chat request, and how its response is written.
+
+    *strict* refuses what has no equivalent.
 
     Raises:
         ProxyError: 400, as ``ResponsesDialect.read``.
     """
-    request, fields, echo = _decode(call.body)
+    request, fields, echo = _decode(body)
     if isinstance(request.input, list):
         check_length("input", len(request.input), MAX_MESSAGES)
     _refuse_state(request)
     if request.input is None:
         raise missing("input")
-    notes = IgnoredParams(strict=call.strict_params)
+    notes = IgnoredParams(strict=strict)
     if request.max_tool_calls is not None:
         notes.add_or_reject("max_tool_calls")
     if request.truncation not in (None, "", "disabled"):

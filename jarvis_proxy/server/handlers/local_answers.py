@@ -14,6 +14,7 @@ from jarvis_proxy.dialects.generate_content import count_tokens as google_tokens
 from jarvis_proxy.dialects.messages import count_tokens as messages_tokens
 from jarvis_proxy.dialects.messages.answer import warmed_cache as empty_answer
 from jarvis_proxy.dialects.messages.request import read_request
+from jarvis_proxy.dialects.responses import input_tokens
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.routing.endpoints import COUNT_TOKENS, MESSAGES
 from jarvis_proxy.routing.models import ModelRoute
@@ -28,6 +29,7 @@ from jarvis_proxy.wire import google_verbs
 _COUNTERS: Final[Mapping[str, Callable[[bytes], bytes]]] = {
     COUNT_TOKENS: messages_tokens.count_tokens,
     google_verbs.COUNT_TOKENS: google_tokens.count_tokens,
+    input_tokens.INPUT_TOKENS: input_tokens.count_tokens,
 }
 _HOUR: Final = 3600.0
 _NO_TOKENS: Final = re.compile(rb'"max_tokens"\s*:\s*0\s*[,}]')

@@ -13,11 +13,12 @@ from jarvis_proxy.canonical.translation import TranslatedUpstream
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.chat.call import ChatAdapter
 from jarvis_proxy.upstreams.chat.target import chat_target
-from jarvis_proxy.upstreams.openai import OpenAIUpstream
+from jarvis_proxy.upstreams.openai import OpenAIUpstream, PassthroughExchange
 from jarvis_proxy.upstreams.refusal_body import read_refusal
 
 RESPONSES: Final = "responses"
-_COMPACT: Final = "responses/compact"
+_BESIDE: Final = ("responses/compact", "responses/input_tokens")
+"""Endpoints that a service may have beside ``/responses``."""
 _ABSENT: Final = (404, 405, 501)
 _HOUR: Final = 3600.0
 
@@ -28,6 +29,20 @@ def lacks_endpoint(status: int, body: bytes) -> bool:
         return False
     error, _ = read_refusal(status, "", body)
     return "model" not in f"{error.code} {error.param} {error.message}".lower()
+
+
+class _BesideResponses(PassthroughExchange):
+    """A call to an endpoint that the service may lack."""
+
+    __slots__ = ()
+
+    def translate_error(
+        self, status: int, headers: Mapping[str, str], body: bytes
+    ) -> ProxyError | None:
+        """Return 400 `unsupported_endpoint` where the service lacks it."""
+        if lacks_endpoint(status, body):
+            return _unsupported(self.requests[0].path)
+        return super().translate_error(status, headers, body)
 
 
 class CompatibleUpstream:
@@ -77,8 +92,10 @@ class CompatibleUpstream:
             ProxyError: 400, the call cannot be expressed, or the service has no such endpoint.
         """
         has_responses = self._has_responses(call)
-        if call.endpoint == _COMPACT and has_responses is False:
-            raise _unsupported(call.endpoint)
+        if call.endpoint in _BESIDE and not has_responses:
+            if has_responses is False:
+                raise _unsupported(f"/{call.endpoint}")
+            return self._relay.relay(call, exchange=_BesideResponses)
         if call.endpoint != RESPONSES or has_responses is False:
             return self._translated.exchange(call, media, decoded)
         if has_responses:
@@ -105,6 +122,6 @@ class CompatibleUpstream:
             return None  # as the next such request will be told
 
 
-def _unsupported(endpoint: str) -> ProxyError:
-    message = f"/v1/{endpoint} is not served for this model: its service has chat only."
+def _unsupported(path: str) -> ProxyError:
+    message = f"/v1{path} is not served for this model: its service does not have it."
     return ProxyError(400, message, code="unsupported_endpoint")

@@ -17,7 +17,7 @@ Json = dict[str, Any]
 
 
 def as_chat(call: Call, features: ModelFeatures | None = None) -> CanonicalRequest:
-    request, _ = read_request(call, features or ModelFeatures())
+    request, _ = read_request(call.body, features or ModelFeatures(), strict=call.strict_params)
     return request
 
 

@@ -144,15 +144,29 @@ def test_p2_answer_in_chat_is_written_in_the_clients_api() -> None:
     assert better.answer() == b"data: 0 Hi\ndata: 0 /stop\ndata: end None None\n"
 
 
-def test_p6_compaction_is_not_served_by_a_service_with_chat_only() -> None:
+@pytest.mark.parametrize("endpoint", ["responses/compact", "responses/input_tokens"])
+def test_p6_what_belongs_to_responses_is_not_served_by_a_service_with_chat_only(
+    endpoint: str,
+) -> None:
     with pytest.raises(ProxyError) as caught:
-        asked(an_upstream(LOCAL, "chat"), a_call("responses/compact"))
+        asked(an_upstream(LOCAL, "chat"), a_call(endpoint))
+
     assert (caught.value.status, caught.value.code) == (400, "unsupported_endpoint")
 
-    assert path(asked(an_upstream(), a_call("responses/compact"))) == "/responses/compact"
+
+@pytest.mark.parametrize("endpoint", ["responses/compact", "responses/input_tokens"])
+def test_p6_service_is_asked_where_it_may_have_it(endpoint: str) -> None:
+    unknown, openais = (asked(an_upstream(url), a_call(endpoint)) for url in (LOCAL, OPENAI))
+    assert path(unknown) == path(openais) == f"/{endpoint}"
+
+    error = unknown.translate_error(404, {}, NOT_FOUND)
+    assert error is not None
+    assert (error.status, error.code) == (400, "unsupported_endpoint")
+    assert unknown.translate_error(404, {}, b'{"error":{"message":"No such model."}}') is None
+    assert openais.translate_error(404, {}, NOT_FOUND) is None
 
 
-@pytest.mark.parametrize("endpoint", ["chat/completions", "embeddings", "responses/input_tokens"])
+@pytest.mark.parametrize("endpoint", ["chat/completions", "embeddings"])
 def test_other_endpoints_are_relayed(endpoint: str) -> None:
     upstream = an_upstream(LOCAL, "chat")
     call = a_call(endpoint)
