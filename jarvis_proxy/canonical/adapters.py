@@ -76,8 +76,8 @@ class UpstreamCall(Protocol):
     def begin(self) -> None:
         """Begin an attempt: forget what the readers of an earlier one have left."""
 
-    def reader(self, answer: Answer, lane: int, /) -> AnswerReader:
-        """Return a fresh reader for the body that answers ``requests[lane]``."""
+    def reader(self, answer: Answer, index: int, /) -> AnswerReader:
+        """Return a fresh reader for the body that answers ``requests[index]``."""
 
     def translate_error(
         self, status: int, headers: Mapping[str, str], body: bytes

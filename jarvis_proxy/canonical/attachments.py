@@ -27,7 +27,7 @@ _STEP: Final = 256 * 1024
 """Letters of base64 that are looked at together; they come in fours."""
 
 
-class NotAttached(ValueError):
+class AttachmentError(ValueError):
     """The data cannot be read; the text says why, for the caller."""
 
 
@@ -71,11 +71,11 @@ def from_data_url(url: str, filename: str = "") -> Attachment:
     signs in the base64, the URL-safe alphabet, no padding; and data that is not base64.
 
     Raises:
-        NotAttached: the base64 is none, or there is no data.
+        AttachmentError: the base64 is none, or there is no data.
     """
     end = url.find(",")
     if end < 0:
-        raise NotAttached("the data URL has no comma, so no data")
+        raise AttachmentError("the data URL has no comma, so no data")
     mime, *parameters = url[len("data:") : end].split(";")
     payload = url[end + 1 :]
     if any(parameter.strip().lower() == "base64" for parameter in parameters):
@@ -89,11 +89,11 @@ def from_base64(data: str, *, mime: str = "", filename: str = "") -> Attachment:
     """Return what base64 text holds; the MIME type is found out where *mime* says nothing.
 
     Raises:
-        NotAttached: it is no base64, or empty.
+        AttachmentError: it is no base64, or empty.
     """
     text = data if _is_base64(data) else _repaired(data)
     if not text:
-        raise NotAttached("there is no data")
+        raise AttachmentError("there is no data")
     raw = base64.b64decode(text[: _STEP // 4])
     if text.endswith("="):
         # The last letter may carry bits that belong to no byte, which strict readers refuse.
@@ -119,12 +119,12 @@ def _repaired(data: str) -> str:
     """Return base64 without white space, in the standard alphabet, padded.
 
     Raises:
-        NotAttached: it is no base64.
+        AttachmentError: it is no base64.
     """
     text = data.translate(_CLEANED).rstrip("=")
     text += "=" * (-len(text) % 4)
     if not _is_base64(text):
-        raise NotAttached("the data is not valid base64")
+        raise AttachmentError("the data is not valid base64")
     return text
 
 
@@ -132,10 +132,10 @@ def from_bytes(raw: bytes, *, mime: str = "", filename: str = "") -> Attachment:
     """Return an attachment of *raw* bytes.
 
     Raises:
-        NotAttached: there are none.
+        AttachmentError: there are none.
     """
     if not raw:
-        raise NotAttached("there is no data")
+        raise AttachmentError("there is no data")
     return Attachment(_mime(raw, mime, filename), base64.b64encode(raw).decode())
 
 

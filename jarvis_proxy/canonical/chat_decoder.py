@@ -7,7 +7,7 @@ import msgspec
 from jarvis_proxy.canonical.bounds import check_request, check_values, decoded_size
 from jarvis_proxy.canonical.chat_request import ChatRequest
 from jarvis_proxy.canonical.exchange import Decoded
-from jarvis_proxy.canonical.validation_errors import invalid, mismatch
+from jarvis_proxy.canonical.validation_errors import from_msgspec_error, invalid
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.wire import text as surrogates
 
@@ -51,7 +51,7 @@ def _decode(body: bytes) -> ChatRequest:
     try:
         return surrogates.decode(_DECODER, body)
     except msgspec.ValidationError as exc:
-        raise mismatch(exc) from exc
+        raise from_msgspec_error(exc) from exc
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:
         raise ProxyError(400, f"The body is not valid JSON: {exc}.", code="invalid_json") from exc
     except RecursionError as exc:

@@ -133,7 +133,7 @@ class Exchange(Protocol):
 
     @property
     def requests(self) -> tuple[UpstreamRequest, ...]:
-        """One; or one per choice (a *lane* each) where the upstream gives one choice a call."""
+        """One; or one for each choice if a request gives one choice only."""
 
     @property
     def headers(self) -> tuple[tuple[str, str], ...]:
@@ -144,7 +144,7 @@ class Exchange(Protocol):
         """The tokens of a whole answer, once it is translated."""
 
     @property
-    def spent(self) -> TokenUsage | None:
+    def partial_usage(self) -> TokenUsage | None:
         """The tokens that are known of a whole answer which failed before its end."""
 
     def translate_error(
@@ -155,7 +155,7 @@ class Exchange(Protocol):
     def recover(self, status: int, body: bytes) -> "Exchange | None":
         """Return a changed exchange worth one more try after this refusal, or None."""
 
-    def translate_reply(self, body: bytes, lane: int = 0) -> UpstreamRequest | None:
+    def translate_reply(self, body: bytes, index: int = 0) -> UpstreamRequest | None:
         """Take a whole 200 body; return the request that continues it, or None when complete.
 
         Raises:
@@ -163,12 +163,14 @@ class Exchange(Protocol):
         """
 
     def answer(self) -> bytes:
-        """Return the downstream JSON body after every lane's reply was taken."""
+        """Return the downstream JSON body after the reply to every request was taken."""
 
     def stream_translator(
-        self, lane: int = 0, numbers: SequenceNumbers | None = None
+        self, index: int = 0, numbers: SequenceNumbers | None = None
     ) -> StreamTranslator:
-        """Return a fresh translator for one lane's stream; the last lane to end says ``[DONE]``.
+        """Return a fresh translator for the stream that answers ``requests[index]``.
+
+        The last one to end ends the client's stream.
 
         *numbers* count the events of a response that the client has had or will have.
         """

@@ -9,14 +9,14 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from jarvis_proxy.canonical.call_ids import bare_id, plain_id
+from jarvis_proxy.canonical.call_ids import alnum_id, strip_signature_suffix
 from jarvis_proxy.canonical.chat_request import Message, ToolCall
-from jarvis_proxy.canonical.json_values import MAX_DEPTH, NotJSON, parse, within_depth
+from jarvis_proxy.canonical.json_values import MAX_DEPTH, InvalidJSON, parse, within_depth
 from jarvis_proxy.canonical.validation_errors import invalid, missing
 
 
 @dataclass(slots=True)
-class PastCall:
+class PriorToolCall:
     """A call that the model made. *result* is the index and message that answers it, if any."""
 
     param: str
@@ -37,7 +37,7 @@ class UserTurn:
 
 
 @dataclass(slots=True)
-class OrphanTurn:
+class UnmatchedToolResult:
     """A tool message that answers no call."""
 
     index: int
@@ -50,10 +50,10 @@ class ModelTurn:
 
     index: int
     message: Message
-    calls: list[PastCall] = field(default_factory=list)
+    calls: list[PriorToolCall] = field(default_factory=list)
 
 
-Turn: TypeAlias = UserTurn | OrphanTurn | ModelTurn
+Turn: TypeAlias = UserTurn | UnmatchedToolResult | ModelTurn
 
 
 def read_history(messages: list[Message]) -> tuple[list[Turn], list[tuple[int, Message]]]:
@@ -64,7 +64,7 @@ def read_history(messages: list[Message]) -> tuple[list[Turn], list[tuple[int, M
     """
     turns: list[Turn] = []
     system: list[tuple[int, Message]] = []
-    open_calls = _OpenCalls()
+    open_calls = _PendingCalls()
     for index, message in enumerate(messages):
         match message.role:
             case "system" | "developer":
@@ -78,7 +78,7 @@ def read_history(messages: list[Message]) -> tuple[list[Turn], list[tuple[int, M
             case "tool" | "function":
                 call = open_calls.answered_by(message)
                 if call is None:
-                    turns.append(OrphanTurn(index, message))
+                    turns.append(UnmatchedToolResult(index, message))
                 else:
                     call.result = (index, message)
             case _:
@@ -97,9 +97,9 @@ def _adopted(turns: list[Turn]) -> list[Turn]:
     result takes nobody's place.
     """
     kept: list[Turn] = []
-    open_calls: list[PastCall] = []
+    open_calls: list[PriorToolCall] = []
     for turn in turns:
-        if isinstance(turn, OrphanTurn):
+        if isinstance(turn, UnmatchedToolResult):
             message = turn.message
             if len(open_calls) == 1 and message.tool_call_id and not message.name:
                 open_calls.pop().result = (turn.index, turn.message)
@@ -123,7 +123,7 @@ def arguments(value: object, param: str) -> dict[str, object]:
     if isinstance(value, str):
         try:
             value = _twice(parse(value)) if value.strip() else {}
-        except NotJSON:
+        except InvalidJSON:
             return {"_raw_arguments": value}
     if value is None:
         return {}
@@ -135,13 +135,13 @@ def arguments(value: object, param: str) -> dict[str, object]:
 def _twice(value: object) -> object:
     """Return the object that *value* is as JSON text; else *value*."""
     if isinstance(value, str):
-        with contextlib.suppress(NotJSON):
+        with contextlib.suppress(InvalidJSON):
             inner = parse(value)
             return inner if isinstance(inner, dict) else value
     return value
 
 
-def _calls(message: Message, param: str) -> list[PastCall]:
+def _calls(message: Message, param: str) -> list[PriorToolCall]:
     calls = [
         _call(call, f"{param}.tool_calls[{index}]")
         for index, call in enumerate(message.tool_calls or ())
@@ -149,22 +149,24 @@ def _calls(message: Message, param: str) -> list[PastCall]:
     if not calls and message.function_call is not None:
         past, where = message.function_call, f"{param}.function_call"
         name = _name(past.name, f"{where}.name")
-        calls = [PastCall(where, "", name, arguments(past.arguments, f"{where}.arguments"), None)]
+        calls = [
+            PriorToolCall(where, "", name, arguments(past.arguments, f"{where}.arguments"), None)
+        ]
     return calls
 
 
-def _call(call: ToolCall, param: str) -> PastCall:
+def _call(call: ToolCall, param: str) -> PriorToolCall:
     if call.custom is not None and call.function is None:
         name = _name(call.custom.name, f"{param}.custom.name")
         args: dict[str, object] = {"input": call.custom.input or ""}
         namespace = call.custom.namespace or call.namespace
-        return PastCall(param, call.id or "", name, args, call, namespace)
+        return PriorToolCall(param, call.id or "", name, args, call, namespace)
     if call.function is None:
         raise missing(f"{param}.function")
     name = _name(call.function.name, f"{param}.function.name")
     args = arguments(call.function.arguments, f"{param}.function.arguments")
     namespace = call.function.namespace or call.namespace
-    return PastCall(param, call.id or "", name, args, call, namespace)
+    return PriorToolCall(param, call.id or "", name, args, call, namespace)
 
 
 def _name(name: str | None, param: str) -> str:
@@ -173,7 +175,7 @@ def _name(name: str | None, param: str) -> str:
     return name
 
 
-class _OpenCalls:
+class _PendingCalls:
     """The calls that wait for a result, found by id, by what is left of an id, or by name.
 
     Of several that fit, the latest turn's goes first, and within a turn the earliest: clients that
@@ -183,24 +185,24 @@ class _OpenCalls:
     __slots__ = ("_stacks",)
 
     def __init__(self) -> None:
-        self._stacks: dict[tuple[str, str], list[deque[PastCall]]] = {}
+        self._stacks: dict[tuple[str, str], list[deque[PriorToolCall]]] = {}
 
-    def add(self, calls: list[PastCall]) -> None:
-        mine: dict[tuple[str, str], deque[PastCall]] = {}
+    def add(self, calls: list[PriorToolCall]) -> None:
+        mine: dict[tuple[str, str], deque[PriorToolCall]] = {}
         for call in calls:
             for key in _keys(call.id, call.name):
                 mine.setdefault(key, deque()).append(call)
         for key, waiting in mine.items():
             self._stacks.setdefault(key, []).append(waiting)
 
-    def answered_by(self, message: Message) -> PastCall | None:
+    def answered_by(self, message: Message) -> PriorToolCall | None:
         call_id, name = message.tool_call_id or "", message.name or ""
         if message.role == "function":
             return self._next(("name", name))
         keys = _keys(call_id, name)[:-1] if call_id or name else [("any", "")]
         return next((call for key in keys if (call := self._next(key)) is not None), None)
 
-    def _next(self, key: tuple[str, str]) -> PastCall | None:
+    def _next(self, key: tuple[str, str]) -> PriorToolCall | None:
         stack = self._stacks.get(key, [])
         while stack:
             while stack[-1] and stack[-1][0].result is not None:
@@ -213,7 +215,7 @@ class _OpenCalls:
 
 def _keys(call_id: str, name: str) -> list[tuple[str, str]]:
     keys = [("id", call_id)]
-    if plain := plain_id(bare_id(call_id)):
+    if plain := alnum_id(strip_signature_suffix(call_id)):
         keys.append(("plain", plain))
     if name:
         keys.append(("name", name))

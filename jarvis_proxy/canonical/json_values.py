@@ -18,7 +18,7 @@ EXACT_INTEGER: Final = 2**53
 _ANY: Final = msgspec.json.Decoder()
 
 
-class NotJSON(ValueError):
+class InvalidJSON(ValueError):
     """The text is no JSON that we can hold."""
 
 
@@ -26,14 +26,14 @@ def parse(text: str) -> object:
     """Return the JSON value that *text* is; half of a surrogate pair in it is U+FFFD.
 
     Raises:
-        NotJSON: it is not JSON, or nested deeper than we walk.
+        InvalidJSON: it is not JSON, or nested deeper than we walk.
     """
     try:
         value = surrogates.decode(_ANY, text.encode())
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as exc:
-        raise NotJSON(str(exc)) from exc
+        raise InvalidJSON(str(exc)) from exc
     if not within_depth(value):
-        raise NotJSON(f"nested deeper than {MAX_DEPTH} levels")
+        raise InvalidJSON(f"nested deeper than {MAX_DEPTH} levels")
     return value
 
 

@@ -21,7 +21,9 @@ _MAX_WORDS: Final = 300
 """Characters of a namespace's description. Each of its functions repeats them."""
 
 
-def members(tool: JsonObject, param: str, notes: IgnoredParams) -> Iterator[tuple[JsonObject, str]]:
+def members(
+    tool: JsonObject, param: str, ignored: IgnoredParams
+) -> Iterator[tuple[JsonObject, str]]:
     """Yield the functions and custom tools inside *tool*, each with its param.
 
     They are flat (``{"type","name",...}``), with the ``namespace`` that they belong to. Its
@@ -46,7 +48,7 @@ def members(tool: JsonObject, param: str, notes: IgnoredParams) -> Iterator[tupl
             raise wrong_type(where, "an object", member)
         kind = member.get("type", "function")
         if kind not in _MEMBERS:
-            notes.add_or_reject(where)
+            ignored.add_or_reject(where)
             continue
         nested = member.get(kind)
         flat = {**member, **nested} if isinstance(nested, dict) else dict(member)

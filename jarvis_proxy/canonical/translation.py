@@ -32,35 +32,35 @@ _MAX_IGNORED: Final = 40  # a header stays below 4 KiB
 
 
 class _Attempt:
-    """One answer on its way: what the readers of all lanes share."""
+    """One answer on its way: what the readers of all its requests share."""
 
-    __slots__ = ("abandoned", "answer", "ended", "lanes", "readers")
+    __slots__ = ("abandoned", "answer", "count", "ended", "readers")
 
-    def __init__(self, answer: Answer, lanes: int) -> None:
+    def __init__(self, answer: Answer, count: int) -> None:
         self.answer = answer
-        self.lanes = lanes
+        self.count = count
         self.readers: dict[int, AnswerReader] = {}
         self.ended: list[int] = []
-        """The lanes whose answers are complete, in the order in which they ended."""
+        """The requests whose answers are complete, in the order in which they ended."""
         self.abandoned = False
         """It will be asked for again: nothing more of it may be sent."""
 
     @property
     def complete(self) -> bool:
-        """Every lane has ended."""
-        return len(self.ended) == self.lanes
+        """Every request is answered."""
+        return len(self.ended) == self.count
 
     @property
     def usage(self) -> ChatUsage | None:
-        """The tokens of all lanes, as far as the upstream has told them."""
+        """The tokens of all requests, as far as the upstream has told them."""
         told = [usage for reader in self.readers.values() if (usage := reader.usage) is not None]
         return reduce(add_usage, told) if told else None
 
-    def end(self, lane: int) -> None:
-        """Take it that *lane* is complete; with the last one, the answer is."""
-        self.ended.append(lane)
+    def end(self, index: int) -> None:
+        """Take it that request *index* is answered; with the last one, the answer is complete."""
+        self.ended.append(index)
         if self.complete:
-            self.answer.end(self.usage, self.readers[lane].service_tier)
+            self.answer.end(self.usage, self.readers[index].service_tier)
 
     def fail(self, error: ProxyError) -> None:
         """Note that *error* ends the attempt."""
@@ -113,7 +113,7 @@ class Translation:
         return to_token_usage(attempt.usage or ChatUsage())
 
     @property
-    def spent(self) -> TokenUsage | None:
+    def partial_usage(self) -> TokenUsage | None:
         """Return the tokens that are known of this attempt."""
         usage = None if self._attempt is None else self._attempt.usage
         return None if usage is None else to_token_usage(usage)
@@ -130,16 +130,16 @@ class Translation:
         better = self._upstream.recover(status, body)
         return None if better is None else Translation(self._client, better)
 
-    def translate_reply(self, body: bytes, lane: int = 0) -> UpstreamRequest | None:
+    def translate_reply(self, body: bytes, index: int = 0) -> UpstreamRequest | None:
         """Take a whole 200 body; return the request that continues it, or None when complete.
 
         Raises:
             ProxyError: the body holds an error or nothing usable.
         """
         attempt = self._attempt or self._begin(stream=False)
-        reader = attempt.readers.get(lane)
+        reader = attempt.readers.get(index)
         if reader is None:
-            reader = attempt.readers[lane] = self._upstream.reader(attempt.answer, lane)
+            reader = attempt.readers[index] = self._upstream.reader(attempt.answer, index)
         try:
             reader.read_whole(body)
         except ProxyError as error:
@@ -147,23 +147,23 @@ class Translation:
             relabel(error, self._params)
             raise
         if reader.next_request is None:
-            attempt.end(lane)
+            attempt.end(index)
         return reader.next_request
 
     def answer(self) -> bytes:
-        """Return the client's JSON body after every lane's reply was taken."""
+        """Return the client's JSON body after every request's reply was taken."""
         assert self._attempt is not None  # noqa: S101 - there is no answer without a reply
         return self._attempt.answer.body()
 
     def stream_translator(
-        self, lane: int = 0, numbers: SequenceNumbers | None = None
+        self, index: int = 0, numbers: SequenceNumbers | None = None
     ) -> StreamTranslator:
-        """Return a fresh translator for one lane's stream."""
+        """Return a fresh translator for the stream of request *index*."""
         attempt = self._attempt
-        if attempt is None or lane in attempt.readers:
+        if attempt is None or index in attempt.readers:
             attempt = self._begin(stream=True, numbers=numbers)
-        reader = attempt.readers[lane] = self._upstream.reader(attempt.answer, lane)
-        return TranslatedStream(attempt, reader, lane, self._params)
+        reader = attempt.readers[index] = self._upstream.reader(attempt.answer, index)
+        return TranslatedStream(attempt, reader, index, self._params)
 
     def _begin(self, *, stream: bool, numbers: SequenceNumbers | None = None) -> _Attempt:
         if self._attempt is not None:
@@ -174,12 +174,12 @@ class Translation:
 
 
 class TranslatedStream:
-    """Turns one lane's bytes into the client's events; implements ``StreamTranslator``."""
+    """Turns the bytes of one upstream answer into events; implements ``StreamTranslator``."""
 
     __slots__ = (
         "_answer",
         "_attempt",
-        "_lane",
+        "_index",
         "_params",
         "_reader",
         "done",
@@ -188,7 +188,7 @@ class TranslatedStream:
     )
 
     def __init__(
-        self, attempt: _Attempt, reader: AnswerReader, lane: int, params: ParamMap
+        self, attempt: _Attempt, reader: AnswerReader, index: int, params: ParamMap
     ) -> None:
         self.done = False
         self.failure: ProxyError | None = None
@@ -196,12 +196,12 @@ class TranslatedStream:
         self._attempt = attempt
         self._answer = attempt.answer
         self._reader = reader
-        self._lane = lane
+        self._index = index
         self._params = params
 
     @property
     def usage(self) -> TokenUsage | None:
-        """The tokens of this lane, as far as the upstream has counted them."""
+        """The tokens of this request, as far as the upstream has counted them."""
         usage = self._reader.usage
         return None if usage is None else to_token_usage(usage)
 
@@ -245,7 +245,7 @@ class TranslatedStream:
     def _end(self) -> None:
         self.next_request = self._reader.next_request
         if self.next_request is None:
-            self._attempt.end(self._lane)
+            self._attempt.end(self._index)
             self.done = True
 
     def _fail(self, error: ProxyError) -> None:

@@ -91,10 +91,10 @@ def convert(value: object, wanted: type[_T], param: str) -> _T:
     try:
         return msgspec.convert(value, wanted)
     except msgspec.ValidationError as exc:
-        raise mismatch(exc, param) from exc
+        raise from_msgspec_error(exc, param) from exc
 
 
-def mismatch(exc: msgspec.ValidationError, param: str = "") -> ProxyError:
+def from_msgspec_error(exc: msgspec.ValidationError, param: str = "") -> ProxyError:
     """Return the 400 for a value that does not fit its type, ``messages[0].content`` as param."""
     detail, _, path = str(exc).partition(" - at `$")
     path = path.removesuffix("`").partition("[...]")[0]

@@ -1,6 +1,6 @@
 """Signatures of tool calls, remembered by all processes that share a store. IO.
 
-Each process has a vault of its own, which answers at once. What is put into it is written to the
+Each process has a store of its own, which answers at once. What is put into it is written to the
 store behind the call's back, and kept to be written later while the store is away. Before a request
 is built, what its history names and this process does not know is fetched in one round trip.
 
@@ -18,7 +18,11 @@ import msgspec
 
 from jarvis_proxy.redis_backend.batching import Command, CommandBatcher
 from jarvis_proxy.redis_backend.client import RedisConnection
-from jarvis_proxy.upstreams.gemini.signature_store import MemoryVault, Remembered, vault_keys
+from jarvis_proxy.upstreams.gemini.signature_store import (
+    MemorySignatureStore,
+    StoredSignature,
+    lookup_keys,
+)
 
 TTL: Final = 24 * 3600
 MAX_ENTRIES: Final = 200_000
@@ -75,7 +79,7 @@ _DECODER: Final = msgspec.json.Decoder(_Stored)
 
 
 class RedisSignatureStore:
-    """A vault whose entries other processes find; implements ``SignatureVault``.
+    """A store whose entries other processes find; implements ``SignatureStore``.
 
     *wall* gives epoch seconds. The bounds are the store's.
     """
@@ -84,12 +88,12 @@ class RedisSignatureStore:
         self,
         connection: RedisConnection,
         *,
-        local: MemoryVault | None = None,
+        local: MemorySignatureStore | None = None,
         wall: Callable[[], float] = time.time,
         max_entries: int = MAX_ENTRIES,
         max_bytes: int = MAX_BYTES,
     ) -> None:
-        self.local = local or MemoryVault(lock=Lock())
+        self.local = local or MemorySignatureStore(lock=Lock())
         self._wall = wall
         self._bounds = (TTL, max_entries, max_bytes)
         self._script = connection.script(_PUT)
@@ -100,14 +104,14 @@ class RedisSignatureStore:
         self._unsent: OrderedDict[str, str] = OrderedDict()
         connection.on_reconnect(self._send_unsent)
 
-    def get(self, call_id: str, now: float) -> Remembered | None:
+    def get(self, call_id: str, now: float) -> StoredSignature | None:
         """Return what this process knows of *call_id*, or None."""
         return self.local.get(call_id, now)
 
-    def put(self, call_id: str, value: Remembered, now: float) -> None:
+    def put(self, call_id: str, value: StoredSignature, now: float) -> None:
         """Remember *value* here at once, and soon everywhere."""
         self.local.put(call_id, value, now)
-        keys = vault_keys(call_id)
+        keys = lookup_keys(call_id)
         if not keys:
             return
         # As text: the store's scripts do not read MessagePack's binary strings.
@@ -129,7 +133,7 @@ class RedisSignatureStore:
                 self._learn(key, raw, now)
 
     def _unknown(self, call_id: str, now: float) -> tuple[str, ...]:
-        return () if self.local.knows(call_id, now) else vault_keys(call_id)
+        return () if self.local.knows(call_id, now) else lookup_keys(call_id)
 
     def _learn(self, key: str, raw: bytes, now: float) -> None:
         try:
@@ -137,7 +141,7 @@ class RedisSignatureStore:
         except msgspec.MsgspecError:
             return  # not ours
         age = min(max(0.0, self._wall() - stored.put_at), float(TTL))
-        self.local.put(key, Remembered(stored.signature, stored.native_id), now - age)
+        self.local.put(key, StoredSignature(stored.signature, stored.native_id), now - age)
 
     def _keep_unsent(self, pairs: Sequence[_Pair]) -> None:
         """Keep for when the store is back; the oldest goes where that is too much."""

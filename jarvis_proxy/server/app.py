@@ -57,7 +57,7 @@ from jarvis_proxy.upstream_client.local import EchoTransport
 from jarvis_proxy.upstream_client.media_fetcher import MediaFetcher
 from jarvis_proxy.upstream_client.model_refresher import ModelListRefresher
 from jarvis_proxy.upstreams.echo import EchoUpstream
-from jarvis_proxy.upstreams.gemini.signature_store import MemoryVault, SignatureVault
+from jarvis_proxy.upstreams.gemini.signature_store import MemorySignatureStore, SignatureStore
 
 if TYPE_CHECKING:
     from jarvis_proxy.redis_backend.shared_state import SharedState
@@ -88,7 +88,7 @@ _HANDLERS: Final[Mapping[EndpointKind, Handler]] = {
 class PersistentState:
     """State that outlives a reload, because clients' next requests depend on it."""
 
-    vault: SignatureVault = field(default_factory=lambda: MemoryVault(lock=Lock()))
+    signatures: SignatureStore = field(default_factory=lambda: MemorySignatureStore(lock=Lock()))
     limiter: RateLimiter = field(default_factory=MemoryRateLimiter)
     memory: MemoryAccount = field(default_factory=MemoryAccount)
     metrics: Metrics = field(default_factory=Metrics)
@@ -111,7 +111,7 @@ class PersistentState:
         """Connect to the store at *redis_url*; ``""`` is none."""
         shared = load_shared_state(redis_url)
         if shared is not None:
-            self.shared, self.vault, self.limiter = shared, shared.signatures, shared.limiter
+            self.shared, self.signatures, self.limiter = shared, shared.signatures, shared.limiter
             await shared.start()
 
     async def close(self) -> None:
@@ -260,7 +260,7 @@ def _build_endpoints(
     settings: Settings, persistent: PersistentState, loop_marks: LoopMarks
 ) -> dict[str, UpstreamEndpoint]:
     """Return the upstreams by name, the embedded one included."""
-    signatures = Signatures(persistent.vault, persistent.metrics.signatures)
+    signatures = Signatures(persistent.signatures, persistent.metrics.signatures)
     endpoints = {
         upstream.name: build_endpoint(upstream, settings, signatures)
         for upstream in settings.upstreams

@@ -29,7 +29,7 @@ from jarvis_proxy.upstream_client.transport import (
 from jarvis_proxy.upstreams.anthropic.relay import RELAYED, MessagesRelay
 from jarvis_proxy.upstreams.anthropic.upstream import AnthropicUpstream
 from jarvis_proxy.upstreams.chat.upstream import CompatibleUpstream
-from jarvis_proxy.upstreams.gemini.signature_store import SignatureVault
+from jarvis_proxy.upstreams.gemini.signature_store import SignatureStore
 from jarvis_proxy.upstreams.gemini.upstream import GeminiUpstream
 from jarvis_proxy.wire.google_verbs import VERBS
 
@@ -45,7 +45,7 @@ def new_call_id() -> str:
 class Signatures:
     """Where Gemini's thought signatures are kept, and counted by where they came back."""
 
-    store: SignatureVault
+    store: SignatureStore
     sources: Counter[str]
 
 
@@ -62,7 +62,7 @@ def build_endpoint(
 def _gemini(upstream: UpstreamSettings, settings: Settings, signatures: Signatures) -> UpstreamApi:
     adapter = GeminiUpstream(
         GEMINI,
-        vault=signatures.store,
+        signatures=signatures.store,
         new_id=new_call_id,
         image_urls=settings.image_urls,
         signature_sources=signatures.sources,

@@ -92,7 +92,7 @@ class PassthroughExchange:
         return self._weight
 
     @property
-    def spent(self) -> TokenUsage | None:
+    def partial_usage(self) -> TokenUsage | None:
         """Return what ``usage`` says: an answer in one piece is there, or nothing is known."""
         return self.usage
 
@@ -118,7 +118,7 @@ class PassthroughExchange:
         call = msgspec.structs.replace(self._call, counts_tokens=False, headers=headers)
         return PassthroughExchange(self._upstream, call, self._plain)
 
-    def translate_reply(self, body: bytes, lane: int = 0) -> None:
+    def translate_reply(self, body: bytes, index: int = 0) -> None:
         """Take the answer and note its usage.
 
         Raises:
@@ -151,7 +151,7 @@ class PassthroughExchange:
         return self._body
 
     def stream_translator(
-        self, lane: int = 0, numbers: SequenceNumbers | None = None
+        self, index: int = 0, numbers: SequenceNumbers | None = None
     ) -> PassthroughStream:
         """Return a watcher that passes events on."""
         kind = stream_kind(self._call.endpoint)

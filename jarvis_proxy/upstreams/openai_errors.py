@@ -55,7 +55,7 @@ def redacted(message: str) -> str:
     return _SECRETS.sub(REDACTED, message)[:_MAX_MESSAGE]
 
 
-def without_keys(body: bytes) -> bytes:
+def redact_bytes(body: bytes) -> bytes:
     """Return an error's *body* as it is, but for what looks like a key."""
     return _SECRETS_IN_BYTES.sub(REDACTED.encode(), body)
 

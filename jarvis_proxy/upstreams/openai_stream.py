@@ -23,14 +23,14 @@ from jarvis_proxy.upstreams.frames import (
     read_frame,
 )
 from jarvis_proxy.upstreams.json_values import LARGE
-from jarvis_proxy.upstreams.openai_errors import without_keys
+from jarvis_proxy.upstreams.openai_errors import redact_bytes
 from jarvis_proxy.wire.pieces import ByteBuffer
 from jarvis_proxy.wire.sse import DONE, KEEPALIVE, MAX_EVENT_BYTES, last_boundary, too_large
 
 _TERMINAL: Final = frozenset({"response.completed", "response.failed", "response.incomplete"})
 _BOM: Final = b"\xef\xbb\xbf"
 # What makes SDKs raise, or lose what follows it: Continue drops the rest after ": ping".
-_UNBEARABLE: Final = (b"id:", b"retry:", b": ping")
+_UNSUPPORTED_FIELDS: Final = (b"id:", b"retry:", b": ping")
 # A blank line before an event stands alone, so that blocks do not depend on how data is cut.
 _BLOCK: Final = re.compile(rb"\r\n?|\n|(?:[^\r\n]++(?:\r\n?+|\n))++(?:\r\n?+|\n)")
 
@@ -87,7 +87,7 @@ class PassthroughStream:
             self._swallow_lf = False
             if not self._passes(data[6:-2], ""):
                 return b""
-            return data if self.failure is None else without_keys(data)
+            return data if self.failure is None else redact_bytes(data)
         if self._swallow_lf:
             self._swallow_lf = False
             data = data.removeprefix(b"\n")
@@ -130,7 +130,7 @@ class PassthroughStream:
             exc.completed_events = b"".join(passed)
             raise
         whole = b"".join(passed)
-        return whole if self.failure is None else without_keys(whole)
+        return whole if self.failure is None else redact_bytes(whole)
 
     def _watch_together(self, data: bytes, count: int) -> bool:
         """Watch events that are decoded as one list; return False if each needs a closer look.
@@ -208,9 +208,9 @@ class PassthroughStream:
         elif not self._passes(payload, event):
             return b""
         if self.failure is not None:
-            block = without_keys(block)
-        if any(line.startswith(_UNBEARABLE) for line in lines):
-            kept = [line for line in lines if line and not line.startswith(_UNBEARABLE)]
+            block = redact_bytes(block)
+        if any(line.startswith(_UNSUPPORTED_FIELDS) for line in lines):
+            kept = [line for line in lines if line and not line.startswith(_UNSUPPORTED_FIELDS)]
             return b"\n".join(kept) + b"\n\n"
         return block
 
@@ -322,7 +322,7 @@ def _without_data(block: bytes, lines: list[bytes]) -> bytes:
     Anything else there SDKs would take for an event, and try to parse its emptiness.
     """
     said = [line for line in lines if line]
-    if not all(line.startswith(b":") and not line.startswith(_UNBEARABLE) for line in said):
+    if not all(line.startswith(b":") and not line.startswith(_UNSUPPORTED_FIELDS) for line in said):
         return KEEPALIVE if any(line.startswith(b":") for line in said) else b""
     return block
 

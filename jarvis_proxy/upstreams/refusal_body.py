@@ -10,7 +10,7 @@ from typing import Final
 from jarvis_proxy.errors import ProxyError, default_type
 from jarvis_proxy.redaction import REDACTED
 from jarvis_proxy.upstreams.json_values import Fields, fields_of, loads
-from jarvis_proxy.upstreams.openai_errors import error_from_value, redacted, without_keys
+from jarvis_proxy.upstreams.openai_errors import error_from_value, redact_bytes, redacted
 from jarvis_proxy.wire.headers import charset, media_type
 from jarvis_proxy.wire.sse import SSEDecoder
 
@@ -39,7 +39,7 @@ def read_refusal(status: int, content_type: str, body: bytes) -> tuple[ProxyErro
             error.error_type = default_type(status)
         error.status = status
         if _passes(value, kind):
-            return error, without_keys(body)
+            return error, redact_bytes(body)
     if error is None or error.message == _UNKNOWN:
         text = excerpt(value if isinstance(value, str) else _decoded(body, content_type))
         told = f": {text}" if text else " and no message."

@@ -73,8 +73,8 @@ class FakeAnswer:
 class FakeReader:
     """Reads lines into one choice."""
 
-    def __init__(self, answer: Answer, lane: int) -> None:
-        self._sink = answer.choice(lane)
+    def __init__(self, answer: Answer, index: int) -> None:
+        self._sink = answer.choice(index)
         self._line = b""
         self._tokens: int | None = None
         self.service_tier: str | None = "flex"
@@ -130,10 +130,10 @@ class Renamed:
 
 @dataclass
 class FakeUpstreamCall:
-    """Sends the canonical body, once for each lane."""
+    """Sends the canonical body, once for each index."""
 
     body: bytes = b"ask"
-    lanes: int = 1
+    count: int = 1
     ignored: tuple[str, ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
     begun: int = 0
@@ -141,13 +141,13 @@ class FakeUpstreamCall:
 
     @property
     def requests(self) -> tuple[UpstreamRequest, ...]:
-        return (UpstreamRequest("POST", "/ask", {}, self.body),) * self.lanes
+        return (UpstreamRequest("POST", "/ask", {}, self.body),) * self.count
 
     def begin(self) -> None:
         self.begun += 1
 
-    def reader(self, answer: Answer, lane: int, /) -> FakeReader:
-        return FakeReader(answer, lane)
+    def reader(self, answer: Answer, index: int, /) -> FakeReader:
+        return FakeReader(answer, index)
 
     def translate_error(
         self, status: int, headers: Mapping[str, str], body: bytes
@@ -155,7 +155,7 @@ class FakeUpstreamCall:
         return ProxyError(status, f"Bad '{body.decode()}'.", param=body.decode()) if body else None
 
     def recover(self, status: int, body: bytes) -> "FakeUpstreamCall | None":
-        return FakeUpstreamCall(self.remedies[0], lanes=self.lanes) if self.remedies else None
+        return FakeUpstreamCall(self.remedies[0], count=self.count) if self.remedies else None
 
 
 def client_call(request: CanonicalRequest | None = None) -> DialectCall:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from jarvis_proxy.canonical.attachments import (
     Attachment,
-    NotAttached,
+    AttachmentError,
     as_text,
     from_base64,
     from_bytes,
@@ -70,7 +70,7 @@ def test_a_file_name_tells_the_type_where_the_url_does_not() -> None:
     ],
 )
 def test_data_urls_without_data_are_told(url: str, why: str) -> None:
-    with pytest.raises(NotAttached, match=why):
+    with pytest.raises(AttachmentError, match=why):
         from_data_url(url)
 
 
@@ -140,6 +140,6 @@ def test_any_bytes_survive_a_data_url(raw: bytes) -> None:
 def test_any_data_url_is_read_or_refused(tail: str) -> None:
     try:
         found = from_data_url("data:" + tail)
-    except NotAttached:
+    except AttachmentError:
         return
     assert found.decoded()

@@ -9,7 +9,7 @@ import pytest
 from jarvis_proxy.canonical.chat_request import Message
 from jarvis_proxy.canonical.history import (
     ModelTurn,
-    OrphanTurn,
+    UnmatchedToolResult,
     UserTurn,
     arguments,
     read_history,
@@ -26,7 +26,7 @@ def turns(*messages: dict[str, Any]) -> list[str]:
         match turn:
             case UserTurn(index=index):
                 short.append(f"user {index}")
-            case OrphanTurn(index=index):
+            case UnmatchedToolResult(index=index):
                 short.append(f"orphan {index}")
             case ModelTurn(index=index, calls=calls):
                 answers = [call.result[0] if call.result else None for call in calls]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from jarvis_proxy.canonical.json_values import (
     MAX_DEPTH,
-    NotJSON,
+    InvalidJSON,
     children,
     compact,
     contains_key,
@@ -43,7 +43,7 @@ def test_parse_reads_json() -> None:
 
 @pytest.mark.parametrize("text", ["", "{", "nul", "[1e999]", "[" * 101 + "]" * 101, "[" * 100_000])
 def test_what_is_no_json_or_too_deep_is_told(text: str) -> None:
-    with pytest.raises(NotJSON):
+    with pytest.raises(InvalidJSON):
         parse(text)
 
 

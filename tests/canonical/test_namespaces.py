@@ -12,9 +12,11 @@ Json = dict[str, Any]
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}}
 
 
-def inside(*tools: Any, description: Any = None, notes: IgnoredParams | None = None) -> list[Json]:
+def inside(
+    *tools: Any, description: Any = None, ignored: IgnoredParams | None = None
+) -> list[Json]:
     tool = {"type": "namespace", "name": "wx", "description": description, "tools": list(tools)}
-    return [member for member, _ in members(tool, "tools[3]", notes or IgnoredParams())]
+    return [member for member, _ in members(tool, "tools[3]", ignored or IgnoredParams())]
 
 
 def test_a1_members_are_flat_and_know_their_namespace_and_place() -> None:
@@ -51,11 +53,11 @@ def test_a1_the_namespaces_description_stands_before_the_members(
 
 
 def test_a1_custom_tools_are_members_too_and_others_are_noted() -> None:
-    notes = IgnoredParams()
-    found = inside({"type": "custom", "name": "sql"}, {"type": "mcp", "name": "x"}, notes=notes)
+    ignored = IgnoredParams()
+    found = inside({"type": "custom", "name": "sql"}, {"type": "mcp", "name": "x"}, ignored=ignored)
 
     assert [(member["type"], member["name"]) for member in found] == [("custom", "sql")]
-    assert notes.names == ("tools[3].tools[1]",)
+    assert ignored.names == ("tools[3].tools[1]",)
 
 
 @pytest.mark.parametrize(

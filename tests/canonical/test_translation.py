@@ -72,8 +72,8 @@ def test_an_answer_goes_on_in_a_further_request() -> None:
     assert translator.done
 
 
-def test_the_last_lane_ends_the_answer_and_counts_all_tokens() -> None:
-    exchange = a_translation(FakeUpstreamCall(lanes=2))
+def test_the_last_request_ends_the_answer_and_counts_all_tokens() -> None:
+    exchange = a_translation(FakeUpstreamCall(count=2))
     first, second = exchange.stream_translator(0), exchange.stream_translator(1)
 
     assert second.feed(b"text b\nusage 2\nend\n") == b"data: 1 b\ndata: 1 /stop\n"
@@ -91,7 +91,7 @@ def test_what_came_before_an_error_goes_out_before_it() -> None:
 
 
 def test_nothing_goes_out_of_an_answer_that_is_asked_for_again() -> None:
-    exchange = a_translation(FakeUpstreamCall(lanes=2))
+    exchange = a_translation(FakeUpstreamCall(count=2))
     first, second = exchange.stream_translator(0), exchange.stream_translator(1)
 
     with pytest.raises(EmptyAnswerError) as empty:
@@ -111,7 +111,7 @@ def test_a_further_attempt_begins_anew() -> None:
     assert exchange.stream_translator().feed(b"text a\n") == b"data: 0 a\n"
 
 
-def test_the_same_lane_again_is_another_attempt() -> None:
+def test_the_same_request_again_is_another_attempt() -> None:
     upstream = FakeUpstreamCall()
     exchange = a_translation(upstream)
     exchange.stream_translator().feed(b"end\n")
@@ -148,8 +148,8 @@ def test_a_whole_answer() -> None:
     assert exchange.usage == TokenUsage(3)
 
 
-def test_a_whole_answer_of_several_lanes_with_a_continuation() -> None:
-    exchange = a_translation(FakeUpstreamCall(lanes=2))
+def test_a_whole_answer_of_several_requests_with_a_continuation() -> None:
+    exchange = a_translation(FakeUpstreamCall(count=2))
 
     following = exchange.translate_reply(b"text a\nmore\n", 0)
     assert following is not None
@@ -166,13 +166,13 @@ def test_a_whole_answer_of_several_lanes_with_a_continuation() -> None:
 
 def test_tokens_of_an_answer_that_failed_are_known() -> None:
     exchange = a_translation()
-    assert exchange.spent is None
+    assert exchange.partial_usage is None
 
     with pytest.raises(ProxyError) as failed:
         exchange.translate_reply(b"usage 3\nerror n\n")
 
     assert failed.value.param == "my_n"
-    assert exchange.spent == TokenUsage(3)
+    assert exchange.partial_usage == TokenUsage(3)
     assert exchange.usage is None
 
 
@@ -220,7 +220,7 @@ def test_a_changed_call_has_the_same_client() -> None:
 
 
 def test_all_bodies_together_are_the_weight() -> None:
-    assert a_translation(FakeUpstreamCall(b"12345", lanes=2)).weight == 10
+    assert a_translation(FakeUpstreamCall(b"12345", count=2)).weight == 10
 
 
 # -- the upstream ----------------------------------------------------------------------------

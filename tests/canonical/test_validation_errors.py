@@ -6,9 +6,9 @@ import pytest
 from jarvis_proxy.canonical.validation_errors import (
     check_range,
     convert,
+    from_msgspec_error,
     invalid,
     json_type_name,
-    mismatch,
     missing,
     out_of_range,
     required,
@@ -122,7 +122,7 @@ def test_what_fits_is_given_typed() -> None:
 def test_whole_bodies_have_paths_without_a_root(body: bytes, param: str, words: str) -> None:
     with pytest.raises(msgspec.ValidationError) as caught:
         msgspec.json.decode(body, type=Outer)
-    error = mismatch(caught.value)
+    error = from_msgspec_error(caught.value)
 
     assert param == error.param
     assert words in error.message

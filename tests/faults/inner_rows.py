@@ -37,12 +37,12 @@ class BuggyExchange(PassthroughExchange):
 
     fails_at = 0
 
-    def translate_reply(self, body: bytes, lane: int = 0) -> None:
+    def translate_reply(self, body: bytes, index: int = 0) -> None:
         """Fail."""
         raise Bug("canary-content")
 
     def stream_translator(
-        self, lane: int = 0, numbers: SequenceNumbers | None = None
+        self, index: int = 0, numbers: SequenceNumbers | None = None
     ) -> PassthroughStream:
         """Return what fails."""
         return BuggyStream(self.fails_at)

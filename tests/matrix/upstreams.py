@@ -10,7 +10,7 @@ from jarvis_proxy.routing.endpoints import MESSAGES
 from jarvis_proxy.server.dialects import CHAT, build_dialects
 from jarvis_proxy.upstreams.anthropic.upstream import AnthropicUpstream
 from jarvis_proxy.upstreams.chat.upstream import CompatibleUpstream
-from jarvis_proxy.upstreams.gemini.signature_store import MemoryVault
+from jarvis_proxy.upstreams.gemini.signature_store import MemorySignatureStore
 from jarvis_proxy.upstreams.gemini.upstream import GeminiUpstream
 
 _NUMBERS = itertools.count(1)
@@ -39,7 +39,7 @@ def _chat() -> Upstream:
 
 
 def _gemini() -> Upstream:
-    adapter = GeminiUpstream("gemini", vault=MemoryVault(), new_id=new_id)
+    adapter = GeminiUpstream("gemini", signatures=MemorySignatureStore(), new_id=new_id)
     return TranslatedUpstream(adapter, build_dialects(new_id))
 
 

@@ -13,7 +13,7 @@ from jarvis_proxy.access.rate_limits import KeyQuota
 from jarvis_proxy.config.settings import SettingsError
 from jarvis_proxy.redis_backend import rate_limiter as limiter
 from jarvis_proxy.redis_backend.shared_state import SharedState, check_redis, load_shared_state
-from jarvis_proxy.upstreams.gemini.signature_store import Remembered
+from jarvis_proxy.upstreams.gemini.signature_store import StoredSignature
 from tests.support.eventually import eventually
 from tests.support.redis_server import RedisServer, needs_redis
 from tests.support.server_process import free_port
@@ -64,7 +64,7 @@ async def test_last_operations_arrive_before_it_disconnects(
 ) -> None:
     state = SharedState(server.url)
     await state.start()
-    state.signatures.put("call_0123456789", Remembered("sig", None), time.monotonic())
+    state.signatures.put("call_0123456789", StoredSignature("sig", None), time.monotonic())
     await state.close()
 
     assert await store.exists("jarvis:sig:call0123456789")
@@ -100,10 +100,10 @@ async def test_unreachable_store_delays_nothing() -> None:
     decision = await state.limiter.admit(
         "k", KeyQuota(rpm=1), call_id="c", tokens=0, now=time.monotonic()
     )
-    state.signatures.put("call_0123456789", Remembered("sig", None), time.monotonic())
+    state.signatures.put("call_0123456789", StoredSignature("sig", None), time.monotonic())
     await state.signatures.fetch(["call_0123456789", "other"], time.monotonic())
     await state.close()
 
     assert decision.refused is None
-    assert state.signatures.get("call_0123456789", time.monotonic()) == Remembered("sig", None)
+    assert state.signatures.get("call_0123456789", time.monotonic()) == StoredSignature("sig", None)
     assert time.monotonic() - began < 2.5

@@ -10,13 +10,13 @@ from redis.asyncio import Redis
 from jarvis_proxy.redis_backend import signature_store as module
 from jarvis_proxy.redis_backend.client import RedisConnection
 from jarvis_proxy.redis_backend.signature_store import TTL, RedisSignatureStore
-from jarvis_proxy.upstreams.gemini.signature_store import MemoryVault, Remembered
+from jarvis_proxy.upstreams.gemini.signature_store import MemorySignatureStore, StoredSignature
 from tests.support.eventually import eventually
 from tests.support.redis_server import RedisServer, needs_redis
 
 pytestmark = needs_redis
 
-ONE = Remembered("EvsBCvgB", "dv8szvqe")
+ONE = StoredSignature("EvsBCvgB", "dv8szvqe")
 
 
 def an_id(number: int) -> str:
@@ -31,10 +31,10 @@ class Process:
         self.wall: Callable[[], float] = time.time
         self.vault = RedisSignatureStore(self.connection, wall=lambda: self.wall(), **bounds)  # type: ignore[arg-type]
 
-    def put(self, call_id: str, value: Remembered = ONE) -> None:
+    def put(self, call_id: str, value: StoredSignature = ONE) -> None:
         self.vault.put(call_id, value, time.monotonic())
 
-    async def fetched(self, *call_ids: str) -> list[Remembered | None]:
+    async def fetched(self, *call_ids: str) -> list[StoredSignature | None]:
         """Fetch, and return what is known then."""
         await self.vault.fetch(call_ids, time.monotonic())
         return [self.vault.get(call_id, time.monotonic()) for call_id in call_ids]
@@ -60,12 +60,12 @@ async def two(server: RedisServer) -> AsyncIterator[tuple[Process, Process]]:
 async def test_another_process_finds_what_one_put(two: tuple[Process, Process]) -> None:
     one, other = two
     one.put(an_id(1))
-    one.put(an_id(2), Remembered(None, "native"))
+    one.put(an_id(2), StoredSignature(None, "native"))
     await one.sent()
 
     assert await other.fetched(an_id(1), an_id(2), an_id(3)) == [
         ONE,
-        Remembered(None, "native"),
+        StoredSignature(None, "native"),
         None,
     ]
 
@@ -80,11 +80,11 @@ async def test_an_id_that_a_client_mangled_is_found(two: tuple[Process, Process]
 
 async def test_callers_at_the_same_time_get_their_own(two: tuple[Process, Process]) -> None:
     for number in range(20):
-        two[0].put(an_id(number), Remembered(str(number), None))
+        two[0].put(an_id(number), StoredSignature(str(number), None))
     await two[0].sent()
     found = await asyncio.gather(*(two[1].fetched(an_id(n), an_id(n + 100)) for n in range(20)))
 
-    assert found == [[Remembered(str(n), None), None] for n in range(20)]
+    assert found == [[StoredSignature(str(n), None), None] for n in range(20)]
 
 
 async def test_what_is_known_here_is_not_asked_for(
@@ -132,7 +132,7 @@ async def test_what_is_not_ours_is_no_signature(two: tuple[Process, Process], st
 async def test_a_signature_beyond_measure_stays_here(
     two: tuple[Process, Process], store: Redis
 ) -> None:
-    large = Remembered("s" * 65536, None)
+    large = StoredSignature("s" * 65536, None)
     two[0].put(an_id(1), large)
     two[0].put("--", ONE)
     two[0].put(an_id(2), ONE)
@@ -158,7 +158,7 @@ async def test_the_oldest_go_when_they_are_too_large(server: RedisServer, store:
     process = Process(server.url, max_bytes=3000)
     await process.connection.start()
     for number in range(5):
-        process.put(an_id(number), Remembered("s" * 1000, None))
+        process.put(an_id(number), StoredSignature("s" * 1000, None))
         await process.sent()
     await process.connection.close()
 
@@ -198,7 +198,7 @@ async def test_not_more_than_so_much_is_kept_for_later(
 
 
 async def test_the_local_vault_can_be_given(server: RedisServer) -> None:
-    local = MemoryVault()
+    local = MemorySignatureStore()
     vault = RedisSignatureStore(RedisConnection(server.url), local=local)
     vault.put(an_id(1), ONE, 0.0)
 

@@ -1,4 +1,4 @@
-"""Requests that Gemini refuses and takes when changed, at the socket: whole, streamed, in lanes."""
+"""Requests that Gemini refuses and takes when changed: whole, streamed, with several choices."""
 
 import asyncio
 import json
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from jarvis_proxy.upstreams.gemini.request.signature_lookup import SENTINEL
+from jarvis_proxy.upstreams.gemini.request.signature_lookup import PLACEHOLDER
 from tests.conftest import BEARER, Proxy, running_proxy
 from tests.support.raw_client import RawResponse, connect, fetch
 from tests.support.raw_upstream import Peer, RawUpstream, Received
@@ -87,7 +87,7 @@ RULES = {
         "Budget 0 is invalid. This model only works in thinking mode.",
     ),
     "signature": Rule(
-        lambda body: any(found != SENTINEL for found in signatures(body)),
+        lambda body: any(found != PLACEHOLDER for found in signatures(body)),
         "Function call is missing a thought_signature in functionCall parts. Additional data, "
         "function call `default_api:f` , position 2.",
     ),
@@ -270,8 +270,8 @@ CASES = {
 FORMS: dict[str, Json] = {
     "whole": {},
     "stream": {"stream": True},
-    "lanes": {"n": 2},
-    "streamed lanes": {"n": 2, "stream": True},
+    "choices": {"n": 2},
+    "streamed choices": {"n": 2, "stream": True},
 }
 
 
@@ -398,7 +398,7 @@ async def test_b6_placeholder_is_sent_to_models_of_any_family(model: str) -> Non
     response = await ask(gemini, chat(model=model, messages=ANSWERED))
 
     assert response.status == 200
-    assert [signatures(body) for body in gemini.bodies] == [[None], [SENTINEL]]
+    assert [signatures(body) for body in gemini.bodies] == [[None], [PLACEHOLDER]]
 
 
 async def test_strict_parameters_leave_the_refusal() -> None:

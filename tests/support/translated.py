@@ -5,15 +5,17 @@ from typing import Any
 
 from jarvis_proxy.canonical.translation import TranslatedUpstream
 from jarvis_proxy.server.dialects import build_dialects
-from jarvis_proxy.upstreams.gemini.signature_store import MemoryVault, SignatureVault
+from jarvis_proxy.upstreams.gemini.signature_store import MemorySignatureStore, SignatureStore
 from jarvis_proxy.upstreams.gemini.upstream import GeminiUpstream
 
 
 def gemini(
-    vault: SignatureVault | None = None,
+    vault: SignatureStore | None = None,
     new_id: Callable[[], str] = lambda: "x" * 24,
     **options: Any,
 ) -> TranslatedUpstream:
     """Return the upstream; *options* are those of ``GeminiUpstream``."""
-    adapter = GeminiUpstream("gemini", vault=vault or MemoryVault(), new_id=new_id, **options)
+    adapter = GeminiUpstream(
+        "gemini", signatures=vault or MemorySignatureStore(), new_id=new_id, **options
+    )
     return TranslatedUpstream(adapter, build_dialects(new_id))

@@ -133,7 +133,7 @@ def test_answer_is_the_upstreams_very_bytes_and_its_usage_is_noted(
     body: bytes, usage: TokenUsage | None
 ) -> None:
     passing = exchange()
-    assert (passing.usage, passing.spent) == (None, None)
+    assert (passing.usage, passing.partial_usage) == (None, None)
 
     passing.translate_reply(body)
 

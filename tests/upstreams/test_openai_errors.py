@@ -11,8 +11,8 @@ from jarvis_proxy.upstreams.openai_errors import (
     auth_failed,
     error_from_body,
     error_from_object,
+    redact_bytes,
     redacted,
-    without_keys,
 )
 
 UNKNOWN = "The upstream reported an error."
@@ -238,5 +238,5 @@ def test_any_bytes_become_an_error(raw: bytes) -> None:
 def test_a_body_loses_what_looks_like_a_key_and_nothing_else() -> None:
     body = b'{"error": {"message": "Incorrect API key: sk-proj-ab**yz.", "code": null}}\n'
 
-    assert without_keys(body) == body.replace(b"sk-proj-ab**yz.", b"[redacted]")
-    assert without_keys(b"no key in \xff this") == b"no key in \xff this"
+    assert redact_bytes(body) == body.replace(b"sk-proj-ab**yz.", b"[redacted]")
+    assert redact_bytes(b"no key in \xff this") == b"no key in \xff this"

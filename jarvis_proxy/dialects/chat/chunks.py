@@ -12,7 +12,7 @@ from jarvis_proxy.canonical.answer import CallStart, Finish
 from jarvis_proxy.canonical.sealed_state import SealedState, anthropic_blocks
 from jarvis_proxy.dialects.chat.open_call import OpenCall
 from jarvis_proxy.dialects.chat.options import ChatHead, finish_reason, signed
-from jarvis_proxy.dialects.chat.speech import Speech
+from jarvis_proxy.dialects.chat.speech import SpeechEncoder
 from jarvis_proxy.wire.chat_types import (
     Audio,
     ChatUsage,
@@ -57,7 +57,7 @@ class ChunkSink:
         self._calls = 0
         self._call: OpenCall | None = None
         self._signature: str | None = None
-        self._speech: Speech | None = None
+        self._speech: SpeechEncoder | None = None
         self._chunk: Chunk
         self._text_head = self._thought_head = self._tail = b""
 
@@ -117,7 +117,7 @@ class ChunkSink:
         """
         audio = Audio()
         if self._speech is None:
-            self._speech = Speech(self._head.options.audio_format)
+            self._speech = SpeechEncoder(self._head.options.audio_format)
             audio.id = f"audio_{self._head.context.new_id()}"
             audio.transcript = ""
         audio.data = self._speech.feed(mime_type, data)

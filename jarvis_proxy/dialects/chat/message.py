@@ -12,7 +12,7 @@ from jarvis_proxy.canonical.answer import CallStart, Finish
 from jarvis_proxy.canonical.sealed_state import SealedState, anthropic_blocks
 from jarvis_proxy.dialects.chat.open_call import tool_call
 from jarvis_proxy.dialects.chat.options import ChatHead, finish_reason, signed
-from jarvis_proxy.dialects.chat.speech import whole_speech
+from jarvis_proxy.dialects.chat.speech import encode_speech
 from jarvis_proxy.wire.chat_types import (
     AssistantMessage,
     Audio,
@@ -163,7 +163,7 @@ class MessageSink:
         context = self._head.context
         return Audio(
             f"audio_{context.new_id()}",
-            whole_speech(self._sound, self._head.options.audio_format),
+            encode_speech(self._sound, self._head.options.audio_format),
             # The sound is kept nowhere, so its id has expired by the time that it is given.
             context.created,
             "",

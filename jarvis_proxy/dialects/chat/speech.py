@@ -19,7 +19,7 @@ _UNKNOWN_SIZE: Final = 0xFFFFFFFF
 _PCM_TYPES: Final = ("audio/l16", "audio/pcm")
 
 
-class Speech:
+class SpeechEncoder:
     """An answer's sound, piece by piece, as one base64 text in the format that was asked for.
 
     *audio_format* is ``wav``, ``pcm16`` or None, which stands for wav: it says what it is. Sound
@@ -59,7 +59,7 @@ class Speech:
         return base64.b64encode(rest).decode()
 
 
-def whole_speech(pieces: list[tuple[str, str]], audio_format: str | None) -> str:
+def encode_speech(pieces: list[tuple[str, str]], audio_format: str | None) -> str:
     """Return all of an answer's sound as base64, with a header that knows its length.
 
     *pieces* are MIME types with base64, one at least.

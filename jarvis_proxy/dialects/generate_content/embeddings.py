@@ -145,9 +145,9 @@ class _EmbeddingsExchange:
         return self._inner.usage
 
     @property
-    def spent(self) -> TokenUsage | None:
+    def partial_usage(self) -> TokenUsage | None:
         """Return what ``usage`` says."""
-        return self._inner.spent
+        return self._inner.partial_usage
 
     def translate_error(
         self, status: int, headers: Mapping[str, str], body: bytes
@@ -158,13 +158,13 @@ class _EmbeddingsExchange:
     def recover(self, status: int, body: bytes) -> None:
         """Return None: there is nothing to change."""
 
-    def translate_reply(self, body: bytes, lane: int = 0) -> None:
+    def translate_reply(self, body: bytes, index: int = 0) -> None:
         """Take the vectors.
 
         Raises:
             ProxyError: it is an error, or 502 `upstream_bad_response`.
         """
-        self._inner.translate_reply(body, lane)
+        self._inner.translate_reply(body, index)
         try:
             vectors = _VECTORS.decode(body).data
         except (ValueError, RecursionError):
@@ -181,7 +181,7 @@ class _EmbeddingsExchange:
         return msgspec.json.encode(told)
 
     def stream_translator(
-        self, lane: int = 0, numbers: SequenceNumbers | None = None
+        self, index: int = 0, numbers: SequenceNumbers | None = None
     ) -> StreamTranslator:
         """Return the inner one: these calls never ask for a stream."""
-        return self._inner.stream_translator(lane, numbers)
+        return self._inner.stream_translator(index, numbers)

@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 
 from jarvis_proxy.canonical.attachments import (
     Attachment,
-    NotAttached,
+    AttachmentError,
     as_text,
     from_base64,
     from_data_url,
@@ -91,7 +91,7 @@ def _inline(blob: Blob, path: str) -> PartAt:
         found = from_base64(
             blob.data or "", mime=blob.mime_type or "", filename=blob.display_name or ""
         )
-    except NotAttached as exc:
+    except AttachmentError as exc:
         raise invalid(path, f"Invalid data: {exc}.") from exc
     return _attached(found, blob.display_name, path)
 
@@ -118,7 +118,7 @@ def _file(file: FileData, path: str) -> PartAt:
         case "data":
             try:
                 return _attached(from_data_url(url), file.display_name, path)
-            except NotAttached as exc:
+            except AttachmentError as exc:
                 raise invalid(path, f"Invalid data URL: {exc}.") from exc
         case "web":
             mime = normalise(file.mime_type or "") or from_name(url)

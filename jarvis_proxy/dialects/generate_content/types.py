@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from jarvis_proxy.canonical.bounds import check_values
-from jarvis_proxy.canonical.validation_errors import mismatch
+from jarvis_proxy.canonical.validation_errors import from_msgspec_error
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.wire import text as surrogates
 
@@ -247,7 +247,7 @@ def read_request(value: JsonObject) -> Request:
     try:
         return msgspec.convert(given, Request, strict=False)
     except msgspec.ValidationError as exc:
-        raise mismatch(exc) from exc
+        raise from_msgspec_error(exc) from exc
 
 
 def unknown_fields(value: JsonObject) -> list[str]:

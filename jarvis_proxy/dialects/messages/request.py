@@ -23,7 +23,7 @@ from jarvis_proxy.dialects.messages.types import (
     is_given,
 )
 from jarvis_proxy.dialects.messages.validation import (
-    mismatch,
+    from_msgspec_error,
     missing,
     refused,
     required,
@@ -81,7 +81,7 @@ def _decoding(read: Callable[[], _T]) -> _T:
     try:
         return read()
     except msgspec.ValidationError as exc:
-        raise mismatch(exc) from exc
+        raise from_msgspec_error(exc) from exc
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:
         raise ProxyError(400, f"The body is not valid JSON: {exc}.", code="invalid_json") from exc
     except RecursionError as exc:

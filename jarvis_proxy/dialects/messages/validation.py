@@ -65,10 +65,10 @@ def decode_at(decoder: msgspec.json.Decoder[_T], raw: bytes, path: str) -> _T:
     try:
         return decoder.decode(raw)
     except msgspec.ValidationError as exc:
-        raise mismatch(exc, path) from exc
+        raise from_msgspec_error(exc, path) from exc
 
 
-def mismatch(exc: msgspec.ValidationError, path: str = "") -> ProxyError:
+def from_msgspec_error(exc: msgspec.ValidationError, path: str = "") -> ProxyError:
     """Return the 400 for a value below *path* that does not fit its type."""
     detail, _, where = str(exc).partition(" - at `$")
     below = _INDEX.sub(r".\1", where.removesuffix("`").partition("[...]")[0])

@@ -97,7 +97,7 @@ _RUN: Final = {
 def read_input(
     given: str | list[JsonObject],
     instructions: str | None,
-    notes: IgnoredParams,
+    ignored: IgnoredParams,
     loaded: LoadedTools | None = None,
 ) -> tuple[list[JsonObject], list[MessageOrigin]]:
     """Return the chat messages that *given* says, with where each came from.
@@ -108,7 +108,7 @@ def read_input(
     Raises:
         ProxyError: 400, an item that only OpenAI's store can tell, or content of the wrong type.
     """
-    reader = _Reader(notes, [] if loaded is None else loaded)
+    reader = _Reader(ignored, [] if loaded is None else loaded)
     if instructions:
         reader.say({"role": "system", "content": instructions}, MessageOrigin("instructions"))
     if isinstance(given, str):
@@ -122,14 +122,26 @@ def read_input(
 class _Reader:
     """Gathers what the model did in a row into one message: chat has its calls beside its text."""
 
-    __slots__ = ("_blocks", "_calls", "_loaded", "_notes", "_open", "_parts", "_pictures", "_place",
-                 "_secret", "_thoughts", "messages", "places")  # fmt: skip
+    __slots__ = (
+        "_blocks",
+        "_calls",
+        "_ignored",
+        "_loaded",
+        "_open",
+        "_parts",
+        "_pictures",
+        "_place",
+        "_secret",
+        "_thoughts",
+        "messages",
+        "places",
+    )  # fmt: skip
 
-    def __init__(self, notes: IgnoredParams, loaded: LoadedTools) -> None:
+    def __init__(self, ignored: IgnoredParams, loaded: LoadedTools) -> None:
         self._loaded = loaded
         self.messages: list[JsonObject] = []
         self.places: list[MessageOrigin] = []
-        self._notes = notes
+        self._ignored = ignored
         self._open: JsonObject | None = None
         self._place = MessageOrigin("")
         self._parts: list[object] = []
@@ -154,7 +166,7 @@ class _Reader:
         if kind is None or kind in _READ:
             self._take(convert(item, Item, param), param)
         elif isinstance(kind, str):
-            self._notes.add_or_reject(param)  # what OpenAI's servers did, or will do next month
+            self._ignored.add_or_reject(param)  # what OpenAI's servers did, or will do next month
         else:
             raise wrong_type(f"{param}.type", "a string", kind)
 
@@ -248,7 +260,7 @@ class _Reader:
     def _search(self, item: Item, param: str) -> None:
         """Take a call of the search for tools, if the client ran it."""
         if not _is_clients(item):
-            self._notes.add_or_reject(param)
+            self._ignored.add_or_reject(param)
             return
         function = {"name": TOOL_SEARCH, "arguments": item.arguments}
         self._call(item, {"type": "function", "function": function}, param)
@@ -257,7 +269,7 @@ class _Reader:
         """Take what a search found: from now on the model has these tools."""
         self._load(item, param)
         if not _is_clients(item):
-            self._notes.add_or_reject(param)
+            self._ignored.add_or_reject(param)
             return
         said = listed(item.tools or [])
         self.say(_result(item.call_id, said), MessageOrigin(param))
@@ -268,7 +280,7 @@ class _Reader:
 
     def _picture(self, item: Item, param: str) -> None:
         if not isinstance(item.result, str):
-            self._notes.add_or_reject(param)
+            self._ignored.add_or_reject(param)
             return
         self._model(param)
         self._pictures.append({"image_url": {"url": f"data:;base64,{item.result}"}})

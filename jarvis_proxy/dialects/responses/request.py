@@ -17,7 +17,7 @@ from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.canonical.namespaces import TOOL_SEARCH
 from jarvis_proxy.canonical.request import CanonicalRequest
-from jarvis_proxy.canonical.validation_errors import invalid, mismatch, missing
+from jarvis_proxy.canonical.validation_errors import from_msgspec_error, invalid, missing
 from jarvis_proxy.dialects.responses.answer import ResponseAnswer, ResponseOptions
 from jarvis_proxy.dialects.responses.input_items import JsonObject, LoadedTools, read_input
 from jarvis_proxy.dialects.responses.param_map import ResponsesParams
@@ -129,20 +129,20 @@ def read_request(
     _refuse_state(request)
     if request.input is None:
         raise missing("input")
-    notes = IgnoredParams(strict=strict)
+    ignored = IgnoredParams(strict=strict)
     if request.max_tool_calls is not None:
-        notes.add_or_reject("max_tool_calls")
+        ignored.add_or_reject("max_tool_calls")
     if request.truncation not in (None, "", "disabled"):
-        notes.add_or_reject("truncation")
+        ignored.add_or_reject("truncation")
     loaded: LoadedTools = []
-    messages, origins = read_input(request.input, request.instructions, notes, loaded)
+    messages, origins = read_input(request.input, request.instructions, ignored, loaded)
     include = request.include or []
     chat: dict[str, object] = {name: fields[name] for name in _SAME if name in fields}
     chat["messages"] = messages
     chat["max_completion_tokens"] = request.max_output_tokens
     if _LOGPROBS in include:
         chat["logprobs"] = True
-    tools = chat_tools(request.tools, loaded, notes, draws=features.draws)
+    tools = chat_tools(request.tools, loaded, ignored, draws=features.draws)
     params = _set_tools(chat, fields, tools)
     _set_reasoning(chat, request.reasoning)
     _set_text(chat, request.text)
@@ -150,7 +150,7 @@ def read_request(
     canonical = CanonicalRequest(
         body=msgspec.json.encode(chat),
         params=ResponsesParams(origins, params),
-        ignored=notes.names,
+        ignored=ignored.names,
         show_thoughts=chat.get("include_thoughts") is True,
         sealed=sealed,
     )
@@ -165,7 +165,7 @@ def _decode(body: bytes) -> tuple[_Request, dict[str, Raw], dict[str, Any]]:
         fields = _FIELDS.decode(body)
         return _REQUEST.decode(body), fields, echo_of(fields)
     except msgspec.ValidationError as exc:
-        raise mismatch(exc) from exc
+        raise from_msgspec_error(exc) from exc
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:
         raise ProxyError(400, f"The body is not valid JSON: {exc}.", code="invalid_json") from exc
     except RecursionError as exc:

@@ -38,7 +38,7 @@ class ChatTools:
 def chat_tools(
     tools: list[JsonObject] | None,
     loaded: list[tuple[JsonObject, str]],
-    notes: IgnoredParams,
+    ignored: IgnoredParams,
     *,
     draws: bool,
 ) -> ChatTools | None:
@@ -60,17 +60,17 @@ def chat_tools(
         if draws and tool.get("type") == _PAINTING:
             found.paints = True
             for key in sorted(tool.keys() - {"type"}):
-                notes.add_or_reject(f"{param}.{key}")
+                ignored.add_or_reject(f"{param}.{key}")
             continue
         if (function := as_function(tool)) is not None:
             found.client_types.add(str(tool["type"]))
             tool = function
-        for plain, where in _plain(tool, param, notes):
+        for plain, where in _plain(tool, param, ignored):
             at[_key(plain, where)] = len(found.tools)
             found.tools.append(plain)
             found.params.append(where)
     declared = len(found.tools)
-    for plain, where in _loaded(loaded, notes):
+    for plain, where in _loaded(loaded, ignored):
         place = at.setdefault(_key(plain, where), len(found.tools))
         if place == len(found.tools):
             found.tools.append(plain)
@@ -87,34 +87,36 @@ def chat_tools(
 
 def listed(tools: list[JsonObject]) -> str:
     """Return what tells the model which tools a search has found, by the names it knows."""
-    notes = IgnoredParams()
+    ignored = IgnoredParams()
     names = [
         flat_name(Member(plain[NAMESPACE], str(name))) if NAMESPACE in plain else str(name)
         for tool in tools
         if tool.get("type") in (*_CALLED, NAMESPACE)
-        for plain, _ in _plain(tool, "", notes)
+        for plain, _ in _plain(tool, "", ignored)
         if (name := plain.get("name")) is not None
     ]
     return f"Tools that are available now: {', '.join(names)}" if names else "No tool was found."
 
 
 def _loaded(
-    loaded: list[tuple[JsonObject, str]], notes: IgnoredParams
+    loaded: list[tuple[JsonObject, str]], ignored: IgnoredParams
 ) -> Iterator[tuple[JsonObject, str]]:
     for tool, param in loaded:
         if tool.get("type") not in (*_CALLED, NAMESPACE):
-            notes.add_or_reject(param)  # what OpenAI's servers would run
+            ignored.add_or_reject(param)  # what OpenAI's servers would run
             continue
-        for plain, where in _plain(tool, param, notes):
+        for plain, where in _plain(tool, param, ignored):
             plain.pop(_LATER, None)
             yield plain, where
 
 
-def _plain(tool: JsonObject, param: str, notes: IgnoredParams) -> Iterator[tuple[JsonObject, str]]:
+def _plain(
+    tool: JsonObject, param: str, ignored: IgnoredParams
+) -> Iterator[tuple[JsonObject, str]]:
     """Yield *tool*, or what is inside of it, flat."""
     kind = tool.get("type")
     if kind == NAMESPACE:
-        yield from members(tool, param, notes)
+        yield from members(tool, param, ignored)
     elif kind in _CALLED and isinstance(inner := tool.get(kind), dict):
         yield {**inner, "type": kind}, param
     else:

@@ -42,7 +42,7 @@ _CUSTOM: Final = "response.custom_tool_call_input"
 _encode: Final = msgspec.json.Encoder().encode
 
 
-class _Hot(NamedTuple):
+class _DeltaTemplate(NamedTuple):
     """What stands around the number and the text in every delta of one item."""
 
     head: bytes
@@ -99,7 +99,7 @@ class ResponseWriter:
         self._pieces: list[str] = []  # of the last item's text
         self._logprobs: list[TokenLogprob] = []
         self._citations: list[ResponseURLCitation] = []  # for the message that is to be closed
-        self._hot = _Hot(b"", b"", b"")
+        self._hot = _DeltaTemplate(b"", b"", b"")
 
     # -- pieces of the answer ----------------------------------------------------------------
 
@@ -332,7 +332,7 @@ class ResponseWriter:
         before = _encode({"type": kind, "sequence_number": 0})[:-2]
         middle = b"," + _encode({**place, "delta": ""})[1:-3]
         tail = (b"," + _encode(rest)[1:] if rest else b"}") + b"\n\n"
-        self._hot = _Hot(b"event: %b\ndata: %b" % (kind.encode(), before), middle, tail)
+        self._hot = _DeltaTemplate(b"event: %b\ndata: %b" % (kind.encode(), before), middle, tail)
 
     def _emit(self, kind: str, **fields: object) -> None:
         self._begin()

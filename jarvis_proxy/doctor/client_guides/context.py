@@ -8,7 +8,7 @@ from jarvis_proxy.config.addresses import WILDCARDS
 from jarvis_proxy.config.settings import Settings
 from jarvis_proxy.doctor.options import ProxyUrl
 from jarvis_proxy.routing.models import ECHO_MODEL, ModelRegistry
-from jarvis_proxy.upstreams.gemini.model_traits import knowledge
+from jarvis_proxy.upstreams.gemini.model_traits import traits_of
 
 _MAX_MODELS: Final = 6
 _WELL_KNOWN: Final = ("gemini-3-flash", "gpt-4.1-mini")
@@ -46,7 +46,7 @@ class GuideContext:
         if bare.startswith("gpt-4.1"):
             context_window, max_tokens = 1_000_000, 32_768
         elif bare.startswith("gemini-"):
-            traits = knowledge(bare)
+            traits = traits_of(bare)
             context_window, max_tokens = 1_000_000, traits.output_limit
             reasoning = traits.thinking != "none"
         return {

@@ -188,7 +188,7 @@ class UpstreamAttempt:
         try:
             await gather_first_error([choice(index, reply) for index, reply in enumerate(replies)])
         except BaseException:
-            self._count_tokens(self._exchange.spent)  # it is billed nevertheless
+            self._count_tokens(self._exchange.partial_usage)  # it is billed nevertheless
             raise
         return self._json_answer(self._exchange.answer(), {})
 

@@ -86,7 +86,7 @@ class MessagesRelayExchange:
         return 0 if self._body is self._call.body else len(self._body)
 
     @property
-    def spent(self) -> TokenUsage | None:
+    def partial_usage(self) -> TokenUsage | None:
         """Return what ``usage`` says: an answer in one piece is there, or nothing is known."""
         return self.usage
 
@@ -115,7 +115,7 @@ class MessagesRelayExchange:
             self._call, changed, is_anthropic=self._is_anthropic, may_recover=False
         )
 
-    def translate_reply(self, body: bytes, lane: int = 0) -> None:
+    def translate_reply(self, body: bytes, index: int = 0) -> None:
         """Take a whole answer and note its usage.
 
         Raises:
@@ -129,7 +129,7 @@ class MessagesRelayExchange:
         return self._answer
 
     def stream_translator(
-        self, lane: int = 0, numbers: SequenceNumbers | None = None
+        self, index: int = 0, numbers: SequenceNumbers | None = None
     ) -> MessagesRelayStream:
         """Return a watcher that passes events on."""
         return MessagesRelayStream(self._call.model)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.anthropic.errors import translate_error
 from jarvis_proxy.upstreams.json_values import fields_of, loads
-from jarvis_proxy.upstreams.openai_errors import without_keys
+from jarvis_proxy.upstreams.openai_errors import redact_bytes
 from jarvis_proxy.upstreams.refusal_body import read_refusal
 from jarvis_proxy.wire.messages_types import error_body, error_type
 
@@ -26,7 +26,7 @@ def relayed_error(
         return error
     error.status = status = status if status < 600 else 502
     if _is_native(body):
-        error.native = without_keys(body)
+        error.native = redact_bytes(body)
     else:
         refusal, _ = read_refusal(status, headers.get("Content-Type", ""), body)
         request_id = headers.get("request-id")

@@ -168,7 +168,7 @@ class AnthropicCall:
     def begin(self) -> None:
         """Begin an attempt: nothing is left of an earlier one."""
 
-    def reader(self, answer: Answer, lane: int, /) -> MessagesReader:
+    def reader(self, answer: Answer, index: int, /) -> MessagesReader:
         """Return a fresh reader of the answer."""
         tools = self._plan.tools
         context = BlockContext(

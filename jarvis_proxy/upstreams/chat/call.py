@@ -100,7 +100,7 @@ class ChatCall:
     def begin(self) -> None:
         """Do nothing: a reader leaves nothing behind."""
 
-    def reader(self, answer: Answer, lane: int) -> ChatReader:
+    def reader(self, answer: Answer, index: int) -> ChatReader:
         """Return a fresh reader: the request was taken, so its changes are kept."""
         self._learnt.note(self._target.model, self._relaxation, self._call.now)
         return ChatReader(answer, self._context)

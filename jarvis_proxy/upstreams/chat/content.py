@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from jarvis_proxy.canonical.attachments import (
     Attachment,
-    NotAttached,
+    AttachmentError,
     as_text,
     from_base64,
     from_data_url,
@@ -93,7 +93,7 @@ class ContentWriter:
         name = file.filename or ""
         try:
             attached = _attached(file.file_data, name)
-        except NotAttached:
+        except AttachmentError:
             self._notes.add_or_reject(param)
             return described
         if attached.mime.startswith("text/") or attached.mime in _TEXTS:

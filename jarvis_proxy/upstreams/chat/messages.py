@@ -12,8 +12,8 @@ from typing import Any, Final, NamedTuple
 from jarvis_proxy.canonical.chat_request import Message
 from jarvis_proxy.canonical.history import (
     ModelTurn,
-    OrphanTurn,
-    PastCall,
+    PriorToolCall,
+    UnmatchedToolResult,
     UserTurn,
     read_history,
 )
@@ -73,7 +73,7 @@ class MessageWriter:
             match turn:
                 case ModelTurn():
                     self._assistant(turn)
-                case OrphanTurn():
+                case UnmatchedToolResult():
                     self._user(turn.index, turn.message, is_result=True)
                 case _:
                     self._user(turn.index, turn.message)
@@ -120,7 +120,7 @@ class MessageWriter:
             said.append(message.audio.transcript)
         return said
 
-    def _result(self, call: PastCall, call_id: str, index: int) -> list[JsonObject]:
+    def _result(self, call: PriorToolCall, call_id: str, index: int) -> list[JsonObject]:
         """Write the result of a call; return what is no text, for a message behind all results."""
         text, media = _NO_RESULT, []
         if call.result is not None:
@@ -149,7 +149,7 @@ class MessageWriter:
             found.append({"id": call_id, **self._called(call, name)})
         return found
 
-    def _called(self, call: PastCall, name: str) -> JsonObject:
+    def _called(self, call: PriorToolCall, name: str) -> JsonObject:
         custom = None if call.source is None else call.source.custom
         if custom is not None and self._native_custom:
             return {"type": "custom", "custom": {"name": name, "input": custom.input or ""}}
@@ -184,7 +184,7 @@ class MessageWriter:
         self._out.append(WrittenMessage(message, origin))
 
 
-def _arguments(call: PastCall) -> str:
+def _arguments(call: PriorToolCall) -> str:
     """Return a call's arguments as the JSON of an object, as they came if they are that."""
     function = None if call.source is None else call.source.function
     given = None if function is None else function.arguments

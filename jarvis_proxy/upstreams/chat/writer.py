@@ -15,7 +15,7 @@ from msgspec import Raw
 from jarvis_proxy.canonical.bounds import check_request, check_values
 from jarvis_proxy.canonical.chat_request import ChatRequest
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
-from jarvis_proxy.canonical.validation_errors import mismatch
+from jarvis_proxy.canonical.validation_errors import from_msgspec_error
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.chat.content import ContentWriter
 from jarvis_proxy.upstreams.chat.messages import MessageWriter, WrittenMessage
@@ -100,7 +100,7 @@ def _decode(body: bytes) -> tuple[ChatRequest, dict[str, Raw]]:
     try:
         request, fields = _REQUEST.decode(body), _FIELDS.decode(body)
     except msgspec.ValidationError as exc:
-        raise mismatch(exc) from exc
+        raise from_msgspec_error(exc) from exc
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise ProxyError(400, "The body is not valid JSON.", code="invalid_json") from exc
     check_request(request)

@@ -23,7 +23,7 @@ from jarvis_proxy.canonical.usage import TokenUsage
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.reply import errors
 from jarvis_proxy.upstreams.gemini.reply import frames as reply_types
-from jarvis_proxy.upstreams.gemini.reply.error_body import BROKEN
+from jarvis_proxy.upstreams.gemini.reply.error_body import DECODE_ERRORS
 from jarvis_proxy.upstreams.gemini.reply.usage import translate_usage
 from jarvis_proxy.wire import text as surrogates
 from jarvis_proxy.wire.response_events import SequenceNumbers
@@ -101,14 +101,14 @@ _REPLY: Final = msgspec.json.Decoder(_Reply)
 
 
 class EmbeddingsExchange:
-    """One embeddings call: a lane per 100 inputs, and all vectors in the order of the inputs.
+    """One embeddings call: a request for each 100 inputs, all vectors in their order.
 
     Usage is what ``usageMetadata`` says. gemini-embedding-001 sends none: there the tokens of an
     input are estimated as a quarter of its UTF-8 bytes, rounded up, which is about right for
     English and a little high for most other languages.
     """
 
-    __slots__ = ("_base64", "_call", "_lanes", "_normalise", "_texts", "_tokens", "requests")
+    __slots__ = ("_base64", "_call", "_normalise", "_texts", "_tokens", "_vectors", "requests")
 
     raw: bool = False
 
@@ -131,7 +131,7 @@ class EmbeddingsExchange:
         # gemini-embedding-2 that is unverified. OpenAI's vectors have length 1: so do all of ours.
         self._normalise = request.dimensions is not None
         self._texts = [texts[at : at + CHUNK] for at in range(0, len(texts), CHUNK)]
-        self._lanes: list[list[Raw] | None] = [None] * len(self._texts)
+        self._vectors: list[list[Raw] | None] = [None] * len(self._texts)
         self._tokens = [0] * len(self._texts)
         self.requests: tuple[UpstreamRequest, ...] = tuple(
             _upstream_request(call.target_model, request, chunk) for chunk in self._texts
@@ -149,12 +149,12 @@ class EmbeddingsExchange:
 
     @property
     def usage(self) -> TokenUsage | None:
-        """Return the prompt's tokens once every lane's reply was taken."""
-        return None if None in self._lanes else TokenUsage(prompt=sum(self._tokens))
+        """Return the prompt's tokens once every reply was taken."""
+        return None if None in self._vectors else TokenUsage(prompt=sum(self._tokens))
 
     @property
-    def spent(self) -> TokenUsage | None:
-        """Return the prompt's tokens of the lanes whose reply was taken."""
+    def partial_usage(self) -> TokenUsage | None:
+        """Return the prompt's tokens of the requests whose reply was taken."""
         tokens = sum(self._tokens)
         return TokenUsage(prompt=tokens) if tokens else None
 
@@ -166,8 +166,8 @@ class EmbeddingsExchange:
         """Return None: there is nothing to leave out of an embeddings request."""
         return None
 
-    def translate_reply(self, body: bytes, lane: int = 0) -> None:
-        """Take a whole 200 body with the vectors of one lane.
+    def translate_reply(self, body: bytes, index: int = 0) -> None:
+        """Take a whole 200 body with the vectors of one request.
 
         Raises:
             ProxyError: 502 `upstream_bad_response` or `empty_response`, or the error in the body.
@@ -176,25 +176,25 @@ class EmbeddingsExchange:
         vectors = reply.embeddings or []
         if not vectors:
             raise answer_errors.empty_reply()
-        if len(vectors) != len(self._texts[lane]):
+        if len(vectors) != len(self._texts[index]):
             raise answer_errors.bad_response()
-        self._tokens[lane] = translate_usage(reply.usage_metadata).prompt_tokens or sum(
-            map(_estimate, self._texts[lane])
+        self._tokens[index] = translate_usage(reply.usage_metadata).prompt_tokens or sum(
+            map(_estimate, self._texts[index])
         )
-        # Each lane is encoded as it comes: a call may hold millions of numbers, and encoding them
+        # Each reply is encoded as it comes: a call may hold millions of numbers, and encoding them
         # all at the end would stop every other call for that long.
-        self._lanes[lane] = [self._encode(vector.values) for vector in vectors]
+        self._vectors[index] = [self._encode(vector.values) for vector in vectors]
 
     def answer(self) -> bytes:
         """Return OpenAI's list of embeddings.
 
         Raises:
-            ProxyError: 502 `upstream_truncated`, a lane has no reply.
+            ProxyError: 502 `upstream_truncated`, a request has no reply.
         """
-        lanes = [lane for lane in self._lanes if lane is not None]
-        if len(lanes) < len(self._lanes):
+        replies = [reply for reply in self._vectors if reply is not None]
+        if len(replies) < len(self._vectors):
             raise answer_errors.truncated()
-        vectors = enumerate(chain.from_iterable(lanes))
+        vectors = enumerate(chain.from_iterable(replies))
         tokens = sum(self._tokens)
         answer = _Answer(
             data=[_Embedding(index=index, embedding=vector) for index, vector in vectors],
@@ -204,7 +204,7 @@ class EmbeddingsExchange:
         return msgspec.json.encode(answer)
 
     def stream_translator(
-        self, lane: int = 0, numbers: SequenceNumbers | None = None
+        self, index: int = 0, numbers: SequenceNumbers | None = None
     ) -> StreamTranslator:
         """Refuse: nobody streams vectors.
 
@@ -217,7 +217,7 @@ class EmbeddingsExchange:
         reply_types.check_values(body)
         try:
             reply = _REPLY.decode(body)
-        except BROKEN as exc:
+        except DECODE_ERRORS as exc:
             error = errors.error_in_text(body, model=self._call.model)
             raise (error or answer_errors.bad_response()) from exc
         if reply.error and bytes(reply.error) != b"null":
@@ -263,8 +263,8 @@ def _decode(body: bytes) -> _Request:
     try:
         return surrogates.decode(_REQUEST, body)
     except msgspec.ValidationError as exc:
-        raise faults.mismatch(exc) from exc
-    except BROKEN as exc:
+        raise faults.from_msgspec_error(exc) from exc
+    except DECODE_ERRORS as exc:
         message = "The request body is not valid JSON."
         raise ProxyError(400, message, code="invalid_json", should_retry=False) from exc
 

@@ -1,4 +1,4 @@
-"""What each Gemini model can do: the one table of model knowledge. Pure.
+"""What each Gemini model can do: the one table of what is known of models. Pure.
 
 Source: https://ai.google.dev/gemini-api/docs/models, /thinking, /thought-signatures (read
 2026-11), and recorded answers of the models themselves.
@@ -147,7 +147,7 @@ _COMPILED: Final = tuple((re.compile(pattern), traits) for pattern, traits in _T
 
 
 @lru_cache(maxsize=256)
-def knowledge(model_id: str) -> ModelTraits:
+def traits_of(model_id: str) -> ModelTraits:
     """Return what is known of a Gemini model by its upstream id, aliases already resolved."""
     for pattern, traits in _COMPILED:
         if pattern.match(model_id.lower()):

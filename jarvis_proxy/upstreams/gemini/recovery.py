@@ -14,7 +14,7 @@ from jarvis_proxy.upstreams.gemini.request.schema.form import FULL, SAFE_DEPTH, 
 
 
 @dataclass(frozen=True, slots=True)
-class Relaxation:
+class RequestFallbacks:
     """What a recovery attempt changes, after the upstream refused the request as it was."""
 
     sentinel_signatures: bool = False
@@ -47,7 +47,7 @@ class Relaxation:
         return traits
 
 
-NOTHING_RELAXED: Final = Relaxation()
+NO_FALLBACKS: Final = RequestFallbacks()
 
 
 class Remedy(NamedTuple):
@@ -58,7 +58,7 @@ class Remedy(NamedTuple):
     """
 
     says: re.Pattern[str]
-    change: Callable[[Relaxation], Relaxation]
+    change: Callable[[RequestFallbacks], RequestFallbacks]
     named: str
 
 
@@ -66,23 +66,23 @@ def _says(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE | re.DOTALL)
 
 
-def _set(**fields: bool) -> Callable[[Relaxation], Relaxation]:
+def _set(**fields: bool) -> Callable[[RequestFallbacks], RequestFallbacks]:
     return lambda now: replace(now, **fields)  # type: ignore[arg-type]  # none of them is a set
 
 
-def _no_limits(now: Relaxation) -> Relaxation:
+def _no_limits(now: RequestFallbacks) -> RequestFallbacks:
     return replace(now, schemas=replace(now.schemas, limits=False))
 
 
-def _no_loops(now: Relaxation) -> Relaxation:
+def _no_loops(now: RequestFallbacks) -> RequestFallbacks:
     return replace(now, schemas=replace(now.schemas, loops=False))
 
 
-def _shallow(now: Relaxation) -> Relaxation:
+def _shallow(now: RequestFallbacks) -> RequestFallbacks:
     return replace(now, schemas=replace(now.schemas, depth=SAFE_DEPTH))
 
 
-def _anything_known(now: Relaxation) -> Relaxation:
+def _anything_known(now: RequestFallbacks) -> RequestFallbacks:
     return replace(_no_limits(now), soft_choice=True, own_thoughts=False)
 
 
@@ -143,7 +143,7 @@ _MEDIA_TYPE: Final = re.compile(r"\b(?:application|audio|image|text|video)/[\w.+
 _MAX_READ: Final = 8192  # of a message, which comes from outside
 
 
-def remedies(message: str, done: Relaxation) -> Iterator[Relaxation]:
+def remedies(message: str, done: RequestFallbacks) -> Iterator[RequestFallbacks]:
     """Yield what a request refused with *message* may be relaxed to, the likeliest first.
 
     *done* is how relaxed it was. Whether a relaxation changes that request is for the caller to

@@ -15,20 +15,20 @@ from typing import Final, NamedTuple, Protocol
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
+class StoredSignature:
     """What the proxy knows about one tool call that a model made: opaque upstream state."""
 
     signature: str | None
     native_id: str | None
 
 
-class SignatureVault(Protocol):
+class SignatureStore(Protocol):
     """Remembers tool calls by the id that the client was given."""
 
-    def get(self, call_id: str, now: float) -> Remembered | None:
+    def get(self, call_id: str, now: float) -> StoredSignature | None:
         """Return what is known about *call_id*, however a client may have mangled it."""
 
-    def put(self, call_id: str, value: Remembered, now: float) -> None:
+    def put(self, call_id: str, value: StoredSignature, now: float) -> None:
         """Remember *value* under *call_id*; *now* is on the monotonic clock."""
 
 
@@ -39,7 +39,7 @@ _PUNCTUATION: Final = re.compile("[^A-Za-z0-9]+")
 _MAX_ID: Final = 4096  # signatures inside ids, as some gateways make them, reach this order
 
 
-def vault_keys(call_id: str) -> tuple[str, ...]:
+def lookup_keys(call_id: str) -> tuple[str, ...]:
     """Return the keys under which *call_id* may be known, the likeliest first; () for none.
 
     An id cut below 28 characters has only itself as a key, so it finds nothing rather than the
@@ -52,7 +52,7 @@ def vault_keys(call_id: str) -> tuple[str, ...]:
 
 
 class VaultStats(NamedTuple):
-    """A vault's counters since the start, and what it holds now (*bytes* is an estimate)."""
+    """A store's counters since the start, and what it holds now (*bytes* is an estimate)."""
 
     entries: int
     bytes: int
@@ -63,13 +63,13 @@ class VaultStats(NamedTuple):
 
 
 class _Entry(NamedTuple):
-    value: Remembered
+    value: StoredSignature
     expires: float
     size: int
 
 
-class MemoryVault:
-    """A vault in memory: bounded in entries and bytes, least recently used goes first.
+class MemorySignatureStore:
+    """A store in memory: bounded in entries and bytes, least recently used goes first.
 
     Times are in seconds on the caller's monotonic clock. An entry lives for *ttl* after it was
     put, however often it is read. One that alone exceeds *max_bytes* is not kept. *lock* is held
@@ -118,13 +118,13 @@ class MemoryVault:
             len(self._entries), self._bytes, self.hits, self.misses, self.evicted, self.expired
         )
 
-    def get(self, call_id: str, now: float) -> Remembered | None:
+    def get(self, call_id: str, now: float) -> StoredSignature | None:
         """Return what is known about *call_id*, or None."""
-        keys = vault_keys(call_id)
+        keys = lookup_keys(call_id)
         with self._lock:
             return self._get(keys, now)
 
-    def _get(self, keys: tuple[str, ...], now: float) -> Remembered | None:
+    def _get(self, keys: tuple[str, ...], now: float) -> StoredSignature | None:
         for key in keys:
             entry = self._entries.get(key)
             if entry is None:
@@ -141,18 +141,18 @@ class MemoryVault:
 
     def knows(self, call_id: str, now: float) -> bool:
         """Tell whether ``get`` would find something, without its being counted as a use."""
-        found = (self._entries.get(key) for key in vault_keys(call_id))
+        found = (self._entries.get(key) for key in lookup_keys(call_id))
         return any(entry is not None and entry.expires > now for entry in found)
 
-    def put(self, call_id: str, value: Remembered, now: float) -> None:
+    def put(self, call_id: str, value: StoredSignature, now: float) -> None:
         """Remember *value* under *call_id* in place of what was known about it."""
-        keys = vault_keys(call_id)
+        keys = lookup_keys(call_id)
         if not keys:
             return
         with self._lock:
             self._put(keys[0], value, now)
 
-    def _put(self, key: str, value: Remembered, now: float) -> None:
+    def _put(self, key: str, value: StoredSignature, now: float) -> None:
         if key in self._entries:
             self._drop(key)
         size = self.ENTRY_BYTES + len(value.signature or "") + len(value.native_id or "")

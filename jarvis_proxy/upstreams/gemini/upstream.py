@@ -16,12 +16,12 @@ from jarvis_proxy.canonical.exchange import NOTHING_NEEDED, Decoded, Exchange, M
 from jarvis_proxy.canonical.request import CanonicalRequest
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.embeddings import EmbeddingsExchange
-from jarvis_proxy.upstreams.gemini.model_traits import knowledge
-from jarvis_proxy.upstreams.gemini.recovery import Relaxation
+from jarvis_proxy.upstreams.gemini.model_traits import traits_of
+from jarvis_proxy.upstreams.gemini.recovery import RequestFallbacks
 from jarvis_proxy.upstreams.gemini.relay.exchange import GeminiRelayExchange
-from jarvis_proxy.upstreams.gemini.request.build import ChatPlan, build_chat, needs
+from jarvis_proxy.upstreams.gemini.request.build import TranslatedRequest, build_chat, needs
 from jarvis_proxy.upstreams.gemini.request.content import ImageUrls
-from jarvis_proxy.upstreams.gemini.signature_store import SignatureVault
+from jarvis_proxy.upstreams.gemini.signature_store import SignatureStore
 from jarvis_proxy.upstreams.gemini.upstream_call import GeminiCall
 from jarvis_proxy.wire.google_verbs import VERBS
 
@@ -31,18 +31,18 @@ _MODEL_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 class GeminiUpstream:
     """Google's generateContent behind any dialect; implements ``UpstreamAdapter``.
 
-    *new_id* gives 24 random letters and digits; *image_urls* is the setting ``IMAGE_URLS``; in
-    *signature_sources* is counted how thought signatures come back, as ``ChatPlan`` tells it;
-    *lock* is held meanwhile. Calls may be translated in several threads.
+    *new_id* gives 24 random letters and digits. *image_urls* is the setting ``IMAGE_URLS``.
+    *signature_sources* counts how thought signatures come back, as ``TranslatedRequest`` tells
+    it; *lock* is held meanwhile. Calls may be translated in several threads.
     """
 
-    __slots__ = ("_image_urls", "_lock", "_new_id", "_signature_sources", "_vault", "name")
+    __slots__ = ("_image_urls", "_lock", "_new_id", "_signature_sources", "_signatures", "name")
 
     def __init__(
         self,
         name: str,
         *,
-        vault: SignatureVault,
+        signatures: SignatureStore,
         new_id: Callable[[], str],
         image_urls: ImageUrls = "fetch",
         signature_sources: Counter[str] | None = None,
@@ -50,7 +50,7 @@ class GeminiUpstream:
     ) -> None:
         self._lock = nullcontext() if lock is None else lock
         self.name = name
-        self._vault = vault
+        self._signatures = signatures
         self._new_id = new_id
         self._image_urls = image_urls
         self._signature_sources = Counter() if signature_sources is None else signature_sources
@@ -62,7 +62,7 @@ class GeminiUpstream:
             ProxyError: 404 `model_not_found`, the model's name cannot be one of Gemini's.
         """
         _check_model(call)
-        outputs = knowledge(call.target_model).outputs
+        outputs = traits_of(call.target_model).outputs
         return ModelFeatures(draws="IMAGE" in outputs, speaks="AUDIO" in outputs)
 
     def canonical_needs(self, call: Call, request: CanonicalRequest, /) -> Prerequisites:
@@ -86,22 +86,22 @@ class GeminiUpstream:
             ProxyError: 400, the request cannot be expressed.
         """
 
-        def build(relaxation: Relaxation) -> ChatPlan:
+        def build(fallbacks: RequestFallbacks) -> TranslatedRequest:
             nonlocal decoded
             request, first, decoded = read(), decoded, None
             plan = build_chat(
                 call,
                 first or request.decoded or decode_chat(request.body),
-                vault=self._vault,
+                signatures=self._signatures,
                 media=media,
                 image_urls=self._image_urls,
-                relaxation=relaxation,
+                fallbacks=fallbacks,
             )
             with self._lock:
                 self._signature_sources.update(plan.signature_sources)
             return plan
 
-        return GeminiCall(call, build, vault=self._vault, new_id=self._new_id)
+        return GeminiCall(call, build, signatures=self._signatures, new_id=self._new_id)
 
     def needs(self, call: Call) -> Prerequisites:
         """Return that nothing is needed."""

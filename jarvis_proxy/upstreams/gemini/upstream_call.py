@@ -1,4 +1,4 @@
-"""One canonical request to Gemini, there and back: its requests, lanes and recoveries. Pure.
+"""One canonical request to Gemini, there and back: its requests, readers and recoveries. Pure.
 
 Source: https://ai.google.dev/api/generate-content (read 2026-11).
 """
@@ -13,46 +13,46 @@ from jarvis_proxy.canonical.answer import Answer, AnswerReader
 from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.canonical.exchange import UpstreamRequest
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.gemini.recovery import NOTHING_RELAXED, Relaxation, remedies
+from jarvis_proxy.upstreams.gemini.recovery import NO_FALLBACKS, RequestFallbacks, remedies
 from jarvis_proxy.upstreams.gemini.reply.candidate_stream import MergedAnswer
 from jarvis_proxy.upstreams.gemini.reply.context import ReplyContext
 from jarvis_proxy.upstreams.gemini.reply.errors import message_of, translate_error
 from jarvis_proxy.upstreams.gemini.reply.reader import GeminiReader
-from jarvis_proxy.upstreams.gemini.request.build import ChatPlan
-from jarvis_proxy.upstreams.gemini.signature_store import SignatureVault
+from jarvis_proxy.upstreams.gemini.request.build import TranslatedRequest
+from jarvis_proxy.upstreams.gemini.signature_store import SignatureStore
 
 _VERSION: Final = re.compile(r"[A-Za-z0-9._/@:-]{1,128}")
 _HEADERS: Final = {"Content-Type": "application/json"}
 
 
 class GeminiCall:
-    """One request for one or more choices: a lane for each, and the way back.
+    """One upstream request for each choice, and the way back.
 
     *build* makes the request, with whatever is relaxed after a refusal. Implements
     ``UpstreamCall``.
     """
 
-    __slots__ = ("_build", "_context", "_merged", "_relaxation", "plan")
+    __slots__ = ("_build", "_context", "_fallbacks", "_merged", "plan")
 
     def __init__(
         self,
         call: Call,
-        build: Callable[[Relaxation], ChatPlan],
+        build: Callable[[RequestFallbacks], TranslatedRequest],
         *,
-        vault: SignatureVault,
+        signatures: SignatureStore,
         new_id: Callable[[], str],
-        relaxation: Relaxation = NOTHING_RELAXED,
+        fallbacks: RequestFallbacks = NO_FALLBACKS,
     ) -> None:
         self._build = build
-        self._relaxation = relaxation
-        self.plan = build(self._relaxation)
-        self._context = ReplyContext(call, self.plan, vault, new_id)
-        self._merged = MergedAnswer(self.plan.lanes)
+        self._fallbacks = fallbacks
+        self.plan = build(self._fallbacks)
+        self._context = ReplyContext(call, self.plan, signatures, new_id)
+        self._merged = MergedAnswer(self.plan.choice_count)
 
     @property
     def requests(self) -> tuple[UpstreamRequest, ...]:
         """Return the same request once for each choice."""
-        return (self._request(self.plan.body),) * self.plan.lanes
+        return (self._request(self.plan.body),) * self.plan.choice_count
 
     @property
     def ignored(self) -> tuple[str, ...]:
@@ -71,10 +71,10 @@ class GeminiCall:
         """Begin an attempt: one that failed between two continuations has left nothing."""
         self._merged.begin()
 
-    def reader(self, answer: Answer, lane: int = 0, /) -> AnswerReader:
-        """Return a fresh reader for one lane's body."""
+    def reader(self, answer: Answer, index: int = 0, /) -> AnswerReader:
+        """Return a fresh reader for the body that answers ``requests[index]``."""
         return GeminiReader(
-            self._context, self._merged, answer, lane, continue_with=self._continue_with
+            self._context, self._merged, answer, index, continue_with=self._continue_with
         )
 
     def translate_error(self, status: int, headers: Mapping[str, str], body: bytes) -> ProxyError:
@@ -89,9 +89,9 @@ class GeminiCall:
         """
         if status != 400:
             return None
-        for relaxation in remedies(message_of(body), self._relaxation):
+        for fallbacks in remedies(message_of(body), self._fallbacks):
             try:
-                better = self._relaxed(relaxation)
+                better = self._with(fallbacks)
             except ProxyError:
                 continue  # in strict mode, or without the part that the call is about
             if better.plan.body != self.plan.body:
@@ -99,14 +99,14 @@ class GeminiCall:
                 return better
         return None
 
-    def _relaxed(self, relaxation: Relaxation) -> "GeminiCall":
+    def _with(self, fallbacks: RequestFallbacks) -> "GeminiCall":
         context = self._context
         return GeminiCall(
             context.call,
             self._build,
-            vault=context.vault,
+            signatures=context.signatures,
             new_id=context.new_id,
-            relaxation=relaxation,
+            fallbacks=fallbacks,
         )
 
     def _request(self, body: bytes) -> UpstreamRequest:

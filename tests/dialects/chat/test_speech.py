@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jarvis_proxy.dialects.chat.speech import Speech, wav_header, whole_speech
+from jarvis_proxy.dialects.chat.speech import SpeechEncoder, encode_speech, wav_header
 from jarvis_proxy.errors import ProxyError
 
 PCM = "audio/L16;codec=pcm;rate=24000"
@@ -21,7 +21,7 @@ def pcm(data: bytes, mime: str = PCM) -> tuple[str, str]:
 def test_whole_speech_as_wav_opens_as_a_wave_file() -> None:
     samples = bytes(range(200))
 
-    data = base64.b64decode(whole_speech([pcm(samples[:50]), pcm(samples[50:])], "wav"))
+    data = base64.b64decode(encode_speech([pcm(samples[:50]), pcm(samples[50:])], "wav"))
 
     with wave.open(io.BytesIO(data)) as file:
         assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (24000, 1, 2)
@@ -31,15 +31,17 @@ def test_whole_speech_as_wav_opens_as_a_wave_file() -> None:
 def test_without_a_format_speech_is_wav_and_as_pcm16_it_is_bare() -> None:
     blob = pcm(b"abcd")
 
-    assert base64.b64decode(whole_speech([blob], None)).startswith(b"RIFF")
-    assert base64.b64decode(whole_speech([blob], "pcm16")) == b"abcd"
+    assert base64.b64decode(encode_speech([blob], None)).startswith(b"RIFF")
+    assert base64.b64decode(encode_speech([blob], "pcm16")) == b"abcd"
 
 
 def test_sound_that_has_a_format_of_its_own_gets_no_header() -> None:
     ogg = ("audio/ogg", base64.b64encode(b"OggS").decode())
 
-    assert base64.b64decode(whole_speech([ogg], "wav")) == b"OggS"
-    assert base64.b64decode(Speech("wav").feed(*ogg) + Speech("wav").close()) == b"Ogg"
+    assert base64.b64decode(encode_speech([ogg], "wav")) == b"OggS"
+    assert (
+        base64.b64decode(SpeechEncoder("wav").feed(*ogg) + SpeechEncoder("wav").close()) == b"Ogg"
+    )
 
 
 @pytest.mark.parametrize(
@@ -55,7 +57,7 @@ def test_sound_that_has_a_format_of_its_own_gets_no_header() -> None:
     ],
 )
 def test_the_rate_is_in_the_type(mime: str, rate: int) -> None:
-    data = base64.b64decode(whole_speech([pcm(b"ab", mime)], "wav"))
+    data = base64.b64decode(encode_speech([pcm(b"ab", mime)], "wav"))
 
     assert int.from_bytes(data[24:28], "little") == rate
     assert int.from_bytes(data[28:32], "little") == rate * 2
@@ -63,7 +65,7 @@ def test_the_rate_is_in_the_type(mime: str, rate: int) -> None:
 
 @given(st.lists(st.binary(max_size=20), max_size=6))
 def test_pieces_joined_are_the_base64_of_the_whole(parts: list[bytes]) -> None:
-    speech = Speech("pcm16")
+    speech = SpeechEncoder("pcm16")
 
     text = "".join(speech.feed(*pcm(part)) for part in parts) + speech.close()
 
@@ -71,12 +73,12 @@ def test_pieces_joined_are_the_base64_of_the_whole(parts: list[bytes]) -> None:
 
 
 def test_a_streamed_wav_differs_from_the_whole_only_in_its_sizes() -> None:
-    speech = Speech("wav")
+    speech = SpeechEncoder("wav")
 
     streamed = base64.b64decode(
         speech.feed(*pcm(b"abcd")) + speech.feed(*pcm(b"ef")) + speech.close()
     )
-    whole = base64.b64decode(whole_speech([pcm(b"abcdef")], "wav"))
+    whole = base64.b64decode(encode_speech([pcm(b"abcdef")], "wav"))
 
     assert streamed[44:] == whole[44:] == b"abcdef"
     assert streamed[:4] + streamed[8:40] == whole[:4] + whole[8:40]
@@ -90,12 +92,12 @@ def test_a_header_holds_sizes_beyond_its_fields() -> None:
 
 
 def test_unpadded_and_url_safe_base64_is_understood() -> None:
-    assert base64.b64decode(whole_speech([(PCM, "-_8")], "pcm16")) == b"\xfb\xff"
+    assert base64.b64decode(encode_speech([(PCM, "-_8")], "pcm16")) == b"\xfb\xff"
 
 
 @pytest.mark.parametrize("data", ["A", "é", "AAAAA", "????", "AAAA AAAA"])
 def test_what_is_not_base64_is_a_bad_frame(data: str) -> None:
-    for use in (lambda *piece: whole_speech([piece], "wav"), Speech("wav").feed):
+    for use in (lambda *piece: encode_speech([piece], "wav"), SpeechEncoder("wav").feed):
         with pytest.raises(ProxyError) as caught:
             use(PCM, data)
         assert caught.value.code == "upstream_bad_frame"

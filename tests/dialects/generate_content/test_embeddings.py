@@ -64,7 +64,7 @@ def test_g4_c2_one_text() -> None:
     expected = {"model": "text-embedding-3-small", "input": ["Hi"], "dimensions": 8}
     assert asked(exchange) == expected
     assert json.loads(exchange.answer()) == {"embedding": {"values": [-0.5]}}
-    assert exchange.usage == exchange.spent == TokenUsage(4)
+    assert exchange.usage == exchange.partial_usage == TokenUsage(4)
     assert exchange.weight > 0
     assert (exchange.headers, exchange.raw) == ((), False)
 

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.canonical.translation import Translation
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.gemini.signature_store import MemoryVault
+from jarvis_proxy.upstreams.gemini.signature_store import MemorySignatureStore
 from tests.support.translated import gemini
 from tests.upstreams.gemini.replies import a_call, ids, replied, streamed_by
 
@@ -44,7 +44,7 @@ def responding(
     *,
     stream: bool = False,
     target: str = "gemini-3.5-flash",
-    vault: MemoryVault | None = None,
+    vault: MemorySignatureStore | None = None,
 ) -> Translation:
     """Return the exchange of a call of /v1/responses."""
     upstream = gemini(vault, ids())

@@ -8,7 +8,7 @@ import pytest
 from jarvis_proxy.canonical.answer import AnswerContext, Finish
 from jarvis_proxy.canonical.sealed_state import ANTHROPIC, SealedState, chat_owner, unseal
 from jarvis_proxy.dialects.responses.answer import ResponseAnswer, ResponseOptions
-from jarvis_proxy.upstreams.gemini.signature_store import MemoryVault, Remembered
+from jarvis_proxy.upstreams.gemini.signature_store import MemorySignatureStore, StoredSignature
 from tests.dialects.responses.events import JSON, rebuild, streamed, whole
 from tests.upstreams.gemini.replies import NOW, a_frame, a_function_call, a_usage, ids, sse
 
@@ -113,21 +113,21 @@ def test_who_does_not_ask_gets_nothing_sealed() -> None:
 
 
 def test_a_call_s_signature_is_remembered_by_its_call_id() -> None:
-    vault = MemoryVault()
+    vault = MemorySignatureStore()
     signed = {**a_function_call("f", id="n1"), "thoughtSignature": "c2ln"}
 
     (item,) = whole(a_frame(signed, finish="STOP"), body=TOOLS, vault=vault)["output"]
 
-    assert vault.get(item["call_id"], NOW) == Remembered("c2ln", "n1")
+    assert vault.get(item["call_id"], NOW) == StoredSignature("c2ln", "n1")
 
 
 def test_a_text_s_signature_is_remembered_by_its_message() -> None:
-    vault = MemoryVault()
+    vault = MemorySignatureStore()
     frames = (a_frame({"text": "a"}), a_frame({"text": "", "thoughtSignature": "c2ln"}))
 
     (item,) = whole(*frames, END, vault=vault)["output"]
 
-    assert vault.get(item["id"], NOW) == Remembered("c2ln", None)
+    assert vault.get(item["id"], NOW) == StoredSignature("c2ln", None)
 
 
 def test_a_picture_is_what_a_picture_tool_returns() -> None:

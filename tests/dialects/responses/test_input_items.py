@@ -20,9 +20,9 @@ def messages(*items: Json, instructions: str | None = None) -> list[Json]:
 
 
 def read(
-    *items: Json, instructions: str | None = None, notes: IgnoredParams | None = None
+    *items: Json, instructions: str | None = None, ignored: IgnoredParams | None = None
 ) -> tuple[list[Json], list[MessageOrigin]]:
-    return read_input(list(items), instructions, notes or IgnoredParams())
+    return read_input(list(items), instructions, ignored or IgnoredParams())
 
 
 def refusal(item: Json) -> ProxyError:
@@ -216,12 +216,12 @@ def test_a_picture_of_the_model_s_is_given_back() -> None:
     ],
 )
 def test_what_tools_of_openai_s_servers_did_is_left_out_and_named(item: Json) -> None:
-    notes = IgnoredParams()
+    ignored = IgnoredParams()
 
-    assert read({"role": "user", "content": "a"}, item, notes=notes)[0] == [
+    assert read({"role": "user", "content": "a"}, item, ignored=ignored)[0] == [
         {"role": "user", "content": [text("a")]}
     ]
-    assert notes.names == ("input[1]",)
+    assert ignored.names == ("input[1]",)
 
 
 @pytest.mark.parametrize(
@@ -237,11 +237,11 @@ def test_what_tools_of_openai_s_servers_did_is_left_out_and_named(item: Json) ->
     ids=lambda item: item["type"],
 )
 def test_a8_items_that_mean_nothing_here_are_left_out_and_named(item: Json) -> None:
-    notes = IgnoredParams()
-    said = read(call("a"), item, {"role": "user", "content": "a"}, notes=notes)[0]
+    ignored = IgnoredParams()
+    said = read(call("a"), item, {"role": "user", "content": "a"}, ignored=ignored)[0]
 
     assert [message["role"] for message in said] == ["assistant", "user"]
-    assert notes.names == ("input[1]",)
+    assert ignored.names == ("input[1]",)
 
 
 def test_a1_a_call_keeps_its_namespace() -> None:
@@ -259,7 +259,7 @@ def test_a1_a_call_keeps_its_namespace() -> None:
 def test_a2_a_search_and_what_it_found_are_a_call_and_its_result() -> None:
     tool = {"type": "function", "name": "f"}
     loaded: list[Any] = []
-    notes = IgnoredParams()
+    ignored = IgnoredParams()
     said, _ = read_input(
         [
             {"type": "reasoning", "encrypted_content": "gemini:QUJD"},
@@ -273,7 +273,7 @@ def test_a2_a_search_and_what_it_found_are_a_call_and_its_result() -> None:
             {"type": "additional_tools", "role": "developer", "tools": [tool]},
         ],
         None,
-        notes,
+        ignored,
         loaded,
     )
 
@@ -289,25 +289,25 @@ def test_a2_a_search_and_what_it_found_are_a_call_and_its_result() -> None:
         {"role": "tool", "tool_call_id": "a", "content": "Tools that are available now: f"}
     ]
     assert loaded == [(tool, "input[2].tools[0]"), (tool, "input[3].tools[0]")]
-    assert notes.names == ()
+    assert ignored.names == ()
 
 
 def test_a2_a_search_that_openai_ran_is_left_out_but_its_tools_are_not() -> None:
     tool = {"type": "function", "name": "f"}
     loaded: list[Any] = []
-    notes = IgnoredParams()
+    ignored = IgnoredParams()
     said, _ = read_input(
         [
             {"type": "tool_search_call", "call_id": None, "execution": "server", "arguments": {}},
             {"type": "tool_search_output", "call_id": None, "execution": "server", "tools": [tool]},
         ],
         None,
-        notes,
+        ignored,
         loaded,
     )
 
     assert (said, loaded) == ([], [(tool, "input[1].tools[0]")])
-    assert notes.names == ("input[0]", "input[1]")
+    assert ignored.names == ("input[0]", "input[1]")
 
 
 REFUSALS: list[tuple[Json, str, str]] = [
@@ -335,11 +335,11 @@ def test_what_cannot_be_read_is_refused(item: Json, code: str, param: str) -> No
 
 def test_a_reference_to_reasoning_says_nothing_and_is_no_mistake() -> None:
     """Vercel's SDK refers to it where it stores by default; the calls behind it come whole."""
-    notes = IgnoredParams()
-    said = read({"type": "item_reference", "id": "rs_1"}, call("a"), notes=notes)[0]
+    ignored = IgnoredParams()
+    said = read({"type": "item_reference", "id": "rs_1"}, call("a"), ignored=ignored)[0]
 
     assert [message["tool_calls"] for message in said] == [[as_chat("a")]]
-    assert notes.names == ()
+    assert ignored.names == ()
 
 
 def test_a_reference_is_refused_with_what_to_do() -> None:

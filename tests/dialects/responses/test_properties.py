@@ -12,7 +12,7 @@ from jarvis_proxy.canonical.exchange import Media
 from jarvis_proxy.errors import ProxyError
 from tests.dialects.responses.events import a_request, outcome, read, rebuild
 from tests.support.translated import gemini
-from tests.upstreams.gemini.chat import JPEG_BYTES, DictVault
+from tests.upstreams.gemini.chat import JPEG_BYTES, DictSignatureStore
 from tests.upstreams.gemini.google_types import assert_google_accepts
 from tests.upstreams.gemini.replies import a_frame, a_function_call, ids, sse
 from tests.upstreams.gemini.test_request_properties import SCALARS, VALUES, attempt
@@ -79,7 +79,7 @@ FIELDS = st.sampled_from(
 def test_any_json_becomes_an_accepted_request_or_a_proxy_error(
     fields: dict[str, Any], items: Any, model: str, strict: bool
 ) -> None:
-    upstream = gemini(DictVault(), ids())
+    upstream = gemini(DictSignatureStore(), ids())
     call = replace(a_request({"input": items, **fields}, target=model), strict_params=strict)
     wanted, error = attempt(lambda: upstream.needs(call))
     media = {url: Media("image/jpeg", JPEG_BYTES) for url in (wanted.urls if wanted else ())}
@@ -96,7 +96,7 @@ def test_any_json_becomes_an_accepted_request_or_a_proxy_error(
 
 @given(body=st.one_of(st.binary(max_size=40), VALUES.map(lambda v: json.dumps(v).encode())))
 def test_any_body_that_is_no_request_is_a_proxy_error(body: bytes) -> None:
-    upstream = gemini(DictVault(), ids())
+    upstream = gemini(DictSignatureStore(), ids())
 
     with pytest.raises(ProxyError) as caught:
         upstream.needs(replace(a_request(), body=body))

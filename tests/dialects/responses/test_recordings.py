@@ -9,7 +9,7 @@ import pytest
 
 from jarvis_proxy.canonical.exchange import Media
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.gemini.model_traits import knowledge
+from jarvis_proxy.upstreams.gemini.model_traits import traits_of
 from tests.dialects.responses.events import (
     JSON,
     a_request,
@@ -20,7 +20,7 @@ from tests.dialects.responses.events import (
 )
 from tests.support.recordings import recordings, request_of
 from tests.support.translated import gemini
-from tests.upstreams.gemini.chat import JPEG_BYTES, DictVault
+from tests.upstreams.gemini.chat import JPEG_BYTES, DictSignatureStore
 from tests.upstreams.gemini.google_types import assert_conversation_rules, assert_google_accepts
 from tests.upstreams.gemini.replies import a_plan, accumulate, an_exchange, chunks_of, ids, sse
 from tests.upstreams.gemini.replies import stream_outcome as chat_outcome
@@ -139,7 +139,7 @@ REFUSED = {"pydantic-ai__test_openai_responses_model_http_error__0_1e0b6c": "tem
 @pytest.mark.parametrize("recording", ASKING)
 def test_recorded_request_is_one_that_google_accepts(recording: JSON, model: str) -> None:
     body, _ = request_of(recording)
-    upstream = gemini(DictVault(), ids())
+    upstream = gemini(DictSignatureStore(), ids())
     call = a_request(json.loads(body), target=model)
     media = {url: Media("image/jpeg", JPEG_BYTES) for url in upstream.needs(call).urls}
     if (param := REFUSED.get(recording["id"])) is not None:
@@ -150,6 +150,6 @@ def test_recorded_request_is_one_that_google_accepts(recording: JSON, model: str
 
     built = json.loads(upstream.exchange(call, media).requests[0].body)
 
-    traits = knowledge(model)
+    traits = traits_of(model)
     assert_google_accepts(built)
     assert_conversation_rules(built, signed=traits.signatures == "required", ids=traits.sends_ids)

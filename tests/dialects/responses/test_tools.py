@@ -16,9 +16,11 @@ def space(name: str, *tools: Json) -> Json:
     return {"type": "namespace", "name": name, "tools": list(tools)}
 
 
-def chat(tools: list[Json] | None, *loaded: Json, notes: IgnoredParams | None = None) -> ChatTools:
+def chat(
+    tools: list[Json] | None, *loaded: Json, ignored: IgnoredParams | None = None
+) -> ChatTools:
     came = [(tool, f"input[1].tools[{index}]") for index, tool in enumerate(loaded)]
-    found = chat_tools(tools, came, notes or IgnoredParams(), draws=False)
+    found = chat_tools(tools, came, ignored or IgnoredParams(), draws=False)
     assert found is not None
     return found
 
@@ -76,10 +78,10 @@ def test_a2_a_search_that_found_a_declared_tool_makes_it_callable() -> None:
 
 
 def test_a2_what_openai_would_run_is_not_loaded_but_noted() -> None:
-    notes = IgnoredParams()
+    ignored = IgnoredParams()
 
-    assert chat(None, {"type": "mcp", "server_label": "x"}, notes=notes).tools == []
-    assert notes.names == ("input[1].tools[0]",)
+    assert chat(None, {"type": "mcp", "server_label": "x"}, ignored=ignored).tools == []
+    assert ignored.names == ("input[1].tools[0]",)
 
 
 def test_two_tools_of_one_name_in_one_list_stay_two() -> None:

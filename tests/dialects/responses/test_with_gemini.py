@@ -9,7 +9,7 @@ from jarvis_proxy.canonical.exchange import Prerequisites, RetryableError
 from jarvis_proxy.canonical.translation import Translation
 from jarvis_proxy.canonical.usage import TokenUsage
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.gemini.signature_store import MemoryVault
+from jarvis_proxy.upstreams.gemini.signature_store import MemorySignatureStore
 from tests.dialects.responses.events import (
     JSON,
     a_request,
@@ -230,7 +230,7 @@ def test_an_error_comes_behind_what_was_whole() -> None:
 
 
 def test_a_call_that_was_answered_is_signed_when_it_comes_back() -> None:
-    vault = MemoryVault()
+    vault = MemorySignatureStore()
     part = {**a_function_call("f", {"a": 1}, id="dv8szvqe"), "thoughtSignature": "EvsBCvgB"}
     (call,) = whole(a_frame(part, finish="STOP"), vault=vault)["output"]
     signed = a_frame({"text": "a", "thoughtSignature": "Eq4=" }, finish="STOP")  # fmt: skip

@@ -10,8 +10,8 @@ from typing import Final
 
 from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.canonical.exchange import Media
-from jarvis_proxy.upstreams.gemini.model_traits import knowledge
-from jarvis_proxy.upstreams.gemini.request.build import ChatPlan
+from jarvis_proxy.upstreams.gemini.model_traits import traits_of
+from jarvis_proxy.upstreams.gemini.request.build import TranslatedRequest
 from tests.fuzz.outcomes import attempt
 from tests.upstreams.gemini.chat import JPEG_BYTES, built, make_call, needed
 from tests.upstreams.gemini.google_types import assert_conversation_rules, assert_google_accepts
@@ -46,12 +46,12 @@ def check(data: bytes) -> None:
         return
     assert plan is not None
     built = json.loads(plan.body)
-    traits = knowledge(model)
+    traits = traits_of(model)
     assert_google_accepts(built)
     assert_conversation_rules(built, signed=traits.signatures == "required", ids=traits.sends_ids)
     assert all(name.isascii() and name.isprintable() for name in plan.ignored)
 
 
-def _plan(call: Call) -> ChatPlan:
+def _plan(call: Call) -> TranslatedRequest:
     media = {url: Media("image/jpeg", JPEG_BYTES) for url in needed(call).urls}
     return built(call, media)

@@ -324,7 +324,7 @@ async def test_signatures_are_counted_by_the_way_they_came_back() -> None:
         await fetch(proxy.port, CHAT, body, BEARER)
         found = await samples(proxy)
 
-    assert named(found, "jarvis_signatures_recovered_total", "way") == {("sentinel",): 1}
+    assert named(found, "jarvis_signatures_recovered_total", "way") == {("placeholder",): 1}
 
 
 async def test_the_version_and_the_process_are_told() -> None:

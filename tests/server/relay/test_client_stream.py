@@ -377,7 +377,7 @@ async def test_slow_client_is_told_why_its_stream_is_ended_by_the_clock() -> Non
 
 @pytest.mark.parametrize("body", [ASK, TWO])
 async def test_client_that_leaves_while_it_is_waited_for_has_left(body: bytes) -> None:
-    """With several answers at once it is not a lane that failed, nor the upstream."""
+    """With several answers at once it is none of them that failed, nor the upstream."""
     upstream = RawUpstream(Flood(event=EVENT if body == ASK else FRAME).play)
     async with (
         upstream.running(),

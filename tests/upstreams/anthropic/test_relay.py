@@ -104,7 +104,7 @@ def test_a_whole_answer_keeps_its_bytes_and_is_counted() -> None:
     assert passed.answer() is body
     assert passed.usage is not None
     assert (passed.usage.prompt, passed.usage.completion) == (10, 1)
-    assert passed.spent == passed.usage
+    assert passed.partial_usage == passed.usage
 
 
 def test_a_whole_answer_that_is_no_message_is_an_error() -> None:

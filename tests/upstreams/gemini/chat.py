@@ -8,30 +8,30 @@ from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.canonical.chat_decoder import decode_chat
 from jarvis_proxy.canonical.exchange import Media, Prerequisites
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.gemini.recovery import Relaxation
-from jarvis_proxy.upstreams.gemini.request.build import ChatPlan, build_chat, needs
+from jarvis_proxy.upstreams.gemini.recovery import RequestFallbacks
+from jarvis_proxy.upstreams.gemini.request.build import TranslatedRequest, build_chat, needs
 from jarvis_proxy.upstreams.gemini.request.content import ImageUrls
-from jarvis_proxy.upstreams.gemini.signature_store import Remembered
+from jarvis_proxy.upstreams.gemini.signature_store import StoredSignature
 
 Json = dict[str, Any]
 
 NEWEST = "gemini-3.8-flash"
 OLD = "gemini-2.5-flash"
 PNG = "iVBORw0KGgo="
-AS_IT_IS = Relaxation()
+AS_IT_IS = RequestFallbacks()
 JPEG_BYTES = b"\xff\xd8\xff\xe0 a picture"
 
 
-class DictVault:
+class DictSignatureStore:
     """A vault that knows exactly what it is given."""
 
-    def __init__(self, known: Mapping[str, Remembered] | None = None) -> None:
+    def __init__(self, known: Mapping[str, StoredSignature] | None = None) -> None:
         self.known = dict(known or {})
 
-    def get(self, call_id: str, now: float) -> Remembered | None:
+    def get(self, call_id: str, now: float) -> StoredSignature | None:
         return self.known.get(call_id)
 
-    def put(self, call_id: str, value: Remembered, now: float) -> None:
+    def put(self, call_id: str, value: StoredSignature, now: float) -> None:
         self.known[call_id] = value
 
 
@@ -62,31 +62,31 @@ def needed(call: Call, image_urls: ImageUrls = "fetch") -> Prerequisites:
     return needs(decode_chat(call.body), image_urls)
 
 
-def built(call: Call, media: Mapping[str, Media | ProxyError]) -> ChatPlan:
+def built(call: Call, media: Mapping[str, Media | ProxyError]) -> TranslatedRequest:
     """Return the plan for *call* without remembered signatures."""
-    return build_chat(call, decode_chat(call.body), vault=DictVault(), media=media)
+    return build_chat(call, decode_chat(call.body), signatures=DictSignatureStore(), media=media)
 
 
 def plan_for(
     body: object,
     model: str = NEWEST,
     *,
-    vault: Mapping[str, Remembered] | None = None,
+    vault: Mapping[str, StoredSignature] | None = None,
     media: Mapping[str, Media | ProxyError] | None = None,
     image_urls: ImageUrls = "fetch",
-    relaxation: Relaxation = AS_IT_IS,
+    fallbacks: RequestFallbacks = AS_IT_IS,
     strict_params: bool = False,
     show_thoughts: bool = False,
-) -> ChatPlan:
+) -> TranslatedRequest:
     """Return the plan for a chat body."""
     call = make_call(body, model, strict_params=strict_params, show_thoughts=show_thoughts)
     return build_chat(
         call,
         decode_chat(call.body),
-        vault=DictVault(vault),
+        signatures=DictSignatureStore(vault),
         media=media or {},
         image_urls=image_urls,
-        relaxation=relaxation,
+        fallbacks=fallbacks,
     )
 
 

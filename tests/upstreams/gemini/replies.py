@@ -16,11 +16,11 @@ from jarvis_proxy.canonical.translation import Translation
 from jarvis_proxy.dialects.chat.answer import ChatAnswer
 from jarvis_proxy.dialects.chat.options import ChatOptions
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.gemini.recovery import Relaxation
+from jarvis_proxy.upstreams.gemini.recovery import RequestFallbacks
 from jarvis_proxy.upstreams.gemini.reply.context import ReplyContext
-from jarvis_proxy.upstreams.gemini.request.build import ChatPlan
+from jarvis_proxy.upstreams.gemini.request.build import TranslatedRequest
 from jarvis_proxy.upstreams.gemini.request.tools import GEMINI_NAMES
-from jarvis_proxy.upstreams.gemini.signature_store import MemoryVault, SignatureVault
+from jarvis_proxy.upstreams.gemini.signature_store import MemorySignatureStore, SignatureStore
 from jarvis_proxy.upstreams.gemini.upstream_call import GeminiCall
 from tests.support.recorded_answer import RecordedAnswer, RecordedChoice
 
@@ -33,14 +33,14 @@ DONE = b"data: [DONE]\n\n"
 class Plan(NamedTuple):
     """What was sent upstream, and how the client wants its answer."""
 
-    sent: ChatPlan
+    sent: TranslatedRequest
     options: ChatOptions
 
 
 def a_plan(
     *,
     body: bytes = b'{"contents":[]}',
-    lanes: int = 1,
+    choice_count: int = 1,
     ignored: tuple[str, ...] = (),
     include_usage: bool = False,
     declared: Iterable[str] = (),
@@ -54,9 +54,9 @@ def a_plan(
 ) -> Plan:
     names = FunctionNames(declared, rule=GEMINI_NAMES)
     names.renamed |= renamed or {}
-    sent = ChatPlan(
+    sent = TranslatedRequest(
         body=body,
-        lanes=lanes,
+        choice_count=choice_count,
         ignored=ignored,
         names=names,
         custom_tools=frozenset(custom_tools),
@@ -94,19 +94,19 @@ def ids() -> Callable[[], str]:
 
 
 def a_context(
-    plan: Plan | ChatPlan | None = None, vault: SignatureVault | None = None
+    plan: Plan | TranslatedRequest | None = None, vault: SignatureStore | None = None
 ) -> ReplyContext:
     plan = plan or a_plan()
-    sent = plan if isinstance(plan, ChatPlan) else plan.sent
-    return ReplyContext(a_call(), sent, vault or MemoryVault(), ids())
+    sent = plan if isinstance(plan, TranslatedRequest) else plan.sent
+    return ReplyContext(a_call(), sent, vault or MemorySignatureStore(), ids())
 
 
 def translated(
     call: Call,
-    build: Callable[[Relaxation], ChatPlan],
+    build: Callable[[RequestFallbacks], TranslatedRequest],
     *,
     options: ChatOptions | None = None,
-    vault: SignatureVault | None = None,
+    vault: SignatureStore | None = None,
 ) -> Translation:
     """Return the exchange of a chat client with what *build* makes."""
     new_id = ids()
@@ -115,7 +115,7 @@ def translated(
         CanonicalRequest(body=b"", params=SameParams()),
         partial(ChatAnswer, context, options or ChatOptions()),
     )
-    upstream = GeminiCall(call, build, vault=vault or MemoryVault(), new_id=new_id)
+    upstream = GeminiCall(call, build, signatures=vault or MemorySignatureStore(), new_id=new_id)
     return Translation(client, upstream)
 
 
@@ -123,13 +123,13 @@ def an_exchange(
     plan: Plan | None = None,
     *,
     stream: bool = False,
-    vault: SignatureVault | None = None,
+    vault: SignatureStore | None = None,
     call: Call | None = None,
 ) -> Translation:
     chosen = plan or a_plan()
 
-    def build(relaxation: Relaxation) -> ChatPlan:
-        assert relaxation == Relaxation()
+    def build(fallbacks: RequestFallbacks) -> TranslatedRequest:
+        assert fallbacks == RequestFallbacks()
         return chosen.sent
 
     return translated(call or a_call(stream=stream), build, options=chosen.options, vault=vault)
@@ -180,7 +180,7 @@ def sse(*frames: JSON, eol: str = "\r\n") -> bytes:
 def stream_outcome(
     exchange: Translation, pieces: Iterable[bytes]
 ) -> tuple[bytes, ProxyError | None]:
-    """Feed *pieces* as one lane; return all that reaches the client and the error that ends it.
+    """Feed *pieces* as one answer; return all that reaches the client and the error that ends it.
 
     As the shell does, ask again where an answer says nothing.
     """

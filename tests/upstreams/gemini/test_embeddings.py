@@ -115,7 +115,7 @@ def test_half_a_surrogate_pair_becomes_the_replacement_character() -> None:
     ("count", "sizes"),
     [(1, [1]), (99, [99]), (100, [100]), (101, [100, 1]), (200, [100, 100]), (2048, [100] * 20)],
 )
-def test_each_hundred_inputs_is_a_lane(count: int, sizes: list[int]) -> None:
+def test_each_hundred_inputs_is_a_request(count: int, sizes: list[int]) -> None:
     requests = exchange([str(number) for number in range(count)]).requests
     batches = [json.loads(request.body)["requests"] for request in requests]
     texts = [item["content"]["parts"][0]["text"] for batch in batches for item in batch]
@@ -228,7 +228,7 @@ def test_vectors_come_back_as_openai_sends_them() -> None:
     embeddings = exchange(["a", "b"])
     metadata = {"promptTokenCount": 7, "promptTokenDetails": [{"modality": "TEXT"}]}
 
-    assert (embeddings.usage, embeddings.spent) == (None, None)
+    assert (embeddings.usage, embeddings.partial_usage) == (None, None)
     embeddings.translate_reply(reply([0.5, -0.25], [1, 0], error=None, usageMetadata=metadata))
 
     assert embeddings.answer() == (
@@ -285,12 +285,12 @@ def test_other_vectors_are_left_alone(fields: dict[str, object], vector: list[fl
     assert json.loads(embeddings.answer())["data"][0]["embedding"] == vector
 
 
-def test_lanes_may_end_in_any_order() -> None:
+def test_replies_may_come_in_any_order() -> None:
     embeddings = exchange([str(number) for number in range(2 * CHUNK + 1)])
-    for lane in (2, 0, 1):
-        size = 1 if lane == 2 else CHUNK
-        vectors = [[float(lane * CHUNK + number)] for number in range(size)]
-        embeddings.translate_reply(reply(*vectors, usageMetadata={"promptTokenCount": 10}), lane)
+    for index in (2, 0, 1):
+        size = 1 if index == 2 else CHUNK
+        vectors = [[float(index * CHUNK + number)] for number in range(size)]
+        embeddings.translate_reply(reply(*vectors, usageMetadata={"promptTokenCount": 10}), index)
     data = json.loads(embeddings.answer())["data"]
 
     assert [item["index"] for item in data] == list(range(2 * CHUNK + 1))
@@ -298,12 +298,12 @@ def test_lanes_may_end_in_any_order() -> None:
     assert embeddings.usage == TokenUsage(prompt=30)
 
 
-def test_an_answer_with_a_lane_missing_is_never_given() -> None:
+def test_an_answer_with_a_reply_missing_is_never_given() -> None:
     embeddings = exchange(["a"] * (CHUNK + 1))
     embeddings.translate_reply(reply([1.0]), 1)
 
     assert embeddings.usage is None
-    assert embeddings.spent == TokenUsage(prompt=1)
+    assert embeddings.partial_usage == TokenUsage(prompt=1)
     with pytest.raises(ProxyError) as caught:
         embeddings.answer()
     assert (caught.value.status, caught.value.code) == (502, "upstream_truncated")

@@ -10,8 +10,8 @@ import pytest
 
 from jarvis_proxy.canonical.exchange import RetryableError
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.gemini.request.build import ChatPlan, Relaxation
-from jarvis_proxy.upstreams.gemini.signature_store import MemoryVault, Remembered
+from jarvis_proxy.upstreams.gemini.request.build import RequestFallbacks, TranslatedRequest
+from jarvis_proxy.upstreams.gemini.signature_store import MemorySignatureStore, StoredSignature
 from tests.upstreams.gemini.replies import (
     DONE,
     JSON,
@@ -193,7 +193,7 @@ def test_row_16_nothing_is_put_between_texts_and_a_lone_line_end_is_kept() -> No
 
 
 def test_row_39_a_signature_survives_a_client_that_keeps_only_the_id() -> None:
-    vault = MemoryVault()
+    vault = MemorySignatureStore()
     signed = {**a_function_call("f", id="n1"), "thoughtSignature": "sig"}
 
     (call, sibling) = calls_of(
@@ -201,8 +201,8 @@ def test_row_39_a_signature_survives_a_client_that_keeps_only_the_id() -> None:
     )
 
     stripped = re.sub("[^A-Za-z0-9]", "", call["id"])[:40]
-    assert vault.get(stripped, NOW) == Remembered("sig", "n1")
-    assert vault.get(sibling["id"], NOW) == Remembered(None, "n2")
+    assert vault.get(stripped, NOW) == StoredSignature("sig", "n1")
+    assert vault.get(sibling["id"], NOW) == StoredSignature(None, "n2")
     assert call["extra_content"] == {"google": {"thought_signature": "sig"}}
     assert "extra_content" not in sibling
 
@@ -217,11 +217,11 @@ def test_row_40_a_signature_on_an_empty_last_part_has_a_place_of_its_own() -> No
 
 
 def test_row_41_a_signature_that_is_refused_is_replaced_once() -> None:
-    built: list[Relaxation] = []
+    built: list[RequestFallbacks] = []
 
-    def build(relaxation: Relaxation) -> ChatPlan:
-        built.append(relaxation)
-        return a_plan(body=repr(relaxation).encode()).sent
+    def build(fallbacks: RequestFallbacks) -> TranslatedRequest:
+        built.append(fallbacks)
+        return a_plan(body=repr(fallbacks).encode()).sent
 
     refusal = b'{"error":{"code":400,"message":"Thought signature is not valid"}}'
     exchange = translated(a_call(), build)

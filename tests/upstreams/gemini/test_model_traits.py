@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from jarvis_proxy.upstreams.gemini.model_traits import NEWEST, knowledge
+from jarvis_proxy.upstreams.gemini.model_traits import NEWEST, traits_of
 
 # id: family, thinking, minimal level, sampling counts, prefill, signatures, ids.
 TABLE = {
@@ -30,7 +30,7 @@ TABLE = {
 
 @pytest.mark.parametrize("model", TABLE)
 def test_each_model_has_its_row(model: str) -> None:
-    traits = knowledge(model)
+    traits = traits_of(model)
 
     assert TABLE[model] == (
         traits.family,
@@ -48,11 +48,11 @@ def test_each_model_has_its_row(model: str) -> None:
     ["gemini-pro-latest", "gemini-flash-latest", "gemini-4-hydrogen", "gemini-30-x", "whatever"],
 )
 def test_unknown_names_count_as_newest(model: str) -> None:
-    assert knowledge(model) is NEWEST
+    assert traits_of(model) is NEWEST
 
 
 def test_names_are_read_whatever_their_case() -> None:
-    assert knowledge("Gemini-2.5-Pro") is knowledge("gemini-2.5-pro")
+    assert traits_of("Gemini-2.5-Pro") is traits_of("gemini-2.5-pro")
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_names_are_read_whatever_their_case() -> None:
     ],
 )
 def test_thinking_budgets(model: str, budget: tuple[int, int], can_stop: bool) -> None:
-    traits = knowledge(model)
+    traits = traits_of(model)
 
     assert (budget, can_stop) == (traits.budget, traits.thinking_can_stop)
 
@@ -79,7 +79,7 @@ def test_thinking_budgets(model: str, budget: tuple[int, int], can_stop: bool) -
     ],
 )
 def test_output_limits(model: str, limit: int) -> None:
-    assert limit == knowledge(model).output_limit
+    assert limit == traits_of(model).output_limit
 
 
 @pytest.mark.parametrize(
@@ -95,21 +95,21 @@ def test_output_limits(model: str, limit: int) -> None:
     ],
 )
 def test_models_that_paint_or_speak_neither_think_nor_call(model: str, outputs: set[str]) -> None:
-    traits = knowledge(model)
+    traits = traits_of(model)
 
     assert outputs == traits.outputs
     assert (traits.functions, traits.thinking != "none") == (outputs == {"TEXT"},) * 2
 
 
 def test_only_the_oldest_take_penalties_and_logprobs() -> None:
-    takers = [name for name in TABLE if knowledge(name).penalties or knowledge(name).logprobs]
+    takers = [name for name in TABLE if traits_of(name).penalties or traits_of(name).logprobs]
 
     assert takers == ["gemini-1.5-pro", "gemini-2.0-flash-001"]
 
 
 def test_from_generation_three_on_tools_mix_with_json_media_and_each_other() -> None:
     for name, row in TABLE.items():
-        traits = knowledge(name)
+        traits = traits_of(name)
         expected = row[5] == "required"
 
         assert (traits.json_with_tools, traits.mixes_tools, traits.response_media) == (
@@ -119,5 +119,5 @@ def test_from_generation_three_on_tools_mix_with_json_media_and_each_other() -> 
 
 def test_older_gemma_knows_neither_system_nor_functions() -> None:
     assert replace(
-        knowledge("gemma-4-31b-it"), functions=False, system_instruction=False
-    ) == knowledge("gemma-3-27b-it")
+        traits_of("gemma-4-31b-it"), functions=False, system_instruction=False
+    ) == traits_of("gemma-3-27b-it")

@@ -6,24 +6,24 @@ import pytest
 
 from jarvis_proxy.upstreams.gemini.model_traits import NEWEST
 from jarvis_proxy.upstreams.gemini.recovery import (
-    NOTHING_RELAXED,
+    NO_FALLBACKS,
     REMEDIES,
-    Relaxation,
+    RequestFallbacks,
     remedies,
 )
 from jarvis_proxy.upstreams.gemini.request.schema.form import SAFE_DEPTH, SchemaForm
 
-NO_LIMITS = Relaxation(schemas=SchemaForm(limits=False))
-NO_LOOPS = Relaxation(schemas=SchemaForm(loops=False))
-SHALLOW = Relaxation(schemas=SchemaForm(depth=SAFE_DEPTH))
-PLACEHOLDERS = Relaxation(sentinel_signatures=True)
-NO_THINKING = Relaxation(no_thinking=True)
-USER_LAST = Relaxation(user_last=True)
-ANYTHING = Relaxation(schemas=SchemaForm(limits=False), soft_choice=True, own_thoughts=False)
+NO_LIMITS = RequestFallbacks(schemas=SchemaForm(limits=False))
+NO_LOOPS = RequestFallbacks(schemas=SchemaForm(loops=False))
+SHALLOW = RequestFallbacks(schemas=SchemaForm(depth=SAFE_DEPTH))
+PLACEHOLDERS = RequestFallbacks(sentinel_signatures=True)
+NO_THINKING = RequestFallbacks(no_thinking=True)
+USER_LAST = RequestFallbacks(user_last=True)
+ANYTHING = RequestFallbacks(schemas=SchemaForm(limits=False), soft_choice=True, own_thoughts=False)
 LEARN = "Learn more: https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/gemini"
 TURN = "Requests ending with a model turn are not supported"
 
-FIRST: dict[str, tuple[str, Relaxation]] = {
+FIRST: dict[str, tuple[str, RequestFallbacks]] = {
     "b3-bare": ("Request contains an invalid argument.", ANYTHING),
     "b3-no full stop": ("request contains an invalid argument", ANYTHING),
     "b3-status": ("INVALID_ARGUMENT: Request contains an invalid argument.", ANYTHING),
@@ -113,28 +113,30 @@ FIRST: dict[str, tuple[str, Relaxation]] = {
     "b6-single turn": ("Please ensure that single turn requests end with a user role.", USER_LAST),
     "mode": (
         "Function calling config mode ANY is not supported for this model.",
-        Relaxation(soft_choice=True),
+        RequestFallbacks(soft_choice=True),
     ),
-    "mode, other order": ("VALIDATED mode is not supported.", Relaxation(soft_choice=True)),
+    "mode, other order": ("VALIDATED mode is not supported.", RequestFallbacks(soft_choice=True)),
     "tools of both kinds": (
         "Tool call context circulation is not enabled for models/x",
-        Relaxation(separate_tools=True),
+        RequestFallbacks(separate_tools=True),
     ),
     "b11-type": (
         "Unsupported MIME type: image/gif",
-        Relaxation(refused_types=frozenset({"image/gif"})),
+        RequestFallbacks(refused_types=frozenset({"image/gif"})),
     ),
     "b11-vertex type": (
         "Unable to submit request because it has a mimeType parameter with value image/svg+xml, "
         "which is not supported.",
-        Relaxation(refused_types=frozenset({"image/svg+xml"})),
+        RequestFallbacks(refused_types=frozenset({"image/svg+xml"})),
     ),
 }
 
 
 @pytest.mark.parametrize(("message", "relaxed"), FIRST.values(), ids=FIRST)
-def test_refusal_is_known_in_the_words_that_users_report(message: str, relaxed: Relaxation) -> None:
-    assert next(remedies(message, NOTHING_RELAXED)) == relaxed
+def test_refusal_is_known_in_the_words_that_users_report(
+    message: str, relaxed: RequestFallbacks
+) -> None:
+    assert next(remedies(message, NO_FALLBACKS)) == relaxed
 
 
 @pytest.mark.parametrize(
@@ -150,13 +152,13 @@ def test_refusal_is_known_in_the_words_that_users_report(message: str, relaxed: 
     ],
 )
 def test_other_words_are_no_reason_to_try_again(message: str) -> None:
-    for relaxed in remedies(message, NOTHING_RELAXED):
+    for relaxed in remedies(message, NO_FALLBACKS):
         assert relaxed.refused_types == frozenset()
 
 
 @pytest.mark.parametrize(("message", "relaxed"), FIRST.values(), ids=FIRST)
-def test_each_change_is_made_once(message: str, relaxed: Relaxation) -> None:
-    tried, now = [NOTHING_RELAXED], NOTHING_RELAXED
+def test_each_change_is_made_once(message: str, relaxed: RequestFallbacks) -> None:
+    tried, now = [NO_FALLBACKS], NO_FALLBACKS
     while (following := next(remedies(message, now), None)) is not None:
         assert following not in tried
         tried.append(following)
@@ -166,11 +168,11 @@ def test_each_change_is_made_once(message: str, relaxed: Relaxation) -> None:
 
 
 def test_what_was_relaxed_before_stays_relaxed() -> None:
-    now = NOTHING_RELAXED
+    now = NO_FALLBACKS
     for message, _ in FIRST.values():
         now = next(remedies(message, now), now)
 
-    assert now == Relaxation(
+    assert now == RequestFallbacks(
         sentinel_signatures=True,
         user_last=True,
         separate_tools=True,
@@ -184,17 +186,19 @@ def test_what_was_relaxed_before_stays_relaxed() -> None:
 
 
 def test_message_of_any_length_is_looked_at_in_part() -> None:
-    assert next(remedies("x" * 10_000 + "thought_signature", NOTHING_RELAXED), None) is None
+    assert next(remedies("x" * 10_000 + "thought_signature", NO_FALLBACKS), None) is None
 
 
 def test_each_row_says_how_it_is_named() -> None:
     for remedy in REMEDIES:
-        assert remedy.change(NOTHING_RELAXED) != NOTHING_RELAXED
+        assert remedy.change(NO_FALLBACKS) != NO_FALLBACKS
         re.compile(remedy.named)
 
 
 def test_refusals_correct_what_is_known_of_a_model() -> None:
-    old = Relaxation(sentinel_signatures=True, user_last=True, separate_tools=True).traits(NEWEST)
+    old = RequestFallbacks(sentinel_signatures=True, user_last=True, separate_tools=True).traits(
+        NEWEST
+    )
 
     assert (old.signatures, old.prefill, old.mixes_tools) == ("required", False, False)
-    assert NOTHING_RELAXED.traits(NEWEST) is NEWEST
+    assert NO_FALLBACKS.traits(NEWEST) is NEWEST

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from jarvis_proxy.canonical.exchange import Media
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.gemini.model_traits import knowledge
-from jarvis_proxy.upstreams.gemini.recovery import Relaxation
-from jarvis_proxy.upstreams.gemini.signature_store import Remembered
+from jarvis_proxy.upstreams.gemini.model_traits import traits_of
+from jarvis_proxy.upstreams.gemini.recovery import RequestFallbacks
+from jarvis_proxy.upstreams.gemini.signature_store import StoredSignature
 from tests.upstreams.gemini.chat import (
     JPEG_BYTES,
     PNG,
@@ -91,7 +91,9 @@ def messages(draw: st.DrawFn) -> dict[str, Any]:
 VAULTS = st.dictionaries(
     st.sampled_from(("call_0", "call_1", "ünïcode")),
     st.builds(
-        Remembered, st.sampled_from((None, "R0hJ", "QUJD")), st.sampled_from((None, "n1", "n2"))
+        StoredSignature,
+        st.sampled_from((None, "R0hJ", "QUJD")),
+        st.sampled_from((None, "n1", "n2")),
     ),
 )
 SYSTEM = st.lists(st.just({"role": "system", "content": "Be brief."}), max_size=1)
@@ -109,7 +111,7 @@ def test_any_history_becomes_contents_that_keep_googles_rules(
     history: list[dict[str, Any]],
     system: list[dict[str, Any]],
     model: str,
-    vault: dict[str, Remembered],
+    vault: dict[str, StoredSignature],
     sentinel_only: bool,
 ) -> None:
     sent = system + history or [{"role": "user", "content": ""}]
@@ -118,15 +120,15 @@ def test_any_history_becomes_contents_that_keep_googles_rules(
         model,
         vault=vault,
         media=MEDIA,
-        relaxation=Relaxation(sentinel_signatures=sentinel_only),
+        fallbacks=RequestFallbacks(sentinel_signatures=sentinel_only),
     )
     body = json.loads(plan.body)
-    traits = knowledge(model)
+    traits = traits_of(model)
 
     assert_google_accepts(body)
     assert_conversation_rules(body, signed=traits.signatures == "required", ids=traits.sends_ids)
     assert traits.prefill or body["contents"][-1]["role"] == "user"
-    assert not (sentinel_only and set(plan.signature_sources) - {"sentinel"})
+    assert not (sentinel_only and set(plan.signature_sources) - {"placeholder"})
 
 
 SCALARS = st.one_of(

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from jarvis_proxy.canonical.exchange import Media
-from jarvis_proxy.upstreams.gemini.recovery import Relaxation
-from jarvis_proxy.upstreams.gemini.request.build import SENTINEL
+from jarvis_proxy.upstreams.gemini.recovery import RequestFallbacks
+from jarvis_proxy.upstreams.gemini.request.build import PLACEHOLDER
 from jarvis_proxy.upstreams.gemini.request.schema.form import SchemaForm
-from jarvis_proxy.upstreams.gemini.signature_store import Remembered
+from jarvis_proxy.upstreams.gemini.signature_store import StoredSignature
 from tests.upstreams.gemini.chat import (
     JPEG_BYTES,
     NEWEST,
@@ -115,7 +115,7 @@ def test_row_18_penalties_are_dropped_and_named(param: str) -> None:
 def test_row_19_several_choices_are_several_calls() -> None:
     plan = plan_for(asking(n=3))
 
-    assert (plan.lanes, b"candidateCount" in plan.body) == (3, False)
+    assert (plan.choice_count, b"candidateCount" in plan.body) == (3, False)
 
 
 def test_row_20_parallel_results_stand_in_one_content_in_the_order_of_the_calls() -> None:
@@ -145,7 +145,7 @@ def test_row_22_a_result_has_the_name_of_its_call(extra: dict[str, Any]) -> None
 
 @pytest.mark.parametrize("model", [NEWEST, "gemini-3-flash-preview", OLD, "gemini-2.0-flash"])
 def test_row_23_call_and_result_have_the_same_id(model: str) -> None:
-    vault = {"call_1": Remembered(None, "n1")}
+    vault = {"call_1": StoredSignature(None, "n1")}
     built = contents(
         user(), called("call_1", "x"), result("x"), result("call_1"), model=model, vault=vault
     )
@@ -209,7 +209,7 @@ def test_row_30_a_list_of_types_is_a_choice() -> None:
 def test_row_31_a_schema_of_too_many_states_is_relaxed_for_the_second_try() -> None:
     bounded = {"type": "array", "items": {"type": "string", "format": "date"}, "maxItems": 900}
     schema = {"type": "object", "properties": {"p": bounded}}
-    relaxed = parameters(schema, relaxation=Relaxation(schemas=SchemaForm(limits=False)))
+    relaxed = parameters(schema, fallbacks=RequestFallbacks(schemas=SchemaForm(limits=False)))
 
     assert relaxed["properties"]["p"] == {
         "type": "array",
@@ -293,7 +293,7 @@ def test_row_37_moving_and_new_names_have_the_newest_features(model: str) -> Non
     }
     body = body_for(asked, model)
 
-    assert signatures(body["contents"]) == [SENTINEL]
+    assert signatures(body["contents"]) == [PLACEHOLDER]
     assert "parts" in body["contents"][2]["parts"][0]["functionResponse"]
     assert body["generationConfig"]["responseMimeType"] == "application/json"
     assert body["generationConfig"]["thinkingConfig"]["thinkingLevel"] == "LOW"
@@ -316,14 +316,14 @@ def test_row_38_an_id_that_a_client_cleaned_and_cut_still_pairs() -> None:
 
 
 def test_row_39_a_signature_that_the_client_dropped_comes_from_the_vault() -> None:
-    vault = {"call_1": Remembered(REAL, None), "call_2": Remembered(None, None)}
+    vault = {"call_1": StoredSignature(REAL, None), "call_2": StoredSignature(None, None)}
     plan = plan_for(
         {"messages": [user(), called("call_1", "call_2"), result("call_1"), result("call_2")]},
         vault=vault,
     )
 
     assert signatures(json.loads(plan.body)["contents"]) == [REAL, None]
-    assert plan.signature_sources == {"vault": 1}
+    assert plan.signature_sources == {"store": 1}
 
 
 def test_row_40_a_message_s_signature_stays_on_its_text_and_off_its_calls() -> None:
@@ -331,7 +331,7 @@ def test_row_40_a_message_s_signature_stays_on_its_text_and_off_its_calls() -> N
     built = contents(user(), called("a", content="Look:", extra_content=signed), result("a"))
 
     assert built[1]["parts"][0] == {"text": "Look:", "thoughtSignature": REAL}
-    assert signatures(built) == [SENTINEL]
+    assert signatures(built) == [PLACEHOLDER]
 
 
 def test_row_40_a_message_s_signature_without_a_text_is_not_sent() -> None:
@@ -346,26 +346,26 @@ def test_row_40_a_message_s_signature_without_a_text_is_not_sent() -> None:
 def test_row_41_ids_of_other_providers_are_no_signatures(call_id: str) -> None:
     built = contents(user(), called(call_id), result(call_id))
 
-    assert signatures(built) == [SENTINEL]
+    assert signatures(built) == [PLACEHOLDER]
 
 
 def test_row_41_a_refused_signature_is_replaced_on_the_second_try() -> None:
     messages = [user(), called(f"call_1__thought__{REAL}"), result(f"call_1__thought__{REAL}")]
-    built = contents(*messages, relaxation=Relaxation(sentinel_signatures=True))
+    built = contents(*messages, fallbacks=RequestFallbacks(sentinel_signatures=True))
 
-    assert signatures(built) == [SENTINEL]
+    assert signatures(built) == [PLACEHOLDER]
 
 
 def test_row_42_placeholders_never_replace_what_is_known_nor_reach_siblings() -> None:
     call = called("call_1", "call_2")
     for one in call["tool_calls"]:
-        one["extra_content"] = {"google": {"thought_signature": SENTINEL}}
+        one["extra_content"] = {"google": {"thought_signature": PLACEHOLDER}}
     built = contents(
         user(),
         call,
         result("call_1"),
         result("call_2"),
-        vault={"call_1": Remembered(REAL, None), "call_2": Remembered(None, None)},
+        vault={"call_1": StoredSignature(REAL, None), "call_2": StoredSignature(None, None)},
     )
 
     assert signatures(built) == [REAL, None]

@@ -8,7 +8,7 @@ import pytest
 
 from jarvis_proxy.canonical.exchange import Media
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.gemini.model_traits import knowledge
+from jarvis_proxy.upstreams.gemini.model_traits import traits_of
 from tests.upstreams.gemini.chat import JPEG_BYTES, built, make_call, needed
 from tests.upstreams.gemini.google_types import assert_conversation_rules, assert_google_accepts
 
@@ -71,7 +71,7 @@ def test_recorded_chat_requests_become_requests_that_google_accepts(
     model: str, requests: list[tuple[str, dict[str, Any]]]
 ) -> None:
     refused: dict[str, tuple[int, str | None, str | int | None]] = {}
-    traits = knowledge(model)
+    traits = traits_of(model)
     for name, body in requests:
         call = make_call(body, model)
         try:

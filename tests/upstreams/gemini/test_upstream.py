@@ -14,7 +14,7 @@ from jarvis_proxy.canonical.exchange import Exchange, Prerequisites, StreamTrans
 from jarvis_proxy.canonical.translation import TranslatedUpstream
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.embeddings import EmbeddingsExchange
-from jarvis_proxy.upstreams.gemini.signature_store import MemoryVault, Remembered
+from jarvis_proxy.upstreams.gemini.signature_store import MemorySignatureStore, StoredSignature
 from tests.support.translated import gemini
 from tests.upstreams.gemini.replies import (
     NOW,
@@ -25,7 +25,7 @@ from tests.upstreams.gemini.replies import (
 )
 
 
-def an_upstream(vault: MemoryVault | None = None) -> TranslatedUpstream:
+def an_upstream(vault: MemorySignatureStore | None = None) -> TranslatedUpstream:
     return gemini(vault, ids())
 
 
@@ -191,14 +191,14 @@ def test_it_is_what_the_shell_expects() -> None:
 
 def test_a_call_that_was_answered_is_signed_when_it_comes_back() -> None:
     """From one turn's answer to the next one's request, through a client that keeps the id."""
-    vault = MemoryVault()
+    vault = MemorySignatureStore()
     sources: Counter[str] = Counter()
     upstream = gemini(vault, ids(), signature_sources=sources)
     first = upstream.exchange(a_chat(), {})
     part = {**a_function_call("f", {"a": 1}, id="dv8szvqe"), "thoughtSignature": "EvsBCvgB"}
     first.translate_reply(json.dumps(a_frame(part, finish="STOP")).encode())
     (call,) = json.loads(first.answer())["choices"][0]["message"]["tool_calls"]
-    assert vault.get(call["id"], NOW) == Remembered("EvsBCvgB", "dv8szvqe")
+    assert vault.get(call["id"], NOW) == StoredSignature("EvsBCvgB", "dv8szvqe")
 
     history = [
         {"role": "user", "content": "Hi"},
@@ -217,4 +217,4 @@ def test_a_call_that_was_answered_is_signed_when_it_comes_back() -> None:
     contents = json.loads(second.requests[0].body)["contents"]
     assert contents[1]["parts"][0]["thoughtSignature"] == "EvsBCvgB"
     assert contents[1]["parts"][0]["functionCall"]["id"] == "dv8szvqe"
-    assert sources == {"vault": 1}
+    assert sources == {"store": 1}

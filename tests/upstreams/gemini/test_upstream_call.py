@@ -9,7 +9,7 @@ from jarvis_proxy.canonical.exchange import EmptyAnswerError
 from jarvis_proxy.canonical.translation import Translation
 from jarvis_proxy.canonical.usage import TokenUsage
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.gemini.request.build import ChatPlan, Relaxation
+from jarvis_proxy.upstreams.gemini.request.build import RequestFallbacks, TranslatedRequest
 from jarvis_proxy.upstreams.gemini.request.schema.form import SchemaForm
 from tests.upstreams.gemini.replies import (
     a_call,
@@ -83,16 +83,16 @@ class Builder:
     """Makes plans, and remembers how relaxed each was; *changes* says whether they differ."""
 
     def __init__(self, *, changes: bool = True) -> None:
-        self.asked: list[Relaxation] = []
+        self.asked: list[RequestFallbacks] = []
         self.changes = changes
 
-    def __call__(self, relaxation: Relaxation) -> ChatPlan:
-        self.asked.append(relaxation)
+    def __call__(self, fallbacks: RequestFallbacks) -> TranslatedRequest:
+        self.asked.append(fallbacks)
         number = len(self.asked) if self.changes else 0
         return a_plan(body=json.dumps({"n": number}).encode()).sent
 
 
-def recovering(builder: Callable[[Relaxation], ChatPlan]) -> Translation:
+def recovering(builder: Callable[[RequestFallbacks], TranslatedRequest]) -> Translation:
     return translated(a_call(), builder)
 
 
@@ -110,7 +110,7 @@ def test_a_refusal_that_we_know_is_tried_again_with_a_change() -> None:
     recovered = recovering(builder).recover(400, refusal(SIGNATURE))
 
     assert recovered is not None
-    assert builder.asked == [Relaxation(), Relaxation(sentinel_signatures=True)]
+    assert builder.asked == [RequestFallbacks(), RequestFallbacks(sentinel_signatures=True)]
     assert json.loads(recovered.requests[0].body) == {"n": 2}
     assert recovered.recover(400, refusal(SIGNATURE)) is None
 
@@ -122,7 +122,7 @@ def test_changes_add_up() -> None:
         exchange = exchange.recover(400, refusal(message))
 
     assert exchange is not None
-    assert builder.asked[-1] == Relaxation(
+    assert builder.asked[-1] == RequestFallbacks(
         sentinel_signatures=True,
         schemas=SchemaForm(limits=False),
         soft_choice=True,
@@ -138,8 +138,8 @@ def test_b6_the_request_that_was_refused_is_not_sent_again() -> None:
 
 
 def test_a_change_that_cannot_be_made_leaves_the_refusal() -> None:
-    def build(relaxation: Relaxation) -> ChatPlan:
-        if relaxation != Relaxation():
+    def build(fallbacks: RequestFallbacks) -> TranslatedRequest:
+        if fallbacks != RequestFallbacks():
             raise ProxyError(400, "not with this model")
         return a_plan().sent
 

@@ -18,8 +18,8 @@ from jarvis_proxy.canonical.json_values import compact
 from jarvis_proxy.canonical.request import CanonicalRequest
 from jarvis_proxy.canonical.validation_errors import (
     check_range,
+    from_msgspec_error,
     invalid,
-    mismatch,
     missing,
     out_of_range,
 )
@@ -101,7 +101,7 @@ def decode(body: bytes) -> DecodedRequest:
     try:
         request = surrogates.decode(_REQUEST, body)
     except msgspec.ValidationError as exc:
-        raise mismatch(exc) from exc
+        raise from_msgspec_error(exc) from exc
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:
         raise ProxyError(400, f"The body is not valid JSON: {exc}.", code="invalid_json") from exc
     except RecursionError as exc:

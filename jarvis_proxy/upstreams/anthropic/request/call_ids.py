@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from typing import Final
 
-from jarvis_proxy.canonical.call_ids import bare_id
+from jarvis_proxy.canonical.call_ids import strip_signature_suffix
 
 _ILLEGAL: Final = re.compile(r"[^A-Za-z0-9_-]")
 
@@ -28,7 +28,7 @@ class CallIds:
     def new(self, call_id: str) -> str:
         """Return the id for the next call, whose id the client gives as *call_id*."""
         self._calls += 1
-        base = _ILLEGAL.sub("_", bare_id(call_id)) or f"toolu_{self._calls}"
+        base = _ILLEGAL.sub("_", strip_signature_suffix(call_id)) or f"toolu_{self._calls}"
         wanted = base
         while wanted in self._taken:
             self._repeats[base] += 1

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 
 from jarvis_proxy.canonical.attachments import (
     Attachment,
-    NotAttached,
+    AttachmentError,
     as_text,
     from_base64,
     from_bytes,
@@ -144,7 +144,7 @@ class ContentWriter:
                     raise invalid(param, message, code)
                 try:
                     return from_bytes(data, mime=mime, filename=name or url)
-                except NotAttached as exc:
+                except AttachmentError as exc:
                     raise invalid(param, f"The link gave nothing: {exc}.", code) from exc
             case _:
                 raise invalid(param, "The link could not be downloaded.", code)
@@ -203,7 +203,7 @@ def _attached(data: str, name: str, param: str, code: str) -> Attachment:
         if data[:5].lower() == "data:":
             return from_data_url(data, name)
         return from_base64(data, filename=name)
-    except NotAttached as exc:
+    except AttachmentError as exc:
         raise invalid(param, f"Invalid data: {exc}.", code) from exc
 
 

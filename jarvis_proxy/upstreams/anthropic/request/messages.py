@@ -9,7 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from jarvis_proxy.canonical.chat_request import Message
-from jarvis_proxy.canonical.history import ModelTurn, OrphanTurn, PastCall, UserTurn, read_history
+from jarvis_proxy.canonical.history import (
+    ModelTurn,
+    PriorToolCall,
+    UnmatchedToolResult,
+    UserTurn,
+    read_history,
+)
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.canonical.sealed_state import anthropic_blocks, has_owner, unseal
 from jarvis_proxy.upstreams.anthropic.request.call_ids import CallIds
@@ -113,7 +119,7 @@ class _Writer:
             match turn:
                 case UserTurn():
                     self._user(turn)
-                case OrphanTurn():
+                case UnmatchedToolResult():
                     self._add("user", self._orphan(turn))
                 case _:
                     self._model(turn)
@@ -154,7 +160,7 @@ class _Writer:
         param = f"messages[{index}].content"
         return self._content.blocks(message.content, param, past=index < self._past)
 
-    def _orphan(self, turn: OrphanTurn) -> list[JsonObject]:
+    def _orphan(self, turn: UnmatchedToolResult) -> list[JsonObject]:
         """Return a result without its call as the user's words."""
         self._notes.add_or_reject(f"messages[{turn.index}]")
         label = turn.message.tool_call_id or turn.message.name or "unknown"
@@ -181,7 +187,7 @@ class _Writer:
             blocks += text_blocks(message.audio.transcript)
         return blocks
 
-    def _call(self, call: PastCall, turn: ModelTurn) -> tuple[JsonObject, JsonObject]:
+    def _call(self, call: PriorToolCall, turn: ModelTurn) -> tuple[JsonObject, JsonObject]:
         name = self._tools.upstream(call.name, call.namespace)
         self._found.called[name] = None
         call_id = self._ids.new(call.id)
@@ -189,7 +195,7 @@ class _Writer:
         mark = call.source.cache_control if call.source is not None else None
         return marked(use, mark), self._result(call, call_id, turn)
 
-    def _result(self, call: PastCall, call_id: str, turn: ModelTurn) -> JsonObject:
+    def _result(self, call: PriorToolCall, call_id: str, turn: ModelTurn) -> JsonObject:
         block: JsonObject = {"type": "tool_result", "tool_use_id": call_id}
         if call.result is None:
             self._notes.add_or_reject(call.param)

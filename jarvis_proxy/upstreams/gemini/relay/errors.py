@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final, cast
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.gemini.reply.error_body import parse_body, without_keys
+from jarvis_proxy.upstreams.gemini.reply.error_body import parse_body, redact_bytes
 from jarvis_proxy.upstreams.gemini.reply.errors import error_in_text, translate_error
 from jarvis_proxy.upstreams.json_values import dumps, loads
 
@@ -43,7 +43,7 @@ def error_in_stream(text: bytes, *, model: str) -> ProxyError | None:
 
 def shown(body: bytes) -> bytes:
     """Return an error's JSON *body* for the client: without ``DebugInfo``, keys blacked out."""
-    body = without_keys(body)
+    body = redact_bytes(body)
     if _DEBUG.encode() not in body:
         return body
     try:

@@ -41,7 +41,7 @@ class GeminiRelayExchange:
         self.requests = (UpstreamRequest("POST", relayed_path(call), _HEADERS, body),)
 
     @property
-    def spent(self) -> TokenUsage | None:
+    def partial_usage(self) -> TokenUsage | None:
         """Return what ``usage`` says: an answer in one piece is there, or nothing is known."""
         return self.usage
 
@@ -52,7 +52,7 @@ class GeminiRelayExchange:
     def recover(self, status: int, body: bytes) -> None:
         """Return None: what is relayed is never changed to please the upstream."""
 
-    def translate_reply(self, body: bytes, lane: int = 0) -> None:
+    def translate_reply(self, body: bytes, index: int = 0) -> None:
         """Take a whole answer and note its usage.
 
         Raises:
@@ -66,7 +66,7 @@ class GeminiRelayExchange:
         return self._answer
 
     def stream_translator(
-        self, lane: int = 0, numbers: SequenceNumbers | None = None
+        self, index: int = 0, numbers: SequenceNumbers | None = None
     ) -> StreamTranslator:
         """Return a watcher that passes frames on, as events or as a JSON array."""
         form = EventRelay if asks_for_events(self._call.query) else ArrayRelay

@@ -6,7 +6,7 @@ Source: https://ai.google.dev/api/caching#Part (read 2026-11).
 from jarvis_proxy.canonical.answer import AnswerSink, Finish
 from jarvis_proxy.canonical.sealed_state import GEMINI, SealedState
 from jarvis_proxy.upstreams.gemini.reply.context import ReplyContext
-from jarvis_proxy.upstreams.gemini.reply.finish_reasons import telling, translate_finish
+from jarvis_proxy.upstreams.gemini.reply.finish_reasons import meaningful_message, translate_finish
 from jarvis_proxy.upstreams.gemini.reply.frames import (
     Blob,
     Candidate,
@@ -15,7 +15,7 @@ from jarvis_proxy.upstreams.gemini.reply.frames import (
     Part,
 )
 from jarvis_proxy.upstreams.gemini.reply.grounding import (
-    OWN_WORDS,
+    GENERATED_PART,
     Piece,
     annotate,
     public_citations,
@@ -23,7 +23,7 @@ from jarvis_proxy.upstreams.gemini.reply.grounding import (
 )
 from jarvis_proxy.upstreams.gemini.reply.logprobs import translate_logprobs
 from jarvis_proxy.upstreams.gemini.reply.media import is_audio, is_image, to_image
-from jarvis_proxy.upstreams.gemini.reply.partial_tool_call import PartialCall
+from jarvis_proxy.upstreams.gemini.reply.partial_tool_call import PartialToolCall
 from jarvis_proxy.upstreams.gemini.reply.tool_calls import read_call
 
 
@@ -39,10 +39,10 @@ class CandidateReader:
         "_partial",
         "_pieces",
         "_signature",
-        "called",
         "continuation_token",
+        "has_content",
+        "has_tool_call",
         "native",
-        "said",
         "sink",
     )
 
@@ -52,21 +52,21 @@ class CandidateReader:
         self.native: str | None = None
         """Gemini's finish reason; the last one counts: old models send STOP with every frame."""
         self.continuation_token: str | None = None
-        self.said = False
+        self.has_content = False
         """There is text, a picture or sound."""
-        self.called = False
+        self.has_tool_call = False
         self._images = 0
         self._message: str | None = None
         self._signature: str | None = None
         self._pieces: list[Piece] = []
         self._citations: list[dict[str, object]] = []
         self._grounding = b""
-        self._partial: PartialCall | None = None
+        self._partial: PartialToolCall | None = None
 
     @property
     def unusable(self) -> bool:
         """Nothing that a client could use has come so far, thoughts aside."""
-        return not self.said and not self.called
+        return not self.has_content and not self.has_tool_call
 
     def take(self, candidate: Candidate) -> None:
         """Take a frame's piece of this candidate.
@@ -106,9 +106,11 @@ class CandidateReader:
             self.sink.seal(SealedState(GEMINI, self._signature))
         grounding = self._grounding
         finish = Finish(
-            reason=translate_finish(self.native or "", called=self.called, said=self.said),
+            reason=translate_finish(
+                self.native or "", has_tool_call=self.has_tool_call, has_content=self.has_content
+            ),
             native=self.native or "",
-            message=telling(self._message),
+            message=meaningful_message(self._message),
             annotations=tuple(annotate(grounding, self._pieces)) if grounding else (),
             grounding=public_metadata(grounding) if grounding else None,
             citations=tuple(self._citations),
@@ -153,26 +155,26 @@ class CandidateReader:
         if thought:
             self.sink.thought(words)
         else:
-            self._say(OWN_WORDS, words)
+            self._say(GENERATED_PART, words)
 
     def _say(self, number: int, text: str) -> None:
-        self.said = True
+        self.has_content = True
         self._pieces.append((number, text))
         self.sink.text(text)
 
     def _take_blob(self, blob: Blob) -> None:
         if is_image(blob):
-            self.said = True
+            self.has_content = True
             self.sink.image(to_image(blob, self._images))
             self._images += 1
         elif is_audio(blob):
-            self.said = True
+            self.has_content = True
             self.sink.speech(blob.mime_type or "", blob.data or "")
 
     def _take_call(self, call: FunctionCall, signature: str | None) -> None:
         if call.will_continue or call.partial_args or self._partial is not None:
             if self._partial is None:
-                self._partial = PartialCall(call.id, call.name, signature)
+                self._partial = PartialToolCall(call.id, call.name, signature)
             whole = self._partial.feed(call)
             if whole is None:
                 return
@@ -180,9 +182,9 @@ class CandidateReader:
             self._partial = None
         if not call.name:
             return  # it cannot be executed, and a name is not to be made up
-        if self.called and self._context.plan.first_call_only:
+        if self.has_tool_call and self._context.plan.first_call_only:
             return  # Gemini has no switch for one call at a time; the first carries the signature
-        self.called = True
+        self.has_tool_call = True
         self._send_call(call, signature or None)
 
     def _send_call(self, call: FunctionCall, signature: str | None) -> None:

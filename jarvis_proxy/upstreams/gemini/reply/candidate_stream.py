@@ -1,4 +1,4 @@
-"""One upstream answer, frame by frame, over its continuations; and what lanes share. Pure.
+"""One upstream answer, frame by frame, over its continuations; and what several share. Pure.
 
 Source: https://ai.google.dev/api/generate-content (read 2026-11).
 """
@@ -21,7 +21,7 @@ from jarvis_proxy.upstreams.gemini.reply.frames import Frame
 from jarvis_proxy.upstreams.gemini.reply.usage import service_tier, translate_usage
 from jarvis_proxy.wire.chat_types import ChatUsage
 
-MAX_HOPS: Final = 16
+MAX_CONTINUATIONS: Final = 16
 """So many times an answer may go on in a further request; each sends the whole prompt again."""
 
 _SHORT: Final = 64
@@ -29,15 +29,15 @@ _SHORT: Final = 64
 
 
 class MergedAnswer:
-    """What the lanes of one downstream answer have in common, and its attempts.
+    """What the upstream answers of one call have in common: there is one for each choice.
 
-    *model_version* is the first that any lane's upstream names.
+    *model_version* is the first that any of them names.
     """
 
-    __slots__ = ("empty_is_final", "lanes", "model_version", "sinks", "was_empty")
+    __slots__ = ("choice_count", "empty_is_final", "model_version", "sinks", "was_empty")
 
-    def __init__(self, lanes: int) -> None:
-        self.lanes = lanes
+    def __init__(self, choice_count: int) -> None:
+        self.choice_count = choice_count
         self.model_version: str | None = None
         self.sinks: list[AnswerSink] = []
         self.was_empty = False
@@ -52,14 +52,14 @@ class MergedAnswer:
 
     @property
     def emitted(self) -> bool:
-        """The client has been sent something of a lane."""
+        """The client has been sent something of a choice."""
         return any(sink.emitted for sink in self.sinks)
 
 
 class CandidateStream:
     """Reads the frames of one upstream answer into the choices of *answer*.
 
-    *number* is the lane's.
+    *number* is the place of its request among all of the call.
     """
 
     __slots__ = (
@@ -135,7 +135,7 @@ class CandidateStream:
             index = candidate.index or 0
             reader = self._readers.get(index)
             if reader is None:
-                if index and merged.lanes > 1:
+                if index and merged.choice_count > 1:
                     continue  # with a call for each choice, a call has but one
                 reader = self._reader(index)
             reader.take(candidate)
@@ -171,7 +171,7 @@ class CandidateStream:
         return None
 
     def _reader(self, index: int) -> CandidateReader:
-        sink = self._answer.choice(self._number if self._merged.lanes > 1 else index)
+        sink = self._answer.choice(self._number if self._merged.choice_count > 1 else index)
         sink.begin(self._id, None)
         reader = self._readers[index] = CandidateReader(self._context, sink)
         self._merged.sinks.append(sink)
@@ -182,7 +182,7 @@ class CandidateStream:
         if first is None or (first.native or "").upper() != CONTINUATION:
             return None
         token, first.continuation_token = first.continuation_token, None
-        if not token or self._hops == MAX_HOPS:
+        if not token or self._hops == MAX_CONTINUATIONS:
             return None  # then it ends here, as one that ran out of tokens
         self._hops += 1
         first.native = None
@@ -195,7 +195,7 @@ class CandidateStream:
 
         Text before it is no finished answer: it may be the call's own text.
         """
-        natives = [reader.native or "" for reader in readers if not reader.called]
+        natives = [reader.native or "" for reader in readers if not reader.has_tool_call]
         if len(natives) == len(readers) and all(map(is_malformed, natives)):
             raise malformed_reply(natives[0], retryable=not self._merged.emitted)
 

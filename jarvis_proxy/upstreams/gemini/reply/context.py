@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from jarvis_proxy.canonical.call import Call
-from jarvis_proxy.upstreams.gemini.request.build import ChatPlan
-from jarvis_proxy.upstreams.gemini.signature_store import Remembered, SignatureVault
+from jarvis_proxy.upstreams.gemini.request.build import TranslatedRequest
+from jarvis_proxy.upstreams.gemini.signature_store import SignatureStore, StoredSignature
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,11 +16,13 @@ class ReplyContext:
     """
 
     call: Call
-    plan: ChatPlan
-    vault: SignatureVault
+    plan: TranslatedRequest
+    signatures: SignatureStore
     new_id: Callable[[], str]
 
     def remember(self, item_id: str, signature: str | None, native_id: str | None = None) -> None:
         """Store what the upstream wants back with the call or message *item_id*."""
         if signature is not None or native_id:
-            self.vault.put(item_id, Remembered(signature, native_id or None), self.call.now)
+            self.signatures.put(
+                item_id, StoredSignature(signature, native_id or None), self.call.now
+            )

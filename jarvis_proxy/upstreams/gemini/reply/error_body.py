@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-BROKEN: Final = (ValueError, RecursionError)
+DECODE_ERRORS: Final = (ValueError, RecursionError)
 """What msgspec raises on bytes from outside: bad JSON, bad UTF-8, a bad shape, nested too deep."""
 
 _MAX_MESSAGE: Final = 2000
@@ -47,13 +47,14 @@ class _Envelope(msgspec.Struct):
     error: GoogleError
 
 
-class Fault:
+class ParsedError:
     """One upstream error, taken apart.
 
-    *hint* is how many seconds Google says to wait; *field* the path of the first field at fault.
+    *retry_delay* is how many seconds Google says to wait; *field* is the path of the first field
+    at fault.
     """
 
-    __slots__ = ("field", "hint", "message", "quota_ids", "reason", "status")
+    __slots__ = ("field", "message", "quota_ids", "reason", "retry_delay", "status")
 
     def __init__(self, error: GoogleError) -> None:
         self.message = (error.message or "")[:_MAX_READ]
@@ -61,16 +62,16 @@ class Fault:
         self.reason = ""
         self.field = ""
         self.quota_ids: list[str] = []
-        self.hint: float | None = None
+        self.retry_delay: float | None = None
         for detail in _details(error.details):
             self._take(detail)
-        if self.hint is None:
-            self.hint = _hint_in(self.message)
+        if self.retry_delay is None:
+            self.retry_delay = _hint_in(self.message)
 
     def _take(self, detail: _Detail) -> None:
         self.reason = self.reason or detail.reason or ""
-        if detail.retry_delay is not None and self.hint is None:
-            self.hint = read_delay(detail.retry_delay)
+        if detail.retry_delay is not None and self.retry_delay is None:
+            self.retry_delay = read_delay(detail.retry_delay)
         self.quota_ids += [v.quota_id for v in detail.violations or () if v.quota_id]
         for violation in detail.field_violations or ():
             self.field = self.field or violation.field or ""
@@ -87,7 +88,7 @@ def parse_error(raw: bytes) -> GoogleError:
     """Return the object behind ``error``; an empty one where *raw* is something else."""
     try:
         return _ERROR.decode(raw)
-    except BROKEN:
+    except DECODE_ERRORS:
         return GoogleError()
 
 
@@ -100,7 +101,7 @@ def parse_body(body: bytes) -> GoogleError | None:
         if body.lstrip()[:1] != b"[":
             return _ENVELOPE.decode(body).error
         envelopes = _ENVELOPES.decode(body)
-    except BROKEN:
+    except DECODE_ERRORS:
         return None
     return envelopes[0].error if envelopes else None
 
@@ -109,13 +110,13 @@ def _details(raw: msgspec.Raw) -> list[_Detail]:
     """Decode each detail for itself: one of an unknown shape must not hide the others."""
     try:
         parts = _RAW_DETAILS.decode(raw)
-    except BROKEN:
+    except DECODE_ERRORS:
         return []
     details = []
     for part in parts:
         try:
             details.append(_DETAIL.decode(part))
-        except BROKEN:
+        except DECODE_ERRORS:
             continue
     return details
 
@@ -139,7 +140,7 @@ def _hint_in(message: str) -> float | None:
 _TAGS: Final = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.IGNORECASE | re.DOTALL)
 
 
-def words_of(page: bytes) -> str:
+def page_excerpt(page: bytes) -> str:
     """Return the first words of a body that is a page or plain text, without its tags."""
     text = _TAGS.sub(" ", page[:_MAX_READ].decode("utf-8", "replace"))
     return " ".join(text.split())[:_MAX_WORDS]
@@ -156,7 +157,7 @@ _PROJECT: Final = re.compile(r"(?<=project_number:)\d+|(?<=projects/)[\w-]+|(?<=
 _SECRET_BYTES: Final = re.compile(_SECRETS.pattern.encode())
 
 
-def without_keys(body: bytes) -> bytes:
+def redact_bytes(body: bytes) -> bytes:
     """Return an error's *body* as it is, but for what looks like a key."""
     return _SECRET_BYTES.sub(b"[redacted]", body)
 

@@ -13,13 +13,13 @@ from jarvis_proxy.canonical.exchange import RetryableError
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.recovery import SIGNATURE_FAULT
 from jarvis_proxy.upstreams.gemini.reply.error_body import (
-    Fault,
     GoogleError,
+    ParsedError,
     clean,
+    page_excerpt,
     parse_body,
     parse_error,
     read_delay,
-    words_of,
 )
 
 
@@ -32,15 +32,15 @@ def translate_error(
     long as Google says: how much of it the client is told is the shell's decision.
     """
     error = parse_body(body)
-    fault = Fault(_foreign(status, body) if error is None else error)
-    if fault.hint is None:
-        fault.hint = read_delay((headers or {}).get("retry-after", ""))
+    fault = ParsedError(_foreign(status, body) if error is None else error)
+    if fault.retry_delay is None:
+        fault.retry_delay = read_delay((headers or {}).get("retry-after", ""))
     return _map(status, fault, model)
 
 
 def error_in_answer(raw: bytes, *, model: str) -> ProxyError:
     """Return the error for *raw*, what stands behind ``error`` in an answer with status 200."""
-    return _late(parse_error(raw), model, b'{"error":' + raw + b"}")
+    return _map_in_stream(parse_error(raw), model, b'{"error":' + raw + b"}")
 
 
 def error_in_text(text: bytes, *, model: str) -> ProxyError | None:
@@ -49,7 +49,7 @@ def error_in_text(text: bytes, *, model: str) -> ProxyError | None:
     Google breaks a stream off with such a text where an event would be due.
     """
     error = parse_body(text)
-    return None if error is None else _late(error, model, text)
+    return None if error is None else _map_in_stream(error, model, text)
 
 
 def message_of(body: bytes) -> str:
@@ -97,17 +97,17 @@ _TOO_LARGE: Final = re.compile(r"payload size exceeds|request (?:payload|entity)
 _NO_QUOTA: Final = re.compile(r"\blimit: ?0(?![\d.])")
 
 
-def _late(error: GoogleError, model: str, body: bytes) -> ProxyError:
+def _map_in_stream(error: GoogleError, model: str, body: bytes) -> ProxyError:
     """Map an error that came after status 200: it says itself which status it would have been."""
     code = error.code or 0
     named = _STATUS_CODES.get((error.status or "").upper(), 502)
-    told = _map(code if 400 <= code < 600 else named, Fault(error), model)
+    told = _map(code if 400 <= code < 600 else named, ParsedError(error), model)
     if told.status == 400:
         told.refusal = body
     return told
 
 
-def _map(status: int, fault: Fault, model: str) -> ProxyError:
+def _map(status: int, fault: ParsedError, model: str) -> ProxyError:
     match status:
         case 400 | 413:
             return _map_400(status, fault)
@@ -121,7 +121,7 @@ def _map(status: int, fault: Fault, model: str) -> ProxyError:
             return _map_rest(status, fault)
 
 
-def _map_400(status: int, fault: Fault) -> ProxyError:
+def _map_400(status: int, fault: ParsedError) -> ProxyError:
     message = fault.message
     if fault.reason == "API_KEY_INVALID" or _KEY_FAULT.search(message):
         return _auth_failed(fault)
@@ -139,13 +139,13 @@ def _map_400(status: int, fault: Fault) -> ProxyError:
     return _error(400, fault, "invalid_argument", param=_param(fault))
 
 
-def _map_refusal(status: int, fault: Fault) -> ProxyError:
+def _map_refusal(status: int, fault: ParsedError) -> ProxyError:
     if status == 403 and _CLIENTS_THING.search(fault.message):
         return _error(403, fault, "permission_denied", error_type="permission_error")
     return _auth_failed(fault)
 
 
-def _auth_failed(fault: Fault) -> ProxyError:
+def _auth_failed(fault: ParsedError) -> ProxyError:
     reason = f" ({fault.reason})" if re.fullmatch("[A-Z_]{1,64}", fault.reason) else ""
     return ProxyError(
         502,
@@ -156,18 +156,18 @@ def _auth_failed(fault: Fault) -> ProxyError:
     )
 
 
-def _map_404(fault: Fault, model: str) -> ProxyError:
+def _map_404(fault: ParsedError, model: str) -> ProxyError:
     if fault.message and "model" not in fault.message.lower():
         return _error(404, fault, "not_found")  # a file, a cached content
     message = f"The model `{model[:64]}` does not exist or is not available here."
     return ProxyError(404, message, code="model_not_found")
 
 
-def _map_quota(status: int, fault: Fault) -> ProxyError:
+def _map_quota(status: int, fault: ParsedError) -> ProxyError:
     # Google's words for a per-minute limit are "You exceeded your current quota, please check your
     # plan", and free-tier samples name a PerDay quota with a delay of 36 s: a retry window outranks
     # both. Only a limit of nought no waiting can help.
-    daily = fault.hint is None and any("perday" in name.lower() for name in fault.quota_ids)
+    daily = fault.retry_delay is None and any("perday" in name.lower() for name in fault.quota_ids)
     if status == 402 or daily or _NO_QUOTA.search(fault.message):
         return ProxyError(
             429,
@@ -179,7 +179,7 @@ def _map_quota(status: int, fault: Fault) -> ProxyError:
     return _error(429, fault, "rate_limit_exceeded", "The upstream's rate limit is reached.")
 
 
-def _map_rest(status: int, fault: Fault) -> ProxyError:
+def _map_rest(status: int, fault: ParsedError) -> ProxyError:
     match status:
         case 499:
             words = "The upstream cancelled the call."
@@ -203,12 +203,12 @@ def _foreign(status: int, body: bytes) -> GoogleError:
     A 404's words would mislead: most likely GEMINI_BASE_URL points elsewhere, and they name a path
     that the client did not ask for.
     """
-    return GoogleError(message=None if status == 404 else words_of(body))
+    return GoogleError(message=None if status == 404 else page_excerpt(body))
 
 
 def _error(
     status: int,
-    fault: Fault,
+    fault: ParsedError,
     code: str,
     words: str = "The upstream refused the request.",
     *,
@@ -221,7 +221,7 @@ def _error(
         error_type=error_type,
         code=code,
         param=param,
-        retry_after=fault.hint if status in (429, 503) else None,
+        retry_after=fault.retry_delay if status in (429, 503) else None,
     )
 
 
@@ -240,7 +240,7 @@ _PARAMS: Final = (
 )
 
 
-def _param(fault: Fault) -> str | None:
+def _param(fault: ParsedError) -> str | None:
     """Return the OpenAI parameter that Google's path or words point at, where one can tell."""
     for text in (fault.field, fault.message):
         if match := _DECLARATION.search(text):

@@ -45,21 +45,21 @@ _IDLE_MESSAGES: Final = frozenset(
 )
 
 
-def translate_finish(native: str, *, called: bool, said: bool) -> FinishReason:
+def translate_finish(native: str, *, has_tool_call: bool, has_content: bool) -> FinishReason:
     """Return OpenAI's finish reason for Gemini's; ``""`` is an absent one.
 
-    *called*: the answer has tool calls (Gemini's are always complete, so they can be executed even
-    where the answer was cut); *said*: it has text or a picture. A reason that nobody knows yet
+    *has_tool_call*: Gemini's calls are always complete, so they can be executed even where the
+    answer was cut. *has_content*: it has text, a picture or sound. A reason that nobody knows yet
     becomes ``stop``: clients fail on any sixth word.
     """
     native = native.upper()
     if native in _FILTERED or native.startswith(BLOCKED):
         return "content_filter"
-    if called:
+    if has_tool_call:
         return "tool_calls"
     if native in ("MAX_TOKENS", CONTINUATION):
         return "length"
-    if native == "OTHER" and not said:
+    if native == "OTHER" and not has_content:
         return "content_filter"
     return "stop"
 
@@ -74,6 +74,6 @@ def is_plain_end(native: str) -> bool:
     return native.upper() in _PLAIN
 
 
-def telling(message: str | None) -> str | None:
+def meaningful_message(message: str | None) -> str | None:
     """Return Google's finish message where it says something."""
     return None if not message or message in _IDLE_MESSAGES else message

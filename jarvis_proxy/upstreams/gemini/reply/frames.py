@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from jarvis_proxy.canonical.answer_errors import bad_frame
-from jarvis_proxy.upstreams.gemini.reply.error_body import BROKEN
+from jarvis_proxy.upstreams.gemini.reply.error_body import DECODE_ERRORS
 from jarvis_proxy.wire import text as surrogates
 from jarvis_proxy.wire.json_limits import exceeds_values
 
@@ -173,7 +173,7 @@ def decode_frame(data: bytes) -> Frame:
     try:
         # Half of an emoji, cut by a limit of tokens, is no reason to throw the answer away.
         return surrogates.decode(_FRAME, data)
-    except BROKEN:
+    except DECODE_ERRORS:
         raise bad_frame() from None  # msgspec's words would show what is in the frame
 
 
@@ -188,5 +188,5 @@ def decode_frames(data: bytes) -> list[Frame]:
     check_values(data)
     try:
         return surrogates.decode(_FRAMES, data)
-    except BROKEN:
+    except DECODE_ERRORS:
         raise bad_frame() from None

@@ -10,11 +10,11 @@ from typing import Final
 
 import msgspec
 
-from jarvis_proxy.upstreams.gemini.reply.error_body import BROKEN
+from jarvis_proxy.upstreams.gemini.reply.error_body import DECODE_ERRORS
 from jarvis_proxy.upstreams.gemini.reply.frames import CitationMetadata, CitationSource
 from jarvis_proxy.wire.chat_types import Annotation, URLCitation
 
-OWN_WORDS: Final = -1
+GENERATED_PART: Final = -1
 """The part number of content that the model did not write as text: fences, think tags."""
 
 
@@ -63,7 +63,7 @@ def annotate(raw: bytes, pieces: list[Piece]) -> list[Annotation]:
     """
     try:
         grounding = _GROUNDING.decode(raw)
-    except BROKEN:
+    except DECODE_ERRORS:
         return []
     sources = [_source(chunk) for chunk in grounding.grounding_chunks or ()]
     places = _Places(pieces)
@@ -83,7 +83,7 @@ def public_metadata(raw: bytes) -> dict[str, object] | None:
     """Return a groundingMetadata to show, or None: all but the HTML of Google's search box."""
     try:
         metadata = _OBJECT.decode(raw)
-    except BROKEN:
+    except DECODE_ERRORS:
         return None
     metadata.pop("searchEntryPoint", None)
     return metadata or None
@@ -174,4 +174,4 @@ class _Places:
 
 def _counts(number: int, part: int | None) -> bool:
     """Tell whether piece *number* belongs to the text of *part*, or with None to the model's."""
-    return number != OWN_WORDS if part is None else number == part
+    return number != GENERATED_PART if part is None else number == part

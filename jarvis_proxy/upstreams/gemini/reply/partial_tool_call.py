@@ -19,7 +19,7 @@ _STEP: Final = re.compile(r"\.([^.\[\]]+)|\[(\d{1,6})\]|\['((?:[^'\\]|\\.)*)'\]"
 _MAX_INDEX: Final = 10_000  # an index far out must not make a list of that length
 
 
-class PartialCall:
+class PartialToolCall:
     """One call under construction."""
 
     __slots__ = ("_args", "_id", "_name", "_open", "signature")

@@ -25,9 +25,10 @@ _CLOSED: Final = ((b"[", b"]"), (b"{", b"}"))
 
 
 class GeminiReader:
-    """Reads one lane's bytes into an answer; implements ``AnswerReader``.
+    """Reads the bytes of one body into an answer; implements ``AnswerReader``.
 
-    *continue_with* makes the request that goes on from a token.
+    *index* is the place of the body's request among all of the call. *continue_with* makes the
+    request that goes on from a token.
 
     Holds back a partial event until the rest comes. A body that is JSON instead of events, as
     Gemini sends it without ``alt=sse`` and at times for an error, is held back whole. Gemini has
@@ -52,21 +53,21 @@ class GeminiReader:
         context: ReplyContext,
         merged: MergedAnswer,
         answer: Answer,
-        lane: int = 0,
+        index: int = 0,
         *,
         continue_with: Callable[[str], UpstreamRequest],
     ) -> None:
         self.next_request: UpstreamRequest | None = None
         self._context = context
         self._continue_with = continue_with
-        self._stream = CandidateStream(context, merged, answer, lane)
+        self._stream = CandidateStream(context, merged, answer, index)
         self._decoder = SSEDecoder()
         self._started = False
         self._body: ByteBuffer | None = None
 
     @property
     def usage(self) -> ChatUsage | None:
-        """The tokens of this lane, as far as the upstream has counted them."""
+        """The tokens, as far as the upstream has counted them."""
         return self._stream.usage
 
     @property

@@ -12,7 +12,7 @@ from jarvis_proxy.canonical.answer import CallStart
 from jarvis_proxy.canonical.answer_errors import bad_frame
 from jarvis_proxy.canonical.function_names import FunctionNames, Member
 from jarvis_proxy.upstreams.gemini.reply.context import ReplyContext
-from jarvis_proxy.upstreams.gemini.reply.error_body import BROKEN
+from jarvis_proxy.upstreams.gemini.reply.error_body import DECODE_ERRORS
 from jarvis_proxy.upstreams.gemini.reply.frames import FunctionCall
 
 _NAMESPACES: Final = ("default_api.", "default_api:")
@@ -64,12 +64,12 @@ def _arguments(raw: Raw) -> str:
         return _NO_ARGUMENTS
     try:
         return msgspec.json.encode(msgspec.json.decode(raw) or {}).decode()
-    except BROKEN:
+    except DECODE_ERRORS:
         pass
     try:
         # Numbers outside of every machine's range are still JSON: they go on as they were written.
         return msgspec.json.format(bytes(raw), indent=-1).decode()
-    except BROKEN:
+    except DECODE_ERRORS:
         raise bad_frame() from None
 
 
@@ -77,5 +77,5 @@ def _custom_input(arguments: str) -> str:
     """Return the text for a custom tool, which Gemini knows as a function of one string."""
     try:
         return msgspec.json.decode(arguments, type=_CustomInput).input
-    except BROKEN:
+    except DECODE_ERRORS:
         return arguments

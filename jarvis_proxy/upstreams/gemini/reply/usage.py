@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from jarvis_proxy.upstreams.gemini.reply.error_body import BROKEN
+from jarvis_proxy.upstreams.gemini.reply.error_body import DECODE_ERRORS
 from jarvis_proxy.wire.chat_types import ChatUsage, CompletionTokensDetails, PromptTokensDetails
 
 
@@ -39,7 +39,7 @@ _TIERS: Final = {"standard": "default", "flex": "flex", "priority": "priority"}
 def _decode(raw: bytes) -> _UsageMetadata:
     try:
         return _METADATA.decode(raw)
-    except BROKEN:
+    except DECODE_ERRORS:
         # Counts of a shape that nobody knows are no reason to throw the answer away.
         return _UsageMetadata()
 

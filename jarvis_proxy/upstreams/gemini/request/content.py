@@ -9,7 +9,7 @@ from typing import Final, Literal, NamedTuple
 
 from jarvis_proxy.canonical.attachments import (
     Attachment,
-    NotAttached,
+    AttachmentError,
     as_text,
     from_base64,
     from_bytes,
@@ -190,7 +190,7 @@ class ContentReader:
             case "data":
                 try:
                     found = from_data_url(url, name)
-                except NotAttached as exc:
+                except AttachmentError as exc:
                     raise invalid(param, f"Invalid data URL: {exc}.", source.code) from exc
                 return self._inline(found, param, source.code)
             case "google_file":
@@ -215,7 +215,7 @@ class ContentReader:
             return Part(file_data=FileData(source.url, mime))
         match self._media.get(source.url):
             case ProxyError() as error:
-                raise _placed(error, param)
+                raise _with_param(error, param)
             case Media(mime_type=mime, data=data):
                 self._room -= len(data)
                 if self._room < 0:
@@ -223,7 +223,7 @@ class ContentReader:
                     raise invalid(param, message, source.code)
                 try:
                     found = from_bytes(data, mime=mime, filename=name or source.url)
-                except NotAttached as exc:
+                except AttachmentError as exc:
                     raise invalid(param, f"The link gave nothing: {exc}.", source.code) from exc
             case _:
                 raise invalid(param, "The link could not be downloaded.", source.code)
@@ -237,7 +237,7 @@ class ContentReader:
     ) -> Part:
         try:
             found = from_base64(data, mime=mime, filename=name)
-        except NotAttached as exc:
+        except AttachmentError as exc:
             raise invalid(param, f"Invalid data: {exc}.", code) from exc
         return self._inline(found, param, code)
 
@@ -310,7 +310,7 @@ def _link(value: ImageUrl | str | None, param: str) -> ImageUrl:
     return ImageUrl(link.url.strip(), link.detail)
 
 
-def _placed(error: ProxyError, param: str) -> ProxyError:
+def _with_param(error: ProxyError, param: str) -> ProxyError:
     """Return a copy of a download's error that names the part."""
     return ProxyError(
         error.status,

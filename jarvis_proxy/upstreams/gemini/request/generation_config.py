@@ -14,7 +14,7 @@ from jarvis_proxy.canonical.validation_errors import (
     out_of_range,
 )
 from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits
-from jarvis_proxy.upstreams.gemini.request.google_options import Extension
+from jarvis_proxy.upstreams.gemini.request.google_options import GoogleOptions
 from jarvis_proxy.upstreams.gemini.request.types import GenerationConfig, ImageConfig
 
 MAX_LANES: Final = 8
@@ -28,7 +28,7 @@ _TIERS: Final = {"default": "standard", "flex": "flex", "priority": "priority", 
 _RESOLUTIONS: Final = ("LOW", "MEDIUM", "HIGH")
 
 
-def lanes(request: ChatRequest) -> int:
+def choice_count(request: ChatRequest) -> int:
     """Return how many choices are asked for.
 
     Raises:
@@ -42,16 +42,16 @@ def lanes(request: ChatRequest) -> int:
 def set_sampling(
     config: GenerationConfig,
     request: ChatRequest,
-    extension: Extension,
+    options: GoogleOptions,
     traits: ModelTraits,
-    notes: IgnoredParams,
+    ignored: IgnoredParams,
 ) -> None:
     """Set how tokens are drawn. Models that ignore a knob do not get it.
 
     Raises:
         ProxyError: 400, a value out of OpenAI's range.
     """
-    top_k = request.top_k if request.top_k is not None else extension.top_k
+    top_k = request.top_k if request.top_k is not None else options.top_k
     if request.temperature is not None:
         check_range("temperature", request.temperature, 0, 2)
     if request.top_p is not None:
@@ -66,9 +66,9 @@ def set_sampling(
         config.top_k = int(top_k) if top_k is not None and top_k >= 1 else None
     if request.seed is not None:
         config.seed = request.seed % _SEEDS
-    _set_penalties(config, request, traits, notes)
+    _set_penalties(config, request, traits, ignored)
     if isinstance(request.logit_bias, dict) and request.logit_bias:
-        notes.add_or_reject("logit_bias")
+        ignored.add_or_reject("logit_bias")
 
 
 def set_limits(config: GenerationConfig, request: ChatRequest, traits: ModelTraits) -> None:
@@ -94,7 +94,7 @@ def set_limits(config: GenerationConfig, request: ChatRequest, traits: ModelTrai
 
 
 def set_logprobs(
-    config: GenerationConfig, request: ChatRequest, traits: ModelTraits, notes: IgnoredParams
+    config: GenerationConfig, request: ChatRequest, traits: ModelTraits, ignored: IgnoredParams
 ) -> None:
     """Ask for log probabilities where the model gives them.
 
@@ -105,10 +105,10 @@ def set_logprobs(
         check_range("top_logprobs", request.top_logprobs, 0, _MAX_TOP_LOGPROBS)
     if not request.logprobs:
         if request.top_logprobs:
-            notes.add_or_reject("top_logprobs")
+            ignored.add_or_reject("top_logprobs")
         return
     if not traits.logprobs:
-        notes.add_or_reject("logprobs")
+        ignored.add_or_reject("logprobs")
         return
     config.response_logprobs = True
     config.logprobs = request.top_logprobs
@@ -116,9 +116,9 @@ def set_logprobs(
 
 def set_media(
     config: GenerationConfig,
-    extension: Extension,
+    options: GoogleOptions,
     traits: ModelTraits,
-    notes: IgnoredParams,
+    ignored: IgnoredParams,
     *,
     resolution: str | None,
 ) -> None:
@@ -130,44 +130,44 @@ def set_media(
         ProxyError: 400, an unknown resolution.
     """
     config.media_resolution = resolution
-    if extension.media_resolution is not None:
-        level = extension.media_resolution.upper().removeprefix("MEDIA_RESOLUTION_")
-        param = f"{extension.param}.media_resolution"
+    if options.media_resolution is not None:
+        level = options.media_resolution.upper().removeprefix("MEDIA_RESOLUTION_")
+        param = f"{options.param}.media_resolution"
         if level not in _RESOLUTIONS:
-            raise invalid(param, f"Unknown resolution: '{extension.media_resolution[:64]}'.")
+            raise invalid(param, f"Unknown resolution: '{options.media_resolution[:64]}'.")
         if traits.resolution == "none":
-            notes.add_or_reject(param)
+            ignored.add_or_reject(param)
         else:
             config.media_resolution = f"MEDIA_RESOLUTION_{level}"
-    wish = extension.image_config
+    wish = options.image_config
     if wish is None:
         return
     if "IMAGE" in traits.outputs:
         config.image_config = ImageConfig(wish.aspect_ratio, wish.image_size)
     else:
-        notes.add_or_reject(f"{extension.param}.image_config")
+        ignored.add_or_reject(f"{options.param}.image_config")
 
 
-def service_tier(request: ChatRequest, notes: IgnoredParams) -> str | None:
+def service_tier(request: ChatRequest, ignored: IgnoredParams) -> str | None:
     """Return Google's name of the service tier, None for the default."""
     if request.service_tier is None or request.service_tier == "auto":
         return None
     tier = _TIERS.get(request.service_tier)
     if tier is None:
-        notes.add_or_reject("service_tier")  # "scale" and names to come
+        ignored.add_or_reject("service_tier")  # "scale" and names to come
     return tier
 
 
-def note_unmapped(request: ChatRequest, notes: IgnoredParams) -> None:
+def note_unmapped(request: ChatRequest, ignored: IgnoredParams) -> None:
     """Note what was asked for that Gemini has nothing like."""
     if request.verbosity not in (None, "medium"):  # medium is what OpenAI takes when not told
-        notes.add_or_reject("verbosity")
+        ignored.add_or_reject("verbosity")
     if request.moderation is not None:
-        notes.add_or_reject("moderation")
+        ignored.add_or_reject("moderation")
 
 
 def _set_penalties(
-    config: GenerationConfig, request: ChatRequest, traits: ModelTraits, notes: IgnoredParams
+    config: GenerationConfig, request: ChatRequest, traits: ModelTraits, ignored: IgnoredParams
 ) -> None:
     for param in ("presence_penalty", "frequency_penalty"):
         penalty: float | None = getattr(request, param)
@@ -177,4 +177,4 @@ def _set_penalties(
         if traits.penalties:
             setattr(config, param, penalty)
         else:
-            notes.add_or_reject(param)
+            ignored.add_or_reject(param)

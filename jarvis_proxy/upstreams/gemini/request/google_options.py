@@ -24,7 +24,7 @@ _THRESHOLDS: Final = frozenset(("BLOCK_LOW_AND_ABOVE", "BLOCK_MEDIUM_AND_ABOVE",
                                 "BLOCK_NONE", "OFF"))  # fmt: skip
 
 
-class ThinkingWish(msgspec.Struct):
+class ThinkingOptions(msgspec.Struct):
     """``thinking_config``."""
 
     thinking_budget: int | None = None
@@ -32,22 +32,22 @@ class ThinkingWish(msgspec.Struct):
     include_thoughts: bool | None = None
 
 
-class ImageWish(msgspec.Struct):
+class ImageOptions(msgspec.Struct):
     """``image_config``."""
 
     aspect_ratio: str | None = None
     image_size: str | None = None
 
 
-class Extension(msgspec.Struct):
+class GoogleOptions(msgspec.Struct):
     """What we take from the object; *param* is where it stood."""
 
     param: str = "google"
-    thinking_config: ThinkingWish | None = None
+    thinking_config: ThinkingOptions | None = None
     cached_content: str | None = None
     thought_tag_marker: object = None  # about the answer in the chat API
     safety_settings: object = None
-    image_config: ImageWish | None = None
+    image_config: ImageOptions | None = None
     media_resolution: str | None = None
     response_modalities: list[str] | None = None
     top_k: float | None = None
@@ -58,14 +58,14 @@ class _SafetyWish(msgspec.Struct):
     threshold: str
 
 
-_KEYS: Final = frozenset(Extension.__struct_fields__) - {"param"}
+_KEYS: Final = frozenset(GoogleOptions.__struct_fields__) - {"param"}
 _NESTED: Final = {
-    "thinking_config": frozenset(ThinkingWish.__struct_fields__),
-    "image_config": frozenset(ImageWish.__struct_fields__),
+    "thinking_config": frozenset(ThinkingOptions.__struct_fields__),
+    "image_config": frozenset(ImageOptions.__struct_fields__),
 }
 
 
-def read_extension(request: ChatRequest, notes: IgnoredParams) -> Extension:
+def read_google_options(request: ChatRequest, ignored: IgnoredParams) -> GoogleOptions:
     """Return Google's extensions in a request; unknown keys are noted.
 
     Raises:
@@ -77,14 +77,16 @@ def read_extension(request: ChatRequest, notes: IgnoredParams) -> Extension:
         if not isinstance(value, dict):
             raise wrong_type(param, "an object", value)
         where = where or param
-        for key, item in _known(value, _KEYS, param, notes).items():
+        for key, item in _known(value, _KEYS, param, ignored).items():
             merged.setdefault(key, item)
-    extension = convert(merged, Extension, where)
-    extension.param = where or extension.param
-    return extension
+    options = convert(merged, GoogleOptions, where)
+    options.param = where or options.param
+    return options
 
 
-def safety_settings(value: object, param: str, notes: IgnoredParams) -> list[SafetySetting] | None:
+def safety_settings(
+    value: object, param: str, ignored: IgnoredParams
+) -> list[SafetySetting] | None:
     """Return safety settings as Google spells them; of a category named twice the last counts.
 
     Raises:
@@ -100,7 +102,7 @@ def safety_settings(value: object, param: str, notes: IgnoredParams) -> list[Saf
         if threshold not in _THRESHOLDS:
             raise invalid(f"{where}.threshold", f"Unknown threshold: '{wish.threshold[:64]}'.")
         if category == _RETIRED_CATEGORY:
-            notes.add_or_reject(where)  # deprecated; some models answer 400
+            ignored.add_or_reject(where)  # deprecated; some models answer 400
             continue
         if category not in _CATEGORIES:
             raise invalid(f"{where}.category", f"Unknown category: '{wish.category[:64]}'.")
@@ -120,7 +122,7 @@ def _places(request: ChatRequest) -> list[tuple[str, object]]:
 
 
 def _known(
-    value: dict[str, object], known: frozenset[str], param: str, notes: IgnoredParams
+    value: dict[str, object], known: frozenset[str], param: str, ignored: IgnoredParams
 ) -> dict[str, object]:
     """Return the known keys of an object in snake case, without nulls; note the others."""
     found: dict[str, object] = {}
@@ -129,9 +131,9 @@ def _known(
         if item is None:
             continue
         if name not in known:
-            notes.add_or_reject(f"{param}.{key}")
+            ignored.add_or_reject(f"{param}.{key}")
         elif name in _NESTED and isinstance(item, dict):
-            found[name] = _known(item, _NESTED[name], f"{param}.{key}", notes)
+            found[name] = _known(item, _NESTED[name], f"{param}.{key}", ignored)
         else:
             found[name] = item
     return found

@@ -9,21 +9,21 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from jarvis_proxy.canonical.attachments import link_kind
-from jarvis_proxy.canonical.call_ids import bare_id
+from jarvis_proxy.canonical.call_ids import strip_signature_suffix
 from jarvis_proxy.canonical.chat_request import ContentPart, Message
 from jarvis_proxy.canonical.function_names import FunctionNames
 from jarvis_proxy.canonical.history import (
     ModelTurn,
-    OrphanTurn,
-    PastCall,
+    PriorToolCall,
     Turn,
+    UnmatchedToolResult,
     UserTurn,
     read_history,
 )
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits
 from jarvis_proxy.upstreams.gemini.request.content import ContentReader, texts
-from jarvis_proxy.upstreams.gemini.request.signature_lookup import Signer
+from jarvis_proxy.upstreams.gemini.request.signature_lookup import SignatureResolver
 from jarvis_proxy.upstreams.gemini.request.tool_results import Result, missing_result, read_result
 from jarvis_proxy.upstreams.gemini.request.types import Content, FunctionCall, Part
 
@@ -34,7 +34,7 @@ _GO_ON: Final = "Continue."
 
 
 @dataclass(slots=True)
-class Conversation:
+class GeminiContents:
     """What the messages became. *system* holds the texts of the system's and developer's."""
 
     contents: list[Content] = field(default_factory=list)
@@ -46,10 +46,10 @@ def build_messages(
     *,
     traits: ModelTraits,
     reader: ContentReader,
-    signer: Signer,
+    resolver: SignatureResolver,
     names: FunctionNames,
-    notes: IgnoredParams,
-) -> Conversation:
+    ignored: IgnoredParams,
+) -> GeminiContents:
     """Return the conversation as Google wants it.
 
     Roles alternate, no part is empty, every turn of calls is followed by one user turn with as
@@ -58,7 +58,7 @@ def build_messages(
     Raises:
         ProxyError: 400 with the message or part as param.
     """
-    builder = _Builder(traits, reader, signer, names, notes)
+    builder = _Builder(traits, reader, resolver, names, ignored)
     return builder.build(messages)
 
 
@@ -87,11 +87,11 @@ class _Builder:
     __slots__ = (
         "_contents",
         "_ids",
+        "_ignored",
         "_names",
-        "_notes",
         "_reader",
         "_repeats",
-        "_signer",
+        "_resolver",
         "_traits",
     )
 
@@ -99,20 +99,20 @@ class _Builder:
         self,
         traits: ModelTraits,
         reader: ContentReader,
-        signer: Signer,
+        resolver: SignatureResolver,
         names: FunctionNames,
-        notes: IgnoredParams,
+        ignored: IgnoredParams,
     ) -> None:
         self._traits = traits
         self._reader = reader
-        self._signer = signer
+        self._resolver = resolver
         self._names = names
-        self._notes = notes
+        self._ignored = ignored
         self._contents: list[Content] = []
         self._ids: set[str] = set()
         self._repeats: Counter[str] = Counter()
 
-    def build(self, messages: list[Message]) -> Conversation:
+    def build(self, messages: list[Message]) -> GeminiContents:
         turns, system = read_history(messages)
         instructions = [
             text
@@ -127,7 +127,7 @@ class _Builder:
                     where = f"messages[{turn.index}].content"
                     content, is_past = turn.message.content, turn.index < past
                     self._add("user", self._reader.parts(content, where, past=is_past))
-                case OrphanTurn():
+                case UnmatchedToolResult():
                     self._add("user", self._orphan(turn))
                 case _:
                     last_model = turn.index
@@ -135,10 +135,10 @@ class _Builder:
         self._open()
         if self._contents[-1].role == "model" and not self._traits.prefill:
             self._add("user", [Part(text=_GO_ON)])
-            self._notes.add_or_reject(f"messages[{last_model}].prefill")
+            self._ignored.add_or_reject(f"messages[{last_model}].prefill")
         for param in self._reader.left_out:
-            self._notes.add(param)
-        return Conversation(self._contents, instructions)
+            self._ignored.add(param)
+        return GeminiContents(self._contents, instructions)
 
     def _add(self, role: Literal["user", "model"], parts: list[Part]) -> None:
         if not parts:
@@ -156,9 +156,9 @@ class _Builder:
         if first is None or (first.role == "model" and (calls or self._traits.opens_with_user)):
             self._contents.insert(0, Content("user", [Part(text=_BLANK)]))
 
-    def _orphan(self, turn: OrphanTurn) -> list[Part]:
+    def _orphan(self, turn: UnmatchedToolResult) -> list[Part]:
         param = f"messages[{turn.index}]"
-        self._notes.add_or_reject(param)
+        self._ignored.add_or_reject(param)
         label = turn.message.tool_call_id or turn.message.name or "unknown"
         parts = self._reader.parts(turn.message.content, f"{param}.content", past=True)
         said = "\n".join(part.text for part in parts if part.text is not None)
@@ -173,11 +173,11 @@ class _Builder:
             part, result = self._call(call, turn, first=not calls)
             calls.append(part)
             results.append(result)
-        if said and (signature := self._signer.for_text(turn.message)):
+        if said and (signature := self._resolver.for_text(turn.message)):
             said[-1].thought_signature = signature
         self._add("model", said + calls)
         self._add("user", [Part(function_response=result.response) for result in results])
-        self._add("user", [part for result in results for part in result.beside])
+        self._add("user", [part for result in results for part in result.extra_parts])
         self._add("user", pictures)
 
     def _said(self, turn: ModelTurn) -> tuple[list[Part], list[Part]]:
@@ -194,7 +194,7 @@ class _Builder:
         if message.audio is not None:
             if not said and message.audio.transcript:
                 said.append(Part(text=message.audio.transcript))
-            self._notes.add_or_reject(f"{param}.audio")
+            self._ignored.add_or_reject(f"{param}.audio")
         pictures = [part for part in parts if part.text is None]
         if "IMAGE" in self._traits.outputs:
             pictures += self._own_pictures(message, param)
@@ -212,26 +212,26 @@ class _Builder:
                 found.append(self._reader.part(part, f"{param}.images[{index}]", past=True))
         return found
 
-    def _call(self, call: PastCall, turn: ModelTurn, *, first: bool) -> tuple[Part, Result]:
-        known = self._signer.remembered(call.id)
+    def _call(self, call: PriorToolCall, turn: ModelTurn, *, first: bool) -> tuple[Part, Result]:
+        known = self._resolver.remembered(call.id)
         call_id = self._id(call, known.native_id if known is not None else None)
         name = self._names.upstream(call.name, call.namespace)
-        signature = self._signer.for_call(call.source, turn.message, known, first=first)
+        signature = self._resolver.for_call(call.source, turn.message, known, first=first)
         part = Part(
             function_call=FunctionCall(name, call.args, call_id), thought_signature=signature
         )
         return part, self._result(call, name, call_id)
 
-    def _result(self, call: PastCall, name: str, call_id: str | None) -> Result:
+    def _result(self, call: PriorToolCall, name: str, call_id: str | None) -> Result:
         if call.result is None:
-            self._notes.add_or_reject(call.param)
+            self._ignored.add_or_reject(call.param)
             return missing_result(name, call_id)
         index, message = call.result
         result = read_result(message, f"messages[{index}]", self._reader, self._traits, name=name)
         result.response.id = call_id
         return result
 
-    def _id(self, call: PastCall, native_id: str | None) -> str | None:
+    def _id(self, call: PriorToolCall, native_id: str | None) -> str | None:
         """Return the id for a call and its response: the model's own where it is known.
 
         Repeated and empty ids are issued anew, by place, so that the same history reads the same
@@ -239,7 +239,7 @@ class _Builder:
         """
         if not self._traits.sends_ids:
             return None
-        wanted = native_id or bare_id(call.id)
+        wanted = native_id or strip_signature_suffix(call.id)
         base = wanted or "call"
         while not wanted or wanted in self._ids:
             self._repeats[base] += 1

@@ -11,7 +11,7 @@ from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.canonical.json_values import compact
 from jarvis_proxy.canonical.validation_errors import invalid, missing
 from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits
-from jarvis_proxy.upstreams.gemini.request.google_options import Extension
+from jarvis_proxy.upstreams.gemini.request.google_options import GoogleOptions
 from jarvis_proxy.upstreams.gemini.request.schema.clean import clean_as
 from jarvis_proxy.upstreams.gemini.request.schema.form import FULL, SchemaForm
 from jarvis_proxy.upstreams.gemini.request.schema.keywords import Schema
@@ -50,7 +50,7 @@ def set_format(
     config: GenerationConfig,
     request: ChatRequest,
     traits: ModelTraits,
-    notes: IgnoredParams,
+    ignored: IgnoredParams,
     *,
     with_tools: bool,
     form: SchemaForm = FULL,
@@ -67,12 +67,12 @@ def set_format(
     wanted = request.response_format
     if wanted is None or wanted.type == "text":
         return None
-    schema = _schema(wanted, notes, form, work or WorkBudget())
+    schema = _schema(wanted, ignored, form, work or WorkBudget())
     if not traits.json_output:
-        notes.add_or_reject("response_format")
+        ignored.add_or_reject("response_format")
         return None
     if with_tools and not traits.json_with_tools:
-        notes.add_or_reject("response_format")
+        ignored.add_or_reject("response_format")
         return f"{_ONLY_JSON} {_WITH_SCHEMA}{compact(schema)}" if schema else _ONLY_JSON
     config.response_mime_type = _JSON
     config.response_json_schema = schema
@@ -82,9 +82,9 @@ def set_format(
 def set_modalities(
     config: GenerationConfig,
     request: ChatRequest,
-    extension: Extension,
+    options: GoogleOptions,
     traits: ModelTraits,
-    notes: IgnoredParams,
+    ignored: IgnoredParams,
 ) -> None:
     """Set what kinds of output come.
 
@@ -92,8 +92,8 @@ def set_modalities(
         ProxyError: 400, an output that the model does not make, or an audio format but WAV and PCM.
     """
     param, named = "modalities", request.modalities
-    if extension.response_modalities is not None:
-        param, named = f"{extension.param}.response_modalities", extension.response_modalities
+    if options.response_modalities is not None:
+        param, named = f"{options.param}.response_modalities", options.response_modalities
     wanted = list(dict.fromkeys(name.upper() for name in named or ()))
     if "AUDIO" in traits.outputs:
         wanted = ["AUDIO"]  # a speech model says nothing else, and must be told so
@@ -105,13 +105,13 @@ def set_modalities(
         config.response_modalities = wanted
     if "AUDIO" not in traits.outputs:
         if request.audio is not None:
-            notes.add_or_reject("audio")
+            ignored.add_or_reject("audio")
         return
     _set_speech(config, request)
 
 
 def _schema(
-    wanted: ResponseFormat, notes: IgnoredParams, form: SchemaForm, work: WorkBudget
+    wanted: ResponseFormat, ignored: IgnoredParams, form: SchemaForm, work: WorkBudget
 ) -> Schema | None:
     match wanted.type:
         case "json_schema":
@@ -133,7 +133,7 @@ def _schema(
         return None
     schema, relaxed = clean_as(given, form, param=param, work=work)
     if relaxed:
-        notes.add(param)
+        ignored.add(param)
     if description and "description" not in schema and "$ref" not in schema:
         schema["description"] = description
     return schema or None

@@ -9,19 +9,19 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from jarvis_proxy.canonical.call_ids import ID_MARK, bare_id, plain_id
+from jarvis_proxy.canonical.call_ids import ID_MARK, alnum_id, strip_signature_suffix
 from jarvis_proxy.canonical.chat_request import Message, ToolCall
-from jarvis_proxy.canonical.json_values import NotJSON, parse
+from jarvis_proxy.canonical.json_values import InvalidJSON, parse
 from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits
-from jarvis_proxy.upstreams.gemini.signature_store import Remembered, SignatureVault
+from jarvis_proxy.upstreams.gemini.signature_store import SignatureStore, StoredSignature
 
-SENTINEL: Final = "skip_thought_signature_validator"
+PLACEHOLDER: Final = "skip_thought_signature_validator"
 """Google's last resort for a call that has no real signature; costs continuity of reasoning."""
 
 MESSAGE_ID: Final = "msg_"
 """How the ids of a response's messages begin, under which a text's signature is remembered."""
 
-_DUMMIES: Final = (SENTINEL, "context_engineering_is_the_way_to_go")
+_DUMMIES: Final = (PLACEHOLDER, "context_engineering_is_the_way_to_go")
 _PLACEHOLDERS: Final = frozenset(
     (*_DUMMIES, *(base64.b64encode(dummy.encode()).decode() for dummy in _DUMMIES))
 )
@@ -29,42 +29,42 @@ _BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]+={0,2}\Z")
 _WRAPPING_KEYS: Final = ("thought_signature", "thoughtSignature", "signature", "data")
 
 
-class _Found(NamedTuple):
+class CarriedSignature(NamedTuple):
     carrier: str
     signature: str
 
 
-class Signer:
+class SignatureResolver:
     """Finds the signature of every part that the model made, each used once.
 
     *sentinel_only* is the recovery from a refused signature: no real one is sent any more.
     """
 
-    __slots__ = ("_now", "_sentinel_only", "_traits", "_used", "_vault", "sources")
+    __slots__ = ("_now", "_sentinel_only", "_signatures", "_traits", "_used", "sources")
 
     def __init__(
         self,
         traits: ModelTraits,
-        vault: SignatureVault,
+        signatures: SignatureStore,
         now: float,
         *,
         sentinel_only: bool = False,
     ) -> None:
         self._traits = traits
-        self._vault = vault
+        self._signatures = signatures
         self._now = now
         self._sentinel_only = sentinel_only
         self._used: set[str] = set()
         self.sources: Counter[str] = Counter()
-        """How each signature came back: the carrier's name, "vault" or "sentinel" → count."""
+        """How each signature came back: the carrier's name, "store" or "placeholder" → count."""
 
-    def remembered(self, call_id: str | None) -> Remembered | None:
-        """Return what the vault knows of the call with the client's id."""
-        bare = bare_id(call_id or "")
-        return self._vault.get(bare, self._now) if bare else None
+    def remembered(self, call_id: str | None) -> StoredSignature | None:
+        """Return what the store knows of the call with the client's id."""
+        bare = strip_signature_suffix(call_id or "")
+        return self._signatures.get(bare, self._now) if bare else None
 
     def for_call(
-        self, call: ToolCall | None, message: Message, known: Remembered | None, *, first: bool
+        self, call: ToolCall | None, message: Message, known: StoredSignature | None, *, first: bool
     ) -> str | None:
         """Return the signature to send with a call; *first* of its step, or a parallel sibling.
 
@@ -81,8 +81,8 @@ class Signer:
                 return signature
         if not first or self._traits.signatures != "required":
             return None
-        self.sources["sentinel"] += 1
-        return SENTINEL
+        self.sources["placeholder"] += 1
+        return PLACEHOLDER
 
     def for_text(self, message: Message) -> str | None:
         """Return the signature to send with the last text of an assistant message."""
@@ -90,17 +90,17 @@ class Signer:
             return None
         found = next(_carried_by_message(message), None)
         if found is None and (known := self._vaulted(message.id)) is not None:
-            found = _Found("vault", known)
+            found = CarriedSignature("store", known)
         return self._take(found)
 
     def _vaulted(self, message_id: object) -> str | None:
         """Return the signature of a text that went out as the message of a response."""
         if not isinstance(message_id, str) or not message_id.startswith(MESSAGE_ID):
             return None
-        known = self._vault.get(message_id, self._now)
+        known = self._signatures.get(message_id, self._now)
         return None if known is None else known.signature
 
-    def _take(self, found: _Found | None) -> str | None:
+    def _take(self, found: CarriedSignature | None) -> str | None:
         if found is None or found.signature in self._used:
             return None  # a signature sent twice counts twice, and is refused on another part
         self._used.add(found.signature)
@@ -108,18 +108,20 @@ class Signer:
         return found.signature
 
 
-def _overruled(found: _Found | None, known: Remembered | None) -> _Found | None:
-    """Return what the client brought, unless the vault knows better."""
+def _overruled(
+    found: CarriedSignature | None, known: StoredSignature | None
+) -> CarriedSignature | None:
+    """Return what the client brought, unless the store knows better."""
     if known is None:
         return found
     if known.signature is None:
         return None  # the model did not sign this call
     if found is not None and found.signature == known.signature:
         return found
-    return _Found("vault", known.signature)
+    return CarriedSignature("store", known.signature)
 
 
-def _carried(call: ToolCall, message: Message) -> Iterator[_Found]:
+def _carried(call: ToolCall, message: Message) -> Iterator[CarriedSignature]:
     """Yield the signatures that a tool call brings, best carrier first."""
     yield from _from_extra_content(call.extra_content)
     yield from _from_reasoning_details(message.reasoning_details, call.id or "")
@@ -127,33 +129,33 @@ def _carried(call: ToolCall, message: Message) -> Iterator[_Found]:
     mark = (call.id or "").partition(ID_MARK)[2]
     # Padded base64 comes in fours; ids that a client cut short mostly show it.
     if len(mark) % 4 == 0 and (signature := _genuine(mark)):
-        yield _Found("id", signature)
+        yield CarriedSignature("id", signature)
 
 
-def _carried_by_message(message: Message) -> Iterator[_Found]:
+def _carried_by_message(message: Message) -> Iterator[CarriedSignature]:
     yield from _from_extra_content(message.extra_content)
     yield from _from_provider_fields(message.provider_specific_fields)
 
 
-def _from_extra_content(value: object) -> Iterator[_Found]:
+def _from_extra_content(value: object) -> Iterator[CarriedSignature]:
     for vendor in ("google", "vertex"):
         if signature := _genuine(_get(_get(value, vendor), "thought_signature")):
-            yield _Found("extra_content", signature)
+            yield CarriedSignature("extra_content", signature)
 
 
-def _from_reasoning_details(value: object, call_id: str) -> Iterator[_Found]:
-    wanted = plain_id(call_id)
+def _from_reasoning_details(value: object, call_id: str) -> Iterator[CarriedSignature]:
+    wanted = alnum_id(call_id)
     for entry in value if isinstance(value, list) else ():
         name, signature = _get(entry, "id"), _genuine(_get(entry, "data"))
-        if signature and wanted and isinstance(name, str) and plain_id(name) == wanted:
-            yield _Found("reasoning_details", signature)
+        if signature and wanted and isinstance(name, str) and alnum_id(name) == wanted:
+            yield CarriedSignature("reasoning_details", signature)
 
 
-def _from_provider_fields(value: object) -> Iterator[_Found]:
+def _from_provider_fields(value: object) -> Iterator[CarriedSignature]:
     several = _get(value, "thought_signatures")
     for item in (_get(value, "thought_signature"), *(several if isinstance(several, list) else ())):
         if signature := _genuine(item):
-            yield _Found("provider_fields", signature)
+            yield CarriedSignature("provider_fields", signature)
 
 
 def _genuine(value: object) -> str | None:
@@ -167,7 +169,7 @@ def _genuine(value: object) -> str | None:
     if value[:1] in ("{", "[", '"'):
         try:
             value = _unwrap(parse(value))
-        except NotJSON:
+        except InvalidJSON:
             return None
     if value is None or value in _PLACEHOLDERS or not _BASE64.match(value):
         return None

@@ -10,7 +10,7 @@ from jarvis_proxy.canonical.chat_request import ChatRequest
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.canonical.validation_errors import invalid
 from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits
-from jarvis_proxy.upstreams.gemini.request.google_options import Extension, ThinkingWish
+from jarvis_proxy.upstreams.gemini.request.google_options import GoogleOptions, ThinkingOptions
 from jarvis_proxy.upstreams.gemini.request.types import ThinkingConfig
 
 _EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
@@ -26,9 +26,9 @@ _MEDIUM_BUDGET: Final = 8192
 
 def thinking_config(
     request: ChatRequest,
-    extension: Extension,
+    options: GoogleOptions,
     traits: ModelTraits,
-    notes: IgnoredParams,
+    ignored: IgnoredParams,
     *,
     show_thoughts: bool,
 ) -> ThinkingConfig | None:
@@ -41,13 +41,13 @@ def thinking_config(
     Raises:
         ProxyError: 400, contradictory or unknown values.
     """
-    param = asked_with(request, extension) or ""
-    if extension.thinking_config is not None:
-        config = _native(extension.thinking_config, request, traits, notes, param=param)
+    param = thinking_param(request, options) or ""
+    if options.thinking_config is not None:
+        config = _native(options.thinking_config, request, traits, ignored, param=param)
     elif (effort := _effort(request)) is not None:
-        config = _for_effort(effort, traits, notes, param)
+        config = _for_effort(effort, traits, ignored, param)
     elif (budget := _budget(request)) is not None:
-        config = _for_budget(budget, traits, notes, param)
+        config = _for_budget(budget, traits, ignored, param)
     else:
         config = ThinkingConfig(include_thoughts=_enabled(request) or None)
     if traits.thinking == "none":
@@ -63,10 +63,10 @@ def thinking_config(
     return None if config == ThinkingConfig() else config
 
 
-def asked_with(request: ChatRequest, extension: Extension) -> str | None:
+def thinking_param(request: ChatRequest, options: GoogleOptions) -> str | None:
     """Return the name of the parameter that asks about thinking, None where none does."""
-    if extension.thinking_config is not None:
-        return f"{extension.param}.thinking_config"
+    if options.thinking_config is not None:
+        return f"{options.param}.thinking_config"
     if _named_effort(request.reasoning_effort) is not None:
         return "reasoning_effort"
     names = ("reasoning", "thinking", "include_thoughts")
@@ -74,10 +74,10 @@ def asked_with(request: ChatRequest, extension: Extension) -> str | None:
 
 
 def _native(
-    wish: ThinkingWish,
+    wish: ThinkingOptions,
     request: ChatRequest,
     traits: ModelTraits,
-    notes: IgnoredParams,
+    ignored: IgnoredParams,
     *,
     param: str,
 ) -> ThinkingConfig:
@@ -93,14 +93,14 @@ def _native(
         raise invalid(f"{param}.thinking_level", message)
     config = ThinkingConfig()
     if traits.thinking == "none":
-        notes.add_or_reject(param)
+        ignored.add_or_reject(param)
     elif level:
-        config = _for_effort(level.lower(), traits, notes, param)
+        config = _for_effort(level.lower(), traits, ignored, param)
     elif wish.thinking_budget is not None and traits.thinking == "level":
         # Deprecated there, yet taken: 6400 by 3-pro, 512 by 3.5-flash as recorded.
         config = ThinkingConfig(thinking_budget=wish.thinking_budget)
     elif wish.thinking_budget is not None:
-        config = _for_budget(wish.thinking_budget, traits, notes, param)
+        config = _for_budget(wish.thinking_budget, traits, ignored, param)
     config.include_thoughts = wish.include_thoughts
     return config
 
@@ -142,35 +142,35 @@ def _enabled(request: ChatRequest) -> bool:
 
 
 def _for_effort(
-    effort: str, traits: ModelTraits, notes: IgnoredParams, param: str
+    effort: str, traits: ModelTraits, ignored: IgnoredParams, param: str
 ) -> ThinkingConfig:
     """Return the configuration for one of OpenAI's efforts, by Google's table."""
     show = effort != "none"
     if traits.thinking == "budget":
-        return ThinkingConfig(show, thinking_budget=_effort_budget(effort, traits, notes, param))
+        return ThinkingConfig(show, thinking_budget=_effort_budget(effort, traits, ignored, param))
     if traits.thinking == "none":
         return ThinkingConfig()
     if effort == "none" and not traits.minimal_level:
-        notes.add_or_reject(param)  # thinking cannot be turned off: the least of it
+        ignored.add_or_reject(param)  # thinking cannot be turned off: the least of it
     least = "MINIMAL" if traits.minimal_level else "LOW"
     return ThinkingConfig(show, thinking_level=_LEVELS.get(effort, least))
 
 
-def _effort_budget(effort: str, traits: ModelTraits, notes: IgnoredParams, param: str) -> int:
+def _effort_budget(effort: str, traits: ModelTraits, ignored: IgnoredParams, param: str) -> int:
     if effort == "none":
         if traits.thinking_can_stop:
             return 0
-        notes.add_or_reject(param)
+        ignored.add_or_reject(param)
         return traits.budget[0]
     return _BUDGETS.get(effort, traits.budget[1])
 
 
 def _for_budget(
-    budget: int, traits: ModelTraits, notes: IgnoredParams, param: str
+    budget: int, traits: ModelTraits, ignored: IgnoredParams, param: str
 ) -> ThinkingConfig:
     """Return the configuration nearest to a budget in tokens; 0 is none, -1 the model's choice."""
     if budget == 0:
-        return _for_effort("none", traits, notes, param)
+        return _for_effort("none", traits, ignored, param)
     if traits.thinking == "budget":
         low, high = traits.budget
         clamped = -1 if budget < 0 else min(max(budget, low), high)
@@ -178,4 +178,4 @@ def _for_budget(
     if budget < 0:
         return ThinkingConfig(True)
     effort = "low" if budget <= _LOW_BUDGET else "medium" if budget <= _MEDIUM_BUDGET else "high"
-    return _for_effort(effort, traits, notes, param)
+    return _for_effort(effort, traits, ignored, param)

@@ -30,7 +30,7 @@ def tool_config(
     request: ChatRequest,
     plan: ToolPlan,
     traits: ModelTraits,
-    notes: IgnoredParams,
+    ignored: IgnoredParams,
     *,
     soft: bool = False,
     free: bool = False,
@@ -47,7 +47,7 @@ def tool_config(
     param, choice = _asked(request)
     config: FunctionCallingConfig | None = None
     if choice is not None:
-        config = _read(choice, param, request, plan, notes)
+        config = _read(choice, param, request, plan, ignored)
     if not plan.functions:
         if config is not None and config.mode == "NONE":
             plan.server_tools.clear()
@@ -60,11 +60,11 @@ def tool_config(
         validated = (asked or plan.strict) and traits.validated_mode
         config = FunctionCallingConfig("VALIDATED") if validated else None
     if (soft or free) and config is not None:
-        config = _softened(config, param, traits, notes, free=free)
+        config = _softened(config, param, traits, ignored, free=free)
     if not plan.server_tools:
         return ToolConfig(config) if config is not None else None
     # What the server's tools did comes back in parts that a client of this API cannot keep.
-    notes.add("tools.server_side_history")
+    ignored.add("tools.server_side_history")
     return ToolConfig(config, include_server_side_tool_invocations=True)
 
 
@@ -72,7 +72,7 @@ def _softened(
     config: FunctionCallingConfig,
     param: str,
     traits: ModelTraits,
-    notes: IgnoredParams,
+    ignored: IgnoredParams,
     *,
     free: bool,
 ) -> FunctionCallingConfig:
@@ -84,7 +84,7 @@ def _softened(
     if names and traits.validated_mode and not free:
         softer = FunctionCallingConfig("VALIDATED", names)
     if softer.mode != config.mode:
-        notes.add(param)
+        ignored.add(param)
     return softer
 
 
@@ -113,7 +113,7 @@ def _read(
     param: str,
     request: ChatRequest,
     plan: ToolPlan,
-    notes: IgnoredParams,
+    ignored: IgnoredParams,
 ) -> FunctionCallingConfig | None:
     word = choice if isinstance(choice, str) else choice.get("type")
     if isinstance(word, str) and word.lower() in _WORDS:
@@ -127,12 +127,12 @@ def _read(
     elif word in _NAMED or (word == TOOL_SEARCH and plan.tool_search):
         wish = _Wish("ANY", [_named(choice, param)])
     else:
-        notes.add_or_reject(param)  # one of the server's own tools: Google knows no such choice
+        ignored.add_or_reject(param)  # one of the server's own tools: Google knows no such choice
         return None
     if plan.functions:
         names = None if wish.only is None else _declared(wish.only, plan, param)
         return FunctionCallingConfig(wish.mode, names)
-    return _without_functions(wish, param, request, plan, notes)
+    return _without_functions(wish, param, request, plan, ignored)
 
 
 def _without_functions(
@@ -140,13 +140,13 @@ def _without_functions(
     param: str,
     request: ChatRequest,
     plan: ToolPlan,
-    notes: IgnoredParams,
+    ignored: IgnoredParams,
 ) -> FunctionCallingConfig | None:
     """Judge a choice where no function is left to choose."""
     if wish.mode == "NONE" or wish.leaves_it_open:
         return FunctionCallingConfig(wish.mode)
     if plan.server_tools:
-        notes.add_or_reject(param)
+        ignored.add_or_reject(param)
     elif request.tools is None and request.functions is None:
         message = f"'{param}' is only allowed when tools are specified."
         raise invalid(param, message)

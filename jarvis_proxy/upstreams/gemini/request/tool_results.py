@@ -8,7 +8,7 @@ from typing import Final
 
 from jarvis_proxy.canonical.chat_request import Message
 from jarvis_proxy.canonical.json_values import (
-    NotJSON,
+    InvalidJSON,
     compact,
     contains_key,
     parse,
@@ -31,7 +31,7 @@ class Result:
     """A function response, and the parts that must stand beside it."""
 
     response: FunctionResponse
-    beside: list[Part] = field(default_factory=list)
+    extra_parts: list[Part] = field(default_factory=list)
 
 
 def missing_result(name: str, call_id: str | None) -> Result:
@@ -60,7 +60,7 @@ def read_result(
     result = Result(response)
     for part in media:
         if part not in inside:
-            result.beside += [Part(text=f"[{_noun(part)} returned by {name}]"), part]
+            result.extra_parts += [Part(text=f"[{_noun(part)} returned by {name}]"), part]
     return result
 
 
@@ -72,7 +72,7 @@ def _value(text: str) -> dict[str, object]:
     """
     try:
         value = parse(text)
-    except NotJSON:
+    except InvalidJSON:
         return {"output": text}
     if contains_key(value, "$ref") or not survives_as_doubles(value):
         return {"output": text}

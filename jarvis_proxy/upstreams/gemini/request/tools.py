@@ -122,7 +122,7 @@ class _Declared:
 def read_tools(
     request: ChatRequest,
     traits: ModelTraits,
-    notes: IgnoredParams,
+    ignored: IgnoredParams,
     *,
     form: SchemaForm = FULL,
     work: WorkBudget | None = None,
@@ -136,7 +136,7 @@ def read_tools(
             or more work than one request may take.
     """
     work = work or WorkBudget()
-    reader = _Reader(notes)
+    reader = _Reader(ignored)
     reader.read(request)
     declared, server_tools = reader.found(), reader.server_tools
     legacy = not declared and (request.functions is not None or request.function_call is not None)
@@ -146,12 +146,12 @@ def read_tools(
             for index, spec in enumerate(request.functions or ())
         ]
     elif request.functions:
-        notes.add_or_reject("functions")  # the older form of what `tools` says
+        ignored.add_or_reject("functions")  # the older form of what `tools` says
     _check(declared)
     if declared and not traits.functions:
-        notes.add_or_reject("functions" if legacy else "tools")
+        ignored.add_or_reject("functions" if legacy else "tools")
         declared = []
-    server_tools = _usable(server_tools, traits, notes, beside_functions=bool(declared))
+    server_tools = _usable(server_tools, traits, ignored, beside_functions=bool(declared))
     keys = [item.key for item in declared]
     names = FunctionNames(
         (key for key in keys if isinstance(key, str)),
@@ -159,7 +159,7 @@ def read_tools(
         GEMINI_NAMES,
     )
     return ToolPlan(
-        functions=[_declaration(item, names, notes, form=form, work=work) for item in declared],
+        functions=[_declaration(item, names, ignored, form=form, work=work) for item in declared],
         server_tools=list(dict.fromkeys(server_tools.values())),
         names=names,
         custom=frozenset(item.key for item in declared if item.custom),
@@ -172,10 +172,10 @@ def read_tools(
 class _Reader:
     """Reads the tools of a request: functions, and Google's own tools by param."""
 
-    __slots__ = ("_declared", "_notes", "server_tools", "tool_search")
+    __slots__ = ("_declared", "_ignored", "server_tools", "tool_search")
 
-    def __init__(self, notes: IgnoredParams) -> None:
-        self._notes = notes
+    def __init__(self, ignored: IgnoredParams) -> None:
+        self._ignored = ignored
         self._declared: list[_Declared] = []
         self.server_tools: dict[str, ServerTool] = {}
         self.tool_search = False
@@ -187,7 +187,7 @@ class _Reader:
         if request.web_search_options is not None:
             self.server_tools[_SEARCH_OPTIONS] = "google_search"
             for key in sorted(request.web_search_options):
-                self._notes.add_or_reject(f"{_SEARCH_OPTIONS}.{key}")
+                self._ignored.add_or_reject(f"{_SEARCH_OPTIONS}.{key}")
 
     def found(self) -> list[_Declared]:
         """Return the functions that the model may call: not those that a search loads later."""
@@ -200,14 +200,14 @@ class _Reader:
         if kind == "function":
             self._declared.append(_function(tool, param))
         elif kind == "custom":
-            self._declared.append(_custom(tool, param, self._notes))
+            self._declared.append(_custom(tool, param, self._ignored))
         elif kind == NAMESPACE:
-            for member, where in members(tool, param, self._notes):
+            for member, where in members(tool, param, self._ignored):
                 self._take(member, where)
         elif kind in _SERVER_TOOLS:
             self.server_tools[param] = _SERVER_TOOLS[kind]
             for key in sorted(tool.keys() - {"type", kind}):
-                self._notes.add_or_reject(f"{param}.{key}")
+                self._ignored.add_or_reject(f"{param}.{key}")
         elif kind == TOOL_SEARCH:
             self._take_search(tool, param)
         else:
@@ -219,7 +219,7 @@ class _Reader:
         Without a search all functions are there at once.
         """
         if tool.get("execution") != "client":
-            self._notes.add_or_reject(param)
+            self._ignored.add_or_reject(param)
             return
         self.tool_search = True
         search: dict[str, object] = {"name": TOOL_SEARCH, "parameters": _SEARCH_PARAMETERS}
@@ -259,7 +259,7 @@ def _kind(tool: dict[str, object], param: str) -> str:
     raise missing(f"{param}.type")
 
 
-def _custom(tool: dict[str, object], param: str, notes: IgnoredParams) -> _Declared:
+def _custom(tool: dict[str, object], param: str, ignored: IgnoredParams) -> _Declared:
     """Return a custom tool as a function of one text; its grammar can only be described."""
     flat = tool.get("custom") is None and "name" in tool
     where = param if flat else f"{param}.custom"
@@ -268,7 +268,7 @@ def _custom(tool: dict[str, object], param: str, notes: IgnoredParams) -> _Decla
     form = spec.format or {}
     words: Schema = {"type": "string"}
     if form.get("type") not in (None, "text"):
-        notes.add_or_reject(f"{where}.format")
+        ignored.add_or_reject(f"{where}.format")
         grammar = form.get("grammar", form)
         definition = grammar.get("definition") if isinstance(grammar, dict) else None
         if isinstance(definition, str):
@@ -305,21 +305,21 @@ def _check(declared: list[_Declared]) -> None:
 def _usable(
     server_tools: dict[str, ServerTool],
     traits: ModelTraits,
-    notes: IgnoredParams,
+    ignored: IgnoredParams,
     *,
     beside_functions: bool,
 ) -> dict[str, ServerTool]:
     if traits.server_tools and (traits.mixes_tools or not beside_functions):
         return server_tools
     for param in server_tools:
-        notes.add_or_reject(param)
+        ignored.add_or_reject(param)
     return {}
 
 
 def _declaration(
     item: _Declared,
     names: FunctionNames,
-    notes: IgnoredParams,
+    ignored: IgnoredParams,
     *,
     form: SchemaForm,
     work: WorkBudget,
@@ -327,12 +327,12 @@ def _declaration(
     return FunctionDeclaration(
         names.upstream(item.spec.name, item.spec.namespace),
         item.spec.description or None,
-        _parameters(item, notes, form=form, work=work),
+        _parameters(item, ignored, form=form, work=work),
     )
 
 
 def _parameters(
-    item: _Declared, notes: IgnoredParams, *, form: SchemaForm, work: WorkBudget
+    item: _Declared, ignored: IgnoredParams, *, form: SchemaForm, work: WorkBudget
 ) -> Schema | None:
     """Return cleaned parameters, None for a function without any."""
     given, param = item.spec.parameters, f"{item.param}.parameters"
@@ -341,7 +341,7 @@ def _parameters(
     cleaned = clean_as(_without_null(given), form, param=param, work=work)
     schema = _as_object(cleaned.schema, param, item)
     if cleaned.relaxed:
-        notes.add(param)
+        ignored.add(param)
     said = schema.keys() - {"type", "properties", "title", "description", "required", "$defs"}
     said -= {"additionalProperties"} if schema.get("additionalProperties") is False else set()
     # "should be non-empty for OBJECT type": no properties are said by no parameters.

@@ -10,7 +10,7 @@ from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.relay.array_stream import ArrayRelay
 from jarvis_proxy.upstreams.gemini.relay.event_stream import EventRelay
 from jarvis_proxy.upstreams.gemini.relay.exchange import GeminiRelayExchange
-from jarvis_proxy.upstreams.gemini.signature_store import MemoryVault
+from jarvis_proxy.upstreams.gemini.signature_store import MemorySignatureStore
 from jarvis_proxy.upstreams.gemini.upstream import GeminiUpstream
 from jarvis_proxy.wire.google_verbs import VERBS
 from tests.support.recordings import recordings, response_of
@@ -24,7 +24,9 @@ ANSWER = b'{ "candidates":[{"finishReason":"STOP"}],"usageMetadata":{"promptToke
 def test_g4_g14_every_method_is_one_request_as_it_came(verb: str) -> None:
     call = a_relayed_call(verb)
 
-    exchange = GeminiUpstream("gemini", vault=MemoryVault(), new_id=ids()).exchange(call, {})
+    exchange = GeminiUpstream("gemini", signatures=MemorySignatureStore(), new_id=ids()).exchange(
+        call, {}
+    )
     (request,) = exchange.requests
 
     assert not exchange.raw
@@ -52,19 +54,19 @@ def test_g4_p3_a_name_cannot_lead_elsewhere() -> None:
     call = a_relayed_call(target="../files")
 
     with pytest.raises(ProxyError) as caught:
-        GeminiUpstream("gemini", vault=MemoryVault(), new_id=ids()).exchange(call, {})
+        GeminiUpstream("gemini", signatures=MemorySignatureStore(), new_id=ids()).exchange(call, {})
 
     assert (caught.value.status, caught.value.code) == (404, "model_not_found")
 
 
 def test_g4_g12_a_whole_answer_is_noted_and_passes() -> None:
     exchange = GeminiRelayExchange(a_relayed_call())
-    assert exchange.usage is exchange.spent is None
+    assert exchange.usage is exchange.partial_usage is None
 
     exchange.translate_reply(ANSWER)
 
     assert exchange.answer() is ANSWER
-    assert exchange.usage == exchange.spent == TokenUsage(3)
+    assert exchange.usage == exchange.partial_usage == TokenUsage(3)
 
 
 def test_an_error_with_a_good_status_is_an_error() -> None:

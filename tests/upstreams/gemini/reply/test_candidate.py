@@ -161,7 +161,7 @@ def test_sound_goes_to_the_sink() -> None:
     reading = Reading().take({"inlineData": {"mimeType": "audio/L16", "data": "AAAA"}})
 
     assert reading.told == [("speech", ("audio/L16", "AAAA"))]
-    assert reading.reader.said
+    assert reading.reader.has_content
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ def test_log_probabilities_go_to_the_sink_where_there_are_any() -> None:
     assert (kind, [token.token for token in tokens]) == ("logprobs", ["a"])
 
 
-def test_a_continuation_token_is_kept_for_the_lane() -> None:
+def test_a_continuation_token_is_kept_for_the_next_request() -> None:
     reading = Reading().take(continuationToken="t1").take()
 
     assert reading.reader.continuation_token == "t1"

@@ -1,4 +1,4 @@
-"""Lanes: which frame counts, what ends an answer, what continues it."""
+"""Upstream answers: which frame counts, what ends an answer, what continues it."""
 
 import json
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from jarvis_proxy.canonical.exchange import EmptyAnswerError, RetryableError
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.reply.candidate_stream import (
-    MAX_HOPS,
+    MAX_CONTINUATIONS,
     CandidateStream,
     MergedAnswer,
 )
@@ -34,7 +34,7 @@ MALFORMED = (
 
 
 class Reading:
-    """A lane that is fed frames as JSON, and its choices."""
+    """A stream that is fed frames as JSON, and its choices."""
 
     def __init__(
         self, *, streamed: bool = True, number: int = 0, merged: MergedAnswer | None = None
@@ -43,15 +43,15 @@ class Reading:
         self.answer = Choices()
         self.sinks = self.answer.made
         self.streamed = streamed
-        context = a_context(a_plan(lanes=self.merged.lanes))
-        self.lane = CandidateStream(context, self.merged, self.answer, number)
+        context = a_context(a_plan(choice_count=self.merged.choice_count))
+        self.stream = CandidateStream(context, self.merged, self.answer, number)
 
     def close(self) -> str | None:
-        return self.lane.finish_or_continue(streamed=self.streamed)
+        return self.stream.finish_or_continue(streamed=self.streamed)
 
     def take(self, *frames: JSON) -> "Reading":
         for frame in frames:
-            self.lane.take(decode_frame(json.dumps(frame).encode()))
+            self.stream.take(decode_frame(json.dumps(frame).encode()))
         return self
 
     def reason(self, index: int = 0) -> str:
@@ -91,17 +91,17 @@ def test_each_usage_block_replaces_the_one_before() -> None:
         {"usageMetadata": a_usage(169, 5, 10)}, a_frame({"text": "a"}, usage=a_usage(79, 9))
     )
 
-    assert reading.lane.usage == ChatUsage(79, 9, 88)
+    assert reading.stream.usage == ChatUsage(79, 9, 88)
 
 
 def test_a_block_without_counts_says_nothing() -> None:
     reading = Reading().take({"usageMetadata": {"trafficType": "ON_DEMAND"}})
-    assert reading.lane.usage is None
+    assert reading.stream.usage is None
 
     reading.take({"usageMetadata": {"promptTokenCount": 7}}, {"usageMetadata": None})
     reading.take({"usageMetadata": {"trafficType": "ON_DEMAND"}})
 
-    assert reading.lane.usage == ChatUsage(7, 0, 7)
+    assert reading.stream.usage == ChatUsage(7, 0, 7)
 
 
 def test_an_error_in_a_frame_is_raised_as_what_it_is() -> None:
@@ -132,7 +132,7 @@ def test_candidates_do_not_mix() -> None:
     assert (reading.reason(0), reading.reason(1)) == ("stop", "length")
 
 
-def test_with_a_call_for_each_choice_the_choice_is_the_lane() -> None:
+def test_with_a_call_for_each_choice_the_choice_is_the_request() -> None:
     reading = Reading(number=2, merged=MergedAnswer(3)).take(
         many(piece("a", 0, "STOP"), piece("stray", 1, "STOP"))
     )
@@ -166,7 +166,7 @@ def test_a_refused_prompt_is_an_answer_of_its_own() -> None:
         "PROMPT_BLOCKED:SAFETY",
         "Reasons",
     )
-    assert reading.lane.usage == ChatUsage(5, 0, 5)
+    assert reading.stream.usage == ChatUsage(5, 0, 5)
 
 
 def test_a_refused_prompt_ends_an_answer_that_had_begun() -> None:
@@ -256,14 +256,14 @@ def test_b8_an_answer_that_was_cut_or_filtered_is_not_asked_for_again(native: st
     assert Reading().take(a_frame(finish=native)).close() is None
 
 
-def test_b8_all_lanes_of_nothing_are_asked_for_again() -> None:
+def test_b8_all_answers_of_nothing_are_asked_for_again() -> None:
     merged = MergedAnswer(2)
-    lanes = [Reading(merged=merged, number=n).take(a_frame(finish="STOP")) for n in (0, 1)]
+    readings = [Reading(merged=merged, number=n).take(a_frame(finish="STOP")) for n in (0, 1)]
 
-    assert all(isinstance(lane.fails(), EmptyAnswerError) for lane in lanes)
+    assert all(isinstance(reading.fails(), EmptyAnswerError) for reading in readings)
 
 
-def test_b8_nothing_is_asked_for_again_once_another_lane_has_spoken() -> None:
+def test_b8_nothing_is_asked_for_again_once_another_answer_has_spoken() -> None:
     merged = MergedAnswer(2)
     first = Reading(merged=merged).take(a_frame({"text": "a"}))
     second = Reading(merged=merged, number=1).take(a_frame(finish="STOP"))
@@ -284,7 +284,7 @@ def test_a_continuation_appends_and_its_tokens_are_added() -> None:
 
     reading.take(a_frame({"text": "tw"}, usage=a_usage(15, 1)))
     reading.take(a_frame({"text": "o"}, finish="STOP", usage=a_usage(15, 2)))
-    assert reading.lane.usage == ChatUsage(25, 7, 32)
+    assert reading.stream.usage == ChatUsage(25, 7, 32)
 
     assert reading.close() is None
     assert reading.reason() == "stop"
@@ -313,7 +313,7 @@ def test_tool_calls_are_counted_over_continuations() -> None:
 
 def test_an_answer_without_end_ends_after_so_many_hops() -> None:
     reading = Reading()
-    for hop in range(MAX_HOPS):
+    for hop in range(MAX_CONTINUATIONS):
         reading.take(going_on("x", f"t{hop}"))
         assert reading.close() == f"t{hop}"
 
@@ -350,4 +350,4 @@ def test_the_tier_is_known_at_the_end() -> None:
     )
     reading.close()
 
-    assert reading.lane.service_tier == "flex"
+    assert reading.stream.service_tier == "flex"

@@ -11,4 +11,4 @@ def test_nothing_on_the_way_back_can_change_the_call() -> None:
     context = a_context()
 
     with pytest.raises(FrozenInstanceError):
-        context.plan = a_plan(lanes=2).sent  # type: ignore[misc]  # that is the point
+        context.plan = a_plan(choice_count=2).sent  # type: ignore[misc]  # that is the point

@@ -8,20 +8,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jarvis_proxy.upstreams.gemini.reply.error_body import (
-    Fault,
     GoogleError,
+    ParsedError,
     clean,
+    page_excerpt,
     parse_body,
     parse_error,
     read_delay,
-    words_of,
 )
 
 RPC = "type.googleapis.com/google.rpc."
 
 
-def fault(message: str = "", *details: Any) -> Fault:
-    return Fault(parse_error(json.dumps({"message": message, "details": list(details)}).encode()))
+def fault(message: str = "", *details: Any) -> ParsedError:
+    return ParsedError(
+        parse_error(json.dumps({"message": message, "details": list(details)}).encode())
+    )
 
 
 def test_an_object_and_an_array_are_the_same_error() -> None:
@@ -54,13 +56,13 @@ def test_details_give_reason_hint_quota_and_field() -> None:
         {"@type": RPC + "BadRequest", "fieldViolations": [{"field": "a.b"}, {"field": "c"}]},
     )
 
-    assert (actual.reason, actual.hint, actual.field) == ("R", 34.4, "a.b")
+    assert (actual.reason, actual.retry_delay, actual.field) == ("R", 34.4, "a.b")
     assert actual.quota_ids == ["PerDay"]
 
 
 def test_a_detail_of_an_unknown_shape_does_not_hide_the_others() -> None:
-    assert fault("m", 7, {"reason": ["x"]}, {"retryDelay": "2s"}).hint == 2.0
-    assert Fault(parse_error(b'{"details":{"no":"list"}}')).hint is None
+    assert fault("m", 7, {"reason": ["x"]}, {"retryDelay": "2s"}).retry_delay == 2.0
+    assert ParsedError(parse_error(b'{"details":{"no":"list"}}')).retry_delay is None
 
 
 @pytest.mark.parametrize(
@@ -74,12 +76,14 @@ def test_a_detail_of_an_unknown_shape_does_not_hide_the_others() -> None:
     ],
 )
 def test_a_hint_may_stand_in_the_message(message: str, seconds: float | None) -> None:
-    assert fault(message).hint == seconds
+    assert fault(message).retry_delay == seconds
 
 
 def test_retry_info_outranks_the_message() -> None:
-    assert fault("Please retry in 99s", {"retryDelay": "1s"}, {"retryDelay": "5s"}).hint == 1.0
-    assert fault("Please retry in 99s", {"retryDelay": "soon"}).hint == 99.0
+    assert (
+        fault("Please retry in 99s", {"retryDelay": "1s"}, {"retryDelay": "5s"}).retry_delay == 1.0
+    )
+    assert fault("Please retry in 99s", {"retryDelay": "soon"}).retry_delay == 99.0
 
 
 @pytest.mark.parametrize(
@@ -138,13 +142,13 @@ def test_queries_of_urls_and_projects_are_left_out() -> None:
 
 def test_messages_are_kept_at_a_bearable_length() -> None:
     assert len(clean("x" * 10_000)) == 2000
-    assert len(Fault(GoogleError(message="x" * 100_000)).message) == 8192
+    assert len(ParsedError(GoogleError(message="x" * 100_000)).message) == 8192
 
 
 def test_a_pages_words_come_without_its_tags() -> None:
     page = b"<html><style>b{}</style><SCRIPT>x</SCRIPT><h1>502\n Bad\xff</h1>" + b"<p>word " * 200
 
-    words = words_of(page)
+    words = page_excerpt(page)
 
     assert words.startswith("502 Bad\ufffd word word")
     assert len(words) == 300

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from jarvis_proxy.upstreams.gemini.reply.finish_reasons import (
     is_malformed,
-    telling,
+    meaningful_message,
     translate_finish,
 )
 from jarvis_proxy.wire.chat_types import FinishReason
@@ -49,9 +49,9 @@ TABLE = {
 @pytest.mark.parametrize("native", TABLE)
 def test_each_reason_has_its_openai_word(native: str) -> None:
     actual = (
-        translate_finish(native, called=False, said=False),
-        translate_finish(native, called=False, said=True),
-        translate_finish(native, called=True, said=True),
+        translate_finish(native, has_tool_call=False, has_content=False),
+        translate_finish(native, has_tool_call=False, has_content=True),
+        translate_finish(native, has_tool_call=True, has_content=True),
     )
 
     assert TABLE[native] == actual
@@ -62,13 +62,13 @@ def test_every_reason_that_googles_sdk_knows_is_in_the_table() -> None:
 
 
 def test_case_of_the_enum_does_not_matter() -> None:
-    assert translate_finish("max_tokens", called=False, said=True) == "length"
+    assert translate_finish("max_tokens", has_tool_call=False, has_content=True) == "length"
     assert is_malformed("malformed_function_call")
 
 
 @given(native=st.text(), called=st.booleans(), said=st.booleans())
 def test_no_sixth_word_ever_comes_out(*, native: str, called: bool, said: bool) -> None:
-    actual = translate_finish(native, called=called, said=said)
+    actual = translate_finish(native, has_tool_call=called, has_content=said)
 
     assert actual in get_args(FinishReason)
 
@@ -86,7 +86,9 @@ def test_exactly_the_calls_gone_wrong_are_malformed() -> None:
 
 
 def test_only_a_message_that_says_something_is_told() -> None:
-    assert telling("Model generated function call(s).") is None
-    assert telling("") is None
-    assert telling(None) is None
-    assert telling("The response violated a filter.") == "The response violated a filter."
+    assert meaningful_message("Model generated function call(s).") is None
+    assert meaningful_message("") is None
+    assert meaningful_message(None) is None
+    assert (
+        meaningful_message("The response violated a filter.") == "The response violated a filter."
+    )

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from jarvis_proxy.upstreams.gemini.reply.frames import CitationMetadata, CitationSource
 from jarvis_proxy.upstreams.gemini.reply.grounding import (
-    OWN_WORDS,
+    GENERATED_PART,
     Piece,
     annotate,
     public_citations,
@@ -79,9 +79,9 @@ def test_an_absent_start_is_nought() -> None:
 
 def test_what_the_proxy_wrote_into_the_content_does_not_count() -> None:
     pieces = [
-        (OWN_WORDS, "<think>hm</think>"),
+        (GENERATED_PART, "<think>hm</think>"),
         (0, "é first. "),
-        (OWN_WORDS, "\n```x```\n"),
+        (GENERATED_PART, "\n```x```\n"),
         (0, "second"),
     ]
 
@@ -91,7 +91,7 @@ def test_what_the_proxy_wrote_into_the_content_does_not_count() -> None:
 
 
 def test_a_segment_that_ends_before_a_fence_does_not_take_it_in() -> None:
-    pieces = [(0, "first"), (OWN_WORDS, "FENCE"), (0, "second")]
+    pieces = [(0, "first"), (GENERATED_PART, "FENCE"), (0, "second")]
 
     assert marked(pieces, segment("first", 0, 5)) == ["first"]
     assert marked(pieces, segment("", 0, 5)) == ["first"]

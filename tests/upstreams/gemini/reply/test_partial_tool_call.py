@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jarvis_proxy.upstreams.gemini.reply.frames import FunctionCall
-from jarvis_proxy.upstreams.gemini.reply.partial_tool_call import PartialCall
+from jarvis_proxy.upstreams.gemini.reply.partial_tool_call import PartialToolCall
 
 
 def assemble(*pieces: dict[str, Any]) -> dict[str, Any]:
     """Feed pieces, the last of which ends the call; return its arguments."""
-    call = PartialCall("n1", "f", "sig")
+    call = PartialToolCall("n1", "f", "sig")
     decoded = [
         msgspec.convert({"partialArgs": [p], "willContinue": True}, FunctionCall) for p in pieces
     ]

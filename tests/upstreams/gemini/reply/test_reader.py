@@ -430,11 +430,11 @@ def test_a_body_without_end_is_refused() -> None:
     assert caught.value.code == "upstream_frame_too_large"
 
 
-# -- lanes and continuations ---------------------------------------------------------------------
+# -- several requests, continuations ------------------------------------------------------------
 
 
-def test_lanes_share_id_usage_and_end() -> None:
-    exchange = an_exchange(a_plan(lanes=2, include_usage=True), stream=True)
+def test_several_requests_share_id_usage_and_end() -> None:
+    exchange = an_exchange(a_plan(choice_count=2, include_usage=True), stream=True)
     one, other = exchange.stream_translator(0), exchange.stream_translator(1)
 
     out = other.feed(sse({**a_frame({"text": "b"}), "responseId": "r-b"}))
@@ -460,8 +460,8 @@ def test_lanes_share_id_usage_and_end() -> None:
     assert (one.usage, other.usage) == (TokenUsage(10, 1), TokenUsage(10, 2))
 
 
-def test_a_lane_tried_again_counts_once() -> None:
-    exchange = an_exchange(a_plan(lanes=1), stream=True)
+def test_a_request_tried_again_counts_once() -> None:
+    exchange = an_exchange(a_plan(choice_count=1), stream=True)
     failed = exchange.stream_translator()
     failed.feed(sse(a_frame(usage=a_usage(5, 5))))
 

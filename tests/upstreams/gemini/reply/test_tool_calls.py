@@ -13,7 +13,7 @@ from jarvis_proxy.dialects.chat.open_call import tool_call
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.reply.frames import FunctionCall
 from jarvis_proxy.upstreams.gemini.reply.tool_calls import read_call
-from jarvis_proxy.upstreams.gemini.signature_store import MemoryVault, Remembered
+from jarvis_proxy.upstreams.gemini.signature_store import MemorySignatureStore, StoredSignature
 from tests.upstreams.gemini.chat import asking, plan_for
 from tests.upstreams.gemini.replies import NOW, a_context, a_plan
 
@@ -97,17 +97,17 @@ def test_a_tool_call_has_a_short_plain_id_whatever_the_models_own() -> None:
 @pytest.mark.parametrize(
     ("native_id", "signature", "expected"),
     [
-        ("n1", "sig", Remembered("sig", "n1")),
-        (None, "sig", Remembered("sig", None)),
-        ("n1", None, Remembered(None, "n1")),
+        ("n1", "sig", StoredSignature("sig", "n1")),
+        (None, "sig", StoredSignature("sig", None)),
+        ("n1", None, StoredSignature(None, "n1")),
         (None, None, None),
         ("", None, None),
     ],
 )
 def test_what_belongs_to_an_id_is_remembered(
-    native_id: str | None, signature: str | None, expected: Remembered | None
+    native_id: str | None, signature: str | None, expected: StoredSignature | None
 ) -> None:
-    vault = MemoryVault()
+    vault = MemorySignatureStore()
 
     call, _ = read_call(a_context(vault=vault), FunctionCall(native_id, "f"), signature)
 
@@ -126,7 +126,7 @@ def test_a_custom_tool_gets_its_text_back() -> None:
 
 
 def test_a_call_that_comes_back_without_its_id_is_not_remembered() -> None:
-    vault = MemoryVault()
+    vault = MemorySignatureStore()
     context = a_context(a_plan(legacy_functions=True), vault)
 
     read_call(context, FunctionCall("n1", "f"), "sig")

@@ -204,9 +204,9 @@ def test_an_array_of_frames_is_one_answer() -> None:
     assert answer["choices"][0]["message"]["content"] == "ab"
 
 
-def test_tokens_of_a_lane_are_spent_though_another_one_fails() -> None:
-    exchange = an_exchange(a_plan(lanes=2))
-    assert exchange.spent is None
+def test_tokens_of_a_choice_are_known_though_another_one_fails() -> None:
+    exchange = an_exchange(a_plan(choice_count=2))
+    assert exchange.partial_usage is None
     frame = a_frame({"text": "a"}, finish="STOP", usage=a_usage(10, 1))
     assert exchange.requests
     exchange.translate_reply(json.dumps(frame).encode(), 0)
@@ -214,21 +214,21 @@ def test_tokens_of_a_lane_are_spent_though_another_one_fails() -> None:
         exchange.translate_reply(b"{}", 1)
 
     assert exchange.usage is None
-    assert exchange.spent == TokenUsage(10, 1)
+    assert exchange.partial_usage == TokenUsage(10, 1)
     assert exchange.requests  # asked anew: those were counted
-    assert exchange.spent is None
+    assert exchange.partial_usage is None
 
 
-def test_lanes_make_one_answer() -> None:
-    exchange = an_exchange(a_plan(lanes=2))
-    for lane, text in ((1, "b"), (0, "a")):
-        frame = a_frame({"text": text}, finish="STOP", usage=a_usage(10, 1 + lane))
+def test_choices_make_one_answer() -> None:
+    exchange = an_exchange(a_plan(choice_count=2))
+    for index, text in ((1, "b"), (0, "a")):
+        frame = a_frame({"text": text}, finish="STOP", usage=a_usage(10, 1 + index))
         assert exchange.usage is None
-        assert exchange.translate_reply(json.dumps(frame).encode(), lane) is None
+        assert exchange.translate_reply(json.dumps(frame).encode(), index) is None
 
     answer = json.loads(exchange.answer())
 
-    assert exchange.spent == exchange.usage
+    assert exchange.partial_usage == exchange.usage
     assert [(c["index"], c["message"]["content"]) for c in answer["choices"]] == [
         (0, "a"),
         (1, "b"),
@@ -282,16 +282,16 @@ def test_only_thoughts_and_a_call_gone_wrong_are_worth_another_try() -> None:
 
 
 def test_an_attempt_leaves_nothing_behind_for_the_next() -> None:
-    """Lane 0 failed between two continuations, lane 1 had ended: both are asked again."""
-    exchange = an_exchange(a_plan(lanes=2))
+    """The first failed between two continuations, the second had ended: both are asked again."""
+    exchange = an_exchange(a_plan(choice_count=2))
     hop = a_frame({"text": "x"}, finish="CONTINUATION", continuationToken="t")
     end = a_frame({"text": "a"}, finish="STOP", usage=a_usage(1, 1))
-    for frame, lane in ((hop, 0), (end, 1)):
-        exchange.translate_reply(json.dumps(frame).encode(), lane)
+    for frame, index in ((hop, 0), (end, 1)):
+        exchange.translate_reply(json.dumps(frame).encode(), index)
 
     assert len(exchange.requests) == 2
-    for lane in (0, 1):
-        assert exchange.translate_reply(json.dumps(end).encode(), lane) is None
+    for index in (0, 1):
+        assert exchange.translate_reply(json.dumps(end).encode(), index) is None
 
     answer = json.loads(exchange.answer())
     assert [choice["message"]["content"] for choice in answer["choices"]] == ["a", "a"]

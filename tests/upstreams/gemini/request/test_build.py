@@ -7,10 +7,10 @@ import pytest
 
 from jarvis_proxy.canonical.exchange import Media, Prerequisites
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.gemini.recovery import Relaxation
-from jarvis_proxy.upstreams.gemini.request.build import SENTINEL, ChatPlan
+from jarvis_proxy.upstreams.gemini.recovery import RequestFallbacks
+from jarvis_proxy.upstreams.gemini.request.build import PLACEHOLDER, TranslatedRequest
 from jarvis_proxy.upstreams.gemini.request.schema.form import SchemaForm
-from jarvis_proxy.upstreams.gemini.signature_store import Remembered
+from jarvis_proxy.upstreams.gemini.signature_store import StoredSignature
 from tests.upstreams.gemini.chat import (
     JPEG_BYTES,
     NEWEST,
@@ -145,19 +145,19 @@ GENERATE = {
 
 
 def test_a_tool_turn_is_translated_whole() -> None:
-    vault = {"call_1": Remembered("QUJD", "jm4owj31")}
+    vault = {"call_1": StoredSignature("QUJD", "jm4owj31")}
     plan = plan_for(CHAT, "gemini-3.5-flash", vault=vault)
 
     assert json.loads(plan.body) == GENERATE
-    assert plan == ChatPlan(
+    assert plan == TranslatedRequest(
         body=plan.body,
-        lanes=1,
+        choice_count=1,
         ignored=("logit_bias",),
         names=plan.names,
         custom_tools=frozenset(),
         legacy_functions=False,
         first_call_only=False,
-        signature_sources={"vault": 1},
+        signature_sources={"store": 1},
     )
     assert plan.names.declared == {"get_weather"}
     assert plan.names.renamed == {}
@@ -169,13 +169,13 @@ def test_the_smallest_request_asks_for_nothing() -> None:
     plan = plan_for({"messages": [user("hi")]})
 
     assert plan.body == b'{"contents":[{"role":"user","parts":[{"text":"hi"}]}]}'
-    assert (plan.lanes, plan.ignored) == (1, ())
+    assert (plan.choice_count, plan.ignored) == (1, ())
 
 
 @pytest.mark.parametrize(
     ("fields", "attribute", "value"),
     [
-        ({"n": 3}, "lanes", 3),
+        ({"n": 3}, "choice_count", 3),
         ({"parallel_tool_calls": False}, "first_call_only", True),
         ({"parallel_tool_calls": True}, "first_call_only", False),
         (
@@ -431,12 +431,12 @@ SIGNED["tool_calls"][0]["extra_content"] = {"google": {"thought_signature": "QUJ
 def test_after_a_refused_signature_calls_go_with_the_placeholder() -> None:
     asked = {"messages": [user(), SIGNED, result("a")]}
     before = plan_for(asked)
-    after = plan_for(asked, relaxation=Relaxation(sentinel_signatures=True))
+    after = plan_for(asked, fallbacks=RequestFallbacks(sentinel_signatures=True))
 
     assert before.signature_sources == {"extra_content": 1}
-    assert after.signature_sources == {"sentinel": 1}
-    assert SENTINEL.encode() in after.body
-    assert before.body == after.body.replace(SENTINEL.encode(), b"QUJD")
+    assert after.signature_sources == {"placeholder": 1}
+    assert PLACEHOLDER.encode() in after.body
+    assert before.body == after.body.replace(PLACEHOLDER.encode(), b"QUJD")
 
 
 @pytest.mark.parametrize(
@@ -451,11 +451,11 @@ def test_after_a_refused_signature_calls_go_with_the_placeholder() -> None:
 def test_after_a_refused_thinking_level_none_is_sent(
     fields: dict[str, Any], ignored: tuple[str, ...]
 ) -> None:
-    relaxation = Relaxation(no_thinking=True)
-    plan = plan_for(asking(**fields), relaxation=relaxation, show_thoughts=True)
+    fallbacks = RequestFallbacks(no_thinking=True)
+    plan = plan_for(asking(**fields), fallbacks=fallbacks, show_thoughts=True)
 
     assert (b"thinking" in plan.body, ignored) == (False, plan.ignored)
-    assert plan_for(asking(**fields), relaxation=relaxation, strict_params=True).lanes == 1
+    assert plan_for(asking(**fields), fallbacks=fallbacks, strict_params=True).choice_count == 1
 
 
 def test_after_too_many_states_schemas_go_without_bounds() -> None:
@@ -464,7 +464,7 @@ def test_after_too_many_states_schemas_go_without_bounds() -> None:
         tools=[function("f", bounded)],
         response_format={"type": "json_schema", "json_schema": {"schema": bounded}},
     )
-    plan = plan_for(asked, relaxation=Relaxation(schemas=SchemaForm(limits=False)))
+    plan = plan_for(asked, fallbacks=RequestFallbacks(schemas=SchemaForm(limits=False)))
 
     assert b"maxItems" in plan_for(asked).body
     assert b'"maxItems"' not in plan.body

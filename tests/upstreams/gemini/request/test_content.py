@@ -10,7 +10,7 @@ import pytest
 from jarvis_proxy.canonical.chat_request import ContentPart, MessageContent
 from jarvis_proxy.canonical.exchange import Media
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.gemini.model_traits import knowledge
+from jarvis_proxy.upstreams.gemini.model_traits import traits_of
 from jarvis_proxy.upstreams.gemini.request.content import ContentReader, ImageUrls, texts, web_links
 from tests.upstreams.gemini.chat import JPEG_BYTES, NEWEST, OLD, PNG
 
@@ -34,7 +34,7 @@ def parts(
     media: Mapping[str, Media | ProxyError] | None = None,
     image_urls: ImageUrls = "fetch",
 ) -> list[dict[str, Any]]:
-    reader = ContentReader(knowledge(model), media or {}, image_urls)
+    reader = ContentReader(traits_of(model), media or {}, image_urls)
     built = reader.parts(content_of(value), "messages[0].content")
     found: list[dict[str, Any]] = msgspec.to_builtins(built)
     return found
@@ -305,7 +305,7 @@ def test_other_details_are_left_to_the_model(detail: str | None) -> None:
 def test_older_models_have_one_resolution_for_the_request(
     model: str, details: list[str | None], resolution: str | None
 ) -> None:
-    reader = ContentReader(knowledge(model), {})
+    reader = ContentReader(traits_of(model), {})
     content = content_of([image(PNG_URL, detail=detail) for detail in details])
     built = reader.parts(content, "messages[0].content")
 

@@ -8,9 +8,9 @@ import pytest
 from jarvis_proxy.canonical.chat_request import ChatRequest
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.gemini.model_traits import knowledge
+from jarvis_proxy.upstreams.gemini.model_traits import traits_of
 from jarvis_proxy.upstreams.gemini.request.generation_config import (
-    lanes,
+    choice_count,
     note_unmapped,
     service_tier,
     set_limits,
@@ -18,7 +18,7 @@ from jarvis_proxy.upstreams.gemini.request.generation_config import (
     set_media,
     set_sampling,
 )
-from jarvis_proxy.upstreams.gemini.request.google_options import read_extension
+from jarvis_proxy.upstreams.gemini.request.google_options import read_google_options
 from jarvis_proxy.upstreams.gemini.request.types import GenerationConfig
 from tests.upstreams.gemini.chat import NEWEST, OLD, asking
 
@@ -31,8 +31,8 @@ def configured(
     model: str = NEWEST, resolution: str | None = None, **fields: Any
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     request = msgspec.convert(asking(**fields), ChatRequest)
-    notes, config, traits = IgnoredParams(), GenerationConfig(), knowledge(model)
-    extension = read_extension(request, notes)
+    notes, config, traits = IgnoredParams(), GenerationConfig(), traits_of(model)
+    extension = read_google_options(request, notes)
     set_sampling(config, request, extension, traits, notes)
     set_limits(config, request, traits)
     set_logprobs(config, request, traits, notes)
@@ -244,14 +244,14 @@ def test_what_gemini_has_nothing_like_is_noted_or_harmless(
 
 
 @pytest.mark.parametrize(("n", "count"), [(None, 1), (1, 1), (8, 8)])
-def test_choices_are_lanes(n: int | None, count: int) -> None:
-    assert count == lanes(msgspec.convert(asking(n=n), ChatRequest))
+def test_choices_are_requests(n: int | None, count: int) -> None:
+    assert count == choice_count(msgspec.convert(asking(n=n), ChatRequest))
 
 
 @pytest.mark.parametrize("n", [0, -1, 9])
 def test_too_few_or_many_choices_are_a_400(n: int) -> None:
     with pytest.raises(ProxyError) as caught:
-        lanes(msgspec.convert(asking(n=n), ChatRequest))
+        choice_count(msgspec.convert(asking(n=n), ChatRequest))
 
     assert caught.value.param == "n"
 

@@ -9,10 +9,10 @@ from jarvis_proxy.canonical.chat_request import ChatRequest
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.request.google_options import (
-    Extension,
-    ImageWish,
-    ThinkingWish,
-    read_extension,
+    GoogleOptions,
+    ImageOptions,
+    ThinkingOptions,
+    read_google_options,
     safety_settings,
 )
 from tests.upstreams.gemini.chat import asking
@@ -20,9 +20,9 @@ from tests.upstreams.gemini.chat import asking
 HARASSMENT = "HARM_CATEGORY_HARASSMENT"
 
 
-def read(**fields: Any) -> tuple[Extension, tuple[str, ...]]:
+def read(**fields: Any) -> tuple[GoogleOptions, tuple[str, ...]]:
     notes = IgnoredParams()
-    return read_extension(msgspec.convert(asking(**fields), ChatRequest), notes), notes.names
+    return read_google_options(msgspec.convert(asking(**fields), ChatRequest), notes), notes.names
 
 
 WISH = {"thinking_config": {"thinking_budget": 5}}
@@ -41,7 +41,9 @@ WISH = {"thinking_config": {"thinking_budget": 5}}
 def test_the_object_is_found_in_every_spelling(fields: dict[str, Any], param: str) -> None:
     extension, ignored = read(**fields)
 
-    assert extension == Extension(param=param, thinking_config=ThinkingWish(thinking_budget=5))
+    assert extension == GoogleOptions(
+        param=param, thinking_config=ThinkingOptions(thinking_budget=5)
+    )
     assert ignored == ()
 
 
@@ -59,13 +61,13 @@ def test_all_keys_are_read() -> None:
         }
     )
 
-    assert extension == Extension(
+    assert extension == GoogleOptions(
         "google",
-        ThinkingWish(include_thoughts=True),
+        ThinkingOptions(include_thoughts=True),
         "cachedContents/a",
         "think",
         [],
-        ImageWish("16:9", "2K"),
+        ImageOptions("16:9", "2K"),
         "low",
         ["TEXT"],
         3,
@@ -76,7 +78,7 @@ def test_all_keys_are_read() -> None:
 def test_of_two_objects_the_outer_one_wins_key_by_key() -> None:
     extension, _ = read(google={"top_k": 1}, extra_body={"google": {"top_k": 2, **WISH}})
 
-    assert (extension.top_k, extension.thinking_config) == (1, ThinkingWish(thinking_budget=5))
+    assert (extension.top_k, extension.thinking_config) == (1, ThinkingOptions(thinking_budget=5))
 
 
 def test_unknown_keys_are_noted_where_they_stand() -> None:
@@ -87,7 +89,7 @@ def test_unknown_keys_are_noted_where_they_stand() -> None:
 
 @pytest.mark.parametrize("extra", [None, 3, "x", [], {}, {"google": None}, {"extra_body": 3}])
 def test_without_the_object_nothing_is_asked(extra: object) -> None:
-    assert read(extra_body=extra) == (Extension(), ())
+    assert read(extra_body=extra) == (GoogleOptions(), ())
 
 
 @pytest.mark.parametrize(

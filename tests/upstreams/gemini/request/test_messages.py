@@ -10,16 +10,25 @@ from jarvis_proxy.canonical.chat_request import Message
 from jarvis_proxy.canonical.function_names import FunctionNames
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.gemini.model_traits import knowledge
-from jarvis_proxy.upstreams.gemini.recovery import Relaxation
+from jarvis_proxy.upstreams.gemini.model_traits import traits_of
+from jarvis_proxy.upstreams.gemini.recovery import RequestFallbacks
 from jarvis_proxy.upstreams.gemini.request.content import ContentReader
 from jarvis_proxy.upstreams.gemini.request.messages import build_messages, results_last
-from jarvis_proxy.upstreams.gemini.request.signature_lookup import SENTINEL, Signer
+from jarvis_proxy.upstreams.gemini.request.signature_lookup import PLACEHOLDER, SignatureResolver
 from jarvis_proxy.upstreams.gemini.request.tool_results import MISSING
 from jarvis_proxy.upstreams.gemini.request.tools import GEMINI_NAMES
 from jarvis_proxy.upstreams.gemini.request.types import Content, FunctionResponse, Part
-from jarvis_proxy.upstreams.gemini.signature_store import Remembered
-from tests.upstreams.gemini.chat import NEWEST, OLD, PNG, DictVault, called, plan_for, result, user
+from jarvis_proxy.upstreams.gemini.signature_store import StoredSignature
+from tests.upstreams.gemini.chat import (
+    NEWEST,
+    OLD,
+    PNG,
+    DictSignatureStore,
+    called,
+    plan_for,
+    result,
+    user,
+)
 
 Json = dict[str, Any]
 PREFILLING = "gemini-3.5-flash"
@@ -31,15 +40,15 @@ class Built:
     """Contents and what else came of messages."""
 
     def __init__(self, *messages: Json, model: str = NEWEST, vault: Any = None) -> None:
-        traits = knowledge(model)
+        traits = traits_of(model)
         self.notes = IgnoredParams()
         built = build_messages(
             msgspec.convert(messages, list[Message]),
             traits=traits,
             reader=ContentReader(traits, {}),
-            signer=Signer(traits, DictVault(vault), 0.0),
+            resolver=SignatureResolver(traits, DictSignatureStore(vault), 0.0),
             names=FunctionNames(["f", "9f"], rule=GEMINI_NAMES),
-            notes=self.notes,
+            ignored=self.notes,
         )
         self.contents: list[Json] = msgspec.to_builtins(built.contents)
         self.system = built.system
@@ -50,7 +59,7 @@ class Built:
 
 
 def _short(part: Json) -> str:
-    signature = "" if part.get("thoughtSignature") in (None, SENTINEL) else " signed"
+    signature = "" if part.get("thoughtSignature") in (None, PLACEHOLDER) else " signed"
     if "text" in part:
         return f"{part['text']}{signature}"
     if "functionCall" in part:
@@ -230,7 +239,7 @@ def test_ids_are_the_same_on_both_sides_and_unique(
 
 
 def test_the_models_own_id_goes_back_to_it() -> None:
-    vault = {"call_a": Remembered("QUJD", "jm4owj31")}
+    vault = {"call_a": StoredSignature("QUJD", "jm4owj31")}
     built = Built(user(), called("call_a"), result("call_a"), vault=vault)
 
     assert built.short[1:] == [("model", ["call jm4owj31 signed"]), ("user", ["result jm4owj31"])]
@@ -255,7 +264,7 @@ def test_the_first_call_of_each_step_is_signed_and_siblings_stay_bare() -> None:
         if "functionCall" in part
     ]
 
-    assert signatures == [SENTINEL, None, SENTINEL]
+    assert signatures == [PLACEHOLDER, None, PLACEHOLDER]
 
 
 def test_a_message_s_signature_goes_on_its_last_text() -> None:
@@ -400,13 +409,13 @@ def test_b11_strict_parameters_do_not_stop_a_conversation() -> None:
 
 def test_b11_type_that_the_upstream_refused_is_left_out_of_the_past() -> None:
     bitmap = {"type": "image_url", "image_url": {"url": "data:image/bmp;base64,Qk0="}}
-    refused = Relaxation(refused_types=frozenset({"image/bmp"}))
+    refused = RequestFallbacks(refused_types=frozenset({"image/bmp"}))
     body = {"messages": [user([bitmap]), said("a"), user()]}
 
-    assert b"image/bmp left out" in plan_for(body, relaxation=refused).body
+    assert b"image/bmp left out" in plan_for(body, fallbacks=refused).body
     assert b'"mimeType":"image/bmp"' in plan_for(body).body
     with pytest.raises(ProxyError, match="image/bmp"):
-        plan_for({"messages": [user([bitmap])]}, relaxation=refused)
+        plan_for({"messages": [user([bitmap])]}, fallbacks=refused)
 
 
 def test_b11_link_to_a_picture_of_the_past_is_left_out_where_links_are_passed() -> None:

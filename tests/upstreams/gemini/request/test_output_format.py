@@ -8,8 +8,8 @@ import pytest
 from jarvis_proxy.canonical.chat_request import ChatRequest
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.gemini.model_traits import knowledge
-from jarvis_proxy.upstreams.gemini.request.google_options import read_extension
+from jarvis_proxy.upstreams.gemini.model_traits import traits_of
+from jarvis_proxy.upstreams.gemini.request.google_options import read_google_options
 from jarvis_proxy.upstreams.gemini.request.output_format import set_format, set_modalities
 from jarvis_proxy.upstreams.gemini.request.schema.form import FULL, SchemaForm
 from jarvis_proxy.upstreams.gemini.request.types import GenerationConfig
@@ -26,7 +26,7 @@ def formatted(
 ) -> tuple[dict[str, Any], str | None, tuple[str, ...]]:
     notes, config = IgnoredParams(), GenerationConfig()
     request = msgspec.convert(asking(response_format=response_format), ChatRequest)
-    words = set_format(config, request, knowledge(model), notes, with_tools=with_tools, form=form)
+    words = set_format(config, request, traits_of(model), notes, with_tools=with_tools, form=form)
     return msgspec.to_builtins(config), words, notes.names
 
 
@@ -127,8 +127,8 @@ def test_a_loose_schema_is_noted_where_it_differs() -> None:
 def shaped(model: str = NEWEST, **fields: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
     notes, config = IgnoredParams(), GenerationConfig()
     request = msgspec.convert(asking(**fields), ChatRequest)
-    extension = read_extension(request, notes)
-    set_modalities(config, request, extension, knowledge(model), notes)
+    extension = read_google_options(request, notes)
+    set_modalities(config, request, extension, traits_of(model), notes)
     return msgspec.to_builtins(config), notes.names
 
 

@@ -7,19 +7,19 @@ from typing import Any
 import msgspec
 import pytest
 
-from jarvis_proxy.canonical.call_ids import bare_id, plain_id
+from jarvis_proxy.canonical.call_ids import alnum_id, strip_signature_suffix
 from jarvis_proxy.canonical.chat_request import Message, ToolCall
-from jarvis_proxy.upstreams.gemini.model_traits import knowledge
+from jarvis_proxy.upstreams.gemini.model_traits import traits_of
 from jarvis_proxy.upstreams.gemini.request.signature_lookup import (
-    SENTINEL,
-    Signer,
+    PLACEHOLDER,
+    SignatureResolver,
 )
-from jarvis_proxy.upstreams.gemini.signature_store import Remembered
-from tests.upstreams.gemini.chat import NEWEST, OLD, DictVault
+from jarvis_proxy.upstreams.gemini.signature_store import StoredSignature
+from tests.upstreams.gemini.chat import NEWEST, OLD, DictSignatureStore
 
 SIGNED = "EsgBCsUBAXLI2nxs"
 OTHER = "AY89a1+/-_=="
-ENCODED = base64.b64encode(SENTINEL.encode()).decode()
+ENCODED = base64.b64encode(PLACEHOLDER.encode()).decode()
 
 
 def call(**fields: Any) -> ToolCall:
@@ -36,11 +36,13 @@ def extra(signature: object, vendor: str = "google") -> dict[str, object]:
 
 def signer(
     model: str = NEWEST,
-    vault: dict[str, Remembered] | None = None,
+    vault: dict[str, StoredSignature] | None = None,
     *,
     sentinel_only: bool = False,
-) -> Signer:
-    return Signer(knowledge(model), DictVault(vault), 0.0, sentinel_only=sentinel_only)
+) -> SignatureResolver:
+    return SignatureResolver(
+        traits_of(model), DictSignatureStore(vault), 0.0, sentinel_only=sentinel_only
+    )
 
 
 def sent(
@@ -48,7 +50,7 @@ def sent(
     within: Message | None = None,
     *,
     model: str = NEWEST,
-    vault: dict[str, Remembered] | None = None,
+    vault: dict[str, StoredSignature] | None = None,
     first: bool = True,
     sentinel_only: bool = False,
 ) -> tuple[str | None, dict[str, int]]:
@@ -103,24 +105,28 @@ def test_the_first_carrier_wins() -> None:
 @pytest.mark.parametrize(
     ("vault", "tool_call", "expected"),
     [
-        ({"call_1": Remembered(SIGNED, None)}, call(), (SIGNED, {"vault": 1})),
-        ({"call_1": Remembered(SIGNED, "n")}, call(**extra(OTHER)), (SIGNED, {"vault": 1})),
+        ({"call_1": StoredSignature(SIGNED, None)}, call(), (SIGNED, {"store": 1})),
+        ({"call_1": StoredSignature(SIGNED, "n")}, call(**extra(OTHER)), (SIGNED, {"store": 1})),
         (
-            {"call_1": Remembered(SIGNED, None)},
+            {"call_1": StoredSignature(SIGNED, None)},
             call(**extra(SIGNED)),
             (SIGNED, {"extra_content": 1}),
         ),
-        ({"call_1": Remembered(None, "n")}, call(**extra(OTHER)), (SENTINEL, {"sentinel": 1})),
         (
-            {"call_1": Remembered(SIGNED, None)},
+            {"call_1": StoredSignature(None, "n")},
+            call(**extra(OTHER)),
+            (PLACEHOLDER, {"placeholder": 1}),
+        ),
+        (
+            {"call_1": StoredSignature(SIGNED, None)},
             call(id="call_1__thought__QUJD"),
-            (SIGNED, {"vault": 1}),
+            (SIGNED, {"store": 1}),
         ),
     ],
     ids=["alone", "overrules", "agrees", "knows it unsigned", "known by the bare id"],
 )
 def test_the_vault_overrules_the_client(
-    vault: dict[str, Remembered], tool_call: ToolCall, expected: tuple[str, dict[str, int]]
+    vault: dict[str, StoredSignature], tool_call: ToolCall, expected: tuple[str, dict[str, int]]
 ) -> None:
     assert expected == sent(tool_call, vault=vault)
 
@@ -128,7 +134,7 @@ def test_the_vault_overrules_the_client(
 @pytest.mark.parametrize(
     "signature",
     [
-        SENTINEL,
+        PLACEHOLDER,
         ENCODED,
         "context_engineering_is_the_way_to_go",
         "not base64!",
@@ -138,13 +144,13 @@ def test_the_vault_overrules_the_client(
         "{broken json",
         "{}",
         "[]",
-        json.dumps({"data": SENTINEL}),
+        json.dumps({"data": PLACEHOLDER}),
         json.dumps(5),
     ],
 )
 @pytest.mark.parametrize("first", [True, False])
 def test_placeholders_and_rubbish_count_as_no_signature(signature: object, first: bool) -> None:
-    expected = (SENTINEL, {"sentinel": 1}) if first else (None, {})
+    expected = (PLACEHOLDER, {"placeholder": 1}) if first else (None, {})
 
     assert expected == sent(call(**extra(signature)), first=first)
 
@@ -166,7 +172,7 @@ def test_a_signature_that_is_json_text_is_unwrapped(wrapped: object) -> None:
 
 @pytest.mark.parametrize("call_id", ["call_1__thought__EsgBC", "call_1__thought__", "call_1"])
 def test_a_signature_cut_short_in_an_id_is_none(call_id: str) -> None:
-    assert sent(call(id=call_id)) == (SENTINEL, {"sentinel": 1})
+    assert sent(call(id=call_id)) == (PLACEHOLDER, {"placeholder": 1})
 
 
 @pytest.mark.parametrize(
@@ -175,13 +181,13 @@ def test_a_signature_cut_short_in_an_id_is_none(call_id: str) -> None:
 def test_carriers_of_other_shapes_are_passed_over(value: object) -> None:
     odd = call(extra_content=value, provider_specific_fields=value)
 
-    assert sent(odd, message(reasoning_details=value))[0] == SENTINEL
+    assert sent(odd, message(reasoning_details=value))[0] == PLACEHOLDER
 
 
 def test_details_belong_to_a_call_with_an_id() -> None:
     nameless = message(reasoning_details=[{"id": "", "data": SIGNED}])
 
-    assert sent(call(id=""), nameless)[0] == SENTINEL
+    assert sent(call(id=""), nameless)[0] == PLACEHOLDER
 
 
 def test_a_signature_is_sent_once() -> None:
@@ -191,8 +197,8 @@ def test_a_signature_is_sent_once() -> None:
         for first in (True, False, True)
     ]
 
-    assert signatures == [SIGNED, None, SENTINEL]
-    assert by.sources == {"extra_content": 1, "sentinel": 1}
+    assert signatures == [SIGNED, None, PLACEHOLDER]
+    assert by.sources == {"extra_content": 1, "placeholder": 1}
 
 
 def test_a_sibling_keeps_a_signature_of_its_own() -> None:
@@ -209,8 +215,8 @@ def test_a_sibling_keeps_a_signature_of_its_own() -> None:
         (OLD, call(), None),
         (OLD, call(**extra(SIGNED)), SIGNED),
         ("gemini-2.0-flash", call(**extra(SIGNED)), None),
-        ("gemini-flash-latest", call(), SENTINEL),
-        ("gemini-4-argon", call(), SENTINEL),
+        ("gemini-flash-latest", call(), PLACEHOLDER),
+        ("gemini-4-argon", call(), PLACEHOLDER),
     ],
 )
 def test_only_models_that_check_get_a_placeholder(
@@ -220,12 +226,12 @@ def test_only_models_that_check_get_a_placeholder(
 
 
 def test_after_a_refusal_only_placeholders_are_sent() -> None:
-    vault = {"call_1": Remembered(OTHER, None)}
+    vault = {"call_1": StoredSignature(OTHER, None)}
     by = signer(vault=vault, sentinel_only=True)
 
     assert sent(call(**extra(SIGNED)), vault=vault, sentinel_only=True) == (
-        SENTINEL,
-        {"sentinel": 1},
+        PLACEHOLDER,
+        {"placeholder": 1},
     )
     assert by.for_text(message(**extra(SIGNED))) is None
 
@@ -235,7 +241,7 @@ def test_after_a_refusal_only_placeholders_are_sent() -> None:
     [
         (message(**extra(SIGNED)), SIGNED),
         (message(provider_specific_fields={"thought_signatures": [SIGNED]}), SIGNED),
-        (message(**extra(SENTINEL)), None),
+        (message(**extra(PLACEHOLDER)), None),
         (message(), None),
     ],
     ids=["extra_content", "provider", "placeholder", "none"],
@@ -246,17 +252,21 @@ def test_a_text_gets_the_signature_of_its_message(within: Message, expected: str
 
 
 def test_an_empty_id_is_looked_up_nowhere() -> None:
-    by = signer(vault={"": Remembered(SIGNED, None)})
+    by = signer(vault={"": StoredSignature(SIGNED, None)})
 
     assert (by.remembered(None), by.remembered("")) == (None, None)
 
 
 def test_ids_without_what_was_appended_and_without_punctuation() -> None:
-    assert bare_id("call_1__thought__QUJD") == bare_id("call_1") == "call_1"
-    assert plain_id("call_1-a.b:ü") == "call1ab"
+    assert (
+        strip_signature_suffix("call_1__thought__QUJD")
+        == strip_signature_suffix("call_1")
+        == "call_1"
+    )
+    assert alnum_id("call_1-a.b:ü") == "call1ab"
 
 
-KNOWN = {"msg_1": Remembered(SIGNED, None), "msg_2": Remembered(None, "n")}
+KNOWN = {"msg_1": StoredSignature(SIGNED, None), "msg_2": StoredSignature(None, "n")}
 
 
 @pytest.mark.parametrize(
@@ -274,7 +284,7 @@ KNOWN = {"msg_1": Remembered(SIGNED, None), "msg_2": Remembered(None, "n")}
 def test_a_text_that_was_a_response_s_message_is_known_by_its_id(
     said: Message, expected: str | None
 ) -> None:
-    known = {**KNOWN, "call_1": Remembered(OTHER, None)}
+    known = {**KNOWN, "call_1": StoredSignature(OTHER, None)}
 
     assert signer(vault=known).for_text(said) == expected
 
@@ -284,4 +294,4 @@ def test_a_text_known_by_its_id_is_counted_as_from_the_vault() -> None:
 
     by.for_text(message(id="msg_1"))
 
-    assert by.sources == {"vault": 1}
+    assert by.sources == {"store": 1}

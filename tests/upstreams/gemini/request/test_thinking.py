@@ -8,9 +8,9 @@ import pytest
 from jarvis_proxy.canonical.chat_request import ChatRequest
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.gemini.model_traits import knowledge
-from jarvis_proxy.upstreams.gemini.request.google_options import read_extension
-from jarvis_proxy.upstreams.gemini.request.thinking import asked_with, thinking_config
+from jarvis_proxy.upstreams.gemini.model_traits import traits_of
+from jarvis_proxy.upstreams.gemini.request.google_options import read_google_options
+from jarvis_proxy.upstreams.gemini.request.thinking import thinking_config, thinking_param
 from tests.upstreams.gemini.chat import NEWEST, OLD, asking
 
 PRO, LITE, MINIMAL, SPEAKER = (
@@ -26,9 +26,9 @@ def thinking(
 ) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
     notes = IgnoredParams()
     request = msgspec.convert(asking(**fields), ChatRequest)
-    extension = read_extension(request, notes)
+    extension = read_google_options(request, notes)
     config = thinking_config(
-        request, extension, knowledge(model), notes, show_thoughts=show_thoughts
+        request, extension, traits_of(model), notes, show_thoughts=show_thoughts
     )
     return (None if config is None else msgspec.to_builtins(config)), notes.names
 
@@ -242,7 +242,7 @@ def test_contradictions_and_unknown_words_are_a_400(fields: dict[str, Any], para
 def test_the_parameter_that_asked_is_known(fields: dict[str, Any], name: str | None) -> None:
     request = msgspec.convert(asking(**fields), ChatRequest)
 
-    assert name == asked_with(request, read_extension(request, IgnoredParams()))
+    assert name == thinking_param(request, read_google_options(request, IgnoredParams()))
 
 
 @pytest.mark.parametrize("model", [NEWEST, OLD, PRO, LITE, MINIMAL, "gemini-2.0-flash"])

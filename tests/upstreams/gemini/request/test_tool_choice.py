@@ -8,7 +8,7 @@ import pytest
 from jarvis_proxy.canonical.chat_request import ChatRequest
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.gemini.model_traits import knowledge
+from jarvis_proxy.upstreams.gemini.model_traits import traits_of
 from jarvis_proxy.upstreams.gemini.request.tool_choice import tool_config
 from jarvis_proxy.upstreams.gemini.request.tools import read_tools
 from tests.upstreams.gemini.chat import NEWEST, OLD, asking, function
@@ -21,7 +21,7 @@ SEARCH = {"type": "web_search"}
 def chosen(
     choice: Any = None, *, tools: Any = TOOLS, model: str = NEWEST, **fields: Any
 ) -> tuple[Any, tuple[str, ...], list[str]]:
-    notes, traits = IgnoredParams(), knowledge(model)
+    notes, traits = IgnoredParams(), traits_of(model)
     given = {"tools": tools, "tool_choice": choice, **fields}
     request = msgspec.convert(asking(**given), ChatRequest)
     plan = read_tools(request, traits, notes)
@@ -302,7 +302,7 @@ def test_b3_strict_functions_may_be_left_unvalidated() -> None:
 def softer(
     choice: Any, *, free: bool = False, tools: Any = TOOLS, model: str = NEWEST
 ) -> tuple[Any, tuple[str, ...]]:
-    notes, traits = IgnoredParams(), knowledge(model)
+    notes, traits = IgnoredParams(), traits_of(model)
     request = msgspec.convert(asking(tools=tools, tool_choice=choice), ChatRequest)
     plan = read_tools(request, traits, notes)
     config = tool_config(request, plan, traits, notes, soft=True, free=free)

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from jarvis_proxy.canonical.chat_request import Message
-from jarvis_proxy.upstreams.gemini.model_traits import knowledge
+from jarvis_proxy.upstreams.gemini.model_traits import traits_of
 from jarvis_proxy.upstreams.gemini.request.content import ContentReader
 from jarvis_proxy.upstreams.gemini.request.tool_results import MISSING, missing_result, read_result
 from tests.upstreams.gemini.chat import NEWEST, OLD, PNG
@@ -18,10 +18,10 @@ FILE = "https://generativelanguage.googleapis.com/v1beta/files/abc"
 
 
 def read(content: Any, model: str = NEWEST) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    traits = knowledge(model)
+    traits = traits_of(model)
     message = msgspec.convert({"role": "tool", "content": content}, Message)
     found = read_result(message, "messages[2]", ContentReader(traits, {}), traits, name="f")
-    return msgspec.to_builtins(found.response), msgspec.to_builtins(found.beside)
+    return msgspec.to_builtins(found.response), msgspec.to_builtins(found.extra_parts)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_result_that_never_came_is_an_error_to_the_model() -> None:
         "response": {"error": MISSING},
         "id": "id1",
     }
-    assert found.beside == []
+    assert found.extra_parts == []
 
 
 def test_numbers_keep_their_digits() -> None:

@@ -9,7 +9,7 @@ from jarvis_proxy.canonical.chat_request import ChatRequest
 from jarvis_proxy.canonical.function_names import Member
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.gemini.model_traits import knowledge
+from jarvis_proxy.upstreams.gemini.model_traits import traits_of
 from jarvis_proxy.upstreams.gemini.request.schema.form import FULL, SchemaForm
 from jarvis_proxy.upstreams.gemini.request.tools import MAX_FUNCTIONS, ToolPlan, read_tools
 from tests.upstreams.gemini.chat import NEWEST, OLD, asking, function
@@ -23,7 +23,7 @@ def read(
 ) -> tuple[ToolPlan, tuple[str, ...]]:
     notes = IgnoredParams()
     request = msgspec.convert(asking(**fields), ChatRequest)
-    return read_tools(request, knowledge(model), notes, form=form), notes.names
+    return read_tools(request, traits_of(model), notes, form=form), notes.names
 
 
 def tools(model: str = NEWEST, **fields: Any) -> Any:

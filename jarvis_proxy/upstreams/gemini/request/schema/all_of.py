@@ -10,7 +10,7 @@ from typing import Final
 
 from jarvis_proxy.canonical.json_values import same
 from jarvis_proxy.upstreams.gemini.request.schema.keywords import Schema, is_number
-from jarvis_proxy.upstreams.gemini.request.schema.refs import REFERENCES, References, reference
+from jarvis_proxy.upstreams.gemini.request.schema.refs import REFERENCES, RefResolver, reference
 from jarvis_proxy.wire.work_budget import WorkBudget
 
 _ANNOTATIONS: Final = frozenset(
@@ -38,7 +38,7 @@ class Merged:
     targets: dict[int, object] = field(default_factory=dict)
 
 
-class Merger:
+class AllOfMerger:
     """Merges the members of ``allOf``: properties and required united, else the first one wins.
 
     *visit* is called with the depth of every schema looked at, and raises when it is too much.
@@ -46,7 +46,7 @@ class Merger:
 
     __slots__ = ("_ancestors", "_refs", "_visit", "_work")
 
-    def __init__(self, refs: References, visit: Callable[[int], None], work: WorkBudget) -> None:
+    def __init__(self, refs: RefResolver, visit: Callable[[int], None], work: WorkBudget) -> None:
         self._refs = refs
         self._visit = visit
         self._work = work

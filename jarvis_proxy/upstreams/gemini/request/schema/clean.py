@@ -13,11 +13,11 @@ from typing import Final, NamedTuple
 from jarvis_proxy.canonical.json_values import MAX_DEPTH, copyable
 from jarvis_proxy.canonical.validation_errors import invalid
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.gemini.request.schema.all_of import Merger
+from jarvis_proxy.upstreams.gemini.request.schema.all_of import AllOfMerger
 from jarvis_proxy.upstreams.gemini.request.schema.depth import limit_depth
 from jarvis_proxy.upstreams.gemini.request.schema.form import FULL, SchemaForm
 from jarvis_proxy.upstreams.gemini.request.schema.keywords import (
-    Choices,
+    EnumValues,
     Schema,
     add_null,
     choices,
@@ -33,7 +33,7 @@ from jarvis_proxy.upstreams.gemini.request.schema.keywords import (
 from jarvis_proxy.upstreams.gemini.request.schema.loops import open_loops
 from jarvis_proxy.upstreams.gemini.request.schema.refs import (
     DEFINITION_PREFIX,
-    References,
+    RefResolver,
     reference,
 )
 from jarvis_proxy.wire.work_budget import WorkBudget
@@ -43,7 +43,7 @@ _FORMATS: Final = frozenset(
 )
 _BOUNDS: Final = ("minItems", "maxItems", "minimum", "maximum")
 
-HINTED: Final = (
+DESCRIBED_KEYWORDS: Final = (
     "not", "if", "then", "else", "dependentRequired", "dependentSchemas", "dependencies",
     "patternProperties", "propertyNames", "unevaluatedProperties", "unevaluatedItems",
     "contains", "minContains", "maxContains",
@@ -54,7 +54,7 @@ HINTED: Final = (
 )  # fmt: skip
 """Keywords that become words of the description."""
 
-_HINTED: Final = frozenset(HINTED)
+_HINTED: Final = frozenset(DESCRIBED_KEYWORDS)
 _LIMITING: Final = frozenset((*_BOUNDS, "format", "exclusiveMinimum", "exclusiveMaximum"))
 _TEXTS: Final = ("title", "description")
 _PLAIN: Final = frozenset(("type", *_TEXTS))
@@ -67,8 +67,8 @@ _FLAGS: Final = ("deprecated", "readOnly", "writeOnly")
 """Keywords that become words where they are true."""
 
 _SPOKEN: Final = frozenset(
-    (*HINTED, *_BOUNDS, "type", "format", "enum", "const", "anyOf", "oneOf", "allOf", "items",
-     "prefixItems", "properties", "required", "additionalProperties", "exclusiveMinimum",
+    (*DESCRIBED_KEYWORDS, *_BOUNDS, "type", "format", "enum", "const", "anyOf", "oneOf", "allOf",
+     "items", "prefixItems", "properties", "required", "additionalProperties", "exclusiveMinimum",
      "exclusiveMaximum")
 )  # fmt: skip
 _BESIDE_REFERENCE: Final = _SPOKEN - {"type"}
@@ -129,8 +129,8 @@ class _Cleaner:
         self._param = param
         self._form = form
         self._work = work
-        self._refs = References(root, param, work)
-        self._merger = Merger(self._refs, self._visit, work)
+        self._refs = RefResolver(root, param, work)
+        self._merger = AllOfMerger(self._refs, self._visit, work)
         self.refers = False
         """A reference is left in the schema."""
         self.relaxed = False
@@ -237,7 +237,7 @@ class _Cleaner:
         return [constraint(key, value) for key, value in schema.items() if key in keys]
 
     def _structure(
-        self, schema: Schema, depth: int, *, allowed: Choices, hints: list[str]
+        self, schema: Schema, depth: int, *, allowed: EnumValues, hints: list[str]
     ) -> Schema:
         out: Schema = {}
         types = allowed.types
@@ -263,7 +263,7 @@ class _Cleaner:
         if not _HINTED.isdisjoint(schema):
             hints += [
                 constraint(key, schema[key])
-                for key in HINTED
+                for key in DESCRIBED_KEYWORDS
                 if key in schema and not _is_idle(key, schema[key])
             ]
         return with_types(out, types)

@@ -26,7 +26,7 @@ _TYPED: Final = frozenset(key for keys in _FOR_TYPE.values() for key in keys)
 """Keywords that say nothing about values of other types, where Google refuses them."""
 
 
-class Choices(NamedTuple):
+class EnumValues(NamedTuple):
     """What ``enum`` or ``const`` leaves: values, whether null was one, the types that they have."""
 
     values: list[object] | None = None
@@ -73,7 +73,7 @@ def types_of(schema: Schema) -> tuple[list[str], bool]:
     return types, nullable
 
 
-def choices(schema: Schema, types: list[str], hints: list[str], work: WorkBudget) -> Choices:
+def choices(schema: Schema, types: list[str], hints: list[str], work: WorkBudget) -> EnumValues:
     """Return what ``const`` or ``enum`` leaves once only strings and numbers may stand there.
 
     The types of the choices are those of *types* that the values have; where no value is of any of
@@ -81,25 +81,25 @@ def choices(schema: Schema, types: list[str], hints: list[str], work: WorkBudget
     """
     given = [schema["const"]] if "const" in schema else schema.get("enum")
     if not isinstance(given, list):
-        return Choices(types=types)
+        return EnumValues(types=types)
     work.spend(len(given))
     values = [value for value in given if value is not None]
     null = len(values) < len(given)
     if not values:
-        return Choices(null=null and "type" in schema, types=types or (["null"] if null else []))
+        return EnumValues(null=null and "type" in schema, types=types or (["null"] if null else []))
     fitting = [value for value in values if any(_fits(value, name) for name in types)]
     if not fitting:
         fitting, types = values, []
     types = [name for name in types if any(_fits(value, name) for value in fitting)]
     if any(isinstance(value, bool | dict | list) for value in fitting):
         hints.append(constraint("one of", values))
-        return Choices(None, null, types or _shared_types(fitting))
+        return EnumValues(None, null, types or _shared_types(fitting))
     # An empty string among the choices is a 400.
     kept = [value for value in {(type(v), v): v for v in fitting}.values() if value != ""]
     if not kept:
         hints.append(constraint("one of", values))
     work.spend_text(sum(len(value) for value in kept if isinstance(value, str)))
-    return Choices(kept or None, null, types or _shared_types(kept or fitting))
+    return EnumValues(kept or None, null, types or _shared_types(kept or fitting))
 
 
 def one_of(branches: list[Schema]) -> Schema:

@@ -31,7 +31,7 @@ def reference(schema: object) -> str | None:
     return None
 
 
-class References:
+class RefResolver:
     """Resolves references in one schema and collects the definitions that they need.
 
     Wherever a reference leads, after cleaning it reads ``#/$defs/<name>``, or ``#``: definitions

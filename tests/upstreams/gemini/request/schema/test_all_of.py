@@ -4,13 +4,15 @@ from typing import Any
 
 import pytest
 
-from jarvis_proxy.upstreams.gemini.request.schema.all_of import Merger
-from jarvis_proxy.upstreams.gemini.request.schema.refs import References
+from jarvis_proxy.upstreams.gemini.request.schema.all_of import AllOfMerger
+from jarvis_proxy.upstreams.gemini.request.schema.refs import RefResolver
 from jarvis_proxy.wire.work_budget import WorkBudget
 
 
 def merged(schema: dict[str, Any]) -> dict[str, Any]:
-    merger = Merger(References(schema, "schema", WorkBudget()), lambda depth: None, WorkBudget())
+    merger = AllOfMerger(
+        RefResolver(schema, "schema", WorkBudget()), lambda depth: None, WorkBudget()
+    )
     return merger.enter(schema, 1).schema
 
 
@@ -87,7 +89,9 @@ def test_a_definition_that_contains_itself_adds_nothing() -> None:
 def test_what_was_merged_further_out_stays_a_reference_further_in() -> None:
     inner: dict[str, Any] = {"type": "object", "allOf": [{"$ref": "#/$defs/A"}]}
     schema = {"$defs": {"A": {"properties": {"a": inner}}}, "type": "object"}
-    merger = Merger(References(schema, "schema", WorkBudget()), lambda depth: None, WorkBudget())
+    merger = AllOfMerger(
+        RefResolver(schema, "schema", WorkBudget()), lambda depth: None, WorkBudget()
+    )
 
     outer = merger.enter(inner, 1)
     further_in = merger.enter(inner, 2)

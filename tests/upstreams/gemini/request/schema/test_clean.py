@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.gemini.request.schema.clean import HINTED, clean, clean_as
+from jarvis_proxy.upstreams.gemini.request.schema.clean import DESCRIBED_KEYWORDS, clean, clean_as
 from jarvis_proxy.upstreams.gemini.request.schema.form import FULL, SchemaForm
 from jarvis_proxy.wire.work_budget import WorkBudget
 
@@ -233,7 +233,7 @@ def test_exclusive_bounds(schema: dict[str, Any], cleaned: dict[str, Any]) -> No
     assert {"type": schema["type"], **cleaned} == clean(schema)
 
 
-@pytest.mark.parametrize("keyword", HINTED)
+@pytest.mark.parametrize("keyword", DESCRIBED_KEYWORDS)
 def test_what_gemini_does_not_know_moves_to_the_description(keyword: str) -> None:
     assert {
         "type": "string",

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from jarvis_proxy.upstreams.gemini.request.schema.keywords import (
-    Choices,
+    EnumValues,
     add_null,
     choices,
     constraint,
@@ -83,21 +83,21 @@ def test_types_and_null(schema: dict[str, Any], types: tuple[list[str], bool]) -
 @pytest.mark.parametrize(
     ("schema", "found", "hints"),
     [
-        ({}, Choices(), []),
-        ({"const": 1, "enum": [2]}, Choices([1], False, ["integer"]), []),
-        ({"enum": ["a", None, ""]}, Choices(["a"], True, ["string"]), []),
-        ({"enum": [1, 1.0, 2.5]}, Choices([1, 1.0, 2.5], False, ["number"]), []),
-        ({"enum": [True, None]}, Choices(None, True, ["boolean"]), ["one of: [true]"]),
-        ({"enum": [None]}, Choices(None, False, ["null"]), []),
-        ({"enum": [None], "type": "string"}, Choices(None, True, ["string"]), []),
-        ({"enum": [""]}, Choices(None, False, ["string"]), ['one of: [""]']),
-        ({"enum": []}, Choices(), []),
-        ({"enum": [0, ""]}, Choices([0], False, ["integer"]), []),
+        ({}, EnumValues(), []),
+        ({"const": 1, "enum": [2]}, EnumValues([1], False, ["integer"]), []),
+        ({"enum": ["a", None, ""]}, EnumValues(["a"], True, ["string"]), []),
+        ({"enum": [1, 1.0, 2.5]}, EnumValues([1, 1.0, 2.5], False, ["number"]), []),
+        ({"enum": [True, None]}, EnumValues(None, True, ["boolean"]), ["one of: [true]"]),
+        ({"enum": [None]}, EnumValues(None, False, ["null"]), []),
+        ({"enum": [None], "type": "string"}, EnumValues(None, True, ["string"]), []),
+        ({"enum": [""]}, EnumValues(None, False, ["string"]), ['one of: [""]']),
+        ({"enum": []}, EnumValues(), []),
+        ({"enum": [0, ""]}, EnumValues([0], False, ["integer"]), []),
     ],
     ids=str,
 )
 def test_choices_and_what_is_said_in_words(
-    schema: dict[str, Any], found: Choices, hints: list[str]
+    schema: dict[str, Any], found: EnumValues, hints: list[str]
 ) -> None:
     said: list[str] = []
 

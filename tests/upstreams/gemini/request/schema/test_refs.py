@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.gemini.request.schema.refs import References, free_name, reference
+from jarvis_proxy.upstreams.gemini.request.schema.refs import RefResolver, free_name, reference
 from jarvis_proxy.wire.work_budget import WorkBudget
 
 ROOT = {
@@ -39,12 +39,12 @@ ROOT = {
     ],
 )
 def test_references_lead_to_schemas(ref: str, target: object) -> None:
-    assert target == References(ROOT, "schema", WorkBudget()).resolve(ref)
+    assert target == RefResolver(ROOT, "schema", WorkBudget()).resolve(ref)
 
 
 @pytest.mark.parametrize(("ref", "key"), [("definitions", "$defs"), ("$defs", "definitions")])
 def test_the_other_spelling_of_definitions_is_understood(ref: str, key: str) -> None:
-    refs = References({key: {"A": {"type": "string"}}}, "schema", WorkBudget())
+    refs = RefResolver({key: {"A": {"type": "string"}}}, "schema", WorkBudget())
 
     assert refs.resolve(f"#/{ref}/A") == {"type": "string"}
 
@@ -62,7 +62,7 @@ def test_the_other_spelling_of_definitions_is_understood(ref: str, key: str) -> 
 )
 def test_references_that_lead_nowhere_are_a_400(ref: str) -> None:
     with pytest.raises(ProxyError, match="leads nowhere") as caught:
-        References(ROOT, "tools[0].function.parameters", WorkBudget()).resolve(ref)
+        RefResolver(ROOT, "tools[0].function.parameters", WorkBudget()).resolve(ref)
 
     assert (
         caught.value.code,
@@ -75,7 +75,7 @@ def test_references_that_lead_nowhere_are_a_400(ref: str) -> None:
     ["other.json", "http://json-schema.org/draft-07/schema#", "https://x.test/other#/$defs/A"],
 )
 def test_b10_references_that_lead_outside_are_any_value(ref: str) -> None:
-    refs = References(ROOT, "schema", WorkBudget())
+    refs = RefResolver(ROOT, "schema", WorkBudget())
 
     assert (refs.is_outside(ref), refs.resolve(ref)) == (True, True)
     assert not refs.is_outside("https://x.test/far#/$defs/In")
@@ -97,7 +97,7 @@ def test_every_drafts_references_are_seen(schema: object, ref: str | None) -> No
 
 
 def test_d2_one_target_has_one_name_however_it_is_spelled() -> None:
-    refs = References(ROOT, "schema", WorkBudget())
+    refs = RefResolver(ROOT, "schema", WorkBudget())
     spellings = ["#/$defs/A", "#/%24defs/A", "#/$defs/%41", "https://x.test/root#/$defs/A"]
 
     assert {refs.rename(ref) for ref in spellings} == {"#/$defs/A"}
@@ -107,7 +107,7 @@ def test_d2_one_target_has_one_name_however_it_is_spelled() -> None:
 def test_d2_thousands_of_equal_names_cost_a_step_each() -> None:
     root = {"$defs": {f"g{n}": {"a": {"title": str(n)}} for n in range(3000)}}
     work = WorkBudget()
-    refs = References(root, "schema", work)
+    refs = RefResolver(root, "schema", work)
 
     names = [refs.rename(f"#/$defs/g{n}/a") for n in range(3000)]
 
@@ -118,7 +118,7 @@ def test_d2_thousands_of_equal_names_cost_a_step_each() -> None:
 
 def test_d2_a_reference_is_followed_once() -> None:
     work = WorkBudget()
-    refs = References(ROOT, "schema", work)
+    refs = RefResolver(ROOT, "schema", work)
     for _ in range(1000):
         refs.rename("#/properties/p/items/0")
 
@@ -139,14 +139,14 @@ def test_free_names_count_on_where_they_stopped() -> None:
 
 
 def test_several_anchors_are_found_in_one_schema() -> None:
-    refs = References(ROOT, "schema", WorkBudget())
+    refs = RefResolver(ROOT, "schema", WorkBudget())
 
     assert refs.resolve("#box") == {"type": "boolean", "$anchor": "box"}
     assert refs.resolve("https://x.test/root") is ROOT
 
 
 def test_names_are_plain_and_apart_and_each_target_is_named_once() -> None:
-    refs = References(ROOT, "schema", WorkBudget())
+    refs = RefResolver(ROOT, "schema", WorkBudget())
     asked = ["#/$defs/A", "#/$defs/Box%5Bint%5D", "#/$defs/A", "#", "#/properties/p/items/0"]
     asked += ["#/definitions/A", "#/$defs/a~1b"]
 
@@ -163,6 +163,6 @@ def test_names_are_plain_and_apart_and_each_target_is_named_once() -> None:
 
 
 def test_a_pointer_that_ends_in_nothing_still_gets_a_name() -> None:
-    refs = References({"$defs": {"": {"type": "string"}}}, "schema", WorkBudget())
+    refs = RefResolver({"$defs": {"": {"type": "string"}}}, "schema", WorkBudget())
 
     assert refs.rename("#/$defs/") == "#/$defs/_"
