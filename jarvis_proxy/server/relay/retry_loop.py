@@ -385,8 +385,7 @@ def _client_retries(headers: Mapping[str, str]) -> bool:
 def response_timeout(headers: Mapping[str, str]) -> float:
     """Return the seconds that a buffered answer may take: less than the client's own timeout.
 
-    OpenAI's SDKs send their timeout in a header. They should receive our 504 before it: after a
-    timeout they would retry and pay for the same answer again.
+    OpenAI's SDKs send their timeout. They get our 504 before it: else they would pay twice.
     """
     limit = _MAX_RESPONSE_TIME
     for name in ("x-stainless-timeout", "x-stainless-read-timeout"):
