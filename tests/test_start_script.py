@@ -28,6 +28,7 @@ print("own venv", sys.prefix != sys.base_prefix)
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.timeout(300),  # a venv with pip takes a minute on a busy machine
     pytest.mark.skipif(os.name != "posix", reason="start.sh is for POSIX shells"),
 ]
 
