@@ -139,6 +139,22 @@ def test_x7_only_twenty_tools_are_strict() -> None:
     assert sum("strict" in tool for tool in sent) == 20
 
 
+def test_x7_a_function_wins_over_a_tool_of_anthropics_with_its_name() -> None:
+    plan = plan_for(asking(tools=[{"type": "web_search"}, function("web_search")]))
+
+    (tool,) = json.loads(plan.body)["tools"]
+    assert "type" not in tool
+    assert not plan.tools.runs_at_upstream
+
+
+def test_x7_functions_that_a_search_finds_are_not_declared_before() -> None:
+    search = {"type": "tool_search", "execution": "client"}
+    tools = [search, function("later", defer_loading=True), function("now")]
+    sent = body_for(asking(tools=tools))["tools"]
+
+    assert [tool["name"] for tool in sent] == ["tool_search", "now"]
+
+
 @pytest.mark.parametrize(
     ("kind", "name"),
     [("web_search", "web_search"), ("url_context", "web_fetch"), ("googleSearch", "web_search")],
