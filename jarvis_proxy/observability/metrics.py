@@ -254,7 +254,7 @@ class Metrics:
                 "jarvis_signatures_recovered",
                 "counter",
                 "Thought signatures of tool calls sent back to Gemini, by where they were found;"
-                " sentinel: none was found, and a placeholder was sent.",
+                " placeholder: none was found, so a placeholder was sent.",
                 ("way",),
                 samples={(way,): count for way, count in self.signatures.items()},
             ),
