@@ -76,7 +76,7 @@ async def test_numbers_move_while_traffic_flows() -> None:
     assert set(seen["tables"]["models"]) == {"jarvis-echo", "–"}
     assert seen["tables"]["keys"] == ["tester"]
     assert seen["tables"]["causes"] == ["invalid_json"]
-    assert seen["tables"]["health"] == ["openai", "gemini", "jarvis"]
+    assert seen["tables"]["health"] == ["openai", "gemini", "anthropic", "jarvis"]
     assert len(seen["tables"]["by-day"]) == 1
     assert all(colours > 3 for colours in seen["ink"])
     assert len(seen["ink"]) == 2
@@ -238,7 +238,7 @@ async def test_markup_in_names_codes_messages_and_answers_stays_text() -> None:
         proxy.context.model_list.update("openai", [ModelEntry(MARKUP, 1, MARKUP)])
         now = time.monotonic()
         fields: dict[str, Any] = dict.fromkeys(
-            ("key_name", "model", "target", "upstream", "route", "code"), MARKUP
+            ("key_name", "model", "upstream_model", "upstream", "route", "code"), MARKUP
         )
         record = CallRecord("x", now, time.time(), ended_at=now, outcome="upstream_error", **fields)
         assert proxy.context.live_stats is not None

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import http_parser
 
 from jarvis_proxy.doctor.cli import StartupConfig, main, run_checks
+from jarvis_proxy.doctor.client_guides import CLIENTS
 from jarvis_proxy.doctor.options import parse_options
 from jarvis_proxy.doctor.output import Output
 from jarvis_proxy.doctor.report import Style
@@ -44,7 +45,7 @@ def test_json_is_one_object(env_file: Path, capsys: pytest.CaptureFixture[str]) 
     report = json.loads(capsys.readouterr().out)
 
     assert (code, report["exit_code"], report["summary"]["problem"]) == (0, 0, 0)
-    assert len(report["clients"]) == 14
+    assert len(report["clients"]) == len(CLIENTS)
     assert {check["section"] for check in report["checks"]} == {"Settings", "Upstreams"}
 
 
