@@ -9,6 +9,7 @@ Source: https://ai.google.dev/api/generate-content, https://cloud.google.com/api
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -34,6 +35,8 @@ _ONLY_SIGNED: Final = re.compile(
 )
 _MODEL_DEPTHS: Final = {BATCH_EMBED: (1, 3), COUNT_TOKENS: (1, 2), EMBED: (1,)}
 """How deep the names stand that Google compares with the address."""
+_MOST_NAMES: Final = 2048
+"""Many times what Google takes in one batch. Each costs time, and the rest stay as they are."""
 
 
 def relayed_path(call: Call) -> str:
@@ -78,7 +81,7 @@ def with_model_names(body: bytes, verb: str, model: str, target: str) -> bytes:
 def _model_names(body: bytes, depths: tuple[int, ...]) -> Iterator[tuple[int, int]]:
     """Yield where the values of fields called ``model`` stand, as deep as one of *depths*."""
     depth = at = 0
-    for found in _MODEL.finditer(body):
+    for found in islice(_MODEL.finditer(body), _MOST_NAMES):
         for marks in outline(body[at : found.start()], b"[]{}"):
             depth += marks.count(b"[") + marks.count(b"{")
             depth -= marks.count(b"]") + marks.count(b"}")

@@ -175,3 +175,13 @@ def test_g4_m3_no_recorded_request_changes_but_for_its_name(recording: dict[str,
     changed = with_model_names(named, "generateContent", MODEL, "gemini-other")
 
     assert json.loads(changed) == {**json.loads(body), "model": "models/gemini-other"}
+
+
+def test_m3_as_many_names_are_replaced_as_a_batch_can_have() -> None:
+    one = b'{"model":"models/a"}'
+    body = b'{"requests":[' + b",".join([one] * 3000) + b"]}"
+
+    changed = with_model_names(body, "batchEmbedContents", "a", "b")
+
+    assert changed.count(b'"models/b"') == 2048
+    assert changed.count(b'"models/a"') == 3000 - 2048
