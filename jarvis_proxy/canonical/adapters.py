@@ -118,7 +118,7 @@ class UpstreamAdapter(Protocol):
     ) -> UpstreamCall:
         """Return the upstream's call for what *read* gives.
 
-        *read* is cheap the first time. Later it reads the client's request anew, for a recovery:
+        *read* is cheap the first time. For a recovery, it reads the client's request again:
         so nobody keeps a second body. *media* and *decoded* are what ``canonical_needs`` asked for.
 
         Raises:

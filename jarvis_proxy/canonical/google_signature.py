@@ -1,6 +1,6 @@
 """Sealed state as Google's clients carry it: a part's ``thoughtSignature``, which is base64. Pure.
 
-Google's SDKs decode a signature and encode it anew, in either alphabet. So a seal goes out as
+Google's SDKs decode a signature and encode it again, in either alphabet. So a seal goes out as
 base64, behind a mark that tells it from a signature of Google's own.
 
 Source: https://ai.google.dev/gemini-api/docs/thought-signatures (read 2026-11).

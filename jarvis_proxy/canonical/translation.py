@@ -90,7 +90,7 @@ class Translation:
     def requests(self) -> tuple[UpstreamRequest, ...]:
         """Return what to send.
 
-        Whoever asks for it is about to send it: answers from then on belong to a new attempt.
+        Reading this starts a new attempt: later answers belong to it.
         """
         self._attempt = None
         self._upstream.begin()
@@ -331,7 +331,7 @@ class TranslatedUpstream:
     def _reader(
         self, dialect: Dialect, call: Call, first: CanonicalRequest
     ) -> Callable[[], CanonicalRequest]:
-        """Return what gives *first* once, and then the request read anew."""
+        """Return what gives *first* once, then reads the request again."""
         waiting: list[CanonicalRequest] = [first]
 
         def read() -> CanonicalRequest:

@@ -45,7 +45,7 @@ def request_id(call_id: str) -> str:
 def encode_error(error: ProxyError, call_id: str, size: PromptSize | None = None, /) -> ErrorAnswer:
     """Return *error* as the answer to a request.
 
-    *size* is told where the prompt was too long and the upstream gave no numbers.
+    *size* is used where the prompt was too long and the upstream gave no numbers.
     """
     headers = [("request-id", request_id(call_id))]
     if _is_final(error):
@@ -76,7 +76,7 @@ def _status(error: ProxyError) -> int:
 
 
 def _is_final(error: ProxyError) -> bool:
-    """Tell whether clients are told not to ask again, which they else do for a minute."""
+    """Return whether clients must not retry; otherwise they retry for a minute."""
     if error.status == 401 or error.code == "insufficient_quota":
         return True
     return isinstance(error, LimitExceeded) and error.limit == "budget"
