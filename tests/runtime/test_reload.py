@@ -189,7 +189,7 @@ async def test_what_clients_build_on_outlives_a_change() -> None:
         for context in (before, after):
             upstream = context.endpoints["gemini"].api.upstream
             assert isinstance(upstream, TranslatedUpstream)
-            stores.append(vars_of(upstream.adapter)["_vault"])
+            stores.append(vars_of(upstream.adapter)["_signatures"])
         assert stores[0] is stores[1]
 
 

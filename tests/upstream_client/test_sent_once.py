@@ -21,6 +21,8 @@ pytestmark = pytest.mark.slow
 
 FAULTS: Final = int(os.environ.get("JARVIS_TEST_FAULTS", "80"))
 """Faults for each way and event loop: 625 make 5,000 of all."""
+LIMIT: Final = 100 * FAULTS
+"""How long to go on until chance has had a request sent again."""
 USERS: Final = 8
 _NUMBER: Final = re.compile(r"/n(\d+)$")
 _HEAD: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
@@ -44,6 +46,10 @@ class Faulty:
         self.answered: set[int] = set()
         self.faults = 0
 
+    @property
+    def is_any_sent_again(self) -> bool:
+        return any(times > 1 for times in self.seen.values())
+
     async def __call__(self, peer: Peer, request: Received) -> None:
         found = _NUMBER.search(request.path)
         assert found is not None
@@ -66,7 +72,7 @@ async def _count(ways: Ways, way: Way, rng: random.Random) -> tuple[Faulty, Coun
     faulty, results, numbers = Faulty(rng), Counter[str](), iter(range(10**9))
 
     async def user(transport: HttpTransport) -> None:
-        while faulty.faults < FAULTS:
+        while faulty.faults < FAULTS or (not faulty.is_any_sent_again and faulty.faults < LIMIT):
             kind, number = rng.choice(KINDS), next(numbers)
             try:
                 status, _ = await kind.read(transport, f"/n{number}")
