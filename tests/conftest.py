@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ hypothesis_settings.register_profile(
 )
 hypothesis_settings.load_profile("tests")
 
+MEASURED_CASES = 3
+"""How many cases of a parametrized test coverage watches: the others run the same lines."""
 FAST = "not slow"
 """The -m option that chooses the fast tests."""
 
@@ -77,16 +80,24 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what needs a program that is not here; what starts one takes its time."""
+    """Skip what needs a program that is not here; what starts one takes its time.
+
+    Coverage doubles the time of a test, so it watches the first cases only.
+    """
     from tests.support.redis_server import PROGRAM
 
     no_redis = pytest.mark.skip(reason="redis-server is not installed, nor is valkey-server")
+    cases: Counter[tuple[Path, str]] = Counter()
     for item in items:
         if item.get_closest_marker("redis") and PROGRAM is None:
             item.add_marker(no_redis)
         programs = any(item.get_closest_marker(name) for name in ("redis", "node", "browser"))
         if programs or is_slow_module(item.path):
             item.add_marker(pytest.mark.slow)
+        case = (item.path, item.name.partition("[")[0])
+        cases[case] += 1
+        if cases[case] > MEASURED_CASES:
+            item.add_marker(pytest.mark.no_cover)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -9,7 +9,7 @@ from tests.soak_visits import KINDS
 
 pytestmark = pytest.mark.slow
 
-STREAMS = 5000
+STREAMS = 2000
 
 
 @pytest.mark.timeout(180)

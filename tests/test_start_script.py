@@ -271,17 +271,28 @@ def made(started: tuple[Path, str], tmp_path: Path) -> Path:
 
 
 ELSEWHERE = {
-    "target": {"PIP_TARGET": "{}/elsewhere"},
-    "prefix": {"PIP_PREFIX": "{}/elsewhere"},
-    "root": {"PIP_ROOT": "{}/elsewhere"},
-    "user": {"PIP_USER": "1", "PYTHONUSERBASE": "{}/elsewhere"},
-    "dry run": {"PIP_DRY_RUN": "1"},
-    "another Python": {"PIP_PYTHON": "{}/no-python"},
-    "other packages": {"PIP_CONSTRAINT": "{}/no-file", "PIP_NO_BINARY": ":all:"},
-    "safe path": {"PYTHONSAFEPATH": "1"},
-    "other folders": {"PYTHONHOME": "{}/elsewhere", "PYTHONPLATLIBDIR": "lib64"},
-    "prompt": {"PYTHONINSPECT": "1", "PYTHONWARNINGS": "error"},
+    "by folders": {
+        "PIP_TARGET": "{}/elsewhere",
+        "PIP_ROOT": "{}/elsewhere",
+        "PYTHONHOME": "{}/elsewhere",
+        "PYTHONPLATLIBDIR": "lib64",
+        "PIP_PYTHON": "{}/no-python",
+    },
+    "by users": {
+        "PIP_PREFIX": "{}/elsewhere",
+        "PIP_USER": "1",
+        "PYTHONUSERBASE": "{}/elsewhere",
+        "PIP_CONSTRAINT": "{}/no-file",
+        "PIP_NO_BINARY": ":all:",
+    },
+    "by modes": {
+        "PIP_DRY_RUN": "1",
+        "PYTHONSAFEPATH": "1",
+        "PYTHONINSPECT": "1",
+        "PYTHONWARNINGS": "error",
+    },
 }
+"""Variables by what they would do; several at once, since each start makes a virtual environment."""
 
 
 @pytest.mark.parametrize("environ", ELSEWHERE.values(), ids=[f"c16-{name}" for name in ELSEWHERE])

@@ -17,6 +17,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.no_cover]
 
 ENDS: dict[str, Step] = {"eof": eof, "fin": fin, "rst": rst}
 AT_ONCE = 32
+SAMPLED = 7
 ROOMY = {"MAX_STREAMS_PER_KEY": "1000", "MAX_CONNECTIONS_PER_IP": "1000"}
 MODEL = re.compile(rb"(?:gpt|gemini)-cut-(\d+)-(eof|fin|rst)")
 
@@ -80,7 +81,8 @@ async def test_cut_at_every_byte_is_complete_or_told(surface: Surface, end: str)
         upstream.running(),
         running_proxy(upstream.base_url, upstream.base_url, **ROOMY) as proxy,
     ):
-        cuts = range(1, len(dialect.stream) + 1)
+        # How the connection ends matters less than where: the ends but one sample the bytes.
+        cuts = range(1, len(dialect.stream) + 1, 1 if end == "eof" else SAMPLED)
         await asyncio.gather(*(cut_at(proxy.port, cut) for cut in cuts))
 
     assert wrong == []

@@ -140,9 +140,12 @@ def test_every_client_reads_what_any_upstream_streams(
 def test_no_cut_of_a_stream_changes_what_is_read(client: str, upstream: str) -> None:
     case = BY_NAME["everything"]
     data: bytes = getattr(upstream_scripts, f"{upstream}_stream")(case)
+    checked: set[bytes] = set()
     for cut in range(1, len(data)):
         out = streamed(CLIENTS[client], upstream, case, [data[:cut], data[cut:]])
-        check(CLIENTS[client].read_stream(out), case)
+        if out not in checked:  # most are the same
+            check(CLIENTS[client].read_stream(out), case)
+            checked.add(out)
 
 
 @in_every_cell

@@ -140,7 +140,8 @@ async def test_unknown_address_tells_nothing_without_a_key() -> None:
 async def test_start_probe_of_claude_code_needs_no_key() -> None:
     async with running_proxy() as proxy:
         for method in ("HEAD", "GET"):
-            response = await fetch(proxy.port, "/api/hello", method=method)
+            headers = {"Connection": "close"}
+            response = await fetch(proxy.port, "/api/hello", headers=headers, method=method)
             assert response.status == 200
 
 
