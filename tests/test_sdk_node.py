@@ -29,7 +29,7 @@ MODELS = ["gpt-4o", "gemini-3.5-flash"]
 
 @pytest.fixture(scope="session")
 def installed() -> Path:
-    """Return a folder with the SDK's package in it: the one beside the script, or a fresh one."""
+    """Return a folder with the SDKs in it: the one beside the script, or a fresh one."""
     try:
         return home()
     except Missing as exc:

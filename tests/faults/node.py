@@ -1,4 +1,4 @@
-"""The official SDK for Node.js in one subprocess, which makes the calls it is told. IO."""
+"""The official SDKs for Node.js in one subprocess, which makes the calls it is told. IO."""
 
 import asyncio
 import atexit
@@ -19,8 +19,9 @@ from tests.faults.clients import Observed
 from tests.faults.dialects import Surface
 
 _PACKAGE: Final = Path(__file__).resolve().parents[1] / "node"
-"""Where package.json and its lock are, and the package itself where ``npm ci`` was run there."""
+"""Where package.json and its lock are, and the packages where ``npm ci`` was run there."""
 _SCRIPT: Final = _PACKAGE / "batch.mjs"
+_NAMES: Final = ("openai", "@anthropic-ai/sdk", "@google/genai")
 _LONGEST_LINE: Final = 2**24
 
 
@@ -30,14 +31,14 @@ class Missing(Exception):
 
 @cache
 def home() -> Path:
-    """Return a folder with the SDK in it, installed once a process where it is not there.
+    """Return a folder with the SDKs in it, installed once a process where it is not there.
 
     Raises:
-        Missing: there is no Node, or no way to the package.
+        Missing: there is no Node, or no way to the packages.
     """
     if shutil.which("node") is None:
         raise Missing("node is not installed")
-    if (_PACKAGE / "node_modules" / "openai").is_dir():
+    if all((_PACKAGE / "node_modules" / name).is_dir() for name in _NAMES):
         return _PACKAGE
     if shutil.which("npm") is None:
         raise Missing("npm is not installed")
@@ -49,7 +50,8 @@ def home() -> Path:
     try:
         subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=50)
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
-        raise Missing("openai, a package for Node.js, is not installed, and npm cannot") from None
+        wanted = " or ".join(_NAMES)
+        raise Missing(f"{wanted} for Node.js is not installed, and npm cannot") from None
     return folder
 
 

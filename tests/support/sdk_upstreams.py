@@ -1,14 +1,16 @@
-"""Upstreams for the tests with the official SDKs: what OpenAI and Gemini say in a tool loop."""
+"""Upstreams for the tests with official SDKs: what OpenAI, Gemini and Claude say in a tool loop."""
 
 import json
 from typing import Any
 
+from tests.support.anthropic_service import stream_of
 from tests.support.raw_upstream import Peer, RawUpstream, Received, chat_chunk, completion
 
 Json = dict[str, Any]
 
 SIGNATURE = "EskCCsYCAb4+9vvr4B0yDqnGmJ6Cc0Hl3g8hWmKIAP2ZBTu0gU3H0lQx9nJPLJPL3vN/x+Zqzwk1aA=="
 BROKEN = "breaks-in-the-middle"
+REFUSED = "is-refused"
 
 
 def _frame(parts: list[Json], candidates: int, finish: str | None = None) -> bytes:
@@ -66,6 +68,10 @@ class FakeGemini:
         if request.method == "GET":
             await peer.reply(b'{"models":[]}')
             return
+        if REFUSED in request.body.decode():
+            error = {"code": 429, "message": "Slow down.", "status": "RESOURCE_EXHAUSTED"}
+            await peer.reply(json.dumps({"error": error}).encode(), 429)
+            return
         body = json.loads(request.body)
         answered = any("functionResponse" in p for c in body["contents"] for p in c["parts"])
         frames = GEMINI_CALLS if "tools" in body and not answered else GEMINI_TEXT
@@ -105,6 +111,10 @@ class FakeOpenAI:
     async def _play(self, peer: Peer, request: Received) -> None:
         if request.method == "GET":
             await peer.reply(b'{"object":"list","data":[]}')
+            return
+        if REFUSED in request.body.decode():
+            error = {"message": "Slow down.", "type": "requests", "code": "rate_limit_exceeded"}
+            await peer.reply(json.dumps({"error": error}).encode(), 429)
             return
         body = json.loads(request.body)
         if BROKEN in request.body.decode():
@@ -159,3 +169,50 @@ def _chunk(delta: Json) -> bytes:
     event: Json = json.loads(chat_chunk("")[6:])
     event["choices"][0]["delta"] = delta
     return b"data: " + json.dumps(event).encode() + b"\n\n"
+
+
+class FakeAnthropic:
+    """Asks for a tool, then answers in text, as Claude does."""
+
+    def __init__(self) -> None:
+        self.upstream = RawUpstream(self._play, base_path="")
+
+    @property
+    def conversations(self) -> list[Json]:
+        """The bodies of the calls, in order."""
+        return [json.loads(r.body) for r in self.upstream.received if r.method == "POST"]
+
+    async def _play(self, peer: Peer, request: Received) -> None:
+        if REFUSED in request.body.decode():
+            error = {"type": "rate_limit_error", "message": "Slow down."}
+            await peer.reply(json.dumps({"type": "error", "error": error}).encode(), 429)
+            return
+        body = json.loads(request.body)
+        message = _message(wants_tool="tools" in body and "tool_result" not in str(body))
+        if not body.get("stream"):
+            await peer.reply(json.dumps(message).encode())
+            return
+        await peer.head()
+        for event in stream_of(message):
+            if BROKEN in str(body) and event["type"] == "content_block_stop":
+                peer.close()
+                return
+            await peer.chunk(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode())
+        await peer.last_chunk()
+
+
+def _message(*, wants_tool: bool) -> Json:
+    block: Json = {"type": "text", "text": TEXT}
+    if wants_tool:
+        asked = {"city": "Boston"}
+        block = {"type": "tool_use", "id": "toolu_1", "name": "get_weather", "input": asked}
+    return {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": "claude-sonnet-5",
+        "content": [block],
+        "stop_reason": "tool_use" if wants_tool else "end_turn",
+        "stop_sequence": None,
+        "usage": {"input_tokens": 20, "output_tokens": 9},
+    }
