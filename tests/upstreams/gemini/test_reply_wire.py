@@ -408,7 +408,7 @@ def test_recorded_stream_may_be_cut_anywhere(recording: JSON, rows: Rows) -> Non
     data, _ = response_of(recording)
     expected, expected_error_ = stream_outcome(an_exchange(ASKED, stream=True), [data])
     code = getattr(expected_error_, "code", None)
-    step = max(1, len(data) // 150)
+    step = max(1, len(data) // 50)
     cuts = range(len(data)) if len(data) <= FULLY_SPLIT else range(1, len(data), step)
 
     for cut in cuts:
