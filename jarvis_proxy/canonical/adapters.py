@@ -8,14 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
 from jarvis_proxy.canonical.answer import Answer, AnswerReader
-from jarvis_proxy.canonical.call import Call
-from jarvis_proxy.canonical.exchange import (
-    Decoded,
-    Exchange,
-    Media,
-    Prerequisites,
-    UpstreamRequest,
-)
+from jarvis_proxy.canonical.call import Call, Decoded
+from jarvis_proxy.canonical.exchange import Exchange, Media, Prerequisites, UpstreamRequest
 from jarvis_proxy.canonical.request import CanonicalRequest
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.wire.response_events import SequenceNumbers

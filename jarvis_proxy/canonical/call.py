@@ -33,3 +33,25 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     strict_params: bool = False
     show_thoughts: bool = False
     counts_tokens: bool = False
+
+
+class Decoded:
+    """What an upstream has decoded of a call, to be taken once: it may be larger than the body.
+
+    *size* is about how many bytes of memory it takes.
+    """
+
+    __slots__ = ("_value", "size")
+
+    def __init__(self, value: object, size: int) -> None:
+        self._value = value
+        self.size = size
+
+    def take(self) -> object:
+        """Return it and let go of it; None if it was taken."""
+        value, self._value = self._value, None
+        return value
+
+    def peek(self) -> object:
+        """Return it and keep it; None if it was taken."""
+        return self._value

@@ -5,8 +5,8 @@ from typing import Final, NamedTuple
 import msgspec
 
 from jarvis_proxy.canonical.bounds import check_request, check_values, decoded_size
+from jarvis_proxy.canonical.call import Decoded
 from jarvis_proxy.canonical.chat_request import ChatRequest
-from jarvis_proxy.canonical.exchange import Decoded
 from jarvis_proxy.canonical.validation_errors import from_msgspec_error, invalid
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.wire import text as surrogates

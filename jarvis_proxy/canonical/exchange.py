@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from jarvis_proxy.canonical.call import Call
+from jarvis_proxy.canonical.call import Call, Decoded
 from jarvis_proxy.canonical.usage import TokenUsage
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.wire.response_events import SequenceNumbers
@@ -42,28 +42,6 @@ class Media:
 
     mime_type: str
     data: bytes
-
-
-class Decoded:
-    """What an upstream has decoded of a call, to be taken once: it may be larger than the body.
-
-    *size* is about how many bytes of memory it takes.
-    """
-
-    __slots__ = ("_value", "size")
-
-    def __init__(self, value: object, size: int) -> None:
-        self._value = value
-        self.size = size
-
-    def take(self) -> object:
-        """Return it and let go of it; None if it was taken."""
-        value, self._value = self._value, None
-        return value
-
-    def peek(self) -> object:
-        """Return it and keep it; None if it was taken."""
-        return self._value
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,3 +170,34 @@ class Upstream(Protocol):
         Raises:
             ProxyError: 400, the call cannot be expressed, or this upstream has no such endpoint.
         """
+
+
+def bad_frame() -> ProxyError:
+    """Return the error for a frame that is not JSON of the expected shape."""
+    return ProxyError(
+        502, "The upstream sent a frame that is not valid JSON.", code="upstream_bad_frame"
+    )
+
+
+def bad_response() -> ProxyError:
+    """Return the error for a body that is no answer of this protocol at all."""
+    return ProxyError(
+        502, "The upstream sent something else than an answer.", code="upstream_bad_response"
+    )
+
+
+def truncated() -> ProxyError:
+    """Return the error for an answer that ended before its end."""
+    return ProxyError(
+        502, "The upstream's answer broke off before its end.", code="upstream_truncated"
+    )
+
+
+def empty_reply() -> RetryableError:
+    """Return the error for a 200 that holds no answer."""
+    return RetryableError(502, "The upstream sent an empty answer.", code="empty_response")
+
+
+def empty_answer() -> EmptyAnswerError:
+    """Return the error for an answer that ends well and holds nothing."""
+    return EmptyAnswerError(502, "The model's answer is empty.", code="empty_response")

@@ -5,14 +5,17 @@ the results of a turn's calls right after it, one for each call.
 """
 
 import contextlib
+import re
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
-from jarvis_proxy.canonical.call_ids import alnum_id, strip_signature_suffix
 from jarvis_proxy.canonical.chat_request import Message, ToolCall
 from jarvis_proxy.canonical.json_values import MAX_DEPTH, InvalidJSON, parse, within_depth
 from jarvis_proxy.canonical.validation_errors import invalid, missing
+
+ID_MARK: Final = "__thought__"
+_NOT_ALNUM: Final = re.compile(r"[^A-Za-z0-9]")
 
 
 @dataclass(slots=True)
@@ -221,3 +224,13 @@ def _keys(call_id: str, name: str) -> list[tuple[str, str]]:
         keys.append(("name", name))
     keys.append(("any", ""))
     return keys
+
+
+def strip_signature_suffix(call_id: str) -> str:
+    """Return a tool call id without the signature that one gateway appends to it."""
+    return call_id.partition(ID_MARK)[0]
+
+
+def alnum_id(call_id: str) -> str:
+    """Return what clients that clean ids leave of one."""
+    return _NOT_ALNUM.sub("", call_id)

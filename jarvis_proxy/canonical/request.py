@@ -9,7 +9,7 @@ from typing import Protocol
 
 import msgspec
 
-from jarvis_proxy.canonical.exchange import Decoded
+from jarvis_proxy.canonical.call import Decoded
 from jarvis_proxy.errors import ProxyError
 
 

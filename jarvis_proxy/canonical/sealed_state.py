@@ -7,11 +7,17 @@ names its owner, and is given back to that owner only.
 Within the canonical request, seals stand in an assistant message's ``thinking_blocks``: Anthropic's
 blocks as Anthropic made them, a chat service's with the seal as ``signature``. A signature of
 Gemini's stands where Google has it: ``extra_content.google.thought_signature`` of the call.
+
+Google's clients carry a seal as a part's ``thoughtSignature``. Their SDKs decode a signature and
+encode it again, in either alphabet. So the seal goes out as base64, behind a prefix that tells it
+from a signature of Google's own.
+
+Source: https://ai.google.dev/gemini-api/docs/thought-signatures (read 2026-11).
 """
 
 import binascii
 import zlib
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, b64encode, urlsafe_b64decode, urlsafe_b64encode
 from typing import Any, Final
 
 import msgspec
@@ -20,6 +26,10 @@ GEMINI: Final = "gemini"
 ANTHROPIC: Final = "anthropic"
 _CHAT: Final = "chat."
 _MOST_BYTES: Final = 4 * 1024 * 1024
+
+_GOOGLE_PREFIX: Final = "jarvis:"
+GOOGLE_MARK: Final = "amFydmlzO"
+"""How each signature that the proxy makes for Google's clients begins: the prefix in base64."""
 
 
 class SealedState(msgspec.Struct, frozen=True):
@@ -96,3 +106,24 @@ def thinking_blocks(state: SealedState) -> list[dict[str, Any]]:
     if state.signs_next:
         return []
     return [{"type": "thinking", "thinking": state.payload, "signature": seal(state)}]
+
+
+def to_google_signature(state: SealedState) -> str:
+    """Return *state* as a ``thoughtSignature``, in base64."""
+    return b64encode((_GOOGLE_PREFIX + seal(state)).encode()).decode()
+
+
+def from_google_signature(signature: str) -> SealedState | None:
+    """Return the state within *signature*; None if it is Google's own, or damaged."""
+    if not is_our_google_signature(signature):
+        return None
+    try:
+        text = b64decode(signature.replace("-", "+").replace("_", "/") + "==").decode()
+    except ValueError:
+        return None
+    return unseal(text.removeprefix(_GOOGLE_PREFIX))
+
+
+def is_our_google_signature(signature: str) -> bool:
+    """Return whether the proxy made *signature*."""
+    return signature.startswith(GOOGLE_MARK)

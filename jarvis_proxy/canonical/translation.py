@@ -12,9 +12,8 @@ import msgspec
 
 from jarvis_proxy.canonical.adapters import Dialect, DialectCall, UpstreamAdapter, UpstreamCall
 from jarvis_proxy.canonical.answer import Answer, AnswerReader
-from jarvis_proxy.canonical.call import Call
+from jarvis_proxy.canonical.call import Call, Decoded
 from jarvis_proxy.canonical.exchange import (
-    Decoded,
     Exchange,
     Media,
     Prerequisites,

@@ -12,8 +12,8 @@ from typing import Any, Final, Protocol
 import msgspec
 from msgspec.structs import replace
 
-from jarvis_proxy.canonical.call import Call
-from jarvis_proxy.canonical.exchange import NOTHING_NEEDED, Decoded, Media, Prerequisites
+from jarvis_proxy.canonical.call import Call, Decoded
+from jarvis_proxy.canonical.exchange import NOTHING_NEEDED, Media, Prerequisites
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.openai import PassthroughExchange
 from jarvis_proxy.wire import text as surrogates

@@ -8,10 +8,9 @@ from typing import Final
 
 import msgspec
 
-from jarvis_proxy.canonical.call import Call
+from jarvis_proxy.canonical.call import Call, Decoded
 from jarvis_proxy.canonical.exchange import (
     NOTHING_NEEDED,
-    Decoded,
     Exchange,
     Media,
     Prerequisites,

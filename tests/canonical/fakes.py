@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 
 from jarvis_proxy.canonical.adapters import AnswerFactory, DialectCall, ModelFeatures
 from jarvis_proxy.canonical.answer import Answer, AnswerSink, DiscardingSink, Finish
-from jarvis_proxy.canonical.call import Call
+from jarvis_proxy.canonical.call import Call, Decoded
 from jarvis_proxy.canonical.exchange import (
     NOTHING_NEEDED,
-    Decoded,
     EmptyAnswerError,
     Exchange,
     Media,

@@ -2,6 +2,7 @@
 
 import pytest
 
+from jarvis_proxy.canonical.call import Decoded
 from tests.canonical.fakes import a_call
 
 
@@ -18,3 +19,12 @@ def test_calls_without_headers_share_none() -> None:
 
     assert first.headers == {}
     assert first.headers is not second.headers
+
+
+def test_what_was_decoded_is_taken_once() -> None:
+    value = object()
+    decoded = Decoded(value, 10)
+
+    assert decoded.peek() is value
+    assert decoded.take() is value
+    assert (decoded.take(), decoded.peek(), decoded.size) == (None, None, 10)

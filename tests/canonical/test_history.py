@@ -8,11 +8,14 @@ import pytest
 
 from jarvis_proxy.canonical.chat_request import Message
 from jarvis_proxy.canonical.history import (
+    ID_MARK,
     ModelTurn,
     UnmatchedToolResult,
     UserTurn,
+    alnum_id,
     arguments,
     read_history,
+    strip_signature_suffix,
 )
 from jarvis_proxy.errors import ProxyError
 from tests.upstreams.gemini.chat import called, result, user
@@ -229,3 +232,24 @@ def test_thousands_of_open_calls_are_matched_quickly() -> None:
     expected = [f"model 0 {list(range(1, len(ids) + 1))}"]
 
     assert expected == turns(called(*ids), *(result(call_id) for call_id in ids))
+
+
+@pytest.mark.parametrize(
+    ("call_id", "bare"),
+    [
+        ("call_1", "call_1"),
+        (f"call_1{ID_MARK}QUJD", "call_1"),
+        (f"call_1{ID_MARK}a{ID_MARK}b", "call_1"),
+        (ID_MARK, ""),
+        ("", ""),
+    ],
+)
+def test_a_signature_behind_an_id_is_cut_off(call_id: str, bare: str) -> None:
+    assert strip_signature_suffix(call_id) == bare
+
+
+@pytest.mark.parametrize(
+    ("call_id", "plain"), [("call_1", "call1"), ("a-B.9:ü", "aB9"), ("", ""), ("abc", "abc")]
+)
+def test_an_id_is_cleaned_as_clients_do(call_id: str, plain: str) -> None:
+    assert alnum_id(call_id) == plain

@@ -1,5 +1,6 @@
 """Sealed state: what comes back is what went out, and nothing else opens."""
 
+import base64
 import zlib
 from base64 import urlsafe_b64encode
 
@@ -11,15 +12,20 @@ from jarvis_proxy.canonical.sealed_state import (
     SealedState,
     anthropic_blocks,
     chat_owner,
+    from_google_signature,
     has_owner,
+    is_our_google_signature,
     seal,
+    to_google_signature,
     unseal,
 )
 
 OWNERS = ("gemini", "anthropic", chat_owner("DEEPSEEK"))
 
+TEXTS = st.text(st.characters(codec="utf-8"), min_size=1)
 
-@given(st.sampled_from(OWNERS), st.text(st.characters(codec="utf-8"), min_size=1))
+
+@given(st.sampled_from(OWNERS), TEXTS)
 def test_state_comes_back_as_it_went_out(owner: str, payload: str) -> None:
     text = seal(SealedState(owner, payload))
     assert text.startswith(f"{owner}:")
@@ -64,3 +70,38 @@ def test_anthropic_blocks_are_read_from_their_own_seal_only() -> None:
     assert anthropic_blocks(SealedState("gemini", payload)) == []
     assert anthropic_blocks(SealedState("anthropic", "[1]")) == []
     assert anthropic_blocks(SealedState("anthropic", "[" * 100_000)) == []
+
+
+@given(st.sampled_from(OWNERS), TEXTS)
+def test_state_comes_back_from_a_google_client_as_it_went_out(owner: str, payload: str) -> None:
+    signature = to_google_signature(SealedState(owner, payload))
+
+    assert is_our_google_signature(signature)
+    assert from_google_signature(signature) == SealedState(owner, payload)
+
+
+@given(st.sampled_from(OWNERS), TEXTS)
+def test_state_survives_an_sdk_that_encodes_bytes_anew(owner: str, payload: str) -> None:
+    raw = base64.b64decode(to_google_signature(SealedState(owner, payload)))
+    again = base64.urlsafe_b64encode(raw).decode()
+
+    assert is_our_google_signature(again)
+    assert from_google_signature(again) == SealedState(owner, payload)
+    assert from_google_signature(again.rstrip("=")) == SealedState(owner, payload)
+
+
+@pytest.mark.parametrize(
+    "signature",
+    [
+        "",
+        "CpcBAdHtim9Uf0pQ",  # Google's
+        "skip_thought_signature_validator",
+        base64.b64encode(b"jarvis-something").decode(),
+        base64.b64encode(b"jarvis:openai:abc").decode(),
+        base64.b64encode(b"jarvis:\xff\xfe").decode(),
+        base64.b64encode(b"jarvis:chat.x:damaged").decode(),
+        "amFydmlzO",
+    ],
+)
+def test_no_other_google_signature_opens(signature: str) -> None:
+    assert from_google_signature(signature) is None

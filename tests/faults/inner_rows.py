@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from jarvis_proxy.canonical.call import Call
-from jarvis_proxy.canonical.exchange import Decoded, Media, UpstreamRequest
+from jarvis_proxy.canonical.call import Call, Decoded
+from jarvis_proxy.canonical.exchange import Media, UpstreamRequest
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.openai import OpenAIUpstream, PassthroughExchange
 from jarvis_proxy.upstreams.openai_stream import PassthroughStream

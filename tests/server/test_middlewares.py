@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Mapping
 import pytest
 from aiohttp import web
 
-from jarvis_proxy.canonical.call import Call
-from jarvis_proxy.canonical.exchange import Decoded, Media, Prerequisites
+from jarvis_proxy.canonical.call import Call, Decoded
+from jarvis_proxy.canonical.exchange import Media, Prerequisites
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstream_client.endpoint import UpstreamApi, UpstreamEndpoint
 from jarvis_proxy.upstreams.openai import PassthroughExchange

@@ -11,7 +11,7 @@ import binascii
 import struct
 from typing import Final
 
-from jarvis_proxy.canonical.answer_errors import bad_frame
+from jarvis_proxy.canonical.exchange import bad_frame
 
 _STANDARD: Final = str.maketrans("-_", "+/")
 _RATE: Final = 24000

@@ -10,7 +10,6 @@ import hashlib
 from dataclasses import dataclass
 from typing import Final
 
-from jarvis_proxy.canonical.google_signature import from_signature
 from jarvis_proxy.canonical.history import arguments
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.canonical.json_values import compact
@@ -19,6 +18,7 @@ from jarvis_proxy.canonical.sealed_state import (
     GEMINI,
     SealedState,
     anthropic_blocks,
+    from_google_signature,
     seal,
 )
 from jarvis_proxy.canonical.validation_errors import invalid, required
@@ -112,7 +112,7 @@ class _ModelTurn:
 
     def take(self, part: Part, path: str) -> bool:
         """Take a part; return False if it has no place in a chat message."""
-        state = from_signature(part.thought_signature or "")
+        state = from_google_signature(part.thought_signature or "")
         if state is not None:
             self._take_state(state)
         if part.thought:

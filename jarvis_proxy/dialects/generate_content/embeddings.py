@@ -10,10 +10,9 @@ import msgspec
 from msgspec import Raw
 
 from jarvis_proxy.canonical.bounds import check_length
-from jarvis_proxy.canonical.call import Call
+from jarvis_proxy.canonical.call import Call, Decoded
 from jarvis_proxy.canonical.exchange import (
     NOTHING_NEEDED,
-    Decoded,
     Exchange,
     Media,
     Prerequisites,

@@ -9,10 +9,14 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from jarvis_proxy.canonical.answer import CallStart, Finish
-from jarvis_proxy.canonical.google_signature import to_signature
 from jarvis_proxy.canonical.json_values import compact
 from jarvis_proxy.canonical.mime import from_name
-from jarvis_proxy.canonical.sealed_state import ANTHROPIC, SealedState, anthropic_blocks
+from jarvis_proxy.canonical.sealed_state import (
+    ANTHROPIC,
+    SealedState,
+    anthropic_blocks,
+    to_google_signature,
+)
 from jarvis_proxy.dialects.generate_content.frames import (
     Blob,
     Candidate,
@@ -157,7 +161,7 @@ class CandidateSink:
     def _signed(self, part: Part) -> Part:
         state, self._state = self._state, None
         if state is not None:
-            part.thought_signature = to_signature(state)
+            part.thought_signature = to_google_signature(state)
         return part
 
 

@@ -7,14 +7,8 @@ https://code.claude.com/docs/en/llm-gateway for the headers that a gateway forwa
 from collections.abc import Mapping
 from typing import Final
 
-from jarvis_proxy.canonical.call import Call
-from jarvis_proxy.canonical.exchange import (
-    NOTHING_NEEDED,
-    Decoded,
-    Media,
-    Prerequisites,
-    UpstreamRequest,
-)
+from jarvis_proxy.canonical.call import Call, Decoded
+from jarvis_proxy.canonical.exchange import NOTHING_NEEDED, Media, Prerequisites, UpstreamRequest
 from jarvis_proxy.canonical.usage import TokenUsage
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.anthropic.errors import is_signature_fault, message_of

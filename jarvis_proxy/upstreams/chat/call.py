@@ -7,10 +7,9 @@ import msgspec
 
 from jarvis_proxy.canonical.adapters import ModelFeatures
 from jarvis_proxy.canonical.answer import Answer
-from jarvis_proxy.canonical.call import Call
+from jarvis_proxy.canonical.call import Call, Decoded
 from jarvis_proxy.canonical.exchange import (
     NOTHING_NEEDED,
-    Decoded,
     Exchange,
     Media,
     Prerequisites,

@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 from jarvis_proxy.canonical.adapters import Dialect
-from jarvis_proxy.canonical.call import Call
-from jarvis_proxy.canonical.exchange import Decoded, Exchange, Media, Prerequisites
+from jarvis_proxy.canonical.call import Call, Decoded
+from jarvis_proxy.canonical.exchange import Exchange, Media, Prerequisites
 from jarvis_proxy.canonical.translation import TranslatedUpstream
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.chat.call import ChatAdapter

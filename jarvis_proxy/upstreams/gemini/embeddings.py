@@ -14,11 +14,17 @@ from typing import Final, Literal, NoReturn
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from jarvis_proxy.canonical import answer_errors
 from jarvis_proxy.canonical import validation_errors as faults
 from jarvis_proxy.canonical.bounds import check_values
 from jarvis_proxy.canonical.call import Call
-from jarvis_proxy.canonical.exchange import Exchange, StreamTranslator, UpstreamRequest
+from jarvis_proxy.canonical.exchange import (
+    Exchange,
+    StreamTranslator,
+    UpstreamRequest,
+    bad_response,
+    empty_reply,
+    truncated,
+)
 from jarvis_proxy.canonical.usage import TokenUsage
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.reply import errors
@@ -175,9 +181,9 @@ class EmbeddingsExchange:
         reply = self._decode_reply(body)
         vectors = reply.embeddings or []
         if not vectors:
-            raise answer_errors.empty_reply()
+            raise empty_reply()
         if len(vectors) != len(self._texts[index]):
-            raise answer_errors.bad_response()
+            raise bad_response()
         self._tokens[index] = translate_usage(reply.usage_metadata).prompt_tokens or sum(
             map(_estimate, self._texts[index])
         )
@@ -193,7 +199,7 @@ class EmbeddingsExchange:
         """
         replies = [reply for reply in self._vectors if reply is not None]
         if len(replies) < len(self._vectors):
-            raise answer_errors.truncated()
+            raise truncated()
         vectors = enumerate(chain.from_iterable(replies))
         tokens = sum(self._tokens)
         answer = _Answer(
@@ -219,7 +225,7 @@ class EmbeddingsExchange:
             reply = _REPLY.decode(body)
         except DECODE_ERRORS as exc:
             error = errors.error_in_text(body, model=self._call.model)
-            raise (error or answer_errors.bad_response()) from exc
+            raise (error or bad_response()) from exc
         if reply.error and bytes(reply.error) != b"null":
             raise errors.error_in_answer(reply.error, model=self._call.model)
         return reply
@@ -235,7 +241,7 @@ class EmbeddingsExchange:
         try:
             packed = struct.pack(f"<{len(values)}f", *values)
         except OverflowError as exc:
-            raise answer_errors.bad_response() from exc
+            raise bad_response() from exc
         return Raw(b'"' + base64.b64encode(packed) + b'"')
 
 

@@ -10,9 +10,9 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 from jarvis_proxy.canonical.adapters import ModelFeatures
-from jarvis_proxy.canonical.call import Call
+from jarvis_proxy.canonical.call import Call, Decoded
 from jarvis_proxy.canonical.chat_decoder import decode_chat
-from jarvis_proxy.canonical.exchange import NOTHING_NEEDED, Decoded, Exchange, Media, Prerequisites
+from jarvis_proxy.canonical.exchange import NOTHING_NEEDED, Exchange, Media, Prerequisites
 from jarvis_proxy.canonical.request import CanonicalRequest
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.embeddings import EmbeddingsExchange

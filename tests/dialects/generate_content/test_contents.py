@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from jarvis_proxy.canonical.google_signature import to_signature
-from jarvis_proxy.canonical.sealed_state import SealedState, seal
+from jarvis_proxy.canonical.sealed_state import SealedState, seal, to_google_signature
 from tests.dialects.generate_content.requests import (
     called,
     chat,
@@ -84,7 +83,7 @@ def test_g4_t4_thoughts_are_dropped_with_their_signatures() -> None:
 
 def test_g4_t5_a_seal_of_a_chat_service_goes_back_to_it() -> None:
     state = SealedState("chat.deepseek", "hm")
-    part = {**called("f", id="1"), "thoughtSignature": to_signature(state)}
+    part = {**called("f", id="1"), "thoughtSignature": to_google_signature(state)}
     found = messages(user({"text": "a"}), model(part))
 
     sealed = {"type": "thinking", "thinking": "", "signature": seal(state)}
@@ -93,7 +92,7 @@ def test_g4_t5_a_seal_of_a_chat_service_goes_back_to_it() -> None:
 
 def test_g4_t5_a_seal_of_anthropics_opens() -> None:
     state = SealedState("anthropic", '[{"type":"thinking","thinking":"hm","signature":"Eq"}]')
-    part = {"text": "", "thoughtSignature": to_signature(state)}
+    part = {"text": "", "thoughtSignature": to_google_signature(state)}
     found = messages(user({"text": "a"}), model({"text": "b"}, part))
 
     assert found[1]["thinking_blocks"] == [
@@ -102,7 +101,7 @@ def test_g4_t5_a_seal_of_anthropics_opens() -> None:
 
 
 def test_g4_t5_a_seal_of_geminis_is_its_signature() -> None:
-    part = {"text": "b", "thoughtSignature": to_signature(SealedState("gemini", "CpcB"))}
+    part = {"text": "b", "thoughtSignature": to_google_signature(SealedState("gemini", "CpcB"))}
     found = messages(user({"text": "a"}), model(part))
 
     assert found[1]["extra_content"] == {"google": {"thought_signature": "CpcB"}}

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from jarvis_proxy.canonical.google_signature import from_signature
-from jarvis_proxy.canonical.sealed_state import SealedState
+from jarvis_proxy.canonical.sealed_state import SealedState, from_google_signature
 from jarvis_proxy.dialects.generate_content.sink import CandidateSink, arguments
 from jarvis_proxy.wire.chat_types import Image, ImageURL, TokenLogprob, TopLogprob
 from tests.dialects.generate_content.answers import (
@@ -63,7 +62,7 @@ def test_a_custom_call_is_its_input() -> None:
 def test_g4_e4_a_seal_comes_back_from_the_signature() -> None:
     first = frames(streamed(seal("chat.x", "Grüße"), call("f"), finish("tool_calls")))[0]
 
-    state = from_signature(parts(first)[0]["thoughtSignature"])
+    state = from_google_signature(parts(first)[0]["thoughtSignature"])
     assert state == SealedState("chat.x", "Grüße")
 
 
@@ -72,7 +71,7 @@ def test_g4_e4_blocks_of_one_turn_are_one_seal() -> None:
     steps = seal("anthropic", json.dumps(one)), seal("anthropic", json.dumps(two)), finish()
     signature = parts(whole(*steps))[0]["thoughtSignature"]
 
-    state = from_signature(signature)
+    state = from_google_signature(signature)
     assert state is not None
     assert (state.owner, json.loads(state.payload)) == ("anthropic", one + two)
 
@@ -80,7 +79,7 @@ def test_g4_e4_blocks_of_one_turn_are_one_seal() -> None:
 def test_g4_e4_of_other_states_the_last_counts() -> None:
     signature = parts(whole(seal("chat.x", "a"), seal("chat.x", "b"), finish()))[0]
 
-    assert from_signature(signature["thoughtSignature"]) == SealedState("chat.x", "b")
+    assert from_google_signature(signature["thoughtSignature"]) == SealedState("chat.x", "b")
 
 
 def image(url: str) -> Any:

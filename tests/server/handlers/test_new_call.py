@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from jarvis_proxy.canonical.call import Call
-from jarvis_proxy.canonical.exchange import Decoded, Media, Prerequisites
+from jarvis_proxy.canonical.call import Call, Decoded
+from jarvis_proxy.canonical.exchange import Media, Prerequisites
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.server.handlers.new_call import query_without_key
 from jarvis_proxy.upstream_client.endpoint import UpstreamApi, UpstreamEndpoint

@@ -11,8 +11,9 @@ from typing import Any, Final
 import msgspec
 
 from jarvis_proxy.canonical.bounds import check_links, check_request, check_values, decoded_size
+from jarvis_proxy.canonical.call import Decoded
 from jarvis_proxy.canonical.chat_request import ChatRequest
-from jarvis_proxy.canonical.exchange import Decoded, Media, Prerequisites
+from jarvis_proxy.canonical.exchange import Media, Prerequisites
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.canonical.json_values import compact
 from jarvis_proxy.canonical.request import CanonicalRequest

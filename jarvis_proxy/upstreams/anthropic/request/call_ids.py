@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from typing import Final
 
-from jarvis_proxy.canonical.call_ids import strip_signature_suffix
+from jarvis_proxy.canonical.history import strip_signature_suffix
 
 _ILLEGAL: Final = re.compile(r"[^A-Za-z0-9_-]")
 

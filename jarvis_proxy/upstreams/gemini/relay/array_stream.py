@@ -10,8 +10,7 @@ Source: https://ai.google.dev/api/generate-content#method:-models.streamgenerate
 import re
 from typing import Final
 
-from jarvis_proxy.canonical.answer_errors import bad_response, truncated
-from jarvis_proxy.canonical.exchange import UpstreamRequest
+from jarvis_proxy.canonical.exchange import UpstreamRequest, bad_response, truncated
 from jarvis_proxy.canonical.usage import TokenUsage
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.relay.errors import error_in_stream

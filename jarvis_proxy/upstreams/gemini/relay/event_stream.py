@@ -12,8 +12,7 @@ from typing import Final
 
 import msgspec
 
-from jarvis_proxy.canonical.answer_errors import bad_response, truncated
-from jarvis_proxy.canonical.exchange import UpstreamRequest
+from jarvis_proxy.canonical.exchange import UpstreamRequest, bad_response, truncated
 from jarvis_proxy.canonical.usage import TokenUsage
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.relay.errors import error_in_stream

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from jarvis_proxy.canonical.call import Call
-from jarvis_proxy.canonical.google_signature import ENCODED_MARK
+from jarvis_proxy.canonical.sealed_state import GOOGLE_MARK
 from jarvis_proxy.wire.google_verbs import BATCH_EMBED, COUNT_TOKENS, EMBED, query_name
 from jarvis_proxy.wire.json_limits import outline
 
@@ -26,7 +26,7 @@ the method or the headers of the request."""
 # A quotation mark within a string is escaped. So without a backslash before it, each of these is
 # the name of a field, and nothing that a text says.
 _MODEL: Final = re.compile(rb'(?<!\\)"model"\s*:\s*("(?:[^"\\]|\\.)*")')
-_SIGNATURE: Final = rb'(?<!\\)"thought(?:S|_s)ignature"\s*:\s*"%b[^"\\]*"' % ENCODED_MARK.encode()
+_SIGNATURE: Final = rb'(?<!\\)"thought(?:S|_s)ignature"\s*:\s*"%b[^"\\]*"' % GOOGLE_MARK.encode()
 _SIGNED: Final = re.compile(rb"(,\s*)?%b(?(1)|(?:\s*,)?)" % _SIGNATURE)
 _EMPTY_TEXT: Final = rb'"text"\s*:\s*""'
 _ONLY_SIGNED: Final = re.compile(
@@ -102,7 +102,7 @@ def without_seals(body: bytes) -> bytes:
 
     A part that was made to carry one goes with it, unless it is the only part of its content.
     """
-    if ENCODED_MARK.encode() not in body:
+    if GOOGLE_MARK.encode() not in body:
         return body
     return _SIGNED.sub(b"", _ONLY_SIGNED.sub(_without_carrier, body))
 

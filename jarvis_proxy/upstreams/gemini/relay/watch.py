@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from jarvis_proxy.canonical.answer_errors import bad_frame, bad_response
+from jarvis_proxy.canonical.exchange import bad_frame, bad_response
 from jarvis_proxy.canonical.usage import TokenUsage, to_token_usage
 from jarvis_proxy.upstreams.gemini.relay.errors import error_in_stream
 from jarvis_proxy.upstreams.gemini.reply.usage import translate_usage

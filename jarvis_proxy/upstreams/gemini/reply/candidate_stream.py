@@ -6,7 +6,7 @@ Source: https://ai.google.dev/api/generate-content (read 2026-11).
 from typing import Final
 
 from jarvis_proxy.canonical.answer import Answer, AnswerSink
-from jarvis_proxy.canonical.answer_errors import empty_answer, empty_reply, truncated
+from jarvis_proxy.canonical.exchange import empty_answer, empty_reply, truncated
 from jarvis_proxy.canonical.usage import add_usage
 from jarvis_proxy.upstreams.gemini.reply.candidate import CandidateReader
 from jarvis_proxy.upstreams.gemini.reply.context import ReplyContext

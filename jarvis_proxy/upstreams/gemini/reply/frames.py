@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from jarvis_proxy.canonical.answer_errors import bad_frame
+from jarvis_proxy.canonical.exchange import bad_frame
 from jarvis_proxy.upstreams.gemini.reply.error_body import DECODE_ERRORS
 from jarvis_proxy.wire import text as surrogates
 from jarvis_proxy.wire.json_limits import exceeds_values

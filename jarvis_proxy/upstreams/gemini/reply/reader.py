@@ -8,8 +8,13 @@ from collections.abc import Callable
 from typing import Final
 
 from jarvis_proxy.canonical.answer import Answer
-from jarvis_proxy.canonical.answer_errors import bad_frame, bad_response, empty_reply, truncated
-from jarvis_proxy.canonical.exchange import UpstreamRequest
+from jarvis_proxy.canonical.exchange import (
+    UpstreamRequest,
+    bad_frame,
+    bad_response,
+    empty_reply,
+    truncated,
+)
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.reply.candidate_stream import CandidateStream, MergedAnswer
 from jarvis_proxy.upstreams.gemini.reply.context import ReplyContext

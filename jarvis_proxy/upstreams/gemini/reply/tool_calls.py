@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Raw
 
 from jarvis_proxy.canonical.answer import CallStart
-from jarvis_proxy.canonical.answer_errors import bad_frame
+from jarvis_proxy.canonical.exchange import bad_frame
 from jarvis_proxy.canonical.function_names import FunctionNames, Member
 from jarvis_proxy.upstreams.gemini.reply.context import ReplyContext
 from jarvis_proxy.upstreams.gemini.reply.error_body import DECODE_ERRORS

@@ -12,11 +12,11 @@ import msgspec
 from jarvis_proxy.canonical.bounds import (
     check_links,
 )
-from jarvis_proxy.canonical.call import Call
-from jarvis_proxy.canonical.call_ids import strip_signature_suffix
+from jarvis_proxy.canonical.call import Call, Decoded
 from jarvis_proxy.canonical.chat_decoder import DecodedChat, chat_in
-from jarvis_proxy.canonical.exchange import Decoded, Media, Prerequisites
+from jarvis_proxy.canonical.exchange import Media, Prerequisites
 from jarvis_proxy.canonical.function_names import FunctionNames, Member
+from jarvis_proxy.canonical.history import strip_signature_suffix
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.canonical.validation_errors import invalid
 from jarvis_proxy.errors import ProxyError

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from jarvis_proxy.canonical.attachments import link_kind
-from jarvis_proxy.canonical.call_ids import strip_signature_suffix
 from jarvis_proxy.canonical.chat_request import ContentPart, Message
 from jarvis_proxy.canonical.function_names import FunctionNames
 from jarvis_proxy.canonical.history import (
@@ -19,6 +18,7 @@ from jarvis_proxy.canonical.history import (
     UnmatchedToolResult,
     UserTurn,
     read_history,
+    strip_signature_suffix,
 )
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits

@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from jarvis_proxy.canonical.call_ids import ID_MARK, alnum_id, strip_signature_suffix
 from jarvis_proxy.canonical.chat_request import Message, ToolCall
+from jarvis_proxy.canonical.history import ID_MARK, alnum_id, strip_signature_suffix
 from jarvis_proxy.canonical.json_values import InvalidJSON, parse
 from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits
 from jarvis_proxy.upstreams.gemini.signature_store import SignatureStore, StoredSignature

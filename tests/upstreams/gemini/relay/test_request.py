@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jarvis_proxy.canonical.google_signature import to_signature
-from jarvis_proxy.canonical.sealed_state import SealedState
+from jarvis_proxy.canonical.sealed_state import SealedState, to_google_signature
 from jarvis_proxy.upstreams.gemini.relay.request import (
     relayed_body,
     relayed_path,
@@ -19,7 +18,7 @@ from jarvis_proxy.upstreams.gemini.relay.request import (
 from tests.support.recordings import recordings, request_of
 from tests.upstreams.gemini.relay.calls import MODEL, a_relayed_call
 
-SEAL = to_signature(SealedState("chat.deepseek", "I thought about it."))
+SEAL = to_google_signature(SealedState("chat.deepseek", "I thought about it."))
 GOOGLES = "CpcBAdHtim9Uf0pQ+/=="
 ODD = (
     '{ "contents":[ {"parts":[{"text":"Grüße 👋 \\ud83d"}]} ],\r\n\t"generationConfig":'

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from jarvis_proxy.canonical.call_ids import alnum_id, strip_signature_suffix
 from jarvis_proxy.canonical.chat_request import Message, ToolCall
+from jarvis_proxy.canonical.history import alnum_id, strip_signature_suffix
 from jarvis_proxy.upstreams.gemini.model_traits import traits_of
 from jarvis_proxy.upstreams.gemini.request.signature_lookup import (
     PLACEHOLDER,
