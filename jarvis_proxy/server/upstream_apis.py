@@ -1,24 +1,28 @@
 """From an upstream's settings to the APIs by which calls reach it: a row for each kind. IO.
 
-Client APIs and upstream APIs meet here, and know nothing of each other.
+Client APIs and upstream APIs meet here, and do not import each other. A new client API is one
+folder in ``dialects/`` and one row in ``build_dialects``.
 """
 
 import secrets
 import string
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from threading import Lock
 from typing import Final
 
+from jarvis_proxy.canonical.adapters import Dialect
 from jarvis_proxy.canonical.translation import TranslatedUpstream
 from jarvis_proxy.config.settings import Settings, UpstreamSettings
+from jarvis_proxy.dialects.chat.request import ChatDialect
+from jarvis_proxy.dialects.generate_content.dialect import GenerateContentDialect
 from jarvis_proxy.dialects.generate_content.embeddings import EmbeddingsUpstream
-from jarvis_proxy.dialects.responses.input_tokens import INPUT_TOKENS
+from jarvis_proxy.dialects.messages.dialect import MessagesDialect
+from jarvis_proxy.dialects.responses.request import INPUT_TOKENS, ResponsesDialect
 from jarvis_proxy.routing.endpoints import MESSAGES
 from jarvis_proxy.routing.key_pool import KeyPool
 from jarvis_proxy.routing.models import GEMINI
-from jarvis_proxy.server.dialects import CHAT, build_dialects
 from jarvis_proxy.upstream_client.endpoint import UpstreamApi, UpstreamEndpoint
 from jarvis_proxy.upstream_client.transport import (
     HttpTransport,
@@ -31,9 +35,12 @@ from jarvis_proxy.upstreams.anthropic.upstream import AnthropicUpstream
 from jarvis_proxy.upstreams.chat.upstream import CompatibleUpstream
 from jarvis_proxy.upstreams.gemini.signature_store import SignatureStore
 from jarvis_proxy.upstreams.gemini.upstream import GeminiUpstream
-from jarvis_proxy.wire.google_verbs import VERBS
+from jarvis_proxy.wire.google_verbs import GENERATE, STREAM, VERBS
 
 _ALPHABET: Final = string.ascii_letters + string.digits
+
+CHAT: Final = "chat/completions"
+RESPONSES: Final = "responses"
 
 
 def new_call_id() -> str:
@@ -134,3 +141,21 @@ def _options(upstream: UpstreamSettings, settings: Settings) -> TransportOptions
         connect_timeout=settings.connect_timeout,
         proxy=None if upstream.proxy is None else upstream.proxy.url,
     )
+
+
+def build_dialects(
+    new_id: Callable[[], str], *, without: Collection[str] = ()
+) -> Mapping[str, Dialect]:
+    """Return the dialects by ``Call.endpoint``, but for those that an upstream speaks itself.
+
+    *new_id* gives 24 random letters and digits.
+    """
+    generate_content = GenerateContentDialect(new_id)
+    dialects: dict[str, Dialect] = {
+        CHAT: ChatDialect(new_id),
+        RESPONSES: ResponsesDialect(new_id),
+        MESSAGES: MessagesDialect(new_id),
+        GENERATE: generate_content,
+        STREAM: generate_content,
+    }
+    return {name: dialect for name, dialect in dialects.items() if name not in without}

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from jarvis_proxy.canonical.adapters import Dialect, ModelFeatures, UpstreamAdapter
-from jarvis_proxy.server.dialects import build_dialects
+from jarvis_proxy.server.upstream_apis import build_dialects
 from jarvis_proxy.upstreams.anthropic.upstream import AnthropicUpstream
 from jarvis_proxy.upstreams.gemini.upstream import GeminiUpstream
 

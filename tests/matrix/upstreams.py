@@ -7,7 +7,7 @@ from typing import NamedTuple
 from jarvis_proxy.canonical.exchange import Upstream
 from jarvis_proxy.canonical.translation import TranslatedUpstream
 from jarvis_proxy.routing.endpoints import MESSAGES
-from jarvis_proxy.server.dialects import CHAT, build_dialects
+from jarvis_proxy.server.upstream_apis import CHAT, build_dialects
 from jarvis_proxy.upstreams.anthropic.upstream import AnthropicUpstream
 from jarvis_proxy.upstreams.chat.upstream import CompatibleUpstream
 from jarvis_proxy.upstreams.gemini.signature_store import MemorySignatureStore

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from jarvis_proxy.server.upstream_apis import new_call_id
+from jarvis_proxy.routing.endpoints import MESSAGES
+from jarvis_proxy.server.upstream_apis import CHAT, RESPONSES, build_dialects, new_call_id
 from tests.conftest import running_proxy
 
 KEYS = {
@@ -49,3 +50,11 @@ def test_call_ids_are_letters_and_digits_that_every_client_keeps() -> None:
 
     assert len(ids) == 1000
     assert all(re.fullmatch(r"[A-Za-z0-9]{24}", call_id) for call_id in ids)
+
+
+def test_each_client_api_has_its_row() -> None:
+    assert {CHAT, RESPONSES, MESSAGES} <= set(build_dialects(lambda: "x" * 24))
+
+
+def test_an_upstreams_own_api_is_not_translated() -> None:
+    assert CHAT not in build_dialects(lambda: "x" * 24, without=CHAT)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jarvis_proxy.canonical.translation import TranslatedUpstream
-from jarvis_proxy.server.dialects import build_dialects
+from jarvis_proxy.server.upstream_apis import build_dialects
 from jarvis_proxy.upstreams.gemini.signature_store import MemorySignatureStore, SignatureStore
 from jarvis_proxy.upstreams.gemini.upstream import GeminiUpstream
 

@@ -1,10 +1,13 @@
-"""The Messages API as a ``Dialect``: calls in, empty answers out. Pure."""
+"""The Messages API as a ``Dialect``: calls in, empty answers out; and its token counts. Pure."""
 
 from collections.abc import Callable
+
+import msgspec
 
 from jarvis_proxy.canonical.adapters import DialectCall, ModelFeatures
 from jarvis_proxy.canonical.answer import AnswerContext
 from jarvis_proxy.canonical.call import Call
+from jarvis_proxy.canonical.prompt_tokens import estimate_tokens
 from jarvis_proxy.dialects.messages.answer import MessagesAnswer
 from jarvis_proxy.dialects.messages.request import read_request
 from jarvis_proxy.wire.response_events import SequenceNumbers
@@ -38,3 +41,13 @@ class MessagesDialect:
             )
 
         return DialectCall(request, new_answer)
+
+
+def count_tokens(body: bytes) -> bytes:
+    """Return the answer to ``POST /v1/messages/count_tokens``, ``{"input_tokens":N}``.
+
+    Raises:
+        ProxyError: 400, as for ``POST /v1/messages``.
+    """
+    request = read_request(body, counts_only=True)
+    return msgspec.json.encode({"input_tokens": estimate_tokens(request)})

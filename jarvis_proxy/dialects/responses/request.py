@@ -1,6 +1,9 @@
 """A Responses request → the chat request that asks the same. Pure.
 
-Source: https://platform.openai.com/docs/api-reference/responses/create (read 2026-11).
+``/v1/responses/input_tokens`` is answered with an estimate: no upstream is asked.
+
+Source: https://platform.openai.com/docs/api-reference/responses/create and
+/responses/input-tokens (read 2026-11).
 """
 
 from collections.abc import Callable
@@ -16,6 +19,7 @@ from jarvis_proxy.canonical.bounds import MAX_MESSAGES, check_length, check_valu
 from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.canonical.namespaces import TOOL_SEARCH
+from jarvis_proxy.canonical.prompt_tokens import estimate_tokens
 from jarvis_proxy.canonical.request import CanonicalRequest
 from jarvis_proxy.canonical.validation_errors import from_msgspec_error, invalid, missing
 from jarvis_proxy.dialects.responses.answer import ResponseAnswer, ResponseOptions
@@ -45,6 +49,8 @@ _SAME: Final = (
     "google",
     "extra_body",
 )
+
+INPUT_TOKENS: Final = "responses/input_tokens"
 
 
 class _Format(msgspec.Struct):
@@ -243,3 +249,14 @@ def _set_text(chat: dict[str, object], text: _Text | None) -> None:
             "strict": form.strict,
         }
     chat["response_format"] = wanted
+
+
+def count_tokens(body: bytes) -> bytes:
+    """Return ``{"object":"response.input_tokens","input_tokens":N}``.
+
+    Raises:
+        ProxyError: 400, as for ``POST /v1/responses``.
+    """
+    request, _ = read_request(body, ModelFeatures())
+    counted = {"object": "response.input_tokens", "input_tokens": estimate_tokens(request)}
+    return msgspec.json.encode(counted)

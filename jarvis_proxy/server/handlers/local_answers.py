@@ -10,11 +10,11 @@ from aiohttp import web
 
 from jarvis_proxy.canonical.answer import AnswerContext
 from jarvis_proxy.canonical.call import Call
-from jarvis_proxy.dialects.generate_content import count_tokens as google_tokens
-from jarvis_proxy.dialects.messages import count_tokens as messages_tokens
+from jarvis_proxy.dialects.generate_content import dialect as generate_content
+from jarvis_proxy.dialects.messages import dialect as messages
 from jarvis_proxy.dialects.messages.answer import warmed_cache as empty_answer
 from jarvis_proxy.dialects.messages.request import read_request
-from jarvis_proxy.dialects.responses import input_tokens
+from jarvis_proxy.dialects.responses import request as responses
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.routing.endpoints import COUNT_TOKENS, MESSAGES
 from jarvis_proxy.routing.models import ModelRoute
@@ -27,9 +27,9 @@ from jarvis_proxy.server.upstream_apis import new_call_id
 from jarvis_proxy.wire import google_verbs
 
 _COUNTERS: Final[Mapping[str, Callable[[bytes], bytes]]] = {
-    COUNT_TOKENS: messages_tokens.count_tokens,
-    google_verbs.COUNT_TOKENS: google_tokens.count_tokens,
-    input_tokens.INPUT_TOKENS: input_tokens.count_tokens,
+    COUNT_TOKENS: messages.count_tokens,
+    google_verbs.COUNT_TOKENS: generate_content.count_tokens,
+    responses.INPUT_TOKENS: responses.count_tokens,
 }
 _HOUR: Final = 3600.0
 _NO_TOKENS: Final = re.compile(rb'"max_tokens"\s*:\s*0\s*[,}]')

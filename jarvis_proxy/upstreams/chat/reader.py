@@ -13,7 +13,6 @@ from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.answer_kinds import First, first_bytes
 from jarvis_proxy.upstreams.chat.choice_reader import ChoiceReader, ReaderContext
 from jarvis_proxy.upstreams.chat.errors import late
-from jarvis_proxy.upstreams.chat.usage import chat_usage
 from jarvis_proxy.upstreams.frames import bad_frame, error_of, read_frame
 from jarvis_proxy.upstreams.json_values import (
     Fields,
@@ -24,8 +23,9 @@ from jarvis_proxy.upstreams.json_values import (
     loads,
 )
 from jarvis_proxy.upstreams.openai_errors import error_from_object, error_in_answer
+from jarvis_proxy.upstreams.openai_usage import usage_in
 from jarvis_proxy.wire import text as surrogates
-from jarvis_proxy.wire.chat_types import ChatUsage
+from jarvis_proxy.wire.chat_types import ChatUsage, CompletionTokensDetails, PromptTokensDetails
 from jarvis_proxy.wire.pieces import ByteBuffer
 from jarvis_proxy.wire.sse import MAX_EVENT_BYTES, SSEDecoder, SSEEvent, too_large
 
@@ -249,3 +249,29 @@ def _bad_response() -> ProxyError:
     return ProxyError(
         502, "The upstream's answer is not one of chat completions.", code="upstream_bad_response"
     )
+
+
+def chat_usage(fields: Fields) -> ChatUsage | None:
+    """Return the tokens that an answer or an event tells, None where it tells none.
+
+    Tokens that wrote or read a cache are part of the prompt; reasoning is part of the completion.
+    """
+    counted = usage_in(fields) if _may_tell(fields) else None
+    if counted is None:
+        return None
+    prompt, completion, cached, reasoning, written = counted.bounded()
+    return ChatUsage(
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        total_tokens=prompt + completion,
+        prompt_tokens_details=PromptTokensDetails(cached_tokens=cached, cache_write_tokens=written),
+        completion_tokens_details=CompletionTokensDetails(reasoning_tokens=reasoning),
+    )
+
+
+def _may_tell(fields: Fields) -> bool:
+    """Return whether to look closer: nearly no event of a stream tells anything."""
+    if fields.get("usage") is not None or "x_groq" in fields:
+        return True
+    choices = map(fields_of, items_of(fields.get("choices")))
+    return any(choice.get("usage") is not None for choice in choices)

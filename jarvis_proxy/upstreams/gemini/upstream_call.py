@@ -15,9 +15,9 @@ from jarvis_proxy.canonical.exchange import UpstreamRequest
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.recovery import NO_FALLBACKS, RequestFallbacks, remedies
 from jarvis_proxy.upstreams.gemini.reply.candidate_stream import MergedAnswer
-from jarvis_proxy.upstreams.gemini.reply.context import ReplyContext
 from jarvis_proxy.upstreams.gemini.reply.errors import message_of, translate_error
 from jarvis_proxy.upstreams.gemini.reply.reader import GeminiReader
+from jarvis_proxy.upstreams.gemini.reply.tool_calls import ReplyContext
 from jarvis_proxy.upstreams.gemini.request.build import TranslatedRequest
 from jarvis_proxy.upstreams.gemini.signature_store import SignatureStore
 

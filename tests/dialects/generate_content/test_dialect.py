@@ -1,6 +1,7 @@
 """The dialect reads calls and makes their answers."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -8,10 +9,13 @@ from jarvis_proxy.canonical.adapters import Dialect, ModelFeatures
 from jarvis_proxy.canonical.answer import Finish
 from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.dialects.generate_content.answer import GenerateContentBody
-from jarvis_proxy.dialects.generate_content.dialect import GenerateContentDialect
+from jarvis_proxy.dialects.generate_content.dialect import GenerateContentDialect, count_tokens
 from jarvis_proxy.errors import ProxyError
+from tests.dialects.generate_content.requests import user
 
 DIALECT: Dialect = GenerateContentDialect(lambda: "n" * 24)
+
+CONTENTS = [user({"text": "x" * 35})]
 
 
 def a_call(*, query: str = "", body: object = None, strict: bool = False) -> Call:
@@ -67,3 +71,29 @@ def test_thoughts_go_out_to_those_who_ask() -> None:
         answer = DIALECT.read(call, ModelFeatures()).new_answer(stream=True)
         answer.choice(0).thought("hm")
         assert answer.take().count(b"data: ") == expected
+
+
+def count(**body: Any) -> int:
+    answer = json.loads(count_tokens(json.dumps(body).encode()))
+    assert answer.keys() == {"totalTokens"}
+    return int(answer["totalTokens"])
+
+
+def test_g4_c1_contents_cost_their_bytes_and_their_messages() -> None:
+    assert count(contents=CONTENTS) == 18
+    assert count(contents=[*CONTENTS, user({"text": "x" * 350})]) == 118
+
+
+def test_g4_c1_a_whole_request_counts_with_its_tools() -> None:
+    tools = [{"functionDeclarations": [{"name": "f"}]}]
+    asked = {"contents": CONTENTS, "tools": tools, "systemInstruction": "Be brief."}
+
+    assert count(generateContentRequest={**asked, "model": "models/x"}) == count(**asked)
+    assert count(generate_content_request=asked) > count(contents=CONTENTS) + 40
+
+
+def test_g4_c1_what_is_no_request_is_refused() -> None:
+    with pytest.raises(ProxyError) as caught:
+        count(generateContentRequest={"contents": []})
+
+    assert caught.value.param == "contents"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from jarvis_proxy.dialects.messages.count_tokens import count_tokens
+from jarvis_proxy.dialects.messages.dialect import count_tokens
 from jarvis_proxy.dialects.messages.errors import encode_error, encode_error_event
 from jarvis_proxy.dialects.messages.models import model_list
 from jarvis_proxy.errors import ProxyError

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from jarvis_proxy.canonical.adapters import ModelFeatures
 from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.canonical.request import CanonicalRequest
-from jarvis_proxy.dialects.responses.request import read_request
+from jarvis_proxy.dialects.responses.request import count_tokens, read_request
 from jarvis_proxy.errors import ProxyError
 from tests.dialects.responses.events import a_request
 
@@ -272,3 +272,28 @@ def test_a2_tools_of_the_input_are_declared_and_blamed_where_they_stand() -> Non
     assert names == ["g", "f"]
     assert asked.params.param("tools[1].function.parameters") == "input[1].tools[0].parameters"
     assert asked.params.param("tools[0].function.name") == "tools[0].name"
+
+
+def counted(**fields: object) -> object:
+    return json.loads(count_tokens(json.dumps(fields).encode()))
+
+
+def test_p6_input_is_estimated() -> None:
+    items = [
+        {"role": "user", "content": "x" * 350},
+        {"type": "custom_tool_call", "call_id": "a", "name": "exec", "input": "ls"},
+        {"type": "custom_tool_call_output", "call_id": "a", "output": "none"},
+    ]
+    tools = [{"type": "function", "name": "f", "parameters": {}}, {"type": "web_search"}]
+
+    assert counted(input="x" * 350) == {"object": "response.input_tokens", "input_tokens": 108}
+    found = counted(input=items, tools=tools, instructions="Be brief.")
+    assert isinstance(found, dict)
+    assert found["input_tokens"] > 200
+
+
+def test_p6_broken_request_is_refused() -> None:
+    with pytest.raises(ProxyError) as caught:
+        counted(input=5)
+
+    assert (caught.value.status, caught.value.param) == (400, "input")

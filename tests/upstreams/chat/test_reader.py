@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from jarvis_proxy.canonical.answer import CallStart
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.chat.reader import ChatReader
-from jarvis_proxy.wire.chat_types import ChatUsage, PromptTokensDetails
+from jarvis_proxy.upstreams.chat.reader import ChatReader, chat_usage
+from jarvis_proxy.wire.chat_types import ChatUsage, CompletionTokensDetails, PromptTokensDetails
 from tests.support.recorded_answer import RecordedAnswer
 from tests.support.recordings import recordings, response_of
 from tests.support.splits import assert_same_for_every_split, cut_at
@@ -431,3 +431,47 @@ def test_fields_of_any_type_give_an_answer_or_an_error(deltas: list[Json], strea
 
     assert error is None or error.status == 502
     assert error is not None or answer.choices[0].finished is not None
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"usage": {"prompt_tokens": 9, "completion_tokens": 3, "prompt_cache_hit_tokens": 4}},
+        {"choices": [{"usage": {"prompt_tokens": 9, "completion_tokens": 3, "cached_tokens": 4}}]},
+        {"x_groq": {"usage": {"prompt_tokens": 9, "completion_tokens": 3, "cached_tokens": 4}}},
+    ],
+)
+def test_c7_cached_tokens_of_deepseek_and_others_are_counted(fields: dict[str, Any]) -> None:
+    expected = ChatUsage(9, 3, 12, prompt_tokens_details=PromptTokensDetails(cached_tokens=4))
+
+    assert chat_usage(fields) == expected
+
+
+def test_details_are_kept() -> None:
+    usage = {
+        "prompt_tokens": 9,
+        "completion_tokens": 3,
+        "prompt_tokens_details": {"cached_tokens": 2, "cache_write_tokens": 5},
+        "completion_tokens_details": {"reasoning_tokens": 1},
+    }
+
+    assert chat_usage({"usage": usage}) == ChatUsage(
+        9,
+        3,
+        12,
+        PromptTokensDetails(cached_tokens=2, cache_write_tokens=5),
+        CompletionTokensDetails(reasoning_tokens=1),
+    )
+
+
+@pytest.mark.parametrize("written", [-5, True, "five", None])
+def test_odd_count_of_written_tokens_is_zero(written: object) -> None:
+    details = {"cache_write_tokens": written}
+    usage = {"prompt_tokens": 9, "completion_tokens": 3, "prompt_tokens_details": details}
+
+    assert chat_usage({"usage": usage}) == ChatUsage(9, 3, 12)
+
+
+@pytest.mark.parametrize("fields", [{}, {"usage": None}, {"usage": {}}, {"choices": []}])
+def test_no_usage_is_none(fields: dict[str, Any]) -> None:
+    assert chat_usage(fields) is None

@@ -17,7 +17,7 @@ from jarvis_proxy.dialects.chat.answer import ChatAnswer
 from jarvis_proxy.dialects.chat.options import ChatOptions
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.recovery import RequestFallbacks
-from jarvis_proxy.upstreams.gemini.reply.context import ReplyContext
+from jarvis_proxy.upstreams.gemini.reply.tool_calls import ReplyContext
 from jarvis_proxy.upstreams.gemini.request.build import TranslatedRequest
 from jarvis_proxy.upstreams.gemini.request.tools import GEMINI_NAMES
 from jarvis_proxy.upstreams.gemini.signature_store import MemorySignatureStore, SignatureStore

@@ -3,10 +3,12 @@
 Source: https://platform.claude.com/docs/en/build-with-claude/prompt-caching (read 2026-11).
 """
 
+from collections.abc import Iterator
 from typing import Any, Final
 
-from jarvis_proxy.upstreams.anthropic.request.content import marked
-from jarvis_proxy.upstreams.anthropic.request.messages import blocks_of
+from jarvis_proxy.upstreams.anthropic.request.content import (
+    marked,
+)
 
 JsonObject = dict[str, Any]
 
@@ -31,3 +33,13 @@ def mark_for_cache(body: JsonObject, wanted: object, *, allowed: bool) -> None:
         del block[_MARK]
     if allowed:
         body |= whole
+
+
+def blocks_of(turns: list[JsonObject]) -> Iterator[JsonObject]:
+    """Yield every block of *turns*, those within results too."""
+    for turn in turns:
+        for block in turn["content"]:
+            inner = block.get("content")
+            if block["type"] == "tool_result" and isinstance(inner, list):
+                yield from inner
+            yield block

@@ -4,7 +4,8 @@ Source: https://platform.claude.com/docs/en/api/messages, /agents-and-tools/tool
 /build-with-claude/extended-thinking (read 2026-11).
 """
 
-from collections.abc import Iterator
+import re
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -15,10 +16,10 @@ from jarvis_proxy.canonical.history import (
     UnmatchedToolResult,
     UserTurn,
     read_history,
+    strip_signature_suffix,
 )
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.canonical.sealed_state import anthropic_blocks, has_owner, unseal
-from jarvis_proxy.upstreams.anthropic.request.call_ids import CallIds
 from jarvis_proxy.upstreams.anthropic.request.content import (
     ContentWriter,
     each_part,
@@ -35,6 +36,8 @@ THINKING: Final = ("thinking", "redacted_thinking")
 _OPENING: Final = "."
 _GO_ON: Final = "Continue."
 _SYSTEM: Final = ("system", "developer")
+
+_ILLEGAL: Final = re.compile(r"[^A-Za-z0-9_-]")  # ids are ^[a-zA-Z0-9_-]+$
 
 
 @dataclass(slots=True)
@@ -252,11 +255,26 @@ def _kept(block: Fields) -> JsonObject | None:
     return None
 
 
-def blocks_of(turns: list[JsonObject]) -> Iterator[JsonObject]:
-    """Yield every block of *turns*, those within results too."""
-    for turn in turns:
-        for block in turn["content"]:
-            inner = block.get("content")
-            if block["type"] == "tool_result" and isinstance(inner, list):
-                yield from inner
-            yield block
+class CallIds:
+    """Gives each call of a history a unique id that Anthropic takes.
+
+    It depends on the history alone, so that the same history always reads the same and caches hold.
+    """
+
+    __slots__ = ("_calls", "_repeats", "_taken")
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+        self._repeats: Counter[str] = Counter()
+        self._calls = 0
+
+    def new(self, call_id: str) -> str:
+        """Return the id for the next call, whose id the client gives as *call_id*."""
+        self._calls += 1
+        base = _ILLEGAL.sub("_", strip_signature_suffix(call_id)) or f"toolu_{self._calls}"
+        wanted = base
+        while wanted in self._taken:
+            self._repeats[base] += 1
+            wanted = f"{base}_{self._repeats[base] + 1}"
+        self._taken.add(wanted)
+        return wanted

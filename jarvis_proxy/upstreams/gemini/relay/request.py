@@ -3,8 +3,7 @@
 Changed are the model's name where an alias stands for it, and signatures that are seals of another
 upstream's state, which Google would refuse. All other bytes stay as they came.
 
-Source: https://ai.google.dev/api/generate-content, https://cloud.google.com/apis/docs/system-parameters
-(read 2026-11).
+Source: https://ai.google.dev/api/generate-content (read 2026-11).
 """
 
 import re
@@ -16,12 +15,8 @@ import msgspec
 
 from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.canonical.sealed_state import GOOGLE_MARK
-from jarvis_proxy.wire.google_verbs import BATCH_EMBED, COUNT_TOKENS, EMBED, query_name
+from jarvis_proxy.wire.google_verbs import BATCH_EMBED, COUNT_TOKENS, EMBED, relayed_query
 from jarvis_proxy.wire.json_limits import outline
-
-_CROSSING: Final = frozenset(("alt", "fields", "prettyprint", "quotauser", ".xgafv"))
-"""Parameters of the query that cross, with or without a ``$``. Any other could be a key, or change
-the method or the headers of the request."""
 
 # A quotation mark within a string is escaped. So without a backslash before it, each of these is
 # the name of a field, and nothing that a text says.
@@ -44,17 +39,6 @@ def relayed_path(call: Call) -> str:
     query = relayed_query(call.query, narrows=not call.counts_tokens)
     path = f"/models/{call.target_model}:{call.endpoint}"
     return f"{path}?{query}" if query else path
-
-
-def relayed_query(query: str, *, narrows: bool = True) -> str:
-    """Return what of a raw *query* crosses.
-
-    *narrows*: the client may leave fields out of the answer, among them the count of its tokens.
-    """
-    parts = [part for part in query.split("&") if query_name(part) in _CROSSING]
-    if not narrows:
-        parts = [part for part in parts if query_name(part) != "fields"]
-    return "&".join(parts)
 
 
 def relayed_body(call: Call) -> bytes:

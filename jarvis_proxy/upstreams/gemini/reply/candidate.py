@@ -1,16 +1,20 @@
 """One candidate's parts, as they come, to the events of a choice. Pure.
 
-Source: https://ai.google.dev/api/caching#Part (read 2026-11).
+Source: https://ai.google.dev/api/caching#Part and
+https://ai.google.dev/api/generate-content#LogprobsResult (read 2026-11).
 """
+
+import math
+from typing import Final
 
 from jarvis_proxy.canonical.answer import AnswerSink, Finish
 from jarvis_proxy.canonical.sealed_state import GEMINI, SealedState
-from jarvis_proxy.upstreams.gemini.reply.context import ReplyContext
 from jarvis_proxy.upstreams.gemini.reply.finish_reasons import meaningful_message, translate_finish
 from jarvis_proxy.upstreams.gemini.reply.frames import (
     Blob,
     Candidate,
     FunctionCall,
+    LogprobsCandidate,
     LogprobsResult,
     Part,
 )
@@ -21,10 +25,14 @@ from jarvis_proxy.upstreams.gemini.reply.grounding import (
     public_citations,
     public_metadata,
 )
-from jarvis_proxy.upstreams.gemini.reply.logprobs import translate_logprobs
-from jarvis_proxy.upstreams.gemini.reply.media import is_audio, is_image, to_image
 from jarvis_proxy.upstreams.gemini.reply.partial_tool_call import PartialToolCall
-from jarvis_proxy.upstreams.gemini.reply.tool_calls import read_call
+from jarvis_proxy.upstreams.gemini.reply.tool_calls import ReplyContext, read_call
+from jarvis_proxy.wire.chat_types import Image, ImageURL, TokenLogprob, TopLogprob
+
+_STANDARD: Final = str.maketrans("-_", "+/")
+
+_NEVER: Final = -9999.0
+"""OpenAI's stand-in for the logarithm of a probability too small to tell."""
 
 
 class CandidateReader:
@@ -200,3 +208,41 @@ class CandidateReader:
     def _take_logprobs(self, result: LogprobsResult) -> None:
         if tokens := translate_logprobs(result):
             self.sink.logprobs(tokens)
+
+
+def is_image(blob: Blob) -> bool:
+    """Tell whether *blob* is a picture with something in it."""
+    return bool(blob.data) and (blob.mime_type or "").lower().startswith("image/")
+
+
+def is_audio(blob: Blob) -> bool:
+    """Tell whether *blob* is sound with something in it."""
+    return bool(blob.data) and (blob.mime_type or "").lower().startswith("audio/")
+
+
+def to_image(blob: Blob, index: int) -> Image:
+    """Return a picture as a ``data:`` URL; *index* counts an answer's pictures."""
+    data = (blob.data or "").translate(_STANDARD)
+    return Image(image_url=ImageURL(f"data:{blob.mime_type};base64,{data}"), index=index)
+
+
+def translate_logprobs(result: LogprobsResult) -> list[TokenLogprob]:
+    """Return the chosen tokens, each with the alternatives at its place.
+
+    Google's two lists may differ in length by one: then what both have stays.
+    """
+    chosen = result.chosen_candidates or []
+    tops = [top.candidates or [] for top in result.top_candidates or ()]
+    if not tops:
+        return [_token(token, []) for token in chosen]
+    return [_token(token, top) for token, top in zip(chosen, tops, strict=False)]
+
+
+def _token(token: LogprobsCandidate, top: list[LogprobsCandidate]) -> TokenLogprob:
+    return TokenLogprob(*_logprob(token), [TopLogprob(*_logprob(other)) for other in top])
+
+
+def _logprob(candidate: LogprobsCandidate) -> tuple[str, float, list[int]]:
+    token = candidate.token or ""
+    logprob = candidate.log_probability or 0.0
+    return token, logprob if math.isfinite(logprob) else _NEVER, list(token.encode())

@@ -9,7 +9,6 @@ from jarvis_proxy.canonical.answer import Answer, AnswerSink
 from jarvis_proxy.canonical.exchange import empty_answer, empty_reply, truncated
 from jarvis_proxy.canonical.usage import add_usage
 from jarvis_proxy.upstreams.gemini.reply.candidate import CandidateReader
-from jarvis_proxy.upstreams.gemini.reply.context import ReplyContext
 from jarvis_proxy.upstreams.gemini.reply.errors import error_in_answer, malformed_reply
 from jarvis_proxy.upstreams.gemini.reply.finish_reasons import (
     BLOCKED,
@@ -18,6 +17,7 @@ from jarvis_proxy.upstreams.gemini.reply.finish_reasons import (
     is_plain_end,
 )
 from jarvis_proxy.upstreams.gemini.reply.frames import Frame
+from jarvis_proxy.upstreams.gemini.reply.tool_calls import ReplyContext
 from jarvis_proxy.upstreams.gemini.reply.usage import service_tier, translate_usage
 from jarvis_proxy.wire.chat_types import ChatUsage
 

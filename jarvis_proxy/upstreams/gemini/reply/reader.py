@@ -17,9 +17,9 @@ from jarvis_proxy.canonical.exchange import (
 )
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.reply.candidate_stream import CandidateStream, MergedAnswer
-from jarvis_proxy.upstreams.gemini.reply.context import ReplyContext
 from jarvis_proxy.upstreams.gemini.reply.errors import error_in_text
 from jarvis_proxy.upstreams.gemini.reply.frames import decode_frame, decode_frames
+from jarvis_proxy.upstreams.gemini.reply.tool_calls import ReplyContext
 from jarvis_proxy.wire.chat_types import ChatUsage
 from jarvis_proxy.wire.pieces import ByteBuffer
 from jarvis_proxy.wire.sse import MAX_EVENT_BYTES, SSEDecoder, too_large

@@ -1,22 +1,46 @@
-"""Function calls of a model as the calls of an answer. Pure.
+"""Function calls of a model as the calls of an answer; the context of all readers. Pure.
 
 Source: https://ai.google.dev/gemini-api/docs/function-calling (read 2026-11).
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 from msgspec import Raw
 
 from jarvis_proxy.canonical.answer import CallStart
+from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.canonical.exchange import bad_frame
 from jarvis_proxy.canonical.function_names import FunctionNames, Member
-from jarvis_proxy.upstreams.gemini.reply.context import ReplyContext
 from jarvis_proxy.upstreams.gemini.reply.error_body import DECODE_ERRORS
 from jarvis_proxy.upstreams.gemini.reply.frames import FunctionCall
+from jarvis_proxy.upstreams.gemini.request.build import TranslatedRequest
+from jarvis_proxy.upstreams.gemini.signature_store import SignatureStore, StoredSignature
 
 _NAMESPACES: Final = ("default_api.", "default_api:")
 _NO_ARGUMENTS: Final = "{}"
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyContext:
+    """The call, its translation, and what comes from the shell.
+
+    *new_id* gives 24 random letters and digits.
+    """
+
+    call: Call
+    plan: TranslatedRequest
+    signatures: SignatureStore
+    new_id: Callable[[], str]
+
+    def remember(self, item_id: str, signature: str | None, native_id: str | None = None) -> None:
+        """Store what the upstream wants back with the call or message *item_id*."""
+        if signature is not None or native_id:
+            self.signatures.put(
+                item_id, StoredSignature(signature, native_id or None), self.call.now
+            )
 
 
 class _CustomInput(msgspec.Struct):

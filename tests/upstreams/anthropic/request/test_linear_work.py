@@ -4,7 +4,7 @@ import pytest
 
 from bench.shapes import Shape
 from jarvis_proxy.canonical.translation import TranslatedUpstream
-from jarvis_proxy.server.dialects import build_dialects
+from jarvis_proxy.server.upstream_apis import build_dialects
 from jarvis_proxy.upstreams.anthropic.upstream import AnthropicUpstream
 from tests.support.recorded_answer import ids_in_order
 from tests.test_linear_work import ENDPOINTS, SHAPES, calls_of

@@ -11,7 +11,6 @@ from jarvis_proxy.canonical.sealed_state import SealedState, to_google_signature
 from jarvis_proxy.upstreams.gemini.relay.request import (
     relayed_body,
     relayed_path,
-    relayed_query,
     with_model_names,
     without_seals,
 )
@@ -95,25 +94,6 @@ def test_texts_never_change_with_the_name(texts: dict[str, str]) -> None:
     changed = with_model_names(body, "generateContent", MODEL, "x")
 
     assert json.loads(changed) == {**texts, "model": "x", "nested": [texts]}
-
-
-@pytest.mark.parametrize(
-    ("query", "crossing"),
-    [
-        ("", ""),
-        ("alt=sse", "alt=sse"),
-        ("%24alt=sse&key=secret", "%24alt=sse"),
-        (
-            "$alt=json;enum-encoding=int&prettyPrint=false",
-            "$alt=json;enum-encoding=int&prettyPrint=false",
-        ),
-        ("quotaUser=me&fields=candidates", "quotaUser=me&fields=candidates"),
-        ("$key=secret&access_token=a&oauth_token=b&callback=f", ""),
-        ("$httpHeaders=x-goog-api-key:a&$httpMethod=DELETE&uploadType=media", ""),
-    ],
-)
-def test_g4_p8_only_known_parts_of_the_query_cross(query: str, crossing: str) -> None:
-    assert relayed_query(query) == crossing
 
 
 def test_g4_p8_whoever_has_a_limit_of_tokens_cannot_hide_them() -> None:

@@ -8,9 +8,18 @@ import pytest
 
 from jarvis_proxy.canonical.answer import CallStart, Finish
 from jarvis_proxy.canonical.sealed_state import GEMINI, SealedState
-from jarvis_proxy.upstreams.gemini.reply.candidate import CandidateReader
-from jarvis_proxy.upstreams.gemini.reply.frames import Candidate
+from jarvis_proxy.upstreams.gemini.reply.candidate import (
+    CandidateReader,
+    is_audio,
+    is_image,
+    to_image,
+    translate_logprobs,
+)
+from jarvis_proxy.upstreams.gemini.reply.frames import Blob, Candidate, LogprobsResult
+from jarvis_proxy.wire.chat_types import TokenLogprob, TopLogprob
 from tests.upstreams.gemini.replies import JSON, Choice, Plan, a_context, a_function_call, a_plan
+
+PCM = "audio/L16;codec=pcm;rate=24000"
 
 
 class Reading:
@@ -263,3 +272,61 @@ def test_a_candidate_without_content_is_one() -> None:
     reading.reader.take(Candidate(finish_reason="MAX_TOKENS"))
 
     assert reading.end().reason == "length"
+
+
+def test_kinds_are_told_by_type_and_only_where_there_is_data() -> None:
+    assert is_image(Blob("image/png", "AA=="))
+    assert is_image(Blob("IMAGE/PNG", "AA=="))
+    assert is_audio(Blob(PCM, "AA=="))
+    assert not any(is_image(b) for b in (Blob("image/png", ""), Blob(None, "AA=="), Blob(PCM, "A")))
+    assert not any(is_audio(b) for b in (Blob(PCM, None), Blob("video/mp4", "AA==")))
+
+
+def test_a_picture_is_a_data_url_in_the_standard_alphabet() -> None:
+    image = to_image(Blob("image/png", "-_-_"), 3)
+
+    assert image.image_url.url == "data:image/png;base64,+/+/"
+    assert (image.index, image.type) == (3, "image_url")
+
+
+def result(text: bytes) -> LogprobsResult:
+    return msgspec.json.decode(text, type=LogprobsResult, strict=False)
+
+
+def test_tokens_have_their_alternatives_and_their_bytes() -> None:
+    actual = translate_logprobs(
+        result(
+            '{"chosenCandidates":[{"token":"é","tokenId":1,"logProbability":-0.5}],'
+            '"topCandidates":[{"candidates":[{"token":"é","logProbability":-0.5},'
+            '{"token":"e","logProbability":-4.0}]}]}'.encode()
+        )
+    )
+
+    tops = [TopLogprob("é", -0.5, [0xC3, 0xA9]), TopLogprob("e", -4.0, [0x65])]
+    assert [TokenLogprob("é", -0.5, [0xC3, 0xA9], tops)] == actual
+
+
+def test_without_alternatives_each_token_stands_alone() -> None:
+    actual = translate_logprobs(result(b'{"chosenCandidates":[{"token":"4"},{"token":"2"}]}'))
+
+    assert actual == [TokenLogprob("4", 0.0, [0x34], []), TokenLogprob("2", 0.0, [0x32], [])]
+
+
+def test_lists_that_differ_in_length_give_what_both_have() -> None:
+    one_more = b'{"chosenCandidates":[{"token":"a"},{"token":"b"}],"topCandidates":[{}]}'
+    one_less = b'{"chosenCandidates":[{"token":"a"}],"topCandidates":[{},{"candidates":[]}]}'
+
+    assert [t.token for t in translate_logprobs(result(one_more))] == ["a"]
+    assert [t.token for t in translate_logprobs(result(one_less))] == ["a"]
+
+
+def test_a_logarithm_of_nought_stays_a_number() -> None:
+    actual = translate_logprobs(
+        result(b'{"chosenCandidates":[{"token":"a","logProbability":"-Infinity"},{}]}')
+    )
+
+    assert [token.logprob for token in actual] == [-9999.0, 0.0]
+
+
+def test_nothing_gives_nothing() -> None:
+    assert translate_logprobs(result(b"{}")) == []

@@ -1,6 +1,7 @@
 """Function calls to tool calls: names, arguments, ids, signatures."""
 
 import json
+from dataclasses import FrozenInstanceError
 
 import msgspec
 import pytest
@@ -192,3 +193,10 @@ def test_a1_a_custom_member_is_a_custom_call() -> None:
 
     assert (call.kind, call.name, call.namespace) == ("custom", "sql", "db")
     assert text == "SELECT 1"
+
+
+def test_nothing_on_the_way_back_can_change_the_call() -> None:
+    context = a_context()
+
+    with pytest.raises(FrozenInstanceError):
+        context.plan = a_plan(choice_count=2).sent  # type: ignore[misc]  # that is the point

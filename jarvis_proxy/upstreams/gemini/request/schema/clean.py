@@ -14,8 +14,7 @@ from jarvis_proxy.canonical.json_values import MAX_DEPTH, copyable
 from jarvis_proxy.canonical.validation_errors import invalid
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.request.schema.all_of import AllOfMerger
-from jarvis_proxy.upstreams.gemini.request.schema.depth import limit_depth
-from jarvis_proxy.upstreams.gemini.request.schema.form import FULL, SchemaForm
+from jarvis_proxy.upstreams.gemini.request.schema.form import FULL, SchemaForm, restrict
 from jarvis_proxy.upstreams.gemini.request.schema.keywords import (
     EnumValues,
     Schema,
@@ -112,13 +111,8 @@ def clean_as(schema: object, form: SchemaForm, *, param: str, work: WorkBudget) 
     relaxed = cleaner.relaxed
     if cleaner.refers:
         out = open_loops(out, work).schema
-    if form.depth is not None:
-        out, cut = limit_depth(out, form.depth, work)
-        return Cleaned(out, relaxed or cut)
-    if not form.loops:
-        out, opened = open_loops(out, work, every=True)
-        return Cleaned(out, relaxed or opened)
-    return Cleaned(out, relaxed)
+    out, changed = restrict(out, form, work)
+    return Cleaned(out, relaxed or changed)
 
 
 class _Cleaner:

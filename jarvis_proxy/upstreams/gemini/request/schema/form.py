@@ -7,6 +7,11 @@ depth", "ref loops are only supported if …" (read 2026-11).
 from dataclasses import dataclass
 from typing import Final
 
+from jarvis_proxy.upstreams.gemini.request.schema.depth import limit_depth
+from jarvis_proxy.upstreams.gemini.request.schema.keywords import Schema
+from jarvis_proxy.upstreams.gemini.request.schema.loops import open_loops
+from jarvis_proxy.wire.work_budget import WorkBudget
+
 SAFE_DEPTH: Final = 5
 """Levels that Google takes in practice: four of objects and lists, and the values in them."""
 
@@ -30,3 +35,12 @@ class SchemaForm:
 
 
 FULL: Final = SchemaForm()
+
+
+def restrict(schema: Schema, form: SchemaForm, work: WorkBudget) -> tuple[Schema, bool]:
+    """Return a cleaned *schema* within the loops and depth of *form*, and whether it changed."""
+    if form.depth is not None:
+        return limit_depth(schema, form.depth, work)
+    if not form.loops:
+        return open_loops(schema, work, every=True)
+    return schema, False
