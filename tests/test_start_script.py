@@ -292,7 +292,7 @@ ELSEWHERE = {
         "PYTHONWARNINGS": "error",
     },
 }
-"""Variables by what they would do; several at once, since each start makes a virtual environment."""
+"""Variables by what they would do; several in one start, for each makes a virtual environment."""
 
 
 @pytest.mark.parametrize("environ", ELSEWHERE.values(), ids=[f"c16-{name}" for name in ELSEWHERE])
