@@ -11,20 +11,13 @@ import msgspec
 
 from jarvis_proxy.canonical.answer import AnswerSink, CallStart
 from jarvis_proxy.canonical.sealed_state import ANTHROPIC, SealedState
+from jarvis_proxy.canonical.tools import CalledTool
 from jarvis_proxy.upstreams.anthropic.errors import bad_frame
 from jarvis_proxy.upstreams.json_values import Fields, fields_of, items_of
 from jarvis_proxy.wire.chat_types import Annotation, URLCitation
 
 _CONTENT: Final = ("text", "thinking", "partial_json", "signature")
 _INPUT: Final = msgspec.json.Decoder(dict[str, object])
-
-
-class CalledTool(msgspec.Struct, frozen=True):
-    """A tool by the client's own name for it."""
-
-    name: str
-    kind: Literal["function", "custom"] = "function"
-    namespace: str | None = None
 
 
 class BlockContext(msgspec.Struct, frozen=True, kw_only=True):
@@ -180,10 +173,11 @@ class ToolBlock(Block):
         tool = context.tool(name)
         call_id = _text(start, "id") or f"call_{context.new_id()}"
         self._sink = state.sink
-        self._is_custom = tool.kind == "custom"
+        self._is_custom = tool.wraps_text
         self._held: list[str] = []
         self._streamed = False
-        self._sink.call_begin(CallStart(call_id, tool.name, tool.kind, tool.namespace))
+        kind: Literal["function", "custom"] = "custom" if tool.wraps_text else "function"
+        self._sink.call_begin(CallStart(call_id, tool.name, kind, tool.namespace))
         # What code on the upstream's side called may have its result already.
         caller = fields_of(start.get("caller")).get("type")
         state.has_call |= caller in (None, "direct")

@@ -8,25 +8,15 @@ compatible services send instead: no index, no id, one index for all calls, obje
 """
 
 from collections.abc import Callable
-from typing import Final, Literal, NamedTuple, Protocol
+from typing import Final, Literal, Protocol
 
 from jarvis_proxy.canonical.answer import CallStart
+from jarvis_proxy.canonical.tools import CalledTool
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.json_values import Fields, dumps, fields_of, loads
 
 _KINDS: Final = ("function", "custom")
 _CALL_BYTES: Final = 200
-
-
-class CalledTool(NamedTuple):
-    """A tool by the client's own name for it.
-
-    *wraps_text*: a custom tool that the upstream knows as a function of one string, ``input``.
-    """
-
-    name: str
-    namespace: str | None = None
-    wraps_text: bool = False
 
 
 class CallSink(Protocol):

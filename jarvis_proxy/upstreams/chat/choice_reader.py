@@ -15,7 +15,8 @@ import msgspec
 
 from jarvis_proxy.canonical.answer import AnswerSink, CallStart, Finish
 from jarvis_proxy.canonical.sealed_state import SealedState
-from jarvis_proxy.upstreams.chat.call_gatherer import CalledTool, CallGatherer
+from jarvis_proxy.canonical.tools import CalledTool
+from jarvis_proxy.upstreams.chat.call_gatherer import CallGatherer
 from jarvis_proxy.upstreams.json_values import Fields, fields_of, items_of
 from jarvis_proxy.wire.chat_types import (
     Annotation,

@@ -30,7 +30,7 @@ from jarvis_proxy.upstreams.chat.relaxation import (
 )
 from jarvis_proxy.upstreams.chat.target import ChatTarget
 from jarvis_proxy.upstreams.chat.thinking import DISABLED, thinking_fields
-from jarvis_proxy.upstreams.chat.tool_choice import read_choice
+from jarvis_proxy.upstreams.chat.tool_choice import write_tool_choice
 from jarvis_proxy.upstreams.chat.tools import ChatTools, read_tools
 from jarvis_proxy.upstreams.json_values import fields_of, items_of
 
@@ -233,7 +233,9 @@ class _Writer:
     def _tools(self, tools: ChatTools) -> bool:
         """Set the tools and how they are used; return whether only one call is to be passed."""
         is_openai = self._target.is_openai
-        choice = read_choice(self._request.tool_choice, tools, self._notes, lists_tools=is_openai)
+        choice = write_tool_choice(
+            self._request.tool_choice, tools, self._notes, lists_tools=is_openai
+        )
         if not tools:
             return False
         strict = STRICT not in self._relaxation.without

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jarvis_proxy.canonical.exchange import UpstreamRequest
-from jarvis_proxy.upstreams.anthropic.blocks import BlockContext, CalledTool
+from jarvis_proxy.canonical.tools import CalledTool
+from jarvis_proxy.upstreams.anthropic.blocks import BlockContext
 from jarvis_proxy.upstreams.anthropic.reader import MessagesReader
 from tests.support.recorded_answer import RecordedAnswer, RecordedChoice, ids_in_order
 

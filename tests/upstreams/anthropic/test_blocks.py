@@ -4,8 +4,8 @@ import pytest
 
 from jarvis_proxy.canonical.answer import CallStart
 from jarvis_proxy.canonical.sealed_state import SealedState, anthropic_blocks
+from jarvis_proxy.canonical.tools import CalledTool
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.anthropic.blocks import CalledTool
 from tests.support.recorded_answer import RecordedChoice
 from tests.upstreams.anthropic.answers import (
     Json,
@@ -187,7 +187,7 @@ def test_a_renamed_tool_is_called_by_its_own_name() -> None:
 def test_the_free_text_of_a_custom_tool_is_taken_out_of_its_json(
     pieces: list[str], said: str
 ) -> None:
-    tools = {"patch": CalledTool("patch", "custom")}
+    tools = {"patch": CalledTool("patch", wraps_text=True)}
     _, choice = read_events(start(), *tool(0, "patch", *pieces), *end("tool_use"), tools=tools)
 
     assert choice.calls() == [(CallStart("toolu_1", "patch", "custom"), said)]

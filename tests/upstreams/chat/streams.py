@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from jarvis_proxy.upstreams.chat.call_gatherer import CalledTool
+from jarvis_proxy.canonical.tools import CalledTool
 from jarvis_proxy.upstreams.chat.choice_reader import ReaderContext
 from jarvis_proxy.upstreams.chat.reader import ChatReader
 from tests.support.recorded_answer import RecordedAnswer, RecordedChoice, ids_in_order

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from jarvis_proxy.canonical.answer import CallStart
+from jarvis_proxy.canonical.tools import CalledTool
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.chat.call_gatherer import CalledTool, CallGatherer
+from jarvis_proxy.upstreams.chat.call_gatherer import CallGatherer
 from tests.support.recorded_answer import RecordedChoice, ids_in_order
 from tests.upstreams.chat.streams import call, chunk, context, only_choice, only_choice_of, whole
 

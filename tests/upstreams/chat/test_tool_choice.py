@@ -83,11 +83,12 @@ def test_namespace_as_the_choice_means_one_of_its_tools() -> None:
     assert [tool["function"]["name"] for tool in body["tools"]] == ["clock__get_time"]
 
 
-def test_choice_of_another_servers_tool_is_left_to_the_model_and_named() -> None:
-    made = plan(tools=TOOLS, tool_choice={"type": "web_search"})
+@pytest.mark.parametrize("kind", ["web_search", ["web_search"]])
+def test_choice_of_another_servers_tool_is_left_to_the_model_and_named(kind: object) -> None:
+    made = plan(tools=TOOLS, tool_choice={"type": kind})
 
     assert made.ignored == ("tool_choice",)
-    assert choice({"type": "web_search"}) == "auto"
+    assert choice({"type": kind}) == "auto"
 
 
 @pytest.mark.parametrize("given", ["required", {"type": "web_search"}, NAMED])

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from jarvis_proxy.canonical.tools import CalledTool
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.chat.call_gatherer import CalledTool
 from tests.upstreams.chat.requests import GPT_4, VLLM, WEATHER, WEATHER_FUNCTION, Json, plan, sent
 
 CUSTOM: Json = {

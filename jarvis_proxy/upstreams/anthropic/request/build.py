@@ -38,8 +38,8 @@ from jarvis_proxy.upstreams.anthropic.request.thinking import (
     read_wish,
     wanted_budget,
 )
-from jarvis_proxy.upstreams.anthropic.request.tool_choice import Choice, read_choice
-from jarvis_proxy.upstreams.anthropic.request.tools import ToolSet, placeholder, read_tools
+from jarvis_proxy.upstreams.anthropic.request.tool_choice import ToolChoice, write_tool_choice
+from jarvis_proxy.upstreams.anthropic.request.tools import AnthropicTools, placeholder, read_tools
 from jarvis_proxy.wire import text as surrogates
 from jarvis_proxy.wire.work_budget import WorkBudget
 
@@ -63,7 +63,7 @@ class MessagesPlan:
     """
 
     body: bytes
-    tools: ToolSet
+    tools: AnthropicTools
     ignored: tuple[str, ...]
 
 
@@ -169,7 +169,7 @@ class _Writer:
         """Return the body, without ``model`` and ``stream``."""
         request, relaxed = self._request, self._relaxation
         self._check()
-        choice = read_choice(request, self.tools, self._notes)
+        choice = write_tool_choice(request, self.tools, self._notes)
         said = write_messages(
             request.messages,
             content,
@@ -243,7 +243,7 @@ class _Writer:
         self._body["output_config"] = {"format": form}
         return ""
 
-    def _set_tools(self, said: Conversation, choice: Choice) -> None:
+    def _set_tools(self, said: Conversation, choice: ToolChoice) -> None:
         holds = self._traits.json_schema and not self._relaxation.free_schemas
         written = self.tools.written(self._work, only=choice.only, strict=holds)
         if not written and said.called:
@@ -255,7 +255,7 @@ class _Writer:
             if choice.value is not None:
                 self._body["tool_choice"] = choice.value
 
-    def _set_thinking(self, said: Conversation, choice: Choice, *, show_thoughts: bool) -> None:
+    def _set_thinking(self, said: Conversation, choice: ToolChoice, *, show_thoughts: bool) -> None:
         wish = read_wish(self._request, show_thoughts=show_thoughts)
         kind = self._kind_of_thinking()
         limit = self._limit()
@@ -293,7 +293,7 @@ class _Writer:
                 return kind
         return self._traits.thinking
 
-    def _may_use_budget(self, said: Conversation, choice: Choice) -> bool:
+    def _may_use_budget(self, said: Conversation, choice: ToolChoice) -> bool:
         """Tell whether Anthropic takes a budget beside the rest of the request."""
         return said.may_think and not choice.forces and not self._relaxation.no_past_thinking
 

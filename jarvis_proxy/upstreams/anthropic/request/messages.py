@@ -26,7 +26,7 @@ from jarvis_proxy.upstreams.anthropic.request.content import (
     marked,
     text_blocks,
 )
-from jarvis_proxy.upstreams.anthropic.request.tools import ToolSet
+from jarvis_proxy.upstreams.anthropic.request.tools import AnthropicTools
 from jarvis_proxy.upstreams.json_values import Fields, fields_of, items_of
 
 JsonObject = dict[str, Any]
@@ -79,7 +79,7 @@ class Conversation:
 def write_messages(
     messages: list[Message],
     content: ContentWriter,
-    tools: ToolSet,
+    tools: AnthropicTools,
     notes: IgnoredParams,
     *,
     with_thinking: bool = True,
@@ -101,7 +101,12 @@ class _Writer:
     __slots__ = ("_content", "_found", "_ids", "_notes", "_past", "_tools", "_with_thinking")
 
     def __init__(
-        self, content: ContentWriter, tools: ToolSet, notes: IgnoredParams, *, with_thinking: bool
+        self,
+        content: ContentWriter,
+        tools: AnthropicTools,
+        notes: IgnoredParams,
+        *,
+        with_thinking: bool,
     ) -> None:
         self._content = content
         self._tools = tools

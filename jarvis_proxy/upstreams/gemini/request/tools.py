@@ -11,11 +11,17 @@ from jarvis_proxy.canonical.chat_request import ChatRequest, CustomSpec, Functio
 from jarvis_proxy.canonical.function_names import FunctionNames, Member, NameRule
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.canonical.namespaces import NAMESPACE, TOOL_SEARCH, members
+from jarvis_proxy.canonical.tools import (
+    DeclaredTool,
+    function_names,
+    search_function,
+    specification,
+    text_parameters,
+)
 from jarvis_proxy.canonical.validation_errors import (
     convert,
     invalid,
     missing,
-    required,
     wrong_type,
 )
 from jarvis_proxy.errors import ProxyError
@@ -59,13 +65,6 @@ _OPENAIS_OWN: Final = frozenset(
 )
 """What only OpenAI's servers run, or only OpenAI's models know how to call."""
 
-_SEARCH_PARAMETERS: Final = {
-    "type": "object",
-    "properties": {"query": {"type": "string"}},
-    "required": ["query"],
-}
-"""Of a search whose client says nothing about them."""
-
 _SEARCH_OPTIONS: Final = "web_search_options"
 
 GEMINI_NAMES: Final = NameRule("A-Za-z0-9_.:-", 128, letter_first=True)
@@ -104,21 +103,6 @@ class ToolPlan:
         return tools or None
 
 
-@dataclass(slots=True)
-class _Declared:
-    """One function as the client declared it, with the param of its specification."""
-
-    spec: FunctionSpec
-    param: str
-    custom: bool = False
-
-    @property
-    def key(self) -> str | Member:
-        """What tells it from others."""
-        namespace = self.spec.namespace
-        return Member(namespace, self.spec.name) if namespace else self.spec.name
-
-
 def read_tools(
     request: ChatRequest,
     traits: ModelTraits,
@@ -142,7 +126,7 @@ def read_tools(
     legacy = not declared and (request.functions is not None or request.function_call is not None)
     if not declared:
         declared = [
-            _Declared(spec, f"functions[{index}]")
+            DeclaredTool(spec, f"functions[{index}]")
             for index, spec in enumerate(request.functions or ())
         ]
     elif request.functions:
@@ -152,17 +136,12 @@ def read_tools(
         ignored.add_or_reject("functions" if legacy else "tools")
         declared = []
     server_tools = _usable(server_tools, traits, ignored, beside_functions=bool(declared))
-    keys = [item.key for item in declared]
-    names = FunctionNames(
-        (key for key in keys if isinstance(key, str)),
-        (key for key in keys if isinstance(key, Member)),
-        GEMINI_NAMES,
-    )
+    names = function_names(declared, GEMINI_NAMES)
     return ToolPlan(
         functions=[_declaration(item, names, ignored, form=form, work=work) for item in declared],
         server_tools=list(dict.fromkeys(server_tools.values())),
         names=names,
-        custom=frozenset(item.key for item in declared if item.custom),
+        custom=frozenset(item.key for item in declared if item.custom is not None),
         tool_search=reader.tool_search and bool(declared),
         strict=any(item.spec.strict for item in declared),
         legacy=legacy,
@@ -176,7 +155,7 @@ class _Reader:
 
     def __init__(self, ignored: IgnoredParams) -> None:
         self._ignored = ignored
-        self._declared: list[_Declared] = []
+        self._declared: list[DeclaredTool] = []
         self.server_tools: dict[str, ServerTool] = {}
         self.tool_search = False
 
@@ -189,7 +168,7 @@ class _Reader:
             for key in sorted(request.web_search_options):
                 self._ignored.add_or_reject(f"{_SEARCH_OPTIONS}.{key}")
 
-    def found(self) -> list[_Declared]:
+    def found(self) -> list[DeclaredTool]:
         """Return the functions that the model may call: not those that a search loads later."""
         if not self.tool_search:
             return self._declared
@@ -222,17 +201,12 @@ class _Reader:
             self._ignored.add_or_reject(param)
             return
         self.tool_search = True
-        search: dict[str, object] = {"name": TOOL_SEARCH, "parameters": _SEARCH_PARAMETERS}
-        search |= {key: value for key, value in tool.items() if value is not None}
-        self._declared.append(_Declared(convert(search, FunctionSpec, param), param))
+        self._declared.append(DeclaredTool(search_function(tool, param), param))
 
 
-def _function(tool: dict[str, object], param: str) -> _Declared:
-    # Some clients send the flat form of another OpenAI address.
-    flat = tool.get("function") is None and "name" in tool
-    where = param if flat else f"{param}.function"
-    inner = tool if flat else required(tool.get("function"), where)
-    return _Declared(convert(inner, FunctionSpec, where), where)
+def _function(tool: dict[str, object], param: str) -> DeclaredTool:
+    inner, where = specification(tool, "function", param)
+    return DeclaredTool(convert(inner, FunctionSpec, where), where)
 
 
 def _unknown(kind: str, param: str) -> ProxyError:
@@ -259,36 +233,23 @@ def _kind(tool: dict[str, object], param: str) -> str:
     raise missing(f"{param}.type")
 
 
-def _custom(tool: dict[str, object], param: str, ignored: IgnoredParams) -> _Declared:
+def _custom(tool: dict[str, object], param: str, ignored: IgnoredParams) -> DeclaredTool:
     """Return a custom tool as a function of one text; its grammar can only be described."""
-    flat = tool.get("custom") is None and "name" in tool
-    where = param if flat else f"{param}.custom"
-    inner = tool if flat else required(tool.get("custom"), where)
+    inner, where = specification(tool, "custom", param)
     spec = convert(inner, CustomSpec, where)
-    form = spec.format or {}
-    words: Schema = {"type": "string"}
-    if form.get("type") not in (None, "text"):
+    if (spec.format or {}).get("type") not in (None, "text"):
         ignored.add_or_reject(f"{where}.format")
-        grammar = form.get("grammar", form)
-        definition = grammar.get("definition") if isinstance(grammar, dict) else None
-        if isinstance(definition, str):
-            words["description"] = f"Must match this grammar:\n{definition}"
-    parameters: dict[str, object] = {
-        "type": "object",
-        "properties": {"input": words},
-        "required": ["input"],
-    }
     function = FunctionSpec(
         spec.name,
         spec.description,
-        parameters,
+        text_parameters(spec),
         namespace=spec.namespace,
         defer_loading=spec.defer_loading,
     )
-    return _Declared(function, where, custom=True)
+    return DeclaredTool(function, where, spec)
 
 
-def _check(declared: list[_Declared]) -> None:
+def _check(declared: list[DeclaredTool]) -> None:
     if len(declared) > MAX_FUNCTIONS:
         message = f"Too many functions: at most {MAX_FUNCTIONS}, got {len(declared)}."
         raise invalid("tools", message, "array_above_max_length")
@@ -317,7 +278,7 @@ def _usable(
 
 
 def _declaration(
-    item: _Declared,
+    item: DeclaredTool,
     names: FunctionNames,
     ignored: IgnoredParams,
     *,
@@ -332,7 +293,7 @@ def _declaration(
 
 
 def _parameters(
-    item: _Declared, ignored: IgnoredParams, *, form: SchemaForm, work: WorkBudget
+    item: DeclaredTool, ignored: IgnoredParams, *, form: SchemaForm, work: WorkBudget
 ) -> Schema | None:
     """Return cleaned parameters, None for a function without any."""
     given, param = item.spec.parameters, f"{item.param}.parameters"
@@ -356,7 +317,7 @@ def _without_null(schema: Schema) -> Schema:
     return {key: value for key, value in schema.items() if key != "nullable"}
 
 
-def _as_object(schema: Schema, param: str, item: _Declared) -> Schema:
+def _as_object(schema: Schema, param: str, item: DeclaredTool) -> Schema:
     definitions = schema.get("$defs")
     reference = schema.get("$ref")
     if isinstance(reference, str) and isinstance(definitions, dict):

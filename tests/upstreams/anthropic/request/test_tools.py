@@ -83,7 +83,7 @@ def test_x7_a_custom_tool_is_a_function_of_one_text() -> None:
     schema = json.loads(plan.body)["tools"][0]["input_schema"]
     assert schema["required"] == ["input"]
     assert "start: A" in schema["properties"]["input"]["description"]
-    assert plan.tools.called("patch").kind == "custom"
+    assert plan.tools.called("patch").wraps_text
 
 
 def test_x7_a_namespace_is_flattened() -> None:
@@ -166,8 +166,9 @@ def test_x7_tools_that_anthropic_runs_are_declared(kind: str, name: str) -> None
     assert plan.tools.runs_at_upstream
 
 
-def test_x7_tools_of_other_services_are_left_out_and_named() -> None:
-    body = asking(tools=[{"type": "image_generation"}, function()])
+@pytest.mark.parametrize("kind", ["image_generation", ["web_search"]])
+def test_x7_tools_of_other_services_are_left_out_and_named(kind: object) -> None:
+    body = asking(tools=[{"type": kind}, function()])
 
     assert len(body_for(body)["tools"]) == 1
     assert ignored(body) == ("tools[0]",)
