@@ -99,7 +99,8 @@ class UpstreamClient:
     async def _start(
         self, head: bytes, body: Body, has_body: bool, *, fresh: bool
     ) -> tuple[UpstreamConnection, UpstreamResponse]:
-        lease, connection = await self._connect(fresh=fresh)
+        is_batched = isinstance(body, bytes) and len(body) < _SEPARATE_WRITE
+        lease, connection = await self._connect(fresh=fresh, is_batched=is_batched)
         response = UpstreamResponse(lease, connection, has_body=has_body)
         try:
             _write(connection, response, head, body)
@@ -109,9 +110,12 @@ class UpstreamClient:
         return connection, response
 
     async def _connect(
-        self, *, fresh: bool
+        self, *, fresh: bool, is_batched: bool
     ) -> tuple[aiohttp.connector.Connection, UpstreamConnection]:
-        """Return a connection, from the pool unless *fresh*."""
+        """Return a connection, from the pool unless *fresh*.
+
+        One from the pool has no input waiting; where the write *is_batched*, it is checked then.
+        """
         connector = self._session.connector
         if connector is None:
             raise aiohttp.ClientConnectionError("the session is closed")
@@ -125,10 +129,12 @@ class UpstreamClient:
             except TimeoutError as exc:
                 raise aiohttp.ConnectionTimeoutError from exc
             connection = self._adopt(lease)
-            if connection is None or (connection.is_reused and (fresh or connection.has_input())):
+            if connection is None or (connection.is_reused and fresh):
                 lease.close()
-                continue
-            return lease, connection
+            elif connection.is_reused and not is_batched and connection.has_input():
+                lease.close()
+            else:
+                return lease, connection
 
     def _adopt(self, lease: aiohttp.connector.Connection) -> UpstreamConnection | None:
         """Return our protocol of a leased connection, None if it is closed already."""

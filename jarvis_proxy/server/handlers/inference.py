@@ -58,9 +58,7 @@ async def _with_deadlines(request: web.Request, handler: _Handler) -> web.Stream
     context.usage.check(record.key_name, time.time())
     admitted = context.admission.admit(record.key_name, record.request_id, len(monitor))
     request[ADMITTED_CALL] = admitted
-    task = asyncio.current_task()
-    assert task is not None  # noqa: S101 - a handler always runs in a task
-    deadlines = monitor.register(task)
+    deadlines = monitor.register(request.task)
     if context.live_stats is not None:
         context.live_stats.open[record.request_id] = record
     is_late = False
