@@ -141,6 +141,8 @@ OTHER_NAMES: dict[str, set[str]] = {
     "CHANGELOG.md": {"PIP_PREFIX", "PIP_TARGET"},
     "google.md": {"GOOGLE_GEMINI_BASE_URL"},
     "reliability.md": {
+        "DEADLINE_EXCEEDED",  # a status of Google's, as the next one
+        "RESOURCE_EXHAUSTED",
         "JARVIS_TEST_CALLS",
         "JARVIS_TEST_DRAINS",
         "JARVIS_TEST_FAULTS",

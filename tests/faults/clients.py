@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, cast
 
 import openai
 
@@ -16,8 +16,6 @@ from tests.conftest import BEARER
 from tests.faults.dialects import DONE, Dialect
 from tests.support.raw_client import RawResponse, fetch
 
-ClientKind = Literal["sync", "async", "node", "raw"]
-CLIENTS: Final[tuple[ClientKind, ...]] = ("sync", "async", "node", "raw")
 _HEARTBEAT: Final = re.compile(
     rb": keepalive\n\n"
     rb"|data: [^\n]*\"choices\":\[\][^\n]*\n\n"

@@ -7,10 +7,25 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from tests.support import messages_service
 from tests.support.raw_upstream import completion
 
-Surface = Literal["chat", "whole", "responses", "gemini"]
-"""Chat stream, chat answer in one piece, Responses stream, chat stream translated from Gemini."""
+Surface = Literal[
+    "chat",
+    "whole",
+    "responses",
+    "gemini",
+    "messages",
+    "messages-on-chat",
+    "google",
+    "google-on-chat",
+]
+"""What the client reads, and what the upstream writes where that is another API.
+
+Chat stream, chat answer in one piece, Responses stream, chat stream translated from Gemini;
+Messages stream, relayed and translated; Google's stream, relayed and translated.
+"""
+Upstream = Literal["openai", "google", "anthropic"]
 
 DONE: Final = b"data: [DONE]\n\n"
 FIRST, SECOND = "Hé", "llo €🦀"
@@ -27,16 +42,27 @@ class Dialect:
     end: bytes = b""
 
     @property
+    def upstream(self) -> Upstream:
+        """In whose form the upstream answers."""
+        if self.surface in ("gemini", "google"):
+            return "google"
+        return "anthropic" if self.surface == "messages" else "openai"
+
+    @property
     def stream(self) -> bytes:
         """The whole good stream."""
         return b"".join(self.events) + self.end
 
     def request(self, model: str) -> dict[str, Any]:
-        """Return the client's request."""
+        """Return the client's request; for Google's API, the arguments of its SDKs' methods."""
         if self.surface == "responses":
             return {"model": model, "input": "Hi", "stream": True}
+        if self.surface.startswith("google"):
+            return {"model": model, "contents": "Hi"}
         messages = [{"role": "user", "content": "Hi"}]
         body: dict[str, Any] = {"model": model, "messages": messages}
+        if self.surface.startswith("messages"):
+            body["max_tokens"] = 100
         return body if self.surface == "whole" else {**body, "stream": True}
 
 
@@ -110,6 +136,13 @@ def gemini_event(text: str | None, finish: str | None = None) -> bytes:
     return event(frame).replace(b"\n\n", b"\r\n\r\n")
 
 
+def block_delta(text: str) -> bytes:
+    """Return the event of Anthropic's that carries a piece of text."""
+    delta = {"type": "text_delta", "text": text}
+    return messages_service.event("content_block_delta", index=0, delta=delta)
+
+
+_EMPTY: Final = {"type": "text", "text": ""}
 CHAT: Final = Dialect(
     "chat",
     "/v1/chat/completions",
@@ -132,6 +165,30 @@ GEMINI: Final = Dialect(
     "/v1/chat/completions",
     (gemini_event(FIRST), gemini_event(SECOND), gemini_event(None, "STOP")),
 )
+MESSAGES: Final = Dialect(
+    "messages",
+    "/v1/messages",
+    (
+        messages_service.START
+        + messages_service.event("content_block_start", index=0, content_block=_EMPTY)
+        + block_delta(FIRST),
+        block_delta(SECOND),
+        messages_service.event("content_block_stop", index=0)
+        + messages_service.ENDING
+        + messages_service.STOP,
+    ),
+)
+_STREAM_PATH: Final = "/v1beta/models/%s:streamGenerateContent?alt=sse"
 DIALECTS: Final[dict[Surface, Dialect]] = {
-    dialect.surface: dialect for dialect in (CHAT, WHOLE, RESPONSES, GEMINI)
+    dialect.surface: dialect
+    for dialect in (
+        CHAT,
+        WHOLE,
+        RESPONSES,
+        GEMINI,
+        MESSAGES,
+        Dialect("messages-on-chat", MESSAGES.path, CHAT.events, CHAT.end),
+        Dialect("google", _STREAM_PATH, GEMINI.events),
+        Dialect("google-on-chat", _STREAM_PATH, CHAT.events, CHAT.end),
+    )
 }

@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Final
 
 from tests.faults import client_rows, upstream_rows
+from tests.faults.api_rows import API_ROWS
 from tests.faults.dialects import Surface
 from tests.faults.elsewhere import ELSEWHERE
 from tests.faults.inner_rows import INNER
+from tests.faults.kinds import ClientKind, clients_of, sdk_class
 from tests.faults.leaving_rows import LEAVINGS
-from tests.faults.rows import ALL, OPENAI_STREAMS, STREAMS, Row
+from tests.faults.rows import ALL, OPENAI_STREAMS, STREAMS, Row, Sight
 
 PATH: Final = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
 _NAMES: Final[dict[Surface, str]] = {
@@ -36,11 +38,13 @@ _INTRO: Final = """\
 A streamed answer ends in one of two ways, and clients can tell them apart:
 
 - It is complete: every event that the upstream sent has arrived, in order and unchanged \
-(translated, for Gemini), and then `[DONE]`, or `response.completed`.
+(translated, for Gemini), and then the end mark: `[DONE]`, `response.completed` or \
+`message_stop`. Google's API has a finish reason only.
 - It is incomplete, and the client gets an error: a status of 400 or above if only heartbeats \
 were sent before, otherwise an error event as the last one, with a code and without `[DONE]` \
 (on `/v1/responses`, `response.failed` follows it). \
-OpenAI's SDKs raise both as exceptions with that code.
+OpenAI's, Anthropic's and Google's SDKs raise both as exceptions; each API has the error in its \
+own form.
 
 If the proxy cannot send the error event either, it aborts the connection in a way that HTTP \
 clients report as an error.
@@ -66,6 +70,8 @@ Four clients see each of them: OpenAI's SDK for Python with and without asyncio,
 Node.js (where Node is installed), and a raw socket that compares bytes.
 The SDKs must raise the right class of exception with the right `code`; the raw client must see \
 whole events, one end, and no key, address or traceback of the proxy's side.
+Anthropic's and Google's SDKs for Python and Node.js see the main faults of each kind, on streams \
+that are relayed and on streams that are translated from a chat service's.
 The tests also count the requests that reach the upstream.
 `tests/faults/test_every_call.py` plays the network's faults on forms, uploads and unread calls \
 too, and through an outbound proxy.
@@ -93,6 +99,18 @@ What needs a network of several machines (packet loss, a client whose power is c
 
 The last column names the test: `./start.sh test tests/faults -k reset-in-event`.
 """
+_APIS: Final = """\
+### The Messages API and Google's API
+
+These are Anthropic's SDKs and Google's, each for Python and for Node.js, with their exceptions.
+They see the same of relayed and of translated streams, where the table does not say otherwise.
+"""
+_SDKS: Final[tuple[tuple[str, ClientKind], ...]] = (
+    ("Anthropic, Python", "anthropic-python"),
+    ("Anthropic, Node.js", "anthropic-node"),
+    ("Google, Python", "google-python"),
+    ("Google, Node.js", "google-node"),
+)
 _CLIENTS: Final = """\
 ## Clients at fault
 
@@ -121,7 +139,7 @@ def render() -> str:
     parts = [_INTRO, "## Upstreams at fault\n"]
     for title, rows in upstream_rows.GROUPS:
         parts += [f"### {title}\n", _table(_upstream_line(row) for row in rows)]
-    parts.append(_CLIENTS)
+    parts += [_APIS, _sdk_table(), _CLIENTS]
     for title, faults in client_rows.GROUPS:
         lines = [(fault.fault, fault.sight.describe(), fault.name) for fault in faults]
         parts += [f"### {title}\n", _table(lines)]
@@ -145,6 +163,40 @@ def _upstream_line(row: Row) -> tuple[str, str, str]:
         by_sight.setdefault(sight.describe(), []).append(surface)
     seen = "; ".join(_where(surfaces, words) for words, surfaces in by_sight.items())
     return row.fault, seen, row.name
+
+
+def _sdk_table() -> str:
+    head = ["Fault", *(name for name, _ in _SDKS), "Test"]
+    lines = [
+        (row.fault, *(_seen_by(client, row) for _, client in _SDKS), f"`{row.name}`")
+        for row in API_ROWS
+    ]
+    rule = "---".join("|" * (len(head) + 1))
+    return "\n".join([_cells(head), rule, *map(_cells, lines), ""])
+
+
+def _cells(texts: Sequence[str]) -> str:
+    return f"| {' | '.join(texts)} |"
+
+
+def _seen_by(client: ClientKind, row: Row) -> str:
+    relayed, translated = (
+        _raised(client, sight)
+        for surface, (_, sight) in row.cases.items()
+        if client in clients_of(surface)
+    )
+    if relayed == translated:
+        return relayed
+    return f"relayed: {relayed}; translated: {translated}"
+
+
+def _raised(client: ClientKind, sight: Sight) -> str:
+    """Return what an SDK does, with the status where the exception has one of the API's."""
+    if sight.code is None:
+        return "the whole answer"
+    status = "" if sight.status == 200 else f"{sight.status} "
+    raised = f"`{sdk_class(sight, client)}` {status}`{sight.code}`"
+    return f"{raised} behind a part" if sight.text else raised
 
 
 def _where(surfaces: Sequence[Surface], words: str) -> str:

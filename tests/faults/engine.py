@@ -12,10 +12,11 @@ from typing import Any, Final
 import openai
 
 from tests.conftest import GEMINI_KEY, KEY, OPENAI_KEY, Proxy, running_proxy
-from tests.faults import node
+from tests.faults import node, others
 from tests.faults.addresses import Addresses, opened
-from tests.faults.clients import ClientKind, Observed, ask, ask_async, ask_raw
+from tests.faults.clients import Observed, ask, ask_async, ask_raw
 from tests.faults.dialects import DIALECTS, Dialect, Surface
+from tests.faults.kinds import ClientKind
 from tests.faults.rows import SETTINGS, Limits, Row, Sight
 from tests.faults.scripts import Script, Stage, play
 from tests.support.eventually import eventually
@@ -72,12 +73,19 @@ class Unit:
     def model(self) -> str:
         """The model that leads to its script."""
         name = f"u{self.number}"
-        return f"gemini-{name}" if self.surface == "gemini" else f"{name}/gpt-4o-mini"
+        return f"gemini-{name}" if self.is_gemini else f"{name}/gpt-4o-mini"
+
+    @property
+    def is_gemini(self) -> bool:
+        """Whether its upstream is the built-in one."""
+        return self.dialect.upstream == "google"
 
     @property
     def path(self) -> str:
         """Where its upstream's API is, below the address."""
-        return "gemini" if self.surface == "gemini" else f"u{self.number}/v1"
+        if self.is_gemini:
+            return "gemini"
+        return f"u{self.number}" + ("" if self.dialect.upstream == "anthropic" else "/v1")
 
     @property
     def request(self) -> dict[str, Any]:
@@ -94,12 +102,20 @@ class Unit:
     @property
     def alone(self) -> bool:
         """Whether it needs a proxy to itself: all of Gemini shares its keys and its breaker."""
-        return self.surface == "gemini" and (
+        return self.is_gemini and (
             self.row.retried
             or self.row.fresh
             or self.row.keys > 1
             or self.row.address != "scripted"
         )
+
+
+@dataclass
+class Sdks:
+    """The SDKs that serve a whole run."""
+
+    node: node.NodeSdk | None
+    others: others.OtherSdks
 
 
 @dataclass(repr=False)
@@ -118,18 +134,20 @@ async def run(wanted: Iterable[tuple[Row, Surface, ClientKind]]) -> Run:
     groups: dict[tuple[Limits, str], list[Unit]] = defaultdict(list)
     for unit in units:
         groups[unit.row.limits, unit.proxy].append(unit)
-    has_node = any(unit.client == "node" for unit in units)
+    has_node = any(unit.client.endswith("node") for unit in units)
     async with (
         upstream.running(),
         opened(upstream.port) as addresses,
-        node.running() if has_node else contextlib.nullcontext() as sdk,
+        node.running() if has_node else contextlib.nullcontext() as in_node,
+        others.opened() as in_python,
     ):
+        sdks = Sdks(in_node, in_python)
         at_once = asyncio.Semaphore(_AT_ONCE)
         with ThreadPoolExecutor(8) as threads:
             asyncio.get_running_loop().set_default_executor(threads)
             logs = await asyncio.gather(
                 *(
-                    _play_group(group, limits, addresses, at_once, sdk)
+                    _play_group(group, limits, addresses, at_once, sdks)
                     for (limits, _), group in groups.items()
                 )
             )
@@ -167,23 +185,24 @@ async def _play_group(
     limits: Limits,
     addresses: Addresses,
     at_once: asyncio.Semaphore,
-    sdk: node.NodeSdk | None,
+    sdks: Sdks,
 ) -> str:
     env = {**_ROOMY, **SETTINGS[limits]}
     gemini = addresses.base_url("scripted", "gemini")
     for unit in units:
         keys = ",".join([OPENAI_KEY, *(f"{OPENAI_KEY}-{n}" for n in range(1, unit.row.keys))])
         base = addresses.base_url(unit.row.address, unit.path)
-        if unit.surface == "gemini":
+        if unit.is_gemini:
             env["GEMINI_API_KEY"] = keys.replace(OPENAI_KEY, GEMINI_KEY)
             gemini = base if unit.alone else gemini
         else:
-            env[f"U{unit.number}_BASE_URL"], env[f"U{unit.number}_API_KEY"] = base, keys
-    env["UPSTREAMS"] = ",".join(f"u{u.number}" for u in units if u.surface != "gemini")
+            door = "ANTHROPIC_URL" if unit.dialect.upstream == "anthropic" else "BASE_URL"
+            env[f"U{unit.number}_{door}"], env[f"U{unit.number}_API_KEY"] = base, keys
+    env["UPSTREAMS"] = ",".join(f"u{u.number}" for u in units if not u.is_gemini)
     async with running_proxy(gemini=gemini, **env) as proxy:
         for unit in units:
             await _lead_to(addresses, proxy, unit)
-        await _play_all(units, proxy, at_once, sdk)
+        await _play_all(units, proxy, at_once, sdks)
         return proxy.logged()
 
 
@@ -191,13 +210,13 @@ async def _lead_to(addresses: Addresses, proxy: Proxy, unit: Unit) -> None:
     """Give the way to a unit's upstream the names and the trust that its row asks for."""
     transport = addresses.transport(unit.row.address, unit.path)
     if transport is not None:
-        place = proxy.context.endpoints["gemini" if unit.surface == "gemini" else f"u{unit.number}"]
+        place = proxy.context.endpoints["gemini" if unit.is_gemini else f"u{unit.number}"]
         replaced, place.api.transport = place.api.transport, transport
         await replaced.close()
 
 
 async def _play_all(
-    units: list[Unit], proxy: Proxy, at_once: asyncio.Semaphore, sdk: node.NodeSdk | None
+    units: list[Unit], proxy: Proxy, at_once: asyncio.Semaphore, sdks: Sdks
 ) -> None:
     url = f"{proxy.url}/v1"
     few = asyncio.Semaphore(_RETRYING_AT_ONCE)
@@ -211,9 +230,14 @@ async def _play_all(
                         return await asyncio.to_thread(ask, sync_client, unit.dialect, unit.request)
                     case "async":
                         return await ask_async(async_client, unit.dialect, unit.request)
-                    case "node":
-                        assert sdk is not None
-                        return await sdk.ask(url, unit.surface, unit.request)
+                    case "node" | "anthropic-node" | "google-node":
+                        assert sdks.node is not None
+                        base = url if unit.client == "node" else proxy.url
+                        return await sdks.node.ask(base, unit.surface, unit.request)
+                    case "anthropic-python":
+                        return await sdks.others.ask_anthropic(proxy.url, unit.request)
+                    case "google-python":
+                        return await sdks.others.ask_google(proxy.url, unit.request)
                     case _:
                         return await ask_raw(proxy.port, unit.dialect, unit.request)
 

@@ -305,15 +305,18 @@ def error_event(status: int, code: str, google: str = "", details: str = "") -> 
 
     async def step(on: Stage) -> None:
         text = error_text(on.dialect, status, code, google, details)
-        await on.chunk(b"data: " + text + b"\n\n")
+        named = b"event: error\n" if on.dialect.upstream == "anthropic" else b""
+        await on.chunk(named + b"data: " + text + b"\n\n")
 
     return step
 
 
 def error_text(dialect: Dialect, status: int, code: str, google: str, details: str) -> bytes:
     """Return an error body as this dialect's upstreams write it."""
-    if dialect.surface == "gemini":
+    if dialect.upstream == "google":
         return (_GOOGLE % (status, google, details)).encode()
+    if dialect.upstream == "anthropic":
+        return b'{"type":"error","error":{"type":"%s","message":"no luck"}}' % code.encode()
     return b'{"error":{"message":"no luck","type":"x","param":null,"code":"%s"}}' % code.encode()
 
 

@@ -10,8 +10,9 @@ import pytest
 from tests.conftest import OPENAI_KEY, Proxy, running_proxy
 from tests.faults import node
 from tests.faults.client_rows import FAULTS, SETTINGS, Fault
-from tests.faults.clients import CLIENTS, ClientKind, Observed, ask, ask_async, ask_raw, observe
+from tests.faults.clients import Observed, ask, ask_async, ask_raw, observe
 from tests.faults.dialects import DIALECTS
+from tests.faults.kinds import CLIENTS, ClientKind
 from tests.faults.verdict import judge
 from tests.support.raw_client import connect
 from tests.support.raw_upstream import Peer, RawUpstream, Received, completion

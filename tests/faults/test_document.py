@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults import client_rows, upstream_rows
+from tests.faults.api_rows import API_ROWS
 from tests.faults.document import PATH, render
 from tests.faults.elsewhere import ELSEWHERE, Elsewhere
 from tests.faults.inner_rows import INNER
@@ -21,7 +22,7 @@ def test_the_page_is_the_one_that_the_matrix_gives() -> None:
 
 
 def test_no_two_rows_have_one_name() -> None:
-    names = [row.name for row in upstream_rows.ROWS]
+    names = [row.name for row in (*upstream_rows.ROWS, *API_ROWS)]
     names += [fault.name for fault in client_rows.FAULTS]
     names += [row.name for row in LEAVINGS]
     names += [row.name for row in INNER]

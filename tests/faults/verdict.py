@@ -3,32 +3,13 @@
 from typing import Final
 
 from tests.conftest import GEMINI_KEY, KEY, OPENAI_KEY
-from tests.faults.clients import ClientKind, Observed, without_heartbeats
+from tests.faults.clients import Observed, without_heartbeats
 from tests.faults.dialects import DONE, Dialect
+from tests.faults.kinds import ClientKind, sdk_class
 from tests.faults.rows import Sight
 
-_CLASSES: Final = {
-    400: "BadRequestError",
-    401: "AuthenticationError",
-    403: "PermissionDeniedError",
-    404: "NotFoundError",
-    409: "ConflictError",
-    422: "UnprocessableEntityError",
-    429: "RateLimitError",
-}
 SECRETS: Final = (KEY, OPENAI_KEY, GEMINI_KEY, "127.0.0.1", "Traceback", "/site-packages/")
 """What no answer may hold; the keys of pools begin like OPENAI_KEY."""
-
-
-def sdk_class(sight: Sight, client: ClientKind) -> str:
-    """Return the class of the exception that an SDK must raise."""
-    if sight.code is None:
-        return ""
-    if sight.status == 200:
-        return "APIError"
-    if sight.status >= 500:
-        return "InternalServerError"
-    return _CLASSES.get(sight.status, "APIError" if client == "node" else "APIStatusError")
 
 
 def judge(

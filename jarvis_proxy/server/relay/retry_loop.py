@@ -360,9 +360,9 @@ class CallRunner:
             raise error
         if client_stream.is_settled:
             return await client_stream.finish_settled()
-        is_ours = isinstance(error, LimitExceeded)
-        self._record.outcome = "refused" if is_ours else "upstream_error"
+        self._record.outcome = "refused" if isinstance(error, LimitExceeded) else "upstream_error"
         self._record.code = "" if error.code is None else str(error.code)
+        self._deadlines.upstream_done = True  # a limit that has passed must not end it again
         return await client_stream.fail(error)
 
     async def _fail_internally(self, exc: Exception) -> web.StreamResponse:
