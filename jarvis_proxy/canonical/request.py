@@ -5,6 +5,7 @@ extensions are named as chat clients already send them; a writer emits only what
 knows, and drops the rest.
 """
 
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import msgspec
@@ -18,6 +19,15 @@ class ParamMap(Protocol):
 
     def param(self, chat_param: str, /) -> str:
         """Return the client's own name for *chat_param*, such as ``messages[2].content[0]``."""
+
+
+@dataclass(slots=True)
+class MessageOrigin:
+    """What one canonical message was made of: the paths of all, of each part and of each call."""
+
+    path: str
+    parts: list[str] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
 
 
 class SameParams:

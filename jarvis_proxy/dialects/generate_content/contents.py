@@ -13,6 +13,7 @@ from typing import Final
 from jarvis_proxy.canonical.history import arguments
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.canonical.json_values import compact
+from jarvis_proxy.canonical.request import MessageOrigin
 from jarvis_proxy.canonical.sealed_state import (
     ANTHROPIC,
     GEMINI,
@@ -22,7 +23,6 @@ from jarvis_proxy.canonical.sealed_state import (
     seal,
 )
 from jarvis_proxy.canonical.validation_errors import invalid, required
-from jarvis_proxy.dialects.generate_content.param_map import Place
 from jarvis_proxy.dialects.generate_content.parts import (
     PartAt,
     result_parts,
@@ -47,7 +47,7 @@ def read_contents(
     system: Content | list[Part | str] | str | None,
     contents: list[Content | str] | Content | str,
     ignored: IgnoredParams,
-) -> tuple[list[JsonObject], list[Place]]:
+) -> tuple[list[JsonObject], list[MessageOrigin]]:
     """Return the chat messages of a conversation, and where each came from.
 
     What Google's own tools did is left out and noted in *ignored*.
@@ -94,7 +94,7 @@ class _Call:
     name: str
     path: str
     has_own_id: bool
-    result: tuple[JsonObject, Place] | None = None
+    result: tuple[JsonObject, MessageOrigin] | None = None
 
 
 class _ModelTurn:
@@ -153,7 +153,7 @@ class _ModelTurn:
         )
         return next(by_id, None) or next(by_name, None)
 
-    def close(self) -> tuple[JsonObject, Place] | None:
+    def close(self) -> tuple[JsonObject, MessageOrigin] | None:
         """Return the message; None where nothing is left of it."""
         if not self.parts and not self.calls:
             return None
@@ -166,7 +166,7 @@ class _ModelTurn:
         if self.calls:
             message["tool_calls"] = [call.chat for call in self.calls]
         calls = [call.path for call in self.calls]
-        return message, Place(self.path, [path for _, path in self.parts], calls)
+        return message, MessageOrigin(self.path, [path for _, path in self.parts], calls)
 
 
 class _Reader:
@@ -175,7 +175,7 @@ class _Reader:
     def __init__(self, ignored: IgnoredParams) -> None:
         self._ignored = ignored
         self._messages: list[JsonObject] = []
-        self._places: list[Place] = []
+        self._places: list[MessageOrigin] = []
         self._turn: _ModelTurn | None = None
         self._others: list[tuple[str, list[PartAt]]] = []  # since the model's turn
 
@@ -204,7 +204,7 @@ class _Reader:
         else:
             self._others.append((path, parts))
 
-    def close(self) -> tuple[list[JsonObject], list[Place]]:
+    def close(self) -> tuple[list[JsonObject], list[MessageOrigin]]:
         """Return all messages with their places."""
         self._flush()
         return self._messages, self._places
@@ -243,7 +243,7 @@ class _Reader:
             self._add({"role": "user", "content": _plain(parts)}, _place(path, parts))
         self._others = []
 
-    def _add(self, message: JsonObject, place: Place) -> None:
+    def _add(self, message: JsonObject, place: MessageOrigin) -> None:
         self._messages.append(message)
         self._places.append(place)
 
@@ -255,8 +255,8 @@ def _plain(parts: list[PartAt]) -> str | list[JsonObject]:
     return [part for part, _ in parts]
 
 
-def _place(path: str, parts: list[PartAt]) -> Place:
-    return Place(path, [where for _, where in parts])
+def _place(path: str, parts: list[PartAt]) -> MessageOrigin:
+    return MessageOrigin(path, [where for _, where in parts])
 
 
 def _made_id(said: str) -> str:
@@ -264,7 +264,7 @@ def _made_id(said: str) -> str:
     return f"call_{hashlib.sha256(said.encode()).hexdigest()[:_ID_LENGTH]}"
 
 
-def _no_result(call: _Call) -> tuple[JsonObject, Place]:
+def _no_result(call: _Call) -> tuple[JsonObject, MessageOrigin]:
     content = compact({"error": NO_RESULT})
     message = {"role": "tool", "tool_call_id": call.chat["id"], "content": content}
-    return {**message, "is_error": True}, Place(call.path)
+    return {**message, "is_error": True}, MessageOrigin(call.path)

@@ -1,8 +1,9 @@
 """Where the canonical request's parts stood in Google's request, in Google's spelling. Pure."""
 
 import re
-from dataclasses import dataclass, field
 from typing import Final
+
+from jarvis_proxy.canonical.request import MessageOrigin
 
 _MESSAGE: Final = re.compile(r"messages\[(\d+)\](?:\.(content|tool_calls)\[(\d+)\])?")
 _TOOL: Final = re.compile(r"tools\[(\d+)\](?:\.function)?(.*)\Z", re.DOTALL)
@@ -31,21 +32,12 @@ _NAMES: Final = (
 )
 
 
-@dataclass(slots=True)
-class Place:
-    """What one chat message was made of: the paths of all, of each part and of each call."""
-
-    path: str
-    parts: list[str] = field(default_factory=list)
-    calls: list[str] = field(default_factory=list)
-
-
 class GenerateContentParams:
     """The ``ParamMap`` of one request. *tools* are the paths of the chat request's tools."""
 
     __slots__ = ("_messages", "_tools")
 
-    def __init__(self, messages: list[Place], tools: list[str]) -> None:
+    def __init__(self, messages: list[MessageOrigin], tools: list[str]) -> None:
         self._messages = messages
         self._tools = tools
 
@@ -66,8 +58,8 @@ class GenerateContentParams:
         """Return the path of a message, or of a part or a call in it: nothing below it."""
         if number >= len(self._messages):
             return "contents"
-        place = self._messages[number]
-        paths = place.calls if kind == "tool_calls" else place.parts
+        origin = self._messages[number]
+        paths = origin.calls if kind == "tool_calls" else origin.parts
         if inner is None or int(inner) >= len(paths):
-            return place.path
+            return origin.path
         return paths[int(inner)]

@@ -9,11 +9,11 @@ import msgspec
 
 from jarvis_proxy.canonical.bounds import MAX_MESSAGES, check_length
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
-from jarvis_proxy.canonical.request import CanonicalRequest
+from jarvis_proxy.canonical.request import CanonicalRequest, MessageOrigin
 from jarvis_proxy.canonical.validation_errors import invalid
 from jarvis_proxy.dialects.generate_content.contents import read_contents
 from jarvis_proxy.dialects.generate_content.generation_config import set_config, shows_thoughts
-from jarvis_proxy.dialects.generate_content.param_map import GenerateContentParams, Place
+from jarvis_proxy.dialects.generate_content.param_map import GenerateContentParams
 from jarvis_proxy.dialects.generate_content.tools import read_tools, set_tools
 from jarvis_proxy.dialects.generate_content.types import (
     JsonObject,
@@ -84,11 +84,11 @@ def _is_off(setting: SafetySetting) -> bool:
     return (setting.threshold or _OFF[-1]).upper() in _OFF
 
 
-def _add_to_system(messages: list[JsonObject], places: list[Place], words: str) -> None:
+def _add_to_system(messages: list[JsonObject], places: list[MessageOrigin], words: str) -> None:
     """Put *words* behind what the system message says."""
     if messages[0]["role"] != "system":
         messages.insert(0, {"role": "system", "content": words})
-        places.insert(0, Place("generationConfig.responseMimeType"))
+        places.insert(0, MessageOrigin("generationConfig.responseMimeType"))
         return
     content = messages[0]["content"]
     if isinstance(content, str):

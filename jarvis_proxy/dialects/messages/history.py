@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
+from jarvis_proxy.canonical.request import MessageOrigin
 from jarvis_proxy.canonical.sealed_state import (
     ANTHROPIC,
     GEMINI,
@@ -24,7 +25,6 @@ from jarvis_proxy.dialects.messages.blocks import (
     plain,
     result_content,
 )
-from jarvis_proxy.dialects.messages.param_paths import Place
 from jarvis_proxy.dialects.messages.types import Block, Content, Message, is_given
 from jarvis_proxy.dialects.messages.validation import refused, required, unknown_type
 from jarvis_proxy.wire.messages_types import BILLING_HEADER
@@ -39,7 +39,7 @@ _TEXT: Final = msgspec.json.Decoder(str)
 
 def read_history(
     system: Content | None, messages: list[Message], ignored: IgnoredParams
-) -> tuple[list[JsonObject], list[Place]]:
+) -> tuple[list[JsonObject], list[MessageOrigin]]:
     """Return the chat messages of a conversation, and where each came from.
 
     What Anthropic's own servers did is left out and noted in *ignored*.
@@ -102,7 +102,7 @@ class _ModelTurn:
     __slots__ = ("call_ids", "calls", "parts", "place", "seal", "thinking")
 
     def __init__(self, path: str) -> None:
-        self.place = Place(path)
+        self.place = MessageOrigin(path)
         self.parts: list[Part] = []
         self.calls: list[JsonObject] = []
         self.call_ids: set[str] = set()
@@ -132,9 +132,9 @@ class _Reader:
     def __init__(self, ignored: IgnoredParams) -> None:
         self._ignored = ignored
         self._messages: list[JsonObject] = []
-        self._places: list[Place] = []
+        self._places: list[MessageOrigin] = []
         self._turn: _ModelTurn | None = None
-        self._results: dict[str, tuple[JsonObject, Place]] = {}
+        self._results: dict[str, tuple[JsonObject, MessageOrigin]] = {}
         self._others: list[tuple[str, str, list[Part]]] = []  # since the model's turn
 
     def read(self, message: Message, path: str) -> None:
@@ -163,7 +163,7 @@ class _Reader:
         else:
             self._others.append((role, path, parts))
 
-    def close(self) -> tuple[list[JsonObject], list[Place]]:
+    def close(self) -> tuple[list[JsonObject], list[MessageOrigin]]:
         """Return all messages with their places."""
         self._flush()
         return self._messages, self._places
@@ -184,7 +184,7 @@ class _Reader:
         if self._turn is None or call_id not in self._turn.call_ids:
             return _orphan(call_id, content, path)
         message: JsonObject = {"role": "tool", "tool_call_id": call_id, "content": content}
-        place = Place(path)
+        place = MessageOrigin(path)
         if not isinstance(content, str):
             message["content"] = [part for part, _ in content]
             place.parts = [where for _, where in content]
@@ -230,11 +230,11 @@ class _Reader:
                 for call in turn.calls:
                     self._add(*self._results.get(call["id"]) or _no_result(call["id"], turn.place))
         for role, path, parts in self._others:
-            place = Place(path, [where for _, where in parts])
+            place = MessageOrigin(path, [where for _, where in parts])
             self._add({"role": role, "content": plain(parts)}, place)
         self._results, self._others = {}, []
 
-    def _add(self, message: JsonObject, place: Place) -> None:
+    def _add(self, message: JsonObject, place: MessageOrigin) -> None:
         self._messages.append(message)
         self._places.append(place)
 
@@ -246,10 +246,10 @@ def _orphan(call_id: str, content: str | list[Part], path: str) -> list[Part]:
     return [(about, path), *said] if content else [(about, path)]
 
 
-def _no_result(call_id: str, place: Place) -> tuple[JsonObject, Place]:
+def _no_result(call_id: str, place: MessageOrigin) -> tuple[JsonObject, MessageOrigin]:
     content = msgspec.json.encode({"error": NO_RESULT}).decode()
     message = {"role": "tool", "tool_call_id": call_id, "content": content, "is_error": True}
-    return message, Place(place.path)
+    return message, MessageOrigin(place.path)
 
 
 def _take_call(turn: _ModelTurn, block: Block, path: str) -> None:

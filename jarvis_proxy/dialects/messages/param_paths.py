@@ -4,8 +4,9 @@ Anthropic writes ``messages.2.content.0`` for what chat calls ``messages[2].cont
 """
 
 import re
-from dataclasses import dataclass, field
 from typing import Final
+
+from jarvis_proxy.canonical.request import MessageOrigin
 
 _INDEX: Final = re.compile(r"\[(\d+)\]")
 _ITEM: Final = re.compile(r"(messages|tools)\[(\d+)\](.*)\Z", re.DOTALL)
@@ -33,21 +34,12 @@ _TOP: Final = (
 )
 
 
-@dataclass(slots=True)
-class Place:
-    """What one chat message was made of: the paths of all, of each part and of each call."""
-
-    path: str
-    parts: list[str] = field(default_factory=list)
-    calls: list[str] = field(default_factory=list)
-
-
 class MessagesParams:
     """The ``ParamMap`` of one request. *tools* are the paths of the chat request's tools."""
 
     __slots__ = ("_messages", "_tools")
 
-    def __init__(self, messages: list[Place], tools: list[str]) -> None:
+    def __init__(self, messages: list[MessageOrigin], tools: list[str]) -> None:
         self._messages = messages
         self._tools = tools
 
@@ -61,14 +53,14 @@ class MessagesParams:
             return _joined(_at(self._tools, number, "tools"), _renamed(_below(rest), _IN_TOOL))
         if number >= len(self._messages):
             return _joined(f"messages.{number}", _below(rest))
-        place = self._messages[number]
+        origin = self._messages[number]
         inner = _INNER.match(rest)
         if inner is None:
-            return _joined(place.path, _renamed(_below(rest), _IN_MESSAGE))
+            return _joined(origin.path, _renamed(_below(rest), _IN_MESSAGE))
         if inner[1] == "content":
-            path = _at(place.parts, int(inner[2]), place.path)
+            path = _at(origin.parts, int(inner[2]), origin.path)
             return _joined(path, _renamed(_below(inner[3]), _IN_PART))
-        path = _at(place.calls, int(inner[2]), place.path)
+        path = _at(origin.calls, int(inner[2]), origin.path)
         return _joined(path, _renamed(_below(inner[3]), _IN_CALL))
 
 

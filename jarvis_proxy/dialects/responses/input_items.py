@@ -9,6 +9,7 @@ import msgspec
 
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.canonical.namespaces import TOOL_SEARCH
+from jarvis_proxy.canonical.request import MessageOrigin
 from jarvis_proxy.canonical.sealed_state import thinking_blocks, unseal
 from jarvis_proxy.canonical.validation_errors import (
     convert,
@@ -23,7 +24,6 @@ from jarvis_proxy.dialects.responses.client_tools import (
     to_arguments,
     to_result,
 )
-from jarvis_proxy.dialects.responses.param_map import MessageOrigin
 from jarvis_proxy.dialects.responses.tools import listed
 
 _MESSAGE_ID: Final = "msg_"

@@ -1,8 +1,9 @@
 """Where the chat request's parts stood in the Responses request, for messages and headers. Pure."""
 
 import re
-from dataclasses import dataclass, field
 from typing import Final
+
+from jarvis_proxy.canonical.request import MessageOrigin
 
 _MESSAGE: Final = re.compile(r"messages\[(\d+)\](.*)\Z", re.DOTALL)
 _PART: Final = re.compile(r"\.content\[(\d+)\](.*)\Z", re.DOTALL)
@@ -20,15 +21,6 @@ _NAMES: Final = (
     ("logprobs", "include"),
     ("messages", "input"),
 )
-
-
-@dataclass(slots=True)
-class MessageOrigin:
-    """What one chat message was made of: the params of all, of each part and of each call."""
-
-    param: str
-    parts: list[str] = field(default_factory=list)
-    calls: list[str] = field(default_factory=list)
 
 
 class ResponsesParams:
@@ -63,4 +55,4 @@ class ResponsesParams:
         for pattern, params in ((_PART, origin.parts), (_CALL, origin.calls)):
             if (found := pattern.match(rest)) and int(found[1]) < len(params):
                 return params[int(found[1])] + found[2]
-        return origin.param + rest
+        return origin.path + rest

@@ -14,7 +14,7 @@ from jarvis_proxy.canonical.answer import Answer, Finish
 from jarvis_proxy.canonical.exchange import UpstreamRequest
 from jarvis_proxy.canonical.usage import add_usage
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.answer_kinds import First, first_bytes
+from jarvis_proxy.upstreams.answer_kinds import first_bytes
 from jarvis_proxy.upstreams.anthropic.blocks import Block, BlockContext, ChoiceState, new_block
 from jarvis_proxy.upstreams.anthropic.errors import (
     bad_frame,
@@ -25,10 +25,10 @@ from jarvis_proxy.upstreams.anthropic.errors import (
 )
 from jarvis_proxy.upstreams.anthropic.usage import UsageCounter
 from jarvis_proxy.upstreams.json_values import Fields, fields_of, is_swarm, items_of, loads
+from jarvis_proxy.upstreams.streamed_body import StreamedBody
 from jarvis_proxy.wire import text as surrogates
 from jarvis_proxy.wire.chat_types import ChatUsage, FinishReason
-from jarvis_proxy.wire.pieces import ByteBuffer
-from jarvis_proxy.wire.sse import MAX_EVENT_BYTES, SSEDecoder, SSEEvent, too_large
+from jarvis_proxy.wire.sse import SSEEvent
 
 MAX_CONTINUATIONS: Final = 8
 """So many times a paused answer is continued; each request sends all of the answer again."""
@@ -58,15 +58,13 @@ class MessagesReader:
     __slots__ = (
         "_answer",
         "_blocks",
+        "_body",
         "_context",
         "_continuations",
         "_continue_with",
         "_counter",
         "_ended",
         "_ended_bytes",
-        "_events",
-        "_first",
-        "_head",
         "_model",
         "_native",
         "_past_usage",
@@ -105,9 +103,7 @@ class MessagesReader:
 
     def _restart(self) -> None:
         """Begin to read the body of a further request."""
-        self._events = SSEDecoder()
-        self._head = ByteBuffer()  # until it is known what comes; all of a body that is no stream
-        self._first: First | None = None
+        self._body = StreamedBody(bad_response)
         self._counter = UsageCounter()
         self._seen: set[int] = set()
         self._blocks: dict[int, Block] = {}  # at most one: the one that is being passed on
@@ -132,7 +128,7 @@ class MessagesReader:
     def held(self) -> int:
         """About how many bytes it holds back."""
         blocks = sum(block.kept for block in self._blocks.values()) + self._ended_bytes
-        return self._head.size + self._events.held + self._waiting_bytes + blocks
+        return self._body.held + self._waiting_bytes + blocks
 
     def feed(self, data: bytes) -> None:
         """Read a piece of a streamed body; one that turns out to be whole JSON is read as such.
@@ -144,9 +140,7 @@ class MessagesReader:
         if self.done or not data:
             return
         self.next_request = None
-        if self._first != "events":
-            data = self._looked_at(data)
-        for event in self._events.feed(data) if data else ():
+        for event in self._body.feed(data):
             self._take_event(event)
             if self.done or self.next_request is not None:
                 return
@@ -159,11 +153,11 @@ class MessagesReader:
         """
         if self.done or self.next_request is not None:
             return
-        if self._first == "json":
-            self.read_whole(self._head.join())
+        if (whole := self._body.whole) is not None:
+            self.read_whole(whole)
             return
         try:
-            if (event := self._events.close()) is not None:
+            if (event := self._body.close()) is not None:
                 self._take_event(event)
         except ProxyError as error:
             if error.code != "upstream_bad_frame":
@@ -179,7 +173,7 @@ class MessagesReader:
         """
         self.next_request = None
         if first_bytes(body) == "events":
-            self._first = "events"
+            self._body.expect_events()
             self.feed(body)
             self.feed_eof()
             return
@@ -193,20 +187,6 @@ class MessagesReader:
             raise error_in_stream(fault, model=self._model, body=body)
         self._begin(message)
         self._end()
-
-    def _looked_at(self, data: bytes) -> bytes:
-        """Keep what is no stream, or may not be one; return what is known to be one."""
-        self._head.add(data)
-        if self._head.size > MAX_EVENT_BYTES:
-            raise too_large()
-        if self._first is None:
-            self._first = first_bytes(self._head.join())
-        if self._first == "events":
-            data, self._head = self._head.join(), ByteBuffer()
-            return data
-        if self._first in ("markup", "other"):
-            raise bad_response()
-        return b""
 
     def _take_event(self, event: SSEEvent) -> None:
         data = event.data.strip(_BLANK)

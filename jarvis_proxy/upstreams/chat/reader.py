@@ -10,7 +10,7 @@ import msgspec
 from jarvis_proxy.canonical.answer import Answer
 from jarvis_proxy.canonical.exchange import UpstreamRequest
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.answer_kinds import First, first_bytes
+from jarvis_proxy.upstreams.answer_kinds import first_bytes
 from jarvis_proxy.upstreams.chat.choice_reader import ChoiceReader, ReaderContext
 from jarvis_proxy.upstreams.chat.errors import late
 from jarvis_proxy.upstreams.frames import bad_frame, error_of, read_frame
@@ -24,10 +24,10 @@ from jarvis_proxy.upstreams.json_values import (
 )
 from jarvis_proxy.upstreams.openai_errors import error_from_object, error_in_answer
 from jarvis_proxy.upstreams.openai_usage import usage_in
+from jarvis_proxy.upstreams.streamed_body import StreamedBody
 from jarvis_proxy.wire import text as surrogates
 from jarvis_proxy.wire.chat_types import ChatUsage, CompletionTokensDetails, PromptTokensDetails
-from jarvis_proxy.wire.pieces import ByteBuffer
-from jarvis_proxy.wire.sse import MAX_EVENT_BYTES, SSEDecoder, SSEEvent, too_large
+from jarvis_proxy.wire.sse import SSEEvent
 
 _FIELDS: Final = msgspec.json.Decoder(dict[str, object])
 _MOST_CHOICES: Final = 128
@@ -39,11 +39,9 @@ class ChatReader:
 
     __slots__ = (
         "_answer",
+        "_body",
         "_choices",
         "_context",
-        "_events",
-        "_first",
-        "_head",
         "_upstream_id",
         "done",
         "next_request",
@@ -54,9 +52,7 @@ class ChatReader:
     def __init__(self, answer: Answer, context: ReaderContext) -> None:
         self._answer = answer
         self._context = context
-        self._events = SSEDecoder()
-        self._head = ByteBuffer()  # until it is known what comes; all of a body that is no stream
-        self._first: First | None = None
+        self._body = StreamedBody(_bad_response)
         self._choices: dict[int, ChoiceReader] = {}
         self._upstream_id: str | None = None
         self.usage: ChatUsage | None = None
@@ -68,7 +64,7 @@ class ChatReader:
     def held(self) -> int:
         """About how many bytes it holds back."""
         kept = sum(choice.held for choice in self._choices.values())
-        return kept + self._head.size + self._events.held
+        return kept + self._body.held
 
     @property
     def is_settled(self) -> bool:
@@ -86,9 +82,7 @@ class ChatReader:
         """
         if self.done or not data:
             return
-        if self._first != "events":
-            data = self._looked_at(data)
-        for event in self._events.feed(data) if data else ():
+        for event in self._body.feed(data):
             self._take_event(event)
             if self.done:
                 return
@@ -101,11 +95,11 @@ class ChatReader:
         """
         if self.done:
             return
-        if self._first == "json":
-            self.read_whole(self._head.join())
+        if (whole := self._body.whole) is not None:
+            self.read_whole(whole)
             return
         try:
-            if (event := self._events.close()) is not None:
+            if (event := self._body.close()) is not None:
                 self._take_event(event)
         except ProxyError as error:
             if error.code != "upstream_bad_frame":
@@ -119,7 +113,7 @@ class ChatReader:
             ProxyError: the body holds an error or nothing usable.
         """
         if first_bytes(body) == "events":
-            self._first = "events"
+            self._body.expect_events()
             self.feed(body)
             self.feed_eof()
             return
@@ -136,20 +130,6 @@ class ChatReader:
         for choice in choices:
             self._take_choice(choice, fields_of(choice.get("message")), is_whole=True)
         self._end_choices()  # a whole body is complete, even if it does not say why it ended
-
-    def _looked_at(self, data: bytes) -> bytes:
-        """Keep what is no stream, or may not be one; return what is known to be one."""
-        self._head.add(data)
-        if self._head.size > MAX_EVENT_BYTES:
-            raise too_large()
-        if self._first is None:
-            self._first = first_bytes(self._head.join())
-        if self._first == "events":
-            data, self._head = self._head.join(), ByteBuffer()
-            return data
-        if self._first in ("markup", "other"):
-            raise _bad_response()
-        return b""
 
     def _take_event(self, event: SSEEvent) -> None:
         data = event.data.strip(_BLANK)
@@ -209,7 +189,7 @@ class ChatReader:
         for number in sorted(self._choices):
             self._choices[number].end()
         self._choices.clear()
-        self._head = ByteBuffer()
+        self._body.clear()
         self.done = True
 
 

@@ -2,12 +2,13 @@
 
 import pytest
 
-from jarvis_proxy.dialects.generate_content.param_map import GenerateContentParams, Place
+from jarvis_proxy.canonical.request import MessageOrigin
+from jarvis_proxy.dialects.generate_content.param_map import GenerateContentParams
 
 PARAMS = GenerateContentParams(
     [
-        Place("systemInstruction", ["systemInstruction.parts[0]"]),
-        Place(
+        MessageOrigin("systemInstruction", ["systemInstruction.parts[0]"]),
+        MessageOrigin(
             "contents[0]",
             ["contents[0].parts[1].inlineData"],
             ["contents[0].parts[2].functionCall"],

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
+from jarvis_proxy.canonical.request import MessageOrigin
 from jarvis_proxy.canonical.sealed_state import ANTHROPIC, SealedState, chat_owner, seal
 from jarvis_proxy.dialects.responses.input_items import read_input
-from jarvis_proxy.dialects.responses.param_map import MessageOrigin
 from jarvis_proxy.errors import ProxyError
 
 Json = dict[str, Any]
@@ -52,7 +52,7 @@ def test_a_text_is_what_the_user_says() -> None:
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "Hi"},
     ]
-    assert [place.param for place in places] == ["instructions", "input"]
+    assert [place.path for place in places] == ["instructions", "input"]
 
 
 @pytest.mark.parametrize("role", ["user", "system", "developer"])

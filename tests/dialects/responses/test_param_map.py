@@ -2,8 +2,8 @@
 
 import pytest
 
-from jarvis_proxy.canonical.request import relabel
-from jarvis_proxy.dialects.responses.param_map import MessageOrigin, ResponsesParams
+from jarvis_proxy.canonical.request import MessageOrigin, relabel
+from jarvis_proxy.dialects.responses.param_map import ResponsesParams
 from jarvis_proxy.errors import ProxyError
 
 PARAMS = ResponsesParams(
