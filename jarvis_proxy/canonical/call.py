@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 import msgspec
 
+from jarvis_proxy.canonical.sealed_conversation import ConversationSeal
+
 # Structs, not dataclasses, for what every call makes: a frozen dataclass sets each of its fields
 # through object.__setattr__, which takes ten times as long.
 
@@ -16,7 +18,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     *body* is the body as received, after content decoding; *headers* are those that may cross.
     *created* is in epoch seconds, *now* on the monotonic clock. *strict_params* turns parameters
     without an equivalent into errors; *show_thoughts* asks for them where the request does not say.
-    *counts_tokens*: the client's key has a limit on tokens, so usage must be known.
+    *counts_tokens*: the client's key has a limit on tokens, so usage must be known. With
+    *conversation_seal*, ids of responses carry their conversations.
     """
 
     endpoint: str
@@ -33,6 +36,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     strict_params: bool = False
     show_thoughts: bool = False
     counts_tokens: bool = False
+    conversation_seal: ConversationSeal | None = None
 
 
 class Decoded:

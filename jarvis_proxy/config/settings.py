@@ -187,6 +187,16 @@ class Settings(Timeouts):
             "(streams of clients that give up in a long silence), `always` or `never`."
         ),
     )
+    responses_state: Literal["none", "id"] = setting(
+        "RESPONSES_STATE",
+        default="none",
+        parser=parse.choice("none", "id"),
+        section=SettingsSection.REQUESTS,
+        text=(
+            "`id`: the id of a translated response carries its conversation, sealed, for "
+            "clients that continue by `previous_response_id`. `none`: that parameter gets 400."
+        ),
+    )
     max_body: int = setting(
         "MAX_BODY_MB",
         default="64",

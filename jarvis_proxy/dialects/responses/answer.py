@@ -1,6 +1,6 @@
 """An answer as a response, as a stream of its events or whole. Pure."""
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import UNSET
@@ -12,11 +12,16 @@ from jarvis_proxy.canonical.answer import (
     DiscardingSink,
     Finish,
 )
+from jarvis_proxy.canonical.sealed_conversation import UnansweredConversation
 from jarvis_proxy.canonical.sealed_state import SealedState, seal
+from jarvis_proxy.dialects.responses.conversation import answer_items
 from jarvis_proxy.dialects.responses.writer import ResponseWriter
 from jarvis_proxy.wire.chat_types import ChatUsage, Image, TokenLogprob
 from jarvis_proxy.wire.response_events import SequenceNumbers
 from jarvis_proxy.wire.responses_types import IncompleteDetails, ResponseObject, ResponseURLCitation
+
+_BEGINNING: Final = 2
+"""Events that say the response's id before the answer: created, in_progress."""
 
 
 class ResponseOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,18 +29,30 @@ class ResponseOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     *echo* is what the response repeats of the request. *sealed*: sealed state goes out as
     ``encrypted_content``. *client_types* are OpenAI's types of the tools that the client runs:
-    each is a function of this name.
+    each is a function of this name. *conversation* is what the response's id is to carry; with
+    *waits*, the events of a stream wait for that id.
     """
 
     echo: dict[str, Any]
     sealed: bool = False
     client_types: frozenset[str] = frozenset()
+    conversation: UnansweredConversation | None = None
+    waits: bool = False
 
 
 class ResponseAnswer:
     """One response; implements ``Answer``. Its answer is the first choice that comes."""
 
-    __slots__ = ("_context", "_index", "_numbers", "_options", "_out", "_sink", "_writer")
+    __slots__ = (
+        "_context",
+        "_index",
+        "_numbers",
+        "_options",
+        "_out",
+        "_sink",
+        "_waits",
+        "_writer",
+    )
 
     def __init__(
         self,
@@ -47,6 +64,7 @@ class ResponseAnswer:
     ) -> None:
         self._context = context
         self._options = options
+        self._waits = options.waits
         self._numbers = numbers
         self._out: list[bytes] | None = [] if stream else None
         self._index: int | None = None
@@ -56,7 +74,10 @@ class ResponseAnswer:
     @property
     def kept(self) -> int:
         """How much of the answer is kept for its last event, which repeats it."""
-        return 0 if self._index is None else self._writer.kept
+        if self._index is None:
+            return 0
+        # Events that wait repeat the answer's pieces.
+        return self._writer.kept * (2 if self._waits else 1)
 
     def choice(self, index: int, /) -> AnswerSink:
         """Return the sink of a choice; all but the first go nowhere."""
@@ -68,12 +89,20 @@ class ResponseAnswer:
 
     def end(self, usage: ChatUsage | None, service_tier: str | None = None, /) -> None:
         """End the response. Nothing follows its last event, not even ``[DONE]``."""
+        response = self._writer.response
+        plain = response.id
+        if (conversation := self._options.conversation) is not None:
+            response.id = conversation.response_id(answer_items(response.output)) or plain
         self._writer.end(usage or ChatUsage(), service_tier)
+        if self._waits and self._out:
+            self._waits = False
+            for number, event in enumerate(self._out[:_BEGINNING]):
+                self._out[number] = event.replace(plain.encode(), response.id.encode(), 1)
 
     def take(self) -> bytes:
         """Return the whole events that were written since the last call, or ``b""``."""
         out = self._out
-        if not out:
+        if not out or self._waits:
             return b""
         data = b"".join(out)
         out.clear()

@@ -3,6 +3,7 @@
 Source: https://platform.openai.com/docs/api-reference/responses/create#input (read 2026-11).
 """
 
+from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -99,18 +100,23 @@ def read_input(
     instructions: str | None,
     ignored: IgnoredParams,
     loaded: LoadedTools | None = None,
+    earlier: Sequence[JsonObject] = (),
 ) -> tuple[list[JsonObject], list[MessageOrigin]]:
     """Return the chat messages that *given* says, with where each came from.
 
-    Tools that came in the input are added to *loaded*. Items of a type that means nothing to this
-    model are left out and noted: conversations that began with a model of OpenAI's hold them.
+    *earlier* are the items of the conversation that is continued. Tools that came in the input are
+    added to *loaded*. Items of a type that means nothing to this model are left out and noted:
+    conversations that began with a model of OpenAI's hold them.
 
     Raises:
         ProxyError: 400, an item that only OpenAI's store can tell, or content of the wrong type.
     """
-    reader = _Reader(ignored, [] if loaded is None else loaded)
+    reader = _Reader(IgnoredParams(), [] if loaded is None else loaded)
     if instructions:
         reader.say({"role": "system", "content": instructions}, MessageOrigin("instructions"))
+    for item in earlier:
+        reader.read(item, "previous_response_id")
+    reader.ignored = ignored  # what an earlier request had was named in its own answer
     if isinstance(given, str):
         reader.say({"role": "user", "content": given}, MessageOrigin("input"))
     else:
@@ -125,7 +131,6 @@ class _Reader:
     __slots__ = (
         "_blocks",
         "_calls",
-        "_ignored",
         "_loaded",
         "_open",
         "_parts",
@@ -133,6 +138,7 @@ class _Reader:
         "_place",
         "_secret",
         "_thoughts",
+        "ignored",
         "messages",
         "places",
     )  # fmt: skip
@@ -141,7 +147,7 @@ class _Reader:
         self._loaded = loaded
         self.messages: list[JsonObject] = []
         self.places: list[MessageOrigin] = []
-        self._ignored = ignored
+        self.ignored = ignored
         self._open: JsonObject | None = None
         self._place = MessageOrigin("")
         self._parts: list[object] = []
@@ -166,7 +172,7 @@ class _Reader:
         if kind is None or kind in _READ:
             self._take(convert(item, Item, param), param)
         elif isinstance(kind, str):
-            self._ignored.add_or_reject(param)  # what OpenAI's servers did, or will do next month
+            self.ignored.add_or_reject(param)  # what OpenAI's servers did, or will do next month
         else:
             raise wrong_type(f"{param}.type", "a string", kind)
 
@@ -260,7 +266,7 @@ class _Reader:
     def _search(self, item: Item, param: str) -> None:
         """Take a call of the search for tools, if the client ran it."""
         if not _is_clients(item):
-            self._ignored.add_or_reject(param)
+            self.ignored.add_or_reject(param)
             return
         function = {"name": TOOL_SEARCH, "arguments": item.arguments}
         self._call(item, {"type": "function", "function": function}, param)
@@ -269,7 +275,7 @@ class _Reader:
         """Take what a search found: from now on the model has these tools."""
         self._load(item, param)
         if not _is_clients(item):
-            self._ignored.add_or_reject(param)
+            self.ignored.add_or_reject(param)
             return
         said = listed(item.tools or [])
         self.say(_result(item.call_id, said), MessageOrigin(param))
@@ -280,7 +286,7 @@ class _Reader:
 
     def _picture(self, item: Item, param: str) -> None:
         if not isinstance(item.result, str):
-            self._ignored.add_or_reject(param)
+            self.ignored.add_or_reject(param)
             return
         self._model(param)
         self._pictures.append({"image_url": {"url": f"data:;base64,{item.result}"}})

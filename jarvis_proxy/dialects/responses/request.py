@@ -21,8 +21,10 @@ from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.canonical.namespaces import TOOL_SEARCH
 from jarvis_proxy.canonical.prompt_tokens import estimate_tokens
 from jarvis_proxy.canonical.request import CanonicalRequest
+from jarvis_proxy.canonical.sealed_conversation import ConversationSeal
 from jarvis_proxy.canonical.validation_errors import from_msgspec_error, invalid, missing
 from jarvis_proxy.dialects.responses.answer import ResponseAnswer, ResponseOptions
+from jarvis_proxy.dialects.responses.conversation import EarlierItems, earlier_items
 from jarvis_proxy.dialects.responses.input_items import JsonObject, LoadedTools, read_input
 from jarvis_proxy.dialects.responses.param_map import ResponsesParams
 from jarvis_proxy.dialects.responses.tools import ChatTools, chat_tools
@@ -30,6 +32,10 @@ from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.wire import text as surrogates
 from jarvis_proxy.wire.responses_types import echo_of
 
+_NOTHING_STORED: Final = (
+    "This proxy stores no conversations, so '{}' leads to none. Send the whole conversation as "
+    "'input'"
+)
 _ENCRYPTED: Final = "reasoning.encrypted_content"
 _LOGPROBS: Final = "message.output_text.logprobs"
 # The same in both APIs, Google's own extensions included.
@@ -86,6 +92,7 @@ class _Request(msgspec.Struct):
     truncation: str | None = None
     background: bool | None = None
     previous_response_id: str | None = None
+    store: object = None
     conversation: object = None
     prompt: object = None
 
@@ -112,7 +119,9 @@ class ResponsesDialect:
         if features.speaks:
             message = "A response has no place for speech. Use /v1/chat/completions."
             raise ProxyError(400, message, code="unsupported_endpoint", param="model")
-        request, options = read_request(call.body, features, strict=call.strict_params)
+        request, options = read_request(
+            call.body, features, strict=call.strict_params, seal=call.conversation_seal
+        )
         context = AnswerContext(
             call_id=call.id, created=call.created, model=call.model, new_id=self._new_id
         )
@@ -120,39 +129,36 @@ class ResponsesDialect:
 
 
 def read_request(
-    body: bytes, features: ModelFeatures, *, strict: bool = False
+    body: bytes,
+    features: ModelFeatures,
+    *,
+    strict: bool = False,
+    seal: ConversationSeal | None = None,
 ) -> tuple[CanonicalRequest, ResponseOptions]:
     """Return a request's *body* as a chat request, and how its response is written.
 
-    *strict* refuses what has no equivalent.
+    *strict* refuses what has no equivalent. With *seal*, ids of responses carry conversations.
 
     Raises:
         ProxyError: 400, as ``ResponsesDialect.read``.
     """
     request, fields, echo = _decode(body)
-    if isinstance(request.input, list):
-        check_length("input", len(request.input), MAX_MESSAGES)
-    _refuse_state(request)
+    _refuse_state(request, seal)
     if request.input is None:
         raise missing("input")
-    ignored = IgnoredParams(strict=strict)
-    if request.max_tool_calls is not None:
-        ignored.add_or_reject("max_tool_calls")
-    if request.truncation not in (None, "", "disabled"):
-        ignored.add_or_reject("truncation")
-    loaded: LoadedTools = []
-    messages, origins = read_input(request.input, request.instructions, ignored, loaded)
-    include = request.include or []
-    chat: dict[str, object] = {name: fields[name] for name in _SAME if name in fields}
+    earlier = _earlier(request, seal)
+    ignored, loaded = _ignored(request, strict=strict), LoadedTools()
+    messages, origins = read_input(
+        request.input, request.instructions, ignored, loaded, earlier.items
+    )
+    chat = _chat(request, fields)
     chat["messages"] = messages
-    chat["max_completion_tokens"] = request.max_output_tokens
-    if _LOGPROBS in include:
-        chat["logprobs"] = True
     tools = chat_tools(request.tools, loaded, ignored, draws=features.draws)
     params = _set_tools(chat, fields, tools)
-    _set_reasoning(chat, request.reasoning)
-    _set_text(chat, request.text)
-    sealed = _ENCRYPTED in include
+    conversation = None
+    if seal is not None and request.store is not False:
+        conversation = earlier.begin(seal, fields["input"])
+    sealed = _ENCRYPTED in (request.include or ()) or conversation is not None
     canonical = CanonicalRequest(
         body=msgspec.json.encode(chat),
         params=ResponsesParams(origins, params),
@@ -161,7 +167,13 @@ def read_request(
         sealed=sealed,
     )
     types = frozenset() if tools is None else frozenset(tools.client_types)
-    return canonical, ResponseOptions(echo=echo, sealed=sealed, client_types=types)
+    return canonical, ResponseOptions(
+        echo=echo,
+        sealed=sealed,
+        client_types=types,
+        conversation=conversation,
+        waits=conversation is not None and not _takes_last_id(request, seal),
+    )
 
 
 def _decode(body: bytes) -> tuple[_Request, dict[str, Raw], dict[str, Any]]:
@@ -178,18 +190,21 @@ def _decode(body: bytes) -> tuple[_Request, dict[str, Raw], dict[str, Any]]:
         raise ProxyError(400, "The body is nested too deeply.", code="invalid_json") from exc
 
 
-def _refuse_state(request: _Request) -> None:
-    """Refuse what only a service that keeps conversations can do."""
-    for param, value in (
-        ("previous_response_id", request.previous_response_id),
-        ("conversation", request.conversation),
-    ):
-        if value not in (None, ""):  # some clients send an empty one for none
-            message = (
-                f"This proxy stores no conversations, so '{param}' leads to none. Send the whole "
-                "conversation as 'input'."
-            )
-            raise invalid(param, message, "unsupported_parameter")
+def _refuse_state(request: _Request, seal: ConversationSeal | None) -> None:
+    """Refuse what only a service that keeps conversations can do.
+
+    An empty reference is none: some clients send it.
+    """
+    if request.previous_response_id and seal is None:
+        message = (
+            f"{_NOTHING_STORED.format('previous_response_id')}; most clients do so with "
+            '"store": false. Or set RESPONSES_STATE=id at the proxy: then ids of responses carry '
+            "their conversations."
+        )
+        raise invalid("previous_response_id", message, "unsupported_parameter")
+    if request.conversation not in (None, ""):
+        message = f"{_NOTHING_STORED.format('conversation')}."
+        raise invalid("conversation", message, "unsupported_parameter")
     if request.prompt not in (None, ""):
         message = "Prompts stored at OpenAI cannot be read here. Send their text as 'instructions'."
         raise invalid("prompt", message, "unsupported_parameter")
@@ -198,6 +213,45 @@ def _refuse_state(request: _Request) -> None:
             "A response in the background would have to be stored, and nothing is stored here."
         )
         raise invalid("background", message, "unsupported_parameter")
+
+
+def _takes_last_id(request: _Request, seal: ConversationSeal | None) -> bool:
+    """Tell whether the client goes on from the id in a stream's last event, whatever the first is.
+
+    Others go on from the first id, and the helper of OpenAI's Python SDK raises if it changes:
+    for them the events wait until the id is known. Agent Framework uses that helper for schemas.
+    """
+    form = None if request.text is None else request.text.format
+    has_schema = form is not None and form.type == "json_schema"
+    return seal is not None and seal.takes_last_id and not has_schema
+
+
+def _earlier(request: _Request, seal: ConversationSeal | None) -> EarlierItems:
+    """Return the items that *request* continues; with its own they must not be too many."""
+    earlier = earlier_items(request.previous_response_id, seal)
+    if isinstance(request.input, list):
+        check_length("input", len(earlier.items) + len(request.input), MAX_MESSAGES)
+    return earlier
+
+
+def _chat(request: _Request, fields: dict[str, Raw]) -> dict[str, object]:
+    """Return the fields of the chat request but for messages and tools."""
+    chat: dict[str, object] = {name: fields[name] for name in _SAME if name in fields}
+    chat["max_completion_tokens"] = request.max_output_tokens
+    if _LOGPROBS in (request.include or ()):
+        chat["logprobs"] = True
+    _set_reasoning(chat, request.reasoning)
+    _set_text(chat, request.text)
+    return chat
+
+
+def _ignored(request: _Request, *, strict: bool) -> IgnoredParams:
+    ignored = IgnoredParams(strict=strict)
+    if request.max_tool_calls is not None:
+        ignored.add_or_reject("max_tool_calls")
+    if request.truncation not in (None, "", "disabled"):
+        ignored.add_or_reject("truncation")
+    return ignored
 
 
 def _set_tools(
@@ -251,12 +305,12 @@ def _set_text(chat: dict[str, object], text: _Text | None) -> None:
     chat["response_format"] = wanted
 
 
-def count_tokens(body: bytes) -> bytes:
-    """Return ``{"object":"response.input_tokens","input_tokens":N}``.
+def count_tokens(body: bytes, seal: ConversationSeal | None = None) -> bytes:
+    """Return ``{"object":"response.input_tokens","input_tokens":N}``; *seal* as ``read_request``.
 
     Raises:
         ProxyError: 400, as for ``POST /v1/responses``.
     """
-    request, _ = read_request(body, ModelFeatures())
+    request, _ = read_request(body, ModelFeatures(), seal=seal)
     counted = {"object": "response.input_tokens", "input_tokens": estimate_tokens(request)}
     return msgspec.json.encode(counted)

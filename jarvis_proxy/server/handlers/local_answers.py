@@ -64,7 +64,11 @@ async def count_tokens(
             if error.code != "unsupported_endpoint":
                 raise
             context.cannot_count[route.upstream] = time.monotonic()
-    job = partial(_COUNTERS[endpoint], body)
+    counter = _COUNTERS[endpoint]
+    if endpoint == responses.INPUT_TOKENS:
+        seal = make_call(route).conversation_seal
+        counter = partial(responses.count_tokens, seal=seal)
+    job = partial(counter, body)
     counted = await context.offload.run(len(body), request[RECORD].key_name, job)
     return json_response(request, counted)
 

@@ -1,14 +1,20 @@
 """From a request to a Call. IO (reads the request's head)."""
 
 import time
+from typing import Final
 from urllib.parse import unquote_plus
 
 from aiohttp import web
 
 from jarvis_proxy.canonical.call import Call
+from jarvis_proxy.canonical.sealed_conversation import ConversationSeal
+from jarvis_proxy.dialects.responses.conversation import takes_last_id
+from jarvis_proxy.dialects.responses.request import INPUT_TOKENS
 from jarvis_proxy.routing.models import ModelRoute
 from jarvis_proxy.server.context import ADMITTED_CALL, MATCH, RECORD, AppContext
 from jarvis_proxy.wire.headers import idempotency_key, media_type, messages_headers, request_headers
+
+_CONTINUED: Final = ("responses", INPUT_TOKENS)
 
 
 def new_call(
@@ -29,6 +35,7 @@ def new_call(
     if body and not media_type(headers.get("content-type", "")).endswith("json"):
         headers["content-type"] = "application/json"  # as the body is, whatever the client declares
     return Call(
+        conversation_seal=_conversation_seal(request, context),
         endpoint=request[MATCH].endpoint,
         model=model or "",
         target_model=route.upstream_model,
@@ -44,6 +51,20 @@ def new_call(
         counts_tokens=request[ADMITTED_CALL].counts_tokens,
         show_thoughts=_shows_thoughts(request, context.settings.show_thoughts, stream=stream),
     )
+
+
+def _conversation_seal(request: web.Request, context: AppContext) -> ConversationSeal | None:
+    """Return what seals conversations into ids for this client key; None: they carry none.
+
+    The key's digest is the secret: all processes have it, and no other client.
+    """
+    if context.settings.responses_state != "id" or request[MATCH].endpoint not in _CONTINUED:
+        return None
+    name = request[RECORD].key_name
+    digests = (key.digest for key in context.settings.client_keys if key.name == name)
+    digest = next(digests, None)
+    takes_last = takes_last_id(request.headers)
+    return None if digest is None else ConversationSeal(digest, takes_last_id=takes_last)
 
 
 def _shows_thoughts(request: web.Request, setting: str, *, stream: bool) -> bool:

@@ -1,0 +1,109 @@
+"""A conversation within the id of its last response: the client keeps it, nothing is stored. Pure.
+
+An id is the conversation's items as JSON, compressed, then encrypted and authenticated with a key
+of the client's own. So another client can neither read it, nor use it, nor make one.
+
+The cipher is a synthetic IV (SIV): the tag of the plain text is also the nonce of the key stream,
+so no randomness is needed, and equal texts alone give equal ids. HMAC-SHA256 makes the tag,
+SHAKE256 the stream. Source: Rogaway and Shrimpton, "Deterministic Authenticated-Encryption"
+(EUROCRYPT 2006); FIPS 202, section 6.2.
+"""
+
+import binascii
+import hmac
+import zlib
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from hashlib import sha256, shake_256
+from typing import Final
+
+MAX_ID: Final = 512 * 1024
+"""Characters of an id; a conversation that needs more has a plain one."""
+
+MAX_ITEMS: Final = 4 * 1024 * 1024
+"""Bytes of the items as JSON."""
+
+PREFIX: Final = "resp_s1_"
+"""How ids that carry a conversation begin; clients tell responses by the first five letters."""
+
+_TAG: Final = 32
+
+
+class ConversationSeal:
+    """Seals and opens the conversations of one client; *key* is a secret of that client's.
+
+    *takes_last_id*: of a stream, the client goes on from the id in the last event.
+    """
+
+    __slots__ = ("_cipher_key", "_tag_key", "takes_last_id")
+
+    def __init__(self, key: bytes, *, takes_last_id: bool = False) -> None:
+        self.takes_last_id = takes_last_id
+        self._tag_key = hmac.digest(key, b"jarvis conversation tag", "sha256")
+        self._cipher_key = hmac.digest(key, b"jarvis conversation cipher", "sha256")
+
+    def begin(self, items: bytes) -> "UnansweredConversation | None":
+        """Return the conversation of *items*, a JSON list, up to its answer; None: too large."""
+        return UnansweredConversation(self, items) if len(items) <= MAX_ITEMS else None
+
+    def seal(self, packed: bytes) -> str:
+        """Return the id that carries *packed*."""
+        tag = self._tag(packed)
+        return PREFIX + urlsafe_b64encode(tag + self._crypt(tag, packed)).decode()
+
+    def open(self, response_id: str) -> bytes | None:
+        """Return the items within *response_id*, a JSON list; None if it is no id of this client's.
+
+        So it is where it carries nothing, was changed, or holds more than an id may.
+        """
+        if not response_id.startswith(PREFIX) or len(response_id) > MAX_ID:
+            return None
+        try:
+            data = urlsafe_b64decode(response_id[len(PREFIX) :])
+        except (binascii.Error, ValueError):
+            return None
+        tag, packed = data[:_TAG], self._crypt(data[:_TAG], data[_TAG:])
+        return _unpack(packed) if hmac.compare_digest(tag, self._tag(packed)) else None
+
+    def _tag(self, packed: bytes) -> bytes:
+        return hmac.digest(self._tag_key, packed, sha256)
+
+    def _crypt(self, tag: bytes, data: bytes) -> bytes:
+        """Return *data* encrypted, or decrypted again."""
+        stream = shake_256(self._cipher_key + tag).digest(len(data))
+        mixed = int.from_bytes(data, "little") ^ int.from_bytes(stream, "little")
+        return mixed.to_bytes(len(data), "little")
+
+
+class UnansweredConversation:
+    """A conversation that waits for its answer, compressed so far."""
+
+    __slots__ = ("_begun", "_comma", "_packer", "_room", "_seal")
+
+    def __init__(self, seal: ConversationSeal, items: bytes) -> None:
+        self._seal = seal
+        self._packer = zlib.compressobj()
+        said = items.strip()[1:-1].strip()
+        self._begun = self._packer.compress(b"[" + said)
+        self._comma = b"," if said else b""
+        self._room = MAX_ITEMS - len(items)
+
+    def response_id(self, answer: bytes) -> str | None:
+        """Return the id of *answer*, a JSON list of items; None: the conversation is too large."""
+        said = answer[1:-1]
+        if len(said) >= self._room:
+            return None
+        packer = self._packer.copy()  # another attempt may answer as well
+        end = (self._comma if said else b"") + said + b"]"
+        packed = self._begun + packer.compress(end) + packer.flush()
+        if len(packed) > MAX_ID // 4 * 3 - 64:
+            return None
+        return self._seal.seal(packed)
+
+
+def _unpack(packed: bytes) -> bytes | None:
+    try:
+        unpacker = zlib.decompressobj()
+        items = unpacker.decompress(packed, MAX_ITEMS)
+    except zlib.error:
+        return None
+    return items if unpacker.eof else None
