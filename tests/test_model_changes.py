@@ -1,17 +1,26 @@
 """One conversation that changes models, over real sockets: what belongs to whom goes nowhere else.
 
-Gemini, then Claude, then a chat service that demands its reasoning, then Gemini again; the client
-speaks the Messages API, and each upstream refuses what the real one refuses.
+Gemini, then Claude, then a chat service that demands its reasoning, then Gemini again, for a client
+of each API; each upstream refuses what the real one refuses.
 """
 
 import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
+from jarvis_proxy.upstream_client.transport import HttpTransport
 from tests.conftest import Proxy, running_proxy
+from tests.support.conversations import (
+    ChatConversation,
+    Conversation,
+    GoogleConversation,
+    MessagesConversation,
+    ResponsesConversation,
+)
 from tests.support.messages_service import (
-    CLIENT,
     ENDING,
     SERVICE_KEY,
     START,
@@ -19,7 +28,7 @@ from tests.support.messages_service import (
     event,
     message,
 )
-from tests.support.raw_client import fetch
+from tests.support.raw_site import FakeResolver
 from tests.support.raw_upstream import Peer, RawUpstream, Received
 from tests.support.strict_anthropic import RefusedError, check
 from tests.support.strict_chat import THOUGHT, StrictChat
@@ -29,14 +38,11 @@ pytestmark = pytest.mark.slow
 
 Json = dict[str, Any]
 GEMINI, CLAUDE, DEEPSEEK = "gemini-3-flash", "claude-sonnet-5", "deepseek-chat"
+DEEPSEEK_HOST = "api.deepseek.com"
+"""Of this service it is known that it has no fields for others' state."""
 SIGNATURE = "EqQBCkYIBRgCKkB/signed+by/anthropic=="
 THINKING: Json = {"type": "thinking", "thinking": "", "signature": SIGNATURE}
 CALL: Json = {"type": "tool_use", "id": "toolu_B", "name": "get_weather", "input": {"city": "Bonn"}}
-_PARAMETERS = {"type": "object", "properties": {"city": {"type": "string"}}}
-TOOLS = [
-    {"name": "get_weather", "input_schema": _PARAMETERS},
-    {"name": "get_forecast", "input_schema": {"type": "object", "properties": {}}},
-]
 
 
 class StrictAnthropic:
@@ -99,85 +105,57 @@ def _events(index: int, block: Json) -> bytes:
     )
 
 
-class Conversation:
-    """A Messages client that sends back all that it got."""
-
-    def __init__(self, proxy: Proxy, *, stream: bool) -> None:
-        self._proxy = proxy
-        self._stream = stream
-        self.messages: list[Json] = []
-
-    async def ask(self, model: str, content: Any) -> list[Json]:
-        """Return the calls in the answer to *content*."""
-        self.messages.append({"role": "user", "content": content})
-        body: Json = {
-            "model": model,
-            "max_tokens": 4000,
-            "stream": self._stream,
-            "thinking": {"type": "adaptive", "display": "omitted"},
-            "tools": TOOLS,
-            "messages": self.messages,
-        }
-        response = await fetch(self._proxy.port, "/v1/messages?beta=true", body, CLIENT)
-        assert response.status == 200, response.body
-        blocks = _read(response.body) if self._stream else json.loads(response.body)["content"]
-        self.messages.append({"role": "assistant", "content": blocks})
-        return [block for block in blocks if block["type"] == "tool_use"]
-
-    async def finish(self, model: str, question: str) -> list[Json]:
-        """Ask, and answer calls until there are none; return all of them."""
-        made: list[Json] = []
-        calls = await self.ask(model, question)
-        while calls:
-            made += calls
-            results = [
-                {"type": "tool_result", "tool_use_id": call["id"], "content": "21 °C"}
-                for call in calls
-            ]
-            calls = await self.ask(model, results)
-        return made
+CLIENTS: dict[str, Callable[..., Conversation]] = {
+    "messages": MessagesConversation,
+    "chat": ChatConversation,
+    "responses": ResponsesConversation,
+    "google": GoogleConversation,
+}
+EVERY_CLIENT = pytest.mark.parametrize("api", CLIENTS)
+STREAMED = pytest.mark.parametrize("stream", [False, True])
 
 
-def _read(stream: bytes) -> list[Json]:
-    """Return the blocks of a stream."""
-    blocks: list[Json] = []
-    for line in stream.decode().splitlines():
-        if not line.startswith("data: "):
-            continue
-        told = json.loads(line[6:])
-        if told["type"] == "content_block_start":
-            blocks.append(dict(told["content_block"]))
-        elif told["type"] == "content_block_delta":
-            delta = dict(told["delta"])
-            delta.pop("type")
-            ((name, piece),) = delta.items()
-            name = "json" if name == "partial_json" else name
-            blocks[-1][name] = blocks[-1].get(name, "") + piece
-    for block in blocks:
-        if block["type"] == "tool_use":
-            block["input"] = json.loads(block.pop("json", "{}"))
-    return blocks
+class Scene:
+    """Three services, each as strict as the real one, and a proxy before them."""
+
+    def __init__(self) -> None:
+        self.gemini = StrictGemini()
+        self.claude = StrictAnthropic()
+        self.chat = StrictChat([[("get_weather", {"city": "Ulm"})]])
+        self.chat_upstream = self.chat.running()
+
+    @asynccontextmanager
+    async def proxy(self) -> AsyncIterator[Proxy]:
+        async with (
+            self.gemini.running().running() as google,
+            RawUpstream(self.claude.play, base_path="").running() as anthropic,
+            self.chat_upstream.running() as deepseek,
+        ):
+            chat_url = f"http://{DEEPSEEK_HOST}:{deepseek.port}/v1"
+            async with running_proxy(
+                gemini=google.base_url,
+                ANTHROPIC_BASE_URL=anthropic.base_url,
+                ANTHROPIC_API_KEY=SERVICE_KEY,
+                UPSTREAMS="deepseek",
+                DEEPSEEK_BASE_URL=chat_url,
+                DEEPSEEK_API_KEY="sk-chat-canary-0123456789",
+                DEEPSEEK_MODELS="deepseek-*",
+            ) as proxy:
+                place = proxy.context.endpoints["deepseek"].api
+                resolver = FakeResolver({DEEPSEEK_HOST: ["127.0.0.1"]})
+                replaced = place.transport
+                place.transport = HttpTransport("deepseek", chat_url, resolver=resolver)
+                await replaced.close()
+                yield proxy
 
 
-@pytest.mark.parametrize("stream", [False, True])
-async def test_conversation_that_changes_models(stream: bool) -> None:
-    gemini, claude = StrictGemini(), StrictAnthropic()
-    chat = StrictChat([[("get_weather", {"city": "Ulm"})]])
-    async with (
-        gemini.running().running() as google,
-        RawUpstream(claude.play, base_path="").running() as anthropic,
-        chat.running().running() as deepseek,
-        running_proxy(
-            gemini=google.base_url,
-            ANTHROPIC_BASE_URL=anthropic.base_url,
-            ANTHROPIC_API_KEY=SERVICE_KEY,
-            UPSTREAMS="deepseek",
-            DEEPSEEK_BASE_URL=deepseek.base_url,
-            DEEPSEEK_API_KEY="sk-chat-canary-0123456789",
-            DEEPSEEK_MODELS="deepseek-*",
-        ) as proxy,
-    ):
-        client = Conversation(proxy, stream=stream)
+@STREAMED
+@EVERY_CLIENT
+async def test_conversation_that_changes_models(api: str, stream: bool) -> None:
+    scene = Scene()
+    gemini, claude, chat = scene.gemini, scene.claude, scene.chat
+    async with scene.proxy() as proxy:
+        client = CLIENTS[api](proxy, stream=stream)
         first = await client.finish(GEMINI, "How is the weather?")
         assert len(first) == 3
         signatures = len(gemini.issued)
@@ -192,8 +170,32 @@ async def test_conversation_that_changes_models(stream: bool) -> None:
     assert signatures == 2
     assert gemini.real_signatures >= 2
     _check_claude(claude)
-    _check_chat(chat)
+    _check_chat(scene)
+    said = [turn.get("reasoning_content") for turn in chat.bodies[-1]["messages"]]
+    assert [words for words in said if words] == [THOUGHT]  # its own came back
     assert gemini.sentinels > sentinels  # on the calls that others made
+
+
+@STREAMED
+@EVERY_CLIENT
+async def test_one_model_calls_and_another_reads_the_result(api: str, stream: bool) -> None:
+    """As where a fallback takes over in the middle of a loop."""
+    scene = Scene()
+    async with scene.proxy() as proxy:
+        client = CLIENTS[api](proxy, stream=stream)
+        calls = await client.ask(GEMINI, "How is the weather?")
+        calls = await client.answer(calls, CLAUDE)
+        assert [call.name for call in calls] == ["get_weather"]
+        assert await client.answer(calls, DEEPSEEK) == []
+        calls = await client.ask(DEEPSEEK, "And in Ulm?")
+        assert [call.name for call in calls] == ["get_weather"]
+        assert await client.answer(calls, GEMINI) == []
+
+    assert scene.gemini.refusals == []
+    assert scene.claude.refusals == []
+    assert all("reasoning_content" in refusal for refusal in scene.chat.refusals)
+    assert scene.gemini.sentinels == 2  # on the calls that others made, in the open turn or not
+    _check_chat(scene)
 
 
 def _check_claude(claude: StrictAnthropic) -> None:
@@ -214,11 +216,8 @@ def _said(body: Json) -> list[Json]:
     return [block for turn in turns for block in turn["content"]]
 
 
-def _check_chat(chat: StrictChat) -> None:
-    """Check that the service got its own reasoning back, and no seal of others."""
-    for body in chat.bodies:
-        text = json.dumps(body)
-        assert "gemini:" not in text
-        assert SIGNATURE not in text
-    said = [turn.get("reasoning_content") for turn in chat.bodies[-1]["messages"]]
-    assert [words for words in said if words] == [THOUGHT]
+def _check_chat(scene: Scene) -> None:
+    """Check that the service got no seal of others."""
+    for request in scene.chat_upstream.received:
+        for foreign in ("gemini:", "thought_signature", SIGNATURE, *scene.gemini.issued):
+            assert foreign not in request.body.decode()

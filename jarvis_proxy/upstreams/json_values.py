@@ -4,11 +4,12 @@ Python's reads halves of surrogate pairs, ``NaN`` and ``Infinity``; Node's reads
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, cast
 
 import msgspec
 
+from jarvis_proxy.wire import text as surrogates
 from jarvis_proxy.wire.json_limits import exceeds_values
 
 Fields = Mapping[str, object]
@@ -16,6 +17,7 @@ LARGE: Final = 1024 * 1024
 """Bytes of JSON that take little memory as objects, whatever they hold."""
 _MOST_VALUES: Final = 3_000_000
 """More than any answer has: each takes up to fifty times its bytes."""
+_RAW_FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def is_swarm(data: bytes) -> bool:
@@ -54,3 +56,22 @@ def fields_of(value: object) -> Fields:
 def items_of(value: object) -> list[object]:
     """Return *value* if it is a list, else an empty one."""
     return value if isinstance(value, list) else []
+
+
+def edited(body: bytes, edit: Callable[[dict[str, msgspec.Raw]], bool]) -> bytes:
+    """Return *body* after *edit* has changed its fields, if it has; else, or if unread, *body*.
+
+    What *edit* leaves keeps its very bytes. It returns whether it has changed anything.
+    """
+    try:
+        try:
+            fields = _RAW_FIELDS.decode(body)
+            return msgspec.json.encode(fields) if edit(fields) else body
+        except msgspec.ValidationError:
+            return body
+        except msgspec.DecodeError:
+            hidden = surrogates.MaskedSurrogates(body)
+        fields = _RAW_FIELDS.decode(hidden.body)
+        return hidden.restore(msgspec.json.encode(fields)) if edit(fields) else body
+    except (ValueError, RecursionError):
+        return body  # the upstream says what is wrong with it

@@ -192,12 +192,14 @@ class OpenAIUpstream:
         instead: Callable[[int, bytes], Exchange | None] | None = None,
         *,
         exchange: type[PassthroughExchange] = PassthroughExchange,
+        body: bytes | None = None,
     ) -> PassthroughExchange:
         """Return the exchange that passes *call* on, of the class *exchange*.
 
-        *instead* gives another exchange for it after a refusal, where there is one.
+        *instead* gives another exchange for it after a refusal, where there is one. *body* goes in
+        place of the call's own.
         """
-        body = call.body
+        body = call.body if body is None else body
         if body and call.target_model != call.model:
             body = with_model(body, call.target_model)
         return exchange(self.name, call, body, instead)

@@ -1,8 +1,9 @@
 """JSON as the official SDKs read it."""
 
+import msgspec
 import pytest
 
-from jarvis_proxy.upstreams.json_values import dumps, fields_of, items_of, loads
+from jarvis_proxy.upstreams.json_values import dumps, edited, fields_of, items_of, loads
 
 
 @pytest.mark.parametrize(
@@ -39,3 +40,21 @@ def test_other_types_have_neither_fields_nor_items() -> None:
         assert fields_of(value) == {}
     for value in (*others, {}):
         assert items_of(value) == []
+
+
+def cut_a(fields: dict[str, msgspec.Raw]) -> bool:
+    return fields.pop("a", None) is not None
+
+
+@pytest.mark.parametrize(
+    ("body", "left"),
+    [
+        (b'{"b":1.0, "a":2}', b'{"b":1.0}'),
+        (b'{"b":"\\ud83d","a":2}', b'{"b":"\\ud83d"}'),
+        (b'{ "b":2}', b'{ "b":2}'),
+        (b"[1, 2]", b"[1, 2]"),
+        (b'{"a":', b'{"a":'),
+    ],
+)
+def test_a_body_is_edited_and_the_rest_keeps_its_bytes(body: bytes, left: bytes) -> None:
+    assert edited(body, cut_a) == left

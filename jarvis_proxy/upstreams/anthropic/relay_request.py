@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw
 
 from jarvis_proxy.canonical.sealed_state import ANTHROPIC, has_owner
-from jarvis_proxy.wire import text as surrogates
+from jarvis_proxy.upstreams.json_values import edited
 from jarvis_proxy.wire.messages_types import BILLING_HEADER
 from jarvis_proxy.wire.request_head import with_model
 
@@ -45,9 +45,9 @@ def relayed_body(body: bytes, model: str | None, *, is_anthropic: bool) -> bytes
     if model is not None:
         body = with_model(body, model)
     if any(mark in body for mark in _SEALS):
-        body = _edited(body, lambda fields: _cut(fields, lambda b: _is_foreign(b, is_anthropic)))
+        body = edited(body, lambda fields: _cut(fields, lambda b: _is_foreign(b, is_anthropic)))
     if not is_anthropic and _BILLING in body:
-        body = _edited(body, _cut_billing)
+        body = edited(body, _cut_billing)
     return body
 
 
@@ -56,24 +56,8 @@ def without_thinking(body: bytes) -> bytes | None:
 
     With a budget for thinking, the last turn would have to begin with thinking: it is turned off.
     """
-    changed = _edited(body, _cut_thinking)
+    changed = edited(body, _cut_thinking)
     return None if changed is body else changed
-
-
-def _edited(body: bytes, edit: Callable[[dict[str, Raw]], bool]) -> bytes:
-    """Return *body* after *edit* has changed its fields, if it has; *body* if it cannot be read."""
-    try:
-        try:
-            fields = _FIELDS.decode(body)
-            return _encode(fields) if edit(fields) else body
-        except msgspec.ValidationError:
-            return body
-        except msgspec.DecodeError:
-            hidden = surrogates.MaskedSurrogates(body)
-        fields = _FIELDS.decode(hidden.body)
-        return hidden.restore(_encode(fields)) if edit(fields) else body
-    except (ValueError, RecursionError):
-        return body  # the upstream says what is wrong with it
 
 
 def _is_foreign(block: _Block, is_anthropic: bool) -> bool:

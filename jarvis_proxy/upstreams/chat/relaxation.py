@@ -105,9 +105,14 @@ def remedy(
     return None
 
 
+def demands_reasoning(said: str) -> bool:
+    """Return whether a refusal wants the upstream's own reasoning back."""
+    return _DEMANDED.search(said[:_MAX_READ]) is not None
+
+
 def _changes(said: str, named: list[str], sent: Collection[str]) -> list[Relaxation]:
     """Return the changes that *said* calls for, the likeliest first."""
-    if _DEMANDED.search(said):
+    if demands_reasoning(said):
         return [Relaxation(no_thinking=True)]
     changes: list[Relaxation] = []
     is_unsupported = _UNSUPPORTED.search(said) is not None

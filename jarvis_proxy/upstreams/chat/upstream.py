@@ -12,10 +12,12 @@ from jarvis_proxy.canonical.exchange import Exchange, Media, Prerequisites
 from jarvis_proxy.canonical.translation import TranslatedUpstream
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.chat.call import ChatAdapter
+from jarvis_proxy.upstreams.chat.foreign_state import relay_chat, without_foreign_items
 from jarvis_proxy.upstreams.chat.target import chat_target
 from jarvis_proxy.upstreams.openai import OpenAIUpstream, PassthroughExchange
 from jarvis_proxy.upstreams.refusal_body import read_refusal
 
+CHAT: Final = "chat/completions"
 RESPONSES: Final = "responses"
 _BESIDE: Final = ("responses/compact", "responses/input_tokens")
 """Endpoints that a service may have beside ``/responses``."""
@@ -53,7 +55,15 @@ class CompatibleUpstream:
     and digits.
     """
 
-    __slots__ = ("_apis", "_chat_only_since", "_relay", "_translated", "_translates", "name")
+    __slots__ = (
+        "_apis",
+        "_chat_only_since",
+        "_relay",
+        "_target",
+        "_translated",
+        "_translates",
+        "name",
+    )
 
     def __init__(
         self,
@@ -65,7 +75,7 @@ class CompatibleUpstream:
         apis: Collection[str] = (),
     ) -> None:
         self.name = name
-        target = chat_target(name, base_url, "")
+        self._target = target = chat_target(name, base_url, "")
         self._relay = OpenAIUpstream(name)
         adapter = ChatAdapter(target, self._relay, new_id)
         self._translated = TranslatedUpstream(adapter, dialects)
@@ -91,6 +101,8 @@ class CompatibleUpstream:
         Raises:
             ProxyError: 400, the call cannot be expressed, or the service has no such endpoint.
         """
+        if call.endpoint == CHAT:
+            return relay_chat(self._relay, self._target, call)
         has_responses = self._has_responses(call)
         if call.endpoint in _BESIDE and not has_responses:
             if has_responses is False:
@@ -98,9 +110,12 @@ class CompatibleUpstream:
             return self._relay.relay(call, exchange=_BesideResponses)
         if call.endpoint != RESPONSES or has_responses is False:
             return self._translated.exchange(call, media, decoded)
+        body = without_foreign_items(call.body)
         if has_responses:
-            return self._relay.relay(call)
-        return self._relay.relay(call, lambda status, body: self._instead(call, status, body))
+            return self._relay.relay(call, body=body)
+        return self._relay.relay(
+            call, lambda status, refusal: self._instead(call, status, refusal), body=body
+        )
 
     def _has_responses(self, call: Call) -> bool | None:
         """Return whether the service has ``/responses``; None: that is still to be found out."""

@@ -203,3 +203,20 @@ def test_usage_that_the_proxy_asks_for_is_still_taken_back() -> None:
 
     assert better is not None
     assert b"include_usage" not in better.requests[0].body
+
+
+@pytest.mark.parametrize("url", [OPENAI, LOCAL])
+def test_reasoning_that_is_sealed_for_others_is_not_relayed(url: str) -> None:
+    sealed = {"type": "reasoning", "summary": [], "encrypted_content": "gemini:AbC="}
+    body = json.dumps({"messages": [USER], "input": [sealed]}).encode()
+    (request,) = asked(an_upstream(url), a_call(body=body)).requests
+
+    assert json.loads(request.body) == {"messages": [USER], "input": []}
+
+
+def test_state_of_others_is_not_relayed_in_chat() -> None:
+    said = {"role": "assistant", "content": "a", "thinking_blocks": [{"type": "thinking"}]}
+    body = json.dumps({"messages": [USER, said]}).encode()
+    (request,) = asked(an_upstream(OPENAI), a_call("chat/completions", body=body)).requests
+
+    assert json.loads(request.body)["messages"][1] == {"role": "assistant", "content": "a"}

@@ -94,7 +94,7 @@ def _assert_part(part: Json) -> None:
     present = [key for key in _DATA if key in part]
     assert len(present) == 1, part
     assert part.get("text") != ""
-    assert part.keys() <= {*_DATA, "thoughtSignature", "mediaResolution"}
+    assert part.keys() <= {*_DATA, "thought", "thoughtSignature", "mediaResolution"}
     call = part.get("functionCall", {})
     result = part.get("functionResponse", {})
     assert not (call.keys() | result.keys()) & _VERTEX_ONLY

@@ -15,6 +15,7 @@ import msgspec
 
 from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.canonical.sealed_state import GOOGLE_MARK
+from jarvis_proxy.upstreams.gemini.request.signature_lookup import PLACEHOLDER
 from jarvis_proxy.wire.google_verbs import BATCH_EMBED, COUNT_TOKENS, EMBED, relayed_query
 from jarvis_proxy.wire.json_limits import outline
 
@@ -23,6 +24,12 @@ from jarvis_proxy.wire.json_limits import outline
 _MODEL: Final = re.compile(rb'(?<!\\)"model"\s*:\s*("(?:[^"\\]|\\.)*")')
 _SIGNATURE: Final = rb'(?<!\\)"thought(?:S|_s)ignature"\s*:\s*"%b[^"\\]*"' % GOOGLE_MARK.encode()
 _SIGNED: Final = re.compile(rb"(,\s*)?%b(?(1)|(?:\s*,)?)" % _SIGNATURE)
+# Of what models say only a call is an object: a comma and its brace stand before the signature, or
+# its name behind it.
+_SIGNED_CALL: Final = re.compile(
+    rb'(\}\s*,\s*)%b|%b(?=\s*,\s*"function(?:C|_c)all")' % (_SIGNATURE, _SIGNATURE)
+)
+_PLACEHOLDER: Final = b'"thoughtSignature":"%b"' % PLACEHOLDER.encode()
 _EMPTY_TEXT: Final = rb'"text"\s*:\s*""'
 _ONLY_SIGNED: Final = re.compile(
     rb"(,\s*)?\{\s*(?:%b\s*,\s*%b|%b\s*,\s*%b)\s*\}(\s*,)?"
@@ -84,10 +91,12 @@ def _text(value: bytes) -> str:
 def without_seals(body: bytes) -> bytes:
     """Return *body* without signatures that the proxy made for another upstream's state.
 
-    A part that was made to carry one goes with it, unless it is the only part of its content.
+    A call keeps a signature, as Google wants one: that which stands for calls of other models. A
+    part that was made to carry a seal goes with it, unless it is the only part of its content.
     """
     if GOOGLE_MARK.encode() not in body:
         return body
+    body = _SIGNED_CALL.sub(rb"\1" + _PLACEHOLDER, body)
     return _SIGNED.sub(b"", _ONLY_SIGNED.sub(_without_carrier, body))
 
 

@@ -102,10 +102,16 @@ def test_g4_p8_whoever_has_a_limit_of_tokens_cannot_hide_them() -> None:
     assert relayed_path(call).endswith(":generateContent?alt=json")
 
 
+CALL = '"functionCall":{"name":"f"}'
+PLACEHOLDER = '"thoughtSignature":"skip_thought_signature_validator"'
+
+
 @pytest.mark.parametrize(
     ("part", "left"),
     [
-        ('{"functionCall":{"name":"f"},"thoughtSignature":"%s"}', '{"functionCall":{"name":"f"}}'),
+        ('{"functionCall":{"name":"f"},"thoughtSignature":"%s"}', f"{{{CALL},{PLACEHOLDER}}}"),
+        ('{"thought_signature" : "%s", "functionCall":{"name":"f"}}', f"{{{PLACEHOLDER}, {CALL}}}"),
+        ('{"text":"{}","thoughtSignature":"%s"}', '{"text":"{}"}'),
         ('{"thoughtSignature": "%s" , "text":"a"}', '{ "text":"a"}'),
         ('{"text":"a","thought_signature":"%s","x":1}', '{"text":"a","x":1}'),
         ('{"text":"a"},{"text":"","thoughtSignature":"%s"}', '{"text":"a"}'),
@@ -119,7 +125,7 @@ def test_g4_p8_whoever_has_a_limit_of_tokens_cannot_hide_them() -> None:
     ],
 )
 @pytest.mark.parametrize("alphabet", [base64.b64encode, base64.urlsafe_b64encode])
-def test_g4_g9_seals_of_other_upstreams_are_cut_and_nothing_else(
+def test_g4_g9_seals_of_other_upstreams_are_cut_and_calls_keep_a_placeholder(
     part: str, left: str, alphabet: object
 ) -> None:
     assert callable(alphabet)
