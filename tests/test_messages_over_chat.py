@@ -8,6 +8,7 @@ import pytest
 from tests.conftest import KEY, Proxy
 from tests.support.chat_service import MODEL, proxy_before
 from tests.support.raw_client import fetch
+from tests.support.raw_upstream import Peer, RawUpstream, Received, chat_chunk
 from tests.support.strict_chat import ANSWER, THOUGHT, Calls, StrictChat
 
 Json = dict[str, Any]
@@ -137,3 +138,23 @@ async def test_refused_wish_costs_one_request_and_no_more() -> None:
     assert first["content"][-1]["text"] == ANSWER
     assert len(service.refusals) == 1
     assert service.bodies[0]["tool_choice"] == "auto"
+
+
+@pytest.mark.slow
+async def test_bug_55_pings_do_not_hide_an_upstream_that_is_dead() -> None:
+    async def play(peer: Peer, request: Received) -> None:
+        await peer.head()
+        await peer.chunk(chat_chunk("Hel"))
+        await peer.closed()
+
+    body: Json = {"model": MODEL, "max_tokens": 9, "stream": True, "messages": []}
+    body["messages"].append({"role": "user", "content": "Hi"})
+    upstream = RawUpstream(play)
+    fast = {"COMMIT_AFTER": "0.1", "HEARTBEAT_INTERVAL": "0.1", "IDLE_TIMEOUT": "0.6"}
+    async with proxy_before(StrictChat(), upstream, **fast) as proxy:
+        response = await fetch(proxy.port, "/v1/messages", body, {"x-api-key": KEY})
+
+    kinds = [event["type"] for event in events_of(response.body)]
+    assert kinds.count("ping") >= 2
+    assert kinds[-1] == "error"
+    assert "message_stop" not in kinds

@@ -309,6 +309,16 @@ async def test_bug_19_response_that_breaks_off_fails_in_its_own_words(
     assert (failed["status"], failed["error"]["code"]) == ("failed", code)
 
 
+async def test_bug_20_words_of_the_upstreams_error_are_in_both_events() -> None:
+    words = "The engine is reloading; try model small."
+    script = streaming(chat_chunk("Hel"), error_event(message=words, code="reloading"))
+    async with proxy_before(Scripted(script)) as proxy:
+        error, failed = events_of(await raw(proxy))[-2:]
+
+    assert words in error["message"]
+    assert failed["response"]["error"]["message"] == error["message"]
+
+
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_prompt_that_is_too_long_is_told_before_the_answer(streamed: bool) -> None:
     async def play(peer: Peer, request: Received) -> None:

@@ -114,7 +114,7 @@ ERROR_FRAME = {"error": {"code": 429, "message": "Slow down.", "status": "RESOUR
     ],
     ids=["a4-reset", "a4-cut", "a4-idle", "a4-error"],
 )
-async def test_a_translated_response_that_fails_says_so_twice(
+async def test_bug_21_a_translated_response_that_fails_says_so_twice(
     script: Script, code: str, failed_code: str
 ) -> None:
     response, log = await stream(script, "gemini-3.5-flash")
@@ -163,7 +163,9 @@ OWN_FAILED = an_event(
     ],
     ids=["apart", "at-once", "with-created", "cut", "crlf", "failed-only"],
 )
-async def test_a4_an_upstreams_own_failure_is_relayed_as_it_came(steps: tuple[bytes, ...]) -> None:
+async def test_a4_bug_23_an_upstreams_own_failure_is_relayed_as_it_came(
+    steps: tuple[bytes, ...],
+) -> None:
     response, log = await stream(playing(*steps))
 
     assert response.body == b"".join(steps)
@@ -214,7 +216,7 @@ async def test_a4_the_official_sdk_raises(model: str) -> None:
 
 
 @pytest.mark.parametrize("headers", [CODEX, {"originator": "codex_cli_rs"}, JS], ids=str)
-async def test_a5_a_silent_upstream_is_a_response_in_progress(headers: Json) -> None:
+async def test_a5_bug_25_a_silent_upstream_is_a_response_in_progress(headers: Json) -> None:
     response, _ = await stream(playing(1.0, frame(TEXT), frame(END)), "gemini-3.5-flash", headers)
 
     found = events(response)

@@ -559,7 +559,7 @@ WEBSOCKET = {
 
 @pytest.mark.parametrize("passthrough", ["inference", "all"])
 @pytest.mark.parametrize("path", ["/v1/responses", "/responses", "/v1/chat/completions"])
-async def test_a6_a_websocket_is_refused_at_once_so_that_clients_fall_back(
+async def test_a6_bug_24_a_websocket_is_refused_at_once_so_that_clients_fall_back(
     path: str, passthrough: str
 ) -> None:
     async with running_proxy(PASSTHROUGH=passthrough) as proxy:

@@ -19,7 +19,9 @@ from tests.dialects.responses.events import (
     streamed,
     whole,
 )
+from tests.support.recordings import recordings
 from tests.support.translated import gemini
+from tests.upstreams.gemini.google_types import assert_google_accepts
 from tests.upstreams.gemini.replies import a_frame, a_function_call, a_usage, ids, refused, sse
 
 END = a_frame({"text": ""}, finish="STOP")
@@ -393,3 +395,27 @@ def test_a2_what_a_search_found_is_declared_and_signed() -> None:
     assert model["parts"][0]["thoughtSignature"] == "QUJD"
     (result,) = user["parts"]
     assert "mcp__wx__get_weather" in result["functionResponse"]["response"]["output"]
+
+
+CODEX = [
+    param
+    for param in recordings("agents")
+    if param.values[0] is None or "input" in (param.values[0]["body"] or {})
+]
+
+
+@pytest.mark.parametrize("recording", CODEX)
+def test_bug_22_every_captured_request_of_an_agent_is_one_for_gemini(recording: Any) -> None:
+    """Codex declares its MCP servers as namespaces, which others refuse as an unknown type."""
+    body = recording["body"]
+    exchange = responding(body)
+    declared = {
+        function["name"]
+        for tool in sent(exchange).get("tools", ())
+        for function in tool.get("functionDeclarations", ())
+    }
+    spaces = [tool for tool in body["tools"] if tool["type"] == "namespace"]
+    members = [f"{space['name']}__{tool['name']}" for space in spaces for tool in space["tools"]]
+
+    assert {member.replace("____", "__") for member in members} <= declared
+    assert_google_accepts(sent(exchange))

@@ -152,3 +152,12 @@ def test_a_budget_alone_is_turned_off() -> None:
     changed = without_thinking(body(TEXT, thinking={"type": "enabled", "budget_tokens": 1024}))
     assert changed is not None
     assert "thinking" not in json.loads(changed)
+
+
+@pytest.mark.parametrize("kind", ["adaptive", "enabled", "disabled", "of_next_year"])
+@pytest.mark.parametrize("is_anthropic", [True, False])
+def test_bug_47_a_clients_thinking_is_left_as_it_is(kind: str, is_anthropic: bool) -> None:
+    data = body(
+        TEXT, thinking={"type": kind, "display": "omitted"}, output_config={"effort": "max"}
+    )
+    assert relayed_body(data, None, is_anthropic=is_anthropic) is data

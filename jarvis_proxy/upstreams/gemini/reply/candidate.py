@@ -22,6 +22,7 @@ from jarvis_proxy.upstreams.gemini.reply.grounding import (
     GENERATED_PART,
     Piece,
     annotate,
+    count_searches,
     public_citations,
     public_metadata,
 )
@@ -113,6 +114,9 @@ class CandidateReader:
         if self._signature:
             self.sink.seal(SealedState(GEMINI, self._signature))
         grounding = self._grounding
+        metadata = public_metadata(grounding) if grounding else None
+        if searches := count_searches(metadata):
+            self.sink.server_tool("web_search", searches)
         finish = Finish(
             reason=translate_finish(
                 self.native or "", has_tool_call=self.has_tool_call, has_content=self.has_content
@@ -120,7 +124,7 @@ class CandidateReader:
             native=self.native or "",
             message=meaningful_message(self._message),
             annotations=tuple(annotate(grounding, self._pieces)) if grounding else (),
-            grounding=public_metadata(grounding) if grounding else None,
+            grounding=metadata,
             citations=tuple(self._citations),
             model_version=model_version,
         )

@@ -6,6 +6,7 @@ content, which may hold more: code blocks and thoughts that the proxy writes int
 Source: https://ai.google.dev/gemini-api/docs/google-search (read 2026-11).
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -87,6 +88,12 @@ def public_metadata(raw: bytes) -> dict[str, object] | None:
         return None
     metadata.pop("searchEntryPoint", None)
     return metadata or None
+
+
+def count_searches(metadata: Mapping[str, object] | None) -> int:
+    """Return how many searches of the web a groundingMetadata names."""
+    queries = (metadata or {}).get("webSearchQueries")
+    return len(queries) if isinstance(queries, list) else 0
 
 
 def public_citations(metadata: CitationMetadata) -> list[dict[str, object]]:

@@ -12,6 +12,7 @@ from jarvis_proxy.upstreams.gemini.reply.grounding import (
     GENERATED_PART,
     Piece,
     annotate,
+    count_searches,
     public_citations,
     public_metadata,
 )
@@ -197,3 +198,19 @@ def test_citations_tell_what_is_known() -> None:
     ]
     assert public_citations(CitationMetadata(citations=[full]))[0]["uri"] == "https://example.com"
     assert public_citations(CitationMetadata()) == []
+
+
+@pytest.mark.parametrize(
+    ("metadata", "count"),
+    [
+        (None, 0),
+        ({}, 0),
+        ({"webSearchQueries": ["a", "b"]}, 2),
+        ({"webSearchQueries": None}, 0),
+        ({"webSearchQueries": "a"}, 0),
+    ],
+)
+def test_searches_are_counted_by_their_queries(
+    metadata: dict[str, object] | None, count: int
+) -> None:
+    assert count_searches(metadata) == count
