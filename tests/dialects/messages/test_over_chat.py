@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from jarvis_proxy.canonical.call import Call
+from jarvis_proxy.canonical.sealed_state import SealedState, seal
 from jarvis_proxy.dialects.messages.dialect import MessagesDialect
 from jarvis_proxy.upstreams.chat.upstream import CompatibleUpstream
 from tests.support.strict_chat import check
@@ -18,7 +19,6 @@ Json = dict[str, Any]
 USER: Json = {"role": "user", "content": "Hi"}
 LATE: Json = {"role": "system", "content": "Answer in French."}
 SAID: Json = {"role": "assistant", "content": "Hello."}
-THINKING: Json = {"type": "thinking", "thinking": "canary", "signature": "EqQBCkYIBRgC"}
 
 
 def asked(*messages: Json, upstream: str = "deepseek", **fields: Any) -> Json:
@@ -69,13 +69,24 @@ def test_bug_19_all_system_words_at_the_beginning_are_one_message() -> None:
     assert all(words in first["content"] for words in ("A.", "B.", "Answer in French."))
 
 
+SIGNATURES = [
+    "EqQBCkYIBRgC",
+    seal(SealedState("chat.zhipu", "canary")),
+    seal(SealedState("anthropic", '[{"type":"thinking","thinking":"canary"}]')),
+    "gemini:canary",
+    "",
+]
+
+
+@pytest.mark.parametrize("signature", SIGNATURES)
 @pytest.mark.parametrize("upstream", ["openai", "deepseek"])
-def test_bug_22_thinking_of_claude_reaches_no_other_service(upstream: str) -> None:
-    past = {"role": "assistant", "content": [THINKING, {"type": "text", "text": "Hello."}]}
+def test_bug_22_thinking_of_another_service_is_dropped(upstream: str, signature: str) -> None:
+    thinking = {"type": "thinking", "thinking": "canary", "signature": signature}
+    past = {"role": "assistant", "content": [thinking, {"type": "text", "text": "Hello."}]}
     body = asked(USER, past, USER, upstream=upstream)
 
     assert "canary" not in json.dumps(body)
-    assert "EqQBCkYIBRgC" not in json.dumps(body)
+    assert not signature or signature not in json.dumps(body)
     assert body["model"] == ("gpt-5.1" if upstream == "openai" else "deepseek-chat")
 
 
