@@ -90,7 +90,10 @@ def test_bug_03_an_end_without_content_is_an_answer_that_says_how_it_ended(
     exchange = exchange_for(upstream, call_of(api, case, stream=False))
     assert len(exchange.requests) == 1
     exchange.translate_reply(data_of(upstream, case, stream=False))
-    assert api.read_whole(exchange.answer()).reason == reason
+    answer = exchange.answer()
+    assert api.read_whole(answer).reason == reason
+    if client == "messages":
+        assert [block["type"] for block in json.loads(answer)["content"]] == ["text"]
 
 
 Script = Callable[[Peer, Received], Awaitable[None]]
