@@ -77,7 +77,7 @@ print("%d.%d" % sys.version_info[:2])' 2>/dev/null || echo broken). Install a ne
 # Runs a command with its output on stderr. A full disk ends the script with a message of its own:
 # what programs say then is seldom to the point.
 run() {
-    told=$({
+    outcome=$({
         { "$@" 2>&1 && echo ok >&3 || :; } | while IFS= read -r line || [ -n "$line" ]; do
             printf '%s\n' "$line" >&2
             case $line in
@@ -87,7 +87,7 @@ run() {
             esac
         done
     } 3>&1)
-    case $told in
+    case $outcome in
         *full*) disk_full ;;
         *ok*) return 0 ;;
     esac

@@ -4,7 +4,7 @@
     python -m bench.memory --megabytes 16 --calls 64 --only picture,text
 
 Each shape gets a process of its own, with the settings' defaults. The table shows the largest
-resident size beside what the proxy promises: four times MAX_INFLIGHT_MB, and 150 MB.
+resident size next to what the proxy promises: four times MAX_INFLIGHT_MB, and 150 MB.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Fixtures: the proxy, started as in production, and upstreams that play what they are told."""
+"""Fixtures: the proxy, started as in production, and scripted upstreams."""
 
 import contextlib
 import io
@@ -24,7 +24,7 @@ from tests.support.programs import REQUIRE_PROGRAMS, is_program_missing
 from tests.support.raw_upstream import RawUpstream, Script
 from tests.support.slow_modules import is_slow_module
 
-# How long an example takes tells of the machine's other work, and of nothing that is tested.
+# How long an example takes depends on the machine's other work.
 hypothesis_settings.register_profile(
     "tests", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )

@@ -220,10 +220,10 @@ class Visitor:
             body = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
         merged = {**self._headers, **{n.replace("_", "-"): v for n, v in headers.items()}}
         response = await asyncio.wait_for(fetch(self._port, path, body, merged), 10)
-        told = str(response.headers).encode() + response.body
+        received = str(response.headers).encode() + response.body
         for name, key in self._canaries.tokens.items():
             if name.startswith("key for"):
-                assert runs_of(key, told) == [], name
+                assert runs_of(key, received) == [], name
         return response.status
 
     async def answers_and_failures(self) -> None:

@@ -250,7 +250,7 @@ async def test_a_paused_answer_goes_on_in_the_same_stream() -> None:
     assert (chunks[-1].usage.prompt_tokens, chunks[-1].usage.completion_tokens) == (30, 15)
 
 
-async def test_what_anthropic_refuses_is_told_with_the_clients_words() -> None:
+async def test_what_anthropic_refuses_is_reported_with_the_clients_words() -> None:
     async def play(peer: Peer, request: Received) -> None:
         words = "prompt is too long: 207791 tokens > 200000 maximum"
         error = {"type": "invalid_request_error", "message": words}

@@ -62,7 +62,7 @@ def env(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
     for name in set(os.environ) - set(clean_environ({})):
         if not name.startswith(("PYTEST", "COV", "VIRTUAL")):
             monkeypatch.delenv(name)
-    # Where the settings are read from, not how: the .env beside the code is somebody's own.
+    # Where the settings are read from, not how: the .env next to the code is somebody's own.
     monkeypatch.setattr(command, "_ENV_FILE", tmp_path / ".env")
     return monkeypatch
 
@@ -296,7 +296,7 @@ def test_the_installed_command_reads_the_env_file_of_the_working_folder(
     assert "PORT: must be a whole number" in capfd.readouterr().err
 
 
-def test_the_state_folder_is_beside_the_env_file(env: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_state_folder_is_next_to_the_env_file(env: pytest.MonkeyPatch, tmp_path: Path) -> None:
     usual(env, STATE_DIR="counters")
     file = tmp_path / "elsewhere" / ".env"
 

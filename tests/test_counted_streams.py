@@ -13,7 +13,7 @@ from tests.support.raw_upstream import Peer, RawUpstream, Received, chat_chunk
 USAGE: Final = {"prompt_tokens": 5000, "completion_tokens": 4000, "total_tokens": 9000}
 DONE: Final = b"data: [DONE]\n\n"
 ANSWER: Final = chat_chunk("Hi") + chat_chunk(None, "stop")
-TOLD: Final = chat_chunk(choices=[], usage=USAGE)
+USAGE_CHUNK: Final = chat_chunk(choices=[], usage=USAGE)
 PATHS: Final = ("/v1/chat/completions", "/v1/completions")
 LIMITS: Final = ({"KEY_TESTER_BUDGET": "100000tokens/day"}, {"KEY_TESTER_TPM": "100000"})
 
@@ -26,7 +26,7 @@ def asks(request: Received) -> bool:
 async def obliging(peer: Peer, request: Received) -> None:
     """Tell usage to those who ask for it, as OpenAI does."""
     await peer.head()
-    await peer.chunk(ANSWER + (TOLD if asks(request) else b"") + DONE)
+    await peer.chunk(ANSWER + (USAGE_CHUNK if asks(request) else b"") + DONE)
     await peer.last_chunk()
 
 
@@ -78,7 +78,7 @@ async def test_d9_a_client_that_asks_for_usage_gets_it(path: str) -> None:
     options = {"stream_options": {"include_usage": True}}
     response, used, _ = await ask(RawUpstream(obliging), path, LIMITS[0], **options)
 
-    assert response.body == ANSWER + TOLD + DONE
+    assert response.body == ANSWER + USAGE_CHUNK + DONE
     assert used["total_tokens"] == 9000
 
 

@@ -199,7 +199,7 @@ def test_a_refusal_is_quick(outcomes: dict[str, Outcome]) -> None:
     assert times[len(times) // 2] < 2
 
 
-def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
+def test_all_problems_are_reported_together(tmp_path: Path) -> None:
     text = KEYS + "".join(f"{name}={CANARY}\n" for name in NUMBERS)
     outcome = _start(make_project(tmp_path / "p", text), 1)
 
@@ -208,7 +208,7 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
     assert all(f"  - {name}: " in outcome.complaint for name in NUMBERS)
 
 
-def test_a_folder_in_place_of_the_file_is_told(tmp_path: Path) -> None:
+def test_a_folder_in_place_of_the_file_is_reported(tmp_path: Path) -> None:
     project = make_project(tmp_path / "p")
     (project / ".env").mkdir()
     outcome = _start_without_file(project)
@@ -217,7 +217,7 @@ def test_a_folder_in_place_of_the_file_is_told(tmp_path: Path) -> None:
     assert ".env: cannot be read" in outcome.stderr
 
 
-def test_an_unknown_argument_is_told(tmp_path: Path) -> None:
+def test_an_unknown_argument_is_reported(tmp_path: Path) -> None:
     outcome = _start_without_file(make_project(tmp_path / "p"), "canary")
 
     assert outcome.returncode == 2

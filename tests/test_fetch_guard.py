@@ -1,7 +1,7 @@
 """What a client may write, a resolver answer or a server redirect to: none of it is dialled.
 
 The canary is a listener on loopback that must never be reached. That the guard is what keeps it
-safe is shown beside it: with the guard off, the same URL does reach the canary.
+safe is shown next to it: with the guard off, the same URL does reach the canary.
 """
 
 import asyncio

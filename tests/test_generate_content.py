@@ -29,7 +29,7 @@ WHOLE = f"/v1beta/models/{MODEL}:generateContent"
 
 
 class Google:
-    """A Gemini that answers what it is told: a body, with its status and type."""
+    """A Gemini that gives a set answer: a body, with its status and type."""
 
     def __init__(self) -> None:
         self.upstream = RawUpstream(self._play, base_path="/v1beta")
@@ -239,8 +239,8 @@ async def test_g4_g4_a_stream_without_its_end_ends_in_a_bare_error(
 
     response = await ask(proxy, EVENTS)
 
-    told, _, bare = response.body.partition(b"\r\n\r\n")
-    assert told + b"\r\n\r\n" == events(frame("a"))
+    frames_before, _, bare = response.body.partition(b"\r\n\r\n")
+    assert frames_before + b"\r\n\r\n" == events(frame("a"))
     assert (bare[:1], bare[-1:]) == (b"{", b"\n")
     assert json.loads(bare)["error"]["details"][0]["reason"] == "UPSTREAM_TRUNCATED"
     assert response.whole
@@ -373,13 +373,13 @@ async def test_a_budget_of_tokens_counts_what_google_says(google: Google) -> Non
     assert details[-1]["@type"].endswith("RetryInfo")
 
 
-async def test_an_address_without_a_key_is_told_in_googles_form(proxy: Proxy) -> None:
+async def test_an_address_without_a_key_is_reported_in_googles_form(proxy: Proxy) -> None:
     response = await fetch(proxy.port, WHOLE, ODD)
 
     assert (response.status, response.error()["status"]) == (401, "UNAUTHENTICATED")
 
 
-async def test_g4_p10_another_method_is_told_which_one(proxy: Proxy) -> None:
+async def test_g4_p10_another_method_is_refused_with_the_right_one(proxy: Proxy) -> None:
     response = await fetch(proxy.port, WHOLE, b"", GOOGLE, method="GET")
 
     assert (response.status, response.headers["allow"]) == (405, "POST")
@@ -426,16 +426,16 @@ async def test_a_drain_ends_a_stream_with_its_reason(
             rest += piece
 
     assert first.startswith(opens)
-    told = json.loads(first + rest)[-1] if path == ARRAY else json.loads(rest)
-    assert told["error"]["details"][0]["reason"] == "SERVER_SHUTDOWN"
+    frames_before = json.loads(first + rest)[-1] if path == ARRAY else json.loads(rest)
+    assert frames_before["error"]["details"][0]["reason"] == "SERVER_SHUTDOWN"
 
 
 @pytest.mark.parametrize("status", [400, 200])
 async def test_an_upstream_that_repeats_its_key_does_not_give_it_away(
     proxy: Proxy, google: Google, status: int
 ) -> None:
-    told = {"code": 400, "message": f"It is {GEMINI_KEY}.", "status": "INVALID_ARGUMENT"}
-    google.says(json.dumps({"error": told}).encode(), status=status)
+    frames_before = {"code": 400, "message": f"It is {GEMINI_KEY}.", "status": "INVALID_ARGUMENT"}
+    google.says(json.dumps({"error": frames_before}).encode(), status=status)
 
     for path in (WHOLE, EVENTS, ARRAY):
         response = await ask(proxy, path)
@@ -581,7 +581,7 @@ async def test_bug_13_30_other_models_are_no_404(service: Service) -> None:
     assert (unknown.status, unknown.error()["status"]) == (404, "NOT_FOUND")
 
 
-async def test_a_wrong_request_is_told_with_googles_path(service: Service) -> None:
+async def test_a_wrong_request_is_reported_with_googles_path(service: Service) -> None:
     response = await service.ask("generateContent", {"contents": [{"parts": [{"text": 3}]}]})
 
     details: Any = response.error()["details"]
@@ -589,7 +589,7 @@ async def test_a_wrong_request_is_told_with_googles_path(service: Service) -> No
     assert (response.status, violation["field"]) == (400, "contents[0].parts[0].text")
 
 
-async def test_an_error_of_the_service_is_told_in_googles_form(service: Service) -> None:
+async def test_an_error_of_the_service_is_reported_in_googles_form(service: Service) -> None:
     async def refuse(peer: Peer, request: Received) -> None:
         error = {"error": {"message": "Slow down.", "type": "rate_limit", "code": None}}
         await peer.reply(json.dumps(error).encode(), 429, extra=["Retry-After: 3"])
@@ -611,8 +611,8 @@ async def test_a_cut_stream_over_chat_ends_in_a_bare_error(service: Service) -> 
     service.upstream.script = cut
     response = await service.ask("streamGenerateContent?alt=sse")
 
-    told, _, bare = response.body.partition(b"\r\n\r\n")
-    assert json.loads(told[6:])["candidates"][0]["content"]["parts"] == [{"text": "Hel"}]
+    frames_before, _, bare = response.body.partition(b"\r\n\r\n")
+    assert json.loads(frames_before[6:])["candidates"][0]["content"]["parts"] == [{"text": "Hel"}]
     assert json.loads(bare)["error"]["status"] == "UNAVAILABLE"
 
 

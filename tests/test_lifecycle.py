@@ -102,7 +102,7 @@ async def test_drain_takes_no_connections_and_says_so_on_those_there_are(project
         assert await server.exit_code() == 0
 
 
-async def test_what_has_not_ended_in_time_is_told_why(project: Path) -> None:
+async def test_what_has_not_ended_in_time_gets_the_reason(project: Path) -> None:
     streams = Streams()
     async with streams.running():
         env = with_openai(streams.upstream.base_url)

@@ -128,7 +128,7 @@ async def test_bug_08_lost_reasoning_is_no_dead_end(stream: bool) -> None:
     assert len(service.bodies) == 1
 
 
-async def test_refused_wish_costs_one_request_and_no_more() -> None:
+async def test_refused_wish_costs_only_one_request() -> None:
     service = StrictChat()
     choice = {"type": "any"}
     async with proxy_before(service) as proxy:

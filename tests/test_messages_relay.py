@@ -48,8 +48,8 @@ async def answer(peer: Peer, request: Received) -> None:
 def error_of(response: RawResponse) -> Json:
     found: Json = json.loads(response.body)
     assert found["type"] == "error"
-    told: Json = found["error"]
-    return told
+    written: Json = found["error"]
+    return written
 
 
 def with_history(*messages: Json, **fields: Any) -> Json:
@@ -257,9 +257,9 @@ async def test_l4_cut_stream_ends_with_an_error_event() -> None:
     assert response.body.startswith(START + TEXT)
     *_, kind, data = response.body[len(START + TEXT) :].decode().split("\n")[:2]
     assert kind == "event: error"
-    told = json.loads(data.removeprefix("data: "))
-    assert told["error"]["type"] == "api_error"
-    assert told["request_id"] == response.headers["request-id"]
+    written = json.loads(data.removeprefix("data: "))
+    assert written["error"]["type"] == "api_error"
+    assert written["request_id"] == response.headers["request-id"]
 
 
 async def test_l5_error_passes_with_its_wait() -> None:

@@ -120,8 +120,8 @@ async def test_request_for_openai_arrives_byte_for_byte(capture: Json) -> None:
 
     (seen,) = upstream.received
     assert (seen.path, seen.body) == ("/v1/chat/completions", body)
-    told = [name for name, _ in seen.headers if name.lower().startswith(("x-", "trace"))]
-    assert told == ["x-jarvis-hop"], "nothing of the client's"
+    named = [name for name, _ in seen.headers if name.lower().startswith(("x-", "trace"))]
+    assert named == ["x-jarvis-hop"], "nothing of the client's"
     assert response.body == b"".join(EVENTS)
 
 
@@ -143,12 +143,12 @@ async def test_request_for_gemini_is_one_that_google_takes(capture: Json) -> Non
 
 def _assert_says_the_same(asked: Json, conversation: Json) -> None:
     """Assert that every text, tool, call and limit of the request is in the conversation."""
-    told = json.dumps(conversation, ensure_ascii=False)
+    named = json.dumps(conversation, ensure_ascii=False)
     for message in asked["messages"]:
         content = message["content"]
         texts = [content] if isinstance(content, str) else [p["text"] for p in content or []]
         for text in texts:
-            assert json.dumps(text, ensure_ascii=False)[1:-1] in told
+            assert json.dumps(text, ensure_ascii=False)[1:-1] in named
     declared = [
         function["name"]
         for tool in conversation["tools"]

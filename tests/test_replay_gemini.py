@@ -132,7 +132,7 @@ async def test_every_recorded_answer_reaches_the_client(proxy: Proxy) -> None:
     assert len(answers) > 300
 
 
-async def test_every_recorded_refusal_is_told_in_openai_s_words(proxy: Proxy) -> None:
+async def test_every_recorded_refusal_is_reported_in_openai_s_words(proxy: Proxy) -> None:
     refusals = [r for r in of_kind("generate") if r["response"]["status"] != 200]
 
     for recording in refusals:

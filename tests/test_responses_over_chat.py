@@ -320,7 +320,7 @@ async def test_bug_20_words_of_the_upstreams_error_are_in_both_events() -> None:
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-async def test_prompt_that_is_too_long_is_told_before_the_answer(streamed: bool) -> None:
+async def test_prompt_that_is_too_long_is_reported_before_the_answer(streamed: bool) -> None:
     async def play(peer: Peer, request: Received) -> None:
         error = {"message": "prompt is too long: 210000 tokens > 200000 maximum", "code": None}
         await peer.reply(json.dumps({"error": error}).encode(), 400)
@@ -342,7 +342,7 @@ async def test_answer_that_was_cut_short_is_incomplete() -> None:
     assert last["response"]["output"][0]["content"][0]["text"] == "Hel"
 
 
-async def test_o9_call_that_was_cut_is_never_told_to_be_done() -> None:
+async def test_o9_call_that_was_cut_is_never_reported_as_done() -> None:
     function = {"name": "get_weather", "arguments": '{"city":"K'}
     piece = {"index": 0, "id": "a", "type": "function", "function": function}
     delta = {"index": 0, "delta": {"tool_calls": [piece]}, "finish_reason": None}

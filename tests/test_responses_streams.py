@@ -97,7 +97,7 @@ def events(response: RawResponse) -> list[Json]:
     return found
 
 
-def told(response: RawResponse) -> list[tuple[str, int]]:
+def received(response: RawResponse) -> list[tuple[str, int]]:
     return [(event["type"], event["sequence_number"]) for event in events(response)]
 
 
@@ -135,7 +135,7 @@ async def test_a4_a_relay_that_fails_goes_on_counting_under_the_upstreams_id(end
     response, _ = await stream(playing(CREATED, DELTA, end=end))
 
     assert response.body.startswith(CREATED + DELTA)
-    assert told(response)[-2:] == [("error", 2), ("response.failed", 3)]
+    assert received(response)[-2:] == [("error", 2), ("response.failed", 3)]
     assert events(response)[-1]["response"]["id"] == "resp_up"
 
 
@@ -178,7 +178,7 @@ async def test_a4_an_upstreams_error_without_its_second_half_gets_it(end: str) -
     response, _ = await stream(playing(CREATED, OWN_ERROR, end=end))
 
     assert response.body.startswith(CREATED + OWN_ERROR)
-    assert told(response) == [("response.created", 0), ("error", 2), ("response.failed", 3)]
+    assert received(response) == [("response.created", 0), ("error", 2), ("response.failed", 3)]
     assert events(response)[-1]["response"]["error"] == {
         "code": "context_length_exceeded",
         "message": "Too long.",
@@ -196,7 +196,7 @@ async def test_a4_a_key_in_an_upstreams_error_is_blacked_out() -> None:
     response, _ = await stream(playing(CREATED, leak, OWN_FAILED))
 
     assert b"sk-0123" not in response.body
-    assert told(response)[-1] == ("response.failed", 3)
+    assert received(response)[-1] == ("response.failed", 3)
 
 
 @pytest.mark.parametrize("model", ["gpt-4o-mini", "gemini-3.5-flash"])
@@ -246,14 +246,14 @@ async def test_a5_a_relayed_answer_behind_it_is_whole() -> None:
     response, _ = await stream(playing(1.0, CREATED, DELTA, COMPLETED), headers=CODEX)
 
     assert response.body.endswith(CREATED + DELTA + COMPLETED)
-    assert told(response)[:2] == [("response.created", 0), ("response.in_progress", 1)]
+    assert received(response)[:2] == [("response.created", 0), ("response.in_progress", 1)]
 
 
 async def test_a5_others_get_comments_until_there_is_an_answer() -> None:
     response, _ = await stream(playing(0.8, CREATED, DELTA, COMPLETED))
 
     assert response.body.startswith(b": keepalive\n\n")
-    assert told(response) == [
+    assert received(response) == [
         ("response.created", 0),
         ("response.output_text.delta", 1),
         ("response.completed", 2),

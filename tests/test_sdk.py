@@ -68,7 +68,7 @@ async def scene() -> AsyncIterator[Scene]:
 
 
 async def in_thread(work: Callable[[], T]) -> T:
-    """Run what blocks beside the event loop that the proxy needs."""
+    """Run what blocks in a thread: the proxy needs the event loop."""
     return await asyncio.wait_for(asyncio.to_thread(work), 20)
 
 

@@ -59,7 +59,7 @@ class Scene:
         self.client = genai_client(proxy.url, KEY)
 
     async def run(self, job: Callable[[genai.Client], T]) -> T:
-        """Run a call of the synchronous client beside the event loop."""
+        """Run a call of the synchronous client in a thread."""
         return await asyncio.to_thread(job, self.client)
 
     def conversations(self, model: str) -> list[Any]:
@@ -103,7 +103,7 @@ async def test_a_stream(scene: Scene, model: str) -> None:
     assert "".join(chunk.text or "" for chunk in chunks) == TEXT
     reasons = [chunk.candidates[0].finish_reason for chunk in chunks if chunk.candidates]
     assert reasons == [None] * (len(reasons) - 1) + [types.FinishReason.STOP]
-    assert (chunks[-1].usage_metadata is not None) == (model == GEMINI)  # as it is told
+    assert (chunks[-1].usage_metadata is not None) == (model == GEMINI)  # as it is reported
 
 
 @MODELS
@@ -221,20 +221,22 @@ async def test_a_wrong_key_is_an_error_of_the_clients(scene: Scene) -> None:
 
 
 @MODELS
-@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.parametrize("is_reported", [True, False])
 async def test_bug_05_06_07_an_error_in_the_stream_is_raised(
-    scene: Scene, model: str, told: bool
+    scene: Scene, model: str, is_reported: bool
 ) -> None:
     """Whether the upstream says so or breaks off, and however its bytes come."""
 
     async def gemini(peer: Peer, request: Received) -> None:
         await peer.head()
-        await peer.chunk(events(frame("Hel")) + (google_error(503, "UNAVAILABLE") if told else b""))
+        await peer.chunk(
+            events(frame("Hel")) + (google_error(503, "UNAVAILABLE") if is_reported else b"")
+        )
         await peer.last_chunk()
 
     async def chat(peer: Peer, request: Received) -> None:
         await peer.head()
-        error = b'data: {"error":{"message":"It is over.","code":503}}\n\n' if told else b""
+        error = b'data: {"error":{"message":"It is over.","code":503}}\n\n' if is_reported else b""
         await peer.chunk(chat_chunk("Hel") + error)
         await peer.last_chunk()
 
@@ -249,7 +251,7 @@ async def test_bug_05_06_07_an_error_in_the_stream_is_raised(
         await scene.run(read)
 
     assert said == ["Hel"]
-    assert (caught.value.code, caught.value.status) == (503 if told else 502, "UNAVAILABLE")
+    assert (caught.value.code, caught.value.status) == (503 if is_reported else 502, "UNAVAILABLE")
 
 
 @MODELS

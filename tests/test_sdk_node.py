@@ -29,7 +29,7 @@ MODELS = ["gpt-4o", "gemini-3.5-flash"]
 
 @pytest.fixture(scope="session")
 def installed() -> Path:
-    """Return a folder with the SDKs in it: the one beside the script, or a fresh one."""
+    """Return a folder with the SDKs in it: the one next to the script, or a fresh one."""
     try:
         return home()
     except Missing as exc:
@@ -213,7 +213,7 @@ async def test_refusals_have_their_classes(scene: Scene) -> None:
 
 
 async def test_wait_of_hours_ends_at_once(installed: Path) -> None:
-    """The SDK would sleep for as long as it is told to, without a word."""
+    """The SDK would sleep for as long as a header asks, without a word."""
 
     async def play(peer: Peer, request: Received) -> None:
         body = b'{"error":{"message":"quota","type":"tokens","code":"insufficient_quota"}}'

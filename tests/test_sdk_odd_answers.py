@@ -179,7 +179,7 @@ async def test_c9_the_sdk_gets_an_empty_text() -> None:
         (529, b'data: {"error":{"message":"no healthy upstream"}}\n\n', "text/event-stream"),
     ],
 )
-async def test_c2_the_sdk_tells_what_the_upstream_said(status: int, body: bytes, kind: str) -> None:
+async def test_c2_the_sdk_shows_what_the_upstream_said(status: int, body: bytes, kind: str) -> None:
     async with sdk(replying(body, kind, "Retry-After: 7200", status=status)) as client:
         with pytest.raises(openai.APIStatusError, match="no healthy upstream") as caught:
             await client.chat.completions.create(model="gpt-4o", messages=[])

@@ -20,7 +20,7 @@ async def test_slow_readers_cost_bounded_memory_and_no_other_stream() -> None:
 
     print(seen)
     assert seen.wrong == []  # those that read on in the end got all of it
-    assert len(seen.beside) == 50  # others were answered meanwhile
+    assert len(seen.meanwhile) == 50  # others were answered meanwhile
     assert seen.settled.buffered == seen.stalled.buffered  # nothing more was read upstream
     assert seen.per_reader <= MOST_PER_SLOW_READER
     assert max(seen.leftovers) <= 0

@@ -309,7 +309,7 @@ def test_c16_nothing_set_outside_sends_packages_or_imports_elsewhere(
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_c16_a_first_start_comes_by_them_too(project: Path, tmp_path: Path) -> None:
+def test_c16_a_first_start_is_protected_too(project: Path, tmp_path: Path) -> None:
     elsewhere = str(tmp_path / "elsewhere")
     wheels = with_package(project)
     done = start_with(

@@ -104,7 +104,7 @@ class Streams(RuleBasedStateMachine):
         paused = [stream.is_paused for stream in self.world.live]
         ends = self.runner.run(self.world.fall_silent())
         for was_paused, seen in zip(paused, ends, strict=True):
-            # One that does not read its answer is cut off: it could not be told anything.
+            # One that does not read its answer is cut off: it could not be sent anything.
             assert seen.is_explicit or (was_paused and seen.kind == "cut"), seen
 
     @precondition(lambda self: self.is_busy and not self.world.is_draining)
@@ -146,7 +146,7 @@ class Streams(RuleBasedStateMachine):
         act()
 
 
-# In the suite a failure is told as it was found: making it smaller takes minutes.
+# In the suite a failure is reported as it was found: making it smaller takes minutes.
 _NO_SHRINKING = [phase for phase in Phase if phase is not Phase.shrink]
 PROFILES = {
     "few": settings(max_examples=30, stateful_step_count=25, phases=_NO_SHRINKING),

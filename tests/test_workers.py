@@ -200,7 +200,7 @@ async def test_workers_that_die_in_a_row_are_replaced_later_and_later(project: P
         assert children(server)
 
 
-async def test_a_worker_that_is_told_to_go_drains_while_the_next_one_serves(project: Path) -> None:
+async def test_a_worker_that_must_stop_drains_while_the_next_one_serves(project: Path) -> None:
     streams = Streams()
     async with (
         streams.running(),
@@ -229,7 +229,7 @@ async def test_drain_lets_the_streams_of_all_end_and_exits_with_0(project: Path)
     ):
         asked = [asyncio.create_task(stream(server.port)) for _ in range(12)]
         await eventually(lambda: streams.count == 12)
-        # As a service manager may do it: to the parent and, beside it, to every worker.
+        # As a service manager may do it: to the parent and to every worker.
         for pid in [*children(server), server.process.pid]:
             os.kill(pid, signal.SIGTERM)
         await refused(server.port)

@@ -35,7 +35,7 @@ def check_request(request: web.Request) -> None:
     """Refuse a request that parsers may read differently, or that is not for this server.
 
     Raises:
-        MalformedRequest: 505 for HTTP/2 and later; 501 for a transfer coding beside ``chunked``;
+        MalformedRequest: 505 for HTTP/2 and later; 501 for a coding other than ``chunked``;
             405 for CONNECT and ``OPTIONS *``; 400 for HTTP/0.9, chunks in HTTP/1.0, an absolute
             address, a Host that is none.
     """

@@ -65,7 +65,7 @@ class UpstreamCall(Protocol):
 
     @property
     def headers(self) -> tuple[tuple[str, str], ...]:
-        """Response headers beside ``x-jarvis-ignored``."""
+        """Response headers besides ``x-jarvis-ignored``."""
 
     def begin(self) -> None:
         """Begin an attempt: forget what the readers of an earlier one have left."""

@@ -104,7 +104,7 @@ class AnswerSink(Protocol):
         """Take the log probabilities of the tokens just given."""
 
     def server_tool(self, kind: Literal["web_search"], count: int, /) -> None:
-        """Take how often the upstream used a tool of its own."""
+        """Take how often the upstream used one of its own tools."""
 
     def finish(self, finish: Finish, /) -> str | None:
         """End the choice: exactly once, and last.
@@ -199,7 +199,7 @@ class AnswerReader(Protocol):
 
     @property
     def service_tier(self) -> str | None:
-        """The tier that served the call, in OpenAI's words, once the upstream has told it."""
+        """The tier that served the call, in OpenAI's words, once the upstream has named it."""
 
     @property
     def next_request(self) -> UpstreamRequest | None:

@@ -1,7 +1,7 @@
 """How much one request may hold: values, messages, parts, tools, links. Pure.
 
 The bounds are far above what a model can take, and keep a small body from becoming gigabytes of
-objects. So a request takes at most about four times its body, beside a fixed amount.
+objects. So a request takes at most about four times its body, plus a fixed amount.
 """
 
 from collections.abc import Iterable, Iterator

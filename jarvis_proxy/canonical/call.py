@@ -52,7 +52,7 @@ class Decoded:
         self.size = size
 
     def take(self) -> object:
-        """Return it and let go of it; None if it was taken."""
+        """Return it and forget it; None if it was taken."""
         value, self._value = self._value, None
         return value
 

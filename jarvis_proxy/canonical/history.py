@@ -182,7 +182,7 @@ class _PendingCalls:
     """The calls that wait for a result, found by id, by what is left of an id, or by name.
 
     Of several that fit, the latest turn's goes first, and within a turn the earliest: clients that
-    number their calls anew in each turn are understood.
+    number their calls from 1 in each turn are understood.
     """
 
     __slots__ = ("_stacks",)

@@ -10,7 +10,7 @@ from jarvis_proxy.wire import text as surrogates
 from jarvis_proxy.wire.work_budget import WorkBudget
 
 MAX_DEPTH: Final = 100
-"""Levels of nesting that we walk; protocol buffers, which read what we send, take no more."""
+"""Levels of nesting that we walk; protocol buffers, which read what we send, allow as many."""
 
 EXACT_INTEGER: Final = 2**53
 """Google keeps the numbers of arguments and results as doubles: above this they change."""

@@ -51,9 +51,9 @@ class _Attempt:
 
     @property
     def usage(self) -> ChatUsage | None:
-        """The tokens of all requests, as far as the upstream has told them."""
-        told = [usage for reader in self.readers.values() if (usage := reader.usage) is not None]
-        return reduce(add_usage, told) if told else None
+        """The tokens of all requests, as far as the upstream has reported them."""
+        found = [usage for reader in self.readers.values() if (usage := reader.usage) is not None]
+        return reduce(add_usage, found) if found else None
 
     def end(self, index: int) -> None:
         """Take it that request *index* is answered; with the last one, the answer is complete."""
@@ -340,5 +340,5 @@ class TranslatedUpstream:
 
 
 def _size(request: CanonicalRequest, call: Call) -> int:
-    """Return how many bytes *request* takes beside the call's body."""
+    """Return how many bytes *request* takes in addition to the call's body."""
     return 0 if request.body is call.body else len(request.body)

@@ -1,4 +1,4 @@
-"""What a check found: a status and sentences, which stand in TOML files beside the checks.
+"""What a check found: a status and sentences, which stand in TOML files next to the checks.
 
 A file has a table per check, and in it a table per possible result::
 

@@ -181,7 +181,7 @@ class Metrics:
             self._costs[owner] += cost
 
     def _model(self, record: CallRecord) -> str:
-        """Return the label for the call's model: an unknown name gets none of its own."""
+        """Return the label for the call's model: all unknown names share one."""
         place = (record.upstream, record.upstream_model)
         if place not in self._models:
             if record.upstream_first_byte_at is None or len(self._models) >= _MAX_MODELS:

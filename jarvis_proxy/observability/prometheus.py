@@ -34,7 +34,7 @@ def render(
 
     *process* adds what this process takes of the system. *accept* is the request's header:
     OpenMetrics is for those who ask for it. Takes milliseconds where there are thousands of
-    series, so it is to be called in a thread.
+    series, so call it in a thread.
     """
     from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
     from prometheus_client.exposition import choose_encoder

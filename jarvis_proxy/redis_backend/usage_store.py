@@ -63,7 +63,7 @@ class RedisUsageStore:
         self._load = connection.script(_LOAD)
         self._unconfirmed: tuple[str, Sequence[UsageRow]] | None = None
         self._past: dict[str, list[UsageRow]] = {}
-        """Days that were over for a day or longer when they were read: they change no more."""
+        """Days that were over for a day or longer when they were read: they no longer change."""
 
     async def load(self, since: str) -> Sequence[UsageRow] | None:
         """Return the sums from the day *since* on; None if they cannot be read."""

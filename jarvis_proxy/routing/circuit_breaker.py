@@ -1,7 +1,7 @@
 """Circuit breakers: which calls are refused after an upstream failed repeatedly. Pure.
 
 No client can shut out another: one client's failures open the circuit for that client only, and a
-client without failures of its own is always let through. Its call shows whether the others'
+client without own failures is always let through. Its call shows whether the others'
 requests caused their failures. Times are in seconds on the monotonic clock.
 """
 

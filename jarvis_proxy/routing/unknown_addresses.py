@@ -5,7 +5,7 @@ from typing import Final
 
 from jarvis_proxy.routing.endpoints import PREFIXES, closest_endpoint
 
-# First segments of OpenAI's API beside what is served, and after what is served, as of 2026-11.
+# First segments of OpenAI's API other than what is served, and after what is served, as of 2026-11.
 _OPENAIS: Final = frozenset(
     (
         "assistants",

@@ -103,7 +103,7 @@ class Supervisor:
         self._writer = writer or DirectLineWriter()
         shares = distribute_sockets(sockets, settings.workers)
         self._slots = [_Slot(number, share) for number, share in enumerate(shares)]
-        # Two per worker: one that drains by itself keeps its own beside its successor's.
+        # Two per worker: one that drains by itself keeps its own while its successor has another.
         self._stats_slots = [WorkerSlot() for _ in range(2 * settings.workers)]
         self._viewer_flag = SharedMemorySlot(64)
         self._workers: dict[int, _Worker] = {}

@@ -1,4 +1,4 @@
-"""TLS for clients: the certificate, and an acceptor that counts connections at once. IO.
+"""TLS for clients: the certificate, and an acceptor that counts connections early. IO.
 
 The event loop's own server reports a connection only after its handshake. Connections without a
 handshake would then escape every limit, and one stranger could take all descriptors.

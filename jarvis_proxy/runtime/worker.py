@@ -69,8 +69,8 @@ async def run_worker(settings: Settings, log: AccessLog, setup: WorkerSetup) -> 
         writer.write(DRAINING)
         stop.drain.set()
 
-    # A terminal or service manager may signal the whole process group. Beside the supervisor's
-    # message it must not count as a second signal.
+    # A terminal or service manager may signal the whole process group. After the supervisor's
+    # message, that must not count as a second signal.
     loop.add_signal_handler(signal.SIGTERM, drain_alone)
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)

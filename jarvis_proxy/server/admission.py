@@ -134,7 +134,7 @@ class AdmissionController:
             self.delayed_rejections -= 1
 
     def admit(self, key: str, call_id: str, running: int) -> "AdmittedCall":
-        """Admit a call of *key* beside the *running* ones.
+        """Admit a call of *key* in addition to the *running* ones.
 
         Raises:
             LimitExceeded: 503 `overloaded`; 429 `rate_limit_exceeded`, too many calls of the key.

@@ -65,7 +65,7 @@ if TYPE_CHECKING:
 _LOG: Final = logging.getLogger(__name__)
 # Created before workers fork, so that each recognises the others' requests.
 _SECRET: Final = secrets.token_bytes(32)
-"""The folder of server.py, beside which relative paths are."""
+"""The folder of server.py; relative paths start here."""
 LOOPBACK: Final = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 _HANDLERS: Final[Mapping[EndpointKind, Handler]] = {
     "root": info.root,

@@ -1,4 +1,4 @@
-"""Long jobs beside the event loop, and jobs that run at the same time. IO.
+"""Long jobs outside of the event loop, and jobs that run at the same time. IO.
 
 Python switches threads every few milliseconds. So a long job in a thread slows other calls down a
 little, and never blocks them for as long as it takes.

@@ -1,7 +1,7 @@
 """Which IP addresses the proxy may dial on a client's word: public unicast ones. Pure.
 
 ``ipaddress.is_global`` is not enough: Python 3.11 calls ``64:ff9b::/96``, ``2002::/16``,
-``::127.0.0.1`` and multicast global, and no table of its own knows a cloud's metadata service.
+``::127.0.0.1`` and multicast global, and none of its tables has a cloud's metadata service.
 
 Sources: https://www.iana.org/assignments/iana-ipv4-special-registry and
 https://www.iana.org/assignments/iana-ipv6-special-registry (read 2026-11).

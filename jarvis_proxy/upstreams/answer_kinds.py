@@ -1,4 +1,4 @@
-"""What kind of answer came: told by its label, its first bytes and what was asked. Pure.
+"""What kind of answer came, by its label, its first bytes and what was asked. Pure.
 
 Labels are wrong now and then: streams labelled as JSON or as a page, JSON labelled as a page.
 """

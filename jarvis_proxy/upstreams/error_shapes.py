@@ -3,7 +3,7 @@
 Found by what is missing: an object that holds a part of an answer is an answer, whatever else it
 says. Of the others, these are errors (read 2026-11):
 
-- ``{"error": ...}``: OpenAI and most; an object, a text, or true beside other fields;
+- ``{"error": ...}``: OpenAI and most; an object, a text, or true with other fields around it;
 - ``{"base_resp": {"status_code": ..., "status_msg": ...}}``: MiniMax;
 - ``{"object": "error", ...}``, ``{"type": "error", ...}``: vLLM, FastChat, Anthropic;
 - ``{"detail": ...}``: FastAPI; with ``title`` and ``status``: RFC 9457;
@@ -81,7 +81,7 @@ _DEEPEST: Final = 4
 class SpokenError(msgspec.Struct):
     """An error's fields, of any type: none of which may hide the rest.
 
-    *status* is beside the code where an upstream tells both.
+    *status* is a second code, where an upstream gives both.
     """
 
     message: object = None
@@ -92,7 +92,7 @@ class SpokenError(msgspec.Struct):
 
 
 def is_answer(fields: Fields) -> bool:
-    """Tell whether *fields* hold a part of an answer, be it an empty text."""
+    """Tell whether *fields* hold a part of an answer, which may be an empty text."""
     if fields.get("object") == "response":
         return True  # a failed one tells its error itself, in a form that clients know
     return isinstance(fields.get("text"), str) or any(items_of(fields.get(n)) for n in _PARTS)
@@ -115,8 +115,8 @@ def find_error(fields: Fields, *, is_error: bool = False) -> SpokenError | None:
     return _spoken(fields) if _speaks_of_failure(fields) else None
 
 
-def _inner(value: object, beside: Fields) -> SpokenError | None:
-    """Return the error in *value*, which stands behind ``error`` with the fields *beside* it."""
+def _inner(value: object, outer: Fields) -> SpokenError | None:
+    """Return the error in *value*, the value of ``error`` in the fields *outer*."""
     for _ in range(_DEEPEST):
         if isinstance(value, list):
             value = value[0] if value else None
@@ -125,13 +125,13 @@ def _inner(value: object, beside: Fields) -> SpokenError | None:
             break
         value = nested if _message(inner) is None else {**inner, "error": None}
     if isinstance(value, dict):
-        return _spoken(value, beside) if value else None
+        return _spoken(value, outer) if value else None
     if isinstance(value, str):
-        own = _spoken(beside)
+        own = _spoken(outer)
         if value and own.message is not None and len(value) <= len(str(own.message)):
             return own  # `"error": "Too Many Requests", "message": "..."`
         return SpokenError(value, None, own.param, own.code, own.status) if value else None
-    return _spoken(beside) if value else None
+    return _spoken(outer) if value else None
 
 
 def _minimax(status: Fields) -> SpokenError | None:
@@ -151,7 +151,7 @@ def _speaks_of_failure(fields: Fields) -> bool:
         return True
     if fields.get("detail") not in (None, "", [], {}):
         return True
-    # With nothing beside it that could make it something else.
+    # Without other fields that could make it something else.
     is_alone = fields.keys() <= {*_MESSAGES, *_CODES, "type", "param", "request_id", "requestId"}
     return is_alone and not codes and _message(fields) is not None
 
@@ -167,12 +167,12 @@ def _is_failure(code: object) -> bool:
     return not (is_number and (not code.strip("0") or (len(code) == 3 and code[0] == "2")))
 
 
-def _spoken(fields: Fields, beside: Fields | None = None) -> SpokenError:
-    codes, others = _codes(fields), [] if beside is None else _codes(beside)
+def _spoken(fields: Fields, outer: Fields | None = None) -> SpokenError:
+    codes, others = _codes(fields), [] if outer is None else _codes(outer)
     numbers = [code for code in (*codes, *others) if _is_status(code)]
     message = _message(fields)
-    if message is None and beside is not None:
-        message = _message(beside)
+    if message is None and outer is not None:
+        message = _message(outer)
     return SpokenError(
         message=message,
         type=fields.get("type"),

@@ -66,11 +66,11 @@ class Frame(msgspec.Struct, gc=False):
 class OddFrame(Frame):
     """An event with fields of types that nobody expects: what can be read of it."""
 
-    told: TokenUsage | None = None
+    counted: TokenUsage | None = None
 
     def tokens(self) -> TokenUsage | None:
         """Return the usage that could be read."""
-        return self.told
+        return self.counted
 
 
 _FRAME: Final = msgspec.json.Decoder(Frame)
@@ -111,7 +111,7 @@ def _odd(fields: Fields) -> OddFrame:
         type=kind if isinstance(kind, str) else None,
         response=Response(error=_raw(response.get("error"))) if response else None,
         base_resp=BaseResp(1) if _fails(fields_of(fields.get("base_resp"))) else None,
-        told=usage_in(fields) or read_usage(response.get("usage")),
+        counted=usage_in(fields) or read_usage(response.get("usage")),
     )
 
 

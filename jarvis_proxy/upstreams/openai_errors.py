@@ -140,9 +140,9 @@ def _status(kind: str | None, code: str | int | None, status: object) -> int:
         return _STATUS_BY_CODE[code]
     if code is not None and _STATUS.fullmatch(code):
         return int(code)
-    told = _code(status)
-    if told is not None:
-        return int(told)
+    number = _code(status)
+    if number is not None:
+        return int(number)
     return _STATUS_BY_TYPE.get(kind or "", 502)
 
 

@@ -169,7 +169,7 @@ class PassthroughStream:
         return self._release()
 
     def _release(self) -> bytes:
-        """Return what is pending, and let go of it."""
+        """Return what is pending, and forget it."""
         data, self._pending = self._pending.join(), ByteBuffer()
         self.held = 0
         return data

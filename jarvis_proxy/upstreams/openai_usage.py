@@ -4,7 +4,7 @@ It is read field by field: what cannot be understood hides nothing else, and nev
 
 Source: https://platform.openai.com/docs/api-reference/chat/object (read 2026-11); Groq's streams
 have it in ``x_groq.usage``, Moonshot's in ``choices[0].usage``. DeepSeek and Moonshot tell cached
-tokens beside the others: ``prompt_cache_hit_tokens``, ``cached_tokens``.
+tokens in fields of usage itself: ``prompt_cache_hit_tokens``, ``cached_tokens``.
 """
 
 import math
@@ -16,7 +16,7 @@ from jarvis_proxy.canonical.usage import TokenUsage
 from jarvis_proxy.upstreams.json_values import Fields, fields_of, items_of
 
 _LONGEST_NUMBER: Final = 20
-_CACHED_BESIDE: Final = ("prompt_cache_hit_tokens", "cached_tokens")
+_CACHED_TOKENS: Final = ("prompt_cache_hit_tokens", "cached_tokens")
 
 
 class CachedTokens(msgspec.Struct):
@@ -104,7 +104,7 @@ def read_usage(value: object) -> TokenUsage | None:
     counts = (
         _first(fields, "prompt_tokens", "input_tokens"),
         _first(fields, "completion_tokens", "output_tokens"),
-        _first(cached, "cached_tokens") or _first(fields, *_CACHED_BESIDE),
+        _first(cached, "cached_tokens") or _first(fields, *_CACHED_TOKENS),
         _first(reasoning, "reasoning_tokens"),
         _first(cached, "cache_write_tokens"),
     )

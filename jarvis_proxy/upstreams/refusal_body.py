@@ -42,8 +42,8 @@ def read_refusal(status: int, content_type: str, body: bytes) -> tuple[ProxyErro
             return error, redact_bytes(body)
     if error is None or error.message == _UNKNOWN:
         text = excerpt(value if isinstance(value, str) else _decoded(body, content_type))
-        told = f": {text}" if text else " and no message."
-        message = f"The upstream answered with status {status}{told}"
+        reason = f": {text}" if text else " and no message."
+        message = f"The upstream answered with status {status}{reason}"
         error = ProxyError(status, message, code="upstream_bad_response")
     return error, error.body()
 

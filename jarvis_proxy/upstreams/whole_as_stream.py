@@ -20,8 +20,8 @@ _IMAGE: Final = ("background", "output_format", "quality", "size")
 def chat_stream(answer: Fields, *, asks_usage: bool) -> bytes | None:
     """Return a chat's or a text completion's chunks and ``[DONE]``; None: it has no choices.
 
-    Usage is a chunk of its own for those who asked for it; for others it stands beside the finish
-    reason, as a chunk without choices breaks some clients.
+    Usage is a separate chunk for those who asked for it. For others it stands in the chunk with the
+    finish reason, as a chunk without choices breaks some clients.
     """
     choices = [
         fields for choice in items_of(answer.get("choices")) if (fields := fields_of(choice))

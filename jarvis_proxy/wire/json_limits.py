@@ -46,7 +46,7 @@ def exceeds_depth(body: bytes, levels: int) -> bool:
     1 µs for a body of 2 kB with few brackets, else about as much as skipping over it in a decoder
     and 40 ns for each bracket.
     """
-    # No more brackets than levels, be they nested or not, quoted or not: most bodies end here.
+    # No more brackets than levels, nested or not, quoted or not: most bodies end here.
     if not _opens_more(body, levels):
         return False
     depth = 0
@@ -87,7 +87,7 @@ def exceeds_values(body: bytes, most: int) -> bool:
 
 
 def exceeds_fields(body: bytes, most: int) -> bool:
-    """Tell whether *body*, a JSON object, has more than *most* fields of its own.
+    """Tell whether *body*, a JSON object, has more than *most* fields at its top level.
 
     A decoder takes 1 µs for each name in a large object, and lets nobody else do anything.
     """

@@ -90,7 +90,7 @@ class ModelFieldScanner:
         self._buffer += data
         while self._step():
             pass
-        # Let go once a feed, not once a part: a form of many small parts costs linear time.
+        # Cut off once a feed, not once a part: a form of many small parts costs linear time.
         self._buffer = self._buffer[self._read :]
         self._offset += self._read
         self._read = 0

@@ -152,8 +152,8 @@ def _backslashes(body: bytes, at: int) -> int:
 
 
 def _has_huge_number(body: bytes) -> bool:
-    # A run of that many digits covers one of these blocks from end to end. Most blocks are told
-    # by their first byte, so that a picture of megabytes is not copied for this.
+    # A run of that many digits covers one of these blocks from end to end. The first byte
+    # rules most blocks out, so that a picture of megabytes is not copied for this.
     step = _LONGEST_NUMBER // 2
     starts = [at for at in range(0, len(body), step) if body[at] in _DIGITS]
     if not any(body[at : at + step].isdigit() for at in starts):
@@ -216,7 +216,7 @@ def with_field(body: bytes, name: str, value: bytes) -> bytes:
         try:
             return msgspec.json.encode(_FIELDS.decode(body) | changed)
         except msgspec.DecodeError:
-            hidden = surrogates.MaskedSurrogates(body, beside=value)
+            hidden = surrogates.MaskedSurrogates(body, other=value)
         fields = _FIELDS.decode(hidden.body) | changed
     except RecursionError:
         raise _nested() from None

@@ -113,15 +113,15 @@ class ProxyResponseEvents:
     def failure(self, error: ProxyError) -> bytes:
         """Return the events that end the stream with *error*.
 
-        An upstream's own ``error`` that went out as the last event is not told twice.
+        An upstream's own ``error`` that went out as the last event is not sent twice.
         """
         self._forget_attempts()
-        told = self._last_sent()
-        if self.relayed and told.sequence_number is not None:
-            self.numbers.next = told.sequence_number + 1
+        sent = self._last_sent()
+        if self.relayed and sent.sequence_number is not None:
+            self.numbers.next = sent.sequence_number + 1
         events = b"" if self._began else self._beginning()
-        if told.type == "error":
-            reason = _reason(told)
+        if sent.type == "error":
+            reason = _reason(sent)
         else:
             known = failed_code(error)
             reason = ResponseError(known, error.message)
@@ -171,12 +171,12 @@ def failed_code(error: ProxyError) -> str:
     return "invalid_prompt" if error.status in _REFUSED else "server_error"
 
 
-def _reason(told: _SentEvent) -> ResponseError:
+def _reason(sent: _SentEvent) -> ResponseError:
     """Return what an upstream's ``error`` event says."""
-    error = told.error if isinstance(told.error, dict) else {}
-    said = told.code or error.get("code") or error.get("type")
+    error = sent.error if isinstance(sent.error, dict) else {}
+    said = sent.code or error.get("code") or error.get("type")
     known = said if isinstance(said, str) and said in _KNOWN_CODES else "server_error"
-    message = told.message or error.get("message")
+    message = sent.message or error.get("message")
     words = message if isinstance(message, str) else "The upstream reported an error."
     return ResponseError(known, words)
 
@@ -185,10 +185,10 @@ def _shortened(events: bytes) -> bytes:
     """Return the last of *events* without what may be long in it."""
     last = SSEDecoder().feed(events)[-1:]
     try:
-        told = msgspec.json.decode(last[0].data, type=_SentEvent)
+        sent = msgspec.json.decode(last[0].data, type=_SentEvent)
     except (IndexError, ValueError, RecursionError):
-        told = _SentEvent()
-    return b"data: " + msgspec.json.encode(told) + b"\n\n"
+        sent = _SentEvent()
+    return b"data: " + msgspec.json.encode(sent) + b"\n\n"
 
 
 def _echo(body: bytes) -> dict[str, Any]:

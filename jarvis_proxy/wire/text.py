@@ -62,7 +62,7 @@ def decode(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
 class MaskedSurrogates:
     """JSON whose lone halves are hidden in ordinary text, so that a decoder takes it.
 
-    *body* is that JSON. Its raw values may be moved about and stand *beside* other bytes; ``shown``
+    *body* is that JSON. Its raw values may be moved about, among *other* bytes; ``shown``
     puts the halves back.
 
     Raises:
@@ -71,8 +71,8 @@ class MaskedSurrogates:
 
     __slots__ = ("_mark", "body")
 
-    def __init__(self, body: bytes, *, beside: bytes = b"") -> None:
-        taken = {int(number) for number in _MARK.findall(body) + _MARK.findall(beside)}
+    def __init__(self, body: bytes, *, other: bytes = b"") -> None:
+        taken = {int(number) for number in _MARK.findall(body) + _MARK.findall(other)}
         free = next(number for number in range(len(taken) + 1) if number not in taken)
         self._mark = b"~half%d~" % free
         self.body = _substitute(body, self._mark + rb"\1")

@@ -1,4 +1,4 @@
-"""Who fails too often is told to wait, and nobody else is."""
+"""Only clients that fail too often must wait."""
 
 import pytest
 

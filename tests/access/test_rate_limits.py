@@ -202,7 +202,7 @@ async def test_tokens_of_a_key_without_a_token_limit_are_not_counted() -> None:
     assert (await admit(limiter, quota)).refused is None
 
 
-# What the client is told
+# What the client gets
 
 
 def test_headers_are_openais_for_each_limit_that_there_is() -> None:

@@ -66,7 +66,7 @@ def test_at_most_a_month_of_days_and_twenty_keys_are_returned() -> None:
     assert len(usage.keys) == 20
 
 
-def test_budgets_tell_what_is_spent_in_their_own_unit() -> None:
+def test_budgets_show_what_is_spent_in_their_own_unit() -> None:
     made = ledger(("2026-11-24", "laptop", UsageTotals(2, 10, 20, cost=7)))
     made.budgets = {
         "laptop": (Budget(100, "tokens", "day"), Budget(5, "USD", "month")),

@@ -173,7 +173,7 @@ def _answered_chat(events: list[Json]) -> tuple[list[Json], str]:
 
 
 async def play(call: Json, model: str) -> tuple[AgentGemini, str, list[Mapping[str, str]]]:
-    """Play the agent from *call* on until its model has no more to call."""
+    """Play the agent from *call* on until its model calls nothing more."""
     body = {**call["body"], "model": model}
     gemini = AgentGemini(called(body))
     gemini.know(body)

@@ -62,7 +62,7 @@ def test_version_is_what_a_request_says_and_is_cached() -> None:
     assert request.version == HttpVersion(1, 1)
 
 
-def test_match_info_tells_a_request_its_application() -> None:
+def test_match_info_gives_a_request_its_application() -> None:
     async def handle(request: web.Request) -> web.Response:
         raise AssertionError
 

@@ -30,7 +30,7 @@ def post(
     host: bytes = b"Host: proxy",
     sized: bool = True,
 ) -> bytes:
-    """Return a chat request, whole but for what is to be wrong with it."""
+    """Return a chat request that is valid but for the fault under test."""
     length = [b"Content-Length: %d" % len(body)] if sized else []
     return b"\r\n".join((line, host, AUTH[:-2], *length, *headers, b"", body))
 

@@ -1,4 +1,4 @@
-"""Connections: how many, how long they may take to ask, and what they are told: at the socket."""
+"""Connections: how many, how long they may take to ask, and what they receive: at the socket."""
 
 import asyncio
 import contextlib

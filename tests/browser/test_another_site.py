@@ -23,7 +23,7 @@ MODELS = ["gpt-4o", "gemini-3.5-flash", "jarvis-echo"]
 
 @contextlib.asynccontextmanager
 async def page() -> AsyncIterator[str]:
-    """Serve an empty page with the SDK beside it; yield its address."""
+    """Serve an empty page with the SDK next to it; yield its address."""
 
     async def empty(request: web.Request) -> web.Response:
         return web.Response(text="<!doctype html><title>chat</title>", content_type="text/html")
@@ -49,17 +49,17 @@ async def test_the_sdk_in_a_page_streams_from_every_upstream_and_reads_errors() 
         running_proxy(openai.upstream.base_url, gemini.upstream.base_url) as proxy,
         page() as url,
     ):
-        told = await play("another_site", url, proxy=proxy.url, key=KEY, models=MODELS)
+        found = await play("another_site", url, proxy=proxy.url, key=KEY, models=MODELS)
 
-    assert told["origin"] != proxy.url
-    assert told["texts"] == {
+    assert found["origin"] != proxy.url
+    assert found["texts"] == {
         "gpt-4o": TEXT,
         "gemini-3.5-flash": TEXT,
         "jarvis-echo": "How is the weather?",
     }
-    assert told["id"].startswith("req_")  # a header that a page reads only where it is exposed
-    assert "gemini-3-flash" in told["models"]
-    assert told["errors"] == {
+    assert found["id"].startswith("req_")  # a header that a page reads only where it is exposed
+    assert "gemini-3-flash" in found["models"]
+    assert found["errors"] == {
         "wrong key": [401, "invalid_api_key"],
         "wrong place": [400, "unsupported_endpoint"],
     }

@@ -69,7 +69,7 @@ def test_a_file_name_tells_the_type_where_the_url_does_not() -> None:
         ("data:image/png,", "no data"),
     ],
 )
-def test_data_urls_without_data_are_told(url: str, why: str) -> None:
+def test_data_urls_without_data_are_refused_with_a_reason(url: str, why: str) -> None:
     with pytest.raises(AttachmentError, match=why):
         from_data_url(url)
 

@@ -92,7 +92,7 @@ LARGE: dict[str, bytes] = {
 
 
 def translated(body: bytes, endpoint: str = "chat/completions") -> ProxyError | int:
-    """Return the error, or how many bytes of memory the translation took beside the body."""
+    """Return the error, or how many bytes the translation took in addition to the body."""
     upstream = gemini(new_id=ids())
     call = replace(a_call(target="gemini-2.5-flash"), body=body, endpoint=endpoint)
     tracemalloc.start()
@@ -146,7 +146,7 @@ def test_d3_so_are_embeddings_of_them() -> None:
 
 
 @pytest.mark.parametrize("body", LARGE.values(), ids=LARGE)
-def test_d3_translation_takes_less_than_three_times_the_body_beside_it(body: bytes) -> None:
+def test_d3_translation_takes_less_than_three_times_the_body_in_addition(body: bytes) -> None:
     """Four times with the body; and 24 MiB for what has a cost of its own, however small."""
     taken = translated(body)
 

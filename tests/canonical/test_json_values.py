@@ -42,7 +42,7 @@ def test_parse_reads_json() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "nul", "[1e999]", "[" * 101 + "]" * 101, "[" * 100_000])
-def test_what_is_no_json_or_too_deep_is_told(text: str) -> None:
+def test_what_is_no_json_or_too_deep_is_recognized(text: str) -> None:
     with pytest.raises(InvalidJSON):
         parse(text)
 

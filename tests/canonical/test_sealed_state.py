@@ -81,7 +81,7 @@ def test_state_comes_back_from_a_google_client_as_it_went_out(owner: str, payloa
 
 
 @given(st.sampled_from(OWNERS), TEXTS)
-def test_state_survives_an_sdk_that_encodes_bytes_anew(owner: str, payload: str) -> None:
+def test_state_survives_an_sdk_that_encodes_bytes_again(owner: str, payload: str) -> None:
     raw = base64.b64decode(to_google_signature(SealedState(owner, payload)))
     again = base64.urlsafe_b64encode(raw).decode()
 

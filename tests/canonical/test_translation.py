@@ -100,7 +100,7 @@ def test_nothing_goes_out_of_an_answer_that_is_asked_for_again() -> None:
     assert second.feed(b"text b\n") == b""
 
 
-def test_a_further_attempt_begins_anew() -> None:
+def test_a_further_attempt_starts_over() -> None:
     upstream = FakeUpstreamCall()
     exchange = a_translation(upstream)
     with pytest.raises(EmptyAnswerError):
@@ -257,7 +257,7 @@ def test_a_body_is_read_and_decoded_once() -> None:
     assert dialect.reads == 1
 
 
-def test_a_recovery_reads_the_clients_request_anew() -> None:
+def test_a_recovery_reads_the_clients_request_again() -> None:
     adapter, dialect = FakeAdapter(), FakeDialect()
     upstream = an_upstream(adapter, dialect)
     upstream.exchange(a_call(), {}, upstream.needs(a_call()).decoded)

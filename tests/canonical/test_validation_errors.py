@@ -96,7 +96,7 @@ class Outer(msgspec.Struct):
         ({}, "t.items", "missing_required_parameter", "'t.items'"),
     ],
 )
-def test_what_does_not_fit_a_type_is_told_with_its_path(
+def test_what_does_not_fit_a_type_is_reported_with_its_path(
     value: object, param: str, code: str, words: str
 ) -> None:
     with pytest.raises(ProxyError) as caught:

@@ -1,4 +1,4 @@
-"""Budgets: how they are written, and when they begin anew."""
+"""Budgets: how they are written, and when their periods begin."""
 
 from datetime import UTC, datetime
 

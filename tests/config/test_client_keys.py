@@ -100,7 +100,7 @@ def test_c17_what_is_another_setting_is_not_taken_for_a_mistyped_one(name: str) 
     assert "rename" not in reader.problems[0]
 
 
-def test_a_placeholder_beside_a_client_key_opens_nothing() -> None:
+def test_a_placeholder_next_to_a_client_key_opens_nothing() -> None:
     reader = EnvReader({"PROXY_API_KEYS": f"sk-xxx,{KEY}"})
     keys = client_keys(reader)
 

@@ -118,7 +118,7 @@ def test_c12_another_address_is_none_of_ours(base_url: str) -> None:
         ("192.168.1.5", "http://[fd00::5]:9000/v1", False),
     ],
 )
-def test_c12_beside_one_address_another_program_may_have_the_port(
+def test_c12_another_program_may_have_the_port_on_another_address(
     host: str, base_url: str, *, is_own: bool
 ) -> None:
     found = settings(base_url, HOST=host)

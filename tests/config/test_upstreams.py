@@ -110,7 +110,7 @@ def test_a_fallback_that_says_nothing_clear_is_refused(text: str) -> None:
     assert len(reader.problems) == 1
 
 
-def test_a_service_may_speak_the_messages_api_beside_chat() -> None:
+def test_a_service_may_speak_the_messages_api_as_well_as_chat() -> None:
     reader = EnvReader(
         {
             "UPSTREAMS": "deepseek,kimi",

@@ -50,7 +50,7 @@ def test_trusting_every_proxy_is_warned_about_even_on_loopback() -> None:
     assert "TRUSTED_PROXIES" in hint
 
 
-def test_without_any_key_each_upstream_tells_its_setting() -> None:
+def test_without_any_key_each_upstream_names_its_setting() -> None:
     extra = UpstreamSettings("my-llm", "http://ollama:11434/v1")
 
     assert list(upstream_warnings((*DEFAULT_UPSTREAMS, extra))) == [
@@ -64,7 +64,7 @@ def test_without_any_key_each_upstream_tells_its_setting() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "expected"),
     [
         ("https://llm.example.com/v1", False),
         ("http://llm.example.com/v1", True),
@@ -73,10 +73,10 @@ def test_without_any_key_each_upstream_tells_its_setting() -> None:
         ("http://192.168.1.9/v1", False),
     ],
 )
-def test_key_sent_in_clear_text_is_warned_about(url: str, told: bool) -> None:
+def test_key_sent_in_clear_text_is_warned_about(url: str, expected: bool) -> None:
     hints = list(upstream_warnings((UpstreamSettings("x", url, ("k",)),)))
 
-    assert told is any("in clear" in hint for hint in hints)
+    assert expected is any("in clear" in hint for hint in hints)
 
 
 @pytest.mark.parametrize(

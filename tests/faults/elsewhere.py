@@ -123,13 +123,13 @@ ELSEWHERE: Final[tuple[tuple[str, tuple[Elsewhere, ...]], ...]] = (
                 "More calls at once than the limit",
                 "503 `overloaded`",
                 _GUARD,
-                "test_overload_is_told_at_once_and_health_stays_quick",
+                "test_overload_is_answered_at_once_and_health_stays_quick",
             ),
             Elsewhere(
                 "A storm of wrong keys",
                 "429 after ten; a right key still opens",
                 _GUARD,
-                "test_ten_wrong_keys_are_told_so_and_the_next_to_wait",
+                "test_ten_wrong_keys_are_refused_and_the_next_must_wait",
             ),
             Elsewhere(
                 "Malformed HTTP, smuggling, pipelining, upgrades: over 81 payloads",
@@ -147,7 +147,7 @@ ELSEWHERE: Final[tuple[tuple[str, tuple[Elsewhere, ...]], ...]] = (
                 "A wrong method",
                 "405 with `Allow`",
                 "server/test_middlewares.py",
-                "test_wrong_method_is_told_the_right_ones",
+                "test_wrong_method_is_refused_with_the_right_ones",
             ),
         ),
     ),
@@ -164,7 +164,7 @@ ELSEWHERE: Final[tuple[tuple[str, tuple[Elsewhere, ...]], ...]] = (
                 "Streams that outlast the drain",
                 "error event `server_shutdown`",
                 _LIFE,
-                "test_what_has_not_ended_in_time_is_told_why",
+                "test_what_has_not_ended_in_time_gets_the_reason",
             ),
             Elsewhere(
                 "A second signal",
@@ -218,7 +218,7 @@ ELSEWHERE: Final[tuple[tuple[str, tuple[Elsewhere, ...]], ...]] = (
                 "A worker is told to go",
                 "nothing: its streams end, the next one serves",
                 "test_workers.py",
-                "test_a_worker_that_is_told_to_go_drains_while_the_next_one_serves",
+                "test_a_worker_that_must_stop_drains_while_the_next_one_serves",
             ),
             Elsewhere(
                 "Redis dies, stands still, comes back",

@@ -1,6 +1,6 @@
 """The inputs that fuzzing starts from, and what it has found: files below corpus/. IO.
 
-``python -m tests.fuzz.corpus`` writes the seeds anew from the streams, replies and requests that
+``python -m tests.fuzz.corpus`` writes the seeds again from the streams, replies and requests that
 the other tests have; what was found (``found-...``) stays.
 """
 

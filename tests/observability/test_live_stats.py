@@ -124,8 +124,8 @@ def test_address_agent_and_request_id_are_not_shown() -> None:
     made = live(record)
     made.open["id-canary"] = record
 
-    told = repr((made.calls(0), made.totals(NOW), made.seconds(0, NOW + 1)))
-    assert not [canary for canary in ("canary", "203.0.113.9", "req_1") if canary in told]
+    everything = repr((made.calls(0), made.totals(NOW), made.seconds(0, NOW + 1)))
+    assert not [canary for canary in ("canary", "203.0.113.9", "req_1") if canary in everything]
 
 
 # Seconds
@@ -235,7 +235,7 @@ def test_open_calls_are_counted_by_their_names_even_before_any_has_ended() -> No
     assert {(row.name, row.open) for row in totals.upstreams} == {("openai", 1), ("-", 1)}
 
 
-def test_the_busiest_groups_come_first_and_no_more_than_asked_for() -> None:
+def test_the_busiest_groups_come_first_and_only_as_many_as_asked_for() -> None:
     made = live(*(call(model=f"m{number % 20}") for number in range(210)))
     models = made.totals(NOW + 1, most=5).models
 

@@ -229,8 +229,8 @@ def test_dropped_lines_are_reported_once_the_pipe_is_read() -> None:
             lines.append(reader.readline())
         closing.join()
 
-    (told,) = re.findall(r"warning (\d+) log lines were dropped: the log is too slow", lines[-1])
-    assert len(lines) - 1 + int(told) == 2000
+    (last,) = re.findall(r"warning (\d+) log lines were dropped: the log is too slow", lines[-1])
+    assert len(lines) - 1 + int(last) == 2000
 
 
 def test_dropped_lines_are_reported_in_json_with_log_format_json() -> None:
@@ -242,14 +242,14 @@ def test_dropped_lines_are_reported_in_json_with_log_format_json() -> None:
     writer.write(lambda: '{"kept":1}')
     writer.close()
 
-    kept, told = map(json.loads, stream.getvalue().splitlines())
+    kept, last = map(json.loads, stream.getvalue().splitlines())
     assert kept == {"kept": 1}
-    assert told["event"] == "warning"
-    assert told["message"].startswith("1 log lines were dropped")
+    assert last["event"] == "warning"
+    assert last["message"].startswith("1 log lines were dropped")
 
 
 class Broken(io.StringIO):
-    """A stream that fails for as long as it is told to."""
+    """A stream that fails until the test lets it work."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__()
@@ -272,9 +272,9 @@ def test_stream_that_fails_loses_lines_and_says_so_when_it_works_again(error: Ex
     writer.write(lambda: "kept")
     writer.close()
 
-    kept, told = stream.getvalue().splitlines()
+    kept, last = stream.getvalue().splitlines()
     assert kept == "kept"
-    assert "1 log lines were dropped" in told
+    assert "1 log lines were dropped" in last
 
 
 def test_full_disk_raises_nothing() -> None:

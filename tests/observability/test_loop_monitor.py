@@ -14,7 +14,7 @@ from jarvis_proxy.observability.loop_monitor import (
 
 
 class Clock:
-    """A clock that stands until it is told to go on."""
+    """A clock that stands until the test moves it."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -98,7 +98,7 @@ def test_an_error_of_the_loop_is_said_without_what_may_be_content(
     assert said == [text]
 
 
-async def test_the_loop_itself_tells_the_handler(said: list[str]) -> None:
+async def test_the_loop_itself_reports_to_the_handler(said: list[str]) -> None:
     loop = asyncio.get_running_loop()
     before = loop.get_exception_handler()
     loop.set_exception_handler(exception_handler(RateLimitedLogger(10, Clock())))
@@ -133,8 +133,8 @@ def test_a_lag_of_a_quarter_of_a_second_is_said_and_the_worst_is_kept(said: list
 
 async def test_the_probe_measures_how_late_the_loop_is() -> None:
     clock = Clock()
-    told: list[float] = []
-    probe = LoopLagMonitor(RateLimitedLogger(10, clock), clock, told.append)
+    lags: list[float] = []
+    probe = LoopLagMonitor(RateLimitedLogger(10, clock), clock, lags.append)
     running = asyncio.create_task(probe.run())
     await asyncio.sleep(0)
     clock.now += 5.1  # while the probe sleeps for 0.1 s
@@ -144,4 +144,4 @@ async def test_the_probe_measures_how_late_the_loop_is() -> None:
     running.cancel()
 
     assert probe.worst == pytest.approx(5.0)
-    assert max(told) == probe.worst
+    assert max(lags) == probe.worst

@@ -170,7 +170,7 @@ async def test_a_worker_that_writes_nothing_is_waited_for_in_vain_but_not_for_lo
     assert workers_of.workers(0).snapshots() == []
 
 
-async def test_a_part_of_a_worker_that_is_gone_is_shown_no_more() -> None:
+async def test_a_part_of_a_worker_that_is_gone_is_no_longer_shown() -> None:
     workers_of = Workers()
     one, other = workers_of.workers(0), workers_of.workers(1)
     one.mark_viewer(time.monotonic())

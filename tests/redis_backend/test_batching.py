@@ -60,20 +60,20 @@ async def test_concurrent_requests_are_one_command() -> None:
 
 async def test_answers_go_to_requests_and_skip_sends() -> None:
     kit = Kit()
-    kit.batcher.send("told")
+    kit.batcher.send("sent")
     tasks = await kit.asked("a")
-    kit.batcher.send("told later")
+    kit.batcher.send("sent later")
     batch = kit.batcher.next_batch()
     batch.deliver([1])
 
-    assert batch.command == ("DO", "told", "a", "told later")
+    assert batch.command == ("DO", "sent", "a", "sent later")
     assert await tasks[0] == "a=1"
     assert kit.batcher.pending == 0
 
 
 async def test_reply_to_sends_only_is_ignored() -> None:
     kit = Kit()
-    kit.batcher.send("told")
+    kit.batcher.send("sent")
 
     kit.batcher.next_batch().deliver("no list")
 
@@ -111,21 +111,21 @@ async def test_one_that_left_does_not_disturb_the_others() -> None:
 
 async def test_lost_sends_are_reported() -> None:
     kit = Kit()
-    kit.batcher.send("told")
+    kit.batcher.send("sent")
     tasks = await kit.asked("asked")
     kit.batcher.next_batch().fail()
 
-    assert kit.lost == ["told"]
+    assert kit.lost == ["sent"]
     assert await tasks[0] is None
 
 
 async def test_clear_drops_pending_operations_and_releases_waiters() -> None:
     kit = Kit()
-    kit.batcher.send("told")
+    kit.batcher.send("sent")
     tasks = await kit.asked("asked")
     kit.batcher.clear()
 
-    assert kit.lost == ["told"]
+    assert kit.lost == ["sent"]
     assert kit.batcher.pending == 0
     assert await tasks[0] is None
 

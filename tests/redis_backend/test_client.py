@@ -56,7 +56,7 @@ def _split(reply: Any, asked: Sequence[int]) -> list[int]:
     return [int(reply)] * len(asked)
 
 
-def told(caplog: pytest.LogCaptureFixture, level: int) -> list[str]:
+def logged(caplog: pytest.LogCaptureFixture, level: int) -> list[str]:
     """Return what was logged at *level*."""
     return [r.getMessage() for r in caplog.records if r.levelno == level]
 
@@ -129,7 +129,7 @@ async def test_without_a_store_it_starts_with_one_warning_and_without_waiting(
             assert await kit.connection.execute([("PING",)]) is None
             await eventually(lambda: tries >= 3)
 
-    (warning,) = told(caplog, logging.WARNING)
+    (warning,) = logged(caplog, logging.WARNING)
     assert "(ConnectionError)" in warning
     assert "canary" not in caplog.text
 
@@ -139,10 +139,10 @@ async def test_a_store_that_comes_later_is_found(caplog: pytest.LogCaptureFixtur
     server = RedisServer()
     async with Kit(server.url).running() as kit, server.running():
         await kit.works()
-        await eventually(lambda: told(caplog, logging.INFO))
+        await eventually(lambda: logged(caplog, logging.INFO))
 
         assert await kit.sum.request(1) == 1
-        assert told(caplog, logging.INFO) == [f"Redis at 127.0.0.1:{server.port} works again"]
+        assert logged(caplog, logging.INFO) == [f"Redis at 127.0.0.1:{server.port} works again"]
 
 
 async def test_a_store_that_dies_and_returns_costs_one_warning(
@@ -154,12 +154,12 @@ async def test_a_store_that_dies_and_returns_costs_one_warning(
         answers = [await kit.sum.request(1) for _ in range(20)]
         await server.start()
         await kit.works()
-        await eventually(lambda: told(caplog, logging.INFO))
+        await eventually(lambda: logged(caplog, logging.INFO))
 
         assert answers == [None] * 20
         assert await kit.sum.request(5) == 5
         assert kit.returns == 2
-        assert len(told(caplog, logging.WARNING)) == 1
+        assert len(logged(caplog, logging.WARNING)) == 1
 
 
 async def test_operations_sent_to_a_dying_store_are_reported_as_lost(server: RedisServer) -> None:
@@ -193,8 +193,8 @@ async def test_callers_wait_for_a_stalled_store_no_longer_than_their_budget(
         assert later == [None] * 100
         assert 0.05 <= waited < 0.4
         assert waited_later < 0.05
-        assert "(too slow)" in told(caplog, logging.WARNING)[0]
-        assert len(told(caplog, logging.WARNING)) == 1
+        assert "(too slow)" in logged(caplog, logging.WARNING)[0]
+        assert len(logged(caplog, logging.WARNING)) == 1
 
 
 async def test_one_late_answer_is_no_outage(server: RedisServer) -> None:
@@ -206,7 +206,7 @@ async def test_one_late_answer_is_no_outage(server: RedisServer) -> None:
         await eventually(lambda: kit.connection.is_responsive)
 
         assert (answer, told_meanwhile) == (None, True)
-        # The late one and the one that was told were done all the same.
+        # The late command and the one that was sent were done all the same.
         assert await kit.sum.request(0) == 2
         assert kit.returns == 1
 
@@ -248,7 +248,7 @@ async def test_a_store_that_takes_no_writes_is_not_used(
 
         assert (answer, up) == (None, False)
         assert await kit.sum.request(1) == 1
-        assert len(told(caplog, logging.WARNING)) == 1
+        assert len(logged(caplog, logging.WARNING)) == 1
         assert "OutOfMemoryError" in caplog.text
 
 
@@ -261,7 +261,7 @@ async def test_a_script_that_always_fails_does_not_fill_the_log(
             await kit.works()
             assert await kit.sum.request(1) is None
 
-        assert len(told(caplog, logging.WARNING)) == 1
+        assert len(logged(caplog, logging.WARNING)) == 1
         assert "WRONGTYPE" in caplog.text
 
 

@@ -95,7 +95,7 @@ async def test_one_process_settles_what_the_other_then_misses(
     quota = KeyQuota(tpm=1000)
     await two[0].admit(quota, 100)
     two[0].settle(800)
-    # Its answer comes after what was told before.
+    # Its answer comes after what was sent before.
     await two[0].admit(KeyQuota(rpm=1), key="other")
     refused = await two[1].admit(quota, 200)
     two[0].settle(-800)

@@ -49,8 +49,8 @@ class Process:
     def limited(self, index: int, seconds: float, model: str = MODEL) -> None:
         self.pool.quarantine(index, model, self.now, Quarantine(seconds))
 
-    async def told(self) -> None:
-        """Wait until what was told is in the store."""
+    async def published(self) -> None:
+        """Wait until what was published is in the store."""
         await eventually(lambda: not self.health._ops.pending and not self.connection._in_flight)
 
     @property
@@ -72,7 +72,7 @@ async def two(server: RedisServer) -> AsyncIterator[tuple[Process, Process]]:
 async def test_refused_key_is_quarantined_in_all_processes(two: tuple[Process, Process]) -> None:
     one, other = two
     one.refused(1)
-    await one.told()
+    await one.published()
     await other.health.poll()
 
     assert one.rests == other.rests == [0, 900]
@@ -81,7 +81,7 @@ async def test_refused_key_is_quarantined_in_all_processes(two: tuple[Process, P
 async def test_limited_key_is_quarantined_for_its_model_only(two: tuple[Process, Process]) -> None:
     one, other = two
     one.limited(0, 60.0)
-    await one.told()
+    await one.published()
     await other.health.poll()
     picked = {model: {other.pool.pick(model, other.now) for _ in KEYS} for model in (MODEL, "o3")}
 
@@ -94,12 +94,12 @@ async def test_circuit_is_open_in_all_processes_until_one_gets_an_answer(
 ) -> None:
     one, other = two
     one.fail(kind)
-    await one.told()
+    await one.published()
     await other.health.poll()
     held_off, unharmed = other.admit(), other.admit(client=OTHER_CLIENT)
     assert isinstance(unharmed, CallPermit)
     unharmed.answered()
-    await other.told()
+    await other.published()
     await one.health.poll()
 
     assert isinstance(held_off, float)
@@ -112,7 +112,7 @@ async def test_d6_circuit_of_one_model_is_open_in_all_processes(
 ) -> None:
     one, other = two
     one.fail()
-    await one.told()
+    await one.published()
     await other.health.poll()
 
     assert isinstance(other.admit(), float)
@@ -125,7 +125,7 @@ async def test_d6_key_quarantined_by_one_client_stays_usable_for_others_everywhe
     one, other = two
     for index in range(2):
         one.pool.quarantine(index, MODEL, one.now, Quarantine(900.0), client=CLIENT)
-    await one.told()
+    await one.published()
     await other.health.poll()
     picked = [
         other.pool.pick(MODEL, other.now, frozenset({0}), client=client)
@@ -186,7 +186,7 @@ async def test_an_event_of_an_older_version_is_read(
 async def test_own_events_change_nothing(two: tuple[Process, Process]) -> None:
     one = two[0]
     one.limited(0, 60.0)
-    await one.told()
+    await one.published()
     one.now += 59.5
     await one.health.poll()
 
@@ -197,11 +197,11 @@ async def test_events_name_keys_by_half_a_digest(
     two: tuple[Process, Process], store: Redis
 ) -> None:
     two[0].refused(0)
-    await two[0].told()
-    told = str(await store.xrange("jarvis:health"))
+    await two[0].published()
+    published = str(await store.xrange("jarvis:health"))
 
-    assert digest(KEYS[0]) in told
-    assert "canary" not in told
+    assert digest(KEYS[0]) in published
+    assert "canary" not in published
 
 
 async def test_a_key_of_other_settings_is_no_key_of_ours(server: RedisServer) -> None:
@@ -211,7 +211,7 @@ async def test_a_key_of_other_settings_is_no_key_of_ours(server: RedisServer) ->
     one.refused(0)
     one.health.watch("elsewhere", elsewhere := KeyPool(("k",)), CircuitBreakers())
     elsewhere.quarantine(0, MODEL, one.now, REFUSED)
-    await one.told()
+    await one.published()
     await other.health.poll()
     for process in (one, other):
         await process.connection.close()
@@ -225,7 +225,7 @@ async def test_process_that_starts_later_reads_what_is_active(
     one = two[0]
     one.refused(0)
     one.limited(1, 0.05)
-    await one.told()
+    await one.published()
     await asyncio.sleep(0.06)  # the store's clock cannot be moved
     late = Process(server.url, "c")
     await late.connection.start()
@@ -239,7 +239,7 @@ async def test_new_configuration_keeps_received_events(two: tuple[Process, Proce
     one, other = two
     one.refused(0)
     one.fail()
-    await one.told()
+    await one.published()
     await other.health.poll()
     pool, breakers = KeyPool(tuple(reversed(KEYS))), CircuitBreakers()
     other.health.watch("openai", pool, breakers)
@@ -248,7 +248,7 @@ async def test_new_configuration_keeps_received_events(two: tuple[Process, Proce
     assert isinstance(breakers.allow(MODEL, CLIENT, other.now), float)
 
 
-async def test_a_hundred_calls_that_meet_one_limit_tell_it_once(
+async def test_a_hundred_calls_that_meet_one_limit_publish_it_once(
     two: tuple[Process, Process], store: Redis
 ) -> None:
     one = two[0]
@@ -258,7 +258,7 @@ async def test_a_hundred_calls_that_meet_one_limit_tell_it_once(
     ticket = one.admit()
     assert isinstance(ticket, CallPermit)
     ticket.answered()  # no one was held off: nothing to tell
-    await one.told()
+    await one.published()
 
     assert await store.xlen("jarvis:health") == 1
 
@@ -274,7 +274,7 @@ async def test_events_during_an_outage_are_published_after_it(
     await other.health.poll()
     await server.start()
     await eventually(lambda: one.connection.is_up and other.connection.is_up)
-    await one.told()
+    await one.published()
     await other.health.poll()
 
     assert other.rests == [900, 900]
@@ -284,7 +284,7 @@ async def test_what_is_not_ours_is_passed_over(two: tuple[Process, Process], sto
     one, other = two
     await store.xadd("jarvis:health", {"event": b"[1, 2"})
     one.refused(0)
-    await one.told()
+    await one.published()
     await other.health.poll()
     assert other.rests == [900, 0]
     await store.xadd("jarvis:health", {"event": b"\xff\xfe"})

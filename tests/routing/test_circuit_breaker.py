@@ -174,18 +174,18 @@ def test_circuit_opens_when_another_process_reports_it() -> None:
 
 
 def test_good_answer_is_reported_only_if_the_circuit_was_open() -> None:
-    told: list[tuple[str, float | None]] = []
+    changes: list[tuple[str, float | None]] = []
     breaker = CircuitBreaker()
-    breaker.on_change = lambda client, until: told.append((client, until))
+    breaker.on_change = lambda client, until: changes.append((client, until))
 
     breaker.succeeded()
     breaker.failed(A, 0.0)
     breaker.succeeded()
-    assert told == []
+    assert changes == []
 
     fail(breaker, (A,) * 5)
     breaker.succeeded()
-    assert told == [(A, 10.0), ("", None)]
+    assert changes == [(A, 10.0), ("", None)]
 
 
 def test_c13_answers_of_500_count_for_their_model_only() -> None:
@@ -220,8 +220,8 @@ def test_c13_an_answer_of_500_shows_that_the_upstream_is_reached() -> None:
 
 def test_a_good_answer_lets_upstream_and_model_be_asked_again() -> None:
     breakers = CircuitBreakers()
-    told: list[tuple[str, str, float | None]] = []
-    breakers.on_change = lambda *what: told.append(what)
+    changes: list[tuple[str, str, float | None]] = []
+    breakers.on_change = lambda *what: changes.append(what)
     for _ in range(5):
         ticket(breakers).failed(0.0)
     probe = ticket(breakers, now=10.0)
@@ -229,12 +229,12 @@ def test_a_good_answer_lets_upstream_and_model_be_asked_again() -> None:
     probe.answered()
 
     assert isinstance(breakers.allow(MODEL, A, 10.0), CallPermit)
-    assert told == [(MODEL, A, 10.0), (MODEL, "", None)]
+    assert changes == [(MODEL, A, 10.0), (MODEL, "", None)]
     assert len(breakers) == 0
 
 
 @pytest.mark.parametrize("kind", ["abandoned", "unreachable"])
-def test_a_models_probe_that_tells_nothing_of_the_model_leaves_it_to_the_next(kind: str) -> None:
+def test_a_models_probe_without_a_result_leaves_it_to_the_next(kind: str) -> None:
     breakers = CircuitBreakers()
     for _ in range(5):
         ticket(breakers).failed(0.0)

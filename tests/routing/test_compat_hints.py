@@ -1,4 +1,4 @@
-"""Odd spellings: told once for each key, in words, and never with the key."""
+"""Odd spellings: logged once for each key, and never with the key."""
 
 import pytest
 
@@ -14,7 +14,7 @@ PLAIN = ("/v1/chat/completions", "Bearer k")
         ("/chat/completions", "bearer k"),  # the documented client's base URL
         ("/v1/models/openai/gpt-4o", "Bearer k"),
         ("/v1/chat/completions", None),  # x-api-key, api-key and the like are ordinary
-        ("/v1/chat/completions", "Basic dTpw"),  # a reverse proxy's own, beside x-api-key
+        ("/v1/chat/completions", "Basic dTpw"),  # a reverse proxy's own, with x-api-key
     ],
 )
 def test_ordinary_spellings_are_not_spoken_of(path: str, authorization: str | None) -> None:

@@ -40,12 +40,12 @@ def test_refused_key_is_quarantined_for_all_models() -> None:
     assert pool.quarantined(1000.0) == 0
 
 
-@pytest.mark.parametrize(("told", "rest"), [(7.0, 7.0), (86_400.0, 3600.0)])
+@pytest.mark.parametrize(("asked", "rest"), [(7.0, 7.0), (86_400.0, 3600.0)])
 def test_limited_key_is_quarantined_for_its_model_as_long_as_asked(
-    told: float, rest: float
+    asked: float, rest: float
 ) -> None:
     pool = KeyPool(["a", "b"])
-    pool.quarantine(0, "m", 0.0, Quarantine(told))
+    pool.quarantine(0, "m", 0.0, Quarantine(asked))
 
     assert [pool.pick("m", rest - 1), pool.pick("m", rest - 1)] == [1, 1]
     assert pool.quarantined(rest - 1) == 1
@@ -111,10 +111,10 @@ def test_key_is_quarantined_when_another_process_reports_it() -> None:
 
 def test_new_quarantine_is_reported() -> None:
     pool = KeyPool(("a", "b"))
-    told: list[tuple[int, str | None, float, str]] = []
-    pool.on_change = lambda *rest: told.append(rest)
+    asked: list[tuple[int, str | None, float, str]] = []
+    pool.on_change = lambda *rest: asked.append(rest)
 
     pool.quarantine(1, "m", 10.0, Quarantine(5.0), client=A)
     pool.quarantine(0, "m", 10.0, REFUSED, client=A)
 
-    assert told == [(1, "m", 15.0, A), (0, None, 910.0, "")]
+    assert asked == [(1, "m", 15.0, A), (0, None, 910.0, "")]

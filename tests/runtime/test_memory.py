@@ -19,7 +19,9 @@ def test_resident_memory_is_that_of_the_process() -> None:
     assert 5e6 < memory.rss_bytes() < 5e9
 
 
-def test_where_nothing_tells_it_is_unknown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_any_source_the_limit_is_unknown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(memory, "_STATM", tmp_path / "none")
 
     assert memory.rss_bytes() == 0

@@ -69,7 +69,7 @@ async def serving(**env: str) -> AsyncIterator[Served]:
 
 
 class Held:
-    """An upstream whose answers wait until they are let go."""
+    """An upstream whose answers wait until the test releases them."""
 
     def __init__(self) -> None:
         self.upstream = RawUpstream(self.play)

@@ -85,7 +85,7 @@ async def serving(reload: Reload | None = None, **env: str) -> AsyncIterator[Run
 
 
 class Held:
-    """An upstream whose streams go on until they are let go."""
+    """An upstream whose streams go on until the test ends them."""
 
     def __init__(self) -> None:
         self.let_go = asyncio.Event()
@@ -169,7 +169,7 @@ async def test_streams_in_progress_end_before_the_server_does() -> None:
 
 
 @pytest.mark.parametrize("why", ["time", "signal"])
-async def test_streams_that_do_not_end_are_told_why(why: str) -> None:
+async def test_streams_that_do_not_end_get_the_reason(why: str) -> None:
     held = Held()
     limit = "0.2" if why == "time" else "60"
     async with (
@@ -263,7 +263,7 @@ async def test_address_that_cannot_be_had_is_an_error_and_leaves_nothing_behind(
 
 
 class Reloading:
-    """Settings that are read anew, and sometimes cannot be."""
+    """Settings that are read again, and sometimes cannot be."""
 
     def __init__(self) -> None:
         self.next: Settings | Exception | None = None

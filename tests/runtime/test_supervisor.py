@@ -322,7 +322,7 @@ def test_one_that_drains_by_itself_goes_on_while_another_serves(stage: Stage) ->
     assert "warning" not in run.log
 
 
-def test_not_more_drain_beside_each_other_than_there_are_desks(stage: Stage) -> None:
+def test_only_as_many_drain_together_as_there_are_slots(stage: Stage) -> None:
     """Else each of them would need one more, without end."""
 
     def play(player: Player) -> None:
@@ -361,7 +361,7 @@ def test_workers_have_their_own_sockets_only(stage: Stage) -> None:
 # Other settings
 
 
-def test_other_settings_are_told_to_all_and_noted_once(stage: Stage) -> None:
+def test_other_settings_are_sent_to_all_and_noted_once(stage: Stage) -> None:
     def play(player: Player) -> None:
         player.says(messages.READY)
         player.stage.note(f"ready {player.number}")
@@ -433,7 +433,7 @@ def test_one_that_dies_meanwhile_is_not_waited_for(stage: Stage) -> None:
         (RuntimeError("canary"), "RuntimeError at"),
     ],
 )
-def test_wrong_settings_are_told_to_nobody(stage: Stage, error: Exception, received: str) -> None:
+def test_wrong_settings_are_sent_to_nobody(stage: Stage, error: Exception, received: str) -> None:
     def read() -> tuple[Settings, Mapping[str, str]]:
         raise error
 

@@ -69,7 +69,7 @@ def _same_signals_afterwards() -> Iterator[None]:
 
 @contextlib.asynccontextmanager
 async def worker() -> AsyncIterator[Parent]:
-    """Run a worker; it must end by itself, or be told to in the end."""
+    """Run a worker; it must end by itself, or is stopped in the end."""
     mine, its = socket.socketpair()
     mine.setblocking(False)
     sock = socket.create_server(("127.0.0.1", 0))

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.slow
 # Overload
 
 
-async def test_overload_is_told_at_once_and_health_stays_quick() -> None:
+async def test_overload_is_answered_at_once_and_health_stays_quick() -> None:
     upstream = RawUpstream(hold)
     async with upstream.running(), running_proxy(upstream.base_url, MAX_STREAMS="3") as proxy:
         async with calls_in_progress(proxy, 3):
@@ -196,7 +196,7 @@ async def refused(proxy: Proxy, forwarded: str = "", key: str = "wrong") -> RawR
     return await fetch(proxy.port, "/v1/models", headers=headers, method="GET")
 
 
-async def test_ten_wrong_keys_are_told_so_and_the_next_to_wait() -> None:
+async def test_ten_wrong_keys_are_refused_and_the_next_must_wait() -> None:
     async with running_proxy() as proxy:
         responses = [await refused(proxy) for _ in range(12)]
         right = await fetch(proxy.port, "/v1/models", headers=BEARER, method="GET")
@@ -368,7 +368,7 @@ async def test_key_that_does_not_open_gets_the_401_of_a_wrong_one(
 
     assert outcome(response) == (401, "invalid_api_key")
     assert same_for_all(response) == same_for_all(wrong)
-    assert "key=tester" in log  # the operator is told which one
+    assert "key=tester" in log  # the operator sees which one
 
 
 async def test_key_that_does_not_open_counts_as_a_failure() -> None:

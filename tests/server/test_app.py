@@ -148,14 +148,16 @@ async def test_methods_that_no_api_has_are_not_relayed(method: str) -> None:
     assert openai.received == []
 
 
-@pytest.mark.parametrize(("env", "told"), [({"KEY_TESTER_RPM": "7"}, True), ({}, False)])
-async def test_key_with_limits_is_told_how_it_stands(env: dict[str, str], told: bool) -> None:
+@pytest.mark.parametrize(("env", "has_headers"), [({"KEY_TESTER_RPM": "7"}, True), ({}, False)])
+async def test_key_with_limits_gets_its_state_in_headers(
+    env: dict[str, str], has_headers: bool
+) -> None:
     async with running_proxy(**env) as proxy:
         body: dict[str, object] = {"model": "jarvis-echo", "messages": []}
         response = await fetch(proxy.port, "/v1/chat/completions", body, BEARER)
 
     limit = response.headers.get("x-ratelimit-limit-requests")
-    assert limit == ("7" if told else None)
+    assert limit == ("7" if has_headers else None)
 
 
 async def test_default_model_is_listed_under_its_name() -> None:

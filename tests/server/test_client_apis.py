@@ -93,7 +93,7 @@ async def test_each_api_takes_the_key_where_its_clients_put_it(header: str, valu
             assert response.status == 400, path
 
 
-async def test_wrong_method_is_told_in_the_clients_own_form() -> None:
+async def test_wrong_method_is_reported_in_the_clients_own_form() -> None:
     async with running_proxy() as proxy:
         messages = await fetch(proxy.port, MESSAGES[0], headers=BEARER, method="PUT")
         assert messages.status == 405
@@ -111,7 +111,7 @@ async def test_wrong_method_is_told_in_the_clients_own_form() -> None:
         ("/anthropic/v1/files", {}),
     ],
 )
-async def test_unknown_address_of_anthropics_is_told_in_its_form(
+async def test_unknown_address_of_anthropics_is_reported_in_its_form(
     path: str, headers: dict[str, str]
 ) -> None:
     async with running_proxy() as proxy:
@@ -124,14 +124,14 @@ async def test_unknown_address_of_anthropics_is_told_in_its_form(
     "path",
     ["/v1beta/models/gemini-3-flash:generateContents", "/v1beta/files", "/v1:generateContent"],
 )
-async def test_unknown_address_of_googles_is_told_in_its_form(path: str) -> None:
+async def test_unknown_address_of_googles_is_reported_in_its_form(path: str) -> None:
     async with running_proxy() as proxy:
         response = await fetch(proxy.port, path, {}, BEARER)
         assert response.status == 404
         assert google_error(response)["status"] == "NOT_FOUND"
 
 
-async def test_unknown_address_tells_nothing_without_a_key() -> None:
+async def test_unknown_address_shows_nothing_without_a_key() -> None:
     async with running_proxy() as proxy:
         response = await fetch(proxy.port, "/v1beta/models/x:generateContents", {})
         assert response.status == 401

@@ -66,17 +66,17 @@ async def scene(
     **env: str,
 ) -> AsyncIterator[Scene]:
     """Start both; Gemini says *frames*, or the *refusal* (status and body), or is *cut* off."""
-    told = TALK if frames is None else frames
+    written = TALK if frames is None else frames
 
     async def play_gemini(peer: Peer, request: Received) -> None:
         if refusal is not None:
             await peer.reply(refusal[1], refusal[0])
         elif ":streamGenerateContent" in request.path:
             await peer.head()
-            await peer.chunk(sse(*(told[:2] if cut else told)))
+            await peer.chunk(sse(*(written[:2] if cut else written)))
             await peer.last_chunk()
         else:
-            await peer.reply(json.dumps(_whole(told)).encode())
+            await peer.reply(json.dumps(_whole(written)).encode())
 
     openai, gemini = RawUpstream(_openai), RawUpstream(play_gemini, base_path="/v1beta")
     async with (
@@ -181,8 +181,8 @@ async def test_rule_02_a_key_opens_wherever_it_stands_and_goes_no_further(
 
     assert response.status == 200
     (seen,) = [*here.openai.received, *here.gemini.received]
-    told = f"{seen.path} {seen.headers} {seen.body.decode()}"
-    assert KEY not in told
+    written = f"{seen.path} {seen.headers} {seen.body.decode()}"
+    assert KEY not in written
     own = ("Authorization", f"Bearer {OPENAI_KEY}"), ("x-goog-api-key", GEMINI_KEY)
     assert seen.header(own[model == GEMINI][0]) == own[model == GEMINI][1]
     assert seen.header(own[model != GEMINI][0]) is None
@@ -356,7 +356,7 @@ async def test_rule_07_a_delta_says_one_thing_and_nothing_has_keys_that_clients_
     async with scene() as here:
         chunks = chunks_of(await here.ask(streaming(model)))
 
-    told = []
+    written = []
     for chunk in chunks:
         assert chunk.keys() <= KNOWN_KEYS["chunk"]
         for choice in chunk["choices"]:
@@ -366,9 +366,9 @@ async def test_rule_07_a_delta_says_one_thing_and_nothing_has_keys_that_clients_
             assert all(call.keys() <= KNOWN_KEYS["call"] for call in delta.get("tool_calls", []))
             said = [k for k in ("content", "reasoning_content", "tool_calls") if delta.get(k)]
             assert len(said) <= 1
-            told += said
+            written += said
     if model == GEMINI:
-        assert told == ["reasoning_content", "content", "tool_calls", "tool_calls"]
+        assert written == ["reasoning_content", "content", "tool_calls", "tool_calls"]
 
 
 @pytest.mark.parametrize("model", [GEMINI, "jarvis-echo"])
@@ -417,7 +417,7 @@ STRIPPED = {**RESULT, "tool_call_id": "".join(c for c in LONG_ID if c.isalnum())
 REQUESTS: dict[str, Json] = {
     "empty tools": asking(GEMINI, tools=[], tool_choice="auto"),
     "empty tools, required": asking(GEMINI, tools=[], tool_choice="required"),
-    "no content beside calls": asking(GEMINI, messages=[_user("a"), CALLED, RESULT]),
+    "no content with calls": asking(GEMINI, messages=[_user("a"), CALLED, RESULT]),
     "id stripped and cut": asking(GEMINI, messages=[_user("a"), CALLED, STRIPPED]),
     "developer": asking(
         GEMINI,
@@ -454,8 +454,8 @@ async def test_rule_09_what_clients_send_reaches_google_in_a_form_that_it_takes(
     sent = here.sent_to_gemini()
     assert_google_accepts(sent)
     assert "tools" not in sent
-    told = [part for content in sent["contents"] for part in content["parts"]]
-    media = [part["inlineData"]["mimeType"] for part in told if "inlineData" in part]
+    written = [part for content in sent["contents"] for part in content["parts"]]
+    media = [part["inlineData"]["mimeType"] for part in written if "inlineData" in part]
     wanted = {
         "audio": "audio/",
         "video": "video/",
@@ -464,9 +464,9 @@ async def test_rule_09_what_clients_send_reaches_google_in_a_form_that_it_takes(
     }
     kind = next((mime for word, mime in wanted.items() if word in case), None)
     assert [mime.startswith(kind) for mime in media] == [True] if kind else media == []
-    if case in ("no content beside calls", "id stripped and cut"):
-        (call,) = [part["functionCall"] for part in told if "functionCall" in part]
-        (result,) = [part["functionResponse"] for part in told if "functionResponse" in part]
+    if case in ("no content with calls", "id stripped and cut"):
+        (call,) = [part["functionCall"] for part in written if "functionCall" in part]
+        (result,) = [part["functionResponse"] for part in written if "functionResponse" in part]
         assert call["name"] == result["name"] == "look"
         assert "sunny" in json.dumps(result["response"])
 
@@ -547,7 +547,7 @@ async def test_rule_11_a_final_error_is_not_worth_another_try(
     assert len(here.gemini.received) == 1
 
 
-async def test_rule_11_googles_delay_is_told_in_both_headers() -> None:
+async def test_rule_11_googles_delay_is_reported_in_both_headers() -> None:
     details = [{"@type": f"{RPC}RetryInfo", "retryDelay": "7.25s"}]
     refusal = google_error(429, "RESOURCE_EXHAUSTED", details=details)
     async with scene(refusal=(429, json.dumps(refusal).encode())) as here:
@@ -597,7 +597,7 @@ async def test_rule_12_googles_errors_are_openais_in_either_form(
 # -- 13, 14: what is asked at the start ------------------------------------------------------
 
 
-async def test_rule_13_models_are_told_at_once_and_refreshed_behind() -> None:
+async def test_rule_13_models_are_listed_at_once_and_refreshed_later() -> None:
     """As with an upstream that takes its time: Open WebUI waits ten seconds for the list."""
     release = asyncio.Event()
 
@@ -669,7 +669,7 @@ async def test_rule_15_packed_bodies_are_taken_and_bombs_are_not(name: str) -> N
 
 # aiohttp would rather be given a file; here it makes no difference to what arrives.
 @pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
-async def test_rule_15_thirty_two_megabytes_of_pictures_pass_and_more_is_told_in_json() -> None:
+async def test_rule_15_thirty_two_megabytes_of_pictures_pass_and_more_is_refused_in_json() -> None:
     picture = {"url": "data:image/png;base64," + "A" * (32 * 1024 * 1024)}
     body = json.dumps(asking("gpt-4o", messages=[_part("image_url", picture)])).encode()
     headers = {**BEARER, "Content-Type": "application/json"}

@@ -1,4 +1,4 @@
-"""Jobs beside the event loop, and jobs that run at the same time and end together."""
+"""Jobs outside of the event loop, and jobs that run at the same time and end together."""
 
 import asyncio
 import threading

@@ -374,7 +374,7 @@ async def test_d4_at_most_16_links_are_downloaded_for_a_request() -> None:
         assert "16" in str(response.error()["message"])
 
 
-async def test_d4_download_that_fails_is_let_go_of() -> None:
+async def test_d4_download_that_fails_is_freed() -> None:
     async with site_and_proxy(10) as (site, proxy, _):
         for number in range(16):
             head = b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\n\r\n"

@@ -217,7 +217,7 @@ def standing(response: RawResponse) -> list[str | None]:
     return [response.headers.get(name) for name in LIMITS]
 
 
-async def test_requests_a_minute_are_counted_and_told() -> None:
+async def test_requests_a_minute_are_counted_and_shown() -> None:
     async with running_proxy(KEY_TESTER_RPM="2", **TWO_KEYS) as proxy:
         responses = [await ask(proxy, ECHO) for _ in range(3)]
         other = await ask(proxy, ECHO, OTHER)
@@ -268,7 +268,7 @@ async def test_our_limits_stand_in_place_of_the_upstreams() -> None:
     assert standing(theirs) == ["9999", None, None, "77"]
 
 
-async def test_streams_tell_the_limits_in_their_head() -> None:
+async def test_streams_have_the_limits_in_their_head() -> None:
     async with running_proxy(KEY_TESTER_RPM="60") as proxy:
         response = await ask(proxy, {**ECHO, "stream": True})
 
@@ -303,7 +303,7 @@ async def test_tokens_a_minute_are_counted_as_the_upstream_counts_them() -> None
     assert standing(third)[3] == "0"
 
 
-async def test_wait_beyond_a_minute_is_told_but_not_as_a_header_that_an_sdk_would_sleep() -> None:
+async def test_wait_beyond_a_minute_is_in_no_header_that_an_sdk_would_sleep_for() -> None:
     upstream = counting(4000)
     async with (
         upstream.running(),

@@ -68,7 +68,7 @@ async def test_b1_half_an_emoji_is_relayed_as_it_came(case: tuple[str, bytes]) -
 @pytest.mark.parametrize(
     "case", [pytest.param(case, id=f"b1-{name}") for name, case in RELAYED.items()]
 )
-async def test_b1_half_an_emoji_is_relayed_beside_another_model_name(
+async def test_b1_half_an_emoji_is_relayed_with_another_model_name(
     case: tuple[str, bytes],
 ) -> None:
     path, template = case

@@ -189,7 +189,7 @@ async def test_key_opens_in_the_query_and_stays_here(query: str) -> None:
     assert KEY not in log
 
 
-async def test_a_wrong_key_beside_the_right_one_does_not_lock_out() -> None:
+async def test_a_wrong_key_next_to_the_right_one_does_not_lock_out() -> None:
     async with running_proxy() as proxy:
         headers = {**BEARER, "x-api-key": "something-of-the-clients-own"}
         assert (await fetch(proxy.port, CHAT, ECHO, headers)).status == 200
@@ -324,7 +324,7 @@ async def test_every_prefix_and_spelling_leads_to_the_normalised_path(
         ("/v1/a%0Ab", "/v1/"),
     ],
 )
-async def test_unknown_address_is_told_the_nearest_one(path: str, nearest: str) -> None:
+async def test_unknown_address_is_refused_with_the_nearest_one(path: str, nearest: str) -> None:
     async with running_proxy() as proxy:
         response = await fetch(proxy.port, path, ECHO, BEARER)
 
@@ -350,7 +350,9 @@ async def test_unknown_address_is_told_the_nearest_one(path: str, nearest: str) 
         ("POST", "/v1/models/gpt-4o", "GET, HEAD"),
     ],
 )
-async def test_wrong_method_is_told_the_right_ones(method: str, path: str, allow: str) -> None:
+async def test_wrong_method_is_refused_with_the_right_ones(
+    method: str, path: str, allow: str
+) -> None:
     async with running_proxy() as proxy:
         response = await asyncio.wait_for(_headless(proxy, path, method), 5)
 
@@ -485,7 +487,7 @@ def failing_with(proxy: Proxy, failure: Exception) -> None:
     )
 
 
-async def test_failure_of_ours_is_a_500_that_tells_its_id_and_nothing_else() -> None:
+async def test_failure_of_ours_is_a_500_that_shows_its_id_and_nothing_else() -> None:
     async with running_proxy() as proxy:
         failing_with(proxy, ValueError("canary of the prompt"))
         async with connect(proxy.port) as connection:
@@ -506,7 +508,7 @@ async def test_failure_of_ours_is_a_500_that_tells_its_id_and_nothing_else() -> 
     assert following.status == 200
 
 
-async def test_refusal_of_the_library_is_told_in_our_form() -> None:
+async def test_refusal_of_the_library_is_reported_in_our_form() -> None:
     async with running_proxy() as proxy:
         failing_with(proxy, web.HTTPGone(text="canary"))
         response = await fetch(proxy.port, CHAT, {"model": "gpt-4o"}, BEARER)
@@ -612,7 +614,9 @@ async def test_a7_these_belong_to_what_is_relayed(endpoint: str, prefix: str) ->
         ("/v1/batches", "PASSTHROUGH=all"),
     ],
 )
-async def test_a9_an_unknown_address_is_told_what_would_serve_it(path: str, words: str) -> None:
+async def test_a9_an_unknown_address_is_refused_with_what_would_serve_it(
+    path: str, words: str
+) -> None:
     async with running_proxy() as proxy:
         response = await fetch(proxy.port, path, ECHO, BEARER)
 

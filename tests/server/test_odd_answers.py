@@ -172,7 +172,7 @@ async def test_c1_after_an_error_with_status_200_the_next_key_or_fallback_answer
 
 
 @pytest.mark.parametrize("name", ERRORS)
-async def test_c1_an_error_object_in_a_stream_is_told(name: str) -> None:
+async def test_c1_an_error_object_in_a_stream_is_reported(name: str) -> None:
     body, status, message = ERRORS[name]
     event = b"data: " + json.dumps(body).encode() + b"\n\n"
 

@@ -543,14 +543,14 @@ async def test_b8_empty_answer_is_asked_for_again_after_an_overload() -> None:
 
 
 class Hesitant(Gemini):
-    """Refuses, or answers with nothing, only when *told* to."""
+    """Refuses, or answers with nothing, only after *may_answer* is set."""
 
     def __init__(self, *rules: str) -> None:
         super().__init__(*rules)
-        self.told = asyncio.Event()
+        self.may_answer = asyncio.Event()
 
     async def __call__(self, peer: Peer, request: Received) -> None:
-        await self.told.wait()
+        await self.may_answer.wait()
         if not self.rules and not self.bodies:
             self.bodies.append({})
             await answer(peer, request, None, "STOP")
@@ -574,7 +574,7 @@ async def test_stream_whose_head_is_out_is_asked_for_again(
     ):
         await client.post(path, json.dumps(body).encode(), BEARER)
         status, _ = await client.head()
-        gemini.told.set()
+        gemini.may_answer.set()
         events = b""
         while chunk := await client.chunk():
             events += chunk

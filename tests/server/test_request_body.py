@@ -131,7 +131,7 @@ async def test_wrong_type_names_its_parameter(case: str, silent: tuple[Proxy, Ra
     assert response.error()["param"] == param
 
 
-async def test_position_of_bad_json_is_told(silent: tuple[Proxy, RawUpstream]) -> None:
+async def test_position_of_bad_json_is_reported(silent: tuple[Proxy, RawUpstream]) -> None:
     proxy, _ = silent
     response = await fetch(proxy.port, CHAT, b'{"model": oops}', JSON)
 
@@ -223,7 +223,7 @@ async def test_a11_what_neither_is_json_nor_says_so_is_a_415(
         await assert_still_usable(proxy, connection)
 
 
-async def test_a11_broken_json_is_told_as_such_whatever_it_is_called() -> None:
+async def test_a11_broken_json_is_reported_as_such_whatever_it_is_called() -> None:
     async with running_proxy() as proxy:
         headers = {**BEARER, "Content-Type": "application/x-www-form-urlencoded"}
         response = await fetch(proxy.port, CHAT, b' {"model": oops}', headers)

@@ -23,7 +23,7 @@ async def relayed(
 
     upstream = RawUpstream(play)
     async with upstream.running(), running_proxy(upstream.base_url) as proxy:
-        # Told apart from other clients, an SDK does its retries itself.
+        # An SDK, known by its header, does its retries itself.
         headers = {**BEARER, "x-stainless-retry-count": "0"}
         response = await fetch(proxy.port, CHAT, {"model": "gpt-4o"}, headers)
         return response, proxy.logged()
@@ -244,7 +244,7 @@ async def test_model_that_is_no_header_value_is_not_one() -> None:
         (86400.0, {"x-should-retry": "false"}),
     ],
 )
-def test_wait_is_told_in_whole_seconds_and_in_milliseconds(
+def test_wait_is_reported_in_whole_seconds_and_in_milliseconds(
     retry_after: float | None, expected: dict[str, str]
 ) -> None:
     error = ProxyError(429, "Slow down.", retry_after=retry_after)

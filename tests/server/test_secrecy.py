@@ -231,7 +231,7 @@ async def test_d13_no_error_of_gemini_repeats_a_key(spelling: str, stream: bool)
 
 
 async def test_d13_events_with_too_many_traces_of_keys_become_an_error_of_ours() -> None:
-    """They cannot be told from an attack, and half an event would be no error."""
+    """They look like an attack, and half an event would be no error."""
     began = asyncio.Event()
 
     async def flood(peer: Peer, request: Received) -> None:

@@ -29,8 +29,8 @@ STREAM = events(frame("Grüße "), frame("👋"), frame("", finishReason="STOP")
 
 def google_error(code: int, status: str, **details: Any) -> bytes:
     """Return an error's body."""
-    told = [{"@type": f"type.googleapis.com/google.rpc.{n}", **v} for n, v in details.items()]
-    error = {"code": code, "message": f"It is {status}.", "status": status, "details": told}
+    typed = [{"@type": f"type.googleapis.com/google.rpc.{n}", **v} for n, v in details.items()]
+    error = {"code": code, "message": f"It is {status}.", "status": status, "details": typed}
     return json.dumps({"error": error}, indent=2).encode()
 
 

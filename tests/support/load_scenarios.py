@@ -209,12 +209,12 @@ class Slow:
     before: Measure
     stalled: Measure
     settled: Measure
-    """What is taken a while later: no more."""
+    """What is taken a while later: nothing in addition."""
     after: Measure
     alone: list[float]
     """Seconds that quick calls took without slow readers..."""
-    beside: list[float]
-    """...and beside them."""
+    meanwhile: list[float]
+    """...and meanwhile."""
     wrong: list[str] = field(default_factory=list)
 
     @property
@@ -228,7 +228,7 @@ class Slow:
         return self.after.files - self.before.files, self.after.tasks - self.before.tasks
 
     def __str__(self) -> str:
-        alone, beside = (percentiles(times) for times in (self.alone, self.beside))
+        alone, meanwhile = (percentiles(times) for times in (self.alone, self.meanwhile))
         return "\n".join(
             [
                 f"{self.readers} slow readers, {self.stalled.stalled} found stalled, "
@@ -237,7 +237,7 @@ class Slow:
                 f"stalled, {self.after.rss >> 20} after; {self.per_reader / 1024:.0f} KiB each, "
                 f"of which {self.settled.buffered / self.readers / 1024:.0f} wait to be read",
                 f"quick calls: p50 {alone[0]:.1f} ms and p99 {alone[1]:.1f} ms alone, "
-                f"p50 {beside[0]:.1f} ms and p99 {beside[1]:.1f} ms beside them",
+                f"p50 {meanwhile[0]:.1f} ms and p99 {meanwhile[1]:.1f} ms meanwhile",
                 f"files and tasks more than before: {self.leftovers}",
                 *self.wrong[:20],
             ]
@@ -268,7 +268,7 @@ async def slow(readers: int, *, calls: int = 1000) -> Slow:
                 lines = "".join(f"{name}: {value}\r\n" for name, value in _HEADERS.items())
                 connection.sendall(f"{head}{lines}\r\n".encode() + body)
             stalled = await _all_stalled(proxy, readers)
-            beside = await timed(proxy.port, calls)
+            meanwhile = await timed(proxy.port, calls)
             settled = await proxy.measure()
             crowd.over.set()
             wrong = await _read_on(crowd, connections[::2])
@@ -278,7 +278,7 @@ async def slow(readers: int, *, calls: int = 1000) -> Slow:
         after = await proxy.unchanged(before)
     if settled.stalled != readers:
         wrong.append(f"{settled.stalled} stalled in place of {readers}")
-    return Slow(readers, before, stalled, settled, after, alone, beside, wrong)
+    return Slow(readers, before, stalled, settled, after, alone, meanwhile, wrong)
 
 
 def _unread(port: int) -> socket.socket:
@@ -347,7 +347,7 @@ def main() -> int:
         report = asyncio.run(slow(given.streams, calls=given.calls))
         is_good = (
             report.per_reader <= MOST_PER_SLOW_READER
-            and percentiles(report.beside)[1] < 2 * percentiles(report.alone)[1]
+            and percentiles(report.meanwhile)[1] < 2 * percentiles(report.alone)[1]
         )
     sys.stdout.write(f"{report}\n")
     return 0 if is_good and not report.wrong and max(report.leftovers) <= 0 else 1

@@ -69,5 +69,5 @@ STREAM = START + TEXT + ENDING + STOP
 
 def error(kind: str, text: str) -> bytes:
     """Return an error's body."""
-    told = {"type": kind, "message": text}
-    return json.dumps({"type": "error", "error": told, "request_id": "req_upstream"}).encode()
+    written = {"type": kind, "message": text}
+    return json.dumps({"type": "error", "error": written, "request_id": "req_upstream"}).encode()

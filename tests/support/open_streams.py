@@ -1,4 +1,4 @@
-"""Streams that go on until they are let go, and what became of them."""
+"""Streams that go on until the test ends them, and what became of them."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,7 @@ DONE = b"data: [DONE]\n\n"
 
 
 class Streams:
-    """An upstream whose streams go on until they are let go."""
+    """An upstream whose streams go on until the test ends them."""
 
     def __init__(self) -> None:
         self.upstream = RawUpstream(self.play)

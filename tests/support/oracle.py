@@ -39,7 +39,7 @@ class Outcome:
 
 
 def outcome(response: RawResponse, good: Callable[[bytes], bytes]) -> Outcome:
-    """Return what *response* is; *good* gives the bytes of the whole answer, told what came."""
+    """Return what *response* is; *good* gives the bytes of the whole answer, from what came."""
     if response.status != 200:
         return Outcome("refused", str(response.error()["code"]))
     body = response.body.replace(b": keepalive\n\n", b"")
@@ -48,8 +48,8 @@ def outcome(response: RawResponse, good: Callable[[bytes], bytes]) -> Outcome:
     full = good(body)
     if body == full:
         return Outcome("complete")
-    told = without_failed_response(body)
-    before, mark, last = told.rpartition(b"data: ")
+    written = without_failed_response(body)
+    before, mark, last = written.rpartition(b"data: ")
     code = error_code(last) if mark else None
     if code is None:
         return Outcome("wrong", why=f"{body[-300:]!r} is neither the good end nor an error")

@@ -19,7 +19,7 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00"
 
 SITE = "127.0.0.1"
-"""What the tests let the fetcher dial; the canary sits beside it."""
+"""What the tests let the fetcher dial; the canary listens next to it."""
 CANARY = "127.0.0.2"
 
 

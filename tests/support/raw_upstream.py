@@ -1,4 +1,4 @@
-"""A scripted upstream of raw sockets: it sends the bytes it is told, with pauses and faults."""
+"""A scripted upstream of raw sockets: it sends given bytes, with pauses and faults."""
 
 import asyncio
 import contextlib

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 WIRE = Path(__file__).resolve().parents[3] / "shared" / "wire"
-MISSING = "the recorded exchanges are not beside this checkout; golden files cover each feature"
+MISSING = "the recorded exchanges are not next to this checkout; golden files cover each feature"
 
 
 def recordings(folder: str) -> list[Any]:

@@ -21,8 +21,8 @@ LONG_USAGE = {
 
 
 @dataclass(frozen=True)
-class Told:
-    """Tokens as the upstream told them, over all calls of ``run_calls``."""
+class ReportedTokens:
+    """Tokens as the upstream reported them, over all calls of ``run_calls``."""
 
     prompt: int = 3 + 1000 + 11 + 11 + 40 + 20
     completion: int = 2 + 50 + 7 + 7 + 10 + 5

@@ -287,7 +287,7 @@ class World:
         return await self._outcome(stream)
 
     async def reload(self) -> None:
-        """Let the settings be read anew: calls in progress end in the old ones."""
+        """Let the settings be read again: calls in progress end in the old ones."""
         await self._reloader.replace(self._settings())
         self._take_clock()
 

@@ -224,9 +224,9 @@ def _check_thinking(body: Json, version: tuple[int, int], issued: list[str]) -> 
             last not in _THINKING, "The final block in an assistant message cannot be thinking"
         )
         for block in blocks:
-            told = json.dumps(block, sort_keys=True)
-            _require(told in issued, "Invalid `signature` in `thinking` block")
-            seen.append(told)
+            shown = json.dumps(block, sort_keys=True)
+            _require(shown in issued, "Invalid `signature` in `thinking` block")
+            seen.append(shown)
     _require(len(seen) == len(set(seen)), "a thinking block was sent twice")
     _require(seen == sorted(seen, key=issued.index), "thinking blocks out of order")
 

@@ -1,6 +1,6 @@
 """An upstream in threads of its own, which answers in the middle of a request and hangs up. IO.
 
-It runs beside the event loop, as real ones do: what it sends may lie unread when the proxy writes.
+It runs in a thread, outside of the event loop: what it sends may lie unread when the proxy writes.
 """
 
 import contextlib

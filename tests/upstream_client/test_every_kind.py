@@ -378,7 +378,7 @@ async def pieces_are_pushed_and_wait_for_room(ways: Ways, way: Way, kind: Kind) 
         assert upstream.connections == 1
 
 
-async def cut_is_told_to_who_waits_for_a_push(ways: Ways, way: Way, kind: Kind) -> None:
+async def cut_reaches_who_waits_for_a_push(ways: Ways, way: Way, kind: Kind) -> None:
     async def play(peer: Peer, request: Received) -> None:
         await peer.send(STREAM)
         await eventually(lambda: sink.pieces)
@@ -455,7 +455,7 @@ TESTS: tuple[Test, ...] = (
     broken_chunk_is_no_silence,
     answers_of_every_kind_follow_each_other,
     pieces_are_pushed_and_wait_for_room,
-    cut_is_told_to_who_waits_for_a_push,
+    cut_reaches_who_waits_for_a_push,
     cancelled_push_leaves_the_answer_readable,
 )
 
@@ -467,7 +467,7 @@ NEED_A_BODY_IN_THE_ANSWER: Final = frozenset(
         connection_is_closed_if_the_end_does_not_come,
         broken_chunk_is_no_silence,
         pieces_are_pushed_and_wait_for_room,
-        cut_is_told_to_who_waits_for_a_push,
+        cut_reaches_who_waits_for_a_push,
         cancelled_push_leaves_the_answer_readable,
     }
 )
@@ -569,7 +569,7 @@ ROWS: Final[dict[str, Test]] = {
     ),
     "test_pieces_are_pushed_as_they_arrive_and_in_order": pieces_are_pushed_and_wait_for_room,
     "test_what_comes_after_the_sink_has_enough_waits": pieces_are_pushed_and_wait_for_room,
-    "test_truncation_is_raised_while_streaming_to_a_sink": cut_is_told_to_who_waits_for_a_push,
+    "test_truncation_is_raised_while_streaming_to_a_sink": cut_reaches_who_waits_for_a_push,
     "test_cancelled_push_leaves_the_answer_readable": cancelled_push_leaves_the_answer_readable,
 }
 """The row that plays a test on every kind of call."""

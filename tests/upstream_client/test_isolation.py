@@ -1,8 +1,8 @@
 """No user gets a byte of another's answer, however an upstream behaves.
 
-HTTP/1.1 answers carry no number. Bytes that cross a request on the wire cannot be told from its
-answer by anybody; so the upstream here, as a real one that is merely broken, sends nothing unasked
-while a request lies unread in its socket.
+HTTP/1.1 answers carry no number. Nobody can distinguish bytes that cross a request on the wire from
+its answer. So the upstream here, as a real one that is merely broken, sends nothing unasked while a
+request lies unread in its socket.
 """
 
 import asyncio

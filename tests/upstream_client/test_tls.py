@@ -1,4 +1,4 @@
-"""TLS that can be read after its event loop has let go of it."""
+"""TLS that can be read after its event loop has dropped it."""
 
 import ssl
 

@@ -53,7 +53,7 @@ def test_first_bytes_tell(data: bytes, expected: First | None) -> None:
 @pytest.mark.parametrize(
     "start", [b"data: x", b"event: x", b"id: x", b"retry: 1", b"\xef\xbb\xbf:"]
 )
-def test_a_beginning_is_never_told_wrong(start: bytes) -> None:
+def test_a_beginning_is_never_misread(start: bytes) -> None:
     for end in range(len(start)):
         assert first_bytes(start[:end]) in (None, "events")
 

@@ -19,7 +19,7 @@ DONE = b"data: [DONE]\n\n"
 USAGE = {"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12}
 HI = chat_chunk("Hi")
 STOP = chat_chunk(None, "stop")
-TOLD = chat_chunk(choices=[], usage=USAGE)
+USAGE_CHUNK = chat_chunk(choices=[], usage=USAGE)
 
 
 @pytest.mark.parametrize("endpoint", [CHAT, "completions"])
@@ -96,16 +96,16 @@ IN_FINISH = chat_chunk(None, "stop", usage=USAGE)
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
-        (HI + STOP + TOLD + DONE, HI + STOP + DONE),
-        (NULL + STOP + TOLD + DONE, NULL + STOP + DONE),
-        (HI + STOP + TOLD, HI + STOP + DONE),
-        (crlf(HI + STOP + TOLD + DONE), crlf(HI + STOP + DONE)),
+        (HI + STOP + USAGE_CHUNK + DONE, HI + STOP + DONE),
+        (NULL + STOP + USAGE_CHUNK + DONE, NULL + STOP + DONE),
+        (HI + STOP + USAGE_CHUNK, HI + STOP + DONE),
+        (crlf(HI + STOP + USAGE_CHUNK + DONE), crlf(HI + STOP + DONE)),
         (
-            b": x\n\n" + HI + STOP + TOLD + b": y\n\n" + DONE,
+            b": x\n\n" + HI + STOP + USAGE_CHUNK + b": y\n\n" + DONE,
             b": x\n\n" + HI + STOP + b": y\n\n" + DONE,
         ),
-        (FILTER + HI + STOP + TOLD + DONE, FILTER + HI + STOP + DONE),
-        (WORD + STOP + TOLD + DONE, WORD + STOP + DONE),
+        (FILTER + HI + STOP + USAGE_CHUNK + DONE, FILTER + HI + STOP + DONE),
+        (WORD + STOP + USAGE_CHUNK + DONE, WORD + STOP + DONE),
         (
             HI + STOP + EXTRA + DONE,
             HI
@@ -142,10 +142,10 @@ def test_d9_the_extra_chunk_is_counted_and_taken_out(
 def test_d9_what_stood_before_an_error_lacks_usage_too() -> None:
     stream = UnaskedUsageStream("chat")
     with pytest.raises(ProxyError) as caught:
-        stream.feed(HI + TOLD + b'data: {"error":{"message":"x"}}\n\n')
+        stream.feed(HI + USAGE_CHUNK + b'data: {"error":{"message":"x"}}\n\n')
     late = UnaskedUsageStream("chat")
     late.feed(HI)
-    assert late.feed(TOLD) == b""
+    assert late.feed(USAGE_CHUNK) == b""
     with pytest.raises(ProxyError) as cut:
         late.feed_eof()
 

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 SPELLINGS: dict[str, tuple[dict[str, Any], int, str | int, str]] = {
     "openai": ({"error": {"message": "m", "code": "c"}}, 502, "c", "m"),
     "status as code": ({"error": {"message": "m", "code": 429}}, 429, 429, "m"),
-    "status beside": ({"error": {"message": "m"}, "status": 429}, 429, 429, "m"),
+    "status next to it": ({"error": {"message": "m"}, "status": 429}, 429, 429, "m"),
     "status within": ({"error": {"message": "m", "code": "c", "status": 503}}, 503, "c", "m"),
     "google": ({"error": {"code": 503, "message": "m", "status": "UNAVAILABLE"}}, 503, 503, "m"),
     "text": ({"error": "m"}, 502, "upstream_error", "m"),
@@ -28,13 +28,13 @@ SPELLINGS: dict[str, tuple[dict[str, Any], int, str | int, str]] = {
     "nested": ({"error": {"error": {"message": "m", "code": 400}}}, 400, 400, "m"),
     "true": ({"error": True, "message": "m", "code": 500}, 500, 500, "m"),
     "list": ({"errors": [{"code": 1000, "message": "m"}]}, 502, "upstream_error", "m"),
-    "beside empty choices": (
+    "with empty choices": (
         {"choices": [], "error": {"message": "m"}},
         502,
         "upstream_error",
         "m",
     ),
-    "beside null choices": (
+    "with null choices": (
         {"choices": None, "error": {"message": "m"}},
         502,
         "upstream_error",
@@ -97,7 +97,7 @@ def test_c1_error_in_place_of_an_answer(
 @pytest.mark.parametrize(
     "fields",
     [
-        {"choices": [{"message": {}}], "error": {"message": "beside an answer"}},
+        {"choices": [{"message": {}}], "error": {"message": "with an answer"}},
         {"choices": [{"message": {}}], "base_resp": {"status_code": 0, "status_msg": ""}},
         {"object": "response", "status": "failed", "error": {"message": "m"}, "output": []},
         {"object": "response", "error": None, "output": []},
@@ -130,7 +130,7 @@ def test_what_is_no_error_passes(fields: Fields) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"x", b"[]", b"7", b"null", b'"error"', b"[" * 100_000])
-def test_what_is_no_object_tells_no_error(body: bytes) -> None:
+def test_what_is_no_object_holds_no_error(body: bytes) -> None:
     assert error_in_answer(body) is None
 
 
@@ -144,9 +144,7 @@ def test_the_first_of_a_list_is_looked_at() -> None:
 @pytest.mark.parametrize(
     ("code", "retry_status"), [(1002, 429), (1008, 402), (1041, 429), (2056, 429), (1013, None)]
 )
-def test_c1_minimax_tells_by_codes_of_its_own_what_is_to_be_tried_next(
-    code: int, retry_status: int | None
-) -> None:
+def test_c1_minimax_codes_decide_what_is_tried_next(code: int, retry_status: int | None) -> None:
     error = error_from_value({"base_resp": {"status_code": code, "status_msg": "m"}})
 
     assert error is not None

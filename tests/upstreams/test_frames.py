@@ -114,7 +114,7 @@ def test_a_common_chunk_is_not_looked_at_twice() -> None:
     assert not is_odd(delta, "responses")
 
 
-def test_c1_a_choice_tells_that_it_failed() -> None:
+def test_c1_a_choice_says_that_it_failed() -> None:
     error = broken_choice(Choice(finish_reason="error", error=msgspec.Raw(b'{"message":"m"}')))
 
     assert error is not None

@@ -83,7 +83,7 @@ def test_status_follows_from_code_and_type(fields: dict[str, object], status: in
         {"code": "401"},
     ],
 )
-def test_our_key_refused_is_not_told_as_if_it_were_the_clients(fields: dict[str, object]) -> None:
+def test_our_key_refused_is_not_reported_as_the_clients(fields: dict[str, object]) -> None:
     error = spoken(message="Incorrect API key provided: sk-abc***xyz", **fields)
 
     assert (error.status, error.code) == (502, "upstream_auth_failed")

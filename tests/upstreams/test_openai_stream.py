@@ -273,13 +273,13 @@ ERRORS: dict[str, tuple[bytes, str | int, int, str]] = {
         "Slow down.",
     ),
     "text": (b'data: {"error":"Out of memory"}\n\n', "upstream_error", 502, "Out of memory"),
-    "beside choices": (
+    "with choices": (
         b'data: {"choices":[{"index":0,"finish_reason":"stop"}],"error":{"message":"No."}}\n\n',
         "upstream_error",
         502,
         "No.",
     ),
-    "beside fields of other types": (
+    "with fields of other types": (
         b'data: {"choices":"none","error":{"message":"No."}}\n\n',
         "upstream_error",
         502,
@@ -392,7 +392,7 @@ def test_object_of_another_shape_passes(data: bytes) -> None:
 )
 @pytest.mark.parametrize("end", LINE_ENDS.values(), ids=LINE_ENDS)
 def test_stream_of_another_endpoint_may_end_anywhere(stream: bytes, end: bytes) -> None:
-    """Nobody told how it ends; so it ends as it did, and no word of ours is added."""
+    """Nobody knows how it ends; so it ends as it did, and the proxy adds nothing."""
     framed = stream.replace(b"\n", end)
 
     assert fed(framed, "other") == Outcome(framed, None, b"[DONE]" in stream, None)

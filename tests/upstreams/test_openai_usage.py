@@ -58,7 +58,7 @@ def test_c10_usage_is_read_field_by_field(value: object, expected: TokenUsage | 
 
 
 @pytest.mark.parametrize(
-    "beside",
+    "cached",
     [
         {"prompt_cache_hit_tokens": 6, "prompt_cache_miss_tokens": 3},
         {"cached_tokens": 6},
@@ -66,8 +66,8 @@ def test_c10_usage_is_read_field_by_field(value: object, expected: TokenUsage | 
         {"prompt_cache_hit_tokens": 1, "prompt_tokens_details": {"cached_tokens": 6}},
     ],
 )
-def test_cached_tokens_may_stand_beside_the_others(beside: dict[str, object]) -> None:
-    usage = {"prompt_tokens": 9, "completion_tokens": 1, **beside}
+def test_cached_tokens_may_stand_next_to_the_others(cached: dict[str, object]) -> None:
+    usage = {"prompt_tokens": 9, "completion_tokens": 1, **cached}
     expected = TokenUsage(9, 1, 6)
 
     assert read_usage(usage) == expected

@@ -41,10 +41,10 @@ SHOWN: dict[str, tuple[str, bytes, str, str | int]] = {
 
 @pytest.mark.parametrize(("kind", "body", "text", "code"), SHOWN.values(), ids=SHOWN)
 @pytest.mark.parametrize("status", [400, 429, 503, 520])
-def test_c2_of_what_is_no_json_error_an_excerpt_is_told(
+def test_c2_of_what_is_no_json_error_an_excerpt_is_sent(
     kind: str, body: bytes, text: str, code: str | int, status: int
 ) -> None:
-    error, told = read_refusal(status, kind, body)
+    error, sent = read_refusal(status, kind, body)
 
     assert error.status == status
     assert error.message == (
@@ -54,15 +54,15 @@ def test_c2_of_what_is_no_json_error_an_excerpt_is_told(
     assert error.error_type == {429: "rate_limit_error", 400: "invalid_request_error"}.get(
         status, "server_error"
     )
-    assert told == error.body()
+    assert sent == error.body()
 
 
 @pytest.mark.parametrize("kind", ["", "text/html", "application/json", "text/event-stream"])
 def test_c2_an_empty_refusal_keeps_its_status(kind: str) -> None:
-    error, told = read_refusal(503, kind, b"")
+    error, sent = read_refusal(503, kind, b"")
 
     assert error.message == "The upstream answered with status 503 and no message."
-    assert json.loads(told)["error"]["code"] == "upstream_bad_response"
+    assert json.loads(sent)["error"]["code"] == "upstream_bad_response"
 
 
 @pytest.mark.parametrize(
@@ -78,22 +78,22 @@ def test_c2_an_empty_refusal_keeps_its_status(kind: str) -> None:
     ],
 )
 def test_an_object_that_clients_can_read_passes_as_it_came(kind: str, body: bytes) -> None:
-    error, told = read_refusal(418, kind, body)
+    error, sent = read_refusal(418, kind, body)
 
-    assert told is body or told == body
+    assert sent is body or sent == body
     assert error.status == 418
 
 
 def test_the_object_in_a_streamed_error_passes_as_it_came() -> None:
     body = b'data: {"error":{"message":"no","code":"c"}}\n\ndata: [DONE]\n\n'
 
-    error, told = read_refusal(503, "text/event-stream", body)
+    error, sent = read_refusal(503, "text/event-stream", body)
 
-    assert told == b'{"error":{"message":"no","code":"c"}}'
+    assert sent == b'{"error":{"message":"no","code":"c"}}'
     assert (error.status, error.code, error.message) == (503, "c", "no")
 
 
-def test_a_status_that_http_does_not_have_is_told_as_502() -> None:
+def test_a_status_that_http_does_not_have_becomes_502() -> None:
     assert read_refusal(999, "text/plain", b"x")[0].status == 502
 
 
@@ -126,7 +126,7 @@ def test_work_does_not_grow_with_what_is_nested_or_open() -> None:
 
 @given(st.binary(), st.sampled_from(["", "text/html", "text/event-stream", "application/json"]))
 def test_any_body_becomes_json_that_can_be_sent(body: bytes, kind: str) -> None:
-    error, told = read_refusal(500, kind, body)
+    error, sent = read_refusal(500, kind, body)
 
     assert error.status == 500
-    assert told
+    assert sent

@@ -109,7 +109,7 @@ def test_what_does_not_nest_is_not_counted(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("body", FLAT.values(), ids=FLAT)
-def test_depth_beside_it_is_found(body: bytes) -> None:
+def test_depth_next_to_it_is_found(body: bytes) -> None:
     deep = b"[" + body + b"," + nested(9) + b"," + body + b"]"
     json.loads(deep)
 

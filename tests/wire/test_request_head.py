@@ -116,7 +116,7 @@ INVALID_JSON = {
     ("body", "says"),
     [pytest.param(*case, id=name) for name, case in INVALID_JSON.items()],
 )
-def test_bad_body_is_a_400_that_tells_where_and_shows_nothing(body: bytes, says: str) -> None:
+def test_bad_body_is_a_400_that_says_where_and_shows_nothing(body: bytes, says: str) -> None:
     error = refusal(body)
 
     assert (error.status, error.code) == (400, "invalid_json")
@@ -203,7 +203,7 @@ def test_body_may_nest_as_deep_as_the_limit_says(
 def test_only_a_body_of_moderate_size_is_searched_for_a_name_given_twice(
     size: int, searched: bool
 ) -> None:
-    """The decoder takes the last one; of a talk of megabytes no more is asked."""
+    """The decoder takes the last one; of a conversation of megabytes nothing more is asked."""
     body = b'{"model":"a","x":["' + b'","'.join([b"x" * 997] * (size // 1000)) + b'"],"model":"b"}'
 
     if searched:
@@ -379,7 +379,7 @@ def test_other_values_keep_their_bytes_and_order() -> None:
     assert with_model(body, "new\né") == expected
 
 
-def test_b1_lone_surrogates_keep_their_bytes_beside_another_model() -> None:
+def test_b1_lone_surrogates_keep_their_bytes_with_another_model() -> None:
     body = rb'{"a":"\ud83d ~half0~d83d","\uDE00":"\ude00","model":"x\ud83d","b":"\ud83d\ude00"}'
 
     assert with_model(body, "~half1~d83d") == (

@@ -33,7 +33,7 @@ def read(data: bytes) -> list[JSON]:
     return found
 
 
-def told(data: bytes) -> list[tuple[str, int]]:
+def received(data: bytes) -> list[tuple[str, int]]:
     return [(event["type"], event["sequence_number"]) for event in read(data)]
 
 
@@ -58,7 +58,7 @@ def test_a5_first_heartbeat_begins_the_response_and_the_next_reports_progress() 
 
     first, second, third = events.heartbeat(), events.heartbeat(), events.heartbeat()
 
-    assert told(first + second + third) == [
+    assert received(first + second + third) == [
         ("response.created", 0),
         ("response.in_progress", 1),
         ("response.in_progress", 2),
@@ -81,7 +81,7 @@ def test_a5_an_attempt_that_came_to_nothing_leaves_no_gap() -> None:
     events.heartbeat()
     events.start_attempt(relayed=False).next = 9  # events that were never sent
 
-    assert told(events.heartbeat()) == [("response.in_progress", 2)]
+    assert received(events.heartbeat()) == [("response.in_progress", 2)]
     assert events.start_attempt(relayed=False).next == 3
 
 
@@ -91,7 +91,7 @@ def test_a5_a_beat_in_the_answer_is_counted_too() -> None:
     numbers.next = 5
     events.record_sent(DELTA)
 
-    assert told(events.heartbeat()) == [("response.in_progress", 5)]
+    assert received(events.heartbeat()) == [("response.in_progress", 5)]
     assert numbers.next == 6
 
 
@@ -104,7 +104,7 @@ def test_a5_a_beat_in_a_relayed_answer_has_its_id_and_its_last_number() -> None:
     (beat,) = read(events.heartbeat())
 
     assert (beat["response"]["id"], beat["sequence_number"]) == ("resp_7-a", 4)
-    assert told(events.heartbeat()) == [("response.in_progress", 4)]
+    assert received(events.heartbeat()) == [("response.in_progress", 4)]
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"tools":5}', b'{"half', BODY + b"\xff"])
@@ -139,7 +139,7 @@ def test_a4_a_relayed_answer_fails_under_its_own_id_and_numbers() -> None:
     events.record_sent(DELTA + b": a comment\n\n")
     events.record_sent(b": another\n\n")
 
-    assert told(events.failure(ERROR)) == [("error", 5), ("response.failed", 6)]
+    assert received(events.failure(ERROR)) == [("error", 5), ("response.failed", 6)]
 
 
 def test_a4_a_large_event_is_not_kept_but_its_number_is() -> None:
@@ -148,7 +148,7 @@ def test_a4_a_large_event_is_not_kept_but_its_number_is() -> None:
     events.record_sent(CREATED)
     events.record_sent(an_event("response.completed.part", 7, text="x" * 100_000))
 
-    assert told(events.failure(ERROR)) == [("error", 8), ("response.failed", 9)]
+    assert received(events.failure(ERROR)) == [("error", 8), ("response.failed", 9)]
 
 
 def test_a4_events_without_numbers_are_counted_from_the_start() -> None:
@@ -156,11 +156,11 @@ def test_a4_events_without_numbers_are_counted_from_the_start() -> None:
     events.start_attempt(relayed=True)
     events.record_sent(an_event("response.created", None) + b"data: x\n\n")
 
-    assert told(events.failure(ERROR)) == [("error", 0), ("response.failed", 1)]
+    assert received(events.failure(ERROR)) == [("error", 0), ("response.failed", 1)]
 
 
 def test_a4_a_response_begins_before_it_fails() -> None:
-    assert told(own().failure(ERROR)) == [
+    assert received(own().failure(ERROR)) == [
         ("response.created", 0),
         ("response.in_progress", 1),
         ("error", 2),
@@ -172,7 +172,7 @@ def test_a4_after_a_sign_of_life_it_has_begun() -> None:
     events = own()
     events.heartbeat()
 
-    assert told(events.failure(ERROR)) == [("error", 2), ("response.failed", 3)]
+    assert received(events.failure(ERROR)) == [("error", 2), ("response.failed", 3)]
 
 
 @pytest.mark.parametrize(

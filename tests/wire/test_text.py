@@ -1,4 +1,4 @@
-"""Halves of surrogate pairs in JSON: told from pairs, replaced, and hidden without a trace."""
+"""Halves of surrogate pairs in JSON: found among pairs, replaced, and hidden without a trace."""
 
 import json
 
@@ -77,9 +77,9 @@ def test_b1_text_reads_as_utf_16_with_its_halves_replaced(text: str) -> None:
 
 
 @given(st.dictionaries(TEXTS, TEXTS, max_size=3), TEXTS)
-def test_b1_hidden_halves_come_back_wherever_values_go(fields: dict[str, str], beside: str) -> None:
+def test_b1_hidden_halves_come_back_wherever_values_go(fields: dict[str, str], rest: str) -> None:
     body = json.dumps(fields).encode()
-    hidden = MaskedSurrogates(body, beside=beside.encode("utf-8", "surrogatepass"))
+    hidden = MaskedSurrogates(body, other=rest.encode("utf-8", "surrogatepass"))
     raw = msgspec.json.decode(hidden.body, type=dict[str, msgspec.Raw])
     moved = dict(reversed(raw.items()))
     units = {tuple(key): value for key, value in json.loads(body).items()}
@@ -90,7 +90,7 @@ def test_b1_hidden_halves_come_back_wherever_values_go(fields: dict[str, str], b
 
 
 def test_b1_what_stood_there_before_is_not_taken_for_a_half() -> None:
-    hidden = MaskedSurrogates(rb'["~half0~d83d","\ud83d","~half1~"]', beside=b"~half2~d83d")
+    hidden = MaskedSurrogates(rb'["~half0~d83d","\ud83d","~half1~"]', other=b"~half2~d83d")
 
     assert hidden.restore(hidden.body + b"~half2~d83d") == (
         rb'["~half0~d83d","\ud83d","~half1~"]~half2~d83d'

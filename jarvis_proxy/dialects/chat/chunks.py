@@ -72,7 +72,7 @@ class ChunkSink:
         self._out.append(self._text_head + _encode(text) + self._tail)
 
     def thought(self, text: str, /) -> None:
-        """Take a piece of the reasoning: never beside content, which one client then drops."""
+        """Take a piece of the reasoning: never with content, which one client then drops."""
         if not self.emitted:
             self._begin()
         self._out.append(self._thought_head + _encode(text) + self._tail)

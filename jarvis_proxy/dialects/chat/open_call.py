@@ -1,4 +1,4 @@
-"""The tool call that is being told: whole in one chunk, or in pieces. Pure.
+"""The tool call that is being sent: whole in one chunk, or in pieces. Pure.
 
 One client reads only the first call of a chunk, and none needs pieces of a call that is there at
 once. So the first piece waits for the second one, or for the end of the call.
@@ -35,7 +35,7 @@ class OpenCall:
         self._is_told = False
 
     def add(self, piece: str) -> list[Delta]:
-        """Return what a piece of the arguments lets be told."""
+        """Return what can be sent after a piece of the arguments."""
         if self._first is None:
             self._first = piece
             return []
@@ -57,20 +57,20 @@ class OpenCall:
     def _piece(self, piece: str) -> Delta:
         if self._is_legacy:
             return Delta(function_call=ArgumentsPiece(piece))
-        told = ToolCallPiece(self._index)
+        sent = ToolCallPiece(self._index)
         if self._call.kind == "custom":
-            told.custom = InputPiece(piece)
+            sent.custom = InputPiece(piece)
         else:
-            told.function = ArgumentsPiece(piece)
-        return Delta(tool_calls=[told])
+            sent.function = ArgumentsPiece(piece)
+        return Delta(tool_calls=[sent])
 
 
 def tool_call(call: CallStart, arguments: str | None, signature: str | None) -> MessageToolCall:
     """Return a call with its *arguments*, None for none, and with what signs it."""
     namespace = call.namespace or UNSET
-    told = MessageToolCall(id=call.id, type=call.kind, extra_content=signed(signature))
+    written = MessageToolCall(id=call.id, type=call.kind, extra_content=signed(signature))
     if call.kind == "custom":
-        told.custom = CustomPayload(call.name, arguments or "", namespace)
+        written.custom = CustomPayload(call.name, arguments or "", namespace)
     else:
-        told.function = FunctionPayload(call.name, arguments or "{}", namespace)
-    return told
+        written.function = FunctionPayload(call.name, arguments or "{}", namespace)
+    return written

@@ -149,8 +149,8 @@ class GenerateContentStream:
         self.choice(0)  # an answer of nothing is a candidate, too
         sinks = [self._sinks[index] for index in sorted(self._sinks)]
         for sink in sinks:
-            told = usage if sink is sinks[-1] else None
-            self._out.append(self._frames.frame(sink.last([sink.closing_part()]), told))
+            reported = usage if sink is sinks[-1] else None
+            self._out.append(self._frames.frame(sink.last([sink.closing_part()]), reported))
         if self._is_array:
             self._out.append(b"]")
 

@@ -176,8 +176,8 @@ class _EmbeddingsExchange:
     def answer(self) -> bytes:
         """Return the vectors in Google's form."""
         values = [{"values": vector.embedding} for vector in self._vectors]
-        told = {"embeddings": values} if self._is_batch else {"embedding": values[0]}
-        return msgspec.json.encode(told)
+        answer = {"embeddings": values} if self._is_batch else {"embedding": values[0]}
+        return msgspec.json.encode(answer)
 
     def stream_translator(
         self, index: int = 0, numbers: SequenceNumbers | None = None

@@ -40,13 +40,13 @@ def error_body(error: ProxyError) -> bytes:
     """
     if error.native:
         return error.native
-    told = {
+    fields = {
         "code": error.status,
         "message": _message(error),
         "status": status_word(error.status),
         "details": _details(error),
     }
-    return msgspec.json.encode({"error": told})
+    return msgspec.json.encode({"error": fields})
 
 
 def error_object(error: ProxyError) -> bytes:

@@ -86,7 +86,7 @@ class Candidate(Struct, rename="camel"):
 
 
 class UsageMetadata(Struct, rename="camel"):
-    """Tokens. Thoughts are counted beside the candidates, and both in the total."""
+    """Tokens. Thoughts are counted apart from the candidates, and both in the total."""
 
     prompt_token_count: int
     candidates_token_count: int

@@ -19,7 +19,7 @@ _EMBEDS: Final = "embed"
 
 
 class _Model(msgspec.Struct, rename="camel"):
-    """A model of which Google knows nothing; its limits are not known here."""
+    """A model that is not Google's; its limits are not known here."""
 
     name: str
     version: str

@@ -222,8 +222,8 @@ def _prompt_usage(usage: ChatUsage | None) -> JsonObject:
 def _usage(usage: ChatUsage | None, searches: int) -> JsonObject:
     usage = usage or ChatUsage()
     reasoning = usage.completion_tokens_details.reasoning_tokens
-    told = {**_counts(usage), "output_tokens_details": {"thinking_tokens": reasoning}}
-    return {**told, "server_tool_use": {"web_search_requests": searches}} if searches else told
+    counts = {**_counts(usage), "output_tokens_details": {"thinking_tokens": reasoning}}
+    return {**counts, "server_tool_use": {"web_search_requests": searches}} if searches else counts
 
 
 def _input(arguments: str) -> JsonObject | Raw:

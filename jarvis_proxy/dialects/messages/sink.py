@@ -56,7 +56,7 @@ class BlockSink(DiscardingSink, ABC):
         self.emitted = False
         """The client has been sent something."""
         self.prompt: ChatUsage | None = None
-        """The tokens that the upstream told first."""
+        """The tokens that the upstream reported first."""
         self.searches = 0
         self.finished = Finish(reason="stop")
         self._shows = shows

@@ -126,7 +126,7 @@ def read_input(
 
 
 class _Reader:
-    """Gathers what the model did in a row into one message: chat has its calls beside its text."""
+    """Gathers what the model did in a row, text and calls, into one message, as chat has it."""
 
     __slots__ = (
         "_blocks",

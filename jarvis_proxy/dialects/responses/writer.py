@@ -98,7 +98,7 @@ class ResponseWriter:
         self._arguments: list[str] = []  # of the last item's call
         self._pieces: list[str] = []  # of the last item's text
         self._logprobs: list[TokenLogprob] = []
-        self._citations: list[ResponseURLCitation] = []  # for the message that is to be closed
+        self._citations: list[ResponseURLCitation] = []  # for the message that will be closed
         self._hot = _DeltaTemplate(b"", b"", b"")
 
     # -- pieces of the answer ----------------------------------------------------------------
@@ -110,7 +110,7 @@ class ResponseWriter:
         self._delta(text)
 
     def thought(self, text: str) -> None:
-        """Take a piece of the thoughts that are told."""
+        """Take a piece of the thoughts that are shown."""
         item = self._reasoning or self._open_reasoning()
         if not item.summary:
             self._open_summary(item)
@@ -146,7 +146,7 @@ class ResponseWriter:
     def call_end(self) -> None:
         """End the open call.
 
-        One that may have been cut off is told to be done only when something follows: an answer
+        One that may have been cut off is reported as done only when something follows: an answer
         that ran out of tokens leaves it incomplete.
         """
         if not self._arguments:
@@ -255,7 +255,7 @@ class ResponseWriter:
             self._close_reasoning(reasoning, text, secret)
 
     def _close_call(self, status: Status) -> None:
-        """End a call; one that was cut off is never told to be whole."""
+        """End a call; one that was cut off is never reported as complete."""
         item, self._call = self._call, None
         arguments = "".join(self._arguments)
         self._arguments.clear()

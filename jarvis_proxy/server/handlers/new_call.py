@@ -25,7 +25,7 @@ def new_call(
     stream: bool,
     body: bytes,
 ) -> Call:
-    """Return the Call that *request* is, with *body* in place of its own."""
+    """Return the Call that *request* is, with *body* instead of the request's."""
     record = request[RECORD]
     headers = request_headers(request.headers)
     if request[MATCH].api == "messages":

@@ -55,7 +55,7 @@ async def subscription(request: web.Request) -> web.StreamResponse:
     states = [state for state in context.usage.states(key, now) if state.budget.unit == "USD"]
     limit: float = _WITHOUT_LIMIT
     if states:
-        # NextChat shows it beside the month's sum, whatever the budget's period.
+        # NextChat shows it next to the month's sum, whatever the budget's period.
         used = _total(context.usage.days(key, f"{today[:7]}-01", today)).cost
         limit = (used + min(state.remaining for state in states)) / NANO
     policy = context.settings.policies.get(key)

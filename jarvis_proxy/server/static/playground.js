@@ -43,7 +43,7 @@ async function listModels() {
     });
     get("model-names").replaceChildren(...options);
   } catch {
-    // Names can be typed as well; what is wrong with the key is told when it is used.
+    // Names can be typed as well; what is wrong with the key shows when it is used.
   }
 }
 

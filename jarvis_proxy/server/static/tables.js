@@ -114,7 +114,7 @@ const callColumns = [
   { label: words.attempts, kind: "n narrow-off", cell: (call) => number(call.attempts) },
 ];
 
-/** The model and, beside it, what it stands for; on a phone the key is below, not in a column. */
+/** The model and, next to it, what it stands for; on a phone the key is below, not in a column. */
 function modelAndKey(call) {
   const isNamed = call.model !== "-", key = make("small", "narrow-on", known(call.key));
   const model = isNamed ? call.model : make("span", "soft", call.route || words.none);

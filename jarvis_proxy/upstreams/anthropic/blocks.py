@@ -127,7 +127,7 @@ class ThinkingBlock(Block):
     def stop(self) -> None:
         """Seal the block, if it is signed.
 
-        Some gateways send the signature in a block of its own behind the text. Both are one.
+        Some gateways send the signature in a separate block behind the text. Both are one.
         """
         said = "".join(self._said)
         if not self._signature:

@@ -1,4 +1,4 @@
-"""What each Claude model can do, told by the version in its name. Pure.
+"""What each Claude model can do, by the version in its name. Pure.
 
 Source: https://platform.claude.com/docs/en/about-claude/models/overview and its migration guides
 (read 2026-11), and recorded answers of the models themselves.

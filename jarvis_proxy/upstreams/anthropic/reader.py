@@ -116,8 +116,8 @@ class MessagesReader:
     @property
     def usage(self) -> ChatUsage | None:
         """The tokens as far as the upstream has counted them, all continuations together."""
-        told = [usage for usage in (self._past_usage, self._counter.usage) if usage is not None]
-        return reduce(add_usage, told) if told else None
+        found = [usage for usage in (self._past_usage, self._counter.usage) if usage is not None]
+        return reduce(add_usage, found) if found else None
 
     @property
     def service_tier(self) -> str | None:

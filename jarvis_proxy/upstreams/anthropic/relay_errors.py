@@ -19,7 +19,7 @@ def relayed_error(
     """Return the error for an upstream answer with *status* ≥ 400.
 
     Its ``native`` is the body for the client. An error about the proxy's own key or account is
-    told in the proxy's words. *model* is the client's name for the model.
+    replaced by the proxy's own. *model* is the client's name for the model.
     """
     error = translate_error(status, headers, body, model=model)
     if error.code in ("upstream_auth_failed", "insufficient_quota"):

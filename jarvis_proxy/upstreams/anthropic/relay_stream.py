@@ -103,19 +103,19 @@ class MessagesRelayStream(PassthroughStream):
 
     def _watch(self, payload: bytes, event: str) -> None:
         """Note what the event says about completeness, usage and errors."""
-        told = _read(payload)
-        kind = told.type or event
-        if kind == "error" or (not told.type and len(told.error) > 0):
-            self._fail(payload, is_native=event == told.type == "error")
+        read = _read(payload)
+        kind = read.type or event
+        if kind == "error" or (not read.type and len(read.error) > 0):
+            self._fail(payload, is_native=event == read.type == "error")
             return
         self._began = self._began or kind != "ping"
-        part = told.message if kind == "message_start" else told.delta
+        part = read.message if kind == "message_start" else read.delta
         if part is not None and part.stop_reason:
             self._has_stopped = True
         if kind == "message_start" and part is not None:
             self._count(part.usage)
         elif kind == "message_delta":
-            self._count(told.usage)
+            self._count(read.usage)
         elif kind == "message_stop":
             self.done = True
 

@@ -46,7 +46,7 @@ class UsageCounter:
 
     @property
     def usage(self) -> ChatUsage | None:
-        """The tokens as far as they are known; None: the upstream told none."""
+        """The tokens as far as they are known; None: the upstream reported none."""
         if not self._counts:
             return None
         plain, cached, written, completion = (self._counts.get(name, 0) for name in _COUNTS)
@@ -61,7 +61,7 @@ class UsageCounter:
 
     @property
     def prompt(self) -> ChatUsage | None:
-        """The tokens of the prompt alone; None while the upstream has told none."""
+        """The tokens of the prompt alone; None while the upstream has reported none."""
         usage = self.usage
         if usage is None or not usage.prompt_tokens:
             return None

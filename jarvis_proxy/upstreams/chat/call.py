@@ -128,7 +128,7 @@ class ChatCall:
                 first=self._first or _Refusal(status, body),
             )
         except ProxyError:
-            return None  # the client's own request is refused when it is read anew
+            return None  # the client's own request is refused when it is read again
 
     def _error(self, status: int, headers: Mapping[str, str], body: bytes) -> ProxyError:
         error = translate_error(

@@ -234,7 +234,7 @@ class ChoiceReader:
 
 
 def _is_plain(choice: Fields) -> bool:
-    """Return whether a choice tells nothing beside its delta, as nearly every one does."""
+    """Return whether a choice holds nothing but its delta, as nearly every one does."""
     return not (choice.get("finish_reason") or choice.get("logprobs"))
 
 

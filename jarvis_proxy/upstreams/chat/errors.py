@@ -83,9 +83,9 @@ def too_long(error: ProxyError) -> ProxyError:
             f"This model's maximum context length is {most} tokens. However, your messages "
             f"resulted in {given} tokens. Please reduce the length of the messages."
         )
-    told = ProxyError(400, message, error_type="invalid_request_error", code=TOO_LONG)
-    told.from_upstream = True
-    return told
+    refusal = ProxyError(400, message, error_type="invalid_request_error", code=TOO_LONG)
+    refusal.from_upstream = True
+    return refusal
 
 
 def _lengths(message: str) -> tuple[int, int] | None:

@@ -1,6 +1,6 @@
 """Messages of the canonical request → those that strict chat services want. Pure.
 
-One system message, in front. Each message with tool calls is followed at once by one result for
+One system message, in front. Each message with tool calls is followed directly by one result for
 each call, in their order.
 
 Source: https://api-docs.deepseek.com/guides/function_calling and /guides/thinking_mode (read
@@ -127,9 +127,9 @@ class MessageWriter:
             index, message = call.result
             parts = self._content.parts(message.content, f"messages[{index}].content")
             text = "\n".join(texts_of(parts))
-            if beside := media_of(parts):
+            if files := media_of(parts):
                 label = f"[content of tool result {call_id}]"
-                media = [{"type": "text", "text": label}, *beside]
+                media = [{"type": "text", "text": label}, *files]
                 text = text or label
             if message.is_error and "error" not in text[:_LOOKED_AT].lower():
                 text = f"Error: {text}"

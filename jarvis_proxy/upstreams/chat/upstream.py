@@ -1,6 +1,6 @@
 """An OpenAI-compatible service: relayed where it has the client's API, else asked in chat. Pure.
 
-Whether it has ``/responses`` of its own is set, or found out by the first such request.
+Whether it serves ``/responses`` itself is set, or found out by the first such request.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -19,8 +19,8 @@ from jarvis_proxy.upstreams.refusal_body import read_refusal
 
 CHAT: Final = "chat/completions"
 RESPONSES: Final = "responses"
-_BESIDE: Final = ("responses/compact", "responses/input_tokens")
-"""Endpoints that a service may have beside ``/responses``."""
+_NEXT_TO_RESPONSES: Final = ("responses/compact", "responses/input_tokens")
+"""Endpoints that a service may have in addition to ``/responses``."""
 _ABSENT: Final = (404, 405, 501)
 _HOUR: Final = 3600.0
 
@@ -104,7 +104,7 @@ class CompatibleUpstream:
         if call.endpoint == CHAT:
             return relay_chat(self._relay, self._target, call)
         has_responses = self._has_responses(call)
-        if call.endpoint in _BESIDE and not has_responses:
+        if call.endpoint in _NEXT_TO_RESPONSES and not has_responses:
             if has_responses is False:
                 raise _unsupported(f"/{call.endpoint}")
             return self._relay.relay(call, exchange=_BesideResponses)
@@ -134,7 +134,7 @@ class CompatibleUpstream:
         try:
             return self._translated.exchange(call, {}, None)
         except ProxyError:
-            return None  # as the next such request will be told
+            return None  # the next such request gets this error
 
 
 def _unsupported(path: str) -> ProxyError:

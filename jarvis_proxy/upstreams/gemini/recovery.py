@@ -22,7 +22,7 @@ class RequestFallbacks:
     user_last: bool = False
     """A last turn of the model gets a user's turn behind it; results of tools come last."""
     separate_tools: bool = False
-    """Google's own tools are left out beside functions."""
+    """Google's own tools are left out where there are functions."""
     no_thinking: bool = False
     """``thinkingConfig`` is left out."""
     own_thoughts: bool = True

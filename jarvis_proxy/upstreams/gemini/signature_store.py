@@ -1,6 +1,6 @@
 """Thought signatures of tool calls, remembered between turns. Pure.
 
-Clients lose what they do not know: a signature beside a tool call often does not come back, its id
+Clients lose what they do not know: a tool call's signature often does not come back, its id
 always does, though one client strips it to letters and digits and cuts it. So the id is short and
 plain, and the proxy remembers what belongs to it.
 
@@ -90,7 +90,7 @@ class MemorySignatureStore:
     )
 
     ENTRY_BYTES: Final = 400
-    """What an entry costs in memory beside its texts."""
+    """What an entry costs in memory in addition to its texts."""
 
     def __init__(
         self,

@@ -56,7 +56,7 @@ class GeminiUpstream:
         self._signature_sources = Counter() if signature_sources is None else signature_sources
 
     def features(self, call: Call, /) -> ModelFeatures:
-        """Return what the model gives beside text.
+        """Return what the model gives besides text.
 
         Raises:
             ProxyError: 404 `model_not_found`, the model's name cannot be one of Gemini's.

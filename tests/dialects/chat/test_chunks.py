@@ -210,7 +210,7 @@ def test_the_usage_chunk_has_no_choices() -> None:
     ("asked", "served", "named"),
     [(True, "flex", "flex"), (False, "flex", None), (True, None, None)],
 )
-def test_the_tier_is_told_to_those_who_asked_for_one(
+def test_the_tier_is_sent_to_those_who_asked_for_one(
     asked: bool, served: str | None, named: str | None
 ) -> None:
     head = a_head(service_tier=asked)
@@ -251,14 +251,14 @@ def test_anthropics_blocks_come_as_they_are() -> None:
     sink.seal(SealedState(chat_owner("deepseek"), "hm"))
     sink.finish(STOP)
 
-    told, last = written(out)
-    assert told["delta"] == {
+    ended, last = written(out)
+    assert ended["delta"] == {
         "thinking_blocks": [{"type": "thinking", "thinking": "hm", "signature": "s"}]
     }
     assert last["delta"] == {}
 
 
-def test_a_search_of_the_upstreams_is_not_told() -> None:
+def test_a_search_of_the_upstreams_is_not_reported() -> None:
     out: list[bytes] = []
     a_sink(out).server_tool("web_search", 1)
 

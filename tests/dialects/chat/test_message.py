@@ -38,9 +38,9 @@ def test_pieces_of_a_call_are_its_arguments() -> None:
     call(sink, CallStart("call_3", "sql", "custom", "db"), "SELECT 1")
     sink.finish(Finish(reason="tool_calls"))
 
-    told = message(answer)
-    assert told["content"] is None
-    assert told["tool_calls"] == [
+    written = message(answer)
+    assert written["content"] is None
+    assert written["tool_calls"] == [
         {
             "id": "call_1",
             "type": "function",
@@ -54,7 +54,7 @@ def test_pieces_of_a_call_are_its_arguments() -> None:
             "custom": {"name": "sql", "input": "SELECT 1", "namespace": "db"},
         },
     ]
-    assert "extra_content" not in told
+    assert "extra_content" not in written
 
 
 def test_a_client_of_functions_gets_the_first_call() -> None:
@@ -79,6 +79,6 @@ def test_anthropics_blocks_stand_on_the_message() -> None:
     sink.server_tool("web_search", 1)
     sink.finish(STOP)
 
-    told = message(answer)
-    assert told["reasoning_content"] == "hm"
-    assert told["thinking_blocks"] == [{"type": "thinking", "thinking": "hm", "signature": "s"}]
+    written = message(answer)
+    assert written["reasoning_content"] == "hm"
+    assert written["thinking_blocks"] == [{"type": "thinking", "thinking": "hm", "signature": "s"}]

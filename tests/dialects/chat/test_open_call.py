@@ -32,7 +32,7 @@ def test_a_call_that_comes_at_once_is_one_chunk() -> None:
     ]
 
 
-def test_a_call_in_pieces_is_told_as_they_come() -> None:
+def test_a_call_in_pieces_is_sent_as_they_come() -> None:
     out: list[bytes] = []
     sink = a_sink(out)
     sink.call_begin(CallStart("call_1", "f"))

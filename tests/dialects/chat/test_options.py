@@ -21,7 +21,7 @@ def test_an_id_in_openais_form_stays() -> None:
 
 
 @pytest.mark.parametrize(("asked", "named"), [(True, "flex"), (False, None)])
-def test_the_tier_is_told_to_those_who_asked_for_one(asked: bool, named: str | None) -> None:
+def test_the_tier_is_sent_to_those_who_asked_for_one(asked: bool, named: str | None) -> None:
     answer = an_answer(service_tier=asked)
     answer.choice(0).finish(STOP)
 

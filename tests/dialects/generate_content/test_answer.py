@@ -44,7 +44,7 @@ def test_g4_e1_a_frame_byte_for_byte() -> None:
     )
 
 
-def test_g4_e1_without_usage_none_is_told() -> None:
+def test_g4_e1_without_usage_none_is_sent() -> None:
     last = frames(streamed(text("a"), finish(), usage=None))[-1]
 
     assert "usageMetadata" not in last
@@ -144,8 +144,8 @@ def test_g4_e7_choices_have_frames_of_their_own() -> None:
     answer.end(None)
     found = frames(answer.take())
 
-    told = [(one["candidates"][0]["index"], parts(one)[0]["text"]) for one in found]
-    assert told == [(1, "text 1"), (0, "text 0"), (0, ""), (1, "")]
+    texts = [(one["candidates"][0]["index"], parts(one)[0]["text"]) for one in found]
+    assert texts == [(1, "text 1"), (0, "text 0"), (0, ""), (1, "")]
 
 
 def test_g4_e7_a_whole_answer_has_all_candidates() -> None:

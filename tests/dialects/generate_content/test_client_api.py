@@ -31,9 +31,9 @@ def test_an_error_is_googles_and_needs_no_header() -> None:
     api = GenerateContentApi()
     answer = api.error(ProxyError(429, "Slow down.", code="rate_limit_exceeded"), "a" * 24)
 
-    told = json.loads(answer.body)["error"]
-    assert (told["code"], told["message"]) == (answer.status, "Slow down.")
-    assert told["status"] == "RESOURCE_EXHAUSTED"
+    written = json.loads(answer.body)["error"]
+    assert (written["code"], written["message"]) == (answer.status, "Slow down.")
+    assert written["status"] == "RESOURCE_EXHAUSTED"
     assert answer.headers == ()
     assert api.answer_headers("a" * 24) == {}
 

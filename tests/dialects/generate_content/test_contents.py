@@ -219,7 +219,7 @@ def test_bug_18_results_of_a_step_may_stand_in_several_contents() -> None:
     ) == [("1", "one"), ("2", "two")]
 
 
-def test_text_beside_results_is_said_behind_them() -> None:
+def test_text_among_results_is_sent_after_them() -> None:
     found = messages(
         user({"text": "go"}),
         model({"text": "I look."}, called("f", id="1")),

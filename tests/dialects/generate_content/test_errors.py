@@ -10,7 +10,7 @@ from jarvis_proxy.dialects.generate_content.errors import error_body, error_obje
 from jarvis_proxy.errors import ProxyError
 
 
-def told(error: ProxyError) -> Any:
+def written(error: ProxyError) -> Any:
     return json.loads(error_body(error))["error"]
 
 
@@ -39,7 +39,7 @@ def told(error: ProxyError) -> Any:
     ],
 )
 def test_g4_e12_each_status_has_googles_word_and_its_code(status: int, word: str) -> None:
-    error = told(ProxyError(status, "Grüße", code="some-code"))
+    error = written(ProxyError(status, "Grüße", code="some-code"))
 
     assert status_word(status) == word
     assert (error["code"], error["status"], error["message"]) == (status, word, "Grüße")
@@ -61,8 +61,8 @@ def test_bug_28_googles_sdk_reads_code_status_and_message() -> None:
 
 
 @pytest.mark.parametrize(("wait", "delay"), [(2.0, "2s"), (0.2, "1s"), (11.5, "12s")])
-def test_g4_e12_a_wait_is_told_as_retry_info(wait: float, delay: str) -> None:
-    details = told(ProxyError(503, "x", code="overloaded", retry_after=wait))["details"]
+def test_g4_e12_a_wait_is_reported_as_retry_info(wait: float, delay: str) -> None:
+    details = written(ProxyError(503, "x", code="overloaded", retry_after=wait))["details"]
 
     assert details[1] == {
         "@type": "type.googleapis.com/google.rpc.RetryInfo",
@@ -70,14 +70,14 @@ def test_g4_e12_a_wait_is_told_as_retry_info(wait: float, delay: str) -> None:
     }
 
 
-def test_the_field_at_fault_is_told() -> None:
-    details = told(ProxyError(400, "bad", code="invalid_value", param="contents[0]"))["details"]
+def test_the_field_at_fault_is_reported() -> None:
+    details = written(ProxyError(400, "bad", code="invalid_value", param="contents[0]"))["details"]
 
     assert details[1]["fieldViolations"] == [{"field": "contents[0]", "description": "bad"}]
 
 
 def test_an_error_without_a_code_has_a_reason() -> None:
-    assert told(ProxyError(500, "x"))["details"][0]["reason"] == "SERVER_ERROR"
+    assert written(ProxyError(500, "x"))["details"][0]["reason"] == "SERVER_ERROR"
 
 
 @pytest.mark.parametrize(
@@ -89,8 +89,8 @@ def test_an_error_without_a_code_has_a_reason() -> None:
         "The input token count (130001) exceeds the maximum number of tokens allowed (128000).",
     ],
 )
-def test_g4_e12_a_prompt_that_is_too_long_is_told_in_googles_words(message: str) -> None:
-    error = told(ProxyError(400, message, code="context_length_exceeded"))
+def test_g4_e12_a_prompt_that_is_too_long_is_reported_in_googles_words(message: str) -> None:
+    error = written(ProxyError(400, message, code="context_length_exceeded"))
 
     assert error["message"] == (
         "The input token count (130001) exceeds the maximum number of tokens allowed (128000)."
@@ -98,7 +98,7 @@ def test_g4_e12_a_prompt_that_is_too_long_is_told_in_googles_words(message: str)
 
 
 def test_without_numbers_the_message_stays() -> None:
-    error = told(ProxyError(400, "Too long.", code="context_length_exceeded"))
+    error = written(ProxyError(400, "Too long.", code="context_length_exceeded"))
 
     assert error["message"] == "Too long."
 

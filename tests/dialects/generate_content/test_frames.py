@@ -6,7 +6,7 @@ from jarvis_proxy.dialects.generate_content.frames import UsageMetadata, usage_o
 from jarvis_proxy.wire.chat_types import ChatUsage, CompletionTokensDetails
 
 
-def test_tokens_of_thoughts_stand_beside_the_candidates() -> None:
+def test_tokens_of_thoughts_are_counted_apart_from_the_candidates() -> None:
     usage = ChatUsage(
         7, 5, 12, completion_tokens_details=CompletionTokensDetails(reasoning_tokens=3)
     )

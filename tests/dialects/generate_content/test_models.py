@@ -21,14 +21,14 @@ def listed(query: str = "", models: Any = MODELS) -> Any:
     return json.loads(model_list(models, query))
 
 
-def test_g4_p6_googles_own_entries_stay_and_aliases_stand_beside_them() -> None:
+def test_g4_p6_googles_own_entries_stay_and_aliases_are_added() -> None:
     first, second, _ = listed()["models"]
 
     assert first == json.loads(NATIVE)
     assert second == {**json.loads(NATIVE), "name": "models/fast"}
 
 
-def test_g4_p6_other_models_tell_their_methods_and_no_limits() -> None:
+def test_g4_p6_other_models_show_their_methods_and_no_limits() -> None:
     assert json.loads(model_object("openai/gpt-4.1-mini", b"")) == {
         "name": "models/openai/gpt-4.1-mini",
         "version": "",

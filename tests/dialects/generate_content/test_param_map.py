@@ -1,4 +1,4 @@
-"""Params of the chat request are told under Google's names."""
+"""Params of the chat request are reported under Google's names."""
 
 import pytest
 

@@ -154,7 +154,7 @@ def test_an_id_with_a_colon_is_no_method() -> None:
     assert not is_googles("/v1/models/ft:gpt-4o")
 
 
-@pytest.mark.skipif(not WIRE.is_dir(), reason="the captured requests are not beside this checkout")
+@pytest.mark.skipif(not WIRE.is_dir(), reason="the captured requests are not next to this checkout")
 def test_bug_14_every_captured_address_of_a_real_client_is_known() -> None:
     paths = [
         json.loads(file.read_text())["path"].partition("?")[0]

@@ -62,7 +62,7 @@ def test_too_many_contents_are_refused() -> None:
     assert (error.code, error.param) == ("array_above_max_length", "contents")
 
 
-def test_a_wrong_type_is_told_with_its_path() -> None:
+def test_a_wrong_type_is_reported_with_its_path() -> None:
     error = refusal(contents=[user({"text": 3})])
 
     assert (error.code, error.param) == ("invalid_type", "contents[0].parts[0].text")
@@ -75,7 +75,7 @@ def test_a_null_says_nothing() -> None:
 CAPTURED = sorted((WIRE / "agents").glob("gemini_cli*.json")) if WIRE.is_dir() else []
 
 
-@pytest.mark.skipif(not CAPTURED, reason="the captured requests are not beside this checkout")
+@pytest.mark.skipif(not CAPTURED, reason="the captured requests are not next to this checkout")
 @pytest.mark.parametrize("file", CAPTURED, ids=lambda file: file.stem)
 def test_bug_14_every_captured_request_of_gemini_cli_translates(file: Any) -> None:
     body = json.dumps(json.loads(file.read_text())["body"]).encode()

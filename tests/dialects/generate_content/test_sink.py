@@ -117,12 +117,12 @@ def test_g4_e8_log_probabilities_stand_in_the_last_frame() -> None:
     tokens = [TokenLogprob("Hi", -0.5, [72, 105], [TopLogprob("Ho", -1.5, [72])])]
     steps = text("Hi"), (lambda sink: sink.logprobs(tokens)), finish()
 
-    told = frames(streamed(*steps))[-1]["candidates"][0]["logprobsResult"]
-    assert told == {
+    expected = frames(streamed(*steps))[-1]["candidates"][0]["logprobsResult"]
+    assert expected == {
         "chosenCandidates": [{"token": "Hi", "logProbability": -0.5}],
         "topCandidates": [{"candidates": [{"token": "Ho", "logProbability": -1.5}]}],
     }
-    assert whole(*steps)["candidates"][0]["logprobsResult"] == told
+    assert whole(*steps)["candidates"][0]["logprobsResult"] == expected
 
 
 def test_what_google_does_not_count_is_not_told() -> None:

@@ -21,7 +21,7 @@ USAGE = ChatUsage(
     PromptTokensDetails(cached_tokens=30, cache_write_tokens=10),
     CompletionTokensDetails(reasoning_tokens=5),
 )
-TOLD = {
+REPORTED_USAGE = {
     "input_tokens": 60,
     "cache_creation_input_tokens": 10,
     "cache_read_input_tokens": 30,

@@ -17,7 +17,7 @@ from jarvis_proxy.wire.chat_types import (
 )
 from tests.dialects.messages.answers import (
     CALL_ID,
-    TOLD,
+    REPORTED_USAGE,
     USAGE,
     Event,
     Json,
@@ -76,7 +76,7 @@ def test_a1_the_message_has_its_keys_in_anthropics_order() -> None:
         "content": [said("Hi")],
         "stop_reason": "end_turn",
         "stop_sequence": None,
-        "usage": {**TOLD, "service_tier": "standard"},
+        "usage": {**REPORTED_USAGE, "service_tier": "standard"},
     }
 
 
@@ -160,7 +160,7 @@ def test_a6_without_being_asked_for_thinking_geminis_seal_stays_away() -> None:
 @pytest.mark.parametrize(
     ("usage", "expected"),
     [
-        (USAGE, TOLD),
+        (USAGE, REPORTED_USAGE),
         (
             None,
             {
@@ -184,8 +184,8 @@ def test_a6_without_being_asked_for_thinking_geminis_seal_stays_away() -> None:
     ],
 )
 def test_a7_usage(usage: ChatUsage | None, expected: Json) -> None:
-    told = both(text("Hi"), finish(), usage=usage)["usage"]
-    assert told == {**expected, "service_tier": "standard"}
+    reported = both(text("Hi"), finish(), usage=usage)["usage"]
+    assert reported == {**expected, "service_tier": "standard"}
 
 
 def test_a7_searches_of_the_upstream_are_counted() -> None:
@@ -215,7 +215,7 @@ def test_a8_reasons(reason: str, fields: Json, expected: tuple[str, str | None])
 
 
 @pytest.mark.parametrize(
-    ("events", "told", "texts"),
+    ("events", "reported", "texts"),
     [
         ([], "Blocked by a filter.", ["Blocked by a filter."]),
         ([], None, ["The answer was refused (SAFETY)."]),
@@ -223,9 +223,9 @@ def test_a8_reasons(reason: str, fields: Json, expected: tuple[str, str | None])
         ([text("So ")], "Blocked.", ["So "]),
     ],
 )
-def test_a8_a_refusal_says_why(events: list[Event], told: str | None, texts: list[str]) -> None:
-    message = both(*events, finish("content_filter", native="SAFETY", message=told))
-    assert message["stop_details"] == {"type": "refusal", "category": None, "explanation": told}
+def test_a8_a_refusal_says_why(events: list[Event], reported: str | None, texts: list[str]) -> None:
+    message = both(*events, finish("content_filter", native="SAFETY", message=reported))
+    assert message["stop_details"] == {"type": "refusal", "category": None, "explanation": reported}
     assert [b["text"] for b in message["content"] if b["type"] == "text"] == texts
 
 
@@ -332,12 +332,12 @@ def test_s8_each_block_ends_once() -> None:
     assert kinds.count("content_block_start") == kinds.count("content_block_stop") == 4
 
 
-def test_s9_the_end_tells_why_and_all_of_the_usage() -> None:
+def test_s9_the_end_has_the_reason_and_all_of_the_usage() -> None:
     *_, delta, stop = read(stream(begin(ChatUsage(7, 0, 7)), text("a"), finish("length")))
     assert delta == {
         "type": "message_delta",
         "delta": {"stop_reason": "max_tokens", "stop_sequence": None},
-        "usage": TOLD,
+        "usage": REPORTED_USAGE,
     }
     assert stop == {"type": "message_stop"}
     assert b"[DONE]" not in stream(text("a"), finish())
@@ -453,15 +453,15 @@ _REASONS = st.sampled_from(["stop", "length", "tool_calls", "content_filter"])
 def test_any_stream_keeps_the_rules_and_is_the_whole_answer(
     events: list[Event], reason: str, shows: bool, asked: bool
 ) -> None:
-    """``replay`` checks rules S1 to S9 and knows nothing of how the events were written."""
+    """``replay`` checks rules S1 to S9 and does not depend on how the events were written."""
     message = both(*events, finish(reason), shows=shows, asked=asked)
     assert message["content"]
 
 
 def test_usage_counts_reasoning_within_the_output() -> None:
     details = CompletionTokensDetails(reasoning_tokens=90)
-    told = whole(
+    reported = whole(
         text("a"), finish(), usage=ChatUsage(1, 100, 101, completion_tokens_details=details)
     )
-    assert told["usage"]["output_tokens"] == 100
-    assert told["usage"]["output_tokens_details"] == {"thinking_tokens": 90}
+    assert reported["usage"]["output_tokens"] == 100
+    assert reported["usage"]["output_tokens_details"] == {"thinking_tokens": 90}

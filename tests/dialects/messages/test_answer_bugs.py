@@ -67,7 +67,7 @@ def test_bug_07_08_09_10_parallel_calls_keep_their_own_arguments() -> None:
     ]
 
 
-def test_bug_13_the_start_tells_tokens_only_where_they_are_known() -> None:
+def test_bug_13_the_start_has_tokens_only_where_they_are_known() -> None:
     first, *_ = read(stream(begin(ChatUsage(9, 0, 9)), text("a"), finish()))
     assert first["message"]["usage"]["input_tokens"] == 9
     first, *_, delta, _ = read(stream(text("a"), finish()))
@@ -77,13 +77,13 @@ def test_bug_13_the_start_tells_tokens_only_where_they_are_known() -> None:
 
 def test_bug_14_15_input_tokens_leave_out_what_a_cache_read_or_wrote() -> None:
     usage = ChatUsage(100, 1, 101, PromptTokensDetails(cached_tokens=80, cache_write_tokens=15))
-    told = both(text("a"), finish(), usage=usage)["usage"]
-    counts = [told[name] for name in told if "input" in name]
+    reported = both(text("a"), finish(), usage=usage)["usage"]
+    counts = [reported[name] for name in reported if "input" in name]
     assert counts == [5, 15, 80]
     assert sum(counts) == usage.prompt_tokens
 
 
-def test_bug_16_51_a_stream_always_tells_its_reason_and_its_output() -> None:
+def test_bug_16_51_a_stream_always_has_its_reason_and_its_output() -> None:
     for reason in ("stop", "length", "tool_calls", "content_filter"):
         *_, delta, _ = read(stream(text("a"), finish(reason), usage=None))
         assert delta["usage"]["output_tokens"] == 0

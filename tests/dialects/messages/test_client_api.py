@@ -11,9 +11,9 @@ ERROR = ProxyError(503, "All upstreams rest.", code="overloaded")
 
 def test_every_answer_has_the_id_that_its_errors_name() -> None:
     api, call_id = MessagesApi(), "a" * 24
-    told = json.loads(api.error(ERROR, call_id).body)
+    written = json.loads(api.error(ERROR, call_id).body)
 
-    assert api.answer_headers(call_id) == {"request-id": told["request_id"]}
+    assert api.answer_headers(call_id) == {"request-id": written["request_id"]}
 
 
 def test_signs_of_life_are_pings() -> None:
@@ -30,8 +30,8 @@ def test_a_failure_is_one_error_event_with_the_calls_id() -> None:
     event = MessagesApi().stream_form(call, {}).failure(ERROR)
 
     assert event.startswith(b"event: error\ndata: {")
-    told = json.loads(event.split(b"data: ")[1])
-    assert told["request_id"] == MessagesApi().answer_headers(call.id)["request-id"]
+    written = json.loads(event.split(b"data: ")[1])
+    assert written["request_id"] == MessagesApi().answer_headers(call.id)["request-id"]
 
 
 def test_comments_are_no_content() -> None:

@@ -17,7 +17,7 @@ from jarvis_proxy.wire.messages_types import PING
 ID = "0123456789abcdefghijklmn"
 
 
-def told(error: ProxyError, size: PromptSize | None = None) -> tuple[int, str, str]:
+def written(error: ProxyError, size: PromptSize | None = None) -> tuple[int, str, str]:
     """Return an error's status, type and message."""
     answer = encode_error(error, ID, size)
     body = json.loads(answer.body)
@@ -53,13 +53,13 @@ def told(error: ProxyError, size: PromptSize | None = None) -> tuple[int, str, s
 def test_each_cause_has_its_status_and_type(
     status: int, code: str, expected: tuple[int, str]
 ) -> None:
-    assert told(ProxyError(status, "M", code=code)) == (*expected, "M")
+    assert written(ProxyError(status, "M", code=code)) == (*expected, "M")
 
 
 def test_an_upstreams_account_without_credit_is_a_billing_error() -> None:
     error = ProxyError(429, "M", code="insufficient_quota")
     error.retry_status = 402
-    assert told(error)[:2] == (402, "billing_error")
+    assert written(error)[:2] == (402, "billing_error")
 
 
 BUDGET = LimitExceeded(
@@ -125,15 +125,15 @@ def test_a_prompt_that_is_too_long_is_said_as_claude_code_knows_it(
 ) -> None:
     words = "prompt is too long: {} tokens > {} maximum".format(*expected)
     error = ProxyError(400, message, code="context_length_exceeded", param="messages")
-    assert told(error, size) == (400, "invalid_request_error", words)
+    assert written(error, size) == (400, "invalid_request_error", words)
     event = encode_error_event(error, ID, size)
     assert json.loads(event.partition(b"data: ")[2])["error"]["message"] == words
 
 
-def test_without_any_number_the_upstreams_words_are_told() -> None:
+def test_without_any_number_the_upstreams_words_are_reported() -> None:
     error = ProxyError(400, "Too long.", code="context_length_exceeded")
-    assert told(error)[2] == "prompt is too long: Too long."
-    assert told(error, PromptSize(5))[2] == "prompt is too long: Too long."
+    assert written(error)[2] == "prompt is too long: Too long."
+    assert written(error, PromptSize(5))[2] == "prompt is too long: Too long."
 
 
 @pytest.mark.parametrize(
@@ -146,15 +146,15 @@ def test_without_any_number_the_upstreams_words_are_told() -> None:
 )
 def test_servers_that_have_no_code_for_it_are_understood(message: str) -> None:
     error = ProxyError(400, message, code="invalid_argument")
-    assert told(error)[2] == "prompt is too long: 5000 tokens > 4096 maximum"
+    assert written(error)[2] == "prompt is too long: 5000 tokens > 4096 maximum"
     other = ProxyError(429, message, code="rate_limit_exceeded")
-    assert told(other)[2] == message
+    assert written(other)[2] == message
 
 
 def test_a_message_names_the_place_once() -> None:
-    assert told(ProxyError(400, "M", param="messages.0"))[2] == "messages.0: M"
+    assert written(ProxyError(400, "M", param="messages.0"))[2] == "messages.0: M"
     named = ProxyError(400, "Invalid 'messages.0'.", param="messages.0")
-    assert told(named)[2] == "Invalid 'messages.0'."
+    assert written(named)[2] == "Invalid 'messages.0'."
 
 
 def test_an_upstreams_own_error_in_this_form_goes_out_as_it_came() -> None:

@@ -1,4 +1,4 @@
-"""Row R31: faults are told at the client's own path."""
+"""Row R31: faults are reported at the client's own path."""
 
 import pytest
 
@@ -44,7 +44,7 @@ from tests.dialects.messages.requests import (
         ("temperature", "temperature"),
     ],
 )
-def test_r31_faults_are_told_at_the_clients_own_path(chat_param: str, expected: str) -> None:
+def test_r31_faults_are_reported_at_the_clients_own_path(chat_param: str, expected: str) -> None:
     document = {"type": "document", "source": PDF}
     request = reading(
         system="s",

@@ -122,14 +122,14 @@ def rebuild(events: list[JSON]) -> list[JSON]:
     return items
 
 
-def _settled(item: JSON, told: JSON) -> JSON:
+def _settled(item: JSON, item_at_end: JSON) -> JSON:
     """Compare what the deltas gave with what the last event tells; return the latter."""
     later = ["status", "result"]
     if item["type"] != "function_call":
-        later += ["arguments", "action", "operation"]  # no event tells of their pieces
+        later += ["arguments", "action", "operation"]  # no event has pieces of them
     known = {key: value for key, value in item.items() if key not in later}
-    assert known == {key: value for key, value in told.items() if key in known}
-    return told
+    assert known == {key: value for key, value in item_at_end.items() if key in known}
+    return item_at_end
 
 
 def _apply(item: JSON, kind: str, event: JSON) -> None:

@@ -242,7 +242,7 @@ def test_probabilities_stand_with_the_text() -> None:
     assert token == {"token": "a", "bytes": [97], "logprob": -0.5, "top_logprobs": []}
 
 
-def test_tokens_are_told_at_the_end() -> None:
+def test_tokens_are_sent_at_the_end() -> None:
     usage = a_usage(10, 5, 20, cachedContentTokenCount=8)
 
     response = both(a_frame({"text": "a"}, finish="STOP", usage=usage))

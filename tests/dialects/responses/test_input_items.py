@@ -372,9 +372,9 @@ def test_state_in_the_middle_of_a_turn_belongs_to_that_turn() -> None:
 
 
 def test_q10_reasoning_that_nothing_follows_belongs_to_no_turn() -> None:
-    told = messages(reasoning(CHATS), {"role": "user", "content": "Hi"}, reasoning(CHATS))
+    written = messages(reasoning(CHATS), {"role": "user", "content": "Hi"}, reasoning(CHATS))
 
-    assert told == [{"role": "user", "content": [text("Hi")]}]
+    assert written == [{"role": "user", "content": [text("Hi")]}]
 
 
 @pytest.mark.parametrize("sealed", [None, "", "gemini:", "chat.x:damaged", "gAAAA"])
@@ -409,6 +409,6 @@ def test_b2_summaries_and_reasoning_of_others_are_not_used(item: Json) -> None:
 
 def test_q10_unsealed_reasoning_that_nothing_follows_belongs_to_no_turn() -> None:
     item = {"type": "reasoning", "content": [{"type": "reasoning_text", "text": "Hm."}]}
-    told = messages(item, {"role": "user", "content": "Hi"}, call("a"))
+    written = messages(item, {"role": "user", "content": "Hi"}, call("a"))
 
-    assert "reasoning_content" not in told[1]
+    assert "reasoning_content" not in written[1]

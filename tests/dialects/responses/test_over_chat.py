@@ -312,7 +312,7 @@ def test_bug_14_every_item_is_added_before_its_pieces() -> None:
             assert event.get("item_id", event.get("item", {}).get("id")) in added
 
 
-def test_bug_15_calls_are_told_in_events_of_their_own() -> None:
+def test_bug_15_calls_are_sent_in_events_of_their_own() -> None:
     kinds = [event["type"] for event in events(*ANSWER, tools=[TOOL])]
 
     assert kinds.count("response.function_call_arguments.delta") == 2
@@ -404,12 +404,12 @@ def test_any_interleaving_gives_items_one_after_the_other(
 
     items = rebuild(found)
     assert items == found[-1]["response"]["output"]
-    told = {
+    expected = {
         item["call_id"]: (item["name"], item["arguments"])
         for item in items
         if item["type"] == "function_call"
     }
-    assert told == {f"call_{number}": one for number, one in enumerate(calls)}
+    assert expected == {f"call_{number}": one for number, one in enumerate(calls)}
     messages = [item for item in items if item["type"] == "message"]
     assert "".join(message["content"][0]["text"] for message in messages) == text
     shown = [part["text"] for i in items if i["type"] == "reasoning" for part in i["summary"]]

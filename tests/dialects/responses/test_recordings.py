@@ -71,8 +71,8 @@ def check(response: JSON, chat: JSON, usage: JSON) -> None:
     reason = reasons.get(chat["finish_reason"])
     assert response["incomplete_details"] == (reason and {"reason": reason})
     assert response["status"] == ("incomplete" if reason else "completed")
-    told = response["usage"]
-    assert (told["input_tokens"], told["output_tokens"], told["total_tokens"]) == (
+    reported = response["usage"]
+    assert (reported["input_tokens"], reported["output_tokens"], reported["total_tokens"]) == (
         usage["prompt_tokens"],
         usage["completion_tokens"],
         usage["total_tokens"],

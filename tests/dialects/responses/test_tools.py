@@ -88,7 +88,7 @@ def test_two_tools_of_one_name_in_one_list_stay_two() -> None:
     assert names(chat([named("a"), named("a")])) == [(None, "a"), (None, "a")]
 
 
-def test_a2_the_model_is_told_the_names_that_it_knows() -> None:
+def test_a2_the_model_gets_the_names_that_it_knows() -> None:
     assert listed([named("a"), space("mcp__wx", named("b"))]) == (
         "Tools that are available now: a, mcp__wx__b"
     )

@@ -191,7 +191,7 @@ def test_an_answer_that_goes_on_is_one_response() -> None:
     assert exchange.usage == TokenUsage(1, 2)
 
 
-def test_a_second_attempt_begins_anew() -> None:
+def test_a_second_attempt_starts_over() -> None:
     exchange = responding(stream=True)
     broken = sse(a_frame(finish="MALFORMED_FUNCTION_CALL"))
     first = exchange.stream_translator()
@@ -206,7 +206,7 @@ def test_a_second_attempt_begins_anew() -> None:
     assert events[-1]["response"]["output"][0]["content"][0]["text"] == "a"
 
 
-def test_a_second_attempt_at_a_whole_answer_begins_anew() -> None:
+def test_a_second_attempt_at_a_whole_answer_starts_over() -> None:
     exchange = responding()
     assert exchange.requests
     thought = a_frame({"text": "hm", "thought": True}, finish="MALFORMED_FUNCTION_CALL")
@@ -318,7 +318,7 @@ def test_a1_a_plain_function_has_no_namespace() -> None:
 
 
 def test_a1_the_history_has_the_names_that_are_declared() -> None:
-    """The function of the second call is declared no more; its name is made in the same way."""
+    """The function of the second call is no longer declared; its name is made in the same way."""
     call = {"type": "function_call", "name": "get_weather", "arguments": "{}"}
     items = [
         {"role": "user", "content": "Hi"},

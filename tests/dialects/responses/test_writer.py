@@ -100,7 +100,7 @@ def test_every_event_has_the_next_number() -> None:
     assert events[-1]["response"]["usage"]["total_tokens"] == 3
 
 
-def test_the_last_message_s_id_is_told() -> None:
+def test_the_last_message_s_id_is_returned() -> None:
     writer, _ = writing()
     writer.text("a")
     call(writer, CallStart("call_1", "f"), "{}")
@@ -116,7 +116,7 @@ def test_without_a_message_there_is_no_id() -> None:
     assert writer.finish(None, []) is None
 
 
-def test_a_call_is_told_piece_by_piece() -> None:
+def test_a_call_is_sent_piece_by_piece() -> None:
     writer, out = writing()
     call(writer, CallStart("call_1", "f", namespace="wx"), '{"a"', ":1}")
     call(writer, CallStart("call_2", "f"))
@@ -201,7 +201,7 @@ def test_a_cut_answer_says_so_in_its_message_too() -> None:
     assert last["response"]["output"][0]["status"] == "incomplete"
 
 
-def test_citations_are_told_before_the_text_is_done() -> None:
+def test_citations_are_sent_before_the_text_is_done() -> None:
     writer, out = writing()
     writer.text("abc")
 

@@ -28,7 +28,7 @@ def check(data: bytes) -> None:
     body = data[1:]
     for error in (error_from_body(body), translate_error(status, body, model="m")):
         assert 400 <= error.status < 600
-        told = json.loads(error.body())["error"]
-        assert told["message"]
-        assert not _KEYS.search(json.dumps(told, ensure_ascii=False))
+        written = json.loads(error.body())["error"]
+        assert written["message"]
+        assert not _KEYS.search(json.dumps(written, ensure_ascii=False))
         json.loads(error.event()[len(b"data: ") :])

@@ -153,7 +153,7 @@ def test_both_languages_have_the_same_words() -> None:
     assert used <= set(english)
 
 
-async def test_browser_that_has_a_file_is_told_so_by_its_etag() -> None:
+async def test_browser_that_has_a_file_gets_a_304_by_its_etag() -> None:
     async with running_proxy(ADMIN_KEY=ADMIN_KEY) as proxy:
         path = "/dashboard/dashboard.css"
         first = await fetch(proxy.port, path, method="GET")
@@ -172,7 +172,7 @@ async def test_browser_that_has_a_file_is_told_so_by_its_etag() -> None:
     assert page.headers["etag"] != etag
 
 
-async def test_head_tells_the_length_and_sends_nothing() -> None:
+async def test_head_answers_the_length_and_sends_nothing() -> None:
     async with running_proxy(ADMIN_KEY=ADMIN_KEY) as proxy, connect(proxy.port) as connection:
         await connection.post("/dashboard", b"", {"Connection": "close"}, "HEAD")
         status, headers = await connection.head()
@@ -403,13 +403,13 @@ async def test_no_content_no_key_and_no_address_is_in_any_event() -> None:
         await fetch(proxy.port, f"/v1/models?key={KEY}&x=query-canary", method="GET")
         async with viewing(proxy) as viewer:
             await viewer.snapshot()
-            told = viewer.whole.decode()
+            sent = viewer.whole.decode()
         log = proxy.logged()
 
     assert asked.status == 200
-    assert json.loads(asked.body)["choices"][0]["message"]["content"] not in told
+    assert json.loads(asked.body)["choices"][0]["message"]["content"] not in sent
     for secret in ("canary", KEY, OPENAI_KEY, GEMINI_KEY, ADMIN_KEY, "127.0.0.1"):
-        assert secret not in told
+        assert secret not in sent
     assert ADMIN_KEY not in log
 
 

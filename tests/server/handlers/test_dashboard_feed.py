@@ -79,7 +79,7 @@ async def snapshot(news: AsyncGenerator[bytes, None]) -> dict[str, Any]:
     return content
 
 
-async def test_a_viewer_is_told_the_history_then_the_news() -> None:
+async def test_a_viewer_gets_the_history_then_the_changes() -> None:
     async with shown() as (board, live, context):
         for number in range(3):
             live.add(call(number))
@@ -133,7 +133,7 @@ async def test_all_viewers_get_the_same_bytes_made_once() -> None:
     assert pieces[0] is pieces[1]
 
 
-async def test_a_viewer_who_is_too_slow_is_told_the_history_anew() -> None:
+async def test_a_viewer_who_is_too_slow_gets_the_history_again() -> None:
     async with shown() as (board, live, context):
         slow, quick = board.view(context), board.view(context)
         async with contextlib.aclosing(slow), contextlib.aclosing(quick):
@@ -297,7 +297,7 @@ async def test_usage_comes_at_first_and_now_and_then() -> None:
     assert 2 <= sum("usage" in some for some in names[1:]) <= 3
 
 
-async def test_health_tells_of_breakers_resting_keys_and_old_lists_but_never_a_key() -> None:
+async def test_health_shows_breakers_quarantined_keys_and_old_lists_but_never_a_key() -> None:
     async with running_proxy(OPENAI_API_KEY="sk-canary-1,sk-canary-2,sk-canary-3") as proxy:
         context = proxy.context
         await eventually(lambda: set(context.model_list.failing()) == {"openai", "gemini"})

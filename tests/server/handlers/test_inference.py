@@ -181,7 +181,7 @@ async def test_model_without_a_key_says_which_setting_would_enable_it(
     assert response.headers["x-should-retry"] == "false"
 
 
-async def test_endless_name_is_told_in_short() -> None:
+async def test_endless_name_is_shortened() -> None:
     async with running_proxy() as proxy:
         response = await fetch(proxy.port, CHAT, {"model": "x" * 5000}, BEARER)
 

@@ -96,7 +96,7 @@ async def test_model_whose_id_has_a_slash_is_found(path: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["nothing-like-this", "a" * 300, "%3Cscript%3E", "%F0%9F%98%80"])
-async def test_unknown_model_is_told_in_ascii_and_short(name: str) -> None:
+async def test_unknown_model_is_named_in_ascii_and_short(name: str) -> None:
     async with running_proxy() as proxy:
         response = await fetch(proxy.port, f"/v1/models/{name}", headers=BEARER, method="GET")
 

@@ -327,7 +327,7 @@ async def test_signatures_are_counted_by_the_way_they_came_back() -> None:
     assert named(found, "jarvis_signatures_recovered_total", "way") == {("placeholder",): 1}
 
 
-async def test_the_version_and_the_process_are_told() -> None:
+async def test_the_version_and_the_process_are_exported() -> None:
     async with running_proxy() as proxy:
         found = await samples(proxy)
 

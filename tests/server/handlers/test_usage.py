@@ -17,7 +17,7 @@ from jarvis_proxy.upstream_client.model_refresher import ModelListRefresher
 from tests.conftest import BEARER, KEY, Proxy, running_proxy
 from tests.support.raw_client import RawResponse, fetch
 from tests.support.raw_upstream import Peer, RawUpstream, Received, completion
-from tests.support.scripted_calls import Told, chat, gemini_frame, run_calls, script
+from tests.support.scripted_calls import ReportedTokens, chat, gemini_frame, run_calls, script
 
 pytestmark = pytest.mark.slow
 
@@ -39,7 +39,7 @@ async def get(proxy: Proxy, path: str, key: str = KEY) -> RawResponse:
     return await fetch(proxy.port, path, headers={"Authorization": f"Bearer {key}"}, method="GET")
 
 
-async def told(proxy: Proxy, path: str = "/v1/usage", key: str = KEY) -> dict[str, Any]:
+async def shown(proxy: Proxy, path: str = "/v1/usage", key: str = KEY) -> dict[str, Any]:
     response = await get(proxy, path, key)
     assert response.status == 200
     body = json.loads(response.body)
@@ -50,15 +50,15 @@ async def told(proxy: Proxy, path: str = "/v1/usage", key: str = KEY) -> dict[st
 # -- /v1/usage -------------------------------------------------------------------------------
 
 
-async def test_usage_agrees_with_what_the_upstream_told_to_the_token() -> None:
-    """Cut streams, a client that leaves, and streams whose tokens nobody told are among them."""
-    upstream, expected = RawUpstream(script), Told()
+async def test_usage_agrees_to_the_token_with_what_the_upstream_reported() -> None:
+    """Some streams are cut, one client leaves, and some tokens nobody reports."""
+    upstream, expected = RawUpstream(script), ReportedTokens()
     async with (
         upstream.running(),
         running_proxy(upstream.base_url, upstream.base_url) as proxy,
     ):
         await run_calls(proxy)
-        body = await told(proxy)
+        body = await shown(proxy)
     echo = 1  # the embedded model counts words
     total = body["total"]
 
@@ -73,12 +73,12 @@ async def test_usage_agrees_with_what_the_upstream_told_to_the_token() -> None:
     assert total["calls_without_price"] == 2
 
 
-async def test_usage_is_told_by_day_and_by_the_upstreams_model_with_its_cost(prices: str) -> None:
+async def test_usage_is_listed_by_day_and_by_the_upstreams_model_with_its_cost(prices: str) -> None:
     upstream = RawUpstream(script)
     async with upstream.running(), running_proxy(upstream.base_url, PRICES_FILE=prices) as proxy:
         await fetch(proxy.port, CHAT, chat("gpt-4o-mini"), BEARER)
         await fetch(proxy.port, CHAT, chat("gpt-long"), BEARER)
-        body = await told(proxy)
+        body = await shown(proxy)
     (day,) = body["days"]
     mini, long = day["models"]
 
@@ -93,7 +93,7 @@ async def test_usage_is_told_by_day_and_by_the_upstreams_model_with_its_cost(pri
 async def test_a_key_sees_its_own_numbers_only() -> None:
     async with running_proxy(PROXY_API_KEYS=TWO_KEYS) as proxy:
         await fetch(proxy.port, CHAT, chat("jarvis-echo"), BEARER)
-        mine, theirs = await told(proxy), await told(proxy, key=PHONE)
+        mine, theirs = await shown(proxy), await shown(proxy, key=PHONE)
 
     assert (mine["key"], mine["total"]["calls"]) == ("tester", 1)
     assert (theirs["key"], theirs["total"]["calls"], theirs["days"]) == ("phone", 0, [])
@@ -120,7 +120,7 @@ async def test_usage_needs_a_key() -> None:
 async def test_days_can_be_chosen(query: str, calls: int) -> None:
     async with running_proxy() as proxy:
         await fetch(proxy.port, CHAT, chat("jarvis-echo"), BEARER)
-        body = await told(proxy, f"/v1/usage{query}")
+        body = await shown(proxy, f"/v1/usage{query}")
 
     assert body["total"]["calls"] == calls
 
@@ -141,7 +141,7 @@ async def test_a_date_that_is_none_is_refused_by_its_name(path: str, query: str)
 
 @pytest.mark.parametrize("budget", ["5tokens/day", "0.000001USD/month", "1USD/day,5tokens/month"])
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_spent_budget_answers_429_until_it_begins_anew(
+async def test_a_spent_budget_answers_429_until_its_next_period(
     budget: str, *, stream: bool
 ) -> None:
     upstream = RawUpstream(script)
@@ -153,7 +153,7 @@ async def test_a_spent_budget_answers_429_until_it_begins_anew(
         first = await fetch(proxy.port, CHAT, body, BEARER)
         second = await fetch(proxy.port, CHAT, body, BEARER)
         models = await get(proxy, "/v1/models")
-        state = (await told(proxy))["budgets"]
+        state = (await shown(proxy))["budgets"]
     logged = proxy.logged()
 
     assert (first.status, second.status, models.status) == (200, 429, 200)
@@ -176,11 +176,11 @@ async def test_a_budget_holds_for_its_key_alone() -> None:
     assert statuses == [200, 429, 200]
 
 
-async def test_the_state_of_budgets_is_told_in_their_units() -> None:
+async def test_the_state_of_budgets_is_shown_in_their_units() -> None:
     env = {"KEY_TESTER_BUDGET": "2.5USD/month,100tokens/day"}
     async with running_proxy(**env) as proxy:
         await fetch(proxy.port, CHAT, chat("jarvis-echo"), BEARER)
-        money, tokens = (await told(proxy))["budgets"]
+        money, tokens = (await shown(proxy))["budgets"]
 
     assert (money["unit"], money["period"], money["limit"]) == ("USD", "month", 2.5)
     assert (money["spent"], money["remaining"]) == (0, 2.5)
@@ -192,7 +192,7 @@ async def test_the_state_of_budgets_is_told_in_their_units() -> None:
 
 
 @pytest.mark.parametrize("prefix", ["", "/v1", "/v1/v1"])
-async def test_nextchat_is_told_this_months_cost_in_cents_and_the_limit_in_dollars(
+async def test_nextchat_gets_this_months_cost_in_cents_and_the_limit_in_dollars(
     prefix: str, prices: str
 ) -> None:
     upstream = RawUpstream(script)
@@ -200,8 +200,8 @@ async def test_nextchat_is_told_this_months_cost_in_cents_and_the_limit_in_dolla
     async with upstream.running(), running_proxy(upstream.base_url, **env) as proxy:
         await fetch(proxy.port, CHAT, chat("gpt-4o-mini"), BEARER)
         dates = f"start_date={TODAY[:7]}-01&end_date=2099-01-01"
-        used = await told(proxy, f"{prefix}/dashboard/billing/usage?{dates}")
-        limit = await told(proxy, f"{prefix}/dashboard/billing/subscription")
+        used = await shown(proxy, f"{prefix}/dashboard/billing/usage?{dates}")
+        limit = await shown(proxy, f"{prefix}/dashboard/billing/subscription")
     (day,) = used["daily_costs"]
 
     assert used["total_usage"] == pytest.approx((3 * 1 + 2 * 4) / 1e4)
@@ -214,7 +214,7 @@ async def test_nextchat_is_told_this_months_cost_in_cents_and_the_limit_in_dolla
 async def test_the_day_at_which_a_billing_query_ends_is_not_in_it() -> None:
     async with running_proxy() as proxy:
         await fetch(proxy.port, CHAT, chat("jarvis-echo"), BEARER)
-        body = await told(proxy, f"/dashboard/billing/usage?end_date={TODAY}")
+        body = await shown(proxy, f"/dashboard/billing/usage?end_date={TODAY}")
 
     assert (body["daily_costs"], body["total_usage"]) == ([], 0)
 
@@ -223,7 +223,7 @@ async def test_an_unknown_cost_is_null_and_not_zero() -> None:
     upstream = RawUpstream(script)
     async with upstream.running(), running_proxy(upstream.base_url) as proxy:
         await fetch(proxy.port, CHAT, chat("gpt-long"), BEARER)
-        body = await told(proxy, "/dashboard/billing/usage")
+        body = await shown(proxy, "/dashboard/billing/usage")
 
     assert body["total_usage"] is None
     assert body["daily_costs"][0]["line_items"] == [{"name": "openai/gpt-long", "cost": None}]
@@ -232,12 +232,12 @@ async def test_an_unknown_cost_is_null_and_not_zero() -> None:
 @pytest.mark.parametrize("env", [{}, {"KEY_TESTER_BUDGET": "5tokens/day"}])
 async def test_a_key_without_a_budget_in_dollars_has_no_limit_to_show(env: dict[str, str]) -> None:
     async with running_proxy(**env) as proxy:
-        body = await told(proxy, "/dashboard/billing/subscription")
+        body = await shown(proxy, "/dashboard/billing/subscription")
 
     assert body["hard_limit_usd"] == 100_000_000
 
 
-async def test_a_daily_budget_is_shown_beside_the_months_cost_as_what_is_left(
+async def test_a_daily_budget_is_shown_with_the_months_cost_as_what_is_left(
     tmp_path: Path,
 ) -> None:
     first = f"{TODAY[:7]}-01"
@@ -249,7 +249,7 @@ async def test_a_daily_budget_is_shown_beside_the_months_cost_as_what_is_left(
     )
     env = {"STATE_DIR": str(tmp_path), "KEY_TESTER_BUDGET": "10USD/day"}
     async with running_proxy(**env) as proxy:
-        body = await told(proxy, "/dashboard/billing/subscription")
+        body = await shown(proxy, "/dashboard/billing/subscription")
     spent_today = 3.5 if first == TODAY else 0.5
 
     assert body["hard_limit_usd"] == pytest.approx(3.5 + 10 - spent_today)
@@ -257,7 +257,7 @@ async def test_a_daily_budget_is_shown_beside_the_months_cost_as_what_is_left(
 
 async def test_a_key_that_ends_says_when() -> None:
     async with running_proxy(KEY_TESTER_EXPIRES="2099-12-31") as proxy:
-        body = await told(proxy, "/dashboard/billing/subscription")
+        body = await shown(proxy, "/dashboard/billing/subscription")
 
     assert day_of(body["access_until"] - 1) == "2099-12-31"
 
@@ -271,7 +271,7 @@ async def test_usage_and_budgets_survive_a_restart(tmp_path: Path) -> None:
         first = await fetch(proxy.port, CHAT, chat("jarvis-echo"), BEARER)
     async with running_proxy(**env) as proxy:
         second = await fetch(proxy.port, CHAT, chat("jarvis-echo"), BEARER)
-        body = await told(proxy)
+        body = await shown(proxy)
 
     assert (first.status, second.status) == (200, 429)
     assert body["total"]["calls"] == 1
@@ -309,7 +309,7 @@ async def test_e_the_tokens_of_each_choice_count(stream: bool) -> None:
     async with upstream.running(), running_proxy(gemini=upstream.base_url) as proxy:
         body = chat("gemini-2.5-flash") | {"n": 2, "stream": stream}
         response = await fetch(proxy.port, CHAT, body, BEARER)
-        total = (await told(proxy))["total"]
+        total = (await shown(proxy))["total"]
 
     assert response.status == 200
     assert counts == []
@@ -334,7 +334,7 @@ async def test_what_a_failed_answer_took_counts_too() -> None:
     async with upstream.running(), running_proxy(gemini=upstream.base_url) as proxy:
         body = chat("gemini-2.5-flash") | {"n": 2}
         response = await fetch(proxy.port, CHAT, body, BEARER)
-        total = (await told(proxy))["total"]
+        total = (await shown(proxy))["total"]
 
     assert response.status == 400
     assert (total["prompt_tokens"], total["completion_tokens"]) == (40, 10)
@@ -384,7 +384,7 @@ async def test_an_empty_setting_writes_nothing(
     monkeypatch.chdir(tmp_path)
     async with running_proxy(STATE_DIR="") as proxy:
         await fetch(proxy.port, CHAT, chat("jarvis-echo"), BEARER)
-        body = await told(proxy)
+        body = await shown(proxy)
 
     assert body["total"]["calls"] == 1
     assert list(tmp_path.rglob("*")) == []  # noqa: ASYNC240 - an empty folder, in a test
@@ -394,7 +394,7 @@ async def test_a_folder_that_cannot_be_written_stops_no_call(tmp_path: Path) -> 
     (tmp_path / "state").touch()
     async with running_proxy(STATE_DIR=str(tmp_path / "state")) as proxy:
         response = await fetch(proxy.port, CHAT, chat("jarvis-echo"), BEARER)
-        body = await told(proxy)
+        body = await shown(proxy)
     logged = proxy.logged()
 
     assert response.status == 200

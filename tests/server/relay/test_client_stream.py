@@ -45,7 +45,7 @@ async def answer(peer: Peer, request: Received) -> None:
 # The head
 
 
-async def test_stream_tells_what_stands_between_not_to_hold_it_back() -> None:
+async def test_stream_asks_intermediaries_not_to_hold_it_back() -> None:
     async def play(peer: Peer, request: Received) -> None:
         extra = ["x-request-id: up", "x-ratelimit-remaining-tokens: 5", "Cache-Control: public"]
         await peer.head(200, "text/event-stream", extra=extra)
@@ -228,7 +228,7 @@ async def test_whole_answer_where_a_stream_has_begun_is_an_error() -> None:
 
 
 class Lazy:
-    """A client that sends a request and reads only when told to."""
+    """A client that sends a request and reads only when the test asks it to."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -356,7 +356,7 @@ async def test_client_that_stops_reading_a_stream_is_cut_off() -> None:
     assert "internal" not in log
 
 
-async def test_slow_client_is_told_why_its_stream_is_ended_by_the_clock() -> None:
+async def test_slow_client_gets_the_reason_why_its_stream_timed_out() -> None:
     """It reads on, so it must not find half an answer without an error."""
     upstream = RawUpstream(Flood().play)
     async with (
@@ -508,7 +508,7 @@ CALL = Call(
 KEEPALIVE = b"d\r\n: keepalive\n\n\r\n"
 
 
-async def test_head_is_sent_once_whoever_asks_for_it() -> None:
+async def test_head_is_sent_once_for_any_number_of_callers() -> None:
     wire = Wire()
     down = wire.stream()
     down.send_headers_in_background()

@@ -34,7 +34,7 @@ class Clock:
 
 @dataclass
 class Stream:
-    """A client's side that writes down what it is told to do."""
+    """A client's side that records the calls that it gets."""
 
     headers_sent: bool = False
     stalled: bool = False
@@ -338,7 +338,7 @@ def test_client_that_does_not_read_is_cut_off(scene: Scene) -> None:
     assert stream.done == ["reset"]
 
 
-def test_client_that_reads_again_has_its_time_anew(scene: Scene) -> None:
+def test_client_that_reads_again_gets_its_full_time(scene: Scene) -> None:
     stream = scene.call.client_side = Stream(headers_sent=True, stalled=True)
     asked(scene)
     scene.after(59)

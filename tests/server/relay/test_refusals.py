@@ -104,7 +104,7 @@ async def test_c2_status_wait_and_words_stay(
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "text/html", "application/json", "x/y"])
-async def test_c2_no_key_is_told(kind: str) -> None:
+async def test_c2_no_key_is_sent(kind: str) -> None:
     body = f"your key {OPENAI_KEY}, or sk-other-0123456789abcdef".encode()
 
     response, _ = await refused(answering(403, body, kind))
@@ -156,7 +156,7 @@ async def test_c2_a_refusal_that_is_cut_keeps_its_status(end: str) -> None:
     assert (response.status, response.headers["retry-after"]) == (429, "5")
 
 
-async def test_c2_of_an_endless_refusal_the_beginning_is_told() -> None:
+async def test_c2_of_an_endless_refusal_the_beginning_is_sent() -> None:
     async def play(peer: Peer, request: Received) -> None:
         await peer.head(500, "text/plain")
         while True:

@@ -273,7 +273,7 @@ async def test_a_fallback_may_come_after_heartbeats() -> None:
     assert b"error" not in response.body
 
 
-async def test_an_unreachable_upstream_is_tried_twice_then_told() -> None:
+async def test_an_unreachable_upstream_is_tried_twice_then_reported() -> None:
     body: dict[str, object] = {"model": "gpt-4o-mini", "messages": []}
     async with running_proxy("http://127.0.0.1:9/v1") as proxy:
         response = await fetch(proxy.port, "/v1/chat/completions", body, BEARER)
@@ -371,7 +371,7 @@ async def test_others_need_not_wait_for_the_end_of_the_stream_that_found_out() -
 
 
 @pytest.mark.parametrize("end", ["bug", "reset"])
-async def test_a_probe_that_tells_nothing_leaves_it_to_the_next_call(end: str) -> None:
+async def test_a_probe_without_a_result_leaves_it_to_the_next_call(end: str) -> None:
     async def play(peer: Peer, request: Received) -> None:
         if request.method == "GET":
             await peer.reply(b'{"object":"list","data":[]}')
@@ -548,8 +548,8 @@ async def test_an_upstream_that_repeats_its_key_in_an_error_does_not_give_it_awa
         log = proxy.logged()
 
     for where, response in seen.items():
-        told = f"{response.headers} {response.body!r}"
-        assert SECRET not in told, where
-        assert "sk-canary" not in told, where
+        shown = f"{response.headers} {response.body!r}"
+        assert SECRET not in shown, where
+        assert "sk-canary" not in shown, where
     assert b"redacted" in seen["400"].body
     assert SECRET not in log

@@ -45,7 +45,7 @@ def test_new_and_unknown_names_are_the_newest(name: str) -> None:
         ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", "budget", 64_000),
     ],
 )
-def test_versions_tell_thinking_and_length(name: str, thinking: str, output_limit: int) -> None:
+def test_versions_decide_thinking_and_length(name: str, thinking: str, output_limit: int) -> None:
     found = traits_of(name)
 
     assert (found.thinking, found.output_limit) == (thinking, output_limit)
@@ -66,7 +66,7 @@ def _flags(traits: ModelTraits) -> tuple[bool, bool, bool, bool]:
         ("claude-3-5-sonnet-20241022", (True, False, True, False)),
     ],
 )
-def test_versions_tell_sampling_prefill_and_schemas(
+def test_versions_decide_sampling_prefill_and_schemas(
     name: str, expected: tuple[bool, bool, bool, bool]
 ) -> None:
     assert _flags(traits_of(name)) == expected

@@ -36,10 +36,10 @@ def test_y1_message_start_begins_with_the_id_and_the_tokens_of_the_prompt() -> N
     usage = {"input_tokens": 10, "cache_read_input_tokens": 5, "output_tokens": 3}
     reader.feed(sse(start(usage)))
 
-    upstream_id, told = answer.choice(0).begun
+    upstream_id, reported = answer.choice(0).begun
     assert upstream_id == "msg_01"
-    assert told is not None
-    assert (told.prompt_tokens, told.completion_tokens) == (15, 0)
+    assert reported is not None
+    assert (reported.prompt_tokens, reported.completion_tokens) == (15, 0)
 
 
 def _delta(index: int) -> Json:
@@ -130,7 +130,7 @@ def test_y8_a_call_changes_the_reason_only_of_a_plain_end(native: str, reason: s
     assert len(choice.calls()) == 1
 
 
-def test_y8_the_matched_stop_sequence_is_told() -> None:
+def test_y8_the_matched_stop_sequence_is_passed_on() -> None:
     _, choice = read_events(
         start(), *text(0, "Hi"), *end("stop_sequence", stop_sequence="\n\nHuman:")
     )
@@ -139,7 +139,7 @@ def test_y8_the_matched_stop_sequence_is_told() -> None:
     assert choice.finished.matched_stop == "\n\nHuman:"
 
 
-def test_y8_the_explanation_of_a_refusal_is_told() -> None:
+def test_y8_the_explanation_of_a_refusal_is_passed_on() -> None:
     details = {"type": "refusal", "category": "cyber", "explanation": "Not this."}
     _, choice = read_events(start(), *end("refusal", stop_details=details))
 

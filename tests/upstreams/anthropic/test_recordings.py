@@ -108,7 +108,7 @@ def _expected(message: Json) -> list[Any]:
 
 
 def _told(choice: RecordedChoice) -> list[Any]:
-    """Return what the reader told, in the form of ``_expected``."""
+    """Return what the reader sent to its sink, in the form of ``_expected``."""
     events: list[Any] = []
     for name, value in choice.events:
         if isinstance(value, SealedState):
@@ -151,7 +151,7 @@ def test_a_recorded_answer_is_read(recording: Json, step: int | None) -> None:
 
 
 @pytest.mark.parametrize("recording", _of_status(good=False))
-def test_a_recorded_error_is_told(recording: Json) -> None:
+def test_a_recorded_error_is_reported(recording: Json) -> None:
     response = recording["response"]
     body, _ = response_of(recording)
     error = translate_error(response["status"], response.get("headers", {}), body, model="m")

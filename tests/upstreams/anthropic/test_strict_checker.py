@@ -23,7 +23,7 @@ def said(*blocks: Json) -> Json:
     return {"role": "assistant", "content": list(blocks)}
 
 
-def told(*blocks: Json) -> Json:
+def by_user(*blocks: Json) -> Json:
     """Return a user's turn."""
     return {"role": "user", "content": list(blocks)}
 
@@ -36,9 +36,9 @@ def body(*turns: Json, model: str = NEWEST, **fields: object) -> Json:
 
 GOOD = [
     body(),
-    body(HELLO, said(THOUGHT, USE), told(RESULT, text("go on")), tools=[TOOL | MARK]),
+    body(HELLO, said(THOUGHT, USE), by_user(RESULT, text("go on")), tools=[TOOL | MARK]),
     body(HELLO, said(text("The answer:")), model=V45),
-    body(HELLO, said(THOUGHT, USE), told(RESULT), tools=[TOOL], model=V45, **THINKS),
+    body(HELLO, said(THOUGHT, USE), by_user(RESULT), tools=[TOOL], model=V45, **THINKS),
     body(temperature=0.5, model=V46),
 ]
 
@@ -54,21 +54,21 @@ BAD = {
     "no turns": body(messages=[]),
     "assistant first": body(said(text("a")), HELLO),
     "roles": body(HELLO, HELLO),
-    "empty turn": body(told()),
-    "empty text": body(told(text(" "))),
+    "empty turn": body(by_user()),
+    "empty text": body(by_user(text(" "))),
     "empty system": body(system=[text("")]),
-    "picture": body(told({"type": "image", "source": {"type": "base64", "media_type": "a/b"}})),
+    "picture": body(by_user({"type": "image", "source": {"type": "base64", "media_type": "a/b"}})),
     "prefill": body(HELLO, said(text("a"))),
     "prefill with thinking": body(HELLO, said(text("a")), model=V45, **THINKS),
     "white space at the end": body(HELLO, said(text("a ")), model=V45),
-    "no result": body(HELLO, said(USE), told(text("a")), tools=[TOOL]),
-    "result in the wrong turn": body(told(RESULT), tools=[TOOL]),
-    "result of no call": body(HELLO, said(text("a")), told(RESULT), tools=[TOOL]),
-    "result behind text": body(HELLO, said(USE), told(text("a"), RESULT), tools=[TOOL]),
-    "equal ids": body(HELLO, said(USE), told(RESULT), said(USE), told(RESULT), tools=[TOOL]),
-    "illegal id": body(HELLO, said(USE | {"id": "a.b"}), told(RESULT | {"tool_use_id": "a.b"})),
-    "input": body(HELLO, said(USE | {"input": "x"}), told(RESULT), tools=[TOOL]),
-    "no tools": body(HELLO, said(USE), told(RESULT)),
+    "no result": body(HELLO, said(USE), by_user(text("a")), tools=[TOOL]),
+    "result in the wrong turn": body(by_user(RESULT), tools=[TOOL]),
+    "result of no call": body(HELLO, said(text("a")), by_user(RESULT), tools=[TOOL]),
+    "result behind text": body(HELLO, said(USE), by_user(text("a"), RESULT), tools=[TOOL]),
+    "equal ids": body(HELLO, said(USE), by_user(RESULT), said(USE), by_user(RESULT), tools=[TOOL]),
+    "illegal id": body(HELLO, said(USE | {"id": "a.b"}), by_user(RESULT | {"tool_use_id": "a.b"})),
+    "input": body(HELLO, said(USE | {"input": "x"}), by_user(RESULT), tools=[TOOL]),
+    "no tools": body(HELLO, said(USE), by_user(RESULT)),
     "names": body(tools=[TOOL, TOOL]),
     "name": body(tools=[TOOL | {"name": "a b"}]),
     "schema": body(tools=[{"name": "f", "input_schema": {}}]),
@@ -81,7 +81,7 @@ BAD = {
     "budget": body(model=V45, thinking={"type": "enabled", "budget_tokens": 4000}),
     "small budget": body(model=V45, thinking={"type": "enabled", "budget_tokens": 1000}),
     "forced": body(model=V45, tools=[TOOL], tool_choice={"type": "any"}, **THINKS),
-    "no thinking": body(HELLO, said(USE), told(RESULT), tools=[TOOL], model=V45, **THINKS),
+    "no thinking": body(HELLO, said(USE), by_user(RESULT), tools=[TOOL], model=V45, **THINKS),
     "foreign thinking": body(HELLO, said(OTHER, text("a")), HELLO),
     "changed thinking": body(HELLO, said(THOUGHT | {"thinking": "Hm"}, text("a")), HELLO),
     "thinking twice": body(HELLO, said(THOUGHT, THOUGHT, text("a")), HELLO),
@@ -97,7 +97,7 @@ BAD = {
     "open format": body(
         output_config={"format": {"type": "json_schema", "schema": {"type": "object"}}}
     ),
-    "marks": body(told(*[text("a") | MARK] * 4), **MARK),
+    "marks": body(by_user(*[text("a") | MARK] * 4), **MARK),
     "stop": body(stop_sequences=[" "]),
 }
 

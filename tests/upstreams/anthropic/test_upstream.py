@@ -45,7 +45,7 @@ def test_links_are_downloaded_first() -> None:
     assert source == {"type": "base64", "media_type": "image/png", "data": PNG}
 
 
-def test_a_request_is_read_anew_without_what_was_decoded() -> None:
+def test_a_request_is_read_again_without_what_was_decoded() -> None:
     upstream, call = new_upstream(), new_call()
     request = canonical(asking(reasoning_effort="high"), show_thoughts=True)
     read: list[int] = []
@@ -129,7 +129,7 @@ def test_other_endpoints_are_not_served() -> None:
     assert (caught.value.status, caught.value.code) == (400, "unsupported_endpoint")
 
 
-def test_what_is_left_out_is_told() -> None:
+def test_what_is_left_out_is_reported() -> None:
     made = call_for(asking(seed=1, reasoning_effort="low"), V35)
 
     assert made.ignored == ("seed", "reasoning_effort")

@@ -11,7 +11,7 @@ from tests.upstreams.anthropic.answers import (
 )
 
 
-def test_y1_zeros_are_not_told_as_the_prompt() -> None:
+def test_y1_zeros_are_not_reported_as_the_prompt() -> None:
     reader, answer = new_reader()
     reader.feed(sse(start({"input_tokens": 0, "output_tokens": 0})))
 

@@ -71,7 +71,7 @@ def test_request_is_asked_again_without_what_was_refused() -> None:
     assert best.recover(400, refusal(TEMPERATURE)) is None
 
 
-def test_first_refusal_is_told_when_the_second_request_is_refused_too() -> None:
+def test_first_refusal_is_sent_when_the_second_request_is_refused_too() -> None:
     call = translated(an_adapter(), temperature=0.5)
     better = call.recover(400, refusal(TEMPERATURE))
     assert better is not None
@@ -97,7 +97,7 @@ def test_w6_next_call_to_the_model_leaves_out_what_was_refused() -> None:
     assert "reasoning_effort" in sent(translated(adapter, later, **fields))
 
 
-def test_b6_lost_reasoning_is_found_out_at_each_request_anew() -> None:
+def test_b6_lost_reasoning_is_found_out_again_at_each_request() -> None:
     adapter = an_adapter()
     fields: Json = {"messages": [USER, called("a"), result("a")]}
     says = refusal({"message": "The `reasoning_content` must be passed back to the API."})
@@ -125,7 +125,7 @@ def test_refusal_of_a_message_names_the_clients_message() -> None:
     assert error.param == "messages[2].content"
 
 
-def test_refused_key_is_told_with_the_upstreams_name() -> None:
+def test_refused_key_is_reported_with_the_upstreams_name() -> None:
     error = translated(an_adapter()).translate_error(401, {}, refusal({"message": "No."}))
 
     assert "deepseek" in error.message
@@ -195,7 +195,7 @@ def test_calls_that_are_not_translated_are_relayed() -> None:
     assert not adapter.features(call).draws
 
 
-def test_request_that_cannot_be_read_anew_is_not_asked_again() -> None:
+def test_request_that_cannot_be_read_again_is_not_sent_again() -> None:
     bodies = [b"{", json.dumps({"messages": [USER], "temperature": 0.5}).encode()]
     call = an_adapter().translate(
         a_call(), lambda: CanonicalRequest(body=bodies.pop(), params=SameParams()), {}

@@ -256,7 +256,7 @@ def test_only_the_first_call_counts_where_one_was_asked_for() -> None:
     assert [start.name for start, _ in choice.calls()] == ["f"]
 
 
-def test_held_bytes_are_counted_and_let_go() -> None:
+def test_held_bytes_are_counted_and_freed() -> None:
     _, gatherer = started(call(0, "call_a", "f", "{"), call(1, "call_b", "g", "{" + " " * 5000))
     held = gatherer.held
     assert held > 5000

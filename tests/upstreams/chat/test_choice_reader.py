@@ -183,7 +183,7 @@ def test_thoughts_that_resume_are_sealed_by_themselves() -> None:
 @pytest.mark.parametrize(
     ("stop_reason", "expected"), [("END", "END"), ("other", None), (2, None), (None, None)]
 )
-def test_c10_stop_of_the_request_is_told(stop_reason: object, expected: str | None) -> None:
+def test_c10_stop_of_the_request_is_passed_on(stop_reason: object, expected: str | None) -> None:
     choice = only_choice(
         chunk({"content": "Hi"}),
         chunk(finish="stop", stop_reason=stop_reason),

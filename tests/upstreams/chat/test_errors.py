@@ -53,8 +53,8 @@ def test_overload_is_unavailability() -> None:
 
 
 def test_own_words_param_and_code_are_kept() -> None:
-    told = {"message": "Bad.", "type": "invalid_request_error", "param": "seed", "code": "bad"}
-    error = translated(400, told)
+    written = {"message": "Bad.", "type": "invalid_request_error", "param": "seed", "code": "bad"}
+    error = translated(400, written)
 
     assert (error.status, error.message, error.param, error.code) == (400, "Bad.", "seed", "bad")
 

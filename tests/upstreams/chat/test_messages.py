@@ -83,7 +83,7 @@ def test_w10_second_result_of_a_call_is_users_text() -> None:
     assert found[3]["content"] == "Tool result (a): 2"
 
 
-def test_w10_ids_that_begin_anew_in_each_turn_are_told_apart() -> None:
+def test_w10_ids_that_repeat_in_each_turn_are_told_apart() -> None:
     found = messages(USER, called("a"), result("a", "1"), called("a"), result("a", "2"))
 
     assert [m["content"] for m in found if m["role"] == "tool"] == ["1", "2"]

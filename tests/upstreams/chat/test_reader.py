@@ -313,7 +313,7 @@ def test_half_an_event_at_the_end_is_a_cut() -> None:
     assert failure(whole_event + b'data: {"choices":[{"del').code == "upstream_truncated"
 
 
-def test_error_at_the_end_that_lacks_its_blank_line_is_told() -> None:
+def test_error_at_the_end_that_lacks_its_blank_line_is_reported() -> None:
     assert failure(b'data: {"error":{"message":"It broke.","code":503}}').status == 503
 
 

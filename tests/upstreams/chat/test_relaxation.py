@@ -83,7 +83,7 @@ def test_w5_temperature_is_left_out_where_it_is_refused(says: str) -> None:
     assert "temperature" not in asked_again(says, temperature=0.2)
 
 
-def test_w5_parameter_alone_tells_what_is_refused() -> None:
+def test_w5_parameter_alone_shows_what_is_refused() -> None:
     assert relaxed("Invalid value.", param="temperature", temperature=2) == without("temperature")
 
 

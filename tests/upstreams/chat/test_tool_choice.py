@@ -57,7 +57,7 @@ def test_allowed_tools_are_all_that_a_compatible_service_gets(mode: str) -> None
     assert [tool["function"]["name"] for tool in body["tools"]] == ["get_weather"]
 
 
-def test_allowed_tools_are_told_to_openai() -> None:
+def test_allowed_tools_are_sent_to_openai() -> None:
     listed = [{"type": "namespace", "name": "clock"}, {"type": "web_search"}]
     body = sent(
         GPT_4,

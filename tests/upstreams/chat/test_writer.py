@@ -220,7 +220,7 @@ def test_broken_body_is_refused(body: bytes) -> None:
     assert caught.value.status == 400
 
 
-def test_origins_tell_which_message_each_one_comes_from() -> None:
+def test_origins_say_which_message_each_one_comes_from() -> None:
     history: list[Any] = [
         {"role": "system", "content": "A"},
         {"role": "system", "content": "B"},
@@ -233,7 +233,7 @@ def test_origins_tell_which_message_each_one_comes_from() -> None:
     assert plan(messages=history).origins == (0, 2, 3, 5, 4)
 
 
-def test_plan_tells_what_the_reader_needs() -> None:
+def test_plan_has_what_the_reader_needs() -> None:
     made = plan(DEEPSEEK, tools=[WEATHER], parallel_tool_calls=False, stop=["x"])
 
     assert (made.stops, made.one_call) == (("x",), True)

@@ -1,7 +1,7 @@
-"""Our answers beside those of Google's own OpenAI-compatible endpoint, as recorded.
+"""Our answers next to those of Google's own OpenAI-compatible endpoint, as recorded.
 
-Each recording is told once more in Gemini's native frames, as far as it shows them, and our answer
-is laid beside Google's. Where the two differ on purpose, the test says so and why.
+Each recording is written again in Gemini's native frames, as far as it shows them, and our answer
+is compared with Google's. Where the two differ on purpose, the test says so and why.
 """
 
 import json
@@ -32,7 +32,7 @@ def google(name: str) -> Any:
     """Return the recorded answer: a body, or the chunks of a stream."""
     found = [p.values[0] for p in recordings(FOLDER) if str(p.id).startswith(name)]
     if not found or found[0] is None:
-        pytest.skip("the recorded exchanges are not beside this checkout")
+        pytest.skip("the recorded exchanges are not next to this checkout")
     response: Any = found[0]["response"]
     if "body" in response:
         return response["body"]
@@ -154,13 +154,13 @@ def test_a_texts_signature_is_in_googles_place_on_the_message() -> None:
     ours = whole(a_frame(part, finish="STOP", usage=a_usage(66, 6, 28)))["choices"][0]["message"]
 
     # On purpose not: "thought": true, which says that the text is a thought, and it is not; and a
-    # second copy of the signature beside extra_content, for which no client asks.
+    # second copy of the signature next to extra_content, for which no client asks.
     same_where_both_speak(ours, message, but={"thought", "thought_signature"})
     assert ours["extra_content"] == {"google": {"thought_signature": signature}}
 
 
 def test_every_recording_is_looked_at() -> None:
     if not WIRE.is_dir():
-        pytest.skip("the recorded exchanges are not beside this checkout")
+        pytest.skip("the recorded exchanges are not next to this checkout")
 
     assert len(recordings(FOLDER)) == 5

@@ -410,7 +410,7 @@ def test_the_recorded_exchange_gives_what_openais_types_accept(encoding_format: 
     assert typed.usage.prompt_tokens == typed.usage.total_tokens == 5
 
 
-def test_the_recorded_error_is_told_in_openais_words() -> None:
+def test_the_recorded_error_is_reported_in_openais_words() -> None:
     record = recorded(RECORDED_ERROR)
     body, _ = response_of(record)
     error = exchange().translate_error(record["response"]["status"], {}, body)

@@ -72,7 +72,7 @@ def test_row_03_a_stop_in_a_later_empty_frame_finishes_as_tool_calls() -> None:
     assert finish["finish_reason"] == "tool_calls"
 
 
-def test_row_04_a_finish_reason_in_each_frame_is_told_once_and_last() -> None:
+def test_row_04_a_finish_reason_in_each_frame_is_sent_once_and_last() -> None:
     frames = [a_frame({"text": t}, finish="STOP") for t in "abc"]
     frames += [a_frame(a_function_call("f"), finish="STOP")]
 
@@ -259,7 +259,7 @@ def test_row_44_a_finish_message_is_shown() -> None:
     assert finishes_of(stream(sse(frame)))[0]["finish_message"] == "Violates a policy."
 
 
-def test_row_45_a_per_minute_limit_is_no_daily_quota_and_tells_how_long_to_wait() -> None:
+def test_row_45_a_per_minute_limit_is_no_daily_quota_and_has_its_wait() -> None:
     details = [
         {"violations": [{"quotaId": "GenerateContentInputTokensPerModelPerDay-FreeTier"}]},
         {"retryDelay": "36s"},

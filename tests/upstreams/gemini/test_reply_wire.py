@@ -428,20 +428,20 @@ def test_recorded_refusal_is_mapped_and_keeps_its_details(recording: JSON, rows:
 
     error = refused(an_exchange(), status, body)
 
-    told = json.loads(error.body())["error"]
+    written = json.loads(error.body())["error"]
     assert error.status == (
         502 if status in (401, 403) or "API key" in upstream["message"] else status
     )
-    assert told.keys() == {"message", "type", "param", "code"}
+    assert written.keys() == {"message", "type", "param", "code"}
     for detail in upstream.get("details", []):
         for value in leaves_of({k: v for k, v in detail.items() if k in ("detail", "metadata")}):
-            assert value not in told["message"]
+            assert value not in written["message"]
     rows.append((recording["id"], "pass", f"{status} → {error.status} {error.code}"))
 
 
 def test_every_recording_is_replayed_or_is_of_another_kind(rows: Rows) -> None:
     if ALL[0].values[0] is None:
-        pytest.skip("the recorded exchanges are not beside this checkout")
+        pytest.skip("the recorded exchanges are not next to this checkout")
     replayed = {p.id for p in (*answers(), *refusals())}
 
     for param in ALL:

@@ -99,7 +99,7 @@ def test_row_17_a_result_that_is_no_json_is_fine() -> None:
     assert response_of("22 degrees, sunny") == {"output": "22 degrees, sunny"}
 
 
-def test_row_17_text_beside_tool_calls_is_kept() -> None:
+def test_row_17_text_with_tool_calls_is_kept() -> None:
     parts = contents(user(), called("a", content="One moment."), result("a"))[1]["parts"]
 
     assert [next(iter(part)) for part in parts] == ["text", "functionCall"]
@@ -172,7 +172,7 @@ def test_row_26_pictures_stand_inside_the_response_from_generation_three_on() ->
     assert "$ref" not in json.dumps(response)
 
 
-def test_row_26_pictures_stand_beside_the_response_before() -> None:
+def test_row_26_pictures_follow_the_response_before() -> None:
     parts = contents(user(), called("a"), result("a", [PICTURE]), model=OLD)[2]["parts"]
 
     assert [next(iter(part)) for part in parts] == ["functionResponse", "text", "inlineData"]
@@ -236,7 +236,7 @@ def prop_with_definitions(definitions: dict[str, Any]) -> Any:
     )
 
 
-def test_row_33_json_beside_tools_is_words_on_older_models() -> None:
+def test_row_33_json_with_tools_is_words_on_older_models() -> None:
     asked = asking(tools=[function()], response_format={"type": "json_object"})
     old, new = plan_for(asked, OLD), plan_for(asked)
 
@@ -245,7 +245,7 @@ def test_row_33_json_beside_tools_is_words_on_older_models() -> None:
     assert (b"responseMimeType" in new.body, new.ignored) == (True, ())
 
 
-def test_row_34_search_beside_functions_needs_a_flag_or_goes() -> None:
+def test_row_34_search_with_functions_needs_a_flag_or_goes() -> None:
     asked = asking(tools=[function()], web_search_options={})
     new, old = body_for(asked), plan_for(asked, OLD)
 

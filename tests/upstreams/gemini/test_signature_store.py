@@ -172,7 +172,7 @@ def test_an_id_without_letters_and_digits_is_nobodys() -> None:
     assert vault.stats.entries == 0
 
 
-def test_counters_tell_hits_and_misses() -> None:
+def test_counters_count_hits_and_misses() -> None:
     vault = MemorySignatureStore()
     vault.put(an_id(1), ONE, 0.0)
     vault.get(an_id(1), 0.0)

@@ -1,6 +1,6 @@
 """Frames that the recordings do not hold: what else Google documents, or imitators send.
 
-Each is read whole and streamed, and both must give the message that stands beside it.
+Each is read whole and streamed, and both must give the message that stands next to it.
 """
 
 import json
@@ -101,7 +101,7 @@ CASES: dict[str, tuple[list[JSON], str, str]] = {
         "a",
         "stop",
     ),
-    "tokens told after the end": (
+    "tokens reported after the end": (
         [a_frame({"text": "a"}, finish="STOP"), {"usageMetadata": a_usage(1, 2)}],
         "a",
         "stop",
@@ -156,7 +156,7 @@ def test_a_sketch_made_for_a_thought_is_not_shown() -> None:
     assert len(message["images"]) == 1
 
 
-def test_a_call_beside_an_empty_text_is_not_overlooked() -> None:
+def test_a_call_next_to_an_empty_text_is_not_overlooked() -> None:
     choice, message = both(a_frame({"text": "", **a_function_call("f")}), END)
 
     assert message["tool_calls"][0]["function"] == {"name": "f", "arguments": "{}"}

@@ -46,7 +46,7 @@ from jarvis_proxy.wire.work_budget import WorkBudget
 JsonObject = dict[str, Any]
 
 DEFAULT_MAX_TOKENS: Final = 32_000
-"""Most tokens of an answer whose client names no limit, beside those for thinking."""
+"""Most tokens of an answer whose client names no limit, in addition to those for thinking."""
 _UNMAPPED: Final = ("seed", "logit_bias", "logprobs", "top_logprobs")
 _PENALTIES: Final = ("presence_penalty", "frequency_penalty")
 _TIERS: Final = {"auto": "auto", "default": "standard_only"}
@@ -247,7 +247,7 @@ class _Writer:
         holds = self._traits.json_schema and not self._relaxation.free_schemas
         written = self.tools.written(self._work, only=choice.only, strict=holds)
         if not written and said.called:
-            # A history with calls demands tools. The client declares none: none is to be called.
+            # A history with calls demands tools. The client declares none, so none may be called.
             written = [placeholder(name) for name in said.called]
             choice.value = {"type": "none"}
         if written:
@@ -294,7 +294,7 @@ class _Writer:
         return self._traits.thinking
 
     def _may_use_budget(self, said: Conversation, choice: ToolChoice) -> bool:
-        """Tell whether Anthropic takes a budget beside the rest of the request."""
+        """Tell whether Anthropic takes a budget together with the rest of the request."""
         return said.may_think and not choice.forces and not self._relaxation.no_past_thinking
 
     def _set_effort(self, effort: str | None, param: str) -> None:

@@ -122,8 +122,8 @@ class _Writer:
         self._past = max((i for i, m in enumerate(messages) if m.role == "assistant"), default=0)
         for index, message in system[:first]:
             self._found.system += self._texts(message, index)
-        told = [UserTurn(index, message) for index, message in system[first:]]
-        for turn in sorted([*turns, *told], key=lambda turn: turn.index):
+        later = [UserTurn(index, message) for index, message in system[first:]]
+        for turn in sorted([*turns, *later], key=lambda turn: turn.index):
             match turn:
                 case UserTurn():
                     self._user(turn)

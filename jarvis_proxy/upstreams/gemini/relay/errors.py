@@ -22,7 +22,7 @@ def relayed_error(
     """Return the error for an upstream answer with *status* ≥ 400.
 
     Its ``native`` is Google's body for the client, ``b""`` where that is none of Google's. An
-    error about the proxy's own key is told in the proxy's words: 502 `upstream_auth_failed`.
+    error about the proxy's own key is replaced: 502 `upstream_auth_failed`.
     """
     error = translate_error(status, body, model=model, headers=headers)
     if error.code == "upstream_auth_failed":

@@ -186,7 +186,7 @@ class CandidateStream:
             return None  # then it ends here, as one that ran out of tokens
         self._hops += 1
         first.native = None
-        # Inside of a hop the counts run on; the next hop begins anew.
+        # Within one request the counts go up; the next request begins at zero.
         self._past_usage, self._usage = self.usage, b""
         return token
 

@@ -15,7 +15,7 @@ DECODE_ERRORS: Final = (ValueError, RecursionError)
 
 _MAX_MESSAGE: Final = 2000
 _MAX_READ: Final = 8192
-"""Of a message or page no more is looked at: it comes from outside, and patterns cost time."""
+"""So much of a message or page is searched: it comes from outside, and patterns cost time."""
 _MAX_WORDS: Final = 300
 """Of a body that is not Google's JSON (a page of some gateway on the way) this much is shown."""
 

@@ -29,7 +29,7 @@ def translate_error(
     """Return the downstream error for an upstream answer with *status* ≥ 400.
 
     *model* is the client's name for the model. ``retry_after`` is Google's hint in seconds, as
-    long as Google says: how much of it the client is told is the shell's decision.
+    long as Google says: the shell decides how much of it the client sees.
     """
     error = parse_body(body)
     fault = ParsedError(_foreign(status, body) if error is None else error)
@@ -101,10 +101,10 @@ def _map_in_stream(error: GoogleError, model: str, body: bytes) -> ProxyError:
     """Map an error that came after status 200: it says itself which status it would have been."""
     code = error.code or 0
     named = _STATUS_CODES.get((error.status or "").upper(), 502)
-    told = _map(code if 400 <= code < 600 else named, ParsedError(error), model)
-    if told.status == 400:
-        told.refusal = body
-    return told
+    mapped = _map(code if 400 <= code < 600 else named, ParsedError(error), model)
+    if mapped.status == 400:
+        mapped.refusal = body
+    return mapped
 
 
 def _map(status: int, fault: ParsedError, model: str) -> ProxyError:
@@ -166,7 +166,7 @@ def _map_404(fault: ParsedError, model: str) -> ProxyError:
 def _map_quota(status: int, fault: ParsedError) -> ProxyError:
     # Google's words for a per-minute limit are "You exceeded your current quota, please check your
     # plan", and free-tier samples name a PerDay quota with a delay of 36 s: a retry window outranks
-    # both. Only a limit of nought no waiting can help.
+    # both. Only with a limit of zero does waiting not help.
     daily = fault.retry_delay is None and any("perday" in name.lower() for name in fault.quota_ids)
     if status == 402 or daily or _NO_QUOTA.search(fault.message):
         return ProxyError(

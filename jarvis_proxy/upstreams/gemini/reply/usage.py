@@ -1,8 +1,8 @@
 """Tokens: Gemini's usageMetadata as OpenAI's usage. Pure.
 
-Gemini counts thoughts beside the candidates, OpenAI counts them in the completion; prompts of
-server-side tools stand beside the prompt. In all complete blocks seen, the total is the sum of the
-four. Within a stream each block replaces the one before: counts go down as well as up.
+Gemini counts thoughts apart from the candidates, OpenAI counts them in the completion; prompts of
+server-side tools are counted apart from the prompt. In all complete blocks seen, the total is the
+sum of the four. Within a stream each block replaces the one before: counts go down as well as up.
 
 Source: https://ai.google.dev/api/generate-content#UsageMetadata (read 2026-11).
 """

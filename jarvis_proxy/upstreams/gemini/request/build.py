@@ -137,7 +137,7 @@ def build_chat(
     job = _RequestBuilder(call, fallbacks, decoded)
     reader = ContentReader(job.traits, media, image_urls, refused=fallbacks.refused_types)
     request, plan = _translate(job, signatures=signatures, reader=reader)
-    # What was decoded is let go of before as much again is made of it.
+    # Free what was decoded before as much again is made of it.
     del job
     return replace(plan, body=msgspec.json.encode(request))
 
@@ -278,9 +278,9 @@ class _RequestBuilder:
 
 
 def _check_cache(body: GenerateRequest) -> None:
-    beside = body.system_instruction or body.tools or body.tool_config
-    if body.cached_content is not None and beside is not None:
-        message = "cached_content holds the system instruction and tools; send none beside it."
+    others = body.system_instruction or body.tools or body.tool_config
+    if body.cached_content is not None and others is not None:
+        message = "cached_content holds the system instruction and tools; send none with it."
         raise invalid("cached_content", message)
 
 

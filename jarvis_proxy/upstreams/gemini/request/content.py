@@ -245,7 +245,9 @@ class ContentReader:
         if is_text(found.mime):
             return Part(text=as_text(found.decoded()))
         if not found.mime:
-            message = "The kind of data cannot be told; send it as data:<MIME type>;base64,<data>."
+            message = (
+                "The kind of the data is not known; send it as data:<MIME type>;base64,<data>."
+            )
             raise invalid(param, message, code)
         self._check(found.mime, param)
         return Part(inline_data=Blob(found.mime, found.base64))

@@ -18,7 +18,7 @@ from jarvis_proxy.upstreams.gemini.request.google_options import GoogleOptions
 from jarvis_proxy.upstreams.gemini.request.types import GenerationConfig, ImageConfig
 
 MAX_LANES: Final = 8
-"""Choices of one request, each an upstream call of its own; Google's own limit of candidates."""
+"""Choices of one request, each a separate upstream call; Google's own limit of candidates."""
 
 _MAX_STOPS: Final = 5
 _MAX_TOP_LOGPROBS: Final = 20
@@ -160,7 +160,7 @@ def service_tier(request: ChatRequest, ignored: IgnoredParams) -> str | None:
 
 def note_unmapped(request: ChatRequest, ignored: IgnoredParams) -> None:
     """Note what was asked for that Gemini has nothing like."""
-    if request.verbosity not in (None, "medium"):  # medium is what OpenAI takes when not told
+    if request.verbosity not in (None, "medium"):  # medium is OpenAI's default
         ignored.add_or_reject("verbosity")
     if request.moderation is not None:
         ignored.add_or_reject("moderation")

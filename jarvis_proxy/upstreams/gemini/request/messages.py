@@ -234,7 +234,7 @@ class _Builder:
     def _id(self, call: PriorToolCall, native_id: str | None) -> str | None:
         """Return the id for a call and its response: the model's own where it is known.
 
-        Repeated and empty ids are issued anew, by place, so that the same history reads the same
+        Repeated and empty ids are replaced, by place, so that the same history reads the same
         and caches hold.
         """
         if not self._traits.sends_ids:

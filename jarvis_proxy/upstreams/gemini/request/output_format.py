@@ -96,7 +96,7 @@ def set_modalities(
         param, named = f"{options.param}.response_modalities", options.response_modalities
     wanted = list(dict.fromkeys(name.upper() for name in named or ()))
     if "AUDIO" in traits.outputs:
-        wanted = ["AUDIO"]  # a speech model says nothing else, and must be told so
+        wanted = ["AUDIO"]  # a speech model says nothing else, and must be asked for it
     for name in wanted:
         if name not in traits.outputs:
             message = f"This model does not give the modality '{name.lower()[:64]}'."

@@ -28,7 +28,7 @@ _NOUNS: Final = {"image": "image", "audio": "audio", "video": "video"}
 
 @dataclass(slots=True)
 class Result:
-    """A function response, and the parts that must stand beside it."""
+    """A function response, and the parts that must follow it."""
 
     response: FunctionResponse
     extra_parts: list[Part] = field(default_factory=list)
@@ -44,7 +44,7 @@ def read_result(
 ) -> Result:
     """Return what a tool message says; the caller adds the call's id.
 
-    Pictures go inside the response where the model takes them there, else beside it, each after a
+    Pictures go inside the response where the model takes them there, else behind it, each after a
     line that says whose it is. No displayName and no ``$ref`` to it: newer models refuse them.
 
     Raises:

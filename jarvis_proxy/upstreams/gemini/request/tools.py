@@ -135,7 +135,7 @@ def read_tools(
     if declared and not traits.functions:
         ignored.add_or_reject("functions" if legacy else "tools")
         declared = []
-    server_tools = _usable(server_tools, traits, ignored, beside_functions=bool(declared))
+    server_tools = _usable(server_tools, traits, ignored, with_functions=bool(declared))
     names = function_names(declared, GEMINI_NAMES)
     return ToolPlan(
         functions=[_declaration(item, names, ignored, form=form, work=work) for item in declared],
@@ -195,7 +195,7 @@ class _Reader:
     def _take_search(self, tool: dict[str, object], param: str) -> None:
         """Take a search that the client runs as a function; OpenAI's own is left out.
 
-        Without a search all functions are there at once.
+        Without a search the model gets all functions.
         """
         if tool.get("execution") != "client":
             self._ignored.add_or_reject(param)
@@ -268,9 +268,9 @@ def _usable(
     traits: ModelTraits,
     ignored: IgnoredParams,
     *,
-    beside_functions: bool,
+    with_functions: bool,
 ) -> dict[str, ServerTool]:
-    if traits.server_tools and (traits.mixes_tools or not beside_functions):
+    if traits.server_tools and (traits.mixes_tools or not with_functions):
         return server_tools
     for param in server_tools:
         ignored.add_or_reject(param)

@@ -122,7 +122,7 @@ def test_x13_an_unknown_form_is_refused() -> None:
     assert refusal(asking(response_format={"type": "xml"})).param == "response_format.type"
 
 
-def test_x16_nothing_of_the_user_is_told() -> None:
+def test_x16_nothing_of_the_user_is_sent() -> None:
     fields = {"user": "u", "metadata": {"user_id": "u"}, "safety_identifier": "u", "store": True}
     body = body_for(asking(**fields, unknown=1))
 

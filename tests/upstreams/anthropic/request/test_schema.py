@@ -153,7 +153,7 @@ def test_an_object_that_allows_no_key_stays() -> None:
         },
     ],
 )
-def test_what_cannot_be_held_to_is_told(schema: object) -> None:
+def test_what_cannot_be_enforced_is_reported(schema: object) -> None:
     with pytest.raises(NotStructured):
         held(schema)
 

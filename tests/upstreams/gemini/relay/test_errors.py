@@ -41,10 +41,10 @@ def test_g4_g7_keys_are_blacked_out_and_the_rest_stays_json() -> None:
     message = 'Bad "Bearer abcdefgh" at https://x/?key=AIzaSyD-abcdefghijklmnop and api_key:abc"'
     body = json.dumps({"error": {"code": 400, "message": message, "status": "X"}}).encode()
 
-    told = json.loads(relayed_error(400, body, model="m").native)["error"]["message"]
+    written = json.loads(relayed_error(400, body, model="m").native)["error"]["message"]
 
-    assert "abcdefgh" not in told
-    assert told.count("[redacted]") == 3
+    assert "abcdefgh" not in written
+    assert written.count("[redacted]") == 3
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_g4_g7_keys_are_blacked_out_and_the_rest_stays_json() -> None:
         (403, {"code": 403, "message": "Permission denied: Consumer has been suspended."}),
     ],
 )
-def test_g4_g8_a_refused_key_of_ours_is_told_in_our_words(
+def test_g4_g8_a_refused_key_of_ours_is_reported_in_our_words(
     status: int, body: dict[str, object]
 ) -> None:
     error = relayed_error(status, json.dumps({"error": body}).encode(), model="m")
@@ -118,8 +118,8 @@ def test_g4_g7_every_recorded_refusal_passes(recording: dict[str, dict[str, int]
         assert status in (400, 401, 403)
         assert b"key" in body.lower() or status in (401, 403)
     elif b"DebugInfo" in body:
-        told = json.loads(body)
-        told["error"]["details"] = []
-        assert (error.status, json.loads(error.native)) == (status, told)
+        written = json.loads(body)
+        written["error"]["details"] = []
+        assert (error.status, json.loads(error.native)) == (status, written)
     else:
         assert (error.status, error.native) == (status, body)

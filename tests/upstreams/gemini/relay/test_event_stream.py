@@ -130,7 +130,7 @@ def test_g4_g6_an_error_without_any_frame_has_its_status() -> None:
         assert (error.status, error.native, error.completed_events) == (503, text.strip(), b"")
 
 
-def test_g4_g8_a_refused_key_in_a_stream_is_told_in_our_words() -> None:
+def test_g4_g8_a_refused_key_in_a_stream_is_reported_in_our_words() -> None:
     refused = b'data: {"error":{"code":401,"message":"no","status":"UNAUTHENTICATED"}}\n\n'
 
     assert outcome([refused]) == (b"", "upstream_auth_failed", b"")
@@ -189,10 +189,10 @@ def test_bug_01_no_frame_goes_out_in_part() -> None:
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"])
 def test_bug_02_03_lines_that_kill_googles_sdks_do_not_cross(line: bytes, end: bytes) -> None:
     alone = event("a") + line + end + end + LAST
-    beside = line + end + event("a") + LAST
+    stray = line + end + event("a") + LAST
 
     assert assert_same_for_every_split(outcome, alone) == (event("a") + LAST, None, b"")
-    assert assert_same_for_every_split(outcome, beside) == (event("a") + LAST, None, b"")
+    assert assert_same_for_every_split(outcome, stray) == (event("a") + LAST, None, b"")
 
 
 def test_bug_04_a_done_mark_does_not_cross() -> None:
@@ -255,8 +255,8 @@ def test_g4_every_recorded_stream_passes_byte_for_byte(recording: dict[str, Any]
     out, code, native = outcome(cut_at(data, range(1000, len(data), 1000)))
 
     if "error_outside_sse_frame" in features:
-        told, _, bare = data.rpartition(b"\n\n{")
-        assert (out, code) == (told + b"\n\n", "cancelled")
+        before, _, bare = data.rpartition(b"\n\n{")
+        assert (out, code) == (before + b"\n\n", "cancelled")
         assert (
             json.loads(native)["error"].items()
             <= {**json.loads(b"{" + bare)["error"], "details": []}.items()

@@ -86,7 +86,7 @@ def test_g4_g10_nothing_is_asked_again_in_another_form() -> None:
     assert exchange.translate_error(400, {}, fault).native == fault
 
 
-def test_g4_g7_the_wait_of_a_header_is_told_too() -> None:
+def test_g4_g7_the_wait_of_a_header_is_passed_on_too() -> None:
     body = b'{"error":{"code":503,"message":"no","status":"UNAVAILABLE"}}'
 
     assert GeminiRelayExchange(a_relayed_call()).translate_error(
@@ -122,7 +122,7 @@ def test_g4_g12_every_recorded_answer_passes_byte_for_byte(recording: dict[str, 
     exchange.translate_reply(body)
 
     assert exchange.answer() is body
-    told = json.loads(body).get("usageMetadata", {})
-    assert (exchange.usage is None) is (not told)
+    reported = json.loads(body).get("usageMetadata", {})
+    assert (exchange.usage is None) is (not reported)
     if exchange.usage is not None:
-        assert exchange.usage.cached == told.get("cachedContentTokenCount", 0)
+        assert exchange.usage.cached == reported.get("cachedContentTokenCount", 0)

@@ -96,7 +96,7 @@ def test_texts_never_change_with_the_name(texts: dict[str, str]) -> None:
     assert json.loads(changed) == {**texts, "model": "x", "nested": [texts]}
 
 
-def test_g4_p8_whoever_has_a_limit_of_tokens_cannot_hide_them() -> None:
+def test_g4_p8_a_key_with_a_limit_of_tokens_cannot_hide_them() -> None:
     call = a_relayed_call(query="fields=candidates.content&alt=json", counts_tokens=True)
 
     assert relayed_path(call).endswith(":generateContent?alt=json")

@@ -100,7 +100,7 @@ def test_a_null_error_is_none() -> None:
     assert watched({"error": None, **candidates({"finishReason": "STOP"})}).is_complete
 
 
-def test_g4_g12_a_whole_answer_tells_its_usage() -> None:
+def test_g4_g12_a_whole_answer_has_its_usage() -> None:
     assert read_answer(json.dumps({"usageMetadata": USAGE}).encode(), "m") == TokenUsage(
         10, 12, 4, 7
     )

@@ -23,7 +23,7 @@ PCM = "audio/L16;codec=pcm;rate=24000"
 
 
 class Reading:
-    """A reader that is fed candidates as JSON, and what it told its sink."""
+    """A reader that is fed candidates as JSON, and what it sent to its sink."""
 
     def __init__(self, plan: Plan | None = None) -> None:
         self.sink = Choice()
@@ -36,7 +36,7 @@ class Reading:
         return self
 
     @property
-    def told(self) -> list[tuple[str, Any]]:
+    def received(self) -> list[tuple[str, Any]]:
         return self.sink.events
 
     @property
@@ -45,7 +45,7 @@ class Reading:
 
     @property
     def seals(self) -> list[Any]:
-        return [value for kind, value in self.told if kind == "seal"]
+        return [value for kind, value in self.received if kind == "seal"]
 
     @property
     def content(self) -> str:
@@ -60,7 +60,7 @@ class Reading:
 def test_text_is_text_and_thoughts_are_thoughts() -> None:
     reading = Reading().take({"text": "hm", "thought": True}, {"text": "so", "thought": False})
 
-    assert reading.told == [("thought", "hm"), ("text", "so")]
+    assert reading.received == [("thought", "hm"), ("text", "so")]
 
 
 def test_empty_parts_and_unknown_kinds_say_nothing() -> None:
@@ -76,14 +76,14 @@ def test_empty_parts_and_unknown_kinds_say_nothing() -> None:
         {"inlineData": {"mimeType": "image/png"}},
     )
 
-    assert reading.told == []
+    assert reading.received == []
     assert reading.reader.unusable
 
 
 def test_a_call_without_a_name_cannot_be_executed_and_is_none() -> None:
     reading = Reading().take({"functionCall": {}}, {"functionCall": {"name": "", "args": {}}})
 
-    assert reading.told == []
+    assert reading.received == []
 
 
 def test_calls_are_counted_over_all_frames() -> None:
@@ -101,7 +101,7 @@ def test_of_parallel_calls_a_client_that_wants_one_gets_the_first() -> None:
 
     ((call, arguments),) = reading.calls
     assert (call.name, arguments) == ("f", "")
-    assert reading.told[0] == ("seal", SealedState(GEMINI, "s"))
+    assert reading.received[0] == ("seal", SealedState(GEMINI, "s"))
 
 
 def test_a_legacy_client_gets_one_call() -> None:
@@ -127,7 +127,7 @@ def test_a_call_in_pieces_is_put_together() -> None:
         ("f", '{"a":"x"}'),
         ("g", ""),
     ]
-    assert reading.told[0] == ("seal", SealedState(GEMINI, "s"))
+    assert reading.received[0] == ("seal", SealedState(GEMINI, "s"))
     assert len(reading.seals) == 1
 
 
@@ -162,14 +162,14 @@ def test_pictures_are_counted_and_sketches_made_while_thinking_are_not_shown() -
 
     reading = Reading().take({**picture, "thought": True}, picture).take(picture)
 
-    assert [(kind, value.index) for kind, value in reading.told] == [("image", 0), ("image", 1)]
+    assert [(kind, value.index) for kind, value in reading.received] == [("image", 0), ("image", 1)]
     assert not reading.reader.unusable
 
 
 def test_sound_goes_to_the_sink() -> None:
     reading = Reading().take({"inlineData": {"mimeType": "audio/L16", "data": "AAAA"}})
 
-    assert reading.told == [("speech", ("audio/L16", "AAAA"))]
+    assert reading.received == [("speech", ("audio/L16", "AAAA"))]
     assert reading.reader.has_content
 
 
@@ -186,7 +186,7 @@ def test_a_texts_signature_has_a_place_of_its_own(parts: list[JSON]) -> None:
 
     reading.end()
 
-    assert reading.told == [
+    assert reading.received == [
         ("text", "a"),
         ("seal", SealedState(GEMINI, "s")),
         ("finish", "stop"),
@@ -214,7 +214,7 @@ def test_the_last_finish_reason_counts() -> None:
     assert (reading.reader.native, reading.end().reason) == ("SAFETY", "content_filter")
 
 
-def test_a_finish_message_is_told_where_it_tells_something() -> None:
+def test_a_finish_message_is_passed_on_where_it_means_something() -> None:
     assert Reading().take(finishMessage="Because.").end().message == "Because."
     assert Reading().take(finishMessage="Model generated function call(s).").end().message is None
 
@@ -257,7 +257,7 @@ def test_log_probabilities_go_to_the_sink_where_there_are_any() -> None:
     reading = Reading().take(logprobsResult={"chosenCandidates": [{"token": "a"}]})
     reading.take(logprobsResult={})
 
-    ((kind, tokens),) = reading.told
+    ((kind, tokens),) = reading.received
     assert (kind, [token.token for token in tokens]) == ("logprobs", ["a"])
 
 
@@ -274,7 +274,7 @@ def test_a_candidate_without_content_is_one() -> None:
     assert reading.end().reason == "length"
 
 
-def test_kinds_are_told_by_type_and_only_where_there_is_data() -> None:
+def test_kinds_follow_from_the_type_and_only_where_there_is_data() -> None:
     assert is_image(Blob("image/png", "AA=="))
     assert is_image(Blob("IMAGE/PNG", "AA=="))
     assert is_audio(Blob(PCM, "AA=="))
@@ -320,7 +320,7 @@ def test_lists_that_differ_in_length_give_what_both_have() -> None:
     assert [t.token for t in translate_logprobs(result(one_less))] == ["a"]
 
 
-def test_a_logarithm_of_nought_stays_a_number() -> None:
+def test_a_logarithm_of_zero_stays_a_number() -> None:
     actual = translate_logprobs(
         result(b'{"chosenCandidates":[{"token":"a","logProbability":"-Infinity"},{}]}')
     )

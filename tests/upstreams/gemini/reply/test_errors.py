@@ -141,7 +141,7 @@ TABLE = {
         body("Quota exceeded for metric: free_tier_requests, limit: 0\nPlease retry in 20s."),
         (429, "insufficient_quota", "insufficient_quota"),
     ),
-    "a_limit_that_begins_with_nought": (
+    "a_limit_that_begins_with_zero": (
         429,
         body("Quota exceeded, limit: 0.5 per second"),
         (429, "rate_limit_error", "rate_limit_exceeded"),
@@ -199,7 +199,7 @@ def test_an_array_around_the_error_changes_nothing(name: str) -> None:
     assert (error.status, error.error_type, error.code) == expected
 
 
-def test_the_retry_window_is_told_unclamped() -> None:
+def test_the_retry_window_is_passed_on_unclamped() -> None:
     windows = {
         "48s": 48.0,
         "34.4s": 34.4,
@@ -251,7 +251,7 @@ def test_what_no_retry_can_mend_says_so() -> None:
     }
 
 
-def test_a_refused_key_tells_the_reason_and_nothing_else() -> None:
+def test_a_refused_key_shows_the_reason_and_nothing_else() -> None:
     raw = body(
         f"API key not valid: {KEY}",
         "INVALID_ARGUMENT",

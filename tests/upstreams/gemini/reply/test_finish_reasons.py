@@ -85,7 +85,7 @@ def test_exactly_the_calls_gone_wrong_are_malformed() -> None:
     }
 
 
-def test_only_a_message_that_says_something_is_told() -> None:
+def test_only_a_message_that_says_something_is_passed_on() -> None:
     assert meaningful_message("Model generated function call(s).") is None
     assert meaningful_message("") is None
     assert meaningful_message(None) is None

@@ -72,7 +72,7 @@ def test_any_place_in_any_frames_is_found(texts: list[str], data: st.DataObject)
     assert (citation.start_index, citation.end_index) == (start, end)
 
 
-def test_an_absent_start_is_nought() -> None:
+def test_an_absent_start_is_zero() -> None:
     support = {"segment": {"endIndex": 2, "text": "ab"}}
 
     assert marked([(0, "abc")], support) == ["ab"]
@@ -182,7 +182,7 @@ def test_the_metadata_is_shown_without_googles_search_box() -> None:
     assert public_metadata(b'{"a":"\xff"}') is None
 
 
-def test_citations_tell_what_is_known() -> None:
+def test_citations_hold_what_is_known() -> None:
     full = CitationSource(1, 9, "https://example.com", "t", "mit")
     metadata = CitationMetadata(citation_sources=[full, CitationSource(None, 5, "", None, "")])
 

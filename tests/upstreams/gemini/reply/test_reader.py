@@ -79,7 +79,7 @@ def test_usage_comes_last_with_no_choices_and_only_when_asked_for() -> None:
     assert not any("usage" in chunk for chunk in chunks_of(stream(sse(*TEXT))))
 
 
-def test_where_the_upstream_counts_nothing_usage_is_nought() -> None:
+def test_where_the_upstream_counts_nothing_usage_is_zero() -> None:
     chunks = chunks_of(
         stream(sse(a_frame({"text": "a"}, finish="STOP")), a_plan(include_usage=True))
     )
@@ -95,7 +95,7 @@ def test_one_upstream_read_is_at_most_one_downstream_write() -> None:
     assert translator.feed(b"data: {") == b""
 
 
-def test_done_is_told_only_when_all_is_out() -> None:
+def test_done_is_true_only_when_all_is_out() -> None:
     translator = an_exchange(stream=True).stream_translator()
     translator.feed(sse(*TEXT))
     assert not translator.done
@@ -105,7 +105,7 @@ def test_done_is_told_only_when_all_is_out() -> None:
     assert translator.next_request is None
 
 
-def test_tokens_are_known_as_soon_as_the_upstream_tells_them() -> None:
+def test_tokens_are_known_as_soon_as_the_upstream_reports_them() -> None:
     exchange = an_exchange(stream=True)
     translator = exchange.stream_translator()
     assert translator.usage is None

@@ -135,7 +135,7 @@ def test_a_call_that_comes_back_without_its_id_is_not_remembered() -> None:
     assert vault.stats.entries == 0
 
 
-def test_a1_a_chat_client_gets_the_namespace_beside_the_bare_name() -> None:
+def test_a1_a_chat_client_gets_the_namespace_with_the_bare_name() -> None:
     """Whole way: declared in a namespace, called by its flat name, and back in the history."""
     member = {"type": "function", "name": "get_weather"}
     space = {"type": "namespace", "name": "mcp__wx", "tools": [member]}

@@ -72,7 +72,7 @@ def test_cached_and_audio_tokens_are_details_only() -> None:
     assert expected == actual
 
 
-def test_a_missing_total_is_the_sum_and_a_missing_part_is_nought() -> None:
+def test_a_missing_total_is_the_sum_and_a_missing_part_is_zero() -> None:
     assert usage(promptTokenCount=5, candidatesTokenCount=7).total_tokens == 12
     assert usage(promptTokenCount=5, totalTokenCount=None).total_tokens == 5
     assert usage(promptTokenCount=12, thoughtsTokenCount=84, totalTokenCount=96) == ChatUsage(

@@ -69,7 +69,7 @@ def test_usage_is_there_even_where_the_upstream_counts_nothing() -> None:
     assert whole(a_frame({"text": "a"}, finish="STOP"))["usage"]["total_tokens"] == 0
 
 
-def test_the_tier_is_told_to_those_who_asked_for_one() -> None:
+def test_the_tier_is_sent_to_those_who_asked_for_one() -> None:
     frame = a_frame({"text": "a"}, finish="STOP", usage=a_usage(1, 1, serviceTier="standard"))
     untold = a_frame({"text": "a"}, finish="STOP")
 
@@ -82,7 +82,7 @@ def test_pieces_of_text_are_joined_with_nothing_between() -> None:
     assert message({"text": "a"}, {"text": "\n"}, {"text": "b"})["content"] == "a\nb"
 
 
-def test_thoughts_are_beside_the_content() -> None:
+def test_thoughts_are_next_to_the_content() -> None:
     actual = message(
         {"text": "hm ", "thought": True}, {"text": "a"}, {"text": "x", "thought": True}
     )
@@ -90,7 +90,7 @@ def test_thoughts_are_beside_the_content() -> None:
     assert (actual["reasoning_content"], actual["content"]) == ("hm x", "a")
 
 
-def test_content_is_null_beside_calls_and_empty_elsewhere() -> None:
+def test_content_is_null_with_calls_and_empty_elsewhere() -> None:
     assert message(a_function_call("f"))["content"] is None
     assert message(a_function_call("f"), plan=a_plan(legacy_functions=True))["content"] is None
     assert message()["content"] == ""
@@ -130,7 +130,7 @@ def test_a_texts_signature_is_on_the_message() -> None:
     assert actual["extra_content"] == {"google": {"thought_signature": "s"}}
 
 
-def test_pictures_are_beside_the_content() -> None:
+def test_pictures_are_next_to_the_content() -> None:
     actual = message({"text": "a"}, {"inlineData": {"mimeType": "image/png", "data": "AAAA"}})
 
     assert actual["content"] == "a"
@@ -215,7 +215,7 @@ def test_tokens_of_a_choice_are_known_though_another_one_fails() -> None:
 
     assert exchange.usage is None
     assert exchange.partial_usage == TokenUsage(10, 1)
-    assert exchange.requests  # asked anew: those were counted
+    assert exchange.requests  # asked again: those were counted
     assert exchange.partial_usage is None
 
 

@@ -329,7 +329,7 @@ def test_a_system_alone_gets_a_turn_to_answer() -> None:
     }
 
 
-def test_a_json_answer_beside_tools_is_an_instruction_on_older_models() -> None:
+def test_a_json_answer_with_tools_is_an_instruction_on_older_models() -> None:
     asked = asking(tools=[function()], response_format={"type": "json_object"})
     body = body_for(asked, OLD)
 
@@ -346,14 +346,14 @@ def test_a_json_answer_beside_tools_is_an_instruction_on_older_models() -> None:
     ],
     ids=str,
 )
-def test_cached_content_is_sent_but_never_beside_what_it_holds(fields: dict[str, Any]) -> None:
+def test_cached_content_is_sent_but_never_with_what_it_holds(fields: dict[str, Any]) -> None:
     assert body_for(asking(**fields))["cachedContent"] == "cachedContents/a"
-    for beside in (
+    for conflict in (
         {"tools": [function()]},
         {"messages": [{"role": "system", "content": "s"}, user()]},
     ):
         with pytest.raises(ProxyError) as caught:
-            plan_for({**asking(**fields), **beside})
+            plan_for({**asking(**fields), **conflict})
         assert caught.value.param == "cached_content"
 
 

@@ -229,7 +229,7 @@ def test_a_link_to_a_text_is_fine_as_a_file_but_no_picture() -> None:
     assert caught.value.code == "invalid_image_url"
 
 
-def test_why_a_download_failed_is_told_with_the_place() -> None:
+def test_why_a_download_failed_is_reported_with_the_place() -> None:
     failure = ProxyError(400, "Error while downloading.", code="invalid_image_url", retry_after=3)
     with pytest.raises(ProxyError) as caught:
         parts(["see", image(WEB)], media={WEB: failure})

@@ -76,7 +76,7 @@ def test_newer_models_take_json_next_to_tools(with_tools: bool) -> None:
     assert formatted({"type": "json_object"}, with_tools=with_tools) == (JSON, None, ())
 
 
-def test_older_models_are_told_in_words_when_there_are_tools() -> None:
+def test_older_models_are_asked_in_words_when_there_are_tools() -> None:
     config, words, ignored = formatted(schema_format(SCHEMA), OLD, with_tools=True)
 
     assert (config, ignored) == ({}, ("response_format",))
@@ -191,7 +191,7 @@ def voiced(name: str) -> dict[str, Any]:
     ],
     ids=str,
 )
-def test_speech_models_speak_whatever_they_are_told(audio: Any, voice: str | None) -> None:
+def test_speech_models_speak_whatever_is_asked(audio: Any, voice: str | None) -> None:
     speech = {} if voice is None else {"speechConfig": voiced(voice)}
 
     assert shaped(SPEAKER, modalities=["text", "audio"], audio=audio) == (

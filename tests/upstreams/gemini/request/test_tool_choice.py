@@ -192,7 +192,7 @@ def test_allowed_tools_of_googles_own_leave_it_to_the_model() -> None:
 @pytest.mark.parametrize(
     ("choice", "expected"), [(None, {}), ("required", mode("ANY")), (named("f"), mode("ANY", "f"))]
 )
-def test_functions_beside_googles_tools_need_the_flag(choice: Any, expected: Any) -> None:
+def test_functions_with_googles_tools_need_the_flag(choice: Any, expected: Any) -> None:
     config, ignored, _ = chosen(choice, tools=[function("f"), SEARCH])
 
     assert config == {**expected, "includeServerSideToolInvocations": True}
@@ -217,7 +217,7 @@ def test_a3_validated_without_tools_says_nothing(tools: Any) -> None:
     assert chosen("validated", tools=tools) == (None, (), [])
 
 
-def test_a3_validated_beside_googles_own_tools() -> None:
+def test_a3_validated_with_googles_own_tools() -> None:
     config, ignored, kept = chosen("validated", tools=[function("f"), SEARCH])
 
     assert config == {**mode("VALIDATED"), "includeServerSideToolInvocations": True}

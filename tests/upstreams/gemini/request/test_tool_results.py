@@ -54,28 +54,28 @@ def read(content: Any, model: str = NEWEST) -> tuple[dict[str, Any], list[dict[s
     ids=lambda value: str(value)[:40],
 )
 def test_results_become_objects(content: Any, response: dict[str, Any]) -> None:
-    found, beside = read(content)
+    found, following = read(content)
 
     assert {"name": "f", "response": response} == found
-    assert beside == []
+    assert following == []
 
 
 def test_pictures_stand_inside_the_response_of_newer_models() -> None:
-    found, beside = read([{"type": "text", "text": "seen"}, PNG_PART])
+    found, following = read([{"type": "text", "text": "seen"}, PNG_PART])
 
     assert found == {"name": "f", "response": {"output": "seen"}, "parts": [BLOB]}
-    assert beside == []
+    assert following == []
 
 
 def test_a_picture_alone_needs_no_words() -> None:
     assert read([PNG_PART])[0] == {"name": "f", "response": {}, "parts": [BLOB]}
 
 
-def test_pictures_stand_beside_the_response_of_older_models() -> None:
-    found, beside = read([{"type": "text", "text": "seen"}, PNG_PART], OLD)
+def test_pictures_follow_the_response_of_older_models() -> None:
+    found, following = read([{"type": "text", "text": "seen"}, PNG_PART], OLD)
 
     assert found == {"name": "f", "response": {"output": "seen"}}
-    assert beside == [{"text": "[image returned by f]"}, BLOB]
+    assert following == [{"text": "[image returned by f]"}, BLOB]
 
 
 @pytest.mark.parametrize(
@@ -88,12 +88,12 @@ def test_pictures_stand_beside_the_response_of_older_models() -> None:
     ],
     ids=str,
 )
-def test_what_a_response_cannot_hold_stands_beside_it(part: dict[str, Any], label: str) -> None:
-    found, beside = read([part, PNG_PART])
+def test_what_a_response_cannot_hold_follows_it(part: dict[str, Any], label: str) -> None:
+    found, following = read([part, PNG_PART])
 
     assert found["parts"] == [BLOB]
-    assert beside[0] == {"text": f"[{label} returned by f]"}
-    assert len(beside) == 2
+    assert following[0] == {"text": f"[{label} returned by f]"}
+    assert len(following) == 2
 
 
 def test_a_result_that_never_came_is_an_error_to_the_model() -> None:

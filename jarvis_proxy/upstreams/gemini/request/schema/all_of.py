@@ -21,12 +21,12 @@ _ANNOTATIONS: Final = frozenset(
 _RESOLVED: Final = frozenset(("allOf", *REFERENCES))
 _UNITED: Final = ("properties", "patternProperties")
 _TIGHTER: Final = {"minimum": max, "maximum": min, "minItems": max, "maxItems": min}
-_BESIDE: Final = frozenset(
+_AROUND_REFERENCE: Final = frozenset(
     ("properties", "required", "patternProperties", "additionalProperties", "items", "prefixItems",
      "anyOf", "oneOf", "enum", "const")
 )  # fmt: skip
-"""What makes a schema beside a reference a schema of its own: both hold."""
-_OWN_SCHEMA: Final = _BESIDE | {"allOf"}
+"""Keywords that make the schema around a reference a second schema: both hold."""
+_OWN_SCHEMA: Final = _AROUND_REFERENCE | {"allOf"}
 
 
 @dataclass(slots=True)
@@ -61,7 +61,7 @@ class AllOfMerger:
         members = schema.get("allOf")
         ref = reference(schema)
         if not isinstance(members, list):
-            if ref is None or _BESIDE.isdisjoint(schema) or self._refs.is_outside(ref):
+            if ref is None or _AROUND_REFERENCE.isdisjoint(schema) or self._refs.is_outside(ref):
                 return Merged(schema)
             members = []
         elif ref is None and (alone := _reference_alone(schema, members)) is not None:

@@ -60,7 +60,7 @@ _PLAIN: Final = frozenset(("type", *_TEXTS))
 _PLAIN_TYPES: Final = frozenset(("string", "integer", "number", "boolean"))
 _CHARACTERS_PER_STEP: Final = 8  # of a value that becomes words
 _NODE_STEPS: Final = 4
-"""What a schema costs beside its keywords: it is merged, typed and described."""
+"""What a schema costs in addition to its keywords: it is merged, typed and described."""
 
 _FLAGS: Final = ("deprecated", "readOnly", "writeOnly")
 """Keywords that become words where they are true."""
@@ -70,7 +70,7 @@ _SPOKEN: Final = frozenset(
      "items", "prefixItems", "properties", "required", "additionalProperties", "exclusiveMinimum",
      "exclusiveMaximum")
 )  # fmt: skip
-_BESIDE_REFERENCE: Final = _SPOKEN - {"type"}
+_AROUND_REFERENCE: Final = _SPOKEN - {"type"}
 _ANY_NAME: Final = frozenset(
     ("", "^", "$", "^.*", ".*", ".*$", "^.*$", "(.*)", "^(.*)$", ".+", "^.+$", "^(.+)$",
      "[\\s\\S]*", "^[\\s\\S]*$")
@@ -193,7 +193,7 @@ class _Cleaner:
         types, nullable = types_of(schema)
         if (ref := reference(schema)) is not None:
             out = self._reference(ref, hints)
-            hints += self._words(schema, _BESIDE_REFERENCE)
+            hints += self._words(schema, _AROUND_REFERENCE)
         else:
             allowed = choices(schema, types, hints, self._work)
             nullable = nullable or allowed.null

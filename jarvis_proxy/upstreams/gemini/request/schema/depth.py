@@ -1,4 +1,4 @@
-"""Limits how deep a cleaned schema nests: what lies deeper is told in words. Pure.
+"""Limits how deep a cleaned schema nests: what lies deeper becomes words of a description. Pure.
 
 Source: Google's refusal "exceeds the maximum allowed nesting depth" (read 2026-11). Definitions
 count where they are used, so each is there once for every level at which it is.
@@ -79,7 +79,7 @@ class _Limiter:
             }
         for key in _LISTS:
             if isinstance(branches := node.get(key), list):
-                # One branch alone stands beside a description, and is no level of its own.
+                # A single branch with a description is not a level by itself.
                 step = 0 if len(branches) == 1 and key != "prefixItems" else 1
                 out[key] = [self._node(branch, level + step) for branch in branches]
         for key in _SINGLE:

@@ -304,7 +304,7 @@ def test_references_lose_their_neighbours_but_not_their_description() -> None:
         "type": "object",
         "properties": {
             "plain": {"$ref": "#/definitions/A"},
-            "told": {"$ref": "#/definitions/A", "description": "D", "minLength": 3},
+            "described": {"$ref": "#/definitions/A", "description": "D", "minLength": 3},
             "maybe": {"$ref": "#/definitions/A", "nullable": True},
         },
         "definitions": {"A": STRING, "Unused": {"type": "number"}},
@@ -315,7 +315,7 @@ def test_references_lose_their_neighbours_but_not_their_description() -> None:
         "type": "object",
         "properties": {
             "plain": reference,
-            "told": {"description": "D (minLength: 3)", "anyOf": [reference]},
+            "described": {"description": "D (minLength: 3)", "anyOf": [reference]},
             "maybe": {"anyOf": [reference, NULL]},
         },
         "$defs": {"A": STRING},
@@ -357,7 +357,7 @@ def test_a_whole_schema_that_is_none_is_a_400(schema: object) -> None:
     ) == ("invalid_schema", "tools[0].function.parameters")
 
 
-def test_a_hundred_levels_are_walked_and_no_more() -> None:
+def test_only_a_hundred_levels_are_walked() -> None:
     def deep(levels: int) -> dict[str, Any]:
         schema: dict[str, Any] = {"type": "string"}
         for _ in range(levels - 1):
@@ -566,7 +566,7 @@ def test_b9_of_two_bounds_the_tighter_one_holds() -> None:
     assert clean(schema) == {"type": "integer", "minimum": 3, "maximum": 9}
 
 
-def test_b9_what_stands_beside_a_reference_holds_as_well() -> None:
+def test_b9_what_stands_next_to_a_reference_holds_as_well() -> None:
     schema = {
         "$defs": {"A": {"type": "object", "properties": {"a": STRING}}},
         "properties": {
@@ -645,7 +645,7 @@ def test_b4_whether_a_form_made_a_schema_say_less_is_known(
     assert relaxed is (cleaned.schema != clean(schema))
 
 
-def test_b4_what_lies_deep_is_told_in_words() -> None:
+def test_b4_what_lies_deep_becomes_words() -> None:
     deep = {
         "type": "object",
         "properties": {

@@ -1,4 +1,4 @@
-"""schema_depth: what lies too deep is told in words."""
+"""What lies too deep in a schema becomes words."""
 
 from typing import Any
 
@@ -45,7 +45,7 @@ def test_what_is_not_too_deep_stays() -> None:
     assert limited(nested(5), 5) == nested(5)
 
 
-def test_b4_a_part_too_deep_keeps_its_type_and_is_told() -> None:
+def test_b4_a_part_too_deep_keeps_its_type_and_is_described() -> None:
     out = limited(nested(6), 3)
 
     assert out["properties"]["p1"]["properties"]["p2"] == {
@@ -55,7 +55,7 @@ def test_b4_a_part_too_deep_keeps_its_type_and_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("part", "told"),
+    ("part", "expected"),
     [
         (
             {"type": "array", "description": "D", "items": {"type": "array", "items": STRING}},
@@ -77,11 +77,11 @@ def test_b4_a_part_too_deep_keeps_its_type_and_is_told() -> None:
     ],
     ids=str,
 )
-def test_b4_parts_in_words(part: Json, told: Json) -> None:
+def test_b4_parts_in_words(part: Json, expected: Json) -> None:
     definitions = {"D": {"type": "object", "properties": {"d": {"$ref": "#/$defs/D"}}}}
     schema = {"type": "object", "properties": {"x": part}, "$defs": definitions}
 
-    assert limited(schema, 2)["properties"]["x"] == told
+    assert limited(schema, 2)["properties"]["x"] == expected
 
 
 def test_parts_without_anything_inside_stay_at_the_last_level() -> None:

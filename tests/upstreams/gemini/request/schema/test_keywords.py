@@ -54,12 +54,12 @@ def test_a_constraint_too_deep_to_write_is_only_named() -> None:
 
 def test_words_join_the_description_or_become_it() -> None:
     empty: dict[str, Any] = {}
-    told: dict[str, Any] = {"description": "D"}
-    for schema in (empty, told):
+    described: dict[str, Any] = {"description": "D"}
+    for schema in (empty, described):
         describe(schema, ["a: 1", "b: 2"])
         describe(schema, [])
 
-    assert (empty["description"], told["description"]) == ("(a: 1; b: 2)", "D (a: 1; b: 2)")
+    assert (empty["description"], described["description"]) == ("(a: 1; b: 2)", "D (a: 1; b: 2)")
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ def test_b4_the_last_round_keeps_type_and_description() -> None:
     ]
 
 
-def test_b4_what_is_beside_a_loop_is_not_copied() -> None:
+def test_b4_what_is_next_to_a_loop_is_not_copied() -> None:
     aside = {"type": "object", "properties": {"x": {"$ref": "#/$defs/Aside"}}}
     schema = whole(node(next=N, aside={"$ref": "#/$defs/Aside"}), Aside=aside)
 
