@@ -32,7 +32,6 @@ def test_a_sound_body_passes() -> None:
         {"contents": [{"role": "user", "parts": []}]},
         {"contents": [{"role": "user", "parts": [{"text": ""}]}]},
         {"contents": [{"role": "user", "parts": [{"text": "a", "inlineData": {}}]}]},
-        {"contents": [{"role": "user", "parts": [{"text": "a", "thought": True}]}]},
         {"contents": [{"role": "user", "parts": [{"functionCall": {"willContinue": True}}]}]},
         {"tools": []},
         {"tools": [{"function_declarations": []}]},
