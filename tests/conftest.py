@@ -33,7 +33,7 @@ hypothesis_settings.register_profile(
 )
 hypothesis_settings.load_profile("tests")
 
-MEASURED_CASES = 3
+MEASURED_CASES = 8
 """How many cases of a parametrized test coverage watches: the others run the same lines."""
 FAST = "not slow"
 """The -m option that chooses the fast tests."""
