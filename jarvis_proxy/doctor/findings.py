@@ -51,7 +51,7 @@ class Finding:
     example: str = ""
 
 
-class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class FindingTemplate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One possible result of a check. Its texts are templates of ``str.format``."""
 
     status: Status
@@ -80,7 +80,7 @@ class Check:
     def __init__(
         self, file: str, table: str, *, title: str = "", label: str = "", audience: str = "default"
     ) -> None:
-        self._messages = read_messages(file)[table]
+        self._messages = read_templates(file)[table]
         self._name = ": ".join(filter(None, (label, title or table)))
         self._audience = audience
 
@@ -107,10 +107,10 @@ class Check:
 
 
 @cache
-def read_messages(file: str) -> dict[str, dict[str, Message]]:
+def read_templates(file: str) -> dict[str, dict[str, FindingTemplate]]:
     """Return the messages of *file* by check and result, in the file's order."""
     data = (resources.files(__package__) / f"{file}.toml").read_bytes()
-    return msgspec.toml.decode(data, type=dict[str, dict[str, Message]])
+    return msgspec.toml.decode(data, type=dict[str, dict[str, FindingTemplate]])
 
 
 def exit_code(findings: Iterable[Finding], *, settings_refused: bool) -> int:

@@ -26,14 +26,14 @@ from jarvis_proxy.upstreams.asked_usage import (
 from jarvis_proxy.upstreams.json_values import fields_of, loads
 from jarvis_proxy.upstreams.openai_errors import auth_failed, error_in_answer
 from jarvis_proxy.upstreams.openai_stream import PassthroughStream, stream_kind
-from jarvis_proxy.upstreams.openai_usage import Answer, usage_in
+from jarvis_proxy.upstreams.openai_usage import AnswerUsage, usage_in
 from jarvis_proxy.upstreams.refusal_body import read_refusal
 from jarvis_proxy.upstreams.whole_as_stream import chat_stream, image_stream, response_stream
 from jarvis_proxy.wire.chat_types import INFERENCE
 from jarvis_proxy.wire.request_head import with_model
 from jarvis_proxy.wire.response_events import SequenceNumbers
 
-_ANSWER: Final = msgspec.json.Decoder(Answer)
+_ANSWER: Final = msgspec.json.Decoder(AnswerUsage)
 _LONGEST_ERROR: Final = 64 * 1024
 _PARTS: Final = (b'"choices"', b'"output"', b'"data"', b'"results"')
 """With one of these and usage it is an answer: no need to look closer."""

@@ -68,7 +68,7 @@ class Holder(msgspec.Struct, gc=False):
     usage: Usage | None = None
 
 
-class Answer(msgspec.Struct):
+class AnswerUsage(msgspec.Struct):
     """The places of a whole answer, or of an event, where usage may stand."""
 
     usage: Usage | None = None

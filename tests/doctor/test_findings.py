@@ -11,11 +11,11 @@ from jarvis_proxy.doctor.checks import intermediaries
 from jarvis_proxy.doctor.findings import (
     Check,
     Finding,
-    Message,
+    FindingTemplate,
     Status,
     counted,
     exit_code,
-    read_messages,
+    read_templates,
     summary,
 )
 from jarvis_proxy.doctor.net.http_answer import HttpAnswer
@@ -41,7 +41,7 @@ EVALUATED = [
 MESSAGES = [
     pytest.param(file, message, id=f"{file}: {check}.{result}")
     for file in FILES
-    for check, results in read_messages(file).items()
+    for check, results in read_templates(file).items()
     for result, message in results.items()
 ]
 
@@ -52,7 +52,7 @@ def test_each_file_has_the_name_of_the_module_that_uses_it(file: str) -> None:
 
 
 @pytest.mark.parametrize(("file", "message"), MESSAGES)
-def test_every_result_that_needs_action_gives_advice(file: str, message: Message) -> None:
+def test_every_result_that_needs_action_gives_advice(file: str, message: FindingTemplate) -> None:
     """A result that only passes on a sentence has the advice in it."""
     is_passed_on = message.detail in ("{hint}", "{reason}", "{sentence}") or not message.advice
     needs_action = message.status in (Status.WARNING, Status.PROBLEM)
@@ -63,7 +63,7 @@ def test_every_result_that_needs_action_gives_advice(file: str, message: Message
 
 
 @pytest.mark.parametrize(("file", "message"), MESSAGES)
-def test_every_placeholder_has_a_value_in_the_code(file: str, message: Message) -> None:
+def test_every_placeholder_has_a_value_in_the_code(file: str, message: FindingTemplate) -> None:
     advice = message.advice if isinstance(message.advice, str) else "".join(message.advice.values())
     texts = (message.detail, advice, message.example)
     names = {name for text in texts for _, name, _, _ in Formatter().parse(text) if name}
@@ -79,7 +79,7 @@ def test_every_result_is_chosen_by_name_or_by_the_answer(file: str) -> None:
     code = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*.py"))
     unnamed = {
         (check, result)
-        for check, results in read_messages(file).items()
+        for check, results in read_templates(file).items()
         for result, each in results.items()
         if f'"{result}"' not in code and not (each.statuses or each.codes or each.when)
     }
@@ -93,7 +93,7 @@ def test_every_result_is_chosen_by_name_or_by_the_answer(file: str) -> None:
     EVALUATED,
 )
 def test_every_answer_has_a_result(file: str, check: str) -> None:
-    messages = read_messages(file)[check].values()
+    messages = read_templates(file)[check].values()
 
     assert any(not (each.statuses or each.codes or each.when) for each in messages)
 
@@ -131,7 +131,7 @@ def test_advice_depends_on_the_audience(audience: str, words: str) -> None:
 def test_message_applies_by_status_or_code_and_by_facts(
     answer: HttpAnswer, true: set[str], expected: bool
 ) -> None:
-    message = Message(
+    message = FindingTemplate(
         status=Status.OK,
         detail="x",
         statuses=frozenset({"401", "5xx"}),
@@ -151,7 +151,7 @@ def test_answer_is_named_by_its_status_and_first_code() -> None:
 
 
 def test_message_without_statuses_and_codes_applies_to_every_answer() -> None:
-    assert Message(status=Status.OK, detail="x").applies(HttpAnswer(200, {}), set())
+    assert FindingTemplate(status=Status.OK, detail="x").applies(HttpAnswer(200, {}), set())
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from jarvis_proxy.canonical.usage import TokenUsage
-from jarvis_proxy.upstreams.openai_usage import Answer, Usage, read_usage, usage_in
+from jarvis_proxy.upstreams.openai_usage import AnswerUsage, Usage, read_usage, usage_in
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_c10_usage_is_found_where_it_stands(
 ) -> None:
     assert usage_in(fields) == expected
     try:
-        answer = msgspec.json.decode(msgspec.json.encode(fields), type=Answer)
+        answer = msgspec.json.decode(msgspec.json.encode(fields), type=AnswerUsage)
     except msgspec.ValidationError:
         return  # the odd ones are read by usage_in only
     assert answer.counted() == expected

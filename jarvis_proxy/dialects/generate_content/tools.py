@@ -23,7 +23,7 @@ _UNSPECIFIED: Final = "MODE_UNSPECIFIED"
 
 
 @dataclass(slots=True)
-class ChatTools:
+class CanonicalTools:
     """Tools in chat's spelling, and the path of each in Google's request."""
 
     tools: list[JsonObject] = field(default_factory=list)
@@ -34,14 +34,14 @@ class ChatTools:
 
 def read_tools(
     tools: list[JsonObject] | JsonObject | None, ignored: IgnoredParams, *, model: str
-) -> ChatTools:
+) -> CanonicalTools:
     """Return the functions that are declared. Tools that Google itself runs are *ignored*.
 
     Raises:
         ProxyError: 400, a function has no name; or Google's own tools are all that is declared:
             without them the answer by *model* would not be what was asked for.
     """
-    found = ChatTools()
+    found = CanonicalTools()
     for index, tool in enumerate(tools if isinstance(tools, list) else [tools] if tools else []):
         path = f"tools[{index}]"
         for name, value in tool.items():
@@ -57,7 +57,7 @@ def read_tools(
     return found
 
 
-def _declare(found: ChatTools, value: object, path: str) -> None:
+def _declare(found: CanonicalTools, value: object, path: str) -> None:
     for index, function in enumerate(convert(value or [], list[FunctionDeclaration], path)):
         where = f"{path}[{index}]"
         found.tools.append({"type": "function", "function": _function(function, where)})
@@ -77,7 +77,7 @@ def _function(function: FunctionDeclaration, path: str) -> JsonObject:
 
 
 def set_tools(
-    chat: JsonObject, found: ChatTools, config: ToolConfig | None, ignored: IgnoredParams
+    chat: JsonObject, found: CanonicalTools, config: ToolConfig | None, ignored: IgnoredParams
 ) -> None:
     """Set the tools of *chat*, and which of them the model may or must call.
 

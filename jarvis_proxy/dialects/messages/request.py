@@ -13,7 +13,7 @@ from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.canonical.request import CanonicalRequest
 from jarvis_proxy.dialects.messages.blocks import JsonObject
 from jarvis_proxy.dialects.messages.history import read_history
-from jarvis_proxy.dialects.messages.param_paths import MessagesParams
+from jarvis_proxy.dialects.messages.param_map import MessagesParams
 from jarvis_proxy.dialects.messages.tools import chat_tools, set_tools
 from jarvis_proxy.dialects.messages.types import (
     Format,

@@ -28,7 +28,7 @@ _SCOPES: Final = ("allowed_domains", "blocked_domains")
 
 
 @dataclass(slots=True)
-class ChatTools:
+class CanonicalTools:
     """Tools in chat's spelling, and the path of each in the Messages request."""
 
     tools: list[JsonObject] = field(default_factory=list)
@@ -37,13 +37,13 @@ class ChatTools:
     """Of the functions."""
 
 
-def chat_tools(tools: list[Tool] | None, ignored: IgnoredParams) -> ChatTools:
+def chat_tools(tools: list[Tool] | None, ignored: IgnoredParams) -> CanonicalTools:
     """Return what the model may call. Tools that only Anthropic's models know are *ignored*.
 
     Raises:
         ProxyError: 400, a function lacks its name or its schema.
     """
-    found = ChatTools()
+    found = CanonicalTools()
     for index, tool in enumerate(tools or ()):
         path = f"tools.{index}"
         if tool.type in (None, "custom"):
@@ -59,7 +59,7 @@ def chat_tools(tools: list[Tool] | None, ignored: IgnoredParams) -> ChatTools:
 
 
 def set_tools(
-    chat: JsonObject, found: ChatTools, choice: ToolChoice | None, ignored: IgnoredParams
+    chat: JsonObject, found: CanonicalTools, choice: ToolChoice | None, ignored: IgnoredParams
 ) -> None:
     """Set the tools of *chat*, and which of them the model may or must call.
 
@@ -76,7 +76,7 @@ def set_tools(
         chat["parallel_tool_calls"] = False
 
 
-def _choice(choice: ToolChoice, found: ChatTools, ignored: IgnoredParams) -> str | JsonObject:
+def _choice(choice: ToolChoice, found: CanonicalTools, ignored: IgnoredParams) -> str | JsonObject:
     match choice.type:
         case "auto" | "none":
             return choice.type

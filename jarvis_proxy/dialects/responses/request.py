@@ -27,7 +27,7 @@ from jarvis_proxy.dialects.responses.answer import ResponseAnswer, ResponseOptio
 from jarvis_proxy.dialects.responses.conversation import EarlierItems, earlier_items
 from jarvis_proxy.dialects.responses.input_items import JsonObject, LoadedTools, read_input
 from jarvis_proxy.dialects.responses.param_map import ResponsesParams
-from jarvis_proxy.dialects.responses.tools import ChatTools, chat_tools
+from jarvis_proxy.dialects.responses.tools import CanonicalTools, chat_tools
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.wire import text as surrogates
 from jarvis_proxy.wire.responses_types import echo_of
@@ -255,7 +255,7 @@ def _ignored(request: _Request, *, strict: bool) -> IgnoredParams:
 
 
 def _set_tools(
-    chat: dict[str, object], fields: dict[str, Raw], found: ChatTools | None
+    chat: dict[str, object], fields: dict[str, Raw], found: CanonicalTools | None
 ) -> list[str]:
     """Set the tools; return the param of each."""
     if found is None:
@@ -269,7 +269,7 @@ def _set_tools(
     return found.params
 
 
-def _choice(given: Raw, found: ChatTools) -> object:
+def _choice(given: Raw, found: CanonicalTools) -> object:
     """Return a choice of a tool that the client runs as one of its function."""
     choice = msgspec.json.decode(given)
     kind = choice.get("type") if isinstance(choice, dict) else None

@@ -24,7 +24,7 @@ _LATER: Final = "defer_loading"
 
 
 @dataclass(slots=True)
-class ChatTools:
+class CanonicalTools:
     """Tools in chat's spelling, and the param of each in the Responses request."""
 
     tools: list[JsonObject] = field(default_factory=list)
@@ -41,7 +41,7 @@ def chat_tools(
     ignored: IgnoredParams,
     *,
     draws: bool,
-) -> ChatTools | None:
+) -> CanonicalTools | None:
     """Return all tools that the model has, None where the request does not speak of any.
 
     *loaded* came in the input, each with its param. ``tools`` is newer than they are, so of two
@@ -53,7 +53,7 @@ def chat_tools(
     """
     if tools is None and not loaded:
         return None
-    found = ChatTools()
+    found = CanonicalTools()
     at: dict[str | Member, int] = {}
     for index, tool in enumerate(tools or ()):
         param = f"tools[{index}]"

@@ -33,15 +33,15 @@ _ENCODE: Final = msgspec.json.Encoder().encode
 class UpstreamStatus(msgspec.Struct):
     """An upstream's state. *keys* has the remaining seconds of each key's quarantine.
 
-    *held_off*: its circuit is open. *models_held_off*: the number of models with an open circuit.
-    *is_stale*: its model list could not be refreshed.
+    *circuit_open*: its own circuit; *models_with_open_circuit* is a number. *is_stale*: its model
+    list could not be refreshed.
     """
 
     name: str
     keys: list[int]
-    held_off: bool
+    circuit_open: bool
     is_stale: bool
-    models_held_off: int = 0
+    models_with_open_circuit: int = 0
 
 
 class History(msgspec.Struct):

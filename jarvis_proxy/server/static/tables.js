@@ -81,9 +81,9 @@ export const healthColumns = [
 ];
 
 function state(row) {
-  if (row.held_off) return make("span", "bad", words.heldOff);
+  if (row.circuit_open) return make("span", "bad", words.circuitOpen);
   if (row.name !== "jarvis" && !row.keys.length) return make("span", "soft", words.noKey);
-  if (row.models_held_off) return make("span", "warn", words.modelsHeldOff(row.models_held_off));
+  if (row.models_with_open_circuit) return make("span", "warn", words.modelsWithOpenCircuit(row.models_with_open_circuit));
   return row.is_stale ? make("span", "warn", words.stale) : words.healthy;
 }
 

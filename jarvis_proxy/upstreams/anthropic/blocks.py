@@ -32,7 +32,7 @@ class BlockContext(msgspec.Struct, frozen=True, kw_only=True):
     keeps_content: bool = False
 
 
-class Block:
+class BlockReader:
     """One content block: ``take`` gets its deltas, ``stop`` its end. This one is never shown."""
 
     __slots__ = ("_cited", "_content", "_keep", "_start", "kept")
@@ -72,7 +72,7 @@ class Block:
         return block
 
 
-class TextBlock(Block):
+class TextBlockReader(BlockReader):
     """Visible text, and the web pages that it cites."""
 
     __slots__ = ("_citations", "_state")
@@ -103,7 +103,7 @@ class TextBlock(Block):
             self._citations.append((url, _text(citation, "title")))
 
 
-class ThinkingBlock(Block):
+class ThinkingBlockReader(BlockReader):
     """Reasoning: shown piece by piece, sealed as a whole with its signature."""
 
     __slots__ = ("_said", "_signature", "_sink", "_state")
@@ -144,7 +144,7 @@ class ThinkingBlock(Block):
             self._sink.thought(text)
 
 
-class RedactedBlock(Block):
+class RedactedBlockReader(BlockReader):
     """Reasoning that nobody but the upstream can read."""
 
     __slots__ = ("_state",)
@@ -159,7 +159,7 @@ class RedactedBlock(Block):
             self._state.seal({"type": "redacted_thinking", "data": data})
 
 
-class ToolBlock(Block):
+class ToolBlockReader(BlockReader):
     """A call of one of the client's tools."""
 
     __slots__ = ("_held", "_is_custom", "_sink", "_streamed")
@@ -241,7 +241,7 @@ class ChoiceState:
         self.sink.seal(SealedState(ANTHROPIC, msgspec.json.encode([block]).decode()))
 
 
-def new_block(start: Fields, state: ChoiceState, context: BlockContext) -> Block:
+def new_block(start: Fields, state: ChoiceState, context: BlockContext) -> BlockReader:
     """Return the block that begins with *start*.
 
     Raises:
@@ -252,15 +252,15 @@ def new_block(start: Fields, state: ChoiceState, context: BlockContext) -> Block
         state.unsigned = ""
     match kind:
         case "text":
-            return TextBlock(start, state, keep=keep)
+            return TextBlockReader(start, state, keep=keep)
         case "thinking":
-            return ThinkingBlock(start, state, keep=keep)
+            return ThinkingBlockReader(start, state, keep=keep)
         case "redacted_thinking":
-            return RedactedBlock(start, state, keep=keep)
+            return RedactedBlockReader(start, state, keep=keep)
         case "tool_use":
-            return ToolBlock(start, state, context, keep=keep)
+            return ToolBlockReader(start, state, context, keep=keep)
         case _:
-            return Block(start, keep=keep)
+            return BlockReader(start, keep=keep)
 
 
 def _text(fields: Fields, name: str) -> str:

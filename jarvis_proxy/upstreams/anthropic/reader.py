@@ -15,7 +15,12 @@ from jarvis_proxy.canonical.exchange import UpstreamRequest
 from jarvis_proxy.canonical.usage import add_usage
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.answer_kinds import first_bytes
-from jarvis_proxy.upstreams.anthropic.blocks import Block, BlockContext, ChoiceState, new_block
+from jarvis_proxy.upstreams.anthropic.blocks import (
+    BlockContext,
+    BlockReader,
+    ChoiceState,
+    new_block,
+)
 from jarvis_proxy.upstreams.anthropic.errors import (
     bad_frame,
     bad_response,
@@ -106,8 +111,8 @@ class MessagesReader:
         self._body = StreamedBody(bad_response)
         self._counter = UsageCounter()
         self._seen: set[int] = set()
-        self._blocks: dict[int, Block] = {}  # at most one: the one that is being passed on
-        self._ended: list[Block] = []
+        self._blocks: dict[int, BlockReader] = {}  # at most one: the one that is being passed on
+        self._ended: list[BlockReader] = []
         self._waiting: dict[int, list[Fields | None]] = {}
         self._waiting_bytes = 0
         self._native: str | None = None
@@ -264,7 +269,7 @@ class MessagesReader:
         elif delta is not None or index not in self._seen:
             raise bad_frame("belongs to no open content block")
 
-    def _close(self, index: int, block: Block) -> None:
+    def _close(self, index: int, block: BlockReader) -> None:
         block.stop()
         del self._blocks[index]
         if self._context.keeps_content:

@@ -24,7 +24,7 @@ from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.anthropic.blocks import BlockContext
 from jarvis_proxy.upstreams.anthropic.errors import message_of, translate_error
 from jarvis_proxy.upstreams.anthropic.reader import MessagesReader
-from jarvis_proxy.upstreams.anthropic.relaxation import NOTHING_RELAXED, Relaxation, remedies
+from jarvis_proxy.upstreams.anthropic.recovery import NO_FALLBACKS, RequestFallbacks, remedies
 from jarvis_proxy.upstreams.anthropic.request.build import (
     DecodedRequest,
     MessagesPlan,
@@ -40,7 +40,7 @@ VERSION: Final = "2023-06-01"
 
 _HEADERS: Final = {"Content-Type": "application/json", "anthropic-version": VERSION}
 _MODEL_ID: Final = re.compile(r"[^\s\x00-\x1f]{1,256}")
-_Build = Callable[[Relaxation], MessagesPlan]
+_Build = Callable[[RequestFallbacks], MessagesPlan]
 
 
 class AnthropicUpstream:
@@ -90,7 +90,7 @@ class AnthropicUpstream:
         shows = read().show_thoughts if isinstance(first, DecodedRequest) else None
         waiting = [first] if isinstance(first, DecodedRequest) else []
 
-        def build(relaxation: Relaxation) -> MessagesPlan:
+        def build(fallbacks: RequestFallbacks) -> MessagesPlan:
             shown = shows
             if waiting:
                 request = waiting.pop()
@@ -105,7 +105,7 @@ class AnthropicUpstream:
                 image_urls=self._image_urls,
                 show_thoughts=bool(shown) or call.show_thoughts,
                 strict=call.strict_params,
-                relaxation=relaxation,
+                fallbacks=fallbacks,
             )
 
         return AnthropicCall(call, build, new_id=self._new_id)
@@ -133,10 +133,10 @@ class AnthropicUpstream:
 class AnthropicCall:
     """One request to the Messages API, and the way back; implements ``UpstreamCall``.
 
-    *build* makes the request, with whatever is relaxed after a refusal.
+    *build* makes the request, with the fallbacks after a refusal.
     """
 
-    __slots__ = ("_build", "_call", "_new_id", "_plan", "_relaxation")
+    __slots__ = ("_build", "_call", "_fallbacks", "_new_id", "_plan")
 
     headers: tuple[tuple[str, str], ...] = ()
 
@@ -146,13 +146,13 @@ class AnthropicCall:
         build: _Build,
         *,
         new_id: Callable[[], str],
-        relaxation: Relaxation = NOTHING_RELAXED,
+        fallbacks: RequestFallbacks = NO_FALLBACKS,
     ) -> None:
         self._call = call
         self._build = build
         self._new_id = new_id
-        self._relaxation = relaxation
-        self._plan = build(relaxation)
+        self._fallbacks = fallbacks
+        self._plan = build(fallbacks)
 
     @property
     def requests(self) -> tuple[UpstreamRequest, ...]:
@@ -188,10 +188,10 @@ class AnthropicCall:
         """
         if status != 400:
             return None
-        for relaxation in remedies(message_of(body), self._relaxation):
+        for fallbacks in remedies(message_of(body), self._fallbacks):
             try:
                 better = AnthropicCall(
-                    self._call, self._build, new_id=self._new_id, relaxation=relaxation
+                    self._call, self._build, new_id=self._new_id, fallbacks=fallbacks
                 )
             except ProxyError:
                 continue  # in strict mode

@@ -21,9 +21,9 @@ from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.chat.choice_reader import ReaderContext
 from jarvis_proxy.upstreams.chat.errors import TOO_LONG, relocated, translate_error
 from jarvis_proxy.upstreams.chat.reader import ChatReader
-from jarvis_proxy.upstreams.chat.relaxation import (
-    LearntRelaxations,
-    Relaxation,
+from jarvis_proxy.upstreams.chat.recovery import (
+    LearntFallbacks,
+    RequestFallbacks,
     remedy,
 )
 from jarvis_proxy.upstreams.chat.target import ChatTarget
@@ -44,12 +44,20 @@ class ChatCall:
     """Implements ``UpstreamCall``.
 
     *read* gives the canonical request, also a second time. *learnt* is what the model was found
-    not to take; *relaxation* is how this request is relaxed after *first*, the first refusal.
+    not to take; *fallbacks* are those of this request after *first*, the first refusal.
     """
 
     __slots__ = (
-        "_call", "_context", "_first", "_learnt", "_new_id", "_plan", "_read", "_relaxation",
-        "_target", "requests",
+        "_call",
+        "_context",
+        "_fallbacks",
+        "_first",
+        "_learnt",
+        "_new_id",
+        "_plan",
+        "_read",
+        "_target",
+        "requests",
     )  # fmt: skip
 
     headers: tuple[tuple[str, str], ...] = ()
@@ -60,9 +68,9 @@ class ChatCall:
         target: ChatTarget,
         read: Callable[[], CanonicalRequest],
         *,
-        learnt: LearntRelaxations,
+        learnt: LearntFallbacks,
         new_id: Callable[[], str],
-        relaxation: Relaxation,
+        fallbacks: RequestFallbacks,
         first: _Refusal | None = None,
     ) -> None:
         request = read()
@@ -71,14 +79,14 @@ class ChatCall:
         self._read = read
         self._learnt = learnt
         self._new_id = new_id
-        self._relaxation = relaxation
+        self._fallbacks = fallbacks
         self._first = first
         self._plan = plan = write_chat(
             request.body,
             target,
             stream=call.stream,
             strict=call.strict_params,
-            relaxation=relaxation,
+            fallbacks=fallbacks,
         )
         self._context = ReaderContext(
             tool=plan.tools.called,
@@ -101,7 +109,7 @@ class ChatCall:
 
     def reader(self, answer: Answer, index: int) -> ChatReader:
         """Return a fresh reader: the request was taken, so its changes are kept."""
-        self._learnt.note(self._target.model, self._relaxation, self._call.now)
+        self._learnt.note(self._target.model, self._fallbacks, self._call.now)
         return ChatReader(answer, self._context)
 
     def translate_error(self, status: int, headers: Mapping[str, str], body: bytes) -> ProxyError:
@@ -114,7 +122,7 @@ class ChatCall:
 
     def recover(self, status: int, body: bytes) -> "ChatCall | None":
         """Return the call without what was refused, if something is known that would help."""
-        better = remedy(status, self._error(status, {}, body), self._plan.sent, self._relaxation)
+        better = remedy(status, self._error(status, {}, body), self._plan.sent, self._fallbacks)
         if better is None:
             return None
         try:
@@ -124,7 +132,7 @@ class ChatCall:
                 self._read,
                 learnt=self._learnt,
                 new_id=self._new_id,
-                relaxation=better,
+                fallbacks=better,
                 first=self._first or _Refusal(status, body),
             )
         except ProxyError:
@@ -151,7 +159,7 @@ class ChatAdapter:
         self._target = target
         self._relay = relay
         self._new_id = new_id
-        self._learnt = LearntRelaxations()
+        self._learnt = LearntFallbacks()
 
     def features(self, call: Call) -> ModelFeatures:
         """Return that nothing special is known of the model."""
@@ -180,7 +188,7 @@ class ChatAdapter:
             read,
             learnt=self._learnt,
             new_id=self._new_id,
-            relaxation=self._learnt.of(model, call.now),
+            fallbacks=self._learnt.of(model, call.now),
         )
 
     def needs(self, call: Call) -> Prerequisites:

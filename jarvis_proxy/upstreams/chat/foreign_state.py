@@ -19,7 +19,7 @@ from msgspec import Raw
 from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.canonical.exchange import Exchange
 from jarvis_proxy.canonical.sealed_state import has_owner
-from jarvis_proxy.upstreams.chat.relaxation import demands_reasoning
+from jarvis_proxy.upstreams.chat.recovery import demands_reasoning
 from jarvis_proxy.upstreams.chat.target import ChatTarget
 from jarvis_proxy.upstreams.chat.thinking import DISABLED
 from jarvis_proxy.upstreams.json_values import edited

@@ -19,14 +19,14 @@ from jarvis_proxy.canonical.validation_errors import from_msgspec_error
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.chat.content import ContentWriter
 from jarvis_proxy.upstreams.chat.messages import MessageWriter, WrittenMessage
-from jarvis_proxy.upstreams.chat.relaxation import (
+from jarvis_proxy.upstreams.chat.recovery import (
     CHOICE,
     FORMAT,
     LIMITS,
-    NOTHING_RELAXED,
+    NO_FALLBACKS,
     REASONING,
     STRICT,
-    Relaxation,
+    RequestFallbacks,
 )
 from jarvis_proxy.upstreams.chat.target import ChatTarget
 from jarvis_proxy.upstreams.chat.thinking import DISABLED, thinking_fields
@@ -83,16 +83,16 @@ def write_chat(
     *,
     stream: bool,
     strict: bool = False,
-    relaxation: Relaxation = NOTHING_RELAXED,
+    fallbacks: RequestFallbacks = NO_FALLBACKS,
 ) -> ChatPlan:
     """Return what the canonical request *body* becomes for *target*.
 
-    *strict* turns what has no equivalent into errors; *relaxation* is what was refused before.
+    *strict* turns what has no equivalent into errors; *fallbacks* come from refusals before.
 
     Raises:
         ProxyError: 400 with a param of the canonical request.
     """
-    return _Writer(body, target, strict=strict, relaxation=relaxation).plan(stream)
+    return _Writer(body, target, strict=strict, fallbacks=fallbacks).plan(stream)
 
 
 def _decode(body: bytes) -> tuple[ChatRequest, dict[str, Raw]]:
@@ -108,14 +108,14 @@ def _decode(body: bytes) -> tuple[ChatRequest, dict[str, Raw]]:
 
 
 class _Writer:
-    __slots__ = ("_fields", "_notes", "_out", "_relaxation", "_request", "_target", "_words")
+    __slots__ = ("_fallbacks", "_fields", "_notes", "_out", "_request", "_target", "_words")
 
     def __init__(
-        self, body: bytes, target: ChatTarget, *, strict: bool, relaxation: Relaxation
+        self, body: bytes, target: ChatTarget, *, strict: bool, fallbacks: RequestFallbacks
     ) -> None:
         self._request, self._fields = _decode(body)
         self._target = target
-        self._relaxation = relaxation
+        self._fallbacks = fallbacks
         self._notes = IgnoredParams(strict=strict)
         self._out: JsonObject = {"model": target.model}
         self._words = ""  # for the system to say
@@ -147,7 +147,7 @@ class _Writer:
 
         *asked* is the client's parameter that is lost then.
         """
-        if name not in self._relaxation.without:
+        if name not in self._fallbacks.without:
             self._out[name] = value
         elif asked is not None:
             self._notes.add(asked)
@@ -192,7 +192,7 @@ class _Writer:
     def _limit(self) -> None:
         given = [self._fields[name] for name in reversed(LIMITS) if name in self._fields]
         name = self._target.limit_name
-        if self._relaxation.other_limit:
+        if self._fallbacks.other_limit:
             name = next(other for other in LIMITS if other != name)
         if given:
             self._out[name] = given[0]
@@ -208,7 +208,7 @@ class _Writer:
         return tuple(stops)
 
     def _thinking(self) -> None:
-        if self._relaxation.no_thinking:
+        if self._fallbacks.no_thinking:
             self._out["thinking"] = DISABLED
             return
         for name, value in thinking_fields(self._request, self._target).items():
@@ -221,7 +221,7 @@ class _Writer:
         written = msgspec.json.decode(self._fields[FORMAT])
         inner = written.get("json_schema")
         if form.type == "json_schema" and isinstance(inner, dict):
-            if self._relaxation.schema_as_words:
+            if self._fallbacks.schema_as_words:
                 schema = msgspec.json.encode(inner.get("schema") or {}).decode()
                 self._words, written = _SCHEMA_WORDS + schema, {"type": "json_object"}
             else:
@@ -238,11 +238,11 @@ class _Writer:
         )
         if not tools:
             return False
-        strict = STRICT not in self._relaxation.without
+        strict = STRICT not in self._fallbacks.without
         self._out["tools"] = tools.written(only=choice.only, strict=strict)
         if choice.value is not None:
             value = choice.value
-            if self._relaxation.free_choice and value not in ("auto", "none"):
+            if self._fallbacks.free_choice and value not in ("auto", "none"):
                 value = "auto"
                 self._notes.add(CHOICE)
             self._out[CHOICE] = value
@@ -253,7 +253,7 @@ class _Writer:
 
     def _messages(self, tools: ChatTools) -> list[WrittenMessage]:
         target = self._target
-        wants_reasoning = REASONING not in self._relaxation.without
+        wants_reasoning = REASONING not in self._fallbacks.without
         writer = MessageWriter(
             ContentWriter(self._notes, is_openai=target.is_openai),
             tools,

@@ -1,4 +1,4 @@
-"""Refusals that a changed request gets past: what Google says, and what is then relaxed. Pure.
+"""Refusals that a changed request gets past: what Google says, and what is then changed. Pure.
 
 Source: Google's error messages as users report them (read 2026-11): googleapis/python-genai#660,
 #2133, #2170, #2293, google-gemini/gemini-cli#1953, #5923, #14025, vercel/ai#21192, and others.
@@ -144,16 +144,16 @@ _MAX_READ: Final = 8192  # of a message, which comes from outside
 
 
 def remedies(message: str, done: RequestFallbacks) -> Iterator[RequestFallbacks]:
-    """Yield what a request refused with *message* may be relaxed to, the likeliest first.
+    """Yield the fallbacks for a request refused with *message*, the likeliest first.
 
-    *done* is how relaxed it was. Whether a relaxation changes that request is for the caller to
-    see: the same request is not worth another try.
+    *done* are those it had. The caller must check whether they change that request: the
+    same request is not worth another try.
     """
     message = message[:_MAX_READ]
     for remedy in REMEDIES:
         if remedy.says.search(message):
-            relaxed = remedy.change(done)
-            if relaxed != done:
-                yield relaxed
+            changed = remedy.change(done)
+            if changed != done:
+                yield changed
     if not done.refused_types and re.search("mime", message, re.IGNORECASE):
         yield replace(done, refused_types=frozenset(_MEDIA_TYPE.findall(message.lower())))

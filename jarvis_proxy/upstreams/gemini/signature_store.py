@@ -51,7 +51,7 @@ def lookup_keys(call_id: str) -> tuple[str, ...]:
     return (plain,) if plain else ()
 
 
-class VaultStats(NamedTuple):
+class SignatureStoreStats(NamedTuple):
     """A store's counters since the start, and what it holds now (*bytes* is an estimate)."""
 
     entries: int
@@ -112,9 +112,9 @@ class MemorySignatureStore:
         self.expired = 0
 
     @property
-    def stats(self) -> VaultStats:
+    def stats(self) -> SignatureStoreStats:
         """Return the counters as they are now."""
-        return VaultStats(
+        return SignatureStoreStats(
             len(self._entries), self._bytes, self.hits, self.misses, self.evicted, self.expired
         )
 

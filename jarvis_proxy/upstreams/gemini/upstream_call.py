@@ -28,7 +28,7 @@ _HEADERS: Final = {"Content-Type": "application/json"}
 class GeminiCall:
     """One upstream request for each choice, and the way back.
 
-    *build* makes the request, with whatever is relaxed after a refusal. Implements
+    *build* makes the request, with the fallbacks after a refusal. Implements
     ``UpstreamCall``.
     """
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
-from jarvis_proxy.dialects.responses.tools import ChatTools, chat_tools, listed
+from jarvis_proxy.dialects.responses.tools import CanonicalTools, chat_tools, listed
 
 Json = dict[str, Any]
 
@@ -18,14 +18,14 @@ def space(name: str, *tools: Json) -> Json:
 
 def chat(
     tools: list[Json] | None, *loaded: Json, ignored: IgnoredParams | None = None
-) -> ChatTools:
+) -> CanonicalTools:
     came = [(tool, f"input[1].tools[{index}]") for index, tool in enumerate(loaded)]
     found = chat_tools(tools, came, ignored or IgnoredParams(), draws=False)
     assert found is not None
     return found
 
 
-def names(found: ChatTools) -> list[tuple[str | None, str]]:
+def names(found: CanonicalTools) -> list[tuple[str | None, str]]:
     functions = [tool[tool["type"]] for tool in found.tools]
     return [(function.get("namespace"), function["name"]) for function in functions]
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import trustme
 
-from jarvis_proxy.doctor.findings import Check, Finding, read_messages
+from jarvis_proxy.doctor.findings import Check, Finding, read_templates
 from jarvis_proxy.doctor.net.machine import ProbeEnv
 from jarvis_proxy.doctor.net.reachability import (
     DAY,
@@ -202,7 +202,7 @@ def test_unusual_refusal_has_the_reason_of_openssl() -> None:
 
 
 @pytest.mark.parametrize("owner", ["upstream", "outbound_proxy", "site"])
-@pytest.mark.parametrize("result", read_messages("net/reachability")["TLS"])
+@pytest.mark.parametrize("result", read_templates("net/reachability")["TLS"])
 def test_every_tls_result_has_advice_for_every_owner(result: str, owner: Owner) -> None:
     values = {"host": "my.host", "reason": "why", "version": "TLSv1.3", "day": "D", "left": "soon"}
 

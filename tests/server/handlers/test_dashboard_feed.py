@@ -309,9 +309,12 @@ async def test_health_shows_breakers_quarantined_keys_and_old_lists_but_never_a_
         found = {upstream.name: upstream for upstream in upstream_statuses(context, 100.0)}
 
     assert found["openai"].keys == [0, 42, 0]
-    assert (found["openai"].held_off, found["openai"].is_stale) == (False, True)
-    assert (found["gemini"].held_off, found["gemini"].is_stale) == (True, False)
-    assert (found["openai"].models_held_off, found["gemini"].models_held_off) == (2, 0)
+    assert (found["openai"].circuit_open, found["openai"].is_stale) == (False, True)
+    assert (found["gemini"].circuit_open, found["gemini"].is_stale) == (True, False)
+    assert (found["openai"].models_with_open_circuit, found["gemini"].models_with_open_circuit) == (
+        2,
+        0,
+    )
     assert found["jarvis"].keys == []
     assert "canary" not in repr(found)
 

@@ -8,7 +8,7 @@ import pytest
 
 from jarvis_proxy.canonical.exchange import Media
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.anthropic.relaxation import NOTHING_RELAXED, Relaxation
+from jarvis_proxy.upstreams.anthropic.recovery import NO_FALLBACKS, RequestFallbacks
 from jarvis_proxy.upstreams.anthropic.request.build import MessagesPlan, decode, write_request
 from jarvis_proxy.upstreams.anthropic.request.content import ImageUrls
 from tests.support.strict_anthropic import check
@@ -37,7 +37,7 @@ def plan_for(
     image_urls: ImageUrls = "fetch",
     show_thoughts: bool = False,
     strict: bool = False,
-    relaxation: Relaxation = NOTHING_RELAXED,
+    fallbacks: RequestFallbacks = NO_FALLBACKS,
 ) -> MessagesPlan:
     """Return the plan for a canonical request."""
     return write_request(
@@ -48,7 +48,7 @@ def plan_for(
         image_urls=image_urls,
         show_thoughts=show_thoughts,
         strict=strict,
-        relaxation=relaxation,
+        fallbacks=fallbacks,
     )
 
 

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from jarvis_proxy.canonical.sealed_state import SealedState, seal
-from jarvis_proxy.upstreams.chat.relaxation import NOTHING_RELAXED, Relaxation
+from jarvis_proxy.upstreams.chat.recovery import NO_FALLBACKS, RequestFallbacks
 from jarvis_proxy.upstreams.chat.target import ChatTarget
 from jarvis_proxy.upstreams.chat.writer import ChatPlan, write_chat
 
@@ -25,7 +25,7 @@ WEATHER: Json = {"type": "function", "function": WEATHER_FUNCTION}
 
 def plan(
     target: ChatTarget = VLLM,
-    relaxation: Relaxation = NOTHING_RELAXED,
+    fallbacks: RequestFallbacks = NO_FALLBACKS,
     *,
     stream: bool = False,
     strict: bool = False,
@@ -33,18 +33,18 @@ def plan(
 ) -> ChatPlan:
     """Return the plan for a request with these fields."""
     body = json.dumps({"messages": [USER], **fields}).encode()
-    return write_chat(body, target, stream=stream, strict=strict, relaxation=relaxation)
+    return write_chat(body, target, stream=stream, strict=strict, fallbacks=fallbacks)
 
 
 def sent(
     target: ChatTarget = VLLM,
-    relaxation: Relaxation = NOTHING_RELAXED,
+    fallbacks: RequestFallbacks = NO_FALLBACKS,
     *,
     stream: bool = False,
     **fields: Any,
 ) -> Json:
     """Return the body that is sent for a request with these fields."""
-    body: Json = json.loads(plan(target, relaxation, stream=stream, **fields).body)
+    body: Json = json.loads(plan(target, fallbacks, stream=stream, **fields).body)
     return body
 
 

@@ -1,4 +1,4 @@
-"""Refusals and what is relaxed for them: Google's words in the variants that were reported."""
+"""Refusals and what is changed after them: Google's words in the variants that were reported."""
 
 import re
 
@@ -167,7 +167,7 @@ def test_each_change_is_made_once(message: str, relaxed: RequestFallbacks) -> No
     assert len(tried) <= 3
 
 
-def test_what_was_relaxed_before_stays_relaxed() -> None:
+def test_fallbacks_from_before_stay() -> None:
     now = NO_FALLBACKS
     for message, _ in FIRST.values():
         now = next(remedies(message, now), now)

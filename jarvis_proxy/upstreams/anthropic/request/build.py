@@ -26,10 +26,10 @@ from jarvis_proxy.canonical.validation_errors import (
 )
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.anthropic.model_traits import ModelTraits, traits_of
-from jarvis_proxy.upstreams.anthropic.relaxation import NOTHING_RELAXED, Relaxation
+from jarvis_proxy.upstreams.anthropic.recovery import NO_FALLBACKS, RequestFallbacks
 from jarvis_proxy.upstreams.anthropic.request.cache_marks import mark_for_cache
 from jarvis_proxy.upstreams.anthropic.request.content import ContentWriter, ImageUrls, links
-from jarvis_proxy.upstreams.anthropic.request.messages import Conversation, write_messages
+from jarvis_proxy.upstreams.anthropic.request.messages import WrittenMessages, write_messages
 from jarvis_proxy.upstreams.anthropic.request.schema import NotStructured, structured
 from jarvis_proxy.upstreams.anthropic.request.thinking import (
     ThinkingWish,
@@ -126,20 +126,20 @@ def write_request(
     image_urls: ImageUrls = "fetch",
     show_thoughts: bool = False,
     strict: bool = False,
-    relaxation: Relaxation = NOTHING_RELAXED,
+    fallbacks: RequestFallbacks = NO_FALLBACKS,
 ) -> MessagesPlan:
     """Return what a request becomes for *model*, which is the upstream's name.
 
     *media* holds, by URL, what ``needs`` asked for or why it could not be had. *image_urls*:
     "fetch" takes *media*, "pass" gives links to Anthropic, "refuse" is 400. *strict* turns what
-    has no equivalent into errors; *relaxation* is what was refused before.
+    has no equivalent into errors; *fallbacks* come from refusals before.
 
     Raises:
         ProxyError: 400 with a param of the canonical request; what stands in *media*.
     """
     notes = IgnoredParams(strict=strict)
     content = ContentWriter(media, image_urls, notes)
-    writer = _Writer(decoded, traits_of(model), notes, relaxation)
+    writer = _Writer(decoded, traits_of(model), notes, fallbacks)
     body = writer.write(content, show_thoughts=show_thoughts)
     body = {"model": model, **body, **({"stream": True} if stream else {})}
     return MessagesPlan(msgspec.json.encode(body), writer.tools, notes.names)
@@ -148,26 +148,26 @@ def write_request(
 class _Writer:
     """One translation. Its steps stand in the order in which they need each other."""
 
-    __slots__ = ("_body", "_notes", "_relaxation", "_request", "_traits", "_work", "tools")
+    __slots__ = ("_body", "_fallbacks", "_notes", "_request", "_traits", "_work", "tools")
 
     def __init__(
         self,
         decoded: DecodedRequest,
         traits: ModelTraits,
         notes: IgnoredParams,
-        relaxation: Relaxation,
+        fallbacks: RequestFallbacks,
     ) -> None:
         self._request = decoded.request
         self._traits = traits
         self._notes = notes
-        self._relaxation = relaxation
+        self._fallbacks = fallbacks
         self._work = WorkBudget.for_body(decoded.size)
         self._body: JsonObject = {}
         self.tools = read_tools(self._request, notes)
 
     def write(self, content: ContentWriter, *, show_thoughts: bool) -> JsonObject:
         """Return the body, without ``model`` and ``stream``."""
-        request, relaxed = self._request, self._relaxation
+        request, fallbacks = self._request, self._fallbacks
         self._check()
         choice = write_tool_choice(request, self.tools, self._notes)
         said = write_messages(
@@ -175,7 +175,7 @@ class _Writer:
             content,
             self.tools,
             self._notes,
-            with_thinking=not relaxed.no_past_thinking,
+            with_thinking=not fallbacks.no_past_thinking,
         )
         words = self._format()
         self._set_tools(said, choice)
@@ -190,7 +190,7 @@ class _Writer:
             self._body["system"] = said.system
         if (tier := _TIERS.get(request.service_tier or "")) is not None:
             self._body["service_tier"] = tier
-        mark_for_cache(self._body, request.cache_control, allowed=not relaxed.no_cache)
+        mark_for_cache(self._body, request.cache_control, allowed=not fallbacks.no_cache)
         return self._body
 
     def _check(self) -> None:
@@ -235,7 +235,7 @@ class _Writer:
         if not isinstance(schema, dict) or not schema:
             return _ONLY_JSON
         try:
-            if not self._traits.json_schema or self._relaxation.free_schemas:
+            if not self._traits.json_schema or self._fallbacks.free_schemas:
                 raise NotStructured("not by this model")
             form = {"type": "json_schema", "schema": structured(schema, self._work)}
         except NotStructured:
@@ -243,8 +243,8 @@ class _Writer:
         self._body["output_config"] = {"format": form}
         return ""
 
-    def _set_tools(self, said: Conversation, choice: ToolChoice) -> None:
-        holds = self._traits.json_schema and not self._relaxation.free_schemas
+    def _set_tools(self, said: WrittenMessages, choice: ToolChoice) -> None:
+        holds = self._traits.json_schema and not self._fallbacks.free_schemas
         written = self.tools.written(self._work, only=choice.only, strict=holds)
         if not written and said.called:
             # A history with calls demands tools. The client declares none, so none may be called.
@@ -255,7 +255,9 @@ class _Writer:
             if choice.value is not None:
                 self._body["tool_choice"] = choice.value
 
-    def _set_thinking(self, said: Conversation, choice: ToolChoice, *, show_thoughts: bool) -> None:
+    def _set_thinking(
+        self, said: WrittenMessages, choice: ToolChoice, *, show_thoughts: bool
+    ) -> None:
         wish = read_wish(self._request, show_thoughts=show_thoughts)
         kind = self._kind_of_thinking()
         limit = self._limit()
@@ -263,7 +265,7 @@ class _Writer:
             self._notes.add_or_reject(wish.param)
         elif kind == "adaptive":
             thinking, effort = adaptive_fields(wish)
-            if self._relaxation.thinking == "adaptive" and thinking == {"type": "disabled"}:
+            if self._fallbacks.thinking == "adaptive" and thinking == {"type": "disabled"}:
                 thinking, effort = {"type": "adaptive", "display": "omitted"}, "low"
             self._set_effort(effort, wish.param)
             if thinking is not None:
@@ -286,24 +288,24 @@ class _Writer:
         return limit or raised
 
     def _kind_of_thinking(self) -> str:
-        match self._relaxation.thinking:
+        match self._fallbacks.thinking:
             case "off":
                 return "none"
             case "adaptive" | "budget" as kind:
                 return kind
         return self._traits.thinking
 
-    def _may_use_budget(self, said: Conversation, choice: ToolChoice) -> bool:
+    def _may_use_budget(self, said: WrittenMessages, choice: ToolChoice) -> bool:
         """Tell whether Anthropic takes a budget together with the rest of the request."""
-        return said.may_think and not choice.forces and not self._relaxation.no_past_thinking
+        return said.may_think and not choice.forces and not self._fallbacks.no_past_thinking
 
     def _set_effort(self, effort: str | None, param: str) -> None:
         if effort is None:
             return
-        if "effort" in self._relaxation.without:
+        if "effort" in self._fallbacks.without:
             self._notes.add(param)
             return
-        if self._relaxation.high_effort and effort in ("xhigh", "max"):
+        if self._fallbacks.high_effort and effort in ("xhigh", "max"):
             effort = "high"
         self._body["output_config"] = {"effort": effort, **self._body.get("output_config", {})}
 
@@ -314,8 +316,8 @@ class _Writer:
             ProxyError: 400, a limit below 1.
         """
         most = [self._traits.output_limit]
-        if self._relaxation.max_tokens is not None:
-            most.append(self._relaxation.max_tokens)
+        if self._fallbacks.max_tokens is not None:
+            most.append(self._fallbacks.max_tokens)
         for param in ("max_completion_tokens", "max_tokens"):
             limit: int | None = getattr(self._request, param)
             if limit is None:
@@ -348,7 +350,7 @@ class _Writer:
                 self._notes.add_or_reject(name)
 
     def _takes(self, name: str, value: object, asked: JsonObject) -> bool:
-        if not self._traits.samples or name in self._relaxation.without:
+        if not self._traits.samples or name in self._fallbacks.without:
             return False
         if self._body.get("thinking", {}).get("type") in ("enabled", "adaptive"):
             return name == "temperature" and value == 1
@@ -360,13 +362,13 @@ class _Writer:
         if kept := [stop for stop in stops if stop.strip()]:
             self._body["stop_sequences"] = kept
 
-    def _end(self, said: Conversation) -> None:
+    def _end(self, said: WrittenMessages) -> None:
         """Let the user speak last, unless the model can continue its own words."""
         if not said.ends_with_model:
             return
         thinks = self._body.get("thinking", {}).get("type") in ("enabled", "adaptive")
         has_form = "format" in self._body.get("output_config", {})
-        if self._traits.prefill and not (thinks or has_form or self._relaxation.user_last):
+        if self._traits.prefill and not (thinks or has_form or self._fallbacks.user_last):
             said.trim_end()
             return
         said.end_with_user()

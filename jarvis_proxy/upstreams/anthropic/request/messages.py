@@ -41,7 +41,7 @@ _ILLEGAL: Final = re.compile(r"[^A-Za-z0-9_-]")  # ids are ^[a-zA-Z0-9_-]+$
 
 
 @dataclass(slots=True)
-class Conversation:
+class WrittenMessages:
     """What the messages became. *called* are the upstream's names of the tools in the history.
 
     *last_model* is the index of the last message of the assistant, in the canonical request.
@@ -83,7 +83,7 @@ def write_messages(
     notes: IgnoredParams,
     *,
     with_thinking: bool = True,
-) -> Conversation:
+) -> WrittenMessages:
     """Return the conversation as Anthropic wants it.
 
     Roles alternate and the user begins. No block is empty. The results of all calls of a turn
@@ -113,10 +113,10 @@ class _Writer:
         self._notes = notes
         self._with_thinking = with_thinking
         self._ids = CallIds()
-        self._found = Conversation()
+        self._found = WrittenMessages()
         self._past = 0
 
-    def write(self, messages: list[Message]) -> Conversation:
+    def write(self, messages: list[Message]) -> WrittenMessages:
         first = next((i for i, m in enumerate(messages) if m.role not in _SYSTEM), len(messages))
         turns, system = read_history(messages)
         self._past = max((i for i, m in enumerate(messages) if m.role == "assistant"), default=0)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.anthropic.relaxation import Relaxation
+from jarvis_proxy.upstreams.anthropic.recovery import RequestFallbacks
 from tests.support.strict_anthropic import check
 from tests.upstreams.anthropic.chat import PDF, PNG, V35, V40, V45, V46, Json, function, plan_for
 
@@ -179,7 +179,7 @@ def test_anthropic_takes_every_request_that_is_written(
 
 
 _RELAXATIONS = st.builds(
-    Relaxation,
+    RequestFallbacks,
     no_past_thinking=st.booleans(),
     thinking=st.sampled_from(["as asked", "off"]),
     high_effort=st.booleans(),
@@ -194,14 +194,14 @@ _RELAXATIONS = st.builds(
 @settings(max_examples=150, deadline=None)
 @given(_HISTORIES, _OPTIONS, _TOOLS, st.sampled_from(MODELS), _RELAXATIONS)
 def test_anthropic_takes_every_relaxed_request(
-    messages: list[Json], options: Json, tools: list[Json], model: str, relaxation: Relaxation
+    messages: list[Json], options: Json, tools: list[Json], model: str, fallbacks: RequestFallbacks
 ) -> None:
     issued = issue(messages)
     body = {"messages": messages, **options, "tools": tools}
-    sent = json.loads(plan_for(body, model, relaxation=relaxation).body)
+    sent = json.loads(plan_for(body, model, fallbacks=fallbacks).body)
 
     check(sent, issued)
-    if relaxation.no_cache:
+    if fallbacks.no_cache:
         assert "cache_control" not in json.dumps(sent)
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from jarvis_proxy.upstreams.anthropic.relaxation import NOTHING_RELAXED, remedies
+from jarvis_proxy.upstreams.anthropic.recovery import NO_FALLBACKS, remedies
 from tests.support.strict_anthropic import check
 from tests.upstreams.anthropic.chat import (
     NEWEST,
@@ -224,7 +224,7 @@ def test_bug_37_signatures_of_other_services_are_removed_once_refused() -> None:
 def test_every_remedy_ends() -> None:
     """However often a refusal comes, the changes run out."""
     message = f"{SIGNATURE} {ENABLED} {PREFILL} temperature schema cache_control max_tokens: 5 > 4"
-    done, steps = NOTHING_RELAXED, 0
+    done, steps = NO_FALLBACKS, 0
     while (more := next(remedies(message, done), None)) is not None:
         done, steps = more, steps + 1
         assert steps < 20

@@ -1,4 +1,4 @@
-"""Refusals that a changed request gets past: what Anthropic says, and what is then relaxed. Pure.
+"""Refusals that a changed request gets past: what Anthropic says, and what is then changed. Pure.
 
 Sources: recorded refusals, and error messages as users report them (read 2026-11):
 router-for-me/CLIProxyAPI#2172, sourcebot-dev/sourcebot PR 1125, docker/docker-agent#569.
@@ -15,7 +15,7 @@ from jarvis_proxy.upstreams.anthropic.errors import is_signature_fault
 _MAX_READ: Final = 8192  # of a message, which comes from outside
 
 
-class Relaxation(msgspec.Struct, frozen=True, kw_only=True):
+class RequestFallbacks(msgspec.Struct, frozen=True, kw_only=True):
     """What is changed in a request after Anthropic refused it as it was."""
 
     no_past_thinking: bool = False
@@ -36,25 +36,27 @@ class Relaxation(msgspec.Struct, frozen=True, kw_only=True):
     """Most tokens that the upstream takes."""
 
 
-NOTHING_RELAXED: Final = Relaxation()
+NO_FALLBACKS: Final = RequestFallbacks()
 
 
 class _Remedy(NamedTuple):
     """One row: a refusal that *says* this is answered by a request changed like that."""
 
     says: Callable[[str], object]
-    change: Callable[[Relaxation, str], Relaxation]
+    change: Callable[[RequestFallbacks, str], RequestFallbacks]
 
 
 def _pattern(text: str) -> Callable[[str], object]:
     return re.compile(text, re.IGNORECASE | re.DOTALL).search
 
 
-def _set(**fields: object) -> Callable[[Relaxation, str], Relaxation]:
+def _set(**fields: object) -> Callable[[RequestFallbacks, str], RequestFallbacks]:
     return lambda now, _: msgspec.structs.replace(now, **fields)
 
 
-def _think(how: Literal["adaptive", "budget"]) -> Callable[[Relaxation, str], Relaxation]:
+def _think(
+    how: Literal["adaptive", "budget"],
+) -> Callable[[RequestFallbacks, str], RequestFallbacks]:
     """Ask for thinking in the other way, once: what was refused too is not asked for again."""
     return lambda now, _: (
         msgspec.structs.replace(now, thinking=how) if now.thinking == "as asked" else now
@@ -66,12 +68,12 @@ _LIMIT: Final = re.compile(r"max_tokens\D{1,4}(\d{1,9}) ?> ?(\d{1,9})")
 _CONTEXT: Final = re.compile(r"exceed context limit: (\d{1,9}) \+ (\d{1,9}) > (\d{1,9})")
 
 
-def _without_sampling(now: Relaxation, message: str) -> Relaxation:
+def _without_sampling(now: RequestFallbacks, message: str) -> RequestFallbacks:
     named = frozenset(name.lower() for name in _SAMPLING.findall(message))
     return msgspec.structs.replace(now, without=now.without | named)
 
 
-def _shorter(now: Relaxation, message: str) -> Relaxation:
+def _shorter(now: RequestFallbacks, message: str) -> RequestFallbacks:
     most: int | None = None
     if found := _LIMIT.search(message):
         most = int(found[2])
@@ -107,15 +109,15 @@ _REMEDIES: Final = (
 """Looked at from the top. Each change is made at most once in a call."""
 
 
-def remedies(message: str, done: Relaxation) -> Iterator[Relaxation]:
-    """Yield what a request refused with *message* may be relaxed to, the likeliest first.
+def remedies(message: str, done: RequestFallbacks) -> Iterator[RequestFallbacks]:
+    """Yield the fallbacks for a request refused with *message*, the likeliest first.
 
-    *done* is how relaxed it was. Whether a relaxation changes that request is for the caller to
-    see: the same request is not worth another try.
+    *done* are those it had. The caller must check whether they change that request: the same
+    request is not worth another try.
     """
     message = message[:_MAX_READ]
     for remedy in _REMEDIES:
         if remedy.says(message):
-            relaxed = remedy.change(done, message)
-            if relaxed != done:
-                yield relaxed
+            changed = remedy.change(done, message)
+            if changed != done:
+                yield changed

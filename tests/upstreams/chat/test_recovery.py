@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.chat.relaxation import (
-    NOTHING_RELAXED,
-    LearntRelaxations,
-    Relaxation,
+from jarvis_proxy.upstreams.chat.recovery import (
+    NO_FALLBACKS,
+    LearntFallbacks,
+    RequestFallbacks,
     remedy,
 )
 from tests.support.strict_chat import RefusedError, check
@@ -31,27 +31,27 @@ SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
 FORMAT = {"type": "json_schema", "json_schema": {"name": "place", "schema": SCHEMA}}
 
 
-def without(*names: str) -> Relaxation:
-    return Relaxation(without=frozenset(names))
+def without(*names: str) -> RequestFallbacks:
+    return RequestFallbacks(without=frozenset(names))
 
 
-def relaxed(
+def fallbacks_after(
     message: str,
     target: Any = VLLM,
-    done: Relaxation = NOTHING_RELAXED,
+    done: RequestFallbacks = NO_FALLBACKS,
     *,
     param: str | None = None,
     status: int = 400,
     **fields: Any,
-) -> Relaxation | None:
-    """Return what a request with *fields* is relaxed to after a refusal that says *message*."""
+) -> RequestFallbacks | None:
+    """Return the fallbacks of a request with *fields* after a refusal that says *message*."""
     made = plan(target, done, stream=True, **fields)
     return remedy(status, ProxyError(status, message, param=param), made.sent, done)
 
 
 def asked_again(message: str, target: Any = VLLM, **fields: Any) -> Json:
     """Return the body that is sent after a refusal that says *message*."""
-    found = relaxed(message, target, **fields)
+    found = fallbacks_after(message, target, **fields)
     assert found is not None
     body: Json = json.loads(plan(target, found, **fields).body)
     return body
@@ -69,7 +69,7 @@ def test_w2_other_name_of_the_limit_is_tried() -> None:
 def test_w2_limit_that_is_too_high_is_not_tried_under_another_name() -> None:
     says = "Invalid max_tokens value, the valid range of max_tokens is [1, 8192]"
 
-    assert relaxed(says, max_tokens=9999) is None
+    assert fallbacks_after(says, max_tokens=9999) is None
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,9 @@ def test_w5_temperature_is_left_out_where_it_is_refused(says: str) -> None:
 
 
 def test_w5_parameter_alone_shows_what_is_refused() -> None:
-    assert relaxed("Invalid value.", param="temperature", temperature=2) == without("temperature")
+    assert fallbacks_after("Invalid value.", param="temperature", temperature=2) == without(
+        "temperature"
+    )
 
 
 @pytest.mark.parametrize(
@@ -101,9 +103,9 @@ def test_w5_parameter_alone_shows_what_is_refused() -> None:
 def test_w6_refused_wish_about_thinking_is_left_out(
     says: str, target: Any, fields: Json, name: str
 ) -> None:
-    assert relaxed(says, target, **fields) == without(name)
+    assert fallbacks_after(says, target, **fields) == without(name)
     assert name not in asked_again(says, target, **fields)
-    assert relaxed(says, target, without(name), **fields) is None
+    assert fallbacks_after(says, target, without(name), **fields) is None
 
 
 @pytest.mark.parametrize(
@@ -121,14 +123,14 @@ def test_w6_refused_wish_about_thinking_is_left_out(
 def test_unsupported_parameter_is_left_out_and_named(field: str, value: object) -> None:
     says = f"Unsupported parameter: '{field}' is not supported with this model."
     fields: Json = {field: value}
-    found = relaxed(says, **fields)
+    found = fallbacks_after(says, **fields)
 
     assert found == without(field)
     assert found is not None
     made = plan(VLLM, found, strict=True, **fields)
     assert field not in json.loads(made.body)
     assert made.ignored == (field,)
-    assert relaxed(f"'{field}' must be below 2.", **fields) is None
+    assert fallbacks_after(f"'{field}' must be below 2.", **fields) is None
 
 
 def test_extra_fields_deep_inside_are_left_out() -> None:
@@ -143,7 +145,7 @@ def test_extra_fields_deep_inside_are_left_out() -> None:
 
 
 def test_refused_request_for_usage_is_left_out() -> None:
-    assert relaxed("Unknown field: stream_options") == without("stream_options")
+    assert fallbacks_after("Unknown field: stream_options") == without("stream_options")
 
 
 @pytest.mark.parametrize(
@@ -152,8 +154,8 @@ def test_refused_request_for_usage_is_left_out() -> None:
 )
 def test_w7_refused_schema_stands_in_the_systems_words(says: str) -> None:
     param = "response_format.type" if says == "Bad format" else None
-    found = relaxed(says, DEEPSEEK, param=param, response_format=FORMAT)
-    assert found == Relaxation(schema_as_words=True)
+    found = fallbacks_after(says, DEEPSEEK, param=param, response_format=FORMAT)
+    assert found == RequestFallbacks(schema_as_words=True)
 
     body = json.loads(plan(DEEPSEEK, found, response_format=FORMAT).body)
     assert body["response_format"] == {"type": "json_object"}
@@ -167,7 +169,7 @@ def test_w7_words_stand_behind_the_systems_own() -> None:
     system = {"role": "system", "content": "Be brief."}
     found = plan(
         DEEPSEEK,
-        Relaxation(schema_as_words=True),
+        RequestFallbacks(schema_as_words=True),
         messages=[system, USER],
         response_format=FORMAT,
     )
@@ -177,10 +179,10 @@ def test_w7_words_stand_behind_the_systems_own() -> None:
 
 
 def test_w7_format_that_is_refused_again_is_left_out() -> None:
-    done = Relaxation(schema_as_words=True)
-    found = relaxed("response_format is not supported", VLLM, done, response_format=FORMAT)
+    done = RequestFallbacks(schema_as_words=True)
+    found = fallbacks_after("response_format is not supported", VLLM, done, response_format=FORMAT)
 
-    assert found == Relaxation(schema_as_words=True, without=frozenset(("response_format",)))
+    assert found == RequestFallbacks(schema_as_words=True, without=frozenset(("response_format",)))
     body = json.loads(plan(VLLM, found, response_format=FORMAT).body)
     assert "response_format" not in body
     assert "JSON schema" in body["messages"][0]["content"]
@@ -201,11 +203,11 @@ def test_w13_thinking_is_off_where_the_reasoning_is_lost(says: str) -> None:
     assert "reasoning_effort" not in body
     assert "reasoning_content" not in body["messages"][1]
     check(body)
-    assert relaxed(says, DEEPSEEK, Relaxation(no_thinking=True), **fields) is None
+    assert fallbacks_after(says, DEEPSEEK, RequestFallbacks(no_thinking=True), **fields) is None
 
 
 def test_b6_thinking_is_off_for_that_request_only() -> None:
-    assert Relaxation(no_thinking=True).lasting == NOTHING_RELAXED
+    assert RequestFallbacks(no_thinking=True).lasting == NO_FALLBACKS
 
 
 @pytest.mark.parametrize(
@@ -216,9 +218,9 @@ def test_w14_refused_choice_is_left_to_the_model(choice: Any) -> None:
     body = asked_again(says, DEEPSEEK, tools=[WEATHER], tool_choice=choice)
 
     assert body["tool_choice"] == "auto"
-    made = plan(DEEPSEEK, Relaxation(free_choice=True), tools=[WEATHER], tool_choice=choice)
+    made = plan(DEEPSEEK, RequestFallbacks(free_choice=True), tools=[WEATHER], tool_choice=choice)
     assert made.ignored == ("tool_choice",)
-    assert Relaxation(free_choice=True).lasting == NOTHING_RELAXED
+    assert RequestFallbacks(free_choice=True).lasting == NO_FALLBACKS
 
 
 @pytest.mark.parametrize(
@@ -233,25 +235,28 @@ def test_w14_refused_choice_is_left_to_the_model(choice: Any) -> None:
     ],
 )
 def test_other_refusals_change_nothing(status: int, message: str) -> None:
-    assert relaxed(message, status=status, temperature=1.5, max_tokens=5) is None
+    assert fallbacks_after(message, status=status, temperature=1.5, max_tokens=5) is None
 
 
 def test_prompt_that_is_too_long_changes_nothing() -> None:
     refusal = ProxyError(400, "temperature", code="context_length_exceeded")
 
-    assert remedy(400, refusal, ("temperature",), NOTHING_RELAXED) is None
+    assert remedy(400, refusal, ("temperature",), NO_FALLBACKS) is None
 
 
 def test_changes_add_up() -> None:
     fields: Json = {"temperature": 1.5, "reasoning_effort": "high", "response_format": FORMAT}
-    done = NOTHING_RELAXED
+    done = NO_FALLBACKS
     for says in ("temperature", "reasoning_effort", "response_format", "response_format"):
-        found = relaxed(says, VLLM, done, **fields)
+        found = fallbacks_after(says, VLLM, done, **fields)
         assert found is not None
         done = found
 
     assert json.loads(plan(VLLM, done, **fields).body).keys() == {"model", "messages"}
-    assert relaxed("temperature reasoning_effort response_format", VLLM, done, **fields) is None
+    assert (
+        fallbacks_after("temperature reasoning_effort response_format", VLLM, done, **fields)
+        is None
+    )
 
 
 def test_strict_service_refuses_what_is_relaxed() -> None:
@@ -262,27 +267,27 @@ def test_strict_service_refuses_what_is_relaxed() -> None:
 
 
 def test_w6_what_was_learnt_is_kept_for_an_hour_and_for_each_model() -> None:
-    learnt = LearntRelaxations()
-    learnt.note("a", without("thinking") | Relaxation(free_choice=True), now=1000.0)
+    learnt = LearntFallbacks()
+    learnt.note("a", without("thinking") | RequestFallbacks(free_choice=True), now=1000.0)
 
     assert learnt.of("a", now=4600.0) == without("thinking")
-    assert learnt.of("b", now=1000.0) == NOTHING_RELAXED
-    assert learnt.of("a", now=4600.1) == NOTHING_RELAXED
-    assert learnt.of("a", now=1000.0) == NOTHING_RELAXED
+    assert learnt.of("b", now=1000.0) == NO_FALLBACKS
+    assert learnt.of("a", now=4600.1) == NO_FALLBACKS
+    assert learnt.of("a", now=1000.0) == NO_FALLBACKS
 
 
 def test_hour_runs_from_when_it_was_learnt() -> None:
-    learnt = LearntRelaxations()
+    learnt = LearntFallbacks()
     learnt.note("a", without("thinking"), now=0.0)
     learnt.note("a", without("thinking"), now=3000.0)  # used again, not learnt again
 
-    assert learnt.of("a", now=3700.0) == NOTHING_RELAXED
+    assert learnt.of("a", now=3700.0) == NO_FALLBACKS
 
 
 def test_models_that_are_kept_are_limited() -> None:
-    learnt = LearntRelaxations()
+    learnt = LearntFallbacks()
     for number in range(600):
         learnt.note(f"m{number}", without("seed"), now=0.0)
 
-    kept = [n for n in range(600) if learnt.of(f"m{n}", now=0.0) != NOTHING_RELAXED]
+    kept = [n for n in range(600) if learnt.of(f"m{n}", now=0.0) != NO_FALLBACKS]
     assert kept == list(range(100, 600))

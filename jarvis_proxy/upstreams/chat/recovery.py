@@ -1,4 +1,4 @@
-"""Refusals that a changed chat request gets past: what is said, and what is then relaxed. Pure.
+"""Refusals that a changed chat request gets past: what is said, and what is then changed. Pure.
 
 Sources: error messages as users report them (read 2026-11): openai/codex#24500, #22129,
 vllm-project/vllm#41114, deepseek-ai/awesome-deepseek-integration#606, and others.
@@ -55,7 +55,7 @@ _HOUR: Final = 3600.0
 _MOST_MODELS: Final = 500
 
 
-class Relaxation(msgspec.Struct, frozen=True, kw_only=True):
+class RequestFallbacks(msgspec.Struct, frozen=True, kw_only=True):
     """What is changed in a request after an upstream refused it as it was."""
 
     other_limit: bool = False
@@ -70,12 +70,12 @@ class Relaxation(msgspec.Struct, frozen=True, kw_only=True):
     """No tool is forced."""
 
     @property
-    def lasting(self) -> "Relaxation":
+    def lasting(self) -> "RequestFallbacks":
         """What holds for every request to the model, and not for this request only."""
         return msgspec.structs.replace(self, no_thinking=False, free_choice=False)
 
-    def __or__(self, other: "Relaxation") -> "Relaxation":
-        return Relaxation(
+    def __or__(self, other: "RequestFallbacks") -> "RequestFallbacks":
+        return RequestFallbacks(
             other_limit=self.other_limit or other.other_limit,
             without=self.without | other.without,
             schema_as_words=self.schema_as_words or other.schema_as_words,
@@ -84,24 +84,24 @@ class Relaxation(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-NOTHING_RELAXED: Final = Relaxation()
+NO_FALLBACKS: Final = RequestFallbacks()
 
 
 def remedy(
-    status: int, refusal: ProxyError, sent: Collection[str], done: Relaxation
-) -> Relaxation | None:
-    """Return what a refused request is relaxed to; None: nothing is known that would help.
+    status: int, refusal: ProxyError, sent: Collection[str], done: RequestFallbacks
+) -> RequestFallbacks | None:
+    """Return the fallbacks for a refused request; None: nothing is known that would help.
 
-    *sent* names the parameters of the request; *done* is how relaxed it was. Each change is made
-    once.
+    *sent* names the parameters of the request; *done* are the fallbacks it had. Each change is
+    made once.
     """
     if status not in _STATUSES or refusal.code == "context_length_exceeded":
         return None
     said = f"{refusal.param or ''} {refusal.message[:_MAX_READ]}"
     named = [name for name in sent if _names(said, name)]
     for change in _changes(said, named, sent):
-        if (relaxed := done | change) != done:
-            return relaxed
+        if (changed := done | change) != done:
+            return changed
     return None
 
 
@@ -110,21 +110,24 @@ def demands_reasoning(said: str) -> bool:
     return _DEMANDED.search(said[:_MAX_READ]) is not None
 
 
-def _changes(said: str, named: list[str], sent: Collection[str]) -> list[Relaxation]:
+def _changes(said: str, named: list[str], sent: Collection[str]) -> list[RequestFallbacks]:
     """Return the changes that *said* calls for, the likeliest first."""
     if demands_reasoning(said):
-        return [Relaxation(no_thinking=True)]
-    changes: list[Relaxation] = []
+        return [RequestFallbacks(no_thinking=True)]
+    changes: list[RequestFallbacks] = []
     is_unsupported = _UNSUPPORTED.search(said) is not None
     if FORMAT in sent and (FORMAT in named or _names(said, "json_schema")):
-        changes += [Relaxation(schema_as_words=True), Relaxation(without=frozenset((FORMAT,)))]
+        changes += [
+            RequestFallbacks(schema_as_words=True),
+            RequestFallbacks(without=frozenset((FORMAT,))),
+        ]
     if CHOICE in named:
-        changes.append(Relaxation(free_choice=True))
+        changes.append(RequestFallbacks(free_choice=True))
     if is_unsupported and any(name in sent and _names(said, name) for name in LIMITS):
-        changes.append(Relaxation(other_limit=True))
+        changes.append(RequestFallbacks(other_limit=True))
     for name in named:
         if name in _NAMED_IS_ENOUGH or (is_unsupported and name in _LEFT_OUT):
-            changes.append(Relaxation(without=frozenset((name,))))
+            changes.append(RequestFallbacks(without=frozenset((name,))))
     return changes
 
 
@@ -133,7 +136,7 @@ def _names(said: str, name: str) -> bool:
     return re.search(rf"(?<![A-Za-z0-9_]){words}(?![A-Za-z0-9_])", said, re.IGNORECASE) is not None
 
 
-class LearntRelaxations:
+class LearntFallbacks:
     """What an upstream's models were found not to take, for an hour each.
 
     *now* is always on the monotonic clock, in seconds.
@@ -142,20 +145,20 @@ class LearntRelaxations:
     __slots__ = ("_found",)
 
     def __init__(self) -> None:
-        self._found: dict[str, tuple[Relaxation, float]] = {}
+        self._found: dict[str, tuple[RequestFallbacks, float]] = {}
 
-    def of(self, model: str, now: float) -> Relaxation:
-        """Return how requests to *model* are relaxed from the start."""
-        relaxation, since = self._found.get(model, (NOTHING_RELAXED, now))
+    def of(self, model: str, now: float) -> RequestFallbacks:
+        """Return the fallbacks that requests to *model* have from the start."""
+        fallbacks, since = self._found.get(model, (NO_FALLBACKS, now))
         if now - since <= _HOUR:
-            return relaxation
+            return fallbacks
         self._found.pop(model, None)
-        return NOTHING_RELAXED
+        return NO_FALLBACKS
 
-    def note(self, model: str, relaxation: Relaxation, now: float) -> None:
-        """Keep what of *relaxation* holds for every request to *model*."""
-        lasting = relaxation.lasting
-        if lasting == NOTHING_RELAXED or lasting == self.of(model, now):
+    def note(self, model: str, fallbacks: RequestFallbacks, now: float) -> None:
+        """Keep what of *fallbacks* holds for every request to *model*."""
+        lasting = fallbacks.lasting
+        if lasting == NO_FALLBACKS or lasting == self.of(model, now):
             return
         while len(self._found) >= _MOST_MODELS:
             self._found.pop(next(iter(self._found)))
