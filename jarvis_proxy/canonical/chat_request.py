@@ -228,3 +228,20 @@ class ChatRequest(msgspec.Struct):
     cache_control: object = None
     google: object = None
     extra_body: object = None
+
+
+def part_as_text(part: ContentPart) -> str | None:
+    """Return a ``search_result`` or a ``tool_reference`` in words; None for all other parts."""
+    if part.type == "search_result":
+        blocks = part.content if isinstance(part.content, list) else ()
+        inner = (block.get("text") for block in blocks if isinstance(block, dict))
+        lines = (part.title, part.source, *inner)
+        return "\n".join(line for line in lines if isinstance(line, str) and line)
+    if part.type == "tool_reference":
+        return f"Tool {part.tool_name} is available now."
+    return None
+
+
+def about_file(file: InputFile) -> str:
+    """Return what the client says about a file in lines, for models that take the file alone."""
+    return "\n".join(str(line) for line in (file.title, file.context) if line)

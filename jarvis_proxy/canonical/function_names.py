@@ -95,9 +95,10 @@ class FunctionNames:
     def upstream(self, name: str, namespace: str | None = None) -> str:
         """Return the name that the upstream takes: the same wherever it is legal.
 
-        A call in a history may have lost its namespace. It is found by its bare name.
+        A call in a history may have lost its namespace, or have one that a search for tools gave
+        it. It is found by its bare name.
         """
-        if namespace:
+        if namespace and (name not in self.declared or Member(namespace, name) in self._flat):
             return self._flatten(Member(namespace, name))
         if name not in self.declared and (member := self._bare.get(name)) is not None:
             return self._flat[member]

@@ -5,7 +5,13 @@ import json
 import msgspec
 import pytest
 
-from jarvis_proxy.canonical.chat_request import ChatRequest, ContentPart
+from jarvis_proxy.canonical.chat_request import (
+    ChatRequest,
+    ContentPart,
+    InputFile,
+    about_file,
+    part_as_text,
+)
 
 
 def decoded(**fields: object) -> ChatRequest:
@@ -40,3 +46,21 @@ def test_content_is_text_or_parts() -> None:
 def test_a_field_of_another_type_is_an_error(fields: dict[str, object]) -> None:
     with pytest.raises(msgspec.ValidationError):
         decoded(**fields)
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        (ContentPart(type="text", text="a"), None),
+        (ContentPart(type="tool_reference", tool_name="f"), "Tool f is available now."),
+        (ContentPart(type="search_result", title="A", source=7, content="odd"), "A"),
+        (ContentPart(type="search_result", content=[{"text": "b"}, "odd", {"text": 1}]), "b"),
+    ],
+)
+def test_parts_of_one_api_only_have_words(part: ContentPart, words: str | None) -> None:
+    assert part_as_text(part) == words
+
+
+def test_what_is_said_about_a_file_is_in_lines() -> None:
+    assert about_file(InputFile(title="A", context="b")) == "A\nb"
+    assert about_file(InputFile(file_data="x")) == ""

@@ -210,3 +210,11 @@ def test_d2_thousands_of_names_that_become_alike_are_looked_up_once_each() -> No
     assert len(set(renamed)) == 3000
     assert renamed[1:3] == ["a" * 120 + "_2", "a" * 120 + "_3"]
     assert names.looked <= 2 * 3000
+
+
+def test_a_call_with_a_namespace_that_no_tool_has_is_found_by_its_bare_name() -> None:
+    names = FunctionNames(["f", "g"], [Member("ns", "g")])
+
+    assert names.upstream("f", "of_a_search") == "f"
+    assert names.upstream("g", "ns") == "ns__g"
+    assert names.upstream("h", "of_a_search") == "of_a_search__h"

@@ -76,3 +76,20 @@ def test_recorded_stream_that_breaks_off_is_never_taken_for_complete(
         assert not found.done
         assert b"[DONE]" not in found.out
         assert stream.startswith(found.out.removesuffix(b"\n"))
+
+
+def test_every_recorded_response_passes_unchanged_and_is_seen_to_be_complete() -> None:
+    recorded = [param.values[0] for param in recordings("openai_responses")]
+    streams = [
+        one
+        for one in recorded
+        if one is not None and one["kind"] == "responses" and "sse" in one["response"]
+    ]
+    wrong = []
+    for recording in streams:
+        kind, stream = stream_of(recording)
+        pieces = [stream[at : at + 701] for at in range(0, len(stream), 701)]
+        if play(kind, pieces) != Outcome(stream, None, True, usage_of(stream)):
+            wrong.append(recording["id"])
+
+    assert wrong == []

@@ -223,7 +223,10 @@ def _usage(usage: ChatUsage | None, searches: int) -> JsonObject:
     usage = usage or ChatUsage()
     reasoning = usage.completion_tokens_details.reasoning_tokens
     counts = {**_counts(usage), "output_tokens_details": {"thinking_tokens": reasoning}}
-    return {**counts, "server_tool_use": {"web_search_requests": searches}} if searches else counts
+    if not searches:
+        return counts
+    used = {"web_search_requests": searches, "web_fetch_requests": 0}  # both are always there
+    return {**counts, "server_tool_use": used}
 
 
 def _input(arguments: str) -> JsonObject | Raw:

@@ -14,9 +14,15 @@ from jarvis_proxy.canonical.attachments import (
     from_base64,
     from_data_url,
 )
-from jarvis_proxy.canonical.chat_request import ContentPart, ImageUrl, InputFile, MessageContent
+from jarvis_proxy.canonical.chat_request import (
+    ContentPart,
+    ImageUrl,
+    InputFile,
+    MessageContent,
+    about_file,
+    part_as_text,
+)
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
-from jarvis_proxy.upstreams.json_values import fields_of, items_of
 
 JsonObject = dict[str, Any]
 
@@ -83,8 +89,7 @@ class ContentWriter:
         return None
 
     def _file(self, file: InputFile, param: str) -> list[JsonObject]:
-        about = [str(line) for line in (file.title, file.context) if line]
-        described = [_said("\n".join(about))] if about else []
+        described = [_said(about)] if (about := about_file(file)) else []
         if file.file_data is None:
             if file.file_id is not None and self._is_openai:
                 return [*described, {"type": "file", "file": {"file_id": file.file_id}}]
@@ -126,13 +131,7 @@ def _said(text: str) -> JsonObject:
 
 def _text_of(part: ContentPart) -> str | None:
     """Return what a part says in words, None if it is of another kind."""
-    if part.type == "search_result":
-        inner = (fields_of(one).get("text") for one in items_of(part.content))
-        lines = (part.title, part.source, *inner)
-        return "\n".join(line for line in lines if isinstance(line, str) and line)
-    if part.type == "tool_reference":
-        return f"Tool {part.tool_name} is available now."
-    return part.text or part.refusal
+    return part_as_text(part) or part.text or part.refusal
 
 
 def _link(link: ImageUrl | str) -> JsonObject:

@@ -195,7 +195,10 @@ def test_a7_searches_of_the_upstream_are_counted() -> None:
         text("Hi"),
         finish(),
     )
-    assert message["usage"]["server_tool_use"] == {"web_search_requests": 3}
+    assert message["usage"]["server_tool_use"] == {
+        "web_search_requests": 3,
+        "web_fetch_requests": 0,
+    }
 
 
 @pytest.mark.parametrize(

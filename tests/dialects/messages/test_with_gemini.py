@@ -30,5 +30,8 @@ def test_bug_57_searches_of_gemini_are_counted() -> None:
     answer: Json = json.loads(exchange.answer())
 
     assert json.loads(request.body)["tools"] == [{"googleSearch": {}}]
-    assert answer["usage"]["server_tool_use"] == {"web_search_requests": 2}
+    assert answer["usage"]["server_tool_use"] == {
+        "web_search_requests": 2,
+        "web_fetch_requests": 0,
+    }
     assert [block["type"] for block in answer["content"]] == ["text"]

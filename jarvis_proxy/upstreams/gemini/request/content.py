@@ -23,6 +23,8 @@ from jarvis_proxy.canonical.chat_request import (
     InputAudio,
     InputFile,
     MessageContent,
+    about_file,
+    part_as_text,
 )
 from jarvis_proxy.canonical.exchange import Media
 from jarvis_proxy.canonical.mime import from_name, is_text
@@ -105,11 +107,12 @@ class ContentReader:
         Raises:
             ProxyError: 400 with the part as param, ``messages[0].content[1]``.
         """
-        return [
-            built
-            for part, where in each_part(content, param)
-            if (built := self.part(part, where, past=past)).text != ""
-        ]
+        found: list[Part] = []
+        for part, where in each_part(content, param):
+            if part.file is not None and (about := about_file(part.file)):
+                found.append(Part(text=about))
+            found.append(self.part(part, where, past=past))
+        return [part for part in found if part.text != ""]
 
     def part(self, part: ContentPart, param: str, *, past: bool = False) -> Part:
         """Return one content part as a Gemini part; *past* is as in ``parts``.
@@ -143,6 +146,8 @@ class ContentReader:
                 return self._audio(required(part.input_audio, f"{param}.input_audio"), param)
             case "file":
                 return self._file(required(part.file, f"{param}.file"), param)
+            case "search_result" | "tool_reference":
+                return Part(text=part_as_text(part))
             case None:
                 raise missing(f"{param}.type")
             case _:

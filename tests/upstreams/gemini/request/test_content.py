@@ -345,3 +345,21 @@ def test_links_to_download_are_found_in_order() -> None:
     ]
 
     assert web_links(contents) == [WEB, other, WEB, third]
+
+
+def test_what_only_others_have_a_place_for_is_said_in_words() -> None:
+    found = {
+        "type": "search_result",
+        "title": "Weather",
+        "source": "https://x.test",
+        "content": [{"type": "text", "text": "Sunny."}, {"type": "text", "text": "Dry."}],
+    }
+    described = file(file_data=f"data:application/pdf;base64,{PDF64}", title="A", context="Old.")
+
+    assert parts([found, {"type": "tool_reference", "tool_name": "f"}]) == [
+        {"text": "Weather\nhttps://x.test\nSunny.\nDry."},
+        {"text": "Tool f is available now."},
+    ]
+    about, document = parts([described])
+    assert about == {"text": "A\nOld."}
+    assert document["inlineData"]["mimeType"] == "application/pdf"
