@@ -73,7 +73,7 @@ def _is_wanted(shape: Shape, words: list[str]) -> bool:
 
 
 def _row(shape: Shape, sizes: list[float], upstream: int) -> bool:
-    """Print a row; tell whether others were held up too long in it."""
+    """Print a row; return whether others were held up too long in it."""
     port = free_port()
     env = {**environment(port, upstream), "LOG_LEVEL": "error"}
     cells, is_slow = [], False

@@ -29,7 +29,7 @@ def parse_ip(text: str) -> Address | None:
 
 
 def is_within(address: Address | None, networks: Networks) -> bool:
-    """Tell whether *address* is in one of *networks*; False for None."""
+    """Return whether *address* is in one of *networks*; False for None."""
     return address is not None and any(address in network for network in networks)
 
 

@@ -28,7 +28,7 @@ class Headers(Protocol):
         """Return every value of a field."""
 
     def __contains__(self, key: object, /) -> bool:
-        """Tell whether there is such a field."""
+        """Return whether there is such a field."""
 
 
 class ClientKeys:

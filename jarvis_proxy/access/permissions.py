@@ -33,7 +33,7 @@ class KeyPermissions:
         return not policy.cidrs or is_within(parse_ip(address), policy.cidrs)
 
     def allows(self, model: str | None, route: ModelRoute) -> bool:
-        """Tell whether the key may use *model*, which leads to *route*; None: it was not named.
+        """Return whether the key may use *model*, which leads to *route*; None: it was not named.
 
         A model that is listed in full may be used by each of its names. A prefix is compared with
         the name in the request, with ``upstream/model``, and with the upstream's own name if it

@@ -1,6 +1,6 @@
 """What a call cost: price tables, and their use on a CallRecord. Pure but for ``load_prices``.
 
-A table tells, for each provider, which models there are and what a million tokens costs. What is in
+A table has, for each provider, which models there are and what a million tokens costs. What is in
 no table has no known price, and is shown so; it is never a reason to refuse a call. Only tokens are
 counted: searches, pictures by the piece and the hours of a cache are not.
 """
@@ -67,7 +67,7 @@ class Price(Rates, forbid_unknown_fields=True, omit_defaults=True, rename={"sinc
     tiers: tuple[Tier, ...] = ()
 
     def applies(self, moment: float) -> bool:
-        """Tell whether these are the rates at *moment* (epoch seconds)."""
+        """Return whether these are the rates at *moment* (epoch seconds)."""
         days, seconds = divmod(int(moment), 86_400)
         if self.since and days < (date.fromisoformat(self.since) - date(1970, 1, 1)).days:
             return False
@@ -110,7 +110,7 @@ class Provider(
 
 
 class PriceFile(msgspec.Struct, forbid_unknown_fields=True):
-    """The table that comes with the proxy; *source* tells what it was made from."""
+    """The table that comes with the proxy; *source* names what it was made from."""
 
     source: str
     providers: dict[str, Provider]

@@ -260,7 +260,7 @@ class UsageLedger:
 
 
 def is_billable(record: CallRecord) -> bool:
-    """Tell whether an upstream did something for the call, as far as that can be known.
+    """Return whether an upstream did something for the call, as far as that can be known.
 
     An error without an answer costs nothing. A client that left before the first byte may have
     caused unknown costs: the call counts, without tokens.

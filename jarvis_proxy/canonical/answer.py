@@ -44,7 +44,7 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
     """How a choice ended, and what is known only then.
 
     *reason* is OpenAI's; *native* is the upstream's own word. *matched_stop* is the stop sequence
-    that ended the text, if the upstream tells it. *message* explains a refusal. *grounding* and
+    that ended the text, if the upstream names it. *message* explains a refusal. *grounding* and
     *citations* are Google's, in its own form. *model_version* is the model that answered, by the
     upstream's name.
     """

@@ -102,7 +102,7 @@ def from_base64(data: str, *, mime: str = "", filename: str = "") -> Attachment:
 
 
 def _is_base64(text: str) -> bool:
-    """Tell whether *text* is base64 as it should be. Nothing is kept of what is decoded."""
+    """Return whether *text* is base64 as it should be. Nothing is kept of what is decoded."""
     if len(text) % 4:
         return False
     try:

@@ -10,7 +10,7 @@ import msgspec
 
 
 class ImageUrl(msgspec.Struct):
-    """``image_url`` and its relatives; *detail* is low, high, auto, or Google's further levels."""
+    """``image_url`` and the like; *detail* is low, high, auto, or one of Google's further levels."""
 
     url: str
     detail: str | None = None

@@ -32,7 +32,7 @@ class StreamForm(Protocol):
     error_pause: float
     """Seconds to wait between the last frame and an error, so that it arrives by itself."""
     end_mark: bytes
-    """What ends an answer that is complete but for its end; ``b""``: nothing has to."""
+    """What ends an answer that lacks its end only; ``b""``: nothing has to."""
 
     def has_content(self, events: bytes, /) -> bool:
         """Return whether whole *events* hold some of the answer, and not only signs of life."""

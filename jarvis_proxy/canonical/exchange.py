@@ -21,7 +21,7 @@ class RetryableError(ProxyError):
 
 
 class EmptyAnswerError(RetryableError):
-    """An answer in order but for that it says nothing. Asked again, the exchange takes it so."""
+    """A valid answer without content. A second one is passed on as it is."""
 
 
 class UpstreamRequest(msgspec.Struct, frozen=True):

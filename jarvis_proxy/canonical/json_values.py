@@ -50,7 +50,7 @@ def children(value: object) -> Iterable[object]:
 
 
 def within_depth(value: object, limit: int = MAX_DEPTH) -> bool:
-    """Tell whether containers nest at most *limit* deep. A scalar has depth 0."""
+    """Return whether containers nest at most *limit* deep. A scalar has depth 0."""
     level = [value]
     for _ in range(limit):
         level = [child for item in level for child in children(item)]
@@ -60,7 +60,7 @@ def within_depth(value: object, limit: int = MAX_DEPTH) -> bool:
 
 
 def copyable(value: object, work: WorkBudget, limit: int = MAX_DEPTH) -> bool:
-    """Tell whether *value* nests at most *limit* deep, and count what it takes to copy it."""
+    """Return whether *value* nests at most *limit* deep, and count what it takes to copy it."""
     level = [value]
     for _ in range(limit + 1):
         work.spend(len(level))
@@ -72,7 +72,7 @@ def copyable(value: object, work: WorkBudget, limit: int = MAX_DEPTH) -> bool:
 
 
 def contains_key(value: object, key: str) -> bool:
-    """Tell whether an object anywhere inside *value* has the key."""
+    """Return whether an object anywhere inside *value* has the key."""
     waiting = [value]
     while waiting:
         item = waiting.pop()
@@ -83,7 +83,7 @@ def contains_key(value: object, key: str) -> bool:
 
 
 def survives_as_doubles(value: object) -> bool:
-    """Tell whether no integer inside *value* changes when it is kept as a double."""
+    """Return whether no integer inside *value* changes when it is kept as a double."""
     waiting = [value]
     while waiting:
         item = waiting.pop()
@@ -94,7 +94,7 @@ def survives_as_doubles(value: object) -> bool:
 
 
 def same(first: object, second: object, work: WorkBudget) -> bool:
-    """Tell whether two JSON values are equal, at one step of *work* for each pair compared."""
+    """Return whether two JSON values are equal, at one step of *work* for each pair compared."""
     waiting = [(first, second)]
     while waiting:
         one, other = waiting.pop()

@@ -145,5 +145,5 @@ def sniff(data: bytes) -> str:
 
 
 def is_text(mime: str) -> bool:
-    """Tell whether data of this type can be given to a model as text."""
+    """Return whether data of this type can be given to a model as text."""
     return mime.startswith("text/") or mime in _TEXTS or mime.endswith(("+json", "+xml"))

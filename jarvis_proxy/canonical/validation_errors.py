@@ -1,7 +1,7 @@
 """Requests that cannot be translated, said in OpenAI's words. Pure.
 
 Source: OpenAI's recorded answers to faulty chat requests: codes `invalid_type`,
-`missing_required_parameter`, `invalid_value`, `decimal_above_max_value` and their kin.
+`missing_required_parameter`, `invalid_value`, `decimal_above_max_value` and similar ones.
 """
 
 import re

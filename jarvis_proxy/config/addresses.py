@@ -143,7 +143,7 @@ def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
 
 
 def is_loopback(name: str) -> bool:
-    """Tell whether a listening address can be reached from this machine only."""
+    """Return whether a listening address can be reached from this machine only."""
     if (address := address_in(name)) is not None:
         return address.is_loopback
     bare = name.lower().rstrip(".")
@@ -151,7 +151,7 @@ def is_loopback(name: str) -> bool:
 
 
 def is_local(name: str) -> bool:
-    """Tell whether a host is likely this machine or on this network, judged by its name alone."""
+    """Return whether a host is likely this machine or on this network, judged by its name alone."""
     if (address := address_in(name)) is not None:
         return not address.is_global
     bare = name.lower().rstrip(".")
@@ -169,7 +169,7 @@ def address_in(text: str) -> IPv4Address | IPv6Address | None:
 
 
 def is_host_name(text: str) -> bool:
-    """Tell whether *text* can be the name of a host: no address, well or badly written."""
+    """Return whether *text* can be the name of a host: no address, well or badly written."""
     labels = text.removesuffix(".").split(".")
     # A last label that is a number makes it an address to resolvers: 256.0.0.1, 127.1, 0x7f000001.
     return (
@@ -190,7 +190,7 @@ def _http_parts(text: str) -> SplitResult | None:
 
 
 def _is_odd_address(text: str) -> bool:
-    """Tell whether the host of a URL is a number, which resolvers still take for an address."""
+    """Return whether the host of a URL is a number, which resolvers still take for an address."""
     parts = _split_url(text)
     host = (parts.hostname or "").rstrip(".") if parts is not None else ""
     return _NUMBER.fullmatch(host.rpartition(".")[2]) is not None

@@ -57,7 +57,7 @@ def env_file_warnings(path: Path) -> tuple[str, ...]:
 
 
 def is_readable(path: str) -> bool:
-    """Tell whether *path* is a file that this process may read."""
+    """Return whether *path* is a file that this process may read."""
     try:
         with Path(path).open("rb") as file:
             return stat.S_ISREG(os.fstat(file.fileno()).st_mode)
@@ -99,7 +99,7 @@ def _parse(name: str, data: bytes) -> list[Binding]:
 
 
 def _is_meant(binding: Binding) -> bool:
-    """Tell whether a binding is more than a comment or an empty line."""
+    """Return whether a binding is more than a comment or an empty line."""
     return binding.error or binding.key is not None
 
 

@@ -1,4 +1,4 @@
-"""What single client keys may do: the settings ``KEY_<NAME>_MODELS`` and its kin. Pure."""
+"""What single client keys may do: the settings ``KEY_<NAME>_MODELS`` and the like. Pure."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -161,7 +161,7 @@ def policy_name(key_name: str) -> str:
 
 
 def is_policy_setting(name: str) -> bool:
-    """Tell whether an environment variable is named like the setting of a client key."""
+    """Return whether an environment variable is named like the setting of a client key."""
     return _SETTING.fullmatch(name) is not None
 
 

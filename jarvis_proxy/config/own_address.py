@@ -40,7 +40,7 @@ def resolve(host: str) -> Sequence[str]:
 
 
 def is_interface(address: str) -> bool:
-    """Tell whether an interface of this machine has *address*.
+    """Return whether an interface of this machine has *address*.
 
     A UDP socket is only asked where it would send from: to an own address, from that very one.
     Nothing is sent.
@@ -118,7 +118,7 @@ def _addresses(host: str, machine: HostLookup) -> set[str]:
 
 
 def _is_specific(host: str) -> bool:
-    """Tell whether listening on *host* is listening on one address that others can reach."""
+    """Return whether listening on *host* is listening on one address that others can reach."""
     address = address_in(host)
     return not (is_loopback(host) or (address is not None and address.is_unspecified))
 

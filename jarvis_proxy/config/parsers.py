@@ -123,12 +123,12 @@ def split(text: str) -> list[str]:
 
 
 def is_placeholder(text: str) -> bool:
-    """Tell whether *text* is what example files hold in place of a key."""
+    """Return whether *text* is what example files hold in place of a key."""
     return _PLACEHOLDER.fullmatch(text) is not None
 
 
 def is_secret(text: str) -> bool:
-    """Tell whether *text* can be a key: visible ASCII, so that it fits into a header."""
+    """Return whether *text* can be a key: visible ASCII, so that it fits into a header."""
     return _SECRET.fullmatch(text) is not None
 
 

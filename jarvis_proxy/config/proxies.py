@@ -39,7 +39,7 @@ class Exemption:
     port: int | None = None
 
     def covers(self, host: str, port: int) -> bool:
-        """Tell whether a host, in lower case and without a dot at its end, is meant."""
+        """Return whether a host, in lower case and without a dot at its end, is meant."""
         if self.port not in (None, port):
             return False
         if self.network is not None:

@@ -288,7 +288,7 @@ class Settings(Timeouts):
     def from_env(
         cls, env: Mapping[str, str], *, is_readable: Callable[[str], bool] = lambda path: True
     ) -> "Settings":
-        """Return the settings that *env* holds; *is_readable* tells whether a file can be read.
+        """Return the settings that *env* holds; *is_readable* says whether a file can be read.
 
         Raises:
             SettingsError: with every problem, each naming its setting and what would be right.

@@ -63,7 +63,7 @@ class FindingTemplate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     when: frozenset[str] = frozenset()
 
     def applies(self, answer: HttpAnswer, true: set[str]) -> bool:
-        """Tell whether this is a result of *answer*, when the values named *true* are so."""
+        """Return whether this is a result of *answer*, when the values named *true* are so."""
         status = str(answer.status)
         has_status = not self.statuses.isdisjoint((status, f"{status[0]}xx"))
         has_code = not self.codes.isdisjoint(answer.error_codes)

@@ -199,7 +199,7 @@ class AnonymousLines:
         self._quota = LineQuota()
 
     def may_write(self, kind: str) -> bool:
-        """Tell whether a line of *kind* may be written now; else it is counted."""
+        """Return whether a line of *kind* may be written now; else it is counted."""
         counts = self._quota.take(kind, self._clock())
         if counts is None:
             return True

@@ -236,7 +236,7 @@ def _openai(model: ModelEntry) -> _Model:
 
 
 def _is_plausible(model_id: str) -> bool:
-    """Tell whether an upstream's id can be a model's name here: it ends up in logs and paths."""
+    """Return whether an upstream's id can be a model's name here: it ends up in logs and paths."""
     return 0 < len(model_id) <= _MAX_ID and model_id.isprintable()
 
 

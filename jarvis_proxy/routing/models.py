@@ -195,7 +195,7 @@ class ModelRegistry:
         return tuple(route for route in routes if route.upstream not in self._keyless)
 
     def is_usable(self, model: str) -> bool:
-        """Tell whether *model*'s upstream has what it needs to answer."""
+        """Return whether *model*'s upstream has what it needs to answer."""
         return self.route(model).upstream not in self._keyless
 
     def _assign_upstream(self, name: str, *, claimable: bool) -> ModelRoute:

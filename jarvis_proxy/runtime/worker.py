@@ -49,7 +49,7 @@ class WorkerSetup:
 
 
 def encode_reload(environ: Mapping[str, str]) -> bytes:
-    """Return the message that tells a worker to load the settings of *environ*."""
+    """Return the message by which a worker loads the settings of *environ*."""
     text = msgspec.json.encode(environ)
     return RELOAD + _LENGTH.pack(len(text)) + text
 

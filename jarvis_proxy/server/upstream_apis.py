@@ -146,7 +146,7 @@ def _options(upstream: UpstreamSettings, settings: Settings) -> TransportOptions
 def build_dialects(
     new_id: Callable[[], str], *, without: Collection[str] = ()
 ) -> Mapping[str, Dialect]:
-    """Return the dialects by ``Call.endpoint``, but for those that an upstream speaks itself.
+    """Return the dialects by ``Call.endpoint``, except those that an upstream speaks itself.
 
     *new_id* gives 24 random letters and digits.
     """

@@ -44,7 +44,7 @@ _LOOKED_AT: Final = 4096
 
 
 def streams_events(endpoint: str) -> bool:
-    """Tell whether *endpoint* answers ``"stream": true`` with events: speech answers with sound."""
+    """Return whether *endpoint* answers ``"stream": true`` with events; speech has sound."""
     return endpoint in _STREAMS
 
 
@@ -70,7 +70,7 @@ def first_bytes(data: bytes) -> First | None:
 
 
 def is_looked_at(content_type: str, endpoint: str, *, asked: bool) -> bool:
-    """Tell whether the first bytes matter; else the answer is copied.
+    """Return whether the first bytes matter; else the answer is copied.
 
     *asked*: the client asked for a stream of events.
     """
@@ -103,7 +103,7 @@ def kind_of(first: First | None, content_type: str, endpoint: str, *, asked: boo
 
 
 def is_json_under_another_label(first: First | None, content_type: str, endpoint: str) -> bool:
-    """Tell whether a whole answer is JSON and SDKs would not know it by its label."""
+    """Return whether a whole answer is JSON and SDKs would not know it by its label."""
     label = media_type(content_type)
     if first != "json" or label == _JSON or label.endswith("+json"):
         return False

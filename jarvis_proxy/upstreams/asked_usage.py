@@ -1,6 +1,6 @@
 """Usage that the proxy asks for itself: for keys whose tokens are counted. Pure.
 
-An OpenAI-compatible stream tells its usage in one more chunk, and only if the request says so. The
+OpenAI-compatible streams report usage in one more chunk, and only if the request says so. The
 client that did not ask does not get that chunk.
 
 Source: https://platform.openai.com/docs/api-reference/chat/create (`stream_options`; read 2026-11).
@@ -35,7 +35,7 @@ _OURS: Final = frozenset(
         "x_groq",
     }
 )
-"""Fields of a chunk that only tells usage. One with others, such as citations, stays without it."""
+"""Fields of a chunk with usage only. One with others, such as citations, stays without it."""
 _REFUSAL: Final = re.compile(
     rb"stream_options|include_usage|extra (?:input|field|param)"
     rb"|(?:unknown|unrecogni[sz]ed|unsupported|unexpected|invalid)\W.{0,40}(?:param|field|argument|key)",
@@ -72,12 +72,12 @@ def asking_for_usage(endpoint: str, body: bytes) -> bytes | None:
 
 
 def refuses_usage(status: int, body: bytes) -> bool:
-    """Tell whether an upstream's refusal may be about our request for usage."""
+    """Return whether an upstream's refusal may be about our request for usage."""
     return status in (400, 404, 422, 501) and _REFUSAL.search(body) is not None
 
 
 class UnaskedUsageStream(PassthroughStream):
-    """A stream of which the chunk that tells usage is counted and taken out."""
+    """A stream of which the chunk that reports usage is counted and taken out."""
 
     __slots__ = ("_ends_in_cr",)
 

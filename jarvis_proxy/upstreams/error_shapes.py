@@ -92,14 +92,14 @@ class SpokenError(msgspec.Struct):
 
 
 def is_answer(fields: Fields) -> bool:
-    """Tell whether *fields* hold a part of an answer, which may be an empty text."""
+    """Return whether *fields* hold a part of an answer, which may be an empty text."""
     if fields.get("object") == "response":
-        return True  # a failed one tells its error itself, in a form that clients know
+        return True  # a failed one holds its error, in a form that clients know
     return isinstance(fields.get("text"), str) or any(items_of(fields.get(n)) for n in _PARTS)
 
 
 def find_error(fields: Fields, *, is_error: bool = False) -> SpokenError | None:
-    """Return the error that an object without a part of an answer tells; None: it tells none.
+    """Return the error that an object without a part of an answer holds; None: it holds none.
 
     *is_error*: it is known to be one, by a status or an event's name.
     """

@@ -35,7 +35,7 @@ class Response(msgspec.Struct):
 
 
 class BaseResp(msgspec.Struct):
-    """MiniMax' word on how it went: 0 is well."""
+    """MiniMax' status of the call: 0 is success."""
 
     status_code: int = 0
 
@@ -52,7 +52,7 @@ class Frame(msgspec.Struct, gc=False):
     base_resp: BaseResp | None = None
 
     def tokens(self) -> TokenUsage | None:
-        """Return the usage that it tells, None where it tells none."""
+        """Return the usage that it reports, None where it reports none."""
         usage = self.usage
         if usage is None and self.x_groq is not None:
             usage = self.x_groq.usage
@@ -133,7 +133,7 @@ def _fails(base_resp: Fields) -> bool:
 
 
 def is_odd(frame: Frame, kind: StreamKind) -> bool:
-    """Tell whether *frame* may be an error in place of a part of the answer."""
+    """Return whether *frame* may be an error in place of a part of the answer."""
     if frame.error is not NO_ERROR:
         return True
     if frame.base_resp is not None and frame.base_resp.status_code:

@@ -21,7 +21,7 @@ _RAW_FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def is_swarm(data: bytes) -> bool:
-    """Tell whether *data* holds so many values that it must not be decoded."""
+    """Return whether *data* holds so many values that it must not be decoded."""
     return len(data) > LARGE and exceeds_values(data, _MOST_VALUES)
 
 

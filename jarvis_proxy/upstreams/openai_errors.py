@@ -56,7 +56,7 @@ def redacted(message: str) -> str:
 
 
 def redact_bytes(body: bytes) -> bytes:
-    """Return an error's *body* as it is, but for what looks like a key."""
+    """Return an error's *body* as it is, except what looks like a key."""
     return _SECRETS_IN_BYTES.sub(REDACTED.encode(), body)
 
 

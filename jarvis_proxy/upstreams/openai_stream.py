@@ -1,7 +1,7 @@
 """Streams of OpenAI-compatible upstreams: relayed byte for byte, but never blindly. Pure.
 
 What is watched: where events end, whether the answer is complete, errors in place of chunks, and
-usage. What is changed: only lines that the official SDKs cannot bear (``id:``, ``retry:``,
+usage. What is changed: only lines that the official SDKs fail at (``id:``, ``retry:``,
 ``event: ping``), which no OpenAI stream has.
 """
 
@@ -265,7 +265,9 @@ class PassthroughStream:
 
     def _note(self, frame: Frame) -> None:
         choices = frame.choices
-        tells = frame.usage is not None or frame.x_groq is not None or frame.response is not None
+        has_usage = (
+            frame.usage is not None or frame.x_groq is not None or frame.response is not None
+        )
         if choices is not None:
             self._answered = True
             for choice in choices:
@@ -274,9 +276,9 @@ class PassthroughStream:
                         raise error
                     self._finished.add(choice.index)
                 if choice.usage is not None:
-                    tells = True
+                    has_usage = True
                 self._seen.add(choice.index)
-        if (tells or type(frame) is not Frame) and (tokens := frame.tokens()) is not None:
+        if (has_usage or type(frame) is not Frame) and (tokens := frame.tokens()) is not None:
             self.usage = tokens
 
     def feed_eof(self) -> bytes:

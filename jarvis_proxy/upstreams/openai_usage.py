@@ -1,4 +1,4 @@
-"""Usage as OpenAI-compatible upstreams tell it, wherever they put it. Pure.
+"""Usage as OpenAI-compatible upstreams report it, wherever they put it. Pure.
 
 It is read field by field: what cannot be understood hides nothing else, and never fails a call.
 

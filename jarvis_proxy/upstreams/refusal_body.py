@@ -49,7 +49,7 @@ def read_refusal(status: int, content_type: str, body: bytes) -> tuple[ProxyErro
 
 
 def _passes(value: object, kind: str) -> bool:
-    """Tell whether clients can read *value* as it is: every JSON object is, labelled as JSON.
+    """Return whether clients can read *value* as it is: every JSON object is, labelled as JSON.
 
     Under another label, only OpenAI's form is sure to be meant for them.
     """

@@ -22,7 +22,7 @@ class InvalidCoding(Exception):
 
 
 def is_known(coding: str) -> bool:
-    """Tell whether an Inflater takes a ``Content-Encoding``, given in lower case."""
+    """Return whether an Inflater takes a ``Content-Encoding``, given in lower case."""
     return coding in ("gzip", "x-gzip", "deflate")
 
 

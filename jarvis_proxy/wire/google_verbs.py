@@ -21,7 +21,7 @@ the method or the headers of the request."""
 
 
 def asks_for_events(query: str) -> bool:
-    """Tell whether the raw *query* of a stream asks for events; else it is a JSON array."""
+    """Return whether the raw *query* of a stream asks for events; else it is a JSON array."""
     values = [part.partition("=")[2] for part in query.split("&") if _query_name(part) == "alt"]
     return bool(values) and values[-1].lower().startswith("sse")
 

@@ -62,7 +62,7 @@ EXPOSED: Final = (
 
 
 def is_field_value(value: str) -> bool:
-    """Tell whether *value* may be sent on: printable ASCII of a sane length."""
+    """Return whether *value* may be sent on: printable ASCII of a sane length."""
     return len(value) <= _MAX_VALUE and value.isascii() and value.isprintable()
 
 

@@ -62,7 +62,7 @@ def heartbeat_format(
 
 
 def is_codex(headers: Mapping[str, str]) -> bool:
-    """Tell whether the client is Codex, in any of its forms."""
+    """Return whether the client is Codex, in any of its forms."""
     named = (headers.get("originator", ""), headers.get("user-agent", ""))
     return any(name.lower().startswith("codex") for name in named)
 

@@ -41,7 +41,7 @@ def outline(body: bytes, kept: bytes) -> Iterator[bytes]:
 
 
 def exceeds_depth(body: bytes, levels: int) -> bool:
-    """Tell whether *body*, valid JSON, nests lists and objects more than *levels* deep.
+    """Return whether *body*, valid JSON, nests lists and objects more than *levels* deep.
 
     1 µs for a body of 2 kB with few brackets, else about as much as skipping over it in a decoder
     and 40 ns for each bracket.
@@ -59,7 +59,7 @@ def exceeds_depth(body: bytes, levels: int) -> bool:
 
 
 def _opens_more(body: bytes, levels: int) -> bool:
-    """Tell whether more than *levels* brackets open in *body*.
+    """Return whether more than *levels* brackets open in *body*.
 
     In a large one they are found one by one: counting a byte in megabytes takes thirty times as
     long as not finding it.
@@ -78,7 +78,7 @@ def _opens_more(body: bytes, levels: int) -> bool:
 
 
 def exceeds_values(body: bytes, most: int) -> bool:
-    """Tell whether *body*, JSON, holds more than about *most* values.
+    """Return whether *body*, JSON, holds more than about *most* values.
 
     Counted are commas and opening brackets outside of strings: each value has one of them before
     it, but the first; a list or an object in it has one more.
@@ -87,7 +87,7 @@ def exceeds_values(body: bytes, most: int) -> bool:
 
 
 def exceeds_fields(body: bytes, most: int) -> bool:
-    """Tell whether *body*, a JSON object, has more than *most* fields at its top level.
+    """Return whether *body*, a JSON object, has more than *most* fields at its top level.
 
     A decoder takes 1 µs for each name in a large object, and lets nobody else do anything.
     """

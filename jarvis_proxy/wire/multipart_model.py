@@ -135,7 +135,7 @@ class ModelFieldScanner:
         return True
 
     def _is_model(self, head: bytes) -> bool:
-        """Tell whether a part's *head* is that of the model."""
+        """Return whether a part's *head* is that of the model."""
         if not self._strict:
             return _MODEL_FIELD.search(head.replace(b"\r\n", b"\n")) is not None
         names = []

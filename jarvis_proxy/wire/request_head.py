@@ -224,7 +224,7 @@ def with_field(body: bytes, name: str, value: bytes) -> bytes:
 
 
 def wants_usage(body: bytes) -> bool:
-    """Tell whether the request asks for a usage chunk (`stream_options.include_usage`)."""
+    """Return whether the request asks for a usage chunk (`stream_options.include_usage`)."""
     if b'"include_usage"' not in body:
         return False
     try:

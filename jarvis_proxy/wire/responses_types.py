@@ -183,7 +183,7 @@ _NULL: Final = b"null"
 class ResponseObject(Struct, kw_only=True):
     """A response, whole or so far. *created_at* is in epoch seconds.
 
-    What tells it from others comes first, for the rest may be long. Raw is what it repeats of its
+    What identifies it comes first, for the rest may be long. Raw is what it repeats of its
     request; the defaults there are OpenAI's. Nothing is stored here, whatever the request wished:
     *store* is false.
     """

@@ -192,7 +192,7 @@ def new_chunk(head: ChatHead) -> Chunk:
 
 
 def usage_event(head: ChatHead, usage: ChatUsage) -> bytes:
-    """Return the chunk without choices that tells the tokens of all choices together."""
+    """Return the chunk without choices that has the tokens of all choices together."""
     chunk = new_chunk(head)
     chunk.service_tier = head.tier
     chunk.usage = usage

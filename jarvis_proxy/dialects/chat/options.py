@@ -39,7 +39,7 @@ class ChatHead:
         self._tier: str | None = None
 
     def name(self, upstream_id: str | None) -> None:
-        """Take the upstream's id of the answer: the first one that any choice tells counts."""
+        """Take the upstream's id of the answer: the first one that any choice has counts."""
         if self._id is None and upstream_id:
             self._id = upstream_id
 

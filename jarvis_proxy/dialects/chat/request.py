@@ -1,4 +1,4 @@
-"""A chat request: it is the canonical request already, but for the form of its answer. Pure.
+"""A chat request: it is the canonical request already, except for the form of its answer. Pure.
 
 Source: https://platform.openai.com/docs/api-reference/chat/create (read 2026-11).
 """

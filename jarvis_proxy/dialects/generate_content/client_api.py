@@ -58,7 +58,7 @@ class EventForm:
         """Return None: frames have no numbers."""
 
     def heartbeat(self, *, is_long: bool, first_events_wait: bool) -> bytes:
-        """Return an empty line: the only sign that all of Google's SDKs bear."""
+        """Return an empty line: the only sign that all of Google's SDKs accept."""
         return _NEWLINE
 
     def failure(self, error: ProxyError, /) -> bytes:

@@ -53,7 +53,7 @@ def set_config(chat: JsonObject, config: GenerationConfig, ignored: IgnoredParam
 
 
 def shows_thoughts(config: GenerationConfig) -> bool:
-    """Tell whether the client wants to see thoughts."""
+    """Return whether the client wants to see thoughts."""
     return config.thinking_config is not None and config.thinking_config.include_thoughts is True
 
 

@@ -56,7 +56,7 @@ class GooglePath(NamedTuple):
 
 
 def is_googles(path: str) -> bool:
-    """Tell whether only a client of Google's API asks for *path*, raw and without its query."""
+    """Return whether only a client of Google's API asks for *path*, raw and without its query."""
     path = _single_slashes(path)
     rest = _rest(path)
     found = _CALL.fullmatch(rest) or _NO_MODEL.fullmatch(rest)

@@ -76,7 +76,7 @@ class CandidateSink:
     # -- events ------------------------------------------------------------------------------
 
     def begin(self, upstream_id: str | None, usage: ChatUsage | None, /) -> None:
-        """Do nothing: the answer has an id of ours, and tells its tokens at the end."""
+        """Do nothing: the answer has an id of the proxy's, and its tokens at the end."""
 
     def text(self, text: str, /) -> None:
         """Take a piece of the visible text."""

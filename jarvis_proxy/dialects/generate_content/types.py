@@ -223,7 +223,7 @@ def decode_object(body: bytes) -> JsonObject:
 
 
 def camel_keys(value: Any) -> Any:
-    """Return a decoded *value* with the names of its fields in camelCase, but for free ones."""
+    """Return a decoded *value* with the names of its fields in camelCase, except free ones."""
     if isinstance(value, list):
         return [camel_keys(item) for item in value]
     if not isinstance(value, dict):
@@ -238,7 +238,7 @@ def camel(name: str) -> str:
 
 
 def read_request(value: JsonObject) -> Request:
-    """Return a decoded body as typed values. An explicit null is as good as nothing.
+    """Return a decoded body as typed values. An explicit null counts as absent.
 
     Raises:
         ProxyError: 400 `invalid_type` with the path.

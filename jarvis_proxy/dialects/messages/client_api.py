@@ -52,7 +52,7 @@ class MessageForm:
         """Return None: events of this API have no numbers."""
 
     def heartbeat(self, *, is_long: bool, first_events_wait: bool) -> bytes:
-        """Return a ping: clients bear it at any place, and their watchdogs count it."""
+        """Return a ping: clients accept it at any place, and their watchdogs count it."""
         return PING
 
     def failure(self, error: ProxyError, /) -> bytes:

@@ -196,7 +196,7 @@ class _Reader:
         return []
 
     def _is_servers(self, block: Block, path: str) -> bool:
-        """Tell whether *block* tells what Anthropic's servers did, and note it."""
+        """Return whether *block* is what Anthropic's servers did, and note it."""
         kind = block.type
         is_theirs = kind in _SERVERS or kind == "server_tool_use" or kind.startswith("mcp_")
         if is_theirs or kind.endswith("_tool_result"):

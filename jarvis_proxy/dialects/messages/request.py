@@ -120,7 +120,7 @@ def _thinks(thinking: Thinking | None) -> bool:
 
 
 def _shows(thinking: Thinking | None) -> bool:
-    """Tell whether thoughts are shown: with ``enabled`` by default, else only if asked for."""
+    """Return whether thoughts are shown: with ``enabled`` by default, else only if asked for."""
     if thinking is None or thinking.type == "disabled" or thinking.display == "omitted":
         return False
     return thinking.type == "enabled" or thinking.display is not None
@@ -155,7 +155,7 @@ def _json_schema(wanted: Format, path: str) -> JsonObject:
 
 
 def is_strict(schema: object) -> bool:
-    """Tell whether *schema* is one that OpenAI takes as strict.
+    """Return whether *schema* is one that OpenAI takes as strict.
 
     Every object in it has all of its properties required, and no others allowed.
     """

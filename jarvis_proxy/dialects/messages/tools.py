@@ -95,7 +95,7 @@ def _choice(choice: ToolChoice, found: CanonicalTools, ignored: IgnoredParams) -
 
 
 def _is_deferred(tool: Tool) -> bool:
-    """Tell whether *tool* only stands for others that a search would load."""
+    """Return whether *tool* only stands for others that a search would load."""
     if not tool.defer_loading:
         return False
     return tool.name == _PLACEHOLDER or "properties" not in (tool.input_schema or {})

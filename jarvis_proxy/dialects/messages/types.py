@@ -14,7 +14,7 @@ _NULL: Final = Raw(b"null")
 
 
 def is_given(raw: Raw) -> bool:
-    """Tell whether *raw* is there, and not null."""
+    """Return whether *raw* is there, and not null."""
     return len(raw) > 0 and raw != _NULL
 
 

@@ -59,7 +59,7 @@ def earlier_items(response_id: str | None, seal: ConversationSeal | None) -> Ear
 
 
 def takes_last_id(headers: Mapping[str, str]) -> bool:
-    """Tell whether a client goes on from the id in the last event of a stream, by its headers.
+    """Return whether a client goes on from the id in the last event of a stream, by its headers.
 
     Known to do so are Microsoft's Agent Framework and OpenAI's Agents SDK. Clients whose
     heartbeats are events have an id before the answer, and cannot wait for another.
@@ -70,7 +70,7 @@ def takes_last_id(headers: Mapping[str, str]) -> bool:
 
 
 def answer_items(output: Sequence[OutputItem]) -> bytes:
-    """Return the items of an answer as JSON, but for calls that were cut off."""
+    """Return the items of an answer as JSON, except calls that were cut off."""
     return msgspec.json.encode([item for item in output if _is_whole(item)])
 
 

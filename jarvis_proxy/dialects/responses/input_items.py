@@ -334,7 +334,7 @@ def _result(call_id: str | None, said: object) -> JsonObject:
 
 
 def _is_clients(item: Item) -> bool:
-    """Tell whether a search for tools was run by the client: OpenAI's own have no call id."""
+    """Return whether a search for tools was run by the client: OpenAI's own have no call id."""
     return item.call_id is not None and item.execution in (None, "client")
 
 

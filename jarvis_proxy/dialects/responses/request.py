@@ -216,7 +216,7 @@ def _refuse_state(request: _Request, seal: ConversationSeal | None) -> None:
 
 
 def _takes_last_id(request: _Request, seal: ConversationSeal | None) -> bool:
-    """Tell whether the client goes on from the id in a stream's last event, whatever the first is.
+    """Return whether the client goes on from the id in a stream's last event, not in the first.
 
     Others go on from the first id, and the helper of OpenAI's Python SDK raises if it changes:
     for them the events wait until the id is known. Agent Framework uses that helper for schemas.
@@ -235,7 +235,7 @@ def _earlier(request: _Request, seal: ConversationSeal | None) -> EarlierItems:
 
 
 def _chat(request: _Request, fields: dict[str, Raw]) -> dict[str, object]:
-    """Return the fields of the chat request but for messages and tools."""
+    """Return the fields of the chat request except messages and tools."""
     chat: dict[str, object] = {name: fields[name] for name in _SAME if name in fields}
     chat["max_completion_tokens"] = request.max_output_tokens
     if _LOGPROBS in (request.include or ()):

@@ -86,7 +86,7 @@ def chat_tools(
 
 
 def listed(tools: list[JsonObject]) -> str:
-    """Return what tells the model which tools a search has found, by the names it knows."""
+    """Return a text for the model: which tools a search found, by the names that it knows."""
     ignored = IgnoredParams()
     names = [
         flat_name(Member(plain[NAMESPACE], str(name))) if NAMESPACE in plain else str(name)

@@ -26,7 +26,7 @@ class Intermediary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     body_limit: str = ""
 
     def is_shown_by(self, headers: Mapping[str, str]) -> bool:
-        """Tell whether *headers* (names in lower case) show this server."""
+        """Return whether *headers* (names in lower case) show this server."""
         left = self.signs.keys() & headers.keys()
         return any(re.search(self.signs[name], headers[name].lower()) for name in left)
 

@@ -127,7 +127,7 @@ class PublicUrlCheck:
 
 
 def is_ours(answer: HttpAnswer) -> bool:
-    """Tell whether an answer to GET /health is this proxy's."""
+    """Return whether an answer to GET /health is this proxy's."""
     return answer.json.get("service") == "jarvis-openai-proxy"
 
 

@@ -121,6 +121,6 @@ def evaluate_stream(answer: HttpAnswer, *, is_local: bool) -> Finding:
 
 
 def seems_bunched(answer: HttpAnswer) -> bool:
-    """Tell whether a complete stream came in bursts, which network jitter can also cause."""
+    """Return whether a complete stream came in bursts, which network jitter can also cause."""
     timing = StreamTiming(answer.pieces)
     return not timing.fault and timing.kind == "bunched"

@@ -36,7 +36,7 @@ _NO_TOKENS: Final = re.compile(rb'"max_tokens"\s*:\s*0\s*[,}]')
 
 
 def counts_tokens(request: web.Request) -> bool:
-    """Tell whether *request* asks for a number of tokens."""
+    """Return whether *request* asks for a number of tokens."""
     return request[MATCH].endpoint in _COUNTERS
 
 

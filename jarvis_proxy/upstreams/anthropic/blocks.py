@@ -23,7 +23,7 @@ _INPUT: Final = msgspec.json.Decoder(dict[str, object])
 class BlockContext(msgspec.Struct, frozen=True, kw_only=True):
     """What blocks need besides their content.
 
-    *tool* tells which tool of the client's a name of the upstream's means. *new_id* gives 24
+    *tool* maps the upstream's name of a tool to the client's tool. *new_id* gives 24
     letters and digits. *keeps_content*: the answer may have to be sent back as it came.
     """
 

@@ -87,7 +87,7 @@ def parse_error(body: bytes) -> Fault | None:
 
 
 def fault_in(fields: Mapping[str, object], *, is_error: bool = False) -> Fault | None:
-    """Return the error that an object tells; None: it tells none. *is_error*: it is one."""
+    """Return the error that an object holds; None: it holds none. *is_error*: it is one."""
     found = find_error(fields, is_error=is_error)
     if found is None:
         return None
@@ -103,7 +103,7 @@ def message_of(body: bytes) -> str:
 
 
 def is_signature_fault(message: str) -> bool:
-    """Tell whether *message* says that thinking blocks are missing, foreign or changed."""
+    """Return whether *message* says that thinking blocks are missing, foreign or changed."""
     return _SIGNATURE.search(message) is not None
 
 

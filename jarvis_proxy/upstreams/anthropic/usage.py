@@ -32,7 +32,7 @@ class UsageCounter:
         self.web_searches = 0
 
     def take(self, value: object) -> None:
-        """Take the ``usage`` of an event; anything but an object tells nothing."""
+        """Take the ``usage`` of an event; anything but an object is ignored."""
         fields = fields_of(value)
         self._counts |= {name: _count(fields[name]) for name in _COUNTS if _is_count(fields, name)}
         details = fields_of(fields.get("output_tokens_details"))

@@ -60,7 +60,7 @@ class _Call:
 class CallGatherer:
     """Gathers the calls of one choice and sends them to *sink*, strictly one after the other.
 
-    *tool* tells which of the client's tools a name of the upstream's means; *new_id* gives 24
+    *tool* maps the upstream's name of a tool to the client's tool; *new_id* gives 24
     letters and digits. *objects_only*: the client's API takes only JSON objects as arguments.
     """
 
@@ -203,7 +203,7 @@ class CallGatherer:
 
 
 def _is_another(call: _Call, entry: Fields) -> bool:
-    """Tell whether *entry* begins a call under an index that is taken: some give all calls one."""
+    """Return whether *entry* begins a call under a taken index: some give all calls one."""
     call_id = entry.get("id")
     return bool(call.id and call_id and call_id != call.id and _name(entry))
 

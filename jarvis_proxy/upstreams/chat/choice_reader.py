@@ -41,7 +41,7 @@ _REASONS: Final[dict[str, FinishReason]] = {
 class ReaderContext(msgspec.Struct, frozen=True, kw_only=True):
     """What the reader needs besides the bytes.
 
-    *tool* tells which tool of the client's a name of the upstream's means. *new_id* gives 24
+    *tool* maps the upstream's name of a tool to the client's tool. *new_id* gives 24
     letters and digits. *shows*: the client wants to see thoughts. *owner* is that of the
     upstream's sealed reasoning; None: it wants none back. *stops* are the request's stop
     sequences. *one_call*: the client asked for one call at a time, and the upstream cannot be
@@ -90,7 +90,7 @@ class ChoiceReader:
         self._matched: str | None = None
         self._refused: list[str] = []
         self.reason: str | None = None
-        """The upstream's own word for how it ended, None until it tells one."""
+        """The upstream's finish reason, None until it comes."""
 
     @property
     def held(self) -> int:

@@ -139,7 +139,7 @@ def _without_state(message: Raw) -> Raw:
 
 
 def _cut_signature(fields: dict[str, Raw]) -> bool:
-    """Cut Google's part of ``extra_content``; tell whether there was one."""
+    """Cut Google's part of ``extra_content``; return whether there was one."""
     if _EXTRA not in fields:
         return False
     extra = _FIELDS.decode(fields[_EXTRA])

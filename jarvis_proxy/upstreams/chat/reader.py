@@ -232,11 +232,11 @@ def _bad_response() -> ProxyError:
 
 
 def chat_usage(fields: Fields) -> ChatUsage | None:
-    """Return the tokens that an answer or an event tells, None where it tells none.
+    """Return the tokens that an answer or an event reports, None where it reports none.
 
     Tokens that wrote or read a cache are part of the prompt; reasoning is part of the completion.
     """
-    counted = usage_in(fields) if _may_tell(fields) else None
+    counted = usage_in(fields) if _may_report(fields) else None
     if counted is None:
         return None
     prompt, completion, cached, reasoning, written = counted.bounded()
@@ -249,8 +249,8 @@ def chat_usage(fields: Fields) -> ChatUsage | None:
     )
 
 
-def _may_tell(fields: Fields) -> bool:
-    """Return whether to look closer: nearly no event of a stream tells anything."""
+def _may_report(fields: Fields) -> bool:
+    """Return whether to look closer: nearly no event of a stream reports any."""
     if fields.get("usage") is not None or "x_groq" in fields:
         return True
     choices = map(fields_of, items_of(fields.get("choices")))

@@ -59,7 +59,7 @@ class RequestFallbacks(msgspec.Struct, frozen=True, kw_only=True):
     """What is changed in a request after an upstream refused it as it was."""
 
     other_limit: bool = False
-    """The most tokens of an answer go by the other one of their two names."""
+    """The limit of tokens is sent under the other one of its two names."""
     without: frozenset[str] = frozenset()
     """These parameters are left out."""
     schema_as_words: bool = False

@@ -140,7 +140,7 @@ class MemorySignatureStore:
         return None
 
     def knows(self, call_id: str, now: float) -> bool:
-        """Tell whether ``get`` would find something, without its being counted as a use."""
+        """Return whether ``get`` would find something, without its being counted as a use."""
         found = (self._entries.get(key) for key in lookup_keys(call_id))
         return any(entry is not None and entry.expires > now for entry in found)
 

@@ -32,7 +32,7 @@ class GeminiUpstream:
     """Google's generateContent behind any dialect; implements ``UpstreamAdapter``.
 
     *new_id* gives 24 random letters and digits. *image_urls* is the setting ``IMAGE_URLS``.
-    *signature_sources* counts how thought signatures come back, as ``TranslatedRequest`` tells
+    *signature_sources* counts how thought signatures come back, as ``TranslatedRequest`` says
     it; *lock* is held meanwhile. Calls may be translated in several threads.
     """
 

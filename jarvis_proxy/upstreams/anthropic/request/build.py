@@ -296,7 +296,7 @@ class _Writer:
         return self._traits.thinking
 
     def _may_use_budget(self, said: WrittenMessages, choice: ToolChoice) -> bool:
-        """Tell whether Anthropic takes a budget together with the rest of the request."""
+        """Return whether Anthropic takes a budget together with the rest of the request."""
         return said.may_think and not choice.forces and not self._fallbacks.no_past_thinking
 
     def _set_effort(self, effort: str | None, param: str) -> None:

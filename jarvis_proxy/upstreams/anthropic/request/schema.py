@@ -140,7 +140,7 @@ def _clean(schema: object, work: WorkBudget, depth: int) -> Schema:
 
 
 def _clean_inner(cleaned: Schema, key: str, value: object, work: WorkBudget, depth: int) -> bool:
-    """Take a keyword that holds schemas, or that is kept in part; tell whether it is done."""
+    """Take a keyword that holds schemas, or that is kept in part; return whether it is done."""
     match key:
         case _ if key in _SCHEMAS:
             inner = fields_of(value).items()

@@ -1,7 +1,7 @@
 """A stream of Google's events, relayed byte for byte, but never blindly. Pure.
 
 Whole frames pass, so that an error or a heartbeat is in place between any two reads. Left out is
-only what Google never sends and its SDKs cannot bear: comments, ``event:`` lines, ``[DONE]``.
+only what Google never sends and its SDKs fail at: comments, ``event:`` lines, ``[DONE]``.
 
 Source: https://ai.google.dev/api/generate-content#method:-models.streamgeneratecontent
 (read 2026-11) and recorded streams.
@@ -179,7 +179,7 @@ class EventRelay:
 
 
 def _is_one_frame(data: bytes) -> bool:
-    """Tell whether *data* is one frame in the common form, and nothing else."""
+    """Return whether *data* is one frame in the common form, and nothing else."""
     if not data.startswith(b"data: {"):
         return False
     end = data.find(b"\n")

@@ -110,7 +110,7 @@ class CandidateReader:
             self._message = message
 
     def finish(self, model_version: str | None = None) -> None:
-        """Tell the sink how the candidate ended; *model_version* is what the frames named."""
+        """Send the sink how the candidate ended; *model_version* is what the frames named."""
         if self._signature:
             self.sink.seal(SealedState(GEMINI, self._signature))
         grounding = self._grounding
@@ -215,12 +215,12 @@ class CandidateReader:
 
 
 def is_image(blob: Blob) -> bool:
-    """Tell whether *blob* is a picture with something in it."""
+    """Return whether *blob* is a picture with something in it."""
     return bool(blob.data) and (blob.mime_type or "").lower().startswith("image/")
 
 
 def is_audio(blob: Blob) -> bool:
-    """Tell whether *blob* is sound with something in it."""
+    """Return whether *blob* is sound with something in it."""
     return bool(blob.data) and (blob.mime_type or "").lower().startswith("audio/")
 
 

@@ -158,7 +158,7 @@ _SECRET_BYTES: Final = re.compile(_SECRETS.pattern.encode())
 
 
 def redact_bytes(body: bytes) -> bytes:
-    """Return an error's *body* as it is, but for what looks like a key."""
+    """Return an error's *body* as it is, except what looks like a key."""
     return _SECRET_BYTES.sub(b"[redacted]", body)
 
 

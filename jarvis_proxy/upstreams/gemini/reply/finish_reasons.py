@@ -65,12 +65,12 @@ def translate_finish(native: str, *, has_tool_call: bool, has_content: bool) -> 
 
 
 def is_malformed(native: str) -> bool:
-    """Tell whether the model tried to call a tool and the upstream could not make it out."""
+    """Return whether the model tried to call a tool and the upstream could not make it out."""
     return native.upper() in _MALFORMED
 
 
 def is_plain_end(native: str) -> bool:
-    """Tell whether the model ended by itself, and nothing cut or filtered its answer."""
+    """Return whether the model ended by itself, and nothing cut or filtered its answer."""
     return native.upper() in _PLAIN
 
 

@@ -180,5 +180,5 @@ class _Places:
 
 
 def _counts(number: int, part: int | None) -> bool:
-    """Tell whether piece *number* belongs to the text of *part*, or with None to the model's."""
+    """Return whether piece *number* belongs to the text of *part*, or with None to the model's."""
     return number != GENERATED_PART if part is None else number == part

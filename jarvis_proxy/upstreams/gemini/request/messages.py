@@ -71,7 +71,7 @@ def _end_of_past(turns: list[Turn]) -> int:
 
 
 def results_last(contents: list[Content]) -> bool:
-    """Put the results of tools behind what else stands in their turns; tell whether any moved.
+    """Put the results of tools behind what else stands in their turns; return whether any moved.
 
     Some models take what follows a result for the model's: "Requests ending with a model turn".
     """

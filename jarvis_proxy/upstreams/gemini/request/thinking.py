@@ -1,4 +1,4 @@
-"""How much to think: reasoning_effort and its relatives → thinkingConfig. Pure.
+"""How much to think: reasoning_effort and similar fields → thinkingConfig. Pure.
 
 Source: https://ai.google.dev/gemini-api/docs/openai#thinking (Google's own table of efforts) and
 /gemini-api/docs/thinking (read 2026-11).
@@ -111,7 +111,7 @@ def _named_effort(value: str | None) -> str | None:
 
 
 def _effort(request: ChatRequest) -> str | None:
-    """Return the effort asked for in words, whoever's field it stands in."""
+    """Return the effort asked for in words, in any vendor's field."""
     named = [("reasoning_effort", _named_effort(request.reasoning_effort))]
     if request.reasoning is not None:
         named.append(("reasoning.effort", _named_effort(request.reasoning.effort)))

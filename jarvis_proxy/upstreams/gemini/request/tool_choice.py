@@ -177,7 +177,7 @@ def _allowed(choice: dict[str, object], param: str, plan: ToolPlan) -> _Wish:
 
 
 def _named(choice: dict[str, object], param: str) -> Member:
-    """Return what ``{"type":"function","function":{"name":…}}`` and its flat relatives name."""
+    """Return what ``{"type":"function","function":{"name":…}}`` and its flat forms name."""
     kind, where = choice.get("type"), param
     for key in ("function", "custom"):
         if isinstance(inner := choice.get(key), dict):

@@ -353,7 +353,7 @@ _EITHER: Final = ("anyOf", "oneOf")
 
 
 def _is_plain(schema: Schema) -> bool:
-    """Tell whether a schema is a type and its texts, as most are: these stay as they are."""
+    """Return whether a schema is a type and its texts, as most are: these stay as they are."""
     kind = schema.get("type")
     return (
         schema.keys() <= _PLAIN
@@ -368,7 +368,7 @@ def _says_something(branches: object) -> bool:
 
 
 def _is_idle(key: str, value: object) -> bool:
-    """Tell whether a keyword with this value rules nothing out that is not said elsewhere."""
+    """Return whether a keyword with this value rules nothing out that is not said elsewhere."""
     if key == "patternProperties":
         return isinstance(value, dict) and len(value) == 1 and value.keys() <= _ANY_NAME
     return key == "uniqueItems" and value is False

@@ -188,7 +188,7 @@ def _name(ref: str) -> str:
 
 
 def _nests(node: Schema) -> bool:
-    """Tell whether a cleaned schema has schemas inside that say something."""
+    """Return whether a cleaned schema has schemas inside that say something."""
     if any(node.get(key) for key in ("properties", *_LISTS)):
         return True
     return any(isinstance(inner := node.get(key), dict) and bool(inner) for key in _SINGLE)

@@ -35,7 +35,7 @@ class EnumValues(NamedTuple):
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
-    """Tell whether *value* is a JSON number."""
+    """Return whether *value* is a JSON number."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
