@@ -10,7 +10,7 @@ import msgspec
 
 
 class ImageUrl(msgspec.Struct):
-    """``image_url`` and the like; *detail* is low, high, auto, or one of Google's further levels."""
+    """``image_url`` and the like; *detail* is low, high, auto, or a level of Google's."""
 
     url: str
     detail: str | None = None
