@@ -35,10 +35,14 @@ class AnswerFactory(Protocol):
 
 
 class DialectCall(NamedTuple):
-    """A call in a client's API: what it asks, and how its answer is written."""
+    """A call in a client's API: what it asks, and how its answer is written.
+
+    *headers* are those of the answer, such as the ``content-type`` of one that is not JSON.
+    """
 
     request: CanonicalRequest
     new_answer: AnswerFactory
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class Dialect(Protocol):

@@ -29,6 +29,9 @@ class StreamForm(Protocol):
 
     content_type: str
     """The value of ``Content-Type``."""
+    silent: bool
+    """Nothing but the answer can stand in it: its headers wait for the first content, and a failure
+    closes the connection without an end."""
     error_pause: float
     """Seconds to wait between the last frame and an error, so that it arrives by itself."""
     end_mark: bytes

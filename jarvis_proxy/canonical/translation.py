@@ -98,7 +98,7 @@ class Translation:
     @property
     def headers(self) -> tuple[tuple[str, str], ...]:
         """Return what was left out, under the client's names, and the upstream's own headers."""
-        rest = self._upstream.headers
+        rest = (*self._client.headers, *self._upstream.headers)
         theirs = map(self._params.param, self._upstream.ignored)
         ignored = list(dict.fromkeys((*self._client.request.ignored, *theirs)))[:_MAX_IGNORED]
         return (("x-jarvis-ignored", ", ".join(ignored)), *rest) if ignored else rest
@@ -295,7 +295,7 @@ class TranslatedUpstream:
             raise
         if found.decoded is not None and request.body is not call.body:
             # It is as large as the call's own body: one of them is enough.
-            client = DialectCall(msgspec.structs.replace(request, body=b""), client.new_answer)
+            client = client._replace(request=msgspec.structs.replace(request, body=b""))
         size = _size(client.request, call) if found.decoded is None else found.decoded.size
         prepared = Decoded(_Prepared(client, found.decoded), size)
         return Prerequisites(found.urls, found.call_ids, prepared)
@@ -322,7 +322,7 @@ class TranslatedUpstream:
             relabel(error, client.request.params)
             raise
         request = msgspec.structs.replace(client.request, body=b"", decoded=None)
-        return Translation(DialectCall(request, client.new_answer), upstream)
+        return Translation(client._replace(request=request), upstream)
 
     def _read(self, dialect: Dialect, call: Call) -> DialectCall:
         return dialect.read(call, self.adapter.features(call))

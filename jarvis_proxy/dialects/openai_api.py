@@ -9,6 +9,7 @@ from typing import Final
 
 from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.canonical.client_api import ErrorAnswer, StreamForm
+from jarvis_proxy.dialects.speech.request import CONTENT_TYPES, SPEECH, decode_speech, streams
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.wire.heartbeats import heartbeat_event, heartbeat_format
 from jarvis_proxy.wire.request_head import wants_usage
@@ -33,18 +34,19 @@ class OpenAIApi:
         return _NO_HEADERS
 
     def stream_form(self, call: Call, headers: Mapping[str, str], /) -> StreamForm:
-        """Return the form of a stream of responses, or of chunks."""
-        return (
-            ResponseForm(call, headers)
-            if call.endpoint == "responses"
-            else ChunkForm(call, headers)
-        )
+        """Return the form of a stream of responses, of sound, or of chunks."""
+        if call.endpoint == "responses":
+            return ResponseForm(call, headers)
+        if call.endpoint == SPEECH and streams(call.body) == "audio":
+            return SoundForm(call)
+        return ChunkForm(call, headers)
 
 
 class ChunkForm:
     """What the proxy says between chunks: comments, and where clients need them, empty chunks."""
 
     content_type = _EVENTS
+    silent = False
     error_pause = 0.0
     end_mark = DONE
 
@@ -83,10 +85,42 @@ class ChunkForm:
         return error.event()
 
 
+class SoundForm:
+    """A stream of sound itself: nothing can be said in it, so a failure ends the connection."""
+
+    silent = True
+    error_pause = 0.0
+    end_mark = b""
+
+    __slots__ = ("content_type",)
+
+    def __init__(self, call: Call) -> None:
+        self.content_type = CONTENT_TYPES[decode_speech(call.body).format]
+
+    def has_content(self, events: bytes, /) -> bool:
+        """Return whether there is any sound."""
+        return bool(events)
+
+    def passed(self, events: bytes, /) -> None:
+        """Do nothing."""
+
+    def number_events(self, *, relayed: bool) -> SequenceNumbers | None:
+        """Return None: there are no events."""
+
+    def heartbeat(self, *, is_long: bool, first_events_wait: bool) -> bytes:
+        """Return nothing."""
+        return b""
+
+    def failure(self, error: ProxyError, /) -> bytes:
+        """Return nothing: the end of the connection tells it."""
+        return b""
+
+
 class ResponseForm:
     """What the proxy says between the events of a response, some of which are its own."""
 
     content_type = _EVENTS
+    silent = False
     error_pause = 0.0
     end_mark = b""
 

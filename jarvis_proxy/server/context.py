@@ -22,6 +22,7 @@ from jarvis_proxy.routing.retries import RetryBudget
 from jarvis_proxy.server.admission import AdmissionController, AdmittedCall
 from jarvis_proxy.server.concurrency import Offload
 from jarvis_proxy.server.relay.deadlines import DeadlineMonitor
+from jarvis_proxy.server.sound_encoder import SoundEncoder, find_program
 from jarvis_proxy.upstream_client.endpoint import UpstreamEndpoint
 from jarvis_proxy.upstream_client.hops import LoopMarks
 from jarvis_proxy.upstream_client.media_fetcher import MediaFetcher
@@ -54,6 +55,7 @@ class AppContext:
     loop_marks: LoopMarks
     retry_budget: RetryBudget = field(default_factory=RetryBudget)
     offload: Offload = field(default_factory=Offload)
+    sound_encoder: SoundEncoder = field(default_factory=lambda: SoundEncoder(find_program()))
     live_stats: LiveStats | None = None
     """Statistics for the dashboard; None without ADMIN_KEY."""
     shared_signatures: "RedisSignatureStore | None" = None

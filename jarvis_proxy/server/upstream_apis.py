@@ -20,9 +20,11 @@ from jarvis_proxy.dialects.generate_content.dialect import GenerateContentDialec
 from jarvis_proxy.dialects.generate_content.embeddings import EmbeddingsUpstream
 from jarvis_proxy.dialects.messages.dialect import MessagesDialect
 from jarvis_proxy.dialects.responses.request import INPUT_TOKENS, ResponsesDialect
+from jarvis_proxy.dialects.speech.request import SPEECH, SpeechDialect
 from jarvis_proxy.routing.endpoints import MESSAGES
 from jarvis_proxy.routing.key_pool import KeyPool
 from jarvis_proxy.routing.models import GEMINI
+from jarvis_proxy.server.sound_encoder import ENCODED, find_program
 from jarvis_proxy.upstream_client.endpoint import UpstreamApi, UpstreamEndpoint
 from jarvis_proxy.upstream_client.transport import (
     HttpTransport,
@@ -81,7 +83,8 @@ def _gemini(upstream: UpstreamSettings, settings: Settings, signatures: Signatur
         key_headers=key_headers(upstream),
         options=_options(upstream, settings),
     )
-    translator = TranslatedUpstream(adapter, build_dialects(new_call_id, without=VERBS))
+    dialects = {**build_dialects(new_call_id, without=VERBS), **build_media_dialects()}
+    translator = TranslatedUpstream(adapter, dialects)
     return UpstreamApi(translator, transport, relays=frozenset(VERBS), kind="gemini")
 
 
@@ -159,3 +162,9 @@ def build_dialects(
         STREAM: generate_content,
     }
     return {name: dialect for name, dialect in dialects.items() if name not in without}
+
+
+def build_media_dialects() -> Mapping[str, Dialect]:
+    """Return OpenAI's endpoints for sound, for upstreams that speak."""
+    encodes = ENCODED if find_program() else ()
+    return {SPEECH: SpeechDialect(encodes)}

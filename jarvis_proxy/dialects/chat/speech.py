@@ -41,13 +41,13 @@ class SpeechEncoder:
         Raises:
             ProxyError: 502 `upstream_bad_frame`, the data is not base64.
         """
-        sound = _decode(data)
+        sound = decode_sound(data)
         if not self._started:
             self._started = True
-            if self._wav and _is_pcm(mime_type):
+            if self._wav and is_pcm(mime_type):
                 # A stream's length is not known when its header goes out: the greatest possible
                 # stands for "until the end", as recorders write it that pipe their output.
-                sound = wav_header(_rate(mime_type), None) + sound
+                sound = wav_header(rate_of(mime_type), None) + sound
         sound = self._rest + sound
         whole = len(sound) - len(sound) % 3
         self._rest = sound[whole:]
@@ -67,10 +67,10 @@ def encode_speech(pieces: list[tuple[str, str]], audio_format: str | None) -> st
     Raises:
         ProxyError: 502 `upstream_bad_frame`, the data is not base64.
     """
-    sound = b"".join(_decode(data) for _, data in pieces)
+    sound = b"".join(decode_sound(data) for _, data in pieces)
     mime_type = pieces[0][0]
-    if audio_format in (None, "wav") and _is_pcm(mime_type):
-        sound = wav_header(_rate(mime_type), len(sound)) + sound
+    if audio_format in (None, "wav") and is_pcm(mime_type):
+        sound = wav_header(rate_of(mime_type), len(sound)) + sound
     return base64.b64encode(sound).decode()
 
 
@@ -85,7 +85,12 @@ def wav_header(rate: int, size: int | None) -> bytes:
     return struct.pack("<4sI4s4sIHHIIHH4sI", *fields)
 
 
-def _decode(data: str) -> bytes:
+def decode_sound(data: str) -> bytes:
+    """Return what *data*, base64 in either alphabet, holds.
+
+    Raises:
+        ProxyError: 502 `upstream_bad_frame`.
+    """
     text = data.translate(_STANDARD)
     try:
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
@@ -93,11 +98,12 @@ def _decode(data: str) -> bytes:
         raise bad_frame() from None
 
 
-def _is_pcm(mime_type: str) -> bool:
+def is_pcm(mime_type: str) -> bool:
+    """Tell whether sound of this type is raw samples."""
     return mime_type.lower().startswith(_PCM_TYPES)
 
 
-def _rate(mime_type: str) -> int:
+def rate_of(mime_type: str) -> int:
     """Return the samples a second that ``audio/L16;codec=pcm;rate=24000`` names."""
     for parameter in mime_type.split(";")[1:]:
         name, _, value = parameter.partition("=")

@@ -44,6 +44,7 @@ class EventForm:
     """Server-sent events (``alt=sse``)."""
 
     content_type = "text/event-stream"
+    silent = False
     error_pause = _ERROR_PAUSE
     end_mark = b""
 
@@ -70,6 +71,7 @@ class ArrayForm:
     """A JSON array of frames."""
 
     content_type = "application/json; charset=UTF-8"
+    silent = False
     error_pause = _ERROR_PAUSE
     end_mark = b""
 

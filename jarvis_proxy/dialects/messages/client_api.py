@@ -33,6 +33,7 @@ class MessageForm:
     """What the proxy says between the events of a message."""
 
     content_type = "text/event-stream; charset=utf-8"
+    silent = False
     error_pause = 0.0
     end_mark = STOP
 

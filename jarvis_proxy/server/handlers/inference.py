@@ -11,6 +11,7 @@ from aiohttp import web
 from jarvis_proxy.aiohttp_ext.server_connection import connection_of
 from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.dialects.messages.models import known_name
+from jarvis_proxy.dialects.speech.request import SPEECH, streams
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.routing.models import ModelRoute
 from jarvis_proxy.server.context import ADMITTED_CALL, CONTEXT, MATCH, RECORD
@@ -20,6 +21,7 @@ from jarvis_proxy.server.handlers.local_answers import (
     warmed_cache,
 )
 from jarvis_proxy.server.handlers.new_call import new_call, raw_query
+from jarvis_proxy.server.handlers.speech import encoded
 from jarvis_proxy.server.handlers.uploads import relay_form, relay_raw
 from jarvis_proxy.server.relay.client_stream import send_buffered
 from jarvis_proxy.server.relay.deadlines import CallDeadlines
@@ -104,7 +106,7 @@ async def _infer(request: web.Request, deadlines: CallDeadlines) -> web.StreamRe
     record.bytes_in = len(body)
     job = partial(_head, request, body, context.settings.limits.json_depth)
     head = await context.offload.run(len(body), record.key_name, job)
-    asked = _asked(request, head)
+    asked = _asked(request, head, body)
     model = asked.model
     if model is None and request[MATCH].endpoint not in _TAKES_DEFAULT:
         # OpenAI has its own defaults for moderations and images.
@@ -132,7 +134,8 @@ async def _infer(request: web.Request, deadlines: CallDeadlines) -> web.StreamRe
         return empty
     await admitted.check_rate_limit(body)
     routes = (route, *admitted.fallbacks(asked.routed))
-    return await CallRunner(request, deadlines, routes, make_call).run()
+    answer = await CallRunner(request, deadlines, routes, make_call).run()
+    return await encoded(request, body, answer)
 
 
 class _Asked(NamedTuple):
@@ -143,8 +146,8 @@ class _Asked(NamedTuple):
     stream: bool
 
 
-def _asked(request: web.Request, head: RequestHead) -> _Asked:
-    """Return what *request* asks for, whose body has *head*.
+def _asked(request: web.Request, head: RequestHead, body: bytes) -> _Asked:
+    """Return what *request* asks for, whose *body* has *head*.
 
     Raises:
         ProxyError: 400, a client of the Messages API names no model.
@@ -153,7 +156,8 @@ def _asked(request: web.Request, head: RequestHead) -> _Asked:
     if match.api == "generate_content":
         return _Asked(match.model_id, match.model_id, match.endpoint == STREAM)
     if match.api != "messages":
-        return _Asked(head.model, head.model, bool(head.stream))
+        streams_sound = match.endpoint == SPEECH and streams(body) is not None
+        return _Asked(head.model, head.model, bool(head.stream) or streams_sound)
     if not head.model:
         raise ProxyError(
             400, "model: Field required", param="model", code="missing_required_parameter"

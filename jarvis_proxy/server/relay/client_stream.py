@@ -143,7 +143,7 @@ class ClientStream:
 
     def send_headers_in_background(self) -> None:
         """Send the headers in a task, while the call waits."""
-        if self._headers_task is None:
+        if self._headers_task is None and not self._form.silent:
             self._headers_task = asyncio.create_task(self._send_headers_and_heartbeat())
 
     async def _send_headers_and_heartbeat(self) -> None:
@@ -154,8 +154,9 @@ class ClientStream:
 
     def send_heartbeat(self, *, is_long: bool = False) -> None:
         """Write a heartbeat; after a long silence in the format that this client needs."""
-        waits = self._content_begun and not self.has_content
-        self._write_chunk(self._form.heartbeat(is_long=is_long, first_events_wait=waits))
+        if not self._form.silent:
+            waits = self._content_begun and not self.has_content
+            self._write_chunk(self._form.heartbeat(is_long=is_long, first_events_wait=waits))
 
     def write(self, events: bytes) -> bool:
         """Write whole events; return True if the client's buffer is full: ``await wait_drained()``.
@@ -208,6 +209,11 @@ class ClientStream:
         if self._form.error_pause and self.has_content:
             await self.wait_drained()
             await asyncio.sleep(self._form.error_pause)
+        if self._form.silent:
+            assert self._response is not None  # noqa: S101 - the headers are sent
+            self.abort()  # an end without the mark of the end is all that can be said
+            self.ended = True
+            return self._response
         self._write_chunk(self._form.failure(error))
         return await self.end()
 

@@ -53,6 +53,8 @@ class ModelTraits:
     """Function calling mode VALIDATED is known."""
     json_output: bool = True
     system_instruction: bool = True
+    speech_style: bool = False
+    """A speech model has a field for how to speak, and reads all texts aloud."""
     opens_with_user: bool = False
     """The first content must be the user's."""
     outputs: frozenset[str] = frozenset({"TEXT"})
@@ -117,12 +119,14 @@ _SPEECH: Final = replace(
     json_output=False,
     system_instruction=False,
     resolution="none",
+    speech_style=True,
     outputs=frozenset({"AUDIO"}),
 )
 
 # The first row whose pattern matches the start of the id. `gemini-4-*`, `*-latest` and names not
 # yet known match none and count as newest: a test for "gemini-3" would turn their features off.
 _TABLE: Final[tuple[tuple[str, ModelTraits], ...]] = (
+    (r"gemini-2.*-tts\b|gemini-3\.1.*-tts\b", replace(_SPEECH, speech_style=False)),
     (r".*-tts\b", _SPEECH),
     (r"gemini-2.*-image\b", replace(_IMAGE, family=(2, 5), signatures="none", server_tools=False)),
     (r"gemini-3.*-image\b", replace(_IMAGE, family=(3, 0))),

@@ -74,7 +74,7 @@ def test_a_tag_that_cannot_be_one_is_a_400(fields: dict[str, Any], param: str) -
 def test_the_request_is_the_body_itself_decoded_once() -> None:
     call = a_call(json.dumps(asking()).encode())
 
-    request, _ = ChatDialect(lambda: "x" * 24).read(call, ModelFeatures())
+    request, *_ = ChatDialect(lambda: "x" * 24).read(call, ModelFeatures())
 
     assert request.body is call.body
     assert isinstance(request.params, SameParams)
@@ -93,7 +93,7 @@ def test_a_body_that_is_no_chat_request_is_a_400(body: bytes) -> None:
 
 def test_the_answer_is_the_calls() -> None:
     call = a_call(json.dumps(asking(stream_options={"include_usage": True})).encode())
-    _, new_answer = ChatDialect(lambda: "x" * 24).read(call, ModelFeatures())
+    _, new_answer, _ = ChatDialect(lambda: "x" * 24).read(call, ModelFeatures())
 
     answer = new_answer(stream=True)
     answer.choice(0).finish(Finish(reason="stop"))

@@ -48,7 +48,7 @@ def a_call(*, strict: bool = False, **fields: object) -> Call:
 @pytest.mark.parametrize("shows", [True, False])
 def test_an_answer_shows_what_the_call_asked_for(streamed: bool, shows: bool) -> None:
     asked = {"type": "enabled", "budget_tokens": 1024} if shows else None
-    _, new_answer = DIALECT.read(a_call(thinking=asked), ModelFeatures())
+    _, new_answer, _ = DIALECT.read(a_call(thinking=asked), ModelFeatures())
     answer = new_answer(stream=streamed)
     for event in (thought("hm"), text("Hi"), finish()):
         event(answer.choice(0))

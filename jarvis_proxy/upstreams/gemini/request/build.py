@@ -47,6 +47,7 @@ from jarvis_proxy.upstreams.gemini.request.signature_lookup import (
     PLACEHOLDER,
     SignatureResolver,
 )
+from jarvis_proxy.upstreams.gemini.request.speech_style import direct_speech
 from jarvis_proxy.upstreams.gemini.request.thinking import thinking_config, thinking_param
 from jarvis_proxy.upstreams.gemini.request.tool_choice import tool_config
 from jarvis_proxy.upstreams.gemini.request.tools import read_tools
@@ -293,6 +294,9 @@ def _system_instruction(
         return None
     if traits.system_instruction:
         return SystemInstruction(parts)
+    if "AUDIO" in traits.outputs:
+        direct_speech(conversation.contents, conversation.system, traits)
+        return None
     first = conversation.contents[0]
     if first.role == "user":
         first.parts[:0] = parts

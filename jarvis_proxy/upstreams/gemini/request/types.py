@@ -53,6 +53,12 @@ class MediaResolution(msgspec.Struct, rename="camel"):
     level: str
 
 
+class SpeechMetadata(msgspec.Struct):
+    """In which way a text is spoken."""
+
+    style: str
+
+
 class Part(msgspec.Struct, rename="camel", omit_defaults=True):
     """Exactly one of the first five fields is set."""
 
@@ -63,6 +69,7 @@ class Part(msgspec.Struct, rename="camel", omit_defaults=True):
     function_response: FunctionResponse | None = None
     thought_signature: str | None = None
     media_resolution: MediaResolution | None = None
+    speech_metadata: SpeechMetadata | None = None
 
 
 class Content(msgspec.Struct, rename="camel"):

@@ -1,0 +1,43 @@
+"""What the small OpenAI dialects share: bodies to typed values, and names of params. Pure."""
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+import msgspec
+
+from jarvis_proxy.canonical.bounds import check_values
+from jarvis_proxy.canonical.validation_errors import from_msgspec_error
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.wire import text as surrogates
+
+_T = TypeVar("_T")
+
+
+def decode_body(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
+    """Return *body* as the value that *decoder* makes of it.
+
+    Raises:
+        ProxyError: 400 `invalid_json`, `array_above_max_length`, or the field that is wrong.
+    """
+    check_values(body)
+    try:
+        return surrogates.decode(decoder, body)
+    except msgspec.ValidationError as exc:
+        raise from_msgspec_error(exc) from exc
+    except (ValueError, RecursionError) as exc:
+        message = "The request body is not valid JSON."
+        raise ProxyError(400, message, code="invalid_json", should_retry=False) from exc
+
+
+class FixedParams:
+    """Maps the beginnings of canonical params to a client's names; implements ``ParamMap``."""
+
+    __slots__ = ("_names",)
+
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self._names = names
+
+    def param(self, chat_param: str, /) -> str:
+        """Return the client's name for what stands at *chat_param*; others stay as they are."""
+        found = [start for start in self._names if chat_param.startswith(start)]
+        return self._names[max(found, key=len)] if found else chat_param

@@ -1,0 +1,185 @@
+"""A speech request as the chat request that asks the same. Pure.
+
+Source: https://platform.openai.com/docs/api-reference/audio/createSpeech (read 2026-11).
+"""
+
+from collections.abc import Collection
+from functools import partial
+from typing import Final, Literal
+
+import msgspec
+
+from jarvis_proxy.canonical.adapters import DialectCall, ModelFeatures
+from jarvis_proxy.canonical.call import Call
+from jarvis_proxy.canonical.ignored_params import IgnoredParams
+from jarvis_proxy.canonical.request import CanonicalRequest
+from jarvis_proxy.canonical.validation_errors import check_range, invalid, missing, wrong_type
+from jarvis_proxy.dialects.request_fields import FixedParams, decode_body
+from jarvis_proxy.dialects.speech.answer import SpeechAnswer
+from jarvis_proxy.errors import ProxyError
+
+SPEECH: Final = "audio/speech"
+NATIVE: Final = ("pcm", "wav")
+"""Formats that are written here; the others need an encoder."""
+FORMATS: Final = ("mp3", "opus", "aac", "flac", *NATIVE)
+
+UNENCODED: Final = "audio/wav; encoding=pending"
+"""The content type of a WAV file that the shell still has to encode as the client asked."""
+
+CONTENT_TYPES: Final = {
+    "mp3": "audio/mpeg",
+    "opus": "audio/ogg",
+    "aac": "audio/aac",
+    "flac": "audio/flac",
+    "wav": "audio/wav",
+    "pcm": "audio/pcm",
+}
+_SLOWEST: Final = 0.25
+_FASTEST: Final = 4.0
+_PARAMS: Final = FixedParams(
+    {
+        "messages": "input",
+        "audio.voice": "voice",
+        "audio.format": "response_format",
+        "modalities": "model",
+    }
+)
+
+
+class SpeechRequest(msgspec.Struct):
+    """The body, as far as it matters here."""
+
+    input: str | None = None
+    voice: object = None
+    instructions: str | None = None
+    response_format: str | None = None
+    speed: float | None = None
+    stream_format: str | None = None
+
+    @property
+    def format(self) -> str:
+        """The format of the sound."""
+        return self.response_format or "mp3"
+
+    @property
+    def sends_events(self) -> bool:
+        """The client wants events."""
+        return self.stream_format == "sse"
+
+
+_DECODER: Final = msgspec.json.Decoder(SpeechRequest)
+
+
+def decode_speech(body: bytes) -> SpeechRequest:
+    """Return what *body* asks.
+
+    Raises:
+        ProxyError: 400, the param that is wrong or missing.
+    """
+    request = decode_body(_DECODER, body)
+    if not request.input:
+        raise missing("input")
+    if request.voice is None:
+        raise missing("voice")
+    if request.speed is not None:
+        check_range("speed", request.speed, _SLOWEST, _FASTEST)
+    _check_choice("response_format", request.response_format, FORMATS)
+    _check_choice("stream_format", request.stream_format, ("sse", "audio"))
+    return request
+
+
+def streams(body: bytes) -> Literal["sse", "audio"] | None:
+    """Return how the sound of *body*'s request can be sent while it is made; None: not at all.
+
+    An encoder needs all of it. Nothing is said here of a body that is wrong.
+    """
+    try:
+        request = decode_speech(body)
+    except ProxyError:
+        return None
+    if request.format not in NATIVE or request.stream_format is None:
+        return None
+    return "sse" if request.sends_events else "audio"
+
+
+class SpeechDialect:
+    """OpenAI's speech; implements ``Dialect``. *encodes* are the formats that the shell can make.
+
+    Where there is an encoder, it also changes the speed of what is not streamed.
+    """
+
+    __slots__ = ("_encodes",)
+
+    def __init__(self, encodes: Collection[str] = ()) -> None:
+        self._encodes = encodes
+
+    def read(self, call: Call, features: ModelFeatures, /) -> DialectCall:
+        """Return what *call* asks.
+
+        Raises:
+            ProxyError: 400, the request is wrong, the model does not speak, or the format needs an
+                encoder that is not there.
+        """
+        request = decode_speech(call.body)
+        if not features.speaks:
+            message = (
+                f"The model `{call.model[:64]}` does not speak. Use one that does, such as "
+                "gemini-2.5-flash-preview-tts."
+            )
+            raise invalid("model", message, "unsupported_value")
+        ignored = IgnoredParams(strict=call.strict_params)
+        is_encoded = self._is_encoded(request, ignored, streamed=call.stream)
+        canonical = CanonicalRequest(
+            body=_chat(request), params=_PARAMS, ignored=ignored.names, sealed=False
+        )
+        form = "wav" if is_encoded else request.format
+        content_type = UNENCODED if is_encoded else CONTENT_TYPES[form]
+        return DialectCall(
+            canonical,
+            partial(SpeechAnswer, form, events=request.sends_events),
+            () if call.stream else (("content-type", content_type),),
+        )
+
+    def _is_encoded(
+        self, request: SpeechRequest, ignored: IgnoredParams, *, streamed: bool
+    ) -> bool:
+        form = request.format
+        if form not in NATIVE and form not in self._encodes:
+            message = (
+                f"This proxy cannot encode '{form}': ffmpeg is not installed beside it. "
+                "Ask for 'wav' or 'pcm'."
+            )
+            raise invalid("response_format", message, "unsupported_value")
+        changes_speed = request.speed not in (None, 1)
+        if changes_speed and (streamed or form not in self._encodes):
+            ignored.add_or_reject("speed")
+            changes_speed = False
+        return form not in NATIVE or changes_speed
+
+
+def _chat(request: SpeechRequest) -> bytes:
+    """Return the chat request; the system's words say how the user's are spoken."""
+    messages = [{"role": "user", "content": request.input}]
+    if request.instructions and request.instructions.strip():
+        messages.insert(0, {"role": "system", "content": request.instructions})
+    return msgspec.json.encode(
+        {
+            "messages": messages,
+            "modalities": ["audio"],
+            "audio": {"voice": _voice(request.voice), "format": "pcm16"},
+        }
+    )
+
+
+def _voice(voice: object) -> str:
+    name = voice.get("id") if isinstance(voice, dict) else voice
+    if not isinstance(name, str):
+        raise wrong_type("voice", "a string or an object with an id", voice)
+    return name
+
+
+def _check_choice(param: str, value: str | None, known: Collection[str]) -> None:
+    if value is not None and value not in known:
+        names = ", ".join(f"'{name}'" for name in known)
+        message = f"Invalid value: '{value[:64]}'. Supported values are: {names}."
+        raise invalid(param, message)
