@@ -27,7 +27,8 @@ class CallRecord(msgspec.Struct):
 
     *body_received_at*: the request's last byte arrived. *upstream_asked_at*: an upstream was first
     asked. *upstream_first_byte_at*: the last answer (not a refusal) arrived before
-    *first_byte_sent_at*. *cost* is in billionths of a dollar. *limit* names our limit that refused
+    *first_byte_sent_at*. *cost* is in billionths of a dollar. *cache_write_1h_tokens* are part of
+    *cache_write_tokens*. *limit* names our limit that refused
     the call. *authenticated* is False for a caller without a valid key.
     """
 
@@ -57,6 +58,7 @@ class CallRecord(msgspec.Struct):
     cached_tokens: int | None = None
     reasoning_tokens: int | None = None
     cache_write_tokens: int | None = None
+    cache_write_1h_tokens: int = 0
     cost: int | None = None
     attempts: int = 0
     streamed: bool = False
@@ -91,7 +93,13 @@ class CallRecord(msgspec.Struct):
         }
 
     def add_tokens(
-        self, prompt: int, completion: int, cached: int, reasoning: int, written: int = 0
+        self,
+        prompt: int,
+        completion: int,
+        cached: int,
+        reasoning: int,
+        written: int = 0,
+        written_1h: int = 0,
     ) -> None:
         """Add what an upstream counted, once that is known."""
         self.prompt_tokens = (self.prompt_tokens or 0) + prompt
@@ -100,6 +108,7 @@ class CallRecord(msgspec.Struct):
         self.reasoning_tokens = (self.reasoning_tokens or 0) + reasoning
         if written:  # few upstreams charge for it
             self.cache_write_tokens = (self.cache_write_tokens or 0) + written
+            self.cache_write_1h_tokens += written_1h
 
     def overhead(self) -> float | None:
         """Return how much of the time to the first byte was the proxy's own work.

@@ -103,11 +103,12 @@ def test_tokens_of_several_answers_add_up() -> None:
     record.add_tokens(3, 2, 1, 0)
     assert record.cache_write_tokens is None
     record.add_tokens(10, 0, 0, 4, 5)
-    record.add_tokens(0, 0, 0, 0, 2)
+    record.add_tokens(0, 0, 0, 0, 2, 1)
 
     counts = (record.prompt_tokens, record.completion_tokens)
     assert (*counts, record.cached_tokens, record.reasoning_tokens) == (13, 2, 1, 4)
-    assert record.cache_write_tokens == 7
+    written: tuple[object, object] = (record.cache_write_tokens, record.cache_write_1h_tokens)
+    assert written == (7, 1)
 
 
 def test_overhead_is_before_the_upstream_request_and_after_its_answer() -> None:

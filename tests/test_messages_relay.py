@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import tempfile
 from typing import Any
 
 import pytest
@@ -424,6 +425,26 @@ async def test_budget_counts_cached_and_written_tokens() -> None:
     assert first.status == 200
     assert second.status == 429
     assert second.headers["x-should-retry"] == "false"
+
+
+@pytest.mark.parametrize(("hours", "status"), [(0, 200), (100_000, 429)])
+async def test_budget_counts_a_cache_of_an_hour_at_its_price(hours: int, status: int) -> None:
+    """100,000 tokens at 2 dollars a million: written for 5 minutes 0.25 dollars, else 0.40."""
+    split = {"ephemeral_5m_input_tokens": 100_000 - hours, "ephemeral_1h_input_tokens": hours}
+    usage = {"cache_creation_input_tokens": 100_000, "cache_creation": split, "output_tokens": 0}
+
+    async def write(peer: Peer, request: Received) -> None:
+        await peer.reply(message(usage={"input_tokens": 0, **usage}))
+
+    price = {"models": {f"anthropic/{MODEL}": {"input": 2, "written": 2.5, "output": 10}}}
+    with tempfile.NamedTemporaryFile("w") as prices:
+        prices.write(json.dumps(price))
+        prices.flush()
+        env = {"KEY_TESTER_BUDGET": "0.3USD/day", "PRICES_FILE": prices.name}
+        async with proxy_before(write, **env) as (proxy, _):
+            await fetch(proxy.port, "/v1/messages", ASK, CLIENT)
+            second = await fetch(proxy.port, "/v1/messages", ASK, CLIENT)
+    assert second.status == status
 
 
 async def test_client_that_leaves_ends_the_call() -> None:

@@ -2,7 +2,7 @@
 
 A table has, for each provider, which models there are and what a million tokens costs. What is in
 no table has no known price, and is shown so; it is never a reason to refuse a call. Only tokens are
-counted: searches, pictures by the piece and the hours of a cache are not.
+counted: searches, pictures by the piece and the storage of Google's caches are not.
 """
 
 import re
@@ -26,6 +26,9 @@ FREE: Final = "jarvis"
 _TABLE_FILE: Final = Path(__file__).with_name("prices.json")
 _NANO_PER_MILLION: Final = 1000
 """A dollar for a million tokens is so many billionths of a dollar for one."""
+_HOUR_FACTOR: Final = 2
+"""What Anthropic asks for an hour in its cache. Source:
+https://platform.claude.com/docs/en/about-claude/pricing (read 2026-11)."""
 _KNOWN_AS: Final[Mapping[str, str]] = {"gemini": "google", "zhipu": "zhipuai", "xai": "x-ai"}
 """Usual names of upstreams whose base URL is a gateway's, for the provider that is behind it."""
 
@@ -41,7 +44,8 @@ class Rates(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """US dollars for a million tokens.
 
     *cached* is for the part of the prompt that came from a cache, *written* for the part that was
-    written to one. Without a rate of their own they cost what the rest of the prompt does.
+    written to one. Without a rate of their own they cost what the rest of the prompt does. What is
+    written for an hour costs twice as much as that rest.
     """
 
     input: _Price | None = None
@@ -194,11 +198,13 @@ def _cost(rates: Rates, record: CallRecord) -> Cost:
     prompt = record.prompt_tokens or 0
     cached = min(record.cached_tokens or 0, prompt)
     written = min(record.cache_write_tokens or 0, prompt - cached)
+    for_an_hour = min(record.cache_write_1h_tokens, written)
     total = 0.0
     for tokens, rate in (
         (prompt - cached - written, rates.input),
         (cached, rates.input if rates.cached is None else rates.cached),
-        (written, rates.input if rates.written is None else rates.written),
+        (written - for_an_hour, rates.input if rates.written is None else rates.written),
+        (for_an_hour, None if rates.input is None else _HOUR_FACTOR * rates.input),
         (record.completion_tokens or 0, rates.output),
     ):
         if tokens:

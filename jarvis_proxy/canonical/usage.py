@@ -3,6 +3,7 @@
 from typing import Final
 
 import msgspec
+from msgspec import UNSET
 
 from jarvis_proxy.wire.chat_types import ChatUsage, CompletionTokensDetails, PromptTokensDetails
 
@@ -13,7 +14,7 @@ class TokenUsage(msgspec.Struct, frozen=True):
     """Tokens of one call as the upstream counted them.
 
     *prompt* includes the *cached* tokens, read from a cache, and the *written* ones, written to
-    it; *completion* includes the *reasoning* tokens.
+    it, of which *written_1h* are kept for an hour; *completion* includes the *reasoning* tokens.
     """
 
     prompt: int = 0
@@ -21,6 +22,7 @@ class TokenUsage(msgspec.Struct, frozen=True):
     cached: int = 0
     reasoning: int = 0
     written: int = 0
+    written_1h: int = 0
 
     def __add__(self, other: "TokenUsage") -> "TokenUsage":
         return TokenUsage(
@@ -29,19 +31,27 @@ class TokenUsage(msgspec.Struct, frozen=True):
             self.cached + other.cached,
             self.reasoning + other.reasoning,
             self.written + other.written,
+            self.written_1h + other.written_1h,
         )
 
-    def bounded(self) -> tuple[int, int, int, int, int]:
-        """Return the five counts in their order, clamped to 0 and a billion.
+    def bounded(self) -> tuple[int, int, int, int, int, int]:
+        """Return the six counts in their order, clamped to 0 and a billion.
 
         Negative ones would refill budgets, and huge ones overflow the store.
         """
-        counts = (self.prompt, self.completion, self.cached, self.reasoning, self.written)
+        counts = (
+            self.prompt,
+            self.completion,
+            self.cached,
+            self.reasoning,
+            self.written,
+            self.written_1h,
+        )
         if min(counts) >= 0 and max(counts) <= _MOST_TOKENS:
             return counts
         clamped = (min(max(0, count), _MOST_TOKENS) for count in counts)
-        prompt, completion, cached, reasoning, written = clamped
-        return prompt, completion, cached, reasoning, written
+        prompt, completion, cached, reasoning, written, written_1h = clamped
+        return prompt, completion, cached, reasoning, written, written_1h
 
 
 def add_usage(one: ChatUsage, other: ChatUsage) -> ChatUsage:
@@ -56,6 +66,7 @@ def add_usage(one: ChatUsage, other: ChatUsage) -> ChatUsage:
             a.cached_tokens + b.cached_tokens,
             a.audio_tokens + b.audio_tokens,
             a.cache_write_tokens + b.cache_write_tokens,
+            (a.cache_write_1h_tokens or 0) + (b.cache_write_1h_tokens or 0) or UNSET,
         ),
         CompletionTokensDetails(
             c.reasoning_tokens + d.reasoning_tokens, c.audio_tokens + d.audio_tokens
@@ -71,4 +82,5 @@ def to_token_usage(usage: ChatUsage) -> TokenUsage:
         usage.prompt_tokens_details.cached_tokens,
         usage.completion_tokens_details.reasoning_tokens,
         usage.prompt_tokens_details.cache_write_tokens,
+        usage.prompt_tokens_details.cache_write_1h_tokens or 0,
     )

@@ -3,12 +3,14 @@
 Nothing here asks an upstream: the shell refreshes the lists in the background, so that a listing
 never waits for one. A list that could not be refreshed stays in use.
 
-Sources: https://platform.openai.com/docs/api-reference/models and
+Sources: https://platform.openai.com/docs/api-reference/models,
+https://platform.claude.com/docs/en/api/models-list and
 https://ai.google.dev/api/models (read 2026-11).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Final, Literal
 
@@ -59,8 +61,11 @@ class _ModelListBody(msgspec.Struct):
 
 
 class _OpenAIModel(msgspec.Struct):
+    """A model as OpenAI lists it; *created_at* is Anthropic's, a moment in RFC 3339."""
+
     id: str
     created: int | float | str | None = None
+    created_at: object = None
     owned_by: str | None = None
 
 
@@ -108,7 +113,8 @@ def parse_openai_models(body: bytes) -> list[ModelEntry]:
         except _DECODE_ERRORS:
             continue
         if _is_plausible(model.id):
-            entries.append(ModelEntry(model.id, _seconds(model.created), model.owned_by or ""))
+            created = _seconds(model.created) or _seconds_of_date(model.created_at)
+            entries.append(ModelEntry(model.id, created, model.owned_by or ""))
     return entries
 
 
@@ -245,6 +251,17 @@ def _seconds(created: float | str | None) -> int:
     if isinstance(created, str) or created is None or not 0 <= created <= _MAX_CREATED:
         return 0
     return int(created)
+
+
+def _seconds_of_date(date: object) -> int:
+    """Return a moment in RFC 3339 as epoch seconds; 0 for anything else."""
+    if not isinstance(date, str):
+        return 0
+    try:
+        moment = datetime.fromisoformat(date)
+    except ValueError:
+        return 0
+    return _seconds((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
 
 
 def _check_values(body: bytes) -> None:

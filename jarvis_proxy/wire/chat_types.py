@@ -36,11 +36,15 @@ ExtraContent = dict[str, dict[str, str]]
 
 
 class PromptTokensDetails(Struct):
-    """Parts of ``prompt_tokens``, already counted in it."""
+    """Parts of ``prompt_tokens``, already counted in it.
+
+    *cache_write_1h_tokens*, part of *cache_write_tokens*, are Anthropic's: kept for an hour.
+    """
 
     cached_tokens: int = 0
     audio_tokens: int = 0
     cache_write_tokens: int = 0
+    cache_write_1h_tokens: int | UnsetType = UNSET
 
 
 class CompletionTokensDetails(Struct):

@@ -30,6 +30,7 @@ def record(
     completion: int | None = 100,
     cached: int | None = 0,
     written: int | None = None,
+    written_1h: int = 0,
     at: str = "2026-11-23T12:00:00+00:00",
 ) -> CallRecord:
     return CallRecord(
@@ -42,6 +43,7 @@ def record(
         completion_tokens=completion,
         cached_tokens=cached,
         cache_write_tokens=written,
+        cache_write_1h_tokens=written_1h,
     )
 
 
@@ -161,6 +163,24 @@ def test_tokens_written_to_a_cache_have_a_price_of_their_own(
     assert prices.cost(call) == round(dollars * USD)
 
 
+@pytest.mark.parametrize(
+    ("written", "written_1h", "dollars"),
+    [
+        (400, 400, 0.0028),
+        (400, 100, 0.0012 + 0.00075 + 0.0004),
+        (400, 900, 0.0028),  # more than were written
+        (0, 100, 0.002),
+    ],
+)
+def test_tokens_written_for_an_hour_cost_twice_what_others_do(
+    written: int, written_1h: int, dollars: float
+) -> None:
+    prices = Prices(table(model("m", input=2, written=2.5)), [("maker", "")])
+    call = record("maker", "m", written=written, written_1h=written_1h, completion=0)
+
+    assert prices.cost(call) == round(dollars * USD)
+
+
 def test_tokens_written_to_a_cache_without_a_price_of_their_own_cost_what_others_do() -> None:
     prices = Prices(table(model("m", input=2)), [("maker", "")])
 
@@ -179,7 +199,10 @@ def test_claude_asks_more_for_writing_a_cache_and_less_for_reading_it(name: str)
         )
         return prices.cost(call) or 0
 
+    hour = record("anthropic", name, prompt=100_000, completion=0, written=100_000)
+    hour.cache_write_1h_tokens = 60_000
     plain = cost(0, 0)
+    assert prices.cost(hour) == plain * 4 // 10 * 5 // 4 + plain * 6 // 10 * 2
     assert plain > 0
     assert cost(0, 100_000) == plain * 5 // 4
     assert cost(100_000, 0) == plain // 10

@@ -112,6 +112,29 @@ def test_created_is_an_integer_whatever_was_sent(created: str, seconds: int) -> 
 
 
 @pytest.mark.parametrize(
+    ("date", "seconds"),
+    [
+        ('"2025-11-24T00:00:00Z"', 1_763_942_400),
+        ('"2025-11-24T01:00:00.5+01:00"', 1_763_942_400),
+        ('"2025-11-24"', 1_763_942_400),
+        ('"1970-01-01T00:00:00Z"', 0),
+        ('"0001-01-01T00:00:00+23:59"', 0),
+        ('"today"', 0),
+        ('""', 0),
+        ("null", 0),
+        ("7", 0),
+        ("[]", 0),
+    ],
+)
+def test_anthropics_date_of_a_model_becomes_seconds(date: str, seconds: int) -> None:
+    body = b'{"data":[{"type":"model","id":"claude-a","created_at":%s}],"has_more":false}'
+
+    (model,) = parse_openai_models(body % date.encode())
+
+    assert model.created == seconds
+
+
+@pytest.mark.parametrize(
     "body",
     [
         b"",

@@ -6,6 +6,8 @@ Source: https://platform.claude.com/docs/en/api/messages, ``usage`` (read 2026-1
 
 from typing import Final
 
+from msgspec import UNSET
+
 from jarvis_proxy.upstreams.json_values import Fields, fields_of
 from jarvis_proxy.wire.chat_types import ChatUsage, CompletionTokensDetails, PromptTokensDetails
 
@@ -15,6 +17,7 @@ _COUNTS: Final = (
     "cache_creation_input_tokens",
     "output_tokens",
 )
+_HOUR: Final = "ephemeral_1h_input_tokens"
 _MOST: Final = 1_000_000_000
 _TIERS: Final = {"standard": "default", "priority": "priority"}
 
@@ -22,11 +25,12 @@ _TIERS: Final = {"standard": "default", "priority": "priority"}
 class UsageCounter:
     """The counts of one upstream message: each event overwrites what it tells again."""
 
-    __slots__ = ("_counts", "_reasoning", "service_tier", "web_searches")
+    __slots__ = ("_counts", "_for_an_hour", "_reasoning", "service_tier", "web_searches")
 
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}
         self._reasoning = 0
+        self._for_an_hour = 0
         self.service_tier: str | None = None
         """OpenAI's name of the tier that served the request, once it is known."""
         self.web_searches = 0
@@ -35,6 +39,9 @@ class UsageCounter:
         """Take the ``usage`` of an event; anything but an object is ignored."""
         fields = fields_of(value)
         self._counts |= {name: _count(fields[name]) for name in _COUNTS if _is_count(fields, name)}
+        written = fields_of(fields.get("cache_creation"))
+        if _is_count(written, _HOUR):
+            self._for_an_hour = _count(written[_HOUR])
         details = fields_of(fields.get("output_tokens_details"))
         if _is_count(details, "thinking_tokens"):
             self._reasoning = _count(details["thinking_tokens"])
@@ -55,7 +62,11 @@ class UsageCounter:
             prompt,
             completion,
             prompt + completion,
-            PromptTokensDetails(cached_tokens=cached, cache_write_tokens=written),
+            PromptTokensDetails(
+                cached_tokens=cached,
+                cache_write_tokens=written,
+                cache_write_1h_tokens=min(self._for_an_hour, written) or UNSET,
+            ),
             CompletionTokensDetails(reasoning_tokens=min(self._reasoning, completion)),
         )
 

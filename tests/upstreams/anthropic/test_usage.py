@@ -1,5 +1,9 @@
 """Token counts of a Messages answer: which of them count, and for what."""
 
+import pytest
+
+from jarvis_proxy.canonical.usage import add_usage, to_token_usage
+from jarvis_proxy.upstreams.anthropic.usage import UsageCounter
 from tests.upstreams.anthropic.answers import (
     end,
     new_reader,
@@ -45,6 +49,35 @@ def test_bug_14_and_15_the_prompt_includes_what_caches_gave_and_took() -> None:
 
     assert reader.usage is not None
     assert reader.usage.prompt_tokens == 324
+
+
+def test_tokens_written_for_an_hour_are_told_apart() -> None:
+    split = {"ephemeral_5m_input_tokens": 100, "ephemeral_1h_input_tokens": 200}
+    told = {"input_tokens": 4, "cache_creation_input_tokens": 300, "cache_creation": split}
+    reader, _ = read_events(start({**told, "output_tokens": 1}), *text(0, "Hi"), *end())
+
+    assert reader.usage is not None
+    details = reader.usage.prompt_tokens_details
+    assert (details.cache_write_tokens, details.cache_write_1h_tokens) == (300, 200)
+    assert to_token_usage(reader.usage).bounded()[4:] == (300, 200)
+    assert to_token_usage(add_usage(reader.usage, reader.usage)).written_1h == 400
+
+
+@pytest.mark.parametrize(
+    ("split", "hour"),
+    [
+        (None, 0),
+        ([], 0),
+        ({"ephemeral_1h_input_tokens": "9"}, 0),
+        ({"ephemeral_1h_input_tokens": 999}, 300),
+    ],
+)
+def test_tokens_for_an_hour_are_never_more_than_were_written(split: object, hour: int) -> None:
+    counter = UsageCounter()
+    counter.take({"cache_creation_input_tokens": 300, "cache_creation": split})
+
+    assert counter.usage is not None
+    assert to_token_usage(counter.usage).written_1h == hour
 
 
 def test_bug_16_a_stream_without_message_delta_has_the_usage_of_its_beginning() -> None:
