@@ -80,8 +80,8 @@ When the server is up, these two lines stream an answer, free of charge, with no
 -H 'Content-Type: application/json' \
 -d '{{"model":"jarvis-echo","stream":true,"messages":[{{"role":"user","content":"Hello there"}}]}}'
 
-For real models put OPENAI_API_KEY or GEMINI_API_KEY into .env and start again; with an ADMIN_KEY
-there is also a dashboard, at {address}/dashboard.
+For real models put OPENAI_API_KEY, GEMINI_API_KEY or ANTHROPIC_API_KEY into .env and start again;
+with an ADMIN_KEY there is also a dashboard, at {address}/dashboard.
 ./start.sh doctor checks all of it and prints the settings for your clients.
 """
 
