@@ -1,6 +1,7 @@
 """Fixtures: the proxy, started as in production, and scripted upstreams."""
 
 import contextlib
+import gc
 import io
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Generator
@@ -98,6 +99,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         cases[case] += 1
         if cases[case] > MEASURED_CASES:
             item.add_marker(pytest.mark.no_cover)
+
+
+def pytest_collection_finish() -> None:
+    """Take the tests themselves out of the garbage collector's rounds: they are a million objects.
+
+    Without this, it takes a third of the time of small tests.
+    """
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
