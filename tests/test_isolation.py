@@ -16,7 +16,7 @@ from tests.support.raw_upstream import Peer, RawUpstream, Received, chat_chunk, 
 
 pytestmark = pytest.mark.slow
 
-CALLS: Final = int(os.environ.get("ISOLATION_CALLS", "300"))
+CALLS: Final = int(os.environ.get("ISOLATION_CALLS", "100"))
 AT_ONCE: Final = 20
 BOB_KEY: Final = "bobs-key-0123456789abcdef"
 BOB: Final = {"Authorization": f"Bearer {BOB_KEY}"}
@@ -137,7 +137,7 @@ async def test_d6_one_clients_failing_calls_leave_anothers_unharmed(how: str) ->
 @pytest.mark.parametrize("how", ["500", "429", "403"])
 async def test_d6_calls_for_ever_new_models_leave_anothers_unharmed(how: str) -> None:
     async with both(how) as (proxy, _):
-        await alices_calls(proxy, 600, model="gpt-N")
+        await alices_calls(proxy, 300, model="gpt-N")
         place = proxy.context.endpoints["openai"]
 
         assert await bobs_calls(proxy) == UNHARMED
