@@ -198,6 +198,10 @@ class AnswerReader(Protocol):
         """The answer is complete: read no further."""
 
     @property
+    def is_settled(self) -> bool:
+        """All of the answer has come, though its end has not: ``feed_eof`` completes it."""
+
+    @property
     def service_tier(self) -> str | None:
         """The tier that served the call, in OpenAI's words, once the upstream has named it."""
 

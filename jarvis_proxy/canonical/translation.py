@@ -178,6 +178,7 @@ class TranslatedStream:
     __slots__ = (
         "_answer",
         "_attempt",
+        "_has_failed",
         "_index",
         "_params",
         "_reader",
@@ -193,6 +194,7 @@ class TranslatedStream:
         self.failure: ProxyError | None = None
         self.next_request: UpstreamRequest | None = None
         self._attempt = attempt
+        self._has_failed = False
         self._answer = attempt.answer
         self._reader = reader
         self._index = index
@@ -208,6 +210,11 @@ class TranslatedStream:
     def held(self) -> int:
         """About how many bytes are kept."""
         return self._reader.held + self._answer.kept
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the answer lacks its end only, which ``feed_eof`` then gives."""
+        return self._attempt.count == 1 and not self._has_failed and self._reader.is_settled
 
     def feed(self, data: bytes) -> bytes:
         """Return the events that *data* completes, or ``b""``.
@@ -251,6 +258,7 @@ class TranslatedStream:
         """Give *error* the events that came before it, and the client's own param."""
         attempt = self._attempt
         attempt.fail(error)
+        self._has_failed = True
         events = self._answer.take()
         error.completed_events = b"" if attempt.abandoned else events
         relabel(error, self._params)

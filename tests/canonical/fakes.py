@@ -78,7 +78,7 @@ class FakeReader:
         self._tokens: int | None = None
         self.service_tier: str | None = "flex"
         self.next_request: UpstreamRequest | None = None
-        self.done = False
+        self.done = self.is_settled = False
 
     @property
     def usage(self) -> ChatUsage | None:
@@ -94,7 +94,7 @@ class FakeReader:
             self._take(line.decode())
 
     def feed_eof(self) -> None:
-        if self.next_request is None and not self.done:
+        if self.next_request is None and not self.done and not self.is_settled:
             raise ProxyError(502, "It was cut off.", code="upstream_truncated")
 
     def read_whole(self, body: bytes, /) -> None:
@@ -115,6 +115,9 @@ class FakeReader:
                 raise EmptyAnswerError(502, "It said nothing.")
             case "more":
                 self.next_request = UpstreamRequest("POST", "/more", {}, b"")
+            case "stop":
+                self._sink.finish(Finish(reason="stop"))
+                self.is_settled = True
             case "end":
                 self._sink.finish(Finish(reason="stop"))
                 self.done = True

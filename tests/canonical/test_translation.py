@@ -5,7 +5,7 @@ import pytest
 from jarvis_proxy.canonical.answer import Answer
 from jarvis_proxy.canonical.exchange import EmptyAnswerError, Exchange, Upstream
 from jarvis_proxy.canonical.request import CanonicalRequest, SameParams
-from jarvis_proxy.canonical.translation import TranslatedUpstream, Translation
+from jarvis_proxy.canonical.translation import TranslatedStream, TranslatedUpstream, Translation
 from jarvis_proxy.canonical.usage import TokenUsage
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.wire.response_events import SequenceNumbers
@@ -57,6 +57,31 @@ def test_an_answer_without_an_end_is_cut_off() -> None:
         translator.feed_eof()
     assert cut.value.code == "upstream_truncated"
     assert not translator.done
+
+
+def test_an_answer_that_lacks_its_end_only_is_settled() -> None:
+    translator = a_translation().stream_translator()
+    assert isinstance(translator, TranslatedStream)
+
+    assert translator.feed(b"text a\n") == b"data: 0 a\n"
+    assert not translator.is_settled
+    assert translator.feed(b"stop\n") == b"data: 0 /stop\n"
+    assert translator.is_settled
+    assert translator.feed_eof() == b"data: end None flex\n"
+
+
+def test_an_answer_of_several_requests_or_one_that_failed_is_not_settled() -> None:
+    one_of_two = a_translation(FakeUpstreamCall(count=2)).stream_translator()
+    failed = a_translation().stream_translator()
+
+    assert isinstance(one_of_two, TranslatedStream)
+    assert isinstance(failed, TranslatedStream)
+    one_of_two.feed(b"stop\n")
+    with pytest.raises(ProxyError):
+        failed.feed(b"stop\nerror messages\n")
+
+    assert not one_of_two.is_settled
+    assert not failed.is_settled
 
 
 def test_an_answer_goes_on_in_a_further_request() -> None:

@@ -50,7 +50,8 @@ If the proxy cannot send the error event either, it aborts the connection in a w
 clients report as an error.
 Never: an answer that ends early and looks complete, an end that the upstream did not send, or \
 half an event.
-(If only `[DONE]` is missing after a finish reason, the proxy adds it: that answer was complete.)
+(If only the end mark is missing after a finish reason, the proxy adds it: that answer was \
+complete.)
 
 No answer is another call's, whatever an upstream sends before, within, after or between answers: \
 bytes that no request asked for cost the upstream its connection.

@@ -16,6 +16,7 @@ from aiohttp import HttpVersion11, web
 from jarvis_proxy.aiohttp_ext.server_connection import connection_of
 from jarvis_proxy.call_record import CallRecord
 from jarvis_proxy.canonical.call import Call
+from jarvis_proxy.canonical.translation import TranslatedStream
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.server.client_apis import client_api
 from jarvis_proxy.server.context import ADMITTED_CALL, RECORD
@@ -223,9 +224,11 @@ class ClientStream:
         return self.has_content and self.source is not None and self.source.is_settled
 
     async def finish_settled(self) -> web.StreamResponse:
-        """Write the end mark, which the upstream did not come to, and end the answer."""
-        if self._form.end_mark:
-            self._write_chunk(self._form.end_mark)
+        """Write the end, which the upstream did not come to, and end the answer."""
+        source = self.source
+        ending = source.feed_eof() if isinstance(source, TranslatedStream) else self._form.end_mark
+        if ending:
+            self._write_chunk(ending)
         return await self.end()
 
     async def end(self) -> web.StreamResponse:

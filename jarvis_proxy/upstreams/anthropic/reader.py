@@ -130,6 +130,11 @@ class MessagesReader:
         return self._counter.service_tier
 
     @property
+    def is_settled(self) -> bool:
+        """Whether the message has stopped for good, though its end has not come."""
+        return self._native is not None and self._state is not None and not self._may_continue()
+
+    @property
     def held(self) -> int:
         """About how many bytes it holds back."""
         blocks = sum(block.kept for block in self._blocks.values()) + self._ended_bytes
@@ -146,7 +151,11 @@ class MessagesReader:
             return
         self.next_request = None
         for event in self._body.feed(data):
-            self._take_event(event)
+            try:
+                self._take_event(event)
+            except ProxyError:
+                if not self.is_settled:
+                    raise  # else the answer is there, and nothing behind it can harm it
             if self.done or self.next_request is not None:
                 return
 

@@ -207,6 +207,19 @@ def test_y11_an_answer_cut_before_its_stop_reason_is_truncated() -> None:
         assert (caught.value.status, caught.value.code) == (502, "upstream_truncated"), at
 
 
+def test_y11_nothing_behind_the_stop_reason_harms_the_answer() -> None:
+    reader, answer = new_reader()
+    reader.feed(sse(start(), *text(0, "Hi")))
+    assert not reader.is_settled
+
+    reader.feed(sse(end()[0]) + b'event: error\ndata: {"type":"error","error":{}}\n\n')
+    assert reader.is_settled
+    assert not reader.done
+    reader.feed_eof()
+
+    assert answer.choice(0).events[-1] == ("finish", "stop")
+
+
 def test_y11_an_open_block_is_ended_at_the_end() -> None:
     _, choice = read_events(start(), *tool(0, "f", "{}")[:-1], *end("tool_use"))
 
@@ -263,6 +276,13 @@ def test_y12_a_paused_answer_is_sent_back_as_it_came() -> None:
     assert kinds(choice).count("finish") == 1
     assert reader.usage is not None
     assert (reader.usage.prompt_tokens, reader.usage.completion_tokens) == (30, 10)
+
+
+def test_y12_a_paused_answer_is_not_settled() -> None:
+    reader, _ = new_reader(keeps_content=True)
+    reader.feed(sse(start(), *text(0, "Hi"), end("pause_turn")[0]))
+
+    assert not reader.is_settled
 
 
 def test_y12_an_answer_that_pauses_for_ever_ends_as_one_that_is_too_long() -> None:

@@ -76,6 +76,11 @@ class GeminiReader:
         return self._stream.usage
 
     @property
+    def is_settled(self) -> bool:
+        """False: only the end of the body says that nothing follows."""
+        return False
+
+    @property
     def service_tier(self) -> str | None:
         """The tier that served the call, in OpenAI's words."""
         return self._stream.service_tier
