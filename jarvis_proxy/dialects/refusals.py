@@ -4,7 +4,7 @@ from jarvis_proxy.canonical.answer import Finish
 from jarvis_proxy.errors import ProxyError
 
 
-def blocked(finish: Finish) -> ProxyError:
+def blocked(finish: Finish, error_type: str = "invalid_request_error") -> ProxyError:
     """Return OpenAI's error for an answer that *finish* says was filtered.
 
     Source: https://platform.openai.com/docs/guides/image-generation (read 2026-11), for pictures;
@@ -15,7 +15,7 @@ def blocked(finish: Finish) -> ProxyError:
     return ProxyError(
         400,
         message,
-        error_type="image_generation_user_error",
+        error_type=error_type,
         code="moderation_blocked",
         should_retry=False,
     )

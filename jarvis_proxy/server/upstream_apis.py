@@ -21,6 +21,8 @@ from jarvis_proxy.dialects.generate_content.embeddings import EmbeddingsUpstream
 from jarvis_proxy.dialects.messages.dialect import MessagesDialect
 from jarvis_proxy.dialects.responses.request import INPUT_TOKENS, ResponsesDialect
 from jarvis_proxy.dialects.speech.request import SPEECH, SpeechDialect
+from jarvis_proxy.dialects.transcription.options import TRANSCRIPTIONS, TRANSLATIONS
+from jarvis_proxy.dialects.transcription.request import TranscriptionDialect
 from jarvis_proxy.routing.endpoints import MESSAGES
 from jarvis_proxy.routing.key_pool import KeyPool
 from jarvis_proxy.routing.models import GEMINI
@@ -43,6 +45,9 @@ _ALPHABET: Final = string.ascii_letters + string.digits
 
 CHAT: Final = "chat/completions"
 RESPONSES: Final = "responses"
+
+_FORMS: Final = frozenset({TRANSCRIPTIONS, TRANSLATIONS})
+"""Endpoints of the dialects below whose requests are forms."""
 
 
 def new_call_id() -> str:
@@ -85,7 +90,7 @@ def _gemini(upstream: UpstreamSettings, settings: Settings, signatures: Signatur
     )
     dialects = {**build_dialects(new_call_id, without=VERBS), **build_media_dialects()}
     translator = TranslatedUpstream(adapter, dialects)
-    return UpstreamApi(translator, transport, relays=frozenset(VERBS), kind="gemini")
+    return UpstreamApi(translator, transport, frozenset(VERBS), _FORMS, kind="gemini")
 
 
 def _compatible(
@@ -165,6 +170,11 @@ def build_dialects(
 
 
 def build_media_dialects() -> Mapping[str, Dialect]:
-    """Return OpenAI's endpoints for sound, for upstreams that speak."""
+    """Return OpenAI's endpoints for sound, for upstreams that speak and hear."""
     encodes = ENCODED if find_program() else ()
-    return {SPEECH: SpeechDialect(encodes)}
+    transcription = TranscriptionDialect()
+    return {
+        SPEECH: SpeechDialect(encodes),
+        TRANSCRIPTIONS: transcription,
+        TRANSLATIONS: transcription,
+    }

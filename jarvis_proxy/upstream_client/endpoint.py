@@ -14,12 +14,14 @@ from jarvis_proxy.upstream_client.transport import UpstreamTransport
 class UpstreamApi:
     """One API of an upstream: its translator and its transport.
 
-    *relays* are the endpoints that it passes on as they are. *kind* is which API it is.
+    *relays* are the endpoints that it passes on as they are. *forms* are those whose forms it
+    translates: these are read whole. *kind* is which API it is.
     """
 
     upstream: Upstream
     transport: UpstreamTransport
     relays: frozenset[str] = frozenset()
+    forms: frozenset[str] = frozenset()
     kind: Literal["openai", "gemini", "messages"] = "openai"
 
 

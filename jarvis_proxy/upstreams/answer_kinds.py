@@ -33,7 +33,11 @@ ANSWERS_JSON: Final = frozenset(
 )
 """Endpoints that answer with JSON, or with events where a stream was asked for; nothing else."""
 
-_STREAMS: Final = (ANSWERS_JSON - {"embeddings", "messages/count_tokens", "moderations"}) | {STREAM}
+_STREAMS: Final = (ANSWERS_JSON - {"embeddings", "messages/count_tokens", "moderations"}) | {
+    STREAM,
+    "audio/transcriptions",
+    "audio/translations",
+}
 _SSE: Final = "text/event-stream"
 _JSON: Final = "application/json"
 _PAGE: Final = "text/html"

@@ -13,7 +13,8 @@ from jarvis_proxy.wire.single_model import MODEL, check_names
 
 _MAX_HEAD: Final = 16 * 1024
 _MAX_VALUE: Final = 1024
-_BOUNDARY: Final = re.compile(r'boundary=(?:"([^"\r\n]{1,70})"|([^;,\s"]{1,70}))', re.IGNORECASE)
+BOUNDARY: Final = re.compile(r'boundary=(?:"([^"\r\n]{1,70})"|([^;,\s"]{1,70}))', re.IGNORECASE)
+"""Finds the boundary in a form's Content-Type, in its first or second group."""
 _ANY_BOUNDARY: Final = re.compile(r"boundary[^=;,]{0,8}=", re.IGNORECASE)
 # Parameters before the name are taken whole, quotes and all: a file may be called "a; name=model".
 _MODEL_FIELD: Final = re.compile(
@@ -59,7 +60,7 @@ class ModelFieldScanner:
         Raises:
             ProxyError: 400 `invalid_multipart`, it names none, or a *strict* one finds two.
         """
-        found = _BOUNDARY.search(content_type)
+        found = BOUNDARY.search(content_type)
         if found is None:
             raise invalid_form("its Content-Type names no boundary")
         if strict and len(_ANY_BOUNDARY.findall(content_type)) > 1:

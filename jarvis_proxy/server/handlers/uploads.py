@@ -5,14 +5,17 @@ disk, and count against the memory limit.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
+from functools import partial
 
 from aiohttp import web
 from msgspec.structs import replace
 
+from jarvis_proxy.dialects.form_calls import asks_for_stream
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.routing.models import ModelRoute
-from jarvis_proxy.server.context import ADMITTED_CALL, CONTEXT, RECORD
+from jarvis_proxy.server.context import ADMITTED_CALL, CONTEXT, MATCH, RECORD
 from jarvis_proxy.server.handlers.new_call import new_call, raw_query
 from jarvis_proxy.server.relay.deadlines import CallDeadlines
 from jarvis_proxy.server.relay.retry_loop import CallRunner
@@ -95,6 +98,19 @@ class StreamedUpload:
         if self._duplicate_scanner.model is not None:
             raise invalid_form("it has two fields called 'model'")
 
+    async def read_whole(self) -> bytes:
+        """Return the whole body, which is held in memory.
+
+        Raises:
+            ProxyError: as ``find_model``.
+        """
+        while data := await self.read():
+            self._reservation.add(len(data))
+            self._check_duplicate(data)
+            self.buffered_prefix.add(data)
+        self._deadlines.request_received()
+        return self.buffered_prefix.join()
+
     async def pieces(self) -> AsyncIterator[bytes]:
         """Yield the whole body: the buffered prefix, then the rest as it arrives."""
         try:
@@ -128,9 +144,34 @@ async def relay_form(request: web.Request, deadlines: CallDeadlines) -> web.Stre
     route = admitted.resolve(model) if model is not None else admitted.openai_route()
     if span is not None and admitted.is_limited:
         upload.reject_duplicate_model(ModelFieldScanner(content_type, strict=True), span[1])
+    endpoint = request.app[CONTEXT].endpoints[route.upstream]
+    if request[MATCH].endpoint in endpoint.api.forms:
+        return await _answer_form(request, deadlines, upload, route, model)
     if span is not None and route.upstream_model != model:
         upload.buffered_prefix.replace(*span, route.upstream_model.encode())
     return await _relay(request, deadlines, upload, route, model)
+
+
+async def _answer_form(
+    request: web.Request,
+    deadlines: CallDeadlines,
+    upload: StreamedUpload,
+    route: ModelRoute,
+    model: str | None,
+) -> web.StreamResponse:
+    """Answer a form by an upstream that takes none: its parts become another request."""
+    await request[ADMITTED_CALL].check_rate_limit()
+    record, context = request[RECORD], request.app[CONTEXT]
+    record.upstream, record.upstream_model = route.upstream, route.upstream_model
+    record.model = model or "-"
+    body = await upload.read_whole()
+    record.body_received_at = time.monotonic()
+    content_type = request.headers.get("Content-Type", "")
+    job = partial(asks_for_stream, body, content_type)
+    streams = await context.offload.run(len(body), record.key_name, job)
+    call = new_call(request, context, route, model, stream=streams, body=body)
+    call = replace(call, headers={**call.headers, "content-type": content_type})
+    return await CallRunner(request, deadlines, (route,), lambda _: call).run()
 
 
 async def relay_raw(request: web.Request, deadlines: CallDeadlines) -> web.StreamResponse:

@@ -1,0 +1,1 @@
+"""``/v1/audio/transcriptions`` and ``/translations``: sound in, text out. Pure."""

@@ -1,0 +1,146 @@
+"""A form that asks for a transcript, as typed values. Pure.
+
+Source: https://platform.openai.com/docs/api-reference/audio/createTranscription and
+/createTranslation (read 2026-11).
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from jarvis_proxy.canonical.ignored_params import IgnoredParams
+from jarvis_proxy.canonical.mime import SNIFF_BYTES, from_name, normalise, sniff
+from jarvis_proxy.canonical.validation_errors import check_range, invalid, missing
+from jarvis_proxy.wire.multipart_form import Form, FormPart, is_form, read_form
+
+TRANSCRIPTIONS: Final = "audio/transcriptions"
+TRANSLATIONS: Final = "audio/translations"
+
+PLAIN: Final = ("json", "text")
+"""Formats that are text as the model says it; the others need segments with their times."""
+_FORMATS: Final = (*PLAIN, "srt", "verbose_json", "vtt")
+_DIARIZED: Final = "diarized_json"
+_GRANULARITIES: Final = ("word", "segment")
+_YES: Final = frozenset(("true", "1"))
+_IGNORED: Final = ("include", "chunking_strategy", "known_speaker_references")
+
+
+class TranscriptOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client asks for, but for the sound."""
+
+    format: str = "json"
+    translates: bool = False
+    languages: tuple[str, ...] = ()
+    prompt: str = ""
+    keywords: tuple[str, ...] = ()
+    temperature: float | None = None
+    words: bool = False
+    segments: bool = True
+    speakers: tuple[str, ...] = ()
+    stream: bool = False
+
+    @property
+    def is_plain(self) -> bool:
+        """The transcript is text without times."""
+        return self.format in PLAIN
+
+    @property
+    def is_diarized(self) -> bool:
+        """Each segment has its speaker."""
+        return self.format == _DIARIZED
+
+
+def form_of(body: bytes, headers: Mapping[str, str]) -> Form:
+    """Return the form that a call's *body* is.
+
+    Raises:
+        ProxyError: 400 `missing_required_parameter`, it is no form, so there is no file;
+            400 `invalid_multipart`.
+    """
+    content_type = headers.get("content-type", "")
+    if not is_form(content_type):
+        raise missing("file")
+    return read_form(body, content_type)
+
+
+def wants_stream(form: Form) -> bool:
+    """Tell whether *form* asks for events and can have them."""
+    asked = (form.text("stream") or "").strip().lower() in _YES
+    return asked and (form.text("response_format") or "json") in (*PLAIN, _DIARIZED)
+
+
+def read_options(form: Form, endpoint: str, ignored: IgnoredParams) -> TranscriptOptions:
+    """Return what *form* asks for; what cannot be had is noted.
+
+    Raises:
+        ProxyError: 400, a field has a value that is not known.
+    """
+    translates = endpoint == TRANSLATIONS
+    formats = _FORMATS if translates else (*_FORMATS, _DIARIZED)
+    chosen = _choice("response_format", form.text("response_format") or "json", formats)
+    kinds = [_choice("timestamp_granularities", kind, _GRANULARITIES)
+             for kind in form.texts("timestamp_granularities")]  # fmt: skip
+    for name in _IGNORED:
+        if form.files(name, f"{name}[]"):
+            ignored.add_or_reject(name)
+    streams = wants_stream(form)
+    if not streams and (form.text("stream") or "").strip().lower() in _YES:
+        ignored.add_or_reject("stream")
+    return TranscriptOptions(
+        format=chosen,
+        translates=translates,
+        languages=tuple(filter(None, (*form.texts("language"), *form.texts("languages")))),
+        prompt=form.text("prompt") or "",
+        keywords=tuple(form.texts("keywords")),
+        temperature=_temperature(form.text("temperature")),
+        words="word" in kinds,
+        segments="segment" in kinds or not kinds,
+        speakers=tuple(form.texts("known_speaker_names")),
+        stream=streams,
+    )
+
+
+def the_file(form: Form) -> FormPart:
+    """Return the sound.
+
+    Raises:
+        ProxyError: 400 `missing_required_parameter`, or it is empty.
+    """
+    files = form.files("file")
+    if not files:
+        raise missing("file")
+    if files[-1].start == files[-1].end:
+        raise invalid("file", "Invalid 'file': it is empty.", "invalid_audio")
+    return files[-1]
+
+
+def mime_of(form: Form, part: FormPart) -> str:
+    """Return the MIME type of a sound: by its first bytes, its name, or what the client says.
+
+    Containers of both sound and pictures hold sound here.
+    """
+    start = form.data(part._replace(end=min(part.end, part.start + SNIFF_BYTES)))
+    found = sniff(start) or from_name(part.filename or "") or normalise(part.content_type)
+    kind, _, name = found.partition("/")
+    return f"audio/{name}" if kind in ("audio", "video") else "audio/mpeg"
+
+
+def _choice(param: str, value: str, known: tuple[str, ...]) -> str:
+    if value not in known:
+        names = ", ".join(f"'{name}'" for name in known)
+        message = f"Invalid value: '{value[:64]}'. Supported values are: {names}."
+        raise invalid(param, message)
+    return value
+
+
+def _temperature(text: str | None) -> float | None:
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        message = "Invalid type for 'temperature': expected a number."
+        raise invalid("temperature", message, "invalid_type") from None
+    check_range("temperature", value, 0, 1)
+    return value
