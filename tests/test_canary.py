@@ -12,68 +12,23 @@ import filecmp
 import gzip
 import itertools
 import json
-import secrets
 import signal
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 
+from jarvis_proxy.canonical.sealed_state import GOOGLE_MARK
+from tests.support.canaries import Canaries, forms, runs_of
+from tests.support.marked_upstreams import anthropic, chat_service, gemini
 from tests.support.raw_client import connect, fetch
-from tests.support.raw_upstream import Peer, RawUpstream, Received, chat_chunk, completion
 from tests.support.server_process import ROOT, Server, make_project, running_server
 
 pytestmark = pytest.mark.slow
 
 Json = dict[str, Any]
 CHAT = "/v1/chat/completions"
-
-
-class Canaries:
-    """Random texts, and everything that a program could have made of them."""
-
-    def __init__(self) -> None:
-        self.tokens: dict[str, str] = {}
-
-    def new(self, name: str) -> str:
-        """Return a fresh mark of plain letters, for where others are not allowed."""
-        token = self.tokens[name] = f"canary{secrets.token_hex(10)}"
-        return token
-
-    def text(self, name: str) -> str:
-        """Return a mark with characters that encodings change."""
-        return f'ü "{self.new(name)}"\u2028\\&<ä>'
-
-    def found_in(self, data: bytes) -> list[str]:
-        """Return the names of the marks that stand in *data*, in any form."""
-        lower = data.lower()
-        return [
-            name
-            for name, token in self.tokens.items()
-            if any(form in data for form in forms(token)) or token.encode() in lower
-        ]
-
-
-def forms(token: str) -> list[bytes]:
-    """Return *token* as it stands, in hexadecimal, base64, URL and JSON escapes."""
-    raw = token.encode()
-    escaped = "".join(f"\\u{ord(c):04x}" for c in token).encode()
-    percent = "".join(f"%{ord(c):02x}" for c in token).encode()
-    aligned = [base64.b64encode(b"_" * pad + raw)[4:-4] for pad in range(3)]
-    return [
-        raw,
-        raw[::-1],
-        raw.hex().encode(),
-        raw.hex().upper().encode(),
-        *aligned,
-        *(part.translate(bytes.maketrans(b"+/", b"-_")) for part in aligned),
-        quote(token).encode(),
-        percent,
-        percent.upper(),
-        escaped,
-        token.encode("utf-16-le"),
-    ]
+SEALED = "reasoning.encrypted_content"
 
 
 @pytest.mark.parametrize("spell", range(len(forms("x" * 20))))
@@ -86,118 +41,13 @@ def test_marks_are_found_in_every_form(spell: int) -> None:
     assert canaries.found_in(b"some log: nothing") == []
 
 
-def pieces(key: str) -> list[str]:
-    """Return *key* as an upstream may repeat it: escaped, encoded, cut in two."""
-    escaped = "".join(f"\\u{ord(c):04x}" for c in key)
-    percent = "".join(f"%{ord(c):02x}" for c in key)
-    return [key, escaped, percent, key[: len(key) // 2], f"..{key[-9:]}", key.upper()]
+def _text(said: str) -> Json:
+    return {"type": "text", "text": said}
 
 
-def runs_of(key: str, data: bytes) -> list[str]:
-    """Return what *data* shows of *key*: eight characters of it or more."""
-    text = data.decode("utf-8", "replace").lower()
-    # The first runs are mostly "canary", with which all canaries begin.
-    return [key[i : i + 8] for i in range(3, len(key) - 7) if key[i : i + 8] in text]
-
-
-async def repeat_key(peer: Peer, wanted: str, key: str, said: str) -> None:
-    """Answer with our own *key* in it, in one of the ways that *wanted* names."""
-    words = " ".join([said.replace('"', "").replace("\\", ""), *pieces(key)])
-    headers = [f"x-request-id: {key[:13]}", f"x-ratelimit-{key}: 1", f"openai-model: {key}"]
-    error = f'{{"error":{{"message":"{words}","type":"t","code":"{key}","param":"{key}"}}}}'
-    if "key-in-text" in wanted:
-        await peer.reply(words.encode(), 503, "text/plain", headers)
-    elif "key-in-page" in wanted:
-        await peer.reply(f"<html><p>{words}</p>".encode(), 500, "text/html", headers)
-    elif "key-in-200" in wanted:
-        await peer.reply(error.encode(), extra=headers)
-    elif "key-in-header" in wanted:
-        await peer.reply(completion(said), extra=headers)
-    elif "key-in-events" in wanted:
-        created = {"type": "response.created", "sequence_number": 0, "response": {"id": "r"}}
-        failed = f'{{"type":"response.failed","sequence_number":2,"response":{error[:-1]}}}}}'
-        await peer.head(extra=headers)
-        await peer.chunk(b"data: " + json.dumps(created).encode() + b"\n\n")
-        last = f'{{"type":"error","sequence_number":1,{error[10:-1]}'
-        await peer.chunk(f"event: error\ndata: {last}\n\ndata: {failed}\n\n".encode())
-        await peer.last_chunk()
-    else:
-        await peer.reply(error.encode(), 400, extra=headers)
-
-
-def upstreams(canaries: Canaries) -> tuple[RawUpstream, RawUpstream]:
-    """Return an OpenAI and a Gemini whose every word is marked."""
-
-    async def openai(peer: Peer, request: Received) -> None:
-        wanted = request.body.decode("utf-8", "replace")
-        said = canaries.text(f"openai says {len(canaries.tokens)}")
-        key = (request.header("authorization") or "").removeprefix("Bearer ")
-        match request.path.rpartition("/")[2]:
-            case _ if "want-key" in wanted:
-                await repeat_key(peer, wanted, key, said)
-            case _ if "want-400" in wanted:
-                error = {"message": said, "type": "t", "code": "c", "param": said}
-                await peer.reply(json.dumps({"error": error}).encode(), 400)
-            case _ if "want-401" in wanted:
-                await peer.reply(json.dumps({"error": {"message": said}}).encode(), 401)
-            case _ if "want-html" in wanted:
-                await peer.reply(f"<html>{said}</html>".encode(), 502, "text/html")
-            case _ if "want-redirect" in wanted:
-                mark = canaries.new("location")
-                await peer.reply(b"", 307, None, [f"Location: http://{mark}.test/{mark}"])
-            case _ if "want-garbage" in wanted:
-                await peer.send(b"HTTP/1.1 200 OK\r\nX: a\x00" + said.encode() + b"\r\n\r\n")
-                peer.close()
-            case _ if "want-cut" in wanted:
-                await peer.head()
-                await peer.chunk(chat_chunk(said) + b'data: {"half":"' + said.encode())
-                peer.close()
-            case _ if "want-bad-frame" in wanted:
-                await peer.head()
-                await peer.chunk(chat_chunk(said) + b"data: {" + said.encode() + b"\n\n")
-                await peer.last_chunk()
-            case _ if "want-bad-chunk" in wanted:
-                await peer.head()
-                await peer.chunk(chat_chunk(said))
-                await peer.send(said.encode())
-                peer.close()
-            case _ if '"stream":true' in wanted:
-                await peer.head()
-                await peer.chunk(chat_chunk(said) + chat_chunk(None, "stop"))
-                await peer.chunk(b"data: [DONE]\n\n")
-                await peer.last_chunk()
-            case _:
-                marked = ["Set-Cookie: a=" + canaries.new("cookie of the upstream")]
-                await peer.reply(completion(said), extra=marked)
-
-    async def gemini(peer: Peer, request: Received) -> None:
-        said = canaries.text(f"gemini says {len(canaries.tokens)}")
-        call = {"name": "f", "args": {"a": said}, "id": canaries.new("native id")}
-        parts: list[Json] = [
-            {"text": said, "thought": True},
-            {"functionCall": call, "thoughtSignature": canaries.new("signature")},
-        ]
-        frame: Json = {
-            "candidates": [{"content": {"role": "model", "parts": parts}, "finishReason": "STOP"}]
-        }
-        key = request.header("x-goog-api-key") or ""
-        if b"want-key" in request.body:
-            await repeat_key(peer, "key", key, said)
-        elif b"want-400" in request.body:
-            error = {"code": 400, "message": said, "status": "INVALID_ARGUMENT"}
-            await peer.reply(json.dumps({"error": error}).encode(), 400)
-        elif b"want-nonsense" in request.body:
-            await peer.reply(json.dumps({"candidates": said}).encode())
-        elif ":streamGenerateContent" in request.path:
-            await peer.head()
-            await peer.chunk(b"data: " + json.dumps(frame).encode() + b"\r\n\r\n")
-            if b"want-cut" in request.body:
-                await peer.chunk(b'data: {"candidates":[{"content":"' + said.encode())
-            await peer.last_chunk()
-        else:
-            await peer.reply(json.dumps(frame).encode())
-
-    return RawUpstream(openai), RawUpstream(gemini, base_path="/v1beta")
+def _as_googles(seal: str) -> str:
+    """Return *seal* as Google's clients carry it; one without an owner is Google's own."""
+    return base64.b64encode(f"jarvis:{seal}".encode()).decode() if ":" in seal else seal
 
 
 class Visitor:
@@ -221,6 +71,7 @@ class Visitor:
         merged = {**self._headers, **{n.replace("_", "-"): v for n, v in headers.items()}}
         response = await asyncio.wait_for(fetch(self._port, path, body, merged), 10)
         received = str(response.headers).encode() + response.body
+        self._canaries.note_seals(response.body)
         for name, key in self._canaries.tokens.items():
             if name.startswith("key for"):
                 assert runs_of(key, received) == [], name
@@ -269,6 +120,41 @@ class Visitor:
         await self.post(wrong, f"/v1beta/models/gpt-4o:generateContent?key={new('google key')}")
         await self.post({}, f"/v1beta/tunedModels/{new('tuned model')}:generateContent")
         await self.post({}, f"/v1beta/{new('google path')}")
+
+    async def every_pair(self) -> None:
+        """Each client API on each kind of upstream, with state of every owner in the history."""
+        models = ("gpt-4o", "deepseek-chat", "gemini-3.5-flash", "claude-sonnet-5")
+        wants = ("", "want-400", "want-cut", "want-key", "want-nonsense")
+        for model, want, stream in itertools.product(models, wants, (False, True)):
+            said = self._canaries.text(f"pair {model} {want} {stream}")
+            for path, body in self._conversations(model, f"{want} {said}", stream=stream):
+                status = await self.post(body, path)
+                assert want or status == 200, (model, path)
+        asked: Json = {"model": "gpt-4o", "messages": [{"role": self._canaries.new("odd role")}]}
+        for path in ("/v1/messages", "/v1/messages/count_tokens", "/anthropic/v1/messages"):
+            await self.post({**asked, "max_tokens": self._canaries.new("odd number")}, path)
+            await self.post(b"{" + self._canaries.text("odd message").encode(), path)
+
+    def _conversations(self, model: str, said: str, *, stream: bool) -> list[tuple[str, Json]]:
+        """Return one conversation as a client of each API holds it, and the address for it."""
+        new, user = self._canaries.new, {"role": "user", "content": said}
+        seals = [f"{owner}{new(f'seal {said} {owner}')}" for owner in ("gemini:", "chat.up:", "")]
+        blocks = [{"type": "thinking", "thinking": said, "signature": one} for one in seals]
+        signed = {"google": {"thought_signature": new(f"signature {said}")}}
+        model_said = {"content": said, "reasoning_content": said, "extra_content": signed}
+        items = [{"type": "reasoning", "summary": [], "encrypted_content": one} for one in seals]
+        parts = [{"text": said, "thoughtSignature": _as_googles(one)} for one in seals]
+        verb = "streamGenerateContent?alt=sse" if stream else "generateContent"
+        chat = [user, {"role": "assistant", **model_said, "thinking_blocks": blocks}, user]
+        messages = [user, {"role": "assistant", "content": [*blocks, _text(said)]}, user]
+        contents = [{"role": role, "parts": parts} for role in ("user", "model", "user")]
+        asked: Json = {"model": model, "stream": stream}
+        return [
+            (CHAT, {**asked, "messages": chat}),
+            ("/v1/responses", {**asked, "input": [user, *items, user], "include": [SEALED]}),
+            ("/v1/messages", {**asked, "max_tokens": 9, "messages": messages}),
+            (f"/v1beta/models/{model}:{verb}", {"contents": contents}),
+        ]
 
     async def repeated_keys(self) -> None:
         """Upstreams that repeat our keys, and a client that puts its own where names belong."""
@@ -393,15 +279,23 @@ async def test_nothing_that_is_said_is_written_anywhere(tmp_path: Path, log_form
     project = make_project(tmp_path / "project")
     for name in ("home", "tmp"):
         (project / name).mkdir()
-    openai, gemini = upstreams(canaries)
+    openai, deepseek = chat_service(canaries), chat_service(canaries)
+    google, claude = gemini(canaries), anthropic(canaries)
     key = canaries.new("client key")
-    async with openai.running(), gemini.running():
+    async with openai.running(), deepseek.running(), google.running(), claude.running():
         env = {
             "PROXY_API_KEYS": f"somebody:{key}",
             "OPENAI_API_KEY": canaries.new("key for OpenAI"),
             "GEMINI_API_KEY": canaries.new("key for Gemini"),
             "OPENAI_BASE_URL": openai.base_url,
-            "GEMINI_BASE_URL": gemini.base_url,
+            "GEMINI_BASE_URL": google.base_url,
+            "ANTHROPIC_API_KEY": canaries.new("key for Anthropic"),
+            "ANTHROPIC_BASE_URL": claude.base_url,
+            "UPSTREAMS": "deepseek",
+            "DEEPSEEK_API_KEY": canaries.new("key for DeepSeek"),
+            "DEEPSEEK_BASE_URL": deepseek.base_url,
+            "DEEPSEEK_MODELS": "deepseek-*",
+            "DEEPSEEK_APIS": "chat",
             "LOG_LEVEL": "debug",
             "LOG_FORMAT": log_format,
             "PASSTHROUGH": "all",
@@ -412,6 +306,7 @@ async def test_nothing_that_is_said_is_written_anywhere(tmp_path: Path, log_form
         to_file = ("sh", "-c", 'exec "$@" >stdout.txt', "sh")
         async with running_server(project, command=to_file, env=env) as server:
             visitor = Visitor(server, canaries, key)
+            await visitor.every_pair()
             await visitor.answers_and_failures()
             await visitor.repeated_keys()
             await visitor.broken_bodies()
@@ -425,6 +320,9 @@ async def test_nothing_that_is_said_is_written_anywhere(tmp_path: Path, log_form
             log = server.log
 
     assert log.count("call") > 50  # it did speak
+    given = [name.split()[1] for name in canaries.tokens if name.startswith("seal ")]
+    for owner in ("gemini:", "anthropic:", "chat.deepsee", GOOGLE_MARK, "canary"):
+        assert any(seal.startswith(owner) for seal in given), owner  # clients did get them
     assert "without a valid key left out" in log
     assert "internal" not in log
     written = {path: path.read_bytes() for path in project.rglob("*") if is_new(path, project)}
