@@ -101,7 +101,7 @@ async def test_few_files_bound_the_connections_and_streams_go_on(project: Path) 
                 opened = [await stack.enter_async_context(connect(server.port)) for _ in range(100)]
                 assert all([await is_refused(connection) for connection in opened[-50:]])
             await eventually_serves(server)
-            streams.let_go.set()
+            streams.may_end.set()
             assert is_complete(await asked)
             await server.logged("MAX_CONNECTIONS: only 8 are possible")
 
@@ -159,7 +159,7 @@ async def test_files_that_run_out_cost_no_flood_of_tracebacks(
             resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
             await server.ready()
             assert (await server.echo()).status == 200
-            streams.let_go.set()
+            streams.may_end.set()
             assert is_complete(await asked)
             await server.logged("call id=")  # the last line that there will be
 

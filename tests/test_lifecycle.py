@@ -66,7 +66,7 @@ async def test_drain_lets_every_stream_end_and_exits_with_0(project: Path) -> No
             await eventually(lambda: streams.count == 20)  # noqa: B023
             server.signal(signal.SIGTERM)
             await server.logged("draining: 20 calls in progress")
-            streams.let_go.set()
+            streams.may_end.set()
             answers = await asyncio.gather(*asked)
 
             assert await server.exit_code() == 0
@@ -97,7 +97,7 @@ async def test_drain_takes_no_connections_and_says_so_on_those_there_are(project
         assert (ready.status, ready.headers["connection"]) == (503, "close")
         assert await asyncio.wait_for(idle.reader.read(), 3) == b""
         assert not asked.done()
-        streams.let_go.set()
+        streams.may_end.set()
         assert is_complete(await asked)
         assert await server.exit_code() == 0
 
@@ -195,10 +195,10 @@ async def test_reload_is_for_new_calls_and_those_in_progress_end_in_the_old(
             other = asyncio.create_task(stream(server.port, "second-key-0123456789"))
             await eventually(lambda: new.count == 1)
             assert old.upstream.open_connections >= 1
-            old.let_go.set()
+            old.may_end.set()
             assert is_complete(await asked)
             await eventually(lambda: old.upstream.open_connections == 0)  # its doors are closed
-            new.let_go.set()
+            new.may_end.set()
             assert is_complete(await other)
             assert (old.count, new.count) == (1, 1)
             assert_no_traceback(server.log)

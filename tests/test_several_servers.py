@@ -117,20 +117,24 @@ async def test_no_request_fails_when_redis_dies_and_all_is_shared_again_when_it_
     limits = {"KEY_TESTER_RPM": "100000", **limited(3)}
     async with pair(project, limits, balanced=False) as both:
         one, other = both.servers
-        async with load(one.port), load(other.port):
-            await asyncio.sleep(0.3)
+        async with load(one.port) as first, load(other.port) as second:
+
+            async def both_answer() -> None:
+                await asyncio.gather(first.answered(), second.answered())
+
+            await both_answer()
             await both.redis.kill()
             for server in both.servers:
                 await server.logged("cannot be used")
-            await asyncio.sleep(0.5)
+            await both_answer()
             await both.redis.start()
             for server in both.servers:
                 await server.logged("works again")
             both.redis.send(signal.SIGSTOP)
-            await asyncio.sleep(0.5)
+            await both_answer()
             both.redis.send(signal.SIGCONT)
             # Until the answers that were late are in, calls do not wait for any.
-            await asyncio.sleep(0.5)
+            await both_answer()
             await eventually(lambda: all(is_shared(server.log) for server in both.servers))
         await assert_limited([one.port, other.port], 3)
 

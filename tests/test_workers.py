@@ -8,7 +8,6 @@ import re
 import signal
 import socket
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from tests.support.open_streams import (
 from tests.support.raw_client import fetch
 from tests.support.redis_server import PROGRAM, RedisServer, needs_redis
 from tests.support.server_process import (
+    PATIENCE,
     Server,
     make_project,
     running_server,
@@ -91,14 +91,14 @@ async def metric(port: int, name: str) -> float:
 async def counted(port: int, name: str, value: float | Callable[[], float]) -> None:
     """Wait until a metric has a value, whoever answers: ten times it is not the same one."""
     found: set[float] = set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while found != {value() if callable(value) else value}:
             found = {await metric(port, name) for _ in range(10)}
 
 
 async def refused(port: int) -> None:
     """Wait until nobody takes connections any more."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while True:
             try:
                 _, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -152,7 +152,7 @@ async def test_the_live_page_shows_the_calls_of_both(project: Path) -> None:
         for _ in range(8):
             await echo(server.port)
         fresh: list[object] = []
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while len(fresh) < 8:
                 line = await reader.readline()
                 if line.startswith(b'data: {"clock"'):
@@ -167,35 +167,32 @@ async def test_the_live_page_shows_the_calls_of_both(project: Path) -> None:
 # Their lives
 
 
-async def test_a_killed_worker_is_replaced_within_a_second_and_its_counts_stay(
-    project: Path,
-) -> None:
+async def test_a_killed_worker_is_replaced_at_once_and_its_counts_stay(project: Path) -> None:
     async with workers(project) as server:
         for _ in range(6):
             await echo(server.port)
         await counted(server.port, "jarvis_upstream_calls_total", 6)
         before = children(server)
-        began = time.monotonic()
         os.kill(before[0], signal.SIGKILL)
-        await eventually(lambda: len(set(children(server)) - {before[0]}) == 2)
-        took = time.monotonic() - began
+        await server.logged(f"worker 1 (process {before[0]}) was ended by signal 9; a new one")
+        await eventually(lambda: len(children(server)) == 2)
         answers = [await echo(server.port) for _ in range(8)]
 
         assert [response.status for response in answers] == [200] * 8
-        assert took < 1
-        assert f"worker 1 (process {before[0]}) was ended by signal 9; a new one" in server.log
         await counted(server.port, "jarvis_upstream_calls_total", 14)
 
 
 async def test_workers_that_die_in_a_row_are_replaced_later_and_later(project: Path) -> None:
     async with workers(project) as server:
         (keeper, *_) = reversed(children(server))
-        for pause in ("a new one starts now", "starts in 0.5 s", "starts in 1 s"):
+        for pause in (
+            "a new one starts now",
+            "the next one starts in 0.5 s",
+            "the next one starts in 1 s",
+        ):
             (victim,) = set(children(server)) - {keeper}
             os.kill(victim, signal.SIGKILL)
-            await server.logged(f"process {victim})")
-            (line,) = [x for x in server.log.splitlines() if f"process {victim})" in x]
-            assert line.endswith(pause)
+            await server.logged(f"process {victim}) was ended by signal 9; {pause}\n")
             await eventually(lambda: len(children(server)) == 2)
         assert children(server)
 
@@ -209,12 +206,13 @@ async def test_a_worker_that_must_stop_drains_while_the_next_one_serves(project:
         asked = [asyncio.create_task(stream(server.port)) for _ in range(8)]
         await eventually(lambda: streams.count == 8)
         before = children(server)
-        async with load(server.port):
-            for pid in before:
+        async with load(server.port) as asking:
+            for number, pid in enumerate(before, 1):
                 os.kill(pid, signal.SIGTERM)
-                await asyncio.sleep(0.3)
+                await eventually(lambda: len(children(server)) == len(before) + number)  # noqa: B023
+                await asking.answered()
         assert set(before) < set(children(server))  # they wait for their streams
-        streams.let_go.set()
+        streams.may_end.set()
         assert [is_complete(answer) for answer in await asyncio.gather(*asked)] == [True] * 8
         await eventually(lambda: not set(before) & set(children(server)))
         assert "worker 1" not in server.log
@@ -233,7 +231,7 @@ async def test_drain_lets_the_streams_of_all_end_and_exits_with_0(project: Path)
         for pid in [*children(server), server.process.pid]:
             os.kill(pid, signal.SIGTERM)
         await refused(server.port)
-        streams.let_go.set()
+        streams.may_end.set()
         answers = await asyncio.gather(*asked)
 
         assert await server.exit_code() == 0
@@ -241,7 +239,7 @@ async def test_drain_lets_the_streams_of_all_end_and_exits_with_0(project: Path)
         assert_no_traceback(server.log)
 
 
-async def test_a_second_signal_ends_all_within_two_seconds(project: Path) -> None:
+async def test_a_second_signal_ends_all_without_waiting(project: Path) -> None:
     streams = Streams()
     async with (
         streams.running(),
@@ -251,11 +249,9 @@ async def test_a_second_signal_ends_all_within_two_seconds(project: Path) -> Non
         await eventually(lambda: streams.count == 6)
         server.signal(signal.SIGTERM)
         await eventually(lambda: server.log.count("draining: ") == 2)
-        began = time.monotonic()
         server.signal(signal.SIGINT)
-        assert await server.exit_code(5) == 0
 
-        assert time.monotonic() - began < 2
+        assert await server.exit_code() == 0  # draining would take a minute
         assert all(is_cut_with_a_word(answer) for answer in await asyncio.gather(*asked))
 
 

@@ -216,12 +216,12 @@ ELSEWHERE: Final[tuple[tuple[str, tuple[Elsewhere, ...]], ...]] = (
             ),
             Elsewhere(
                 "A worker of several is killed",
-                "its calls are cut; a new one starts within a second",
+                "its calls are cut; a new one starts at once",
                 "test_workers.py",
-                "test_a_killed_worker_is_replaced_within_a_second_and_its_counts_stay",
+                "test_a_killed_worker_is_replaced_at_once_and_its_counts_stay",
             ),
             Elsewhere(
-                "A worker is told to go",
+                "A worker must stop",
                 "nothing: its streams end, the next one serves",
                 "test_workers.py",
                 "test_a_worker_that_must_stop_drains_while_the_next_one_serves",

@@ -73,12 +73,12 @@ class Held:
 
     def __init__(self) -> None:
         self.upstream = RawUpstream(self.play)
-        self.let_go = asyncio.Event()
+        self.may_end = asyncio.Event()
 
     async def play(self, peer: Peer, request: Received) -> None:
         await peer.head()
         await peer.chunk(chat_chunk("first"))
-        await self.let_go.wait()
+        await self.may_end.wait()
         await peer.chunk(chat_chunk(finish="stop") + b"data: [DONE]\n\n")
         await peer.last_chunk()
 
@@ -124,10 +124,10 @@ async def test_a_call_in_progress_ends_where_it_began_and_then_the_doors_are_clo
         await eventually(lambda: new.calls == 1)
         assert len(served.reloader) == 2
 
-        old.let_go.set()
+        old.may_end.set()
         assert whole(await first)
         await eventually(lambda: old.upstream.open_connections == 0)
-        new.let_go.set()
+        new.may_end.set()
         assert whole(await second)
         assert (old.calls, new.calls) == (1, 1)
         await eventually(lambda: len(served.reloader) == 0)
@@ -147,7 +147,7 @@ async def test_a_removed_upstream_serves_its_last_call() -> None:
         asked = asyncio.create_task(served.stream(model="extra-model"))
         await eventually(lambda: held.calls == 1)
         await served.reloader.replace(settings())
-        held.let_go.set()
+        held.may_end.set()
         assert whole(await asked)
         assert (await served.stream(model="extra-model")).status == 404
 
@@ -314,7 +314,7 @@ async def test_closing_ends_what_is_in_progress_everywhere() -> None:
             await served.reloader.replace(settings(**held.env()))
         answer = await asyncio.wait_for(asked, 5)
         assert not whole(answer)
-        held.let_go.set()
+        held.may_end.set()
         await eventually(lambda: held.upstream.open_connections == 0)
 
 
@@ -326,7 +326,7 @@ async def test_what_keys_used_is_counted_on_across_a_change(tmp_path: Path) -> N
             streaming = asyncio.create_task(served.stream())
             await eventually(lambda: held.calls == 1)
             await served.reloader.replace(settings(**env))
-            held.let_go.set()
+            held.may_end.set()
             await streaming
             await served.stream()
             metrics = served.reloader.context.metrics

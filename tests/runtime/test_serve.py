@@ -88,7 +88,7 @@ class Held:
     """An upstream whose streams go on until the test ends them."""
 
     def __init__(self) -> None:
-        self.let_go = asyncio.Event()
+        self.may_end = asyncio.Event()
         self.upstream = RawUpstream(self._play)
 
     async def _play(self, peer: Peer, request: Received) -> None:
@@ -97,7 +97,7 @@ class Held:
             return
         await peer.head()
         await peer.chunk(chat_chunk("first"))
-        await self.let_go.wait()
+        await self.may_end.wait()
         await peer.chunk(chat_chunk(None, "stop") + DONE)
         await peer.last_chunk()
 
@@ -162,7 +162,7 @@ async def test_streams_in_progress_end_before_the_server_does() -> None:
         with pytest.raises(OSError, match=r"[Cc]onnect"):
             await fetch(server.port, "/health", method="GET")
         assert not server.task.done()
-        held.let_go.set()
+        held.may_end.set()
 
         assert await rest(connection) == (chat_chunk(None, "stop") + DONE, True)
         await server.ended()
@@ -215,7 +215,7 @@ async def test_call_on_an_open_connection_is_answered_while_draining_and_closed(
         await eventually(lambda: "draining" in server.stream.getvalue())
         await asking.post("/ready", b"", method="GET")
         response = await asyncio.wait_for(asking.response(), 5)
-        held.let_go.set()
+        held.may_end.set()
         await rest(streaming)
         await server.ended()
 
@@ -333,7 +333,7 @@ async def test_settings_are_not_read_again_while_draining() -> None:
         os.kill(os.getpid(), signal.SIGHUP)
         await asyncio.sleep(0.05)
         assert "in force" not in server.stream.getvalue()
-        held.let_go.set()
+        held.may_end.set()
         await rest(connection)
         await server.ended()
 

@@ -17,7 +17,7 @@ class Streams:
 
     def __init__(self) -> None:
         self.upstream = RawUpstream(self.play)
-        self.let_go = asyncio.Event()
+        self.may_end = asyncio.Event()
 
     async def play(self, peer: Peer, request: Received) -> None:
         if request.path.endswith("/models"):
@@ -25,7 +25,7 @@ class Streams:
             return
         await peer.head()
         await peer.chunk(chat_chunk("first"))
-        await self.let_go.wait()
+        await self.may_end.wait()
         for number in range(5):
             await peer.chunk(chat_chunk(str(number)))
         await peer.chunk(chat_chunk(finish="stop") + DONE)

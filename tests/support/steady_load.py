@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable
 
 from tests.conftest import BEARER
+from tests.support.eventually import eventually
 from tests.support.raw_client import RawConnection, RawResponse, connect, fetch
 
 CHAT = "/v1/chat/completions"
@@ -31,6 +32,11 @@ class Load:
             self._calls.append(asyncio.create_task(self._counted(call)))
             number += 1
             await asyncio.sleep(self._pause)
+
+    async def answered(self, number: int = 20) -> None:
+        """Wait until *number* more requests are answered."""
+        enough = self.done + number
+        await eventually(lambda: self.done >= enough)
 
     async def finish(self) -> None:
         """Wait for the answers that are still to come."""
@@ -64,11 +70,11 @@ class Load:
 
 
 @contextlib.asynccontextmanager
-async def load(port: int) -> AsyncIterator[None]:
+async def load(port: int) -> AsyncIterator[Load]:
     """Ask all the time; no request may fail."""
     asking = Load(port)
     running = asyncio.create_task(asking.run())
-    yield
+    yield asking
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     await asking.finish()

@@ -313,13 +313,13 @@ async def test_an_upstream_that_keeps_failing_is_left_alone() -> None:
 
 
 async def test_one_call_alone_finds_out_whether_an_upstream_works_again() -> None:
-    let_go = asyncio.Event()
+    may_end = asyncio.Event()
 
     async def play(peer: Peer, request: Received) -> None:
         if request.method == "GET":
             await peer.reply(b'{"object":"list","data":[]}')
             return
-        await let_go.wait()
+        await may_end.wait()
         await peer.reply(completion())
 
     upstream = RawUpstream(play)
@@ -338,7 +338,7 @@ async def test_one_call_alone_finds_out_whether_an_upstream_works_again() -> Non
 
         assert [other.status for other in others] == [503] * 5
         assert asked() == 1
-        let_go.set()
+        may_end.set()
         assert (await probe).status == 200
         assert (await ask()).status == 200
 
