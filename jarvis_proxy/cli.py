@@ -80,7 +80,7 @@ def main(arguments: Sequence[str], env_file: Path | None = None) -> int:
             "smuggled. Install aiohttp's binary wheel: ./start.sh does.\n"
         )
         return 1
-    return _serve(settings, env_file)
+    return serve_settings(settings, env_file)
 
 
 def _doctor(arguments: Sequence[str], env_file: Path) -> int:
@@ -123,7 +123,8 @@ def _load(env_file: Path) -> tuple[Settings, Mapping[str, str]]:
     return settings, environ
 
 
-def _serve(settings: Settings, env_file: Path) -> int:
+def serve_settings(settings: Settings, env_file: Path) -> int:
+    """Serve with *settings*, which come from *env_file*, until the end; return the exit code."""
     # Imported late: invalid settings are reported before the slow imports.
     from jarvis_proxy.runtime.serve import serve
 
@@ -206,7 +207,7 @@ def _log_warnings(settings: Settings, env_file: Path) -> None:
         *env_file_warnings(env_file),
         *environment_warnings(os.environ, upstreams),
         *settings.warnings,
-        *_file_warnings(settings),
+        *file_limit_warnings(settings),
         version_hint(aiohttp_version),
     ):
         if hint is not None:
@@ -267,7 +268,8 @@ def raise_file_limit(max_connections: int) -> None:
     raise_max_files(max(8192, _MORE_FILES + _FILES_PER_CONNECTION * max_connections))
 
 
-def _file_warnings(settings: Settings) -> list[str]:
+def file_limit_warnings(settings: Settings) -> list[str]:
+    """Return a sentence if this process may open fewer files than *settings* need."""
     from jarvis_proxy.server.app import connection_limits
 
     possible = connection_limits(settings).total

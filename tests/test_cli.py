@@ -273,7 +273,7 @@ def test_certificate_that_breaks_at_the_last_moment_is_reported(
 ) -> None:
     gone = {"TLS_CERT_FILE": "/nowhere/cert.pem", "TLS_KEY_FILE": "/nowhere/key.pem"}
     settings = Settings.from_env({"PROXY_API_KEYS": KEY, "HOST": "127.0.0.1", **gone})
-    code = command._serve(settings, Path("/nowhere/.env"))
+    code = command.serve_settings(settings, Path("/nowhere/.env"))
 
     assert code == EX_CONFIG
     assert " error TLS_CERT_FILE" in capfd.readouterr().err
@@ -335,10 +335,12 @@ def test_slow_parser_is_refused(env: pytest.MonkeyPatch, capfd: pytest.CaptureFi
 def test_few_files_are_hinted_at() -> None:
     settings = Settings.from_env({"PROXY_API_KEYS": KEY, "MAX_CONNECTIONS": "1000000"})
 
-    (hint,) = command._file_warnings(settings)
+    (hint,) = command.file_limit_warnings(settings)
     assert "MAX_CONNECTIONS: only " in hint
     assert (
-        command._file_warnings(Settings.from_env({"PROXY_API_KEYS": KEY, "MAX_CONNECTIONS": "8"}))
+        command.file_limit_warnings(
+            Settings.from_env({"PROXY_API_KEYS": KEY, "MAX_CONNECTIONS": "8"})
+        )
         == []
     )
 

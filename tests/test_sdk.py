@@ -316,7 +316,7 @@ async def test_upstream_that_is_down_is_a_server_error(unused_tcp_port: int) -> 
 async def test_heartbeats_do_not_disturb(scene: Scene) -> None:
     async def play(peer: Peer, request: Received) -> None:
         await asyncio.sleep(0.4)
-        await scene.openai._play(peer, request)
+        await scene.openai.play(peer, request)
 
     upstream = RawUpstream(play)
     env = {"COMMIT_AFTER": "0.1", "HEARTBEAT_INTERVAL": "0.1"}

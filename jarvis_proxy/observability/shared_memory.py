@@ -18,7 +18,8 @@ class SharedMemorySlot:
     def __init__(self, size: int) -> None:
         self._size = size
         self._buffer_size = _HEADER.size + size
-        self._memory = mmap.mmap(-1, 2 * self._buffer_size)
+        self.memory = mmap.mmap(-1, 2 * self._buffer_size)
+        """Both buffers, each behind its header."""
 
     def write(self, data: bytes) -> bool:
         """Replace the content by *data*; return False, without a change, if it is too long."""
@@ -27,22 +28,22 @@ class SharedMemorySlot:
         sequences = [self._sequence(0), self._sequence(1)]
         start = self._buffer_size * (sequences[1] < sequences[0])
         sequence = max(sequences) + 1
-        _HEADER.pack_into(self._memory, start, sequence, len(data), crc32(data, sequence))
+        _HEADER.pack_into(self.memory, start, sequence, len(data), crc32(data, sequence))
         start += _HEADER.size
-        self._memory[start : start + len(data)] = data
+        self.memory[start : start + len(data)] = data
         return True
 
     def read(self) -> bytes | None:
         """Return the content, ``b""`` at first; None if it changes too fast to be read."""
         for buffer in sorted((0, 1), key=self._sequence, reverse=True):
             start = buffer * self._buffer_size
-            sequence, length, checksum = _HEADER.unpack_from(self._memory, start)
+            sequence, length, checksum = _HEADER.unpack_from(self.memory, start)
             start += _HEADER.size
-            data = self._memory[start : start + length]
+            data = self.memory[start : start + length]
             if crc32(data, sequence) == checksum:
                 return data
         return None
 
     def _sequence(self, buffer: int) -> int:
-        sequence, _, _ = _HEADER.unpack_from(self._memory, buffer * self._buffer_size)
+        sequence, _, _ = _HEADER.unpack_from(self.memory, buffer * self._buffer_size)
         return int(sequence)

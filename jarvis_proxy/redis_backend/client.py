@@ -125,6 +125,11 @@ class RedisConnection:
         """Whether it is worth waiting for an answer now."""
         return self._health.usable and not self._is_late
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no operation is pending or in flight."""
+        return not self._in_flight and not any(batcher.pending for batcher in self._batchers)
+
     def wake(self) -> None:
         """Send the pending operations once those in flight are answered."""
         self._work_ready.set()
@@ -160,7 +165,7 @@ class RedisConnection:
         """Send what is pending, for a second at most, and disconnect."""
         if self._task is None:
             return
-        if self._in_flight or any(batcher.pending for batcher in self._batchers):
+        if not self.is_idle:
             self._idle.clear()
             self.wake()
             with contextlib.suppress(TimeoutError):

@@ -201,7 +201,9 @@ def test_blocked_pipe_does_not_block_callers() -> None:
     reading, writing = os.pipe()
     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
     with os.fdopen(writing, "w") as stream:
+        others = set(threading.enumerate())
         writer = ThreadedLineWriter(stream, max_lines=100)
+        (thread,) = set(threading.enumerate()) - others
         started = time.monotonic()
         for number in range(20_000):
             writer.write(lambda number=number: f"{number} {'x' * 100}")  # type: ignore[misc] # mypy's limit
@@ -209,10 +211,10 @@ def test_blocked_pipe_does_not_block_callers() -> None:
         elapsed = time.monotonic() - started
 
         assert elapsed < 2
-        assert writer._thread.is_alive()
+        assert thread.is_alive()
         os.close(reading)  # the thread, which still writes, then gets an error and ends
-        writer._thread.join(5)
-        assert not writer._thread.is_alive()
+        thread.join(5)
+        assert not thread.is_alive()
 
 
 def test_dropped_lines_are_reported_once_the_pipe_is_read() -> None:
@@ -233,30 +235,17 @@ def test_dropped_lines_are_reported_once_the_pipe_is_read() -> None:
     assert len(lines) - 1 + int(last) == 2000
 
 
-def test_dropped_lines_are_reported_in_json_with_log_format_json() -> None:
-    stream = io.StringIO()
-    writer, _ = configure_logging("json", "info", stream)
-    writer._max_lines = 0
-    writer.write(lambda: "lost")
-    writer._max_lines = 10
-    writer.write(lambda: '{"kept":1}')
-    writer.close()
-
-    kept, last = map(json.loads, stream.getvalue().splitlines())
-    assert kept == {"kept": 1}
-    assert last["event"] == "warning"
-    assert last["message"].startswith("1 log lines were dropped")
-
-
 class Broken(io.StringIO):
     """A stream that fails until the test lets it work."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__()
         self.error: Exception | None = error
+        self.has_failed = threading.Event()
 
     def write(self, text: str) -> int:
         if self.error is not None:
+            self.has_failed.set()
             raise self.error
         return super().write(text)
 
@@ -266,8 +255,7 @@ def test_stream_that_fails_loses_lines_and_says_so_when_it_works_again(error: Ex
     stream = Broken(error)
     writer = ThreadedLineWriter(stream)
     writer.write(lambda: "lost")
-    while writer._lost == 0:
-        time.sleep(0.005)
+    stream.has_failed.wait(20)
     stream.error = None
     writer.write(lambda: "kept")
     writer.close()
@@ -275,6 +263,21 @@ def test_stream_that_fails_loses_lines_and_says_so_when_it_works_again(error: Ex
     kept, last = stream.getvalue().splitlines()
     assert kept == "kept"
     assert "1 log lines were dropped" in last
+
+
+def test_dropped_lines_are_reported_in_json_with_log_format_json() -> None:
+    stream = Broken(OSError(28, "No space left"))
+    writer, _ = configure_logging("json", "info", stream)
+    writer.write(lambda: "lost")
+    stream.has_failed.wait(20)
+    stream.error = None
+    writer.write(lambda: '{"kept":1}')
+    writer.close()
+
+    kept, last = map(json.loads, stream.getvalue().splitlines())
+    assert kept == {"kept": 1}
+    assert last["event"] == "warning"
+    assert last["message"].startswith("1 log lines were dropped")
 
 
 def test_full_disk_raises_nothing() -> None:

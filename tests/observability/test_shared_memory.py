@@ -32,31 +32,31 @@ def test_while_something_is_written_what_was_there_before_is_read() -> None:
     slot = SharedMemorySlot(10)
     for number in range(5):
         slot.write(b"%d" % number)
-        before = slot._memory[:]
+        before = slot.memory[:]
         slot.write(b"next")
         spoil(slot, before)
         assert slot.read() == b"%d" % number
-        slot._memory[:] = before
+        slot.memory[:] = before
 
 
 def test_what_is_half_written_on_both_sides_is_not_read() -> None:
     slot = SharedMemorySlot(10)
-    before = slot._memory[:]
+    before = slot.memory[:]
     slot.write(b"0123456789")
     spoil(slot, before)
     slot.write(b"0123456789")  # the side that is whole is older
     assert slot.read() == b"0123456789"
     spoil(slot, before)
-    slot._memory[4] ^= 1
-    slot._memory[slot._buffer_size + 4] ^= 1
+    slot.memory[4] ^= 1
+    slot.memory[len(slot.memory) // 2 + 4] ^= 1
 
     assert slot.read() is None
 
 
 def spoil(slot: SharedMemorySlot, before: bytes) -> None:
     """Change the last byte of what differs from *before*."""
-    changed = [at for at, byte in enumerate(slot._memory[:]) if byte != before[at]]
-    slot._memory[changed[-1]] ^= 1
+    changed = [at for at, byte in enumerate(slot.memory[:]) if byte != before[at]]
+    slot.memory[changed[-1]] ^= 1
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")

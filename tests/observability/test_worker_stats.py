@@ -90,7 +90,7 @@ def test_unreadable_slot_is_empty_after_clear() -> None:
 
 def make_unreadable(slot: SharedMemorySlot) -> None:
     for side in (0, 1):
-        slot._memory[side * slot._buffer_size + 8] ^= 1  # the checksum
+        slot.memory[side * len(slot.memory) // 2 + 8] ^= 1  # the checksum
 
 
 def test_process_metrics_have_prometheus_names() -> None:

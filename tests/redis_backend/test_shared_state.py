@@ -82,7 +82,7 @@ async def test_leases_are_renewed_and_news_are_read_while_it_is_open(
     await state.limiter.admit("k", quota, call_id="c", tokens=0, now=time.monotonic())
     before = await store.zscore("jarvis:calls:k", "c")
     state.limiter.renew()
-    await eventually(lambda: not state.limiter._ops.pending)
+    await eventually(lambda: state.connection.is_idle)
     after = await store.zscore("jarvis:calls:k", "c")
     await state.close()
 

@@ -41,9 +41,7 @@ class Process:
 
     async def sent(self) -> None:
         """Wait until everything that was put is in the store."""
-        await eventually(lambda: not self.vault._puts.pending)
-        assert await self.connection.execute([("PING",)]) is not None
-        await eventually(lambda: not self.connection._in_flight)
+        await eventually(lambda: self.connection.is_idle)
 
 
 @pytest.fixture

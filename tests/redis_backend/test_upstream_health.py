@@ -51,7 +51,7 @@ class Process:
 
     async def published(self) -> None:
         """Wait until what was published is in the store."""
-        await eventually(lambda: not self.health._ops.pending and not self.connection._in_flight)
+        await eventually(lambda: self.connection.is_idle)
 
     @property
     def rests(self) -> list[float]:

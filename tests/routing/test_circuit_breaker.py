@@ -258,11 +258,19 @@ def test_d6_names_of_models_and_clients_do_not_pile_up() -> None:
     breakers = CircuitBreakers()
     for number in range(3000):
         ticket(breakers, model=f"m{number}").failed(0.0)
-    for number in range(3000):
-        ticket(breakers, client=f"c{number}").failed(0.0)
-
     assert len(breakers) <= 256
-    assert len(breakers.for_model(MODEL)._clients) <= 256
+
+
+def test_d6_of_many_clients_the_oldest_is_forgotten() -> None:
+    breakers = CircuitBreakers()
+    breakers.apply_remote(MODEL, A, 50.0)
+    for number in range(255):
+        breakers.apply_remote(MODEL, f"c{number}", 60.0)
+    assert breakers.allow(MODEL, A, 1.0) == 49.0
+    breakers.apply_remote(MODEL, "one more", 60.0)
+
+    assert isinstance(breakers.allow(MODEL, A, 1.0), CallPermit)
+    assert breakers.allow(MODEL, "c0", 1.0) == 59.0
 
 
 def test_what_other_processes_say_is_taken_over() -> None:

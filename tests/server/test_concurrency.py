@@ -13,6 +13,18 @@ from tests.support.eventually import eventually
 LARGE = SMALL + 1
 
 
+class HeldJob:
+    """A job that ends when the test lets it."""
+
+    def __init__(self) -> None:
+        self.has_begun = threading.Event()
+        self.may_end = threading.Event()
+
+    def __call__(self) -> bool:
+        self.has_begun.set()
+        return self.may_end.wait(60)
+
+
 @pytest.fixture
 def offload() -> Iterator[Offload]:
     offload = Offload()
@@ -25,12 +37,12 @@ async def test_small_jobs_run_at_once(offload: Offload) -> None:
 
 
 async def test_d2_large_jobs_leave_the_loop_free(offload: Offload) -> None:
-    free = threading.Event()
-    running = asyncio.create_task(offload.run(LARGE, "a", lambda: free.wait(60)))
-    await asyncio.sleep(0.01)
+    job = HeldJob()
+    running = asyncio.create_task(offload.run(LARGE, "a", job))
+    await eventually(job.has_begun.is_set)
 
     assert not running.done()
-    free.set()
+    job.may_end.set()
     assert await running is True
 
 
@@ -92,15 +104,15 @@ async def test_one_that_is_cancelled_when_its_turn_comes_passes_it_on(offload: O
 
 
 async def test_the_next_job_waits_for_one_whose_caller_has_gone(offload: Offload) -> None:
-    free = threading.Event()
-    first = asyncio.create_task(offload.run(LARGE, "a", lambda: free.wait(60)))
-    await asyncio.sleep(0.01)
+    job = HeldJob()
+    first = asyncio.create_task(offload.run(LARGE, "a", job))
+    await eventually(job.has_begun.is_set)
     first.cancel()
     second = asyncio.create_task(offload.run(LARGE, "b", lambda: 2))
     await asyncio.sleep(0.01)
 
     assert (first.cancelled(), second.done()) == (True, False)
-    free.set()
+    job.may_end.set()
     assert await second == 2
 
 

@@ -110,7 +110,7 @@ class RawUpstream:
         """The base URL for the proxy's settings."""
         return f"http://127.0.0.1:{self.port}{self.base_path}"
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         self.open_connections += 1
         peer = Peer(reader, writer)
@@ -133,7 +133,7 @@ class RawUpstream:
     async def running(self, tls: ssl.SSLContext | None = None) -> AsyncIterator["RawUpstream"]:
         """Listen on a free port of loopback."""
         server = await asyncio.start_server(
-            self._serve, "127.0.0.1", self.port, backlog=4096, ssl=tls
+            self.serve, "127.0.0.1", self.port, backlog=4096, ssl=tls
         )
         self.port = server.sockets[0].getsockname()[1]
         try:

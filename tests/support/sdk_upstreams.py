@@ -57,14 +57,14 @@ class FakeGemini:
     """Asks for two tools, then answers in text; keeps the conversations it was sent."""
 
     def __init__(self) -> None:
-        self.upstream = RawUpstream(self._play, base_path="/v1beta")
+        self.upstream = RawUpstream(self.play, base_path="/v1beta")
 
     @property
     def conversations(self) -> list[Json]:
         """The bodies of the calls, in order."""
         return [json.loads(r.body) for r in self.upstream.received if r.method == "POST"]
 
-    async def _play(self, peer: Peer, request: Received) -> None:
+    async def play(self, peer: Peer, request: Received) -> None:
         if request.method == "GET":
             await peer.reply(b'{"models":[]}')
             return
@@ -101,14 +101,14 @@ class FakeOpenAI:
     """Asks for a tool, then answers in text, as OpenAI does."""
 
     def __init__(self) -> None:
-        self.upstream = RawUpstream(self._play)
+        self.upstream = RawUpstream(self.play)
 
     @property
     def conversations(self) -> list[Json]:
         """The bodies of the calls, in order."""
         return [json.loads(r.body) for r in self.upstream.received if r.method == "POST"]
 
-    async def _play(self, peer: Peer, request: Received) -> None:
+    async def play(self, peer: Peer, request: Received) -> None:
         if request.method == "GET":
             await peer.reply(b'{"object":"list","data":[]}')
             return
@@ -175,14 +175,14 @@ class FakeAnthropic:
     """Asks for a tool, then answers in text, as Claude does."""
 
     def __init__(self) -> None:
-        self.upstream = RawUpstream(self._play, base_path="")
+        self.upstream = RawUpstream(self.play, base_path="")
 
     @property
     def conversations(self) -> list[Json]:
         """The bodies of the calls, in order."""
         return [json.loads(r.body) for r in self.upstream.received if r.method == "POST"]
 
-    async def _play(self, peer: Peer, request: Received) -> None:
+    async def play(self, peer: Peer, request: Received) -> None:
         if REFUSED in request.body.decode():
             error = {"type": "rate_limit_error", "message": "Slow down."}
             await peer.reply(json.dumps({"type": "error", "error": error}).encode(), 429)

@@ -224,7 +224,7 @@ async def test_connection_is_kept_whose_request_was_sent(
     upstream = RawUpstream(answer)
     tls = serving(authority, scheme)
     async with (
-        await asyncio.start_server(upstream._serve, "127.0.0.1", 0, ssl=tls) as server,
+        await asyncio.start_server(upstream.serve, "127.0.0.1", 0, ssl=tls) as server,
         opened(door_to(server, authority, scheme)) as transport,
     ):
         for size in (1, 100_000, 5_000_000, 1):

@@ -45,7 +45,7 @@ class Deaf(RawUpstream):
         self.peers: list[Peer] = []
         self.over = asyncio.Event()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         self.open_connections += 1
         await reader.readuntil(b"\r\n\r\n")

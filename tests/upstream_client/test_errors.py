@@ -152,7 +152,7 @@ async def tls_upstream(
     if version is not None:
         context.minimum_version = version
     upstream = RawUpstream(answer)
-    server = await asyncio.start_server(upstream._serve, "127.0.0.1", 0, ssl=context)
+    server = await asyncio.start_server(upstream.serve, "127.0.0.1", 0, ssl=context)
     upstream.port = server.sockets[0].getsockname()[1]
     try:
         yield upstream

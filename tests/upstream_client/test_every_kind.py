@@ -216,7 +216,7 @@ async def early_answer_arrives(ways: Ways, way: Way, kind: Kind) -> None:
         has_length=kind.has_length,
     )
     upstream = RawUpstream(answer)
-    upstream._serve = early  # type: ignore[method-assign]
+    upstream.serve = early  # type: ignore[method-assign]
     async with ways.to(way, upstream) as (transport, _):
         assert await big.read(transport) == (413, b"too large")
         refused.set()

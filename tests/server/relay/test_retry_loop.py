@@ -12,6 +12,7 @@ from jarvis_proxy.routing.circuit_breaker import CallPermit, CircuitBreakers
 from tests.conftest import BEARER, KEY, running_proxy
 from tests.faults.inner_rows import BuggyUpstream
 from tests.support.eventually import eventually
+from tests.support.eventually import eventually
 from tests.support.raw_client import RawResponse, connect, fetch
 from tests.support.raw_upstream import (
     Peer,
@@ -419,13 +420,17 @@ async def test_a_fallback_is_there_for_all_calls_not_for_a_share_of_them() -> No
 
 
 async def test_another_key_is_there_for_all_calls() -> None:
+    asked = 0
+
     async def play(peer: Peer, request: Received) -> None:
+        nonlocal asked
+        asked += request.method == "POST"
         if request.method == "GET":
             await peer.reply(b'{"object":"list","data":[]}')
         elif request.header("Authorization") == "Bearer second":
             await peer.reply(completion())
         else:
-            await asyncio.sleep(0.2)  # until all of them have asked
+            await eventually(lambda: asked >= 20)
             await peer.reply(b'{"error":{"message":"slow down","code":"rate_limit"}}', 429)
 
     responses = await at_once(play, 20, SDK, OPENAI_API_KEY="first,second")
