@@ -12,7 +12,6 @@ from jarvis_proxy.routing.circuit_breaker import CallPermit, CircuitBreakers
 from tests.conftest import BEARER, KEY, running_proxy
 from tests.faults.inner_rows import BuggyUpstream
 from tests.support.eventually import eventually
-from tests.support.eventually import eventually
 from tests.support.raw_client import RawResponse, connect, fetch
 from tests.support.raw_upstream import (
     Peer,
