@@ -169,8 +169,9 @@ class Visitor:
             await self.post(self.body(f"openai/{name}"), User_Agent=f"app {name}")
             await self.post(self.body("gpt-4o"), f"{CHAT}?key={name}", Referer=name)
         guess = self._canaries.new("guess")
-        for _ in range(12):  # some of them past the burst, and past the lines of a second
-            await self.post(b"{}", Authorization=f"Bearer {guess}", User_Agent=guess)
+        wrong = {"Authorization": f"Bearer {guess}", "User_Agent": guess}
+        # Together: some of them past the burst, and past the lines of a second.
+        await asyncio.gather(*(self.post(b"{}", **wrong) for _ in range(30)))
 
     async def broken_bodies(self) -> None:
         mark = self._canaries.text("broken body")
