@@ -152,6 +152,7 @@ has_imports() {
     "$venv/bin/python" -I -c 'import importlib, importlib.util, re, sys
 MODULES = {
     "aiohttp": "aiohttp",
+    "aiohttp-socks": "aiohttp_socks",
     "httptools": "httptools",
     "msgspec": "msgspec",
     "prometheus-client": "prometheus_client",
@@ -238,6 +239,14 @@ wants_redis() {
             .env 2>/dev/null
 }
 
+# True if an upstream is behind a SOCKS proxy. Variables of that form that other programs read are no
+# setting.
+wants_socks() {
+    { env || :; cat .env || :; } 2>/dev/null |
+        grep -Eiv '^[[:space:]]*(export[[:space:]]+)?(ALL|FTP|HTTPS?)_PROXY' |
+        grep -Eiq '^[[:space:]]*(export[[:space:]]+)?[A-Z0-9_]+_PROXY[[:space:]]*=[[:space:]]*["'"'"']?socks'
+}
+
 case ${1-} in
     -h | --help | help)
         usage
@@ -250,11 +259,13 @@ if [ "${1-}" = test ]; then
     exec "$venv/bin/python" -m pytest "$@"
 fi
 
-if wants_redis; then
-    install requirements-redis.lock
-else
-    install requirements.lock
-fi
+# Each of the others has the first one's packages too.
+locks=
+if wants_redis; then locks=requirements-redis.lock; fi
+if wants_socks; then locks="$locks requirements-socks.lock"; fi
+for lock in ${locks:-requirements.lock}; do
+    install "$lock"
+done
 if [ ! -e .env ]; then
     "$venv/bin/python" -m jarvis_proxy.config.first_run
 fi

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any, Final
 from jarvis_proxy.accounting.prices import load_prices
 from jarvis_proxy.aiohttp_ext.installation import aiohttp_problem, has_c_parser, version_hint
 from jarvis_proxy.config.dotenv_file import env_file_warnings, is_readable, load_environment
+from jarvis_proxy.config.extras import check_extras
 from jarvis_proxy.config.names import environment_warnings, with_origin
 from jarvis_proxy.config.own_address import check_base_urls
 from jarvis_proxy.config.settings import Settings, SettingsError
 from jarvis_proxy.observability.file_limit import disable_core_dumps, raise_max_files
 from jarvis_proxy.observability.logging import configure_logging, write_text
-from jarvis_proxy.redis_backend.shared_state import check_redis
 from jarvis_proxy.runtime import memory
 from jarvis_proxy.runtime.tls import tls_context
 
@@ -115,7 +115,7 @@ def _load(env_file: Path) -> tuple[Settings, Mapping[str, str]]:
         raise SettingsError(
             ("WORKERS: more than 1 needs Linux, where the kernel shares out the connections.",)
         )
-    check_redis(settings.redis_url)
+    check_extras(settings)
     tls_context(settings)
     load_prices(settings)
     if settings.state_dir:

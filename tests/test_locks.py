@@ -3,12 +3,20 @@
 import json
 import re
 import tomllib
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-LOCKS = ("requirements.lock", "requirements-redis.lock", "requirements-test.lock")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
+LOCKS = (
+    "requirements.lock",
+    *(f"requirements-{extra}.lock" for extra in EXTRAS),
+    "requirements-test.lock",
+)
 PINNED = re.compile(r"([a-z0-9][a-z0-9-]*)(?:\[[a-z]+\])?==([0-9][0-9a-z.]*)(?: ; ([^\\]+))? \\")
 HASH = re.compile(r"    --hash=sha256:[0-9a-f]{64}(?: \\)?")
 NOTE = re.compile(r"    #[a-z0-9 ().:-]*")  # no slash: no path, no URL
@@ -41,13 +49,12 @@ def satisfies(version: str, bounds: str) -> bool:
     return True
 
 
-def declared() -> dict[str, list[str]]:
+def declared() -> dict[str, Iterable[str]]:
     """Return the dependencies in pyproject.toml by the lock file that must pin them."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    serving: list[str] = project["project"]["dependencies"]
-    redis: list[str] = project["project"]["optional-dependencies"]["redis"]
-    test: list[str] = project["dependency-groups"]["test"]
-    return dict(zip(LOCKS, (serving, serving + redis, serving + redis + test), strict=True))
+    serving: list[str] = PROJECT["project"]["dependencies"]
+    test: list[str] = PROJECT["dependency-groups"]["test"]
+    extras = [serving + extra for extra in EXTRAS.values()]
+    return dict(zip(LOCKS, (serving, *extras, chain(serving, test, *extras)), strict=True))
 
 
 @pytest.mark.parametrize("lock", LOCKS)
@@ -83,9 +90,15 @@ def test_the_server_runs_on_at_most_sixteen_packages() -> None:
     assert len(pins(LOCKS[0])) <= 16
 
 
-def test_redis_adds_its_client_alone() -> None:
-    """And async-timeout, which the client needs on Python 3.11.0 to 3.11.2 only."""
-    assert pins(LOCKS[1]).keys() - pins(LOCKS[0]).keys() == {"redis", "async-timeout"}
+@pytest.mark.parametrize(
+    ("extra", "packages"),
+    [
+        ("redis", {"redis", "async-timeout"}),  # the latter on Python 3.11.0 to 3.11.2 only
+        ("socks", {"aiohttp-socks", "python-socks"}),
+    ],
+)
+def test_an_extra_adds_what_it_names(extra: str, packages: set[str]) -> None:
+    assert pins(f"requirements-{extra}.lock").keys() - pins(LOCKS[0]).keys() == packages
 
 
 @pytest.mark.parametrize("lock", LOCKS)

@@ -11,11 +11,14 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
 TOOLS = ("sh", "dirname", "readlink", "cat", "rm", "mkdir", "grep")
 KEY = re.compile(r"sk-jarvis-[0-9a-f]{64}")
 SERVER = """
@@ -43,8 +46,8 @@ def make_project(folder: Path) -> Path:
         "jarvis_proxy/config/first_run.py",
     ):
         shutil.copy(ROOT / name, folder / name)
-    for name in ("requirements.lock", "requirements-redis.lock", "requirements-test.lock"):
-        (folder / name).write_text("# nothing\n")
+    for lock in ROOT.glob("requirements*.lock"):
+        (folder / lock.name).write_text("# nothing\n")
     (folder / "server.py").write_text(SERVER)
     return folder
 
@@ -106,7 +109,9 @@ def start_with(folder: Path, wheels: Path, **environ: str) -> subprocess.Complet
     return start(folder, cwd=None, **found, **environ)
 
 
-_SET_IN_TESTS = frozenset(("PROXY_API_KEYS", "REDIS_URL", "PORT", "PYTHONPATH"))
+_SET_IN_TESTS = frozenset(
+    ("PROXY_API_KEYS", "REDIS_URL", "OPENAI_PROXY", "ALL_PROXY", "PORT", "PYTHONPATH")
+)
 
 
 def tools_only(folder: Path, *, python: str | None = None) -> str:
@@ -200,6 +205,44 @@ def test_redis_is_installed_where_it_is_set(started: tuple[Path, str]) -> None:
 
     assert done.returncode == 0
     assert stamp.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "is_wanted"),
+    [
+        ("OPENAI_PROXY", "socks5://127.0.0.1:1080", True),
+        ("ALL_PROXY", "socks5://127.0.0.1:1080", False),  # of other programs
+        ("OPENAI_PROXY", "http://socks5:1080", False),
+    ],
+)
+def test_socks_is_installed_where_a_proxy_is_one(
+    started: tuple[Path, str], name: str, value: str, is_wanted: bool
+) -> None:
+    folder, _ = started
+    stamp = folder / ".venv" / "installed-requirements-socks.lock"
+    stamp.unlink(missing_ok=True)
+    done = start(folder, cwd=None, **{name: value})
+
+    assert done.returncode == 0
+    assert stamp.exists() is is_wanted
+
+
+def test_every_extra_of_the_settings_file_is_installed(started: tuple[Path, str]) -> None:
+    folder, _ = started
+    stamps = [folder / ".venv" / f"installed-requirements-{name}.lock" for name in EXTRAS]
+    for stamp in stamps:
+        stamp.unlink(missing_ok=True)
+    text = (folder / ".env").read_text()
+    try:
+        (folder / ".env").write_text(
+            text + 'REDIS_URL=redis://localhost\n export GEMINI_PROXY = "SOCKS5h://localhost"\n'
+        )
+        done = start(folder)
+    finally:
+        (folder / ".env").write_text(text)
+
+    assert done.returncode == 0
+    assert all(stamp.exists() for stamp in stamps)
 
 
 def test_the_test_command_hands_its_arguments_to_pytest(started: tuple[Path, str]) -> None:
@@ -357,8 +400,7 @@ def test_c16_packages_that_cannot_be_imported_are_not_installed(made: Path) -> N
 
 
 def test_the_script_knows_what_the_server_imports() -> None:
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [*settings["dependencies"], *settings["optional-dependencies"]["redis"]]
+    wanted = [*PROJECT["dependencies"], *chain(*EXTRAS.values())]
     named = re.findall(r'^    "([a-z-]+)": "[a-z_.]+",$', (ROOT / "start.sh").read_text(), re.M)
 
     assert sorted(re.split(r"[>=; ]", text)[0] for text in wanted) == sorted(named)

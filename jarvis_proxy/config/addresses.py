@@ -13,7 +13,7 @@ from ipaddress import (
     ip_network,
 )
 from typing import Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from jarvis_proxy.config.parsers import split
 
@@ -32,6 +32,7 @@ _LOCAL_DOMAINS: Final = (
     ".private",
     ".svc",  # in wide use, never delegated
 )
+_SOCKS: Final = ("socks5", "socks5h")
 _ORIGIN: Final = re.compile(r"([a-z][a-z0-9+.-]*)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?")
 
 
@@ -79,16 +80,33 @@ def base_url(text: str) -> str:
 def proxy_url(text: str) -> str:
     """Parse the outbound proxy; user name and password may stand in it."""
     if text.lower().startswith("socks"):
-        raise ValueError(
-            "SOCKS is not supported by the HTTP client inside; run an HTTP proxy that forwards to"
-            " your SOCKS proxy (privoxy and gost do) and give its address, such as"
-            " http://127.0.0.1:8118"
-        )
+        return _socks_url(text)
     parts = _http_parts(text)
     if parts is None or parts.path not in ("", "/"):
         raise ValueError(
-            "must be an http:// or https:// proxy address without a path, such as"
+            "must be an http://, https:// or socks5:// proxy address without a path, such as"
             " http://proxy.example.com:3128 or http://user:password@proxy.example.com:3128"
+        )
+    return text.rstrip("/")
+
+
+def is_socks(url: str) -> bool:
+    """Return whether a proxy's URL, as ``proxy_url`` returns it, is that of a SOCKS5 proxy."""
+    return url.partition("://")[0].lower() in _SOCKS
+
+
+def _socks_url(text: str) -> str:
+    parts = _parts(text, _SOCKS)
+    if parts is None or parts.path not in ("", "/"):
+        raise ValueError(
+            "must be a socks5:// or socks5h:// address without a path, such as"
+            " socks5://127.0.0.1:1080; SOCKS4 is not supported"
+        )
+    login = [unquote(part or "") for part in (parts.username, parts.password)]
+    if login != ["", ""] and not all(0 < len(part) < 256 and part.isascii() for part in login):
+        raise ValueError(
+            "must have a user name and a password of 1 to 255 ASCII characters each, or neither,"
+            " percent-encoded: socks5://user:password@host:1080"
         )
     return text.rstrip("/")
 
@@ -180,8 +198,12 @@ def is_host_name(text: str) -> bool:
 
 
 def _http_parts(text: str) -> SplitResult | None:
+    return _parts(text, ("http", "https"))
+
+
+def _parts(text: str, schemes: tuple[str, ...]) -> SplitResult | None:
     parts = _split_url(text)
-    if parts is None or parts.scheme not in ("http", "https"):
+    if parts is None or parts.scheme not in schemes:
         return None
     if any(char in text for char in " \\?#") or not text.isascii():
         return None

@@ -21,7 +21,7 @@ _PORTS: Final = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class OutboundProxy:
-    """An HTTP proxy in front of an upstream. *setting* is where its address was set."""
+    """An HTTP or SOCKS5 proxy in front of an upstream. *setting* is where its address was set."""
 
     url: str = field(repr=False)
     setting: str = "UPSTREAM_PROXY"

@@ -96,10 +96,11 @@ UPSTREAM_SETTINGS: Final = (
         name="UPSTREAM_PROXY",
         section=SettingsSection.UPSTREAMS,
         text=(
-            "HTTP proxy for calls to upstreams, such as "
-            "`http://user:password@proxy.example:3128`; SOCKS is not supported. Calls to this "
-            "machine and its network (loopback and private addresses, `localhost`, names "
-            "without a dot, `.local`, `.lan`, `.internal` and similar) do not use it."
+            "HTTP or SOCKS5 proxy for calls to upstreams, such as "
+            "`http://user:password@proxy.example:3128` or `socks5://host:1080` (also `socks5h`; "
+            "the proxy resolves names). Calls to this machine and its network (loopback and "
+            "private addresses, `localhost`, names without a dot, `.local`, `.lan`, `.internal` "
+            "and similar) do not use it."
         ),
     ),
     Setting(
@@ -116,7 +117,7 @@ UPSTREAM_SETTINGS: Final = (
         name="<NAME>_PROXY",
         section=SettingsSection.UPSTREAMS,
         text=(
-            "HTTP proxy of the upstream `NAME` only (also `OPENAI_PROXY`, `GEMINI_PROXY` and "
+            "Proxy of the upstream `NAME` only (also `OPENAI_PROXY`, `GEMINI_PROXY` and "
             "`ANTHROPIC_PROXY`): an address as in `UPSTREAM_PROXY`, or `direct`. It overrides "
             "the two settings above."
         ),

@@ -6,9 +6,6 @@ redis-py is loaded only where REDIS_URL is set.
 import asyncio
 import contextlib
 import secrets
-from importlib.util import find_spec
-
-from jarvis_proxy.config.settings import SettingsError
 
 
 class SharedState:
@@ -44,21 +41,6 @@ class SharedState:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         await self.connection.close()
-
-
-def check_redis(url: str, package: str = "redis") -> None:
-    """Check that *package* is installed if REDIS_URL is set.
-
-    Raises:
-        SettingsError: it is not; the message says how to install it.
-    """
-    if url and find_spec(package) is None:
-        raise SettingsError(
-            (
-                "REDIS_URL needs the Python package redis, which is not installed:"
-                " ./start.sh installs it when REDIS_URL is set",
-            )
-        )
 
 
 def load_shared_state(url: str) -> SharedState | None:

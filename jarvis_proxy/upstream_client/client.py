@@ -129,12 +129,11 @@ class UpstreamClient:
             except TimeoutError as exc:
                 raise aiohttp.ConnectionTimeoutError from exc
             connection = self._adopt(lease)
-            if connection is None or (connection.is_reused and fresh):
-                lease.close()
-            elif connection.is_reused and not is_batched and connection.has_input():
-                lease.close()
-            else:
+            if connection is not None and not (
+                connection.is_reused and (fresh or (not is_batched and connection.has_input()))
+            ):
                 return lease, connection
+            lease.close()
 
     def _adopt(self, lease: aiohttp.connector.Connection) -> UpstreamConnection | None:
         """Return our protocol of a leased connection, None if it is closed already."""

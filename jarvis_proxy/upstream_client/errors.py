@@ -1,7 +1,7 @@
 """Network failures as errors for the client. Pure but for the classes of aiohttp."""
 
 import asyncio
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 
@@ -13,6 +13,15 @@ NETWORK_ERRORS: Final = (aiohttp.ClientError, OSError, asyncio.TimeoutError)
 
 class ConnectError(ProxyError):
     """The upstream was not reached: nothing of the request was sent, so it may be tried again."""
+
+
+class SocksError(aiohttp.ClientProxyConnectionError):
+    """A SOCKS5 proxy made no connection. *is_login*: it does not accept the credentials."""
+
+    def __init__(self, key: Any, reason: str, *, is_login: bool = False) -> None:
+        super().__init__(key, OSError(reason))
+        self.reason = reason
+        self.is_login = is_login
 
 
 def map_send_error(exc: BaseException) -> ProxyError:

@@ -18,6 +18,7 @@ from yarl import URL
 
 from jarvis_proxy import __version__
 from jarvis_proxy.canonical.exchange import UpstreamRequest
+from jarvis_proxy.config.addresses import is_socks
 from jarvis_proxy.config.upstreams import UpstreamSettings
 from jarvis_proxy.upstream_client.client import Body, PoolRequest, UpstreamClient
 from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS, map_send_error
@@ -27,6 +28,8 @@ from jarvis_proxy.upstream_client.tls import default_context
 _MAX_CACHED: Final = 512
 _MAX_CACHED_HEAD: Final = 2048
 """Bytes of a head that is remembered; longer ones are rare, and no two are the same."""
+_KEEPALIVE: Final = 15.0
+"""Seconds that an idle connection is kept."""
 
 
 BEARER: Final[Mapping[str, str]] = MappingProxyType({"Authorization": "Bearer "})
@@ -134,7 +137,7 @@ class HttpTransport:
         self._client = UpstreamClient(
             self.session,
             URL(base_url, encoded=True),
-            proxy=None if options.proxy is None else URL(options.proxy),
+            proxy=_http_proxy(options),
         )
 
     async def send(
@@ -194,15 +197,8 @@ def _new_session(
     resolver: aiohttp.abc.AbstractResolver | None,
     ssl_context: ssl.SSLContext,
 ) -> aiohttp.ClientSession:
-    connector = aiohttp.TCPConnector(
-        limit=0,
-        ttl_dns_cache=60,
-        ssl=ssl_context,
-        resolver=resolver,
-        keepalive_timeout=15.0,
-    )
     return aiohttp.ClientSession(
-        connector=connector,
+        connector=_new_connector(options, resolver, ssl_context),
         request_class=PoolRequest,
         # `connect` bounds a new connection as a whole, name lookup included.
         timeout=aiohttp.ClientTimeout(
@@ -211,3 +207,31 @@ def _new_session(
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
     )
+
+
+def _new_connector(
+    options: TransportOptions,
+    resolver: aiohttp.abc.AbstractResolver | None,
+    ssl_context: ssl.SSLContext,
+) -> aiohttp.TCPConnector:
+    if options.proxy is not None and is_socks(options.proxy):
+        # Only here: it needs a package that may not be installed.
+        from jarvis_proxy.upstream_client.socks import SocksConnector
+
+        return SocksConnector.to(
+            options.proxy, limit=0, ssl=ssl_context, keepalive_timeout=_KEEPALIVE
+        )
+    return aiohttp.TCPConnector(
+        limit=0,
+        ttl_dns_cache=60,
+        ssl=ssl_context,
+        resolver=resolver,
+        keepalive_timeout=_KEEPALIVE,
+    )
+
+
+def _http_proxy(options: TransportOptions) -> URL | None:
+    """Return the proxy that the session must know; to it, a SOCKS proxy is a way to connect."""
+    if options.proxy is None or is_socks(options.proxy):
+        return None
+    return URL(options.proxy)

@@ -8,6 +8,7 @@ from jarvis_proxy.config.addresses import (
     hosts,
     is_local,
     is_loopback,
+    is_socks,
     networks,
     origins,
     proxy_url,
@@ -109,10 +110,31 @@ def test_a_base_url_ends_before_the_endpoint(text: str) -> None:
         base_url(text)
 
 
-@pytest.mark.parametrize("text", ["socks5://h:1", "SOCKS4a://h:1", "socks5h://u:p@h"])
-def test_a_socks_proxy_gets_advice(text: str) -> None:
-    with pytest.raises(ValueError, match="run an HTTP proxy that forwards to your SOCKS proxy"):
+@pytest.mark.parametrize(
+    "text", ["socks5://h:1", "SOCKS5://h", "socks5h://u:p%40@h", "socks5://[::1]:1080"]
+)
+def test_a_proxy_may_be_one_of_socks5(text: str) -> None:
+    assert proxy_url(f"{text}/") == text
+    assert is_socks(text)
+    assert not is_socks("http://socks5:1080")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["SOCKS4a://h:1", "socks4://h", "socks://h", "socks5://", "socks5://h/p", "socks5://h:x"],
+)
+def test_a_socks_proxy_has_version_5_and_no_path(text: str) -> None:
+    with pytest.raises(ValueError, match="must be a socks5:// or socks5h:// address"):
         proxy_url(text)
+
+
+@pytest.mark.parametrize(
+    "login", ["u@", "u:@", ":p@", "u:%C3%A9@", f"u:{'p' * 256}@"], ids=range(5)
+)
+def test_a_login_for_socks_is_one_that_the_protocol_can_carry(login: str) -> None:
+    with pytest.raises(ValueError, match="1 to 255 ASCII characters") as caught:
+        proxy_url(f"socks5://{login}h")
+    assert "pppp" not in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["https://u:p%40@proxy.example:8443", "http://[::1]:3128"])

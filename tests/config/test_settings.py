@@ -130,7 +130,7 @@ BROKEN = {
     "star among origins": ({"CORS_ORIGINS": "*,https://a.example"}, "CORS_ORIGINS"),
     "trusted proxy by name": ({"TRUSTED_PROXIES": "proxy.example"}, "TRUSTED_PROXIES"),
     "trusted network with host bits": ({"TRUSTED_PROXIES": "10.1.2.3/8"}, "TRUSTED_PROXIES"),
-    "SOCKS proxy": ({"UPSTREAM_PROXY": "socks5://127.0.0.1:1080"}, "UPSTREAM_PROXY"),
+    "SOCKS4 proxy": ({"UPSTREAM_PROXY": "socks4://127.0.0.1:1080"}, "UPSTREAM_PROXY"),
     "proxy without scheme": ({"UPSTREAM_PROXY": "proxy.example:3128"}, "UPSTREAM_PROXY"),
     "no-proxy entry with a scheme": ({"UPSTREAM_NO_PROXY": "http://a"}, "UPSTREAM_NO_PROXY"),
     "an upstream's proxy without scheme": ({"OPENAI_PROXY": "proxy:3128"}, "OPENAI_PROXY"),

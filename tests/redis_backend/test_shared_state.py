@@ -10,9 +10,8 @@ import pytest
 from redis.asyncio import Redis
 
 from jarvis_proxy.access.rate_limits import KeyQuota
-from jarvis_proxy.config.settings import SettingsError
 from jarvis_proxy.redis_backend import rate_limiter as limiter
-from jarvis_proxy.redis_backend.shared_state import SharedState, check_redis, load_shared_state
+from jarvis_proxy.redis_backend.shared_state import SharedState, load_shared_state
 from jarvis_proxy.upstreams.gemini.signature_store import StoredSignature
 from tests.support.eventually import eventually
 from tests.support.redis_server import RedisServer, needs_redis
@@ -28,21 +27,6 @@ def test_nothing_is_opened_without_an_address() -> None:
 
 async def test_what_is_shared_is_opened_by_its_address() -> None:
     assert isinstance(load_shared_state(URL), SharedState)
-
-
-def test_an_address_without_the_package_says_what_to_do() -> None:
-    with pytest.raises(SettingsError) as caught:
-        check_redis(URL, "no_such_package_as_this")
-
-    assert caught.value.problems == (
-        "REDIS_URL needs the Python package redis, which is not installed:"
-        " ./start.sh installs it when REDIS_URL is set",
-    )
-
-
-@pytest.mark.parametrize(("url", "package"), [("", "no_such_package_as_this"), (URL, "redis")])
-def test_no_problem_without_an_address_or_with_the_package(url: str, package: str) -> None:
-    check_redis(url, package)
 
 
 @pytest.mark.slow

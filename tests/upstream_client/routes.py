@@ -16,11 +16,13 @@ from jarvis_proxy.upstream_client.tls import UpstreamContext
 from jarvis_proxy.upstream_client.transport import HttpTransport, TransportOptions
 from tests.support.eventually import eventually
 from tests.support.raw_upstream import RawUpstream, Script
+from tests.support.socks_server import SocksServer, pump
 
 T = TypeVar("T")
 KEY: Final = "sk-canary-of-the-upstream"
-Way = Literal["plain", "tls", "proxy", "tunnel"]
+Way = Literal["plain", "tls", "proxy", "tunnel", "socks"]
 WAYS: Final[tuple[Way, ...]] = ("plain", "tls", "proxy", "tunnel")
+"""Those that every test takes; few take ``socks``, which differs in how connections are made."""
 LOOPS: Final[dict[str, Callable[[], asyncio.AbstractEventLoop]]] = {
     "asyncio": asyncio.new_event_loop,
     "uvloop": uvloop.new_event_loop,
@@ -121,7 +123,7 @@ class Ways:
         self, way: Way, upstream: RawUpstream
     ) -> AsyncIterator[tuple[HttpTransport, RawUpstream]]:
         """Run *upstream*; yield the way to it, and the upstream."""
-        has_tls = way in ("tls", "tunnel")
+        has_tls = way in ("tls", "tunnel", "socks")
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(upstream.running(self._serving if has_tls else None))
             proxy = None
@@ -130,6 +132,10 @@ class Ways:
             elif way == "tunnel":
                 port = await stack.enter_async_context(_tunnel(upstream))
                 proxy = f"http://user:pass@127.0.0.1:{port}"
+            elif way == "socks":
+                server = SocksServer(upstream.port, ("user", "pass"))
+                port = await stack.enter_async_context(server.running())
+                proxy = f"socks5://user:pass@127.0.0.1:{port}"
             transport = HttpTransport(
                 "x",
                 f"{'https' if has_tls else 'http'}://127.0.0.1:{upstream.port}/v1",
@@ -148,15 +154,6 @@ async def _tunnel(upstream: RawUpstream) -> AsyncIterator[int]:
     """Run a proxy that connects (CONNECT) to *upstream*; yield its port."""
     tasks: set[asyncio.Task[None]] = set()
     writers: list[asyncio.StreamWriter] = []
-
-    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while data := await reader.read(65536):
-                writer.write(data)
-                await writer.drain()
-            writer.close()
-        except (ConnectionError, RuntimeError):  # RuntimeError: uvloop, of a closed transport
-            writer.transport.abort()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

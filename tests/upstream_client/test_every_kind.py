@@ -480,6 +480,8 @@ def _applies(test: Test, kind: Kind) -> bool:
     return test not in NEED_A_BODY_IN_THE_REQUEST or bool(kind.sent)
 
 
+ONE_OF_EACH: Final = tuple(kind for kind in KINDS if kind.name in ("body", "upload"))
+"""A body that is sent in one piece, and one that streams."""
 CASES: Final = [
     pytest.param(test, kind, id=f"{test.__name__}-{kind.name}")
     for test in TESTS
@@ -493,6 +495,14 @@ CASES: Final = [
 @pytest.mark.parametrize(("test", "kind"), CASES)
 def test_every_kind_of_call(ways: Ways, test: Test, kind: Kind, way: Way, loop: str) -> None:
     run_on(loop, test(ways, way, kind))
+
+
+@every_loop
+@pytest.mark.parametrize(
+    ("test", "kind"), [case for case in CASES if case.values[1] in ONE_OF_EACH]
+)
+def test_kinds_of_calls_through_socks(ways: Ways, test: Test, kind: Kind, loop: str) -> None:
+    run_on(loop, test(ways, "socks", kind))
 
 
 # No hole in the table

@@ -6,9 +6,9 @@ import time
 from collections.abc import Awaitable
 from typing import Any, Final
 
+from jarvis_proxy.config.extras import check_redis
 from jarvis_proxy.config.settings import SettingsError
 from jarvis_proxy.doctor.findings import Check, Finding
-from jarvis_proxy.redis_backend.shared_state import check_redis
 
 _CHECK: Final = Check("checks/redis", "Redis")
 SLOW_AFTER: Final = 0.05

@@ -13,7 +13,9 @@ from typing import Final
 import aiohttp
 
 from jarvis_proxy.canonical.exchange import UpstreamRequest
-from jarvis_proxy.config.settings import Settings, UpstreamSettings
+from jarvis_proxy.config.extras import check_socks
+from jarvis_proxy.config.proxies import OutboundProxy
+from jarvis_proxy.config.settings import Settings, SettingsError, UpstreamSettings
 from jarvis_proxy.doctor.checks.upstream_keys import evaluate_key, unanswered
 from jarvis_proxy.doctor.findings import Check, Finding
 from jarvis_proxy.doctor.net.http_answer import HttpAnswer
@@ -21,10 +23,11 @@ from jarvis_proxy.doctor.net.http_probe import read_pieces
 from jarvis_proxy.doctor.net.machine import ProbeEnv
 from jarvis_proxy.doctor.net.reachability import Reachability
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS
+from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS, SocksError
 from jarvis_proxy.upstream_client.model_refresher import MODEL_LISTS
 from jarvis_proxy.upstream_client.transport import HttpTransport, TransportOptions, key_headers
 
+_PROXY_PACKAGE: Final = Check("checks/upstreams", "package", label="outbound proxy")
 _CLOCK: Final = Check("checks/upstreams", "clock")
 _TIMEOUT: Final = 20.0
 _TOLERATED_SKEW: Final = 30.0
@@ -54,12 +57,10 @@ async def check_upstreams(
     upstreams = [upstream for upstream in settings.upstreams if upstream.keys]
     for proxy in dict.fromkeys(upstream.proxy for upstream in upstreams if upstream.proxy):
         notice("the outbound proxy")
-        reachability = Reachability(
-            env, proxy.url, proxy.setting, "outbound proxy", owner="outbound_proxy"
-        )
-        if not await reachability.check(timeout):
+        findings, is_usable = await _check_proxy(env, proxy, timeout)
+        results.findings += findings
+        if not is_usable:
             upstreams = [upstream for upstream in upstreams if upstream.proxy != proxy]
-        results.findings += reachability.findings
         if not upstreams:
             return results
     notice(", ".join(upstream.name for upstream in upstreams))
@@ -72,6 +73,21 @@ async def check_upstreams(
     skews = [(check.skew, check.upstream.name) for check in checks if check.skew is not None]
     results.findings.append(evaluate_skew(*skews[0]) if skews else _CLOCK.finding("unknown"))
     return results
+
+
+async def _check_proxy(
+    env: ProbeEnv, proxy: OutboundProxy, timeout_s: float
+) -> tuple[list[Finding], bool]:
+    """Return the findings about an outbound proxy, and whether calls can be tried through it."""
+    try:
+        check_socks((proxy,))
+    except SettingsError as exc:
+        return [_PROXY_PACKAGE.finding("not_installed", reason=exc.problems[0])], False
+    reachability = Reachability(
+        env, proxy.url, proxy.setting, "outbound proxy", owner="outbound_proxy"
+    )
+    is_usable = await reachability.check(timeout_s)
+    return reachability.findings, is_usable
 
 
 @dataclass(slots=True)
@@ -119,12 +135,11 @@ class _UpstreamCheck:
         try:
             answer = await self._list_models(transport, key)
         except ProxyError as exc:
-            cause = exc.__cause__
-            if isinstance(cause, aiohttp.ClientHttpProxyError):
-                result = "outbound_proxy_login" if cause.status == 407 else "outbound_proxy"
-                return unanswered(self.upstream, number, result, str(cause.status))
-            reason = f"{exc.message} ({exc.code})"
-            return unanswered(self.upstream, number, "not_sent", reason)
+            result, reason = _proxy_fault(exc.__cause__) or (
+                "not_sent",
+                f"{exc.message} ({exc.code})",
+            )
+            return unanswered(self.upstream, number, result, reason)
         except NETWORK_ERRORS:  # TimeoutError is among them
             return unanswered(self.upstream, number, "incomplete", f"{_TIMEOUT:.0f} s")
         self.skew = skew(answer, self.env.now())
@@ -138,6 +153,18 @@ class _UpstreamCheck:
             reply = await transport.send(UpstreamRequest("GET", path, headers, b""), key)
             with contextlib.closing(reply):
                 return HttpAnswer.of(reply.status, reply.headers, await read_pieces(reply.readany))
+
+
+def _proxy_fault(cause: BaseException | None) -> tuple[str, str] | None:
+    """Return the result and its reason if the outbound proxy made no connection."""
+    match cause:
+        case aiohttp.ClientHttpProxyError():
+            is_login, reason = cause.status == 407, str(cause.status)
+        case SocksError():
+            is_login, reason = cause.is_login, cause.reason.lower()
+        case _:
+            return None
+    return "outbound_proxy_login" if is_login else "outbound_proxy", reason
 
 
 def skew(answer: HttpAnswer, now: float) -> float | None:

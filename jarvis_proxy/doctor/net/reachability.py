@@ -19,6 +19,7 @@ DAY: Final = 86_400
 EXPIRES_SOON: Final = 14 * DAY
 """Automatic renewal happens a month before the end: at two weeks it has failed."""
 
+_PORTS: Final = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 _DNS_TIMEOUT: Final = 10.0
 # OpenSSL's X509_V_ERR_*: https://docs.openssl.org/3.0/man3/X509_STORE_CTX_get_error/
 _CERTIFICATE_ERRORS: Final = {
@@ -44,7 +45,7 @@ class Reachability:
         self.reached = False
         self._env = env
         self._host = parts.hostname or ""
-        self._port = parts.port or (443 if parts.scheme == "https" else 80)
+        self._port = parts.port or _PORTS[parts.scheme]
         self._tls = parts.scheme == "https"
         self._setting, self._label, self._owner = setting, label, owner
 

@@ -241,7 +241,7 @@ def test_one_refused_key_of_several_leaves_the_others() -> None:
         ("not_sent", "problem", "not asked: why"),
         ("incomplete", "warning", "no whole answer within why"),
         ("outbound_proxy", "problem", "the outbound proxy does not connect to openai (why)"),
-        ("outbound_proxy_login", "problem", "the outbound proxy rejects the credentials (407)"),
+        ("outbound_proxy_login", "problem", "the outbound proxy rejects the credentials (why)"),
     ],
 )
 def test_request_without_answer_has_a_result(result: str, status: str, detail: str) -> None:

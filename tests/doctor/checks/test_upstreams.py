@@ -17,6 +17,7 @@ from jarvis_proxy.doctor.net.machine import ProbeEnv
 from tests.conftest import GEMINI_KEY, OPENAI_KEY
 from tests.doctor.fixtures import GEMINI_LIST, answers, free_port, probe_env, serving
 from tests.support.raw_upstream import Peer, Received, Script
+from tests.support.socks_server import SocksServer
 
 CA = trustme.CA()
 NOW = 1_795_000_000.0
@@ -242,6 +243,52 @@ async def test_refusal_of_an_outbound_proxy_has_a_finding() -> None:
             )
 
         assert results.findings[2].detail == words
+
+
+async def test_socks_proxy_is_asked_for_the_upstream() -> None:
+    async with serving(answers()) as openai:
+        server = SocksServer(openai.port)
+        async with server.running() as port:
+            results = await checked(
+                OPENAI_API_KEY=OPENAI_KEY,
+                OPENAI_BASE_URL="http://api.example.test/v1",
+                UPSTREAM_PROXY=f"socks5://127.0.0.1:{port}",
+            )
+
+    assert statuses(results) == [
+        ("outbound proxy: name", "ok"),
+        ("outbound proxy: connection", "ok"),
+        ("openai: key", "ok"),
+        ("clock", "ok"),
+    ]
+    assert server.asked == [("api.example.test", 80)]
+
+
+async def test_refusal_of_a_socks_proxy_has_a_finding() -> None:
+    for server, words in (
+        (SocksServer(0, ("user", "right")), "the outbound proxy rejects the credentials"),
+        (SocksServer(0, reply=2), "does not connect to openai (connection not allowed by ruleset)"),
+        (SocksServer(0, fault="cut request"), "(the proxy closed the connection)"),
+    ):
+        async with server.running() as port:
+            results = await checked(
+                OPENAI_API_KEY=OPENAI_KEY,
+                UPSTREAM_PROXY=f"socks5h://user:canary-password@127.0.0.1:{port}",
+            )
+
+        assert words in results.findings[2].detail
+        assert "canary" not in str(results.findings)
+
+
+async def test_socks_proxy_without_its_package_ends_the_checks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("jarvis_proxy.config.extras.find_spec", lambda module: None)
+    results = await checked(OPENAI_API_KEY=OPENAI_KEY, OPENAI_PROXY="socks5://127.0.0.1:1")
+
+    (found,) = results.findings
+    assert found.check == "outbound proxy: package"
+    assert "OPENAI_PROXY needs the Python package aiohttp-socks" in found.detail
 
 
 def dated(at: float, **headers: str) -> HttpAnswer:

@@ -1,0 +1,81 @@
+"""Connections through a SOCKS5 proxy (RFC 1928), with its login (RFC 1929). IO.
+
+aiohttp-socks makes them; this module is imported only where a proxy is one of SOCKS. The proxy is
+given names, not addresses: in many networks it alone can resolve them.
+"""
+
+import asyncio
+import ssl
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+import aiohttp
+from aiohttp_socks import (
+    ProxyConnectionError,
+    ProxyConnector,
+    ProxyError,
+    ProxyTimeoutError,
+    ProxyType,
+)
+
+from jarvis_proxy.upstream_client.errors import SocksError
+
+_PORT: Final = 1080
+_LOGIN: Final = "authentication"
+"""A word of every message of python-socks about the login, which has no error code."""
+
+
+class SocksConnector(ProxyConnector):
+    """Makes the pool's connections, and raises what aiohttp's own connector would."""
+
+    @classmethod
+    def to(cls, url: str, **pool: Any) -> "SocksConnector":
+        """Return the connector for the proxy at *url*; *pool* is for ``aiohttp.TCPConnector``."""
+        parts = urlsplit(url)
+        return cls(
+            parts.hostname or "",
+            parts.port or _PORT,
+            ProxyType.SOCKS5,
+            unquote(parts.username or "") or None,
+            unquote(parts.password or "") or None,
+            rdns=True,
+            **pool,
+        )
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[aiohttp.tracing.Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's name
+    ) -> aiohttp.connector.Connection:
+        """Return a connection of the pool, or a new one through the proxy.
+
+        Raises:
+            aiohttp.ClientError: SocksError where the proxy is at fault, and those of TLS.
+        """
+        key = req.connection_key
+        try:
+            return await super().connect(req, traces, timeout)
+        except ProxyTimeoutError as exc:
+            raise aiohttp.ConnectionTimeoutError from exc
+        except ProxyConnectionError as exc:
+            raise SocksError(key, "no connection to the proxy") from exc
+        except ProxyError as exc:
+            reason = str(exc)
+            raise SocksError(key, reason, is_login=_LOGIN in reason) from exc
+        except ssl.SSLCertVerificationError as exc:
+            raise aiohttp.ClientConnectorCertificateError(key, exc) from exc
+        except ssl.SSLError as exc:
+            raise aiohttp.ClientConnectorSSLError(key, exc) from exc
+        except (asyncio.IncompleteReadError, ConnectionError) as exc:
+            raise SocksError(key, "the proxy closed the connection") from exc
+
+    async def _connect_via_proxy(
+        self,
+        host: str,
+        port: int,
+        ssl: ssl.SSLContext | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - aiohttp-socks' name
+    ) -> Any:
+        # Certificates have names without a dot at the end.
+        return await super()._connect_via_proxy(host.rstrip("."), port, ssl, timeout)
