@@ -63,7 +63,7 @@ class Course:
         return f"{family}-soak-{self.number}"
 
     def fits(self, seen: Outcome) -> bool:
-        """Tell whether *seen* is what must come of the course."""
+        """Return whether *seen* is what must come of the course."""
         if self.fault in ("none", *_HARMLESS):
             return seen.kind == "complete"
         return seen.is_explicit or (self.fault in _MAYBE and seen.kind == "complete")

@@ -268,7 +268,7 @@ class Visitor:
 
 
 def is_new(path: Path, project: Path) -> bool:
-    """Tell whether *path* is a file that is not our code, byte for byte."""
+    """Return whether *path* is a file that is not our code, byte for byte."""
     original = ROOT / path.relative_to(project)
     is_code = original.is_file() and filecmp.cmp(original, path, shallow=False)
     return path.is_file() and not is_code

@@ -220,7 +220,7 @@ def trick_ids(url: str) -> str:
 
 
 def has_ipv6() -> bool:
-    """Tell whether this machine has an IPv6 loopback at all."""
+    """Return whether this machine has an IPv6 loopback at all."""
     try:
         with socket.socket(socket.AF_INET6) as sock:
             sock.bind(("::1", 0))

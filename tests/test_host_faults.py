@@ -110,7 +110,7 @@ async def test_few_files_bound_the_connections_and_streams_go_on(project: Path) 
 
 
 async def is_refused(connection: RawConnection) -> bool:
-    """Tell whether the server closes a connection, with its reason or, out of files, without."""
+    """Return whether the server closes a connection, with its reason or, out of files, without."""
     try:
         return (await asyncio.wait_for(connection.response(), 5)).status == 503
     except (EOFError, ConnectionError):

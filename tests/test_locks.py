@@ -40,7 +40,7 @@ def numbers(version: str) -> tuple[int, ...]:
 
 
 def satisfies(version: str, bounds: str) -> bool:
-    """Tell whether a plain version satisfies bounds such as ``>=3.14.3,<4``."""
+    """Return whether a plain version satisfies bounds such as ``>=3.14.3,<4``."""
     for bound in filter(None, (part.strip() for part in bounds.split(","))):
         operator, limit = re.fullmatch(r"(>=|<|==)\s*([0-9.]+)", bound).groups()  # type: ignore[union-attr]
         have, want = numbers(version), numbers(limit)

@@ -145,7 +145,7 @@ async def test_no_request_fails_when_redis_dies_and_all_is_shared_again_when_it_
 
 
 def is_shared(log: str) -> bool:
-    """Tell whether a server that logged this uses Redis again after every time that it did not."""
+    """Return whether a server that logged this uses Redis again after each outage."""
     return log.count(" cannot be used ") == log.count(" works again")
 
 

@@ -127,7 +127,7 @@ async def serving(
 
 
 async def closed(reader: asyncio.StreamReader) -> bool:
-    """Tell whether the server closes the connection within some seconds."""
+    """Return whether the server closes the connection within some seconds."""
     try:
         return await asyncio.wait_for(reader.read(), 5) == b""
     except ConnectionError:

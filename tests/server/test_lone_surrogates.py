@@ -110,7 +110,7 @@ TRANSLATED = {
 
 
 def found(value: object, wanted: object) -> bool:
-    """Tell whether *wanted* stands anywhere in *value*."""
+    """Return whether *wanted* stands anywhere in *value*."""
     if value == wanted:
         return True
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()

@@ -57,7 +57,7 @@ def deepest(body: Json) -> int:
 
 
 def results_end(body: Json) -> bool:
-    """Tell whether nothing follows the results in the last turn."""
+    """Return whether nothing follows the results in the last turn."""
     kinds = ["functionResponse" in part for part in body["contents"][-1]["parts"]]
     return kinds == sorted(kinds)
 

@@ -47,13 +47,13 @@ async def stream(port: int, key: str = KEY) -> RawResponse:
 
 
 def is_complete(response: RawResponse) -> bool:
-    """Tell whether a stream ended as it should: every chunk, the mark, the last chunk."""
+    """Return whether a stream ended as it should: every chunk, the mark, the last chunk."""
     parts = response.body.split(b"\n\n")
     return response.whole and response.body.endswith(DONE) and len(parts) == 9
 
 
 def is_cut_with_a_word(response: RawResponse) -> bool:
-    """Tell whether a stream ended with the error that says why, and no mark."""
+    """Return whether a stream ended with the error that says why, and no mark."""
     last = response.body.split(b"\n\n")[-2]
     return response.whole and b'"code":"server_shutdown"' in last and DONE not in response.body
 

@@ -87,7 +87,7 @@ def error_code(data: bytes) -> str | None:
 
 
 def ends_at_boundary(part: bytes, full: bytes) -> bool:
-    """Tell whether *part*, the beginning of *full*, is whole events."""
+    """Return whether *part*, the beginning of *full*, is whole events."""
     return not part or part == full or part.endswith((b"\n\n", b"\r\n\r\n", b"\r\r"))
 
 

@@ -11,5 +11,5 @@ REQUIRE_PROGRAMS: Final = bool(os.environ.get("REQUIRE_PROGRAMS"))
 
 
 def is_program_missing(reason: str) -> bool:
-    """Tell whether a test that skipped for *reason* lacked a program."""
+    """Return whether a test that skipped for *reason* lacked a program."""
     return "is not installed" in reason

@@ -187,7 +187,7 @@ async def fetch(fetcher: MediaFetcher, url: str) -> Media | ProxyError:
 
 
 def is_refusal(result: Media | ProxyError) -> bool:
-    """Tell whether *result* is the one error that all failures share, to the byte."""
+    """Return whether *result* is the one error that all failures share, to the byte."""
     return (
         isinstance(result, ProxyError)
         and result.status == 400

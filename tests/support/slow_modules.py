@@ -22,7 +22,7 @@ _SLOW_IMPORTS: Final = frozenset(
 
 @cache
 def is_slow_module(path: Path) -> bool:
-    """Tell whether all tests of the module at *path* are slow."""
+    """Return whether all tests of the module at *path* are slow."""
     text = path.read_text(encoding="utf-8")
     marks = _MARKS.search(text)
     if marks and _SLOW_MARK.search(marks[1]):

@@ -146,7 +146,7 @@ class SpeechDialect:
         form = request.format
         if form not in NATIVE and form not in self._encodes:
             message = (
-                f"This proxy cannot encode '{form}': ffmpeg is not installed beside it. "
+                f"This proxy cannot encode '{form}': ffmpeg is not installed here. "
                 "Ask for 'wav' or 'pcm'."
             )
             raise invalid("response_format", message, "unsupported_value")

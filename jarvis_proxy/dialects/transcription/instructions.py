@@ -1,4 +1,4 @@
-"""What a model is told, so that it writes a transcript and nothing else. Pure."""
+"""The instructions for a model, so that it writes a transcript and nothing else. Pure."""
 
 from typing import Any, Final
 

@@ -53,7 +53,7 @@ _ITEM: Final = msgspec.json.Decoder(_Item)
 def without_foreign_state(body: bytes) -> bytes:
     """Return a chat request without the state of Gemini and Anthropic; *body* if it has none.
 
-    Reasoning in text beside such state is that model's too, and is cut with it.
+    Reasoning in text next to such state is that model's too, and is cut with it.
     """
     if not any(mark in body for mark in _CHAT_MARKS):
         return body

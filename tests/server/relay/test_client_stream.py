@@ -244,7 +244,7 @@ class Lazy:
         self._sock.close()
 
     async def was_reset(self) -> bool:
-        """Read until the connection ends; tell whether it was by a reset."""
+        """Read until the connection ends; return whether it was by a reset."""
         try:
             while await self._loop.sock_recv(self._sock, 2**20):
                 pass

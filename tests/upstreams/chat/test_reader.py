@@ -351,7 +351,7 @@ def test_nothing_is_read_behind_the_end() -> None:
 
 
 def is_chat_answer(recording: dict[str, Any] | None) -> bool:
-    """Tell whether *recording* has an answer of chat completions; None stands for no recording."""
+    """Return whether *recording* has an answer of chat completions; None: there is none."""
     if recording is None:
         return True
     is_chat = recording["request"]["path"].endswith("/chat/completions")
