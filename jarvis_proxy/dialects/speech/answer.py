@@ -13,8 +13,8 @@ import msgspec
 from jarvis_proxy.canonical.answer import AnswerSink, DiscardingSink, Finish
 from jarvis_proxy.canonical.exchange import empty_reply
 from jarvis_proxy.dialects.chat.speech import wav_header
-from jarvis_proxy.dialects.refusals import blocked
 from jarvis_proxy.dialects.speech.samples import SampleReader
+from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.wire.chat_types import ChatUsage
 from jarvis_proxy.wire.response_events import SequenceNumbers
 
@@ -133,7 +133,7 @@ class _SpeechSink(DiscardingSink):
                 holds no sound.
         """
         if finish.reason == "content_filter":
-            raise blocked(finish)
+            raise moderation_blocked(finish)
         if not self._has_sound:
             raise empty_reply()
 
@@ -143,3 +143,20 @@ class _SpeechSink(DiscardingSink):
         if self._form == "wav":
             return wav_header(self._reader.rate or _RATE, len(sound)) + sound
         return sound
+
+
+def moderation_blocked(finish: Finish, error_type: str = "invalid_request_error") -> ProxyError:
+    """Return OpenAI's error for an answer that *finish* says was filtered.
+
+    Source: https://platform.openai.com/docs/guides/image-generation (read 2026-11), for pictures;
+    for speech and transcripts it is not verified.
+    """
+    reason = finish.message or finish.native.rpartition(":")[2] or "no reason given"
+    message = f"Your request was rejected by the safety system: {reason[:500]}"
+    return ProxyError(
+        400,
+        message,
+        error_type=error_type,
+        code="moderation_blocked",
+        should_retry=False,
+    )

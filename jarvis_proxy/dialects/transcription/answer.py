@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from jarvis_proxy.canonical.answer import AnswerSink, DiscardingSink, Finish
-from jarvis_proxy.dialects.refusals import blocked
+from jarvis_proxy.dialects.speech.answer import moderation_blocked
 from jarvis_proxy.dialects.transcription.options import TranscriptOptions
 from jarvis_proxy.dialects.transcription.segments import (
     Segment,
@@ -141,7 +141,7 @@ class _TextSink(DiscardingSink):
                 as much as was said.
         """
         if finish.reason == "content_filter":
-            raise blocked(finish)
+            raise moderation_blocked(finish)
         if finish.reason == "length":
             message = (
                 "The transcript is longer than the model's answer may be. "

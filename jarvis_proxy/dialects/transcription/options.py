@@ -144,3 +144,12 @@ def _temperature(text: str | None) -> float | None:
         raise invalid("temperature", message, "invalid_type") from None
     check_range("temperature", value, 0, 1)
     return value
+
+
+def asks_for_stream(body: bytes, content_type: str) -> bool:
+    """Return whether the form in *body* asks for a stream that its endpoint can give.
+
+    Raises:
+        ProxyError: 400 `invalid_multipart`.
+    """
+    return wants_stream(read_form(body, content_type))

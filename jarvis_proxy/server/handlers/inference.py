@@ -11,7 +11,14 @@ from aiohttp import web
 from jarvis_proxy.aiohttp_ext.server_connection import connection_of
 from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.dialects.messages.models import known_name
-from jarvis_proxy.dialects.speech.request import SPEECH, streams
+from jarvis_proxy.dialects.speech.answer import delta_events, done_event
+from jarvis_proxy.dialects.speech.request import (
+    CONTENT_TYPES,
+    SPEECH,
+    UNENCODED,
+    decode_speech,
+    streams,
+)
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.routing.models import ModelRoute
 from jarvis_proxy.server.context import ADMITTED_CALL, CONTEXT, MATCH, RECORD
@@ -21,9 +28,8 @@ from jarvis_proxy.server.handlers.local_answers import (
     warmed_cache,
 )
 from jarvis_proxy.server.handlers.new_call import new_call, raw_query
-from jarvis_proxy.server.handlers.speech import encoded
 from jarvis_proxy.server.handlers.uploads import relay_form, relay_raw
-from jarvis_proxy.server.relay.client_stream import send_buffered
+from jarvis_proxy.server.relay.client_stream import SSE_HEADERS, send_buffered
 from jarvis_proxy.server.relay.deadlines import CallDeadlines
 from jarvis_proxy.server.relay.retry_loop import CallRunner
 from jarvis_proxy.server.request_body import check_charset, is_json_type, not_json_type, read_body
@@ -135,7 +141,7 @@ async def _infer(request: web.Request, deadlines: CallDeadlines) -> web.StreamRe
     await admitted.check_rate_limit(body)
     routes = (route, *admitted.fallbacks(asked.routed))
     answer = await CallRunner(request, deadlines, routes, make_call).run()
-    return await encoded(request, body, answer)
+    return await encoded_speech(request, body, answer)
 
 
 class _Asked(NamedTuple):
@@ -179,3 +185,30 @@ def _head(request: web.Request, body: bytes, max_depth: int) -> RequestHead:
         if error.code == "invalid_json" and not is_json:
             raise not_json_type() from None
         raise
+
+
+async def encoded_speech(
+    request: web.Request, body: bytes, answer: web.StreamResponse
+) -> web.StreamResponse:
+    """Return *answer* in the format that *body* asked for; any but unencoded speech as it is.
+
+    Raises:
+        ProxyError: 500 `audio_encoding_failed`; 503 `overloaded`, there is no memory for it.
+    """
+    if request[MATCH].endpoint != SPEECH or not isinstance(answer, web.Response):
+        return answer
+    if answer.headers.get("Content-Type") != UNENCODED or not isinstance(answer.body, bytes):
+        return answer
+    asked, wav = decode_speech(body), answer.body
+    memory = request[ADMITTED_CALL].open_reservation()
+    memory.set(2 * len(wav))
+    sound = await request.app[CONTEXT].sound_encoder.encode(wav, asked.format, asked.speed or 1.0)
+    headers = {"Content-Type": CONTENT_TYPES[asked.format]}
+    record = request[RECORD]
+    if asked.sends_events:
+        end = done_event(record.prompt_tokens or 0, record.completion_tokens or 0)
+        sound, headers = b"".join((*delta_events(sound), end)), SSE_HEADERS
+    memory.set_unchecked(len(sound))
+    record.bytes_out = len(sound)
+    kept = {name: value for name, value in answer.headers.items() if name != "Content-Length"}
+    return web.Response(body=sound, headers={**kept, **headers})

@@ -12,7 +12,7 @@ from functools import partial
 from aiohttp import web
 from msgspec.structs import replace
 
-from jarvis_proxy.dialects.form_calls import asks_for_stream
+from jarvis_proxy.dialects.transcription.options import asks_for_stream
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.routing.models import ModelRoute
 from jarvis_proxy.server.context import ADMITTED_CALL, CONTEXT, MATCH, RECORD

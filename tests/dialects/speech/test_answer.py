@@ -6,7 +6,7 @@ import json
 import pytest
 
 from jarvis_proxy.canonical.answer import DiscardingSink, Finish
-from jarvis_proxy.dialects.speech.answer import SpeechAnswer, delta_events
+from jarvis_proxy.dialects.speech.answer import SpeechAnswer, delta_events, moderation_blocked
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.wire.chat_types import ChatUsage
 
@@ -68,3 +68,20 @@ def test_an_answer_without_sound_is_an_error(reason: str, code: str) -> None:
         SpeechAnswer("pcm", stream=False).choice(0).finish(Finish(reason=reason))  # type: ignore[arg-type]
 
     assert error.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("finish", "reason"),
+    [
+        (Finish(reason="content_filter", native="IMAGE_SAFETY"), "IMAGE_SAFETY"),
+        (Finish(reason="content_filter", native="PROMPT_BLOCKED:SAFETY"), "SAFETY"),
+        (Finish(reason="content_filter", native="SAFETY", message="No weapons."), "No weapons."),
+        (Finish(reason="content_filter"), "no reason given"),
+    ],
+)
+def test_a_blocked_answer_is_an_error_with_the_reason(finish: Finish, reason: str) -> None:
+    error = moderation_blocked(finish)
+
+    assert (error.status, error.code) == (400, "moderation_blocked")
+    assert error.message.endswith(f": {reason}")
+    assert error.should_retry is False

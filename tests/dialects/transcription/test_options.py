@@ -8,6 +8,7 @@ from jarvis_proxy.dialects.transcription.options import (
     TRANSCRIPTIONS,
     TRANSLATIONS,
     TranscriptOptions,
+    asks_for_stream,
     form_of,
     mime_of,
     read_options,
@@ -112,3 +113,24 @@ def test_types_of_sound(data: bytes, name: str, content_type: str, mime: str) ->
     found = read_form(form(sent), CONTENT_TYPE)
 
     assert mime_of(found, the_file(found)) == mime
+
+
+@pytest.mark.parametrize(
+    ("parts", "streams"),
+    [
+        ((), False),
+        ((part("stream", "true"),), True),
+        ((part("stream", "1"),), True),
+        ((part("stream", "false"),), False),
+        ((part("stream", "True"), part("response_format", "text")), True),
+        ((part("stream", "true"), part("response_format", "diarized_json")), True),
+        ((part("stream", "true"), part("response_format", "srt")), False),
+    ],
+)
+def test_streams(parts: tuple[bytes, ...], streams: bool) -> None:
+    assert asks_for_stream(form(*parts), CONTENT_TYPE) == streams
+
+
+def test_a_damaged_form_is_a_400() -> None:
+    with pytest.raises(ProxyError, match="cannot be read"):
+        asks_for_stream(b"", CONTENT_TYPE)

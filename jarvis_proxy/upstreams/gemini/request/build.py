@@ -25,6 +25,7 @@ from jarvis_proxy.upstreams.gemini.recovery import NO_FALLBACKS, RequestFallback
 from jarvis_proxy.upstreams.gemini.request.content import ContentReader, ImageUrls, web_links
 from jarvis_proxy.upstreams.gemini.request.generation_config import (
     choice_count,
+    direct_speech,
     note_unmapped,
     service_tier,
     set_limits,
@@ -47,7 +48,6 @@ from jarvis_proxy.upstreams.gemini.request.signature_lookup import (
     PLACEHOLDER,
     SignatureResolver,
 )
-from jarvis_proxy.upstreams.gemini.request.speech_style import direct_speech
 from jarvis_proxy.upstreams.gemini.request.thinking import thinking_config, thinking_param
 from jarvis_proxy.upstreams.gemini.request.tool_choice import tool_config
 from jarvis_proxy.upstreams.gemini.request.tools import read_tools

@@ -4,6 +4,7 @@ Source: https://ai.google.dev/api/generate-content#generationconfig (read 2026-1
 refusals: `Penalty is not enabled`, `Logprobs is not enabled`, `Multiple candidates is not enabled`.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from jarvis_proxy.canonical.chat_request import ChatRequest
@@ -15,7 +16,13 @@ from jarvis_proxy.canonical.validation_errors import (
 )
 from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits
 from jarvis_proxy.upstreams.gemini.request.google_options import GoogleOptions
-from jarvis_proxy.upstreams.gemini.request.types import GenerationConfig, ImageConfig
+from jarvis_proxy.upstreams.gemini.request.types import (
+    Content,
+    GenerationConfig,
+    ImageConfig,
+    Part,
+    SpeechMetadata,
+)
 
 MAX_LANES: Final = 8
 """Choices of one request, each a separate upstream call; Google's own limit of candidates."""
@@ -26,6 +33,8 @@ _SEEDS: Final = 2**31
 _TINY_TOP_P: Final = 1e-6
 _TIERS: Final = {"default": "standard", "flex": "flex", "priority": "priority", "fast": "priority"}
 _RESOLUTIONS: Final = ("LOW", "MEDIUM", "HIGH")
+
+_MARKS: Final = (":", ".", "!", "?", "：", "。")
 
 
 def choice_count(request: ChatRequest) -> int:
@@ -178,3 +187,28 @@ def _set_penalties(
             setattr(config, param, penalty)
         else:
             ignored.add_or_reject(param)
+
+
+def direct_speech(contents: list[Content], directions: Sequence[str], traits: ModelTraits) -> None:
+    """Give the texts of *contents* their *directions*, how to speak, as the model takes them.
+
+    Source: https://ai.google.dev/gemini-api/docs/speech-generation and
+    https://docs.cloud.google.com/gemini-enterprise-agent-platform/models/text-to-speech/
+    migration-guide (read 2026-11): models before 3.8 take the direction in front of the text, later
+    ones read every text aloud and have a field for it. That Gemini's own address knows the field
+    is not verified.
+    """
+    texts = [part for content in contents for part in content.parts if part.text is not None]
+    direction = "\n".join(directions).strip()
+    if not direction or not texts:
+        return
+    if traits.speech_style:
+        for part in texts:
+            part.speech_metadata = SpeechMetadata(direction)
+    else:
+        texts[0].text = _before(direction, texts[0])
+
+
+def _before(direction: str, part: Part) -> str:
+    end = "" if direction.endswith(_MARKS) else ":"
+    return f"{direction}{end}\n{part.text}"

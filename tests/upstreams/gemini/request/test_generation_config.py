@@ -11,6 +11,7 @@ from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.model_traits import traits_of
 from jarvis_proxy.upstreams.gemini.request.generation_config import (
     choice_count,
+    direct_speech,
     note_unmapped,
     service_tier,
     set_limits,
@@ -19,12 +20,21 @@ from jarvis_proxy.upstreams.gemini.request.generation_config import (
     set_sampling,
 )
 from jarvis_proxy.upstreams.gemini.request.google_options import read_google_options
-from jarvis_proxy.upstreams.gemini.request.types import GenerationConfig
+from jarvis_proxy.upstreams.gemini.request.types import (
+    Blob,
+    Content,
+    GenerationConfig,
+    Part,
+    SpeechMetadata,
+)
 from tests.upstreams.gemini.chat import NEWEST, OLD, asking
 
 SAMPLING = "gemini-3.5-flash"
 OLDEST = "gemini-2.0-flash"
 PAINTER = "gemini-3-pro-image"
+
+OLD_SPEECH = ("gemini-2.5-flash-preview-tts", "gemini-2.5-pro-tts", "gemini-3.1-flash-tts-preview")
+NEW_SPEECH = ("gemini-3.8-flash-tts", "gemini-3.8-flash-lite-tts")
 
 
 def configured(
@@ -274,3 +284,38 @@ def test_service_tiers(tier: str | None, sent: str | None, ignored: tuple[str, .
     request = msgspec.convert(asking(service_tier=tier), ChatRequest)
 
     assert (sent, ignored) == (service_tier(request, notes), notes.names)
+
+
+def contents() -> list[Content]:
+    return [Content("user", [Part(inline_data=Blob("a/b", "")), Part("One."), Part("Two.")])]
+
+
+@pytest.mark.parametrize("model", OLD_SPEECH)
+@pytest.mark.parametrize(
+    ("direction", "text"), [("Say it loud", "Say it loud:\nOne."), ("Sad.", "Sad.\nOne.")]
+)
+def test_older_speech_models_get_a_direction_in_front(
+    model: str, direction: str, text: str
+) -> None:
+    given = contents()
+    direct_speech(given, [direction], traits_of(model))
+
+    assert [part.text for part in given[0].parts] == [None, text, "Two."]
+
+
+@pytest.mark.parametrize("model", NEW_SPEECH)
+def test_newer_speech_models_get_a_direction_with_each_text(model: str) -> None:
+    given = contents()
+    direct_speech(given, ["Sad,", "slow"], traits_of(model))
+
+    sad = SpeechMetadata("Sad,\nslow")
+    assert [part.text for part in given[0].parts] == [None, "One.", "Two."]
+    assert [part.speech_metadata for part in given[0].parts] == [None, sad, sad]
+
+
+@pytest.mark.parametrize("directions", [[], [" "]])
+def test_without_a_direction_nothing_changes(directions: list[str]) -> None:
+    given = contents()
+    direct_speech(given, directions, traits_of(OLD_SPEECH[0]))
+
+    assert given == contents()
