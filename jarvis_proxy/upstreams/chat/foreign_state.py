@@ -29,6 +29,7 @@ from jarvis_proxy.upstreams.refusal_body import read_refusal
 _BLOCKS: Final = "thinking_blocks"
 _EXTRA: Final = "extra_content"
 _CHAT_MARKS: Final = (b'"thinking_blocks"', b'"thought_signature"')
+_SEALED: Final = b"encrypted_content"
 _ITEM_MARKS: Final = (b'"gemini:', b'"anthropic:', b'"chat.')
 _REFUSED: Final = (400, 422)
 _FIELDS: Final = msgspec.json.Decoder(dict[str, Raw])
@@ -62,7 +63,7 @@ def without_foreign_state(body: bytes) -> bytes:
 
 def without_foreign_items(body: bytes) -> bytes:
     """Return a Responses request without reasoning that is sealed for others."""
-    if not any(mark in body for mark in _ITEM_MARKS):
+    if _SEALED not in body or not any(mark in body for mark in _ITEM_MARKS):
         return body
     return edited(body, _cut_items)
 
