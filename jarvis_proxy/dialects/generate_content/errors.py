@@ -27,6 +27,9 @@ _STATUSES: Final = {
 }
 _RPC: Final = "type.googleapis.com/google.rpc."
 _DOMAIN: Final = "jarvis"
+_NOT_SOON: Final = 3600.0
+"""Seconds, for a quota that is used up. Gemini CLI asks ten times, for minutes, if the wait is
+unknown or at most 300 s; Google's API has no other sign that it obeys."""
 _NOT_UPPER: Final = re.compile(r"[^A-Z0-9_]")
 # OpenAI and those like it name the limit first, Anthropic the count.
 _LIMIT_FIRST: Final = re.compile(r"maximum context length is (\d+) tokens.*?(\d+) tokens", re.S)
@@ -80,6 +83,12 @@ def _message(error: ProxyError) -> str:
     )
 
 
+def _wait(error: ProxyError) -> float | None:
+    """Return the seconds to wait before a retry; None: nobody knows."""
+    is_used_up = error.code == "insufficient_quota" and error.retry_after is None
+    return _NOT_SOON if is_used_up else error.retry_after
+
+
 def _details(error: ProxyError) -> list[dict[str, Any]]:
     reason = _NOT_UPPER.sub("_", str(error.code or error.error_type).upper())
     details: list[dict[str, Any]] = [
@@ -88,7 +97,8 @@ def _details(error: ProxyError) -> list[dict[str, Any]]:
     if error.param:
         violation = {"field": error.param, "description": error.message}
         details.append({"@type": f"{_RPC}BadRequest", "fieldViolations": [violation]})
-    if error.retry_after is not None:
-        seconds = max(1, math.ceil(error.retry_after))
+    wait = _wait(error)
+    if wait is not None:
+        seconds = max(1, math.ceil(wait))
         details.append({"@type": f"{_RPC}RetryInfo", "retryDelay": f"{seconds}s"})
     return details

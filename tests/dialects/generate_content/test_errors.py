@@ -70,6 +70,22 @@ def test_g4_e12_a_wait_is_reported_as_retry_info(wait: float, delay: str) -> Non
     }
 
 
+@pytest.mark.parametrize(
+    ("error", "delay"),
+    [
+        (ProxyError(429, "No credit.", code="insufficient_quota"), ["3600s"]),
+        (ProxyError(429, "Used up.", code="insufficient_quota", retry_after=70_000), ["70000s"]),
+        (ProxyError(429, "Slow down.", code="rate_limit_exceeded"), []),
+    ],
+)
+def test_a_used_up_quota_is_not_to_be_asked_for_again_soon(
+    error: ProxyError, delay: list[str]
+) -> None:
+    details = written(error)["details"]
+
+    assert [one["retryDelay"] for one in details if "retryDelay" in one] == delay
+
+
 def test_the_field_at_fault_is_reported() -> None:
     details = written(ProxyError(400, "bad", code="invalid_value", param="contents[0]"))["details"]
 
