@@ -3,6 +3,8 @@
 import asyncio
 import json
 import tempfile
+import time
+from functools import partial
 from typing import Any
 
 import pytest
@@ -389,6 +391,44 @@ async def test_t2_error_of_a_count_passes() -> None:
     async with proxy_before(refuse) as (proxy, _):
         response = await fetch(proxy.port, COUNT, {"model": MODEL, "messages": []}, CLIENT)
     assert (response.status, response.body) == (400, body)
+
+
+async def call_count(peer: Peer, request: Received, *, count: int, call: int) -> None:
+    """Answer counts and calls with a status each."""
+    counts = "count_tokens" in request.path
+    status = count if counts else call
+    kinds = {429: "rate_limit_error", 503: "overloaded_error"}
+    if status != 200:
+        await peer.reply(error(kinds[status], "No."), status)
+    else:
+        await peer.reply(b'{"input_tokens":9}' if counts else message())
+
+
+@pytest.mark.parametrize("status", [503, 429])
+async def test_t4_counts_that_fail_close_no_way_to_answers(status: int) -> None:
+    keys = f"{SERVICE_KEY},{OTHER_KEY}"
+    refuse = partial(call_count, count=status, call=200)
+    async with proxy_before(refuse, ANTHROPIC_API_KEY=keys) as (proxy, service):
+        for _ in range(6):
+            assert (await fetch(proxy.port, COUNT, ASK, CLIENT)).status in (529, status)
+        response = await fetch(proxy.port, "/v1/messages", ASK, CLIENT)
+        pool = proxy.context.endpoints["anthropic"].key_pool
+        assert pool.quarantined(time.monotonic()) == 0
+    assert response.status == 200
+    assert service.received[-1].path == "/v1/messages"
+
+
+async def test_t4_a_good_count_opens_no_way_that_failures_have_closed() -> None:
+    async with proxy_before(partial(call_count, count=200, call=503)) as (proxy, service):
+        for _ in range(5):
+            assert (await fetch(proxy.port, "/v1/messages", ASK, CLIENT)).status >= 500
+        counted = await fetch(proxy.port, COUNT, ASK, CLIENT)
+        asked = len(service.received)
+        response = await fetch(proxy.port, "/v1/messages", ASK, CLIENT)
+    assert counted.status == 200
+    assert response.status == 529
+    assert b"circuit" in response.body
+    assert len(service.received) == asked
 
 
 # Filling a cache

@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -16,8 +17,10 @@ from jarvis_proxy.dialects.messages.answer import warmed_cache as empty_answer
 from jarvis_proxy.dialects.messages.request import read_request
 from jarvis_proxy.dialects.responses import request as responses
 from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.routing.circuit_breaker import CircuitBreakers
 from jarvis_proxy.routing.endpoints import COUNT_TOKENS, MESSAGES
 from jarvis_proxy.routing.models import ModelRoute
+from jarvis_proxy.routing.retries import FailureKind
 from jarvis_proxy.server.context import CONTEXT, MATCH, RECORD
 from jarvis_proxy.server.relay.client_stream import SSE_HEADERS
 from jarvis_proxy.server.relay.deadlines import CallDeadlines
@@ -35,6 +38,22 @@ _HOUR: Final = 3600.0
 _NO_TOKENS: Final = re.compile(rb'"max_tokens"\s*:\s*0\s*[,}]')
 
 
+class _CountRunner(CallRunner):
+    """Asks an upstream for a count, which has limits and faults of its own.
+
+    So it says nothing about answers: circuits and keys stay as calls for answers have left them.
+    """
+
+    __slots__ = ()
+
+    async def _use_route(self, index: int) -> None:
+        await super()._use_route(index)
+        self._endpoint = replace(self._endpoint, breakers=CircuitBreakers())
+
+    def _record_failure(self, failure: FailureKind, error: ProxyError) -> None:
+        self._release_ticket()
+
+
 def counts_tokens(request: web.Request) -> bool:
     """Return whether *request* asks for a number of tokens."""
     return request[MATCH].endpoint in _COUNTERS
@@ -49,7 +68,8 @@ async def count_tokens(
 ) -> web.StreamResponse:
     """Answer with the upstream's own count if it has one, else with an estimate.
 
-    Neither counts against a limit. Which upstream has no count is known for an hour.
+    Neither counts against a limit, and neither opens or closes a circuit. Which upstream has no
+    count is known for an hour.
 
     Raises:
         ProxyError: the request is not valid, or the upstream refuses it.
@@ -59,7 +79,7 @@ async def count_tokens(
     is_absent = since is not None and time.monotonic() - since < _HOUR
     if context.endpoints[route.upstream].relays(endpoint) and not is_absent:
         try:
-            return await CallRunner(request, deadlines, (route,), make_call).run()
+            return await _CountRunner(request, deadlines, (route,), make_call).run()
         except ProxyError as error:
             if error.code != "unsupported_endpoint":
                 raise
