@@ -105,6 +105,8 @@ _APIS: Final = """\
 
 These are Anthropic's SDKs and Google's, each for Python and for Node.js, with their exceptions.
 They see the same of relayed and of translated streams, where the table does not say otherwise.
+Google's SDK for Node.js raises a plain `Error` if it reads the last frame and the error at once; \
+the proxy waits a moment between the two.
 """
 _SDKS: Final[tuple[tuple[str, ClientKind], ...]] = (
     ("Anthropic, Python", "anthropic-python"),

@@ -55,7 +55,9 @@ async function askGoogle(seen, { body, key, url }) {
       seen.finish = chunk.candidates?.[0]?.finishReason ?? seen.finish;
     }
   } catch (error) {
-    if (!(error instanceof ApiError)) throw error;
+    // It says no more where it has read the last frame and the error at once.
+    const isVague = error.message === "Incomplete JSON segment at the end";
+    if (!isVague && !(error instanceof ApiError)) throw error;
     note(seen, error, error.message.match(/"status": ?"(\w+)"/)?.[1]); // its class says no more
   }
 }
