@@ -94,6 +94,9 @@ class AnswerSink(Protocol):
     def call_end(self, /) -> None:
         """End the open call. It always comes; a call without pieces has no arguments."""
 
+    def sketch(self, image: Image, /) -> None:
+        """Take a picture that the model drew on its way to the one that it gives."""
+
     def image(self, image: Image, /) -> None:
         """Take a whole picture."""
 
@@ -135,6 +138,9 @@ class DiscardingSink:
         """Do nothing."""
 
     def call_end(self, /) -> None:
+        """Do nothing."""
+
+    def sketch(self, image: Image, /) -> None:
         """Do nothing."""
 
     def image(self, image: Image, /) -> None:

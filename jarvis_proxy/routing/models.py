@@ -48,7 +48,7 @@ _GEMINI_NAMES: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 _GEMINI_PREFIXES: Final = ("models/", "google/", "gemini/")
-_GEMINI_FAMILIES: Final = ("gemini-", "gemma-")
+_GEMINI_FAMILIES: Final = ("gemini-", "gemma-", "imagen-")
 _CLAUDE: Final = "claude-"
 _BUILT_IN_UPSTREAMS: Final = (OPENAI, GEMINI, ANTHROPIC)
 _MAX_ALIAS_CHAIN: Final = 8

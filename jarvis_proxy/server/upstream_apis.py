@@ -18,6 +18,8 @@ from jarvis_proxy.config.settings import Settings, UpstreamSettings
 from jarvis_proxy.dialects.chat.request import ChatDialect
 from jarvis_proxy.dialects.generate_content.dialect import GenerateContentDialect
 from jarvis_proxy.dialects.generate_content.embeddings import EmbeddingsUpstream
+from jarvis_proxy.dialects.images.options import EDITS, GENERATIONS
+from jarvis_proxy.dialects.images.request import ImagesDialect
 from jarvis_proxy.dialects.messages.dialect import MessagesDialect
 from jarvis_proxy.dialects.responses.request import INPUT_TOKENS, ResponsesDialect
 from jarvis_proxy.dialects.speech.request import SPEECH, SpeechDialect
@@ -46,7 +48,7 @@ _ALPHABET: Final = string.ascii_letters + string.digits
 CHAT: Final = "chat/completions"
 RESPONSES: Final = "responses"
 
-_FORMS: Final = frozenset({TRANSCRIPTIONS, TRANSLATIONS})
+_FORMS: Final = frozenset({TRANSCRIPTIONS, TRANSLATIONS, EDITS})
 """Endpoints of the dialects below whose requests are forms."""
 
 
@@ -170,10 +172,12 @@ def build_dialects(
 
 
 def build_media_dialects() -> Mapping[str, Dialect]:
-    """Return OpenAI's endpoints for sound, for upstreams that speak and hear."""
+    """Return OpenAI's endpoints for sound and pictures, for upstreams that know both."""
     encodes = ENCODED if find_program() else ()
-    transcription = TranscriptionDialect()
+    transcription, images = TranscriptionDialect(), ImagesDialect()
     return {
+        GENERATIONS: images,
+        EDITS: images,
         SPEECH: SpeechDialect(encodes),
         TRANSCRIPTIONS: transcription,
         TRANSLATIONS: transcription,

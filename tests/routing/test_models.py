@@ -51,6 +51,7 @@ def registry(
         # Gemini's families, and what clients put before them.
         ("gemini-3.5-flash", "gemini", "gemini-3.5-flash"),
         ("gemma-3-27b-it", "gemini", "gemma-3-27b-it"),
+        ("imagen-4.0-generate-001", "gemini", "imagen-4.0-generate-001"),
         ("models/gemini-2.5-pro", "gemini", "gemini-2.5-pro"),
         ("google/gemini-2.5-pro", "gemini", "gemini-2.5-pro"),
         ("gemini/gemini-2.5-pro", "gemini", "gemini-2.5-pro"),

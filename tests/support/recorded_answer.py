@@ -18,6 +18,7 @@ class RecordedChoice:
         self.events: list[Event] = []
         self.pieces = 0
         """How many pieces of text, thoughts and arguments came."""
+        self.sketches: list[Image] = []
         self._open: CallStart | None = None
         self.finished: Finish | None = None
         self._begun = False
@@ -68,6 +69,10 @@ class RecordedChoice:
         """End the open call."""
         assert self._open is not None, "only an open call ends"
         self._open = None
+
+    def sketch(self, image: Image, /) -> None:
+        """Keep a sketch, apart from the events of the answer."""
+        self.sketches.append(image)
 
     def image(self, image: Image, /) -> None:
         """Take a picture."""

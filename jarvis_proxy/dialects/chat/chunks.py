@@ -105,6 +105,9 @@ class ChunkSink:
                 self._emit(delta)
         self._call = None
 
+    def sketch(self, image: Image, /) -> None:
+        """Do nothing: chat has no place for it."""
+
     def image(self, image: Image, /) -> None:
         """Take a picture."""
         self._emit(Delta(images=[image]))

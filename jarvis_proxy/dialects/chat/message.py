@@ -102,6 +102,9 @@ class MessageSink:
             self._calls.append(tool_call(self._call, arguments, self._signature))
         self._call = self._signature = None
 
+    def sketch(self, image: Image, /) -> None:
+        """Do nothing: chat has no place for it."""
+
     def image(self, image: Image, /) -> None:
         """Take a picture."""
         self._images.append(image)

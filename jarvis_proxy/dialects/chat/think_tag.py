@@ -67,6 +67,9 @@ class ThinkTagSink:
         """Pass on."""
         self._inner.call_end()
 
+    def sketch(self, image: Image, /) -> None:
+        """Do nothing: chat has no place for it."""
+
     def image(self, image: Image, /) -> None:
         """Take a picture, behind the closing tag."""
         self._close()

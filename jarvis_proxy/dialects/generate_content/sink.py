@@ -116,6 +116,9 @@ class CandidateSink:
             part = Part(function_call=FunctionCall(call.name, args, call.id))
             self._add(self._signed(part))
 
+    def sketch(self, image: Image, /) -> None:
+        """Do nothing: a picture would look finished."""
+
     def image(self, image: Image, /) -> None:
         """Take a picture: a data URL, or a link."""
         url = image.image_url.url

@@ -178,6 +178,9 @@ class ResponseSink:
         """End the open call."""
         self._writer.call_end()
 
+    def sketch(self, image: Image, /) -> None:
+        """Do nothing: items hold finished pictures."""
+
     def image(self, image: Image, /) -> None:
         """Take a picture, which is a data URL, as what a picture tool of OpenAI's returns."""
         head, _, data = image.image_url.url.partition(";base64,")

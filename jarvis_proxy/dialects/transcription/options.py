@@ -64,10 +64,15 @@ def form_of(body: bytes, headers: Mapping[str, str]) -> Form:
     return read_form(body, content_type)
 
 
+def wants_events(form: Form) -> bool:
+    """Tell whether *form* asks for events."""
+    return (form.text("stream") or "").strip().lower() in _YES
+
+
 def wants_stream(form: Form) -> bool:
     """Tell whether *form* asks for events and can have them."""
-    asked = (form.text("stream") or "").strip().lower() in _YES
-    return asked and (form.text("response_format") or "json") in (*PLAIN, _DIARIZED)
+    format_ = form.text("response_format") or "json"
+    return wants_events(form) and format_ in (*PLAIN, _DIARIZED)
 
 
 def read_options(form: Form, endpoint: str, ignored: IgnoredParams) -> TranscriptOptions:
@@ -85,7 +90,7 @@ def read_options(form: Form, endpoint: str, ignored: IgnoredParams) -> Transcrip
         if form.files(name, f"{name}[]"):
             ignored.add_or_reject(name)
     streams = wants_stream(form)
-    if not streams and (form.text("stream") or "").strip().lower() in _YES:
+    if not streams and wants_events(form):
         ignored.add_or_reject("stream")
     return TranscriptOptions(
         format=chosen,
@@ -146,10 +151,12 @@ def _temperature(text: str | None) -> float | None:
     return value
 
 
-def asks_for_stream(body: bytes, content_type: str) -> bool:
-    """Return whether the form in *body* asks for a stream that its endpoint can give.
+def asks_for_stream(endpoint: str, body: bytes, content_type: str) -> bool:
+    """Return whether the form in *body* asks for a stream that *endpoint* can give.
 
     Raises:
         ProxyError: 400 `invalid_multipart`.
     """
-    return wants_stream(read_form(body, content_type))
+    form = read_form(body, content_type)
+    is_transcript = endpoint in (TRANSCRIPTIONS, TRANSLATIONS)
+    return wants_stream(form) if is_transcript else wants_events(form)

@@ -167,7 +167,7 @@ async def _answer_form(
     body = await upload.read_whole()
     record.body_received_at = time.monotonic()
     content_type = request.headers.get("Content-Type", "")
-    job = partial(asks_for_stream, body, content_type)
+    job = partial(asks_for_stream, request[MATCH].endpoint, body, content_type)
     streams = await context.offload.run(len(body), record.key_name, job)
     call = new_call(request, context, route, model, stream=streams, body=body)
     call = replace(call, headers={**call.headers, "content-type": content_type})

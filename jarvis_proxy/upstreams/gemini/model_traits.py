@@ -53,6 +53,8 @@ class ModelTraits:
     """Function calling mode VALIDATED is known."""
     json_output: bool = True
     system_instruction: bool = True
+    image_sizes: bool = False
+    """Pictures may be asked for in a size, and not in a shape only."""
     speech_style: bool = False
     """A speech model has a field for how to speak, and reads all texts aloud."""
     opens_with_user: bool = False
@@ -107,7 +109,11 @@ _IMAGE: Final = replace(
     output_limit=32_768,
     functions=False,
     json_output=False,
+    image_sizes=True,
     outputs=frozenset({"TEXT", "IMAGE"}),
+)
+_FIRST_IMAGE: Final = replace(
+    _IMAGE, family=(2, 5), signatures="none", server_tools=False, image_sizes=False
 )
 _SPEECH: Final = replace(
     NEWEST,
@@ -128,7 +134,7 @@ _SPEECH: Final = replace(
 _TABLE: Final[tuple[tuple[str, ModelTraits], ...]] = (
     (r"gemini-2.*-tts\b|gemini-3\.1.*-tts\b", replace(_SPEECH, speech_style=False)),
     (r".*-tts\b", _SPEECH),
-    (r"gemini-2.*-image\b", replace(_IMAGE, family=(2, 5), signatures="none", server_tools=False)),
+    (r"gemini-2.*-image\b", _FIRST_IMAGE),
     (r"gemini-3.*-image\b", replace(_IMAGE, family=(3, 0))),
     (r".*-image\b|.*nano-banana", _IMAGE),
     (r"gemma-[123]", replace(_GEMMA, functions=False, system_instruction=False)),

@@ -9,13 +9,14 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
-from jarvis_proxy.canonical.adapters import ModelFeatures
+from jarvis_proxy.canonical.adapters import ModelFeatures, UpstreamCall
 from jarvis_proxy.canonical.call import Call, Decoded
-from jarvis_proxy.canonical.chat_decoder import decode_chat
+from jarvis_proxy.canonical.chat_decoder import chat_in, decode_chat
 from jarvis_proxy.canonical.exchange import NOTHING_NEEDED, Exchange, Media, Prerequisites
 from jarvis_proxy.canonical.request import CanonicalRequest
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.embeddings import EmbeddingsExchange
+from jarvis_proxy.upstreams.gemini.imagen import ImagenCall, is_imagen
 from jarvis_proxy.upstreams.gemini.model_traits import traits_of
 from jarvis_proxy.upstreams.gemini.recovery import RequestFallbacks
 from jarvis_proxy.upstreams.gemini.relay.exchange import GeminiRelayExchange
@@ -62,6 +63,8 @@ class GeminiUpstream:
             ProxyError: 404 `model_not_found`, the model's name cannot be one of Gemini's.
         """
         _check_model(call)
+        if is_imagen(call.target_model):
+            return ModelFeatures(draws=True)
         outputs = traits_of(call.target_model).outputs
         return ModelFeatures(draws="IMAGE" in outputs, speaks="AUDIO" in outputs)
 
@@ -71,7 +74,8 @@ class GeminiUpstream:
         Raises:
             ProxyError: 400, the body is not a chat request, or it has too many links.
         """
-        return needs(request.decoded or decode_chat(request.body), self._image_urls)
+        decoded = request.decoded or decode_chat(request.body)
+        return needs(decoded, "pass" if is_imagen(call.target_model) else self._image_urls)
 
     def translate(
         self,
@@ -79,12 +83,15 @@ class GeminiUpstream:
         read: Callable[[], CanonicalRequest],
         media: Mapping[str, Media | ProxyError],
         decoded: Decoded | None = None,
-    ) -> GeminiCall:
+    ) -> UpstreamCall:
         """Return Gemini's call for what *read* gives.
 
         Raises:
             ProxyError: 400, the request cannot be expressed.
         """
+        if is_imagen(call.target_model):
+            asked = read()
+            return ImagenCall(call, chat_in(decoded or asked.decoded or decode_chat(asked.body)))
 
         def build(fallbacks: RequestFallbacks) -> TranslatedRequest:
             nonlocal decoded

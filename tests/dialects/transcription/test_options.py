@@ -128,9 +128,9 @@ def test_types_of_sound(data: bytes, name: str, content_type: str, mime: str) ->
     ],
 )
 def test_streams(parts: tuple[bytes, ...], streams: bool) -> None:
-    assert asks_for_stream(form(*parts), CONTENT_TYPE) == streams
+    assert asks_for_stream(TRANSCRIPTIONS, form(*parts), CONTENT_TYPE) == streams
 
 
 def test_a_damaged_form_is_a_400() -> None:
     with pytest.raises(ProxyError, match="cannot be read"):
-        asks_for_stream(b"", CONTENT_TYPE)
+        asks_for_stream("images/edits", b"", CONTENT_TYPE)

@@ -142,8 +142,10 @@ class CandidateReader:
         if part.function_call is not None:
             self._take_call(part.function_call, part.thought_signature)
         elif part.inline_data is not None:
-            if not part.thought:  # picture models sketch while they think
+            if not part.thought:
                 self._take_blob(part.inline_data)
+            elif is_image(part.inline_data):  # picture models sketch while they think
+                self.sink.sketch(to_image(part.inline_data, self._images))
         elif part.executable_code is not None:
             code = part.executable_code
             language = (code.language or "").lower().replace("language_unspecified", "")

@@ -152,7 +152,11 @@ def set_media(
     if wish is None:
         return
     if "IMAGE" in traits.outputs:
-        config.image_config = ImageConfig(wish.aspect_ratio, wish.image_size)
+        size = wish.image_size
+        if size is not None and not traits.image_sizes:
+            ignored.add_or_reject(f"{options.param}.image_config.image_size")
+            size = None
+        config.image_config = ImageConfig(wish.aspect_ratio, size)
     else:
         ignored.add_or_reject(f"{options.param}.image_config")
 

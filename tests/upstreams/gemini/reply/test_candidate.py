@@ -163,6 +163,9 @@ def test_pictures_are_counted_and_sketches_made_while_thinking_are_not_shown() -
     reading = Reading().take({**picture, "thought": True}, picture).take(picture)
 
     assert [(kind, value.index) for kind, value in reading.received] == [("image", 0), ("image", 1)]
+    assert [sketch.image_url.url for sketch in reading.sink.sketches] == [
+        "data:image/png;base64,AAAA"
+    ]
     assert not reading.reader.unusable
 
 

@@ -204,6 +204,12 @@ def test_logprobs_go_to_models_that_give_them(
             ({"imageConfig": {"aspectRatio": "16:9"}}, ()),
         ),
         (
+            "gemini-2.5-flash-image",
+            None,
+            {"google": {"image_config": {"aspect_ratio": "1:1", "image_size": "2K"}}},
+            ({"imageConfig": {"aspectRatio": "1:1"}}, ("google.image_config.image_size",)),
+        ),
+        (
             NEWEST,
             None,
             {"extra_body": {"google": {"image_config": {"image_size": "2K"}}}},

@@ -1,0 +1,149 @@
+"""What a client asks for of pictures, in JSON or in a form. Pure.
+
+Source: https://platform.openai.com/docs/api-reference/images/create and /createEdit (read
+2026-11).
+"""
+
+from collections.abc import Collection
+from typing import Final
+
+import msgspec
+
+from jarvis_proxy.canonical.ignored_params import IgnoredParams
+from jarvis_proxy.canonical.validation_errors import check_range, invalid, missing
+from jarvis_proxy.dialects.images.sizes import Shape, nearest
+from jarvis_proxy.dialects.request_fields import decode_body
+from jarvis_proxy.wire.multipart_form import Form
+
+GENERATIONS: Final = "images/generations"
+EDITS: Final = "images/edits"
+
+_MOST: Final = 10
+_MOST_PARTIAL: Final = 3
+_FORMATS: Final = ("png", "jpeg", "webp")
+_QUALITIES: Final = ("auto", "low", "medium", "high", "xhigh", "max", "standard", "hd")
+_USUAL: Final[dict[str, Collection[object]]] = {
+    "background": ("auto", "opaque"),
+    "quality": ("auto", "medium", "standard"),
+    "moderation": ("auto",),
+    "output_compression": (),
+    "output_format": (),
+    "style": (),
+    "input_fidelity": (),
+    "complexity": (),
+}
+"""What Google has nothing like, with the values that ask for nothing."""
+_REFUSED: Final = ("mask", "markup", "svg", "frame_count")
+_NUMBERS: Final = ("n", "partial_images", "output_compression")
+
+
+class ImageLink(msgspec.Struct):
+    """A picture to edit: a link or a ``data:`` URL, or a file that only OpenAI has."""
+
+    image_url: str | None = None
+    file_id: str | None = None
+
+
+class ImageRequest(msgspec.Struct):
+    """The body, as far as it matters here."""
+
+    prompt: str | None = None
+    n: int | None = None
+    size: str | None = None
+    quality: str | None = None
+    response_format: str | None = None
+    output_format: str | None = None
+    output_compression: int | None = None
+    partial_images: int | None = None
+    background: str | None = None
+    moderation: str | None = None
+    style: str | None = None
+    input_fidelity: str | None = None
+    complexity: str | None = None
+    mask: object = None
+    markup: object = None
+    svg: object = None
+    frame_count: object = None
+    images: list[ImageLink] | None = None
+
+    @property
+    def shape(self) -> Shape | None:
+        """What Google can draw that is nearest to the size."""
+        return None if self.size in (None, "auto") else nearest(str(self.size))
+
+
+_DECODER: Final = msgspec.json.Decoder(ImageRequest)
+
+
+def decode_images(body: bytes) -> ImageRequest:
+    """Return what a JSON *body* asks.
+
+    Raises:
+        ProxyError: 400, the param that is wrong.
+    """
+    return decode_body(_DECODER, body)
+
+
+def form_request(form: Form) -> ImageRequest:
+    """Return what *form* asks, but for its pictures.
+
+    Raises:
+        ProxyError: 400, the param that is wrong.
+    """
+    request = ImageRequest()
+    for name in ImageRequest.__struct_fields__:
+        if name == "images":
+            continue
+        if name in _REFUSED:
+            value: object = True if form.files(name) else None
+        else:
+            value = form.text(name) or None
+        setattr(request, name, _whole(name, value) if name in _NUMBERS else value)
+    return request
+
+
+def check(request: ImageRequest, ignored: IgnoredParams) -> None:
+    """Note what cannot be had.
+
+    Raises:
+        ProxyError: 400, a value is not known, or its absence would change the picture.
+    """
+    if not request.prompt:
+        raise missing("prompt")
+    check_range("n", 1 if request.n is None else request.n, 1, _MOST)
+    check_range("partial_images", request.partial_images or 0, 0, _MOST_PARTIAL)
+    _check_choice("response_format", request.response_format, ("url", "b64_json"))
+    _check_choice("output_format", request.output_format, _FORMATS)
+    _check_choice("quality", request.quality, _QUALITIES)
+    for name in _REFUSED:
+        if getattr(request, name) is not None:
+            message = f"Unsupported parameter: '{name}' has no equivalent with this model."
+            raise invalid(name, message, "unsupported_parameter")
+    for name, usual in _USUAL.items():
+        value = getattr(request, name)
+        if value is not None and value not in usual:
+            ignored.add_or_reject(name)
+    if request.size not in (None, "auto"):
+        shape = request.shape
+        if shape is None:
+            message = "Invalid value for 'size': expected 'auto' or WIDTHxHEIGHT, as 1024x1024."
+            raise invalid("size", message)
+        if not shape.is_near:
+            ignored.add_or_reject("size")
+
+
+def _check_choice(param: str, value: str | None, known: Collection[str]) -> None:
+    if value is not None and value not in known:
+        names = ", ".join(f"'{name}'" for name in known)
+        message = f"Invalid value: '{value[:64]}'. Supported values are: {names}."
+        raise invalid(param, message)
+
+
+def _whole(param: str, value: object) -> int | None:
+    if value is None:
+        return None
+    text = str(value).strip()
+    if not text.isdecimal() or len(text) > 9:
+        message = f"Invalid type for '{param}': expected an integer."
+        raise invalid(param, message, "invalid_type")
+    return int(text)
