@@ -4,13 +4,15 @@ A conversation that moves between models brings what Gemini and Anthropic gave i
 signature in ``extra_content.google``, ``thinking_blocks``, sealed reasoning items. OpenAI and its
 like refuse it. But a gateway may have given the same fields itself and wants them back. So services
 that are known to have none of them never get them; others get a request as it came, and after a
-refusal once more without them.
+refusal once more without them. OpenAI gets no reasoning in text either: its chat has no field for
+it, so it is another service's.
 
 Source: https://ai.google.dev/gemini-api/docs/openai, https://docs.litellm.ai/docs/reasoning_content
 (read 2026-11).
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -19,7 +21,7 @@ from msgspec import Raw
 from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.canonical.exchange import Exchange
 from jarvis_proxy.canonical.sealed_state import has_owner
-from jarvis_proxy.upstreams.chat.recovery import demands_reasoning
+from jarvis_proxy.upstreams.chat.recovery import REASONING, demands_reasoning
 from jarvis_proxy.upstreams.chat.target import ChatTarget
 from jarvis_proxy.upstreams.chat.thinking import DISABLED
 from jarvis_proxy.upstreams.json_values import edited
@@ -29,6 +31,7 @@ from jarvis_proxy.upstreams.refusal_body import read_refusal
 _BLOCKS: Final = "thinking_blocks"
 _EXTRA: Final = "extra_content"
 _CHAT_MARKS: Final = (b'"thinking_blocks"', b'"thought_signature"')
+_REASONING_MARK: Final = f'"{REASONING}"'.encode()
 _SEALED: Final = b"encrypted_content"
 _ITEM_MARKS: Final = (b'"gemini:', b'"anthropic:', b'"chat.')
 _REFUSED: Final = (400, 422)
@@ -51,14 +54,16 @@ _MESSAGE: Final = msgspec.json.Decoder(_Message)
 _ITEM: Final = msgspec.json.Decoder(_Item)
 
 
-def without_foreign_state(body: bytes) -> bytes:
+def without_foreign_state(body: bytes, *, with_reasoning: bool = True) -> bytes:
     """Return a chat request without the state of Gemini and Anthropic; *body* if it has none.
 
-    Reasoning in text next to such state is that model's too, and is cut with it.
+    Reasoning in text next to such state is that model's too, and is cut with it. All other is of
+    chat services, and stays *with_reasoning*.
     """
-    if not any(mark in body for mark in _CHAT_MARKS):
+    marks = _CHAT_MARKS if with_reasoning else (*_CHAT_MARKS, _REASONING_MARK)
+    if not any(mark in body for mark in marks):
         return body
-    return edited(body, _cut_messages)
+    return edited(body, partial(_cut_messages, with_reasoning=with_reasoning))
 
 
 def without_foreign_items(body: bytes) -> bytes:
@@ -70,7 +75,7 @@ def without_foreign_items(body: bytes) -> bytes:
 
 def relay_chat(relay: OpenAIUpstream, target: ChatTarget, call: Call) -> PassthroughExchange:
     """Return the exchange that passes the chat request *call* on to *target*."""
-    bare = without_foreign_state(call.body)
+    bare = without_foreign_state(call.body, with_reasoning=not target.is_openai)
     if bare is call.body:
         return relay.relay(call)
     moved = _Moved(relay, call, bare)
@@ -114,16 +119,16 @@ def _switch_off(fields: dict[str, Raw]) -> bool:
     return True
 
 
-def _cut_messages(fields: dict[str, Raw]) -> bool:
+def _cut_messages(fields: dict[str, Raw], *, with_reasoning: bool) -> bool:
     messages = _ITEMS.decode(fields.get("messages", b"[]"))
-    left = [_without_state(message) for message in messages]
+    left = [_without_state(message, with_reasoning=with_reasoning) for message in messages]
     if all(one is other for one, other in zip(left, messages, strict=True)):
         return False
     fields["messages"] = Raw(_encode(left))
     return True
 
 
-def _without_state(message: Raw) -> Raw:
+def _without_state(message: Raw, *, with_reasoning: bool) -> Raw:
     known = _MESSAGE.decode(message)
     if known.role != "assistant":
         return message
@@ -133,9 +138,9 @@ def _without_state(message: Raw) -> Raw:
     calls = [_FIELDS.decode(call) for call in known.tool_calls or ()]
     if sum(map(_cut_signature, calls)):  # of all of them
         fields["tool_calls"] = Raw(_encode(calls))
-    elif not is_cut:
+    elif not is_cut and (with_reasoning or REASONING not in fields):
         return message
-    fields.pop("reasoning_content", None)
+    fields.pop(REASONING, None)
     return Raw(_encode(fields))
 
 

@@ -113,6 +113,13 @@ def test_services_without_such_fields_never_get_them(url: str) -> None:
     assert exchange.recover(400, b'{"error":{"message":"No."}}') is None
 
 
+def test_openai_gets_no_reasoning_of_other_services() -> None:
+    body = assistant('"content":"a","reasoning_content":"of DeepSeek"')
+
+    assert sent(relayed(OPENAI, body)) == assistant('"content":"a"').replace(b": 1.0, ", b":1.0,")
+    assert sent(relayed(DEEPSEEK, body)) is body
+
+
 def test_a_service_that_may_have_given_them_gets_the_request_as_it_came() -> None:
     exchange = relayed(UNKNOWN, MOVED)
 
