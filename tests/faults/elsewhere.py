@@ -76,7 +76,7 @@ ELSEWHERE: Final[tuple[tuple[str, tuple[Elsewhere, ...]], ...]] = (
             Elsewhere(
                 "A client that stops reading",
                 "its connection is reset after `WRITE_STALL_TIMEOUT`",
-                "server/relay/test_client_stream.py",
+                "server/relay/test_client_stream_slow.py",
                 "test_client_that_stops_reading_a_stream_is_cut_off",
             ),
         ),

@@ -3,25 +3,18 @@
 The parent runs in this process, so it is the workers that drive a test, and end it by a signal.
 """
 
-import logging
 import os
 import signal
-import socket
-import struct
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 
-from jarvis_proxy.config.settings import Settings, SettingsError
-from jarvis_proxy.observability.logging import DirectLineWriter, install_handler
 from jarvis_proxy.runtime import supervisor as module
 from jarvis_proxy.runtime import worker as messages
-from jarvis_proxy.runtime.supervisor import LONGEST, STEADY_AFTER, Backoff, Supervisor
-from jarvis_proxy.runtime.worker import WorkerSetup
+from jarvis_proxy.runtime.supervisor import LONGEST, STEADY_AFTER, Backoff
+from tests.runtime.stage import HUP, KILL, SETTINGS, TERM, Player, Run, Stage, stop_when_all_serve
 
 pytestmark = [
     pytest.mark.slow,
@@ -29,135 +22,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning"),
     pytest.mark.timeout(20),
 ]
-
-SETTINGS = replace(
-    Settings.from_env(
-        {"PROXY_API_KEYS": "k" * 20, "WORKERS": "2", "REDIS_URL": "redis://127.0.0.1:9/0"}
-    ),
-    drain_timeout=5.0,
-)
-TERM, HUP, KILL = signal.SIGTERM, signal.SIGHUP, signal.SIGKILL
-
-
-@dataclass
-class Stage:
-    """What the processes of a test share: a file to which each appends lines."""
-
-    path: Path
-
-    def note(self, line: str) -> None:
-        with self.path.open("a") as file:
-            file.write(f"{line}\n")
-
-    @property
-    def lines(self) -> list[str]:
-        return self.path.read_text().splitlines() if self.path.exists() else []
-
-    def until(self, *lines: str) -> None:
-        """Wait until all of *lines* stand there."""
-        deadline = time.monotonic() + 10
-        while not set(lines) <= set(self.lines):
-            assert time.monotonic() < deadline, self.lines
-            time.sleep(0.005)
-
-    def until_logged(self, text: str) -> None:
-        """Wait until *text* stands in the parent's log."""
-        deadline = time.monotonic() + 10
-        while text not in (self.path.parent / "log").read_text():
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
-
-    def start(self) -> int:
-        """Note a start; return the how manieth it is: two may come at the same time."""
-        mine = f"start {os.getpid()}"
-        self.note(mine)
-        return [line for line in self.lines if line.startswith("start ")].index(mine) + 1
-
-    @property
-    def starts(self) -> int:
-        """How many workers were started."""
-        return sum(line.startswith("start ") for line in self.lines)
-
-
-@dataclass
-class Player:
-    """One worker, as a play sees it."""
-
-    setup: WorkerSetup
-    stage: Stage
-    number: int
-    """It is the so manieth that was started."""
-
-    def says(self, message: bytes) -> None:
-        self.setup.parent.sendall(message)
-
-    def hears(self, message: bytes) -> bytes:
-        """Wait for *word*; return what came with it."""
-        heard = self.setup.parent.recv(1)
-        assert heard == message, (heard, message)
-        if heard != messages.RELOAD:
-            return b""
-        (length,) = struct.unpack("=I", self.setup.parent.recv(4, socket.MSG_WAITALL))
-        return self.setup.parent.recv(length, socket.MSG_WAITALL)
-
-    def signals(self, *numbers: int) -> None:
-        """Send signals to the parent."""
-        for number in numbers:
-            os.kill(os.getppid(), number)
-
-    def serve(self) -> None:
-        """Be ready, and wait for the end."""
-        self.says(messages.READY)
-        self.stage.note(f"ready {self.number}")
-        self.hears(messages.DRAIN)
-
-
-Play = Callable[[Player], int | None]
-
-
-@pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
-    made = Stage(tmp_path / "stage")
-    root = logging.getLogger()
-    before = (root.handlers[:], root.level, logging.raiseExceptions)
-    yield made
-    root.handlers[:], root.level, logging.raiseExceptions = before
-
-
-class Run:
-    """A parent that has run to its end."""
-
-    def __init__(
-        self,
-        stage: Stage,
-        play: Play,
-        *,
-        read: Callable[[], tuple[Settings, Mapping[str, str]]] = lambda: (SETTINGS, {}),
-        settings: Settings = SETTINGS,
-    ) -> None:
-        with (stage.path.parent / "log").open("w+") as log:
-            logger = DirectLineWriter(log)
-            install_handler(logger, "text", "info")
-            self.sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
-
-            def work(settings: Settings, setup: WorkerSetup) -> int:
-                return play(Player(setup, stage, stage.start())) or 0
-
-            supervisor = Supervisor(settings, self.sockets, work, read, writer=logger)
-            before = {n: signal.getsignal(n) for n in (TERM, HUP, signal.SIGINT, signal.SIGCHLD)}
-            self.code = supervisor.run()
-            assert before == {n: signal.getsignal(n) for n in before}
-        for sock in self.sockets:
-            sock.close()
-        self.log = (stage.path.parent / "log").read_text()
-
-
-def stop_when_all_serve(player: Player) -> None:
-    player.says(messages.READY)
-    if player.number == 1:
-        player.stage.until_logged("serving on")
-        player.signals(TERM)
-    player.hears(messages.DRAIN)
 
 
 # The end
@@ -356,125 +220,6 @@ def test_workers_have_their_own_sockets_only(stage: Stage) -> None:
     Run(stage, play)
 
     assert stage.lines.count("2 sockets") == 2
-
-
-# Other settings
-
-
-def test_other_settings_are_sent_to_all_and_noted_once(stage: Stage) -> None:
-    def play(player: Player) -> None:
-        player.says(messages.READY)
-        player.stage.note(f"ready {player.number}")
-        player.stage.until("ready 1", "ready 2")
-        if player.number == 1:
-            player.signals(HUP)
-        assert player.hears(messages.RELOAD) == b'{"A":"b"}'
-        player.says(messages.RELOADED)
-        player.stage.note(f"taken in {player.number}")
-        player.stage.until("taken in 1", "taken in 2")
-        if player.number == 2:
-            time.sleep(0.1)
-            player.signals(TERM)
-        player.hears(messages.DRAIN)
-
-    other = replace(SETTINGS, port=SETTINGS.port + 1)
-    run = Run(stage, play, read=lambda: (other, {"A": "b"}))
-
-    assert run.code == 0
-    assert run.log.count("settings reloaded") == 1
-    assert "a change of PORT takes effect at the next restart" in run.log
-
-
-def test_one_that_cannot_take_them_in_is_replaced_by_one_that_has_them(stage: Stage) -> None:
-    def play(player: Player) -> None:
-        player.says(messages.READY)
-        player.stage.note(f"ready {player.number}")
-        if player.number == 3:
-            player.stage.until("left")
-            player.signals(TERM)
-        else:
-            player.stage.until("ready 1", "ready 2")
-            if player.number == 1:
-                player.signals(HUP)
-            player.hears(messages.RELOAD)
-            player.says(messages.RELOAD_FAILED if player.number == 1 else messages.RELOADED)
-        player.hears(messages.DRAIN)
-        player.stage.note("left")
-
-    run = Run(stage, play)
-    assert run.code == 0
-    assert run.log.count("settings reloaded") == 1
-    assert stage.starts == 3
-
-
-def test_one_that_dies_meanwhile_is_not_waited_for(stage: Stage) -> None:
-    def play(player: Player) -> None:
-        player.says(messages.READY)
-        player.stage.note(f"ready {player.number}")
-        player.stage.until("ready 1", "ready 2")
-        if player.number == 1:
-            player.signals(HUP)
-        if player.number == 3:
-            player.signals(TERM)
-        else:
-            player.hears(messages.RELOAD)
-            if player.number == 2:
-                os.kill(os.getpid(), KILL)
-            player.says(messages.RELOADED)
-        player.hears(messages.DRAIN)
-
-    assert Run(stage, play).log.count("settings reloaded") == 1
-
-
-@pytest.mark.parametrize(
-    ("error", "received"),
-    [
-        (SettingsError(("PORT: must be a number", "HOST: none")), "PORT: must be a number HOST"),
-        (RuntimeError("canary"), "RuntimeError at"),
-    ],
-)
-def test_wrong_settings_are_sent_to_nobody(stage: Stage, error: Exception, received: str) -> None:
-    def read() -> tuple[Settings, Mapping[str, str]]:
-        raise error
-
-    def play(player: Player) -> None:
-        player.says(messages.READY)
-        player.stage.note(f"ready {player.number}")
-        if player.number == 1:
-            player.stage.until("ready 1", "ready 2")
-            player.signals(HUP)
-            time.sleep(0.1)
-            player.signals(TERM)
-            time.sleep(0.05)
-            player.signals(HUP)  # no longer of interest
-        player.hears(messages.DRAIN)
-
-    run = Run(stage, play, read=read)
-    assert run.code == 0
-    assert "reload failed, the old settings stay active" in run.log
-    assert received in run.log
-    assert "canary" not in run.log
-
-
-def test_one_that_does_not_listen_is_killed(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_SEND_TIMEOUT", 0.1)
-
-    def play(player: Player) -> None:
-        player.says(messages.READY)
-        player.stage.note(f"ready {player.number}")
-        player.stage.until("ready 1", "ready 2")
-        if player.number == 1:
-            player.signals(HUP)
-            time.sleep(30)  # a megabyte does not fit between the two
-        if player.number == 3:
-            player.signals(TERM)
-        else:
-            player.hears(messages.RELOAD)
-            player.says(messages.RELOADED)
-        player.hears(messages.DRAIN)
-
-    run = Run(stage, play, read=lambda: (SETTINGS, {"A": "x" * 1_000_000}))
-    assert "was ended by signal 9" in run.log
 
 
 def test_a_terminal_that_is_closed_ends_all(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
