@@ -16,6 +16,7 @@ from jarvis_proxy.canonical.adapters import Dialect
 from jarvis_proxy.canonical.translation import TranslatedUpstream
 from jarvis_proxy.config.settings import Settings, UpstreamSettings
 from jarvis_proxy.dialects.chat.request import ChatDialect
+from jarvis_proxy.dialects.completions.request import CompletionsDialect
 from jarvis_proxy.dialects.generate_content.dialect import GenerateContentDialect
 from jarvis_proxy.dialects.generate_content.embeddings import EmbeddingsUpstream
 from jarvis_proxy.dialects.images.options import EDITS, GENERATIONS
@@ -47,6 +48,7 @@ _ALPHABET: Final = string.ascii_letters + string.digits
 
 CHAT: Final = "chat/completions"
 RESPONSES: Final = "responses"
+COMPLETIONS: Final = "completions"
 
 _FORMS: Final = frozenset({TRANSCRIPTIONS, TRANSLATIONS, EDITS})
 """Endpoints of the dialects below whose requests are forms."""
@@ -101,7 +103,7 @@ def _compatible(
     translator = CompatibleUpstream(
         upstream.name,
         upstream.base_url,
-        dialects=build_dialects(new_call_id, without=(CHAT,)),
+        dialects=build_dialects(new_call_id, without=(CHAT, COMPLETIONS)),
         new_id=new_call_id,
         apis=upstream.apis,
     )
@@ -165,6 +167,7 @@ def build_dialects(
         CHAT: ChatDialect(new_id),
         RESPONSES: ResponsesDialect(new_id),
         MESSAGES: MessagesDialect(new_id),
+        COMPLETIONS: CompletionsDialect(),
         GENERATE: generate_content,
         STREAM: generate_content,
     }

@@ -132,7 +132,7 @@ class GeminiUpstream:
         raise ProxyError(
             400,
             f"/v1/{call.endpoint} is not served for Gemini models. Use /v1/chat/completions or "
-            "/v1/responses, or /v1/embeddings for embedding models.",
+            "/v1/responses, or /v1/embeddings, /v1/audio and /v1/images for models of these kinds.",
             code="unsupported_endpoint",
         )
 

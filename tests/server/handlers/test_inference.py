@@ -209,7 +209,6 @@ async def test_name_cannot_lead_the_path_elsewhere(name: str) -> None:
     ("model", "path"),
     [
         ("gemini-3-flash", "/v1/moderations"),
-        ("gemini-3-flash", "/v1/completions"),
         ("jarvis-echo", "/v1/embeddings"),
     ],
 )

@@ -86,7 +86,7 @@ def test_embeddings_have_an_exchange_of_their_own() -> None:
     assert isinstance(an_upstream().exchange(call, {}), EmbeddingsExchange)
 
 
-@pytest.mark.parametrize("endpoint", ["audio/speech", "completions", "moderations", "models"])
+@pytest.mark.parametrize("endpoint", ["images/variations", "moderations", "models"])
 def test_other_endpoints_are_refused_with_the_address_that_serves(endpoint: str) -> None:
     error = refusal(replaced(a_call(), endpoint=endpoint))
 
