@@ -1,19 +1,20 @@
 """The faults that clients of the Messages API and of Google's API see, row by row. No IO.
 
-Each kind of fault of network_rows.py and content_rows.py is here, on a stream that is relayed and
-on one that is translated from a chat service's. A status of 200 is that of a Messages stream whose
-error comes within it; Google's SDKs report the status that the error itself names.
+Each kind of fault of network_rows.py and content_rows.py is here, on a stream that is relayed, and
+on ones that are translated from a chat service's, from Gemini's and from Claude's. A status of 200
+is that of a Messages stream whose error comes within it; Google's SDKs report the status that the
+error itself names.
 """
 
 from typing import Final
 
 from tests.faults import scripts as play
-from tests.faults.dialects import FIRST, Surface
+from tests.faults.dialects import FIRST, TEXT, Surface
 from tests.faults.rows import Address, Limits, Row, Sight
 from tests.faults.scripts import Script, Step
 
-MESSAGES: Final[tuple[Surface, ...]] = ("messages", "messages-on-chat")
-GOOGLE: Final[tuple[Surface, ...]] = ("google", "google-on-chat")
+MESSAGES: Final[tuple[Surface, ...]] = ("messages", "messages-on-chat", "messages-on-gemini")
+GOOGLE: Final[tuple[Surface, ...]] = ("google", "google-on-chat", "google-on-claude")
 _PAGE: Final = b"<!DOCTYPE html><html><body><h1>Bad gateway</h1></body></html>"
 _BAD: Final = play.chunk(b"data: {oops}\n\n")
 
@@ -29,18 +30,23 @@ def _row(
     sights: _Pair,
     *,
     translated: _Pair | None = None,
+    native: _Pair | None = None,
     address: Address = "scripted",
     limits: Limits = "default",
     keys: int = 1,
     fresh: bool = False,
     retried: bool = False,
 ) -> Row:
-    """Return a row; *translated* is what is seen where that is not what a relayed stream gives."""
-    pairs = (sights, translated or sights)
+    """Return a row.
+
+    *translated* is what is seen where that is not what a relayed stream gives; *native* is what is
+    seen of Gemini by clients of the Messages API, and of Claude by Google's, if that differs again.
+    """
+    pairs = (sights, translated or sights, native or translated or sights)
     cases: dict[Surface, tuple[Script, Sight]] = {}
-    for (messages, google), surfaces in zip(pairs, zip(MESSAGES, GOOGLE, strict=True), strict=True):
-        cases[surfaces[0]] = (script, messages)
-        cases[surfaces[1]] = (script, google)
+    for (messages, google), on_messages, on_google in zip(pairs, MESSAGES, GOOGLE, strict=True):
+        cases[on_messages] = (script, messages)
+        cases[on_google] = (script, google)
     return Row(
         f"sdk-{name}",
         fault,
@@ -69,6 +75,8 @@ def _broken(kind: str, status: int, word: str, text: str = FIRST) -> _Pair:
 
 
 _BAD_GATEWAY: Final = _refused(502, "api_error", "UNAVAILABLE")
+_EMPTY: Final = Sight(502, "api_error", "", calls=2)
+"""Gemini said nothing, twice."""
 _LATE: Final = _refused(504, "timeout_error", "DEADLINE_EXCEEDED")
 _CUT: Final = _broken("api_error", 502, "UNAVAILABLE")
 
@@ -155,6 +163,7 @@ _CUTS: Final = (
         "A stream of nothing.",
         (play.head, play.eof),
         _BAD_GATEWAY,
+        native=(_EMPTY, _BAD_GATEWAY[1]),
         retried=True,
     ),
     _row(
@@ -162,6 +171,7 @@ _CUTS: Final = (
         "The connection is closed behind a complete answer, the body's end unsaid.",
         (play.head, play.everything, play.fin),
         _WHOLE,
+        native=(Sight(200, "api_error", TEXT), _WHOLE[1]),
     ),
 )
 _CONTENT: Final = (
@@ -188,13 +198,21 @@ _CONTENT: Final = (
 )
 
 
-def _status(status: int, kind: str, google: str, relayed: _Pair, translated: _Pair) -> Row:
+def _status(
+    status: int,
+    kind: str,
+    google: str,
+    relayed: _Pair,
+    translated: _Pair,
+    native: _Pair | None = None,
+) -> Row:
     return _row(
         f"status-{status}",
         f"Status {status}, again and again.",
         (play.refusal(status, kind, google),),
         relayed,
         translated=translated,
+        native=native,
         retried=True,
     )
 
@@ -213,6 +231,7 @@ _ERRORS: Final = (
         _event(play.events(0), play.seen),
         _broken("overloaded_error", 503, "UNAVAILABLE"),
         translated=_CUT,
+        native=_broken("overloaded_error", 503, "UNAVAILABLE"),
     ),
     _row(
         "first-event-503",
@@ -220,10 +239,18 @@ _ERRORS: Final = (
         _event(),
         _OVERLOADED,
         translated=_refused(502, "api_error", "UNAVAILABLE", calls=2),
+        native=_OVERLOADED,
         retried=True,
     ),
     _status(429, "rate_limit_error", "RESOURCE_EXHAUSTED", _BUSY, _BUSY),
-    _status(500, "api_error", "INTERNAL", _FAILED, _FAILED),
+    _status(
+        500,
+        "api_error",
+        "INTERNAL",
+        _FAILED,
+        _FAILED,
+        (_FAILED[0], Sight(502, "UNAVAILABLE", "", calls=2)),
+    ),
     _status(
         503,
         "overloaded_error",

@@ -17,13 +17,16 @@ Surface = Literal[
     "gemini",
     "messages",
     "messages-on-chat",
+    "messages-on-gemini",
     "google",
     "google-on-chat",
+    "google-on-claude",
 ]
 """What the client reads, and what the upstream writes where that is another API.
 
 Chat stream, chat answer in one piece, Responses stream, chat stream translated from Gemini;
-Messages stream, relayed and translated; Google's stream, relayed and translated.
+Messages stream, relayed and translated; Google's stream, relayed and translated. The last word
+names the kind of upstream.
 """
 Upstream = Literal["openai", "google", "anthropic"]
 
@@ -44,9 +47,9 @@ class Dialect:
     @property
     def upstream(self) -> Upstream:
         """In whose form the upstream answers."""
-        if self.surface in ("gemini", "google"):
+        if self.surface in ("gemini", "google", "messages-on-gemini"):
             return "google"
-        return "anthropic" if self.surface == "messages" else "openai"
+        return "anthropic" if self.surface in ("messages", "google-on-claude") else "openai"
 
     @property
     def stream(self) -> bytes:
@@ -188,7 +191,9 @@ DIALECTS: Final[dict[Surface, Dialect]] = {
         GEMINI,
         MESSAGES,
         Dialect("messages-on-chat", MESSAGES.path, CHAT.events, CHAT.end),
+        Dialect("messages-on-gemini", MESSAGES.path, GEMINI.events),
         Dialect("google", _STREAM_PATH, GEMINI.events),
         Dialect("google-on-chat", _STREAM_PATH, CHAT.events, CHAT.end),
+        Dialect("google-on-claude", _STREAM_PATH, MESSAGES.events),
     )
 }

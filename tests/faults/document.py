@@ -72,7 +72,7 @@ Node.js (where Node is installed), and a raw socket that compares bytes.
 The SDKs must raise the right class of exception with the right `code`; the raw client must see \
 whole events, one end, and no key, address or traceback of the proxy's side.
 Anthropic's and Google's SDKs for Python and Node.js see the main faults of each kind, on streams \
-that are relayed and on streams that are translated from a chat service's.
+that are relayed and on streams that are translated.
 The tests also count the requests that reach the upstream.
 `tests/faults/test_every_call.py` plays the network's faults on forms, uploads and unread calls \
 too, and through an outbound proxy.
@@ -104,10 +104,19 @@ _APIS: Final = """\
 ### The Messages API and Google's API
 
 These are Anthropic's SDKs and Google's, each for Python and for Node.js, with their exceptions.
-They see the same of relayed and of translated streams, where the table does not say otherwise.
+They see the same of relayed streams and of those that are translated from a chat service's, from \
+Gemini's (Messages) and from Claude's (Google), where the table does not say otherwise.
 Google's SDK for Node.js raises a plain `Error` if it reads the last frame and the error at once; \
 the proxy waits a moment between the two.
 """
+_KINDS: Final[dict[Surface, str]] = {
+    "messages": "relayed",
+    "messages-on-chat": "from chat",
+    "messages-on-gemini": "from Gemini",
+    "google": "relayed",
+    "google-on-chat": "from chat",
+    "google-on-claude": "from Claude",
+}
 _SDKS: Final[tuple[tuple[str, ClientKind], ...]] = (
     ("Anthropic, Python", "anthropic-python"),
     ("Anthropic, Node.js", "anthropic-node"),
@@ -183,14 +192,13 @@ def _cells(texts: Sequence[str]) -> str:
 
 
 def _seen_by(client: ClientKind, row: Row) -> str:
-    relayed, translated = (
-        _raised(client, sight)
-        for surface, (_, sight) in row.cases.items()
-        if client in clients_of(surface)
-    )
-    if relayed == translated:
-        return relayed
-    return f"relayed: {relayed}; translated: {translated}"
+    by_words: dict[str, list[str]] = {}
+    for surface, (_, sight) in row.cases.items():
+        if client in clients_of(surface):
+            by_words.setdefault(_raised(client, sight), []).append(_KINDS[surface])
+    if len(by_words) == 1:
+        return "".join(by_words)
+    return "; ".join(f"{' and '.join(kinds)}: {words}" for words, kinds in by_words.items())
 
 
 def _raised(client: ClientKind, sight: Sight) -> str:
