@@ -35,7 +35,10 @@ hypothesis_settings.register_profile(
 hypothesis_settings.load_profile("tests")
 
 MEASURED_CASES = 8
-"""How many cases of a parametrized test coverage watches: the others run the same lines."""
+"""How many cases of a parametrized test coverage watches: the others run the same lines.
+
+Of a test with the mark ``every_case`` it watches all.
+"""
 FAST = "not slow"
 """The -m option that chooses the fast tests."""
 
@@ -97,7 +100,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
         case = (item.path, item.name.partition("[")[0])
         cases[case] += 1
-        if cases[case] > MEASURED_CASES:
+        if cases[case] > MEASURED_CASES and not item.get_closest_marker("every_case"):
             item.add_marker(pytest.mark.no_cover)
 
 

@@ -226,3 +226,10 @@ def test_d13_headers_lose_keys_in_their_values_and_their_names() -> None:
         "x-request-id": f"req-{REDACTED}",
         "openai-model": "gpt",
     }
+
+
+def test_d13_a_key_with_signs_as_html_names_them_is_found() -> None:
+    key = KEYS["with slashes"]
+    spelled = key.replace("/", "&sol;").replace("+", "&PLUS;").replace("=", "&equals;")
+
+    assert Secrets([key]).redact(f"is {spelled} ok") == f"is {REDACTED} ok"

@@ -98,21 +98,28 @@ def is_answer(fields: Fields) -> bool:
     return isinstance(fields.get("text"), str) or any(items_of(fields.get(n)) for n in _PARTS)
 
 
-def find_error(fields: Fields, *, is_error: bool = False) -> SpokenError | None:
-    """Return the error that an object without a part of an answer holds; None: it holds none.
+def find_error(fields: Fields) -> SpokenError | None:
+    """Return the error that an object without a part of an answer holds; None: it holds none."""
+    if (error := _stated(fields)) is not None:
+        return error
+    is_error = "error" in (fields.get("object"), fields.get("type")) or _speaks_of_failure(fields)
+    return _spoken(fields) if is_error else None
 
-    *is_error*: it is known to be one, by a status or an event's name.
-    """
+
+def read_error(fields: Fields) -> SpokenError:
+    """Return the error that an object is, as a status or an event's name says."""
+    return _stated(fields) or _spoken(fields)
+
+
+def _stated(fields: Fields) -> SpokenError | None:
+    """Return the error in a field of its own."""
     for name in ("error", "Error", "errors"):
         if (error := _inner(fields.get(name), fields)) is not None:
             return error
     if (error := _minimax(fields_of(fields.get("base_resp")))) is not None:
         return error
-    if fault := fields_of(fields.get("fault")):
-        return _spoken({**fields_of(fault.get("detail")), **fault})
-    if is_error or "error" in (fields.get("object"), fields.get("type")):
-        return _spoken(fields)
-    return _spoken(fields) if _speaks_of_failure(fields) else None
+    fault = fields_of(fields.get("fault"))
+    return _spoken({**fields_of(fault.get("detail")), **fault}) if fault else None
 
 
 def _inner(value: object, outer: Fields) -> SpokenError | None:

@@ -7,7 +7,11 @@ import msgspec
 from jarvis_proxy.canonical.usage import TokenUsage
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.json_values import Fields, dumps, fields_of, is_swarm, loads
-from jarvis_proxy.upstreams.openai_errors import error_from_object, error_from_value
+from jarvis_proxy.upstreams.openai_errors import (
+    error_from_object,
+    error_from_value,
+    read_error_value,
+)
 from jarvis_proxy.upstreams.openai_usage import Holder, Usage, read_usage, usage_in
 
 StreamKind = Literal["chat", "responses", "other"]
@@ -154,7 +158,7 @@ def error_of(frame: Frame, payload: bytes, event: str, kind: StreamKind) -> Prox
     if event != "error" and not _stands_alone(frame, fields, kind):
         # Something else of the stream: only what says that it is an error counts.
         fields = {name: fields.get(name) for name in ("error", "base_resp")}
-    return error_from_value(fields, is_error=event == "error")
+    return read_error_value(fields) if event == "error" else error_from_value(fields)
 
 
 def _stands_alone(frame: Frame, fields: Fields, kind: StreamKind) -> bool:

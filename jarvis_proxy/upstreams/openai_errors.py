@@ -8,8 +8,8 @@ from typing import Final
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.redaction import REDACTED
-from jarvis_proxy.upstreams.error_shapes import SpokenError, find_error, is_answer
-from jarvis_proxy.upstreams.json_values import fields_of, loads
+from jarvis_proxy.upstreams.error_shapes import SpokenError, find_error, is_answer, read_error
+from jarvis_proxy.upstreams.json_values import Fields, fields_of, loads
 
 _SECRETS: Final = re.compile(r"\b(?:sk-|AIza|Bearer\s+)[A-Za-z0-9_\-*.]{4,}")
 _SECRETS_IN_BYTES: Final = re.compile(_SECRETS.pattern.encode())
@@ -62,7 +62,7 @@ def redact_bytes(body: bytes) -> bytes:
 
 def error_from_body(body: bytes) -> ProxyError:
     """Return the error that a JSON answer with a status of 400 or above speaks of."""
-    return error_from_value(_value(body), is_error=True) or _error(SpokenError())
+    return read_error_value(_value(body))
 
 
 def error_in_answer(body: bytes) -> ProxyError | None:
@@ -78,15 +78,24 @@ def error_from_object(raw: bytes) -> ProxyError:
     return error_from_value({"error": _value(raw)}) or _error(SpokenError())
 
 
-def error_from_value(value: object, *, is_error: bool = False) -> ProxyError | None:
+def error_from_value(value: object) -> ProxyError | None:
     """Return the error that a decoded object speaks of, with its HTTP status; None: of none.
 
-    *is_error*: it is known to be one. A list stands for its first object, as with Google.
+    A list stands for its first object, as with Google.
     """
+    spoken = find_error(_object(value))
+    return None if spoken is None else _error(spoken)
+
+
+def read_error_value(value: object) -> ProxyError:
+    """Return the error that a decoded value is, as a status or an event's name says."""
+    return _error(read_error(_object(value)))
+
+
+def _object(value: object) -> Fields:
     if isinstance(value, list) and value:
         value = value[0]
-    spoken = find_error(fields_of(value), is_error=is_error)
-    return None if spoken is None else _error(spoken)
+    return fields_of(value)
 
 
 def _value(data: bytes) -> object:

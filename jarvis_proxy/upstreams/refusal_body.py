@@ -10,7 +10,7 @@ from typing import Final
 from jarvis_proxy.errors import ProxyError, default_type
 from jarvis_proxy.redaction import REDACTED
 from jarvis_proxy.upstreams.json_values import Fields, fields_of, loads
-from jarvis_proxy.upstreams.openai_errors import error_from_value, redact_bytes, redacted
+from jarvis_proxy.upstreams.openai_errors import read_error_value, redact_bytes, redacted
 from jarvis_proxy.wire.headers import charset, media_type
 from jarvis_proxy.wire.sse import SSEDecoder
 
@@ -33,14 +33,13 @@ def read_refusal(status: int, content_type: str, body: bytes) -> tuple[ProxyErro
     if kind == "text/event-stream" or body[:64].lstrip().startswith((b"data:", b"event:")):
         body = _first_data(body)
     value = _value(body)
-    error = error_from_value(value, is_error=True)
-    if error is not None:
-        if error.error_type == default_type(error.status):
-            error.error_type = default_type(status)
-        error.status = status
-        if _passes(value, kind):
-            return error, redact_bytes(body)
-    if error is None or error.message == _UNKNOWN:
+    error = read_error_value(value)
+    if error.error_type == default_type(error.status):
+        error.error_type = default_type(status)
+    error.status = status
+    if _passes(value, kind):
+        return error, redact_bytes(body)
+    if error.message == _UNKNOWN:
         text = excerpt(value if isinstance(value, str) else _decoded(body, content_type))
         reason = f": {text}" if text else " and no message."
         message = f"The upstream answered with status {status}{reason}"

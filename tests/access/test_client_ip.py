@@ -62,6 +62,7 @@ BEHIND_PROXIES = {
 }
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     ("peer", "forwarded", "address"), BEHIND_PROXIES.values(), ids=BEHIND_PROXIES
 )

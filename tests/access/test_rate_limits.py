@@ -262,6 +262,7 @@ def test_overload_spreads_the_retries(chance: float, seconds: float) -> None:
     assert error.limit == "busy"
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [

@@ -78,6 +78,7 @@ def test_bytes_and_base64_are_the_same_attachment() -> None:
     assert Attachment("image/png", PNG64) == from_bytes(PNG) == from_base64(PNG64)
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     ("url", "kind"),
     [
@@ -143,3 +144,11 @@ def test_any_data_url_is_read_or_refused(tail: str) -> None:
     except AttachmentError:
         return
     assert found.decoded()
+
+
+def test_base64_that_ends_and_goes_on_is_refused_where_pieces_of_it_meet() -> None:
+    first = "QUJD" * (64 * 1024 - 1) + "QUE="  # 256 KiB, as one piece is long
+    assert from_base64(first, mime="image/png").base64 == first
+
+    with pytest.raises(AttachmentError):
+        from_base64(first + "QUJD", mime="image/png")

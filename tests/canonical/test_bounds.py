@@ -5,6 +5,7 @@ import tracemalloc
 from collections.abc import Callable
 from itertools import repeat
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -16,9 +17,11 @@ from jarvis_proxy.canonical.bounds import (
     MAX_VALUES,
     check_length,
     check_links,
+    check_request,
     check_values,
     decoded_size,
 )
+from jarvis_proxy.canonical.chat_request import ChatRequest
 from jarvis_proxy.errors import ProxyError
 from tests.support.translated import gemini
 from tests.upstreams.gemini.replies import a_call, ids
@@ -179,3 +182,23 @@ def test_d3_decoded_size_grows_with_the_values() -> None:
     assert decoded_size("🦀".encode() + b"x" * 996) == 4000
     assert decoded_size(b"\\ud83e\\udd80" + b"x" * 988) == 4000
     assert decoded_size(many(b"{}", 1000)) > 200_000
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "JSON"}}]},
+        {"role": "assistant", "function_call": {"name": "f", "arguments": "JSON"}},
+        {"role": "tool", "content": "JSON"},
+    ],
+    ids=["call", "call of functions", "result"],
+)
+def test_d3_values_are_counted_in_each_text_that_is_read_as_json(message: object) -> None:
+    def request(count: int) -> ChatRequest:
+        body = json.dumps({"messages": [message]}).encode()
+        listed = many(b"0", count)
+        return msgspec.json.decode(body.replace(b"JSON", listed), type=ChatRequest)
+
+    check_request(request(MAX_VALUES // 2))
+    with pytest.raises(ProxyError, match="JSON values in the arguments and results"):
+        check_request(request(MAX_VALUES + 1))

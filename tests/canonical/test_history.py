@@ -37,6 +37,7 @@ def turns(*messages: dict[str, Any]) -> list[str]:
     return short
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     ("messages", "expected"),
     [

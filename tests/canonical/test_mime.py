@@ -44,6 +44,7 @@ def test_types_by_file_name(name: str, mime: str) -> None:
     assert mime == from_name(name)
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     ("data", "mime"),
     [

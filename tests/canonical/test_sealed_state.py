@@ -1,6 +1,7 @@
 """Sealed state: what comes back is what went out, and nothing else opens."""
 
 import base64
+import json
 import zlib
 from base64 import urlsafe_b64encode
 
@@ -16,6 +17,7 @@ from jarvis_proxy.canonical.sealed_state import (
     has_owner,
     is_our_google_signature,
     seal,
+    thinking_blocks,
     to_google_signature,
     unseal,
 )
@@ -105,3 +107,15 @@ def test_state_survives_an_sdk_that_encodes_bytes_again(owner: str, payload: str
 )
 def test_no_other_google_signature_opens(signature: str) -> None:
     assert from_google_signature(signature) is None
+
+
+def test_thinking_blocks_are_anthropics_own_and_other_upstreams_sealed_thoughts() -> None:
+    block = {"type": "thinking", "thinking": "a", "signature": "s"}
+    kept = SealedState(chat_owner("kimi"), "a")
+
+    assert thinking_blocks(SealedState("anthropic", json.dumps([block]))) == [block]
+    assert thinking_blocks(kept) == [{"type": "thinking", "thinking": "a", "signature": seal(kept)}]
+
+
+def test_a_signature_for_what_comes_next_is_no_thinking_block() -> None:
+    assert thinking_blocks(SealedState("gemini", "signature")) == []

@@ -37,6 +37,7 @@ def test_a_budget_is_read_as_it_is_meant(text: str, expected: tuple[Budget, ...]
     assert expected == parse_budgets(text)
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     "text",
     [

@@ -120,6 +120,7 @@ WRONG = {
 }
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     ("kind", "text"), [(kind, text) for kind, texts in WRONG.items() for text in texts]
 )

@@ -75,6 +75,7 @@ def test_c8_without_a_proxy_there_is_none(base_url: str) -> None:
     assert choose_proxy(base_url, own=None, general=None, exempt=()) is None
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     ("entries", "covered", "others"),
     [

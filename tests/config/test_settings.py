@@ -155,6 +155,7 @@ def problems_of(env: dict[str, str]) -> tuple[str, ...]:
     return caught.value.problems
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(("change", "setting"), BROKEN.values(), ids=BROKEN)
 def test_a_wrong_value_is_one_problem_that_names_its_setting(
     change: dict[str, str], setting: str

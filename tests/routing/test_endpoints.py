@@ -179,6 +179,7 @@ def test_model_id_may_hold_a_slash(prefix: str, raw: str, model_id: str, everyth
     assert match_endpoint(f"{prefix}/models/{raw}", allow_any=everything) == expected
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize("path", TRAVERSALS)
 @pytest.mark.parametrize("everything", [False, True])
 def test_traversal_matches_nothing(path: str, everything: bool) -> None:

@@ -34,6 +34,7 @@ def test_a9_what_openai_serves_needs_the_setting(path: str) -> None:
     assert "PASSTHROUGH=all" in hint(path)
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     ("path", "api"),
     [

@@ -167,3 +167,8 @@ def test_d9_what_stood_before_an_error_lacks_usage_too() -> None:
 )
 def test_d9_a_refusal_of_our_request_is_known(status: int, message: str, refuses: bool) -> None:
     assert refuses_usage(status, message.encode()) is refuses
+
+
+@pytest.mark.parametrize("comment", [b': "usage" follows\n\n', b': "usage"\ndata: [DONE]\n\n'])
+def test_d9_usage_in_a_comment_passes(comment: bytes) -> None:
+    assert run(HI + STOP + comment, [])[0].startswith(HI + STOP + comment)

@@ -69,6 +69,7 @@ SPELLINGS: dict[str, tuple[dict[str, Any], int, str | int, str]] = {
     "word as code": ({"code": "InvalidParameter", "message": "m"}, 502, "InvalidParameter", "m"),
     "success false": ({"success": False, "message": "m"}, 502, "upstream_error", "m"),
     "baidu": ({"error_code": 17, "error_msg": "m"}, 502, "upstream_error", "m"),
+    "message of an error": ({"data": {}, "error_msg": "m"}, 502, "upstream_error", "m"),
     "spring": ({"status": 503, "error": "m", "path": "/x"}, 503, 503, "m"),
     "aws": ({"message": "m"}, 502, "upstream_error", "m"),
     "azure": ({"statusCode": 429, "message": "m"}, 429, 429, "m"),
@@ -81,6 +82,7 @@ SPELLINGS: dict[str, tuple[dict[str, Any], int, str | int, str]] = {
 }
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     ("fields", "status", "code", "message"), SPELLINGS.values(), ids=[f"c1-{n}" for n in SPELLINGS]
 )
@@ -94,6 +96,7 @@ def test_c1_error_in_place_of_an_answer(
     assert error.from_upstream
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     "fields",
     [

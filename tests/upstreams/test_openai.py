@@ -189,3 +189,10 @@ def test_body_under_an_alias_says_the_same_but_for_the_model(
     (request,) = exchange(body=body, model="an alias", target_model=target).requests
 
     assert json.loads(request.body) == {**fields, "model": target}
+
+
+def test_a_whole_answer_that_is_no_json_is_no_stream() -> None:
+    passed = exchange(stream=True)
+    passed.translate_reply(b"hello")
+
+    assert passed.as_stream(None, asks_usage=False) is None

@@ -485,6 +485,10 @@ def test_two_choices_both_must_finish() -> None:
 
 
 _WORD = b'data: {"choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
+_BROKEN = (
+    b'data: {"choices":[{"index":0,"finish_reason":"error",'
+    b'"error":{"message":"m","code":"c"}}]}\n\n'
+)
 _STOP = b'data: {"choices":[{"index":0,"finish_reason":"stop"}]}\n\n'
 
 
@@ -495,6 +499,7 @@ _STOP = b'data: {"choices":[{"index":0,"finish_reason":"stop"}]}\n\n'
         ([_WORD, b'data: {"a":[{}\n\n', b'data: {"b":1}]}\n\n', _STOP], "upstream_bad_frame"),
         ([_WORD, b'data: {"error":{"message":"m","code":"c"}}\n\n', _STOP], "c"),
         ([_WORD, b"data: {no}\n\n"], "upstream_bad_frame"),
+        ([_WORD, _BROKEN], "c"),
     ],
 )
 def test_events_of_one_read_are_judged_one_by_one(events: list[bytes], code: str) -> None:

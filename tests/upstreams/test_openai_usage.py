@@ -21,6 +21,7 @@ def test_absent_counts_are_zero(usage: Usage, expected: TokenUsage) -> None:
     assert usage.counted() == expected
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     ("value", "expected"),
     [

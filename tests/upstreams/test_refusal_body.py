@@ -22,6 +22,7 @@ SHOWN: dict[str, tuple[str, bytes, str, str | int]] = {
     "JSON text": ("application/json", b'"Too many"', "Too many", ""),
     "page": ("text/html", PAGE, "Bad Gateway Try later nginx", ""),
     "page without a type": ("", PAGE, "Bad Gateway Try later nginx", ""),
+    "page that was cut": ("text/html", b"<p>Busy</p><a href=", "Busy", ""),
     "XML": ("application/xml", b"<Error><Code>Slow</Code></Error>", "Slow", ""),
     "signs that are no tags": ("text/plain", b"a < b <3 </p>", "a b 3", ""),
     "another charset": ("text/plain; charset=gbk", "忙".encode("gbk"), "忙", ""),
@@ -39,6 +40,7 @@ SHOWN: dict[str, tuple[str, bytes, str, str | int]] = {
 }
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(("kind", "body", "text", "code"), SHOWN.values(), ids=SHOWN)
 @pytest.mark.parametrize("status", [400, 429, 503, 520])
 def test_c2_of_what_is_no_json_error_an_excerpt_is_sent(

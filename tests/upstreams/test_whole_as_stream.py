@@ -168,3 +168,11 @@ def test_pictures_are_events_and_links_are_not() -> None:
     assert (event["type"], event["size"]) == ("image_generation.completed", "1x1")
     assert image_stream({"data": [{"url": "x"}]}) is None
     assert image_stream({"data": []}) is None
+
+
+def test_c1_a_part_without_text_is_added_and_done_only() -> None:
+    message = {"id": "m1", "type": "message", "content": [{"type": "output_text", "text": None}]}
+    answer = {"object": "response", "output": [message]}
+
+    kinds = [event["type"] for event in chunks(response_stream(answer, SequenceNumbers()))]
+    assert kinds[3:5] == ["response.content_part.added", "response.content_part.done"]

@@ -281,6 +281,7 @@ def test_d10_what_clients_write_is_plain(lead: bytes, step: int) -> None:
     assert strictly(lead + CHEAP + END, step) == "cheap"
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     "odd",
     [

@@ -112,6 +112,7 @@ INVALID_JSON = {
 }
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     ("body", "says"),
     [pytest.param(*case, id=name) for name, case in INVALID_JSON.items()],

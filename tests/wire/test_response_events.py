@@ -241,3 +241,12 @@ def test_b1_request_with_half_an_emoji_is_repeated_too() -> None:
     beat = ProxyResponseEvents("req-1", 1, "my-model", body).heartbeat()
 
     assert b'"instructions":"cut \\ufffd"' in beat
+
+
+@pytest.mark.parametrize("last", [b": no data: of its own\n\n", b"data: {no JSON\n\n"])
+def test_a5_a_long_event_that_cannot_be_read_leaves_the_number_as_it_was(last: bytes) -> None:
+    events = own()
+    events.start_attempt(relayed=True)
+    events.record_sent(last.rjust(64 * 1024 + 1, b"\n"))
+
+    assert received(events.heartbeat()) == [("response.in_progress", 0)]

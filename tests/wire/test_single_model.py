@@ -40,6 +40,7 @@ ODD = [
 ]
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize("odd", ODD)
 @pytest.mark.parametrize("pad", ["", LARGE], ids=["small", "large"])
 @pytest.mark.parametrize("first", [True, False], ids=["first", "last"])

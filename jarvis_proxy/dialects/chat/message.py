@@ -6,7 +6,7 @@ Source: https://platform.openai.com/docs/api-reference/chat/object (read 2026-11
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from jarvis_proxy.canonical.answer import CallStart, Finish
 from jarvis_proxy.canonical.sealed_state import SealedState, anthropic_blocks
@@ -36,6 +36,7 @@ class MessageSink:
         "_call",
         "_calls",
         "_content",
+        "_function",
         "_head",
         "_images",
         "_index",
@@ -59,9 +60,10 @@ class MessageSink:
         self._content: list[str] = []
         self._reasoning: list[str] = []
         self._blocks: list[dict[str, Any]] = []
-        self._call: CallStart | None = None
+        self._call: CallStart
         self._arguments: list[str] = []
         self._calls: list[MessageToolCall] = []
+        self._function: FunctionPayload | UnsetType = UNSET
         self._signature: str | None = None
         self._images: list[Image] = []
         self._sound: list[tuple[str, str]] = []
@@ -97,10 +99,10 @@ class MessageSink:
 
     def call_end(self, /) -> None:
         """End the open call."""
-        if self._call is not None:
-            arguments = "".join(self._arguments)
-            self._calls.append(tool_call(self._call, arguments, self._signature))
-        self._call = self._signature = None
+        arguments = "".join(self._arguments)
+        self._function = self._function or FunctionPayload(self._call.name, arguments or "{}")
+        self._calls.append(tool_call(self._call, arguments, self._signature))
+        self._signature = None
 
     def sketch(self, image: Image, /) -> None:
         """Do nothing: chat has no place for it."""
@@ -148,19 +150,15 @@ class MessageSink:
             message.reasoning_content = "".join(self._reasoning)
         if self._blocks:
             message.thinking_blocks = self._blocks
-        if self._calls:
-            self._set_calls(message)
+        if self._head.options.legacy_functions:
+            message.function_call = self._function
+        elif self._calls:
+            message.tool_calls = self._calls
         if self._images:
             message.images = self._images
         if self._sound:
             message.audio = self._audio()
         return message
-
-    def _set_calls(self, message: AssistantMessage) -> None:
-        if not self._head.options.legacy_functions:
-            message.tool_calls = self._calls
-        elif isinstance(function := self._calls[0].function, FunctionPayload):
-            message.function_call = FunctionPayload(function.name, function.arguments)
 
     def _audio(self) -> Audio:
         context = self._head.context

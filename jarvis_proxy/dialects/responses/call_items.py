@@ -95,7 +95,7 @@ def fill_action(item: ActionItem, arguments: str) -> None:
             item.action = to_action(LOCAL_SHELL, arguments)
         case ShellCallItem():
             item.action = to_action(SHELL, arguments)
-        case ApplyPatchCallItem():
+        case _:
             item.operation = to_action(APPLY_PATCH, arguments)
 
 

@@ -149,10 +149,12 @@ class ResponseWriter:
         One that may have been cut off is reported as done only when something follows: an answer
         that ran out of tokens leaves it incomplete.
         """
+        call = self._call
+        is_custom = isinstance(call, CustomCallItem)
         if not self._arguments:
-            self.call_piece("" if isinstance(self._call, CustomCallItem) else "{}")
-        if not isinstance(self._call, CustomCallItem) and is_json("".join(self._arguments)):
-            self._close_call("completed")
+            self.call_piece("" if is_custom else "{}")
+        if call is not None and not is_custom and is_json("".join(self._arguments)):
+            self._close_call(call, "completed")
 
     def image(self, data: str, form: str) -> None:
         """Take a picture: base64, and its kind (``png``)."""
@@ -244,7 +246,7 @@ class ResponseWriter:
     def _close(self, *, status: Status = "completed", secret: str | None = None) -> None:
         """End the last item, where it is one that has pieces."""
         if self._call is not None:
-            self._close_call(status)
+            self._close_call(self._call, status)
         message, reasoning = self._message, self._reasoning
         self._message = self._reasoning = None
         text = "".join(self._pieces)
@@ -254,9 +256,9 @@ class ResponseWriter:
         elif reasoning is not None:
             self._close_reasoning(reasoning, text, secret)
 
-    def _close_call(self, status: Status) -> None:
+    def _close_call(self, item: CallItem, status: Status) -> None:
         """End a call; one that was cut off is never reported as complete."""
-        item, self._call = self._call, None
+        self._call = None
         arguments = "".join(self._arguments)
         self._arguments.clear()
         place = self._last_place()
@@ -268,11 +270,10 @@ class ResponseWriter:
             item.input = arguments
             if status == "completed":
                 self._emit(f"{_CUSTOM}.done", **place, input=arguments)
-        elif item is not None:
+        else:
             fill_action(item, arguments)
-        if item is not None:
-            item.status = status
-            self._done(item)
+        item.status = status
+        self._done(item)
 
     def _close_message(self, message: MessageItem, text: str, status: Status) -> None:
         place = {**self._last_place(), "content_index": 0}

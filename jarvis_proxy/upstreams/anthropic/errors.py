@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.error_shapes import find_error
+from jarvis_proxy.upstreams.error_shapes import SpokenError, find_error, read_error
 from jarvis_proxy.upstreams.json_values import fields_of, loads
 from jarvis_proxy.upstreams.openai_errors import auth_failed, redacted
 
@@ -65,10 +65,8 @@ def translate_error(
     return error
 
 
-def error_in_stream(fault: Fault | None, *, model: str, body: bytes) -> ProxyError:
+def error_in_stream(fault: Fault, *, model: str, body: bytes) -> ProxyError:
     """Return the error for *fault*, which came as *body* behind a status of 200."""
-    if fault is None:
-        return bad_frame()
     if fault.kind in _KEY_TYPES:
         return auth_failed("the upstream", redacted(fault.message))
     error = _map(_STATUS_OF_TYPE.get(fault.kind, 502), fault, model)
@@ -83,14 +81,21 @@ def parse_error(body: bytes) -> Fault | None:
         fields = fields_of(loads(body))
     except ValueError:
         return None
-    return None if not fields else fault_in(fields, is_error=True)
+    return None if not fields else read_fault(fields)
 
 
-def fault_in(fields: Mapping[str, object], *, is_error: bool = False) -> Fault | None:
-    """Return the error that an object holds; None: it holds none. *is_error*: it is one."""
-    found = find_error(fields, is_error=is_error)
-    if found is None:
-        return None
+def fault_in(fields: Mapping[str, object]) -> Fault | None:
+    """Return the error that an object holds; None: it holds none."""
+    found = find_error(fields)
+    return None if found is None else _fault(found)
+
+
+def read_fault(fields: Mapping[str, object]) -> Fault:
+    """Return the error that an object is, as a status or an event's name says."""
+    return _fault(read_error(fields))
+
+
+def _fault(found: SpokenError) -> Fault:
     kind = found.type if isinstance(found.type, str) and found.type != "error" else ""
     message = found.message if isinstance(found.message, str) else ""
     return Fault(kind, message[:_MAX_READ])

@@ -26,6 +26,7 @@ from jarvis_proxy.upstreams.anthropic.errors import (
     bad_response,
     error_in_stream,
     fault_in,
+    read_fault,
     truncated,
 )
 from jarvis_proxy.upstreams.anthropic.usage import UsageCounter
@@ -226,8 +227,7 @@ class MessagesReader:
                 self._native = self._native or "end_turn"
                 self._end()
             case _ if kind == "error" or "error" in fields:
-                fault = fault_in(fields, is_error=True)
-                raise error_in_stream(fault, model=self._model, body=data)
+                raise error_in_stream(read_fault(fields), model=self._model, body=data)
 
     def _begin(self, message: Fields) -> None:
         """Begin the answer, or its continuation. Content may stand here already."""

@@ -15,6 +15,7 @@ from jarvis_proxy.upstreams.anthropic.errors import (
     bad_response,
     error_in_stream,
     fault_in,
+    read_fault,
     truncated,
 )
 from jarvis_proxy.upstreams.anthropic.usage import UsageCounter
@@ -129,7 +130,7 @@ class MessagesRelayStream(PassthroughStream):
 
         Clients drop an error in a form that is not Anthropic's.
         """
-        fault = fault_in(fields_of(loads(payload)), is_error=True)
+        fault = read_fault(fields_of(loads(payload)))
         error = error_in_stream(fault, model=self._model, body=payload)
         if not self._began or not is_native or error.code == "upstream_auth_failed":
             raise error

@@ -82,3 +82,12 @@ def test_anthropics_blocks_stand_on_the_message() -> None:
     written = message(answer)
     assert written["reasoning_content"] == "hm"
     assert written["thinking_blocks"] == [{"type": "thinking", "thinking": "hm", "signature": "s"}]
+
+
+def test_a_client_of_functions_gets_a_call_of_any_kind_as_a_function_call() -> None:
+    answer = an_answer(legacy_functions=True)
+    sink = answer.choice(0)
+    call(sink, CallStart("call_1", "sql", "custom"), "SELECT 1")
+    sink.finish(Finish(reason="tool_calls"))
+
+    assert message(answer)["function_call"] == {"name": "sql", "arguments": "SELECT 1"}

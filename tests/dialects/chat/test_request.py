@@ -22,6 +22,7 @@ def options(**fields: Any) -> ChatOptions:
     return read_options(msgspec.convert(asking(**fields), ChatRequest))
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
@@ -36,6 +37,7 @@ def options(**fields: Any) -> ChatOptions:
          {"think_tag": "t"}),
         ({"google": {"thought_tag_marker": None}, "extra_body": 3}, {}),
         ({"google": 3}, {}),
+        ({"extra_body": {"extra_body": {"extra_body": {"google": {"thoughtTagMarker": "t"}}}}}, {}),
         ({"service_tier": "auto"}, {"service_tier": True}),
         ({"service_tier": None}, {}),
         ({"audio": {"format": "pcm16"}}, {"audio_format": "pcm16"}),

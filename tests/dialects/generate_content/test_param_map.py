@@ -18,6 +18,7 @@ PARAMS = GenerateContentParams(
 )
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     ("chat", "google"),
     [

@@ -131,6 +131,7 @@ def test_bug_19_a_base_url_without_a_version_is_served() -> None:
     assert read_path(f"/models/gemini-3-flash:{STREAM}") is not None
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     ("path", "method"),
     [

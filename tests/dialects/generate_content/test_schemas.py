@@ -8,6 +8,7 @@ from jarvis_proxy.dialects.generate_content.schemas import from_google, with_sma
 from jarvis_proxy.errors import ProxyError
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     ("google", "json_schema"),
     [

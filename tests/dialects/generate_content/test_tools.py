@@ -137,3 +137,9 @@ def test_too_many_functions_are_refused() -> None:
     many = [{"name": f"f{number}"} for number in range(513)]
 
     assert refusal(tools=[{"functionDeclarations": many}]).code == "array_above_max_length"
+
+
+def test_g4_t13_a_tool_that_is_null_is_none() -> None:
+    request = read(tools=[{**TOOLS[0], "googleSearch": None}])
+
+    assert request.ignored == ()

@@ -195,6 +195,7 @@ def test_r13_text_after_a_call_stands_before_it() -> None:
     assert len(found["tool_calls"]) == 1
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     ("content", "expected"),
     [

@@ -16,6 +16,7 @@ from tests.dialects.messages.requests import (
 )
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     ("chat_param", "expected"),
     [

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from jarvis_proxy.canonical.answer import CallStart, Finish
+from jarvis_proxy.canonical.sealed_state import ANTHROPIC, SealedState
 from jarvis_proxy.dialects.messages.sink import BlockSink, as_object
 
 
@@ -70,3 +71,13 @@ def test_arguments_begin_as_an_object(pieces: list[str], written: list[str]) -> 
 )
 def test_what_is_no_object_becomes_one(arguments: str, found: str) -> None:
     assert as_object(arguments) == found
+
+
+def test_thinking_that_nobody_signed_leaves_its_block_open() -> None:
+    sink = WrittenSink()
+    sink.thought("hm")
+    sink.seal(SealedState(ANTHROPIC, '[{"type":"thinking","thinking":"hm"}]'))
+    sink.thought("so")
+    sink.finish(Finish(reason="stop"))
+
+    assert sink.written[:4] == ["start thinking", "hm", "so", "stop"]

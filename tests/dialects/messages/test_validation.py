@@ -6,6 +6,7 @@ from jarvis_proxy.dialects.messages.request import read_request
 from jarvis_proxy.errors import ProxyError
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     ("raw", "message"),
     [

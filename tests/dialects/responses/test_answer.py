@@ -312,3 +312,11 @@ def test_who_asks_for_no_state_gets_none() -> None:
     answer.end(None)
 
     assert [item["type"] for item in json.loads(answer.body())["output"]] == ["message"]
+
+
+def test_nothing_is_kept_before_the_answer_begins() -> None:
+    answer = an_answer(sealed=False)
+    assert answer.kept == 0
+
+    answer.choice(0).text("hi")
+    assert answer.kept > 0

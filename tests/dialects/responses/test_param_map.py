@@ -15,6 +15,7 @@ PARAMS = ResponsesParams(
 )
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     ("chat", "ours"),
     [

@@ -126,6 +126,7 @@ CASES: list[tuple[Json, Json]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(("fields", "expected"), CASES)
 def test_parameters_have_their_names_of_chat(fields: Json, expected: Json) -> None:
     assert chat(**fields) == expected

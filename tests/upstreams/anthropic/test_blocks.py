@@ -222,3 +222,22 @@ def test_bug_23_thoughts_never_become_text() -> None:
     _, choice = read_events(start(), *thinking(0, "Secret.", "S"), *text(1, "Hi"), *end())
 
     assert choice.joined("text") == "Hi"
+
+
+def test_y4_citations_in_the_start_of_a_block_are_annotations() -> None:
+    cited = {"type": "web_search_result_location", "url": "https://a.example", "title": "A"}
+    head = {"type": "text", "text": "Hi", "citations": [cited]}
+    _, choice = read_events(start(), *block(0, head), *end())
+
+    assert choice.finished is not None
+    (annotation,) = choice.finished.annotations
+    assert annotation.url_citation.url == "https://a.example"
+
+
+def test_y4_redacted_thinking_without_data_is_not_sealed() -> None:
+    _, choice = read_events(
+        start(), *block(0, {"type": "redacted_thinking"}), *text(1, "a"), *end()
+    )
+
+    assert sealed(choice) == []
+    assert choice.joined("text") == "a"

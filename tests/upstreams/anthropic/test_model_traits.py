@@ -24,6 +24,7 @@ def test_new_and_unknown_names_are_the_newest(name: str) -> None:
     assert traits_of(name) == NEWEST
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     ("name", "thinking", "output_limit"),
     [

@@ -495,3 +495,26 @@ def test_asking_how_much_is_held_takes_no_longer_for_long_answers() -> None:
         sys.setprofile(None)
 
     assert max(steps[1:]) == min(steps[1:])
+
+
+def test_y6_an_error_that_lacks_its_blank_line_is_that_error() -> None:
+    error = {"type": "error", "error": {"type": "overloaded_error", "message": "m"}}
+    with pytest.raises(ProxyError) as caught:
+        read_stream((sse(start(), *text(0, "a")) + sse(error)).rstrip())
+
+    assert caught.value.code != "upstream_truncated"
+    assert "m" in caught.value.message
+
+
+def test_y6_an_end_that_lacks_its_blank_line_is_the_end() -> None:
+    reader, choice = read_stream(sse(start(), *text(0, "a"), *end()).rstrip())
+
+    assert reader.done
+    assert choice.joined("text") == "a"
+
+
+def test_y6_an_event_of_very_many_values_is_refused() -> None:
+    with pytest.raises(ProxyError) as caught:
+        read_stream(b'data: {"type":"ping","x":[' + b"0," * 3_000_000 + b"0]}\n\n")
+
+    assert caught.value.code == "upstream_bad_frame"

@@ -229,3 +229,16 @@ def test_every_remedy_ends() -> None:
         done, steps = more, steps + 1
         assert steps < 20
     assert steps >= 8
+
+
+@pytest.mark.parametrize("message", ["max_tokens: is too large", "max_tokens: 5 > 0"])
+def test_x19_a_limit_that_is_not_named_changes_nothing(message: str) -> None:
+    assert recovered(asking(max_tokens=5), NEWEST, message) is None
+
+
+def test_x19_nothing_is_left_out_in_strict_mode() -> None:
+    asked = asking(*STEP, reasoning_effort="high", **TOOLS)
+    message = "claude-next does not support thinking."
+
+    assert call_for(asked, NEWEST).recover(400, refused(message)) is not None
+    assert call_for(asked, NEWEST, strict=True).recover(400, refused(message)) is None

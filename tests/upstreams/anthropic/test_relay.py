@@ -113,3 +113,9 @@ def test_a_whole_answer_that_is_no_message_is_an_error() -> None:
         passed.translate_reply(b"<html>")
 
     assert passed.usage is None
+
+
+def test_a_refused_signature_where_none_is_sent_is_final() -> None:
+    refusal = refused("messages.1.content.0: Invalid `signature` in `thinking` block")
+
+    assert exchange(a_call()).recover(400, refusal) is None

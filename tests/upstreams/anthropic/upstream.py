@@ -2,6 +2,8 @@
 
 import json
 
+import msgspec
+
 from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.canonical.request import CanonicalRequest, SameParams
 from jarvis_proxy.upstreams.anthropic.upstream import AnthropicCall, AnthropicUpstream
@@ -40,8 +42,11 @@ def canonical(body: Json, *, show_thoughts: bool = False) -> CanonicalRequest:
     return CanonicalRequest(body=encoded, params=SameParams(), show_thoughts=show_thoughts)
 
 
-def call_for(body: Json, model: str = NEWEST, *, stream: bool = False) -> AnthropicCall:
+def call_for(
+    body: Json, model: str = NEWEST, *, stream: bool = False, strict: bool = False
+) -> AnthropicCall:
     """Return the upstream's call for a canonical request, as the exchange makes it."""
     upstream, call = new_upstream(), new_call(model, stream=stream)
+    call = msgspec.structs.replace(call, strict_params=strict)
     needed = upstream.canonical_needs(call, canonical(body))
     return upstream.translate(call, lambda: canonical(body), {}, needed.decoded)

@@ -47,6 +47,7 @@ def assistant(fields: str) -> bytes:
             '"extra_content":{"google":{"thought_signature":"A"},"mine":1.0}',
             '"extra_content":{"mine":1.0}',
         ),
+        (f'"extra_content":{{"mine":1.0}},{BLOCKS}', '"extra_content":{"mine":1.0}'),
     ],
 )
 def test_state_of_others_is_cut_and_nothing_else(fields: str, left: str) -> None:

@@ -70,10 +70,12 @@ class WrittenMessages:
         self.turns.append({"role": "user", "content": text_blocks(_GO_ON)})
 
     def trim_end(self) -> None:
-        """Cut white space at the end of the assistant's last words: Anthropic refuses it."""
+        """Cut white space at the end of the assistant's last words: Anthropic refuses it.
+
+        A turn of the assistant that is the last one ends with text: results follow calls.
+        """
         last = self.turns[-1]["content"][-1]
-        if last["type"] == "text":
-            last["text"] = last["text"].rstrip()
+        last["text"] = last["text"].rstrip()
 
 
 def write_messages(

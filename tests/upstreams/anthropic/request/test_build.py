@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.upstreams.anthropic.request.build import decode
 from tests.upstreams.anthropic.chat import (
     NEWEST,
     OBJECT,
@@ -206,3 +208,30 @@ def test_stop_sequences(stop: object, sent: list[str] | None) -> None:
 )
 def test_a_request_that_is_none_is_refused(body: object, code: str) -> None:
     assert refusal(body).code == code
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b'{"messages":[', "is not valid JSON"),
+        (b'{"messages":[{"role":"user","content":"\xff"}]}', "is not valid JSON"),
+        (b'{"x":' + b"[" * 100_000, "is nested too deeply"),
+    ],
+)
+def test_a_body_that_is_no_json_is_refused(body: bytes, message: str) -> None:
+    with pytest.raises(ProxyError, match=message) as caught:
+        decode(body)
+
+    assert (caught.value.status, caught.value.code) == (400, "invalid_json")
+
+
+def test_x13_a_form_by_schema_needs_its_schema() -> None:
+    error = refusal(asking(response_format={"type": "json_schema"}))
+
+    assert error.param == "response_format.json_schema"
+
+
+def test_x11_a_budget_for_thoughts_that_are_not_shown() -> None:
+    wish = {"type": "enabled", "budget_tokens": 2000, "display": "omitted"}
+
+    assert body_for(asking(thinking=wish), V45)["thinking"] == wish

@@ -50,8 +50,8 @@ def _file(**fields: object) -> Json:
     return {"type": "file", "file": fields}
 
 
-def _only_block(part: Json, **options: Any) -> Json:
-    (block,) = turns_for(user([part]), **options)[0][1]
+def _only_block(part: Json, *, beside: str = "", **options: Any) -> Json:
+    (block,) = turns_for(user([part, text(beside)]), **options)[0][1]
     assert isinstance(block, dict)
     return block
 
@@ -162,3 +162,52 @@ def test_bug_40_input_is_never_a_string() -> None:
     assert turns_for(user(), assistant(None, call(arguments='"x"')), result())[1][1][0][
         "input"
     ] == {"value": "x"}
+
+
+def test_x14_a_refusal_of_the_past_is_text() -> None:
+    turns = turns_for(user(), assistant([{"type": "refusal", "refusal": "no"}]), user())
+
+    assert turns[1][1] == [text("no")]
+
+
+def test_x14_a_part_needs_a_type() -> None:
+    assert refusal(asking(user([{}]))).param == "messages[0].content[0].type"
+
+
+def test_x14_a_file_behind_a_link_is_downloaded() -> None:
+    url = "https://example.com/a"
+    media = {url: Media("application/pdf", base64.b64decode(PDF))}
+
+    source = _only_block(_file(file_url=url), media=media)["source"]
+    assert source == {"type": "base64", "media_type": "application/pdf", "data": PDF}
+
+
+def test_x14_files_behind_links_are_75_mib_together_at_most() -> None:
+    media = {LINK: Media("image/png", bytes(75 * 1024 * 1024 + 1))}
+    error = refusal(asking(user([image(LINK)])), media=media)
+
+    assert (error.code, error.param) == ("invalid_image_url", "messages[0].content[0]")
+    assert "75 MiB" in error.message
+
+
+@pytest.mark.parametrize("data", ["data:application/pdf;base64,%", "?"])
+def test_x14_data_that_is_no_base64_is_refused(data: str) -> None:
+    error = refusal(asking(user([_file(file_data=data)])))
+
+    assert error.code == "invalid_file"
+    assert error.message.startswith("Invalid data: ")
+
+
+def test_x14_a_text_file_without_text_is_left_out() -> None:
+    data = base64.b64encode(b" \n").decode()
+
+    assert _only_block(_file(file_data=data, filename="a.txt"), beside="hi") == text("hi")
+
+
+@pytest.mark.parametrize(("wish", "sent"), [({"enabled": True}, True), ({"enabled": False}, False)])
+def test_x14_citations_are_asked_for_where_the_client_does(wish: Json, sent: bool) -> None:
+    document = _file(file_data=f"data:application/pdf;base64,{PDF}", citations=wish)
+    found = {"type": "search_result", "source": "s", "title": "t", "content": [text("a")]}
+
+    for part in (document, found | {"citations": wish}):
+        assert _only_block(part).get("citations") == ({"enabled": True} if sent else None)

@@ -243,3 +243,15 @@ def test_x6_equal_ids_are_numbered_on_call_and_result() -> None:
 
     assert [turns[i][1][0]["id"] for i in (1, 3, 5)] == ["c", "c_2", "c_2_2"]
     assert [turns[i][1][0]["tool_use_id"] for i in (2, 4, 6)] == ["c", "c_2", "c_2_2"]
+
+
+def test_x3_what_the_assistant_cannot_send_is_left_out_and_named() -> None:
+    said = assistant([{"type": "text", "text": "a"}, image("https://example.com/a.png")])
+
+    assert turns_for(user(), said, user())[1][1] == [text("a")]
+    assert ignored(asking(user(), said, user())) == ("messages[1].content[1]",)
+
+
+@pytest.mark.parametrize("field", [{"refusal": "no"}, {"audio": {"id": "1", "transcript": "no"}}])
+def test_x3_a_refusal_and_a_transcript_are_the_assistants_text(field: Json) -> None:
+    assert turns_for(user(), assistant(None, **field), user())[1][1] == [text("no")]

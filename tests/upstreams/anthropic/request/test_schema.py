@@ -128,6 +128,7 @@ def test_an_object_that_allows_no_key_stays() -> None:
     assert held({"type": "object", **CLOSED}) == {"type": "object", **CLOSED}
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     "schema",
     [
@@ -164,3 +165,12 @@ def test_a_schema_that_is_nested_too_deeply_cannot_be_held_to() -> None:
         schema = {"type": "object", "properties": {"a": schema}}
     with pytest.raises(NotStructured):
         held(schema)
+
+
+def test_references_at_the_top_are_followed_to_a_depth() -> None:
+    def chain(length: int) -> Json:
+        names = {f"A{n}": {"$ref": f"#/$defs/A{n + 1}"} for n in range(length)}
+        return {"$ref": "#/$defs/A0", "$defs": {**names, f"A{length}": A}}
+
+    assert taken(chain(20))["properties"] == A["properties"]
+    assert "properties" not in taken(chain(200))

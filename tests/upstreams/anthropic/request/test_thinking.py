@@ -22,6 +22,7 @@ from tests.upstreams.anthropic.chat import (
 ADAPTIVE = {"type": "adaptive", "display": "summarized"}
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     ("fields", "thinking", "effort"),
     [

@@ -73,3 +73,10 @@ def test_x9_an_undeclared_tool_is_refused() -> None:
     error = refusal(asking(tools=[function()], tool_choice=choice))
 
     assert error.param == "tool_choice"
+
+
+def test_x9_a_tool_that_anthropic_runs_cannot_be_chosen() -> None:
+    body = asking(tools=[function()], tool_choice={"type": "web_search"})
+
+    assert "tool_choice" not in body_for(body)
+    assert ignored(body) == ("tool_choice",)

@@ -188,3 +188,12 @@ def test_the_older_form_of_tools_is_read() -> None:
 
     assert [tool["name"] for tool in body["tools"]] == ["f"]
     assert body["tool_choice"] == {"type": "tool", "name": "f"}
+
+
+def test_x7_options_of_a_search_are_left_out_and_named() -> None:
+    tools = asking(tools=[{"type": "web_search", "search_context_size": "high"}])
+    options = asking(web_search_options={"search_context_size": "high"})
+
+    for body, named in ((tools, "tools[0]"), (options, "web_search_options")):
+        assert [tool["name"] for tool in body_for(body)["tools"]] == ["web_search"]
+        assert ignored(body) == (f"{named}.search_context_size",)

@@ -106,6 +106,7 @@ CALL = '"functionCall":{"name":"f"}'
 PLACEHOLDER = '"thoughtSignature":"skip_thought_signature_validator"'
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     ("part", "left"),
     [

@@ -515,3 +515,8 @@ def test_each_hop_has_a_framing_of_its_own() -> None:
     out += translator.feed_eof()
 
     assert accumulate(chunks_of(out))[0]["message"]["content"] == "one two"
+
+
+def test_an_end_in_openais_form_ends_nothing() -> None:
+    assert stream(sse(*TEXT) + DONE) == stream(sse(*TEXT))
+    assert stream(sse(*TEXT) + DONE.rstrip()) == stream(sse(*TEXT))

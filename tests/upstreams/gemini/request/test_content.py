@@ -70,6 +70,7 @@ def test_texts_stay_apart_and_empty_ones_go(content: Any, expected: Any) -> None
     assert expected == parts(content)
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     ("part", "expected"),
     [
@@ -159,6 +160,7 @@ def test_files(fields: dict[str, object], expected: Any) -> None:
     assert [expected] == parts([file(**fields)])
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     ("part", "param", "code"),
     [
@@ -363,3 +365,11 @@ def test_what_only_others_have_a_place_for_is_said_in_words() -> None:
     about, document = parts([described])
     assert about == {"text": "A\nOld."}
     assert document["inlineData"]["mimeType"] == "application/pdf"
+
+
+def test_media_behind_links_is_75_mib_together_at_most() -> None:
+    media = {WEB: Media("image/png", bytes(75 * 1024 * 1024 + 1))}
+    with pytest.raises(ProxyError, match="75 MiB") as caught:
+        parts([image(WEB)], media=media)
+
+    assert caught.value.param == "messages[0].content[0]"

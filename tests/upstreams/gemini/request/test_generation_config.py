@@ -82,6 +82,7 @@ def test_models_that_ignore_sampling_do_not_get_it(model: str) -> None:
     assert configured(model, temperature=0.5, top_p=0.5, top_k=3, seed=1) == ({"seed": 1}, ())
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     ("fields", "code"),
     [

@@ -73,6 +73,7 @@ def said(text: object, **fields: object) -> Json:
     return {"role": "assistant", "content": text, **fields}
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     ("messages", "expected"),
     [

@@ -97,6 +97,7 @@ def test_thoughts_of_models_that_do_not_think_cannot_show() -> None:
     assert thinking(SPEAKER, show_thoughts=True, include_thoughts=True)[0] is None
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [

@@ -90,6 +90,7 @@ def test_strict_functions_are_validated(model: str, choice: Any, expected: Any) 
     assert expected == chosen(choice, tools=STRICT, model=model)[0]
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     ("choice", "param", "code"),
     [

@@ -24,6 +24,7 @@ def read(content: Any, model: str = NEWEST) -> tuple[dict[str, Any], list[dict[s
     return msgspec.to_builtins(found.response), msgspec.to_builtins(found.extra_parts)
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     ("content", "response"),
     [

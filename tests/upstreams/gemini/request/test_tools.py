@@ -111,6 +111,7 @@ def test_parameters_are_an_object(parameters: Any, sent: Any) -> None:
     assert declared(function("f", parameters)) == [{"name": "f", "parametersJsonSchema": expected}]
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     ("tool", "param", "code"),
     [

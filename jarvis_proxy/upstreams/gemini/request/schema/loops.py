@@ -120,8 +120,6 @@ class _Opener:
         out = dict(node)
         for key, place, inner in self._inner(node):
             opened = self._opened(inner, owner, level)
-            if opened is inner:
-                continue
             if place is None:
                 out[key] = opened
                 continue

@@ -104,6 +104,7 @@ def test_b4_what_google_serves_stays_as_it_is(schema: Json) -> None:
     assert (opened.schema, opened.changed) == (schema, False)
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     "schema", [*LOOPS.values(), *KEPT.values()], ids=[*LOOPS, *(f"kept-{name}" for name in KEPT)]
 )
