@@ -182,14 +182,14 @@ def bad_frame() -> ProxyError:
 def bad_response() -> ProxyError:
     """Return the error for a body that is no answer of this protocol at all."""
     return ProxyError(
-        502, "The upstream sent something else than an answer.", code="upstream_bad_response"
+        502, "The upstream's response is not a valid answer.", code="upstream_bad_response"
     )
 
 
 def truncated() -> ProxyError:
     """Return the error for an answer that ended before its end."""
     return ProxyError(
-        502, "The upstream's answer broke off before its end.", code="upstream_truncated"
+        502, "The upstream's answer ended before it was complete.", code="upstream_truncated"
     )
 
 

@@ -69,7 +69,9 @@ class WorkerStats:
             encode(merge_families([[*families, *self._process()], self._base]))
         )
         if not fits and not self._is_too_large:
-            _LOG.warning("the metrics of a worker are too many to be added to those of the others")
+            _LOG.warning(
+                "the metrics of a worker are too large to be merged with those of the others"
+            )
         self._is_too_large = not fits
 
     def merged_families(self, families: Sequence[MetricFamily]) -> list[MetricFamily]:

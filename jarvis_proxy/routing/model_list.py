@@ -272,5 +272,5 @@ def _check_values(body: bytes) -> None:
 
 def _no_list() -> ProxyError:
     return ProxyError(
-        502, "The upstream sent something else than a list of models.", code="upstream_bad_response"
+        502, "The upstream's response is not a list of models.", code="upstream_bad_response"
     )

@@ -162,7 +162,7 @@ def auth_failed(upstream: str, reason: str | None = None) -> ProxyError:
     """
     error = ProxyError(
         502,
-        f"The proxy's own key for {upstream} was refused. Whoever runs this proxy must set a "
+        f"The proxy's own key for {upstream} was refused. The operator of this proxy must set a "
         f"valid key for it.",
         code="upstream_auth_failed",
         should_retry=False,

@@ -66,4 +66,4 @@ def _position(token: str) -> int:
     try:
         return int(urlsafe_b64decode(token).decode("ascii"))
     except ValueError:
-        raise invalid("pageToken", "'pageToken' is none that this list gave.") from None
+        raise invalid("pageToken", "'pageToken' does not come from this list.") from None

@@ -51,7 +51,7 @@ def test_other_chunks_are_passed_over() -> None:
     ],
 )
 def test_what_is_no_wav_file_is_an_error(data: bytes) -> None:
-    with pytest.raises(ProxyError, match="something else"):
+    with pytest.raises(ProxyError, match="not a valid answer"):
         read_wav(data)
 
 

@@ -145,7 +145,7 @@ class ContentWriter:
                 try:
                     return from_bytes(data, mime=mime, filename=name or url)
                 except AttachmentError as exc:
-                    raise invalid(param, f"The link gave nothing: {exc}.", code) from exc
+                    raise invalid(param, f"The link has no usable content: {exc}.", code) from exc
             case _:
                 raise invalid(param, "The link could not be downloaded.", code)
 

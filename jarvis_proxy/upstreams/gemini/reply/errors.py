@@ -149,8 +149,8 @@ def _auth_failed(fault: ParsedError) -> ProxyError:
     reason = f" ({fault.reason})" if re.fullmatch("[A-Z_]{1,64}", fault.reason) else ""
     return ProxyError(
         502,
-        f"The proxy's own key for Gemini was refused{reason}. Whoever runs this proxy must set a "
-        "valid key for it.",
+        f"The proxy's own key for Gemini was refused{reason}. "
+        "The operator of this proxy must set a valid key for it.",
         code="upstream_auth_failed",
         should_retry=False,
     )

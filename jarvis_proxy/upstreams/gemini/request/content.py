@@ -229,7 +229,9 @@ class ContentReader:
                 try:
                     found = from_bytes(data, mime=mime, filename=name or source.url)
                 except AttachmentError as exc:
-                    raise invalid(param, f"The link gave nothing: {exc}.", source.code) from exc
+                    raise invalid(
+                        param, f"The link has no usable content: {exc}.", source.code
+                    ) from exc
             case _:
                 raise invalid(param, "The link could not be downloaded.", source.code)
         if is_text(found.mime) and not source.texts and found.mime != "image/svg+xml":

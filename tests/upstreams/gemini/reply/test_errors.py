@@ -262,7 +262,7 @@ def test_a_refused_key_shows_the_reason_and_nothing_else() -> None:
     error = translate_error(400, raw, model="m")
 
     assert error.message == (
-        "The proxy's own key for Gemini was refused (API_KEY_INVALID). Whoever runs this proxy "
+        "The proxy's own key for Gemini was refused (API_KEY_INVALID). The operator of this proxy "
         "must set a valid key for it."
     )
     assert "(" not in translate_error(403, body("x", "", info("odd reason")), model="m").message

@@ -145,7 +145,7 @@ class RefResolver:
     def _unresolved(self, ref: str) -> ProxyError:
         return invalid(
             self._param,
-            f"Invalid schema: the reference {ref[:200]!r} leads nowhere within it.",
+            f"Invalid schema: the reference {ref[:200]!r} does not resolve within it.",
             "invalid_schema",
         )
 
