@@ -36,14 +36,26 @@ _FILES_PER_CONNECTION: Final = 3
 _MORE_FILES: Final = 64
 _USAGE: Final = """usage: python server.py [doctor], or jarvis-proxy [doctor]
 Without an argument it serves; settings are in .env, which .env.example explains. The doctor checks
-settings, port, upstreams and keys. ./start.sh installs the packages first.
+settings, port, upstreams and keys. In a folder without .env, jarvis-proxy writes one first.
 """
 _PR_SET_DUMPABLE: Final = 4  # linux/prctl.h
 
 
 def command() -> int:
-    """Run the installed command ``jarvis-proxy``, with the .env of the working folder."""
-    return main(sys.argv[1:], Path.cwd() / ".env")
+    """Run the installed command ``jarvis-proxy``, with the .env of the working folder.
+
+    Without .env, and without client keys in the environment, it writes a .env first.
+    """
+    ensure_std_fds()
+    env_file = Path.cwd() / ".env"
+    serves = len(sys.argv) == 1 and sys.platform != "win32"
+    if serves and not env_file.exists() and not os.environ.get("PROXY_API_KEYS"):
+        from jarvis_proxy.config import first_run
+        from jarvis_proxy.config.env_example import env_example
+
+        if code := first_run.main(env_file.parent, os.environ, env_example(), "jarvis-proxy"):
+            return code
+    return main(sys.argv[1:], env_file)
 
 
 def main(arguments: Sequence[str], env_file: Path | None = None) -> int:

@@ -5,6 +5,7 @@ import ctypes
 import gc
 import logging
 import os
+import re
 import resource
 import signal
 import socket
@@ -294,6 +295,47 @@ def test_the_installed_command_reads_the_env_file_of_the_working_folder(
 
     assert command.command() == EX_CONFIG
     assert "PORT: must be a whole number" in capfd.readouterr().err
+
+
+def test_the_installed_command_writes_an_env_file_where_there_is_none(
+    env: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    env.chdir(tmp_path)
+    env.setattr(sys, "argv", ["jarvis-proxy"])
+    env.setenv("PORT", "none")  # so that it does not serve
+
+    assert command.command() == EX_CONFIG
+    said = capfd.readouterr()
+    (key,) = re.findall(r"JARVIS_KEY=(sk-jarvis-\w{64})\n", said.out)
+    assert f"PROXY_API_KEYS={key}\n" in (tmp_path / ".env").read_text()
+    assert "PROXY_API_KEYS" not in said.err
+
+
+@pytest.mark.parametrize(("argument", "key"), [("", KEY), ("doctor", ""), ("--help", "")])
+def test_the_installed_command_writes_nothing_where_no_file_is_missing(
+    env: pytest.MonkeyPatch, tmp_path: Path, argument: str, key: str
+) -> None:
+    env.chdir(tmp_path)
+    env.setattr(sys, "argv", ["jarvis-proxy", *filter(None, [argument])])
+    env.setenv("PORT", "none")
+    env.setenv("PROXY_API_KEYS", key)
+    command.command()
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_installed_command_says_why_it_cannot_write(
+    env: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def refuse(*args: object) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    env.chdir(tmp_path)
+    env.setattr(sys, "argv", ["jarvis-proxy"])
+    env.setattr("jarvis_proxy.config.first_run.write_new", refuse)
+
+    assert command.command() == 73
+    assert "jarvis-proxy: cannot write .env (Permission denied)" in capfd.readouterr().err
 
 
 def test_the_state_folder_is_next_to_the_env_file(env: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from aiohttp import ClientSession
 
 from jarvis_proxy.aiohttp_ext import malformed_requests
 from jarvis_proxy.canonical import validation_errors as faults
+from jarvis_proxy.config.env_example import env_example
 from jarvis_proxy.config.key_policies import is_policy_setting
 from jarvis_proxy.config.settings import ALL_SETTINGS, KeyPolicy, ServerLimits, Settings
 from jarvis_proxy.config.upstreams import settings_of
@@ -57,7 +58,7 @@ _EXAMPLE_ADDRESS = "http://127.0.0.1:9000"
 
 def test_the_example_file_is_what_the_settings_give() -> None:
     """To update it: python -m tools.docs"""
-    assert docs.env_example() == docs.ENV_EXAMPLE.read_text(encoding="utf-8")
+    assert env_example() == docs.ENV_EXAMPLE.read_text(encoding="utf-8")
 
 
 def test_the_page_of_settings_is_what_the_settings_give() -> None:

@@ -1,4 +1,7 @@
-"""The first start: .env with a random client key, shown once. Does file IO; start.sh runs it."""
+"""The first start: .env with a random client key, shown once. Does file IO.
+
+start.sh runs it, and so does the command ``jarvis-proxy`` in a folder without .env.
+"""
 
 import errno
 import os
@@ -10,6 +13,7 @@ from typing import Final
 
 _KEY_LINE: Final = "PROXY_API_KEYS="
 _DEFAULT_PORT: Final = "9000"
+_SCRIPT: Final = "./start.sh"
 
 
 def new_key() -> str:
@@ -62,7 +66,7 @@ def _put(draft: Path, path: Path) -> bool:
     return True
 
 
-def first_start_message(key: str, environ: Mapping[str, str]) -> str:
+def first_start_message(key: str, environ: Mapping[str, str], command: str = _SCRIPT) -> str:
     """Return what the first start says: the key, once, and a command that tries it."""
     port = environ.get("PORT", "").strip()
     address = f"http://127.0.0.1:{port if port.isdecimal() else _DEFAULT_PORT}"
@@ -82,7 +86,7 @@ When the server is up, these two lines stream an answer, free of charge, with no
 
 For real models put OPENAI_API_KEY, GEMINI_API_KEY or ANTHROPIC_API_KEY into .env and start again;
 with an ADMIN_KEY there is also a dashboard, at {address}/dashboard.
-./start.sh doctor checks all of it and prints the settings for your clients.
+{command} doctor checks all of it and prints the settings for your clients.
 """
 
 
@@ -97,19 +101,28 @@ def _advice(fault: OSError | ValueError) -> str:
     )
 
 
-def main(folder: Path, environ: Mapping[str, str]) -> int:
-    """Write *folder*/.env unless it is there; return the exit code."""
+def main(
+    folder: Path,
+    environ: Mapping[str, str],
+    example: str | None = None,
+    command: str = _SCRIPT,
+) -> int:
+    """Write *folder*/.env unless it is there; return the exit code.
+
+    Without *example*, .env.example in the same folder is. *command* is what was called.
+    """
     key = new_key()
     try:
-        example = (folder / ".env.example").read_text(encoding="utf-8")
+        if example is None:
+            example = (folder / ".env.example").read_text(encoding="utf-8")
         written = write_new(folder / ".env", env_text(example, key))
     except (OSError, ValueError) as exc:
         if environ.get("PROXY_API_KEYS"):
             return 0  # a container on a read-only disk, set up by its environment
-        sys.stderr.write(f"start.sh: cannot write .env ({_advice(exc)}\n")
+        sys.stderr.write(f"{command.removeprefix('./')}: cannot write .env ({_advice(exc)}\n")
         return 73  # EX_CANTCREAT
     if written:
-        sys.stdout.write(first_start_message(key, environ))
+        sys.stdout.write(first_start_message(key, environ, command))
         sys.stdout.flush()
     return 0
 

@@ -104,6 +104,16 @@ def test_key_in_the_environment_overrides_env_file() -> None:
     assert "overrides this key" not in first_start_message("k", {})
 
 
+def test_an_installed_command_brings_the_example_and_names_itself(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(tmp_path, {}, "PROXY_API_KEYS=\n", "jarvis-proxy") == 0
+    assert re.fullmatch(r"PROXY_API_KEYS=sk-jarvis-\w{64}\n", (tmp_path / ".env").read_text())
+    assert "\njarvis-proxy doctor checks" in capsys.readouterr().out
+    assert main(tmp_path / "none", {}, "PROXY_API_KEYS=\n", "jarvis-proxy") == 73
+    assert capsys.readouterr().err.startswith("jarvis-proxy: cannot write .env (")
+
+
 def test_unwritable_folder_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Here since its .env.example is not there; on a read-only disk the path is the same."""
     assert main(tmp_path / "none", {}) == 73

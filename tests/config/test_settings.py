@@ -1,4 +1,4 @@
-"""Settings.from_env: defaults, every kind of wrong value, secrets, hints, and .env.example."""
+"""Settings.from_env: defaults, every kind of wrong value, secrets, hints."""
 
 import re
 from dataclasses import FrozenInstanceError

@@ -193,11 +193,3 @@ def test_every_field_says_what_sets_it() -> None:
     assert len(ALL_SETTINGS) == len({setting.name for setting in ALL_SETTINGS})
     for setting in ALL_SETTINGS:
         assert re.fullmatch(r"[^\n]{10,400}\.", setting.text)
-
-
-def test_the_example_file_has_each_setting_once_with_its_default() -> None:
-    text = (ROOT / ".env.example").read_text(encoding="utf-8")
-    found = re.findall(r"^#?([A-Z<][A-Z_<>]*)=(.*)$", text, re.MULTILINE)
-
-    assert len(found) == len(dict(found))
-    assert dict(found) == {setting.name: setting.default for setting in ALL_SETTINGS}
