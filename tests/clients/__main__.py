@@ -1,7 +1,8 @@
-"""Installs real clients and runs them against the proxy: python -m tests.clients FOLDER. IO.
+"""Installs real clients and runs them against the proxy: python -m tests.clients FOLDER [NAME]. IO.
 
-The folder is kept, so that a second run is quick. Not part of the suite: it needs the package
-registries. llm, aider, OpenClaw and the page in a browser are tried by hand or elsewhere.
+The folder is kept, so that a second run is quick. With a name, only the coding agents of that name
+run (codex, claude, gemini). Not part of the suite: it needs the package registries. llm, aider,
+OpenClaw and the page in a browser are tried by hand or elsewhere.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from tests.clients import agents
 from tests.clients.scene import scene
 from tests.conftest import KEY
 
@@ -27,19 +29,30 @@ _NODE: Final = (
 )
 
 
+_QUIET: Final = ("--silent", "--no-audit", "--no-fund")
+
+
+def install_agents(folder: Path) -> None:
+    """Put the coding agents into folders of *folder*, unless they are there."""
+    for name, package in agents.PACKAGES.items():
+        place = folder / name
+        if not (place / "node_modules").exists():
+            place.mkdir(parents=True, exist_ok=True)
+            subprocess.run(["npm", "install", *_QUIET, package], cwd=place, check=True)
+
+
 def install(folder: Path) -> None:
-    """Put the packages into *folder*, unless they are there."""
+    """Put the packages of SDKs into *folder*, unless they are there."""
     python = folder / "venv" / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", str(folder / "venv")], check=True)
     subprocess.run([str(python), "-m", "pip", "install", "--quiet", *_PYTHON], check=True)
     (folder / "package.json").write_text('{"private": true, "type": "module"}\n')
-    quiet = ("--silent", "--no-audit", "--no-fund", "--ignore-scripts")
-    subprocess.run(["npm", "install", *quiet, *_NODE], cwd=folder, check=True)
+    subprocess.run(["npm", "install", *_QUIET, "--ignore-scripts", *_NODE], cwd=folder, check=True)
 
 
-async def run(folder: Path) -> int:
-    """Run all clients; print a line for each thing tried, and return how many failed."""
+async def run_sdks(folder: Path) -> int:
+    """Run the SDKs; print a line for each thing tried, and return how many failed."""
     failed = 0
     async with scene() as (proxy, gemini):
         for command in (
@@ -60,14 +73,34 @@ async def run(folder: Path) -> int:
         for refusal in gemini.refusals:
             failed += 1
             print(f"FAILED  refused by Gemini: {refusal}")
+    return failed
+
+
+async def run_agents(folder: Path, name: str) -> int:
+    """Run the coding agents, or that of *name*; print a line for each, return how many failed."""
+    failed = 0
+    async for what, fault in agents.run_agents(folder, name):
+        failed += bool(fault)
+        print(f"{'FAILED' if fault else 'ok':<8}{what}", flush=True)
+        if fault:
+            print(f"        {fault}")
+    return failed
+
+
+def main(folder: Path, name: str = "") -> int:
+    """Install and run all of it, or the agent of *name*; return how much failed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    failed = 0
+    if not name:
+        install(folder)
+        failed += asyncio.run(run_sdks(folder))
+    install_agents(folder)
+    failed += asyncio.run(run_agents(folder, name))
     print(f"{failed} failed" if failed else "all well")
     return failed
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python -m tests.clients FOLDER")
-    place = Path(sys.argv[1]).resolve()
-    place.mkdir(parents=True, exist_ok=True)
-    install(place)
-    sys.exit(1 if asyncio.run(run(place)) else 0)
+    if len(sys.argv) not in (2, 3):
+        sys.exit("usage: python -m tests.clients FOLDER [codex|claude|gemini]")
+    sys.exit(1 if main(Path(sys.argv[1]).resolve(), *sys.argv[2:]) else 0)

@@ -2,13 +2,15 @@
 
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tests.support.raw_upstream import Peer, RawUpstream, Received
 from tests.support.strict_anthropic import RefusedError, check
 
 Json = dict[str, Any]
+Calls = Sequence[tuple[str, Json]]
+"""Names of tools with their arguments."""
 
 KEY = "sk-ant-test-0123456789"
 ANSWER = "It is 21 degrees in Boston and 31 in Delhi; both in the sun."
@@ -49,37 +51,45 @@ class StrictAnthropic:
 
     def _checked(self, request: Received) -> Json:
         body: Json = json.loads(request.body)
-        assert request.path == "/v1/messages"
+        assert request.path.partition("?")[0] == "/v1/messages"
         assert request.header("x-api-key") == KEY
         assert request.header("anthropic-version") == "2023-06-01"
         self.bodies.append(body)
-        check(body, self.issued)
+        self._check(body)
         return body
 
+    def _check(self, body: Json) -> None:
+        check(body, self.issued)
+
     def _message(self, body: Json) -> Json:
-        """Return the answer to a conversation by how many rounds of results it holds."""
-        rounds = sum(turn["content"][0]["type"] == "tool_result" for turn in body["messages"])
+        made = self._calls(body)
         content: list[Json] = []
         if body.get("thinking", {}).get("type") in ("enabled", "adaptive"):
             content.append(self._thought())
-        if rounds >= 2 or "tools" not in body:
+        if not made:
             content.append({"type": "text", "text": ANSWER})
-        elif rounds == 1:
-            content.append(self._call("get_forecast", {"days": 3}))
-        else:
+        elif len(made) > 1:
             content.append({"type": "text", "text": "I look it up."})
-            content += [self._call("get_weather", {"city": c}) for c in ("Boston", "Delhi")]
-        calls = any(block["type"] == "tool_use" for block in content)
+        content += [self._call(*call) for call in made]
         return {
-            "id": "msg_01",
+            "id": f"msg_{len(self.bodies):02d}",
             "type": "message",
             "role": "assistant",
             "model": body["model"],
             "content": content,
-            "stop_reason": "tool_use" if calls else "end_turn",
+            "stop_reason": "tool_use" if made else "end_turn",
             "stop_sequence": None,
             "usage": {**_USAGE, "output_tokens": 9},
         }
+
+    def _calls(self, body: Json) -> Calls:
+        """Return what is called now: by how many rounds of results the conversation holds."""
+        rounds = sum(turn["content"][0]["type"] == "tool_result" for turn in body["messages"])
+        if rounds >= 2 or "tools" not in body:
+            return ()
+        if rounds == 1:
+            return [("get_forecast", {"days": 3})]
+        return [("get_weather", {"city": city}) for city in ("Boston", "Delhi")]
 
     def _thought(self) -> Json:
         number = next(self._number)

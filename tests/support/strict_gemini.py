@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Sequence
 from itertools import count, pairwise
 from typing import Any
 
@@ -9,10 +10,12 @@ from tests.support.raw_upstream import Peer, RawUpstream, Received
 from tests.upstreams.gemini.google_types import assert_google_accepts
 
 Json = dict[str, Any]
+Calls = Sequence[tuple[str, Json]]
+"""Names of tools with their arguments."""
 
 SENTINELS = {"skip_thought_signature_validator", "context_engineering_is_the_way_to_go"}
 _SAMPLING_ONLY_OLD = ("presencePenalty", "frequencyPenalty", "responseLogprobs", "candidateCount")
-_ANSWER = "It is 21 degrees in Boston and 31 in Delhi; both in the sun."
+ANSWER = "It is 21 degrees in Boston and 31 in Delhi; both in the sun."
 
 
 class RefusedError(Exception):
@@ -56,21 +59,24 @@ class StrictGemini:
         await peer.last_chunk()
 
     def _frames(self, body: Json, model: str) -> list[Json]:
-        """Return the answer to a conversation by how many rounds of results it holds."""
+        calls = self._calls(body)
+        if not calls:
+            return _with_usage([[{"text": ANSWER[:20]}], [{"text": ANSWER[20:]}]], model)
+        parts = [self._call(*call, model, first=number == 0) for number, call in enumerate(calls)]
+        thoughts = [{"text": "They want two cities.", "thought": True}] if len(calls) > 1 else []
+        return _with_usage([[part] for part in (*thoughts, *parts)], model)
+
+    def _calls(self, body: Json) -> Calls:
+        """Return what is called now: by how many rounds of results the conversation holds."""
         rounds = sum(
             any("functionResponse" in part for part in content["parts"])
             for content in body["contents"]
         )
         if rounds >= 2 or "tools" not in body:
-            return _with_usage([[{"text": _ANSWER[:20]}], [{"text": _ANSWER[20:]}]], model)
+            return ()
         if rounds == 1:
-            return _with_usage(
-                [[self._call("get_forecast", {"days": 3}, model, first=True)]], model
-            )
-        first = self._call("get_weather", {"city": "Boston"}, model, first=True)
-        second = self._call("get_weather", {"city": "Delhi"}, model, first=False)
-        thought = {"text": "They want two cities.", "thought": True}
-        return _with_usage([[thought], [first], [second]], model)
+            return [("get_forecast", {"days": 3})]
+        return [("get_weather", {"city": city}) for city in ("Boston", "Delhi")]
 
     def _call(self, name: str, args: Json, model: str, *, first: bool) -> Json:
         number = next(self._number)
