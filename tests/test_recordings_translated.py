@@ -159,7 +159,8 @@ def _blocks(response: Json) -> Iterator[Json]:
 
 OUR_REFUSALS = re.compile(
     r"proxy: .*(?:Stored files|stores n|is stored here|stored at OpenAI|cannot run tools of type"
-    r"|file_id|does not resolve|decimal below minimum|is not served for m\.|known to Google's models"
+    r"|file_id|does not resolve|decimal below minimum|is not served for m\."
+    r"|known to Google's models"
     r"|Only Google's models can read|answers in text only|contents are required"
     r"|do not take (?:audio|video)|give one choice|does not give the modality)"
 )
