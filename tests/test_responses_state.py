@@ -14,7 +14,7 @@ from tests.support.anthropic_service import StrictAnthropic
 from tests.support.chat_service import proxy_before
 from tests.support.raw_client import RawConnection, connect, fetch
 from tests.support.raw_upstream import Peer, RawUpstream, Received, chat_chunk
-from tests.support.strict_chat import StrictChat
+from tests.support.strict_chat import ANSWER, StrictChat
 from tests.support.strict_gemini import StrictGemini
 
 pytestmark = pytest.mark.slow
@@ -108,6 +108,49 @@ async def test_a_loop_of_tools_on_claude(streamed: bool) -> None:
     assert service.refusals == []
     assert steps
     assert response.status == "completed"
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_references_in_place_of_items_are_understood(streamed: bool) -> None:
+    """As the Vercel AI SDK sends messages and reasoning; calls it sends whole."""
+    service = StrictChat([[("get_weather", {"city": "Rom"})]])
+    given: list[Json] = [{"role": "user", "content": "How is the weather?"}]
+    kinds = []
+    async with proxy_before(service, **STATE) as proxy, sdk(proxy) as client:
+        for _ in range(3):
+            response = await respond(client, CHAT, given, streamed=streamed, tools=TOOLS)
+            kinds.append([item.type for item in response.output])
+            for item in response.output:
+                if item.type == "function_call":
+                    given.append(item.model_dump(exclude_none=True))
+                    given.append(
+                        {"type": "function_call_output", "call_id": item.call_id, "output": "21"}
+                    )
+                else:
+                    given.append({"type": "item_reference", "id": item.id})
+            if kinds[-1][-1] == "message":
+                given.append({"role": "user", "content": "And now?"})
+
+    assert service.refusals == []
+    assert kinds[0] == ["reasoning", "function_call"]
+    assert kinds[1][-1] == "message"
+    assert kinds[2] == kinds[0]
+    (said,) = (m for m in service.bodies[-1]["messages"] if m.get("content") == ANSWER)
+    assert said["role"] == "assistant"
+
+
+async def test_a_stream_that_waits_says_each_text_in_one_piece() -> None:
+    async with proxy_before(StrictChat(), **STATE) as proxy, sdk(proxy) as client:
+        stream = await client.responses.create(model=CHAT, input="Hi", stream=True)
+        events = [event async for event in stream]
+
+    deltas = [event for event in events if event.type == "response.output_text.delta"]
+    assert [event.delta for event in deltas] == [ANSWER]
+    final = events[-1]
+    assert final.type == "response.completed"
+    ids = {event.item_id for event in deltas}
+    assert ids == {item.id for item in final.response.output if item.type == "message"}
+    assert [event.sequence_number for event in events] == list(range(len(events)))
 
 
 async def test_another_process_goes_on_for_nothing_is_kept_here() -> None:

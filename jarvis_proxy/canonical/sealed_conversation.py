@@ -1,7 +1,8 @@
 """A conversation within the id of its last response: the client keeps it, nothing is stored. Pure.
 
 An id is the conversation's items as JSON, compressed, then encrypted and authenticated with a key
-of the client's own. So another client can neither read it, nor use it, nor make one.
+of the client's own. So another client can neither read it, nor use it, nor make one. The id of an
+item can carry that item in the same way.
 
 The cipher is a synthetic IV (SIV): the tag of the plain text is also the nonce of the key stream,
 so no randomness is needed, and equal texts alone give equal ids. HMAC-SHA256 makes the tag,
@@ -25,7 +26,11 @@ MAX_ITEMS: Final = 4 * 1024 * 1024
 PREFIX: Final = "resp_s1_"
 """How ids that carry a conversation begin; clients tell responses by the first five letters."""
 
+MAX_ITEM_ID: Final = 128 * 1024
+"""Characters of an item's id, which each of its events repeats."""
+
 _TAG: Final = 32
+_MAX_PACKED: Final = MAX_ID // 4 * 3 - 2 * _TAG
 
 
 class ConversationSeal:
@@ -45,20 +50,20 @@ class ConversationSeal:
         """Return the conversation of *items*, a JSON list, up to its answer; None: too large."""
         return UnansweredConversation(self, items) if len(items) <= MAX_ITEMS else None
 
-    def seal(self, packed: bytes) -> str:
-        """Return the id that carries *packed*."""
+    def seal(self, packed: bytes, prefix: str = PREFIX) -> str:
+        """Return the id that carries *packed*, compressed items, and begins with *prefix*."""
         tag = self._tag(packed)
-        return PREFIX + urlsafe_b64encode(tag + self._crypt(tag, packed)).decode()
+        return prefix + urlsafe_b64encode(tag + self._crypt(tag, packed)).decode()
 
-    def open(self, response_id: str) -> bytes | None:
-        """Return the items within *response_id*, a JSON list; None if it is no id of this client's.
+    def open(self, sealed_id: str, prefix: str = PREFIX) -> bytes | None:
+        """Return the items within *sealed_id*, a JSON list; None if it is no id of this client's.
 
         So it is where it carries nothing, was changed, or holds more than an id may.
         """
-        if not response_id.startswith(PREFIX) or len(response_id) > MAX_ID:
+        if not sealed_id.startswith(prefix) or len(sealed_id) > MAX_ID:
             return None
         try:
-            data = urlsafe_b64decode(response_id[len(PREFIX) :])
+            data = urlsafe_b64decode(sealed_id[len(prefix) :])
         except (binascii.Error, ValueError):
             return None
         tag, packed = data[:_TAG], self._crypt(data[:_TAG], data[_TAG:])
@@ -95,9 +100,13 @@ class UnansweredConversation:
         packer = self._packer.copy()  # another attempt may answer as well
         end = (self._comma if said else b"") + said + b"]"
         packed = self._begun + packer.compress(end) + packer.flush()
-        if len(packed) > MAX_ID // 4 * 3 - 64:
-            return None
-        return self._seal.seal(packed)
+        return self._seal.seal(packed) if len(packed) <= _MAX_PACKED else None
+
+    def item_id(self, item: bytes, prefix: str) -> str | None:
+        """Return an id that carries *item*, a JSON object of the answer; None: it is too large."""
+        packed = zlib.compress(b"[%b]" % item) if len(item) < MAX_ITEMS else b""
+        is_small = 0 < len(packed) <= MAX_ITEM_ID // 4 * 3 - _TAG
+        return self._seal.seal(packed, prefix) if is_small else None
 
 
 def _unpack(packed: bytes) -> bytes | None:

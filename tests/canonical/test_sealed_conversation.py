@@ -2,6 +2,7 @@
 
 import json
 import zlib
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 
 import pytest
 from hypothesis import given
@@ -64,6 +65,17 @@ def test_no_changed_id_opens() -> None:
     assert MINE.open(found[:-8]) is None
 
 
+def test_who_knows_what_an_id_holds_cannot_make_another_of_it() -> None:
+    """The difference of two texts turns the cipher of one into that of the other."""
+    mine, wanted = zlib.compress(b'[{"a":1}]', 0), zlib.compress(b'[{"a":2}]', 0)
+    sealed = urlsafe_b64decode(MINE.seal(mine)[len(PREFIX) :])
+    tag, cipher = sealed[:32], sealed[32:]
+    forged = bytes(c ^ m ^ w for c, m, w in zip(cipher, mine, wanted, strict=True))
+
+    assert MINE.open(PREFIX + urlsafe_b64encode(tag + cipher).decode()) == b'[{"a":1}]'
+    assert MINE.open(PREFIX + urlsafe_b64encode(tag + forged).decode()) is None
+
+
 @pytest.mark.parametrize(
     "text", ["", "resp_1", PREFIX, f"{PREFIX}AAAA", f"{PREFIX}ä", f"{PREFIX}A", "resp_" + "a" * 24]
 )
@@ -103,6 +115,19 @@ def test_an_id_that_unpacks_to_more_than_allowed_does_not_open() -> None:
 
     assert len(bomb) < MAX_ID
     assert MINE.open(bomb) is None
+
+
+def test_an_item_s_id_carries_it_and_is_no_response_s() -> None:
+    begun = MINE.begin(ITEMS)
+    assert begun is not None
+    found = begun.item_id(b'{"a":1}', "msg_s1_")
+
+    assert found is not None
+    assert MINE.open(found, "msg_s1_") == b'[{"a":1}]'
+    assert MINE.open(found) is None
+    assert OTHERS.open(found, "msg_s1_") is None
+    assert begun.item_id(incompressible(300_000), "msg_s1_") is None
+    assert begun.item_id(b" " * MAX_ITEMS, "msg_s1_") is None
 
 
 def test_an_id_without_a_whole_archive_does_not_open() -> None:

@@ -1,6 +1,6 @@
 """An answer as a response, as a stream of its events or whole. Pure."""
 
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET
@@ -14,14 +14,11 @@ from jarvis_proxy.canonical.answer import (
 )
 from jarvis_proxy.canonical.sealed_conversation import UnansweredConversation
 from jarvis_proxy.canonical.sealed_state import SealedState, seal
-from jarvis_proxy.dialects.responses.conversation import answer_items
+from jarvis_proxy.dialects.responses.conversation import answer_items, seal_item_ids
 from jarvis_proxy.dialects.responses.writer import ResponseWriter
 from jarvis_proxy.wire.chat_types import ChatUsage, Image, TokenLogprob
 from jarvis_proxy.wire.response_events import SequenceNumbers
 from jarvis_proxy.wire.responses_types import IncompleteDetails, ResponseObject, ResponseURLCitation
-
-_BEGINNING: Final = 2
-"""Events that say the response's id before the answer: created, in_progress."""
 
 
 class ResponseOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,15 +86,30 @@ class ResponseAnswer:
 
     def end(self, usage: ChatUsage | None, service_tier: str | None = None, /) -> None:
         """End the response. Nothing follows its last event, not even ``[DONE]``."""
-        response = self._writer.response
-        plain = response.id
-        if (conversation := self._options.conversation) is not None:
-            response.id = conversation.response_id(answer_items(response.output)) or plain
+        renamed = self._seal_ids()
         self._writer.end(usage or ChatUsage(), service_tier)
-        if self._waits and self._out:
+        if self._waits:
             self._waits = False
-            for number, event in enumerate(self._out[:_BEGINNING]):
-                self._out[number] = event.replace(plain.encode(), response.id.encode(), 1)
+            out = self._out or []
+            for plain, sealed in renamed.items():
+                old, new = b'"%b"' % plain.encode(), b'"%b"' % sealed.encode()
+                out[:] = [event.replace(old, new) for event in out]
+
+    def _seal_ids(self) -> dict[str, str]:
+        """Give the response an id that carries its conversation; return new ids by old ones.
+
+        The ids of its items carry them, but for clients that have had other ones already.
+        """
+        conversation, response = self._options.conversation, self._writer.response
+        if conversation is None:
+            return {}
+        sealed = conversation.response_id(answer_items(response.output))
+        renamed: dict[str, str] = {}
+        if self._waits or self._out is None:
+            renamed = seal_item_ids(response.output, conversation)
+        if sealed is not None:
+            renamed[response.id] = response.id = sealed
+        return renamed
 
     def take(self) -> bytes:
         """Return the whole events that were written since the last call, or ``b""``."""
@@ -122,7 +134,9 @@ class ResponseAnswer:
             output=[],
             **self._options.echo,
         )
-        return ResponseWriter(response, context.new_id, self._out, self._numbers)
+        return ResponseWriter(
+            response, context.new_id, self._out, self._numbers, merges=self._waits
+        )
 
 
 class ResponseSink:

@@ -7,7 +7,11 @@ import msgspec
 from msgspec import Raw
 
 from jarvis_proxy.canonical.bounds import check_values
-from jarvis_proxy.canonical.sealed_conversation import ConversationSeal, UnansweredConversation
+from jarvis_proxy.canonical.sealed_conversation import (
+    MAX_ITEMS,
+    ConversationSeal,
+    UnansweredConversation,
+)
 from jarvis_proxy.canonical.validation_errors import invalid
 from jarvis_proxy.dialects.responses.input_items import JsonObject
 from jarvis_proxy.errors import ProxyError
@@ -18,6 +22,11 @@ from jarvis_proxy.wire.responses_types import MessageItem, OutputItem, Reasoning
 _MOST_LEVELS: Final = 512
 """As deep as MAX_JSON_DEPTH lets a request nest."""
 
+_ITEM_PREFIXES: Final = {"message": "msg_s1_", "reasoning": "rs_s1_"}
+"""How ids that carry an item begin. The Vercel AI SDK sends a reference in place of such items."""
+
+_ITEM: Final = msgspec.json.Decoder(JsonObject)
+_RAWS: Final = msgspec.json.Decoder(list[Raw])
 _ITEMS: Final = msgspec.json.Decoder(list[JsonObject])
 _TAKE_LAST_ID: Final = ("agent-framework-", "agents/python", "agents/javascript")
 _NO_ITEMS: Final = b"[]"
@@ -56,6 +65,71 @@ def earlier_items(response_id: str | None, seal: ConversationSeal | None) -> Ear
         return EarlierItems(found)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise _not_found() from None
+
+
+def with_referred(given: Raw, seal: ConversationSeal) -> bytes | None:
+    """Return a request's ``input`` with the items that ids carry in place of references to them.
+
+    None: there are none. An item that was sent whole gets its plain id back. What is no id of this
+    client's stays as it is.
+
+    Raises:
+        ProxyError: 400 `array_above_max_length`, the items together are too large.
+    """
+    data = bytes(given)
+    if not any(b'"%b' % prefix.encode() in data for prefix in _ITEM_PREFIXES.values()):
+        return None
+    try:
+        items = _RAWS.decode(data)
+    except msgspec.ValidationError:
+        return None  # a text that looks so
+    room = MAX_ITEMS
+    for number, raw in enumerate(items):
+        if (whole := _referred(raw, seal)) is None:
+            continue
+        room -= len(whole)
+        if room < 0:
+            raise invalid("input", "The items are too large.", "array_above_max_length")
+        items[number] = Raw(whole)
+    found = msgspec.json.encode(items)
+    check_values(found)
+    return found
+
+
+def _referred(raw: Raw, seal: ConversationSeal) -> bytes | None:
+    """Return the item that the id of *raw* carries: all of it, or its id where *raw* is whole."""
+    try:
+        item = _ITEM.decode(raw)
+        sealed_id = item.get("id")
+        if not isinstance(sealed_id, str):
+            return None
+        for kind, prefix in _ITEM_PREFIXES.items():
+            opened = seal.open(sealed_id, prefix)
+            if opened is None or exceeds_depth(opened, _MOST_LEVELS):
+                continue
+            (whole,) = _ITEMS.decode(opened)
+            if whole.get("type") != kind:
+                return None
+            if item.get("type") == "item_reference":
+                return opened.strip()[1:-1]
+            return msgspec.json.encode({**item, "id": whole.get("id")})
+    except (ValueError, RecursionError):
+        pass
+    return None
+
+
+def seal_item_ids(
+    output: Sequence[OutputItem], conversation: UnansweredConversation
+) -> dict[str, str]:
+    """Give items of an answer ids that carry them; return these by the plain ones."""
+    renamed: dict[str, str] = {}
+    for item in output:
+        if isinstance(item, MessageItem | ReasoningItem):
+            prefix = _ITEM_PREFIXES["message" if isinstance(item, MessageItem) else "reasoning"]
+            sealed = conversation.item_id(msgspec.json.encode(item), prefix)
+            if sealed is not None:
+                renamed[item.id] = item.id = sealed
+    return renamed
 
 
 def takes_last_id(headers: Mapping[str, str]) -> bool:

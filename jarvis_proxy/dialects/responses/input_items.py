@@ -211,7 +211,8 @@ class _Reader:
             case _:
                 message = (
                     "This proxy stores nothing, so it knows no earlier items. Send each item "
-                    'whole; most clients do so with "store": false.'
+                    'whole; most clients do so with "store": false. Ids of items carry them where '
+                    "the proxy has RESPONSES_STATE=id."
                 )
                 raise invalid(param, message, "unsupported_parameter")
 

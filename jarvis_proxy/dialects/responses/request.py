@@ -24,7 +24,7 @@ from jarvis_proxy.canonical.request import CanonicalRequest
 from jarvis_proxy.canonical.sealed_conversation import ConversationSeal
 from jarvis_proxy.canonical.validation_errors import from_msgspec_error, invalid, missing
 from jarvis_proxy.dialects.responses.answer import ResponseAnswer, ResponseOptions
-from jarvis_proxy.dialects.responses.conversation import EarlierItems, earlier_items
+from jarvis_proxy.dialects.responses.conversation import EarlierItems, earlier_items, with_referred
 from jarvis_proxy.dialects.responses.input_items import JsonObject, LoadedTools, read_input
 from jarvis_proxy.dialects.responses.param_map import ResponsesParams
 from jarvis_proxy.dialects.responses.tools import CanonicalTools, chat_tools
@@ -146,6 +146,8 @@ def read_request(
     _refuse_state(request, seal)
     if request.input is None:
         raise missing("input")
+    if seal is not None:
+        _resolve(request, fields, seal)
     earlier = _earlier(request, seal)
     ignored, loaded = _ignored(request, strict=strict), LoadedTools()
     messages, origins = read_input(
@@ -213,6 +215,13 @@ def _refuse_state(request: _Request, seal: ConversationSeal | None) -> None:
             "A response in the background would have to be stored, and nothing is stored here."
         )
         raise invalid("background", message, "unsupported_parameter")
+
+
+def _resolve(request: _Request, fields: dict[str, Raw], seal: ConversationSeal) -> None:
+    """Put the items that ids carry in place of references to them."""
+    if (whole := with_referred(fields["input"], seal)) is not None:
+        fields["input"] = Raw(whole)
+        request.input = msgspec.json.decode(whole)
 
 
 def _takes_last_id(request: _Request, seal: ConversationSeal | None) -> bool:

@@ -53,7 +53,8 @@ class _DeltaTemplate(NamedTuple):
 class ResponseWriter:
     """Writes one answer into *response*; its events go into *out*, or nowhere with None.
 
-    *new_id* gives what is unique in an item's id. *numbers* tell how many events the client has
+    *new_id* gives what is unique in an item's id. *merges*: each text is one piece, for a stream
+    that goes out when it is complete. *numbers* tell how many events the client has
     had already: then it knows that there is a response. Nothing is written before there is
     something to show: until then the answer can still become another one.
     """
@@ -65,6 +66,7 @@ class ResponseWriter:
         "_citations",
         "_hot",
         "_logprobs",
+        "_merges",
         "_message",
         "_new_id",
         "_numbers",
@@ -82,6 +84,8 @@ class ResponseWriter:
         new_id: Callable[[], str],
         out: list[bytes] | None = None,
         numbers: SequenceNumbers | None = None,
+        *,
+        merges: bool = False,
     ) -> None:
         self.response = response
         self.emitted = False
@@ -89,6 +93,7 @@ class ResponseWriter:
         self.kept = 0
         """About how many bytes *response* takes so far."""
         self._new_id = new_id
+        self._merges = merges
         self._out = out
         self._numbers = SequenceNumbers() if numbers is None else numbers
         self._begun = False
@@ -251,6 +256,8 @@ class ResponseWriter:
         self._message = self._reasoning = None
         text = "".join(self._pieces)
         self._pieces.clear()
+        if self._merges and text:
+            self._write_delta(text)
         if message is not None:
             self._close_message(message, text, status)
         elif reasoning is not None:
@@ -322,6 +329,10 @@ class ResponseWriter:
     def _delta(self, text: str) -> None:
         self._pieces.append(text)
         self.kept += len(text) + _PIECE_BYTES
+        if not self._merges:
+            self._write_delta(text)
+
+    def _write_delta(self, text: str) -> None:
         out = self._out
         if out is not None:
             head, middle, tail = self._hot

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec import Raw
 
 from jarvis_proxy.canonical.adapters import ModelFeatures
 from jarvis_proxy.canonical.request import CanonicalRequest
@@ -15,11 +16,18 @@ from jarvis_proxy.dialects.responses.conversation import (
     EarlierItems,
     answer_items,
     earlier_items,
+    seal_item_ids,
     takes_last_id,
+    with_referred,
 )
 from jarvis_proxy.dialects.responses.request import read_request
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.wire.responses_types import FunctionCallItem, MessageItem, OutputText
+from jarvis_proxy.wire.responses_types import (
+    FunctionCallItem,
+    MessageItem,
+    OutputText,
+    ReasoningItem,
+)
 
 Json = dict[str, Any]
 SEAL = ConversationSeal(b"k")
@@ -141,7 +149,7 @@ def test_sealed_state_goes_into_the_id_although_nobody_includes_it() -> None:
         sealed(["no object"]),
         SEAL.seal(zlib.compress(b"[{")),
         SEAL.seal(zlib.compress(b'[{"a":"\xff"}]')),
-        SEAL.seal(zlib.compress(b"[" * 600 + b"]" * 600)),
+        SEAL.seal(zlib.compress(b'[{"a":' + b"[" * 600 + b"]" * 600 + b"}]")),
     ],
     ids=["plain", "another key", "no list", "no object", "cut", "no utf-8", "deep"],
 )
@@ -228,3 +236,105 @@ def test_a_key_that_takes_the_last_id_does_not_wait_but_for_schemas() -> None:
     assert waits(live, text=schema)
     assert not waits(None)
     assert not waits(SEAL, store=False)
+
+
+MESSAGE: Json = {
+    "type": "message",
+    "id": "msg_plain",
+    "role": "assistant",
+    "status": "completed",
+    "content": [{"type": "output_text", "text": "Second"}],
+}
+REASONING: Json = {"type": "reasoning", "id": "rs_plain", "summary": []}
+
+
+DEEP = zlib.compress(b'[{"type":"message","a":' + b"[" * 600 + b"]" * 600 + b"}]")
+
+
+def item_id(item: Any, prefix: str, seal: ConversationSeal = SEAL) -> str:
+    return seal.seal(zlib.compress(json.dumps([item]).encode()), prefix)
+
+
+def reference(item: Any, prefix: str = "msg_s1_", seal: ConversationSeal = SEAL) -> Json:
+    return {"type": "item_reference", "id": item_id(item, prefix, seal)}
+
+
+def resolved(*items: Any) -> Any:
+    found = with_referred(Raw(json.dumps(items).encode()), SEAL)
+    return None if found is None else json.loads(found)
+
+
+def test_a_reference_becomes_the_item_that_its_id_carries() -> None:
+    items = [USER, reference(REASONING, "rs_s1_"), reference(MESSAGE), USER]
+
+    assert resolved(*items) == [USER, REASONING, MESSAGE, USER]
+    assert [text(m) for m in messages(input=items)] == ["First", "Second", "First"]
+
+
+def test_an_item_that_comes_whole_gets_its_plain_id_back() -> None:
+    """Upstreams remember state under that id."""
+    whole = {**MESSAGE, "id": item_id(MESSAGE, "msg_s1_")}
+
+    assert resolved(whole) == [MESSAGE]
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        reference(MESSAGE, seal=ConversationSeal(b"another key")),
+        reference(REASONING),
+        reference({"type": "function_call", "id": "fc_1"}),
+        reference("no object"),
+        {"type": "item_reference", "id": "msg_s1_AAAA"},
+        {"type": "item_reference", "id": "msg_s1_"},
+        {"type": "item_reference", "id": ["msg_s1_"]},
+        "msg_s1_",
+        {"type": "item_reference", "id": SEAL.seal(zlib.compress(b"[]"), "msg_s1_")},
+        {"type": "item_reference", "id": SEAL.seal(DEEP, "msg_s1_")},
+    ],
+    ids=lambda item: str(item)[:60],
+)
+def test_a_reference_that_carries_no_item_of_this_key_stays_one(item: Any) -> None:
+    assert resolved(USER, item) == [USER, item]
+
+
+def test_a_reference_that_stays_one_is_refused() -> None:
+    with pytest.raises(ProxyError) as caught:
+        read(input=[USER, {"type": "item_reference", "id": "msg_s1_AAAA"}])
+
+    assert (caught.value.code, caught.value.param) == ("unsupported_parameter", "input[1]")
+    assert "RESPONSES_STATE=id" in caught.value.message
+
+
+@pytest.mark.parametrize("given", ["msg_s1_ and rs_s1_", '"msg_s1_'])
+def test_a_text_that_looks_like_an_id_is_a_text(given: str) -> None:
+    assert with_referred(Raw(json.dumps(given).encode()), SEAL) is None
+    assert with_referred(Raw(json.dumps([USER]).encode()), SEAL) is None
+
+
+def test_items_together_must_not_be_too_large() -> None:
+    large = {**MESSAGE, "content": "x" * 1_500_000}
+    with pytest.raises(ProxyError) as caught:
+        resolved(*[reference(large)] * 3)
+
+    assert (caught.value.code, caught.value.param) == ("array_above_max_length", "input")
+
+
+def test_the_conversation_holds_items_and_no_references() -> None:
+    opened = json.loads(SEAL.open(id_after([], input=[USER, reference(MESSAGE)])) or b"")
+
+    assert opened == [USER, MESSAGE]
+
+
+def test_messages_and_reasoning_get_ids_that_carry_them() -> None:
+    _, conversation = read()
+    said = MessageItem(id="msg_1", status="completed", content=[OutputText(text="So")])
+    thought = ReasoningItem(id="rs_1")
+    call = FunctionCallItem(id="fc_1", status="completed", arguments="{}", call_id="c", name="f")
+
+    renamed = seal_item_ids([thought, said, call], conversation)
+
+    assert renamed == {"rs_1": thought.id, "msg_1": said.id}
+    assert call.id == "fc_1"
+    assert json.loads(SEAL.open(said.id, "msg_s1_") or b"")[0]["id"] == "msg_1"
+    assert json.loads(SEAL.open(thought.id, "rs_s1_") or b"")[0]["type"] == "reasoning"
