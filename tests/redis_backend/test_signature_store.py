@@ -24,20 +24,20 @@ def an_id(number: int) -> str:
 
 
 class Process:
-    """One process's vault."""
+    """One process's store."""
 
     def __init__(self, url: str, **bounds: int) -> None:
         self.connection = RedisConnection(url)
         self.wall: Callable[[], float] = time.time
-        self.vault = RedisSignatureStore(self.connection, wall=lambda: self.wall(), **bounds)  # type: ignore[arg-type]
+        self.store = RedisSignatureStore(self.connection, wall=lambda: self.wall(), **bounds)  # type: ignore[arg-type]
 
     def put(self, call_id: str, value: StoredSignature = ONE) -> None:
-        self.vault.put(call_id, value, time.monotonic())
+        self.store.put(call_id, value, time.monotonic())
 
     async def fetched(self, *call_ids: str) -> list[StoredSignature | None]:
         """Fetch, and return what is known then."""
-        await self.vault.fetch(call_ids, time.monotonic())
-        return [self.vault.get(call_id, time.monotonic()) for call_id in call_ids]
+        await self.store.fetch(call_ids, time.monotonic())
+        return [self.store.get(call_id, time.monotonic()) for call_id in call_ids]
 
     async def sent(self) -> None:
         """Wait until everything that was put is in the store."""
@@ -116,8 +116,8 @@ async def test_an_entry_ends_a_day_after_it_was_put_wherever_it_is_read(
     await one.sent()
     await other.fetched(an_id(1))
 
-    assert other.vault.get(an_id(1), time.monotonic() + 50) == ONE
-    assert other.vault.get(an_id(1), time.monotonic() + 70) is None
+    assert other.store.get(an_id(1), time.monotonic() + 50) == ONE
+    assert other.store.get(an_id(1), time.monotonic() + 70) is None
     assert TTL - 5 < await store.ttl(f"jarvis:sig:{an_id(1).replace('_', '')}") <= TTL
 
 
@@ -136,7 +136,7 @@ async def test_a_signature_beyond_measure_stays_here(
     two[0].put(an_id(2), ONE)
     await two[0].sent()
 
-    assert two[0].vault.get(an_id(1), time.monotonic()) == large
+    assert two[0].store.get(an_id(1), time.monotonic()) == large
     assert await store.zcard("jarvis:sig-index") == 1
 
 
@@ -197,7 +197,7 @@ async def test_not_more_than_so_much_is_kept_for_later(
 
 async def test_the_local_vault_can_be_given(server: RedisServer) -> None:
     local = MemorySignatureStore()
-    vault = RedisSignatureStore(RedisConnection(server.url), local=local)
-    vault.put(an_id(1), ONE, 0.0)
+    store = RedisSignatureStore(RedisConnection(server.url), local=local)
+    store.put(an_id(1), ONE, 0.0)
 
     assert local.get(an_id(1), 1.0) == ONE

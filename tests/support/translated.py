@@ -10,12 +10,12 @@ from jarvis_proxy.upstreams.gemini.upstream import GeminiUpstream
 
 
 def gemini(
-    vault: SignatureStore | None = None,
+    store: SignatureStore | None = None,
     new_id: Callable[[], str] = lambda: "x" * 24,
     **options: Any,
 ) -> TranslatedUpstream:
     """Return the upstream; *options* are those of ``GeminiUpstream``."""
     adapter = GeminiUpstream(
-        "gemini", signatures=vault or MemorySignatureStore(), new_id=new_id, **options
+        "gemini", signatures=store or MemorySignatureStore(), new_id=new_id, **options
     )
     return TranslatedUpstream(adapter, build_dialects(new_id))

@@ -44,10 +44,10 @@ def responding(
     *,
     stream: bool = False,
     target: str = "gemini-3.5-flash",
-    vault: MemorySignatureStore | None = None,
+    store: MemorySignatureStore | None = None,
 ) -> Translation:
     """Return the exchange of a call of /v1/responses."""
-    upstream = gemini(vault, ids())
+    upstream = gemini(store, ids())
     exchange = upstream.exchange(a_request(body, stream=stream, target=target), {})
     assert isinstance(exchange, Translation)
     return exchange

@@ -113,21 +113,21 @@ def test_who_does_not_ask_gets_nothing_sealed() -> None:
 
 
 def test_a_call_s_signature_is_remembered_by_its_call_id() -> None:
-    vault = MemorySignatureStore()
+    store = MemorySignatureStore()
     signed = {**a_function_call("f", id="n1"), "thoughtSignature": "c2ln"}
 
-    (item,) = whole(a_frame(signed, finish="STOP"), body=TOOLS, vault=vault)["output"]
+    (item,) = whole(a_frame(signed, finish="STOP"), body=TOOLS, store=store)["output"]
 
-    assert vault.get(item["call_id"], NOW) == StoredSignature("c2ln", "n1")
+    assert store.get(item["call_id"], NOW) == StoredSignature("c2ln", "n1")
 
 
 def test_a_text_s_signature_is_remembered_by_its_message() -> None:
-    vault = MemorySignatureStore()
+    store = MemorySignatureStore()
     frames = (a_frame({"text": "a"}), a_frame({"text": "", "thoughtSignature": "c2ln"}))
 
-    (item,) = whole(*frames, END, vault=vault)["output"]
+    (item,) = whole(*frames, END, store=store)["output"]
 
-    assert vault.get(item["id"], NOW) == StoredSignature("c2ln", None)
+    assert store.get(item["id"], NOW) == StoredSignature("c2ln", None)
 
 
 def test_a_picture_is_what_a_picture_tool_returns() -> None:

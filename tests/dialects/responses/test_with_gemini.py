@@ -232,11 +232,11 @@ def test_an_error_comes_behind_what_was_whole() -> None:
 
 
 def test_a_call_that_was_answered_is_signed_when_it_comes_back() -> None:
-    vault = MemorySignatureStore()
+    store = MemorySignatureStore()
     part = {**a_function_call("f", {"a": 1}, id="dv8szvqe"), "thoughtSignature": "EvsBCvgB"}
-    (call,) = whole(a_frame(part, finish="STOP"), vault=vault)["output"]
+    (call,) = whole(a_frame(part, finish="STOP"), store=store)["output"]
     signed = a_frame({"text": "a", "thoughtSignature": "Eq4=" }, finish="STOP")  # fmt: skip
-    (said,) = whole(signed, vault=vault)["output"]
+    (said,) = whole(signed, store=store)["output"]
     items = [
         {"role": "user", "content": "Hi"},
         call,
@@ -245,7 +245,7 @@ def test_a_call_that_was_answered_is_signed_when_it_comes_back() -> None:
         {"role": "user", "content": "More"},
     ]
 
-    contents = sent(responding({"input": items}, vault=vault))["contents"]
+    contents = sent(responding({"input": items}, store=store))["contents"]
 
     assert contents[1]["parts"][0]["thoughtSignature"] == "EvsBCvgB"
     assert contents[1]["parts"][0]["functionCall"]["id"] == "dv8szvqe"

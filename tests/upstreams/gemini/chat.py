@@ -1,4 +1,4 @@
-"""Small builders for the tests of the request side: calls, plans, an in-memory vault."""
+"""Small builders for the tests of the request side: calls, plans, an in-memory store."""
 
 import json
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ JPEG_BYTES = b"\xff\xd8\xff\xe0 a picture"
 
 
 class DictSignatureStore:
-    """A vault that knows exactly what it is given."""
+    """A store that knows exactly what it is given."""
 
     def __init__(self, known: Mapping[str, StoredSignature] | None = None) -> None:
         self.known = dict(known or {})
@@ -71,7 +71,7 @@ def plan_for(
     body: object,
     model: str = NEWEST,
     *,
-    vault: Mapping[str, StoredSignature] | None = None,
+    store: Mapping[str, StoredSignature] | None = None,
     media: Mapping[str, Media | ProxyError] | None = None,
     image_urls: ImageUrls = "fetch",
     fallbacks: RequestFallbacks = AS_IT_IS,
@@ -83,7 +83,7 @@ def plan_for(
     return build_chat(
         call,
         decode_chat(call.body),
-        signatures=DictSignatureStore(vault),
+        signatures=DictSignatureStore(store),
         media=media or {},
         image_urls=image_urls,
         fallbacks=fallbacks,

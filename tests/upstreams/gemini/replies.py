@@ -94,11 +94,11 @@ def ids() -> Callable[[], str]:
 
 
 def a_context(
-    plan: Plan | TranslatedRequest | None = None, vault: SignatureStore | None = None
+    plan: Plan | TranslatedRequest | None = None, store: SignatureStore | None = None
 ) -> ReplyContext:
     plan = plan or a_plan()
     sent = plan if isinstance(plan, TranslatedRequest) else plan.sent
-    return ReplyContext(a_call(), sent, vault or MemorySignatureStore(), ids())
+    return ReplyContext(a_call(), sent, store or MemorySignatureStore(), ids())
 
 
 def translated(
@@ -106,7 +106,7 @@ def translated(
     build: Callable[[RequestFallbacks], TranslatedRequest],
     *,
     options: ChatOptions | None = None,
-    vault: SignatureStore | None = None,
+    store: SignatureStore | None = None,
 ) -> Translation:
     """Return the exchange of a chat client with what *build* makes."""
     new_id = ids()
@@ -115,7 +115,7 @@ def translated(
         CanonicalRequest(body=b"", params=SameParams()),
         partial(ChatAnswer, context, options or ChatOptions()),
     )
-    upstream = GeminiCall(call, build, signatures=vault or MemorySignatureStore(), new_id=new_id)
+    upstream = GeminiCall(call, build, signatures=store or MemorySignatureStore(), new_id=new_id)
     return Translation(client, upstream)
 
 
@@ -123,7 +123,7 @@ def an_exchange(
     plan: Plan | None = None,
     *,
     stream: bool = False,
-    vault: SignatureStore | None = None,
+    store: SignatureStore | None = None,
     call: Call | None = None,
 ) -> Translation:
     chosen = plan or a_plan()
@@ -132,7 +132,7 @@ def an_exchange(
         assert fallbacks == RequestFallbacks()
         return chosen.sent
 
-    return translated(call or a_call(stream=stream), build, options=chosen.options, vault=vault)
+    return translated(call or a_call(stream=stream), build, options=chosen.options, store=store)
 
 
 # -- Gemini's side ---------------------------------------------------------------------------

@@ -193,16 +193,16 @@ def test_row_16_nothing_is_put_between_texts_and_a_lone_line_end_is_kept() -> No
 
 
 def test_row_39_a_signature_survives_a_client_that_keeps_only_the_id() -> None:
-    vault = MemorySignatureStore()
+    store = MemorySignatureStore()
     signed = {**a_function_call("f", id="n1"), "thoughtSignature": "sig"}
 
     (call, sibling) = calls_of(
-        stream(sse(a_frame(signed), a_frame(a_function_call("g", id="n2")), END), vault=vault)
+        stream(sse(a_frame(signed), a_frame(a_function_call("g", id="n2")), END), store=store)
     )
 
     stripped = re.sub("[^A-Za-z0-9]", "", call["id"])[:40]
-    assert vault.get(stripped, NOW) == StoredSignature("sig", "n1")
-    assert vault.get(sibling["id"], NOW) == StoredSignature(None, "n2")
+    assert store.get(stripped, NOW) == StoredSignature("sig", "n1")
+    assert store.get(sibling["id"], NOW) == StoredSignature(None, "n2")
     assert call["extra_content"] == {"google": {"thought_signature": "sig"}}
     assert "extra_content" not in sibling
 

@@ -104,21 +104,21 @@ MEDIA = {"https://example.com/a.jpg": Media("image/jpeg", JPEG_BYTES)}
     history=st.lists(messages(), max_size=10),
     system=SYSTEM,
     model=MODELS,
-    vault=VAULTS,
+    store=VAULTS,
     sentinel_only=st.booleans(),
 )
 def test_any_history_becomes_contents_that_keep_googles_rules(
     history: list[dict[str, Any]],
     system: list[dict[str, Any]],
     model: str,
-    vault: dict[str, StoredSignature],
+    store: dict[str, StoredSignature],
     sentinel_only: bool,
 ) -> None:
     sent = system + history or [{"role": "user", "content": ""}]
     plan = plan_for(
         {"messages": sent},
         model,
-        vault=vault,
+        store=store,
         media=MEDIA,
         fallbacks=RequestFallbacks(sentinel_signatures=sentinel_only),
     )

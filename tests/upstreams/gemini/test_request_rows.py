@@ -145,9 +145,9 @@ def test_row_22_a_result_has_the_name_of_its_call(extra: dict[str, Any]) -> None
 
 @pytest.mark.parametrize("model", [NEWEST, "gemini-3-flash-preview", OLD, "gemini-2.0-flash"])
 def test_row_23_call_and_result_have_the_same_id(model: str) -> None:
-    vault = {"call_1": StoredSignature(None, "n1")}
+    store = {"call_1": StoredSignature(None, "n1")}
     built = contents(
-        user(), called("call_1", "x"), result("x"), result("call_1"), model=model, vault=vault
+        user(), called("call_1", "x"), result("x"), result("call_1"), model=model, store=store
     )
     ids = [part["functionCall"].get("id") for part in built[1]["parts"]]
 
@@ -316,10 +316,10 @@ def test_row_38_an_id_that_a_client_cleaned_and_cut_still_pairs() -> None:
 
 
 def test_row_39_a_signature_that_the_client_dropped_comes_from_the_vault() -> None:
-    vault = {"call_1": StoredSignature(REAL, None), "call_2": StoredSignature(None, None)}
+    store = {"call_1": StoredSignature(REAL, None), "call_2": StoredSignature(None, None)}
     plan = plan_for(
         {"messages": [user(), called("call_1", "call_2"), result("call_1"), result("call_2")]},
-        vault=vault,
+        store=store,
     )
 
     assert signatures(json.loads(plan.body)["contents"]) == [REAL, None]
@@ -365,7 +365,7 @@ def test_row_42_placeholders_never_replace_what_is_known_nor_reach_siblings() ->
         call,
         result("call_1"),
         result("call_2"),
-        vault={"call_1": StoredSignature(REAL, None), "call_2": StoredSignature(None, None)},
+        store={"call_1": StoredSignature(REAL, None), "call_2": StoredSignature(None, None)},
     )
 
     assert signatures(built) == [REAL, None]

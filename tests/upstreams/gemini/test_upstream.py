@@ -25,8 +25,8 @@ from tests.upstreams.gemini.replies import (
 )
 
 
-def an_upstream(vault: MemorySignatureStore | None = None) -> TranslatedUpstream:
-    return gemini(vault, ids())
+def an_upstream(store: MemorySignatureStore | None = None) -> TranslatedUpstream:
+    return gemini(store, ids())
 
 
 def a_chat(
@@ -191,14 +191,14 @@ def test_it_is_what_the_shell_expects() -> None:
 
 def test_a_call_that_was_answered_is_signed_when_it_comes_back() -> None:
     """From one turn's answer to the next one's request, through a client that keeps the id."""
-    vault = MemorySignatureStore()
+    store = MemorySignatureStore()
     sources: Counter[str] = Counter()
-    upstream = gemini(vault, ids(), signature_sources=sources)
+    upstream = gemini(store, ids(), signature_sources=sources)
     first = upstream.exchange(a_chat(), {})
     part = {**a_function_call("f", {"a": 1}, id="dv8szvqe"), "thoughtSignature": "EvsBCvgB"}
     first.translate_reply(json.dumps(a_frame(part, finish="STOP")).encode())
     (call,) = json.loads(first.answer())["choices"][0]["message"]["tool_calls"]
-    assert vault.get(call["id"], NOW) == StoredSignature("EvsBCvgB", "dv8szvqe")
+    assert store.get(call["id"], NOW) == StoredSignature("EvsBCvgB", "dv8szvqe")
 
     history = [
         {"role": "user", "content": "Hi"},

@@ -13,8 +13,8 @@ from typing import Final
 from jarvis_proxy.canonical.exchange import UpstreamRequest, bad_response, truncated
 from jarvis_proxy.canonical.usage import TokenUsage
 from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.upstreams.gemini.relay.answer_observer import AnswerObserver
 from jarvis_proxy.upstreams.gemini.relay.errors import error_in_stream
-from jarvis_proxy.upstreams.gemini.relay.watch import AnswerWatch
 from jarvis_proxy.wire.pieces import ByteBuffer
 from jarvis_proxy.wire.sse import MAX_EVENT_BYTES, too_large
 
@@ -37,8 +37,8 @@ class ArrayRelay:
         "_is_in_string",
         "_is_whole",
         "_model",
+        "_observer",
         "_pending",
-        "_watch",
         "done",
         "failure",
         "next_request",
@@ -49,7 +49,7 @@ class ArrayRelay:
         self.failure: ProxyError | None = None
         self.next_request: UpstreamRequest | None = None
         self._model = model
-        self._watch = AnswerWatch(model)
+        self._observer = AnswerObserver(model)
         self._pending = ByteBuffer()
         self._has_begun = False
         self._is_array = False
@@ -61,7 +61,7 @@ class ArrayRelay:
     @property
     def usage(self) -> TokenUsage | None:
         """The tokens, as far as the upstream has counted them."""
-        return self._watch.usage
+        return self._observer.usage
 
     @property
     def held(self) -> int:
@@ -128,9 +128,9 @@ class ArrayRelay:
         self._pending.add(piece)
         whole, self._pending = self._pending.join(), ByteBuffer()
         if is_last:
-            self._is_whole = self._watch.has_frames
+            self._is_whole = self._observer.has_frames
             return whole if self._is_whole else b""
-        self._watch.note(whole.lstrip(_BEFORE_ELEMENT))
+        self._observer.note(whole.lstrip(_BEFORE_ELEMENT))
         return whole
 
     def feed_eof(self) -> bytes:

@@ -15,8 +15,8 @@ import msgspec
 from jarvis_proxy.canonical.exchange import UpstreamRequest, bad_response, truncated
 from jarvis_proxy.canonical.usage import TokenUsage
 from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.upstreams.gemini.relay.answer_observer import AnswerObserver
 from jarvis_proxy.upstreams.gemini.relay.errors import error_in_stream
-from jarvis_proxy.upstreams.gemini.relay.watch import AnswerWatch
 from jarvis_proxy.wire.pieces import ByteBuffer
 from jarvis_proxy.wire.sse import MAX_EVENT_BYTES, too_large
 
@@ -39,9 +39,9 @@ class EventRelay:
     __slots__ = (
         "_is_stray",
         "_model",
+        "_observer",
         "_pending",
         "_tail",
-        "_watch",
         "done",
         "failure",
         "next_request",
@@ -52,7 +52,7 @@ class EventRelay:
         self.failure: ProxyError | None = None
         self.next_request: UpstreamRequest | None = None
         self._model = model
-        self._watch = AnswerWatch(model)
+        self._observer = AnswerObserver(model)
         self._pending = ByteBuffer()
         self._tail = b""  # the last bytes of what is pending: an end may be cut in two
         self._is_stray = False
@@ -60,7 +60,7 @@ class EventRelay:
     @property
     def usage(self) -> TokenUsage | None:
         """The tokens, as far as the upstream has counted them."""
-        return self._watch.usage
+        return self._observer.usage
 
     @property
     def held(self) -> int:
@@ -70,7 +70,7 @@ class EventRelay:
     @property
     def is_settled(self) -> bool:
         """Whether every candidate has ended, though the stream has not."""
-        return self._watch.is_complete
+        return self._observer.is_complete
 
     def feed(self, data: bytes) -> bytes:
         """Return the frames that *data* completes, as they came; a partial one is held back.
@@ -81,7 +81,7 @@ class EventRelay:
         """
         pending = self._pending
         if not pending.size and _is_one_frame(data):  # as nearly every read is
-            self._watch.note(data[6:].rstrip())
+            self._observer.note(data[6:].rstrip())
             return data
         pending.add(data)
         self._tail = (seen := self._tail + data)[-_LONGEST_END + 1 :]
@@ -122,7 +122,7 @@ class EventRelay:
         payload = b"\n".join(line[5:] for line in data).strip()
         if not payload or payload == _DONE:
             return b""
-        self._watch.note(payload)
+        self._observer.note(payload)
         if len(data) == len(lines):
             return frame
         return b"".join(line + b"\r\n" for line in data) + b"\r\n"
@@ -137,7 +137,7 @@ class EventRelay:
         rest, self._pending = self._pending.join(), ByteBuffer()
         is_stray = rest.lstrip(_BLANK).startswith(_STRAY)
         last = self._take_stray(rest.strip()) if is_stray else self._take_last(rest)
-        if not self._watch.is_complete:
+        if not self._observer.is_complete:
             error = truncated()
             error.completed_events = last
             raise error
@@ -154,7 +154,7 @@ class EventRelay:
             if error.code == "upstream_bad_frame":
                 return b""
             raise
-        if self._watch.is_complete or not frame:
+        if self._observer.is_complete or not frame:
             return frame
         return frame + (b"\r\n" if frame.endswith(b"\n") else b"\r\n\r\n")
 

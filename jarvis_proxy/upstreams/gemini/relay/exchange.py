@@ -10,11 +10,11 @@ from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.canonical.exchange import StreamTranslator, UpstreamRequest
 from jarvis_proxy.canonical.usage import TokenUsage
 from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.upstreams.gemini.relay.answer_observer import read_answer
 from jarvis_proxy.upstreams.gemini.relay.array_stream import ArrayRelay
 from jarvis_proxy.upstreams.gemini.relay.errors import relayed_error
 from jarvis_proxy.upstreams.gemini.relay.event_stream import EventRelay
 from jarvis_proxy.upstreams.gemini.relay.request import relayed_body, relayed_path
-from jarvis_proxy.upstreams.gemini.relay.watch import read_answer
 from jarvis_proxy.wire.google_verbs import asks_for_events
 from jarvis_proxy.wire.response_events import SequenceNumbers
 
@@ -68,7 +68,7 @@ class GeminiRelayExchange:
     def stream_translator(
         self, index: int = 0, numbers: SequenceNumbers | None = None
     ) -> StreamTranslator:
-        """Return a watcher that passes frames on, as events or as a JSON array."""
+        """Return an observer that passes frames on, as events or as a JSON array."""
         form = EventRelay if asks_for_events(self._call.query) else ArrayRelay
         # The protocol has plain attributes; the tokens are counted only when someone asks.
         return cast(StreamTranslator, form(self._call.model))

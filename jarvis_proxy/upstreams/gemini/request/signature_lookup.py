@@ -68,7 +68,7 @@ class SignatureResolver:
     ) -> str | None:
         """Return the signature to send with a call; *first* of its step, or a parallel sibling.
 
-        *call* is None for a legacy ``function_call``, whose message then is the carrier. The vault
+        *call* is None for a legacy ``function_call``, whose message then is the carrier. The store
         overrules the client, which may have copied, wrapped or replaced what it got. A placeholder
         goes on the first call of a step only: on siblings it makes answers empty.
         """

@@ -108,12 +108,12 @@ def test_a_tool_call_has_a_short_plain_id_whatever_the_models_own() -> None:
 def test_what_belongs_to_an_id_is_remembered(
     native_id: str | None, signature: str | None, expected: StoredSignature | None
 ) -> None:
-    vault = MemorySignatureStore()
+    store = MemorySignatureStore()
 
-    call, _ = read_call(a_context(vault=vault), FunctionCall(native_id, "f"), signature)
+    call, _ = read_call(a_context(store=store), FunctionCall(native_id, "f"), signature)
 
-    assert vault.get(call.id, NOW) == expected
-    assert vault.stats.entries == (expected is not None)
+    assert store.get(call.id, NOW) == expected
+    assert store.stats.entries == (expected is not None)
 
 
 def test_a_custom_tool_gets_its_text_back() -> None:
@@ -127,12 +127,12 @@ def test_a_custom_tool_gets_its_text_back() -> None:
 
 
 def test_a_call_that_comes_back_without_its_id_is_not_remembered() -> None:
-    vault = MemorySignatureStore()
-    context = a_context(a_plan(legacy_functions=True), vault)
+    store = MemorySignatureStore()
+    context = a_context(a_plan(legacy_functions=True), store)
 
     read_call(context, FunctionCall("n1", "f"), "sig")
 
-    assert vault.stats.entries == 0
+    assert store.stats.entries == 0
 
 
 def test_a1_a_chat_client_gets_the_namespace_with_the_bare_name() -> None:

@@ -145,8 +145,8 @@ GENERATE = {
 
 
 def test_a_tool_turn_is_translated_whole() -> None:
-    vault = {"call_1": StoredSignature("QUJD", "jm4owj31")}
-    plan = plan_for(CHAT, "gemini-3.5-flash", vault=vault)
+    store = {"call_1": StoredSignature("QUJD", "jm4owj31")}
+    plan = plan_for(CHAT, "gemini-3.5-flash", store=store)
 
     assert json.loads(plan.body) == GENERATE
     assert plan == TranslatedRequest(

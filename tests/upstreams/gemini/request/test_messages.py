@@ -39,14 +39,14 @@ BLOB = {"inlineData": {"mimeType": "image/png", "data": PNG}}
 class Built:
     """Contents and what else came of messages."""
 
-    def __init__(self, *messages: Json, model: str = NEWEST, vault: Any = None) -> None:
+    def __init__(self, *messages: Json, model: str = NEWEST, store: Any = None) -> None:
         traits = traits_of(model)
         self.notes = IgnoredParams()
         built = build_messages(
             msgspec.convert(messages, list[Message]),
             traits=traits,
             reader=ContentReader(traits, {}),
-            resolver=SignatureResolver(traits, DictSignatureStore(vault), 0.0),
+            resolver=SignatureResolver(traits, DictSignatureStore(store), 0.0),
             names=FunctionNames(["f", "9f"], rule=GEMINI_NAMES),
             ignored=self.notes,
         )
@@ -240,12 +240,12 @@ def test_ids_are_the_same_on_both_sides_and_unique(
 
 
 def test_the_models_own_id_goes_back_to_it() -> None:
-    vault = {"call_a": StoredSignature("QUJD", "jm4owj31")}
-    built = Built(user(), called("call_a"), result("call_a"), vault=vault)
+    store = {"call_a": StoredSignature("QUJD", "jm4owj31")}
+    built = Built(user(), called("call_a"), result("call_a"), store=store)
 
     assert built.short[1:] == [("model", ["call jm4owj31 signed"]), ("user", ["result jm4owj31"])]
     assert "id" not in json.dumps(
-        Built(user(), called("call_a"), result("call_a"), vault=vault, model=OLD).contents
+        Built(user(), called("call_a"), result("call_a"), store=store, model=OLD).contents
     )
 
 

@@ -36,12 +36,12 @@ def extra(signature: object, vendor: str = "google") -> dict[str, object]:
 
 def signer(
     model: str = NEWEST,
-    vault: dict[str, StoredSignature] | None = None,
+    store: dict[str, StoredSignature] | None = None,
     *,
     sentinel_only: bool = False,
 ) -> SignatureResolver:
     return SignatureResolver(
-        traits_of(model), DictSignatureStore(vault), 0.0, sentinel_only=sentinel_only
+        traits_of(model), DictSignatureStore(store), 0.0, sentinel_only=sentinel_only
     )
 
 
@@ -50,11 +50,11 @@ def sent(
     within: Message | None = None,
     *,
     model: str = NEWEST,
-    vault: dict[str, StoredSignature] | None = None,
+    store: dict[str, StoredSignature] | None = None,
     first: bool = True,
     sentinel_only: bool = False,
 ) -> tuple[str | None, dict[str, int]]:
-    by = signer(model, vault, sentinel_only=sentinel_only)
+    by = signer(model, store, sentinel_only=sentinel_only)
     known = by.remembered(tool_call.id if tool_call else None)
     signature = by.for_call(tool_call, within or message(), known, first=first)
     return signature, dict(by.sources)
@@ -103,7 +103,7 @@ def test_the_first_carrier_wins() -> None:
 
 
 @pytest.mark.parametrize(
-    ("vault", "tool_call", "expected"),
+    ("store", "tool_call", "expected"),
     [
         ({"call_1": StoredSignature(SIGNED, None)}, call(), (SIGNED, {"store": 1})),
         ({"call_1": StoredSignature(SIGNED, "n")}, call(**extra(OTHER)), (SIGNED, {"store": 1})),
@@ -126,9 +126,9 @@ def test_the_first_carrier_wins() -> None:
     ids=["alone", "overrules", "agrees", "knows it unsigned", "known by the bare id"],
 )
 def test_the_vault_overrules_the_client(
-    vault: dict[str, StoredSignature], tool_call: ToolCall, expected: tuple[str, dict[str, int]]
+    store: dict[str, StoredSignature], tool_call: ToolCall, expected: tuple[str, dict[str, int]]
 ) -> None:
-    assert expected == sent(tool_call, vault=vault)
+    assert expected == sent(tool_call, store=store)
 
 
 @pytest.mark.parametrize(
@@ -226,10 +226,10 @@ def test_only_models_that_check_get_a_placeholder(
 
 
 def test_after_a_refusal_only_placeholders_are_sent() -> None:
-    vault = {"call_1": StoredSignature(OTHER, None)}
-    by = signer(vault=vault, sentinel_only=True)
+    store = {"call_1": StoredSignature(OTHER, None)}
+    by = signer(store=store, sentinel_only=True)
 
-    assert sent(call(**extra(SIGNED)), vault=vault, sentinel_only=True) == (
+    assert sent(call(**extra(SIGNED)), store=store, sentinel_only=True) == (
         PLACEHOLDER,
         {"placeholder": 1},
     )
@@ -252,7 +252,7 @@ def test_a_text_gets_the_signature_of_its_message(within: Message, expected: str
 
 
 def test_an_empty_id_is_looked_up_nowhere() -> None:
-    by = signer(vault={"": StoredSignature(SIGNED, None)})
+    by = signer(store={"": StoredSignature(SIGNED, None)})
 
     assert (by.remembered(None), by.remembered("")) == (None, None)
 
@@ -286,11 +286,11 @@ def test_a_text_that_was_a_response_s_message_is_known_by_its_id(
 ) -> None:
     known = {**KNOWN, "call_1": StoredSignature(OTHER, None)}
 
-    assert signer(vault=known).for_text(said) == expected
+    assert signer(store=known).for_text(said) == expected
 
 
 def test_a_text_known_by_its_id_is_counted_as_from_the_vault() -> None:
-    by = signer(vault=dict(KNOWN))
+    by = signer(store=dict(KNOWN))
 
     by.for_text(message(id="msg_1"))
 

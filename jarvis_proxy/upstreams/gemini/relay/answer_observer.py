@@ -38,8 +38,8 @@ class _Frame(msgspec.Struct, rename="camel", gc=False):
 _FRAME: Final = msgspec.json.Decoder(_Frame)
 
 
-class AnswerWatch:
-    """Watches the frames of one answer. *model* is the client's name for the model."""
+class AnswerObserver:
+    """Observes the frames of one answer. *model* is the client's name for the model."""
 
     __slots__ = ("_finished", "_is_blocked", "_model", "_seen", "_usage", "has_frames")
 
@@ -123,6 +123,6 @@ def read_answer(body: bytes, model: str) -> TokenUsage | None:
     Raises:
         ProxyError: it is an error, or no JSON object.
     """
-    watch = AnswerWatch(model)
-    watch.note(body)
-    return watch.usage
+    observer = AnswerObserver(model)
+    observer.note(body)
+    return observer.usage

@@ -7,7 +7,7 @@ import pytest
 
 from jarvis_proxy.canonical.usage import TokenUsage
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.gemini.relay.watch import AnswerWatch, read_answer
+from jarvis_proxy.upstreams.gemini.relay.answer_observer import AnswerObserver, read_answer
 
 USAGE = {
     "promptTokenCount": 10,
@@ -18,11 +18,11 @@ USAGE = {
 }
 
 
-def watched(*frames: object) -> AnswerWatch:
-    watch = AnswerWatch("m")
+def observed(*frames: object) -> AnswerObserver:
+    observer = AnswerObserver("m")
     for frame in frames:
-        watch.note(json.dumps(frame).encode())
-    return watch
+        observer.note(json.dumps(frame).encode())
+    return observer
 
 
 def candidates(*found: dict[str, Any]) -> dict[str, Any]:
@@ -30,53 +30,53 @@ def candidates(*found: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_g4_g3_the_last_usage_replaces_the_ones_before() -> None:
-    watch = watched({"usageMetadata": {"promptTokenCount": 99}}, {"usageMetadata": USAGE}, {})
+    observer = observed({"usageMetadata": {"promptTokenCount": 99}}, {"usageMetadata": USAGE}, {})
 
-    assert watch.usage == TokenUsage(10, 12, 4, 7)
-    assert watched({}).usage is None
+    assert observer.usage == TokenUsage(10, 12, 4, 7)
+    assert observed({}).usage is None
 
 
 def test_g4_g4_every_candidate_has_to_end() -> None:
     first, second = {"finishReason": "STOP"}, {"index": 1}
 
-    assert not watched({}).is_complete
-    assert not watched(candidates({})).is_complete
-    assert watched(candidates(first)).is_complete
-    assert not watched(candidates(first, second)).is_complete
-    assert watched(candidates(first, second), candidates({**second, **first})).is_complete
+    assert not observed({}).is_complete
+    assert not observed(candidates({})).is_complete
+    assert observed(candidates(first)).is_complete
+    assert not observed(candidates(first, second)).is_complete
+    assert observed(candidates(first, second), candidates({**second, **first})).is_complete
 
 
 @pytest.mark.parametrize("word", ["CONTINUATION", "FAKE_NEW_FINISH_REASON", 1])
 def test_g4_g4_any_word_is_an_end(word: object) -> None:
-    assert watched(candidates({"finishReason": word})).is_complete
+    assert observed(candidates({"finishReason": word})).is_complete
 
 
 def test_g4_g4_a_refused_prompt_is_an_end() -> None:
-    assert watched({"promptFeedback": {"blockReason": "FAKE_NEW_BLOCK_REASON"}}).is_complete
-    assert watched({"promptFeedback": {"blockReason": 2}}).is_complete
-    assert not watched({"promptFeedback": {"safetyRatings": []}}).is_complete
+    assert observed({"promptFeedback": {"blockReason": "FAKE_NEW_BLOCK_REASON"}}).is_complete
+    assert observed({"promptFeedback": {"blockReason": 2}}).is_complete
+    assert not observed({"promptFeedback": {"safetyRatings": []}}).is_complete
 
 
 def test_odd_types_hide_nothing_else() -> None:
     odd = {"candidates": [{"index": "0", "finishReason": 1}, None], "promptFeedback": 3}
 
-    watch = watched({**odd, "usageMetadata": USAGE})
+    observer = observed({**odd, "usageMetadata": USAGE})
 
-    assert watch.is_complete is True
-    assert watch.usage == TokenUsage(10, 12, 4, 7)
+    assert observer.is_complete is True
+    assert observer.usage == TokenUsage(10, 12, 4, 7)
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[1]", b'"x"', b"[" * 5000, b"null"])
 def test_what_is_no_object_is_refused(data: bytes) -> None:
     with pytest.raises(ProxyError) as caught:
-        AnswerWatch("m").note(data)
+        AnswerObserver("m").note(data)
 
     assert caught.value.code == "upstream_bad_frame"
 
 
 def test_a_frame_of_millions_of_values_is_refused() -> None:
     with pytest.raises(ProxyError) as caught:
-        AnswerWatch("m").note(b'{"a":[' + b"0," * 3_100_000 + b"0]}")
+        AnswerObserver("m").note(b'{"a":[' + b"0," * 3_100_000 + b"0]}")
 
     assert caught.value.code == "upstream_bad_frame"
 
@@ -91,13 +91,13 @@ def test_a_frame_of_millions_of_values_is_refused() -> None:
 )
 def test_g4_g3_an_error_is_raised(error: object, status: int, code: str) -> None:
     with pytest.raises(ProxyError) as caught:
-        watched({"error": error, "candidates": 1})
+        observed({"error": error, "candidates": 1})
 
     assert (caught.value.status, caught.value.code) == (status, code)
 
 
 def test_a_null_error_is_none() -> None:
-    assert watched({"error": None, **candidates({"finishReason": "STOP"})}).is_complete
+    assert observed({"error": None, **candidates({"finishReason": "STOP"})}).is_complete
 
 
 def test_g4_g12_a_whole_answer_has_its_usage() -> None:
