@@ -4,6 +4,7 @@ import ast
 import asyncio
 import json
 import os
+import plistlib
 import re
 import shutil
 import sys
@@ -391,6 +392,45 @@ def test_the_image_has_hashed_packages_only_and_a_user_without_rights() -> None:
         text.count(" pip ") >= text.count("--require-hashes") == text.count("--requirement ") == 1
     )
     assert users == [("10001", "10001")]
+
+
+def test_the_last_stage_of_the_image_runs_nothing_and_has_a_health_check() -> None:
+    last = DOCKERFILE.read_text(encoding="utf-8").rpartition("\nFROM ")[2]
+    commands = [word for line in last.splitlines() if (word := line.partition(" ")[0]).isupper()]
+
+    assert "RUN" not in commands
+    assert {"USER", "VOLUME", "HEALTHCHECK", "ENTRYPOINT"} <= set(commands)
+
+
+def test_compose_gives_the_container_nothing_that_it_does_not_need() -> None:
+    text = (ROOT / "deploy/compose.yaml").read_text(encoding="utf-8")
+    asked = re.findall(r"r\.build_opener.*", DOCKERFILE.read_text(encoding="utf-8"))[0]
+
+    assert "\n    read_only: true\n" in text
+    assert "\n    cap_drop:\n      - ALL\n" in text
+    assert "\n      - no-new-privileges:true\n" in text
+    assert "\n    tmpfs:\n" in text
+    assert asked.removesuffix('"]') in text  # the image's own health check
+
+
+def test_every_lock_file_but_the_tests_may_go_into_the_image() -> None:
+    seen = (ROOT / "deploy/Dockerfile.dockerignore").read_text(encoding="utf-8").split()
+    locks = {path.name for path in ROOT.glob("requirements*.lock")}
+
+    assert {f"!{name}" for name in locks - {"requirements-test.lock"}} <= set(seen)
+    assert "!requirements-test.lock" not in seen
+
+
+def test_the_property_list_for_macos_starts_what_is_there() -> None:
+    with (ROOT / "deploy/local.jarvis-proxy.plist").open("rb") as file:
+        wanted = plistlib.load(file)
+
+    assert f"{wanted['Label']}.plist" == "local.jarvis-proxy.plist"
+    python, script = wanted["ProgramArguments"]
+    assert python == f"{wanted['WorkingDirectory']}/.venv/bin/python"
+    assert (ROOT / script).is_file()
+    assert wanted["ExitTimeOut"] > Settings.from_env({"PROXY_API_KEYS": "k" * 32}).drain_timeout
+    assert wanted["Umask"] == 0o077
 
 
 def test_the_health_check_of_the_image_asks_an_address_that_is_there() -> None:
