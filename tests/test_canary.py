@@ -156,6 +156,30 @@ class Visitor:
             (f"/v1beta/models/{model}:{verb}", {"contents": contents}),
         ]
 
+    async def media(self) -> None:
+        """Sound, pictures and texts to go on with, on Gemini: as JSON and in forms."""
+        new, kind = self._canaries.new, "multipart/form-data; boundary=B"
+        odd, link = new("odd value"), f"data:image/png;base64,{new('drawing')}"
+        files = {name: (new(f"{name} name"), new(f"{name} content")) for name in ("file", "image")}
+        for want, stream in itertools.product(("", "want-400", "want-cut"), (False, True)):
+            said = f"{want} {self._canaries.text(f'media {want} {stream}')}"
+            speech = {"model": "gemini-2.5-flash-preview-tts", "input": said, "instructions": said}
+            how = {"stream_format": "sse"} if stream else {}
+            for form in ("pcm", "mp3", odd):
+                asked = {**speech, **how, "voice": odd, "response_format": form}
+                await self.post(asked, "/v1/audio/speech")
+            drawing = {"model": "gemini-2.5-flash-image", "prompt": said, "stream": stream}
+            await self.post(drawing, "/v1/images/generations")
+            await self.post({**drawing, "size": odd}, "/v1/images/edits")
+            await self.post({**drawing, "images": [{"image_url": link}]}, "/v1/images/edits")
+            await self.post({**drawing, "model": "imagen-4"}, "/v1/images/generations")
+            text = {"model": "gemini-3.5-flash", "prompt": said, "stream": stream}
+            await self.post(text, "/v1/completions")
+            for path in ("/v1/audio/transcriptions", "/v1/audio/translations", "/v1/images/edits"):
+                model = drawing["model"] if path.endswith("edits") else text["model"]
+                fields = {"model": str(model), "prompt": said, "stream": str(stream)}
+                await self.post(_form(fields, files), path, Content_Type=kind)
+
     async def repeated_keys(self) -> None:
         """Upstreams that repeat our keys, and a client that puts its own where names belong."""
         for want in ("text", "page", "200", "header", "error"):
@@ -274,6 +298,17 @@ def is_new(path: Path, project: Path) -> bool:
     return path.is_file() and not is_code
 
 
+def _form(fields: dict[str, str], files: dict[str, tuple[str, str]]) -> bytes:
+    """Return a form; *files* are names and contents."""
+    head = '--B\r\nContent-Disposition: form-data; name="'
+    texts = [f'{head}{name}"\r\n\r\n{text}\r\n' for name, text in fields.items()]
+    texts += [
+        f'{head}{name}"; filename="{filename}.wav"\r\n\r\n{content}\r\n'
+        for name, (filename, content) in files.items()
+    ]
+    return ("".join(texts) + "--B--\r\n").encode()
+
+
 @pytest.mark.parametrize("log_format", ["text", "json"])
 async def test_nothing_that_is_said_is_written_anywhere(tmp_path: Path, log_format: str) -> None:
     canaries = Canaries()
@@ -313,6 +348,7 @@ async def test_nothing_that_is_said_is_written_anywhere(tmp_path: Path, log_form
             await visitor.broken_bodies()
             await visitor.odd_requests()
             await visitor.uploads()
+            await visitor.media()
             await visitor.malformed()
             await visitor.leaving()
             assert (await fetch(server.port, "/health", method="GET")).status == 200

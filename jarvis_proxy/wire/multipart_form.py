@@ -14,7 +14,7 @@ FORM: Final = "multipart/form-data"
 _MOST_PARTS: Final = 1000
 _MOST_HEAD: Final = 16 * 1024
 _LONGEST_TEXT: Final = 256 * 1024
-_PARAM: Final = re.compile(r';\s*([A-Za-z*]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;"\s]*))')
+_PARAM: Final = re.compile(r';\s*+([A-Za-z*]++)\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)"|([^;"\s]++))\s*+')
 _ESCAPED: Final = re.compile(r"\\(.)|%22")
 
 
@@ -113,14 +113,19 @@ def _part(head: bytes, start: int, end: int) -> FormPart:
     for line in head.decode("utf-8", "replace").split("\r\n"):
         name, _, value = line.partition(":")
         headers[name.strip().lower()] = value.strip()
-    params = {
-        found[1].lower(): _unescaped(found[2] if found[2] is not None else found[3])
-        for found in _PARAM.finditer(headers.get("content-disposition", ""))
-    }
+    params = dict(_params(headers.get("content-disposition", "")))
     if "name" not in params:
         raise invalid_form("a part has no name")
     content_type = headers.get("content-type", "")
     return FormPart(params["name"], params.get("filename"), content_type, start, end)
+
+
+def _params(disposition: str) -> Iterator[tuple[str, str]]:
+    """Yield the parameters one behind the other, up to the first that cannot be read."""
+    at = disposition.find(";")
+    while at >= 0 and (found := _PARAM.match(disposition, at)) is not None:
+        yield found[1].lower(), _unescaped(found[2] if found[2] is not None else found[3])
+        at = found.end()
 
 
 def _unescaped(value: str) -> str:

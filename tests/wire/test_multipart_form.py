@@ -89,3 +89,14 @@ def test_a_field_that_is_no_text_is_a_400(value: bytes) -> None:
 def test_types() -> None:
     assert is_form(CONTENT_TYPE)
     assert not is_form("application/json")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [';x="' * 4000, '; name="a' + "\\" * 15_000, ";" + " " * 15_000, "; " * 8000, "; name=", ""],
+)
+def test_a_head_that_names_nothing_is_a_400(head: str) -> None:
+    # Each is read once, from its start: a search from every semicolon would take for ever.
+    one = f"--{BOUNDARY}\r\nContent-Disposition: form-data{head}\r\n\r\n\r\n".encode()
+    with pytest.raises(ProxyError, match="has no name"):
+        read_form(form(one), CONTENT_TYPE)

@@ -1,9 +1,13 @@
-"""Speech in chat answers. Pure.
+"""Speech: in chat answers, and what all answers of sound are made of. Pure.
 
 Google speaks raw samples, ``audio/L16``: mono, 16 bits, and little-endian against that type's
 definition. A file needs a header in front of them.
 
-Source: https://ai.google.dev/gemini-api/docs/speech-generation (read 2026-11).
+From Gemini 3.8 on, a request without a stream gets a whole WAV file.
+
+Source: https://ai.google.dev/gemini-api/docs/speech-generation and
+https://docs.cloud.google.com/gemini-enterprise-agent-platform/models/text-to-speech/
+migration-guide (read 2026-11). WAV files from Gemini's own address are not verified.
 """
 
 import base64
@@ -11,19 +15,24 @@ import binascii
 import struct
 from typing import Final
 
-from jarvis_proxy.canonical.exchange import bad_frame
+from jarvis_proxy.canonical.exchange import bad_frame, bad_response
 
 _STANDARD: Final = str.maketrans("-_", "+/")
 _RATE: Final = 24000
 _UNKNOWN_SIZE: Final = 0xFFFFFFFF
 _PCM_TYPES: Final = ("audio/l16", "audio/pcm")
+_WAV_TYPES: Final = ("audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave")
+_RIFF_HEAD: Final = 12
+_CHUNK_HEAD: Final = 8
+_RATE_AT: Final = 4
+_MOST_CHUNKS: Final = 64
 
 
 class SpeechEncoder:
     """An answer's sound, piece by piece, as one base64 text in the format that was asked for.
 
     *audio_format* is ``wav``, ``pcm16`` or None, which stands for wav: it says what it is. Sound
-    that is no raw samples is passed on as it came.
+    that is neither raw samples nor WAV is passed on as it came.
     """
 
     __slots__ = ("_rest", "_started", "_wav")
@@ -41,7 +50,7 @@ class SpeechEncoder:
         Raises:
             ProxyError: 502 `upstream_bad_frame`, the data is not base64.
         """
-        sound = decode_sound(data)
+        sound = _sound(mime_type, data, wav=self._wav)
         if not self._started:
             self._started = True
             if self._wav and is_pcm(mime_type):
@@ -67,11 +76,44 @@ def encode_speech(pieces: list[tuple[str, str]], audio_format: str | None) -> st
     Raises:
         ProxyError: 502 `upstream_bad_frame`, the data is not base64.
     """
-    sound = b"".join(decode_sound(data) for _, data in pieces)
+    wav = audio_format in (None, "wav")
+    sound = b"".join(_sound(mime_type, data, wav=wav) for mime_type, data in pieces)
     mime_type = pieces[0][0]
-    if audio_format in (None, "wav") and is_pcm(mime_type):
+    if wav and is_pcm(mime_type):
         sound = wav_header(rate_of(mime_type), len(sound)) + sound
     return base64.b64encode(sound).decode()
+
+
+def _sound(mime_type: str, data: str, *, wav: bool) -> bytes:
+    """Return a piece of sound; of a WAV file only the samples, unless *wav* is asked for."""
+    sound = decode_sound(data)
+    return read_wav(sound)[1] if _is_wav(mime_type) and not wav else sound
+
+
+class SampleReader:
+    """Takes the pieces of one answer; *rate* is in samples a second, known with the first."""
+
+    __slots__ = ("rate",)
+
+    def __init__(self) -> None:
+        self.rate: int | None = None
+
+    def feed(self, mime_type: str, data: str) -> bytes:
+        """Return the samples that *data*, base64, holds.
+
+        Raises:
+            ProxyError: 502 `upstream_bad_frame`, it is not base64; 502 `upstream_bad_response`, it
+                is neither raw samples nor WAV.
+        """
+        sound = decode_sound(data)
+        if is_pcm(mime_type):
+            self.rate = self.rate or rate_of(mime_type)
+            return sound
+        if not _is_wav(mime_type):
+            raise bad_response()
+        rate, samples = read_wav(sound)
+        self.rate = self.rate or rate
+        return samples
 
 
 def wav_header(rate: int, size: int | None) -> bytes:
@@ -111,3 +153,32 @@ def rate_of(mime_type: str) -> int:
         if name.strip().lower() == "rate" and digits.isdecimal():
             return min(int(digits), 768000)
     return _RATE
+
+
+def read_wav(data: bytes) -> tuple[int, bytes]:
+    """Return the samples a second and the samples of a WAV file.
+
+    A length that says more than is there, as writers of pipes leave it, means "to the end".
+
+    Raises:
+        ProxyError: 502 `upstream_bad_response`.
+    """
+    if data[:4] != b"RIFF" or data[8:_RIFF_HEAD] != b"WAVE":
+        raise bad_response()
+    at, rate = _RIFF_HEAD, 0
+    for _ in range(_MOST_CHUNKS):
+        name, head = data[at : at + 4], data[at + 4 : at + _CHUNK_HEAD]
+        if len(head) < 4:
+            break
+        (size,) = struct.unpack("<I", head)
+        at += _CHUNK_HEAD
+        if name == b"fmt ":
+            rate = int.from_bytes(data[at + _RATE_AT : at + _RATE_AT + 4], "little")
+        elif name == b"data":
+            return rate, data[at : at + size]
+        at += size + size % 2
+    raise bad_response()
+
+
+def _is_wav(mime_type: str) -> bool:
+    return mime_type.lower().startswith(_WAV_TYPES)

@@ -12,8 +12,7 @@ import msgspec
 
 from jarvis_proxy.canonical.answer import AnswerSink, DiscardingSink, Finish
 from jarvis_proxy.canonical.exchange import empty_reply
-from jarvis_proxy.dialects.chat.speech import wav_header
-from jarvis_proxy.dialects.speech.samples import SampleReader
+from jarvis_proxy.dialects.chat.speech import SampleReader, wav_header
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.wire.chat_types import ChatUsage
 from jarvis_proxy.wire.response_events import SequenceNumbers

@@ -2,16 +2,24 @@
 
 import base64
 import io
+import struct
 import wave
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jarvis_proxy.dialects.chat.speech import SpeechEncoder, encode_speech, wav_header
+from jarvis_proxy.dialects.chat.speech import (
+    SampleReader,
+    SpeechEncoder,
+    encode_speech,
+    read_wav,
+    wav_header,
+)
 from jarvis_proxy.errors import ProxyError
 
 PCM = "audio/L16;codec=pcm;rate=24000"
+SOUND = b"\x01\x00\x02\x00"
 
 
 def pcm(data: bytes, mime: str = PCM) -> tuple[str, str]:
@@ -101,3 +109,64 @@ def test_what_is_not_base64_is_a_bad_frame(data: str) -> None:
         with pytest.raises(ProxyError) as caught:
             use(PCM, data)
         assert caught.value.code == "upstream_bad_frame"
+
+
+@pytest.mark.parametrize(("audio_format", "starts"), [("pcm16", SOUND), ("wav", b"RIFF")])
+def test_a_wav_file_of_the_upstreams_loses_its_header_where_none_is_asked_for(
+    audio_format: str, starts: bytes
+) -> None:
+    wav = ("audio/wav", as_base64(wav_header(24000, len(SOUND)) + SOUND))
+    speech = SpeechEncoder(audio_format)
+
+    assert base64.b64decode(encode_speech([wav], audio_format)).startswith(starts)
+    assert base64.b64decode(speech.feed(*wav) + speech.close()).startswith(starts)
+
+
+def as_base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def test_raw_samples_stay_as_they_are() -> None:
+    reader = SampleReader()
+
+    assert reader.feed("audio/L16;codec=pcm;rate=16000", as_base64(SOUND)) == SOUND
+    assert reader.feed("audio/L16", as_base64(b"\x03")) == b"\x03"
+    assert reader.rate == 16000
+
+
+@pytest.mark.parametrize("mime_type", ["audio/wav", "AUDIO/x-wav"])
+@pytest.mark.parametrize("size", [len(SOUND), None])
+def test_a_wav_file_loses_its_header(mime_type: str, size: int | None) -> None:
+    reader = SampleReader()
+
+    assert reader.feed(mime_type, as_base64(wav_header(22050, size) + SOUND)) == SOUND
+    assert reader.rate == 22050
+
+
+def test_other_chunks_are_passed_over() -> None:
+    header = wav_header(24000, len(SOUND))
+    extra = struct.pack("<4sI", b"LIST", 3) + b"abc\0"
+
+    assert read_wav(header[:36] + extra + header[36:] + SOUND + b"more") == (24000, SOUND)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"RIFF",
+        b"OggS" + bytes(40),
+        wav_header(24000, 0)[:36],
+        b"RIFF\0\0\0\0WAVE" + bytes(8 * 100),
+    ],
+)
+def test_what_is_no_wav_file_is_an_error(data: bytes) -> None:
+    with pytest.raises(ProxyError, match="not a valid answer"):
+        read_wav(data)
+
+
+def test_sound_of_another_type_is_an_error() -> None:
+    with pytest.raises(ProxyError) as error:
+        SampleReader().feed("audio/mpeg", as_base64(SOUND))
+
+    assert (error.value.status, error.value.code) == (502, "upstream_bad_response")
