@@ -13,10 +13,10 @@ from jarvis_proxy.wire.text import printable
 
 Outcome = Literal[
     "ok",
-    "refused",  # we said no: key, form, limit
+    "refused",  # the proxy said no: key, form, limit
     "upstream_error",  # the upstream answered with an error, or broke
     "client_closed",  # the client left before the end
-    "internal_error",  # our fault
+    "internal_error",  # a fault of the proxy
 ]
 
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"))
@@ -28,7 +28,7 @@ class CallRecord(msgspec.Struct):
     *body_received_at*: the request's last byte arrived. *upstream_asked_at*: an upstream was first
     asked. *upstream_first_byte_at*: the last answer (not a refusal) arrived before
     *first_byte_sent_at*. *cost* is in billionths of a dollar. *cache_write_1h_tokens* are part of
-    *cache_write_tokens*. *limit* names our limit that refused
+    *cache_write_tokens*. *limit* names the proxy's limit that refused
     the call. *authenticated* is False for a caller without a valid key.
     """
 

@@ -52,7 +52,7 @@ class ProxyError(Exception):
     reason: str = ""
     """What the upstream said, for the log only; without keys."""
     native: bytes = b""
-    """The upstream's own error body, in the client's API: it goes out in place of ours."""
+    """The upstream's own error body, in the client's API: it goes out in place of the proxy's."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class ProxyError(Exception):
         return msgspec.json.encode(_Envelope(body))
 
     def event(self) -> bytes:
-        """Return the SSE event that both official SDKs raise as ``APIError`` with our code."""
+        """Return the SSE event that both official SDKs raise as ``APIError`` with this code."""
         return b"data: " + self.body() + b"\n\n"
 
     def responses_event(self, sequence_number: int) -> bytes:
@@ -131,7 +131,7 @@ Limit = Reason | Literal["busy", "failures", "budget"]
 
 
 class LimitExceeded(ProxyError):
-    """A limit of our own: the request is refused, no upstream is at fault. *limit* names it."""
+    """A limit of the proxy: the request is refused, no upstream is at fault. *limit* names it."""
 
     def __init__(
         self,

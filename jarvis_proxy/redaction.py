@@ -21,7 +21,7 @@ _PLACEHOLDER_WORD: Final = re.compile(r"[a-z_-]{0,11}")
 _WORD: Final = re.compile(rb"(?<![^-_./+:])[a-z]{8,12}(?![^-_./+:])")
 """In ``sk-upstream-f3Zq...`` the word alone tells nothing, and messages have it."""
 _LONGEST: Final = 256
-"""Of what a client presents as a key; more would cost time and is none of ours."""
+"""Of what a client presents as a key; more would cost time and is no key of the proxy."""
 _MARKS: Final = (b"\\", b"%", b"&", b"sk-", b"aiza", b"bearer")
 """What encoded text has, and keys that are known by their looks."""
 _LEVELS: Final = 3

@@ -40,7 +40,7 @@ class ClientKeys:
         self._keys = tuple((key.digest, key.name) for key in keys)
 
     def authenticate(self, presented: Sequence[bytes]) -> str | None:
-        """Return the name of the first presented key that is one of ours, or None."""
+        """Return the name of the first presented key that is valid, or None."""
         found: str | None = None
         for token in presented:
             digest = hashlib.sha256(token).digest()
@@ -55,7 +55,7 @@ def presented_keys(headers: Headers, query_key: str | None) -> tuple[bytes, ...]
 
     ``Authorization`` counts with or without ``Bearer``, in any case; of a field that comes twice,
     each value. A key that stands in several places counts once, and keys past the fourth are not
-    looked at: each one is a guess. Bytes that are no UTF-8 reach us as surrogates and go back to
+    looked at: each one is a guess. Bytes that are no UTF-8 arrive as surrogates and go back to
     the same bytes here, so no header value can raise.
     """
     found: list[bytes] = []

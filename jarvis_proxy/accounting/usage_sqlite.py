@@ -37,7 +37,7 @@ _CREATE: Final = (
     + "PRIMARY KEY (day, key, model)) WITHOUT ROWID"
 )
 _ADD: Final = (
-    f"INSERT INTO usage (day, key, model, {_COLUMNS}) "  # noqa: S608 - our own column names
+    f"INSERT INTO usage (day, key, model, {_COLUMNS}) "  # noqa: S608 - constant column names
     f"VALUES (?, ?, ?, {', '.join('?' * len(TOTAL_NAMES))}) "
     "ON CONFLICT (day, key, model) DO UPDATE SET "
     + ", ".join(f"{name} = {name} + excluded.{name}" for name in TOTAL_NAMES)

@@ -121,7 +121,7 @@ def arguments(value: object, param: str) -> dict[str, object]:
     stay replayable.
 
     Raises:
-        ProxyError: 400, arguments that are not text and nest deeper than we walk.
+        ProxyError: 400, arguments that are not text and nest deeper than 100 levels.
     """
     if isinstance(value, str):
         try:

@@ -34,7 +34,7 @@ class IgnoredParams:
         self.add(name)
 
     def add(self, name: str) -> None:
-        """Note what the upstream, not the request, made us change: never an error."""
+        """Note a change that the upstream, not the request, caused: never an error."""
         if len(self._names) < _MAX_NAMES:
             self._names[_UNPRINTABLE.sub("_", name[:_MAX_NAME])] = None
 

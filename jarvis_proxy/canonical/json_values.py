@@ -10,7 +10,7 @@ from jarvis_proxy.wire import text as surrogates
 from jarvis_proxy.wire.work_budget import WorkBudget
 
 MAX_DEPTH: Final = 100
-"""Levels of nesting that we walk; protocol buffers, which read what we send, allow as many."""
+"""Levels of nesting that are walked; protocol buffers, which read what is sent, allow as many."""
 
 EXACT_INTEGER: Final = 2**53
 """Google keeps the numbers of arguments and results as doubles: above this they change."""
@@ -19,14 +19,14 @@ _ANY: Final = msgspec.json.Decoder()
 
 
 class InvalidJSON(ValueError):
-    """The text is no JSON that we can hold."""
+    """The text is no JSON that the proxy takes."""
 
 
 def parse(text: str) -> object:
     """Return the JSON value that *text* is; half of a surrogate pair in it is U+FFFD.
 
     Raises:
-        InvalidJSON: it is not JSON, or nested deeper than we walk.
+        InvalidJSON: it is not JSON, or nested too deep.
     """
     try:
         value = surrogates.decode(_ANY, text.encode())

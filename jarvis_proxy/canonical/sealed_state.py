@@ -84,7 +84,7 @@ def is_owner(owner: str) -> bool:
 
 
 def has_owner(signature: str) -> bool:
-    """Return whether *signature* is a seal of ours, and not an upstream's bare signature."""
+    """Return whether *signature* is a seal of the proxy, and not an upstream's bare signature."""
     owner, colon, _ = signature.partition(":")
     return bool(colon) and is_owner(owner)
 

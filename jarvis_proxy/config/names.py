@@ -29,7 +29,7 @@ _ELSEWHERE: Final = {
     "PROXY_KEY": "PROXY_API_KEYS",
     "PROXY_KEYS": "PROXY_API_KEYS",
 }
-"""What other programs call a setting, too far from ours to be guessed."""
+"""What other programs call a setting, too different to be guessed."""
 
 
 def known_names(upstreams: str) -> set[str]:

@@ -1,7 +1,7 @@
 """Refuses base URLs that lead to this server itself. Asks the resolver and the routing table. IO.
 
-One call would otherwise become thousands: each opens the next. Only a base URL with our own port is
-looked at, so a usual start asks nobody anything.
+One call would otherwise become thousands: each opens the next. Only base URLs with the proxy's own
+port are checked, so a usual start needs no lookup.
 """
 
 import socket

@@ -294,7 +294,7 @@ def _call_stats(records: Sequence[CallRecord]) -> CallStats:
             stats.priced += record.cost is not None
             stats.unpriced += record.cost is None
         if record.first_byte_sent_at is not None and record.attempts:
-            # Our own answers, such as refusals, would make every upstream look fast.
+            # The proxy's own answers, such as refusals, would make every upstream look fast.
             first_byte(record.first_byte_sent_at - record.started_at)
             duration(record.ended_at - record.started_at)
     return stats

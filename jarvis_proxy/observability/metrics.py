@@ -280,7 +280,7 @@ class Metrics:
                 "jarvis_overhead_seconds",
                 "histogram",
                 "The proxy's own part of the time to first byte: from the request's last byte to"
-                " the upstream request, and from the upstream's first byte to ours.",
+                " the upstream request, and from the upstream's first byte to the proxy's.",
                 histograms={(): self._overhead.copy()},
             ),
             MetricFamily(

@@ -1,4 +1,4 @@
-"""Metrics as Prometheus reads them, through prometheus-client and a registry of our own. IO.
+"""Metrics as Prometheus reads them, through prometheus-client and a registry of its own. IO.
 
 It reads this process's memory, descriptors and CPU time from the system. prometheus-client is
 imported with the first scrape: a server that nobody scrapes starts quicker without it.

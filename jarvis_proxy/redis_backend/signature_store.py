@@ -139,7 +139,7 @@ class RedisSignatureStore:
         try:
             stored = _DECODER.decode(raw)
         except msgspec.MsgspecError:
-            return  # not ours
+            return  # another program's
         age = min(max(0.0, self._wall() - stored.put_at), float(TTL))
         self.local.put(key, StoredSignature(stored.signature, stored.native_id), now - age)
 

@@ -28,7 +28,7 @@ _MAX_UNSENT: Final = 200
 _KEEP_SECONDS: Final = 3700
 """Seconds: the longest quarantine, an hour, and a little more."""
 _MAX_NAME: Final = 256
-"""Longer names are not ours: calls for such models are refused."""
+"""Longer names are another program's: calls for such models are refused."""
 _MIN_EXTENSION: Final = 1.0
 """Shorter extensions are not published: a hundred calls may hit the same limit at once."""
 
@@ -154,7 +154,7 @@ class RedisUpstreamHealth:
         try:
             self._last, news = _EVENTS_DECODER.decode(replies[0])
         except ValueError:
-            return  # not ours: keep reading
+            return  # another program's: keep reading
         for age_ms, text in news:
             with contextlib.suppress(msgspec.MsgspecError):  # another version may have written it
                 event = _DECODER.decode(text)

@@ -82,7 +82,7 @@ class RedisUsageStore:
             read = {
                 day: _rows(day, _SUMS.decode(raw)) for day, raw in zip(wanted, replies, strict=True)
             }
-        except ValueError:  # what is there is not ours
+        except ValueError:  # another program's
             return None
         all_days = {**self._past, **read}
         self._past = {day: all_days[day] for day in days[:-_CHANGING]}
@@ -132,7 +132,7 @@ def _sums(rows: Sequence[UsageRow]) -> list[tuple[str, list[str | int]]]:
 def _rows(day: str, sums: Sequence[str]) -> list[UsageRow]:
     """Return the rows of a day, each sum in the bounds of what calls can take.
 
-    Fields that are not ours are left out.
+    Fields of other programs are left out.
     """
     found: dict[tuple[str, str], dict[str, int]] = {}
     for field, amount in zip(sums[::2], sums[1::2], strict=True):

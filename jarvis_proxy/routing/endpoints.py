@@ -138,7 +138,7 @@ def match_endpoint(path: str, *, allow_any: bool = False, method: str = "") -> E
     """Return the address that *path* (raw, without query) spells, or None.
 
     With *everything*, any well-formed path below a prefix is an address of kind ``other``; so is
-    one of OpenAI's that is asked with another *method* than ours (a DELETE of a model).
+    one of OpenAI's that is asked with another *method* than the proxy's (a DELETE of a model).
     """
     if (found := _FIXED.get(path)) is not None:
         return _by_method(found, path, method) if allow_any else found

@@ -1,4 +1,4 @@
-"""The model catalogue behind GET /v1/models: what the upstreams listed last, under our names. Pure.
+"""The model catalogue behind GET /v1/models: what the upstreams listed last, renamed. Pure.
 
 Nothing here asks an upstream: the shell refreshes the lists in the background, so that a listing
 never waits for one. A list that could not be refreshed stays in use.
@@ -47,7 +47,7 @@ class ModelEntry:
 
 
 class _Model(msgspec.Struct):
-    """A model as we list it."""
+    """A model as the proxy lists it."""
 
     id: str
     object: Literal["model"]

@@ -72,7 +72,7 @@ def asking_for_usage(endpoint: str, body: bytes) -> bytes | None:
 
 
 def refuses_usage(status: int, body: bytes) -> bool:
-    """Return whether an upstream's refusal may be about our request for usage."""
+    """Return whether an upstream's refusal may be about the proxy's request for usage."""
     return status in (400, 404, 422, 501) and _REFUSAL.search(body) is not None
 
 

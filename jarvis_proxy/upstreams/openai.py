@@ -75,7 +75,7 @@ class PassthroughExchange:
         self._is_judged = call.method == "POST" and call.endpoint in INFERENCE
         self._body = b""
         self._weight = 0 if body is call.body else len(body)
-        self._plain: bytes | None = None  # the body without a request for usage of our own
+        self._plain: bytes | None = None  # the body without the proxy's request for usage
         if call.counts_tokens and call.stream:
             asking = asking_for_usage(call.endpoint, body)
             if asking is not None:
@@ -98,14 +98,14 @@ class PassthroughExchange:
     def translate_error(
         self, status: int, headers: Mapping[str, str], body: bytes
     ) -> ProxyError | None:
-        """Return an error only where ours is at fault; else None: the upstream's own passes on."""
+        """Return an error where the proxy is at fault; else None: the upstream's is sent on."""
         if status != 401:
             return None
         refusal, _ = read_refusal(status, headers.get("Content-Type", ""), body)
         return auth_failed(self._upstream, refusal.reason or refusal.message)
 
     def recover(self, status: int, body: bytes) -> Exchange | None:
-        """Return the request as it came where our own request for usage may be what is refused.
+        """Return the request as it came where the proxy's request for usage may be what is refused.
 
         Nothing else that is passed on is changed to please an upstream.
         """

@@ -156,9 +156,9 @@ def _status(kind: str | None, code: str | int | None, status: object) -> int:
 
 
 def auth_failed(upstream: str, reason: str | None = None) -> ProxyError:
-    """Return the error for our own key being refused: the client's key is not to blame.
+    """Return the error for a refused key of the proxy: the client's key is not to blame.
 
-    *reason* is what the upstream said, for the log: it is about our account.
+    *reason* is what the upstream said, for the log: it is about the proxy's account.
     """
     error = ProxyError(
         502,

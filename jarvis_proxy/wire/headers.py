@@ -95,8 +95,8 @@ def messages_headers(headers: Mapping[str, str]) -> dict[str, str]:
 def idempotency_key(value: str, client: str) -> str:
     """Return the ``Idempotency-Key`` that goes upstream for a *client*'s *value*.
 
-    All clients share our account there: with the same value, one would get another's answer. A
-    client's name is digested, since it is no business of the upstream's.
+    All clients share the proxy's account there: with the same value, one would get another's
+    answer. A client's name is digested, since the upstream must not see it.
     """
     prefix = hashlib.sha256(b"idempotency key of " + client.encode()).hexdigest()[:16]
     if len(value) > _MAX_VALUE // 2:  # upstreams take 255 characters or fewer

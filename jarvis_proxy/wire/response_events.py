@@ -36,7 +36,7 @@ _REFUSED: Final = frozenset((400, 413, 415, 422))
 
 
 class SequenceNumbers:
-    """Counts the events of one response, relayed ones and our own."""
+    """Counts the events of one response, relayed ones and the proxy's."""
 
     __slots__ = ("next",)
 
@@ -75,7 +75,7 @@ class ProxyResponseEvents:
         )
         self._body = body
         self._began = False
-        self._own = 0  # events of ours before the answer
+        self._own = 0  # events of the proxy before the answer
         self._last = b""  # events of the answer that went out
         self.numbers = SequenceNumbers()
         self.relayed = False
@@ -140,7 +140,7 @@ class ProxyResponseEvents:
         )
 
     def _forget_attempts(self) -> None:
-        """Reset the numbers to our own events while nothing of an answer has been sent.
+        """Reset the numbers to the proxy's events while nothing of an answer has been sent.
 
         A failed attempt has used numbers.
         """

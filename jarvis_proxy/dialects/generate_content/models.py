@@ -34,7 +34,7 @@ def model_list(models: Sequence[tuple[str, bytes]], query: str) -> bytes:
     The raw *query* says which page: ``pageSize`` and ``pageToken``.
 
     Raises:
-        ProxyError: 400, the token is none of ours.
+        ProxyError: 400, the token does not come from this list.
     """
     asked = parse_qs(query)
     size = _page_size(asked.get("pageSize", [""])[-1])

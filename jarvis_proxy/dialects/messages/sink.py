@@ -71,7 +71,7 @@ class BlockSink(DiscardingSink, ABC):
     # -- events ------------------------------------------------------------------------------
 
     def begin(self, upstream_id: str | None, usage: ChatUsage | None, /) -> None:
-        """Take the tokens of the prompt; the message has an id of ours."""
+        """Take the tokens of the prompt; the message has an id of the proxy."""
         self.prompt = usage
 
     def text(self, text: str, /) -> None:

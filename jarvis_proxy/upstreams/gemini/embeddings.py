@@ -134,7 +134,7 @@ class EmbeddingsExchange:
         if request.dimensions is not None and request.dimensions < 1:
             raise faults.out_of_range("dimensions", request.dimensions, low=1)
         # Google cuts a vector of gemini-embedding-001 off and does not scale what is left; for
-        # gemini-embedding-2 that is unverified. OpenAI's vectors have length 1: so do all of ours.
+        # gemini-embedding-2 that is unverified. OpenAI's vectors have length 1, and so do all here.
         self._normalise = request.dimensions is not None
         self._texts = [texts[at : at + CHUNK] for at in range(0, len(texts), CHUNK)]
         self._vectors: list[list[Raw] | None] = [None] * len(self._texts)

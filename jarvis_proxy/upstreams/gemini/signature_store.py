@@ -33,7 +33,7 @@ class SignatureStore(Protocol):
 
 
 KEY_LENGTH: Final = 28
-"""``call`` and 24 letters and digits: what every mangling that is known leaves of our ids."""
+"""``call`` and 24 letters and digits: what every known mangling leaves of the proxy's ids."""
 
 _PUNCTUATION: Final = re.compile("[^A-Za-z0-9]+")
 _MAX_ID: Final = 4096  # signatures inside ids, as some gateways make them, reach this order

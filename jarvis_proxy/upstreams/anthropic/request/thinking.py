@@ -122,7 +122,7 @@ def wanted_budget(wish: ThinkingWish) -> int | None:
 def fitting_budget(wish: ThinkingWish, max_tokens: int) -> int | None:
     """Return the budget within *max_tokens*; None if there is no room to think.
 
-    A budget that the client names only has to be less. One that we make of an effort leaves half
+    A budget that the client names only has to be less. One that is made of an effort leaves half
     to the answer.
     """
     wanted = wanted_budget(wish)

@@ -1,4 +1,4 @@
-"""The frames of Gemini's generateContent, only the fields that we read. Pure.
+"""The frames of Gemini's generateContent, only the fields that are read. Pure.
 
 Every field may be missing or null; unknown ones are skipped, so that Google's new fields break
 nothing. What is read only at an answer's end stays raw until then.

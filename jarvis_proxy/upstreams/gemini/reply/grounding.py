@@ -53,7 +53,7 @@ class _Grounding(msgspec.Struct, rename="camel"):
 
 _GROUNDING: Final = msgspec.json.Decoder(_Grounding, strict=False)
 _OBJECT: Final = msgspec.json.Decoder(dict[str, object])
-_MAX_ANNOTATIONS: Final = 1000  # supports × chunks is the upstream's choice, the memory is ours
+_MAX_ANNOTATIONS: Final = 1000  # the upstream chooses how many supports and chunks there are
 
 
 def annotate(raw: bytes, pieces: list[Piece]) -> list[Annotation]:

@@ -40,7 +40,7 @@ class ImageOptions(msgspec.Struct):
 
 
 class GoogleOptions(msgspec.Struct):
-    """What we take from the object; *param* is where it stood."""
+    """What is taken from the object; *param* is where it stood."""
 
     param: str = "google"
     thinking_config: ThinkingOptions | None = None

@@ -201,7 +201,7 @@ class _Builder:
         return said, pictures
 
     def _own_pictures(self, message: Message, param: str) -> list[Part]:
-        """Return the pictures that we gave the client in ``images``, as far as it kept them."""
+        """Return the pictures that the client got in ``images``, as far as it kept them."""
         images = message.images if isinstance(message.images, list) else []
         found: list[Part] = []
         for index, image in enumerate(images):

@@ -21,7 +21,7 @@ from jarvis_proxy.upstreams.gemini.request.types import FunctionResponse, Functi
 MISSING: Final = "no result was provided for this tool call"
 
 _INSIDE: Final = frozenset(("image/png", "image/jpeg", "image/webp", "application/pdf"))
-"""Media that a function response may hold itself (text/plain, too, which we send as text)."""
+"""Media that a function response may hold itself (text/plain, too, which is sent as text)."""
 
 _NOUNS: Final = {"image": "image", "audio": "audio", "video": "video"}
 

@@ -1,4 +1,4 @@
-"""Wire types of what we build for Gemini. Pure.
+"""Wire types of requests to Gemini. Pure.
 
 Source: https://ai.google.dev/api/generate-content (read 2026-11). Google answers 400 to a field
 that it does not know, so only these are ever written.

@@ -87,7 +87,7 @@ class RefResolver:
         return self._resolved[ref]
 
     def is_outside(self, ref: str) -> bool:
-        """Return whether *ref* leads to another document, which nobody reads for us."""
+        """Return whether *ref* leads to another document, which is not read."""
         base = ref.partition("#")[0]
         return bool(base) and base not in self._anchored()
 
