@@ -72,6 +72,16 @@ def test_other_bodies_keep_their_bytes(body: bytes) -> None:
     assert without_foreign_state(body) is body
 
 
+def test_messages_without_state_keep_their_bytes() -> None:
+    said = '"content": "b",  "reasoning_content":"its own"}'
+    body = without_foreign_state(
+        assistant(f'"content":"a",{BLOCKS}}},{{"role":"assistant",{said}'[:-1])
+    )
+
+    assert b"thinking" not in body
+    assert said.encode() in body
+
+
 def test_halves_of_surrogate_pairs_stay() -> None:
     body = without_foreign_state(assistant(f'"content":"\\ud83d",{BLOCKS}'))
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jarvis_proxy.canonical.exchange import RetryableError
+from jarvis_proxy.canonical.translation import TranslatedStream
 from jarvis_proxy.canonical.usage import TokenUsage
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.wire.sse import MAX_EVENT_BYTES
@@ -103,6 +104,15 @@ def test_done_is_true_only_when_all_is_out() -> None:
     assert translator.feed_eof().endswith(DONE)
     assert translator.done
     assert translator.next_request is None
+
+
+def test_a_stream_is_never_settled_before_the_end_of_its_body() -> None:
+    translator = an_exchange().stream_translator()
+    assert isinstance(translator, TranslatedStream)
+
+    translator.feed(sse(*TEXT))
+
+    assert not translator.is_settled
 
 
 def test_tokens_are_known_as_soon_as_the_upstream_reports_them() -> None:
