@@ -3,45 +3,10 @@
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.gemini.request.schema.clean import DESCRIBED_KEYWORDS, clean, clean_as
-from jarvis_proxy.upstreams.gemini.request.schema.form import FULL, SchemaForm
-from jarvis_proxy.wire.work_budget import WorkBudget
-
-STRING = {"type": "string"}
-NULL = {"type": "null"}
-LOOSE = SchemaForm(limits=False)
-DEEP = SchemaForm(depth=3)
-
-# Every keyword that may stand in a cleaned schema.
-KEPT = {
-    "$defs", "$ref", "type", "format", "title", "description", "default", "enum", "items",
-    "prefixItems", "minItems", "maxItems", "minimum", "maximum", "anyOf", "oneOf", "properties",
-    "additionalProperties", "required", "propertyOrdering",
-}  # fmt: skip
-
-
-def assert_dialect(schema: dict[str, Any], *, root: bool = True) -> None:
-    """Fail unless only Gemini's keywords stand in *schema*, each as Gemini wants it."""
-    assert schema.keys() <= KEPT, schema.keys() - KEPT
-    assert root or "$defs" not in schema
-    if "$ref" in schema:
-        assert schema.keys() <= {"$ref", "$defs"}
-    assert isinstance(schema.get("type", ""), str)
-    assert all(isinstance(v, str | int | float) and v != "" for v in schema.get("enum", ["x"]))
-    assert not any(isinstance(value, bool) for value in schema.get("enum", []))
-    if schema.get("type") == "array":
-        assert "items" in schema or "prefixItems" in schema
-    assert set(schema.get("required", [])) <= set(schema.get("properties", {}))
-    inner = [*schema.get("anyOf", []), *schema.get("oneOf", []), *schema.get("prefixItems", [])]
-    inner += [*schema.get("properties", {}).values(), *schema.get("$defs", {}).values()]
-    inner += [schema[key] for key in ("items", "additionalProperties") if key in schema]
-    for node in inner:
-        if not isinstance(node, bool):
-            assert_dialect(node, root=False)
+from jarvis_proxy.upstreams.gemini.request.schema.clean import DESCRIBED_KEYWORDS, clean
+from tests.upstreams.gemini.request.schema.schemas import LOOSE, NULL, STRING, assert_dialect
 
 
 @pytest.mark.parametrize(
@@ -299,53 +264,6 @@ def test_loose_schemas_say_bounds_in_words(schema: dict[str, Any], loose: dict[s
     assert loose == clean(schema, form=LOOSE)
 
 
-def test_references_lose_their_neighbours_but_not_their_description() -> None:
-    schema = {
-        "type": "object",
-        "properties": {
-            "plain": {"$ref": "#/definitions/A"},
-            "described": {"$ref": "#/definitions/A", "description": "D", "minLength": 3},
-            "maybe": {"$ref": "#/definitions/A", "nullable": True},
-        },
-        "definitions": {"A": STRING, "Unused": {"type": "number"}},
-    }
-
-    reference = {"$ref": "#/$defs/A"}
-    assert clean(schema) == {
-        "type": "object",
-        "properties": {
-            "plain": reference,
-            "described": {"description": "D (minLength: 3)", "anyOf": [reference]},
-            "maybe": {"anyOf": [reference, NULL]},
-        },
-        "$defs": {"A": STRING},
-    }
-
-
-def test_a_definition_that_nothing_satisfies_says_nothing() -> None:
-    assert clean({"$ref": "#/$defs/A", "$defs": {"A": False}}) == {
-        "$ref": "#/$defs/A",
-        "$defs": {"A": {}},
-    }
-
-
-def test_a_schema_that_is_only_itself_says_nothing() -> None:
-    assert clean({"$ref": "#"}) == {}
-
-
-def test_an_all_of_is_merged() -> None:
-    schema = {
-        "$defs": {"B": {"type": "object", "properties": {"b": STRING}, "required": ["b"]}},
-        "allOf": [{"properties": {"a": STRING}, "required": ["a"]}, {"$ref": "#/$defs/B"}, True],
-    }
-
-    assert clean(schema) == {
-        "type": "object",
-        "properties": {"a": STRING, "b": STRING},
-        "required": ["a", "b"],
-    }
-
-
 @pytest.mark.parametrize("schema", [3, "x", None, []])
 def test_a_whole_schema_that_is_none_is_a_400(schema: object) -> None:
     with pytest.raises(ProxyError) as caught:
@@ -367,36 +285,6 @@ def test_only_a_hundred_levels_are_walked() -> None:
     assert deep(100) == clean(deep(100))
     with pytest.raises(ProxyError, match="deeper than 100 levels"):
         clean(deep(101))
-
-
-def test_d2_a_schema_that_would_double_at_every_link_is_merged_once() -> None:
-    definitions: dict[str, Any] = {"A0": STRING}
-    for level in range(1, 40):
-        inner = {"$ref": f"#/$defs/A{level - 1}"}
-        definitions[f"A{level}"] = {"allOf": [inner, {"minLength": 1}, inner]}
-    work = WorkBudget()
-
-    cleaned = clean({"$defs": definitions, "allOf": [{"$ref": "#/$defs/A39"}, STRING]}, work=work)
-
-    assert cleaned == {"type": "string", "description": "(minLength: 1)"}
-    assert work.steps < 1000
-
-
-def test_d2_a_schema_that_grows_past_the_budget_is_a_400_that_says_what_to_do() -> None:
-    wide = {"type": "object", "properties": {f"p{n}": STRING for n in range(300)}}
-    fields = {f"f{n}": {"allOf": [{"$ref": "#/$defs/W"}, {"minProperties": n}]} for n in range(300)}
-    with pytest.raises(ProxyError, match="instead of merging it with 'allOf'") as caught:
-        clean(
-            {"$defs": {"W": wide}, "properties": fields},
-            param="p",
-            work=WorkBudget.for_body(20_000),
-        )
-
-    assert (caught.value.status, caught.value.code, caught.value.param) == (
-        400,
-        "request_too_complex",
-        "p",
-    )
 
 
 @pytest.mark.parametrize("nothing", [None, [], True, {}, 3, "string", ["string"]], ids=str)
@@ -450,25 +338,6 @@ def test_b10_types_that_contradict_the_rest(
     schema: dict[str, Any], cleaned: dict[str, Any]
 ) -> None:
     assert cleaned == clean(schema)
-
-
-@pytest.mark.parametrize(
-    "schema",
-    [
-        {"$ref": "http://json-schema.org/draft-07/schema#"},
-        {"$ref": "other.json#/$defs/A"},
-        {"allOf": [{"$ref": "http://json-schema.org/draft-07/schema#"}]},
-        {"allOf": [{"$ref": "urn:x:y"}, {"title": "T"}]},
-        {"allOf": [{"$ref": "urn:x:y"}, {"minLength": 1}]},
-    ],
-    ids=str,
-)
-def test_b10_a_reference_that_leads_outside_is_any_value(schema: dict[str, Any]) -> None:
-    whole: Any = clean({"type": "object", "properties": {"a": schema}})
-    cleaned = whole["properties"]["a"]
-
-    assert cleaned.keys() <= {"title", "description"}
-    assert "json" in cleaned["description"] or "urn:x:y" in cleaned["description"]
 
 
 @pytest.mark.parametrize(
@@ -564,193 +433,3 @@ def test_b9_of_two_bounds_the_tighter_one_holds() -> None:
     }
 
     assert clean(schema) == {"type": "integer", "minimum": 3, "maximum": 9}
-
-
-def test_b9_what_stands_next_to_a_reference_holds_as_well() -> None:
-    schema = {
-        "$defs": {"A": {"type": "object", "properties": {"a": STRING}}},
-        "properties": {
-            "x": {"$ref": "#/$defs/A", "properties": {"b": NULL}, "required": ["b"]},
-            "y": {"$ref": "#/$defs/A", "minProperties": 1},
-        },
-    }
-
-    assert clean(schema) == {
-        "type": "object",
-        "properties": {
-            "x": {
-                "type": "object",
-                "properties": {"b": NULL, "a": STRING},
-                "required": ["b"],
-            },
-            "y": {"description": "(minProperties: 1)", "anyOf": [{"$ref": "#/$defs/A"}]},
-        },
-        "$defs": {"A": {"type": "object", "properties": {"a": STRING}}},
-    }
-
-
-def test_references_of_other_drafts_are_followed() -> None:
-    schema = {
-        "type": "object",
-        "properties": {"a": {"$recursiveRef": "#"}, "b": {"$dynamicRef": "#node"}},
-        "$defs": {"N": {"$dynamicAnchor": "node", "type": "string"}},
-    }
-
-    assert clean(schema) == {
-        "type": "object",
-        "properties": {"a": {"$ref": "#"}, "b": {"$ref": "#/$defs/_node"}},
-        "$defs": {"_node": STRING},
-    }
-
-
-def test_b4_loops_over_required_values_are_opened() -> None:
-    node = {"type": "object", "properties": {"next": {"$ref": "#/$defs/N"}}, "required": ["next"]}
-    cleaned = clean_as(
-        {"$ref": "#/$defs/N", "$defs": {"N": node}}, FULL, param="p", work=WorkBudget()
-    )
-
-    assert not cleaned.relaxed
-    assert cleaned.schema == {
-        "$ref": "#/$defs/N",
-        "$defs": {
-            "N": {**node, "properties": {"next": {"$ref": "#/$defs/N_2"}}},
-            "N_2": {**node, "properties": {"next": {"$ref": "#/$defs/N_3"}}},
-            "N_3": {
-                **node,
-                "properties": {"next": {"type": "object", "description": "(again as N)"}},
-            },
-        },
-    }
-
-
-@pytest.mark.parametrize(
-    ("schema", "form", "relaxed"),
-    [
-        ({"type": "integer", "minimum": 1}, LOOSE, True),
-        ({"type": "integer"}, LOOSE, False),
-        ({"properties": {"a": {"$ref": "#"}}}, SchemaForm(loops=False), True),
-        ({"properties": {"a": STRING}}, SchemaForm(loops=False), False),
-        ({"items": {"items": {"items": STRING}}}, DEEP, True),
-        ({"items": {"items": STRING}}, DEEP, False),
-        ({"type": "integer", "minimum": 1}, FULL, False),
-    ],
-    ids=str,
-)
-def test_b4_whether_a_form_made_a_schema_say_less_is_known(
-    schema: dict[str, Any], form: SchemaForm, relaxed: bool
-) -> None:
-    cleaned = clean_as(schema, form, param="p", work=WorkBudget())
-
-    assert relaxed is cleaned.relaxed
-    assert relaxed is (cleaned.schema != clean(schema))
-
-
-def test_b4_what_lies_deep_becomes_words() -> None:
-    deep = {
-        "type": "object",
-        "properties": {
-            "a": {"type": "array", "items": {"type": "object", "properties": {"b": STRING}}}
-        },
-    }
-
-    assert clean(deep, form=DEEP) == {
-        "type": "object",
-        "properties": {
-            "a": {"type": "array", "items": {"type": "object", "description": "({b?: string})"}}
-        },
-    }
-
-
-DROPPED_REFERENCES: list[dict[str, Any]] = [
-    {
-        "type": "string",
-        "pattern": "^a",
-        "oneOf": [{"additionalProperties": {"enum": [], "$ref": "#"}, "items": {}}],
-        "allOf": [{"$ref": "#/$defs/X"}],
-        "$defs": {"X": False},
-    },
-    {"items": {}, "additionalProperties": {"$ref": "#/$defs/X"}, "$defs": {"X": {}}},
-]
-
-
-@pytest.mark.parametrize("schema", DROPPED_REFERENCES)
-def test_definition_that_only_a_dropped_schema_refers_to_is_dropped(schema: dict[str, Any]) -> None:
-    once = clean(schema)
-
-    assert "$defs" not in once
-    assert once == clean(once)
-
-
-def test_default_value_that_looks_like_a_reference_keeps_no_definition() -> None:
-    schema = {"default": {"$ref": "#/$defs/X"}, "$defs": {"X": STRING}}
-
-    assert clean(schema) == {"default": {"$ref": "#/$defs/X"}}
-
-
-VALUE = st.one_of(st.none(), st.booleans(), st.integers(-9, 9), st.sampled_from(["", "a", "b"]))
-
-
-def _schemas(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    mapping = st.dictionaries(st.sampled_from(["a", "b", "$ref"]), inner, max_size=3)
-    number = st.one_of(st.integers(-9, 9), st.floats(-9, 9), st.booleans(), st.none())
-    types = ["string", "INTEGER", "number", "boolean", "array", "object", "null", "any"]
-    return st.fixed_dictionaries(
-        {},
-        optional={
-            "type": st.one_of(st.sampled_from(types), st.lists(st.sampled_from(types), max_size=3)),
-            "enum": st.lists(VALUE, max_size=4),
-            "const": VALUE,
-            "nullable": st.booleans(),
-            "title": VALUE,
-            "description": VALUE,
-            "default": VALUE,
-            "format": st.sampled_from(["date", "uri", "int32"]),
-            "properties": mapping,
-            "required": st.lists(st.sampled_from(["a", "b", "z"]), max_size=3),
-            "additionalProperties": st.one_of(st.booleans(), inner),
-            "propertyOrdering": st.lists(st.sampled_from(["a", "z"]), max_size=2),
-            "items": st.one_of(inner, st.lists(inner, max_size=2)),
-            "prefixItems": st.lists(inner, max_size=2),
-            "minItems": number,
-            "maximum": number,
-            "exclusiveMinimum": number,
-            "exclusiveMaximum": number,
-            "anyOf": st.lists(inner, max_size=3),
-            "oneOf": st.lists(inner, max_size=2),
-            "allOf": st.lists(inner, max_size=3),
-            "$ref": st.sampled_from(["#", "#/$defs/X", "#/definitions/Y", "#/$defs/X~1y"]),
-            "$schema": st.just("https://json-schema.org/draft/2020-12/schema"),
-            "pattern": st.just("^a"),
-            "not": inner,
-            "minLength": number,
-            "uniqueItems": st.booleans(),
-            "x-anything": VALUE,
-        },
-    )
-
-
-SCHEMA: st.SearchStrategy[Any] = st.recursive(
-    st.one_of(st.booleans(), st.just({"type": "string"})), _schemas, max_leaves=8
-)
-ROOTS = st.builds(
-    lambda schema, x, y: {
-        **schema,
-        "$defs": {"X": x, "X/y": y},
-        "definitions": {"Y": x},
-    },
-    _schemas(SCHEMA),
-    SCHEMA,
-    SCHEMA,
-)
-
-
-@pytest.mark.slow
-@given(schema=ROOTS, form=st.sampled_from([FULL, LOOSE, SchemaForm(loops=False), DEEP]))
-@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=60)
-def test_cleaning_gives_the_dialect_and_cleaning_again_changes_nothing(
-    schema: dict[str, Any], form: SchemaForm
-) -> None:
-    once = clean(schema, form=form)
-
-    assert_dialect(once)
-    assert once == clean(once, form=form)
