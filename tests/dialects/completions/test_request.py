@@ -11,7 +11,10 @@ from jarvis_proxy.dialects.completions.request import CompletionsDialect
 from jarvis_proxy.errors import ProxyError
 
 
-def read(*, strict: bool = False, **asked: Any) -> DialectCall:
+WRITES = ModelFeatures()
+
+
+def read(*, strict: bool = False, features: ModelFeatures = WRITES, **asked: Any) -> DialectCall:
     call = Call(
         endpoint="completions",
         model="m",
@@ -23,7 +26,7 @@ def read(*, strict: bool = False, **asked: Any) -> DialectCall:
         now=0.0,
         strict_params=strict,
     )
-    return CompletionsDialect().read(call, ModelFeatures())
+    return CompletionsDialect().read(call, features)
 
 
 def test_fields_of_a_chat_stay_and_others_go() -> None:
@@ -47,8 +50,15 @@ def test_what_is_ignored_is_an_error_in_strict_mode(asked: dict[str, int]) -> No
     assert (refused.value.code, refused.value.param) == ("unsupported_parameter", next(iter(asked)))
 
 
-def test_a_body_that_is_no_json_is_a_400() -> None:
+def test_a_prompt_is_needed() -> None:
     with pytest.raises(ProxyError) as refused:
         read(prompt=None)
 
     assert refused.value.code == "missing_required_parameter"
+
+
+def test_models_that_speak_are_refused() -> None:
+    with pytest.raises(ProxyError, match="/v1/audio/speech") as refused:
+        read(features=ModelFeatures(speaks=True))
+
+    assert (refused.value.status, refused.value.param) == (400, "model")

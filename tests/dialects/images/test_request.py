@@ -72,3 +72,20 @@ def test_there_are_sixteen_pictures_at_the_most() -> None:
         read(form(*parts), CONTENT_TYPE)
 
     assert (refused.value.code, refused.value.param) == ("array_above_max_length", "image")
+
+
+def test_models_that_do_not_draw_are_refused() -> None:
+    call = Call(
+        endpoint="images/generations",
+        model="m",
+        target_model="m",
+        stream=False,
+        body=b'{"prompt":"p"}',
+        id="x" * 24,
+        created=1,
+        now=0.0,
+    )
+    with pytest.raises(ProxyError) as refused:
+        ImagesDialect().read(call, ModelFeatures())
+
+    assert (refused.value.status, refused.value.param) == (400, "model")

@@ -55,5 +55,15 @@ def test_only_words_may_be_asked_for() -> None:
     assert "segments" not in body
 
 
+def test_without_being_asked_for_there_are_no_words() -> None:
+    answer = TranscriptAnswer(TranscriptOptions(format="verbose_json"), stream=False)
+    answer.choice(0).text('{"segments":[{"start":0,"end":1,"text":"Hi"}],"language":"English"}')
+    answer.end(None)
+    body = json.loads(answer.body())
+
+    assert "words" not in body
+    assert (body["language"], body["duration"], len(body["segments"])) == ("english", 1, 1)
+
+
 def test_further_choices_go_nowhere() -> None:
     assert type(TranscriptAnswer(TranscriptOptions(), stream=False).choice(1)) is DiscardingSink
