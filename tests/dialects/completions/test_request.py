@@ -10,7 +10,6 @@ from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.dialects.completions.request import CompletionsDialect
 from jarvis_proxy.errors import ProxyError
 
-
 WRITES = ModelFeatures()
 
 
@@ -43,9 +42,9 @@ def test_fields_of_a_chat_stay_and_others_go() -> None:
 
 
 @pytest.mark.parametrize("asked", [{"logprobs": 0}, {"best_of": 2}])
-def test_what_is_ignored_is_an_error_in_strict_mode(asked: dict[str, int]) -> None:
+def test_what_is_ignored_is_an_error_in_strict_mode(asked: dict[str, Any]) -> None:
     with pytest.raises(ProxyError) as refused:
-        read(strict=True, **asked)
+        read(**{"strict": True, **asked})
 
     assert (refused.value.code, refused.value.param) == ("unsupported_parameter", next(iter(asked)))
 
