@@ -120,3 +120,10 @@ def test_d10_a_query_that_may_name_a_model_is_refused(query: str) -> None:
 def test_d10_other_queries_are_taken() -> None:
     check_query("")
     check_query("api-version=2024-10-21&x")
+
+
+@pytest.mark.parametrize("extra", [b"7", b'["model"]', b"null"])
+def test_d10_an_extra_body_that_is_no_object_names_no_model(extra: bytes) -> None:
+    body = b'{"model":"cheap","extra_body":%b}' % extra
+
+    assert only_model(body, "cheap") == (body, ())
