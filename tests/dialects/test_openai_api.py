@@ -2,7 +2,7 @@
 
 import json
 
-from jarvis_proxy.dialects.openai_api import ChunkForm, OpenAIApi, ResponseForm
+from jarvis_proxy.dialects.openai_api import ChunkForm, OpenAIApi, ResponseForm, SoundForm
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.wire.sse import KEEPALIVE
 from tests.canonical.fakes import a_call
@@ -54,3 +54,36 @@ def test_events_of_a_response_are_numbered_from_the_start() -> None:
     form = OpenAIApi().stream_form(a_call(b"{}", endpoint="responses"), {})
 
     assert form.number_events(relayed=False) is not None
+
+
+def test_a_long_silence_of_chunks_is_what_the_client_needs() -> None:
+    form = OpenAIApi().stream_form(a_call(b"{}"), {"x-stainless-lang": "js"})
+    form.passed(b'data: {"id":"c1","created":7,"model":"n","choices":[]}\n\n')
+    beat = json.loads(form.heartbeat(is_long=True, first_events_wait=False)[6:])
+
+    assert (beat["id"], beat["created"], beat["model"]) == ("c1", 7, "n")
+    assert beat["choices"][0]["delta"] == {}
+
+
+def test_nothing_but_sound_stands_in_a_stream_of_sound() -> None:
+    body = b'{"model":"m","input":"Hi","voice":"v","response_format":"pcm",'
+    body += b'"stream_format":"audio"}'
+    form = OpenAIApi().stream_form(a_call(body, endpoint="audio/speech"), {})
+    form.passed(b"\0\0")
+
+    assert isinstance(form, SoundForm)
+    assert form.has_content(b"\0\0")
+    assert not form.has_content(b"")
+    assert form.number_events(relayed=False) is None
+    assert form.heartbeat(is_long=True, first_events_wait=False) == b""
+    assert form.failure(ERROR) == b""
+
+
+def test_a_silence_of_a_response_is_an_event_for_clients_that_count_these() -> None:
+    call = a_call(b"{}", endpoint="responses")
+    headers = {"user-agent": "codex_cli_rs/0.50"}
+    counting, other = OpenAIApi().stream_form(call, headers), OpenAIApi().stream_form(call, {})
+
+    beats = [form.heartbeat(is_long=True, first_events_wait=False) for form in (counting, other)]
+    assert b'"type":"response.in_progress"' in beats[0]
+    assert beats[1] == KEEPALIVE

@@ -10,7 +10,7 @@ from msgspec import Raw
 
 from jarvis_proxy.canonical.adapters import ModelFeatures
 from jarvis_proxy.canonical.request import CanonicalRequest
-from jarvis_proxy.canonical.sealed_conversation import PREFIX, ConversationSeal
+from jarvis_proxy.canonical.sealed_conversation import MAX_ITEMS, PREFIX, ConversationSeal
 from jarvis_proxy.dialects.responses.answer import ResponseOptions
 from jarvis_proxy.dialects.responses.conversation import (
     EarlierItems,
@@ -338,3 +338,11 @@ def test_messages_and_reasoning_get_ids_that_carry_them() -> None:
     assert call.id == "fc_1"
     assert json.loads(SEAL.open(said.id, "msg_s1_") or b"")[0]["id"] == "msg_1"
     assert json.loads(SEAL.open(thought.id, "rs_s1_") or b"")[0]["type"] == "reasoning"
+
+
+def test_an_item_that_is_too_large_keeps_its_plain_id() -> None:
+    _, conversation = read()
+    said = MessageItem(id="msg_1", status="completed", content=[OutputText(text="a" * MAX_ITEMS)])
+
+    assert seal_item_ids([said], conversation) == {}
+    assert said.id == "msg_1"

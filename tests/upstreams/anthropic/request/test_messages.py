@@ -255,3 +255,10 @@ def test_x3_what_the_assistant_cannot_send_is_left_out_and_named() -> None:
 @pytest.mark.parametrize("field", [{"refusal": "no"}, {"audio": {"id": "1", "transcript": "no"}}])
 def test_x3_a_refusal_and_a_transcript_are_the_assistants_text(field: Json) -> None:
     assert turns_for(user(), assistant(None, **field), user())[1][1] == [text("no")]
+
+
+def test_x4_thinking_among_the_parts_is_left_out() -> None:
+    said = assistant([{"type": "thinking", "thinking": "Hm."}, {"type": "text", "text": "a"}])
+
+    assert turns_for(user(), said, user())[1][1] == [text("a")]
+    assert ignored(asking(user(), said, user())) == ()
