@@ -181,7 +181,7 @@ class Visitor:
                 await self.post(_form(fields, files), path, Content_Type=kind)
 
     async def repeated_keys(self) -> None:
-        """Upstreams that repeat our keys, and a client that puts its own where names belong."""
+        """Upstreams repeat the proxy's keys, and a client puts its own where names belong."""
         for want in ("text", "page", "200", "header", "error"):
             for stream in (False, True):
                 await self.post(self.body("gpt-4o", f"want-key-in-{want}", stream=stream))
@@ -292,7 +292,7 @@ class Visitor:
 
 
 def is_new(path: Path, project: Path) -> bool:
-    """Return whether *path* is a file that is not our code, byte for byte."""
+    """Return whether *path* is a file that is not the proxy's code, byte for byte."""
     original = ROOT / path.relative_to(project)
     is_code = original.is_file() and filecmp.cmp(original, path, shallow=False)
     return path.is_file() and not is_code

@@ -59,7 +59,7 @@ def _undo() -> Iterator[None]:
 
 @pytest.fixture
 def env(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
-    """Return the means to set the environment, which begins without any setting of ours."""
+    """Return the means to set the environment, which begins without any setting of the proxy."""
     for name in set(os.environ) - set(clean_environ({})):
         if not name.startswith(("PYTEST", "COV", "VIRTUAL")):
             monkeypatch.delenv(name)

@@ -143,7 +143,7 @@ async def test_e_neither_key_nor_prompt_follows_a_redirect(way: Way, status: int
 
 
 @on_every_way
-async def test_e_only_our_key_goes_out_and_nothing_of_the_clients(way: Way) -> None:
+async def test_e_only_the_proxys_key_goes_out_and_nothing_of_the_clients(way: Way) -> None:
     async def play(peer: Peer, request: Received) -> None:
         await peer.reply(completion(), extra=["Set-Cookie: a=b", "Connection: close"])
         peer.close()

@@ -65,7 +65,7 @@ async def test_every_query_is_about_a_metric_and_labels_that_there_are() -> None
         assert set(re.findall(r"(\w+)=~", labels)) <= known[name] | {"instance"}
 
 
-async def test_no_metric_of_ours_is_forgotten() -> None:
+async def test_no_metric_of_the_proxy_is_forgotten() -> None:
     """But those that stand in the dashboard by another one that tells as much."""
     left_out = {"jarvis_request_duration_seconds", "jarvis_upstream_keys"}
     names = {re.sub(r"_(bucket|count|sum)$", "", name) for name in await metrics()}

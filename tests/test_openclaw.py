@@ -74,7 +74,7 @@ def _call(call_id: str, function: Json) -> Json:
 
 
 def captures() -> list[Any]:
-    """Return every request as a parameter: those of our own, and the captured ones."""
+    """Return every request as a parameter: those written by hand, and the captured ones."""
     own = [
         {"path": "/chat/completions", "headers": HEADERS, "body": written(model, tool_turn=turn)}
         for model, turn in (

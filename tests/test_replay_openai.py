@@ -72,7 +72,7 @@ async def test_exchange_is_byte_identical(recording: dict[str, Any]) -> None:
     assert _MUST_NOT_PASS & set(names) == {"authorization"}
     assert len(names) == len(set(names))
     if status == 401:
-        # The client's key is good: that ours is not must look different to it.
+        # The client's key is good: a bad key of the proxy must look different to it.
         assert (response.status, response.error()["code"]) == (502, "upstream_auth_failed")
         return
     if recording["id"] in _IN_TRUTH:

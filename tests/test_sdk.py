@@ -209,7 +209,7 @@ async def test_signature_is_where_google_puts_it(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("model", MODELS)
-async def test_stream_that_breaks_off_raises_with_our_code(scene: Scene, model: str) -> None:
+async def test_stream_that_breaks_off_raises_with_the_proxys_code(scene: Scene, model: str) -> None:
     text = ""
     with pytest.raises(openai.APIError) as caught:  # noqa: PT012 - where in the stream is the point
         async for chunk in await scene.client.chat.completions.create(
@@ -222,7 +222,7 @@ async def test_stream_that_breaks_off_raises_with_our_code(scene: Scene, model: 
 
 
 @pytest.mark.parametrize("model", MODELS)
-async def test_blocking_stream_that_breaks_off_raises_with_our_code(
+async def test_blocking_stream_that_breaks_off_raises_with_the_proxys_code(
     scene: Scene, model: str
 ) -> None:
     def read() -> None:

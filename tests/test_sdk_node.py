@@ -147,7 +147,7 @@ async def test_tools_over_two_turns(scene: Scene) -> None:
     ]
 
 
-async def test_stream_that_breaks_off_raises_with_our_code(scene: Scene) -> None:
+async def test_stream_that_breaks_off_raises_with_the_proxys_code(scene: Scene) -> None:
     outcomes = await asyncio.gather(*(scene.node.run("broken", model) for model in MODELS))
 
     assert outcomes == [
@@ -172,7 +172,9 @@ async def test_three_steps_of_tools_pass_a_strict_gemini_on_every_family(install
     assert outcome == {family: [[2, 1]] * 3 for family in FAMILIES}
 
 
-async def test_a_response_is_streamed_with_tools_and_fails_with_our_code(scene: Scene) -> None:
+async def test_a_response_is_streamed_with_tools_and_fails_with_the_proxys_code(
+    scene: Scene,
+) -> None:
     # One after the other: the last conversation is the one that is looked at.
     broken = await scene.node.run("brokenResponse", MODELS[1])
     outcome = await scene.node.run("responses", MODELS[1])

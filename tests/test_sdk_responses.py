@@ -286,7 +286,7 @@ async def test_what_clients_send_is_understood(
 # Failures
 
 
-async def test_stream_that_breaks_off_raises_with_our_code(scene: Scene) -> None:
+async def test_stream_that_breaks_off_raises_with_the_proxys_code(scene: Scene) -> None:
     kinds = []
     with pytest.raises(openai.APIError) as caught:  # noqa: PT012 - where in the stream is the point
         async for event in await scene.client.responses.create(

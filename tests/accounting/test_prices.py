@@ -329,7 +329,7 @@ def test_a_day_in_an_own_price_is_understood() -> None:
 
 
 def test_the_table_is_made_from_the_locked_source() -> None:
-    """To mend it: python -m tools.update_prices"""
+    """To update it: python -m tools.update_prices"""
     source = msgspec.json.decode(TABLE, type=PriceFile).source
 
     assert source == f"genai-prices {version('genai-prices')}"

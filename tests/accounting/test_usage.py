@@ -36,7 +36,7 @@ def moment(text: str) -> float:
     ("changes", "expected"),
     [
         ({}, True),
-        ({"attempts": 0}, False),  # we refused it
+        ({"attempts": 0}, False),  # the proxy refused it
         ({"route": RELAYED}, False),  # files, batches: no model
         ({"outcome": "upstream_error"}, True),  # cut, with tokens known
         ({"outcome": "upstream_error", "prompt_tokens": None}, True),  # cut after the first byte

@@ -1,6 +1,6 @@
 """Coding agents on Gemini: whole tool loops from their requests, against a Gemini that is strict.
 
-The requests in golden/ are ours, one for each feature that agents use. Those that the programs
+The requests in golden/ are written by hand, one for each feature. Those that the programs
 themselves sent are replayed where the recordings are at hand.
 """
 

@@ -77,7 +77,7 @@ def test_match_info_gives_a_request_its_application() -> None:
 
 
 INHERITED: Final = frozenset({"_messages", "_lingering_time"})
-"""Those that a class of ours reads or writes on itself, as aiohttp's class has them."""
+"""Those that a class of the proxy reads or writes on itself, as aiohttp's class has them."""
 
 
 def _private_names(path: Path) -> set[str]:
@@ -134,6 +134,6 @@ def test_inner_modules_of_aiohttp_are_imported_nowhere() -> None:
 
 
 def test_public_names_are_there() -> None:
-    """Those that no test of ours would otherwise miss by name."""
+    """Those that no other test would miss by name."""
     assert callable(aiohttp.ClientRequest.connection_key.fget)  # type: ignore[attr-defined] # a property
     assert callable(web.RequestHandler.handle_error)

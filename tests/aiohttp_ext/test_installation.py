@@ -53,7 +53,7 @@ def _pretend(project: Path, version: str) -> None:
     """Have *project* see aiohttp as *version*."""
     text = (project / "server.py").read_text(encoding="utf-8")
     pretended = f"import aiohttp\naiohttp.__version__ = {version!r}\n"
-    (project / "server.py").unlink()  # it is shared with ours
+    (project / "server.py").unlink()  # it is shared with this checkout
     (project / "server.py").write_text(pretended + text, encoding="utf-8")
 
 

@@ -251,7 +251,7 @@ async def failing_late(request: web.Request) -> web.StreamResponse:
 
 @contextlib.asynccontextmanager
 async def bare(proxy: Proxy, handler: Handler) -> AsyncIterator[int]:
-    """Serve *handler* on connections as ours are, without any middleware; yield the port."""
+    """Serve *handler* on the proxy's connections, without any middleware; yield the port."""
     app = web.Application()
     app.router.add_get("/", handler)
     runner = make_runner(app, proxy.context.settings)

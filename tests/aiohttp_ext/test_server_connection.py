@@ -41,7 +41,7 @@ async def hello(request: web.BaseRequest) -> web.Response:
 async def serving(
     keepalive: float = 20, limits: ConnectionLimits | None = None
 ) -> AsyncIterator[tuple[int, ProxyRunner]]:
-    """Serve "hello" on connections as ours are; yield the port and the runner."""
+    """Serve "hello" on the proxy's connections; yield the port and the runner."""
     app = web.Application()
     app.router.add_route("*", "/", hello)
     runner = make_runner(app, Settings())
@@ -362,7 +362,7 @@ def test_every_default_of_aiohttp_that_matters_is_overridden() -> None:
     expected = {
         "access_log": None,
         "handler_cancellation": True,
-        "keepalive_timeout": 30,  # a backstop: ours ends after 20
+        "keepalive_timeout": 30,  # a backstop: the proxy's ends after 20
         "lingering_time": 2,
         "auto_decompress": False,
         "max_line_size": 8190,

@@ -41,7 +41,7 @@ def test_strict_mode_refuses_instead() -> None:
     ) == (400, "unsupported_parameter", "logit_bias")
 
 
-def test_what_the_upstream_made_us_change_is_never_refused() -> None:
+def test_what_the_upstream_made_the_proxy_change_is_never_refused() -> None:
     notes = IgnoredParams(strict=True)
     notes.add("reasoning_effort")
 

@@ -47,7 +47,7 @@ def test_what_is_no_json_or_too_deep_is_recognized(text: str) -> None:
         parse(text)
 
 
-def test_parse_takes_as_many_levels_as_we_walk() -> None:
+def test_parse_takes_as_many_levels_as_are_walked() -> None:
     assert nested(MAX_DEPTH) == parse(compact(nested(MAX_DEPTH)))
 
 
@@ -104,7 +104,7 @@ def test_the_beginning_of_a_value(value: object, text: str) -> None:
     assert text == excerpt(value, 20)
 
 
-def test_b9_a_value_nested_deeper_than_we_walk_has_no_excerpt() -> None:
+def test_b9_a_value_nested_too_deep_has_no_excerpt() -> None:
     value: object = 1
     for _ in range(101):
         value = [value]

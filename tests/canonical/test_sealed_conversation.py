@@ -79,7 +79,7 @@ def test_who_knows_what_an_id_holds_cannot_make_another_of_it() -> None:
 @pytest.mark.parametrize(
     "text", ["", "resp_1", PREFIX, f"{PREFIX}AAAA", f"{PREFIX}ä", f"{PREFIX}A", "resp_" + "a" * 24]
 )
-def test_what_is_no_id_of_ours_does_not_open(text: str) -> None:
+def test_what_is_no_id_of_the_proxy_does_not_open(text: str) -> None:
     assert MINE.open(text) is None
 
 

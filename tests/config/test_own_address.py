@@ -103,7 +103,7 @@ def test_c12_an_address_written_as_a_number_is_refused(base_url: str) -> None:
 
 
 @pytest.mark.parametrize("base_url", OTHERS)
-def test_c12_another_address_is_none_of_ours(base_url: str) -> None:
+def test_c12_another_address_is_not_the_proxys(base_url: str) -> None:
     check_base_urls(settings(base_url), MACHINE)
 
 

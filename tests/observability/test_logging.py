@@ -159,7 +159,7 @@ def test_library_records_below_info_are_dropped() -> None:
     assert lines == []
 
 
-def test_what_we_say_is_written_as_it_is() -> None:
+def test_what_the_proxy_logs_is_written_as_it_is() -> None:
     def speak() -> None:
         log = logging.getLogger("jarvis_proxy.server.test")
         log.debug("debugging")

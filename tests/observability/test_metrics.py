@@ -48,7 +48,7 @@ def test_attempts_after_the_first_are_retries() -> None:
     assert samples("jarvis_retries", call(), call(attempts=3), call(attempts=2)) == {("openai",): 3}
 
 
-def test_a_limit_of_ours_is_counted_by_its_name_and_key() -> None:
+def test_a_limit_of_the_proxy_is_counted_by_its_name_and_key() -> None:
     hit = call(status=429, outcome="refused", attempts=0, limit="tokens")
 
     assert samples("jarvis_limits_hit", hit, hit, call()) == {("tokens", "laptop"): 2}

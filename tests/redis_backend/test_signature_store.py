@@ -121,7 +121,9 @@ async def test_an_entry_ends_a_day_after_it_was_put_wherever_it_is_read(
     assert TTL - 5 < await store.ttl(f"jarvis:sig:{an_id(1).replace('_', '')}") <= TTL
 
 
-async def test_what_is_not_ours_is_no_signature(two: tuple[Process, Process], store: Redis) -> None:
+async def test_what_another_program_stored_is_no_signature(
+    two: tuple[Process, Process], store: Redis
+) -> None:
     await store.set("jarvis:sig:call1", b"\xff not ours")
 
     assert await two[0].fetched("call1") == [None]

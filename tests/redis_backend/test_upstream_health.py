@@ -204,7 +204,7 @@ async def test_events_name_keys_by_half_a_digest(
     assert "canary" not in published
 
 
-async def test_a_key_of_other_settings_is_no_key_of_ours(server: RedisServer) -> None:
+async def test_a_key_of_other_settings_is_no_key_of_the_proxy(server: RedisServer) -> None:
     one, other = Process(server.url, "a"), Process(server.url, "b", ("sk-another",))
     for process in (one, other):
         await process.connection.start()
@@ -280,7 +280,9 @@ async def test_events_during_an_outage_are_published_after_it(
     assert other.rests == [900, 900]
 
 
-async def test_what_is_not_ours_is_passed_over(two: tuple[Process, Process], store: Redis) -> None:
+async def test_what_another_program_stored_is_passed_over(
+    two: tuple[Process, Process], store: Redis
+) -> None:
     one, other = two
     await store.xadd("jarvis:health", {"event": b"[1, 2"})
     one.refused(0)

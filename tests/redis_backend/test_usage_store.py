@@ -84,7 +84,7 @@ async def test_a_day_long_over_is_read_once(two: tuple[Process, Process], store:
     assert stats["cmdstat_hgetall"]["calls"] == 3
 
 
-async def test_fields_that_are_not_ours_are_left_out(
+async def test_fields_of_other_programs_are_left_out(
     two: tuple[Process, Process], store: Redis
 ) -> None:
     await two[0].usage.add([row()])

@@ -281,7 +281,9 @@ def test_with_everything_other_methods_are_openais(method: str, path: str, endpo
         ("GET", "/v1/models/gpt-4o", "model"),
     ],
 )
-def test_with_everything_our_own_methods_stay_ours(method: str, path: str, kind: str) -> None:
+def test_with_everything_the_proxys_own_methods_stay_its_own(
+    method: str, path: str, kind: str
+) -> None:
     found = match_endpoint(path, allow_any=True, method=method)
 
     assert found is not None

@@ -46,7 +46,7 @@ def has_ipv6() -> bool:
         return False
 
 
-def test_a_listening_socket_is_adopted_and_made_ours(listening: socket.socket) -> None:
+def test_a_listening_socket_is_adopted_and_set_up(listening: socket.socket) -> None:
     number = os.dup(listening.fileno())
     os.set_inheritable(number, True)
     sock = adopt_listener(number)

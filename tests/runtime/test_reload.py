@@ -295,7 +295,7 @@ def test_what_only_a_restart_can_change_is_named(env: dict[str, str], named: lis
 
 
 async def test_an_application_that_cannot_start_leaves_the_one_that_runs() -> None:
-    broken = replace(settings(), model_aliases=None)  # type: ignore[arg-type]  # a mistake of ours
+    broken = replace(settings(), model_aliases=None)  # type: ignore[arg-type]  # a mistake in the code
     async with serving() as served:
         before = served.reloader.context
         with pytest.raises((TypeError, AttributeError)):

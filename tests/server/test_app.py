@@ -85,7 +85,9 @@ async def test_body_is_not_unpacked_by_the_library() -> None:
         body = b'{"model":"jarvis-echo","messages":[]}'
         response = await fetch(proxy.port, "/v1/chat/completions", body, headers)
 
-    assert response.error()["code"] == "invalid_encoding"  # our reader looked at it, not aiohttp's
+    assert (
+        response.error()["code"] == "invalid_encoding"
+    )  # the proxy's reader looked at it, not aiohttp's
 
 
 # What is shared

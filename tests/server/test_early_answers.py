@@ -114,7 +114,7 @@ async def test_c7_the_upstreams_early_answer_arrives(
 
 
 @pytest.mark.parametrize("kind", ["form", "chunked", "json"])
-async def test_c7_our_own_early_refusal_arrives_too(kind: str) -> None:
+async def test_c7_the_proxys_own_early_refusal_arrives_too(kind: str) -> None:
     async def play(peer: Peer, request: Received) -> None:
         await peer.reply(b"{}")  # it would, had it the whole body
 

@@ -487,7 +487,7 @@ def failing_with(proxy: Proxy, failure: Exception) -> None:
     )
 
 
-async def test_failure_of_ours_is_a_500_that_shows_its_id_and_nothing_else() -> None:
+async def test_failure_of_the_proxy_is_a_500_that_shows_its_id_and_nothing_else() -> None:
     async with running_proxy() as proxy:
         failing_with(proxy, ValueError("canary of the prompt"))
         async with connect(proxy.port) as connection:
@@ -508,7 +508,7 @@ async def test_failure_of_ours_is_a_500_that_shows_its_id_and_nothing_else() -> 
     assert following.status == 200
 
 
-async def test_refusal_of_the_library_is_reported_in_our_form() -> None:
+async def test_refusal_of_the_library_is_reported_in_the_proxys_form() -> None:
     async with running_proxy() as proxy:
         failing_with(proxy, web.HTTPGone(text="canary"))
         response = await fetch(proxy.port, CHAT, {"model": "gpt-4o"}, BEARER)

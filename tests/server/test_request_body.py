@@ -75,7 +75,7 @@ BAD_TYPES = {
 
 
 def assert_is_refusal(response: RawResponse, status: int, code: str) -> None:
-    """Assert that *response* is our refusal, and tells nothing of the request's content."""
+    """Assert that *response* is the proxy's refusal, and shows nothing of the request's content."""
     assert (response.status, response.error()["code"]) == (status, code)
     assert response.error()["type"] == "invalid_request_error"
     assert set(response.error()) == {"message", "type", "param", "code"}

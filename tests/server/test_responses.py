@@ -134,7 +134,7 @@ async def test_page_may_read_an_answer_and_its_headers(
     assert ("access-control-expose-headers" in headers) == (expected[0] is not None)
 
 
-async def test_refusal_of_our_own_key_does_not_look_like_the_clients_fault() -> None:
+async def test_refusal_of_the_proxys_own_key_does_not_look_like_the_clients_fault() -> None:
     body = (
         b'{"error":{"message":"Incorrect API key provided: sk-upst***","code":"invalid_api_key"}}'
     )
@@ -157,7 +157,7 @@ async def test_refusal_of_our_own_key_does_not_look_like_the_clients_fault() -> 
         (520, "", b"sk-abcdef0123456789", ": [redacted]"),
     ],
 )
-async def test_page_of_a_gateway_becomes_an_error_in_our_form(
+async def test_page_of_a_gateway_becomes_an_error_in_the_proxys_form(
     status: int, content_type: str, body: bytes, expected: str
 ) -> None:
     response, _ = await relayed(status, body, content_type=content_type)
@@ -215,7 +215,7 @@ async def test_limits_that_a_client_sees_are_its_own(rpm: str) -> None:
     assert not [name for name in uncounted.headers if name.startswith("x-ratelimit-")]
 
 
-async def test_refusal_of_ours_names_no_upstream() -> None:
+async def test_refusal_of_the_proxy_names_no_upstream() -> None:
     async with running_proxy() as proxy:
         response = await fetch(proxy.port, CHAT, b"{", BEARER)
 

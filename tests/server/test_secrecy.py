@@ -230,7 +230,7 @@ async def test_d13_no_error_of_gemini_repeats_a_key(spelling: str, stream: bool)
     assert shown(log, GOOGLES) == []
 
 
-async def test_d13_events_with_too_many_traces_of_keys_become_an_error_of_ours() -> None:
+async def test_d13_events_with_too_many_traces_of_keys_become_an_error_of_the_proxy() -> None:
     """They look like an attack, and half an event would be no error."""
     began = asyncio.Event()
 

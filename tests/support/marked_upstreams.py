@@ -11,7 +11,7 @@ Json = dict[str, Any]
 
 
 async def repeat_key(peer: Peer, wanted: str, key: str, said: str) -> None:
-    """Answer with our own *key* in it, in one of the ways that *wanted* names."""
+    """Answer with the proxy's own *key* in it, in one of the ways that *wanted* names."""
     words = " ".join([said.replace('"', "").replace("\\", ""), *pieces(key)])
     headers = [f"x-request-id: {key[:13]}", f"x-ratelimit-{key}: 1", f"openai-model: {key}"]
     error = f'{{"error":{{"message":"{words}","type":"t","code":"{key}","param":"{key}"}}}}'

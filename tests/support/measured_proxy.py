@@ -44,7 +44,7 @@ class Measure:
     buffered: int
     """Bytes that wait in this process for clients to read."""
     errors: int
-    """Lines of errors of our own in the log."""
+    """Lines of the proxy's own errors in the log."""
 
 
 class MeasuredProxy:

@@ -54,7 +54,7 @@ class RedisServer:
             return (await reader.readline())[:1] in (b"+", b"-")
 
     def send(self, number: signal.Signals) -> None:
-        """Send it a signal: SIGSTOP makes it slow beyond measure, SIGCONT mends that."""
+        """Send it a signal: SIGSTOP stops it, SIGCONT lets it run again."""
         assert self.process is not None
         self.process.send_signal(number)
 

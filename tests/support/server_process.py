@@ -32,7 +32,7 @@ def make_project(folder: Path, env_file: str | bytes | None = None) -> Path:
 
 
 def _link(source: str, target: str) -> None:
-    """Share a file's content, compiled code too; a symbolic link would lead back to our .env."""
+    """Share a file's content, compiled code too; a symbolic link would lead to this checkout."""
     try:
         os.link(source, target)
     except OSError:  # another file system

@@ -396,7 +396,7 @@ PATH_TO_UPSTREAMS = ("client", "connection", "response", "transport", "tls")
 
 
 def test_redirects_cookies_and_the_like_have_no_place_where_they_could_be_set() -> None:
-    """The session makes no request of ours: one is made to be looked at, and never sent."""
+    """The session makes no request for the proxy: one is made to be looked at, and never sent."""
     folder = Path(transport_module.__file__).parent
     trees = [ast.parse((folder / f"{name}.py").read_text("utf-8")) for name in PATH_TO_UPSTREAMS]
     nodes = [node for tree in trees for node in ast.walk(tree)]

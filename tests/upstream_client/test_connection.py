@@ -13,7 +13,7 @@ from tests.support.eventually import eventually
 
 @pytest.fixture
 async def ends() -> AsyncIterator[tuple[UpstreamConnection, socket.socket]]:
-    """A connection of ours, and the upstream's socket."""
+    """A connection of the proxy, and the upstream's socket."""
     loop = asyncio.get_running_loop()
     ours, theirs = socket.socketpair()
     ours.setblocking(False)

@@ -532,7 +532,7 @@ ELSEWHERE: Final = {
 }
 """Tests that have no row in the table, and why."""
 ROWS: Final[dict[str, Test]] = {
-    "test_request_carries_our_key_and_nothing_that_is_not_meant": (
+    "test_request_carries_the_proxys_key_and_nothing_that_is_not_meant": (
         is_sent_whole_and_connections_are_reused
     ),
     "test_heads_are_those_that_the_session_sends": is_sent_whole_and_connections_are_reused,

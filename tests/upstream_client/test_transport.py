@@ -75,7 +75,7 @@ class Sink:
         ("x-goog-api-key", "", ("x-goog-api-key", KEY)),
     ],
 )
-async def test_request_carries_our_key_and_nothing_that_is_not_meant(
+async def test_request_carries_the_proxys_key_and_nothing_that_is_not_meant(
     header: str, prefix: str, expected: tuple[str, str]
 ) -> None:
     upstream = RawUpstream(answer)

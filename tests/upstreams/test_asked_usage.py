@@ -58,7 +58,7 @@ def test_d9_usage_is_asked_for(
         ("audio/speech", None),
     ],
 )
-def test_d9_what_needs_no_asking_or_is_not_ours_to_mend_stays(
+def test_d9_what_needs_no_request_or_cannot_be_changed_stays(
     endpoint: str, options: object
 ) -> None:
     body = json.dumps({"model": "m", "stream_options": options}).encode()
@@ -165,7 +165,9 @@ def test_d9_what_stood_before_an_error_lacks_usage_too() -> None:
         (500, "stream_options", False),
     ],
 )
-def test_d9_a_refusal_of_our_request_is_known(status: int, message: str, refuses: bool) -> None:
+def test_d9_a_refusal_of_the_proxys_request_is_known(
+    status: int, message: str, refuses: bool
+) -> None:
     assert refuses_usage(status, message.encode()) is refuses
 
 

@@ -155,7 +155,7 @@ def test_c1_minimax_codes_decide_what_is_tried_next(code: int, retry_status: int
 
 
 @pytest.mark.parametrize("code", [1004, 2049])
-def test_c1_minimax_refuses_our_key(code: int) -> None:
+def test_c1_minimax_refuses_the_proxys_key(code: int) -> None:
     error = error_from_value({"base_resp": {"status_code": code, "status_msg": "login fail"}})
 
     assert error is not None

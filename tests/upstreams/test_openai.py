@@ -76,7 +76,7 @@ def test_nothing_is_looked_up_before() -> None:
     assert UPSTREAM.needs(CALL) == Prerequisites()
 
 
-def test_answers_of_any_type_pass_without_headers_of_ours() -> None:
+def test_answers_of_any_type_pass_without_headers_of_the_proxy() -> None:
     passing: Exchange = exchange()
 
     assert passing.raw is True
@@ -90,7 +90,7 @@ def test_errors_of_the_upstream_pass_on(status: int) -> None:
 
 
 def test_our_key_refused_is_a_502() -> None:
-    """The client would take a 401 for its own key; OpenAI's text even shows parts of ours."""
+    """The client would relate a 401 to its own key; OpenAI's text shows parts of the proxy's."""
     error = exchange().translate_error(401, {}, b'{"error":{"message":"Incorrect: sk-abcd"}}')
 
     assert error is not None

@@ -1,4 +1,4 @@
-"""Streams of any bytes, cut anywhere: one outcome, and no exception but our own."""
+"""Streams of any bytes, cut anywhere: one outcome, and no exception but the proxy's."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -53,7 +53,7 @@ def test_any_bytes_one_by_one_come_to_the_same(kind: StreamKind, stream: bytes) 
 
 @settings(deadline=None)
 @given(KINDS, st.binary())
-def test_arbitrary_bytes_raise_nothing_but_our_errors(kind: StreamKind, stream: bytes) -> None:
+def test_arbitrary_bytes_raise_nothing_but_proxy_errors(kind: StreamKind, stream: bytes) -> None:
     """`play` lets every other exception through."""
     found = play(kind, [stream])
 

@@ -1,4 +1,4 @@
-"""Our wire types against the official SDK's, and against recorded answers' order of keys."""
+"""The proxy's wire types against the official SDK's and the order of keys in recorded answers."""
 
 import json
 from typing import Any

@@ -199,7 +199,7 @@ def test_no_header_can_make_the_lists_fail_or_leak(headers: dict[str, str]) -> N
     assert all(is_field_value(value) for value in crossed.values())
 
 
-def test_exposed_headers_are_ours_or_cross_from_upstreams() -> None:
+def test_exposed_headers_are_the_proxys_or_cross_from_upstreams() -> None:
     """What a page may read must exist, else the list promises nothing."""
     messages = MessagesApi().answer_headers("0" * 24)
     for name in EXPOSED.split(", "):

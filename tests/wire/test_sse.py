@@ -239,7 +239,7 @@ def test_line_ends_make_no_difference(stream: bytes) -> None:
 
 @settings(deadline=None)
 @given(ANY_STREAM, CUTS, st.integers(0, 20))
-def test_any_bytes_give_events_or_our_error(stream: bytes, cuts: list[int], limit: int) -> None:
+def test_any_bytes_give_events_or_a_proxy_error(stream: bytes, cuts: list[int], limit: int) -> None:
     found = outcome(cut_at(stream, cuts), limit)
 
     assert isinstance(found, list) or found == "upstream_frame_too_large"

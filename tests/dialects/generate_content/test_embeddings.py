@@ -124,7 +124,7 @@ def test_an_answer_without_vectors_is_none(body: bytes) -> None:
     assert caught.value.code == "upstream_bad_response"
 
 
-def test_a_refused_key_of_ours_is_reported_as_such() -> None:
+def test_a_refused_key_of_the_proxy_is_reported_as_such() -> None:
     exchange = embed(HI)
     error = exchange.translate_error(401, {}, b"{}")
 

@@ -96,7 +96,7 @@ def test_g4_t16_one_of_some_words_is_said_in_words() -> None:
     assert "response_format" not in alone
 
 
-def test_g4_t16_places_stay_right_behind_words_of_ours() -> None:
+def test_g4_t16_places_stay_right_behind_words_of_the_proxy() -> None:
     request = read(generationConfig={"responseMimeType": "text/x.enum", "responseSchema": ENUM})
 
     assert request.params.param("messages[1].content") == "contents[0]"

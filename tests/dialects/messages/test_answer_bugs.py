@@ -1,4 +1,4 @@
-"""What other gateways got wrong in Messages answers; the numbers are those of our list."""
+"""What other gateways got wrong in Messages answers; by the numbers of a list."""
 
 import json
 

@@ -193,7 +193,7 @@ def test_a_signature_does_not_outlive_its_turn() -> None:
     assert found[1]["tool_calls"] == [as_chat("x")]
 
 
-def test_only_our_ids_of_messages_are_kept() -> None:
+def test_only_the_proxys_ids_of_messages_are_kept() -> None:
     (message,) = messages({"role": "assistant", "content": "a", "id": "run-1"})
 
     assert "id" not in message

@@ -1,7 +1,7 @@
 """The head of a request: model and stream, judged without decoding the rest.
 
 Oracle: a body that is taken is JSON for Python's decoder too, and says the same model and stream,
-so that nobody behind us can read another model in it; with another model put in, every other
+so that nobody behind the proxy can read another model in it; with another model put in, every other
 field is what it was; what is refused is a ProxyError of status 400.
 """
 

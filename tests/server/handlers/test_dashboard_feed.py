@@ -53,7 +53,7 @@ def parsed(data: bytes) -> list[Event]:
 async def shown(
     tick: float = TICK, **env: str
 ) -> AsyncIterator[tuple[DashboardFeed, LiveStats, AppContext]]:
-    """Run a board of our own over a proxy's shell."""
+    """Run a separate feed over a proxy's context."""
     live = LiveStats()
     async with running_proxy(**env) as proxy:
         board = DashboardFeed(live, tick=tick)

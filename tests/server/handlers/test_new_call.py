@@ -121,7 +121,7 @@ async def test_what_connection_names_is_not_sent_on(named: str) -> None:
         CHAT, {"Connection": named, "Idempotency-Key": "abc", "Accept": "application/json"}
     )
 
-    assert seen.header("Authorization") is not None  # ours, which a client cannot take away
+    assert seen.header("Authorization") is not None  # the proxy's, which a client cannot take away
     assert (seen.header("Idempotency-Key") is None) == ("idempotency-key" in named)
     assert (seen.header("Accept") == "*/*") == (named == "accept")
 

@@ -68,7 +68,7 @@ async def test_usage_agrees_to_the_token_with_what_the_upstream_reported() -> No
     assert total["cached_tokens"] == expected.cached
     assert total["cache_write_tokens"] == expected.written
     assert total["reasoning_tokens"] == expected.reasoning
-    assert total["calls"] == 10  # refusals, ours and theirs, used nothing
+    assert total["calls"] == 10  # refusals, the proxy's and the upstream's, used nothing
     assert total["calls_without_tokens"] == 3
     assert total["calls_without_price"] == 2
 

@@ -173,7 +173,7 @@ async def test_long_silence_is_filled_in_the_shape_that_the_client_needs(
     assert ids == {"chatcmpl-1"}
 
 
-async def test_gateway_page_becomes_an_error_in_our_form() -> None:
+async def test_gateway_page_becomes_an_error_in_the_proxys_form() -> None:
     async def play(peer: Peer, request: Received) -> None:
         await peer.reply(b"<html>nice</html>", 200, "text/html")
 

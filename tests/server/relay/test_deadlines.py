@@ -421,7 +421,7 @@ async def test_cancelled_call_finds_the_reason_once() -> None:
     assert task.cancelling() == 0
 
 
-async def test_client_that_left_is_no_reason_of_ours() -> None:
+async def test_client_that_left_is_no_cancel_reason_of_the_proxy() -> None:
     async def work() -> None:
         try:
             await asyncio.Event().wait()

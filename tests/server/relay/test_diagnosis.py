@@ -1,4 +1,4 @@
-"""What an upstream's error says: the kind of failure, and whether our key should rest."""
+"""What an upstream's error says: the kind of failure, and whether the key goes into quarantine."""
 
 import json
 

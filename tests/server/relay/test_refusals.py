@@ -169,7 +169,7 @@ async def test_c2_of_an_endless_refusal_the_beginning_is_sent() -> None:
 
 
 @pytest.mark.parametrize("call", ["chat", "stream", "form", "get"])
-async def test_c14_why_our_key_was_refused_is_in_the_log_and_only_there(call: str) -> None:
+async def test_c14_why_the_proxys_key_was_refused_is_in_the_log_and_only_there(call: str) -> None:
     reason = f"Missing scopes: model.request\nfor {OPENAI_KEY} or sk-other-0123456789"
     body = json.dumps({"error": {"message": reason, "code": "missing_scope"}}).encode()
 

@@ -172,7 +172,7 @@ async def test_d6_a_403_rests_a_key_for_that_model_only() -> None:
     assert set(answers.keys[3:]) == {"sk-one-1", "sk-two-2"}
 
 
-async def test_no_key_left_is_our_fault_and_not_the_clients() -> None:
+async def test_no_key_left_is_the_proxys_fault_and_not_the_clients() -> None:
     (response,), _ = await ask(refusing(401), OPENAI_API_KEY="sk-one-1,sk-two-2")
 
     assert (response.status, response.error()["code"]) == (502, "upstream_auth_failed")

@@ -44,7 +44,7 @@ def _of_status(*, good: bool) -> list[Any]:
 
 
 def plain_reading(data: bytes) -> Json:
-    """Return the message that a body tells, put together without any of our code."""
+    """Return the message that a body holds, put together without the proxy's code."""
     lines = re.findall(rb"^data:(.*)$", data, re.M)
     if not lines:
         whole: Json = json.loads(data)

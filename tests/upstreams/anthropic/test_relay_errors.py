@@ -37,12 +37,12 @@ def test_l5_status_and_body_pass(status: int, kind: str, code: str) -> None:
 @pytest.mark.parametrize(
     ("status", "kind"), [(401, "authentication_error"), (403, "permission_error")]
 )
-def test_l5_a_refusal_of_our_key_is_ours_to_tell(status: int, kind: str) -> None:
+def test_l5_a_refusal_of_the_proxys_key_is_an_error_of_the_proxy(status: int, kind: str) -> None:
     error = relayed_error(status, JSON, native(kind, "invalid x-api-key"), model="m")
     assert (error.status, error.code, error.native) == (502, "upstream_auth_failed", b"")
 
 
-def test_l5_what_our_account_lacks_is_ours_to_tell() -> None:
+def test_l5_what_the_proxys_account_lacks_is_an_error_of_the_proxy() -> None:
     body = native("invalid_request_error", "Your credit balance is too low")
     error = relayed_error(400, JSON, body, model="m")
     assert (error.retry_status, error.code, error.native) == (402, "insufficient_quota", b"")
@@ -92,7 +92,9 @@ def test_l6_a_status_beyond_http_becomes_502() -> None:
         or (param.values[0]["response"]["status"] >= 400 and "body" in param.values[0]["response"])
     ],
 )
-def test_recorded_errors_pass_unless_they_are_about_our_key(recording: dict[str, Any]) -> None:
+def test_recorded_errors_pass_unless_they_are_about_the_proxys_key(
+    recording: dict[str, Any],
+) -> None:
     response = recording["response"]
     body = json.dumps(response["body"]).encode()
     error = relayed_error(response["status"], JSON, body, model="m")

@@ -200,7 +200,7 @@ def test_bug_56_62_an_error_that_clients_would_drop_is_raised(frame: bytes) -> N
     assert (out, error.status) == (HEAD, 503)
 
 
-def test_an_error_about_our_key_is_reported_in_our_words() -> None:
+def test_an_error_about_the_proxys_key_is_reported_in_the_proxys_words() -> None:
     frame = OVERLOADED.replace(b"overloaded_error", b"authentication_error")
     assert failing(HEAD + frame)[1].code == "upstream_auth_failed"
 

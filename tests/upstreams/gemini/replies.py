@@ -174,7 +174,7 @@ def sse(*frames: JSON, eol: str = "\r\n") -> bytes:
     return "".join(lines).encode()
 
 
-# -- a plain reader of our answers -----------------------------------------------------------
+# -- a plain reader of answers -----------------------------------------------------------
 
 
 def stream_outcome(

@@ -1,6 +1,6 @@
-"""Our answers next to those of Google's own OpenAI-compatible endpoint, as recorded.
+"""The proxy's answers next to those of Google's own OpenAI-compatible endpoint, as recorded.
 
-Each recording is written again in Gemini's native frames, as far as it shows them, and our answer
+Each recording is written again in Gemini's native frames, as far as it shows them, and the answer
 is compared with Google's. Where the two differ on purpose, the test says so and why.
 """
 
@@ -41,7 +41,7 @@ def google(name: str) -> Any:
 
 
 def same_where_both_speak(ours: JSON, googles: JSON, *, but: Collection[str] = ()) -> None:
-    """Every field of Google's is in ours, of the same kind and, unless named, of the same value."""
+    """Each field of Google's is here too, of the same kind and, unless named, the same value."""
     for key, value in googles.items():
         if key in but:
             continue
@@ -52,7 +52,7 @@ def same_where_both_speak(ours: JSON, googles: JSON, *, but: Collection[str] = (
             assert ours[key] == value, key
 
 
-# Ids, times and names belong to the answer, not to its form. Ours are OpenAI's in form: an id
+# Ids, times and names belong to the answer, not to its form. Here they are OpenAI's in form: an id
 # begins with "chatcmpl-", and the model is the name that the client asked for.
 OWN = {"id", "created", "model"}
 

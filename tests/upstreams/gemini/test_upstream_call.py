@@ -104,7 +104,7 @@ SIGNATURE = "Thought signature is not valid"
 STATES = "The schema produces a constraint that has too many states for serving."
 
 
-def test_a_refusal_that_we_know_is_tried_again_with_a_change() -> None:
+def test_a_known_refusal_is_tried_again_with_a_change() -> None:
     builder = Builder()
 
     recovered = recovering(builder).recover(400, refusal(SIGNATURE))

@@ -62,7 +62,7 @@ def test_g4_g7_keys_are_blacked_out_and_the_rest_stays_json() -> None:
         (403, {"code": 403, "message": "Permission denied: Consumer has been suspended."}),
     ],
 )
-def test_g4_g8_a_refused_key_of_ours_is_reported_in_our_words(
+def test_g4_g8_a_refused_key_of_the_proxy_is_reported_in_the_proxys_words(
     status: int, body: dict[str, object]
 ) -> None:
     error = relayed_error(status, json.dumps({"error": body}).encode(), model="m")
@@ -71,7 +71,7 @@ def test_g4_g8_a_refused_key_of_ours_is_reported_in_our_words(
 
 
 @pytest.mark.parametrize("body", [b"<html>Bad gateway</html>", b"", b'{"detail":"no"}'])
-def test_a_page_in_place_of_an_error_becomes_ours(body: bytes) -> None:
+def test_a_page_in_place_of_an_error_becomes_the_proxys_error(body: bytes) -> None:
     error = relayed_error(503, body, model="m")
 
     assert (error.status, error.native) == (503, b"")

@@ -130,7 +130,7 @@ def test_g4_g6_an_error_without_any_frame_has_its_status() -> None:
         assert (error.status, error.native, error.completed_events) == (503, text.strip(), b"")
 
 
-def test_g4_g8_a_refused_key_in_a_stream_is_reported_in_our_words() -> None:
+def test_g4_g8_a_refused_key_in_a_stream_is_reported_in_the_proxys_words() -> None:
     refused = b'data: {"error":{"code":401,"message":"no","status":"UNAUTHENTICATED"}}\n\n'
 
     assert outcome([refused]) == (b"", "upstream_auth_failed", b"")

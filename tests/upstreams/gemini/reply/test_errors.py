@@ -370,7 +370,7 @@ def test_an_error_in_plain_text_is_found_and_other_text_is_not() -> None:
     assert errors.error_in_text(b'{"candidates":[]}', model="m") is None
 
 
-def test_googles_own_words_are_there_for_our_decisions() -> None:
+def test_googles_own_words_are_there_for_the_proxys_decisions() -> None:
     assert errors.message_of(body(f"too many states {KEY}")) == f"too many states {KEY}"
     assert errors.message_of(b'{"error":{}}') == ""
     assert errors.message_of(b"page") == ""

@@ -161,7 +161,7 @@ def test_each_claim_has_one_annotation_for_each_source() -> None:
     ]
 
 
-def test_the_upstream_cannot_make_us_build_without_end() -> None:
+def test_the_upstream_cannot_make_the_proxy_build_without_end() -> None:
     support = {**segment("abc", 0, 3), "groundingChunkIndices": [0] * 5000}
 
     assert len(annotations([(0, "abc")], support)) == 1000
