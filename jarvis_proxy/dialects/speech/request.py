@@ -34,6 +34,8 @@ CONTENT_TYPES: Final = {
     "wav": "audio/wav",
     "pcm": "audio/pcm",
 }
+_NO_STYLE: Final = "None"
+"""What Home Assistant sends where no style is set; a model would say it."""
 _SLOWEST: Final = 0.25
 _FASTEST: Final = 4.0
 _PARAMS: Final = FixedParams(
@@ -160,8 +162,9 @@ class SpeechDialect:
 def _chat(request: SpeechRequest) -> bytes:
     """Return the chat request; the system's words say how the user's are spoken."""
     messages = [{"role": "user", "content": request.input}]
-    if request.instructions and request.instructions.strip():
-        messages.insert(0, {"role": "system", "content": request.instructions})
+    style = (request.instructions or "").strip()
+    if style and style != _NO_STYLE:
+        messages.insert(0, {"role": "system", "content": style})
     return msgspec.json.encode(
         {
             "messages": messages,

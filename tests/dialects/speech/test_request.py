@@ -45,8 +45,9 @@ def test_the_chat_request() -> None:
     assert client.request.params.param("messages[0].content") == "input"
 
 
-def test_blank_instructions_are_none() -> None:
-    messages = json.loads(read(instructions=" ", response_format="pcm").request.body)["messages"]
+@pytest.mark.parametrize("said", [None, "", " ", "None"])
+def test_blank_instructions_are_none(said: str | None) -> None:
+    messages = json.loads(read(instructions=said, response_format="pcm").request.body)["messages"]
 
     assert [message["role"] for message in messages] == ["user"]
 
