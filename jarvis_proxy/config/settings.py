@@ -154,8 +154,8 @@ class Settings(Timeouts):
         parser=parse.choice("inference", "all"),
         section=SettingsSection.REQUESTS,
         text=(
-            "OpenAI paths that clients can reach: `inference`, or `all` (also files, batches, "
-            "fine-tuning)."
+            "Paths that clients can reach: `inference`, or `all` (also files, batches, "
+            "fine-tuning and the like, at the service whose API the client speaks)."
         ),
     )
     image_urls: Literal["fetch", "pass", "refuse"] = setting(

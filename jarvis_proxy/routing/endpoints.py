@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 from jarvis_proxy.canonical.client_api import ApiName
 from jarvis_proxy.wire.chat_types import INFERENCE
+from jarvis_proxy.wire.google_verbs import VERBS
 
 PREFIXES: Final = ("", "/v1", "/v1/v1", "/openai/v1", "/api/v1", "/v1beta/openai")
 _ANTHROPIC_PREFIXES: Final = ("/anthropic", "/anthropic/v1")
@@ -59,6 +60,9 @@ ASSETS: Final = (
 
 RELAYED: Final = "/v1/*"
 """What logs show of every address of kind ``other``."""
+
+SERVED: Final = frozenset((*INFERENCE, *VERBS, MESSAGES, COUNT_TOKENS))
+"""The endpoints of calls that an upstream may answer by translation; all others are relayed."""
 
 _READ: Final = ("GET", "HEAD")
 _BILLING: Final[dict[str, EndpointKind]] = {"subscription": "subscription", "usage": "billing"}
@@ -153,17 +157,20 @@ def match_endpoint(path: str, *, allow_any: bool = False, method: str = "") -> E
         found = _model(rest.removeprefix("models/"))
     if not allow_any:
         return found
-    return _other(rest) if found is None else _by_method(found, path, method)
+    return relayed_endpoint(rest) if found is None else _by_method(found, path, method)
 
 
 def _by_method(found: EndpointMatch, path: str, method: str) -> EndpointMatch:
     if found.kind not in _OPENAIS or method not in _RELAYED_METHODS or method in found.methods:
         return found
-    return _other(_without_prefix(path)) or found
+    return relayed_endpoint(_without_prefix(path)) or found
 
 
-def _other(rest: str) -> EndpointMatch | None:
-    return EndpointMatch("other", rest, RELAYED, ()) if _SEGMENTS.fullmatch(rest) else None
+def relayed_endpoint(
+    rest: str, route: str = RELAYED, api: ApiName | None = None
+) -> EndpointMatch | None:
+    """Return the address of kind ``other`` at *rest*, below the version; None: no path is so."""
+    return EndpointMatch("other", rest, route, (), api=api) if _SEGMENTS.fullmatch(rest) else None
 
 
 def _without_prefix(path: str) -> str:

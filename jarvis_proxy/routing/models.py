@@ -148,14 +148,14 @@ class ModelRegistry:
         upstream = self.route(model).upstream
         return upstream not in (OPENAI, ANTHROPIC) or model.startswith(f"{upstream}/")
 
-    def openai_default(self) -> ModelRoute:
-        """Return the route to OpenAI for a request that needs no model.
+    def default_of(self, upstream: str) -> ModelRoute:
+        """Return the route to a built-in *upstream* for a request that needs no model.
 
         Raises:
-            ProxyError: 404 `model_not_found`, OpenAI has no key here.
+            ProxyError: 404 `model_not_found`, it has no key here.
         """
-        self.resolve(f"{OPENAI}/any")
-        return ModelRoute(OPENAI, "")
+        self.resolve(f"{upstream}/any")
+        return ModelRoute(upstream, "")
 
     def route(self, model: str | None) -> ModelRoute:
         """Return where *model* belongs, whether or not its upstream has a key."""

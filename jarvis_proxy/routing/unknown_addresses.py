@@ -40,12 +40,12 @@ _AZURES: Final = re.compile(r"openai/deployments/[^/]+/(?P<endpoint>.+)\Z")
 _COMPATIBLE: Final = re.compile(r"v1(alpha|beta)[^/]*/openai(/.*)?\Z")
 
 _ANTHROPIC: Final = (
-    "It is one of Anthropic's API, which is not served here. Set the client to OpenAI's API: "
-    "/v1/chat/completions or /v1/responses serve every model, and count tokens in their 'usage'."
+    "Of Anthropic's API, /v1/messages and /v1/messages/count_tokens are served. The rest is relayed "
+    "to Anthropic with the setting PASSTHROUGH=all only."
 )
 _GOOGLE: Final = (
-    "It is one of Google's API, which is not served here. Set the client to OpenAI's API: "
-    "/v1/chat/completions and /v1/responses serve Gemini models too."
+    "Of Google's API, /v1beta/models and its methods are served. The rest, but for uploads, is "
+    "relayed to Google with the setting PASSTHROUGH=all only."
 )
 _OLLAMA: Final = (
     "It is one of Ollama's API, which is not served here. Choose 'OpenAI compatible' in the "

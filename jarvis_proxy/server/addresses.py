@@ -3,13 +3,26 @@
 from typing import Final
 
 from jarvis_proxy.config.settings import Settings
-from jarvis_proxy.dialects.generate_content.paths import GooglePath, is_googles, read_path
-from jarvis_proxy.routing.endpoints import EndpointKind, EndpointMatch, match_endpoint
+from jarvis_proxy.dialects.generate_content.paths import (
+    GooglePath,
+    is_googles,
+    read_path,
+    unserved_path,
+)
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.routing.endpoints import (
+    EndpointKind,
+    EndpointMatch,
+    match_endpoint,
+    relayed_endpoint,
+)
 
 _SHARED: Final[frozenset[EndpointKind]] = frozenset({"model", "other"})
 """Kinds whose addresses Google's API may mean in its own way."""
 _KINDS: Final[dict[str, EndpointKind]] = {"call": "infer", "models": "models", "model": "model"}
 _GOOGLE_ROUTE: Final = "/v1beta/models"
+_GOOGLE_RELAYED: Final = "/v1beta/*"
+_GOOGLE: Final = "generate_content"
 
 
 def find_address(path: str, method: str, settings: Settings) -> EndpointMatch | None:
@@ -18,12 +31,20 @@ def find_address(path: str, method: str, settings: Settings) -> EndpointMatch | 
     Raises:
         ProxyError: 404, it is one of Google's that is not served; the message says why.
     """
-    found = match_endpoint(path, allow_any=settings.passthrough == "all", method=method)
+    relays_all = settings.passthrough == "all"
+    found = match_endpoint(path, allow_any=relays_all, method=method)
     if found is not None and found.kind not in _SHARED:
         return found
     if found is not None and not is_googles(path):
         return found
-    google = read_path(path, method)
+    try:
+        google = read_path(path, method)
+    except ProxyError:
+        rest = unserved_path(path) if relays_all else None
+        relayed = None if rest is None else relayed_endpoint(rest, _GOOGLE_RELAYED, _GOOGLE)
+        if relayed is None:
+            raise
+        return relayed
     return found if google is None else _google_address(google, path)
 
 
@@ -40,5 +61,5 @@ def _google_address(google: GooglePath, path: str) -> EndpointMatch:
         route,
         google.methods,
         google.model,
-        "generate_content" if is_googles(path) else None,
+        _GOOGLE if is_googles(path) else None,
     )

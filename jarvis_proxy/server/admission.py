@@ -4,7 +4,7 @@ An AdmittedCall holds what its call takes (concurrency, bytes, tokens) and relea
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from random import SystemRandom
 from typing import Final
 
@@ -24,9 +24,10 @@ from jarvis_proxy.access.rate_limits import (
     overloaded,
 )
 from jarvis_proxy.call_record import CallRecord
+from jarvis_proxy.canonical.client_api import ApiName
 from jarvis_proxy.config.settings import KeyPolicy, Settings
 from jarvis_proxy.errors import LimitExceeded, ProxyError
-from jarvis_proxy.routing.models import ModelRegistry, ModelRoute
+from jarvis_proxy.routing.models import ANTHROPIC, GEMINI, OPENAI, ModelRegistry, ModelRoute
 
 _RANDOM: Final = SystemRandom()
 _TEXT: Final = (
@@ -36,6 +37,11 @@ _TEXT: Final = (
     "/v1/messages",
     "/v1beta/models/{model}:generateContent",
 )
+_SERVICES: Final[Mapping[ApiName, str]] = {
+    "openai": OPENAI,
+    "messages": ANTHROPIC,
+    "generate_content": GEMINI,
+}
 _REJECTION_DELAY: Final = 1.0
 """Seconds by which the rejection of a guessed key is delayed."""
 _DELAYED_SHARE: Final = 4
@@ -229,7 +235,17 @@ class AdmittedCall:
             ProxyError: 404 `model_not_found`: OpenAI has no key here, or the client's key is
                 limited to certain models and could reach the others this way.
         """
-        route = self._controller.registry.openai_default()
+        return self._without_model(self._controller.registry.default_of(OPENAI))
+
+    def route_of(self, api: ApiName) -> ModelRoute:
+        """Return the route to the service whose own API is *api*, for a request without a model.
+
+        Raises:
+            ProxyError: 404 `model_not_found`, as ``openai_route``.
+        """
+        return self._without_model(self._controller.registry.default_of(_SERVICES[api]))
+
+    def _without_model(self, route: ModelRoute) -> ModelRoute:
         if self._access is not None and not self._access.allows(None, route):
             raise model_needed()
         return route

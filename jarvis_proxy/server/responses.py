@@ -11,7 +11,7 @@ from aiohttp import web
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.redaction import Secrets
 from jarvis_proxy.server.client_apis import api_name, client_api
-from jarvis_proxy.server.context import ADMITTED_CALL, CONTEXT, RECORD
+from jarvis_proxy.server.context import ADMITTED_CALL, CONTEXT, MATCH, RECORD
 from jarvis_proxy.upstreams.json_values import loads
 from jarvis_proxy.wire.headers import EXPOSED, RATE_LIMIT_PREFIXES, is_field_value, retry_after
 
@@ -136,12 +136,18 @@ def error_response(request: web.Request, error: ProxyError) -> web.Response:
     """Return *error* in the form of the client's API, or an upstream's own error as it came."""
     record = request[RECORD]
     record.code = "" if error.code is None else str(error.code)
-    if isinstance(error, UpstreamErrorResponse) and api_name(request) == "openai":
+    if isinstance(error, UpstreamErrorResponse) and _is_relayed(request):
         return json_response(request, error.raw, error.status, _relayed_headers(error))
     answer = client_api(request).error(error, record.request_id.removeprefix("req_"))
     headers = error_headers(error)
     headers.update(answer.headers)
     return json_response(request, answer.body, answer.status, headers)
+
+
+def _is_relayed(request: web.Request) -> bool:
+    """Tell whether the upstream's errors are in the client's API, as its answers are."""
+    match = request.get(MATCH)
+    return api_name(request) == "openai" or (match is not None and match.kind == "other")
 
 
 def _relayed_headers(error: UpstreamErrorResponse) -> dict[str, str]:

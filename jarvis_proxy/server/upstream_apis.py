@@ -42,6 +42,7 @@ from jarvis_proxy.upstreams.anthropic.upstream import AnthropicUpstream
 from jarvis_proxy.upstreams.chat.upstream import CompatibleUpstream
 from jarvis_proxy.upstreams.gemini.signature_store import SignatureStore
 from jarvis_proxy.upstreams.gemini.upstream import GeminiUpstream
+from jarvis_proxy.upstreams.openai import OpenAIUpstream
 from jarvis_proxy.wire.google_verbs import GENERATE, STREAM, VERBS
 
 _ALPHABET: Final = string.ascii_letters + string.digits
@@ -74,7 +75,11 @@ def build_endpoint(
     api = _BUILDERS[upstream.api](upstream, settings, signatures)
     url = upstream.base_url if upstream.api == "messages" else upstream.messages_url
     others = _messages_relay(upstream, settings, url, api) if url else {}
-    return UpstreamEndpoint(api, KeyPool(upstream.keys), others=others)
+    rest = None
+    if upstream.api != "openai":
+        folder = "v1/" if upstream.api == "messages" else ""  # its base URL ends before
+        rest = UpstreamApi(OpenAIUpstream(upstream.name, folder), api.transport, kind=api.kind)
+    return UpstreamEndpoint(api, KeyPool(upstream.keys), others=others, rest=rest)
 
 
 def _gemini(upstream: UpstreamSettings, settings: Settings, signatures: Signatures) -> UpstreamApi:

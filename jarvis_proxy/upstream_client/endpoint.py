@@ -6,6 +6,7 @@ from typing import Literal
 
 from jarvis_proxy.canonical.exchange import Upstream
 from jarvis_proxy.routing.circuit_breaker import CircuitBreakers
+from jarvis_proxy.routing.endpoints import SERVED
 from jarvis_proxy.routing.key_pool import KeyPool
 from jarvis_proxy.upstream_client.transport import UpstreamTransport
 
@@ -30,7 +31,8 @@ class UpstreamEndpoint:
     """One upstream as calls reach it.
 
     *api* serves every endpoint that *others* does not name: a service may have several APIs, and
-    a call goes to the one that its client speaks. Each request carries *loop_mark*, by which the
+    a call goes to the one that its client speaks. *rest* passes on what is no call to a model, such
+    as files; None: *api* does. Each request carries *loop_mark*, by which the
     proxy recognises its own requests; ``""``: none is sent.
     """
 
@@ -39,9 +41,12 @@ class UpstreamEndpoint:
     breakers: CircuitBreakers = field(default_factory=CircuitBreakers)
     loop_mark: str = ""
     others: Mapping[str, UpstreamApi] = field(default_factory=dict)
+    rest: UpstreamApi | None = None
 
     def api_for(self, endpoint: str) -> UpstreamApi:
         """Return the API by which calls to *endpoint* are served."""
+        if self.rest is not None and endpoint not in SERVED:
+            return self.rest
         return self.others.get(endpoint, self.api)
 
     def relays(self, endpoint: str) -> bool:

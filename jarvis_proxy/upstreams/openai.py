@@ -169,12 +169,13 @@ def _usage(body: bytes) -> TokenUsage | None:
 
 
 class OpenAIUpstream:
-    """OpenAI, or anything that speaks its API."""
+    """OpenAI, or anything whose requests go on as they came; *folder* stands before each path."""
 
-    __slots__ = ("name",)
+    __slots__ = ("_folder", "name")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, folder: str = "") -> None:
         self.name = name
+        self._folder = folder
 
     def needs(self, call: Call) -> Prerequisites:
         """Return that nothing is needed."""
@@ -199,6 +200,8 @@ class OpenAIUpstream:
         *instead* gives another exchange for it after a refusal, where there is one. *body* goes in
         place of the call's own.
         """
+        if self._folder:
+            call = msgspec.structs.replace(call, endpoint=self._folder + call.endpoint)
         body = call.body if body is None else body
         if body and call.target_model != call.model:
             body = with_model(body, call.target_model)

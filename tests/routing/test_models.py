@@ -233,11 +233,13 @@ def test_extra_upstream_needs_no_key() -> None:
 
 
 def test_request_that_needs_no_model_goes_to_openai() -> None:
-    assert registry().openai_default() == ModelRoute("openai", "")
-    assert registry(Upstream("x", models=("*", "any"))).openai_default() == ModelRoute("openai", "")
+    assert registry().default_of("openai") == ModelRoute("openai", "")
+    assert registry(Upstream("x", models=("*", "any"))).default_of("openai") == ModelRoute(
+        "openai", ""
+    )
 
     with pytest.raises(ProxyError, match="OPENAI_API_KEY"):
-        registry(base=(Upstream("openai", ()), Upstream("gemini"))).openai_default()
+        registry(base=(Upstream("openai", ()), Upstream("gemini"))).default_of("openai")
 
 
 @pytest.mark.parametrize("hostile", ["x" * 10_000, "é" * 300, "\n" * 300])

@@ -83,8 +83,22 @@ def read_path(path: str, method: str = "POST") -> GooglePath | None:
     if (lost := _NO_MODEL.fullmatch(rest)) is not None:
         raise _nothing(f"Write the model before the method: /v1beta/models/MODEL:{lost[1]}.")
     if _OWN.match(path) is not None:
-        raise _nothing("Of Google's API, the proxy serves /v1beta/models and its methods.")
+        raise _nothing(
+            "Of Google's API, the proxy serves /v1beta/models and its methods. The rest, but for "
+            "uploads, is relayed to Google with the setting PASSTHROUGH=all only."
+        )
     return None
+
+
+def unserved_path(path: str) -> str | None:
+    """Return what follows the version in *path*, of Google's API; None: it cannot be relayed.
+
+    Uploads cannot: they begin with an address at Google, which the client could not reach.
+    """
+    path = _single_slashes(path)
+    if len(path) > _MAX_PATH or path.startswith("/upload/") or _VERTEX.match(path):
+        return None
+    return _rest(path).replace("%3A", ":").replace("%3a", ":")
 
 
 def _is_call(verb: str, method: str) -> bool:

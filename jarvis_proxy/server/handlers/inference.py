@@ -51,7 +51,7 @@ async def infer(request: web.Request) -> web.StreamResponse:
 
 
 async def passthrough(request: web.Request) -> web.StreamResponse:
-    """Relay any other OpenAI path unchanged (PASSTHROUGH=all), streaming both ways."""
+    """Relay any other path unchanged (PASSTHROUGH=all), streaming both ways."""
     return await _with_deadlines(request, relay_raw)
 
 

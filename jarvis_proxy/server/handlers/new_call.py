@@ -11,6 +11,7 @@ from jarvis_proxy.canonical.sealed_conversation import ConversationSeal
 from jarvis_proxy.dialects.responses.conversation import takes_last_id
 from jarvis_proxy.dialects.responses.request import INPUT_TOKENS
 from jarvis_proxy.routing.models import ModelRoute
+from jarvis_proxy.server.client_apis import api_name
 from jarvis_proxy.server.context import ADMITTED_CALL, MATCH, RECORD, AppContext
 from jarvis_proxy.wire.headers import idempotency_key, media_type, messages_headers, request_headers
 
@@ -28,7 +29,7 @@ def new_call(
     """Return the Call that *request* is, with *body* instead of the request's."""
     record = request[RECORD]
     headers = request_headers(request.headers)
-    if request[MATCH].api == "messages":
+    if api_name(request) == "messages":
         headers |= messages_headers(request.headers)
     if (key := headers.get("idempotency-key")) is not None:
         headers["idempotency-key"] = idempotency_key(key, record.key_name)

@@ -14,14 +14,21 @@ from msgspec.structs import replace
 
 from jarvis_proxy.dialects.transcription.options import asks_for_stream
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.routing.models import ModelRoute
+from jarvis_proxy.routing.models import OPENAI, ModelRoute
+from jarvis_proxy.server.client_apis import api_name
 from jarvis_proxy.server.context import ADMITTED_CALL, CONTEXT, MATCH, RECORD
 from jarvis_proxy.server.handlers.new_call import new_call, raw_query
 from jarvis_proxy.server.relay.deadlines import CallDeadlines
 from jarvis_proxy.server.relay.retry_loop import CallRunner
-from jarvis_proxy.server.request_body import check_declared_length, continue_if_expected, too_large
+from jarvis_proxy.server.request_body import (
+    check_declared_length,
+    continue_if_expected,
+    is_json_type,
+    too_large,
+)
 from jarvis_proxy.wire.multipart_model import ModelFieldScanner, invalid_form
 from jarvis_proxy.wire.pieces import ByteBuffer
+from jarvis_proxy.wire.request_head import decode_head, with_model
 from jarvis_proxy.wire.single_model import check_query
 
 
@@ -175,11 +182,53 @@ async def _answer_form(
 
 
 async def relay_raw(request: web.Request, deadlines: CallDeadlines) -> web.StreamResponse:
-    """Relay any request to OpenAI unchanged."""
+    """Relay a request of any path to the service whose API it is, or to that of its model."""
     upload = _open_upload(request, deadlines)
     await continue_if_expected(request)
-    # These paths name no model: they are OpenAI's.
-    return await _relay(request, deadlines, upload, request[ADMITTED_CALL].openai_route(), None)
+    admitted, api = request[ADMITTED_CALL], api_name(request)
+    model = await _read_model(request, upload) if _may_name_model(request) else None
+    route = admitted.route_of(api) if model is None else admitted.resolve(model)
+    return await _relay(request, deadlines, upload, route, model)
+
+
+def _may_name_model(request: web.Request) -> bool:
+    """Tell whether a model is looked for in the body of *request*.
+
+    Not for a key that is limited to certain models: who knows where else these bodies name one.
+    """
+    if request.method != "POST" or not is_json_type(request) or api_name(request) != "openai":
+        return False
+    coding = request.headers.get("Content-Encoding", "identity").lower()
+    return coding == "identity" and not request[ADMITTED_CALL].is_limited
+
+
+async def _read_model(request: web.Request, upload: StreamedUpload) -> str | None:
+    """Return the model in a body of JSON, which is held, if another service than OpenAI has it.
+
+    What is no JSON, or names no such model, is OpenAI's to judge.
+
+    Raises:
+        ProxyError: as ``StreamedUpload.find_model``; 404, the model's service has no key; 400
+            `unsupported_endpoint`, it has no address of OpenAI's API.
+    """
+    context, record = request.app[CONTEXT], request[RECORD]
+    body = await upload.read_whole()
+    job = partial(decode_head, body, context.settings.limits.json_depth)
+    try:
+        model = (await context.offload.run(len(body), record.key_name, job)).model
+    except ProxyError:
+        return None
+    if not model or context.registry.route(model).upstream == OPENAI:
+        return None
+    route = request[ADMITTED_CALL].resolve(model)
+    if context.endpoints[route.upstream].api.kind != "openai":
+        message = f"{route.upstream} has nothing at this address of OpenAI's API."
+        raise ProxyError(400, message, code="unsupported_endpoint", param="model")
+    if route.upstream_model != model:
+        named = partial(with_model, body, route.upstream_model)
+        upload.buffered_prefix = ByteBuffer()
+        upload.buffered_prefix.add(await context.offload.run(len(body), record.key_name, named))
+    return model
 
 
 def _open_upload(request: web.Request, deadlines: CallDeadlines) -> StreamedUpload:

@@ -1,0 +1,191 @@
+"""Paths that are no call to a model, with PASSTHROUGH=all: each goes to the service it is of."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from tests.conftest import BEARER, Proxy, running_proxy
+from tests.support.raw_client import fetch
+from tests.support.raw_upstream import Peer, RawUpstream, Received
+
+RERANKED = b'{"results": [{"index": 0}]}'
+ANTHROPIC_KEY = "sk-ant-upstream-0123456789"
+
+
+class Services:
+    """OpenAI, Google, Anthropic and a compatible service, each with what it received."""
+
+    def __init__(self) -> None:
+        self.status, self.body = 200, RERANKED
+        self.all = {
+            name: RawUpstream(self._play, base_path=path)
+            for name, path in {
+                "openai": "/v1",
+                "google": "/v1beta",
+                "anthropic": "/v1",
+                "jina": "/v1",
+            }.items()
+        }
+
+    async def _play(self, peer: Peer, request: Received) -> None:
+        await peer.reply(self.body, self.status)
+
+    def received(self) -> dict[str, list[str]]:
+        """Return what came to each service, as method and path; lists of models left out."""
+        return {
+            name: [
+                f"{request.method} {request.path}"
+                for request in upstream.received
+                if not request.path.endswith("/models")
+            ]
+            for name, upstream in self.all.items()
+        }
+
+
+@asynccontextmanager
+async def running(**env: str) -> AsyncIterator[tuple[Proxy, Services]]:
+    services = Services()
+    openai, google, anthropic, jina = services.all.values()
+    async with openai.running(), google.running(), anthropic.running(), jina.running():
+        settings = {
+            "ANTHROPIC_API_KEY": ANTHROPIC_KEY,
+            "ANTHROPIC_BASE_URL": anthropic.base_url.removesuffix("/v1"),
+            "UPSTREAMS": "jina",
+            "JINA_BASE_URL": jina.base_url,
+            "JINA_API_KEY": "jina-key-0123456789",
+            "JINA_MODELS": "jina-*",
+            "PASSTHROUGH": "all",
+            **env,
+        }
+        proxied = running_proxy(openai.base_url, google.base_url, **settings)
+        async with proxied as proxy:
+            yield proxy, services
+
+
+async def test_a_body_that_names_a_model_goes_to_its_service() -> None:
+    body = b'{"model": "jina-reranker", "query": "q", "documents": ["a"]}'
+    async with running() as (proxy, services):
+        headers = {**BEARER, "Content-Type": "application/json"}
+        response = await fetch(proxy.port, "/v1/rerank", body, headers)
+
+    (seen,) = [r for r in services.all["jina"].received if r.path == "/v1/rerank"]
+    assert seen.body == body
+    assert seen.header("Authorization") == "Bearer jina-key-0123456789"
+    assert (response.status, response.body) == (200, RERANKED)
+    assert services.received()["openai"] == []
+
+
+async def test_a_model_of_another_name_is_renamed() -> None:
+    async with running(MODEL_ALIASES="ranker=jina/jina-reranker-v3") as (proxy, services):
+        await fetch(proxy.port, "/v1/rerank", {"model": "ranker", "query": "é"}, BEARER)
+
+    (seen,) = [r for r in services.all["jina"].received if r.path == "/v1/rerank"]
+    assert json.loads(seen.body) == {"model": "jina-reranker-v3", "query": "é"}
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"model": "gpt-4.1"}', b'{"input": 1}', b"no JSON", b"", b'{"model": 5}', b"[]"]
+)
+async def test_any_other_body_is_openais_as_it_is(body: bytes) -> None:
+    async with running() as (proxy, services):
+        headers = {**BEARER, "Content-Type": "application/json"}
+        await fetch(proxy.port, "/v1/fine_tuning/jobs", body, headers)
+
+    (seen,) = [r for r in services.all["openai"].received if "fine_tuning" in r.path]
+    assert seen.body == body
+
+
+async def test_a_model_whose_service_has_no_such_path_is_an_error() -> None:
+    async with running() as (proxy, services):
+        response = await fetch(proxy.port, "/v1/rerank", {"model": "gemini-3-flash"}, BEARER)
+
+    assert (response.status, response.error()["code"]) == (400, "unsupported_endpoint")
+    assert not any(services.received().values())
+
+
+async def test_a_key_limited_to_models_reaches_no_other_path() -> None:
+    async with running(KEY_TESTER_MODELS="jina-*") as (proxy, services):
+        response = await fetch(proxy.port, "/v1/rerank", {"model": "jina-reranker"}, BEARER)
+
+    assert response.status == 404
+    assert not any(services.received().values())
+
+
+@pytest.mark.parametrize("path", ["/v1/messages/batches", "/anthropic/v1/files", "/v1/files"])
+async def test_a_messages_client_reaches_anthropic(path: str) -> None:
+    headers = {"x-api-key": BEARER["Authorization"][7:], "anthropic-version": "2023-06-01"}
+    headers["anthropic-beta"] = "files-api-2025-04-14"
+    async with running() as (proxy, services):
+        response = await fetch(proxy.port, f"{path}?limit=2", headers=headers, method="GET")
+
+    here = "/v1/" + path.rpartition("v1/")[2]
+    (seen,) = [r for r in services.all["anthropic"].received if r.path == f"{here}?limit=2"]
+    assert seen.header("x-api-key") == ANTHROPIC_KEY
+    assert seen.header("anthropic-version") == "2023-06-01"
+    assert seen.header("anthropic-beta") == "files-api-2025-04-14"
+    assert response.body == RERANKED
+
+
+@pytest.mark.parametrize(
+    ("path", "here"),
+    [
+        ("/v1beta/cachedContents", "/v1beta/cachedContents"),
+        ("/gemini/v1beta/files/abc", "/v1beta/files/abc"),
+        ("/v1beta/models/veo-3:predictLongRunning", "/v1beta/models/veo-3:predictLongRunning"),
+        ("/v1beta/models/veo-3/operations/1", "/v1beta/models/veo-3/operations/1"),
+    ],
+)
+async def test_a_google_client_reaches_google(path: str, here: str) -> None:
+    async with running() as (proxy, services):
+        key = BEARER["Authorization"][7:]
+        response = await fetch(proxy.port, f"{path}?key={key}", b'{"a": 1}', {})
+
+    (seen,) = [r for r in services.all["google"].received if r.path.startswith(here)]
+    assert seen.path.rstrip("?") == here
+    assert seen.header("x-goog-api-key") == "AIza-upstream-canary-0123456789"
+    assert seen.body == b'{"a": 1}'
+    assert response.body == RERANKED
+
+
+async def test_uploads_to_google_are_refused_since_they_lead_elsewhere() -> None:
+    async with running() as (proxy, services):
+        response = await fetch(proxy.port, "/upload/v1beta/files", b"x", BEARER)
+
+    assert response.status == 404
+    assert not any(services.received().values())
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "error"),
+    [
+        (
+            "/v1/messages/batches",
+            {"anthropic-version": "2023-06-01"},
+            b'{"type":"error","error":{"type":"not_found_error","message":"no batch"}}',
+        ),
+        (
+            "/v1beta/cachedContents",
+            {},
+            b'{"error": {"code": 404, "message": "no cache", "status": "NOT_FOUND"}}',
+        ),
+    ],
+)
+async def test_errors_come_back_as_they_are(
+    path: str, headers: dict[str, str], error: bytes
+) -> None:
+    async with running() as (proxy, services):
+        services.status, services.body = 404, error
+        response = await fetch(proxy.port, path, b"{}", {**BEARER, **headers})
+
+    assert (response.status, response.body) == (404, error)
+
+
+async def test_without_the_setting_only_calls_are_served() -> None:
+    async with running(PASSTHROUGH="inference") as (proxy, services):
+        for path in ("/v1/rerank", "/v1/messages/batches", "/v1beta/cachedContents"):
+            response = await fetch(proxy.port, path, {"model": "jina-reranker"}, BEARER)
+            assert response.status == 404
+
+    assert not any(services.received().values())
