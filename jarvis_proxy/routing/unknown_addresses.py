@@ -40,8 +40,8 @@ _AZURES: Final = re.compile(r"openai/deployments/[^/]+/(?P<endpoint>.+)\Z")
 _COMPATIBLE: Final = re.compile(r"v1(alpha|beta)[^/]*/openai(/.*)?\Z")
 
 _ANTHROPIC: Final = (
-    "Of Anthropic's API, /v1/messages and /v1/messages/count_tokens are served. The rest is relayed "
-    "to Anthropic with the setting PASSTHROUGH=all only."
+    "Of Anthropic's API, /v1/messages and /v1/messages/count_tokens are served. The rest is "
+    "relayed to Anthropic with the setting PASSTHROUGH=all only."
 )
 _GOOGLE: Final = (
     "Of Google's API, /v1beta/models and its methods are served. The rest, but for uploads, is "

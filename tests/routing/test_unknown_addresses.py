@@ -61,8 +61,8 @@ def test_a9_what_openai_serves_needs_the_setting(path: str) -> None:
 def test_a9_the_api_that_is_meant_is_named(path: str, api: str) -> None:
     said = hint(path)
 
-    assert f"one of {api}'s API" in said
-    assert "/v1/chat/completions" in said
+    assert f"{api}'s API" in said
+    assert ("/v1/chat/completions" if api == "Ollama" else "PASSTHROUGH=all") in said
     assert "nearest" not in said
 
 
