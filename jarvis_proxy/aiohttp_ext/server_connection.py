@@ -6,7 +6,7 @@ the time and the size of a request's head, batches writes, and knows when a clie
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 from aiohttp import web
 from aiohttp.http import RawRequestMessage
@@ -18,11 +18,8 @@ from jarvis_proxy.aiohttp_ext.malformed_requests import (
     not_http,
     server_full_response,
 )
-from jarvis_proxy.aiohttp_ext.write_batching import BatchedTransport
+from jarvis_proxy.aiohttp_ext.write_batching import BatchedTransport, WriteBatch
 from jarvis_proxy.observability.line_quota import ANONYMOUS
-
-if TYPE_CHECKING:
-    from jarvis_proxy.aiohttp_ext.server import ConnectionServer
 
 _LOG: Final = logging.getLogger(__name__)
 _MAX_HEAD: Final = 32 * 1024
@@ -108,6 +105,25 @@ class JsonRequestHandler(web.RequestHandler):
         return web.Response(status=status)
 
 
+class ConnectionOwner(Protocol):
+    """What all connections of a server share."""
+
+    loop: asyncio.AbstractEventLoop
+    batch: WriteBatch
+    counter: ConnectionCounter
+    keepalive_timeout: float
+    """Seconds that a connection may wait for a request's whole head."""
+
+    def network(self, peer: object) -> str:
+        """Return what connections of *peer*, a socket's address, are counted under."""
+
+    def count_if_room(self, network: str) -> bool:
+        """Count a connection from *network*; return False if there is no room for it."""
+
+    def new_handler(self, connection: "ClientConnection") -> JsonRequestHandler:
+        """Return aiohttp's protocol for *connection*."""
+
+
 class ClientConnection(asyncio.Protocol):
     """One client's connection, in front of aiohttp's protocol.
 
@@ -129,7 +145,7 @@ class ClientConnection(asyncio.Protocol):
         "transport",
     )
 
-    def __init__(self, server: "ConnectionServer", network: str | None) -> None:
+    def __init__(self, server: ConnectionOwner, network: str | None) -> None:
         self.transport: BatchedTransport | None = None
         self.is_write_paused = False
         """Whether the client has to read before more is written."""

@@ -10,7 +10,7 @@ import contextlib
 import os
 import select
 import struct
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from jarvis_proxy.aiohttp_ext.write_batching import WriteBatch
 from jarvis_proxy.upstream_client.tls import decrypted
@@ -21,13 +21,20 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-if TYPE_CHECKING:
-    from jarvis_proxy.upstream_client.response import UpstreamResponse
-
 _INT: Final = struct.Struct("i")
 _AT_ONCE: Final = 16 * 1024
 """Bytes that the kernel takes at once when nothing else waits to be sent."""
 _READ: Final = 256 * 1024
+
+
+class Receiver(Protocol):
+    """The response in progress, which takes what arrives."""
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Take the end of the connection."""
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -56,7 +63,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.pooled = pooled
         self.transport = transport
         self.batch = batch
-        self.response: UpstreamResponse | None = None
+        self.response: Receiver | None = None
         self.is_reused = False
         sock = transport.get_extra_info("socket")
         self._fileno: int = -1 if sock is None else sock.fileno()

@@ -196,8 +196,10 @@ def _may_name_model(request: web.Request) -> bool:
 
     Not for a key that is limited to certain models: who knows where else these bodies name one.
     """
-    if request.method != "POST" or not is_json_type(request) or api_name(request) != "openai":
+    if request.method != "POST" or api_name(request) != "openai":
         return False
+    if "Content-Type" not in request.headers or not is_json_type(request):
+        return False  # an upload is not held
     coding = request.headers.get("Content-Encoding", "identity").lower()
     return coding == "identity" and not request[ADMITTED_CALL].is_limited
 
