@@ -26,6 +26,8 @@ _MAX_CREATED: Final = 2**53
 """Readers of JSON that know only doubles count exactly up to here."""
 
 _GEMINI_METHODS: Final = frozenset(("generateContent", "embedContent", "batchEmbedContents"))
+_PREDICT: Final = "predict"
+_IMAGEN: Final = "imagen-"
 _GEMINI_PREFIX: Final = "models/"
 _OWNERS: Final = {"gemini": "google"}
 """Whom a model belongs to, where that is not the upstream's own name."""
@@ -119,9 +121,9 @@ def parse_openai_models(body: bytes) -> list[ModelEntry]:
 
 
 def parse_gemini_models(body: bytes) -> tuple[list[ModelEntry], str | None]:
-    """Return the models of one page that answer or embed, and the token of the next page.
+    """Return the models of one page that answer, embed or draw, and the token of the next page.
 
-    Models that only predict, talk live or answer from a corpus cannot be reached from here.
+    Models that only make videos, talk live or answer from a corpus cannot be reached from here.
 
     Raises:
         ProxyError: 502 `upstream_bad_response`, *body* is no page of models.
@@ -140,7 +142,10 @@ def parse_gemini_models(body: bytes) -> tuple[list[ModelEntry], str | None]:
         except _DECODE_ERRORS:
             continue
         model_id = model.name.removeprefix(_GEMINI_PREFIX)
-        reachable = not _GEMINI_METHODS.isdisjoint(model.supported_generation_methods or ())
+        methods = model.supported_generation_methods or ()
+        reachable = not _GEMINI_METHODS.isdisjoint(methods) or (
+            _PREDICT in methods and model_id.startswith(_IMAGEN)
+        )
         if reachable and model_id != model.name and _is_plausible(model_id):
             entries.append(ModelEntry(model_id, owned_by="google", native=bytes(item)))
     return entries, page.next_page_token or None

@@ -167,6 +167,8 @@ GEMINI_PAGE = b"""{
     {"name": "models/gemini-embedding-001", "supportedGenerationMethods": ["embedContent"]},
     {"name": "models/batch-only", "supportedGenerationMethods": ["batchEmbedContents"]},
     {"name": "models/imagen-4", "supportedGenerationMethods": ["predict"]},
+    {"name": "models/imagen-old", "supportedGenerationMethods": ["predictLongRunning"]},
+    {"name": "models/forecast", "supportedGenerationMethods": ["predict"]},
     {"name": "models/live", "supportedGenerationMethods": ["bidiGenerateContent"]},
     {"name": "models/aqa", "supportedGenerationMethods": ["generateAnswer"]},
     {"name": "models/none"},
@@ -180,13 +182,14 @@ GEMINI_PAGE = b"""{
 }"""
 
 
-def test_only_models_that_answer_or_embed_are_kept() -> None:
+def test_only_models_that_answer_embed_or_draw_are_kept() -> None:
     models, token = parse_gemini_models(GEMINI_PAGE)
 
     assert [(model.id, model.created, model.owned_by) for model in models] == [
         ("gemini-2.5-flash", 0, "google"),
         ("gemini-embedding-001", 0, "google"),
         ("batch-only", 0, "google"),
+        ("imagen-4", 0, "google"),
     ]
     assert token == "next"
 
@@ -397,9 +400,9 @@ def test_the_recorded_gemini_list_keeps_what_can_be_reached() -> None:
     ids = [model.id for model in page.data]
 
     assert token is None
-    assert len(ids) == 39
+    assert len(ids) == 42
     assert {"gemini-2.5-flash", "gemini-embedding-2", "gemini/nano-banana-pro-preview"} <= set(ids)
-    assert not [name for name in ids if "imagen" in name or "veo" in name or "live" in name]
+    assert not [name for name in ids if "veo" in name or "live" in name]
 
 
 def test_the_recorded_refusal_is_no_list() -> None:
