@@ -276,7 +276,8 @@ async def test_a_malformed_upload_is_cut_upstream_too() -> None:
         running_proxy(f"http://127.0.0.1:{port}/v1", PASSTHROUGH="all") as proxy,
         connect(proxy.port) as connection,
     ):
-        await connection.send(request(CHUNKED, line=b"POST /v1/files HTTP/1.1"))
+        head = request(CHUNKED, line=b"POST /v1/files HTTP/1.1")
+        await connection.send(head.replace(b"application/json", b"text/plain"))
         await connection.send(b"5\r\nhello\r\n")
         await eventually(lambda: b"hello" in b"".join(seen))
         await connection.send(b"zz\r\n")
