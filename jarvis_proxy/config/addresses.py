@@ -150,7 +150,7 @@ def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
     found: dict[IPv4Network | IPv6Network, None] = {}
     for number, entry in enumerate(split(text), 1):
         try:
-            # Strict: 10.1.2.3/8 would trust sixteen million machines where one was meant.
+            # Strict, since 10.1.2.3/8 would trust sixteen million machines instead of one.
             found[ip_network(entry)] = None
         except ValueError:
             raise ValueError(
@@ -182,7 +182,7 @@ def address_in(text: str) -> IPv4Address | IPv6Address | None:
         address = ip_address(text)
     except ValueError:
         return None
-    # Python 3.11 calls ::ffff:127.0.0.1 no loopback, and ::ffff:8.8.8.8 private.
+    # Python 3.11 does not see that ::ffff:127.0.0.1 is loopback and ::ffff:8.8.8.8 is public.
     return getattr(address, "ipv4_mapped", None) or address
 
 

@@ -44,7 +44,7 @@ def env_example() -> str:
 
 
 def _entry(setting: Setting) -> str:
-    # What nobody can start without stands there to be filled in.
+    # Required settings are listed without a #, to be filled in.
     mark = "" if setting.section is SettingsSection.FIRST else "#"
     unit = f" ({setting.unit})" if setting.unit else ""
     return f"{_comment(setting.text + unit)}{mark}{setting.name}={setting.default}\n"

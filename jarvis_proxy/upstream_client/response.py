@@ -140,7 +140,7 @@ class UpstreamResponse:
             )
         )
         coding = self.headers.get("Transfer-Encoding")
-        # The parser knows nothing of HEAD: it would swallow chunks behind the head in silence.
+        # The parser does not know about HEAD: it would silently swallow chunks after the head.
         self._is_reusable = parser.should_keep_alive() and (self._has_body or coding is None)
         self._until_closed = (
             "Content-Length" not in self.headers

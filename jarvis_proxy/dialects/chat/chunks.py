@@ -140,7 +140,7 @@ class ChunkSink:
         if not self.emitted:
             self._begin()
         if self._speech is not None:
-            # The sound is kept nowhere, so its id has expired by the time that it is given.
+            # The sound is not stored, so its id has expired already.
             audio = Audio(expires_at=self._head.context.created)
             if rest := self._speech.close():
                 audio.data = rest

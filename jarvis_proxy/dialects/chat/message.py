@@ -165,7 +165,7 @@ class MessageSink:
         return Audio(
             f"audio_{context.new_id()}",
             encode_speech(self._sound, self._head.options.audio_format),
-            # The sound is kept nowhere, so its id has expired by the time that it is given.
+            # The sound is not stored, so its id has expired already.
             context.created,
             "",
         )

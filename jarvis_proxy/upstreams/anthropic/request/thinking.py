@@ -15,7 +15,7 @@ JsonObject = dict[str, Any]
 LEAST_BUDGET: Final = 1024
 DEFAULT_BUDGET: Final = 8192
 _EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
-# What gateways and their clients say for "none", and for saying nothing.
+# How gateways and their clients spell "none", and no value at all.
 _SYNONYMS: Final[dict[str, str | None]] = {"disable": "none", "default": None, "auto": None}
 _NATIVE: Final = {"minimal": "low"}
 _BUDGETS: Final = {

@@ -24,7 +24,7 @@ from jarvis_proxy.wire.json_limits import outline
 _MODEL: Final = re.compile(rb'(?<!\\)"model"\s*:\s*("(?:[^"\\]|\\.)*")')
 _SIGNATURE: Final = rb'(?<!\\)"thought(?:S|_s)ignature"\s*:\s*"%b[^"\\]*"' % GOOGLE_MARK.encode()
 _SIGNED: Final = re.compile(rb"(,\s*)?%b(?(1)|(?:\s*,)?)" % _SIGNATURE)
-# Of what models say only a call is an object: a comma and its brace stand before the signature, or
+# Of the parts of models only a call is an object: its brace and a comma precede the signature, or
 # its name behind it.
 _SIGNED_CALL: Final = re.compile(
     rb'(\}\s*,\s*)%b|%b(?=\s*,\s*"function(?:C|_c)all")' % (_SIGNATURE, _SIGNATURE)

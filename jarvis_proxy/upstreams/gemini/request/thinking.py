@@ -14,7 +14,7 @@ from jarvis_proxy.upstreams.gemini.request.google_options import GoogleOptions, 
 from jarvis_proxy.upstreams.gemini.request.types import ThinkingConfig
 
 _EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
-# What gateways and their clients say for "none", and for saying nothing.
+# How gateways and their clients spell "none", and no value at all.
 _SYNONYMS: Final[dict[str, str | None]] = {"disable": "none", "default": None, "auto": None}
 _BUDGETS: Final = {"minimal": 1024, "low": 1024, "medium": 8192, "high": 24_576}
 # XHIGH is in the SDK's enum; which model takes it is unverified, so it is never sent.
