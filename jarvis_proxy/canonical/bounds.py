@@ -7,7 +7,7 @@ objects. So a request takes at most about four times its body, plus a fixed amou
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from jarvis_proxy.canonical.chat_request import ChatRequest, ContentPart, Message
+from jarvis_proxy.canonical.chat_request import ChatMessage, ChatRequest, ContentPart
 from jarvis_proxy.canonical.validation_errors import invalid
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.wire.json_limits import exceeds_values, rough_count, rough_count_in_text
@@ -104,13 +104,13 @@ def check_links(count: int) -> None:
         raise invalid("messages", message, "array_above_max_length")
 
 
-def _parts(message: Message) -> int:
+def _parts(message: ChatMessage) -> int:
     content = message.content
     parts = len(content) if isinstance(content, list) else 1
     return parts + len(message.tool_calls or ())
 
 
-def _json_texts(messages: Iterable[Message]) -> Iterator[str]:
+def _json_texts(messages: Iterable[ChatMessage]) -> Iterator[str]:
     """Yield the texts that are read as JSON: arguments and results."""
     for message in messages:
         for call in message.tool_calls or ():
@@ -123,7 +123,7 @@ def _json_texts(messages: Iterable[Message]) -> Iterator[str]:
             yield from _texts(message)
 
 
-def _texts(message: Message) -> Iterator[str]:
+def _texts(message: ChatMessage) -> Iterator[str]:
     if isinstance(message.content, str):
         yield message.content
     for part in message.content if isinstance(message.content, list) else ():

@@ -96,7 +96,7 @@ class AudioAnswer(msgspec.Struct):
     transcript: str | None = None
 
 
-class Message(msgspec.Struct):
+class ChatMessage(msgspec.Struct):
     """One message of any role.
 
     *thinking_blocks* hold sealed state, see ``sealed_state``. *is_error*: the tool failed.
@@ -190,7 +190,7 @@ class Thinking(msgspec.Struct):
 class ChatRequest(msgspec.Struct):
     """A chat request with its extension fields."""
 
-    messages: list[Message]
+    messages: list[ChatMessage]
     stream_options: StreamOptions | None = None
     temperature: float | None = None
     top_p: float | None = None

@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from jarvis_proxy.canonical.chat_request import Message, ToolCall
+from jarvis_proxy.canonical.chat_request import ChatMessage, ToolCall
 from jarvis_proxy.canonical.json_values import MAX_DEPTH, InvalidJSON, parse, within_depth
 from jarvis_proxy.canonical.validation_errors import invalid, missing
 
@@ -28,7 +28,7 @@ class PriorToolCall:
     args: dict[str, object]
     source: ToolCall | None
     namespace: str | None = None
-    result: tuple[int, Message] | None = None
+    result: tuple[int, ChatMessage] | None = None
 
 
 @dataclass(slots=True)
@@ -36,7 +36,7 @@ class UserTurn:
     """What the user said."""
 
     index: int
-    message: Message
+    message: ChatMessage
 
 
 @dataclass(slots=True)
@@ -44,7 +44,7 @@ class UnmatchedToolResult:
     """A tool message that answers no call."""
 
     index: int
-    message: Message
+    message: ChatMessage
 
 
 @dataclass(slots=True)
@@ -52,21 +52,21 @@ class ModelTurn:
     """What the model said and which calls it made."""
 
     index: int
-    message: Message
+    message: ChatMessage
     calls: list[PriorToolCall] = field(default_factory=list)
 
 
 Turn: TypeAlias = UserTurn | UnmatchedToolResult | ModelTurn
 
 
-def read_history(messages: list[Message]) -> tuple[list[Turn], list[tuple[int, Message]]]:
+def read_history(messages: list[ChatMessage]) -> tuple[list[Turn], list[tuple[int, ChatMessage]]]:
     """Return the turns of a conversation, and the system messages with their indices.
 
     Raises:
         ProxyError: 400, an unknown role, or a call without a name.
     """
     turns: list[Turn] = []
-    system: list[tuple[int, Message]] = []
+    system: list[tuple[int, ChatMessage]] = []
     open_calls = _PendingCalls()
     for index, message in enumerate(messages):
         match message.role:
@@ -144,7 +144,7 @@ def _twice(value: object) -> object:
     return value
 
 
-def _calls(message: Message, param: str) -> list[PriorToolCall]:
+def _calls(message: ChatMessage, param: str) -> list[PriorToolCall]:
     calls = [
         _call(call, f"{param}.tool_calls[{index}]")
         for index, call in enumerate(message.tool_calls or ())
@@ -198,7 +198,7 @@ class _PendingCalls:
         for key, waiting in mine.items():
             self._stacks.setdefault(key, []).append(waiting)
 
-    def answered_by(self, message: Message) -> PriorToolCall | None:
+    def answered_by(self, message: ChatMessage) -> PriorToolCall | None:
         call_id, name = message.tool_call_id or "", message.name or ""
         if message.role == "function":
             return self._next(("name", name))

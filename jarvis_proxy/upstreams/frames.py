@@ -12,7 +12,7 @@ from jarvis_proxy.upstreams.openai_errors import (
     error_from_value,
     read_error_value,
 )
-from jarvis_proxy.upstreams.openai_usage import Holder, Usage, read_usage, usage_in
+from jarvis_proxy.upstreams.openai_usage import OpenAIUsage, UsageHolder, read_usage, usage_in
 
 StreamKind = Literal["chat", "responses", "other"]
 """By which rules a stream is complete."""
@@ -22,19 +22,19 @@ _BROKEN: Final = "error"
 """The finish reason that OpenRouter gives a choice whose provider failed."""
 
 
-class Choice(msgspec.Struct, gc=False):
+class FrameChoice(msgspec.Struct, gc=False):
     """One choice's part of an event."""
 
     index: int = 0
     finish_reason: str | None = None
-    usage: Usage | None = None
+    usage: OpenAIUsage | None = None
     error: msgspec.Raw = NO_ERROR
 
 
-class Response(msgspec.Struct):
+class FrameResponse(msgspec.Struct):
     """A response, as its first and last events hold it."""
 
-    usage: Usage | None = None
+    usage: OpenAIUsage | None = None
     error: msgspec.Raw = NO_ERROR
 
 
@@ -44,15 +44,15 @@ class BaseResp(msgspec.Struct):
     status_code: int = 0
 
 
-class Frame(msgspec.Struct, gc=False):
+class OpenAIFrame(msgspec.Struct, gc=False):
     """What is looked for in an event; decoding it also proves that the event is JSON."""
 
-    choices: list[Choice] | None = None
-    usage: Usage | None = None
+    choices: list[FrameChoice] | None = None
+    usage: OpenAIUsage | None = None
     error: msgspec.Raw = NO_ERROR
     type: str | None = None
-    response: Response | None = None
-    x_groq: Holder | None = None
+    response: FrameResponse | None = None
+    x_groq: UsageHolder | None = None
     base_resp: BaseResp | None = None
 
     def tokens(self) -> TokenUsage | None:
@@ -67,7 +67,7 @@ class Frame(msgspec.Struct, gc=False):
         return None if usage is None else usage.counted()
 
 
-class OddFrame(Frame):
+class OddOpenAIFrame(OpenAIFrame):
     """An event with fields of types that nobody expects: what can be read of it."""
 
     counted: TokenUsage | None = None
@@ -77,11 +77,11 @@ class OddFrame(Frame):
         return self.counted
 
 
-_FRAME: Final = msgspec.json.Decoder(Frame)
-FRAMES: Final = msgspec.json.Decoder(list[Frame])
+_FRAME: Final = msgspec.json.Decoder(OpenAIFrame)
+FRAMES: Final = msgspec.json.Decoder(list[OpenAIFrame])
 
 
-def read_frame(payload: bytes) -> Frame:
+def read_frame(payload: bytes) -> OpenAIFrame:
     """Return what an event holds: strictly where that goes, else field by field.
 
     Raises:
@@ -104,24 +104,24 @@ def read_frame(payload: bytes) -> Frame:
     return _odd(value)
 
 
-def _odd(fields: Fields) -> OddFrame:
+def _odd(fields: Fields) -> OddOpenAIFrame:
     kind, response = fields.get("type"), fields_of(fields.get("response"))
     choices = fields.get("choices")
-    return OddFrame(
+    return OddOpenAIFrame(
         choices=[_choice(c) for c in map(fields_of, choices) if c]
         if isinstance(choices, list)
         else None,
         error=_raw(fields.get("error")),
         type=kind if isinstance(kind, str) else None,
-        response=Response(error=_raw(response.get("error"))) if response else None,
+        response=FrameResponse(error=_raw(response.get("error"))) if response else None,
         base_resp=BaseResp(1) if _fails(fields_of(fields.get("base_resp"))) else None,
         counted=usage_in(fields) or read_usage(response.get("usage")),
     )
 
 
-def _choice(fields: Fields) -> Choice:
+def _choice(fields: Fields) -> FrameChoice:
     index, reason, error = (fields.get(name) for name in ("index", "finish_reason", "error"))
-    return Choice(
+    return FrameChoice(
         index=int(index) if isinstance(index, int | float) and abs(index) < 1000 else 0,
         finish_reason=str(reason) if reason else None,
         error=_raw(error),
@@ -136,7 +136,7 @@ def _fails(base_resp: Fields) -> bool:
     return base_resp.get("status_code") not in (None, 0, "0")
 
 
-def is_odd(frame: Frame, kind: StreamKind) -> bool:
+def is_odd(frame: OpenAIFrame, kind: StreamKind) -> bool:
     """Return whether *frame* may be an error in place of a part of the answer."""
     if frame.error is not NO_ERROR:
         return True
@@ -147,7 +147,7 @@ def is_odd(frame: Frame, kind: StreamKind) -> bool:
     return False
 
 
-def error_of(frame: Frame, payload: bytes, event: str, kind: StreamKind) -> ProxyError | None:
+def error_of(frame: OpenAIFrame, payload: bytes, event: str, kind: StreamKind) -> ProxyError | None:
     """Return the error that an event is in place of a part of the answer, or None.
 
     *event* is its name, if it has one; *payload* its data, from which *frame* was read.
@@ -161,20 +161,20 @@ def error_of(frame: Frame, payload: bytes, event: str, kind: StreamKind) -> Prox
     return read_error_value(fields) if event == "error" else error_from_value(fields)
 
 
-def _stands_alone(frame: Frame, fields: Fields, kind: StreamKind) -> bool:
+def _stands_alone(frame: OpenAIFrame, fields: Fields, kind: StreamKind) -> bool:
     if frame.choices or (frame.type is not None and frame.type != "error"):
         return False
     return kind == "chat" or fields.get("object") in (None, "error")
 
 
-def broken_choice(choice: Choice) -> ProxyError | None:
+def broken_choice(choice: FrameChoice) -> ProxyError | None:
     """Return the error of a choice that ended with one, which says so as its finish reason."""
     if choice.finish_reason != _BROKEN:
         return None
     return error_from_object(bytes(choice.error))
 
 
-def failure_of(frame: Frame) -> ProxyError:
+def failure_of(frame: OpenAIFrame) -> ProxyError:
     """Return the error of a response that failed."""
     return error_from_object(b"" if frame.response is None else bytes(frame.response.error))
 

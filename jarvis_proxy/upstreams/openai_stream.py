@@ -14,7 +14,7 @@ from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.frames import (
     FRAMES,
     NO_ERROR,
-    Frame,
+    OpenAIFrame,
     StreamKind,
     broken_choice,
     error_of,
@@ -263,7 +263,7 @@ class PassthroughStream:
             if frame.type == "response.failed" and self.failure is None:
                 self.failure = failure_of(frame)
 
-    def _note(self, frame: Frame) -> None:
+    def _note(self, frame: OpenAIFrame) -> None:
         choices = frame.choices
         has_usage = (
             frame.usage is not None or frame.x_groq is not None or frame.response is not None
@@ -278,7 +278,7 @@ class PassthroughStream:
                 if choice.usage is not None:
                     has_usage = True
                 self._seen.add(choice.index)
-        if (has_usage or type(frame) is not Frame) and (tokens := frame.tokens()) is not None:
+        if (has_usage or type(frame) is not OpenAIFrame) and (tokens := frame.tokens()) is not None:
             self.usage = tokens
 
     def feed_eof(self) -> bytes:

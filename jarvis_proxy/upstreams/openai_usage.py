@@ -32,7 +32,7 @@ class ReasoningTokens(msgspec.Struct):
     reasoning_tokens: int | None = None
 
 
-class Usage(msgspec.Struct):
+class OpenAIUsage(msgspec.Struct):
     """The usage fields that are counted, under chat's and under the Responses API's names."""
 
     prompt_tokens: int | None = None
@@ -62,18 +62,18 @@ class Usage(msgspec.Struct):
         )
 
 
-class Holder(msgspec.Struct, gc=False):
+class UsageHolder(msgspec.Struct, gc=False):
     """Something that may hold usage."""
 
-    usage: Usage | None = None
+    usage: OpenAIUsage | None = None
 
 
 class AnswerUsage(msgspec.Struct):
     """The places of a whole answer, or of an event, where usage may stand."""
 
-    usage: Usage | None = None
-    choices: list[Holder] | None = None
-    x_groq: Holder | None = None
+    usage: OpenAIUsage | None = None
+    choices: list[UsageHolder] | None = None
+    x_groq: UsageHolder | None = None
 
     def counted(self) -> TokenUsage | None:
         """Return the counts, None where there are none."""

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from jarvis_proxy.canonical.chat_request import Message
+from jarvis_proxy.canonical.chat_request import ChatMessage
 from jarvis_proxy.canonical.history import (
     ID_MARK,
     ModelTurn,
@@ -23,7 +23,7 @@ from tests.upstreams.gemini.chat import called, result, user
 
 def turns(*messages: dict[str, Any]) -> list[str]:
     """Return the turns in short: what each is, and for calls which message answers them."""
-    found, _ = read_history(msgspec.convert(messages, list[Message]))
+    found, _ = read_history(msgspec.convert(messages, list[ChatMessage]))
     short: list[str] = []
     for turn in found:
         match turn:
@@ -136,7 +136,7 @@ def test_b12_result_under_an_unknown_id_answers_the_one_open_call(
 
 def test_system_messages_stand_apart_wherever_they_come() -> None:
     sent = [{"role": "system"}, user(), {"role": "developer", "content": "x"}]
-    found, system = read_history(msgspec.convert(sent, list[Message]))
+    found, system = read_history(msgspec.convert(sent, list[ChatMessage]))
 
     assert [index for index, _ in system] == [0, 2]
     assert len(found) == 1
@@ -180,7 +180,7 @@ def test_a_custom_call_is_a_call_with_one_input() -> None:
             {"id": "b", "type": "custom", "custom": {"name": "sh"}},
         ],
     }
-    found, _ = read_history(msgspec.convert([sent], list[Message]))
+    found, _ = read_history(msgspec.convert([sent], list[ChatMessage]))
 
     assert isinstance(found[0], ModelTurn)
     assert [call.args for call in found[0].calls] == [{"input": "ls"}, {"input": ""}]

@@ -9,7 +9,7 @@ from jarvis_proxy.canonical.usage import TokenUsage
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.frames import (
     FRAMES,
-    Choice,
+    FrameChoice,
     StreamKind,
     broken_choice,
     error_of,
@@ -115,9 +115,9 @@ def test_a_common_chunk_is_not_looked_at_twice() -> None:
 
 
 def test_c1_a_choice_says_that_it_failed() -> None:
-    error = broken_choice(Choice(finish_reason="error", error=msgspec.Raw(b'{"message":"m"}')))
+    error = broken_choice(FrameChoice(finish_reason="error", error=msgspec.Raw(b'{"message":"m"}')))
 
     assert error is not None
     assert error.message == "m"
-    assert broken_choice(Choice(finish_reason="error")) is not None
-    assert broken_choice(Choice(finish_reason="stop")) is None
+    assert broken_choice(FrameChoice(finish_reason="error")) is not None
+    assert broken_choice(FrameChoice(finish_reason="stop")) is None

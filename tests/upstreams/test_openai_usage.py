@@ -6,18 +6,18 @@ import msgspec
 import pytest
 
 from jarvis_proxy.canonical.usage import TokenUsage
-from jarvis_proxy.upstreams.openai_usage import AnswerUsage, Usage, read_usage, usage_in
+from jarvis_proxy.upstreams.openai_usage import AnswerUsage, OpenAIUsage, read_usage, usage_in
 
 
 @pytest.mark.parametrize(
     ("usage", "expected"),
     [
-        (Usage(), TokenUsage()),
-        (Usage(prompt_tokens=3, completion_tokens=0), TokenUsage(3)),
-        (Usage(input_tokens=3, output_tokens=4), TokenUsage(3, 4)),
+        (OpenAIUsage(), TokenUsage()),
+        (OpenAIUsage(prompt_tokens=3, completion_tokens=0), TokenUsage(3)),
+        (OpenAIUsage(input_tokens=3, output_tokens=4), TokenUsage(3, 4)),
     ],
 )
-def test_absent_counts_are_zero(usage: Usage, expected: TokenUsage) -> None:
+def test_absent_counts_are_zero(usage: OpenAIUsage, expected: TokenUsage) -> None:
     assert usage.counted() == expected
 
 
@@ -72,7 +72,7 @@ def test_cached_tokens_may_stand_next_to_the_others(cached: dict[str, object]) -
     expected = TokenUsage(9, 1, 6)
 
     assert read_usage(usage) == expected
-    assert msgspec.convert(usage, Usage).counted() == expected
+    assert msgspec.convert(usage, OpenAIUsage).counted() == expected
 
 
 PLACES: list[tuple[dict[str, Any], TokenUsage | None]] = [

@@ -9,7 +9,7 @@ Source: https://api-docs.deepseek.com/guides/function_calling and /guides/thinki
 
 from typing import Any, Final, NamedTuple
 
-from jarvis_proxy.canonical.chat_request import Message
+from jarvis_proxy.canonical.chat_request import ChatMessage
 from jarvis_proxy.canonical.history import (
     ModelTurn,
     PriorToolCall,
@@ -59,7 +59,7 @@ class MessageWriter:
         self._native_custom = native_custom
         self._out: list[WrittenMessage] = []
 
-    def write(self, messages: list[Message], instructions: str = "") -> list[WrittenMessage]:
+    def write(self, messages: list[ChatMessage], instructions: str = "") -> list[WrittenMessage]:
         """Return the messages, with *instructions* behind the system's own words.
 
         Raises:
@@ -79,14 +79,14 @@ class MessageWriter:
                     self._user(turn.index, turn.message)
         return self._out
 
-    def _system(self, messages: list[Message], instructions: str) -> None:
+    def _system(self, messages: list[ChatMessage], instructions: str) -> None:
         said = [text for index, m in enumerate(messages) for text in self._texts(m, index)]
         if instructions:
             said.append(instructions)
         if said:
             self._add({"role": "system", "content": "\n\n".join(said)}, 0)
 
-    def _user(self, index: int, message: Message, *, is_result: bool = False) -> None:
+    def _user(self, index: int, message: ChatMessage, *, is_result: bool = False) -> None:
         parts = self._content.parts(message.content, f"messages[{index}].content")
         if is_result:  # of a call that nobody knows
             label = message.tool_call_id or message.name or "unknown"
@@ -155,14 +155,14 @@ class MessageWriter:
             return {"type": "custom", "custom": {"name": name, "input": custom.input or ""}}
         return {"type": "function", "function": {"name": name, "arguments": _arguments(call)}}
 
-    def _texts(self, message: Message, index: int) -> list[str]:
+    def _texts(self, message: ChatMessage, index: int) -> list[str]:
         param = f"messages[{index}].content"
         parts = self._content.parts(message.content, param)
         if media_of(parts):
             self._notes.add(param)  # only the user may say it in another form
         return texts_of(parts)
 
-    def _reasoning(self, message: Message) -> str:
+    def _reasoning(self, message: ChatMessage) -> str:
         """Return the reasoning that the upstream wants back: its own, and nobody else's."""
         if self._owner is None:
             return ""

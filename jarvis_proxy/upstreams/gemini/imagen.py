@@ -11,7 +11,7 @@ import msgspec
 
 from jarvis_proxy.canonical.answer import Answer, AnswerReader, Finish
 from jarvis_proxy.canonical.call import Call
-from jarvis_proxy.canonical.chat_request import ChatRequest, ContentPart, Message
+from jarvis_proxy.canonical.chat_request import ChatMessage, ChatRequest, ContentPart
 from jarvis_proxy.canonical.exchange import UpstreamRequest, bad_response, empty_reply, truncated
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.canonical.validation_errors import invalid
@@ -178,7 +178,7 @@ class ImagenReader:
             )
 
 
-def _prompt(messages: list[Message]) -> str:
+def _prompt(messages: list[ChatMessage]) -> str:
     words = [_words(message, index) for index, message in enumerate(messages)]
     prompt = "\n".join(word for word in words if word)
     if not prompt:
@@ -187,7 +187,7 @@ def _prompt(messages: list[Message]) -> str:
     return prompt
 
 
-def _words(message: Message, index: int) -> str:
+def _words(message: ChatMessage, index: int) -> str:
     if message.role not in ("system", "developer", "user"):
         return ""
     content = message.content

@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from jarvis_proxy.canonical.chat_request import Message
+from jarvis_proxy.canonical.chat_request import ChatMessage
 from jarvis_proxy.canonical.history import (
     ModelTurn,
     PriorToolCall,
@@ -79,7 +79,7 @@ class WrittenMessages:
 
 
 def write_messages(
-    messages: list[Message],
+    messages: list[ChatMessage],
     content: ContentWriter,
     tools: AnthropicTools,
     notes: IgnoredParams,
@@ -118,7 +118,7 @@ class _Writer:
         self._found = WrittenMessages()
         self._past = 0
 
-    def write(self, messages: list[Message]) -> WrittenMessages:
+    def write(self, messages: list[ChatMessage]) -> WrittenMessages:
         first = next((i for i, m in enumerate(messages) if m.role not in _SYSTEM), len(messages))
         turns, system = read_history(messages)
         self._past = max((i for i, m in enumerate(messages) if m.role == "assistant"), default=0)
@@ -147,7 +147,7 @@ class _Writer:
         else:
             turns.append({"role": role, "content": blocks})
 
-    def _texts(self, message: Message, index: int) -> list[JsonObject]:
+    def _texts(self, message: ChatMessage, index: int) -> list[JsonObject]:
         """Return the texts of a message that can hold nothing else."""
         blocks: list[JsonObject] = []
         for part, where in each_part(message.content, f"messages[{index}].content"):
@@ -166,7 +166,7 @@ class _Writer:
         blocks = self._blocks(message, index)
         self._add("user", [_as_words(block) for block in blocks])
 
-    def _blocks(self, message: Message, index: int) -> list[JsonObject]:
+    def _blocks(self, message: ChatMessage, index: int) -> list[JsonObject]:
         param = f"messages[{index}].content"
         return self._content.blocks(message.content, param, past=index < self._past)
 
@@ -232,7 +232,7 @@ def _as_words(block: JsonObject) -> JsonObject:
     return {"type": "text", "text": f"Tool {block['tool_name']} is available now."}
 
 
-def _own_thinking(message: Message) -> list[JsonObject]:
+def _own_thinking(message: ChatMessage) -> list[JsonObject]:
     """Return the thinking blocks that Anthropic made, in order and unchanged.
 
     Those of other services, and those without a signature, which Anthropic refuses, are left out.

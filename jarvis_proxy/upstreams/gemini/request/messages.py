@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from jarvis_proxy.canonical.attachments import link_kind
-from jarvis_proxy.canonical.chat_request import ContentPart, Message
+from jarvis_proxy.canonical.chat_request import ChatMessage, ContentPart
 from jarvis_proxy.canonical.function_names import FunctionNames
 from jarvis_proxy.canonical.history import (
     ModelTurn,
@@ -42,7 +42,7 @@ class GeminiContents:
 
 
 def build_messages(
-    messages: list[Message],
+    messages: list[ChatMessage],
     *,
     traits: ModelTraits,
     reader: ContentReader,
@@ -112,7 +112,7 @@ class _Builder:
         self._ids: set[str] = set()
         self._repeats: Counter[str] = Counter()
 
-    def build(self, messages: list[Message]) -> GeminiContents:
+    def build(self, messages: list[ChatMessage]) -> GeminiContents:
         turns, system = read_history(messages)
         instructions = [
             text
@@ -200,7 +200,7 @@ class _Builder:
             pictures += self._own_pictures(message, param)
         return said, pictures
 
-    def _own_pictures(self, message: Message, param: str) -> list[Part]:
+    def _own_pictures(self, message: ChatMessage, param: str) -> list[Part]:
         """Return the pictures that the client got in ``images``, as far as it kept them."""
         images = message.images if isinstance(message.images, list) else []
         found: list[Part] = []

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from jarvis_proxy.canonical.chat_request import Message, ToolCall
+from jarvis_proxy.canonical.chat_request import ChatMessage, ToolCall
 from jarvis_proxy.canonical.history import ID_MARK, alnum_id, strip_signature_suffix
 from jarvis_proxy.canonical.json_values import InvalidJSON, parse
 from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits
@@ -64,7 +64,12 @@ class SignatureResolver:
         return self._signatures.get(bare, self._now) if bare else None
 
     def for_call(
-        self, call: ToolCall | None, message: Message, known: StoredSignature | None, *, first: bool
+        self,
+        call: ToolCall | None,
+        message: ChatMessage,
+        known: StoredSignature | None,
+        *,
+        first: bool,
     ) -> str | None:
         """Return the signature to send with a call; *first* of its step, or a parallel sibling.
 
@@ -84,7 +89,7 @@ class SignatureResolver:
         self.sources["placeholder"] += 1
         return PLACEHOLDER
 
-    def for_text(self, message: Message) -> str | None:
+    def for_text(self, message: ChatMessage) -> str | None:
         """Return the signature to send with the last text of an assistant message."""
         if self._traits.signatures == "none" or self._sentinel_only:
             return None
@@ -121,7 +126,7 @@ def _overruled(
     return CarriedSignature("store", known.signature)
 
 
-def _carried(call: ToolCall, message: Message) -> Iterator[CarriedSignature]:
+def _carried(call: ToolCall, message: ChatMessage) -> Iterator[CarriedSignature]:
     """Yield the signatures that a tool call brings, best carrier first."""
     yield from _from_extra_content(call.extra_content)
     yield from _from_reasoning_details(message.reasoning_details, call.id or "")
@@ -132,7 +137,7 @@ def _carried(call: ToolCall, message: Message) -> Iterator[CarriedSignature]:
         yield CarriedSignature("id", signature)
 
 
-def _carried_by_message(message: Message) -> Iterator[CarriedSignature]:
+def _carried_by_message(message: ChatMessage) -> Iterator[CarriedSignature]:
     yield from _from_extra_content(message.extra_content)
     yield from _from_provider_fields(message.provider_specific_fields)
 

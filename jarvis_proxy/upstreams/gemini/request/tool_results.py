@@ -6,7 +6,7 @@ Source: https://ai.google.dev/gemini-api/docs/function-calling (read 2026-11).
 from dataclasses import dataclass, field
 from typing import Final
 
-from jarvis_proxy.canonical.chat_request import Message
+from jarvis_proxy.canonical.chat_request import ChatMessage
 from jarvis_proxy.canonical.json_values import (
     InvalidJSON,
     compact,
@@ -40,7 +40,7 @@ def missing_result(name: str, call_id: str | None) -> Result:
 
 
 def read_result(
-    message: Message, param: str, reader: ContentReader, traits: ModelTraits, *, name: str
+    message: ChatMessage, param: str, reader: ContentReader, traits: ModelTraits, *, name: str
 ) -> Result:
     """Return what a tool message says; the caller adds the call's id.
 

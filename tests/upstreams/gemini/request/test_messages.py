@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from jarvis_proxy.canonical.chat_request import Message
+from jarvis_proxy.canonical.chat_request import ChatMessage
 from jarvis_proxy.canonical.function_names import FunctionNames
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.errors import ProxyError
@@ -43,7 +43,7 @@ class Built:
         traits = traits_of(model)
         self.notes = IgnoredParams()
         built = build_messages(
-            msgspec.convert(messages, list[Message]),
+            msgspec.convert(messages, list[ChatMessage]),
             traits=traits,
             reader=ContentReader(traits, {}),
             resolver=SignatureResolver(traits, DictSignatureStore(store), 0.0),

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from jarvis_proxy.canonical.chat_request import Message, ToolCall
+from jarvis_proxy.canonical.chat_request import ChatMessage, ToolCall
 from jarvis_proxy.canonical.history import alnum_id, strip_signature_suffix
 from jarvis_proxy.upstreams.gemini.model_traits import traits_of
 from jarvis_proxy.upstreams.gemini.request.signature_lookup import (
@@ -26,8 +26,8 @@ def call(**fields: Any) -> ToolCall:
     return msgspec.convert({"id": "call_1", "type": "function", **fields}, ToolCall)
 
 
-def message(**fields: Any) -> Message:
-    return msgspec.convert({"role": "assistant", **fields}, Message)
+def message(**fields: Any) -> ChatMessage:
+    return msgspec.convert({"role": "assistant", **fields}, ChatMessage)
 
 
 def extra(signature: object, vendor: str = "google") -> dict[str, object]:
@@ -47,7 +47,7 @@ def signer(
 
 def sent(
     tool_call: ToolCall | None,
-    within: Message | None = None,
+    within: ChatMessage | None = None,
     *,
     model: str = NEWEST,
     store: dict[str, StoredSignature] | None = None,
@@ -91,7 +91,7 @@ DETAILS = message(
     ids=["google", "vertex", "details", "provider", "provider list", "id", "legacy call"],
 )
 def test_each_carrier_brings_the_signature_back(
-    tool_call: ToolCall | None, within: Message, source: str
+    tool_call: ToolCall | None, within: ChatMessage, source: str
 ) -> None:
     assert (SIGNED, {source: 1}) == sent(tool_call, within)
 
@@ -246,7 +246,9 @@ def test_after_a_refusal_only_placeholders_are_sent() -> None:
     ],
     ids=["extra_content", "provider", "placeholder", "none"],
 )
-def test_a_text_gets_the_signature_of_its_message(within: Message, expected: str | None) -> None:
+def test_a_text_gets_the_signature_of_its_message(
+    within: ChatMessage, expected: str | None
+) -> None:
     assert expected == signer().for_text(within)
     assert signer("gemini-2.0-flash").for_text(within) is None
 
@@ -282,7 +284,7 @@ KNOWN = {"msg_1": StoredSignature(SIGNED, None), "msg_2": StoredSignature(None, 
     ],
 )
 def test_a_text_that_was_a_response_s_message_is_known_by_its_id(
-    said: Message, expected: str | None
+    said: ChatMessage, expected: str | None
 ) -> None:
     known = {**KNOWN, "call_1": StoredSignature(OTHER, None)}
 

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from jarvis_proxy.canonical.chat_request import Message
+from jarvis_proxy.canonical.chat_request import ChatMessage
 from jarvis_proxy.upstreams.gemini.model_traits import traits_of
 from jarvis_proxy.upstreams.gemini.request.content import ContentReader
 from jarvis_proxy.upstreams.gemini.request.tool_results import MISSING, missing_result, read_result
@@ -19,7 +19,7 @@ FILE = "https://generativelanguage.googleapis.com/v1beta/files/abc"
 
 def read(content: Any, model: str = NEWEST) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     traits = traits_of(model)
-    message = msgspec.convert({"role": "tool", "content": content}, Message)
+    message = msgspec.convert({"role": "tool", "content": content}, ChatMessage)
     found = read_result(message, "messages[2]", ContentReader(traits, {}), traits, name="f")
     return msgspec.to_builtins(found.response), msgspec.to_builtins(found.extra_parts)
 
