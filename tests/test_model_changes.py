@@ -59,8 +59,8 @@ class StrictAnthropic:
             check(_as_lists(body), [THINKING])
         except RefusedError as refusal:
             self.refusals.append(str(refusal))
-            told = {"type": "invalid_request_error", "message": str(refusal)}
-            await peer.reply(json.dumps({"type": "error", "error": told}).encode(), 400)
+            written = {"type": "invalid_request_error", "message": str(refusal)}
+            await peer.reply(json.dumps({"type": "error", "error": written}).encode(), 400)
             return
         has_result = CALL["id"] in json.dumps(body["messages"])
         blocks = [{"type": "text", "text": "Bonn is sunny."}] if has_result else [THINKING, CALL]

@@ -27,7 +27,7 @@ def keeper(
 
 
 class Store:
-    """A store that does as it is told."""
+    """A store that fails when the test wants it."""
 
     def __init__(self) -> None:
         self.rows: list[UsageRow] = []

@@ -178,7 +178,7 @@ class _PictureSink(DiscardingSink):
         return sum(len(picture.url) for picture in self.pictures)
 
     def text(self, text: str, /) -> None:
-        """Take words beside the picture."""
+        """Take words that come with the picture."""
         self.words.append(text)
 
     def sketch(self, image: Image, /) -> None:

@@ -125,7 +125,7 @@ def test_g4_e8_log_probabilities_stand_in_the_last_frame() -> None:
     assert whole(*steps)["candidates"][0]["logprobsResult"] == expected
 
 
-def test_what_google_does_not_count_is_not_told() -> None:
+def test_what_google_does_not_count_is_not_sent() -> None:
     steps = text("a"), (lambda sink: sink.server_tool("web_search", 2)), finish()
 
     assert parts(whole(*steps)) == [{"text": "a"}]

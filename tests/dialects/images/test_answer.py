@@ -50,7 +50,7 @@ def test_some_pictures_are_better_than_none() -> None:
     assert len(json.loads(answer.body())["data"]) == 1
 
 
-def test_words_instead_of_a_picture_are_told() -> None:
+def test_words_instead_of_a_picture_are_reported() -> None:
     answer = ImagesAnswer(ImageOptions(created=7), stream=False)
     answer.choice(0).text("Which ")
     answer.choice(0).text("otter?")

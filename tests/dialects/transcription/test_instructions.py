@@ -1,4 +1,4 @@
-"""What models are told."""
+"""The instructions for models."""
 
 from jarvis_proxy.dialects.transcription.instructions import answer_schema, instruct
 from jarvis_proxy.dialects.transcription.options import TranscriptOptions

@@ -53,8 +53,8 @@ def test_bug_14_and_15_the_prompt_includes_what_caches_gave_and_took() -> None:
 
 def test_tokens_written_for_an_hour_are_told_apart() -> None:
     split = {"ephemeral_5m_input_tokens": 100, "ephemeral_1h_input_tokens": 200}
-    told = {"input_tokens": 4, "cache_creation_input_tokens": 300, "cache_creation": split}
-    reader, _ = read_events(start({**told, "output_tokens": 1}), *text(0, "Hi"), *end())
+    counts = {"input_tokens": 4, "cache_creation_input_tokens": 300, "cache_creation": split}
+    reader, _ = read_events(start({**counts, "output_tokens": 1}), *text(0, "Hi"), *end())
 
     assert reader.usage is not None
     details = reader.usage.prompt_tokens_details

@@ -50,8 +50,8 @@ def _file(**fields: object) -> Json:
     return {"type": "file", "file": fields}
 
 
-def _only_block(part: Json, *, beside: str = "", **options: Any) -> Json:
-    (block,) = turns_for(user([part, text(beside)]), **options)[0][1]
+def _only_block(part: Json, *, with_text: str = "", **options: Any) -> Json:
+    (block,) = turns_for(user([part, text(with_text)]), **options)[0][1]
     assert isinstance(block, dict)
     return block
 
@@ -201,7 +201,7 @@ def test_x14_data_that_is_no_base64_is_refused(data: str) -> None:
 def test_x14_a_text_file_without_text_is_left_out() -> None:
     data = base64.b64encode(b" \n").decode()
 
-    assert _only_block(_file(file_data=data, filename="a.txt"), beside="hi") == text("hi")
+    assert _only_block(_file(file_data=data, filename="a.txt"), with_text="hi") == text("hi")
 
 
 @pytest.mark.parametrize(("wish", "sent"), [({"enabled": True}, True), ({"enabled": False}, False)])
