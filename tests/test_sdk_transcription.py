@@ -93,12 +93,11 @@ async def test_a_transcript_and_what_google_is_asked(scene: Scene) -> None:
     assert said.usage.input_token_details.audio_tokens == 119
     assert scene.google.paths == [f"/v1beta/models/{MODEL}:generateContent"]
     (sent,) = scene.google.sent
-    (part,) = sent["contents"][0]["parts"]
+    words, part = sent["contents"][0]["parts"]
     assert part["inlineData"]["mimeType"] == "audio/wav"
     assert base64.b64decode(part["inlineData"]["data"]) == WAV
     assert sent["generationConfig"]["temperature"] == 0.2
     assert "responseJsonSchema" not in sent["generationConfig"]
-    (words,) = sent["systemInstruction"]["parts"]
     assert words["text"].startswith("Transcribe")
     assert "Rails, gems" in words["text"]
     (line,) = [line for line in scene.proxy.logged().splitlines() if "transcriptions" in line]
@@ -212,7 +211,7 @@ async def test_a_translation(scene: Scene) -> None:
 
     assert said.text == TEXT
     (sent,) = scene.google.sent
-    assert "into English" in sent["systemInstruction"]["parts"][0]["text"]
+    assert "into English" in sent["contents"][0]["parts"][0]["text"]
 
 
 async def test_silence_is_an_empty_transcript(scene: Scene) -> None:

@@ -66,11 +66,12 @@ def _chat(form: Form, options: TranscriptOptions) -> bytes:
         "data": base64.b64encode(form.data(part)).decode(),
         "format": mime_of(form, part),
     }
+    content = [
+        {"type": "text", "text": instruct(options)},
+        {"type": "input_audio", "input_audio": sound},
+    ]
     asked: dict[str, Any] = {
-        "messages": [
-            {"role": "system", "content": instruct(options)},
-            {"role": "user", "content": [{"type": "input_audio", "input_audio": sound}]},
-        ],
+        "messages": [{"role": "user", "content": content}],
         # A transcript needs no thought; some models cannot do without.
         "reasoning_effort": "minimal",
         "include_thoughts": False,

@@ -35,16 +35,17 @@ def test_the_chat_request() -> None:
     client = read(FILE, part("temperature", "0"))
     asked: dict[str, Any] = json.loads(client.request.body)
 
-    assert asked["messages"][1]["content"] == [
-        {
-            "type": "input_audio",
-            "input_audio": {"data": base64.b64encode(b"OggS").decode(), "format": "audio/ogg"},
-        }
-    ]
+    (message,) = asked["messages"]
+    words, sound = message["content"]
+    assert words["text"].startswith("Transcribe")
+    assert sound == {
+        "type": "input_audio",
+        "input_audio": {"data": base64.b64encode(b"OggS").decode(), "format": "audio/ogg"},
+    }
     assert (asked["temperature"], asked["include_thoughts"]) == (0, False)
     assert "response_format" not in asked
     assert client.headers == (("content-type", "application/json"),)
-    assert client.request.params.param("messages[1].content[0]") == "file"
+    assert client.request.params.param("messages[0].content[1]") == "file"
 
 
 @pytest.mark.parametrize("features", [ModelFeatures(speaks=True), ModelFeatures(draws=True)])
