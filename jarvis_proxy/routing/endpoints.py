@@ -46,6 +46,7 @@ DASHBOARD: Final[frozenset[EndpointKind]] = frozenset({"page", "events"})
 
 ASSETS: Final = (
     "charts.js",
+    "client_apis.js",
     "dashboard.css",
     "dashboard.js",
     "playground.js",

@@ -160,7 +160,10 @@ const scenarios = {
       ])).observe(document.getElementById("answer"), { subtree: true, childList: true });
     });
     const answers = [];
-    for (const { key, model, message, stopAt } of task.asks) {
+    const api = await page.inputValue("#api");
+    for (const { key, model, message, stopAt, api, think } of task.asks) {
+      if (api) await page.selectOption("#api", api);
+      await page.setChecked("#think", think);
       await page.fill("#client-key", key);
       await page.fill("#model", model);
       await page.fill("#message", message);
@@ -177,9 +180,10 @@ const scenarios = {
         thoughts: await page.isVisible("#thoughts-text"),
         facts: await text(page, "#answer-facts"),
         error: await text(page, "#answer-error"),
+        request: await text(page, "#request-text"),
       });
     }
-    return { answers, ...await whereKeysAre(page) };
+    return { api, answers, ...await whereKeysAre(page) };
   },
 
   /** Names, codes, messages and answers that are markup: what became of them. */

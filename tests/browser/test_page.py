@@ -6,7 +6,7 @@ import json
 import re
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from random import Random
 from typing import Any
 
@@ -36,6 +36,15 @@ def event(delta: dict[str, object], finish: str | None = None, **more: object) -
     choice = {"index": 0, "delta": delta, "finish_reason": finish}
     head = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
     return b"data: " + json.dumps({**head, "choices": [choice], **more}).encode() + b"\n\n"
+
+
+def google_event(text: str, **more: object) -> bytes:
+    """Return one event of a Gemini stream; *more*: fields of the candidate, or `thought`."""
+    part = {"text": text, "thought": bool(more.pop("thought", False))}
+    candidate = {"content": {"parts": [part], "role": "model"}, "index": 0, **more}
+    usage = {"promptTokenCount": 7, "candidatesTokenCount": 5, "totalTokenCount": 12}
+    frame = {"candidates": [candidate], "usageMetadata": usage}
+    return b"data: " + json.dumps(frame).encode() + b"\r\n\r\n"
 
 
 @contextlib.asynccontextmanager
@@ -158,6 +167,64 @@ async def test_playground_shows_an_answer_as_it_comes_with_its_thoughts_apart() 
     assert seen["trouble"] == []
 
 
+APIS = {
+    "chat": "/v1/chat/completions",
+    "responses": "/v1/responses",
+    "messages": "/v1/messages",
+    "generateContent": "/v1beta/models/gemini-3-flash:streamGenerateContent?alt=sse",
+}
+
+
+async def test_playground_speaks_every_api_and_shows_what_it_sends() -> None:
+    async def answer(peer: Peer, request: Received) -> None:
+        pieces = google_event("Let me think.", thought=True), google_event("Hello, ")
+        end = google_event("you!", finishReason="STOP")
+        await peer.reply(b"".join((*pieces, end)), content_type="text/event-stream")
+
+    upstream = RawUpstream(answer)
+    asks = [Ask("gemini-3-flash", "Hi there", api=api, think=True) for api in APIS]
+    async with (
+        upstream.running(),
+        running_proxy(gemini=upstream.base_url, ADMIN_KEY=ADMIN_KEY) as proxy,
+    ):
+        seen = await _ask(proxy, *asks)
+
+    assert seen["api"] == "chat"  # unless another one is chosen
+    for path, shown in zip(APIS.values(), seen["answers"], strict=True):
+        assert shown["error"] == "", path
+        assert shown["seen"][-1] == ["Let me think.", "Hello, you!"], path
+        assert (shown["thoughts"], "tokens in" in shown["facts"]) == (True, True), path
+        head, _, body = shown["request"].partition("\n\n")
+        assert head.startswith(f"POST {proxy.url}{path}\n"), path
+        assert "Hi there" in str(json.loads(body)), path
+        assert KEY not in shown["request"], path
+    assert seen["session"] == [ADMIN_KEY]
+    assert seen["trouble"] == []
+
+
+async def test_playground_says_in_words_what_went_wrong_in_every_api() -> None:
+    async def answer(peer: Peer, request: Received) -> None:
+        await peer.head()
+        await peer.chunk(google_event("Half of "))
+        peer.reset()
+
+    upstream = RawUpstream(answer)
+    asks = [Ask("gemini-3-flash", key=key, api=api) for api in APIS for key in (KEY, "wrong-key")]
+    async with (
+        upstream.running(),
+        running_proxy(gemini=upstream.base_url, ADMIN_KEY=ADMIN_KEY) as proxy,
+    ):
+        seen = await _ask(proxy, *asks)
+
+    for at, api in enumerate(APIS):
+        broken, refused = seen["answers"][2 * at : 2 * at + 2]
+        assert broken["seen"][-1][1] == "Half of ", api
+        # Google's API is relayed to Google, so that its break is the client's.
+        end = "The answer broke off." if api == "generateContent" else "The upstream"
+        assert broken["error"].startswith(end), api
+        assert refused["error"].startswith("401: Incorrect API key"), api
+
+
 async def test_stop_ends_the_call_upstream() -> None:
     gone = asyncio.Event()
 
@@ -210,13 +277,12 @@ class Ask:
     message: str = "Hi"
     key: str = KEY
     stop_at: str = ""
+    api: str = ""
+    think: bool = False
 
 
 async def _ask(proxy: Proxy, *asks: Ask) -> Any:
-    given = [
-        {"model": ask.model, "message": ask.message, "key": ask.key, "stopAt": ask.stop_at}
-        for ask in asks
-    ]
+    given = [asdict(ask) | {"stopAt": ask.stop_at} for ask in asks]
     return await play("ask", proxy.url, adminKey=ADMIN_KEY, asks=given)
 
 

@@ -1,5 +1,6 @@
 // The playground: one message to one model, with a client's key, streamed as any client gets it.
 
+import { APIS, isOrdinary } from "./client_apis.js";
 import { ask, errorMessage, isKey, serverEvents } from "./stream.js";
 import { duration, number, words } from "./words.js";
 
@@ -9,6 +10,11 @@ const get = (id) => document.getElementById(id);
 export function start() {
   const form = get("ask");
   let running = null;
+  get("api").replaceChildren(...Object.entries(APIS).map(([name, { label }]) => (
+    new Option(label, name)
+  )));
+  form.addEventListener("input", showRequest);
+  showRequest();
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     if (running) return;
@@ -47,32 +53,45 @@ async function listModels() {
   }
 }
 
+/** What the form asks for: an API, and the request that it gets. */
+function wanted() {
+  const api = APIS[get("api").value];
+  const request = api.request(
+    get("model").value.trim(), get("message").value, get("think").checked,
+  );
+  return { api, ...request };
+}
+
+/** Show the request as it goes out, without the key. */
+function showRequest() {
+  const { path, headers, body } = wanted();
+  const lines = Object.entries({
+    Authorization: `Bearer ${words.clientKeyShort}`, ...headers, "Content-Type": "application/json",
+  }).map(([name, value]) => `${name}: ${value}`);
+  get("request-text").textContent = [
+    `POST ${new URL(path, location.href)}`, ...lines, "", JSON.stringify(body, null, 2),
+  ].join("\n");
+}
+
 async function play(signal) {
   const view = new Answer(), key = get("client-key").value.trim();
   if (!isKey(key)) {
     view.fail(`401: ${words.noSuchKey}`);
     return;
   }
+  const { api, path, headers, body } = wanted();
   try {
-    const response = await ask("v1/chat/completions", key, {
+    const response = await ask(path, key, {
       method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({
-        model: get("model").value.trim(),
-        messages: [{ role: "user", content: get("message").value }],
-        stream: true,
-        stream_options: { include_usage: true },
-      }),
+      headers: { ...headers, "Content-Type": "application/json" },
+      body: JSON.stringify(body),
       signal,
     });
     if (!response.ok) {
       view.fail(`${response.status}: ${await errorMessage(response)}`);
       return;
     }
-    for await (const { data } of serverEvents(response.body)) {
-      if (data === "[DONE]") view.isWhole = true;
-      else view.take(JSON.parse(data));
-    }
+    for await (const { data } of serverEvents(response.body)) view.take(api.read(data));
     view.end();
   } catch (error) {
     if (signal.aborted) view.stop();
@@ -86,7 +105,7 @@ class Answer {
     this.firstByte = null;
     this.isWhole = false;
     this.finish = "";
-    this.usage = null;
+    this.prompt = this.completion = null;
     this.text = get("answer-text");
     this.thoughts = get("thoughts-text");
     this.text.textContent = this.thoughts.textContent = get("answer-error").textContent = "";
@@ -95,35 +114,31 @@ class Answer {
     get("answer-facts").textContent = words.waiting;
   }
 
-  take(chunk) {
-    if (chunk.error) {
-      this.fail(chunk.error.message);
+  take({ text, thought, prompt, completion, finish, error, isEnd }) {
+    if (error) {
+      this.fail(error);
       return;
     }
     this.firstByte ??= performance.now() - this.started;
-    this.usage = chunk.usage ?? this.usage;
-    for (const { delta, finish_reason: finish } of chunk.choices ?? []) {
-      const thought = delta?.reasoning_content ?? delta?.reasoning;
-      if (typeof thought === "string" && thought) {
-        get("thoughts").hidden = false;
-        this.thoughts.append(thought);
-      }
-      if (typeof delta?.content === "string") this.text.append(delta.content);
-      if (typeof delta?.refusal === "string") this.text.append(delta.refusal);
-      if (finish) this.finish = finish;
+    this.prompt = prompt ?? this.prompt;
+    this.completion = completion ?? this.completion;
+    this.finish = finish || this.finish;
+    this.isWhole ||= isEnd === true;
+    if (typeof thought === "string" && thought) {
+      get("thoughts").hidden = false;
+      this.thoughts.append(thought);
     }
+    if (typeof text === "string" && text) this.text.append(text);
     this.tell();
   }
 
   tell(last = "") {
     const ms = performance.now() - this.started;
     const facts = [words.facts(duration(this.firstByte), duration(ms))];
-    if (this.usage) {
-      facts.push(words.usageFacts(
-        number(this.usage.prompt_tokens), number(this.usage.completion_tokens),
-      ));
+    if (this.prompt !== null || this.completion !== null) {
+      facts.push(words.usageFacts(number(this.prompt), number(this.completion)));
     }
-    if (this.finish && this.finish !== "stop") facts.push(this.finish);
+    if (this.finish && !isOrdinary(this.finish)) facts.push(this.finish);
     if (last) facts.push(last);
     get("answer-facts").textContent = facts.join(" · ");
   }

@@ -47,11 +47,12 @@ export function ask(path, key, options = {}) {
   });
 }
 
-/** Return the message of an answer that is an error, in OpenAI's form or not. */
+/** Return the message of an error: OpenAI, Anthropic and Google have it at the same place. */
 export async function errorMessage(response) {
   const text = await response.text();
   try {
-    return JSON.parse(text).error.message;
+    const parsed = JSON.parse(text);
+    return (Array.isArray(parsed) ? parsed[0] : parsed).error.message;
   } catch {
     return text.slice(0, 500);
   }
