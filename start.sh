@@ -155,6 +155,8 @@ MODULES = {
     "aiohttp-socks": "aiohttp_socks",
     "httptools": "httptools",
     "msgspec": "msgspec",
+    "opentelemetry-exporter-otlp-proto-http": "opentelemetry.exporter.otlp.proto.http.trace_exporter",
+    "opentelemetry-sdk": "opentelemetry.sdk.trace",
     "prometheus-client": "prometheus_client",
     "python-dotenv": "dotenv.parser",
     "redis": "redis.asyncio",
@@ -232,10 +234,10 @@ add_packages() {
         "package index? Start again when it can."
 }
 
-# True if REDIS_URL is set in the environment or in .env.
-wants_redis() {
-    [ -n "${REDIS_URL-}" ] ||
-        grep -Eq '^[[:space:]]*(export[[:space:]]+)?REDIS_URL[[:space:]]*=[[:space:]]*[^[:space:]#]' \
+# True if the setting $1, whose value in the environment is $2, is set there or in .env.
+is_set() {
+    [ -n "$2" ] ||
+        grep -Eq "^[[:space:]]*(export[[:space:]]+)?$1[[:space:]]*=[[:space:]]*[^[:space:]#]" \
             .env 2>/dev/null
 }
 
@@ -261,8 +263,11 @@ fi
 
 # Each of the others has the first one's packages too.
 locks=
-if wants_redis; then locks=requirements-redis.lock; fi
+if is_set REDIS_URL "${REDIS_URL-}"; then locks=requirements-redis.lock; fi
 if wants_socks; then locks="$locks requirements-socks.lock"; fi
+if is_set OTEL_EXPORTER_OTLP_ENDPOINT "${OTEL_EXPORTER_OTLP_ENDPOINT-}"; then
+    locks="$locks requirements-otel.lock"
+fi
 for lock in ${locks:-requirements.lock}; do
     install "$lock"
 done

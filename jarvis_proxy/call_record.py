@@ -22,6 +22,22 @@ Outcome = Literal[
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"))
 
 
+class AttemptRecord(msgspec.Struct):
+    """One attempt of a call that is traced. Times are as in ``CallRecord``.
+
+    *span_id* identifies it in a trace. *status* is the upstream's, 0 before it has answered. *code*
+    says why it failed. *ended_at* is None for one that the call's end has ended.
+    """
+
+    upstream: str
+    model: str
+    started_at: float
+    span_id: int
+    status: int = 0
+    code: str = ""
+    ended_at: float | None = None
+
+
 class CallRecord(msgspec.Struct):
     """One call. Times are in seconds on the monotonic clock; *timestamp* is in epoch seconds.
 
@@ -29,7 +45,8 @@ class CallRecord(msgspec.Struct):
     asked. *upstream_first_byte_at*: the last answer (not a refusal) arrived before
     *first_byte_sent_at*. *cost* is in billionths of a dollar. *cache_write_1h_tokens* are part of
     *cache_write_tokens*. *limit* names the proxy's limit that refused
-    the call. *authenticated* is False for a caller without a valid key.
+    the call. *authenticated* is False for a caller without a valid key. *tried* are the attempts,
+    None where calls are not traced.
     """
 
     request_id: str
@@ -64,6 +81,7 @@ class CallRecord(msgspec.Struct):
     streamed: bool = False
     user_agent: str = ""
     client_ip: str = ""
+    tried: list[AttemptRecord] | None = None
 
     def fields(self) -> dict[str, Any]:
         """Return the record as names and plain values, in the order of the log line."""

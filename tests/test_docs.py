@@ -166,6 +166,8 @@ def _is_setting(name: str) -> bool:
 # Codes that no literal spells, by the expression that makes them.
 COMPUTED: dict[str, set[str]] = {
     "server/secrecy.py: clean(record.code)": set(),
+    "server/secrecy.py: clean(attempt.code)": set(),
+    "server/relay/tracing.py: str(exc.code or exc.status)": set(),  # any of the others
     "errors.py: secrets.redact(self.code)": set(),  # any other's, blacked out
     "doctor/cli.py: exit_code(output.findings, settings_refused=refusal is not None)": set(),
     "observability/live_stats.py: _name(record.code)": set(),  # any of the others

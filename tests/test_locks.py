@@ -95,6 +95,25 @@ def test_the_server_runs_on_at_most_sixteen_packages() -> None:
     [
         ("redis", {"redis", "async-timeout"}),  # the latter on Python 3.11.0 to 3.11.2 only
         ("socks", {"aiohttp-socks", "python-socks"}),
+        (
+            "otel",
+            {
+                "opentelemetry-api",
+                "opentelemetry-exporter-http-transport",
+                "opentelemetry-exporter-otlp-common",
+                "opentelemetry-exporter-otlp-proto-common",
+                "opentelemetry-exporter-otlp-proto-http",
+                "opentelemetry-proto",
+                "opentelemetry-sdk",
+                "opentelemetry-semantic-conventions",
+                "googleapis-common-protos",
+                "protobuf",
+                "requests",
+                "certifi",
+                "charset-normalizer",
+                "urllib3",
+            },
+        ),
     ],
 )
 def test_an_extra_adds_what_it_names(extra: str, packages: set[str]) -> None:

@@ -110,7 +110,15 @@ def start_with(folder: Path, wheels: Path, **environ: str) -> subprocess.Complet
 
 
 _SET_IN_TESTS = frozenset(
-    ("PROXY_API_KEYS", "REDIS_URL", "OPENAI_PROXY", "ALL_PROXY", "PORT", "PYTHONPATH")
+    (
+        "PROXY_API_KEYS",
+        "REDIS_URL",
+        "OPENAI_PROXY",
+        "ALL_PROXY",
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "PORT",
+        "PYTHONPATH",
+    )
 )
 
 
@@ -236,6 +244,7 @@ def test_every_extra_of_the_settings_file_is_installed(started: tuple[Path, str]
     try:
         (folder / ".env").write_text(
             text + 'REDIS_URL=redis://localhost\n export GEMINI_PROXY = "SOCKS5h://localhost"\n'
+            "OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318\n"
         )
         done = start(folder)
     finally:

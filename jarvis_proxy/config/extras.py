@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from jarvis_proxy.config.addresses import is_socks
 from jarvis_proxy.config.proxies import OutboundProxy
 from jarvis_proxy.config.settings import Settings, SettingsError
+from jarvis_proxy.config.telemetry import ENDPOINT
 
 
 def check_extras(settings: Settings) -> None:
@@ -16,6 +17,7 @@ def check_extras(settings: Settings) -> None:
     """
     check_redis(settings.redis_url)
     check_socks(upstream.proxy for upstream in settings.upstreams)
+    check_otel(settings.otlp_endpoint)
 
 
 def check_redis(url: str, module: str = "redis") -> None:
@@ -39,8 +41,26 @@ def check_socks(proxies: Iterable[OutboundProxy | None], module: str = "aiohttp_
             _check(proxy.setting, "aiohttp-socks", module, extra="socks")
 
 
+def check_otel(url: str, module: str = "opentelemetry.exporter.otlp.proto.http") -> None:
+    """Check for OpenTelemetry's exporter, *module*, if traces are to be sent to *url*.
+
+    Raises:
+        SettingsError: it is not installed.
+    """
+    if url:
+        package = "opentelemetry-exporter-otlp-proto-http"
+        _check(ENDPOINT, package, module, extra="otel")
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # not even the package that it is in
+        return False
+
+
 def _check(setting: str, package: str, module: str, *, extra: str) -> None:
-    if find_spec(module) is None:
+    if not _is_installed(module):
         raise SettingsError(
             (
                 f"{setting} needs the Python package {package}, which is not installed:"

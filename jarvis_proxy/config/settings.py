@@ -24,7 +24,8 @@ from jarvis_proxy.config.fields import (
 )
 from jarvis_proxy.config.key_policies import KeyPolicy, policies
 from jarvis_proxy.config.parsers import EnvReader, SettingsError
-from jarvis_proxy.config.tables import UPSTREAM_SETTINGS, ServerLimits, Timeouts
+from jarvis_proxy.config.tables import UPSTREAM_SETTINGS, ServerLimits
+from jarvis_proxy.config.telemetry import Telemetry
 from jarvis_proxy.config.upstreams import UpstreamSettings
 from jarvis_proxy.config.warnings import exposure_warnings, upstream_warnings
 
@@ -41,7 +42,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings(Timeouts):
+class Settings(Telemetry):
     """Everything that a user can set. ``Settings()`` holds the defaults and no keys."""
 
     client_keys: tuple[ClientKey, ...] = setting(

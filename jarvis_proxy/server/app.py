@@ -11,6 +11,7 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -60,6 +61,7 @@ from jarvis_proxy.upstreams.echo import EchoUpstream
 from jarvis_proxy.upstreams.gemini.signature_store import MemorySignatureStore, SignatureStore
 
 if TYPE_CHECKING:
+    from jarvis_proxy.observability.tracing import CallTracer
     from jarvis_proxy.redis_backend.shared_state import SharedState
 
 _LOG: Final = logging.getLogger(__name__)
@@ -179,6 +181,8 @@ async def _running(
             for transport in endpoint.transports:
                 await transport.close()
         await context.fetcher.close()
+        if context.tracer is not None:
+            await asyncio.to_thread(context.tracer.close)
         persistent.contexts.remove(context)
         context.offload.close()
         await usage_persister.save()
@@ -250,10 +254,29 @@ def build_context(settings: Settings, log: AccessLog, persistent: PersistentStat
         secrets=Secrets(key for upstream in settings.upstreams for key in upstream.keys),
         loop_marks=loop_marks,
         live_stats=None if settings.admin_key is None else persistent.live_stats,
+        tracer=_build_tracer(settings),
     )
     if persistent.shared is not None:
         context.shared_signatures = persistent.shared.signatures
     return context
+
+
+def _build_tracer(settings: Settings) -> "CallTracer | None":
+    if not settings.otlp_endpoint:
+        return None
+    # Only here: it needs packages that may not be installed, and loads for half a second.
+    from jarvis_proxy.observability.tracing import CallTracer
+
+    urls = {upstream.name: urlsplit(upstream.base_url) for upstream in settings.upstreams}
+    return CallTracer(
+        settings.otlp_endpoint,
+        headers=dict(settings.otlp_headers),
+        service_name=settings.otel_service_name,
+        hosts={
+            name: (url.hostname or "", url.port or (443 if url.scheme == "https" else 80))
+            for name, url in urls.items()
+        },
+    )
 
 
 def _build_endpoints(

@@ -29,6 +29,7 @@ from jarvis_proxy.upstream_client.media_fetcher import MediaFetcher
 from jarvis_proxy.upstream_client.model_refresher import ModelListRefresher
 
 if TYPE_CHECKING:
+    from jarvis_proxy.observability.tracing import CallTracer
     from jarvis_proxy.redis_backend.signature_store import RedisSignatureStore
 
 
@@ -60,6 +61,8 @@ class AppContext:
     """Statistics for the dashboard; None without ADMIN_KEY."""
     shared_signatures: "RedisSignatureStore | None" = None
     """Signatures of other processes; None without REDIS_URL."""
+    tracer: "CallTracer | None" = None
+    """Makes traces; None without OTEL_EXPORTER_OTLP_ENDPOINT."""
     draining: bool = False
     cannot_count: dict[str, float] = field(default_factory=dict)
     """Upstreams that lacked an endpoint to count tokens, with the monotonic time of the finding."""

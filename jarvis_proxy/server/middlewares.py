@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable
 from random import Random
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
@@ -30,6 +30,10 @@ from jarvis_proxy.server.context import CONTEXT, MATCH, RECORD
 from jarvis_proxy.server.responses import cors_headers, error_response
 from jarvis_proxy.server.secrecy import call_secrets, redact_record
 from jarvis_proxy.upstream_client.hops import LOOP_HEADER
+from jarvis_proxy.wire.trace_context import TRACEPARENT, parse_traceparent
+
+if TYPE_CHECKING:
+    from jarvis_proxy.observability.tracing import CallTracer
 
 _LOG: Final = logging.getLogger(__name__)
 _RANDOM: Final = Random()  # noqa: S311 - ids are unique, not secret; a system call costs more
@@ -54,6 +58,7 @@ async def access_log(request: web.Request, handler: Handler) -> web.StreamRespon
         method=request.method,
         user_agent=request.headers.get("User-Agent", ""),
         client_ip=context.admission.address(request),
+        tried=None if context.tracer is None else [],
     )
     request[RECORD] = record
     try:
@@ -80,6 +85,18 @@ async def access_log(request: web.Request, handler: Handler) -> web.StreamRespon
         if context.live_stats is not None:
             context.live_stats.add(record)
         context.access_log.write(record)
+        if context.tracer is not None:
+            _trace(context.tracer, request, record)
+
+
+def _trace(tracer: "CallTracer", request: web.Request, record: CallRecord) -> None:
+    """Send a trace of the call; of probes, scrapes and the dashboard there is none."""
+    if MATCH in request and request[MATCH].kind in PUBLIC:
+        return
+    try:
+        tracer.add(record, parse_traceparent(request.headers.get(TRACEPARENT)))
+    except Exception as exc:  # an answer must not fail because of it
+        _LOG.error("a call could not be traced", exc_info=exc)
 
 
 async def _call_and_map_errors(request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -49,6 +49,8 @@ def redact_record(request: web.Request, record: CallRecord) -> None:
     The record goes into the log, metrics, usage and the dashboard.
     """
     text = "\n".join((record.model, record.upstream_model, record.user_agent, record.code))
+    if record.tried:
+        text = "\n".join((text, *(attempt.code for attempt in record.tried)))
     if not call_secrets(request).may_contain_key(text):
         return
     secrets = call_secrets(request).all()
@@ -58,6 +60,8 @@ def redact_record(request: web.Request, record: CallRecord) -> None:
 
     record.model, record.upstream_model = clean(record.model), clean(record.upstream_model)
     record.user_agent, record.code = clean(record.user_agent), clean(record.code)
+    for attempt in record.tried or ():
+        attempt.model, attempt.code = clean(attempt.model), clean(attempt.code)
 
 
 def call_secrets(request: web.Request) -> CallSecrets:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jarvis_proxy.config.extras import check_extras, check_redis, check_socks
+from jarvis_proxy.config.extras import check_extras, check_otel, check_redis, check_socks
 from jarvis_proxy.config.proxies import OutboundProxy
 from jarvis_proxy.config.settings import Settings, SettingsError
 
@@ -32,14 +32,28 @@ def test_socks_proxy_without_its_package() -> None:
     )
 
 
+@pytest.mark.parametrize("module", [MISSING, f"{MISSING}.inner", "opentelemetry.no_such"])
+def test_collector_without_its_package(module: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        check_otel("http://127.0.0.1:4318", module)
+
+    assert caught.value.problems == (
+        "OTEL_EXPORTER_OTLP_ENDPOINT needs the Python package"
+        " opentelemetry-exporter-otlp-proto-http, which is not installed:"
+        " ./start.sh installs it; elsewhere: pip install 'jarvis-proxy[otel]'",
+    )
+
+
 def test_what_no_setting_asks_for_may_be_missing() -> None:
     check_redis("", MISSING)
     check_socks((None, HTTP), MISSING)
+    check_otel("", MISSING)
 
 
 def test_what_is_installed_is_no_problem() -> None:
     check_redis(URL)
     check_socks((SOCKS,))
+    check_otel("http://127.0.0.1:4318")
     check_extras(
         Settings.from_env(
             {"PROXY_API_KEYS": "sk-jarvis-0123456789abcdef", "UPSTREAM_PROXY": SOCKS.url}
@@ -50,7 +64,11 @@ def test_what_is_installed_is_no_problem() -> None:
 def test_each_setting_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("jarvis_proxy.config.extras.find_spec", lambda module: None)
     keys = {"PROXY_API_KEYS": "sk-jarvis-0123456789abcdef"}
-    for wanted in ({"REDIS_URL": URL}, {"UPSTREAM_PROXY": SOCKS.url}):
+    for wanted in (
+        {"REDIS_URL": URL},
+        {"UPSTREAM_PROXY": SOCKS.url},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"},
+    ):
         with pytest.raises(SettingsError, match=next(iter(wanted))):
             check_extras(Settings.from_env(keys | wanted))
     check_extras(Settings.from_env(keys))

@@ -25,6 +25,7 @@ from jarvis_proxy.server.relay.replies import (
     decompress,
     read_response_body,
 )
+from jarvis_proxy.server.relay.tracing import new_attempt, note_failure, with_trace
 from jarvis_proxy.server.responses import json_response
 from jarvis_proxy.server.secrecy import forwarded_headers
 from jarvis_proxy.upstream_client.client import Body
@@ -43,6 +44,7 @@ from jarvis_proxy.upstreams.openai import PassthroughExchange
 from jarvis_proxy.upstreams.openai_stream import stream_kind
 from jarvis_proxy.wire.headers import media_type
 from jarvis_proxy.wire.request_head import wants_usage
+from jarvis_proxy.wire.trace_context import TRACEPARENT
 
 _SSE: Final = "text/event-stream"
 _JSON: Final = "application/json"
@@ -106,12 +108,16 @@ class UpstreamAttempt:
                 ``ClientStream.has_content``.
         """
         self._record.attempts += 1
+        if self._record.tried is not None:
+            self._record.tried.append(new_attempt(self._record))
         if self._record.upstream_asked_at is None:
             self._record.upstream_asked_at = time.monotonic()
         try:
             return await self._run()
-        except BaseException:
+        except BaseException as exc:
             self._reservation.set_unchecked(0)  # nobody receives it
+            if self._record.tried:
+                note_failure(self._record.tried[-1], exc)
             raise
         finally:
             for reply in self._replies:
@@ -157,9 +163,13 @@ class UpstreamAttempt:
         if self._endpoint.loop_mark:
             earlier = self._request.headers.get(LOOP_HEADER)
             upstream_request = with_mark(upstream_request, self._endpoint.loop_mark, earlier)
+        if (parent := self._request.headers.get(TRACEPARENT)) is not None:
+            upstream_request = with_trace(upstream_request, parent, self._record.tried)
         transport = self._endpoint.api_for(self._call.endpoint).transport
         reply = await transport.send(upstream_request, self._key, self._body)
         self._replies.append(reply)
+        if self._record.tried:
+            self._record.tried[-1].status = reply.status
         self._deadlines.saw_data = True
         if reply.status >= 300:
             raise await self._read_refusal(reply)
