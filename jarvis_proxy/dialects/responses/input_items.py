@@ -169,12 +169,12 @@ class _Reader:
     def read(self, item: JsonObject, param: str) -> None:
         """Add what *item* says, if it is of a type that says something here."""
         kind = item.get("type")
+        if not isinstance(kind, str | None):
+            raise wrong_type(f"{param}.type", "a string", kind)
         if kind is None or kind in _READ:
             self._take(convert(item, Item, param), param)
-        elif isinstance(kind, str):
-            self.ignored.add_or_reject(param)  # what OpenAI's servers did, or will do next month
         else:
-            raise wrong_type(f"{param}.type", "a string", kind)
+            self.ignored.add_or_reject(param)  # what OpenAI's servers did, or will do next month
 
     def _take(self, item: Item, param: str) -> None:
         match item.type:

@@ -313,6 +313,8 @@ def test_a2_a_search_that_openai_ran_is_left_out_but_its_tools_are_not() -> None
 REFUSALS: list[tuple[Json, str, str]] = [
     ({"type": "item_reference", "id": "msg_1"}, "unsupported_parameter", "input[0]"),
     ({"type": 5}, "invalid_type", "input[0].type"),
+    ({"type": ["message"]}, "invalid_type", "input[0].type"),
+    ({"type": {}}, "invalid_type", "input[0].type"),
     ({"type": "function_call", "name": 5}, "invalid_type", "input[0].name"),
     ({"role": "tool", "content": "x"}, "invalid_value", "input[0].role"),
     ({"content": "x"}, "missing_required_parameter", "input[0].role"),
