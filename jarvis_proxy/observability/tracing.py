@@ -9,6 +9,7 @@ Source: https://opentelemetry.io/docs/specs/semconv/gen-ai/ and .../http/ (read 
 """
 
 import logging
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -42,7 +43,7 @@ from jarvis_proxy.wire.trace_context import TraceParent
 
 _LOG: Final = logging.getLogger(__name__)
 _TIMEOUT: Final = 5.0
-_FLUSH_MS: Final = 2000
+_CLOSE_AFTER: Final = 2.0
 _NANO: Final = 1_000_000_000
 
 
@@ -120,9 +121,11 @@ class CallTracer:
 
     def close(self) -> None:
         """Send what is waiting, for some seconds at most. It blocks: call it in a thread."""
-        self._provider.force_flush(_FLUSH_MS)
-        self._exporter.shutdown()  # else it would go on trying
+        # The SDK knows no limit for all that waits: with a collector that is gone, half a minute.
+        enough = threading.Timer(_CLOSE_AFTER, self._exporter.shutdown)
+        enough.start()
         self._provider.shutdown()
+        enough.cancel()
 
 
 class _IdGenerator(RandomIdGenerator):
@@ -159,7 +162,7 @@ class _QuietExporter(SpanExporter):
         """End a sending in progress."""
         self._exporter.shutdown()  # type: ignore[no-untyped-call]
 
-    def force_flush(self, timeout_millis: int = _FLUSH_MS) -> bool:
+    def force_flush(self, timeout_millis: int = 0) -> bool:
         """Return whether all is sent; the processor holds what waits."""
         return self._exporter.force_flush(timeout_millis)
 
