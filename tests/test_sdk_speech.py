@@ -328,6 +328,24 @@ async def test_the_text_and_the_sound_are_in_no_log(scene: Scene) -> None:
     assert base64.b64encode(SAMPLES[:30]).decode() not in logged
 
 
+async def test_nothing_but_sound_stands_in_a_silence() -> None:
+    async with a_scene(HEARTBEAT_INTERVAL="0.05") as scene:
+        scene.google.gate = asyncio.Event()
+        body: Json = {"model": MODEL, "voice": "a", "input": "Hi", "response_format": "pcm"}
+        headers = {**BEARER, "Content-Type": "application/json"}
+        async with connect(scene.proxy.port) as sound, connect(scene.proxy.port) as events:
+            for connection, how in ((sound, "audio"), (events, "sse")):
+                asked = json.dumps({**body, "stream_format": how}).encode()
+                await connection.post(SPEECH, asked, headers)
+            await events.head()
+            while b": keepalive" not in (await events.chunk() or b""):
+                pass  # it comes while both wait for the rest
+            scene.google.gate.set()
+            heard = await sound.response()
+
+    assert (heard.body, heard.whole) == (SAMPLES, True)
+
+
 @needs_ffmpeg
 async def test_a_client_that_leaves_takes_its_encoder_with_it(scene: Scene, tmp_path: Path) -> None:
     whole(scene)
