@@ -282,7 +282,7 @@ def _choice(given: Raw, found: CanonicalTools) -> object:
     """Return a choice of a tool that the client runs as one of its function."""
     choice = msgspec.json.decode(given)
     kind = choice.get("type") if isinstance(choice, dict) else None
-    if kind in found.client_types and kind != TOOL_SEARCH:
+    if isinstance(kind, str) and kind in found.client_types and kind != TOOL_SEARCH:
         return {"type": "function", "name": kind}
     return given
 
