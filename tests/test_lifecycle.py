@@ -95,7 +95,7 @@ async def test_drain_takes_no_connections_and_says_so_on_those_there_are(project
         await probing.send(HEALTH.replace(b"/health", b"/ready"))
         ready = await probing.response()
         assert (ready.status, ready.headers["connection"]) == (503, "close")
-        assert await asyncio.wait_for(idle.reader.read(), 3) == b""
+        assert await asyncio.wait_for(idle.reader.read(), 10) == b""
         assert not asked.done()
         streams.may_end.set()
         assert is_complete(await asked)

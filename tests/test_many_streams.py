@@ -14,7 +14,7 @@ pytestmark = [
 ]
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_many_streams_at_once_complete_and_leave_nothing() -> None:
     held = await hold(STREAMS, 1.5, pause=0.3)
 

@@ -14,7 +14,7 @@ pytestmark = [
 ]
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_slow_readers_cost_bounded_memory_and_no_other_stream() -> None:
     seen = await slow(READERS, calls=50)
 

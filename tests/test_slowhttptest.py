@@ -28,7 +28,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="processes as Linux has them"),
     pytest.mark.skipif(not shutil.which("slowhttptest"), reason="slowhttptest is not installed"),
-    pytest.mark.timeout(90),
+    pytest.mark.timeout(300),
 ]
 CONNECTIONS = 30
 LIMITS = {"BODY_IDLE_TIMEOUT": "1.5", "WRITE_STALL_TIMEOUT": "1.5", "BODY_TOTAL_TIMEOUT": "3"}

@@ -20,7 +20,7 @@ from tests.support.server_process import Server, clean_environ, free_port
 ROOT = Path(__file__).resolve().parents[1]
 KEY = re.compile(r"sk-jarvis-[0-9a-f]{64}")
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def run(*command: str | Path, cwd: Path) -> str:

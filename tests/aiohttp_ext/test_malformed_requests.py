@@ -188,7 +188,7 @@ async def test_http_1_0_is_served(headers: bytes, kept: bool) -> None:
             assert (response.status, response.whole) == (200, True)
         assert ("connection" in response.headers) == kept
         if not kept:
-            assert await asyncio.wait_for(connection.reader.read(), 2) == b""
+            assert await asyncio.wait_for(connection.reader.read(), 10) == b""
 
 
 @pytest.mark.parametrize("host", GOOD_HOSTS)

@@ -249,7 +249,7 @@ async def test_a_body_found_malformed_later_is_refused_at_once(case: str) -> Non
         await connection.send(request(CHUNKED))
         await eventually(lambda: len(proxy.context.deadline_monitor))
         await connection.send(BROKEN[case])
-        response = await asyncio.wait_for(connection.response(), 2)
+        response = await asyncio.wait_for(connection.response(), 10)
         assert await rest(connection) == b""
         log = proxy.logged()
 
@@ -281,7 +281,7 @@ async def test_a_malformed_upload_is_cut_upstream_too() -> None:
         await connection.send(b"5\r\nhello\r\n")
         await eventually(lambda: b"hello" in b"".join(seen))
         await connection.send(b"zz\r\n")
-        response = await asyncio.wait_for(connection.response(), 2)
+        response = await asyncio.wait_for(connection.response(), 10)
 
     assert (response.status, response.error()["code"]) == (400, "bad_request")
     assert not b"".join(seen).endswith(b"0\r\n\r\n")
@@ -318,7 +318,7 @@ async def test_a_queued_body_found_malformed_is_refused_in_its_turn() -> None:
         await connection.send(b"20\r\n" + BODY + b"\r\n")
         await connection.send(b"zz\r\n")
         release.set()
-        first = await asyncio.wait_for(connection.response(), 2)
+        first = await asyncio.wait_for(connection.response(), 10)
         after = await rest(connection)
 
     assert first.status == 200

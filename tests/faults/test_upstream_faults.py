@@ -39,7 +39,7 @@ def played(request: pytest.FixtureRequest) -> Callable[[], engine.Run]:
     return cache(lambda: asyncio.run(engine.run(wanted)))
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(("row", "surface", "client"), CASES)
 def test_client_sees(
     row: Row, surface: Surface, client: ClientKind, played: Callable[[], engine.Run]

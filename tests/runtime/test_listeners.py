@@ -304,7 +304,7 @@ async def test_a_site_serves_tls_and_ends_handshakes_that_do_not_end(tmp_path: P
         writer.close()
 
         silent, silent_writer = await asyncio.open_connection("127.0.0.1", port)
-        assert await asyncio.wait_for(silent.read(), 3) == b""
+        assert await asyncio.wait_for(silent.read(), 10) == b""
         silent_writer.close()
         assert protocol is None
     finally:

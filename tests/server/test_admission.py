@@ -61,7 +61,7 @@ async def test_body_of_a_call_without_a_place_is_not_waited_for() -> None:
         connect(proxy.port) as connection,
     ):
         await connection.post(CHAT, b"", {**JSON, "Content-Length": "1000"})
-        response = await asyncio.wait_for(connection.response(), 1)
+        response = await asyncio.wait_for(connection.response(), 10)
 
     assert outcome(response) == (503, "overloaded")
     assert response.headers["connection"] == "close"
@@ -130,7 +130,7 @@ async def test_declared_body_without_room_is_not_read() -> None:
         connect(proxy.port) as connection,
     ):
         await connection.post(CHAT, b"", {**JSON, "Content-Length": str(MIB // 2)})
-        response = await asyncio.wait_for(connection.response(), 1)
+        response = await asyncio.wait_for(connection.response(), 10)
 
     assert outcome(response) == (503, "overloaded")
 
@@ -152,7 +152,7 @@ async def test_undeclared_body_is_counted_as_it_comes() -> None:
         connect(proxy.port) as connection,
     ):
         await post_chunked(connection, b"{" + b" " * (MIB // 2))
-        response = await asyncio.wait_for(connection.response(), 2)
+        response = await asyncio.wait_for(connection.response(), 10)
 
     assert outcome(response) == (503, "overloaded")
 

@@ -273,7 +273,7 @@ async def test_body_of_a_stranger_is_not_waited_for() -> None:
         await connection.send(
             b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 60000000\r\n\r\n{"
         )
-        response = await asyncio.wait_for(connection.response(), 1)
+        response = await asyncio.wait_for(connection.response(), 10)
 
     assert response.status == 401
     # Nor is the connection kept: what follows could be taken for a request.
@@ -544,7 +544,7 @@ async def test_connection_closes_after_the_answer_while_draining() -> None:
         proxy.context.draining = True
         await connection.post("/health", b"", method="GET")
         response = await connection.response()
-        assert await asyncio.wait_for(connection.reader.read(), 2) == b""
+        assert await asyncio.wait_for(connection.reader.read(), 10) == b""
 
     assert response.status == 200
     assert response.headers["connection"] == "close"

@@ -372,7 +372,7 @@ async def test_connection_is_closed_when_the_end_does_not_come() -> None:
         reply = await transport.send(asking(), KEY)
         await reply.readany()
         reply.release_at_end()
-        await asyncio.wait_for(closed.wait(), 3)
+        await asyncio.wait_for(closed.wait(), 10)
 
 
 async def test_close_closes_the_connection_at_once() -> None:

@@ -53,7 +53,7 @@ async def test_declared_size_is_refused_before_anything_is_sent_on() -> None:
         connect(proxy.port) as connection,
     ):
         await connection.post(SPEECH, b"", {**FORM, "Content-Length": str(2 * MIB)})
-        response = await asyncio.wait_for(connection.response(), 2)
+        response = await asyncio.wait_for(connection.response(), 10)
 
     assert (response.status, response.error()["code"]) == (413, "request_too_large")
     assert upstream.connections == 0
@@ -133,7 +133,7 @@ async def test_client_that_leaves_cuts_the_upload() -> None:
             body = form(model("whisper-1"), file(100_000))
             await connection.post(SPEECH, body[:50_000], {**FORM, "Content-Length": "999999"})
             await eventually(lambda: upstream.connections)
-        await asyncio.wait_for(upstream.cut.wait(), 2)
+        await asyncio.wait_for(upstream.cut.wait(), 10)
         await eventually(lambda: "outcome=client_closed" in proxy.log.getvalue())
 
 
