@@ -144,13 +144,14 @@ def test_c12_every_upstream_is_looked_at() -> None:
             "GEMINI_BASE_URL": "http://localhost:9000/v1beta",
             "UPSTREAMS": "my-llm",
             "MY_LLM_BASE_URL": "http://[::1]:9000/v1",
+            "MY_LLM_ANTHROPIC_URL": "http://localhost:9000/anthropic",
         }
     )
     with pytest.raises(SettingsError) as caught:
         check_base_urls(found, MACHINE)
 
     names = [problem.partition(":")[0] for problem in caught.value.problems]
-    assert names == ["GEMINI_BASE_URL", "MY_LLM_BASE_URL"]
+    assert names == ["GEMINI_BASE_URL", "MY_LLM_BASE_URL", "MY_LLM_ANTHROPIC_URL"]
 
 
 def test_a_usual_start_asks_the_resolver_nothing() -> None:

@@ -162,6 +162,7 @@ def test_ordinary_addresses_are_public(address: str) -> None:
     assert is_public(address)
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize("text", NOT_AN_ADDRESS)
 def test_what_is_no_canonical_address_is_refused(text: str) -> None:
     """The system's resolver would still turn several of these into an address."""

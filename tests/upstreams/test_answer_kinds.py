@@ -61,6 +61,7 @@ def test_a_beginning_is_never_misread(start: bytes) -> None:
 CHAT, SPEECH, TEXTS, FILE = "chat/completions", "audio/speech", "audio/transcriptions", "files/x"
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     ("first", "label", "endpoint", "asked", "expected"),
     [

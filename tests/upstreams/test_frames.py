@@ -18,6 +18,7 @@ from jarvis_proxy.upstreams.frames import (
 )
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     ("payload", "choices", "usage"),
     [

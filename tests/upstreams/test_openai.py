@@ -196,3 +196,10 @@ def test_a_whole_answer_that_is_no_json_is_no_stream() -> None:
     passed.translate_reply(b"hello")
 
     assert passed.as_stream(None, asks_usage=False) is None
+
+
+def test_a_whole_answer_with_pictures_becomes_their_events() -> None:
+    passed = exchange(stream=True, endpoint="images/generations")
+    passed.translate_reply(b'{"created":1,"data":[{"b64_json":"QQ=="}]}')
+
+    assert b"image_generation.completed" in (passed.as_stream(None, asks_usage=False) or b"")

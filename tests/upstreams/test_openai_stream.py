@@ -530,3 +530,18 @@ def test_nothing_of_a_read_goes_out_behind_the_end_of_responses() -> None:
     assert stream.feed(event + event + end + event) == event + event + end
     assert stream.done
     assert stream.usage == TokenUsage(prompt=3)
+
+
+def test_what_no_sdk_reads_is_left_out_behind_the_last_choice() -> None:
+    stream = PassthroughStream("chat")
+
+    assert stream.feed(_WORD) + stream.feed(_STOP) == _WORD + _STOP
+    assert stream.feed(b"data: {no}\n\n") == b""
+    assert stream.feed_eof() == DONE
+
+
+def test_usage_in_a_choice_is_noted() -> None:
+    stream = PassthroughStream("chat")
+    stream.feed(b'data: {"choices":[{"index":0,"usage":{"prompt_tokens":3}}]}\n\n')
+
+    assert stream.usage == TokenUsage(prompt=3)

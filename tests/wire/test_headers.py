@@ -10,6 +10,7 @@ from jarvis_proxy.wire.headers import (
     EXPOSED,
     charset,
     connection_names,
+    idempotency_key,
     is_field_value,
     media_type,
     request_headers,
@@ -253,3 +254,11 @@ def test_content_type_is_taken_apart(value: str, kind: str, encoding: str | None
 )
 def test_the_longest_wait_is_what_counts(headers: dict[str, str], expected: float | None) -> None:
     assert retry_after(headers, 1_700_000_000.0) == expected
+
+
+def test_a_long_idempotency_key_is_digested() -> None:
+    long = idempotency_key("k" * 10_000, "client")
+
+    assert len(long) <= 255
+    assert long != idempotency_key("k" * 9_999, "client")
+    assert idempotency_key("k", "client").endswith("-k")

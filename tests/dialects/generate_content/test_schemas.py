@@ -89,3 +89,9 @@ def test_a_schema_that_nests_too_deeply_is_refused() -> None:
         with pytest.raises(ProxyError) as caught:
             convert(schema, "tools[0]")
         assert (caught.value.status, caught.value.param) == (400, "tools[0]")
+
+
+def test_a_json_schema_may_be_true_or_false_anywhere() -> None:
+    given = {"type": "OBJECT", "properties": {"a": True}, "items": False}
+
+    assert with_small_types(given, "x") == given | {"type": "object"}

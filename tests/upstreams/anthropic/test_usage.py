@@ -86,3 +86,14 @@ def test_bug_16_a_stream_without_message_delta_has_the_usage_of_its_beginning() 
     assert choice.finished is not None
     assert reader.usage is not None
     assert reader.usage.prompt_tokens == 10
+
+
+@pytest.mark.parametrize(
+    ("tier", "named"),
+    [("standard", "default"), ("priority", "priority"), ("batch", None), (3, None)],
+)
+def test_y8_the_service_tier_has_openais_name(tier: object, named: str | None) -> None:
+    counter = UsageCounter()
+    counter.take({"input_tokens": 1, "service_tier": tier})
+
+    assert counter.service_tier == named

@@ -263,3 +263,8 @@ def test_thoughts_that_nobody_asked_for_are_sealed_and_not_shown() -> None:
         ("text", "Hi"),
         ("finish", "stop"),
     ]
+
+
+@pytest.mark.parametrize("content", ["", None, [], 5])
+def test_c2_a_whole_answer_without_content_has_no_text(content: object) -> None:
+    assert only_choice_of(whole({"content": content})).events == [("finish", "stop")]

@@ -63,6 +63,7 @@ def test_state_of_others_is_cut_and_nothing_else(fields: str, left: str) -> None
         assistant('"content":"a","reasoning_content":"its own"'),
         b'{"messages":[{"role":"user","thinking_blocks":1}] }',
         b'{"messages":[{"role":"assistant","content":"of \\"thinking_blocks\\""}] }',
+        assistant('"content":"a","extra_content":{"mine": {"thought_signature": 1}}'),
         b'{"messages": 7, "thinking_blocks": 1}',
         b'{"messages":[{"role":"assistant","thinking_blocks"',
         b'["thinking_blocks"]',

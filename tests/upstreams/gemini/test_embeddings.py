@@ -458,3 +458,9 @@ def test_any_reply_gives_an_answer_or_an_upstreams_error(body: bytes) -> None:
     embeddings = exchange(encoding_format="base64", dimensions=1)
 
     assert outcome(lambda: embeddings.translate_reply(body)) in (200, 502)
+
+
+def test_an_exchange_weighs_what_its_bodies_do() -> None:
+    made = exchange(["a"] * 101)
+
+    assert made.weight == sum(len(request.body) for request in made.requests) > 101

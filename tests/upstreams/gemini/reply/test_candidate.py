@@ -333,3 +333,9 @@ def test_a_logarithm_of_zero_stays_a_number() -> None:
 
 def test_nothing_gives_nothing() -> None:
     assert translate_logprobs(result(b"{}")) == []
+
+
+def test_sound_made_while_thinking_goes_nowhere() -> None:
+    sound = {"inlineData": {"mimeType": "audio/L16", "data": "AAAA"}, "thought": True}
+
+    assert Reading().take(sound).received == []

@@ -35,6 +35,7 @@ def schema_format(schema: object, **fields: object) -> dict[str, object]:
     return {"type": "json_schema", "json_schema": inner}
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     ("wanted", "expected"),
     [

@@ -128,6 +128,7 @@ def test_parameters_are_an_object(parameters: Any, sent: Any) -> None:
         ({"type": "custom"}, "tools[0].custom", "missing_required_parameter"),
         ({"type": "custom", "custom": {}}, "tools[0].custom.name", "missing_required_parameter"),
         ({"type": "file_search"}, "tools[0].type", "invalid_value"),
+        ({"type": "hologram"}, "tools[0].type", "invalid_value"),
         ({"type": 3}, "tools[0].type", "invalid_type"),
         ({}, "tools[0].type", "missing_required_parameter"),
         ({"other": {}}, "tools[0].type", "missing_required_parameter"),

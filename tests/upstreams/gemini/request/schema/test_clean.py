@@ -257,6 +257,7 @@ def test_texts_of_the_wrong_type_go() -> None:
             {"type": "integer", "description": "(maximum: 9; minimum: 1)"},
         ),
         ({"type": "string", "format": "date"}, {**STRING, "description": "(format: date)"}),
+        (STRING, STRING),
     ],
     ids=str,
 )
