@@ -8,7 +8,6 @@ const task = JSON.parse(Buffer.concat(chunks).toString("utf8"));
 const { chromium } = createRequire(task.package)("playwright-core");
 
 const DESKTOP = { width: 1280, height: 900 };
-const PHONE = { width: 360, height: 740 };
 
 const browser = await chromium.connect(task.browser);
 const trouble = [];
@@ -146,7 +145,8 @@ const scenarios = {
     for (const id of ["models", "keys", "upstreams", "by-day", "by-key", "call-list"]) {
       cells[id] = await texts(page, `#${id} tbody td`);
     }
-    return { drawn: await page.evaluate(() => window.drawn), cells };
+    const charts = await texts(page, ".chart");
+    return { drawn: await page.evaluate(() => window.drawn), cells, charts };
   },
 
   /** What messages to models look like at every moment, one after the other. */
@@ -222,11 +222,13 @@ const scenarios = {
     };
   },
 
-  /** How wide everything is on a phone, in both languages and schemes. */
-  async phone() {
+  /** How wide everything is, on each of the screens. */
+  async widths() {
     const found = [];
-    for (const [locale, scheme] of [["en-US", "light"], ["zh-CN", "dark"]]) {
-      const page = await enter({ viewport: PHONE, isMobile: true, hasTouch: true, locale, scheme });
+    for (const [width, locale, scheme] of task.screens) {
+      const isMobile = width < 500;
+      const viewport = { width, height: isMobile ? 844 : 900 };
+      const page = await enter({ viewport, isMobile, hasTouch: isMobile, locale, scheme });
       await page.waitForFunction(() => document.querySelectorAll("#call-list tbody tr").length > 9);
       await page.waitForSelector("#by-day tbody td");
       found.push(await page.evaluate(() => {
@@ -240,9 +242,10 @@ const scenarios = {
           send: document.getElementById("send").textContent,
           ground: getComputedStyle(document.body).backgroundColor,
           width: document.documentElement.scrollWidth,
-          beyond: shown("main *:not(option)").filter(beyond).map((element) => element.outerHTML),
-          scrolls: shown(".wide").filter(scrolls).map((element) => element.id),
-          small: shown("input:not([type=checkbox]), textarea")
+          beyond: shown("main *:not(option)").filter(beyond).slice(0, 5)
+            .map((element) => element.outerHTML.slice(0, 200)),
+          scrolls: shown(".wide").filter(scrolls).map((element) => `${element.id} ${element.scrollWidth - element.clientWidth}`),
+          small: shown("input:not([type=checkbox]), select, textarea")
             .filter((element) => fontSize(element) < 16).map((element) => element.id),
         };
       }));

@@ -104,6 +104,25 @@ def furnish(context: AppContext, seed: int = 7) -> Random:
     return random
 
 
+def add_the_longest(context: AppContext, random: Random) -> None:
+    """Add calls and usage with the longest names and numbers that a table may have to hold."""
+    assert context.live_stats is not None
+    now, name = time.monotonic(), "a-name-as-long-as-a-name-may-be-before-it-is-cut-off"
+    for code in ("decimal_above_max_value", "unsupported_country_region_territory"):
+        record = CallRecord("req_longest", now - 599.0, time.time(), route="/v1/chat/completions")
+        record.key_name = record.model = record.upstream = name
+        record.upstream_model = f"vendor/{name}"
+        record.status, record.code, record.outcome = 403, code, "upstream_error"
+        record.ended_at, record.attempts, record.first_byte_sent_at = now, 3, now - 300.0
+        record.prompt_tokens = record.completion_tokens = 99_999_999
+        record.cost = 1_234_567_890_123
+        context.live_stats.add(record)
+    counts = UsageTotals(123_456, 999_999_999, 99_999_999, 0, 0)
+    counts.cost, counts.unpriced = 1_234_567_890_123, 1234
+    longest = UsageRow(day_of(time.time()), name, f"openai/{name}", counts)
+    context.usage.restore((*_month(random), longest))
+
+
 def _month(random: Random) -> Iterator[UsageRow]:
     today = time.time()
     for back in range(31):

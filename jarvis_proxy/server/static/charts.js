@@ -11,12 +11,13 @@ function colour(name) {
 }
 
 export class Chart {
-  /** lines: {label, colour, fill, bars}. */
-  constructor(holder, lines, { days = false, value = number } = {}) {
+  /** lines: {label, colour, fill, bars}; empty: what stands in place of a chart of nothing. */
+  constructor(holder, lines, { days = false, value = number, empty = words.nothingLately } = {}) {
     this.holder = holder;
     this.lines = lines;
     this.days = days;
     this.value = value;
+    this.empty = empty;
     this.data = [[], ...lines.map(() => [])];
     dark.addEventListener("change", () => this.draw());
     new ResizeObserver(() => this.resize()).observe(holder);
@@ -24,8 +25,12 @@ export class Chart {
 
   set(data) {
     this.data = data;
-    if (this.plot) this.plot.setData(data);
-    else this.draw();
+    if (this.plot && !this.isEmpty) this.plot.setData(data);
+    else if (this.plot || !this.isEmpty || !this.holder.firstChild) this.draw();
+  }
+
+  get isEmpty() {
+    return !this.data.slice(1).some((line) => line.some(Boolean));
   }
 
   size() {
@@ -40,6 +45,14 @@ export class Chart {
     this.plot?.destroy();
     this.plot = null;
     if (!this.holder.clientWidth) return; // not shown yet
+    this.holder.replaceChildren();
+    if (this.isEmpty) {
+      const says = document.createElement("p");
+      says.className = "none";
+      says.textContent = this.empty;
+      this.holder.append(says);
+      return;
+    }
     this.plot = new uPlot(this.options(), this.data, this.holder);
   }
 
@@ -76,11 +89,10 @@ export class Chart {
     };
   }
 
-  /** The numbers of the upright axis: none where there is nothing to measure, none twice. */
+  /** The numbers of the upright axis, none of them twice. */
   labels(splits) {
-    const isEmpty = !this.data.slice(1).some((line) => line.some((value) => value));
     const texts = splits.map((split) => this.value(split));
-    return texts.map((text, at) => (isEmpty || text === texts[at - 1] ? "" : text));
+    return texts.map((text, at) => (text === texts[at - 1] ? "" : text));
   }
 
   /** The time axis; bars of days need room for half a bar at both ends. */

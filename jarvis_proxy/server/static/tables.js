@@ -102,9 +102,9 @@ function keys(row) {
 
 const callColumns = [
   { label: words.time, cell: (call) => timeOfDay(call.at) },
-  { label: words.key, kind: "name narrow-off", cell: (call) => known(call.key) },
+  { label: words.key, kind: "name short narrow-off", cell: (call) => known(call.key) },
   { label: words.model, kind: "name", cell: (call) => modelAndKey(call) },
-  { label: words.upstream, kind: "narrow-off", cell: (call) => known(call.upstream) },
+  { label: words.upstream, kind: "name short narrow-off", cell: (call) => known(call.upstream) },
   { label: words.status, kind: "status", cell: (call) => status(call) },
   { label: words.ttfbShort, kind: "n narrow-off", cell: (call) => duration(call.ttfb) },
   { label: words.msShort, kind: "n", cell: (call) => duration(call.ms) },

@@ -7,7 +7,7 @@ import { dollars, number, words } from "./words.js";
 const get = (id) => document.getElementById(id);
 
 const allDayColumns = [
-  { label: words.day, cell: (row) => row.name },
+  { label: words.day, kind: "day", cell: (row) => row.name },
   { label: words.count, kind: "n", cell: (row) => number(row.calls) },
   { label: words.tokensIn, kind: "n", cell: (row) => number(row.prompt) },
   { label: words.tokensOut, kind: "n", cell: (row) => number(row.completion) },
@@ -28,7 +28,7 @@ const budgetColumns = [
 
 const chart = new Chart(get("chart-usage"), [
   { label: words.cost, colour: "accent", fill: "accent" },
-], { days: true, value: dollars });
+], { days: true, value: dollars, empty: words.noCost });
 
 function budget({ unit, period, amount, spent }) {
   const show = unit === "USD" ? dollars : number;
@@ -47,6 +47,10 @@ export function show({ days, keys, budgets }) {
   const cost = new Map(days.map((day) => [Date.parse(day.name) / 1000, day.cost]));
   const last = Math.floor(Date.now() / 86400000) * 86400;
   const times = Array.from({ length: 31 }, (_, back) => last - (30 - back) * 86400);
-  // A day without calls cost nothing; what calls without a price cost is unknown.
-  chart.set([times, times.map((time) => (cost.has(time) ? cost.get(time) : 0))]);
+  // A day without calls cost nothing; what calls without a price cost is unknown, as is what was
+  // before the first record.
+  const first = Math.min(...cost.keys());
+  chart.set([times, times.map((time) => (
+    cost.has(time) ? cost.get(time) : time < first ? null : 0
+  ))]);
 }

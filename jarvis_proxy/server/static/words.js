@@ -24,7 +24,7 @@ const ENGLISH = {
   key: "Key", model: "Model", upstream: "Upstream", cause: "Cause", count: "Calls",
   shareFailed: "Failed", openShort: "Open", tokensIn: "In", tokensOut: "Out", cost: "Cost",
   ttfbShort: "First byte", msShort: "Duration", p50: "p50", p90: "p90",
-  nothing: "Nothing yet.", noErrors: "None.", none: "–", other: "other",
+  nothing: "Nothing yet.", nothingLately: "Nothing in the last 5 minutes.", noErrors: "None.", none: "–", other: "other",
   outcomes: {
     ok: "ok", refused: "refused", upstream_error: "upstream", client_closed: "client left",
     internal_error: "proxy",
@@ -40,6 +40,7 @@ const ENGLISH = {
   usageByDay: "Usage by day", utc: "UTC", day: "Day", unpriced: "Without price",
   budget: "Budget", budgetOf: (spent, amount, period) => `${spent} of ${amount} a ${period}`,
   periods: { day: "day", month: "month" }, thisMonth: "Cost this month",
+  noCost: "No cost is known yet.",
   noUsage: "Usage is not recorded yet.",
   noSuchKey: "This is no key.", clientKey: "Client key", message: "Message", send: "Send", stop: "Stop", thoughts: "Thoughts",
   api: "API", think: "ask for thoughts", request: "Request that is sent", clientKeyShort: "CLIENT-KEY",
@@ -74,7 +75,7 @@ const CHINESE = {
   key: "密钥", model: "模型", upstream: "上游", cause: "原因", count: "次数",
   shareFailed: "失败", openShort: "进行中", tokensIn: "入", tokensOut: "出", cost: "费用",
   ttfbShort: "首字节", msShort: "总时长", p50: "p50", p90: "p90",
-  nothing: "暂无。", noErrors: "没有。", none: "–", other: "其他",
+  nothing: "暂无。", nothingLately: "最近 5 分钟没有数据。", noErrors: "没有。", none: "–", other: "其他",
   outcomes: {
     ok: "正常", refused: "被拒", upstream_error: "上游", client_closed: "客户端离开",
     internal_error: "代理",
@@ -90,6 +91,7 @@ const CHINESE = {
   usageByDay: "每日用量", utc: "UTC", day: "日期", unpriced: "无价格",
   budget: "预算", budgetOf: (spent, amount, period) => `每${period} ${amount}，已用 ${spent}`,
   periods: { day: "日", month: "月" }, thisMonth: "本月费用",
+  noCost: "还没有已知的费用。",
   noUsage: "还没有用量记录。",
   noSuchKey: "这不是密钥。", clientKey: "客户端密钥", message: "消息", send: "发送", stop: "停止", thoughts: "思考",
   api: "API", think: "请求思考过程", request: "将发送的请求", clientKeyShort: "CLIENT-KEY",
