@@ -129,7 +129,7 @@ class CallTracer:
 
 
 class _IdGenerator(RandomIdGenerator):
-    """Gives a client span the id that its upstream was told."""
+    """Gives a client span the id that its upstream got."""
 
     next_span_id = 0
 

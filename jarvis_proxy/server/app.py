@@ -353,7 +353,7 @@ def make_runner(app: web.Application, settings: Settings) -> ProxyRunner:
         counter=ConnectionCounter(connection_limits(settings)),
         warn=RateLimitedLogger().warn,
         dispatch=direct_dispatch(app),
-        access_log=None,  # our own writes one line per call, without queries or header values
+        access_log=None,  # the proxy's own writes a line per call, without queries and headers
         handler_cancellation=True,  # a client that disconnects ends its upstream call at once
         keepalive_timeout=keepalive_timeout(settings),
         lingering_time=2,

@@ -72,7 +72,7 @@ class Form:
 
 
 def is_form(content_type: str) -> bool:
-    """Tell whether a body of this type is a form."""
+    """Return whether a body of this type is a form."""
     return media_type(content_type) == FORM
 
 

@@ -141,7 +141,7 @@ def decode_sound(data: str) -> bytes:
 
 
 def is_pcm(mime_type: str) -> bool:
-    """Tell whether sound of this type is raw samples."""
+    """Return whether sound of this type is raw samples."""
     return mime_type.lower().startswith(_PCM_TYPES)
 
 

@@ -65,12 +65,12 @@ def form_of(body: bytes, headers: Mapping[str, str]) -> Form:
 
 
 def wants_events(form: Form) -> bool:
-    """Tell whether *form* asks for events."""
+    """Return whether *form* asks for events."""
     return (form.text("stream") or "").strip().lower() in _YES
 
 
 def wants_stream(form: Form) -> bool:
-    """Tell whether *form* asks for events and can have them."""
+    """Return whether *form* asks for events and can have them."""
     format_ = form.text("response_format") or "json"
     return wants_events(form) and format_ in (*PLAIN, _DIARIZED)
 

@@ -192,7 +192,7 @@ async def relay_raw(request: web.Request, deadlines: CallDeadlines) -> web.Strea
 
 
 def _may_name_model(request: web.Request) -> bool:
-    """Tell whether a model is looked for in the body of *request*.
+    """Return whether a model is looked for in the body of *request*.
 
     Not for a key that is limited to certain models: who knows where else these bodies name one.
     """

@@ -47,7 +47,7 @@ _REPLY: Final = msgspec.json.Decoder(_Reply)
 
 
 def is_imagen(model: str) -> bool:
-    """Tell whether *model*, Google's name, is one of Imagen's."""
+    """Return whether *model*, Google's name, is one of Imagen's."""
     return model.lower().startswith(PREFIX)
 
 

@@ -1,4 +1,4 @@
-"""What a call notes for its trace, and what its upstreams are told of it."""
+"""What a call notes for its trace, and what its upstreams get of it."""
 
 import asyncio
 
