@@ -190,8 +190,9 @@ def test_d3_decoded_size_grows_with_the_values() -> None:
         {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "JSON"}}]},
         {"role": "assistant", "function_call": {"name": "f", "arguments": "JSON"}},
         {"role": "tool", "content": "JSON"},
+        {"role": "tool", "content": [{"type": "text", "text": "JSON"}]},
     ],
-    ids=["call", "call of functions", "result"],
+    ids=["call", "call of functions", "result", "part of a result"],
 )
 def test_d3_values_are_counted_in_each_text_that_is_read_as_json(message: object) -> None:
     def request(count: int) -> ChatRequest:

@@ -223,6 +223,7 @@ def test_what_is_asked_upstream_is_always_plain(path: str) -> None:
         assert ".." not in found.model_id
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     ("path", "expected"),
     [

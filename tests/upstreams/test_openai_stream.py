@@ -545,3 +545,7 @@ def test_usage_in_a_choice_is_noted() -> None:
     stream.feed(b'data: {"choices":[{"index":0,"usage":{"prompt_tokens":3}}]}\n\n')
 
     assert stream.usage == TokenUsage(prompt=3)
+
+
+def test_a_ping_is_left_out() -> None:
+    assert PassthroughStream("chat").feed(b"event: ping\ndata: {}\n\n") == b""

@@ -81,6 +81,7 @@ REFUSED = [
 ]
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(("data", "mime_type"), ACCEPTED)
 def test_known_media_is_named_by_its_first_bytes(data: bytes, mime_type: str) -> None:
     assert mime_type == sniff_media_type(data)

@@ -74,3 +74,14 @@ def test_d12_small_pieces_take_no_more_memory_than_their_bytes(size: int) -> Non
         tracemalloc.stop()
 
     assert taken < 1.3 * pieces.size + 10_000
+
+
+def test_bytes_are_replaced_within_and_across_pieces() -> None:
+    pieces = ByteBuffer()
+    for piece in (b"a" * 5000, b"b" * 5000, b"c" * 5000):
+        pieces.add(piece)
+    pieces.replace(4999, 10_001, b"X")
+
+    assert pieces.join() == b"a" * 4999 + b"X" + b"c" * 4999
+    assert b"".join(pieces.after(4999)) == b"X" + b"c" * 4999
+    assert pieces.size == 9999

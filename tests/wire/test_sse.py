@@ -297,3 +297,11 @@ def test_framing_of_a_long_stream_is_found_again() -> None:
     cuts = [chance.randrange(len(stream)) for _ in range(3000)]
 
     assert decoded(cut_at(stream, cuts)) == (sent, None, b"")
+
+
+def test_a_byte_order_mark_may_stand_on_a_line_of_its_own() -> None:
+    assert decoded([BOM + b"\ndata: a\n\n"]) == ([event(b"a")], None, b"")
+
+
+def test_fields_without_a_meaning_here_are_passed_over() -> None:
+    assert decoded([b"id: 1\nretry: 5\ndata: a\n\n"]) == ([event(b"a")], None, b"")

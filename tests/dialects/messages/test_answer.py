@@ -94,6 +94,7 @@ def test_a2_blocks_stand_in_the_order_of_the_events() -> None:
     ]
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     ("pieces", "expected"),
     [

@@ -71,3 +71,9 @@ def test_versions_decide_sampling_prefill_and_schemas(
     name: str, expected: tuple[bool, bool, bool, bool]
 ) -> None:
     assert _flags(traits_of(name)) == expected
+
+
+def test_without_a_version_the_older_generation_is_known_by_its_name() -> None:
+    traits_of.cache_clear()  # else another test may have asked, which nobody watched
+
+    assert traits_of("claude-instant-1.2") == traits_of("claude-v2") != traits_of("claude-next")

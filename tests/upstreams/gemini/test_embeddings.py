@@ -136,6 +136,7 @@ def test_token_arrays_are_a_clear_400(tokens: object) -> None:
     assert caught.value.param == "input"
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     ("value", "code", "param"),
     [

@@ -192,3 +192,8 @@ def test_a_look_without_use_is_not_counted() -> None:
     assert not store.knows(an_id(1), 10.0)
     assert not store.knows(an_id(2), 1.0)
     assert (store.stats.hits, store.stats.misses) == (0, 0)
+
+
+def test_a_long_id_is_looked_for_by_its_beginning_too() -> None:
+    assert lookup_keys("call_" + "a" * 40) == ("call" + "a" * 40, "call" + "a" * 24)
+    assert lookup_keys("call_a") == ("calla",)

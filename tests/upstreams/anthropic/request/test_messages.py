@@ -262,3 +262,9 @@ def test_x4_thinking_among_the_parts_is_left_out() -> None:
 
     assert turns_for(user(), said, user())[1][1] == [text("a")]
     assert ignored(asking(user(), said, user())) == ()
+
+
+def test_a_reference_to_a_tool_among_the_users_words_is_text() -> None:
+    said = user([{"type": "tool_reference", "tool_name": "f"}])
+
+    assert turns_for(said) == [("user", [text("Tool f is available now.")])]

@@ -214,3 +214,9 @@ def test_searches_are_counted_by_their_queries(
     metadata: dict[str, object] | None, count: int
 ) -> None:
     assert count_searches(metadata) == count
+
+
+def test_a_segment_behind_the_end_ends_with_the_text() -> None:
+    (annotation,) = annotations([(0, "Hi.")], segment("Hi.", 0, 90))
+
+    assert (annotation.url_citation.start_index, annotation.url_citation.end_index) == (0, 3)

@@ -99,3 +99,7 @@ def test_any_pieces_make_some_arguments(pieces: list[tuple[str, str, bool]]) -> 
     made = assemble(*(text(path, value, more=more) for path, value, more in pieces))
 
     assert isinstance(made, dict)
+
+
+def test_a_string_in_a_list_goes_on() -> None:
+    assert assemble(text("$.a[0]", "x", more=True), text("$.a[0]", "y")) == {"a": ["xy"]}

@@ -530,3 +530,15 @@ def test_each_hop_has_a_framing_of_its_own() -> None:
 def test_an_end_in_openais_form_ends_nothing() -> None:
     assert stream(sse(*TEXT) + DONE) == stream(sse(*TEXT))
     assert stream(sse(*TEXT) + DONE.rstrip()) == stream(sse(*TEXT))
+
+
+def test_an_event_may_be_a_list_of_frames() -> None:
+    listed = b"data: " + json.dumps(TEXT).encode() + b"\n\n"
+
+    assert deltas_of(stream(listed)) == deltas_of(stream(sse(*TEXT)))
+
+
+def test_an_error_in_several_lines_is_that_error() -> None:
+    error = stream_error(sse(TEXT[0]) + RAW_ERROR.encode())
+
+    assert (error.status, error.message) == (503, "busy")

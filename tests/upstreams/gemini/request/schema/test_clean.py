@@ -176,6 +176,7 @@ def test_arrays_branches_and_extras(schema: dict[str, Any], cleaned: dict[str, A
     assert expected == clean(schema)
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     ("schema", "cleaned"),
     [

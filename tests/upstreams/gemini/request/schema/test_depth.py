@@ -141,3 +141,12 @@ def test_words_of_definitions_that_lead_on_and_on_end() -> None:
 def test_d2_limiting_is_counted() -> None:
     with pytest.raises(ProxyError):
         limit_depth(nested(6), 5, WorkBudget(3))
+
+
+def test_branches_are_a_level_but_a_single_one_is_none() -> None:
+    one: Json = {"anyOf": [{"type": "object", "properties": {"a": STRING}}]}
+    two: Json = {"anyOf": [{"type": "object", "properties": {"a": STRING}}, STRING]}
+
+    assert limit_depth(one, 2, WorkBudget()).schema == one
+    assert limit_depth(two, 3, WorkBudget()).schema == two
+    assert limit_depth(two, 2, WorkBudget()).changed

@@ -216,3 +216,10 @@ def test_b10_keywords_of_other_types_go(name: str, kept: set[str]) -> None:
     out: dict[str, Any] = {"properties": {}, "items": {}, "minItems": 1, "minimum": 1}
 
     assert {"type", *kept} == with_types({**out, "format": "date"}, [name]).keys()
+
+
+def test_lists_among_the_choices_go_to_the_array() -> None:
+    out: dict[str, Any] = {"enum": [["a"], "a"]}
+
+    found: Any = with_types(out, ["array", "string"])["anyOf"]
+    assert [branch["enum"] for branch in found] == [[["a"]], ["a"]]
