@@ -26,7 +26,7 @@ from jarvis_proxy.wire.chat_types import INFERENCE
 from tests.conftest import BEARER, KEY, ProxyFactory
 from tests.support.error_codes import PACKAGE, find_codes
 from tests.support.markdown import blocks, code_spans, headings, prose, rows
-from tools import docs
+from tools import docs, error_pages
 
 ROOT = Path(__file__).resolve().parent.parent
 READMES = {"en": ROOT / "README.md", "zh": ROOT / "README.zh-CN.md"}
@@ -241,6 +241,27 @@ def test_an_entry_has_the_status_with_which_its_code_is_raised(page: Path) -> No
 def test_every_entry_has_something_in_it(page: Path) -> None:
     for codes, _, text in error_entries(page):
         assert len(text) >= 10, codes
+
+
+def test_the_dashboards_errors_are_those_of_the_documents() -> None:
+    """To update them: python -m tools.docs"""
+    files = docs.dashboard_files()
+
+    assert {path.name for path in files} == {"reasons.js", "errors.html", "errors.zh-CN.html"}
+    for path, text in files.items():
+        assert path.read_text(encoding="utf-8") == text, path.name
+
+
+@both_errors
+def test_every_code_has_a_sentence_and_a_place_on_the_dashboards_page(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    html = error_pages.error_page(text, "en")
+    found = {code: entry.reason for entry in error_pages.entries(text) for code in entry.codes}
+
+    assert set(found) == {code for codes, _, _ in error_entries(page) for code in codes}
+    for code, reason in found.items():
+        assert re.fullmatch(r"[^`\n]{8,300}[.。]", reason), code
+        assert f'<code id="{code}">' in html
 
 
 # -- addresses -------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 The settings become ``.env.example`` and the tables of ``docs/settings.md``; the pages of
 ``docs/clients/`` and ``docs/reliability.md`` come from the doctor's templates and the fault tests.
+What the dashboard says of error codes comes from ``docs/errors.md``.
 """
 
 import re
@@ -11,10 +12,13 @@ from typing import Final
 from jarvis_proxy.config.env_example import NOTES, env_example, settings_by_section
 from jarvis_proxy.config.fields import SettingsSection
 from jarvis_proxy.config.settings import Setting
+from tools.error_pages import LANGUAGES, error_page, reasons_script
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 ENV_EXAMPLE: Final = ROOT / ".env.example"
 SETTINGS_PAGE: Final = ROOT / "docs/settings.md"
+
+STATIC: Final = ROOT / "jarvis_proxy/server/static"
 
 _BEGIN: Final = "<!-- The tables below are written by `python -m tools.docs`. -->\n"
 _END: Final = "<!-- End of the tables. -->\n"
@@ -48,6 +52,19 @@ def _cell(text: str) -> str:
     return re.sub(r"(?<!\\)\|", r"\\|", text)
 
 
+def dashboard_files() -> dict[Path, str]:
+    """Return the dashboard's files that come from the documents, by their path."""
+    documents = {
+        language: (ROOT / "docs" / name).read_text(encoding="utf-8")
+        for language, name in LANGUAGES.items()
+    }
+    pages = {
+        STATIC / LANGUAGES[language].replace(".md", ".html"): error_page(text, language)
+        for language, text in documents.items()
+    }
+    return {STATIC / "reasons.js": reasons_script(documents), **pages}
+
+
 def main() -> None:
     """Write all of it."""
     # The templates and the fault table belong to the tests, which the package does not need.
@@ -58,6 +75,8 @@ def main() -> None:
     before = SETTINGS_PAGE.read_text(encoding="utf-8")
     SETTINGS_PAGE.write_text(settings_page(before), encoding="utf-8")
     client_guide.main()
+    for path, text in dashboard_files().items():
+        path.write_text(text, encoding="utf-8")
     document.PATH.write_text(document.render(), encoding="utf-8")
 
 

@@ -49,7 +49,10 @@ ASSETS: Final = (
     "client_apis.js",
     "dashboard.css",
     "dashboard.js",
+    "errors.html",
+    "errors.zh-CN.html",
     "playground.js",
+    "reasons.js",
     "stream.js",
     "tables.js",
     "uPlot.iife.min.js",
@@ -57,7 +60,7 @@ ASSETS: Final = (
     "usage.js",
     "words.js",
 )
-"""The files that the dashboard loads."""
+"""The files that the dashboard loads or links to."""
 
 RELAYED: Final = "/v1/*"
 """What logs show of every address of kind ``other``."""

@@ -149,6 +149,21 @@ const scenarios = {
     return { drawn: await page.evaluate(() => window.drawn), cells, charts };
   },
 
+  /** Why calls failed, by code, and what is at the link behind it. */
+  async whys() {
+    const page = await enter({ locale: task.locale });
+    await page.waitForFunction(
+      (count) => document.querySelectorAll("#call-list tr.why").length >= count, task.count,
+    );
+    const said = await texts(page, "#call-list tr.why");
+    const [shown] = await Promise.all([
+      page.context().waitForEvent("page"), page.click("#call-list tr.why a"),
+    ]);
+    await shown.waitForSelector(":target");
+    return { said, target: await text(shown, ":target"), title: await shown.title(),
+      at: await shown.evaluate(() => location.pathname), count: await text(page, "#calls-count") };
+  },
+
   /** What messages to models look like at every moment, one after the other. */
   async ask() {
     const page = await enter();
@@ -312,7 +327,7 @@ const scenarios = {
     });
     process.stdout.write("inside\n");
     await page.waitForFunction(() => window.states.length >= 3);
-    return { states: await page.evaluate(() => window.states), rows: (await texts(page, "#call-list tbody tr")).length };
+    return { states: await page.evaluate(() => window.states), rows: (await texts(page, "#call-list tbody tr:not(.why)")).length };
   },
 };
 

@@ -128,6 +128,36 @@ async def test_c15_an_unknown_price_is_a_dash_and_no_axis_of_dollars() -> None:
     assert "1" in numbers_beside_axes(seen["drawn"])
 
 
+@pytest.mark.parametrize(
+    ("locale", "sentence", "end", "address"),
+    [
+        ("en-US", "The body is not JSON", "the code is its own.", "errors.html"),
+        ("zh-CN", "不是 JSON", "代码是它自己的。", "errors.zh-CN.html"),
+    ],
+    ids=["en", "zh"],
+)
+async def test_a_failed_call_says_why_and_leads_to_the_entry_of_its_code(
+    locale: str, sentence: str, end: str, address: str
+) -> None:
+    async with running_proxy(ADMIN_KEY=ADMIN_KEY) as proxy:
+        assert proxy.context.live_stats is not None
+        now = time.monotonic()
+        theirs = CallRecord("x", now, time.time(), ended_at=now, code="their_own")
+        theirs.outcome = "upstream_error"
+        for record in (theirs, CallRecord("y", now, time.time(), ended_at=now)):
+            proxy.context.live_stats.add(record)
+        await fetch(proxy.port, CHAT, b"{", {**BEARER, "Content-Type": "application/json"})
+        seen = await play("whys", proxy.url, adminKey=ADMIN_KEY, locale=locale, count=2)
+
+    newest, older = seen["said"]
+    assert sentence in newest
+    assert newest.endswith("docs/errors#invalid_json")
+    assert older.endswith(end)
+    assert (seen["target"], seen["at"]) == ("invalid_json", f"/dashboard/{address}")
+    assert seen["count"].startswith("3 ")
+    assert seen["trouble"] == []
+
+
 async def _traffic(proxy: Proxy) -> None:
     body: dict[str, object] = {
         "model": "jarvis-echo",

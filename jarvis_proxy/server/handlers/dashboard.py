@@ -64,7 +64,7 @@ async def page(request: web.Request) -> web.StreamResponse:
     """Send the page or one of its files; 304 if the browser has it."""
     headers = {**_SECURITY, "x-request-id": request[RECORD].request_id}
     name = request[MATCH].endpoint
-    if name.endswith(".html") and request.raw_path.partition("?")[0].endswith("/"):
+    if name == "dashboard.html" and request.raw_path.partition("?")[0].endswith("/"):
         # The page's links are relative to an address without a slash.
         return web.Response(status=308, headers={**headers, "Location": "../dashboard"})
     found = asset(name)

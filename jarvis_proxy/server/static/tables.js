@@ -1,6 +1,7 @@
 // Tables. Every text goes in as a text node, so nothing that a name holds can become markup.
 
-import { dollars, duration, number, share, timeOfDay, words } from "./words.js";
+import { REASONS } from "./reasons.js";
+import { dollars, duration, language, number, share, timeOfDay, words } from "./words.js";
 
 /** Make an element; children are nodes or texts. */
 export function make(tag, className, ...children) {
@@ -129,6 +130,18 @@ function status(call) {
   return make("span", mild ? "soft" : "bad", `${call.status} ${why}`);
 }
 
+/** One sentence on why a call failed, and where docs/errors says more; null if it did not fail. */
+function why(call) {
+  if (call.outcome === "ok") return null;
+  const reasons = REASONS[language];
+  if (!Object.hasOwn(reasons, call.code)) return words.whys[call.outcome] ?? null;
+  const link = make("a", "", `docs/errors#${call.code}`);
+  link.href = `${words.errorsPage}#${call.code}`;
+  link.target = "_blank";
+  link.rel = "noopener";
+  return make("span", "", reasons[call.code], " ", link);
+}
+
 /** The last calls, newest first. Rows that are there stay, so that text can be marked and copied. */
 export class CallList {
   constructor(holder) {
@@ -152,7 +165,7 @@ export class CallList {
     this.calls.length = Math.min(this.calls.length, this.keeps);
     if (this.held) return;
     if (!this.body.isConnected) return this.draw();
-    this.body.prepend(...calls.filter(this.shows).map((call) => this.row(call)).toReversed());
+    this.body.prepend(...calls.filter(this.shows).toReversed().flatMap((call) => this.rows(call)));
     const oldest = this.calls.at(-1)?.n ?? 0;
     while (this.body.lastChild && Number(this.body.lastChild.dataset.n) < oldest) {
       this.body.lastChild.remove();
@@ -161,19 +174,26 @@ export class CallList {
 
   draw() {
     const shown = this.calls.filter(this.shows);
-    this.body.replaceChildren(...shown.map((call) => this.row(call)));
+    this.body.replaceChildren(...shown.flatMap((call) => this.rows(call)));
     this.holder.replaceChildren(shown.length
       ? make("table", "", head(callColumns), this.body) : make("p", "none", words.nothing));
   }
 
-  row(call) {
-    const row = line(callColumns, call);
-    row.dataset.n = call.n;
-    return row;
+  /** The row of a call; below that of a failed one, why it failed. */
+  rows(call) {
+    const row = line(callColumns, call), sentence = why(call), all = [row];
+    if (sentence) {
+      const cell = make("td", "wrap soft", sentence);
+      cell.colSpan = callColumns.length;
+      all.push(make("tr", "why", cell));
+      row.className = "failed";
+    }
+    for (const each of all) each.dataset.n = call.n;
+    return all;
   }
 
   get shown() {
-    return this.body.isConnected ? this.body.rows.length : 0;
+    return this.body.isConnected ? this.body.querySelectorAll("tr:not(.why)").length : 0;
   }
 }
 

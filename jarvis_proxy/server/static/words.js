@@ -29,6 +29,13 @@ const ENGLISH = {
     ok: "ok", refused: "refused", upstream_error: "upstream", client_closed: "client left",
     internal_error: "proxy",
   },
+  errorsPage: "dashboard/errors.html",
+  whys: {
+    refused: "The proxy refused the request.",
+    upstream_error: "The upstream refused the request or failed; the code is its own.",
+    client_closed: "The client left before it had the whole answer.",
+    internal_error: "The proxy failed; the log has the place.",
+  },
   modelsWithOpenCircuit: (count) => `circuit open: ${count} ${count === 1 ? "model" : "models"}`,
   healthy: "works", circuitOpen: "circuit open", noKey: "no key", stale: "models not up to date",
   needsNoKey: "built in",
@@ -79,6 +86,13 @@ const CHINESE = {
   outcomes: {
     ok: "正常", refused: "被拒", upstream_error: "上游", client_closed: "客户端离开",
     internal_error: "代理",
+  },
+  errorsPage: "dashboard/errors.zh-CN.html",
+  whys: {
+    refused: "代理拒绝了这个请求。",
+    upstream_error: "上游拒绝了请求或出错了；代码是它自己的。",
+    client_closed: "客户端没有等到完整的回答就离开了。",
+    internal_error: "代理出错了；日志里有出错的位置。",
   },
   modelsWithOpenCircuit: (count) => `${count} 个模型暂停使用`,
   healthy: "正常", circuitOpen: "暂停使用", noKey: "没有密钥", stale: "模型列表已过时",

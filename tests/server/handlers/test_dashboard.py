@@ -98,7 +98,8 @@ async def test_every_file_of_the_page_is_served_with_its_type(name: str) -> None
     async with running_proxy(ADMIN_KEY=ADMIN_KEY) as proxy:
         response = await fetch(proxy.port, f"/dashboard/{name}", method="GET")
 
-    expected = "text/css" if name.endswith(".css") else "text/javascript"
+    kinds = {".css": "text/css", ".js": "text/javascript", ".html": "text/html"}
+    expected = kinds[Path(name).suffix]
     assert response.status == 200
     assert response.headers["content-type"] == f"{expected}; charset=utf-8"
     assert response.headers["x-content-type-options"] == "nosniff"
@@ -110,6 +111,7 @@ def test_what_the_page_loads_is_what_is_served() -> None:
     scripts = "".join(path.read_text(encoding="utf-8") for path in STATIC.glob("[a-z]*.js"))
     loaded = set(re.findall(r'(?:src|href)="dashboard/([^"]+)"', html))
     loaded |= set(re.findall(r'from "\./([^"]+)"', scripts))
+    loaded |= set(re.findall(r'"dashboard/(errors[^"]*\.html)"', scripts))
 
     assert loaded == set(ASSETS)
     assert {path.name for path in STATIC.iterdir()} == {*ASSETS, "dashboard.html", "LICENSE-uPlot"}
@@ -117,7 +119,7 @@ def test_what_the_page_loads_is_what_is_served() -> None:
 
 def test_page_has_no_inline_code_and_no_way_from_text_to_markup() -> None:
     """The policy forbids it; this says so before a browser does."""
-    html = (STATIC / "dashboard.html").read_text(encoding="utf-8")
+    html = "".join(path.read_text(encoding="utf-8") for path in STATIC.glob("*.html"))
     ours = [path for path in STATIC.iterdir() if path.suffix == ".js" and "uPlot" not in path.name]
     forbidden = (
         "innerHTML",
