@@ -20,6 +20,7 @@ from jarvis_proxy.doctor.checks import settings as settings_check
 from jarvis_proxy.doctor.checks.port import check_port
 from jarvis_proxy.doctor.checks.public_url import check_local_server, check_public_url
 from jarvis_proxy.doctor.checks.redis import check_redis_store
+from jarvis_proxy.doctor.checks.traces import check_traces
 from jarvis_proxy.doctor.checks.upstreams import check_upstreams
 from jarvis_proxy.doctor.client_guides.context import guide_context
 from jarvis_proxy.doctor.client_guides.registry import read_guide
@@ -136,6 +137,7 @@ async def _check_installation(
         *files.tls_files(settings, env.now()),
         port,
         *await check_redis_store(settings.redis_url),
+        *await check_traces(env, settings),
     ]
     output.section("Settings", found)
     if running is not None:

@@ -35,6 +35,7 @@ EVALUATED = [
     ("checks/public_url", "large request"),
     ("checks/streaming", "refusal"),
     ("checks/upstream_keys", "key"),
+    ("checks/traces", "traces"),
 ]
 """The checks whose results are chosen by an answer."""
 

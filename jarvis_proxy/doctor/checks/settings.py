@@ -160,6 +160,7 @@ def secrets(env: Mapping[str, str], settings: Settings | None) -> set[str]:
     found = {clean(env.get("JARVIS_KEY", "")), *(e.rpartition(":")[2].strip() for e in entries)}
     if settings is not None:
         found.update(key for upstream in settings.upstreams for key in upstream.keys)
+        found.update(value for _, value in settings.otlp_headers)
         proxies = (upstream.proxy.url for upstream in settings.upstreams if upstream.proxy)
         found.update(urlsplit(url).password or "" for url in (*proxies, settings.redis_url))
     return found - {""}
