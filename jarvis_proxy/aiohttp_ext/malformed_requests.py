@@ -10,7 +10,7 @@ from http import HTTPStatus
 from random import SystemRandom
 from typing import Final
 
-from aiohttp import HttpVersion10, HttpVersion11, web
+from aiohttp import HttpVersion, HttpVersion10, HttpVersion11, web
 
 from jarvis_proxy.errors import ProxyError
 
@@ -20,6 +20,7 @@ _TEXTS: Final = {
     400: _NOT_HTTP,
     408: ("The request's head did not arrive in time.", "request_timeout"),
     431: ("The request's address or headers are too long.", "headers_too_large"),
+    505: ("This server speaks HTTP/1.1.", "http_version_not_supported"),
 }
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 """RFC 3986, 3.2.2; an empty one is allowed by RFC 9110, 7.2."""
@@ -41,9 +42,10 @@ def check_request(request: web.Request) -> None:
     """
     headers = request.headers
     coding = headers.get("Transfer-Encoding")
-    # Not `version`, which would remember what it said: see below.
-    if request._version != HttpVersion11:
-        _check_version(request, coding)
+    # HTTP/1.0 knows no chunks: what stands before this server may have taken them for the body's
+    # end, or for the next request.
+    if coding is not None and request.version == HttpVersion10:
+        raise not_http()
     if coding is not None and coding.strip().lower() != "chunked":
         raise MalformedRequest(
             501, "The only transfer coding here is chunked.", code="unsupported_transfer_encoding"
@@ -55,24 +57,11 @@ def check_request(request: web.Request) -> None:
         raise not_http()
 
 
-def _check_version(request: web.Request, coding: str | None) -> None:
-    version = request._version
-    if version != HttpVersion10:
-        speak_http_1_1(request)
-    if version.major > 1:
-        raise MalformedRequest(
-            505, "This server speaks HTTP/1.1.", code="http_version_not_supported"
-        )
-    # HTTP/1.0 knows no chunks: what stands before this server may have taken them for the body's
-    # end, or for the next request.
-    if version != HttpVersion10 or coding is not None:
-        raise not_http()
-
-
-def speak_http_1_1(request: web.BaseRequest) -> None:
-    """Have the answer's first line say HTTP/1.1, whatever version the request claims."""
-    request._version = HttpVersion11
-    request._cache.pop("version", None)  # aiohttp keeps what it has read once
+def version_status(version: HttpVersion) -> int | None:
+    """Return the status that refuses a request of this HTTP *version*; None: it is taken."""
+    if version in (HttpVersion11, HttpVersion10):
+        return None
+    return 505 if version.major > 1 else 400
 
 
 def method_not_allowed() -> MalformedRequest:

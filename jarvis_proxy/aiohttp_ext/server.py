@@ -13,6 +13,7 @@ from aiohttp import web
 from aiohttp.web_urldispatcher import UrlMappingMatchInfo
 
 from jarvis_proxy.access.connection_counter import ConnectionCounter, LimitKind
+from jarvis_proxy.aiohttp_ext.malformed_requests import version_status
 from jarvis_proxy.aiohttp_ext.server_connection import (
     ClientConnection,
     JsonRequestHandler,
@@ -115,6 +116,8 @@ class ConnectionServer:
             # Pipelined requests are handled without an iteration of the loop between them.
             connection.pipelined_requests = 0
             await asyncio.sleep(0)
+        if (status := version_status(request.version)) is not None:
+            return connection.refuse(request, status, "HTTP of another version")
         try:
             return await self._handler(cast(web.Request, request))
         finally:

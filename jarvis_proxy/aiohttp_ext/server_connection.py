@@ -95,12 +95,20 @@ class JsonRequestHandler(web.RequestHandler):
         if type(exc).__name__ in _TOO_LONG or getattr(exc, "message", "") in _TOO_LONG:
             status = 431
         name = type(exc).__name__
+        if status < 500:
+            return self.reject(request, status, name)
         extra = {ANONYMOUS: f"{status} {name}"}  # no key was looked at
-        if status >= 500:
-            _LOG.error("internal error below the application", exc_info=exc, extra=extra)
-        else:
-            _LOG.info("refused from %s: no valid HTTP (%s)", request.remote, name, extra=extra)
-        # Written and closed here: aiohttp's own answer would name its version, and say HTTP/1.0.
+        _LOG.error("internal error below the application", exc_info=exc, extra=extra)
+        self.connection.reject(status)
+        return web.Response(status=status)
+
+    def reject(self, request: web.BaseRequest, status: int, why: str) -> web.StreamResponse:
+        """Answer what is no valid request, and close; return what stands for the answer.
+
+        It is written here: aiohttp's own would name its version, and say what HTTP the client said.
+        """
+        extra = {ANONYMOUS: f"{status} {why}"}  # no key was looked at
+        _LOG.info("refused from %s: no valid HTTP (%s)", request.remote, why, extra=extra)
         self.connection.reject(status)
         return web.Response(status=status)
 
@@ -264,6 +272,10 @@ class ClientConnection(asyncio.Protocol):
             self._waits_for_head = True
             self._head_size = 0
             self._idle_since = self._server.loop.time()
+
+    def refuse(self, request: web.BaseRequest, status: int, why: str) -> web.StreamResponse:
+        """Answer *request*, which is no valid one, and close."""
+        return cast(JsonRequestHandler, self._handler).reject(request, status, why)
 
     def linger(self, seconds: float) -> None:
         """After the answer, read and drop the rest of the request's body for *seconds*."""

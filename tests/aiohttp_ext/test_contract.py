@@ -12,7 +12,7 @@ from typing import Final
 import aiohttp
 import pytest
 from aiohttp import web
-from aiohttp.http import HttpVersion, RawRequestMessage
+from aiohttp.http import RawRequestMessage
 from aiohttp.test_utils import make_mocked_request
 from aiohttp.web_urldispatcher import UrlMappingMatchInfo
 
@@ -20,7 +20,7 @@ from jarvis_proxy.config.settings import Settings
 from jarvis_proxy.server.app import make_runner
 
 PACKAGE: Final = Path(__file__).resolve().parents[2] / "jarvis_proxy"
-PRIVATE: Final = frozenset({"_messages", "_lingering_time", "_version", "_cache", "_match_info"})
+PRIVATE: Final = frozenset({"_messages", "_lingering_time", "_match_info"})
 INNER: Final = re.compile(
     r"aiohttp\.(helpers|streams|http_exceptions|client_proto|client_reqrep|web_protocol|http_writer)"
 )
@@ -52,14 +52,6 @@ async def test_lingering_time_is_the_constructors() -> None:
         assert handler._lingering_time == 30
     finally:
         await runner.cleanup()
-
-
-def test_version_is_what_a_request_says_and_is_cached() -> None:
-    request = make_mocked_request("GET", "/", version=HttpVersion(2, 0))
-    assert request._version == request.version == HttpVersion(2, 0)
-    request._version = HttpVersion(1, 1)
-    request._cache.pop("version")
-    assert request.version == HttpVersion(1, 1)
 
 
 def test_match_info_gives_a_request_its_application() -> None:
