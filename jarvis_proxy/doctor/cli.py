@@ -11,6 +11,8 @@ from pathlib import Path
 from aiohttp import http_parser
 
 from jarvis_proxy import __version__
+from jarvis_proxy.client_guides.context import guide_context
+from jarvis_proxy.client_guides.registry import read_guide
 from jarvis_proxy.config.dotenv_file import is_readable, load_environment
 from jarvis_proxy.config.names import with_origin
 from jarvis_proxy.config.own_address import check_base_urls
@@ -22,8 +24,6 @@ from jarvis_proxy.doctor.checks.public_url import check_local_server, check_publ
 from jarvis_proxy.doctor.checks.redis import check_redis_store
 from jarvis_proxy.doctor.checks.traces import check_traces
 from jarvis_proxy.doctor.checks.upstreams import check_upstreams
-from jarvis_proxy.doctor.client_guides.context import guide_context
-from jarvis_proxy.doctor.client_guides.registry import read_guide
 from jarvis_proxy.doctor.findings import Check, Finding, exit_code
 from jarvis_proxy.doctor.net.machine import ProbeEnv
 from jarvis_proxy.doctor.options import Options, parse_options

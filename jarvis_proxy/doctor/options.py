@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from jarvis_proxy.config.settings import Settings
-from jarvis_proxy.doctor.client_guides import CLIENTS
+from jarvis_proxy.client_guides import CLIENTS
+from jarvis_proxy.client_guides.context import PORTS, ProxyUrl
 
-_PORTS: Final = {"http": 80, "https": 443}
 _EXPECTED: Final = "must look like https://my.host, without user name, query and #"
 _EPILOG: Final = """\
 With --url the tests use a client key from PROXY_API_KEYS. If .env holds only digests of keys, or
@@ -18,28 +17,6 @@ if there is no .env, give a key in the environment variable JARVIS_KEY.
 exit code: 0 all is well, warnings at most; 1 something does not work; 2 wrong arguments;
 78 the settings are wrong, the server would not start.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class ProxyUrl:
-    """An address of the proxy; *path* has no slash at its end and no ``/v1``."""
-
-    scheme: str
-    host: str
-    port: int
-    path: str = ""
-
-    @classmethod
-    def of_server(cls, settings: Settings, host: str) -> "ProxyUrl":
-        """Return the address of a server with *settings* at *host*."""
-        return cls("https" if settings.tls_cert_file else "http", host, settings.port)
-
-    @property
-    def url(self) -> str:
-        """The address in its usual form, without ``/v1``."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        port = "" if self.port == _PORTS[self.scheme] else f":{self.port}"
-        return f"{self.scheme}://{host}{port}{self.path}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +75,7 @@ def parse_proxy_url(text: str) -> ProxyUrl:
         raise error from None
     host = parts.hostname
     is_plain = parts.username is None and not parts.query and not parts.fragment
-    if parts.scheme not in _PORTS or not host or not is_plain or " " in parts.path:
+    if parts.scheme not in PORTS or not host or not is_plain or " " in parts.path:
         raise error
     path = parts.path.rstrip("/").removesuffix("/v1").rstrip("/")
-    return ProxyUrl(parts.scheme, host, port or _PORTS[parts.scheme], path)
+    return ProxyUrl(parts.scheme, host, port or PORTS[parts.scheme], path)

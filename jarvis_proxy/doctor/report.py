@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final, NamedTuple
 
 from jarvis_proxy import __version__
-from jarvis_proxy.doctor.client_guides.context import GuideContext
-from jarvis_proxy.doctor.client_guides.registry import Guide
+from jarvis_proxy.client_guides.context import GuideContext
+from jarvis_proxy.client_guides.registry import Guide
 from jarvis_proxy.doctor.findings import Finding, Status, summary
 
 _SGR: Final = dict(zip(Status, ("32", "33", "1;31", "2"), strict=True))

@@ -22,7 +22,9 @@ _SECONDS: Final = 300
 _SHARES: Final = (0.5, 0.9, 0.99)
 _MAX_NAME: Final = 48
 _MAX_CAUSES: Final = 12
-_QUIET: Final = frozenset({"/health", "/ready", "/metrics", "/dashboard", "/dashboard/events"})
+_QUIET: Final = frozenset(
+    ("/health", "/ready", "/metrics", "/dashboard", "/dashboard/events", "/dashboard/clients")
+)
 """Requests of monitors and of the dashboard itself; they are not traffic."""
 
 

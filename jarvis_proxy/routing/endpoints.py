@@ -34,19 +34,21 @@ EndpointKind = Literal[
     "other",
     "page",
     "events",
+    "guides",
 ]
 
 PUBLIC: Final[frozenset[EndpointKind]] = frozenset(
-    {"root", "health", "ready", "metrics", "page", "events"}
+    {"root", "health", "ready", "metrics", "page", "events", "guides"}
 )
-"""Kinds that answer without a client key; ``metrics`` and ``events`` check keys of their own."""
+"""Kinds without a client key; ``metrics``, ``events`` and ``guides`` check keys of their own."""
 
-DASHBOARD: Final[frozenset[EndpointKind]] = frozenset({"page", "events"})
+DASHBOARD: Final[frozenset[EndpointKind]] = frozenset({"page", "events", "guides"})
 """The dashboard at /dashboard, which exists only with an admin key."""
 
 ASSETS: Final = (
     "charts.js",
     "client_apis.js",
+    "clients.js",
     "dashboard.css",
     "dashboard.js",
     "errors.html",
@@ -125,6 +127,9 @@ def _fixed() -> dict[str, EndpointMatch]:
     spelled["/metrics"] = EndpointMatch("metrics", "metrics", "/metrics", _READ)
     spelled["/dashboard"] = EndpointMatch("page", "dashboard.html", "/dashboard", _READ)
     spelled["/dashboard/events"] = EndpointMatch("events", "events", "/dashboard/events", ("GET",))
+    spelled["/dashboard/clients"] = EndpointMatch(
+        "guides", "clients", "/dashboard/clients", ("GET",)
+    )
     for name in ASSETS:
         spelled[f"/dashboard/{name}"] = EndpointMatch("page", name, "/dashboard", _READ)
     return spelled

@@ -83,6 +83,7 @@ _HANDLERS: Final[Mapping[EndpointKind, Handler]] = {
     "other": inference.passthrough,
     "page": dashboard.page,
     "events": dashboard.events,
+    "guides": dashboard.guides,
 }
 
 

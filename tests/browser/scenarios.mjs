@@ -164,6 +164,28 @@ const scenarios = {
       at: await shown.evaluate(() => location.pathname), count: await text(page, "#calls-count") };
   },
 
+  /** The settings of each client, what is copied of them, and the budgets' bars. */
+  async clients() {
+    const page = await enter({ locale: task.locale, permissions: ["clipboard-read", "clipboard-write"] });
+    await page.waitForSelector("#guide pre");
+    const names = await texts(page, "#client option"), shown = {};
+    for (const id of await page.$$eval("#client option", (all) => all.map((each) => each.value))) {
+      await page.selectOption("#client", id);
+      shown[id] = await text(page, "#guide");
+    }
+    await page.selectOption("#client", "codex");
+    await page.click("#guide button");
+    await page.waitForFunction((said) => (
+      document.querySelector("#guide button").textContent === said
+    ), task.copied);
+    const copied = await page.evaluate(() => navigator.clipboard.readText());
+    await page.waitForSelector("#budgets progress");
+    const bars = await page.$$eval("#budgets progress", (all) => all.map((bar) => (
+      [bar.position, bar.className, bar.ariaLabel]
+    )));
+    return { names, shown, copied, bars };
+  },
+
   /** What messages to models look like at every moment, one after the other. */
   async ask() {
     const page = await enter();

@@ -12,7 +12,10 @@ from typing import Any
 
 import pytest
 
+from jarvis_proxy.accounting.usage import UsageRow, UsageTotals
 from jarvis_proxy.call_record import CallRecord
+from jarvis_proxy.client_guides import CLIENTS
+from jarvis_proxy.config.budgets import day_of
 from jarvis_proxy.routing.model_list import ModelEntry
 from tests.browser import scene
 from tests.browser.driver import missing, play
@@ -126,6 +129,32 @@ async def test_c15_an_unknown_price_is_a_dash_and_no_axis_of_dollars() -> None:
         assert not [cell for cell in cells if "$" in cell], name
     assert not [text for text in numbers_beside_axes(seen["drawn"]) if "$" in text]
     assert "1" in numbers_beside_axes(seen["drawn"])
+
+
+@pytest.mark.parametrize(
+    ("locale", "copied", "note"),
+    [("en-US", "Copied", "Codex warns"), ("zh-CN", "已复制", "Codex 会")],
+    ids=["en", "zh"],
+)
+async def test_settings_of_each_client_can_be_copied_and_budgets_are_bars(
+    locale: str, copied: str, note: str
+) -> None:
+    env = {"ADMIN_KEY": ADMIN_KEY, "KEY_TESTER_BUDGET": "100tokens/day,400tokens/month"}
+    async with running_proxy(**env) as proxy:
+        totals = UsageTotals(1, 60, 60, 0, 0)
+        proxy.context.usage.restore([UsageRow(day_of(time.time()), "tester", "m", totals)])
+        seen = await play("clients", proxy.url, adminKey=ADMIN_KEY, locale=locale, copied=copied)
+
+    assert tuple(seen["shown"]) == CLIENTS
+    for client, shown in seen["shown"].items():
+        assert proxy.url in shown, client
+        assert "{{root" not in shown, client
+        assert KEY not in shown, client
+    assert note in seen["shown"]["codex"]
+    assert f'base_url = "{proxy.url}/v1"' in seen["copied"]
+    (full, over, _), (part, fine, _) = seen["bars"]
+    assert (full, over, part, fine) == (1, "over", 0.3, "")
+    assert seen["trouble"] == []
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@
 from pathlib import Path
 from typing import Final
 
-from jarvis_proxy.doctor.client_guides import CLIENTS
-from jarvis_proxy.doctor.client_guides.context import GuideContext
-from jarvis_proxy.doctor.client_guides.registry import Language, guide_markdown
+from jarvis_proxy.client_guides import CLIENTS
+from jarvis_proxy.client_guides.context import GuideContext
+from jarvis_proxy.client_guides.registry import Language, guide_markdown
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "docs" / "clients"
 CONTEXT: Final = GuideContext("http://HOST:9000", ("gemini-3-flash", "gpt-4.1-mini"))

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from aiohttp import http_parser
 
+from jarvis_proxy.client_guides import CLIENTS
 from jarvis_proxy.doctor.cli import StartupConfig, main, run_checks
-from jarvis_proxy.doctor.client_guides import CLIENTS
 from jarvis_proxy.doctor.options import parse_options
 from jarvis_proxy.doctor.output import Output
 from jarvis_proxy.doctor.report import Style

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jarvis_proxy.client_guides import CLIENTS
+from jarvis_proxy.client_guides.context import ProxyUrl
 from jarvis_proxy.config.settings import Settings
-from jarvis_proxy.doctor.client_guides import CLIENTS
-from jarvis_proxy.doctor.options import Options, ProxyUrl, parse_options, parse_proxy_url
+from jarvis_proxy.doctor.options import Options, parse_options, parse_proxy_url
 
 EVERY = CLIENTS
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from jarvis_proxy.doctor.client_guides.context import GuideContext
-from jarvis_proxy.doctor.client_guides.registry import read_guide
+from jarvis_proxy.client_guides.context import GuideContext
+from jarvis_proxy.client_guides.registry import read_guide
 from jarvis_proxy.doctor.findings import Finding
 from jarvis_proxy.doctor.report import (
     Section,

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterable
 from typing import Final
 
+from jarvis_proxy.client_guides.context import ProxyUrl
 from jarvis_proxy.config.addresses import stands_for
 from jarvis_proxy.config.settings import Settings
 from jarvis_proxy.doctor.checks.public_url import is_ours
@@ -13,7 +14,6 @@ from jarvis_proxy.doctor.findings import Check, Finding
 from jarvis_proxy.doctor.net.http_answer import HttpAnswer
 from jarvis_proxy.doctor.net.http_probe import PROBE_ERRORS, open_probe
 from jarvis_proxy.doctor.net.machine import ProbeEnv, describe_os_error
-from jarvis_proxy.doctor.options import ProxyUrl
 
 _CHECK: Final = Check("checks/port", "port")
 _TIMEOUT: Final = 2.0

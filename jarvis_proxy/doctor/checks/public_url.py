@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
+from jarvis_proxy.client_guides.context import ProxyUrl
 from jarvis_proxy.config.addresses import is_local
 from jarvis_proxy.doctor.checks.intermediaries import describe_intermediaries
 from jarvis_proxy.doctor.checks.streaming import evaluate_stream, request_body, seems_bunched
@@ -17,7 +18,6 @@ from jarvis_proxy.doctor.net.http_answer import HttpAnswer, printable_url
 from jarvis_proxy.doctor.net.http_probe import PROBE_ERRORS, ProbeClient, describe_error, open_probe
 from jarvis_proxy.doctor.net.machine import ProbeEnv
 from jarvis_proxy.doctor.net.reachability import Reachability
-from jarvis_proxy.doctor.options import ProxyUrl
 
 _FILE: Final = "checks/public_url"
 _CONNECT_TIMEOUT: Final = 10.0

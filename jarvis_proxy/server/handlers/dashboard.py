@@ -12,13 +12,18 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+import msgspec
 from aiohttp import web
 
 from jarvis_proxy.access.client_keys import ClientKeys, presented_keys
+from jarvis_proxy.client_guides import CLIENTS
+from jarvis_proxy.client_guides.context import GuideContext, usable_models
+from jarvis_proxy.client_guides.registry import Language, read_guide
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.server.context import CONTEXT, MATCH, RECORD
 from jarvis_proxy.server.handlers.dashboard_feed import DashboardFeed
 from jarvis_proxy.server.relay.client_stream import SSE_HEADERS
+from jarvis_proxy.server.responses import json_response
 
 DASHBOARD_FEED: Final = web.AppKey("DASHBOARD_FEED", DashboardFeed)
 ADMIN_NAME: Final = "admin"
@@ -101,6 +106,23 @@ async def events(request: web.Request) -> web.StreamResponse:
             await _write(request, response, event)
     await response.write_eof()
     return response
+
+
+async def guides(request: web.Request) -> web.StreamResponse:
+    """Send the settings of each client, in the language of ``?language=``, to the admin.
+
+    The page puts its own address in place of ``{{root}}``. No guide has a key.
+
+    Raises:
+        ProxyError: as ``events``.
+    """
+    check_admin(request)
+    context = request.app[CONTEXT]
+    language: Language = "zh" if request.query.get("language", "").startswith("zh") else "en"
+    values = GuideContext("{{root}}", usable_models(context.settings, context.registry))
+    found = [read_guide(client, values, language) for client in CLIENTS]
+    headers = {**_SECURITY, "Cache-Control": "no-store", "x-request-id": request[RECORD].request_id}
+    return json_response(request, msgspec.json.encode(found), headers=headers)
 
 
 async def _write(request: web.Request, response: web.StreamResponse, data: bytes) -> None:

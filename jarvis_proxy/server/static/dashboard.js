@@ -3,6 +3,7 @@
 // The key stays in this tab's session storage and goes out in a header only.
 
 import { Chart } from "./charts.js";
+import * as clients from "./clients.js";
 import * as playground from "./playground.js";
 import { ask, isKey, serverEvents } from "./stream.js";
 import { CallList, causeColumns, fill, filterOf, healthColumns, sumColumns } from "./tables.js";
@@ -76,6 +77,7 @@ async function readEvents(key, given) {
     outcome = "ended";
     sessionStorage.setItem(KEY, key);
     openBoard();
+    clients.load(key);
     for await (const { event, data } of serverEvents(response.body)) {
       clearTimeout(timer);
       timer = setTimeout(() => silence.abort(), SILENCE);

@@ -23,7 +23,7 @@ const keyColumns = [
 
 const budgetColumns = [
   { label: words.budget, kind: "name", cell: (row) => row.key },
-  { label: "", cell: (row) => budget(row) },
+  { label: words.used, kind: "wrap", cell: (row) => budget(row) },
 ];
 
 const chart = new Chart(get("chart-usage"), [
@@ -33,7 +33,11 @@ const chart = new Chart(get("chart-usage"), [
 function budget({ unit, period, amount, spent }) {
   const show = unit === "USD" ? dollars : number;
   const text = words.budgetOf(show(spent), show(amount), words.periods[period]);
-  return spent >= amount ? make("span", "bad", text) : text;
+  const bar = make("progress", spent >= amount ? "over" : "");
+  bar.max = amount;
+  bar.value = Math.min(spent, amount);
+  bar.ariaLabel = text;
+  return make("div", "budget", bar, make("span", spent >= amount ? "bad" : "", text));
 }
 
 /** Show what the usage event tells. */

@@ -6,9 +6,9 @@ import socket
 import pytest
 import trustme
 
+from jarvis_proxy.client_guides.context import ProxyUrl
 from jarvis_proxy.config.settings import Settings
 from jarvis_proxy.doctor.checks.port import check_port
-from jarvis_proxy.doctor.options import ProxyUrl
 from jarvis_proxy.server.handlers.info import HEALTH
 from tests.conftest import ProxyFactory
 from tests.doctor.fixtures import answers, free_port, probe_env, serving

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from jarvis_proxy.client_guides.context import ProxyUrl
 from jarvis_proxy.doctor.checks.intermediaries import describe_intermediaries
 from jarvis_proxy.doctor.checks.public_url import (
     check_local_server,
@@ -18,7 +19,6 @@ from jarvis_proxy.doctor.checks.public_url import (
 from jarvis_proxy.doctor.findings import Check
 from jarvis_proxy.doctor.net.http_answer import HttpAnswer
 from jarvis_proxy.doctor.net.machine import ProbeEnv
-from jarvis_proxy.doctor.options import ProxyUrl
 from jarvis_proxy.server.handlers.info import HEALTH
 from tests.conftest import KEY, ProxyFactory
 from tests.doctor.fixtures import (

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from jarvis_proxy.client_guides import CLIENTS
 from jarvis_proxy.routing.endpoints import ASSETS
 from jarvis_proxy.server.handlers import dashboard
 from jarvis_proxy.server.handlers.dashboard_feed import MAX_VIEWERS
@@ -236,6 +237,26 @@ async def test_any_other_key_is_refused(headers: dict[str, str]) -> None:
     assert (response.status, response.error()["code"]) == (401, "invalid_api_key")
     assert response.headers["www-authenticate"] == "Bearer"
     assert "ADMIN_KEY" in str(response.error()["message"])
+
+
+async def test_settings_of_clients_are_for_the_admin_only_and_have_no_key() -> None:
+    async with running_proxy(ADMIN_KEY=ADMIN_KEY) as proxy:
+        path = "/dashboard/clients?language=zh-CN"
+        refused = await fetch(proxy.port, path, headers=BEARER, method="GET")
+        response = await fetch(proxy.port, path, headers=ADMIN, method="GET")
+        english = await fetch(proxy.port, "/dashboard/clients", headers=ADMIN, method="GET")
+    async with running_proxy() as without:
+        nowhere = await fetch(without.port, "/dashboard/clients", headers=BEARER, method="GET")
+
+    assert (refused.status, nowhere.status) == (401, 404)
+    assert response.status == english.status == 200
+    assert response.headers["cache-control"] == "no-store"
+    assert response.headers["content-security-policy"].startswith(POLICY)
+    ids = [[guide["id"] for guide in json.loads(each.body)] for each in (response, english)]
+    assert ids == [list(CLIENTS)] * 2
+    assert response.body != english.body
+    for key in (KEY, ADMIN_KEY, OPENAI_KEY, GEMINI_KEY):
+        assert key.encode() not in response.body + english.body
 
 
 async def test_a_key_in_the_address_opens_nothing() -> None:

@@ -6,13 +6,37 @@ from typing import Final
 
 from jarvis_proxy.config.addresses import WILDCARDS
 from jarvis_proxy.config.settings import Settings
-from jarvis_proxy.doctor.options import ProxyUrl
 from jarvis_proxy.routing.models import ECHO_MODEL, ModelRegistry
 from jarvis_proxy.upstreams.gemini.model_traits import traits_of
+
+PORTS: Final = {"http": 80, "https": 443}
+"""The ports that an address need not name."""
 
 _MAX_MODELS: Final = 6
 _WELL_KNOWN: Final = ("gemini-3-flash", "gpt-4.1-mini")
 _VISION_PREFIXES: Final = ("gemini-", "gpt-4", "gpt-5", "gpt-6")
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyUrl:
+    """An address of the proxy; *path* has no slash at its end and no ``/v1``."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str = ""
+
+    @classmethod
+    def of_server(cls, settings: Settings, host: str) -> "ProxyUrl":
+        """Return the address of a server with *settings* at *host*."""
+        return cls("https" if settings.tls_cert_file else "http", host, settings.port)
+
+    @property
+    def url(self) -> str:
+        """The address in its usual form, without ``/v1``."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        port = "" if self.port == PORTS[self.scheme] else f":{self.port}"
+        return f"{self.scheme}://{host}{port}{self.path}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +97,13 @@ def guide_context(
     if not set(WILDCARDS).isdisjoint(settings.hosts):
         host = own or "127.0.0.1"
     root = (url or ProxyUrl.of_server(settings, host)).url
+    return GuideContext(root, usable_models(settings, registry))
+
+
+def usable_models(settings: Settings, registry: ModelRegistry) -> tuple[str, ...]:
+    """Return a few models that a server with *settings* can reach, the best first."""
     names = [name for name in _candidates(settings, registry) if registry.is_usable(name)]
-    return GuideContext(root, tuple(dict.fromkeys(names))[:_MAX_MODELS] or (ECHO_MODEL,))
+    return tuple(dict.fromkeys(names))[:_MAX_MODELS] or (ECHO_MODEL,)
 
 
 def _candidates(settings: Settings, registry: ModelRegistry) -> Iterator[str]:

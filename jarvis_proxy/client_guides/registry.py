@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from importlib import resources
 from typing import Final, Literal
 
-from jarvis_proxy.doctor.client_guides.context import GuideContext
+from jarvis_proxy.client_guides.context import GuideContext
 
 Language = Literal["en", "zh"]
 
@@ -54,10 +54,10 @@ def _fill(template: str, values: dict[str, str]) -> str:
     return _PLACEHOLDER.sub(lambda match: values.get(match[1], match[0]), template)
 
 
-def read_guide(client: str, context: GuideContext) -> Guide:
-    """Return the English guide of *client*, filled with *context*."""
+def read_guide(client: str, context: GuideContext, language: Language = "en") -> Guide:
+    """Return the guide of *client*, filled with *context*."""
     guide = Guide(client)
-    for block in _BLOCK.finditer(guide_markdown(client, context)):
+    for block in _BLOCK.finditer(guide_markdown(client, context, language)):
         if block["name"]:
             guide.name = block["name"]
         elif block["say"]:

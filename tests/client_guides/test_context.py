@@ -2,9 +2,8 @@
 
 import pytest
 
+from jarvis_proxy.client_guides.context import ProxyUrl, guide_context
 from jarvis_proxy.config.settings import Settings
-from jarvis_proxy.doctor.client_guides.context import guide_context
-from jarvis_proxy.doctor.options import ProxyUrl
 from jarvis_proxy.routing.models import ModelRegistry
 
 BOTH = {"OPENAI_API_KEY": "sk-canary-0123456789", "GEMINI_API_KEY": "AIza-canary-0123456789"}

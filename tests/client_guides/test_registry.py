@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from jarvis_proxy.doctor.client_guides import CLIENTS, registry
-from jarvis_proxy.doctor.client_guides.context import GuideContext
-from jarvis_proxy.doctor.client_guides.registry import (
+from jarvis_proxy.client_guides import CLIENTS, registry
+from jarvis_proxy.client_guides.context import GuideContext
+from jarvis_proxy.client_guides.registry import (
     Guide,
     Language,
     guide_markdown,
