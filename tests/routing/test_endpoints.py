@@ -126,7 +126,7 @@ def test_root_is_an_address(path: str) -> None:
 
 
 def test_public_endpoints_are_known_by_kind() -> None:
-    """Metrics, the dashboard's events and guides ask for keys of their own; the page holds no data."""
+    """Metrics and two of the dashboard's have keys of their own; the page holds no data."""
     assert {"root", "health", "ready", "metrics", "page", "events", "guides"} == PUBLIC
 
 
