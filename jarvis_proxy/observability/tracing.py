@@ -66,7 +66,7 @@ class CallTracer:
         exporter = OTLPSpanExporter(
             f"{endpoint}/v1/traces", headers=dict(headers), timeout=_TIMEOUT, session=session
         )
-        self._exporter = _QuietExporter(exporter)
+        self._exporter = QuietExporter(exporter)
         self._hosts = hosts
         self._ids = _IdGenerator()
         resource = Resource.create({"service.name": service_name, "service.version": __version__})
@@ -139,7 +139,7 @@ class _IdGenerator(RandomIdGenerator):
         return chosen or super().generate_span_id()
 
 
-class _QuietExporter(SpanExporter):
+class QuietExporter(SpanExporter):
     """Logs that a collector does not take traces, and that it does again; each once."""
 
     def __init__(self, exporter: OTLPSpanExporter) -> None:
@@ -161,10 +161,6 @@ class _QuietExporter(SpanExporter):
     def shutdown(self) -> None:
         """End a sending in progress."""
         self._exporter.shutdown()  # type: ignore[no-untyped-call]
-
-    def force_flush(self, timeout_millis: int = 0) -> bool:
-        """Return whether all is sent; the processor holds what waits."""
-        return self._exporter.force_flush(timeout_millis)
 
 
 def _remote(parent: TraceParent) -> NonRecordingSpan:

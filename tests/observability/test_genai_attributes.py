@@ -29,6 +29,7 @@ def attempt(**changes: object) -> AttemptRecord:
 @pytest.mark.parametrize(
     ("route", "operation"),
     [
+        ("/v1/audio/speech", "audio_speech"),
         ("/v1/chat/completions", "chat"),
         ("/v1/responses", "chat"),
         ("/v1/messages", "chat"),
@@ -37,7 +38,6 @@ def attempt(**changes: object) -> AttemptRecord:
         ("/v1beta/models/*:batchEmbedContents", "embeddings"),
         ("/v1/embeddings", "embeddings"),
         ("/v1/completions", "text_completion"),
-        ("/v1/audio/speech", "audio_speech"),
         ("", "request"),
     ],
 )

@@ -5,9 +5,10 @@ import logging
 from typing import Any
 
 import pytest
+from opentelemetry.sdk.trace.export import SpanExportResult
 
 from jarvis_proxy.call_record import AttemptRecord, CallRecord
-from jarvis_proxy.observability.tracing import CallTracer
+from jarvis_proxy.observability.tracing import CallTracer, QuietExporter
 from jarvis_proxy.wire.trace_context import TraceParent
 from tests.support.call_records import call
 from tests.support.otlp_collector import Collector, SentSpan, service_names
@@ -125,3 +126,26 @@ async def test_a_collector_that_takes_nothing_is_named_once(
 
     said = [line.getMessage() for line in caplog.records if line.levelno >= logging.WARNING]
     assert said == ["the collector of traces takes none; calls are not affected"]
+
+
+class ScriptedExporter:
+    """Says in turn whether it has sent."""
+
+    def __init__(self, *results: SpanExportResult) -> None:
+        self.results = list(results)
+
+    def export(self, spans: object) -> SpanExportResult:
+        return self.results.pop(0)
+
+
+def test_a_collector_that_is_back_is_named_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    works, fails = SpanExportResult.SUCCESS, SpanExportResult.FAILURE
+    exporter = QuietExporter(ScriptedExporter(works, fails, fails, works, works))  # type: ignore[arg-type] # plays its part
+    for expected in (works, fails, fails, works, works):
+        assert exporter.export([]) is expected
+
+    assert [line.getMessage() for line in caplog.records] == [
+        "the collector of traces takes none; calls are not affected",
+        "the collector of traces takes them again",
+    ]
