@@ -148,3 +148,13 @@ def test_d2_copying_is_counted(levels: int, expected: bool) -> None:
 
     assert copyable(value, work, 2) is expected
     assert work.steps == (levels + 2 + 10 if expected else 3)
+
+
+def test_equal_values_are_the_same_but_for_their_kind() -> None:
+    value = b'{"a":[1000.5,"text",{"b":null}]}'
+    one, other = parse(value.decode()), parse(value.decode())
+
+    assert same(one, other, WorkBudget())
+    assert not same(one, {"a": [1000.5, "text", {"b": False}]}, WorkBudget())
+    assert not same(1, 1.0, WorkBudget())
+    assert not same([1], [1, 2], WorkBudget())

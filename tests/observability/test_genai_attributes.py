@@ -26,6 +26,7 @@ def attempt(**changes: object) -> AttemptRecord:
     return AttemptRecord(**{**values, **changes})  # type: ignore[arg-type]
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     ("route", "operation"),
     [
@@ -120,3 +121,7 @@ def test_long_texts_are_cut() -> None:
     assert len(str(found["gen_ai.request.model"])) <= 100
     assert len(str(found["user_agent.original"])) <= 100
     assert "\n" not in str(found["user_agent.original"])
+
+
+def test_a_call_that_names_no_model_has_none() -> None:
+    assert "gen_ai.request.model" not in server_attributes(call(model="-"))

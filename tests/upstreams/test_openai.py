@@ -203,3 +203,9 @@ def test_a_whole_answer_with_pictures_becomes_their_events() -> None:
     passed.translate_reply(b'{"created":1,"data":[{"b64_json":"QQ=="}]}')
 
     assert b"image_generation.completed" in (passed.as_stream(None, asks_usage=False) or b"")
+
+
+def test_a_folder_stands_before_each_path() -> None:
+    (request,) = OpenAIUpstream("a", "v1beta/").exchange(replace(CALL, endpoint="x"), {}).requests
+
+    assert request.path == "/v1beta/x"

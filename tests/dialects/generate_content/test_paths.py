@@ -4,7 +4,12 @@ import json
 
 import pytest
 
-from jarvis_proxy.dialects.generate_content.paths import GooglePath, is_googles, read_path
+from jarvis_proxy.dialects.generate_content.paths import (
+    GooglePath,
+    is_googles,
+    read_path,
+    unserved_path,
+)
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.wire.google_verbs import VERBS
 from tests.support.recordings import WIRE
@@ -164,3 +169,16 @@ def test_bug_14_every_captured_address_of_a_real_client_is_known() -> None:
 
     assert len(paths) >= 8
     assert all(found is not None and found.kind == "call" for found in map(read_path, paths))
+
+
+@pytest.mark.parametrize(
+    ("path", "rest"),
+    [
+        ("/v1beta//cachedContents/a", "cachedContents/a"),
+        ("/v1beta/models/m%3AcountTokens", "models/m:countTokens"),
+        ("/upload/v1beta/files", None),
+        ("/v1beta/" + "x" * 10_000, None),
+    ],
+)
+def test_what_is_relayed_to_google_has_its_path(path: str, rest: str | None) -> None:
+    assert unserved_path(path) == rest

@@ -259,6 +259,8 @@ def test_texts_of_the_wrong_type_go() -> None:
         ),
         ({"type": "string", "format": "date"}, {**STRING, "description": "(format: date)"}),
         (STRING, STRING),
+        ({"type": "integer"}, {"type": "integer"}),
+        ({"type": "array", "items": STRING}, {"type": "array", "items": STRING}),
     ],
     ids=str,
 )
