@@ -44,9 +44,9 @@ class CallRecord(msgspec.Struct):
     *body_received_at*: the request's last byte arrived. *upstream_asked_at*: an upstream was first
     asked. *upstream_first_byte_at*: the last answer (not a refusal) arrived before
     *first_byte_sent_at*. *cost* is in billionths of a dollar. *cache_write_1h_tokens* are part of
-    *cache_write_tokens*. *limit* names the proxy's limit that refused
-    the call. *authenticated* is False for a caller without a valid key. *tried* are the attempts,
-    None where calls are not traced.
+    *cache_write_tokens*. *is_counted*: its usage was counted while it went on. *limit* names the
+    proxy's limit that refused the call. *authenticated* is False for a caller without a valid key.
+    *tried* are the attempts, None where calls are not traced.
     """
 
     request_id: str
@@ -79,6 +79,7 @@ class CallRecord(msgspec.Struct):
     cost: int | None = None
     attempts: int = 0
     streamed: bool = False
+    is_counted: bool = False
     user_agent: str = ""
     client_ip: str = ""
     tried: list[AttemptRecord] | None = None

@@ -185,6 +185,8 @@ COMPUTED: dict[str, set[str]] = {
     "upstreams/error_shapes.py: next(iter((*codes, *numbers, *others)), None)": set(),
     "upstreams/error_shapes.py: status.get('status_code')": set(),  # the upstream's own, as above
     "upstreams/openai_errors.py: _code(spoken.code)": set(),
+    "server/handlers/realtime.py: f'close_{end.broken}'": set(),  # for the log only
+    "server/handlers/realtime.py: f'close_{end.frame.close_code}'": set(),
     "upstream_client/model_refresher.py: f'status_{reply.status}'": set(),  # for the log only
     "runtime/supervisor.py: os.waitstatus_to_exitcode(status)": set(),  # a process's
     "runtime/supervisor.py: self._work(self._settings, setup)": set(),

@@ -25,6 +25,8 @@ from tests.support.open_streams import (
     stream,
 )
 from tests.support.raw_client import connect, fetch
+from tests.support.raw_upstream import Peer, RawUpstream, Received
+from tests.support.raw_websocket import accept, opened
 from tests.support.server_process import (
     Server,
     free_port,
@@ -114,6 +116,29 @@ async def test_what_has_not_ended_in_time_gets_the_reason(project: Path) -> None
 
             assert await server.exit_code(5) == 0
             assert [is_cut_with_a_word(answer) for answer in answers] == [True] * 5
+            assert_no_traceback(server.log)
+
+
+async def test_a_session_that_has_not_ended_in_time_gets_the_reason_and_1012(
+    project: Path,
+) -> None:
+    async def script(peer: Peer, request: Received) -> None:
+        await (await accept(peer, request)).until_close()
+        peer.close()
+
+    upstream = RawUpstream(script)
+    async with upstream.running():
+        env = with_openai(upstream.base_url) | {"DRAIN_TIMEOUT": "0.3"}
+        async with (
+            running_server(project, env=env) as server,
+            opened(server.port) as socket,
+        ):
+            server.signal(signal.SIGTERM)
+            (event,), code = await socket.until_close()
+            await socket.close(1012)
+
+            assert (event["error"]["code"], code) == ("server_shutdown", 1012)
+            assert await server.exit_code(5) == 0
             assert_no_traceback(server.log)
 
 

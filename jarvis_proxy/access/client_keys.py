@@ -6,9 +6,12 @@ in constant time and without an early exit, so timing reveals nothing.
 
 import hashlib
 import hmac
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Protocol
 
+_SUBPROTOCOLS: Final = "sec-websocket-protocol"
+_KEY_PROTOCOL: Final = "openai-insecure-api-key."
+"""Before a key among the subprotocols: browsers let pages set no other header of a WebSocket."""
 _KEY_HEADERS: Final = ("x-api-key", "api-key", "x-goog-api-key")
 MAX_PRESENTED: Final = 4
 """Different keys of one request that are compared; clients send one, rarely two."""
@@ -53,6 +56,8 @@ class ClientKeys:
 def presented_keys(headers: Headers, query_key: str | None) -> tuple[bytes, ...]:
     """Return the keys a request carries: Authorization, x-api-key, api-key, x-goog-api-key, ?key=.
 
+    A WebSocket may have one among its subprotocols.
+
     ``Authorization`` counts with or without ``Bearer``, in any case; of a field that comes twice,
     each value. A key that stands in several places counts once, and keys past the fourth are not
     looked at: each one is a guess. Bytes that are no UTF-8 arrive as surrogates and go back to
@@ -69,11 +74,21 @@ def presented_keys(headers: Headers, query_key: str | None) -> tuple[bytes, ...]
         if name in headers:
             values = (value.strip() for value in headers.getall(name, ()))
             found.extend(_bytes(value) for value in values if value)
+    if _SUBPROTOCOLS in headers:
+        found.extend(_protocol_keys(headers.getall(_SUBPROTOCOLS, ())))
     if query_key:
         found.append(_bytes(query_key))
     if len(found) < 2:  # nearly always
         return tuple(found)
     return tuple(dict.fromkeys(found))[:MAX_PRESENTED]
+
+
+def _protocol_keys(values: Sequence[str]) -> Iterator[bytes]:
+    """Yield the keys among the subprotocols of a WebSocket."""
+    names = (name.strip() for value in values for name in value.split(","))
+    for name in names:
+        if name.lower().startswith(_KEY_PROTOCOL) and len(name) > len(_KEY_PROTOCOL):
+            yield _bytes(name[len(_KEY_PROTOCOL) :])
 
 
 def _bytes(text: str) -> bytes:

@@ -265,7 +265,7 @@ def is_billable(record: CallRecord) -> bool:
     An error without an answer costs nothing. A client that left before the first byte may have
     caused unknown costs: the call counts, without tokens.
     """
-    if not record.attempts or record.route == RELAYED:
+    if not record.attempts or record.route == RELAYED or record.is_counted:
         return False
     answered = record.prompt_tokens is not None or record.first_byte_sent_at is not None
     return answered or record.outcome in ("ok", "client_closed")

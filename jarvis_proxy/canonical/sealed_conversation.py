@@ -3,19 +3,14 @@
 An id is the conversation's items as JSON, compressed, then encrypted and authenticated with a key
 of the client's own. So another client can neither read it, nor use it, nor make one. The id of an
 item can carry that item in the same way.
-
-The cipher is a synthetic IV (SIV): the tag of the plain text is also the nonce of the key stream,
-so no randomness is needed, and equal texts alone give equal ids. HMAC-SHA256 makes the tag,
-SHAKE256 the stream. Source: Rogaway and Shrimpton, "Deterministic Authenticated-Encryption"
-(EUROCRYPT 2006); FIPS 202, section 6.2.
 """
 
 import binascii
-import hmac
 import zlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from hashlib import sha256, shake_256
 from typing import Final
+
+from jarvis_proxy.canonical.siv_cipher import TAG, SivCipher
 
 MAX_ID: Final = 512 * 1024
 """Characters of an id; a conversation that needs more has a plain one."""
@@ -29,8 +24,7 @@ PREFIX: Final = "resp_s1_"
 MAX_ITEM_ID: Final = 128 * 1024
 """Characters of an item's id, which each of its events repeats."""
 
-_TAG: Final = 32
-_MAX_PACKED: Final = MAX_ID // 4 * 3 - 2 * _TAG
+_MAX_PACKED: Final = MAX_ID // 4 * 3 - 2 * TAG
 
 
 class ConversationSeal:
@@ -39,12 +33,11 @@ class ConversationSeal:
     *takes_last_id*: of a stream, the client goes on from the id in the last event.
     """
 
-    __slots__ = ("_cipher_key", "_tag_key", "takes_last_id")
+    __slots__ = ("_cipher", "takes_last_id")
 
     def __init__(self, key: bytes, *, takes_last_id: bool = False) -> None:
         self.takes_last_id = takes_last_id
-        self._tag_key = hmac.digest(key, b"jarvis conversation tag", "sha256")
-        self._cipher_key = hmac.digest(key, b"jarvis conversation cipher", "sha256")
+        self._cipher = SivCipher(key, b"jarvis conversation")
 
     def begin(self, items: bytes) -> "UnansweredConversation | None":
         """Return the conversation of *items*, a JSON list, up to its answer; None: too large."""
@@ -52,8 +45,7 @@ class ConversationSeal:
 
     def seal(self, packed: bytes, prefix: str = PREFIX) -> str:
         """Return the id that carries *packed*, compressed items, and begins with *prefix*."""
-        tag = self._tag(packed)
-        return prefix + urlsafe_b64encode(tag + self._crypt(tag, packed)).decode()
+        return prefix + urlsafe_b64encode(self._cipher.seal(packed)).decode()
 
     def open(self, sealed_id: str, prefix: str = PREFIX) -> bytes | None:
         """Return the items within *sealed_id*, a JSON list; None if it is no id of this client's.
@@ -63,20 +55,10 @@ class ConversationSeal:
         if not sealed_id.startswith(prefix) or len(sealed_id) > MAX_ID:
             return None
         try:
-            data = urlsafe_b64decode(sealed_id[len(prefix) :])
+            packed = self._cipher.open(urlsafe_b64decode(sealed_id[len(prefix) :]))
         except (binascii.Error, ValueError):
             return None
-        tag, packed = data[:_TAG], self._crypt(data[:_TAG], data[_TAG:])
-        return _unpack(packed) if hmac.compare_digest(tag, self._tag(packed)) else None
-
-    def _tag(self, packed: bytes) -> bytes:
-        return hmac.digest(self._tag_key, packed, sha256)
-
-    def _crypt(self, tag: bytes, data: bytes) -> bytes:
-        """Return *data* encrypted, or decrypted again."""
-        stream = shake_256(self._cipher_key + tag).digest(len(data))
-        mixed = int.from_bytes(data, "little") ^ int.from_bytes(stream, "little")
-        return mixed.to_bytes(len(data), "little")
+        return None if packed is None else _unpack(packed)
 
 
 class UnansweredConversation:
@@ -105,7 +87,7 @@ class UnansweredConversation:
     def item_id(self, item: bytes, prefix: str) -> str | None:
         """Return an id that carries *item*, a JSON object of the answer; None: it is too large."""
         packed = zlib.compress(b"[%b]" % item) if len(item) < MAX_ITEMS else b""
-        is_small = 0 < len(packed) <= MAX_ITEM_ID // 4 * 3 - _TAG
+        is_small = 0 < len(packed) <= MAX_ITEM_ID // 4 * 3 - TAG
         return self._seal.seal(packed, prefix) if is_small else None
 
 

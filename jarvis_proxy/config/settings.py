@@ -204,7 +204,10 @@ class Settings(Telemetry):
         unit="MB",
         parser=parse.mebibytes(1, 4096),
         section=SettingsSection.REQUESTS,
-        text="Largest request body; a larger one gets 413.",
+        text=(
+            "Largest request body; a larger one gets 413. Also the largest message of a session of "
+            "`/v1/realtime`, up to 32 MB."
+        ),
     )
     workers: int = setting(
         "WORKERS",

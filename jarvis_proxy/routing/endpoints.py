@@ -31,6 +31,8 @@ EndpointKind = Literal[
     "subscription",
     "billing",
     "infer",
+    "realtime",
+    "client_secret",
     "other",
     "page",
     "events",
@@ -64,6 +66,19 @@ ASSETS: Final = (
 )
 """The files that the dashboard loads or links to."""
 
+REALTIME: Final = "realtime"
+"""The WebSocket of OpenAI's Realtime API."""
+
+CLIENT_SECRETS: Final = (
+    "realtime/client_secrets",
+    "realtime/sessions",
+    "realtime/transcription_sessions",
+)
+"""Where a server asks for what a browser opens that WebSocket with. The last two are of its beta.
+
+Source: https://platform.openai.com/docs/api-reference/realtime-sessions (read 2026-11).
+"""
+
 RELAYED: Final = "/v1/*"
 """What logs show of every address of kind ``other``."""
 
@@ -77,7 +92,9 @@ _SEGMENTS: Final = re.compile(
 )
 _UNSAFE_ID: Final = re.compile(r"[%\\;#?]|\.\.|//|^/|/$|(?:^|/)\.(?:/|$)")
 _MAX_PATH: Final = 1024
-_OPENAIS: Final[frozenset[EndpointKind]] = frozenset({"infer", "models", "model"})
+_OPENAIS: Final[frozenset[EndpointKind]] = frozenset(
+    {"infer", "models", "model", "realtime", "client_secret"}
+)
 _RELAYED_METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -116,6 +133,11 @@ def _fixed() -> dict[str, EndpointMatch]:
         table[endpoint] = EndpointMatch(
             "infer", endpoint, f"/v1/{endpoint}", ("POST",), api="messages"
         )
+    table[REALTIME] = EndpointMatch("realtime", REALTIME, f"/v1/{REALTIME}", ("GET",), api="openai")
+    for endpoint in CLIENT_SECRETS:
+        table[endpoint] = EndpointMatch(
+            "client_secret", endpoint, f"/v1/{endpoint}", ("POST",), api="openai"
+        )
     spelled = {
         f"{prefix}/{endpoint}": match for endpoint, match in table.items() for prefix in PREFIXES
     }
@@ -144,6 +166,8 @@ _ADDRESSES: Final = (
     *(f"/v1/{e}" for e in INFERENCE),
     f"/v1/{MESSAGES}",
     f"/v1/{COUNT_TOKENS}",
+    f"/v1/{REALTIME}",
+    *(f"/v1/{e}" for e in CLIENT_SECRETS),
 )
 
 

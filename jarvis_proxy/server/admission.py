@@ -309,6 +309,13 @@ class AdmittedCall:
         if verdict.refused is not None:
             raise verdict.error()
 
+    def count_tokens(self, tokens: int) -> None:
+        """Count *tokens* that a call has used, which goes on, against the key's rate limits."""
+        if self._rate_checked:
+            self._reserved += tokens
+            limiter, now = self._controller.limiter, self._controller.clock()
+            limiter.adjust_tokens(self._key, tokens, now)
+
     def release(self, record: CallRecord) -> None:
         """Release what the call took, and count its tokens.
 

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from jarvis_proxy.access.client_keys import ClientKeys
+from jarvis_proxy.access.client_secrets import ClientSecrets
 from jarvis_proxy.access.connection_counter import (
     ConnectionCounter,
     ConnectionLimits,
@@ -46,7 +47,15 @@ from jarvis_proxy.routing.model_list import ModelList
 from jarvis_proxy.routing.models import DEFAULT_NAME, EMBEDDED, ModelRegistry
 from jarvis_proxy.server.admission import AdmissionController, MemoryAccount
 from jarvis_proxy.server.context import CONTEXT, MATCH, AppContext
-from jarvis_proxy.server.handlers import dashboard, inference, info, metrics, usage
+from jarvis_proxy.server.handlers import (
+    client_secrets,
+    dashboard,
+    inference,
+    info,
+    metrics,
+    realtime,
+    usage,
+)
 from jarvis_proxy.server.handlers.dashboard_feed import DashboardFeed
 from jarvis_proxy.server.middlewares import Handler, access_log, auth
 from jarvis_proxy.server.relay.deadlines import CallTimeouts, DeadlineMonitor
@@ -80,6 +89,8 @@ _HANDLERS: Final[Mapping[EndpointKind, Handler]] = {
     "subscription": usage.subscription,
     "billing": usage.billing,
     "infer": inference.infer,
+    "realtime": realtime.realtime,
+    "client_secret": client_secrets.client_secret,
     "other": inference.passthrough,
     "page": dashboard.page,
     "events": dashboard.events,
@@ -240,6 +251,7 @@ def build_context(settings: Settings, log: AccessLog, persistent: PersistentStat
     context = AppContext(
         settings=settings,
         client_keys=ClientKeys(settings.client_keys),
+        client_secrets=ClientSecrets(_SECRET, settings.client_keys),
         registry=registry,
         endpoints=endpoints,
         model_list=catalog,

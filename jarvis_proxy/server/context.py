@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from jarvis_proxy.access.client_keys import ClientKeys
+from jarvis_proxy.access.client_secrets import ClientSecret, ClientSecrets
 from jarvis_proxy.accounting.prices import Prices
 from jarvis_proxy.accounting.usage import UsageLedger
 from jarvis_proxy.call_record import CallRecord
@@ -39,6 +40,7 @@ class AppContext:
 
     settings: Settings
     client_keys: ClientKeys
+    client_secrets: ClientSecrets
     registry: ModelRegistry
     endpoints: dict[str, UpstreamEndpoint]
     model_list: ModelList
@@ -71,4 +73,6 @@ class AppContext:
 CONTEXT: Final = web.AppKey("CONTEXT", AppContext)
 RECORD: Final = web.RequestKey("RECORD", CallRecord)
 MATCH: Final = web.RequestKey("MATCH", EndpointMatch)
+CLIENT_SECRET: Final = web.RequestKey("CLIENT_SECRET", ClientSecret)
+"""What the client presented in place of its key, if it did."""
 ADMITTED_CALL: Final = web.RequestKey("ADMITTED_CALL", AdmittedCall)

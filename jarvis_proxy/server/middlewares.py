@@ -26,9 +26,9 @@ from jarvis_proxy.observability.line_quota import ANONYMOUS
 from jarvis_proxy.routing.endpoints import DASHBOARD, PUBLIC, EndpointMatch
 from jarvis_proxy.routing.unknown_addresses import hint
 from jarvis_proxy.server.addresses import find_address
-from jarvis_proxy.server.context import CONTEXT, MATCH, RECORD
+from jarvis_proxy.server.context import CLIENT_SECRET, CONTEXT, MATCH, RECORD
 from jarvis_proxy.server.responses import cors_headers, error_response
-from jarvis_proxy.server.secrecy import call_secrets, redact_record
+from jarvis_proxy.server.secrecy import call_secrets, hide, redact_record
 from jarvis_proxy.upstream_client.hops import LOOP_HEADER
 from jarvis_proxy.wire.trace_context import TRACEPARENT, parse_traceparent
 
@@ -40,7 +40,7 @@ _RANDOM: Final = Random()  # noqa: S311 - ids are unique, not secret; a system c
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_RANDOM.seed)  # otherwise all workers generate the same ids
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-_INFERENCE_KINDS: Final = ("infer", "other")
+_INFERENCE_KINDS: Final = ("infer", "client_secret", "other")
 _KEYS: Final = frozenset(("key", "$key"))
 """Parameters of the query that hold a key; the latter is Google's."""
 _PROBING: Final = frozenset(("GET", "HEAD"))
@@ -188,7 +188,7 @@ def _authenticate(request: web.Request) -> str:
     """
     context, record = request.app[CONTEXT], request[RECORD]
     keys = call_secrets(request).presented
-    name = context.client_keys.authenticate(keys)
+    name = context.client_keys.authenticate(keys) or _by_client_secret(request)
     record.key_name = name or "-"
     if name is None or not context.admission.is_key_allowed(name, record.client_ip):
         if not keys and request.method in _PROBING:
@@ -196,6 +196,20 @@ def _authenticate(request: web.Request) -> str:
         raise context.admission.record_auth_failure(record.client_ip, len(keys), unauthorized())
     record.authenticated = True
     return name
+
+
+def _by_client_secret(request: web.Request) -> str | None:
+    """Return the name of the key that a client secret stands for, which opens sessions only."""
+    match = request.get(MATCH)
+    if match is None or match.kind != "realtime":
+        return None
+    presented = call_secrets(request).presented
+    found = request.app[CONTEXT].client_secrets.find(presented, time.time())
+    if found is None:
+        return None
+    request[CLIENT_SECRET] = found
+    hide(request, found.secret)
+    return found.key_name
 
 
 def _log_hints(request: web.Request, name: str) -> None:

@@ -64,6 +64,12 @@ def redact_record(request: web.Request, record: CallRecord) -> None:
         attempt.model, attempt.code = clean(attempt.model), clean(attempt.code)
 
 
+def hide(request: web.Request, key: str) -> None:
+    """Keep *key* from everyone too: it belongs to this call."""
+    presented = call_secrets(request).presented
+    request[_KEYS] = CallSecrets((*presented, key.encode()), request.app[CONTEXT].secrets)
+
+
 def call_secrets(request: web.Request) -> CallSecrets:
     """Return the keys that nobody may see of this request."""
     found = request.get(_KEYS)

@@ -35,8 +35,12 @@ class PoolRequest(aiohttp.ClientRequest):
 
     @cached_property
     def connection_key(self) -> Any:
-        """What connections of the pool are found by."""
-        return super().connection_key
+        """What connections of the pool are found by.
+
+        A handshake of a WebSocket gets none of those that carry plain requests.
+        """
+        key = super().connection_key
+        return key._replace(proxy_headers_hash=-1) if "Upgrade" in self.headers else key
 
 
 class _Captured(Exception):

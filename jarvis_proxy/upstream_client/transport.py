@@ -6,7 +6,7 @@ proxies from the environment.
 """
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Protocol
@@ -17,6 +17,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from jarvis_proxy import __version__
+from jarvis_proxy.aiohttp_ext.websockets import WebSocketPeer
 from jarvis_proxy.canonical.exchange import UpstreamRequest
 from jarvis_proxy.config.addresses import is_socks
 from jarvis_proxy.config.upstreams import UpstreamSettings
@@ -24,6 +25,7 @@ from jarvis_proxy.upstream_client.client import Body, PoolRequest, UpstreamClien
 from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS, map_send_error
 from jarvis_proxy.upstream_client.response import Sink, UpstreamResponse
 from jarvis_proxy.upstream_client.tls import default_context
+from jarvis_proxy.upstream_client.websocket import keep_refusal, open_websocket
 
 _MAX_CACHED: Final = 512
 _MAX_CACHED_HEAD: Final = 2048
@@ -133,11 +135,12 @@ class HttpTransport:
         self._key_headers = key_headers
         self._heads: dict[tuple[object, ...], bytes] = {}
         options = options or TransportOptions()
+        self._proxy = _http_proxy(options)
         self.session = _new_session(options, resolver, ssl_context or default_context())
         self._client = UpstreamClient(
             self.session,
             URL(base_url, encoded=True),
-            proxy=_http_proxy(options),
+            proxy=self._proxy,
         )
 
     async def send(
@@ -187,6 +190,31 @@ class HttpTransport:
                 headers[name] = prefix + key
         return CIMultiDictProxy(headers)
 
+    async def open_socket(
+        self,
+        request: UpstreamRequest,
+        key: str | None,
+        *,
+        protocols: Sequence[str],
+        max_size: int,
+        stall: float,
+    ) -> tuple[WebSocketPeer, str | None]:
+        """Open a WebSocket by *request* with *key*; see ``open_websocket``.
+
+        Raises:
+            HandshakeRefused: the upstream answered with HTTP.
+            ProxyError: 502 or 504, see ``map_send_error``.
+        """
+        return await open_websocket(
+            self.session,
+            URL(self._base_url + request.path, encoded=True),
+            self._request_headers(request.headers, key),
+            protocols=protocols,
+            proxy=self._proxy,
+            max_size=max_size,
+            stall=stall,
+        )
+
     async def close(self) -> None:
         """Close every connection, those of answers in progress too."""
         await self.session.close()
@@ -200,6 +228,7 @@ def _new_session(
     return aiohttp.ClientSession(
         connector=_new_connector(options, resolver, ssl_context),
         request_class=PoolRequest,
+        middlewares=(keep_refusal,),
         # `connect` bounds a new connection as a whole, name lookup included.
         timeout=aiohttp.ClientTimeout(
             total=None, connect=options.connect_timeout + 1, sock_connect=options.connect_timeout

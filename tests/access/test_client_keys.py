@@ -150,6 +150,19 @@ def test_d7_at_most_four_keys_of_a_request_are_compared(name: str) -> None:
     assert caller(*wrong[:4], (name, KEY)) is None
 
 
+def test_a_key_may_stand_among_the_subprotocols_of_a_websocket() -> None:
+    offered = "realtime, OpenAI-Insecure-Api-Key.a,openai-insecure-api-key."
+    headers = CIMultiDict(
+        [
+            ("Sec-WebSocket-Protocol", offered),
+            ("Sec-WebSocket-Protocol", f"x,openai-insecure-api-key.{KEY}"),
+        ]
+    )
+
+    assert presented_keys(headers, None) == (b"a", KEY.encode())
+    assert caller(*headers.items()) == "laptop"
+
+
 def test_without_keys_nobody_is_authenticated() -> None:
     assert ClientKeys([]).authenticate([b"", KEY.encode()]) is None
 

@@ -11,16 +11,18 @@ from typing import Final
 
 import aiohttp
 import pytest
-from aiohttp import web
+from aiohttp import WSMsgType, web
 from aiohttp.http import RawRequestMessage
-from aiohttp.test_utils import make_mocked_request
+from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
 from aiohttp.web_urldispatcher import UrlMappingMatchInfo
 
 from jarvis_proxy.config.settings import Settings
 from jarvis_proxy.server.app import make_runner
 
 PACKAGE: Final = Path(__file__).resolve().parents[2] / "jarvis_proxy"
-PRIVATE: Final = frozenset({"_messages", "_lingering_time", "_match_info"})
+PRIVATE: Final = frozenset(
+    {"_messages", "_lingering_time", "_match_info", "_reader", "_writer", "_response"}
+)
 INNER: Final = re.compile(
     r"aiohttp\.(helpers|streams|http_exceptions|client_proto|client_reqrep|web_protocol|http_writer)"
 )
@@ -66,6 +68,25 @@ def test_match_info_gives_a_request_its_application() -> None:
     request = make_mocked_request("GET", "/")
     request._match_info = found
     assert request.app is app
+
+
+async def test_a_websocket_has_what_reads_and_what_writes_frames() -> None:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        socket = web.WebSocketResponse(autoclose=False, autoping=False, decode_text=False)
+        await socket.prepare(request)
+        assert socket._reader is not None
+        assert socket._writer is not None
+        message = await socket._reader.read()
+        await socket._writer.send_frame(message.data, message.type)
+        return socket
+
+    app = web.Application()
+    app.router.add_get("/", handle)
+    async with TestClient(TestServer(app)) as client:
+        socket = await client.ws_connect("/", autoping=False, decode_text=False)
+        await socket._writer.send_frame(b"x", WSMsgType.PING)
+        assert await socket._reader.read() == (WSMsgType.PING, b"x", "")
+        assert callable(socket._response.close)
 
 
 INHERITED: Final = frozenset({"_messages", "_lingering_time"})

@@ -68,6 +68,12 @@ ELSEWHERE: Final[tuple[tuple[str, tuple[Elsewhere, ...]], ...]] = (
                 "test_many_streams_at_once_complete_and_leave_nothing",
             ),
             Elsewhere(
+                "Many sessions of `/v1/realtime`, whose client or upstream dies in any state",
+                "the other side gets a close code; no task, descriptor or memory is left",
+                "test_realtime_soak.py",
+                "test_every_end_is_known_at_the_other_side_and_nothing_stays",
+            ),
+            Elsewhere(
                 "slowhttptest: bodies and heads that drip, answers that are not read",
                 "every connection is closed in time, others are served",
                 "test_slowhttptest.py",

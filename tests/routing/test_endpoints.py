@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jarvis_proxy.routing.endpoints import (
+    CLIENT_SECRETS,
     PREFIXES,
     PUBLIC,
     EndpointMatch,
@@ -19,6 +20,8 @@ ENDPOINTS = {
     "ready": ("ready", "/ready", READ),
     "models": ("models", "/v1/models", READ),
     **{endpoint: ("infer", f"/v1/{endpoint}", ("POST",)) for endpoint in INFERENCE},
+    "realtime": ("realtime", "/v1/realtime", ("GET",)),
+    **{endpoint: ("client_secret", f"/v1/{endpoint}", ("POST",)) for endpoint in CLIENT_SECRETS},
 }
 
 # The wire-level payloads of path traversal, and their relatives.
@@ -196,7 +199,7 @@ def test_traversal_matches_nothing(path: str, everything: bool) -> None:
         "fine_tuning/jobs",
         "responses/resp_1",
         "chat/completions/chatcmpl-1/messages",
-        "realtime/sessions",
+        "realtime/calls",
         "a..b",
     ],
 )

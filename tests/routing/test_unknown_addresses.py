@@ -17,7 +17,7 @@ from jarvis_proxy.routing.unknown_addresses import hint
         "//v1//threads/thread_1/runs",
         "/v1/vector_stores",
         "/v1/realtime",
-        "/v1/realtime/sessions",
+        "/v1/realtime/calls",
         "/v1/fine_tuning/jobs",
         "/v1/uploads",
         "/v1/conversations",

@@ -46,16 +46,16 @@ _Handler = Callable[[web.Request, CallDeadlines], Awaitable[web.StreamResponse]]
 async def infer(request: web.Request) -> web.StreamResponse:
     """Answer a call that names a model, by the upstream that serves it."""
     if media_type(request.headers.get("Content-Type", "")) == "multipart/form-data":
-        return await _with_deadlines(request, relay_form)
-    return await _with_deadlines(request, _infer)
+        return await with_deadlines(request, relay_form)
+    return await with_deadlines(request, _infer)
 
 
 async def passthrough(request: web.Request) -> web.StreamResponse:
     """Relay any other path unchanged (PASSTHROUGH=all), streaming both ways."""
-    return await _with_deadlines(request, relay_raw)
+    return await with_deadlines(request, relay_raw)
 
 
-async def _with_deadlines(request: web.Request, handler: _Handler) -> web.StreamResponse:
+async def with_deadlines(request: web.Request, handler: _Handler) -> web.StreamResponse:
     """Run *handler* within the call's deadlines; a missed deadline becomes its error.
 
     Raises:

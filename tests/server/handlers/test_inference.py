@@ -249,7 +249,7 @@ async def test_form_is_routed_by_its_field() -> None:
 # PASSTHROUGH
 
 
-@pytest.mark.parametrize("path", ["/v1/files", "/v1/batches/b_1", "/v1/realtime/sessions"])
+@pytest.mark.parametrize("path", ["/v1/files", "/v1/batches/b_1", "/v1/realtime/calls"])
 async def test_other_paths_are_closed_unless_opened(path: str) -> None:
     upstreams = Upstreams()
     status, _ = await upstreams.ask(b"{}", path)

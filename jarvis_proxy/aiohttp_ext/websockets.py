@@ -1,0 +1,217 @@
+"""WebSockets of both sides, frame by frame: nothing is answered, joined or closed by itself. IO.
+
+aiohttp's own objects answer pings, close when they read a close frame, and wait for the peer where
+a relay must not. So its reader and its writer are used below those. Source: RFC 6455.
+"""
+
+import asyncio
+import contextlib
+import struct
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+import aiohttp
+from aiohttp import WSMsgType, web
+
+from jarvis_proxy.errors import ProxyError
+
+DATA: Final = (WSMsgType.TEXT, WSMsgType.BINARY)
+NO_CODE: Final = 1005
+"""What RFC 6455, 7.4.1 names a close frame without a code; it is never sent."""
+_CODE: Final = struct.Struct("!H")
+_FLUSH: Final = 1.0
+"""Seconds in which a peer may still take what was sent before the connection closed."""
+_LONGEST_REASON: Final = 123
+_HANDSHAKE: Final = ("Upgrade", "Connection", "Sec-WebSocket-Key", "Sec-WebSocket-Version")
+
+
+class Frame(NamedTuple):
+    """A message or a control frame. *data* of a close frame is its code and its reason."""
+
+    kind: WSMsgType
+    data: bytes
+
+    @property
+    def close_code(self) -> int:
+        """The code of a close frame."""
+        return _CODE.unpack_from(self.data)[0] if len(self.data) >= _CODE.size else NO_CODE
+
+
+class PeerLost(ConnectionError):
+    """The peer is gone without a close frame, or takes nothing any more."""
+
+
+class PeerBroken(Exception):
+    """What the peer sent is no WebSocket, or is too large; *code* is the one to close with."""
+
+    def __init__(self, close_code: int) -> None:
+        super().__init__(close_code)
+        self.code = close_code
+
+
+class WebSocketPeer:
+    """One end of a relay. *stall*: seconds that the peer may take nothing of what is sent."""
+
+    __slots__ = ("_close", "_owner", "_stall")
+
+    def __init__(
+        self,
+        owner: "web.WebSocketResponse[bool] | aiohttp.ClientWebSocketResponse[bool]",
+        *,
+        close: Callable[[], object],
+        stall: float,
+    ) -> None:
+        self._owner: Any = owner
+        self._close = close
+        self._stall = stall
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the connection is there."""
+        return not self._owner._writer.transport.is_closing()
+
+    async def receive(self) -> Frame:
+        """Return the next frame; the connection is not read while nobody asks for one.
+
+        Raises:
+            PeerLost: the peer is gone.
+            PeerBroken: what came is not valid, or a message is too large.
+        """
+        try:
+            message = await self._owner._reader.read()
+        except aiohttp.WebSocketError as exc:
+            raise PeerBroken(exc.code) from exc
+        except (aiohttp.EofStream, aiohttp.ClientError, OSError) as exc:
+            raise PeerLost from exc
+        if message.type is WSMsgType.CLOSE:
+            return Frame(WSMsgType.CLOSE, close_data(message.data or NO_CODE, message.extra))
+        return Frame(message.type, bytes(message.data))
+
+    async def send(self, frame: Frame) -> None:
+        """Send *frame*; return when the peer has taken enough for another one.
+
+        Raises:
+            PeerLost: the peer is gone, or has taken nothing for the time of a stall.
+        """
+        try:
+            async with asyncio.timeout(self._stall):
+                await self._owner._writer.send_frame(frame.data, frame.kind)
+        except (OSError, aiohttp.ClientError) as exc:  # TimeoutError is an OSError
+            raise PeerLost from exc
+
+    async def send_last(self, *frames: Frame) -> None:
+        """Send *frames* as far as that is possible."""
+        with contextlib.suppress(PeerLost):
+            for frame in frames:
+                await self.send(frame)
+
+    async def wait_for_end(self) -> None:
+        """Read and drop what comes until the peer has closed.
+
+        A connection that is closed with unread input is reset, and what was sent last is lost.
+        """
+        with contextlib.suppress(PeerLost, PeerBroken):
+            while (await self.receive()).kind is not WSMsgType.CLOSE:
+                pass
+            return
+        while self.is_open:  # noqa: ASYNC110 - there is no event for it, and a second at most
+            await asyncio.sleep(0.02)
+
+    def close(self) -> None:
+        """Close the connection, without a close frame; soon, whatever the peer has not taken."""
+        transport = self._owner._writer.transport
+        is_taken = not transport.get_write_buffer_size()
+        self._close()
+        if not is_taken:
+            asyncio.get_running_loop().call_later(_FLUSH, transport.abort)
+
+
+def close_data(code: int, reason: str = "") -> bytes:
+    """Return the data of a close frame."""
+    if code == NO_CODE:
+        return b""
+    text = reason.encode("utf-8", "replace")[:_LONGEST_REASON]
+    return _CODE.pack(code) + text.decode("utf-8", "ignore").encode()
+
+
+def close_frame(code: int, reason: str = "") -> Frame:
+    """Return a close frame."""
+    return Frame(WSMsgType.CLOSE, close_data(code, reason))
+
+
+def check_handshake(request: web.Request) -> None:
+    """Refuse what is no opening handshake of a WebSocket.
+
+    Raises:
+        ProxyError: 426 `websocket_required`, it is a plain request, or of another version.
+        ProxyError: 400 `bad_request`, its key is none.
+    """
+    headers = request.headers
+    is_upgrade = headers.get("Upgrade", "").strip().lower() == "websocket"
+    if not is_upgrade or headers.get("Sec-WebSocket-Version", "").strip() != "13":
+        raise ProxyError(
+            426,
+            "This address is a WebSocket: connect to it with one (ws:// or wss://, version 13).",
+            code="websocket_required",
+            should_retry=False,
+            headers=(("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")),
+        )
+    if not _ready(request):
+        raise ProxyError(400, "The opening handshake is not valid.", code="bad_request")
+
+
+def _ready(request: web.Request) -> bool:
+    try:
+        return bool(web.WebSocketResponse().can_prepare(_bare(request, None)))
+    except ValueError:  # a key that is not ASCII
+        return False
+
+
+def _bare(request: web.Request, protocol: str | None) -> web.Request:
+    """Return *request* with the headers of its handshake only.
+
+    aiohttp logs the subprotocols that a client offers if it is to choose none: a key is in them.
+    """
+    headers = {name: request.headers[name] for name in _HANDSHAKE if name in request.headers}
+    headers = {name: value.encode("ascii", "replace").decode() for name, value in headers.items()}
+    if protocol is not None:
+        headers["Sec-WebSocket-Protocol"] = protocol
+    return request.clone(headers=headers)
+
+
+async def accept(
+    request: web.Request,
+    *,
+    protocol: str | None,
+    headers: Mapping[str, str],
+    max_size: int,
+    stall: float,
+) -> tuple[web.StreamResponse, WebSocketPeer]:
+    """Complete the handshake with the client; return the response and the client.
+
+    *protocol* is the subprotocol that was chosen. *max_size*: bytes of a message. The response is
+    for aiohttp, when all is over.
+    """
+    response = web.WebSocketResponse(
+        autoclose=False,
+        autoping=False,
+        compress=False,
+        protocols=() if protocol is None else (protocol,),
+        max_msg_size=max_size + 1,
+        writer_limit=0,
+        decode_text=False,
+        timeout=0.1,
+    )
+    response.headers.update(headers)
+    await response.prepare(_bare(request, protocol))
+
+    def close() -> None:
+        if request.transport is not None:
+            request.transport.close()
+
+    return response, WebSocketPeer(response, close=close, stall=stall)
+
+
+def peer_of(connection: "aiohttp.ClientWebSocketResponse[bool]", *, stall: float) -> WebSocketPeer:
+    """Return the server at the other end of *connection*, which nobody else may use from now on."""
+    return WebSocketPeer(connection, close=connection._response.close, stall=stall)

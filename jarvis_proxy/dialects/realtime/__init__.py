@@ -1,0 +1,1 @@
+"""OpenAI's Realtime API: what a relay has to know of its handshake and its events."""

@@ -1,0 +1,88 @@
+"""WebSockets to an upstream, over the session of its other requests. IO.
+
+So names, TLS and outbound proxies are the same. A refused handshake keeps its body, and a
+redirect is not followed.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import aiohttp
+from yarl import URL
+
+from jarvis_proxy.aiohttp_ext.websockets import WebSocketPeer, peer_of
+from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS, map_send_error
+
+_SWITCHING: Final = 101
+_MAX_BODY: Final = 1024 * 1024
+_BODY_TIMEOUT: Final = 10.0
+_TIMEOUTS: Final = aiohttp.ClientWSTimeout(ws_receive=None, ws_close=1.0)
+
+
+class HandshakeRefused(Exception):
+    """The upstream answered a handshake with HTTP: *status*, *headers* and *body*."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        super().__init__(status)
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+
+async def keep_refusal(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Send *request*; a middleware of the session, for handshakes.
+
+    Raises:
+        HandshakeRefused: the answer does not switch to a WebSocket.
+    """
+    response = await handler(request)
+    if response.status == _SWITCHING:
+        return response
+    body = bytearray()
+    try:
+        with contextlib.suppress(*NETWORK_ERRORS):
+            async with asyncio.timeout(_BODY_TIMEOUT):
+                while len(body) < _MAX_BODY and (data := await response.content.read(65536)):
+                    body += data
+    finally:
+        response.close()
+    raise HandshakeRefused(response.status, response.headers, bytes(body[:_MAX_BODY]))
+
+
+async def open_websocket(
+    session: aiohttp.ClientSession,
+    url: URL,
+    headers: Mapping[str, str],
+    *,
+    protocols: Sequence[str],
+    proxy: URL | None,
+    max_size: int,
+    stall: float,
+) -> tuple[WebSocketPeer, str | None]:
+    """Return the server at *url*, and which of *protocols* it has chosen.
+
+    *max_size*: bytes of a message. *session* must have ``keep_refusal`` among its middlewares.
+
+    Raises:
+        HandshakeRefused: it answered with HTTP.
+        ProxyError: 502 or 504, see ``map_send_error``.
+    """
+    try:
+        connection = await session.ws_connect(
+            url,
+            headers=headers,
+            protocols=protocols,
+            proxy=proxy,
+            timeout=_TIMEOUTS,
+            autoclose=False,
+            autoping=False,
+            max_msg_size=max_size + 1,
+            decode_text=False,
+        )
+    except NETWORK_ERRORS as exc:
+        raise map_send_error(exc) from exc
+    return peer_of(connection, stall=stall), connection.protocol
