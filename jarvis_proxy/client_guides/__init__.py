@@ -9,6 +9,7 @@ from typing import Final
 CLIENTS: Final = (
     *("openclaw", "open-webui", "lobechat", "nextchat", "cherry-studio", "home-assistant"),
     *("n8n", "dify", "aider", "continue", "claude-code", "codex", "copilot"),
-    *("gemini-cli", "openai-python", "openai-node"),
+    *("gemini-cli", "qwen-code"),
+    *("openai-python", "openai-node"),
 )
 """The ids of the clients, in the order in which the doctor prints them."""

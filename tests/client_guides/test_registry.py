@@ -36,6 +36,7 @@ NAMES = (
     "Codex CLI",
     "GitHub Copilot CLI",
     "Gemini CLI",
+    "Qwen Code",
     "openai for Python",
     "openai for Node",
 )

@@ -1,7 +1,7 @@
 """Installs real clients and runs them against the proxy: python -m tests.clients FOLDER [NAME]. IO.
 
 The folder is kept, so that a second run is quick. With a name, only the coding agents of that name
-run (codex, claude, gemini). Not part of the suite: it needs the package registries. llm, aider,
+run, such as codex. Not part of the suite: it needs the package registries. llm, aider,
 OpenClaw and the page in a browser are tried by hand or elsewhere.
 """
 
@@ -32,13 +32,17 @@ _NODE: Final = (
 _QUIET: Final = ("--silent", "--no-audit", "--no-fund")
 
 
-def install_agents(folder: Path) -> None:
-    """Put the coding agents into folders of *folder*, unless they are there."""
-    for name, package in agents.PACKAGES.items():
-        place = folder / name
-        if not (place / "node_modules").exists():
-            place.mkdir(parents=True, exist_ok=True)
-            subprocess.run(["npm", "install", *_QUIET, package], cwd=place, check=True)
+def install_agents(folder: Path, name: str) -> None:
+    """Put the coding agents, or that of *name*, into folders of *folder*, unless they are there."""
+    for agent, package in agents.PACKAGES.items():
+        if name in ("", agent) or agent == "node":
+            _install_agent(folder / agent, package)
+
+
+def _install_agent(place: Path, package: str) -> None:
+    if not (place / "node_modules").exists():
+        place.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["npm", "install", *_QUIET, package], cwd=place, check=True)
 
 
 def install(folder: Path) -> None:
@@ -94,7 +98,7 @@ def main(folder: Path, name: str = "") -> int:
     if not name:
         install(folder)
         failed += asyncio.run(run_sdks(folder))
-    install_agents(folder)
+    install_agents(folder, name)
     failed += asyncio.run(run_agents(folder, name))
     print(f"{failed} failed" if failed else "all well")
     return failed
@@ -102,5 +106,5 @@ def main(folder: Path, name: str = "") -> int:
 
 if __name__ == "__main__":
     if len(sys.argv) not in (2, 3):
-        sys.exit("usage: python -m tests.clients FOLDER [codex|claude|gemini]")
+        sys.exit("usage: python -m tests.clients FOLDER [AGENT]")
     sys.exit(1 if main(Path(sys.argv[1]).resolve(), *sys.argv[2:]) else 0)

@@ -22,7 +22,7 @@ _SHELLS: Final[Mapping[str, Json]] = {
     "Bash": {"command": "", "description": "say it"},
     "run_shell_command": {"command": "", "description": "say it", "is_background": False},
 }
-"""The shells of Codex CLI, Claude Code and Gemini CLI, with their arguments."""
+"""The shells of the agents, with their arguments."""
 
 
 class Plan:
@@ -45,7 +45,8 @@ class Plan:
         return [(shell, self._arguments(shell, word)) for word in words]
 
     def _arguments(self, shell: str, word: str) -> Json:
-        command = f"printf 'got-%s-{self._token}\\n' {word}"  # the output is not in the request
+        # The output is not in the request. Qwen Code loses that of a command that ends at once.
+        command = f"printf 'got-%s-{self._token}\\n' {word}; sleep 0.5"
         given = _SHELLS[shell]
         return {name: command if value == "" else value for name, value in given.items()}
 
@@ -78,15 +79,20 @@ class ChatForAgents(StrictChat):
 
     answer = strict_chat.ANSWER
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, *, relayed: bool) -> None:
         super().__init__()
         self._plan = plan
+        self._relayed = relayed
         self._numbers = itertools.count(1)
 
     def _calls(self, body: Json) -> list[tuple[str, Json]]:
         declared = [tool["function"]["name"] for tool in body.get("tools", [])]
         results = sum(message["role"] == "tool" for message in body["messages"])
         return self._plan.calls(declared, results)
+
+    def _check(self, body: Json) -> None:
+        if not self._relayed:  # else it comes as the client wrote it
+            super()._check(body)
 
     def events(self, calls: Calls, *, usage: bool = True) -> list[bytes]:
         """Return the events of a stream, with ids of their own: agents tell calls by these."""

@@ -10,6 +10,8 @@ from itertools import product
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from jarvis_proxy.client_guides.context import GuideContext
+from jarvis_proxy.client_guides.registry import read_guide
 from tests.clients.agent_upstreams import (
     AnthropicForAgents,
     ChatForAgents,
@@ -24,6 +26,7 @@ PACKAGES: Final[Mapping[str, str]] = {
     "codex": "@openai/codex@0.171.0",
     "claude": "@anthropic-ai/claude-code@2.1.332",
     "gemini": "@google/gemini-cli@0.61.0",
+    "qwen": "@qwen-code/qwen-code@0.24.4",
 }
 MODELS: Final[Mapping[str, str]] = {
     "gemini": "gemini-3-flash-preview",
@@ -47,6 +50,11 @@ class Home(NamedTuple):
         file = self.folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
+
+    def guide(self, client: str) -> str:
+        """Return the file that the guide of *client* shows first, for this proxy and model."""
+        models = (self.model, "jarvis-echo")
+        return read_guide(client, GuideContext(self.url, models)).steps[0].text
 
 
 Command = tuple[list[str], dict[str, str]]
@@ -91,11 +99,25 @@ def _gemini(home: Home) -> Command:
     }
 
 
+def _qwen(home: Home) -> Command:
+    settings = {
+        **json.loads(home.guide("qwen-code")),
+        "privacy": {"usageStatisticsEnabled": False},
+        "general": {"enableAutoUpdate": False},
+    }
+    home.write(".qwen/settings.json", json.dumps(settings))
+    return ["-y", _PROMPT], {"JARVIS_KEY": KEY}
+
+
 _AGENTS: Final[Mapping[str, Callable[[Home], Command]]] = {
     "codex": _codex,
     "claude": _claude,
     "gemini": _gemini,
+    "qwen": _qwen,
 }
+
+_NO_CHAT: Final = ("codex", "claude", "gemini")
+"""The agents that speak another API than chat completions."""
 
 
 class Result(NamedTuple):
@@ -114,7 +136,8 @@ async def run_agents(folder: Path, name: str = "") -> AsyncIterator[Result]:
 
 async def _fault(folder: Path, agent: str, kind: str, parallel: bool) -> str:
     plan = Plan(secrets.token_hex(4), parallel=parallel)
-    gemini, chat, anthropic = GeminiForAgents(plan), ChatForAgents(plan), AnthropicForAgents(plan)
+    gemini, anthropic = GeminiForAgents(plan), AnthropicForAgents(plan)
+    chat = ChatForAgents(plan, relayed=agent not in _NO_CHAT)
     upstreams: Mapping[str, GeminiForAgents | ChatForAgents | AnthropicForAgents] = {
         "gemini": gemini,
         "chat": chat,

@@ -147,8 +147,7 @@ class StrictChat:
             return
         body = json.loads(request.body)
         try:
-            check(body)
-            self._check_reasoning(body)
+            self._check(body)
         except RefusedError as refusal:
             self.refusals.append(str(refusal))
             error = {"message": str(refusal), "type": "invalid_request_error", "param": None}
@@ -163,6 +162,10 @@ class StrictChat:
         for event in self.events(calls, usage=body.get("stream_options") is not None):
             await peer.chunk(event)
         await peer.last_chunk()
+
+    def _check(self, body: Json) -> None:
+        check(body)
+        self._check_reasoning(body)
 
     def _check_reasoning(self, body: Json) -> None:
         """Refuse reasoning that is not what was thought, such as a made-up text."""
