@@ -37,6 +37,7 @@ NAMES = (
     "GitHub Copilot CLI",
     "Gemini CLI",
     "Qwen Code",
+    "opencode",
     "openai for Python",
     "openai for Node",
 )

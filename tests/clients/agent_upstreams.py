@@ -20,6 +20,7 @@ _SHELLS: Final[Mapping[str, Json]] = {
     "exec_command": {"cmd": ""},
     "shell_command": {"command": ""},
     "Bash": {"command": "", "description": "say it"},
+    "bash": {"command": "", "description": "say it"},
     "run_shell_command": {"command": "", "description": "say it", "is_background": False},
 }
 """The shells of the agents, with their arguments."""

@@ -27,6 +27,7 @@ PACKAGES: Final[Mapping[str, str]] = {
     "claude": "@anthropic-ai/claude-code@2.1.332",
     "gemini": "@google/gemini-cli@0.61.0",
     "qwen": "@qwen-code/qwen-code@0.24.4",
+    "opencode": "opencode-ai@1.18.33",
 }
 MODELS: Final[Mapping[str, str]] = {
     "gemini": "gemini-3-flash-preview",
@@ -109,11 +110,21 @@ def _qwen(home: Home) -> Command:
     return ["-y", _PROMPT], {"JARVIS_KEY": KEY}
 
 
+def _opencode(home: Home) -> Command:
+    home.write(".config/opencode/opencode.jsonc", home.guide("opencode"))
+    return ["run", "--auto", _PROMPT], {
+        "JARVIS_KEY": KEY,
+        "OPENCODE_DISABLE_AUTOUPDATE": "1",
+        "OPENCODE_DISABLE_MODELS_FETCH": "1",
+    }
+
+
 _AGENTS: Final[Mapping[str, Callable[[Home], Command]]] = {
     "codex": _codex,
     "claude": _claude,
     "gemini": _gemini,
     "qwen": _qwen,
+    "opencode": _opencode,
 }
 
 _NO_CHAT: Final = ("codex", "claude", "gemini")
