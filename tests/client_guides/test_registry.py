@@ -38,6 +38,7 @@ NAMES = (
     "Gemini CLI",
     "Qwen Code",
     "opencode",
+    "pi",
     "openai for Python",
     "openai for Node",
 )

@@ -28,6 +28,7 @@ PACKAGES: Final[Mapping[str, str]] = {
     "gemini": "@google/gemini-cli@0.61.0",
     "qwen": "@qwen-code/qwen-code@0.24.4",
     "opencode": "opencode-ai@1.18.33",
+    "pi": "@earendil-works/pi-coding-agent@1.6.0",
 }
 MODELS: Final[Mapping[str, str]] = {
     "gemini": "gemini-3-flash-preview",
@@ -119,12 +120,19 @@ def _opencode(home: Home) -> Command:
     }
 
 
+def _pi(home: Home) -> Command:
+    home.write(".pi/agent/models.json", home.guide("pi"))
+    model = f"jarvis/{home.model}"
+    return ["--model", model, "-p", _PROMPT], {"JARVIS_KEY": KEY, "PI_OFFLINE": "1"}
+
+
 _AGENTS: Final[Mapping[str, Callable[[Home], Command]]] = {
     "codex": _codex,
     "claude": _claude,
     "gemini": _gemini,
     "qwen": _qwen,
     "opencode": _opencode,
+    "pi": _pi,
 }
 
 _NO_CHAT: Final = ("codex", "claude", "gemini")
