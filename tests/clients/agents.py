@@ -29,6 +29,7 @@ PACKAGES: Final[Mapping[str, str]] = {
     "qwen": "@qwen-code/qwen-code@0.24.4",
     "opencode": "opencode-ai@1.18.33",
     "pi": "@earendil-works/pi-coding-agent@1.6.0",
+    "cn": "@continuedev/cli@1.5.47",
 }
 MODELS: Final[Mapping[str, str]] = {
     "gemini": "gemini-3-flash-preview",
@@ -126,6 +127,13 @@ def _pi(home: Home) -> Command:
     return ["--model", model, "-p", _PROMPT], {"JARVIS_KEY": KEY, "PI_OFFLINE": "1"}
 
 
+def _cn(home: Home) -> Command:
+    home.write(".continue/config.yaml", home.guide("continue"))
+    home.write(".continue/.env", f"JARVIS_KEY={KEY}\n")
+    config = str(home.folder / ".continue" / "config.yaml")
+    return ["--config", config, "--auto", "-p", _PROMPT], {"CONTINUE_TELEMETRY_ENABLED": "0"}
+
+
 _AGENTS: Final[Mapping[str, Callable[[Home], Command]]] = {
     "codex": _codex,
     "claude": _claude,
@@ -133,6 +141,7 @@ _AGENTS: Final[Mapping[str, Callable[[Home], Command]]] = {
     "qwen": _qwen,
     "opencode": _opencode,
     "pi": _pi,
+    "cn": _cn,
 }
 
 _NO_CHAT: Final = ("codex", "claude", "gemini")
