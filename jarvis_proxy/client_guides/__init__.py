@@ -9,7 +9,7 @@ from typing import Final
 CLIENTS: Final = (
     *("openclaw", "open-webui", "lobechat", "nextchat", "cherry-studio", "home-assistant"),
     *("n8n", "dify", "aider", "continue", "claude-code", "codex", "copilot"),
-    *("gemini-cli", "qwen-code", "opencode", "pi"),
+    *("gemini-cli", "qwen-code", "opencode", "pi", "cline"),
     *("openai-python", "openai-node"),
 )
 """The ids of the clients, in the order in which the doctor prints them."""

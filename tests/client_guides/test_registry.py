@@ -39,6 +39,7 @@ NAMES = (
     "Qwen Code",
     "opencode",
     "pi",
+    "Cline CLI",
     "openai for Python",
     "openai for Node",
 )

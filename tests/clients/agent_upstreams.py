@@ -21,6 +21,7 @@ _SHELLS: Final[Mapping[str, Json]] = {
     "shell_command": {"command": ""},
     "Bash": {"command": "", "description": "say it"},
     "bash": {"command": "", "description": "say it"},
+    "run_commands": {"commands": [""]},
     "run_shell_command": {"command": "", "description": "say it", "is_background": False},
 }
 """The shells of the agents, with their arguments."""
@@ -49,7 +50,10 @@ class Plan:
         # The output is not in the request. Qwen Code loses that of a command that ends at once.
         command = f"printf 'got-%s-{self._token}\\n' {word}; sleep 0.5"
         given = _SHELLS[shell]
-        return {name: command if value == "" else value for name, value in given.items()}
+        return {
+            name: command if value == "" else [command] if value == [""] else value
+            for name, value in given.items()
+        }
 
 
 class GeminiForAgents(StrictGemini):

@@ -30,6 +30,7 @@ PACKAGES: Final[Mapping[str, str]] = {
     "opencode": "opencode-ai@1.18.33",
     "pi": "@earendil-works/pi-coding-agent@1.6.0",
     "cn": "@continuedev/cli@1.5.47",
+    "cline": "cline@3.0.65",
 }
 MODELS: Final[Mapping[str, str]] = {
     "gemini": "gemini-3-flash-preview",
@@ -134,6 +135,23 @@ def _cn(home: Home) -> Command:
     return ["--config", config, "--auto", "-p", _PROMPT], {"CONTINUE_TELEMETRY_ENABLED": "0"}
 
 
+def _cline(home: Home) -> Command:
+    settings = {
+        "provider": "openai-compatible",
+        "apiKey": KEY,
+        "model": home.model,
+        "baseUrl": f"{home.url}/v1",
+    }
+    provider = {"settings": settings, "updatedAt": "2026-11-01T00:00:00.000Z"}
+    providers = {
+        "version": 1,
+        "lastUsedProvider": "openai-compatible",
+        "providers": {"openai-compatible": {**provider, "tokenSource": "manual"}},
+    }
+    home.write(".cline/data/settings/providers.json", json.dumps(providers))
+    return ["--auto-approve", "true", _PROMPT], {"CLINE_SESSION_BACKEND_MODE": "local"}
+
+
 _AGENTS: Final[Mapping[str, Callable[[Home], Command]]] = {
     "codex": _codex,
     "claude": _claude,
@@ -142,6 +160,7 @@ _AGENTS: Final[Mapping[str, Callable[[Home], Command]]] = {
     "opencode": _opencode,
     "pi": _pi,
     "cn": _cn,
+    "cline": _cline,
 }
 
 _NO_CHAT: Final = ("codex", "claude", "gemini")
@@ -176,7 +195,7 @@ async def _fault(folder: Path, agent: str, kind: str, parallel: bool) -> str:
     async with google.running(), service.running(), anthropic.upstream.running():
         settings = {**_chat_settings(service), **anthropic.env()}
         async with running_proxy(gemini=google.base_url, **settings) as proxy:
-            with tempfile.TemporaryDirectory() as home:
+            with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
                 code, output = await _run(folder, agent, Home(Path(home), proxy.url, MODELS[kind]))
     if code != 0 or asked.answer not in output:
         return f"exit {code}: {output[-400:]} (the upstream refused {asked.refusals})"
