@@ -31,6 +31,7 @@ PACKAGES: Final[Mapping[str, str]] = {
     "pi": "@earendil-works/pi-coding-agent@1.6.0",
     "cn": "@continuedev/cli@1.5.47",
     "cline": "cline@3.0.65",
+    "copilot": "@github/copilot@1.0.102",
 }
 MODELS: Final[Mapping[str, str]] = {
     "gemini": "gemini-3-flash-preview",
@@ -152,6 +153,15 @@ def _cline(home: Home) -> Command:
     return ["--auto-approve", "true", _PROMPT], {"CLINE_SESSION_BACKEND_MODE": "local"}
 
 
+def _copilot(home: Home) -> Command:
+    return ["--allow-all", "-p", _PROMPT], {
+        "COPILOT_PROVIDER_BASE_URL": f"{home.url}/v1",
+        "COPILOT_PROVIDER_API_KEY": KEY,
+        "COPILOT_MODEL": home.model,
+        "COPILOT_OFFLINE": "true",
+    }
+
+
 _AGENTS: Final[Mapping[str, Callable[[Home], Command]]] = {
     "codex": _codex,
     "claude": _claude,
@@ -161,6 +171,7 @@ _AGENTS: Final[Mapping[str, Callable[[Home], Command]]] = {
     "pi": _pi,
     "cn": _cn,
     "cline": _cline,
+    "copilot": _copilot,
 }
 
 _NO_CHAT: Final = ("codex", "claude", "gemini")
