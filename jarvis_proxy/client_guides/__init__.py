@@ -10,6 +10,6 @@ CLIENTS: Final = (
     *("openclaw", "open-webui", "lobechat", "nextchat", "cherry-studio", "home-assistant"),
     *("n8n", "dify", "aider", "continue", "claude-code", "codex", "copilot"),
     *("gemini-cli", "qwen-code", "opencode", "pi", "cline"),
-    *("openai-python", "openai-node"),
+    *("agent-framework", "openai-python", "openai-node"),
 )
 """The ids of the clients, in the order in which the doctor prints them."""

@@ -40,6 +40,7 @@ NAMES = (
     "opencode",
     "pi",
     "Cline CLI",
+    "Microsoft Agent Framework",
     "openai for Python",
     "openai for Node",
 )
