@@ -1,8 +1,10 @@
 """The clients, their templates in both languages, and the pages in docs/ made of them."""
 
 import ast
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -156,11 +158,37 @@ def test_lists_of_models_have_each_client_s_form() -> None:
     assert "=-all,+own/llama,+gpt-4.1-mini" in read_guide("lobechat", MIXED).steps[1].text
 
 
-def test_python_example_compiles() -> None:
-    (step,) = read_guide("openai-python", GEMINI).steps
+@pytest.mark.parametrize("client", ["openai-python", "agent-framework"])
+def test_python_example_compiles(client: str) -> None:
+    (step,) = read_guide(client, GEMINI).steps
 
     assert ast.parse(step.text)
     assert 'base_url="https://my.host/v1"' in step.text
+
+
+def configuration(client: str, context: GuideContext) -> dict[str, Any]:
+    """Return the JSON that a guide shows first; opencode and pi allow a comma before a bracket."""
+    text = read_guide(client, context).steps[0].text
+    parsed: dict[str, Any] = json.loads(re.sub(r",(?=\s*[\]}])", "", text))
+    return parsed
+
+
+@pytest.mark.parametrize("context", [GEMINI, MIXED, ECHO])
+def test_agents_get_the_address_and_every_model(context: GuideContext) -> None:
+    opencode = configuration("opencode", context)["provider"]["jarvis"]
+    pi = configuration("pi", context)["providers"]["jarvis"]
+
+    assert opencode["options"]["baseURL"] == pi["baseUrl"] == context.base_url
+    assert tuple(opencode["models"]) == context.models
+    assert tuple(model["id"] for model in pi["models"]) == context.models
+
+
+def test_qwen_code_gets_plain_json_with_one_model() -> None:
+    settings = json.loads(read_guide("qwen-code", GEMINI).steps[0].text)
+    (provider,) = settings["modelProviders"]["openai"]
+
+    assert provider["baseUrl"] == GEMINI.base_url
+    assert provider["id"] == settings["model"]["name"] == "gemini-3-flash"
 
 
 def test_model_name_that_looks_like_a_placeholder_is_unchanged() -> None:
