@@ -13,15 +13,19 @@ from pathlib import Path
 import pytest
 import trustme
 
+from tests.server.handlers.realtime_scene import scene
 from tests.support.balancers import (
     HAPROXY,
     HAPROXY_CFG,
     NGINX,
     NGINX_CONF,
+    haproxy,
     needs_haproxy,
     needs_nginx,
+    nginx,
 )
 from tests.support.eventually import eventually
+from tests.support.raw_websocket import TEXT, Refused, opened
 from tests.support.server_process import free_port
 
 DEPLOY = HAPROXY_CFG.parent
@@ -57,6 +61,38 @@ def test_d19_the_container_trusts_one_address_of_its_own_network() -> None:
 def test_d19_container_and_unit_are_limited_in_memory() -> None:
     assert {"mem_limit: 1g", "memswap_limit: 1g"} <= set(lines("compose.yaml"))
     assert {"MemoryMax=1G", "MemorySwapMax=0"} <= set(lines("jarvis-proxy.service"))
+
+
+@needs_nginx
+async def test_a_session_goes_through_nginx(tmp_path: Path) -> None:
+    async with (
+        scene() as (proxy, _),
+        nginx(tmp_path, [proxy.port, proxy.port]) as port,
+    ):
+        assert await echoes(port) == b"hello"
+
+
+@needs_haproxy
+async def test_a_session_goes_through_haproxy(tmp_path: Path) -> None:
+    async with (
+        scene() as (proxy, _),
+        haproxy(tmp_path, [proxy.port, proxy.port]) as port,
+    ):
+        assert await echoes(port) == b"hello"
+
+
+async def echoes(port: int) -> bytes:
+    """Return what comes back of a message in a session through *port*, once there is one."""
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                async with opened(port) as socket:
+                    await socket.send(TEXT, b"hello")
+                    frame = await socket.receive()
+                    assert frame is not None
+                    return frame.data
+            except Refused:  # HAProxy has not seen the servers yet
+                await asyncio.sleep(0.1)
 
 
 @needs_nginx

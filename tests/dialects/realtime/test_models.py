@@ -29,6 +29,9 @@ class Seen:
 @pytest.mark.parametrize(
     ("event", "names"),
     [
+        ('{"type":"input_audio_buffer.append"}', []),
+        ('{"item":{"model":"a"}}', []),
+        ('{"session":{"tools":{"model":"a"},"model":""}}', []),
         ('{"session":{"model":"a"}}', ["a"]),
         ('{"session":{"audio":{"input":{"transcription":{"model":"a"}}}}}', ["a"]),
         ('{"session":{"input_audio_transcription":{"model":"a"}}}', ["a"]),
@@ -37,9 +40,7 @@ class Seen:
         ('{"Session":{"MODEL":"a"}}', ["a"]),
         ('{"session":{"model":"b"},"session":{"model":"a"}}', ["a"]),
         ('{"session":{"tools":[{"parameters":{"properties":{"model":"a"}}}]}}', []),
-        ('{"session":{"tools":{"model":"a"},"model":""}}', []),
         ('{"response":{"input":{"model":"a"}}}', []),
-        ('{"item":{"model":"a"}}', []),
         ('{"type":"a model"}', []),
     ],
 )
