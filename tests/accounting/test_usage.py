@@ -7,6 +7,7 @@ import pytest
 
 from jarvis_proxy.accounting.usage import (
     OTHER,
+    NullUsageStore,
     UsageLedger,
     UsageRow,
     UsageTotals,
@@ -333,3 +334,10 @@ def test_calls_are_summed_up_in_batches_and_none_is_lost() -> None:
         "openai/b": 200,
     }
     assert sum(row.totals.prompt for row in ledger.drain_pending()) == 6000
+
+
+async def test_a_store_in_memory_takes_rows_and_has_none_to_load() -> None:
+    store = NullUsageStore()
+
+    assert await store.add([])
+    assert await store.load("2026-01-01") is None

@@ -26,6 +26,7 @@ class Seen:
         return "better" if name == "alias" else name
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     ("event", "names"),
     [
@@ -100,3 +101,10 @@ def test_the_model_of_a_request_for_a_secret(body: dict[str, Any], model: str | 
 
     assert model_for_secret(body) == model
     assert seen.names == ([] if model is None else [model])
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_an_event_without_a_model_keeps_its_bytes(strict: bool) -> None:
+    event = b'{ "type": "response.create" }'
+
+    assert with_models(event, Seen(), strict=strict) is event
