@@ -75,7 +75,7 @@ def test_every_pin_is_followed_by_a_hash(lock: str) -> None:
     assert all(HASH.fullmatch(line) for line in after)
 
 
-@pytest.mark.parametrize("folder", ["tests/node", "tools/javascript"])
+@pytest.mark.parametrize("folder", ["tests/node", "tests/browser", "tools/javascript"])
 def test_packages_for_node_are_pinned_with_a_hash_and_no_address(folder: str) -> None:
     lock = json.loads((ROOT / folder / "package-lock.json").read_text(encoding="utf-8"))
     packages = {name: each for name, each in lock["packages"].items() if name}

@@ -1,5 +1,6 @@
 // What is done in the browser, by name; reads a task from stdin, writes what was seen to stdout.
 
+import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 
 const chunks = [];
@@ -286,6 +287,38 @@ const scenarios = {
             .filter((element) => fontSize(element) < 16).map((element) => element.id),
         };
       }));
+      await page.context().close();
+    }
+    return { found };
+  },
+
+  /** The serious faults that axe-core finds at the door, on the board and on the page of errors. */
+  async faults() {
+    const source = await readFile(task.axe, "utf8"), found = [];
+    const check = async (page, place) => {
+      await page.evaluate(source);
+      const { violations, passes } = await page.evaluate(() => window.axe.run());
+      found.push({ place, passes: passes.length, faults: violations
+        .filter(({ impact }) => impact === "serious" || impact === "critical")
+        .map(({ id, nodes }) => [id, ...nodes.slice(0, 4).map(({ html, failureSummary }) => (
+          `${html.slice(0, 150)} ${failureSummary}`
+        ))]) });
+    };
+    for (const [width, locale, scheme] of task.screens) {
+      const page = await open({ viewport: { width, height: 844 }, locale, scheme });
+      await check(page, `door ${width}`);
+      await login(page);
+      await page.waitForSelector("#call-list tr.why a");
+      await page.waitForSelector("#guide pre");
+      await page.waitForSelector("#by-day tbody td");
+      await page.fill("#client-key", task.clientKey);
+      await page.fill("#message", "Hello");
+      await page.click("#ask summary");
+      await page.click("#send");
+      await page.waitForFunction(() => !document.getElementById("send").disabled);
+      await check(page, `board ${width}`);
+      await page.goto(`${task.url}/dashboard/errors.html`);
+      await check(page, `errors ${width}`);
       await page.context().close();
     }
     return { found };

@@ -1,4 +1,4 @@
-"""The dashboard in a real browser: login, numbers that move, the playground, markup, a phone."""
+"""The dashboard in a real browser: login, numbers that move, why calls fail, markup, any screen."""
 
 import asyncio
 import contextlib
@@ -6,7 +6,7 @@ import json
 import re
 import time
 from collections.abc import AsyncIterator
-from dataclasses import asdict, dataclass
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -18,7 +18,8 @@ from jarvis_proxy.client_guides import CLIENTS
 from jarvis_proxy.config.budgets import day_of
 from jarvis_proxy.routing.model_list import ModelEntry
 from tests.browser import scene
-from tests.browser.driver import missing, play
+from tests.browser.answers import event
+from tests.browser.driver import missing, package, play
 from tests.conftest import BEARER, KEY, Proxy, running_proxy
 from tests.support.eventually import eventually
 from tests.support.raw_client import fetch
@@ -29,25 +30,10 @@ pytestmark = [
     pytest.mark.skipif(bool(missing()), reason=f"no browser to test in: {missing()}"),
 ]
 
+_AXE = package("axe-core")
 ADMIN_KEY = "admin-key-canary-0123456789"
 CHAT = "/v1/chat/completions"
 MARKUP = '<img src=x onerror="ran=1"><script>ran=1</script>'
-
-
-def event(delta: dict[str, object], finish: str | None = None, **more: object) -> bytes:
-    """Return one chunk of an OpenAI stream."""
-    choice = {"index": 0, "delta": delta, "finish_reason": finish}
-    head = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
-    return b"data: " + json.dumps({**head, "choices": [choice], **more}).encode() + b"\n\n"
-
-
-def google_event(text: str, **more: object) -> bytes:
-    """Return one event of a Gemini stream; *more*: fields of the candidate, or `thought`."""
-    part = {"text": text, "thought": bool(more.pop("thought", False))}
-    candidate = {"content": {"parts": [part], "role": "model"}, "index": 0, **more}
-    usage = {"promptTokenCount": 7, "candidatesTokenCount": 5, "totalTokenCount": 12}
-    frame = {"candidates": [candidate], "usageMetadata": usage}
-    return b"data: " + json.dumps(frame).encode() + b"\r\n\r\n"
 
 
 @contextlib.asynccontextmanager
@@ -199,154 +185,6 @@ async def _traffic(proxy: Proxy) -> None:
         await asyncio.sleep(0.1)
 
 
-async def test_playground_shows_an_answer_as_it_comes_with_its_thoughts_apart() -> None:
-    async def answer(peer: Peer, request: Received) -> None:
-        await peer.head()
-        for piece in ("Let me ", "think."):
-            await peer.chunk(event({"reasoning_content": piece}))
-        for piece in ("Hello, ", "you ", "there!"):
-            await peer.chunk(event({"content": piece}))
-        usage = {"prompt_tokens": 12, "completion_tokens": 34, "total_tokens": 46}
-        await peer.chunk(event({}, "stop", usage=usage) + b"data: [DONE]\n\n")
-        await peer.last_chunk()
-
-    upstream = RawUpstream(answer)
-    async with upstream.running(), running_proxy(upstream.base_url, ADMIN_KEY=ADMIN_KEY) as proxy:
-        seen = await _ask(proxy, Ask("gpt-4o", "Hi <b>there</b>"))
-    (asked,) = [received for received in upstream.received if received.method == "POST"]
-    (shown,) = seen["answers"]
-    steps = [tuple(step) for step in shown["seen"]]
-
-    assert json.loads(asked.body)["messages"] == [{"role": "user", "content": "Hi <b>there</b>"}]
-    whole = ("Let me think.", "Hello, you there!")
-    assert steps[-1] == whole
-    assert {("Let me ", ""), ("Let me think.", ""), ("Let me think.", "Hello, ")} <= set(steps)
-    assert shown["thoughts"] is True
-    assert "12 tokens in, 34 out" in shown["facts"]
-    assert shown["error"] == ""
-    assert seen["session"] == [ADMIN_KEY]  # the client's key is kept nowhere
-    assert seen["trouble"] == []
-
-
-APIS = {
-    "chat": "/v1/chat/completions",
-    "responses": "/v1/responses",
-    "messages": "/v1/messages",
-    "generateContent": "/v1beta/models/gemini-3-flash:streamGenerateContent?alt=sse",
-}
-
-
-async def test_playground_speaks_every_api_and_shows_what_it_sends() -> None:
-    async def answer(peer: Peer, request: Received) -> None:
-        pieces = google_event("Let me think.", thought=True), google_event("Hello, ")
-        end = google_event("you!", finishReason="STOP")
-        await peer.reply(b"".join((*pieces, end)), content_type="text/event-stream")
-
-    upstream = RawUpstream(answer)
-    asks = [Ask("gemini-3-flash", "Hi there", api=api, think=True) for api in APIS]
-    async with (
-        upstream.running(),
-        running_proxy(gemini=upstream.base_url, ADMIN_KEY=ADMIN_KEY) as proxy,
-    ):
-        seen = await _ask(proxy, *asks)
-
-    assert seen["api"] == "chat"  # unless another one is chosen
-    for path, shown in zip(APIS.values(), seen["answers"], strict=True):
-        assert shown["error"] == "", path
-        assert shown["seen"][-1] == ["Let me think.", "Hello, you!"], path
-        assert (shown["thoughts"], "tokens in" in shown["facts"]) == (True, True), path
-        head, _, body = shown["request"].partition("\n\n")
-        assert head.startswith(f"POST {proxy.url}{path}\n"), path
-        assert "Hi there" in str(json.loads(body)), path
-        assert KEY not in shown["request"], path
-    assert seen["session"] == [ADMIN_KEY]
-    assert seen["trouble"] == []
-
-
-async def test_playground_says_in_words_what_went_wrong_in_every_api() -> None:
-    async def answer(peer: Peer, request: Received) -> None:
-        await peer.head()
-        await peer.chunk(google_event("Half of "))
-        peer.reset()
-
-    upstream = RawUpstream(answer)
-    asks = [Ask("gemini-3-flash", key=key, api=api) for api in APIS for key in (KEY, "wrong-key")]
-    async with (
-        upstream.running(),
-        running_proxy(gemini=upstream.base_url, ADMIN_KEY=ADMIN_KEY) as proxy,
-    ):
-        seen = await _ask(proxy, *asks)
-
-    for at, api in enumerate(APIS):
-        broken, refused = seen["answers"][2 * at : 2 * at + 2]
-        assert broken["seen"][-1][1] == "Half of ", api
-        # Google's API is relayed to Google, so that its break is the client's.
-        end = "The answer broke off." if api == "generateContent" else "The upstream"
-        assert broken["error"].startswith(end), api
-        assert refused["error"].startswith("401: Incorrect API key"), api
-
-
-async def test_stop_ends_the_call_upstream() -> None:
-    gone = asyncio.Event()
-
-    async def answer(peer: Peer, request: Received) -> None:
-        await peer.head()
-        await peer.chunk(event({"content": "Once upon "}))
-        await peer.reader.read()
-        gone.set()
-
-    upstream = RawUpstream(answer)
-    async with upstream.running(), running_proxy(upstream.base_url, ADMIN_KEY=ADMIN_KEY) as proxy:
-        seen = await _ask(proxy, Ask("gpt-4o", "Tell me", stop_at="Once upon"))
-        async with asyncio.timeout(5):
-            await gone.wait()
-
-    assert seen["answers"][0]["facts"].endswith("stopped")
-    assert seen["answers"][0]["error"] == ""
-
-
-async def test_playground_says_what_went_wrong() -> None:
-    async def answer(peer: Peer, request: Received) -> None:
-        await peer.head()
-        await peer.chunk(event({"content": "Half of "}))
-        peer.reset()
-
-    upstream = RawUpstream(answer)
-    env = {"ADMIN_KEY": ADMIN_KEY, "GEMINI_API_KEY": ""}
-    async with upstream.running(), running_proxy(upstream.base_url, **env) as proxy:
-        seen = await _ask(
-            proxy,
-            Ask("gpt-4o", key="wrong-key"),
-            Ask("gpt-4o", key="schlüssel"),
-            Ask("gemini/none"),
-            Ask("gpt-4o"),
-        )
-    errors = [answer["error"] for answer in seen["answers"]]
-
-    assert errors[0].startswith("401: Incorrect API key provided.")
-    assert errors[1] == "401: This is no key."
-    assert errors[2].startswith("404: ")
-    assert errors[3].startswith("The upstream")  # and half of an answer above it
-    assert seen["answers"][3]["seen"][-1][1] == "Half of "
-
-
-@dataclass(frozen=True)
-class Ask:
-    """One message to one model."""
-
-    model: str
-    message: str = "Hi"
-    key: str = KEY
-    stop_at: str = ""
-    api: str = ""
-    think: bool = False
-
-
-async def _ask(proxy: Proxy, *asks: Ask) -> Any:
-    given = [asdict(ask) | {"stopAt": ask.stop_at} for ask in asks]
-    return await play("ask", proxy.url, adminKey=ADMIN_KEY, asks=given)
-
-
 async def test_markup_in_names_codes_messages_and_answers_stays_text() -> None:
     async def answer(peer: Peer, request: Received) -> None:
         if b"refuse" in request.body:
@@ -411,6 +249,26 @@ async def test_everything_fits_phones_and_screens_in_both_languages_and_schemes(
     for (width, *_), page in zip(SCREENS, seen["found"], strict=True):
         assert (page["width"], page["beyond"], page["scrolls"]) == (width, [], []), width
         assert page["small"] == [] or width > 500  # below 16 px iOS zooms into a field
+    assert seen["trouble"] == []
+
+
+@pytest.mark.skipif(_AXE is None, reason="axe-core, a package for Node.js, is not installed")
+async def test_axe_finds_no_serious_fault_in_both_schemes() -> None:
+    async with running_proxy(**scene.SETTINGS) as proxy:
+        scene.furnish(proxy.context)
+        seen = await play(
+            "faults",
+            proxy.url,
+            adminKey=scene.SETTINGS["ADMIN_KEY"],
+            clientKey="key-laptop-0123456789",
+            axe=str(Path(str(_AXE)).with_name("axe.min.js")),
+            screens=SCREENS[1:4:2],
+        )
+
+    assert len(seen["found"]) == 6
+    for page in seen["found"]:
+        assert page["passes"] > 5, page["place"]
+        assert page["faults"] == [], page["place"]
     assert seen["trouble"] == []
 
 
