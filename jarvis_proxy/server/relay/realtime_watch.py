@@ -23,13 +23,23 @@ _LONGEST_NAME: Final = 256
 class SessionWatch:
     """Counts one session, whose *request* is the handshake."""
 
-    __slots__ = ("_admitted", "_context", "_record", "_request", "_transcription")
+    __slots__ = (
+        "_admitted",
+        "_context",
+        "_held_down",
+        "_held_up",
+        "_record",
+        "_request",
+        "_transcription",
+    )
 
     def __init__(self, request: web.Request) -> None:
         self._request = request
         self._context = request.app[CONTEXT]
         self._record = request[RECORD]
         self._admitted = request[ADMITTED_CALL]
+        self._held_up = self._admitted.open_reservation()
+        self._held_down = self._admitted.open_reservation()
         self._transcription = ""
 
     def from_client(self, frame: Frame) -> Frame:
@@ -37,11 +47,12 @@ class SessionWatch:
 
         Raises:
             ProxyError: 404 `model_not_found`, it names a model that the key may not use;
-                400 `invalid_json`, that cannot be told.
+                400 `invalid_json`, that cannot be told; 503 `overloaded`, memory is full.
         """
         if frame.kind not in DATA:
             return frame
         self._record.bytes_in += len(frame.data)
+        self._held_up.set(len(frame.data))
         data = with_models(frame.data, self._target, strict=self._admitted.is_limited)
         return frame if data is frame.data else Frame(frame.kind, data)
 
@@ -61,6 +72,7 @@ class SessionWatch:
         if frame.kind not in DATA:
             return frame
         self._record.bytes_out += len(frame.data)
+        self._held_down.set_unchecked(len(frame.data))
         if frame.kind is not _TEXT:
             return frame
         self._count(frame.data)

@@ -44,6 +44,23 @@ async def test_where_the_handshake_names_no_model_the_upstream_does() -> None:
     assert "prompt_tokens=31 completion_tokens=13" in proxy.logged()
 
 
+async def test_messages_count_as_held_memory() -> None:
+    async with scene() as (proxy, _), opened(proxy.port) as socket:
+        memory = proxy.context.admission.memory
+        await socket.send(BINARY, b"x" * 5000)
+        await socket.receive()
+        assert memory.bytes_held == 10_000
+        memory.bytes_held += 2**40
+        await socket.send(BINARY, b"x" * 6000)
+        assert (await socket.text())["error"]["code"] == "overloaded"
+        memory.bytes_held -= 2**40
+        await socket.send(BINARY, b"x" * 10)
+        assert await socket.receive() == RawFrame(BINARY, b"x" * 10)
+        await socket.close(1000)
+        await eventually(lambda: len(proxy.context.deadline_monitor) == 0)
+        assert memory.bytes_held == 0
+
+
 async def test_counts_that_no_upstream_can_mean_are_clamped() -> None:
     async def play(socket: RawSocket) -> None:
         usage = {"input_tokens": -5, "output_tokens": 10**12}
