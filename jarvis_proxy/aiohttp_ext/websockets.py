@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import struct
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import aiohttp
 from aiohttp import WSMsgType, web
@@ -50,25 +50,30 @@ class PeerBroken(Exception):
 
 
 class WebSocketPeer:
-    """One end of a relay. *stall*: seconds that the peer may take nothing of what is sent."""
+    """One end of a relay over *transport*, which *close* closes.
 
-    __slots__ = ("_close", "_owner", "_stall")
+    *stall*: seconds that the peer may take nothing of what is sent.
+    """
+
+    __slots__ = ("_close", "_owner", "_stall", "_transport")
 
     def __init__(
         self,
         owner: "web.WebSocketResponse[bool] | aiohttp.ClientWebSocketResponse[bool]",
+        transport: asyncio.WriteTransport,
         *,
         close: Callable[[], object],
         stall: float,
     ) -> None:
         self._owner: Any = owner
+        self._transport = transport
         self._close = close
         self._stall = stall
 
     @property
     def is_open(self) -> bool:
         """Whether the connection is there."""
-        return not self._owner._writer.transport.is_closing()
+        return not self._transport.is_closing()
 
     async def receive(self) -> Frame:
         """Return the next frame; the connection is not read while nobody asks for one.
@@ -95,7 +100,7 @@ class WebSocketPeer:
         """
         try:
             async with asyncio.timeout(self._stall):
-                await self._owner._writer.send_frame(frame.data, frame.kind)
+                await self._owner.send_frame(frame.data, frame.kind)
         except (OSError, aiohttp.ClientError) as exc:  # TimeoutError is an OSError
             raise PeerLost from exc
 
@@ -119,11 +124,10 @@ class WebSocketPeer:
 
     def close(self) -> None:
         """Close the connection, without a close frame; soon, whatever the peer has not taken."""
-        transport = self._owner._writer.transport
-        is_taken = not transport.get_write_buffer_size()
+        is_taken = not self._transport.get_write_buffer_size()
         self._close()
         if not is_taken:
-            asyncio.get_running_loop().call_later(_FLUSH, transport.abort)
+            asyncio.get_running_loop().call_later(_FLUSH, self._transport.abort)
 
 
 def close_data(code: int, reason: str = "") -> bytes:
@@ -204,14 +208,22 @@ async def accept(
     )
     response.headers.update(headers)
     await response.prepare(_bare(request, protocol))
-
-    def close() -> None:
-        if request.transport is not None:
-            request.transport.close()
-
-    return response, WebSocketPeer(response, close=close, stall=stall)
+    transport = request.transport
+    if transport is None:
+        raise ConnectionResetError("the client is gone")
+    return response, WebSocketPeer(response, transport, close=transport.close, stall=stall)
 
 
 def peer_of(connection: "aiohttp.ClientWebSocketResponse[bool]", *, stall: float) -> WebSocketPeer:
-    """Return the server at the other end of *connection*, which nobody else may use from now on."""
-    return WebSocketPeer(connection, close=connection._response.close, stall=stall)
+    """Return the server at the other end of *connection*, which nobody else may use from now on.
+
+    Raises:
+        aiohttp.ServerDisconnectedError: it is gone already.
+    """
+    response = connection._response
+    transport = None if response.connection is None else response.connection.transport
+    if transport is None:
+        raise aiohttp.ServerDisconnectedError
+    return WebSocketPeer(
+        connection, cast(asyncio.WriteTransport, transport), close=response.close, stall=stall
+    )

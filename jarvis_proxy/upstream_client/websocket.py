@@ -83,6 +83,6 @@ async def open_websocket(
             max_msg_size=max_size + 1,
             decode_text=False,
         )
+        return peer_of(connection, stall=stall), connection.protocol
     except NETWORK_ERRORS as exc:
         raise map_send_error(exc) from exc
-    return peer_of(connection, stall=stall), connection.protocol

@@ -114,6 +114,7 @@ async def test_subprotocols_are_not_logged(caplog: pytest.LogCaptureFixture) -> 
         (encode(BINARY, b"x" * 600, mask=True, first=0) + encode(0, b"x" * 600, mask=True), 1009),
         (encode(7, b"", mask=True), 1002),
     ],
+    ids=["too large", "too large in pieces", "of no kind"],  # the masks are random
 )
 async def test_what_is_no_frame_is_broken(frame: bytes, code: int) -> None:
     async def play(peer: WebSocketPeer) -> None:
@@ -131,11 +132,11 @@ async def test_a_peer_that_takes_nothing_is_lost_and_its_connection_is_cut(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(websockets, "_FLUSH", 0.01)
-    transports: list[asyncio.Transport] = []
+    transports: list[asyncio.WriteTransport] = []
     lost = asyncio.Event()
 
     async def play(peer: WebSocketPeer) -> None:
-        transports.append(peer._owner._writer.transport)
+        transports.append(peer._transport)
         with pytest.raises(PeerLost):
             await peer.send(Frame(WSMsgType.BINARY, b"x" * 2**25))
         lost.set()
