@@ -105,7 +105,7 @@ const scenarios = {
       rate: Number(document.getElementById("rate").textContent),
       tokens: document.getElementById("tokens").textContent,
       ttfb: document.getElementById("ttfb").textContent,
-      first: document.querySelector("#call-list tbody tr").textContent,
+      first: Number(document.querySelector("#call-list tbody tr").dataset.n),
     }));
     await page.waitForFunction(() => document.querySelectorAll("#call-list tbody tr").length > 2);
     await page.waitForFunction(() => document.getElementById("rate-more").textContent);
