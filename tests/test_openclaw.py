@@ -121,7 +121,7 @@ async def test_request_for_openai_arrives_byte_for_byte(capture: Json) -> None:
     (seen,) = upstream.received
     assert (seen.path, seen.body) == ("/v1/chat/completions", body)
     named = [name for name, _ in seen.headers if name.lower().startswith(("x-", "trace"))]
-    assert named == ["x-jarvis-hop"], "nothing of the client's"
+    assert named == ["x-jarvis-hop", "traceparent"], "of the client's, the trace only"
     assert response.body == b"".join(EVENTS)
 
 
