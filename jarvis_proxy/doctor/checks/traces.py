@@ -1,6 +1,8 @@
 """Whether the collector of traces takes them. IO.
 
 It is sent a message without a span, as OTLP over HTTP allows.
+
+Source: https://opentelemetry.io/docs/specs/otlp/#otlphttp-request (read 2026-11).
 """
 
 from typing import Final
