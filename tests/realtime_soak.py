@@ -1,4 +1,4 @@
-"""Many sessions, each of which ends in a way of its own: ``python -m tests.realtime_soak``. IO.
+"""Many sessions that end in different ways: ``python -m tests.realtime_soak``. IO.
 
 How a session goes follows from the seed and its number alone. The proxy runs in a process of its
 own, whose memory and files are compared before and after.

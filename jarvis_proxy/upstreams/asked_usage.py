@@ -77,7 +77,7 @@ def refuses_usage(status: int, body: bytes) -> bool:
 
 
 class UnaskedUsageStream(PassthroughStream):
-    """A stream of which the chunk that reports usage is counted and taken out."""
+    """A relayed stream: it counts the chunk that reports usage, and removes it."""
 
     __slots__ = ("_ends_in_cr",)
 

@@ -1,4 +1,4 @@
-"""The official SDKs for Node.js in one subprocess, which makes the calls it is told. IO."""
+"""The official SDKs for Node.js, in one subprocess that makes the calls it reads. IO."""
 
 import asyncio
 import atexit

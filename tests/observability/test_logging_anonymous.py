@@ -116,7 +116,7 @@ STRANGERS = {
 
 @pytest.mark.parametrize("kind", STRANGERS)
 async def test_d11_unauthenticated_callers_cannot_fill_the_log(kind: str) -> None:
-    """Whatever is sent, each time on a connection of its own."""
+    """Many clients send it, each on its own connection."""
     env = {
         "ADMIN_KEY": "admin-key-0123456789",
         "CORS_ORIGINS": "http://a",

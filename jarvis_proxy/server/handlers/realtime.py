@@ -24,13 +24,13 @@ from jarvis_proxy.server.context import ADMITTED_CALL, CLIENT_SECRET, CONTEXT, M
 from jarvis_proxy.server.handlers.inference import with_deadlines
 from jarvis_proxy.server.handlers.new_call import query_without_key, raw_query
 from jarvis_proxy.server.relay.deadlines import CallDeadlines
+from jarvis_proxy.server.relay.realtime_observer import SessionObserver
 from jarvis_proxy.server.relay.realtime_session import (
     RealtimeSession,
     SessionEnd,
     upstream_lost,
 )
 from jarvis_proxy.server.relay.realtime_upstream import marked, refusal, with_a_key
-from jarvis_proxy.server.relay.realtime_watch import SessionWatch
 from jarvis_proxy.server.responses import common_headers
 from jarvis_proxy.server.secrecy import call_secrets
 from jarvis_proxy.upstream_client.transport import HttpTransport
@@ -99,7 +99,7 @@ async def _realtime(request: web.Request, deadlines: CallDeadlines) -> web.Strea
     deadlines.client_side = _OpenSession()
     record = request[RECORD]
     record.first_byte_sent_at, record.streamed, record.status = time.monotonic(), True, 101
-    await _relay(request, deadlines, RealtimeSession(client, upstream, SessionWatch(request)))
+    await _relay(request, deadlines, RealtimeSession(client, upstream, SessionObserver(request)))
     return response
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from jarvis_proxy.canonical.exchange import RetryableError
 from jarvis_proxy.errors import LimitExceeded, ProxyError
+from jarvis_proxy.routing.circuit_breaker import CallPermit
 from jarvis_proxy.routing.key_pool import Quarantine
 from jarvis_proxy.routing.retries import FailureKind
 from jarvis_proxy.server.relay.deadlines import FirstByteTimeout
@@ -125,3 +126,18 @@ def _error_text(error: ProxyError) -> str:
     )
     text = raw.decode("utf-8", "replace")
     return f"{error.code} {error.error_type} {error.message} {text}"
+
+
+def report_failure(ticket: CallPermit, failure: FailureKind, now: float) -> None:
+    """Report a failed attempt to the circuit breakers; *now* is on the monotonic clock."""
+    match failure:
+        case FailureKind.NOT_SENT:
+            ticket.unreachable(now)
+        case FailureKind.UNANSWERED:
+            ticket.unanswered(now)
+        case FailureKind.OVERLOADED:
+            ticket.failed(now)
+        case FailureKind.INTERRUPTED | FailureKind.UNUSABLE | FailureKind.LOCAL:
+            ticket.abandoned()
+        case _:
+            ticket.answered()

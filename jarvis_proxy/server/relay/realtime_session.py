@@ -22,7 +22,7 @@ from jarvis_proxy.aiohttp_ext.websockets import (
 )
 from jarvis_proxy.dialects.realtime.events import error_event
 from jarvis_proxy.errors import LimitExceeded, ProxyError
-from jarvis_proxy.server.relay.realtime_watch import SessionWatch
+from jarvis_proxy.server.relay.realtime_observer import SessionObserver
 
 _LAST_SECOND: Final = 1.0
 """Seconds for all that is sent after an end."""
@@ -47,14 +47,16 @@ class SessionEnd:
 
 
 class RealtimeSession:
-    """Relays between *client* and *upstream*; *watch* sees every frame."""
+    """Relays between *client* and *upstream*; *observer* sees every frame."""
 
-    __slots__ = ("_client", "_down", "_up", "_upstream", "_watch", "end")
+    __slots__ = ("_client", "_down", "_observer", "_up", "_upstream", "end")
 
-    def __init__(self, client: WebSocketPeer, upstream: WebSocketPeer, watch: SessionWatch) -> None:
+    def __init__(
+        self, client: WebSocketPeer, upstream: WebSocketPeer, observer: SessionObserver
+    ) -> None:
         self._client = client
         self._upstream = upstream
-        self._watch = watch
+        self._observer = observer
         self._up: asyncio.Task[SessionEnd]
         self._down: asyncio.Task[SessionEnd]
         self.end: SessionEnd | None = None
@@ -81,7 +83,7 @@ class RealtimeSession:
             if end is not None:
                 return end
             try:
-                frame = self._watch.from_client(frame)
+                frame = self._observer.from_client(frame)
                 if not await _sent(self._upstream, frame):
                     return SessionEnd("upstream")
             except ProxyError as error:  # it concerns this event only
@@ -93,10 +95,10 @@ class RealtimeSession:
             end, frame = await _next(self._upstream, "upstream")
             if end is not None:
                 return end
-            if not await _sent(self._client, self._watch.from_upstream(frame)):
+            if not await _sent(self._client, self._observer.from_upstream(frame)):
                 return SessionEnd("client")
             try:
-                self._watch.check_budget()
+                self._observer.check_budget()
             except LimitExceeded as error:
                 return SessionEnd("proxy", error=error)
 
@@ -119,7 +121,7 @@ class RealtimeSession:
         source, other, answers = self._client, self._upstream, self._down
         if side == "upstream":
             source, other, answers = self._upstream, self._client, self._up
-            frame = self._watch.without_keys(frame)
+            frame = self._observer.without_keys(frame)
         answer = frame
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LAST_SECOND):

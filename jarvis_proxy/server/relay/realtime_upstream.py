@@ -18,7 +18,7 @@ from jarvis_proxy.routing.models import ModelRoute
 from jarvis_proxy.routing.retries import FailureKind, upstream_unavailable
 from jarvis_proxy.server.context import CONTEXT, RECORD
 from jarvis_proxy.server.relay.deadlines import CallDeadlines
-from jarvis_proxy.server.relay.diagnosis import classify, rest_for
+from jarvis_proxy.server.relay.diagnosis import classify, report_failure, rest_for
 from jarvis_proxy.server.relay.refusals import (
     UpstreamRefusal,
     redirect_error,
@@ -114,7 +114,7 @@ async def _attempt(
         if record.tried:
             note_failure(record.tried[-1], exc)
         if isinstance(exc, ProxyError):
-            _report(ticket, classify(exc))
+            report_failure(ticket, classify(exc), time.monotonic())
         else:
             ticket.abandoned()
         raise
@@ -129,22 +129,6 @@ async def _ask(
         return await ask(key)
     except asyncio.CancelledError:
         raise deadlines.cancel_reason() from None
-
-
-def _report(ticket: CallPermit, failure: FailureKind) -> None:
-    """Report the failure to the circuit breakers."""
-    now = time.monotonic()
-    match failure:
-        case FailureKind.NOT_SENT:
-            ticket.unreachable(now)
-        case FailureKind.UNANSWERED:
-            ticket.unanswered(now)
-        case FailureKind.OVERLOADED:
-            ticket.failed(now)
-        case FailureKind.INTERRUPTED | FailureKind.UNUSABLE | FailureKind.LOCAL:
-            ticket.abandoned()
-        case _:
-            ticket.answered()
 
 
 def marked(request: web.Request, upstream: UpstreamRequest) -> UpstreamRequest:

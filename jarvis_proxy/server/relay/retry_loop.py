@@ -23,7 +23,7 @@ from jarvis_proxy.server.context import ADMITTED_CALL, CONTEXT, RECORD
 from jarvis_proxy.server.relay.attempt import UpstreamAttempt
 from jarvis_proxy.server.relay.client_stream import ClientStream
 from jarvis_proxy.server.relay.deadlines import CallDeadlines
-from jarvis_proxy.server.relay.diagnosis import classify, rest_for
+from jarvis_proxy.server.relay.diagnosis import classify, report_failure, rest_for
 from jarvis_proxy.server.relay.refusals import UpstreamRefusal
 from jarvis_proxy.server.responses import UpstreamErrorResponse
 from jarvis_proxy.server.secrecy import redact_error
@@ -322,17 +322,7 @@ class CallRunner:
         ticket, self._ticket = self._ticket, None
         if ticket is None:
             return  # no request was sent
-        match failure:
-            case FailureKind.NOT_SENT:
-                ticket.unreachable(now)
-            case FailureKind.UNANSWERED:
-                ticket.unanswered(now)
-            case FailureKind.OVERLOADED:
-                ticket.failed(now)
-            case FailureKind.INTERRUPTED | FailureKind.UNUSABLE | FailureKind.LOCAL:
-                ticket.abandoned()
-            case _:
-                ticket.answered()
+        report_failure(ticket, failure, now)
         if failure is FailureKind.KEY_REFUSED and self._key is not None:
             rest = rest_for(error, uploading=self._body is not None)
             if rest is not None:

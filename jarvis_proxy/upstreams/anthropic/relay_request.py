@@ -77,7 +77,7 @@ def _cut_thinking(fields: dict[str, Raw]) -> bool:
 
 
 def _cut(fields: dict[str, Raw], is_cut: Callable[[_Block], bool]) -> bool:
-    """Cut blocks out of all messages, and messages of which nothing is left; return whether any."""
+    """Cut blocks out of all messages, then empty messages; return whether any was cut."""
     messages = _ITEMS.decode(fields.get("messages", b"[]"))
     kept = [left for message in messages if (left := _without(message, is_cut)) is not None]
     if kept == messages:

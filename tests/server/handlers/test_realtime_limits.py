@@ -159,12 +159,12 @@ async def test_no_key_and_no_content_is_shown() -> None:
 async def test_a_bug_of_ours_ends_the_session_with_an_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from jarvis_proxy.server.relay.realtime_watch import SessionWatch
+    from jarvis_proxy.server.relay.realtime_observer import SessionObserver
 
     def fail(*_: Any) -> None:
         raise RuntimeError("content-canary")
 
-    monkeypatch.setattr(SessionWatch, "from_client", fail)
+    monkeypatch.setattr(SessionObserver, "from_client", fail)
     async with scene() as (proxy, _), opened(proxy.port) as socket:
         await socket.send(TEXT, b"{}")
         (event,), code = await socket.until_close()

@@ -1,4 +1,4 @@
-"""A session between two peers without sockets: who is told what at each end."""
+"""A session between two peers without sockets: what each gets when it ends."""
 
 import asyncio
 from typing import Any, cast
@@ -15,8 +15,8 @@ from jarvis_proxy.aiohttp_ext.websockets import (
     close_frame,
 )
 from jarvis_proxy.errors import LimitExceeded, ProxyError
+from jarvis_proxy.server.relay.realtime_observer import SessionObserver
 from jarvis_proxy.server.relay.realtime_session import RealtimeSession, SessionEnd, upstream_lost
-from jarvis_proxy.server.relay.realtime_watch import SessionWatch
 
 TEXT = Frame(WSMsgType.TEXT, b"{}")
 
@@ -62,7 +62,7 @@ class FakePeer:
         return [frame.close_code for frame in self.sent if frame.kind is WSMsgType.CLOSE]
 
 
-class FakeWatch:
+class FakeObserver:
     """Passes everything; *spent*: the budget is used up."""
 
     spent: ProxyError | None = None
@@ -84,10 +84,10 @@ class FakeWatch:
 
 
 async def play(client: FakePeer, upstream: FakePeer, spent: ProxyError | None = None) -> SessionEnd:
-    watch = FakeWatch()
-    watch.spent = spent
+    observer = FakeObserver()
+    observer.spent = spent
     session = RealtimeSession(
-        cast(WebSocketPeer, client), cast(WebSocketPeer, upstream), cast(SessionWatch, watch)
+        cast(WebSocketPeer, client), cast(WebSocketPeer, upstream), cast(SessionObserver, observer)
     )
     async with asyncio.timeout(5):
         end = await session.run()

@@ -1,4 +1,4 @@
-"""The watch: control frames pass unseen, an unreported transcription model is the session's."""
+"""The observer of a session: control frames pass unseen, an unreported transcription model is the session's."""
 
 import json
 

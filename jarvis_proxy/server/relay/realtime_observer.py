@@ -20,7 +20,7 @@ _TEXT: Final = WSMsgType.TEXT
 _LONGEST_NAME: Final = 256
 
 
-class SessionWatch:
+class SessionObserver:
     """Counts one session, whose *request* is the handshake."""
 
     __slots__ = (
