@@ -14,7 +14,7 @@ class TokenUsage(msgspec.Struct, frozen=True):
     """Tokens of one call as the upstream counted them.
 
     *prompt* includes the *cached* tokens, read from a cache, and the *written* ones, written to
-    it, and *written_1h* those of these kept for an hour; *completion* includes the *reasoning* tokens.
+    it, and *written_1h* those kept for an hour; *completion* includes the *reasoning* tokens.
     """
 
     prompt: int = 0

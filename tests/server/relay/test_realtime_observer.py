@@ -1,4 +1,4 @@
-"""The observer of a session: control frames pass unseen, an unreported transcription model is the session's."""
+"""The observer: control frames pass, a transcription model not reported is the session's."""
 
 import json
 
