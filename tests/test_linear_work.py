@@ -3,7 +3,6 @@
 Counted are calls of functions, not time: those of Python and those of C, which it makes itself.
 """
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +19,7 @@ from jarvis_proxy.upstreams.gemini.request.schema.clean import clean_as
 from jarvis_proxy.upstreams.gemini.request.schema.form import FULL, SchemaForm
 from jarvis_proxy.wire.request_head import decode_head, with_model
 from jarvis_proxy.wire.work_budget import BASE_STEPS, MAX_STEPS, WorkBudget
+from tests.support.call_count import function_calls
 from tests.support.translated import gemini
 
 pytestmark = pytest.mark.slow
@@ -30,21 +30,10 @@ SHAPES = [shape for shape in WORK if shape.path in ENDPOINTS and not shape.codin
 
 def calls_of(job: Callable[[], object]) -> tuple[int, bool]:
     """Return how many functions *job* calls, and whether it refuses the request."""
-    count = 0
-
-    def note(frame: object, event: str, arg: object) -> None:
-        nonlocal count
-        count += event in ("call", "c_call")
-
-    before = sys.getprofile()
-    sys.setprofile(note)
-    try:
-        job()
-    except ProxyError:
-        return count, True
-    finally:
-        sys.setprofile(before)
-    return count, False
+    count, error = function_calls(job)
+    if error is not None and not isinstance(error, ProxyError):
+        raise error
+    return count, error is not None
 
 
 def translate(shape: Shape, body: bytes) -> None:
@@ -140,6 +129,28 @@ def test_d2_no_work_on_a_schema_is_left_uncounted(
     assert calls <= 40 * work.steps + 1000
     if not is_refused:
         assert len(msgspec.json.encode(out[0])) <= 300 * work.steps + size
+
+
+class Garbage:
+    """An object that only the collector frees, and that calls functions when it goes."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+    def __del__(self) -> None:
+        for _ in range(10):
+            len("")
+
+
+def test_garbage_of_others_is_not_counted() -> None:
+    def job() -> None:
+        _ = [[number] for number in range(100_000)]
+
+    alone = calls_of(job)
+    for _ in range(100):
+        Garbage()
+
+    assert calls_of(job) == alone
 
 
 def test_d2_the_largest_request_has_the_largest_budget() -> None:

@@ -1,7 +1,6 @@
 """Messages answers become events of a choice: each rule of the reader by its name."""
 
 import json
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 from jarvis_proxy.canonical.answer import CallStart
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.anthropic.reader import MAX_CONTINUATIONS
+from tests.support.call_count import function_calls
 from tests.support.splits import assert_same_for_every_split
 from tests.upstreams.anthropic.answers import (
     Json,
@@ -484,15 +484,10 @@ def test_asking_how_much_is_held_takes_no_longer_for_long_answers() -> None:
     piece = sse({"type": "content_block_delta", "index": 0, "delta": delta})
     steps: list[int] = []
 
-    def count(frame: object, event: str, argument: object) -> None:
-        steps[-1] += 1
-
     for _ in range(400):
         reader.feed(piece)
-        steps.append(0)
-        sys.setprofile(count)
+        steps.append(function_calls(lambda: reader.held)[0])
         assert reader.held > 0
-        sys.setprofile(None)
 
     assert max(steps[1:]) == min(steps[1:])
 
