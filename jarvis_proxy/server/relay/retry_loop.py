@@ -105,9 +105,8 @@ class CallRunner:
         try:
             while True:
                 result = await self._attempt()
-                if not isinstance(
-                    result, ProxyError
-                ):  # a check of aiohttp's ABC costs ten times this
+                # Checking for StreamResponse would cost ten times this: it is an ABC.
+                if not isinstance(result, ProxyError):
                     return result
                 if not await self._prepare_next(result):
                     return await self._fail(result)
@@ -166,9 +165,8 @@ class CallRunner:
         media: Mapping[str, Media | ProxyError] = {}
         self._request_bytes.set(0 if needs.decoded is None else needs.decoded.size)
         if needs.urls:
-            self._record.body_received_at = (
-                None  # a download does not count as the proxy's overhead
-            )
+            # A download does not count as the proxy's overhead.
+            self._record.body_received_at = None
             media = await self._context.fetcher.fetch_all(needs.urls, self._media_bytes.add)
             # Reserve memory for their base64 in advance.
             self._request_bytes.add(self._media_bytes.size + self._media_bytes.size // 3)
