@@ -86,9 +86,8 @@ def _choice(choice: ToolChoice, found: CanonicalTools, ignored: IgnoredParams) -
             name = required(choice.name, "tool_choice.name")
             if name in found.names:
                 return {"type": "function", "function": {"name": name}}
-            ignored.add_or_reject(
-                "tool_choice"
-            )  # of a tool that is left out, or run by the upstream
+            # The tool is left out, or the upstream runs it.
+            ignored.add_or_reject("tool_choice")
             return "auto"
         case _:
             raise unknown_type("tool_choice", choice.type, ("any", "auto", "none", "tool"))

@@ -134,9 +134,8 @@ class CandidateReader:
 
     def _take_part(self, number: int, part: Part) -> None:
         if part.text and part.thought:
-            self.sink.thought(
-                part.text
-            )  # a thought's signature has no place: thoughts never go back
+            # Its signature is dropped: thoughts never go back.
+            self.sink.thought(part.text)
         elif part.text is not None and not part.thought:
             self._take_text(number, part.text, part.thought_signature)
         if part.function_call is not None:
