@@ -27,7 +27,8 @@ def aiohttp_problem() -> str | None:
     """Return why aiohttp cannot be loaded, None if it can."""
     try:
         importlib.import_module("aiohttp")
-    except Exception as exc:  # one that was made for another Python fails in any way
+    except Exception as exc:
+        # A build for another Python can fail with any exception.
         from importlib.metadata import PackageNotFoundError, version
 
         try:

@@ -1,7 +1,7 @@
-"""Malformed requests, and their answers: OpenAI's error object with a fixed text. No IO.
+"""Rejects malformed requests with OpenAI's error object and a fixed text. No IO.
 
 aiohttp answers malformed HTTP in plain text, quotes the offending bytes and logs them. Its parser
-also lets requests pass that no honest client sends; those are refused here.
+also accepts requests that no honest client sends; this module rejects those.
 """
 
 import re
@@ -23,13 +23,13 @@ _TEXTS: Final = {
     505: ("This server speaks HTTP/1.1.", "http_version_not_supported"),
 }
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
-"""RFC 3986, 3.2.2; an empty one is allowed by RFC 9110, 7.2."""
+"""The Host header as in RFC 3986, 3.2.2; RFC 9110, 7.2 allows an empty one."""
 METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
-"""What may be relayed; a parser in front of us or behind us may treat others specially."""
+"""Methods that may be relayed. Other parsers on the way may give other methods a meaning."""
 
 
 class MalformedRequest(ProxyError):
-    """The request's framing cannot be trusted: the connection is closed after the answer."""
+    """The request's framing cannot be trusted: the connection is closed after the response."""
 
 
 def check_request(request: web.Request) -> None:
@@ -38,12 +38,12 @@ def check_request(request: web.Request) -> None:
     Raises:
         MalformedRequest: 505 for HTTP/2 and later; 501 for a coding other than ``chunked``;
             405 for CONNECT and ``OPTIONS *``; 400 for HTTP/0.9, chunks in HTTP/1.0, an absolute
-            address, a Host that is none.
+            URL, or an invalid Host.
     """
     headers = request.headers
     coding = headers.get("Transfer-Encoding")
-    # HTTP/1.0 knows no chunks: what stands before this server may have taken them for the body's
-    # end, or for the next request.
+    # HTTP/1.0 has no chunked coding. A proxy in front of this server may have read the chunks as
+    # the whole body, or as the next request.
     if coding is not None and request.version == HttpVersion10:
         raise not_http()
     if coding is not None and coding.strip().lower() != "chunked":
@@ -52,20 +52,20 @@ def check_request(request: web.Request) -> None:
         )
     if request.method == "CONNECT" or request.raw_path == "*":
         raise method_not_allowed()
-    # An address with a host in it is for a forwarding proxy; it would overrule the Host header.
+    # Only a forward proxy gets an absolute URL, whose host would override the Host header.
     if not request.raw_path.startswith("/") or _HOST.fullmatch(headers.get("Host", "")) is None:
         raise not_http()
 
 
 def version_status(version: HttpVersion) -> int | None:
-    """Return the status that refuses a request of this HTTP *version*; None: it is taken."""
+    """Return the status that rejects this HTTP *version*, None if it is supported."""
     if version in (HttpVersion11, HttpVersion10):
         return None
     return 505 if version.major > 1 else 400
 
 
 def method_not_allowed() -> MalformedRequest:
-    """Return 405 `method_not_allowed` for a method that no address has."""
+    """Return 405 `method_not_allowed` for a method that no endpoint has."""
     allow = ("Allow", ", ".join(sorted(METHODS)))
     return MalformedRequest(
         405, "This server has no such method.", code="method_not_allowed", headers=(allow,)
@@ -73,14 +73,14 @@ def method_not_allowed() -> MalformedRequest:
 
 
 def wants_websocket(request: web.Request) -> bool:
-    """Tell whether the client wants to leave HTTP for a WebSocket."""
+    """Tell whether the client asks to upgrade to a WebSocket."""
     return "websocket" in request.headers.get("Upgrade", "").lower()
 
 
 def no_websocket() -> MalformedRequest:
     """Return 426 `websocket_not_served`; clients then fall back to HTTP at once.
 
-    RFC 9110, 15.5.22: the answer names what it can be asked by, which is HTTP.
+    RFC 9110, 15.5.22: the response names the protocol to use, which is HTTP.
     """
     return MalformedRequest(
         426,
@@ -102,12 +102,12 @@ def _error(status: int) -> ProxyError:
 
 
 def error_response(status: int) -> bytes:
-    """Return the whole answer to a request with an incomplete or malformed head."""
+    """Return the complete response to a request with an incomplete or malformed head."""
     return _full_response(_error(status), ())
 
 
 def server_full_response() -> bytes:
-    """Return the whole answer for an excess connection; no request is read."""
+    """Return the complete response for an excess connection; its request is not read."""
     error = ProxyError(503, "Too many connections are open.", code="overloaded")
     return _full_response(error, ("Retry-After: 1", "x-should-retry: true"))
 
@@ -126,7 +126,7 @@ def _full_response(error: ProxyError, headers: Sequence[str]) -> bytes:
 
 
 def new_request_id() -> str:
-    """Return a request id for an answer without a call."""
+    """Return a request id for a response that belongs to no call."""
     return f"req_{_RANDOM.getrandbits(96):024x}"
 
 

@@ -1,7 +1,7 @@
-"""The server of clients' connections: a runner, shared limits, and a short way to the handler. IO.
+"""The server for client connections: a runner, shared limits, and direct dispatch. IO.
 
-aiohttp finds the route and wraps it in the middlewares for each request, which costs as much as
-parsing the request does. ``direct_dispatch`` composes them once.
+aiohttp resolves the route and wraps it in the middlewares for each request, which costs as much as
+parsing the request. ``direct_dispatch`` composes them once.
 """
 
 import asyncio
@@ -22,20 +22,20 @@ from jarvis_proxy.aiohttp_ext.server_connection import (
 from jarvis_proxy.aiohttp_ext.write_batching import WriteBatch
 
 _MAX_PIPELINED: Final = 8
-"""Pipelined requests of one connection that are handled before others get their turn."""
+"""Pipelined requests of one connection that run before other connections get a turn."""
 _AIOHTTP_MARGIN: Final = 10.0
-"""Seconds after which aiohttp closes an idle connection, should ours not have done so."""
+"""Extra seconds before aiohttp closes an idle connection, in case ours has failed to."""
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Warn = Callable[[str, str], object]
-"""Takes the kind of a warning, and its text."""
+"""Takes a warning's kind and its text."""
 
 
 class ProxyRunner(web.AppRunner):
     """An AppRunner whose connections are ``ClientConnection``.
 
-    *dispatch* answers requests in place of the application's own, slower way to its handlers.
-    *warn* is called when a limit keeps a connection out. *keepalive_timeout*: seconds that a
-    connection may wait for a request's whole head.
+    *dispatch* handles requests in place of the application's own, slower dispatch. *warn* is called
+    when a limit rejects a connection. *keepalive_timeout* is how many seconds a connection may wait
+    for a complete request head.
     """
 
     def __init__(
@@ -76,13 +76,13 @@ class ProxyRunner(web.AppRunner):
 
     @property
     def server(self) -> "ConnectionServer":  # type: ignore[override] # in place of aiohttp's
-        """What makes connections, once set up."""
+        """The factory of connections; available after ``setup``."""
         assert self._connection_server is not None  # noqa: S101 - asked for after setup()
         return self._connection_server
 
 
 class ConnectionServer:
-    """What all connections share; called, it makes one."""
+    """State that all connections share; calling it creates a connection."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class ConnectionServer:
     ) -> None:
         self.counter = counter
         self.keepalive_timeout = keepalive_timeout
-        """Seconds that a connection may wait for a request's whole head."""
+        """Seconds that a connection may wait for a complete request head."""
         self.loop = asyncio.get_running_loop()
         self.batch = WriteBatch(self.loop)
         self._server = server
@@ -105,7 +105,7 @@ class ConnectionServer:
         self._warn = warn
 
     def __call__(self) -> "ClientConnection":
-        """Return a connection that is counted when it is made."""
+        """Return a connection that is counted once its transport is connected."""
         return ClientConnection(self, None)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -113,7 +113,7 @@ class ConnectionServer:
         connection = connection_of(request)
         connection.request_began()
         if connection.pipelined_requests >= _MAX_PIPELINED:
-            # Pipelined requests are handled without an iteration of the loop between them.
+            # Pipelined requests run in one iteration of the event loop: yield to other connections.
             connection.pipelined_requests = 0
             await asyncio.sleep(0)
         if (status := version_status(request.version)) is not None:
@@ -124,12 +124,12 @@ class ConnectionServer:
             connection.request_ended(request)
 
     def set_keepalive(self, seconds: float) -> None:
-        """Let connections wait so long for a request's whole head."""
+        """Set how many seconds connections may wait for a complete request head."""
         self.keepalive_timeout = seconds
         self._options["keepalive_timeout"] = seconds + _AIOHTTP_MARGIN
 
     def set_handler(self, handler: Handler) -> None:
-        """Give requests to come to another application's *handler*, on open connections too."""
+        """Send later requests, also on open connections, to *handler* of another application."""
         self._handler = handler
 
     def new_handler(self, connection: "ClientConnection") -> "JsonRequestHandler":
@@ -137,7 +137,7 @@ class ConnectionServer:
         return JsonRequestHandler(self._server, connection, loop=self.loop, **self._options)
 
     def admit(self, peer: object) -> "ClientConnection | None":
-        """Return a connection of *peer*, counted from now on; None: there is no room for it."""
+        """Return a connection, already counted for *peer*; None if there is no room for it."""
         network = self.network(peer)
         return ClientConnection(self, network) if self.count_if_room(network) else None
 
@@ -149,7 +149,7 @@ class ConnectionServer:
         return limit is None
 
     def network(self, peer: object) -> str:
-        """Return what connections of *peer*, a socket's address, are counted under."""
+        """Return the network that connections of *peer*, a socket address, are counted under."""
         return self.counter.network(str(peer[0]) if isinstance(peer, tuple) and peer else "")
 
     @property
@@ -165,7 +165,7 @@ class ConnectionServer:
 
 
 def direct_dispatch(app: web.Application) -> Handler | None:
-    """Return *app*'s middlewares around its one route, composed once; None if it has others."""
+    """Return *app*'s middlewares composed around its route; None unless it has just one."""
     routes = list(app.router.routes())
     if len(routes) != 1:
         return None
@@ -180,7 +180,8 @@ def direct_dispatch(app: web.Application) -> Handler | None:
         )
 
     def handle(request: web.Request) -> Awaitable[web.StreamResponse]:
-        request._match_info = match_info  # it only tells the request its application
+        # The request uses this only to find its application.
+        request._match_info = match_info
         return handler(request)
 
     return handle

@@ -1,7 +1,7 @@
-"""Clients' connections: counted, bounded, and answered in JSON when they send no HTTP. IO.
+"""Client connections: counted, limited, and answered in JSON when their HTTP is malformed. IO.
 
-A protocol of ours stands in front of aiohttp's on each connection. It counts connections, limits
-the time and the size of a request's head, batches writes, and knows when a client reads slowly.
+Each connection has a protocol of ours in front of aiohttp's. It counts connections, limits the time
+and size of a request's head, batches writes, and tracks whether the client reads slowly.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ _TOO_LONG: Final = ("LineTooLong", "Too many headers received")
 
 
 class JsonRequestHandler(web.RequestHandler):
-    """aiohttp's protocol of one connection; it refuses malformed HTTP in JSON."""
+    """aiohttp's protocol for one connection; it rejects malformed HTTP in JSON."""
 
     __slots__ = ("_body", "connection")
 
@@ -38,9 +38,9 @@ class JsonRequestHandler(web.RequestHandler):
         self._body: Any = None
 
     def data_received(self, data: bytes) -> None:
-        """Parse. If the rest of a body is malformed, its reader gets the error at once.
+        """Parse *data*; a malformed rest of a body fails at its reader at once.
 
-        aiohttp queues the error behind the request, whose handler would wait for the rest.
+        aiohttp queues the error behind the request, whose handler would keep waiting for the rest.
         """
         super().data_received(data)
         if self._messages:
@@ -54,31 +54,32 @@ class JsonRequestHandler(web.RequestHandler):
 
     @property
     def has_requests(self) -> bool:
-        """Whether requests wait to be answered, malformed ones among them."""
+        """Whether requests, malformed ones included, wait for a response."""
         return bool(self._messages)
 
     def head_fits(self) -> bool:
-        """Tell whether the head of the request that waits is within its limit."""
+        """Tell whether the head of the first waiting request is within its limit."""
         if not self._messages:
             return False
         message = self._messages[0][0]
         if not isinstance(message, RawRequestMessage):
-            return True  # it is malformed, and will be answered so
+            # It is malformed, and is answered as such.
+            return True
         return sum(len(name) + len(value) + 4 for name, value in message.raw_headers) <= _MAX_HEAD
 
     def drop_requests(self) -> None:
-        """Answer none of the requests that wait."""
+        """Drop the requests that still wait."""
         self._messages.clear()
 
     def linger(self, seconds: float) -> None:
-        """After an early answer, read and drop the rest of the body for *seconds*.
+        """After an early response, read and drop the rest of the body for up to *seconds*.
 
-        A client that still sends while the connection closes gets a reset instead of the answer.
+        Otherwise a client that is still sending would get a reset in place of the response.
         """
         self._lingering_time = seconds
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
-        """Log, but not that a malformed body could not be read to its end after the answer."""
+        """Log an exception, unless a body was malformed in its rest, after the response."""
         if not isinstance(kw.get("exc_info"), MalformedRequest):
             super().log_exception(*args, **kw)
 
@@ -89,7 +90,7 @@ class JsonRequestHandler(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Return a fixed answer; *message* may quote the request and is not used."""
+        """Return a fixed response; *message* may quote the request, so it is not used."""
         if request.writer.output_size > 0:
             raise ConnectionError("an answer has begun")
         if type(exc).__name__ in _TOO_LONG or getattr(exc, "message", "") in _TOO_LONG:
@@ -97,33 +98,35 @@ class JsonRequestHandler(web.RequestHandler):
         name = type(exc).__name__
         if status < 500:
             return self.reject(request, status, name)
-        extra = {ANONYMOUS: f"{status} {name}"}  # no key was looked at
+        # No key has been checked yet.
+        extra = {ANONYMOUS: f"{status} {name}"}
         _LOG.error("internal error below the application", exc_info=exc, extra=extra)
         self.connection.reject(status)
         return web.Response(status=status)
 
     def reject(self, request: web.BaseRequest, status: int, why: str) -> web.StreamResponse:
-        """Answer what is no valid request, and close; return what stands for the answer.
+        """Send an error response, close, and return a placeholder for aiohttp.
 
-        It is written here: aiohttp's own would name its version, and say what HTTP the client said.
+        It is written here because aiohttp's own response names its version and quotes the request.
         """
-        extra = {ANONYMOUS: f"{status} {why}"}  # no key was looked at
+        # No key has been checked yet.
+        extra = {ANONYMOUS: f"{status} {why}"}
         _LOG.info("refused from %s: no valid HTTP (%s)", request.remote, why, extra=extra)
         self.connection.reject(status)
         return web.Response(status=status)
 
 
 class ConnectionOwner(Protocol):
-    """What all connections of a server share."""
+    """State that all connections of a server share."""
 
     loop: asyncio.AbstractEventLoop
     batch: WriteBatch
     counter: ConnectionCounter
     keepalive_timeout: float
-    """Seconds that a connection may wait for a request's whole head."""
+    """Seconds that a connection may wait for a complete request head."""
 
     def network(self, peer: object) -> str:
-        """Return what connections of *peer*, a socket's address, are counted under."""
+        """Return the network that connections of *peer*, a socket address, are counted under."""
 
     def count_if_room(self, network: str) -> bool:
         """Count a connection from *network*; return False if there is no room for it."""
@@ -135,7 +138,7 @@ class ConnectionOwner(Protocol):
 class ClientConnection(asyncio.Protocol):
     """One client's connection, in front of aiohttp's protocol.
 
-    *network*: what it is counted under already, None if it is not counted yet.
+    *network* is where this connection is already counted, None if it is not counted yet.
     """
 
     __slots__ = (
@@ -156,7 +159,7 @@ class ClientConnection(asyncio.Protocol):
     def __init__(self, server: ConnectionOwner, network: str | None) -> None:
         self.transport: BatchedTransport | None = None
         self.is_write_paused = False
-        """Whether the client has to read before more is written."""
+        """Whether the client must read before more is written."""
         self.pipelined_requests = 0
         self._server = server
         self._network = network
@@ -168,7 +171,7 @@ class ClientConnection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._drain_waiters: list[asyncio.Future[None]] = []
 
-    # Called by the event loop
+    # Called by the event loop.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Admit the client, or answer at once that the server is full."""
@@ -182,15 +185,15 @@ class ClientConnection(asyncio.Protocol):
                 return
             self._network = network
         if raw.get_extra_info("ssl_object") is not None:
-            # As without TLS. Half a megabyte, its own limit, waits in each of two buffers, and
-            # a client that reads it slowly looks like one that does not read.
+            # Use the same limit as without TLS. asyncio's TLS default buffers 512 KiB twice, so a
+            # client that reads slowly looks like one that has stalled.
             raw.set_write_buffer_limits(high=_WRITE_BUFFER)
         self._handler = server.new_handler(self)
         self._handler.connection_made(self.transport)
         self._start_timer(server.keepalive_timeout)
 
     def data_received(self, data: bytes) -> None:
-        """Parse, within the limit on the size of a head."""
+        """Parse *data*, enforcing the limit on a head's size."""
         if self._is_rejected or self._handler is None:
             return
         is_head = self._waits_for_head
@@ -205,7 +208,7 @@ class ClientConnection(asyncio.Protocol):
                 self.reject(431)
 
     def eof_received(self) -> bool | None:
-        """Write what is to be written: the event loop closes the connection after this."""
+        """Write pending data: the event loop closes the connection after this."""
         if self.transport is not None:
             self.transport.flush()
         if self._handler is not None:
@@ -213,7 +216,7 @@ class ClientConnection(asyncio.Protocol):
         return None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Count one less."""
+        """Release the connection's count, timer and waiting writers."""
         if self._handler is not None:
             self._handler.connection_lost(exc)
         if self._timer is not None:
@@ -234,16 +237,16 @@ class ClientConnection(asyncio.Protocol):
             self._handler.resume_writing()
         self._wake_writers()
 
-    # Called by the server and the handlers
+    # Called by the server and the handlers.
 
     def release(self) -> None:
-        """Count one less; a second time does nothing."""
+        """Uncount this connection; a second call does nothing."""
         if self._network is not None:
             self._server.counter.close(self._network)
             self._network = None
 
     async def drain(self) -> None:
-        """Wait until the client has read enough for more to be written.
+        """Wait until the client has read enough that more may be written.
 
         Raises:
             ConnectionResetError: the client is gone.
@@ -262,33 +265,33 @@ class ClientConnection(asyncio.Protocol):
                 waiter.set_result(None)
 
     def request_began(self) -> None:
-        """Note that a request's head is here."""
+        """Note that a complete request head has arrived."""
         self._waits_for_head = False
         self.pipelined_requests += 1
 
     def request_ended(self, request: web.BaseRequest) -> None:
-        """Note that *request* is answered: what follows its body is another head."""
+        """Note that *request* is answered: once its body is read, another head follows."""
         if request.content.is_eof():
             self._waits_for_head = True
             self._head_size = 0
             self._idle_since = self._server.loop.time()
 
     def refuse(self, request: web.BaseRequest, status: int, why: str) -> web.StreamResponse:
-        """Answer *request*, which is no valid one, and close."""
+        """Answer the invalid *request* and close."""
         return cast(JsonRequestHandler, self._handler).reject(request, status, why)
 
     def linger(self, seconds: float) -> None:
-        """After the answer, read and drop the rest of the request's body for *seconds*."""
+        """After the response, read and drop the rest of the request body for up to *seconds*."""
         if self._handler is not None:
             self._handler.linger(seconds)
 
     @property
     def counter(self) -> ConnectionCounter:
-        """What counts all connections, this one among them."""
+        """The counter of all connections, including this one."""
         return self._server.counter
 
     def close_if_idle(self, seconds: float) -> None:
-        """Close if the client has sent nothing for *seconds* since its last answer."""
+        """Close if the client has sent nothing for *seconds* since its last response."""
         is_idle = self._waits_for_head and not self._head_size
         if is_idle and self._server.loop.time() - self._idle_since >= seconds:
             self._close()
@@ -297,7 +300,7 @@ class ClientConnection(asyncio.Protocol):
         self._timer = self._server.loop.call_later(seconds, self._check_time)
 
     def _check_time(self) -> None:
-        """Close if no request came in time; after a partial one, answer 408 first."""
+        """Close if no request arrived in time; answer a partial one with 408 first."""
         server = self._server
         left = self._idle_since + server.keepalive_timeout - server.loop.time()
         if not self._waits_for_head or self._has_unsent():
@@ -328,5 +331,5 @@ class ClientConnection(asyncio.Protocol):
 
 
 def connection_of(request: web.BaseRequest) -> ClientConnection:
-    """Return the connection that *request* came on."""
+    """Return the connection that carries *request*."""
     return cast(JsonRequestHandler, request.protocol).connection

@@ -1,7 +1,7 @@
-"""WebSockets of both sides, frame by frame: nothing is answered, joined or closed by itself. IO.
+"""WebSockets to clients and upstreams, frame by frame, without automatic replies. IO.
 
 aiohttp's own objects answer pings, close when they read a close frame, and wait for the peer where
-a relay must not. So its reader and its writer are used below those. Source: RFC 6455.
+a relay must not. So this module uses aiohttp's reader and writer directly. Source: RFC 6455.
 """
 
 import asyncio
@@ -17,16 +17,16 @@ from jarvis_proxy.errors import ProxyError
 
 DATA: Final = (WSMsgType.TEXT, WSMsgType.BINARY)
 NO_CODE: Final = 1005
-"""What RFC 6455, 7.4.1 names a close frame without a code; it is never sent."""
+"""The code of a close frame without a code (RFC 6455, 7.4.1); it is never sent."""
 _CODE: Final = struct.Struct("!H")
 _FLUSH: Final = 1.0
-"""Seconds in which a peer may still take what was sent before the connection closed."""
+"""Seconds that a peer has to receive the last frames before the connection is aborted."""
 _LONGEST_REASON: Final = 123
 _HANDSHAKE: Final = ("Upgrade", "Connection", "Sec-WebSocket-Key", "Sec-WebSocket-Version")
 
 
 class Frame(NamedTuple):
-    """A message or a control frame. *data* of a close frame is its code and its reason."""
+    """A message or a control frame; a close frame's *data* is its code and reason."""
 
     kind: WSMsgType
     data: bytes
@@ -38,11 +38,11 @@ class Frame(NamedTuple):
 
 
 class PeerLost(ConnectionError):
-    """The peer is gone without a close frame, or takes nothing any more."""
+    """The peer left without a close frame, or stopped reading."""
 
 
 class PeerBroken(Exception):
-    """What the peer sent is no WebSocket, or is too large; *code* is the one to close with."""
+    """The peer sent invalid or too large data; *code* is the code to close with."""
 
     def __init__(self, close_code: int) -> None:
         super().__init__(close_code)
@@ -50,9 +50,9 @@ class PeerBroken(Exception):
 
 
 class WebSocketPeer:
-    """One end of a relay over *transport*, which *close* closes.
+    """One end of a relay over *transport*; *close* closes the connection.
 
-    *stall*: seconds that the peer may take nothing of what is sent.
+    *stall* is how many seconds the peer may go without reading.
     """
 
     __slots__ = ("_close", "_owner", "_stall", "_transport")
@@ -72,15 +72,15 @@ class WebSocketPeer:
 
     @property
     def is_open(self) -> bool:
-        """Whether the connection is there."""
+        """Whether the connection is open."""
         return not self._transport.is_closing()
 
     async def receive(self) -> Frame:
-        """Return the next frame; the connection is not read while nobody asks for one.
+        """Return the next frame; between calls the connection is not read.
 
         Raises:
             PeerLost: the peer is gone.
-            PeerBroken: what came is not valid, or a message is too large.
+            PeerBroken: the data is not valid, or a message is too large.
         """
         try:
             message = await self._owner._reader.read()
@@ -93,10 +93,10 @@ class WebSocketPeer:
         return Frame(message.type, bytes(message.data))
 
     async def send(self, frame: Frame) -> None:
-        """Send *frame*; return when the peer has taken enough for another one.
+        """Send *frame*; return when the peer has read enough for another one.
 
         Raises:
-            PeerLost: the peer is gone, or has taken nothing for the time of a stall.
+            PeerLost: the peer is gone, or has not read for *stall* seconds.
         """
         try:
             async with asyncio.timeout(self._stall):
@@ -105,15 +105,15 @@ class WebSocketPeer:
             raise PeerLost from exc
 
     async def send_last(self, *frames: Frame) -> None:
-        """Send *frames* as far as that is possible."""
+        """Send *frames*; stop if the peer is lost."""
         with contextlib.suppress(PeerLost):
             for frame in frames:
                 await self.send(frame)
 
     async def wait_for_end(self) -> None:
-        """Read and drop what comes until the peer has closed.
+        """Read and drop frames until the peer has closed.
 
-        A connection that is closed with unread input is reset, and what was sent last is lost.
+        Closing with unread input resets the connection, and the last frames sent would be lost.
         """
         with contextlib.suppress(PeerLost, PeerBroken):
             while (await self.receive()).kind is not WSMsgType.CLOSE:
@@ -123,7 +123,7 @@ class WebSocketPeer:
             await asyncio.sleep(0.02)
 
     def close(self) -> None:
-        """Close the connection, without a close frame; soon, whatever the peer has not taken."""
+        """Close the connection without a close frame; abort soon if the peer does not read."""
         is_taken = not self._transport.get_write_buffer_size()
         self._close()
         if not is_taken:
@@ -144,11 +144,11 @@ def close_frame(code: int, reason: str = "") -> Frame:
 
 
 def check_handshake(request: web.Request) -> None:
-    """Refuse what is no opening handshake of a WebSocket.
+    """Reject a request that is not the opening handshake of a WebSocket.
 
     Raises:
-        ProxyError: 426 `websocket_required`, it is a plain request, or of another version.
-        ProxyError: 400 `bad_request`, its key is none.
+        ProxyError: 426 `websocket_required`, it is a plain request or of another version.
+        ProxyError: 400 `bad_request`, its key is not valid.
     """
     headers = request.headers
     is_upgrade = headers.get("Upgrade", "").strip().lower() == "websocket"
@@ -167,14 +167,15 @@ def check_handshake(request: web.Request) -> None:
 def _ready(request: web.Request) -> bool:
     try:
         return bool(web.WebSocketResponse().can_prepare(_bare(request, None)))
-    except ValueError:  # a key that is not ASCII
+    except ValueError:
+        # The key is not ASCII.
         return False
 
 
 def _bare(request: web.Request, protocol: str | None) -> web.Request:
     """Return *request* with the headers of its handshake only.
 
-    aiohttp logs the subprotocols that a client offers if it is to choose none: a key is in them.
+    aiohttp logs the offered subprotocols when it has to choose; one of them holds a key.
     """
     headers = {name: request.headers[name] for name in _HANDSHAKE if name in request.headers}
     headers = {name: value.encode("ascii", "replace").decode() for name, value in headers.items()}
@@ -191,10 +192,10 @@ async def accept(
     max_size: int,
     stall: float,
 ) -> tuple[web.StreamResponse, WebSocketPeer]:
-    """Complete the handshake with the client; return the response and the client.
+    """Complete the handshake with the client; return aiohttp's response and the client.
 
-    *protocol* is the subprotocol that was chosen. *max_size*: bytes of a message. The response is
-    for aiohttp, when all is over.
+    *protocol* is the chosen subprotocol, *max_size* the most bytes of a message. The handler
+    returns the response to aiohttp when the session is over.
     """
     response = web.WebSocketResponse(
         autoclose=False,
@@ -215,10 +216,10 @@ async def accept(
 
 
 def peer_of(connection: "aiohttp.ClientWebSocketResponse[bool]", *, stall: float) -> WebSocketPeer:
-    """Return the server at the other end of *connection*, which nobody else may use from now on.
+    """Return the server at the other end of *connection*, which must not be used otherwise.
 
     Raises:
-        aiohttp.ServerDisconnectedError: it is gone already.
+        aiohttp.ServerDisconnectedError: the connection is already closed.
     """
     response = connection._response
     transport = None if response.connection is None else response.connection.transport

@@ -1,9 +1,8 @@
-"""Writes that are done together, at the end of an iteration of the event loop. IO.
+"""Batches writes at the end of an iteration of the event loop. IO.
 
-A write wakes the program at the other end if it sleeps, which costs the kernel more than the rest
-of the write. Event loops write at once, so a busy proxy does a request's work between two writes
-while those programs fall asleep again. Reading all connections first, doing all the work and then
-writing to all of them wakes each program once.
+A write wakes the receiving program if it sleeps, which costs the kernel more than the rest of the
+write. Event loops write at once, so receivers of a busy proxy fall asleep between two writes.
+Reading from all connections, doing all the work and then writing to all wakes each program once.
 """
 
 import asyncio
@@ -19,7 +18,7 @@ _SEPARATE_WRITE: Final = 64 * 1024
 
 
 class WriteBatch:
-    """Calls to make once the event loop has run all callbacks that are ready now."""
+    """Callbacks to run once the event loop has run everything that is ready now."""
 
     __slots__ = ("_loop", "_pending")
 
@@ -28,7 +27,7 @@ class WriteBatch:
         self._pending: list[Callable[[], object]] = []
 
     def add(self, callback: Callable[[], object]) -> None:
-        """Call *callback* at the end of this iteration, after those that were added before it."""
+        """Run *callback* at the end of this iteration, in the order of addition."""
         if not self._pending:
             self._loop.call_soon(self._run)
         self._pending.append(callback)
@@ -38,13 +37,14 @@ class WriteBatch:
         for callback in pending:
             try:
                 callback()
-            except Exception as exc:  # it concerns one connection; the others must still be served
+            except Exception as exc:
+                # The error concerns one connection; the others must still be served.
                 extra = {ANONYMOUS: f"write {type(exc).__name__}"}
                 _LOG.error("internal error in a batched write", exc_info=exc, extra=extra)
 
 
 class BatchedTransport(asyncio.Transport):
-    """A transport that writes at the end of the event loop's iteration."""
+    """A transport that writes at the end of an iteration of the event loop."""
 
     __slots__ = ("_batch", "_pending", "_transport")
 
@@ -63,9 +63,9 @@ class BatchedTransport(asyncio.Transport):
         return self._transport.is_closing()
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Write *data* at the end of the iteration; much data at once, so that it can be refused.
+        """Write *data* at the end of the iteration, or now if it is large.
 
-        Only what is written makes the transport ask its protocol to pause.
+        The transport asks its protocol to pause only for data that it has been given.
         """
         if len(data) + len(self._pending) >= _SEPARATE_WRITE:
             self.flush()
@@ -78,17 +78,17 @@ class BatchedTransport(asyncio.Transport):
             self._batch.add(self.flush)
 
     def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
-        """Write pieces together."""
+        """Write the pieces together."""
         self.write(b"".join(list_of_data))
 
     def flush(self) -> None:
-        """Write what is pending now, unless the connection is gone."""
+        """Write pending data now, unless the connection is closed."""
         data, self._pending = self._pending, b""
         if data and not self.is_closing():
             self._transport.write(data)
 
     def get_write_buffer_size(self) -> int:
-        """Return how many bytes the peer has not taken yet."""
+        """Return how many bytes the peer has not received yet."""
         return self._transport.get_write_buffer_size() + len(self._pending)
 
     def get_write_buffer_limits(self) -> tuple[int, int]:
@@ -104,17 +104,17 @@ class BatchedTransport(asyncio.Transport):
         return self._transport.can_write_eof()
 
     def write_eof(self) -> None:
-        """Close the writing side after what is pending."""
+        """Close the writing side after pending data."""
         self.flush()
         self._transport.write_eof()
 
     def close(self) -> None:
-        """Close after what is pending."""
+        """Close after pending data."""
         self.flush()
         self._transport.close()
 
     def abort(self) -> None:
-        """Close at once; what is pending still goes out if there is room for it."""
+        """Abort the connection; pending data is still written if the socket takes it."""
         self.flush()
         self._transport.abort()
 
@@ -123,7 +123,7 @@ class BatchedTransport(asyncio.Transport):
         return self._transport.is_reading()
 
     def pause_reading(self) -> None:
-        """Read no more for now."""
+        """Stop reading for now."""
         self._transport.pause_reading()
 
     def resume_reading(self) -> None:
