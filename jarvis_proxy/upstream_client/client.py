@@ -1,7 +1,7 @@
-"""Requests to one upstream over a pooled ClientSession: one path for all of them. IO.
+"""Requests to one upstream over a pooled ClientSession, all by one path. IO.
 
-The session owns the pool, name lookups, TLS, outbound proxies and timeouts. What it would do for
-each request beyond that (redirects, cookies, decompression, a task and a timer) has no place here.
+The session owns the pool, name resolution, TLS, outbound proxies and timeouts. Its work for each
+request beyond that (redirects, cookies, decompression, a task and a timer) is not needed here.
 """
 
 import asyncio
@@ -31,20 +31,20 @@ Body = bytes | AsyncIterable[bytes]
 
 
 class PoolRequest(aiohttp.ClientRequest):
-    """Tells the pool where to connect; one serves all requests of an UpstreamClient."""
+    """Tells the pool where to connect; one object serves all requests of an UpstreamClient."""
 
     @cached_property
     def connection_key(self) -> Any:
-        """What connections of the pool are found by.
+        """The key by which the pool finds connections.
 
-        A handshake of a WebSocket gets none of those that carry plain requests.
+        A WebSocket handshake has its own key, so it never reuses a connection for plain requests.
         """
         key = super().connection_key
         return key._replace(proxy_headers_hash=-1) if "Upgrade" in self.headers else key
 
 
 class _Captured(Exception):
-    """Ends the request that is made only to be looked at."""
+    """Ends the request that exists only to be inspected."""
 
 
 class UpstreamClient:
@@ -63,12 +63,13 @@ class UpstreamClient:
         self._pool_request: aiohttp.ClientRequest | None = None
 
     def encode_head(self, method: str, url: URL, headers: Mapping[str, str]) -> bytes:
-        """Return a request's head, without the fields that frame its body and the last line.
+        """Return a request's head without the body's framing fields and the final blank line.
 
         Raises:
             ValueError: it contains control characters.
         """
-        proxy = self._proxy if url.scheme == "http" else None  # https goes through a tunnel
+        # HTTPS requests go through a tunnel.
+        proxy = self._proxy if url.scheme == "http" else None
         target = url.raw_path_qs if proxy is None else str(url.with_fragment(None))
         lines = [f"{method} {target} HTTP/1.1", f"Host: {url.host_port_subcomponent}"]
         lines += (f"{name}: {value}" for name, value in headers.items())
@@ -81,14 +82,14 @@ class UpstreamClient:
         return b"\r\n".join(encoded)
 
     async def send(self, head: bytes, body: Body, *, has_body: bool = True) -> UpstreamResponse:
-        """Send *head* and *body*; return when the head of the answer is here.
+        """Send *head* and *body*; return when the head of the response has arrived.
 
-        *has_body* is False where the answer has none whatever its head says (HEAD). A pooled
-        connection that ends before a byte of an answer was closed by the upstream while it was
-        idle. Only then, and only once, the request is sent again, on a new connection.
+        *has_body* is False if the response has no body whatever its head says (HEAD). If a pooled
+        connection ends before the first byte of a response, the upstream closed it while it was
+        idle. Only then, and only once, is the request sent again, on a new connection.
 
         Raises:
-            aiohttp.ClientError, OSError: the connection or the head of the answer failed.
+            aiohttp.ClientError, OSError: the connection or the response's head failed.
             ProxyError: what reading a streamed body raised.
         """
         connection, response = await self._start(head, body, has_body, fresh=False)
@@ -118,7 +119,8 @@ class UpstreamClient:
     ) -> tuple[aiohttp.connector.Connection, UpstreamConnection]:
         """Return a connection, from the pool unless *fresh*.
 
-        One from the pool has no input waiting; where the write *is_batched*, it is checked then.
+        A pooled connection must have no input waiting; if the write *is_batched*, the write checks
+        it.
         """
         connector = self._session.connector
         if connector is None:
@@ -140,7 +142,7 @@ class UpstreamClient:
             lease.close()
 
     def _adopt(self, lease: aiohttp.connector.Connection) -> UpstreamConnection | None:
-        """Return our protocol of a leased connection, None if it is closed already."""
+        """Return our protocol for a leased connection, None if it is already closed."""
         pooled, transport = lease.protocol, lease.transport
         if pooled is None or transport is None or transport.is_closing():
             return None
@@ -149,7 +151,7 @@ class UpstreamClient:
             connection.is_reused = True
             return connection
         if pooled.should_close:
-            # Bytes came before any request. They must not be joined with an answer.
+            # Bytes arrived before any request. They must not become part of a response.
             raise aiohttp.ServerDisconnectedError
         connection = UpstreamConnection(pooled, transport, self._batch)
         transport.set_protocol(connection)
@@ -158,7 +160,7 @@ class UpstreamClient:
     async def _capture_request(self) -> aiohttp.ClientRequest:
         """Return the request that the session makes for this upstream; it is not sent.
 
-        The session knows best what the pool needs: TLS settings, the proxy, its credentials.
+        The session knows what the pool needs: TLS settings, the proxy and its credentials.
         """
         captured: list[aiohttp.ClientRequest] = []
 
@@ -209,12 +211,13 @@ async def _upload(
     *,
     is_chunked: bool,
 ) -> None:
-    """Write a body that streams, as fast as the upstream reads it."""
+    """Write a streamed body as fast as the upstream reads it."""
     write, is_closing = connection.transport.write, connection.transport.is_closing
     try:
         async for piece in body:
             if is_closing():
-                return  # the end of the connection is the end of the answer, too
+                # The response reports the end of the connection.
+                return
             if piece:
                 write(b"%x\r\n%b\r\n" % (len(piece), piece) if is_chunked else piece)
                 await connection.drain()

@@ -1,8 +1,8 @@
 """One connection to an upstream: one request at a time, no unsolicited bytes. IO.
 
 aiohttp's connector makes and pools the connections (names, TLS, happy eyeballs, outbound proxies).
-``Transport.set_protocol`` then puts this protocol in front of aiohttp's own, which stays behind it
-to answer the pool's questions and reads nothing.
+``Transport.set_protocol`` then puts this protocol in place of aiohttp's own, which only answers the
+pool's questions from then on.
 """
 
 import asyncio
@@ -23,24 +23,24 @@ except ImportError:  # Windows
 
 _INT: Final = struct.Struct("i")
 _AT_ONCE: Final = 16 * 1024
-"""Bytes that the kernel takes at once when nothing else waits to be sent."""
+"""Bytes that the kernel accepts at once when nothing else waits to be sent."""
 _READ: Final = 256 * 1024
 
 
 class Receiver(Protocol):
-    """The response in progress, which takes what arrives."""
+    """The response in progress, which receives the data."""
 
     def feed(self, data: bytes) -> None:
-        """Take bytes."""
+        """Receive bytes."""
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Take the end of the connection."""
+        """Handle the end of the connection."""
 
 
 class UpstreamConnection(asyncio.Protocol):
-    """Passes what arrives to the response in progress; without one, any byte ends the connection.
+    """Passes data to the response in progress; without one, any byte ends the connection.
 
-    *pooled* is aiohttp's protocol of this connection.
+    *pooled* is aiohttp's protocol for this connection.
     """
 
     __slots__ = (
@@ -78,21 +78,21 @@ class UpstreamConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Parse *data*; abort if no request has been sent that it could answer."""
         if self.response is None or self._pending:
-            # A parser would take it for the answer to the next request, maybe another user's.
+            # It would be parsed as the response to the next request, maybe another user's.
             self.transport.abort()
         else:
             self.response.feed(data)
 
     def eof_received(self) -> None:
-        """Let the event loop close the transport, once what was written is sent.
+        """Let the event loop close the transport once pending data is sent.
 
-        An upstream that has ended and does not read would be waited for.
+        Abort if data is unsent: an upstream that has ended may never read it.
         """
         if self.response is not None and self.has_unsent():
             self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Pass it on to the pool, to the response and to an upload that waits."""
+        """Inform the pool, the response and a waiting upload."""
         self.pooled.connection_lost(exc)
         self._fileno = -1
         if self.response is not None and (unread := self._unread()):
@@ -104,27 +104,29 @@ class UpstreamConnection(asyncio.Protocol):
         self.resume_writing()
 
     def keep_readable(self) -> None:
-        """Let what has arrived be read even if a write fails, until ``response_ended``.
+        """Keep received data readable after a failed write, until ``response_ended``.
 
-        An upstream that refuses a body answers and closes. A write that fails on this takes the
-        event loop's socket away, and with it the answer that lies in the kernel's buffer.
+        An upstream that refuses a body answers and closes. The write that then fails closes the
+        event loop's socket, and the response in the kernel's buffer would be lost with it.
         """
         if self._spare < 0 <= self._fileno:
-            with contextlib.suppress(OSError):  # no descriptors are left
+            # There may be no descriptor left.
+            with contextlib.suppress(OSError):
                 self._spare = os.dup(self._fileno)
 
     def response_ended(self) -> None:
-        """Give up the descriptor of ``keep_readable``."""
+        """Close the descriptor of ``keep_readable``."""
         spare, self._spare = self._spare, -1
         if spare >= 0:
             os.close(spare)
 
     def _unread(self) -> bytes:
-        """Return what has arrived and was not read when the connection failed."""
+        """Return data that had arrived unread when the connection failed."""
         if self._spare < 0:
             return b""
         pieces = []
-        with contextlib.suppress(OSError):  # there is no more, or a reset comes next
+        # The error means that there is no more data, or that a reset follows.
+        with contextlib.suppress(OSError):
             while piece := os.read(self._spare, _READ):
                 pieces.append(piece)
         data = b"".join(pieces)
@@ -132,9 +134,9 @@ class UpstreamConnection(asyncio.Protocol):
         return data if tls is None else decrypted(tls, data)
 
     def has_input(self) -> bool:
-        """Tell whether bytes or an end of file wait in the socket, not read yet.
+        """Tell whether the socket has unread bytes or an end of file.
 
-        On an idle connection both mean that no request may be sent on it.
+        An idle connection with either must not carry another request.
         """
         return self._fileno >= 0 and bool(self._poll.poll(0))
 
@@ -171,21 +173,22 @@ class UpstreamConnection(asyncio.Protocol):
             waiter.set_result(None)
 
     async def drain(self) -> None:
-        """Wait until the upstream has read enough for more to be written."""
+        """Wait until the upstream has read enough that more may be written."""
         if self._is_write_paused:
             self._drain_waiter = asyncio.get_running_loop().create_future()
             await self._drain_waiter
 
     def has_unsent(self) -> bool:
-        """Tell whether a part of what was written has not left this machine."""
+        """Tell whether written data still waits on this machine."""
         if self._pending or self.transport.get_write_buffer_size():
             return True
         if self.transport.get_extra_info("ssl_object") is None or fcntl is None:
             return False
-        # Below TLS is another buffer that cannot be seen; its data waits for the kernel's buffer.
+        # TLS has another buffer below, which cannot be inspected; its data waits for the kernel's.
         queued = b"\0" * _INT.size
         if self._fileno < 0:
             return False
-        with contextlib.suppress(OSError):  # not every system has TIOCOUTQ
+        # Not every system has TIOCOUTQ.
+        with contextlib.suppress(OSError):
             queued = fcntl.ioctl(self._fileno, termios.TIOCOUTQ, queued)
         return bool(_INT.unpack(queued)[0])

@@ -15,8 +15,9 @@ from jarvis_proxy.upstream_client.transport import UpstreamTransport
 class UpstreamApi:
     """One API of an upstream: its translator and its transport.
 
-    *relays* are the endpoints that it passes on as they are. *forms* are those whose forms it
-    translates: these are read whole. *kind* is which API it is.
+    *relays* are the endpoints that it passes on unchanged. *forms* are the endpoints whose forms it
+    translates, so these are read whole. *kind* names the API.
+
     """
 
     upstream: Upstream
@@ -30,10 +31,10 @@ class UpstreamApi:
 class UpstreamEndpoint:
     """One upstream as calls reach it.
 
-    *api* serves every endpoint that *others* does not name: a service may have several APIs, and
-    a call goes to the one that its client speaks. *rest* passes on what is no call to a model, such
-    as files; None: *api* does. Each request carries *loop_mark*, by which the
-    proxy recognises its own requests; ``""``: none is sent.
+    *api* serves every endpoint that *others* does not name: a service may have several APIs, and a
+    call goes to the one that its client speaks. *rest* passes on requests that call no model, such
+    as files; if it is None, *api* does. Each request carries *loop_mark*, by which the proxy
+    recognises its own requests; ``""`` sends none.
     """
 
     api: UpstreamApi
@@ -44,13 +45,13 @@ class UpstreamEndpoint:
     rest: UpstreamApi | None = None
 
     def api_for(self, endpoint: str) -> UpstreamApi:
-        """Return the API by which calls to *endpoint* are served."""
+        """Return the API that serves calls to *endpoint*."""
         if self.rest is not None and endpoint not in SERVED:
             return self.rest
         return self.others.get(endpoint, self.api)
 
     def relays(self, endpoint: str) -> bool:
-        """Return whether calls to *endpoint* are passed on as they are."""
+        """Return whether calls to *endpoint* are passed on unchanged."""
         return endpoint in self.api_for(endpoint).relays
 
     @property

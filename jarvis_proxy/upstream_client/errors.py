@@ -1,4 +1,4 @@
-"""Network failures as errors for the client. Pure but for the classes of aiohttp."""
+"""Maps network failures to errors for the client. Pure but for the classes of aiohttp."""
 
 import asyncio
 from typing import Any, Final
@@ -8,11 +8,11 @@ import aiohttp
 from jarvis_proxy.errors import ProxyError
 
 NETWORK_ERRORS: Final = (aiohttp.ClientError, OSError, asyncio.TimeoutError)
-"""What reading from an upstream may raise; give it to ``map_read_error``."""
+"""Errors that reading from an upstream may raise; ``map_read_error`` translates them."""
 
 
 class ConnectError(ProxyError):
-    """The upstream was not reached: nothing of the request was sent, so it may be tried again."""
+    """The upstream was not reached. Nothing was sent, so the request may be retried."""
 
 
 class SocksError(aiohttp.ClientProxyConnectionError):
@@ -25,11 +25,11 @@ class SocksError(aiohttp.ClientProxyConnectionError):
 
 
 def map_send_error(exc: BaseException) -> ProxyError:
-    """Return the client's error for an upstream that could not be asked.
+    """Return the client's error for a request that could not be sent or answered.
 
-    Codes: `upstream_dns_error`, `upstream_tls_error`, `upstream_connect_error` (502),
-    `upstream_connect_timeout` (504): nothing was sent. `upstream_disconnected`,
-    `upstream_bad_response` (502): the request was sent.
+    Nothing was sent: `upstream_dns_error`, `upstream_tls_error`, `upstream_connect_error` (502),
+    `upstream_connect_timeout` (504). The request was sent: `upstream_disconnected`,
+    `upstream_bad_response` (502).
     """
     match exc:
         case aiohttp.ClientConnectorCertificateError():
@@ -76,7 +76,7 @@ def _connect_error(exc: aiohttp.ClientError) -> ConnectError:
 
 
 def map_read_error(exc: BaseException) -> ProxyError:
-    """Return the client's error for an answer that was cut after its head: 502."""
+    """Return the client's error for a response that was cut after its head: 502."""
     if isinstance(exc, aiohttp.ClientResponseError):
         return bad_response()
     return ProxyError(
@@ -85,18 +85,18 @@ def map_read_error(exc: BaseException) -> ProxyError:
 
 
 def bad_response() -> ProxyError:
-    """Return 502 `upstream_bad_response`: what came is not what this API answers."""
+    """Return 502 `upstream_bad_response`: the response does not fit this API."""
     return ProxyError(
         502, "The upstream's answer could not be understood.", code="upstream_bad_response"
     )
 
 
 def malformed_error() -> aiohttp.ClientError:
-    """Return the network error for an answer that is not HTTP."""
+    """Return the network error for a response that is not HTTP."""
     info = aiohttp.RequestInfo(None, "", None, None)  # type: ignore[arg-type] # nobody reads it
     return aiohttp.ClientResponseError(info, (), message="the answer is not HTTP")
 
 
 def truncated_error() -> aiohttp.ClientError:
-    """Return the network error for an answer that ended too early."""
+    """Return the network error for a response that ended too early."""
     return aiohttp.ClientPayloadError("the answer was cut")

@@ -1,7 +1,7 @@
-"""Loop detection: marks on requests to upstreams, by which a proxy recognises its own. Pure.
+"""Loop detection: marks on requests to upstreams by which a proxy recognises its own. Pure.
 
-A loop over names, a reverse proxy or another machine cannot be seen in the settings. Each proxy
-adds a mark that nobody else can make, and keeps those of the proxies before it.
+The settings cannot reveal a loop through a host name, a reverse proxy or another machine. Each
+proxy adds a mark that nobody else can make, and keeps the marks of the proxies before it.
 """
 
 import re
@@ -18,7 +18,7 @@ from jarvis_proxy.errors import ProxyError
 LOOP_HEADER: Final = "x-jarvis-hop"
 _MARK: Final = re.compile(r"[0-9a-f]{16}")
 _MOST: Final = 16
-"""Marks that are kept: more than any chain of proxies, fewer than a header can hold."""
+"""Most marks that are kept: more than any chain of proxies, and few enough for a header."""
 _OFFICIAL: Final = frozenset(upstream.base_url for upstream in DEFAULT_UPSTREAMS)
 
 
@@ -30,7 +30,7 @@ class LoopMarks:
     def __init__(self, secret: bytes, upstreams: Iterable[UpstreamSettings]) -> None:
         upstreams = tuple(upstreams)
         self.marks: Mapping[str, str] = {
-            # OpenAI's and Google's own servers are no proxy of ours: they see no header of ours.
+            # OpenAI's and Google's own servers are not proxies of ours, so they get no mark.
             upstream.name: "" if upstream.base_url in _OFFICIAL else _mark(secret, upstream.name)
             for upstream in upstreams
         }
@@ -41,7 +41,7 @@ class LoopMarks:
         }
 
     def check(self, came_with: str) -> None:
-        """Refuse a request whose HOP header holds a mark of this process.
+        """Reject a request whose loop header holds a mark of this process.
 
         Raises:
             ProxyError: 508 `loop_detected`; it names the setting that leads back here.
@@ -52,7 +52,7 @@ class LoopMarks:
 
 
 def with_mark(request: UpstreamRequest, mark: str, came_with: str | None) -> UpstreamRequest:
-    """Return *request* with *mark* behind those that the client's request *came_with*."""
+    """Return *request* with *mark* after the marks that the client's request *came_with*."""
     earlier = _MARK.findall(came_with)[-_MOST + 1 :] if came_with else ()
     return msgspec.structs.replace(
         request, headers={**request.headers, LOOP_HEADER: ",".join((*earlier, mark))}
@@ -60,7 +60,7 @@ def with_mark(request: UpstreamRequest, mark: str, came_with: str | None) -> Ups
 
 
 def loop_detected(setting: str) -> ProxyError:
-    """Return the error for a request that came back to the proxy that had sent it."""
+    """Return the error for a request that came back to the proxy that sent it."""
     return ProxyError(
         508,
         f"This request came back to the proxy that had sent it: {setting} leads, directly or over"

@@ -1,7 +1,7 @@
-"""Which IP addresses the proxy may dial on a client's word: public unicast ones. Pure.
+"""Decides which client-given IP addresses the proxy may dial: public unicast ones. Pure.
 
 ``ipaddress.is_global`` is not enough: Python 3.11 calls ``64:ff9b::/96``, ``2002::/16``,
-``::127.0.0.1`` and multicast global, and none of its tables has a cloud's metadata service.
+``::127.0.0.1`` and multicast global, and knows no metadata service of a cloud.
 
 Sources: https://www.iana.org/assignments/iana-ipv4-special-registry and
 https://www.iana.org/assignments/iana-ipv6-special-registry (read 2026-11).
@@ -54,10 +54,10 @@ _DENIED_V6: Final = tuple(
 
 
 def is_public(address: str) -> bool:
-    """Tell whether *address*, as it is handed to ``connect``, is public unicast.
+    """Tell whether *address*, in the form that ``connect`` gets, is public unicast.
 
-    False for all else: special-purpose ranges, zone ids, and text that is no canonical address
-    and that a resolver further down could still turn into one (names, ``127.1``, ``0x7f.1``).
+    False for special-purpose ranges, zone ids, and text that is no canonical address: a resolver
+    might still turn it into one (names, ``127.1``, ``0x7f.1``).
     """
     if ":" in address:
         return _is_public_v6(address)

@@ -1,4 +1,4 @@
-"""The transport of the embedded model, without a network. IO only in that it waits."""
+"""The transport of the embedded model, without a network. Its only IO is waiting."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -11,7 +11,7 @@ from jarvis_proxy.upstreams import echo
 
 
 class EchoResponse:
-    """An answer of the embedded model."""
+    """A response of the embedded model."""
 
     __slots__ = ("_pieces", "headers", "status")
 
@@ -21,14 +21,14 @@ class EchoResponse:
         self._pieces = _paced(reply)
 
     async def readany(self) -> bytes:
-        """Return the next piece, ``b""`` at the end."""
+        """Return the next piece; ``b""`` at the end."""
         return await anext(self._pieces, b"")
 
     def drop_headers(self) -> None:
-        """Do nothing: there are few."""
+        """Do nothing: the headers are small."""
 
     def buffered_body(self) -> None:
-        """Return None: the body is paced."""
+        """Return None: the body arrives at a pace."""
 
     async def stream_to(self, sink: Sink) -> bool:
         """Give *sink* the next piece."""
@@ -50,7 +50,7 @@ class EchoTransport:
     async def send(
         self, request: UpstreamRequest, key: str | None, body: Body | None = None
     ) -> EchoResponse:
-        """Return the echo."""
+        """Return the echoed response."""
         reply_id = request.headers.get("x-jarvis-call", "")
         created = int(request.headers.get("x-jarvis-created", "0"))
         endpoint = request.path.partition("?")[0].removeprefix("/")

@@ -1,7 +1,7 @@
-"""Downloads a client's http(s) attachments, and dials nothing but public addresses. IO.
+"""Downloads a client's http(s) attachments from public addresses only. IO.
 
-The address is checked where the socket is made, for every connection, so neither the spelling of
-a URL nor a resolver that changes its answer nor a redirect leads to where the check did not look.
+The address is checked where the socket is made, for every connection. So no spelling of a URL, no
+resolver that changes its answer and no redirect can bypass the check.
 """
 
 import asyncio
@@ -29,12 +29,15 @@ _MIB: Final = 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchLimits:
-    """What one download, and all downloads of one call, may cost. Bytes and seconds."""
+    """Limits of one download, and of all downloads of one call, in bytes and seconds."""
 
     max_bytes: int = 20 * _MIB
-    max_call_bytes: int = 75 * _MIB  # Gemini takes 100 MB a request, and base64 adds a third
-    seconds: float = 10  # from the first lookup to the last byte, redirects included
-    call_seconds: float = 30  # so that a long list of slow addresses holds no call for ever
+    # Gemini accepts 100 MB per request, and base64 adds a third.
+    max_call_bytes: int = 75 * _MIB
+    # This covers everything from the first lookup to the last byte, redirects included.
+    seconds: float = 10
+    # Without this, a long list of slow addresses could hold a call for minutes.
+    call_seconds: float = 30
     concurrency: int = 4
     redirects: int = 3
     ports: frozenset[int] = frozenset((80, 443, 8080, 8443))
@@ -45,7 +48,7 @@ _RESOLVER_THREADS: Final = 4
 _MAX_URL_CHARS: Final = 8192
 _REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
 _NOT_IN_URLS: Final = re.compile(r"[\x00-\x1f\x7f\\]")
-# Neither percent signs (encoded hosts, zone ids) nor anything that IDNA left over.
+# The pattern excludes percent signs (encoded hosts, zone ids) and anything beyond ASCII.
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
 _HEADERS: Final = {
     "User-Agent": f"jarvis-proxy/{__version__}",
@@ -55,18 +58,18 @@ _HEADERS: Final = {
 
 
 class _FetchDenied(Exception):
-    """The guard refused. It never leaves this module: the client sees a general error."""
+    """The guard refused a URL. It stays inside this module: the client sees a general error."""
 
 
-# What the network, a server or a URL can do to us. A bug of ours is not among them.
+# Failures that the network, a server or a URL can cause. Bugs of ours are not among them.
 _FAILURES: Final = (_FetchDenied, aiohttp.ClientError, OSError, ValueError)
 
 
 class MediaFetcher:
-    """Downloads attachments. One for the process; make it on the running loop, close it once.
+    """Downloads attachments. Create one per process on the running loop; close it once.
 
-    *allow* judges a textual address before it is dialled. It, *resolver* (which stays the
-    caller's to close) and *limits* are there for tests; no setting changes them.
+    *allow* judges a textual address before it is dialled. *allow*, *resolver* (which the caller
+    closes) and *limits* exist for tests; no setting changes them.
     """
 
     def __init__(
@@ -83,29 +86,32 @@ class MediaFetcher:
             resolver=resolver or self._own_resolver,
             socket_factory=self._guarded_socket,
             use_dns_cache=False,
-            force_close=True,  # connections to unknown servers are not worth pooling
+            # Connections to unknown servers are not worth pooling.
+            force_close=True,
             limit=_PROCESS_CONNECTIONS,
         )
         self._session = aiohttp.ClientSession(
             connector=connector,
             headers=_HEADERS,
             cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,  # no proxy, no netrc: both would dial past the guard
+            # A proxy or netrc would bypass the address check.
+            trust_env=False,
             auto_decompress=False,
-            timeout=aiohttp.ClientTimeout(total=None),  # FetchLimits counts
+            # FetchLimits sets the limits on time.
+            timeout=aiohttp.ClientTimeout(total=None),
             read_bufsize=64 * 1024,
         )
 
     async def fetch_all(
         self, urls: Sequence[str], hold: Callable[[int], None] = lambda size: None
     ) -> dict[str, Media | ProxyError]:
-        """Return, for each URL once, what it holds, or the one error that all failures share.
+        """Return, for each distinct URL, its media or the one error that all failures share.
 
-        The error is 400 `invalid_image_url` and says neither address nor status nor reason: it
-        must not answer questions about the proxy's network. No URL makes this raise.
+        The error is 400 `invalid_image_url` without address, status or reason, so that it reveals
+        nothing about the proxy's network. No URL makes this method raise.
 
-        *hold* is called with the size of received data before it is kept, and with a negative size
-        when data is freed. It may raise a ProxyError, which ends all downloads.
+        *hold* is called with the size of received data before the data is kept, and with a negative
+        size when data is freed. It may raise a ProxyError, which ends all downloads.
         """
         wanted = list(dict.fromkeys(urls))
         deadline = asyncio.get_running_loop().time() + self._limits.call_seconds
@@ -121,7 +127,7 @@ class MediaFetcher:
         return {url: task.result() for url, task in zip(wanted, tasks, strict=True)}
 
     async def close(self) -> None:
-        """Close every connection. Lookups that still run end in their threads, unheard."""
+        """Close every connection. Running lookups end in their threads; nobody awaits them."""
         await self._session.close()
         if self._own_resolver is not None:
             await self._own_resolver.close()
@@ -150,7 +156,7 @@ class MediaFetcher:
     async def _read(self, reply: aiohttp.ClientResponse, budget: "_Budget") -> Media:
         declared = reply.headers.get("Content-Type", "").strip()
         encoding = reply.headers.get("Content-Encoding", "").strip().lower()
-        # We ask for identity: a compressed answer may be a decompression bomb.
+        # The request asks for identity: a compressed response may be a decompression bomb.
         if reply.status != 200 or encoding not in ("", "identity"):
             raise _FetchDenied("not a plain 200")
         if declared.lower().startswith("text/"):
@@ -186,15 +192,15 @@ class MediaFetcher:
         return url
 
     def _guarded_socket(self, addr_info: aiohttp.AddrInfoType) -> socket.socket:
-        """Return a socket for the address that is about to be dialled, if it may be.
+        """Return a socket for the address that is about to be dialled, if that is allowed.
 
-        Called by aiohttp for each candidate address of each connection.
+        aiohttp calls this for each candidate address of each connection.
 
         Raises:
-            OSError: it may not; aiohttp then tries the next candidate.
+            OSError: it is not allowed; aiohttp then tries the next candidate.
         """
         family, kind, protocol, _, address = addr_info
-        # The port too: aiohttp dials the one in the resolver's answer, not the one in the URL.
+        # Check the port too: aiohttp dials the resolver's port, not the one in the URL.
         if address[1] not in self._limits.ports or not self._allow(str(address[0])):
             raise OSError(errno.EACCES, "address refused")
         return socket.socket(family, kind, protocol)
@@ -202,13 +208,13 @@ class MediaFetcher:
 
 @dataclass(slots=True)
 class _Budget:
-    """Bytes that the downloads of one call may still take, and who counts those they took."""
+    """Bytes that one call's downloads may still take; *hold* counts them elsewhere as well."""
 
     left: int
     hold: Callable[[int], None]
 
     def take(self, size: int) -> None:
-        """Count *size* bytes. Raises what ``hold`` raises."""
+        """Count *size* bytes. Raises whatever ``hold`` raises."""
         self.left -= size
         self.hold(size)
 
@@ -216,8 +222,8 @@ class _Budget:
 class ThreadResolver(AbstractResolver):
     """The system's resolver on a few threads of its own.
 
-    A lookup cannot be interrupted: on the loop's shared threads, a client's names that hang would
-    hold up the lookups for the upstreams.
+    A lookup cannot be interrupted. On the loop's shared threads, a client's hanging names would
+    delay lookups for the upstreams.
     """
 
     def __init__(self) -> None:
@@ -226,7 +232,7 @@ class ThreadResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """Return the addresses of *host*; OSError when there are none."""
+        """Return the addresses of *host*. Raises OSError if there are none."""
         look_up = partial(
             socket.getaddrinfo, host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
         )
@@ -244,12 +250,12 @@ class ThreadResolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Take no more lookups; do not wait for those that run."""
+        """Accept no more lookups; do not wait for running ones."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 def _parse(text: str) -> URL:
-    """Return *text* as the URL that is then checked and dialled: no second parser sees it."""
+    """Return the URL that is checked and then dialled: *text* is parsed only once."""
     text = text.strip(" \t\r\n")
     if len(text) > _MAX_URL_CHARS or _NOT_IN_URLS.search(text) is not None:
         raise _FetchDenied("characters")

@@ -27,10 +27,10 @@ MODEL_LISTS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
     "gemini": ("/models?pageSize=1000", {}),
     "messages": ("/v1/models?limit=1000", {"anthropic-version": "2023-06-01"}),
 }
-"""Where each API lists its models, and the headers that this takes."""
+"""Each API's path for its list of models, and the headers that it requires."""
 _LOG: Final = logging.getLogger(__name__)
 _FIRST_AFTER: Final = 1.0
-"""Seconds after the start: the first requests come before."""
+"""Seconds after the start: the first requests take precedence."""
 _STALE_AFTER: Final = 300.0
 _TIMEOUT: Final = 20.0
 _MAX_PAGES: Final = 20
@@ -38,9 +38,9 @@ _MAX_BODY: Final = 8 * 1024 * 1024
 
 
 class ModelListRefresher:
-    """Asks every upstream with a key for its models: soon after the start, then when asked for.
+    """Asks every upstream with a key for its models: soon after the start, then on demand.
 
-    The times are in seconds; no setting changes them.
+    Times are in seconds; no setting changes them.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
-"""One answer of an upstream: its head, then its body, whole, in pieces or pushed to a sink. IO.
+"""One response of an upstream: its head, then its body, whole, in pieces or to a sink. IO.
 
-A parser serves one answer. Whatever stands behind the answer's end costs the connection, and can
-reach nobody.
+A parser serves one response. Any byte after the response's end closes the connection, so it can
+never reach another client.
 
 Sources: RFC 9112 (framing, section 6.3), RFC 9110, section 15.2 (interim responses).
 """
@@ -18,15 +18,15 @@ from jarvis_proxy.upstream_client.connection import UpstreamConnection
 from jarvis_proxy.upstream_client.errors import malformed_error, truncated_error
 
 Sink = Callable[[bytes], bool]
-"""Takes a piece of a body; returns True to get no more for now. It must not raise."""
+"""Takes a piece of a body; returns True to pause delivery. It must not raise."""
 
 _PIECE: Final = 16 * 1024
-"""A sink gets small pieces joined to about this size, so that it can apply backpressure."""
+"""Small pieces are joined to about this size, so that a sink can apply backpressure."""
 _READ_BUFFER: Final = 64 * 1024
 _MAX_HEADERS: Final = 128
 _MAX_FIELD: Final = 8190
 _MAX_OVERHEAD: Final = 64 * 1024
-"""Bytes in a row that are no body: a head, interim responses, chunk extensions, trailers."""
+"""Most consecutive bytes outside a body: head, interim responses, chunk extensions, trailers."""
 _DRAIN_SECONDS: Final = 1.0
 _BODILESS: Final = frozenset({204, 304})
 _VERSIONS: Final = frozenset({"1.0", "1.1"})
@@ -35,11 +35,11 @@ _NO_HEADERS: Final = CIMultiDictProxy[str](CIMultiDict())
 
 
 class UpstreamResponse:
-    """An answer: ``await head()`` first, then read the body by one of three ways.
+    """A response: ``await head()`` first, then read the body in one of three ways.
 
-    ``buffered_body()`` returns a body that came with its head, ``readany()`` reads pieces,
-    ``stream_to()`` pushes them to a sink. The connection goes back to the pool when the answer has
-    ended. *has_body* is False for the answer to a HEAD request.
+    ``buffered_body()`` returns a body that arrived with its head, ``readany()`` reads pieces,
+    ``stream_to()`` pushes them to a sink. The connection goes back to the pool when the response
+    has ended. *has_body* is False for the response to a HEAD request.
     """
 
     __slots__ = (
@@ -78,16 +78,18 @@ class UpstreamResponse:
         self.status = 0
         self.headers: CIMultiDictProxy[str] = _NO_HEADERS
         self.has_received = False
-        """Whether any byte came; if so, the request must not be sent again."""
+        """Whether any byte has arrived; if so, the request must not be sent again."""
         self.is_complete = False
         self._lease: aiohttp.connector.Connection | None = lease
         self._connection = connection
         connection.response = self
         self._has_body = has_body
         self._pieces: list[bytes] = []
-        self.on_body = self._pieces.append  # called by the parser for each piece of the body
+        # The parser calls this for each piece of the body.
+        self.on_body = self._pieces.append
         self._parser = httptools.HttpResponseParser(self)
-        # As lenient as other clients are; with one answer a parser neither can hide anything.
+        # As lenient as other HTTP clients. A parser per response makes this safe: neither leniency
+        # can smuggle a second response.
         self._parser.set_dangerous_leniencies(
             lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
         )
@@ -105,15 +107,15 @@ class UpstreamResponse:
         self._drain_timer: asyncio.TimerHandle | None = None
         self._finished = False
 
-    # Called by the parser
+    # Called by the parser.
 
     def on_message_begin(self) -> None:
-        """Refuse a second answer: it ends the connection."""
+        """Reject a second response, which ends the connection."""
         if self.is_complete:
             raise ValueError("a second answer")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take one field of the head; trailers are dropped."""
+        """Store a field of the head; drop trailers."""
         if self._started:
             return
         if len(name) + len(value) > _MAX_FIELD:
@@ -121,7 +123,7 @@ class UpstreamResponse:
         self._fields.append((name, value))
 
     def on_headers_complete(self) -> None:
-        """Take the head; skip those of interim responses (1xx)."""
+        """Read the head; skip the heads of interim responses (1xx)."""
         parser = self._parser
         fields, self._fields = self._fields, []
         if len(fields) > _MAX_HEADERS:
@@ -152,13 +154,14 @@ class UpstreamResponse:
             self._has_body = False
         self.is_complete = not self._has_body
         if status >= 300:
-            self._stop_upload()  # the upstream has decided early
+            # The upstream has already decided, so it needs no more of the body.
+            self._stop_upload()
 
     def on_message_complete(self) -> None:
-        """Take the end of the body."""
+        """Note the end of the body."""
         self.is_complete = self._started
 
-    # Called by the connection
+    # Called by the connection.
 
     def feed(self, data: bytes) -> None:
         """Parse *data* and deliver the pieces of the body in it."""
@@ -184,7 +187,7 @@ class UpstreamResponse:
             self._end()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Take the end of the connection, which is the end of an answer without a length."""
+        """Handle the end of the connection, which also ends a response without a length."""
         if self.is_complete:
             return
         if self._started:
@@ -211,11 +214,12 @@ class UpstreamResponse:
             self._deliver()
 
     def _deliver(self) -> None:
-        """Give the sink what has come, in pieces that a slow client can afford to hold."""
+        """Give the sink the received data in pieces small enough to buffer for a slow client."""
         pieces, sink = self._pieces, self._sink
         if sink is None or not pieces:
             return
-        if len(pieces) == 1:  # nearly every read of a paced stream
+        # Nearly every read of a paced stream is one piece.
+        if len(pieces) == 1:
             if sink(pieces.pop()):
                 self._stop_streaming()
             return
@@ -263,7 +267,7 @@ class UpstreamResponse:
         self._end()
 
     def _end(self) -> None:
-        """Deliver what is left, then release or close the connection."""
+        """Deliver the rest, then release or close the connection."""
         self._deliver()
         self._wake()
         lease, self._lease = self._lease, None
@@ -276,7 +280,7 @@ class UpstreamResponse:
         if self._drain_timer is not None:
             self._drain_timer.cancel()
         if connection.has_unsent():
-            # Abort if request bytes are still buffered: nobody awaits the answer.
+            # Abort if request bytes are still buffered: nobody awaits the response.
             connection.transport.abort()
             lease.close()
         elif self._is_reusable and not connection.transport.is_closing():
@@ -284,16 +288,17 @@ class UpstreamResponse:
             lease.release()
         else:
             lease.close()
-        del self._parser  # it refers to this object, and this object to it
+        # Break the reference cycle between the parser and this object.
+        del self._parser
 
-    # Called by the sender of the request
+    # Called by the sender of the request.
 
     def upload(self, task: asyncio.Task[None]) -> None:
-        """Tie *task*, which writes the request's body, to this answer: it ends with it."""
+        """Tie *task*, which writes the request body, to this response: both end together."""
         self._upload = task
 
     def upload_failed(self, error: BaseException) -> None:
-        """Fail with *error*: the request's body cannot be read to its end."""
+        """Fail with *error*: the request body cannot be read to its end."""
         if not self.is_complete:
             self._fail(error)
 
@@ -306,8 +311,8 @@ class UpstreamResponse:
         """Wait for the head: ``status`` and ``headers``.
 
         Raises:
-            aiohttp.ClientError: the answer is not HTTP, or the connection ended.
-            BaseException: what reading the request's body raised.
+            aiohttp.ClientError: the response is not HTTP, or the connection ended.
+            BaseException: whatever reading the request body raised.
         """
         while not self._started:
             if self._error is not None:
@@ -322,26 +327,27 @@ class UpstreamResponse:
             self._waiter = None
 
     def drop_headers(self) -> None:
-        """Free the headers, kilobytes that a stream no longer needs."""
+        """Free the headers: they take kilobytes that a stream no longer needs."""
         self.headers = _NO_HEADERS
 
     def buffered_body(self) -> bytes | None:
-        """Return the whole body if all of it is here and nothing of it was read, else None."""
+        """Return the whole body if it has fully arrived and none of it was read, else None."""
         if not self.is_complete or self._error is not None or not self._pieces:
             return None
         return self._take()
 
     def _take(self) -> bytes:
-        data = b"".join(self._pieces)  # no copy of a single piece
+        # Joining a single piece does not copy it.
+        data = b"".join(self._pieces)
         self._pieces.clear()
         self._buffered = 0
         return data
 
     async def readany(self) -> bytes:
-        """Return what has arrived, waiting for something; ``b""`` at the end.
+        """Wait for data and return all that has arrived; ``b""`` at the end.
 
         Raises:
-            aiohttp.ClientPayloadError: the answer was cut, or is malformed from here on.
+            aiohttp.ClientPayloadError: the response was cut, or its rest is malformed.
         """
         while not self._pieces:
             if self._error is not None:
@@ -353,9 +359,9 @@ class UpstreamResponse:
         return self._take()
 
     async def stream_to(self, sink: Sink) -> bool:
-        """Push data to *sink* until it returns True or the answer ends.
+        """Push data to *sink* until it returns True or the response ends.
 
-        Returns whether more may come. Raises as ``readany`` does.
+        Returns whether more may follow. Raises as ``readany`` does.
         """
         if self._pieces:
             self._sink = sink
@@ -378,10 +384,11 @@ class UpstreamResponse:
         return True
 
     def release_at_end(self) -> None:
-        """Read no more: release the connection if the answer ends within a second, else close it.
+        """Stop delivering: release the connection if the response ends within a second, else close
+        it.
 
-        Closing it at once would cost the next call a TLS handshake, and the end of a chunked body
-        is nearly always in the next packet.
+        Closing at once would cost the next call a TLS handshake, and the end of a chunked body is
+        nearly always in the next packet.
         """
         self._finished = True
         self._take()
@@ -391,7 +398,7 @@ class UpstreamResponse:
             self._drain_timer = loop.call_later(_DRAIN_SECONDS, self._abort)
 
     def close(self) -> None:
-        """Close the connection at once, unless the answer is finished."""
+        """Close the connection at once, unless the response is finished."""
         if not self._finished:
             self._abort()
 

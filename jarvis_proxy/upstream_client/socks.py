@@ -1,7 +1,7 @@
 """Connections through a SOCKS5 proxy (RFC 1928), with its login (RFC 1929). IO.
 
-aiohttp-socks makes them; this module is imported only where a proxy is one of SOCKS. The proxy is
-given names, not addresses: in many networks it alone can resolve them.
+aiohttp-socks makes them; this module is imported only if a SOCKS proxy is configured. The proxy
+gets names, not addresses: in many networks it alone can resolve them.
 """
 
 import asyncio
@@ -22,15 +22,15 @@ from jarvis_proxy.upstream_client.errors import SocksError
 
 _PORT: Final = 1080
 _LOGIN: Final = "authentication"
-"""A word of every message of python-socks about the login, which has no error code."""
+"""Identifies python-socks' login errors: they have no code, but all contain this word."""
 
 
 class SocksConnector(ProxyConnector):
-    """Makes the pool's connections, and raises what aiohttp's own connector would."""
+    """Makes the pool's connections, and raises the same errors as aiohttp's own connector."""
 
     @classmethod
     def to(cls, url: str, **pool: Any) -> "SocksConnector":
-        """Return the connector for the proxy at *url*; *pool* is for ``aiohttp.TCPConnector``."""
+        """Return the connector for the proxy at *url*; *pool* goes to ``aiohttp.TCPConnector``."""
         parts = urlsplit(url)
         return cls(
             parts.hostname or "",
@@ -51,7 +51,7 @@ class SocksConnector(ProxyConnector):
         """Return a connection of the pool, or a new one through the proxy.
 
         Raises:
-            aiohttp.ClientError: SocksError where the proxy is at fault, and those of TLS.
+            aiohttp.ClientError: a SocksError if the proxy is at fault, or a TLS error.
         """
         key = req.connection_key
         try:
@@ -77,5 +77,5 @@ class SocksConnector(ProxyConnector):
         ssl: ssl.SSLContext | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - aiohttp-socks' name
     ) -> Any:
-        # Certificates have names without a dot at the end.
+        # Names in certificates have no trailing dot.
         return await super()._connect_via_proxy(host.rstrip("."), port, ssl, timeout)

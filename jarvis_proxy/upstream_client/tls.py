@@ -1,7 +1,7 @@
 """TLS to upstreams that can still decrypt received data after a failed write. IO.
 
-Event loops do TLS by ``SSLContext.wrap_bio``, and drop what they have not decrypted when a
-connection fails.
+Event loops use ``SSLContext.wrap_bio``, and drop data that is not decrypted yet when a connection
+fails.
 """
 
 import contextlib
@@ -13,13 +13,13 @@ _READ: Final = 64 * 1024
 
 
 class ReadableObject(ssl.SSLObject):
-    """TLS of one connection; *incoming* is what it decrypts from."""
+    """The TLS state of one connection; *incoming* holds its undecrypted data."""
 
     incoming: ssl.MemoryBIO
 
 
 class UpstreamContext(ssl.SSLContext):
-    """Settings of TLS; connections made with it are ``ReadableObject``."""
+    """A TLS context whose connections are ``ReadableObject``."""
 
     sslobject_class = ReadableObject
 
@@ -31,7 +31,7 @@ class UpstreamContext(ssl.SSLContext):
         server_hostname: str | bytes | None = None,
         session: ssl.SSLSession | None = None,
     ) -> ssl.SSLObject:
-        """Return TLS for a connection, and keep the buffer that it reads from."""
+        """Return a connection's TLS object, and keep a reference to its input buffer."""
         made = super().wrap_bio(incoming, outgoing, server_side, server_hostname, session)
         if isinstance(made, ReadableObject):
             made.incoming = incoming
@@ -40,12 +40,12 @@ class UpstreamContext(ssl.SSLContext):
 
 @cache
 def default_context() -> UpstreamContext:
-    """Return the one context that trusts the system's authorities (or SSL_CERT_FILE).
+    """Return the shared context, which trusts the system's authorities (or SSL_CERT_FILE).
 
-    It checks names, and is as strict as Python's own default.
+    It verifies host names, and is as strict as Python's own default.
     """
     context = UpstreamContext(ssl.PROTOCOL_TLS_CLIENT)
-    # ssl.create_default_context makes no subclasses; this purpose loads no certificates.
+    # ssl.create_default_context cannot make a subclass; CLIENT_AUTH loads no certificates.
     context.verify_flags |= ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).verify_flags
     context.load_default_certs(ssl.Purpose.SERVER_AUTH)
     context.set_alpn_protocols(("http/1.1",))
@@ -53,12 +53,13 @@ def default_context() -> UpstreamContext:
 
 
 def decrypted(tls: object, data: bytes) -> bytes:
-    """Return the plain text of *data*, and of what *tls* had not decrypted before it."""
+    """Return the plaintext of the data that *tls* has not decrypted yet, and of *data* after it."""
     if not isinstance(tls, ReadableObject):
         return b""
     tls.incoming.write(data)
     pieces = []
-    with contextlib.suppress(ssl.SSLError):  # the end, or the middle of a record
+    # The error marks the end of the data, or an incomplete record.
+    with contextlib.suppress(ssl.SSLError):
         while piece := tls.read(_READ):
             pieces.append(piece)
     return b"".join(pieces)

@@ -1,7 +1,7 @@
 """The transport to one upstream: its address, key, and the headers of every request. IO.
 
-Every default of ClientSession that would hurt a stream or leak a secret is overridden here: the
-total timeout (cuts long answers), the pool limit (queues the 101st stream in silence), cookies,
+This module overrides every default of ClientSession that would harm a stream or leak a secret: the
+total timeout (cuts long answers), the pool limit (silently queues the 101st stream), cookies, and
 proxies from the environment.
 """
 
@@ -29,36 +29,37 @@ from jarvis_proxy.upstream_client.websocket import keep_refusal, open_websocket
 
 _MAX_CACHED: Final = 512
 _MAX_CACHED_HEAD: Final = 2048
-"""Bytes of a head that is remembered; longer ones are rare, and no two are the same."""
+"""Largest cached head, in bytes; longer ones are rare and never repeat."""
 _KEEPALIVE: Final = 15.0
-"""Seconds that an idle connection is kept."""
+"""Seconds that an idle connection stays in the pool."""
 
 
 BEARER: Final[Mapping[str, str]] = MappingProxyType({"Authorization": "Bearer "})
-"""The header in which an upstream takes its key, and what stands before the key there."""
+"""The header that carries an upstream's key, and the prefix of its value."""
 _ANTHROPIC: Final = "api.anthropic.com"
 
 
 def key_headers(upstream: UpstreamSettings, url: str = "") -> Mapping[str, str]:
-    """Return the headers in which *upstream* takes its key; *url*: at its Messages API there."""
+    """Return the headers that carry *upstream*'s key, or those of its Messages API at *url*."""
     match "messages" if url else upstream.api:
         case "gemini":
-            return {"x-goog-api-key": ""}  # in a header: a key in a URL ends up in logs
+            # Keys belong in a header: URLs end up in logs.
+            return {"x-goog-api-key": ""}
         case "messages":
             is_anthropic = is_anthropics(url or upstream.base_url)
-            # Compatible services take one or the other.
+            # Compatible services accept either header.
             return {"x-api-key": ""} if is_anthropic else {"x-api-key": "", **BEARER}
         case _:
             return BEARER
 
 
 def is_anthropics(url: str) -> bool:
-    """Tell whether the Messages API at *url* is Anthropic's own, no compatible service's."""
+    """Tell whether the Messages API at *url* is Anthropic's own, not a compatible service's."""
     return urlsplit(url).hostname == _ANTHROPIC
 
 
 class TransportResponse(Protocol):
-    """An answer whose head has come."""
+    """A response whose head has arrived."""
 
     @property
     def status(self) -> int:
@@ -69,28 +70,28 @@ class TransportResponse(Protocol):
         """The header fields, whatever their case."""
 
     async def readany(self) -> bytes:
-        """Return what has arrived, waiting for something; ``b""`` at the end.
+        """Wait for data and return all that has arrived; ``b""`` at the end.
 
-        Raises one of NETWORK_ERRORS when the answer is cut.
+        Raises one of NETWORK_ERRORS when the response is cut.
         """
 
     def drop_headers(self) -> None:
-        """Free the headers: they are not needed any more."""
+        """Free the headers: they are no longer needed."""
 
     def buffered_body(self) -> bytes | None:
-        """Return the whole body if all of it is here already, and nothing of it has been read."""
+        """Return the whole body if it has fully arrived and none of it was read, else None."""
 
     async def stream_to(self, sink: Sink) -> bool:
-        """Give *sink* what arrives, as it arrives, until it returns True or the answer ends.
+        """Give *sink* data as it arrives, until it returns True or the response ends.
 
-        Returns whether more may come. Raises as ``readany`` does.
+        Returns whether more may follow. Raises as ``readany`` does.
         """
 
     def release_at_end(self) -> None:
-        """Return the connection to the pool if the answer ends soon, else close it."""
+        """Return the connection to the pool if the response ends soon, else close it."""
 
     def close(self) -> None:
-        """Close the connection at once, unless the answer is finished."""
+        """Close the connection at once, unless the response is finished."""
 
 
 class UpstreamTransport(Protocol):
@@ -99,10 +100,10 @@ class UpstreamTransport(Protocol):
     async def send(
         self, request: UpstreamRequest, key: str | None, body: Body | None = None
     ) -> TransportResponse:
-        """Send *request* (with *body* in place of its own, if given); return when the head is here.
+        """Send *request*, with *body* in place of its own if given; return once the head arrives.
 
         Raises:
-            ProxyError: 502 or 504 (see ``map_send_error``), or what *body* raised.
+            ProxyError: 502 or 504 (see ``map_send_error``), or whatever *body* raised.
         """
 
     async def close(self) -> None:
@@ -111,7 +112,7 @@ class UpstreamTransport(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TransportOptions:
-    """How upstreams are reached. Times in seconds."""
+    """How to reach upstreams. Times are in seconds."""
 
     connect_timeout: float = 5.0
     proxy: str | None = None
@@ -149,7 +150,7 @@ class HttpTransport:
         """Send *request* with *key*; see ``UpstreamClient.send`` for the one re-send.
 
         Raises:
-            ProxyError: 502 or 504, see ``map_send_error``; or what reading *body* raised.
+            ProxyError: 502 or 504, see ``map_send_error``; or whatever reading *body* raised.
             ValueError: a control character in the path, the key or a header.
         """
         # Heads of uploads are not cached: length and boundary differ.
@@ -161,7 +162,7 @@ class HttpTransport:
             raise map_send_error(exc) from exc
 
     def _head(self, request: UpstreamRequest, key: str | None) -> bytes:
-        # There are few combinations of path, key and forwarded headers, so heads are cached.
+        # Heads are cached, as there are few combinations of path, key and forwarded headers.
         kind = (request.method, request.path, key, *request.headers.items())
         head = self._heads.get(kind)
         if head is None:
@@ -183,7 +184,7 @@ class HttpTransport:
         headers = CIMultiDict({"Accept": "*/*", "User-Agent": f"jarvis-proxy/{__version__}"})
         for name, value in crossing.items():
             headers[name] = value  # in any case of its letters, in place of ours
-        # A compressor at the upstream would hold events back.
+        # A compressor at the upstream would delay events.
         headers["Accept-Encoding"] = "identity"
         if key:
             for name, prefix in self._key_headers.items():
@@ -199,7 +200,7 @@ class HttpTransport:
         max_size: int,
         stall: float,
     ) -> tuple[WebSocketPeer, str | None]:
-        """Open a WebSocket by *request* with *key*; see ``open_websocket``.
+        """Open a WebSocket with *request* and *key*; see ``open_websocket``.
 
         Raises:
             HandshakeRefused: the upstream answered with HTTP.
@@ -216,7 +217,7 @@ class HttpTransport:
         )
 
     async def close(self) -> None:
-        """Close every connection, those of answers in progress too."""
+        """Close every connection, including those in use."""
         await self.session.close()
 
 
@@ -244,7 +245,7 @@ def _new_connector(
     ssl_context: ssl.SSLContext,
 ) -> aiohttp.TCPConnector:
     if options.proxy is not None and is_socks(options.proxy):
-        # Only here: it needs a package that may not be installed.
+        # Imported here because its package is optional.
         from jarvis_proxy.upstream_client.socks import SocksConnector
 
         return SocksConnector.to(
@@ -260,7 +261,7 @@ def _new_connector(
 
 
 def _http_proxy(options: TransportOptions) -> URL | None:
-    """Return the proxy that the session must know; to it, a SOCKS proxy is a way to connect."""
+    """Return the proxy for the session; a SOCKS proxy is the connector's matter instead."""
     if options.proxy is None or is_socks(options.proxy):
         return None
     return URL(options.proxy)

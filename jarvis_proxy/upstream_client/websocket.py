@@ -1,7 +1,7 @@
 """WebSockets to an upstream, over the session of its other requests. IO.
 
-So names, TLS and outbound proxies are the same. A refused handshake keeps its body, and a
-redirect is not followed.
+That session gives them the same name resolution, TLS and outbound proxies. The body of a refused
+handshake is kept, and redirects are not followed.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ _TIMEOUTS: Final = aiohttp.ClientWSTimeout(ws_receive=None, ws_close=1.0)
 
 
 class HandshakeRefused(Exception):
-    """The upstream answered a handshake with HTTP: *status*, *headers* and *body*."""
+    """The upstream answered the handshake with an HTTP response: *status*, *headers*, *body*."""
 
     def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         super().__init__(status)
@@ -34,10 +34,10 @@ class HandshakeRefused(Exception):
 async def keep_refusal(
     request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
-    """Send *request*; a middleware of the session, for handshakes.
+    """Send *request*; a session middleware for WebSocket handshakes.
 
     Raises:
-        HandshakeRefused: the answer does not switch to a WebSocket.
+        HandshakeRefused: the response does not switch to a WebSocket.
     """
     response = await handler(request)
     if response.status == _SWITCHING:
@@ -63,12 +63,13 @@ async def open_websocket(
     max_size: int,
     stall: float,
 ) -> tuple[WebSocketPeer, str | None]:
-    """Return the server at *url*, and which of *protocols* it has chosen.
+    """Return the server at *url*, and the subprotocol that it chose.
 
-    *max_size*: bytes of a message. *session* must have ``keep_refusal`` among its middlewares.
+    *max_size* is the most bytes of a message. *session* must have ``keep_refusal`` among its
+    middlewares.
 
     Raises:
-        HandshakeRefused: it answered with HTTP.
+        HandshakeRefused: the server answered with an HTTP response.
         ProxyError: 502 or 504, see ``map_send_error``.
     """
     try:
