@@ -1,1 +1,1 @@
-"""What several processes share through Redis or Valkey: limits, quarantine, signatures, usage."""
+"""Shares limits, quarantines, signatures and usage through Redis or Valkey."""

@@ -1,6 +1,6 @@
 """Command batching: concurrent operations of many callers become one command. IO (futures).
 
-redis-py needs some 50 µs per command, but only 2 µs for one more operation in a command.
+redis-py needs about 50 µs per command, but only 2 µs per additional operation in a command.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ Command = tuple[bytes | str | int | float, ...]
 
 _MAX_PENDING: Final = 10_000
 _MAX_BATCH: Final = 256
-"""A long command would block the store, which runs one at a time."""
+"""Limits how long a command blocks the store, which runs one command at a time."""
 
 Op = TypeVar("Op")
 Answer = TypeVar("Answer")
@@ -30,7 +30,7 @@ class BatchTransport(Protocol):
         """Whether it is worth waiting for an answer now."""
 
     def wake(self) -> None:
-        """Schedule sending the pending operations."""
+        """Schedule the pending operations for sending."""
 
 
 class Batch(Generic[Op, Answer]):
@@ -46,10 +46,10 @@ class Batch(Generic[Op, Answer]):
         self._operations = taken
 
     def deliver(self, reply: Any) -> None:
-        """Give every waiting caller its part of the reply.
+        """Give each waiting caller its part of the reply.
 
         Raises:
-            ValueError: it does not have as many parts as were asked for.
+            ValueError: the number of parts differs from the number of requests.
         """
         asked = [(op, future) for op, future in self._operations if future is not None]
         if not asked:
@@ -64,17 +64,17 @@ class Batch(Generic[Op, Answer]):
         _release(self._operations)
 
     def fail(self) -> None:
-        """Release the waiting callers; ``send`` operations may not have been executed."""
+        """Release the waiting callers; report ``send`` operations as possibly not executed."""
         _release(self._operations)
         self._batcher.on_lost([op for op, future in self._operations if future is None])
 
 
 class CommandBatcher(Generic[Op, Answer]):
-    """Gathers operations of one kind, which go through *way*.
+    """Batches operations of one kind, and sends them through *way*.
 
-    *build* makes one command of some operations. *split* takes its reply apart, one answer for each
-    ``request`` in order, none for a ``send``. *on_lost* gets ``send`` operations that may not have
-    been executed.
+    *build* makes one command from several operations. *split* divides its reply into one answer for
+    each ``request``, in order, and none for a ``send``. *on_lost* gets the ``send`` operations that
+    may not have been executed.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class CommandBatcher(Generic[Op, Answer]):
         return len(self._ops)
 
     async def request(self, op: Op) -> Answer | None:
-        """Return the store's answer to *op*, None if none comes in time."""
+        """Return the store's answer to *op*, None if none arrives in time."""
         if not self._transport.is_responsive or len(self._ops) >= _MAX_PENDING:
             return None
         future: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()

@@ -1,10 +1,10 @@
 """The connection to Redis or Valkey: pipelined, with short timeouts, reconnecting. IO.
 
-Concurrent operations of many callers go out as a few commands in one round trip. A caller waits
-100 ms at most, then continues with its own process's state; while the store is down or late,
+Concurrent operations of many callers go out as a few commands in one round trip. A caller waits at
+most 100 ms, then continues with the state of its own process. While the store is down or late,
 callers do not wait. One warning reports an outage, one line its end.
 
-redis-py is imported here alone, and this module only where REDIS_URL is set.
+Only this module imports redis-py, and it is imported only if REDIS_URL is set.
 
 Sources: https://redis.io/docs/latest/develop/interact/programmability/eval-intro/,
 https://redis.readthedocs.io/ (read 2026-11).
@@ -32,10 +32,10 @@ from jarvis_proxy.redis_backend.store_health import STEADY_AFTER, StoreHealth
 from jarvis_proxy.wire.text import printable
 
 PREFIX: Final = "jarvis:"
-"""What every key begins with."""
+"""The prefix of every key."""
 CALL_BUDGET: Final = 0.1
 _GRACE_PERIOD: Final = 0.02
-"""After a stall of this process, the answer may have arrived without being read yet."""
+"""Extra seconds after a timeout: if this process stalled, a reply may be waiting unread."""
 _ROUND_TRIP_TIMEOUT: Final = 1.0
 _FLUSH_TIMEOUT: Final = 1.0
 _LOG: Final = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ Answer = TypeVar("Answer")
 
 
 class Script:
-    """A script that runs in the store, all of it at once. *text* is Lua."""
+    """A Lua script, *text*, which the store runs atomically."""
 
     __slots__ = ("digest", "text")
 
@@ -56,7 +56,7 @@ class Script:
         self.digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
     def call(self, payload: bytes, *more: bytes | str | int) -> Command:
-        """Return the command that runs it with *payload* as its first argument."""
+        """Return the command that runs the script with *payload* as its first argument."""
         return ("EVALSHA", self.digest, 0, payload, *more)
 
 
@@ -92,7 +92,7 @@ class RedisConnection:
         self._client: Redis | None = None
         self._task: asyncio.Task[None] | None = None
 
-    # -- for the users of the store ------------------------------------------------------------
+    # -- for users of the store ----------------------------------------------------------------
 
     def script(self, text: str) -> Script:
         """Register a script; it is loaded on every connect. Call this before ``start``."""
@@ -106,7 +106,7 @@ class RedisConnection:
         split: Callable[[Any, Sequence[Op]], Iterable[Answer]],
         on_lost: Callable[[Sequence[Op]], None] = lambda ops: None,
     ) -> CommandBatcher[Op, Answer]:
-        """Return what gathers operations of a kind, as ``Gather`` does, and send them."""
+        """Return a ``CommandBatcher`` that sends operations of one kind on this connection."""
         batcher = CommandBatcher(self, build, split, on_lost)
         self._batchers.append(batcher)
         return batcher
@@ -137,9 +137,9 @@ class RedisConnection:
     async def execute(
         self, commands: Sequence[Command], limit: float = _ROUND_TRIP_TIMEOUT
     ) -> list[Any] | None:
-        """Return the replies to *commands*, on a connection of their own; None: it failed.
+        """Return the replies to *commands*, sent on a connection of their own; None on failure.
 
-        For background work. After a failure it is unknown whether the commands were executed.
+        For background work. After a failure the commands may or may not have been executed.
         """
         if not self._health.usable:
             return None
@@ -148,7 +148,8 @@ class RedisConnection:
                 replies = await self._run(commands)
         except _FAILURES:
             self._needs_check = True
-            self.wake()  # the main connection finds out what is wrong
+            # The main connection finds out what is wrong.
+            self.wake()
             return None
         return None if any(isinstance(reply, Exception) for reply in replies) else replies
 
@@ -162,7 +163,7 @@ class RedisConnection:
                 await self._first_attempt_done.wait()
 
     async def close(self) -> None:
-        """Send what is pending, for a second at most, and disconnect."""
+        """Send pending operations, for at most a second, and disconnect."""
         if self._task is None:
             return
         if not self.is_idle:
@@ -189,7 +190,7 @@ class RedisConnection:
                 await asyncio.sleep(self._health.next_pause(reachable=True))
 
     async def _connect(self) -> None:
-        """Try until the store works."""
+        """Try to connect until the store works."""
         while True:
             reachable = False
             try:
@@ -221,7 +222,7 @@ class RedisConnection:
     def _on_connected(self) -> None:
         self._health.came_up(self._clock())
         if self._outage_logged:
-            # A store that connected and then failed must work for a while first.
+            # After a failure, the store must work for a while before its recovery is logged.
             loop = asyncio.get_running_loop()
             self._recovery_timer = loop.call_later(
                 STEADY_AFTER if self._failed_while_serving else 0, self._log_recovery
@@ -241,7 +242,7 @@ class RedisConnection:
         self._release_all()
 
     def _log_outage(self, exc: Exception) -> None:
-        """Log an outage, once."""
+        """Log an outage once."""
         if self._recovery_timer is not None:
             self._recovery_timer.cancel()
         if not self._outage_logged:
@@ -262,15 +263,16 @@ class RedisConnection:
         if self._client is not None:
             with contextlib.suppress(*_FAILURES):
                 await self._client.aclose()
-            self._client = None  # not before: this may have been cancelled
+            # Clear this last: aclose() may be cancelled, and must then run again.
+            self._client = None
 
     # -- sending -------------------------------------------------------------------------------
 
     async def _serve(self) -> None:
-        """Send what is gathered until the store fails.
+        """Send operations as they arrive, until the store fails.
 
         Raises:
-            RedisError, OSError, TimeoutError: it failed.
+            RedisError, OSError, TimeoutError: the store failed.
         """
         while True:
             await self._work_ready.wait()
@@ -311,9 +313,10 @@ class RedisConnection:
         asyncio.get_running_loop().call_later(_GRACE_PERIOD, self._on_timeout, flying)
 
     def _on_timeout(self, flying: list[Batch[Any, Any]]) -> None:
-        """Release all callers: the answer is late."""
+        """Release all callers: the reply is late."""
         if self._in_flight is not flying or not flying:
-            return  # the answer has arrived
+            # The reply has arrived.
+            return
         self._is_late = True
         for batch in flying:
             batch.release_waiters()
@@ -321,7 +324,7 @@ class RedisConnection:
             batcher.release_waiters()
 
     async def _run_scripts(self, commands: Sequence[Command]) -> list[Any]:
-        """Return the replies; scripts that the store has forgotten are loaded again."""
+        """Return the replies to *commands*; reload scripts that the store has forgotten."""
         replies = await self._run(commands)
         forgotten = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
         if forgotten:
@@ -332,7 +335,7 @@ class RedisConnection:
         return replies
 
     async def _run(self, commands: Sequence[Command]) -> list[Any]:
-        """Send *commands* in one round trip; what the store refuses is an exception in the list."""
+        """Send *commands* in one round trip; errors of the store are exceptions in the result."""
         assert self._client is not None  # noqa: S101 - who calls is connected
         pipeline = self._client.pipeline(transaction=False)
         for command in commands:
@@ -345,26 +348,28 @@ def _client(url: str, limit: float) -> Redis:
     return Redis.from_url(
         url,
         protocol=2,
-        # Time limits are set here, around whole round trips. With its own, redis-py calls
+        # Time limits are set here, around whole round trips. redis-py's own limits use
         # asyncio.wait_for, which before Python 3.12 may swallow a cancellation.
         socket_timeout=None,
         socket_connect_timeout=limit,
-        retry=Retry(NoBackoff(), 0),  # when to try again is decided here
+        # This class decides when to retry.
+        retry=Retry(NoBackoff(), 0),
         client_name="jarvis-proxy",
     )
 
 
 def _reason(exc: Exception) -> str:
-    """Return what went wrong; redis-py's own messages may hold the address with its password."""
+    """Return the reason; redis-py's own messages may hold the address with its password."""
     if isinstance(exc, TimeoutError | RedisTimeoutError):
         return "too slow"
-    if isinstance(exc, ResponseError):  # what the store said
+    # The store sent this message itself.
+    if isinstance(exc, ResponseError):
         return printable(f"{type(exc).__name__}: {exc}")
     return type(exc).__name__
 
 
 def _name(url: str) -> str:
-    """Return what of *url* a log may show."""
+    """Return the part of *url* that may be logged."""
     parts = urlsplit(url)
     if parts.scheme == "unix":
         return parts.path

@@ -1,10 +1,10 @@
-"""The RateLimiter of several processes: the store decides; if it fails, this process does. IO.
+"""A RateLimiter for several processes: the store decides; if it fails, this process does. IO.
 
-The decision is one script, so concurrent calls at two processes are counted one after the other,
-on the store's clock. Admitted calls are counted here too: when the store fails, each process
-continues with its own part of the usage.
+One script decides, so concurrent calls in two processes are counted one after the other, on the
+store's clock. Admitted calls are counted here too: if the store fails, each process continues from
+its own part of the usage.
 
-Calls in progress are leased: those of a process that died are forgotten after half a minute.
+Calls in progress hold leases, so the calls of a process that died are forgotten after 30 seconds.
 """
 
 import asyncio
@@ -25,14 +25,15 @@ from jarvis_proxy.redis_backend.batching import Command, CommandBatcher
 from jarvis_proxy.redis_backend.client import RedisConnection
 
 LEASE: Final = 30
-"""Seconds that a call counts as in progress unless its process says so again."""
+"""Seconds that a call counts as in progress after its process last renewed it."""
 _RENEW_EVERY: Final = LEASE / 3
 
-# Levels are kept with the moment they were true; a bucket that has not been asked about until it
-# was full again is gone. "a" admits a call: name, call, requests and tokens a minute, calls at once
-# (0: no limit), tokens. "s" settles tokens, "r" releases a call, "k" keeps some.
-# Durations are in milliseconds. What is kept is bounded as it is read: whatever wrote it, no key is
-# shut out for longer than its own calls could do.
+# Each level is stored with the time at which it was valid. A bucket expires once it has been unused
+# for long enough to be full again.
+# "a" admits a call: name, call, requests and tokens a minute, concurrent calls (0: no limit),
+# tokens. "s" settles tokens, "r" releases a call, "k" renews calls. Durations are in milliseconds.
+# Stored values are clamped when read: whoever wrote them, no key is shut out for longer than its
+# own calls could cause.
 _LUA: Final = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -127,14 +128,14 @@ _DECODER: Final = msgspec.msgpack.Decoder(list[_Answer])
 
 
 class RedisRateLimiter:
-    """Counts what keys use in all processes that share a store; implements ``Limiter``."""
+    """Counts the usage of keys in all processes that share a store; implements ``RateLimiter``."""
 
     def __init__(self, connection: RedisConnection) -> None:
         self._connection = connection
         self._local = MemoryRateLimiter()
         self._quotas: dict[str, KeyQuota] = {}
         self._running: dict[str, set[str]] = {}
-        """Calls in progress here, by the names of the keys that may have so many only."""
+        """The calls in progress in this process, for keys with a limit on concurrent calls."""
         self._script = connection.script(_LUA)
         self._ops: CommandBatcher[_Op, _Answer] = connection.batcher(
             self._command, lambda reply, asked: _DECODER.decode(reply)
@@ -165,7 +166,7 @@ class RedisRateLimiter:
         return local if answer is None else _decision(answer, quota)
 
     def adjust_tokens(self, key: str, tokens: int, now: float) -> None:
-        """Count *tokens* more, or fewer, than ``admit`` did."""
+        """Add *tokens*, which may be negative, to what ``admit`` counted."""
         self._local.adjust_tokens(key, tokens, now)
         quota = self._quotas.get(key)
         if tokens and quota is not None and quota.tpm is not None:
@@ -177,11 +178,11 @@ class RedisRateLimiter:
         quota = self._quotas.get(key)
         if quota is not None and quota.concurrency is not None:
             self._running.get(key, set()).discard(call_id)
-            # Even an unknown call: its client may have left before the answer came.
+            # Release unknown calls too: the client may have left before the store's answer arrived.
             self._ops.send(("r", key, call_id))
 
     def renew(self) -> None:
-        """Say which calls are still in progress."""
+        """Renew the leases of the calls in progress."""
         for key, calls in self._running.items():
             if calls:
                 self._ops.send(("k", key, *calls))

@@ -1,6 +1,6 @@
-"""What processes share through one store, opened and closed together. IO.
+"""The state that processes share through one store, opened and closed together. IO.
 
-redis-py is loaded only where REDIS_URL is set.
+redis-py is imported only if REDIS_URL is set.
 """
 
 import asyncio
@@ -9,10 +9,10 @@ import secrets
 
 
 class SharedState:
-    """What several processes know together; each continues alone while the store fails."""
+    """The state that processes share; each process continues alone while the store fails."""
 
     def __init__(self, url: str) -> None:
-        # Imported here: they load redis-py, which may not be installed.
+        # Imported here because these modules need redis-py, which may not be installed.
         from jarvis_proxy.redis_backend.client import RedisConnection
         from jarvis_proxy.redis_backend.rate_limiter import RedisRateLimiter
         from jarvis_proxy.redis_backend.signature_store import RedisSignatureStore
@@ -35,7 +35,7 @@ class SharedState:
         ]
 
     async def close(self) -> None:
-        """Send what is pending, then disconnect."""
+        """Send pending operations, then disconnect."""
         for task in self._tasks:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -44,5 +44,5 @@ class SharedState:
 
 
 def load_shared_state(url: str) -> SharedState | None:
-    """Return what is shared through the store at *url*, not yet connected; None for ``""``."""
+    """Return the shared state in the store at *url*, not yet connected; None for ``""``."""
     return SharedState(url) if url else None

@@ -1,11 +1,11 @@
 """Signatures of tool calls, remembered by all processes that share a store. IO.
 
-Each process has a store of its own, which answers at once. What is put into it is written to the
-store behind the call's back, and kept to be written later while the store is away. Before a request
-is built, what its history names and this process does not know is fetched in one round trip.
+Each process has a store of its own, which answers at once. New entries are written to the shared
+store in the background; while that is down, they wait. Before a request is built, one round trip
+fetches the entries that its history names and this process does not know.
 
-The store's share is bounded too, in entries and bytes, the oldest going first, and ends after a
-day. It holds what Google gave: opaque strings, no content.
+The shared store is bounded too, in entries and bytes; it drops the oldest first, and everything
+after a day. It holds Google's signatures, opaque strings without content.
 """
 
 import time
@@ -28,13 +28,14 @@ TTL: Final = 24 * 3600
 MAX_ENTRIES: Final = 200_000
 MAX_BYTES: Final = 256 * 1024 * 1024
 _MAX_VALUE: Final = 64 * 1024
-"""Five times the longest signature of a tool call seen; a longer one stays in its process."""
+"""Five times the longest signature seen; a longer one stays in its own process."""
 _MAX_LOOKED_UP: Final = 500
 _MAX_UNSENT: Final = 2000
 _KEY: Final = "jarvis:sig:"
 
 # ARGV: the entries as [[key, value], …], seconds to live, most entries, most bytes.
-# The index has each key with its size, by the second it was put; the total is the sum of the sizes.
+# The index has each key with its size, sorted by the second of writing. The total is the sum of the
+# sizes.
 _PUT: Final = """
 local now = tonumber(redis.call('TIME')[1])
 local ttl, most, room = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -65,7 +66,7 @@ return count
 
 
 class _Stored(msgspec.Struct, array_like=True):
-    """What the store holds of one call; *put_at* is epoch seconds."""
+    """What the store holds for one call; *put_at* is in epoch seconds."""
 
     put_at: int
     signature: str | None
@@ -79,9 +80,9 @@ _DECODER: Final = msgspec.json.Decoder(_Stored)
 
 
 class RedisSignatureStore:
-    """A store whose entries other processes find; implements ``SignatureStore``.
+    """A signature store that processes share; implements ``SignatureStore``.
 
-    *wall* gives epoch seconds. The bounds are the store's.
+    *wall* gives epoch seconds. The bounds apply to the shared store.
     """
 
     def __init__(
@@ -105,25 +106,25 @@ class RedisSignatureStore:
         connection.on_reconnect(self._send_unsent)
 
     def get(self, call_id: str, now: float) -> StoredSignature | None:
-        """Return what this process knows of *call_id*, or None."""
+        """Return what this process knows about *call_id*, or None."""
         return self.local.get(call_id, now)
 
     def put(self, call_id: str, value: StoredSignature, now: float) -> None:
-        """Remember *value* here at once, and soon everywhere."""
+        """Remember *value* here at once, and share it soon."""
         self.local.put(call_id, value, now)
         keys = lookup_keys(call_id)
         if not keys:
             return
-        # As text: the store's scripts do not read MessagePack's binary strings.
+        # As text, because the store's scripts cannot read MessagePack's binary strings.
         stored = _Stored(int(self._wall()), value.signature, value.native_id)
         pair = (keys[0], msgspec.json.encode(stored).decode())
         if len(pair[1]) <= _MAX_VALUE and not self._puts.send(pair):
             self._keep_unsent([pair])
 
     async def fetch(self, call_ids: Iterable[str], now: float) -> None:
-        """Learn what other processes know of *call_ids*, so that ``get`` finds it."""
+        """Fetch what other processes know about *call_ids*, so that ``get`` finds it."""
         wanted = [key for call_id in call_ids for key in self._unknown(call_id, now)]
-        # The last ones: a turn's first call needs its signature most in the current turn.
+        # Take the last ones: the current turn depends most on its signatures.
         wanted = wanted[-_MAX_LOOKED_UP:]
         if not wanted:
             return
@@ -139,12 +140,13 @@ class RedisSignatureStore:
         try:
             stored = _DECODER.decode(raw)
         except msgspec.MsgspecError:
-            return  # another program's
+            # Another program wrote it.
+            return
         age = min(max(0.0, self._wall() - stored.put_at), float(TTL))
         self.local.put(key, StoredSignature(stored.signature, stored.native_id), now - age)
 
     def _keep_unsent(self, pairs: Sequence[_Pair]) -> None:
-        """Keep for when the store is back; the oldest goes where that is too much."""
+        """Keep *pairs* until the store is back; drop the oldest if there are too many."""
         for key, stored in pairs:
             self._unsent[key] = stored
         while len(self._unsent) > _MAX_UNSENT:

@@ -1,4 +1,4 @@
-"""Whether the shared store is usable, and how long to wait before a reconnect. Pure.
+"""Tracks whether the shared store is usable, and how long to wait before a reconnect. Pure.
 
 Times are in seconds on the monotonic clock.
 """
@@ -14,7 +14,7 @@ _LATE_IN_A_ROW: Final = 3
 
 
 class StoreHealth:
-    """The store's state, from observed events. It starts as not usable."""
+    """The store's state, from observed events. Initially it is not usable."""
 
     __slots__ = ("_late", "_pause", "_since", "usable")
 
@@ -31,21 +31,21 @@ class StoreHealth:
         self._late = 0
 
     def went_down(self, now: float) -> None:
-        """Note that it failed."""
+        """Note that the store failed."""
         if self.usable and now - self._since >= STEADY_AFTER:
             self._pause = _FIRST_PAUSE
         self.usable = False
 
     def answered(self, *, late: bool) -> bool:
-        """Note an answer; return False when answers were late so often that it counts as down."""
+        """Note an answer; return False if so many were late that the store counts as down."""
         self._late = self._late + 1 if late else 0
         return self._late < _LATE_IN_A_ROW
 
     def next_pause(self, *, reachable: bool) -> float:
-        """Return how many seconds to wait before it is tried again.
+        """Return how many seconds to wait before the next attempt.
 
-        *reachable*: the store connected and then failed. Each retry costs calls time, so the pauses
-        grow longer than for an unreachable store.
+        *reachable*: the store accepted a connection and then failed. Such retries cost calls time,
+        so their pauses grow longer than for an unreachable store.
         """
         pause = self._pause
         longest = _LONGEST_PAUSE_UNSTEADY if reachable else _LONGEST_PAUSE

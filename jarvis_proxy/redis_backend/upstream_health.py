@@ -1,9 +1,9 @@
 """Quarantined keys and open circuits, shared by all processes. IO.
 
-Each process decides by its own KeyPool and CircuitBreakers. It publishes changes in a stream in the
-store, which the others read once a second. A process that starts reads what is still active.
+Each process decides with its own KeyPool and CircuitBreakers. It publishes changes in a stream in
+the store, which the others read once a second. A process that starts reads the active changes.
 
-Upstreams' keys appear as half a digest: enough to distinguish them, useless to a reader.
+An upstream's key appears as half of its digest: enough to distinguish keys, useless to a reader.
 """
 
 import asyncio
@@ -26,9 +26,9 @@ _POLL_EVERY: Final = 1.0
 _MAX_EVENTS: Final = 1000
 _MAX_UNSENT: Final = 200
 _KEEP_SECONDS: Final = 3700
-"""Seconds: the longest quarantine, an hour, and a little more."""
+"""How long events are kept: the longest quarantine, an hour, and a little more."""
 _MAX_NAME: Final = 256
-"""Longer names are another program's: calls for such models are refused."""
+"""Longest name in an event. Requests with longer names are refused, so no proxy writes one."""
 _MIN_EXTENSION: Final = 1.0
 """Shorter extensions are not published: a hundred calls may hit the same limit at once."""
 
@@ -41,7 +41,7 @@ redis.call('EXPIRE', 'jarvis:health', ARGV[3])
 return 1
 """
 
-# ARGV: the last event that is known, most events to read. Ages are in milliseconds.
+# ARGV: the last known event, most events to read. Ages are in milliseconds.
 _READ: Final = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -57,10 +57,10 @@ return cmsgpack.pack({last, found})
 class HealthEvent(msgspec.Struct, array_like=True):
     """A change of *upstream*'s health, published by the process *origin*.
 
-    With *key*, that key is in quarantine for *seconds* from the event on, for *model* or, without
-    one, for all models; *client* is set if its call alone caused that. Without *key*, the circuit
-    is open for calls of *client* to *model* or, without one, to the whole upstream; *seconds* 0
-    closes the circuit for all clients.
+    With *key*, that key is in quarantine for *seconds* from the event on, for *model* or, if that
+    is empty, for all models; *client* is set if only its call caused that. Without *key*, the
+    circuit is open for calls of *client* to *model* or, if that is empty, to the whole upstream;
+    *seconds* 0 closes the circuit for all clients.
     """
 
     origin: str
@@ -78,7 +78,7 @@ _EVENTS_DECODER: Final = msgspec.msgpack.Decoder(tuple[str, list[tuple[float, st
 _Subject = tuple[str, str, str, str]
 """Upstream, key, model, and the client of an open circuit (``""`` for a key)."""
 _Op = tuple[_Subject, float | None, str]
-"""Subject, its end on this process's clock (None: ended now), and the event's client."""
+"""Subject, its end on this process's clock (None: it ends now), and the event's client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class _WatchedUpstream:
 
 
 class RedisUpstreamHealth:
-    """Shares changes of pools and breakers with the other processes.
+    """Shares changes of key pools and circuit breakers with the other processes.
 
     *origin* names this process, which also receives its own events.
     """
@@ -119,7 +119,7 @@ class RedisUpstreamHealth:
     def watch(self, upstream: str, pool: KeyPool, breakers: CircuitBreakers) -> None:
         """Share changes of *pool* and *breakers* of *upstream*.
 
-        Those of an earlier configuration still publish, but receive nothing any more.
+        Objects of an earlier configuration still publish changes, but receive none.
         """
         digests = [digest(key) for key in pool.keys]
 
@@ -154,9 +154,11 @@ class RedisUpstreamHealth:
         try:
             self._last, news = _EVENTS_DECODER.decode(replies[0])
         except ValueError:
-            return  # another program's: keep reading
+            # Another program wrote it: keep reading.
+            return
         for age_ms, text in news:
-            with contextlib.suppress(msgspec.MsgspecError):  # another version may have written it
+            # Another version may have written it.
+            with contextlib.suppress(msgspec.MsgspecError):
                 event = _DECODER.decode(text)
                 if event.origin != self._origin:
                     self._apply_remote(event, age_ms / 1000, now)
@@ -173,7 +175,8 @@ class RedisUpstreamHealth:
         seconds = min(max(0.0, event.seconds), longest)
         until = now + seconds - max(0.0, age) if seconds else 0.0
         if until <= now and (until or event.key):
-            return  # expired, or the end of a key's quarantine, which is never published
+            # It has expired, or ends a key's quarantine, which is never published.
+            return
         if not until:
             self._forget(event.upstream, event.model)
         what = (event.upstream, event.key, event.model, "" if event.key else event.client)
@@ -201,7 +204,7 @@ class RedisUpstreamHealth:
             self._unsent.append((what, until, client))
 
     def _forget(self, upstream: str, model: str) -> None:
-        """Forget the open circuits of *model*: it is closed for all clients."""
+        """Forget the open circuits of *model*: they are closed for all clients."""
         gone = [w for w in self._until if w[0] == upstream and not w[1] and w[2] == model]
         for what in gone:
             del self._until[what]
@@ -218,7 +221,7 @@ class RedisUpstreamHealth:
         self._until[what] = until, client
 
     def _resync(self) -> None:
-        """Read all events again, since the store may be another one; publish what is unsent."""
+        """Read all events again, as the store may be a new one; publish unsent changes."""
         self._last = "0-0"
         untold = list(self._unsent)
         self._unsent.clear()
@@ -237,5 +240,5 @@ class RedisUpstreamHealth:
 
 
 def digest(key: str) -> str:
-    """Return the name of an upstream's key in events."""
+    """Return the name that stands for an upstream's key in events."""
     return hashlib.sha256(key.encode()).hexdigest()[:32]

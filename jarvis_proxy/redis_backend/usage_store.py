@@ -1,8 +1,8 @@
-"""Usage in the store: what all processes used, in one place. IO.
+"""The sums of usage of all processes, in the shared store. IO.
 
-One hash a day, a field for each sum of a key and a model. Sums are added by a script, all or none;
-each batch has a number, by which the store knows one that it has seen: an answer that was lost
-makes nobody count twice.
+The store has one hash per day, with a field for each sum of a key and a model. A script adds a
+whole batch or nothing. Each batch has a number, by which the store recognises a repetition: so a
+lost answer does not make anything count twice.
 """
 
 import secrets
@@ -17,14 +17,14 @@ from jarvis_proxy.accounting.usage import KEPT_DAYS, TOTAL_NAMES, UsageRow, Usag
 from jarvis_proxy.redis_backend.client import RedisConnection
 
 _CHANGING: Final = 3
-"""Yesterday, today and tomorrow."""
+"""Days whose sums may still change: yesterday, today and tomorrow."""
 _KEPT_DAYS: Final = 70
-"""Longer than any process asks for."""
+"""Days that are kept, more than any process reads."""
 _BATCH_KNOWN: Final = 3600
-"""Seconds for which the store knows the number of a batch."""
+"""Seconds for which the store remembers the number of a batch."""
 _LIMIT: Final = 5.0
 _ADD_LIMIT: Final = 1.0
-"""The last sums are added while the server ends, which must not take long."""
+"""Seconds for adding the last sums while the server stops, which must not take long."""
 
 # ARGV: the rows as [[day, [field, amount, …]], …], the batch's number, seconds to keep a day,
 # seconds to know the batch.
@@ -44,14 +44,14 @@ end
 return 1
 """
 
-# ARGV: the day. A script for one thing only: its reply is the same bytes in every protocol.
+# ARGV: the day. The script packs the reply so that its bytes are the same in every protocol.
 _LOAD: Final = "return cmsgpack.pack(redis.call('HGETALL', 'jarvis:usage:' .. ARGV[1]))"
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _SUMS: Final = msgspec.msgpack.Decoder(list[str])
 _MOST: Final = 2**53
 _MOST_EACH: Final = 1_000_000_000
-"""So many tokens a single call is counted with at most."""
+"""Most tokens that are counted for a single call."""
 
 
 class RedisUsageStore:
@@ -63,17 +63,18 @@ class RedisUsageStore:
         self._load = connection.script(_LOAD)
         self._unconfirmed: tuple[str, Sequence[UsageRow]] | None = None
         self._past: dict[str, list[UsageRow]] = {}
-        """Days that were over for a day or longer when they were read: they no longer change."""
+        """Days that had been over for at least a day when they were read: they no longer change."""
 
     async def load(self, since: str) -> Sequence[UsageRow] | None:
-        """Return the sums from the day *since* on; None if they cannot be read."""
+        """Return the sums from the day *since* on, None if they cannot be read."""
         if self._unconfirmed is not None:
             await self._confirm()
         if self._unconfirmed is not None:
-            return None  # without that batch the sums would be too small
+            # Without that batch the sums would be too small.
+            return None
         days = _days(since)
         wanted = [day for day in days if day not in self._past]
-        # A command for each day: the store does nothing else while it does one.
+        # One command per day, since each command blocks the store.
         commands = [self._load.call(day.encode()) for day in wanted]
         replies = await self._connection.execute(commands, _LIMIT)
         if replies is None:
@@ -89,7 +90,7 @@ class RedisUsageStore:
         return [row for day in days for row in all_days[day]]
 
     async def add(self, rows: Sequence[UsageRow]) -> bool:
-        """Add *rows* to the sums; return whether they are now the store's, or this object's to add.
+        """Add *rows* to the sums; return whether the caller is done with them.
 
         An unconfirmed batch is sent again before the next one.
         """
@@ -112,7 +113,7 @@ class RedisUsageStore:
 
 
 def _days(since: str) -> list[str]:
-    """Return the days from *since*, the oldest that is kept, to tomorrow: clocks differ."""
+    """Return the days from *since*, the oldest kept, to tomorrow, because clocks differ."""
     first = date.fromisoformat(since)
     return [(first + timedelta(days=number)).isoformat() for number in range(KEPT_DAYS + 2)]
 
@@ -123,16 +124,16 @@ def _sums(rows: Sequence[UsageRow]) -> list[tuple[str, list[str | int]]]:
         sums: list[str | int] = []
         for name, amount in zip(TOTAL_NAMES, astuple(row.totals), strict=True):
             if amount:
-                # No key's name has a space in it; a model's may, so it stands last.
+                # No key's name contains a space, but a model's may, so it comes last.
                 sums += [f"{name} {row.key} {row.model}", amount]
         found.append((row.day, sums))
     return found
 
 
 def _rows(day: str, sums: Sequence[str]) -> list[UsageRow]:
-    """Return the rows of a day, each sum in the bounds of what calls can take.
+    """Return the rows of a day, each sum within the bounds of what calls can use.
 
-    Fields of other programs are left out.
+    Skips fields of other programs.
     """
     found: dict[tuple[str, str], dict[str, int]] = {}
     for field, amount in zip(sums[::2], sums[1::2], strict=True):
