@@ -1,7 +1,7 @@
-"""The answers of OpenAI's chat completions, as this proxy writes them. Pure.
+"""OpenAI's chat completion objects, as this proxy writes them. Pure.
 
-Keys are in the order in which OpenAI sends them. A field that is ``UNSET`` is left out, one that is
-None is sent as null: clients tell the two apart. Fields that OpenAI does not have are marked.
+Keys are in OpenAI's order. An ``UNSET`` field is left out, a None field is sent as null: clients
+distinguish the two. Fields that OpenAI does not have are marked.
 
 Source: https://platform.openai.com/docs/api-reference/chat/object (read 2026-11).
 """
@@ -25,20 +25,20 @@ INFERENCE: Final = (
     "audio/translations",
     "moderations",
 )
-"""Endpoints that take a model and answer: what PASSTHROUGH=inference relays."""
+"""Endpoints that call a model: what PASSTHROUGH=inference relays."""
 
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "function_call"]
-"""The five that exist; strict clients fail on any other."""
+"""OpenAI's five finish reasons; strict clients fail on any other."""
 
 ExtraContent = dict[str, dict[str, str]]
-"""``{"google": {"thought_signature": ...}}``, the place that Google's own OpenAI layer uses."""
+"""``{"google": {"thought_signature": ...}}``, the field of Google's own OpenAI layer."""
 
 
 class PromptTokensDetails(Struct):
     """Parts of ``prompt_tokens``, already counted in it.
 
-    *cache_write_1h_tokens*, part of *cache_write_tokens*, are Anthropic's: kept for an hour.
+    *cache_write_1h_tokens* is part of *cache_write_tokens*: Anthropic caches these for an hour.
     """
 
     cached_tokens: int = 0
@@ -57,7 +57,7 @@ class CompletionTokensDetails(Struct):
 
 
 class ChatUsage(Struct):
-    """Tokens of one answer; all of its choices together."""
+    """The tokens of one answer, summed over all of its choices."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -69,11 +69,12 @@ class ChatUsage(Struct):
 
 
 class FunctionPayload(Struct):
-    """A function's name and its arguments, a JSON text; *namespace* if it belongs to one."""
+    """A function's name and its arguments as JSON text; *namespace* if it belongs to one."""
 
     name: str
     arguments: str
-    namespace: str | UnsetType = UNSET  # not OpenAI's in chat: as its Responses API has it
+    # OpenAI has this field only in its Responses API.
+    namespace: str | UnsetType = UNSET
 
 
 class CustomPayload(Struct):
@@ -116,13 +117,13 @@ class ToolCallPiece(Struct):
 
 
 class ImageURL(Struct):
-    """Where a picture is: here always a ``data:`` URL."""
+    """The URL of a picture, here always a ``data:`` URL."""
 
     url: str
 
 
 class Image(Struct, kw_only=True):
-    """A picture in an answer. Not OpenAI's: the form that OpenRouter's clients read."""
+    """A picture in an answer. Not OpenAI's: OpenRouter's clients read this form."""
 
     type: Literal["image_url"] = "image_url"
     image_url: ImageURL
@@ -130,7 +131,7 @@ class Image(Struct, kw_only=True):
 
 
 class Audio(Struct):
-    """Speech, as base64; in a stream the *data* of all pieces is one text. Times in epoch s."""
+    """Speech as base64. In a stream, all *data* pieces form one text. Times are in epoch seconds."""
 
     id: str | UnsetType = UNSET
     data: str | UnsetType = UNSET
@@ -139,7 +140,7 @@ class Audio(Struct):
 
 
 class URLCitation(Struct):
-    """A source for the characters *start_index* up to *end_index* of the content."""
+    """A source for the content's characters from *start_index* to before *end_index*."""
 
     end_index: int
     start_index: int
@@ -155,7 +156,7 @@ class Annotation(Struct, kw_only=True):
 
 
 class TopLogprob(Struct):
-    """One alternative at a token's place."""
+    """One alternative token at a position."""
 
     token: str
     logprob: float
@@ -191,7 +192,8 @@ class AssistantMessage(Struct):
     audio: Audio | UnsetType = UNSET
     images: list[Image] | UnsetType = UNSET  # not OpenAI's
     extra_content: ExtraContent | UnsetType = UNSET  # not OpenAI's
-    thinking_blocks: list[dict[str, Any]] | UnsetType = UNSET  # not OpenAI's: as LiteLLM has them
+    # Not OpenAI's: LiteLLM's field.
+    thinking_blocks: list[dict[str, Any]] | UnsetType = UNSET
 
 
 class Delta(Struct):
@@ -212,8 +214,8 @@ class Delta(Struct):
 class ChoiceExtras(Struct, kw_only=True):
     """What Gemini says about a choice beyond OpenAI's fields.
 
-    On the choice and not on the message: a message comes back in the next request, and OpenAI
-    refuses fields there that it does not know.
+    These fields are on the choice, not on the message: clients send a message back in the next
+    request, where OpenAI rejects unknown fields.
     """
 
     native_finish_reason: str | UnsetType = UNSET
@@ -232,7 +234,7 @@ class CompletionChoice(ChoiceExtras):
 
 
 class ChatCompletion(Struct, kw_only=True):
-    """A whole answer; *created* in epoch seconds."""
+    """A whole answer; *created* is in epoch seconds."""
 
     id: str
     object: Literal["chat.completion"] = "chat.completion"

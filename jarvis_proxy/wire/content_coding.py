@@ -1,16 +1,16 @@
-"""Compressed answers, unpacked as they arrive, a bounded piece at a time. Pure.
+"""Decompresses a response as it arrives, a bounded piece at a time. Pure.
 
-Source: RFC 9110, section 8.4.1; RFC 1952, section 2.2 (several archives behind one another).
+Source: RFC 9110, section 8.4.1; RFC 1952, section 2.2 (several members in a row).
 """
 
 import zlib
 from typing import Final
 
 _PIECE: Final = 64 * 1024
-"""So much comes out at once, however little went in."""
+"""Most bytes that one read returns, however small its input is."""
 
 _MOST_EMPTY: Final = 100
-"""More archives than this with nothing in them, one behind the other, are an attack."""
+"""Most members in a row, empty ones included, without any content: more are an attack."""
 
 _GZIP: Final = 31
 _ZLIB: Final = 15
@@ -18,16 +18,16 @@ _RAW: Final = -15
 
 
 class InvalidCoding(Exception):
-    """What came is not of the coding that its label says."""
+    """The data does not match its ``Content-Encoding``."""
 
 
 def is_known(coding: str) -> bool:
-    """Return whether an Inflater takes a ``Content-Encoding``, given in lower case."""
+    """Return whether a Decompressor supports a ``Content-Encoding``, given in lower case."""
     return coding in ("gzip", "x-gzip", "deflate")
 
 
 class Decompressor:
-    """Unpacks one answer: ``put`` what came, then ``take`` until nothing is left."""
+    """Decompresses one response: ``feed`` the data, then ``read`` until nothing is left."""
 
     __slots__ = ("_archive", "_empty", "_gzip", "_input", "is_complete")
 
@@ -37,17 +37,17 @@ class Decompressor:
         self._input = b""
         self._empty = 0
         self.is_complete = True
-        """What came so far ends with the end of an archive."""
+        """Whether the data so far ends at the end of a member."""
 
     def feed(self, data: bytes) -> None:
-        """Give the next bytes; all before them must have been taken."""
+        """Add the next bytes; all earlier output must have been read."""
         self._input = self._input + data if self._input else data
 
     def read(self) -> bytes:
-        """Return the next piece, 64 KiB at most; ``b""`` when more has to be put first.
+        """Return the next piece, at most 64 KiB; ``b""`` if it needs more input.
 
         Raises:
-            Damaged: the archive is broken, or there is something else behind it.
+            InvalidCoding: the data is broken, or something else follows it.
         """
         while self._input:
             if self._archive is None and not self._begin():
@@ -58,7 +58,7 @@ class Decompressor:
         return self._inflate() if self._archive is not None else b""
 
     def _begin(self) -> bool:
-        """Open an archive, once its first two bytes are here; they tell deflate's two forms."""
+        """Open a member once its first two bytes are here; they tell deflate's two forms apart."""
         self.is_complete = False
         if len(self._input) < 2:
             return False

@@ -1,8 +1,8 @@
-"""Which headers cross the proxy, in each direction. Pure.
+"""Decides which headers cross the proxy, in each direction. Pure.
 
-Outbound request headers are built from an allow-list, so that a credential, a cookie or a
-forwarding header of the client cannot reach an upstream by any spelling, nor by being named in
-``Connection``. Response headers are an allow-list too: what describes the answer and its limits.
+Request headers are built from an allow-list. So no spelling, and no ``Connection`` field, lets a
+client's credential, cookie or forwarding header reach an upstream. Response headers have an
+allow-list too: headers that describe the response and its limits.
 
 Source: RFC 9110, section 7.6.1 (hop-by-hop fields and ``Connection``).
 """
@@ -17,7 +17,7 @@ from typing import Final
 _MAX_VALUE: Final = 256
 _MAX_BETAS: Final = 4096
 
-# Lower-cased names. `accept` tells audio from JSON on some endpoints; the others are OpenAI's own.
+# Lower-cased names. Some endpoints choose audio or JSON by `accept`; the others are OpenAI's.
 _REQUEST_ALLOWED: Final = (
     "accept",
     "content-type",
@@ -26,7 +26,7 @@ _REQUEST_ALLOWED: Final = (
     "x-client-request-id",
 )
 MESSAGES_HEADERS: Final = ("anthropic-version", "anthropic-beta")
-"""What a Messages API must get of its clients' headers, unchanged."""
+"""Client headers that a Messages API must receive unchanged."""
 
 RESPONSE_ALLOWED: Final = frozenset(
     {
@@ -58,18 +58,18 @@ EXPOSED: Final = (
     "x-ratelimit-limit-tokens, x-ratelimit-remaining-requests, x-ratelimit-remaining-tokens, "
     "x-ratelimit-reset-requests, x-ratelimit-reset-tokens, x-request-id, x-should-retry"
 )
-"""Response headers that a page in a browser may read (``Access-Control-Expose-Headers``)."""
+"""Response headers that a web page may read (``Access-Control-Expose-Headers``)."""
 
 
 def is_field_value(value: str) -> bool:
-    """Return whether *value* may be sent on: printable ASCII of a sane length."""
+    """Return whether *value* may be forwarded: printable ASCII of limited length."""
     return len(value) <= _MAX_VALUE and value.isascii() and value.isprintable()
 
 
 def request_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """Return the client's headers that go to an upstream, names lower-cased.
 
-    *headers* must look names up without regard to case (aiohttp's do).
+    *headers* must ignore case in look-ups, as aiohttp's do.
     """
     forwarded: dict[str, str] = {}
     for name in _REQUEST_ALLOWED:
@@ -80,9 +80,9 @@ def request_headers(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def messages_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return those of a Messages client's *headers* that go to a Messages API, as they came.
+    """Return the headers of a Messages client that go unchanged to a Messages API.
 
-    A client in beta names ten features and more: these values may be long.
+    Some clients name ten or more beta features, so these values may be long.
     """
     found = {name: headers[name] for name in MESSAGES_HEADERS if name in headers}
     return {
@@ -93,13 +93,14 @@ def messages_headers(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def idempotency_key(value: str, client: str) -> str:
-    """Return the ``Idempotency-Key`` that goes upstream for a *client*'s *value*.
+    """Return the ``Idempotency-Key`` that is sent upstream for a *client*'s *value*.
 
-    All clients share the proxy's account there: with the same value, one would get another's
-    answer. A client's name is digested, since the upstream must not see it.
+    All clients share the proxy's account there: with equal keys, one client would get another's
+    answer. The client's name is hashed, because the upstream must not see it.
     """
     prefix = hashlib.sha256(b"idempotency key of " + client.encode()).hexdigest()[:16]
-    if len(value) > _MAX_VALUE // 2:  # upstreams take 255 characters or fewer
+    # Upstreams accept at most 255 characters.
+    if len(value) > _MAX_VALUE // 2:
         value = hashlib.sha256(value.encode()).hexdigest()
     return f"{prefix}-{value}"
 
@@ -107,13 +108,14 @@ def idempotency_key(value: str, client: str) -> str:
 def response_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """Return an upstream's headers that go to the client, names lower-cased.
 
-    *headers* must look names up without regard to case. Of a field that comes twice the last value
-    counts. What its ``Connection`` names stays behind.
+    *headers* must ignore case in look-ups. If a field occurs twice, the last value wins. Fields
+    that its ``Connection`` names are dropped.
     """
     forwarded: dict[str, str] = {}
     for raw_name, value in headers.items():
         name = _forwarded_name(raw_name)
-        # is_field_value(), written out: an answer has twenty headers, and a call costs more.
+        # This is is_field_value(), inlined: a call costs more than the check, and runs twenty
+        # times.
         if name and len(value) <= _MAX_VALUE and value.isascii() and value.isprintable():
             forwarded[name] = value
     return _without_named(forwarded, headers.get("Connection"))
@@ -121,9 +123,9 @@ def response_headers(headers: Mapping[str, str]) -> dict[str, str]:
 
 @lru_cache(maxsize=1024)
 def _forwarded_name(raw_name: str) -> str:
-    """Return a response header's name lower-cased if it crosses, else ``""``.
+    """Return a response header's name, lower-cased, if it crosses, else ``""``.
 
-    An upstream sends the same few names with every answer, so each is judged once.
+    Upstreams send the same few names with every response, so results are cached.
     """
     name = raw_name.lower()
     return name if name in RESPONSE_ALLOWED or name.startswith(RATE_LIMIT_PREFIXES) else ""
@@ -142,7 +144,7 @@ def connection_names(connection: str) -> frozenset[str]:
     return frozenset(name.strip().lower() for name in connection.split(","))
 
 
-# Remembered, as clients send the same few values with every call.
+# Cached, because clients send the same few values with every call.
 @lru_cache(maxsize=256)
 def media_type(content_type: str) -> str:
     """Return the type/subtype of a ``Content-Type`` value, lower-cased, without parameters."""
@@ -160,10 +162,10 @@ def charset(content_type: str) -> str | None:
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Return for how many seconds, from *now* in epoch seconds, *headers* ask to wait.
+    """Return how many seconds *headers* ask to wait; *now* is in epoch seconds.
 
-    The longest of ``retry-after-ms``, and of ``retry-after`` in seconds or as a date: clients
-    differ in which they obey. None where nothing can be understood.
+    The result is the longest of ``retry-after-ms`` and of ``retry-after`` in seconds or as a date,
+    because clients differ in which they obey. It is None if no value is valid.
     """
     waits = [
         wait
@@ -178,7 +180,7 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
 
 
 def _number(text: str | None, unit: float) -> float | None:
-    # As JavaScript's parseFloat has it, by which an SDK sleeps: "7200s" are two hours.
+    # One SDK uses JavaScript's parseFloat for its delay, so "7200s" means two hours.
     found = _LEADING_NUMBER.match(text or "")
     return None if found is None else max(0.0, float(found[0].strip()) * unit)
 

@@ -1,9 +1,9 @@
-"""What to say in a stream while its upstream is silent. Pure.
+"""What to send in a stream while its upstream is silent. Pure.
 
-A comment keeps connections open, and every client accepts it. But some clients have a watchdog
-that sees events only: they abort a silent answer, and send (and pay for) the request again. They
-get an empty chunk in a form that they are known to accept. A heartbeat is only sent while the
-upstream is within its idle limit.
+A comment keeps connections open, and every client accepts it. But some clients have a watchdog that
+sees only events: it aborts a silent answer and sends (and pays for) the request again. These
+clients get an empty chunk in a form that they are known to accept. Heartbeats are sent only while
+the upstream is within its idle limit.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from jarvis_proxy.wire.sse import KEEPALIVE
 HeartbeatFormat = Literal["comment", "empty_choices", "empty_delta", "in_progress"]
 
 CHUNK_AFTER: Final = 4 / 3
-"""Silence, in heartbeat intervals, after which a chunk takes the place of the comment."""
+"""Silence, in heartbeat intervals, after which a chunk replaces the comment."""
 
 
 class _Head(msgspec.Struct):
@@ -26,7 +26,7 @@ class _Head(msgspec.Struct):
 
 
 class _Delta(msgspec.Struct):
-    """An empty delta, and usage where a newer watchdog of OpenClaw looks for progress."""
+    """An empty delta, with the usage in which OpenClaw's newer watchdog looks for progress."""
 
     index: int = 0
     delta: dict[str, str] = {}
@@ -45,11 +45,11 @@ class _Chunk(msgspec.Struct):
 def heartbeat_format(
     headers: Mapping[str, str], *, endpoint: str, asks_usage: bool
 ) -> HeartbeatFormat:
-    """Return the heartbeat format that a client accepts, judged by its request.
+    """Return the heartbeat format that a client accepts, judging by its request.
 
-    OpenAI's SDK for JavaScript (OpenClaw is built on it) accepts an empty delta; a client that
-    asked for a usage chunk must accept empty ``choices``. Others might raise on either. Responses
-    streams have an event for this; Codex, too, counts events only.
+    OpenAI's JavaScript SDK (which OpenClaw uses) accepts an empty delta. A client that asked for a
+    usage chunk must accept empty ``choices``. Other clients might raise on either. Responses
+    streams have an event for this; Codex also counts only events.
     """
     is_js = headers.get("x-stainless-lang", "").lower() == "js"
     if endpoint == "responses":
@@ -62,7 +62,7 @@ def heartbeat_format(
 
 
 def is_codex(headers: Mapping[str, str]) -> bool:
-    """Return whether the client is Codex, in any of its forms."""
+    """Return whether the client is Codex in any of its variants."""
     named = (headers.get("originator", ""), headers.get("user-agent", ""))
     return any(name.lower().startswith("codex") for name in named)
 
@@ -70,9 +70,9 @@ def is_codex(headers: Mapping[str, str]) -> bool:
 def heartbeat_event(
     shape: HeartbeatFormat, sample: bytes, *, call_id: str, created: int, model: str
 ) -> bytes:
-    """Return one heartbeat; a response's event is not made here (``response_events``).
+    """Return one heartbeat; ``response_events`` makes those of a response.
 
-    *sample* is the first events of the answer, ``b""`` before it began: a beat carries the id,
+    *sample* is the first events of the answer, ``b""`` before its start: a heartbeat has the id,
     time and model of the chunks around it.
     """
     if shape in ("comment", "in_progress"):
@@ -87,6 +87,7 @@ def _head(sample: bytes) -> _Head | None:
     line = sample.partition(b"data:")[2].partition(b"\n")[0]
     try:
         head = msgspec.json.decode(line, type=_Head)
-    except (ValueError, RecursionError):  # such as a name that is no UTF-8
+    except (ValueError, RecursionError):
+        # The model's name may be invalid UTF-8, for example.
         return None
     return head if head.id else None

@@ -1,7 +1,7 @@
-"""Limits on JSON that is not decoded yet: nesting depth, number of values and of fields. Pure.
+"""Limits on undecoded JSON: nesting depth, number of values and of fields. Pure.
 
-A decoded value takes 50 to 250 bytes of memory however few bytes it is written with: ``{"":0},``
-takes thirty times its size. So values are counted before anything is decoded.
+A decoded value takes 50 to 250 bytes of memory, however short its text: ``{"":0},`` takes thirty
+times its size. So values are counted before decoding.
 """
 
 from array import array
@@ -12,29 +12,33 @@ from typing import Final
 
 _PIECE: Final = 256 * 1024
 _BACKSLASH: Final = b"\\"
-_STEPS: Final = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # +1 and -1 as signed bytes
+# Steps of +1 and -1, as signed bytes.
+_STEPS: Final = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 _SMALL: Final = 4096
 _COUNT_STEP: Final = 2**20
-_FIELD_STEPS: Final = bytes.maketrans(b"[{]}:", b"\x01\x01\xff\xff\x00")  # as signed bytes
+# As above, and 0 for a colon.
+_FIELD_STEPS: Final = bytes.maketrans(b"[{]}:", b"\x01\x01\xff\xff\x00")
 
 
 def outline(body: bytes, kept: bytes) -> Iterator[bytes]:
-    r"""Yield, piece by piece, the bytes of *body*, JSON, that are among *kept* and in no string.
+    r"""Yield, piece by piece, the bytes of *body*, JSON, that are in *kept* and outside strings.
 
-    A piece is an outline of 256 KiB: it takes some ms at the most, so that other threads get their
-    turn, and little memory. *kept* holds neither ``"`` nor ``\``.
+    A piece covers 256 KiB of *body*: it takes a few milliseconds, so that other threads can run,
+    and little memory. *kept* must not contain ``"`` or ``\``.
     """
     dropped = bytes(byte for byte in range(256) if byte not in kept + b'"')
-    is_inside = False  # of a string
+    # Whether the position is inside a string.
+    is_inside = False
     carried = b""
     for start in range(0, len(body), _PIECE):
         piece = carried + body[start : start + _PIECE]
         whole = piece.rstrip(_BACKSLASH)
-        # An odd backslash at the end belongs to what follows.
+        # If the trailing backslashes are odd in number, the last one escapes the next piece's
+        # start.
         carried = _BACKSLASH * ((len(piece) - len(whole)) % 2)
         if _BACKSLASH in whole:
             whole = whole.replace(rb"\\", b"").replace(rb"\"", b"")
-        # Quotes alternate between opening and closing, so a pair without anything between can go.
+        # Quotes open and close in turn, so an adjacent pair leaves the outside unchanged.
         parts = whole.translate(None, dropped).replace(b'""', b"").split(b'"')
         yield b"".join(parts[is_inside::2])
         is_inside ^= len(parts) % 2 == 0
@@ -43,10 +47,10 @@ def outline(body: bytes, kept: bytes) -> Iterator[bytes]:
 def exceeds_depth(body: bytes, levels: int) -> bool:
     """Return whether *body*, valid JSON, nests lists and objects more than *levels* deep.
 
-    1 µs for a body of 2 kB with few brackets, else about as much as skipping over it in a decoder
-    and 40 ns for each bracket.
+    Takes 1 µs for a body of 2 kB with few brackets. Otherwise it takes about as long as skipping
+    the body in a decoder, plus 40 ns per bracket.
     """
-    # No more brackets than levels, nested or not, quoted or not: most bodies end here.
+    # Most bodies end here: they have no more brackets than levels, even counting those in strings.
     if not _opens_more(body, levels):
         return False
     depth = 0
@@ -59,10 +63,10 @@ def exceeds_depth(body: bytes, levels: int) -> bool:
 
 
 def _opens_more(body: bytes, levels: int) -> bool:
-    """Return whether more than *levels* brackets open in *body*.
+    """Return whether *body* has more than *levels* opening brackets.
 
-    In a large one they are found one by one: counting a byte in megabytes takes thirty times as
-    long as not finding it.
+    A large body is searched for one bracket after another: over megabytes, counting a byte takes
+    thirty times as long as not finding it.
     """
     if len(body) < _SMALL:
         return body.count(b"[") + body.count(b"{") > levels
@@ -80,8 +84,8 @@ def _opens_more(body: bytes, levels: int) -> bool:
 def exceeds_values(body: bytes, most: int) -> bool:
     """Return whether *body*, JSON, holds more than about *most* values.
 
-    Counted are commas and opening brackets outside of strings: each value has one of them before
-    it, but the first; a list or an object in it has one more.
+    This counts commas and opening brackets outside strings: each value but the first has one before
+    it, and lists and objects have one more.
     """
     return rough_count(body) > most and _exceeds_exactly(body, most)
 
@@ -89,14 +93,14 @@ def exceeds_values(body: bytes, most: int) -> bool:
 def exceeds_fields(body: bytes, most: int) -> bool:
     """Return whether *body*, a JSON object, has more than *most* fields at its top level.
 
-    A decoder takes 1 µs for each name in a large object, and lets nobody else do anything.
+    A decoder takes 1 µs per name in a large object, and blocks the whole process meanwhile.
     """
     if body.count(b":") <= most:
         return False
     depth = found = 0
     for piece in outline(body, b"[]{}:"):
         steps = array("b", piece.translate(_FIELD_STEPS))
-        # A colon is no step, and the fields of the body stand one level deep.
+        # A colon is a step of 0, and the body's own fields are at depth 1.
         found += Counter(zip(steps, accumulate(steps, initial=depth), strict=False))[0, 1]
         if found > most:
             return True
@@ -105,8 +109,8 @@ def exceeds_fields(body: bytes, most: int) -> bool:
 
 
 def rough_count(body: bytes) -> int:
-    """Return how many values *body* holds at the most: what stands in strings counts too."""
-    # In steps: one count of 60 MB lets nobody else do anything for 40 ms.
+    """Return an upper bound for the number of values in *body*: strings are counted too."""
+    # Count in steps: a single count over 60 MB would block the process for 40 ms.
     return sum(
         body.count(mark, start, start + _COUNT_STEP)
         for start in range(0, len(body), _COUNT_STEP)
@@ -115,7 +119,7 @@ def rough_count(body: bytes) -> int:
 
 
 def rough_count_in_text(text: str) -> int:
-    """Return the same for JSON in a text."""
+    """Return the upper bound of ``rough_count`` for JSON in a str."""
     return text.count(",") + text.count("[") + text.count("{")
 
 

@@ -1,6 +1,6 @@
-"""What kind of media some bytes are, judged by the bytes and not by what was claimed. Pure.
+"""Detects the type of media from its bytes, not from its declared type. Pure.
 
-The names are those that Gemini accepts for inline data.
+The names are the types that Gemini accepts as inline data.
 
 Sources: https://mimesniff.spec.whatwg.org/ (6, signatures) and
 https://ai.google.dev/gemini-api/docs/vision, /audio, /video-understanding (read 2026-11).
@@ -37,14 +37,14 @@ _HEIF_BRANDS: Final = frozenset((b"mif1", b"msf1"))
 _AVIF_BRANDS: Final = frozenset((b"avif", b"avis"))
 
 _AUDIO_OF: Final = {"video/mp4": "audio/mp4", "video/webm": "audio/webm"}
-"""Containers whose first bytes do not tell whether there are pictures inside."""
+"""Containers whose first bytes do not tell whether they hold video."""
 
 
 def sniff_media_type(data: bytes, declared: str = "") -> str | None:
-    """Return the MIME type of *data*, or None when it is no media that Gemini takes.
+    """Return the MIME type of *data*, or None if it is no media that Gemini accepts.
 
-    *declared* is the Content-Type that came with it: it only decides between sound and pictures
-    where the container may hold either.
+    *declared* is the Content-Type of the data. It only decides between audio and video where a
+    container may hold either.
     """
     sniffed = _sniff(data)
     if sniffed in _AUDIO_OF and declared.lower().startswith("audio/"):
@@ -61,9 +61,9 @@ def _sniff(data: bytes) -> str | None:
     if data[4:8] == b"ftyp":
         return _iso_base_media(data)
     if data.startswith(b"\x1a\x45\xdf\xa3"):
-        # Matroska's header is the same, and is not accepted: the document type tells.
+        # Matroska has the same header and is not accepted; only the document type differs.
         return "video/webm" if b"webm" in data[:64] else None
-    # Readers of PDF tolerate a little before the header; so do the writers.
+    # PDF readers tolerate a little data before the header, so some writers put it there.
     if data[:1024].lstrip(b"\xef\xbb\xbf\x00\t\r\n ").startswith(b"%PDF-"):
         return "application/pdf"
     return _mpeg_audio(data)
@@ -88,13 +88,14 @@ def _iso_base_media(data: bytes) -> str | None:
 
 
 def _mpeg_audio(data: bytes) -> str | None:
-    """Return the type of an MPEG audio frame header: 11 bits of sync, then version and layer."""
+    """Return the type by an MPEG audio frame header: 11 sync bits, then version and layer."""
     if len(data) < 3 or data[0] != 0xFF:
         return None
     if data[1] & 0xF6 == 0xF0:
-        return "audio/aac"  # ADTS: 12 bits of sync, layer 0
-    # Layer III only, and neither a forbidden bit rate nor a forbidden sample rate: two bytes alone
-    # would also be the start of UTF-16 text.
+        # ADTS has 12 sync bits and layer 0.
+        return "audio/aac"
+    # Accept only Layer III with a valid bit rate and sample rate: the two sync bytes alone could
+    # also start UTF-16 text.
     version = data[1] >> 3 & 3
     if data[1] & 0xE6 == 0xE2 and version != 1 and data[2] >> 4 != 15 and data[2] >> 2 & 3 != 3:
         return "audio/mpeg"

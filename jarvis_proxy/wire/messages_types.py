@@ -1,4 +1,4 @@
-"""The forms of the Messages API that every side of the proxy writes: errors and heartbeats. Pure.
+"""The parts of the Messages API that the proxy itself writes: errors and heartbeats. Pure.
 
 Source: https://docs.claude.com/en/api/errors and /en/api/messages-streaming (read 2026-11).
 """
@@ -19,7 +19,7 @@ ErrorType = Literal[
     "request_too_large",
     "timeout_error",
 ]
-"""The types that the official SDKs have classes for."""
+"""The error types for which the official SDKs have classes."""
 
 PING: Final = b'event: ping\ndata: {"type": "ping"}\n\n'
 """The heartbeat. Clients accept it anywhere, even before ``message_start``."""
@@ -28,9 +28,9 @@ STOP: Final = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 """The last event of a stream. Without it, the SDK for Node fails."""
 
 BILLING_HEADER: Final = "x-anthropic-billing-header:"
-"""How a system text begins that Claude Code means for Anthropic alone.
+"""The prefix of a system text that Claude Code means for Anthropic only.
 
-It changes with each version, so elsewhere it only keeps prompts from being cached.
+The text changes with each version, so elsewhere it only prevents prompt caching.
 """
 
 
@@ -70,6 +70,6 @@ def error_body(kind: ErrorType, message: str, request_id: str | None) -> bytes:
 def error_event(body: bytes) -> bytes:
     """Return the event that ends a stream with the error *body*.
 
-    Without ``event:``, the SDK for Python drops it and takes half an answer for a whole one.
+    Without ``event:``, the Python SDK drops the event and accepts half an answer as whole.
     """
     return b"event: error\ndata: " + body + b"\n\n"

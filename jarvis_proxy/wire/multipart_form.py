@@ -1,4 +1,4 @@
-"""multipart/form-data: a whole form as its fields and files, which stay in the body. Pure.
+"""multipart/form-data: parses a whole form; the files stay in the body. Pure.
 
 Source: RFC 7578 (multipart/form-data), RFC 2046 section 5.1.1 (delimiters).
 """
@@ -19,7 +19,7 @@ _ESCAPED: Final = re.compile(r"\\(.)|%22")
 
 
 class FormPart(NamedTuple):
-    """One part: its content stands in the body from *start* up to *end*."""
+    """One part; its content is ``body[start:end]``."""
 
     name: str
     filename: str | None
@@ -29,7 +29,7 @@ class FormPart(NamedTuple):
 
 
 class Form:
-    """The parts of a form; a name that ends in ``[]`` is that of a list."""
+    """The parts of a form. A name that ends in ``[]`` belongs to a list."""
 
     __slots__ = ("_body", "_parts")
 
@@ -42,19 +42,19 @@ class Form:
         return self._body[part.start : part.end]
 
     def files(self, *names: str) -> list[FormPart]:
-        """Return the parts of these *names*, in the order of the form."""
+        """Return the parts with any of these *names*, in the form's order."""
         return [part for part in self._parts if part.name in names]
 
     def texts(self, name: str) -> list[str]:
-        """Return the values of the field *name*, also where it is written as that of a list.
+        """Return the values of the field *name*, including those named ``name[]``.
 
         Raises:
-            ProxyError: 400 `invalid_multipart`, one is not UTF-8, or too long.
+            ProxyError: 400 `invalid_multipart`, a value is not UTF-8, or too long.
         """
         return [self._text(part) for part in self.files(name, f"{name}[]")]
 
     def text(self, name: str) -> str | None:
-        """Return the value of the field *name*, the last one of several; None where there is none.
+        """Return the last value of the field *name*, None if there is none.
 
         Raises:
             ProxyError: 400 `invalid_multipart`, as ``texts``.
@@ -77,7 +77,7 @@ def is_form(content_type: str) -> bool:
 
 
 def read_form(body: bytes, content_type: str) -> Form:
-    """Return the parts of *body*.
+    """Return the parsed form.
 
     Raises:
         ProxyError: 400 `invalid_multipart`.
@@ -98,7 +98,7 @@ def _parts(body: bytes, delimiter: bytes) -> Iterator[FormPart]:
         if body.startswith(b"--", at):
             return
         head_end = body.find(b"\r\n\r\n", at, at + _MOST_HEAD)
-        # The blank line's last CRLF may be the first one of the next delimiter (an empty part).
+        # In an empty part, the head's last CRLF is also the first CRLF of the delimiter.
         end = body.find(b"\r\n" + delimiter, head_end + 2)
         if head_end < 0 or end < 0:
             raise invalid_form("it ends too early")
@@ -121,7 +121,7 @@ def _part(head: bytes, start: int, end: int) -> FormPart:
 
 
 def _params(disposition: str) -> Iterator[tuple[str, str]]:
-    """Yield the parameters one behind the other, up to the first that cannot be read."""
+    """Yield the parameters in order, up to the first one that cannot be parsed."""
     at = disposition.find(";")
     while at >= 0 and (found := _PARAM.match(disposition, at)) is not None:
         yield found[1].lower(), _unescaped(found[2] if found[2] is not None else found[3])

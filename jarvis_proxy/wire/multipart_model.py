@@ -1,6 +1,6 @@
-"""multipart/form-data: finds the `model` field while the parts stream on. Pure.
+"""multipart/form-data: finds the `model` field while the form streams. Pure.
 
-Nothing of the parts is kept but the tail that may be the start of a delimiter or a part's head.
+It keeps only a tail that may begin a delimiter or a part's head.
 
 Source: RFC 7578 (multipart/form-data), RFC 2046 section 5.1.1 (delimiters).
 """
@@ -14,16 +14,16 @@ from jarvis_proxy.wire.single_model import MODEL, check_names
 _MAX_HEAD: Final = 16 * 1024
 _MAX_VALUE: Final = 1024
 BOUNDARY: Final = re.compile(r'boundary=(?:"([^"\r\n]{1,70})"|([^;,\s"]{1,70}))', re.IGNORECASE)
-"""Finds the boundary in a form's Content-Type, in its first or second group."""
+"""Finds the boundary in a form's Content-Type: it is in the first or second group."""
 _ANY_BOUNDARY: Final = re.compile(r"boundary[^=;,]{0,8}=", re.IGNORECASE)
-# Parameters before the name are taken whole, quotes and all: a file may be called "a; name=model".
+# Skips parameters before the name as a whole, quotes included: a file may be named "a; name=model".
 _MODEL_FIELD: Final = re.compile(
     rb"""^content-disposition:[^;\n]*+
     (?:;(?!\s*name=)(?:[^;"\n]|"(?:[^"\\\n]|\\.)*+")*+)*+
     ;\s*name=(?-i:"model"|model)\s*(?:;|$)""",
     re.IGNORECASE | re.MULTILINE | re.VERBOSE,
 )
-# What every client writes, and every upstream reads alike: one line each.
+# The one-line form that every client writes and that every upstream reads alike.
 _PLAIN_NAME: Final = re.compile(
     rb"""content-disposition:\ *form-data;\ *name=(?-i:"([A-Za-z0-9_.\[\]-]{1,64})")
     (?:;\ *filename="(?:[^"\\\r\n]|\\.)*+")?(?:;\ *filename\*=[A-Za-z0-9!#$&+.^_`{}~%'-]*+)?""",
@@ -35,10 +35,10 @@ _PLAIN_LINE: Final = re.compile(
 
 
 class ModelFieldScanner:
-    """Reads a form's bytes as they pass and remembers what its `model` field says.
+    """Reads a form as it streams and remembers its `model` field.
 
-    A *strict* one takes only forms that all upstreams read alike: for keys that may use certain
-    models. In other forms an upstream might use a second `model` with an unusual spelling.
+    *strict*, for keys that may use certain models only, accepts only forms that all upstreams read
+    alike. In other forms an upstream might use a second `model` in an unusual spelling.
     """
 
     __slots__ = (
@@ -55,10 +55,10 @@ class ModelFieldScanner:
     )
 
     def __init__(self, content_type: str, *, strict: bool = False) -> None:
-        """Take the boundary from a ``Content-Type``.
+        """Read the boundary from a ``Content-Type``.
 
         Raises:
-            ProxyError: 400 `invalid_multipart`, it names none, or a *strict* one finds two.
+            ProxyError: 400 `invalid_multipart`, there is no boundary, or two in *strict* mode.
         """
         found = BOUNDARY.search(content_type)
         if found is None:
@@ -67,19 +67,21 @@ class ModelFieldScanner:
             raise not_plain("its Content-Type names two boundaries")
         self._strict = strict
         self._delimiter = b"\r\n--" + (found[1] or found[2]).encode("latin-1", "replace")
-        # The first delimiter has no line break before it: pretend that one came.
+        # The first delimiter has no line break before it, so the buffer begins with one.
         self._buffer = b"\r\n"
-        self._offset = -2  # where in the form the buffer begins
-        self._read = 0  # how much of the buffer is dealt with
+        # The buffer's offset in the form.
+        self._offset = -2
+        # The part of the buffer that is already processed.
+        self._read = 0
         self._in_head = False
         self._in_model = False
         self._ended = False
         self.model: str | None = None
         self.model_span: tuple[int, int] | None = None
-        """Where in the form the model's name stands, once it was found."""
+        """Start and end of the model's name in the form, once it is found."""
 
     def feed(self, data: bytes) -> None:
-        """Look at the next bytes; does nothing once the model was found or the form has ended.
+        """Process the next bytes; do nothing once the model was found or the form has ended.
 
         Raises:
             ProxyError: 400 `invalid_multipart`.
@@ -91,13 +93,13 @@ class ModelFieldScanner:
         self._buffer += data
         while self._step():
             pass
-        # Cut off once a feed, not once a part: a form of many small parts costs linear time.
+        # Cut once per feed, not once per part, so that many small parts cost linear time.
         self._buffer = self._buffer[self._read :]
         self._offset += self._read
         self._read = 0
 
     def _step(self) -> bool:
-        """Take one head, or one part's content, if it is here; return whether it was."""
+        """Process one head, or the content of one part; return False if it is incomplete."""
         if self._in_head:
             return self._take_head()
         at = self._buffer.find(self._delimiter, self._read)
@@ -119,7 +121,8 @@ class ModelFieldScanner:
         if self._buffer.startswith(b"--", start):
             if self._strict:
                 _check_epilogue(self._buffer[start + 2 :])
-            self._end()  # the closing delimiter: nothing follows
+            # This is the closing delimiter.
+            self._end()
             return False
         behind = self._buffer[start : start + 2]
         if self._strict and len(behind) == 2 and behind != b"\r\n":
@@ -130,13 +133,13 @@ class ModelFieldScanner:
                 raise invalid_form("a part's headers are too long")
             return False
         self._in_model = self._is_model(self._buffer[start:end])
-        # The blank line's last CRLF may be the first one of the next delimiter (an empty part).
+        # In an empty part, the head's last CRLF is also the first CRLF of the delimiter.
         self._read = end + 2
         self._in_head = False
         return True
 
     def _is_model(self, head: bytes) -> bool:
-        """Return whether a part's *head* is that of the model."""
+        """Return whether *head* is the head of the `model` part."""
         if not self._strict:
             return _MODEL_FIELD.search(head.replace(b"\r\n", b"\n")) is not None
         names = []
@@ -152,13 +155,13 @@ class ModelFieldScanner:
         return names == [MODEL]
 
     def _check_delimiters(self, at: int) -> None:
-        """Refuse what lenient readers take for a delimiter, before the next one, which is *at*."""
+        """Reject what lenient parsers take for a delimiter before the next one, at *at*."""
         loose = self._buffer.find(self._delimiter[2:], self._read)
         if loose >= 0 and loose != at + 2:
             raise not_plain("its boundary stands inside a part")
 
     def _take_model(self, at: int) -> None:
-        """Take the model's name, which ends *at* the next delimiter (-1: not here yet)."""
+        """Read the model's name, which ends at the next delimiter, *at* (-1: not received yet)."""
         start = self._read + 2
         if (self._certain() if at < 0 else at) - start > _MAX_VALUE:
             raise invalid_form("its model is too long")
@@ -173,7 +176,7 @@ class ModelFieldScanner:
         self._end()
 
     def _certain(self) -> int:
-        """Return the index up to which the buffer holds no part of a delimiter."""
+        """Return the index before which the buffer holds no part of a delimiter."""
         return len(self._buffer) - len(self._delimiter) + 1
 
     def _end(self) -> None:
@@ -182,13 +185,13 @@ class ModelFieldScanner:
 
 
 def _check_epilogue(data: bytes) -> None:
-    """Refuse data after the closing delimiter: lenient parsers continue there."""
+    """Reject data after the closing delimiter: lenient parsers would continue there."""
     if data.strip(b"\r\n"):
         raise not_plain("something stands behind its end")
 
 
 def not_plain(reason: str) -> ProxyError:
-    """Return 400 `invalid_multipart` for a form that not all upstreams read alike."""
+    """Return 400 `invalid_multipart` for a form that upstreams may read differently."""
     return invalid_form(f"{reason}, for this key may use certain models only")
 
 

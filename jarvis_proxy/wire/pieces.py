@@ -1,7 +1,7 @@
 """A buffer for bytes that arrive in pieces of any size. Pure.
 
-A bytes object of two bytes takes fifty bytes of memory, so a client that sends single bytes would
-use fifty times what is counted. Small pieces are joined; large ones are kept without a copy.
+A bytes object of two bytes takes fifty bytes of memory, so single bytes from a client would use
+fifty times the counted size. Small pieces are joined; large ones are kept without a copy.
 """
 
 from collections import deque
@@ -13,7 +13,7 @@ _MAX_GATHERED: Final = 64 * 1024
 
 
 class ByteBuffer:
-    """Bytes in pieces; *size* is how many there are."""
+    """Bytes in pieces; *size* is their total number."""
 
     __slots__ = ("_pieces", "size")
 
@@ -39,17 +39,18 @@ class ByteBuffer:
             self._pieces.append(bytearray(data))
 
     def last(self) -> bytes:
-        """Return the last byte; ``b""`` when there is none."""
+        """Return the last byte; ``b""`` if there is none."""
         return bytes(self._pieces[-1][-1:]) if self._pieces else b""
 
     def join(self) -> bytes:
         """Return all bytes; a copy, unless they came in one large piece."""
         if len(self._pieces) == 1:
-            return bytes(self._pieces[0])  # the same object where it is bytes
+            # bytes() does not copy a bytes object.
+            return bytes(self._pieces[0])
         return b"".join(self._pieces)
 
     def pop(self) -> bytes:
-        """Remove and return the first piece; ``b""`` when there is none."""
+        """Remove and return the first piece; ``b""`` if there is none."""
         if not self._pieces:
             return b""
         piece = bytes(self._pieces.popleft())
@@ -57,7 +58,7 @@ class ByteBuffer:
         return piece
 
     def replace(self, start: int, end: int, data: bytes) -> None:
-        """Put *data* in place of the bytes from *start* up to *end*; no other piece is copied."""
+        """Replace the bytes from *start* to before *end* by *data*; copy no other piece."""
         found: deque[bytes | bytearray] = deque()
         at = 0
         for piece in self._pieces:

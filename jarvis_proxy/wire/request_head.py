@@ -1,4 +1,4 @@
-"""The head of an OpenAI request body: `model` and `stream`, and nothing else of it. Pure.
+"""Reads `model` and `stream` from an OpenAI request body without decoding the rest. Pure.
 
 Source: https://platform.openai.com/docs/api-reference/chat/create (read 2026-11).
 """
@@ -16,7 +16,7 @@ from jarvis_proxy.wire.json_limits import exceeds_depth, exceeds_fields, outline
 
 
 class RequestHead(msgspec.Struct):
-    """What routing needs. Everything else is skipped, not decoded, whatever its size."""
+    """The fields that routing needs. Others are skipped undecoded, whatever their size."""
 
     model: str | None = None
     stream: bool | None = None
@@ -35,35 +35,37 @@ _FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _OPTIONS: Final = msgspec.json.Decoder(_HeadWithOptions)
 _POSITION: Final = re.compile(r"\(byte (\d+)\)")
 _PATH: Final = re.compile(r" - at `\$\.?([^`]*)`")
-_LONGEST_NUMBER: Final = 4300  # Python's own limit for digits of an integer
+_LONGEST_NUMBER: Final = 4300
+"""Python's own limit for the digits of an integer."""
 _DIGITS: Final = frozenset(b"0123456789")
 _LARGE: Final = 64 * 1024
 _STEP: Final = 256 * 1024
 _UTF8: Final = codecs.getincrementaldecoder("utf-8")
 _LONG: Final = 16 * 1024
 _MOST_FIELDS: Final = 20_000
-"""Fields of a request. APIs have some dozens."""
+"""Most fields of a request. APIs have a few dozen."""
 _MOST_QUOTES: Final = 1000
 _BACKSLASH: Final = 0x5C
 _MOST_BACKSLASHES: Final = 64
 _SEARCHED: Final = 256 * 1024
-"""Larger bodies are not searched for a name given twice: it would cost more than relaying them."""
+"""Larger bodies are not checked for duplicate names: it would cost more than relaying them."""
 _LONG_NUMBER: Final = re.compile(rb"[0-9]{%d}" % _LONGEST_NUMBER)
 _NUMBERS: Final = b"0123456789.-+eE,:[]{}"
 
 
 def decode_head(body: bytes, max_depth: int | None = None) -> RequestHead:
-    """Return `model` and `stream` of a JSON body that nests *max_depth* levels at most.
+    """Return `model` and `stream` of a JSON body that nests at most *max_depth* levels.
 
-    Without a *max_depth* the decoder's own limit of some hundred levels holds. Half of a surrogate
-    pair, which JSON allows and upstreams judge for themselves, counts as U+FFFD.
+    Without *max_depth*, the decoder's own limit of a few hundred levels applies. A lone surrogate,
+    which JSON allows and upstreams judge themselves, counts as U+FFFD.
 
     Raises:
         ProxyError: 400 `invalid_json` with a position (never an excerpt); 400 `invalid_type`.
     """
     try:
         if not body.isascii():
-            _check_utf8(body)  # the decoder skips strings without a look at their bytes
+            # The decoder skips strings without checking their bytes.
+            _check_utf8(body)
         if len(body) >= _LARGE:
             body = _checked_outline(body)
         head = surrogates.decode(_DECODER, body)
@@ -90,14 +92,15 @@ def decode_head(body: bytes, max_depth: int | None = None) -> RequestHead:
 
 
 def _check_utf8(body: bytes) -> None:
-    """Look at *body* in pieces: as text, one with an emoji takes four times its size.
+    """Check in pieces that *body* is UTF-8: as one str, an emoji would quadruple its size.
 
     Raises:
-        UnicodeDecodeError: it is not UTF-8, with the position in *body* as its start.
+        UnicodeDecodeError: it is not UTF-8; ``start`` is the position in *body*.
     """
     decoder = _UTF8()
     for start in range(0, len(body), _STEP):
-        begun = len(decoder.getstate()[0])  # bytes of a character that the last piece cut
+        # Bytes of a character that the previous piece cut.
+        begun = len(decoder.getstate()[0])
         try:
             decoder.decode(body[start : start + _STEP], start + _STEP >= len(body))
         except UnicodeDecodeError as exc:
@@ -106,7 +109,7 @@ def _check_utf8(body: bytes) -> None:
 
 
 def _checked_outline(body: bytes) -> bytes:
-    """Return *body* without its long strings; as it is where it is no JSON, to tell where not."""
+    """Return *body* without long strings, or unchanged if invalid, to locate the error."""
     outline = without_long_strings(body)
     if outline is not body:
         try:
@@ -117,11 +120,11 @@ def _checked_outline(body: bytes) -> bytes:
 
 
 def without_long_strings(body: bytes) -> bytes:
-    """Return *body*, JSON, with the inside of its long strings left out; itself if there are none.
+    """Return *body*, JSON, without the content of its long strings; itself if there are none.
 
-    A picture of megabytes is one string. Looking for its end costs a tenth of looking at each of
-    its bytes, as a decoder does. Strings with escapes stay; so does all of a body with very many
-    strings. A control character in what is left out, which no JSON may hold, is not noticed here.
+    A picture of megabytes is one string. Finding its end costs a tenth of checking each byte, as a
+    decoder does. Strings with escapes stay, and so does everything in a body with very many
+    strings. This does not notice control characters, which are invalid JSON, in removed content.
     """
     pieces: list[bytes] = []
     copied = 0
@@ -129,11 +132,13 @@ def without_long_strings(body: bytes) -> bytes:
     for _ in range(_MOST_QUOTES):
         end = body.find(b'"', end + 1)
         if end < 0:
-            break  # no JSON, or no string any more
+            # There are no more strings, or the JSON is invalid.
+            break
         if body[end - 1] == _BACKSLASH:
             backslashes = _backslashes(body, end)
             if backslashes == _MOST_BACKSLASHES:
-                return body  # nobody writes that: it is not worth counting them
+                # Nobody writes so many backslashes, so counting them is not worth it.
+                return body
             if backslashes % 2:
                 continue
         if end - start >= _LONG and body.find(b"\\", start, end) < 0:
@@ -146,14 +151,14 @@ def without_long_strings(body: bytes) -> bytes:
 
 
 def _backslashes(body: bytes, at: int) -> int:
-    """Return how many backslashes stand before *at*: `_MOST_BACKSLASHES` for more than that."""
+    """Return how many backslashes precede *at*, `_MOST_BACKSLASHES` at most."""
     before = body[max(0, at - _MOST_BACKSLASHES) : at]
     return len(before) - len(before.rstrip(b"\\"))
 
 
 def _has_huge_number(body: bytes) -> bool:
-    # A run of that many digits covers one of these blocks from end to end. The first byte
-    # rules most blocks out, so that a picture of megabytes is not copied for this.
+    # A run of that many digits fills at least one of these blocks. The first byte excludes most
+    # blocks, so that a picture of megabytes is not copied for this.
     step = _LONGEST_NUMBER // 2
     starts = [at for at in range(0, len(body), step) if body[at] in _DIGITS]
     if not any(body[at : at + step].isdigit() for at in starts):
@@ -167,7 +172,7 @@ def _has_huge_number(body: bytes) -> bool:
 
 
 def _may_repeat_a_name(body: bytes) -> bool:
-    # A name's letters may be written as escapes, \u006d for m: rare enough to look closer.
+    # A name may contain escapes (\u006d for m). These are rare, so only they need a closer look.
     return (
         body.count(b'"model"') > 1
         or body.count(b'"stream"') > 1
@@ -176,11 +181,11 @@ def _may_repeat_a_name(body: bytes) -> bool:
 
 
 def _check_duplicates(body: bytes) -> None:
-    """Refuse a duplicate `model` or `stream`: an upstream might use the other one."""
+    """Reject a duplicate `model` or `stream`: an upstream might use the other value."""
     seen: list[str] = []
 
     def note(pairs: list[tuple[str, object]]) -> None:
-        # Called for inner objects first; the last call is the outermost object's.
+        # This is called for inner objects first, so the outermost object comes last.
         seen[:] = [name for name, _ in pairs]
 
     try:
@@ -199,17 +204,17 @@ def _check_duplicates(body: bytes) -> None:
 
 
 def with_model(body: bytes, model: str) -> bytes:
-    """Return *body*, a JSON object, with another model name. Raises as ``with_field`` does."""
+    """Return *body*, a JSON object, with another model. Raises as ``with_field`` does."""
     return with_field(body, "model", msgspec.json.encode(model))
 
 
 def with_field(body: bytes, name: str, value: bytes) -> bytes:
-    """Return *body*, a JSON object, with *value*, JSON, as *name*; others keep their very bytes.
+    """Return *body*, a JSON object, with the JSON *value* as field *name*.
 
-    Lone halves of surrogate pairs, which the decoder refuses, are hidden from it.
+    Other fields keep their bytes. Lone surrogates are masked, as the decoder rejects them.
 
     Raises:
-        ProxyError: 400 `invalid_json`, it is nested too deeply.
+        ProxyError: 400 `invalid_json`, the body is nested too deeply.
     """
     changed = {name: msgspec.Raw(value)}
     try:

@@ -1,7 +1,8 @@
 """The proxy's own events in a Responses stream: beginning, heartbeats, failure. Pure.
 
-Some clients of the Responses API count events only: comments do not keep them waiting. And some
-know a failure by ``response.failed`` alone, while SDKs raise at ``error``: a failure is both.
+Some clients of the Responses API count only events: comments do not keep them waiting. Some
+recognise a failure only by ``response.failed``, while SDKs raise at ``error``: so a failure has
+both.
 
 Source: https://platform.openai.com/docs/api-reference/responses-streaming (read 2026-11).
 """
@@ -22,7 +23,7 @@ _SAMPLE: Final = 1024
 _LARGE: Final = 64 * 1024
 _FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
-# Codes that clients act on. Others appear in `error`, and as one of these in the response.
+# Codes that clients act on. Other codes appear in `error`, and as one of these in the response.
 _KNOWN_CODES: Final = frozenset(
     (
         "context_length_exceeded",
@@ -36,7 +37,7 @@ _REFUSED: Final = frozenset((400, 413, 415, 422))
 
 
 class SequenceNumbers:
-    """Counts the events of one response, relayed ones and the proxy's."""
+    """Numbers the events of one response, both relayed ones and the proxy's own."""
 
     __slots__ = ("next",)
 
@@ -51,7 +52,7 @@ class SequenceNumbers:
 
 
 class _SentEvent(msgspec.Struct):
-    """The fields of a sent event that matter."""
+    """The relevant fields of a sent event."""
 
     type: str | None = None
     sequence_number: int | None = None
@@ -63,8 +64,8 @@ class _SentEvent(msgspec.Struct):
 class ProxyResponseEvents:
     """The proxy's own events of one response.
 
-    *body* is the request's; the response repeats parts of it. A relayed answer has its
-    upstream's numbers: what stands between its events repeats the last one.
+    *body* is the request's; the response repeats parts of it. A relayed answer has its upstream's
+    sequence numbers, so an event of the proxy repeats the previous number.
     """
 
     __slots__ = ("_began", "_body", "_head", "_last", "_own", "numbers", "relayed")
@@ -75,19 +76,21 @@ class ProxyResponseEvents:
         )
         self._body = body
         self._began = False
-        self._own = 0  # events of the proxy before the answer
-        self._last = b""  # events of the answer that went out
+        # Number of the proxy's events before the answer.
+        self._own = 0
+        # The answer's events that were sent last.
+        self._last = b""
         self.numbers = SequenceNumbers()
         self.relayed = False
 
     def start_attempt(self, *, relayed: bool) -> SequenceNumbers:
-        """Return the numbers for an answer that is to begin."""
+        """Return the sequence numbers for a new answer."""
         self.relayed = relayed
         self._forget_attempts()
         return self.numbers
 
     def record_sent(self, events: bytes) -> None:
-        """Note *events* of the answer, which go out."""
+        """Note *events* of the answer, which are about to be sent."""
         if b"data:" not in events:
             return
         if not self._last and (found := _ID.search(events[:_SAMPLE])):
@@ -96,7 +99,7 @@ class ProxyResponseEvents:
         self._last = events if len(events) <= _LARGE else _shortened(events)
 
     def heartbeat(self) -> bytes:
-        """Return a heartbeat: at first the response's beginning, then ``response.in_progress``."""
+        """Return a heartbeat: first the response's beginning, then ``response.in_progress``."""
         self._forget_attempts()
         if not self._began:
             events = self._beginning()
@@ -113,7 +116,7 @@ class ProxyResponseEvents:
     def failure(self, error: ProxyError) -> bytes:
         """Return the events that end the stream with *error*.
 
-        An upstream's own ``error`` that went out as the last event is not sent twice.
+        If the last event sent was the upstream's own ``error``, it is not sent twice.
         """
         self._forget_attempts()
         sent = self._last_sent()
@@ -130,7 +133,7 @@ class ProxyResponseEvents:
         return events + _event("response.failed", self.numbers.take(), failed)
 
     def _beginning(self) -> bytes:
-        """Return the events by which a response begins."""
+        """Return the events that begin a response."""
         self._began = True
         created = replace(self._head, **_echo(self._body))
         self._body = b""
@@ -140,15 +143,12 @@ class ProxyResponseEvents:
         )
 
     def _forget_attempts(self) -> None:
-        """Reset the numbers to the proxy's events while nothing of an answer has been sent.
-
-        A failed attempt has used numbers.
-        """
+        """Reset the sequence numbers of failed attempts that have sent nothing."""
         if not self._last:
             self.numbers.next = self._own
 
     def _last_sent(self) -> _SentEvent:
-        """Return what the last event of the answer says."""
+        """Return the fields of the answer's last event."""
         found = _SentEvent()
         for event in SSEDecoder().feed(self._last):
             try:
@@ -161,7 +161,7 @@ class ProxyResponseEvents:
 
 
 def failed_code(error: ProxyError) -> str:
-    """Return the code for *error* in a response that failed: one that clients act on."""
+    """Return the code for *error* in a failed response: one that clients act on."""
     if error.code in _KNOWN_CODES:
         return str(error.code)
     if error.status == 402 or error.error_type == "insufficient_quota":
@@ -172,7 +172,7 @@ def failed_code(error: ProxyError) -> str:
 
 
 def _reason(sent: _SentEvent) -> ResponseError:
-    """Return what an upstream's ``error`` event says."""
+    """Return the error in an upstream's ``error`` event."""
     error = sent.error if isinstance(sent.error, dict) else {}
     said = sent.code or error.get("code") or error.get("type")
     known = said if isinstance(said, str) and said in _KNOWN_CODES else "server_error"
@@ -182,7 +182,7 @@ def _reason(sent: _SentEvent) -> ResponseError:
 
 
 def _shortened(events: bytes) -> bytes:
-    """Return the last of *events* without what may be long in it."""
+    """Return the last of *events* without its potentially long fields."""
     last = SSEDecoder().feed(events)[-1:]
     try:
         sent = msgspec.json.decode(last[0].data, type=_SentEvent)
@@ -192,7 +192,7 @@ def _shortened(events: bytes) -> bytes:
 
 
 def _echo(body: bytes) -> dict[str, Any]:
-    """Return what the response repeats of its request, nothing where that is not whole."""
+    """Return the fields of the request that the response repeats; none if *body* is invalid."""
     try:
         fields = surrogates.decode(_FIELDS, body)
         return echo_of(fields)

@@ -1,6 +1,6 @@
-"""The answers of OpenAI's Responses API, as this proxy writes them. Pure.
+"""OpenAI's Responses API objects, as this proxy writes them. Pure.
 
-What the request said is repeated in its own bytes, so those fields are raw.
+The response repeats fields of the request in their original bytes, so those fields are raw.
 
 Source: https://platform.openai.com/docs/api-reference/responses/object (read 2026-11) and recorded
 answers.
@@ -41,7 +41,7 @@ class ResponseUsage(Struct):
 
 
 class ResponseURLCitation(Struct, tag_field="type", tag="url_citation"):
-    """A source for the characters *start_index* up to *end_index* of the text."""
+    """A source for the text's characters from *start_index* to before *end_index*."""
 
     end_index: int
     start_index: int
@@ -73,7 +73,7 @@ class SummaryText(Struct, tag_field="type", tag="summary_text"):
 
 
 class ReasoningItem(Struct, tag_field="type", tag="reasoning", kw_only=True):
-    """What the model thought; *encrypted_content* is only for those who asked for it."""
+    """The model's thoughts; *encrypted_content* is set only if the client asked for it."""
 
     id: str
     summary: list[SummaryText] = field(default_factory=list)
@@ -103,7 +103,7 @@ class CustomCallItem(Struct, tag_field="type", tag="custom_tool_call", kw_only=T
 
 
 class ToolSearchCallItem(Struct, tag_field="type", tag="tool_search_call", kw_only=True):
-    """A call of the search for tools, which the client runs; *arguments* are a JSON object."""
+    """A call of the tool search, which the client runs; *arguments* is a JSON object."""
 
     id: str
     status: Status
@@ -113,7 +113,7 @@ class ToolSearchCallItem(Struct, tag_field="type", tag="tool_search_call", kw_on
 
 
 class LocalShellCallItem(Struct, tag_field="type", tag="local_shell_call", kw_only=True):
-    """A command that the client runs."""
+    """A shell command for the client to run."""
 
     id: str
     status: Status
@@ -122,7 +122,7 @@ class LocalShellCallItem(Struct, tag_field="type", tag="local_shell_call", kw_on
 
 
 class ShellCallItem(Struct, tag_field="type", tag="shell_call", kw_only=True):
-    """Shell commands that the client runs."""
+    """Shell commands for the client to run."""
 
     id: str
     status: Status
@@ -132,7 +132,7 @@ class ShellCallItem(Struct, tag_field="type", tag="shell_call", kw_only=True):
 
 
 class ApplyPatchCallItem(Struct, tag_field="type", tag="apply_patch_call", kw_only=True):
-    """A change of a file that the client makes."""
+    """A file change for the client to make."""
 
     id: str
     status: Status
@@ -141,7 +141,7 @@ class ApplyPatchCallItem(Struct, tag_field="type", tag="apply_patch_call", kw_on
 
 
 class ImageItem(Struct, tag_field="type", tag="image_generation_call", kw_only=True):
-    """A picture that the model made, as base64; None until it is there."""
+    """A picture from the model as base64; *result* is None until it is ready."""
 
     id: str
     status: Literal["in_progress", "completed"]
@@ -170,7 +170,7 @@ class ResponseError(Struct):
 
 
 class IncompleteDetails(Struct):
-    """Why a response is not complete."""
+    """Why a response is incomplete."""
 
     reason: Literal["max_output_tokens", "content_filter"]
 
@@ -181,11 +181,11 @@ _NULL: Final = b"null"
 
 
 class ResponseObject(Struct, kw_only=True):
-    """A response, whole or so far. *created_at* is in epoch seconds.
+    """A response, complete or in progress. *created_at* is in epoch seconds.
 
-    What identifies it comes first, for the rest may be long. Raw is what it repeats of its
-    request; the defaults there are OpenAI's. Nothing is stored here, whatever the request wished:
-    *store* is false.
+    Identifying fields come first, because the rest may be long. Raw fields repeat the request;
+    their defaults are OpenAI's. *store* is false whatever the request asked for: nothing is stored
+    here.
     """
 
     id: str
@@ -217,7 +217,7 @@ class ResponseObject(Struct, kw_only=True):
     usage: ResponseUsage | None = None
     user: Raw = Raw(_NULL)
     metadata: Raw = Raw(b"{}")
-    # Not OpenAI's: what Gemini says about an answer beyond that.
+    # Not OpenAI's: further fields that Gemini returns with an answer.
     native_finish_reason: str | UnsetType = UNSET
     finish_message: str | UnsetType = UNSET
     grounding_metadata: dict[str, Any] | UnsetType = UNSET
@@ -248,10 +248,10 @@ _TOOLS: Final = msgspec.json.Decoder(list[dict[str, Raw]])
 
 
 def echo_of(fields: Mapping[str, Raw]) -> dict[str, Any]:
-    """Return what a response repeats of a request with *fields*, filled up as OpenAI does it.
+    """Return the request's fields that a response repeats, with OpenAI's defaults.
 
     Raises:
-        msgspec.ValidationError: reasoning, text or tools are of another type.
+        msgspec.ValidationError: reasoning, text or tools have a wrong type.
     """
     echo: dict[str, Any] = {}
     for name in _ECHOED:

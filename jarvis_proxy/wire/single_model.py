@@ -1,12 +1,11 @@
-"""Requests of keys that may use certain models only: they must name one model. Pure.
+"""Requests of keys that may use certain models only: each must name one model. Pure.
 
-Upstreams differ in what they take for a model's name: decoders in Go ignore case, some take the
-first and some the last of two equal names, and routers take lists of models to fall back to. So a
-second name, in any spelling, is refused, and the forwarded body holds the one name that was
-looked at.
+Upstreams differ in how they find a model's name: decoders in Go ignore case, some use the first and
+some the last of two equal names, and routers accept lists of fallback models. So a second name, in
+any spelling, is rejected, and the forwarded body holds only the name that was checked.
 
-Sources: https://openrouter.ai/docs/api-reference/parameters, https://docs.litellm.ai/docs/proxy/reliability
-(read 2026-11).
+Sources: https://openrouter.ai/docs/api-reference/parameters,
+https://docs.litellm.ai/docs/proxy/reliability (read 2026-11).
 """
 
 import re
@@ -46,7 +45,7 @@ _OTHER_MODELS: Final = frozenset(
         "userconfig",
     }
 )
-"""Fields by which some upstream chooses a model, in lower case and without punctuation."""
+"""Fields by which some upstream selects a model, in lower case without punctuation."""
 _NOT_ALPHANUMERIC: Final = re.compile(r"[^a-z0-9]+")
 _LONGEST: Final = 64
 _MOST_FIELDS: Final = 1000
@@ -61,13 +60,13 @@ _TOOLS: Final = msgspec.json.Decoder(list[_Tool])
 
 
 def only_model(body: bytes, model: str | None) -> tuple[bytes, tuple[str, ...]]:
-    """Return *body*, a JSON object, with *model* as its one model, and models that tools name.
+    """Return *body*, a JSON object, with *model* as its only model, and the models in its tools.
 
-    With a *model* of None, which an upstream's own default stands for, the body has none.
+    If *model* is None, which means the upstream's own default, the body gets no model.
 
     Raises:
-        ProxyError: 400 `unsupported_parameter`, another field may name a model; `invalid_json`, a
-            field is named twice, or there are too many to look at.
+        ProxyError: 400 `unsupported_parameter`, another field may name a model; `invalid_json`,
+            a field occurs twice, or there are too many to check.
     """
     plain = surrogates.replace_lone_surrogates(body)
     fields = _FIELDS.decode(plain)
@@ -85,7 +84,7 @@ def only_model(body: bytes, model: str | None) -> tuple[bytes, tuple[str, ...]]:
 
 
 def check_names(names: Iterable[str]) -> None:
-    """Refuse a field that some upstream might take for a model's name.
+    """Reject a field that some upstream might use as a model's name.
 
     Raises:
         ProxyError: 400 `unsupported_parameter`.
@@ -104,27 +103,27 @@ def check_names(names: Iterable[str]) -> None:
 
 
 def check_query(query: str) -> None:
-    """Refuse a raw query with a field that might name a model. Raises as ``check_names`` does."""
+    """Reject a raw query with a field that may name a model. Raises as ``check_names`` does."""
     if query:
         parts = re.split("[&;]", query)
         check_names(unquote_plus(part.partition("=")[0]) for part in parts)
 
 
 def _folded(name: str) -> str:
-    """Return a name as the most lenient upstream may read it."""
-    # Longer names mean nothing to anyone, and normalising megabytes takes long.
+    """Return *name* as the most lenient upstream may read it."""
+    # Longer names have no meaning anywhere, and normalising megabytes takes long.
     text = unicodedata.normalize("NFKC", name[:_LONGEST]).casefold()
     return _NOT_ALPHANUMERIC.sub("", text)
 
 
 def _quotes(fields: dict[str, msgspec.Raw]) -> int:
-    """Return how many quotation marks an object of *fields* has where each is named once.
+    """Return how many quotation marks the JSON of *fields* has if each name occurs once.
 
-    Counting costs a fraction of looking at each name, whatever the size.
+    Counting them costs a fraction of checking each name.
 
     Raises:
-        ProxyError: 400 `invalid_json`, a name has such a mark in it: it may be written as an
-            escape, which could make up for one that is lacking.
+        ProxyError: 400 `invalid_json`, a name contains a quotation mark: written as an escape,
+            it could hide a missing one.
     """
     if any('"' in name for name in fields):
         raise _invalid("has a quotation mark in a field's name")

@@ -1,4 +1,4 @@
-"""Server-sent events: bytes to events, and where whole events end. Pure.
+"""Server-sent events: decodes bytes to events, and finds event boundaries. Pure.
 
 Source: https://html.spec.whatwg.org/multipage/server-sent-events.html (9.2.6, read 2026-11).
 """
@@ -9,7 +9,7 @@ from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.wire.pieces import ByteBuffer
 
 MAX_EVENT_BYTES: Final = 32 * 1024 * 1024
-"""An event may carry a picture of megabytes; past this the stream is refused."""
+"""Largest event: it may carry a picture of megabytes. Larger ones end the stream."""
 
 _MAX_STRAY_BYTES: Final = 64 * 1024
 _LINE_BYTES: Final = 48
@@ -17,20 +17,20 @@ _BOM: Final = b"\xef\xbb\xbf"
 _FIELDS: Final = frozenset((b"data", b"event", b"id", b"retry"))
 
 KEEPALIVE: Final = b": keepalive\n\n"
-"""A comment between events. Not ``: ping``: one client drops everything that follows that."""
+"""A comment between events. Not ``: ping``: one client drops everything after that."""
 
 DONE: Final = b"data: [DONE]\n\n"
 
 
 class SSEEvent(NamedTuple):
-    """One event: its type (``""`` when not named) and its data, lines joined by LF."""
+    """One event: its type (``""`` if unnamed) and its data, with lines joined by LF."""
 
     event: str
     data: bytes
 
 
 class SSEDecoder:
-    """Turns bytes, cut anywhere, into events. Lines may end in LF, CRLF or CR."""
+    """Decodes bytes, split anywhere, into events. Lines may end in LF, CRLF or CR."""
 
     __slots__ = (
         "_data",
@@ -45,17 +45,19 @@ class SSEDecoder:
 
     def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         self._max = max_event_bytes
-        self._held = ByteBuffer()  # of a line whose end has not come yet
-        self._held_bytes = 0  # of the unfinished event: its whole lines and the pieces above
+        self._held = ByteBuffer()
+        """The incomplete last line."""
+        self._held_bytes = 0
+        """Size of the incomplete event: its complete lines and the incomplete one."""
         self._data: list[bytes] = []
         self._event = ""
         self._skip_lf = False
         self._first = True
         self.non_sse_lines = b""
-        """Lines that are no SSE field, up to 64 KiB: the upstream broke off into plain text."""
+        """Lines without an SSE field, up to 64 KiB: an upstream may break off into plain text."""
 
     def feed(self, data: bytes) -> list[SSEEvent]:
-        """Return the events that *data* completes; a partial event is held back.
+        """Return the events that *data* completes; hold back a partial event.
 
         Raises:
             ProxyError: 502 `upstream_frame_too_large`.
@@ -87,9 +89,9 @@ class SSEDecoder:
         return events
 
     def _single(self, data: bytes) -> SSEEvent | None:
-        """Return the event, if *data* is just one in the common form: what nearly every read is.
+        """Return the event if *data* is exactly one in the common form, as in most reads.
 
-        Taken without looking at its lines, which costs a third.
+        This skips the split into lines, and takes a third of the time.
         """
         if data[:6] != b"data: " or self._held_bytes or self._skip_lf:
             return None
@@ -106,20 +108,20 @@ class SSEDecoder:
 
     @property
     def held(self) -> int:
-        """About how many bytes are kept of an event that is not whole: each line has its cost."""
+        """Approximate memory use of the partial event in bytes, with an overhead for each line."""
         return self._held_bytes + _LINE_BYTES * len(self._data)
 
     def close(self) -> SSEEvent | None:
-        """Return the event that the end of the stream left without its blank line, if any.
+        """Return the event that the stream's end left without a blank line, if any.
 
-        The specification discards it; a caller may take it when its data is whole.
+        The specification discards it; a caller may use it if its data is complete.
         """
         if self._held.size:
             self._take_line(self._release())
         return self._dispatch()
 
     def _release(self) -> bytes:
-        """Return the pieces of the unfinished line; joined only here, so in linear time."""
+        """Return the incomplete line; joining its pieces only here takes linear time."""
         line = self._held.join()
         self._held_bytes -= len(line)
         self._held = ByteBuffer()
@@ -159,7 +161,7 @@ class SSEDecoder:
 
 
 def too_large() -> ProxyError:
-    """Return the error for an event past the limit."""
+    """Return the error for an event above the limit."""
     return ProxyError(
         502,
         "The upstream sent an event larger than the proxy takes.",
@@ -168,11 +170,11 @@ def too_large() -> ProxyError:
 
 
 def last_boundary(data: bytes) -> int:
-    """Return the index just after the last blank line in *data*, 0 when there is none.
+    """Return the index just after the last blank line in *data*, 0 if there is none.
 
-    Everything before that index is whole events. A blank line is two line ends in a row, each LF,
-    CRLF or CR. A final CR counts: its LF, should it come, then starts the next piece, which
-    readers of SSE take for an empty line.
+    Everything before that index is complete events. A blank line is two line ends in a row, each
+    LF, CRLF or CR. A final CR counts. If its LF follows, it starts the next piece, where SSE
+    parsers see an empty line.
     """
     if data.endswith(b"\n\n"):
         return len(data)

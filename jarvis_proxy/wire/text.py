@@ -1,7 +1,7 @@
-r"""JSON with halves of surrogate pairs: a lone ``\ud83d`` where an emoji was cut. Pure.
+r"""JSON with lone surrogates: half of a pair such as ``\ud83d``, where an emoji was cut. Pure.
 
-JavaScript cuts strings between two halves and writes each half as an escape. That is JSON (RFC
-8259, section 8.2), but no text, so decoders that give UTF-8 refuse it.
+JavaScript may cut a string inside a surrogate pair and write the halves as escapes. That is valid
+JSON (RFC 8259, section 8.2) but not valid Unicode, so decoders that return UTF-8 reject it.
 """
 
 import re
@@ -13,11 +13,11 @@ _MAX_PRINTED: Final = 64
 
 _T = TypeVar("_T")
 MAX_LONE_SURROGATES: Final = 50_000
-"""Nobody means more lone halves, and each costs time that other calls wait for."""
+"""Most lone surrogates in a text. Nobody needs more, and each one costs time."""
 
 _HIGH: Final = rb"\\u[dD][89abAB][0-9a-fA-F]{2}"
 _LOW: Final = rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-# Each pattern begins with fixed bytes and looks around behind them: so the search is fast.
+# Each pattern starts with fixed bytes, and its lookarounds come after them: that is fast.
 _LONE_HIGH: Final = re.compile(rb"\\u([dD][89abAB][0-9a-fA-F]{2})(?!%b)" % _LOW)
 _LONE_LOW: Final = re.compile(rb"\\u([dD][c-fC-F][0-9a-fA-F]{2})(?<!%b%b)" % (_HIGH, _LOW))
 _REPLACED: Final = rb"\\ufffd"
@@ -27,11 +27,11 @@ _MARK: Final = re.compile(rb"~half(\d{1,9})~")
 
 
 class TooManyLoneSurrogates(msgspec.DecodeError):
-    """The text has more than ``MAX_LONE_SURROGATES`` lone halves of surrogate pairs."""
+    """The text has more than ``MAX_LONE_SURROGATES`` lone surrogates."""
 
 
 def replace_lone_surrogates(body: bytes) -> bytes:
-    r"""Return JSON text with every lone half replaced by U+FFFD; *body* itself if it has none.
+    r"""Return JSON with every lone surrogate replaced by U+FFFD; *body* itself if it has none.
 
     The result is as long as *body*: ``\ud83d`` becomes ``\ufffd``.
 
@@ -42,11 +42,11 @@ def replace_lone_surrogates(body: bytes) -> bytes:
 
 
 def decode(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
-    """Return what *decoder* makes of *body*; a lone half counts as U+FFFD.
+    """Return *body* decoded by *decoder*; a lone surrogate counts as U+FFFD.
 
     Raises:
-        msgspec.DecodeError, UnicodeDecodeError, RecursionError: as the decoder; a position is
-            one in *body*.
+        msgspec.DecodeError, UnicodeDecodeError, RecursionError: as the decoder raises them;
+            positions refer to *body*.
     """
     try:
         return decoder.decode(body)
@@ -60,10 +60,10 @@ def decode(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
 
 
 class MaskedSurrogates:
-    """JSON whose lone halves are hidden in ordinary text, so that a decoder takes it.
+    """JSON whose lone surrogates are masked as ordinary text, so that a decoder accepts it.
 
-    *body* is that JSON. Its raw values may be moved about, among *other* bytes; ``shown``
-    puts the halves back.
+    *body* is the masked JSON. Its raw values may be moved around, among *other* bytes; ``restore``
+    puts the surrogates back.
 
     Raises:
         TooManyLoneSurrogates: there are more than ``MAX_LONE_SURROGATES``.
@@ -78,14 +78,16 @@ class MaskedSurrogates:
         self.body = _substitute(body, self._mark + rb"\1")
 
     def restore(self, body: bytes) -> bytes:
-        """Return *body*, made from what was hidden, with the halves as they came."""
+        """Return the masked *body* with its original surrogates."""
         return re.sub(self._mark + rb"([0-9a-fA-F]{4})", rb"\\u\1", body)
 
 
 def _substitute(body: bytes, replacement: bytes) -> bytes:
     if (b"\\ud" not in body and b"\\uD" not in body) or b"\0" in body:
-        return body  # no JSON has a raw NUL: here it stands for an escaped backslash
-    masked = body.replace(_BACKSLASH, _NO_BACKSLASH)  # what is left of backslashes escapes
+        # Valid JSON has no raw NUL: below, NUL stands for an escaped backslash.
+        return body
+    # The remaining backslashes begin escapes.
+    masked = body.replace(_BACKSLASH, _NO_BACKSLASH)
     whole, highs = _LONE_HIGH.subn(replacement, masked, MAX_LONE_SURROGATES + 1)
     whole, lows = _LONE_LOW.subn(replacement, whole, MAX_LONE_SURROGATES + 1)
     if highs + lows > MAX_LONE_SURROGATES:
@@ -94,9 +96,9 @@ def _substitute(body: bytes, replacement: bytes) -> bytes:
 
 
 def printable(text: str) -> str:
-    """Return *text* cut to 64 characters, everything but printable ASCII replaced by ``?``.
+    """Return *text* cut to 64 characters, with ``?`` for all but printable ASCII.
 
-    A name in a log line can then neither break the line nor write to a terminal.
+    Such a name in a log line cannot break the line or control a terminal.
     """
     cut = text[:_MAX_PRINTED]
     if cut.isascii() and cut.isprintable():

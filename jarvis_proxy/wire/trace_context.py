@@ -1,6 +1,7 @@
-"""W3C Trace Context: the header ``traceparent``, taken from clients and sent to upstreams. Pure.
+"""W3C Trace Context: reads ``traceparent`` from clients and writes it to upstreams. Pure.
 
-``tracestate`` stays behind: it may hold anything. Source: https://www.w3.org/TR/trace-context/.
+``tracestate`` is not forwarded, because it may hold anything. Source:
+https://www.w3.org/TR/trace-context/.
 """
 
 import re
@@ -9,7 +10,7 @@ from typing import Final
 import msgspec
 
 TRACEPARENT: Final = "traceparent"
-# Later versions may have more fields behind these four.
+# Later versions may add fields after these four.
 _FIELDS: Final = re.compile(
     r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?"
 )
@@ -17,9 +18,9 @@ _VERSION: Final = "00"
 
 
 class TraceParent(msgspec.Struct, frozen=True):
-    """Which trace a request belongs to, and which span of it made the request.
+    """The trace of a request, and the span that sent the request.
 
-    *flags* are eight bits; the lowest says that the caller records the trace.
+    *flags* is eight bits; the lowest one says that the caller records the trace.
     """
 
     trace_id: int
@@ -27,7 +28,7 @@ class TraceParent(msgspec.Struct, frozen=True):
     flags: int
 
     def with_span(self, span_id: int) -> "TraceParent":
-        """Return the parent for what the span *span_id* of the same trace asks for."""
+        """Return the parent for requests that the span *span_id* of the same trace sends."""
         return msgspec.structs.replace(self, span_id=span_id)
 
     def __str__(self) -> str:
@@ -36,7 +37,7 @@ class TraceParent(msgspec.Struct, frozen=True):
 
 
 def parse_traceparent(value: str | None) -> TraceParent | None:
-    """Return what a header says; None without one, and for one that is not valid."""
+    """Return the parsed header; None if it is missing or invalid."""
     if value is None or (found := _FIELDS.fullmatch(value)) is None:
         return None
     if value.startswith(_VERSION) and found.end(3) != len(value):

@@ -1,8 +1,8 @@
 """The budget of work for translating one request. Pure.
 
-A small request can ask for much: one that repeats a definition in every place, for example. Each
-step of a translation is counted here, and past the budget the request is refused. So the cost of a
-request grows with its size, and a request of any size has a largest cost.
+A small request can cause much work, for example by repeating a definition everywhere. Each step of
+a translation is counted, and a request beyond the budget is rejected. So the cost of a request
+grows with its size, and has an upper bound.
 """
 
 from typing import Final
@@ -13,16 +13,17 @@ BASE_STEPS: Final = 25_000
 """Steps that every request may take, however small it is."""
 
 MAX_STEPS: Final = 1_000_000
-"""Steps that no request may pass. One step takes about 2 µs."""
+"""Most steps of any request. One step takes about 2 µs."""
 
-_BYTES_PER_STEP: Final = 4  # ordinary schemas take about one step for 5 bytes
+_BYTES_PER_STEP: Final = 4
+"""Ordinary schemas take about one step for 5 bytes."""
 _CHARACTERS_PER_STEP: Final = 64
 
 
 class WorkBudget:
     """Counts the steps of one translation.
 
-    A step is one JSON value looked at or copied. Share one object among all parts of a request.
+    A step is one JSON value read or copied. All parts of a request share one object.
     """
 
     __slots__ = ("_limit", "steps")
@@ -38,7 +39,7 @@ class WorkBudget:
         return cls(min(BASE_STEPS + size // _BYTES_PER_STEP, MAX_STEPS))
 
     def spend(self, steps: int = 1, *, param: str | None = None) -> None:
-        """Count *steps*, before they are taken.
+        """Count *steps* before they are taken.
 
         Raises:
             ProxyError: 400 `request_too_complex` with *param*, the budget is spent.
@@ -48,7 +49,7 @@ class WorkBudget:
             raise too_complex(param)
 
     def spend_text(self, length: int, *, param: str | None = None) -> None:
-        """Count a text of *length* characters that is copied: a step for each 64 of them.
+        """Count a copied text of *length* characters: one step per 64 characters.
 
         Raises:
             ProxyError: 400 `request_too_complex` with *param*, the budget is spent.
@@ -57,7 +58,7 @@ class WorkBudget:
 
 
 def too_complex(param: str | None = None) -> ProxyError:
-    """Return the 400 for a request that takes more work to translate than one may cost."""
+    """Return the 400 for a request that takes too much work to translate."""
     where = f" '{param}'" if param else ""
     return ProxyError(
         400,
