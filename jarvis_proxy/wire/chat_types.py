@@ -131,7 +131,7 @@ class Image(Struct, kw_only=True):
 
 
 class Audio(Struct):
-    """Speech as base64. In a stream, all *data* pieces form one text. Times are in epoch seconds."""
+    """Speech as base64; in a stream, all *data* pieces form one text. Times are epoch seconds."""
 
     id: str | UnsetType = UNSET
     data: str | UnsetType = UNSET
