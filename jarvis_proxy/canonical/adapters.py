@@ -1,4 +1,4 @@
-"""What a client API and an upstream API implement to be translated into each other. Pure.
+"""The protocols that let any client API be translated to any upstream API. Pure.
 
 A *dialect* is a client API: it reads calls and writes answers. An *adapter* is an upstream API: it
 writes requests and reads answers. ``translation.py`` joins any dialect to any adapter.
@@ -16,28 +16,28 @@ from jarvis_proxy.wire.response_events import SequenceNumbers
 
 
 class ModelFeatures(NamedTuple):
-    """What a dialect has to know of a model before it reads a request for it."""
+    """The features of a model that a dialect must know before it reads a request."""
 
     draws: bool = False
-    """It makes pictures by itself: no tool has to be declared for that."""
+    """The model generates images by itself, so no tool needs to be declared."""
     speaks: bool = False
-    """It answers in speech."""
+    """The model answers in speech."""
 
 
 class AnswerFactory(Protocol):
-    """Makes the empty answer of a call."""
+    """Creates the empty answer of a call."""
 
     def __call__(self, *, stream: bool, numbers: SequenceNumbers | None = None) -> Answer:
         """Return a new answer, as a stream of events or as one body.
 
-        *numbers* count the events that the client has had already (Responses).
+        *numbers* continues the sequence numbers of events already sent (Responses).
         """
 
 
 class DialectCall(NamedTuple):
-    """A call in a client's API: what it asks, and how its answer is written.
+    """A call in a client's API: its request, and how to write its answer.
 
-    *headers* are those of the answer, such as the ``content-type`` of one that is not JSON.
+    *headers* are the answer's, such as the ``content-type`` of one that is not JSON.
     """
 
     request: CanonicalRequest
@@ -49,7 +49,7 @@ class Dialect(Protocol):
     """A client API."""
 
     def read(self, call: Call, features: ModelFeatures, /) -> DialectCall:
-        """Return what *call* asks of a model with *features*.
+        """Return the canonical form of *call* to a model with *features*.
 
         Raises:
             ProxyError: 400 with the client's own param, the request is not valid.
@@ -57,22 +57,22 @@ class Dialect(Protocol):
 
 
 class UpstreamCall(Protocol):
-    """One canonical request as an upstream's, and the way back."""
+    """One canonical request in an upstream's API, and the way back."""
 
     @property
     def requests(self) -> tuple[UpstreamRequest, ...]:
-        """What to send: one request, or one for each choice if a request gives one choice only."""
+        """The requests to send: one, or one per choice if the API gives one choice per request."""
 
     @property
     def ignored(self) -> tuple[str, ...]:
-        """Params of the canonical request that have no equivalent (``IgnoredParams.names``)."""
+        """Params of the canonical request without an equivalent (``IgnoredParams.names``)."""
 
     @property
     def headers(self) -> tuple[tuple[str, str], ...]:
         """Response headers besides ``x-jarvis-ignored``."""
 
     def begin(self) -> None:
-        """Begin an attempt: forget what the readers of an earlier one have left."""
+        """Begin an attempt: forget the state that readers of an earlier attempt left."""
 
     def reader(self, answer: Answer, index: int, /) -> AnswerReader:
         """Return a fresh reader for the body that answers ``requests[index]``."""
@@ -80,28 +80,28 @@ class UpstreamCall(Protocol):
     def translate_error(
         self, status: int, headers: Mapping[str, str], body: bytes
     ) -> ProxyError | None:
-        """Return the error for a status ≥ 400; None: the shell makes one of the body."""
+        """Return the error for a status ≥ 400; None lets the shell make one from the body."""
 
     def recover(self, status: int, body: bytes) -> "UpstreamCall | None":
-        """Return a changed call worth one more try after this refusal, or None."""
+        """Return a changed call worth one more attempt after this refusal, or None."""
 
 
 class UpstreamAdapter(Protocol):
-    """An upstream API. What no dialect translates for it, it serves by itself."""
+    """An upstream API. It also serves the endpoints that no dialect translates."""
 
     name: str
 
     def features(self, call: Call, /) -> ModelFeatures:
-        """Return what dialects must know of the call's model.
+        """Return the features of the call's model.
 
         Raises:
-            ProxyError: 404 `model_not_found`, there can be no such model.
+            ProxyError: 404 `model_not_found`, no such model can exist.
         """
 
     def canonical_needs(self, call: Call, request: CanonicalRequest, /) -> Prerequisites:
         """Return what must be looked up before ``translate``.
 
-        With ``decoded`` set, ``translate`` gets it, and *request* without its body.
+        If ``decoded`` is set in the result, ``translate`` gets it, and *request* without its body.
 
         Raises:
             ProxyError: 400 with a param of the canonical request.
@@ -114,10 +114,10 @@ class UpstreamAdapter(Protocol):
         media: Mapping[str, Media | ProxyError],
         decoded: Decoded | None = None,
     ) -> UpstreamCall:
-        """Return the upstream's call for what *read* gives.
+        """Return the upstream's call for the request that *read* returns.
 
-        *read* is cheap the first time. For a recovery, it reads the client's request again:
-        so nobody keeps a second body. *media* and *decoded* are what ``canonical_needs`` asked for.
+        *read* is cheap the first time. For a recovery it parses the client's request again, so that
+        no second body is kept. *media* and *decoded* are the results for ``canonical_needs``.
 
         Raises:
             ProxyError: 400 with a param of the canonical request.

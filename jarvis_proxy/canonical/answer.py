@@ -1,7 +1,7 @@
-"""The canonical answer: events that an upstream's reader sends and a client's answer takes. Pure.
+"""The canonical answer: events from an upstream's reader to a client's answer. Pure.
 
-A reader sends the events of one choice in order, one thing at a time: a tool call begins, gets its
-pieces and ends before anything else comes. So no client API has to reorder anything.
+A reader sends the events of one choice in order, one item at a time: a tool call begins, gets its
+pieces and ends before the next item begins. So no client API has to reorder events.
 """
 
 from collections.abc import Callable
@@ -15,10 +15,10 @@ from jarvis_proxy.wire.chat_types import Annotation, ChatUsage, FinishReason, Im
 
 
 class AnswerContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What an answer says besides what the upstream says.
+    """The fields of an answer that do not come from the upstream.
 
     *call_id* is 24 letters and digits, unique to the call; *created* is in epoch seconds; *model*
-    is the name that the client asked for. *new_id* gives 24 random letters and digits.
+    is the name that the client asked for. *new_id* returns 24 random letters and digits.
     """
 
     call_id: str
@@ -30,8 +30,8 @@ class AnswerContext(msgspec.Struct, frozen=True, kw_only=True):
 class CallStart(msgspec.Struct, frozen=True):
     """The head of a tool call.
 
-    *id* is the one that the client sees and sends back. A *function* takes JSON, a *custom* tool
-    free text. *name* is the client's own name for it, within its *namespace* if it has one.
+    *id* is the id that the client sees and sends back. A *function* takes JSON, a *custom* tool
+    free text. *name* is the client's own, within its *namespace* if it has one.
     """
 
     id: str
@@ -41,12 +41,12 @@ class CallStart(msgspec.Struct, frozen=True):
 
 
 class Finish(msgspec.Struct, frozen=True, kw_only=True):
-    """How a choice ended, and what is known only then.
+    """How a choice ended, with facts known only then.
 
-    *reason* is OpenAI's; *native* is the upstream's own word. *matched_stop* is the stop sequence
-    that ended the text, if the upstream names it. *message* explains a refusal. *grounding* and
-    *citations* are Google's, in its own form. *model_version* is the model that answered, by the
-    upstream's name.
+    *reason* is OpenAI's finish reason; *native* is the upstream's own. *matched_stop* is the stop
+    sequence that ended the text, if the upstream names it. *message* explains a refusal.
+    *grounding* and *citations* are Google's, unchanged. *model_version* is the upstream's name of
+    the model that answered.
     """
 
     reason: FinishReason
@@ -60,65 +60,65 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AnswerSink(Protocol):
-    """Takes the events of one choice."""
+    """Receives the events of one choice."""
 
     @property
     def emitted(self) -> bool:
-        """Whether the client has been sent something of it, even if only a thought."""
+        """Whether any of it was sent to the client, even if only a thought."""
 
     def begin(self, upstream_id: str | None, usage: ChatUsage | None, /) -> None:
-        """Take the upstream's id and the prompt's tokens, where it tells them first.
+        """Receive the upstream's id and the prompt's token counts, if these come first.
 
-        Comes at most once and before all else. Nothing is written yet.
+        Called at most once, before all other events. Nothing is written yet.
         """
 
     def text(self, text: str, /) -> None:
-        """Take a piece of the visible text, never empty."""
+        """Receive a non-empty piece of the visible text."""
 
     def thought(self, text: str, /) -> None:
-        """Take a piece of the reasoning that may be shown, never empty."""
+        """Receive a non-empty piece of the reasoning that may be shown."""
 
     def seal(self, state: SealedState, /) -> None:
-        """Take opaque state of the upstream for the client to send back.
+        """Receive opaque state of the upstream for the client to send back.
 
-        Gemini: it signs the next call, or the message if no call follows. Anthropic: it belongs
-        to the thinking block that just ended. Chat: it is all of the reasoning, sent once.
+        Gemini's signs the next call, or the message if no call follows. Anthropic's belongs to the
+        thinking block that just ended. A chat service's is the whole reasoning, sent once.
         """
 
     def call_begin(self, call: CallStart, /) -> None:
         """Begin a tool call. Only one is open at a time."""
 
     def call_piece(self, piece: str, /) -> None:
-        """Take a piece of the open call's arguments: together they are JSON, or free text."""
+        """Receive a piece of the open call's arguments, which form JSON or free text."""
 
     def call_end(self, /) -> None:
-        """End the open call. It always comes; a call without pieces has no arguments."""
+        """End the open call. Every call is ended; one without pieces has no arguments."""
 
     def sketch(self, image: Image, /) -> None:
-        """Take a picture that the model drew on its way to the one that it gives."""
+        """Receive an intermediate image, drawn before the final one."""
 
     def image(self, image: Image, /) -> None:
-        """Take a whole picture."""
+        """Receive a complete image."""
 
     def speech(self, mime_type: str, data: str, /) -> None:
-        """Take a piece of sound, as base64."""
+        """Receive a piece of audio as base64."""
 
     def logprobs(self, tokens: list[TokenLogprob], /) -> None:
-        """Take the log probabilities of the tokens just given."""
+        """Receive the log probabilities of the preceding tokens."""
 
     def server_tool(self, kind: Literal["web_search"], count: int, /) -> None:
-        """Take how often the upstream used one of its own tools."""
+        """Receive how often the upstream used one of its own tools."""
 
     def finish(self, finish: Finish, /) -> str | None:
-        """End the choice: exactly once, and last.
+        """End the choice. Called exactly once, after all other events.
 
-        Return the id by which the client's next request names this message, or None if it cannot
-        name one. An upstream may keep state under it that has no other way back.
+        Returns the id by which the client's next request names this message, or None if it cannot
+        name one. An upstream may store state under this id if the state has no other way back.
         """
 
 
 class DiscardingSink:
-    """Takes a choice that the client's API has no place for. Implements ``AnswerSink``."""
+    """Drops a choice that the client's API cannot represent. Implements ``AnswerSink``."""
 
     emitted: bool = False
 
@@ -160,62 +160,62 @@ class DiscardingSink:
 
 
 class Answer(Protocol):
-    """One answer in a client's API, as a stream of its events or as one body."""
+    """One answer in a client's API, as a stream of events or as one body."""
 
     @property
     def kept(self) -> int:
-        """About how many bytes it keeps until its end."""
+        """About how many bytes the answer keeps until its end."""
 
     def choice(self, index: int, /) -> AnswerSink:
-        """Return the sink of a choice, the same one for the same *index*.
+        """Return the sink of choice *index*, always the same one.
 
-        Most APIs have one choice only; there the events of any further one go nowhere.
+        Most APIs have one choice only; they discard the events of further choices.
         """
 
     def end(self, usage: ChatUsage | None, service_tier: str | None = None, /) -> None:
-        """End the answer, behind the ``finish`` of every choice.
+        """End the answer, after the ``finish`` of every choice.
 
-        *usage* counts all choices together; None: the upstream did not tell it.
+        *usage* counts all choices together; None means that the upstream did not report it.
         """
 
     def take(self) -> bytes:
-        """Return the whole events that were written since the last call, or ``b""``. Streams."""
+        """Return the whole events written since the last call, or ``b""``. Only for streams."""
 
     def body(self) -> bytes:
-        """Return the whole answer as one JSON body, after ``end``. Not for streams."""
+        """Return the answer as one JSON body, after ``end``. Not for streams."""
 
 
 class AnswerReader(Protocol):
-    """Reads an upstream's body, cut anywhere, into the ``Answer`` that it was made with.
+    """Reads an upstream's body, split anywhere, into the ``Answer`` that it was created with.
 
     It gives each choice one ``finish``. It does not call ``Answer.end``: the exchange does.
     """
 
     @property
     def usage(self) -> ChatUsage | None:
-        """The tokens as far as the upstream has counted them."""
+        """The token counts that the upstream has reported so far."""
 
     @property
     def held(self) -> int:
-        """About how many bytes it holds back."""
+        """About how many bytes the reader holds back."""
 
     @property
     def done(self) -> bool:
-        """The answer is complete: read no further."""
+        """Whether the answer is complete, so that nothing more needs to be read."""
 
     @property
     def is_settled(self) -> bool:
-        """All of the answer has come, though its end has not: ``feed_eof`` completes it."""
+        """Whether all of the answer has arrived except its end, which ``feed_eof`` supplies."""
 
     @property
     def service_tier(self) -> str | None:
-        """The tier that served the call, in OpenAI's words, once the upstream has named it."""
+        """The tier that served the call, in OpenAI's terms, once the upstream has named it."""
 
     @property
     def next_request(self) -> UpstreamRequest | None:
-        """Behind ``feed_eof`` or ``read_whole``: the answer goes on with this request.
+        """The request that continues the answer, known after ``feed_eof`` or ``read_whole``.
 
-        Its body comes to the same reader.
+        The same reader reads its response.
         """
 
     def feed(self, data: bytes, /) -> None:
@@ -226,14 +226,14 @@ class AnswerReader(Protocol):
         """
 
     def feed_eof(self) -> None:
-        """Take it that the streamed body has ended.
+        """Handle the end of the streamed body.
 
         Raises:
             ProxyError: 502 `upstream_truncated`, the answer was not complete.
         """
 
     def read_whole(self, body: bytes, /) -> None:
-        """Read a body that came whole.
+        """Read a body that arrived whole.
 
         Raises:
             ProxyError: the body holds an error or nothing usable.

@@ -1,4 +1,4 @@
-"""Attachments: data URLs, base64 and links, as bytes and MIME type or as a reference. Pure.
+"""Attachments: converts data URLs, base64 and links to bytes with a MIME type, or references. Pure.
 
 Source: RFC 2397 (data URLs), RFC 4648 (base64); https://ai.google.dev/gemini-api/docs/files
 (read 2026-11).
@@ -24,16 +24,16 @@ _YOUTUBE_HOSTS: Final = frozenset(("youtube.com", "www.youtube.com", "m.youtube.
 _YOUTUBE_PATHS: Final = ("/shorts/", "/live/", "/embed/")
 _CLEANED: Final = str.maketrans("-_", "+/", " \t\n\r\f\v")
 _STEP: Final = 256 * 1024
-"""Letters of base64 that are looked at together; they come in fours."""
+"""Base64 letters that are checked at once; a multiple of four."""
 
 
 class AttachmentError(ValueError):
-    """The data cannot be read; the text says why, for the caller."""
+    """The data cannot be read; the message tells the caller why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """Data as base64 (standard alphabet, padded) and its MIME type, "" when unknown."""
+    """Data as base64 (standard alphabet, padded) and its MIME type, ``""`` if unknown."""
 
     mime: str
     base64: str
@@ -44,7 +44,7 @@ class Attachment:
 
 
 def link_kind(url: str) -> LinkKind:
-    """Tell what a link is, and with that who fetches it."""
+    """Return the kind of a link, which decides who fetches it."""
     scheme = url[:8].lower()
     if scheme.startswith("data:"):
         return "data"
@@ -58,20 +58,21 @@ def link_kind(url: str) -> LinkKind:
 
 
 def google_file_uri(file_id: str) -> str | None:
-    """Return the URI of a file that Google's Files API holds, None when it is no such file."""
+    """Return the URI of a file in Google's Files API, None if *file_id* names no such file."""
     if _FILE_NAME.match(file_id):
         return _FILES_BASE + file_id
     return file_id if _GOOGLE_FILE.match(file_id) else None
 
 
 def from_data_url(url: str, filename: str = "") -> Attachment:
-    """Return what a data URL holds.
+    """Return the content of a data URL.
 
-    Takes what clients send: a missing MIME type, further parameters, white space and percent
-    signs in the base64, the URL-safe alphabet, no padding; and data that is not base64.
+    Accepts what clients send: a missing MIME type, more parameters, white space and percent signs
+    in the base64, the URL-safe alphabet, no padding, and data that is not base64.
+
 
     Raises:
-        AttachmentError: the base64 is none, or there is no data.
+        AttachmentError: the base64 is not valid, or there is no data.
     """
     end = url.find(",")
     if end < 0:
@@ -86,23 +87,23 @@ def from_data_url(url: str, filename: str = "") -> Attachment:
 
 
 def from_base64(data: str, *, mime: str = "", filename: str = "") -> Attachment:
-    """Return what base64 text holds; the MIME type is found out where *mime* says nothing.
+    """Return an attachment of base64 text; its type is detected if *mime* is vague.
 
     Raises:
-        AttachmentError: it is no base64, or empty.
+        AttachmentError: the base64 is not valid, or empty.
     """
     text = data if _is_base64(data) else _repaired(data)
     if not text:
         raise AttachmentError("there is no data")
     raw = base64.b64decode(text[: _STEP // 4])
     if text.endswith("="):
-        # The last letter may carry bits that belong to no byte, which strict readers refuse.
+        # The last letter may have surplus bits that belong to no byte; strict parsers reject these.
         text = text[:-4] + base64.b64encode(base64.b64decode(text[-4:])).decode()
     return Attachment(_mime(raw, mime, filename), text)
 
 
 def _is_base64(text: str) -> bool:
-    """Return whether *text* is base64 as it should be. Nothing is kept of what is decoded."""
+    """Return whether *text* is strictly valid base64. The decoded bytes are dropped."""
     if len(text) % 4:
         return False
     try:
@@ -116,10 +117,10 @@ def _is_base64(text: str) -> bool:
 
 
 def _repaired(data: str) -> str:
-    """Return base64 without white space, in the standard alphabet, padded.
+    """Return *data* as base64 in the standard alphabet, padded and without white space.
 
     Raises:
-        AttachmentError: it is no base64.
+        AttachmentError: it is not base64.
     """
     text = data.translate(_CLEANED).rstrip("=")
     text += "=" * (-len(text) % 4)
@@ -132,7 +133,7 @@ def from_bytes(raw: bytes, *, mime: str = "", filename: str = "") -> Attachment:
     """Return an attachment of *raw* bytes.
 
     Raises:
-        AttachmentError: there are none.
+        AttachmentError: *raw* is empty.
     """
     if not raw:
         raise AttachmentError("there is no data")
@@ -140,7 +141,7 @@ def from_bytes(raw: bytes, *, mime: str = "", filename: str = "") -> Attachment:
 
 
 def as_text(raw: bytes) -> str:
-    """Return bytes as text: UTF-8 or UTF-16 by its mark, else, as a last resort, Latin-1."""
+    """Decode UTF-8, or UTF-16 with a byte order mark; Latin-1 if neither is valid."""
     try:
         return raw.decode("utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except UnicodeDecodeError:
@@ -155,7 +156,8 @@ def _is_youtube(url: str) -> bool:
     try:
         parts = urlsplit(url)
         host = (parts.hostname or "").lower()
-    except ValueError:  # a port or an address that is none
+    except ValueError:
+        # The port or the address is not valid.
         return False
     if host == "youtu.be":
         return len(parts.path) > 1

@@ -1,7 +1,7 @@
-"""How much one request may hold: values, messages, parts, tools, links. Pure.
+"""Bounds on one request: values, messages, parts, tools, links. Pure.
 
-The bounds are far above what a model can take, and keep a small body from becoming gigabytes of
-objects. So a request takes at most about four times its body, plus a fixed amount.
+The bounds are far above what a model accepts. They prevent a small body from becoming gigabytes of
+objects: a request takes at most about four times its body, plus a fixed amount.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,27 +13,27 @@ from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.wire.json_limits import exceeds_values, rough_count, rough_count_in_text
 
 MAX_VALUES: Final = 500_000
-"""JSON values in a body, and again in the arguments and results of calls in it."""
+"""Most JSON values in a body, and again in the arguments and results of its calls."""
 
 MAX_MESSAGES: Final = 20_000
-"""Messages, or input items."""
+"""Most messages or input items."""
 
 MAX_PARTS: Final = 20_000
-"""Parts of all messages together, with the calls in them."""
+"""Most parts of all messages together, including their calls."""
 
 MAX_TOOLS: Final = 512
 MAX_LINKS: Final = 16
-"""Links to download. Each becomes up to 27 MB of the request."""
+"""Most links to download. Each may add 27 MB to the request."""
 
 _VALUE_BYTES: Final = 100
 _OF_FOUR_BYTES: Final = (b"\xf0", b"\xf1", b"\xf2", b"\xf3", b"\xf4")
-"""How characters of four bytes begin in UTF-8."""
+"""The first bytes of characters that take four bytes in UTF-8."""
 _HIGH_HALVES: Final = tuple(rb"\u%c%c" % (first, second) for first in b"dD" for second in b"89abAB")
-"""How their escapes begin."""
+"""The beginnings of escapes of such characters (high surrogates)."""
 
 
 def check_values(body: bytes) -> None:
-    """Refuse a body with too many values, before it is decoded.
+    """Reject a body with too many values before it is decoded.
 
     Raises:
         ProxyError: 400 `array_above_max_length`.
@@ -43,15 +43,15 @@ def check_values(body: bytes) -> None:
 
 
 def decoded_size(body: bytes) -> int:
-    """Return about how many bytes of memory *body* takes when it is decoded, at the most.
+    """Return an upper estimate of the memory, in bytes, that *body* takes when decoded.
 
-    A text takes as many bytes for each character as its widest one needs.
+    Every character of a str takes as much memory as its widest character needs.
     """
     return _width(body) * len(body) + _VALUE_BYTES * min(rough_count(body), MAX_VALUES)
 
 
 def _width(body: bytes) -> int:
-    # Searches for one thing each: a pattern of several takes ten times as long.
+    # Search for one literal at a time: a pattern of several takes ten times as long.
     if not body.isascii() and any(start in body for start in _OF_FOUR_BYTES):
         return 4
     if rb"\u" not in body:
@@ -61,7 +61,7 @@ def _width(body: bytes) -> int:
 
 
 def check_request(request: ChatRequest) -> None:
-    """Refuse a request with too many messages, parts or tools.
+    """Reject a request with too many messages, parts or tools.
 
     Raises:
         ProxyError: 400 `array_above_max_length`.
@@ -77,7 +77,7 @@ def check_request(request: ChatRequest) -> None:
 
 
 def check_length(param: str, length: int, most: int) -> None:
-    """Let a list of *length* pass that has *most* items at the most.
+    """Reject a list of *length* items if that is more than *most*.
 
     Raises:
         ProxyError: 400 `array_above_max_length`.
@@ -91,7 +91,7 @@ def check_length(param: str, length: int, most: int) -> None:
 
 
 def check_links(count: int) -> None:
-    """Refuse more links than are downloaded for one request; one that is given twice counts twice.
+    """Reject more links than may be downloaded for one request; duplicates count.
 
     Raises:
         ProxyError: 400 `array_above_max_length`.
@@ -111,7 +111,7 @@ def _parts(message: ChatMessage) -> int:
 
 
 def _json_texts(messages: Iterable[ChatMessage]) -> Iterator[str]:
-    """Yield the texts that are read as JSON: arguments and results."""
+    """Yield the texts that are parsed as JSON: arguments and results."""
     for message in messages:
         for call in message.tool_calls or ():
             if call.function is not None and isinstance(call.function.arguments, str):

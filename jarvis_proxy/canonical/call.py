@@ -6,7 +6,7 @@ import msgspec
 
 from jarvis_proxy.canonical.sealed_conversation import ConversationSeal
 
-# Structs, not dataclasses, for what every call makes: a frozen dataclass sets each of its fields
+# Structs, not dataclasses, for objects that every call creates: a frozen dataclass sets each field
 # through object.__setattr__, which takes ten times as long.
 
 
@@ -15,11 +15,11 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
     *endpoint* is the normalised path without prefix (``chat/completions``); *model* is the name
     that the client asked for and sees in the answer; *target_model* is the upstream's name for it;
-    *body* is the body as received, after content decoding; *headers* are those that may cross.
-    *created* is in epoch seconds, *now* on the monotonic clock. *strict_params* turns parameters
-    without an equivalent into errors; *show_thoughts* asks for them where the request does not say.
-    *counts_tokens*: the client's key has a limit on tokens, so usage must be known. With
-    *conversation_seal*, ids of responses carry their conversations.
+    *body* is the body after content decoding; *headers* are those that may be forwarded. *created*
+    is in epoch seconds, *now* on the monotonic clock. *strict_params* makes parameters without an
+    equivalent errors; *show_thoughts* is the default if the request does not say. *counts_tokens*
+    means that the client's key has a token limit, so usage must be known. With *conversation_seal*,
+    response ids carry their conversations.
     """
 
     endpoint: str
@@ -40,9 +40,9 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Decoded:
-    """What an upstream has decoded of a call, to be taken once: it may be larger than the body.
+    """A decoded call, to be taken once, because it may be larger than the body.
 
-    *size* is about how many bytes of memory it takes.
+    *size* is its approximate memory use in bytes.
     """
 
     __slots__ = ("_value", "size")
@@ -52,10 +52,10 @@ class Decoded:
         self.size = size
 
     def take(self) -> object:
-        """Return it and forget it; None if it was taken."""
+        """Return the value and forget it; None if it was already taken."""
         value, self._value = self._value, None
         return value
 
     def peek(self) -> object:
-        """Return it and keep it; None if it was taken."""
+        """Return the value and keep it; None if it was already taken."""
         return self._value

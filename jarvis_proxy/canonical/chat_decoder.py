@@ -1,4 +1,4 @@
-"""The body of a canonical request, decoded within the bounds of one request. Pure."""
+"""Decodes the body of a canonical request within the bounds of one request. Pure."""
 
 from typing import Final, NamedTuple
 
@@ -15,18 +15,18 @@ _DECODER: Final = msgspec.json.Decoder(ChatRequest)
 
 
 class DecodedChat(NamedTuple):
-    """A decoded request, and how many bytes its body had."""
+    """A decoded request, and the size of its body in bytes."""
 
     request: ChatRequest
     size: int
 
 
 def decode_chat(body: bytes) -> Decoded:
-    """Return a box with the ``DecodedChat`` of *body*.
+    """Return the ``DecodedChat`` of *body*, wrapped.
 
     Raises:
-        ProxyError: 400, it is not JSON of the form of a chat request, it has no messages, or it
-            holds more than one request may.
+        ProxyError: 400, the body is not the JSON of a chat request, has no messages, or exceeds
+            the bounds of a request.
     """
     request = _decode(body)
     if not request.messages:
@@ -40,7 +40,7 @@ def decode_chat(body: bytes) -> Decoded:
 
 
 def chat_in(decoded: Decoded) -> ChatRequest:
-    """Return the request within *decoded*, which keeps it."""
+    """Return the request in *decoded* without taking it."""
     chat = decoded.peek()
     assert isinstance(chat, DecodedChat)  # noqa: S101 - nobody has taken it yet
     return chat.request

@@ -1,7 +1,7 @@
-"""The canonical request as typed values, for writers that look into it. Pure.
+"""The canonical request as typed values, for writers that inspect it. Pure.
 
 Source: https://platform.openai.com/docs/api-reference/chat/create (read 2026-11). Unknown fields
-are skipped. Fields of type ``object`` are looked at by the module that uses them.
+are skipped. The module that uses a field of type ``object`` checks it.
 """
 
 from typing import TypeAlias
@@ -10,7 +10,7 @@ import msgspec
 
 
 class ImageUrl(msgspec.Struct):
-    """``image_url`` and the like; *detail* is low, high, auto, or a level of Google's."""
+    """``image_url`` and similar; *detail* is low, high, auto, or one of Google's levels."""
 
     url: str
     detail: str | None = None
@@ -36,7 +36,7 @@ class InputFile(msgspec.Struct):
 
 
 class ContentPart(msgspec.Struct):
-    """One part of a message's content; *type* says which field counts.
+    """One part of a message's content; *type* tells which field is relevant.
 
     A ``search_result`` has *source*, *title* and *content*; a ``tool_reference`` has *tool_name*.
     """
@@ -77,7 +77,7 @@ class CalledCustom(msgspec.Struct):
 
 
 class ToolCall(msgspec.Struct):
-    """One tool call of an assistant message, with the places that carry signatures back."""
+    """One tool call of an assistant message, with the fields that carry signatures back."""
 
     id: str | None = None
     type: str | None = None
@@ -90,7 +90,7 @@ class ToolCall(msgspec.Struct):
 
 
 class AudioAnswer(msgspec.Struct):
-    """``audio`` of an assistant message: a reference to what only OpenAI keeps."""
+    """``audio`` of an assistant message: a reference to audio that only OpenAI stores."""
 
     id: str | None = None
     transcript: str | None = None
@@ -99,7 +99,8 @@ class AudioAnswer(msgspec.Struct):
 class ChatMessage(msgspec.Struct):
     """One message of any role.
 
-    *thinking_blocks* hold sealed state, see ``sealed_state``. *is_error*: the tool failed.
+    *thinking_blocks* hold sealed state, see ``sealed_state``. *is_error* means that the tool
+    failed.
     """
 
     role: str
@@ -133,7 +134,7 @@ class FunctionSpec(msgspec.Struct):
 
 
 class CustomSpec(msgspec.Struct):
-    """A custom tool as declared: free text in, with a grammar perhaps."""
+    """A custom tool as declared: its input is free text, optionally with a grammar."""
 
     name: str
     description: str | None = None
@@ -156,7 +157,7 @@ class JsonSchemaFormat(msgspec.Struct):
 
 
 class ResponseFormat(msgspec.Struct):
-    """``response_format``; *schema* is what some servers take next to ``json_object``."""
+    """``response_format``; some servers accept *schema* next to ``json_object``."""
 
     type: str | None = None
     json_schema: JsonSchemaFormat | None = None
@@ -164,14 +165,14 @@ class ResponseFormat(msgspec.Struct):
 
 
 class AudioOptions(msgspec.Struct):
-    """``audio``: how a spoken answer should sound."""
+    """``audio``: the voice and format of a spoken answer."""
 
     voice: object = None
     format: str | None = None
 
 
 class Reasoning(msgspec.Struct):
-    """``reasoning``, OpenRouter's way to ask for thinking."""
+    """``reasoning``, OpenRouter's field for thinking."""
 
     effort: str | None = None
     max_tokens: int | None = None
@@ -180,7 +181,7 @@ class Reasoning(msgspec.Struct):
 
 
 class Thinking(msgspec.Struct):
-    """``thinking``, Anthropic's way to ask for it."""
+    """``thinking``, Anthropic's field for it."""
 
     type: str | None = None
     budget_tokens: int | None = None
@@ -231,7 +232,7 @@ class ChatRequest(msgspec.Struct):
 
 
 def part_as_text(part: ContentPart) -> str | None:
-    """Return a ``search_result`` or a ``tool_reference`` in words; None for all other parts."""
+    """Return a ``search_result`` or ``tool_reference`` as text, None for other parts."""
     if part.type == "search_result":
         blocks = part.content if isinstance(part.content, list) else ()
         inner = (block.get("text") for block in blocks if isinstance(block, dict))
@@ -243,5 +244,5 @@ def part_as_text(part: ContentPart) -> str | None:
 
 
 def about_file(file: InputFile) -> str:
-    """Return what the client says about a file in lines, for models that take the file alone."""
+    """Return a file's title and context as lines, for models that accept only the file."""
     return "\n".join(str(line) for line in (file.title, file.context) if line)

@@ -1,6 +1,6 @@
 """What the shell needs of a client API besides its dialect: errors, heartbeats, failures. Pure.
 
-These are written in the client's API, whichever upstream answers, and if none does.
+These take the client API's form, whichever upstream answers, and also if none does.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ ApiName = Literal["openai", "messages", "generate_content"]
 
 
 class ErrorAnswer(msgspec.Struct, frozen=True):
-    """An error as an HTTP answer: *headers* are those that only this API asks for."""
+    """An error as an HTTP response; *headers* are those that only this API adds."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -25,49 +25,51 @@ class ErrorAnswer(msgspec.Struct, frozen=True):
 
 
 class StreamForm(Protocol):
-    """What the proxy itself says in one stream."""
+    """The proxy's own messages in one stream."""
 
     content_type: str
     """The value of ``Content-Type``."""
     silent: bool
-    """Nothing but the answer can stand in it: its headers wait for the first content, and a failure
-    closes the connection without an end."""
+    """The stream can carry nothing but the answer.
+
+    So its headers wait for the first content, and a failure closes the connection without an end.
+    """
     error_pause: float
-    """Seconds to wait between the last frame and an error, so that it arrives by itself."""
+    """Seconds to wait between the last frame and an error, so that the error arrives alone."""
     end_mark: bytes
-    """What ends an answer that lacks its end only; ``b""``: nothing has to."""
+    """The missing end of a settled answer; ``b""`` if there is none."""
 
     def has_content(self, events: bytes, /) -> bool:
-        """Return whether whole *events* hold some of the answer, and not only signs of life."""
+        """Return whether *events* contain content, not only signs of life."""
 
     def passed(self, events: bytes, /) -> None:
-        """Note whole events of the answer, which go out."""
+        """Note whole events of the answer, which are about to be sent."""
 
     def number_events(self, *, relayed: bool) -> SequenceNumbers | None:
-        """Return the numbers for the events of an answer that is to begin; None: they have none.
+        """Return the sequence numbers for a new answer, None if its events have none.
 
-        *relayed*: they come with the upstream's numbers.
+        *relayed*: the events have the upstream's numbers.
         """
 
     def heartbeat(self, *, is_long: bool, first_events_wait: bool) -> bytes:
-        """Return what shows, between events, that the answer is still being waited for.
+        """Return an event that shows that the answer is still awaited.
 
-        *is_long*: the silence has lasted for more than one heartbeat. *first_events_wait*: the
-        answer's first events have passed, and go out as soon as the head has.
+        *is_long*: the silence has lasted for more than one heartbeat interval. *first_events_wait*:
+        the answer's first events have arrived, and are sent as soon as the head is.
         """
 
     def failure(self, error: ProxyError, /) -> bytes:
-        """Return what ends the stream with *error*, so that the API's SDKs raise it."""
+        """Return the events that end the stream with *error*, so that the API's SDKs raise it."""
 
 
 class ClientApi(Protocol):
     """A client API as the shell sees it."""
 
     def error(self, error: ProxyError, call_id: str, /) -> ErrorAnswer:
-        """Return *error* as a whole answer; *call_id* is the call's 24 letters and digits."""
+        """Return *error* as a complete response; *call_id* is the call's 24 letters and digits."""
 
     def answer_headers(self, call_id: str, /) -> Mapping[str, str]:
-        """Return headers that every answer of this API has."""
+        """Return the headers of every response of this API."""
 
     def stream_form(self, call: Call, headers: Mapping[str, str], /) -> StreamForm:
         """Return the form of the stream that answers *call*; *headers* are the request's."""

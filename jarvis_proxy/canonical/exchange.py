@@ -1,7 +1,7 @@
-"""The seam between the shell, which moves bytes, and the upstreams, which shape them. Pure.
+"""The interface between the shell, which moves bytes, and the upstreams, which shape them. Pure.
 
-An upstream *describes* what to send and never sends it, so timeouts, retries, limits and the
-relay are written once, in the shell, and every translator is tested without a socket.
+An upstream *describes* what to send and never sends it. So the shell alone implements timeouts,
+retries, limits and the relay, and every translator is tested without a socket.
 """
 
 from collections.abc import Mapping
@@ -17,17 +17,17 @@ from jarvis_proxy.wire.response_events import SequenceNumbers
 
 
 class RetryableError(ProxyError):
-    """An answer of nothing: the same request, asked again once, often gives a good one."""
+    """The answer is empty or unusable; repeating the request once often gives a good one."""
 
 
 class EmptyAnswerError(RetryableError):
-    """A valid answer without content. A second one is passed on as it is."""
+    """A valid answer without content. If the second one is empty too, it is passed on."""
 
 
 class UpstreamRequest(msgspec.Struct, frozen=True):
-    """What to send: a value, not an action. *path* stands below the upstream's base URL.
+    """What to send: a value, not an action. *path* is relative to the upstream's base URL.
 
-    The shell adds the base URL and the credentials, so no key ever passes through a translator.
+    The shell adds the base URL and the credentials, so no translator ever sees a key.
     """
 
     method: str
@@ -48,7 +48,7 @@ class Media:
 class Prerequisites:
     """What the shell must look up before ``exchange``: attachment URLs and tool call ids.
 
-    *decoded* is for ``exchange`` to go on with, so that a body is decoded once.
+    *decoded* goes to ``exchange``, so that a body is decoded once.
     """
 
     urls: tuple[str, ...] = ()
@@ -60,7 +60,7 @@ NOTHING_NEEDED: Final = Prerequisites()
 
 
 class StreamTranslator(Protocol):
-    """Upstream bytes in, whole downstream SSE events out."""
+    """Translates an upstream's bytes to complete SSE events for the client."""
 
     @property
     def usage(self) -> TokenUsage | None:
@@ -68,19 +68,19 @@ class StreamTranslator(Protocol):
 
     @property
     def held(self) -> int:
-        """About how many bytes it keeps: of an event that is not whole, or for the answer's end."""
+        """About how many bytes it keeps: a partial event, or data for the answer's end."""
 
     @property
     def done(self) -> bool:
-        """The answer is complete and ``[DONE]`` (or its equal) is out: read no further."""
+        """Whether the answer is complete and its end (such as ``[DONE]``) was returned."""
 
     @property
     def next_request(self) -> UpstreamRequest | None:
-        """After ``feed_eof``: the answer goes on with this request, to the same translator."""
+        """The request that continues the answer in this translator, known after ``feed_eof``."""
 
     @property
     def failure(self) -> ProxyError | None:
-        """What the upstream itself says, in events that pass as they came, about why it failed."""
+        """The error that the upstream reported in its own events, which pass unchanged."""
 
     def feed(self, data: bytes) -> bytes:
         """Return the whole events that *data* completes, or ``b""``.
@@ -92,7 +92,7 @@ class StreamTranslator(Protocol):
         """
 
     def feed_eof(self) -> bytes:
-        """Return what the end of the upstream's body completes.
+        """Return the events that the end of the upstream's body completes.
 
         Raises:
             ProxyError: 502 `upstream_truncated`, the answer was not complete.
@@ -100,18 +100,18 @@ class StreamTranslator(Protocol):
 
 
 class Exchange(Protocol):
-    """One request to one upstream and the way back."""
+    """One call to one upstream and the way back."""
 
     raw: bool
-    """True: answers of any type pass on as they came; False: they are translated."""
+    """Whether responses of any type pass unchanged; otherwise they are translated."""
 
     @property
     def weight(self) -> int:
-        """Bytes of the bodies of all *requests* together; one that is the call's counts nothing."""
+        """Total bytes of the bodies of all *requests*; the call's own body counts as 0."""
 
     @property
     def requests(self) -> tuple[UpstreamRequest, ...]:
-        """One; or one for each choice if a request gives one choice only."""
+        """The requests: one, or one per choice if the API returns one choice per request."""
 
     @property
     def headers(self) -> tuple[tuple[str, str], ...]:
@@ -119,48 +119,48 @@ class Exchange(Protocol):
 
     @property
     def usage(self) -> TokenUsage | None:
-        """The tokens of a whole answer, once it is translated."""
+        """The token counts of a whole answer, once it is translated."""
 
     @property
     def partial_usage(self) -> TokenUsage | None:
-        """The tokens that are known of a whole answer which failed before its end."""
+        """The known token counts of a whole answer that failed before its end."""
 
     def translate_error(
         self, status: int, headers: Mapping[str, str], body: bytes
     ) -> ProxyError | None:
-        """Return the downstream error for an upstream status ≥ 400; None: pass it on unchanged."""
+        """Return the client's error for an upstream status ≥ 400; None passes it on unchanged."""
 
     def recover(self, status: int, body: bytes) -> "Exchange | None":
-        """Return a changed exchange worth one more try after this refusal, or None."""
+        """Return a changed exchange worth one more attempt after this refusal, or None."""
 
     def translate_reply(self, body: bytes, index: int = 0) -> UpstreamRequest | None:
-        """Take a whole 200 body; return the request that continues it, or None when complete.
+        """Read a whole 200 body; return the request that continues it, None if it is complete.
 
         Raises:
             ProxyError: the body holds an error or nothing usable.
         """
 
     def answer(self) -> bytes:
-        """Return the downstream JSON body after the reply to every request was taken."""
+        """Return the client's JSON body, after ``translate_reply`` for every request."""
 
     def stream_translator(
         self, index: int = 0, numbers: SequenceNumbers | None = None
     ) -> StreamTranslator:
-        """Return a fresh translator for the stream that answers ``requests[index]``.
+        """Return a new translator for the stream that answers ``requests[index]``.
 
-        The last one to end ends the client's stream.
+        The translator that ends last also ends the client's stream.
 
-        *numbers* count the events of a response that the client has had or will have.
+        *numbers* are the sequence numbers of the events that the client gets.
         """
 
 
 class Upstream(Protocol):
-    """A place that answers calls."""
+    """A service that answers calls."""
 
     name: str
 
     def needs(self, call: Call) -> Prerequisites:
-        """Return what must be looked up before ``exchange`` (nothing, for most)."""
+        """Return what must be looked up before ``exchange`` (for most calls nothing)."""
 
     def exchange(
         self, call: Call, media: Mapping[str, Media | ProxyError], decoded: Decoded | None = None
@@ -180,7 +180,7 @@ def bad_frame() -> ProxyError:
 
 
 def bad_response() -> ProxyError:
-    """Return the error for a body that is no answer of this protocol at all."""
+    """Return the error for a body that is no answer of this protocol."""
     return ProxyError(
         502, "The upstream's response is not a valid answer.", code="upstream_bad_response"
     )
@@ -194,10 +194,10 @@ def truncated() -> ProxyError:
 
 
 def empty_reply() -> RetryableError:
-    """Return the error for a 200 that holds no answer."""
+    """Return the error for a 200 response without an answer."""
     return RetryableError(502, "The upstream sent an empty answer.", code="empty_response")
 
 
 def empty_answer() -> EmptyAnswerError:
-    """Return the error for an answer that ends well and holds nothing."""
+    """Return the error for an answer that ends properly but has no content."""
     return EmptyAnswerError(502, "The model's answer is empty.", code="empty_response")

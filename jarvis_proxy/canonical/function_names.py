@@ -1,6 +1,6 @@
-"""Function names: the client's and, where an upstream's rules differ, the upstream's. Pure.
+"""Function names: the client's and, if an upstream's rules differ, the upstream's. Pure.
 
-A function inside a namespace goes under one flat name that holds both names.
+A function inside a namespace gets one flat name made from both names.
 """
 
 import hashlib
@@ -11,16 +11,16 @@ from typing import Final, NamedTuple
 
 _NOT_FLAT: Final = re.compile(r"[^A-Za-z0-9_-]")
 _MAX_FLAT: Final = 64
-"""What every client and every API of this kind takes as a function's name."""
+"""Longest function name that every client and every such API accepts."""
 _DIGEST: Final = 8
 _SEPARATORS: Final = re.compile(r"[.:/]|__")
 
 
 class NameRule(NamedTuple):
-    """Which names an upstream takes.
+    """The names that an upstream accepts.
 
-    *characters* is what stands between the brackets of a regular expression. *letter_first*: a
-    name begins with a letter or ``_``.
+    *characters* is the content of a character class in a regular expression. *letter_first*: a name
+    begins with a letter or ``_``.
     """
 
     characters: str
@@ -28,7 +28,7 @@ class NameRule(NamedTuple):
     letter_first: bool = False
 
     def allows(self, name: str) -> bool:
-        """Return whether the upstream takes *name* as it is."""
+        """Return whether the upstream accepts *name* unchanged."""
         return (
             0 < len(name) <= self.longest
             and not re.search(f"[^{self.characters}]", name)
@@ -36,7 +36,7 @@ class NameRule(NamedTuple):
         )
 
     def fit(self, name: str) -> str:
-        """Return *name* with legal characters only; it may be too long still."""
+        """Return *name* with legal characters only; it may still be too long."""
         fitting = re.sub(f"[^{self.characters}]", "_", name) or "_"
         return _with_letter(fitting) if self.letter_first else fitting
 
@@ -56,10 +56,10 @@ class Member(NamedTuple):
 
 
 class FunctionNames:
-    """Maps the names of one request both ways.
+    """Maps the function names of one request in both directions.
 
-    *declared* are the names of plain functions as the client declared them; *members* are the
-    functions inside namespaces. *rule* is the upstream's.
+    *declared* are the client's names of plain functions; *members* are the functions inside
+    namespaces. *rule* is the upstream's.
     """
 
     __slots__ = (
@@ -88,15 +88,16 @@ class FunctionNames:
         self._flat: dict[Member, str] = {}
         self.namespaced: dict[str, Member] = {}
         """The upstream's name → the function inside a namespace."""
-        self._bare: dict[str, Member | None] = {}  # None: in more than one namespace
+        self._bare: dict[str, Member | None] = {}
+        """None for a name in more than one namespace."""
         for member in members:
             self._flatten(member)
 
     def upstream(self, name: str, namespace: str | None = None) -> str:
-        """Return the name that the upstream takes: the same wherever it is legal.
+        """Return the upstream's name for a function, unchanged if it is legal.
 
-        A call in a history may have lost its namespace, or have one that a search for tools gave
-        it. It is found by its bare name.
+        A call in a history may lack its namespace, or have one from a tool search. Then its bare
+        name identifies it.
         """
         if namespace and (name not in self.declared or Member(namespace, name) in self._flat):
             return self._flatten(Member(namespace, name))
@@ -109,7 +110,7 @@ class FunctionNames:
         return self._upstream[name]
 
     def find(self, name: str, namespace: str | None = None) -> str | None:
-        """Return the upstream's name of a function that the client declared, None for others."""
+        """Return the upstream's name of a declared function, None for any other."""
         if namespace:
             return self._flat.get(Member(namespace, name))
         if name in self.declared or self._bare.get(name) is not None:
@@ -117,13 +118,13 @@ class FunctionNames:
         return name if name in self.namespaced else None
 
     def client(self, name: str) -> str | Member:
-        """Return the client's name for a function that a model called by *name*."""
+        """Return the client's name for the function that a model calls *name*."""
         if (found := self.declared_as(name)) is not None:
             return found
         return member_called(name, self.namespaced.values()) or name
 
     def declared_as(self, name: str) -> str | Member | None:
-        """Return how the client declared the upstream's *name*, None if it did not."""
+        """Return the client's declared name for the upstream's *name*, None if there is none."""
         if name in self.namespaced:
             return self.namespaced[name]
         name = self.renamed.get(name, name)
@@ -137,7 +138,7 @@ class FunctionNames:
         wanted, longest = self._rule.fit(name), self._rule.longest
         new, stem = wanted[:longest], wanted[: longest - 8]
         while self._is_taken(new):
-            # Counting goes on where it stopped: thousands of names may become alike.
+            # Continue counting where it stopped: thousands of names may collide.
             self._repeats[stem] += 1
             new = f"{stem}_{self._repeats[stem] + 1}"
         self.renamed[new] = name
@@ -159,9 +160,9 @@ class FunctionNames:
 
 
 def flat_name(member: Member) -> str:
-    """Return the one name for a function inside a namespace, at most 64 characters.
+    """Return the flat name for a function inside a namespace, at most 64 characters.
 
-    It depends on nothing but the two names, so that the same history always reads the same.
+    It depends only on the two names, so that the same history always has the same text.
     """
     namespace, name = member
     full = namespace + ("" if namespace.endswith("__") else "__") + name
@@ -172,7 +173,7 @@ def flat_name(member: Member) -> str:
 def member_called(name: str, namespaced: Iterable[Member]) -> Member | None:
     """Return the function inside a namespace that a model means by *name*, None if unclear.
 
-    Models drop the namespace, or write another separator behind it.
+    Models drop the namespace, or use another separator after it.
     """
     spelled = _SEPARATORS.sub("_", name)
     found = [

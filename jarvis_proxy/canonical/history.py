@@ -1,7 +1,7 @@
-"""Chat messages → turns, with every tool result next to its call. Pure.
+"""Converts chat messages to turns, with every tool result next to its call. Pure.
 
-Clients send results late, twice, never, out of order, under repeated or changed ids; Google wants
-the results of a turn's calls right after it, one for each call.
+Clients send results late, twice, never, out of order, or under repeated or changed ids. Google
+requires the results of a turn's calls right after it, one per call.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ _NOT_ALNUM: Final = re.compile(r"[^A-Za-z0-9]")
 
 @dataclass(slots=True)
 class PriorToolCall:
-    """A call that the model made. *result* is the index and message that answers it, if any."""
+    """A past call of the model. *result* is the answering message with its index, if any."""
 
     param: str
     id: str
@@ -33,7 +33,7 @@ class PriorToolCall:
 
 @dataclass(slots=True)
 class UserTurn:
-    """What the user said."""
+    """A message of the user."""
 
     index: int
     message: ChatMessage
@@ -41,7 +41,7 @@ class UserTurn:
 
 @dataclass(slots=True)
 class UnmatchedToolResult:
-    """A tool message that answers no call."""
+    """A tool message that answers no known call."""
 
     index: int
     message: ChatMessage
@@ -49,7 +49,7 @@ class UnmatchedToolResult:
 
 @dataclass(slots=True)
 class ModelTurn:
-    """What the model said and which calls it made."""
+    """A message of the model, with its tool calls."""
 
     index: int
     message: ChatMessage
@@ -94,10 +94,10 @@ def read_history(messages: list[ChatMessage]) -> tuple[list[Turn], list[tuple[in
 
 
 def _adopted(turns: list[Turn]) -> list[Turn]:
-    """Return *turns* without the results that can only mean the one call still open before them.
+    """Return *turns*; each unmatched result goes to the preceding call if only one is open.
 
-    Clients lose and remake ids. Only after all others have found their calls, so that such a
-    result takes nobody's place.
+    Clients lose and recreate ids. This runs after all other results are matched, so that such a
+    result cannot take another's place.
     """
     kept: list[Turn] = []
     open_calls: list[PriorToolCall] = []
@@ -114,11 +114,10 @@ def _adopted(turns: list[Turn]) -> list[Turn]:
 
 
 def arguments(value: object, param: str) -> dict[str, object]:
-    """Return a call's arguments as the object that Google wants.
+    """Return a call's arguments as the object that Google requires.
 
-    Some clients encode them twice: text that is an object's JSON is that object. Text that is no
-    JSON, the trace of a stream that broke, is kept under ``_raw_arguments``: the conversation must
-    stay replayable.
+    Some clients encode the arguments twice; these are decoded twice. Invalid JSON, left by a broken
+    stream, is kept under ``_raw_arguments``, because the conversation must remain usable.
 
     Raises:
         ProxyError: 400, arguments that are not text and nest deeper than 100 levels.
@@ -136,7 +135,7 @@ def arguments(value: object, param: str) -> dict[str, object]:
 
 
 def _twice(value: object) -> object:
-    """Return the object that *value* is as JSON text; else *value*."""
+    """Return the object that *value* encodes as JSON text; otherwise *value* itself."""
     if isinstance(value, str):
         with contextlib.suppress(InvalidJSON):
             inner = parse(value)
@@ -179,10 +178,10 @@ def _name(name: str | None, param: str) -> str:
 
 
 class _PendingCalls:
-    """The calls that wait for a result, found by id, by what is left of an id, or by name.
+    """The calls that wait for a result, found by id, by a cleaned id, or by name.
 
-    Of several that fit, the latest turn's goes first, and within a turn the earliest: clients that
-    number their calls from 1 in each turn are understood.
+    If several match, the latest turn takes precedence, and within a turn the earliest call. So
+    clients may number their calls from 1 in each turn.
     """
 
     __slots__ = ("_stacks",)
@@ -227,10 +226,10 @@ def _keys(call_id: str, name: str) -> list[tuple[str, str]]:
 
 
 def strip_signature_suffix(call_id: str) -> str:
-    """Return a tool call id without the signature that one gateway appends to it."""
+    """Return a tool call id without the signature that one gateway appends."""
     return call_id.partition(ID_MARK)[0]
 
 
 def alnum_id(call_id: str) -> str:
-    """Return what clients that clean ids leave of one."""
+    """Return the letters and digits of an id, as some clients send it back."""
     return _NOT_ALNUM.sub("", call_id)

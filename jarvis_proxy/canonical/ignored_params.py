@@ -1,4 +1,4 @@
-"""What a translation had to leave out, for the header ``x-jarvis-ignored``. Pure."""
+"""Collects what a translation had to leave out, for the header ``x-jarvis-ignored``. Pure."""
 
 import re
 from typing import Final
@@ -6,14 +6,15 @@ from typing import Final
 from jarvis_proxy.canonical.validation_errors import invalid
 
 _UNPRINTABLE: Final = re.compile(r"[^A-Za-z0-9_.\[\]-]")
-_MAX_NAMES: Final = 40  # of some 60 characters each: a header stays below 4 KiB
+_MAX_NAMES: Final = 40
+"""A name takes up to 64 characters, so the header stays below 4 KiB."""
 _MAX_NAME: Final = 64
 
 
 class IgnoredParams:
-    """Names of what has no equivalent, in the order met, each once.
+    """Names of params without an equivalent, in order of occurrence, without duplicates.
 
-    In *strict* mode the first such parameter is refused instead.
+    In *strict* mode the first such param is rejected instead.
     """
 
     __slots__ = ("_names", "_strict")
@@ -23,7 +24,7 @@ class IgnoredParams:
         self._names: dict[str, None] = {}
 
     def add_or_reject(self, name: str) -> None:
-        """Note a parameter, or a part of a message, that is left out or changed.
+        """Note a param, or a part of a message, that is left out or changed.
 
         Raises:
             ProxyError: 400 `unsupported_parameter` in strict mode.
@@ -34,11 +35,11 @@ class IgnoredParams:
         self.add(name)
 
     def add(self, name: str) -> None:
-        """Note a change that the upstream, not the request, caused: never an error."""
+        """Note a change that the upstream, not the request, caused; it is never an error."""
         if len(self._names) < _MAX_NAMES:
             self._names[_UNPRINTABLE.sub("_", name[:_MAX_NAME])] = None
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Printable ASCII, no duplicates."""
+        """The names in printable ASCII, without duplicates."""
         return tuple(self._names)

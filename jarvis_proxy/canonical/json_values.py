@@ -1,4 +1,4 @@
-"""JSON values of unknown shape: reading, measuring and naming them without trust. Pure."""
+"""Untrusted JSON values of unknown shape: parses, measures and describes them. Pure."""
 
 from collections.abc import Iterable
 from itertools import islice
@@ -10,23 +10,23 @@ from jarvis_proxy.wire import text as surrogates
 from jarvis_proxy.wire.work_budget import WorkBudget
 
 MAX_DEPTH: Final = 100
-"""Levels of nesting that are walked; protocol buffers, which read what is sent, allow as many."""
+"""Most levels of nesting; protocol buffers, which parse the result, allow as many."""
 
 EXACT_INTEGER: Final = 2**53
-"""Google keeps the numbers of arguments and results as doubles: above this they change."""
+"""Google stores numbers in arguments and results as doubles, which are exact up to this."""
 
 _ANY: Final = msgspec.json.Decoder()
 
 
 class InvalidJSON(ValueError):
-    """The text is no JSON that the proxy takes."""
+    """The text is not JSON, or is nested too deeply."""
 
 
 def parse(text: str) -> object:
-    """Return the JSON value that *text* is; half of a surrogate pair in it is U+FFFD.
+    """Return *text* parsed as JSON; a lone surrogate becomes U+FFFD.
 
     Raises:
-        InvalidJSON: it is not JSON, or nested too deep.
+        InvalidJSON: the text is not JSON, or is nested too deeply.
     """
     try:
         value = surrogates.decode(_ANY, text.encode())
@@ -43,14 +43,14 @@ def compact(value: object) -> str:
 
 
 def children(value: object) -> Iterable[object]:
-    """Return what a container holds directly; nothing for a scalar."""
+    """Return the direct children of a container, nothing for a scalar."""
     if isinstance(value, dict):
         return value.values()
     return value if isinstance(value, list) else ()
 
 
 def within_depth(value: object, limit: int = MAX_DEPTH) -> bool:
-    """Return whether containers nest at most *limit* deep. A scalar has depth 0."""
+    """Return whether containers nest at most *limit* levels deep; a scalar has depth 0."""
     level = [value]
     for _ in range(limit):
         level = [child for item in level for child in children(item)]
@@ -60,7 +60,7 @@ def within_depth(value: object, limit: int = MAX_DEPTH) -> bool:
 
 
 def copyable(value: object, work: WorkBudget, limit: int = MAX_DEPTH) -> bool:
-    """Return whether *value* nests at most *limit* deep, and count what it takes to copy it."""
+    """Return whether *value* nests at most *limit* levels deep; charge *work* for a copy."""
     level = [value]
     for _ in range(limit + 1):
         work.spend(len(level))
@@ -72,7 +72,7 @@ def copyable(value: object, work: WorkBudget, limit: int = MAX_DEPTH) -> bool:
 
 
 def contains_key(value: object, key: str) -> bool:
-    """Return whether an object anywhere inside *value* has the key."""
+    """Return whether any object within *value* has *key*."""
     waiting = [value]
     while waiting:
         item = waiting.pop()
@@ -83,7 +83,7 @@ def contains_key(value: object, key: str) -> bool:
 
 
 def survives_as_doubles(value: object) -> bool:
-    """Return whether no integer inside *value* changes when it is kept as a double."""
+    """Return whether all integers within *value* can be stored exactly as doubles."""
     waiting = [value]
     while waiting:
         item = waiting.pop()
@@ -94,7 +94,7 @@ def survives_as_doubles(value: object) -> bool:
 
 
 def same(first: object, second: object, work: WorkBudget) -> bool:
-    """Return whether two JSON values are equal, at one step of *work* for each pair compared."""
+    """Return whether two JSON values are equal; each compared pair is one step of *work*."""
     waiting = [(first, second)]
     while waiting:
         one, other = waiting.pop()
@@ -111,13 +111,14 @@ def same(first: object, second: object, work: WorkBudget) -> bool:
 
 
 def excerpt(value: object, limit: int) -> str:
-    """Return the first *limit* characters of *value* as JSON; the rest is not even looked at.
+    """Return the first *limit* characters of *value* as JSON, without reading the rest.
 
-    Empty for what nests deeper than ``MAX_DEPTH`` within these characters.
+    Returns ``""`` if these characters nest deeper than ``MAX_DEPTH``.
     """
     if isinstance(value, list) and not any(isinstance(item, dict | list) for item in value[:limit]):
         head = [item[:limit] if isinstance(item, str) else item for item in value[:limit]]
-        return compact(head)[:limit]  # so many values take more characters than that
+        # *limit* values take more than *limit* characters.
+        return compact(head)[:limit]
     pieces: list[str] = []
     length = depth = 0
     waiting: list[object] = [value]
@@ -146,7 +147,7 @@ class _Mark(NamedTuple):
 
 
 def _inside(value: dict[str, object] | list[object], limit: int) -> list[object]:
-    """Return what follows the bracket that opens *value*, the last first."""
+    """Return the items after the opening bracket of *value*, in reverse order."""
     found: list[object] = []
     if isinstance(value, dict):
         for key, inner in islice(value.items(), limit):

@@ -1,4 +1,4 @@
-"""MIME types: by name, by file name, by the first bytes, and as Gemini spells them. Pure.
+"""MIME types: by name, file name or first bytes, and in Gemini's spelling. Pure.
 
 Source: https://ai.google.dev/gemini-api/docs/image-understanding, /audio, /video-understanding,
 /document-processing (read 2026-11). The standard library's table is not used: it reads files.
@@ -115,23 +115,23 @@ _BRANDS: Final = (
 )  # fmt: skip
 
 SNIFF_BYTES: Final = 16
-"""So many first bytes are enough for ``sniff``."""
+"""How many first bytes ``sniff`` needs."""
 
 
 def normalise(mime: str) -> str:
-    """Return a MIME type without parameters, as Gemini spells it; "" when it says nothing."""
+    """Return a MIME type without parameters, in Gemini's spelling; ``""`` if it is vague."""
     plain = mime.partition(";")[0].strip().lower()
     return "" if plain in _VAGUE else _SPELLINGS.get(plain, plain)
 
 
 def from_name(name: str) -> str:
-    """Return the MIME type that a file name or a URL's path ends in, "" when unknown."""
+    """Return the MIME type for the extension of a file name or URL path, ``""`` if unknown."""
     path = name.partition("?")[0].partition("#")[0]
     return _EXTENSIONS.get(path.rpartition(".")[2].lower(), "") if "." in path else ""
 
 
 def sniff(data: bytes) -> str:
-    """Return the MIME type that the first bytes show, "" when they show none."""
+    """Return the MIME type by the first bytes of *data*, ``""`` if unknown."""
     for magic, mime in _SIGNATURES:
         if data.startswith(magic):
             return mime
@@ -145,5 +145,5 @@ def sniff(data: bytes) -> str:
 
 
 def is_text(mime: str) -> bool:
-    """Return whether data of this type can be given to a model as text."""
+    """Return whether data of this type can be passed to a model as text."""
     return mime.startswith("text/") or mime in _TEXTS or mime.endswith(("+json", "+xml"))

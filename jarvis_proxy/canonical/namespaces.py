@@ -1,4 +1,4 @@
-"""Tools inside a namespace, as tools of their own. Pure.
+"""Expands the tools inside a namespace to tools of their own. Pure.
 
 Coding agents declare the tools of each MCP server as one tool of type ``namespace``.
 
@@ -15,10 +15,10 @@ JsonObject: TypeAlias = dict[str, Any]
 
 NAMESPACE: Final = "namespace"
 TOOL_SEARCH: Final = "tool_search"
-"""The type of a search for further tools. One that the client runs is a function of this name."""
+"""The type of a search for further tools. If the client runs it, it is a function of this name."""
 _MEMBERS: Final = ("function", "custom")
 _MAX_WORDS: Final = 300
-"""Characters of a namespace's description. Each of its functions repeats them."""
+"""Longest part of a namespace's description, which is repeated for each of its functions."""
 
 
 def members(
@@ -26,11 +26,11 @@ def members(
 ) -> Iterator[tuple[JsonObject, str]]:
     """Yield the functions and custom tools inside *tool*, each with its param.
 
-    They are flat (``{"type","name",...}``), with the ``namespace`` that they belong to. Its
-    description stands before theirs. Tools of other kinds are left out and noted.
+    They are flat (``{"type","name",...}``), with their ``namespace``, whose description precedes
+    theirs. Tools of other kinds are left out and noted.
 
     Raises:
-        ProxyError: 400, *tool* has no name, or what it holds are no tools.
+        ProxyError: 400, *tool* has no name, or its content is not a list of tools.
     """
     namespace = tool.get("name")
     if namespace is None or namespace == "":
@@ -61,7 +61,7 @@ def members(
 
 
 def _described(outer: object, inner: object, where: str) -> str | None:
-    """Return a member's description behind that of its namespace."""
+    """Return a member's description, preceded by that of its namespace."""
     if inner is not None and not isinstance(inner, str):
         raise invalid(f"{where}.description", "A description is a string.", "invalid_type")
     words = outer.strip()[:_MAX_WORDS] if isinstance(outer, str) else ""

@@ -1,6 +1,6 @@
-"""About how many tokens the prompt of a canonical request has. Pure.
+"""Estimates how many tokens the prompt of a canonical request has. Pure.
 
-Clients plan by such a count: one that is too low makes them compact a conversation too late.
+Clients plan with this count: if it is too low, they compact a conversation too late.
 """
 
 import math
@@ -19,7 +19,7 @@ _REQUEST: Final = msgspec.json.Decoder(dict[str, Any])
 
 
 def estimate_tokens(request: CanonicalRequest) -> int:
-    """Return about how many tokens the prompt of *request* has; rather too many."""
+    """Return a rather high estimate of the tokens in the prompt of *request*."""
     chat = _REQUEST.decode(request.body)
     tools, form = chat.get("tools") or [], chat.get("response_format")
     total = sum(_MESSAGE + _content(message) for message in chat["messages"])
@@ -45,7 +45,8 @@ def _part(part: dict[str, Any] | str) -> float:
             data = data.partition(",")[2]
             return len(data) * 3 / 4 / _FILE_BYTES_A_TOKEN
         case "file":
-            return _IMAGE  # behind a link: nobody knows how long it is
+            # The length of a linked file is unknown.
+            return _IMAGE
         case "text":
             return _text(part.get("text") or "")
         case _:
@@ -53,7 +54,8 @@ def _part(part: dict[str, Any] | str) -> float:
 
 
 def _thought(block: dict[str, Any]) -> float:
-    return _text(block.get("thinking") or "")  # a signature costs nothing
+    # A signature costs no tokens.
+    return _text(block.get("thinking") or "")
 
 
 def _text(text: str) -> float:

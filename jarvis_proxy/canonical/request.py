@@ -1,8 +1,8 @@
 """The canonical request: a chat completions request as JSON, with extension fields. Pure.
 
-Each client API has one reader that makes it, and each upstream API one writer that takes it. The
-extensions are named as chat clients already send them; a writer emits only what its upstream
-knows, and drops the rest.
+Each client API has one reader that creates it, and each upstream API one writer that consumes it.
+The extension fields have the names that chat clients already use; a writer sends only those that
+its upstream knows.
 """
 
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from jarvis_proxy.errors import ProxyError
 
 
 class ParamMap(Protocol):
-    """Maps where something stands in the canonical request to where the client wrote it."""
+    """Maps a param of the canonical request to the param in the client's request."""
 
     def param(self, chat_param: str, /) -> str:
         """Return the client's own name for *chat_param*, such as ``messages[2].content[0]``."""
@@ -23,7 +23,7 @@ class ParamMap(Protocol):
 
 @dataclass(slots=True)
 class MessageOrigin:
-    """What one canonical message was made of: the paths of all, of each part and of each call."""
+    """The client's paths of one canonical message, of each of its parts and of each call."""
 
     path: str
     parts: list[str] = field(default_factory=list)
@@ -31,20 +31,20 @@ class MessageOrigin:
 
 
 class SameParams:
-    """The map of clients that speak chat completions themselves."""
+    """The identity map, for clients that use chat completions themselves."""
 
     def param(self, chat_param: str, /) -> str:
-        """Return *chat_param* as it is."""
+        """Return *chat_param* unchanged."""
         return chat_param
 
 
 class CanonicalRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A request in any client API, as the chat request that asks the same.
+    """A request of any client API, as the equivalent chat request.
 
-    *body* is the JSON, without ``model`` and ``stream``. *ignored* names, in the client's words,
-    what it asked for and no upstream can be asked. *show_thoughts*: the client wants to see
-    reasoning. *sealed*: the client takes sealed state and sends it back. *decoded* holds a
-    ``DecodedChat`` of the body if its reader has decoded it already.
+    *body* is the JSON, without ``model`` and ``stream``. *ignored* names, in the client's terms,
+    what no upstream supports. *show_thoughts*: the client wants to see reasoning. *sealed*: the
+    client accepts sealed state and sends it back. *decoded* holds a ``DecodedChat`` of the body if
+    its reader has already decoded it.
     """
 
     body: bytes
@@ -56,7 +56,7 @@ class CanonicalRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def relabel(error: ProxyError, params: ParamMap) -> ProxyError:
-    """Return *error*, about the canonical request, as one about the client's own request."""
+    """Return *error* about the canonical request as one about the client's own request."""
     if error.param is not None:
         param = params.param(error.param)
         error.message = error.message.replace(f"'{error.param}'", f"'{param}'")

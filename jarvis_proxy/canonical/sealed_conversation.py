@@ -1,8 +1,8 @@
-"""A conversation within the id of its last response: the client keeps it, nothing is stored. Pure.
+"""Encodes a conversation in the id of its last response, so that nothing is stored. Pure.
 
-An id is the conversation's items as JSON, compressed, then encrypted and authenticated with a key
-of the client's own. So another client can neither read it, nor use it, nor make one. The id of an
-item can carry that item in the same way.
+An id is the conversation's items as JSON, compressed, encrypted and authenticated with a key of the
+client's own. So another client can neither read, use nor make one. The id of an item can carry that
+item in the same way.
 """
 
 import binascii
@@ -13,24 +13,24 @@ from typing import Final
 from jarvis_proxy.canonical.siv_cipher import TAG, SivCipher
 
 MAX_ID: Final = 512 * 1024
-"""Characters of an id; a conversation that needs more has a plain one."""
+"""Longest id, in characters; a larger conversation gets a plain id."""
 
 MAX_ITEMS: Final = 4 * 1024 * 1024
-"""Bytes of the items as JSON."""
+"""Largest JSON of the items, in bytes."""
 
 PREFIX: Final = "resp_s1_"
-"""How ids that carry a conversation begin; clients tell responses by the first five letters."""
+"""The prefix of ids with a conversation; clients recognise responses by its first five letters."""
 
 MAX_ITEM_ID: Final = 128 * 1024
-"""Characters of an item's id, which each of its events repeats."""
+"""Longest id of an item, in characters; each of its events repeats it."""
 
 _MAX_PACKED: Final = MAX_ID // 4 * 3 - 2 * TAG
 
 
 class ConversationSeal:
-    """Seals and opens the conversations of one client; *key* is a secret of that client's.
+    """Seals and opens the conversations of one client; *key* is that client's secret.
 
-    *takes_last_id*: of a stream, the client goes on from the id in the last event.
+    *takes_last_id*: in a stream, the client continues from the id in the last event.
     """
 
     __slots__ = ("_cipher", "takes_last_id")
@@ -40,17 +40,17 @@ class ConversationSeal:
         self._cipher = SivCipher(key, b"jarvis conversation")
 
     def begin(self, items: bytes) -> "UnansweredConversation | None":
-        """Return the conversation of *items*, a JSON list, up to its answer; None: too large."""
+        """Start a conversation with *items*, a JSON list; return None if it is too large."""
         return UnansweredConversation(self, items) if len(items) <= MAX_ITEMS else None
 
     def seal(self, packed: bytes, prefix: str = PREFIX) -> str:
-        """Return the id that carries *packed*, compressed items, and begins with *prefix*."""
+        """Return the id that holds *packed*, compressed items, after *prefix*."""
         return prefix + urlsafe_b64encode(self._cipher.seal(packed)).decode()
 
     def open(self, sealed_id: str, prefix: str = PREFIX) -> bytes | None:
-        """Return the items within *sealed_id*, a JSON list; None if it is no id of this client's.
+        """Return the items in *sealed_id*, a JSON list.
 
-        So it is where it carries nothing, was changed, or holds more than an id may.
+        Returns None if it holds no items, was changed, exceeds the limits, or is another client's.
         """
         if not sealed_id.startswith(prefix) or len(sealed_id) > MAX_ID:
             return None
@@ -62,7 +62,7 @@ class ConversationSeal:
 
 
 class UnansweredConversation:
-    """A conversation that waits for its answer, compressed so far."""
+    """A conversation that waits for its answer, already compressed."""
 
     __slots__ = ("_begun", "_comma", "_packer", "_room", "_seal")
 
@@ -75,17 +75,18 @@ class UnansweredConversation:
         self._room = MAX_ITEMS - len(items)
 
     def response_id(self, answer: bytes) -> str | None:
-        """Return the id of *answer*, a JSON list of items; None: the conversation is too large."""
+        """Return the id that includes *answer*, a JSON list of items; None if it is too large."""
         said = answer[1:-1]
         if len(said) >= self._room:
             return None
-        packer = self._packer.copy()  # another attempt may answer as well
+        # Work on a copy, because another attempt may answer as well.
+        packer = self._packer.copy()
         end = (self._comma if said else b"") + said + b"]"
         packed = self._begun + packer.compress(end) + packer.flush()
         return self._seal.seal(packed) if len(packed) <= _MAX_PACKED else None
 
     def item_id(self, item: bytes, prefix: str) -> str | None:
-        """Return an id that carries *item*, a JSON object of the answer; None: it is too large."""
+        """Return an id that holds *item*, a JSON object of the answer; None if it is too large."""
         packed = zlib.compress(b"[%b]" % item) if len(item) < MAX_ITEMS else b""
         is_small = 0 < len(packed) <= MAX_ITEM_ID // 4 * 3 - TAG
         return self._seal.seal(packed, prefix) if is_small else None

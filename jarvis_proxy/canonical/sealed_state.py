@@ -1,16 +1,16 @@
 """Opaque state of an upstream that travels with the client, marked with its owner. Pure.
 
-An upstream needs its reasoning back: Gemini and Anthropic as signatures, chat services as the
-text itself. The proxy stores none of it. A conversation may move between upstreams, so each piece
-names its owner, and is given back to that owner only.
+An upstream needs its reasoning back: Gemini and Anthropic as signatures, chat services as text. The
+proxy stores none of it. A conversation may move between upstreams, so each piece names its owner,
+and only that owner gets it back.
 
-Within the canonical request, seals stand in an assistant message's ``thinking_blocks``: Anthropic's
-blocks as Anthropic made them, a chat service's with the seal as ``signature``. A signature of
-Gemini's stands where Google has it: ``extra_content.google.thought_signature`` of the call.
+In the canonical request, seals are in an assistant message's ``thinking_blocks``: Anthropic's
+blocks unchanged, a chat service's with the seal as ``signature``. Gemini's signature is in Google's
+own field: ``extra_content.google.thought_signature`` of the call.
 
 Google's clients carry a seal as a part's ``thoughtSignature``. Their SDKs decode a signature and
-encode it again, in either alphabet. So the seal goes out as base64, behind a prefix that tells it
-from a signature of Google's own.
+encode it again, in either alphabet. So the seal is sent as base64, with a prefix that distinguishes
+it from Google's own signatures.
 
 Source: https://ai.google.dev/gemini-api/docs/thought-signatures (read 2026-11).
 """
@@ -29,14 +29,14 @@ _MOST_BYTES: Final = 4 * 1024 * 1024
 
 _GOOGLE_PREFIX: Final = "jarvis:"
 GOOGLE_MARK: Final = "amFydmlzO"
-"""How each signature that the proxy makes for Google's clients begins: the prefix in base64."""
+"""The prefix, in base64, of each signature that the proxy makes for Google's clients."""
 
 
 class SealedState(msgspec.Struct, frozen=True):
     """State of *owner*: ``gemini``, ``anthropic`` or ``chat.NAME`` (the upstream's name).
 
-    *payload* is Gemini's signature; the reasoning text of a chat service; or a JSON list of
-    Anthropic's ``thinking`` and ``redacted_thinking`` blocks.
+    *payload* is Gemini's signature, a chat service's reasoning text, or a JSON list of Anthropic's
+    ``thinking`` and ``redacted_thinking`` blocks.
     """
 
     owner: str
@@ -44,17 +44,17 @@ class SealedState(msgspec.Struct, frozen=True):
 
     @property
     def signs_next(self) -> bool:
-        """It signs the tool call that comes next, or the message if none comes."""
+        """Whether the state signs the next tool call, or the message if none follows."""
         return self.owner == GEMINI
 
 
 def chat_owner(upstream: str) -> str:
-    """Return the owner for a chat service by its upstream's name."""
+    """Return the owner for the chat service behind *upstream*."""
     return _CHAT + upstream.lower()
 
 
 def seal(state: SealedState) -> str:
-    """Return *state* as the text ``<owner>:<payload>``, which a client keeps unread."""
+    """Return *state* as the text ``<owner>:<payload>``, which is opaque to the client."""
     if state.owner == GEMINI:
         return f"{GEMINI}:{state.payload}"
     packed = zlib.compress(state.payload.encode("utf-8", "replace"))
@@ -62,7 +62,7 @@ def seal(state: SealedState) -> str:
 
 
 def unseal(text: str) -> SealedState | None:
-    """Return the state within *text*; None if it is no seal, or a damaged or oversized one."""
+    """Return the state in *text*; None if it is no seal, damaged or oversized."""
     owner, colon, payload = text.partition(":")
     if not colon or not payload or not is_owner(owner):
         return None
@@ -79,18 +79,18 @@ def unseal(text: str) -> SealedState | None:
 
 
 def is_owner(owner: str) -> bool:
-    """Return whether *owner* is one that a seal can name."""
+    """Return whether *owner* is a possible owner of a seal."""
     return owner in (GEMINI, ANTHROPIC) or (owner.startswith(_CHAT) and len(owner) > len(_CHAT))
 
 
 def has_owner(signature: str) -> bool:
-    """Return whether *signature* is a seal of the proxy, and not an upstream's bare signature."""
+    """Return whether *signature* is a seal of the proxy, not an upstream's bare signature."""
     owner, colon, _ = signature.partition(":")
     return bool(colon) and is_owner(owner)
 
 
 def anthropic_blocks(state: SealedState) -> list[dict[str, Any]]:
-    """Return Anthropic's blocks within *state*; [] if it is not Anthropic's or is damaged."""
+    """Return Anthropic's blocks in *state*; [] if it is not Anthropic's, or is damaged."""
     if state.owner != ANTHROPIC:
         return []
     try:
@@ -114,7 +114,7 @@ def to_google_signature(state: SealedState) -> str:
 
 
 def from_google_signature(signature: str) -> SealedState | None:
-    """Return the state within *signature*; None if it is Google's own, or damaged."""
+    """Return the state in *signature*; None if it is Google's own, or damaged."""
     if not is_our_google_signature(signature):
         return None
     try:

@@ -1,8 +1,9 @@
-"""A cipher for what clients carry unread: encrypted and authenticated, with nothing random. Pure.
+"""A deterministic cipher for opaque values that clients carry: encrypted and authenticated. Pure.
 
-It is a synthetic IV (SIV): the tag of the plain text is also the nonce of the key stream, so equal
-texts alone give equal results. HMAC-SHA256 makes the tag, SHAKE256 the stream. Source: Rogaway and
-Shrimpton, "Deterministic Authenticated-Encryption" (EUROCRYPT 2006); FIPS 202, section 6.2.
+It is a synthetic IV (SIV) cipher: the tag of the plaintext is also the nonce of the key stream, so
+only equal plaintexts give equal results. HMAC-SHA256 makes the tag, SHAKE256 the key stream.
+Source: Rogaway and Shrimpton, "Deterministic Authenticated-Encryption" (EUROCRYPT 2006); FIPS 202,
+section 6.2.
 """
 
 import hmac
@@ -10,7 +11,7 @@ from hashlib import sha256, shake_256
 from typing import Final
 
 TAG: Final = 32
-"""Bytes by which what is sealed is longer."""
+"""Bytes that sealing adds."""
 
 
 class SivCipher:
@@ -28,13 +29,13 @@ class SivCipher:
         return tag + self._crypt(tag, plain)
 
     def open(self, sealed: bytes) -> bytes | None:
-        """Return what is within *sealed*; None if it was not sealed here, or was changed."""
+        """Return the plaintext of *sealed*; None if it was changed, or sealed with another key."""
         tag, plain = sealed[:TAG], self._crypt(sealed[:TAG], sealed[TAG:])
         is_ours = hmac.compare_digest(tag, hmac.digest(self._tag_key, plain, sha256))
         return plain if is_ours else None
 
     def _crypt(self, tag: bytes, data: bytes) -> bytes:
-        """Return *data* encrypted, or decrypted again."""
+        """Encrypt or decrypt *data*: both are the same operation."""
         stream = shake_256(self._cipher_key + tag).digest(len(data))
         mixed = int.from_bytes(data, "little") ^ int.from_bytes(stream, "little")
         return mixed.to_bytes(len(data), "little")

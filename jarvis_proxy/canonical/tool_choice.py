@@ -1,4 +1,4 @@
-"""``tool_choice`` of the canonical request: a mode, and the declared tools that it allows. Pure.
+"""``tool_choice`` of the canonical request: a mode, and the declared tools it allows. Pure.
 
 Source: https://platform.openai.com/docs/api-reference/chat/create#chat-create-tool_choice (read
 2026-11).
@@ -24,7 +24,7 @@ _NAMED: Final = (None, "function", "custom", TOOL_SEARCH)
 
 
 class ChosenTools(NamedTuple):
-    """How tools are to be used. *names*: the upstream's names of those that may be called.
+    """How the model may use tools. *names* are the upstream's names of the allowed tools.
 
     *is_one*: the choice names one tool, which the model must call.
     """
@@ -37,10 +37,10 @@ class ChosenTools(NamedTuple):
 def read_tool_choice(
     given: str | JsonObject, tools: DeclaredTools, param: str
 ) -> ChosenTools | None:
-    """Return what *given* allows of *tools*; None: it names a tool that an upstream runs.
+    """Return what *given* allows of *tools*; None if it names a tool that an upstream runs.
 
     Raises:
-        ProxyError: 400, an unknown choice, or one of a tool that is not declared.
+        ProxyError: 400, an unknown choice, or a tool that is not declared.
     """
     kind = given if isinstance(given, str) else given.get("type")
     if isinstance(kind, str) and kind.lower() in _MODES:
@@ -73,7 +73,7 @@ def _allowed(given: JsonObject, tools: DeclaredTools, param: str) -> ChosenTools
 
 
 def _names(choice: JsonObject, tools: DeclaredTools, param: str) -> list[str]:
-    """Return the upstream's names of what a choice names: one tool, or all of a namespace."""
+    """Return the upstream's names of the chosen tools: one tool, or all of a namespace."""
     kind = choice.get("type")
     for key in ("function", "custom"):
         if isinstance(inner := choice.get(key), dict):

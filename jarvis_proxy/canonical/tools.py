@@ -1,4 +1,4 @@
-"""Tools that a canonical request declares and its client runs, by both sides' names. Pure.
+"""The tools that a canonical request declares and its client runs, by both sides' names. Pure.
 
 Source: https://platform.openai.com/docs/api-reference/chat/create#chat-create-tools (read 2026-11).
 """
@@ -20,13 +20,13 @@ _SEARCH_PARAMETERS: Final[JsonObject] = {
     "properties": {"query": {"type": "string"}},
     "required": ["query"],
 }
-"""Of a search whose client says nothing about them."""
+"""The parameters of a tool search whose client declares none."""
 
 
 class CalledTool(NamedTuple):
-    """A tool by the client's own name for it.
+    """A tool by the client's own name.
 
-    *wraps_text*: a custom tool that the upstream knows as a function of one string, ``input``.
+    *wraps_text*: a custom tool that the upstream sees as a function with one string, ``input``.
     """
 
     name: str
@@ -38,7 +38,7 @@ class CalledTool(NamedTuple):
 class DeclaredTool:
     """One tool as the client declared it, at *param*. A *custom* one takes free text.
 
-    *fields* are those of a function's specification, and *mark* is the client's cache mark.
+    *fields* are the raw fields of a function's specification; *mark* is the client's cache mark.
     """
 
     spec: FunctionSpec
@@ -55,7 +55,7 @@ class DeclaredTool:
 
 
 class DeclaredTools:
-    """The tools of one request. *wraps_text*: the upstream takes custom tools as functions only."""
+    """The tools of one request. *wraps_text*: custom tools must be sent as functions."""
 
     __slots__ = ("_names", "_wrapped", "declared")
 
@@ -72,7 +72,7 @@ class DeclaredTools:
         return self._names.upstream(name, namespace)
 
     def find(self, name: str, namespace: str | None = None) -> str | None:
-        """Return the upstream's name of a declared tool; None: it is not declared."""
+        """Return the upstream's name of a declared tool, None if it is not declared."""
         return self._names.find(name, namespace)
 
     def inside(self, namespace: str) -> list[str]:
@@ -80,11 +80,11 @@ class DeclaredTools:
         return self._names.inside(namespace)
 
     def client(self, name: str) -> str | Member:
-        """Return the client's name of the tool that the upstream knows by *name*."""
+        """Return the client's name of the tool that the upstream calls *name*."""
         return self._names.client(name)
 
     def called(self, name: str) -> CalledTool:
-        """Return the client's tool that the upstream called by *name*."""
+        """Return the client's tool for the upstream's *name*."""
         found = self.client(name)
         wraps = found in self._wrapped
         if isinstance(found, Member):
@@ -104,12 +104,12 @@ class ToolCollector:
         self._has_search = False
 
     def take(self, tool: JsonObject, kind: object, param: str) -> bool:
-        """Return whether *tool* is one that the client runs, and add it if so.
+        """Add *tool* if the client runs it; return whether it was added.
 
-        *kind* is its type. All tools inside a namespace are added.
+        *kind* is its type. A namespace adds all of its tools.
 
         Raises:
-            ProxyError: 400, a tool without a name, or one declared twice.
+            ProxyError: 400, a tool has no name, or is declared twice.
         """
         if kind in ("function", "custom"):
             self.add(_declared(tool, str(kind), param))
@@ -139,16 +139,16 @@ class ToolCollector:
 
     @property
     def has_any(self) -> bool:
-        """A tool was added."""
+        """Whether a tool was added."""
         return bool(self._declared)
 
     def found(self) -> list[DeclaredTool]:
-        """Return the tools that the model may call: not those that a search loads later."""
+        """Return the tools that the model may call at once, without those that a search loads."""
         return [t for t in self._declared if not (self._has_search and t.spec.defer_loading)]
 
 
 def function_names(declared: Sequence[DeclaredTool], rule: NameRule = CHAT_NAMES) -> FunctionNames:
-    """Return the names of *declared*; *rule* is the upstream's."""
+    """Return the names of *declared* under the upstream's *rule*."""
     keys = [tool.key for tool in declared]
     return FunctionNames(
         (key for key in keys if isinstance(key, str)),
@@ -158,7 +158,10 @@ def function_names(declared: Sequence[DeclaredTool], rule: NameRule = CHAT_NAMES
 
 
 def specification(tool: JsonObject, kind: str, param: str) -> tuple[object, str]:
-    """Return what specifies *tool*, and its param. Some clients send the Responses API's flat form.
+    """Return the specification of *tool* and its param.
+
+    Some clients send the Responses API's flat form.
+
 
     Raises:
         ProxyError: 400 `missing_required_parameter`.
@@ -170,7 +173,7 @@ def specification(tool: JsonObject, kind: str, param: str) -> tuple[object, str]
 
 
 def search_function(tool: JsonObject, param: str) -> FunctionSpec:
-    """Return the function for a search for further tools that the client runs.
+    """Return the function for a tool search that the client runs.
 
     Raises:
         ProxyError: 400, a field has the wrong type.
@@ -181,7 +184,7 @@ def search_function(tool: JsonObject, param: str) -> FunctionSpec:
 
 
 def text_parameters(custom: CustomSpec) -> JsonObject:
-    """Return the parameters of a function of one text; a grammar can only be described."""
+    """Return the parameters for a function with one text; they can only describe a grammar."""
     words: JsonObject = {"type": "string"}
     form = custom.format or {}
     grammar = form.get("grammar", form)

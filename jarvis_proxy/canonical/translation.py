@@ -1,7 +1,7 @@
-"""A call of any client API, answered by an upstream of any other. Pure.
+"""Translates a call of any client API to any upstream API, and the answer back. Pure.
 
 The dialect reads the request and writes the answer; the upstream's call writes the upstream's
-request and its reader reads the upstream's answer. Here they meet, and nowhere else.
+request, and its reader reads the upstream's answer. They meet only here.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,11 +27,12 @@ from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.wire.chat_types import ChatUsage
 from jarvis_proxy.wire.response_events import SequenceNumbers
 
-_MAX_IGNORED: Final = 40  # a header stays below 4 KiB
+_MAX_IGNORED: Final = 40
+"""The header stays below 4 KiB."""
 
 
 class _Attempt:
-    """One answer on its way: what the readers of all its requests share."""
+    """One answer in progress: the state that the readers of all its requests share."""
 
     __slots__ = ("abandoned", "answer", "count", "ended", "readers")
 
@@ -40,23 +41,23 @@ class _Attempt:
         self.count = count
         self.readers: dict[int, AnswerReader] = {}
         self.ended: list[int] = []
-        """The requests whose answers are complete, in the order in which they ended."""
+        """The requests whose answers are complete, in the order of completion."""
         self.abandoned = False
-        """It will be asked for again: nothing more of it may be sent."""
+        """Whether the request will be repeated, so that nothing more of this answer may be sent."""
 
     @property
     def complete(self) -> bool:
-        """Every request is answered."""
+        """Whether every request is answered."""
         return len(self.ended) == self.count
 
     @property
     def usage(self) -> ChatUsage | None:
-        """The tokens of all requests, as far as the upstream has reported them."""
+        """The tokens of all requests that the upstream has reported so far."""
         found = [usage for reader in self.readers.values() if (usage := reader.usage) is not None]
         return reduce(add_usage, found) if found else None
 
     def end(self, index: int) -> None:
-        """Take it that request *index* is answered; with the last one, the answer is complete."""
+        """Note that request *index* is answered; after the last one, end the answer."""
         self.ended.append(index)
         if self.complete:
             self.answer.end(self.usage, self.readers[index].service_tier)
@@ -82,14 +83,14 @@ class Translation:
 
     @property
     def weight(self) -> int:
-        """Return the size of all bodies together."""
+        """Return the total size of all request bodies."""
         return sum(len(request.body) for request in self._upstream.requests)
 
     @property
     def requests(self) -> tuple[UpstreamRequest, ...]:
-        """Return what to send.
+        """Return the requests to send.
 
-        Reading this starts a new attempt: later answers belong to it.
+        Reading this starts a new attempt, to which later answers belong.
         """
         self._attempt = None
         self._upstream.begin()
@@ -97,7 +98,7 @@ class Translation:
 
     @property
     def headers(self) -> tuple[tuple[str, str], ...]:
-        """Return what was left out, under the client's names, and the upstream's own headers."""
+        """Return the upstream's own headers, and the ignored params under the client's names."""
         rest = (*self._client.headers, *self._upstream.headers)
         theirs = map(self._params.param, self._upstream.ignored)
         ignored = list(dict.fromkeys((*self._client.request.ignored, *theirs)))[:_MAX_IGNORED]
@@ -113,7 +114,7 @@ class Translation:
 
     @property
     def partial_usage(self) -> TokenUsage | None:
-        """Return the tokens that are known of this attempt."""
+        """Return the known token counts of this attempt."""
         usage = None if self._attempt is None else self._attempt.usage
         return None if usage is None else to_token_usage(usage)
 
@@ -125,12 +126,12 @@ class Translation:
         return None if error is None else relabel(error, self._params)
 
     def recover(self, status: int, body: bytes) -> "Translation | None":
-        """Return a changed exchange worth one more try after this refusal, or None."""
+        """Return a changed exchange worth one more attempt after this refusal, or None."""
         better = self._upstream.recover(status, body)
         return None if better is None else Translation(self._client, better)
 
     def translate_reply(self, body: bytes, index: int = 0) -> UpstreamRequest | None:
-        """Take a whole 200 body; return the request that continues it, or None when complete.
+        """Read a whole 200 body; return the request that continues it, None if it is complete.
 
         Raises:
             ProxyError: the body holds an error or nothing usable.
@@ -150,14 +151,14 @@ class Translation:
         return reader.next_request
 
     def answer(self) -> bytes:
-        """Return the client's JSON body after every request's reply was taken."""
+        """Return the client's JSON body, after ``translate_reply`` for every request."""
         assert self._attempt is not None  # noqa: S101 - there is no answer without a reply
         return self._attempt.answer.body()
 
     def stream_translator(
         self, index: int = 0, numbers: SequenceNumbers | None = None
     ) -> StreamTranslator:
-        """Return a fresh translator for the stream of request *index*."""
+        """Return a new translator for the stream of request *index*."""
         attempt = self._attempt
         if attempt is None or index in attempt.readers:
             attempt = self._begin(stream=True, numbers=numbers)
@@ -173,7 +174,7 @@ class Translation:
 
 
 class TranslatedStream:
-    """Turns the bytes of one upstream answer into events; implements ``StreamTranslator``."""
+    """Translates the bytes of one upstream answer to events; implements ``StreamTranslator``."""
 
     __slots__ = (
         "_answer",
@@ -202,7 +203,7 @@ class TranslatedStream:
 
     @property
     def usage(self) -> TokenUsage | None:
-        """The tokens of this request, as far as the upstream has counted them."""
+        """The tokens of this request that the upstream has reported so far."""
         usage = self._reader.usage
         return None if usage is None else to_token_usage(usage)
 
@@ -213,15 +214,15 @@ class TranslatedStream:
 
     @property
     def is_settled(self) -> bool:
-        """Whether the answer lacks its end only, which ``feed_eof`` then gives."""
+        """Whether the answer lacks only its end, which ``feed_eof`` then supplies."""
         return self._attempt.count == 1 and not self._has_failed and self._reader.is_settled
 
     def feed(self, data: bytes) -> bytes:
         """Return the events that *data* completes, or ``b""``.
 
         Raises:
-            ProxyError: the upstream reported an error or broke its protocol; the events completed
-                before are its ``completed_events``.
+            ProxyError: the upstream reported an error or broke its protocol; its
+                ``completed_events`` are the events completed before that.
         """
         reader = self._reader
         try:
@@ -234,11 +235,11 @@ class TranslatedStream:
         return b"" if self._attempt.abandoned else self._answer.take()
 
     def feed_eof(self) -> bytes:
-        """Return the last events, or what comes before ``next_request``.
+        """Return the last events, or those before ``next_request``.
 
         Raises:
-            ProxyError: the upstream reported an error in place of the end, or the answer is not
-                complete.
+            ProxyError: the upstream reported an error in place of the end, or the answer is
+                incomplete.
         """
         try:
             self._reader.feed_eof()
@@ -255,7 +256,7 @@ class TranslatedStream:
             self.done = True
 
     def _fail(self, error: ProxyError) -> None:
-        """Give *error* the events that came before it, and the client's own param."""
+        """Add the preceding events and the client's own param to *error*."""
         attempt = self._attempt
         attempt.fail(error)
         self._has_failed = True
@@ -265,7 +266,7 @@ class TranslatedStream:
 
 
 class _Prepared(NamedTuple):
-    """A call on its way from ``needs`` to ``exchange``."""
+    """A call between ``needs`` and ``exchange``."""
 
     client: DialectCall
     decoded: Decoded | None
@@ -274,8 +275,8 @@ class _Prepared(NamedTuple):
 class TranslatedUpstream:
     """An upstream that serves the client APIs in *dialects* by translation.
 
-    *dialects* are by ``Call.endpoint``. Other endpoints are the adapter's own. Implements
-    ``Upstream``.
+    *dialects* maps ``Call.endpoint`` to a dialect. The adapter itself serves other endpoints.
+    Implements ``Upstream``.
     """
 
     __slots__ = ("_dialects", "adapter", "name")
@@ -302,7 +303,7 @@ class TranslatedUpstream:
             relabel(error, request.params)
             raise
         if found.decoded is not None and request.body is not call.body:
-            # It is as large as the call's own body: one of them is enough.
+            # Drop the request's body: it is as large as the call's, and can be made again.
             client = client._replace(request=msgspec.structs.replace(request, body=b""))
         size = _size(client.request, call) if found.decoded is None else found.decoded.size
         prepared = Decoded(_Prepared(client, found.decoded), size)
@@ -338,7 +339,7 @@ class TranslatedUpstream:
     def _reader(
         self, dialect: Dialect, call: Call, first: CanonicalRequest
     ) -> Callable[[], CanonicalRequest]:
-        """Return what gives *first* once, then reads the request again."""
+        """Return a function that returns *first* once, then parses the request again."""
         waiting: list[CanonicalRequest] = [first]
 
         def read() -> CanonicalRequest:

@@ -1,4 +1,4 @@
-"""The tokens of one call, for its record, limits, budgets and prices. Pure."""
+"""The token counts of one call, for its record, limits, budgets and prices. Pure."""
 
 from typing import Final
 
@@ -13,8 +13,9 @@ _MOST_TOKENS: Final = 1_000_000_000
 class TokenUsage(msgspec.Struct, frozen=True):
     """Tokens of one call as the upstream counted them.
 
-    *prompt* includes the *cached* tokens, read from a cache, and the *written* ones, written to
-    it, and *written_1h* those kept for an hour; *completion* includes the *reasoning* tokens.
+    *prompt* includes the *cached* tokens, read from a cache, and the *written* tokens, written to
+    it; *written_1h* are those of *written* that stay for an hour. *completion* includes the
+    *reasoning* tokens.
     """
 
     prompt: int = 0
@@ -55,7 +56,7 @@ class TokenUsage(msgspec.Struct, frozen=True):
 
 
 def add_usage(one: ChatUsage, other: ChatUsage) -> ChatUsage:
-    """Return the tokens of two answers together."""
+    """Return the sum of the token counts of two answers."""
     a, b = one.prompt_tokens_details, other.prompt_tokens_details
     c, d = one.completion_tokens_details, other.completion_tokens_details
     return ChatUsage(
@@ -75,7 +76,7 @@ def add_usage(one: ChatUsage, other: ChatUsage) -> ChatUsage:
 
 
 def to_token_usage(usage: ChatUsage) -> TokenUsage:
-    """Return the counts that the call's record keeps."""
+    """Return the token counts in the form of the call's record."""
     return TokenUsage(
         usage.prompt_tokens,
         usage.completion_tokens,

@@ -1,4 +1,4 @@
-"""Requests that cannot be translated, said in OpenAI's words. Pure.
+"""Errors for requests that cannot be translated, in OpenAI's wording. Pure.
 
 Source: OpenAI's recorded answers to faulty chat requests: codes `invalid_type`,
 `missing_required_parameter`, `invalid_value`, `decimal_above_max_value` and similar ones.
@@ -26,18 +26,18 @@ _WORDS: Final = {
 
 
 def invalid(param: str, message: str, code: str = "invalid_value") -> ProxyError:
-    """Return the 400 for a value that cannot be."""
+    """Return the 400 for an invalid value."""
     return ProxyError(400, message, code=code, param=param)
 
 
 def missing(param: str) -> ProxyError:
-    """Return the 400 for a field that must be there."""
+    """Return the 400 for a missing required field."""
     message = f"Missing required parameter: '{param}'."
     return invalid(param, message, "missing_required_parameter")
 
 
 def required(value: _T | None, param: str) -> _T:
-    """Return *value*, which must be there.
+    """Return *value*, which is required.
 
     Raises:
         ProxyError: 400 `missing_required_parameter`.
@@ -71,10 +71,10 @@ def out_of_range(
 
 
 def check_range(param: str, value: float, low: float, high: float) -> None:
-    """Let a number pass that lies between *low* and *high*, both included.
+    """Reject a number that is not between *low* and *high* inclusive.
 
     Raises:
-        ProxyError: 400, OpenAI's code for the side and the kind of number.
+        ProxyError: 400, with OpenAI's code for the exceeded bound and the kind of number.
     """
     if value < low:
         raise out_of_range(param, value, low=low)
@@ -83,7 +83,7 @@ def check_range(param: str, value: float, low: float, high: float) -> None:
 
 
 def convert(value: object, wanted: type[_T], param: str) -> _T:
-    """Return a decoded JSON *value* as a typed one.
+    """Return *value*, decoded JSON, converted to the type *wanted*.
 
     Raises:
         ProxyError: 400 with the path below *param*.
@@ -95,7 +95,7 @@ def convert(value: object, wanted: type[_T], param: str) -> _T:
 
 
 def from_msgspec_error(exc: msgspec.ValidationError, param: str = "") -> ProxyError:
-    """Return the 400 for a value that does not fit its type, ``messages[0].content`` as param."""
+    """Return the 400 for a value of the wrong type, with a param like ``messages[0].content``."""
     detail, _, path = str(exc).partition(" - at `$")
     path = path.removesuffix("`").partition("[...]")[0]
     where = (param + path) if param else path.removeprefix(".")
@@ -108,7 +108,7 @@ def from_msgspec_error(exc: msgspec.ValidationError, param: str = "") -> ProxyEr
 
 
 def json_type_name(value: object) -> str:
-    """Return the value's JSON type in words, as OpenAI's messages put it."""
+    """Return the value's JSON type in words, as in OpenAI's messages."""
     if value is None:
         return "null"
     if isinstance(value, bool):
