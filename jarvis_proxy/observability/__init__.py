@@ -1,1 +1,1 @@
-"""What can be seen from outside: log, metrics, live statistics, the event loop's lag."""
+"""Observability: log, metrics, live statistics, traces, the event loop's lag."""

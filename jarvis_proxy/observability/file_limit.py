@@ -1,6 +1,6 @@
-"""How many files this process may open, and that it leaves no core dump. IO (asks the system).
+"""Limits of this process: open files and core dumps. IO (asks the system).
 
-Linux and macOS have the module ``resource``. Elsewhere there is no limit to read or to set.
+Linux and macOS have the module ``resource``. Elsewhere there is no limit to read or set.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ NO_LIMIT = 2**31 - 1
 
 
 def max_files() -> int:
-    """Return how many files may be open; NO_LIMIT where the system has none."""
+    """Return how many files may be open, NO_LIMIT if the system sets no limit."""
     if resource is None:
         return NO_LIMIT
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -22,7 +22,7 @@ def max_files() -> int:
 
 
 def raise_max_files(wanted: int) -> None:
-    """Allow *wanted* open files, as far as the hard limit goes; never fewer than now."""
+    """Allow *wanted* open files, up to the hard limit; never lower the limit."""
     if resource is None:
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -34,7 +34,8 @@ def raise_max_files(wanted: int) -> None:
 
 
 def disable_core_dumps() -> None:
-    """Leave no core dump, which would hold keys and content."""
+    """Disable core dumps, which would contain keys and content."""
     if resource is not None:
-        with contextlib.suppress(OSError, ValueError):  # a service manager may have forbidden it
+        # A service manager may have forbidden it.
+        with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

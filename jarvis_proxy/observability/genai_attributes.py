@@ -1,4 +1,4 @@
-"""What spans say of a call: OpenTelemetry's attributes for HTTP and generative AI. Pure.
+"""The attributes of spans: OpenTelemetry's for HTTP and generative AI. Pure.
 
 Source: https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/ (read 2026-11).
 """
@@ -12,7 +12,7 @@ from jarvis_proxy.wire.text import printable
 Attributes = dict[str, str | int | bool]
 
 _PROVIDERS: Final = {"gemini": "gcp.gemini", "mistral": "mistral_ai", "xai": "x_ai", "grok": "x_ai"}
-"""The specification's names of services whose usual names differ."""
+"""The specification's names of services that are usually named otherwise."""
 _OPERATIONS: Final = (
     ("embed", "embeddings"),
     ("generateContent", "generate_content"),
@@ -23,7 +23,7 @@ _CODE: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 
 def operation_of(route: str) -> str:
-    """Return ``gen_ai.operation.name`` for a route; without one of its own, the path."""
+    """Return ``gen_ai.operation.name`` for a route; the path if the specification has no name."""
     if route.endswith(_CHAT):
         return "chat"
     lower = route.lower()
@@ -58,7 +58,7 @@ def server_attributes(record: CallRecord) -> Attributes:
 
 
 def client_attributes(record: CallRecord, attempt: AttemptRecord, *, is_last: bool) -> Attributes:
-    """Return the attributes of one attempt; one without an end ended as the call did."""
+    """Return the attributes of one attempt; without an end of its own, it ended with the call."""
     found: Attributes = {
         "gen_ai.operation.name": operation_of(record.route),
         "gen_ai.provider.name": provider_of(attempt.upstream),
@@ -76,7 +76,7 @@ def client_attributes(record: CallRecord, attempt: AttemptRecord, *, is_last: bo
 
 
 def call_attributes(record: CallRecord) -> Attributes:
-    """Return what is known of the answer: its model, and the tokens that were counted."""
+    """Return the attributes of the answer: its model, and its token counts."""
     counted = {
         "gen_ai.usage.input_tokens": record.prompt_tokens,
         "gen_ai.usage.output_tokens": record.completion_tokens,
@@ -90,5 +90,5 @@ def call_attributes(record: CallRecord) -> Attributes:
 
 
 def _error(code: str, status: int) -> str:
-    """Return ``error.type``; an upstream may have chosen the code, in words of its own."""
+    """Return ``error.type``: *code* only if it is well-formed, since an upstream may choose it."""
     return code if _CODE.fullmatch(code) else str(status or "_OTHER")

@@ -1,19 +1,19 @@
-"""Limits log lines about callers without a key: beyond a few a second they are counted. Pure.
+"""Limits log lines about callers without a key to a few per second, and counts the rest. Pure.
 
-Without a limit one connection could fill the disk.
+Without a limit, one connection could fill the disk.
 """
 
 from collections import Counter
 from typing import Final
 
 ANONYMOUS: Final = "anonymous"
-"""``extra=`` of a log record that callers without a key may cause: what kind of line it is."""
+"""The key in ``extra=`` that holds the kind of a line that callers without a key may cause."""
 _MOST_KINDS: Final = 32
 _OTHERS: Final = "others"
 
 
 class LineQuota:
-    """So many lines in each second; those past it are counted by their kind."""
+    """A number of lines per second; lines beyond it are counted by kind."""
 
     __slots__ = ("_left", "_left_out", "_most", "_since")
 
@@ -26,8 +26,8 @@ class LineQuota:
     def take(self, kind: str, now: float) -> Counter[str] | None:
         """Return None if a line of *kind* may be written at *now*, in monotonic seconds.
 
-        Else return the counts of what is left out in this second, with this line among them. They
-        are complete a second later; the first line that is left out is the only one in them.
+        Otherwise return the counts of the lines left out in this second, including this one. The
+        counts continue to grow for a second; for the first line left out, their total is 1.
         """
         if now - self._since >= 1.0:
             self._since, self._left, self._left_out = now, self._most, Counter()
@@ -40,7 +40,7 @@ class LineQuota:
 
 
 def summary(counts: Counter[str]) -> str:
-    """Return one line about the lines that were left out in a second."""
+    """Return one line that reports the lines left out in a second."""
     kinds = ", ".join(f"{kind}: {count}" for kind, count in counts.most_common())
     lines = "line" if counts.total() == 1 else "lines"
     return f"{counts.total()} {lines} about callers without a valid key left out ({kinds})"

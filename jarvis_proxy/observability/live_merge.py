@@ -1,7 +1,7 @@
-"""Live statistics of several workers, merged. Pure.
+"""Merges the live statistics of several workers. Pure.
 
-The worker that serves the dashboard merges its own statistics with the others' snapshots. Calls
-are renumbered in the order in which they become known. Times are on the monotonic clock, which all
+The worker that serves the dashboard merges its own statistics with the others' snapshots. It
+renumbers calls in the order in which it learns of them. Times are on the monotonic clock, which all
 processes of a machine share.
 """
 
@@ -23,7 +23,7 @@ from jarvis_proxy.observability.live_stats import (
 )
 
 LAG: Final = 3
-"""Seconds until all workers have published a second and it has been read."""
+"""Seconds until all workers' statistics of a second have been published and read."""
 
 _OWN: Final = ""
 encode_part: Final = msgspec.msgpack.Encoder().encode
@@ -31,7 +31,7 @@ decode_part: Final = msgspec.msgpack.Decoder(WorkerSnapshot).decode
 
 
 class MergedLiveStats:
-    """What *own* and the *others* have to show, in the form of ``Live``."""
+    """The statistics of *own* and *others*, with the interface of ``LiveStats``."""
 
     def __init__(self, own: LiveStats, others: Callable[[], Sequence[WorkerSnapshot]]) -> None:
         self._own = own
@@ -43,19 +43,19 @@ class MergedLiveStats:
 
     @property
     def count(self) -> int:
-        """The number of the last call."""
+        """The number of the latest call."""
         self._collect()
         return self._count
 
     def calls(self, after: int, limit: int = KEPT_CALLS) -> list[CallSummary]:
-        """Return the first *limit* of the kept calls whose number is above *after*."""
+        """Return up to *limit* of the kept calls with numbers above *after*, oldest first."""
         self._collect()
         return [call for call in self._calls if call.n > after][:limit]
 
     def seconds(self, after: int, now: float) -> list[SecondStats]:
-        """Return the seconds after *after* in which calls ended, *LAG* seconds late.
+        """Return the seconds after *after* in which calls ended, with a delay of *LAG* seconds.
 
-        The next call returns what is still too young for this one.
+        Seconds that are still incomplete are left for the next call.
         """
         found: dict[int, SecondStats] = {}
         parts = [self._own.seconds(after - LAG, now - LAG)]
@@ -70,7 +70,7 @@ class MergedLiveStats:
         return sorted(found.values(), key=attrgetter("t"))
 
     def totals(self, now: float, most: int = 12) -> LiveTotals:
-        """Return the sums of the last minutes, with *most* groups of each kind."""
+        """Return the sums of the last minutes, with up to *most* groups of each kind."""
         snapshots = [self._own.snapshot(now), *(part.snapshot for part in self._others())]
         return totals(snapshots, most)
 

@@ -1,8 +1,7 @@
-"""Live statistics for the dashboard: the last minutes and the last calls. Pure.
+"""Live statistics for the dashboard: the last minutes and the latest calls. Pure.
 
-A finished call costs an append; calls are summed up in batches, or when someone asks. Of a call
-only names, times and numbers are kept: never content, never a key. Moments are seconds on the
-monotonic clock.
+A finished call costs an append; sums are updated in batches, or on a read. Of a call only names,
+times and numbers are kept: never content, never a key. Times are seconds on the monotonic clock.
 """
 
 from collections import Counter, deque
@@ -25,11 +24,11 @@ _MAX_CAUSES: Final = 12
 _QUIET: Final = frozenset(
     ("/health", "/ready", "/metrics", "/dashboard", "/dashboard/events", "/dashboard/clients")
 )
-"""Requests of monitors and of the dashboard itself; they are not traffic."""
+"""Routes of monitors and of the dashboard itself, which do not count as traffic."""
 
 
 class SecondStats(msgspec.Struct):
-    """What ended within second *t* of the monotonic clock."""
+    """Sums over the calls that ended in second *t* of the monotonic clock."""
 
     t: int
     calls: int = 0
@@ -39,9 +38,9 @@ class SecondStats(msgspec.Struct):
 
 
 class CallSummary(msgspec.Struct):
-    """A finished call, as it is shown. *n* counts calls; *at* is epoch seconds, times are in ms.
+    """A finished call for the dashboard. *n* is its number; *at* is epoch seconds, times are in ms.
 
-    *cost* is in billionths of a dollar. What is unknown is null.
+    *cost* is in billionths of a dollar. Unknown values are null.
     """
 
     n: int
@@ -64,10 +63,10 @@ class CallSummary(msgspec.Struct):
 
 
 class GroupStats(msgspec.Struct):
-    """Sums over the last minutes, and the calls that are open now.
+    """Sums over the last minutes, and the number of open calls.
 
-    *ttfb* and *ms* are the times to the first byte and to the end that 50, 90 and 99 % of the calls
-    with an answer stayed below, in ms; null where there was none. *cost* is as in ``Call``.
+    *ttfb* and *ms* are the 50th, 90th and 99th percentiles of the times to the first byte and to
+    the end, in ms, over answered calls; null if there were none. *cost* is as in ``CallSummary``.
     """
 
     name: str
@@ -82,7 +81,7 @@ class GroupStats(msgspec.Struct):
 
 
 class ErrorCount(msgspec.Struct):
-    """Why calls failed: an error code or a status, and the outcome."""
+    """The number of failed calls with one error code or status, and outcome."""
 
     code: str
     outcome: str
@@ -90,7 +89,7 @@ class ErrorCount(msgspec.Struct):
 
 
 class LiveTotals(msgspec.Struct):
-    """All sums; *keys*, *models* and *upstreams* are the busiest ones."""
+    """All sums; *keys*, *models* and *upstreams* list the busiest ones."""
 
     all: GroupStats
     keys: list[GroupStats]
@@ -100,7 +99,7 @@ class LiveTotals(msgspec.Struct):
 
 
 class LiveSnapshot(msgspec.Struct):
-    """Sums by name over the last minutes, and how many calls are open by name."""
+    """Sums over the last minutes and numbers of open calls, both by name."""
 
     all: dict[str, CallStats]
     keys: dict[str, CallStats]
@@ -114,7 +113,7 @@ class LiveSnapshot(msgspec.Struct):
 
 
 class WorkerSnapshot(msgspec.Struct):
-    """The statistics of the process *origin*; *count* is the number of its last call."""
+    """The statistics of the process *origin*; *count* is the number of its latest call."""
 
     origin: str
     count: int
@@ -132,7 +131,7 @@ class LiveStats:
 
     def __init__(self) -> None:
         self.open: dict[str, CallRecord] = {}
-        """Calls in progress, by their id."""
+        """The calls in progress, by id."""
         self._pending: list[CallRecord] = []
         self._last: deque[CallRecord] = deque(maxlen=KEPT_CALLS)
         self._count = 0
@@ -146,19 +145,19 @@ class LiveStats:
         self._causes = SlidingWindow(size=_MAX_CAUSES)
 
     def add(self, record: CallRecord) -> None:
-        """Add a finished call; the record must not change afterwards."""
+        """Add a finished call; its record must not change afterwards."""
         self._pending.append(record)
         if len(self._pending) >= _BATCH:
             self._sum_up()
 
     @property
     def count(self) -> int:
-        """The number of the last call."""
+        """The number of the latest call."""
         self._sum_up()
         return self._count
 
     def calls(self, after: int, limit: int = KEPT_CALLS) -> list[CallSummary]:
-        """Return the first *limit* of the kept calls whose number is above *after*."""
+        """Return up to *limit* of the kept calls with numbers above *after*, oldest first."""
         self._sum_up()
         oldest = self._count - len(self._last) + 1
         start = max(after + 1, oldest)
@@ -166,13 +165,13 @@ class LiveStats:
         return [_call(number, self._last[number - oldest]) for number in range(start, stop)]
 
     def seconds(self, after: int, now: float) -> list[SecondStats]:
-        """Return the seconds behind *after* that are over and in which calls ended."""
+        """Return the completed seconds after *after* in which calls ended."""
         self._sum_up()
         start = max(after, int(now) - _SECONDS - 1)
         return [second for second in self._seconds if start < second.t < int(now)]
 
     def totals(self, now: float, most: int = 12) -> LiveTotals:
-        """Return the sums of the last minutes, with *most* groups of each kind."""
+        """Return the sums of the last minutes, with up to *most* groups of each kind."""
         return totals([self.snapshot(now)], most)
 
     def snapshot(self, now: float) -> LiveSnapshot:
@@ -200,13 +199,13 @@ class LiveStats:
         )
 
     def worker_snapshot(self, origin: str, now: float) -> WorkerSnapshot:
-        """Return this process's part of the dashboard."""
+        """Return this process's snapshot for the dashboard."""
         return WorkerSnapshot(
             origin, self.count, self.calls(0), self.seconds(0, now), self.snapshot(now)
         )
 
     def _sum_up(self) -> None:
-        """Sum up the pending calls: first by group, of which there are few, then by each name."""
+        """Sum up the pending calls: first by group, as there are few groups, then by name."""
         fresh, self._pending = self._pending, []
         places: dict[_GroupKey, list[CallRecord]] = {}
         for record in fresh:
@@ -238,7 +237,7 @@ class LiveStats:
 
 
 def totals(snapshots: Sequence[LiveSnapshot], most: int) -> LiveTotals:
-    """Return the sums of several *standings*, with *most* groups of each kind."""
+    """Return the sums of several *snapshots*, with up to *most* groups of each kind."""
     return LiveTotals(
         _group_stats(
             "",
@@ -265,7 +264,7 @@ def totals(snapshots: Sequence[LiveSnapshot], most: int) -> LiveTotals:
 
 
 def _merge_stats(parts: Iterable[Mapping[str, CallStats]]) -> Mapping[str, CallStats]:
-    """Return the tallies of all *parts*; where there is one part, it is that one."""
+    """Return the merged sums of all *parts*; a single part is returned without a copy."""
     first, *others = parts
     if not others:
         return first
@@ -296,7 +295,8 @@ def _call_stats(records: Sequence[CallRecord]) -> CallStats:
             stats.priced += record.cost is not None
             stats.unpriced += record.cost is None
         if record.first_byte_sent_at is not None and record.attempts:
-            # The proxy's own answers, such as refusals, would make every upstream look fast.
+            # Without this, the proxy's own answers, such as refusals, would make upstreams look
+            # fast.
             first_byte(record.first_byte_sent_at - record.started_at)
             duration(record.ended_at - record.started_at)
     return stats
@@ -334,7 +334,7 @@ def _call(number: int, record: CallRecord) -> CallSummary:
 
 
 def _ms(seconds: float | None) -> float | None:
-    """Return *seconds* in ms, as exact as anyone can use it: three digits."""
+    """Return *seconds* in ms, rounded to three significant digits."""
     return None if seconds is None else float(f"{seconds * 1000:.3g}")
 
 

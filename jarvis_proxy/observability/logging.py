@@ -1,7 +1,7 @@
 """Log lines: written in batches, off the event loop, never with content. IO.
 
-A log that cannot be written must not hold up a call: lines wait in a bounded queue for a thread of
-their own, and what does not fit is counted and dropped.
+A slow log must not delay a call. So lines wait in a bounded queue for a thread of their own, and
+lines that do not fit are counted and dropped.
 """
 
 import logging
@@ -22,18 +22,17 @@ from jarvis_proxy.observability.line_quota import ANONYMOUS, LineQuota, summary
 _MAX_LINES: Final = 10_000
 _BATCH: Final = 1000
 _GATHER: Final = 0.05
-"""Seconds that the first line of a batch waits for more."""
+"""Seconds that the first line of a batch waits for more lines."""
 _TOO_SLOW: Final = "the log is too slow, or cannot be written"
 _QUIET_ROUTES: Final = frozenset({"/health", "/ready"})
 LogFormat = Literal["text", "json"]
 
 
 class ThreadedLineWriter:
-    """Writes lines to a stream from a thread; ``write`` never blocks and never raises.
+    """Writes lines to a stream in a thread; ``write`` never blocks and never raises.
 
-    Without *stream*, it is stderr, whatever that is at the moment. Not more than *at_once*
-    characters are written at once, if no line is longer: processes that share a pipe keep each
-    other's lines whole that way.
+    Without *stream*, it writes to the current stderr. One write takes at most *at_once* characters,
+    unless a line is longer: so processes that share a pipe never mix their lines.
     """
 
     def __init__(
@@ -51,21 +50,24 @@ class ThreadedLineWriter:
         self._idle = False
         self._wake = threading.Event()
         self._closing = threading.Event()
-        self._dropped = 0  # counted where lines come from
-        self._lost = 0  # counted in the thread
-        self._reported = 0  # how many of both the log has reported
+        # The callers of write() count these.
+        self._dropped = 0
+        # The thread counts these.
+        self._lost = 0
+        # The part of both that the log has reported.
+        self._reported = 0
         self.note: Callable[[str], str] = _text_note
-        """Makes the line by which the log speaks of itself."""
+        """Formats the log's messages about itself."""
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
 
     def write(self, line: Callable[[], str]) -> None:
-        """Queue a line; *line* is called, in the thread, to make it."""
+        """Queue a line; the thread calls *line* to make its text."""
         if len(self._lines) >= self._max_lines:
             self._dropped += 1
             return
         self._lines.append(line)
-        # Waking a thread costs more than a line does: only the first line of a batch pays it.
+        # Waking the thread costs more than a line, so only the first line of a batch wakes it.
         if self._idle:
             self._idle = False
             self._wake.set()
@@ -73,20 +75,20 @@ class ThreadedLineWriter:
     def write_later(self, line: Callable[[], str], seconds: float) -> None:
         """Queue a line that is made and written after *seconds*, or at the end if that is sooner.
 
-        The seconds must be the same for all lines.
+        *seconds* must be the same for all lines.
         """
         self._later.append((time.monotonic() + seconds, line))
         self._wake.set()
 
     def close(self, timeout: float = 2.0) -> None:
-        """Write what is queued and end the thread; give up after *timeout* seconds."""
+        """Write queued lines and end the thread; give up after *timeout* seconds."""
         self._closing.set()
         self._wake.set()
         self._thread.join(timeout)
 
     def _run(self) -> None:
         while not self._closing.is_set():
-            # First idle, then the look: a line that comes in between is seen by one or the other.
+            # Set the flag before the check: so a line that arrives in between is never missed.
             self._idle = True
             if not self._lines:
                 self._wake.wait(self._pause())
@@ -98,7 +100,7 @@ class ThreadedLineWriter:
         self._write_all()
 
     def _pause(self) -> float | None:
-        """Return for how many seconds there is nothing to do; None: until a line comes."""
+        """Return the seconds until the next delayed line, None if there is none."""
         return max(0.0, self._later[0][0] - time.monotonic()) if self._later else None
 
     def _take_due(self, now: float) -> None:
@@ -119,7 +121,7 @@ class ThreadedLineWriter:
                 self._lost += len(batch)
 
     def _texts(self, lines: Iterable[str]) -> list[str]:
-        """Return the lines joined into what is written at once."""
+        """Return the lines joined into texts that are written at once."""
         if self._at_once is None:
             return ["".join(lines)]
         texts = [""]
@@ -131,7 +133,7 @@ class ThreadedLineWriter:
 
 
 class DirectLineWriter:
-    """Writes each line at once, for a process without calls and without threads."""
+    """Writes each line at once, for a process without calls or threads."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream
@@ -144,21 +146,23 @@ class DirectLineWriter:
             write_text(self._stream or sys.stderr, f"{made}\n")
 
     def write_later(self, line: Callable[[], str], seconds: float) -> None:
-        """Write it now: there is no thread that could wait."""
+        """Write the line now: no thread could wait."""
         self.write(line)
 
 
 def write_text(stream: TextIO | None, text: str) -> bool:
-    """Write *text*, past Python's buffers where there is a file below; return whether it went out.
+    """Write *text* past Python's buffers if the stream is a file; return whether it succeeded.
 
-    A thread that blocks in a buffered write holds the buffer's lock, and Python aborts when it
-    finds that lock held at the end. And what a full disk leaves in a buffer fails at the end again.
+    A thread that blocks in a buffered write holds the buffer's lock, and Python aborts if that lock
+    is held at exit. Also, data that a full disk leaves in a buffer fails again at exit.
     """
     if stream is None:
-        return False  # started without stderr
+        # The process was started without stderr.
+        return False
     try:
         number = stream.fileno()
-    except (OSError, ValueError):  # no file: text in memory
+    except (OSError, ValueError):
+        # The stream is no file, but text in memory.
         number = -1
     try:
         if number >= 0:
@@ -172,7 +176,7 @@ def write_text(stream: TextIO | None, text: str) -> bool:
 
 
 def _write_bytes(number: int, data: bytes) -> None:
-    """Write all of *data*, waiting for room where the file, shared with others, does not block."""
+    """Write all of *data*; wait for room if the file is in non-blocking mode."""
     while data:
         try:
             data = data[os.write(number, data) :]
@@ -183,7 +187,8 @@ def _write_bytes(number: int, data: bytes) -> None:
 def _made(make: Callable[[], str]) -> str | None:
     try:
         return make()
-    except Exception:  # a line that cannot be made must not end the log
+    except Exception:
+        # A line that cannot be formatted must not end the log.
         return None
 
 
@@ -191,7 +196,7 @@ Writer = ThreadedLineWriter | DirectLineWriter
 
 
 class AnonymousLines:
-    """Limits lines that callers without a key cause: a few a second, then one summary."""
+    """Limits lines that callers without a key cause to a few per second, plus one summary."""
 
     def __init__(self, writer: Writer, clock: Callable[[], float] = time.monotonic) -> None:
         self._writer = writer
@@ -199,7 +204,7 @@ class AnonymousLines:
         self._quota = LineQuota()
 
     def may_write(self, kind: str) -> bool:
-        """Return whether a line of *kind* may be written now; else it is counted."""
+        """Return whether a line of *kind* may be written now; otherwise count it."""
         counts = self._quota.take(kind, self._clock())
         if counts is None:
             return True
@@ -208,12 +213,12 @@ class AnonymousLines:
         return False
 
     def _summary_line(self, counts: Counter[str]) -> str:
-        # A copy: the event loop's thread may be counting still.
+        # Copy the counts, because the event loop's thread may still increase them.
         return self._writer.note(summary(Counter(dict(counts))))
 
 
 class AccessLog:
-    """One line a call, if the level lets it through."""
+    """Writes one line per call, if the level allows it."""
 
     def __init__(
         self,
@@ -228,7 +233,7 @@ class AccessLog:
         self._level = level
 
     def write(self, record: CallRecord) -> None:
-        """Queue the line of a finished call; it is formatted only if it is written."""
+        """Queue the line of a finished call; the thread formats it."""
         level = logging.DEBUG if record.route in _QUIET_ROUTES else logging.INFO
         if level < self._level:
             return
@@ -239,12 +244,12 @@ class AccessLog:
 
 
 class RedactingHandler(logging.Handler):
-    """Sends log records of every library through a line writer, without secrets or content.
+    """Sends log records of every library to a line writer, without secrets or content.
 
-    aiohttp's own messages carry header values and body bytes of malformed requests, and a
-    traceback shows values. So of a foreign record only its kind is written, and of an exception
-    its class and the place where it was raised. Libraries speak of connections, which anybody may
-    open: their lines count as anonymous.
+    aiohttp's own messages contain header values and body bytes of malformed requests, and
+    tracebacks show values. So of a foreign record only its kind is written, and of an exception its
+    class and where it was raised. Libraries log about connections, which anybody may open: their
+    lines count as anonymous.
     """
 
     def __init__(
@@ -259,7 +264,8 @@ class RedactingHandler(logging.Handler):
         """Queue one line for *record*."""
         try:
             self._emit(record)
-        except Exception:  # arguments that do not fit their message are no reason to fail a call
+        except Exception:
+            # Arguments that do not fit their message must not fail a call.
             self.handleError(record)
 
     def _emit(self, record: logging.LogRecord) -> None:
@@ -278,13 +284,13 @@ class RedactingHandler(logging.Handler):
 def configure_logging(
     log_format: LogFormat, level: str, stream: TextIO | None = None
 ) -> tuple[ThreadedLineWriter, AccessLog]:
-    """Send all log records of this process through a new writer; return it."""
+    """Send all log records of this process to a new writer; return it and the access log."""
     writer = ThreadedLineWriter(stream)
     return writer, install_handler(writer, log_format, level)
 
 
 def install_handler(writer: Writer, log_format: LogFormat, level: str) -> AccessLog:
-    """Send everything that is logged in this process through *writer*."""
+    """Send all log records of this process to *writer*; return the access log."""
     writer.note = _json_note if log_format == "json" else _text_note
     root = logging.getLogger()
     anonymous_lines = AnonymousLines(writer)
@@ -292,7 +298,7 @@ def install_handler(writer: Writer, log_format: LogFormat, level: str) -> Access
     number = logging.getLevelNamesMapping()[level.upper()]
     root.setLevel(max(number, logging.INFO))
     logging.getLogger("jarvis_proxy").setLevel(number)
-    # A failing handler must not print the record that it failed on.
+    # A failing handler must not print the record on which it failed.
     logging.raiseExceptions = False
     return AccessLog(writer, log_format, number, anonymous_lines)
 
@@ -333,5 +339,5 @@ def _iso(moment: float) -> str:
 
 @lru_cache(maxsize=8)
 def _iso_second(seconds: int) -> str:
-    """Return a second's date and time, which the lines of a second share."""
+    """Return a second's date and time in ISO format."""
     return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]

@@ -1,6 +1,6 @@
 """Rate-limited warnings without content, and the event loop's lag. IO (logs).
 
-They concern what fails outside of calls: errors that nothing awaited, a stalled event loop.
+The warnings concern failures outside of calls: errors that nothing awaited, and a stalled loop.
 """
 
 import asyncio
@@ -16,11 +16,11 @@ _MAX_KINDS: Final = 64
 _LAG_PROBE: Final = 0.1
 _LAG_LIMIT: Final = 0.25
 _PLAIN: Final = re.compile(r"[A-Za-z][\w .,'-]*")
-"""The words that asyncio's messages begin with; a repr, which may hold content, comes after."""
+"""The literal start of asyncio's messages; a repr, which may hold content, comes after it."""
 
 
 class RateLimitedLogger:
-    """Logs each kind of warning once in *every* seconds, with the number of suppressed ones."""
+    """Logs each kind of warning at most once per *every* seconds, and counts the others."""
 
     def __init__(self, every: float = _EVERY, clock: Callable[[], float] = time.monotonic) -> None:
         self._every = every
@@ -29,7 +29,7 @@ class RateLimitedLogger:
         self._suppressed: dict[str, int] = {}
 
     def warn(self, kind: str, text: str, exc: BaseException | None = None) -> None:
-        """Log *text*, unless a warning of this *kind* was logged a moment ago."""
+        """Log *text*, unless a warning of this *kind* was logged less than *every* seconds ago."""
         now = self._clock()
         said_at = self._logged_at.get(kind)
         if said_at is not None and now - said_at < self._every:
@@ -46,10 +46,10 @@ class RateLimitedLogger:
 def exception_handler(
     logger: RateLimitedLogger,
 ) -> Callable[[asyncio.AbstractEventLoop, dict[str, Any]], None]:
-    """Return the event loop's handler of errors that belong to no call.
+    """Return the event loop's handler for errors that belong to no call.
 
-    asyncio's own prints tracebacks, and the reprs of callbacks with their arguments, once for each
-    of a thousand failed accepts.
+    asyncio's own handler prints tracebacks and the reprs of callbacks with their arguments, even
+    for each of a thousand failed accepts.
     """
 
     def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -65,7 +65,7 @@ def exception_handler(
 class LoopLagMonitor:
     """Measures the event loop's lag: a blocked loop delays every call.
 
-    *worst* is the longest delay so far, in seconds. *observe* gets every measurement.
+    *worst* is the longest lag so far, in seconds. *observe* receives every measurement.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class LoopLagMonitor:
             self.record(self._clock() - asleep_since - _LAG_PROBE)
 
     def record(self, lag: float) -> None:
-        """Take one measurement; a lag of 250 ms or more is worth a warning."""
+        """Record one measurement; warn about a lag of 250 ms or more."""
         self.worst = max(self.worst, lag)
         self._observe(lag)
         if lag >= _LAG_LIMIT:

@@ -1,7 +1,7 @@
-"""Metrics: sums over CallRecords, in plain numbers that cost a call a few µs. Pure.
+"""Metrics: sums over CallRecords in plain numbers, at a few µs per call. Pure.
 
-Labels are of bounded size: routes, keys and upstreams come from the settings, and a model gets a
-name of its own only when an upstream has answered for it, the first hundred of them.
+The number of labels is bounded: routes, keys and upstreams come from the settings, and only the
+first hundred models that an upstream has answered for get labels of their own.
 """
 
 from bisect import bisect_left
@@ -31,7 +31,7 @@ _LAGS: Final = (.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1., 2.5, 5.)
 
 MetricKind = Literal["counter", "gauge", "histogram"]
 Merge = Literal["sum", "max"]
-"""How values of several processes are merged: most add up, some are the same in each."""
+"""How values of several processes are merged: most are added, some are equal in each."""
 
 
 class Histogram:
@@ -41,28 +41,29 @@ class Histogram:
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self.bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)  # the last one is for what is above all bounds
+        # The last count is for observations above all bounds.
+        self.counts = [0] * (len(bounds) + 1)
         self.sum = 0.0
 
     def observe(self, value: float) -> None:
-        """Take one observation."""
+        """Count one observation."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.sum += value
 
     def buckets(self) -> Iterator[tuple[str, int]]:
-        """Yield each bound as text, and how many observations were at or below it."""
+        """Yield each bound as text, with the number of observations at or below it."""
         total = 0
         for bound, count in zip((*self.bounds, float("inf")), self.counts, strict=True):
             total += count
             yield "+Inf" if bound == float("inf") else repr(bound), total
 
     def merge(self, other: "Histogram") -> None:
-        """Add what *other*, of the same bounds, holds."""
+        """Add the counts of *other*, which has the same bounds."""
         self.counts = [mine + more for mine, more in zip(self.counts, other.counts, strict=True)]
         self.sum += other.sum
 
     def copy(self) -> "Histogram":
-        """Return one that does not change."""
+        """Return an independent copy."""
         other = Histogram(self.bounds)
         other.counts, other.sum = self.counts[:], self.sum
         return other
@@ -73,7 +74,7 @@ Labels = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class MetricFamily:
-    """One metric: *samples* by the values of *labels*. A counter's name lacks ``_total`` here."""
+    """One metric: *samples* by label values. A counter's *name* lacks the suffix ``_total``."""
 
     name: str
     kind: MetricKind
@@ -85,11 +86,11 @@ class MetricFamily:
 
 
 class Metrics:
-    """What has happened since the start."""
+    """The counts since the start of the process."""
 
     def __init__(self) -> None:
         self.signatures: Counter[str] = Counter()
-        """How thought signatures of tool calls came back; counted by who looks for them."""
+        """How thought signatures of tool calls were found, counted by result."""
         self._pending: list[CallRecord] = []
         self._models: set[tuple[str, str]] = set()
         self._requests: Counter[Labels] = Counter()
@@ -105,14 +106,14 @@ class Metrics:
         self._lag = Histogram(_LAGS)
 
     def observe(self, record: CallRecord) -> None:
-        """Take a call that has ended; it must not change any more."""
-        # Summed up in batches, or when someone asks: calls have most of their labels in common.
+        """Count a finished call; its record must not change afterwards."""
+        # Records are summed up in batches, or on a read, because calls share most of their labels.
         self._pending.append(record)
         if len(self._pending) >= _BATCH:
             self._sum_up()
 
     def observe_lag(self, seconds: float) -> None:
-        """Take a measurement of how late the event loop was."""
+        """Count a measurement of the event loop's lag."""
         self._lag.observe(max(0.0, seconds))
 
     def _sum_up(self) -> None:
@@ -129,7 +130,7 @@ class Metrics:
             self._observe_group(group)
 
     def _observe_group(self, records: Sequence[CallRecord]) -> None:
-        """Take calls that have their labels in common."""
+        """Count calls with equal labels."""
         first, calls = records[0], len(records)
         route = first.route or _NONE
         self._requests[route, first.key_name, str(first.status), first.outcome] += calls
@@ -181,7 +182,7 @@ class Metrics:
             self._costs[owner] += cost
 
     def _model(self, record: CallRecord) -> str:
-        """Return the label for the call's model: all unknown names share one."""
+        """Return the label for the call's model; all unknown names share one."""
         place = (record.upstream, record.upstream_model)
         if place not in self._models:
             if record.upstream_first_byte_at is None or len(self._models) >= _MAX_MODELS:
@@ -300,7 +301,7 @@ def gauge(
     *,
     merge: Merge = "sum",
 ) -> MetricFamily:
-    """Return a metric of the current state."""
+    """Return a gauge: a metric of the current state."""
     return MetricFamily(name, "gauge", help_text, tuple(labels), samples, merge=merge)
 
 

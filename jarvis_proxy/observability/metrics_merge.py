@@ -1,4 +1,4 @@
-"""Metrics of several processes: encoded, decoded and merged. Pure."""
+"""Encodes, decodes and merges the metrics of several processes. Pure."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -10,7 +10,7 @@ from jarvis_proxy.observability.metrics import Histogram, Labels, Merge, MetricF
 
 
 class _EncodedFamily(msgspec.Struct, array_like=True):
-    """A Family, in its encoded form; a histogram as bounds, counts and sum."""
+    """An encoded MetricFamily; a histogram becomes its bounds, counts and sum."""
 
     name: str
     kind: MetricKind
@@ -26,22 +26,22 @@ _DECODER: Final = msgspec.msgpack.Decoder(list[_EncodedFamily])
 
 
 def encode(families: Iterable[MetricFamily]) -> bytes:
-    """Return *families* in encoded form."""
+    """Return *families* in their encoded form."""
     return _ENCODER.encode([_written(family) for family in families])
 
 
 def decode(data: bytes) -> list[MetricFamily]:
-    """Return the families of encoded *data*, none for ``b""``."""
+    """Return the families in *data*, none for ``b""``."""
     return [_family(written) for written in _DECODER.decode(data)] if data else []
 
 
 def without_gauges(families: Iterable[MetricFamily]) -> list[MetricFamily]:
-    """Return the families that outlive their process: all but gauges."""
+    """Return the families that outlive their process, which excludes gauges."""
     return [family for family in families if family.kind != "gauge"]
 
 
 def merge_families(parts: Iterable[Sequence[MetricFamily]]) -> list[MetricFamily]:
-    """Return the families of all *parts* added up, in the order of their first appearance."""
+    """Return the merged families of all *parts*, in the order of their first appearance."""
     same: dict[str, list[MetricFamily]] = {}
     for part in parts:
         for family in part:

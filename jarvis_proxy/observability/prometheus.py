@@ -1,7 +1,7 @@
-"""Metrics as Prometheus reads them, through prometheus-client and a registry of its own. IO.
+"""Renders metrics for Prometheus, with prometheus-client and a registry of our own. IO.
 
 It reads this process's memory, descriptors and CPU time from the system. prometheus-client is
-imported with the first scrape: a server that nobody scrapes starts quicker without it.
+imported at the first scrape, so that a server without scrapes starts faster.
 
 Source: https://prometheus.io/docs/instrumenting/exposition_formats/ (read 2026-11).
 """
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 class _Collector:
-    """What prometheus-client asks for metrics; implements its ``Collector``."""
+    """Supplies metrics to prometheus-client; implements its ``Collector``."""
 
     def __init__(self, families: Iterable[MetricFamily]) -> None:
         self._families = families
 
     def collect(self) -> Iterator["Metric"]:
-        """Yield every family, as prometheus-client holds it."""
+        """Yield every family in prometheus-client's form."""
         for family in self._families:
             yield _metric(family)
 
@@ -32,9 +32,9 @@ def render(
 ) -> tuple[bytes, str]:
     """Return the exposition of *families*, and its content type.
 
-    *process* adds what this process takes of the system. *accept* is the request's header:
-    OpenMetrics is for those who ask for it. Takes milliseconds where there are thousands of
-    series, so call it in a thread.
+    *process* adds this process's use of resources. *accept* is the request's header: clients that
+    ask for OpenMetrics get it. Rendering thousands of series takes milliseconds, so call this in a
+    thread.
     """
     from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
     from prometheus_client.exposition import choose_encoder

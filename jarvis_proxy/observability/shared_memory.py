@@ -1,7 +1,7 @@
 """Shared memory slots: one process writes, the others read. IO (mmap).
 
-Processes that are forked after a slot was made share it. There are no locks. A slot has two
-buffers, written in turn: while one is being written, or its writer died, the other is read.
+Processes forked after a slot was made share it. There are no locks. A slot has two buffers, written
+alternately: while one is being written, or after its writer died, readers use the other.
 """
 
 import mmap
@@ -9,7 +9,8 @@ import struct
 from typing import Final
 from zlib import crc32
 
-_HEADER: Final = struct.Struct("=III")  # turn, length, checksum of both
+# Sequence number, length, and a checksum of sequence number and content.
+_HEADER: Final = struct.Struct("=III")
 
 
 class SharedMemorySlot:
@@ -19,10 +20,10 @@ class SharedMemorySlot:
         self._size = size
         self._buffer_size = _HEADER.size + size
         self.memory = mmap.mmap(-1, 2 * self._buffer_size)
-        """Both buffers, each behind its header."""
+        """Both buffers, each with its header."""
 
     def write(self, data: bytes) -> bool:
-        """Replace the content by *data*; return False, without a change, if it is too long."""
+        """Replace the content by *data*; return False, without a change, if *data* is too long."""
         if len(data) > self._size:
             return False
         sequences = [self._sequence(0), self._sequence(1)]
@@ -34,7 +35,7 @@ class SharedMemorySlot:
         return True
 
     def read(self) -> bytes | None:
-        """Return the content, ``b""`` at first; None if it changes too fast to be read."""
+        """Return the content, initially ``b""``; None if it changes too fast to be read."""
         for buffer in sorted((0, 1), key=self._sequence, reverse=True):
             start = buffer * self._buffer_size
             sequence, length, checksum = _HEADER.unpack_from(self.memory, start)

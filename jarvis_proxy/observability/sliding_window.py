@@ -1,7 +1,7 @@
 """Sliding windows: sums and percentiles of the last minutes, by label, bounded in size. Pure.
 
-Moments are seconds on the monotonic clock. A window is a row of slices: what is counted goes into
-the newest slice and into the total, and a slice that grows too old is taken out of the total again.
+Times are seconds on the monotonic clock. A window is a queue of slices: each count is added to the
+newest slice and to the total, and a slice that expires is subtracted from the total.
 """
 
 from collections import deque
@@ -11,10 +11,10 @@ from math import ceil, exp, log
 from typing import Final, Literal
 
 OTHER: Final = "other"
-"""The label of what came when every label was taken."""
+"""The label for everything after the limit on labels is reached."""
 
 _GROWTH: Final = log(1.1)
-"""A bucket ends 10 % above the one before, so a percentile is wrong by 5 % at most."""
+"""A bucket's bound is 10 % above the previous one, so a percentile is off by at most 5 %."""
 _SHORTEST: Final = 0.0001
 _FIRST: Final = ceil(log(_SHORTEST) / _GROWTH)
 
@@ -26,13 +26,13 @@ class DurationHistogram:
     counts: dict[int, int] = field(default_factory=dict)
 
     def add(self, seconds: float) -> None:
-        """Take one duration."""
+        """Count one duration."""
         bucket = ceil(log(seconds) / _GROWTH) if seconds > _SHORTEST else _FIRST
         counts = self.counts
         counts[bucket] = counts.get(bucket, 0) + 1
 
     def merge(self, other: "DurationHistogram", sign: Literal[1, -1] = 1) -> None:
-        """Add what *other* holds, or take it out again."""
+        """Add the counts of *other*, or subtract them."""
         for bucket, count in other.counts.items():
             total = self.counts.get(bucket, 0) + sign * count
             if total:
@@ -41,7 +41,7 @@ class DurationHistogram:
                 del self.counts[bucket]
 
     def percentiles(self, shares: Sequence[float]) -> list[float | None]:
-        """Return the duration below which each of the ascending *shares* lies; None if empty."""
+        """Return the duration at each of the ascending *shares*; None for each if empty."""
         if not self.counts:
             return [None] * len(shares)
         buckets = sorted(self.counts.items())
@@ -60,9 +60,9 @@ class DurationHistogram:
 
 @dataclass(slots=True)
 class CallStats:
-    """Sums over calls. *cost* is in billionths of a dollar, and that of *priced* calls alone.
+    """Sums over calls. *cost*, in billionths of a dollar, covers only the *priced* calls.
 
-    *unpriced* calls are those whose tokens are known and whose price is not.
+    *unpriced* calls have known tokens but no known price.
     """
 
     calls: int = 0
@@ -77,11 +77,11 @@ class CallStats:
 
     @property
     def known_cost(self) -> int | None:
-        """The cost; None where it is unknown, as opposed to zero."""
+        """The cost; None if it is unknown, which differs from zero."""
         return None if not self.priced or (not self.cost and self.unpriced) else self.cost
 
     def merge(self, other: "CallStats", sign: Literal[1, -1] = 1) -> None:
-        """Add the sums of *other*, or take them out again."""
+        """Add the sums of *other*, or subtract them."""
         self.calls += sign * other.calls
         self.errors += sign * other.errors
         self.prompt += sign * other.prompt
@@ -94,7 +94,7 @@ class CallStats:
 
 
 class SlidingWindow:
-    """CallStats of the last *slices* times *width* seconds, by label; *size* labels and OTHER."""
+    """CallStats of the last *slices* × *width* seconds, by up to *size* labels and OTHER."""
 
     __slots__ = ("_size", "_slices", "_width", "seconds", "totals")
 
@@ -106,7 +106,7 @@ class SlidingWindow:
         self._slices: deque[tuple[int, dict[str, CallStats]]] = deque()
 
     def add(self, moment: float, label: str, stats: CallStats) -> None:
-        """Count *tally*, which belongs to *moment*; moments come in their order, or nearly so."""
+        """Add *stats* at *moment*; moments must be nearly in order."""
         if label not in self.totals and len(self.totals) >= self._size:
             label = OTHER
         number = int(moment) // self._width
@@ -118,7 +118,7 @@ class SlidingWindow:
             place[label].merge(stats)
 
     def expire(self, now: float) -> None:
-        """Forget what is older than the window."""
+        """Drop slices older than the window."""
         oldest = (int(now) - self.seconds) // self._width
         while self._slices and self._slices[0][0] <= oldest:
             _, gone = self._slices.popleft()

@@ -1,9 +1,9 @@
-"""Traces of calls by OpenTelemetry's own packages: made when a call has ended. IO.
+"""Exports traces of calls with OpenTelemetry's own packages, when a call has ended. IO.
 
-A call is one server span, each attempt at an upstream a client span below it. Spans hold what the
-log holds: names, times, sizes and counts; never content, never a key. This module is imported only
-where OTEL_EXPORTER_OTLP_ENDPOINT is set. A thread of the SDK sends; what a collector does not take
-in time is lost.
+A call is one server span, and each attempt at an upstream a client span below it. Spans hold what
+the log holds: names, times, sizes and counts; never content, never a key. This module is imported
+only if OTEL_EXPORTER_OTLP_ENDPOINT is set. The SDK sends in a thread; spans that a collector does
+not accept in time are lost.
 
 Source: https://opentelemetry.io/docs/specs/semconv/gen-ai/ and .../http/ (read 2026-11).
 """
@@ -50,7 +50,7 @@ _NANO: Final = 1_000_000_000
 class CallTracer:
     """Sends a trace of each call to the collector at *endpoint*, an OTLP/HTTP base URL.
 
-    *hosts* has the host and port of each upstream by its name; others get no client span.
+    *hosts* maps each upstream's name to its host and port; other upstreams get no client span.
     """
 
     def __init__(
@@ -62,7 +62,8 @@ class CallTracer:
         hosts: Mapping[str, tuple[str, int]],
     ) -> None:
         session = requests.Session()
-        session.trust_env = False  # no proxy and no netrc of the environment
+        # Ignore proxies and netrc of the environment.
+        session.trust_env = False
         exporter = OTLPSpanExporter(
             f"{endpoint}/v1/traces", headers=dict(headers), timeout=_TIMEOUT, session=session
         )
@@ -73,13 +74,13 @@ class CallTracer:
         self._provider = TracerProvider(
             resource=resource, id_generator=self._ids, shutdown_on_exit=False
         )
-        # The SDK would log each failure, with what a collector answered.
+        # The SDK would log each failure, including the collector's answer.
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
         self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
         self._tracer = self._provider.get_tracer("jarvis_proxy", __version__)
 
     def add(self, record: CallRecord, parent: TraceParent | None) -> None:
-        """Add the trace of a call that has ended; *parent* is the span that asked for it."""
+        """Add the trace of a finished call; *parent* is the client's span."""
         context = None if parent is None else set_span_in_context(_remote(parent))
         span = self._tracer.start_span(
             f"{record.method} {record.route}",
@@ -92,7 +93,8 @@ class CallTracer:
         for number, attempt in enumerate(attempts, 1):
             self._add_attempt(span, record, attempt, is_last=number == len(attempts))
         if not attempts:
-            span.set_attributes(call_attributes(record))  # answered without an upstream
+            # No upstream was asked.
+            span.set_attributes(call_attributes(record))
         if record.status >= 500:
             span.set_status(Status(StatusCode.ERROR))
         span.end(_epoch(record, record.ended_at))
@@ -100,7 +102,7 @@ class CallTracer:
     def _add_attempt(
         self, call: Span, record: CallRecord, attempt: AttemptRecord, *, is_last: bool
     ) -> None:
-        """Add one attempt; what was counted belongs to the last."""
+        """Add one attempt; the token counts belong to the last one."""
         host, port = self._hosts[attempt.upstream]
         attributes: Attributes = client_attributes(record, attempt, is_last=is_last)
         attributes |= {"server.address": host, "server.port": port}
@@ -120,8 +122,8 @@ class CallTracer:
         span.end(_epoch(record, ended_at))
 
     def close(self) -> None:
-        """Send what is waiting, for some seconds at most. It blocks: call it in a thread."""
-        # The SDK knows no limit for all that waits: with a collector that is gone, half a minute.
+        """Send waiting spans, for at most some seconds. This blocks: call it in a thread."""
+        # The SDK has no overall limit: if the collector is gone, it takes half a minute.
         enough = threading.Timer(_CLOSE_AFTER, self._exporter.shutdown)
         enough.start()
         self._provider.shutdown()
@@ -129,7 +131,7 @@ class CallTracer:
 
 
 class _IdGenerator(RandomIdGenerator):
-    """Gives a client span the id that its upstream got."""
+    """Gives a client span the id that was sent to its upstream."""
 
     next_span_id = 0
 
@@ -140,7 +142,7 @@ class _IdGenerator(RandomIdGenerator):
 
 
 class QuietExporter(SpanExporter):
-    """Logs that a collector does not take traces, and that it does again; each once."""
+    """Logs once that a collector rejects traces, and once that it accepts them again."""
 
     def __init__(self, exporter: OTLPSpanExporter) -> None:
         self._exporter = exporter
@@ -159,7 +161,7 @@ class QuietExporter(SpanExporter):
         return result
 
     def shutdown(self) -> None:
-        """End a sending in progress."""
+        """Abort an export in progress."""
         self._exporter.shutdown()  # type: ignore[no-untyped-call]
 
 
@@ -169,5 +171,5 @@ def _remote(parent: TraceParent) -> NonRecordingSpan:
 
 
 def _epoch(record: CallRecord, moment: float) -> int:
-    """Return a moment of the monotonic clock in nanoseconds since 1970."""
+    """Return the time *moment* of the monotonic clock in nanoseconds since 1970."""
     return int((record.timestamp + moment - record.started_at) * _NANO)

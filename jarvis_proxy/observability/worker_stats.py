@@ -1,7 +1,7 @@
 """Statistics of all workers of this machine, merged by the worker that is asked. IO.
 
-Each worker writes its sums into its own slot once a second; a reader merges all slots. The sums of
-a worker that has ended stay, so that counters never decrease.
+Each worker writes its sums to its own slot once a second; a reader merges all slots. The sums of a
+worker that has ended stay, so that counters never decrease.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ _METRICS_SIZE: Final = 4 * 1024 * 1024
 _LIVE_SIZE: Final = 1024 * 1024
 _EVERY: Final = 1.0
 _SHARE: Final = 0.02
-"""The share of a worker's time for publishing; with thousands of series it happens less often."""
+"""Most of a worker's time for publishing: with thousands of series it publishes less often."""
 _VIEWER_TIMEOUT: Final = 5.0
 _MOMENT: Final = struct.Struct("=d")
 _LOG: Final = logging.getLogger(__name__)
@@ -41,13 +41,13 @@ class WorkerSlot:
         self.live = SharedMemorySlot(_LIVE_SIZE)
 
     def clear(self) -> None:
-        """After a worker has ended, keep its counters only."""
+        """Keep only the counters, because the worker has ended."""
         self.metrics.write(encode(without_gauges(_families(self.metrics) or ())))
         self.live.write(b"")
 
 
 class WorkerStats:
-    """All slots; *own* is this worker's index. *viewer_flag*: when the dashboard was viewed."""
+    """All slots; *own* is this worker's index. *viewer_flag* holds the time of the last view."""
 
     def __init__(
         self, slots: Sequence[WorkerSlot], own: int, viewer_flag: SharedMemorySlot
@@ -75,7 +75,7 @@ class WorkerStats:
         self._is_too_large = not fits
 
     def merged_families(self, families: Sequence[MetricFamily]) -> list[MetricFamily]:
-        """Return the metrics of all workers, with *families* for this one's."""
+        """Return the metrics of all workers; *families* are this worker's."""
         parts = [[*families, *self._process()], self._base]
         for slot in self._others:
             found = _families(slot.metrics)
@@ -96,7 +96,7 @@ class WorkerStats:
             await asyncio.sleep(_EVERY)
 
     def _process(self) -> list[MetricFamily]:
-        """Return the process metrics of prometheus-client, under the same names."""
+        """Return this process's resource use under the names of prometheus-client."""
         used = os.times()
         with open("/proc/self/statm", "rb") as file:
             virtual, resident = (int(pages) for pages in file.read().split()[:2])
@@ -145,7 +145,7 @@ class WorkerStats:
         return bool(moment) and now - _MOMENT.unpack(moment or b"")[0] < _VIEWER_TIMEOUT
 
     async def wait_for_workers(self) -> None:
-        """Wait until the others have published for a new viewer, or 1.5 seconds."""
+        """Wait until the other workers have published for a new viewer, at most 1.5 seconds."""
         self.mark_viewer(time.monotonic())
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_EVERY * 1.5):
