@@ -1,1 +1,1 @@
-"""Several processes on one port, and the parent that keeps them alive."""
+"""Runs several processes on one port, and the parent that keeps them alive."""

@@ -1,4 +1,4 @@
-"""Listening sockets: from the service manager, or new ones. IO.
+"""Opens listening sockets, or adopts the service manager's. IO.
 
 Sources: https://www.freedesktop.org/software/systemd/man/latest/sd_listen_fds.html (read 2026-11).
 """
@@ -19,24 +19,24 @@ from jarvis_proxy.config.addresses import WILDCARDS, stands_for
 from jarvis_proxy.runtime.tls import TlsAcceptor
 
 BACKLOG: Final = 4096
-"""With 128, ten thousand clients that connect at once wait tens of seconds."""
+"""With 128, some of ten thousand simultaneous clients would wait tens of seconds."""
 _FIRST_FD: Final = 3
 _HANDSHAKE_TIMEOUT: Final = 5.0
 _KEEPALIVE: Final = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
-"""Seconds of silence before the first probe, between probes, and how many go unanswered."""
+"""Seconds of silence before the first probe, seconds between probes, and failed probes allowed."""
 _HINTS: Final = {
     errno.EADDRINUSE: "{owner} has the port; stop it first, or set PORT",
     errno.EACCES: "this user may not use the port; set PORT to 1024 or more",
     errno.EADDRNOTAVAIL: "this machine does not have the address; set HOST",
 }
 _Address = tuple[int, tuple[object, ...]]
-"""A socket family and an address of it."""
+"""A socket family and an address in it."""
 
 
 def systemd_sockets(environ: MutableMapping[str, str]) -> list[socket.socket]:
     """Return the listening sockets that the service manager passed to this process.
 
-    Their variables are removed from *environ*, as the protocol demands.
+    This removes their variables from *environ*, as the protocol requires.
     """
     values = [environ.pop(name, "") for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")]
     pid, count = (text if text.isascii() and text.isdecimal() else "0" for text in values[:2])
@@ -64,7 +64,7 @@ def adopt_listener(number: int) -> socket.socket | None:
 async def open_listeners(
     hosts: Sequence[str], port: int, environ: MutableMapping[str, str], reuseport_count: int = 0
 ) -> list[socket.socket]:
-    """Return the service manager's sockets, or new ones as ``bind`` makes them.
+    """Return the service manager's sockets, or new ones from ``bind``.
 
     Raises:
         OSError: as ``bind`` does.
@@ -75,7 +75,7 @@ async def open_listeners(
 async def bind(hosts: Sequence[str], port: int, reuseport_count: int = 0) -> list[socket.socket]:
     """Return a listening socket for each address of *hosts*; ``::`` includes IPv4.
 
-    With *reuseport_count*, return that many per address; the kernel distributes the connections.
+    With *reuseport_count*, return that many per address; the kernel distributes connections.
 
     Raises:
         OSError: no address of a host is available, or another program has one. Its ``filename``
@@ -132,7 +132,7 @@ async def _resolve(hosts: Sequence[str], port: int) -> dict[str, list[_Address]]
 
 
 def _bind_each(addresses: Sequence[_Address], reuseport_count: int) -> list[socket.socket]:
-    """Return the sockets of one host, without unavailable addresses, such as IPv6 on some machines.
+    """Return one host's sockets, skipping unavailable addresses, such as IPv6 on some machines.
 
     Raises:
         OSError: no address is available, or another program has one of them.
@@ -158,7 +158,7 @@ def _bind_each(addresses: Sequence[_Address], reuseport_count: int) -> list[sock
 
 
 def _bind_all(family: int, address: tuple[object, ...], count: int) -> list[socket.socket]:
-    """Return one socket, or *count* sockets that share the address if *count* is not 0."""
+    """Return one socket, or *count* sockets that share the address unless *count* is 0."""
     if not count:
         return [_bind_one(family, address)]
     # A socket with SO_REUSEPORT would not notice another server of this user on the port.
@@ -179,7 +179,7 @@ def _bind_one(
 ) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
-        # A port with connections in TIME_WAIT is free.
+        # A port with connections in TIME_WAIT may be reused.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if reuseport:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -196,7 +196,7 @@ def _bind_one(
 def distribute_sockets(
     sockets: Sequence[socket.socket], worker_count: int
 ) -> list[list[socket.socket]]:
-    """Distribute *sockets* among workers: each gets at least one for every address."""
+    """Distribute *sockets* among workers: each gets at least one per address."""
     same: dict[object, list[socket.socket]] = {}
     for sock in sockets:
         same.setdefault((sock.family, sock.getsockname()), []).append(sock)
@@ -208,9 +208,9 @@ def distribute_sockets(
 
 
 def bind_error_hint(error: OSError, owner: str = "") -> str:
-    """Return in one line why listening failed and what to do.
+    """Return one line that says why listening failed and what to do.
 
-    *owner* is who has the port, if known.
+    *owner* is the program that has the port, if known.
     """
     reason = (error.strerror or str(error)).lower()
     hint = _HINTS.get(error.errno or 0)
@@ -220,7 +220,7 @@ def bind_error_hint(error: OSError, owner: str = "") -> str:
 
 
 def listener_urls(sockets: Sequence[socket.socket], *, tls: bool) -> str:
-    """Return the addresses of *sockets* as URLs, for the log."""
+    """Return the addresses of *sockets* as URLs for the log."""
     return ", ".join(dict.fromkeys(_url(sock, "https" if tls else "http") for sock in sockets))
 
 
@@ -232,7 +232,7 @@ def _url(sock: socket.socket, scheme: str) -> str:
 
 
 def enable_tcp_keepalive(sock: socket.socket) -> None:
-    """End accepted connections one minute after their client has lost power, not after two hours.
+    """Detect clients without power after one minute instead of two hours.
 
     Accepted sockets inherit these times; aiohttp enables keep-alive on each.
     """
@@ -245,7 +245,7 @@ def enable_tcp_keepalive(sock: socket.socket) -> None:
 
 
 class TlsBoundedSite(web.SockSite):
-    """A SockSite that counts TLS connections from their accept, and limits the handshake time."""
+    """A SockSite that counts TLS connections from their accept on, and limits handshakes' time."""
 
     __slots__ = ("_acceptor", "_handshake_timeout")
 
@@ -273,7 +273,7 @@ class TlsBoundedSite(web.SockSite):
         self._acceptor.start(self._backlog)
 
     async def stop(self) -> None:
-        """Accept no more connections; open ones continue."""
+        """Stop accepting connections; open ones continue."""
         await super().stop()
         if self._acceptor is not None:
             await self._acceptor.stop()

@@ -1,7 +1,7 @@
-"""The C heap: freed memory is reused while calls are in progress, and returned when idle. IO.
+"""Tunes the C heap: calls reuse freed memory, and idle processes return it. IO.
 
-It works with glibc only; elsewhere these functions do nothing.
-docs/decisions/heap-trimming.md says why variables for malloc are not enough.
+This works with glibc only; elsewhere these functions do nothing.
+docs/decisions/heap-trimming.md explains why malloc's environment variables are not enough.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ _M_TRIM_THRESHOLD: Final = -1  # malloc.h
 _M_MMAP_THRESHOLD: Final = -3
 _TRIM_THRESHOLD: Final = 64 * 1024 * 1024
 _MMAP_THRESHOLD: Final = 32 * 1024 * 1024
-"""The largest that glibc accepts."""
+"""The largest value that glibc accepts."""
 _CHECK_INTERVAL: Final = 5.0
 _MIN_GAIN: Final = 8 * 1024 * 1024
 _STATM: Final = Path("/proc/self/statm")
@@ -24,7 +24,7 @@ _STATM: Final = Path("/proc/self/statm")
 def tune_malloc() -> None:
     """Reuse freed memory for the next large body instead of mapping new pages for each.
 
-    New pages come zeroed from the kernel, one fault each: a fifth of the cost of relaying a
+    The kernel zeroes each new page at a page fault, which takes a fifth of the cost of relaying a
     picture of 5 MB.
     """
     with contextlib.suppress(ImportError, OSError, AttributeError, MemoryError):
@@ -52,8 +52,9 @@ def rss_bytes() -> int:
 
 
 async def trim_heap_when_idle(is_idle: Callable[[], bool], every: float = _CHECK_INTERVAL) -> None:
-    """Trim the heap each time that it has grown and *is_idle* returns True, until cancelled."""
-    trim_heap()  # memory that the start needed
+    """Trim the heap when it has grown and *is_idle* returns True, until cancelled."""
+    # Free memory that only the start needed.
+    trim_heap()
     least = rss_bytes()
     while True:
         await asyncio.sleep(every)

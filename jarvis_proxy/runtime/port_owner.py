@@ -1,7 +1,7 @@
-"""Who listens on a port that this server cannot have, for the error at the start. IO (blocks).
+"""Finds out who listens on a port that this server cannot bind, for the error message. IO (blocks).
 
-The kernel's tables name the process where this user may read them. A running Jarvis proxy hides
-its descriptors, so it is recognised by its own answer.
+The kernel's tables name the process if this user may read them. A running Jarvis proxy hides its
+descriptors, so its answer to a request identifies it.
 
 Source: https://www.kernel.org/doc/html/latest/networking/proc_net_tcp.html (read 2026-11).
 """
@@ -24,10 +24,10 @@ _PROC: Final = Path("/proc")
 
 
 def port_owner(host: str, port: int, proc: Path = _PROC) -> str:
-    """Return who listens on *port*, such as "process 71 (nginx)"; ``""`` if that is unknown."""
+    """Return who listens on *port*, such as "process 71 (nginx)"; ``""`` if unknown."""
     process = _listening_process(port, proc)
     name = "" if process is None else _command(process)
-    # A proxy's own process has Python's name, or hides what it has open.
+    # A proxy's own process has Python's name, or hides its open files.
     may_be_jarvis = process is None or name.startswith(("python", "jarvis"))
     is_jarvis = may_be_jarvis and _is_jarvis(_LOOPBACK.get(host, host), port)
     if process is None:
@@ -44,7 +44,7 @@ def _listening_process(port: int, proc: Path) -> Path | None:
 
 
 def _is_jarvis(address: str, port: int) -> bool:
-    """Ask ``/health``, without TLS and then with it; no certificate is verified."""
+    """Request ``/health``, first without TLS, then with TLS but without verification."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -55,7 +55,7 @@ def _is_jarvis(address: str, port: int) -> bool:
 
 
 def _health(address: str, port: int, tls: ssl.SSLContext | None) -> bytes:
-    """Return the answer as far as it comes.
+    """Return the response, which may be incomplete.
 
     Raises:
         TimeoutError: nobody answers.
@@ -72,7 +72,8 @@ def _health(address: str, port: int, tls: ssl.SSLContext | None) -> bytes:
     except TimeoutError:
         raise
     except OSError:
-        pass  # it speaks something else, or is gone
+        # It uses another protocol, or is gone.
+        pass
     return answer
 
 
@@ -96,7 +97,7 @@ def _socket_inodes(process: Path) -> Iterator[str]:
 
 
 def _command(process: Path) -> str:
-    """Return a process's name, printable."""
+    """Return a process's name in printable form."""
     try:
         name = (process / "comm").read_text(errors="replace").strip()
     except OSError:

@@ -1,7 +1,7 @@
-"""Configuration reload without a restart: one application per configuration. IO.
+"""Reloads the configuration without a restart: one application per configuration. IO.
 
 Each application has its own keys, routes and transports. New requests go to the newest one. Calls
-in progress end in the application that they began in, which is closed when it is idle. So no call
+in progress finish in the application in which they began, which closes once it is idle. So no call
 sees a mix of two configurations.
 """
 
@@ -39,7 +39,7 @@ _FIXED: Final = {
     "redis_url": "REDIS_URL",
     "state_dir": "STATE_DIR",
 }
-"""Fields that are read only at the start, with the name of their setting."""
+"""Fields that are read only at the start, with the names of their settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +50,19 @@ class AppVersion:
 
     @property
     def context(self) -> AppContext:
-        """The context of its requests."""
+        """The context of the application's requests."""
         return self.runner.app[CONTEXT]
 
 
 class ConfigReloader:
-    """The active application, and older ones with calls in progress."""
+    """The active application, and older ones that still have calls in progress."""
 
     def __init__(
         self, settings: Settings, log: AccessLog, worker_stats: WorkerStats | None = None
     ) -> None:
         self.settings = settings
         self.tls: ssl.SSLContext | None = None
-        # Connections outlive every application.
+        # Connections outlive their application.
         self.runner: ProxyRunner = make_runner(web.Application(), settings)
         self._log = log
         self._persistent = PersistentState(worker_stats=worker_stats)
@@ -125,7 +125,7 @@ class ConfigReloader:
             context.deadline_monitor.cancel_all(error)
 
     def drain(self) -> None:
-        """Announce in every further answer that the connection closes."""
+        """Announce in every further response that the connection closes."""
         for context in self._contexts():
             context.draining = True
 
@@ -140,7 +140,7 @@ class ConfigReloader:
         """
         if self.tls is not None and settings.tls_cert_file:
             tls_context(settings)  # checked before use
-        # The listening addresses stay: settings that depend on them must match.
+        # Listening addresses cannot change, so settings that depend on them must match.
         settings = replace(settings, hosts=self.settings.hosts, port=self.settings.port)
         old = self._current
         await self._activate(settings, self._log_for(settings))
@@ -158,8 +158,8 @@ class ConfigReloader:
         return install_handler(self._log.writer, settings.log_format, settings.log_level)
 
     async def _close_when_idle(self, version: AppVersion) -> None:
-        """Wait until *generation* has no call left, then close it."""
-        # Not at once: a request may be on its way to the application.
+        """Close *version* once it has no calls left."""
+        # Wait first, because a request may be on its way to the application.
         await self._pause()
         while len(version.context.deadline_monitor) and not self._closing.is_set():
             await self._pause()
@@ -171,11 +171,12 @@ class ConfigReloader:
                 await self._closing.wait()
 
     async def close(self) -> None:
-        """Close everything, whatever is in progress. Call it after ``start``."""
+        """Close everything, including calls in progress. Call this only after ``start``."""
         await self.runner.cleanup()
         if self._worker_stats is not None:
             self._writing.cancel()
-            self._worker_stats.write(self._families())  # including the last calls
+            # The last calls are included now.
+            self._worker_stats.write(self._families())
         self._closing.set()
         await asyncio.gather(*self._old)
         await self._current.runner.cleanup()
@@ -183,7 +184,7 @@ class ConfigReloader:
 
 
 def restart_required(old: Settings, new: Settings) -> list[str]:
-    """Return the names of changed settings that only a restart activates."""
+    """Return the names of changed settings that need a restart."""
     names = [name for field, name in _FIXED.items() if getattr(old, field) != getattr(new, field)]
     if bool(old.tls_cert_file) != bool(new.tls_cert_file):
         names.append("TLS_CERT_FILE")

@@ -1,4 +1,4 @@
-"""Run the server: listen, handle signals, drain. IO."""
+"""Runs the server: listens, handles signals, drains. IO."""
 
 import asyncio
 import contextlib
@@ -26,7 +26,7 @@ _FINAL_ERROR_GRACE: Final = 3.0
 _FORCED_ERROR_GRACE: Final = 1.0
 _POLL: Final = 0.05
 _IDLE_GRACE: Final = 2.0
-"""Seconds that idle connections stay open in a drain: a request may be on its way."""
+"""Seconds that idle connections stay open while draining: a request may be on its way."""
 
 Reload = Callable[[], Settings]
 
@@ -54,11 +54,12 @@ class ControllingTerminal:
     """
 
     def __init__(self) -> None:
-        is_ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN  # as under nohup
+        # nohup does this.
+        is_ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
         self._existed = not is_ignored and _has_terminal()
 
     def is_gone(self) -> bool:
-        """Return whether there was one and it is closed."""
+        """Return whether there was a terminal and it is closed."""
         return self._existed and not _has_terminal()
 
 
@@ -77,9 +78,9 @@ async def serve(
     *,
     reload: Reload | None = None,
 ) -> None:
-    """Serve until a signal, then let answers in progress end.
+    """Serve until a signal, then let calls in progress finish.
 
-    *reload* reads the settings again; SIGHUP calls it, in a thread.
+    SIGHUP calls *reload* in a thread to read the settings again.
 
     Raises:
         OSError: an address is not available.
@@ -99,7 +100,7 @@ async def serve(
 async def running_config(
     settings: Settings, log: AccessLog, worker_stats: WorkerStats | None = None
 ) -> AsyncIterator[ConfigReloader]:
-    """Run the application of *settings*; close the active one at the end.
+    """Run the application of *settings*; close the active application at the end.
 
     Raises:
         SettingsError: the certificate cannot be used.
@@ -158,7 +159,7 @@ async def _serve(reloader: ConfigReloader, stop: ShutdownRequest) -> None:
 
 
 def dashboard_note(settings: Settings) -> str:
-    """Return what the first log line says about the dashboard and /metrics."""
+    """Return the part of the first log line about the dashboard and /metrics."""
     page = "" if settings.admin_key is None else "; dashboard at /dashboard"
     if settings.metrics_key is None and settings.metrics_need_key:
         return f"{page}; /metrics is closed until METRICS_KEY is set"
@@ -168,7 +169,7 @@ def dashboard_note(settings: Settings) -> str:
 async def drain(
     reloader: ConfigReloader, sites: list[TlsBoundedSite], stop: ShutdownRequest, limit: float
 ) -> None:
-    """Accept no new connections, wait for calls in progress, then end the rest with an error."""
+    """Stop accepting connections, wait for calls in progress, then end the rest with an error."""
     reloader.drain()
     for site in sites:
         await site.stop()
@@ -180,14 +181,14 @@ async def drain(
 
 
 async def _until_empty(reloader: ConfigReloader, force: asyncio.Event, limit: float) -> None:
-    """Wait until every connection is closed: everything written is sent then.
+    """Wait until every connection is closed, which means that all data was sent.
 
-    A connection in its handshake counts too: its client does not know about the shutdown.
+    Connections in their handshake count too: their clients do not know about the shutdown.
     """
     server = reloader.runner.server
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(limit):
-            # Polled, because an event per finished call would cost every call. Not at once,
+            # This polls, because an event per finished call would cost every call. It waits first,
             # because uvloop reports an accepted connection a moment later.
             await asyncio.sleep(_POLL)
             while len(server.counter) and not force.is_set():
@@ -214,7 +215,7 @@ def warn_restart_required(at_start: Settings, settings: Settings) -> None:
 async def _reload_when(
     reload_requested: asyncio.Event, reloader: ConfigReloader, reload: Reload, stop: ShutdownRequest
 ) -> None:
-    """Reload the settings on each request, until cancelled."""
+    """Reload the settings at each request, until cancelled."""
     at_start = reloader.settings
     while True:
         await reload_requested.wait()
@@ -227,7 +228,8 @@ async def _reload_when(
             warn_restart_required(at_start, settings)
         except SettingsError as exc:
             _LOG.error("reload failed, the old settings stay active: %s", " ".join(exc.problems))
-        except Exception as exc:  # such as a full disk: the next reload may succeed
+        except Exception as exc:
+            # The cause may be temporary, such as a full disk.
             _LOG.error("reload failed, the old settings stay active", exc_info=exc)
         else:
             _LOG.info("settings reloaded")

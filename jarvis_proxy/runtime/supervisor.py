@@ -1,7 +1,7 @@
 """The parent of several workers: starts and replaces them, forwards signals and reloads. IO.
 
-It serves nothing and has no threads and no event loop, so that a fork copies nothing that runs. It
-keeps the sockets open: connections that wait for a dead worker are accepted by the next one.
+It serves nothing and has no threads and no event loop, so a fork copies nothing that is running. It
+keeps the sockets open: connections that wait for a dead worker go to the next one.
 """
 
 import contextlib
@@ -32,10 +32,10 @@ _FORCE_GRACE: Final = 1.8
 _SEND_TIMEOUT: Final = 5.0
 _FORK_RETRY: Final = 1.0
 STEADY_AFTER: Final = 10.0
-"""A worker that lived this many seconds does not count as repeatedly dying."""
+"""Seconds of life after which a worker's end does not count as a repeated failure."""
 _FIRST: Final = 0.5
 LONGEST: Final = 8.0
-"""Connections in the missing worker's queue wait for the next worker."""
+"""Longest delay, in seconds: connections in the missing worker's queue wait for it."""
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 _LOG: Final = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ Read = Callable[[], tuple[Settings, Mapping[str, str]]]
 
 
 class Backoff:
-    """Delays between restarts of a worker that dies repeatedly."""
+    """Delays between restarts of a worker that fails repeatedly."""
 
     __slots__ = ("_pause",)
 
@@ -54,7 +54,7 @@ class Backoff:
         self._pause = 0.0
 
     def next_delay(self, lived: float) -> float:
-        """Return the seconds until the next start, after a worker that *lived* so many seconds."""
+        """Return the seconds until the next start, after a worker that *lived* for some seconds."""
         pause = 0.0 if lived >= STEADY_AFTER else self._pause
         self._pause = min(LONGEST, max(_FIRST, pause * 2))
         return pause
@@ -69,7 +69,7 @@ class _Worker:
     started: float
     is_ready: bool = False
     is_draining: bool = False
-    """It drains, and another worker has its slot."""
+    """Whether it drains, so that another worker has its slot."""
 
 
 @dataclass(slots=True, eq=False)
@@ -80,7 +80,7 @@ class _Slot:
     sockets: list[socket.socket]
     worker: _Worker | None = None
     due: float = 0.0
-    """When to start the next worker."""
+    """When to start the next worker, on the monotonic clock."""
     backoff: Backoff = field(default_factory=Backoff)
 
 
@@ -103,13 +103,13 @@ class Supervisor:
         self._writer = writer or DirectLineWriter()
         shares = distribute_sockets(sockets, settings.workers)
         self._slots = [_Slot(number, share) for number, share in enumerate(shares)]
-        # Two per worker: one that drains by itself keeps its own while its successor has another.
+        # Two per worker: a draining worker keeps its slot while its successor uses another.
         self._stats_slots = [WorkerSlot() for _ in range(2 * settings.workers)]
         self._viewer_flag = SharedMemorySlot(64)
         self._workers: dict[int, _Worker] = {}
-        """By process id."""
+        """The workers by process id."""
         self._awaiting_reload: set[_Worker] = set()
-        """Workers that have not answered the reload yet."""
+        """Workers that have not confirmed the reload yet."""
         self._selector = selectors.DefaultSelector()
         self._signals_seen = 0
         self._draining = False
@@ -133,7 +133,7 @@ class Supervisor:
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
-        """Have signals wake the selector."""
+        """Make signals wake the selector."""
         mine, wakeup = socket.socketpair()
         mine.setblocking(False)
         wakeup.setblocking(False)
@@ -215,9 +215,9 @@ class Supervisor:
                 self._start(slot, self._free_stats_slots()[0])
 
     def _vacant(self) -> list[_Slot]:
-        """Return the slots that get a worker, now or later."""
+        """Return the slots that need a worker, now or later."""
         vacant = [slot for slot in self._slots if slot.worker is None]
-        # Draining workers keep their statistics slots; without a free one, a start must wait.
+        # Draining workers keep their statistics slots; a start must wait for a free one.
         return [] if self._draining else vacant[: len(self._free_stats_slots())]
 
     def _free_stats_slots(self) -> list[WorkerSlot]:
@@ -232,7 +232,8 @@ class Supervisor:
             pid = os.fork()
             if not pid:
                 self._run_worker(slot, stats_slot, parents, workers)
-        except OSError as exc:  # the process limit
+        except OSError as exc:
+            # The limit on processes is reached.
             parents.close()
             slot.due = time.monotonic() + _FORK_RETRY
             _LOG.error("no process for worker %d: %s", slot.number + 1, exc.strerror)
@@ -265,7 +266,7 @@ class Supervisor:
     def _worker_setup(
         self, slot: _Slot, stats_slot: WorkerSlot, parents: socket.socket, channel: socket.socket
     ) -> WorkerSetup:  # pragma: no cover - as above
-        """Close the descriptors of other processes, and return the worker's own."""
+        """Close the descriptors of other processes, and return the worker's setup."""
         self._selector.close()
         for sock in (parents, *self._wakeup, *(w.channel for w in self._workers.values())):
             sock.close()
@@ -278,13 +279,14 @@ class Supervisor:
         return WorkerSetup(slot.sockets, channel, worker_stats)
 
     def _on_readable(self, worker: _Worker) -> None:
-        """Handle the messages of a worker."""
+        """Handle messages of a worker."""
         try:
             received = worker.channel.recv(64)
         except OSError:
             received = b""
         if not received:
-            self._selector.unregister(worker.channel)  # SIGCHLD reports its end
+            # SIGCHLD will report the worker's end.
+            self._selector.unregister(worker.channel)
         for number in received:
             self._on_message(worker, bytes((number,)))
 
@@ -311,7 +313,7 @@ class Supervisor:
             _LOG.info("serving on %s, in %d workers%s", where, len(self._slots), note)
 
     def _replace(self, worker: _Worker) -> None:
-        """Give the slot of a worker that drains by itself to another one."""
+        """Give the slot of a worker that drains on its own to a new worker."""
         if not self._draining and worker.slot.worker is worker:
             worker.is_draining = True
             worker.slot.worker, worker.slot.due = None, 0.0
@@ -324,9 +326,11 @@ class Supervisor:
         try:
             worker.channel.sendall(message)
         except TimeoutError:
-            os.kill(worker.pid, signal.SIGKILL)  # it has not read for seconds
+            # The worker has not read for seconds.
+            os.kill(worker.pid, signal.SIGKILL)
         except OSError:
-            pass  # it has died
+            # The worker has died.
+            pass
 
     def _reap(self) -> None:
         """Handle the workers that have ended."""
@@ -349,7 +353,8 @@ class Supervisor:
         slot = worker.slot
         slot.worker = None
         if code == EX_CONFIG and not self._has_served:
-            self._code = code  # it has logged the reason
+            # The worker has logged the reason.
+            self._code = code
             self._drain()
             return
         now = time.monotonic()
@@ -366,14 +371,14 @@ class Supervisor:
     # -- time ----------------------------------------------------------------------------------
 
     def _next_due(self) -> float | None:
-        """Return the seconds until something is due, None if nothing is."""
+        """Return the seconds until the next scheduled action, None if there is none."""
         moments = [slot.due for slot in self._vacant()]
         if self._kill_at is not None:
             moments.append(self._kill_at)
         return max(0.0, min(moments) - time.monotonic()) if moments else None
 
     def _kill_late(self) -> None:
-        """Kill workers that have not ended in time."""
+        """Kill workers that did not end in time."""
         if self._kill_at is not None and time.monotonic() >= self._kill_at:
             self._kill_at = None
             for pid in self._workers:

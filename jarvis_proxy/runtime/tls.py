@@ -1,7 +1,7 @@
 """TLS for clients: the certificate, and an acceptor that counts connections early. IO.
 
-The event loop's own server reports a connection only after its handshake. Connections without a
-handshake would then escape every limit, and one stranger could take all descriptors.
+The event loop's own server reports a connection only after its handshake. So connections without a
+handshake would escape every limit, and one client could use up all descriptors.
 """
 
 import asyncio
@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final
 from jarvis_proxy.config.settings import Settings, SettingsError
 from jarvis_proxy.observability.line_quota import ANONYMOUS
 
-if TYPE_CHECKING:  # aiohttp: a wrong certificate is reported before it is loaded
+# A wrong certificate is reported before aiohttp is loaded.
+if TYPE_CHECKING:
     from jarvis_proxy.aiohttp_ext.server_connection import ClientConnection
 
 _LOG: Final = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ _ACCEPT_PAUSE: Final = 1.0
 
 
 def tls_context(settings: Settings) -> ssl.SSLContext | None:
-    """Return the TLS context for the certificate of the settings, None without one.
+    """Return the TLS context for the certificate in the settings, None without one.
 
     Raises:
         SettingsError: the files do not hold a certificate and its key.
@@ -40,13 +41,13 @@ def tls_context(settings: Settings) -> ssl.SSLContext | None:
 
 
 def load_certificate(context: ssl.SSLContext, settings: Settings) -> None:
-    """Use the certificate of the settings in *context*, for new handshakes.
+    """Use the certificate in the settings in *context*, for new handshakes.
 
     Raises:
         SettingsError: the files do not hold a certificate and its key; *context* may be unusable.
     """
     try:
-        # Without a password, OpenSSL asks the terminal for that of an encrypted key.
+        # Without a password, OpenSSL would ask the terminal for that of an encrypted key.
         context.load_cert_chain(settings.tls_cert_file, settings.tls_key_file, password="")
     except (OSError, ValueError):  # ssl.SSLError is an OSError
         raise SettingsError(
@@ -60,8 +61,8 @@ def load_certificate(context: ssl.SSLContext, settings: Settings) -> None:
 class TlsAcceptor:
     """Accepts connections on *sock* and starts TLS on them.
 
-    *admit* takes the address of an accepted connection and returns its protocol, which counts from
-    then on, or None at a connection limit. A handshake may take *handshake_timeout* seconds.
+    *admit* takes the address of an accepted connection and returns its protocol, which is counted
+    from then on, or None at a connection limit. A handshake may take *handshake_timeout* seconds.
     """
 
     def __init__(
@@ -98,20 +99,24 @@ class TlsAcceptor:
             try:
                 sock, address = await loop.sock_accept(self._sock)
             except ConnectionError:
-                continue  # it has already closed
+                # The client has already closed.
+                continue
             except OSError as exc:
-                extra = {ANONYMOUS: "accept"}  # caused by a client with many connections
+                # A client with many connections may cause this.
+                extra = {ANONYMOUS: "accept"}
                 _LOG.error("connections cannot be accepted", exc_info=exc, extra=extra)
                 await asyncio.sleep(_ACCEPT_PAUSE)
                 continue
             connection = self._admit(address)
             if connection is None:
-                sock.close()  # a message would need a handshake, which costs the most
+                # An error message would need a handshake, which is the most expensive part.
+                sock.close()
             else:
                 task = asyncio.create_task(self._shake_hands(sock, address, connection))
                 self._in_progress.add(task)
                 task.add_done_callback(self._in_progress.discard)
-            await asyncio.sleep(0)  # sock_accept may return at once: let the event loop run
+            # sock_accept may return at once, so let the event loop run.
+            await asyncio.sleep(0)
 
     async def _shake_hands(
         self, sock: socket.socket, address: object, connection: "ClientConnection"
@@ -125,7 +130,8 @@ class TlsAcceptor:
                 ssl_shutdown_timeout=_SHUTDOWN_TIMEOUT,
             )
         except ConnectionResetError:
-            pass  # it left, like a port scanner
+            # The client left, as port scanners do.
+            pass
         except OSError as exc:
             name = type(exc).__name__
             where = address[0] if isinstance(address, tuple) else address

@@ -1,7 +1,8 @@
-"""One of several workers: serves on the supervisor's sockets, and follows its messages. IO.
+"""One of several workers: serves on the supervisor's sockets and follows its messages. IO.
 
-Supervisor and worker exchange one-byte messages over a socket pair. If the supervisor dies, its
-end closes and the worker drains: nobody would replace it, and the port must become free.
+Supervisor and worker exchange one-byte messages over a socket pair. If the supervisor dies, the
+worker reads the end of its channel and drains: nobody would replace the worker, and the port must
+become free.
 """
 
 import asyncio
@@ -28,7 +29,7 @@ from jarvis_proxy.runtime.serve import ShutdownRequest, background_task, drain, 
 DRAIN: Final = b"d"
 FORCE: Final = b"h"
 RELOAD: Final = b"s"
-"""Followed by a length, and the environment as JSON."""
+"""Followed by a length and the environment as JSON."""
 # Messages of a worker.
 READY: Final = b"r"
 DRAINING: Final = b"l"
@@ -41,7 +42,7 @@ _LOG: Final = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class WorkerSetup:
-    """What a worker is given: its listening sockets, its end of the channel, its statistics."""
+    """A worker's listening sockets, its end of the channel, and its statistics."""
 
     sockets: Sequence[socket.socket]
     parent: socket.socket
@@ -49,13 +50,13 @@ class WorkerSetup:
 
 
 def encode_reload(environ: Mapping[str, str]) -> bytes:
-    """Return the message by which a worker loads the settings of *environ*."""
+    """Return the message that makes a worker load the settings of *environ*."""
     text = msgspec.json.encode(environ)
     return RELOAD + _LENGTH.pack(len(text)) + text
 
 
 async def run_worker(settings: Settings, log: AccessLog, setup: WorkerSetup) -> None:
-    """Serve until a message or SIGTERM, then let answers in progress end.
+    """Serve until a message or SIGTERM, then let calls in progress finish.
 
     Raises:
         SettingsError: the certificate cannot be used.
@@ -123,7 +124,8 @@ class SupervisorChannel:
         environ = msgspec.json.decode(await self.reader.readexactly(length), type=dict[str, str])
         try:
             await self.reloader.replace(Settings.from_env(environ, is_readable=is_readable))
-        except Exception as exc:  # such as a certificate that was removed meanwhile
+        except Exception as exc:
+            # The certificate may have been removed meanwhile, for example.
             _LOG.error("a worker cannot load the new settings", exc_info=exc)
             self.writer.write(RELOAD_FAILED)
         else:
