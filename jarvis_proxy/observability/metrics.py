@@ -90,7 +90,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.signatures: Counter[str] = Counter()
-        """How thought signatures of tool calls were found, counted by result."""
+        """Thought signatures of tool calls sent back, counted by where they were found."""
         self._pending: list[CallRecord] = []
         self._models: set[tuple[str, str]] = set()
         self._requests: Counter[Labels] = Counter()
