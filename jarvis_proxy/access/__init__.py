@@ -1,1 +1,1 @@
-"""Who may call, and how much: client keys, permissions, rate limits, client addresses. Pure."""
+"""Access control: client keys, permissions, rate limits, client addresses. Pure."""

@@ -1,4 +1,4 @@
-"""Brute-force protection: how many wrong keys an address may send per minute. Pure."""
+"""Brute-force protection: limits the wrong keys that an address may send per minute. Pure."""
 
 from collections import OrderedDict
 
@@ -7,11 +7,11 @@ from jarvis_proxy.errors import LimitExceeded
 
 
 class AuthThrottle:
-    """Limits failed attempts per source (a burst, then a rate), and for all sources together.
+    """Limits failed attempts per source (a burst, then a rate), and over all sources.
 
-    Only failures count and only failures are refused, so neighbours cannot lock a client out. The
-    table keeps the *size* sources that failed last. The common limit covers attacks from many
-    sources, such as the networks of one IPv6 prefix.
+    Only failures are counted and refused, so neighbours cannot lock a client out. The table keeps
+    the *size* sources with the latest failures. The overall limit covers attacks from many sources,
+    such as the networks of one IPv6 prefix.
     """
 
     __slots__ = ("_all", "_burst", "_per_second", "_size", "_sources")
@@ -35,8 +35,8 @@ class AuthThrottle:
         return len(self._sources)
 
     def record_failure(self, source: str, now: float, guesses: int = 1) -> float:
-        """Count wrong *guesses* of *source*; return the seconds it must wait, 0.0 for none."""
-        # Checked first, so that a flood of new sources cannot evict the others quickly.
+        """Count wrong *guesses* of *source*; return the seconds that it must wait, 0.0 for none."""
+        # Check this first, so that a flood of new sources cannot evict the others quickly.
         if wait := self._all.wait(guesses, now):
             return wait
         bucket = self._sources.get(source)
@@ -54,7 +54,7 @@ class AuthThrottle:
 
 
 class AuthThrottled(LimitExceeded):
-    """The error for a guessing client: sent with a delay, then the connection is closed."""
+    """The error for a guessing client: it is delayed, and then the connection is closed."""
 
 
 def auth_throttled(wait: float) -> AuthThrottled:

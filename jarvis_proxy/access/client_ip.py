@@ -1,7 +1,7 @@
-"""A client's address: the peer's own, or what trusted proxies say of it. Pure.
+"""Finds a client's address: the peer's own, or the one that trusted proxies report. Pure.
 
 Source: https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/X-Forwarded-For (read
-2026-11): every proxy appends the address it was called from, so only the right end can be believed.
+2026-11): every proxy appends its peer's address, so only the right end can be trusted.
 """
 
 from collections.abc import Iterable
@@ -14,9 +14,9 @@ Networks = Iterable[IPv4Network | IPv6Network]
 
 @lru_cache(maxsize=4096)
 def parse_ip(text: str) -> Address | None:
-    """Return the address that *text* is, None when it is none.
+    """Return *text* as an IP address, None if it is none.
 
-    An IPv4 address in an IPv6 one (``::ffff:192.0.2.1``, what a dual-stack socket shows) is the
+    An IPv4-mapped IPv6 address (``::ffff:192.0.2.1``, as a dual-stack socket shows it) becomes the
     IPv4 address; a zone (``%eth0``) is dropped.
     """
     try:
@@ -36,9 +36,9 @@ def is_within(address: Address | None, networks: Networks) -> bool:
 def client_ip(peer: str, forwarded: Iterable[str], trusted: Networks) -> str:
     """Return the address of the client behind *peer*.
 
-    *forwarded* are the values of ``X-Forwarded-For``, in order. They count only as far as trusted
-    hops report them: the answer is the right-most address that is not a trusted proxy's own, and
-    the last trusted one where something that is no address stands before it.
+    *forwarded* are the values of ``X-Forwarded-For``, in order, trusted only as far as trusted hops
+    report them. The result is the right-most address that is no trusted proxy's. If an invalid
+    address comes first, the result is the last trusted one.
     """
     address = parse_ip(peer)
     if address is None or not is_within(address, trusted):
@@ -54,7 +54,7 @@ def client_ip(peer: str, forwarded: Iterable[str], trusted: Networks) -> str:
 
 
 def _without_port(hop: str) -> str:
-    """Return ``192.0.2.1`` of ``192.0.2.1:8080``, and ``2001:db8::1`` of ``[2001:db8::1]:8080``."""
+    """Return ``192.0.2.1`` for ``192.0.2.1:8080``, ``2001:db8::1`` for ``[2001:db8::1]:8080``."""
     if hop.startswith("["):
         return hop[1:].partition("]")[0]
     return hop.partition(":")[0] if hop.count(":") == 1 else hop

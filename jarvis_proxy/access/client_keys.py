@@ -11,10 +11,10 @@ from typing import Final, Protocol
 
 _SUBPROTOCOLS: Final = "sec-websocket-protocol"
 _KEY_PROTOCOL: Final = "openai-insecure-api-key."
-"""Before a key among the subprotocols: browsers let pages set no other header of a WebSocket."""
+"""Prefix of a key among WebSocket subprotocols, the only header that browsers let pages set."""
 _KEY_HEADERS: Final = ("x-api-key", "api-key", "x-goog-api-key")
 MAX_PRESENTED: Final = 4
-"""Different keys of one request that are compared; clients send one, rarely two."""
+"""Most different keys of one request that are checked; clients send one, rarely two."""
 
 
 class _Key(Protocol):
@@ -25,13 +25,13 @@ class _Key(Protocol):
 
 
 class Headers(Protocol):
-    """Header fields, looked up without regard to case (aiohttp's are)."""
+    """Header fields, looked up without regard to case, as in aiohttp."""
 
     def getall(self, key: str, default: Sequence[str], /) -> Sequence[str]:
         """Return every value of a field."""
 
     def __contains__(self, key: object, /) -> bool:
-        """Return whether there is such a field."""
+        """Return whether the field exists."""
 
 
 class ClientKeys:
@@ -54,14 +54,14 @@ class ClientKeys:
 
 
 def presented_keys(headers: Headers, query_key: str | None) -> tuple[bytes, ...]:
-    """Return the keys a request carries: Authorization, x-api-key, api-key, x-goog-api-key, ?key=.
+    """Return the keys in a request: Authorization, x-api-key, api-key, x-goog-api-key, ?key=.
 
-    A WebSocket may have one among its subprotocols.
+    A WebSocket may also have one among its subprotocols.
 
-    ``Authorization`` counts with or without ``Bearer``, in any case; of a field that comes twice,
-    each value. A key that stands in several places counts once, and keys past the fourth are not
-    looked at: each one is a guess. Bytes that are no UTF-8 arrive as surrogates and go back to
-    the same bytes here, so no header value can raise.
+    ``Authorization`` is read with and without ``Bearer``, in any case. All values of a repeated
+    field count. Duplicates count once, and keys after the fourth are ignored, because each key is a
+    guess. Invalid UTF-8 arrives as surrogates and is restored to the same bytes, so no header value
+    makes this raise.
     """
     found: list[bytes] = []
     for authorization in headers.getall("authorization", ()):
@@ -78,13 +78,14 @@ def presented_keys(headers: Headers, query_key: str | None) -> tuple[bytes, ...]
         found.extend(_protocol_keys(headers.getall(_SUBPROTOCOLS, ())))
     if query_key:
         found.append(_bytes(query_key))
-    if len(found) < 2:  # nearly always
+    # This is nearly always the case.
+    if len(found) < 2:
         return tuple(found)
     return tuple(dict.fromkeys(found))[:MAX_PRESENTED]
 
 
 def _protocol_keys(values: Sequence[str]) -> Iterator[bytes]:
-    """Yield the keys among the subprotocols of a WebSocket."""
+    """Yield the keys among a WebSocket's subprotocols."""
     names = (name.strip() for value in values for name in value.split(","))
     for name in names:
         if name.lower().startswith(_KEY_PROTOCOL) and len(name) > len(_KEY_PROTOCOL):

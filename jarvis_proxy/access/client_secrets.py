@@ -1,8 +1,8 @@
-"""Client secrets: what a server asks for, and a browser opens a session with. Pure.
+"""Client secrets: a server requests one, and a browser opens a session with it. Pure.
 
-The upstream's own secret is of no use to a client that reaches this proxy only. So the client gets
-one of the proxy's, which holds the upstream's, the name of the client key that asked for it, and
-its end; nothing is stored.
+A client that reaches only this proxy cannot use the upstream's own secret. So it gets a secret of
+the proxy, which contains the upstream's, the name of the requesting client key, and an expiry.
+Nothing is stored.
 """
 
 import binascii
@@ -15,7 +15,7 @@ import msgspec
 from jarvis_proxy.canonical.siv_cipher import SivCipher
 
 PREFIX: Final = "ek_"
-"""How OpenAI's begin, by which SDKs know that a browser may have one."""
+"""OpenAI's prefix, by which SDKs recognise a secret that a browser may have."""
 _LONGEST: Final = 4096
 _DIGEST: Final = 16
 
@@ -28,9 +28,10 @@ class _Key(Protocol):
 
 
 class ClientSecret(msgspec.Struct, frozen=True, array_like=True):
-    """What one stands for. *secret* is the upstream's; *model* is its own name for it, or ``""``.
+    """The content of a client secret.
 
-    *key_digest* is the beginning of the client key's: a key that was changed ends its secrets.
+    *secret* is the upstream's own secret; *model* is its name for the model, or ``""``.
+    *key_digest* is the beginning of the client key's digest: a changed key ends its secrets.
     *expires_at* is in epoch seconds.
     """
 
@@ -43,7 +44,7 @@ class ClientSecret(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ClientSecrets:
-    """Makes and reads the client secrets of *keys*; *secret* is the server's own."""
+    """Creates and reads the client secrets of *keys*; *secret* is the server's own."""
 
     __slots__ = ("_cipher", "_digests")
 
@@ -56,11 +57,11 @@ class ClientSecrets:
         digest = next((digest for name, digest in self._digests if name == key_name), b"")
         content = ClientSecret(key_name, digest, upstream, model, secret, expires_at)
         sealed = self._cipher.seal(msgspec.json.encode(content))
-        # Without "=", which no subprotocol may have.
+        # A subprotocol must not contain "=".
         return PREFIX + urlsafe_b64encode(sealed).decode().rstrip("=")
 
     def find(self, presented: Sequence[bytes], now: float) -> ClientSecret | None:
-        """Return what the first valid one of the *presented* keys stands for, if there is one."""
+        """Return the content of the first valid client secret among *presented*, or None."""
         opened = (self._open(token) for token in presented)
         return next((one for one in opened if one is not None and now < one.expires_at), None)
 

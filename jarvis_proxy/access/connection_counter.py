@@ -1,4 +1,4 @@
-"""How many connections clients hold open, in all and from one network. Pure."""
+"""Counts clients' open connections, in total and by network. Pure."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ LimitKind = Literal["total", "network"]
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """*trusted* are reverse proxies: behind one address of theirs are many clients."""
+    """*trusted* are reverse proxies, whose addresses stand for many clients each."""
 
     total: int
     per_network: int
@@ -31,7 +31,7 @@ class ConnectionCounter:
     def __init__(self, limits: ConnectionLimits) -> None:
         self.limits = limits
         self.refused: Counter[LimitKind] = Counter()
-        """Refused connections by the limit that refused them."""
+        """Numbers of refused connections by limit."""
         self._total = 0
         self._by_network: Counter[str] = Counter()
 
@@ -39,7 +39,7 @@ class ConnectionCounter:
         return self._total
 
     def network(self, address: str) -> str:
-        """Return what *address* is counted under; "" where only the total counts."""
+        """Return the network that *address* is counted under; ``""`` if only the total counts."""
         trusted = self.limits.trusted
         if trusted and is_within(parse_ip(address), trusted):
             return ""
@@ -60,7 +60,7 @@ class ConnectionCounter:
         return None
 
     def close(self, network: str) -> None:
-        """Count one admitted connection from *network* less."""
+        """Uncount an admitted connection from *network*."""
         self._total -= 1
         self._by_network[network] -= 1
         if not self._by_network[network]:
@@ -68,18 +68,20 @@ class ConnectionCounter:
 
 
 def connections_for_fd_limit(wanted: int, max_files: int) -> int:
-    """Return how many connections *max_files* open files allow, *wanted* at the most.
+    """Return how many connections *max_files* open files allow, at most *wanted*.
 
-    A call needs its client's connection and one or two to upstreams; the process needs some more.
+    A call needs its client's connection and one or two to upstreams; the process needs some files
+    too.
     """
     if max_files < 0:
-        return wanted  # no limit
+        # The system sets no limit.
+        return wanted
     return min(wanted, max(_FEWEST, (max_files - _RESERVE) // _PER_CONNECTION))
 
 
 @lru_cache(maxsize=4096)
 def network_key(address: str) -> str:
-    """Return an IPv4 address, or the /64 that a household has in IPv6; "" for anything else."""
+    """Return an IPv4 address, the /64 (one household) of an IPv6 address, or ``""`` for others."""
     ip = parse_ip(address)
     if isinstance(ip, IPv6Address):
         return str(IPv6Network((ip, _V6_PREFIX), strict=False))

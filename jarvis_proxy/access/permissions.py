@@ -1,4 +1,4 @@
-"""What one client key may do: which models, from where, until when. Pure."""
+"""The permissions of a client key: which models, from where, until when. Pure."""
 
 from collections.abc import Callable, Iterator
 
@@ -10,7 +10,7 @@ from jarvis_proxy.wire.text import printable
 
 
 class KeyPermissions:
-    """A key's policy, ready for checks. *route* resolves a model's name."""
+    """A key's policy, prepared for checks. *route* resolves a model's name."""
 
     __slots__ = ("_policy", "_prefixes", "_resolve", "_routes")
 
@@ -22,7 +22,7 @@ class KeyPermissions:
 
     @property
     def is_limited(self) -> bool:
-        """Whether there are models that the key may not use."""
+        """Whether the key may use only some models."""
         return bool(self._policy.models)
 
     def is_valid_at(self, address: str, now: float) -> bool:
@@ -33,10 +33,10 @@ class KeyPermissions:
         return not policy.cidrs or is_within(parse_ip(address), policy.cidrs)
 
     def allows(self, model: str | None, route: ModelRoute) -> bool:
-        """Return whether the key may use *model*, which leads to *route*; None: it was not named.
+        """Return whether the key may use *model* on *route*; a *model* of None was not named.
 
-        A model that is listed in full may be used by each of its names. A prefix is compared with
-        the name in the request, with ``upstream/model``, and with the upstream's own name if it
+        A model listed in full may be used under each of its names. A prefix is compared with the
+        name in the request, with ``upstream/model``, and with the upstream's own name if that
         resolves to the same route.
         """
         if not self.is_limited or route in self._routes:
@@ -52,7 +52,7 @@ class KeyPermissions:
 
 
 def model_not_found(model: str) -> ProxyError:
-    """Return 404 `model_not_found`: the same for a hidden model as for an unknown one."""
+    """Return 404 `model_not_found`, which is the same for hidden and unknown models."""
     return ProxyError(
         404,
         f"The model '{printable(model)}' does not exist or this key may not use it.",
@@ -63,7 +63,7 @@ def model_not_found(model: str) -> ProxyError:
 
 
 def model_needed() -> ProxyError:
-    """Return 404 `model_not_found` for a key with a list of models and a call that names none."""
+    """Return 404 `model_not_found` for a key limited to some models if a call names none."""
     return ProxyError(
         404,
         "This key may use certain models only, and the request names none.",

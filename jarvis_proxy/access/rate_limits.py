@@ -1,6 +1,6 @@
-"""Rate limits of client keys: token buckets, and estimates of tokens. Pure.
+"""Rate limits of client keys: token buckets, and estimates of token counts. Pure.
 
-The clock's reading is passed in, in seconds on the monotonic clock.
+Clock readings are arguments, in seconds on the monotonic clock.
 
 Source of the headers: https://platform.openai.com/docs/guides/rate-limits (read 2026-11).
 """
@@ -14,11 +14,11 @@ from jarvis_proxy.errors import LimitExceeded, Reason
 
 _MINUTE: Final = 60.0
 MAX_DEBT_MINUTES: Final = 1440
-"""Longest wait of a key in minutes (a day), however much it overspent."""
+"""Longest wait of a key, in minutes (a day), however much it overspent."""
 
 
 class TokenBucket:
-    """Refills at a steady rate up to its capacity; usage drains it. It starts full."""
+    """A bucket that refills at a steady rate up to its capacity. It starts full."""
 
     __slots__ = ("_available", "_updated_at", "capacity", "per_second")
 
@@ -40,12 +40,12 @@ class TokenBucket:
     def wait(self, amount: float, now: float) -> float:
         """Return the seconds until *amount* is available; 0.0 if it is now.
 
-        More than the capacity never becomes available, so then a full bucket is enough.
+        An amount above the capacity never becomes available, so it only needs a full bucket.
         """
         return max(0.0, min(amount, self.capacity) - self.available(now)) / self.per_second
 
     def spend(self, amount: float, now: float) -> None:
-        """Take *amount*, even beyond what is available; a negative one is put back."""
+        """Spend *amount*, even if it exceeds what is available; a negative amount is put back."""
         left = min(self.capacity, self.available(now) - amount)
         self._available = max(left, -MAX_DEBT_MINUTES * _MINUTE * self.per_second)
 
@@ -56,7 +56,7 @@ class TokenBucket:
 
 @dataclass(frozen=True, slots=True)
 class KeyQuota:
-    """What one key may use: requests and tokens a minute, calls at once; None is without limit."""
+    """The limits of one key: requests and tokens per minute, concurrent calls; None is no limit."""
 
     rpm: int | None = None
     tpm: int | None = None
@@ -65,7 +65,7 @@ class KeyQuota:
 
 @dataclass(frozen=True, slots=True)
 class LimitStatus:
-    """The state of a limit: the limit, what remains, and the seconds until all of it is back."""
+    """The state of a limit: the limit, what remains, and the seconds until it is full again."""
 
     limit: int
     remaining: int
@@ -74,7 +74,7 @@ class LimitStatus:
 
 @dataclass(frozen=True, slots=True)
 class LimitDecision:
-    """Whether a call may start: *refused* names the limit that forbids it for *wait* seconds."""
+    """Whether a call may start: *refused* names the limit that forbids it, for *wait* seconds."""
 
     refused: Reason | None = None
     wait: float = 0.0
@@ -109,36 +109,36 @@ class LimitDecision:
 
 
 class RateLimiter(Protocol):
-    """Counts what keys use: in this process, or for several in a store that they share.
+    """Counts the usage of keys, in this process or in a store that several processes share.
 
-    ``admit`` is awaited, since a shared store is asked over the network. The other two are called
-    while a call ends or is cancelled, so they must not wait: the implementation updates a shared
-    store later, from a task of its own.
+    ``admit`` is awaited, because it may have to ask a shared store. The other two are called while
+    a call ends or is cancelled, so they must not wait: they update a shared store later, in a task
+    of its own.
     """
 
     async def admit(
         self, key: str, quota: KeyQuota, *, call_id: str, tokens: int, now: float
     ) -> LimitDecision:
-        """Decide on a call. An admitted one counts: a request, *tokens*, and one concurrent call.
+        """Decide on a call; count an admitted one as a request, *tokens*, and a concurrent call.
 
         A refused call counts nothing.
 
-        *now* may be replaced by the store's own clock.
+        A shared store may use its own clock instead of *now*.
         """
 
     def adjust_tokens(self, key: str, tokens: int, now: float) -> None:
-        """Count *tokens* more than ``admit`` did; fewer, when it is negative."""
+        """Add *tokens*, which may be negative, to what ``admit`` counted."""
 
     def release(self, key: str, call_id: str) -> None:
-        """Count a call as ended. Call it for every ``admit``, even for a cancelled one.
+        """Count a call as ended. Call this for every ``admit``, even for a cancelled one.
 
-        A call that is not counted is ignored.
+        Calls that are not counted are ignored.
         """
 
 
 @dataclass(slots=True)
 class _KeyUsage:
-    """What one key uses."""
+    """The current usage of one key."""
 
     quota: KeyQuota
     requests: TokenBucket | None
@@ -147,7 +147,7 @@ class _KeyUsage:
 
 
 class MemoryRateLimiter:
-    """The Limiter of a single process."""
+    """The rate limiter of a single process."""
 
     def __init__(self) -> None:
         self._usage_by_key: dict[str, _KeyUsage] = {}
@@ -168,7 +168,7 @@ class MemoryRateLimiter:
         )
 
     def adjust_tokens(self, key: str, tokens: int, now: float) -> None:
-        """Count *tokens* more, or fewer."""
+        """Add *tokens*, which may be negative."""
         usage = self._usage_by_key.get(key)
         if usage is not None and usage.tokens is not None:
             usage.tokens.spend(tokens, now)
@@ -181,7 +181,8 @@ class MemoryRateLimiter:
     def _usage(self, key: str, quota: KeyQuota, now: float) -> _KeyUsage:
         usage = self._usage_by_key.get(key)
         if usage is None or usage.quota != quota:
-            running = set() if usage is None else usage.running  # the configuration was reloaded
+            # The configuration was reloaded.
+            running = set() if usage is None else usage.running
             usage = _KeyUsage(quota, _bucket(quota.rpm, now), _bucket(quota.tpm, now), running)
             self._usage_by_key[key] = usage
         return usage
@@ -201,7 +202,7 @@ def _violated_limit(usage: _KeyUsage, tokens: int, now: float) -> tuple[Reason |
 
 
 def _bucket(per_minute: int | None, now: float) -> TokenBucket | None:
-    """Return a bucket that holds a minute's worth."""
+    """Return a bucket with the capacity of one minute."""
     return None if per_minute is None else TokenBucket(per_minute, per_minute / _MINUTE, now)
 
 
@@ -237,7 +238,7 @@ def overloaded(what: str, chance: float) -> LimitExceeded:
 
 
 def duration(seconds: float) -> str:
-    """Return a time as OpenAI's headers show it: ``120ms``, ``8.64s``, ``6m0s``, ``1h0m0s``."""
+    """Return a duration in the form of OpenAI's headers: ``120ms``, ``8.64s``, ``1h0m0s``."""
     total = math.ceil(seconds * 1000)
     if total < 1000:
         return f"{total}ms" if total > 0 else "0s"
@@ -252,22 +253,22 @@ def duration(seconds: float) -> str:
 _BASE64: Final = b";base64,"
 _BYTES_PER_TOKEN: Final = 4
 _BYTES_PER_EVENT: Final = 256
-"""One token's event in OpenAI's stream, its JSON included."""
+"""Size of one token's event in OpenAI's stream, including its JSON."""
 _BYTES_OF_FRAME: Final = 400
-"""Of a whole answer, what is not its text."""
+"""Size of a whole answer without its text."""
 
 
 def estimate_prompt(body: bytes) -> int:
-    """Return about how many tokens a request's body has: a quarter of its bytes.
+    """Return an estimate of the tokens in a request's body: a quarter of its bytes.
 
-    Files in base64 are left out, since a model does not count them by their size.
+    Base64 files are excluded, because models do not count them by size.
     """
     size, end = len(body), 0
     while (start := body.find(_BASE64, end)) >= 0:
         end = body.find(b'"', start)
         if end < 0:
             end = len(body)
-        # Text that only says so counts as text from its first space on.
+        # A text that only looks like a data URL counts as text from its first space on.
         space = body.find(b" ", start, end)
         end = end if space < 0 else space
         size -= end - start
@@ -275,10 +276,9 @@ def estimate_prompt(body: bytes) -> int:
 
 
 def estimate_answer(size: int, *, streamed: bool, is_text: bool = False) -> int:
-    """Return about how many tokens an answer of *size* bytes has whose upstream did not say.
+    """Return an estimate of the tokens in an answer of *size* bytes without reported usage.
 
-    Of whole answers only *is_text* ones count: the bytes of sound, pictures and verdicts are no
-    tokens.
+    A whole answer counts only if it *is_text*: sound, pictures and verdicts have no such tokens.
     """
     if streamed:
         return size // _BYTES_PER_EVENT
