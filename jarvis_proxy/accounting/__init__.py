@@ -1,1 +1,1 @@
-"""What calls used and cost: usage, prices, the SQLite store."""
+"""Accounting: usage, prices, budgets, the SQLite store."""

@@ -1,8 +1,8 @@
-"""What a call cost: price tables, and their use on a CallRecord. Pure but for ``load_prices``.
+"""Prices: reads price tables, and applies them to a CallRecord. Pure but for ``load_prices``.
 
-A table has, for each provider, which models there are and what a million tokens costs. What is in
-no table has no known price, and is shown so; it is never a reason to refuse a call. Only tokens are
-counted: searches, pictures by the piece and the storage of Google's caches are not.
+A table lists each provider's models and their prices per million tokens. A model in no table has no
+known price, and is shown so; it is never refused for that. Only tokens are counted, not searches,
+images priced by the piece or Google's cache storage.
 """
 
 import re
@@ -18,34 +18,36 @@ from jarvis_proxy.call_record import CallRecord
 from jarvis_proxy.config.settings import Settings, SettingsError
 
 Cost = int | None
-"""Billionths of a dollar; None where no price is known."""
+"""Billionths of a dollar; None without a known price."""
 
 FREE: Final = "jarvis"
-"""The embedded upstream."""
+"""The embedded upstream, which costs nothing."""
 
 _TABLE_FILE: Final = Path(__file__).with_name("prices.json")
 _NANO_PER_MILLION: Final = 1000
-"""A dollar for a million tokens is so many billionths of a dollar for one."""
+"""One dollar per million tokens is this many billionths of a dollar per token."""
 _HOUR_FACTOR: Final = 2
-"""What Anthropic asks for an hour in its cache. Source:
-https://platform.claude.com/docs/en/about-claude/pricing (read 2026-11)."""
+"""Anthropic's price factor for an hour in its cache.
+
+Source: https://platform.claude.com/docs/en/about-claude/pricing (read 2026-11).
+"""
 _KNOWN_AS: Final[Mapping[str, str]] = {"gemini": "google", "zhipu": "zhipuai", "xai": "x-ai"}
-"""Usual names of upstreams whose base URL is a gateway's, for the provider that is behind it."""
+"""Usual names of upstreams, for providers that are reached through a gateway's base URL."""
 
 _T = TypeVar("_T")
 _Price = Annotated[float, msgspec.Meta(ge=0, le=1_000_000)]
 
 
 class PriceError(ValueError):
-    """A price file is not of the expected form."""
+    """A price file does not have the expected form."""
 
 
 class Rates(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """US dollars for a million tokens.
+    """US dollars per million tokens.
 
-    *cached* is for the part of the prompt that came from a cache, *written* for the part that was
-    written to one. Without a rate of their own they cost what the rest of the prompt does. What is
-    written for an hour costs twice as much as that rest.
+    *cached* applies to prompt tokens read from a cache, *written* to those written to one. Without
+    a rate of their own they cost as much as other prompt tokens. Tokens written for an hour cost
+    twice as much as other prompt tokens.
     """
 
     input: _Price | None = None
@@ -55,7 +57,7 @@ class Rates(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
 
 
 class Tier(Rates, forbid_unknown_fields=True, omit_defaults=True):
-    """Rates of a whole call whose prompt has more than *above* tokens."""
+    """Rates for the whole call if its prompt has more than *above* tokens."""
 
     above: int = 0
 
@@ -63,7 +65,7 @@ class Tier(Rates, forbid_unknown_fields=True, omit_defaults=True):
 class Price(Rates, forbid_unknown_fields=True, omit_defaults=True, rename={"since": "from"}):
     """Rates from a day on (``2027-01-01``), or within hours of the day (``00:30-16:30``), in UTC.
 
-    Of several the last one that applies counts; the first one where none does.
+    The last applicable entry counts, or the first if none applies.
     """
 
     since: str = ""
@@ -82,7 +84,7 @@ class Price(Rates, forbid_unknown_fields=True, omit_defaults=True, rename={"sinc
         return start <= minute < end if start <= end else minute >= start or minute < end
 
     def rates(self, prompt: int) -> Rates:
-        """Return the rates for a call with so many tokens in its prompt."""
+        """Return the rates for a call with *prompt* prompt tokens."""
         chosen: Rates = self
         for tier in self.tiers:
             if prompt > tier.above:
@@ -91,7 +93,7 @@ class Price(Rates, forbid_unknown_fields=True, omit_defaults=True, rename={"sinc
 
 
 class ModelPrices(msgspec.Struct, forbid_unknown_fields=True):
-    """A model's prices. *names* match as ``_matcher`` says."""
+    """The prices of a model. ``_matcher`` explains *names*."""
 
     names: tuple[str, ...]
     prices: Annotated[tuple[Price, ...], msgspec.Meta(min_length=1)]
@@ -105,7 +107,7 @@ class Provider(
 ):
     """*url* is a regular expression for base URLs. *fallback_providers* sell models to it.
 
-    *models* is a list of ModelPrices; there are thousands, and few providers are ever asked for.
+    *models* is an undecoded list of ModelPrices: it has thousands, and few providers are used.
     """
 
     url: str
@@ -114,14 +116,14 @@ class Provider(
 
 
 class PriceFile(msgspec.Struct, forbid_unknown_fields=True):
-    """The table that comes with the proxy; *source* names what it was made from."""
+    """The table that comes with the proxy; *source* names its origin."""
 
     source: str
     providers: dict[str, Provider]
 
 
 class _PriceOverrides(msgspec.Struct, forbid_unknown_fields=True):
-    """PRICES_FILE: ``upstream/model``, or a prefix of that and ``*``, with its rates."""
+    """PRICES_FILE: rates by ``upstream/model``, or by a prefix of it with ``*``."""
 
     models: dict[str, Price]
 
@@ -133,10 +135,10 @@ _Entry = tuple[Callable[[str], bool], tuple[Price, ...]]
 
 
 class Prices:
-    """The prices of the upstreams that are set up.
+    """The prices of the configured upstreams.
 
-    *upstreams* gives each one's base URL by its name. *own* is PRICES_FILE's content: what it names
-    overrides the table.
+    *upstreams* lists each one's name and base URL. *overrides* is PRICES_FILE's content, which
+    takes precedence over the table.
     """
 
     def __init__(
@@ -148,18 +150,18 @@ class Prices:
         """Read the tables.
 
         Raises:
-            PriceError: one of them is not of the expected form.
+            PriceError: a table does not have the expected form.
         """
         self._overrides = _override_entries(overrides) if overrides is not None else []
         self._providers = _decode(_FILE, table).providers if table is not None else {}
         self._base_urls = dict(upstreams)
-        # Made when first asked for: a start needs none of them.
+        # Made at the first use, because a start needs no table.
         self._table = lru_cache(maxsize=None)(self._make_table)
-        # Names of models come from clients, so what is remembered of them is bounded.
+        # Model names come from clients, so the cache is bounded.
         self._find = lru_cache(maxsize=1024)(self._search)
 
     def cost(self, record: CallRecord) -> Cost:
-        """Return what the call's tokens cost, None where the price or the tokens are unknown."""
+        """Return the cost of the call's tokens, None if the price or the tokens are unknown."""
         prompt, completion = record.prompt_tokens, record.completion_tokens
         if prompt is None and completion is None:
             return None
@@ -184,7 +186,7 @@ class Prices:
         return None
 
     def _make_table(self, upstream: str) -> list[_Entry]:
-        """Return the models of the provider that an upstream is, in their order."""
+        """Return the models of an upstream's provider, in the table's order."""
         providers = self._providers
         provider = _provider(providers, upstream, self._base_urls.get(upstream, ""))
         if provider is None:
@@ -209,7 +211,8 @@ def _cost(rates: Rates, record: CallRecord) -> Cost:
     ):
         if tokens:
             if rate is None:
-                return None  # this provider asks for another unit than tokens
+                # This provider charges by another unit than tokens.
+                return None
             total += tokens * rate
     return round(total * _NANO_PER_MILLION)
 
@@ -222,7 +225,7 @@ def _decode(decoder: msgspec.json.Decoder[_T], data: bytes) -> _T:
 
 
 def _provider(providers: Mapping[str, Provider], name: str, base_url: str) -> Provider | None:
-    """Return the provider that an upstream is: by its base URL, else by its name."""
+    """Return an upstream's provider: by its base URL, else by its name."""
     for provider in providers.values():
         if re.match(provider.url, base_url):
             return provider
@@ -230,7 +233,7 @@ def _provider(providers: Mapping[str, Provider], name: str, base_url: str) -> Pr
 
 
 def _override_entries(data: bytes) -> list[_Entry]:
-    """Return the entries of PRICES_FILE, the more exact name first."""
+    """Return the entries of PRICES_FILE, more exact names first."""
     models = _decode(_OWN_FILE, data).models
     for name, price in models.items():
         if "/" not in name:
@@ -249,10 +252,10 @@ def _check_day(name: str, day: str) -> None:
 
 
 def _matcher(names: Iterable[str]) -> Callable[[str], bool]:
-    """Return a test for model names, in lower case.
+    """Return a predicate for model names in lower case.
 
-    A name with ``*`` matches with anything in its place; one that begins with ``^`` is a regular
-    expression; any other one matches itself.
+    In a name, ``*`` matches anything. A name that begins with ``^`` is a regular expression. Any
+    other name matches only itself.
     """
     exact: set[str] = set()
     patterns: list[str] = []
@@ -270,10 +273,10 @@ def _matcher(names: Iterable[str]) -> Callable[[str], bool]:
 
 
 def load_prices(settings: Settings) -> Prices:
-    """Return the prices of the upstreams of *settings*.
+    """Return the prices of the upstreams in *settings*.
 
     Raises:
-        SettingsError: PRICES_FILE cannot be read, or is not of its form.
+        SettingsError: PRICES_FILE cannot be read, or has the wrong form.
     """
     own: bytes | None = None
     if settings.prices_file:

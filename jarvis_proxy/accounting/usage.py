@@ -1,7 +1,7 @@
-"""Usage: what each client key used of each model on each day, and what is left of budgets. Pure.
+"""Usage: each client key's sums by model and day, and the state of budgets. Pure.
 
-Counters only. What a call used is taken from its CallRecord when it has ended, however it ended: a
-stream that was cut counts with the tokens that are known of it. Days are those of UTC.
+Only counters are kept. A call's usage is taken from its CallRecord at its end, however it ended: a
+cut stream counts with its known tokens. Days are UTC days.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,22 +16,22 @@ from jarvis_proxy.routing.endpoints import RELAYED
 from jarvis_proxy.wire.text import printable
 
 OTHER: Final = "other"
-"""The model of calls above the number of models that a key's day may have."""
+"""The model name for calls beyond the limit on models per key and day."""
 
 _MAX_MODELS: Final = 100
 _BATCH: Final = 256
 KEPT_DAYS: Final = 62
-"""This month and the one before are in it, on every day of the year."""
+"""On every day of the year, this covers the current month and the one before."""
 
 
 @dataclass(slots=True)
 class UsageTotals:
     """Sums over calls.
 
-    *cached* and *written* tokens, read from and written to a cache, are parts of *prompt*,
-    *reasoning* ones of *completion*. *cost* is in billionths of a dollar, and lacks *unpriced*
-    calls: those whose tokens are known and whose price is not. *unmeasured* calls are those
-    without a known number of tokens.
+    *cached* and *written* tokens, read from and written to a cache, are part of *prompt*;
+    *reasoning* tokens are part of *completion*. *cost* is in billionths of a dollar. It excludes
+    *unpriced* calls, whose tokens are known but whose price is not. *unmeasured* calls have no
+    known number of tokens.
     """
 
     calls: int = 0
@@ -45,7 +45,7 @@ class UsageTotals:
     written: int = 0
 
     def add(self, other: "UsageTotals") -> None:
-        """Add the sums of *other* to these."""
+        """Add the sums of *other*."""
         self.calls += other.calls
         self.prompt += other.prompt
         self.completion += other.completion
@@ -57,7 +57,7 @@ class UsageTotals:
         self.written += other.written
 
     def add_call(self, record: CallRecord) -> None:
-        """Add what one call took."""
+        """Add the usage of one call."""
         self.calls += 1
         if record.prompt_tokens is None:
             self.unmeasured += 1
@@ -72,12 +72,12 @@ class UsageTotals:
 
     @property
     def tokens(self) -> int:
-        """What a budget in tokens is compared with."""
+        """The number of tokens that a budget limits."""
         return self.prompt + self.completion
 
     @property
     def known_cost(self) -> int | None:
-        """The cost; None where it is unknown, as opposed to zero."""
+        """The cost; None if it is unknown, which differs from zero."""
         is_known = self.calls > self.unpriced + self.unmeasured and not self.unpriced
         return self.cost if self.cost or is_known else None
 
@@ -87,7 +87,7 @@ TOTAL_NAMES: Final = tuple(spec.name for spec in fields(UsageTotals))
 
 @dataclass(frozen=True, slots=True)
 class UsageRow:
-    """What one key used of one model on one day. *model* is ``upstream/model``."""
+    """The usage of one key with one model on one day. *model* is ``upstream/model``."""
 
     day: str
     key: str
@@ -96,33 +96,33 @@ class UsageRow:
 
 
 class UsageStore(Protocol):
-    """Where usage outlives the process, and is shared by several.
+    """Persistent usage that several processes can share.
 
-    Nothing here raises: a store that fails costs numbers, never a call. It says so in the log.
+    No method raises: if a store fails, sums are lost but no call. The store logs the failure.
     """
 
     async def load(self, since: str) -> Sequence[UsageRow] | None:
-        """Return the sums from the day *since* on, other processes' too; None: cannot be read."""
+        """Return all processes' sums from the day *since* on; None if they cannot be read."""
 
     async def add(self, rows: Sequence[UsageRow]) -> bool:
-        """Add *rows* to the sums, all or none; return whether that was done."""
+        """Add *rows* to the sums, all or none; return whether that succeeded."""
 
 
 class NullUsageStore:
-    """The store for usage that is kept in memory only."""
+    """A store that keeps nothing: usage stays in memory only."""
 
     async def load(self, since: str) -> Sequence[UsageRow] | None:
-        """Return None: what is in memory stays."""
+        """Return None, which keeps the sums in memory."""
         return None
 
     async def add(self, rows: Sequence[UsageRow]) -> bool:
-        """Take *rows* and forget them."""
+        """Drop *rows*."""
         return True
 
 
 @dataclass(frozen=True, slots=True)
 class BudgetState:
-    """A budget and what is spent of it, in the budget's unit; it resets at *resets_at*."""
+    """A budget and the amount spent, in the budget's unit; it resets at *resets_at*."""
 
     budget: Budget
     spent: int
@@ -131,16 +131,16 @@ class BudgetState:
 
     @property
     def remaining(self) -> int:
-        """What is left, at least zero."""
+        """The remaining amount, at least zero."""
         return max(0, self.budget.amount - self.spent)
 
 
 class UsageLedger:
-    """The sums of this process, and what of them is not stored yet."""
+    """The sums of this process, and the part that is not stored yet."""
 
     def __init__(self, budgets: Mapping[str, Sequence[Budget]] | None = None) -> None:
         self.budgets: Mapping[str, Sequence[Budget]] = budgets or {}
-        """By the names of client keys."""
+        """Budgets by the names of client keys."""
         self._unsummed: list[CallRecord] = []
         self._rows: dict[tuple[str, str], dict[str, UsageTotals]] = {}
         self._spent: dict[tuple[str, str], UsageTotals] = {}
@@ -149,9 +149,9 @@ class UsageLedger:
         self._day = ""
 
     def add(self, record: CallRecord) -> None:
-        """Count a call that has ended; one that took nothing from an upstream does not count."""
+        """Count a finished call, unless it used nothing of an upstream."""
         if is_billable(record):
-            # Summed up in batches, or when someone asks: most calls add to the same few sums.
+            # Records are summed up in batches, or on a read, because most calls share a few sums.
             self._unsummed.append(record)
             if len(self._unsummed) >= _BATCH:
                 self._sum_up()
@@ -189,14 +189,14 @@ class UsageLedger:
         return rows
 
     def restore_pending(self, rows: Iterable[UsageRow]) -> None:
-        """Mark *rows* as not stored again."""
+        """Mark *rows* as not stored again, because storing them failed."""
         for row in rows:
             self._pending.setdefault((row.day, row.key, row.model), UsageTotals()).add(row.totals)
 
     def check(self, key: str, now: float) -> None:
-        """Check that something is left of each budget of *key*.
+        """Check that each budget of *key* has something left.
 
-        *now* is in epoch seconds. Calls in progress are not reserved for: they may exceed it.
+        *now* is in epoch seconds. Calls in progress reserve nothing, so they may exceed a budget.
 
         Raises:
             LimitExceeded: 429 `insufficient_quota`.
@@ -223,13 +223,13 @@ class UsageLedger:
     def days(
         self, key: str, first: str, last: str
     ) -> Iterator[tuple[str, Mapping[str, UsageTotals]]]:
-        """Yield each day from *first* to *last* on which *key* was used, with its models."""
+        """Yield each day from *first* to *last* on which *key* was used, with its sums by model."""
         self._sum_up()
         found = [(day, models) for (day, of), models in self._rows.items() if of == key]
         yield from sorted((pair for pair in found if first <= pair[0] <= last), key=lambda p: p[0])
 
     def sums(self) -> Iterator[tuple[str, str, UsageTotals]]:
-        """Yield each key with each day and each month in which it was used, and the sums."""
+        """Yield each key with each day and month in which it was used, and the sums."""
         self._sum_up()
         for (key, period), totals in self._spent.items():
             yield key, period, totals
@@ -238,14 +238,15 @@ class UsageLedger:
         """Add to the sums; return the name under which the model is counted."""
         models = self._rows.setdefault((day, key), {})
         if model not in models and len(models) >= _MAX_MODELS:
-            model = OTHER  # names come from clients: they must not fill the memory
+            # Names come from clients, so they must not fill the memory.
+            model = OTHER
         for period in (day, day[:7]):
             self._spent.setdefault((key, period), UsageTotals()).add(totals)
         models.setdefault(model, UsageTotals()).add(totals)
         return model
 
     def _today(self, moment: float) -> str:
-        """Return the day of *moment*; nearly always it is the one that was asked for last."""
+        """Return the day of *moment*, which is nearly always the last one asked for."""
         number = day_number(moment)
         if number != self._day_number:
             self._day_number, self._day = number, day_of(moment)
@@ -254,16 +255,16 @@ class UsageLedger:
     def _forget(self, oldest: str) -> None:
         for names in [names for names in self._rows if names[0] < oldest]:
             del self._rows[names]
-        # The month that *oldest* is in goes with its first day; no budget asks for it any more.
+        # This also drops the month that contains *oldest*: no budget needs it any more.
         for owner in [owner for owner in self._spent if owner[1] < oldest]:
             del self._spent[owner]
 
 
 def is_billable(record: CallRecord) -> bool:
-    """Return whether an upstream did something for the call, as far as that can be known.
+    """Return whether an upstream did work for the call, as far as that can be known.
 
     An error without an answer costs nothing. A client that left before the first byte may have
-    caused unknown costs: the call counts, without tokens.
+    caused unknown costs, so that call counts, without tokens.
     """
     if not record.attempts or record.route == RELAYED or record.is_counted:
         return False
@@ -277,7 +278,7 @@ def oldest_day(now: float) -> str:
 
 
 def budget_exceeded(state: BudgetState) -> LimitExceeded:
-    """Return 429 `insufficient_quota` for a budget that is used up."""
+    """Return 429 `insufficient_quota` for an exhausted budget."""
     return LimitExceeded(
         429,
         f"The budget of this key, {state.budget.describe()}, is used up. "
@@ -291,5 +292,5 @@ def budget_exceeded(state: BudgetState) -> LimitExceeded:
 
 
 def _model(upstream: str, target: str) -> str:
-    """Return ``upstream/model``; what names no model takes the upstream's own default."""
+    """Return ``upstream/model``; a call without a model uses the upstream's default."""
     return f"{upstream}/{printable(target) or 'default'}"

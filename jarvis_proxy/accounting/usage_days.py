@@ -13,9 +13,9 @@ _MAX_KEYS: Final = 20
 
 
 class UsageSummary(msgspec.Struct):
-    """Sums of a day, named so, or of a key. *cost* is in billionths of a dollar, null if unknown.
+    """Sums of a day or of a key, under its *name*. *cost* is in billionths of a dollar, or null.
 
-    It lacks *unpriced* calls.
+    The cost excludes *unpriced* calls.
     """
 
     name: str
@@ -27,7 +27,7 @@ class UsageSummary(msgspec.Struct):
 
 
 class BudgetSummary(msgspec.Struct):
-    """The state of a key's budget; *spent* and *amount*: tokens or billionths of a dollar."""
+    """The state of a key's budget; *spent* and *amount* are tokens or billionths of a dollar."""
 
     key: str
     unit: Unit
@@ -37,7 +37,7 @@ class BudgetSummary(msgspec.Struct):
 
 
 class UsageOverview(msgspec.Struct):
-    """The last *days*, oldest first; *keys* are of the *month*, the most expensive first."""
+    """The last *days*, oldest first; *keys* of the current *month*, the most expensive first."""
 
     month: str
     days: list[UsageSummary]
@@ -46,7 +46,7 @@ class UsageOverview(msgspec.Struct):
 
 
 def overview(ledger: UsageLedger, now: float) -> UsageOverview:
-    """Return what *book* knows at *now* (epoch seconds)."""
+    """Return the overview of *ledger* at *now* (epoch seconds)."""
     month = day_of(now)[:7]
     days: dict[str, UsageTotals] = {}
     keys: dict[str, UsageTotals] = {}

@@ -1,7 +1,7 @@
-"""Usage in a SQLite file, written every few seconds from a thread. Does file IO.
+"""Usage in a SQLite file, written every few seconds in a thread. Does file IO.
 
-Counters only: names, days and sums. A full disk or a locked or broken file never fails a call:
-rows that could not be written are written later, together with newer ones.
+The file has only counters: names, days and sums. A full disk or a locked or broken file never fails
+a call: rows that could not be written are written later, together with newer ones.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ FILE_NAME: Final = "usage.sqlite3"
 _LOG: Final = logging.getLogger(__name__)
 _SAVE_EVERY: Final = 5.0
 _LOAD_EVERY: Final = 12
-"""Saves: a minute."""
+"""Number of saves between two loads: a minute."""
 _LOCK_TIMEOUT: Final = 2.0
 _ERRORS: Final = (OSError, sqlite3.Error)
 
@@ -54,11 +54,11 @@ class SqliteUsageStore:
         self._failing = False
 
     async def load(self, since: str) -> Sequence[UsageRow] | None:
-        """Return the sums from the day *since* on; None if they cannot be read."""
+        """Return the sums from the day *since* on, None if they cannot be read."""
         return await asyncio.to_thread(self._try, lambda: self._load(since))
 
     async def add(self, rows: Sequence[UsageRow]) -> bool:
-        """Add *rows* to the sums, all or none; return whether that was done."""
+        """Add *rows* to the sums, all or none; return whether that succeeded."""
         return await asyncio.to_thread(self._try, lambda: self._add(rows)) is not None
 
     def _try(self, work: Callable[[], Sequence[UsageRow]]) -> Sequence[UsageRow] | None:
@@ -84,7 +84,8 @@ class SqliteUsageStore:
     def _add(self, rows: Sequence[UsageRow]) -> Sequence[UsageRow]:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._path.touch(mode=0o600)
-        with self._open() as database, database:  # the second one commits, or undoes it all
+        # The second context manager commits or rolls back.
+        with self._open() as database, database:
             database.executemany(
                 _ADD, [(row.day, row.key, row.model, *astuple(row.totals)) for row in rows]
             )
@@ -92,9 +93,9 @@ class SqliteUsageStore:
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        """Open the file for one transaction.
+        """Open the file for one transaction only.
 
-        Not for longer: it may be moved, or its disk come back, while the server runs.
+        While the server runs, the file may be moved, or its disk may return.
         """
         database = sqlite3.connect(self._path, timeout=_LOCK_TIMEOUT)
         try:
@@ -106,9 +107,10 @@ class SqliteUsageStore:
 
 
 def _add_columns(database: sqlite3.Connection) -> None:
-    """Add the sums that a file of an older version lacks; that version can still write to it."""
+    """Add the columns that an older file lacks; the older version can still write to it."""
     if _lacking(database):
-        database.execute("BEGIN IMMEDIATE")  # another process may be about to do the same
+        # Another process may do the same.
+        database.execute("BEGIN IMMEDIATE")
         for name in _lacking(database):
             database.execute(f"ALTER TABLE usage ADD COLUMN {name} INTEGER NOT NULL DEFAULT 0")
         database.commit()
@@ -131,9 +133,9 @@ class UsagePersister:
         *,
         load_every: int = _LOAD_EVERY,
     ) -> None:
-        """*clock* gives epoch seconds; *every* is how many seconds pass between two writes.
+        """*clock* gives epoch seconds; *every* is the seconds between two writes.
 
-        After *load_every* writes, what others wrote is read.
+        After every *load_every* writes, other processes' sums are loaded.
         """
         self._ledger = ledger
         self._store = store
@@ -143,7 +145,7 @@ class UsagePersister:
         self._lock = asyncio.Lock()
 
     async def load(self) -> None:
-        """Take over what is stored."""
+        """Load the stored sums."""
         async with self._lock:
             rows = await self._store.load(oldest_day(self._clock()))
             if rows is not None:
@@ -152,8 +154,8 @@ class UsagePersister:
     async def save(self) -> None:
         """Store what is not stored yet.
 
-        A write that has begun is waited for, even when this is cancelled: it cannot be called
-        back, and repeating it would count twice.
+        This waits for a write in progress even when it is cancelled: the write cannot be undone,
+        and repeating it would count twice.
         """
         writing = asyncio.ensure_future(self._save())
         try:
@@ -169,7 +171,7 @@ class UsagePersister:
                 self._ledger.restore_pending(rows)
 
     async def run(self) -> None:
-        """Save, and now and then load, until cancelled."""
+        """Save regularly, and load now and then, until cancelled."""
         while True:
             for _ in range(self._load_every):
                 await asyncio.sleep(self._every)
