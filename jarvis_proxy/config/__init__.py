@@ -1,1 +1,1 @@
-"""What is configured: the environment and .env become frozen settings."""
+"""Configuration: the environment and .env become frozen settings."""

@@ -1,6 +1,6 @@
-"""Settings that say where something is: hosts, URLs, origins and networks. Pure.
+"""Parses settings with an address: hosts, URLs, origins and networks. Pure.
 
-Parsers like those of ``config.parsers``: text that is not empty in, ValueError when wrong.
+These parsers follow ``config.parsers``: they take non-empty text and raise ValueError.
 """
 
 import re
@@ -30,7 +30,8 @@ _LOCAL_DOMAINS: Final = (
     ".corp",
     ".intranet",
     ".private",
-    ".svc",  # in wide use, never delegated
+    # In wide use, and never delegated.
+    ".svc",
 )
 _SOCKS: Final = ("socks5", "socks5h")
 _ORIGIN: Final = re.compile(r"([a-z][a-z0-9+.-]*)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?")
@@ -52,7 +53,7 @@ def hosts(text: str) -> tuple[str, ...]:
 
 
 def stands_for(host: str) -> tuple[str, ...]:
-    """Return what is listened on for *host*: for ``::``, IPv4's wildcard too."""
+    """Return the addresses to listen on for *host*; ``::`` includes IPv4's wildcard."""
     return WILDCARDS if host == WILDCARDS[0] else (host,)
 
 
@@ -78,7 +79,7 @@ def base_url(text: str) -> str:
 
 
 def proxy_url(text: str) -> str:
-    """Parse the outbound proxy; user name and password may stand in it."""
+    """Parse the outbound proxy's URL, which may contain user name and password."""
     if text.lower().startswith("socks"):
         return _socks_url(text)
     parts = _http_parts(text)
@@ -91,7 +92,7 @@ def proxy_url(text: str) -> str:
 
 
 def is_socks(url: str) -> bool:
-    """Return whether a proxy's URL, as ``proxy_url`` returns it, is that of a SOCKS5 proxy."""
+    """Return whether *url*, a result of ``proxy_url``, is that of a SOCKS5 proxy."""
     return url.partition("://")[0].lower() in _SOCKS
 
 
@@ -112,7 +113,7 @@ def _socks_url(text: str) -> str:
 
 
 def redis_url(text: str) -> str:
-    """Parse the address of Redis or Valkey; ``valkey`` schemes become ``redis`` ones."""
+    """Parse the URL of Redis or Valkey; ``valkey`` schemes become ``redis`` schemes."""
     scheme, _, rest = text.partition("://")
     scheme = scheme.lower().replace("valkey", "redis")
     url = f"{scheme}://{rest}"
@@ -130,7 +131,7 @@ def redis_url(text: str) -> str:
 
 
 def origins(text: str) -> tuple[str, ...]:
-    """Parse browser origins: ``*`` alone, or scheme://host[:port] each."""
+    """Parse browser origins: either ``*``, or a list of scheme://host[:port]."""
     if text == "*":
         return ("*",)
     found: dict[str, None] = {}
@@ -150,7 +151,7 @@ def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
     found: dict[IPv4Network | IPv6Network, None] = {}
     for number, entry in enumerate(split(text), 1):
         try:
-            # Strict, since 10.1.2.3/8 would trust sixteen million machines instead of one.
+            # Strict, because 10.1.2.3/8 would trust sixteen million machines instead of one.
             found[ip_network(entry)] = None
         except ValueError:
             raise ValueError(
@@ -161,7 +162,7 @@ def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
 
 
 def is_loopback(name: str) -> bool:
-    """Return whether a listening address can be reached from this machine only."""
+    """Return whether a listening address is reachable from this machine only."""
     if (address := address_in(name)) is not None:
         return address.is_loopback
     bare = name.lower().rstrip(".")
@@ -169,7 +170,7 @@ def is_loopback(name: str) -> bool:
 
 
 def is_local(name: str) -> bool:
-    """Return whether a host is likely this machine or on this network, judged by its name alone."""
+    """Return whether a host is probably local, judging by its name only."""
     if (address := address_in(name)) is not None:
         return not address.is_global
     bare = name.lower().rstrip(".")
@@ -177,19 +178,19 @@ def is_local(name: str) -> bool:
 
 
 def address_in(text: str) -> IPv4Address | IPv6Address | None:
-    """Return the IP address that *text* is, an IPv4-mapped one as IPv4; None for a name."""
+    """Return *text* as an IP address, an IPv4-mapped one as IPv4; None for a name."""
     try:
         address = ip_address(text)
     except ValueError:
         return None
-    # Python 3.11 does not see that ::ffff:127.0.0.1 is loopback and ::ffff:8.8.8.8 is public.
+    # Python 3.11 does not recognise ::ffff:127.0.0.1 as loopback and ::ffff:8.8.8.8 as public.
     return getattr(address, "ipv4_mapped", None) or address
 
 
 def is_host_name(text: str) -> bool:
-    """Return whether *text* can be the name of a host: no address, well or badly written."""
+    """Return whether *text* can be a host name, as opposed to a valid or malformed address."""
     labels = text.removesuffix(".").split(".")
-    # A last label that is a number makes it an address to resolvers: 256.0.0.1, 127.1, 0x7f000001.
+    # Resolvers take a name with a numeric last label for an address: 256.0.0.1, 127.1, 0x7f000001.
     return (
         len(text) <= 253
         and all(_LABEL.fullmatch(label) for label in labels)
@@ -212,7 +213,7 @@ def _parts(text: str, schemes: tuple[str, ...]) -> SplitResult | None:
 
 
 def _is_odd_address(text: str) -> bool:
-    """Return whether the host of a URL is a number, which resolvers still take for an address."""
+    """Return whether a URL's host is a number, which resolvers accept as an address."""
     parts = _split_url(text)
     host = (parts.hostname or "").rstrip(".") if parts is not None else ""
     return _NUMBER.fullmatch(host.rpartition(".")[2]) is not None
@@ -221,7 +222,8 @@ def _is_odd_address(text: str) -> bool:
 def _split_url(text: str) -> SplitResult | None:
     try:
         parts = urlsplit(text)
-        _ = parts.port  # raises where it is no number, or too large
+        # This raises if the port is not a number, or too large.
+        _ = parts.port
     except ValueError:
         return None
     return parts

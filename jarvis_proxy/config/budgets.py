@@ -1,8 +1,7 @@
-"""Budgets: so many tokens, or so much money, for one client key a day or a month. Pure.
+"""Budgets: tokens or money for one client key per day or month. Pure.
 
-Days and months are those of UTC, so that they begin at the same moment everywhere. Money is counted
-in whole billionths of a dollar: sums of floats drift, and a cached token costs less than a
-millionth.
+Days and months are in UTC, so that they begin everywhere at the same time. Money is counted in
+whole billionths of a dollar: sums of floats drift, and a cached token costs less than a millionth.
 """
 
 import re
@@ -25,14 +24,14 @@ _SECONDS_A_DAY: Final = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """*amount* is in tokens, prompt and completion together, or in billionths of a dollar."""
+    """*amount* is in tokens (prompt and completion together), or in billionths of a dollar."""
 
     amount: int
     unit: Unit
     period: Period
 
     def describe(self) -> str:
-        """Return the budget as a person would say it, such as ``5 USD a day``."""
+        """Return the budget in words, such as ``5 USD a day``."""
         number = f"{Decimal(self.amount) / NANO:f}" if self.unit == "USD" else str(self.amount)
         if "." in number:
             number = number.rstrip("0").rstrip(".")
@@ -40,10 +39,10 @@ class Budget:
 
 
 def parse_budgets(text: str) -> tuple[Budget, ...]:
-    """Parse one budget or several, comma-separated; each of them holds.
+    """Parse one or more comma-separated budgets; all of them apply.
 
     Raises:
-        ValueError: with what would be right.
+        ValueError: the message says what would be right.
     """
     found: dict[tuple[Unit, Period], Budget] = {}
     for number, entry in enumerate(filter(None, map(str.strip, text.split(","))), 1):
@@ -80,7 +79,7 @@ def day_of(moment: float) -> str:
 
 
 def period_of(period: Period, day: str) -> str:
-    """Return the name of the period that *day* is in: the day itself, or ``2026-11``."""
+    """Return the period that contains *day*: the day itself, or its month as ``2026-11``."""
     return day if period == "day" else day[:7]
 
 
@@ -90,11 +89,11 @@ def period_end(period: Period, day: str) -> datetime:
     if period == "day":
         first += timedelta(days=1)
     else:
-        # The first of a month and 31 days are always in the month that follows.
+        # The first of a month plus 31 days is always in the next month.
         first = (first.replace(day=1) + timedelta(days=31)).replace(day=1)
     return datetime(first.year, first.month, first.day, tzinfo=UTC)
 
 
 def day_number(moment: float) -> int:
-    """Return the number of the UTC day of *moment*: cheap to compare, other than its name."""
+    """Return the number of the UTC day of *moment*, which is cheaper to compare than its name."""
     return int(moment // _SECONDS_A_DAY)

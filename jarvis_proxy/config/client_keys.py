@@ -1,4 +1,4 @@
-"""Client keys: PROXY_API_KEYS, ADMIN_KEY and METRICS_KEY, from text to digests. Pure."""
+"""Parses client keys (PROXY_API_KEYS, ADMIN_KEY, METRICS_KEY) to digests. Pure."""
 
 import re
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from typing import Final
 from jarvis_proxy.config.parsers import EnvReader, is_placeholder, is_secret
 
 MIN_KEY_LENGTH: Final = 16
-"""A shorter client key is weak: it can be guessed."""
+"""A shorter client key is weak, because it can be guessed."""
 
 _EXAMPLE_DIGEST: Final = sha256(b"jarvis-local-secret").digest()
 _CLIENT_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -17,9 +17,10 @@ _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class ClientKey:
-    """One key that clients may use: its SHA-256 digest, and the name that logs show.
+    """A client key: its SHA-256 digest, and the name in logs.
 
-    *weak*: given in clear and under 16 characters. *default*: the key of the documented example.
+    *weak*: it is set in clear and has under 16 characters. *default*: it is the documentation's
+    example.
     """
 
     name: str
@@ -29,7 +30,7 @@ class ClientKey:
 
 
 def client_keys(reader: EnvReader) -> tuple[ClientKey, ...]:
-    """Return the keys in PROXY_API_KEYS; none at all is a problem."""
+    """Return the keys in PROXY_API_KEYS; report a problem if there are none."""
     name = "PROXY_API_KEYS"
     entries = reader.entries(name)
     real = [entry for entry in entries if not is_placeholder(entry)]
@@ -83,7 +84,7 @@ def _own_key(name: str, text: str) -> ClientKey:
 
 
 def _client_key(entry: str) -> ClientKey | str:
-    """Return the key, or the end of the sentence "entry N …" that says what is wrong."""
+    """Return the key, or the problem as the end of the sentence "entry N …"."""
     name, colon, secret = entry.partition(":")
     name, secret = name.strip(), secret.strip()
     if not colon or name.lower() == "sha256":

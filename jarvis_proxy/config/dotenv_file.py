@@ -1,4 +1,4 @@
-"""Reads .env and joins it with the process's environment. Does file IO."""
+"""Reads .env and merges it with the process's environment. Does file IO."""
 
 import os
 import re
@@ -24,18 +24,18 @@ _UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 def load_environment(path: Path, environ: Mapping[str, str]) -> dict[str, str]:
     """Return the settings in the file at *path*, overridden by *environ*.
 
-    A name in *environ* wins even when its value is empty. Nothing is interpolated: a ``$`` in a key
-    is a ``$``. A file that is not there is an empty one.
+    A name in *environ* takes precedence even if its value is empty. Nothing is interpolated: a
+    ``$`` in a key is a ``$``. A missing file counts as empty.
 
     Raises:
-        SettingsError: the file cannot be read, is not UTF-8, or has lines that are no settings;
-            each problem gives the file's name and the line, never what stands there.
+        SettingsError: the file cannot be read, is not UTF-8, or has invalid lines; each problem
+            gives the file's name and the line number, never its content.
     """
     return {**parse_env(path.name, _read(path)), **environ}
 
 
 def parse_env(name: str, data: bytes) -> dict[str, str]:
-    """Return the settings in the bytes of a .env file; *name* is the file's name for problems.
+    """Return the settings in *data*, the bytes of a .env file; problems cite the file *name*.
 
     Raises:
         SettingsError: as ``load_environment``.
@@ -44,9 +44,9 @@ def parse_env(name: str, data: bytes) -> dict[str, str]:
 
 
 def env_file_warnings(path: Path) -> tuple[str, ...]:
-    """Return hints about the file at *path*: others may read it, or names that look mistyped.
+    """Return hints about the file at *path*: loose permissions, and names that look mistyped.
 
-    To be called after ``load_environment``, which refuses a file that is broken.
+    Call this after ``load_environment``, which rejects a broken file.
     """
     try:
         status = path.stat()
@@ -61,7 +61,8 @@ def is_readable(path: str) -> bool:
     try:
         with Path(path).open("rb") as file:
             return stat.S_ISREG(os.fstat(file.fileno()).st_mode)
-    except (OSError, ValueError):  # ValueError: a NUL in the path
+    except (OSError, ValueError):
+        # A NUL in the path raises ValueError.
         return False
 
 
@@ -104,7 +105,7 @@ def _is_meant(binding: Binding) -> bool:
 
 
 def _line(binding: Binding) -> int:
-    """Return the number of the line that holds a binding, empty lines before it left out."""
+    """Return the line number of a binding, without the empty lines before it."""
     text = binding.original.string
     space = text[: len(text) - len(text.lstrip())]
     return int(binding.original.line) + len(_LINE_END.findall(space))
@@ -127,9 +128,9 @@ def _decode(name: str, data: bytes) -> str:
 
 
 def _contradictions(name: str, bindings: list[Binding]) -> list[str]:
-    """Return a problem for each name that is set twice and differently.
+    """Return a problem for each name that has two different values.
 
-    An empty line of the template above a value appended later is fine: that is one value.
+    An empty value in the template before a value appended later is not a problem.
     """
     problems: list[str] = []
     last: dict[str, Binding] = {}
@@ -137,7 +138,7 @@ def _contradictions(name: str, bindings: list[Binding]) -> list[str]:
         key = binding.key or ""
         before = last.get(key)
         if before is not None and before.value and before.value != binding.value:
-            # A name in another shape may be a key that was pasted without its name.
+            # A name of another form may be a key that was pasted without its name.
             shown = key if _USUAL_NAME.fullmatch(key) else "the same name"
             problems.append(
                 f"{name}, line {_line(binding)}: sets {shown} differently from line"
@@ -149,7 +150,7 @@ def _contradictions(name: str, bindings: list[Binding]) -> list[str]:
 
 def _permission_warnings(name: str, status: os.stat_result) -> list[str]:
     if os.name != "posix":
-        return []  # pragma: no cover  # mode bits mean nothing on Windows
+        return []  # pragma: no cover  # Windows has no mode bits
     hints: list[str] = []
     if status.st_mode & 0o077:
         hints.append(f"{name} holds keys and other users may read it: run `chmod 600 {name}`.")
@@ -159,7 +160,7 @@ def _permission_warnings(name: str, status: os.stat_result) -> list[str]:
 
 
 def _name_warnings(name: str, bindings: list[Binding]) -> list[str]:
-    """Return a hint for each name that is no setting but close to one."""
+    """Return a hint for each name that is no setting but similar to one."""
     values = {binding.key: binding.value or "" for binding in bindings}
     known = known_names(values.get("UPSTREAMS", ""))
     hints: list[str] = []

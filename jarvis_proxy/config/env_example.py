@@ -23,11 +23,11 @@ NOTES: Final = {
         " do everything."
     ),
 }
-"""What is said above the settings of a section."""
+"""The notes above the settings of a section."""
 
 
 def settings_by_section() -> Iterator[tuple[SettingsSection, list[Setting]]]:
-    """Yield the sections in their order, each with its settings."""
+    """Yield the sections in order, each with its settings."""
     for section in SettingsSection:
         yield section, [setting for setting in ALL_SETTINGS if setting.section is section]
 
@@ -44,7 +44,7 @@ def env_example() -> str:
 
 
 def _entry(setting: Setting) -> str:
-    # Required settings are listed without a #, to be filled in.
+    # Required settings have no leading #, because they must be filled in.
     mark = "" if setting.section is SettingsSection.FIRST else "#"
     unit = f" ({setting.unit})" if setting.unit else ""
     return f"{_comment(setting.text + unit)}{mark}{setting.name}={setting.default}\n"

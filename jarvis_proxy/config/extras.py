@@ -1,4 +1,4 @@
-"""Optional packages: settings that need one say so where it is missing. IO (looks for modules)."""
+"""Checks that the optional packages which settings need are installed. IO (looks for modules)."""
 
 from collections.abc import Iterable
 from importlib.util import find_spec
@@ -10,10 +10,10 @@ from jarvis_proxy.config.telemetry import ENDPOINT
 
 
 def check_extras(settings: Settings) -> None:
-    """Check that the packages are installed that *settings* need.
+    """Check that the packages that *settings* need are installed.
 
     Raises:
-        SettingsError: one is not; the message says how to install it.
+        SettingsError: a package is missing; the message says how to install it.
     """
     check_redis(settings.redis_url)
     check_socks(upstream.proxy for upstream in settings.upstreams)
@@ -55,7 +55,8 @@ def check_otel(url: str, module: str = "opentelemetry.exporter.otlp.proto.http")
 def _is_installed(module: str) -> bool:
     try:
         return find_spec(module) is not None
-    except ModuleNotFoundError:  # not even the package that it is in
+    except ModuleNotFoundError:
+        # The package that contains the module is missing too.
         return False
 
 

@@ -1,4 +1,4 @@
-"""How a dataclass field declares the setting that fills it. Pure."""
+"""Declares settings as dataclass fields. Pure."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
@@ -9,7 +9,7 @@ from jarvis_proxy.config.parsers import EnvReader
 
 
 class SettingsSection(StrEnum):
-    """The headings under which the documents list the settings, in their order."""
+    """The headings of the settings' documentation, in order."""
 
     FIRST = "Keys to start with"
     LISTENING = "Listening"
@@ -26,7 +26,7 @@ class SettingsSection(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """One row of the documents: *default* is the text that would set it, *text* is Markdown."""
+    """One row of the documentation: *default* is the text that sets it, *text* is Markdown."""
 
     name: str
     section: SettingsSection
@@ -48,9 +48,9 @@ def setting(
 ) -> Any:
     """Return a dataclass field that the setting *name* fills.
 
-    *parser* turns a text into the field's value, that of *default* included. Without a parser
-    ``from_env`` fills the field itself. *value* is the field's default where there is no parser or
-    no default text.
+    *parser* converts a text, such as *default*, to the field's value. Without a parser,
+    ``from_env`` fills the field itself. *value* is the field's default if there is no parser or no
+    default text.
     """
     described = Setting(name=name, section=section, default=default, unit=unit, text=text)
     metadata = {"settings": (described,), "parser": parser}
@@ -62,9 +62,9 @@ def setting(
 
 
 def parse_fields(cls: type[Any], reader: EnvReader, name: str = "") -> dict[str, Any]:
-    """Return a value for each field of *cls* whose metadata has a parser, by field name.
+    """Return a value, by field name, for each field of *cls* whose metadata has a parser.
 
-    *name* is put in place of ``<NAME>`` in the settings' names.
+    *name* replaces ``<NAME>`` in the settings' names.
     """
     return {
         spec.name: reader.read(
@@ -76,7 +76,7 @@ def parse_fields(cls: type[Any], reader: EnvReader, name: str = "") -> dict[str,
 
 
 def list_settings(cls: type[Any]) -> tuple[Setting, ...]:
-    """Return the settings that fill the fields of *cls*, in their order."""
+    """Return the settings that fill the fields of *cls*, in order."""
     return tuple(found for spec in fields(cls) for found in _names(spec))
 
 

@@ -1,6 +1,6 @@
-"""The first start: .env with a random client key, shown once. Does file IO.
+"""The first start: creates .env with a random client key, and shows the key once. Does file IO.
 
-start.sh runs it, and so does the command ``jarvis-proxy`` in a folder without .env.
+start.sh runs this, and so does the command ``jarvis-proxy`` in a folder without .env.
 """
 
 import errno
@@ -17,9 +17,9 @@ _SCRIPT: Final = "./start.sh"
 
 
 def new_key() -> str:
-    """Return a client key of 256 random bits.
+    """Return a client key with 256 random bits.
 
-    The prefix is there because some clients take no OpenAI key that does not start with ``sk-``.
+    It has a prefix because some clients accept only OpenAI keys that start with ``sk-``.
     """
     return f"sk-jarvis-{secrets.token_hex(32)}"
 
@@ -40,9 +40,9 @@ def env_text(example: str, key: str) -> str:
 
 
 def write_new(path: Path, text: str) -> bool:
-    """Write a file that its owner alone may read; return False when *path* is there already.
+    """Write a file that only its owner may read; return False if *path* already exists.
 
-    The file appears whole or not at all: an interrupted start leaves no half of it behind.
+    The file appears whole or not at all: an interrupted start leaves no partial file.
     """
     draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -56,10 +56,12 @@ def write_new(path: Path, text: str) -> bool:
 
 def _put(draft: Path, path: Path) -> bool:
     try:
-        os.link(draft, path)  # unlike a rename, it never replaces what is there
+        # Unlike a rename, a link never replaces an existing file.
+        os.link(draft, path)
     except FileExistsError:
         return False
-    except OSError:  # a file system without hard links
+    except OSError:
+        # The file system has no hard links.
         if path.exists():
             return False
         draft.rename(path)
@@ -67,7 +69,7 @@ def _put(draft: Path, path: Path) -> bool:
 
 
 def first_start_message(key: str, environ: Mapping[str, str], command: str = _SCRIPT) -> str:
-    """Return what the first start says: the key, once, and a command that tries it."""
+    """Return the message of the first start: the key, and a command that tries it."""
     port = environ.get("PORT", "").strip()
     address = f"http://127.0.0.1:{port if port.isdecimal() else _DEFAULT_PORT}"
     note = ""
@@ -107,9 +109,9 @@ def main(
     example: str | None = None,
     command: str = _SCRIPT,
 ) -> int:
-    """Write *folder*/.env unless it is there; return the exit code.
+    """Write *folder*/.env unless it exists; return the exit code.
 
-    Without *example*, .env.example in the same folder is. *command* is what was called.
+    Without *example*, this reads .env.example in *folder*. *command* is the name in messages.
     """
     key = new_key()
     try:
@@ -118,7 +120,8 @@ def main(
         written = write_new(folder / ".env", env_text(example, key))
     except (OSError, ValueError) as exc:
         if environ.get("PROXY_API_KEYS"):
-            return 0  # a container on a read-only disk, set up by its environment
+            # This is a container on a read-only disk, configured by its environment.
+            return 0
         sys.stderr.write(f"{command.removeprefix('./')}: cannot write .env ({_advice(exc)}\n")
         return 73  # EX_CANTCREAT
     if written:

@@ -1,4 +1,4 @@
-"""What single client keys may do: the settings ``KEY_<NAME>_MODELS`` and the like. Pure."""
+"""Policies of single client keys: ``KEY_<NAME>_MODELS`` and similar settings. Pure."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -41,12 +41,12 @@ def _cidrs(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
 
 
 def _refuse_nothing() -> NoReturn:
-    # An empty list means all models; a lone comma probably does not.
+    # An empty list means all models; a lone comma is probably a mistake.
     raise ValueError("must hold at least one entry, or be left out")
 
 
 def _expires(text: str) -> float:
-    """Parse the moment at which a key ends: after a whole day in UTC, or at a time."""
+    """Parse a key's expiry: a time, or a UTC day, at whose end the key expires."""
     try:
         if _DAY.fullmatch(text):
             day = date.fromisoformat(text)
@@ -64,10 +64,9 @@ def _expires(text: str) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyPolicy:
-    """What one client key may do; None, or nothing in a list, is without limit.
+    """The limits of one client key; None or an empty list is no limit.
 
-    A name in *models* that ends in ``*`` stands for every name that starts so. *expires* is in
-    epoch seconds.
+    A name in *models* that ends in ``*`` is a prefix. *expires* is in epoch seconds.
     """
 
     models: tuple[str, ...] = setting(
@@ -134,11 +133,12 @@ class KeyPolicy:
 
 
 def policies(reader: EnvReader, keys: Iterable[ClientKey]) -> Mapping[str, KeyPolicy]:
-    """Return the policies by the names of their client keys; keys without one are not in it."""
+    """Return the policies by client key name, without keys that have no policy."""
     owners: dict[str, list[str]] = {}
     for key in keys:
         owners.setdefault(policy_name(key.name), []).append(key.name)
-    if not reader.problems_of("PROXY_API_KEYS"):  # or the names cannot be known
+    # Otherwise the names are not known.
+    if not reader.problems_of("PROXY_API_KEYS"):
         for setting in reader.names():
             _check_name(reader, setting, owners)
     found: dict[str, KeyPolicy] = {}
@@ -156,17 +156,17 @@ def policies(reader: EnvReader, keys: Iterable[ClientKey]) -> Mapping[str, KeyPo
 
 
 def policy_name(key_name: str) -> str:
-    """Return NAME in the settings of a client key: upper case, ``_`` for what no name may hold."""
+    """Return <NAME> in a client key's settings: upper case, with ``_`` for invalid characters."""
     return _NOT_IN_NAMES.sub("_", key_name.upper())
 
 
 def is_policy_setting(name: str) -> bool:
-    """Return whether an environment variable is named like the setting of a client key."""
+    """Return whether an environment variable has the form of a client key's setting."""
     return _SETTING.fullmatch(name) is not None
 
 
 def _check_name(reader: EnvReader, setting: str, owners: Mapping[str, list[str]]) -> None:
-    """Refuse a setting that is almost one of a client key: no limit must be lost in a typo."""
+    """Report a setting that nearly names a client key: a typo must not disable a limit."""
     match = _SETTING.fullmatch(setting)
     if match is None:
         if any(setting.upper().startswith(f"KEY_{name}_") for name in owners):
@@ -182,7 +182,7 @@ def _check_name(reader: EnvReader, setting: str, owners: Mapping[str, list[str]]
 
 
 def _first(policy: KeyPolicy) -> str:
-    """Return the kind of the first setting that *policy* has."""
+    """Return the name of the first limit that *policy* sets."""
     return next(
         spec.name for spec in fields(policy) if getattr(policy, spec.name) != spec.default
     ).upper()

@@ -1,4 +1,4 @@
-"""Names of settings: what a mistyped one means, and which values the environment gave. Pure."""
+"""Names of settings: finds mistyped ones, and the values from the environment. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
@@ -12,7 +12,7 @@ from jarvis_proxy.config.upstreams import settings_of
 
 _ALMOST: Final = 0.85
 _ALMOST_ELSEWHERE: Final = 0.9
-"""The environment holds names of many programs: only what is closer is worth a word."""
+"""The environment holds names of many programs, so a hint needs a closer match there."""
 _ELSEWHERE: Final = {
     "ALL_PROXY": "UPSTREAM_PROXY",
     "ANTHROPIC_AUTH_TOKEN": "ANTHROPIC_API_KEY",
@@ -29,11 +29,11 @@ _ELSEWHERE: Final = {
     "PROXY_KEY": "PROXY_API_KEYS",
     "PROXY_KEYS": "PROXY_API_KEYS",
 }
-"""What other programs call a setting, too different to be guessed."""
+"""Other programs' names for a setting that are too different to be guessed."""
 
 
 def known_names(upstreams: str) -> set[str]:
-    """Return the name of every setting but those of client keys; *upstreams* is UPSTREAMS."""
+    """Return the names of all settings except client keys' ones; *upstreams* is UPSTREAMS."""
     return {
         *(setting.name for setting in ALL_SETTINGS),
         *settings_of(("openai", "gemini", "anthropic", *split(clean(upstreams)))),
@@ -41,7 +41,7 @@ def known_names(upstreams: str) -> set[str]:
 
 
 def meant_by(name: str, known: Iterable[str]) -> str | None:
-    """Return the setting that *name*, in a file of settings, was probably meant to be."""
+    """Return the setting that *name*, in a .env file, was probably meant to be."""
     known = set(known)
     if name in known or is_policy_setting(name):
         return None
@@ -77,7 +77,7 @@ def _mistyped(environ: Mapping[str, str], known: set[str]) -> Iterator[str]:
 
 
 def with_origin(error: SettingsError, environ: Mapping[str, str]) -> SettingsError:
-    """Return *error*, naming the environment as the origin of those settings that it sets."""
+    """Return *error* with the environment named as the origin of the settings that it sets."""
     return SettingsError(tuple(_with_origin(problem, environ) for problem in error.problems))
 
 

@@ -1,6 +1,6 @@
-"""Refuses base URLs that lead to this server itself. Asks the resolver and the routing table. IO.
+"""Rejects base URLs that lead to this server itself. Asks the resolver and the routing table. IO.
 
-One call would otherwise become thousands: each opens the next. Only base URLs with the proxy's own
+Otherwise one call would cause thousands, each opening the next. Only base URLs with the proxy's own
 port are checked, so a usual start needs no lookup.
 """
 
@@ -22,7 +22,7 @@ _DISCARD: Final = 9
 
 
 def resolve(host: str) -> Sequence[str]:
-    """Return the addresses of *host*, none where they cannot be had within seconds."""
+    """Return the addresses of *host*, none if the lookup fails or takes too long."""
     found: list[str] = []
 
     def look_up() -> None:
@@ -32,7 +32,7 @@ def resolve(host: str) -> Sequence[str]:
             return
         found.extend(str(info[4][0]) for info in infos)
 
-    # A lookup cannot be interrupted, and must not keep the process from ending.
+    # A lookup cannot be interrupted, so its thread must not keep the process from exiting.
     thread = threading.Thread(target=look_up, daemon=True)
     thread.start()
     thread.join(_RESOLVE_TIMEOUT)
@@ -42,8 +42,8 @@ def resolve(host: str) -> Sequence[str]:
 def is_interface(address: str) -> bool:
     """Return whether an interface of this machine has *address*.
 
-    A UDP socket is only asked where it would send from: to an own address, from that very one.
-    Nothing is sent.
+    A UDP socket reports the source address that it would use. For an own address, that is the
+    address itself. Nothing is sent.
     """
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as sock:
@@ -55,14 +55,14 @@ def is_interface(address: str) -> bool:
 
 
 def host_names() -> frozenset[str]:
-    """Return what this machine calls itself, in lower case."""
+    """Return this machine's own names, in lower case."""
     name = socket.gethostname().lower()
     return frozenset({name, name.partition(".")[0]})
 
 
 @dataclass(frozen=True, slots=True)
 class HostLookup:
-    """What is asked of the machine; tests give another one."""
+    """The lookups on this machine; tests replace them."""
 
     resolve: Callable[[str], Sequence[str]] = resolve
     is_interface: Callable[[str], bool] = is_interface
@@ -70,10 +70,10 @@ class HostLookup:
 
 
 def check_base_urls(settings: Settings, machine: HostLookup | None = None) -> None:
-    """Refuse every upstream whose base URL is this server's own address, however it is spelled.
+    """Reject every upstream whose base URL is this server's own address, in any spelling.
 
     Raises:
-        SettingsError: with a problem for each.
+        SettingsError: there is such an upstream; each one is a problem.
     """
     machine = machine or HostLookup()
     problems = tuple(
@@ -118,7 +118,7 @@ def _addresses(host: str, machine: HostLookup) -> set[str]:
 
 
 def _is_specific(host: str) -> bool:
-    """Return whether listening on *host* is listening on one address that others can reach."""
+    """Return whether *host* is a single address that other machines can reach."""
     address = address_in(host)
     return not (is_loopback(host) or (address is not None and address.is_unspecified))
 

@@ -1,7 +1,7 @@
-"""Single settings, from text to values; a refusal says what would be right. Pure.
+"""Parses single settings; an error says what would be right. Pure.
 
-Every parser takes cleaned text that is not empty and raises ValueError with the end of the sentence
-"NAME: …". No message repeats what was given: a key pasted into the wrong line must not be printed.
+Every parser takes cleaned, non-empty text, and raises ValueError with the end of the sentence
+"NAME: …". No message repeats the text: a key pasted into the wrong line must not be printed.
 """
 
 import re
@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 T = TypeVar("T")
 _NEAR: Final = 0.75
-"""As close as PROXY_KEY is to PROXY_API_KEYS. For a setting that is missing, it may be a guess."""
+"""Similarity of PROXY_KEY and PROXY_API_KEYS; enough for a guess at a missing setting."""
 
 MEBIBYTE: Final = 1024 * 1024
 MAX_SECONDS: Final = 86_400
@@ -33,7 +33,7 @@ _FALSE: Final = frozenset(("false", "no", "off", "0"))
 
 
 class SettingsError(Exception):
-    """Every problem with the settings at once, one sentence each; never a value."""
+    """All problems with the settings, one sentence each, without any value."""
 
     def __init__(self, problems: tuple[str, ...]) -> None:
         super().__init__("\n".join(problems))
@@ -41,7 +41,7 @@ class SettingsError(Exception):
 
 
 class EnvReader:
-    """Reads settings from an environment; gathers problems, and hints for the log."""
+    """Reads settings from an environment; collects problems, and hints for the log."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self._env = env
@@ -49,11 +49,11 @@ class EnvReader:
         self.warnings: list[str] = []
 
     def text(self, name: str) -> str:
-        """Return the cleaned text of a setting, ``""`` when absent, empty or not printable."""
+        """Return the cleaned text of a setting; ``""`` if absent, empty or not printable."""
         text = clean(self._env.get(name, ""))
         if text.isprintable():
             return text
-        # Also what a quote left open in .env gives: its value runs on over the next lines.
+        # An open quote in .env also causes this: the value continues over the next lines.
         self.add_problem(
             name, "holds a line break or an invisible character; retype it, and close its quotes"
         )
@@ -64,7 +64,7 @@ class EnvReader:
         return name in self._env
 
     def entries(self, name: str) -> list[str]:
-        """Return the comma-separated entries of a setting; semicolons get a hint."""
+        """Return the comma-separated entries of a setting; note a hint for semicolons."""
         entries = split(self.text(name))
         if any(";" in entry for entry in entries):
             self.warnings.append(
@@ -73,28 +73,28 @@ class EnvReader:
         return entries
 
     def near(self, name: str) -> str | None:
-        """Return a variable that has a value and is named almost as the setting *name*."""
+        """Return a variable with a value whose name is similar to the setting *name*."""
         others = (other for other in self._env if other != name and self._env[other].strip())
         names = {other.upper(): other for other in others}
         found = get_close_matches(name, names, n=1, cutoff=_NEAR)
         return names[found[0]] if found else None
 
     def names(self) -> tuple[str, ...]:
-        """Return the name of everything in the environment."""
+        """Return all names in the environment."""
         return tuple(self._env)
 
     def add_problem(self, name: str, message: str) -> None:
-        """Note that the start must be refused. A setting's sentence is kept once."""
+        """Note a problem that prevents the start; duplicates are dropped."""
         problem = f"{name}: {message}."
         if problem not in self.problems:
             self.problems.append(problem)
 
     def problems_of(self, name: str) -> list[str]:
-        """Return what was noted about one setting so far."""
+        """Return the problems noted so far about one setting."""
         return [problem for problem in self.problems if problem.startswith(f"{name}:")]
 
     def read(self, name: str, parse: Callable[[str], T], default: T) -> T:
-        """Return the parsed setting; *default* when it is absent, empty or wrong."""
+        """Return the parsed setting; *default* if it is absent, empty or wrong."""
         text = self.text(name)
         if not text:
             return default
@@ -106,10 +106,10 @@ class EnvReader:
 
 
 def clean(raw: str) -> str:
-    """Return the value without surrounding space, quotes and a comment behind it.
+    """Return the value without surrounding space, quotes and a trailing comment.
 
-    The reader of .env has done that already, but container runtimes hand over ``--env-file`` lines
-    as they stand. ``#`` at the very start is a comment too: ``KEY=# why`` sets nothing.
+    The reader of .env has already done this, but container runtimes pass lines of ``--env-file``
+    unchanged. ``#`` at the start begins a comment too: ``KEY=# why`` sets nothing.
     """
     text = raw.strip().removeprefix("\ufeff")
     if quoted := _QUOTED.fullmatch(text):
@@ -118,17 +118,17 @@ def clean(raw: str) -> str:
 
 
 def split(text: str) -> list[str]:
-    """Return the comma-separated entries that are not empty."""
+    """Return the non-empty comma-separated entries."""
     return [entry for part in text.split(",") if (entry := part.strip())]
 
 
 def is_placeholder(text: str) -> bool:
-    """Return whether *text* is what example files hold in place of a key."""
+    """Return whether *text* looks like a placeholder for a key in an example file."""
     return _PLACEHOLDER.fullmatch(text) is not None
 
 
 def is_secret(text: str) -> bool:
-    """Return whether *text* can be a key: visible ASCII, so that it fits into a header."""
+    """Return whether *text* can be a key: visible ASCII, so that it fits in a header."""
     return _SECRET.fullmatch(text) is not None
 
 
@@ -153,13 +153,13 @@ def whole(low: int, high: int) -> Callable[[str], int]:
 
 
 def mebibytes(low: int, high: int) -> Callable[[str], int]:
-    """Return a parser for a size given in MB (of 1024 * 1024 bytes); its value is in bytes."""
+    """Return a parser for a size in MB (of 1024 * 1024 bytes); its result is in bytes."""
     parse = whole(low, high)
     return lambda text: parse(text) * MEBIBYTE
 
 
 def choice(*options: str) -> Callable[[str], str]:
-    """Return a parser for one of *options*, in any case."""
+    """Return a parser for one of *options*, ignoring case."""
 
     def parse(text: str) -> str:
         if (value := text.lower()) in options:
@@ -179,12 +179,12 @@ def flag(text: str) -> bool:
 
 
 def file_path(text: str) -> str:
-    """Take the path of a file as it stands."""
+    """Return the path of a file unchanged."""
     return text
 
 
 def model_name(text: str) -> str:
-    """Parse one model name, with or without ``upstream/`` before it."""
+    """Parse one model name, with or without ``upstream/``."""
     if _MODEL.fullmatch(text) is None or any(char in text for char in ",=|*"):
         raise ValueError("must be a model's name, such as openai/gpt-4.1-mini")
     return text

@@ -1,7 +1,7 @@
-"""Which outbound proxy the calls to an upstream take, if any. Pure.
+"""Chooses the outbound proxy, if any, for calls to an upstream. Pure.
 
-The choice is made once, from the settings alone: the transport is given the result. A name is
-judged as it is written. Resolving it here would ask the local DNS for hosts that, in many networks,
+The choice is made once, from the settings alone, and the transport gets the result. Host names are
+matched as written. Resolving them here would ask the local DNS for hosts that, in many networks,
 only the proxy can resolve.
 """
 
@@ -14,14 +14,14 @@ from jarvis_proxy.config.addresses import address_in, is_host_name, is_local, pr
 
 DIRECT: Final = "direct"
 OWN_NAMES: Final = frozenset(("UPSTREAM", "UPSTREAM_NO", "NO", "HTTP", "HTTPS", "ALL", "FTP"))
-"""Prefixes that no upstream may have: with ``_PROXY`` behind them they mean something else."""
+"""Names that no upstream may have, because ``<NAME>_PROXY`` already has another meaning."""
 
 _PORTS: Final = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
 class OutboundProxy:
-    """An HTTP or SOCKS5 proxy in front of an upstream. *setting* is where its address was set."""
+    """An HTTP or SOCKS5 proxy in front of an upstream; *setting* holds its URL."""
 
     url: str = field(repr=False)
     setting: str = "UPSTREAM_PROXY"
@@ -31,7 +31,8 @@ class OutboundProxy:
 class Exemption:
     """One entry of a NO_PROXY list.
 
-    *name* also covers the names below it; ``"*"`` covers every host. Without *port*, every port.
+    *name* also covers its subdomains; ``"*"`` covers every host. Without *port*, it covers every
+    port.
     """
 
     name: str = ""
@@ -39,12 +40,12 @@ class Exemption:
     port: int | None = None
 
     def covers(self, host: str, port: int) -> bool:
-        """Return whether a host, in lower case and without a dot at its end, is meant."""
+        """Return whether the entry covers *host*, in lower case without a trailing dot."""
         if self.port not in (None, port):
             return False
         if self.network is not None:
             address = address_in(host)
-            # Networks of the other IP version hold no address of this one.
+            # A network never contains an address of the other IP version.
             return address is not None and address in self.network
         return self.name in ("*", host) or host.endswith(f".{self.name}")
 
@@ -65,7 +66,7 @@ def exemptions(text: str) -> tuple[Exemption, ...]:
 
 
 def upstream_proxy(text: str) -> str:
-    """Parse <NAME>_PROXY: ``direct``, or what UPSTREAM_PROXY takes."""
+    """Parse <NAME>_PROXY: ``direct``, or the form of UPSTREAM_PROXY."""
     return DIRECT if text.lower() == DIRECT else proxy_url(text)
 
 
@@ -76,10 +77,10 @@ def choose_proxy(
     general: OutboundProxy | None,
     exempt: tuple[Exemption, ...],
 ) -> OutboundProxy | None:
-    """Return the proxy for the upstream at *base_url*; None: connect directly.
+    """Return the proxy for the upstream at *base_url*, None for a direct connection.
 
-    *own* is what <NAME>_PROXY says and wins. *general* is for upstreams elsewhere only: a proxy
-    cannot reach this machine's loopback, and rarely reaches its network.
+    *own*, from <NAME>_PROXY, takes precedence. *general* applies only to remote upstreams: a proxy
+    cannot reach this machine's loopback, and rarely its network.
     """
     if own is not None:
         return None if own.url == DIRECT else own
@@ -108,7 +109,8 @@ def _split_port(entry: str) -> tuple[str, int | None]:
     if not colon:
         return entry, None
     number = int(port) if port.isascii() and port.isdecimal() and len(port) <= 5 else 0
-    return host, number if number <= 65535 else 0  # 0: no port, so no entry
+    # 0 means an invalid port, which makes the entry invalid.
+    return host, number if number <= 65535 else 0
 
 
 def _network(text: str) -> IPv4Network | IPv6Network | None:
@@ -116,6 +118,7 @@ def _network(text: str) -> IPv4Network | IPv6Network | None:
     if (address := address_in(bare)) is not None:
         return ip_network(str(address))
     try:
-        return ip_network(bare, strict=False)  # other programs take 10.1.2.3/8 here
+        # Other programs accept 10.1.2.3/8 here.
+        return ip_network(bare, strict=False)
     except ValueError:
         return None

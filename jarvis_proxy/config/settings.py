@@ -1,7 +1,7 @@
-"""Settings: the environment as one frozen, typed object, all problems reported together. Pure.
+"""Settings: the environment as a frozen, typed object; all problems are reported together. Pure.
 
 Each field declares its setting once: name, default, unit, parser, section and text. From these
-``python -m tools.docs`` writes .env.example and docs/settings.md. Seconds and bytes throughout.
+``python -m tools.docs`` writes .env.example and docs/settings.md. Units are seconds and bytes.
 """
 
 from collections.abc import Callable, Mapping
@@ -43,7 +43,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings(Telemetry):
-    """Everything that a user can set. ``Settings()`` holds the defaults and no keys."""
+    """Everything that a user can configure. ``Settings()`` has the defaults and no keys."""
 
     client_keys: tuple[ClientKey, ...] = setting(
         "PROXY_API_KEYS",
@@ -274,15 +274,15 @@ class Settings(Telemetry):
     )
     limits: ServerLimits = field(default_factory=ServerLimits)
     policies: Mapping[str, KeyPolicy] = field(default_factory=lambda: MappingProxyType({}))
-    """By the names of client keys; a key without one may do everything."""
+    """Policies by client key name; a key without one has no limits."""
     warnings: tuple[str, ...] = ()
-    """Sentences for the log at the start: what works but deserves a second look."""
+    """Warnings for the log at the start, about settings that work but may be mistakes."""
 
     @property
     def metrics_need_key(self) -> bool:
-        """Whether /metrics is refused without METRICS_KEY, even to programs on this machine.
+        """Whether /metrics requires METRICS_KEY, even for programs on this machine.
 
-        Where others can reach the server, or a reverse proxy stands before it, a request from
+        If other machines can reach the server, or a reverse proxy is in front of it, a request from
         loopback may come from another machine.
         """
         on_loopback = all(map(addresses.is_loopback, self.hosts))
@@ -292,7 +292,7 @@ class Settings(Telemetry):
     def from_env(
         cls, env: Mapping[str, str], *, is_readable: Callable[[str], bool] = lambda path: True
     ) -> "Settings":
-        """Return the settings that *env* holds; *is_readable* says whether a file can be read.
+        """Return the settings in *env*; *is_readable* tells whether a file can be read.
 
         Raises:
             SettingsError: with every problem, each naming its setting and what would be right.
@@ -331,20 +331,20 @@ class Settings(Telemetry):
 
 
 def _cors_origins(reader: EnvReader) -> tuple[str, ...]:
-    """Return CORS_ORIGINS, where empty is not absent: it turns CORS off."""
+    """Return CORS_ORIGINS; an empty value, unlike an absent one, turns CORS off."""
     default = () if reader.has("CORS_ORIGINS") else ("*",)
     return reader.read("CORS_ORIGINS", addresses.origins, default)
 
 
 def _state_dir(reader: EnvReader) -> str:
-    """Return STATE_DIR, where empty is not absent: it turns storing off."""
+    """Return STATE_DIR; an empty value, unlike an absent one, turns storing off."""
     return reader.read("STATE_DIR", parse.file_path, "" if reader.has("STATE_DIR") else "state")
 
 
 def _check_together(
     settings: Settings, reader: EnvReader, is_readable: Callable[[str], bool]
 ) -> None:
-    """Note what single settings cannot tell: which of them do not go together."""
+    """Report problems that concern several settings together."""
     files = {"TLS_CERT_FILE": settings.tls_cert_file, "TLS_KEY_FILE": settings.tls_key_file}
     for name, path in files.items():
         if not path and any(files.values()):
@@ -380,5 +380,7 @@ ALL_SETTINGS: Final = (
     *list_settings(ServerLimits),
     *list_settings(KeyPolicy),
 )
-"""Every setting, for the documentation; ``<NAME>`` stands for a name in UPSTREAMS, and in
-``KEY_<NAME>_`` for a name in PROXY_API_KEYS."""
+"""Every setting, for the documentation.
+
+``<NAME>`` stands for a name in UPSTREAMS, and in ``KEY_<NAME>_`` for a name in PROXY_API_KEYS.
+"""

@@ -1,4 +1,4 @@
-"""Settings in groups: upstreams, timeouts, limits. Pure."""
+"""Groups of settings: upstreams, timeouts, limits. Pure."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -230,10 +230,10 @@ _COUNT: Final = parse.whole(1, 1_000_000)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerLimits:
-    """How much the server handles at once; beyond a limit it refuses, it never queues.
+    """How much the server handles at once; beyond a limit it refuses requests, it never queues.
 
-    The defaults suit one process, at some 30 KiB a stream: they keep the server alive
-    under attack. What is fair between keys or addresses only its operator knows.
+    The defaults suit one process, at about 30 KiB per stream: they keep the server alive under
+    attack. Only the operator knows what is fair between keys or addresses.
     """
 
     max_streams: int = setting(

@@ -1,4 +1,4 @@
-"""Settings of OpenTelemetry, named as its specification names them. Pure.
+"""Settings of OpenTelemetry, with the names of its specification. Pure.
 
 Source: https://opentelemetry.io/docs/specs/otel/protocol/exporter/ (read 2026-11).
 """
@@ -43,7 +43,7 @@ def otlp_headers(text: str) -> tuple[tuple[str, str], ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Telemetry(Timeouts):
-    """Where traces go."""
+    """The destination of traces."""
 
     otlp_endpoint: str = setting(
         ENDPOINT,

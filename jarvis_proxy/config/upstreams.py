@@ -31,24 +31,24 @@ GEMINI_DEFAULT_MODEL: Final = "gemini/gemini-3-flash"
 ANTHROPIC_DEFAULT_MODEL: Final = "anthropic/claude-sonnet-5"
 
 APIS: Final = ("chat", "responses", "embeddings", "images", "audio", "moderations")
-"""What ``<NAME>_APIS`` may name."""
+"""The values that ``<NAME>_APIS`` may contain."""
 
 _NOTHING: Final[tuple[Exemption, ...]] = ()
 _RESERVED: Final = frozenset(
     ("openai", "gemini", "anthropic", "jarvis", "echo", "models", "google")
 )
-# Short, since problems show it as part of a setting's name: no key that was pasted here fits.
+# Short, because problems show it as part of a setting's name: a pasted key does not fit.
 _UPSTREAM_NAME: Final = re.compile(r"(?!sk-)[a-z][a-z0-9_-]{0,23}")
 
 
 @dataclass(frozen=True, slots=True)
 class UpstreamSettings:
-    """One upstream: where it is, its keys (a pool) and the model names that lead to it.
+    """One upstream: its URLs, its keys (a pool), and the model names that lead to it.
 
-    A name in *models* that ends in ``*`` stands for every name that starts so. Without *proxy*,
-    connections are made directly. *api* is what *base_url* speaks. The same service may speak
-    Anthropic's Messages API at *messages_url*, without ``/v1``. *apis* are those of OpenAI's APIs
-    that it has; none: that is found out.
+    A name in *models* that ends in ``*`` is a prefix. Without *proxy*, connections are direct.
+    *api* is the API at *base_url*. The same service may offer Anthropic's Messages API at
+    *messages_url*, without ``/v1``. *apis* are the OpenAI APIs that it offers; if empty, the proxy
+    finds out.
     """
 
     name: str
@@ -62,13 +62,13 @@ class UpstreamSettings:
 
     @property
     def url_setting(self) -> str:
-        """The setting that says where this upstream is."""
+        """The setting that holds this upstream's URL."""
         is_door = self.api == "messages" and self.name != "anthropic"
         return f"{env_prefix(self.name)}_{'ANTHROPIC_URL' if is_door else 'BASE_URL'}"
 
     @property
     def messages_setting(self) -> str:
-        """The setting that says where it speaks the Messages API."""
+        """The setting that holds the URL of its Messages API."""
         return f"{env_prefix(self.name)}_ANTHROPIC_URL"
 
     @property
@@ -85,12 +85,12 @@ DEFAULT_UPSTREAMS: Final = (
 
 
 def env_prefix(upstream: str) -> str:
-    """Return what the names of an upstream's settings start with."""
+    """Return the prefix of an upstream's settings."""
     return upstream.upper().replace("-", "_")
 
 
 def settings_of(upstreams: Iterable[str]) -> set[str]:
-    """Return the names of every setting of the upstreams that are so called."""
+    """Return the names of all settings of *upstreams*."""
     return {
         f"{env_prefix(name)}_{what}"
         for name in upstreams
@@ -99,7 +99,7 @@ def settings_of(upstreams: Iterable[str]) -> set[str]:
 
 
 def upstreams(reader: EnvReader) -> tuple[UpstreamSettings, ...]:
-    """Return OpenAI, Gemini, Anthropic and those that UPSTREAMS names, in that order."""
+    """Return OpenAI, Gemini, Anthropic and the upstreams in UPSTREAMS, in that order."""
     found = [_built_in(reader, upstream) for upstream in DEFAULT_UPSTREAMS]
     claimed: set[str] = set()
     for name in _upstream_names(reader):
@@ -150,7 +150,7 @@ def _with_proxies(
 
 
 def default_model(reader: EnvReader, known: tuple[UpstreamSettings, ...]) -> str:
-    """Return DEFAULT_MODEL, or the default that fits the upstreams that have keys."""
+    """Return DEFAULT_MODEL, or a default that fits the upstreams with keys."""
     enabled = {upstream.name for upstream in known if upstream.keys}
     fallback = OPENAI_DEFAULT_MODEL
     if enabled == {"gemini"}:
@@ -247,7 +247,7 @@ def _upstream_names(reader: EnvReader) -> Iterator[str]:
                 " client key; choose another name",
             )
         elif env_prefix(name) in seen:
-            # a-b and a_b would be set by the same A_B_BASE_URL.
+            # a-b and a_b would both use the setting A_B_BASE_URL.
             reader.add_problem("UPSTREAMS", f"entry {number} repeats an earlier name; remove it")
         else:
             seen.add(env_prefix(name))

@@ -1,4 +1,4 @@
-"""Warnings at the start: settings that work but are risky. Pure."""
+"""Warnings at the start about settings that work but are risky. Pure."""
 
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Network, IPv6Network
@@ -16,7 +16,7 @@ def exposure_warnings(
     tls: bool,
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...],
 ) -> Iterator[str]:
-    """Yield what is risky about where the server listens; nothing on a loopback address."""
+    """Yield the risks of where the server listens; none for loopback addresses."""
     if any(network.prefixlen == 0 for network in trusted_proxies):
         yield (
             "TRUSTED_PROXIES covers every address, so anyone can claim any address in"
@@ -44,7 +44,7 @@ def exposure_warnings(
 
 
 def upstream_warnings(upstreams: tuple[UpstreamSettings, ...]) -> Iterator[str]:
-    """Yield which setting enables which upstream, and which keys would cross in clear."""
+    """Yield which setting enables each upstream, and which keys would be sent in clear."""
     if not any(upstream.keys for upstream in upstreams):
         yield "No upstream has a key yet, so only the embedded model jarvis-echo answers."
     for upstream in upstreams:
