@@ -1,1 +1,1 @@
-"""Which upstream serves a call: models, endpoints, retries, key pools, circuit breakers. Pure."""
+"""Routing: models, endpoints, retries, key pools, circuit breakers. Pure."""

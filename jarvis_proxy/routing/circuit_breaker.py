@@ -1,7 +1,7 @@
-"""Circuit breakers: which calls are refused after an upstream failed repeatedly. Pure.
+"""Circuit breakers: refuse calls after an upstream has failed repeatedly. Pure.
 
-No client can shut out another: one client's failures open the circuit for that client only, and a
-client without own failures is always let through. Its call shows whether the others'
+No client can shut out another. One client's failures open the circuit for that client only, and a
+client without failures of its own is always admitted. Its call shows whether the other clients'
 requests caused their failures. Times are in seconds on the monotonic clock.
 """
 
@@ -14,7 +14,7 @@ _FIRST_OPEN_SECONDS: Final = 10.0
 _FAILURE_THRESHOLD: Final = 5
 _WINDOW: Final = 10.0
 _MAX_WEIGHT: Final = 3
-"""Failures of one client that count against others: at least two clients must fail."""
+"""Most failures of one client that count for others, so at least two clients must fail."""
 _MAX_MODELS: Final = 256
 _MAX_CLIENTS: Final = 256
 _PROBE_IN_PROGRESS_WAIT: Final = 1.0
@@ -44,9 +44,9 @@ class _ClientCircuit:
 class CircuitBreaker:
     """Opens for clients whose calls keep failing; one good answer closes it for all clients.
 
-    After its pause a client may send one call, the probe. A probe ends in ``succeeded``, ``failed``
+    After its pause a client may send one call, the probe, which ends in ``succeeded``, ``failed``
     or ``abandoned``. *on_change* is called with a client and the time until which its circuit is
-    open; the time None means that it is closed for all.
+    open; a time of None means closed for all.
     """
 
     __slots__ = ("_clients", "on_change")
@@ -56,7 +56,7 @@ class CircuitBreaker:
         self.on_change: Callable[[str, float | None], object] = lambda client, until: None
 
     def seconds_until_allowed(self, client: str, now: float) -> float | None:
-        """Return None if *client* may call, else the seconds until it may."""
+        """Return None if *client* may call, otherwise the seconds until it may."""
         state = self._clients.get(client)
         if state is None or state.open_until is None:
             return None
@@ -65,7 +65,7 @@ class CircuitBreaker:
         return _PROBE_IN_PROGRESS_WAIT if state.probing else None
 
     def start_call(self, client: str) -> bool:
-        """Note a call that was allowed; return whether it is a probe."""
+        """Note an allowed call; return whether it is a probe."""
         state = self._clients.get(client)
         if state is None or state.open_until is None:
             return False
@@ -83,9 +83,9 @@ class CircuitBreaker:
     def failed(
         self, client: str, now: float, *, is_probe: bool = False, proven: bool = False
     ) -> None:
-        """Note a failure; *proven*: no request can have caused it.
+        """Note a failure; *proven* means that no request can have caused it.
 
-        Then one client's failures suffice: a second client's circuit opens at its first failure.
+        Then one client's failures suffice: the next client's circuit opens at its first failure.
         """
         state = self._state(client)
         state.weight = _FAILURE_THRESHOLD if proven else _MAX_WEIGHT
@@ -93,7 +93,8 @@ class CircuitBreaker:
             if is_probe:
                 state.open_seconds = min(state.open_seconds * 2, MAX_OPEN_SECONDS)
                 self._open(client, state, now)
-            return  # those calls were sent before: they tell nothing new
+            # These calls were sent earlier, so they add no information.
+            return
         state.failures.append(now)
         together = sum(other.counts_against_others(now) for other in self._clients.values())
         for name, each in self._clients.items():
@@ -140,10 +141,10 @@ class CircuitBreaker:
 
 
 class CircuitBreakers:
-    """The breakers of one upstream: one for reaching it, one for each model that fails.
+    """The breakers of one upstream: one for the upstream, and one for each failing model.
 
     *on_change* is called with a model (``""``: the whole upstream), a client and the time until
-    which its circuit is open; the client ``""`` and None mean that it is closed for all.
+    which its circuit is open. The client ``""`` with the time None means closed for all.
     """
 
     __slots__ = ("_models", "on_change", "upstream")
@@ -156,7 +157,7 @@ class CircuitBreakers:
         self._models: dict[str, CircuitBreaker] = {}
 
     def allow(self, model: str, client: str, now: float) -> "CallPermit | float":
-        """Return a permit for an allowed call, else the seconds until one is allowed."""
+        """Return a permit for an allowed call, otherwise the seconds until one is allowed."""
         breakers = [self.upstream]
         if (of_model := self._models.get(model)) is not None:
             breakers.append(of_model)
@@ -189,7 +190,7 @@ class CircuitBreakers:
         return sum(1 for breaker in self._models.values() if breaker.is_open(now))
 
     def __len__(self) -> int:
-        """Return how many models are remembered."""
+        """Return the number of failing models."""
         return len(self._models)
 
     def for_model(self, model: str) -> CircuitBreaker:
@@ -200,7 +201,8 @@ class CircuitBreakers:
             if len(self._models) >= _MAX_MODELS:
                 # Names come from clients, so they are bounded. Forgetting one only allows calls.
                 del self._models[next(iter(self._models))]
-        self._models[model] = breaker  # the model that failed last is evicted last
+        # Moves the model to the end, because the first one is evicted.
+        self._models[model] = breaker
         return breaker
 
     def _new(self, model: str) -> CircuitBreaker:
@@ -234,7 +236,7 @@ class CallPermit:
         self._breakers.succeeded(self._model)
 
     def failed(self, now: float) -> None:
-        """Note an answer of 500 or above: it tells about the model only."""
+        """Note an answer of 500 or above, which only concerns the model."""
         breakers = self._breakers
         breakers.upstream.succeeded()
         self._fail(breakers.for_model(self._model), now, proven=False)
@@ -244,7 +246,7 @@ class CallPermit:
         self._fail(self._breakers.upstream, now, proven=True)
 
     def unanswered(self, now: float) -> None:
-        """Note that the upstream took the request and did not answer in time."""
+        """Note that the upstream accepted the request but did not answer in time."""
         self._fail(self._breakers.upstream, now, proven=False)
 
     def abandoned(self) -> None:

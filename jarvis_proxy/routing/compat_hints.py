@@ -1,6 +1,6 @@
-"""Compatibility hints: unusual requests of misconfigured clients, which are served anyway. Pure.
+"""Compatibility hints for misconfigured clients, whose unusual requests still work. Pure.
 
-They keep working; the hint is for the client's administrator, once for each key.
+A hint is for the client's administrator, once per key.
 """
 
 from typing import Final
@@ -19,9 +19,9 @@ class CompatHints:
     def hint(
         self, key: str, path: str, authorization: str | None, *, in_query: bool
     ) -> tuple[str, ...]:
-        """Describe what is unusual about a request of *key*; nothing after the first time.
+        """Return what is unusual about a request of *key*; empty after the first time.
 
-        *path* is as it came, *in_query* whether the query has a key.
+        *path* is as received; *in_query* tells whether the query contains a key.
         """
         bare = authorization is not None and " " not in authorization.strip()
         if not (bare or in_query or _is_unusual(path)) or key in self._hinted_keys:

@@ -1,8 +1,8 @@
-"""Addresses: from any spelling of a path to one endpoint, or to the nearest one. Pure.
+"""Matches any spelling of a path to an endpoint, or finds the nearest one. Pure.
 
-Clients differ in what they add to the base URL, so every API address is served under several
-prefixes; doubled slashes and one trailing slash are forgiven. Everything else about a path is
-exact: nothing is decoded and no dots are resolved, so what was matched is what is asked upstream.
+Clients differ in what they append to the base URL, so every API is served under several prefixes;
+doubled slashes and one trailing slash are tolerated. Otherwise paths are exact: nothing is decoded
+and no dots are resolved, so the matched path is the one that is sent upstream.
 """
 
 import difflib
@@ -42,7 +42,7 @@ EndpointKind = Literal[
 PUBLIC: Final[frozenset[EndpointKind]] = frozenset(
     {"root", "health", "ready", "metrics", "page", "events", "guides"}
 )
-"""Kinds without a client key; ``metrics``, ``events`` and ``guides`` check keys of their own."""
+"""Kinds without a client key; ``metrics``, ``events`` and ``guides`` check their own keys."""
 
 DASHBOARD: Final[frozenset[EndpointKind]] = frozenset({"page", "events", "guides"})
 """The dashboard at /dashboard, which exists only with an admin key."""
@@ -74,16 +74,16 @@ CLIENT_SECRETS: Final = (
     "realtime/sessions",
     "realtime/transcription_sessions",
 )
-"""Where a server asks for what a browser opens that WebSocket with. The last two are of its beta.
+"""The endpoints where a server requests a secret for that WebSocket. The last two are beta.
 
 Source: https://platform.openai.com/docs/api-reference/realtime-sessions (read 2026-11).
 """
 
 RELAYED: Final = "/v1/*"
-"""What logs show of every address of kind ``other``."""
+"""The route in logs for every endpoint of kind ``other``."""
 
 SERVED: Final = frozenset((*INFERENCE, *VERBS, MESSAGES, COUNT_TOKENS))
-"""The endpoints of calls that an upstream may answer by translation; all others are relayed."""
+"""Endpoints that an upstream may answer by translation; all others are relayed."""
 
 _READ: Final = ("GET", "HEAD")
 _BILLING: Final[dict[str, EndpointKind]] = {"subscription": "subscription", "usage": "billing"}
@@ -100,7 +100,7 @@ _RELAYED_METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 
 @dataclass(frozen=True, slots=True)
 class EndpointMatch:
-    """A known address. *endpoint* is the normalised path; *route* is what logs show of it."""
+    """A known endpoint. *endpoint* is the normalised path; *route* is its name in logs."""
 
     kind: EndpointKind
     endpoint: str
@@ -108,7 +108,7 @@ class EndpointMatch:
     methods: tuple[str, ...]
     model_id: str = ""
     api: ApiName | None = None
-    """The client API that alone has this address; None: clients of several ask for it."""
+    """The only client API with this endpoint; None if clients of several APIs use it."""
 
 
 def _fixed() -> dict[str, EndpointMatch]:
@@ -117,7 +117,7 @@ def _fixed() -> dict[str, EndpointMatch]:
         "ready": EndpointMatch("ready", "ready", "/ready", _READ),
         "models": EndpointMatch("models", "models", "/v1/models", _READ),
         "usage": EndpointMatch("usage", "usage", "/v1/usage", _READ),
-        # What NextChat asks for the balance that it shows, as OpenAI once answered it.
+        # NextChat requests these for the balance that it shows; OpenAI once offered them.
         **{
             f"dashboard/billing/{name}": EndpointMatch(
                 kind, f"dashboard/billing/{name}", f"/v1/dashboard/billing/{name}", _READ
@@ -145,7 +145,8 @@ def _fixed() -> dict[str, EndpointMatch]:
         for endpoint in (MESSAGES, COUNT_TOKENS, "models"):
             spelled[f"{prefix}/{endpoint}"] = table[endpoint]
     spelled["/"] = EndpointMatch("root", "", "/", _READ)
-    spelled["/api/hello"] = spelled["/"]  # Claude Code asks, before it has a key
+    # Claude Code requests this before it has a key.
+    spelled["/api/hello"] = spelled["/"]
     spelled["/metrics"] = EndpointMatch("metrics", "metrics", "/metrics", _READ)
     spelled["/dashboard"] = EndpointMatch("page", "dashboard.html", "/dashboard", _READ)
     spelled["/dashboard/events"] = EndpointMatch("events", "events", "/dashboard/events", ("GET",))
@@ -172,10 +173,10 @@ _ADDRESSES: Final = (
 
 
 def match_endpoint(path: str, *, allow_any: bool = False, method: str = "") -> EndpointMatch | None:
-    """Return the address that *path* (raw, without query) spells, or None.
+    """Return the endpoint of *path* (raw, without query), or None.
 
-    With *everything*, any well-formed path below a prefix is an address of kind ``other``; so is
-    one of OpenAI's that is asked with another *method* than the proxy's (a DELETE of a model).
+    With *allow_any*, any well-formed path below a prefix is an endpoint of kind ``other``. So is a
+    known one with a *method* that the proxy does not serve (such as DELETE of a model).
     """
     if (found := _FIXED.get(path)) is not None:
         return _by_method(found, path, method) if allow_any else found
@@ -202,7 +203,7 @@ def _by_method(found: EndpointMatch, path: str, method: str) -> EndpointMatch:
 def relayed_endpoint(
     rest: str, route: str = RELAYED, api: ApiName | None = None
 ) -> EndpointMatch | None:
-    """Return the address of kind ``other`` at *rest*, below the version; None: no path is so."""
+    """Return the endpoint of kind ``other`` for *rest*, a path below the version, or None."""
     return EndpointMatch("other", rest, route, (), api=api) if _SEGMENTS.fullmatch(rest) else None
 
 
@@ -210,11 +211,12 @@ def _without_prefix(path: str) -> str:
     for prefix in _LONGEST_FIRST:
         if path.startswith(prefix + "/"):
             return path[len(prefix) + 1 :]
-    return path  # "*", or an absolute URL
+    # The path is "*" or an absolute URL.
+    return path
 
 
 def _model(raw_id: str) -> EndpointMatch | None:
-    """Return the address of one model; its id may hold a slash, written plainly or as %2F."""
+    """Return the endpoint of one model, whose id may contain a slash, plain or as %2F."""
     model_id = unquote(raw_id)
     if not model_id.isprintable() or _UNSAFE_ID.search(model_id):
         return None
@@ -222,7 +224,7 @@ def _model(raw_id: str) -> EndpointMatch | None:
 
 
 def closest_endpoint(path: str) -> str:
-    """Return the known address that looks most like *path*, for a helpful 404."""
+    """Return the known path most similar to *path*, for a helpful 404."""
     tail = "/v1/" + _without_prefix(re.sub(r"/{2,}", "/", path[:200]) or "/")
     found = difflib.get_close_matches(tail, _ADDRESSES, n=1, cutoff=0.5)
     return found[0] if found else "/v1/chat/completions"

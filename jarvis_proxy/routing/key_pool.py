@@ -1,8 +1,7 @@
-"""The keys of one upstream, used in turn; a refused or limited one goes into quarantine. Pure.
+"""The keys of one upstream, used in turn; failing ones go into quarantine. Pure.
 
-One client's request alone may cause a quarantine. For other clients it then only changes the order:
-they may still try that key after the others have failed. Times are in seconds on the monotonic
-clock.
+One client's request alone may cause a quarantine. Then other clients may still try the key, after
+all other keys. Times are in seconds on the monotonic clock.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,8 +16,7 @@ _MAX_MODELS: Final = 256
 class Quarantine:
     """How long a key is not used, in seconds, and for which calls.
 
-    *for_all*: for every model, not only the one that was asked for. *proven*: no request can have
-    caused it.
+    *for_all*: for every model, not only the requested one. *proven*: no request can have caused it.
     """
 
     seconds: float
@@ -30,7 +28,7 @@ class Quarantine:
 class _Quarantined:
     until: float = 0.0
     client: str = ""
-    """Whose calls alone caused it; ``""``: several clients' calls, or no one's."""
+    """The client whose calls alone caused it; ``""`` for several clients, or none."""
 
 
 _AVAILABLE: Final = _Quarantined()
@@ -46,7 +44,7 @@ class _KeyState:
         return self.for_all.until <= now and self.by_model.get(model, _AVAILABLE).until <= now
 
     def is_open_to(self, client: str, model: str, now: float) -> bool:
-        """Return whether *client* may try the key in quarantine: another client caused it."""
+        """Return whether *client* may try the key, because another client caused its quarantine."""
         states = (self.for_all, self.by_model.get(model, _AVAILABLE))
         return all(each.until <= now or each.client not in ("", client) for each in states)
 
@@ -58,7 +56,7 @@ class _KeyState:
             self.for_all = _Quarantined(until, client)
             return
         if len(self.by_model) >= _MAX_MODELS:
-            # Names come from clients, so they are bounded. The oldest quarantine ends.
+            # Names come from clients, so they are bounded: the oldest quarantine ends.
             del self.by_model[next(iter(self.by_model))]
         self.by_model[model] = _Quarantined(until, client)
 
@@ -69,8 +67,8 @@ class _KeyState:
 class KeyPool:
     """The keys of one upstream.
 
-    *on_change* is called with the index of a key in quarantine, the model for which it is (None:
-    all), its end, and the client whose call alone caused it (``""``: not known).
+    *on_change* is called with the index of a key in quarantine, its model (None for all), its end,
+    and the client whose call alone caused it (``""`` if unknown).
     """
 
     __slots__ = ("_next", "_states", "keys", "on_change")
@@ -84,9 +82,9 @@ class KeyPool:
     def pick(
         self, model: str, now: float, tried: frozenset[int] = frozenset(), *, client: str = ""
     ) -> int | None:
-        """Return the index of the key to use, or None when every one was tried.
+        """Return the index of the key to use, or None if every key was tried.
 
-        When all are in quarantine, the one that failed longest ago is used.
+        If all keys are in quarantine, this is the one that failed longest ago.
         """
         if len(self.keys) == 1:
             return 0 if 0 not in tried else None
@@ -96,7 +94,7 @@ class KeyPool:
         free = [index for index in candidates if self._states[index].is_free(model, now)]
         if not free:
             open_to = [i for i in candidates if self._states[i].is_open_to(client, model, now)]
-            # For a call that has failed once, a key in quarantine is not worth a try.
+            # A call that has already failed once does not try a key in quarantine.
             second = open_to if open_to or tried else candidates
             free = sorted(second, key=lambda index: self._states[index].failed_at)
         if not free:
@@ -107,7 +105,7 @@ class KeyPool:
     def quarantine(
         self, index: int, model: str, now: float, quarantine: Quarantine, *, client: str = ""
     ) -> None:
-        """Put a key into quarantine after a call of *client* for *model*: an hour at most."""
+        """Put a key in quarantine, for an hour at most, after a call of *client* for *model*."""
         until = now + min(quarantine.seconds, MAX_QUARANTINE)
         of_model, by = None if quarantine.for_all else model, "" if quarantine.proven else client
         state = self._states[index]
@@ -124,9 +122,9 @@ class KeyPool:
         state.put(model, max(before.until, until), client, now)
 
     def quarantined(self, now: float) -> int:
-        """Return how many keys are in quarantine, for all models or for some."""
+        """Return how many keys are in quarantine for any model."""
         return sum(1 for state in self._states if state.until() > now)
 
     def quarantined_for(self, now: float) -> list[float]:
-        """Return the seconds of quarantine left for each key, for all models or for some."""
+        """Return each key's remaining seconds of quarantine, over all models."""
         return [max(0.0, state.until() - now) for state in self._states]

@@ -1,11 +1,11 @@
-"""The model catalogue behind GET /v1/models: what the upstreams listed last, renamed. Pure.
+"""The model catalogue for GET /v1/models: the upstreams' latest lists, renamed. Pure.
 
-Nothing here asks an upstream: the shell refreshes the lists in the background, so that a listing
-never waits for one. A list that could not be refreshed stays in use.
+The shell refreshes the lists in the background, so that a listing never waits for an upstream. If a
+refresh fails, the old list stays in use.
 
 Sources: https://platform.openai.com/docs/api-reference/models,
-https://platform.claude.com/docs/en/api/models-list and
-https://ai.google.dev/api/models (read 2026-11).
+https://platform.claude.com/docs/en/api/models-list and https://ai.google.dev/api/models (read
+2026-11).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,23 +23,23 @@ _MAX_ID: Final = 256
 _MOST_MODELS: Final = 20_000
 _MOST_VALUES: Final = 500_000
 _MAX_CREATED: Final = 2**53
-"""Readers of JSON that know only doubles count exactly up to here."""
+"""JSON readers that use doubles represent integers exactly up to here."""
 
 _GEMINI_METHODS: Final = frozenset(("generateContent", "embedContent", "batchEmbedContents"))
 _PREDICT: Final = "predict"
 _IMAGEN: Final = "imagen-"
 _GEMINI_PREFIX: Final = "models/"
 _OWNERS: Final = {"gemini": "google"}
-"""Whom a model belongs to, where that is not the upstream's own name."""
+"""Owners of models that differ from the upstream's own name."""
 
 _DECODE_ERRORS: Final = (ValueError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
 class ModelEntry:
-    """One model. *created* is in epoch seconds, 0 when unknown; *owned_by* ``""`` likewise.
+    """One model. *created* is in epoch seconds, 0 if unknown; *owned_by* is ``""`` if unknown.
 
-    *native* is the upstream's own JSON for it, where clients of its API read that.
+    *native* is the upstream's own JSON for clients of the same API.
     """
 
     id: str
@@ -63,7 +63,7 @@ class _ModelListBody(msgspec.Struct):
 
 
 class _OpenAIModel(msgspec.Struct):
-    """A model as OpenAI lists it; *created_at* is Anthropic's, a moment in RFC 3339."""
+    """A model as OpenAI lists it; *created_at* is Anthropic's, in RFC 3339."""
 
     id: str
     created: int | float | str | None = None
@@ -96,8 +96,8 @@ _GEMINI_MODEL: Final = msgspec.json.Decoder(_GeminiModel)
 def parse_openai_models(body: bytes) -> list[ModelEntry]:
     """Return the models of an OpenAI-compatible upstream's list, in its order.
 
-    Upstreams differ in what they leave out, and some send the array alone; an item that has no
-    usable id is passed over.
+    Upstreams omit different fields, and some send a bare array; items without a usable id are
+    skipped.
 
     Raises:
         ProxyError: 502 `upstream_bad_response`, *body* is no list of models.
@@ -121,9 +121,9 @@ def parse_openai_models(body: bytes) -> list[ModelEntry]:
 
 
 def parse_gemini_models(body: bytes) -> tuple[list[ModelEntry], str | None]:
-    """Return the models of one page that answer, embed or draw, and the token of the next page.
+    """Return one page's models that generate, embed or draw, and the next page's token.
 
-    Models that only make videos, talk live or answer from a corpus cannot be reached from here.
+    Models that only make videos, talk live or answer from a corpus cannot be used here.
 
     Raises:
         ProxyError: 502 `upstream_bad_response`, *body* is no page of models.
@@ -152,11 +152,11 @@ def parse_gemini_models(body: bytes) -> tuple[list[ModelEntry], str | None]:
 
 
 class ModelList:
-    """The last good list of each upstream, merged with the names that are known without asking.
+    """Each upstream's latest list, merged with the names that are known without asking.
 
-    *aliases* maps a name to ``upstream/model``, *models* a model named in the settings to its
-    upstream. *place* returns the upstream that a bare name is routed to. A model that its upstream
-    lists under a name that leads elsewhere is shown as ``upstream/model``, which always works.
+    *aliases* maps names to ``upstream/model``, *models* maps models in the settings to their
+    upstream. *routed_upstream* returns the upstream for a bare name. If a model's bare name leads
+    to another upstream, it is listed as ``upstream/model``, which always works.
     """
 
     def __init__(
@@ -180,21 +180,21 @@ class ModelList:
         self._merged = self._merge()
 
     def failed(self, upstream: str) -> None:
-        """Note that an upstream gave no list. The one it gave before stays."""
+        """Note that a refresh of an upstream's list failed; the old list stays."""
         self._failing.add(upstream)
 
     def failing(self) -> Sequence[str]:
-        """Return, sorted, the upstreams whose last refresh failed."""
+        """Return the upstreams whose last refresh failed, sorted."""
         return sorted(self._failing)
 
     def models(self, may_use: Callable[[str], bool]) -> list[ModelEntry]:
-        """Return the models whose name *may_use* lets pass, each under its name here."""
+        """Return the models whose listed name *may_use* accepts."""
         return [model for name, model in self._merged.items() if may_use(name)]
 
     def model(self, model_id: str, may_use: Callable[[str], bool]) -> ModelEntry | None:
-        """Return one model, or None when it is not known or *may_use* hides it.
+        """Return one model; None if it is unknown or *may_use* hides it.
 
-        ``upstream/model`` finds a model that is listed under its bare name, too.
+        ``upstream/model`` also finds a model that is listed under its bare name.
         """
         model = self._merged.get(model_id) or self._qualified(model_id)
         return model if model is not None and may_use(model_id) else None
@@ -247,19 +247,19 @@ def _openai(model: ModelEntry) -> _Model:
 
 
 def _is_plausible(model_id: str) -> bool:
-    """Return whether an upstream's id can be a model's name here: it ends up in logs and paths."""
+    """Return whether an upstream's id can be a model name here, where logs and paths contain it."""
     return 0 < len(model_id) <= _MAX_ID and model_id.isprintable()
 
 
 def _seconds(created: float | str | None) -> int:
-    """Return *created* as OpenAI's clients read it: an integer, whatever the upstream sent."""
+    """Return *created* as an integer, as OpenAI's clients expect; 0 if it is not valid."""
     if isinstance(created, str) or created is None or not 0 <= created <= _MAX_CREATED:
         return 0
     return int(created)
 
 
 def _seconds_of_date(date: object) -> int:
-    """Return a moment in RFC 3339 as epoch seconds; 0 for anything else."""
+    """Return an RFC 3339 time as epoch seconds, 0 if it is not valid."""
     if not isinstance(date, str):
         return 0
     try:
@@ -270,7 +270,7 @@ def _seconds_of_date(date: object) -> int:
 
 
 def _check_values(body: bytes) -> None:
-    """Refuse a list of more values than any has: each takes many times its bytes."""
+    """Reject a list with implausibly many values: each takes many times its size in memory."""
     if exceeds_values(body, _MOST_VALUES):
         raise _no_list()
 

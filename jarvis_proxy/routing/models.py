@@ -1,4 +1,4 @@
-"""ModelRegistry: from the model a client names to the upstream that serves it. Pure."""
+"""ModelRegistry: maps the model that a client names to the upstream that serves it. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,9 +30,9 @@ BUILT_IN: Final[Mapping[str, str]] = MappingProxyType(
         ECHO_MODEL: f"{EMBEDDED}/{ECHO_MODEL}",
     }
 )
-"""The names that GET /v1/models always knows."""
+"""The names that GET /v1/models always lists."""
 
-# Google's ids of retired models, and of models that exist under one odd id only.
+# Google's ids for retired models, and for models with only one unusual id.
 _GEMINI_NAMES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "gemini-3-flash": "gemini-3-flash-preview",
@@ -57,7 +57,7 @@ _MAX_NAME: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class ModelRoute:
-    """The upstream's name, and its own name for the model."""
+    """An upstream's name, and that upstream's own name for the model."""
 
     upstream: str
     upstream_model: str
@@ -103,14 +103,14 @@ class ModelRegistry:
                     self._patterns.append((model[:-1], upstream.name))
                 else:
                     self._exact.setdefault(model, upstream.name)
-        # Names come from clients, so what is remembered of them is bounded.
+        # Names come from clients, so the cache is bounded.
         self._cached_route = lru_cache(maxsize=1024)(self._find)
-        # The longest prefix is the most exact statement, whatever the order of the settings.
+        # The longest prefix is the most specific, whatever the order of the settings.
         self._patterns.sort(key=lambda pattern: len(pattern[0]), reverse=True)
 
     @property
     def aliases(self) -> Mapping[str, str]:
-        """Every alias with its ``upstream/model``, built-in ones included."""
+        """Every alias with its ``upstream/model``, including built-in ones."""
         return self._aliases
 
     @property
@@ -119,10 +119,11 @@ class ModelRegistry:
         return self._exact
 
     def resolve(self, model: str | None) -> ModelRoute:
-        """Return where *model* is served; None or ``""`` means the default model.
+        """Return the route of *model*; None or ``""`` means the default model.
 
         Raises:
-            ProxyError: 404 `model_not_found`, the upstream has no key; names the setting.
+            ProxyError: 404 `model_not_found`, the upstream has no key; the message names its
+                setting.
         """
         route = self.route(model)
         if route.upstream in self._keyless:
@@ -139,9 +140,9 @@ class ModelRegistry:
         return route
 
     def knows(self, model: str) -> bool:
-        """Return whether more than the first letters of *model* says where it is served.
+        """Return whether *model* has a definite upstream, not one by default.
 
-        What is left over goes to OpenAI, and every name that starts with ``claude-`` to Anthropic.
+        Unknown names go to OpenAI, and every name that starts with ``claude-`` to Anthropic.
         """
         if model in self._exact or self._alias(model) is not None:
             return True
@@ -152,13 +153,13 @@ class ModelRegistry:
         """Return the route to a built-in *upstream* for a request that needs no model.
 
         Raises:
-            ProxyError: 404 `model_not_found`, it has no key here.
+            ProxyError: 404 `model_not_found`, the upstream has no key here.
         """
         self.resolve(f"{upstream}/any")
         return ModelRoute(upstream, "")
 
     def route(self, model: str | None) -> ModelRoute:
-        """Return where *model* belongs, whether or not its upstream has a key."""
+        """Return the route of *model*, whether or not its upstream has a key."""
         return self._cached_route(model or DEFAULT_NAME)
 
     def _find(self, name: str) -> ModelRoute:
@@ -181,13 +182,13 @@ class ModelRegistry:
         return self._assign_upstream(name, claimable=name == asked)
 
     def _alias(self, name: str) -> str | None:
-        """Return what *name* stands for: by its own alias, else by that of its longest prefix."""
+        """Return the target of *name*: of its own alias, or else of its longest alias prefix."""
         if (target := self._aliases.get(name)) is not None:
             return target
         return next((to for prefix, to in self._alias_prefixes if name.startswith(prefix)), None)
 
     def fallbacks(self, model: str | None) -> tuple[ModelRoute, ...]:
-        """Return where a failed call to *model* may go instead, in order; only usable places."""
+        """Return the usable routes for a failed call to *model*, in order."""
         if not self._fallbacks:
             return ()
         others = self._fallbacks.get(model or DEFAULT_NAME, ())
@@ -195,14 +196,15 @@ class ModelRegistry:
         return tuple(route for route in routes if route.upstream not in self._keyless)
 
     def is_usable(self, model: str) -> bool:
-        """Return whether *model*'s upstream has what it needs to answer."""
+        """Return whether *model*'s upstream is configured well enough to answer."""
         return self.route(model).upstream not in self._keyless
 
     def _assign_upstream(self, name: str, *, claimable: bool) -> ModelRoute:
-        """Return where *name*, no alias, belongs; *claimable*: a list may hold `upstream/model`.
+        """Return the route of *name*, which is no alias.
 
-        Some upstreams have models of such names (`openai/gpt-oss-120b`): the list that holds one
-        in full gets it. A pattern does not, or `*` would swallow every other upstream.
+        *claimable*: an upstream's list may claim a name of the form `upstream/model`. Some
+        upstreams have models with such names (`openai/gpt-oss-120b`): a list that contains one in
+        full gets it. Patterns do not, because `*` would take every other upstream's models.
         """
         head, _, rest = name.partition("/")
         stated = bool(rest) and head in self._names

@@ -1,7 +1,7 @@
-"""Retry policy: after a failure try another key, retry, fall back, or give up. Pure.
+"""Retry policy: after a failure, try another key, retry, fall back, or give up. Pure.
 
-Decisions depend on arguments only, such as a random number. A call that was answered even in part
-is never retried, and one that may have been billed is never sent twice to the same upstream.
+Decisions depend only on arguments, such as a random number. A call that was partly answered is
+never retried, and one that may have been billed is never sent twice to the same upstream.
 """
 
 from collections import Counter
@@ -19,21 +19,30 @@ _BUDGET_MIN: Final = 3
 
 
 class FailureKind(Enum):
-    """What kind of failure an attempt met, as far as the next step depends on it."""
+    """The kind of an attempt's failure, which decides the next step."""
 
-    NOT_SENT = "unsent"  # the upstream was not reached: nothing was sent
-    KEY_REFUSED = "key_refused"  # another key may work: 401, 402, 403, 429...
-    MODEL_MISSING = "model_missing"  # the upstream does not have the model
-    OVERLOADED = "overloaded"  # 500, 502, 503, 504, 529 as an answer
-    UNANSWERED = "unanswered"  # the request was sent, and no answer came in time
-    UNUSABLE = "unusable"  # an answer that is worth asking again for, once
-    INTERRUPTED = "broken"  # cut or garbled after the request was sent
-    CLIENT_ERROR = "final"  # the request itself is at fault: no one will answer it better
-    LOCAL = "ours"  # the proxy or its client ended the call: no upstream is at fault
+    # The upstream was not reached, so nothing was sent.
+    NOT_SENT = "unsent"
+    # Another key may work: 401, 402, 403, 429...
+    KEY_REFUSED = "key_refused"
+    # The upstream does not have the model.
+    MODEL_MISSING = "model_missing"
+    # The upstream answered 500, 502, 503, 504 or 529.
+    OVERLOADED = "overloaded"
+    # The request was sent, and no answer arrived in time.
+    UNANSWERED = "unanswered"
+    # The answer is unusable; one repetition is worth it.
+    UNUSABLE = "unusable"
+    # The answer was cut or garbled after the request was sent.
+    INTERRUPTED = "broken"
+    # The request itself is at fault, so no upstream will answer it better.
+    CLIENT_ERROR = "final"
+    # The proxy or its client ended the call, so no upstream is at fault.
+    LOCAL = "ours"
 
 
 def upstream_unavailable(seconds: float) -> ProxyError:
-    """Return 503 `upstream_unavailable` for a call while the circuit is open, for *seconds*."""
+    """Return 503 `upstream_unavailable` for a call while the circuit is open for *seconds*."""
     return ProxyError(
         503,
         "The upstream failed repeatedly, so its circuit breaker is open. Retry later.",
@@ -43,11 +52,10 @@ def upstream_unavailable(seconds: float) -> ProxyError:
 
 
 class RetryBudget:
-    """Keeps retries a small share of the calls in progress, so that they cannot feed a storm.
+    """Limits retries to a small share of the calls in progress, to avoid retry storms.
 
-    A retry sends the same request to the same route. Other keys and fallbacks do not count:
-    quarantine and circuit breakers bound those. Each client may have one retry, whatever the
-    others use.
+    A retry sends the same request to the same route. Other keys and fallbacks do not count, because
+    quarantine and circuit breakers limit them. Each client may always have one retry.
     """
 
     __slots__ = ("_by_client",)
@@ -56,7 +64,7 @@ class RetryBudget:
         self._by_client: Counter[str] = Counter()
 
     def acquire(self, calls: int, client: str = "") -> bool:
-        """Return whether one more retry fits, with *calls* in progress; if so it is taken."""
+        """Return whether one more retry fits, with *calls* in progress; if so, reserve it."""
         is_full = self._by_client.total() >= max(_BUDGET_MIN, calls * _BUDGET_SHARE)
         if is_full and client in self._by_client:
             return False
@@ -64,7 +72,7 @@ class RetryBudget:
         return True
 
     def release(self, client: str = "") -> None:
-        """Return a retry of *client* that has ended."""
+        """Release a finished retry of *client*."""
         self._by_client[client] -= 1
         if not self._by_client[client]:
             del self._by_client[client]
@@ -74,7 +82,7 @@ class RetryBudget:
 class NextAttempt:
     """The next attempt: after *delay* seconds, use route number *route_index* of the plan.
 
-    *is_retry*: the same request is sent again, for which the budget must have room.
+    *is_retry*: it sends the same request again, so the retry budget must have room.
     """
 
     route_index: int
@@ -84,10 +92,10 @@ class NextAttempt:
 
 @dataclass(slots=True)
 class RetryPlan:
-    """One call's attempts: its routes (the model's own, then its fallbacks), and what was tried.
+    """One call's attempts: its routes (the model's own, then its fallbacks) and what was tried.
 
-    *retries_itself*: the client is an SDK that tries again by itself, so a failing upstream is
-    not asked twice by both.
+    *retries_itself*: the client is an SDK with retries of its own, so that the proxy does not add
+    its retries of a failing upstream.
     """
 
     route_count: int
@@ -96,14 +104,14 @@ class RetryPlan:
     tried_keys: frozenset[int] = frozenset()
     retried: bool = False
     retried_unusable: bool = False
-    """For an answer that could not be used: whatever was tried before to get an answer at all."""
+    """Whether an unusable answer was retried; this is independent of the other retries."""
 
     def next_attempt(
         self, failure: FailureKind, *, other_key: bool, retry_after: float | None, chance: float
     ) -> NextAttempt | None:
         """Return the next step, or None to give up.
 
-        *other_key* says whether a key is left that this call has not tried; *chance* is in [0, 1).
+        *other_key* tells whether this call has an untried key left; *chance* is in [0, 1).
         """
         match failure:
             case FailureKind.CLIENT_ERROR | FailureKind.LOCAL:

@@ -1,11 +1,11 @@
-"""What to say of an address that is not served: what would serve it, or the nearest one. Pure."""
+"""Hints for unknown paths: what would serve them, or the most similar path. Pure."""
 
 import re
 from typing import Final
 
 from jarvis_proxy.routing.endpoints import PREFIXES, closest_endpoint
 
-# First segments of OpenAI's API other than what is served, and after what is served, as of 2026-11.
+# The first segments of OpenAI's paths that the proxy does not serve itself, as of 2026-11.
 _OPENAIS: Final = frozenset(
     (
         "assistants",
@@ -54,7 +54,7 @@ _OLLAMA: Final = (
 
 
 def hint(path: str) -> str:
-    """Return what would serve *path*, or what looks most like it, in one or two sentences."""
+    """Return what would serve *path*, or the most similar path, in one or two sentences."""
     plain = re.sub(r"/{2,}", "/", path[:200]).strip("/")
     bare = _without_prefix(plain)
     first = bare.partition("/")[0]
