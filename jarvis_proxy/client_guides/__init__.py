@@ -1,7 +1,7 @@
-"""How each client is set up for the proxy: one Markdown template a client, in English and Chinese.
+"""Set-up guides for clients: one Markdown template per client, in English and Chinese.
 
-To add a client, write ``en/ID.md`` and ``zh/ID.md``, name the id here, and run
-``python -m tools.docs``, which writes docs/clients/.
+To add a client, write ``en/ID.md`` and ``zh/ID.md``, add the id here, and run ``python -m
+tools.docs``, which writes docs/clients/.
 """
 
 from typing import Final

@@ -1,4 +1,4 @@
-"""What the client guides are filled with; no guide shows a key. Pure."""
+"""The values that fill the client guides; no guide shows a key. Pure."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from jarvis_proxy.routing.models import ECHO_MODEL, ModelRegistry
 from jarvis_proxy.upstreams.gemini.model_traits import traits_of
 
 PORTS: Final = {"http": 80, "https": 443}
-"""The ports that an address need not name."""
+"""The ports that a URL may omit."""
 
 _MAX_MODELS: Final = 6
 _WELL_KNOWN: Final = ("gemini-3-flash", "gpt-4.1-mini")
@@ -19,7 +19,7 @@ _VISION_PREFIXES: Final = ("gemini-", "gpt-4", "gpt-5", "gpt-6")
 
 @dataclass(frozen=True, slots=True)
 class ProxyUrl:
-    """An address of the proxy; *path* has no slash at its end and no ``/v1``."""
+    """A URL of the proxy; *path* has no trailing slash and no ``/v1``."""
 
     scheme: str
     host: str
@@ -28,12 +28,12 @@ class ProxyUrl:
 
     @classmethod
     def of_server(cls, settings: Settings, host: str) -> "ProxyUrl":
-        """Return the address of a server with *settings* at *host*."""
+        """Return the URL of a server with *settings* at *host*."""
         return cls("https" if settings.tls_cert_file else "http", host, settings.port)
 
     @property
     def url(self) -> str:
-        """The address in its usual form, without ``/v1``."""
+        """The URL in its usual form, without ``/v1``."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         port = "" if self.port == PORTS[self.scheme] else f":{self.port}"
         return f"{self.scheme}://{host}{port}{self.path}"
@@ -41,14 +41,14 @@ class ProxyUrl:
 
 @dataclass(frozen=True, slots=True)
 class GuideContext:
-    """The values of the templates: an address without ``/v1``; names of models, the best first."""
+    """The templates' values: *root* is a URL without ``/v1``; *models* has the best one first."""
 
     root: str
     models: tuple[str, ...]
 
     @property
     def base_url(self) -> str:
-        """The address with ``/v1``, as most clients want it."""
+        """The URL with ``/v1``, as most clients expect it."""
         return f"{self.root}/v1"
 
     @property
@@ -64,7 +64,7 @@ class GuideContext:
         }
 
     def model_values(self, model: str) -> dict[str, str]:
-        """Return the values inside ``{{#each model}}``; of unknown models, what all can do."""
+        """Return the values inside ``{{#each model}}``; unknown models get cautious values."""
         bare = model.rpartition("/")[2]
         context_window, max_tokens, reasoning = 128_000, 8192, False
         if bare.startswith("gpt-4.1"):
@@ -88,8 +88,9 @@ def guide_context(
 ) -> GuideContext:
     """Return the context for clients of a server with *settings*.
 
-    The address is *url* if given, else made of HOST and PORT, with *own*, this machine's address,
-    for a wildcard HOST. Without settings (the doctor runs elsewhere) only `jarvis-echo` is certain.
+    The URL is *url* if given. Otherwise it is made from HOST and PORT, with *own*, this machine's
+    address, in place of a wildcard HOST. Without settings (the doctor runs on another machine) only
+    `jarvis-echo` is certain.
     """
     if settings is None or registry is None:
         return GuideContext("http://HOST:9000" if url is None else url.url, (ECHO_MODEL,))
@@ -101,7 +102,7 @@ def guide_context(
 
 
 def usable_models(settings: Settings, registry: ModelRegistry) -> tuple[str, ...]:
-    """Return a few models that a server with *settings* can reach, the best first."""
+    """Return a few models that a server with *settings* can reach, the best one first."""
     names = [name for name in _candidates(settings, registry) if registry.is_usable(name)]
     return tuple(dict.fromkeys(names))[:_MAX_MODELS] or (ECHO_MODEL,)
 

@@ -1,4 +1,4 @@
-"""The guides as Markdown and as steps. Reads templates."""
+"""Reads the guides, as Markdown or as steps. IO (reads templates)."""
 
 import re
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ _BLOCK: Final = re.compile(
 
 @dataclass(slots=True)
 class GuideStep:
-    """One thing to do: a sentence, then fields to fill in, or text to copy."""
+    """One step: a sentence, then fields to fill in or text to copy."""
 
     say: str
     fields: dict[str, str] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class GuideStep:
 
 @dataclass(slots=True)
 class Guide:
-    """How to set up one client: its *id* on the command line, its name, steps and notes."""
+    """The set-up of one client: its *id* on the command line, its name, steps and notes."""
 
     id: str
     name: str = ""
@@ -50,7 +50,7 @@ def guide_markdown(client: str, context: GuideContext, language: Language = "en"
 
 
 def _fill(template: str, values: dict[str, str]) -> str:
-    # An unknown name stays: it may be part of a model's name from the settings.
+    # Keep unknown names: they may be part of a model's name from the settings.
     return _PLACEHOLDER.sub(lambda match: values.get(match[1], match[0]), template)
 
 

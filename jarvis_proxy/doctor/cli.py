@@ -36,7 +36,8 @@ def main(arguments: Sequence[str], env_file: Path, environ: Mapping[str, str]) -
     """Run the doctor with the *arguments* after ``doctor``; return the exit code (see --help)."""
     try:
         options = parse_options(arguments)
-    except SystemExit as exc:  # argparse has said why
+    except SystemExit as exc:
+        # argparse has printed the reason.
         return exc.code if isinstance(exc.code, int) else 2
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A name or an arrow that the terminal cannot show must not end the report.
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str], env_file: Path, environ: Mapping[str, str]) -
 
 @dataclass(frozen=True, slots=True)
 class StartupConfig:
-    """What the server would start from. *settings* is None if *refusal* prevents the start."""
+    """The configuration of a start. *settings* is None if *refusal* prevents the start."""
 
     env_file: Path
     environ: Mapping[str, str] = field(repr=False)
@@ -74,12 +75,12 @@ class StartupConfig:
 
     @property
     def env(self) -> Mapping[str, str]:
-        """The values of both, as the server takes them."""
+        """The file's values, overridden by the environment, as for the server."""
         return {**self.file_values, **self.environ}
 
     @property
     def registry(self) -> ModelRegistry | None:
-        """The models that *settings* give."""
+        """The registry for *settings*, None without settings."""
         if (settings := self.settings) is None:
             return None
         return ModelRegistry(
@@ -91,16 +92,16 @@ class StartupConfig:
 
     @property
     def is_elsewhere(self) -> bool:
-        """Whether no server is set up on this machine: the doctor checks another one from here."""
+        """Whether this machine has no server, so that the doctor checks one elsewhere."""
         return not self.env_file.exists() and not self.environ.get("PROXY_API_KEYS")
 
 
 async def run_checks(env: ProbeEnv, output: Output, options: Options, config: StartupConfig) -> int:
-    """Check everything that *options* ask for, print it, and return the exit code."""
+    """Run every check in *options*, print the findings, and return the exit code."""
     output.redact(settings_check.secrets(config.env, config.settings))
     output.text(f"Jarvis proxy {__version__}, doctor\n")
     key = settings_check.clear_client_key(config.env)
-    # On another machine there are no settings to refuse.
+    # If the server is on another machine, there are no settings to refuse.
     refusal = None if options.url is not None and config.is_elsewhere else config.refusal
     if config.settings is not None:
         await _check_installation(env, output, config, config.settings)
@@ -112,7 +113,7 @@ async def run_checks(env: ProbeEnv, output: Output, options: Options, config: St
         output.section(f"From outside: {options.url.url}", findings)
     code = exit_code(output.findings, settings_refused=refusal is not None)
     context = guide_context(config.settings, config.registry, options.url, env.own_address())
-    # Without settings and --url neither the address nor the models are known.
+    # Without settings and --url, neither the URL nor the models are known.
     is_known = config.settings is not None or options.url is not None
     guides = [read_guide(client, context) for client in options.clients if is_known]
     if output.as_json:
@@ -150,7 +151,7 @@ async def _check_installation(
 
 
 def _check_program() -> Finding:
-    """Return whether the program itself can run: the server refuses to without the C parser."""
+    """Check that the program can run: without the C parser, the server refuses to start."""
     has_c_parser = http_parser.HttpRequestParser is not http_parser.HttpRequestParserPy
     result = "runs" if has_c_parser else "without_c_parser"
     python = platform.python_version()

@@ -1,6 +1,6 @@
-"""What a check found: a status and sentences, which stand in TOML files next to the checks.
+"""The findings of checks: a status, and sentences from TOML files next to the checks.
 
-A file has a table per check, and in it a table per possible result::
+A file has a table per check, which has a table per possible result::
 
     [health.gateway_error]
     status = "problem"                       # ok, warning, problem or skipped
@@ -8,10 +8,10 @@ A file has a table per check, and in it a table per possible result::
     advice = "Is the proxy running?"         # or one sentence per audience: { site = "…", … }
     example = ""                             # text to copy: a command, or lines of configuration
 
-Results of an HTTP answer also say when they apply, and the first that applies is taken::
+Results of an HTTP answer also have conditions; the first result that applies is used::
 
     statuses = ["401", "5xx"]                # the answer has one of these statuses,
-    codes = ["invalid_api_key"]              # or its error object holds one of these words;
+    codes = ["invalid_api_key"]              # or its error object holds one of these codes;
     when = ["has_list"]                      # and all of these values are true
 """
 
@@ -28,7 +28,7 @@ import msgspec
 from jarvis_proxy.doctor.net.http_answer import HttpAnswer
 
 EX_CONFIG: Final = 78
-"""The server itself would refuse to start with this code."""
+"""The exit code with which the server itself would refuse to start."""
 
 
 class Status(StrEnum):
@@ -42,7 +42,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One result: *detail* says what was found, *advice* what to do, *example* is to copy."""
+    """One result: *detail* says what was found, *advice* what to do, *example* what to copy."""
 
     check: str
     status: Status
@@ -63,7 +63,7 @@ class FindingTemplate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     when: frozenset[str] = frozenset()
 
     def applies(self, answer: HttpAnswer, true: set[str]) -> bool:
-        """Return whether this is a result of *answer*, when the values named *true* are so."""
+        """Return whether this result applies to *answer*, given the names *true* of true values."""
         status = str(answer.status)
         has_status = not self.statuses.isdisjoint((status, f"{status[0]}xx"))
         has_code = not self.codes.isdisjoint(answer.error_codes)
@@ -71,10 +71,10 @@ class FindingTemplate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Check:
-    """A check, which gives findings with the texts of a file.
+    """A check; it makes findings from the texts of a file.
 
     *file* is a path below ``doctor/`` without ``.toml``, *table* a table in it. The report shows
-    *title*, by default the table's name, behind *label*.
+    *title*, by default the table's name, after *label*.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Check:
         self._audience = audience
 
     def finding(self, result: str, **values: object) -> Finding:
-        """Return the finding of *result*, its texts filled with *values*."""
+        """Return the finding for *result*, with *values* in its texts."""
         message = self._messages[result]
         advice = message.advice
         if isinstance(advice, dict):
@@ -96,7 +96,7 @@ class Check:
     def evaluate(self, answer: HttpAnswer, **values: object) -> Finding:
         """Return the finding of the first result that applies to *answer* and *values*.
 
-        The texts may also hold ``{status}``, ``{content_type}`` and ``{answered}``, the status and
+        Texts may also contain ``{status}``, ``{content_type}``, and ``{answered}``: the status and
         the first error code.
         """
         true = {name for name, value in values.items() if value}
@@ -108,19 +108,19 @@ class Check:
 
 @cache
 def read_templates(file: str) -> dict[str, dict[str, FindingTemplate]]:
-    """Return the messages of *file* by check and result, in the file's order."""
+    """Return the templates of *file* by check and result, in the file's order."""
     data = (resources.files(__package__) / f"{file}.toml").read_bytes()
     return msgspec.toml.decode(data, type=dict[str, dict[str, FindingTemplate]])
 
 
 def exit_code(findings: Iterable[Finding], *, settings_refused: bool) -> int:
-    """Return 78 when the server would refuse its settings, 1 with any problem, else 0."""
+    """Return 78 if the server would refuse its settings, 1 for any problem, otherwise 0."""
     has_problem = any(finding.status is Status.PROBLEM for finding in findings)
     return EX_CONFIG if settings_refused else int(has_problem)
 
 
 def summary(findings: Iterable[Finding]) -> str:
-    """Return how many findings there are of each kind, as one sentence."""
+    """Return the numbers of findings by status as one sentence."""
     counts = Counter(finding.status for finding in findings)
     words = [counted(counts[kind] or "no", kind) for kind in (Status.PROBLEM, Status.WARNING)]
     kinds = (Status.OK, Status.SKIPPED) if counts[Status.SKIPPED] else (Status.OK,)

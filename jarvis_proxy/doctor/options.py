@@ -1,4 +1,4 @@
-"""The doctor's command line, and the address that it may name. Writes usage to the terminal."""
+"""The doctor's command line, and the URL in it. Writes usage to the terminal."""
 
 import argparse
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ exit code: 0 all is well, warnings at most; 1 something does not work; 2 wrong a
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the user asks the doctor for. *clients* are ids of ``CLIENTS``."""
+    """The user's options. *clients* are ids of ``CLIENTS``."""
 
     url: ProxyUrl | None = None
     as_json: bool = False
@@ -29,7 +29,7 @@ class Options:
 
 
 def parse_options(arguments: Sequence[str]) -> Options:
-    """Return the options that *arguments* (those after ``doctor``) hold.
+    """Return the options in *arguments*, those after ``doctor``.
 
     Raises:
         SystemExit: 2 with usage on standard error; 0 after ``--help``.
@@ -62,10 +62,10 @@ def parse_options(arguments: Sequence[str]) -> Options:
 
 
 def parse_proxy_url(text: str) -> ProxyUrl:
-    """Return the address that *text*, an argument, holds; ``/v1`` at its end is left out.
+    """Return the URL in the argument *text*, without ``/v1`` at its end.
 
     Raises:
-        ArgumentTypeError: saying what would be right; it never repeats *text*.
+        ArgumentTypeError: the message says what would be right; it never repeats *text*.
     """
     error = argparse.ArgumentTypeError(_EXPECTED)
     try:

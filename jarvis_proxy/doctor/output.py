@@ -1,4 +1,4 @@
-"""Where the report goes: written as it grows, with a line that says what is being checked. IO."""
+"""Writes the report as it grows, with a line that shows the current check. IO."""
 
 import json
 import os
@@ -18,9 +18,9 @@ _WIDEST: Final = 110
 
 @dataclass(slots=True)
 class Output:
-    """The report on its way to *out*; *progress* is a terminal for passing words, or None.
+    """Writes the report to *out*; *progress* is a terminal for passing notices, or None.
 
-    It redacts secrets in all that it writes, although none should be in it.
+    It redacts secrets in all that it writes, although none should be there.
     """
 
     out: TextIO
@@ -32,7 +32,7 @@ class Output:
 
     @property
     def findings(self) -> list[Finding]:
-        """Everything found so far."""
+        """All findings so far."""
         return [finding for section in self.sections for finding in section.findings]
 
     def redact(self, secrets: Iterable[str]) -> None:
@@ -58,9 +58,9 @@ class Output:
         self._write(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
 
     def notice(self, what: str) -> None:
-        """Show on a terminal what the doctor waits for, until the next text."""
+        """Show on a terminal what the doctor waits for, until the next text is written."""
         if what:
-            # One line only: a second one could not be cleared.
+            # Use one line only, because a second one could not be cleared.
             self._show_progress(f"  checking {what} …"[: self.style.width - 1])
 
     def _write(self, text: str) -> None:

@@ -1,4 +1,4 @@
-"""How findings and client settings look: as text with or without colour, and as JSON. Pure."""
+"""Formats findings and client settings as text, with or without colour, and as JSON. Pure."""
 
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -11,7 +11,7 @@ from jarvis_proxy.client_guides.registry import Guide
 from jarvis_proxy.doctor.findings import Finding, Status, summary
 
 _SGR: Final = dict(zip(Status, ("32", "33", "1;31", "2"), strict=True))
-"""The terminal's colour of each status: green, yellow, bold red, dim."""
+"""The terminal colour of each status: green, yellow, bold red, dim."""
 
 _BOLD: Final = "1"
 _KEY_HINT: Final = (
@@ -26,13 +26,13 @@ _STEP_MARGIN: Final = " " * 6
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How text is laid out: *colour* by ANSI sequences, sentences wrapped at *width* columns."""
+    """The layout of text: *colour* uses ANSI sequences, sentences wrap at *width* columns."""
 
     colour: bool = False
     width: int = 100
 
     def paint(self, text: str, sgr: str) -> str:
-        """Return *text* in a colour, or as it is."""
+        """Return *text* in a colour, or unchanged without colours."""
         return f"\x1b[{sgr}m{text}\x1b[0m" if self.colour else text
 
 
@@ -44,12 +44,12 @@ class Section(NamedTuple):
 
 
 def title_text(title: str, style: Style) -> str:
-    """Return the line above a section, an empty line before it."""
+    """Return a section's title line, with an empty line before it."""
     return f"\n{style.paint(title, _BOLD)}\n"
 
 
 def finding_text(finding: Finding, style: Style) -> str:
-    """Return the lines of one finding: what was found, then behind an arrow what to do."""
+    """Return the lines of one finding: what was found, then, after an arrow, what to do."""
     width = max(_NARROWEST + len(_MARGIN), style.width)
     status = f"{finding.status:<{_STATUS_WIDTH}}"
     head = f"{f'  {status}{finding.check}':<{len(_MARGIN) - 1}} "
@@ -57,14 +57,14 @@ def finding_text(finding: Finding, style: Style) -> str:
     if finding.advice:
         lines.append(_wrapped(finding.advice, width, f"{_MARGIN}-> ", f"{_MARGIN}   "))
     if finding.example:
-        # It is there to copy: never wrapped, and not far to the right.
+        # The example is there to copy: it is never wrapped, and is only slightly indented.
         lines.append(textwrap.indent(finding.example, _STEP_MARGIN))
     painted = style.paint(status, _SGR[finding.status])
     return "\n".join(lines).replace(status, painted, 1) + "\n"
 
 
 def summary_text(findings: Sequence[Finding], style: Style) -> str:
-    """Return the last words: how many of each kind, and which ones need action."""
+    """Return the last lines: the numbers by status, and the checks that need action."""
     text = f"\n{style.paint(summary(findings), _BOLD)}\n"
     for status in (Status.PROBLEM, Status.WARNING):
         checks = dict.fromkeys(each.check for each in findings if each.status is status)
@@ -74,7 +74,7 @@ def summary_text(findings: Sequence[Finding], style: Style) -> str:
 
 
 def guides_text(guides: Iterable[Guide], style: Style) -> str:
-    """Return how to set up clients."""
+    """Return the set-up guides of clients."""
     title = title_text("Settings for clients", style)
     hint = _wrapped(_KEY_HINT, style.width, "  ", "  ")
     return "\n".join([f"{title}{hint}", *(_guide_text(guide, style) for guide in guides)]) + "\n"
@@ -95,7 +95,7 @@ def _guide_text(guide: Guide, style: Style) -> str:
 def as_json(
     sections: Iterable[Section], guides: Iterable[Guide], *, context: GuideContext, code: int
 ) -> dict[str, Any]:
-    """Return the whole report as an object for machines; its keys are a promise."""
+    """Return the whole report as an object for programs; its keys are stable."""
     checks = [
         {"section": title, **asdict(finding)} for title, found in sections for finding in found
     ]
@@ -111,7 +111,7 @@ def as_json(
 
 
 def _wrapped(text: str, width: int, first: str, rest: str) -> str:
-    """Return *text* in lines; addresses, commands and names with hyphens stay whole."""
+    """Return *text* wrapped; URLs, commands and names with hyphens stay whole."""
     wrapper = textwrap.TextWrapper(width, initial_indent=first, subsequent_indent=rest)
     wrapper.break_long_words = wrapper.break_on_hyphens = False
     return wrapper.fill(text)

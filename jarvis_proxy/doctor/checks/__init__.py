@@ -1,1 +1,1 @@
-"""What the doctor checks, a module for each subject."""
+"""The doctor's checks, one module per subject."""

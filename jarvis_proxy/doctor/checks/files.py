@@ -1,7 +1,8 @@
-"""The files that the server starts from: .env, the certificate and its key. IO (reads files).
+"""Checks the files that the server reads at its start: .env, certificate, key. IO (reads files).
 
 The standard library gives a certificate's dates only after a trusted handshake. So this module
-trusts the file, whatever its dates, for a handshake in memory. Both sides are this process.
+performs a handshake in memory that trusts the file, whatever its dates. Both sides are this
+process.
 """
 
 import contextlib
@@ -21,7 +22,7 @@ _NO_CHECK_TIME: Final = 0x20_0000
 """OpenSSL's X509_V_FLAG_NO_CHECK_TIME, which Python does not name."""
 
 _MARK: Final = b" CERTIFICATE-----"
-"""Stands at the beginning and at the end of each certificate."""
+"""Occurs at the beginning and at the end of each certificate."""
 
 
 class _EncryptedKeyError(Exception):
@@ -29,7 +30,7 @@ class _EncryptedKeyError(Exception):
 
 
 def env_file(path: Path) -> list[Finding]:
-    """Return whether the .env file is there, who may read it, and odd names in it."""
+    """Check that the .env file exists, its permissions, and its names."""
     check = Check("checks/files", "env file", title=f"{path.name} file")
     if not path.exists():
         return [check.finding("missing")]
@@ -38,7 +39,7 @@ def env_file(path: Path) -> list[Finding]:
 
 
 def tls_files(settings: Settings, now: float) -> list[Finding]:
-    """Return whether the server could serve HTTPS with its files, at the time *now* (epoch)."""
+    """Check that the server could serve HTTPS with its files, at the time *now* (epoch seconds)."""
     if not settings.tls_cert_file:
         return [_TLS.finding("off")]
     findings = [_check_certificate(settings, now)]
@@ -80,10 +81,10 @@ def _refuse_password() -> str:
 
 
 def _read_certificate(path: str, server: ssl.SSLContext) -> dict[str, Any]:
-    """Return the certificate that *server* has loaded from *path*, as ``getpeercert`` gives it.
+    """Return the certificate that *server* loaded from *path*, in the form of ``getpeercert``.
 
     Raises:
-        OSError: no client would take it, whatever its dates (``ssl.SSLCertVerificationError``).
+        OSError: no client would accept it, whatever its dates (``ssl.SSLCertVerificationError``).
     """
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client.check_hostname = False
@@ -94,7 +95,8 @@ def _read_certificate(path: str, server: ssl.SSLContext) -> dict[str, Any]:
     unfinished = [client_side, server.wrap_bio(to_server, to_client, server_side=True)]
     while unfinished:
         for side in tuple(unfinished):
-            with contextlib.suppress(ssl.SSLWantReadError):  # the other side is next
+            # The other side is next.
+            with contextlib.suppress(ssl.SSLWantReadError):
                 side.do_handshake()
                 unfinished.remove(side)
     return client_side.getpeercert() or {}

@@ -1,6 +1,6 @@
-"""Which intermediaries are between a client and the proxy, by the headers that they add. Pure.
+"""Recognises intermediaries between a client and the proxy by the headers that they add. Pure.
 
-The proxy itself sends no ``Server`` and no ``Via``: such a header names an intermediary.
+The proxy itself sends neither ``Server`` nor ``Via``, so such a header names an intermediary.
 """
 
 import re
@@ -16,7 +16,7 @@ _UNNAMED: Final = "an unnamed server"
 
 
 class Intermediary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An intermediary; intermediaries.toml says what each field means."""
+    """An intermediary; intermediaries.toml explains the fields."""
 
     name: str
     streaming: str
@@ -26,7 +26,7 @@ class Intermediary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     body_limit: str = ""
 
     def is_shown_by(self, headers: Mapping[str, str]) -> bool:
-        """Return whether *headers* (names in lower case) show this server."""
+        """Return whether *headers* (names in lower case) reveal this intermediary."""
         left = self.signs.keys() & headers.keys()
         return any(re.search(self.signs[name], headers[name].lower()) for name in left)
 
@@ -45,7 +45,7 @@ _TABLE: Final = msgspec.toml.decode(
 
 
 def find_intermediaries(answer: HttpAnswer) -> tuple[Intermediary, ...]:
-    """Return the intermediaries that *answer* shows: CDNs first, then reverse proxies."""
+    """Return the intermediaries that *answer* reveals: CDNs first, then reverse proxies."""
     known = tuple(each for each in _TABLE.intermediary if each.is_shown_by(answer.headers))
     server = answer.header("server") or answer.header("via")
     if not known and re.fullmatch(r"[ -~]{1,60}", server):
@@ -54,7 +54,7 @@ def find_intermediaries(answer: HttpAnswer) -> tuple[Intermediary, ...]:
 
 
 def describe_intermediaries(answer: HttpAnswer) -> dict[str, str]:
-    """Return what messages say of the intermediaries; *through* is "" if none is known."""
+    """Return the texts for messages about intermediaries; *through* is "" if none is known."""
     found = find_intermediaries(answer)
     who = " and ".join(each.name for each in found) or _UNNAMED
     advice = {

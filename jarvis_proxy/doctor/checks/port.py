@@ -1,4 +1,4 @@
-"""Whether the server could listen on its port, or which program does. IO."""
+"""Checks whether the server could listen on its port, or which program does. IO."""
 
 import asyncio
 import errno
@@ -26,7 +26,7 @@ _BIND_ERRORS: Final = {
 
 
 async def check_port(env: ProbeEnv, settings: Settings) -> tuple[Finding, ProxyUrl | None]:
-    """Return the finding, and where on this machine the running proxy answers, if it does."""
+    """Return the finding, and the local URL of the running proxy, None if none answers."""
     for host in settings.hosts:
         try:
             await _try_bind(stands_for(host), settings.port)
@@ -44,7 +44,7 @@ async def _try_bind(hosts: Iterable[str], port: int) -> None:
     """Bind every address of *hosts*, as the server would, and release it.
 
     Raises:
-        OSError: the server could not: another program has one, or none of them is available.
+        OSError: another program has an address, or none is available.
     """
     loop = asyncio.get_running_loop()
     infos = [await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM) for host in hosts]

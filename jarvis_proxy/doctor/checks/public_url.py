@@ -1,7 +1,7 @@
-"""Checks the proxy at a URL as a client does: from reachability to a paced stream. IO.
+"""Checks the proxy at a URL as a client does, from reachability to a paced stream. IO.
 
-The embedded model `jarvis-echo` answers, so nothing is billed. A key is sent only to an address
-whose /health is this proxy's.
+The embedded model `jarvis-echo` answers, so nothing is billed. A key is sent only to a URL whose
+/health identifies this proxy.
 """
 
 from collections.abc import Awaitable, Callable
@@ -28,7 +28,7 @@ _LARGE: Final = 1_500_000
 async def check_public_url(
     env: ProbeEnv, url: ProxyUrl, key: str | None, notice: Callable[[str], None]
 ) -> list[Finding]:
-    """Check *url* from outside: name, connection, TLS, then what a client does."""
+    """Check *url* from outside: name, connection, TLS, then the requests of a client."""
     notice(f"a connection to {url.host}")
     reachability = Reachability(env, url.url, "--url", owner="site")
     if not await reachability.check(_CONNECT_TIMEOUT):
@@ -43,7 +43,7 @@ async def check_public_url(
 async def check_local_server(
     env: ProbeEnv, url: ProxyUrl, key: str | None, notice: Callable[[str], None]
 ) -> list[Finding]:
-    """Check the server that runs on this machine, asked directly."""
+    """Check the server that runs on this machine, by direct requests."""
     # Its certificate is for its public name, not for 127.0.0.1.
     async with open_probe(env, verify=False) as client:
         return await PublicUrlCheck(client, url, notice, is_local=True).run(key)
@@ -63,7 +63,7 @@ class PublicUrlCheck:
     can_continue: bool = False
 
     async def run(self, key: str | None) -> list[Finding]:
-        """Return the findings of the steps, up to the first that rules out the next."""
+        """Return the findings of the steps, up to the first one that rules out the next."""
         findings = [await self._step("health", self._health())]
         if not self.can_continue:
             return findings
@@ -113,7 +113,8 @@ class PublicUrlCheck:
     async def _stream(self, key: str) -> Finding:
         answer = await self._post(key, stream=True)
         if seems_bunched(answer):
-            answer = await self._post(key, stream=True)  # a buffer bunches every time
+            # A buffer bunches every stream, jitter does not.
+            answer = await self._post(key, stream=True)
         return evaluate_stream(answer, is_local=self.is_local)
 
     async def _post(self, key: str, *, stream: bool, padding: int = 0) -> HttpAnswer:
@@ -127,7 +128,7 @@ class PublicUrlCheck:
 
 
 def is_ours(answer: HttpAnswer) -> bool:
-    """Return whether an answer to GET /health is this proxy's."""
+    """Return whether an answer to GET /health comes from this proxy."""
     return answer.json.get("service") == "jarvis-openai-proxy"
 
 
@@ -155,9 +156,9 @@ def evaluate_auth(without_key: HttpAnswer, wrong_key: HttpAnswer) -> Finding:
 
 
 def evaluate_models(bearer: HttpAnswer, api_key: HttpAnswer | None, *, is_local: bool) -> Finding:
-    """Return the finding for GET /v1/models with a good key.
+    """Return the finding for GET /v1/models with a valid key.
 
-    *api_key* is the answer when the key came as ``x-api-key``, asked where *bearer* is a 401.
+    *api_key* is the answer to the key as ``x-api-key``, requested only if *bearer* is a 401.
     """
     models = listed_models(bearer)
     return Check(_FILE, "models", audience="local" if is_local else "outside").evaluate(

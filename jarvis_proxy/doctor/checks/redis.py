@@ -1,4 +1,4 @@
-"""Whether Redis works and is set up so that budgets and limits hold. IO."""
+"""Checks whether Redis works, with settings under which budgets and limits hold. IO."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,7 @@ from jarvis_proxy.doctor.findings import Check, Finding
 
 _CHECK: Final = Check("checks/redis", "Redis")
 SLOW_AFTER: Final = 0.05
-"""Seconds, half of what a call waits for Redis."""
+"""Seconds; half of a call's time limit for Redis."""
 
 _REPLICA: Final = "it is a replica, which takes no writes"
 _REASONS: Final = {
@@ -24,7 +24,7 @@ _REASONS: Final = {
     "TimeoutError": "it does not answer",
     "OutOfMemoryError": "its memory is full",
 }
-"""By the exception's name: its message may hold the address and the password."""
+"""Reasons by exception name; the message may contain the address and the password."""
 
 
 async def check_redis_store(
@@ -47,7 +47,8 @@ async def check_redis_store(
     try:
         async with asyncio.timeout(timeout_s):
             return await _check_client(client, slow_after_s)
-    except (RedisError, OSError) as exc:  # TimeoutError is an OSError
+    except (RedisError, OSError) as exc:
+        # TimeoutError is an OSError.
         name = type(exc).__name__
         return [_CHECK.finding("unusable", reason=_REASONS.get(name, name))]
     finally:
@@ -76,7 +77,7 @@ async def _check_client(client: Any, slow_after_s: float) -> list[Finding]:
 
 
 async def _read(reply: Awaitable[dict[str, Any]]) -> dict[str, Any]:
-    """Return what Redis reports about itself; a hosted service may refuse."""
+    """Return Redis's information about itself, none if a hosted service refuses it."""
     from redis.exceptions import ResponseError
 
     try:

@@ -1,4 +1,4 @@
-"""What the settings alone tell: wrong ones, weak keys, exposure, models without a key. Pure."""
+"""Checks the settings alone: wrong ones, weak keys, exposure, models without a key. Pure."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -18,16 +18,16 @@ _EXAMPLES: Final = {OPENAI: "openai/gpt-4.1-mini", GEMINI: "gemini/gemini-3-flas
 
 
 def startup_errors(error: SettingsError) -> list[Finding]:
-    """Return a problem for each reason why the server would not start."""
+    """Return a problem for each reason for which the server would not start."""
     return _hints("settings", error.problems, result="refused")
 
 
 def check_settings(
     settings: Settings, file_values: Mapping[str, str], environ: Mapping[str, str]
 ) -> list[Finding]:
-    """Return the findings about *settings*, made of a file's values and *environ*."""
+    """Return the findings about *settings*, which come from *file_values* and *environ*."""
     upstreams = environ.get("UPSTREAMS", file_values.get("UPSTREAMS", ""))
-    # Other checks give these hints, in better words.
+    # Other checks report these hints in more detail.
     elsewhere = {*_exposure(settings, settings.client_keys), *upstream_warnings(settings.upstreams)}
     hints = (hint for hint in settings.warnings if hint not in elsewhere)
     return [
@@ -68,10 +68,10 @@ def overrides(file_values: Mapping[str, str], environ: Mapping[str, str]) -> lis
 
 
 def client_keys(keys: tuple[ClientKey, ...]) -> list[Finding]:
-    """Return how safe the keys are that clients use."""
+    """Check how safe the client keys are."""
     check = Check(_FILE, "client keys")
     found = [check.finding("example_key")] if any(key.default for key in keys) else []
-    # A made-up name is the start of a digest, which helps to guess a short key offline.
+    # A generated name is the start of the digest, which helps to guess a short key offline.
     weak = [
         f"key {number}" if key.digest.hex().startswith(key.name) else key.name
         for number, key in enumerate(keys, 1)
@@ -83,13 +83,13 @@ def client_keys(keys: tuple[ClientKey, ...]) -> list[Finding]:
 
 
 def listening(settings: Settings) -> list[Finding]:
-    """Return who can reach the server, and whether others on the way can read the traffic."""
+    """Check who can reach the server, and whether others can read the traffic on its way."""
     result = "local" if all(map(is_loopback, settings.hosts)) else "tls"
     return _hints("listening", _exposure(settings, ()), otherwise=result)
 
 
 def enabled_upstreams(settings: Settings) -> list[Finding]:
-    """Return which upstreams have keys, and what is odd about these keys."""
+    """Check which upstreams have keys, and whether these keys look right."""
     check = Check(_FILE, "upstream keys")
     with_keys = tuple(upstream for upstream in settings.upstreams if upstream.keys)
     without = [upstream for upstream in settings.upstreams if not upstream.keys]
@@ -109,7 +109,7 @@ def enabled_upstreams(settings: Settings) -> list[Finding]:
 def models(
     settings: Settings, registry: ModelRegistry | None, listed: Mapping[str, frozenset[str]]
 ) -> list[Finding]:
-    """Return which settings lead to models that cannot answer; *listed*: upstreams' models."""
+    """Check for settings that lead to missing models; *listed* has each upstream's models."""
     if registry is None or not any(upstream.keys for upstream in settings.upstreams):
         return []
     model = settings.default_model
@@ -140,9 +140,9 @@ def _dead_ends(setting: str, models: Iterable[str], registry: ModelRegistry) -> 
 
 
 def clear_client_key(env: Mapping[str, str]) -> str | None:
-    """Return a client key that is given in clear, to try the server with; None if none is.
+    """Return a client key in clear, for trying the server; None without one.
 
-    JARVIS_KEY counts first: it holds the key if .env has only a digest.
+    JARVIS_KEY takes precedence: it supplies the key if .env has only a digest.
     """
     if given := clean(env.get("JARVIS_KEY", "")):
         return given

@@ -1,7 +1,7 @@
-"""What the timing of a `jarvis-echo` stream says about intermediaries. Pure.
+"""Finds buffering intermediaries by the timing of a `jarvis-echo` stream. Pure.
 
-`jarvis-echo` sends a word every 30 ms. An intermediary that buffers turns that into one burst or a
-few. A slow network only delays some events.
+`jarvis-echo` sends a word every 30 ms. A buffering intermediary turns that into one or a few
+bursts. A slow network only delays some events.
 """
 
 from collections.abc import Iterable
@@ -18,17 +18,17 @@ from jarvis_proxy.routing.models import ECHO_MODEL
 from jarvis_proxy.wire.sse import SSEDecoder
 
 WORDS: Final = 40
-"""1.2 seconds at the pace of `jarvis-echo`, and more bytes than one buffer of a proxy holds."""
+"""1.2 seconds at the pace of `jarvis-echo`, and more bytes than a proxy's buffer holds."""
 
 TEXT: Final = " ".join(f"word{number:02d}" for number in range(WORDS))
 PACE: Final = 0.03
 """Seconds between two words of `jarvis-echo`."""
 
 _SAME_BURST: Final = PACE / 3
-"""Events nearer to each other than this left a buffer together."""
+"""Events with a smaller gap left a buffer together."""
 
 _BUNCHED: Final = 4.0
-"""Mean events per burst above which an intermediary buffers: 120 ms of waiting."""
+"""Mean events per burst (120 ms of delay) from which on an intermediary buffers."""
 
 _BUFFERED_BURSTS: Final = 2
 _BUFFERED_SHARE: Final = 0.25
@@ -42,7 +42,7 @@ def request_body(*, stream: bool, padding: int = 0) -> bytes:
 
 
 class StreamTiming:
-    """Reads a stream piece by piece: *times* has when each word came, *text* the words."""
+    """Reads a stream in pieces: *times* are the arrivals of words, *text* joins the words."""
 
     def __init__(self, pieces: Iterable[TimedBytes]) -> None:
         self.times: list[float] = []
@@ -54,7 +54,8 @@ class StreamTiming:
                 for event in decoder.feed(piece.data):
                     self._take(piece.at, event.data)
             except (ProxyError, ValueError, TypeError, AttributeError, LookupError, RecursionError):
-                self._has_error = True  # this is no event of a chat stream
+                # This is no event of a chat stream.
+                self._has_error = True
 
     def _take(self, at: float, data: bytes) -> None:
         if data == b"[DONE]":
@@ -69,7 +70,7 @@ class StreamTiming:
 
     @property
     def fault(self) -> Literal["", "error", "truncated", "altered"]:
-        """What keeps the stream from being whole, "" if every word came, and then the end."""
+        """Why the stream is incomplete; "" if every word and the end arrived."""
         if self._has_error:
             return "error"
         if not self._is_done:
@@ -83,12 +84,12 @@ class StreamTiming:
 
     @property
     def bursts(self) -> int:
-        """The number of moments at which words arrived."""
+        """The number of bursts in which words arrived."""
         return 1 + sum(late - early >= _SAME_BURST for early, late in pairwise(self.times))
 
     @property
     def kind(self) -> Literal["paced", "bunched", "buffered"]:
-        """How the words came: as sent, in pieces of a buffer's size, or all at once."""
+        """How the words arrived: as sent, in pieces of a buffer's size, or all at once."""
         count = len(self.times)
         if self.bursts <= _BUFFERED_BURSTS or self.span < _BUFFERED_SHARE * PACE * (count - 1):
             return "buffered"
@@ -96,7 +97,7 @@ class StreamTiming:
 
 
 def evaluate_stream(answer: HttpAnswer, *, is_local: bool) -> Finding:
-    """Return the finding for a stream as it arrived; *is_local*: there is no intermediary."""
+    """Return the finding for a received stream; *is_local*: there is no intermediary."""
     between = describe_intermediaries(answer)
     if answer.status != 200 or answer.content_type != "text/event-stream":
         return Check("checks/streaming", "refusal", title="stream").evaluate(answer, **between)
@@ -121,6 +122,6 @@ def evaluate_stream(answer: HttpAnswer, *, is_local: bool) -> Finding:
 
 
 def seems_bunched(answer: HttpAnswer) -> bool:
-    """Return whether a complete stream came in bursts, which network jitter can also cause."""
+    """Return whether a complete stream arrived in bursts, which jitter can also cause."""
     timing = StreamTiming(answer.pieces)
     return not timing.fault and timing.kind == "bunched"

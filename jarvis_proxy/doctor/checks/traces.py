@@ -1,6 +1,6 @@
-"""Whether the collector of traces takes them. IO.
+"""Checks whether the collector accepts traces. IO.
 
-It is sent a message without a span, as OTLP over HTTP allows.
+It sends a message without a span, as OTLP over HTTP allows.
 
 Source: https://opentelemetry.io/docs/specs/otlp/#otlphttp-request (read 2026-11).
 """
@@ -15,14 +15,14 @@ from jarvis_proxy.doctor.net.machine import ProbeEnv
 
 _CHECK: Final = Check("checks/traces", "traces")
 _NO_SPAN: Final = b"\x0a\x00"
-"""An ExportTraceServiceRequest with one ResourceSpans, which is empty."""
+"""An ExportTraceServiceRequest with one empty ResourceSpans."""
 _TIMEOUT: Final = 5.0
 
 
 async def check_traces(env: ProbeEnv, settings: Settings) -> list[Finding]:
     """Return the finding about the collector; none without one.
 
-    An answer of another status than 200 is a warning: calls do not depend on it.
+    A status other than 200 is only a warning, because calls do not depend on the collector.
     """
     if not settings.otlp_endpoint:
         return []

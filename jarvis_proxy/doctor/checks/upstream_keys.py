@@ -1,7 +1,7 @@
-"""What an upstream's answer to "list your models" says about a key and a base URL. Pure.
+"""Judges a key and a base URL by an upstream's answer to "list your models". Pure.
 
-Listing models is free of charge everywhere, so that is all a key is tried with: a valid key without
-credit is found valid here. Sources: https://platform.openai.com/docs/guides/error-codes and
+Listing models is free of charge everywhere, so a key is tried with nothing else. Therefore a valid
+key without credit counts as valid. Sources: https://platform.openai.com/docs/guides/error-codes and
 https://ai.google.dev/gemini-api/docs/troubleshooting (read 2026-11), and recorded answers.
 """
 
@@ -24,9 +24,9 @@ _CONSOLES: Final = {
 def evaluate_key(
     upstream: UpstreamSettings, number: int, answer: HttpAnswer
 ) -> tuple[Finding, frozenset[str] | None]:
-    """Return the finding on the key at place *number*, and the ids of the models in *answer*.
+    """Return the finding on key *number*, and the ids of the models in *answer*.
 
-    *answer* is the one to the list of models; the ids are None if it holds no list.
+    *answer* is the response to the listing; the ids are None if it holds no list.
     """
     models = listed_models(answer, upstream.name)
     finding = _check("key", upstream, number).evaluate(
@@ -43,7 +43,7 @@ def evaluate_key(
 
 
 def unanswered(upstream: UpstreamSettings, number: int, result: str, reason: str) -> Finding:
-    """Return the finding for a key whose request got no answer."""
+    """Return the finding for a key whose request was not answered."""
     return _check("request", upstream, number).finding(result, reason=reason, **_values(upstream))
 
 
@@ -63,7 +63,7 @@ def _values(upstream: UpstreamSettings) -> dict[str, str]:
 
 
 def listed_models(answer: HttpAnswer, upstream: str = OPENAI) -> frozenset[str] | None:
-    """Return the ids in a list of models of *upstream*'s form, None if *answer* has no list."""
+    """Return the ids in *upstream*'s form of a list of models, None if *answer* has none."""
     try:
         if upstream == GEMINI:
             entries, _ = parse_gemini_models(answer.body)

@@ -1,6 +1,6 @@
-"""Whether the upstreams can be reached, their keys are valid, and the clock is right. IO.
+"""Checks that upstreams are reachable, their keys valid, and this clock right. IO.
 
-The doctor asks each only for its list of models, over the transport of calls. That is free.
+The doctor requests only each upstream's list of models, over the transport of calls. That is free.
 """
 
 import asyncio
@@ -31,16 +31,16 @@ _PROXY_PACKAGE: Final = Check("checks/upstreams", "package", label="outbound pro
 _CLOCK: Final = Check("checks/upstreams", "clock")
 _TIMEOUT: Final = 20.0
 _TOLERATED_SKEW: Final = 30.0
-"""``Date`` has whole seconds, and the answer was on its way for some."""
+"""``Date`` has whole seconds, and the answer took some time to arrive."""
 
 _HARMFUL_SKEW: Final = 300.0
 _UNITS: Final = ((172_800, 86_400, "days"), (7200, 3600, "h"), (120, 60, "min"), (0, 1, "s"))
-"""From how many seconds on a duration is given in which unit."""
+"""For each unit: the seconds from which on it is used, and its length in seconds."""
 
 
 @dataclass(slots=True)
 class UpstreamResults:
-    """What was found at the upstreams; *listed* holds the models of each that gave its list."""
+    """The findings about upstreams; *listed* holds the models of each one that listed them."""
 
     findings: list[Finding] = field(default_factory=list)
     listed: dict[str, frozenset[str]] = field(default_factory=dict)
@@ -49,9 +49,9 @@ class UpstreamResults:
 async def check_upstreams(
     env: ProbeEnv, settings: Settings, notice: Callable[[str], None]
 ) -> UpstreamResults:
-    """Check the outbound proxies, then every upstream that has a key, all at the same time.
+    """Check the outbound proxies, then all upstreams with a key concurrently.
 
-    An upstream behind a proxy that cannot be reached is not asked.
+    An upstream behind an unreachable proxy is not tried.
     """
     results, timeout = UpstreamResults(), settings.connect_timeout
     upstreams = [upstream for upstream in settings.upstreams if upstream.keys]
@@ -78,7 +78,7 @@ async def check_upstreams(
 async def _check_proxy(
     env: ProbeEnv, proxy: OutboundProxy, timeout_s: float
 ) -> tuple[list[Finding], bool]:
-    """Return the findings about an outbound proxy, and whether calls can be tried through it."""
+    """Return the findings about an outbound proxy, and whether requests can use it."""
     try:
         check_socks((proxy,))
     except SettingsError as exc:
@@ -92,7 +92,7 @@ async def _check_proxy(
 
 @dataclass(slots=True)
 class _UpstreamCheck:
-    """The checks of one upstream, and what they found."""
+    """The checks of one upstream, with their findings."""
 
     env: ProbeEnv
     upstream: UpstreamSettings
@@ -102,9 +102,9 @@ class _UpstreamCheck:
     skew: float | None = None
 
     async def run(self) -> None:
-        """Reach the upstream, then ask for its models with each of its keys."""
+        """Connect to the upstream, then request its models with each of its keys."""
         upstream = self.upstream
-        # Behind an outbound proxy only that proxy resolves the name and connects.
+        # Behind an outbound proxy, only that proxy resolves the name and connects.
         if upstream.proxy is None:
             reachability = Reachability(
                 self.env, upstream.base_url, upstream.url_setting, upstream.name
@@ -140,7 +140,8 @@ class _UpstreamCheck:
                 f"{exc.message} ({exc.code})",
             )
             return unanswered(self.upstream, number, result, reason)
-        except NETWORK_ERRORS:  # TimeoutError is among them
+        except NETWORK_ERRORS:
+            # NETWORK_ERRORS include TimeoutError.
             return unanswered(self.upstream, number, "incomplete", f"{_TIMEOUT:.0f} s")
         self.skew = skew(answer, self.env.now())
         finding, models = evaluate_key(self.upstream, number, answer)
@@ -168,9 +169,9 @@ def _proxy_fault(cause: BaseException | None) -> tuple[str, str] | None:
 
 
 def skew(answer: HttpAnswer, now: float) -> float | None:
-    """Return by how many seconds this clock is ahead of the answer's; None without a date.
+    """Return how many seconds this clock is ahead of the answer's ``Date``; None without one.
 
-    *now* is this clock's reading at the arrival of *answer*. A cached answer (``Age``) is older.
+    *now* is this clock's reading when *answer* arrived. A cached answer (``Age``) is older.
     """
     try:
         moment = parsedate_to_datetime(answer.header("date")).timestamp()
@@ -181,7 +182,7 @@ def skew(answer: HttpAnswer, now: float) -> float | None:
 
 
 def evaluate_skew(seconds: float, source: str) -> Finding:
-    """Return the finding for a clock that is *seconds* ahead of the one of *source*."""
+    """Return the finding for a clock that is *seconds* ahead of *source*'s clock."""
     off = abs(seconds)
     size, unit = next((size, unit) for least, size, unit in _UNITS if off >= least)
     difference = f"{off / size:.0f} {unit} {'ahead of' if seconds > 0 else 'behind'}"

@@ -1,1 +1,1 @@
-"""What the doctor asks the network: names, connections, TLS, HTTP."""
+"""The doctor's network access: names, connections, TLS, HTTP."""

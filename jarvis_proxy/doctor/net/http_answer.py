@@ -1,4 +1,4 @@
-"""One HTTP answer, as the checks read it, and what its error object says. Pure."""
+"""An HTTP answer in the form that the checks read, with its error object. Pure."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ _CODE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 class TimedBytes(NamedTuple):
-    """What arrived at one moment of an answer, in seconds since the request."""
+    """The data that arrived at one time, in seconds since the request."""
 
     at: float
     data: bytes
@@ -33,7 +33,7 @@ class HttpAnswer:
         return cls(status, lowered, b"".join(piece.data for piece in pieces), pieces)
 
     def header(self, name: str) -> str:
-        """Return a header's value, "" when it was not sent; *name* in lower case."""
+        """Return a header's value, "" if it is missing; *name* must be in lower case."""
         return self.headers.get(name, "")
 
     @property
@@ -44,7 +44,7 @@ class HttpAnswer:
 
     @property
     def json(self) -> dict[str, Any]:
-        """The JSON object in the body; of an array (Google's streams) its first, else empty."""
+        """The JSON object in the body, the first one of an array (Google's streams), or {}."""
         try:
             found = msgspec.json.decode(self.body)
         except (ValueError, RecursionError):
@@ -57,7 +57,7 @@ class HttpAnswer:
     def error_codes(self) -> tuple[str, ...]:
         """The codes of OpenAI's or Google's error object, the most specific first.
 
-        The message is not among them: it may repeat a part of a key.
+        The message is excluded, because it may repeat a part of a key.
         """
         error = self.json.get("error")
         if not isinstance(error, dict):
@@ -70,7 +70,7 @@ class HttpAnswer:
 
 
 def printable_url(text: str) -> str:
-    """Return an address from an answer without its query and user, safe to print."""
+    """Return a URL from an answer without its query and user, safe to print."""
     bare = re.split(r"[?#]", text, maxsplit=1)[0][:200]
     bare = re.sub(r"//[^/@]*@", "//", bare)
     return bare if bare.isprintable() and bare else "an address that cannot be shown"

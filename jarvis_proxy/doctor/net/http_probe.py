@@ -1,4 +1,4 @@
-"""The HTTP client of the doctor: it keeps what arrived, and when. IO."""
+"""The HTTP client of the doctor: it records data with its time of arrival. IO."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ from jarvis_proxy.doctor.net.http_answer import HttpAnswer, TimedBytes
 from jarvis_proxy.doctor.net.machine import ProbeEnv, describe_os_error
 
 PROBE_ERRORS: Final = (aiohttp.ClientError, OSError, ValueError)
-"""What asking may raise (TimeoutError is an OSError); give it to ``describe_error``."""
+"""Errors that ``ask`` may raise, for ``describe_error``; TimeoutError is an OSError."""
 
 _MAX_BODY: Final = 8 * 1024 * 1024
 _ERRORS: Final[tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...]] = (
@@ -29,12 +29,12 @@ _ERRORS: Final[tuple[tuple[type[BaseException] | tuple[type[BaseException], ...]
     (OSError, "the connection failed: {reason}"),
     (BaseException, "the connection failed"),
 )
-"""What each kind of error means; the first that fits."""
+"""Descriptions of errors; the first matching class is used."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeClient:
-    """Sends requests as a client would: it accepts compression, and follows no redirect."""
+    """Sends requests like a client: it accepts compression, and follows no redirect."""
 
     session: aiohttp.ClientSession
 
@@ -47,12 +47,13 @@ class ProbeClient:
         timeout_s: float = 15.0,
         keeps_partial: bool = False,
     ) -> HttpAnswer:
-        """Return the answer to a POST, or a GET if there is no *body*.
+        """Return the response to a POST, or to a GET if there is no *body*.
 
-        With *keeps_partial*, return an incomplete answer too. Raises PROBE_ERRORS.
+        With *keeps_partial*, this returns an incomplete response too. Raises PROBE_ERRORS.
         """
         started = time.monotonic()
-        data = io.BytesIO(body) if body else None  # aiohttp warns of large bytes
+        # aiohttp warns about large bytes objects.
+        data = io.BytesIO(body) if body else None
         send = self.session.post if body else self.session.get
         request = send(url, headers=headers, data=data, allow_redirects=False)
         async with asyncio.timeout(timeout_s), request as response:
@@ -64,9 +65,9 @@ class ProbeClient:
 async def read_pieces(
     readany: Callable[[], Awaitable[bytes]], started: float = 0.0, *, keeps_partial: bool = False
 ) -> list[TimedBytes]:
-    """Return the body that *readany* gives, up to 8 MiB of it, timed since *started*.
+    """Return the body from *readany*, up to 8 MiB, timed since *started*.
 
-    Raises what *readany* raises, unless *keeps_partial*.
+    Raises whatever *readany* raises, unless *keeps_partial*.
     """
     size = 0
     pieces: list[TimedBytes] = []
@@ -79,7 +80,7 @@ async def read_pieces(
 
 @contextlib.asynccontextmanager
 async def open_probe(env: ProbeEnv, *, verify: bool = True) -> AsyncIterator[ProbeClient]:
-    """Open a client; without *verify* it accepts any certificate (this machine's own server)."""
+    """Open a client; without *verify* it accepts any certificate (for this machine's server)."""
     context = env.tls()
     if not verify:
         context.check_hostname = False
@@ -96,7 +97,7 @@ async def open_probe(env: ProbeEnv, *, verify: bool = True) -> AsyncIterator[Pro
 
 
 def describe_error(exc: BaseException) -> str:
-    """Return in a few words why there is no answer."""
+    """Return a short reason why there is no answer."""
     inner = getattr(exc, "os_error", exc)
     reason = describe_os_error(inner) if isinstance(inner, OSError) else ""
     return next(words for kind, words in _ERRORS if isinstance(exc, kind)).format(reason=reason)

@@ -25,7 +25,8 @@ def own_address() -> str | None:
     """Return this machine's address on its network, None without a network."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         try:
-            sock.connect(("192.0.2.1", 9))  # of UDP this only chooses the route: nothing is sent
+            # For UDP this only chooses the route: nothing is sent.
+            sock.connect(("192.0.2.1", 9))
         except OSError:
             return None
         return str(sock.getsockname()[0])
@@ -33,7 +34,7 @@ def own_address() -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class ProbeEnv:
-    """What the doctor takes from the machine that it runs on; tests replace it."""
+    """The machine functions that the doctor uses; tests replace them."""
 
     resolver: Callable[[], AbstractResolver] = ThreadedResolver
     tls: Callable[[], ssl.SSLContext] = ssl.create_default_context
@@ -44,12 +45,13 @@ class ProbeEnv:
 async def connect(
     address: str, port: int, timeout_s: float, *, tls: ssl.SSLContext | None = None, host: str = ""
 ) -> tuple[str, dict[str, Any]]:
-    """Connect and close again; with *tls* shake hands as *host*.
+    """Connect and disconnect; with *tls*, perform a handshake with *host*.
 
-    Returns TLS's version and the certificate as ``getpeercert`` gives it, both empty without TLS.
+    Returns the TLS version and the certificate in the form of ``getpeercert``, both empty without
+    TLS.
 
     Raises:
-        OSError: it failed; ``ssl.SSLError`` and TimeoutError are among its kinds.
+        OSError: the connection failed; ``ssl.SSLError`` and TimeoutError are OSErrors.
     """
     async with asyncio.timeout(timeout_s):
         _, writer = await asyncio.open_connection(
@@ -58,14 +60,15 @@ async def connect(
     found = writer.get_extra_info("ssl_object")
     agreed = ("", {}) if found is None else (found.version(), found.getpeercert())
     writer.close()
-    with contextlib.suppress(OSError):  # TimeoutError is one; some peers reset
+    # TimeoutError is an OSError; some peers reset the connection.
+    with contextlib.suppress(OSError):
         async with asyncio.timeout(1):
             await writer.wait_closed()
     return agreed
 
 
 def describe_os_error(exc: OSError) -> str:
-    """Return in a few words why a connection failed."""
+    """Return a short reason why a connection failed."""
     if isinstance(exc, TimeoutError):
         return "no answer"
     return _ERRORS.get(exc.errno or 0) or (exc.strerror or type(exc).__name__).lower()

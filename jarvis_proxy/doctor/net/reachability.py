@@ -1,4 +1,4 @@
-"""Whether a host can be reached: its name, a connection, TLS. IO."""
+"""Checks whether a host can be reached: its name, a connection, TLS. IO."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ Owner = Literal["upstream", "outbound_proxy", "site"]
 
 DAY: Final = 86_400
 EXPIRES_SOON: Final = 14 * DAY
-"""Automatic renewal happens a month before the end: at two weeks it has failed."""
+"""Certificates are renewed a month before their end, so at two weeks the renewal has failed."""
 
 _PORTS: Final = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 _DNS_TIMEOUT: Final = 10.0
@@ -34,7 +34,8 @@ _NOT_TLS: Final = frozenset(("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LEN
 class Reachability:
     """Checks the host of *url*: name, connection, TLS. *reached*: requests are possible.
 
-    *setting* holds the URL, *label* precedes the checks' names, and *owner* selects the advice.
+    *setting* is the source of the URL, *label* precedes the checks' names, and *owner* selects the
+    advice.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class Reachability:
         self._setting, self._label, self._owner = setting, label, owner
 
     async def check(self, timeout_s: float) -> bool:
-        """Resolve, connect and shake hands, up to the first failure; return *reached*."""
+        """Resolve, connect and perform the handshake, up to the first failure; return *reached*."""
         addresses = await self._resolve()
         address = await self._connect(addresses, timeout_s) if addresses else None
         self.reached = address is not None
@@ -68,7 +69,8 @@ class Reachability:
             self._add("name", "is_address")
             return (self._host,)
         addresses: list[str] = []
-        with contextlib.suppress(OSError):  # TimeoutError and gaierror are such
+        # TimeoutError and gaierror are OSErrors.
+        with contextlib.suppress(OSError):
             async with asyncio.timeout(_DNS_TIMEOUT):
                 resolver = self._env.resolver()
                 found = await resolver.resolve(self._host, self._port, socket.AF_UNSPEC)
@@ -78,7 +80,7 @@ class Reachability:
         return addresses
 
     async def _connect(self, addresses: Sequence[str], timeout_s: float) -> str | None:
-        # All at the same time: an address family without a route must not cost the whole timeout.
+        # Connect concurrently: an address family without a route must not cost the whole timeout.
         attempts = (connect(address, self._port, timeout_s) for address in addresses)
         results = await asyncio.gather(*attempts, return_exceptions=True)
         errors = [describe_os_error(each) for each in results if isinstance(each, OSError)]
@@ -107,8 +109,9 @@ class Reachability:
 
 
 def classify_tls_error(exc: OSError) -> tuple[str, str]:
-    """Return what *exc*, raised by a handshake, means: a result of the check TLS, and a reason."""
-    reason = str(getattr(exc, "reason", None) or "")  # not every ssl.SSLError has one
+    """Return the result and the reason for an error that a TLS handshake raised."""
+    # Not every ssl.SSLError has a reason.
+    reason = str(getattr(exc, "reason", None) or "")
     if isinstance(exc, ssl.SSLCertVerificationError):
         return _CERTIFICATE_ERRORS.get(exc.verify_code, "refused"), exc.verify_message
     if isinstance(exc, TimeoutError):
@@ -124,6 +127,6 @@ def day(moment: float) -> str:
 
 
 def in_days(seconds: float) -> str:
-    """Return how far away something is, such as "in 3 days"."""
+    """Return a duration as distance in the future, such as "in 3 days"."""
     days = int(seconds // DAY)
     return f"in {counted(days, 'day')}" if days else "in less than a day"
