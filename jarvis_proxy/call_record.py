@@ -1,4 +1,4 @@
-"""CallRecord: what happened in one call, for the log, the metrics and the dashboard. Pure.
+"""CallRecord: the facts about one call, for the log, the metrics and the dashboard. Pure.
 
 It holds names, times, sizes and counts; never content, never a key.
 """
@@ -13,20 +13,20 @@ from jarvis_proxy.wire.text import printable
 
 Outcome = Literal[
     "ok",
-    "refused",  # the proxy said no: key, form, limit
-    "upstream_error",  # the upstream answered with an error, or broke
+    "refused",  # the proxy refused it: key, form, limit
+    "upstream_error",  # the upstream answered with an error, or broke off
     "client_closed",  # the client left before the end
-    "internal_error",  # a fault of the proxy
+    "internal_error",  # the proxy has a fault
 ]
 
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"))
 
 
 class AttemptRecord(msgspec.Struct):
-    """One attempt of a call that is traced. Times are as in ``CallRecord``.
+    """One attempt of a traced call. Times are as in ``CallRecord``.
 
     *span_id* identifies it in a trace. *status* is the upstream's, 0 before it has answered. *code*
-    says why it failed. *ended_at* is None for one that the call's end has ended.
+    says why it failed. *ended_at* is None if the attempt ended with the call.
     """
 
     upstream: str
@@ -41,12 +41,12 @@ class AttemptRecord(msgspec.Struct):
 class CallRecord(msgspec.Struct):
     """One call. Times are in seconds on the monotonic clock; *timestamp* is in epoch seconds.
 
-    *body_received_at*: the request's last byte arrived. *upstream_asked_at*: an upstream was first
-    asked. *upstream_first_byte_at*: the last answer (not a refusal) arrived before
-    *first_byte_sent_at*. *cost* is in billionths of a dollar. *cache_write_1h_tokens* are part of
-    *cache_write_tokens*. *is_counted*: its usage was counted while it went on. *limit* names the
-    proxy's limit that refused the call. *authenticated* is False for a caller without a valid key.
-    *tried* are the attempts, None where calls are not traced.
+    *body_received_at*: the request's last byte arrived. *upstream_asked_at*: a request was first
+    sent to an upstream. *upstream_first_byte_at*: the final answer (not a refusal) began to arrive,
+    before *first_byte_sent_at*. *cost* is in billionths of a dollar. *cache_write_1h_tokens* is
+    part of *cache_write_tokens*. *is_counted*: its usage was counted while it was in progress.
+    *limit* names the proxy's limit that refused the call. *authenticated* is False for a caller
+    without a valid key. *tried* are the attempts, None if calls are not traced.
     """
 
     request_id: str
@@ -97,7 +97,8 @@ class CallRecord(msgspec.Struct):
             "target": printable(self.upstream_model),
             "status": self.status,
             "outcome": self.outcome,
-            "code": printable(self.code),  # an upstream may have chosen it
+            # An upstream may have chosen the code.
+            "code": printable(self.code),
             "attempts": self.attempts,
             "ttfb_ms": self._ms(self.first_byte_sent_at),
             "duration_ms": self._ms(self.ended_at),
@@ -120,25 +121,26 @@ class CallRecord(msgspec.Struct):
         written: int = 0,
         written_1h: int = 0,
     ) -> None:
-        """Add what an upstream counted, once that is known."""
+        """Add token counts of an upstream."""
         self.prompt_tokens = (self.prompt_tokens or 0) + prompt
         self.completion_tokens = (self.completion_tokens or 0) + completion
         self.cached_tokens = (self.cached_tokens or 0) + cached
         self.reasoning_tokens = (self.reasoning_tokens or 0) + reasoning
-        if written:  # few upstreams charge for it
+        # Few upstreams charge for cache writes.
+        if written:
             self.cache_write_tokens = (self.cache_write_tokens or 0) + written
             self.cache_write_1h_tokens += written_1h
 
     def overhead(self) -> float | None:
-        """Return how much of the time to the first byte was the proxy's own work.
+        """Return the proxy's own share of the time to the first byte, in seconds.
 
-        None where that is not known: no answer, an upload, links that were downloaded first.
+        None if it is unknown: there was no answer, or an upload, or links had to be downloaded.
         """
         if self.body_received_at is None or self.upstream_asked_at is None:
             return None
         if self.upstream_first_byte_at is None or self.first_byte_sent_at is None:
             return None
-        # The head of a stream may have gone out before the upstream said anything.
+        # The head of a stream may be sent before the upstream has answered anything.
         return (
             self.upstream_asked_at
             - self.body_received_at
@@ -151,7 +153,7 @@ class CallRecord(msgspec.Struct):
 
 def as_text(record: CallRecord, timestamp: str) -> str:
     """Return the log line ``<timestamp> call name=value ...``; unknown values are left out."""
-    # Written out, not made from fields(): a line costs a quarter so, and every call has one.
+    # Written out instead of using fields(): this takes a quarter of the time, on every call.
     r = record
     names = _names(
         r.key_name, r.client_ip, r.method, r.route, r.model, r.upstream, r.upstream_model
@@ -181,7 +183,7 @@ def as_text(record: CallRecord, timestamp: str) -> str:
 def _names(
     key: str, ip: str, method: str, route: str, model: str, upstream: str, target: str
 ) -> str:
-    """Return the pairs of what calls have in common: made once for all calls that do."""
+    """Return the pairs that many calls share; cached, so they are formatted once."""
     return "".join(
         (
             _pair("key", key),
@@ -210,7 +212,7 @@ def as_json(record: CallRecord, timestamp: str) -> str:
 
 
 def ascii_json(value: dict[str, Any]) -> str:
-    """Return one line of ASCII JSON: no line separator of any alphabet can split it."""
+    """Return one line of ASCII JSON, which no Unicode line separator can split."""
     return _ENCODER.encode(value)
 
 

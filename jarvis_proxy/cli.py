@@ -1,4 +1,4 @@
-"""The command: checks what it starts from, then serves. IO."""
+"""The command line: checks the environment, then serves. IO."""
 
 import asyncio
 import contextlib
@@ -42,9 +42,9 @@ _PR_SET_DUMPABLE: Final = 4  # linux/prctl.h
 
 
 def command() -> int:
-    """Run the installed command ``jarvis-proxy``, with the .env of the working folder.
+    """Run the installed command ``jarvis-proxy`` with the .env of the working folder.
 
-    Without .env, and without client keys in the environment, it writes a .env first.
+    If there is neither a .env nor a client key in the environment, it writes a .env first.
     """
     ensure_std_fds()
     env_file = Path.cwd() / ".env"
@@ -59,9 +59,10 @@ def command() -> int:
 
 
 def main(arguments: Sequence[str], env_file: Path | None = None) -> int:
-    """Run the command and return its exit code; without *env_file* it is the project's .env.
+    """Run the command and return its exit code; *env_file* is the project's .env by default.
 
-    0: served until asked to stop. 1: the port is not available. 78: the settings are invalid.
+    The codes are 0: served until asked to stop; 1: the port is not available; 78: the settings are
+    invalid.
     """
     ensure_std_fds()
     env_file = env_file or _ENV_FILE
@@ -99,24 +100,25 @@ def _doctor(arguments: Sequence[str], env_file: Path) -> int:
     if problem := aiohttp_problem():
         print_stderr(problem)
         return 1
-    # Loaded only when it is called: it is as large as the server.
+    # Imported late, because the doctor is as large as the server.
     from jarvis_proxy.doctor import cli
 
-    disable_core_dumps()  # it holds keys, like the server
+    # The doctor holds keys, like the server.
+    disable_core_dumps()
     return cli.main(arguments, env_file, os.environ)
 
 
 def load_settings(env_file: Path) -> Settings:
-    """Return what the environment and .env say now.
+    """Return the current settings from the environment and .env.
 
     Raises:
-        SettingsError: with every problem.
+        SettingsError: the settings are invalid; it lists every problem.
     """
     return _load(env_file)[0]
 
 
 def _load(env_file: Path) -> tuple[Settings, Mapping[str, str]]:
-    """Return the settings and the environment that they are in."""
+    """Return the settings, and the environment merged with .env that they come from."""
     environ = load_environment(env_file, os.environ)
     try:
         settings = Settings.from_env(environ, is_readable=is_readable)
@@ -136,8 +138,8 @@ def _load(env_file: Path) -> tuple[Settings, Mapping[str, str]]:
 
 
 def serve_settings(settings: Settings, env_file: Path) -> int:
-    """Serve with *settings*, which come from *env_file*, until the end; return the exit code."""
-    # Imported late: invalid settings are reported before the slow imports.
+    """Serve with *settings* from *env_file* until the end; return the exit code."""
+    # Imported late, so that invalid settings are reported before these slow imports.
     from jarvis_proxy.runtime.serve import serve
 
     if settings.workers > 1:
@@ -151,7 +153,8 @@ def serve_settings(settings: Settings, env_file: Path) -> int:
     except OSError as exc:
         _LOG.error("%s", cannot_listen(settings, exc, os.environ))
         return 1
-    except SettingsError as exc:  # the certificate was changed a moment ago
+    except SettingsError as exc:
+        # The certificate has changed since it was checked.
         _LOG.error("%s", " ".join(exc.problems))
         return EX_CONFIG
     finally:
@@ -170,7 +173,7 @@ def _supervise(settings: Settings, env_file: Path) -> int:
     install_handler(writer, settings.log_format, settings.log_level)
     _log_warnings(settings, env_file)
     try:
-        # In a loop that is gone before the first worker is made.
+        # This event loop ends before the first worker is forked.
         opening = open_listeners(settings.hosts, settings.port, os.environ, settings.workers)
         sockets = asyncio.run(opening)
     except OSError as exc:
@@ -184,7 +187,7 @@ def _run_worker(settings: Settings, berth: "WorkerSetup") -> int:
     from jarvis_proxy.observability.logging import ThreadedLineWriter, install_handler
     from jarvis_proxy.runtime.worker import run_worker
 
-    # Workers write to one pipe: what is no longer than this is not mixed up with others' lines.
+    # Workers share a pipe, where only writes up to this size are never interleaved.
     writer = ThreadedLineWriter(at_once=select.PIPE_BUF)
     log = install_handler(writer, settings.log_format, settings.log_level)
     try:
@@ -198,7 +201,7 @@ def _run_worker(settings: Settings, berth: "WorkerSetup") -> int:
 
 
 def cannot_listen(settings: Settings, error: OSError, environ: Mapping[str, str]) -> str:
-    """Return in one line why no address can be listened on, and where the address came from."""
+    """Return one line that says why the server cannot listen, and where the address is set."""
     from jarvis_proxy.runtime.listeners import bind_error_hint
     from jarvis_proxy.runtime.port_owner import port_owner
 
@@ -227,7 +230,7 @@ def _log_warnings(settings: Settings, env_file: Path) -> None:
 
 
 def run_event_loop(main: Coroutine[Any, Any, None]) -> None:
-    """Run *main* on uvloop, or on asyncio's own loop where uvloop is not installed."""
+    """Run *main* on uvloop, or on asyncio's own loop if uvloop is not installed."""
     try:
         import uvloop
     except ImportError:
@@ -237,10 +240,10 @@ def run_event_loop(main: Coroutine[Any, Any, None]) -> None:
 
 
 def ensure_std_fds() -> None:
-    """Open what of stdin, stdout and stderr is closed.
+    """Open stdin, stdout and stderr if they are closed.
 
-    Else the next file to be opened, such as a client's connection, takes the number, and what is
-    meant for a stream goes there.
+    Otherwise the next file, such as a client's connection, would get such a number, and output for
+    the stream would go there.
     """
     for number in range(3):
         try:
@@ -251,10 +254,10 @@ def ensure_std_fds() -> None:
 
 
 def harden_process() -> None:
-    """Leave no core dump, which would hold keys and content, and settle how memory is managed."""
+    """Disable core dumps and debuggers, which would reveal keys, and tune the GC and malloc."""
     disable_core_dumps()
     disable_ptrace()
-    # What is alive now stays alive: collecting it again and again costs 5 to 10 % of a request.
+    # Exclude living objects from collections, which would cost 5 to 10 % of each request.
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 50, 1000)
@@ -262,13 +265,13 @@ def harden_process() -> None:
 
 
 def disable_ptrace() -> None:
-    """Keep the same user's other processes from reading this one's memory, on Linux.
+    """Prevent other processes of the same user from reading this one's memory, on Linux.
 
-    A core dump piped to a program knows no limit on its size; this forbids it as well.
+    This also forbids core dumps that are piped to a program, which have no size limit.
     """
     if sys.platform != "linux":
         return
-    # MemoryError: libffi may want memory that is writable and executable.
+    # MemoryError: libffi may need memory that is both writable and executable.
     with contextlib.suppress(ImportError, OSError, AttributeError, MemoryError):
         import ctypes
 
@@ -276,12 +279,12 @@ def disable_ptrace() -> None:
 
 
 def raise_file_limit(max_connections: int) -> None:
-    """Allow as many open files as *max_connections* take, if the hard limit does."""
+    """Allow as many open files as *max_connections* need, up to the hard limit."""
     raise_max_files(max(8192, _MORE_FILES + _FILES_PER_CONNECTION * max_connections))
 
 
 def file_limit_warnings(settings: Settings) -> list[str]:
-    """Return a sentence if this process may open fewer files than *settings* need."""
+    """Return a warning if this process may open fewer files than *settings* need."""
     from jarvis_proxy.server.app import connection_limits
 
     possible = connection_limits(settings).total
@@ -294,11 +297,11 @@ def file_limit_warnings(settings: Settings) -> list[str]:
 
 
 def format_problems(error: SettingsError) -> str:
-    """Return every problem of the settings, one a line."""
+    """Return every problem with the settings, one per line."""
     lines = [f"  - {problem}" for problem in error.problems]
     return "\n".join(["Invalid settings; fix them in .env:", *lines, ""])
 
 
 def print_stderr(text: str) -> None:
-    """Write *text* to stderr, whatever state it is in."""
+    """Write *text* to stderr, even if it is closed or broken."""
     write_text(sys.stderr, text)

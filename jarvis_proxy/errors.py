@@ -1,4 +1,4 @@
-"""The one error that reaches a downstream client, in OpenAI's form. Pure.
+"""ProxyError, the one error that reaches a client, in OpenAI's form. Pure.
 
 Source: https://platform.openai.com/docs/guides/error-codes (read 2026-11).
 """
@@ -13,7 +13,7 @@ _DEFAULT_TYPES: Final = {403: "permission_error", 429: "rate_limit_error"}
 
 
 class ErrorBody(msgspec.Struct):
-    """The object behind ``error``; ``param`` and ``code`` are null when unknown."""
+    """The object in ``error``; ``param`` and ``code`` are null if unknown."""
 
     message: str
     type: str
@@ -34,25 +34,25 @@ class _ResponsesError(msgspec.Struct, tag_field="type", tag="error"):
 
 
 class ProxyError(Exception):
-    """A failure that is reported to the downstream client.
+    """A failure that is reported to the client.
 
     *status* is the HTTP status. *retry_after* is in seconds and becomes ``Retry-After``;
-    *should_retry* becomes ``x-should-retry``, which OpenAI's SDKs obey over their own rules.
-    *headers* are further response headers. A stream translator that finds the fault behind good
-    events sets ``completed_events`` to those events; they are sent before the error.
+    *should_retry* becomes ``x-should-retry``, which overrides the rules of OpenAI's SDKs. *headers*
+    are further response headers. If a stream translator finds a fault after valid events, it sets
+    ``completed_events`` to these events, which are sent before the error.
     """
 
     completed_events: bytes = b""
     from_upstream: bool = False
-    """Whether the upstream reported the error, not the proxy."""
+    """Whether the upstream, not the proxy, reported the error."""
     retry_status: int | None = None
     """The status that decides about retries, if it differs from the client's."""
     refusal: bytes = b""
-    """The body in which an upstream refused the request, though its status said otherwise."""
+    """The body of an upstream's refusal whose status did not show an error."""
     reason: str = ""
-    """What the upstream said, for the log only; without keys."""
+    """The upstream's message, without keys; only for the log."""
     native: bytes = b""
-    """The upstream's own error body, in the client's API: it goes out in place of the proxy's."""
+    """The upstream's own error body in the client's API, sent instead of the proxy's."""
 
     def __init__(
         self,
@@ -94,14 +94,13 @@ class ProxyError(Exception):
         return msgspec.json.encode(_Envelope(body))
 
     def event(self) -> bytes:
-        """Return the SSE event that both official SDKs raise as ``APIError`` with this code."""
+        """Return the SSE event that makes both official SDKs raise ``APIError`` with this code."""
         return b"data: " + self.body() + b"\n\n"
 
     def responses_event(self, sequence_number: int) -> bytes:
-        """Return the error event of a Responses stream: its native fields and the object above.
+        """Return the error event of a Responses stream: native fields and an error object.
 
-        The native fields alone are yielded by the SDKs as an ordinary event; the object makes
-        them raise.
+        The SDKs yield the native fields alone as an ordinary event; the object makes them raise.
         """
         event = _ResponsesError(
             self.code if self.code is None else str(self.code),
@@ -114,13 +113,13 @@ class ProxyError(Exception):
 
 
 def _hidden(secrets: Secrets, data: bytes) -> bytes:
-    """Return *data* with *secrets* blacked out; ``b""`` where nothing of it may be shown."""
+    """Return *data* with *secrets* redacted; ``b""`` if nothing of it may be shown."""
     hidden = secrets.redact_bytes(data) if data else data
     return b"" if hidden == REDACTED.encode() else hidden
 
 
 def default_type(status: int) -> str:
-    """Return OpenAI's error type for an HTTP status where none better is known."""
+    """Return OpenAI's default error type for an HTTP status."""
     if status >= 500:
         return "server_error"
     return _DEFAULT_TYPES.get(status, "invalid_request_error")
@@ -131,7 +130,7 @@ Limit = Reason | Literal["busy", "failures", "budget"]
 
 
 class LimitExceeded(ProxyError):
-    """A limit of the proxy: the request is refused, no upstream is at fault. *limit* names it."""
+    """The request exceeds a limit of the proxy, named *limit*; no upstream is at fault."""
 
     def __init__(
         self,

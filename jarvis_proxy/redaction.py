@@ -1,8 +1,8 @@
-"""Redaction of keys in texts from outside: any encoding, whole or in part. Pure.
+"""Redacts keys, whole or partial, in any encoding, in texts from outside. Pure.
 
-An upstream may repeat the key that it was called with: escaped as JSON, percent-encoded, in base64,
-cut off or partly masked. So texts are compared as they read once decoded, and every run of eight
-characters of a key counts. Time grows with the length of the text, not with the number of keys.
+An upstream may repeat the key that it received: JSON-escaped, percent-encoded, in base64, cut off
+or partly masked. So texts are compared in decoded form, and every run of eight characters of a key
+is redacted. The time depends on the text's length, not on the number of keys.
 """
 
 import base64
@@ -13,24 +13,26 @@ from typing import Final
 
 REDACTED: Final = "[redacted]"
 _RUN: Final = 8
-"""Shorter pieces of a key reveal nothing, and occur in words."""
+"""Shorter pieces of a key reveal nothing, and occur in ordinary words."""
 _BLOCK: Final = 4
-"""A run holds at least one block that begins at a multiple of a block's length."""
+"""Every run contains at least one whole block at a multiple of the block's length."""
 _PLACEHOLDER_WORD: Final = re.compile(r"[a-z_-]{0,11}")
-"""A word in place of a key, such as the ``ollama`` of an upstream that wants none."""
+"""A word in place of a key, such as ``ollama`` for an upstream that requires none."""
 _WORD: Final = re.compile(rb"(?<![^-_./+:])[a-z]{8,12}(?![^-_./+:])")
-"""In ``sk-upstream-f3Zq...`` the word alone tells nothing, and messages have it."""
+"""A lone word of ``sk-upstream-f3Zq...`` reveals nothing, and occurs in messages."""
 _LONGEST: Final = 256
-"""Of what a client presents as a key; more would cost time and is no key of the proxy."""
+"""Most characters of a presented key that are searched for; the proxy's keys are shorter."""
 _MARKS: Final = (b"\\", b"%", b"&", b"sk-", b"aiza", b"bearer")
-"""What encoded text has, and keys that are known by their looks."""
+"""Signs of encoded text, and of keys with a well-known form."""
 _LEVELS: Final = 3
-"""As deep as encodings of different kinds are looked into; the same one repeated is one level."""
+"""Levels of nested encodings that are decoded; one encoding repeated is a single level."""
 _MAX_KEY_LENGTH: Final = 4096
-"""Of a key."""
+"""Most characters of a configured key that are searched for."""
 _MAX_MATCHES: Final = 20_000
-"""A text with more escaped letters, or more traces of keys, is no message: nothing of it is shown.
-Each costs a microsecond."""
+"""Most escapes, and most traces of keys, in a text; each costs a microsecond.
+
+A text with more is no message, and is redacted as a whole.
+"""
 _ESCAPE: Final = re.compile(
     # In JSON and programs, however many backslashes there are; a needless one before punctuation.
     rb"(?<!\\)\\++(?:u00([2-7][0-9a-f])|u\{0{0,4}([2-7][0-9a-f])\}|U000000([2-7][0-9a-f])|x([2-7][0-9a-f])"
@@ -52,7 +54,7 @@ _NAMED: Final = {
     b"tilde": b"~",
 }
 _CUT: Final = re.compile(rb"(?:\\(?:u[0-9a-f]{0,3}|x[0-9a-f]?)?|%[0-9a-f]?)\Z", re.IGNORECASE)
-"""The beginning of an escape, at the end of what is looked at."""
+"""A partial escape at the end of the searched text."""
 _LONGEST_CUT: Final = 5
 _DECIMAL: Final = 7
 _NAME: Final = 8
@@ -60,7 +62,7 @@ _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 
 
 class Secrets:
-    """Keys that no text may show, those of *more* among them. A word in place of a key is none."""
+    """Keys that no text may show, including those of *more*; placeholder words are excluded."""
 
     __slots__ = ("_blocks", "_runs")
     _blocks: set[int]
@@ -86,9 +88,9 @@ class Secrets:
         return text if hidden is data else hidden.decode("utf-8", "replace")
 
     def redact_bytes(self, data: bytes) -> bytes:
-        """Return *data*, text in UTF-8 or alike, with every piece of a key redacted.
+        """Return *data*, text in UTF-8 or similar, with every piece of a key redacted.
 
-        The very same object where there is none.
+        Returns *data* itself if there is none.
         """
         plain, level = data, 0
         spans: list[tuple[int, int]] = []
@@ -106,7 +108,7 @@ class Secrets:
             level += 1
 
     def redact_headers(self, headers: Mapping[str, str]) -> dict[str, str]:
-        """Return *headers* with keys redacted, without those whose name contains one."""
+        """Return *headers* with keys redacted, without headers whose name contains one."""
         return {
             name: self.redact(value)
             for name, value in headers.items()
@@ -116,14 +118,14 @@ class Secrets:
     def may_contain(self, plain: bytes) -> bool:
         """Return whether *plain* may contain a key: a fast check with few false positives.
 
-        As it stands: what is encoded in it is not seen.
+        This does not decode *plain*.
         """
         return len(plain) >= _RUN and not self._blocks.isdisjoint(_blocks(plain.lower()))
 
     def _spans(self, plain: bytes) -> Iterator[tuple[int, int]]:
-        """Yield where pieces of keys begin and end, in order and apart from each other.
+        """Yield the start and end of pieces of keys, in order and without overlaps.
 
-        Where there are too many traces of keys, more spans than there may be.
+        With too many traces of keys, this yields more than ``_MAX_MATCHES`` spans.
         """
         lower, runs, blocks = plain.lower(), self._runs, self._blocks
         traces = [n * _BLOCK for n, block in enumerate(_blocks(lower)) if block in blocks]
@@ -145,10 +147,10 @@ class Secrets:
 
 
 class CallSecrets:
-    """The keys that nobody may see of one call: those that the client *presented*, and *ours*.
+    """The keys that one call must not reveal: those that the client *presented*, and *ours*.
 
-    Asked for every call, whether there is anything to hide or not. So it answers from a few
-    searches, and makes the full ``Secrets`` only where they find a trace.
+    Every call checks its texts, and nearly none holds a key. So a few fast searches come first, and
+    only a trace of a key makes the full ``Secrets``.
     """
 
     __slots__ = ("_blocks", "_ours", "presented")
@@ -159,7 +161,7 @@ class CallSecrets:
         self._blocks: list[bytes] | None = None
 
     def may_contain_key(self, text: str) -> bool:
-        """Return whether *text* is worth a search: nearly none is."""
+        """Return whether *text* may contain a key and needs the full search."""
         data = text.encode("utf-8", "surrogateescape").lower()
         for trace in self._blocks or self._traces():
             if trace in data:
@@ -167,12 +169,12 @@ class CallSecrets:
         return self._ours.may_contain(data)
 
     def all(self) -> Secrets:
-        """Return what searches for all of these keys."""
+        """Return the ``Secrets`` for all of these keys."""
         keys = (key[:_LONGEST].decode("utf-8", "surrogateescape") for key in self.presented)
         return Secrets(keys, more=self._ours)
 
     def _traces(self) -> list[bytes]:
-        """Return what a text has that shows a presented key: a block of it, or an encoding."""
+        """Return signs of a presented key in a text: its blocks, and marks of encodings."""
         blocks = list(_MARKS)
         for presented in self.presented:
             key = presented[:_LONGEST].lower()
@@ -182,7 +184,7 @@ class CallSecrets:
 
 
 def _blocks(text: bytes) -> "array[int]":
-    """Return the blocks of *text* as numbers, without what is left at its end."""
+    """Return the whole blocks of *text* as numbers."""
     found = array("I")
     found.frombytes(text[: len(text) // _BLOCK * _BLOCK])
     return found
@@ -199,9 +201,10 @@ def _runs(form: bytes) -> set[bytes]:
 
 
 def _encoded(key: bytes) -> Iterator[bytes]:
-    """Yield *key* as it may be written without escapes, in small letters."""
+    """Yield base64 and hex forms of *key*, in lower case."""
     yield key.hex().encode()
-    for before in range(3):  # bytes in front of it shift its bits in base64
+    # Bytes before the key shift its bits in base64.
+    for before in range(3):
         coded = base64.b64encode(bytes(before) + key)
         own = coded[-(-8 * before // 6) : 8 * (before + len(key)) // 6]
         yield own.lower()
@@ -209,17 +212,18 @@ def _encoded(key: bytes) -> Iterator[bytes]:
 
 
 def _unescape(escape: re.Match[bytes]) -> bytes:
-    """Return what an escape stands for."""
+    """Return the character that an escape stands for."""
     kind = escape.lastindex
     if kind is None:
-        return b""  # backslashes
+        # The match is a run of backslashes.
+        return b""
     if kind == _NAME:
         return _NAMED[escape[kind].lower()]
     return bytes([int(escape[kind], 10 if kind == _DECIMAL else 16)])
 
 
 def _replace_spans(data: bytes, spans: Iterable[tuple[int, int]]) -> bytes:
-    """Return *data* with each of *spans* hidden, which are in order but may overlap."""
+    """Return *data* with each of *spans* redacted; they are in order but may overlap."""
     pieces, at = [], -1
     for start, end in spans:
         if start > at:
@@ -231,7 +235,7 @@ def _replace_spans(data: bytes, spans: Iterable[tuple[int, int]]) -> bytes:
 def _in_original(
     data: bytes, spans: Iterable[tuple[int, int]], level: int
 ) -> Iterator[tuple[int, int]]:
-    """Yield where in *data* places are that were found in what it is when decoded *level* times."""
+    """Map *spans*, found after decoding *data* *level* times, to positions in *data*."""
     origins = _origins(data, level) if level and spans else None
     for start, end in spans:
         if origins is not None:
@@ -242,7 +246,7 @@ def _in_original(
 
 
 def _origins(data: bytes, level: int) -> "array[int]":
-    """Return for each byte of *data*, decoded *level* times, where it came from; then the end."""
+    """Return, for each byte of *data* decoded *level* times, its original index; then the end."""
     origins = array("L", range(len(data) + 1))
     for _ in range(level):
         found, pieces, at = array("L"), [], 0
