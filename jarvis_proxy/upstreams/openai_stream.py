@@ -28,6 +28,19 @@ from jarvis_proxy.wire.pieces import ByteBuffer
 from jarvis_proxy.wire.sse import DONE, KEEPALIVE, MAX_EVENT_BYTES, last_boundary, too_large
 
 _TERMINAL: Final = frozenset({"response.completed", "response.failed", "response.incomplete"})
+_MEDIA: Final = ("image_generation.", "image_edit.", "speech.audio.", "transcript.text.")
+"""What the types of events begin with in streams of pictures, speech and transcripts.
+
+Source: https://platform.openai.com/docs/api-reference/images-streaming and /audio (read 2026-11).
+"""
+_MEDIA_ENDS: Final = frozenset(
+    {
+        "image_generation.completed",
+        "image_edit.completed",
+        "speech.audio.done",
+        "transcript.text.done",
+    }
+)
 _BOM: Final = b"\xef\xbb\xbf"
 # What makes SDKs raise, or lose what follows it: Continue drops the rest after ": ping".
 _UNSUPPORTED_FIELDS: Final = (b"id:", b"retry:", b": ping")
@@ -43,6 +56,7 @@ class PassthroughStream:
         "_began",
         "_finished",
         "_kind",
+        "_medium",
         "_pending",
         "_seen",
         "_swallow_lf",
@@ -60,6 +74,7 @@ class PassthroughStream:
         self._answered = False  # something has come that may be a part of the answer
         self._seen: set[int] = set()
         self._finished: set[int] = set()
+        self._medium: str | None = None  # the type of the last event of a kind in _MEDIA
         self._swallow_lf = False  # the LF of a CRLF whose CR ended a block that was changed
         self.usage: TokenUsage | None = None
         self.done = False
@@ -278,6 +293,8 @@ class PassthroughStream:
                 if choice.usage is not None:
                     has_usage = True
                 self._seen.add(choice.index)
+        elif self._kind == "other" and (frame.type or "").startswith(_MEDIA):
+            self._medium = frame.type
         if (has_usage or type(frame) is not OpenAIFrame) and (tokens := frame.tokens()) is not None:
             self.usage = tokens
 
@@ -288,9 +305,13 @@ class PassthroughStream:
             ProxyError: 502 `upstream_truncated`, the upstream ended before the answer did.
         """
         out = b"" if self.done else self._feed_rest()
-        if self.done or self._kind == "other":
+        if self.done:
             return out
-        if self.is_settled:
+        if self._kind == "other":
+            # Of a stream of another kind nobody knows how it ends.
+            if self._medium is None or self._medium in _MEDIA_ENDS:
+                return out
+        elif self.is_settled:
             self.done = True
             return out + DONE
         error = self.failure or _truncated()
@@ -300,7 +321,7 @@ class PassthroughStream:
     def _feed_rest(self) -> bytes:
         rest = self._release()
         line = rest.rstrip(b"\r\n")
-        if self._kind == "other" or not line:
+        if not line or (self._kind == "other" and self._medium is None):
             return rest
         try:
             # The last event may lack its blank line and still be whole.

@@ -115,6 +115,8 @@ TRANSCRIPTION = (
     b'data: {"type":"transcript.text.done","text":"Hi"}\n\n'
 )
 
+RUN = b'event: thread.run.created\ndata: {"id":"run_1","object":"thread.run"}\n\n'
+
 GOLDEN = {
     "chat": Golden("chat", CHAT, CHAT_LAST, TokenUsage(9, 3, 4, 2)),
     "tools": Golden("chat", TOOLS, TOOLS_LAST),
@@ -125,4 +127,5 @@ GOLDEN = {
 # Single events, to put streams together from.
 CHUNK = b'data: {"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":null}]}\n\n'
 FINISH = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
+DONE = b"data: [DONE]\n\n"
 ERROR = b'data: {"error":{"message":"Busy.","type":"server_error","code":"overloaded"}}\n\n'

@@ -19,6 +19,7 @@ from tests.upstreams.openai_streams import (
     GOLDEN,
     LINE_ENDS,
     RESPONSES,
+    RUN,
     TRANSCRIPTION,
     Golden,
     Outcome,
@@ -384,7 +385,8 @@ def test_object_of_another_shape_passes(data: bytes) -> None:
     "stream",
     [
         TRANSCRIPTION,
-        TRANSCRIPTION + b"data: {",
+        RUN,
+        RUN + b"data: {",
         b"event: ping\ndata: {}\n\n",
         b"event: done\ndata: [DONE]\n\n",
         b"",
