@@ -20,6 +20,8 @@ _PLACEHOLDER_WORD: Final = re.compile(r"[a-z_-]{0,11}")
 """A word in place of a key, such as ``ollama`` for an upstream that requires none."""
 _WORD: Final = re.compile(rb"(?<![^-_./+:])[a-z]{8,12}(?![^-_./+:])")
 """A lone word of ``sk-upstream-f3Zq...`` reveals nothing, and occurs in messages."""
+_OWN_WORD: Final = b"upstream_"
+"""How the proxy's own error codes begin, which programs read: no key may change them."""
 _LONGEST: Final = 256
 """Most characters of a presented key that are searched for; the proxy's keys are shorter."""
 _MARKS: Final = (b"\\", b"%", b"&", b"sk-", b"aiza", b"bearer")
@@ -192,7 +194,7 @@ def _blocks(text: bytes) -> "array[int]":
 
 def _all_runs(key: bytes) -> set[bytes]:
     words = {run for word in _WORD.findall(key) for run in _runs(word)}
-    plain = _runs(key.lower()) - words
+    plain = _runs(key.lower()) - words - _runs(_OWN_WORD)
     return plain.union(*map(_runs, _encoded(key)))
 
 

@@ -109,6 +109,15 @@ def test_d13_a_word_in_place_of_a_key_is_none(word: str) -> None:
     assert Secrets([word]).redact(text) is text
 
 
+@pytest.mark.parametrize("key", ["sk_upstream_canary_1", "AIzaSyUpstream42", "keyupstream_0123"])
+def test_codes_of_the_proxy_stay_readable_whatever_a_key_holds(key: str) -> None:
+    secrets = Secrets([key])
+
+    assert secrets.redact("upstream_auth_failed") == "upstream_auth_failed"
+    assert secrets.redact("upstream_unavailable") == "upstream_unavailable"
+    assert key.lower() not in secrets.redact(f"of {key}").lower()
+
+
 def test_d13_a_word_of_a_key_may_stand_alone() -> None:
     """Messages have it; with its neighbours it is a part of the key."""
     secrets = Secrets(["sk-upstream-canary-0123456789", "abcdefghijklmnopq"])
