@@ -200,6 +200,10 @@ async def test_an_edit_may_be_json(scene: Scene) -> None:
         ({"size": "0x1024"}, "size"),
         ({"quality": "best"}, "quality"),
         ({"output_format": "svg"}, "output_format"),
+        ({"output_format": "jpeg", "output_compression": 101}, "output_compression"),
+        ({"background": "purple"}, "background"),
+        ({"moderation": "none"}, "moderation"),
+        ({"style": "cubist"}, "style"),
         ({"response_format": "file"}, "response_format"),
         ({"partial_images": 4}, "partial_images"),
         ({"model": "gemini-2.5-flash"}, "model"),
@@ -222,6 +226,7 @@ async def test_a_wrong_request_is_a_400_that_names_the_param(
         ({"image": ("a.png", b"")}, "image"),
         ({"image": ("a.gif", b"GIF89a")}, "image"),
         ({"n": "two"}, "n"),
+        ({"input_fidelity": "low-ish"}, "input_fidelity"),
     ],
 )
 async def test_a_wrong_edit_is_a_400_that_names_the_param(

@@ -20,8 +20,17 @@ EDITS: Final = "images/edits"
 
 _MOST: Final = 10
 _MOST_PARTIAL: Final = 3
-_FORMATS: Final = ("png", "jpeg", "webp")
-_QUALITIES: Final = ("auto", "low", "medium", "high", "xhigh", "max", "standard", "hd")
+_MOST_COMPRESSION: Final = 100
+_KNOWN: Final[dict[str, Collection[str]]] = {
+    "response_format": ("url", "b64_json"),
+    "output_format": ("png", "jpeg", "webp"),
+    "quality": ("auto", "low", "medium", "high", "xhigh", "max", "standard", "hd"),
+    "background": ("auto", "opaque", "transparent"),
+    "moderation": ("auto", "low"),
+    "style": ("vivid", "natural"),
+    "input_fidelity": ("high", "low"),
+    "complexity": ("low", "medium", "high"),
+}
 _USUAL: Final[dict[str, Collection[object]]] = {
     "background": ("auto", "opaque"),
     "quality": ("auto", "medium", "standard"),
@@ -112,9 +121,9 @@ def check(request: ImageRequest, ignored: IgnoredParams) -> None:
         raise missing("prompt")
     check_range("n", 1 if request.n is None else request.n, 1, _MOST)
     check_range("partial_images", request.partial_images or 0, 0, _MOST_PARTIAL)
-    _check_choice("response_format", request.response_format, ("url", "b64_json"))
-    _check_choice("output_format", request.output_format, _FORMATS)
-    _check_choice("quality", request.quality, _QUALITIES)
+    check_range("output_compression", request.output_compression or 0, 0, _MOST_COMPRESSION)
+    for name, known in _KNOWN.items():
+        _check_choice(name, getattr(request, name), known)
     for name in _REFUSED:
         if getattr(request, name) is not None:
             message = f"Unsupported parameter: '{name}' has no equivalent with this model."
