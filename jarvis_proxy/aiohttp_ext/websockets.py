@@ -6,6 +6,7 @@ a relay must not. So this module uses aiohttp's reader and writer directly. Sour
 
 import asyncio
 import contextlib
+import socket
 import struct
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, cast
@@ -22,6 +23,11 @@ _CODE: Final = struct.Struct("!H")
 _FLUSH: Final = 1.0
 """Seconds that a peer has to receive the last frames before the connection is aborted."""
 _LONGEST_REASON: Final = 123
+_PROBES: Final = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
+"""Seconds of silence before a peer is probed, seconds between the probes, and how many there are.
+
+A session may be silent for long. Its peer may have lost its power meanwhile, or its way here.
+"""
 _HANDSHAKE: Final = ("Upgrade", "Connection", "Sec-WebSocket-Key", "Sec-WebSocket-Version")
 
 
@@ -69,6 +75,7 @@ class WebSocketPeer:
         self._transport = transport
         self._close = close
         self._stall = stall
+        _find_dead_peer(transport, stall)
 
     @property
     def is_open(self) -> bool:
@@ -128,6 +135,19 @@ class WebSocketPeer:
         self._close()
         if not is_taken:
             asyncio.get_running_loop().call_later(_FLUSH, self._transport.abort)
+
+
+def _find_dead_peer(transport: asyncio.BaseTransport, stall: float) -> None:
+    """Let the system end a connection whose peer confirms nothing for *stall* seconds.
+
+    What is sent to a dead machine is taken by the system's buffers for a quarter of an hour.
+    """
+    sock = transport.get_extra_info("socket")
+    with contextlib.suppress(OSError):  # no TCP, such as a Unix socket
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in {**_PROBES, "TCP_USER_TIMEOUT": round(stall * 1000)}.items():
+            if (option := getattr(socket, name, None)) is not None:  # not every system has them
+                sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def close_data(code: int, reason: str = "") -> bytes:

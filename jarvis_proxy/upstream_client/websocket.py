@@ -31,6 +31,14 @@ class HandshakeRefused(Exception):
         self.body = body
 
 
+class _HandshakeLost(Exception):
+    """The upstream took a handshake and hung up; the cause says how.
+
+    It is none of the errors after which aiohttp sends a request again: a handshake that was sent
+    may have opened a session, which is billed.
+    """
+
+
 async def keep_refusal(
     request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
@@ -39,7 +47,12 @@ async def keep_refusal(
     Raises:
         HandshakeRefused: the response does not switch to a WebSocket.
     """
-    response = await handler(request)
+    try:
+        response = await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise  # nothing was sent
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as exc:
+        raise _HandshakeLost from exc
     if response.status == _SWITCHING:
         return response
     body = bytearray()
@@ -85,5 +98,7 @@ async def open_websocket(
             decode_text=False,
         )
         return peer_of(connection, stall=stall), connection.protocol
+    except _HandshakeLost as exc:
+        raise map_send_error(exc.__cause__ or exc) from exc
     except NETWORK_ERRORS as exc:
         raise map_send_error(exc) from exc

@@ -24,6 +24,7 @@ from jarvis_proxy.aiohttp_ext.websockets import (
     close_frame,
 )
 from jarvis_proxy.errors import ProxyError
+from tests.support.both_ends import vanish
 from tests.support.eventually import eventually
 from tests.support.raw_websocket import (
     BINARY,
@@ -145,6 +146,28 @@ async def test_a_peer_that_takes_nothing_is_lost_and_its_connection_is_cut(
         socket.pause()
         await asyncio.wait_for(lost.wait(), 20)
         await eventually(lambda: not transports[0].get_write_buffer_size())
+
+
+async def test_a_peer_whose_machine_is_dead_is_lost() -> None:
+    """It confirms nothing, not even what the system's buffers take for it."""
+    lost = asyncio.Event()
+    checks: list[asyncio.Task[None]] = []
+
+    async def check(peer: WebSocketPeer) -> None:
+        await peer.receive()
+        await peer.send(Frame(WSMsgType.TEXT, b"{}"))
+        with pytest.raises(PeerLost):
+            await peer.receive()
+        lost.set()
+
+    async def play(peer: WebSocketPeer) -> None:
+        checks.append(asyncio.create_task(check(peer)))  # the request's own task is cancelled
+        await asyncio.sleep(30)
+
+    async with accepted(play, stall=0.5) as socket:
+        await socket.send(TEXT, b"{}")
+        vanish(socket.writer)
+        await asyncio.wait_for(lost.wait(), 20)
 
 
 async def test_a_peer_that_is_gone_is_lost() -> None:

@@ -87,6 +87,8 @@ its limits:
 - Random faults, many at once: `python -m tests.soak --streams 100000 --seed 1`.
 - Thousands of streams for minutes, and what each costs: \
 `python -m tests.support.load_scenarios hold --streams 2000 --minutes 10`.
+- Sessions of `/v1/realtime` that end in every way, for minutes: \
+`python -m tests.realtime_soak --sockets 500 --seconds 600`.
 - Clients that do not read, and their effect on others: \
 `python -m tests.support.load_scenarios slow`.
 - Any bytes into every parser and translator: `python -m tests.fuzz --seconds 600`.

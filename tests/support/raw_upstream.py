@@ -76,16 +76,21 @@ class Peer:
 
     def reset(self) -> None:
         """Close with a reset (RST)."""
-        sock = self.writer.get_extra_info("socket")
-        if sock is not None:  # the other end was faster
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.writer.transport.abort()
+        reset(self.writer)
 
     async def closed(self) -> None:
         """Wait until the proxy has closed its end."""
         with contextlib.suppress(ConnectionError):
             while await self.reader.read(65536):
                 pass
+
+
+def reset(writer: asyncio.StreamWriter) -> None:
+    """Close with a reset (RST): without it, ``abort`` sends a FIN where all input was read."""
+    sock = writer.get_extra_info("socket")
+    if sock is not None and sock.fileno() >= 0:  # the other end was faster
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
 
 
 Script = Callable[[Peer, Received], Awaitable[None]]

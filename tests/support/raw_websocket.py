@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.conftest import BEARER
 from tests.support.raw_client import RawConnection, RawResponse, connect
-from tests.support.raw_upstream import Peer, Received
+from tests.support.raw_upstream import Peer, Received, reset
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -122,8 +122,8 @@ class RawSocket:
         self.writer.transport.resume_reading()  # type: ignore[attr-defined]
 
     def abort(self) -> None:
-        """Cut the connection."""
-        self.writer.transport.abort()
+        """Cut the connection with a reset."""
+        reset(self.writer)
 
 
 async def accept(peer: Peer, request: Received, protocol: str | None = None) -> RawSocket:
@@ -181,6 +181,13 @@ async def opened(
         if status != 101:
             raise Refused(await _rest(connection, status, got))
         yield RawSocket(connection.reader, connection.writer, mask=True, headers=got)
+
+
+async def refusal(connection: RawConnection) -> Refused:
+    """Return what the proxy answers to a handshake that is not to succeed."""
+    status, headers = await connection.head()
+    assert status != 101, "it was not refused"
+    return Refused(await _rest(connection, status, headers))
 
 
 async def _rest(connection: RawConnection, status: int, headers: dict[str, str]) -> RawResponse:

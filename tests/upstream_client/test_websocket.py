@@ -6,11 +6,12 @@ import pytest
 import trustme
 from aiohttp import WSMsgType
 
-from jarvis_proxy.aiohttp_ext.websockets import Frame
+from jarvis_proxy.aiohttp_ext.websockets import Frame, PeerLost
 from jarvis_proxy.canonical.exchange import UpstreamRequest
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstream_client.transport import HttpTransport
 from jarvis_proxy.upstream_client.websocket import HandshakeRefused
+from tests.support.both_ends import vanish
 from tests.support.raw_upstream import Peer, RawUpstream, Received, Script
 from tests.support.raw_websocket import TEXT, accept
 from tests.upstream_client.routes import LOOPS, WAYS, Way, Ways, run_on
@@ -94,6 +95,32 @@ def test_every_way_to_an_upstream(ways: Ways, way: Way, loop: str) -> None:
     run_on(loop, play())
 
 
+@pytest.mark.parametrize("loop", LOOPS)
+def test_an_upstream_whose_machine_is_dead_is_lost(ways: Ways, loop: str) -> None:
+    dark, over = asyncio.Event(), asyncio.Event()
+
+    async def script(peer: Peer, request: Received) -> None:
+        await (await accept(peer, request)).receive()
+        vanish(peer.writer)
+        dark.set()
+        await over.wait()
+        peer.reset()
+
+    async def play() -> None:
+        async with ways.reached("plain", script) as (transport, _), asyncio.timeout(20):
+            peer, _ = await transport.open_socket(
+                ASKED, "sk-1", protocols=(), max_size=1000, stall=0.5
+            )
+            await peer.send(Frame(WSMsgType.TEXT, b"{}"))
+            await dark.wait()
+            await peer.send(Frame(WSMsgType.TEXT, b"{}"))  # which nobody confirms
+            with pytest.raises(PeerLost):
+                await peer.receive()
+            over.set()
+
+    run_on(loop, play())
+
+
 @pytest.mark.parametrize("status", [200, 302, 307, 401, 503])
 async def test_a_refusal_keeps_its_body(status: int) -> None:
     async def script(peer: Peer, request: Received) -> None:
@@ -130,6 +157,17 @@ async def test_an_answer_that_is_none(answer: bytes, code: str | None) -> None:
         await peer.send(answer)
         peer.close()
 
-    _, got = await attempt(script)
+    upstream, got = await attempt(script)
     assert isinstance(got, ProxyError)
     assert (got.status, got.code) == (502, code or "upstream_bad_response")
+    assert len(upstream.received) == 1  # a session is not opened twice
+
+
+async def test_a_reset_handshake_is_not_sent_again() -> None:
+    async def script(peer: Peer, request: Received) -> None:
+        peer.reset()
+
+    upstream, got = await attempt(script)
+    assert isinstance(got, ProxyError)
+    assert (got.status, got.code) == (502, "upstream_disconnected")
+    assert len(upstream.received) == 1

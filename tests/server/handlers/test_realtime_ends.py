@@ -217,12 +217,12 @@ async def test_a_shutdown_tells_the_client_and_closes_with_1012() -> None:
 PIECE = b"x" * 65536
 
 
-async def _fill(socket: RawSocket) -> int:
-    """Send until nothing more is taken; return how many bytes were."""
+async def _fill(socket: RawSocket, stuck: float = 1.0) -> int:
+    """Send until nothing more is taken for *stuck* seconds; return how many bytes were."""
     sent = 0
     with contextlib.suppress(TimeoutError):
         while True:
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(stuck):
                 await socket.send(BINARY, PIECE)
             sent += len(PIECE)
             assert sent < 2**28, "nobody stops the sender"
@@ -272,10 +272,10 @@ async def test_a_client_that_never_reads_is_cut_off() -> None:
 
     async def play(socket: RawSocket) -> None:
         await socket.receive()
-        await _fill(socket)
+        await _fill(socket, 0.3)
         ended.append((await socket.until_close())[1])
 
-    async with scene(play, WRITE_STALL_TIMEOUT="1") as (proxy, _), opened(proxy.port) as socket:
+    async with scene(play, WRITE_STALL_TIMEOUT="2") as (proxy, _), opened(proxy.port) as socket:
         socket.pause()
         await socket.send(TEXT, b"{}")
         await eventually(lambda: ended == [1001], seconds=30)
