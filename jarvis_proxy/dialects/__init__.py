@@ -1,1 +1,1 @@
-"""What clients speak, a folder per API: its requests, its answers, its errors. Pure."""
+"""The clients' APIs, one folder each: requests, answers, errors. Pure."""

@@ -1,4 +1,4 @@
-"""OpenAI's APIs as the shell sees them: their errors, heartbeats and failures. Pure.
+"""OpenAI's APIs for the shell: their errors, heartbeats and failures. Pure.
 
 Source: https://platform.openai.com/docs/guides/error-codes (read 2026-11).
 """
@@ -23,18 +23,18 @@ _NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class OpenAIApi:
-    """Chat completions, Responses and the rest; implements ``ClientApi``."""
+    """Chat completions, Responses and the others; implements ``ClientApi``."""
 
     def error(self, error: ProxyError, call_id: str, /) -> ErrorAnswer:
         """Return *error* in OpenAI's form."""
         return ErrorAnswer(error.status, (), error.body())
 
     def answer_headers(self, call_id: str, /) -> Mapping[str, str]:
-        """Return nothing: the shell's own headers are OpenAI's."""
+        """Return nothing: the shell already sends OpenAI's headers."""
         return _NO_HEADERS
 
     def stream_form(self, call: Call, headers: Mapping[str, str], /) -> StreamForm:
-        """Return the form of a stream of responses, of sound, or of chunks."""
+        """Return the form of a stream of response events, of audio, or of chunks."""
         if call.endpoint == "responses":
             return ResponseForm(call, headers)
         if call.endpoint == SPEECH and streams(call.body) == "audio":
@@ -43,7 +43,7 @@ class OpenAIApi:
 
 
 class ChunkForm:
-    """What the proxy says between chunks: comments, and where clients need them, empty chunks."""
+    """The proxy's messages between chunks: comments and, if a client needs them, empty chunks."""
 
     content_type = _EVENTS
     silent = False
@@ -57,14 +57,15 @@ class ChunkForm:
         self._shape = heartbeat_format(
             headers, endpoint=call.endpoint, asks_usage=wants_usage(call.body)
         )
-        self._sample = b""  # the first events: heartbeats look like them
+        # The first events, which heartbeats imitate.
+        self._sample = b""
 
     def has_content(self, events: bytes, /) -> bool:
-        """Return whether there is an event, and not only comments."""
+        """Return whether *events* contain an event, not only comments."""
         return _DATA in events
 
     def passed(self, events: bytes, /) -> None:
-        """Keep the first events."""
+        """Keep the first events for heartbeats."""
         if not self._sample:
             self._sample = events[:_SAMPLE]
 
@@ -72,7 +73,7 @@ class ChunkForm:
         """Return None: chunks have no numbers."""
 
     def heartbeat(self, *, is_long: bool, first_events_wait: bool) -> bytes:
-        """Return a comment; after a long silence, the shape that this client needs."""
+        """Return a comment, or after a long silence the form that this client needs."""
         if not is_long:
             return KEEPALIVE
         call = self._call
@@ -86,7 +87,7 @@ class ChunkForm:
 
 
 class SoundForm:
-    """A stream of sound itself: nothing can be said in it, so a failure ends the connection."""
+    """A stream of raw audio: it cannot carry messages, so a failure ends the connection."""
 
     silent = True
     error_pause = 0.0
@@ -98,7 +99,7 @@ class SoundForm:
         self.content_type = CONTENT_TYPES[decode_speech(call.body).format]
 
     def has_content(self, events: bytes, /) -> bool:
-        """Return whether there is any sound."""
+        """Return whether there is any audio."""
         return bool(events)
 
     def passed(self, events: bytes, /) -> None:
@@ -112,12 +113,12 @@ class SoundForm:
         return b""
 
     def failure(self, error: ProxyError, /) -> bytes:
-        """Return nothing: the end of the connection tells it."""
+        """Return nothing: the end of the connection shows the failure."""
         return b""
 
 
 class ResponseForm:
-    """What the proxy says between the events of a response, some of which are its own."""
+    """The proxy's own events and comments between the events of a response."""
 
     content_type = _EVENTS
     silent = False
@@ -133,27 +134,27 @@ class ResponseForm:
         self._events = ProxyResponseEvents(call.id, call.created, call.model, call.body)
 
     def has_content(self, events: bytes, /) -> bool:
-        """Return whether there is an event, and not only comments."""
+        """Return whether *events* contain an event, not only comments."""
         return _DATA in events
 
     def passed(self, events: bytes, /) -> None:
-        """Note *events*, whose last one a failure looks at."""
+        """Note *events*, because a failure depends on the last one."""
         self._has_begun = True
         self._events.record_sent(events)
 
     def number_events(self, *, relayed: bool) -> SequenceNumbers | None:
-        """Return the numbers for the events of an answer that is to begin."""
+        """Return the sequence numbers for a new answer."""
         return self._events.start_attempt(relayed=relayed)
 
     def heartbeat(self, *, is_long: bool, first_events_wait: bool) -> bytes:
-        """Return a comment, or an event for clients that count events only.
+        """Return a comment, or an event for clients that count only events.
 
-        Without a response, even a short silence needs its event.
+        Before a response has begun, such clients need an event even for a short silence.
         """
         if self._needs_events and not first_events_wait and (is_long or not self._has_begun):
             return self._events.heartbeat()
         return KEEPALIVE
 
     def failure(self, error: ProxyError, /) -> bytes:
-        """Return ``error`` and ``response.failed``: some clients know only one of them."""
+        """Return ``error`` and ``response.failed``: some clients recognise only one of them."""
         return self._events.failure(error)

@@ -1,4 +1,4 @@
-"""What the small OpenAI dialects share: bodies to typed values, and names of params. Pure."""
+"""Shared by the small OpenAI dialects: decodes bodies, and maps params. Pure."""
 
 from collections.abc import Mapping
 from typing import TypeVar
@@ -14,10 +14,10 @@ _T = TypeVar("_T")
 
 
 def decode_body(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
-    """Return *body* as the value that *decoder* makes of it.
+    """Return *body* decoded by *decoder*.
 
     Raises:
-        ProxyError: 400 `invalid_json`, `array_above_max_length`, or the field that is wrong.
+        ProxyError: 400 `invalid_json`, `array_above_max_length`, or with the invalid field.
     """
     check_values(body)
     try:
@@ -30,7 +30,7 @@ def decode_body(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
 
 
 class FixedParams:
-    """Maps the beginnings of canonical params to a client's names; implements ``ParamMap``."""
+    """Maps prefixes of canonical params to a client's names; implements ``ParamMap``."""
 
     __slots__ = ("_names",)
 
@@ -38,6 +38,6 @@ class FixedParams:
         self._names = names
 
     def param(self, chat_param: str, /) -> str:
-        """Return the client's name for what stands at *chat_param*; others stay as they are."""
+        """Return the client's name for *chat_param*; unknown ones stay unchanged."""
         found = [start for start in self._names if chat_param.startswith(start)]
         return self._names[max(found, key=len)] if found else chat_param

@@ -1,1 +1,1 @@
-"""OpenAI's chat completions API, as clients of translated upstreams speak it. Pure."""
+"""OpenAI's chat completions API, for clients of translated upstreams. Pure."""

@@ -1,4 +1,4 @@
-"""An answer in the chat API: its choices as one stream or as one body. Pure."""
+"""An answer in the chat API: its choices as a stream or as one body. Pure."""
 
 import msgspec
 
@@ -13,11 +13,12 @@ from jarvis_proxy.wire.sse import DONE
 
 
 class ChatAnswer:
-    """The choices of one answer; implements ``Answer``. *numbers* are of no use here."""
+    """The choices of one answer; implements ``Answer``. *numbers* is unused: chunks have none."""
 
     __slots__ = ("_head", "_messages", "_out", "_sinks", "_stream", "_usage")
 
-    kept: int = 0  # of a stream, nothing
+    # A stream keeps nothing.
+    kept: int = 0
 
     def __init__(
         self,
@@ -35,7 +36,7 @@ class ChatAnswer:
         self._usage = ChatUsage()
 
     def choice(self, index: int, /) -> AnswerSink:
-        """Return the sink of a choice, the same one for the same *index*."""
+        """Return the sink of choice *index*, always the same one."""
         sink = self._sinks.get(index)
         if sink is None:
             sink, tag = self._new_sink(index), self._head.options.think_tag
@@ -45,7 +46,7 @@ class ChatAnswer:
         return sink
 
     def end(self, usage: ChatUsage | None, service_tier: str | None = None, /) -> None:
-        """End the answer, behind the ``finish`` of every choice."""
+        """End the answer, after the ``finish`` of every choice."""
         head = self._head
         head.serve(service_tier)
         self._usage = usage or ChatUsage()
@@ -55,7 +56,7 @@ class ChatAnswer:
             self._out.append(DONE)
 
     def take(self) -> bytes:
-        """Return the whole events that were written since the last call, or ``b""``."""
+        """Return the whole events written since the last call, or ``b""``."""
         out = self._out
         data = out[0] if len(out) == 1 else b"".join(out)
         out.clear()

@@ -1,4 +1,4 @@
-"""One choice's answer as the chunks of an OpenAI stream. Pure.
+"""Writes one choice's answer as chunks of an OpenAI stream. Pure.
 
 Source: https://platform.openai.com/docs/api-reference/chat-streaming (read 2026-11).
 """
@@ -30,8 +30,8 @@ _encode: Final = msgspec.json.Encoder().encode
 class ChunkSink:
     """Writes one choice's answer as chunks into *out*; implements ``AnswerSink``.
 
-    The chunk with the role goes out with the first thing to show and not before: until then the
-    answer can still become another one.
+    The chunk with the role is sent only with the first content: until then, the proxy can still
+    repeat the request elsewhere.
     """
 
     __slots__ = (
@@ -62,30 +62,30 @@ class ChunkSink:
         self._text_head = self._thought_head = self._tail = b""
 
     def begin(self, upstream_id: str | None, usage: ChatUsage | None, /) -> None:
-        """Take the upstream's id."""
+        """Note the upstream's id."""
         self._head.name(upstream_id)
 
     def text(self, text: str, /) -> None:
-        """Take a piece of the content."""
+        """Receive a piece of the content."""
         if not self.emitted:
             self._begin()
         self._out.append(self._text_head + _encode(text) + self._tail)
 
     def thought(self, text: str, /) -> None:
-        """Take a piece of the reasoning: never with content, which one client then drops."""
+        """Write a piece of the reasoning, never with content: one client drops reasoning then."""
         if not self.emitted:
             self._begin()
         self._out.append(self._thought_head + _encode(text) + self._tail)
 
     def seal(self, state: SealedState, /) -> None:
-        """Take a signature for what comes next, or Anthropic's blocks as they are."""
+        """Keep a signature for the next part, or write Anthropic's blocks unchanged."""
         if state.signs_next:
             self._signature = state.payload
         elif blocks := anthropic_blocks(state):
             self._emit(Delta(thinking_blocks=blocks))
 
     def call_begin(self, call: CallStart, /) -> None:
-        """Begin a tool call. A client that declared ``functions`` gets the first one only."""
+        """Begin a tool call. A client that declared ``functions`` gets only the first one."""
         is_legacy = self._head.options.legacy_functions
         if not is_legacy or self._calls == 0:
             self._call = OpenCall(call, self._calls, self._signature, is_legacy=is_legacy)
@@ -93,7 +93,7 @@ class ChunkSink:
         self._calls += 1
 
     def call_piece(self, piece: str, /) -> None:
-        """Take a piece of the open call's arguments."""
+        """Receive a piece of the open call's arguments."""
         if self._call is not None:
             for delta in self._call.add(piece):
                 self._emit(delta)
@@ -106,17 +106,17 @@ class ChunkSink:
         self._call = None
 
     def sketch(self, image: Image, /) -> None:
-        """Do nothing: chat has no place for it."""
+        """Do nothing: the chat API has no field for it."""
 
     def image(self, image: Image, /) -> None:
-        """Take a picture."""
+        """Receive a picture."""
         self._emit(Delta(images=[image]))
 
     def speech(self, mime_type: str, data: str, /) -> None:
-        """Take a piece of sound.
+        """Receive a piece of audio.
 
         Raises:
-            ProxyError: 502 `upstream_bad_frame`, it is not base64.
+            ProxyError: 502 `upstream_bad_frame`, the data is not base64.
         """
         audio = Audio()
         if self._speech is None:
@@ -127,20 +127,20 @@ class ChunkSink:
         self._emit(Delta(audio=audio))
 
     def logprobs(self, tokens: list[TokenLogprob], /) -> None:
-        """Take the log probabilities of the tokens just given."""
+        """Receive the log probabilities of the preceding tokens."""
         if not self.emitted:
             self._begin()
         self._write(ChunkChoice(self._index, Delta(), Logprobs(tokens)))
 
     def server_tool(self, kind: Literal["web_search"], count: int, /) -> None:
-        """Do nothing: chat has no place for it."""
+        """Do nothing: the chat API has no field for it."""
 
     def finish(self, finish: Finish, /) -> None:
-        """End the choice: what is known only now, then the one chunk with a finish reason."""
+        """End the choice: write what is known only now, then the chunk with the finish reason."""
         if not self.emitted:
             self._begin()
         if self._speech is not None:
-            # The sound is not stored, so its id has expired already.
+            # The audio is not stored, so its id has already expired.
             audio = Audio(expires_at=self._head.context.created)
             if rest := self._speech.close():
                 audio.data = rest
@@ -162,10 +162,11 @@ class ChunkSink:
         self.emitted = True
         self._chunk = new_chunk(self._head)
         if self._head.options.include_usage:
-            self._chunk.usage = None  # as OpenAI does in every chunk but the last
-        # Nearly every chunk is a piece of text or thought, and all but that piece is the same in
-        # each: it is encoded once, here, and a frame then costs the encoding of one string and a
-        # join. The place is unambiguous: inside of a JSON string these quotes would be escaped.
+            # OpenAI sends null in every chunk but the last.
+            self._chunk.usage = None
+        # Nearly every chunk is a piece of text or of a thought, and only that piece differs. The
+        # rest is encoded once, here. A chunk then costs the encoding of one string and a join. The
+        # position is unambiguous, because quotes inside a JSON string would be escaped.
         self._text_head, self._tail = self._around(Delta(content=""), b'"content":')
         self._thought_head, _ = self._around(Delta(reasoning_content=""), b'"reasoning_content":')
         self._write(ChunkChoice(self._index, Delta(role="assistant", content="")))
@@ -183,19 +184,19 @@ class ChunkSink:
         return event(self._chunk)
 
     def _around(self, delta: Delta, key: bytes) -> tuple[bytes, bytes]:
-        """Return what stands before and after the empty string behind *key*."""
+        """Return the encoded chunk before and after the empty string that follows *key*."""
         head, _, tail = self._event(ChunkChoice(self._index, delta)).partition(key + b'""')
         return head + key, tail
 
 
 def new_chunk(head: ChatHead) -> Chunk:
-    """Return a chunk without choices, with what is the same in all chunks of an answer."""
+    """Return a chunk without choices, with the fields that all chunks of an answer share."""
     context = head.context
     return Chunk(id=head.id, created=context.created, model=context.model, choices=[])
 
 
 def usage_event(head: ChatHead, usage: ChatUsage) -> bytes:
-    """Return the chunk without choices that has the tokens of all choices together."""
+    """Return the chunk without choices that reports the tokens of all choices together."""
     chunk = new_chunk(head)
     chunk.service_tier = head.tier
     chunk.usage = usage

@@ -1,4 +1,4 @@
-"""One choice's answer as a whole message, and all choices as a ChatCompletion. Pure.
+"""Builds a message from each choice's events, and a ChatCompletion from all choices. Pure.
 
 Source: https://platform.openai.com/docs/api-reference/chat/object (read 2026-11).
 """
@@ -28,7 +28,7 @@ from jarvis_proxy.wire.chat_types import (
 
 
 class MessageSink:
-    """Gathers one choice's answer into a message; implements ``AnswerSink``."""
+    """Collects one choice's answer into a message; implements ``AnswerSink``."""
 
     __slots__ = (
         "_arguments",
@@ -50,11 +50,12 @@ class MessageSink:
     )
 
     def __init__(self, head: ChatHead, index: int) -> None:
-        self.emitted = False  # never: the client hears of it when all of it is there
+        # Nothing is sent before the whole message is complete.
+        self.emitted = False
         self.choice: CompletionChoice | None = None
         """The whole choice, once it has ended."""
         self.model_version: str | None = None
-        """The upstream's name for the model that answered, once the choice has ended."""
+        """The upstream's name of the model that answered, once the choice has ended."""
         self._head = head
         self._index = index
         self._content: list[str] = []
@@ -70,19 +71,19 @@ class MessageSink:
         self._logprobs: list[TokenLogprob] = []
 
     def begin(self, upstream_id: str | None, usage: ChatUsage | None, /) -> None:
-        """Take the upstream's id."""
+        """Note the upstream's id."""
         self._head.name(upstream_id)
 
     def text(self, text: str, /) -> None:
-        """Take a piece of the content; nothing is put between pieces."""
+        """Add a piece of the content; pieces are joined without a separator."""
         self._content.append(text)
 
     def thought(self, text: str, /) -> None:
-        """Take a piece of the reasoning."""
+        """Receive a piece of the reasoning."""
         self._reasoning.append(text)
 
     def seal(self, state: SealedState, /) -> None:
-        """Take a signature for what comes next, or Anthropic's blocks as they are."""
+        """Keep a signature for the next part, or add Anthropic's blocks unchanged."""
         if state.signs_next:
             self._signature = state.payload
         else:
@@ -94,7 +95,7 @@ class MessageSink:
         self._arguments.clear()
 
     def call_piece(self, piece: str, /) -> None:
-        """Take a piece of the open call's arguments."""
+        """Receive a piece of the open call's arguments."""
         self._arguments.append(piece)
 
     def call_end(self, /) -> None:
@@ -105,28 +106,28 @@ class MessageSink:
         self._signature = None
 
     def sketch(self, image: Image, /) -> None:
-        """Do nothing: chat has no place for it."""
+        """Do nothing: the chat API has no field for it."""
 
     def image(self, image: Image, /) -> None:
-        """Take a picture."""
+        """Receive a picture."""
         self._images.append(image)
 
     def speech(self, mime_type: str, data: str, /) -> None:
-        """Take a piece of sound."""
+        """Receive a piece of audio."""
         self._sound.append((mime_type, data))
 
     def logprobs(self, tokens: list[TokenLogprob], /) -> None:
-        """Take the log probabilities of the tokens just given."""
+        """Receive the log probabilities of the preceding tokens."""
         self._logprobs += tokens
 
     def server_tool(self, kind: Literal["web_search"], count: int, /) -> None:
-        """Do nothing: chat has no place for it."""
+        """Do nothing: the chat API has no field for it."""
 
     def finish(self, finish: Finish, /) -> None:
         """End the choice.
 
         Raises:
-            ProxyError: 502 `upstream_bad_frame`, its sound is not base64.
+            ProxyError: 502 `upstream_bad_frame`, the audio is not base64.
         """
         message = self._message()
         message.annotations = list(finish.annotations)
@@ -165,14 +166,14 @@ class MessageSink:
         return Audio(
             f"audio_{context.new_id()}",
             encode_speech(self._sound, self._head.options.audio_format),
-            # The sound is not stored, so its id has expired already.
+            # The audio is not stored, so its id has already expired.
             context.created,
             "",
         )
 
 
 def completion(head: ChatHead, sinks: Iterable[MessageSink], usage: ChatUsage) -> ChatCompletion:
-    """Return the answer that the choices of all *sinks* make that have ended."""
+    """Return the completion with the choices of all *sinks* that have ended."""
     ended = [sink for sink in sinks if sink.choice is not None]
     versions = (sink.model_version for sink in ended)
     return ChatCompletion(

@@ -1,7 +1,7 @@
-"""The tool call that is being sent: whole in one chunk, or in pieces. Pure.
+"""The tool call in progress: sends it whole in one chunk, or in pieces. Pure.
 
-One client reads only the first call of a chunk, and none needs pieces of a call that is there at
-once. So the first piece waits for the second one, or for the end of the call.
+One client reads only the first call of a chunk, and no client needs pieces of a call that arrives
+at once. So the first piece waits for the second one, or for the end of the call.
 """
 
 from msgspec import UNSET
@@ -20,7 +20,7 @@ from jarvis_proxy.wire.chat_types import (
 
 
 class OpenCall:
-    """One tool call, from its head to its end. *index* counts the calls of a choice."""
+    """One tool call, from its head to its end. *index* is its position in the choice."""
 
     __slots__ = ("_call", "_first", "_index", "_is_legacy", "_is_told", "_signature")
 
@@ -35,7 +35,7 @@ class OpenCall:
         self._is_told = False
 
     def add(self, piece: str) -> list[Delta]:
-        """Return what can be sent after a piece of the arguments."""
+        """Return the deltas that can be sent after a piece of the arguments."""
         if self._first is None:
             self._first = piece
             return []
@@ -44,7 +44,7 @@ class OpenCall:
         return [*deltas, self._piece(piece)]
 
     def end(self) -> list[Delta]:
-        """Return what is left to tell."""
+        """Return the deltas that are left to send."""
         return [] if self._is_told else [self._head(self._first)]
 
     def _head(self, arguments: str | None) -> Delta:
@@ -66,7 +66,7 @@ class OpenCall:
 
 
 def tool_call(call: CallStart, arguments: str | None, signature: str | None) -> MessageToolCall:
-    """Return a call with its *arguments*, None for none, and with what signs it."""
+    """Return a call with *arguments* and *signature*; None leaves them out."""
     namespace = call.namespace or UNSET
     written = MessageToolCall(id=call.id, type=call.kind, extra_content=signed(signature))
     if call.kind == "custom":

@@ -1,4 +1,4 @@
-"""What a chat request says about the form of its answer, and what its chunks share. Pure."""
+"""The form of an answer that a chat request asks for, and the fields its chunks share. Pure."""
 
 from typing import Final
 
@@ -12,12 +12,12 @@ _PREFIX: Final = "chatcmpl-"
 
 
 class ChatOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How a client wants its answer.
+    """The form of answer that a client wants.
 
-    *include_usage* is of ``stream_options``. *legacy_functions*: the client declared ``functions``
-    and gets ``function_call``. With *think_tag* thoughts go into the content, between tags of this
-    name. *audio_format* is ``wav`` or ``pcm16``. *service_tier*: it asked for one, so the answer
-    names the one that served it.
+    *include_usage* is from ``stream_options``. *legacy_functions*: the client declared
+    ``functions`` and gets ``function_call``. *think_tag* puts thoughts in the content, between tags
+    of this name. *audio_format* is ``wav`` or ``pcm16``. *service_tier*: the request named a tier,
+    so the answer names the one that served it.
     """
 
     include_usage: bool = False
@@ -28,7 +28,7 @@ class ChatOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChatHead:
-    """What all choices of one answer share: its id, and the tier that served it."""
+    """The fields that all choices of one answer share: its id, and the tier that served it."""
 
     __slots__ = ("_id", "_tier", "context", "options")
 
@@ -39,17 +39,17 @@ class ChatHead:
         self._tier: str | None = None
 
     def name(self, upstream_id: str | None) -> None:
-        """Take the upstream's id of the answer: the first one that any choice has counts."""
+        """Set the upstream's id of the answer; the first one of any choice counts."""
         if self._id is None and upstream_id:
             self._id = upstream_id
 
     def serve(self, tier: str | None) -> None:
-        """Take the tier that served the call."""
+        """Set the tier that served the call."""
         self._tier = tier
 
     @property
     def id(self) -> str:
-        """The answer's id, from now on the same one for every choice and chunk."""
+        """The answer's id, fixed from now on for every choice and chunk."""
         if self._id is None:
             self._id = self.context.call_id
         return self._id if self._id.startswith(_PREFIX) else _PREFIX + self._id
@@ -61,11 +61,11 @@ class ChatHead:
 
 
 def signed(signature: str | None) -> ExtraContent | UnsetType:
-    """Return the field that carries a signature of Gemini's, in Google's own place for it."""
+    """Return the field for a signature of Gemini's, where Google's own API has it."""
     return UNSET if signature is None else {"google": {"thought_signature": signature}}
 
 
 def finish_reason(finish: Finish, options: ChatOptions) -> FinishReason:
-    """Return the word for how a choice ended: clients of ``functions`` have one of their own."""
+    """Return the finish reason; clients of ``functions`` have a value of their own."""
     is_legacy = options.legacy_functions and finish.reason == "tool_calls"
     return "function_call" if is_legacy else finish.reason

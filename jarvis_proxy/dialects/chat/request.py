@@ -1,4 +1,4 @@
-"""A chat request: it is the canonical request already, except for the form of its answer. Pure.
+"""Chat requests, which are already canonical except for the form of their answer. Pure.
 
 Source: https://platform.openai.com/docs/api-reference/chat/create (read 2026-11).
 """
@@ -25,7 +25,7 @@ _TAG_KEYS: Final = ("thought_tag_marker", "thoughtTagMarker")
 class ChatDialect:
     """The chat completions API; implements ``Dialect``.
 
-    *new_id* gives 24 random letters and digits.
+    *new_id* returns 24 random letters and digits.
     """
 
     __slots__ = ("_new_id",)
@@ -34,7 +34,7 @@ class ChatDialect:
         self._new_id = new_id
 
     def read(self, call: Call, features: ModelFeatures, /) -> DialectCall:
-        """Return what *call* asks.
+        """Return *call* as a canonical request.
 
         Raises:
             ProxyError: 400, the body is not a chat request.
@@ -49,10 +49,10 @@ class ChatDialect:
 
 
 def read_options(request: ChatRequest) -> ChatOptions:
-    """Return what *request* says about the form of its answer.
+    """Return the form of the answer that *request* asks for.
 
     Raises:
-        ProxyError: 400, the think tag cannot be one.
+        ProxyError: 400, the think tag is not valid.
     """
     options = request.stream_options
     return ChatOptions(
@@ -79,7 +79,7 @@ def _is_function(tool: dict[str, object]) -> bool:
 
 
 def _think_tag(request: ChatRequest) -> str | None:
-    """Return the tag that Google's extension of the request names.
+    """Return the think tag in Google's extension of the request.
 
     Source: https://ai.google.dev/gemini-api/docs/openai#extra-body (read 2026-11).
     """
@@ -96,7 +96,7 @@ def _think_tag(request: ChatRequest) -> str | None:
 
 
 def _extensions(request: ChatRequest) -> Iterator[tuple[str, dict[str, object]]]:
-    """Yield Google's extension object from each of its places, with the param of that place."""
+    """Yield Google's extension object at each of its possible params, with that param."""
     if isinstance(request.google, dict):
         yield "google", request.google
     outer = request.extra_body

@@ -1,7 +1,7 @@
-"""Speech: in chat answers, and what all answers of sound are made of. Pure.
+"""Speech in chat answers, and functions that all audio answers share. Pure.
 
-Google speaks raw samples, ``audio/L16``: mono, 16 bits, and little-endian against that type's
-definition. A file needs a header in front of them.
+Google sends raw samples, ``audio/L16``: mono, 16 bits, and little-endian, contrary to that type's
+definition. A file needs a header before them.
 
 From Gemini 3.8 on, a request without a stream gets a whole WAV file.
 
@@ -29,10 +29,10 @@ _MOST_CHUNKS: Final = 64
 
 
 class SpeechEncoder:
-    """An answer's sound, piece by piece, as one base64 text in the format that was asked for.
+    """Converts an answer's audio, in pieces, to one base64 text in the requested format.
 
-    *audio_format* is ``wav``, ``pcm16`` or None, which stands for wav: it says what it is. Sound
-    that is neither raw samples nor WAV is passed on as it came.
+    *audio_format* is ``wav``, ``pcm16``, or None for wav, which describes itself. Audio that is
+    neither raw samples nor WAV is passed on unchanged.
     """
 
     __slots__ = ("_rest", "_started", "_wav")
@@ -43,9 +43,9 @@ class SpeechEncoder:
         self._rest = b""
 
     def feed(self, mime_type: str, data: str) -> str:
-        """Return the base64 that *data*, base64 too, adds; up to two bytes wait for the next piece.
+        """Return the base64 text that *data*, also base64, adds; up to two bytes are held back.
 
-        So each text is whole groups of four letters, and all of them joined are valid base64.
+        So each text consists of whole groups of four letters, and joined they are valid base64.
 
         Raises:
             ProxyError: 502 `upstream_bad_frame`, the data is not base64.
@@ -54,8 +54,8 @@ class SpeechEncoder:
         if not self._started:
             self._started = True
             if self._wav and is_pcm(mime_type):
-                # A stream's length is not known when its header goes out: the greatest possible
-                # stands for "until the end", as recorders write it that pipe their output.
+                # A stream's length is not known when its header is sent. As in recordings to a
+                # pipe, the greatest possible length means "until the end".
                 sound = wav_header(rate_of(mime_type), None) + sound
         sound = self._rest + sound
         whole = len(sound) - len(sound) % 3
@@ -63,15 +63,15 @@ class SpeechEncoder:
         return base64.b64encode(sound[:whole]).decode()
 
     def close(self) -> str:
-        """Return the base64 of what still waits."""
+        """Return the base64 text of the bytes held back."""
         rest, self._rest = self._rest, b""
         return base64.b64encode(rest).decode()
 
 
 def encode_speech(pieces: list[tuple[str, str]], audio_format: str | None) -> str:
-    """Return all of an answer's sound as base64, with a header that knows its length.
+    """Return all of an answer's audio as base64, with a header that has its length.
 
-    *pieces* are MIME types with base64, one at least.
+    *pieces* are pairs of a MIME type and base64; there is at least one.
 
     Raises:
         ProxyError: 502 `upstream_bad_frame`, the data is not base64.
@@ -85,13 +85,13 @@ def encode_speech(pieces: list[tuple[str, str]], audio_format: str | None) -> st
 
 
 def _sound(mime_type: str, data: str, *, wav: bool) -> bytes:
-    """Return a piece of sound; of a WAV file only the samples, unless *wav* is asked for."""
+    """Return a piece of audio; without *wav*, a WAV file is reduced to its samples."""
     sound = decode_sound(data)
     return read_wav(sound)[1] if _is_wav(mime_type) and not wav else sound
 
 
 class SampleReader:
-    """Takes the pieces of one answer; *rate* is in samples a second, known with the first."""
+    """Reads the pieces of one answer; *rate* is in samples per second, known from the first."""
 
     __slots__ = ("rate",)
 
@@ -99,11 +99,11 @@ class SampleReader:
         self.rate: int | None = None
 
     def feed(self, mime_type: str, data: str) -> bytes:
-        """Return the samples that *data*, base64, holds.
+        """Return the samples in *data*, base64.
 
         Raises:
-            ProxyError: 502 `upstream_bad_frame`, it is not base64; 502 `upstream_bad_response`, it
-                is neither raw samples nor WAV.
+            ProxyError: 502 `upstream_bad_frame`, the data is not base64; 502
+                `upstream_bad_response`, it is neither raw samples nor WAV.
         """
         sound = decode_sound(data)
         if is_pcm(mime_type):
@@ -117,9 +117,9 @@ class SampleReader:
 
 
 def wav_header(rate: int, size: int | None) -> bytes:
-    """Return the 44 bytes before *size* bytes of mono 16-bit samples, *rate* a second.
+    """Return the 44-byte header for *size* bytes of mono 16-bit samples at *rate* per second.
 
-    None for a size that is not known yet.
+    *size* is None if it is not known yet.
     """
     body = _UNKNOWN_SIZE if size is None else min(size, _UNKNOWN_SIZE)
     riff = min(body + 36, _UNKNOWN_SIZE)
@@ -128,7 +128,7 @@ def wav_header(rate: int, size: int | None) -> bytes:
 
 
 def decode_sound(data: str) -> bytes:
-    """Return what *data*, base64 in either alphabet, holds.
+    """Return the decoded bytes of *data*, base64 in either alphabet.
 
     Raises:
         ProxyError: 502 `upstream_bad_frame`.
@@ -141,12 +141,12 @@ def decode_sound(data: str) -> bytes:
 
 
 def is_pcm(mime_type: str) -> bool:
-    """Return whether sound of this type is raw samples."""
+    """Return whether audio of this type is raw samples."""
     return mime_type.lower().startswith(_PCM_TYPES)
 
 
 def rate_of(mime_type: str) -> int:
-    """Return the samples a second that ``audio/L16;codec=pcm;rate=24000`` names."""
+    """Return the sample rate in a type such as ``audio/L16;codec=pcm;rate=24000``."""
     for parameter in mime_type.split(";")[1:]:
         name, _, value = parameter.partition("=")
         digits = value.strip()[:7]
@@ -156,9 +156,9 @@ def rate_of(mime_type: str) -> int:
 
 
 def read_wav(data: bytes) -> tuple[int, bytes]:
-    """Return the samples a second and the samples of a WAV file.
+    """Return the sample rate and the samples of a WAV file.
 
-    A length that says more than is there, as writers of pipes leave it, means "to the end".
+    A length beyond the data, as recordings to a pipe have it, means "until the end".
 
     Raises:
         ProxyError: 502 `upstream_bad_response`.

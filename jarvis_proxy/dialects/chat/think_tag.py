@@ -1,6 +1,6 @@
-"""Thoughts within the content of a chat answer, between tags. Pure.
+"""Puts thoughts into the content of a chat answer, between tags. Pure.
 
-Some clients show reasoning only if it stands in the content, as ``<think>…</think>``.
+Some clients show reasoning only if it is in the content, as ``<think>…</think>``.
 """
 
 from typing import Literal
@@ -13,10 +13,10 @@ from jarvis_proxy.wire.chat_types import Annotation, ChatUsage, Image, TokenLogp
 
 
 class ThinkTagSink:
-    """Turns thoughts into text between tags; passes everything else on to *inner*.
+    """Converts thoughts to text between tags; passes everything else on to *inner*.
 
-    Annotations count in the visible text, so they move behind the thoughts. Implements
-    ``AnswerSink``.
+    Annotations refer to positions in the visible text, so they are shifted by the inserted
+    thoughts. Implements ``AnswerSink``.
     """
 
     __slots__ = ("_inner", "_inserted", "_tag", "_thinking", "_visible")
@@ -25,12 +25,14 @@ class ThinkTagSink:
         self._inner = inner
         self._tag = tag
         self._thinking = False
-        self._visible = 0  # characters
-        self._inserted: list[tuple[int, int]] = []  # behind how many of them, how many more
+        # Length of the visible text so far, in characters.
+        self._visible = 0
+        # For each inserted text: its position in the visible text, and its length.
+        self._inserted: list[tuple[int, int]] = []
 
     @property
     def emitted(self) -> bool:
-        """Whether the client has been sent something of it."""
+        """Whether any of it was sent to the client."""
         return self._inner.emitted
 
     def begin(self, upstream_id: str | None, usage: ChatUsage | None, /) -> None:
@@ -38,13 +40,13 @@ class ThinkTagSink:
         self._inner.begin(upstream_id, usage)
 
     def text(self, text: str, /) -> None:
-        """Take visible text, behind the closing tag."""
+        """Receive visible text; a pending closing tag precedes it."""
         self._close()
         self._visible += len(text)
         self._inner.text(text)
 
     def thought(self, text: str, /) -> None:
-        """Take a thought as text, behind the opening tag."""
+        """Receive a thought; an opening tag precedes the first one."""
         if not self._thinking:
             self._thinking = True
             text = f"<{self._tag}>{text}"
@@ -55,7 +57,7 @@ class ThinkTagSink:
         self._inner.seal(state)
 
     def call_begin(self, call: CallStart, /) -> None:
-        """Begin a call, behind the closing tag."""
+        """Begin a call; a pending closing tag precedes it."""
         self._close()
         self._inner.call_begin(call)
 
@@ -68,10 +70,10 @@ class ThinkTagSink:
         self._inner.call_end()
 
     def sketch(self, image: Image, /) -> None:
-        """Do nothing: chat has no place for it."""
+        """Do nothing: the chat API has no field for it."""
 
     def image(self, image: Image, /) -> None:
-        """Take a picture, behind the closing tag."""
+        """Receive a picture; a pending closing tag precedes it."""
         self._close()
         self._inner.image(image)
 
@@ -88,7 +90,7 @@ class ThinkTagSink:
         self._inner.server_tool(kind, count)
 
     def finish(self, finish: Finish, /) -> str | None:
-        """End the choice, behind the closing tag."""
+        """End the choice; a pending closing tag precedes the end."""
         self._close()
         moved = tuple(map(self._moved, finish.annotations))
         return self._inner.finish(replace(finish, annotations=moved))

@@ -1,1 +1,1 @@
-"""``/v1/completions``: a text to go on with, as a chat of one turn. Pure."""
+"""``/v1/completions``: continues a text, as a chat of one turn. Pure."""

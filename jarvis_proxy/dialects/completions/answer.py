@@ -20,10 +20,10 @@ FinishReason = Literal["stop", "length", "content_filter"]
 
 
 class CompletionOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What all choices share.
+    """The fields that all choices share.
 
-    *call_id* is 24 letters and digits, *created* in epoch seconds, *model* the client's name for
-    it. *echo* is what stands before each answer.
+    *call_id* is 24 letters and digits, *created* is in epoch seconds, *model* is the client's name
+    of the model. *echo* precedes each answer.
     """
 
     call_id: str
@@ -45,7 +45,8 @@ class CompletionAnswer:
 
     __slots__ = ("_choices", "_id", "_options", "_out", "_stream", "_usage")
 
-    kept: int = 0  # of a stream, nothing
+    # A stream keeps nothing.
+    kept: int = 0
 
     def __init__(
         self, options: CompletionOptions, *, stream: bool, numbers: SequenceNumbers | None = None
@@ -58,7 +59,7 @@ class CompletionAnswer:
         self._usage = ChatUsage()
 
     def choice(self, index: int, /) -> AnswerSink:
-        """Return the sink of a choice, the same one for the same *index*."""
+        """Return the sink of choice *index*, always the same one."""
         sink = self._choices.get(index)
         if sink is None:
             sink = self._choices[index] = _TextSink(self, index)
@@ -84,17 +85,17 @@ class CompletionAnswer:
         return msgspec.json.encode({**self._head(), "choices": choices, "usage": self._usage})
 
     def name(self, upstream_id: str | None) -> None:
-        """Take the upstream's id: the first one that any choice has counts."""
+        """Set the upstream's id; the first one of any choice counts."""
         if self._id is None and upstream_id:
             self._id = upstream_id
 
     @property
     def echo(self) -> str:
-        """What stands before each choice."""
+        """The text that precedes each choice."""
         return self._options.echo
 
     def write(self, choice: _Choice) -> bool:
-        """Send a piece of *choice*; return whether this is a stream, which alone has pieces."""
+        """Send a piece of *choice* if this is a stream; return whether it is one."""
         if self._stream:
             self._out.append(self._event([choice]))
         return self._stream
@@ -106,7 +107,8 @@ class CompletionAnswer:
 
     def _head(self) -> dict[str, Any]:
         options = self._options
-        self._id = self._id or options.call_id  # from now on the same one
+        # From now on the id is fixed.
+        self._id = self._id or options.call_id
         return {
             "id": _PREFIX + self._id.removeprefix(_PREFIX),
             "object": _KIND,
@@ -116,7 +118,7 @@ class CompletionAnswer:
 
 
 class _TextSink(DiscardingSink):
-    """Takes the text of one choice, and passes over the rest."""
+    """Receives the text of one choice, and drops the rest."""
 
     def __init__(self, answer: CompletionAnswer, index: int) -> None:
         self._answer = answer
@@ -125,11 +127,11 @@ class _TextSink(DiscardingSink):
         self.whole = _Choice("", index)
 
     def begin(self, upstream_id: str | None, usage: ChatUsage | None, /) -> None:
-        """Take the upstream's id."""
+        """Note the upstream's id."""
         self._answer.name(upstream_id)
 
     def text(self, text: str, /) -> None:
-        """Take a piece of the text; the echo stands before the first one."""
+        """Receive a piece of the text; the echo precedes the first one."""
         if not self._pieces:
             text = self._answer.echo + text
         self._pieces.append(text)

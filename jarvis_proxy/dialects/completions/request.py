@@ -1,4 +1,4 @@
-"""A text completion as the chat request of one turn that asks the same. Pure.
+"""Converts a text completion to the equivalent chat request of one turn. Pure.
 
 Source: https://platform.openai.com/docs/api-reference/completions/create (read 2026-11).
 """
@@ -36,7 +36,7 @@ _AS_THEY_ARE: Final = (
     "temperature",
     "top_p",
 )
-"""Fields that a chat request has too; their values are checked there."""
+"""Fields that chat requests share; the chat request's reader checks their values."""
 
 
 class _StreamOptions(msgspec.Struct):
@@ -44,7 +44,7 @@ class _StreamOptions(msgspec.Struct):
 
 
 class CompletionRequest(msgspec.Struct):
-    """The fields that a chat request has not, or has otherwise."""
+    """The fields that a chat request lacks, or has in another form."""
 
     prompt: object = None
     suffix: str | None = None
@@ -65,11 +65,11 @@ class CompletionsDialect:
     __slots__ = ()
 
     def read(self, call: Call, features: ModelFeatures, /) -> DialectCall:
-        """Return what *call* asks.
+        """Return *call* as a canonical request.
 
         Raises:
-            ProxyError: 400, the request is wrong, asks for what a chat cannot give, or the model
-                does not write.
+            ProxyError: 400, the request is not valid or cannot be a chat request, or the model does
+                not write text.
         """
         request = decode_body(_DECODER, call.body)
         prompt = _prompt(request.prompt)
@@ -96,7 +96,8 @@ def _check(request: CompletionRequest, ignored: IgnoredParams) -> None:
         message = "Unsupported parameter: 'suffix' has no equivalent with this model."
         raise invalid("suffix", message, "unsupported_parameter")
     if request.logprobs is not None:
-        ignored.add_or_reject("logprobs")  # in another form than a chat's
+        # Their form differs from that of chat requests.
+        ignored.add_or_reject("logprobs")
     if request.best_of is not None and request.best_of > (request.n or 1):
         ignored.add_or_reject("best_of")
 
@@ -108,7 +109,7 @@ def _chat(body: bytes, prompt: str) -> bytes:
 
 
 def _prompt(value: object) -> str:
-    """Return the one prompt."""
+    """Return the request's only prompt."""
     if value is None:
         raise missing("prompt")
     prompts = value if isinstance(value, list) else [value]

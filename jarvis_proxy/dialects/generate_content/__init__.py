@@ -1,1 +1,1 @@
-"""Google's generateContent as clients speak it. Pure."""
+"""Google's generateContent API for clients. Pure."""

@@ -1,7 +1,7 @@
-"""The canonical answer as Google's: frames as events or as an array, or one body. Pure.
+"""Writes Google's answer: frames as events or in an array, or one body. Pure.
 
-Google has no mark for an end: the last frame has the finish reason, and SDKs fail at anything that
-is no frame.
+Google has no end marker: the last frame has the finish reason, and SDKs fail at anything that is
+not a frame.
 
 Source: https://ai.google.dev/api/generate-content#v1beta.GenerateContentResponse (read 2026-11) and
 recorded streams.
@@ -28,7 +28,7 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class _TextFrame(NamedTuple):
-    """What stands around the text in every frame that holds nothing else."""
+    """The encoded frame around the text of a frame that holds only text."""
 
     head: bytes
     tail: bytes
@@ -45,7 +45,7 @@ class _Frames:
         self._is_first = True
 
     def join(self) -> bytes:
-        """Return what stands before the next frame."""
+        """Return the bytes that precede the next frame."""
         if not self._is_array:
             return b""
         is_first, self._is_first = self._is_first, False
@@ -56,7 +56,7 @@ class _Frames:
         return self.join() + self._encoded([candidate], usage)
 
     def around_text(self, index: int, part: Part) -> _TextFrame:
-        """Return what stands around the text of *part*."""
+        """Return the encoded frame around the text of *part*."""
         frame = self._encoded([Candidate(Content([part]), index=index)], None)
         head, _, tail = frame.partition(_encode(_TEXT))
         return _TextFrame(head, tail)
@@ -67,7 +67,7 @@ class _Frames:
 
 
 class _FrameSink(CandidateSink):
-    """Writes a candidate's parts as frames into *out*, each in the form *head*, JSON, *tail*."""
+    """Writes a candidate's parts as frames to *out*, each between *head* and *tail*."""
 
     __slots__ = ("_frames", "_out", "_text", "_thought")
 
@@ -75,7 +75,7 @@ class _FrameSink(CandidateSink):
         super().__init__(index, shows=shows)
         self._frames = frames
         self._out = out
-        # All but the text is the same in each frame: it is encoded once.
+        # Only the text differs between frames, so the rest is encoded once.
         self._text = frames.around_text(index, Part(text=_TEXT))
         self._thought = frames.around_text(index, Part(text=_TEXT, thought=True))
 
@@ -90,7 +90,7 @@ class _FrameSink(CandidateSink):
 
 
 class _BodySink(CandidateSink):
-    """Gathers a candidate's parts; *kept* is about how many bytes they take."""
+    """Collects a candidate's parts; *kept* is about how many bytes they take."""
 
     __slots__ = ("_thinks", "_unjoined", "kept", "parts")
 
@@ -146,7 +146,8 @@ class GenerateContentStream:
 
     def end(self, usage: ChatUsage | None, service_tier: str | None = None, /) -> None:
         """Write the last frame of each candidate; the very last one has the tokens."""
-        self.choice(0)  # an answer of nothing is a candidate, too
+        # An empty answer still has one candidate.
+        self.choice(0)
         sinks = [self._sinks[index] for index in sorted(self._sinks)]
         for sink in sinks:
             reported = usage if sink is sinks[-1] else None
@@ -155,7 +156,7 @@ class GenerateContentStream:
             self._out.append(b"]")
 
     def take(self) -> bytes:
-        """Return the frames that were written since the last call, or ``b""``."""
+        """Return the frames written since the last call, or ``b""``."""
         data = b"".join(self._out)
         self._out.clear()
         return data
@@ -178,7 +179,7 @@ class GenerateContentBody:
 
     @property
     def kept(self) -> int:
-        """About how many bytes it keeps until its end."""
+        """About how many bytes the answer keeps until its end."""
         return sum(sink.kept + sink.held for sink in self._sinks.values())
 
     def choice(self, index: int, /) -> AnswerSink:
@@ -188,8 +189,9 @@ class GenerateContentBody:
         return self._sinks[index]
 
     def end(self, usage: ChatUsage | None, service_tier: str | None = None, /) -> None:
-        """Take the tokens."""
-        self.choice(0)  # an answer of nothing is a candidate, too
+        """Note the token counts."""
+        # An empty answer still has one candidate.
+        self.choice(0)
         self._usage = usage
 
     def take(self) -> bytes:

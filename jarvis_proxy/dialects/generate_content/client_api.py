@@ -1,7 +1,7 @@
-"""Google's API as the shell sees it: errors, and what the proxy itself says in a stream. Pure.
+"""Google's API for the shell: errors, and the proxy's own messages in a stream. Pure.
 
-Google's SDKs fail at comments, and at events with a name. They know an error in a stream only by
-JSON without ``data:``, and some only if it is all that one read gives.
+Google's SDKs fail at comments and at named events. They recognise an error in a stream only as JSON
+without ``data:``, and some only if one read returns nothing else.
 
 Source: https://ai.google.dev/api/generate-content (read 2026-11).
 """
@@ -20,7 +20,7 @@ from jarvis_proxy.wire.response_events import SequenceNumbers
 _NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 _ERROR_PAUSE: Final = 0.05
-"""Seconds between the last frame and an error, so that the client reads each by itself."""
+"""Seconds between the last frame and an error, so that the client reads them separately."""
 _NEWLINE: Final = b"\r\n"
 
 
@@ -36,7 +36,7 @@ class GenerateContentApi:
         return _NO_HEADERS
 
     def stream_form(self, call: Call, headers: Mapping[str, str], /) -> StreamForm:
-        """Return the form of a stream: events with ``alt=sse``, else a JSON array."""
+        """Return the form of a stream: events with ``alt=sse``, otherwise a JSON array."""
         return EventForm() if asks_for_events(call.query) else ArrayForm()
 
 
@@ -49,21 +49,21 @@ class EventForm:
     end_mark = b""
 
     def has_content(self, events: bytes, /) -> bool:
-        """Return whether there is a frame, and not only empty lines."""
+        """Return whether *events* contain a frame, not only empty lines."""
         return b"data:" in events
 
     def passed(self, events: bytes, /) -> None:
-        """Do nothing: events stand for themselves."""
+        """Do nothing: frames do not depend on each other."""
 
     def number_events(self, *, relayed: bool) -> SequenceNumbers | None:
         """Return None: frames have no numbers."""
 
     def heartbeat(self, *, is_long: bool, first_events_wait: bool) -> bytes:
-        """Return an empty line: the only sign that all of Google's SDKs accept."""
+        """Return an empty line, the only filler that all of Google's SDKs accept."""
         return _NEWLINE
 
     def failure(self, error: ProxyError, /) -> bytes:
-        """Return the error object without ``data:``, as Google breaks off."""
+        """Return the error object without ``data:``, as Google ends a failed stream."""
         return error_object(error) + b"\n"
 
 
@@ -81,7 +81,7 @@ class ArrayForm:
         self._has_begun = False
 
     def has_content(self, events: bytes, /) -> bool:
-        """Return whether there is an element, and not only white space."""
+        """Return whether *events* contain an element, not only white space."""
         return b"{" in events
 
     def passed(self, events: bytes, /) -> None:

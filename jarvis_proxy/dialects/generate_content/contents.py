@@ -1,7 +1,7 @@
-"""Google's contents → messages of the canonical request. Pure.
+"""Converts Google's contents to messages of the canonical request. Pure.
 
-What the model did in one turn becomes one message, directly followed by a message for the result
-of each call, in the order of the calls. Chat has no place for anything in between.
+Each turn of the model becomes one message. A message for the result of each call follows directly,
+in the order of the calls: the chat API allows nothing in between.
 
 Source: https://ai.google.dev/api/caching#Content (read 2026-11).
 """
@@ -48,9 +48,9 @@ def read_contents(
     contents: list[Content | str] | Content | str,
     ignored: IgnoredParams,
 ) -> tuple[list[JsonObject], list[MessageOrigin]]:
-    """Return the chat messages of a conversation, and where each came from.
+    """Return the chat messages of a conversation, and the origin of each one.
 
-    What Google's own tools did is left out and noted in *ignored*.
+    Results of Google's own tools are left out and noted in *ignored*.
 
     Raises:
         ProxyError: 400 with the path, ``contents[2].parts[0]``.
@@ -65,7 +65,7 @@ def read_contents(
 
 
 def parts_of(content: Content) -> list[Part]:
-    """Return a content's parts as such, however they are written."""
+    """Return the parts of a content in any of its forms."""
     parts = content.parts or []
     return [
         Part(text=part) if isinstance(part, str) else part
@@ -88,7 +88,7 @@ def _system_parts(system: Content | list[Part | str] | str) -> list[PartAt]:
 
 @dataclass(slots=True)
 class _Call:
-    """A call of the model's turn. *id* is the client's, or made from what the call says."""
+    """A call in the model's turn. Its id is the client's, or a hash of the call."""
 
     chat: JsonObject
     name: str
@@ -98,7 +98,7 @@ class _Call:
 
 
 class _ModelTurn:
-    """What the model said and did until somebody else spoke."""
+    """The texts and calls of the model until another role follows."""
 
     __slots__ = ("calls", "parts", "path", "signature", "thinking")
 
@@ -108,10 +108,10 @@ class _ModelTurn:
         self.calls: list[_Call] = []
         self.thinking: list[JsonObject] = []
         self.signature: str | None = None
-        """Gemini's, for the message."""
+        """Gemini's signature for the message."""
 
     def take(self, part: Part, path: str) -> bool:
-        """Take a part; return False if it has no place in a chat message."""
+        """Add a part; return False if a chat message has no field for it."""
         state = from_google_signature(part.thought_signature or "")
         if state is not None:
             self._take_state(state)
@@ -121,7 +121,8 @@ class _ModelTurn:
             self._take_call(part.function_call, f"{path}.functionCall")
             return True
         if part.inline_data is not None or part.file_data is not None:
-            return False  # of all upstreams, only Google's take the model's own pictures back
+            # Only Google's upstreams accept the model's own pictures.
+            return False
         self.parts += said_parts(part, path)
         return part.tool_call is None and part.tool_response is None
 
@@ -143,7 +144,7 @@ class _ModelTurn:
         self.calls.append(_Call(chat, name, path, has_own_id=bool(call.id)))
 
     def answered_by(self, result: FunctionResponse) -> _Call | None:
-        """Return the call that waits for *result*: by id where both have one, else by name."""
+        """Return the call that waits for *result*: by id if both have one, else by name."""
         waiting = [call for call in self.calls if call.result is None]
         by_id = (call for call in waiting if call.has_own_id and call.chat["id"] == result.id)
         by_name = (
@@ -154,7 +155,7 @@ class _ModelTurn:
         return next(by_id, None) or next(by_name, None)
 
     def close(self) -> tuple[JsonObject, MessageOrigin] | None:
-        """Return the message; None where nothing is left of it."""
+        """Return the message, None if it is empty."""
         if not self.parts and not self.calls:
             return None
         content = _plain(self.parts) if self.parts else None
@@ -177,10 +178,11 @@ class _Reader:
         self._messages: list[JsonObject] = []
         self._places: list[MessageOrigin] = []
         self._turn: _ModelTurn | None = None
-        self._others: list[tuple[str, list[PartAt]]] = []  # since the model's turn
+        # Messages of other roles since the model's turn.
+        self._others: list[tuple[str, list[PartAt]]] = []
 
     def read(self, content: Content, path: str) -> None:
-        """Take *content*, which stands at *path*."""
+        """Add *content* at *path*."""
         role = (content.role or "user").lower()
         if role not in _ROLES:
             raise invalid(f"{path}.role", f"Use a valid role in '{path}.role': user, model.")
@@ -194,7 +196,7 @@ class _Reader:
                 self.say("user", said_parts(part, where), path)
 
     def say(self, role: str, parts: list[PartAt], path: str) -> None:
-        """Add what somebody else than the model said."""
+        """Add parts of another role than the model."""
         if not parts:
             return
         if self._others:
@@ -205,7 +207,7 @@ class _Reader:
             self._others.append((path, parts))
 
     def close(self) -> tuple[list[JsonObject], list[MessageOrigin]]:
-        """Return all messages with their places."""
+        """Return all messages and their origins."""
         self._flush()
         return self._messages, self._places
 
@@ -218,7 +220,7 @@ class _Reader:
             self._ignored.add_or_reject(path)
 
     def _result(self, result: FunctionResponse, path: str) -> None:
-        """Keep the result of a call of the last turn; that of any other becomes text."""
+        """Keep the result of a call of the last turn; any other result becomes text."""
         call = None if self._turn is None else self._turn.answered_by(result)
         parts, is_error = result_parts(result, path)
         if call is None:
@@ -232,7 +234,7 @@ class _Reader:
         call.result = message, _place(path, parts)
 
     def _flush(self) -> None:
-        """Write the model's turn, the results of its calls, then what else was said."""
+        """Write the model's turn, the results of its calls, then the other messages."""
         turn, self._turn = self._turn, None
         if turn is not None and (closed := turn.close()) is not None:
             self._add(*closed)
@@ -249,7 +251,7 @@ class _Reader:
 
 
 def _plain(parts: list[PartAt]) -> str | list[JsonObject]:
-    """Return *parts* as a message's content: a single text as such."""
+    """Return *parts* as a message's content: a single text becomes a string."""
     if len(parts) == 1 and parts[0][0]["type"] == "text":
         return str(parts[0][0]["text"])
     return [part for part, _ in parts]
@@ -260,7 +262,7 @@ def _place(path: str, parts: list[PartAt]) -> MessageOrigin:
 
 
 def _made_id(said: str) -> str:
-    """Return an id for a call without one: the same in every request that repeats the call."""
+    """Return an id for a call without one; it is the same whenever the call is repeated."""
     return f"call_{hashlib.sha256(said.encode()).hexdigest()[:_ID_LENGTH]}"
 
 

@@ -1,6 +1,6 @@
 """Google's generateContent as a client API, for any upstream that does not speak it. Pure.
 
-The answer to countTokens is an estimate: no upstream is asked.
+The token count of countTokens is an estimate: no upstream is asked.
 
 Source: https://ai.google.dev/api/tokens (read 2026-11).
 """
@@ -29,7 +29,7 @@ _ANY_MODEL: Final = "this model"
 
 
 class GenerateContentDialect:
-    """Implements ``Dialect``. *new_id* gives 24 random letters and digits."""
+    """Implements ``Dialect``. *new_id* returns 24 random letters and digits."""
 
     __slots__ = ("_new_id",)
 
@@ -37,7 +37,7 @@ class GenerateContentDialect:
         self._new_id = new_id
 
     def read(self, call: Call, features: ModelFeatures, /) -> DialectCall:
-        """Return what *call* asks.
+        """Return *call* as a canonical request.
 
         Raises:
             ProxyError: 400 with the client's own param, the request is not valid.
@@ -65,7 +65,7 @@ def _new_answer(
 
 
 def count_tokens(body: bytes) -> bytes:
-    """Return the answer to countTokens, ``{"totalTokens":N}``.
+    """Return the response to countTokens, ``{"totalTokens":N}``.
 
     The body has contents, or a whole request.
 

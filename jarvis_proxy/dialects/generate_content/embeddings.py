@@ -1,4 +1,4 @@
-"""Google's embedding methods on upstreams that have OpenAI's ``/embeddings``. Pure.
+"""Serves Google's embedding methods by upstreams with OpenAI's ``/embeddings``. Pure.
 
 Source: https://ai.google.dev/api/embeddings (read 2026-11).
 """
@@ -84,7 +84,7 @@ class EmbeddingsUpstream:
 
 
 def _asked(call: Call, ignored: IgnoredParams) -> bytes:
-    """Return OpenAI's request for the same."""
+    """Return the equivalent request for OpenAI's endpoint."""
     value = decode_object(call.body)
     if call.endpoint == EMBED:
         requests, paths = [convert(value, _Request, "")], [""]
@@ -118,7 +118,7 @@ def _text(request: _Request, path: str) -> str:
 
 
 class _EmbeddingsExchange:
-    """One call of Google's as *inner*, OpenAI's; implements ``Exchange``."""
+    """A call of a Google method, served by *inner*, OpenAI's exchange; implements ``Exchange``."""
 
     __slots__ = ("_inner", "_is_batch", "_vectors", "headers", "weight")
 
@@ -140,12 +140,12 @@ class _EmbeddingsExchange:
 
     @property
     def usage(self) -> TokenUsage | None:
-        """Return the tokens, once the answer is there."""
+        """Return the token counts, once the answer has arrived."""
         return self._inner.usage
 
     @property
     def partial_usage(self) -> TokenUsage | None:
-        """Return what ``usage`` says."""
+        """Return the same as ``usage``."""
         return self._inner.partial_usage
 
     def translate_error(
@@ -158,10 +158,10 @@ class _EmbeddingsExchange:
         """Return None: there is nothing to change."""
 
     def translate_reply(self, body: bytes, index: int = 0) -> None:
-        """Take the vectors.
+        """Read the vectors.
 
         Raises:
-            ProxyError: it is an error, or 502 `upstream_bad_response`.
+            ProxyError: the body is an error, or 502 `upstream_bad_response`.
         """
         self._inner.translate_reply(body, index)
         try:
@@ -182,5 +182,5 @@ class _EmbeddingsExchange:
     def stream_translator(
         self, index: int = 0, numbers: SequenceNumbers | None = None
     ) -> StreamTranslator:
-        """Return the inner one: these calls never ask for a stream."""
+        """Return the inner translator: these calls never ask for a stream."""
         return self._inner.stream_translator(index, numbers)

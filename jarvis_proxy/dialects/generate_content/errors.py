@@ -1,4 +1,4 @@
-"""Errors in Google's form: as a body, and within a stream that has begun. Pure.
+"""Errors in Google's form: as a body, and in a stream that has begun. Pure.
 
 Source: https://cloud.google.com/apis/design/errors, https://ai.google.dev/gemini-api/docs/troubleshooting
 (read 2026-11).
@@ -28,16 +28,19 @@ _STATUSES: Final = {
 _RPC: Final = "type.googleapis.com/google.rpc."
 _DOMAIN: Final = "jarvis"
 _NOT_SOON: Final = 3600.0
-"""Seconds, for a quota that is used up. Gemini CLI asks ten times, for minutes, if the wait is
-unknown or at most 300 s; Google's API has no other sign that it obeys."""
+"""Seconds to wait for an exhausted quota.
+
+Gemini CLI retries ten times, for minutes, if the wait is unknown or at most 300 s. It obeys no
+other sign of Google's API.
+"""
 _NOT_UPPER: Final = re.compile(r"[^A-Z0-9_]")
-# OpenAI and those like it name the limit first, Anthropic the count.
+# OpenAI and similar services name the limit first, Anthropic names the count first.
 _LIMIT_FIRST: Final = re.compile(r"maximum context length is (\d+) tokens.*?(\d+) tokens", re.S)
 _COUNT_FIRST: Final = re.compile(r"(\d+) tokens? > (\d+)|token count \((\d+)\).*?\((\d+)\)", re.S)
 
 
 def error_body(error: ProxyError) -> bytes:
-    """Return Google's JSON error object; the upstream's own where it came from Google.
+    """Return Google's JSON error object; the upstream's own one if it came from Google.
 
     ``{"error":{"code","message","status","details"}}``; ``code`` is the HTTP status.
     """
@@ -53,7 +56,7 @@ def error_body(error: ProxyError) -> bytes:
 
 
 def error_object(error: ProxyError) -> bytes:
-    """Return the same, without the array in which Google may put it: for use within a stream."""
+    """Return the error object for use in a stream, without the array that may surround it."""
     body = error_body(error)
     if not body.lstrip().startswith(b"["):
         return body
@@ -62,14 +65,14 @@ def error_object(error: ProxyError) -> bytes:
 
 
 def status_word(status: int) -> str:
-    """Return the name that Google has for an HTTP *status* ≥ 400."""
+    """Return Google's name for an HTTP *status* ≥ 400."""
     if status in _STATUSES:
         return _STATUSES[status]
     return "INVALID_ARGUMENT" if status < 500 else "UNAVAILABLE"
 
 
 def _message(error: ProxyError) -> str:
-    """Return the message; of a prompt that is too long in Google's words, which clients know."""
+    """Return the message; for a too long prompt, in Google's wording, which clients know."""
     if error.code != "context_length_exceeded":
         return error.message
     if (found := _LIMIT_FIRST.search(error.message)) is not None:
@@ -84,7 +87,7 @@ def _message(error: ProxyError) -> str:
 
 
 def _wait(error: ProxyError) -> float | None:
-    """Return the seconds to wait before a retry; None: nobody knows."""
+    """Return the seconds to wait before a retry, None if unknown."""
     is_used_up = error.code == "insufficient_quota" and error.retry_after is None
     return _NOT_SOON if is_used_up else error.retry_after
 

@@ -42,7 +42,7 @@ class Part(Struct, rename="camel"):
 
     @property
     def size(self) -> int:
-        """About how many bytes it takes."""
+        """About how many bytes the part takes."""
         call, blob = self.function_call, self.inline_data
         size = 0 if call is UNSET else len(call.args)
         return size + (0 if blob is UNSET else len(blob.data))
@@ -86,7 +86,7 @@ class Candidate(Struct, rename="camel"):
 
 
 class UsageMetadata(Struct, rename="camel"):
-    """Tokens. Thoughts are counted apart from the candidates, and both in the total."""
+    """Token counts. Thoughts are separate from candidates; both are in the total."""
 
     prompt_token_count: int
     candidates_token_count: int
@@ -105,7 +105,7 @@ class Response(Struct, rename="camel"):
 
 
 def usage_of(usage: ChatUsage) -> UsageMetadata:
-    """Return chat's counts as Google's."""
+    """Return chat's token counts in Google's form."""
     reasoning = usage.completion_tokens_details.reasoning_tokens
     return UsageMetadata(
         usage.prompt_tokens,
@@ -117,7 +117,7 @@ def usage_of(usage: ChatUsage) -> UsageMetadata:
 
 
 def logprobs_of(tokens: list[TokenLogprob]) -> LogprobsResult:
-    """Return chat's log probabilities as Google's."""
+    """Return chat's log probabilities in Google's form."""
     chosen = [LogprobsCandidate(token.token, token.logprob) for token in tokens]
     top = [
         TopCandidates([LogprobsCandidate(one.token, one.logprob) for one in token.top_logprobs])

@@ -1,4 +1,4 @@
-"""Google's generationConfig → parameters of the canonical request. Pure.
+"""Converts Google's generationConfig to parameters of the canonical request. Pure.
 
 Source: https://ai.google.dev/api/generate-content#generationconfig (read 2026-11).
 """
@@ -33,10 +33,10 @@ _ENUM: Final = "text/x.enum"
 
 
 def set_config(chat: JsonObject, config: GenerationConfig, ignored: IgnoredParams) -> str | None:
-    """Set the parameters of *chat*; return words for the system message, where one needs them.
+    """Set the parameters of *chat*; return text for the system message if one needs it.
 
     Raises:
-        ProxyError: 400 with the path, another form of answer is asked for than text.
+        ProxyError: 400 with the path, the request asks for an answer other than text.
     """
     _check_form(config, ignored)
     for name, ours in _SAME:
@@ -111,7 +111,7 @@ def _set_format(chat: JsonObject, config: GenerationConfig) -> str | None:
 
 
 def _format(config: GenerationConfig) -> tuple[str, Any]:
-    """Return the MIME type of the answer and its JSON Schema, wherever they are said."""
+    """Return the answer's MIME type and JSON Schema, from any of the fields that hold them."""
     path = "generationConfig"
     text = None if config.response_format is None else config.response_format.text
     mime = (config.response_mime_type or (text and text.mime_type) or "").lower()

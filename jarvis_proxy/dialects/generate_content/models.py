@@ -19,7 +19,7 @@ _EMBEDS: Final = "embed"
 
 
 class _Model(msgspec.Struct, rename="camel"):
-    """A model that is not Google's; its limits are not known here."""
+    """A model that is not Google's; its limits are unknown."""
 
     name: str
     version: str
@@ -29,12 +29,12 @@ class _Model(msgspec.Struct, rename="camel"):
 
 
 def model_list(models: Sequence[tuple[str, bytes]], query: str) -> bytes:
-    """Return a page of *models*, each a name and Google's own entry for it, ``b""`` for none.
+    """Return a page of *models*, pairs of a name and Google's own entry for it (``b""``: none).
 
-    The raw *query* says which page: ``pageSize`` and ``pageToken``.
+    The raw *query* selects the page with ``pageSize`` and ``pageToken``.
 
     Raises:
-        ProxyError: 400, the token does not come from this list.
+        ProxyError: 400, the token is not from this list.
     """
     asked = parse_qs(query)
     size = _page_size(asked.get("pageSize", [""])[-1])
@@ -47,7 +47,7 @@ def model_list(models: Sequence[tuple[str, bytes]], query: str) -> bytes:
 
 
 def model_object(name: str, native: bytes) -> bytes:
-    """Return one model: Google's own entry, under *name*, or what is known without it."""
+    """Return one model: Google's own entry under *name*, or a minimal entry."""
     full_name = f"models/{name}"
     if native:
         return with_field(native, "name", msgspec.json.encode(full_name))

@@ -1,4 +1,4 @@
-"""Where the canonical request's parts stood in Google's request, in Google's spelling. Pure."""
+"""Maps params of the canonical request to those of Google's request, in its spelling. Pure."""
 
 import re
 from typing import Final
@@ -8,7 +8,7 @@ from jarvis_proxy.canonical.request import MessageOrigin
 _MESSAGE: Final = re.compile(r"messages\[(\d+)\](?:\.(content|tool_calls)\[(\d+)\])?")
 _TOOL: Final = re.compile(r"tools\[(\d+)\](?:\.function)?(.*)\Z", re.DOTALL)
 _CONFIG: Final = "generationConfig."
-# The longer name stands before the one that it begins with.
+# A longer name must precede the name that it begins with.
 _NAMES: Final = (
     ("response_format.json_schema.schema", f"{_CONFIG}responseSchema"),
     ("response_format", f"{_CONFIG}responseMimeType"),
@@ -55,7 +55,7 @@ class GenerateContentParams:
         return chat_param
 
     def _in_message(self, number: int, kind: str | None, inner: str | None) -> str:
-        """Return the path of a message, or of a part or a call in it: nothing below it."""
+        """Return the path of a message, or of a part or call in it, but of nothing below."""
         if number >= len(self._messages):
             return "contents"
         origin = self._messages[number]

@@ -1,4 +1,4 @@
-"""Parts of Google's contents → content parts of the canonical request. Pure.
+"""Converts parts of Google's contents to content parts of the canonical request. Pure.
 
 Source: https://ai.google.dev/api/caching#Part (read 2026-11).
 """
@@ -25,23 +25,23 @@ from jarvis_proxy.dialects.generate_content.types import (
 )
 
 PartAt: TypeAlias = tuple[JsonObject, str]
-"""A content part, and the path of the part that it was made of."""
+"""A content part, and the path of its original part."""
 
 _SOUNDS: Final = {"audio/wav": "wav", "audio/mpeg": "mp3"}
-"""Those that chat has a part for; others go as files."""
+"""Audio types with a chat part of their own; other types become files."""
 _TEXTS: Final = ("content", "output", "result")
 
 
 def text_part(text: str, path: str) -> list[PartAt]:
-    """Return a text; nothing for an empty one."""
+    """Return a text part, nothing for an empty text."""
     return [({"type": "text", "text": text}, path)] if text else []
 
 
 def said_parts(part: Part, path: str) -> list[PartAt]:
-    """Return what a part says or shows, calls and results aside.
+    """Return the text or media of a part; calls and results are handled elsewhere.
 
     Raises:
-        ProxyError: 400 with the path, data cannot be read.
+        ProxyError: 400 with the path, the data cannot be read.
     """
     if part.text is not None:
         return text_part(part.text, path)
@@ -62,12 +62,12 @@ def said_parts(part: Part, path: str) -> list[PartAt]:
 
 
 def result_parts(result: FunctionResponse, path: str) -> tuple[list[PartAt], bool]:
-    """Return what a function returned, and whether that is an error.
+    """Return the result of a function, and whether it is an error.
 
-    A *response* that holds nothing but a text is that text.
+    A *response* with nothing but a text becomes that text.
 
     Raises:
-        ProxyError: 400 with the path, media cannot be read.
+        ProxyError: 400 with the path, the media cannot be read.
     """
     response = {} if result.response is None else result.response
     is_error = isinstance(response, dict) and response.keys() == {"error"}

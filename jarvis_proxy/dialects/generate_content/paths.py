@@ -1,7 +1,7 @@
-"""Addresses of Google's API: from any spelling of a path to a method and a model. Pure.
+"""Paths of Google's API: parses any spelling of a path to a method and a model. Pure.
 
-Google puts both behind ``models/``, with a colon between them. Clients differ in the version and
-in what stands before it, and some encode the colon or the slashes of the model.
+Google puts the model after ``models/``, and the method after a colon. Clients differ in the version
+and in the prefix, and some encode the colon or the slashes in the model's name.
 
 Source: https://ai.google.dev/api/all-methods (read 2026-11).
 """
@@ -18,12 +18,12 @@ Kind = Literal["call", "models", "model"]
 
 _VERSION: Final = r"(?:v1beta|v1alpha|v1)(?=[/:]|\Z)"
 _PREFIX: Final = re.compile(rf"/(?:(?:gemini|google)(?:/|\Z))?(?:{_VERSION}/?)*")
-# Vertex: a project may stand before the publisher.
+# On Vertex, a project may precede the publisher.
 _VERTEX: Final = re.compile(r"/v1(?:beta1)?/(?:projects/[^/]+/locations/[^/]+/)?publishers/google/")
 _OWN: Final = re.compile(
     r"/(?:gemini|google)(?:/|\Z)|/upload/|/(?:v1beta|v1alpha)(?:[/:]|\Z)(?!openai(?:/|\Z))"
 )
-"""Addresses that only clients of Google's API ask for."""
+"""Paths that only clients of Google's API request."""
 _CALL: Final = re.compile(r"(?:models/)+(.+)(?::|%3A)([A-Za-z]+)", re.IGNORECASE)
 _MODELS: Final = re.compile(r"models(?:/(?:models/)*(.+))?")
 _NO_MODEL: Final = re.compile(r"(?:models/?)?(?::|%3A)([A-Za-z]+)", re.IGNORECASE)
@@ -43,7 +43,7 @@ _READ: Final = ("GET", "HEAD")
 
 
 class GooglePath(NamedTuple):
-    """An address of Google's API. *verb* is that of a call; *model* is empty for a list."""
+    """A path of Google's API. *verb* is a call's method; *model* is empty for a list."""
 
     kind: Kind
     verb: str = ""
@@ -51,12 +51,12 @@ class GooglePath(NamedTuple):
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """The HTTP methods that it takes."""
+        """The HTTP methods of this path."""
         return ("POST",) if self.kind == "call" else _READ
 
 
 def is_googles(path: str) -> bool:
-    """Return whether only a client of Google's API asks for *path*, raw and without its query."""
+    """Return whether only clients of Google's API request *path*, which is raw, without query."""
     path = _single_slashes(path)
     rest = _rest(path)
     found = _CALL.fullmatch(rest) or _NO_MODEL.fullmatch(rest)
@@ -65,12 +65,12 @@ def is_googles(path: str) -> bool:
 
 
 def read_path(path: str, method: str = "POST") -> GooglePath | None:
-    """Return what *path*, raw and without its query, asks for; None: it is not Google's.
+    """Return the parsed *path* (raw, without query), None if it is not Google's.
 
-    A path that lists models, or names one, is OpenAI's as well under some prefixes.
+    Under some prefixes, a path that lists models or names one may also be OpenAI's.
 
     Raises:
-        ProxyError: 404, it is Google's, and not served.
+        ProxyError: 404, the path is Google's, but not served.
     """
     path = _single_slashes(path)
     if len(path) > _MAX_PATH:
@@ -91,9 +91,9 @@ def read_path(path: str, method: str = "POST") -> GooglePath | None:
 
 
 def unserved_path(path: str) -> str | None:
-    """Return what follows the version in *path*, of Google's API; None: it cannot be relayed.
+    """Return the part of Google's *path* after the version, None if it cannot be relayed.
 
-    Uploads cannot: they begin with an address at Google, which the client could not reach.
+    Uploads cannot: they continue at a URL of Google's, which the client could not reach.
     """
     path = _single_slashes(path)
     if len(path) > _MAX_PATH or path.startswith("/upload/") or _VERTEX.match(path):
@@ -102,7 +102,7 @@ def unserved_path(path: str) -> str | None:
 
 
 def _is_call(verb: str, method: str) -> bool:
-    """Tell a method's address from that of a model whose name has a colon."""
+    """Return whether this is a call, not a model whose name contains a colon."""
     return method == "POST" or verb in VERBS
 
 
@@ -112,16 +112,16 @@ def _single_slashes(path: str) -> str:
 
 
 def _rest(path: str) -> str:
-    """Return what follows the version."""
+    """Return the part of *path* after the version."""
     prefix = _VERTEX.match(path) or _PREFIX.match(path)
     return path if prefix is None else path[prefix.end() :]
 
 
 def _known(verb: str) -> str:
-    """Return *verb*, which is served.
+    """Return *verb* if it is served.
 
     Raises:
-        ProxyError: 404 with the nearest one that is.
+        ProxyError: 404 the message names the most similar one.
     """
     if verb in VERBS:
         return verb
@@ -131,10 +131,10 @@ def _known(verb: str) -> str:
 
 
 def _model(raw: str) -> str:
-    """Return the name of a model.
+    """Return a model's decoded name.
 
     Raises:
-        ProxyError: 404 `model_not_found`, it cannot be one.
+        ProxyError: 404 `model_not_found`, the name cannot be a model's.
     """
     name = unquote(raw)
     if _MODEL.fullmatch(name) is None or ".." in name:

@@ -1,4 +1,4 @@
-"""A generateContent request → the canonical request that asks the same. Pure.
+"""Converts a generateContent request to the canonical request. Pure.
 
 Source: https://ai.google.dev/api/generate-content (read 2026-11).
 """
@@ -30,8 +30,8 @@ _OFF: Final = ("OFF", "BLOCK_NONE", "HARM_BLOCK_THRESHOLD_UNSPECIFIED")
 def read_request(body: bytes, *, model: str, strict: bool = False) -> CanonicalRequest:
     """Return the body of generateContent as a canonical request.
 
-    *model* is the client's name for the model. With *strict*, what has no equivalent is refused
-    instead of ignored.
+    *model* is the client's name of the model. *strict* rejects what has no equivalent, instead of
+    ignoring it.
 
     Raises:
         ProxyError: 400 with the path as param; `invalid_json`.
@@ -40,7 +40,7 @@ def read_request(body: bytes, *, model: str, strict: bool = False) -> CanonicalR
 
 
 def canonical_request(value: JsonObject, *, model: str, strict: bool = False) -> CanonicalRequest:
-    """Return a decoded body as a canonical request, as ``read_request`` does."""
+    """Return a decoded body as a canonical request, like ``read_request``."""
     request = typed_request(value)
     ignored = IgnoredParams(strict=strict)
     for name in unknown_fields(value):
@@ -85,7 +85,7 @@ def _is_off(setting: SafetySetting) -> bool:
 
 
 def _add_to_system(messages: list[JsonObject], places: list[MessageOrigin], words: str) -> None:
-    """Put *words* behind what the system message says."""
+    """Append *words* to the system message."""
     if messages[0]["role"] != "system":
         messages.insert(0, {"role": "system", "content": words})
         places.insert(0, MessageOrigin("generationConfig.responseMimeType"))

@@ -1,6 +1,6 @@
-"""Google's Schema → JSON Schema. Pure.
+"""Converts Google's Schema to JSON Schema. Pure.
 
-Google's is OpenAPI's: types in capitals, ``nullable``, numbers of 64 bits as strings.
+Google's Schema is OpenAPI's: upper-case types, ``nullable``, 64-bit numbers as strings.
 
 Source: https://ai.google.dev/api/caching#Schema (read 2026-11).
 """
@@ -26,17 +26,17 @@ def from_google(value: object, path: str) -> Any:
     """Return Google's Schema as JSON Schema.
 
     Raises:
-        ProxyError: 400, it nests too deeply.
+        ProxyError: 400, the schema nests too deeply.
     """
     _check_depth(value, path)
     return _convert(value)
 
 
 def with_small_types(value: object, path: str) -> Any:
-    """Return a JSON Schema with types that were written in capitals in small letters.
+    """Return a JSON Schema with upper-case types converted to lower case.
 
     Raises:
-        ProxyError: 400, it nests too deeply.
+        ProxyError: 400, the schema nests too deeply.
     """
     _check_depth(value, path)
     return _small(value)
@@ -60,7 +60,7 @@ def _convert(value: object) -> Any:
 
 
 def _field(name: str, item: object) -> Any:
-    """Return the value of one keyword; None where it says nothing."""
+    """Return the value of one keyword, None if it has no meaning in JSON Schema."""
     if name == "type":
         return _type(item)
     if name == "format":
@@ -90,7 +90,7 @@ def _type(item: object) -> Any:
 
 
 def _nullable(schema: JsonObject) -> JsonObject:
-    """Return a schema that takes null as well."""
+    """Return the schema changed so that it also allows null."""
     kind = schema.get("type")
     if isinstance(kind, str):
         schema["type"] = [kind, "null"]

@@ -1,4 +1,4 @@
-"""One choice of the canonical answer as the parts of Google's candidate. Pure.
+"""Converts one choice of the canonical answer to the parts of Google's candidate. Pure.
 
 Source: https://ai.google.dev/api/caching#Part (read 2026-11).
 """
@@ -36,9 +36,10 @@ _PIECE_BYTES: Final = 64
 
 
 class CandidateSink:
-    """Makes parts of the events of a choice; implements ``AnswerSink``.
+    """Converts the events of a choice to parts; implements ``AnswerSink``.
 
-    A call becomes one part when it has ended. *shows*: thoughts are shown. Subclasses write.
+    A call becomes one part when it has ended. *shows*: thoughts are shown. Subclasses write the
+    parts.
     """
 
     __slots__ = (
@@ -66,29 +67,29 @@ class CandidateSink:
         self._finish = Finish(reason="stop")
 
     def _say(self, text: str, *, thought: bool) -> None:
-        """Write a piece of the text, or of a thought."""
+        """Write a piece of the text or of a thought."""
         raise NotImplementedError
 
     def _add(self, part: Part) -> None:
-        """Write a part that is no text."""
+        """Write a part other than text."""
         raise NotImplementedError
 
     # -- events ------------------------------------------------------------------------------
 
     def begin(self, upstream_id: str | None, usage: ChatUsage | None, /) -> None:
-        """Do nothing: the answer has an id of the proxy's, and its tokens at the end."""
+        """Do nothing: the proxy makes the answer's id, and reports tokens at the end."""
 
     def text(self, text: str, /) -> None:
-        """Take a piece of the visible text."""
+        """Receive a piece of the visible text."""
         self._say(text, thought=False)
 
     def thought(self, text: str, /) -> None:
-        """Take a piece of the reasoning."""
+        """Receive a piece of the reasoning."""
         if self._shows:
             self._say(text, thought=True)
 
     def seal(self, state: SealedState, /) -> None:
-        """Take opaque state: the next part with a place for it carries it."""
+        """Keep opaque state: the next part with a field for it carries it."""
         before = self._state
         if before is not None and before.owner == state.owner == ANTHROPIC:
             blocks = anthropic_blocks(before) + anthropic_blocks(state)
@@ -101,7 +102,7 @@ class CandidateSink:
         self._call = call
 
     def call_piece(self, piece: str, /) -> None:
-        """Take a piece of the open call's arguments."""
+        """Receive a piece of the open call's arguments."""
         self._pieces.append(piece)
         self.held += len(piece) + _PIECE_BYTES
 
@@ -120,7 +121,7 @@ class CandidateSink:
         """Do nothing: a picture would look finished."""
 
     def image(self, image: Image, /) -> None:
-        """Take a picture: a data URL, or a link."""
+        """Receive a picture as a data URL or a link."""
         url = image.image_url.url
         head, comma, data = url.partition(";base64,")
         if comma and head.startswith("data:"):
@@ -129,29 +130,29 @@ class CandidateSink:
             self._add(Part(file_data=FileData(from_name(url) or "image/jpeg", url)))
 
     def speech(self, mime_type: str, data: str, /) -> None:
-        """Take a piece of sound."""
+        """Receive a piece of audio."""
         self._add(Part(inline_data=Blob(mime_type, data)))
 
     def logprobs(self, tokens: list[TokenLogprob], /) -> None:
-        """Take log probabilities: the last frame tells them."""
+        """Keep log probabilities for the last frame."""
         self._logprobs += tokens
         self.held += _TOKEN_BYTES * len(tokens)
 
     def server_tool(self, kind: Literal["web_search"], count: int, /) -> None:
-        """Do nothing: Google's API does not count it."""
+        """Do nothing: Google's API does not report it."""
 
     def finish(self, finish: Finish, /) -> None:
-        """Take how it ended."""
+        """Note how the choice ended."""
         self._finish = finish
 
     # -- the end -----------------------------------------------------------------------------
 
     def closing_part(self) -> Part:
-        """Return the empty text of the last frame, with state that no call has carried."""
+        """Return the last frame's empty text part, with state that no call has carried."""
         return self._signed(Part(text=""))
 
     def last(self, parts: list[Part]) -> Candidate:
-        """Return the candidate with *parts* and how it ended."""
+        """Return the last candidate, with *parts* and how the choice ended."""
         finish = self._finish
         return Candidate(
             Content(parts),
@@ -169,9 +170,9 @@ class CandidateSink:
 
 
 def arguments(text: str) -> Raw:
-    """Return a call's arguments as a JSON object, in one line.
+    """Return a call's arguments as a JSON object on one line.
 
-    Another value stands behind ``value``, a text that is no JSON behind ``_raw_arguments``.
+    Any other value is wrapped under ``value``, and invalid JSON under ``_raw_arguments``.
     """
     if not text.strip():
         return Raw(b"{}")

@@ -1,4 +1,4 @@
-"""Tools of a generateContent request → tools of the canonical request. Pure.
+"""Converts tools of a generateContent request to tools of the canonical request. Pure.
 
 Source: https://ai.google.dev/api/caching#Tool (read 2026-11).
 """
@@ -24,22 +24,22 @@ _UNSPECIFIED: Final = "MODE_UNSPECIFIED"
 
 @dataclass(slots=True)
 class CanonicalTools:
-    """Tools in chat's spelling, and the path of each in Google's request."""
+    """Tools in chat's form, and the path of each in Google's request."""
 
     tools: list[JsonObject] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
-    """Google's own tools, by name."""
+    """Names of Google's own tools, which are left out."""
 
 
 def read_tools(
     tools: list[JsonObject] | JsonObject | None, ignored: IgnoredParams, *, model: str
 ) -> CanonicalTools:
-    """Return the functions that are declared. Tools that Google itself runs are *ignored*.
+    """Return the declared functions. Tools that Google runs are *ignored*.
 
     Raises:
-        ProxyError: 400, a function has no name; or Google's own tools are all that is declared:
-            without them the answer by *model* would not be what was asked for.
+        ProxyError: 400, a function has no name, or only Google's own tools are declared: without
+            them, *model* could not answer as requested.
     """
     found = CanonicalTools()
     for index, tool in enumerate(tools if isinstance(tools, list) else [tools] if tools else []):
@@ -89,7 +89,8 @@ def set_tools(
     calling = None if config is None else config.function_calling_config
     choice = None if calling is None else _choice(calling)
     if not found.tools:
-        return  # a choice without tools is refused by many
+        # Many services reject a choice without tools.
+        return
     chat["tools"] = found.tools
     if choice is not None:
         chat["tool_choice"] = choice

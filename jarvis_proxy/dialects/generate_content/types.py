@@ -1,9 +1,9 @@
 """A generateContent request as typed values. Pure.
 
-Google reads the names of fields in camelCase and in snake_case, numbers also as strings.
+Google accepts field names in camelCase and in snake_case, and numbers as strings.
 
 Source: https://ai.google.dev/api/generate-content (read 2026-11). Unknown fields are skipped.
-Fields of type ``object`` are looked at by the module that uses them.
+The module that uses a field of type ``object`` checks it.
 """
 
 import re
@@ -32,11 +32,11 @@ _FREE: Final = frozenset(
         "schema",
     )
 )
-"""Fields whose content has names of the client's."""
+"""Fields whose keys are the client's own names."""
 _SNAKE: Final = re.compile(r"(?<=[a-z0-9])_([a-z0-9])")
 _MAYBE_SNAKE: Final = re.compile(rb'[a-z0-9]_[a-z0-9_]*"\s*:')
 _SILENT: Final = frozenset(("labels", "model", "serviceTier", "store", "stream"))
-"""What no upstream could mean, or what the address says already."""
+"""Fields that have no meaning for other upstreams, or that the URL already states."""
 
 
 class Blob(msgspec.Struct, rename="camel"):
@@ -48,7 +48,7 @@ class Blob(msgspec.Struct, rename="camel"):
 
 
 class FileData(msgspec.Struct, rename="camel"):
-    """A file that is elsewhere."""
+    """A file that is stored elsewhere."""
 
     mime_type: str | None = None
     file_uri: str | None = None
@@ -71,7 +71,7 @@ class ResultPart(msgspec.Struct, rename="camel"):
 
 
 class FunctionResponse(msgspec.Struct):
-    """What a function returned; *response* is an object."""
+    """The result of a function; *response* is an object."""
 
     id: str | None = None
     name: str | None = None
@@ -87,14 +87,14 @@ class ExecutableCode(msgspec.Struct):
 
 
 class CodeExecutionResult(msgspec.Struct):
-    """What that code printed."""
+    """The output of that code."""
 
     outcome: str | None = None
     output: str | None = None
 
 
 class Part(msgspec.Struct, rename="camel"):
-    """One part; of the kinds at most one is there."""
+    """One part, with at most one of its kinds set."""
 
     text: str | None = None
     thought: bool | None = None
@@ -110,7 +110,7 @@ class Part(msgspec.Struct, rename="camel"):
 
 
 class Content(msgspec.Struct):
-    """What one side said in one turn."""
+    """One role's content in one turn."""
 
     parts: list[Part | str] | Part | None = None
     role: str | None = None
@@ -223,7 +223,7 @@ def decode_object(body: bytes) -> JsonObject:
 
 
 def camel_keys(value: Any) -> Any:
-    """Return a decoded *value* with the names of its fields in camelCase, except free ones."""
+    """Return a decoded *value* with field names in camelCase, except the client's own names."""
     if isinstance(value, list):
         return [camel_keys(item) for item in value]
     if not isinstance(value, dict):
@@ -238,7 +238,7 @@ def camel(name: str) -> str:
 
 
 def read_request(value: JsonObject) -> Request:
-    """Return a decoded body as typed values. An explicit null counts as absent.
+    """Return a decoded body as typed values. A null counts as absent.
 
     Raises:
         ProxyError: 400 `invalid_type` with the path.
@@ -251,7 +251,7 @@ def read_request(value: JsonObject) -> Request:
 
 
 def unknown_fields(value: JsonObject) -> list[str]:
-    """Return the paths of fields in a decoded body that Google does not have."""
+    """Return the paths of fields in a decoded body that Google's API does not have."""
     config = value.get("generationConfig")
     inner = config if isinstance(config, dict) else {}
     found = [name for name in value if name not in _KNOWN and name not in _SILENT]

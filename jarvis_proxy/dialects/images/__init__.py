@@ -1,1 +1,1 @@
-"""``/v1/images/generations`` and ``/v1/images/edits``: pictures from words. Pure."""
+"""``/v1/images/generations`` and ``/v1/images/edits``: pictures from text. Pure."""

@@ -1,4 +1,4 @@
-"""Pictures in OpenAI's form, whole or as its events. Pure.
+"""Pictures in OpenAI's form, as one body or as events. Pure.
 
 Source: https://platform.openai.com/docs/api-reference/images/object and /images-streaming (read
 2026-11), and a recorded answer. Whether ``[DONE]`` ends the events is not verified; none is sent.
@@ -20,14 +20,14 @@ from jarvis_proxy.wire.response_events import SequenceNumbers
 Json = dict[str, Any]
 
 _HEAD: Final = 256 * 1024
-"""Letters of base64 in which a JPEG's size stands, behind its metadata."""
+"""Letters of base64 that contain a JPEG's size, even after long metadata."""
 _TOKEN: Final = 4
-"""Letters of a prompt in a token, about: Google does not always tell words and pictures apart."""
+"""Letters per prompt token, for an estimate if Google does not count text separately."""
 _USER_ERROR: Final = "image_generation_user_error"
 
 
 class ImageOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How a client wants its pictures; *created* in epoch seconds, *prompt_size* in letters."""
+    """The requested form of pictures; *created* is epoch seconds, *prompt_size* is in letters."""
 
     created: int
     edits: bool = False
@@ -41,17 +41,17 @@ class _Picture(msgspec.Struct):
 
     @property
     def data(self) -> str:
-        """The base64."""
+        """The picture in base64."""
         return self.url.partition(";base64,")[2]
 
     @property
     def format(self) -> str:
-        """png, jpeg or webp, by OpenAI's names."""
+        """The format in OpenAI's terms: png, jpeg or webp."""
         return self.url.partition(";")[0].partition("/")[2].lower() or "png"
 
     @property
     def size(self) -> str | None:
-        """Width and height, where they can be read."""
+        """Width and height, None if they cannot be read."""
         try:
             return pixels(base64.b64decode(self.data[:_HEAD]))
         except (binascii.Error, ValueError):
@@ -74,11 +74,11 @@ class ImagesAnswer:
 
     @property
     def kept(self) -> int:
-        """About how many bytes are kept until the end."""
+        """About how many bytes the answer keeps until its end."""
         return sum(sink.size for sink in self._sinks.values())
 
     def choice(self, index: int, /) -> AnswerSink:
-        """Return the sink of a choice, the same one for the same *index*."""
+        """Return the sink of choice *index*, always the same one."""
         sink = self._sinks.get(index)
         if sink is None:
             sketch = self._sketch if self._stream else None
@@ -86,10 +86,10 @@ class ImagesAnswer:
         return sink
 
     def end(self, usage: ChatUsage | None, service_tier: str | None = None, /) -> None:
-        """End the answer. Some pictures of several are better than none.
+        """End the answer. If only some of several pictures exist, these are the answer.
 
         Raises:
-            ProxyError: 400 `moderation_blocked`, 502 `empty_response`: there is no picture.
+            ProxyError: 400 `moderation_blocked`, 502 `empty_response`: no picture exists.
         """
         self._usage = usage
         pictures = self._pictures
@@ -161,7 +161,7 @@ class ImagesAnswer:
 
 
 class _PictureSink(DiscardingSink):
-    """Takes the pictures of a choice, and its words for the case that there is none."""
+    """Receives the pictures of a choice, and its text in case there is no picture."""
 
     def __init__(self, options: ImageOptions, sketch: Any) -> None:
         self._most = options.partial_images
@@ -178,22 +178,22 @@ class _PictureSink(DiscardingSink):
         return sum(len(picture.url) for picture in self.pictures)
 
     def text(self, text: str, /) -> None:
-        """Take words that come with the picture."""
+        """Receive text that accompanies the picture."""
         self.words.append(text)
 
     def sketch(self, image: Image, /) -> None:
-        """Send an unfinished picture, if the client wants as many."""
+        """Send an unfinished picture, up to the number that the client asked for."""
         if self._sketch is not None and self._sketches < self._most:
             self.emitted = True
             self._sketch(_Picture(image.image_url.url), self._sketches)
             self._sketches += 1
 
     def image(self, image: Image, /) -> None:
-        """Take a picture."""
+        """Receive a picture."""
         self.pictures.append(_Picture(image.image_url.url))
 
     def finish(self, finish: Finish, /) -> None:
-        """Take how the choice ended."""
+        """Note how the choice ended."""
         self.end = finish
 
 

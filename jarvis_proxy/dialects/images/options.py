@@ -1,4 +1,4 @@
-"""What a client asks for of pictures, in JSON or in a form. Pure.
+"""The options of a request for pictures, in JSON or in a form. Pure.
 
 Source: https://platform.openai.com/docs/api-reference/images/create and /createEdit (read
 2026-11).
@@ -41,20 +41,20 @@ _USUAL: Final[dict[str, Collection[object]]] = {
     "input_fidelity": (),
     "complexity": (),
 }
-"""What Google has nothing like, with the values that ask for nothing."""
+"""Fields without an equivalent at Google, with the values that have no effect."""
 _REFUSED: Final = ("mask", "markup", "svg", "frame_count")
 _NUMBERS: Final = ("n", "partial_images", "output_compression")
 
 
 class ImageLink(msgspec.Struct):
-    """A picture to edit: a link or a ``data:`` URL, or a file that only OpenAI has."""
+    """A picture to edit: a link, a ``data:`` URL, or a file that only OpenAI has."""
 
     image_url: str | None = None
     file_id: str | None = None
 
 
 class ImageRequest(msgspec.Struct):
-    """The body, as far as it matters here."""
+    """The relevant fields of the body."""
 
     prompt: str | None = None
     n: int | None = None
@@ -77,7 +77,7 @@ class ImageRequest(msgspec.Struct):
 
     @property
     def shape(self) -> Shape | None:
-        """What Google can draw that is nearest to the size."""
+        """Google's shape that is nearest to the requested size."""
         return None if self.size in (None, "auto") else nearest(str(self.size))
 
 
@@ -85,19 +85,19 @@ _DECODER: Final = msgspec.json.Decoder(ImageRequest)
 
 
 def decode_images(body: bytes) -> ImageRequest:
-    """Return what a JSON *body* asks.
+    """Return the request in a JSON *body*.
 
     Raises:
-        ProxyError: 400, the param that is wrong.
+        ProxyError: 400, with the invalid param.
     """
     return decode_body(_DECODER, body)
 
 
 def form_request(form: Form) -> ImageRequest:
-    """Return what *form* asks, but for its pictures.
+    """Return the request in *form*, without its pictures.
 
     Raises:
-        ProxyError: 400, the param that is wrong.
+        ProxyError: 400, with the invalid param.
     """
     request = ImageRequest()
     for name in ImageRequest.__struct_fields__:
@@ -112,10 +112,10 @@ def form_request(form: Form) -> ImageRequest:
 
 
 def check(request: ImageRequest, ignored: IgnoredParams) -> None:
-    """Note what cannot be had.
+    """Note unsupported options.
 
     Raises:
-        ProxyError: 400, a value is not known, or its absence would change the picture.
+        ProxyError: 400, a value is unknown, or ignoring it would change the picture.
     """
     if not request.prompt:
         raise missing("prompt")

@@ -1,4 +1,4 @@
-"""A request for pictures as the chat request that asks the same. Pure.
+"""Converts a request for pictures to the equivalent chat request. Pure.
 
 Source: https://platform.openai.com/docs/api-reference/images (read 2026-11) and
 https://ai.google.dev/gemini-api/docs/image-generation (read 2026-11).
@@ -41,15 +41,15 @@ _PARAMS: Final = FixedParams(
 
 
 class ImagesDialect:
-    """OpenAI's images, drawn and edited; implements ``Dialect``."""
+    """OpenAI's image generation and editing; implements ``Dialect``."""
 
     __slots__ = ()
 
     def read(self, call: Call, features: ModelFeatures, /) -> DialectCall:
-        """Return what *call* asks.
+        """Return *call* as a canonical request.
 
         Raises:
-            ProxyError: 400, the request is wrong, or the model does not draw.
+            ProxyError: 400, the request is not valid, or the model does not draw.
         """
         content_type = call.headers.get("content-type", "")
         form = read_form(call.body, content_type) if is_form(content_type) else None

@@ -1,4 +1,4 @@
-"""OpenAI's sizes in pixels as Google's shapes and sizes; and the size of a finished picture. Pure.
+"""Maps OpenAI's pixel sizes to Google's shapes, and reads the size of a picture. Pure.
 
 Source: https://ai.google.dev/gemini-api/docs/image-generation (read 2026-11).
 """
@@ -15,12 +15,12 @@ _NEAR: Final = 0.05
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 _JPEG: Final = b"\xff\xd8"
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-"""JPEG's markers with a height and a width."""
+"""JPEG markers whose segment has a height and a width."""
 _MOST_SEGMENTS: Final = 200
 
 
 class Shape(NamedTuple):
-    """The nearest that Google can draw; not *is_near*: it differs in shape by more than 5 %."""
+    """Google's nearest shape; without *is_near*, its aspect ratio differs by more than 5 %."""
 
     aspect_ratio: str
     image_size: str | None
@@ -28,7 +28,7 @@ class Shape(NamedTuple):
 
 
 def nearest(size: str) -> Shape | None:
-    """Return what Google can draw that is nearest to *size*, ``WIDTHxHEIGHT``; None: it is none."""
+    """Return Google's shape nearest to *size*, ``WIDTHxHEIGHT``; None if that is invalid."""
     found = _SIZE.fullmatch(size)
     if found is None:
         return None
@@ -44,7 +44,7 @@ def nearest(size: str) -> Shape | None:
 
 
 def pixels(picture: bytes) -> str | None:
-    """Return the size of a PNG or JPEG as ``WIDTHxHEIGHT``; None for other files."""
+    """Return the size of a PNG or JPEG as ``WIDTHxHEIGHT``, None for other files."""
     if picture.startswith(_PNG) and len(picture) >= 24:
         width, height = struct.unpack(">II", picture[16:24])
         return f"{width}x{height}"

@@ -1,1 +1,1 @@
-"""The Anthropic Messages API as clients speak it. Pure."""
+"""The Anthropic Messages API for clients. Pure."""

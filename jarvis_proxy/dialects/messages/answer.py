@@ -1,7 +1,7 @@
-"""The canonical answer as a message of the Messages API: a stream of events, or one body. Pure.
+"""Writes the canonical answer as a message of the Messages API: as events, or as one body. Pure.
 
 Source: https://docs.claude.com/en/api/messages-streaming (read 2026-11), recorded streams, and how
-the official SDKs put a message together.
+the official SDKs assemble a message.
 """
 
 from typing import Final
@@ -35,10 +35,10 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class _EventSink(BlockSink):
-    """Writes blocks as events into *out*.
+    """Writes blocks as events to *out*.
 
-    The message starts with its first block and not before: until then, the answer can still
-    become another one.
+    The message starts only with its first block: until then, the proxy can still repeat the request
+    elsewhere.
     """
 
     __slots__ = ("_context", "_head", "_index", "_out")
@@ -50,11 +50,11 @@ class _EventSink(BlockSink):
         self._context = context
         self._out = out
         self._index = 0
-        # All but the text is the same in each delta of a block: it is encoded once.
+        # Only the text differs between the deltas of a block, so the rest is encoded once.
         self._head = b""
 
     def start(self) -> None:
-        """Start the message, if that has not happened."""
+        """Start the message, unless it has started."""
         if not self.emitted:
             self.emitted = True
             message = _message(self._context, [], _UNKNOWN, _prompt_usage(self.prompt))
@@ -92,7 +92,7 @@ class _EventSink(BlockSink):
 
 
 class _BodySink(BlockSink):
-    """Gathers blocks in *content*; *kept* is about how many bytes they take."""
+    """Collects blocks in *content*; *kept* is about how many bytes they take."""
 
     __slots__ = ("_pieces", "content", "kept")
 
@@ -126,8 +126,9 @@ class _BodySink(BlockSink):
 class MessagesAnswer:
     """One answer in the Messages API; implements ``Answer``.
 
-    *show_thoughts* and *sealed* are those of the canonical request. *streamed*: ``take`` returns
-    events; else ``body`` returns the whole message. The first choice that comes is the answer.
+    *show_thoughts* and *sealed* are those of the canonical request. If *streamed*, ``take`` returns
+    events; otherwise ``body`` returns the whole message. The first choice that begins is the
+    answer.
     """
 
     __slots__ = ("_body", "_choices", "_context", "_events", "_out", "_usage")
@@ -146,11 +147,11 @@ class MessagesAnswer:
 
     @property
     def kept(self) -> int:
-        """About how many bytes are kept until the end."""
+        """About how many bytes the answer keeps until its end."""
         return self._body.kept
 
     def choice(self, index: int, /) -> AnswerSink:
-        """Return the sink of the answer, or one that writes nothing for any other choice."""
+        """Return the sink of the answer, or a discarding one for any further choice."""
         sink = self._choices.get(index)
         if sink is None:
             sink = DiscardingSink() if self._choices else self._events or self._body
@@ -158,14 +159,14 @@ class MessagesAnswer:
         return sink
 
     def end(self, usage: ChatUsage | None, service_tier: str | None = None, /) -> None:
-        """End the message. Tiers have other names here: clients expect ``standard``."""
+        """End the message. Tiers have other names here, and clients expect ``standard``."""
         sink = self._events or self._body
         self._usage = _usage(usage or sink.prompt, sink.searches)
         if self._events is not None:
             self._events.end(_ending(sink.finished), self._usage)
 
     def take(self) -> bytes:
-        """Return the events that were written since the last call."""
+        """Return the events written since the last call."""
         events = b"".join(self._out)
         self._out.clear()
         return events
@@ -177,7 +178,7 @@ class MessagesAnswer:
 
 
 def warmed_cache(context: AnswerContext, *, streamed: bool) -> bytes:
-    """Return the answer to ``max_tokens: 0``, which only fills Anthropic's cache: an empty one."""
+    """Return an empty answer to ``max_tokens: 0``, which only fills Anthropic's cache."""
     ending = {**_UNKNOWN, "stop_reason": "max_tokens"}
     if not streamed:
         return _encode(_message(context, [], ending, _prompt_usage(None)))
@@ -204,7 +205,7 @@ def _ending(finish: Finish) -> JsonObject:
 
 
 def _counts(usage: ChatUsage) -> JsonObject:
-    """Return chat's counts as Anthropic's, whose input has neither cached nor written tokens."""
+    """Return chat's token counts as Anthropic's, whose input excludes cached and written tokens."""
     details = usage.prompt_tokens_details
     cached, written = details.cached_tokens, details.cache_write_tokens
     return {
@@ -225,12 +226,13 @@ def _usage(usage: ChatUsage | None, searches: int) -> JsonObject:
     counts = {**_counts(usage), "output_tokens_details": {"thinking_tokens": reasoning}}
     if not searches:
         return counts
-    used = {"web_search_requests": searches, "web_fetch_requests": 0}  # both are always there
+    # Both fields are always present.
+    used = {"web_search_requests": searches, "web_fetch_requests": 0}
     return {**counts, "server_tool_use": used}
 
 
 def _input(arguments: str) -> JsonObject | Raw:
-    """Return a call's arguments as an object; they begin with a brace, if there are any."""
+    """Return a call's arguments as an object; they are empty or begin with a brace."""
     if not arguments:
         return {}
     try:

@@ -1,4 +1,4 @@
-"""Content blocks → content parts of the canonical request. Pure.
+"""Converts content blocks to content parts of the canonical request. Pure.
 
 Source: https://docs.claude.com/en/api/messages (read 2026-11).
 """
@@ -19,7 +19,7 @@ from jarvis_proxy.dialects.messages.validation import (
 
 JsonObject: TypeAlias = dict[str, Any]
 Part: TypeAlias = tuple[JsonObject, str]
-"""A content part, and the path of the block that it was made of."""
+"""A content part, and the path of its original block."""
 
 USER_BLOCKS: Final = ("text", "image", "document", "search_result")
 _SOURCES: Final = ("base64", "text", "content", "url", "file")
@@ -46,7 +46,7 @@ def content_parts(content: Content, path: str) -> list[Part]:
 
 
 def block_parts(block: Block, path: str) -> list[Part]:
-    """Return the parts that *block* becomes, mostly one.
+    """Return the parts for *block*, usually one.
 
     Raises:
         ProxyError: 400, the block is of another type, lacks a field, or refers to a stored file.
@@ -68,7 +68,7 @@ def block_parts(block: Block, path: str) -> list[Part]:
 
 
 def result_content(raw: Raw, path: str) -> str | list[Part]:
-    """Return what a tool returned: a text, or parts where it is not one text alone.
+    """Return the result of a tool: a text, or parts if it is more than one text.
 
     Raises:
         ProxyError: 400 with the path of the block.
@@ -89,7 +89,7 @@ def result_content(raw: Raw, path: str) -> str | list[Part]:
 
 
 def plain(parts: list[Part]) -> str | list[JsonObject]:
-    """Return *parts* as a message's content: a single text, which every upstream takes, as such."""
+    """Return *parts* as a message's content: a single text becomes a string."""
     if len(parts) == 1 and parts[0][0].keys() == {"type", "text"}:
         return str(parts[0][0]["text"])
     return [part for part, _ in parts]
@@ -102,7 +102,8 @@ def _result_parts(raw: Raw, path: str) -> list[Part]:
     if block.type == "tool_reference":
         name = required(block.tool_name, f"{path}.tool_name")
         return [({"type": "tool_reference", "tool_name": name}, path)]
-    return _text(bytes(raw).decode(), path)  # such as the state of a browser
+    # Such as the state of a browser.
+    return _text(bytes(raw).decode(), path)
 
 
 def _text(text: str, path: str) -> list[Part]:

@@ -1,4 +1,4 @@
-"""The Messages API as the shell sees it. Pure.
+"""The Messages API for the shell: errors, heartbeats and failures. Pure.
 
 Source: https://docs.claude.com/en/api/errors and /en/api/messages-streaming (read 2026-11).
 """
@@ -21,7 +21,7 @@ class MessagesApi:
         return encode_error(error, call_id)
 
     def answer_headers(self, call_id: str, /) -> Mapping[str, str]:
-        """Return the id under which Anthropic's SDKs log an answer."""
+        """Return the id that Anthropic's SDKs log for a response."""
         return {"request-id": request_id(call_id)}
 
     def stream_form(self, call: Call, headers: Mapping[str, str], /) -> StreamForm:
@@ -30,7 +30,7 @@ class MessagesApi:
 
 
 class MessageForm:
-    """What the proxy says between the events of a message."""
+    """The proxy's own messages between the events of a message."""
 
     content_type = "text/event-stream; charset=utf-8"
     silent = False
@@ -43,17 +43,17 @@ class MessageForm:
         self._call_id = call.id
 
     def has_content(self, events: bytes, /) -> bool:
-        """Return whether there is an event; pings of the upstream's count, for they pass."""
+        """Return whether *events* contain an event; the upstream's pings count, as they pass."""
         return b"data:" in events
 
     def passed(self, events: bytes, /) -> None:
-        """Do nothing: neither pings nor errors repeat anything of the answer."""
+        """Do nothing: neither pings nor errors repeat parts of the answer."""
 
     def number_events(self, *, relayed: bool) -> SequenceNumbers | None:
         """Return None: events of this API have no numbers."""
 
     def heartbeat(self, *, is_long: bool, first_events_wait: bool) -> bytes:
-        """Return a ping: clients accept it at any place, and their watchdogs count it."""
+        """Return a ping: clients accept it anywhere, and their watchdogs count it."""
         return PING
 
     def failure(self, error: ProxyError, /) -> bytes:

@@ -1,4 +1,4 @@
-"""The Messages API as a ``Dialect``: calls in, empty answers out; and its token counts. Pure."""
+"""The Messages API as a ``Dialect``, and its token counts. Pure."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ from jarvis_proxy.wire.response_events import SequenceNumbers
 
 
 class MessagesDialect:
-    """Reads Messages calls. *new_id* gives 24 random letters and digits."""
+    """Reads Messages calls. *new_id* returns 24 random letters and digits."""
 
     __slots__ = ("_new_id",)
 
@@ -22,10 +22,10 @@ class MessagesDialect:
         self._new_id = new_id
 
     def read(self, call: Call, features: ModelFeatures, /) -> DialectCall:
-        """Return what *call* asks.
+        """Return *call* as a canonical request.
 
         Raises:
-            ProxyError: 400 in Anthropic's words, the request is not valid.
+            ProxyError: 400 in Anthropic's wording, the request is not valid.
         """
         request = read_request(call.body, strict=call.strict_params)
         context = AnswerContext(
@@ -44,7 +44,7 @@ class MessagesDialect:
 
 
 def count_tokens(body: bytes) -> bytes:
-    """Return the answer to ``POST /v1/messages/count_tokens``, ``{"input_tokens":N}``.
+    """Return the response to ``POST /v1/messages/count_tokens``, ``{"input_tokens":N}``.
 
     Raises:
         ProxyError: 400, as for ``POST /v1/messages``.

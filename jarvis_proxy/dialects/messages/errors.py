@@ -1,7 +1,6 @@
-"""Errors in the Messages API's own form: as a whole answer, and as the event that ends a stream.
-Pure.
+"""Errors in the Messages API's form: as a response, and as the event that ends a stream. Pure.
 
-Source: https://docs.claude.com/en/api/errors (read 2026-11), and what Claude Code does at each.
+Source: https://docs.claude.com/en/api/errors (read 2026-11), and Claude Code's reactions.
 """
 
 import re
@@ -14,7 +13,7 @@ from jarvis_proxy.errors import LimitExceeded, ProxyError
 from jarvis_proxy.wire.messages_types import error_body, error_event, error_type
 
 _OVERLOADED: Final = 529
-"""The status that Anthropic has for what is 503 elsewhere."""
+"""Anthropic's status for what is 503 elsewhere."""
 
 _NUMBER: Final = re.compile(r"(?<!\d)\d{1,12}(?!\d)")
 _LIMIT: Final = re.compile(
@@ -31,21 +30,21 @@ _LOOKED_AT: Final = 4096
 
 
 class PromptSize(msgspec.Struct, frozen=True):
-    """An estimate of a prompt's *tokens*, and the most that its model takes, if that is known."""
+    """An estimate of a prompt's *tokens*, and *most*, its model's limit if known."""
 
     tokens: int = 0
     most: int | None = None
 
 
 def request_id(call_id: str) -> str:
-    """Return the id of an answer, as its ``request-id`` and its errors tell it."""
+    """Return the id of a response, as in its ``request-id`` header and its errors."""
     return f"req_{call_id}"
 
 
 def encode_error(error: ProxyError, call_id: str, size: PromptSize | None = None, /) -> ErrorAnswer:
-    """Return *error* as the answer to a request.
+    """Return *error* as the response to a request.
 
-    *size* is used where the prompt was too long and the upstream gave no numbers.
+    *size* is used if the prompt was too long and the upstream gave no numbers.
     """
     headers = [("request-id", request_id(call_id))]
     if _is_final(error):
@@ -69,7 +68,8 @@ def _status(error: ProxyError) -> int:
     if error.native:
         return error.status
     if error.retry_status == 402:
-        return 402  # the upstream's account has no credit
+        # The upstream's account has no credit.
+        return 402
     if _is_too_long(error):
         return 400
     return _OVERLOADED if error.status == 503 else error.status
@@ -97,7 +97,7 @@ def _message(error: ProxyError, size: PromptSize) -> str:
 
 
 def _too_long(message: str, size: PromptSize) -> str:
-    """Return the words at which Claude Code compacts the conversation."""
+    """Return the message that makes Claude Code compact the conversation."""
     plain = message.replace(",", "")
     found = _LIMIT.search(plain)
     most = int(found[1] or found[2]) if found else size.most

@@ -1,7 +1,7 @@
-"""The messages of a Messages request → messages of the canonical request. Pure.
+"""Converts the messages of a Messages request to messages of the canonical request. Pure.
 
-What the model did in one turn becomes one message, directly followed by a message for the result
-of each call, in the order of the calls. Chat has no place for anything in between.
+Each turn of the model becomes one message. A message for the result of each call follows directly,
+in the order of the calls: the chat API allows nothing in between.
 """
 
 from typing import Final
@@ -40,9 +40,9 @@ _TEXT: Final = msgspec.json.Decoder(str)
 def read_history(
     system: Content | None, messages: list[Message], ignored: IgnoredParams
 ) -> tuple[list[JsonObject], list[MessageOrigin]]:
-    """Return the chat messages of a conversation, and where each came from.
+    """Return the chat messages of a conversation, and the origin of each one.
 
-    What Anthropic's own servers did is left out and noted in *ignored*.
+    Results of Anthropic's own servers are left out and noted in *ignored*.
 
     Raises:
         ProxyError: 400 with the path, ``messages.2.content.0``.
@@ -56,7 +56,7 @@ def read_history(
 
 
 def tool_arguments(raw: msgspec.Raw) -> str:
-    """Return a call's ``input`` as JSON of an object; some clients send that JSON as a string."""
+    """Return a call's ``input`` as a JSON object; some clients send that JSON as a string."""
     if not is_given(raw):
         return "{}"
     text = bytes(raw).decode()
@@ -77,7 +77,7 @@ def _value(text: str, raw: msgspec.Raw) -> object:
 
 
 def _system_parts(content: Content) -> list[Part]:
-    """Return the system's texts without the line that is meant for Anthropic alone."""
+    """Return the system's texts without the line that is meant for Anthropic only."""
     if isinstance(content, str):
         if content.startswith(BILLING_HEADER):
             content = content.partition("\n")[2]
@@ -97,7 +97,7 @@ def _system_block(block: Block, path: str) -> list[Part]:
 
 
 class _ModelTurn:
-    """What the model said and did until somebody else spoke."""
+    """The texts and calls of the model until another role follows."""
 
     __slots__ = ("call_ids", "calls", "parts", "place", "seal", "thinking")
 
@@ -108,10 +108,10 @@ class _ModelTurn:
         self.call_ids: set[str] = set()
         self.thinking: list[JsonObject] = []
         self.seal: str | None = None
-        """Gemini's signature for the call that follows."""
+        """Gemini's signature for the next call."""
 
     def close(self) -> JsonObject | None:
-        """Return the message; None where nothing is left of it."""
+        """Return the message, None if it is empty."""
         if not self.parts and not self.calls:
             return None
         content = plain(self.parts) if self.parts else None
@@ -135,10 +135,11 @@ class _Reader:
         self._places: list[MessageOrigin] = []
         self._turn: _ModelTurn | None = None
         self._results: dict[str, tuple[JsonObject, MessageOrigin]] = {}
-        self._others: list[tuple[str, str, list[Part]]] = []  # since the model's turn
+        # Messages of other roles since the model's turn.
+        self._others: list[tuple[str, str, list[Part]]] = []
 
     def read(self, message: Message, path: str) -> None:
-        """Take *message*, which stands at *path*."""
+        """Add *message* at *path*."""
         content, inside = message.content, f"{path}.content"
         if isinstance(content, str):
             blocks = [(Block("text", text=content), inside)]
@@ -155,7 +156,7 @@ class _Reader:
                 raise refused(f"{path}.role", words)
 
     def say(self, role: str, parts: list[Part], path: str) -> None:
-        """Add what somebody else than the model said."""
+        """Add parts of another role than the model."""
         if not parts:
             return
         if self._others and self._others[-1][0] == role == "user":
@@ -164,7 +165,7 @@ class _Reader:
             self._others.append((role, path, parts))
 
     def close(self) -> tuple[list[JsonObject], list[MessageOrigin]]:
-        """Return all messages with their places."""
+        """Return all messages and their origins."""
         self._flush()
         return self._messages, self._places
 
@@ -178,7 +179,7 @@ class _Reader:
         return block_parts(block, path)
 
     def _result(self, block: Block, path: str) -> list[Part]:
-        """Keep the result of a call of the last turn; that of any other becomes text."""
+        """Keep the result of a call of the last turn; any other result becomes text."""
         call_id = required(block.tool_use_id, f"{path}.tool_use_id")
         content = result_content(block.content, f"{path}.content")
         if self._turn is None or call_id not in self._turn.call_ids:
@@ -196,7 +197,7 @@ class _Reader:
         return []
 
     def _is_servers(self, block: Block, path: str) -> bool:
-        """Return whether *block* is what Anthropic's servers did, and note it."""
+        """Return whether *block* comes from Anthropic's servers; note it as ignored if so."""
         kind = block.type
         is_theirs = kind in _SERVERS or kind == "server_tool_use" or kind.startswith("mcp_")
         if is_theirs or kind.endswith("_tool_result"):
@@ -222,7 +223,7 @@ class _Reader:
                         raise unknown_type(where, block.type, _MODEL_BLOCKS)
 
     def _flush(self) -> None:
-        """Write the model's turn, the results of its calls, then what else was said."""
+        """Write the model's turn, the results of its calls, then the other messages."""
         turn, self._turn = self._turn, None
         if turn is not None and (message := turn.close()) is not None:
             self._add(message, turn.place)
@@ -240,7 +241,7 @@ class _Reader:
 
 
 def _orphan(call_id: str, content: str | list[Part], path: str) -> list[Part]:
-    """Return a result without a call as what the user said."""
+    """Return a result without a call as text of the user."""
     about: JsonObject = {"type": "text", "text": f"Tool result ({call_id}):"}
     said = [({"type": "text", "text": content}, path)] if isinstance(content, str) else content
     return [(about, path), *said] if content else [(about, path)]
@@ -270,7 +271,7 @@ def _take_call(turn: _ModelTurn, block: Block, path: str) -> None:
 
 
 def _take_thinking(turn: _ModelTurn, block: Block, path: str) -> None:
-    """Sort opaque state by its owner; what nobody can use is dropped, and never becomes text."""
+    """Sort opaque state by its owner; unusable state is dropped, and never becomes text."""
     if block.type == "redacted_thinking":
         data = required(block.data, f"{path}.data")
         turn.thinking.append({"type": "redacted_thinking", "data": data})

@@ -1,7 +1,7 @@
 """The list of models in the Messages API's form, and the names that only its clients use. Pure.
 
 Source: https://docs.claude.com/en/api/models-list (read 2026-11). Claude Code shows only models
-with ``claude`` in their names, so to its API each model has such a name, too.
+with ``claude`` in their names, so this list also gives each model such a name.
 """
 
 from collections.abc import Callable, Iterable
@@ -25,9 +25,9 @@ class _Model(msgspec.Struct, kw_only=True):
 
 
 def model_list(models: Iterable[tuple[str, int]]) -> bytes:
-    """Return *models*, each an id and when it was made, in epoch seconds (0: unknown).
+    """Return *models*, pairs of an id and its creation time in epoch seconds (0: unknown).
 
-    All stand on one page: ``limit``, ``after_id`` and ``before_id`` need not be obeyed.
+    All are on one page, so ``limit``, ``after_id`` and ``before_id`` are ignored.
     """
     found: dict[str, _Model] = {}
     for name, created in models:
@@ -44,12 +44,12 @@ def model_object(name: str, created: int) -> bytes:
 
 
 def shown_name(name: str) -> str:
-    """Return the name under which clients show a model that is none of Anthropic's."""
+    """Return the name under which clients show a model that is not Anthropic's."""
     return name if _CLAUDE in name else _PREFIX + name
 
 
 def known_name(name: str, is_known: Callable[[str], bool]) -> str:
-    """Return the name of a model that *is_known*, of which *name* is another form; else *name*.
+    """Return the known model that *name* is a form of, otherwise *name*.
 
     Forms are ``claude-NAME``, and a trailing ``[1m]``.
     """

@@ -1,6 +1,6 @@
-"""Where the canonical request's parts stood in the Messages request, in Anthropic's spelling. Pure.
+"""Maps params of the canonical request to those of the Messages request. Pure.
 
-Anthropic writes ``messages.2.content.0`` for what chat calls ``messages[2].content[0]``.
+Anthropic writes ``messages.2.content.0`` for chat's ``messages[2].content[0]``.
 """
 
 import re
@@ -11,7 +11,7 @@ from jarvis_proxy.canonical.request import MessageOrigin
 _INDEX: Final = re.compile(r"\[(\d+)\]")
 _ITEM: Final = re.compile(r"(messages|tools)\[(\d+)\](.*)\Z", re.DOTALL)
 _INNER: Final = re.compile(r"\.(content|tool_calls)\[(\d+)\](.*)\Z", re.DOTALL)
-# The longer name stands before the one that it begins with.
+# A longer name must precede the name that it begins with.
 _IN_CALL: Final = (("function.arguments", "input"), ("function", ""))
 _IN_MESSAGE: Final = (("tool_call_id", "tool_use_id"),)
 _IN_PART: Final = (

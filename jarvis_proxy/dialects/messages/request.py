@@ -1,4 +1,4 @@
-"""A Messages request → the canonical request that asks the same. Pure.
+"""Converts a Messages request to the canonical request. Pure.
 
 Source: https://docs.claude.com/en/api/messages (read 2026-11).
 """
@@ -45,10 +45,10 @@ _REQUEST: Final = msgspec.json.Decoder(Request)
 
 
 class MessagesRequest(CanonicalRequest, frozen=True, kw_only=True):
-    """A canonical request that came as a Messages request.
+    """A canonical request that was a Messages request.
 
-    *sealed*: the client asked for thinking. *warms_cache*: it wants no answer (``max_tokens: 0``),
-    so no upstream is asked.
+    The inherited *sealed* is True if the client asked for thinking. *warms_cache*: it wants no
+    answer (``max_tokens: 0``), so no upstream is asked.
     """
 
     warms_cache: bool = False
@@ -59,11 +59,11 @@ def read_request(
 ) -> MessagesRequest:
     """Return the body of ``POST /v1/messages`` as a canonical request.
 
-    With *strict*, what has no equivalent is refused instead of ignored. *counts_only*: it is a
-    body of ``count_tokens``, which needs no ``max_tokens``.
+    *strict* rejects what has no equivalent, instead of ignoring it. *counts_only*: this is a body
+    of ``count_tokens``, which needs no ``max_tokens``.
 
     Raises:
-        ProxyError: 400 in Anthropic's words, with the path as param; `invalid_json`.
+        ProxyError: 400 in Anthropic's wording, with the path as param; `invalid_json`.
     """
     check_values(body)
     request = _decoding(lambda: _REQUEST.decode(surrogates.replace_lone_surrogates(body)))
@@ -120,7 +120,7 @@ def _thinks(thinking: Thinking | None) -> bool:
 
 
 def _shows(thinking: Thinking | None) -> bool:
-    """Return whether thoughts are shown: with ``enabled`` by default, else only if asked for."""
+    """Return whether to show thoughts: by default with ``enabled``, otherwise only on request."""
     if thinking is None or thinking.type == "disabled" or thinking.display == "omitted":
         return False
     return thinking.type == "enabled" or thinking.display is not None
@@ -155,9 +155,9 @@ def _json_schema(wanted: Format, path: str) -> JsonObject:
 
 
 def is_strict(schema: object) -> bool:
-    """Return whether *schema* is one that OpenAI takes as strict.
+    """Return whether OpenAI accepts *schema* as strict.
 
-    Every object in it has all of its properties required, and no others allowed.
+    Then every object in it requires all of its properties, and allows no others.
     """
     left = [schema]
     while left:

@@ -1,4 +1,4 @@
-"""The events of a choice as content blocks, of which one is open at a time. Pure.
+"""Converts the events of a choice to content blocks, of which one is open at a time. Pure.
 
 Source: https://docs.claude.com/en/api/messages-streaming (read 2026-11).
 """
@@ -29,12 +29,12 @@ _NO_IMAGE: Final = "[An image was left out: this API has no place for one.]"
 
 
 class BlockSink(DiscardingSink, ABC):
-    """Takes the events of one choice; implements ``AnswerSink``. Subclasses write the blocks.
+    """Receives the events of one choice; implements ``AnswerSink``. Subclasses write the blocks.
 
-    The API has no place for sound and log probabilities.
+    The API has no fields for audio and log probabilities.
 
-    *shows*: thoughts are shown. *sealed*: the client asked for thinking. Without that, it gets no
-    signature of Gemini's, which the proxy remembers by the id of the call.
+    *shows*: thoughts are shown. *sealed*: the client asked for thinking. Otherwise it gets no
+    signature of Gemini's, which the proxy remembers by the call's id.
     """
 
     __slots__ = (
@@ -54,35 +54,38 @@ class BlockSink(DiscardingSink, ABC):
 
     def __init__(self, *, shows: bool, sealed: bool) -> None:
         self.emitted = False
-        """The client has been sent something."""
+        """Whether anything was sent to the client."""
         self.prompt: ChatUsage | None = None
-        """The tokens that the upstream reported first."""
+        """The token counts that the upstream reported at the start."""
         self.searches = 0
         self.finished = Finish(reason="stop")
         self._shows = shows
         self._sealed = sealed
-        self._kind = ""  # of the open block
+        # The kind of the open block.
+        self._kind = ""
         self._started = False
         self._said = False
-        self._seal = ""  # of a block that has not come
-        self._held: list[str] = []  # arguments that do not begin as an object
+        # The seal for a block that has not begun.
+        self._seal = ""
+        # Arguments that do not begin with a brace.
+        self._held: list[str] = []
         self._began_json = False
 
     # -- events ------------------------------------------------------------------------------
 
     def begin(self, upstream_id: str | None, usage: ChatUsage | None, /) -> None:
-        """Take the tokens of the prompt; the message has an id of the proxy."""
+        """Note the prompt's token counts; the message has an id of the proxy's."""
         self.prompt = usage
 
     def text(self, text: str, /) -> None:
-        """Take a piece of the text."""
+        """Receive a piece of the text."""
         if self._kind != _TEXT:
             self._said = True
             self._open({"type": _TEXT, "text": ""})
         self._piece(text)
 
     def thought(self, text: str, /) -> None:
-        """Take a piece of the thoughts."""
+        """Receive a piece of the thoughts."""
         if not self._shows:
             return
         if self._kind != _THINKING:
@@ -90,9 +93,10 @@ class BlockSink(DiscardingSink, ABC):
         self._piece(text)
 
     def seal(self, state: SealedState, /) -> None:
-        """Put *state* at the end of the open thinking block, else into one before the next block.
+        """Add *state* to the end of the open thinking block, or to a new one before the next block.
 
-        No answer ends in it: Claude Code would show nothing, and Anthropic refuses such a history.
+        No answer ends with it: Claude Code would show nothing, and Anthropic rejects such a
+        history.
         """
         if state.owner == ANTHROPIC:
             for block in anthropic_blocks(state):
@@ -106,7 +110,7 @@ class BlockSink(DiscardingSink, ABC):
         self._began_json = False
 
     def call_piece(self, piece: str, /) -> None:
-        """Take a piece of the arguments; clients raise at what cannot begin an object."""
+        """Receive a piece of the arguments; clients raise if they do not begin with a brace."""
         if not self._began_json and not self._held:
             piece = piece.lstrip(_BLANK)
             self._began_json = piece.startswith("{")
@@ -116,25 +120,25 @@ class BlockSink(DiscardingSink, ABC):
             self._held.append(piece)
 
     def call_end(self, /) -> None:
-        """End the call; arguments that are no object become one."""
+        """End the call; arguments that are no object are wrapped in one."""
         if self._held:
             self._piece(as_object("".join(self._held)))
             self._held = []
         self._close()
 
     def image(self, image: Image, /) -> None:
-        """Take a picture as text, if it is small enough."""
+        """Write a picture as text if it is small enough."""
         url = image.image_url.url
         self.text(f"![image]({url})" if len(url) < _LARGEST_IMAGE else _NO_IMAGE)
 
     def server_tool(self, kind: Literal["web_search"], count: int, /) -> None:
-        """Take how often the upstream searched."""
+        """Count the upstream's searches."""
         self.searches += count
 
     def finish(self, finish: Finish, /) -> None:
-        """End the last block. A refusal says why, where no text did; an empty answer has a text.
+        """End the last block. A refusal without text gets its reason, an empty answer gets a text.
 
-        No request ever names an earlier message.
+        Returns None, because no request names an earlier message.
         """
         self._close()
         self._seal = ""
@@ -148,7 +152,7 @@ class BlockSink(DiscardingSink, ABC):
     # -- blocks ------------------------------------------------------------------------------
 
     def _native(self, block: JsonObject) -> None:
-        """Take a block of Anthropic's own."""
+        """Write one of Anthropic's own blocks."""
         signature = block.get("signature")
         if block.get("type") == "redacted_thinking":
             self._open(block)
@@ -165,7 +169,7 @@ class BlockSink(DiscardingSink, ABC):
             self._seal = signature
 
     def _write_sealed(self) -> None:
-        """Write the seal that waits, if any, in a block of its own."""
+        """Write the waiting seal, if any, in a block of its own."""
         signature, self._seal = self._seal, ""
         if signature:
             self._open({"type": _THINKING, "thinking": "", "signature": ""})
@@ -189,7 +193,7 @@ class BlockSink(DiscardingSink, ABC):
 
     @abstractmethod
     def _start(self, block: JsonObject) -> None:
-        """Begin *block*, as its start says it."""
+        """Begin *block*, the block in its start event."""
 
     @abstractmethod
     def _piece(self, text: str) -> None:
@@ -205,7 +209,7 @@ class BlockSink(DiscardingSink, ABC):
 
 
 def as_object(arguments: str) -> str:
-    """Return *arguments*, which begin with no brace, as the JSON of an object."""
+    """Return *arguments*, which do not begin with a brace, as the JSON of an object."""
     try:
         value = msgspec.json.decode(arguments)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Tools of a Messages request → tools of the canonical request. Pure.
+"""Converts tools of a Messages request to tools of the canonical request. Pure.
 
 Source: https://docs.claude.com/en/docs/agents-and-tools/tool-use (read 2026-11).
 """
@@ -20,7 +20,7 @@ _SERVERS: Final = {
     "web_fetch": "url_context",
     "code_execution": "code_execution",
 }
-"""Tools that Anthropic runs, by their type without its date, and what they are elsewhere."""
+"""Tools that Anthropic runs, by type without its date, with their names elsewhere."""
 _DATE: Final = re.compile(r"_\d{8}\Z")
 _PLACEHOLDER: Final = "DeferredToolPlaceholder"
 _EXTRAS: Final = ("strict", "input_examples", "eager_input_streaming", "allowed_callers")
@@ -29,16 +29,16 @@ _SCOPES: Final = ("allowed_domains", "blocked_domains")
 
 @dataclass(slots=True)
 class CanonicalTools:
-    """Tools in chat's spelling, and the path of each in the Messages request."""
+    """Tools in chat's form, and the path of each in the Messages request."""
 
     tools: list[JsonObject] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
-    """Of the functions."""
+    """The names of the functions."""
 
 
 def chat_tools(tools: list[Tool] | None, ignored: IgnoredParams) -> CanonicalTools:
-    """Return what the model may call. Tools that only Anthropic's models know are *ignored*.
+    """Return the tools that the model may call. Tools only for Anthropic's models are *ignored*.
 
     Raises:
         ProxyError: 400, a function lacks its name or its schema.
@@ -68,7 +68,8 @@ def set_tools(
     """
     wanted = None if choice is None else _choice(choice, found, ignored)
     if not found.tools:
-        return  # a choice without tools is refused by many
+        # Many services reject a choice without tools.
+        return
     chat["tools"] = found.tools
     if wanted is not None:
         chat["tool_choice"] = wanted
@@ -94,7 +95,7 @@ def _choice(choice: ToolChoice, found: CanonicalTools, ignored: IgnoredParams) -
 
 
 def _is_deferred(tool: Tool) -> bool:
-    """Return whether *tool* only stands for others that a search would load."""
+    """Return whether *tool* is a mere placeholder for others that a search would load."""
     if not tool.defer_loading:
         return False
     return tool.name == _PLACEHOLDER or "properties" not in (tool.input_schema or {})

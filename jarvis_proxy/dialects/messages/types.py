@@ -1,6 +1,6 @@
-"""Wire types of a Messages request, as far as the proxy reads it. Pure.
+"""The fields of a Messages request that the proxy reads. Pure.
 
-Unknown fields are skipped. A ``Raw`` field differs from type to type, or passes on as it came.
+Unknown fields are skipped. A ``Raw`` field depends on the type, or is passed on unchanged.
 
 Source: https://docs.claude.com/en/api/messages (read 2026-11) and the types of the official SDK.
 """
@@ -14,12 +14,12 @@ _NULL: Final = Raw(b"null")
 
 
 def is_given(raw: Raw) -> bool:
-    """Return whether *raw* is there, and not null."""
+    """Return whether *raw* is present and not null."""
     return len(raw) > 0 and raw != _NULL
 
 
 class Block(msgspec.Struct):
-    """A content block of any type; *type* says which fields count."""
+    """A content block of any type; *type* tells which fields are relevant."""
 
     type: str
     text: str | None = None
@@ -43,7 +43,7 @@ Content = str | list[Block]
 
 
 class Source(msgspec.Struct):
-    """Where the data of an image or a document is."""
+    """The location of an image's or a document's data."""
 
     type: str
     media_type: str | None = None
@@ -60,7 +60,7 @@ class Message(msgspec.Struct):
 
 
 class Tool(msgspec.Struct):
-    """A tool. One without a *type*, or of type ``custom``, is a function of the client's."""
+    """A tool. Without a *type*, or of type ``custom``, it is a function of the client."""
 
     type: str | None = None
     name: str | None = None
@@ -77,7 +77,7 @@ class Tool(msgspec.Struct):
 
 
 class ToolChoice(msgspec.Struct):
-    """Which tool the model may, or must, call."""
+    """Which tool the model may or must call."""
 
     type: str
     name: str | None = None
@@ -85,7 +85,7 @@ class ToolChoice(msgspec.Struct):
 
 
 class Thinking(msgspec.Struct, omit_defaults=True):
-    """How much to think, and whether to show it; *budget_tokens* with ``enabled`` only."""
+    """How much to think, and whether to show it; *budget_tokens* only with ``enabled``."""
 
     type: str | None = None
     budget_tokens: int | None = None
@@ -93,14 +93,14 @@ class Thinking(msgspec.Struct, omit_defaults=True):
 
 
 class Format(msgspec.Struct):
-    """The form of the answer: always ``json_schema``."""
+    """The form of the answer, always ``json_schema``."""
 
     type: str
     schema: Raw = Raw()
 
 
 class OutputConfig(msgspec.Struct):
-    """The effort in words, and the form of the answer."""
+    """The effort level, and the form of the answer."""
 
     effort: str | None = None
     format: Format | None = None

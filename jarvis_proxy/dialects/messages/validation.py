@@ -1,4 +1,4 @@
-"""Requests that cannot be read, in Anthropic's words: ``messages.0.content: Field required``. Pure.
+"""Errors for invalid requests in Anthropic's wording: ``messages.0.content: Field required``. Pure.
 
 Source: Anthropic's recorded answers to faulty requests.
 """
@@ -31,12 +31,12 @@ def refused(path: str, words: str, code: str = "invalid_value") -> ProxyError:
 
 
 def missing(path: str) -> ProxyError:
-    """Return the 400 for a field that must be there."""
+    """Return the 400 for a missing required field."""
     return refused(path, "Field required", "missing_required_parameter")
 
 
 def required(value: _T | None, path: str) -> _T:
-    """Return *value*, which must be there.
+    """Return *value*, which is required.
 
     Raises:
         ProxyError: 400 `missing_required_parameter`.
@@ -57,10 +57,10 @@ def unknown_type(path: str, kind: str, known: Iterable[str]) -> ProxyError:
 
 
 def decode_at(decoder: msgspec.json.Decoder[_T], raw: bytes, path: str) -> _T:
-    """Return the JSON *raw*, which stands at *path*.
+    """Return the JSON *raw* at *path*, decoded.
 
     Raises:
-        ProxyError: 400, a value of another type.
+        ProxyError: 400, a value has the wrong type.
     """
     try:
         return decoder.decode(raw)
@@ -69,7 +69,7 @@ def decode_at(decoder: msgspec.json.Decoder[_T], raw: bytes, path: str) -> _T:
 
 
 def from_msgspec_error(exc: msgspec.ValidationError, path: str = "") -> ProxyError:
-    """Return the 400 for a value below *path* that does not fit its type."""
+    """Return the 400 for a value below *path* of the wrong type."""
     detail, _, where = str(exc).partition(" - at `$")
     below = _INDEX.sub(r".\1", where.removesuffix("`").partition("[...]")[0])
     place = (path + below).removeprefix(".")

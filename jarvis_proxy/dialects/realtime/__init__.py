@@ -1,1 +1,1 @@
-"""OpenAI's Realtime API: what a relay has to know of its handshake and its events."""
+"""OpenAI's Realtime API: the parts of its handshake and events that a relay needs."""

@@ -1,4 +1,4 @@
-"""Events of a session: what the proxy reads in them, and the one that it sends. Pure.
+"""The events of a session that the proxy reads, and the one that it sends. Pure.
 
 Source: https://platform.openai.com/docs/api-reference/realtime-server-events (read 2026-11).
 """
@@ -71,14 +71,14 @@ class _ErrorEvent(msgspec.Struct, tag_field="type", tag="error"):
 
 
 class EventUsage(msgspec.Struct, frozen=True):
-    """Tokens of one event; *is_transcription*: they are those of the model that transcribes."""
+    """Tokens of one event; *is_transcription*: they belong to the transcription model."""
 
     tokens: TokenUsage
     is_transcription: bool
 
 
 class SessionModels(msgspec.Struct, frozen=True):
-    """The models of a session as the upstream describes it; ``""``: it names none."""
+    """The models of a session as the upstream describes it; ``""`` if it names none."""
 
     model: str
     transcription: str
@@ -91,7 +91,7 @@ _DESCRIBED: Final = msgspec.json.Decoder(_Described)
 def usage_in(event: bytes) -> EventUsage | None:
     """Return the tokens that an upstream's *event* reports, None if it reports none.
 
-    A transcription that is billed by its seconds has none.
+    A transcription that is billed by seconds reports none.
     """
     if b'"usage"' not in event:
         return None
@@ -114,7 +114,7 @@ def usage_in(event: bytes) -> EventUsage | None:
 
 
 def models_in(event: bytes) -> SessionModels | None:
-    """Return the models that an upstream's *event* describes its session by; None: it does not."""
+    """Return the models in an upstream's description of its session, None without one."""
     if b'"session"' not in event:
         return None
     try:

@@ -12,13 +12,13 @@ from jarvis_proxy.errors import ProxyError
 
 MODEL: Final = "model"
 _PRIVATE: Final = ("openai-insecure-api-key.", "openai-organization.", "openai-project.")
-"""Subprotocols that hold a key, or name an account: those of the client, not of this proxy."""
+"""Subprotocols with a key or account name; they concern the client, not this proxy's upstream."""
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
 _MOST: Final = 16
 
 
 def forwarded_protocols(offered: Sequence[str]) -> tuple[str, ...]:
-    """Return the subprotocols of *offered*, values of the header, that go to the upstream."""
+    """Return those subprotocols in the header values *offered* that go to the upstream."""
     names = (name.strip() for value in offered for name in value.split(","))
     kept = (
         name for name in names if _TOKEN.fullmatch(name) and not name.lower().startswith(_PRIVATE)
@@ -27,10 +27,10 @@ def forwarded_protocols(offered: Sequence[str]) -> tuple[str, ...]:
 
 
 def model_of(query: str) -> str | None:
-    """Return the model that a raw query names.
+    """Return the model in a raw query, None without one.
 
     Raises:
-        ProxyError: 400 `unsupported_parameter`, it names several: an upstream may take any.
+        ProxyError: 400 `unsupported_parameter`, there are several, and an upstream may use any.
     """
     parts = [part.partition("=") for part in query.split("&")]
     named = [value for name, _, value in parts if _name(name) == MODEL]
@@ -45,7 +45,7 @@ def model_of(query: str) -> str | None:
 
 
 def with_model(query: str, model: str) -> str:
-    """Return a raw query whose model is *model*; ``""``: it names none."""
+    """Return a raw query with *model* as its model, or without one if that is ``""``."""
     parts = [part for part in query.split("&") if part and _name(part.partition("=")[0]) != MODEL]
     if model:
         parts.insert(0, f"{MODEL}={quote(model, safe='')}")

@@ -1,4 +1,4 @@
-"""Models that a client names after the handshake: in its events, and for a client secret. Pure.
+"""Models that a client names after the handshake: in events, and for a client secret. Pure.
 
 Source: https://platform.openai.com/docs/api-reference/realtime-client-events (read 2026-11).
 """
@@ -13,17 +13,17 @@ from jarvis_proxy.errors import ProxyError
 _Json = dict[str, Any]
 _CONFIGURED: Final = ("session", "response")
 _FREE: Final = frozenset({"tools", "instructions", "metadata", "tracing", "tool_choice", "input"})
-"""Parts of a response whose fields a client may name as it likes, such as a tool's parameters."""
+"""Parts of a response whose field names are the client's own, such as a tool's parameters."""
 _MODEL: Final = "model"
 
 
 def with_models(event: bytes, target: Callable[[str], str], *, strict: bool) -> bytes:
-    """Return a client's *event* with *target* of each model that it configures.
+    """Return a client's *event* with each configured model replaced by its *target*.
 
-    *strict*: the result has no name that was not given to *target*, in any spelling.
+    *strict*: the result contains no model, in any spelling, that was not given to *target*.
 
     Raises:
-        ProxyError: what *target* raises; 400 `invalid_json`, *strict* and it cannot be read.
+        ProxyError: as *target*; 400 `invalid_json`, *strict* and the event is not valid JSON.
     """
     seen = event.lower() if strict else event
     if b"model" not in seen and b"\\u" not in seen:
@@ -48,7 +48,7 @@ def _decoded(event: bytes) -> _Json | None:
 
 
 def _replace(value: object, target: Callable[[str], str], *, is_session: bool) -> bool:
-    """Replace each model within *value* by its target; return whether one differs."""
+    """Replace each model in *value* by its target; return whether any one differs."""
     is_changed = False
     for holder, field in tuple(_places(value, is_session=is_session)):
         name = holder[field]
@@ -59,19 +59,19 @@ def _replace(value: object, target: Callable[[str], str], *, is_session: bool) -
 
 
 def _places(value: object, *, is_session: bool) -> Iterator[tuple[_Json, str]]:
-    """Yield each object within *value* that names a model, and the field, in any case."""
+    """Yield each object in *value* that names a model, and the field's name in its own case."""
     if not isinstance(value, dict):
         return
     for name, inner in value.items():
         if name.lower() == _MODEL and isinstance(inner, str) and inner:
             yield value, name
-        # `audio.input` of a session configures; `input` of a response is a conversation.
+        # `audio.input` of a session is configuration; `input` of a response is a conversation.
         elif name not in _FREE or (name == "input" and is_session):
             yield from _places(inner, is_session=is_session)
 
 
 def model_for_secret(body: _Json) -> str | None:
-    """Return the model by which a request for a client secret is routed; None: it names none."""
+    """Return the model that routes a request for a client secret, None without one."""
     session = body.get("session")
     config: _Json = session if isinstance(session, dict) else body
     named = config.get(_MODEL)
@@ -84,6 +84,6 @@ def model_for_secret(body: _Json) -> str | None:
 def with_models_for_secret(body: _Json, target: Callable[[str], str]) -> None:
     """Replace each model in a request for a client secret by its *target*.
 
-    Raises what *target* raises.
+    Raises whatever *target* raises.
     """
     _replace(body, target, is_session=True)

@@ -1,4 +1,4 @@
-"""Client secrets in an answer: each is replaced by one of the proxy's own. Pure.
+"""Replaces each client secret in an answer by one of the proxy's own. Pure.
 
 Source: https://platform.openai.com/docs/api-reference/realtime-sessions (read 2026-11).
 """
@@ -12,16 +12,16 @@ from jarvis_proxy.errors import ProxyError
 
 _Json = dict[str, Any]
 _MOST_SECONDS: Final = 7200
-"""The longest life that OpenAI gives a secret."""
+"""OpenAI's longest lifetime of a secret."""
 
 
 def with_own_secrets(answer: bytes, now: float, own: Callable[[str, int], str]) -> bytes:
     """Return *answer* with ``own(secret, expires_at)`` in place of each secret.
 
-    *now* and the time of expiry are in epoch seconds.
+    *now* and the expiry are in epoch seconds.
 
     Raises:
-        ProxyError: 502 `upstream_bad_response`, it holds none.
+        ProxyError: 502 `upstream_bad_response`, the answer holds no secret.
     """
     try:
         decoded = msgspec.json.decode(answer, type=_Json)
@@ -41,7 +41,7 @@ def with_own_secrets(answer: bytes, now: float, own: Callable[[str, int], str]) 
 
 
 def _holders(answer: _Json) -> Iterator[_Json]:
-    """Yield the objects that hold a secret: GA's answer itself, the beta's ``client_secret``."""
+    """Yield the objects with a secret: GA's answer itself, or the beta's ``client_secret``."""
     session = answer.get("session")
     inner = session.get("client_secret") if isinstance(session, dict) else None
     for holder in (answer, answer.get("client_secret"), inner):

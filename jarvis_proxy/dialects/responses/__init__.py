@@ -1,1 +1,1 @@
-"""OpenAI's Responses API as clients of translated upstreams speak it. Pure."""
+"""OpenAI's Responses API for clients of translated upstreams. Pure."""

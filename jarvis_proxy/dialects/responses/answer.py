@@ -1,4 +1,4 @@
-"""An answer as a response, as a stream of its events or whole. Pure."""
+"""An answer as a response: as events, or whole. Pure."""
 
 from typing import Any, Literal
 
@@ -22,12 +22,12 @@ from jarvis_proxy.wire.responses_types import IncompleteDetails, ResponseObject,
 
 
 class ResponseOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How a client wants its response.
+    """The form of response that a client wants.
 
-    *echo* is what the response repeats of the request. *sealed*: sealed state goes out as
-    ``encrypted_content``. *client_types* are OpenAI's types of the tools that the client runs:
-    each is a function of this name. *conversation* is what the response's id is to carry; with
-    *waits*, the events of a stream wait for that id.
+    *echo* is the part of the request that the response repeats. *sealed*: sealed state is sent as
+    ``encrypted_content``. *client_types* are OpenAI's types of tools that the client runs; each one
+    is a function of the same name. *conversation* is the content of the response's id; with
+    *waits*, a stream's events wait for that id.
     """
 
     echo: dict[str, Any]
@@ -38,7 +38,7 @@ class ResponseOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ResponseAnswer:
-    """One response; implements ``Answer``. Its answer is the first choice that comes."""
+    """One response; implements ``Answer``. Its answer is the first choice that begins."""
 
     __slots__ = (
         "_context",
@@ -70,14 +70,14 @@ class ResponseAnswer:
 
     @property
     def kept(self) -> int:
-        """How much of the answer is kept for its last event, which repeats it."""
+        """How many bytes of the answer are kept for its last event, which repeats it."""
         if self._index is None:
             return 0
-        # Events that wait repeat the answer's pieces.
+        # Waiting events hold the answer's pieces a second time.
         return self._writer.kept * (2 if self._waits else 1)
 
     def choice(self, index: int, /) -> AnswerSink:
-        """Return the sink of a choice; all but the first go nowhere."""
+        """Return the sink of a choice; all choices but the first are discarded."""
         if self._index is None:
             self._index = index
             self._writer = self._new_writer()
@@ -96,9 +96,9 @@ class ResponseAnswer:
                 out[:] = [event.replace(old, new) for event in out]
 
     def _seal_ids(self) -> dict[str, str]:
-        """Give the response an id that carries its conversation; return new ids by old ones.
+        """Give the response an id with its conversation; return its items' new ids by old ones.
 
-        The ids of its items carry them, but for clients that have had other ones already.
+        Items get ids that carry them, unless the client has already received other ids.
         """
         conversation, response = self._options.conversation, self._writer.response
         if conversation is None:
@@ -112,7 +112,7 @@ class ResponseAnswer:
         return renamed
 
     def take(self) -> bytes:
-        """Return the whole events that were written since the last call, or ``b""``."""
+        """Return the whole events written since the last call, or ``b""``."""
         out = self._out
         if not out or self._waits:
             return b""
@@ -140,7 +140,7 @@ class ResponseAnswer:
 
 
 class ResponseSink:
-    """Takes the events of a choice into *writer*; implements ``AnswerSink``."""
+    """Passes the events of a choice on to *writer*; implements ``AnswerSink``."""
 
     __slots__ = ("_options", "_signature", "_writer")
 
@@ -151,24 +151,24 @@ class ResponseSink:
 
     @property
     def emitted(self) -> bool:
-        """Whether the client has been sent something of it."""
+        """Whether any of it was sent to the client."""
         return self._writer.emitted
 
     def begin(self, upstream_id: str | None, usage: ChatUsage | None, /) -> None:
-        """Do nothing: a response has an id of its own, and its tokens at the end."""
+        """Do nothing: a response has its own id, and reports tokens at the end."""
 
     def text(self, text: str, /) -> None:
-        """Take a piece of the text."""
+        """Receive a piece of the text."""
         self._writer.text(text)
 
     def thought(self, text: str, /) -> None:
-        """Take a piece of the thoughts."""
+        """Receive a piece of the thoughts."""
         self._writer.thought(text)
 
     def seal(self, state: SealedState, /) -> None:
-        """Take state of the upstream, which goes out with the reasoning that it belongs to.
+        """Receive state of the upstream, which is sent with the reasoning that it belongs to.
 
-        A message has no place for what signs it.
+        A message has no field for its signature.
         """
         if state.signs_next:
             self._signature = state
@@ -176,7 +176,7 @@ class ResponseSink:
             self._writer.sealed(seal(state))
 
     def call_begin(self, call: CallStart, /) -> None:
-        """Begin a call, behind what signs it."""
+        """Begin a call, after its signature."""
         if self._signature is not None and self._options.sealed:
             self._writer.sealed(seal(self._signature))
         self._signature = None
@@ -185,7 +185,7 @@ class ResponseSink:
         self._writer.call_begin(call, call.name if is_clients else None)
 
     def call_piece(self, piece: str, /) -> None:
-        """Take a piece of the open call's arguments."""
+        """Receive a piece of the open call's arguments."""
         self._writer.call_piece(piece)
 
     def call_end(self, /) -> None:
@@ -193,10 +193,10 @@ class ResponseSink:
         self._writer.call_end()
 
     def sketch(self, image: Image, /) -> None:
-        """Do nothing: items hold finished pictures."""
+        """Do nothing: items only hold finished pictures."""
 
     def image(self, image: Image, /) -> None:
-        """Take a picture, which is a data URL, as what a picture tool of OpenAI's returns."""
+        """Write a picture, which is a data URL, like the result of OpenAI's picture tool."""
         head, _, data = image.image_url.url.partition(";base64,")
         self._writer.image(data, head.rpartition("/")[2])
 
@@ -204,11 +204,11 @@ class ResponseSink:
         """Do nothing: models that speak are not served here."""
 
     def logprobs(self, tokens: list[TokenLogprob], /) -> None:
-        """Take the log probabilities of the text just given."""
+        """Receive the log probabilities of the preceding text."""
         self._writer.logprobs(tokens)
 
     def server_tool(self, kind: Literal["web_search"], count: int, /) -> None:
-        """Do nothing: what the search found is in the text."""
+        """Do nothing: the text contains the search's findings."""
 
     def finish(self, finish: Finish, /) -> str | None:
         """End the answer; return the id of its last message."""

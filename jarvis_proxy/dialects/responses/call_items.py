@@ -1,4 +1,4 @@
-"""The items of a response that are calls. Pure.
+"""The items of a response that represent calls. Pure.
 
 Source: https://platform.openai.com/docs/api-reference/responses/object (read 2026-11).
 """
@@ -25,13 +25,13 @@ from jarvis_proxy.wire.responses_types import (
 )
 
 ActionItem: TypeAlias = ToolSearchCallItem | LocalShellCallItem | ShellCallItem | ApplyPatchCallItem
-"""Items that hold an object, which is there when the call has ended."""
+"""Items with an object, which is set when the call has ended."""
 
 CallItem: TypeAlias = FunctionCallItem | CustomCallItem | ActionItem
 
 
 def open_item(call: CallStart, unique: str, client_type: str | None = None) -> CallItem:
-    """Return the item of a call that begins; *unique* is the end of its id.
+    """Return the item of a new call; *unique* is the end of its id.
 
     *client_type* is OpenAI's type of a tool that the client runs.
     """
@@ -87,7 +87,7 @@ def _open_action(call_id: str, unique: str, client_type: str) -> ActionItem:
 
 
 def fill_action(item: ActionItem, arguments: str) -> None:
-    """Give *item* the object that its call's *arguments* are."""
+    """Set *item*'s object from its call's *arguments*."""
     match item:
         case ToolSearchCallItem():
             item.arguments = as_object(arguments)
@@ -100,7 +100,7 @@ def fill_action(item: ActionItem, arguments: str) -> None:
 
 
 def is_json(text: str) -> bool:
-    """Return whether *text* is JSON, and so not cut off."""
+    """Return whether *text* is valid JSON, which means that it was not cut off."""
     try:
         msgspec.json.decode(text)
     except (ValueError, RecursionError):
@@ -109,7 +109,7 @@ def is_json(text: str) -> bool:
 
 
 def as_object(text: str) -> Raw:
-    """Return *text* if it is a JSON object, else an object that holds it."""
+    """Return *text* if it is a JSON object, otherwise an object that contains it."""
     try:
         msgspec.json.decode(text, type=dict[str, Raw])
     except (ValueError, RecursionError):

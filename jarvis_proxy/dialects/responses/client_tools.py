@@ -1,7 +1,7 @@
-"""Tools that the client runs and that OpenAI has a type for: shells and patches. Pure.
+"""OpenAI's tools that the client runs: shells and patches. Pure.
 
-Other upstreams know functions only. So the model gets each of them as a function of the type's
-name, and its call becomes an item of the type that the client knows.
+Other upstreams only know functions. So each tool is declared to the model as a function with the
+name of its type, and its calls become items of the type that the client knows.
 
 Source: https://platform.openai.com/docs/guides/tools-shell, /tools-local-shell and
 /tools-apply-patch (read 2026-11).
@@ -43,7 +43,7 @@ _DECLARED: Final[Mapping[str, tuple[str, JsonObject, list[str]]]] = {
 
 
 def as_function(tool: JsonObject) -> JsonObject | None:
-    """Return *tool* as a flat function, None if it is no tool that the client runs."""
+    """Return *tool* as a flat function, None if the client does not run it."""
     kind = tool.get("type")
     if not isinstance(kind, str) or kind not in _DECLARED or not _is_local(tool):
         return None
@@ -58,7 +58,7 @@ def as_function(tool: JsonObject) -> JsonObject | None:
 
 
 def _is_local(tool: JsonObject) -> bool:
-    """Return whether the commands run at the client, and not in a container of OpenAI's."""
+    """Return whether the commands run at the client, not in a container of OpenAI's."""
     environment = tool.get("environment")
     return not isinstance(environment, dict) or environment.get("type") == "local"
 
@@ -67,10 +67,10 @@ def _is_local(tool: JsonObject) -> bool:
 
 
 def to_action(kind: str, arguments: str) -> JsonObject:
-    """Return the item's ``action``, or the ``operation`` of a patch, for a call's *arguments*.
+    """Return the item's ``action``, or a patch's ``operation``, from a call's *arguments*.
 
-    Models write arguments of their own kind now and then: what is there is kept, and what the
-    client's SDK needs is never missing.
+    Models sometimes use other arguments: unknown ones are kept, and those that the client's SDK
+    requires are never missing.
     """
     given = _object(arguments)
     if kind == LOCAL_SHELL:
@@ -99,7 +99,7 @@ def _operation(given: JsonObject) -> JsonObject:
 
 
 def _words(value: object) -> list[str]:
-    """Return a command's words; a whole line is one for the shell."""
+    """Return a command's words; a whole line becomes an argument of the shell."""
     return ["bash", "-lc", value] if isinstance(value, str) else _texts(value)
 
 
@@ -125,7 +125,7 @@ def _object(arguments: str) -> JsonObject:
 
 
 def to_arguments(kind: str, action: object) -> JsonObject:
-    """Return a call's arguments for the ``action`` or ``operation`` of its item."""
+    """Return a call's arguments from the ``action`` or ``operation`` of its item."""
     given = action if isinstance(action, dict) else {}
     if kind == LOCAL_SHELL:
         found = {"workdir": given.get("working_directory"), "timeout_ms": given.get("timeout_ms")}
@@ -136,7 +136,7 @@ def to_arguments(kind: str, action: object) -> JsonObject:
 
 
 def to_result(output: object, status: str | None) -> str:
-    """Return what a call gave, as text for the model; without any, how it ended."""
+    """Return a call's output as text for the model; if it has none, the call's status."""
     if isinstance(output, str) and output:
         return output
     if output is None or output == "":

@@ -1,4 +1,4 @@
-"""Conversations that the ids of responses carry (``RESPONSES_STATE=id``). Pure."""
+"""Conversations in the ids of responses (``RESPONSES_STATE=id``). Pure."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -20,10 +20,10 @@ from jarvis_proxy.wire.json_limits import exceeds_depth
 from jarvis_proxy.wire.responses_types import MessageItem, OutputItem, ReasoningItem
 
 _MOST_LEVELS: Final = 512
-"""As deep as MAX_JSON_DEPTH lets a request nest."""
+"""As many levels as MAX_JSON_DEPTH allows in a request."""
 
 _ITEM_PREFIXES: Final = {"message": "msg_s1_", "reasoning": "rs_s1_"}
-"""How ids that carry an item begin. The Vercel AI SDK sends a reference in place of such items."""
+"""Prefixes of ids with an item; the Vercel AI SDK sends only such an id in place of the item."""
 
 _ITEM: Final = msgspec.json.Decoder(JsonObject)
 _RAWS: Final = msgspec.json.Decoder(list[Raw])
@@ -42,7 +42,7 @@ class EarlierItems:
         self.items = _ITEMS.decode(json)
 
     def begin(self, seal: ConversationSeal, given: Raw) -> UnansweredConversation | None:
-        """Return the conversation with *given*, a request's ``input``; None: it is too large."""
+        """Return the conversation extended by *given*, a request's ``input``; None if too large."""
         new = bytes(given).strip()
         if new.startswith(b'"'):
             new = b'[{"role":"user","content":%b}]' % new
@@ -50,10 +50,10 @@ class EarlierItems:
 
 
 def earlier_items(response_id: str | None, seal: ConversationSeal | None) -> EarlierItems:
-    """Return what *response_id* carries; without a seal or an id, nothing.
+    """Return the items in *response_id*; none without a seal or an id.
 
     Raises:
-        ProxyError: 400 `previous_response_not_found`, it carries no conversation of this client's.
+        ProxyError: 400 `previous_response_not_found`, the id holds no conversation of this client.
     """
     if seal is None or not response_id:
         return EarlierItems()
@@ -68,13 +68,13 @@ def earlier_items(response_id: str | None, seal: ConversationSeal | None) -> Ear
 
 
 def with_referred(given: Raw, seal: ConversationSeal) -> bytes | None:
-    """Return a request's ``input`` with the items that ids carry in place of references to them.
+    """Return a request's ``input`` with each reference to a sealed id replaced by its item.
 
-    None: there are none. An item that was sent whole gets its plain id back. What is no id of this
-    client's stays as it is.
+    Returns None if there are none. An item that was sent in full gets its plain id back. Ids that
+    are not this client's stay unchanged.
 
     Raises:
-        ProxyError: 400 `array_above_max_length`, the items together are too large.
+        ProxyError: 400 `array_above_max_length`, the items are too large in total.
     """
     data = bytes(given)
     if not any(b'"%b' % prefix.encode() in data for prefix in _ITEM_PREFIXES.values()):
@@ -82,7 +82,8 @@ def with_referred(given: Raw, seal: ConversationSeal) -> bytes | None:
     try:
         items = _RAWS.decode(data)
     except msgspec.ValidationError:
-        return None  # a text that looks so
+        # It is a text that only looks like an id.
+        return None
     room = MAX_ITEMS
     for number, raw in enumerate(items):
         if (whole := _referred(raw, seal)) is None:
@@ -97,7 +98,7 @@ def with_referred(given: Raw, seal: ConversationSeal) -> bytes | None:
 
 
 def _referred(raw: Raw, seal: ConversationSeal) -> bytes | None:
-    """Return the item that the id of *raw* carries: all of it, or its id where *raw* is whole."""
+    """Return the item in the id of *raw*, or *raw* with its plain id if *raw* is complete."""
     try:
         item = _ITEM.decode(raw)
         sealed_id = item.get("id")
@@ -121,7 +122,7 @@ def _referred(raw: Raw, seal: ConversationSeal) -> bytes | None:
 def seal_item_ids(
     output: Sequence[OutputItem], conversation: UnansweredConversation
 ) -> dict[str, str]:
-    """Give items of an answer ids that carry them; return these by the plain ones."""
+    """Give items of an answer ids that carry them; return the new ids by the old ones."""
     renamed: dict[str, str] = {}
     for item in output:
         if isinstance(item, MessageItem | ReasoningItem):
@@ -133,10 +134,10 @@ def seal_item_ids(
 
 
 def takes_last_id(headers: Mapping[str, str]) -> bool:
-    """Return whether a client goes on from the id in the last event of a stream, by its headers.
+    """Return whether a client, judging by its headers, continues from a stream's last id.
 
-    Known to do so are Microsoft's Agent Framework and OpenAI's Agents SDK. Clients whose
-    heartbeats are events have an id before the answer, and cannot wait for another.
+    Microsoft's Agent Framework and OpenAI's Agents SDK are known to do so. Clients whose heartbeats
+    are events have seen an id before the answer, and cannot wait for another.
     """
     agent = headers.get("user-agent", "").lower()
     needs_events = heartbeat_format(headers, endpoint="responses", asks_usage=False) != "comment"
@@ -144,7 +145,7 @@ def takes_last_id(headers: Mapping[str, str]) -> bool:
 
 
 def answer_items(output: Sequence[OutputItem]) -> bytes:
-    """Return the items of an answer as JSON, except calls that were cut off."""
+    """Return the items of an answer as JSON, without calls that were cut off."""
     return msgspec.json.encode([item for item in output if _is_whole(item)])
 
 

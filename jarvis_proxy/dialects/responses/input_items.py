@@ -1,4 +1,4 @@
-"""Input items of a Responses request → chat messages. Pure.
+"""Converts input items of a Responses request to chat messages. Pure.
 
 Source: https://platform.openai.com/docs/api-reference/responses/create#input (read 2026-11).
 """
@@ -28,10 +28,10 @@ from jarvis_proxy.dialects.responses.client_tools import (
 from jarvis_proxy.dialects.responses.tools import listed
 
 _MESSAGE_ID: Final = "msg_"
-"""How the ids of a response's messages begin. Upstreams remember state under them."""
+"""The prefix of message ids in a response. Upstreams remember state under these ids."""
 
 _REASONING_ID: Final = "rs_"
-"""How the ids of a response's reasoning begin."""
+"""The prefix of reasoning ids in a response."""
 
 _ROLES: Final = ("user", "assistant", "system", "developer")
 _TEXTS: Final = ("input_text", "output_text", "text")
@@ -57,16 +57,16 @@ _READ: Final = frozenset(
         "tool_search_output",
     )
 )
-"""Types of items that say something here."""
+"""The types of items that are translated."""
 
 JsonObject: TypeAlias = dict[str, Any]
 LoadedTools: TypeAlias = list[tuple[JsonObject, str]]
-"""Tools that came in the input, each with its param."""
+"""Tools from the input, each with its param."""
 _Content: TypeAlias = str | list[Any] | None
 
 
 class Item(msgspec.Struct):
-    """One item of any type; fields of type ``object`` differ from type to type."""
+    """One item of any type; fields of type ``object`` depend on the type."""
 
     type: str | None = None
     id: str | None = None
@@ -102,21 +102,22 @@ def read_input(
     loaded: LoadedTools | None = None,
     earlier: Sequence[JsonObject] = (),
 ) -> tuple[list[JsonObject], list[MessageOrigin]]:
-    """Return the chat messages that *given* says, with where each came from.
+    """Return the chat messages for *given*, and the origin of each one.
 
-    *earlier* are the items of the conversation that is continued. Tools that came in the input are
-    added to *loaded*. Items of a type that means nothing to this model are left out and noted:
-    conversations that began with a model of OpenAI's hold them.
+    *earlier* are the items of the conversation that is continued. Tools in the input are added to
+    *loaded*. Items of types without a meaning for this model are left out and noted: they occur in
+    conversations that began with a model of OpenAI's.
 
     Raises:
-        ProxyError: 400, an item that only OpenAI's store can tell, or content of the wrong type.
+        ProxyError: 400, an item exists only in OpenAI's store, or content of the wrong type.
     """
     reader = _Reader(IgnoredParams(), [] if loaded is None else loaded)
     if instructions:
         reader.say({"role": "system", "content": instructions}, MessageOrigin("instructions"))
     for item in earlier:
         reader.read(item, "previous_response_id")
-    reader.ignored = ignored  # what an earlier request had was named in its own answer
+    # An earlier answer has already named its own request's ignored items.
+    reader.ignored = ignored
     if isinstance(given, str):
         reader.say({"role": "user", "content": given}, MessageOrigin("input"))
     else:
@@ -126,7 +127,7 @@ def read_input(
 
 
 class _Reader:
-    """Gathers what the model did in a row, text and calls, into one message, as chat has it."""
+    """Collects consecutive output of the model, text and calls, in one message, as chat has it."""
 
     __slots__ = (
         "_blocks",
@@ -158,7 +159,7 @@ class _Reader:
         self._thoughts = ""
 
     def say(self, message: JsonObject, place: MessageOrigin) -> None:
-        """Add a message that is not the model's."""
+        """Add a message of another role than the model."""
         self._open = None
         self._secret = None
         self._blocks = []
@@ -167,14 +168,15 @@ class _Reader:
         self.places.append(place)
 
     def read(self, item: JsonObject, param: str) -> None:
-        """Add what *item* says, if it is of a type that says something here."""
+        """Add *item*, if its type is translated."""
         kind = item.get("type")
         if not isinstance(kind, str | None):
             raise wrong_type(f"{param}.type", "a string", kind)
         if kind is None or kind in _READ:
             self._take(convert(item, Item, param), param)
         else:
-            self.ignored.add_or_reject(param)  # what OpenAI's servers did, or will do next month
+            # OpenAI's servers did it, or it is a type of the future.
+            self.ignored.add_or_reject(param)
 
     def _take(self, item: Item, param: str) -> None:
         match item.type:
@@ -194,7 +196,7 @@ class _Reader:
                 self._run(item, param)
             case "apply_patch_call_output" | "local_shell_call_output" | "shell_call_output":
                 said = to_result(item.output, item.status)
-                # The result of a local shell has the call's id as its own.
+                # A local shell's result has the call's id as its own id.
                 self.say(_result(item.call_id or item.id, said), MessageOrigin(param))
             case "reasoning":
                 self._reasoning(item)
@@ -207,7 +209,8 @@ class _Reader:
             case "image_generation_call":
                 self._picture(item, param)
             case "item_reference" if (item.id or "").startswith(_REASONING_ID):
-                pass  # Vercel's SDK refers to it; what matters of it is remembered with the call
+                # Vercel's SDK refers to it; its relevant state is remembered with the call.
+                pass
             case _:
                 message = (
                     "This proxy stores nothing, so it knows no earlier items. Send each item "
@@ -217,9 +220,9 @@ class _Reader:
                 raise invalid(param, message, "unsupported_parameter")
 
     def _reasoning(self, item: Item) -> None:
-        """Take the upstream's state of what was thought, or all that was thought.
+        """Add the upstream's sealed reasoning, or its full text.
 
-        A summary may be less than that.
+        A summary may be shorter than that.
         """
         sealed = item.encrypted_content or ""
         state = unseal(sealed)
@@ -247,7 +250,8 @@ class _Reader:
         self._parts += parts
         self._place.parts += params
         if item.id is not None and item.id.startswith(_MESSAGE_ID):
-            gathered["id"] = item.id  # under which the signature of its text is remembered
+            # The signature of the message's text is remembered under this id.
+            gathered["id"] = item.id
 
     def _call(self, item: Item, call: JsonObject, param: str) -> None:
         self._model(param)
@@ -258,14 +262,14 @@ class _Reader:
         self._place.calls.append(param)
 
     def _run(self, item: Item, param: str) -> None:
-        """Take a call of a tool that the client runs and that OpenAI has a type for."""
+        """Add a call of one of OpenAI's tools that the client runs."""
         name = _RUN[item.type or ""]
         arguments = to_arguments(name, item.action or item.operation)
         function = {"name": name, "arguments": arguments}
         self._call(item, {"type": "function", "function": function}, param)
 
     def _search(self, item: Item, param: str) -> None:
-        """Take a call of the search for tools, if the client ran it."""
+        """Add a call of the tool search, if the client ran it."""
         if not _is_clients(item):
             self.ignored.add_or_reject(param)
             return
@@ -273,7 +277,7 @@ class _Reader:
         self._call(item, {"type": "function", "function": function}, param)
 
     def _found(self, item: Item, param: str) -> None:
-        """Take what a search found: from now on the model has these tools."""
+        """Add the tools that a search found: from now on the model has them."""
         self._load(item, param)
         if not _is_clients(item):
             self.ignored.add_or_reject(param)
@@ -299,7 +303,7 @@ class _Reader:
         self.say(_result(item.call_id, said), MessageOrigin(param, params))
 
     def _model(self, param: str) -> JsonObject:
-        """Return the model's message that is being gathered."""
+        """Return the model's message in progress."""
         if self._open is None:
             secret, blocks, thoughts = self._secret, self._blocks, self._thoughts
             self._parts, self._calls, self._pictures = [], [], []
@@ -323,19 +327,19 @@ class _Reader:
 
 
 def _reasoning_text(content: object) -> str:
-    """Return the reasoning that stands in an item unsealed."""
+    """Return the unsealed reasoning text of an item."""
     parts = content if isinstance(content, list) else []
     texts = [part.get("text") for part in parts if isinstance(part, dict)]
     return "".join(text for text in texts if isinstance(text, str))
 
 
 def _result(call_id: str | None, said: object) -> JsonObject:
-    """Return the message with what a call gave."""
+    """Return the message with the result of a call."""
     return {"role": "tool", "tool_call_id": call_id, "content": said}
 
 
 def _is_clients(item: Item) -> bool:
-    """Return whether a search for tools was run by the client: OpenAI's own have no call id."""
+    """Return whether the client ran a tool search: OpenAI's own ones have no call id."""
     return item.call_id is not None and item.execution in (None, "client")
 
 
@@ -359,7 +363,7 @@ def _parts(content: _Content, param: str) -> tuple[list[object], list[str]]:
 
 
 def _part(part: JsonObject, param: str) -> JsonObject:
-    """Return one part in chat's spelling; one that is spelled so already stays."""
+    """Return one part in chat's form; a part that already has it stays unchanged."""
     kind = part.get("type")
     if kind in _TEXTS:
         return {"type": "text", "text": part.get("text")}

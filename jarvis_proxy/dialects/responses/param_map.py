@@ -1,4 +1,4 @@
-"""Where the chat request's parts stood in the Responses request, for messages and headers. Pure."""
+"""Maps params of the chat request to those of the Responses request. Pure."""
 
 import re
 from typing import Final
@@ -9,7 +9,7 @@ _MESSAGE: Final = re.compile(r"messages\[(\d+)\](.*)\Z", re.DOTALL)
 _PART: Final = re.compile(r"\.content\[(\d+)\](.*)\Z", re.DOTALL)
 _CALL: Final = re.compile(r"\.tool_calls\[(\d+)\](?:\.function|\.custom)?(.*)\Z", re.DOTALL)
 _TOOL: Final = re.compile(r"tools\[(\d+)\](?:\.(?:function|custom)(?=[.\[]|\Z))?(.*)\Z", re.DOTALL)
-# The longer name stands before the one that it begins with.
+# A longer name must precede the name that it begins with.
 _NAMES: Final = (
     ("response_format.json_schema.schema", "text.format.schema"),
     ("response_format.json_schema", "text.format"),
@@ -24,9 +24,9 @@ _NAMES: Final = (
 
 
 class ResponsesParams:
-    """Turns params of the chat request into those of the Responses request; a ``ParamMap``.
+    """Maps params of the chat request to those of the Responses request; a ``ParamMap``.
 
-    *tools* are the params of the chat request's tools, where they differ.
+    *tools* are the params of the chat request's tools if they differ.
     """
 
     __slots__ = ("_messages", "_tools")
@@ -36,7 +36,7 @@ class ResponsesParams:
         self._tools = tools or []
 
     def param(self, chat_param: str) -> str:
-        """Return the name by which the client knows *chat_param*."""
+        """Return the client's name for *chat_param*."""
         if found := _MESSAGE.match(chat_param):
             return self._in_message(int(found[1]), found[2])
         if found := _TOOL.match(chat_param):

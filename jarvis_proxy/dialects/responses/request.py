@@ -1,4 +1,4 @@
-"""A Responses request → the chat request that asks the same. Pure.
+"""Converts a Responses request to the equivalent chat request. Pure.
 
 ``/v1/responses/input_tokens`` is answered with an estimate: no upstream is asked.
 
@@ -38,7 +38,7 @@ _NOTHING_STORED: Final = (
 )
 _ENCRYPTED: Final = "reasoning.encrypted_content"
 _LOGPROBS: Final = "message.output_text.logprobs"
-# The same in both APIs, Google's own extensions included.
+# These fields are equal in both APIs, including Google's own extensions.
 _SAME: Final = (
     "temperature",
     "top_p",
@@ -79,7 +79,7 @@ class _Reasoning(msgspec.Struct):
 
 
 class _Request(msgspec.Struct):
-    """What is not simply passed on."""
+    """The fields that are not simply passed on."""
 
     input: str | list[JsonObject] | None = None
     instructions: str | None = None
@@ -102,7 +102,7 @@ _FIELDS: Final = msgspec.json.Decoder(dict[str, Raw])
 
 
 class ResponsesDialect:
-    """The Responses API; implements ``Dialect``. *new_id* gives 24 random letters and digits."""
+    """The Responses API; implements ``Dialect``. *new_id* returns 24 random letters and digits."""
 
     __slots__ = ("_new_id",)
 
@@ -110,11 +110,11 @@ class ResponsesDialect:
         self._new_id = new_id
 
     def read(self, call: Call, features: ModelFeatures, /) -> DialectCall:
-        """Return what *call*, one of /v1/responses, asks, as a chat request.
+        """Return *call*, to /v1/responses, as a canonical request.
 
         Raises:
-            ProxyError: 400 with the param; `unsupported_parameter` for what would need stored
-                state; `unsupported_endpoint` for a model that answers in speech.
+            ProxyError: 400 with the param; `unsupported_parameter` if stored state would be needed;
+                `unsupported_endpoint` for a model that answers in speech.
         """
         if features.speaks:
             message = "A response has no place for speech. Use /v1/chat/completions."
@@ -135,9 +135,9 @@ def read_request(
     strict: bool = False,
     seal: ConversationSeal | None = None,
 ) -> tuple[CanonicalRequest, ResponseOptions]:
-    """Return a request's *body* as a chat request, and how its response is written.
+    """Return a request's *body* as a chat request, and the form of its response.
 
-    *strict* refuses what has no equivalent. With *seal*, ids of responses carry conversations.
+    *strict* rejects what has no equivalent. With *seal*, ids of responses carry conversations.
 
     Raises:
         ProxyError: 400, as ``ResponsesDialect.read``.
@@ -193,9 +193,9 @@ def _decode(body: bytes) -> tuple[_Request, dict[str, Raw], dict[str, Any]]:
 
 
 def _refuse_state(request: _Request, seal: ConversationSeal | None) -> None:
-    """Refuse what only a service that keeps conversations can do.
+    """Reject fields that need a service with stored conversations.
 
-    An empty reference is none: some clients send it.
+    An empty reference, which some clients send, counts as none.
     """
     if request.previous_response_id and seal is None:
         message = (
@@ -218,17 +218,18 @@ def _refuse_state(request: _Request, seal: ConversationSeal | None) -> None:
 
 
 def _resolve(request: _Request, fields: dict[str, Raw], seal: ConversationSeal) -> None:
-    """Put the items that ids carry in place of references to them."""
+    """Replace references to sealed ids by their items."""
     if (whole := with_referred(fields["input"], seal)) is not None:
         fields["input"] = Raw(whole)
         request.input = msgspec.json.decode(whole)
 
 
 def _takes_last_id(request: _Request, seal: ConversationSeal | None) -> bool:
-    """Return whether the client goes on from the id in a stream's last event, not in the first.
+    """Return whether the client continues from the id in a stream's last event, not its first.
 
-    Others go on from the first id, and the helper of OpenAI's Python SDK raises if it changes:
-    for them the events wait until the id is known. Agent Framework uses that helper for schemas.
+    Other clients continue from the first id, and the helper of OpenAI's Python SDK raises if it
+    changes: for them the events wait until the id is known. Agent Framework uses that helper for
+    schemas.
     """
     form = None if request.text is None else request.text.format
     has_schema = form is not None and form.type == "json_schema"
@@ -236,7 +237,7 @@ def _takes_last_id(request: _Request, seal: ConversationSeal | None) -> bool:
 
 
 def _earlier(request: _Request, seal: ConversationSeal | None) -> EarlierItems:
-    """Return the items that *request* continues; with its own they must not be too many."""
+    """Return the items that *request* continues; reject too many items in total."""
     earlier = earlier_items(request.previous_response_id, seal)
     if isinstance(request.input, list):
         check_length("input", len(earlier.items) + len(request.input), MAX_MESSAGES)
@@ -271,7 +272,8 @@ def _set_tools(
         return []
     if found.paints:
         chat["modalities"] = ["text", "image"]
-        chat.pop("tool_choice", None)  # there is no other tool that it could mean
+        # The choice could mean no other tool.
+        chat.pop("tool_choice", None)
     chat["tools"] = found.tools
     if "tool_choice" in chat:
         chat["tool_choice"] = _choice(fields["tool_choice"], found)
@@ -279,7 +281,7 @@ def _set_tools(
 
 
 def _choice(given: Raw, found: CanonicalTools) -> object:
-    """Return a choice of a tool that the client runs as one of its function."""
+    """Return a choice of a tool that the client runs as a choice of its function."""
     choice = msgspec.json.decode(given)
     kind = choice.get("type") if isinstance(choice, dict) else None
     if isinstance(kind, str) and kind in found.client_types and kind != TOOL_SEARCH:
@@ -315,7 +317,7 @@ def _set_text(chat: dict[str, object], text: _Text | None) -> None:
 
 
 def count_tokens(body: bytes, seal: ConversationSeal | None = None) -> bytes:
-    """Return ``{"object":"response.input_tokens","input_tokens":N}``; *seal* as ``read_request``.
+    """Return ``{"object":"response.input_tokens","input_tokens":N}``; *seal* as above.
 
     Raises:
         ProxyError: 400, as for ``POST /v1/responses``.

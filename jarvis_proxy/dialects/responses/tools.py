@@ -1,6 +1,6 @@
-"""Tools of a Responses request → tools of the chat request that asks the same. Pure.
+"""Converts tools of a Responses request to tools of the equivalent chat request. Pure.
 
-Tools also come in the input: those that a search of the client's found, and those that it added.
+The input also contains tools: those found by a search at the client, and those that it added.
 
 Source: https://platform.openai.com/docs/api-reference/responses/create#tools (read 2026-11).
 """
@@ -25,14 +25,14 @@ _LATER: Final = "defer_loading"
 
 @dataclass(slots=True)
 class CanonicalTools:
-    """Tools in chat's spelling, and the param of each in the Responses request."""
+    """Tools in chat's form, and the param of each in the Responses request."""
 
     tools: list[JsonObject] = field(default_factory=list)
     params: list[str] = field(default_factory=list)
     paints: bool = False
-    """The model draws by itself and was asked to."""
+    """Whether the request asks for pictures, which the model generates by itself."""
     client_types: set[str] = field(default_factory=set)
-    """OpenAI's types of the tools that the client runs."""
+    """OpenAI's types of the declared tools that the client runs."""
 
 
 def chat_tools(
@@ -42,14 +42,14 @@ def chat_tools(
     *,
     draws: bool,
 ) -> CanonicalTools | None:
-    """Return all tools that the model has, None where the request does not speak of any.
+    """Return all tools of the model, None if the request does not mention tools.
 
-    *loaded* came in the input, each with its param. ``tools`` is newer than they are, so of two
-    with one name the one in ``tools`` counts, else the last. A model that *draws* by itself needs
-    no tool for it.
+    *loaded* are tools from the input, each with its param. ``tools`` is newer than these, so of two
+    with the same name the one in ``tools`` counts, otherwise the last one. A model that *draws* by
+    itself needs no tool for it.
 
     Raises:
-        ProxyError: 400, a namespace is not what it should be.
+        ProxyError: 400, a namespace is not valid.
     """
     if tools is None and not loaded:
         return None
@@ -76,7 +76,8 @@ def chat_tools(
             found.tools.append(plain)
             found.params.append(where)
         elif place < declared:
-            found.tools[place].pop(_LATER, None)  # it was declared for a search, which found it
+            # It was declared for a search, which has found it.
+            found.tools[place].pop(_LATER, None)
         else:
             found.tools[place], found.params[place] = plain, where
     if any(map(_is_clients_search, found.tools)):
@@ -86,7 +87,7 @@ def chat_tools(
 
 
 def listed(tools: list[JsonObject]) -> str:
-    """Return a text for the model: which tools a search found, by the names that it knows."""
+    """Return a text that tells the model which tools a search found, by their known names."""
     ignored = IgnoredParams()
     names = [
         flat_name(Member(plain[NAMESPACE], str(name))) if NAMESPACE in plain else str(name)
@@ -103,7 +104,8 @@ def _loaded(
 ) -> Iterator[tuple[JsonObject, str]]:
     for tool, param in loaded:
         if tool.get("type") not in (*_CALLED, NAMESPACE):
-            ignored.add_or_reject(param)  # what OpenAI's servers would run
+            # OpenAI's servers would run it.
+            ignored.add_or_reject(param)
             continue
         for plain, where in _plain(tool, param, ignored):
             plain.pop(_LATER, None)
@@ -113,7 +115,7 @@ def _loaded(
 def _plain(
     tool: JsonObject, param: str, ignored: IgnoredParams
 ) -> Iterator[tuple[JsonObject, str]]:
-    """Yield *tool*, or what is inside of it, flat."""
+    """Yield *tool* in flat form, or the tools inside it."""
     kind = tool.get("type")
     if kind == NAMESPACE:
         yield from members(tool, param, ignored)
@@ -124,7 +126,7 @@ def _plain(
 
 
 def _key(tool: JsonObject, where: str) -> str | Member:
-    """Return what a later tool has to share to be the same one."""
+    """Return the key by which a later tool counts as the same one."""
     name = tool.get("name")
     if tool.get("type") not in _CALLED or not isinstance(name, str):
         return where
@@ -133,14 +135,16 @@ def _key(tool: JsonObject, where: str) -> str | Member:
 
 
 def _as_chat(tool: JsonObject) -> JsonObject:
-    """Return a flat tool in chat's spelling."""
+    """Return a flat tool in chat's form."""
     kind = tool.get("type")
     if kind in _CALLED:
         return {"type": kind, kind: {k: v for k, v in tool.items() if k != "type"}}
     if isinstance(kind, str) and kind.startswith(_SEARCH):
-        return {**tool, "type": _SEARCH}  # dated names: web_search_2025_08_26
+        # Names have dates: web_search_2025_08_26.
+        return {**tool, "type": _SEARCH}
     if kind == _INTERPRETER:
-        return {"type": kind}  # its container is where OpenAI would run it
+        # Its container says where OpenAI would run it.
+        return {"type": kind}
     return tool
 
 

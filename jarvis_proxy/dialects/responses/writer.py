@@ -1,7 +1,7 @@
-"""An answer, piece by piece, as a response's items and the events that tell of them. Pure.
+"""Writes an answer, in pieces, as a response's items and their events. Pure.
 
-Items follow one another: the next begins when the one before is done. So every event is about the
-last item, and clients that look at one item at a time lose nothing.
+Items follow one another: the next one begins when the previous one is done. So every event concerns
+the last item, and clients that track a single item lose nothing.
 
 Source: https://platform.openai.com/docs/api-reference/responses-streaming (read 2026-11) and
 recorded streams.
@@ -43,7 +43,7 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class _DeltaTemplate(NamedTuple):
-    """What stands around the number and the text in every delta of one item."""
+    """The encoded parts of a delta event that are the same in every delta of one item."""
 
     head: bytes
     middle: bytes
@@ -51,12 +51,12 @@ class _DeltaTemplate(NamedTuple):
 
 
 class ResponseWriter:
-    """Writes one answer into *response*; its events go into *out*, or nowhere with None.
+    """Writes one answer to *response*, and its events to *out*, unless that is None.
 
-    *new_id* gives what is unique in an item's id. *merges*: each text is one piece, for a stream
-    that goes out when it is complete. *numbers* tell how many events the client has
-    had already: then it knows that there is a response. Nothing is written before there is
-    something to show: until then the answer can still become another one.
+    *new_id* returns the unique part of an item's id. *merges*: each text is one piece, for a stream
+    that is sent when it is complete. *numbers* continues the sequence numbers of events already
+    sent. Nothing is written before there is content: until then, the proxy can still repeat the
+    request elsewhere.
     """
 
     __slots__ = (
@@ -89,7 +89,7 @@ class ResponseWriter:
     ) -> None:
         self.response = response
         self.emitted = False
-        """Events have been written."""
+        """Whether events were written."""
         self.kept = 0
         """About how many bytes *response* takes so far."""
         self._new_id = new_id
@@ -97,37 +97,41 @@ class ResponseWriter:
         self._out = out
         self._numbers = SequenceNumbers() if numbers is None else numbers
         self._begun = False
-        self._message: MessageItem | None = None  # the last item, where that is one
+        # The open item, if it is a message.
+        self._message: MessageItem | None = None
         self._reasoning: ReasoningItem | None = None
         self._call: CallItem | None = None
-        self._arguments: list[str] = []  # of the last item's call
-        self._pieces: list[str] = []  # of the last item's text
+        # Pieces of the open call's arguments.
+        self._arguments: list[str] = []
+        # Pieces of the open item's text.
+        self._pieces: list[str] = []
         self._logprobs: list[TokenLogprob] = []
-        self._citations: list[ResponseURLCitation] = []  # for the message that will be closed
+        # Citations for the open message, written when it is closed.
+        self._citations: list[ResponseURLCitation] = []
         self._hot = _DeltaTemplate(b"", b"", b"")
 
     # -- pieces of the answer ----------------------------------------------------------------
 
     def text(self, text: str) -> None:
-        """Take a piece of the text."""
+        """Receive a piece of the text."""
         if self._message is None:
             self._open_message()
         self._delta(text)
 
     def thought(self, text: str) -> None:
-        """Take a piece of the thoughts that are shown."""
+        """Receive a piece of the visible thoughts."""
         item = self._reasoning or self._open_reasoning()
         if not item.summary:
             self._open_summary(item)
         self._delta(text)
 
     def logprobs(self, tokens: list[TokenLogprob]) -> None:
-        """Take the log probabilities of the text just given."""
+        """Receive the log probabilities of the preceding text."""
         self._logprobs += tokens
         self.kept += _TOKEN_BYTES * len(tokens)
 
     def sealed(self, secret: str) -> None:
-        """Take what the client is to give back unread, with the call that follows."""
+        """Write opaque state that the client returns together with the next call."""
         if self._reasoning is None:
             self._open_reasoning()
         self._close(secret=secret)
@@ -140,7 +144,7 @@ class ResponseWriter:
         self.kept += _ITEM_BYTES
 
     def call_piece(self, piece: str) -> None:
-        """Take a piece of the open call's arguments."""
+        """Receive a piece of the open call's arguments."""
         self._arguments.append(piece)
         self.kept += len(piece) + _PIECE_BYTES
         if isinstance(self._call, FunctionCallItem):
@@ -151,8 +155,8 @@ class ResponseWriter:
     def call_end(self) -> None:
         """End the open call.
 
-        One that may have been cut off is reported as done only when something follows: an answer
-        that ran out of tokens leaves it incomplete.
+        A call that may have been cut off is reported as done only when something follows: an answer
+        that runs out of tokens leaves it incomplete.
         """
         call = self._call
         is_custom = isinstance(call, CustomCallItem)
@@ -162,7 +166,7 @@ class ResponseWriter:
             self._close_call(call, "completed")
 
     def image(self, data: str, form: str) -> None:
-        """Take a picture: base64, and its kind (``png``)."""
+        """Write a picture: base64, and its format (``png``)."""
         item = ImageItem(id=f"ig_{self._new_id()}", status="in_progress", result=None)
         place = self._add(item)
         kind = "response.image_generation_call"
@@ -180,8 +184,8 @@ class ResponseWriter:
     ) -> str | None:
         """End the answer; return the id of its last message, if there is one.
 
-        *citations* count in the text of all messages together. An answer of nothing becomes an
-        empty message, which clients find where they look for one.
+        *citations* refer to the text of all messages joined. An empty answer gets an empty message,
+        because clients expect one.
         """
         response = self.response
         if incomplete is None and all(isinstance(i, ReasoningItem) for i in response.output):
@@ -194,7 +198,7 @@ class ResponseWriter:
         return messages[-1].id if messages else None
 
     def end(self, usage: ChatUsage, tier: str | None) -> None:
-        """Take the tokens, and write the last event. To be called behind ``finish``."""
+        """Set the token counts and write the last event. Call this after ``finish``."""
         response = self.response
         response.usage = to_response_usage(usage)
         response.service_tier = tier or response.service_tier
@@ -211,7 +215,7 @@ class ResponseWriter:
                 self._write(kind, {"response": self.response})
 
     def _add(self, item: OutputItem) -> dict[str, object]:
-        """Begin an item behind the last one; return how events name it."""
+        """Begin an item after the last one; return the fields that name it in events."""
         self._close()
         self._begin()
         index = len(self.response.output)
@@ -249,7 +253,7 @@ class ResponseWriter:
         return {"item_id": output[-1].id, "output_index": len(output) - 1}
 
     def _close(self, *, status: Status = "completed", secret: str | None = None) -> None:
-        """End the last item, where it is one that has pieces."""
+        """End the last item if it is still open."""
         if self._call is not None:
             self._close_call(self._call, status)
         message, reasoning = self._message, self._reasoning
@@ -264,7 +268,7 @@ class ResponseWriter:
             self._close_reasoning(reasoning, text, secret)
 
     def _close_call(self, item: CallItem, status: Status) -> None:
-        """End a call; one that was cut off is never reported as complete."""
+        """End a call; a call that was cut off is never reported as complete."""
         self._call = None
         arguments = "".join(self._arguments)
         self._arguments.clear()
@@ -308,7 +312,7 @@ class ResponseWriter:
         self._done(item)
 
     def _place(self, citations: list[ResponseURLCitation]) -> None:
-        """Give each citation to the message that it is about, counted from that one's start."""
+        """Assign each citation to its message, with positions from the message's start."""
         start = 0
         for item in self.response.output:
             if not isinstance(item, MessageItem):
@@ -320,7 +324,7 @@ class ResponseWriter:
                 for c in citations
                 if start <= c.start_index and c.end_index <= start + size
             ]
-            # Of a message that is done no event can tell any more; the response itself does.
+            # No event can carry citations of a closed message; only the final response can.
             (self._citations if is_open else item.content[0].annotations).extend(mine)
             start += size
 
@@ -340,7 +344,7 @@ class ResponseWriter:
             out.append(b"%b%d%b%b%b" % (head, number, middle, _encode(text), tail))
 
     def _warm(self, kind: str, place: dict[str, object], rest: dict[str, object]) -> None:
-        """Encode once what is the same in all deltas of an item."""
+        """Encode once the parts that all deltas of an item share."""
         before = _encode({"type": kind, "sequence_number": 0})[:-2]
         middle = b"," + _encode({**place, "delta": ""})[1:-3]
         tail = (b"," + _encode(rest)[1:] if rest else b"}") + b"\n\n"
@@ -360,7 +364,7 @@ class ResponseWriter:
 def write_message(
     response: ResponseObject, words: list[str], usage: ChatUsage
 ) -> tuple[bytes, tuple[bytes, ...]]:
-    """Complete *response* with one message of all *words*; return it whole, and as its events."""
+    """Complete *response* with one message of *words*; return its JSON, and its events."""
     events: list[bytes] = []
     unique = response.id.rpartition("_")[2]
     writer = ResponseWriter(response, lambda: unique, events)
@@ -372,7 +376,7 @@ def write_message(
 
 
 def to_response_usage(usage: ChatUsage) -> ResponseUsage:
-    """Return chat's counts under the names of the Responses API."""
+    """Return chat's token counts in the Responses API's form."""
     return ResponseUsage(
         usage.prompt_tokens,
         InputTokensDetails(

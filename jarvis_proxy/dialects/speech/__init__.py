@@ -1,1 +1,1 @@
-"""``/v1/audio/speech``: a text to be spoken, and the sound that comes. Pure."""
+"""``/v1/audio/speech``: converts text to audio. Pure."""

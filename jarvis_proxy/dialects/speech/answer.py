@@ -1,4 +1,4 @@
-"""Sound as the answer: a whole file, raw sound as it comes, or OpenAI's events. Pure.
+"""Audio answers: a whole file, raw audio as it arrives, or OpenAI's events. Pure.
 
 Source: https://platform.openai.com/docs/api-reference/audio/speech-audio-delta-event (read
 2026-11). Whether OpenAI ends these events with ``[DONE]`` is not verified; none is sent.
@@ -36,27 +36,28 @@ class _Done(msgspec.Struct, tag_field="type", tag="speech.audio.done"):
 
 
 def delta_events(sound: bytes) -> Iterable[bytes]:
-    """Yield the events that hold *sound*."""
+    """Yield the events with *sound*, raw audio."""
     for start in range(0, len(sound), _EVENT_SIZE):
         piece = base64.b64encode(sound[start : start + _EVENT_SIZE]).decode()
         yield b"data: " + msgspec.json.encode(_Delta(piece)) + b"\n\n"
 
 
 def done_event(prompt: int, completion: int) -> bytes:
-    """Return the event that ends an answer; the arguments count tokens."""
+    """Return the event that ends an answer; the arguments are token counts."""
     usage = _Usage(prompt, completion, prompt + completion)
     return b"data: " + msgspec.json.encode(_Done(usage)) + b"\n\n"
 
 
 class SpeechAnswer:
-    """One answer of sound in the format *form*, ``wav`` or ``pcm``; implements ``Answer``.
+    """One audio answer in the format *form*, ``wav`` or ``pcm``; implements ``Answer``.
 
-    A stream is *events*, or the sound itself.
+    A stream consists of *events*, or of the audio itself.
     """
 
     __slots__ = ("_events", "_out", "_sink", "_usage")
 
-    kept: int = 0  # of a stream, nothing
+    # A stream keeps nothing.
+    kept: int = 0
 
     def __init__(
         self,
@@ -72,16 +73,16 @@ class SpeechAnswer:
         self._usage = ChatUsage()
 
     def choice(self, index: int, /) -> AnswerSink:
-        """Return the sink of the one choice."""
+        """Return the sink of the only choice."""
         return self._sink if index == 0 else DiscardingSink()
 
     def end(self, usage: ChatUsage | None, service_tier: str | None = None, /) -> None:
-        """Take the tokens of the answer."""
+        """Note the token counts of the answer."""
         self._usage = usage or ChatUsage()
         self._sink.ended = True
 
     def take(self) -> bytes:
-        """Return the sound, or the events, since the last call."""
+        """Return the audio, or the events, since the last call."""
         sound = b"".join(self._out)
         self._out.clear()
         if not self._events:
@@ -98,7 +99,7 @@ class SpeechAnswer:
 
 
 class _SpeechSink(DiscardingSink):
-    """Takes the sound of an answer, and passes over the rest."""
+    """Receives the audio of an answer, and drops the rest."""
 
     def __init__(self, out: list[bytes], form: str, *, stream: bool) -> None:
         self._out = out
@@ -110,7 +111,7 @@ class _SpeechSink(DiscardingSink):
         self.ended = False
 
     def speech(self, mime_type: str, data: str, /) -> None:
-        """Take a piece of sound.
+        """Receive a piece of audio.
 
         Raises:
             ProxyError: 502 `upstream_bad_frame` or `upstream_bad_response`.
@@ -128,8 +129,8 @@ class _SpeechSink(DiscardingSink):
         """End the answer.
 
         Raises:
-            ProxyError: 400 `moderation_blocked`, the upstream refused it; 502 `empty_response`, it
-                holds no sound.
+            ProxyError: 400 `moderation_blocked`, the upstream refused the request; 502
+                `empty_response`, the answer has no audio.
         """
         if finish.reason == "content_filter":
             raise moderation_blocked(finish)
@@ -137,7 +138,7 @@ class _SpeechSink(DiscardingSink):
             raise empty_reply()
 
     def file(self) -> bytes:
-        """Return all of the sound as one file."""
+        """Return all of the audio as one file."""
         sound = b"".join(self._out)
         if self._form == "wav":
             return wav_header(self._reader.rate or _RATE, len(sound)) + sound
@@ -145,10 +146,10 @@ class _SpeechSink(DiscardingSink):
 
 
 def moderation_blocked(finish: Finish, error_type: str = "invalid_request_error") -> ProxyError:
-    """Return OpenAI's error for an answer that *finish* says was filtered.
+    """Return OpenAI's error for an answer that was filtered, as *finish* says.
 
     Source: https://platform.openai.com/docs/guides/image-generation (read 2026-11), for pictures;
-    for speech and transcripts it is not verified.
+    for speech and transcripts this is not verified.
     """
     reason = finish.message or finish.native.rpartition(":")[2] or "no reason given"
     message = f"Your request was rejected by the safety system: {reason[:500]}"

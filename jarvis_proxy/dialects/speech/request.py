@@ -1,4 +1,4 @@
-"""A speech request as the chat request that asks the same. Pure.
+"""Converts a speech request to the equivalent chat request. Pure.
 
 Source: https://platform.openai.com/docs/api-reference/audio/createSpeech (read 2026-11).
 """
@@ -24,7 +24,7 @@ NATIVE: Final = ("pcm", "wav")
 FORMATS: Final = ("mp3", "opus", "aac", "flac", *NATIVE)
 
 UNENCODED: Final = "audio/wav; encoding=pending"
-"""The content type of a WAV file that the shell still has to encode as the client asked."""
+"""The content type of a WAV file that the shell must still encode in the requested format."""
 
 CONTENT_TYPES: Final = {
     "mp3": "audio/mpeg",
@@ -35,7 +35,7 @@ CONTENT_TYPES: Final = {
     "pcm": "audio/pcm",
 }
 _NO_STYLE: Final = "None"
-"""What Home Assistant sends where no style is set; a model would say it."""
+"""Home Assistant's value for no style; a model would speak it."""
 _SLOWEST: Final = 0.25
 _FASTEST: Final = 4.0
 _PARAMS: Final = FixedParams(
@@ -49,7 +49,7 @@ _PARAMS: Final = FixedParams(
 
 
 class SpeechRequest(msgspec.Struct):
-    """The body, as far as it matters here."""
+    """The relevant fields of the body."""
 
     input: str | None = None
     voice: object = None
@@ -60,12 +60,12 @@ class SpeechRequest(msgspec.Struct):
 
     @property
     def format(self) -> str:
-        """The format of the sound."""
+        """The requested audio format."""
         return self.response_format or "mp3"
 
     @property
     def sends_events(self) -> bool:
-        """The client wants events."""
+        """Whether the client wants events."""
         return self.stream_format == "sse"
 
 
@@ -73,10 +73,10 @@ _DECODER: Final = msgspec.json.Decoder(SpeechRequest)
 
 
 def decode_speech(body: bytes) -> SpeechRequest:
-    """Return what *body* asks.
+    """Return the request in *body*.
 
     Raises:
-        ProxyError: 400, the param that is wrong or missing.
+        ProxyError: 400, with the invalid or missing param.
     """
     request = decode_body(_DECODER, body)
     if not request.input:
@@ -91,9 +91,9 @@ def decode_speech(body: bytes) -> SpeechRequest:
 
 
 def streams(body: bytes) -> Literal["sse", "audio"] | None:
-    """Return how the sound of *body*'s request can be sent while it is made; None: not at all.
+    """Return how *body*'s audio can be streamed while it is generated, None if it cannot.
 
-    An encoder needs all of it. Nothing is said here of a body that is wrong.
+    An encoder needs all of it. This reports no errors in the body.
     """
     try:
         request = decode_speech(body)
@@ -107,7 +107,7 @@ def streams(body: bytes) -> Literal["sse", "audio"] | None:
 class SpeechDialect:
     """OpenAI's speech; implements ``Dialect``. *encodes* are the formats that the shell can make.
 
-    Where there is an encoder, it also changes the speed of what is not streamed.
+    With an encoder, the speed of audio that is not streamed can also be changed.
     """
 
     __slots__ = ("_encodes",)
@@ -116,11 +116,11 @@ class SpeechDialect:
         self._encodes = encodes
 
     def read(self, call: Call, features: ModelFeatures, /) -> DialectCall:
-        """Return what *call* asks.
+        """Return *call* as a canonical request.
 
         Raises:
-            ProxyError: 400, the request is wrong, the model does not speak, or the format needs an
-                encoder that is not there.
+            ProxyError: 400, the request is not valid, the model does not speak, or the format needs
+                an encoder that is not installed.
         """
         request = decode_speech(call.body)
         if not features.speaks:
@@ -160,7 +160,7 @@ class SpeechDialect:
 
 
 def _chat(request: SpeechRequest) -> bytes:
-    """Return the chat request; the system's words say how the user's are spoken."""
+    """Return the chat request; the system message says how to speak the user's text."""
     messages = [{"role": "user", "content": request.input}]
     style = (request.instructions or "").strip()
     if style and style != _NO_STYLE:

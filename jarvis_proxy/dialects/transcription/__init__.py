@@ -1,1 +1,1 @@
-"""``/v1/audio/transcriptions`` and ``/translations``: sound in, text out. Pure."""
+"""``/v1/audio/transcriptions`` and ``/translations``: converts audio to text. Pure."""

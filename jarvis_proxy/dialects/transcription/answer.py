@@ -1,4 +1,4 @@
-"""A transcript in the form that the client asked for, whole or as OpenAI's events. Pure.
+"""A transcript in the requested format, as one body or as OpenAI's events. Pure.
 
 Source: https://platform.openai.com/docs/api-reference/audio/json-object and its neighbours (read
 2026-11), and recorded answers: events are ``data:`` lines, and ``[DONE]`` ends them.
@@ -48,11 +48,11 @@ class TranscriptAnswer:
 
     @property
     def kept(self) -> int:
-        """About how many bytes are kept until the end."""
+        """About how many bytes the answer keeps until its end."""
         return self._sink.size
 
     def choice(self, index: int, /) -> AnswerSink:
-        """Return the sink of the one choice."""
+        """Return the sink of the only choice."""
         return self._sink if index == 0 else DiscardingSink()
 
     def end(self, usage: ChatUsage | None, service_tier: str | None = None, /) -> None:
@@ -111,7 +111,7 @@ class TranscriptAnswer:
 
 
 class _TextSink(DiscardingSink):
-    """Takes the text of an answer, as events where a stream can have them."""
+    """Receives the text of an answer, and writes events if the stream has them."""
 
     def __init__(self, out: list[bytes], *, events: bool) -> None:
         self._out = out
@@ -122,11 +122,11 @@ class _TextSink(DiscardingSink):
 
     @property
     def text_so_far(self) -> str:
-        """The text, without blanks around it."""
+        """The text so far, stripped."""
         return "".join(self._pieces).strip()
 
     def text(self, text: str, /) -> None:
-        """Take a piece of the text."""
+        """Receive a piece of the text."""
         self._pieces.append(text)
         self.size += len(text)
         if self._events:
@@ -137,8 +137,8 @@ class _TextSink(DiscardingSink):
         """End the text.
 
         Raises:
-            ProxyError: 400 `moderation_blocked`; 502 `upstream_truncated`, the model may not write
-                as much as was said.
+            ProxyError: 400 `moderation_blocked`; 502 `upstream_truncated`, the transcript exceeds
+                the model's output limit.
         """
         if finish.reason == "content_filter":
             raise moderation_blocked(finish)
@@ -198,7 +198,7 @@ def _verbose(found: Transcript, options: TranscriptOptions) -> Json:
 
 
 def _whispered(number: int, segment: Segment, temperature: float) -> Json:
-    """Return a segment with all fields of Whisper's; what only Whisper knows is 0."""
+    """Return a segment with all of Whisper's fields; those that only Whisper knows are 0."""
     return {
         "id": number,
         "seek": 0,

@@ -1,4 +1,4 @@
-"""The instructions for a model, so that it writes a transcript and nothing else. Pure."""
+"""Instructions that make a model write a transcript and nothing else. Pure."""
 
 from typing import Any, Final
 

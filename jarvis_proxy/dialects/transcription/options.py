@@ -1,4 +1,4 @@
-"""A form that asks for a transcript, as typed values. Pure.
+"""The form that requests a transcript, as typed values. Pure.
 
 Source: https://platform.openai.com/docs/api-reference/audio/createTranscription and
 /createTranslation (read 2026-11).
@@ -18,7 +18,7 @@ TRANSCRIPTIONS: Final = "audio/transcriptions"
 TRANSLATIONS: Final = "audio/translations"
 
 PLAIN: Final = ("json", "text")
-"""Formats that are text as the model says it; the others need segments with their times."""
+"""Formats of plain text; the others need segments with times."""
 _FORMATS: Final = (*PLAIN, "srt", "verbose_json", "vtt")
 _DIARIZED: Final = "diarized_json"
 _GRANULARITIES: Final = ("word", "segment")
@@ -27,7 +27,7 @@ _IGNORED: Final = ("include", "chunking_strategy", "known_speaker_references")
 
 
 class TranscriptOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What a client asks for, but for the sound."""
+    """The request's options, without the audio."""
 
     format: str = "json"
     translates: bool = False
@@ -42,20 +42,20 @@ class TranscriptOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_plain(self) -> bool:
-        """The transcript is text without times."""
+        """Whether the transcript is text without times."""
         return self.format in PLAIN
 
     @property
     def is_diarized(self) -> bool:
-        """Each segment has its speaker."""
+        """Whether each segment has a speaker."""
         return self.format == _DIARIZED
 
 
 def form_of(body: bytes, headers: Mapping[str, str]) -> Form:
-    """Return the form that a call's *body* is.
+    """Return the form in a call's *body*.
 
     Raises:
-        ProxyError: 400 `missing_required_parameter`, it is no form, so there is no file;
+        ProxyError: 400 `missing_required_parameter`, the body is no form, so there is no file;
             400 `invalid_multipart`.
     """
     content_type = headers.get("content-type", "")
@@ -70,16 +70,16 @@ def wants_events(form: Form) -> bool:
 
 
 def wants_stream(form: Form) -> bool:
-    """Return whether *form* asks for events and can have them."""
+    """Return whether *form* asks for events in a format that can be streamed."""
     format_ = form.text("response_format") or "json"
     return wants_events(form) and format_ in (*PLAIN, _DIARIZED)
 
 
 def read_options(form: Form, endpoint: str, ignored: IgnoredParams) -> TranscriptOptions:
-    """Return what *form* asks for; what cannot be had is noted.
+    """Return the options in *form*; unsupported ones are noted in *ignored*.
 
     Raises:
-        ProxyError: 400, a field has a value that is not known.
+        ProxyError: 400, a field has an unknown value.
     """
     translates = endpoint == TRANSLATIONS
     formats = _FORMATS if translates else (*_FORMATS, _DIARIZED)
@@ -107,10 +107,10 @@ def read_options(form: Form, endpoint: str, ignored: IgnoredParams) -> Transcrip
 
 
 def the_file(form: Form) -> FormPart:
-    """Return the sound.
+    """Return the audio file.
 
     Raises:
-        ProxyError: 400 `missing_required_parameter`, or it is empty.
+        ProxyError: 400 `missing_required_parameter`, or the file is empty.
     """
     files = form.files("file")
     if not files:
@@ -121,9 +121,9 @@ def the_file(form: Form) -> FormPart:
 
 
 def mime_of(form: Form, part: FormPart) -> str:
-    """Return the MIME type of a sound: by its first bytes, its name, or what the client says.
+    """Return the MIME type of the audio: by its first bytes, its name, or the client's type.
 
-    Containers of both sound and pictures hold sound here.
+    Containers of both audio and video hold audio here.
     """
     start = form.data(part._replace(end=min(part.end, part.start + SNIFF_BYTES)))
     found = sniff(start) or from_name(part.filename or "") or normalise(part.content_type)
@@ -152,7 +152,7 @@ def _temperature(text: str | None) -> float | None:
 
 
 def asks_for_stream(endpoint: str, body: bytes, content_type: str) -> bool:
-    """Return whether the form in *body* asks for a stream that *endpoint* can give.
+    """Return whether the form in *body* asks for a stream that *endpoint* supports.
 
     Raises:
         ProxyError: 400 `invalid_multipart`.

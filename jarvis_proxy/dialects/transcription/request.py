@@ -1,4 +1,4 @@
-"""A transcript's form as the chat request that asks the same. Pure.
+"""Converts a transcription form to the equivalent chat request. Pure.
 
 Source: https://platform.openai.com/docs/api-reference/audio/createTranscription (read 2026-11) and
 https://ai.google.dev/gemini-api/docs/audio (read 2026-11).
@@ -38,10 +38,10 @@ class TranscriptionDialect:
     __slots__ = ()
 
     def read(self, call: Call, features: ModelFeatures, /) -> DialectCall:
-        """Return what *call* asks.
+        """Return *call* as a canonical request.
 
         Raises:
-            ProxyError: 400, the form is wrong, or the model does not write.
+            ProxyError: 400, the form is not valid, or the model does not write text.
         """
         form = form_of(call.body, call.headers)
         ignored = IgnoredParams(strict=call.strict_params)
@@ -72,7 +72,7 @@ def _chat(form: Form, options: TranscriptOptions) -> bytes:
     ]
     asked: dict[str, Any] = {
         "messages": [{"role": "user", "content": content}],
-        # A transcript needs no thought; some models cannot do without.
+        # A transcript needs no thinking, but some models require some.
         "reasoning_effort": "minimal",
         "include_thoughts": False,
     }

@@ -1,4 +1,4 @@
-"""A model's segments, read leniently, and as the files that clients ask for. Pure.
+"""Reads a model's segments leniently, and writes them as subtitle files. Pure.
 
 Source: https://platform.openai.com/docs/api-reference/audio/verbose-json-object; W3C WebVTT, and
 SubRip as players read it (read 2026-11).
@@ -33,7 +33,7 @@ class Word(msgspec.Struct):
 
 
 class Transcript(msgspec.Struct):
-    """What the model said, times in order."""
+    """The model's transcript, with times in order."""
 
     segments: list[Segment]
     words: list[Word]
@@ -41,12 +41,12 @@ class Transcript(msgspec.Struct):
 
     @property
     def text(self) -> str:
-        """All of the text."""
+        """The whole text."""
         return " ".join(segment.text for segment in self.segments)
 
     @property
     def duration(self) -> float:
-        """Where the last segment ends, in seconds; the sound may go on in silence."""
+        """The end of the last segment in seconds; the audio may continue in silence."""
         return max((segment.end for segment in self.segments), default=0.0)
 
 
@@ -68,10 +68,10 @@ _DECODER: Final = msgspec.json.Decoder(_Answer)
 
 
 def read_transcript(text: str) -> Transcript:
-    """Return the transcript that *text*, the model's JSON, holds.
+    """Return the transcript in *text*, the model's JSON.
 
     Raises:
-        ProxyError: 502 `upstream_bad_response`, it is not of that form.
+        ProxyError: 502 `upstream_bad_response`, the JSON has another form.
     """
     try:
         answer = _DECODER.decode(text)
@@ -86,7 +86,7 @@ def read_transcript(text: str) -> Transcript:
 
 
 def seconds(time: str | float) -> float:
-    """Return the seconds that *time* means: ``01:02:03.5``, ``02:03``, ``3.5`` or a number.
+    """Return *time* in seconds: ``01:02:03.5``, ``02:03``, ``3.5`` or a number.
 
     Raises:
         ProxyError: 502 `upstream_bad_response`.
@@ -124,11 +124,13 @@ def _span(piece: _Piece) -> tuple[float, float]:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())  # a blank line would end the entry of a file
+    # A blank line would end the entry in the file.
+    return " ".join(text.split())
 
 
 def _cue(text: str) -> str:
-    return text.replace("-->", "→")  # it would be taken for times
+    # Players would parse it as times.
+    return text.replace("-->", "→")
 
 
 def _clock(time: float, point: str) -> str:
