@@ -64,6 +64,7 @@ class ResponseWriter:
         "_begun",
         "_call",
         "_citations",
+        "_first",
         "_hot",
         "_logprobs",
         "_merges",
@@ -88,6 +89,8 @@ class ResponseWriter:
         merges: bool = False,
     ) -> None:
         self.response = response
+        # What the first events tell, even where they are written when the answer has ended.
+        self._first = None if out is None else msgspec.structs.replace(response)
         self.emitted = False
         """Whether events were written."""
         self.kept = 0
@@ -212,7 +215,8 @@ class ResponseWriter:
         self._begun = True
         if self._numbers.next == 0:
             for kind in ("response.created", "response.in_progress"):
-                self._write(kind, {"response": self.response})
+                self._write(kind, {"response": self._first})
+            self._first = None
 
     def _add(self, item: OutputItem) -> dict[str, object]:
         """Begin an item after the last one; return the fields that name it in events."""

@@ -201,6 +201,22 @@ def test_a_cut_answer_says_so_in_its_message_too() -> None:
     assert last["response"]["output"][0]["status"] == "incomplete"
 
 
+def test_an_answer_of_nothing_begins_in_progress() -> None:
+    writer, out = writing()
+
+    writer.finish(IncompleteDetails("content_filter"), [])
+    writer.end(ChatUsage(), None)
+
+    events = read(b"".join(out))
+    seen = [(e["type"], e["response"]["status"], e["response"]["usage"]) for e in events]
+    assert [one[:2] for one in seen] == [
+        ("response.created", "in_progress"),
+        ("response.in_progress", "in_progress"),
+        ("response.incomplete", "incomplete"),
+    ]
+    assert [usage is None for *_, usage in seen] == [True, True, False]
+
+
 def test_citations_are_sent_before_the_text_is_done() -> None:
     writer, out = writing()
     writer.text("abc")
