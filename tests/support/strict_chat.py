@@ -16,7 +16,7 @@ FIELDS = frozenset(
     (
         "model", "messages", "tools", "tool_choice", "response_format", "temperature", "top_p",
         "max_tokens", "stop", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs",
-        "thinking", "reasoning_effort", "stream", "stream_options",
+        "thinking", "reasoning_effort", "stream", "stream_options", "n",
     )
 )  # fmt: skip
 _MESSAGE_FIELDS = {
@@ -48,6 +48,8 @@ def check(body: Json, *, demands_reasoning: bool = True) -> None:
     """Raise ``RefusedError`` for what a strict service refuses."""
     for name in body:
         _require(name in FIELDS, f"Unknown parameter: '{name}'.")
+    one = body.get("n", 1) == 1
+    _require(one, "Invalid n value (currently only n = 1 is supported)")
     form = body.get("response_format", {}).get("type", "text")
     _require(form in ("text", "json_object"), "This response_format type is unavailable now")
     for tool in body.get("tools", []):
