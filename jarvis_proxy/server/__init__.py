@@ -1,1 +1,1 @@
-"""The shell that faces downstream clients."""
+"""The server for clients: everything that receives requests and sends responses."""

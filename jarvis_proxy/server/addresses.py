@@ -1,4 +1,4 @@
-"""Addresses of all client APIs: from a request's path to what answers it. IO (types)."""
+"""Maps a request's path, in any client API, to its endpoint. IO (types)."""
 
 from typing import Final
 
@@ -18,7 +18,7 @@ from jarvis_proxy.routing.endpoints import (
 )
 
 _SHARED: Final[frozenset[EndpointKind]] = frozenset({"model", "other"})
-"""Kinds whose addresses Google's API may mean in its own way."""
+"""Kinds of endpoints whose paths may have another meaning in Google's API."""
 _KINDS: Final[dict[str, EndpointKind]] = {"call": "infer", "models": "models", "model": "model"}
 _GOOGLE_ROUTE: Final = "/v1beta/models"
 _GOOGLE_RELAYED: Final = "/v1beta/*"
@@ -26,10 +26,10 @@ _GOOGLE: Final = "generate_content"
 
 
 def find_address(path: str, method: str, settings: Settings) -> EndpointMatch | None:
-    """Return the address that *path* (raw, without query) spells, or None.
+    """Return the endpoint of *path* (raw, without query), or None.
 
     Raises:
-        ProxyError: 404, it is one of Google's that is not served; the message says why.
+        ProxyError: 404, an unserved path of Google's API; the message says why.
     """
     relays_all = settings.passthrough == "all"
     found = match_endpoint(path, allow_any=relays_all, method=method)

@@ -74,9 +74,8 @@ if TYPE_CHECKING:
     from jarvis_proxy.redis_backend.shared_state import SharedState
 
 _LOG: Final = logging.getLogger(__name__)
-# Created before workers fork, so that each recognises the others' requests.
+# Created before workers fork, so that each worker recognises the others' requests.
 _SECRET: Final = secrets.token_bytes(32)
-"""The folder of server.py; relative paths start here."""
 LOOPBACK: Final = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 _HANDLERS: Final[Mapping[EndpointKind, Handler]] = {
     "root": info.root,
@@ -110,7 +109,7 @@ class PersistentState:
     compat_hints: CompatHints = field(default_factory=CompatHints)
     usage_persister: UsagePersister | None = None
     contexts: list[AppContext] = field(default_factory=list)
-    """Those of every application that is not closed yet."""
+    """The contexts of every application that is not closed yet."""
     live_stats: LiveStats = field(default_factory=LiveStats)
     shared: "SharedState | None" = None
     """State shared with other processes; None without REDIS_URL."""
@@ -122,14 +121,14 @@ class PersistentState:
         self.dashboard_feed = DashboardFeed(self.live_stats, self.worker_stats)
 
     async def open(self, redis_url: str) -> None:
-        """Connect to the store at *redis_url*; ``""`` is none."""
+        """Connect to the store at *redis_url*; ``""`` means no store."""
         shared = load_shared_state(redis_url)
         if shared is not None:
             self.shared, self.signatures, self.limiter = shared, shared.signatures, shared.limiter
             await shared.start()
 
     async def close(self) -> None:
-        """Send pending state to the store; call it after every application is closed."""
+        """Send pending state to the store; call this after every application is closed."""
         if self.shared is not None:
             await self.shared.close()
 
@@ -139,11 +138,11 @@ def create_app(
 ) -> web.Application:
     """Return the application; it opens connections when it starts.
 
-    A *persistent* state is open already and stays open. Without one, the application has its own.
+    A *persistent* state is already open and stays open. Without one, the application has its own.
     """
     is_owner = persistent is None
     persistent = persistent or PersistentState()
-    # The order matters: the log is outermost to see every outcome; auth comes before any answer.
+    # The order matters: the log is outermost to see every outcome; auth precedes any answer.
     app = web.Application(middlewares=[access_log, auth], client_max_size=settings.max_body)
     # One route: routing/endpoints.py matches the raw path, before any decoding.
     app.router.add_route("*", r"/{path:[\s\S]*}", _dispatch, expect_handler=_expect)
@@ -201,13 +200,14 @@ async def _running(
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:
-    """Cancel *task* and wait for its end; log its failure, if it had failed before."""
+    """Cancel *task* and wait for its end; log its failure if it failed before."""
     task.cancel()
     try:
         await task
     except asyncio.CancelledError:
         pass
-    except Exception as exc:  # the last sums must still be saved
+    except Exception as exc:
+        # The last sums must still be saved.
         _LOG.error("the task of %s had failed", task.get_name(), exc_info=exc)
 
 
@@ -224,7 +224,7 @@ async def _open_usage_persister(settings: Settings, persistent: PersistentState)
 
 def _build_usage_persister(settings: Settings, persistent: PersistentState) -> UsagePersister:
     if persistent.shared is not None:
-        # Budgets compare with the usage of all processes, which must be recent.
+        # Budgets are compared with the usage of all processes, which must be recent.
         return UsagePersister(
             persistent.usage, persistent.shared.usage, time.time, every=1, load_every=2
         )
@@ -234,7 +234,7 @@ def _build_usage_persister(settings: Settings, persistent: PersistentState) -> U
 
 
 def build_context(settings: Settings, log: AccessLog, persistent: PersistentState) -> AppContext:
-    """Return what requests share; call it in the running loop."""
+    """Return the state that requests share; call this in the running loop."""
     registry = ModelRegistry(
         settings.upstreams,
         default_model=settings.default_model,
@@ -277,7 +277,7 @@ def build_context(settings: Settings, log: AccessLog, persistent: PersistentStat
 def _build_tracer(settings: Settings) -> "CallTracer | None":
     if not settings.otlp_endpoint:
         return None
-    # Only here: it needs packages that may not be installed, and loads for half a second.
+    # Imported here, because its packages are optional and take half a second to load.
     from jarvis_proxy.observability.tracing import CallTracer
 
     urls = {upstream.name: urlsplit(upstream.base_url) for upstream in settings.upstreams}
@@ -295,7 +295,7 @@ def _build_tracer(settings: Settings) -> "CallTracer | None":
 def _build_endpoints(
     settings: Settings, persistent: PersistentState, loop_marks: LoopMarks
 ) -> dict[str, UpstreamEndpoint]:
-    """Return the upstreams by name, the embedded one included."""
+    """Return the upstreams by name, including the embedded one."""
     signatures = Signatures(persistent.signatures, persistent.metrics.signatures)
     endpoints = {
         upstream.name: build_endpoint(upstream, settings, signatures)
@@ -343,13 +343,13 @@ def connection_limits(settings: Settings) -> ConnectionLimits:
     return ConnectionLimits(
         total=connections_for_fd_limit(settings.limits.max_connections, max_files()),
         per_network=settings.limits.max_connections_per_ip,
-        # Connections from this machine come from its reverse proxy, with many clients behind it.
+        # Connections from this machine come from its reverse proxy, which serves many clients.
         trusted=(*settings.trusted_proxies, *LOOPBACK),
     )
 
 
 def keepalive_timeout(settings: Settings) -> float:
-    """Return the seconds that a connection may wait for a complete request head.
+    """Return how many seconds a connection may wait for a complete request head.
 
     Reverse proxies keep idle connections for up to 120 s; other clients have no reason to.
     """
@@ -357,22 +357,25 @@ def keepalive_timeout(settings: Settings) -> float:
 
 
 def make_runner(app: web.Application, settings: Settings) -> ProxyRunner:
-    """Return the runner, with every relevant default spelled out.
+    """Return the runner, with every relevant option set explicitly.
 
-    Tests use it too, so that they see what production does.
+    Tests also use it, so that they see production behaviour.
     """
     return ProxyRunner(
         app,
         counter=ConnectionCounter(connection_limits(settings)),
         warn=RateLimitedLogger().warn,
         dispatch=direct_dispatch(app),
-        access_log=None,  # the proxy's own writes a line per call, without queries and headers
-        handler_cancellation=True,  # a client that disconnects ends its upstream call at once
+        # The proxy's own log has one line per call, without queries and headers.
+        access_log=None,
+        # If a client disconnects, its upstream call ends at once.
+        handler_cancellation=True,
         keepalive_timeout=keepalive_timeout(settings),
         lingering_time=2,
-        # After the drain, nothing else will end by itself.
+        # After the drain, no remaining connection ends on its own.
         shutdown_timeout=0.25,
-        auto_decompress=False,  # request_body.py decompresses within limits
+        # request_body.py decompresses within limits.
+        auto_decompress=False,
         max_line_size=8190,
         max_field_size=8190,
         max_headers=64,
@@ -386,4 +389,4 @@ async def _dispatch(request: web.Request) -> web.StreamResponse:
 
 
 async def _expect(request: web.Request) -> None:
-    """Leave ``Expect`` to the body's reader, which knows auth and size."""
+    """Leave ``Expect`` to the reader of the body, which checks auth and size first."""

@@ -1,4 +1,4 @@
-"""The client APIs that are served, a row for each. IO (reads the request's head)."""
+"""The client APIs that are served, one row each. IO (reads the request's head)."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -23,15 +23,15 @@ _GOOGLE_HEADERS: Final = ("x-goog-api-key", "x-goog-api-client")
 
 
 def client_api(request: web.Request) -> ClientApi:
-    """Return the API whose client sent *request*, served or not."""
+    """Return the API of the client that sent *request*, even for an unserved path."""
     return _APIS[api_name(request)]
 
 
 def api_name(request: web.Request) -> ApiName:
-    """Return the name of the API whose client sent *request*.
+    """Return the name of the API of the client that sent *request*.
 
-    An address tells it, if it is one of a call. A list of models, or nothing at all, has the same
-    address in several APIs: there, what their SDKs send tells it.
+    The path of a call identifies it. Several APIs share the path of the model list, or of unknown
+    paths; there the headers of their SDKs identify it.
     """
     match_endpoint: EndpointMatch | None = request.get(MATCH)
     if match_endpoint is not None and match_endpoint.api is not None:

@@ -1,7 +1,7 @@
-"""Long jobs outside of the event loop, and jobs that run at the same time. IO.
+"""Runs long jobs outside the event loop, and jobs concurrently. IO.
 
-Python switches threads every few milliseconds. So a long job in a thread slows other calls down a
-little, and never blocks them for as long as it takes.
+Python switches threads every few milliseconds. So a long job in a thread slows other calls a
+little, but never blocks them for its whole duration.
 """
 
 import asyncio
@@ -13,14 +13,14 @@ from typing import Any, Final, TypeVar
 _T = TypeVar("_T")
 
 SMALL: Final = 128 * 1024
-"""Bytes of a body that is translated faster in the event loop than in a thread."""
+"""A body up to this many bytes is translated faster in the event loop than in a thread."""
 
 
 class Offload:
     """Runs jobs in one thread, one after the other, round-robin between clients.
 
-    A second thread would take time from the first and from the event loop. A client with many
-    large requests delays another client by one of them at most.
+    A second thread would take time from the first one and from the event loop. A client with many
+    large requests delays another client by at most one of them.
     """
 
     __slots__ = ("_executor", "_is_busy", "_waiting")
@@ -33,7 +33,7 @@ class Offload:
     async def run(self, size: int, client: str, job: Callable[[], _T]) -> _T:
         """Return the result of *job* for *client*'s body of *size* bytes; small ones run inline.
 
-        Raises what *job* raises. If the caller is cancelled, the job ends unobserved.
+        Raises whatever *job* raises. If the caller is cancelled, the job's result is dropped.
         """
         if size <= SMALL:
             return job()
@@ -61,17 +61,19 @@ class Offload:
             await waiter
         except asyncio.CancelledError:
             if not waiter.cancelled():
-                self._release()  # its turn has just come
+                # This call's turn has already come, so pass it on.
+                self._release()
             raise
 
     def _release(self) -> None:
-        """Let the next job run: that of the client whose last turn is longest ago."""
+        """Start the next job: that of the client that has waited longest since its last turn."""
         while self._waiting:
             client, waiters = next(iter(self._waiting.items()))
             del self._waiting[client]
             waiter = waiters.popleft()
             if waiters:
-                self._waiting[client] = waiters  # at the end of the queue
+                # The client goes to the end of the queue.
+                self._waiting[client] = waiters
             if not waiter.done():
                 waiter.set_result(None)
                 return
@@ -79,10 +81,10 @@ class Offload:
 
 
 async def gather_first_error(jobs: list[Coroutine[Any, Any, _T]]) -> list[_T]:
-    """Return the results of *jobs*, which run at the same time; the first failure cancels the rest.
+    """Return the results of concurrent *jobs*; the first failure cancels the others.
 
     A cancellation of the caller always takes effect, even if it coincides with a failure. A
-    TaskGroup would raise the failure only, and lose the cancellation.
+    TaskGroup would raise only the failure, and lose the cancellation.
     """
     if len(jobs) == 1:
         return [await jobs[0]]
@@ -99,7 +101,7 @@ async def gather_first_error(jobs: list[Coroutine[Any, Any, _T]]) -> list[_T]:
 
 
 def _cancel(tasks: list[asyncio.Task[_T]]) -> None:
-    """Cancel running *tasks*, and retrieve the exceptions of the others."""
+    """Cancel running *tasks*, and retrieve the exceptions of finished ones."""
     for task in tasks:
         if not task.cancel() and not task.cancelled():
             task.exception()

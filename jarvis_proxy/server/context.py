@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class AppContext:
-    """Everything that requests share."""
+    """The state that all requests share."""
 
     settings: Settings
     client_keys: ClientKeys
@@ -64,15 +64,15 @@ class AppContext:
     shared_signatures: "RedisSignatureStore | None" = None
     """Signatures of other processes; None without REDIS_URL."""
     tracer: "CallTracer | None" = None
-    """Makes traces; None without OTEL_EXPORTER_OTLP_ENDPOINT."""
+    """Exports traces; None without OTEL_EXPORTER_OTLP_ENDPOINT."""
     draining: bool = False
     cannot_count: dict[str, float] = field(default_factory=dict)
-    """Upstreams that lacked an endpoint to count tokens, with the monotonic time of the finding."""
+    """Upstreams without an endpoint for token counts, with the monotonic time of that finding."""
 
 
 CONTEXT: Final = web.AppKey("CONTEXT", AppContext)
 RECORD: Final = web.RequestKey("RECORD", CallRecord)
 MATCH: Final = web.RequestKey("MATCH", EndpointMatch)
 CLIENT_SECRET: Final = web.RequestKey("CLIENT_SECRET", ClientSecret)
-"""What the client presented in place of its key, if it did."""
+"""The client secret that the client presented instead of a key, if any."""
 ADMITTED_CALL: Final = web.RequestKey("ADMITTED_CALL", AdmittedCall)

@@ -1,4 +1,4 @@
-"""Reading a request's body within its limits. IO."""
+"""Reads a request's body within its limits. IO."""
 
 import zlib
 from functools import partial
@@ -13,7 +13,8 @@ from jarvis_proxy.wire.headers import charset, media_type
 from jarvis_proxy.wire.pieces import ByteBuffer
 
 _JSON_TYPES: Final = frozenset({"application/json", "text/json", ""})
-_ZSTD_PIECE: Final = 256  # expands to 8 MiB at most
+_ZSTD_PIECE: Final = 256
+"""Even this expands to 8 MiB at most."""
 _UTF8: Final = frozenset({None, "utf-8", "utf8", "us-ascii"})
 
 
@@ -24,7 +25,7 @@ def is_json_type(request: web.Request) -> bool:
 
 
 def check_charset(request: web.Request) -> None:
-    """Reject a body that is declared as another charset than UTF-8.
+    """Reject a body that declares another charset than UTF-8.
 
     The type is not checked here: curl declares every body a form, and JSON is accepted with any
     declared type.
@@ -53,7 +54,7 @@ def check_declared_length(request: web.Request, limit: int) -> None:
 
 
 async def continue_if_expected(request: web.Request) -> None:
-    """Ask for the body if the client waits to be asked: only now, after key and size are known.
+    """Send ``100 Continue`` if the client waits for it; call this after checking key and size.
 
     Raises:
         ProxyError: 417 `expectation_failed`, the client expects something else.
@@ -65,7 +66,7 @@ async def continue_if_expected(request: web.Request) -> None:
         raise ProxyError(
             417, "The only expectation known here is 100-continue.", code="expectation_failed"
         )
-    # A client of HTTP/1.0 would take the interim answer for the answer.
+    # An HTTP/1.0 client would take the interim response for the final one.
     if request.version >= HttpVersion11 and request.transport is not None:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
@@ -74,10 +75,10 @@ async def read_body(request: web.Request, limit: int, deadlines: CallDeadlines) 
     """Return the whole body, decompressed.
 
     Raises:
-        ProxyError: 413 `request_too_large`, by its declared length or by counting (*limit* holds
-            after decompression too); 415 `unsupported_encoding`; 400 for a damaged body; 408
-            (from *watched*) for one that does not arrive in time; 503 `overloaded`, all bodies
-            together take too much.
+        ProxyError: 413 `request_too_large`, the declared or actual size exceeds *limit*, which
+            also applies after decompression; 415 `unsupported_encoding`; 400 for a damaged body;
+            408 (from *deadlines*) if the body is too slow; 503 `overloaded`, all bodies together
+            take too much memory.
     """
     admitted = request[ADMITTED_CALL]
     check_declared_length(request, limit)
@@ -139,7 +140,7 @@ def _inflate(body: bytes, limit: int, window: int) -> bytes:
     except zlib.error:
         raise _invalid_encoding() from None
     _check_size(len(plain), limit)
-    # zlib accepts a truncated stream; only the end marker is missing.
+    # zlib accepts a truncated stream without an error, so check for its end.
     if not inflate.eof or inflate.unused_data:
         raise _invalid_encoding()
     return plain
@@ -151,7 +152,7 @@ def _unzstd(body: bytes, limit: int) -> bytes:
     expand = zstandard.ZstdDecompressor(max_window_size=2**27).decompressobj()
     pieces, size = [], 0
     try:
-        # Small pieces: the size of a decompression bomb is checked as it grows.
+        # Use small pieces, so that a decompression bomb is detected while it grows.
         for at in range(0, len(body), _ZSTD_PIECE):
             piece = expand.decompress(body[at : at + _ZSTD_PIECE])
             size += len(piece)

@@ -1,4 +1,4 @@
-"""Responses that are not streamed: JSON, errors, and the headers of every answer. IO."""
+"""Responses that are not streamed: JSON, errors, and the headers of all responses. IO."""
 
 import math
 import time
@@ -20,7 +20,7 @@ _MAX_RETRY_AFTER: Final = 60
 
 
 class UpstreamErrorResponse(ProxyError):
-    """An upstream's own error: its status, its headers, and *raw*, its body in JSON."""
+    """An upstream's own error: its status, its headers, and *raw*, its JSON body."""
 
     from_upstream = True
 
@@ -38,7 +38,7 @@ class UpstreamErrorResponse(ProxyError):
         self.raw_headers = raw_headers
 
     def redact(self, secrets: Secrets) -> None:
-        """Black out *secrets* in the bytes too, which else stay as they came."""
+        """Redact *secrets* in the raw body and headers too."""
         super().redact(secrets)
         self.raw_headers = secrets.redact_headers(self.raw_headers)
         raw = secrets.redact_bytes(self.raw)
@@ -56,7 +56,7 @@ def _is_json(raw: bytes) -> bool:
 
 
 def common_headers(request: web.Request) -> dict[str, str]:
-    """Return the headers that every answer to *request* has."""
+    """Return the headers of every response to *request*."""
     record = request[RECORD]
     return {
         "x-request-id": record.request_id,
@@ -68,7 +68,7 @@ def common_headers(request: web.Request) -> dict[str, str]:
 
 @lru_cache(maxsize=256)  # most calls go to the same few models, at the first attempt
 def _routing_headers(upstream: str, attempts: int, target: str) -> Mapping[str, str]:
-    """Return the headers that name a call's upstream, attempts and model; none without upstream."""
+    """Return the headers with a call's upstream, attempts and model; none without an upstream."""
     headers: dict[str, str] = {}
     if upstream != "-":
         headers["x-jarvis-upstream"] = upstream
@@ -79,13 +79,13 @@ def _routing_headers(upstream: str, attempts: int, target: str) -> Mapping[str, 
 
 
 def cors_headers(request: web.Request) -> dict[str, str]:
-    """Return the CORS headers of an answer; none for callers without an origin."""
+    """Return the CORS headers of a response; none without an ``Origin``."""
     origin = request.headers.get("Origin")
     if origin is None:
         return {}
     allowed = request.app[CONTEXT].settings.cors_origins
     if "*" in allowed:
-        # No cookies are used, so any origin may call; it still needs a key.
+        # The proxy uses no cookies, so any origin may call it; it still needs a key.
         return {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": EXPOSED}
     if origin in allowed:
         return {
@@ -111,9 +111,9 @@ def json_response(
 
 
 async def add_rate_limit_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Add the state of the key's rate limits to every answer that counts against them.
+    """Add the state of the key's rate limits to every response that counts against them.
 
-    They replace an upstream's limits, which are those of the proxy's account.
+    It replaces the upstream's limits, which concern the proxy's account.
     """
     admitted = request.get(ADMITTED_CALL)
     if admitted is None or admitted.verdict is None:
@@ -125,15 +125,15 @@ async def add_rate_limit_headers(request: web.Request, response: web.StreamRespo
 
 
 def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds that an upstream's *headers* ask to wait, as ``retry_after`` does.
+    """Return how many seconds an upstream's *headers* ask to wait, like ``retry_after``.
 
-    A date becomes seconds here, once: no timeout depends on the wall clock.
+    This converts a date to seconds once, so that no timeout depends on the wall clock.
     """
     return retry_after(headers, time.time())
 
 
 def error_response(request: web.Request, error: ProxyError) -> web.Response:
-    """Return *error* in the form of the client's API, or an upstream's own error as it came."""
+    """Return *error* in the form of the client's API, or an upstream's own error unchanged."""
     record = request[RECORD]
     record.code = "" if error.code is None else str(error.code)
     if isinstance(error, UpstreamErrorResponse) and _is_relayed(request):
@@ -145,7 +145,7 @@ def error_response(request: web.Request, error: ProxyError) -> web.Response:
 
 
 def _is_relayed(request: web.Request) -> bool:
-    """Tell whether the upstream's errors are in the client's API, as its answers are."""
+    """Return whether upstream errors are already in the client's API, like its answers."""
     match = request.get(MATCH)
     return api_name(request) == "openai" or (match is not None and match.kind == "other")
 
@@ -153,7 +153,7 @@ def _is_relayed(request: web.Request) -> bool:
 def _relayed_headers(error: UpstreamErrorResponse) -> dict[str, str]:
     headers = dict(error.raw_headers)
     if error.retry_after is not None and error.retry_after > _MAX_RETRY_AFTER:
-        # The client can read the time. The Node SDK would sleep for hours silently.
+        # The client can see the time. Otherwise the Node SDK would silently sleep for hours.
         headers["x-should-retry"] = "false"
     if error.should_retry is not None:
         headers.setdefault("x-should-retry", "true" if error.should_retry else "false")
@@ -171,7 +171,7 @@ def error_headers(error: ProxyError) -> dict[str, str]:
             headers["Retry-After"] = str(seconds)
             headers["retry-after-ms"] = str(max(1, math.ceil(error.retry_after * 1000)))
         else:
-            # The Node SDK would sleep for hours silently.
+            # Otherwise the Node SDK would silently sleep for hours.
             headers["x-should-retry"] = "false"
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"

@@ -1,7 +1,7 @@
-"""Redaction of keys, for one request. IO (reads the request).
+"""Redaction of keys for one request. IO (reads the request).
 
-Keys are the proxy's own for upstreams, and those that the client presented. Errors and headers of
-upstreams are searched for them, and the call's record; answers are not.
+Keys are the proxy's own for upstreams, and those that the client presented. Upstreams' errors and
+headers and the call's record are searched for them; answers are not.
 """
 
 from collections.abc import Mapping
@@ -44,9 +44,9 @@ def forwarded_headers(request: web.Request, headers: Mapping[str, str]) -> dict[
 
 
 def redact_record(request: web.Request, record: CallRecord) -> None:
-    """Redact keys in the texts of a call's record that client and upstream chose.
+    """Redact keys in those texts of a call's record that client or upstream chose.
 
-    The record goes into the log, metrics, usage and the dashboard.
+    The record is used for the log, metrics, usage and the dashboard.
     """
     text = "\n".join((record.model, record.upstream_model, record.user_agent, record.code))
     if record.tried:
@@ -65,7 +65,7 @@ def redact_record(request: web.Request, record: CallRecord) -> None:
 
 
 def hide(request: web.Request, key: str) -> None:
-    """Keep *key* from everyone too: it belongs to this call."""
+    """Add *key* to the keys of this call that nobody may see."""
     presented = call_secrets(request).presented
     request[_KEYS] = CallSecrets((*presented, key.encode()), request.app[CONTEXT].secrets)
 
@@ -75,7 +75,8 @@ def call_secrets(request: web.Request) -> CallSecrets:
     found = request.get(_KEYS)
     if found is None:
         query = request.rel_url.query if request.query_string else {}
-        query_key = query.get("key") or query.get("$key")  # the latter is Google's
+        # Google also accepts `$key`.
+        query_key = query.get("key") or query.get("$key")
         presented = presented_keys(request.headers, query_key)
         found = request[_KEYS] = CallSecrets(presented, request.app[CONTEXT].secrets)
     return found

@@ -1,7 +1,7 @@
-"""Sound in the formats that only ffmpeg writes: a process for each file, fed by pipes. IO.
+"""Audio formats that only ffmpeg can write: one process per file, with pipes. IO.
 
-Nothing is written to disk. A process has limits of memory, CPU time and time, and ends with the
-call that needs it.
+Nothing is written to disk. A process has limits on memory, CPU time and duration, and ends with its
+call.
 """
 
 import asyncio
@@ -13,13 +13,13 @@ from jarvis_proxy.dialects.chat.speech import wav_header
 from jarvis_proxy.errors import ProxyError
 
 ENCODED: Final = ("mp3", "opus", "aac", "flac", "wav", "pcm")
-"""What ffmpeg makes here; the last two are needed only where the speed is changed."""
+"""The formats that ffmpeg writes; the last two are only needed for a change of speed."""
 
 _PROGRAM: Final = "ffmpeg"
 _AT_ONCE: Final = 2
 _SECONDS: Final = 60.0
 _RATE: Final = 24000
-# Memory in KiB, CPU in seconds, no files at all. What a system does not know is passed over.
+# Memory in KiB, CPU time in seconds, and no files. Limits that a system lacks are skipped.
 _LIMITED: Final = (
     'ulimit -v 1048576; ulimit -t 60; ulimit -f 0; ulimit -c 0; exec "$0" "$@" 2>/dev/null'
 )
@@ -42,19 +42,20 @@ _CODECS: Final[Mapping[str, tuple[str, ...]]] = {
     "wav": ("-c:a", "pcm_s16le", "-f", "s16le"),
     "pcm": ("-c:a", "pcm_s16le", "-f", "s16le"),
 }
-_SLOWEST_STEP: Final = 0.5  # of the filter atempo; slower is two steps
+_SLOWEST_STEP: Final = 0.5
+"""The slowest tempo of the filter atempo; a slower one takes two steps."""
 
 
 def find_program() -> str | None:
-    """Return where ffmpeg is, or None."""
+    """Return the path of ffmpeg, or None."""
     return shutil.which(_PROGRAM)
 
 
 class SoundEncoder:
-    """Encodes WAV files by *program*, two at the same time; further ones wait for their turn.
+    """Encodes WAV files with *program*, two at a time; others wait for their turn.
 
-    *limits* is the shell's command that sets the limits of a process and starts it; *seconds* is
-    how long it may take.
+    *limits* is the shell command that sets a process's limits and starts it; *seconds* is how long
+    it may take.
     """
 
     __slots__ = ("_limits", "_program", "_seconds", "_turns")
@@ -108,7 +109,7 @@ class SoundEncoder:
 
 
 def arguments(form: str, speed: float) -> list[str]:
-    """Return ffmpeg's arguments: WAV comes in by a pipe, *form* goes out by one."""
+    """Return ffmpeg's arguments for reading WAV from a pipe and writing *form* to a pipe."""
     given = ["-nostdin", "-hide_banner", "-loglevel", "error", "-protocol_whitelist", "pipe"]
     given += ["-threads", "1", "-f", "wav", "-i", "pipe:0", "-vn", "-map_metadata", "-1"]
     if speed != 1:
@@ -125,7 +126,8 @@ def _tempo(speed: float) -> str:
 
 
 def _rate(form: str) -> str:
-    return "48000" if form == "opus" else str(_RATE)  # Opus knows 24,000 too, players less so
+    # Opus also allows 24,000 Hz, but players support that less well.
+    return "48000" if form == "opus" else str(_RATE)
 
 
 def _failed() -> ProxyError:

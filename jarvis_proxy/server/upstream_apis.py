@@ -1,4 +1,4 @@
-"""From an upstream's settings to the APIs by which calls reach it: a row for each kind. IO.
+"""Builds the APIs of an upstream from its settings, with one row for each kind. IO.
 
 Client APIs and upstream APIs meet here, and do not import each other. A new client API is one
 folder in ``dialects/`` and one row in ``build_dialects``.
@@ -52,17 +52,17 @@ RESPONSES: Final = "responses"
 COMPLETIONS: Final = "completions"
 
 _FORMS: Final = frozenset({TRANSCRIPTIONS, TRANSLATIONS, EDITS})
-"""Endpoints of the dialects below whose requests are forms."""
+"""Endpoints below whose requests are forms."""
 
 
 def new_call_id() -> str:
-    """Return 24 random letters and digits: a tool call id that every client keeps intact."""
+    """Return 24 random letters and digits: a tool call id that every client keeps unchanged."""
     return "".join(secrets.choice(_ALPHABET) for _ in range(24))
 
 
 @dataclass(frozen=True, slots=True)
 class Signatures:
-    """Where Gemini's thought signatures are kept, and counted by where they came back."""
+    """The store of Gemini's thought signatures, and counts by where they were found."""
 
     store: SignatureStore
     sources: Counter[str]
@@ -71,13 +71,14 @@ class Signatures:
 def build_endpoint(
     upstream: UpstreamSettings, settings: Settings, signatures: Signatures
 ) -> UpstreamEndpoint:
-    """Return *upstream* as calls reach it; must be called in the running loop."""
+    """Return *upstream* with its APIs; call this in the running loop."""
     api = _BUILDERS[upstream.api](upstream, settings, signatures)
     url = upstream.base_url if upstream.api == "messages" else upstream.messages_url
     others = _messages_relay(upstream, settings, url, api) if url else {}
     rest = None
     if upstream.api != "openai":
-        folder = "v1/" if upstream.api == "messages" else ""  # its base URL ends before
+        # The base URL ends before this folder.
+        folder = "v1/" if upstream.api == "messages" else ""
         rest = UpstreamApi(OpenAIUpstream(upstream.name, folder), api.transport, kind=api.kind)
     return UpstreamEndpoint(api, KeyPool(upstream.keys), others=others, rest=rest)
 
@@ -115,14 +116,15 @@ def _compatible(
     transport = HttpTransport(
         upstream.name, upstream.base_url, options=_options(upstream, settings)
     )
-    counts = frozenset({INPUT_TOKENS})  # where the service has none, it says so
+    # A service without counts says so.
+    counts = frozenset({INPUT_TOKENS})
     return UpstreamApi(EmbeddingsUpstream(translator), transport, relays=counts)
 
 
 def _anthropic(
     upstream: UpstreamSettings, settings: Settings, signatures: Signatures
 ) -> UpstreamApi:
-    """Return a Messages API for clients of other APIs: its own clients are relayed."""
+    """Return a Messages API for clients of other APIs; its own clients are relayed."""
     dialects = build_dialects(new_call_id, without=(MESSAGES,))
     adapter = AnthropicUpstream(upstream.name, new_id=new_call_id, image_urls=settings.image_urls)
     transport = _messages_transport(upstream, settings, upstream.base_url)
@@ -132,7 +134,7 @@ def _anthropic(
 def _messages_relay(
     upstream: UpstreamSettings, settings: Settings, url: str, api: UpstreamApi
 ) -> Mapping[str, UpstreamApi]:
-    """Return the API at *url* for its own clients, by the endpoints that it serves."""
+    """Return, by endpoint, the relay to the API at *url* for clients of the Messages API."""
     transport = (
         api.transport if api.kind == "messages" else _messages_transport(upstream, settings, url)
     )
@@ -165,7 +167,7 @@ def build_dialects(
 ) -> Mapping[str, Dialect]:
     """Return the dialects by ``Call.endpoint``, except those that an upstream speaks itself.
 
-    *new_id* gives 24 random letters and digits.
+    *new_id* returns 24 random letters and digits.
     """
     generate_content = GenerateContentDialect(new_id)
     dialects: dict[str, Dialect] = {
@@ -180,7 +182,7 @@ def build_dialects(
 
 
 def build_media_dialects() -> Mapping[str, Dialect]:
-    """Return OpenAI's endpoints for sound and pictures, for upstreams that know both."""
+    """Return the dialects of audio and images, for upstreams that support both."""
     encodes = ENCODED if find_program() else ()
     transcription, images = TranscriptionDialect(), ImagesDialect()
     return {

@@ -1,1 +1,1 @@
-"""A handler for each kind of address. IO."""
+"""The handlers, one for each kind of endpoint. IO."""

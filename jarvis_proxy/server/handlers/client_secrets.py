@@ -1,4 +1,4 @@
-"""The handler of client secrets: a server asks for one, and a browser opens a session with it. IO.
+"""The handler of client secrets: a server requests one, and a browser opens a session with it. IO.
 
 The upstream's secret stays here; the client gets one of this proxy's (access/client_secrets.py).
 """
@@ -35,10 +35,10 @@ _MAX_ANSWER: Final = 1024 * 1024
 
 
 async def client_secret(request: web.Request) -> web.StreamResponse:
-    """Answer with a client secret of this proxy's.
+    """Answer with one of this proxy's client secrets.
 
     Raises:
-        ProxyError: it was refused, here or by the upstream.
+        ProxyError: the request was refused, here or by the upstream.
     """
     return await with_deadlines(request, _client_secret)
 
@@ -73,7 +73,7 @@ def _decoded(raw: bytes) -> _Json:
 
 
 def _target(request: web.Request, route: ModelRoute) -> Callable[[str], str]:
-    """Return what gives the upstream's own name for a model of the session."""
+    """Return a function that maps a model of the session to the upstream's own name."""
     admitted, registry = request[ADMITTED_CALL], request.app[CONTEXT].registry
 
     def target(name: str) -> str:
@@ -94,10 +94,10 @@ async def _ask(
     transport: HttpTransport,
     body: bytes,
 ) -> web.Response:
-    """Return the upstream's answer, with a secret of this proxy's.
+    """Return the upstream's answer, with one of this proxy's secrets in it.
 
     Raises:
-        ProxyError: what the upstream answered instead, or why it could not be asked.
+        ProxyError: the upstream answered with an error, or could not be reached.
     """
     headers = {**request_headers(request.headers), "content-type": "application/json"}
     headers.pop("idempotency-key", None)

@@ -1,6 +1,6 @@
 """The dashboard: its files, and its events for holders of the admin key. IO.
 
-The page contains no data and asks for the key itself. The key comes in a header, never in a URL.
+The page contains no data and asks for the key itself. The key is sent in a header, never in a URL.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ _TYPES: Final = {
     ".js": "text/javascript; charset=utf-8",
 }
 _SECURITY: Final[Mapping[str, str]] = {
-    # No inline script or style, no other sites, no text that becomes HTML.
+    # Forbid inline scripts and styles, other sites, and text that becomes HTML.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "connect-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; "
     "form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
@@ -70,10 +70,10 @@ async def page(request: web.Request) -> web.StreamResponse:
     headers = {**_SECURITY, "x-request-id": request[RECORD].request_id}
     name = request[MATCH].endpoint
     if name == "dashboard.html" and request.raw_path.partition("?")[0].endswith("/"):
-        # The page's links are relative to an address without a slash.
+        # The page's links are relative to a URL without a trailing slash.
         return web.Response(status=308, headers={**headers, "Location": "../dashboard"})
     found = asset(name)
-    # The browser revalidates each time, so that page and files have the same version.
+    # The browser revalidates each time, so that the page and its files have the same version.
     headers |= {"Cache-Control": "no-cache", "ETag": f'"{found.etag}"'}
     known = request.if_none_match or ()
     if any(etag.value in (found.etag, "*") for etag in known):
@@ -86,8 +86,8 @@ async def events(request: web.Request) -> web.StreamResponse:
     """Stream the dashboard's events to a viewer with the admin key.
 
     Raises:
-        ProxyError: 401 `invalid_api_key`; 429 `rate_limit_exceeded`, wrong keys again and again;
-            503 `overloaded`, too many viewers.
+        ProxyError: 401 `invalid_api_key`; 429 `rate_limit_exceeded`, repeated wrong keys; 503
+            `overloaded`, too many viewers.
     """
     check_admin(request)
     context, feed = request.app[CONTEXT], request.app[DASHBOARD_FEED]
@@ -109,9 +109,9 @@ async def events(request: web.Request) -> web.StreamResponse:
 
 
 async def guides(request: web.Request) -> web.StreamResponse:
-    """Send the settings of each client, in the language of ``?language=``, to the admin.
+    """Send the set-up guides of clients, in the language of ``?language=``, to the admin.
 
-    The page puts its own address in place of ``{{root}}``. No guide has a key.
+    The page replaces ``{{root}}`` by its own URL. No guide contains a key.
 
     Raises:
         ProxyError: as ``events``.

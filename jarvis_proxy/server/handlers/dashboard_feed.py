@@ -1,4 +1,4 @@
-"""The dashboard's events: built once a second for all viewers, only while there are any. IO."""
+"""The dashboard's events, built once a second for all viewers, only while there are any. IO."""
 
 import asyncio
 import time
@@ -24,17 +24,17 @@ from jarvis_proxy.server.context import AppContext
 MAX_VIEWERS: Final = 8
 
 _CALLS_AT_ONCE: Final = 24
-"""Calls in one event: even with long names it stays below 20 KB."""
+"""Most calls in one event: even with long names it stays below 20 KB."""
 _USAGE_EVERY: Final = 10
-"""Ticks between two events of usage by day, which is slow to build and changes slowly."""
+"""Ticks between two events of daily usage, which is slow to build and changes slowly."""
 _ENCODE: Final = msgspec.json.Encoder().encode
 
 
 class UpstreamStatus(msgspec.Struct):
-    """An upstream's state. *keys* has the remaining seconds of each key's quarantine.
+    """An upstream's state. *keys* are the remaining seconds of each key's quarantine.
 
-    *circuit_open*: its own circuit; *models_with_open_circuit* is a number. *is_stale*: its model
-    list could not be refreshed.
+    *circuit_open* is about the upstream's own circuit; *models_with_open_circuit* is a number.
+    *is_stale*: the last refresh of its model list failed.
     """
 
     name: str
@@ -45,7 +45,7 @@ class UpstreamStatus(msgspec.Struct):
 
 
 class History(msgspec.Struct):
-    """A viewer's first event; calls follow in events of their own. *clock* as in Snapshot."""
+    """A viewer's first event; calls follow in later events. *clock* as in ``Snapshot``."""
 
     version: str
     started_at: float
@@ -55,7 +55,7 @@ class History(msgspec.Struct):
 
 
 class Snapshot(msgspec.Struct):
-    """What is new, and the current state.
+    """Recent changes and the current state.
 
     *clock* is the time on the monotonic clock and in epoch seconds. *seconds* and *calls* are new
     since the last snapshot; seconds without an ended call are omitted.
@@ -69,7 +69,7 @@ class Snapshot(msgspec.Struct):
 
 
 class DashboardFeed:
-    """Shows the newest context to a few viewers; with *worker_stats*, the calls of all workers."""
+    """Sends the newest context's state to a few viewers; *worker_stats* adds all workers' calls."""
 
     def __init__(
         self,
@@ -98,7 +98,8 @@ class DashboardFeed:
     async def run(self, context: AppContext) -> None:
         """Publish *context* while there are viewers, until cancelled or replaced."""
         self._context = context
-        self._publish()  # viewers of the previous context reconnect to this one
+        # Viewers of the previous context reconnect to this one.
+        self._publish()
         try:
             while self._context is context:
                 await self._viewer_arrived.wait()
@@ -120,7 +121,7 @@ class DashboardFeed:
     async def view(self, context: AppContext) -> AsyncGenerator[bytes, None]:
         """Yield SSE events for one viewer, until *context* drains or is replaced.
 
-        A viewer who misses a snapshot gets the history again.
+        A viewer that misses a snapshot gets the history again.
 
         Raises:
             LimitExceeded: 503 `overloaded`, too many viewers.

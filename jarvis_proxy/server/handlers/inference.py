@@ -1,4 +1,4 @@
-"""The handler of every endpoint that takes a model. IO."""
+"""The handler of all endpoints that call a model. IO."""
 
 import asyncio
 import time
@@ -44,14 +44,14 @@ _Handler = Callable[[web.Request, CallDeadlines], Awaitable[web.StreamResponse]]
 
 
 async def infer(request: web.Request) -> web.StreamResponse:
-    """Answer a call that names a model, by the upstream that serves it."""
+    """Answer a call to a model by the upstream that serves it."""
     if media_type(request.headers.get("Content-Type", "")) == "multipart/form-data":
         return await with_deadlines(request, relay_form)
     return await with_deadlines(request, _infer)
 
 
 async def passthrough(request: web.Request) -> web.StreamResponse:
-    """Relay any other path unchanged (PASSTHROUGH=all), streaming both ways."""
+    """Relay any other path unchanged in both directions, streaming (PASSTHROUGH=all)."""
     return await with_deadlines(request, relay_raw)
 
 
@@ -59,7 +59,7 @@ async def with_deadlines(request: web.Request, handler: _Handler) -> web.StreamR
     """Run *handler* within the call's deadlines; a missed deadline becomes its error.
 
     Raises:
-        ProxyError: 503 or 429, too many calls, or the budget is spent.
+        ProxyError: 503 or 429, too many calls, or an exhausted budget.
     """
     context, record = request.app[CONTEXT], request[RECORD]
     monitor = context.deadline_monitor
@@ -145,7 +145,7 @@ async def _infer(request: web.Request, deadlines: CallDeadlines) -> web.StreamRe
 
 
 class _Asked(NamedTuple):
-    """The *model* that a client names, the name by which it is *routed*, and the form asked."""
+    """The *model* in the request, the *routed* name of it, and whether a stream is requested."""
 
     model: str | None
     routed: str | None
@@ -153,10 +153,10 @@ class _Asked(NamedTuple):
 
 
 def _asked(request: web.Request, head: RequestHead, body: bytes) -> _Asked:
-    """Return what *request* asks for, whose *body* has *head*.
+    """Return the requested model of *request*, whose *body* has *head*.
 
     Raises:
-        ProxyError: 400, a client of the Messages API names no model.
+        ProxyError: 400, a Messages request names no model.
     """
     match, context = request[MATCH], request.app[CONTEXT]
     if match.api == "generate_content":
@@ -176,7 +176,7 @@ def _head(request: web.Request, body: bytes, max_depth: int) -> RequestHead:
     """Return the head of the body, whatever type it declares.
 
     Raises:
-        ProxyError: 400, as ``decode_head``; 415 `unsupported_media_type`, it is of another type.
+        ProxyError: 400, as ``decode_head``; 415 `unsupported_media_type`, it is not JSON.
     """
     try:
         return decode_head(body, max_depth)
@@ -190,10 +190,10 @@ def _head(request: web.Request, body: bytes, max_depth: int) -> RequestHead:
 async def encoded_speech(
     request: web.Request, body: bytes, answer: web.StreamResponse
 ) -> web.StreamResponse:
-    """Return *answer* in the format that *body* asked for; any but unencoded speech as it is.
+    """Return *answer*, encoded in the format that *body* requests if it is unencoded speech.
 
     Raises:
-        ProxyError: 500 `audio_encoding_failed`; 503 `overloaded`, there is no memory for it.
+        ProxyError: 500 `audio_encoding_failed`; 503 `overloaded`, there is not enough memory.
     """
     if request[MATCH].endpoint != SPEECH or not isinstance(answer, web.Response):
         return answer

@@ -1,6 +1,6 @@
 """Health, readiness and models. IO.
 
-None of these asks an upstream: a monitor, or a client that starts, must not wait for one.
+These handlers never ask an upstream, so that monitors and starting clients never wait for one.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +24,7 @@ _ROOT: Final = b'{"service":"jarvis-openai-proxy","api":"/v1","health":"/health"
 
 
 async def root(request: web.Request) -> web.StreamResponse:
-    """Name this service."""
+    """Send the name of this service."""
     return json_response(request, _ROOT)
 
 
@@ -53,7 +53,7 @@ async def models(request: web.Request) -> web.StreamResponse:
 
 
 async def model(request: web.Request) -> web.StreamResponse:
-    """Show one model."""
+    """Send one model."""
     context = request.app[CONTEXT]
     context.refresher.wake_if_stale()
     model_id = request[MATCH].model_id

@@ -1,4 +1,4 @@
-"""Calls that the proxy answers by itself: token counts, and what only fills a cache. IO."""
+"""Calls that the proxy answers itself: token counts, and calls that only fill a cache. IO."""
 
 import re
 import time
@@ -39,9 +39,9 @@ _NO_TOKENS: Final = re.compile(rb'"max_tokens"\s*:\s*0\s*[,}]')
 
 
 class _CountRunner(CallRunner):
-    """Asks an upstream for a count, which has limits and faults of its own.
+    """Requests a token count, for which an upstream has limits and faults of its own.
 
-    So it says nothing about answers: circuits and keys stay as calls for answers have left them.
+    So its results do not change circuit breakers and key quarantines.
     """
 
     __slots__ = ()
@@ -55,7 +55,7 @@ class _CountRunner(CallRunner):
 
 
 def counts_tokens(request: web.Request) -> bool:
-    """Return whether *request* asks for a number of tokens."""
+    """Return whether *request* asks for a token count."""
     return request[MATCH].endpoint in _COUNTERS
 
 
@@ -66,10 +66,10 @@ async def count_tokens(
     body: bytes,
     make_call: Callable[[ModelRoute], Call],
 ) -> web.StreamResponse:
-    """Answer with the upstream's own count if it has one, else with an estimate.
+    """Answer with the upstream's own count if it has one, otherwise with an estimate.
 
-    Neither counts against a limit, and neither opens or closes a circuit. Which upstream has no
-    count is known for an hour.
+    Neither counts against a limit or changes a circuit breaker. The proxy remembers for an hour
+    that an upstream has no count.
 
     Raises:
         ProxyError: the request is not valid, or the upstream refuses it.
@@ -96,7 +96,7 @@ async def count_tokens(
 async def warmed_cache(
     request: web.Request, route: ModelRoute, body: bytes, make_call: Callable[[ModelRoute], Call]
 ) -> web.Response | None:
-    """Answer a Messages call that only fills a cache, where the upstream has none; else None.
+    """Answer a Messages call that only fills a cache, if the upstream has none; else return None.
 
     Raises:
         ProxyError: 400, the request is not valid.
@@ -110,7 +110,8 @@ async def warmed_cache(
     job = partial(read_request, body, strict=call.strict_params)
     asked = await context.offload.run(len(body), request[RECORD].key_name, job)
     if not asked.warms_cache:
-        return None  # a tool has a field of that name
+        # The field belongs to a tool.
+        return None
     answer = AnswerContext(
         call_id=call.id, created=call.created, model=call.model, new_id=new_call_id
     )

@@ -20,7 +20,7 @@ from jarvis_proxy.server.context import CONTEXT, RECORD, AppContext
 from jarvis_proxy.upstream_client.endpoint import UpstreamEndpoint
 
 CONTEXTS: Final = web.AppKey("CONTEXTS", list[AppContext])
-"""Those of all configurations with open calls, the newest last."""
+"""The contexts of all configurations with open calls, the newest one last."""
 WORKER_STATS: Final = web.AppKey("WORKER_STATS", cast(type[WorkerStats | None], WorkerStats))
 """The other workers' statistics; None in a single process."""
 
@@ -34,7 +34,7 @@ async def metrics(request: web.Request) -> web.StreamResponse:
     """Send every metric in the requested format.
 
     Raises:
-        ProxyError: 401 `invalid_api_key`; 429 `rate_limit_exceeded`, wrong keys again and again.
+        ProxyError: 401 `invalid_api_key`; 429 `rate_limit_exceeded`, repeated wrong keys.
     """
     check_access(request)
     connections = connection_of(request).counter
@@ -44,7 +44,7 @@ async def metrics(request: web.Request) -> web.StreamResponse:
     if worker_stats is not None:
         found = worker_stats.merged_families(found)
     accept = request.headers.get("Accept", "")
-    # Thousands of series take time to render; nothing in them changes meanwhile.
+    # Rendering thousands of series takes time; their values do not change meanwhile.
     body, content_type = await asyncio.to_thread(
         render, found, accept, process=worker_stats is None
     )
@@ -53,7 +53,7 @@ async def metrics(request: web.Request) -> web.StreamResponse:
 
 
 def check_access(request: web.Request) -> None:
-    """Check METRICS_KEY; without that setting, allow programs on this machine only.
+    """Check METRICS_KEY; without that setting, allow only programs on this machine.
 
     A wrong key counts like a client's wrong key.
 
@@ -71,9 +71,9 @@ def check_access(request: web.Request) -> None:
 
 
 def _is_local(request: web.Request) -> bool:
-    """Return whether a program on this machine asks for itself.
+    """Return whether a program on this machine requests for itself.
 
-    A reverse proxy asks for others. So does a browser for its page, whose host name may even
+    A reverse proxy requests for others. So does a browser for a page, whose host name may even
     resolve to this machine.
     """
     headers = request.headers
@@ -102,7 +102,7 @@ def families(contexts: Sequence[AppContext], connections: ConnectionCounter) -> 
 
 
 def _now(contexts: Sequence[AppContext], connections: ConnectionCounter) -> Iterator[MetricFamily]:
-    """Yield the gauges of this moment."""
+    """Yield the gauges with their current values."""
     yield gauge(
         "jarvis_info", "The proxy's version.", {(__version__,): 1}, ["version"], merge="max"
     )
@@ -158,7 +158,7 @@ def _upstreams(endpoints: dict[str, UpstreamEndpoint], now: float) -> Iterator[M
         label,
         merge="max",
     )
-    # A number, not the models' names: those come from clients.
+    # A number instead of the models' names, because those come from clients.
     yield gauge(
         "jarvis_upstream_models_held_off",
         "Models of an upstream whose circuit is open after repeated failures.",

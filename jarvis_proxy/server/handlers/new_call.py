@@ -1,4 +1,4 @@
-"""From a request to a Call. IO (reads the request's head)."""
+"""Builds a Call from a request. IO (reads the request's head)."""
 
 import time
 from typing import Final
@@ -26,7 +26,7 @@ def new_call(
     stream: bool,
     body: bytes,
 ) -> Call:
-    """Return the Call that *request* is, with *body* instead of the request's."""
+    """Return the Call for *request*, with *body* instead of the request's own."""
     record = request[RECORD]
     headers = request_headers(request.headers)
     if api_name(request) == "messages":
@@ -34,7 +34,8 @@ def new_call(
     if (key := headers.get("idempotency-key")) is not None:
         headers["idempotency-key"] = idempotency_key(key, record.key_name)
     if body and not media_type(headers.get("content-type", "")).endswith("json"):
-        headers["content-type"] = "application/json"  # as the body is, whatever the client declares
+        # The body is JSON, whatever type the client declared.
+        headers["content-type"] = "application/json"
     return Call(
         conversation_seal=_conversation_seal(request, context),
         endpoint=request[MATCH].endpoint,
@@ -55,9 +56,9 @@ def new_call(
 
 
 def _conversation_seal(request: web.Request, context: AppContext) -> ConversationSeal | None:
-    """Return what seals conversations into ids for this client key; None: they carry none.
+    """Return the seal that puts conversations into ids for this client key, None without one.
 
-    The key's digest is the secret: all processes have it, and no other client.
+    Its secret is the key's digest, which all processes have and no other client has.
     """
     if context.settings.responses_state != "id" or request[MATCH].endpoint not in _CONTINUED:
         return None
@@ -71,8 +72,8 @@ def _conversation_seal(request: web.Request, context: AppContext) -> Conversatio
 def _shows_thoughts(request: web.Request, setting: str, *, stream: bool) -> bool:
     """Return whether to request a model's thoughts although the client did not.
 
-    For clients on OpenAI's SDK for JavaScript, such as OpenClaw, thoughts are the one sign of life
-    that their watchdogs count; they show them, or drop them.
+    For clients with OpenAI's JavaScript SDK, such as OpenClaw, thoughts are the only sign of life
+    that their watchdogs count. They show the thoughts or drop them.
     """
     if setting != "auto":
         return setting == "always"
@@ -85,12 +86,12 @@ def raw_query(request: web.Request) -> str:
 
 
 def query_without_key(query: str) -> str:
-    """Return a raw query without the client's key, however its name is encoded."""
+    """Return a raw query without the client's key, in any encoding of the param's name."""
     if not query:
         return ""
     return "&".join(part for part in query.split("&") if not _is_key(part))
 
 
 def _is_key(part: str) -> bool:
-    # Google takes `$key` for it as well.
+    # Google also accepts `$key`.
     return unquote_plus(part.partition("=")[0]).strip().lower().removeprefix("$") == "key"

@@ -1,4 +1,4 @@
-"""The handler of sessions: a WebSocket that is relayed to an OpenAI-compatible upstream. IO."""
+"""The handler of realtime sessions: WebSockets relayed to OpenAI-compatible upstreams. IO."""
 
 import asyncio
 import contextlib
@@ -41,12 +41,12 @@ from jarvis_proxy.wire.text import printable
 
 _LOG: Final = logging.getLogger(__name__)
 MAX_MESSAGE: Final = 32 * 1024 * 1024
-"""Bytes of a message, where MAX_BODY_MB allows more. OpenAI takes 15 MiB of audio in one event."""
+"""Largest message in bytes, unless MAX_BODY_MB is larger. OpenAI accepts 15 MiB per event."""
 _FORWARDED: Final = ("openai-beta", "x-client-request-id")
 
 
 class _OpenSession:
-    """The client's side of a session, for the deadlines of all calls: it counts, and has none."""
+    """The client's side of a session for the deadline monitor: counted, but without deadlines."""
 
     headers_sent = True
     stalled = False
@@ -56,20 +56,20 @@ class _OpenSession:
         return 0
 
     def send_headers_in_background(self) -> None:
-        """Do nothing: they are sent."""
+        """Do nothing: the headers have been sent."""
 
     def send_heartbeat(self, *, is_long: bool = False) -> None:
-        """Do nothing: both sides have pings of their own."""
+        """Do nothing: both sides send pings of their own."""
 
     def reset(self) -> None:
-        """Do nothing: a side that takes nothing is found by what is sent to it."""
+        """Do nothing: a stalled side is detected when data is sent to it."""
 
 
 async def realtime(request: web.Request) -> web.StreamResponse:
     """Relay a session until it ends.
 
     Raises:
-        ProxyError: it was refused, here or by the upstream, before it began.
+        ProxyError: the session was refused, here or by the upstream.
     """
     check_handshake(request)
     return await with_deadlines(request, _realtime)
@@ -82,7 +82,7 @@ async def _realtime(request: web.Request, deadlines: CallDeadlines) -> web.Strea
     transport = upstream_transport(request, route)
     await request[ADMITTED_CALL].check_rate_limit()
     upstream, protocol = await _open(request, deadlines, route, transport, query)
-    # The deadlines of an answer end here: a session goes on for as long as both sides like.
+    # The deadlines of an answer end here, because a session may last as long as both sides want.
     deadlines.upstream_answered = deadlines.upstream_done = True
     try:
         response, client = await accept(
@@ -92,7 +92,8 @@ async def _realtime(request: web.Request, deadlines: CallDeadlines) -> web.Strea
             max_size=_max_size(request),
             stall=_stall(request),
         )
-    except BaseException:  # the client has left meanwhile
+    except BaseException:
+        # The client has left meanwhile.
         await upstream.send_last(close_frame(WSCloseCode.GOING_AWAY))
         upstream.close()
         raise
@@ -104,7 +105,7 @@ async def _realtime(request: web.Request, deadlines: CallDeadlines) -> web.Strea
 
 
 def _route(request: web.Request, query: str) -> ModelRoute:
-    """Return where the session goes, and note it in the call's record.
+    """Return the route of the session, and note it in the call's record.
 
     Raises:
         ProxyError: 404 `model_not_found`; 400, the query may name another model.
@@ -130,7 +131,7 @@ def upstream_transport(request: web.Request, route: ModelRoute) -> HttpTransport
     """Return the transport to *route*'s upstream.
 
     Raises:
-        ProxyError: 426 `websocket_not_served`, that upstream has another API.
+        ProxyError: 426 `websocket_not_served`, the upstream has another API.
     """
     api = request.app[CONTEXT].endpoints[route.upstream].api
     if api.kind == "openai" and isinstance(api.transport, HttpTransport):
@@ -150,10 +151,10 @@ async def _open(
     transport: HttpTransport,
     query: str,
 ) -> tuple[WebSocketPeer, str | None]:
-    """Return the upstream, and the subprotocol that it has chosen.
+    """Return the upstream, and the subprotocol that it chose.
 
     Raises:
-        ProxyError: what the upstream answered instead, or why it could not be asked.
+        ProxyError: the upstream answered with an error, or could not be reached.
     """
     secret = request.get(CLIENT_SECRET)
     if model_of(query) is not None:
@@ -181,7 +182,7 @@ async def _open(
 
 
 def _protocols(request: web.Request) -> tuple[str, ...]:
-    """Return the subprotocols that the upstream may choose from: none that has a key in it."""
+    """Return the subprotocols for the upstream to choose from, without any that contains a key."""
     secrets = call_secrets(request).all()
     offered = forwarded_protocols(request.headers.getall("Sec-WebSocket-Protocol", ()))
     return tuple(name for name in offered if secrets.redact(name) == name)
@@ -192,12 +193,12 @@ def _max_size(request: web.Request) -> int:
 
 
 def _stall(request: web.Request) -> float:
-    """Return the seconds for which a side may take nothing."""
+    """Return how many seconds a side may go without reading."""
     return request.app[CONTEXT].deadline_monitor.limits.write_stall
 
 
 async def _relay(request: web.Request, deadlines: CallDeadlines, session: RealtimeSession) -> None:
-    """Relay, and note in the call's record how it ended.
+    """Relay, and note in the call's record how the session ended.
 
     Raises:
         CancelledError: the client left without a close frame.
@@ -207,9 +208,10 @@ async def _relay(request: web.Request, deadlines: CallDeadlines, session: Realti
         _note(request, await asyncio.shield(running))
     except asyncio.CancelledError:
         await _cancelled(request, deadlines, session, running)
-    except Exception as exc:  # the client must not get an HTTP answer any more
+    except Exception as exc:
+        # The client can no longer get an HTTP response.
         record = request[RECORD]
-        # The log has class and location, never the message: it may contain content.
+        # The log has the class and location, never the message, which may contain content.
         _LOG.error("internal error in %s %s", record.request_id, record.route, exc_info=exc)
         record.outcome = "internal_error"
         message = f"The proxy failed; its log says more under {record.request_id}."
@@ -224,12 +226,13 @@ async def _cancelled(
     session: RealtimeSession,
     running: "asyncio.Task[SessionEnd]",
 ) -> None:
-    """End a session that was cancelled: by a shutdown, or because the client is gone."""
+    """End a cancelled session: the server shuts down, or the client is gone."""
     try:
         error: ProxyError | None = deadlines.cancel_reason()
     except asyncio.CancelledError:
         error = None
-    if session.end is not None:  # it was ending already
+    # The session was already ending.
+    if session.end is not None:
         await asyncio.wait((running,))
         if error is None and session.end == SessionEnd("client"):
             raise asyncio.CancelledError
@@ -245,7 +248,7 @@ async def _cancelled(
 
 
 async def _stop(session: RealtimeSession, error: ProxyError, code: int) -> None:
-    """End a session; a client that leaves meanwhile changes nothing."""
+    """End a session, even if the client leaves meanwhile."""
     with contextlib.suppress(asyncio.CancelledError):
         await session.stop(error, code)
 

@@ -1,6 +1,6 @@
-"""Uploads: forms that are streamed once their `model` is known, and other bodies. IO.
+"""Uploads: forms that stream once their `model` is known, and other bodies. IO.
 
-No part of a form is sent before its model is known. Earlier parts are held in memory, never on
+No part of a form is sent before its model is known. Until then, parts are held in memory, never on
 disk, and count against the memory limit.
 """
 
@@ -42,7 +42,7 @@ class StreamedUpload:
         self._record = request[RECORD]
         self._reservation = request[ADMITTED_CALL].open_reservation()
         self.buffered_prefix = ByteBuffer()
-        """Bytes that are read and not sent yet."""
+        """Bytes that were read but not sent yet."""
         self.error: ProxyError | None = None
         self._reader: asyncio.Task[object] | None = None
         self._duplicate_scanner: ModelFieldScanner | None = None
@@ -67,7 +67,7 @@ class StreamedUpload:
         return data
 
     async def stop(self) -> None:
-        """Stop reading: the upstream has answered without the rest.
+        """Stop reading, because the upstream answered without the rest.
 
         A pending read would block the reader that discards the rest of the body.
         """
@@ -77,11 +77,12 @@ class StreamedUpload:
             await asyncio.wait([reader])
 
     async def find_model(self, scanner: ModelFieldScanner) -> None:
-        """Read on until the model is known or the form ends.
+        """Read until the model is known or the form ends.
 
         Raises:
-            ProxyError: 413, 408 or 503 `overloaded`: it is too large, too slow, or memory is full;
-                400 `invalid_multipart`.
+            ProxyError: 413, 408 or 503 `overloaded`, the body is too large, too slow, or there is
+            not
+                enough memory; 400 `invalid_multipart`.
         """
         while scanner.model is None and (data := await self.read()):
             self._reservation.add(len(data))
@@ -92,7 +93,7 @@ class StreamedUpload:
         """Search the form from *start* for a second model, which an upstream might use instead.
 
         Raises:
-            ProxyError: 400 `invalid_multipart`, now or while the rest is read.
+            ProxyError: 400 `invalid_multipart`, now, or while the rest is read.
         """
         self._duplicate_scanner = scanner
         for data in self.buffered_prefix.after(start):
@@ -106,7 +107,7 @@ class StreamedUpload:
             raise invalid_form("it has two fields called 'model'")
 
     async def read_whole(self) -> bytes:
-        """Return the whole body, which is held in memory.
+        """Return the whole body, which stays in memory.
 
         Raises:
             ProxyError: as ``find_model``.
@@ -128,14 +129,14 @@ class StreamedUpload:
                 self._check_duplicate(data)
                 yield data
         except ProxyError as exc:
-            # aiohttp reports a failed body as a connection error; keep the cause.
+            # aiohttp reports a failed body as a connection error, so keep the cause.
             self.error = exc
             raise
         self._deadlines.request_received()
 
 
 async def relay_form(request: web.Request, deadlines: CallDeadlines) -> web.StreamResponse:
-    """Relay a multipart form by its `model` field."""
+    """Relay a multipart form to the upstream of its `model` field."""
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise ProxyError(415, "Send forms uncompressed.", code="unsupported_encoding")
     admitted = request[ADMITTED_CALL]
@@ -147,7 +148,7 @@ async def relay_form(request: web.Request, deadlines: CallDeadlines) -> web.Stre
     await continue_if_expected(request)
     await upload.find_model(scanner)
     model, span = scanner.model, scanner.model_span
-    # OpenAI has its own default for some paths.
+    # For some paths, OpenAI has a default model.
     route = admitted.resolve(model) if model is not None else admitted.openai_route()
     if span is not None and admitted.is_limited:
         upload.reject_duplicate_model(ModelFieldScanner(content_type, strict=True), span[1])
@@ -166,7 +167,7 @@ async def _answer_form(
     route: ModelRoute,
     model: str | None,
 ) -> web.StreamResponse:
-    """Answer a form by an upstream that takes none: its parts become another request."""
+    """Answer a form by an upstream without forms: its parts become another request."""
     await request[ADMITTED_CALL].check_rate_limit()
     record, context = request[RECORD], request.app[CONTEXT]
     record.upstream, record.upstream_model = route.upstream, route.upstream_model
@@ -182,7 +183,7 @@ async def _answer_form(
 
 
 async def relay_raw(request: web.Request, deadlines: CallDeadlines) -> web.StreamResponse:
-    """Relay a request of any path to the service whose API it is, or to that of its model."""
+    """Relay a request to any path to the service of its API or of its model."""
     upload = _open_upload(request, deadlines)
     await continue_if_expected(request)
     admitted, api = request[ADMITTED_CALL], api_name(request)
@@ -192,26 +193,27 @@ async def relay_raw(request: web.Request, deadlines: CallDeadlines) -> web.Strea
 
 
 def _may_name_model(request: web.Request) -> bool:
-    """Return whether a model is looked for in the body of *request*.
+    """Return whether to look for a model in the body of *request*.
 
-    Not for a key that is limited to certain models: who knows where else these bodies name one.
+    Not for a key limited to certain models, because such bodies may name a model anywhere.
     """
     if request.method != "POST" or api_name(request) != "openai":
         return False
     if "Content-Type" not in request.headers or not is_json_type(request):
-        return False  # an upload is not held
+        # Uploads are not buffered.
+        return False
     coding = request.headers.get("Content-Encoding", "identity").lower()
     return coding == "identity" and not request[ADMITTED_CALL].is_limited
 
 
 async def _read_model(request: web.Request, upload: StreamedUpload) -> str | None:
-    """Return the model in a body of JSON, which is held, if another service than OpenAI has it.
+    """Return the model in a JSON body, which is buffered, if another service than OpenAI has it.
 
-    What is no JSON, or names no such model, is OpenAI's to judge.
+    Invalid JSON and unknown models go to OpenAI, which judges them.
 
     Raises:
         ProxyError: as ``StreamedUpload.find_model``; 404, the model's service has no key; 400
-            `unsupported_endpoint`, it has no address of OpenAI's API.
+            `unsupported_endpoint`, the service has no OpenAI-compatible API.
     """
     context, record = request.app[CONTEXT], request[RECORD]
     body = await upload.read_whole()
@@ -256,7 +258,8 @@ async def _relay(
     call = new_call(request, context, route, model, stream=False, body=b"")
     length = request.content_length
     if length is not None:
-        length += upload.buffered_prefix.size - record.bytes_in  # a model of another name
+        # The length may differ, because a model may have been renamed.
+        length += upload.buffered_prefix.size - record.bytes_in
     # The buffered prefix may be the whole body.
     has_body = bool(upload.buffered_prefix.size) or request.can_read_body
     if length is not None and has_body:
@@ -264,7 +267,7 @@ async def _relay(
     body = upload.pieces() if has_body else None
     if body is None:
         deadlines.request_received()
-    # A streamed upload cannot be repeated: one route, one attempt.
+    # A streamed upload cannot be repeated, so it has one route and one attempt.
     runner = CallRunner(request, deadlines, (route,), lambda _: call, body=body)
     try:
         return await runner.run()

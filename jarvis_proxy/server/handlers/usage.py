@@ -1,8 +1,8 @@
 """Usage and remaining budgets of the caller's own key. IO.
 
-No key sees another key's numbers.
+No key can see another key's numbers.
 
-Source of the billing addresses, which OpenAI once had and NextChat still asks for:
+Source of the billing paths, which OpenAI once had and NextChat still requests:
 https://github.com/ChatGPTNextWeb/NextChat/blob/main/app/client/platforms/openai.ts (read 2026-11).
 """
 
@@ -22,11 +22,11 @@ from jarvis_proxy.server.responses import json_response
 
 _NANO_PER_CENT: Final = NANO // 100
 _WITHOUT_LIMIT: Final = 100_000_000
-"""Dollars: the answer of other gateways for a key without limit."""
+"""Dollars that gateways report for a key without a limit."""
 
 
 async def usage(request: web.Request) -> web.StreamResponse:
-    """Report the key's usage by day from *start_date* to *end_date*, this month by default.
+    """Report the key's daily usage from ``start_date`` to ``end_date``, by default this month's.
 
     Raises:
         ProxyError: 400 `invalid_value`, a date is invalid.
@@ -55,7 +55,7 @@ async def subscription(request: web.Request) -> web.StreamResponse:
     states = [state for state in context.usage.states(key, now) if state.budget.unit == "USD"]
     limit: float = _WITHOUT_LIMIT
     if states:
-        # NextChat shows it next to the month's sum, whatever the budget's period.
+        # NextChat shows the limit next to the month's sum, whatever the budget's period.
         used = _total(context.usage.days(key, f"{today[:7]}-01", today)).cost
         limit = (used + min(state.remaining for state in states)) / NANO
     policy = context.settings.policies.get(key)
@@ -72,7 +72,7 @@ async def subscription(request: web.Request) -> web.StreamResponse:
 
 
 async def billing(request: web.Request) -> web.StreamResponse:
-    """Report the key's cost before *end_date* to NextChat, in cents; null if unknown.
+    """Report the key's cost before ``end_date`` to NextChat, in cents; null if unknown.
 
     Raises:
         ProxyError: 400 `invalid_value`, a date is invalid.
